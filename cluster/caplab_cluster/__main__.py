@@ -1,0 +1,88 @@
+"""python3 -m caplab_cluster up | down | status | doctor | environment | clean"""
+
+from __future__ import annotations
+
+import sys
+
+if sys.version_info < (3, 11):  # before anything that an older Python can't read
+    sys.exit("FAILED: Python 3.11 or newer is needed, this is %d.%d.\n  mend:  make PYTHON=python3.11" % sys.version_info[:2])
+
+import argparse
+import fcntl
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from . import commands
+from .failure import Failure, render
+from .paths import Cache
+from .progress import Progress
+
+_CHANGING: dict[str, Callable[[Progress, Cache], None]] = {
+    "up": commands.up,
+    "down": commands.down,
+    "clean": commands.clean,
+}
+_LOOKING: dict[str, Callable[[Progress, Cache], None]] = {
+    "status": commands.status,
+    "doctor": commands.run_doctor,
+    "environment": commands.environment,
+}
+
+
+@contextmanager
+def _alone(cache: Cache) -> Iterator[None]:
+    """Hold the lock, so that two commands never change the cluster at once."""
+    try:
+        cache.root.mkdir(parents=True, exist_ok=True)
+        lock = cache.lock.open("a+")
+    except OSError as error:
+        raise Failure(
+            f"The cache folder {cache.root} can't be written: {error.strerror}.",
+            "Set CAPLAB_CACHE to a folder of your own, or mend its permissions.",
+        ) from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            lock.seek(0)
+            holder = lock.read().strip() or "unknown"
+            raise Failure(
+                f"Another caplab command is at work (process {holder}).", "Wait for it, or end it, then repeat."
+            ) from error
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
+
+
+def _terminated(signum: int, _frame: object) -> None:
+    raise KeyboardInterrupt(signum)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command: 0 done, 1 failed (with one sentence), 2 wrong words, 130 interrupted."""
+    parser = argparse.ArgumentParser(prog="caplab_cluster", description=__doc__)
+    parser.add_argument("command", choices=[*_CHANGING, *_LOOKING])
+    command = parser.parse_args(arguments).command
+    cache = Cache.from_environment()
+    progress = Progress(cache.logs / command)
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        if command in _LOOKING:
+            _LOOKING[command](progress, cache)
+        else:
+            with _alone(cache):
+                _CHANGING[command](progress, cache)
+    except Failure as failure:
+        print(render(failure), file=sys.stderr, flush=True)
+        return 1
+    except KeyboardInterrupt:
+        print(f"\ninterrupted: run it again, `{command}` goes on from here", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

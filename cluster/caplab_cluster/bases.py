@@ -1,0 +1,48 @@
+"""The slim Debian bases that every image stands on: pulled, or made by mmdebstrap."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from .choose import check_can_bootstrap
+from .engine import Engine
+from .machine import Machine
+from .paths import Cache
+from .progress import Progress, Step
+
+
+@dataclass(frozen=True, slots=True)
+class Bases:
+    """Ensures the base of a Debian suite."""
+
+    engine: Engine
+    machine: Machine
+    cache: Cache
+    source: str  # pull, build
+
+    def ensure(self, progress: Progress, suite: str) -> str:
+        """The base image of a suite ('bookworm'); its reference."""
+        pulled, made = f"docker.io/library/debian:{suite}-slim", f"localhost/caplab/debian:{suite}"
+        reference = pulled if self.source == "pull" else made
+        with progress.step(f"Debian base {suite}") as step:
+            if self.engine.has_image(reference):
+                step.already()
+            elif self.source == "pull":
+                self.engine.run(step, "pull", reference)
+            else:
+                self._bootstrap(step, suite, reference)
+        return reference
+
+    def _bootstrap(self, step: Step, suite: str, reference: str) -> None:
+        check_can_bootstrap(self.machine)
+        self.cache.contexts.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self.cache.contexts) as folder:
+            archive = Path(folder) / f"{suite}.tar"
+            # Documentation and translations are most of what a minimal base can do without.
+            lean = [
+                f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("man", "locale", "doc", "info")
+            ]
+            step.run(["mmdebstrap", "--variant=minbase", *lean, suite, str(archive)])
+            self.engine.run(step, "import", str(archive), reference)

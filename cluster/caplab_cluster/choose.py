@@ -1,0 +1,171 @@
+"""What to use of what a machine has: pure functions of the facts and the user's wishes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import versions
+from .failure import Failure
+from .machine import EngineSeen, Machine, Tool
+from .versions import Version
+
+_INSTALL_MEND = "Start Docker, or install podman, or run this as root on Debian: it then installs podman by itself."
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the user asked for by environment variables; 'auto' leaves it to the lab."""
+
+    engine: str = "auto"  # CAPLAB_ENGINE: auto, docker, podman
+    images: str = "auto"  # CAPLAB_IMAGES: auto, pull, build
+
+
+@dataclass(frozen=True, slots=True)
+class EngineChoice:
+    """The container engine; install says that it must be installed first."""
+
+    name: str  # docker, podman
+    path: str
+    install: bool
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolChoice:
+    """A program: the one at path, or (path None) one that is built from Go modules."""
+
+    name: str
+    path: str | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class SourceChoice:
+    """Where the node image and the Debian bases come from: pull or build."""
+
+    source: str
+    why: str
+
+
+def wishes_from(environment: Mapping[str, str]) -> Wishes:
+    """Read the wishes; Failure names a variable with a value that is none of the allowed."""
+    allowed = {"CAPLAB_ENGINE": ("auto", "docker", "podman"), "CAPLAB_IMAGES": ("auto", "pull", "build")}
+    for name, values in allowed.items():
+        if (value := environment.get(name, "auto")) not in values:
+            raise Failure(f"{name} is '{value}'.", f"Set {name} to one of: {', '.join(values)}.")
+    return Wishes(environment.get("CAPLAB_ENGINE", "auto"), environment.get("CAPLAB_IMAGES", "auto"))
+
+
+def dotted(version: Version | None) -> str:
+    """(1, 34, 4) -> '1.34.4'; None -> 'of unknown version'."""
+    return "of unknown version" if version is None else ".".join(map(str, version))
+
+
+def choose_engine(machine: Machine, wishes: Wishes) -> EngineChoice:
+    """A running Docker, else podman, else podman to be installed; Failure says why none can be."""
+    docker_problem = _docker_problem(machine.docker)
+    podman_problem = _podman_problem(machine)
+    if wishes.engine != "podman" and machine.docker and not docker_problem:
+        return EngineChoice("docker", machine.docker.path, False, f"Docker {dotted(machine.docker.version)} answers")
+    if wishes.engine == "docker":
+        raise Failure(
+            f"CAPLAB_ENGINE asks for Docker, but {docker_problem}.",
+            "Start or upgrade Docker, or unset CAPLAB_ENGINE to let podman take its place.",
+        )
+    why = "CAPLAB_ENGINE asks for it" if wishes.engine == "podman" else docker_problem
+    if machine.podman and not podman_problem:
+        return EngineChoice("podman", machine.podman.path, False, f"podman {dotted(machine.podman.version)}: {why}")
+    if machine.podman:
+        raise Failure(f"No container engine is fit: {docker_problem}; {podman_problem}.", _INSTALL_MEND)
+    if machine.debian and machine.root and machine.system == "Linux":
+        return EngineChoice("podman", "/usr/bin/podman", True, f"podman, to be installed from Debian's packages: {why}")
+    lacks = "this is not Debian" if machine.root else "only root can install one"
+    raise Failure(
+        f"There is no container engine: {docker_problem}, there is no podman, and {lacks}.",
+        _INSTALL_MEND,
+    )
+
+
+def _docker_problem(docker: EngineSeen | None) -> str:
+    if docker is None:
+        return "there is no Docker"
+    if docker.version is None:
+        return f"no Docker engine answers ({docker.problem})"
+    if docker.version < versions.DOCKER_MIN:
+        return f"Docker {dotted(docker.version)} is older than {dotted(versions.DOCKER_MIN)}"
+    return ""
+
+
+def _podman_problem(machine: Machine) -> str:
+    podman = machine.podman
+    if podman is None:
+        return "there is no podman"
+    if podman.version is None or podman.version < versions.PODMAN_MIN:
+        return f"podman {dotted(podman.version)} is older than {dotted(versions.PODMAN_MIN)}"
+    if not machine.root and machine.cgroup != 2:
+        return "podman without root needs cgroup v2"
+    return ""
+
+
+def choose_tool(name: str, seen: Tool | None, fit: tuple[Version, Version]) -> ToolChoice:
+    """The tool on PATH if its version is in fit (ends included), else one built here."""
+    low, high = fit
+    if seen is None:
+        return ToolChoice(name, None, f"{name} is not on PATH")
+    if seen.version is None or not low <= seen.version <= high:
+        return ToolChoice(name, None, f"{name} {dotted(seen.version)} on PATH is not fit")
+    return ToolChoice(name, seen.path, f"{name} {dotted(seen.version)} on PATH")
+
+
+def choose_source(wishes: Wishes, have_pulled: bool, have_built: bool, answers: bool) -> SourceChoice:
+    """Pull or build images: what is here already wins, then whether a container registry answers."""
+    if wishes.images != "auto":
+        return SourceChoice(wishes.images, "CAPLAB_IMAGES asks for it")
+    if have_pulled:
+        return SourceChoice("pull", "kind's node image is here already")
+    if have_built:
+        return SourceChoice("build", "the node image that was built here is up to date")
+    if answers:
+        return SourceChoice("pull", "a container registry answers")
+    return SourceChoice("build", "no container registry answers")
+
+
+def check_can_bootstrap(machine: Machine) -> None:
+    """Failure where no Debian base could be made without a container registry."""
+    if not (machine.debian and machine.root and machine.system == "Linux"):
+        raise Failure(
+            "No container registry answers, and only root on Debian can make the images without one.",
+            "Check the network and the engine's proxy settings, or run this as root on Debian.",
+        )
+
+
+def podman_settings(machine: Machine, cache: Path, runtime: Path) -> str:
+    """containers.conf of the lab's own podman: private folders, and what this machine needs.
+
+    No systemd: no systemd cgroups. cgroup v1: runc, since crun refuses the hybrid
+    hierarchy. A low hard limit of open files: containers may not ask for more.
+    """
+    limit = machine.open_files_limit
+    low = limit is not None and 0 <= limit < 1048576
+    containers = f'default_ulimits = ["nofile={limit}:{limit}", "nproc={limit}:{limit}"]' if low else ""
+    engine = [
+        'events_logger = "file"',
+        f'static_dir = "{cache}/libpod"',
+        f'volume_path = "{cache}/volumes"',
+        f'tmp_dir = "{runtime}/libpod"',
+    ]
+    if not machine.systemd:
+        engine.append('cgroup_manager = "cgroupfs"')
+    if machine.cgroup == 1:
+        engine.append('runtime = "runc"')
+    return "\n".join(
+        ["[containers]", containers, "[engine]", *engine, "[network]", 'network_backend = "netavark"',
+         f'network_config_dir = "{cache}/networks"', ""]
+    )
+
+
+def storage_settings(cache: Path, runtime: Path) -> str:
+    """storage.conf of the lab's own podman."""
+    return f'[storage]\ndriver = "overlay"\ngraphroot = "{cache}/storage"\nrunroot = "{runtime}/storage"\n'

@@ -1,0 +1,127 @@
+"""Says whether this machine can carry the lab, and what will not be to be had on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .choose import Wishes, choose_engine
+from .failure import Failure
+from .machine import Machine
+
+GIB = 1024**3
+MEMORY_NEEDED = 4 * GIB  # the idle cluster and one engine of databases
+MEMORY_WANTED = 8 * GIB  # all three engines, their probers and dashboards
+DISK_NEEDED = 4 * GIB  # a cluster from warm caches
+DISK_WANTED = 12 * GIB  # a bare start: Go modules, build cache, images
+INOTIFY_INSTANCES_NEEDED = 512  # four nodes, each a systemd, a kubelet and a containerd
+INOTIFY_WATCHES_NEEDED = 65536
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing looked at: level is ok, unknown, warn (something is unavailable) or fail."""
+
+    name: str
+    level: str
+    found: str
+    sentence: str = ""
+
+
+def examine(machine: Machine, wishes: Wishes) -> tuple[Check, ...]:
+    """Every check of a machine, in the order they are shown."""
+    return (
+        _engine(machine, wishes),
+        _cgroup(machine),
+        _memory(machine),
+        _disk(machine),
+        *_inotify(machine),
+        _feature("nf_tables", machine.nf_tables, "partitions", "Load the kernel module nf_tables."),
+        _feature("netem", machine.netem, "latency faults", "Load the kernel module sch_netem."),
+    )
+
+
+def refuse_unfit(checks: Sequence[Check]) -> None:
+    """Failure with the first check that fails."""
+    for check in checks:
+        if check.level == "fail":
+            what, _, mend = check.sentence.partition(" Mend: ")
+            raise Failure(what, mend)
+
+
+def render(checks: Sequence[Check]) -> str:
+    """A line a check, its sentence below it where there is something to say."""
+    lines = []
+    for check in checks:
+        lines.append(f"  {check.level:<7}  {check.name:<18} {check.found}")
+        if check.sentence:
+            lines.append(f"           {'':<18} {check.sentence}")
+    return "\n".join(lines)
+
+
+def _engine(machine: Machine, wishes: Wishes) -> Check:
+    try:
+        choice = choose_engine(machine, wishes)
+    except Failure as failure:
+        return Check("container engine", "fail", "none", f"{failure.sentence} Mend: {failure.mend}")
+    return Check("container engine", "ok", choice.why)
+
+
+def _cgroup(machine: Machine) -> Check:
+    if machine.cgroup is None:
+        return Check("cgroup", "unknown", f"not told by {machine.system}: the engine's virtual machine decides")
+    return Check("cgroup", "ok", f"v{machine.cgroup}")
+
+
+def _memory(machine: Machine) -> Check:
+    if machine.memory_bytes is None:
+        return Check("memory", "unknown", f"not told by {machine.system}: give the engine's virtual machine 8 GiB")
+    found = f"{machine.memory_bytes / GIB:.1f} GiB"
+    if machine.memory_bytes < MEMORY_NEEDED:
+        return Check(
+            "memory", "fail", found,
+            f"There is too little memory: {found}, and the lab needs {MEMORY_NEEDED // GIB} GiB."
+            " Mend: Use a larger machine.",
+        )
+    if machine.memory_bytes < MEMORY_WANTED:
+        return Check("memory", "warn", found, "Enough for one database engine at a time, not for all three.")
+    return Check("memory", "ok", found)
+
+
+def _disk(machine: Machine) -> Check:
+    if machine.disk_free_bytes is None:
+        return Check("disk", "unknown", "not told", f"The lab needs {DISK_WANTED // GIB} GiB free where its cache is.")
+    found = f"{machine.disk_free_bytes / GIB:.1f} GiB free"
+    if machine.disk_free_bytes < DISK_NEEDED:
+        return Check(
+            "disk", "fail", found,
+            f"There is too little disk space: {found} where the cache is, and the lab needs"
+            f" {DISK_NEEDED // GIB} GiB. Mend: Free some space, or set CAPLAB_CACHE to a folder with room.",
+        )
+    if machine.disk_free_bytes < DISK_WANTED:
+        return Check("disk", "warn", found, f"Enough from warm caches; a first start wants {DISK_WANTED // GIB} GiB.")
+    return Check("disk", "ok", found)
+
+
+def _inotify(machine: Machine) -> tuple[Check, ...]:
+    limits = (
+        ("max_user_instances", machine.inotify_instances, INOTIFY_INSTANCES_NEEDED),
+        ("max_user_watches", machine.inotify_watches, INOTIFY_WATCHES_NEEDED),
+    )
+    return tuple(_limit(name, value, needed, machine.root) for name, value, needed in limits if value is not None)
+
+
+def _limit(name: str, value: int, needed: int, root: bool) -> Check:
+    if value >= needed:
+        return Check(f"inotify {name[9:]}", "ok", str(value))
+    mend = f"sysctl -w fs.inotify.{name}={needed}"
+    says = f"`make up` raises it until the next boot: {mend}" if root else f"Nodes may not start: run sudo {mend}"
+    return Check(f"inotify {name[9:]}", "warn", str(value), says)
+
+
+def _feature(name: str, there: bool | None, needed_for: str, mend: str) -> Check:
+    if there is None:
+        return Check(name, "unknown", "not tried here: `make status` tries it in a node")
+    if there:
+        return Check(name, "ok", "there")
+    return Check(name, "warn", "absent", f"Unavailable: {needed_for}. {mend}")

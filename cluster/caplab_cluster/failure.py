@@ -1,0 +1,96 @@
+"""How a failure is told: one clear sentence, what was tried, the mend, the log's end."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What a log's end shows, and what mends it."""
+
+    sentence: str
+    mend: str
+
+
+class Failure(Exception):
+    """Ends the command with exit code 1 and this account."""
+
+    def __init__(
+        self,
+        sentence: str,
+        mend: str,
+        tried: tuple[str, ...] = (),
+        log: Path | None = None,
+    ) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+        self.mend = mend
+        self.tried = tried
+        self.log = log
+
+
+# In this order: a full disk also breaks downloads, and no network breaks what follows it.
+_SIGNS: tuple[tuple[str, Diagnosis], ...] = (
+    (
+        r"no space left on device|disk quota exceeded|not enough free disk space|"
+        r"don't have enough free space",
+        Diagnosis("The disk is full.", "Free some space (`make clean` drops the lab's caches), then repeat."),
+    ),
+    (
+        r"no such host|temporary failure (in name resolution|resolving)|could not resolve|"
+        r"name or service not known|network is unreachable|no route to host|i/o timeout|"
+        r"tls handshake timeout|connection timed out|failed to establish a new connection|"
+        r"unable to connect to|failed to fetch|dial tcp [^ ]+: connect: connection refused|"
+        r"no matching distribution found",
+        Diagnosis(
+            "There is no network, or a package registry does not answer.",
+            "Check the network and the proxy settings, then repeat: what is done stays done.",
+        ),
+    ),
+    (
+        r"permission denied|operation not permitted|are you root\?|must be (run as )?root|"
+        r"requires? root|access denied",
+        Diagnosis(
+            "Permission was denied.",
+            "Repeat as root, or as a user who may use the container engine and write to the cache.",
+        ),
+    ),
+    (
+        r"address already in use|port is already allocated",
+        Diagnosis("A port that is needed is taken.", "End what listens there, then repeat."),
+    ),
+)
+
+
+def diagnose(log_end: str) -> Diagnosis | None:
+    """The known cause that a log's end shows, or None."""
+    for pattern, diagnosis in _SIGNS:
+        if re.search(pattern, log_end, re.IGNORECASE):
+            return diagnosis
+    return None
+
+
+def tail(path: Path, lines: int = 25) -> str:
+    """A log's last lines, of its last 64 KiB; '' where there is no log."""
+    try:
+        with path.open("rb") as file:
+            file.seek(0, 2)
+            file.seek(max(0, file.tell() - 65536))
+            text = file.read().decode(errors="replace")
+    except OSError:
+        return ""
+    return "\n".join(text.replace("\r", "\n").splitlines()[-lines:])
+
+
+def render(failure: Failure) -> str:
+    """The account as it is printed: the log's end first, the sentence and the mend last."""
+    parts: list[str] = []
+    if failure.log and (end := tail(failure.log)):
+        parts += [f"--- end of {failure.log}", end, "---"]
+    parts.append(f"FAILED: {failure.sentence}")
+    parts += [f"  tried: {what}" for what in failure.tried]
+    parts.append(f"  mend:  {failure.mend}")
+    return "\n".join(parts)

@@ -1,0 +1,32 @@
+"""What `make up` changes on the host, each announced: limits that nodes need."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .doctor import INOTIFY_INSTANCES_NEEDED, INOTIFY_WATCHES_NEEDED
+from .machine import Machine
+from .progress import Progress
+from .shell import ask
+
+
+def prepare(progress: Progress, machine: Machine, engine_name: str) -> None:
+    """Raise inotify limits until the next boot, and make the folder that kind mounts.
+
+    As root only; where a limit stays low, doctor has said so already.
+    """
+    if not machine.root or machine.system != "Linux":
+        return
+    wanted = (
+        ("max_user_instances", machine.inotify_instances, INOTIFY_INSTANCES_NEEDED),
+        ("max_user_watches", machine.inotify_watches, INOTIFY_WATCHES_NEEDED),
+    )
+    for name, value, needed in wanted:
+        if value is not None and value < needed:
+            done = ask(["sysctl", "-w", f"fs.inotify.{name}={needed}"])
+            how = "until the next boot" if done.ok else f"did not work: {done.err.strip()}"
+            progress.say(f"  needs root: fs.inotify.{name} {value} -> {needed}, {how}")
+    modules = Path("/lib/modules")  # kind mounts it into every node; Docker would make it, podman refuses
+    if engine_name == "podman" and not modules.exists():
+        progress.say(f"  needs root: making the empty folder {modules}, which kind mounts into the nodes")
+        modules.mkdir(parents=True)

@@ -1,0 +1,191 @@
+"""The kind cluster itself: made, started, judged and removed."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from . import registry
+from .digest import digest
+from .engine import KIND_CLUSTER_LABEL, Container, Engine, kind_environment
+from .failure import Failure
+from .paths import KIND_CONFIG, Cache
+from .progress import Progress, Step
+from .shell import Answer, ask
+from .toolchain import Tools
+
+NAME = "caplab"
+NETWORK = "caplab"
+CONTEXT = f"kind-{NAME}"
+CONTROL_PLANE = f"{NAME}-control-plane"
+WORKERS = (f"{NAME}-worker", f"{NAME}-worker2", f"{NAME}-worker3")
+NODES = (CONTROL_PLANE, *WORKERS)
+ZONES = ("a", "b", "c")
+
+READY_SECONDS = 180.0
+RESTART_SECONDS = 90.0
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What `make up` notes once a cluster is complete: container ids by name, image, configuration."""
+
+    ids: Mapping[str, str]
+    image: str
+    config: str
+
+
+def next_move(containers: Sequence[Container], made: Made | None) -> tuple[str, str]:
+    """What to do about what is there: (none | create | start | recreate, why).
+
+    Only a cluster that was once complete, with its own containers all there, is kept.
+    """
+    if not containers:
+        return "create", "there is no cluster"
+    if made is None:
+        return "recreate", "an earlier attempt did not finish"
+    if {c.name: c.id for c in containers} != dict(made.ids):
+        return "recreate", "some of its node containers are gone or not its own"
+    stopped = sorted(c.name for c in containers if c.state != "running")
+    if stopped:
+        return "start", f"stopped: {', '.join(stopped)}"
+    return "none", "its node containers run"
+
+
+def problems_of(nodes: Mapping[str, Any]) -> list[str]:
+    """What keeps a `kubectl get nodes -o json` from being the lab's cluster, all Ready."""
+    seen = {item["metadata"]["name"]: item for item in nodes.get("items", [])}
+    problems = [f"node {name} is missing" for name in NODES if name not in seen]
+    for name, item in sorted(seen.items()):
+        conditions = {c["type"]: c["status"] for c in item.get("status", {}).get("conditions", [])}
+        if conditions.get("Ready") != "True":
+            problems.append(f"node {name} is not Ready")
+    zones = sorted(
+        zone for item in seen.values() if (zone := item["metadata"].get("labels", {}).get("topology.kubernetes.io/zone"))
+    )
+    if zones != list(ZONES):
+        problems.append(f"the zones are {zones or 'not labelled'}, not {list(ZONES)}")
+    return problems
+
+
+class KindCluster:
+    """The cluster named caplab, on one engine."""
+
+    def __init__(self, engine: Engine, cache: Cache, tools: Tools | None = None) -> None:
+        self._engine = engine
+        self._cache = cache
+        self._tools = tools
+        self._made = cache.cluster / "made.json"
+
+    def containers(self) -> list[Container]:
+        """Its node containers, in whatever state."""
+        return self._engine.containers(f"label={KIND_CLUSTER_LABEL}={NAME}")
+
+    def made(self) -> Made | None:
+        """The note of a complete cluster, if there is one."""
+        try:
+            note = json.loads(self._made.read_text())
+            return Made(note["ids"], note["image"], note["config"])
+        except (OSError, ValueError, KeyError):
+            return None
+
+    def configuration(self) -> str:
+        """A digest of kind-config.yaml as it is now."""
+        return digest([], KIND_CONFIG.read_text())
+
+    def kubectl(self, *arguments: str, timeout_seconds: float = 20) -> Answer:
+        """Ask the cluster, with the lab's own kubeconfig and context."""
+        kubectl = self._tools.kubectl if self._tools else "kubectl"
+        flags = ["--kubeconfig", str(self._cache.kubeconfig), "--context", CONTEXT]
+        return ask([kubectl, *flags, *arguments], timeout_seconds)
+
+    def problems(self) -> list[str]:
+        """What is wrong with the running cluster; [] when it is as it should be."""
+        answer = self.kubectl("get", "nodes", "-o", "json", "--request-timeout=5s")
+        if not answer.ok:
+            return [f"the API server does not answer: {answer.err.strip().splitlines()[-1:]}"]
+        return problems_of(json.loads(answer.out))
+
+    def create(self, step: Step, image: str) -> None:
+        """Make the cluster with a node image."""
+        assert self._tools
+        self._cache.cluster.mkdir(parents=True, exist_ok=True)
+        self._engine.ensure_network(NETWORK)
+        # Not --wait: kind waits for the control plane only; what counts is judged by problems().
+        command = [self._tools.kind, "create", "cluster", "--config", str(KIND_CONFIG), "--image", image,
+                   "--name", NAME, "--retain", "--kubeconfig", str(self._cache.kubeconfig)]  # fmt: skip
+        step.run(command, env=kind_environment(self._engine, NETWORK, self._cache.kubeconfig))
+
+    def start(self, step: Step) -> None:
+        """Start stopped nodes, the control plane first: the others ask it for their address's name."""
+        for name in NODES:
+            self._engine.run(step, "start", name)
+
+    def await_ready(self, step: Step, within_seconds: float) -> None:
+        """Wait until every node, DNS and the volume provisioner are ready; Failure says what is not."""
+        end = time.monotonic() + within_seconds
+        while problems := self.problems():
+            if time.monotonic() > end:
+                raise Failure(
+                    f"The cluster is not ready after {within_seconds:.0f} s: {'; '.join(problems)}.",
+                    "Run `make down`, then `make up`; `make status` shows the nodes.",
+                    log=step.log,
+                )
+            time.sleep(0.5)
+        for namespace, name in (("kube-system", "coredns"), ("local-path-storage", "local-path-provisioner")):
+            left = max(10, int(end - time.monotonic()))
+            wait = self.kubectl("rollout", "status", f"--namespace={namespace}", f"deployment/{name}",
+                                f"--timeout={left}s", timeout_seconds=left + 5)  # fmt: skip
+            if not wait.ok:
+                raise Failure(f"{name} is not ready: {wait.err.strip()}", "Run `make down`, then `make up`.", log=step.log)
+
+    def note_complete(self, image: str) -> None:
+        """Remember that the cluster is complete."""
+        ids = {container.name: container.id for container in self.containers()}
+        note = {"ids": ids, "image": image, "config": self.configuration()}
+        temporary = self._made.with_suffix(".tmp")
+        temporary.write_text(json.dumps(note, indent=1))
+        temporary.rename(self._made)
+
+    def remove(self) -> list[str]:
+        """Remove the cluster, its registry and network, and its notes; what was removed."""
+        # The note goes first: an interrupted removal must not look like a complete cluster.
+        self._made.unlink(missing_ok=True)
+        names = [container.name for container in self.containers()]
+        names += [c.name for c in self._engine.containers(f"name={registry.NAME}") if c.name == registry.NAME]
+        self._engine.remove(names)
+        self._engine.remove_network(NETWORK)
+        self._cache.kubeconfig.unlink(missing_ok=True)
+        return names
+
+
+def kubernetes_version(answer: Answer) -> str:
+    """The server's version of `kubectl version -o json`; '' where it can't be told."""
+    try:
+        return str(json.loads(answer.out)["serverVersion"]["gitVersion"])
+    except (ValueError, KeyError):
+        return ""
+
+
+def refuse_other_minor(server: str, wanted: str) -> None:
+    """Failure where a running cluster is of another Kubernetes minor than the lab's."""
+    if server.removeprefix("v").split(".")[:2] != wanted.split(".")[:2]:
+        raise Failure(
+            f"The cluster {NAME} runs Kubernetes {server}, and this version of the lab needs {wanted}.",
+            "Run `make down`, then `make up`.",
+        )
+
+
+def show_nodes(progress: Progress, nodes: Mapping[str, Any]) -> None:
+    """A line a node: zone, address, version, readiness."""
+    for item in sorted(nodes.get("items", []), key=lambda node: str(node["metadata"]["name"])):
+        status = item["status"]
+        address = next((a["address"] for a in status["addresses"] if a["type"] == "InternalIP"), "-")
+        ready = next((c["status"] for c in status["conditions"] if c["type"] == "Ready"), "Unknown")
+        zone = item["metadata"]["labels"].get("topology.kubernetes.io/zone", "-")
+        version = status["nodeInfo"]["kubeletVersion"]
+        readiness = "Ready" if ready == "True" else "NotReady"
+        progress.say(f"  {item['metadata']['name']:<22} zone {zone}  {address:<15} {version}  {readiness}")

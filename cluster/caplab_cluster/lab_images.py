@@ -1,0 +1,129 @@
+"""The lab's images: built from images/NAME/Dockerfile when changed, sent to the nodes when missing.
+
+A Dockerfile names what it stands on by `ARG FROM_X`: FROM_DEBIAN is the slim Debian
+base, FROM_<NAME> the image of images/<name>.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from .digest import digest
+from .engine import Engine
+from .failure import Failure
+from .progress import Progress, Step
+from .registry import HOST, Registry
+
+_HOSTS_FOLDER = f"/etc/containerd/certs.d/{HOST}"
+_HOSTS_FILE = f'server = "http://{HOST}"\n\n[host."http://{HOST}"]\n  capabilities = ["pull", "resolve"]\n'
+
+
+@dataclass(frozen=True, slots=True)
+class LabImage:
+    """One folder of images/: tag changes with anything it is made from."""
+
+    name: str
+    folder: Path
+    parents: tuple[str, ...]  # 'debian' or names of other lab images
+    tag: str
+
+    @property
+    def local(self) -> str:
+        """Its name in the engine's store."""
+        return f"localhost/caplab/{self.name}:{self.tag}"
+
+    @property
+    def reference(self) -> str:
+        """Its name on the nodes, and in pod specs."""
+        return f"{HOST}/{self.name}:{self.tag}"
+
+
+def parents_of(dockerfile: str) -> tuple[str, ...]:
+    """What a Dockerfile's `ARG FROM_X` lines name, in lower case."""
+    return tuple(name.lower() for name in re.findall(r"^ARG FROM_([A-Z0-9_]+)$", dockerfile, re.MULTILINE))
+
+
+def in_build_order(parents: Mapping[str, Sequence[str]]) -> list[str]:
+    """Names such that each comes after its parents; Failure for a name unknown or a circle."""
+    order: list[str] = []
+
+    def visit(name: str, path: tuple[str, ...]) -> None:
+        if name in order:
+            return
+        if name in path:
+            raise Failure(f"Lab images stand on each other: {' -> '.join([*path, name])}.", "Break the circle.")
+        if name not in parents:
+            raise Failure(
+                f"images/{path[-1]}/Dockerfile stands on FROM_{name.upper()}, but there is no images/{name}.",
+                f"Name an existing image, or add images/{name}/Dockerfile.",
+            )
+        for parent in sorted(parents[name]):
+            if parent != "debian":
+                visit(parent, (*path, name))
+        order.append(name)
+
+    for name in sorted(parents):
+        visit(name, ())
+    return order
+
+
+def discover(folder: Path, base: str) -> list[LabImage]:
+    """Every lab image in build order; base is the Debian base's reference."""
+    files = {path.parent.name: path.read_text() for path in sorted(folder.glob("*/Dockerfile"))}
+    parents = {name: parents_of(text) for name, text in files.items()}
+    images: dict[str, LabImage] = {}
+    for name in in_build_order(parents):
+        stands_on = [base if parent == "debian" else images[parent].tag for parent in parents[name]]
+        tag = digest([folder / name], *stands_on)
+        images[name] = LabImage(name, folder / name, parents[name], tag)
+    return list(images.values())
+
+
+def build(progress: Progress, engine: Engine, images: Sequence[LabImage], base: str) -> None:
+    """Build what is not in the engine's store."""
+    by_name = {image.name: image for image in images}
+    for image in images:
+        with progress.step(f"lab image {image.name}") as step:
+            if engine.has_image(image.local):
+                step.already()
+                continue
+            arguments = {
+                f"FROM_{parent.upper()}": base if parent == "debian" else by_name[parent].local
+                for parent in image.parents
+            }
+            engine.build(step, image.folder, image.folder / "Dockerfile", image.local, arguments)
+
+
+def missing_on(engine: Engine, node: str, images: Sequence[LabImage]) -> list[LabImage]:
+    """Those that a node does not have."""
+    answer = engine.inside(node, "ctr", "--namespace", "k8s.io", "images", "ls", "-q")
+    there = set(answer.out.split())
+    return [image for image in images if image.reference not in there]
+
+
+def send(progress: Progress, registry: Registry, images: Sequence[LabImage], nodes: Sequence[str]) -> None:
+    """Bring the images to every node: to the registry once, from it to the nodes at the same time."""
+    engine = registry.engine
+    with progress.step("lab images on the nodes") as step:
+        missing = {node: lacks for node in nodes if (lacks := missing_on(engine, node, images))}
+        if not missing:
+            step.already()
+            return
+        wanted = {image.name for lacks in missing.values() for image in lacks}
+        for image in images:
+            if image.name in wanted and not registry.has(image.name, image.tag):
+                registry.push(step, image.local, image.name, image.tag)
+        with ThreadPoolExecutor(len(missing)) as pool:
+            list(pool.map(lambda node: _pull(engine, step, node, missing[node]), missing))
+
+
+def _pull(engine: Engine, step: Step, node: str, images: Sequence[LabImage]) -> None:
+    script = f"mkdir -p {_HOSTS_FOLDER} && cat > {_HOSTS_FOLDER}/hosts.toml"
+    engine.inside(node, "sh", "-c", script, stdin=_HOSTS_FILE)
+    for image in images:
+        pull = ["ctr", "--namespace", "k8s.io", "images", "pull", "--hosts-dir", "/etc/containerd/certs.d"]
+        engine.run(step, "exec", node, *pull, image.reference)

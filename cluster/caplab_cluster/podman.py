@@ -1,0 +1,45 @@
+"""The lab's own podman: installed from Debian where need be, settings and storage private."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from .choose import EngineChoice, podman_settings, storage_settings
+from .engine import Engine
+from .machine import Machine
+from .paths import Cache
+from .progress import Progress
+
+# What podman needs to run privileged nodes on a network with names; mmdebstrap makes bases.
+PACKAGES = (
+    "podman", "crun", "runc", "netavark", "aardvark-dns", "iptables", "nftables",
+    "iproute2", "conntrack", "ipset", "mmdebstrap",
+)  # fmt: skip
+
+
+def install(progress: Progress) -> None:
+    """Install podman from Debian's packages (needs root)."""
+    progress.say("  needs root: installing podman and what it needs from Debian's packages")
+    quiet = {"DEBIAN_FRONTEND": "noninteractive"}
+    with progress.step("install podman") as step:
+        step.run(["apt-get", "update", "-q"], env=quiet)
+        step.run(["apt-get", "install", "-q", "-y", "--no-install-recommends", *PACKAGES], env=quiet)
+
+
+def runtime_folder(machine: Machine) -> Path:
+    """Where podman keeps what must not outlive a boot."""
+    if machine.root:
+        return Path("/run/caplab")
+    return Path(os.environ.get("XDG_RUNTIME_DIR") or f"/tmp/caplab-{os.geteuid()}") / "caplab"
+
+
+def engine(choice: EngineChoice, machine: Machine, cache: Cache) -> Engine:
+    """Write the private settings and say how podman is called with them."""
+    runtime = runtime_folder(machine)
+    cache.podman.mkdir(parents=True, exist_ok=True)
+    settings, storage = cache.podman / "containers.conf", cache.podman / "storage.conf"
+    settings.write_text(podman_settings(machine, cache.podman, runtime))
+    storage.write_text(storage_settings(cache.podman, runtime))
+    env = {"CONTAINERS_CONF": str(settings), "CONTAINERS_STORAGE_CONF": str(storage)}
+    return Engine("podman", choice.path, env)

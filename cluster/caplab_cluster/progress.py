@@ -1,0 +1,173 @@
+"""Long steps, shown as they go: elapsed time, a log each, and a table at the end."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TextIO
+
+from .failure import Failure, diagnose, tail
+
+_QUIET_BEAT_SECONDS = 20.0  # between two signs of life where the output is no terminal
+_POLL_SECONDS = 0.2
+_STOP_GRACE_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class StepRecord:
+    """One row of the table: outcome is done, ready (nothing to do) or failed."""
+
+    title: str
+    seconds: float
+    outcome: str
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people read them: 0.4 s, 31.0 s, 4 m 57 s."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    return f"{int(seconds) // 60} m {int(seconds) % 60:02d} s"
+
+
+class Step:
+    """One step under way: runs its commands into its log."""
+
+    def __init__(self, title: str, log: Path, out: TextIO) -> None:
+        self.title = title
+        self.log = log
+        self.ready = False
+        self._out = out
+        self._started = time.monotonic()
+        self._next_beat = self._started + _QUIET_BEAT_SECONDS
+        self._live = out.isatty()
+
+    def already(self) -> None:
+        """Say that there was nothing to do."""
+        self.ready = True
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the step began."""
+        return time.monotonic() - self._started
+
+    def run(
+        self,
+        command: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        stdin: IO[bytes] | None = None,
+    ) -> None:
+        """Run one command to its end, its output into the log; Failure where it fails."""
+        with self.log.open("ab") as log:
+            log.write(f"$ {' '.join(command)}\n".encode())
+            log.flush()
+            try:
+                process = subprocess.Popen(
+                    list(command),
+                    stdin=stdin or subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    env={**os.environ, **(env or {})},
+                    cwd=cwd,
+                    start_new_session=True,
+                )
+            except OSError as error:
+                raise self.failure(command, f"{command[0]}: {error.strerror}") from error
+            try:
+                while process.poll() is None:
+                    self._beat()
+                    try:
+                        process.wait(_POLL_SECONDS)
+                    except subprocess.TimeoutExpired:
+                        continue
+            except BaseException:
+                _end_group(process)
+                raise
+        if process.returncode != 0:
+            raise self.failure(command, f"exit code {process.returncode}")
+
+    def failure(self, command: Sequence[str], how: str) -> Failure:
+        """The failure of a command, with the cause that its log shows."""
+        found = diagnose(tail(self.log))
+        sentence = f"The step '{self.title}' failed ({how})."
+        mend = "Read the log above, then repeat: what is done stays done."
+        if found:
+            sentence, mend = f"{sentence} {found.sentence}", found.mend
+        return Failure(sentence, mend, tried=(" ".join(command),), log=self.log)
+
+    def _beat(self) -> None:
+        now = time.monotonic()
+        if self._live:
+            self._out.write(f"\r\033[K  {self.title} ... {duration(now - self._started)}")
+            self._out.flush()
+        elif now >= self._next_beat:
+            self._next_beat = now + _QUIET_BEAT_SECONDS
+            last = tail(self.log, 1).strip()[:90]
+            print(f"  {self.title} ... {duration(now - self._started)}  [{last}]", file=self._out, flush=True)
+
+
+def _end_group(process: subprocess.Popen[bytes]) -> None:
+    """End what a command started: politely, then for good."""
+    for sign, grace in ((signal.SIGTERM, _STOP_GRACE_SECONDS), (signal.SIGKILL, 5.0)):
+        try:
+            os.killpg(process.pid, sign)
+            process.wait(grace)
+            return
+        except ProcessLookupError:
+            return
+        except subprocess.TimeoutExpired:
+            continue
+
+
+class Progress:
+    """The steps of one command, as they are shown and as they were."""
+
+    def __init__(self, logs: Path, out: TextIO = sys.stdout) -> None:
+        self._logs = logs
+        self._out = out
+        self._started = time.monotonic()
+        self.records: list[StepRecord] = []
+
+    def say(self, text: str) -> None:
+        """One line to the reader."""
+        print(text, file=self._out, flush=True)
+
+    @contextmanager
+    def step(self, title: str) -> Iterator[Step]:
+        """Show one step; its log is named by its title."""
+        self._logs.mkdir(parents=True, exist_ok=True)
+        log = self._logs / (re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-") + ".log")
+        log.unlink(missing_ok=True)
+        step = Step(title, log, self._out)
+        try:
+            yield step
+        except BaseException:
+            self._end(step, "failed")
+            raise
+        self._end(step, "ready" if step.ready else "done")
+
+    def _end(self, step: Step, outcome: str) -> None:
+        self.records.append(StepRecord(step.title, step.elapsed, outcome))
+        clear = "\r\033[K" if self._out.isatty() else ""
+        self.say(f"{clear}  {step.title:<58} {outcome:<6} {duration(step.elapsed):>10}")
+
+    def table(self) -> str:
+        """The steps and their times, and the whole."""
+        return render_table(self.records, time.monotonic() - self._started)
+
+
+def render_table(records: Sequence[StepRecord], total_seconds: float) -> str:
+    """Rows of step, outcome and time, and their total."""
+    width = max([len(record.title) for record in records] + [len("in all")])
+    rule = "-" * (width + 22)
+    rows = [f"{r.title:<{width}}  {r.outcome:<6}  {duration(r.seconds):>10}" for r in records]
+    return "\n".join([rule, *rows, rule, f"{'in all':<{width}}  {'':<6}  {duration(total_seconds):>10}"])
