@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
-if sys.version_info < (3, 11):  # before anything that an older Python can't read
-    sys.exit("FAILED: Python 3.11 or newer is needed, this is %d.%d.\n  mend:  make PYTHON=python3.11" % sys.version_info[:2])
+if sys.version_info < (3, 11):  # noqa: UP036  (before anything that an older Python can't read)
+    sys.exit("FAILED: Python 3.11 or newer is needed.\n  mend:  make PYTHON=python3.11")
 
 import argparse
 import fcntl

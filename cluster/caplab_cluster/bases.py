@@ -41,8 +41,6 @@ class Bases:
         with tempfile.TemporaryDirectory(dir=self.cache.contexts) as folder:
             archive = Path(folder) / f"{suite}.tar"
             # Documentation and translations are most of what a minimal base can do without.
-            lean = [
-                f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("man", "locale", "doc", "info")
-            ]
+            lean = [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("man", "locale", "doc", "info")]
             step.run(["mmdebstrap", "--variant=minbase", *lean, suite, str(archive)])
             self.engine.run(step, "import", str(archive), reference)

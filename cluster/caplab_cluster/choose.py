@@ -161,8 +161,16 @@ def podman_settings(machine: Machine, cache: Path, runtime: Path) -> str:
     if machine.cgroup == 1:
         engine.append('runtime = "runc"')
     return "\n".join(
-        ["[containers]", containers, "[engine]", *engine, "[network]", 'network_backend = "netavark"',
-         f'network_config_dir = "{cache}/networks"', ""]
+        [
+            "[containers]",
+            containers,
+            "[engine]",
+            *engine,
+            "[network]",
+            'network_backend = "netavark"',
+            f'network_config_dir = "{cache}/networks"',
+            "",
+        ]
     )
 
 

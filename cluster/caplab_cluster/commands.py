@@ -59,15 +59,20 @@ def begin(progress: Progress, cache: Cache) -> Session:
 
 def run_doctor(progress: Progress, cache: Cache) -> None:
     """Every check of this machine; Failure where one says the lab can't run."""
-    checks = doctor.examine(look(cache.root), wishes_from(os.environ))
+    _examine(progress, look(cache.root), wishes_from(os.environ))
+
+
+def _examine(progress: Progress, machine: Machine, wishes: Wishes) -> None:
+    checks = doctor.examine(machine, wishes)
     progress.say(doctor.render(checks))
     doctor.refuse_unfit(checks)
 
 
 def up(progress: Progress, cache: Cache) -> None:
     """Bring the cluster up with all images in; changes nothing where it is up already."""
-    run_doctor(progress, cache)
-    session = begin(progress, cache)
+    machine, wishes = look(cache.root), wishes_from(os.environ)
+    _examine(progress, machine, wishes)
+    session = Session(progress, cache, machine, wishes, choose_engine(machine, wishes))
     if session.choice.install:
         podman.install(progress)
     engine = session.engine
@@ -78,20 +83,21 @@ def up(progress: Progress, cache: Cache) -> None:
     progress.say(f"  images   {source.source}: {source.why}")
     bases = Bases(engine, session.machine, cache, source.source)
     tools = toolchain.ensure_tools(progress, builder, session.machine)
-    image = node_image.ensure(progress, engine, cache, bases, builder)
     base = bases.ensure(progress, versions.DEBIAN_LAB)
+    image = node_image.ensure(progress, engine, cache, bases, builder, base)
     registry_image = registry.ensure_image(progress, engine, base)
     images = lab_images.discover(LAB_IMAGES, base)
     lab_images.build(progress, engine, images, base)
 
-    cluster = KindCluster(engine, cache, tools)
-    _bring_up(progress, cluster, image)
+    _bring_up(progress, KindCluster(engine, cache, tools), image)
     store = registry.ensure_running(engine, NETWORK, registry_image)
     lab_images.send(progress, store, images, NODES)
     _note_images(cache, images)
     progress.say(progress.table())
     progress.say(f"\nThe cluster {NAME} is up. To talk to it:\n  export KUBECONFIG={cache.kubeconfig}")
-    progress.say(f"  export PATH={toolchain.on_path(tools).split(os.pathsep)[0]}:$PATH    # kubectl, if yours is not fit")
+    progress.say(
+        f"  export PATH={toolchain.on_path(tools).split(os.pathsep)[0]}:$PATH    # kubectl, if yours is not fit"
+    )
 
 
 def _bring_up(progress: Progress, cluster: KindCluster, image: str) -> None:
@@ -103,7 +109,8 @@ def _bring_up(progress: Progress, cluster: KindCluster, image: str) -> None:
     if move == "none":
         return
     if move == "recreate":
-        with progress.step(f"remove what is left ({why})"):
+        progress.say(f"  the cluster is made anew: {why}")
+        with progress.step("remove what is left"):
             cluster.remove()
     with progress.step("create the cluster") as step:
         cluster.create(step, image)
@@ -114,6 +121,8 @@ def _bring_up(progress: Progress, cluster: KindCluster, image: str) -> None:
 
 def _revive(progress: Progress, cluster: KindCluster, move: str, why: str) -> tuple[str, str]:
     """Use the cluster that is there, or say why it must be made anew."""
+    if move == "none" and (silent := cluster.silent_nodes()):
+        return "recreate", f"{', '.join(silent)} should run, but does not"
     made = cluster.made()
     if made and made.config != cluster.configuration():
         progress.say("  note: kind-config.yaml has changed since this cluster was made; `make down up` applies it")
@@ -239,6 +248,7 @@ def clean(progress: Progress, cache: Cache) -> None:
                 engine.ask("rmi", "--force", *sorted(set(images)), timeout_seconds=300)
             engine.ask("volume", "rm", "--force", registry.VOLUME)
     with progress.step(f"remove {cache.root}"):
+        podman.release_storage(cache)
         lock = cache.lock.name
         for path in cache.root.iterdir():
             if path.name == lock:
@@ -247,4 +257,3 @@ def clean(progress: Progress, cache: Cache) -> None:
                 node_image.remove_folder(path)
             else:
                 path.unlink()
-

@@ -79,7 +79,9 @@ def _memory(machine: Machine) -> Check:
     found = f"{machine.memory_bytes / GIB:.1f} GiB"
     if machine.memory_bytes < MEMORY_NEEDED:
         return Check(
-            "memory", "fail", found,
+            "memory",
+            "fail",
+            found,
             f"There is too little memory: {found}, and the lab needs {MEMORY_NEEDED // GIB} GiB."
             " Mend: Use a larger machine.",
         )
@@ -94,7 +96,9 @@ def _disk(machine: Machine) -> Check:
     found = f"{machine.disk_free_bytes / GIB:.1f} GiB free"
     if machine.disk_free_bytes < DISK_NEEDED:
         return Check(
-            "disk", "fail", found,
+            "disk",
+            "fail",
+            found,
             f"There is too little disk space: {found} where the cache is, and the lab needs"
             f" {DISK_NEEDED // GIB} GiB. Mend: Free some space, or set CAPLAB_CACHE to a folder with room.",
         )

@@ -13,6 +13,7 @@ from .progress import Step
 from .shell import Answer, ask
 
 KIND_CLUSTER_LABEL = "io.x-k8s.kind.cluster"
+_REMOVE_TRIES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +104,21 @@ class Engine:
             self.must("network", "rm", name)
 
     def remove(self, names: Sequence[str]) -> None:
-        """Remove containers and their volumes, whatever state they are in."""
-        if names:
-            self.must("rm", "--force", "--volumes", *names, timeout_seconds=120)
+        """Remove containers and their volumes, whatever state they are in; Failure where one stays."""
+        # Docker kills at once; podman would wait for each to stop.
+        at_once = ["--time=0"] if self.name == "podman" else []
+        left, said = list(names), ""
+        # podman only learns from the first try that a container's processes died without it.
+        for _ in range(_REMOVE_TRIES):
+            if not left:
+                break
+            said = self.ask("rm", "--force", "--volumes", *at_once, *left, timeout_seconds=120).err.strip()
+            left = [name for name in left if self.ask("container", "inspect", name).ok]
+        if left:
+            raise Failure(
+                f"{self.name} does not remove {', '.join(left)}: {said[-300:]}",
+                f"Remove them by hand ({self.name} rm --force), then repeat.",
+            )
         for name in names:
             # podman: kind's volumes are named ones, labelled with the node's name.
             volumes = self.ask("volume", "ls", "--quiet", "--filter", f"label={name}").out.split()

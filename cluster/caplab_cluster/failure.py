@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
+
+_TRIED_WIDTH = 160  # the log above has the whole command
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,6 @@ def render(failure: Failure) -> str:
     if failure.log and (end := tail(failure.log)):
         parts += [f"--- end of {failure.log}", end, "---"]
     parts.append(f"FAILED: {failure.sentence}")
-    parts += [f"  tried: {what}" for what in failure.tried]
+    parts += [f"  tried: {textwrap.shorten(what, _TRIED_WIDTH, placeholder=' ...')}" for what in failure.tried]
     parts.append(f"  mend:  {failure.mend}")
     return "\n".join(parts)

@@ -64,7 +64,9 @@ def problems_of(nodes: Mapping[str, Any]) -> list[str]:
         if conditions.get("Ready") != "True":
             problems.append(f"node {name} is not Ready")
     zones = sorted(
-        zone for item in seen.values() if (zone := item["metadata"].get("labels", {}).get("topology.kubernetes.io/zone"))
+        zone
+        for item in seen.values()
+        if (zone := item["metadata"].get("labels", {}).get("topology.kubernetes.io/zone"))
     )
     if zones != list(ZONES):
         problems.append(f"the zones are {zones or 'not labelled'}, not {list(ZONES)}")
@@ -109,6 +111,10 @@ class KindCluster:
             return [f"the API server does not answer: {answer.err.strip().splitlines()[-1:]}"]
         return problems_of(json.loads(answer.out))
 
+    def silent_nodes(self) -> list[str]:
+        """Nodes that run by the engine's books only: their machine died, and the books stayed."""
+        return [name for name in NODES if not self._engine.inside(name, "true", timeout_seconds=10).ok]
+
     def create(self, step: Step, image: str) -> None:
         """Make the cluster with a node image."""
         assert self._tools
@@ -140,7 +146,9 @@ class KindCluster:
             wait = self.kubectl("rollout", "status", f"--namespace={namespace}", f"deployment/{name}",
                                 f"--timeout={left}s", timeout_seconds=left + 5)  # fmt: skip
             if not wait.ok:
-                raise Failure(f"{name} is not ready: {wait.err.strip()}", "Run `make down`, then `make up`.", log=step.log)
+                raise Failure(
+                    f"{name} is not ready: {wait.err.strip()}", "Run `make down`, then `make up`.", log=step.log
+                )
 
     def note_complete(self, image: str) -> None:
         """Remember that the cluster is complete."""

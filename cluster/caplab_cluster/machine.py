@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import re
+import resource
 import shutil
 import sys
 from dataclasses import dataclass
@@ -120,7 +121,7 @@ def _docker() -> EngineSeen | None:
     answer = ask([path, "version", "--format", "{{.Server.Version}}"], timeout_seconds=10)
     if not answer.ok:
         said = (answer.err or answer.out).strip().splitlines()
-        return EngineSeen(path, None, said[-1] if said else "no answer")
+        return EngineSeen(path, None, said[-1].partition(". ")[0] if said else "it says nothing")
     return EngineSeen(path, parse_version(answer.out))
 
 
@@ -139,8 +140,6 @@ def _cgroup() -> int | None:
 
 
 def _open_files_limit() -> int:
-    import resource  # not on every system
-
     return resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 
 

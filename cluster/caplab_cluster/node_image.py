@@ -38,7 +38,7 @@ def choose(engine: Engine, builder: GoBuilder, wishes: Wishes) -> SourceChoice:
     return choose_source(wishes, have_pulled, have_built, not here and engine.can_pull(versions.NODE_IMAGE))
 
 
-def ensure(progress: Progress, engine: Engine, cache: Cache, bases: Bases, builder: GoBuilder) -> str:
+def ensure(progress: Progress, engine: Engine, cache: Cache, bases: Bases, builder: GoBuilder, lab_base: str) -> str:
     """The node image's reference, pulled or built as bases.source says."""
     if bases.source == "pull":
         with progress.step("node image (pulled)") as step:
@@ -52,7 +52,7 @@ def ensure(progress: Progress, engine: Engine, cache: Cache, bases: Bases, build
         with progress.step("node image (built)") as step:
             step.already()
     else:
-        _NodeImage(engine, cache, builder, reference).build(progress, bases)
+        _NodeImage(engine, cache, builder, reference).build(progress, bases, lab_base)
     return reference
 
 
@@ -63,9 +63,8 @@ class _NodeImage:
     builder: GoBuilder
     reference: str
 
-    def build(self, progress: Progress, bases: Bases) -> None:
+    def build(self, progress: Progress, bases: Bases, lab_base: str) -> None:
         node_base = bases.ensure(progress, versions.DEBIAN_NODE)
-        lab_base = bases.ensure(progress, versions.DEBIAN_LAB)
         self.builder.ensure(progress, f"build Kubernetes {versions.KUBERNETES} from Go modules", KUBERNETES_BINARIES)
         for binary in OTHER_BINARIES:
             self.builder.ensure(progress, f"build {binary.name}", [binary])
@@ -132,7 +131,9 @@ class _NodeImage:
         self.engine.run(step, "run", "--detach", "--privileged", "--name", _BUILDER,
                         "--entrypoint", "containerd", self._base)  # fmt: skip
         try:
-            into = f"{self.engine.path} exec --interactive {_BUILDER} ctr --namespace k8s.io images import --no-unpack -"
+            into = (
+                f"{self.engine.path} exec --interactive {_BUILDER} ctr --namespace k8s.io images import --no-unpack -"
+            )
             kind_of_archive = "--format oci-archive" if self.engine.name == "podman" else ""
             self._await_containerd(step)
             for image in images:

@@ -6,10 +6,12 @@ import os
 from pathlib import Path
 
 from .choose import EngineChoice, podman_settings, storage_settings
+from .digest import digest
 from .engine import Engine
 from .machine import Machine
 from .paths import Cache
 from .progress import Progress
+from .shell import ask
 
 # What podman needs to run privileged nodes on a network with names; mmdebstrap makes bases.
 PACKAGES = (
@@ -27,19 +29,28 @@ def install(progress: Progress) -> None:
         step.run(["apt-get", "install", "-q", "-y", "--no-install-recommends", *PACKAGES], env=quiet)
 
 
-def runtime_folder(machine: Machine) -> Path:
-    """Where podman keeps what must not outlive a boot."""
-    if machine.root:
-        return Path("/run/caplab")
-    return Path(os.environ.get("XDG_RUNTIME_DIR") or f"/tmp/caplab-{os.geteuid()}") / "caplab"
+def runtime_folder(machine: Machine, cache: Cache) -> Path:
+    """Where podman keeps what must not outlive a boot: one folder a cache, or two would mix."""
+    base = "/run" if machine.root else os.environ.get("XDG_RUNTIME_DIR") or f"/tmp/caplab-{os.geteuid()}"
+    return Path(base) / "caplab" / digest([], str(cache.root))
 
 
 def engine(choice: EngineChoice, machine: Machine, cache: Cache) -> Engine:
     """Write the private settings and say how podman is called with them."""
-    runtime = runtime_folder(machine)
+    runtime = runtime_folder(machine, cache)
     cache.podman.mkdir(parents=True, exist_ok=True)
     settings, storage = cache.podman / "containers.conf", cache.podman / "storage.conf"
     settings.write_text(podman_settings(machine, cache.podman, runtime))
     storage.write_text(storage_settings(cache.podman, runtime))
     env = {"CONTAINERS_CONF": str(settings), "CONTAINERS_STORAGE_CONF": str(storage)}
     return Engine("podman", choice.path, env)
+
+
+def release_storage(cache: Cache) -> None:
+    """Unmount what podman keeps mounted in its storage, so that the cache can be removed."""
+    mounts = Path("/proc/self/mounts")
+    if not mounts.exists():
+        return
+    points = [line.split()[1] for line in mounts.read_text().splitlines()]
+    for point in sorted((p for p in points if Path(p).is_relative_to(cache.podman)), reverse=True):
+        ask(["umount", "--lazy", point])

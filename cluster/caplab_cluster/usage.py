@@ -38,9 +38,7 @@ def measure(engine: Engine, nodes: Sequence[str], seconds: float) -> dict[str, U
     after, elapsed = _read(engine, nodes), time.monotonic() - started
     if len(before) != len(nodes) or len(after) != len(nodes):
         return {}
-    return {
-        node: Usage(after[node][0], (after[node][1] - before[node][1]) / 1e9 / elapsed) for node in nodes
-    }
+    return {node: Usage(after[node][0], (after[node][1] - before[node][1]) / 1e9 / elapsed) for node in nodes}
 
 
 def _read(engine: Engine, nodes: Sequence[str]) -> dict[str, tuple[int, int]]:

@@ -1,0 +1,62 @@
+# The lab's commands. `make help` lists them.
+SHELL := bash
+PYTHON ?= python3
+VENV := .venv
+CLUSTER := PYTHONPATH=cluster $(PYTHON) -m caplab_cluster
+IN_VENV := $(VENV)/bin/
+
+.DEFAULT_GOAL := help
+.PHONY: help up down status doctor clean chaos test test-unit test-kind lint prove venv lock
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+up: ## bring up the cluster, all images in (safe to repeat)
+	@$(CLUSTER) up
+
+down: ## remove the cluster, and nothing else
+	@$(CLUSTER) down
+
+status: ## say what is there: nodes, images, what they take
+	@$(CLUSTER) status
+
+doctor: ## say whether this machine can carry the lab, and what it lacks
+	@$(CLUSTER) doctor
+
+chaos: up ## run the core suite of experiments (none in this version yet)
+	@echo "FAILED: this version of the lab has a cluster but no experiments yet." >&2; exit 3
+
+test: test-unit test-kind ## the gate: lint, types, unit and property tests, then the tests on kind
+
+test-unit: lint ## the fast part of the gate
+	@$(IN_VENV)pytest -q tests/unit tests/property
+
+test-kind: venv up ## the tests on the real cluster
+	@$(IN_VENV)pytest -q tests/kind
+
+prove: test ## the long proofs, whose output is kept under docs/evidence
+	@PYTHONPATH=cluster $(PYTHON) bench/prove_cluster.py
+
+lint: venv ## formatting, lint, types and import contracts
+	@$(IN_VENV)ruff format --check .
+	@$(IN_VENV)ruff check .
+	@$(IN_VENV)mypy
+	@$(IN_VENV)lint-imports --no-cache
+
+venv: $(VENV)/ready ## the Python environment of the tests
+
+$(VENV)/ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("FAILED: Python 3.11 or newer is needed.\n  mend:  make PYTHON=python3.11")'
+	@echo "  Python environment in $(VENV) (from requirements.lock)"
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(IN_VENV)pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	@$(IN_VENV)pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+lock: ## pin the newest fitting versions anew in requirements.lock
+	@$(PYTHON) -m venv --clear .venv-lock && .venv-lock/bin/pip install --quiet uv
+	@.venv-lock/bin/uv pip compile --quiet --universal --generate-hashes --no-header --extra dev --output-file requirements.lock pyproject.toml
+	@rm -rf .venv-lock
+
+clean: ## remove the cluster and the lab's caches outside this checkout
+	@$(CLUSTER) clean

@@ -1,0 +1,105 @@
+"""Measures the cluster's three starts and its idle load, and writes docs/evidence/cluster.md.
+
+A bare start uses a cache of its own, so nothing that is here already helps it; an engine
+that is installed stays installed, and the table says which steps ran. Takes the machine
+for about a quarter of an hour: the lab's cluster goes down first and is up afterwards.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from caplab_cluster import commands, usage
+from caplab_cluster.failure import Failure
+from caplab_cluster.kind_cluster import NODES
+from caplab_cluster.machine import look
+from caplab_cluster.paths import REPOSITORY, Cache
+from caplab_cluster.progress import Progress, duration
+
+EVIDENCE = REPOSITORY / "docs" / "evidence" / "cluster.md"
+LIMITS_SECONDS = {"bare": 25 * 60.0, "warm": 4 * 60.0, "already up": 10.0}
+IDLE_SECONDS = 60.0
+IDLE_MEMORY_GIB, IDLE_CORES = 1.5, 0.4
+
+
+def start(cache: Path) -> tuple[float, str]:
+    """One `up` with a cache: seconds, and the table it printed."""
+    began = time.monotonic()
+    env = {**os.environ, "CAPLAB_CACHE": str(cache), "PYTHONPATH": str(REPOSITORY / "cluster")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "caplab_cluster", "up"], env=env, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY
+    )
+    assert process.stdout
+    lines = []
+    for line in process.stdout:
+        print(line, end="", flush=True)
+        lines.append(line)
+    if process.wait() != 0:
+        raise Failure("`up` failed.", "Read its output above.")
+    table = re.search(r"^-{5,}\n.*?^in all[^\n]*$", "".join(lines), re.DOTALL | re.MULTILINE)
+    assert table
+    return time.monotonic() - began, table[0]
+
+
+def down(cache: Cache) -> None:
+    """Remove the cluster that belongs to a cache."""
+    commands.down(Progress(cache.logs / "down"), cache)
+
+
+def main() -> int:
+    """Measure, write the evidence; 0 where every limit holds."""
+    own = Cache.from_environment()
+    load = os.getloadavg()[0]
+    down(own)
+    taken: dict[str, tuple[float, str]] = {}
+    with tempfile.TemporaryDirectory(dir=own.root.parent, prefix="caplab-bare-") as folder:
+        bare = Cache(Path(folder))
+        taken["bare"] = start(bare.root)
+        taken["already up"] = start(bare.root)
+        engine = commands.begin(Progress(bare.logs), bare).engine
+        idle = usage.measure(engine, NODES, IDLE_SECONDS)
+        down(bare)
+        taken["warm"] = start(bare.root)
+        commands.clean(Progress(bare.logs / "clean"), bare)
+    start(own.root)
+    memory = sum(node.memory_bytes for node in idle.values()) / 1024**3
+    cores = sum(node.cores for node in idle.values())
+    machine = look(own.root)
+    EVIDENCE.write_text(
+        "\n".join(
+            [
+                "# The cluster's starts and its idle load, measured",
+                "",
+                f"Made by `bench/prove_cluster.py` (`make prove`) on {datetime.datetime.now(datetime.UTC):%Y-%m-%d},"
+                f" {machine.cpus} cores, {(machine.memory_bytes or 0) / 1024**3:.0f} GiB, kernel {platform.release()},"
+                f" cgroup v{machine.cgroup}, load {load:.1f} at the beginning.",
+                "",
+                "| start | measured | limit |",
+                "|---|---|---|",
+                *(
+                    f"| {name} | {duration(taken[name][0])} | {duration(limit)} |"
+                    for name, limit in LIMITS_SECONDS.items()
+                ),
+                "",
+                f"Idle over {IDLE_SECONDS:.0f} s, all four nodes: {memory:.2f} GiB (limit {IDLE_MEMORY_GIB}),"
+                f" {cores:.2f} cores (limit {IDLE_CORES}).",
+                *(f"\n## {name}\n\n```\n{taken[name][1]}\n```" for name in LIMITS_SECONDS),
+                "",
+            ]
+        )
+    )
+    print(EVIDENCE.read_text())
+    held = all(taken[name][0] <= limit for name, limit in LIMITS_SECONDS.items())
+    return 0 if held and 0 < memory < IDLE_MEMORY_GIB and cores < IDLE_CORES else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

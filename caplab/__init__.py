@@ -1,0 +1,3 @@
+"""caplab: what a fault costs a database's clients, measured and judged."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,32 @@
+"""Fixtures of the tests on the real cluster, as `make up` made it."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Iterator, Sequence
+
+import pytest
+from kind_lab import Lab, connect
+
+
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    for item in items:
+        if "tests/kind" in str(item.path):
+            item.add_marker(pytest.mark.kind)
+
+
+@pytest.fixture(scope="session")
+def lab() -> Lab:
+    lab = connect()
+    assert lab.cluster.problems() == [], "run `make up` first"
+    return lab
+
+
+@pytest.fixture
+def namespace(lab: Lab, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A namespace of the test's own, gone afterwards."""
+    name = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")[:45] + f"-{uuid.uuid4().hex[:8]}"
+    lab.kubectl("create", "namespace", name)
+    yield name
+    lab.kubectl("delete", "namespace", name, "--wait=false")

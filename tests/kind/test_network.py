@@ -1,0 +1,98 @@
+"""Pods of every zone reach each other, also after nodes came back with other addresses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from caplab_cluster.kind_cluster import CONTROL_PLANE, NETWORK, WORKERS, ZONES
+from kind_lab import Lab, await_that, in_namespace, service, toolbox_pod
+
+
+@pytest.fixture
+def pods(lab: Lab, namespace: str) -> str:
+    """A pod and a Service a zone; the namespace they are in."""
+    objects = [build for zone in ZONES for build in (toolbox_pod(lab, zone), service(zone))]
+    lab.apply(*in_namespace(namespace, *objects))
+    lab.kubectl("wait", "-n", namespace, "--for=condition=Ready", "--timeout=90s", "pod", "--all")
+    return namespace
+
+
+def routes(lab: Lab, namespace: str) -> dict[str, str]:
+    """Every URL to be tried from every zone, and the pod that has to answer: by pod address,
+    Service address and Service name.
+    """
+    pods = {item["metadata"]["name"][-1]: item for item in lab.get("pod", "-n", namespace)["items"]}
+    services = {item["metadata"]["name"][-1]: item for item in lab.get("service", "-n", namespace)["items"]}
+    urls = {}
+    for zone in ZONES:
+        for host in (
+            f"{pods[zone]['status']['podIP']}:8080",
+            services[zone]["spec"]["clusterIP"],
+            f"svc-{zone}.{namespace}.svc.cluster.local",
+        ):
+            urls[f"http://{host}/name"] = f"pod-{zone}"
+    return urls
+
+
+def fails(lab: Lab, namespace: str) -> list[str]:
+    """The ways that do not work; each has to end at the right pod."""
+    expected = routes(lab, namespace)
+    assert len(expected) == 9
+    script = "; ".join(f"echo {url} $(curl -sS --max-time 3 {url} 2>&1)" for url in expected)
+    found = []
+    for source in ZONES:
+        answer = lab.inside(namespace, f"pod-{source}", "sh", "-c", script)
+        answers = dict(line.split(" ", 1) for line in answer.out.splitlines() if " " in line)
+        found += [
+            f"{source} -> {pod} by {url}: {answers.get(url, answer.err)}"
+            for url, pod in expected.items()
+            if answers.get(url) != pod
+        ]
+    return found
+
+
+def test_four_nodes_are_ready_in_three_zones(lab: Lab) -> None:
+    nodes = {item["metadata"]["name"]: item for item in lab.get("nodes")["items"]}
+    assert sorted(nodes) == sorted([CONTROL_PLANE, *WORKERS])
+    for worker, zone in zip(WORKERS, ZONES, strict=True):
+        assert nodes[worker]["metadata"]["labels"]["topology.kubernetes.io/zone"] == zone
+    for node in nodes.values():
+        assert {"type": "Ready", "status": "True"}.items() <= node["status"]["conditions"][-1].items()
+
+
+def test_every_zone_reaches_every_other_by_address_service_and_name(lab: Lab, pods: str) -> None:
+    assert fails(lab, pods) == []
+
+
+@pytest.fixture
+def squatters(lab: Lab) -> Iterator[list[str]]:
+    """Containers that take addresses on the cluster's network while nodes are stopped."""
+    names: list[str] = []
+    yield names
+    lab.engine.remove(names)
+
+
+@pytest.mark.parametrize("node", [WORKERS[1], CONTROL_PLANE])
+def test_a_restarted_node_with_another_address_comes_back_ready(
+    lab: Lab, pods: str, squatters: list[str], node: str
+) -> None:
+    before = lab.engine.addresses(node)[0]
+    lab.engine.must("stop", "--time", "10", node)
+    image = lab.engine.must("inspect", "--format", "{{.Config.Image}}", node)
+    squatters.append("caplab-test-squatter")
+    # Addresses are given out in turn; the old one may not be the next: it is asked for by name.
+    lab.engine.must("run", "--detach", "--name", squatters[0], "--network", NETWORK, "--ip", before,
+                    "--entrypoint", "sleep", image, "600")  # fmt: skip
+    lab.engine.must("start", node)
+    after = lab.engine.addresses(node)[0]
+    assert after != before, "the test did not manage to change the address"
+
+    await_that("every node Ready", lambda: lab.cluster.problems() == [], 120)
+    await_that(
+        "the node's object tells the new address",
+        lambda: after in str(lab.get("node", node)["status"]["addresses"]),
+    )
+    lab.kubectl("wait", "-n", pods, "--for=condition=Ready", "--timeout=120s", "pod", "--all")
+    seconds = await_that("every route works again", lambda: fails(lab, pods) == [], 120)
+    print(f"{node}: {before} -> {after}, routes {seconds:.1f} s after the pods were Ready")

@@ -1,0 +1,120 @@
+"""The lab's real cluster as the kind tests ask it, and the objects they put on it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from caplab_cluster import commands
+from caplab_cluster.engine import Engine
+from caplab_cluster.kind_cluster import KindCluster
+from caplab_cluster.paths import REPOSITORY, Cache
+from caplab_cluster.progress import Progress
+from caplab_cluster.shell import Answer, ask
+
+
+def run_make(target: str, **environment: str) -> Answer:
+    """One make target of this checkout, to its end."""
+    env = {**os.environ, **environment}
+    done = subprocess.run(["make", "-s", target], cwd=REPOSITORY, env=env, capture_output=True, text=True, check=False)
+    return Answer(done.returncode, done.stdout, done.stderr)
+
+
+def await_that(what: str, condition: Callable[[], bool], within_seconds: float = 60) -> float:
+    """Wait until a condition holds; seconds it took."""
+    started = time.monotonic()
+    while not condition():
+        assert time.monotonic() - started < within_seconds, f"not within {within_seconds:g} s: {what}"
+        time.sleep(0.2)
+    return time.monotonic() - started
+
+
+@dataclass(frozen=True)
+class Lab:
+    """The cluster, and the means to ask it."""
+
+    cache: Cache
+    engine: Engine
+    cluster: KindCluster
+    images: dict[str, str]
+
+    def kubectl(self, *arguments: str, timeout_seconds: float = 120) -> str:
+        answer = self.cluster.kubectl(*arguments, timeout_seconds=timeout_seconds)
+        assert answer.ok, f"kubectl {' '.join(arguments)}: {answer.err}"
+        return answer.out
+
+    def get(self, *arguments: str) -> Any:
+        return json.loads(self.kubectl("get", *arguments, "-o", "json"))
+
+    def apply(self, *objects: dict[str, Any]) -> None:
+        kubectl = commands._built_tools(session()).kubectl
+        flags = ["--kubeconfig", str(self.cache.kubeconfig), "apply", "-f", "-"]
+        document = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
+        answer = ask([kubectl, *flags], stdin=document)
+        assert answer.ok, answer.err
+
+    def inside(self, namespace: str, pod: str, *command: str) -> Answer:
+        return self.cluster.kubectl("exec", "-n", namespace, pod, "--", *command, timeout_seconds=30)
+
+
+def session() -> commands.Session:
+    return commands.begin(Progress(Cache.from_environment().logs / "tests"), Cache.from_environment())
+
+
+def connect() -> Lab:
+    """The lab as it stands now; containers' ids change when it is made anew."""
+    now = session()
+    engine = now.engine
+    cluster = KindCluster(engine, now.cache, commands._built_tools(now))
+    images = json.loads((now.cache.cluster / "images.json").read_text())
+    return Lab(now.cache, engine, cluster, images)
+
+
+def toolbox_pod(lab: Lab, zone: str) -> dict[str, Any]:
+    """A pod of the toolbox in a zone: answers HTTP on 8080 with its own name."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": f"pod-{zone}", "labels": {"zone": zone}},
+        "spec": {
+            "nodeSelector": {"topology.kubernetes.io/zone": zone},
+            "terminationGracePeriodSeconds": 0,
+            "containers": [
+                {
+                    "name": "toolbox",
+                    "image": lab.images["toolbox"],
+                    "imagePullPolicy": "Never",
+                    "command": ["sh", "-c", "cd /tmp && echo $HOSTNAME > name && exec python3 -m http.server 8080"],
+                    "readinessProbe": {"httpGet": {"path": "/name", "port": 8080}, "periodSeconds": 1},
+                }
+            ],
+        },
+    }
+
+
+def service(zone: str) -> dict[str, Any]:
+    """A Service in front of a zone's pod."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": f"svc-{zone}"},
+        "spec": {"selector": {"zone": zone}, "ports": [{"port": 80, "targetPort": 8080}]},
+    }
+
+
+def in_namespace(namespace: str, *objects: dict[str, Any]) -> list[dict[str, Any]]:
+    """The same objects, in a namespace."""
+    return [{**item, "metadata": {**item["metadata"], "namespace": namespace}} for item in objects]
+
+
+def log_folder() -> Path:
+    """Where a test's output is kept for reading."""
+    folder = Cache.from_environment().logs / "tests"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

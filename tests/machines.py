@@ -1,0 +1,45 @@
+"""Machines that the pure tests choose for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from caplab_cluster.machine import EngineSeen, Machine
+
+GIB = 1024**3
+
+BARE_DEBIAN = Machine(
+    system="Linux",
+    debian=True,
+    root=True,
+    systemd=False,
+    python=(3, 11, 7),
+    docker=None,
+    podman=None,
+    go=None,
+    kind=None,
+    kubectl=None,
+    helm=None,
+    cgroup=1,
+    open_files_limit=20000,
+    cpus=2,
+    memory_bytes=24 * GIB,
+    disk_free_bytes=60 * GIB,
+    inotify_instances=128,
+    inotify_watches=192536,
+    nf_tables=None,
+    netem=None,
+)
+
+DOCKER_LAPTOP = replace(
+    BARE_DEBIAN,
+    system="Darwin",
+    debian=False,
+    root=False,
+    docker=EngineSeen("/usr/local/bin/docker", (28, 2, 2)),
+    cgroup=None,
+    open_files_limit=None,
+    memory_bytes=None,
+    inotify_instances=None,
+    inotify_watches=None,
+)

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from caplab_cluster.failure import Failure
+from caplab_cluster.lab_images import discover, in_build_order, parents_of
+from caplab_cluster.paths import LAB_IMAGES
+
+
+def write(folder: Path, name: str, dockerfile: str) -> None:
+    (folder / name).mkdir(exist_ok=True)
+    (folder / name / "Dockerfile").write_text(dockerfile)
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    write(tmp_path, "base", "ARG FROM_DEBIAN\nFROM ${FROM_DEBIAN}\n")
+    write(tmp_path, "app", "ARG FROM_BASE\nFROM ${FROM_BASE}\nCOPY a /a\n")
+    (tmp_path / "app" / "a").write_text("1")
+    return tmp_path
+
+
+def tags(folder: Path, base: str = "debian:1") -> dict[str, str]:
+    return {image.name: image.tag for image in discover(folder, base)}
+
+
+def test_only_what_changed_gets_another_tag(images: Path) -> None:
+    before = tags(images)
+    assert tags(images) == before
+    (images / "app" / "a").write_text("2")
+    after = tags(images)
+    assert after["base"] == before["base"]
+    assert after["app"] != before["app"]
+
+
+def test_a_changed_parent_or_base_changes_what_stands_on_it(images: Path) -> None:
+    before = tags(images)
+    write(images, "base", "ARG FROM_DEBIAN\nFROM ${FROM_DEBIAN}\nRUN true\n")
+    assert all(tags(images)[name] != tag for name, tag in before.items())
+    assert all(tags(images, "debian:2")[name] != tag for name, tag in tags(images).items())
+
+
+def test_an_executable_bit_counts(images: Path) -> None:
+    before = tags(images)
+    (images / "app" / "a").chmod(0o755)
+    assert tags(images)["app"] != before["app"]
+
+
+def test_a_parent_that_is_not_there_is_named(images: Path) -> None:
+    write(images, "bad", "ARG FROM_NOWHERE\nFROM ${FROM_NOWHERE}\n")
+    with pytest.raises(Failure, match="images/bad/Dockerfile stands on FROM_NOWHERE"):
+        discover(images, "debian:1")
+
+
+def test_a_circle_is_named() -> None:
+    with pytest.raises(Failure, match="a -> b -> a"):
+        in_build_order({"a": ["b"], "b": ["a"]})
+
+
+def test_the_labs_own_images_are_found_after_what_they_stand_on() -> None:
+    names = [image.name for image in discover(LAB_IMAGES, "debian:1")]
+    assert names.index("base") < names.index("toolbox")
+
+
+def test_parents_are_read_from_arg_lines_only() -> None:
+    assert parents_of("# ARG FROM_X\nARG FROM_DEBIAN\nARG OTHER\nFROM ${FROM_DEBIAN}\n") == ("debian",)

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from caplab_cluster.failure import Failure
+from caplab_cluster.progress import Progress, StepRecord, duration, render_table
+from caplab_cluster.shell import ask
+
+
+def test_a_step_runs_into_its_log_and_is_recorded(tmp_path: Path) -> None:
+    out = io.StringIO()
+    progress = Progress(tmp_path, out)
+    with progress.step("Say hello") as step:
+        step.run(["echo", "hello"], env={"A": "b"})
+    with progress.step("nothing to do") as step:
+        step.already()
+    assert (tmp_path / "say-hello.log").read_text() == "$ echo hello\nhello\n"
+    assert [record.outcome for record in progress.records] == ["done", "ready"]
+    assert "Say hello" in out.getvalue()
+
+
+def test_a_failing_command_ends_the_step_with_its_log_and_cause(tmp_path: Path) -> None:
+    progress = Progress(tmp_path, io.StringIO())
+    with pytest.raises(Failure) as failed, progress.step("fetch") as step:
+        step.run(["sh", "-c", "echo 'lookup x: no such host' >&2; exit 3"])
+    assert "exit code 3" in failed.value.sentence
+    assert "There is no network" in failed.value.sentence
+    assert failed.value.log == tmp_path / "fetch.log"
+    assert progress.records[0].outcome == "failed"
+
+
+def test_a_command_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with (
+        pytest.raises(Failure, match="no-such-tool: No such file"),
+        Progress(tmp_path, io.StringIO()).step("x") as step,
+    ):
+        step.run(["no-such-tool"])
+
+
+def test_an_interrupt_ends_what_the_step_started(tmp_path: Path) -> None:
+    """The whole process group goes, not only the command itself."""
+    script = (
+        "import io, pathlib, sys; from caplab_cluster.progress import Progress\n"
+        f"with Progress(pathlib.Path({str(tmp_path)!r}), io.StringIO()).step('long') as step:\n"
+        "    step.run(['sh', '-c', 'sleep 60 & echo $!; wait'])\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL, env=os.environ)
+    log = tmp_path / "long.log"
+    while not (log.exists() and len(log.read_text().splitlines()) == 2):
+        assert process.poll() is None
+    child = int(log.read_text().splitlines()[1])
+    process.send_signal(2)
+    assert process.wait(10) != 0
+    status = Path(f"/proc/{child}/status")
+    assert not status.exists() or "State:\tZ" in status.read_text()
+
+
+def test_durations_read_well() -> None:
+    assert [duration(s) for s in (0.04, 59.94, 60, 297.2)] == ["0.0 s", "59.9 s", "1 m 00 s", "4 m 57 s"]
+
+
+def test_the_table_has_a_row_a_step_and_the_whole() -> None:
+    text = render_table([StepRecord("a", 1.0, "done"), StepRecord("bb", 61.0, "ready")], 62.0)
+    assert "bb      ready" in text
+    assert text.splitlines()[-1].split() == ["in", "all", "1", "m", "02", "s"]
+
+
+def test_asking_never_raises() -> None:
+    assert ask(["no-such-tool"]).code == 127
+    assert ask(["sleep", "5"], timeout_seconds=0.1).code == 124
+    assert ask(["cat"], stdin="in").out == "in"
