@@ -73,6 +73,7 @@ def main() -> int:
     memory = sum(node.memory_bytes for node in idle.values()) / 1024**3
     cores = sum(node.cores for node in idle.values())
     machine = look(own.root)
+    EVIDENCE.parent.mkdir(parents=True, exist_ok=True)
     EVIDENCE.write_text(
         "\n".join(
             [

@@ -6,7 +6,7 @@ import json
 import os
 from dataclasses import dataclass
 
-from . import doctor, host, lab_images, node_image, podman, registry, toolchain, usage, versions
+from . import chart, doctor, host, lab_images, node_image, podman, registry, toolchain, usage, versions
 from .bases import Bases
 from .choose import EngineChoice, Wishes, choose_engine, wishes_from
 from .engine import Engine
@@ -87,12 +87,13 @@ def up(progress: Progress, cache: Cache) -> None:
     image = node_image.ensure(progress, engine, cache, bases, builder, base)
     registry_image = registry.ensure_image(progress, engine, base)
     images = lab_images.discover(LAB_IMAGES, base)
-    lab_images.build(progress, engine, images, base)
+    lab_images.build(progress, engine, cache, images, base)
 
-    _bring_up(progress, KindCluster(engine, cache, tools), image)
+    cluster = KindCluster(engine, cache, tools)
+    _bring_up(progress, cluster, image)
     store = registry.ensure_running(engine, NETWORK, registry_image)
     lab_images.send(progress, store, images, NODES)
-    _note_images(cache, images)
+    chart.ensure(progress, cache, tools, cluster, _note_images(cache, images))
     progress.say(progress.table())
     progress.say(f"\nThe cluster {NAME} is up. To talk to it:\n  export KUBECONFIG={cache.kubeconfig}")
     progress.say(
@@ -141,10 +142,11 @@ def _revive(progress: Progress, cluster: KindCluster, move: str, why: str) -> tu
     return "none", why
 
 
-def _note_images(cache: Cache, images: list[lab_images.LabImage]) -> None:
+def _note_images(cache: Cache, images: list[lab_images.LabImage]) -> dict[str, str]:
     """What the chart and the tests ask for: {'toolbox': 'caplab-registry:5000/toolbox:...'}."""
     references = {image.name: image.reference for image in images}
     (cache.cluster / "images.json").write_text(json.dumps(references, indent=1) + "\n")
+    return references
 
 
 def down(progress: Progress, cache: Cache) -> None:

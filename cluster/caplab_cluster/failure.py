@@ -46,8 +46,7 @@ _SIGNS: tuple[tuple[str, Diagnosis], ...] = (
         r"no such host|temporary failure (in name resolution|resolving)|could not resolve|"
         r"name or service not known|network is unreachable|no route to host|i/o timeout|"
         r"tls handshake timeout|connection timed out|failed to establish a new connection|"
-        r"unable to connect to|failed to fetch|dial tcp [^ ]+: connect: connection refused|"
-        r"no matching distribution found",
+        r"unable to connect to|failed to fetch|dial tcp [^ ]+: connect: connection refused",
         Diagnosis(
             "There is no network, or a package registry does not answer.",
             "Check the network and the proxy settings, then repeat: what is done stays done.",

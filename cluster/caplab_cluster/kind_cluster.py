@@ -94,6 +94,11 @@ class KindCluster:
         except (OSError, ValueError, KeyError):
             return None
 
+    def made_ids(self) -> Mapping[str, str]:
+        """The ids of the complete cluster's containers; {} where it is not complete."""
+        made = self.made()
+        return made.ids if made else {}
+
     def configuration(self) -> str:
         """A digest of kind-config.yaml as it is now."""
         return digest([], KIND_CONFIG.read_text())

@@ -1,7 +1,8 @@
 """The lab's images: built from images/NAME/Dockerfile when changed, sent to the nodes when missing.
 
 A Dockerfile names what it stands on by `ARG FROM_X`: FROM_DEBIAN is the slim Debian
-base, FROM_<NAME> the image of images/<name>.
+base, FROM_<NAME> the image of images/<name>. A context.toml beside it names what else goes
+into the build context, in image_context.py.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from . import image_context
 from .digest import digest
 from .engine import Engine
 from .failure import Failure
+from .paths import Cache
 from .progress import Progress, Step
 from .registry import HOST, Registry
 
@@ -78,12 +81,12 @@ def discover(folder: Path, base: str) -> list[LabImage]:
     images: dict[str, LabImage] = {}
     for name in in_build_order(parents):
         stands_on = [base if parent == "debian" else images[parent].tag for parent in parents[name]]
-        tag = digest([folder / name], *stands_on)
+        tag = digest([folder / name, *image_context.read(folder / name).sources], *stands_on)
         images[name] = LabImage(name, folder / name, parents[name], tag)
     return list(images.values())
 
 
-def build(progress: Progress, engine: Engine, images: Sequence[LabImage], base: str) -> None:
+def build(progress: Progress, engine: Engine, cache: Cache, images: Sequence[LabImage], base: str) -> None:
     """Build what is not in the engine's store."""
     by_name = {image.name: image for image in images}
     for image in images:
@@ -95,7 +98,8 @@ def build(progress: Progress, engine: Engine, images: Sequence[LabImage], base: 
                 f"FROM_{parent.upper()}": base if parent == "debian" else by_name[parent].local
                 for parent in image.parents
             }
-            engine.build(step, image.folder, image.folder / "Dockerfile", image.local, arguments)
+            with image_context.laid_out(step, cache, image.folder) as context:
+                engine.build(step, context, image.folder / "Dockerfile", image.local, arguments)
 
 
 def missing_on(engine: Engine, node: str, images: Sequence[LabImage]) -> list[LabImage]:

@@ -13,6 +13,7 @@ GO_MODULE = REPOSITORY / "cluster" / "gomodule"
 NODE_SOURCES = REPOSITORY / "cluster" / "node"
 REGISTRY_SOURCES = REPOSITORY / "cluster" / "registry"
 LAB_IMAGES = REPOSITORY / "images"
+CHART = REPOSITORY / "charts" / "caplab"
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ NODE_IMAGE = "docker.io/kindest/node:v1.34.0@sha256:7416a61b42b1662ca6ca89f02028
 # systemd 257 of Debian 13 refuses cgroup v1; Patroni 4 and Redis 8 come with Debian 13.
 DEBIAN_NODE = "bookworm"
 DEBIAN_LAB = "trixie"
+DEBIAN_LAB_PYTHON = (3, 13)
 
 # What a tool on PATH must be to be used; ends are included.
 KIND_FIT: tuple[Version, Version] = ((0, 30, 0), (0, 33, 999))

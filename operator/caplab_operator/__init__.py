@@ -1,0 +1,1 @@
+"""The operator: turns cluster objects into running, observed databases."""

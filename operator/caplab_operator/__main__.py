@@ -1,0 +1,23 @@
+"""python3 -m caplab_operator: runs until it is told to stop."""
+
+from __future__ import annotations
+
+import logging
+
+import kopf
+
+from .handlers import wiring
+
+
+def main() -> None:
+    """Run the operator for all namespaces."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for chatty in ("aiohttp.access", "kopf.objects"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    registry = kopf.OperatorRegistry()
+    wiring.register(registry)
+    kopf.run(registry=registry, clusterwide=True, liveness_endpoint="http://0.0.0.0:8080/healthz")
+
+
+if __name__ == "__main__":
+    main()

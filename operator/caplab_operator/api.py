@@ -1,0 +1,94 @@
+"""The API server as the operator uses it: read, and server-side apply."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from kubernetes import client, config, dynamic
+from kubernetes.dynamic.exceptions import NotFoundError
+
+_MANAGER = "caplab-operator"
+_APPLY = "application/apply-patch+yaml"
+_ZONE_LABEL = "topology.kubernetes.io/zone"
+
+
+class Api:
+    """Calls block: they are made from worker threads, never from kopf's event loop."""
+
+    def __init__(self) -> None:
+        try:
+            config.load_incluster_config()  # type: ignore[no-untyped-call]
+        except config.ConfigException:
+            config.load_kube_config()  # type: ignore[no-untyped-call]
+        self._client = dynamic.DynamicClient(client.ApiClient())  # type: ignore[no-untyped-call]
+        self._zones: dict[str, str] = {}
+
+    def apply(self, manifest: Mapping[str, Any]) -> None:
+        """Make an object what the manifest says; whoever else owns a field of it loses it."""
+        metadata = manifest["metadata"]
+        self._resource(manifest["apiVersion"], manifest["kind"]).server_side_apply(
+            body=dict(manifest),
+            name=metadata["name"],
+            namespace=metadata["namespace"],
+            field_manager=_MANAGER,
+            force_conflicts=True,
+        )
+
+    def create_if_absent(self, manifest: Mapping[str, Any]) -> None:
+        """Create an object that is made once and then left alone."""
+        metadata = manifest["metadata"]
+        if self.get(manifest["apiVersion"], manifest["kind"], metadata["namespace"], metadata["name"]) is None:
+            resource = self._resource(manifest["apiVersion"], manifest["kind"])
+            resource.create(body=dict(manifest), namespace=metadata["namespace"])
+
+    def apply_status(self, body: Mapping[str, Any], status: Mapping[str, Any]) -> None:
+        """Write an object's status: fields that are no longer named go."""
+        metadata = body["metadata"]
+        identity = {"name": metadata["name"], "namespace": metadata["namespace"], "uid": metadata["uid"]}
+        manifest = {
+            "apiVersion": body["apiVersion"],
+            "kind": body["kind"],
+            "metadata": identity,
+            "status": dict(status),
+        }
+        self._resource(body["apiVersion"], body["kind"]).status.patch(
+            body=manifest,
+            name=metadata["name"],
+            namespace=metadata["namespace"],
+            content_type=_APPLY,
+            field_manager=_MANAGER,
+            force_conflicts=True,
+        )
+
+    def get(self, api_version: str, kind: str, namespace: str, name: str) -> dict[str, Any] | None:
+        """An object, or None where there is none."""
+        try:
+            found: dict[str, Any] = self._resource(api_version, kind).get(name=name, namespace=namespace).to_dict()
+        except NotFoundError:
+            return None
+        return found
+
+    def pods(self, namespace: str, labels: Mapping[str, str]) -> Sequence[dict[str, Any]]:
+        """The pods that all labels select."""
+        selector = ",".join(f"{name}={value}" for name, value in labels.items())
+        listed = self._resource("v1", "Pod").get(namespace=namespace, label_selector=selector)
+        items: list[dict[str, Any]] = listed.to_dict()["items"]
+        return items
+
+    def secret(self, namespace: str, name: str) -> dict[str, str]:
+        """A secret's values as text; {} where there is none."""
+        found = self.get("v1", "Secret", namespace, name)
+        data = (found or {}).get("data") or {}
+        return {key: base64.b64decode(value).decode() for key, value in data.items()}
+
+    def zone_of(self, node: str) -> str:
+        """A node's zone: asked once, since a node does not move."""
+        if node not in self._zones:
+            found = self._resource("v1", "Node").get(name=node).to_dict()
+            self._zones[node] = found["metadata"].get("labels", {}).get(_ZONE_LABEL, "")
+        return self._zones[node]
+
+    def _resource(self, api_version: str, kind: str) -> Any:
+        return self._client.resources.get(api_version=api_version, kind=kind)

@@ -1,0 +1,1 @@
+"""One folder an engine; engines never know each other."""

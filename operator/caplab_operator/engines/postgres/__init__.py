@@ -1,0 +1,1 @@
+"""PostgreSQL under Patroni, with Kubernetes as its configuration store."""

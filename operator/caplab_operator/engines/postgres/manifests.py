@@ -1,0 +1,205 @@
+"""The Kubernetes objects of a PostgresCluster: one pure builder a kind, plain dicts."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from .patroni import SCOPE_LABEL, configuration
+from .spec import PostgresSpec
+
+Manifest = dict[str, Any]
+
+POSTGRES_PORT = 5432
+PATRONI_PORT = 8008
+MEMBER_ROLE = "caplab-postgres-member"
+_USER_ID = 10002  # images/postgres
+_PASSWORDS = {
+    "superuser": "PATRONI_SUPERUSER_PASSWORD",
+    "replication": "PATRONI_REPLICATION_PASSWORD",
+    "patroni": "PATRONI_RESTAPI_PASSWORD",
+    "application": "APPLICATION_PASSWORD",
+}
+
+
+def scope(spec: PostgresSpec) -> str:
+    """Patroni's scope, and so the name of the primary's Service and of the leader object."""
+    return f"{spec.name}-primary"
+
+
+def secret_name(spec: PostgresSpec) -> str:
+    """Where the passwords are."""
+    return f"{spec.name}-passwords"
+
+
+def labels(spec: PostgresSpec) -> dict[str, str]:
+    """What selects a cluster's members."""
+    return {"caplab.dev/engine": "postgres", "caplab.dev/cluster": spec.name}
+
+
+def build(spec: PostgresSpec, image: str) -> list[Manifest]:
+    """Every object but the passwords, in the order they are applied."""
+    return [
+        service_account(spec),
+        role_binding(spec),
+        config_map(spec),
+        *services(spec),
+        disruption_budget(spec),
+        stateful_set(spec, image),
+    ]
+
+
+def _object(spec: PostgresSpec, api_version: str, kind: str, name: str) -> Manifest:
+    """What every object has: its owner, so that it goes with the cluster."""
+    owner = {
+        "apiVersion": "caplab.dev/v1alpha1",
+        "kind": "PostgresCluster",
+        "name": spec.name,
+        "uid": spec.uid,
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+    metadata = {"name": name, "namespace": spec.namespace, "labels": labels(spec), "ownerReferences": [owner]}
+    return {"apiVersion": api_version, "kind": kind, "metadata": metadata}
+
+
+def service_account(spec: PostgresSpec) -> Manifest:
+    """Whom the members are to the API server."""
+    return _object(spec, "v1", "ServiceAccount", f"{spec.name}-member")
+
+
+def role_binding(spec: PostgresSpec) -> Manifest:
+    """Lets Patroni keep its state in this namespace."""
+    return {
+        **_object(spec, "rbac.authorization.k8s.io/v1", "RoleBinding", f"{spec.name}-member"),
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": MEMBER_ROLE},
+        "subjects": [{"kind": "ServiceAccount", "name": f"{spec.name}-member", "namespace": spec.namespace}],
+    }
+
+
+def secret(spec: PostgresSpec, passwords: dict[str, str]) -> Manifest:
+    """The passwords: made once, when the cluster is first seen."""
+    return {
+        **_object(spec, "v1", "Secret", secret_name(spec)),
+        "type": "Opaque",
+        "stringData": {name: passwords[name] for name in _PASSWORDS},
+    }
+
+
+def password_names() -> tuple[str, ...]:
+    """Whose passwords the secret holds."""
+    return tuple(_PASSWORDS)
+
+
+def config_map(spec: PostgresSpec) -> Manifest:
+    """patroni.yml as members start with it; JSON is YAML."""
+    text = json.dumps(configuration(spec, scope(spec), labels(spec)), indent=1, sort_keys=True)
+    return {**_object(spec, "v1", "ConfigMap", f"{spec.name}-patroni"), "data": {"patroni.yml": text}}
+
+
+def services(spec: PostgresSpec) -> list[Manifest]:
+    """For clients: primary, replicas and any. For Patroni: names that keep its state from being collected."""
+    members = labels(spec)
+    port = {"name": "postgres", "port": POSTGRES_PORT, "targetPort": POSTGRES_PORT, "protocol": "TCP"}
+
+    def service(suffix: str, **fields: Any) -> Manifest:
+        return {**_object(spec, "v1", "Service", f"{spec.name}-{suffix}"), "spec": fields}
+
+    return [
+        # No selector: Patroni itself writes this Service's Endpoints, with the leader lock on them.
+        service("primary", ports=[port]),
+        service("replicas", ports=[port], selector={**members, "caplab.dev/role": "replica"}),
+        service("any", ports=[port], selector=members),
+        service("members", ports=[port], selector=members, clusterIP="None", publishNotReadyAddresses=True),
+        *(service(f"primary-{kept}", clusterIP="None") for kept in ("config", "sync", "failover")),
+    ]
+
+
+def disruption_budget(spec: PostgresSpec) -> Manifest:
+    """At most one member away at a time by anybody's plan."""
+    body = {"maxUnavailable": 1, "selector": {"matchLabels": labels(spec)}}
+    return {**_object(spec, "policy/v1", "PodDisruptionBudget", spec.name), "spec": body}
+
+
+def stateful_set(spec: PostgresSpec, image: str) -> Manifest:
+    """The members, spread over the zones."""
+    claim = {
+        "metadata": {"name": "data", "labels": labels(spec)},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": spec.storage_size}}},
+    }
+    retention = {"whenDeleted": "Retain" if spec.keep_volumes else "Delete", "whenScaled": "Delete"}
+    body = {
+        "replicas": spec.replicas,
+        "serviceName": f"{spec.name}-members",
+        "podManagementPolicy": "Parallel",
+        "persistentVolumeClaimRetentionPolicy": retention,
+        "selector": {"matchLabels": labels(spec)},
+        "template": {"metadata": {"labels": {**labels(spec), SCOPE_LABEL: scope(spec)}}, "spec": _pod(spec, image)},
+        "volumeClaimTemplates": [claim],
+    }
+    return {**_object(spec, "apps/v1", "StatefulSet", spec.name), "spec": body}
+
+
+def _pod(spec: PostgresSpec, image: str) -> Manifest:
+    spread = {
+        "maxSkew": 1,
+        "topologyKey": "topology.kubernetes.io/zone",
+        "whenUnsatisfiable": "DoNotSchedule",
+        "labelSelector": {"matchLabels": labels(spec)},
+    }
+    return {
+        "serviceAccountName": f"{spec.name}-member",
+        "terminationGracePeriodSeconds": 20,
+        "topologySpreadConstraints": [spread],
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": _USER_ID,
+            "runAsGroup": _USER_ID,
+            "fsGroup": _USER_ID,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [_container(spec, image)],
+        "volumes": [
+            {"name": "patroni", "configMap": {"name": f"{spec.name}-patroni"}},
+            {"name": "temporary", "emptyDir": {}},
+        ],
+    }
+
+
+def _container(spec: PostgresSpec, image: str) -> Manifest:
+    """No liveness probe: a probe that kills would turn every partition into a kill."""
+    passwords = [
+        {"name": variable, "valueFrom": {"secretKeyRef": {"name": secret_name(spec), "key": key}}}
+        for key, variable in _PASSWORDS.items()
+    ]
+    own = [
+        {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+        {"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
+        {"name": "PATRONI_RESTAPI_USERNAME", "value": "patroni"},
+    ]
+    return {
+        "name": "postgres",
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "env": [*own, *passwords],
+        "ports": [
+            {"name": "postgres", "containerPort": POSTGRES_PORT},
+            {"name": "patroni", "containerPort": PATRONI_PORT},
+        ],
+        "readinessProbe": {
+            "httpGet": {"path": "/readiness", "port": "patroni"},
+            "periodSeconds": 2,
+            "timeoutSeconds": 2,
+        },
+        "resources": {"requests": {"memory": spec.memory_request, "cpu": spec.cpu_request}},
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "volumeMounts": [
+            {"name": "data", "mountPath": "/data"},
+            {"name": "patroni", "mountPath": "/etc/caplab"},
+            {"name": "temporary", "mountPath": "/tmp"},
+        ],
+    }

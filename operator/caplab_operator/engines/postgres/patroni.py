@@ -1,0 +1,123 @@
+"""Patroni's settings for a cluster: what it starts with, and what can change while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .spec import PostgresSpec
+
+# By this label of the pods Patroni finds the members of its scope.
+SCOPE_LABEL = "caplab.dev/scope"
+
+# Of Postgres itself, for short runs on a small machine: a dead peer is noticed within 3 s,
+# a rejoining one finds its log still there, and pg_rewind always works.
+_PARAMETERS: dict[str, str] = {
+    "max_connections": "100",
+    "shared_buffers": "32MB",
+    "wal_keep_size": "256MB",
+    "wal_log_hints": "on",
+    "hot_standby_feedback": "on",
+    "wal_sender_timeout": "3s",
+    "wal_receiver_timeout": "3s",
+    "wal_receiver_status_interval": "1s",
+    "wal_retrieve_retry_interval": "200ms",
+    "tcp_user_timeout": "3s",
+    "synchronous_commit": "on",
+}
+
+# Strict: without a standby that may be waited for, writes block instead of turning asynchronous.
+_SYNCHRONOUS: dict[str, dict[str, Any]] = {
+    "async": {"synchronous_mode": False, "synchronous_mode_strict": False, "synchronous_node_count": 1},
+    "quorum": {"synchronous_mode": "quorum", "synchronous_mode_strict": True, "synchronous_node_count": 1},
+    "sync": {"synchronous_mode": True, "synchronous_mode_strict": True, "synchronous_node_count": 1},
+}
+
+
+def dynamic_settings(spec: PostgresSpec) -> dict[str, Any]:
+    """What Patroni keeps in its configuration store, and what a PATCH of /config changes live."""
+    failover = spec.failover
+    return {
+        "ttl": failover.ttl_seconds,
+        "loop_wait": failover.loop_wait_seconds,
+        "retry_timeout": failover.retry_timeout_seconds,
+        "primary_start_timeout": failover.primary_start_timeout_seconds,
+        "maximum_lag_on_failover": failover.maximum_lag_on_failover_bytes,
+        "failsafe_mode": failover.failsafe_mode,
+        **_SYNCHRONOUS[spec.durability],
+        "postgresql": {
+            "use_pg_rewind": True,
+            "use_slots": True,
+            "parameters": {**_PARAMETERS, **spec.parameters},
+        },
+    }
+
+
+def drift(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
+    """The patch that brings found settings to the wanted ones; {} where none is needed.
+
+    A parameter that is no longer wanted is taken out by a null, as Patroni's PATCH has it.
+    """
+    patch: dict[str, Any] = {}
+    for name, value in wanted.items():
+        if isinstance(value, Mapping):
+            below = drift(value, found.get(name) or {})
+            if below:
+                patch[name] = below
+        elif found.get(name) != value:
+            patch[name] = value
+    if "parameters" in wanted:
+        for name in set(found.get("parameters") or {}) - set(wanted["parameters"]):
+            patch.setdefault("parameters", {})[name] = None
+    return patch
+
+
+def durability_of(found: Mapping[str, Any]) -> str:
+    """The durability that found settings amount to; 'other' where somebody mixed their own."""
+    for name, settings in _SYNCHRONOUS.items():
+        if all(found.get(key) == value for key, value in settings.items()):
+            return name
+    return "other"
+
+
+def configuration(spec: PostgresSpec, scope: str, labels: Mapping[str, str]) -> dict[str, Any]:
+    """patroni.yml, the same for every member; passwords come from the environment."""
+    return {
+        "scope": scope,
+        "log": {"level": "INFO"},
+        "restapi": {"listen": "0.0.0.0:8008"},
+        "kubernetes": {
+            "namespace": spec.namespace,
+            "labels": dict(labels),
+            "scope_label": SCOPE_LABEL,
+            "role_label": "caplab.dev/role",
+            "leader_label_value": "primary",
+            "follower_label_value": "replica",
+            "standby_leader_label_value": "primary",
+            "use_endpoints": True,
+            "ports": [{"port": 5432}],
+        },
+        "bootstrap": {
+            "dcs": dynamic_settings(spec),
+            "initdb": [{"encoding": "UTF8"}, "data-checksums"],
+            "post_init": "/usr/local/bin/create-application",
+        },
+        "postgresql": {
+            "listen": "0.0.0.0:5432",
+            "data_dir": "/data/pg",
+            "bin_dir": "/usr/lib/postgresql/17/bin",
+            "pgpass": "/tmp/pgpass",
+            # Without it a new replica waits for the primary's next leisurely checkpoint.
+            "basebackup": [{"checkpoint": "fast"}],
+            "parameters": {"unix_socket_directories": "/tmp", "password_encryption": "scram-sha-256"},
+            "pg_hba": [
+                "local all all trust",
+                "host replication replicator 0.0.0.0/0 scram-sha-256",
+                "host all all 0.0.0.0/0 scram-sha-256",
+            ],
+            "authentication": {
+                "superuser": {"username": "postgres"},
+                "replication": {"username": "replicator"},
+            },
+        },
+    }

@@ -1,0 +1,1 @@
+"""Wiring: what kopf calls, and the loops that observe."""

@@ -1,0 +1,30 @@
+"""kopf's settings, each with its reason."""
+
+from __future__ import annotations
+
+import logging
+
+import kopf
+
+GROUP = "caplab.dev"
+VERSION = "v1alpha1"
+
+
+def configure(settings: kopf.OperatorSettings) -> None:
+    """Set kopf up for a single replica that must recover within seconds."""
+    # One replica (Recreate): nobody to agree with.
+    settings.peering.standalone = True
+    # Progress in annotations: the status is what was observed, and nothing else.
+    settings.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=GROUP)
+    settings.persistence.diffbase_storage = kopf.AnnotationsDiffBaseStorage(prefix=GROUP)
+    # Without time-outs a watch whose connection died silently would freeze for good.
+    settings.watching.connect_timeout = 5
+    settings.watching.server_timeout = 60
+    settings.watching.client_timeout = 90
+    settings.watching.reconnect_backoff = 0.5
+    settings.networking.request_timeout = 10
+    # The kinds come with the chart that brings the operator: none appears later.
+    settings.scanning.disabled = True
+    # Events for people: what went wrong, not every round.
+    settings.posting.level = logging.WARNING
+    settings.execution.max_workers = 8
