@@ -53,11 +53,14 @@ class Lab:
         return json.loads(self.kubectl("get", *arguments, "-o", "json"))
 
     def apply(self, *objects: dict[str, Any]) -> None:
+        answer = self.try_apply(*objects)
+        assert answer.ok, answer.err
+
+    def try_apply(self, *objects: dict[str, Any]) -> Answer:
         kubectl = commands._built_tools(session()).kubectl
         flags = ["--kubeconfig", str(self.cache.kubeconfig), "apply", "-f", "-"]
         document = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
-        answer = ask([kubectl, *flags], stdin=document)
-        assert answer.ok, answer.err
+        return ask([kubectl, *flags], stdin=document)
 
     def inside(self, namespace: str, pod: str, *command: str) -> Answer:
         return self.cluster.kubectl("exec", "-n", namespace, pod, "--", *command, timeout_seconds=30)

@@ -28,12 +28,19 @@ def ensure(progress: Progress, cache: Cache, tools: Tools, cluster: KindCluster,
             return
         file = cache.cluster / "values.json"  # JSON is YAML
         file.write_text(json.dumps(values, indent=1) + "\n")
+        _forget_unfinished(cluster)
         step.run(
             [tools.helm, "upgrade", RELEASE, str(CHART), "--install", "--namespace", NAMESPACE, "--create-namespace",
              "--kubeconfig", str(cache.kubeconfig), "--kube-context", CONTEXT, "--values", str(file),
              "--wait", "--timeout", f"{_READY_SECONDS}s"]
         )  # fmt: skip
         note.write_text(wanted)
+
+
+def _forget_unfinished(cluster: KindCluster) -> None:
+    """Drop the record of a helm that died half-way: it would refuse every later upgrade."""
+    unfinished = f"owner=helm,name={RELEASE},status in (pending-install,pending-upgrade,pending-rollback)"
+    cluster.kubectl("delete", "secret", "--namespace", NAMESPACE, "--selector", unfinished)
 
 
 def _operator_available(cluster: KindCluster) -> bool:

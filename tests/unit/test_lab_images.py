@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from caplab_cluster import image_context
 from caplab_cluster.failure import Failure
 from caplab_cluster.lab_images import discover, in_build_order, parents_of
 from caplab_cluster.paths import LAB_IMAGES
@@ -65,3 +66,32 @@ def test_the_labs_own_images_are_found_after_what_they_stand_on() -> None:
 
 def test_parents_are_read_from_arg_lines_only() -> None:
     assert parents_of("# ARG FROM_X\nARG FROM_DEBIAN\nARG OTHER\nFROM ${FROM_DEBIAN}\n") == ("debian",)
+
+
+def test_a_source_or_a_requirement_changes_the_tag(images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image_context, "REPOSITORY", images.parent)
+    source = images.parent / "package"
+    source.mkdir(exist_ok=True)
+    (source / "a.py").write_text("1")
+    (images / "app" / "context.toml").write_text('sources = ["package"]\n')
+    before = tags(images)
+    (source / "a.py").write_text("2")
+    assert tags(images)["app"] != before["app"]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [("sources = [", "is not TOML"), ('source = ["a"]', "says 'source'"), ('sources = ["no/such"]', "is no folder")],
+)
+def test_a_bad_context_names_the_file_and_what_is_wrong(images: Path, text: str, says: str) -> None:
+    (images / "app" / "context.toml").write_text(text)
+    with pytest.raises(Failure, match=r"context\.toml") as failed:
+        discover(images, "debian:1")
+    assert says in failed.value.sentence
+
+
+def test_wheels_are_fetched_for_the_images_python_whatever_runs_here() -> None:
+    command = image_context.wheel_command(Path("r"), Path("w"), "arm64")
+    assert "--python-version=3.13" in command
+    assert "--platform=manylinux_2_28_aarch64" in command
+    assert "--require-hashes" in command

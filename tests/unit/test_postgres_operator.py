@@ -1,0 +1,203 @@
+"""The pure part of the Postgres engine: objects, settings and status."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from caplab_operator.engines.postgres import manifests, patroni, status
+from caplab_operator.engines.postgres.observe import MemberPod, Seen
+from caplab_operator.engines.postgres.spec import Failover, PostgresSpec, parse
+from caplab_operator.handlers.wiring import Watched
+
+SPEC = PostgresSpec(
+    name="pg",
+    namespace="demo",
+    uid="u-1",
+    generation=3,
+    replicas=3,
+    durability="async",
+    failover=Failover(20, 1, 3, 0, 1048576, False),
+    storage_size="1Gi",
+    keep_volumes=False,
+    memory_request="192Mi",
+    cpu_request="50m",
+    parameters={},
+)
+BODY = {
+    "metadata": {"name": "pg", "namespace": "demo", "uid": "u-1", "generation": 3},
+    "spec": {
+        "replicas": 3,
+        "durability": "async",
+        "failover": {
+            "ttlSeconds": 20,
+            "loopWaitSeconds": 1,
+            "retryTimeoutSeconds": 3,
+            "primaryStartTimeoutSeconds": 0,
+            "maximumLagOnFailoverBytes": 1048576,
+            "failsafeMode": False,
+        },
+        "storage": {"size": "1Gi", "onDeletion": "Delete"},
+        "resources": {"memoryRequest": "192Mi", "cpuRequest": "50m"},
+        "parameters": {},
+    },
+}
+NOW, LATER = "2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z"
+
+
+def test_a_complete_object_is_parsed() -> None:
+    assert parse(BODY) == SPEC
+
+
+def test_every_object_is_owned_by_the_cluster_and_in_its_namespace() -> None:
+    objects = [*manifests.build(SPEC, "image"), manifests.secret(SPEC, dict.fromkeys(manifests.password_names(), "x"))]
+    names = [(item["kind"], item["metadata"]["name"]) for item in objects]
+    assert len(set(names)) == len(names)
+    for item in objects:
+        assert item["metadata"]["namespace"] == "demo"
+        assert item["metadata"]["ownerReferences"][0]["uid"] == "u-1"
+
+
+def test_building_twice_gives_the_same_objects() -> None:
+    assert manifests.build(SPEC, "image") == manifests.build(SPEC, "image")
+
+
+def test_no_password_is_anywhere_but_in_the_secret() -> None:
+    text = json.dumps(manifests.build(SPEC, "image"))
+    assert "secretKeyRef" in text
+    assert '"password":' not in text
+
+
+def test_members_run_as_an_ordinary_user_without_a_liveness_probe() -> None:
+    pod = manifests.stateful_set(SPEC, "image")["spec"]["template"]["spec"]
+    container = pod["containers"][0]
+    assert pod["securityContext"]["runAsNonRoot"]
+    assert container["securityContext"]["readOnlyRootFilesystem"]
+    assert "livenessProbe" not in container
+    assert container["readinessProbe"]["httpGet"]["path"] == "/readiness"
+
+
+@pytest.mark.parametrize(("keep", "policy"), [(False, "Delete"), (True, "Retain")])
+def test_volumes_are_kept_only_where_asked(keep: bool, policy: str) -> None:
+    body = manifests.stateful_set(replace(SPEC, keep_volumes=keep), "image")["spec"]
+    assert body["persistentVolumeClaimRetentionPolicy"]["whenDeleted"] == policy
+
+
+def test_patroni_finds_its_members_by_the_scope_label() -> None:
+    labels = manifests.stateful_set(SPEC, "image")["spec"]["template"]["metadata"]["labels"]
+    settings = json.loads(manifests.config_map(SPEC)["data"]["patroni.yml"])
+    assert labels[settings["kubernetes"]["scope_label"]] == settings["scope"]
+    assert settings["kubernetes"]["labels"].items() <= labels.items()
+    assert "pg-primary" in [service["metadata"]["name"] for service in manifests.services(SPEC)]
+
+
+@pytest.mark.parametrize("durability", ["async", "quorum", "sync"])
+def test_a_durability_is_recognised_in_the_settings_it_stands_for(durability: str) -> None:
+    settings = patroni.dynamic_settings(replace(SPEC, durability=durability))
+    assert patroni.durability_of(settings) == durability
+    assert patroni.durability_of({**settings, "synchronous_mode_strict": "mixed"}) == "other"
+
+
+def test_a_strict_mode_never_falls_back_to_asynchronous() -> None:
+    for durability in ("quorum", "sync"):
+        assert patroni.dynamic_settings(replace(SPEC, durability=durability))["synchronous_mode_strict"] is True
+
+
+def test_drift_is_what_has_to_change_and_nothing_else() -> None:
+    wanted = patroni.dynamic_settings(SPEC)
+    assert patroni.drift(wanted, wanted) == {}
+    assert patroni.drift(wanted, {**wanted, "ttl": 30}) == {"ttl": 20}
+    assert patroni.drift(wanted, {**wanted, "added_by_patroni": 1}) == {}
+    less = replace(SPEC, parameters={})
+    found = patroni.dynamic_settings(replace(SPEC, parameters={"work_mem": "4MB"}))
+    patch = patroni.drift(patroni.dynamic_settings(less), found)
+    assert patch == {"postgresql": {"parameters": {"work_mem": None}}}
+
+
+def seen(leader: str | None = "pg-0", **changes: Any) -> Seen:
+    """All three members well, pg-0 the primary of timeline 1; changes replace a member's answer."""
+    pods = tuple(MemberPod(f"pg-{i}", zone, f"10.0.0.{i}") for i, zone in enumerate("abc"))
+    answers: dict[str, Mapping[str, Any]] = {
+        "pg-0": {"role": "primary", "state": "running", "timeline": 1},
+        "pg-1": {"role": "replica", "state": "running", "timeline": 1},
+        "pg-2": {"role": "replica", "state": "running", "timeline": 1},
+    }
+    for name, answer in changes.items():
+        key = name.replace("_", "-")
+        if answer is None:
+            del answers[key]
+        else:
+            answers[key] = answer
+    rows: list[dict[str, Any]] = [{"name": "pg-0", "role": "leader", "state": "running"}]
+    rows += [{"name": f"pg-{i}", "role": "replica", "state": "streaming", "lag": 0} for i in (1, 2)]
+    return Seen(pods, leader, answers, {"members": rows}, patroni.dynamic_settings(SPEC))
+
+
+def test_a_cluster_whose_members_are_all_well_is_ready() -> None:
+    found = status.build(SPEC, seen(), {}, NOW)
+    assert (found["phase"], found["primary"], found["epoch"], found["readyMembers"]) == ("Ready", "pg-0", 1, 3)
+    assert [member["zone"] for member in found["members"]] == ["a", "b", "c"]
+    assert {condition["type"]: condition["status"] for condition in found["conditions"]} == {
+        "Ready": "True",
+        "DurabilityApplied": "True",
+    }
+
+
+def test_a_silent_replica_leaves_the_cluster_degraded() -> None:
+    found = status.build(SPEC, seen(pg_2=None), {"phase": "Ready"}, NOW)
+    assert (found["phase"], found["readyMembers"]) == ("Degraded", 2)
+    assert found["members"][2]["state"] == "silent"
+
+
+def test_a_leader_that_is_not_itself_a_running_primary_is_no_primary() -> None:
+    """The lock outlives its holder for ttl: only both together are a primary."""
+    for answer in (None, {"role": "replica", "state": "running"}, {"role": "primary", "state": "stopping"}):
+        found = status.build(SPEC, seen(pg_0=answer), {"phase": "Ready"}, NOW)
+        assert found["phase"] == "Down"
+        assert "primary" not in found
+
+
+def test_a_member_that_says_primary_without_the_lock_is_no_primary() -> None:
+    assert "primary" not in status.build(SPEC, seen(leader="pg-1"), {"phase": "Ready"}, NOW)
+
+
+def test_a_cluster_is_creating_until_it_was_ready_once() -> None:
+    assert status.build(SPEC, seen(pg_2=None), {}, NOW)["phase"] == "Creating"
+
+
+def test_a_condition_keeps_its_time_while_its_status_stays() -> None:
+    first = status.build(SPEC, seen(), {}, NOW)
+    assert status.build(SPEC, seen(), first, LATER) == first
+    third = status.build(SPEC, seen(pg_2=None), first, LATER)
+    times = {condition["type"]: condition["lastTransitionTime"] for condition in third["conditions"]}
+    assert times == {"Ready": LATER, "DurabilityApplied": NOW}
+
+
+def test_settings_that_are_not_the_specs_are_told() -> None:
+    quorum = replace(SPEC, durability="quorum")
+    applied = status.build(quorum, seen(), {}, NOW)["conditions"][1]
+    assert applied["status"] == "False"
+    assert applied["message"] == "the running cluster is async"
+
+
+def test_the_last_failover_comes_from_patronis_history() -> None:
+    history = [[1, 100, "no recovery target", "t1", "pg-1"], [2, 200, "no recovery target", "t2", "pg-2"]]
+    found = status.build(SPEC, replace(seen(), history=history), {}, NOW)
+    assert found["lastFailover"] == {"at": "t2", "from": "pg-1", "to": "pg-2"}
+    assert "lastFailover" not in status.build(SPEC, seen(), {}, NOW)
+
+
+def test_a_deleted_cluster_is_forgotten_and_one_made_anew_is_another() -> None:
+    watched = Watched()
+    body = {**BODY, "status": {"phase": "Ready"}}
+    watched.hear("ADDED", body)
+    watched.written["demo", "pg"] = {"phase": "Degraded"}
+    watched.hear("MODIFIED", body)
+    assert watched.written["demo", "pg"] == {"phase": "Degraded"}
+    watched.hear("MODIFIED", {**body, "metadata": {**BODY["metadata"], "uid": "u-2"}})
+    assert watched.written["demo", "pg"] == {"phase": "Ready"}
+    watched.hear("DELETED", body)
+    assert watched.bodies == {}
