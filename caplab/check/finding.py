@@ -1,0 +1,97 @@
+"""Findings: what a checker says of a history, in three values, and what it may know beside it."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TypeAlias
+
+from caplab.model.fields import Json
+from caplab.model.history import Table
+from caplab.model.runs import FaultWindow, FinalScan, RunRecord
+
+# A claim that a property holds needs so many operations behind it; a violation needs one.
+# 20 is where one failure is the 5 % that availability speaks of.
+ENOUGH = 20
+
+
+class State(Enum):
+    """holds, violated or unknown; the values are their names in JSON."""
+
+    HOLDS = "valid"
+    VIOLATED = "invalid"
+    UNKNOWN = "unknown"
+
+
+def merge(states: Iterable[State]) -> State:
+    """Violated beats unknown beats holds; of nothing at all nothing is known."""
+    seen = set(states)
+    for state in (State.VIOLATED, State.UNKNOWN, State.HOLDS):
+        if state in seen:
+            return state
+    return State.UNKNOWN
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one checker found: the property by name, its state, one sentence, and the figures behind it.
+
+    figures are plain JSON. Those listed in figures['lower_bounds'] are at least so much: the history
+    ended too early to say more. error is a traceback where the checker itself failed.
+    """
+
+    property: str
+    state: State
+    reason: str
+    figures: Mapping[str, Json] = field(default_factory=dict)
+    error: str = ""
+
+    def to_json(self) -> dict[str, Json]:
+        """A plain dict, as findings.json keeps it."""
+        plain: dict[str, Json] = {
+            "property": self.property,
+            "state": self.state.value,
+            "reason": self.reason,
+            "figures": dict(self.figures),
+        }
+        return plain | ({"error": self.error} if self.error else {})
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a checker knows beside the history; the defaults fit a history that stands alone."""
+
+    fault_windows: tuple[FaultWindow, ...] = ()
+    final_scan: FinalScan | None = None
+    settled_ns: int | None = None
+
+    @classmethod
+    def of(cls, run: RunRecord) -> Context:
+        """From a run's record."""
+        return cls(run.fault_windows, run.final_scan, run.settled_ns)
+
+    @property
+    def injected_ns(self) -> int | None:
+        """When the first target was hit; None without a fault."""
+        return min((window.injected_ns for window in self.fault_windows), default=None)
+
+    @property
+    def healed_ns(self) -> int | None:
+        """When the last target was healed; None without a fault, or while one is not known to be."""
+        ends = [window.healed_ns for window in self.fault_windows]
+        return None if not ends or None in ends else max(end for end in ends if end is not None)
+
+
+# Pure: a validated history and what is known beside it in, a finding out.
+Checker: TypeAlias = Callable[[Table, Context], Finding]
+
+
+def run_checker(name: str, checker: Checker, history: Table, context: Context) -> Finding:
+    """The checker's finding; one that raises has found nothing: unknown, with the error kept."""
+    try:
+        return checker(history, context)
+    except Exception as error:
+        reason = f"The checker '{name}' failed: {type(error).__name__}: {error}"
+        return Finding(name, State.UNKNOWN, reason, error=traceback.format_exc())

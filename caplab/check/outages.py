@@ -1,0 +1,70 @@
+"""Outages of one series of operations: when fewer than 95 % of what was scheduled was acked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .columns import NEVER, Integers
+from .series import Series
+
+WINDOW_NS = 100_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """From the scheduled start of its first unacked operation to the return of the first ack after its last.
+
+    end_ns None: the history ends within it.
+    """
+
+    start_ns: int
+    end_ns: int | None
+
+
+def find(series: Series, origin_ns: int, injected_ns: int | None) -> list[Outage]:
+    """The series' outages in order, by windows of WINDOW_NS counted from origin_ns.
+
+    A window is bad when fewer than 95 % of the operations scheduled in it were acked; a window in
+    which none was scheduled says nothing, and neither ends nor begins an outage. Bad windows in a
+    row are one outage, whose edges are then refined to operations; outages that touch are one. An ack
+    that came after the injection ends an outage only if it was invoked after the injection.
+    """
+    first_row, end_row = _bad_rows(series, origin_ns)
+    unacked = np.flatnonzero(~series.acked)
+    first = unacked[np.searchsorted(unacked, first_row)]
+    last = unacked[np.searchsorted(unacked, end_row) - 1]
+    starts = series.scheduled_ns[first]
+    ends = _first_ack_from(series, injected_ns)[last + 1]
+    return _joined(starts.tolist(), ends.tolist())
+
+
+def _bad_rows(series: Series, origin_ns: int) -> tuple[Integers, Integers]:
+    """First rows, and rows after the last, of each unbroken row of bad windows."""
+    window = (series.scheduled_ns - origin_ns) // WINDOW_NS
+    begins = np.flatnonzero(np.concatenate(([True], window[1:] != window[:-1])))
+    ends = np.append(begins[1:], len(window))
+    acked = np.add.reduceat(series.acked.astype(np.int64), begins)
+    bad = 20 * acked < 19 * (ends - begins)  # 95 %, in whole numbers
+    turns = np.diff(np.concatenate(([0], bad.astype(np.int8), [0])))
+    return begins[np.flatnonzero(turns == 1)], ends[np.flatnonzero(turns == -1) - 1]
+
+
+def _first_ack_from(series: Series, injected_ns: int | None) -> Integers:
+    """For each row, and one past the last, the earliest return of an ack scheduled there or later."""
+    counts = series.acked
+    if injected_ns is not None:
+        counts = counts & ((series.invoke_ns >= injected_ns) | (series.return_ns < injected_ns))
+    returns = np.append(np.where(counts, series.return_ns, NEVER), NEVER)
+    return np.minimum.accumulate(returns[::-1])[::-1]
+
+
+def _joined(starts: list[int], ends: list[int]) -> list[Outage]:
+    joined: list[tuple[int, int]] = []
+    for start, end in zip(starts, ends, strict=True):
+        if joined and start <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
+        else:
+            joined.append((start, end))
+    return [Outage(start, None if end == NEVER else end) for start, end in joined]

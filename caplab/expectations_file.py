@@ -1,0 +1,72 @@
+"""Reads experiments/expectations.yaml into rows; errors name the row and the field."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+from .model import budgets
+from .model.expectations import PROPERTIES, Demand, Expectation, Expectations, Promise
+from .model.fields import FieldError, Fields
+from .model.history import ROUTES
+
+_ROW = ("engine", "mode", "fault", "route", "properties", "why", "source")
+_WORDS = {promise.value: promise for promise in Promise if promise is not Promise.BOUNDED}
+_MEND = f"Mend: write {', '.join(_WORDS)}, or {{atMost: EXPRESSION}}."
+
+
+def read(path: Path) -> Expectations:
+    """The table in a file. OSError where it cannot be read, FieldError as `parse`."""
+    return parse(path.read_text(encoding="utf-8"), path.name)
+
+
+def parse(text: str, name: str = "expectations.yaml") -> Expectations:
+    """The table in a YAML text.
+
+    Raises FieldError (a ValueError) with the row and the field: what is missing, unknown or of another type, a
+    property or route that there is not, a budget that is no expression over settings, a row that is there twice.
+    """
+    try:
+        document = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise FieldError(f"{name}: not YAML: {error}") from error
+    top = Fields.of(name, document)
+    top.only("rows")
+    rows = tuple(_row(fields) for fields in top.objects("rows"))
+    names = [row.name for row in rows]
+    for row in names:
+        if names.count(row) > 1:
+            raise FieldError(f"{name}: the row '{row}' is there {names.count(row)} times. Mend: keep one.")
+    return Expectations(rows)
+
+
+def _row(numbered: Fields) -> Expectation:
+    engine, mode, fault = (numbered.text(field) for field in ("engine", "mode", "fault"))
+    fields = Fields(f"{numbered.where} ({engine} {mode} {fault})", numbered.values)
+    fields.only(*_ROW)
+    route = fields.optional_text("route")
+    if route is not None and route not in ROUTES:
+        raise fields.error("route", f"one of {', '.join(ROUTES)}")
+    properties = fields.object("properties")
+    properties.only(*PROPERTIES)
+    demands = tuple(_demand(properties, name) for name in properties.values)
+    if not demands:
+        raise fields.error("properties", "at least one property: a row that promises nothing judges nothing")
+    return Expectation(engine, mode, fault, route, demands, fields.text("why"), fields.text("source"))
+
+
+def _demand(properties: Fields, name: str) -> Demand:
+    value = properties.values[name]
+    if isinstance(value, str) and value in _WORDS:
+        return Demand(name, _WORDS[value])
+    if not isinstance(value, dict):
+        raise FieldError(f"{properties.where}: field '{name}' is {value!r}. {_MEND}")
+    bound = properties.object(name)
+    bound.only("atMost")
+    budget = bound.text("atMost")
+    try:
+        budgets.check(budget)
+    except budgets.BudgetError as error:
+        raise FieldError(f"{bound.where}.atMost: {error}") from error
+    return Demand(name, Promise.BOUNDED, budget)

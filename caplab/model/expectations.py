@@ -1,0 +1,85 @@
+"""What theory and the vendors promise: one row for an engine, mode, fault and route."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Promise(Enum):
+    """What a row says of a property."""
+
+    FORBIDDEN = "forbidden"  # one case is a violation
+    BOUNDED = "bounded"  # up to a budget
+    POSSIBLE = "possible"  # measured, any value will do
+    MUST_SHOW = "must-show"  # the anomaly that defines the row: without it the run proves nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Property:
+    """Where a property is measured: a checker's figure and its unit ('' for a count)."""
+
+    checker: str
+    figure: str
+    unit: str = ""
+
+
+# What a row may name.
+PROPERTIES: Mapping[str, Property] = {
+    "lost": Property("durability", "lost"),
+    "lostWindow": Property("durability", "lost_window_seconds", "s"),
+    "unackedFound": Property("durability", "unacked_found"),
+    "unexpected": Property("durability", "unexpected"),
+    "duplicated": Property("durability", "duplicated"),
+    "failoverTime": Property("availability", "failover_seconds", "s"),
+    "outages": Property("availability", "outages"),
+    "laterOutages": Property("availability", "later_outages"),
+    "twoPrimaries": Property("epochs", "overlapping"),
+    "failovers": Property("epochs", "changes"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """A row's word on one property; budget is an expression over settings, with BOUNDED only."""
+
+    property: str  # of PROPERTIES
+    promise: Promise
+    budget: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """One row. route None: the worst of all routes counts. Only what demands name counts."""
+
+    engine: str
+    mode: str
+    fault: str  # CONTROL for the mode's control run
+    route: str | None
+    demands: tuple[Demand, ...]
+    why: str
+    source: str
+
+    @property
+    def name(self) -> str:
+        """Such as 'postgres quorum kill-primary'; the route follows where one is named."""
+        return " ".join(part for part in (self.engine, self.mode, self.fault, self.route) if part)
+
+
+@dataclass(frozen=True, slots=True)
+class Expectations:
+    """The whole table; no two rows have one name."""
+
+    rows: tuple[Expectation, ...]
+
+    def find(self, engine: str, mode: str, fault: str, route: str | None = None) -> Expectation:
+        """The row; LookupError names the rows there are."""
+        wanted = " ".join(part for part in (engine, mode, fault, route) if part)
+        for row in self.rows:
+            if (row.engine, row.mode, row.fault, row.route) == (engine, mode, fault, route):
+                return row
+        known = ", ".join(f"'{row.name}'" for row in self.rows)
+        raise LookupError(
+            f"No expectation row '{wanted}'. Mend: add it to experiments/expectations.yaml, beside {known}."
+        )

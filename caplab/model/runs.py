@@ -1,0 +1,163 @@
+"""run.json: what a run was, beside its history. Times are CLOCK_MONOTONIC nanoseconds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+
+from .fields import Fields, Json
+
+CONTROL = "none"  # the fault of a control run
+
+
+@dataclass(frozen=True, slots=True)
+class FaultWindow:
+    """One target under fault, from injection to heal.
+
+    evidence is what was seen of it (cgroup empty, packets dropped); proven says that it shows the
+    fault was live. healed_ns None: not healed as far as is known.
+    """
+
+    kind: str
+    target: str
+    injected_ns: int
+    healed_ns: int | None
+    evidence: tuple[str, ...] = ()
+    proven: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WallAnchor:
+    """One moment on both clocks, to print monotonic times as dates."""
+
+    monotonic_ns: int
+    unix_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class FinalScan:
+    """What whoever made the final scan knows of it beyond its rows.
+
+    elements is the number that the database returned, so that an empty scan (0, no rows) differs
+    from one that is missing (None), and a scan that was written down in part shows. server is the member
+    whose scan decides (Postgres: the primary); None: the last scan, whoever answered. problem says
+    why the scan failed or the members did not converge.
+    """
+
+    converged: bool
+    elements: int | None
+    server: str | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """Whether the steady state held before the fault (ready, caught up, writes acked), and if not, why."""
+
+    held: bool
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """All of a run but its operations.
+
+    settings are those in force, read back from the engine, by their name in the cluster's spec, with
+    the load's own (writesPerSecond) beside them. settled_ns is when all members were back and caught up
+    after heal. None for baseline, final_scan or settled_ns: it was not looked at.
+    """
+
+    experiment: str
+    engine: str
+    mode: str
+    fault: str  # CONTROL for a control run
+    settings: Mapping[str, Json]
+    seed: int
+    fault_windows: tuple[FaultWindow, ...]
+    boot_id: str
+    wall_anchor: WallAnchor
+    versions: Mapping[str, str]
+    baseline: Baseline | None = None
+    final_scan: FinalScan | None = None
+    settled_ns: int | None = None
+    images: Mapping[str, str] = field(default_factory=dict)
+    specs: Mapping[str, Json] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Json]:
+        """A plain dict, as json.dump takes it; `from_json` gives the same record back."""
+        plain: dict[str, Json] = {
+            name: getattr(self, name)
+            for name in ("experiment", "engine", "mode", "fault", "seed", "boot_id", "settled_ns")
+        }
+        for name in ("settings", "versions", "images", "specs"):
+            plain[name] = dict(getattr(self, name))
+        plain["fault_windows"] = [
+            {**asdict(window), "evidence": list(window.evidence)} for window in self.fault_windows
+        ]
+        plain["wall_anchor"] = asdict(self.wall_anchor)
+        plain["baseline"] = asdict(self.baseline) if self.baseline else None
+        plain["final_scan"] = asdict(self.final_scan) if self.final_scan else None
+        return plain
+
+    @classmethod
+    def from_json(cls, value: object) -> RunRecord:
+        """Read what `to_json` gives; FieldError (a ValueError) names a field that is missing, unknown or wrong."""
+        fields = Fields.of("run.json", value)
+        fields.only(*cls.__dataclass_fields__)
+        specs = fields.optional_object("specs")
+        return cls(
+            experiment=fields.text("experiment"),
+            engine=fields.text("engine"),
+            mode=fields.text("mode"),
+            fault=fields.text("fault"),
+            settings=dict(fields.object("settings").values),
+            seed=fields.integer("seed"),
+            fault_windows=tuple(_fault_window(one) for one in fields.objects("fault_windows")),
+            boot_id=fields.text("boot_id"),
+            wall_anchor=_wall_anchor(fields.object("wall_anchor")),
+            versions=fields.text_map("versions"),
+            baseline=_baseline(fields.optional_object("baseline")),
+            final_scan=_final_scan(fields.optional_object("final_scan")),
+            settled_ns=fields.optional_integer("settled_ns"),
+            images=fields.text_map("images"),
+            specs=dict(specs.values) if specs else {},
+        )
+
+
+def _fault_window(fields: Fields) -> FaultWindow:
+    fields.only(*FaultWindow.__dataclass_fields__)
+    window = FaultWindow(
+        kind=fields.text("kind"),
+        target=fields.text("target"),
+        injected_ns=fields.integer("injected_ns"),
+        healed_ns=fields.optional_integer("healed_ns"),
+        evidence=fields.texts("evidence"),
+        proven=fields.boolean("proven"),
+    )
+    if window.healed_ns is not None and window.healed_ns < window.injected_ns:
+        raise fields.error("healed_ns", "no earlier than injected_ns")
+    return window
+
+
+def _wall_anchor(fields: Fields) -> WallAnchor:
+    fields.only("monotonic_ns", "unix_ns")
+    return WallAnchor(fields.integer("monotonic_ns"), fields.integer("unix_ns"))
+
+
+def _baseline(fields: Fields | None) -> Baseline | None:
+    if fields is None:
+        return None
+    fields.only("held", "problem")
+    return Baseline(fields.boolean("held"), fields.optional_text("problem") or "")
+
+
+def _final_scan(fields: Fields | None) -> FinalScan | None:
+    if fields is None:
+        return None
+    fields.only(*FinalScan.__dataclass_fields__)
+    return FinalScan(
+        converged=fields.boolean("converged"),
+        elements=fields.optional_integer("elements"),
+        server=fields.optional_text("server"),
+        problem=fields.optional_text("problem") or "",
+    )

@@ -1,0 +1,262 @@
+"""Every checker against a slow version that follows the words of the design, one operation at a time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from histories import MS, ORIGIN_NS, Row, at, history, operation, scan, table
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from caplab.check import Context, State, availability, check_history, durability, epochs
+from caplab.check.outages import WINDOW_NS
+from caplab.check.phases import PHASES
+from caplab.model.runs import FaultWindow, FinalScan
+
+pytestmark = pytest.mark.property
+
+UNHURRIED = settings(deadline=None)  # a busy machine is no finding
+OUTCOMES = st.sampled_from(["ok", "ok", "ok", "fail", "info"])
+
+
+# --- durability -------------------------------------------------------------------------------------------
+
+
+@st.composite
+def sets(draw: st.DrawFn) -> tuple[list[Row], list[int]]:
+    """Adds of unique values, and what a scan then returned, with anything lost, invented or doubled."""
+    values = draw(st.lists(st.integers(0, 40), unique=True, max_size=40))
+    rows = [
+        operation(draw(st.integers(0, 5000)), draw(OUTCOMES), draw(st.integers(0, 90)), op="add", value=value)
+        for value in values
+    ]
+    for row in rows:
+        if row["outcome"] == "fail" and draw(st.booleans()):
+            row["error"] = "overload"
+    return rows, draw(st.lists(st.integers(0, 45), max_size=60))
+
+
+def slow_durability(rows: list[Row], elements: list[int]) -> dict[str, Any]:
+    sent = {row["value"]: row for row in rows if row.get("error") != "overload"}
+    acked = [value for value, row in sent.items() if row["outcome"] == "ok"]
+    lost = [sent[value] for value in acked if value not in elements]
+    allowed = [value for value, row in sent.items() if row["outcome"] != "fail"]
+    window_ns = max(row["return_ns"] for row in lost) - min(row["invoke_ns"] for row in lost) if lost else 0
+    return {
+        "attempted": len(sent),
+        "acked": len(acked),
+        "survived": len(acked) - len(lost),
+        "lost": len(lost),
+        "unacked_found": sum(sent[value]["outcome"] == "info" for value in set(elements) & sent.keys()),
+        "unexpected": len({element for element in elements if element not in allowed}),
+        "duplicated": sum(count > 1 for count in Counter(elements).values()),
+        "lost_window_seconds": window_ns / 1e9,
+    }
+
+
+@UNHURRIED
+@given(sets())
+def test_durability_agrees_with_counting_one_by_one(made: tuple[list[Row], list[int]]) -> None:
+    rows, elements = made
+    finding = durability.check(history(rows + scan(elements)), Context(final_scan=FinalScan(True, len(elements))))
+    expected = slow_durability(rows, elements)
+    assert {name: finding.figures[name] for name in expected} == expected
+    wrong = expected["lost"] or expected["unexpected"] or expected["duplicated"]
+    assert (finding.state is State.VIOLATED) == bool(wrong)
+    assert (finding.state is State.HOLDS) == (not wrong and expected["acked"] >= 20)
+
+
+@UNHURRIED
+@given(st.integers(20, 200), st.data())
+def test_one_planted_loss_is_always_found(count: int, data: st.DataObject) -> None:
+    gone = data.draw(st.integers(0, count - 1))
+    rows = [operation(value, op="add", value=value) for value in range(count)]
+    left = [value for value in range(count) if value != gone]
+    finding = durability.check(history(rows + scan(left)), Context(final_scan=FinalScan(True, len(left))))
+    assert (finding.state, finding.figures["lost_values"]) == (State.VIOLATED, [gone])
+
+
+# --- epochs -----------------------------------------------------------------------------------------------
+
+WRITES = st.builds(
+    lambda ms, latency, outcome, op, epoch: operation(ms, outcome, latency, op=op, epoch=epoch),
+    st.integers(0, 300),
+    st.integers(0, 60),
+    OUTCOMES,
+    st.sampled_from(["write", "add", "incr", "read", "cas"]),
+    st.sampled_from([None, "1", "2", "3", "10"]),
+)
+
+
+def slow_overlaps(rows: list[Row]) -> list[Row]:
+    acked = [row for row in rows if row["outcome"] == "ok" and row["op"] in ("write", "add", "incr") and row["epoch"]]
+    return [
+        row
+        for row in acked
+        if any(int(other["epoch"]) > int(row["epoch"]) and other["return_ns"] < row["invoke_ns"] for other in acked)
+    ]
+
+
+@UNHURRIED
+@given(st.lists(WRITES, max_size=60))
+def test_epochs_agree_with_comparing_every_pair(rows: list[Row]) -> None:
+    finding = epochs.check(history(rows), Context())
+    overlaps = slow_overlaps(rows)
+    assert finding.figures["overlapping"] == len(overlaps)
+    assert (finding.state is State.VIOLATED) == bool(overlaps)
+
+
+# --- availability -----------------------------------------------------------------------------------------
+
+
+@st.composite
+def loads(draw: st.DrawFn) -> tuple[list[Row], Context]:
+    """Some 2 s of operations at uneven times, up and down by turns, on two vantages and routes; maybe a fault."""
+    every_ms = draw(st.sampled_from([5, 7, 20, 130]))
+    turns = draw(st.lists(st.tuples(st.integers(1, 30), st.sampled_from(["ok", "ok", "fail", "info"])), min_size=1))
+    rows, number = [], 0
+    for length, outcome in turns[:12]:
+        for _ in range(length):
+            lone = draw(st.integers(0, 15)) == 0
+            said = draw(OUTCOMES) if lone else outcome
+            latency = None if said == "info" else draw(st.sampled_from([1, 2, 40, 250]))
+            label = draw(st.sampled_from([("a", "direct"), ("a", "direct"), ("b", None)]))
+            rows.append(operation(number * every_ms, said, latency, vantage=label[0], route=label[1]))
+            number += 1
+    last = number * every_ms
+    if not draw(st.booleans()):
+        return rows, Context()
+    injected = draw(st.integers(0, last))
+    healed = draw(st.one_of(st.none(), st.integers(injected, last + 100)))
+    window = FaultWindow("kill", "pg-0", at(injected), None if healed is None else at(healed), (), True)
+    settled = draw(st.one_of(st.none(), st.integers(injected, last)))
+    return rows, Context((window,), settled_ns=None if settled is None else at(settled))
+
+
+def slow_outages(rows: list[Row], origin: int, injected: int | None) -> list[tuple[int, float]]:
+    windows: dict[int, list[Row]] = {}
+    for row in rows:
+        windows.setdefault((row["scheduled_ns"] - origin) // WINDOW_NS, []).append(row)
+    runs: list[list[Row]] = []
+    in_outage = False
+    for number in sorted(windows):
+        acked = sum(row["outcome"] == "ok" for row in windows[number])
+        bad = acked / len(windows[number]) < 0.95
+        if bad and in_outage:
+            runs[-1] += windows[number]
+        elif bad:
+            runs.append(list(windows[number]))
+        in_outage = bad
+    outages: list[tuple[int, float]] = []
+    for run in runs:
+        failed = [row["scheduled_ns"] for row in run if row["outcome"] != "ok"]
+        acks = [row["return_ns"] for row in rows if row["scheduled_ns"] > failed[-1] and ends_outages(row, injected)]
+        outages.append((failed[0], min(acks, default=float("inf"))))
+    return slow_joined(outages)
+
+
+def ends_outages(row: Row, injected: int | None) -> bool:
+    if row["outcome"] != "ok":
+        return False
+    return injected is None or not row["invoke_ns"] < injected <= row["return_ns"]
+
+
+def slow_joined(outages: list[tuple[int, float]]) -> list[tuple[int, float]]:
+    for one, other in pairwise(outages):
+        if other[0] <= one[1]:
+            rest = [outage for outage in outages if outage not in (one, other)]
+            return slow_joined(sorted([*rest, (one[0], max(one[1], other[1]))]))
+    return outages
+
+
+def slow_failover(outages: list[tuple[int, float]], context: Context) -> float:
+    if context.injected_ns is None:
+        return 0
+    heal = float("inf") if context.healed_ns is None else context.healed_ns
+    ends = [end for start, end in outages if start < heal and end > context.injected_ns]
+    return max(ends) - context.injected_ns if ends else 0
+
+
+def slow_phase(row: Row, outages: list[tuple[int, float]], context: Context) -> str:
+    if context.injected_ns is None or row["scheduled_ns"] < context.injected_ns:
+        return "before"
+    heal = float("inf") if context.healed_ns is None else context.healed_ns
+    later = [end for start, end in outages if start >= heal and end > context.injected_ns]
+    when = row["scheduled_ns"]
+    if when < context.injected_ns + slow_failover(outages, context):
+        return "outage"
+    if when < heal:
+        return "degraded"
+    return "healing" if when < max([context.settled_ns or 0, *later]) else "after"
+
+
+def series_of(rows: list[Row]) -> dict[tuple[str, str], list[Row]]:
+    parts: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        parts.setdefault((row["vantage"], row["route"] or "unnamed"), []).append(row)
+    return parts
+
+
+@settings(UNHURRIED, max_examples=300)
+@given(loads())
+def test_availability_agrees_with_walking_through_the_operations(made: tuple[list[Row], Context]) -> None:
+    rows, context = made
+    finding = availability.check(history(rows), context)
+    if len(rows) < 20:
+        assert finding.state is State.UNKNOWN
+        return
+    injected = context.injected_ns
+    origin = ORIGIN_NS if injected is None else injected
+    end = max(max(row["scheduled_ns"], row["return_ns"] or 0) for row in rows)
+    found: Any = {(one["vantage"], one["route"]): one for one in as_list(finding.figures["series"])}
+    phases: Counter[tuple[str, str]] = Counter()
+    assert found.keys() == series_of(rows).keys()
+    for label, part in series_of(rows).items():
+        outages = slow_outages(part, origin, injected)
+        assert [(one["start_ns"], one["end_ns"] or float("inf")) for one in found[label]["outages"]] == outages
+        failover = slow_failover(outages, context)
+        lasted = end - injected if injected is not None and failover == float("inf") else failover
+        assert found[label]["failover_seconds"] == lasted / 1e9
+        phases.update((label[1], slow_phase(row, outages, context)) for row in part)
+    rows_of_phases: Any = as_list(finding.figures["phases"])
+    assert {(row["route"], row["phase"]): row["operations"] for row in rows_of_phases} == dict(phases)
+    assert {row["phase"] for row in rows_of_phases} <= set(PHASES)
+
+
+def as_list(value: Any) -> list[Any]:
+    assert isinstance(value, list)
+    return value
+
+
+@UNHURRIED
+@given(st.integers(100, 300), st.integers(1, 200))
+def test_a_planted_outage_is_found_to_the_operation(first: int, length: int) -> None:
+    """An operation every 10 ms, acked in 1 ms; `length` of them fail."""
+    rows = [operation(10 * n, "fail" if first <= n < first + length else "ok", 1) for n in range(first + length + 20)]
+    context = Context((FaultWindow("kill", "pg-0", at(10 * first), None, (), True),))
+    finding = availability.check(history(rows), context)
+    assert finding.figures["failover_seconds"] == (10 * length + 1) * MS / 1e9
+
+
+# --- all of them ------------------------------------------------------------------------------------------
+
+
+@UNHURRIED
+@given(st.lists(WRITES, max_size=40), st.randoms())
+def test_the_order_of_rows_does_not_matter(rows: list[Row], random: Any) -> None:
+    shuffled = list(rows)
+    random.shuffle(shuffled)
+    context = Context(final_scan=FinalScan(True, 0))
+    one, other = (check_history(table(some), context) for some in (rows, shuffled))
+    assert [finding.to_json() for finding in one] == [finding.to_json() for finding in other]
+
+
+@UNHURRIED
+@given(st.lists(WRITES, max_size=40))
+def test_every_state_can_be_said_and_no_checker_fails(rows: list[Row]) -> None:
+    for finding in check_history(table(rows), Context(final_scan=FinalScan(True, 0))):
+        assert not finding.error
+        assert finding.reason

@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from histories import MS, at, history, kill, operation
+
+from caplab.check import Context, State
+from caplab.check.availability import check
+
+KILLED = Context((kill(1000, 6000),))  # injected at 1 s, healed at 6 s
+
+
+def load(down: list[tuple[int, int]] = [], last_ms: int = 10_000, every_ms: int = 10, **columns: Any) -> list[Any]:  # noqa: B006  # read only
+    """An operation every 10 ms; those scheduled within a part of down (its end left out) fail."""
+    return [
+        operation(ms, "fail" if any(low <= ms < high for low, high in down) else "ok", **columns)
+        for ms in range(0, last_ms, every_ms)
+    ]
+
+
+def figures_of(rows: list[Any], context: Context = KILLED) -> dict[str, Any]:
+    return dict(check(history(rows), context).figures)
+
+
+def outages_of(figures: dict[str, Any], which: int = 0) -> list[tuple[int, int | None]]:
+    return [(outage["start_ns"], outage["end_ns"]) for outage in figures["series"][which]["outages"]]
+
+
+def test_no_outage_is_no_failover_time() -> None:
+    finding = check(history(load()), KILLED)
+    assert finding.state is State.HOLDS
+    assert (finding.figures["failover_seconds"], finding.figures["outages"]) == (0, 0)
+
+
+def test_an_outages_edges_are_exact_to_an_operation() -> None:
+    finding = check(history(load([(1030, 3270)])), KILLED)
+    assert finding.state is State.VIOLATED
+    # From the first operation that failed to the return (2 ms) of the first that was acked again.
+    assert outages_of(dict(finding.figures)) == [(at(1030), at(3272))]
+    assert finding.figures["failover_seconds"] == 2.272
+
+
+def test_five_percent_of_a_window_is_no_outage_and_more_is() -> None:
+    def one_window(failed: int) -> dict[str, Any]:
+        rows = load(every_ms=5)  # 20 operations in 100 ms
+        for row in rows[220 : 220 + failed]:  # from 1100 ms
+            row["outcome"] = "fail"
+        return figures_of(rows)
+
+    assert one_window(1)["outages"] == 0
+    assert outages_of(one_window(2)) == [(at(1100), at(1112))]
+
+
+def test_failover_time_is_that_of_the_last_outage_that_began_before_heal() -> None:
+    figures = figures_of(load([(1000, 1500), (4000, 4500), (7000, 7500)]))
+    assert figures["failover_seconds"] == 3.502
+    assert (figures["outages"], figures["later_outages"]) == (3, 1)
+
+
+def test_an_outage_that_outlasts_the_fault_counts_in_full() -> None:
+    assert figures_of(load([(1000, 8000)]))["failover_seconds"] == 7.002
+
+
+def test_an_outage_over_before_the_injection_is_not_the_faults() -> None:
+    figures = figures_of(load([(300, 500)]))
+    assert (figures["failover_seconds"], figures["earlier_outages"], figures["outages"]) == (0, 1, 1)
+
+
+def test_an_ack_of_what_was_invoked_before_the_injection_ends_no_outage() -> None:
+    rows = [row for row in load([(985, 3000)]) if row["scheduled_ns"] != at(995)]
+    rows.append(operation(995, latency_ms=300))  # in flight over the kill, acked after it
+    figures = figures_of(rows)
+    assert outages_of(figures) == [(at(990), at(3002))]
+    lone = [*load([(985, 995)]), operation(996, latency_ms=3)]
+    assert figures_of(lone)["failover_seconds"] == 0  # that one was acked before the injection
+
+
+def test_operations_in_flight_when_the_primary_died_begin_the_outage() -> None:
+    figures = figures_of(load([(980, 2000)]))
+    assert outages_of(figures) == [(at(980), at(2002))]
+    assert figures["failover_seconds"] == 1.002
+
+
+def test_unknown_outcomes_and_overloads_are_no_acks() -> None:
+    rows = load()
+    for row in rows[110:150]:
+        row |= {"outcome": "info", "return_ns": None}
+    for row in rows[150:200]:
+        row |= {"outcome": "fail", "error": "overload"}
+    assert outages_of(figures_of(rows)) == [(at(1100), at(2002))]
+
+
+def test_a_history_that_ends_in_the_outage_gives_only_a_lower_bound() -> None:
+    finding = check(history(load([(1000, 10_000)])), KILLED)
+    assert outages_of(dict(finding.figures)) == [(at(1000), None)]
+    assert finding.figures["failover_seconds"] == pytest.approx(8.992)  # to the last return
+    assert finding.figures["lower_bounds"] == ["failover_seconds"]
+    assert "at least" in finding.reason
+
+
+def test_while_the_fault_is_not_known_to_have_healed_no_outage_is_a_later_one() -> None:
+    figures = figures_of(load([(9000, 9100)]), Context((kill(1000, None),)))
+    assert (figures["failover_seconds"], figures["later_outages"]) == (8.102, 0)
+
+
+def test_the_fault_lasts_from_the_first_injection_to_the_last_heal() -> None:
+    context = Context((kill(2000, 3000), kill(1000, 6000)))
+    assert (context.injected_ns, context.healed_ns) == (at(1000), at(6000))
+    assert figures_of(load([(5000, 5500)]), context)["failover_seconds"] == 4.502
+
+
+def test_a_window_in_which_nothing_was_scheduled_does_not_part_an_outage() -> None:
+    rows = [operation(ms, "fail" if 2000 <= ms < 5000 else "ok") for ms in range(0, 10_000, 250)]
+    assert outages_of(figures_of(rows)) == [(at(2000), at(5002))]
+
+
+def test_the_worst_and_the_best_vantage_and_route_are_told_apart() -> None:
+    rows = (
+        load([(1000, 2000)], vantage="a", route="direct")
+        + load([(1000, 4000)], vantage="b", route="service")
+        + load([], vantage="c", route="direct")
+    )
+    figures = figures_of(rows)
+    assert (figures["worst_vantage"], figures["failover_seconds"]) == ("b", 3.002)
+    assert (figures["best_vantage"], figures["best_failover_seconds"]) == ("c", 0)
+    assert figures["by_route"]["direct"]["failover_seconds"] == 1.002
+    assert figures["by_route"]["service"]["outages"] == 1
+
+
+def test_one_series_cannot_hide_the_outage_of_another() -> None:
+    figures = figures_of(load([(1000, 3000)]) + load(op="read", every_ms=1))
+    assert figures["outages"] == 1
+    assert [(one["op"], len(one["outages"])) for one in figures["series"]] == [("write", 1), ("read", 0)]
+
+
+def test_scans_are_no_load() -> None:
+    rows = load() + [operation(3000, "fail", op="scan") for _ in range(500)]
+    assert figures_of(rows)["operations"] == 1000
+
+
+def phases_of(figures: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {row["phase"]: row for row in figures["phases"]}
+
+
+def test_phases_are_cut_by_the_schedule() -> None:
+    context = Context((kill(1000, 6000),), settled_ns=at(7000))
+    phases = phases_of(figures_of(load([(1000, 3000)]), context))
+    assert {name: row["operations"] for name, row in phases.items()} == {
+        "before": 100,
+        "outage": 201,  # the one at 3000 ms was scheduled before the first ack came, at 3002 ms
+        "degraded": 299,
+        "healing": 100,
+        "after": 300,
+    }
+    assert phases["before"]["ack_ratio"] == 1
+    assert phases["outage"]["acked"] == 1
+
+
+def test_healing_lasts_until_the_last_later_outage_is_over() -> None:
+    phases = phases_of(figures_of(load([(1000, 3000), (8000, 8500)])))
+    assert phases["healing"]["operations"] == 251
+
+
+def test_without_an_outage_the_fault_is_all_degraded_and_without_a_fault_all_is_before() -> None:
+    assert set(phases_of(figures_of(load()))) == {"before", "degraded", "after"}
+    assert set(phases_of(figures_of(load(), Context()))) == {"before"}
+
+
+def test_latency_counts_from_the_scheduled_start_of_acked_operations() -> None:
+    rows = load(every_ms=1)
+    rows[100] |= {"invoke_ns": at(400), "return_ns": at(600)}  # scheduled at 100 ms, and kept waiting
+    rows[101] |= {"outcome": "info", "return_ns": None}
+    before = phases_of(figures_of(rows))["before"]
+    assert (before["latency_p50_seconds"], before["latency_p99_seconds"], before["latency_p999_seconds"]) == (
+        0.002,
+        0.002,
+        0.5,
+    )
+
+
+def test_outages_of_a_control_run_are_all_of_them() -> None:
+    finding = check(history(load([(2000, 2200)])), Context())
+    assert finding.state is State.VIOLATED
+    assert (finding.figures["outages"], finding.figures["failover_seconds"]) == (1, 0)
+    assert "without a fault" in finding.reason
+
+
+def test_too_few_operations_are_unknown() -> None:
+    assert check(history(load(last_ms=190)), KILLED).state is State.UNKNOWN
+    assert check(history([]), KILLED).state is State.UNKNOWN
+
+
+def test_a_vantage_that_fell_silent_at_the_injection_leaves_the_failover_unknown() -> None:
+    finding = check(history(load(vantage="a") + load(vantage="b", last_ms=1000)), KILLED)
+    assert finding.state is State.UNKNOWN
+    assert "after the injection by vantage b" in finding.reason
+
+
+def test_outages_that_touch_are_one() -> None:
+    slow = [row | {"return_ns": row["scheduled_ns"] + 300 * MS} for row in load([(2000, 2100), (2200, 2300)])]
+    assert outages_of(figures_of(slow)) == [(at(2000), at(2600))]

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from histories import adds, history, operation, scan, scanned
+
+from caplab.check import Context, State
+from caplab.check.durability import check
+from caplab.model.runs import FinalScan
+
+THIRTY = list(range(100, 130))
+
+
+def figures_of(rows: list[dict[str, Any]], context: Context) -> tuple[State, dict[str, Any]]:
+    finding = check(history(rows), context)
+    return finding.state, dict(finding.figures)
+
+
+def test_durability_holds_when_every_acked_element_is_there_once() -> None:
+    state, figures = figures_of(adds(THIRTY) + scan(THIRTY), scanned(30))
+    assert state is State.HOLDS
+    assert (figures["attempted"], figures["acked"], figures["survived"], figures["lost"]) == (30, 30, 30, 0)
+    assert figures["lost_window_seconds"] == 0
+
+
+def test_one_lost_write_is_a_violation_and_is_named() -> None:
+    state, figures = figures_of(adds(THIRTY) + scan(THIRTY[:-1]), scanned(29))
+    assert state is State.VIOLATED
+    assert (figures["survived"], figures["lost"], figures["lost_values"]) == (29, 1, [129])
+    assert figures["lost_window_seconds"] == 0.002  # from its invocation to its ack
+
+
+def test_the_lost_window_is_from_the_first_lost_invocation_to_the_last_lost_ack() -> None:
+    kept = [value for value in THIRTY if value not in (105, 120)]
+    _, figures = figures_of(adds(THIRTY) + scan(kept), scanned(28))
+    assert figures["lost_window_seconds"] == pytest.approx(0.150 + 0.002)
+
+
+def test_an_element_that_nobody_wrote_is_unexpected() -> None:
+    state, figures = figures_of(adds(THIRTY) + scan([*THIRTY, 999]), scanned(31))
+    assert state is State.VIOLATED
+    assert (figures["unexpected"], figures["unexpected_values"]) == (1, [999])
+
+
+def test_an_element_whose_write_surely_failed_is_unexpected() -> None:
+    rows = adds(THIRTY) + adds([7], "fail", error="readonly") + scan([*THIRTY, 7])
+    state, figures = figures_of(rows, scanned(31))
+    assert state is State.VIOLATED
+    assert figures["unexpected_values"] == [7]
+
+
+def test_an_element_that_is_there_twice_is_duplicated() -> None:
+    state, figures = figures_of(adds(THIRTY) + scan([*THIRTY, 101, 101]), scanned(32))
+    assert state is State.VIOLATED
+    assert (figures["duplicated"], figures["duplicated_values"], figures["lost"]) == (1, [101], 0)
+
+
+def test_a_write_of_unknown_outcome_may_be_there_or_not() -> None:
+    rows = adds(THIRTY) + adds([1, 2], "info", error="timeout") + scan([*THIRTY, 1])
+    state, figures = figures_of(rows, scanned(31))
+    assert state is State.HOLDS
+    assert (figures["attempted"], figures["unacked_found"], figures["lost"]) == (32, 1, 0)
+
+
+def test_an_overload_was_never_sent() -> None:
+    rows = adds(THIRTY) + adds([1], "fail", error="overload") + scan(THIRTY)
+    assert figures_of(rows, scanned(30))[1]["attempted"] == 30
+    rows = adds(THIRTY) + adds([1], "fail", error="overload") + scan([*THIRTY, 1])
+    assert figures_of(rows, scanned(31))[1]["unexpected_values"] == [1]
+
+
+def test_an_empty_scan_that_went_well_means_that_all_is_lost() -> None:
+    state, figures = figures_of(adds(THIRTY), scanned(0))
+    assert state is State.VIOLATED
+    assert figures["lost"] == 30
+
+
+@pytest.mark.parametrize(
+    ("known", "says"),
+    [
+        (None, "no record of a final scan"),
+        (FinalScan(False, 29, problem="pg-2 did not rejoin"), "had not converged .* pg-2 did not rejoin"),
+        (FinalScan(True, None, problem="timed out"), "final scan failed: timed out"),
+        (FinalScan(True, 30), "returned 30 elements, but the history holds 29"),
+        (FinalScan(True, 29, server="pg-1"), "returned 29 elements, but the history holds 0"),
+    ],
+)
+def test_without_a_whole_final_scan_after_convergence_nothing_is_known(known: FinalScan | None, says: str) -> None:
+    finding = check(history(adds(THIRTY) + scan(THIRTY[:-1])), Context(final_scan=known))
+    assert finding.state is State.UNKNOWN
+    assert re.search(says, finding.reason)
+
+
+def test_only_the_last_scan_of_the_deciding_member_counts() -> None:
+    early = scan(THIRTY[:3], 500_000, server="pg-1")
+    of_replica = scan(THIRTY[:5], 2_000_000, server="pg-2")
+    failed = [operation(3_000_000, "fail", op="scan", server="pg-1", error="closed")]
+    rows = adds(THIRTY) + early + scan(THIRTY, server="pg-1") + of_replica + failed
+    assert figures_of(rows, scanned(30, "pg-1"))[0] is State.HOLDS
+    assert figures_of(rows, scanned(5))[1]["lost"] == 25
+
+
+def test_a_value_that_was_added_twice_makes_its_fate_unknowable() -> None:
+    finding = check(history(adds([*THIRTY, 100]) + scan(THIRTY)), scanned(30))
+    assert finding.state is State.UNKNOWN
+    assert "value 100 was added more than once" in finding.reason
+
+
+def test_adds_without_a_value_are_not_passed_over() -> None:
+    finding = check(history([*adds(THIRTY), operation(0, op="add"), *scan(THIRTY)]), scanned(30))
+    assert finding.state is State.UNKNOWN
+    assert "1 adds do not say which value" in finding.reason
+
+
+def test_too_few_acked_elements_prove_no_durability_but_a_loss_among_them_counts() -> None:
+    few = THIRTY[:19]
+    assert figures_of(adds(few) + scan(few), scanned(19))[0] is State.UNKNOWN
+    assert figures_of(adds(few) + scan(few[1:]), scanned(18))[0] is State.VIOLATED
+    assert figures_of([], scanned(0))[0] is State.UNKNOWN

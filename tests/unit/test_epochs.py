@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from typing import Any
+
+from histories import history, operation
+
+from caplab.check import Context, State, run_checker
+from caplab.check.epochs import check
+
+
+def writes(epoch: str | None, first_ms: float, count: int = 20, **columns: Any) -> list[dict[str, Any]]:
+    return [operation(first_ms + 10 * number, epoch=epoch, **columns) for number in range(count)]
+
+
+def figures_of(rows: list[dict[str, Any]]) -> tuple[State, dict[str, Any]]:
+    finding = check(history(rows), Context())
+    return finding.state, dict(finding.figures)
+
+
+def test_epochs_that_follow_each_other_hold() -> None:
+    state, figures = figures_of(writes("1", 0) + writes("2", 5000))
+    assert state is State.HOLDS
+    assert (figures["epochs"], figures["changes"], figures["overlapping"]) == ([1, 2], 1, 0)
+
+
+def test_a_write_invoked_and_acked_in_an_epoch_that_was_over_shows_two_primaries() -> None:
+    rows = [*writes("1", 0), *writes("2", 5000), operation(5003, latency_ms=4, epoch="1")]
+    state, figures = figures_of(rows)
+    assert state is State.VIOLATED
+    assert figures["overlapping"] == 1
+    assert figures["overlap_seconds"] == 0.005  # first ack of epoch 2 at 5002 ms, this ack at 5007 ms
+
+
+def test_a_write_in_flight_when_the_later_epoch_began_to_ack_is_no_overlap() -> None:
+    assert figures_of([*writes("1", 0), *writes("2", 5000), operation(5002, latency_ms=900, epoch="1")])[0] is (
+        State.HOLDS
+    )
+
+
+def test_timelines_are_compared_as_numbers() -> None:
+    state, figures = figures_of(writes("9", 0) + writes("10", 5000))
+    assert state is State.HOLDS
+    assert figures["epochs"] == [9, 10]
+
+
+def test_an_epoch_that_was_skipped_still_ends_those_before_it() -> None:
+    rows = [*writes("1", 0), *writes("3", 5000), operation(6000, epoch="2")]
+    assert figures_of(rows)[1]["overlapping"] == 1
+
+
+def test_reads_and_writes_that_were_not_acked_say_nothing() -> None:
+    stray = [operation(9000, "fail", epoch="1"), operation(9000, "info", None, epoch="1")]
+    rows = [*writes("1", 0), *writes("2", 5000), *stray, operation(9000, op="read", epoch="1")]
+    assert figures_of(rows)[0] is State.HOLDS
+
+
+def test_acked_writes_without_an_epoch_are_left_out_and_counted() -> None:
+    state, figures = figures_of(writes("1", 0) + writes(None, 5000, 3))
+    assert state is State.HOLDS
+    assert (figures["acked"], figures["without_epoch"]) == (20, 3)
+
+
+def test_too_few_writes_with_an_epoch_are_unknown_unless_they_overlap() -> None:
+    assert figures_of(writes("1", 0, 19))[0] is State.UNKNOWN
+    assert figures_of(writes(None, 0, 100))[0] is State.UNKNOWN
+    assert figures_of([])[0] is State.UNKNOWN
+    assert figures_of([operation(0, epoch="2"), operation(10, epoch="1")])[0] is State.VIOLATED
+
+
+def test_an_epoch_that_is_no_timeline_is_unknown_with_the_error() -> None:
+    finding = run_checker("epochs", check, history(writes("abc", 0)), Context())
+    assert finding.state is State.UNKNOWN
+    assert "'abc' is no timeline" in finding.reason
+    assert "ValueError" in finding.error

@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from caplab.expectations_file import parse, read
+from caplab.model.budgets import BudgetError, check, evaluate
+from caplab.model.expectations import Demand, Promise
+from caplab.model.fields import FieldError, Json
+
+TABLE = Path(__file__).parents[2] / "experiments" / "expectations.yaml"
+SETTINGS: dict[str, Json] = {
+    "ttl": 20,
+    "loopWait": "5s",
+    "downAfterMilliseconds": 1500,
+    "slots": "3",
+    "lag": "1MiB",
+    "on": True,
+}
+ROW = """
+rows:
+  - engine: postgres
+    mode: async
+    fault: kill-primary
+    {properties}
+    why: because
+    source: the manual
+"""
+
+
+def row(properties: str) -> str:
+    return ROW.replace("{properties}", properties)
+
+
+@pytest.mark.parametrize(
+    ("expression", "value"),
+    [
+        ("ttl + loopWait + 2s", 27),
+        ("ttl+2*loopWait", 30),
+        ("max(ttl, 2 * loopWait) - 500ms", 19.5),
+        ("min(ttl, loopWait, 1m)", 5),
+        ("downAfter + 1h", 3601.5),
+        ("lag / 100B", 10485.76),
+        ("lag + 1KiB", 1049600),
+        ("(ttl - 1.5s) / slots", 18.5 / 3),
+        ("-ttl + 30", 10),
+    ],
+)
+def test_a_budget_is_a_sum_over_settings(expression: str, value: float) -> None:
+    check(expression)
+    assert evaluate(expression, SETTINGS) == pytest.approx(value)
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        *["ttl **2", "ttl // 2", "__import__('os')", "ttl.real", "ttl if ttl else 2", "[ttl]", "ttl < 3", "'ttl'"],
+        *["abs(ttl)", "min()", "max(*ttl)", "max(ttl, key=ttl)", "ttl +", "", "2x + ttl", "True + ttl", "ttl; ttl"],
+        *["lambda: ttl", "~ttl", "ttl + 2j", "ttl + " * 60 + "1s"],
+    ],
+)
+def test_what_is_no_such_sum_is_refused_unevaluated(expression: str) -> None:
+    with pytest.raises(BudgetError):
+        check(expression)
+    with pytest.raises(BudgetError):
+        evaluate(expression, SETTINGS)
+
+
+def test_a_bare_number_is_no_budget() -> None:
+    for bare in ("30s", "2 * 15", "max(3s, 5s)"):
+        with pytest.raises(BudgetError, match="bare number"):
+            check(bare)
+
+
+@pytest.mark.parametrize(
+    ("expression", "says"),
+    [
+        ("ttl + retryTimeout", "names 'retryTimeout', which is not among the settings in force"),
+        ("ttl / (ttl - 20)", "divides by zero"),
+        ("ttl * 1e999", "not finite"),
+        ("on + ttl", "'on' is True, which is no number"),
+    ],
+)
+def test_a_budget_that_these_settings_cannot_answer_says_why(expression: str, says: str) -> None:
+    with pytest.raises(BudgetError, match=says):
+        evaluate(expression, SETTINGS)
+
+
+def test_the_table_has_postgres_kills_and_controls_in_both_modes() -> None:
+    table = read(TABLE)
+    for mode in ("async", "quorum"):
+        assert table.find("postgres", mode, "kill-primary").name == f"postgres {mode} kill-primary"
+        control = {demand.property: demand.promise for demand in table.find("postgres", mode, "none").demands}
+        assert all(control[name] is Promise.FORBIDDEN for name in ("outages", "lost", "failovers"))
+    assert all(row.why and row.source for row in table.rows)
+
+
+def test_quorum_forbids_the_loss_that_async_bounds() -> None:
+    table = read(TABLE)
+    lost = {
+        mode: next(d for d in table.find("postgres", mode, "kill-primary").demands if d.property == "lost")
+        for mode in ("async", "quorum")
+    }
+    assert lost["quorum"].promise is Promise.FORBIDDEN
+    assert lost["async"].promise is Promise.BOUNDED
+
+
+def test_a_row_that_is_not_there_is_refused_with_those_that_are() -> None:
+    with pytest.raises(LookupError, match=r"No expectation row 'postgres sync kill-primary'.*'postgres async none'"):
+        read(TABLE).find("postgres", "sync", "kill-primary")
+
+
+def test_every_promise_can_be_written() -> None:
+    text = row("properties: {lost: possible, outages: forbidden, failovers: must-show, failoverTime: {atMost: ttl}}")
+    assert parse(text).rows[0].demands == (
+        Demand("lost", Promise.POSSIBLE),
+        Demand("outages", Promise.FORBIDDEN),
+        Demand("failovers", Promise.MUST_SHOW),
+        Demand("failoverTime", Promise.BOUNDED, "ttl"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (
+            row("properties: {lst: forbidden}"),
+            r"rows\[0\] \(postgres async kill-primary\).properties: no such field 'lst'",
+        ),
+        (row("properties: {lost: forbiden}"), "kill-primary.*field 'lost' is 'forbiden'. Mend: write forbidden"),
+        (row("properties: {lost: 3}"), "field 'lost' is 3"),
+        (row("properties: {lost: bounded}"), "field 'lost' is 'bounded'"),
+        (row("properties: {lost: {atMost: 3}}"), "properties.lost: field 'atMost' must be a text"),
+        (row("properties: {lost: {atMost: 3s}}"), "properties.lost.atMost: .*bare number"),
+        (row("properties: {lost: {most: ttl}}"), "properties.lost: no such field 'most'"),
+        (row("properties: {}"), "field 'properties' must be at least one property"),
+        (row("lost: forbidden"), "no such field 'lost'"),
+        (row("route: sideways"), "field 'route' must be one of primary"),
+        (row("route: service"), "field 'properties' is missing"),
+        (row("properties: {lost: possible}").replace("why: because", ""), "field 'why' is missing"),
+        (row("properties: {lost: possible}") + row("").split("rows:")[1].replace("because", "x"), "is missing"),
+        (
+            row("properties: {lost: possible}") + row("properties: {lost: possible}").split("rows:")[1],
+            "is there 2 times",
+        ),
+        ("rows: 3", "field 'rows' must be a list"),
+        ("rows: [", "not YAML"),
+        ("", "expected an object"),
+    ],
+)
+def test_a_mistake_in_the_table_is_named_by_row_and_field(text: str, says: str) -> None:
+    with pytest.raises(FieldError, match=says):
+        parse(text)
+
+
+def test_rows_may_differ_by_route_alone() -> None:
+    text = (
+        row("properties: {lost: possible}") + row("route: service\n    properties: {lost: possible}").split("rows:")[1]
+    )
+    assert parse(text).find("postgres", "async", "kill-primary", "service").route == "service"

@@ -1,0 +1,207 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from histories import kill, operation, run_record, scan, table
+
+from caplab.check import Context, Finding, State, check_history
+from caplab.expectations_file import read
+from caplab.model.expectations import Demand, Expectation, Promise
+from caplab.model.runs import Baseline, FinalScan
+from caplab.verdict import Verdict, judge
+
+TABLE = read(Path(__file__).parents[2] / "experiments" / "expectations.yaml")
+
+
+def row(*demands: Demand, fault: str = "kill-primary", route: str | None = None) -> Expectation:
+    return Expectation("postgres", "async", fault, route, demands, "why", "source")
+
+
+def durability(state: State = State.HOLDS, **figures: Any) -> Finding:
+    return Finding("durability", state, "as found", {"lost": 0, **figures})
+
+
+def availability(**figures: Any) -> Finding:
+    return Finding("availability", State.VIOLATED, "as found", {"failover_seconds": 12.0, **figures})
+
+
+FORBIDDEN = row(Demand("lost", Promise.FORBIDDEN))
+BOUNDED = row(Demand("failoverTime", Promise.BOUNDED, "ttl + loopWait + 2s"))  # 27 s
+
+
+@pytest.mark.parametrize(
+    ("promise", "lost", "state"),
+    [
+        (Promise.FORBIDDEN, 0, State.HOLDS),
+        (Promise.FORBIDDEN, 1, State.VIOLATED),
+        (Promise.POSSIBLE, 0, State.HOLDS),
+        (Promise.POSSIBLE, 9, State.HOLDS),
+        (Promise.MUST_SHOW, 1, State.HOLDS),
+        (Promise.MUST_SHOW, 0, State.UNKNOWN),
+    ],
+)
+def test_a_promise_is_held_against_its_figure(promise: Promise, lost: int, state: State) -> None:
+    assert judge(row(Demand("lost", promise)), run_record(), [durability(lost=lost)]).state is state
+
+
+@pytest.mark.parametrize(("seconds", "state"), [(27.0, State.HOLDS), (27.001, State.VIOLATED)])
+def test_a_budget_is_worked_out_from_the_settings_in_force(seconds: float, state: State) -> None:
+    verdict = judge(BOUNDED, run_record(), [availability(failover_seconds=seconds)])
+    assert verdict.state is state
+    (judgement,) = verdict.judgements
+    assert (judgement.measured, judgement.limit, judgement.unit) == (seconds, 27.0, "s")
+    assert "the budget is 27.000 s (ttl + loopWait + 2s)" in judgement.reason
+
+
+def test_a_setting_that_was_not_read_back_leaves_its_budget_unknown() -> None:
+    verdict = judge(BOUNDED, run_record(settings={"ttl": 20}), [availability()])
+    assert verdict.state is State.UNKNOWN
+    assert "names 'loopWait'" in verdict.reasons[0]
+
+
+def test_a_lower_bound_within_the_budget_is_unknown_and_beyond_it_violated() -> None:
+    open_end = {"lower_bounds": ["failover_seconds"]}
+    assert judge(BOUNDED, run_record(), [availability(**open_end)]).state is State.UNKNOWN
+    beyond = judge(BOUNDED, run_record(), [availability(failover_seconds=28.0, **open_end)])
+    assert beyond.state is State.VIOLATED
+    assert "at least 28.000 s" in beyond.reasons[0]
+
+
+def test_only_what_the_row_names_counts() -> None:
+    findings = [durability(lost=0, duplicated=5), availability(failover_seconds=1e6)]
+    assert judge(FORBIDDEN, run_record(), findings).state is State.HOLDS
+
+
+def test_a_row_with_a_route_is_judged_by_that_route() -> None:
+    by_route = {"service": {"failover_seconds": 30.0, "lower_bounds": []}, "direct": {"failover_seconds": 3.0}}
+    demand = BOUNDED.demands[0]
+    for route, state in (("service", State.VIOLATED), ("direct", State.HOLDS), ("replica", State.UNKNOWN)):
+        assert judge(row(demand, route=route), run_record(), [availability(by_route=by_route)]).state is state
+    assert judge(row(Demand("lost", Promise.FORBIDDEN), route="service"), run_record(), [durability()]).state is (
+        State.HOLDS
+    )
+
+
+@pytest.mark.parametrize(
+    ("findings", "says"),
+    [
+        ([], "lost: the checker 'durability' did not run"),
+        ([durability(State.UNKNOWN, lost=5)], "lost: as found"),
+        ([durability(lost="many")], "gives no number 'lost'"),
+    ],
+)
+def test_what_was_not_measured_is_unknown(findings: list[Finding], says: str) -> None:
+    for promise in (Promise.FORBIDDEN, Promise.POSSIBLE):
+        verdict = judge(row(Demand("lost", promise)), run_record(), findings)
+        assert verdict.state is State.UNKNOWN
+        assert says in verdict.reasons[0]
+
+
+def test_one_violation_beats_what_is_unknown_and_is_told_first() -> None:
+    both = row(*BOUNDED.demands, *FORBIDDEN.demands)
+    verdict = judge(both, run_record(settings={}), [durability(lost=2), availability()])
+    assert verdict.state is State.VIOLATED
+    assert [reason.split(":")[0] for reason in verdict.reasons] == ["lost", "failoverTime"]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"fault_windows": ()}, "no evidence of the fault"),
+        ({"fault_windows": (kill(proven=False),)}, "no evidence that the kill of pg-0 was live"),
+        ({"fault_windows": (kill(), kill(proven=False))}, "no evidence that the kill of pg-0 was live"),
+        ({"baseline": None}, "no record of a baseline"),
+        ({"baseline": Baseline(False, "pg-2 lags")}, "The baseline failed: pg-2 lags"),
+        ({"mode": "quorum"}, "The run is postgres quorum kill-primary, the row postgres async kill-primary"),
+    ],
+)
+@pytest.mark.parametrize("lost", [0, 3])
+def test_a_run_that_is_no_case_of_its_row_is_unknown_whatever_it_measured(
+    change: dict[str, Any], says: str, lost: int
+) -> None:
+    verdict = judge(FORBIDDEN, run_record(**change), [durability(lost=lost)])
+    assert verdict.state is State.UNKNOWN
+    assert says in verdict.reasons[0]
+    assert (verdict.reasons[-1] == "lost: 3; forbidden.") == bool(lost)
+
+
+def test_a_control_run_that_had_a_fault_is_no_control_run() -> None:
+    control = row(Demand("lost", Promise.FORBIDDEN), fault="none")
+    assert judge(control, run_record(fault="none", fault_windows=()), [durability()]).state is State.HOLDS
+    verdict = judge(control, run_record(fault="none"), [durability()])
+    assert verdict.state is State.UNKNOWN
+    assert "A control run, but pg-0 had a kill" in verdict.reasons[0]
+
+
+def test_a_row_that_demands_nothing_proves_nothing() -> None:
+    assert judge(row(), run_record(), []).state is State.UNKNOWN
+
+
+def test_a_verdict_is_plain_json() -> None:
+    verdict = judge(row(*FORBIDDEN.demands, *BOUNDED.demands), run_record(), [durability(lost=1), availability()])
+    plain = verdict.to_json()
+    assert json.loads(json.dumps(plain)) == plain
+    assert plain["verdict"] == "invalid"
+    assert plain["reasons"] == ["lost: 1; forbidden."]
+
+
+def whole_run(mode: str, fault: str, down: range, lose: range = range(0), **record: Any) -> Verdict:
+    """A run of 60 s at 10 adds a second: down are those refused, lose those acked and gone, new timeline after."""
+    every = range(600)
+    rows = [
+        operation(100 * n, "fail" if n in down else "ok", op="add", value=n, epoch="1" if n < down.stop else "2")
+        for n in every
+    ]
+    left = [n for n in every if n not in down and n not in lose]
+    windows = (kill(5000, 40_000),) if fault == "kill-primary" else ()
+    run = run_record(
+        **{"mode": mode, "fault": fault, "fault_windows": windows, "final_scan": FinalScan(True, len(left))} | record
+    )
+    findings = check_history(table(rows + scan(left)), Context.of(run))
+    return judge(TABLE.find("postgres", mode, fault), run, findings)
+
+
+KILL = range(50, 250)  # 5 s to 25 s
+
+
+def test_a_kill_with_a_failover_in_time_and_no_loss_is_valid_in_both_modes() -> None:
+    for mode in ("async", "quorum"):
+        verdict = whole_run(mode, "kill-primary", KILL)
+        assert (verdict.state, verdict.reasons) == (State.HOLDS, ())
+
+
+def test_a_few_lost_writes_are_valid_under_async_and_invalid_under_quorum() -> None:
+    lose = range(47, 50)
+    assert whole_run("async", "kill-primary", KILL, lose).state is State.HOLDS
+    verdict = whole_run("quorum", "kill-primary", KILL, lose)
+    assert verdict.state is State.VIOLATED
+    assert verdict.reasons == ("lost: 3; forbidden.",)
+
+
+def test_a_failover_slower_than_the_settings_allow_is_invalid() -> None:
+    verdict = whole_run("async", "kill-primary", range(50, 330))
+    assert verdict.state is State.VIOLATED
+    assert "failoverTime: 28.002 s; the budget is 27.000 s" in verdict.reasons[0]
+
+
+def test_a_kill_that_did_not_happen_is_unknown() -> None:
+    windows = (kill(5000, 40_000, proven=False),)
+    assert whole_run("quorum", "kill-primary", range(0), fault_windows=windows).state is State.UNKNOWN
+
+
+def test_a_kill_after_which_nobody_was_promoted_is_unknown() -> None:
+    verdict = whole_run("quorum", "kill-primary", range(0))
+    assert verdict.state is State.UNKNOWN
+    assert verdict.reasons == ("failovers: it must show here, and did not.",)
+
+
+def test_a_control_run_is_valid_only_without_outage_loss_or_failover() -> None:
+    quiet = range(0)
+    assert whole_run("async", "none", quiet).state is State.HOLDS
+    assert whole_run("async", "none", quiet, range(5, 6)).reasons == ("lost: 1; forbidden.",)
+    verdict = whole_run("async", "none", range(50, 52))
+    assert verdict.state is State.VIOLATED
+    assert {reason.split(":")[0] for reason in verdict.reasons} == {"outages", "failovers"}
