@@ -2,7 +2,7 @@
 
 A bare start uses a cache of its own, so nothing that is here already helps it; an engine
 that is installed stays installed, and the table says which steps ran. Takes the machine
-for about a quarter of an hour: the lab's cluster goes down first and is up afterwards.
+for about a quarter of an hour: the lab's cluster goes down first, and stays down.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from caplab_cluster import commands, usage
@@ -23,6 +24,7 @@ from caplab_cluster.kind_cluster import NODES
 from caplab_cluster.machine import look
 from caplab_cluster.paths import REPOSITORY, Cache
 from caplab_cluster.progress import Progress, duration
+from caplab_cluster.session import begin
 
 EVIDENCE = REPOSITORY / "docs" / "evidence" / "cluster.md"
 LIMITS_SECONDS = {"bare": 25 * 60.0, "warm": 4 * 60.0, "already up": 10.0}
@@ -54,6 +56,37 @@ def down(cache: Cache) -> None:
     commands.down(Progress(cache.logs / "down"), cache)
 
 
+def render(taken: Mapping[str, tuple[float, str]], idle: Mapping[str, usage.Usage], load: float) -> str:
+    """The evidence as a page: seconds and table of each start, what the idle nodes take."""
+    machine = look(Cache.from_environment().root)
+    memory, cores = total(idle)
+    rows = [f"| {name} | {duration(taken[name][0])} | {duration(limit)} |" for name, limit in LIMITS_SECONDS.items()]
+    tables = [f"\n## {name}\n\n```\n{taken[name][1]}\n```" for name in LIMITS_SECONDS]
+    return "\n".join(
+        [
+            "# The cluster's starts and its idle load, measured",
+            "",
+            f"Made by `bench/prove_cluster.py` (`make prove`) on {datetime.datetime.now(datetime.UTC):%Y-%m-%d}:"
+            f" {machine.cpus} cores, {(machine.memory_bytes or 0) / 1024**3:.0f} GiB, kernel {platform.release()},"
+            f" cgroup v{machine.cgroup}, no container registry, load {load:.1f} at the beginning.",
+            "",
+            "| start | measured | limit |",
+            "|---|---|---|",
+            *rows,
+            "",
+            f"Idle over {IDLE_SECONDS:.0f} s, all four nodes: {memory:.2f} GiB (limit {IDLE_MEMORY_GIB}),"
+            f" {cores:.2f} cores (limit {IDLE_CORES}).",
+            *tables,
+            "",
+        ]
+    )
+
+
+def total(idle: Mapping[str, usage.Usage]) -> tuple[float, float]:
+    """GiB and cores of all nodes together."""
+    return sum(node.memory_bytes for node in idle.values()) / 1024**3, sum(node.cores for node in idle.values())
+
+
 def main() -> int:
     """Measure, write the evidence; 0 where every limit holds."""
     own = Cache.from_environment()
@@ -64,40 +97,15 @@ def main() -> int:
         bare = Cache(Path(folder))
         taken["bare"] = start(bare.root)
         taken["already up"] = start(bare.root)
-        engine = commands.begin(Progress(bare.logs), bare).engine
+        engine = begin(Progress(bare.logs), bare).engine
         idle = usage.measure(engine, NODES, IDLE_SECONDS)
         down(bare)
         taken["warm"] = start(bare.root)
         commands.clean(Progress(bare.logs / "clean"), bare)
-    start(own.root)
-    memory = sum(node.memory_bytes for node in idle.values()) / 1024**3
-    cores = sum(node.cores for node in idle.values())
-    machine = look(own.root)
     EVIDENCE.parent.mkdir(parents=True, exist_ok=True)
-    EVIDENCE.write_text(
-        "\n".join(
-            [
-                "# The cluster's starts and its idle load, measured",
-                "",
-                f"Made by `bench/prove_cluster.py` (`make prove`) on {datetime.datetime.now(datetime.UTC):%Y-%m-%d},"
-                f" {machine.cpus} cores, {(machine.memory_bytes or 0) / 1024**3:.0f} GiB, kernel {platform.release()},"
-                f" cgroup v{machine.cgroup}, load {load:.1f} at the beginning.",
-                "",
-                "| start | measured | limit |",
-                "|---|---|---|",
-                *(
-                    f"| {name} | {duration(taken[name][0])} | {duration(limit)} |"
-                    for name, limit in LIMITS_SECONDS.items()
-                ),
-                "",
-                f"Idle over {IDLE_SECONDS:.0f} s, all four nodes: {memory:.2f} GiB (limit {IDLE_MEMORY_GIB}),"
-                f" {cores:.2f} cores (limit {IDLE_CORES}).",
-                *(f"\n## {name}\n\n```\n{taken[name][1]}\n```" for name in LIMITS_SECONDS),
-                "",
-            ]
-        )
-    )
+    EVIDENCE.write_text(render(taken, idle, load))
     print(EVIDENCE.read_text())
+    memory, cores = total(idle)
     held = all(taken[name][0] <= limit for name, limit in LIMITS_SECONDS.items())
     return 0 if held and 0 < memory < IDLE_MEMORY_GIB and cores < IDLE_CORES else 1
 

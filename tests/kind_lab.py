@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from caplab_cluster import commands
 from caplab_cluster.engine import Engine
 from caplab_cluster.kind_cluster import KindCluster
 from caplab_cluster.paths import REPOSITORY, Cache
 from caplab_cluster.progress import Progress
+from caplab_cluster.session import Session, begin, built_tools
 from caplab_cluster.shell import Answer, ask
 
 
@@ -57,7 +57,7 @@ class Lab:
         assert answer.ok, answer.err
 
     def try_apply(self, *objects: dict[str, Any]) -> Answer:
-        kubectl = commands._built_tools(session()).kubectl
+        kubectl = built_tools(session()).kubectl
         flags = ["--kubeconfig", str(self.cache.kubeconfig), "apply", "-f", "-"]
         document = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
         return ask([kubectl, *flags], stdin=document)
@@ -66,15 +66,15 @@ class Lab:
         return self.cluster.kubectl("exec", "-n", namespace, pod, "--", *command, timeout_seconds=30)
 
 
-def session() -> commands.Session:
-    return commands.begin(Progress(Cache.from_environment().logs / "tests"), Cache.from_environment())
+def session() -> Session:
+    return begin(Progress(Cache.from_environment().logs / "tests"), Cache.from_environment())
 
 
 def connect() -> Lab:
     """The lab as it stands now; containers' ids change when it is made anew."""
     now = session()
     engine = now.engine
-    cluster = KindCluster(engine, now.cache, commands._built_tools(now))
+    cluster = KindCluster(engine, now.cache, built_tools(now))
     images = json.loads((now.cache.cluster / "images.json").read_text())
     return Lab(now.cache, engine, cluster, images)
 

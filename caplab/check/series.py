@@ -34,7 +34,7 @@ class Series:
 
 
 def split(history: Table) -> Iterator[Series]:
-    """Every (vantage, op, route) there is. Scans are no load, and left out."""
+    """Every (vantage, op, route) there is, sorted by these. Scans are no load, and left out."""
     load = ~among(history, "op", ["scan"])
     group, labels = _groups(history, load)
     scheduled_ns = integers(history, "scheduled_ns", 0)[load]
@@ -46,7 +46,9 @@ def split(history: Table) -> Iterator[Series]:
     )
     acked = among(history, "outcome", ["ok"])[load][order]
     groups, begins = np.unique(group[order], return_index=True)
-    for which, begin, end in zip(groups, begins, np.append(begins, len(order))[1:], strict=True):
+    found = zip(groups, begins, np.append(begins, len(order))[1:], strict=True)
+    # By name: their numbers follow the order in which rows happen to come.
+    for which, begin, end in sorted(found, key=lambda one: labels[one[0]]):
         vantage, op, route = labels[which]
         scheduled, invoked, returned = (column[begin:end] for column in columns)
         yield Series(vantage, op, route, scheduled, invoked, returned, acked[begin:end])

@@ -14,7 +14,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from . import commands
+from . import commands, status
 from .failure import Failure, render
 from .paths import Cache
 from .progress import Progress
@@ -25,7 +25,7 @@ _CHANGING: dict[str, Callable[[Progress, Cache], None]] = {
     "clean": commands.clean,
 }
 _LOOKING: dict[str, Callable[[Progress, Cache], None]] = {
-    "status": commands.status,
+    "status": status.status,
     "doctor": commands.run_doctor,
     "environment": commands.environment,
 }

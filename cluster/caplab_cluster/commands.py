@@ -1,15 +1,13 @@
-"""The commands: up, down, status, doctor, images, environment, clean."""
+"""The commands that change things, and doctor; status has a module of its own."""
 
 from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
 
-from . import chart, doctor, host, lab_images, node_image, podman, registry, toolchain, usage, versions
+from . import chart, doctor, host, lab_images, node_image, podman, registry, toolchain, versions
 from .bases import Bases
-from .choose import EngineChoice, Wishes, choose_engine, wishes_from
-from .engine import Engine
+from .choose import Wishes, choose_engine, wishes_from
 from .failure import Failure
 from .kind_cluster import (
     CONTEXT,
@@ -22,39 +20,12 @@ from .kind_cluster import (
     kubernetes_version,
     next_move,
     refuse_other_minor,
-    show_nodes,
 )
 from .machine import Machine, look
 from .paths import LAB_IMAGES, Cache
 from .progress import Progress
-from .toolchain import GoBuilder, Tools
-
-_STATUS_SECONDS = 2.0  # how long status watches the processor time
-
-
-@dataclass(frozen=True, slots=True)
-class Session:
-    """What every command starts from."""
-
-    progress: Progress
-    cache: Cache
-    machine: Machine
-    wishes: Wishes
-    choice: EngineChoice
-
-    @property
-    def engine(self) -> Engine:
-        """The engine, ready to be called."""
-        if self.choice.name == "docker":
-            return Engine("docker", self.choice.path, {})
-        return podman.engine(self.choice, self.machine, self.cache)
-
-
-def begin(progress: Progress, cache: Cache) -> Session:
-    """Look at the machine and choose the engine."""
-    wishes = wishes_from(os.environ)
-    machine = look(cache.root)
-    return Session(progress, cache, machine, wishes, choose_engine(machine, wishes))
+from .session import Session, begin, built_tools
+from .toolchain import GoBuilder
 
 
 def run_doctor(progress: Progress, cache: Cache) -> None:
@@ -162,72 +133,10 @@ def down(progress: Progress, cache: Cache) -> None:
     progress.say("  removed: " + (", ".join(removed) or "nothing, there was no cluster"))
 
 
-def status(progress: Progress, cache: Cache) -> None:
-    """Say what is there: engine, nodes, images, what the nodes take; Failure if it is not up."""
-    session = begin(progress, cache)
-    progress.say(f"  engine   {session.choice.why}")
-    mend = "Run `make up`."
-    if session.choice.install:
-        raise Failure("There is no container engine yet, and so no cluster.", mend)
-    engine = session.engine
-    cluster = KindCluster(engine, cache, _built_tools(session))
-    containers = cluster.containers()
-    if not containers:
-        raise Failure(f"There is no cluster {NAME}.", mend)
-    for container in sorted(containers, key=lambda c: c.name):
-        if container.state != "running":
-            progress.say(f"  {container.name:<22} {container.state}")
-    answer = cluster.kubectl("get", "nodes", "-o", "json", "--request-timeout=5s")
-    if not answer.ok:
-        raise Failure(f"The cluster {NAME} is there, but its API server does not answer.", mend)
-    show_nodes(progress, json.loads(answer.out))
-    _show_images(session, engine)
-    _show_usage(session, engine)
-    _show_kernel(session, engine)
-    if problems := cluster.problems():
-        raise Failure(f"The cluster is not as it should be: {'; '.join(problems)}.", mend)
-
-
-def _built_tools(session: Session) -> Tools:
-    """The tools as `make up` chose them, without building any."""
-    builder = GoBuilder(session.machine, session.cache)
-    paths = {c.name: c.path or str(builder.folder / c.name) for c in toolchain.choose_tools(session.machine)}
-    return Tools(paths["kind"], paths["kubectl"], paths["helm"])
-
-
-def _show_images(session: Session, engine: Engine) -> None:
-    try:
-        references: dict[str, str] = json.loads((session.cache.cluster / "images.json").read_text())
-    except (OSError, ValueError):
-        session.progress.say("  images   none sent yet")
-        return
-    for name, reference in sorted(references.items()):
-        session.progress.say(f"  image    {name:<13} {reference}")
-
-
-def _show_usage(session: Session, engine: Engine) -> None:
-    taken = usage.measure(engine, NODES, _STATUS_SECONDS)
-    if taken:
-        memory = sum(node.memory_bytes for node in taken.values()) / doctor.GIB
-        cores = sum(node.cores for node in taken.values())
-        session.progress.say(f"  nodes take {memory:.2f} GiB and {cores:.2f} cores (over {_STATUS_SECONDS:g} s)")
-
-
-def _show_kernel(session: Session, engine: Engine) -> None:
-    """Try in a node what faults need of the kernel the nodes run on."""
-    tries = {
-        "nf_tables (partitions)": "nft add table inet caplab_status",
-        "netem (latency)": "tc qdisc add dev lo root netem delay 1ms",
-    }
-    for name, command in tries.items():
-        there = engine.inside(NODES[0], "unshare", "--net", "sh", "-c", command).ok
-        session.progress.say(f"  kernel   {name:<24} {'there' if there else 'absent'}")
-
-
 def environment(progress: Progress, cache: Cache) -> None:
     """Lines for a shell to evaluate: the lab's kubeconfig, context and tools."""
     session = begin(progress, cache)
-    tools = _built_tools(session)
+    tools = built_tools(session)
     lines = {
         "KUBECONFIG": str(cache.kubeconfig),
         "CAPLAB_CONTEXT": CONTEXT,

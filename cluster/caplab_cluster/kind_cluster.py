@@ -13,7 +13,7 @@ from .digest import digest
 from .engine import KIND_CLUSTER_LABEL, Container, Engine, kind_environment
 from .failure import Failure
 from .paths import KIND_CONFIG, Cache
-from .progress import Progress, Step
+from .progress import Step
 from .shell import Answer, ask
 from .toolchain import Tools
 
@@ -190,15 +190,3 @@ def refuse_other_minor(server: str, wanted: str) -> None:
             f"The cluster {NAME} runs Kubernetes {server}, and this version of the lab needs {wanted}.",
             "Run `make down`, then `make up`.",
         )
-
-
-def show_nodes(progress: Progress, nodes: Mapping[str, Any]) -> None:
-    """A line a node: zone, address, version, readiness."""
-    for item in sorted(nodes.get("items", []), key=lambda node: str(node["metadata"]["name"])):
-        status = item["status"]
-        address = next((a["address"] for a in status["addresses"] if a["type"] == "InternalIP"), "-")
-        ready = next((c["status"] for c in status["conditions"] if c["type"] == "Ready"), "Unknown")
-        zone = item["metadata"]["labels"].get("topology.kubernetes.io/zone", "-")
-        version = status["nodeInfo"]["kubeletVersion"]
-        readiness = "Ready" if ready == "True" else "NotReady"
-        progress.say(f"  {item['metadata']['name']:<22} zone {zone}  {address:<15} {version}  {readiness}")

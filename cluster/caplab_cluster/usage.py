@@ -9,23 +9,28 @@ from dataclasses import dataclass
 
 from .engine import Engine
 
-# Bytes in use without the page cache that can be dropped, then nanoseconds of processor
-# time; cgroup v2 first. The node's own cgroup is the root of what it sees.
-_READ = """
+# Bytes in use without the file cache (the kernel drops that when somebody needs the room),
+# then nanoseconds of processor time; cgroup v2 first. The node's own cgroup is the root of
+# what it sees.
+_READ = r"""
 cd /sys/fs/cgroup
 if [ -f cgroup.controllers ]; then
-  echo $(( $(cat memory.current) - $(awk '$1 == "inactive_file" {print $2}' memory.stat) ))
-  echo $(( $(awk '$1 == "usage_usec" {print $2}' cpu.stat) * 1000 ))
+  used=memory.current stat=memory.stat
+  nanoseconds=$(( $(awk '$1 == "usage_usec" {print $2}' cpu.stat) * 1000 ))
 else
-  echo $(( $(cat memory/memory.usage_in_bytes) - $(awk '$1 == "total_inactive_file" {print $2}' memory/memory.stat) ))
-  cat cpuacct/cpuacct.usage
+  used=memory/memory.usage_in_bytes stat=memory/memory.stat
+  nanoseconds=$(cat cpuacct/cpuacct.usage)
 fi
+cache=$(awk '$1 ~ /^(total_)?(in)?active_file$/ {n[$1] = $2}
+  END {t = ("total_active_file" in n) ? "total_" : ""; printf "%d", n[t "active_file"] + n[t "inactive_file"]}' $stat)
+echo $(( $(cat $used) - cache ))
+echo $nanoseconds
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Working set in bytes, and cores in use over the time looked at."""
+    """Bytes in use without file cache, and cores in use over the time looked at."""
 
     memory_bytes: int
     cores: float

@@ -6,8 +6,10 @@ import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kubernetes import client, config, dynamic
+from kubernetes import dynamic
 from kubernetes.dynamic.exceptions import NotFoundError
+
+from caplab import kube
 
 _MANAGER = "caplab-operator"
 _APPLY = "application/apply-patch+yaml"
@@ -18,11 +20,7 @@ class Api:
     """Calls block: they are made from worker threads, never from kopf's event loop."""
 
     def __init__(self) -> None:
-        try:
-            config.load_incluster_config()  # type: ignore[no-untyped-call]
-        except config.ConfigException:
-            config.load_kube_config()  # type: ignore[no-untyped-call]
-        self._client = dynamic.DynamicClient(client.ApiClient())  # type: ignore[no-untyped-call]
+        self._client = dynamic.DynamicClient(kube.connect())  # type: ignore[no-untyped-call]
         self._zones: dict[str, str] = {}
 
     def apply(self, manifest: Mapping[str, Any]) -> None:

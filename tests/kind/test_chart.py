@@ -6,16 +6,16 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from caplab_cluster import commands
 from caplab_cluster.chart import NAMESPACE, RELEASE
 from caplab_cluster.kind_cluster import CONTEXT
 from caplab_cluster.paths import CHART
+from caplab_cluster.session import built_tools
 from caplab_cluster.shell import Answer, ask
 from kind_lab import Lab, await_that, run_make, session
 
 
 def helm(lab: Lab, *arguments: str) -> Answer:
-    program = commands._built_tools(session()).helm
+    program = built_tools(session()).helm
     flags = ["--kubeconfig", str(lab.cache.kubeconfig), "--kube-context", CONTEXT, "--namespace", NAMESPACE]
     return ask([program, *arguments, *flags], timeout_seconds=120)
 
@@ -61,7 +61,7 @@ def test_an_upgrade_reaches_the_kinds(lab: Lab, tmp_path: Path) -> None:
 
 
 def test_up_mends_a_release_whose_helm_was_killed(lab: Lab) -> None:
-    program = commands._built_tools(session()).helm
+    program = built_tools(session()).helm
     flags = ["--kubeconfig", str(lab.cache.kubeconfig), "--kube-context", CONTEXT, "--namespace", NAMESPACE]
     values = ["--values", str(lab.cache.cluster / "values.json"), "--set", "images.operator=no/such:image"]
     process = subprocess.Popen([program, "upgrade", RELEASE, str(CHART), *values, *flags, "--wait"])

@@ -131,7 +131,7 @@ def test_the_worst_and_the_best_vantage_and_route_are_told_apart() -> None:
 def test_one_series_cannot_hide_the_outage_of_another() -> None:
     figures = figures_of(load([(1000, 3000)]) + load(op="read", every_ms=1))
     assert figures["outages"] == 1
-    assert [(one["op"], len(one["outages"])) for one in figures["series"]] == [("write", 1), ("read", 0)]
+    assert [(one["op"], len(one["outages"])) for one in figures["series"]] == [("read", 0), ("write", 1)]
 
 
 def test_scans_are_no_load() -> None:

@@ -53,7 +53,7 @@ def test_a_complete_object_is_parsed() -> None:
 
 
 def test_every_object_is_owned_by_the_cluster_and_in_its_namespace() -> None:
-    objects = [*manifests.build(SPEC, "image"), manifests.secret(SPEC, dict.fromkeys(manifests.password_names(), "x"))]
+    objects = [*manifests.build(SPEC, "image", "lab"), *manifests.secrets(SPEC, lambda: "x")]
     names = [(item["kind"], item["metadata"]["name"]) for item in objects]
     assert len(set(names)) == len(names)
     for item in objects:
@@ -62,13 +62,22 @@ def test_every_object_is_owned_by_the_cluster_and_in_its_namespace() -> None:
 
 
 def test_building_twice_gives_the_same_objects() -> None:
-    assert manifests.build(SPEC, "image") == manifests.build(SPEC, "image")
+    assert manifests.build(SPEC, "image", "lab") == manifests.build(SPEC, "image", "lab")
 
 
 def test_no_password_is_anywhere_but_in_the_secret() -> None:
-    text = json.dumps(manifests.build(SPEC, "image"))
+    text = json.dumps(manifests.build(SPEC, "image", "lab"))
     assert "secretKeyRef" in text
     assert '"password":' not in text
+
+
+def test_a_client_may_read_its_own_login_and_no_other_secret() -> None:
+    members, login = manifests.secrets(SPEC, lambda: "x")
+    rules = manifests.client_role(SPEC)["rules"]
+    readable = [name for rule in rules if rule["resources"] == ["secrets"] for name in rule["resourceNames"]]
+    assert readable == [login["metadata"]["name"]]
+    assert set(login["stringData"]) == {"username", "password", "database"}
+    assert members["metadata"]["name"] not in readable
 
 
 def test_members_run_as_an_ordinary_user_without_a_liveness_probe() -> None:

@@ -104,6 +104,11 @@ def test_a_wheel_in_an_empty_environment_imports_every_package(tmp_path: Path) -
     python = tmp_path / "empty" / "bin" / "python"
     install = [str(python), "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", str(wheel)]
     subprocess.run(install, check=True, capture_output=True)
-    script = "import caplab.cli, caplab_cluster.commands; print(caplab.cli.main(['doctor']) in (0, 1))"
+    script = (
+        "import caplab.cli, caplab_cluster.commands, importlib.resources, importlib.util as util\n"
+        "assert all(map(util.find_spec, ('caplab_operator', 'caplab_probes')))\n"
+        "assert 'rows:' in (importlib.resources.files('caplab') / 'expectations.yaml').read_text()\n"
+        "print(caplab.cli.main(['doctor']) in (0, 1))"
+    )
     done = subprocess.run([python, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.endswith("True\n")

@@ -14,6 +14,7 @@ from ..engines.postgres import manifests, observe, patroni, status
 from ..engines.postgres.spec import PostgresSpec, parse
 
 IMAGE_VARIABLE = "CAPLAB_IMAGE_POSTGRES"
+NAMESPACE_VARIABLE = "CAPLAB_NAMESPACE"  # where the operator and the probers run
 _LEADER_ANNOTATION = "leader"  # Patroni's, on the Endpoints that carry the lock
 
 _log = logging.getLogger(__name__)
@@ -22,9 +23,9 @@ _log = logging.getLogger(__name__)
 def reconcile(api: Api, body: Mapping[str, Any]) -> None:
     """Make the cluster's objects what its spec asks for."""
     spec = parse(body)
-    passwords = {name: secrets.token_urlsafe(24) for name in manifests.password_names()}
-    api.create_if_absent(manifests.secret(spec, passwords))
-    for manifest in manifests.build(spec, os.environ[IMAGE_VARIABLE]):
+    for secret in manifests.secrets(spec, lambda: secrets.token_urlsafe(24)):
+        api.create_if_absent(secret)
+    for manifest in manifests.build(spec, os.environ[IMAGE_VARIABLE], os.environ[NAMESPACE_VARIABLE]):
         api.apply(manifest)
 
 

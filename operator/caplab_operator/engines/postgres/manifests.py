@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from .patroni import SCOPE_LABEL, configuration
@@ -18,8 +19,9 @@ _PASSWORDS = {
     "superuser": "PATRONI_SUPERUSER_PASSWORD",
     "replication": "PATRONI_REPLICATION_PASSWORD",
     "patroni": "PATRONI_RESTAPI_PASSWORD",
-    "application": "APPLICATION_PASSWORD",
 }
+_APPLICATION = "caplab"  # role and database: images/postgres/create-application
+PROBER_ACCOUNT = "caplab-prober"  # charts/caplab/templates/prober.yaml
 
 
 def scope(spec: PostgresSpec) -> str:
@@ -28,8 +30,13 @@ def scope(spec: PostgresSpec) -> str:
 
 
 def secret_name(spec: PostgresSpec) -> str:
-    """Where the passwords are."""
+    """Where the members' own passwords are."""
     return f"{spec.name}-passwords"
+
+
+def login_name(spec: PostgresSpec) -> str:
+    """Where clients find their login: apart from the members' passwords, which they have no use for."""
+    return f"{spec.name}-application"
 
 
 def labels(spec: PostgresSpec) -> dict[str, str]:
@@ -37,11 +44,13 @@ def labels(spec: PostgresSpec) -> dict[str, str]:
     return {"caplab.dev/engine": "postgres", "caplab.dev/cluster": spec.name}
 
 
-def build(spec: PostgresSpec, image: str) -> list[Manifest]:
-    """Every object but the passwords, in the order they are applied."""
+def build(spec: PostgresSpec, image: str, lab_namespace: str) -> list[Manifest]:
+    """Every object but the secrets, in the order they are applied; lab_namespace is the prober's."""
     return [
         service_account(spec),
         role_binding(spec),
+        client_role(spec),
+        client_role_binding(spec, lab_namespace),
         config_map(spec),
         *services(spec),
         disruption_budget(spec),
@@ -77,18 +86,34 @@ def role_binding(spec: PostgresSpec) -> Manifest:
     }
 
 
-def secret(spec: PostgresSpec, passwords: dict[str, str]) -> Manifest:
-    """The passwords: made once, when the cluster is first seen."""
+def client_role(spec: PostgresSpec) -> Manifest:
+    """What a client of this cluster may read: its login, and where the members are."""
     return {
-        **_object(spec, "v1", "Secret", secret_name(spec)),
-        "type": "Opaque",
-        "stringData": {name: passwords[name] for name in _PASSWORDS},
+        **_object(spec, "rbac.authorization.k8s.io/v1", "Role", f"{spec.name}-client"),
+        "rules": [
+            {"apiGroups": [""], "resources": ["secrets"], "resourceNames": [login_name(spec)], "verbs": ["get"]},
+            {"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]},
+        ],
     }
 
 
-def password_names() -> tuple[str, ...]:
-    """Whose passwords the secret holds."""
-    return tuple(_PASSWORDS)
+def client_role_binding(spec: PostgresSpec, lab_namespace: str) -> Manifest:
+    """Lets the probers be clients of this cluster."""
+    return {
+        **_object(spec, "rbac.authorization.k8s.io/v1", "RoleBinding", f"{spec.name}-client"),
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": f"{spec.name}-client"},
+        "subjects": [{"kind": "ServiceAccount", "name": PROBER_ACCOUNT, "namespace": lab_namespace}],
+    }
+
+
+def secrets(spec: PostgresSpec, new_password: Callable[[], str]) -> list[Manifest]:
+    """The secrets, made once, when the cluster is first seen: the members' passwords and the clients' login."""
+    passwords = {name: new_password() for name in _PASSWORDS}
+    login = {"username": _APPLICATION, "database": _APPLICATION, "password": new_password()}
+    return [
+        {**_object(spec, "v1", "Secret", secret_name(spec)), "type": "Opaque", "stringData": passwords},
+        {**_object(spec, "v1", "Secret", login_name(spec)), "type": "Opaque", "stringData": login},
+    ]
 
 
 def config_map(spec: PostgresSpec) -> Manifest:
@@ -172,10 +197,12 @@ def _container(spec: PostgresSpec, image: str) -> Manifest:
         {"name": variable, "valueFrom": {"secretKeyRef": {"name": secret_name(spec), "key": key}}}
         for key, variable in _PASSWORDS.items()
     ]
+    login = {"secretKeyRef": {"name": login_name(spec), "key": "password"}}
     own = [
         {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
         {"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
         {"name": "PATRONI_RESTAPI_USERNAME", "value": "patroni"},
+        {"name": "APPLICATION_PASSWORD", "valueFrom": login},
     ]
     return {
         "name": "postgres",

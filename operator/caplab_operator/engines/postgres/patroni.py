@@ -13,7 +13,8 @@ SCOPE_LABEL = "caplab.dev/scope"
 # Of Postgres itself, for short runs on a small machine: a dead peer is noticed within 3 s,
 # a rejoining one finds its log still there, and pg_rewind always works.
 _PARAMETERS: dict[str, str] = {
-    "max_connections": "100",
+    # Clients of three probers on every route, each with writes that hang for want of a standby.
+    "max_connections": "200",
     "shared_buffers": "32MB",
     "wal_keep_size": "256MB",
     "wal_log_hints": "on",
@@ -95,7 +96,8 @@ def configuration(spec: PostgresSpec, scope: str, labels: Mapping[str, str]) -> 
             "follower_label_value": "replica",
             "standby_leader_label_value": "primary",
             "use_endpoints": True,
-            "ports": [{"port": 5432}],
+            # Named as the Service names it: otherwise the Service has no endpoints.
+            "ports": [{"name": "postgres", "port": 5432}],
         },
         "bootstrap": {
             "dcs": dynamic_settings(spec),

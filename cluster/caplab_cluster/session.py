@@ -1,0 +1,46 @@
+"""What every command starts from: the machine, the wishes, and the engine they lead to."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from . import podman, toolchain
+from .choose import EngineChoice, Wishes, choose_engine, wishes_from
+from .engine import Engine
+from .machine import Machine, look
+from .paths import Cache
+from .progress import Progress
+from .toolchain import GoBuilder, Tools
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What every command starts from."""
+
+    progress: Progress
+    cache: Cache
+    machine: Machine
+    wishes: Wishes
+    choice: EngineChoice
+
+    @property
+    def engine(self) -> Engine:
+        """The engine, ready to be called."""
+        if self.choice.name == "docker":
+            return Engine("docker", self.choice.path, {})
+        return podman.engine(self.choice, self.machine, self.cache)
+
+
+def begin(progress: Progress, cache: Cache) -> Session:
+    """Look at the machine and choose the engine."""
+    wishes = wishes_from(os.environ)
+    machine = look(cache.root)
+    return Session(progress, cache, machine, wishes, choose_engine(machine, wishes))
+
+
+def built_tools(session: Session) -> Tools:
+    """The tools as `make up` chose them, without building any."""
+    builder = GoBuilder(session.machine, session.cache)
+    paths = {c.name: c.path or str(builder.folder / c.name) for c in toolchain.choose_tools(session.machine)}
+    return Tools(paths["kind"], paths["kubectl"], paths["helm"])

@@ -1,0 +1,84 @@
+"""`make status`: what is there, and what it takes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from . import doctor, usage
+from .engine import Engine
+from .failure import Failure
+from .kind_cluster import NAME, NODES, KindCluster
+from .paths import Cache
+from .progress import Progress
+from .session import Session, begin, built_tools
+
+_STATUS_SECONDS = 2.0  # how long the processor time is watched
+
+
+def status(progress: Progress, cache: Cache) -> None:
+    """Say what is there: engine, nodes, images, what the nodes take; Failure if it is not up."""
+    session = begin(progress, cache)
+    progress.say(f"  engine   {session.choice.why}")
+    mend = "Run `make up`."
+    if session.choice.install:
+        raise Failure("There is no container engine yet, and so no cluster.", mend)
+    engine = session.engine
+    cluster = KindCluster(engine, cache, built_tools(session))
+    containers = cluster.containers()
+    if not containers:
+        raise Failure(f"There is no cluster {NAME}.", mend)
+    for container in sorted(containers, key=lambda c: c.name):
+        if container.state != "running":
+            progress.say(f"  {container.name:<22} {container.state}")
+    answer = cluster.kubectl("get", "nodes", "-o", "json", "--request-timeout=5s")
+    if not answer.ok:
+        raise Failure(f"The cluster {NAME} is there, but its API server does not answer.", mend)
+    _show_nodes(progress, json.loads(answer.out))
+    _show_images(session, engine)
+    _show_usage(session, engine)
+    _show_kernel(session, engine)
+    if problems := cluster.problems():
+        raise Failure(f"The cluster is not as it should be: {'; '.join(problems)}.", mend)
+
+
+def _show_nodes(progress: Progress, nodes: Mapping[str, Any]) -> None:
+    """A line a node: zone, address, version, readiness."""
+    for item in sorted(nodes.get("items", []), key=lambda node: str(node["metadata"]["name"])):
+        status = item["status"]
+        address = next((a["address"] for a in status["addresses"] if a["type"] == "InternalIP"), "-")
+        ready = next((c["status"] for c in status["conditions"] if c["type"] == "Ready"), "Unknown")
+        zone = item["metadata"]["labels"].get("topology.kubernetes.io/zone", "-")
+        version = status["nodeInfo"]["kubeletVersion"]
+        readiness = "Ready" if ready == "True" else "NotReady"
+        progress.say(f"  {item['metadata']['name']:<22} zone {zone}  {address:<15} {version}  {readiness}")
+
+
+def _show_images(session: Session, engine: Engine) -> None:
+    try:
+        references: dict[str, str] = json.loads((session.cache.cluster / "images.json").read_text())
+    except (OSError, ValueError):
+        session.progress.say("  images   none sent yet")
+        return
+    for name, reference in sorted(references.items()):
+        session.progress.say(f"  image    {name:<13} {reference}")
+
+
+def _show_usage(session: Session, engine: Engine) -> None:
+    taken = usage.measure(engine, NODES, _STATUS_SECONDS)
+    if taken:
+        memory = sum(node.memory_bytes for node in taken.values()) / doctor.GIB
+        cores = sum(node.cores for node in taken.values())
+        session.progress.say(f"  nodes take {memory:.2f} GiB and {cores:.2f} cores (over {_STATUS_SECONDS:g} s)")
+
+
+def _show_kernel(session: Session, engine: Engine) -> None:
+    """Try in a node what faults need of the kernel the nodes run on."""
+    tries = {
+        "nf_tables (partitions)": "nft add table inet caplab_status",
+        "netem (latency)": "tc qdisc add dev lo root netem delay 1ms",
+    }
+    for name, command in tries.items():
+        there = engine.inside(NODES[0], "unshare", "--net", "sh", "-c", command).ok
+        session.progress.say(f"  kernel   {name:<24} {'there' if there else 'absent'}")

@@ -1,0 +1,124 @@
+"""`python -m caplab_probes serve` in a zone's prober pod; `run` aims one probe at given addresses."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from caplab.kube import ContextRefused, connect
+
+from .control import Control
+from .exporter import Exporter
+from .exporter import serve as serve_metrics
+from .links import Endpoint, Topology
+from .postgres import Login, PostgresClient
+from .probe import Probe, Surroundings
+from .sessions import session_numbers
+from .spec import ROUTES, WORKLOADS, Limits, ProbeSpec
+
+METRICS_PORT = 9187
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; 0 done, 1 the probe failed, 2 wrong arguments."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    # Its warnings about retries of the API server would fill the log during every partition.
+    logging.getLogger("urllib3").setLevel(logging.ERROR)
+    parsed = _parser().parse_args(arguments)
+    # The schedule's thread waits for others' turns and for collections: keep both short.
+    sys.setswitchinterval(0.001)
+    gc.freeze()
+    try:
+        return asyncio.run(_serve(parsed) if parsed.command == "serve" else _run(parsed))
+    except (ContextRefused, ValueError) as error:
+        print(f"FAILED: {error}", file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="caplab_probes", description=__doc__)
+    parser.add_argument("--vantage", default=os.environ.get("CAPLAB_VANTAGE", ""), help="the zone (CAPLAB_VANTAGE)")
+    parser.add_argument("--folder", type=Path, default=Path(os.environ.get("CAPLAB_HISTORY", "history")))
+    parser.add_argument("--metrics-port", type=int, default=METRICS_PORT, help="0: no metrics")
+    defaults = Limits()
+    for name in Limits.__dataclass_fields__:
+        value = getattr(defaults, name)
+        parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value, help=f"default {value}")
+    commands = parser.add_subparsers(dest="command", required=True)
+    serve = commands.add_parser("serve", help="run what Probe objects ask for, until a signal")
+    serve.add_argument("--namespace", default=os.environ.get("CAPLAB_NAMESPACE", ""), help="'': all")
+    serve.add_argument("--context", help="a kube context that is no kind cluster's must be named")
+    run = commands.add_parser("run", help="run one probe; PGPASSWORD is its password")
+    run.add_argument("--run-id", required=True)
+    run.add_argument("--workload", choices=WORKLOADS, default="set")
+    run.add_argument("--rate", type=float, default=20.0, help="operations a second")
+    run.add_argument("--seconds", type=float, help="default: until a signal")
+    run.add_argument("--seed", type=int, default=0)
+    run.add_argument("--routes", nargs="+", choices=ROUTES, default=["service"])
+    run.add_argument("--service", type=_endpoint, help="HOST:PORT of the primary")
+    run.add_argument("--member", type=_endpoint, action="append", default=[], help="NAME=HOST:PORT, once a member")
+    run.add_argument("--user", default="caplab")
+    run.add_argument("--database", default="caplab")
+    return parser
+
+
+def _endpoint(text: str) -> Endpoint:
+    name, _, address = text.rpartition("=")
+    host, _, port = address.rpartition(":")
+    return Endpoint(name or "service", host, int(port))
+
+
+def _surroundings(parsed: argparse.Namespace) -> Surroundings:
+    if not parsed.vantage:
+        raise ValueError("There is no vantage. Mend: give --vantage or CAPLAB_VANTAGE.")
+    limits = Limits(**{name: getattr(parsed, name) for name in Limits.__dataclass_fields__})
+    around = Surroundings(parsed.vantage, parsed.folder, limits, Exporter(), session_numbers())
+    if parsed.metrics_port:
+        serve_metrics(around.exporter, parsed.metrics_port)
+    return around
+
+
+async def _serve(parsed: argparse.Namespace) -> int:
+    stopped = asyncio.Event()
+    _on_signal(stopped.set)
+    await Control(connect(parsed.context), _surroundings(parsed), parsed.namespace).run(stopped)
+    return 0
+
+
+async def _run(parsed: argparse.Namespace) -> int:
+    around = _surroundings(parsed)
+    spec = ProbeSpec(
+        run_id=parsed.run_id,
+        workload=parsed.workload,
+        rate=parsed.rate,
+        routes=tuple(parsed.routes),
+        vantages=(parsed.vantage,),
+        seed=parsed.seed,
+        seconds=parsed.seconds,
+    )
+    topology = Topology(parsed.service, tuple(parsed.member))
+    login = Login(parsed.user, parsed.database, os.environ.get("PGPASSWORD", ""))
+    probe = Probe(spec, around, PostgresClient(login, around.limits, lambda: topology), lambda: topology)
+    _on_signal(probe.stop)
+    await probe.run()
+    print(json.dumps(asdict(probe.status)))
+    return 0 if probe.status.phase == "Done" else 1
+
+
+def _on_signal(call: Callable[[], None]) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, call)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

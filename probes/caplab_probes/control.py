@@ -1,0 +1,144 @@
+"""The prober of a zone: runs the probes that Probe objects ask for, and says how they stand."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+from kubernetes import client
+
+from .postgres import PostgresClient
+from .probe import Probe, Status, Surroundings, now
+from .targets import LiveTopology, read_login
+from .watch import Body, Moves, Wanted, Watcher, apply_status, decide
+
+_STATUS_SECONDS = 5.0  # how old the count of operations may get
+_CHECK_SECONDS = 0.5  # how soon a change of phase is told
+_AGAIN_SECONDS = 2.0
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Running:
+    """A probe that was started here: from looking for its target until its object is gone."""
+
+    wanted: Wanted
+    since: str
+    task: asyncio.Task[None] | None = None
+    probe: Probe | None = None
+    problem: str = ""  # why there is no probe yet
+    stopped: bool = False
+    told: Status | None = None
+    told_at: float = 0.0
+    telling: Future[None] | None = None
+
+    def stop(self) -> None:
+        """End in order."""
+        self.stopped = True
+        if self.probe:
+            self.probe.stop()
+
+    def status(self) -> Status:
+        """How it stands; one that was stopped before its target was found is done."""
+        if self.probe:
+            return self.probe.status
+        return Status("Done" if self.stopped else "Pending", 0, self.since, self.problem)
+
+    def is_news(self, status: Status, at: float) -> bool:
+        """Whether a status is to be told now."""
+        if self.told is None or (self.told.phase, self.told.last_error) != (status.phase, status.last_error):
+            return True
+        return status != self.told and at - self.told_at >= _STATUS_SECONDS
+
+
+class Control:
+    """Everything but calls of the API server happens in the event loop that makes this and runs `run`."""
+
+    def __init__(self, api: client.ApiClient, around: Surroundings, namespace: str = "") -> None:
+        self._api = api
+        self._around = around
+        self._running: dict[str, _Running] = {}
+        self._loop = asyncio.get_running_loop()
+        # The API server may be slow: it has threads of its own, and they are few.
+        self._executor = ThreadPoolExecutor(2, thread_name_prefix="api")
+        self._watcher = Watcher(api, namespace, self._from_thread)
+
+    async def run(self, stopped: asyncio.Event) -> None:
+        """Watch and run probes until stopped, then end them all in order.
+
+        That they ended is then not told: a prober that is replaced leaves its probes to the next, as one that dies.
+        """
+        self._watcher.start()
+        while not stopped.is_set():
+            self._tell_all()
+            await asyncio.sleep(_CHECK_SECONDS)
+        self._watcher.stop()
+        for running in self._running.values():
+            running.stop()
+        tasks = [running.task for running in self._running.values() if running.task]
+        if tasks:
+            await asyncio.wait(tasks)
+
+    def _from_thread(self, objects: list[Body]) -> None:
+        self._loop.call_soon_threadsafe(self._changed, objects)
+
+    def _changed(self, objects: list[Body]) -> None:
+        self._carry_out(decide(objects, self._around.vantage, self._running))
+        there = {body["metadata"]["uid"] for body in objects}
+        for uid, running in list(self._running.items()):
+            if uid not in there and running.task and running.task.done():
+                del self._running[uid]
+
+    def _carry_out(self, moves: Moves) -> None:
+        for uid in moves.stop:
+            self._running[uid].stop()
+        for wanted in moves.start:
+            running = self._running[wanted.uid] = _Running(wanted, now())
+            running.task = asyncio.create_task(self._run_probe(running))
+        for refused in moves.refuse:
+            status = Status("Failed", 0, now(), refused.problem)
+            self._executor.submit(self._apply, refused.namespace, refused.name, status)
+
+    async def _run_probe(self, running: _Running) -> None:
+        wanted = running.wanted
+        while not running.stopped:
+            try:
+                engine, topology = await self._loop.run_in_executor(self._executor, self._reach, wanted)
+            except Exception as error:  # the target may not be there yet
+                running.problem = f"{wanted.target.kind} {wanted.target.name}: {error}"
+                await asyncio.sleep(_AGAIN_SECONDS)
+                continue
+            running.probe = Probe(wanted.spec, self._around, engine, topology)
+            await running.probe.run()
+            topology.close()
+            return
+
+    def _reach(self, wanted: Wanted) -> tuple[PostgresClient, LiveTopology]:
+        topology = LiveTopology(self._api, wanted.target)
+        login = read_login(self._api, wanted.target)
+        topology.start()
+        return PostgresClient(login, self._around.limits, topology), topology
+
+    def _tell_all(self) -> None:
+        at = self._loop.time()
+        for running in self._running.values():
+            status = running.status()
+            if (running.telling is None or running.telling.done()) and running.is_news(status, at):
+                running.told, running.told_at = status, at
+                target = running.wanted.target
+                running.telling = self._executor.submit(self._tell, running, target.namespace, status)
+
+    def _tell(self, running: _Running, namespace: str, status: Status) -> None:
+        if not self._apply(namespace, running.wanted.name, status):
+            running.told = None  # again with the next round
+
+    def _apply(self, namespace: str, name: str, status: Status) -> bool:
+        """Whether the API server took it."""
+        try:
+            apply_status(self._api, namespace, name, self._around.vantage, status)
+        except Exception as error:
+            log.warning("status of Probe %s: %s", name, error)
+            return False
+        return True

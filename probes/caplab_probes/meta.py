@@ -1,0 +1,74 @@
+"""meta-NN.json beside the segments: what is needed to read the rows of incarnation NN."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from caplab.model.runs import WallAnchor
+
+from . import clock
+from .schedule import Schedule
+from .spec import ProbeSpec
+from .workloads import INCARNATIONS, Writer
+
+
+@dataclass(frozen=True, slots=True)
+class Meta:
+    """One incarnation: who wrote, by which clock and schedule; closed: it ended in order, all rows written."""
+
+    writer: Writer
+    schedule: Schedule
+    boot_id: str
+    wall_anchor: WallAnchor
+    closed: bool = False
+
+
+def reserve(folder: Path) -> int:
+    """The next incarnation of a run's folder; ValueError when all are used up."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for incarnation in range(INCARNATIONS):
+        try:
+            _path(folder, incarnation).open("x").close()
+        except FileExistsError:
+            continue
+        return incarnation
+    raise ValueError(f"{folder} holds {INCARNATIONS} incarnations. Mend: begin a new run.")
+
+
+def begin(writer: Writer, schedule: Schedule) -> Meta:
+    """The meta of an incarnation that begins now."""
+    return Meta(writer, schedule, clock.boot_id(), clock.wall_anchor())
+
+
+def write_meta(folder: Path, meta: Meta) -> None:
+    """Write or replace a meta file, whole at any time."""
+    plain = asdict(meta)
+    path = _path(folder, meta.writer.incarnation)
+    draft = path.with_suffix(".draft")
+    draft.write_text(json.dumps(plain, indent=1) + "\n")
+    draft.replace(path)
+
+
+def read_metas(folder: Path) -> list[Meta]:
+    """All metas of a folder; one that was reserved but never began is left out."""
+    texts = [path.read_text() for path in sorted(folder.glob("meta-*.json"))]
+    return [_from_json(json.loads(text)) for text in texts if text]
+
+
+def _from_json(plain: dict[str, Any]) -> Meta:
+    writer, spec = plain["writer"], plain["writer"]["spec"]
+    lists = {name: tuple(spec[name]) for name in ("routes", "vantages")}
+    return Meta(
+        Writer(ProbeSpec(**{**spec, **lists}), writer["vantage"], writer["incarnation"]),
+        Schedule(**plain["schedule"]),
+        plain["boot_id"],
+        WallAnchor(**plain["wall_anchor"]),
+        plain["closed"],
+    )
+
+
+def _path(folder: Path, incarnation: int) -> Path:
+    return folder / f"meta-{incarnation:02d}.json"

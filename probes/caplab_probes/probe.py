@@ -1,0 +1,212 @@
+"""One probe: its schedule, its sessions and its history, from preparation to the last row."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from . import clock, meta
+from .exporter import Exporter
+from .links import Client, Endpoint, NotDone, Topology
+from .recorder import Recorder
+from .routing import Router
+from .scan import run_scan
+from .schedule import SECOND_NS, Due, Schedule, due, of_seconds, phase_ns
+from .sessions import Attempt, Sessions
+from .spec import Limits, ProbeSpec
+from .workloads import Writer, operation
+from .writer import Row, SegmentWriter
+
+_NAP_SECONDS = 0.2  # the longest sleep: rows must be flushed and a stop be noticed
+_PREPARE_AGAIN_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """phase Pending (nothing sent yet), Running, Done or Failed; since: when the phase began, RFC 3339."""
+
+    phase: str
+    operations: int
+    since: str
+    last_error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a prober gives to each of its probes; folder is where a folder a run is made."""
+
+    vantage: str
+    folder: Path
+    limits: Limits
+    exporter: Exporter
+    numbers: Iterator[int]
+
+
+class Probe:
+    """Runs once: `run` returns when the probe has ended, however it did; `status` says so at any time."""
+
+    def __init__(self, spec: ProbeSpec, around: Surroundings, client: Client, topology: Callable[[], Topology]) -> None:
+        self.spec = spec
+        self._around = around
+        self._client = client
+        self._topology = topology
+        self._folder = around.folder / spec.run_id
+        self._recorder: Recorder | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._broken: BaseException | None = None
+        self._stopped = asyncio.Event()
+        self._status = Status("Pending", 0, now())
+
+    @property
+    def status(self) -> Status:
+        """How it stands."""
+        return replace(self._status, operations=self._recorder.count if self._recorder else 0)
+
+    def stop(self) -> None:
+        """End in order: no new operations, those under way are waited for."""
+        self._stopped.set()
+
+    async def run(self) -> None:
+        """Do it all; what goes wrong for good is in the status."""
+        try:
+            writer = Writer(self.spec, self.spec.vantages.index(self._around.vantage), meta.reserve(self._folder))
+            self._recorder = Recorder(SegmentWriter(self._folder, writer.incarnation))
+            if self.spec.workload.endswith("-scan"):
+                await self._scan(writer, self._recorder)
+            else:
+                await self._load(writer, self._recorder)
+            self._enter("Done")
+        except (OSError, ValueError, NotDone) as error:
+            self._enter("Failed", str(error))
+        except Exception as error:  # the other probes of this process go on
+            self._enter("Failed", f"the prober failed: {error!r}")
+
+    async def _scan(self, writer: Writer, recorder: Recorder) -> None:
+        self._enter("Running")
+        try:
+            await run_scan(writer, self._client, self._topology(), self._folder, recorder)
+        finally:
+            recorder.close(clock.now_ns())
+
+    async def _load(self, writer: Writer, recorder: Recorder) -> None:
+        # After a restart the tables are there, and the cluster may be under fault: operations begin at once.
+        if not meta.read_metas(self._folder):
+            await self._prepare()
+        spec = self.spec
+        anchor_ns = clock.now_ns() + SECOND_NS // 10 + phase_ns(spec.seed, writer.vantage, spec.rate)
+        schedule = of_seconds(anchor_ns, spec.rate, spec.seconds)
+        record = meta.begin(writer, schedule)
+        meta.write_meta(self._folder, record)
+        sessions = Sessions(self._client, Router(self._topology), self._around.limits, self._around.numbers, self._take)
+        self._enter("Running")
+        try:
+            await self._follow(schedule, writer, sessions, recorder)
+            await self._drain()
+        finally:
+            sessions.close()
+            recorder.close(clock.now_ns())
+            self._around.exporter.forget(spec.workload)
+        meta.write_meta(self._folder, replace(record, closed=True))
+
+    async def _prepare(self) -> None:
+        while not self._stopped.is_set():
+            problem = await self._try_to_prepare()
+            if not problem:
+                return
+            self._status = replace(self._status, last_error=problem)
+            await asyncio.sleep(_PREPARE_AGAIN_SECONDS)
+
+    async def _try_to_prepare(self) -> str:
+        """'' when it is done; else what the last endpoint said."""
+        problem = "no endpoint of the target is known"
+        for endpoint in _endpoints(self._topology()):
+            try:
+                await self._client.prepare(endpoint)
+            except NotDone as error:
+                problem = str(error)
+            else:
+                return ""
+        return problem
+
+    async def _follow(self, schedule: Schedule, writer: Writer, sessions: Sessions, recorder: Recorder) -> None:
+        """Start every operation when it is due, until the schedule is over or somebody says stop."""
+        start_ns = round(self._around.limits.start_seconds * SECOND_NS)
+        index = 0
+        while not schedule.over(index) and not self._stopped.is_set():
+            now_ns = clock.now_ns()
+            for one in due(schedule, index, now_ns, start_ns):
+                self._begin(one, writer, sessions)
+                index = one.index + 1
+            recorder.tick(now_ns)
+            self._raise_if_broken()
+            wait_ns = max(0, schedule.due_ns(index) - clock.now_ns())
+            await asyncio.sleep(min(wait_ns / SECOND_NS, _NAP_SECONDS))
+
+    def _begin(self, one: Due, writer: Writer, sessions: Sessions) -> None:
+        op = operation(writer, one.index)
+        if one.overload:
+            sessions.overload(op, one.scheduled_ns)
+            return
+        task = asyncio.create_task(sessions.carry_out(op, one.scheduled_ns))
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    async def _drain(self) -> None:
+        """Wait for what is under way: every operation ends within its limits."""
+        if self._tasks:
+            await asyncio.wait(set(self._tasks))
+        self._raise_if_broken()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            self._broken = task.exception()
+
+    def _raise_if_broken(self) -> None:
+        """A fault of the prober's own must not look like one of the cluster's."""
+        if self._broken is not None:
+            raise self._broken
+
+    def _take(self, attempt: Attempt) -> None:
+        assert self._recorder is not None
+        row = row_of(attempt, self._around.vantage)
+        self._recorder.add(row)
+        self._around.exporter.observe(row, self.spec.workload)
+
+    def _enter(self, phase: str, error: str = "") -> None:
+        self._status = Status(phase, 0, now(), error)
+
+
+def row_of(attempt: Attempt, vantage: str) -> Row:
+    """An attempt as a row of the history."""
+    op, result = attempt.operation, attempt.result
+    return Row(
+        vantage=vantage,
+        session=attempt.session,
+        op=op.op,
+        key=op.key,
+        value=op.value,
+        expected=None,
+        observed=result.observed,
+        level=None,
+        route=op.route,
+        server=result.server,
+        epoch=result.epoch,
+        scheduled_ns=attempt.scheduled_ns,
+        invoke_ns=attempt.invoke_ns,
+        return_ns=attempt.return_ns,
+        outcome=result.outcome.outcome,
+        error=result.outcome.error,
+    )
+
+
+def _endpoints(topology: Topology) -> list[Endpoint]:
+    return [*([topology.service] if topology.service else []), *topology.members]
+
+
+def now() -> str:
+    """The wall clock, as RFC 3339 has it."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,77 @@
+"""What a killed prober may have sent in its last moments.
+
+Rows are written when operations end, so a kill loses those under way. Which ones they were follows
+from the schedule and the workload: those that write come back as info (nobody knows), so that a
+value which is there is not taken for one that nobody wrote.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow has no stubs
+
+from caplab.model.history import Table
+
+from .meta import Meta, read_metas
+from .schedule import SECOND_NS
+from .workloads import INDEX_BITS, Operation, index_of, operation, value_of
+from .writer import Row, batch_of, read_folder
+
+# How long after its last row a prober may have gone on: rows come at least every start_seconds
+# and are written five times a second.
+_UNWRITTEN_NS = 2 * SECOND_NS
+
+
+def recovered(folder: Path) -> Table:
+    """A folder's history, with an info row for each write that a killed incarnation may have sent.
+
+    Such a row has a negative session of its own, the scheduled time as invoke_ns, and no return_ns.
+    """
+    table = read_folder(folder)
+    killed = [meta for meta in read_metas(folder) if not meta.closed]
+    unrecorded = ((meta, op, due_ns) for meta in killed for op, due_ns in _unrecorded(meta, table))
+    missing = [_unknown(-1 - number, *one) for number, one in enumerate(unrecorded)]
+    return pa.concat_tables([table, pa.Table.from_batches([batch_of(missing)])]) if missing else table
+
+
+def _unrecorded(meta: Meta, table: Table) -> Iterator[tuple[Operation, int]]:
+    recorded = _recorded(meta, table)
+    schedule = meta.schedule
+    end_ns = schedule.due_ns(max(recorded, default=0) + 1) + _UNWRITTEN_NS
+    index = 0
+    while not schedule.over(index) and (due_ns := schedule.due_ns(index)) < end_ns:
+        op = operation(meta.writer, index)
+        if op.value is not None and index not in recorded:
+            yield op, due_ns
+        index += 1
+
+
+def _recorded(meta: Meta, table: Table) -> set[int]:
+    """The indices of an incarnation's writes that have a row."""
+    first = value_of(meta.writer, 0)
+    values = (value for value in table.column("value").to_pylist() if value is not None)
+    return {index_of(value) for value in values if first <= value < first + (1 << INDEX_BITS)}
+
+
+def _unknown(session: int, meta: Meta, op: Operation, due_ns: int) -> Row:
+    writer = meta.writer
+    return Row(
+        vantage=writer.spec.vantages[writer.vantage],
+        session=session,
+        op=op.op,
+        key=op.key,
+        value=op.value,
+        expected=None,
+        observed=None,
+        level=None,
+        route=op.route,
+        server=None,
+        epoch=None,
+        scheduled_ns=due_ns,
+        invoke_ns=due_ns,
+        return_ns=None,
+        outcome="info",
+        error="closed",
+    )

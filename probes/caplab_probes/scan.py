@@ -1,0 +1,93 @@
+"""The final scan: what every member holds of a run, one row an element, and a note of how it went.
+
+Whether the members have converged is for whoever starts the scan to see to, before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from . import clock
+from .links import Client, Endpoint, NotDone, Scan, Topology
+from .recorder import Recorder
+from .workloads import Writer
+from .writer import Row
+
+_TRIES = 5
+_AGAIN_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """How the scan of one endpoint went; elements None: it failed, for the reason in problem."""
+
+    endpoint: str
+    server: str | None
+    epoch: str | None
+    primary: bool
+    invoke_ns: int
+    elements: int | None
+    problem: str = ""
+
+
+async def run_scan(writer: Writer, client: Client, topology: Topology, folder: Path, recorder: Recorder) -> None:
+    """Scan the endpoints of the probe's routes one after the other, and write scan-NN.json beside the rows.
+
+    All rows of one scan share their invoke_ns. Raises NotDone where an endpoint could not be scanned.
+    """
+    notes = [
+        await _scan_endpoint(writer, client, route, endpoint, recorder)
+        for route, endpoint in _endpoints(writer.spec.routes, topology)
+    ]
+    path = folder / f"scan-{writer.incarnation:02d}.json"
+    path.write_text(json.dumps([asdict(note) for note in notes], indent=1) + "\n")
+    if not notes:
+        raise NotDone("no endpoint of the target is known")
+    if problems := [note.problem for note in notes if note.problem]:
+        raise NotDone("; ".join(problems))
+
+
+def _endpoints(routes: tuple[str, ...], topology: Topology) -> list[tuple[str, Endpoint]]:
+    service = [("service", topology.service)] if "service" in routes and topology.service else []
+    return service + [("direct", member) for member in topology.members if set(routes) & {"direct", "any"}]
+
+
+async def _scan_endpoint(writer: Writer, client: Client, route: str, endpoint: Endpoint, recorder: Recorder) -> Scanned:
+    """Reading twice changes nothing, so that a scan may be tried again."""
+    problem = ""
+    for attempt in range(_TRIES):
+        await asyncio.sleep(_AGAIN_SECONDS if attempt else 0)
+        invoke_ns = clock.now_ns()
+        try:
+            scan = await client.scan(endpoint, writer.spec.workload, writer.spec.run_id)
+        except NotDone as error:
+            problem = str(error)
+            continue
+        for key, value in scan.elements:
+            recorder.add(_row(writer, route, scan, key, value, invoke_ns))
+        return Scanned(endpoint.name, scan.server, scan.epoch, scan.primary, invoke_ns, len(scan.elements))
+    return Scanned(endpoint.name, None, None, False, invoke_ns, None, problem)
+
+
+def _row(writer: Writer, route: str, scan: Scan, key: str | None, value: int, invoke_ns: int) -> Row:
+    return Row(
+        vantage=writer.spec.vantages[writer.vantage],
+        session=0,
+        op="scan",
+        key=key,
+        value=value,
+        expected=None,
+        observed=value,
+        level=None,
+        route=route,
+        server=scan.server,
+        epoch=scan.epoch,
+        scheduled_ns=invoke_ns,
+        invoke_ns=invoke_ns,
+        return_ns=clock.now_ns(),
+        outcome="ok",
+        error=None,
+    )

@@ -1,0 +1,62 @@
+"""The open-loop schedule: operations are due at fixed times, whatever came back.
+
+Latency counts from the scheduled start, so that a slow server cannot hide behind the operations
+it kept from starting (coordinated omission; Schroeder et al., Open Versus Closed, NSDI 2006).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .mixing import mix
+
+SECOND_NS = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Operation i is due at anchor_ns + i / rate; rate is operations a second."""
+
+    anchor_ns: int
+    rate: float
+    count: int | None = None  # operations in all; None: without end
+
+    def due_ns(self, index: int) -> int:
+        """When operation index is due, in monotonic nanoseconds."""
+        return self.anchor_ns + round(index * SECOND_NS / self.rate)
+
+    def over(self, index: int) -> bool:
+        """Whether there is no operation index any more."""
+        return self.count is not None and index >= self.count
+
+
+def of_seconds(anchor_ns: int, rate: float, seconds: float | None) -> Schedule:
+    """A schedule that ends before anchor + seconds; None: without end."""
+    return Schedule(anchor_ns, rate, None if seconds is None else max(1, round(seconds * rate)))
+
+
+def phase_ns(seed: int, vantage: int, rate: float) -> int:
+    """A vantage's own shift within one interval: vantages that start together must not beat together."""
+    return mix(seed, vantage) % max(1, round(SECOND_NS / rate))
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """An operation whose time has come; overload: it is too late to start it."""
+
+    index: int
+    scheduled_ns: int
+    overload: bool
+
+
+def due(schedule: Schedule, first: int, now_ns: int, start_ns: int) -> list[Due]:
+    """Operations from index first on that are due, in order; those more than start_ns late are overloads.
+
+    None is ever left out: after a stall (a frozen prober) every missed operation comes back as an overload.
+    """
+    ready: list[Due] = []
+    index = first
+    while not schedule.over(index) and (scheduled := schedule.due_ns(index)) <= now_ns:
+        ready.append(Due(index, scheduled, now_ns - scheduled > start_ns))
+        index += 1
+    return ready

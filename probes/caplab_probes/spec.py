@@ -1,0 +1,94 @@
+"""What a probe is to do, read at the border and frozen behind it."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+WORKLOADS = ("set", "register", "set-scan", "register-scan")
+ROUTES = ("service", "direct", "any")
+DEFAULT_ROUTES = ("service", "direct")
+RATE_MAX = 2000.0  # operations a second; a prober is measured up to 200
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """A client's patience: seconds, and how many operations may hang.
+
+    in_flight bounds what waits on one server, a kind of operation and a route, answered or timed
+    out: a server that hangs while its clients reconnect would else run out of connections.
+    """
+
+    connect_seconds: float = 1.0
+    statement_seconds: float = 1.0
+    start_seconds: float = 0.25  # how late an operation may start before it is an overload
+    scan_seconds: float = 60.0  # for a final scan of one member, and for making tables
+    in_flight: int = 8
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeSpec:
+    """One probe as every vantage runs it; rate is operations a second of one vantage, over all its routes.
+
+    seconds None: until told to stop. vantages is the same list everywhere: places in it go into values.
+    name tells the probes of a run apart. Raises ValueError, with the field and the mend.
+    """
+
+    run_id: str
+    workload: str
+    rate: float
+    routes: tuple[str, ...]
+    vantages: tuple[str, ...]
+    seed: int
+    seconds: float | None = None
+    name: str = "probe"
+
+    def __post_init__(self) -> None:
+        _refuse_unless(_NAME.fullmatch(self.run_id) is not None, "runId", self.run_id, "letters, digits, '.', '_', '-'")
+        _refuse_unless(_NAME.fullmatch(self.name) is not None, "name", self.name, "letters, digits, '.', '_', '-'")
+        _refuse_unless(self.workload in WORKLOADS, "workload", self.workload, f"one of {', '.join(WORKLOADS)}")
+        fits = math.isfinite(self.rate) and 0 < self.rate <= RATE_MAX
+        _refuse_unless(fits, "rate", self.rate, f"more than 0 and at most {RATE_MAX:g}")
+        known = bool(self.routes) and set(self.routes) <= set(ROUTES) and len(set(self.routes)) == len(self.routes)
+        _refuse_unless(known, "routes", self.routes, f"some of {', '.join(ROUTES)}, each once")
+        named = 0 < len(set(self.vantages)) == len(self.vantages) <= 32 and all(map(_NAME.fullmatch, self.vantages))
+        _refuse_unless(named, "vantages", self.vantages, "1 to 32 names, each once")
+        _refuse_unless(self.seconds is None or self.seconds > 0, "seconds", self.seconds, "more than 0")
+
+
+def _refuse_unless(fine: bool, field: str, value: object, mend: str) -> None:
+    if not fine:
+        raise ValueError(f"{field} is {value!r}. Mend: {mend}.")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The cluster a probe is aimed at."""
+
+    namespace: str
+    kind: str
+    name: str
+
+
+def probe_from(body: Mapping[str, Any]) -> tuple[ProbeSpec, Target]:
+    """Read a Probe object; ValueError names the field that is missing or wrong."""
+    spec = body.get("spec") or {}
+    for field in ("target", "workload", "rate", "vantages", "runId"):
+        if field not in spec:
+            raise ValueError(f"spec.{field} is missing. Mend: add it.")
+    probe = ProbeSpec(
+        run_id=str(spec["runId"]),
+        workload=str(spec["workload"]),
+        rate=float(spec["rate"]),
+        routes=tuple(spec.get("routes") or DEFAULT_ROUTES),
+        vantages=tuple(spec["vantages"]),
+        seed=int(spec.get("seed", 0)),
+        seconds=spec.get("seconds"),
+        name=str(body["metadata"]["name"]),
+    )
+    target = spec["target"]
+    return probe, Target(body["metadata"]["namespace"], str(target.get("kind")), str(target.get("name")))

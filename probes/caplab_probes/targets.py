@@ -1,0 +1,95 @@
+"""Where a target's clients connect: read from the API server at the start, and again while the probe runs.
+
+The names are the operator's (operator/caplab_operator/engines/postgres/manifests.py). Addresses are
+resolved ahead and the last known ones stay when the API server does not answer, so that neither a cut
+control plane nor a cut DNS stands between a prober and a member.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from kubernetes import client
+
+from .links import Endpoint, Topology
+from .postgres import Login
+from .spec import Target
+
+POSTGRES_PORT = 5432
+REFRESH_SECONDS = 2.0  # a replaced pod has another address
+_TIMEOUT = (2, 5)
+log = logging.getLogger(__name__)
+
+
+def topology_of(target: Target, pods: Mapping[str, Any]) -> Topology:
+    """A PostgresCluster's endpoints from its pods, as the API server lists them; members by name."""
+    # With its final dot the name is looked up once, not once a search domain.
+    service = Endpoint("service", f"{target.name}-primary.{target.namespace}.svc.cluster.local.", POSTGRES_PORT)
+    addresses = {pod["metadata"]["name"]: pod.get("status", {}).get("podIP") for pod in pods["items"]}
+    members = (Endpoint(name, address, POSTGRES_PORT) for name, address in sorted(addresses.items()) if address)
+    return Topology(service, tuple(members))
+
+
+def selector_of(target: Target) -> str:
+    """What selects a target's members; ValueError for a kind that has no client yet."""
+    if target.kind != "PostgresCluster":
+        raise ValueError(f"target.kind is '{target.kind}'. Mend: use PostgresCluster.")
+    return f"caplab.dev/cluster={target.name},caplab.dev/engine=postgres"
+
+
+def read_login(api: client.ApiClient, target: Target) -> Login:
+    """The clients' login, from the secret that the operator makes for them; raises ApiException or KeyError."""
+    secret = client.CoreV1Api(api).read_namespaced_secret(
+        f"{target.name}-application", target.namespace, _request_timeout=_TIMEOUT
+    )
+    said = {name: base64.b64decode(value).decode() for name, value in (secret.data or {}).items()}
+    return Login(said["username"], said["database"], said["password"])
+
+
+class LiveTopology:
+    """A target's topology, kept up to date by a daemon thread until closed."""
+
+    def __init__(self, api: client.ApiClient, target: Target) -> None:
+        self._core = client.CoreV1Api(api)
+        self._target = target
+        self._selector = selector_of(target)
+        self._closed = threading.Event()
+        self._topology = self._read()
+
+    def __call__(self) -> Topology:
+        """The endpoints as last seen."""
+        return self._topology
+
+    def start(self) -> None:
+        """Begin to keep it up to date."""
+        threading.Thread(target=self._run, name=f"topology-{self._target.name}", daemon=True).start()
+
+    def close(self) -> None:
+        """Stop."""
+        self._closed.set()
+
+    def _run(self) -> None:
+        while not self._closed.wait(REFRESH_SECONDS):
+            try:
+                self._topology = self._read()
+            except Exception as error:  # the last known addresses are the best there are
+                log.warning("members of %s: %s", self._target.name, error)
+
+    def _read(self) -> Topology:
+        # As JSON: to build the client's own objects takes ten times as long, and the thread that
+        # keeps the schedule would wait for it.
+        answer: Any = self._core.list_namespaced_pod(
+            self._target.namespace,
+            label_selector=self._selector,
+            resource_version="0",  # the API server's cache will do
+            _request_timeout=_TIMEOUT,
+            _preload_content=False,
+        )
+        if answer.status != 200:
+            raise OSError(f"the API server says {answer.status}")
+        return topology_of(self._target, json.loads(answer.data))

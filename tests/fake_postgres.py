@@ -1,0 +1,110 @@
+"""A tiny server that speaks just enough of the Postgres protocol (manual, chapter 55) for a client's tests."""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+
+def message(kind: bytes, body: bytes = b"") -> bytes:
+    return kind + struct.pack("!i", len(body) + 4) + body
+
+
+def said(kind: bytes, severity: bytes, sqlstate: bytes) -> bytes:
+    """A notice (N) or an error (E); the text is as translated as a server's may be."""
+    fields = b"S" + b"TRANSLATED\0V" + severity + b"\0C" + sqlstate + b"\0Mtext\0\0"
+    return message(kind, fields)
+
+
+def parameter(name: bytes, value: bytes) -> bytes:
+    return message(b"S", name + b"\0" + value + b"\0")
+
+
+def rows(*values: bytes | None) -> bytes:
+    """Rows of one column and their end; of two columns where a value has a '|'."""
+    width = 1 + max([value.count(b"|") for value in values if value], default=0)
+    columns = b"".join(b"c\0" + struct.pack("!ihihih", 0, 0, 25, -1, -1, 0) for _ in range(width))
+    text = message(b"T", struct.pack("!h", width) + columns)
+    for value in values:
+        cells = value.split(b"|") if value is not None else [None]
+        body = b"".join(struct.pack("!i", -1) if not cell else struct.pack("!i", len(cell)) + cell for cell in cells)
+        text += message(b"D", struct.pack("!h", width) + body)
+    return text + message(b"C", b"SELECT %d\0" % len(values))
+
+
+READY = message(b"Z", b"I")
+DONE = message(b"C", b"INSERT 0 1\0")
+NOTHING_DONE = message(b"C", b"INSERT 0 0\0")
+
+
+@dataclass
+class FakeServer:
+    """Answers statements by the replies set on it; statements as they came are in seen."""
+
+    timeline: bytes | None = b"00000003"
+    reply: bytes = DONE
+    hang: asyncio.Event | None = None  # statements of clients wait for it
+    close_instead: bool = False
+    accept: bool = True
+    seen: list[str] = field(default_factory=list)
+    connections: int = 0
+    open: int = 0
+    port: int = 0
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        self.open += 1
+        try:
+            await self._talk(reader, writer)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            self.open -= 1
+            writer.close()
+
+    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        (length,) = struct.unpack("!i", await reader.readexactly(4))
+        await reader.readexactly(length - 4)
+        if not self.accept:
+            writer.write(said(b"E", b"FATAL", b"57P03"))
+            return
+        standby = b"on" if self.timeline is None else b"off"
+        greeting = message(b"R", struct.pack("!i", 0)) + parameter(b"in_hot_standby", standby) + READY
+        writer.write(greeting)
+        while True:
+            kind, (length,) = await reader.readexactly(1), struct.unpack("!i", await reader.readexactly(4))
+            body = await reader.readexactly(length - 4)
+            if kind == b"P":
+                statement = body.split(b"\0")[1].decode()
+            elif kind == b"S":
+                writer.write(await self._answer(statement))
+                if self.close_instead and "pg_is_in_recovery" not in statement:
+                    return
+            elif kind == b"X":
+                return
+
+    async def _answer(self, statement: str) -> bytes:
+        begin = message(b"1") + message(b"2")
+        if "pg_is_in_recovery" in statement:
+            timeline = self.timeline or b""
+            return begin + rows(b"127.0.0.1|" + timeline) + READY
+        self.seen.append(statement)
+        if self.hang:
+            await self.hang.wait()
+        if self.close_instead:
+            return b""
+        return begin + self.reply + READY
+
+
+@asynccontextmanager
+async def fake_server(**settings: object) -> AsyncIterator[FakeServer]:
+    fake = FakeServer(**settings)  # type: ignore[arg-type]
+    server = await asyncio.start_server(fake.serve, "127.0.0.1", 0)
+    fake.port = server.sockets[0].getsockname()[1]
+    try:
+        yield fake
+    finally:
+        server.close()

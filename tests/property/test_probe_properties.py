@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from caplab_probes.outcomes import ServerError, Trouble, classify
+from caplab_probes.schedule import Schedule, due
+from caplab_probes.spec import ProbeSpec
+from caplab_probes.watch import decide
+from caplab_probes.workloads import INCARNATIONS, Writer, index_of, operation, run_values, value_of
+from caplab_probes.writer import Row, SegmentWriter, read_folder, segments
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from caplab.model.history import ERRORS, OPS, OUTCOMES, ROUTES
+
+pytestmark = pytest.mark.property
+
+specs = st.builds(
+    ProbeSpec,
+    run_id=st.from_regex(r"[a-z0-9][a-z0-9-]{0,20}", fullmatch=True),
+    workload=st.sampled_from(["set", "register"]),
+    rate=st.floats(0.1, 500),
+    routes=st.lists(st.sampled_from(["service", "direct", "any"]), min_size=1, unique=True).map(tuple),
+    vantages=st.lists(st.sampled_from("abcdef"), min_size=1, unique=True).map(tuple),
+    seed=st.integers(),
+)
+
+
+@st.composite
+def writers(draw: st.DrawFn) -> Writer:
+    spec = draw(specs)
+    vantage = draw(st.integers(0, len(spec.vantages) - 1))
+    return Writer(spec, vantage, draw(st.integers(0, INCARNATIONS - 1)))
+
+
+@given(st.integers(0, 10**15), st.floats(0.1, 1000), st.lists(st.integers(0, 3 * 10**9), max_size=20))
+def test_every_operation_is_due_once_in_order_and_never_early(anchor: int, rate: float, naps: list[int]) -> None:
+    schedule, now, index = Schedule(anchor, rate, count=500), anchor, 0
+    for nap in (0, *naps):
+        now += nap
+        for one in due(schedule, index, now, 250_000_000):
+            assert one.index == index
+            assert one.scheduled_ns == schedule.due_ns(index) <= now
+            assert one.overload == (now - one.scheduled_ns > 250_000_000)
+            index += 1
+    assert schedule.over(index) or schedule.due_ns(index) > now
+
+
+@given(writers(), writers(), st.integers(0, 2**26 - 1), st.integers(0, 2**26 - 1))
+def test_values_are_equal_only_for_the_same_operation_of_a_run(one: Writer, two: Writer, i: int, j: int) -> None:
+    first, second = value_of(one, i), value_of(two, j)
+    low, end = run_values(one.spec.run_id)
+    assert 0 <= low <= first < end <= 2**63
+    assert index_of(first) == i
+    same_run = run_values(one.spec.run_id) == run_values(two.spec.run_id)
+    same = same_run and (one.vantage, one.incarnation, i) == (two.vantage, two.incarnation, j)
+    assert (first == second) == same
+
+
+@given(writers(), st.integers(0, 10**6))
+def test_an_operation_speaks_the_words_of_the_history_and_is_always_the_same(writer: Writer, index: int) -> None:
+    one = operation(writer, index)
+    assert one == operation(writer, index)
+    assert one.op in OPS
+    assert one.route in ROUTES
+    assert (one.value is None) == (one.op == "read")
+    assert (one.key is None) == (one.op == "add")
+
+
+@given(
+    st.booleans(),
+    st.none()
+    | st.sampled_from(Trouble)
+    | st.builds(ServerError, st.text("0123456789ABCDEFP", min_size=5, max_size=5), st.booleans()),
+    st.lists(st.sampled_from(["01000", "57P01"])).map(tuple),
+)
+def test_an_outcome_is_of_the_vocabulary_and_never_surer_than_what_was_seen(
+    sent: bool, problem: Trouble | ServerError | None, warnings: tuple[str, ...]
+) -> None:
+    outcome = classify(sent, problem, warnings)
+    assert outcome.outcome in OUTCOMES
+    assert outcome.error is None or outcome.error in ERRORS
+    assert (outcome.outcome == "ok") == (problem is None and not warnings)
+    if problem is not None and not sent:
+        assert outcome.outcome == "fail"
+    if isinstance(problem, Trouble) and sent:
+        assert outcome.outcome == "info"
+
+
+@given(st.lists(st.lists(st.integers(-(2**63), 2**63 - 1), max_size=5), max_size=12), st.integers(0, 400))
+@settings(max_examples=50, deadline=None)
+def test_whatever_is_cut_off_the_last_segment_the_rest_is_a_prefix(batches: list[list[int]], cut: int) -> None:
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        writer = SegmentWriter(folder, 0, segment_ns=3)
+        for number, values in enumerate(batches):
+            rows = [
+                Row("a", 1, "add", None, v, None, None, None, "any", None, None, 1, 2, 3, "ok", None) for v in values
+            ]
+            writer.write(rows, number)
+        written = [value for values in batches for value in values]
+        assert read_folder(folder).column("value").to_pylist() == written
+        torn = [path for path in segments(folder) if path.name.endswith(".part")]
+        for path in torn:
+            path.write_bytes(path.read_bytes()[: -cut or None])
+        found = read_folder(folder).column("value").to_pylist()
+        assert found == written[: len(found)]
+
+
+probe_objects = st.builds(
+    lambda uid, stop, vantages, workload, phase: {
+        "metadata": {"uid": uid, "name": uid, "namespace": "lab"},
+        "spec": {
+            "target": {"kind": "PostgresCluster", "name": "pg"},
+            "workload": workload,
+            "rate": 1,
+            "runId": "r",
+            "vantages": vantages,
+            "stop": stop,
+        },
+        "status": {"vantages": [{"name": "a", "phase": phase}]},
+    },
+    uid=st.sampled_from("123456"),
+    stop=st.booleans(),
+    vantages=st.lists(st.sampled_from("abc"), unique=True),
+    workload=st.sampled_from(["set", "nonsense"]),
+    phase=st.sampled_from(["", "Running", "Done", "Failed"]),
+)
+
+
+@given(st.lists(probe_objects, unique_by=lambda body: body["metadata"]["uid"]), st.sets(st.sampled_from("123456")))
+def test_once_the_moves_are_made_there_is_nothing_more_to_do(objects: list[dict[str, object]], known: set[str]) -> None:
+    moves = decide(objects, "a", known)
+    assert not {one.uid for one in moves.start} & known
+    assert set(moves.stop) <= known
+    after = (known | {one.uid for one in moves.start}) - set(moves.stop)
+    again = decide(objects, "a", after)
+    assert not again.start
+    assert not again.stop

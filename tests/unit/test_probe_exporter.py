@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import socket
+import urllib.request
+from dataclasses import replace
+
+import pytest
+from caplab_probes import clock
+from caplab_probes.exporter import Exporter, serve
+from caplab_probes.writer import Row
+from prometheus_client import CollectorRegistry, generate_latest
+
+NOW = 1_000_000_000_000
+ACKED = Row("a", 1, "add", "k", 7, None, None, None, "service", "m0", "1", NOW - 4_000_000, NOW, NOW, "ok", None)
+LABELS = '{op="add",route="service",vantage="a",workload="set"}'
+
+
+@pytest.fixture(autouse=True)
+def _still_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clock, "now_ns", lambda: NOW + 2_000_000_000)
+
+
+def text(exporter: Exporter) -> str:
+    registry = CollectorRegistry()
+    registry.register(exporter)
+    return generate_latest(registry).decode()
+
+
+def test_age_ratio_latency_and_counts_are_told() -> None:
+    exporter = Exporter()
+    exporter.observe(ACKED, "set")
+    exporter.observe(replace(ACKED, outcome="info", return_ns=None), "set")
+    told = text(exporter)
+    assert f"caplab_probe_last_ack_age_seconds{LABELS} 2.0" in told
+    assert f"caplab_probe_ack_ratio{LABELS} 0.5" in told
+    assert (
+        'caplab_probe_latency_seconds_bucket{le="0.0025",op="add",route="service",vantage="a",workload="set"} 0.0'
+        in told
+    )
+    assert (
+        'caplab_probe_latency_seconds_bucket{le="0.005",op="add",route="service",vantage="a",workload="set"} 1.0'
+        in told
+    )
+    assert f"caplab_probe_latency_seconds_sum{LABELS} 0.004" in told
+    assert 'outcome="info"' in told
+
+
+def test_neither_keys_nor_runs_are_labels() -> None:
+    exporter = Exporter()
+    exporter.observe(ACKED, "set")
+    assert '"k"' not in text(exporter)
+
+
+def test_the_age_counts_from_the_first_operation_until_there_is_an_ack() -> None:
+    exporter = Exporter()
+    exporter.observe(replace(ACKED, outcome="fail"), "set")
+    assert f"caplab_probe_last_ack_age_seconds{LABELS} 2.004" in text(exporter)
+
+
+def test_a_ratio_looks_back_ten_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    exporter = Exporter()
+    for second in range(30):
+        monkeypatch.setattr(clock, "now_ns", lambda second=second: NOW + second * 1_000_000_000)
+        exporter.observe(replace(ACKED, outcome="ok" if second > 19 else "fail"), "set")
+    assert f"caplab_probe_ack_ratio{LABELS} 1.0" in text(exporter)
+    monkeypatch.setattr(clock, "now_ns", lambda: NOW + 60_000_000_000)
+    assert f"caplab_probe_ack_ratio{LABELS}" not in text(exporter)
+
+
+def test_the_series_of_an_ended_workload_go() -> None:
+    exporter = Exporter()
+    exporter.observe(ACKED, "set")
+    exporter.observe(ACKED, "register")
+    exporter.forget("set")
+    assert 'workload="set"' not in text(exporter)
+    assert 'workload="register"' in text(exporter)
+
+
+def test_metrics_are_served() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    exporter = Exporter()
+    exporter.observe(ACKED, "set")
+    serve(exporter, port)
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
+        assert b"caplab_probe_operations_total" in answer.read()

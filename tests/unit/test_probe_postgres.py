@@ -1,0 +1,176 @@
+"""The Postgres client against a tiny server that speaks just enough of the protocol."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+from caplab_probes.links import Endpoint, NotDone, NotOpened, Result, Topology
+from caplab_probes.outcomes import Outcome
+from caplab_probes.postgres import Login, PostgresClient
+from caplab_probes.spec import Limits
+from caplab_probes.workloads import Operation
+from fake_postgres import DONE, NOTHING_DONE, FakeServer, fake_server, parameter, rows, said
+
+LIMITS = Limits(connect_seconds=0.3, statement_seconds=0.2, start_seconds=0.1, scan_seconds=0.5, in_flight=4)
+ADD = Operation(0, "add", "service", value=5)
+WRITE = Operation(0, "write", "service", key="k", value=5)
+READ = Operation(0, "read", "service", key="k")
+
+
+def client_of(fake: FakeServer, limits: Limits = LIMITS) -> PostgresClient:
+    member = Endpoint("pg-1", "127.0.0.1", fake.port)
+    return PostgresClient(Login("caplab", "caplab"), limits, lambda: Topology(None, (member,)))
+
+
+async def perform(fake: FakeServer, *operations: Operation) -> list[Result]:
+    link = await client_of(fake).open(Endpoint("service", "localhost", fake.port))
+    results = [await link.perform(operation) for operation in operations]
+    link.close()
+    return results
+
+
+@pytest.mark.parametrize(
+    ("reply", "operation", "outcome", "observed"),
+    [
+        (DONE, ADD, Outcome("ok"), None),
+        (DONE, WRITE, Outcome("ok"), None),
+        (rows(b"42"), READ, Outcome("ok"), 42),
+        (rows(), READ, Outcome("ok"), None),
+        (NOTHING_DONE, WRITE, Outcome("fail", "refused"), None),
+        (said(b"E", b"ERROR", b"25006"), ADD, Outcome("fail", "readonly"), None),
+        (said(b"E", b"ERROR", b"53100"), ADD, Outcome("fail", "refused"), None),
+        # In the extended protocol the statement completes before its commit, and the commit may still speak.
+        (DONE + said(b"N", b"WARNING", b"01000"), ADD, Outcome("info", "no-quorum"), None),
+        (DONE + said(b"E", b"ERROR", b"40001"), ADD, Outcome("fail", "refused"), None),
+        (DONE + said(b"E", b"FATAL", b"57P01"), ADD, Outcome("info", "closed"), None),
+        (said(b"N", b"NOTICE", b"00000") + DONE, ADD, Outcome("ok"), None),
+        (said(b"N", b"WARNING", b"01000") + rows(b"42"), READ, Outcome("ok"), 42),
+    ],
+)
+def test_an_answer_has_its_outcome(reply: bytes, operation: Operation, outcome: Outcome, observed: int | None) -> None:
+    async def scenario() -> None:
+        async with fake_server(reply=reply) as fake:
+            (result,) = await perform(fake, operation)
+            assert (result.outcome, result.observed) == (outcome, observed)
+            assert (result.server, result.epoch) == ("pg-1", "3")
+
+    asyncio.run(scenario())
+
+
+def test_a_connection_that_closes_before_the_answer_is_info_and_is_known_to_be_dead() -> None:
+    async def scenario() -> None:
+        async with fake_server(close_instead=True) as fake:
+            link = await client_of(fake).open(Endpoint("service", "localhost", fake.port))
+            assert link.alive
+            assert (await link.perform(ADD)).outcome == Outcome("info", "closed")
+            assert not link.alive
+            # The next one is never sent.
+            assert (await link.perform(ADD)).outcome == Outcome("fail", "closed")
+            assert len(fake.seen) == 1
+
+    asyncio.run(scenario())
+
+
+def test_an_idle_connection_that_the_server_ends_is_noticed_before_it_is_used() -> None:
+    async def scenario() -> None:
+        async with fake_server() as fake:
+            wire = await client_of(fake).open(Endpoint("service", "localhost", fake.port))
+            fake.close_instead = True
+            await wire.perform(ADD)
+            await asyncio.sleep(0.05)
+            assert not wire.alive
+
+    asyncio.run(scenario())
+
+
+def test_server_and_epoch_are_asked_for_once_a_connection() -> None:
+    async def scenario() -> None:
+        async with fake_server() as fake:
+            results = await perform(fake, ADD, ADD, ADD)
+            assert {result.epoch for result in results} == {"3"}
+            assert fake.connections == 1
+            assert len(fake.seen) == 3
+
+    asyncio.run(scenario())
+
+
+def test_a_promotion_on_an_open_connection_is_learned_with_the_first_write_that_it_takes() -> None:
+    async def scenario() -> None:
+        async with fake_server(timeline=None) as fake:
+            link = await client_of(fake).open(Endpoint("pg-1", "127.0.0.1", fake.port))
+            fake.reply = said(b"E", b"ERROR", b"25006")
+            assert (await link.perform(ADD)).epoch is None
+            fake.timeline = b"00000010"
+            fake.reply = DONE + parameter(b"in_hot_standby", b"off")
+            assert await link.perform(ADD) == Result(Outcome("ok"), None, "pg-1", "16")
+            link.close()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("close", [True, False])
+def test_a_server_that_is_starting_or_gone_refuses_before_anything_is_sent(close: bool) -> None:
+    async def scenario() -> None:
+        async with fake_server(accept=False) as fake:
+            port = 1 if close else fake.port
+            with pytest.raises(NotOpened) as refused:
+                await client_of(fake).open(Endpoint("service", "127.0.0.1", port))
+            assert refused.value.outcome == Outcome("fail", "refused")
+
+    asyncio.run(scenario())
+
+
+def test_a_name_that_does_not_resolve_is_refused() -> None:
+    async def scenario() -> None:
+        async with fake_server() as fake:
+            with pytest.raises(NotOpened) as refused:
+                await client_of(fake, Limits()).open(Endpoint("service", "no-such-host.invalid", fake.port))
+            assert refused.value.outcome.outcome == "fail"
+
+    asyncio.run(scenario())
+
+
+def test_a_connection_that_is_not_made_in_time_is_given_up_in_time() -> None:
+    async def scenario() -> None:
+        silent = await asyncio.start_server(lambda reader, writer: asyncio.sleep(60), "127.0.0.1", 0)
+        port = silent.sockets[0].getsockname()[1]
+        fake = FakeServer(port=port)
+        began = time.monotonic()
+        with pytest.raises(NotOpened) as refused:
+            await client_of(fake).open(Endpoint("service", "127.0.0.1", port))
+        assert refused.value.outcome == Outcome("fail", "timeout")
+        assert time.monotonic() - began < 1
+        silent.close()
+
+    asyncio.run(scenario())
+
+
+def test_tables_are_made_and_a_scan_reads_a_members_elements() -> None:
+    async def scenario() -> None:
+        async with fake_server() as fake:
+            endpoint = Endpoint("pg-1", "127.0.0.1", fake.port)
+            await client_of(fake).prepare(endpoint)
+            assert sum(statement.startswith("CREATE") for statement in fake.seen) == 3
+            fake.reply = rows(b"|7", b"|9")
+            scan = await client_of(fake).scan(endpoint, "set-scan", "run-1")
+            assert (scan.server, scan.primary, scan.elements) == ("pg-1", True, ((None, 7), (None, 9)))
+            fake.timeline, fake.reply = None, rows(b"k|7")
+            scan = await client_of(fake).scan(endpoint, "register-scan", "run-1")
+            assert (scan.primary, scan.elements) == (False, (("k", 7),))
+
+    asyncio.run(scenario())
+
+
+def test_a_scan_that_hangs_or_fails_is_not_done() -> None:
+    async def scenario() -> None:
+        async with fake_server(hang=asyncio.Event()) as fake:
+            endpoint = Endpoint("pg-1", "127.0.0.1", fake.port)
+            with pytest.raises(NotDone, match=r"pg-1: not done in 0.5 s"):
+                await client_of(fake).scan(endpoint, "set-scan", "run-1")
+            fake.hang, fake.reply = None, said(b"E", b"ERROR", b"42P01")
+            with pytest.raises(NotDone, match="pg-1: "):
+                await client_of(fake).scan(endpoint, "set-scan", "run-1")
+
+    asyncio.run(scenario())

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import pytest
+from caplab_probes.links import Endpoint, Topology
+from caplab_probes.outcomes import Outcome
+from caplab_probes.routing import Router
+from caplab_probes.workloads import Operation
+
+MEMBERS = tuple(Endpoint(f"pg-{number}", f"10.0.0.{number}", 5432) for number in range(3))
+SERVICE = Endpoint("service", "pg-primary.lab.svc", 5432)
+READONLY, OK = Outcome("fail", "readonly"), Outcome("ok")
+
+
+def names(router: Router, op: str, route: str, count: int, outcome: Outcome = OK) -> list[str]:
+    found = []
+    for index in range(count):
+        operation = Operation(index, op, route)
+        endpoint = router.choose(operation)
+        assert endpoint
+        router.learn(operation, endpoint, outcome)
+        found.append(endpoint.name)
+    return found
+
+
+def router() -> Router:
+    return Router(lambda: Topology(SERVICE, MEMBERS))
+
+
+def test_the_service_is_used_whatever_comes_back() -> None:
+    assert set(names(router(), "add", "service", 5, READONLY)) == {"service"}
+
+
+def test_direct_reads_take_the_members_in_turn() -> None:
+    found = names(router(), "read", "direct", 6)
+    assert found[:3] == found[3:]
+    assert len(set(found)) == 3
+
+
+def test_direct_writes_stay_with_the_member_that_takes_them_and_go_on_from_one_that_does_not() -> None:
+    one = router()
+    assert names(one, "add", "direct", 3) == ["pg-0"] * 3
+    assert names(one, "add", "direct", 4, READONLY) == ["pg-0", "pg-1", "pg-2", "pg-0"]
+    assert names(one, "add", "direct", 2) == ["pg-1", "pg-1"]
+
+
+def test_many_writes_that_hang_on_one_member_move_the_choice_by_one() -> None:
+    one = router()
+    operations = [Operation(index, "add", "direct") for index in range(4)]
+    assert {one.choose(operation) for operation in operations} == {MEMBERS[0]}
+    for operation in operations:
+        one.learn(operation, MEMBERS[0], Outcome("info", "timeout"))
+    assert one.choose(operations[0]) == MEMBERS[1]
+
+
+def test_a_primary_that_lacks_a_standby_is_still_the_primary() -> None:
+    assert names(router(), "add", "direct", 3, Outcome("info", "no-quorum")) == ["pg-0"] * 3
+
+
+def test_route_any_offers_writes_to_every_member() -> None:
+    assert set(names(router(), "add", "any", 3, READONLY)) == {"pg-0", "pg-1", "pg-2"}
+
+
+@pytest.mark.parametrize("route", ["service", "direct", "any"])
+def test_while_no_endpoint_is_known_there_is_none(route: str) -> None:
+    assert Router(lambda: Topology(None, ())).choose(Operation(0, "add", route)) is None

@@ -1,0 +1,151 @@
+"""A probe's run, on a tiny server: schedule, hangs, sessions, stops and the final scan."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from itertools import pairwise
+from pathlib import Path
+
+from caplab_probes.exporter import Exporter
+from caplab_probes.links import Endpoint, Result, Topology
+from caplab_probes.postgres import Login, PostgresClient
+from caplab_probes.probe import Probe, Surroundings
+from caplab_probes.sessions import session_numbers
+from caplab_probes.spec import Limits, ProbeSpec
+from caplab_probes.workloads import Operation
+from caplab_probes.writer import read_folder
+from fake_postgres import FakeServer, fake_server, rows
+
+from caplab.model.history import validate
+
+LIMITS = Limits(connect_seconds=0.3, statement_seconds=0.2, start_seconds=0.1, scan_seconds=0.5, in_flight=4)
+ADD = Operation(0, "add", "service", value=5)
+WRITE = Operation(0, "write", "service", key="k", value=5)
+READ = Operation(0, "read", "service", key="k")
+
+
+def client_of(fake: FakeServer, limits: Limits = LIMITS) -> PostgresClient:
+    member = Endpoint("pg-1", "127.0.0.1", fake.port)
+    return PostgresClient(Login("caplab", "caplab"), limits, lambda: Topology(None, (member,)))
+
+
+async def perform(fake: FakeServer, *operations: Operation) -> list[Result]:
+    link = await client_of(fake).open(Endpoint("service", "localhost", fake.port))
+    results = [await link.perform(operation) for operation in operations]
+    link.close()
+    return results
+
+
+async def run_probe(
+    fake: FakeServer, folder: Path, during: Callable[[Probe], Awaitable[None]], **spec: object
+) -> Probe:
+    settings: dict[str, object] = {"workload": "set", "rate": 50, "routes": ("service",), "seconds": 1.0, **spec}
+    probe_spec = ProbeSpec("run-1", vantages=("a",), seed=1, **settings)  # type: ignore[arg-type]
+    around = Surroundings("a", folder, LIMITS, Exporter(), session_numbers())
+    topology = Topology(Endpoint("service", "localhost", fake.port), (Endpoint("pg-1", "127.0.0.1", fake.port),))
+    probe = Probe(probe_spec, around, client_of(fake), lambda: topology)
+    task = asyncio.create_task(probe.run())
+    await during(probe)
+    await task
+    return probe
+
+
+async def nothing(_: Probe) -> None:
+    pass
+
+
+def test_a_probe_runs_its_schedule_and_writes_every_operation_down(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with fake_server() as fake:
+            probe = await run_probe(fake, tmp_path, nothing)
+            assert (probe.status.phase, probe.status.operations) == ("Done", 50)
+            history = validate(read_folder(tmp_path / "run-1")).to_pylist()
+            assert [row["outcome"] for row in history] == ["ok"] * 50
+            steps = {later["scheduled_ns"] - row["scheduled_ns"] for row, later in pairwise(history)}
+            assert steps <= {20_000_000}
+            assert not list((tmp_path / "run-1").glob("*.part"))
+
+    asyncio.run(scenario())
+
+
+def test_while_commits_hang_few_are_under_way_and_the_rest_are_overloads(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with fake_server() as fake:
+            waits = asyncio.Event()
+
+            async def block(probe: Probe) -> None:
+                await asyncio.sleep(0.4)
+                fake.hang = waits
+                await asyncio.sleep(1.0)
+                assert sum(statement.startswith("INSERT") for statement in fake.seen) <= 20 + 4
+                assert fake.open <= 2 * LIMITS.in_flight + 1
+                fake.hang = None
+                waits.set()
+
+            await run_probe(fake, tmp_path, block, seconds=2.0)
+            history = validate(read_folder(tmp_path / "run-1")).to_pylist()
+            assert len(history) == 100
+            words = [(row["outcome"], row["error"]) for row in history]
+            assert 3 <= words.count(("info", "timeout")) <= LIMITS.in_flight
+            assert words.count(("fail", "overload")) > 20
+            # As soon as the server answers, operations flow again.
+            assert words[-20:] == [("ok", None)] * 20
+            unknown = [row for row in history if row["outcome"] == "info"]
+            assert all(row["return_ns"] is None for row in unknown)
+
+    asyncio.run(scenario())
+
+
+def test_after_info_a_session_goes_on_as_a_new_one(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with fake_server() as fake:
+
+            async def cut(probe: Probe) -> None:
+                await asyncio.sleep(0.5)
+                fake.close_instead = True
+                await asyncio.sleep(0.2)
+                fake.close_instead = False
+
+            await run_probe(fake, tmp_path, cut)
+            history = validate(read_folder(tmp_path / "run-1")).to_pylist()
+            for number, row in enumerate(history):
+                if row["outcome"] == "info":
+                    assert row["error"] == "closed"
+                    assert row["session"] not in {later["session"] for later in history[number + 1 :]}
+            assert any(row["outcome"] == "info" for row in history)
+            assert history[-1]["outcome"] == "ok"
+
+    asyncio.run(scenario())
+
+
+def test_a_probe_waits_for_its_target_says_why_and_can_be_stopped(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with fake_server(accept=False) as fake:
+
+            async def look(probe: Probe) -> None:
+                await asyncio.sleep(0.2)
+                assert probe.status.phase == "Pending"
+                assert probe.status.last_error.startswith("pg-1: ")
+                probe.stop()
+
+            probe = await run_probe(fake, tmp_path, look, seconds=None)
+            assert (probe.status.phase, probe.status.operations) == ("Done", 0)
+
+    asyncio.run(scenario())
+
+
+def test_a_final_scan_writes_one_row_an_element_and_says_how_many(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with fake_server(reply=rows(b"|7", b"|9")) as fake:
+            probe = await run_probe(fake, tmp_path, nothing, workload="set-scan", routes=("direct",))
+            assert probe.status.phase == "Done"
+            history = validate(read_folder(tmp_path / "run-1")).to_pylist()
+            assert [(row["op"], row["value"], row["server"], row["route"]) for row in history] == [
+                ("scan", 7, "pg-1", "direct"),
+                ("scan", 9, "pg-1", "direct"),
+            ]
+            assert len({row["invoke_ns"] for row in history}) == 1
+            assert '"elements": 2' in (tmp_path / "run-1" / "scan-00.json").read_text()
+
+    asyncio.run(scenario())

@@ -1,0 +1,234 @@
+"""Which probes run where (pure), and the watcher and the control loop against an API server of a few lines."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from caplab_probes.control import Control
+from caplab_probes.exporter import Exporter
+from caplab_probes.probe import Status, Surroundings
+from caplab_probes.sessions import session_numbers
+from caplab_probes.spec import Limits, Target
+from caplab_probes.targets import LiveTopology, selector_of, topology_of
+from caplab_probes.watch import Moves, Watcher, apply_status, decide, status_body
+from kubernetes import client
+
+
+def probe_object(uid: str = "u1", phase: str = "", deleted: bool = False, **spec: object) -> dict[str, Any]:
+    metadata = {"uid": uid, "name": f"load-{uid}", "namespace": "lab", "resourceVersion": "5"}
+    if deleted:
+        metadata["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    target = {"kind": "PostgresCluster", "name": "pg"}
+    whole = {"target": target, "workload": "set", "rate": 5, "vantages": ["a", "b"], "runId": "r", **spec}
+    entries = [{"name": "b", "phase": "Done"}, *([{"name": "a", "phase": phase}] if phase else [])]
+    return {"metadata": metadata, "spec": whole, "status": {"vantages": entries}}
+
+
+def names(moves: Moves) -> tuple[list[str], list[str], list[str]]:
+    return [one.uid for one in moves.start], list(moves.stop), [one.uid for one in moves.refuse]
+
+
+@pytest.mark.parametrize(
+    ("objects", "known", "expected"),
+    [
+        ([probe_object()], [], (["u1"], [], [])),
+        ([probe_object()], ["u1"], ([], [], [])),
+        ([probe_object("u1"), probe_object("u2")], ["u1"], (["u2"], [], [])),
+        ([], ["u1"], ([], ["u1"], [])),
+        ([probe_object(stop=True)], ["u1"], ([], ["u1"], [])),
+        ([probe_object(stop=True)], [], ([], [], [])),
+        ([probe_object(deleted=True)], ["u1"], ([], ["u1"], [])),
+        ([probe_object(vantages=["b", "c"])], ["u1"], ([], ["u1"], [])),
+        ([probe_object(vantages=["b", "c"])], [], ([], [], [])),
+        # A prober that was restarted goes on with what ran here, and leaves what had ended here.
+        ([probe_object(phase="Running")], [], (["u1"], [], [])),
+        ([probe_object(phase="Done")], [], ([], [], [])),
+        ([probe_object(phase="Failed")], [], ([], [], [])),
+        ([probe_object(workload="sets")], [], ([], [], ["u1"])),
+        ([probe_object(rate="fast")], [], ([], [], ["u1"])),
+        ([probe_object(workload="sets", phase="Failed")], [], ([], [], [])),
+        # The same name made anew.
+        ([probe_object("u2")], ["u1"], (["u2"], ["u1"], [])),
+    ],
+)
+def test_what_to_do_follows_from_what_is_asked_and_what_runs(
+    objects: list[dict[str, Any]], known: list[str], expected: tuple[list[str], list[str], list[str]]
+) -> None:
+    assert names(decide(objects, "a", known)) == expected
+
+
+def test_an_object_that_cannot_be_read_is_refused_with_the_field() -> None:
+    (refused,) = decide([probe_object(workload="sets")], "a", []).refuse
+    assert "workload is 'sets'" in refused.problem
+
+
+def test_a_vantage_speaks_for_itself_only() -> None:
+    body = status_body("lab", "load", "a", Status("Running", 7, "2026-01-01T00:00:00Z", "x" * 5000))
+    (entry,) = body["status"]["vantages"]
+    assert (entry["name"], entry["phase"], entry["operations"]) == ("a", "Running", 7)
+    assert len(entry["lastError"]) == 1000
+    assert set(body["status"]) == {"vantages"}
+
+
+class FakeApi:
+    """Lists probes and pods, streams events, takes patches of a status."""
+
+    def __init__(self) -> None:
+        self.objects: list[dict[str, Any]] = []
+        self.events: list[dict[str, Any]] = []
+        self.patches: list[tuple[str, str, dict[str, Any]]] = []  # path with query, content type, body
+        self.lists = 0
+        self.broken = False
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def client(self) -> client.ApiClient:
+        settings = client.Configuration(host=f"http://127.0.0.1:{self.server.server_port}")
+        settings.retries = False
+        return client.ApiClient(settings)
+
+    def answer(self, path: str) -> tuple[int, list[dict[str, Any]]]:
+        if self.broken:
+            return 500, [{"kind": "Status"}]
+        if "watch=true" in path.lower():
+            events, self.events = self.events, []
+            return 200, events
+        if "/pods" in path:
+            pods = [{"metadata": {"name": f"pg-{n}"}, "status": {"podIP": f"10.0.0.{n}"}} for n in range(3)]
+            return 200, [{"items": pods}]
+        if "/probes" in path:
+            self.lists += 1
+            return 200, [{"metadata": {"resourceVersion": "5"}, "items": self.objects}]
+        return 404, [{"kind": "Status", "message": "no such thing"}]
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        fake = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                status, bodies = fake.answer(self.path)
+                self._send(status, "".join(json.dumps(body) + "\n" for body in bodies))
+
+            def do_PATCH(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                fake.patches.append((self.path, self.headers["Content-Type"], body))
+                self._send(404 if "gone" in self.path else 200, "{}")
+
+            def _send(self, status: int, text: str) -> None:
+                self.send_response(status)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(text)))
+                self.end_headers()
+                self.wfile.write(text.encode())
+
+            def log_message(self, *args: object) -> None:
+                pass
+
+        return Handler
+
+
+@pytest.fixture
+def api() -> Iterator[FakeApi]:
+    fake = FakeApi()
+    yield fake
+    fake.server.shutdown()
+    fake.server.server_close()
+
+
+def until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("namespace", ["", "lab"])
+def test_the_watcher_tells_of_every_change_and_lists_anew(api: FakeApi, namespace: str) -> None:
+    heard: list[list[str]] = []
+    api.objects = [probe_object("u1")]
+    api.events = [
+        {"type": "ADDED", "object": probe_object("u2")},
+        {"type": "DELETED", "object": probe_object("u1")},
+    ]
+    watcher = Watcher(api.client(), namespace, lambda found: heard.append([body["metadata"]["uid"] for body in found]))
+    watcher.start()
+    until(lambda: len(heard) >= 4)
+    watcher.stop()
+    assert heard[:4] == [["u1"], ["u1", "u2"], ["u2"], ["u1"]]
+
+
+def test_the_watcher_goes_on_after_the_api_server_was_away(api: FakeApi) -> None:
+    heard: list[int] = []
+    api.broken = True
+    watcher = Watcher(api.client(), "", lambda found: heard.append(len(found)))
+    watcher.start()
+    time.sleep(0.2)
+    assert not heard
+    api.broken = False
+    until(lambda: bool(heard))
+    watcher.stop()
+
+
+def test_a_status_is_applied_by_the_vantages_own_manager(api: FakeApi) -> None:
+    apply_status(api.client(), "lab", "load", "a", Status("Running", 1, "2026-01-01T00:00:00Z"))
+    ((path, content_type, body),) = api.patches
+    assert path.startswith("/apis/caplab.dev/v1alpha1/namespaces/lab/probes/load/status?")
+    assert "fieldManager=caplab-prober-a" in path
+    assert "force=True" in path or "force=true" in path
+    assert content_type == "application/apply-patch+yaml"
+    assert body["status"]["vantages"][0]["name"] == "a"
+
+
+def test_the_status_of_an_object_that_is_gone_is_no_error(api: FakeApi) -> None:
+    apply_status(api.client(), "lab", "gone", "a", Status("Done", 1, "2026-01-01T00:00:00Z"))
+
+
+def test_control_starts_what_is_asked_refuses_what_it_cannot_read_and_says_so(api: FakeApi, tmp_path: Path) -> None:
+    api.objects = [probe_object("u1"), probe_object("u2", workload="sets"), probe_object("u3", vantages=["c"])]
+
+    def told(name: str) -> list[dict[str, Any]]:
+        return [body["status"]["vantages"][0] for path, _, body in list(api.patches) if f"/{name}/" in path]
+
+    async def scenario() -> None:
+        stopped = asyncio.Event()
+        around = Surroundings("a", tmp_path, Limits(), Exporter(), session_numbers())
+        control = asyncio.create_task(Control(api.client(), around).run(stopped))
+        # There is no secret in this API server, so the probe waits for its target and says why.
+        await asyncio.to_thread(until, lambda: any("PostgresCluster pg" in one["lastError"] for one in told("load-u1")))
+        await asyncio.to_thread(until, lambda: bool(told("load-u2")))
+        api.objects = [probe_object("u1", stop=True)]
+        await asyncio.to_thread(until, lambda: told("load-u1")[-1]["phase"] == "Done")
+        stopped.set()
+        await control
+
+    asyncio.run(scenario())
+    assert told("load-u2")[0]["phase"] == "Failed"
+    assert not told("load-u3")
+
+
+def test_a_targets_members_are_addresses_and_its_service_is_a_name(api: FakeApi) -> None:
+    live = LiveTopology(api.client(), Target("lab", "PostgresCluster", "pg"))
+    topology = live()
+    assert topology.service
+    assert topology.service.host == "pg-primary.lab.svc.cluster.local."
+    assert [(member.name, member.host) for member in topology.members] == [(f"pg-{n}", f"10.0.0.{n}") for n in range(3)]
+    assert topology.member_at("10.0.0.2") == "pg-2"
+    assert topology.member_at("10.9.9.9") == "10.9.9.9"
+
+
+def test_a_member_without_an_address_is_none_yet() -> None:
+    pods = {"items": [{"metadata": {"name": "pg-0"}, "status": {}}]}
+    assert topology_of(Target("lab", "PostgresCluster", "pg"), pods).members == ()
+
+
+def test_a_target_without_a_client_is_refused() -> None:
+    with pytest.raises(ValueError, match="MongoCluster"):
+        selector_of(Target("lab", "MongoCluster", "m"))

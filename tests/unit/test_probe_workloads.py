@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from caplab_probes.spec import ProbeSpec, probe_from
+from caplab_probes.workloads import INCARNATIONS, INDEX_BITS, Writer, index_of, operation, run_values, value_of
+
+SET = ProbeSpec("run-1", "set", 20, ("service", "direct"), ("a", "b", "c"), seed=3)
+REGISTER = replace(SET, workload="register")
+
+
+def test_routes_take_turns() -> None:
+    assert [operation(Writer(SET, 0), index).route for index in range(4)] == ["service", "direct"] * 2
+
+
+def test_a_set_only_adds_and_says_who_added_what() -> None:
+    adds = [operation(Writer(SET, 1), index) for index in range(100)]
+    assert {one.op for one in adds} == {"add"}
+    assert [index_of(one.value or 0) for one in adds] == list(range(100))
+
+
+def test_values_of_runs_vantages_and_incarnations_differ() -> None:
+    writers = [
+        Writer(replace(SET, run_id=run), vantage, incarnation)
+        for run in ("run-1", "run-2")
+        for vantage in range(3)
+        for incarnation in (0, 1)
+    ]
+    values = {value_of(writer, index) for writer in writers for index in range(50)}
+    assert len(values) == len(writers) * 50
+
+
+def test_a_runs_values_are_one_range_of_a_signed_bigint() -> None:
+    low, end = run_values("run-1")
+    biggest = value_of(Writer(replace(SET, vantages=tuple(map(str, range(32)))), 31, INCARNATIONS - 1), 2**26 - 1)
+    assert low <= value_of(Writer(SET, 0), 0) <= biggest == end - 1 < 2**63
+
+
+def test_a_register_has_one_writer_and_its_versions_grow_also_over_a_restart() -> None:
+    writes: dict[str, list[tuple[int, int]]] = {}
+    for vantage in range(3):
+        for incarnation in (0, 1):
+            for index in range(400):
+                one = operation(Writer(REGISTER, vantage, incarnation), index)
+                if one.op == "write":
+                    writes.setdefault(one.key or "", []).append((vantage, one.value or 0))
+    for versions in writes.values():
+        assert len({vantage for vantage, _ in versions}) == 1
+        values = [value for _, value in versions]
+        assert values == sorted(set(values))
+
+
+def test_registers_are_read_by_everybody_on_the_route_they_are_written_on() -> None:
+    some = [operation(Writer(REGISTER, 0), index) for index in range(3000)]
+    reads = [one for one in some if one.op == "read"]
+    assert 0.4 < len(reads) / len(some) < 0.6
+    assert {(one.key or "").split("/")[2] for one in reads} == {"a", "b", "c"}
+    assert all((one.key or "").split("/")[3] == one.route for one in reads)
+    assert {one.key for one in some if one.op == "write"} <= {one.key for one in reads}
+
+
+def test_the_same_seed_gives_the_same_operations_and_another_gives_others() -> None:
+    def some(spec: ProbeSpec) -> list[object]:
+        return [operation(Writer(spec, 0), index) for index in range(50)]
+
+    assert some(REGISTER) == some(REGISTER)
+    assert some(REGISTER) != some(replace(REGISTER, seed=4))
+
+
+def test_what_has_no_value_left_is_refused() -> None:
+    with pytest.raises(ValueError, match="begin a new run"):
+        value_of(Writer(SET, 0), 1 << INDEX_BITS)
+    with pytest.raises(ValueError, match="begin a new run"):
+        Writer(SET, 0, INCARNATIONS)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("run_id", ""),
+        ("run_id", "../x"),
+        ("name", "a/b"),
+        ("workload", "sets"),
+        ("rate", 0.0),
+        ("rate", float("nan")),
+        ("routes", ()),
+        ("routes", ("service", "service")),
+        ("vantages", ()),
+        ("vantages", ("a", "a")),
+        ("seconds", 0.0),
+    ],
+)
+def test_a_probe_that_makes_no_sense_is_refused_with_the_mend(field: str, value: object) -> None:
+    with pytest.raises(ValueError, match="Mend"):
+        replace(SET, **{field: value})  # type: ignore[arg-type]
+
+
+def probe_object(**spec: object) -> dict[str, Any]:
+    whole = {
+        "target": {"kind": "PostgresCluster", "name": "pg"},
+        "workload": "set",
+        "rate": 20,
+        "vantages": ["a", "b", "c"],
+        "runId": "run-1",
+        **spec,
+    }
+    return {"metadata": {"namespace": "lab", "name": "load"}, "spec": whole}
+
+
+def test_a_probe_object_is_read_with_its_defaults() -> None:
+    spec, target = probe_from(probe_object())
+    assert spec == replace(SET, seed=0, name="load")
+    assert (target.namespace, target.kind, target.name) == ("lab", "PostgresCluster", "pg")
+
+
+def test_a_missing_field_of_a_probe_object_is_named() -> None:
+    body = probe_object()
+    del body["spec"]["runId"]
+    with pytest.raises(ValueError, match=r"spec\.runId is missing"):
+        probe_from(body)

@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from caplab_probes import meta
+from caplab_probes.recorder import FLUSH_NS, ROWS_MAX, Recorder
+from caplab_probes.recovery import recovered
+from caplab_probes.schedule import SECOND_NS, Schedule
+from caplab_probes.spec import ProbeSpec
+from caplab_probes.workloads import Writer, index_of, value_of
+from caplab_probes.writer import Row, SegmentWriter, read_folder, segments
+
+from caplab.model.history import validate
+
+ROW = Row("a", 1, "add", None, 7, None, None, None, "service", "m0", "1", 10, 11, 12, "ok", None)
+
+ENDLESS = """
+import sys, time
+from pathlib import Path
+from caplab_probes.writer import Row, SegmentWriter
+writer = SegmentWriter(Path(sys.argv[1]), 0, segment_ns=50_000_000)
+number = 0
+while True:
+    values = range(number, number + 20)
+    rows = [Row("a", 1, "add", None, v, None, None, None, "any", "m0", "1", 1, 2, 3, "ok", None) for v in values]
+    writer.write(rows, time.monotonic_ns())
+    number += 20
+    print(number, flush=True)
+"""
+
+
+def values(folder: Path) -> list[int]:
+    return list(read_folder(folder).column("value").to_pylist())
+
+
+def test_rows_come_back_as_a_valid_history(tmp_path: Path) -> None:
+    writer = SegmentWriter(tmp_path, 0)
+    writer.write([ROW, replace(ROW, outcome="info", error="timeout", return_ns=None)], 0)
+    writer.close()
+    history = validate(read_folder(tmp_path)).to_pylist()
+    assert [row["return_ns"] for row in history] == [12, None]
+    assert history[0]["server"] == "m0"
+
+
+def test_a_segment_is_closed_by_rename_when_its_second_is_over(tmp_path: Path) -> None:
+    writer = SegmentWriter(tmp_path, 3)
+    writer.write([ROW], 0)
+    writer.write([ROW], SECOND_NS - 1)
+    assert [path.name for path in segments(tmp_path)] == ["03-00000000.arrows.part"]
+    writer.write([], SECOND_NS)
+    assert [path.name for path in segments(tmp_path)] == ["03-00000000.arrows"]
+    writer.write([ROW], SECOND_NS)
+    assert [path.name for path in segments(tmp_path)] == ["03-00000000.arrows", "03-00000001.arrows.part"]
+    assert len(values(tmp_path)) == 3
+
+
+def test_a_killed_writer_loses_nothing_that_it_had_handed_over(tmp_path: Path) -> None:
+    process = subprocess.Popen([sys.executable, "-c", ENDLESS, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout
+    told = 0
+    while len(segments(tmp_path)) < 3:
+        told = int(process.stdout.readline())
+    process.send_signal(signal.SIGKILL)
+    told = max([told, *map(int, process.stdout.read().split())])
+    process.wait()
+    process.stdout.close()
+    found = values(tmp_path)
+    assert found == list(range(len(found)))
+    assert len(found) >= told
+    assert segments(tmp_path)[-1].name.endswith(".part")
+
+
+@pytest.mark.parametrize("cut", [1, 7, 100, 1000])
+def test_a_torn_end_costs_its_own_batch_only(tmp_path: Path, cut: int) -> None:
+    writer = SegmentWriter(tmp_path, 0)
+    for value in range(5):
+        writer.write([replace(ROW, value=value)], 0)
+    path = segments(tmp_path)[0]
+    path.write_bytes(path.read_bytes()[:-cut])
+    assert values(tmp_path) == [0, 1, 2, 3]
+
+
+def test_an_empty_folder_and_a_segment_without_a_byte_are_histories_without_rows(tmp_path: Path) -> None:
+    assert values(tmp_path) == []
+    (tmp_path / "00-00000000.arrows.part").touch()
+    (tmp_path / "notes.txt").write_text("not a segment")
+    assert values(tmp_path) == []
+
+
+def test_a_recorder_hands_over_five_times_a_second_and_in_the_end(tmp_path: Path) -> None:
+    recorder = Recorder(SegmentWriter(tmp_path, 0))
+    recorder.tick(FLUSH_NS)
+    for value in range(3):
+        recorder.add(replace(ROW, value=value))
+    recorder.tick(FLUSH_NS + 1)
+    recorder.close(2 * FLUSH_NS)
+    assert values(tmp_path) == [0, 1, 2]
+    assert recorder.count == 3
+
+
+class _Broken(SegmentWriter):
+    def write(self, rows: object, now_ns: int) -> None:
+        time.sleep(0.2)
+        raise OSError("No space left on device")
+
+
+def test_a_disk_that_fails_ends_the_probe(tmp_path: Path) -> None:
+    recorder = Recorder(_Broken(tmp_path, 0))
+    recorder.tick(FLUSH_NS)
+    with pytest.raises(OSError, match="No space left"):
+        recorder.close(2 * FLUSH_NS)
+
+
+def test_memory_is_bounded_where_the_disk_takes_no_rows(tmp_path: Path) -> None:
+    recorder = Recorder(_Broken(tmp_path, 0))
+    recorder.tick(FLUSH_NS)
+    for _ in range(ROWS_MAX + 1):
+        recorder.add(ROW)
+    with pytest.raises(OSError, match="takes no rows"):
+        recorder.tick(2 * FLUSH_NS)
+
+
+SPEC = ProbeSpec("run-1", "set", 10, ("service",), ("a", "b"), seed=1)
+
+
+def recorded(folder: Path, closed: bool) -> Writer:
+    """Operations 0 to 20 of a prober that was killed while 18 and 19 were under way."""
+    writer = Writer(SPEC, 1, meta.reserve(folder))
+    record = meta.begin(writer, Schedule(anchor_ns=SECOND_NS, rate=10))
+    meta.write_meta(folder, replace(record, closed=closed))
+    segment = SegmentWriter(folder, writer.incarnation)
+    rows = [replace(ROW, vantage="b", value=value_of(writer, index)) for index in range(21) if index not in (18, 19)]
+    segment.write(rows, 0)
+    return writer
+
+
+def test_what_a_killed_prober_may_have_sent_is_info(tmp_path: Path) -> None:
+    recorded(tmp_path, closed=False)
+    rows = [row for row in validate(recovered(tmp_path)).to_pylist() if row["outcome"] == "info"]
+    indices = [index_of(row["value"]) for row in rows]
+    assert indices == [18, 19, *range(21, 41)]
+    assert {(row["vantage"], row["op"], row["return_ns"]) for row in rows} == {("b", "add", None)}
+    assert len({row["session"] for row in rows}) == len(rows)
+    assert rows[0]["invoke_ns"] == SECOND_NS + 18 * SECOND_NS // 10
+
+
+def test_nothing_is_added_to_the_history_of_a_prober_that_ended_in_order(tmp_path: Path) -> None:
+    recorded(tmp_path, closed=True)
+    assert recovered(tmp_path).num_rows == 19
+
+
+def test_a_restarted_prober_is_another_incarnation_in_the_same_folder(tmp_path: Path) -> None:
+    first, second = recorded(tmp_path, closed=False), recorded(tmp_path, closed=True)
+    assert (first.incarnation, second.incarnation) == (0, 1)
+    assert [one.writer for one in meta.read_metas(tmp_path)] == [first, second]
+    assert len(set(values(tmp_path))) == 38
+
+
+def test_a_meta_file_reads_back_as_it_was_written(tmp_path: Path) -> None:
+    record = meta.begin(Writer(SPEC, 0, meta.reserve(tmp_path)), Schedule(5, 10, 20))
+    meta.write_meta(tmp_path, record)
+    assert meta.read_metas(tmp_path) == [record]
+    assert len(record.boot_id) == 36
+    assert record.wall_anchor.monotonic_ns > 0
