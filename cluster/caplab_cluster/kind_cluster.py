@@ -129,6 +129,8 @@ class KindCluster:
         command = [self._tools.kind, "create", "cluster", "--config", str(KIND_CONFIG), "--image", image,
                    "--name", NAME, "--retain", "--kubeconfig", str(self._cache.kubeconfig)]  # fmt: skip
         step.run(command, env=kind_environment(self._engine, NETWORK, self._cache.kubeconfig))
+        # Two of them on the one control plane would only cost memory.
+        self.kubectl("scale", "--namespace=kube-system", "deployment/coredns", "--replicas=1")
 
     def start(self, step: Step) -> None:
         """Start stopped nodes, the control plane first: the others ask it for their address's name."""
