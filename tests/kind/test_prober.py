@@ -18,7 +18,7 @@ from caplab_cluster.kind_cluster import CONTEXT, ZONES
 from caplab_cluster.session import built_tools
 from caplab_probes.recovery import recovered
 from kind_lab import Lab, await_that, session
-from postgres_cluster import await_status, is_ready, postgres, status
+from postgres_cluster import await_status, is_ready, postgres, sql, status
 
 from caplab.check import Context, Finding, State, check_history
 from caplab.model.history import Table, validate
@@ -129,3 +129,43 @@ def test_a_crashed_primary_costs_an_outage_and_in_quorum_no_write(
     assert found["epochs"].state is State.HOLDS
     epochs = {value for value in history.column("epoch").to_pylist() if value is not None}
     assert {"1", "2"} <= epochs
+
+
+STOP_WAL = "for p in /proc/[0-9]*; do grep -aq '[w]alreceiver' $p/cmdline 2>/dev/null && kill -{signal} ${{p#/proc/}}; done; true"
+CANCEL = (
+    "select count(pg_cancel_backend(pid)) from pg_stat_activity where wait_event = 'SyncRep' and usename = 'caplab'"
+)
+
+
+def test_a_success_with_the_warning_of_a_cancelled_synchronous_wait_is_info(
+    lab: Lab, namespace: str, tmp_path: Path
+) -> None:
+    """The write is there, but no standby has it: 'ok' would promise too much, 'fail' would be wrong."""
+    lab.apply(postgres(namespace, durability="quorum"))
+    found = await_status(lab, namespace, "three members Ready", is_ready(3))
+    run = f"cancelled-{uuid.uuid4().hex[:8]}"
+    lab.apply(probe(namespace, "load", run, "set", ["a"], routes=["service"], seconds=20))
+    await_that("the load runs", lambda: all_are(lab, namespace, "load", "Running", 1, 50), 60)
+    standbys = [member["name"] for member in found["members"] if member["name"] != found["primary"]]
+    for standby in standbys:
+        lab.inside(namespace, standby, "bash", "-c", STOP_WAL.format(signal="STOP"))
+    cancelled = 0
+
+    def some_were_cancelled() -> bool:
+        nonlocal cancelled
+        cancelled += int(sql(lab, namespace, found["primary"], CANCEL))
+        return cancelled >= 5
+
+    await_that("waits were cancelled", some_were_cancelled, 15)
+    for standby in standbys:
+        lab.inside(namespace, standby, "bash", "-c", STOP_WAL.format(signal="CONT"))
+    await_that("the load has ended", lambda: all_are(lab, namespace, "load", "Done", 1), 60)
+    await_status(lab, namespace, "all members Ready again", is_ready(3))
+    scan_at_the_end(lab, namespace, run, tmp_path)
+
+    rows = validate(recovered(fetch(lab, run, "a", tmp_path / "after"))).to_pylist()
+    there = {row["value"] for row in rows if row["op"] == "scan"}
+    warned = [row for row in rows if row["op"] == "add" and (row["outcome"], row["error"]) == ("info", "no-quorum")]
+    assert warned, "no client was told"
+    assert all(row["return_ns"] is not None for row in warned)
+    assert {row["value"] for row in warned} <= there

@@ -146,7 +146,7 @@ def test_up_mends_a_cluster_whose_machine_died(lab: Lab) -> None:
 
 def test_up_starts_nodes_that_were_stopped(lab: Lab) -> None:
     ids = {c.name: c.id for c in lab.cluster.containers()}
-    lab.engine.must("stop", "--time", "10", *WORKERS[:2], timeout_seconds=90)
+    lab.engine.must("stop", "-t", "10", *WORKERS[:2], timeout_seconds=90)
     answer = run_make("up")
     assert answer.ok, answer.out + answer.err
     assert {c.name: c.id for c in lab.cluster.containers()} == ids
