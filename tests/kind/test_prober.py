@@ -131,7 +131,9 @@ def test_a_crashed_primary_costs_an_outage_and_in_quorum_no_write(
     assert {"1", "2"} <= epochs
 
 
-STOP_WAL = "for p in /proc/[0-9]*; do grep -aq '[w]alreceiver' $p/cmdline 2>/dev/null && kill -{signal} ${{p#/proc/}}; done; true"
+# The brackets keep the pattern from finding the shell that looks for it.
+FIND_WAL = "grep -alq '[w]alreceiver' $p/cmdline 2>/dev/null"
+STOP_WAL = f"for p in /proc/[0-9]*; do {FIND_WAL} && kill -{{signal}} ${{{{p#/proc/}}}}; done; true"
 CANCEL = (
     "select count(pg_cancel_backend(pid)) from pg_stat_activity where wait_event = 'SyncRep' and usename = 'caplab'"
 )
