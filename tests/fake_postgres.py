@@ -8,6 +8,16 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from caplab_probes.links import Endpoint, Result, Topology
+from caplab_probes.postgres import Login, PostgresClient
+from caplab_probes.spec import Limits
+from caplab_probes.workloads import Operation
+
+LIMITS = Limits(connect_seconds=0.3, statement_seconds=0.2, start_seconds=0.1, scan_seconds=0.5, in_flight=4)
+ADD = Operation(0, "add", "service", value=5)
+WRITE = Operation(0, "write", "service", key="k", value=5)
+READ = Operation(0, "read", "service", key="k")
+
 
 def message(kind: bytes, body: bytes = b"") -> bytes:
     return kind + struct.pack("!i", len(body) + 4) + body
@@ -108,3 +118,15 @@ async def fake_server(**settings: object) -> AsyncIterator[FakeServer]:
         yield fake
     finally:
         server.close()
+
+
+def client_of(fake: FakeServer, limits: Limits = LIMITS) -> PostgresClient:
+    member = Endpoint("pg-1", "127.0.0.1", fake.port)
+    return PostgresClient(Login("caplab", "caplab"), limits, lambda: Topology(None, (member,)))
+
+
+async def perform(fake: FakeServer, *operations: Operation) -> list[Result]:
+    link = await client_of(fake).open(Endpoint("service", "localhost", fake.port))
+    results = [await link.perform(operation) for operation in operations]
+    link.close()
+    return results

@@ -13,7 +13,6 @@ BARE_DEBIAN = Machine(
     debian=True,
     root=True,
     systemd=False,
-    python=(3, 11, 7),
     docker=None,
     podman=None,
     go=None,

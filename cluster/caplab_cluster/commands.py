@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 
 from . import chart, doctor, host, lab_images, node_image, podman, registry, toolchain, versions
 from .bases import Bases
@@ -67,9 +68,7 @@ def up(progress: Progress, cache: Cache) -> None:
     chart.ensure(progress, cache, tools, cluster, _note_images(cache, images))
     progress.say(progress.table())
     progress.say(f"\nThe cluster {NAME} is up. To talk to it:\n  export KUBECONFIG={cache.kubeconfig}")
-    progress.say(
-        f"  export PATH={toolchain.on_path(tools).split(os.pathsep)[0]}:$PATH    # kubectl, if yours is not fit"
-    )
+    progress.say(f"  export PATH={Path(tools.kubectl).parent}:$PATH    # kubectl, if yours is not fit")
 
 
 def _bring_up(progress: Progress, cluster: KindCluster, image: str) -> None:

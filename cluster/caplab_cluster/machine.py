@@ -7,7 +7,6 @@ import platform
 import re
 import resource
 import shutil
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,7 +41,6 @@ class Machine:
     debian: bool
     root: bool
     systemd: bool
-    python: Version
     docker: EngineSeen | None
     podman: EngineSeen | None
     go: Tool | None
@@ -74,7 +72,6 @@ def look(cache: Path) -> Machine:
         debian="debian" in _read(Path("/etc/os-release")).lower(),
         root=os.geteuid() == 0,
         systemd=Path("/run/systemd/system").is_dir(),
-        python=(sys.version_info.major, sys.version_info.minor, sys.version_info.micro),
         docker=_docker(),
         podman=_podman(),
         go=_tool("go", "version"),

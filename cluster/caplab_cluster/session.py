@@ -42,5 +42,4 @@ def begin(progress: Progress, cache: Cache) -> Session:
 def built_tools(session: Session) -> Tools:
     """The tools as `make up` chose them, without building any."""
     builder = GoBuilder(session.machine, session.cache)
-    paths = {c.name: c.path or str(builder.folder / c.name) for c in toolchain.choose_tools(session.machine)}
-    return Tools(paths["kind"], paths["kubectl"], paths["helm"])
+    return toolchain.tools_at(builder, toolchain.choose_tools(session.machine))

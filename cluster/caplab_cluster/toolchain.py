@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 import tempfile
@@ -177,11 +176,10 @@ def ensure_tools(progress: Progress, builder: GoBuilder, machine: Machine) -> To
         progress.say(f"  {choice.name:<8} {choice.why}" + ("" if choice.path else ": built from Go modules"))
     if to_build:
         builder.ensure(progress, f"build {', '.join(to_build)}", [HOST_TOOLS[name] for name in to_build])
+    return tools_at(builder, choices)
+
+
+def tools_at(builder: GoBuilder, choices: Sequence[ToolChoice]) -> Tools:
+    """Where the chosen tools are, or will be once built."""
     paths = {choice.name: choice.path or str(builder.folder / choice.name) for choice in choices}
     return Tools(paths["kind"], paths["kubectl"], paths["helm"])
-
-
-def on_path(tools: Tools) -> str:
-    """A PATH in which the chosen tools come first."""
-    folders = {str(Path(tool).parent): None for tool in (tools.kind, tools.kubectl, tools.helm)}
-    return os.pathsep.join([*folders, os.environ.get("PATH", os.defpath)])

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 Version = tuple[int, int, int]
 
-PYTHON_MIN: Version = (3, 11, 0)
-
 # Kubernetes 1.35 refuses cgroup v1 by default, so the lab stays on 1.34 while hosts have v1.
 KUBERNETES = "1.34.4"
 ETCD = "3.6.5"

@@ -6,29 +6,24 @@ import asyncio
 import time
 
 import pytest
-from caplab_probes.links import Endpoint, NotDone, NotOpened, Result, Topology
+from caplab_probes.links import Endpoint, NotDone, NotOpened, Result
 from caplab_probes.outcomes import Outcome
-from caplab_probes.postgres import Login, PostgresClient
 from caplab_probes.spec import Limits
 from caplab_probes.workloads import Operation
-from fake_postgres import DONE, NOTHING_DONE, FakeServer, fake_server, parameter, rows, said
-
-LIMITS = Limits(connect_seconds=0.3, statement_seconds=0.2, start_seconds=0.1, scan_seconds=0.5, in_flight=4)
-ADD = Operation(0, "add", "service", value=5)
-WRITE = Operation(0, "write", "service", key="k", value=5)
-READ = Operation(0, "read", "service", key="k")
-
-
-def client_of(fake: FakeServer, limits: Limits = LIMITS) -> PostgresClient:
-    member = Endpoint("pg-1", "127.0.0.1", fake.port)
-    return PostgresClient(Login("caplab", "caplab"), limits, lambda: Topology(None, (member,)))
-
-
-async def perform(fake: FakeServer, *operations: Operation) -> list[Result]:
-    link = await client_of(fake).open(Endpoint("service", "localhost", fake.port))
-    results = [await link.perform(operation) for operation in operations]
-    link.close()
-    return results
+from fake_postgres import (
+    ADD,
+    DONE,
+    NOTHING_DONE,
+    READ,
+    WRITE,
+    FakeServer,
+    client_of,
+    fake_server,
+    parameter,
+    perform,
+    rows,
+    said,
+)
 
 
 @pytest.mark.parametrize(

@@ -8,33 +8,14 @@ from itertools import pairwise
 from pathlib import Path
 
 from caplab_probes.exporter import Exporter
-from caplab_probes.links import Endpoint, Result, Topology
-from caplab_probes.postgres import Login, PostgresClient
+from caplab_probes.links import Endpoint, Topology
 from caplab_probes.probe import Probe, Surroundings
 from caplab_probes.sessions import session_numbers
-from caplab_probes.spec import Limits, ProbeSpec
-from caplab_probes.workloads import Operation
+from caplab_probes.spec import ProbeSpec
 from caplab_probes.writer import read_folder
-from fake_postgres import FakeServer, fake_server, rows
+from fake_postgres import LIMITS, FakeServer, client_of, fake_server, rows
 
 from caplab.model.history import validate
-
-LIMITS = Limits(connect_seconds=0.3, statement_seconds=0.2, start_seconds=0.1, scan_seconds=0.5, in_flight=4)
-ADD = Operation(0, "add", "service", value=5)
-WRITE = Operation(0, "write", "service", key="k", value=5)
-READ = Operation(0, "read", "service", key="k")
-
-
-def client_of(fake: FakeServer, limits: Limits = LIMITS) -> PostgresClient:
-    member = Endpoint("pg-1", "127.0.0.1", fake.port)
-    return PostgresClient(Login("caplab", "caplab"), limits, lambda: Topology(None, (member,)))
-
-
-async def perform(fake: FakeServer, *operations: Operation) -> list[Result]:
-    link = await client_of(fake).open(Endpoint("service", "localhost", fake.port))
-    results = [await link.perform(operation) for operation in operations]
-    link.close()
-    return results
 
 
 async def run_probe(
