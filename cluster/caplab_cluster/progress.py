@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -116,16 +117,14 @@ class Step:
 
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:
-    """End what a command started: politely, then for good."""
-    for sign, grace in ((signal.SIGTERM, _STOP_GRACE_SECONDS), (signal.SIGKILL, 5.0)):
-        try:
-            os.killpg(process.pid, sign)
-            process.wait(grace)
-            return
-        except ProcessLookupError:
-            return
-        except subprocess.TimeoutExpired:
-            continue
+    """End what a command started: the command politely, then for good whatever of its group is left."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(_STOP_GRACE_SECONDS)
+    with contextlib.suppress(ProcessLookupError):  # the group may outlive its first process
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 class Progress:
