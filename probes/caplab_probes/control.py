@@ -9,10 +9,12 @@ from dataclasses import dataclass
 
 from kubernetes import client
 
+from caplab.watching import Watcher
+
 from .postgres import PostgresClient
 from .probe import Probe, Status, Surroundings, now
 from .targets import LiveTopology, read_login
-from .watch import Body, Moves, Wanted, Watcher, apply_status, decide
+from .watch import PLURAL, Body, Moves, Wanted, apply_status, decide
 
 _STATUS_SECONDS = 5.0  # how old the count of operations may get
 _CHECK_SECONDS = 0.5  # how soon a change of phase is told
@@ -63,7 +65,7 @@ class Control:
         self._loop = asyncio.get_running_loop()
         # The API server may be slow: it has threads of its own, and they are few.
         self._executor = ThreadPoolExecutor(2, thread_name_prefix="api")
-        self._watcher = Watcher(api, namespace, self._from_thread)
+        self._watcher = Watcher(api, PLURAL, namespace, self._from_thread)
 
     async def run(self, stopped: asyncio.Event) -> None:
         """Watch and run probes until stopped, then end them all in order.

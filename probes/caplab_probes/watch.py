@@ -1,30 +1,23 @@
-"""Probe objects: which of them to run here (pure), watching them, and saying how they stand.
-
-A plain watcher, no kopf: two kopf processes on one kind would share annotations.
-"""
+"""Probe objects: which of them to run here (pure), and saying how they stand."""
 
 from __future__ import annotations
 
-import logging
-import threading
-from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from kubernetes import client, watch
+from kubernetes import client
+
+from caplab.watching import GROUP, VERSION
 
 from .probe import Status
 from .spec import ProbeSpec, Target, probe_from
 
-GROUP, VERSION, PLURAL = "caplab.dev", "v1alpha1", "probes"
-_WATCH_SECONDS = 60  # a watch whose connection died silently would freeze: it ends and begins anew
-_TIMEOUT = (5, _WATCH_SECONDS + 15)  # connect and read, seconds
-_AGAIN_SECONDS = 1.0  # after an error
-_NEXT_SECONDS = 0.2  # after a watch that ended, in case every one ends at once
+PLURAL = "probes"
+_TIMEOUT_SECONDS = 5
 _ENDED = frozenset({"Done", "Failed"})
 
 Body = Mapping[str, Any]
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,58 +108,6 @@ def status_body(namespace: str, name: str, vantage: str, status: Status) -> dict
     }
 
 
-@dataclass(slots=True)
-class Watcher:
-    """Lists and watches Probe objects in a thread, and calls changed with all of them after every change.
-
-    namespace '': all of them. A list is made anew after every error and every _WATCH_SECONDS, so that
-    nothing that was missed is missed for long.
-    """
-
-    api: client.ApiClient
-    namespace: str
-    changed: Callable[[list[Body]], None]
-    _stopped: threading.Event = field(default_factory=threading.Event)
-
-    def start(self) -> None:
-        """Begin, in a daemon thread."""
-        threading.Thread(target=self._run, name="probes", daemon=True).start()
-
-    def stop(self) -> None:
-        """Begin no further list; a watch under way ends by itself."""
-        self._stopped.set()
-
-    def _run(self) -> None:
-        while not self._stopped.is_set():
-            try:
-                self._list_and_watch()
-                self._stopped.wait(_NEXT_SECONDS)
-            except Exception as error:  # whatever it is, the next list shows what is there
-                log.warning("watching Probe objects: %s", error)
-                self._stopped.wait(_AGAIN_SECONDS)
-
-    def _list_and_watch(self) -> None:
-        custom = client.CustomObjectsApi(self.api)
-        where: dict[str, Any] = {"group": GROUP, "version": VERSION, "plural": PLURAL, "_request_timeout": _TIMEOUT}
-        call: Callable[..., Any] = custom.list_cluster_custom_object
-        if self.namespace:
-            call, where["namespace"] = custom.list_namespaced_custom_object, self.namespace
-        listed = call(**where)
-        objects: dict[str, Body] = {item["metadata"]["uid"]: item for item in listed["items"]}
-        self.changed(list(objects.values()))
-        version = listed["metadata"]["resourceVersion"]
-        events: Iterable[Any] = watch.Watch().stream(  # type: ignore[no-untyped-call]
-            call, **where, resource_version=version, timeout_seconds=_WATCH_SECONDS
-        )
-        for event in events:
-            body = event["object"]
-            if event["type"] == "DELETED":
-                objects.pop(body["metadata"]["uid"], None)
-            else:
-                objects[body["metadata"]["uid"]] = body
-            self.changed(list(objects.values()))
-
-
 def apply_status(api: client.ApiClient, namespace: str, name: str, vantage: str, status: Status) -> None:
     """Apply a vantage's entry with its own field manager; an object that is gone is no error."""
     try:
@@ -180,7 +121,7 @@ def apply_status(api: client.ApiClient, namespace: str, name: str, vantage: str,
             field_manager=f"caplab-prober-{vantage}",
             force=True,
             _content_type="application/apply-patch+yaml",
-            _request_timeout=_TIMEOUT[0],
+            _request_timeout=_TIMEOUT_SECONDS,
         )
     except client.ApiException as error:
         if error.status != 404:

@@ -18,8 +18,10 @@ from caplab_probes.probe import Status, Surroundings
 from caplab_probes.sessions import session_numbers
 from caplab_probes.spec import Limits, Target
 from caplab_probes.targets import LiveTopology, selector_of, topology_of
-from caplab_probes.watch import Moves, Watcher, apply_status, decide, status_body
+from caplab_probes.watch import PLURAL, Moves, apply_status, decide, status_body
 from kubernetes import client
+
+from caplab.watching import Watcher
 
 
 def probe_object(uid: str = "u1", phase: str = "", deleted: bool = False, **spec: object) -> dict[str, Any]:
@@ -158,7 +160,9 @@ def test_the_watcher_tells_of_every_change_and_lists_anew(api: FakeApi, namespac
         {"type": "ADDED", "object": probe_object("u2")},
         {"type": "DELETED", "object": probe_object("u1")},
     ]
-    watcher = Watcher(api.client(), namespace, lambda found: heard.append([body["metadata"]["uid"] for body in found]))
+    watcher = Watcher(
+        api.client(), PLURAL, namespace, lambda found: heard.append([body["metadata"]["uid"] for body in found])
+    )
     watcher.start()
     until(lambda: len(heard) >= 4)
     watcher.stop()
@@ -168,7 +172,7 @@ def test_the_watcher_tells_of_every_change_and_lists_anew(api: FakeApi, namespac
 def test_the_watcher_goes_on_after_the_api_server_was_away(api: FakeApi) -> None:
     heard: list[int] = []
     api.broken = True
-    watcher = Watcher(api.client(), "", lambda found: heard.append(len(found)))
+    watcher = Watcher(api.client(), PLURAL, "", lambda found: heard.append(len(found)))
     watcher.start()
     time.sleep(0.2)
     assert not heard
