@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import datetime
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,11 @@ from caplab import kube
 _MANAGER = "caplab-operator"
 _APPLY = "application/apply-patch+yaml"
 _ZONE_LABEL = "topology.kubernetes.io/zone"
+
+
+def stamp(at: datetime.datetime) -> str:
+    """A time as the API server's objects carry it: RFC 3339 in milliseconds."""
+    return at.astimezone(datetime.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class Api:
@@ -63,9 +69,10 @@ class Api:
     def get(self, api_version: str, kind: str, namespace: str, name: str) -> dict[str, Any] | None:
         """An object, or None where there is none."""
         try:
-            found: dict[str, Any] = self._resource(api_version, kind).get(name=name, namespace=namespace).to_dict()
+            answer = self._resource(api_version, kind).get(name=name, namespace=namespace or None)
         except NotFoundError:
             return None
+        found: dict[str, Any] = answer.to_dict()
         return found
 
     def pods(self, namespace: str, labels: Mapping[str, str]) -> Sequence[dict[str, Any]]:
@@ -87,6 +94,10 @@ class Api:
             found = self._resource("v1", "Node").get(name=node).to_dict()
             self._zones[node] = found["metadata"].get("labels", {}).get(_ZONE_LABEL, "")
         return self._zones[node]
+
+    def node_exists(self, node: str) -> bool:
+        """Whether the cluster knows a node of that name."""
+        return self.get("v1", "Node", "", node) is not None
 
     def _resource(self, api_version: str, kind: str) -> Any:
         return self._client.resources.get(api_version=api_version, kind=kind)

@@ -11,7 +11,7 @@ import pytest
 from caplab_operator.engines.postgres import manifests, patroni, status
 from caplab_operator.engines.postgres.observe import MemberPod, Seen
 from caplab_operator.engines.postgres.spec import Failover, PostgresSpec, parse
-from caplab_operator.handlers.wiring import Watched
+from caplab_operator.handlers.watched import Watched
 
 SPEC = PostgresSpec(
     name="pg",
@@ -195,8 +195,26 @@ def test_settings_that_are_not_the_specs_are_told() -> None:
 def test_the_last_failover_comes_from_patronis_history() -> None:
     history = [[1, 100, "no recovery target", "t1", "pg-1"], [2, 200, "no recovery target", "t2", "pg-2"]]
     found = status.build(SPEC, replace(seen(), history=history), {}, NOW)
-    assert found["lastFailover"] == {"at": "t2", "from": "pg-1", "to": "pg-2"}
+    assert found["lastFailover"] == {"at": "t2", "from": "pg-1", "to": "pg-2", "cause": "no fault of the lab"}
     assert "lastFailover" not in status.build(SPEC, seen(), {}, NOW)
+
+
+def test_a_failover_has_its_cause_and_the_time_without_a_primary() -> None:
+    """Patroni's history may tell of it a round after the new primary was seen."""
+    at = [f"2026-01-01T00:00:{second:02}Z" for second in range(10)]
+    before = status.build(SPEC, seen(leader="pg-0"), {}, at[0])
+    gone = status.build(SPEC, seen(pg_0=None), before, at[1])
+    assert gone["primaryGap"] == {"member": "pg-0", "since": at[1]}
+    assert status.build(SPEC, seen(pg_0=None), gone, at[2])["primaryGap"]["since"] == at[1]
+    back = status.build(SPEC, seen(), gone, at[3])
+    assert back["primaryGap"] == {"member": "pg-0", "since": at[1], "until": at[3]}
+    history = [[1, 1, "x", "t1", "pg-0"], [2, 2, "x", "t2", "pg-2"]]
+    told = status.build(SPEC, replace(seen(), history=history), back, at[4], {"pg-0": "kill-1"})
+    assert told["lastFailover"] == {
+        "at": "t2", "from": "pg-0", "to": "pg-2", "cause": "fault kill-1", "seconds": 2.0,
+    }  # fmt: skip
+    later = status.build(SPEC, replace(seen(), history=history), told, at[5])
+    assert later["lastFailover"] == told["lastFailover"]  # the fault's object may be gone by then
 
 
 def test_a_deleted_cluster_is_forgotten_and_one_made_anew_is_another() -> None:

@@ -9,9 +9,10 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
-from ..api import Api
+from ..api import Api, stamp
 from ..engines.postgres import manifests, observe, patroni, status
 from ..engines.postgres.spec import PostgresSpec, parse
+from ..faults.targets import Member
 
 IMAGE_VARIABLE = "CAPLAB_IMAGE_POSTGRES"
 NAMESPACE_VARIABLE = "CAPLAB_NAMESPACE"  # where the operator and the probers run
@@ -29,13 +30,30 @@ def reconcile(api: Api, body: Mapping[str, Any]) -> None:
         api.apply(manifest)
 
 
-def watch_over(api: Api, body: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
-    """Look at a running cluster, mend its settings, and write its status if it changed; the status."""
+def members(api: Api, namespace: str, cluster: str) -> list[Member]:
+    """The members as a fault may hit them; the primary is who holds the leader object."""
+    leader = _leader(api, namespace, cluster)
+    return [
+        Member(
+            pod["metadata"]["uid"],
+            pod["metadata"]["name"],
+            pod["spec"].get("nodeName", ""),
+            _zone(api, pod),
+            primary=pod["metadata"]["name"] == leader,
+        )
+        for pod in api.pods(namespace, manifests.labels(cluster))
+    ]
+
+
+def watch_over(api: Api, body: Mapping[str, Any], before: Mapping[str, Any], hit: Mapping[str, str]) -> dict[str, Any]:
+    """Look at a running cluster, mend its settings, and write its status if it changed; the status.
+
+    hit names the fault that each member under one is under.
+    """
     spec = parse(body)
-    seen = observe.look(_pods(api, spec), _leader(api, spec))
+    seen = observe.look(_pods(api, spec), _leader(api, spec.namespace, spec.name))
     _mend_settings(api, spec, seen)
-    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    found = status.build(spec, seen, before, now)
+    found = status.build(spec, seen, before, stamp(datetime.datetime.now(datetime.UTC)), hit)
     if found != before:
         api.apply_status(body, found)
     return found
@@ -43,17 +61,17 @@ def watch_over(api: Api, body: Mapping[str, Any], before: Mapping[str, Any]) -> 
 
 def _pods(api: Api, spec: PostgresSpec) -> list[observe.MemberPod]:
     return [
-        observe.MemberPod(
-            pod["metadata"]["name"],
-            api.zone_of(pod["spec"]["nodeName"]) if pod["spec"].get("nodeName") else "",
-            pod.get("status", {}).get("podIP"),
-        )
-        for pod in api.pods(spec.namespace, manifests.labels(spec))
+        observe.MemberPod(pod["metadata"]["name"], _zone(api, pod), pod.get("status", {}).get("podIP"))
+        for pod in api.pods(spec.namespace, manifests.labels(spec.name))
     ]
 
 
-def _leader(api: Api, spec: PostgresSpec) -> str | None:
-    endpoints = api.get("v1", "Endpoints", spec.namespace, manifests.scope(spec))
+def _zone(api: Api, pod: Mapping[str, Any]) -> str:
+    return api.zone_of(pod["spec"]["nodeName"]) if pod["spec"].get("nodeName") else ""
+
+
+def _leader(api: Api, namespace: str, cluster: str) -> str | None:
+    endpoints = api.get("v1", "Endpoints", namespace, manifests.scope(cluster))
     annotations = ((endpoints or {}).get("metadata") or {}).get("annotations") or {}
     return annotations.get(_LEADER_ANNOTATION)
 

@@ -24,9 +24,9 @@ _APPLICATION = "caplab"  # role and database: images/postgres/create-application
 PROBER_ACCOUNT = "caplab-prober"  # charts/caplab/templates/prober.yaml
 
 
-def scope(spec: PostgresSpec) -> str:
+def scope(cluster: str) -> str:
     """Patroni's scope, and so the name of the primary's Service and of the leader object."""
-    return f"{spec.name}-primary"
+    return f"{cluster}-primary"
 
 
 def secret_name(spec: PostgresSpec) -> str:
@@ -39,9 +39,9 @@ def login_name(spec: PostgresSpec) -> str:
     return f"{spec.name}-application"
 
 
-def labels(spec: PostgresSpec) -> dict[str, str]:
+def labels(cluster: str) -> dict[str, str]:
     """What selects a cluster's members."""
-    return {"caplab.dev/engine": "postgres", "caplab.dev/cluster": spec.name}
+    return {"caplab.dev/engine": "postgres", "caplab.dev/cluster": cluster}
 
 
 def build(spec: PostgresSpec, image: str, lab_namespace: str) -> list[Manifest]:
@@ -68,7 +68,7 @@ def _object(spec: PostgresSpec, api_version: str, kind: str, name: str) -> Manif
         "controller": True,
         "blockOwnerDeletion": True,
     }
-    metadata = {"name": name, "namespace": spec.namespace, "labels": labels(spec), "ownerReferences": [owner]}
+    metadata = {"name": name, "namespace": spec.namespace, "labels": labels(spec.name), "ownerReferences": [owner]}
     return {"apiVersion": api_version, "kind": kind, "metadata": metadata}
 
 
@@ -118,13 +118,13 @@ def secrets(spec: PostgresSpec, new_password: Callable[[], str]) -> list[Manifes
 
 def config_map(spec: PostgresSpec) -> Manifest:
     """patroni.yml as members start with it; JSON is YAML."""
-    text = json.dumps(configuration(spec, scope(spec), labels(spec)), indent=1, sort_keys=True)
+    text = json.dumps(configuration(spec, scope(spec.name), labels(spec.name)), indent=1, sort_keys=True)
     return {**_object(spec, "v1", "ConfigMap", f"{spec.name}-patroni"), "data": {"patroni.yml": text}}
 
 
 def services(spec: PostgresSpec) -> list[Manifest]:
     """For clients: primary, replicas and any. For Patroni: names that keep its state from being collected."""
-    members = labels(spec)
+    members = labels(spec.name)
     port = {"name": "postgres", "port": POSTGRES_PORT, "targetPort": POSTGRES_PORT, "protocol": "TCP"}
 
     def service(suffix: str, **fields: Any) -> Manifest:
@@ -142,14 +142,14 @@ def services(spec: PostgresSpec) -> list[Manifest]:
 
 def disruption_budget(spec: PostgresSpec) -> Manifest:
     """At most one member away at a time by anybody's plan."""
-    body = {"maxUnavailable": 1, "selector": {"matchLabels": labels(spec)}}
+    body = {"maxUnavailable": 1, "selector": {"matchLabels": labels(spec.name)}}
     return {**_object(spec, "policy/v1", "PodDisruptionBudget", spec.name), "spec": body}
 
 
 def stateful_set(spec: PostgresSpec, image: str) -> Manifest:
     """The members, spread over the zones."""
     claim = {
-        "metadata": {"name": "data", "labels": labels(spec)},
+        "metadata": {"name": "data", "labels": labels(spec.name)},
         "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": spec.storage_size}}},
     }
     retention = {"whenDeleted": "Retain" if spec.keep_volumes else "Delete", "whenScaled": "Delete"}
@@ -158,8 +158,11 @@ def stateful_set(spec: PostgresSpec, image: str) -> Manifest:
         "serviceName": f"{spec.name}-members",
         "podManagementPolicy": "Parallel",
         "persistentVolumeClaimRetentionPolicy": retention,
-        "selector": {"matchLabels": labels(spec)},
-        "template": {"metadata": {"labels": {**labels(spec), SCOPE_LABEL: scope(spec)}}, "spec": _pod(spec, image)},
+        "selector": {"matchLabels": labels(spec.name)},
+        "template": {
+            "metadata": {"labels": {**labels(spec.name), SCOPE_LABEL: scope(spec.name)}},
+            "spec": _pod(spec, image),
+        },
         "volumeClaimTemplates": [claim],
     }
     return {**_object(spec, "apps/v1", "StatefulSet", spec.name), "spec": body}
@@ -170,7 +173,7 @@ def _pod(spec: PostgresSpec, image: str) -> Manifest:
         "maxSkew": 1,
         "topologyKey": "topology.kubernetes.io/zone",
         "whenUnsatisfiable": "DoNotSchedule",
-        "labelSelector": {"matchLabels": labels(spec)},
+        "labelSelector": {"matchLabels": labels(spec.name)},
     }
     return {
         "serviceAccountName": f"{spec.name}-member",
@@ -187,6 +190,8 @@ def _pod(spec: PostgresSpec, image: str) -> Manifest:
         "volumes": [
             {"name": "patroni", "configMap": {"name": f"{spec.name}-patroni"}},
             {"name": "temporary", "emptyDir": {}},
+            # Closed by the node's agent while a fault keeps the member down: images/postgres/run-member waits.
+            {"name": "gate", "emptyDir": {"sizeLimit": "1Mi"}},
         ],
     }
 
@@ -228,5 +233,6 @@ def _container(spec: PostgresSpec, image: str) -> Manifest:
             {"name": "data", "mountPath": "/data"},
             {"name": "patroni", "mountPath": "/etc/caplab"},
             {"name": "temporary", "mountPath": "/tmp"},
+            {"name": "gate", "mountPath": "/gate", "readOnly": True},
         ],
     }

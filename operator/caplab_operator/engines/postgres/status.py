@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from .observe import Seen
@@ -13,8 +14,13 @@ Status = dict[str, Any]
 _STREAMING = ("running", "streaming")
 
 
-def build(spec: PostgresSpec, seen: Seen, before: Mapping[str, Any], now: str) -> Status:
-    """The status to be written; before is the status so far, now an RFC 3339 time."""
+def build(
+    spec: PostgresSpec, seen: Seen, before: Mapping[str, Any], now: str, hit: Mapping[str, str] | None = None
+) -> Status:
+    """The status to be written; before is the status so far, now an RFC 3339 time.
+
+    hit names the fault that a member is or was under: what a failover from it is put down to.
+    """
     members = _members(seen)
     ready = sum(member["ready"] for member in members)
     primary = _primary(seen)
@@ -30,8 +36,10 @@ def build(spec: PostgresSpec, seen: Seen, before: Mapping[str, Any], now: str) -
         status["epoch"] = seen.answers[primary]["timeline"]
     if seen.config is not None:
         status["durability"] = durability_of(seen.config)
+    if gap := _primary_gap(primary, before, now):
+        status["primaryGap"] = gap
     if failover := _last_failover(seen.history):
-        status["lastFailover"] = failover
+        status["lastFailover"] = _explained(failover, before.get("lastFailover") or {}, gap, hit or {})
     return status
 
 
@@ -125,3 +133,27 @@ def _last_failover(history: Sequence[Sequence[Any]]) -> Status | None:
     if len(rows) > 1:
         failover["from"] = str(rows[-2][4])
     return failover
+
+
+def _primary_gap(primary: str | None, before: Mapping[str, Any], now: str) -> Status | None:
+    """The last time without a primary, as the operator's rounds saw it: since, until, and who was primary before."""
+    gap: Status | None = before.get("primaryGap")
+    if primary is None and (lost := before.get("primary")):
+        return {"member": lost, "since": now}
+    if primary is not None and gap and "until" not in gap:
+        return {**gap, "until": now}
+    return gap
+
+
+def _explained(
+    failover: Status, known: Mapping[str, Any], gap: Mapping[str, Any] | None, hit: Mapping[str, str]
+) -> Status:
+    """The failover with its cause, and for how long there was no primary; once found they stay."""
+    old = failover.get("from", "")
+    explained: Status = {**failover, "cause": f"fault {hit[old]}" if old in hit else "no fault of the lab"}
+    if gap and "until" in gap and gap["member"] == old:
+        seconds = datetime.fromisoformat(gap["until"]) - datetime.fromisoformat(gap["since"])
+        explained["seconds"] = seconds.total_seconds()
+    if all(known.get(name) == failover.get(name) for name in ("at", "from", "to")):
+        explained |= {name: known[name] for name in ("cause", "seconds") if name in known}
+    return explained

@@ -1,0 +1,83 @@
+"""Figures of the latest runs as gauges for Prometheus; a run's id is no label."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+
+PORT = 9188
+_RUN = ("experiment", "engine", "mode", "fault")
+_WHERE = (*_RUN, "vantage", "route")
+VERDICTS = ("valid", "invalid", "unknown")
+# Field of a Run's figures -> gauge and what it tells.
+_FIGURES = {
+    "failoverSeconds": ("failover_seconds", "From the injection to the end of the last outage that began before heal."),
+    "attempted": ("attempted_writes", "Writes that were sent."),
+    "acked": ("acked_writes", "Writes that were acknowledged."),
+    "survived": ("survived_writes", "Acknowledged writes that the final scan found."),
+    "lost": ("lost_writes", "Acknowledged writes that the final scan did not find."),
+    "unackedFound": ("unacked_found_writes", "Writes that nobody knew of, and the final scan found."),
+    "staleReads": ("stale_reads", "Reads that missed a write acknowledged before they began."),
+    "ackRatio": ("ack_ratio", "Acknowledged of all that was scheduled."),
+}
+
+Body = Mapping[str, Any]
+
+
+def latest(runs: Iterable[Body]) -> list[Body]:
+    """The run that ended last of each experiment, engine, mode and fault."""
+    newest: dict[tuple[str, ...], Body] = {}
+    for run in runs:
+        if not (run.get("status") or {}).get("endedAt"):
+            continue
+        key = tuple(str(run["spec"].get(name, "")) for name in _RUN)
+        if key not in newest or newest[key]["status"]["endedAt"] <= run["status"]["endedAt"]:
+            newest[key] = run
+    return list(newest.values())
+
+
+def metrics(runs: Sequence[Body]) -> Iterator[Metric]:
+    """All gauges of the latest runs; a figure that was not measured has no sample."""
+    ended = GaugeMetricFamily("caplab_run_ended_timestamp_seconds", "When the run ended.", labels=_RUN)
+    verdicts = GaugeMetricFamily("caplab_run_verdict", "1 for the run's verdict.", labels=(*_RUN, "verdict"))
+    for run in runs:
+        labels = [run["spec"][name] for name in _RUN]
+        ended.add_metric(labels, datetime.fromisoformat(run["status"]["endedAt"]).timestamp())
+        for verdict in VERDICTS:
+            verdicts.add_metric([*labels, verdict], float(run["status"].get("verdict") == verdict))
+    yield ended
+    yield verdicts
+    for field, (name, text) in _FIGURES.items():
+        yield _family(runs, field, f"caplab_run_{name}", text)
+
+
+def _family(runs: Sequence[Body], field: str, name: str, text: str) -> Metric:
+    """One gauge: of the run as a whole (vantage and route 'all'), and of each vantage and route."""
+    family = GaugeMetricFamily(name, text, labels=_WHERE)
+    for run in runs:
+        labels, status = [run["spec"][name] for name in _RUN], run["status"]
+        whole = {"vantage": "all", "route": "all", **(status.get("figures") or {})}
+        for row in (whole, *(status.get("byVantage") or ())):
+            if field in row:
+                family.add_metric([*labels, row["vantage"], row["route"]], float(row[field]))
+    return family
+
+
+class _Collector:
+    def __init__(self, runs: Callable[[], list[Body]]) -> None:
+        self._runs = runs
+
+    def collect(self) -> Iterator[Metric]:
+        return metrics(latest(self._runs()))
+
+
+def serve(runs: Callable[[], list[Body]]) -> None:
+    """Serve /metrics in a daemon thread."""
+    registry = CollectorRegistry()
+    registry.register(_Collector(runs))
+    start_http_server(PORT, registry=registry)

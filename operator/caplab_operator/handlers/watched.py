@@ -1,0 +1,68 @@
+"""The objects there are, as last heard of."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Key = tuple[str, str]
+Body = Mapping[str, Any]
+
+
+@dataclass
+class Heard:
+    """Objects of one kind by namespace and name, with a lock each for whoever acts on one."""
+
+    bodies: dict[Key, Body] = field(default_factory=dict)
+    locks: defaultdict[Key, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
+
+    def hear(self, event_type: str | None, body: Body) -> Key:
+        """Take in what a watch says of one object; its key."""
+        key = (body["metadata"]["namespace"], body["metadata"]["name"])
+        if event_type == "DELETED":
+            self.bodies.pop(key, None)
+            self.locks.pop(key, None)
+        else:
+            self.bodies[key] = body
+        return key
+
+    def same(self, key: Key, body: Body) -> bool:
+        """Whether the object of that name is still the one the body tells of."""
+        known = self.bodies.get(key)
+        return known is not None and bool(known["metadata"]["uid"] == body["metadata"]["uid"])
+
+
+@dataclass
+class Watched(Heard):
+    """Clusters, and the status last written for each."""
+
+    written: dict[Key, Body] = field(default_factory=dict)
+
+    def hear(self, event_type: str | None, body: Body) -> Key:
+        """As Heard; a new object of an old name begins with its own status."""
+        key = (body["metadata"]["namespace"], body["metadata"]["name"])
+        if event_type == "DELETED":
+            self.written.pop(key, None)
+        elif not self.same(key, body):
+            self.written[key] = dict(body.get("status") or {})
+        return super().hear(event_type, body)
+
+    def note_written(self, key: Key, body: Body, status: Body) -> None:
+        """A status was written for the object of the body, if that is still there."""
+        if self.same(key, body):
+            self.written[key] = status
+
+
+def members_hit(faults: Iterable[Body], namespace: str) -> dict[str, str]:
+    """Pod -> name of the fault that it is or was under, the latest last; of one namespace."""
+    own = [fault for fault in faults if fault["metadata"]["namespace"] == namespace]
+    own.sort(key=lambda fault: str(fault["metadata"].get("creationTimestamp")))
+    return {
+        target["pod"]: fault["metadata"]["name"]
+        for fault in own
+        for target in (fault.get("status") or {}).get("targets") or []
+        if target.get("injectedAt") and "pod" in target
+    }
