@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 CLUSTER := PYTHONPATH=cluster $(PYTHON) -m caplab_cluster
 IN_VENV := $(VENV)/bin/
+SUITE ?= core
+REPEAT ?= 1
 
 .DEFAULT_GOAL := help
 .PHONY: help up down status doctor clean chaos test test-unit test-kind lint prove venv lock
@@ -23,8 +25,8 @@ status: ## say what is there: nodes, images, what they take
 doctor: ## say whether this machine can carry the lab, and what it lacks
 	@$(CLUSTER) doctor
 
-chaos: up ## run the core suite of experiments (none in this version yet)
-	@echo "FAILED: this version of the lab has a cluster but no experiments yet." >&2; exit 3
+chaos: venv up ## measure what faults cost: SUITE=core, or EXPERIMENT=postgres/kill-primary, with REPEAT=n, KEEP=1
+	@$(IN_VENV)caplab run $(or $(EXPERIMENT),$(SUITE)) --repeat $(REPEAT) $(if $(KEEP),--keep)
 
 test: test-unit test-kind ## the gate: lint, types, unit and property tests, then the tests on kind
 

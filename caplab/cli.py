@@ -3,18 +3,69 @@
 from __future__ import annotations
 
 import argparse
+import os
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from caplab_cluster.__main__ import main as cluster_command
+from caplab_cluster.paths import Cache
 
 from . import __version__
+from .model.fields import FieldError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its exit code."""
+    parsed = _parser().parse_args(arguments)
+    if parsed.command == "run":
+        return _run(parsed)
+    return cluster_command([parsed.command])
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="caplab", description=__doc__)
     parser.add_argument("--version", action="version", version=f"caplab {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("doctor", help="say whether this machine can carry the lab, and what it lacks")
-    parsed = parser.parse_args(arguments)
-    return cluster_command([parsed.command])
+    run = commands.add_parser(
+        "run", help="run a suite or an experiment; exit code 0 valid, 1 invalid, 2 unknown, 3 failed"
+    )
+    run.add_argument("name", help="a suite (core), an experiment (postgres/kill-primary), or an experiment's file")
+    run.add_argument("--repeat", type=_positive, default=1, help="so many times each")
+    run.add_argument("--set", action="append", default=[], type=_setting, metavar="NAME=VALUE", dest="settings",
+                     help="a setting of the experiment's configuration")  # fmt: skip
+    run.add_argument("--results", type=Path, default=Path("results"), help="where results go (default: results)")
+    run.add_argument("--context", help="a kube context that is no kind cluster's must be named")
+    run.add_argument("--keep", action="store_true", help="leave the clusters under test as they are in the end")
+    return parser
+
+
+def _run(parsed: argparse.Namespace) -> int:
+    from .run import LAB_FAILED, Wishes, run  # noqa: PLC0415  # Chaos Toolkit takes a second to load
+
+    # The lab's own cluster, unless the environment or the command line says otherwise.
+    kubeconfig = Cache.from_environment().kubeconfig
+    if "KUBECONFIG" not in os.environ and not parsed.context and kubeconfig.exists():
+        os.environ["KUBECONFIG"] = str(kubeconfig)
+    if parsed.context:
+        os.environ["CAPLAB_CONTEXT"] = parsed.context
+    wishes = Wishes(parsed.name, parsed.repeat, dict(parsed.settings), parsed.results, parsed.keep)
+    try:
+        return run(wishes)
+    except FieldError as error:
+        print(f"FAILED: {error}", file=sys.stderr)
+        return LAB_FAILED
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is no whole number from 1 on")
+    return int(text)
+
+
+def _setting(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise argparse.ArgumentTypeError(f"'{text}' is not NAME=VALUE")
+    return name, value

@@ -59,6 +59,14 @@ class Baseline:
 
 
 @dataclass(frozen=True, slots=True)
+class FirstCommit:
+    """The first complete commit of the newest epoch, stamped by the server itself: a second, independent clock."""
+
+    epoch: str
+    unix_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class RunRecord:
     """All of a run but its operations.
 
@@ -80,6 +88,7 @@ class RunRecord:
     baseline: Baseline | None = None
     final_scan: FinalScan | None = None
     settled_ns: int | None = None
+    first_commit: FirstCommit | None = None
     images: Mapping[str, str] = field(default_factory=dict)
     specs: Mapping[str, Json] = field(default_factory=dict)
 
@@ -97,6 +106,7 @@ class RunRecord:
         plain["wall_anchor"] = asdict(self.wall_anchor)
         plain["baseline"] = asdict(self.baseline) if self.baseline else None
         plain["final_scan"] = asdict(self.final_scan) if self.final_scan else None
+        plain["first_commit"] = asdict(self.first_commit) if self.first_commit else None
         return plain
 
     @classmethod
@@ -119,6 +129,7 @@ class RunRecord:
             baseline=_baseline(fields.optional_object("baseline")),
             final_scan=_final_scan(fields.optional_object("final_scan")),
             settled_ns=fields.optional_integer("settled_ns"),
+            first_commit=_first_commit(fields.optional_object("first_commit")),
             images=fields.text_map("images"),
             specs=dict(specs.values) if specs else {},
         )
@@ -161,3 +172,10 @@ def _final_scan(fields: Fields | None) -> FinalScan | None:
         server=fields.optional_text("server"),
         problem=fields.optional_text("problem") or "",
     )
+
+
+def _first_commit(fields: Fields | None) -> FirstCommit | None:
+    if fields is None:
+        return None
+    fields.only("epoch", "unix_ns")
+    return FirstCommit(fields.text("epoch"), fields.integer("unix_ns"))

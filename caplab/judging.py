@@ -1,0 +1,45 @@
+"""A run's folder judged: checkers over its history, and the verdict of its row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import expectations_file, results
+from .check import Context, Finding, check_history
+from .model.expectations import Expectations
+from .model.runs import RunRecord
+from .verdict import Verdict, judge
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A run with all that is concluded from it."""
+
+    record: RunRecord
+    findings: tuple[Finding, ...]
+    verdict: Verdict
+
+
+def judge_folder(folder: Path) -> Judged:
+    """Read a run's folder, check and judge it, and keep the findings in it.
+
+    Raises OSError or FieldError where there is no run to read, LookupError where no row fits it.
+    """
+    record, history = results.read_run(folder)
+    row = expectations().find(record.engine, record.mode, record.fault)
+    findings = check_history(history, Context.of(record))
+    results.write_findings(folder, findings)
+    return Judged(record, findings, judge(row, record, findings))
+
+
+def expectations() -> Expectations:
+    """The project's own table: the packaged one, else that of the checkout."""
+    packaged = Path(__file__).parent / "expectations.yaml"
+    return expectations_file.read(packaged if packaged.exists() else experiments_folder() / "expectations.yaml")
+
+
+def experiments_folder() -> Path:
+    """Where the experiments are: in the package, else in the checkout."""
+    packaged = Path(__file__).parent / "experiments"
+    return packaged if packaged.exists() else Path(__file__).parent.parent / "experiments"

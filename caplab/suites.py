@@ -1,0 +1,93 @@
+"""Suites: lists of experiments with settings, read from files; and which experiment a name means."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from .model.fields import FieldError, Fields
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One run that is to be made: an experiment's file, and settings for its configuration."""
+
+    experiment: str  # such as postgres/kill-primary
+    file: Path
+    settings: Mapping[str, str]
+
+    @property
+    def name(self) -> str:
+        """Such as 'postgres/kill-primary durability=quorum'."""
+        return " ".join([self.experiment, *(f"{name}={value}" for name, value in self.settings.items())])
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """Runs in their order."""
+
+    name: str
+    runs: tuple[Planned, ...]
+
+
+def find(folder: Path, name: str, settings: Mapping[str, str]) -> Suite:
+    """A suite or an experiment of a folder, by its name or its file's path; settings are added to each run's own.
+
+    Raises FieldError, with the names there are.
+    """
+    suite = folder / "suites" / f"{name}.yaml"
+    if suite.is_file():
+        return _with(settings, read_suite(folder, suite))
+    for file in (folder / f"{name}.yaml", Path(name)):
+        if file.is_file():
+            return Suite(file.stem, (Planned(_name_of(folder, file), file, dict(settings)),))
+    known = ", ".join([*names(folder / "suites"), *experiments(folder)])
+    raise FieldError(f"There is no suite or experiment '{name}'. Mend: use one of {known}, or a file's path.")
+
+
+def read_suite(folder: Path, file: Path) -> Suite:
+    """A suite's file; FieldError names what is wrong in it."""
+    try:
+        document = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise FieldError(f"{file.name}: not YAML: {error}") from error
+    fields = Fields.of(file.name, document)
+    fields.only("title", "runs")
+    runs = tuple(_planned(folder, one) for one in fields.objects("runs"))
+    if not runs:
+        raise FieldError(f"{file.name}: field 'runs' is empty. Mend: name at least one experiment.")
+    return Suite(file.stem, runs)
+
+
+def experiments(folder: Path) -> list[str]:
+    """The names of a folder's experiments."""
+    return sorted(_name_of(folder, file) for file in folder.glob("*/*.yaml") if file.parent.name != "suites")
+
+
+def names(folder: Path) -> list[str]:
+    """The names of the files of a folder."""
+    return sorted(file.stem for file in folder.glob("*.yaml"))
+
+
+def _planned(folder: Path, fields: Fields) -> Planned:
+    fields.only("experiment", "settings")
+    name = fields.text("experiment")
+    file = folder / f"{name}.yaml"
+    if not file.is_file():
+        raise fields.error("experiment", f"one of {', '.join(experiments(folder))}")
+    return Planned(name, file, fields.text_map("settings"))
+
+
+def _with(settings: Mapping[str, str], suite: Suite) -> Suite:
+    runs = (Planned(run.experiment, run.file, {**run.settings, **settings}) for run in suite.runs)
+    return Suite(suite.name, tuple(runs))
+
+
+def _name_of(folder: Path, file: Path) -> str:
+    try:
+        return str(file.resolve().relative_to(folder.resolve()).with_suffix(""))
+    except ValueError:
+        return file.stem

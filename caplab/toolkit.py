@@ -1,0 +1,127 @@
+"""Chaos Toolkit driven in this process: rollbacks always, its own talk into a log, ours to the user."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+from chaoslib.exceptions import ChaosException
+from chaoslib.experiment import ensure_experiment_is_valid, run_experiment
+from chaoslib.loader import load_experiment
+from chaoslib.run import RunEventHandler
+
+# Rollbacks by default are left out after an interrupt: a fault would outlive the run until its time is over.
+_SETTINGS = {"runtime": {"rollbacks": {"strategy": "always"}}}
+_OUR_LOG, _TOOLKIT_LOG = "caplab.run", "chaostoolkit"
+
+
+class RunFailed(Exception):
+    """The lab could not make the run; the message says why."""
+
+
+def drive(file: Path, settings: Mapping[str, str], folder: Path, suite: str, out: TextIO) -> dict[str, Any]:
+    """Run an experiment's file to its end, its results into a folder; the journal.
+
+    settings override the experiment's configuration. Raises RunFailed where there is nothing to run, and
+    KeyboardInterrupt, after the rollbacks, where the user interrupted it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with _environment(CAPLAB_RUN_FOLDER=str(folder), CAPLAB_SUITE=suite), _logs(folder, out):
+        try:
+            experiment = load_experiment(str(file))
+            ensure_experiment_is_valid(experiment)
+            _refuse_strange(settings, experiment)
+            progress = _Progress(out)
+            journal: dict[str, Any] = run_experiment(
+                experiment, settings=_SETTINGS, experiment_vars=(dict(settings), {}), event_handlers=[progress]
+            )
+        except ChaosException as error:
+            raise RunFailed(str(error)) from error
+    if progress.has_been_interrupted and not could_not_begin(journal):
+        raise KeyboardInterrupt
+    return journal
+
+
+def could_not_begin(journal: Mapping[str, Any]) -> bool:
+    """Whether it was the run's own control that interrupted the experiment: pure."""
+    return "could not begin" in str((journal.get("caplab") or {}).get("error"))
+
+
+def _refuse_strange(settings: Mapping[str, str], experiment: Mapping[str, Any]) -> None:
+    """A setting that the experiment does not have would change nothing, and nobody would know."""
+    known = experiment.get("configuration", {})
+    for name in settings:
+        if name not in known:
+            raise RunFailed(f"The experiment has no setting '{name}'. Mend: use one of {', '.join(known)}.")
+
+
+class _Progress(RunEventHandler):  # type: ignore[misc]  # Chaos Toolkit has no types
+    """Says what is going on, with the time since the run began."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out, self._began = out, time.monotonic()
+        self.has_been_interrupted = False
+
+    def start_activity(self, activity: Mapping[str, Any]) -> None:
+        self._say(f"{activity['name']} ...")
+
+    def activity_completed(self, activity: Mapping[str, Any], run: Mapping[str, Any]) -> None:
+        if run.get("status") != "succeeded":
+            raised = run.get("exception") or [""]
+            self._say(f"{activity['name']}: {run.get('status')}: {str(raised[-1]).strip()}")
+
+    def start_rollbacks(self, experiment: Mapping[str, Any]) -> None:
+        self._say("whatever is left is healed")
+
+    def signal_exit(self) -> None:
+        self.has_been_interrupted = True
+
+    def interrupted(self, experiment: Mapping[str, Any], journal: Mapping[str, Any]) -> None:
+        self.has_been_interrupted = True  # SIGTERM comes this way
+
+    def _say(self, text: str) -> None:
+        print(f"  {time.monotonic() - self._began:6.1f} s  {text}", file=self._out, flush=True)
+
+
+@contextmanager
+def _environment(**variables: str) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def _logs(folder: Path, out: TextIO) -> Iterator[None]:
+    """Everything into the run's log; to the user what the run's control says."""
+    file = logging.FileHandler(folder / "run.log", encoding="utf-8")
+    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    screen = logging.StreamHandler(out)
+    screen.setFormatter(logging.Formatter("              %(message)s"))
+    ours, toolkit = logging.getLogger(_OUR_LOG), logging.getLogger(_TOOLKIT_LOG)
+    before = [(log, log.level, log.propagate) for log in (ours, toolkit)]
+    for log in (ours, toolkit):
+        log.setLevel(logging.INFO)
+        log.propagate = False
+        log.addHandler(file)
+    ours.addHandler(screen)
+    try:
+        yield
+    finally:
+        ours.removeHandler(screen)
+        for log, level, propagate in before:
+            log.removeHandler(file)
+            log.setLevel(level)
+            log.propagate = propagate
+        file.close()

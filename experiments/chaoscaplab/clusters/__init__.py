@@ -1,0 +1,1 @@
+"""Clusters under test: brought up, looked at, and waited for."""

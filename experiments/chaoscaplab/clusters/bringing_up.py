@@ -1,0 +1,86 @@
+"""The cluster of an experiment, brought to the settings it asks for and to a proven calm."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from caplab.model.fields import Json
+
+from ..server import Body, Server
+from ..waiting import until
+from . import postgres
+
+READY_SECONDS = 180.0  # a new cluster with a cold image takes longest
+_GONE_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """The cluster that an experiment names: kind, name and spec, in the run's namespace."""
+
+    server: Server
+    namespace: str
+    name: str
+    spec: Mapping[str, Any]
+
+    def body(self) -> Body:
+        """The object as it is now; LookupError where it is gone."""
+        found = self.server.get(postgres.KIND, self.namespace, self.name)
+        if found is None:
+            raise LookupError(f"{postgres.KIND} {self.namespace}/{self.name} is not there any more.")
+        return found
+
+    def bring_up(self) -> tuple[Body, dict[str, Json]]:
+        """Apply its spec and wait until it is Ready, caught up and as it was asked for; its settings in force.
+
+        Members that a fault has restarted are made anew first: kubelet makes each restart wait longer than
+        the one before, and repeats would not be equal.
+        """
+        self.server.open_namespace(self.namespace)
+        self.server.apply(postgres.KIND, self.namespace, self.name, self.spec)
+        self.await_ready()
+        for pod in self._restarted():
+            self._renew(pod)
+        self.await_ready()
+        until("its settings are in force", lambda: "; ".join(self._differences()), READY_SECONDS)
+        body = self.body()
+        return body, self.settings(body)
+
+    def await_ready(self) -> float:
+        """Wait until the operator says that it is Ready; seconds."""
+        return until(f"{self.name} is Ready", lambda: postgres.not_ready(self._found()), READY_SECONDS)
+
+    def not_steady(self) -> str:
+        """Why it is not in its steady state; '' where it is: Ready, and its replicas have what was written by now."""
+        body = self._found()
+        return postgres.not_ready(body) or postgres.not_caught_up(self.server, self.namespace, self.body())
+
+    def settings(self, body: Body) -> dict[str, Json]:
+        """The settings in force."""
+        return postgres.settings_in_force(self.server, self.namespace, self.name, body["status"]["primary"])
+
+    def _found(self) -> Body | None:
+        return self.server.get(postgres.KIND, self.namespace, self.name)
+
+    def _differences(self) -> list[str]:
+        body = self.body()
+        return postgres.differences(body["spec"], self.settings(body))
+
+    def _restarted(self) -> list[Any]:
+        pods = self.server.pods(self.namespace, f"caplab.dev/cluster={self.name}")
+        return [pod for pod in pods if any(one.restart_count for one in pod.status.container_statuses or ())]
+
+    def _renew(self, pod: Any) -> None:
+        """Delete a member's pod and wait for its successor to be one of the cluster again; its volume stays."""
+        name, uid = pod.metadata.name, pod.metadata.uid
+        self.server.delete_pod(self.namespace, name)
+
+        def still_there() -> str:
+            pods = self.server.pods(self.namespace, f"caplab.dev/cluster={self.name}")
+            return "" if any(p.metadata.name == name and p.metadata.uid != uid for p in pods) else "the old one is left"
+
+        until(f"{name} is made anew", still_there, _GONE_SECONDS)
+        # The operator's status may be a round behind: what counts is that the member streams again.
+        until(f"{self.name} is steady again", self.not_steady, READY_SECONDS)

@@ -1,0 +1,112 @@
+"""Postgres under test: its settings in force, whether its members have caught up, its own stamps."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from caplab.model.fields import Json
+from caplab.model.runs import FirstCommit
+
+from ..server import Body, Server
+
+KIND = "PostgresCluster"
+ENGINE = "postgres"
+# Of the cluster's spec, as Patroni names them in its configuration store.
+_PATRONI = {
+    "ttlSeconds": "ttl",
+    "loopWaitSeconds": "loop_wait",
+    "retryTimeoutSeconds": "retry_timeout",
+    "primaryStartTimeoutSeconds": "primary_start_timeout",
+    "maximumLagOnFailoverBytes": "maximum_lag_on_failover",
+    "failsafeMode": "failsafe_mode",
+}
+_DURABILITY = {False: "async", True: "sync", "quorum": "quorum"}
+_SERVER_SETTINGS = ("synchronous_standby_names", "synchronous_commit", "server_version")
+
+
+def sql(server: Server, namespace: str, member: str, statement: str) -> str:
+    """What one member's own Postgres answers, as its superuser; one row a line, fields parted by |."""
+    command = ("psql", "-h", "/tmp", "-U", "postgres", "-d", "caplab", "-v", "ON_ERROR_STOP=1", "-AtXqc", statement)
+    return server.execute(namespace, member, *command).strip()
+
+
+def settings_in_force(server: Server, namespace: str, name: str, primary: str) -> dict[str, Json]:
+    """What the running cluster says of itself: Patroni's store, and the primary's own Postgres."""
+    config = json.loads(server.annotations(namespace, f"{name}-primary-config").get("config", "{}"))
+    found: dict[str, Json] = {ours: config.get(theirs) for ours, theirs in _PATRONI.items()}
+    found["durability"] = _DURABILITY.get(config.get("synchronous_mode", False), "other")
+    answer = sql(server, namespace, primary, "select name, setting from pg_settings where " + _one_of_settings())
+    for line in answer.splitlines():
+        setting, _, value = line.partition("|")
+        found[_camel(setting)] = value
+    return found
+
+
+def differences(spec: Mapping[str, Any], found: Mapping[str, Json]) -> list[str]:
+    """What a cluster's spec asks for and is not in force: pure."""
+    asked = {**spec["failover"], "durability": spec["durability"]}
+    wrong = [
+        f"{name} is {found.get(name)!r} and not {value!r}" for name, value in asked.items() if found.get(name) != value
+    ]
+    standbys = str(found.get("synchronousStandbyNames") or "")
+    fits = {"async": standbys == "", "quorum": standbys.startswith("ANY 1"), "sync": standbys not in ("", "*")}
+    if not fits[spec["durability"]]:
+        wrong.append(f"synchronous_standby_names is '{standbys}' under durability {spec['durability']}")
+    return wrong
+
+
+def not_ready(body: Body | None) -> str:
+    """How a cluster falls short of Ready by its own status; '' where it does not: pure."""
+    if body is None:
+        return "there is no such cluster"
+    status, spec = body.get("status") or {}, body["spec"]
+    if status.get("observedGeneration") != body["metadata"]["generation"]:
+        return "the operator has not seen its latest spec"
+    if status.get("phase") != "Ready" or status.get("readyMembers") != spec["replicas"]:
+        conditions = {one["type"]: one["message"] for one in status.get("conditions", [])}
+        return f"it is {status.get('phase', 'new')}: {conditions.get('Ready', 'nothing is known yet')}"
+    if status.get("durability") != spec["durability"]:
+        return f"its durability is {status.get('durability')}, not yet {spec['durability']}"
+    return ""
+
+
+def not_caught_up(server: Server, namespace: str, body: Body) -> str:
+    """Which replicas have not replayed all that the primary has written by now; '' where all have."""
+    primary = body["status"].get("primary")
+    members: Sequence[str] = [member["name"] for member in body["status"]["members"]]
+    if primary is None:
+        return "there is no primary"
+    reached = sql(server, namespace, primary, "select pg_current_wal_lsn()")
+    replicas = [member for member in members if member != primary]
+    question = f"select pg_is_in_recovery() and pg_last_wal_replay_lsn() >= '{reached}'::pg_lsn"
+    with ThreadPoolExecutor(max(1, len(replicas))) as pool:
+        answers = pool.map(lambda member: sql(server, namespace, member, question), replicas)
+        behind = [member for member, answer in zip(replicas, answers, strict=True) if answer != "t"]
+    return f"{', '.join(behind)} behind {reached}" if behind else ""
+
+
+def first_commit(server: Server, namespace: str, primary: str, epoch: int) -> FirstCommit | None:
+    """The first commit of a timeline that was complete, by the server's own stamp; None where there is none.
+
+    A timeline is new to the cluster, so that earlier runs' beats are not among its own.
+    """
+    answer = sql(
+        server,
+        namespace,
+        primary,
+        "select (extract(epoch from min(committed_at)) * 1000000)::bigint from caplab_clock"
+        f" where timeline = '{epoch:08X}'",
+    )
+    return FirstCommit(str(epoch), int(answer) * 1000) if answer else None
+
+
+def _one_of_settings() -> str:
+    return f"name in ({', '.join(repr(name) for name in _SERVER_SETTINGS)})"
+
+
+def _camel(name: str) -> str:
+    return re.sub(r"_(\w)", lambda found: found[1].upper(), name)

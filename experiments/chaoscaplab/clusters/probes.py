@@ -1,0 +1,35 @@
+"""Chaos Toolkit probes: the steady state of a cluster."""
+
+from __future__ import annotations
+
+from chaoslib.exceptions import ActivityFailed
+from chaoslib.types import Configuration
+
+from ..current import seen
+from ..server import Server
+from ..waiting import NotInTime, until
+from .bringing_up import Cluster
+
+__all__ = ["recovered", "steady"]
+
+
+def steady(
+    cluster: str, within_seconds: float = 10, namespace: str = "", configuration: Configuration | None = None
+) -> bool:
+    """Whether all members are Ready and have what was written by now, within so many seconds."""
+    where = namespace or str((configuration or {}).get("namespace") or "caplab-runs")
+    found = Cluster(Server(), where, cluster, {})
+    try:
+        until(f"{cluster} is in its steady state", found.not_steady, within_seconds)
+    except NotInTime as late:
+        raise ActivityFailed(str(late)) from late
+    return True
+
+
+def recovered(
+    cluster: str, within_seconds: float = 120, namespace: str = "", configuration: Configuration | None = None
+) -> bool:
+    """As `steady`, after a fault: from now on the run counts as settled."""
+    steady(cluster, within_seconds, namespace, configuration)
+    seen().note_settled()
+    return True

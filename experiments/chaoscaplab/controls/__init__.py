@@ -1,0 +1,1 @@
+"""The control that makes a measured run of an experiment."""

@@ -1,0 +1,48 @@
+"""What the journal says against a run: pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from caplab.model.runs import Baseline
+
+
+def baseline_of(journal: Mapping[str, Any]) -> Baseline:
+    """Whether the steady state held before the fault, and everything asked for was done.
+
+    A method that could not do what it says, or an interrupted run, is no case of its row either.
+    """
+    problems = [*_before(journal), *_method(journal.get("run") or ())]
+    if journal.get("status") in ("interrupted", "aborted"):
+        problems.append(f"the experiment was {journal['status']}")
+    return Baseline(not problems, "; ".join(problems))
+
+
+def _before(journal: Mapping[str, Any]) -> list[str]:
+    state = (journal.get("steady_states") or {}).get("before")
+    if state is None:
+        return ["the steady state before the fault was not looked at"]
+    if state.get("steady_state_met"):
+        return []
+    failed = [probe for probe in state.get("probes") or () if not _went_well(probe)]
+    return [f"{_name(probe)}: {_why(probe)}" for probe in failed] or ["the steady state did not hold before the fault"]
+
+
+def _method(activities: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [f"{_name(one)}: {_why(one)}" for one in activities if one.get("status") != "succeeded"]
+
+
+def _went_well(probe: Mapping[str, Any]) -> bool:
+    return probe.get("status") == "succeeded" and bool(probe.get("tolerance_met", True))
+
+
+def _name(activity: Mapping[str, Any]) -> str:
+    return str((activity.get("activity") or {}).get("name", "a step"))
+
+
+def _why(activity: Mapping[str, Any]) -> str:
+    """The last line of what an activity raised: the sentence."""
+    raised = activity.get("exception") or [f"it ended as {activity.get('status')}"]
+    lines = raised if isinstance(raised, list) else str(raised).splitlines()
+    return str(lines[-1]).strip().rpartition("chaoslib.exceptions.ActivityFailed: ")[2]

@@ -1,0 +1,158 @@
+"""One measured run: what happens before the experiment's own steps, and after them."""
+
+from __future__ import annotations
+
+import logging
+import platform
+from collections.abc import Mapping
+from functools import partial
+from importlib.metadata import version
+from typing import Any
+
+from caplab.model.fields import Json
+from caplab.model.history import Table
+from caplab.model.runs import Baseline, FirstCommit, RunRecord, WallAnchor
+
+from ..clusters import postgres
+from ..clusters.bringing_up import Cluster
+from ..current import begin as begin_seeing
+from ..faults.windows import windows_of
+from ..probes.histories import fetch_clock, fetch_history, fetch_scan
+from ..probes.loads import Loads
+from ..server import Body, Server
+from ..waiting import NotInTime, until
+from .doubts import baseline_of
+from .plan import Plan
+from .report import RunObject
+from .stages import Stages
+
+_CONVERGE_SECONDS = 60.0
+_CLOCK = {"name": "clock", "workload": "clock", "rate": 20, "routes": ["direct"], "seconds": 900}
+_log = logging.getLogger("caplab.run")
+
+
+class MeasuredRun:
+    """From a cluster that may not be there to a record and a history."""
+
+    def __init__(self, server: Server, plan: Plan, run_id: str, experiment: str, run_object: RunObject) -> None:
+        self.run_id = run_id
+        self.run_object = run_object
+        self.stages = Stages()
+        self._server, self._plan, self._experiment = server, plan, experiment
+        self._cluster = Cluster(server, plan.namespace, plan.cluster, plan.spec)
+        target = {"kind": postgres.KIND, "name": plan.cluster}
+        self._loads = Loads(server, plan.namespace, target, run_id, plan.vantages, plan.seed)
+        self._probes = [*plan.loads, _CLOCK]
+        self._loaded = False
+        self._seen = begin_seeing()
+        self._body: Body = {}
+        self._settings: dict[str, Json] = {}
+
+    def begin(self) -> None:
+        """Cluster Ready at its settings, nothing left of earlier runs, loads running."""
+        with self.stages.stage("cluster"):
+            self._server.open_namespace(self._plan.namespace)
+            self._clear()
+            self._body, self._settings = self._cluster.bring_up()
+        with self.stages.stage("load"):
+            self.run_object.begun()
+            self._loaded = True
+            self._loads.start(self._probes)
+
+    def end_loads(self) -> None:
+        """End what loads there are; safe to repeat, and nothing is raised: they end by themselves in time."""
+        if not self._loaded:
+            return
+        self._loaded = False
+        try:
+            self._loads.end(self._probes)
+        except Exception as error:
+            _log.warning("the loads were not seen to end: %s", error)
+
+    def finish(self, journal: Mapping[str, Any]) -> tuple[RunRecord, Table]:
+        """Loads ended, final scan made, histories fetched; the run's record and history."""
+        with self.stages.stage("end of load"):
+            self._loaded = False
+            self._loads.end(self._probes)
+        with self.stages.stage("final scan"):
+            problem = self._converge()
+            scanner = self._plan.vantages[0]
+            self._loads.scan("set-scan", scanner)
+        with self.stages.stage("histories"):
+            history = fetch_history(self._server, self.run_id, self._plan.vantages)
+            boot_id, anchor = fetch_clock(self._server, self.run_id, scanner)
+            scan = fetch_scan(self._server, self.run_id, scanner, problem)
+        windows = [window for fault in self._seen.faults.values() for window in windows_of(fault)]
+        record = RunRecord(
+            experiment=self._experiment,
+            engine=self._plan.engine,
+            mode=self._plan.mode,
+            fault=self._plan.fault,
+            settings={**self._settings, "writesPerSecond": self._plan.writes_per_second},
+            seed=self._plan.seed,
+            fault_windows=tuple(sorted(windows, key=lambda window: window.injected_ns)),
+            boot_id=boot_id,
+            wall_anchor=anchor,
+            versions=_versions(self._settings),
+            baseline=self._baseline(journal, boot_id),
+            final_scan=scan,
+            settled_ns=_monotonic(self._seen.settled_unix_ns, anchor),
+            first_commit=self._first_commit(),
+            images=self._images(),
+            specs={"cluster": self._body["spec"], "loads": list(self._plan.loads)},
+        )
+        return record, history
+
+    def _clear(self) -> None:
+        """Faults and loads of runs that were killed: theirs would be taken for ours."""
+        for kind in ("Fault", "Probe"):
+            for one in self._server.list(kind, self._plan.namespace):
+                self._server.delete(kind, self._plan.namespace, one["metadata"]["name"])
+            until(f"no {kind} is left", partial(self._left, kind), _CONVERGE_SECONDS)
+
+    def _left(self, kind: str) -> str:
+        return ", ".join(str(one["metadata"]["name"]) for one in self._server.list(kind, self._plan.namespace))
+
+    def _converge(self) -> str:
+        """Wait until every member has what the primary has; why not, or ''."""
+        try:
+            until("all members have caught up", self._cluster.not_steady, _CONVERGE_SECONDS)
+        except NotInTime as late:
+            return str(late)
+        return ""
+
+    def _baseline(self, journal: Mapping[str, Any], boot_id: str) -> Baseline:
+        """What the journal says, and whether faults and histories were stamped by one clock."""
+        found = baseline_of(journal)
+        strange = [
+            str(target.get("pod"))
+            for fault in self._seen.faults.values()
+            for target in (fault.get("status") or {}).get("targets") or ()
+            if target.get("bootId", boot_id) != boot_id
+        ]
+        if not strange:
+            return found
+        return Baseline(False, f"{found.problem} faults of {', '.join(strange)} were stamped by another clock".strip())
+
+    def _first_commit(self) -> FirstCommit | None:
+        """The second clock, where there was a failover."""
+        status = self._cluster.body().get("status") or {}
+        epoch = status.get("epoch")
+        if epoch is None or epoch == self._body["status"].get("epoch"):
+            return None
+        return postgres.first_commit(self._server, self._plan.namespace, status["primary"], epoch)
+
+    def _images(self) -> dict[str, str]:
+        pods = self._server.pods(self._plan.namespace, f"caplab.dev/cluster={self._plan.cluster}")
+        return {container.name: container.image for pod in pods for container in pod.spec.containers}
+
+
+def _versions(settings: Mapping[str, Json]) -> dict[str, str]:
+    engine = {"postgres": str(settings["serverVersion"])} if "serverVersion" in settings else {}
+    packages = {name: version(name) for name in ("caplab", "chaostoolkit", "chaostoolkit-lib")}
+    return {**engine, **packages, "python": platform.python_version()}
+
+
+def _monotonic(unix_ns: int | None, anchor: WallAnchor) -> int | None:
+    """A wall-clock moment on the clock of the histories."""
+    return None if unix_ns is None else unix_ns - anchor.unix_ns + anchor.monotonic_ns

@@ -1,0 +1,114 @@
+"""The Run object of a run: what `kubectl get runs` and the dashboards see."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from caplab.check.finding import Finding
+from caplab.judging import Judged
+from caplab.model.fields import Json
+
+from ..server import Server
+from .plan import Plan
+
+_KEPT = 30  # Run objects in a namespace; the oldest go
+_DURABILITY = {
+    "attempted": "attempted",
+    "acked": "acked",
+    "survived": "survived",
+    "lost": "lost",
+    "unacked_found": "unackedFound",
+}
+_AVAILABILITY = {"failover_seconds": "failoverSeconds", "ack_ratio": "ackRatio"}
+
+
+class RunObject:
+    """Written when the run begins, and when it is judged."""
+
+    def __init__(self, server: Server, plan: Plan, run_id: str, suite: str) -> None:
+        self._server, self._plan, self._run_id = server, plan, run_id
+        self._started = _now()
+        self._begun = False
+        self._spec: dict[str, Any] = {
+            "experiment": f"{plan.engine}/{'control' if plan.fault == 'none' else plan.fault}",
+            "engine": plan.engine,
+            "mode": plan.mode,
+            "fault": plan.fault,
+            "seed": plan.seed,
+            "settings": {name: str(value) for name, value in plan.spec.items() if not isinstance(value, dict)},
+        } | ({"suite": suite} if suite else {})
+
+    def begun(self) -> None:
+        """The run is under way."""
+        self._prune()
+        self._begun = True
+        self._server.apply("Run", self._plan.namespace, self._run_id, self._spec)
+        self._say({"phase": "Running"})
+
+    def done(self, judged: Judged) -> None:
+        """The run was judged."""
+        findings = {finding.property: finding for finding in judged.findings}
+        status = {
+            "phase": "Done",
+            "endedAt": _now(),
+            "verdict": judged.verdict.state.value,
+            "reasons": [reason[:500] for reason in judged.verdict.reasons[:20]],
+            "figures": figures_of(findings),
+            "byVantage": by_vantage(findings),
+        }
+        self._say(status)
+
+    def failed(self, why: str) -> None:
+        """The lab could not judge it; nothing is said of a run that never began."""
+        if not self._begun:
+            return
+        self._say({"phase": "Failed", "endedAt": _now(), "verdict": "unknown", "reasons": [why[:500]]})
+
+    def _say(self, status: Mapping[str, Any]) -> None:
+        full = {"startedAt": self._started, **status}
+        self._server.apply_status("Run", self._plan.namespace, self._run_id, full)
+
+    def _prune(self) -> None:
+        runs = sorted(self._server.list("Run", self._plan.namespace), key=lambda run: run["metadata"]["name"])
+        for run in runs[: max(0, len(runs) - _KEPT + 1)]:
+            self._server.delete("Run", self._plan.namespace, run["metadata"]["name"])
+
+
+def figures_of(findings: Mapping[str, Finding]) -> dict[str, Json]:
+    """The run's figures as a whole, of what was measured: pure."""
+    return {
+        **_picked(_figures(findings, "durability"), _DURABILITY),
+        **_picked(_figures(findings, "availability"), _AVAILABILITY),
+    }
+
+
+def by_vantage(findings: Mapping[str, Finding]) -> list[dict[str, Json]]:
+    """The figures of each vantage and route; availability is that of the writes that durability counts: pure."""
+    rows: dict[tuple[str, str], dict[str, Json]] = {}
+    for checker, rows_in, names in (
+        ("durability", "by_vantage", _DURABILITY),
+        ("availability", "series", _AVAILABILITY),
+    ):
+        for row in _rows(_figures(findings, checker).get(rows_in)):
+            if row.get("op", "add") == "add":
+                where = (str(row["vantage"]), str(row["route"]))
+                rows.setdefault(where, {"vantage": where[0], "route": where[1]}).update(_picked(row, names))
+    return [rows[where] for where in sorted(rows)]
+
+
+def _figures(findings: Mapping[str, Finding], checker: str) -> Mapping[str, Json]:
+    return findings[checker].figures if checker in findings else {}
+
+
+def _rows(value: Json) -> Sequence[Mapping[str, Json]]:
+    return [row for row in value if isinstance(row, Mapping)] if isinstance(value, Sequence) else []
+
+
+def _picked(figures: Mapping[str, Json], names: Mapping[str, str]) -> dict[str, Json]:
+    return {theirs: figures[ours] for ours, theirs in names.items() if figures.get(ours) is not None}
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,108 @@
+"""The control that makes a measured run: `controls: [{name: caplab, provider: {type: python, module: ...}}]`.
+
+Before the experiment: the cluster at its settings, in a proven calm, under load. After it: the final scan,
+the histories, the run's folder, and the verdict in the journal under `caplab`. Works with the stock `chaos run`
+as with `caplab run`, which tells it where results go by CAPLAB_RUN_FOLDER.
+"""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import os
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from chaoslib.exceptions import InterruptExecution
+from chaoslib.types import Configuration, Experiment, Journal, Secrets
+
+from caplab.judging import judge_folder
+from caplab.results import write_run
+
+from ..server import Server
+from .measured import MeasuredRun
+from .plan import Plan, plan_of
+from .report import RunObject
+
+FOLDER_VARIABLE, SUITE_VARIABLE = "CAPLAB_RUN_FOLDER", "CAPLAB_SUITE"
+_log = logging.getLogger("caplab.run")
+
+
+@dataclass
+class _State:
+    """What is kept between the calls of one experiment; Chaos Toolkit keeps nothing itself."""
+
+    run: MeasuredRun | None = None
+    problem: str = ""  # why the run could not begin
+
+
+_state = _State()
+
+
+def before_experiment_control(
+    context: Experiment, configuration: Configuration | None = None, secrets: Secrets | None = None
+) -> None:
+    """Bring everything to where the fault may come; InterruptExecution where that cannot be done."""
+    _state.run, _state.problem = None, ""
+    try:
+        plan = plan_of(context, configuration or {}, secrets or {})
+        server = Server()
+        run_id = new_run_id(plan)
+        run_object = RunObject(server, plan, run_id, os.environ.get(SUITE_VARIABLE, ""))
+        _state.run = MeasuredRun(server, plan, run_id, context["title"], run_object)
+        _state.run.begin()
+    except Exception as error:
+        _state.problem = f"The run could not begin: {error}"
+        raise InterruptExecution(_state.problem) from error
+
+
+def after_experiment_control(context: Experiment, state: Journal) -> None:
+    """Measure, judge, and write the verdict into the journal; whatever happens, the loads end."""
+    run, outcome = _state.run, state.setdefault("caplab", {})
+    if _state.problem or run is None or state.get("status") in ("interrupted", "aborted"):
+        outcome["verdict"] = "unknown"
+        outcome["error"] = _state.problem or f"the experiment was {state.get('status')}"
+    else:
+        _measure(run, state, outcome)
+    if run is not None and "error" in outcome:
+        run.end_loads()
+        run.run_object.failed(outcome["error"])
+
+
+def cleanup_control() -> None:
+    """Called whatever happened: no load outlives its run."""
+    if _state.run is not None:
+        _state.run.end_loads()
+        _state.run = None
+
+
+def _measure(run: MeasuredRun, journal: Journal, outcome: dict[str, Any]) -> None:
+    """From the end of the loads to the verdict; a lab that fails says so, and the verdict is unknown."""
+    folder = folder_of(run.run_id)
+    outcome.update(run=run.run_id, folder=str(folder), seconds=run.stages.seconds)
+    try:
+        record, history = run.finish(journal)
+        write_run(folder, record, history)
+        with run.stages.stage("judging"):
+            judged = judge_folder(folder)
+        outcome.update(judged.verdict.to_json())
+        run.run_object.done(judged)
+    except Exception as error:
+        _log.exception("the run could not be judged")
+        outcome["verdict"] = "unknown"
+        outcome["error"] = f"{type(error).__name__}: {error}"
+
+
+def new_run_id(plan: Plan) -> str:
+    """Such as 20261121-052233-postgres-quorum-kill-primary-1a2b3c: unique, and sorted by time."""
+    now = datetime.datetime.now(datetime.UTC)
+    fault = plan.fault if plan.fault != "none" else "control"
+    return f"{now:%Y%m%d-%H%M%S}-{plan.engine}-{plan.mode}-{fault}-{uuid.uuid4().hex[:6]}"
+
+
+def folder_of(run_id: str) -> Path:
+    """Where a run's results go: where `caplab run` says, else results/ of the working folder."""
+    told = os.environ.get(FOLDER_VARIABLE)
+    return Path(told) if told else Path("results") / run_id / "run"

@@ -1,0 +1,42 @@
+"""What the run that this process drives has seen so far: actions tell, the control writes it down.
+
+Chaos Toolkit runs one experiment at a time in a process, and gives its actions no place to leave things.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class Seen:
+    """Fault objects by name as last seen, and when the members were all well again (unix ns)."""
+
+    faults: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    settled_unix_ns: int | None = None
+
+    def note_fault(self, fault: Mapping[str, Any]) -> None:
+        """Keep what a fault's object says now."""
+        self.faults[fault["metadata"]["name"]] = fault
+
+    def note_settled(self) -> None:
+        """All members are well again, as of now."""
+        self.settled_unix_ns = time.time_ns()
+
+
+_seen = Seen()
+
+
+def seen() -> Seen:
+    """Of the run under way."""
+    return _seen
+
+
+def begin() -> Seen:
+    """Forget the run before."""
+    global _seen  # noqa: PLW0603  # the one place there is
+    _seen = Seen()
+    return _seen

@@ -1,0 +1,1 @@
+"""Faults as actions; Fault objects carry them to the nodes."""

@@ -1,0 +1,102 @@
+"""Chaos Toolkit actions: do something to a cluster's members, and make sure that it ends."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from typing import Any
+
+from chaoslib.exceptions import ActivityFailed
+from chaoslib.types import Configuration
+
+from ..current import Seen, seen
+from ..server import Server
+from ..waiting import NotInTime, until
+from .windows import problem_of
+
+__all__ = ["heal", "kill", "nothing"]
+
+_LIVE_SECONDS = 10.0  # from the object to the first sign of a node's agent; it takes about 0.1
+_HEAL_SECONDS = 20.0  # to heal everything, agents that were just restarted included
+
+
+def kill(
+    cluster: str,
+    role: str = "primary",
+    count: int = 1,
+    seconds: int = 10,
+    keep_down: bool = True,
+    signal: str = "SIGKILL",
+    seed: int = 0,
+    namespace: str = "",
+    kind: str = "PostgresCluster",
+    configuration: Configuration | None = None,
+) -> dict[str, Any]:
+    """End every process of members of a cluster; with keep_down they stay down for so many seconds.
+
+    Returns the Fault's status when it is live. ActivityFailed says why it could not be.
+    """
+    spec = {
+        "target": {"kind": kind, "name": cluster, "role": role, "count": int(count)},
+        "kill": {"signal": signal, "keepDown": keep_down},
+        "durationSeconds": int(seconds),
+        "seed": int(seed),
+    }
+    return _inject(namespace or _namespace(configuration), f"kill-{role}", spec)
+
+
+def nothing(seconds: float = 10) -> float:
+    """Let time pass: the fault of a control run. The only wait here for a time and for nothing else."""
+    time.sleep(float(seconds))
+    return float(seconds)
+
+
+def heal(namespace: str = "", configuration: Configuration | None = None) -> list[str]:
+    """End every fault of a namespace at once, and wait until it has ended; their names."""
+    server, where = Server(), namespace or _namespace(configuration)
+    names = [fault["metadata"]["name"] for fault in server.list("Fault", where)]
+    for name in names:
+        server.delete("Fault", where, name)
+
+    def left() -> str:
+        faults = server.list("Fault", where)
+        for fault in faults:
+            seen().note_fault(fault)  # its last word, before it goes
+        return ", ".join(f"{fault['metadata']['name']} is {_phase(fault)}" for fault in faults)
+
+    try:
+        until("all faults have ended", left, _HEAL_SECONDS)
+    except NotInTime as late:
+        raise ActivityFailed(str(late)) from late
+    return names
+
+
+def _inject(namespace: str, prefix: str, spec: dict[str, Any]) -> dict[str, Any]:
+    server, run = Server(), seen()
+    name = f"{prefix}-{uuid.uuid4().hex[:8]}"
+    try:
+        server.create("Fault", namespace, name, spec)
+        until(f"the fault {name} is live", lambda: _not_live(server, namespace, name, run), _LIVE_SECONDS)
+    except Exception as error:  # refused by the API server, by the operator, by an agent; or nobody answers
+        raise ActivityFailed(f"The fault {name} is not live: {error}") from error
+    fault = run.faults[name]
+    if problem := problem_of(fault):
+        raise ActivityFailed(f"The fault {name} failed: {problem}")
+    status: dict[str, Any] = fault["status"]
+    return status
+
+
+def _not_live(server: Server, namespace: str, name: str, run: Seen) -> str:
+    fault = server.get("Fault", namespace, name)
+    if fault is None:
+        return "it was deleted"
+    run.note_fault(fault)
+    return "" if _phase(fault) in ("Active", "Healing", "Healed", "Failed") else f"it is {_phase(fault)}"
+
+
+def _phase(fault: dict[str, Any]) -> str:
+    return str((fault.get("status") or {}).get("phase", "new"))
+
+
+def _namespace(configuration: Configuration | None) -> str:
+    return str((configuration or {}).get("namespace") or "caplab-runs")

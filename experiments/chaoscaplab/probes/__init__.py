@@ -1,0 +1,1 @@
+"""Loads, and what they recorded."""

@@ -1,0 +1,45 @@
+"""Histories fetched from the probers through the API server."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow has no stubs
+
+from caplab.model.history import Table
+from caplab.model.runs import FinalScan, WallAnchor
+
+from ..server import Server
+
+
+def fetch_history(server: Server, run_id: str, vantages: Sequence[str]) -> Table:
+    """What every vantage recorded of a run, in one table."""
+    with ThreadPoolExecutor(len(vantages)) as pool:
+        answers = list(pool.map(lambda vantage: server.fetch(vantage, f"runs/{run_id}/history.arrow"), vantages))
+    return pa.concat_tables([pa.ipc.open_stream(answer).read_all() for answer in answers])
+
+
+def fetch_clock(server: Server, run_id: str, vantage: str) -> tuple[str, WallAnchor]:
+    """The boot id and the wall anchor of a prober: all share the machine's clock where boot ids are equal."""
+    metas = json.loads(server.fetch(vantage, f"runs/{run_id}/metas.json"))
+    anchor = metas[0]["wall_anchor"]
+    return str(metas[0]["boot_id"]), WallAnchor(anchor["monotonic_ns"], anchor["unix_ns"])
+
+
+def fetch_scan(server: Server, run_id: str, vantage: str, problem: str) -> FinalScan:
+    """What is known of the final scan beyond its rows; problem: why the members had not converged before, or ''."""
+    notes = json.loads(server.fetch(vantage, f"runs/{run_id}/scans.json"))
+    return final_scan(notes, problem)
+
+
+def final_scan(notes: Sequence[dict[str, Any]], problem: str) -> FinalScan:
+    """The scan of the primary decides: pure."""
+    of_primary = [note for note in notes if note["primary"]]
+    failed = "; ".join(note["problem"] for note in notes if note["problem"])
+    if not of_primary:
+        return FinalScan(not problem, None, None, problem or failed or "no primary was scanned")
+    last = of_primary[-1]
+    return FinalScan(not problem, last["elements"], last["server"], problem or failed)

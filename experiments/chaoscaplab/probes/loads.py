@@ -1,0 +1,86 @@
+"""Loads on a cluster: Probe objects made, waited for, and ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from ..server import Server
+from ..waiting import until
+
+_BEGIN_SECONDS = 30.0
+_END_SECONDS = 30.0
+_SCAN_SECONDS = 90.0
+SCAN = "final-scan"
+
+
+class LoadFailed(Exception):
+    """A prober could not do what its Probe asks; the message is what it said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loads:
+    """The loads of one run: what all of its Probe objects share."""
+
+    server: Server
+    namespace: str
+    target: Mapping[str, str]  # kind and name
+    run_id: str
+    vantages: Sequence[str]
+    seed: int
+
+    def start(self, probes: Sequence[Mapping[str, Any]]) -> None:
+        """Begin every load, and wait until each runs at every vantage.
+
+        A load whose workload is clock is no load on clients' figures: it has a history of its own.
+        """
+        for probe in probes:
+            self._make(probe["name"], probe)
+        for probe in probes:
+            until(f"load {probe['name']} runs", partial(self._not, probe["name"], "Running"), _BEGIN_SECONDS)
+
+    def end(self, probes: Sequence[Mapping[str, Any]]) -> None:
+        """End every load in order, and wait until its last row is written."""
+        for probe in probes:
+            self._make(probe["name"], {**probe, "stop": True})
+        for probe in probes:
+            until(f"load {probe['name']} has ended", partial(self._not, probe["name"], "Done"), _END_SECONDS)
+
+    def scan(self, workload: str, vantage: str) -> None:
+        """Have one prober read what every member holds in the end."""
+        scan = {"name": SCAN, "workload": workload, "rate": 1, "routes": ["direct"], "vantages": [vantage]}
+        self._make(SCAN, scan)
+        until("the final scan is done", lambda: self._not(SCAN, "Done", 1), _SCAN_SECONDS)
+
+    def _make(self, name: str, probe: Mapping[str, Any]) -> None:
+        clock = probe["workload"] == "clock"
+        spec = {
+            "target": dict(self.target),
+            "vantages": list(self.vantages),
+            "seed": self.seed,
+            "runId": clock_run(self.run_id) if clock else self.run_id,
+            **{field: value for field, value in probe.items() if field != "name"},
+        }
+        self.server.apply("Probe", self.namespace, self._object(name), spec)
+
+    def _object(self, name: str) -> str:
+        """A name of its own for each run: a Probe object runs once."""
+        return f"{name}-{self.run_id.rpartition('-')[2]}"
+
+    def _not(self, name: str, phase: str, vantages: int | None = None) -> str:
+        """Which vantages are not in a phase yet; '' where all are. LoadFailed where one has failed."""
+        found = self.server.get("Probe", self.namespace, self._object(name)) or {}
+        entries = (found.get("status") or {}).get("vantages") or []
+        for entry in entries:
+            if entry["phase"] == "Failed":
+                raise LoadFailed(f"load {name} at vantage {entry['name']}: {entry['lastError']}")
+        missing = (vantages or len(self.vantages)) - sum(entry["phase"] == phase for entry in entries)
+        errors = "; ".join(entry["lastError"] for entry in entries if entry.get("lastError"))
+        return "" if missing <= 0 else f"{missing} vantages are not {phase}" + (f" ({errors})" if errors else "")
+
+
+def clock_run(run_id: str) -> str:
+    """The run id of the second clock's beats, kept apart from the run's own history."""
+    return f"{run_id}-clock"

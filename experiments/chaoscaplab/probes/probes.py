@@ -1,0 +1,87 @@
+"""Chaos Toolkit probes: what clients get right now."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from chaoslib.exceptions import ActivityFailed
+from prometheus_client.parser import text_string_to_metric_families
+
+from ..server import Server
+from ..waiting import NotInTime, until
+
+__all__ = ["acknowledged"]
+
+_OPERATIONS = "caplab_probe_operations_total"  # probes/caplab_probes/exporter.py
+
+
+def acknowledged(vantages: Sequence[str], seconds: float = 3, within_seconds: float = 20) -> bool:
+    """Whether every vantage gets every operation acknowledged, on every route, for so many seconds on end.
+
+    ActivityFailed names the vantage, operation and route that does not.
+    """
+    server = Server()
+    watched = {vantage: _Calm(server, vantage, seconds) for vantage in vantages}
+
+    def look() -> str:
+        return "; ".join(filter(None, (calm.problem() for calm in watched.values())))
+
+    try:
+        until(f"operations are acknowledged for {seconds:g} s on end", look, within_seconds)
+    except NotInTime as late:
+        raise ActivityFailed(str(late)) from late
+    return True
+
+
+Counts = dict[tuple[str, str, str, str], float]  # operation, route, workload, outcome -> operations so far
+
+
+class _Calm:
+    """One vantage, watched from the last moment at which something was not acknowledged."""
+
+    def __init__(self, server: Server, vantage: str, seconds: float) -> None:
+        self._server, self._vantage, self._seconds = server, vantage, seconds
+        self._since, self._first = time.monotonic(), self._counts()
+
+    def problem(self) -> str:
+        """Why it is not calm yet; '' where it is."""
+        now, counts = time.monotonic(), self._counts()
+        if troubles := unacknowledged(self._first, counts):
+            self._since, self._first = now, counts
+            return f"zone {self._vantage}: {troubles}"
+        if now - self._since < self._seconds:
+            return f"zone {self._vantage} is calm for {now - self._since:.1f} s"
+        silent = silent_series(self._first, counts)
+        return f"zone {self._vantage}: nothing was acknowledged of {silent}" if silent else ""
+
+    def _counts(self) -> Counts:
+        return counts_of(self._server.fetch(self._vantage, "metrics").decode())
+
+
+def counts_of(text: str) -> Counts:
+    """Operations so far of every load's series, from a prober's metrics; pure."""
+    return {
+        (labels["op"], labels["route"], labels["workload"], labels["outcome"]): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == _OPERATIONS and (labels := sample.labels)["workload"] != "clock"
+    }
+
+
+def unacknowledged(before: Counts, now: Counts) -> str:
+    """What was not acknowledged between two looks; '' where all was: pure."""
+    return ", ".join(
+        f"{now[series] - before.get(series, 0):g} {series[0]} by {series[1]} ended as {series[3]}"
+        for series in sorted(now)
+        if series[3] != "ok" and now[series] > before.get(series, 0)
+    )
+
+
+def silent_series(before: Counts, now: Counts) -> str:
+    """Operations and routes without an acknowledgement between two looks; 'any load' where there is no load: pure."""
+    known = sorted({series[:3] for series in now})
+    if not known:
+        return "any load"
+    silent = [one for one in known if now.get((*one, "ok"), 0) <= before.get((*one, "ok"), 0)]
+    return ", ".join(f"{op} by {route}" for op, route, _ in silent)

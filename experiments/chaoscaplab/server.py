@@ -1,0 +1,144 @@
+"""The API server as a run uses it from outside the cluster: the lab's objects, pods, and ways into pods."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from kubernetes import client
+from kubernetes.stream import stream
+
+from caplab.kube import connect
+from caplab.watching import GROUP, VERSION
+
+CONTEXT_VARIABLE = "CAPLAB_CONTEXT"
+SYSTEM_NAMESPACE = "caplab-system"  # where the chart puts the probers
+METRICS_PORT = 9187  # of a prober: figures and histories
+_TIMEOUT = (5, 30)  # seconds: to connect, to answer
+_APPLY = "application/apply-patch+yaml"
+_MANAGER = "caplab-run"
+PLURALS = {"PostgresCluster": "postgresclusters", "Fault": "faults", "Probe": "probes", "Run": "runs"}
+
+Body = dict[str, Any]
+
+
+class ExecFailed(Exception):
+    """A command in a pod did not end well; the message is what it said."""
+
+
+class Server:
+    """Calls block; every one has a time-out. Raises kubernetes' ApiException."""
+
+    def __init__(self) -> None:
+        # A context that is no kind cluster's must be named (caplab.kube).
+        self._api = connect(os.environ.get(CONTEXT_VARIABLE))
+        # Any: the client types free objects as object.
+        self._core: Any = client.CoreV1Api(self._api)
+        self._custom: Any = client.CustomObjectsApi(self._api)
+
+    def apply(self, kind: str, namespace: str, name: str, spec: Mapping[str, Any]) -> Body:
+        """Make one of the lab's objects what spec says; the object."""
+        body = {**_head(kind, namespace, name), "spec": dict(spec)}
+        applied: Body = self._custom.patch_namespaced_custom_object(
+            GROUP, VERSION, namespace, PLURALS[kind], name, body,
+            field_manager=_MANAGER, force=True, _content_type=_APPLY, _request_timeout=_TIMEOUT,
+        )  # fmt: skip
+        return applied
+
+    def create(self, kind: str, namespace: str, name: str, spec: Mapping[str, Any]) -> Body:
+        """Make a new object; one of that name is an error."""
+        body = {**_head(kind, namespace, name), "spec": dict(spec)}
+        created: Body = self._custom.create_namespaced_custom_object(
+            GROUP, VERSION, namespace, PLURALS[kind], body, _request_timeout=_TIMEOUT
+        )
+        return created
+
+    def apply_status(self, kind: str, namespace: str, name: str, status: Mapping[str, Any]) -> None:
+        """Make the status of one of the lab's objects what it is here."""
+        self._custom.patch_namespaced_custom_object_status(
+            GROUP, VERSION, namespace, PLURALS[kind], name, {**_head(kind, namespace, name), "status": dict(status)},
+            field_manager=_MANAGER, force=True, _content_type=_APPLY, _request_timeout=_TIMEOUT,
+        )  # fmt: skip
+
+    def get(self, kind: str, namespace: str, name: str) -> Body | None:
+        """An object, or None where there is none."""
+        try:
+            found: Body = self._custom.get_namespaced_custom_object(
+                GROUP, VERSION, namespace, PLURALS[kind], name, _request_timeout=_TIMEOUT
+            )
+        except client.ApiException as error:
+            if error.status == 404:
+                return None
+            raise
+        return found
+
+    def list(self, kind: str, namespace: str) -> Sequence[Body]:
+        """All objects of a kind in a namespace."""
+        listed: Body = self._custom.list_namespaced_custom_object(
+            GROUP, VERSION, namespace, PLURALS[kind], _request_timeout=_TIMEOUT
+        )
+        items: Sequence[Body] = listed["items"]
+        return items
+
+    def delete(self, kind: str, namespace: str, name: str) -> None:
+        """Delete an object; one that is not there is no error."""
+        try:
+            self._custom.delete_namespaced_custom_object(
+                GROUP, VERSION, namespace, PLURALS[kind], name, _request_timeout=_TIMEOUT
+            )
+        except client.ApiException as error:
+            if error.status != 404:
+                raise
+
+    def open_namespace(self, namespace: str) -> None:
+        """Make a namespace that faults may hit; one that is there keeps its labels as they are."""
+        labels = {"caplab.dev/chaos": "allowed"}
+        try:
+            self._core.create_namespace({"metadata": {"name": namespace, "labels": labels}}, _request_timeout=_TIMEOUT)
+        except client.ApiException as error:
+            if error.status != 409:
+                raise
+
+    def annotations(self, namespace: str, endpoints: str) -> dict[str, str]:
+        """The annotations of an Endpoints object: where Patroni keeps its state."""
+        found = self._core.read_namespaced_endpoints(endpoints, namespace, _request_timeout=_TIMEOUT)
+        return dict(found.metadata.annotations or {})
+
+    def pods(self, namespace: str, selector: str) -> Sequence[Any]:
+        """The pods that a label selector selects."""
+        found = self._core.list_namespaced_pod(namespace, label_selector=selector, _request_timeout=_TIMEOUT)
+        return list(found.items)
+
+    def delete_pod(self, namespace: str, name: str) -> None:
+        """Delete a pod, as its owner's orderly end has it."""
+        self._core.delete_namespaced_pod(name, namespace, _request_timeout=_TIMEOUT)
+
+    def execute(self, namespace: str, pod: str, *command: str) -> str:
+        """What a command in a pod prints; ExecFailed with its words where it does not exit 0."""
+        answer = stream(
+            self._core.connect_get_namespaced_pod_exec, pod, namespace, command=list(command),
+            stdout=True, stderr=True, stdin=False, tty=False, _preload_content=False, _request_timeout=_TIMEOUT[1],
+        )  # fmt: skip
+        answer.run_forever(timeout=_TIMEOUT[1])
+        out, said = str(answer.read_stdout() or ""), str(answer.read_stderr() or "")
+        code = answer.returncode
+        answer.close()
+        if code != 0:
+            raise ExecFailed(f"{command[0]} in {pod}: {said.strip() or f'exit code {code}'}")
+        return out
+
+    def fetch(self, vantage: str, path: str) -> bytes:
+        """What the prober of a zone serves at a path."""
+        pods = self.pods(SYSTEM_NAMESPACE, f"caplab.dev/vantage={vantage}")
+        running = [pod.metadata.name for pod in pods if pod.status.phase == "Running"]
+        if not running:
+            raise LookupError(f"There is no prober in zone {vantage}. Mend: make up.")
+        answer: Any = self._core.connect_get_namespaced_pod_proxy_with_path(
+            f"{running[0]}:{METRICS_PORT}", SYSTEM_NAMESPACE, path, _preload_content=False, _request_timeout=_TIMEOUT
+        )
+        return bytes(answer.data)
+
+
+def _head(kind: str, namespace: str, name: str) -> Body:
+    return {"apiVersion": f"{GROUP}/{VERSION}", "kind": kind, "metadata": {"namespace": namespace, "name": name}}

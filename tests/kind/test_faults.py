@@ -1,0 +1,180 @@
+"""A fault on the real cluster: live, proven, bounded, guarded, and gone whatever dies in its midst."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from caplab_cluster.chart import NAMESPACE
+from caplab_cluster.shell import Answer
+from kind_lab import Lab, await_that
+from postgres_cluster import await_status, is_ready, postgres, status
+
+AGENT = "app.kubernetes.io/name=caplab-agent"
+OPERATOR = "app.kubernetes.io/name=caplab-operator"
+
+
+def fault(
+    namespace: str, name: str = "f", seconds: int | None = 8, role: str = "primary", **kill: Any
+) -> dict[str, Any]:
+    spec: dict[str, Any] = {"target": {"kind": "PostgresCluster", "name": "pg", "role": role}, "kill": kill}
+    if seconds is not None:
+        spec["durationSeconds"] = seconds
+    metadata = {"name": name, "namespace": namespace}
+    return {"apiVersion": "caplab.dev/v1alpha1", "kind": "Fault", "metadata": metadata, "spec": spec}
+
+
+def fault_status(lab: Lab, namespace: str, name: str = "f") -> dict[str, Any]:
+    found: dict[str, Any] = lab.get("fault", "-n", namespace, name).get("status", {})
+    return found
+
+
+def phase_is(lab: Lab, namespace: str, *phases: str, name: str = "f") -> bool:
+    return fault_status(lab, namespace, name).get("phase") in phases
+
+
+def processes(lab: Lab, namespace: str, pod: str) -> str:
+    """What runs in a member, one name a line; '' while there is no container to ask."""
+    answer = lab.inside(namespace, pod, "sh", "-c", "cat /proc/[0-9]*/comm")
+    return answer.out if answer.ok else ""
+
+
+def gate_files(lab: Lab) -> list[str]:
+    """Gates that are closed on any node."""
+    found = []
+    for node in ("caplab-worker", "caplab-worker2", "caplab-worker3"):
+        shell = "find /var/lib/kubelet/pods -path '*empty-dir/gate/*' -type f"
+        found += lab.engine.ask("exec", node, "sh", "-c", shell).out.split()
+    return found
+
+
+def journals(lab: Lab) -> list[str]:
+    """Faults that agents remember."""
+    found = []
+    for node in ("caplab-worker", "caplab-worker2", "caplab-worker3"):
+        answer = lab.engine.ask("exec", node, "sh", "-c", "cat /var/lib/caplab/faults.json 2>/dev/null || true")
+        if answer.out.strip() and json.loads(answer.out).get("faults"):
+            found.append(f"{node}: {answer.out}")
+    return found
+
+
+@pytest.fixture
+def open_namespace(lab: Lab, namespace: str) -> Iterator[str]:
+    """A namespace open to faults; what is left in it afterwards has ended."""
+    lab.kubectl("label", "namespace", namespace, "caplab.dev/chaos=allowed")
+    yield namespace
+    lab.kubectl("delete", "faults", "--all", "-n", namespace, "--wait=true")
+
+
+@pytest.fixture
+def primary(lab: Lab, open_namespace: str) -> str:
+    lab.apply(postgres(open_namespace, durability="quorum"))
+    found = await_status(lab, open_namespace, "three members Ready", is_ready(3))
+    return str(found["primary"])
+
+
+def try_fault(lab: Lab, namespace: str, **fields: Any) -> Answer:
+    return lab.try_apply(fault(namespace, **fields))
+
+
+def test_a_fault_in_a_namespace_that_is_not_open_to_faults_is_refused(lab: Lab, namespace: str) -> None:
+    answer = try_fault(lab, namespace)
+    assert not answer.ok
+    assert f"kubectl label namespace {namespace} caplab.dev/chaos=allowed" in answer.err
+    protected = try_fault(lab, NAMESPACE)
+    assert not protected.ok
+    assert "protected" in protected.err or "not open" in protected.err
+
+
+def test_a_fault_without_a_duration_or_a_kind_of_fault_is_refused_by_field(lab: Lab, open_namespace: str) -> None:
+    without = try_fault(lab, open_namespace, seconds=None)
+    assert not without.ok
+    assert "durationSeconds is missing: say after how many seconds" in without.err
+    body = fault(open_namespace)
+    del body["spec"]["kill"]
+    nothing = lab.try_apply(body)
+    assert not nothing.ok
+    assert "no fault is named" in nothing.err
+    negative = try_fault(lab, open_namespace, seconds=-1)
+    assert "spec.durationSeconds" in negative.err
+
+
+def test_a_fault_on_nobody_fails_with_the_mend(lab: Lab, open_namespace: str) -> None:
+    lab.apply(fault(open_namespace))
+    await_that("it failed", lambda: phase_is(lab, open_namespace, "Failed"), 10)
+    assert "Mend:" in fault_status(lab, open_namespace)["message"]
+    lab.kubectl("delete", "fault", "-n", open_namespace, "f", "--timeout=10s")
+
+
+def test_a_killed_primary_stays_down_until_the_time_is_over(lab: Lab, open_namespace: str, primary: str) -> None:
+    uid = lab.get("pod", "-n", open_namespace, primary)["metadata"]["uid"]
+    lab.apply(fault(open_namespace, seconds=8))
+    await_that("it is live", lambda: phase_is(lab, open_namespace, "Active"), 5)
+    (target,) = fault_status(lab, open_namespace)["targets"]
+    assert (target["uid"], target["pod"], target["proven"]) == (uid, primary, True)
+    assert any("empty" in line for line in target["evidence"]), target["evidence"]
+    await_status(lab, open_namespace, "another primary", lambda found: found.get("primary") not in (None, primary))
+    await_that("its container waits", lambda: processes(lab, open_namespace, primary) != "", 15)
+    assert "postgres" not in processes(lab, open_namespace, primary)
+    changed = lab.try_apply(fault(open_namespace, seconds=30))
+    assert not changed.ok
+    assert "delete it (that heals it)" in changed.err
+
+    await_that("it healed", lambda: phase_is(lab, open_namespace, "Healed"), 15)
+    (target,) = fault_status(lab, open_namespace)["targets"]
+    held = (target["healedNs"] - target["injectedNs"]) / 1e9
+    print(f"\nheld {held:.3f} s: {target['evidence']}")
+    assert 7.5 < held < 10
+    assert target["proven"]
+    found = await_status(lab, open_namespace, "all members Ready again", is_ready(3))
+    assert found["lastFailover"]["cause"] == "fault f"
+    assert (found["lastFailover"]["from"], found["epoch"]) == (primary, 2)
+    lab.kubectl("delete", "fault", "-n", open_namespace, "f", "--timeout=10s")
+    assert gate_files(lab) == []
+    assert journals(lab) == []
+
+
+def test_a_deleted_fault_heals_at_once(lab: Lab, open_namespace: str, primary: str) -> None:
+    lab.apply(fault(open_namespace, seconds=600))
+    await_that("it is live", lambda: phase_is(lab, open_namespace, "Active"), 5)
+    lab.kubectl("delete", "fault", "-n", open_namespace, "f", "--timeout=10s")
+    assert gate_files(lab) == []
+    await_status(lab, open_namespace, "all members Ready again", is_ready(3))
+
+
+@pytest.mark.parametrize("victim", [AGENT, OPERATOR])
+def test_whoever_dies_in_the_midst_of_a_fault_it_ends_in_time(
+    lab: Lab, open_namespace: str, primary: str, victim: str
+) -> None:
+    lab.apply(fault(open_namespace, seconds=8))
+    await_that("it is live", lambda: phase_is(lab, open_namespace, "Active"), 5)
+    began = time.monotonic()
+    lab.kubectl("delete", "pod", "-n", NAMESPACE, "-l", victim, "--grace-period=0", "--force", "--wait=false")
+    await_that("no gate is closed", lambda: gate_files(lab) == [], 15)
+    print(f"\nended {time.monotonic() - began:.1f} s after the death of {victim}")
+    assert time.monotonic() - began < 8 + 2
+    await_that("the object says so", lambda: phase_is(lab, open_namespace, "Healed"), 20)
+    assert fault_status(lab, open_namespace)["targets"][0]["proven"]
+    lab.kubectl("delete", "fault", "-n", open_namespace, "f", "--timeout=20s")
+    await_status(lab, open_namespace, "all members Ready again", is_ready(3))
+
+
+def test_a_namespace_that_was_closed_since_is_spared_by_the_agent(lab: Lab, open_namespace: str, primary: str) -> None:
+    """The policy sees a fault's creation only; the agent looks again before it acts."""
+    name = f"late-{uuid.uuid4().hex[:6]}"
+    lab.kubectl("scale", "deployment", "-n", NAMESPACE, "caplab-operator", "--replicas=0")
+    try:
+        await_that("no operator", lambda: not lab.get("pods", "-n", NAMESPACE, "-l", OPERATOR)["items"], 30)
+        lab.apply(fault(open_namespace, name=name, seconds=60))
+        lab.kubectl("label", "namespace", open_namespace, "caplab.dev/chaos-")
+    finally:
+        lab.kubectl("scale", "deployment", "-n", NAMESPACE, "caplab-operator", "--replicas=1")
+    await_that("it failed", lambda: phase_is(lab, open_namespace, "Failed", name=name), 30)
+    (target,) = fault_status(lab, open_namespace, name)["targets"]
+    assert "caplab.dev/chaos=allowed" in target["problem"]
+    assert status(lab, open_namespace)["primary"] == primary
+    lab.kubectl("label", "namespace", open_namespace, "caplab.dev/chaos=allowed")

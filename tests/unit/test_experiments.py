@@ -1,0 +1,223 @@
+"""The experiments' own pure parts: plans, baselines, windows, calm."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from chaoscaplab.clusters.postgres import differences, not_ready
+from chaoscaplab.controls.doubts import baseline_of
+from chaoscaplab.controls.plan import plan_of
+from chaoscaplab.controls.report import by_vantage, figures_of
+from chaoscaplab.faults.windows import problem_of, windows_of
+from chaoscaplab.probes.histories import final_scan
+from chaoscaplab.probes.probes import counts_of, silent_series, unacknowledged
+from chaoslib.experiment import ensure_experiment_is_valid
+
+from caplab import suites
+from caplab.check.finding import Finding, State
+from caplab.judging import expectations, experiments_folder
+from caplab.model.fields import FieldError, Json
+from caplab.run import exit_code
+from caplab.toolkit import could_not_begin
+
+FOLDER = experiments_folder()
+EXPERIMENTS = suites.experiments(FOLDER)
+
+
+def loaded(name: str) -> dict[str, Any]:
+    document: dict[str, Any] = yaml.safe_load((FOLDER / f"{name}.yaml").read_text())
+    return document
+
+
+def configuration(experiment: dict[str, Any], **settings: str) -> dict[str, str]:
+    return {name: value["default"] for name, value in experiment["configuration"].items()} | settings
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_experiment_is_valid_for_chaos_toolkit(name: str) -> None:
+    ensure_experiment_is_valid(loaded(name))
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_experiment_names_a_row_that_there_is(name: str) -> None:
+    experiment = loaded(name)
+    plan = plan_of(experiment, configuration(experiment, durability="async"), {})
+    assert expectations().find(plan.engine, plan.mode, plan.fault)
+    assert plan.mode == "async"
+    assert plan.writes_per_second == 180  # of three vantages, and only what the final scan counts
+
+
+def test_every_row_has_an_experiment() -> None:
+    """A row that nothing runs promises in vain."""
+    covered = set()
+    for name in EXPERIMENTS:
+        for durability in ("async", "quorum"):
+            plan = plan_of(loaded(name), configuration(loaded(name), durability=durability), {})
+            covered.add((plan.engine, plan.mode, plan.fault))
+    assert {(row.engine, row.mode, row.fault) for row in expectations().rows} == covered
+
+
+def test_an_extension_that_misspells_a_field_is_refused_by_name() -> None:
+    experiment = loaded("postgres/kill-primary")
+    experiment["extensions"][0]["lods"] = []
+    with pytest.raises(FieldError, match="lods"):
+        plan_of(experiment, configuration(experiment), {})
+    with pytest.raises(ValueError, match="0 extension blocks"):
+        plan_of({}, {}, {})
+
+
+@pytest.mark.parametrize("name", suites.names(FOLDER / "suites"))
+def test_every_suite_names_experiments_and_settings_that_there_are(name: str) -> None:
+    for planned in suites.find(FOLDER, name, {}).runs:
+        known = yaml.safe_load(planned.file.read_text())["configuration"]
+        assert set(planned.settings) <= set(known)
+
+
+def test_an_experiment_is_found_by_name_or_file_and_anything_else_is_refused(tmp_path: Path) -> None:
+    by_name = suites.find(FOLDER, "postgres/control", {"durability": "async"})
+    assert by_name.runs == suites.find(FOLDER, str(FOLDER / "postgres/control.yaml"), {"durability": "async"}).runs
+    assert by_name.runs[0].name == "postgres/control durability=async"
+    with pytest.raises(FieldError, match="postgres/kill-primary"):
+        suites.find(FOLDER, "postgres/kil-primary", {})
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("runs: [{experiment: postgres/nothing}]")
+    with pytest.raises(FieldError, match="postgres/control"):
+        suites.read_suite(FOLDER, bad)
+    bad.write_text("runs: []")
+    with pytest.raises(FieldError, match="empty"):
+        suites.read_suite(FOLDER, bad)
+
+
+def test_a_suites_settings_yield_to_the_command_lines() -> None:
+    found = suites.find(FOLDER, "core", {"durability": "async"})
+    assert {run.settings["durability"] for run in found.runs} == {"async"}
+
+
+def fault(*targets: dict[str, Any], phase: str = "Active", message: str = "") -> dict[str, Any]:
+    return {"spec": {"kill": {}}, "status": {"phase": phase, "message": message, "targets": list(targets)}}
+
+
+def test_a_target_that_was_hit_is_a_window_and_one_that_was_not_is_none() -> None:
+    hit = {"uid": "u", "pod": "pg-0", "injectedNs": 5, "healedNs": 9, "proven": True, "evidence": ["cgroup empty"]}
+    (window,) = windows_of(fault(hit, {"uid": "v", "pod": "pg-1"}))
+    assert (window.kind, window.target, window.injected_ns, window.healed_ns) == ("kill", "pg-0", 5, 9)
+    assert window.proven
+    assert not windows_of(fault({**hit, "proven": False}))[0].proven
+    assert windows_of({"spec": {"kill": {}}}) == []
+
+
+def test_a_failed_fault_says_why() -> None:
+    assert problem_of(fault({"pod": "pg-0", "problem": "no process"}, phase="Failed")) == "pg-0: no process"
+    assert problem_of(fault(phase="Failed", message="no primary")) == "no primary"
+    assert problem_of(fault({"pod": "pg-0"})) == ""
+
+
+def journal(**fields: Any) -> dict[str, Any]:
+    before = {"steady_state_met": True, "probes": []}
+    return {"status": "completed", "steady_states": {"before": before}, "run": [], **fields}
+
+
+def step(status: str = "succeeded", **fields: Any) -> dict[str, Any]:
+    return {"activity": {"name": "kill-the-primary"}, "status": status, **fields}
+
+
+def test_a_journal_in_order_is_a_baseline_that_held() -> None:
+    assert baseline_of(journal(run=[step()])).held
+
+
+def test_a_method_that_failed_an_interrupt_and_a_missed_baseline_are_doubts() -> None:
+    raised = ["Traceback", "chaoslib.exceptions.ActivityFailed: The fault f failed: no process\n"]
+    found = baseline_of(journal(run=[step("failed", exception=raised)]))
+    assert (found.held, found.problem) == (False, "kill-the-primary: The fault f failed: no process")
+    assert "interrupted" in baseline_of(journal(status="interrupted")).problem
+    assert not baseline_of(journal(steady_states={})).held
+    missed = {"steady_state_met": False, "probes": [step(tolerance_met=False, exception=None)]}
+    assert "kill-the-primary" in baseline_of(journal(steady_states={"before": missed})).problem
+
+
+def test_a_setting_that_is_not_in_force_is_told_by_name() -> None:
+    failover: dict[str, Json] = {"ttlSeconds": 20, "loopWaitSeconds": 1}
+    asked: dict[str, Json] = {"durability": "quorum", "failover": failover}
+    found: dict[str, Json] = {**failover, "durability": "quorum", "synchronousStandbyNames": "ANY 1 (a,b)"}
+    assert differences(asked, found) == []
+    assert differences(asked, {**found, "ttlSeconds": 30}) == ["ttlSeconds is 30 and not 20"]
+    assert "'' under durability quorum" in differences(asked, {**found, "synchronousStandbyNames": ""})[0]
+    still = {**found, "durability": "async"}
+    assert len(differences({**asked, "durability": "async"}, still)) == 1  # Postgres itself still waits for standbys
+
+
+def cluster(**status: Any) -> dict[str, Any]:
+    full = {"observedGeneration": 2, "phase": "Ready", "readyMembers": 3, "durability": "async", **status}
+    return {"metadata": {"generation": 2}, "spec": {"replicas": 3, "durability": "async"}, "status": full}
+
+
+def test_a_cluster_is_ready_only_as_its_latest_spec_asks() -> None:
+    assert not_ready(cluster()) == ""
+    assert "not seen" in not_ready(cluster(observedGeneration=1))
+    assert "Degraded" in not_ready(cluster(phase="Degraded"))
+    assert "Ready" in not_ready(cluster(readyMembers=2))
+    assert "quorum" in not_ready(cluster(durability="quorum"))
+    assert not_ready(None)
+
+
+METRICS = """# TYPE caplab_probe_operations counter
+caplab_probe_operations_total{vantage="a",op="add",route="direct",workload="set",outcome="ok"} 10
+caplab_probe_operations_total{vantage="a",op="add",route="direct",workload="set",outcome="info"} 1
+caplab_probe_operations_total{vantage="a",op="write",route="direct",workload="clock",outcome="fail"} 9
+"""
+
+
+def test_calm_is_when_everything_is_acknowledged_and_nothing_else_happens() -> None:
+    before = counts_of(METRICS)
+    assert unacknowledged(before, before) == ""
+    assert silent_series(before, before) == "add by direct"
+    later = counts_of(METRICS.replace('outcome="ok"} 10', 'outcome="ok"} 12'))
+    assert silent_series(before, later) == ""
+    failing = counts_of(METRICS.replace('outcome="info"} 1', 'outcome="info"} 3'))
+    assert unacknowledged(before, failing) == "2 add by direct ended as info"
+    assert unacknowledged({}, before) == "1 add by direct ended as info"
+    assert silent_series({}, {}) == "any load"
+
+
+def test_the_primarys_scan_decides_and_without_it_there_is_none() -> None:
+    notes = [
+        {"primary": False, "elements": 8, "server": "pg-1", "problem": ""},
+        {"primary": True, "elements": 9, "server": "pg-0", "problem": ""},
+    ]
+    found = final_scan(notes, "")
+    assert (found.converged, found.elements, found.server) == (True, 9, "pg-0")
+    assert final_scan(notes, "pg-1 behind").converged is False
+    assert final_scan(notes[:1], "").elements is None
+
+
+def test_figures_that_were_not_measured_are_missing() -> None:
+    rows: list[Json] = [{"vantage": "a", "route": "direct", "acked": 5, "lost": 0}]
+    series: list[Json] = [
+        {"vantage": "a", "route": "direct", "op": "add", "failover_seconds": 1.0},
+        {"vantage": "a", "route": "direct", "op": "read", "failover_seconds": 9.0},
+    ]
+    findings = {
+        "durability": Finding("durability", State.HOLDS, "", {"acked": 5, "lost": 0, "by_vantage": rows}),
+        "availability": Finding("availability", State.HOLDS, "", {"failover_seconds": 1.0, "series": series}),
+    }
+    assert figures_of(findings) == {"acked": 5, "lost": 0, "failoverSeconds": 1.0}
+    assert by_vantage(findings) == [{"vantage": "a", "route": "direct", "acked": 5, "lost": 0, "failoverSeconds": 1.0}]
+    assert figures_of({}) == {}
+    assert by_vantage({}) == []
+
+
+def test_the_exit_code_is_the_worst_there_is() -> None:
+    assert exit_code([State.HOLDS], 0) == 0
+    assert exit_code([State.HOLDS, State.UNKNOWN], 0) == 2
+    assert exit_code([State.UNKNOWN, State.VIOLATED], 0) == 1
+    assert exit_code([State.HOLDS], 1) == 3
+    assert exit_code([], 0) == 3
+
+
+def test_a_run_that_could_not_begin_is_told_from_one_that_was_interrupted() -> None:
+    assert could_not_begin({"caplab": {"error": "The run could not begin: no prober"}})
+    assert not could_not_begin({"caplab": {"error": "the experiment was interrupted"}})
+    assert not could_not_begin({})
