@@ -1,6 +1,6 @@
 """Measures the prober against a Postgres of its own: lateness, processor time, and the clients it was chosen from.
 
-Needs Postgres' programs (--bin, or the newest of Debian's). Prints a table; takes two minutes.
+Needs Postgres' programs (--bin, or the newest of Debian's). Prints a table; takes three minutes.
 Run with PYTHONPATH=probes where the package is not installed.
 """
 
@@ -174,7 +174,7 @@ def main() -> int:
     print(f"{'':<34} {'starts':>6} {'p50':>7} {'p99':>7} {'worst':>8} {'cores':>6}")
     ours: list[Figures] = []
     with own_postgres(asked.bin, asked.port):
-        for workload in ("set", "register"):
+        for workload in ("set", "register", "clock"):
             ours.append(prober(asked.port, workload, asked.rate, asked.seconds))
             print(ours[-1].line(), flush=True)
         for measure in (psycopg_async, psycopg_threads):

@@ -46,7 +46,8 @@ def connect(named: str | None = None, kubeconfig: Path | None = None) -> client.
     if in_cluster() and not named and not kubeconfig:
         config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]
     else:
-        file = str(kubeconfig) if kubeconfig else None
+        # Read now: the client itself looks at the variable only when it is imported.
+        file = str(kubeconfig) if kubeconfig else os.environ.get("KUBECONFIG") or None
         context = check_context(_current_context(file), named)
         try:
             config.load_kube_config(file, context=context, client_configuration=settings)  # type: ignore[no-untyped-call]

@@ -15,6 +15,7 @@ from caplab_probes.workloads import Operation
 
 LIMITS = Limits(connect_seconds=0.3, statement_seconds=0.2, start_seconds=0.1, scan_seconds=0.5, in_flight=4)
 ADD = Operation(0, "add", "service", value=5)
+BEAT = Operation(0, "write", "service", key="clock", value=(9 << 37) + 5)
 WRITE = Operation(0, "write", "service", key="k", value=5)
 READ = Operation(0, "read", "service", key="k")
 
@@ -45,14 +46,28 @@ def rows(*values: bytes | None) -> bytes:
     return text + message(b"C", b"SELECT %d\0" % len(values))
 
 
+def bound_values(body: bytes) -> list[bytes]:
+    """The values of a Bind message of text parameters."""
+    _, _, rest = body.split(b"\0", 2)
+    (formats,) = struct.unpack_from("!h", rest)
+    at, values = 2 + 2 * formats + 2, []
+    for _ in range(struct.unpack_from("!h", rest, at - 2)[0]):
+        (length,) = struct.unpack_from("!i", rest, at)
+        values.append(rest[at + 4 : at + 4 + length])
+        at += 4 + length
+    return values
+
+
+WHO = "inet_server_addr"  # in the statement by which a client learns whom it speaks with
 READY = message(b"Z", b"I")
 DONE = message(b"C", b"INSERT 0 1\0")
+CALLED = message(b"C", b"CALL\0")
 NOTHING_DONE = message(b"C", b"INSERT 0 0\0")
 
 
 @dataclass
 class FakeServer:
-    """Answers statements by the replies set on it; statements as they came are in seen."""
+    """Answers statements by the replies set on it; statements as they came are in seen, their values in bound."""
 
     timeline: bytes | None = b"00000003"
     reply: bytes = DONE
@@ -60,6 +75,7 @@ class FakeServer:
     close_instead: bool = False
     accept: bool = True
     seen: list[str] = field(default_factory=list)
+    bound: list[list[bytes]] = field(default_factory=list)
     connections: int = 0
     open: int = 0
     port: int = 0
@@ -76,32 +92,39 @@ class FakeServer:
             writer.close()
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        (length,) = struct.unpack("!i", await reader.readexactly(4))
-        await reader.readexactly(length - 4)
-        if not self.accept:
-            writer.write(said(b"E", b"FATAL", b"57P03"))
+        if not await self._greet(reader, writer):
             return
-        standby = b"on" if self.timeline is None else b"off"
-        greeting = message(b"R", struct.pack("!i", 0)) + parameter(b"in_hot_standby", standby) + READY
-        writer.write(greeting)
         while True:
             kind, (length,) = await reader.readexactly(1), struct.unpack("!i", await reader.readexactly(4))
             body = await reader.readexactly(length - 4)
             if kind == b"P":
                 statement = body.split(b"\0")[1].decode()
+            elif kind == b"B":
+                values = bound_values(body)
             elif kind == b"S":
-                writer.write(await self._answer(statement))
-                if self.close_instead and "pg_is_in_recovery" not in statement:
+                writer.write(await self._answer(statement, values))
+                if self.close_instead and WHO not in statement:
                     return
             elif kind == b"X":
                 return
 
-    async def _answer(self, statement: str) -> bytes:
+    async def _greet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        (length,) = struct.unpack("!i", await reader.readexactly(4))
+        await reader.readexactly(length - 4)
+        if not self.accept:
+            writer.write(said(b"E", b"FATAL", b"57P03"))
+            return False
+        standby = b"on" if self.timeline is None else b"off"
+        writer.write(message(b"R", struct.pack("!i", 0)) + parameter(b"in_hot_standby", standby) + READY)
+        return True
+
+    async def _answer(self, statement: str, values: list[bytes]) -> bytes:
         begin = message(b"1") + message(b"2")
-        if "pg_is_in_recovery" in statement:
+        if WHO in statement:
             timeline = self.timeline or b""
             return begin + rows(b"127.0.0.1|" + timeline) + READY
         self.seen.append(statement)
+        self.bound.append(values)
         if self.hang:
             await self.hang.wait()
         if self.close_instead:

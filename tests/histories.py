@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow has no stubs
 
-from caplab.check import Context
+from caplab.check import Context, check_history
+from caplab.expectations_file import read
 from caplab.model.history import SCHEMA, Table, validate
 from caplab.model.runs import Baseline, FaultWindow, FinalScan, RunRecord, WallAnchor
+from caplab.report import RunReport
+from caplab.verdict import judge
 
 MS = 1_000_000
 ORIGIN_NS = 7_000_000_000_000  # as a monotonic clock shows it
+EXPECTATIONS = read(Path(__file__).parents[1] / "experiments" / "expectations.yaml")
 
 Row = dict[str, Any]
 
@@ -86,3 +91,32 @@ def run_record(**fields: Any) -> RunRecord:
         "baseline": Baseline(True),
     }
     return RunRecord(**(values | fields))
+
+
+def killed_run(lost: Iterable[int] = (), down_ms: int = 2000, operations: int = 3000) -> list[Row]:
+    """A kill of the primary at 10 s as vantages a, b and c saw it: adds straight to members, reads through the Service.
+
+    Every 10 ms an operation each; the primary acks nothing for down_ms. lost values were acked, but are not found.
+    """
+    rows, gone, found = [], set(lost), []
+    for number in range(operations):
+        ms = 10 * number
+        outcome, error = ("ok", None) if not 10_000 <= ms < 10_000 + down_ms else ("fail", "refused")
+        value = operations * 10 + number
+        labels = {"vantage": "abc"[number % 3], "error": error, "epoch": "1" if ms < 10_000 else "2"}
+        rows.append(operation(ms, outcome, 3, op="add", value=value, route="direct", **labels))
+        rows.append(operation(ms, outcome, 1, op="read", route="service", **labels))
+        if outcome == "ok" and value not in gone:
+            found.append(value)
+    return rows + scan(found)
+
+
+def report_of(rows: Iterable[Row], name: str = "", run_id: str = "run-1", **fields: Any) -> RunReport:
+    """A run of an expectation row, checked and judged; fields are the record's, beside clock and seconds."""
+    beside = {"clock": fields.pop("clock", None), "seconds": fields.pop("seconds", {})}
+    made = table(rows)
+    elements = sum(op == "scan" for op in made["op"].to_pylist())
+    record = run_record(**({"final_scan": FinalScan(True, elements), "mode": "quorum"} | fields))
+    findings = check_history(made, Context.of(record))
+    row = EXPECTATIONS.find(record.engine, record.mode, record.fault)
+    return RunReport(name or row.name, run_id, record, judge(row, record, findings), findings, **beside)

@@ -15,6 +15,7 @@ from caplab.model.runs import FinalScan
 
 from .columns import NEVER, Integers, Mask, among, integers, present
 from .finding import ENOUGH, Context, Finding, State
+from .series import groups
 
 NAME = "durability"
 _SAMPLE = 20  # values shown of each anomaly
@@ -26,7 +27,8 @@ def check(history: Table, context: Context) -> Finding:
     Figures, in elements: attempted (sent: all adds but overloads), acked = survived + lost,
     unacked_found (nobody knew, and present: no fault), unexpected (present, though never written or surely
     failed), duplicated (present more than once); lost_window_seconds from the invocation of the
-    first lost write to the ack of the last. The scan that counts is the last of context.final_scan.server.
+    first lost write to the ack of the last; by_vantage, a row for each vantage and route with adds, whose
+    counts sum to the totals. The scan that counts is the last of context.final_scan.server.
 
     Violated by lost, unexpected or duplicated elements. Unknown without a final scan that converged
     and is here in full, when a value was added twice, or with fewer than ENOUGH acked.
@@ -51,12 +53,16 @@ class _Adds:
     return_ns: Integers
     ok: Mask
     failed: Mask
+    group: Integers  # each one's place in labels
+    labels: tuple[tuple[str, str], ...]  # every (vantage, route) that has adds, sorted
     nameless: int  # adds that were sent without saying which value
 
 
 def _adds(history: Table) -> _Adds:
-    sent = among(history, "op", ["add"]) & ~among(history, "error", ["overload"])
+    every = among(history, "op", ["add"])
+    sent = every & ~among(history, "error", ["overload"])
     known = sent & present(history, "value")
+    group, labels = _sides(history, every)
     value = integers(history, "value", 0)[known]
     order = np.argsort(value, kind="stable")
     return _Adds(
@@ -65,8 +71,20 @@ def _adds(history: Table) -> _Adds:
         integers(history, "return_ns", NEVER)[known][order],
         among(history, "outcome", ["ok"])[known][order],
         among(history, "outcome", ["fail"])[known][order],
+        group[known[every]][order],
+        labels,
         int(sent.sum() - known.sum()),
     )
+
+
+def _sides(history: Table, adds: Mask) -> tuple[Integers, tuple[tuple[str, str], ...]]:
+    """Each add's (vantage, route), as an index into those there are, sorted by name."""
+    group, labels = groups(history, adds)
+    there, which = np.unique(group, return_inverse=True)
+    names = [(labels[one][0], labels[one][2]) for one in there]
+    by_name = sorted(range(len(names)), key=names.__getitem__)
+    rank = np.argsort(np.array(by_name, dtype=np.int64))
+    return rank[which].astype(np.int64), tuple(names[one] for one in by_name)
 
 
 def _adds_problem(adds: _Adds) -> str:
@@ -109,20 +127,38 @@ def _compare(adds: _Adds, found: Integers) -> tuple[dict[str, Json], dict[str, J
     maybe_written = adds.value[~adds.failed]
     unexpected = elements[~np.isin(elements, maybe_written)]
     duplicated = elements[copies > 1]
+    unacked_found = ~adds.ok & ~adds.failed & there
     window_ns = int(adds.return_ns[lost].max() - adds.invoke_ns[lost].min()) if lost.any() else 0
     figures: dict[str, Json] = {
         "attempted": len(adds.value),
         "acked": int(adds.ok.sum()),
         "survived": int((adds.ok & there).sum()),
         "lost": int(lost.sum()),
-        "unacked_found": int((~adds.ok & ~adds.failed & there).sum()),
+        "unacked_found": int(unacked_found.sum()),
         "unexpected": len(unexpected),
         "duplicated": len(duplicated),
         "lost_window_seconds": window_ns / 1e9,
+        "by_vantage": _by_vantage(adds, there, unacked_found),
     }
     anomalies = {"lost": adds.value[lost], "unexpected": unexpected, "duplicated": duplicated}
     samples: dict[str, Json] = {f"{name}_values": values[:_SAMPLE].tolist() for name, values in anomalies.items()}
     return figures, samples
+
+
+def _by_vantage(adds: _Adds, there: Mask, unacked_found: Mask) -> list[Json]:
+    """The totals that are of adds, for each vantage and route; one with overloads only has a row of zeros."""
+    counted = {
+        "attempted": np.ones(len(adds.value), dtype=np.bool_),
+        "acked": adds.ok,
+        "survived": adds.ok & there,
+        "lost": adds.ok & ~there,
+        "unacked_found": unacked_found,
+    }
+    counts = {name: np.bincount(adds.group[which], minlength=len(adds.labels)) for name, which in counted.items()}
+    return [
+        {"vantage": vantage, "route": route, **{name: int(count[number]) for name, count in counts.items()}}
+        for number, (vantage, route) in enumerate(adds.labels)
+    ]
 
 
 def _judge(figures: dict[str, Json], scan_problem: str) -> tuple[State, str]:

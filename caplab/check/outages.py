@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,6 +39,25 @@ def find(series: Series, origin_ns: int, injected_ns: int | None) -> list[Outage
     starts = series.scheduled_ns[first]
     ends = _first_ack_from(series, injected_ns)[last + 1]
     return _joined(starts.tolist(), ends.tolist())
+
+
+def first_ack_ns(series: Series, outages: Sequence[Outage], injected_ns: int) -> int | None:
+    """When the first ack returned of what was invoked after outages that reached past the injection had begun.
+
+    They have begun with the first operation that was scheduled in them, no earlier than the injection, and
+    not acked: what was invoked before it, whoever served before may have acked. None: no such operation, or no ack.
+    """
+    if not outages:
+        return None
+    begin_ns = max(injected_ns, outages[0].start_ns)
+    last_ns = outages[-1].end_ns
+    within = (series.scheduled_ns >= begin_ns) & (series.scheduled_ns <= (NEVER if last_ns is None else last_ns))
+    unacked = np.flatnonzero(within & ~series.acked)
+    if not len(unacked):
+        return None
+    since_ns = max(int(series.invoke_ns[unacked[0]]), injected_ns)
+    returns = series.return_ns[series.acked & (series.invoke_ns > since_ns)]
+    return int(returns.min()) if len(returns) else None
 
 
 def _bad_rows(series: Series, origin_ns: int) -> tuple[Integers, Integers]:

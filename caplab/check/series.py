@@ -36,7 +36,7 @@ class Series:
 def split(history: Table) -> Iterator[Series]:
     """Every (vantage, op, route) there is, sorted by these. Scans are no load, and left out."""
     load = ~among(history, "op", ["scan"])
-    group, labels = _groups(history, load)
+    group, labels = groups(history, load)
     scheduled_ns = integers(history, "scheduled_ns", 0)[load]
     order = np.lexsort((scheduled_ns, group))
     columns = (
@@ -45,8 +45,8 @@ def split(history: Table) -> Iterator[Series]:
         integers(history, "return_ns", NEVER)[load][order],
     )
     acked = among(history, "outcome", ["ok"])[load][order]
-    groups, begins = np.unique(group[order], return_index=True)
-    found = zip(groups, begins, np.append(begins, len(order))[1:], strict=True)
+    present, begins = np.unique(group[order], return_index=True)
+    found = zip(present, begins, np.append(begins, len(order))[1:], strict=True)
     # By name: their numbers follow the order in which rows happen to come.
     for which, begin, end in sorted(found, key=lambda one: labels[one[0]]):
         vantage, op, route = labels[which]
@@ -54,8 +54,8 @@ def split(history: Table) -> Iterator[Series]:
         yield Series(vantage, op, route, scheduled, invoked, returned, acked[begin:end])
 
 
-def _groups(history: Table, rows: Mask) -> tuple[Integers, list[tuple[str, str, str]]]:
-    """Each row's group as an index into the labels returned with it."""
+def groups(history: Table, rows: Mask) -> tuple[Integers, list[tuple[str, str, str]]]:
+    """Of the rows asked for, each one's (vantage, op, route), as an index into the labels returned with it."""
     (vantage, vantages), (op, ops), (route, routes) = (codes(history, name) for name in ("vantage", "op", "route"))
     routes = (*routes, UNNAMED)
     route = route % len(routes)  # null is -1: the last

@@ -116,10 +116,15 @@ class Server:
 
     def execute(self, namespace: str, pod: str, *command: str) -> str:
         """What a command in a pod prints; ExecFailed with its words where it does not exit 0."""
-        answer = stream(
-            self._core.connect_get_namespaced_pod_exec, pod, namespace, command=list(command),
-            stdout=True, stderr=True, stdin=False, tty=False, _preload_content=False, _request_timeout=_TIMEOUT[1],
-        )  # fmt: skip
+        # A client of its own: stream() bends the client it is given, for all threads, until it is done.
+        core = client.CoreV1Api(client.ApiClient(self._api.configuration))
+        try:
+            answer = stream(
+                core.connect_get_namespaced_pod_exec, pod, namespace, command=list(command),
+                stdout=True, stderr=True, stdin=False, tty=False, _preload_content=False, _request_timeout=_TIMEOUT[1],
+            )  # fmt: skip
+        except client.ApiException as error:
+            raise ExecFailed(f"{command[0]} in {pod}: {error.reason}") from error
         answer.run_forever(timeout=_TIMEOUT[1])
         out, said = str(answer.read_stdout() or ""), str(answer.read_stderr() or "")
         code = answer.returncode

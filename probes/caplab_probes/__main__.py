@@ -18,10 +18,10 @@ from caplab.kube import ContextRefused, connect
 
 from .control import Control
 from .exporter import Exporter
-from .exporter import serve as serve_metrics
 from .links import Endpoint, Topology
 from .postgres import Login, PostgresClient
 from .probe import Probe, Surroundings
+from .serving import serve
 from .sessions import session_numbers
 from .spec import ROUTES, WORKLOADS, Limits, ProbeSpec
 
@@ -48,15 +48,15 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="caplab_probes", description=__doc__)
     parser.add_argument("--vantage", default=os.environ.get("CAPLAB_VANTAGE", ""), help="the zone (CAPLAB_VANTAGE)")
     parser.add_argument("--folder", type=Path, default=Path(os.environ.get("CAPLAB_HISTORY", "history")))
-    parser.add_argument("--metrics-port", type=int, default=METRICS_PORT, help="0: no metrics")
+    parser.add_argument("--metrics-port", type=int, default=METRICS_PORT, help="of metrics and histories; 0: none")
     defaults = Limits()
     for name in Limits.__dataclass_fields__:
         value = getattr(defaults, name)
         parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value, help=f"default {value}")
     commands = parser.add_subparsers(dest="command", required=True)
-    serve = commands.add_parser("serve", help="run what Probe objects ask for, until a signal")
-    serve.add_argument("--namespace", default=os.environ.get("CAPLAB_NAMESPACE", ""), help="'': all")
-    serve.add_argument("--context", help="a kube context that is no kind cluster's must be named")
+    pod = commands.add_parser("serve", help="run what Probe objects ask for, until a signal")
+    pod.add_argument("--namespace", default=os.environ.get("CAPLAB_NAMESPACE", ""), help="'': all")
+    pod.add_argument("--context", help="a kube context that is no kind cluster's must be named")
     run = commands.add_parser("run", help="run one probe; PGPASSWORD is its password")
     run.add_argument("--run-id", required=True)
     run.add_argument("--workload", choices=WORKLOADS, default="set")
@@ -83,7 +83,7 @@ def _surroundings(parsed: argparse.Namespace) -> Surroundings:
     limits = Limits(**{name: getattr(parsed, name) for name in Limits.__dataclass_fields__})
     around = Surroundings(parsed.vantage, parsed.folder, limits, Exporter(), session_numbers())
     if parsed.metrics_port:
-        serve_metrics(around.exporter, parsed.metrics_port)
+        serve(around.exporter, around.folder, parsed.metrics_port)
     return around
 
 

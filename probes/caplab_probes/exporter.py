@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import accumulate
 
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 
@@ -110,8 +110,12 @@ class Exporter:
         yield from (age, ratio, latency, operations)
 
 
-def serve(exporter: Exporter, port: int) -> None:
-    """Answer /metrics on a port, from a thread of its own."""
+def registry_of(exporter: Exporter) -> CollectorRegistry:
+    """What /metrics tells: the probes' figures, and the process' own by the names that all Prometheus clients use.
+
+    process_cpu_seconds_total among them: the prober's cost where it runs.
+    """
     registry = CollectorRegistry()
     registry.register(exporter)
-    start_http_server(port, registry=registry)
+    ProcessCollector(registry=registry)
+    return registry

@@ -45,17 +45,25 @@ def begin(writer: Writer, schedule: Schedule) -> Meta:
 
 def write_meta(folder: Path, meta: Meta) -> None:
     """Write or replace a meta file, whole at any time."""
-    plain = asdict(meta)
-    path = _path(folder, meta.writer.incarnation)
+    write_json(_path(folder, meta.writer.incarnation), asdict(meta))
+
+
+def write_json(path: Path, plain: Any) -> None:
+    """Write or replace a file of JSON: whoever reads it meanwhile finds it whole."""
     draft = path.with_suffix(".draft")
     draft.write_text(json.dumps(plain, indent=1) + "\n")
     draft.replace(path)
 
 
-def read_metas(folder: Path) -> list[Meta]:
-    """All metas of a folder; one that was reserved but never began is left out."""
+def read_plain(folder: Path) -> list[dict[str, Any]]:
+    """What a folder's meta files hold; one that was reserved but never began is left out, as are scans."""
     texts = [path.read_text() for path in sorted(folder.glob("meta-*.json"))]
-    return [_from_json(json.loads(text)) for text in texts if text]
+    return [json.loads(text) for text in texts if text]
+
+
+def read_metas(folder: Path) -> list[Meta]:
+    """All metas of a folder, as `read_plain` finds them."""
+    return [_from_json(plain) for plain in read_plain(folder)]
 
 
 def _from_json(plain: dict[str, Any]) -> Meta:

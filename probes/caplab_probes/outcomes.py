@@ -67,6 +67,17 @@ def classify(sent: bool, problem: Trouble | ServerError | None, warnings: tuple[
     return Outcome("info" if sent else "fail", problem.value)
 
 
+def classify_beat(sent: bool, problem: Trouble | ServerError | None, warnings: tuple[str, ...] = ()) -> Outcome:
+    """The outcome of a beat, which commits twice: an error may be of the second transaction, its row there.
+
+    Only what a server says before the first insert is a fail: that it is read-only, or knows no such
+    procedure or table (class 42).
+    """
+    outcome = classify(sent, problem, warnings)
+    first = isinstance(problem, ServerError) and (problem.sqlstate == "25006" or problem.sqlstate.startswith("42"))
+    return outcome if outcome.outcome != "fail" or not sent or first else Outcome("info", outcome.error)
+
+
 def _of_error(sent: bool, error: ServerError, warnings: tuple[str, ...]) -> Outcome:
     word = _ERRORS.get(error.sqlstate) or _ERROR_CLASSES.get(error.sqlstate[:2], "refused")
     # A FATAL may come after the commit and before its answer: the connection was lost.

@@ -9,29 +9,14 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from .links import Endpoint, NotDone, NotOpened, Result, Scan, Topology
-from .outcomes import Outcome, classify
+from .outcomes import Outcome, classify, classify_beat
 from .spec import Limits
+from .sql import BEAT_BODY, PREPARED, SCAN_REGISTERS, SCAN_SET, TABLES, WHO, statement_of
 from .wire import Answer, Wire, WireError
-from .workloads import Operation, key_prefix, run_values
+from .workloads import Operation, is_beat, key_prefix, run_values
 
 _T = TypeVar("_T")
 
-# No unique constraint on the set: a statement that ran twice must show, not fail.
-_TABLES = (
-    "CREATE TABLE IF NOT EXISTS caplab_set (value bigint NOT NULL)",
-    "CREATE INDEX IF NOT EXISTS caplab_set_value ON caplab_set (value)",
-    "CREATE TABLE IF NOT EXISTS caplab_register (key text PRIMARY KEY, version bigint NOT NULL)",
-)
-# An older write that was left behind by a time-out must not undo a newer one of the same writer.
-_WRITE = (
-    "INSERT INTO caplab_register AS was VALUES ($1, $2) ON CONFLICT (key)"
-    " DO UPDATE SET version = excluded.version WHERE was.version < excluded.version"
-)
-# The insertion timeline: the control file's lags behind until the first checkpoint after a promotion.
-_WHO = (
-    "SELECT host(inet_server_addr()), CASE WHEN pg_is_in_recovery() THEN NULL"
-    " ELSE substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END"
-)
 _STANDBY = "in_hot_standby"  # reported unasked since Postgres 14 (manual, 55.2.7)
 
 
@@ -71,7 +56,7 @@ class PostgresLink:
 
     async def identify(self) -> None:
         """Learn server and epoch; raises WireError."""
-        (address, timeline) = (await self._wire.ask(_WHO)).rows[0]
+        (address, timeline) = (await self._wire.ask(WHO)).rows[0]
         self._standby = self._wire.parameter(_STANDBY)
         if self._endpoint.name == "service":
             self.server = self._member_at(address or self._endpoint.host)
@@ -80,9 +65,11 @@ class PostgresLink:
     async def perform(self, operation: Operation) -> Result:
         """Carry out one operation."""
         try:
-            answer = await self._statement(operation)
+            statement, values = statement_of(operation)
+            answer = await self._wire.ask(statement, *values)
         except WireError as error:
-            outcome = classify(error.sent, error.problem, error.warnings)
+            judge = classify_beat if is_beat(operation) else classify
+            outcome = judge(error.sent, error.problem, error.warnings)
             return Result(outcome, server=self.server, epoch=self.epoch)
         if self._wire.parameter(_STANDBY) != self._standby:
             await self._identify_again()
@@ -93,27 +80,18 @@ class PostgresLink:
         """Everything this member holds of a run; raises WireError."""
         if workload == "set-scan":
             low, end = run_values(run_id)
-            answer = await self._wire.ask(
-                "SELECT NULL, value FROM caplab_set WHERE value >= $1 AND value < $2 ORDER BY value", low, end
-            )
+            answer = await self._wire.ask(SCAN_SET, low, end)
         else:
-            answer = await self._wire.ask(
-                "SELECT key, version FROM caplab_register WHERE starts_with(key, $1) ORDER BY key", key_prefix(run_id)
-            )
+            answer = await self._wire.ask(SCAN_REGISTERS, key_prefix(run_id))
         elements = tuple((key, int(value or 0)) for key, value in answer.rows)
         return Scan(self.server, self.epoch, self.epoch is not None, elements)
 
     async def create_tables(self) -> None:
-        """Make the tables where they are not there; raises WireError."""
-        for statement in _TABLES:
+        """Make tables and procedure where they are not there; raises WireError."""
+        if (await self._wire.ask(PREPARED, BEAT_BODY)).rows == (("t",),):
+            return
+        for statement in TABLES:
             await self._wire.ask(statement)
-
-    async def _statement(self, operation: Operation) -> Answer:
-        if operation.op == "add":
-            return await self._wire.ask("INSERT INTO caplab_set VALUES ($1)", operation.value or 0)
-        if operation.op == "write":
-            return await self._wire.ask(_WRITE, operation.key or "", operation.value or 0)
-        return await self._wire.ask("SELECT version FROM caplab_register WHERE key = $1", operation.key or "")
 
     async def _identify_again(self) -> None:
         try:
@@ -128,7 +106,7 @@ def _reading(operation: Operation, answer: Answer) -> tuple[Outcome, int | None]
         # A read commits nothing, so a warning takes nothing from it.
         value = answer.rows[0][0] if answer.rows else None
         return classify(True, None), None if value is None else int(value)
-    if not answer.changed:
+    if not answer.changed and not is_beat(operation):  # a CALL does not say how many rows it changed
         return Outcome("fail", "refused"), None  # a newer write of the same writer was there already
     return classify(True, None, answer.warnings), None
 
@@ -171,7 +149,7 @@ class PostgresClient:
             raise NotOpened(Outcome("fail", "refused"), f"{endpoint.host}: {error}") from error
 
     async def prepare(self, endpoint: Endpoint) -> None:
-        """Make the tables where they are missing; raises NotDone."""
+        """Make tables and procedure where they are missing; raises NotDone."""
         await self._beside(endpoint, lambda link: link.create_tables())
 
     async def scan(self, endpoint: Endpoint, workload: str, run_id: str) -> Scan:

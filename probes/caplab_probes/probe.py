@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import datetime
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from . import clock, meta
 from .exporter import Exporter
 from .links import Client, Endpoint, NotDone, Topology
+from .pruning import RunsInUse
 from .recorder import Recorder
 from .routing import Router
 from .scan import run_scan
@@ -43,6 +44,7 @@ class Surroundings:
     limits: Limits
     exporter: Exporter
     numbers: Iterator[int]
+    runs: RunsInUse = field(default_factory=RunsInUse)
 
 
 class Probe:
@@ -72,17 +74,21 @@ class Probe:
     async def run(self) -> None:
         """Do it all; what goes wrong for good is in the status."""
         try:
-            writer = Writer(self.spec, self.spec.vantages.index(self._around.vantage), meta.reserve(self._folder))
-            self._recorder = Recorder(SegmentWriter(self._folder, writer.incarnation))
-            if self.spec.workload.endswith("-scan"):
-                await self._scan(writer, self._recorder)
-            else:
-                await self._load(writer, self._recorder)
+            async with self._around.runs.using(self._around.folder, self.spec.run_id):
+                await self._run()
             self._enter("Done")
         except (OSError, ValueError, NotDone) as error:
             self._enter("Failed", str(error))
         except Exception as error:  # the other probes of this process go on
             self._enter("Failed", f"the prober failed: {error!r}")
+
+    async def _run(self) -> None:
+        writer = Writer(self.spec, self.spec.vantages.index(self._around.vantage), meta.reserve(self._folder))
+        self._recorder = Recorder(SegmentWriter(self._folder, writer.incarnation))
+        if self.spec.workload.endswith("-scan"):
+            await self._scan(writer, self._recorder)
+        else:
+            await self._load(writer, self._recorder)
 
     async def _scan(self, writer: Writer, recorder: Recorder) -> None:
         self._enter("Running")

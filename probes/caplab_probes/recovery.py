@@ -14,6 +14,7 @@ import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow has no stubs
 
 from caplab.model.history import Table
 
+from . import clock
 from .meta import Meta, read_metas
 from .schedule import SECOND_NS
 from .workloads import INDEX_BITS, Operation, index_of, operation, value_of
@@ -28,9 +29,12 @@ def recovered(folder: Path) -> Table:
     """A folder's history, with an info row for each write that a killed incarnation may have sent.
 
     Such a row has a negative session of its own, the scheduled time as invoke_ns, and no return_ns.
+    Of an incarnation that still runs it is the same, for what was due by now and has no row yet.
+    Raises OSError, and ValueError where a meta cannot be read.
     """
-    table = read_folder(folder)
+    # Metas before rows: one that ends in between must not look as if all of its rows were here.
     killed = [meta for meta in read_metas(folder) if not meta.closed]
+    table = read_folder(folder)
     unrecorded = ((meta, op, due_ns) for meta in killed for op, due_ns in _unrecorded(meta, table))
     missing = [_unknown(-1 - number, *one) for number, one in enumerate(unrecorded)]
     return pa.concat_tables([table, pa.Table.from_batches([batch_of(missing)])]) if missing else table
@@ -40,6 +44,8 @@ def _unrecorded(meta: Meta, table: Table) -> Iterator[tuple[Operation, int]]:
     recorded = _recorded(meta, table)
     schedule = meta.schedule
     end_ns = schedule.due_ns(max(recorded, default=0) + 1) + _UNWRITTEN_NS
+    if meta.boot_id == clock.boot_id():
+        end_ns = min(end_ns, clock.now_ns())  # what is not due yet was not sent
     index = 0
     while not schedule.over(index) and (due_ns := schedule.due_ns(index)) < end_ns:
         op = operation(meta.writer, index)

@@ -9,9 +9,11 @@ import asyncio
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from . import clock
 from .links import Client, Endpoint, NotDone, Scan, Topology
+from .meta import write_json
 from .recorder import Recorder
 from .workloads import Writer
 from .writer import Row
@@ -42,12 +44,20 @@ async def run_scan(writer: Writer, client: Client, topology: Topology, folder: P
         await _scan_endpoint(writer, client, route, endpoint, recorder)
         for route, endpoint in _endpoints(writer.spec.routes, topology)
     ]
-    path = folder / f"scan-{writer.incarnation:02d}.json"
-    path.write_text(json.dumps([asdict(note) for note in notes], indent=1) + "\n")
+    write_json(folder / f"scan-{writer.incarnation:02d}.json", [asdict(note) for note in notes])
     if not notes:
         raise NotDone("no endpoint of the target is known")
     if problems := [note.problem for note in notes if note.problem]:
         raise NotDone("; ".join(problems))
+
+
+def read_notes(folder: Path) -> list[dict[str, Any]]:
+    """The notes of all scans of a run's folder, each with its scan's incarnation; in the order they were made."""
+    return [
+        {**note, "incarnation": int(path.stem.removeprefix("scan-"))}
+        for path in sorted(folder.glob("scan-*.json"))
+        for note in json.loads(path.read_text())
+    ]
 
 
 def _endpoints(routes: tuple[str, ...], topology: Topology) -> list[tuple[str, Endpoint]]:

@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-WORKLOADS = ("set", "register", "set-scan", "register-scan")
+WORKLOADS = ("set", "register", "clock", "set-scan", "register-scan")
 ROUTES = ("service", "direct", "any")
 DEFAULT_ROUTES = ("service", "direct")
 RATE_MAX = 2000.0  # operations a second; a prober is measured up to 200
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+# Of a run, a probe or a vantage: such a name is one part of a path, and no way out of it.
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +49,14 @@ class ProbeSpec:
     name: str = "probe"
 
     def __post_init__(self) -> None:
-        _refuse_unless(_NAME.fullmatch(self.run_id) is not None, "runId", self.run_id, "letters, digits, '.', '_', '-'")
-        _refuse_unless(_NAME.fullmatch(self.name) is not None, "name", self.name, "letters, digits, '.', '_', '-'")
+        _refuse_unless(NAME.fullmatch(self.run_id) is not None, "runId", self.run_id, "letters, digits, '.', '_', '-'")
+        _refuse_unless(NAME.fullmatch(self.name) is not None, "name", self.name, "letters, digits, '.', '_', '-'")
         _refuse_unless(self.workload in WORKLOADS, "workload", self.workload, f"one of {', '.join(WORKLOADS)}")
         fits = math.isfinite(self.rate) and 0 < self.rate <= RATE_MAX
         _refuse_unless(fits, "rate", self.rate, f"more than 0 and at most {RATE_MAX:g}")
         known = bool(self.routes) and set(self.routes) <= set(ROUTES) and len(set(self.routes)) == len(self.routes)
         _refuse_unless(known, "routes", self.routes, f"some of {', '.join(ROUTES)}, each once")
-        named = 0 < len(set(self.vantages)) == len(self.vantages) <= 32 and all(map(_NAME.fullmatch, self.vantages))
+        named = 0 < len(set(self.vantages)) == len(self.vantages) <= 32 and all(map(NAME.fullmatch, self.vantages))
         _refuse_unless(named, "vantages", self.vantages, "1 to 32 names, each once")
         _refuse_unless(self.seconds is None or self.seconds > 0, "seconds", self.seconds, "more than 0")
 

@@ -17,6 +17,7 @@ from .spec import ProbeSpec
 RUN_BITS, VANTAGE_BITS, INCARNATION_BITS, INDEX_BITS = 26, 5, 6, 26  # 63: a signed bigint
 INCARNATIONS = 1 << INCARNATION_BITS
 REGISTERS = 16  # of one writer
+CLOCK_KEY = "clock"  # of beats; a register's key has slashes
 _READ_SHARE = 50  # per cent of a register workload
 
 
@@ -47,6 +48,16 @@ class Writer:
 def run_number(run_id: str) -> int:
     """The run's part of every value; two runs share one by a chance of 1 in 2^26."""
     return int.from_bytes(hashlib.sha256(run_id.encode()).digest()[:4], "big") >> (32 - RUN_BITS)
+
+
+def run_of(value: int) -> int:
+    """The number of the run that a value is of."""
+    return value >> (VANTAGE_BITS + INCARNATION_BITS + INDEX_BITS)
+
+
+def is_beat(operation: Operation) -> bool:
+    """Whether an operation is a beat of the workload clock."""
+    return operation.key == CLOCK_KEY
 
 
 def run_values(run_id: str) -> tuple[int, int]:
@@ -85,6 +96,8 @@ def operation(writer: Writer, index: int) -> Operation:
     route = spec.routes[index % len(spec.routes)]
     if spec.workload == "set":
         return Operation(index, "add", route, value=value_of(writer, index))
+    if spec.workload == "clock":
+        return Operation(index, "write", route, key=CLOCK_KEY, value=value_of(writer, index))
     draw = mix(spec.seed, writer.vantage, writer.incarnation, index)
     if draw % 100 < _READ_SHARE:
         return Operation(index, "read", route, key=_any_key(spec, route, draw // 100))

@@ -34,6 +34,7 @@ def sets(draw: st.DrawFn) -> tuple[list[Row], list[int]]:
         for value in values
     ]
     for row in rows:
+        row["vantage"], row["route"] = draw(st.sampled_from([("b", "direct"), ("a", None), ("a", "direct")]))
         if row["outcome"] == "fail" and draw(st.booleans()):
             row["error"] = "overload"
     return rows, draw(st.lists(st.integers(0, 45), max_size=60))
@@ -67,6 +68,26 @@ def test_durability_agrees_with_counting_one_by_one(made: tuple[list[Row], list[
     wrong = expected["lost"] or expected["unexpected"] or expected["duplicated"]
     assert (finding.state is State.VIOLATED) == bool(wrong)
     assert (finding.state is State.HOLDS) == (not wrong and expected["acked"] >= 20)
+
+
+COUNTS = ("attempted", "acked", "survived", "lost", "unacked_found")
+
+
+@UNHURRIED
+@given(sets())
+def test_the_vantages_and_routes_sum_to_the_totals_and_each_is_what_it_would_be_alone(
+    made: tuple[list[Row], list[int]],
+) -> None:
+    rows, elements = made
+    scanned = Context(final_scan=FinalScan(True, len(elements)))
+    figures = durability.check(history(rows + scan(elements)), scanned).figures
+    by_vantage = as_list(figures["by_vantage"])
+    assert {name: sum(one[name] for one in by_vantage) for name in COUNTS} == {name: figures[name] for name in COUNTS}
+    parts = series_of(rows)
+    assert [(one["vantage"], one["route"]) for one in by_vantage] == sorted(parts)
+    for one in by_vantage:
+        alone = slow_durability(parts[one["vantage"], one["route"]], elements)
+        assert {name: one[name] for name in COUNTS} == {name: alone[name] for name in COUNTS}
 
 
 @UNHURRIED
@@ -193,6 +214,18 @@ def slow_phase(row: Row, outages: list[tuple[int, float]], context: Context) -> 
     return "healing" if when < max([context.settled_ns or 0, *later]) else "after"
 
 
+def slow_first_ack(rows: list[Row], outages: list[tuple[int, float]], context: Context) -> float | None:
+    injected = context.injected_ns
+    heal = float("inf") if context.healed_ns is None else context.healed_ns
+    reaching = [outage for outage in outages if injected is not None and outage[0] < heal and outage[1] > injected]
+    if injected is None or not reaching:
+        return None
+    begun, over = max(injected, reaching[0][0]), reaching[-1][1]
+    unacked = [row["invoke_ns"] for row in rows if row["outcome"] != "ok" and begun <= row["scheduled_ns"] <= over]
+    acks = [row["return_ns"] for row in rows if row["outcome"] == "ok" and unacked and row["invoke_ns"] > unacked[0]]
+    return (min(acks) - injected) / 1e9 if acks else None
+
+
 def series_of(rows: list[Row]) -> dict[tuple[str, str], list[Row]]:
     parts: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
@@ -212,7 +245,7 @@ def test_availability_agrees_with_walking_through_the_operations(made: tuple[lis
     origin = ORIGIN_NS if injected is None else injected
     end = max(max(row["scheduled_ns"], row["return_ns"] or 0) for row in rows)
     found: Any = {(one["vantage"], one["route"]): one for one in as_list(finding.figures["series"])}
-    phases: Counter[tuple[str, str]] = Counter()
+    phases: Counter[tuple[str, str, str]] = Counter()
     assert found.keys() == series_of(rows).keys()
     for label, part in series_of(rows).items():
         outages = slow_outages(part, origin, injected)
@@ -220,10 +253,22 @@ def test_availability_agrees_with_walking_through_the_operations(made: tuple[lis
         failover = slow_failover(outages, context)
         lasted = end - injected if injected is not None and failover == float("inf") else failover
         assert found[label]["failover_seconds"] == lasted / 1e9
-        phases.update((label[1], slow_phase(row, outages, context)) for row in part)
-    rows_of_phases: Any = as_list(finding.figures["phases"])
-    assert {(row["route"], row["phase"]): row["operations"] for row in rows_of_phases} == dict(phases)
-    assert {row["phase"] for row in rows_of_phases} <= set(PHASES)
+        assert found[label]["first_ack_seconds"] == slow_first_ack(part, outages, context)
+        phases.update((*label, slow_phase(row, outages, context)) for row in part)
+    compare_phases(finding.figures, phases)
+
+
+def compare_phases(figures: Any, phases: Counter[tuple[str, str, str]]) -> None:
+    rows = as_list(figures["phases"])
+    assert {(row["vantage"], row["route"], row["phase"]): row["operations"] for row in rows} == dict(phases)
+    assert {row["phase"] for row in rows} <= set(PHASES)
+    over_vantages: Counter[tuple[str, str]] = Counter()
+    for (_, route, phase), count in phases.items():
+        over_vantages[route, phase] += count
+    assert {
+        (route, row["phase"]): row["operations"] for route, of in figures["by_route"].items() for row in of["phases"]
+    } == dict(over_vantages)
+    assert sum(one["acked"] for one in as_list(figures["series"])) == sum(row["acked"] for row in rows)
 
 
 def as_list(value: Any) -> list[Any]:

@@ -4,7 +4,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from caplab_probes.outcomes import ServerError, Trouble, classify
+from caplab_probes.outcomes import ServerError, Trouble, classify, classify_beat
+from caplab_probes.pruning import RunFolder, surplus
 from caplab_probes.schedule import Schedule, due
 from caplab_probes.spec import ProbeSpec
 from caplab_probes.watch import decide
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.property
 specs = st.builds(
     ProbeSpec,
     run_id=st.from_regex(r"[a-z0-9][a-z0-9-]{0,20}", fullmatch=True),
-    workload=st.sampled_from(["set", "register"]),
+    workload=st.sampled_from(["set", "register", "clock"]),
     rate=st.floats(0.1, 500),
     routes=st.lists(st.sampled_from(["service", "direct", "any"]), min_size=1, unique=True).map(tuple),
     vantages=st.lists(st.sampled_from("abcdef"), min_size=1, unique=True).map(tuple),
@@ -87,6 +88,8 @@ def test_an_outcome_is_of_the_vocabulary_and_never_surer_than_what_was_seen(
         assert outcome.outcome == "fail"
     if isinstance(problem, Trouble) and sent:
         assert outcome.outcome == "info"
+    beat = classify_beat(sent, problem, warnings)
+    assert beat == outcome or (outcome.outcome, beat.outcome, beat.error) == ("fail", "info", outcome.error)
 
 
 @given(st.lists(st.lists(st.integers(-(2**63), 2**63 - 1), max_size=5), max_size=12), st.integers(0, 400))
@@ -139,3 +142,29 @@ def test_once_the_moves_are_made_there_is_nothing_more_to_do(objects: list[dict[
     again = decide(objects, "a", after)
     assert not again.start
     assert not again.stop
+
+
+run_folders = st.lists(
+    st.builds(RunFolder, st.sampled_from("abcdefghij"), st.integers(0, 100), st.integers(0, 5)),
+    unique_by=lambda run: run.name,
+)
+
+
+@given(run_folders, st.sets(st.sampled_from("abcdefghij")), st.integers(0, 6), st.integers(0, 300))
+def test_runs_go_oldest_first_until_the_limits_are_kept_and_none_in_use_ever(
+    runs: list[RunFolder], in_use: set[str], count: int, size_bytes: int
+) -> None:
+    gone = surplus(runs, in_use, count, size_bytes)
+    assert not set(gone) & in_use
+
+    def kept_within(names: tuple[str, ...]) -> bool:
+        left = [run for run in runs if run.name not in names]
+        return len(left) <= count and sum(run.size_bytes for run in left) <= size_bytes
+
+    free = {run.name: run for run in runs if run.name not in in_use}
+    # Either the limits are kept, or there was nothing else to take.
+    assert kept_within(gone) or set(gone) == set(free)
+    # One less would not have been enough.
+    assert not gone or not kept_within(gone[:-1])
+    kept = [run.changed_ns for name, run in free.items() if name not in gone]
+    assert all(free[name].changed_ns <= changed for name in gone for changed in kept)

@@ -179,6 +179,50 @@ def test_latency_counts_from_the_scheduled_start_of_acked_operations() -> None:
     )
 
 
+def test_phases_are_told_apart_by_vantage_and_latencies_are_given_for_each_route_too() -> None:
+    rows = load([(1000, 2000)], vantage="a", route="direct") + load(
+        vantage="b", route="direct", latency_ms=9, op="read"
+    )
+    rows += load(vantage="b", route="direct", latency_ms=4)
+    figures = figures_of(rows)
+    told = {(row["vantage"], row["op"], row["phase"]): row for row in figures["phases"]}
+    assert told["a", "write", "outage"]["acked"] == 1
+    assert ("b", "write", "outage") not in told
+    assert told["b", "write", "before"]["latency_p50_seconds"] == 0.004
+    of_route = {(row["op"], row["phase"]): row for row in figures["by_route"]["direct"]["phases"]}
+    assert of_route["write", "before"]["operations"] == 200
+    assert of_route["write", "before"]["latency_p99_seconds"] == 0.004
+    assert of_route["read", "before"]["latency_p99_seconds"] == 0.009
+
+
+def test_a_series_has_its_acks_and_its_own_lower_bound() -> None:
+    figures = figures_of(load([(1000, 10_000)]) + load(op="read"))
+    read, write = figures["series"]
+    assert (write["operations"], write["acked"], write["ack_ratio"]) == (1000, 100, 0.1)
+    assert (write["lower_bounds"], read["lower_bounds"]) == (["failover_seconds"], [])
+
+
+def test_the_first_ack_is_of_what_was_invoked_after_the_outage_began() -> None:
+    rows = load([(1030, 3000), (3020, 3200)])  # one window is bad to its end, though acks came in it
+    assert figures_of(rows)["series"][0]["first_ack_seconds"] == 2.002
+    assert figures_of(rows)["failover_seconds"] == 2.202
+    assert figures_of(load())["series"][0]["first_ack_seconds"] is None
+    assert figures_of(load([(1000, 10_000)]))["series"][0]["first_ack_seconds"] is None
+    assert figures_of(load([(7000, 7500)]))["series"][0]["first_ack_seconds"] is None
+
+
+def test_a_lone_failure_before_the_outage_does_not_make_the_old_primarys_acks_the_first() -> None:
+    rows = load([(2000, 3000)], every_ms=5)
+    rows[220]["outcome"] = "fail"  # at 1100 ms: 5 % of its window, no outage
+    assert figures_of(rows)["series"][0]["first_ack_seconds"] == 2.002
+
+
+def test_a_later_outage_is_not_taken_for_the_faults_when_the_first_ack_is_sought() -> None:
+    rows = load([(980, 1000), (8000, 8500)])  # what failed over the injection was scheduled before it
+    (series,) = figures_of(rows)["series"]
+    assert (series["failover_seconds"], series["first_ack_seconds"]) == (0.002, None)
+
+
 def test_outages_of_a_control_run_are_all_of_them() -> None:
     finding = check(history(load([(2000, 2200)])), Context())
     assert finding.state is State.VIOLATED

@@ -119,3 +119,19 @@ def test_too_few_acked_elements_prove_no_durability_but_a_loss_among_them_counts
     assert figures_of(adds(few) + scan(few), scanned(19))[0] is State.UNKNOWN
     assert figures_of(adds(few) + scan(few[1:]), scanned(18))[0] is State.VIOLATED
     assert figures_of([], scanned(0))[0] is State.UNKNOWN
+
+
+def test_every_vantage_and_route_has_its_own_row() -> None:
+    rows = (
+        adds(range(20), vantage="b", route="direct")
+        + adds(range(20, 30), vantage="a")
+        + adds([30, 31], "info", vantage="a", error="timeout")
+        + adds([32], "fail", vantage="c", route="service", error="overload")
+    )
+    _, figures = figures_of(rows + scan([*range(5, 28), 30]), scanned(24))
+    names = ("vantage", "route", "attempted", "acked", "survived", "lost", "unacked_found")
+    assert [tuple(row[name] for name in names) for row in figures["by_vantage"]] == [
+        ("a", "unnamed", 12, 10, 8, 2, 1),
+        ("b", "direct", 20, 20, 15, 5, 0),
+        ("c", "service", 0, 0, 0, 0, 0),
+    ]

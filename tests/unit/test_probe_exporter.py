@@ -1,15 +1,16 @@
 from __future__ import annotations
 
-import socket
-import urllib.request
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from caplab_probes import clock
-from caplab_probes.exporter import Exporter, serve
+from caplab_probes.exporter import LABELS as LABEL_NAMES
+from caplab_probes.exporter import Exporter, registry_of
 from caplab_probes.writer import Row
 from prometheus_client import CollectorRegistry, generate_latest
 
+DOCS = Path(__file__).parents[2] / "docs" / "probes.md"
 NOW = 1_000_000_000_000
 ACKED = Row("a", 1, "add", "k", 7, None, None, None, "service", "m0", "1", NOW - 4_000_000, NOW, NOW, "ok", None)
 LABELS = '{op="add",route="service",vantage="a",workload="set"}'
@@ -76,12 +77,18 @@ def test_the_series_of_an_ended_workload_go() -> None:
     assert 'workload="register"' in text(exporter)
 
 
-def test_metrics_are_served() -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+def test_what_the_prober_costs_is_told_beside() -> None:
+    told = generate_latest(registry_of(Exporter())).decode()
+    assert "\nprocess_cpu_seconds_total " in told
+    assert "\nprocess_resident_memory_bytes " in told
+
+
+def test_names_and_labels_are_those_of_the_docs() -> None:
     exporter = Exporter()
     exporter.observe(ACKED, "set")
-    serve(exporter, port)
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
-        assert b"caplab_probe_operations_total" in answer.read()
+    written = DOCS.read_text()
+    for family in registry_of(exporter).collect():
+        names = {sample.name for sample in family.samples if not sample.name.endswith(("_created", "_sum", "_count"))}
+        assert all(f"`{name}`" in written for name in names), names
+        labels = {label for sample in family.samples for label in sample.labels}
+        assert labels in (set(), {*LABEL_NAMES}, {*LABEL_NAMES, "outcome"}, {*LABEL_NAMES, "le"})

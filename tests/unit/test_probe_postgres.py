@@ -12,6 +12,8 @@ from caplab_probes.spec import Limits
 from caplab_probes.workloads import Operation
 from fake_postgres import (
     ADD,
+    BEAT,
+    CALLED,
     DONE,
     NOTHING_DONE,
     READ,
@@ -42,6 +44,14 @@ from fake_postgres import (
         (DONE + said(b"E", b"FATAL", b"57P01"), ADD, Outcome("info", "closed"), None),
         (said(b"N", b"NOTICE", b"00000") + DONE, ADD, Outcome("ok"), None),
         (said(b"N", b"WARNING", b"01000") + rows(b"42"), READ, Outcome("ok"), 42),
+        # A CALL says nothing of rows, and its first commit may warn.
+        (CALLED, BEAT, Outcome("ok"), None),
+        (said(b"N", b"WARNING", b"01000") + CALLED, BEAT, Outcome("info", "no-quorum"), None),
+        # An error of its second transaction does not undo the first.
+        (said(b"E", b"ERROR", b"53100"), BEAT, Outcome("info", "refused"), None),
+        (said(b"E", b"ERROR", b"57014"), BEAT, Outcome("info", "timeout"), None),
+        (said(b"E", b"ERROR", b"25006"), BEAT, Outcome("fail", "readonly"), None),
+        (said(b"E", b"ERROR", b"42883"), BEAT, Outcome("fail", "refused"), None),
     ],
 )
 def test_an_answer_has_its_outcome(reply: bytes, operation: Operation, outcome: Outcome, observed: int | None) -> None:
@@ -147,13 +157,43 @@ def test_tables_are_made_and_a_scan_reads_a_members_elements() -> None:
         async with fake_server() as fake:
             endpoint = Endpoint("pg-1", "127.0.0.1", fake.port)
             await client_of(fake).prepare(endpoint)
-            assert sum(statement.startswith("CREATE") for statement in fake.seen) == 3
+            assert sum(statement.startswith("CREATE") for statement in fake.seen) == 6
             fake.reply = rows(b"|7", b"|9")
             scan = await client_of(fake).scan(endpoint, "set-scan", "run-1")
             assert (scan.server, scan.primary, scan.elements) == ("pg-1", True, ((None, 7), (None, 9)))
             fake.timeline, fake.reply = None, rows(b"k|7")
             scan = await client_of(fake).scan(endpoint, "register-scan", "run-1")
             assert (scan.primary, scan.elements) == (False, (("k", 7),))
+
+    asyncio.run(scenario())
+
+
+def test_where_everything_is_there_nothing_is_made() -> None:
+    async def scenario() -> None:
+        async with fake_server(reply=rows(b"t")) as fake:
+            await client_of(fake).prepare(Endpoint("pg-1", "127.0.0.1", fake.port))
+            assert not [statement for statement in fake.seen if statement.startswith("CREATE")]
+
+    asyncio.run(scenario())
+
+
+def test_a_vantage_that_loses_the_race_to_make_the_procedure_is_not_done_and_may_try_again() -> None:
+    async def scenario() -> None:
+        async with fake_server(reply=said(b"E", b"ERROR", b"XX000")) as fake:
+            with pytest.raises(NotDone, match="pg-1: "):
+                await client_of(fake).prepare(Endpoint("pg-1", "127.0.0.1", fake.port))
+            fake.reply = DONE
+            await client_of(fake).prepare(Endpoint("pg-1", "127.0.0.1", fake.port))
+
+    asyncio.run(scenario())
+
+
+def test_a_beat_is_one_call_with_its_run_and_its_value() -> None:
+    async def scenario() -> None:
+        async with fake_server(reply=CALLED) as fake:
+            await perform(fake, BEAT)
+            assert fake.seen == ["CALL caplab_beat($1, $2)"]
+            assert fake.bound == [[b"9", str(BEAT.value).encode()]]
 
     asyncio.run(scenario())
 

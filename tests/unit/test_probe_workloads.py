@@ -5,7 +5,20 @@ from typing import Any
 
 import pytest
 from caplab_probes.spec import ProbeSpec, probe_from
-from caplab_probes.workloads import INCARNATIONS, INDEX_BITS, Writer, index_of, operation, run_values, value_of
+from caplab_probes.workloads import (
+    CLOCK_KEY,
+    INCARNATIONS,
+    INDEX_BITS,
+    Operation,
+    Writer,
+    index_of,
+    is_beat,
+    operation,
+    run_number,
+    run_of,
+    run_values,
+    value_of,
+)
 
 SET = ProbeSpec("run-1", "set", 20, ("service", "direct"), ("a", "b", "c"), seed=3)
 REGISTER = replace(SET, workload="register")
@@ -19,6 +32,15 @@ def test_a_set_only_adds_and_says_who_added_what() -> None:
     adds = [operation(Writer(SET, 1), index) for index in range(100)]
     assert {one.op for one in adds} == {"add"}
     assert [index_of(one.value or 0) for one in adds] == list(range(100))
+
+
+def test_a_clock_beats_with_unique_values_that_say_their_run() -> None:
+    writer = Writer(replace(SET, workload="clock", run_id="run-1-clock"), 2, 1)
+    beats = [operation(writer, index) for index in range(100)]
+    assert beats[1] == Operation(1, "write", "direct", key=CLOCK_KEY, value=value_of(writer, 1))
+    assert {run_of(one.value or 0) for one in beats} == {run_number("run-1-clock")}
+    assert all(map(is_beat, beats))
+    assert not any(is_beat(operation(Writer(spec, 0), index)) for spec in (SET, REGISTER) for index in range(100))
 
 
 def test_values_of_runs_vantages_and_incarnations_differ() -> None:

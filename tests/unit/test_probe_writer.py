@@ -7,8 +7,9 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow.compute as pc  # type: ignore[import-untyped]  # pyarrow has no stubs
 import pytest
-from caplab_probes import meta
+from caplab_probes import clock, meta, recovery
 from caplab_probes.recorder import FLUSH_NS, ROWS_MAX, Recorder
 from caplab_probes.recovery import recovered
 from caplab_probes.schedule import SECOND_NS, Schedule
@@ -148,6 +149,33 @@ def test_what_a_killed_prober_may_have_sent_is_info(tmp_path: Path) -> None:
     assert {(row["vantage"], row["op"], row["return_ns"]) for row in rows} == {("b", "add", None)}
     assert len({row["session"] for row in rows}) == len(rows)
     assert rows[0]["invoke_ns"] == SECOND_NS + 18 * SECOND_NS // 10
+
+
+def test_of_an_incarnation_that_still_runs_nothing_is_there_that_is_not_due_yet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded(tmp_path, closed=False)
+    monkeypatch.setattr(clock, "now_ns", lambda: SECOND_NS + 25 * SECOND_NS // 10)
+    rows = [row for row in recovered(tmp_path).to_pylist() if row["outcome"] == "info"]
+    assert [index_of(row["value"]) for row in rows] == [18, 19, 21, 22, 23, 24]
+    # The clock of another boot says nothing about these times.
+    monkeypatch.setattr(clock, "boot_id", lambda: "another")
+    assert len(recovered(tmp_path).filter(pc.field("outcome") == "info")) == 22
+
+
+def test_an_incarnation_that_ends_while_it_is_read_is_not_taken_for_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded(tmp_path, closed=False)
+    (record,) = meta.read_metas(tmp_path)
+
+    def slow(folder: Path) -> object:
+        table = read_folder(folder)
+        meta.write_meta(folder, replace(record, closed=True))
+        return table
+
+    monkeypatch.setattr(recovery, "read_folder", slow)
+    assert "info" in recovered(tmp_path).column("outcome").to_pylist()
 
 
 def test_nothing_is_added_to_the_history_of_a_prober_that_ended_in_order(tmp_path: Path) -> None:

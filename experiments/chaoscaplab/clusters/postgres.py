@@ -11,7 +11,7 @@ from typing import Any
 from caplab.model.fields import Json
 from caplab.model.runs import FirstCommit
 
-from ..server import Body, Server
+from ..server import Body, ExecFailed, Server
 
 KIND = "PostgresCluster"
 ENGINE = "postgres"
@@ -80,13 +80,24 @@ def not_caught_up(server: Server, namespace: str, body: Body) -> str:
     members: Sequence[str] = [member["name"] for member in body["status"]["members"]]
     if primary is None:
         return "there is no primary"
-    reached = sql(server, namespace, primary, "select pg_current_wal_lsn()")
+    try:
+        reached = sql(server, namespace, primary, "select pg_current_wal_lsn()")
+    except ExecFailed as error:
+        return str(error)
     replicas = [member for member in members if member != primary]
-    question = f"select pg_is_in_recovery() and pg_last_wal_replay_lsn() >= '{reached}'::pg_lsn"
     with ThreadPoolExecutor(max(1, len(replicas))) as pool:
-        answers = pool.map(lambda member: sql(server, namespace, member, question), replicas)
-        behind = [member for member, answer in zip(replicas, answers, strict=True) if answer != "t"]
-    return f"{', '.join(behind)} behind {reached}" if behind else ""
+        behind = list(filter(None, pool.map(lambda member: _behind(server, namespace, member, reached), replicas)))
+    return "; ".join(behind)
+
+
+def _behind(server: Server, namespace: str, member: str, reached: str) -> str:
+    """How a replica falls short of a position in the log; '' where it does not."""
+    question = f"select pg_is_in_recovery(), pg_last_wal_replay_lsn() >= '{reached}'::pg_lsn"
+    try:
+        answer = sql(server, namespace, member, question)
+    except ExecFailed as error:  # a member that starts has no socket yet
+        return str(error)
+    return "" if answer == "t|t" else f"{member} is behind {reached}"
 
 
 def first_commit(server: Server, namespace: str, primary: str, epoch: int) -> FirstCommit | None:

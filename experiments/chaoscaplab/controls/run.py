@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from chaoslib.exceptions import InterruptExecution
-from chaoslib.types import Configuration, Experiment, Journal, Secrets
+from chaoslib.types import Activity, Configuration, Experiment, Journal, Run, Secrets
 
 from caplab.judging import judge_folder
 from caplab.results import write_run
@@ -69,6 +69,12 @@ def after_experiment_control(context: Experiment, state: Journal) -> None:
     if run is not None and "error" in outcome:
         run.end_loads()
         run.run_object.failed(outcome["error"])
+
+
+def after_activity_control(context: Activity, state: Run) -> None:
+    """Time every step of the experiment as a stage of its own; a step that comes twice adds up."""
+    if _state.run is not None:
+        _state.run.stages.add(context["name"], float(state.get("duration") or 0.0))
 
 
 def cleanup_control() -> None:

@@ -24,4 +24,8 @@ class Stages:
         try:
             yield
         finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - started
+            self.add(name, time.monotonic() - started)
+
+    def add(self, name: str, seconds: float) -> None:
+        """Count what somebody else has timed."""
+        self.seconds[name] = self.seconds.get(name, 0.0) + seconds

@@ -1,0 +1,9 @@
+"""Reports: runs and their verdicts in, text out; never a file, never a cluster."""
+
+from __future__ import annotations
+
+from .summary import summary_markdown, verdict_json
+from .terminal import render_run, render_suite
+from .values import ClockCheck, RunReport
+
+__all__ = ["ClockCheck", "RunReport", "render_run", "render_suite", "summary_markdown", "verdict_json"]

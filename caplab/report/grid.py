@@ -1,0 +1,90 @@
+"""Tables of text: the same one for the terminal, in columns, and for Markdown."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+
+WIDTH = 110  # columns of a terminal that a report may take
+_LEAST = 3  # a column of text is made no narrower
+_RIGHT, _LEFT = ">", "<"
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """A titled table. The columns of texts, by number, are left-aligned and may wrap; the others hold numbers."""
+
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    texts: frozenset[int]
+
+
+Painter = Callable[[str], str]  # a padded cell in, the same with colour out
+
+
+def plain(cell: str) -> str:
+    """No colour."""
+    return cell
+
+
+def in_columns(grid: Grid, paint: Painter = plain) -> list[str]:
+    """Its lines, the title first; at most WIDTH wide as long as the columns of numbers leave it room."""
+    gap, widths = _widths(grid)
+    lines = [grid.title, *_lines(grid, grid.header, widths, gap, plain)]
+    lines.append(gap.join("-" * width for width in widths))
+    for row in grid.rows:
+        lines += _lines(grid, row, widths, gap, paint)
+    return lines
+
+
+def in_markdown(grid: Grid) -> list[str]:
+    """Its lines as a GitHub table, under its title."""
+    marks = [":--" if number in grid.texts else "--:" for number in range(len(grid.header))]
+    body = [_markdown_row(row) for row in (grid.header, tuple(marks), *grid.rows)]
+    return [f"**{escaped(grid.title)}**", "", *body]
+
+
+def escaped(text: str) -> str:
+    """A text that Markdown and HTML take as it is, even within a table."""
+    for sign, stands_for in (("&", "&amp;"), ("<", "&lt;"), ("|", "\\|"), ("*", "\\*"), ("`", "\\`"), ("\n", " ")):
+        text = text.replace(sign, stands_for)
+    return text
+
+
+def _markdown_row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(escaped(cell) for cell in cells)} |"
+
+
+def _widths(grid: Grid) -> tuple[str, list[int]]:
+    """The gap between columns, and each one's width: texts give way, the widest first, then the gap."""
+    columns = zip(grid.header, *grid.rows, strict=True)
+    full = [max(len(line) for cell in column for line in cell.split("\n")) for column in columns]
+    for gap in ("  ", " "):
+        widths, room = list(full), WIDTH - len(gap) * (len(full) - 1)
+        least = 12 if len(gap) > 1 else _LEAST  # before names are cut short, the gap goes
+        while sum(widths) > room and (wide := [number for number in grid.texts if widths[number] > least]):
+            widths[max(wide, key=widths.__getitem__)] -= 1
+        if sum(widths) <= room:
+            break
+    return gap, widths
+
+
+def _lines(grid: Grid, row: Sequence[str], widths: Sequence[int], gap: str, paint: Painter) -> list[str]:
+    cells = [_wrapped(cell, width) for cell, width in zip(row, widths, strict=True)]
+    aligned = [_LEFT if number in grid.texts else _RIGHT for number in range(len(widths))]
+    lines = []
+    for parts in zip_longest(*cells, fillvalue=""):
+        padded = (f"{part:{side}{width}}" for part, side, width in zip(parts, aligned, widths, strict=True))
+        lines.append(gap.join(paint(cell) for cell in padded).rstrip())
+    return lines
+
+
+def _wrapped(cell: str, width: int) -> list[str]:
+    return [part for line in cell.split("\n") for part in _folded(line, width)]
+
+
+def _folded(line: str, width: int) -> list[str]:
+    return textwrap.wrap(line, width, break_on_hyphens=False) if len(line) > width and line.strip() else [line]

@@ -1,0 +1,56 @@
+"""The sentences of a run's report: what was hit, the second clock, and where the time went."""
+
+from __future__ import annotations
+
+from caplab.model.runs import CONTROL, FaultWindow, RunRecord
+
+from . import words
+from .values import ClockCheck, RunReport
+
+
+def headline(report: RunReport) -> str:
+    """Name, verdict, run id."""
+    parts = (words.one_line(report.name), words.of_state(report.verdict.state), words.one_line(report.run_id))
+    return words.DOT.join(parts)
+
+
+def faults(record: RunRecord) -> list[str]:
+    """A sentence a fault window."""
+    if record.fault_windows:
+        return [_fault(window, record) for window in record.fault_windows]
+    return ["no fault: a control run"] if record.fault == CONTROL else [f"no fault: no {record.fault} is on record"]
+
+
+def _fault(window: FaultWindow, record: RunRecord) -> str:
+    lasted = "not healed"
+    if window.healed_ns is not None:
+        lasted = f"for {words.seconds((window.healed_ns - window.injected_ns) / 1e9)}"
+    evidence = ", ".join(window.evidence) or "nothing seen"
+    proof = evidence if window.proven else f"NO EVIDENCE that it was live ({evidence})"
+    when = words.wall_time(window.injected_ns, record.wall_anchor)
+    return words.one_line(words.DOT.join((f"{window.kind} of {window.target}", f"at {when}", lasted, proof)))
+
+
+def second_clock(clock: ClockCheck) -> str:
+    """The server's stamp beside the probes' figure, and how far they are apart."""
+    commit = f"second clock: first commit on timeline {clock.timeline}"
+    server, probe = clock.server_seconds, clock.probe_seconds
+    said = f"{commit}: no stamp of the server's"
+    if server is not None:
+        said = f"{commit} at {_signed(server)} by the server's own stamp"
+    said += "; probes' first ack " + ("not seen" if probe is None else f"at {_signed(probe)}")
+    if server is not None and probe is not None:
+        said += f": {1000 * abs(probe - server):,.0f} ms apart"
+    return words.one_line(f"{said} ({clock.problem})" if clock.problem else said)
+
+
+def _signed(seconds: float) -> str:
+    return f"{'' if seconds < 0 else '+'}{words.seconds(seconds)}"
+
+
+def stages(report: RunReport) -> str:
+    """Where the time went; '' where it was not kept."""
+    if not report.seconds:
+        return ""
+    parts = words.DOT.join(f"{words.one_line(stage)} {words.seconds(took)}" for stage, took in report.seconds.items())
+    return f"where the time went: {parts}{words.DOT}in all {words.seconds(sum(report.seconds.values()))}"

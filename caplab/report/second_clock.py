@@ -1,0 +1,35 @@
+"""Two independent clocks of one failover, set beside each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from caplab.check.finding import Context, Finding
+from caplab.model.runs import RunRecord
+
+from .values import ClockCheck, listed, number
+
+_WRITES = "add"  # what the probes' figure is taken from
+
+
+def clock_check(record: RunRecord, findings: Sequence[Finding]) -> ClockCheck | None:
+    """The server's stamp of its first complete commit after the fault, and the probes' first acknowledged write.
+
+    Both from the injection. None for a run without a fault.
+    """
+    injected_ns = Context.of(record).injected_ns
+    if injected_ns is None:
+        return None
+    acks = [
+        seconds
+        for finding in findings
+        for series in listed(finding.figures, "series")
+        if series.get("op") == _WRITES and (seconds := number(series, "first_ack_seconds")) is not None
+    ]
+    probe_seconds = min(acks, default=None)
+    commit = record.first_commit
+    if commit is None:
+        return ClockCheck("", None, probe_seconds, "the server has no commit on a later timeline")
+    committed_ns = commit.unix_ns - record.wall_anchor.unix_ns + record.wall_anchor.monotonic_ns
+    problem = "" if acks else "the probes saw no outage"
+    return ClockCheck(commit.epoch, (committed_ns - injected_ns) / 1e9, probe_seconds, problem)

@@ -1,0 +1,115 @@
+"""The tables of several runs, and how runs of one name spread."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from caplab.check.finding import State
+
+from . import words
+from .grid import Grid
+from .values import RunReport, is_lower_bound, number
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """The n runs in which a figure was measured; None where n is 0. at_least: one was only a lower bound."""
+
+    n: int
+    low: float | None = None
+    median: float | None = None
+    high: float | None = None
+    at_least: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Repeats:
+    """Runs of one name: failover time in seconds as the worst vantage saw it, acked writes lost, share acked."""
+
+    name: str
+    n: int
+    failover_seconds: Spread
+    lost: Spread
+    ack_ratio: Spread
+
+
+def repeats(reports: Iterable[RunReport]) -> tuple[Repeats, ...]:
+    """Of every name with more than one run, in the order of their first."""
+    by_name: dict[str, list[RunReport]] = {}
+    for report in reports:
+        by_name.setdefault(report.name, []).append(report)
+    return tuple(
+        Repeats(
+            name,
+            len(runs),
+            _spread(runs, "availability", "failover_seconds"),
+            _spread(runs, "durability", "lost"),
+            _spread(runs, "availability", "ack_ratio"),
+        )
+        for name, runs in by_name.items()
+        if len(runs) > 1
+    )
+
+
+def _spread(runs: Sequence[RunReport], checker: str, figure: str) -> Spread:
+    found = [(run, value) for run in runs if (value := run.measured(checker, figure)) is not None]
+    if not found:
+        return Spread(0)
+    values = [value for _, value in found]
+    at_least = any(is_lower_bound(run.figures(checker), figure) for run, _ in found)
+    return Spread(len(values), min(values), round(statistics.median(values), 9), max(values), at_least)
+
+
+def every_run(reports: Iterable[RunReport]) -> Grid:
+    """One row a run."""
+    header = ("name", "verdict", "failover", "acked", "lost", "unacked\nfound", "ack ratio", "run")
+    return Grid("runs", header, tuple(_run(report) for report in reports), frozenset({0, 1, 7}))
+
+
+def _run(report: RunReport) -> tuple[str, ...]:
+    acked = number(report.figures("durability"), "acked")
+    failover = report.measured("availability", "failover_seconds")
+    share = report.measured("availability", "ack_ratio")
+    open_end = is_lower_bound(report.figures("availability"), "failover_seconds")
+    ends = (report.measured("durability", name) for name in ("lost", "unacked_found"))
+    return (
+        words.one_line(report.name),
+        words.of_state(report.verdict.state),
+        words.UNKNOWN if failover is None else words.seconds(failover, open_end),
+        words.UNKNOWN if acked is None else words.counted(acked),
+        *(words.UNKNOWN if count is None else words.counted(count) for count in ends),
+        words.UNKNOWN if share is None else words.ratio(share),
+        words.one_line(report.run_id),
+    )
+
+
+def every_repeat(reports: Iterable[RunReport]) -> Grid:
+    """One row a name that was run more than once, saying where a figure was not measured in all its runs."""
+    rows = tuple(
+        (
+            words.one_line(one.name),
+            words.counted(one.n),
+            _shown(one.failover_seconds, one.n, words.seconds, " s"),
+            _shown(one.lost, one.n, words.counted),
+            _shown(one.ack_ratio, one.n, words.ratio, " %"),
+        )
+        for one in repeats(reports)
+    )
+    header = ("name", "n", "failover time", "acked writes lost", "ack ratio")
+    return Grid("repeats: min / median / max", header, rows, frozenset({0, 2, 3, 4}))
+
+
+def _shown(spread: Spread, runs: int, show: words.Show, unit: str = "") -> str:
+    """Such as '>= 1.000 / 2.000 / 3.000 s (3 of 4)', measured in 3 of 4 runs; one at least makes all at least."""
+    values = [value for value in (spread.low, spread.median, spread.high) if value is not None]
+    said = " / ".join(show(value).removesuffix(unit) for value in values) + unit if values else words.UNKNOWN
+    return f"{'>= ' if spread.at_least else ''}{said}{'' if spread.n == runs else f' ({spread.n} of {runs})'}"
+
+
+def tally(reports: Iterable[RunReport]) -> str:
+    """How many runs had which verdict."""
+    counts = Counter(report.verdict.state for report in reports)
+    return words.DOT.join(f"{counts[state]} {state.value}" for state in (State.HOLDS, State.VIOLATED, State.UNKNOWN))

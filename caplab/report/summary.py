@@ -1,0 +1,101 @@
+"""summary.md and verdict.json: the same tables for a page, the same verdicts for a program."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from caplab.check.finding import merge
+from caplab.model.fields import Json
+
+from . import prose, words
+from .grid import Grid, escaped, in_markdown
+from .judged import predicted_beside_measured
+from .suite import Repeats, Spread, every_repeat, every_run, repeats, tally
+from .tables import latencies, vantages_and_routes
+from .values import RunReport
+
+_EXACT = 2**53  # beyond it a reader that keeps numbers as doubles would change them
+
+
+def summary_markdown(reports: Sequence[RunReport]) -> str:
+    """The suite's tables, then a section a run."""
+    blocks = [["# Runs"], [escaped(tally(reports))], _table(every_run(reports)), _table(every_repeat(reports))]
+    for report in reports:
+        blocks += _run(report)
+    return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
+
+
+def verdict_json(reports: Sequence[RunReport]) -> dict[str, Json]:
+    """A plain dict: the merged verdict, each run's with its reasons and properties, and how repeats spread.
+
+    Whole numbers over 2^53 are strings.
+    """
+    return {
+        "verdict": merge(report.verdict.state for report in reports).value,
+        "runs": [
+            {"run": report.run_id, "name": report.name, **_exact_fields(report.verdict.to_json())} for report in reports
+        ],
+        "repeats": [_repeats_json(one) for one in repeats(reports)],
+    }
+
+
+def _run(report: RunReport) -> list[list[str]]:
+    notes = prose.faults(report.record)
+    if report.clock:
+        notes.append(prose.second_clock(report.clock))
+    if report.seconds:
+        notes.append(prose.stages(report))
+    grids = (predicted_beside_measured(report), vantages_and_routes(report), latencies(report))
+    return [
+        [f"## {escaped(prose.headline(report))}"],
+        [f"- {escaped(note)}" for note in notes],
+        _reasons(report),
+        [] if report.findings else ["No findings: no history was checked."],
+        *(_table(grid) for grid in grids),
+    ]
+
+
+def _reasons(report: RunReport) -> list[str]:
+    if not report.verdict.reasons:
+        return []
+    reasons = [f"- {escaped(words.one_line(reason))}" for reason in report.verdict.reasons]
+    return [f"Why it is {report.verdict.state.value}:", "", *reasons]
+
+
+def _table(grid: Grid) -> list[str]:
+    return in_markdown(grid) if grid.rows else []
+
+
+def _repeats_json(one: Repeats) -> dict[str, Json]:
+    return {
+        "name": one.name,
+        "n": one.n,
+        "failover_seconds": _spread_json(one.failover_seconds),
+        "lost": _spread_json(one.lost),
+        "ack_ratio": _spread_json(one.ack_ratio),
+    }
+
+
+def _spread_json(spread: Spread) -> dict[str, Json]:
+    return {
+        "n": spread.n,
+        "min": _exact(spread.low),
+        "median": _exact(spread.median),
+        "max": _exact(spread.high),
+        "at_least": spread.at_least,
+    }
+
+
+def _exact_fields(value: Mapping[str, Json]) -> dict[str, Json]:
+    return {name: _exact(inner) for name, inner in value.items()}
+
+
+def _exact(value: Json) -> Json:
+    """The same value, with numbers that doubles cannot hold as strings."""
+    if isinstance(value, Mapping):
+        return _exact_fields(value)
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_exact(inner) for inner in value]
+    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) > _EXACT:
+        return str(value)
+    return value

@@ -1,0 +1,93 @@
+"""What a report is made of, and how its figures are looked up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from caplab.check.finding import Finding, State
+from caplab.model.fields import Json
+from caplab.model.runs import RunRecord
+from caplab.verdict import Verdict
+
+Figures = Mapping[str, Json]
+
+
+@dataclass(frozen=True, slots=True)
+class ClockCheck:
+    """The server's own clock beside the probes', both in seconds from the injection.
+
+    server_seconds is the first commit on the new timeline as the server stamped it, probe_seconds the
+    probes' figure for it; None: there is none, and problem says why.
+    """
+
+    timeline: str
+    server_seconds: float | None
+    probe_seconds: float | None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """One run with all that is concluded from it; runs of one name are repeats of each other.
+
+    findings may be empty, where the lab itself failed. seconds is the time by stage, in the stages' order.
+    """
+
+    name: str
+    run_id: str
+    record: RunRecord
+    verdict: Verdict
+    findings: tuple[Finding, ...]
+    clock: ClockCheck | None
+    seconds: Mapping[str, float]
+
+    def finding(self, checker: str) -> Finding | None:
+        """What a checker found; None where it did not run."""
+        return next((finding for finding in self.findings if finding.property == checker), None)
+
+    def figures(self, checker: str) -> Figures:
+        """A checker's figures, whatever its state; empty where there are none."""
+        finding = self.finding(checker)
+        return {} if finding is None else finding.figures
+
+    def known(self, checker: str) -> bool:
+        """Whether a checker reached a conclusion: only then are its figures to be believed."""
+        finding = self.finding(checker)
+        return finding is not None and finding.state is not State.UNKNOWN
+
+    def measured(self, checker: str, figure: str) -> float | None:
+        """A number of a checker that reached a conclusion."""
+        return number(self.figures(checker), figure) if self.known(checker) else None
+
+
+def number(figures: Figures, name: str) -> float | None:
+    """A figure that is a number; None for anything else."""
+    value = figures.get(name)
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def text(figures: Figures, name: str) -> str:
+    """A figure that is a text; '' for anything else."""
+    value = figures.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def listed(figures: Figures, name: str) -> tuple[Figures, ...]:
+    """A figure that is a list of objects; empty for anything else."""
+    value = figures.get(name)
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        return ()
+    return tuple(one for one in value if isinstance(one, Mapping))
+
+
+def nested(figures: Figures, name: str) -> Figures:
+    """A figure that is an object; empty for anything else."""
+    value = figures.get(name)
+    return value if isinstance(value, Mapping) else {}
+
+
+def is_lower_bound(figures: Figures, name: str) -> bool:
+    """Whether a figure is only at least so much."""
+    names = figures.get("lower_bounds")
+    return isinstance(names, Sequence) and name in names

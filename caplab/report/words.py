@@ -1,0 +1,88 @@
+"""Numbers, times and states in words. ASCII but for the sign of at most and the dot between parts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from caplab.check.finding import ENOUGH, State
+from caplab.model.runs import WallAnchor
+
+NOTHING = "-"  # there is no such figure
+UNKNOWN = "?"  # there would be one, but it was not measured
+DOT = " · "
+
+Show = Callable[[float], str]  # a figure in words
+
+_PROPERTIES = {
+    "failovers": "failovers",
+    "failoverTime": "failover time",
+    "lost": "acked writes lost",
+    "lostWindow": "lost window",
+    "unackedFound": "unacked writes found",
+    "unexpected": "unexpected values",
+    "duplicated": "duplicated values",
+    "twoPrimaries": "writes of two primaries",
+    "outages": "outages",
+    "laterOutages": "outages after heal",
+}
+
+
+def of_property(name: str) -> str:
+    """A property of an expectation row in words."""
+    return _PROPERTIES.get(name, name)
+
+
+def of_state(state: State) -> str:
+    """A verdict: VALID, INVALID or UNKNOWN."""
+    return state.value.upper()
+
+
+def counted(value: float) -> str:
+    """A count, with thousands separators."""
+    return f"{value:,.0f}" if value == int(value) else f"{value:,g}"
+
+
+def seconds(value: float, at_least: bool = False) -> str:
+    """Seconds: milliseconds below 100 s, tenths from there on."""
+    return f"{'>= ' if at_least else ''}{value:,.{3 if abs(value) < 100 else 1}f} s"
+
+
+def milliseconds(values: list[float]) -> str:
+    """Seconds as milliseconds, set apart by strokes: '2.1 / 14 ms'."""
+    return " / ".join(f"{1000 * one:,.{1 if one < 0.01 else 0}f}" for one in values) + " ms"
+
+
+def ratio(value: float) -> str:
+    """A share as '100 %', '99.4 %', '12 %'; never 100 % where one is missing, nor 0 % where there is one."""
+    percent = 100 * value
+    if percent in (0, 100):
+        return f"{percent:.0f} %"
+    if percent < 0.1:
+        return "< 0.1 %"
+    # Rounded down: 99.96 % is not all. The tiny addend undoes binary fractions such as 28.999999.
+    tenths = math.floor(10 * percent + 1e-9) / 10
+    return f"{tenths:.1f} %".replace(".0 %", " %") if percent < 10 or percent >= 90 else f"{math.floor(tenths)} %"
+
+
+def of_writes(count: float, writes: float) -> str:
+    """A count among so many writes; none at all bounds the true rate by 3/n at 95 % (the rule of three)."""
+    said = f"{counted(count)} of {counted(writes)}"
+    if count or writes < ENOUGH:
+        return said
+    percent = 300 / writes
+    digits = max(0, 1 - math.floor(math.log10(percent)))
+    return f"{said} (< 3/n = {percent:.{digits}f} % at 95 %)"
+
+
+def wall_time(monotonic_ns: int, anchor: WallAnchor) -> str:
+    """A moment of the monotonic clock as a date, to the millisecond, in UTC."""
+    unix_ms = (anchor.unix_ns + monotonic_ns - anchor.monotonic_ns) // 1_000_000
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=unix_ms)
+    return f"{moment:%Y-%m-%d %H:%M:%S}.{unix_ms % 1000:03d} UTC"
+
+
+def one_line(text: str) -> str:
+    """A text from outside without line ends and control characters: it must not draw on the terminal."""
+    return " ".join("".join(char if char.isprintable() else " " for char in text).split())

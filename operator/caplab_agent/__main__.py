@@ -1,0 +1,66 @@
+"""python3 -m caplab_agent: runs on its node until it is told to stop, and heals nothing because of that."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from kubernetes import client
+
+from caplab.kube import ContextRefused, connect
+from caplab.watching import Watcher
+
+from .agent import Agent, Place
+from .api import PLURAL, Api
+from .cgroups import Cgroups
+from .clock import Clock
+from .gate import Gates
+from .journal import Journal
+from .kill import Killer
+from .report import Reporter
+
+CGROUPS = Path("/sys/fs/cgroup")
+PODS = Path("/var/lib/kubelet/pods")
+JOURNAL = Path("/var/lib/caplab/faults.json")
+
+
+def place(environment: Mapping[str, str]) -> Place:
+    """Where this agent runs. Raises ValueError."""
+    for name in ("CAPLAB_NODE", "CAPLAB_NAMESPACE"):
+        if not environment.get(name):
+            raise ValueError(f"{name} is not set. Mend: the DaemonSet sets it from the pod's own fields.")
+    return Place(environment["CAPLAB_NODE"], environment["CAPLAB_NAMESPACE"])
+
+
+def connection() -> client.ApiClient:
+    """A client without retries of its own: each caller has its own bound."""
+    settings = connect().configuration
+    settings.retries = False
+    return client.ApiClient(settings)
+
+
+def main() -> int:
+    """Run the agent; 0: it was told to stop, 2: it cannot run like this."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("urllib3").setLevel(logging.ERROR)
+    try:
+        here, connected = place(os.environ), connection()
+    except (ContextRefused, ValueError) as error:
+        print(f"FAILED: {error}", file=sys.stderr)
+        return 2
+    clock, api = Clock(), Api(connected, here.node)
+    killer = Killer(clock, Cgroups(CGROUPS), Gates(PODS, clock))
+    agent = Agent(here, clock, Journal(JOURNAL), api, killer, Reporter(api.report))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: agent.stop())
+    Watcher(connected, PLURAL, "", agent.changed).start()
+    agent.run()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

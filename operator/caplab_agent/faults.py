@@ -1,0 +1,138 @@
+"""What Fault objects ask of a node, and what became of it: values, and reading them from objects."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from signal import Signals
+from typing import Any, TypeAlias
+
+Body: TypeAlias = Mapping[str, Any]
+Key: TypeAlias = tuple[str, str]  # uid of the Fault, uid of the pod
+
+BEGUN, ACTIVE, HEALED, FAILED = "", "Active", "Healed", "Failed"
+ENDED = frozenset({HEALED, FAILED})
+SIGNALS = frozenset({"SIGKILL", "SIGTERM", "SIGINT", "SIGQUIT", "SIGABRT"})
+# Uids become parts of paths that root writes to, and whoever may write a status names them.
+_UID = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]{0,39}")
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """Every process of a member's containers ends; keep_down: and it stays down until the fault heals."""
+
+    signal: str = "SIGKILL"
+    keep_down: bool = True
+
+    @property
+    def number(self) -> Signals:
+        """The signal sent first."""
+        return Signals[self.signal]
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What one Fault asks to be done to one pod of this node."""
+
+    fault_uid: str
+    namespace: str
+    name: str
+    cluster: str
+    pod_uid: str
+    pod: str
+    kill: Kill = Kill()
+
+    @property
+    def key(self) -> Key:
+        """What tells it from all others."""
+        return self.fault_uid, self.pod_uid
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An order and what became of it so far; state BEGUN: its injection is under way, or was when the agent died.
+
+    Times in nanoseconds are CLOCK_MONOTONIC of the boot boot_id. An ended entry holds nothing on the node.
+    """
+
+    order: Order
+    boot_id: str
+    deadline_ns: int
+    state: str = BEGUN
+    injected_ns: int | None = None
+    injected_at: str = ""
+    healed_ns: int | None = None
+    healed_at: str = ""
+    proven: bool = False
+    evidence: tuple[str, ...] = ()
+    problem: str = ""
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing is left to do but to report it."""
+        return self.state in ENDED
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """An entry of status.targets as read; problem: why it cannot be carried out, '' if it can."""
+
+    order: Order
+    state: str
+    seconds: int = 0
+    until: datetime | None = None
+    problem: str = ""
+
+
+def asked_here(body: Body, node: str) -> Iterator[Asked]:
+    """What a Fault asks of a node, one for each of its pods there."""
+    for target in (body.get("status") or {}).get("targets") or ():
+        if target.get("node") == node:
+            yield _read(body, target)
+
+
+def _read(body: Body, target: Body) -> Asked:
+    metadata, spec = body["metadata"], body.get("spec") or {}
+    names = metadata["uid"], metadata["namespace"], metadata["name"], str((spec.get("target") or {}).get("name", ""))
+    pod = str(target["uid"]), str(target.get("pod", ""))
+    state = str(target.get("state") or BEGUN)
+    try:
+        for field, uid in (("metadata.uid", names[0]), ("status.targets[].uid", pod[0])):
+            if not _UID.fullmatch(uid):
+                raise ValueError(f"{field} is {uid!r}, which is no uid")
+        order = Order(*names, *pod, _kill(spec))
+        return Asked(order, state, _seconds(spec), _until(body))
+    except ValueError as error:
+        return Asked(Order(*names, *pod), state, problem=str(error))
+
+
+def _kill(spec: Body) -> Kill:
+    asked = spec.get("kill")
+    if not isinstance(asked, Mapping):
+        raise ValueError("spec names no fault that this agent knows (kill). Mend: update the agent with the chart")
+    kill = Kill(asked.get("signal", "SIGKILL"), asked.get("keepDown", True))
+    if kill.signal not in SIGNALS:
+        raise ValueError(f"spec.kill.signal is {kill.signal!r}. Mend: one of {', '.join(sorted(SIGNALS))}")
+    return kill
+
+
+def _seconds(spec: Body) -> int:
+    seconds = spec.get("durationSeconds")
+    if not isinstance(seconds, int) or seconds < 1:
+        raise ValueError(f"spec.durationSeconds is {seconds!r}. Mend: say after how many seconds the fault heals")
+    return seconds
+
+
+def _until(body: Body) -> datetime:
+    text = str((body.get("status") or {}).get("until", ""))
+    try:
+        until = datetime.fromisoformat(text)
+    except ValueError:
+        until = None
+    if until is None or until.tzinfo is None:
+        raise ValueError(
+            f"status.until is {text!r}, no time with a zone. Mend: it is the operator's to write"
+        ) from None
+    return until

@@ -1,0 +1,106 @@
+"""The gate in front of a member: while a file closed-<Fault uid> is in its volume, run-member starts no database.
+
+A file holds by itself and for a bounded time: it names the boot and the time of /proc/uptime up to which it counts, so
+that a member comes back even when the agent and the API server are gone for good.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+
+from .clock import Clock
+from .faults import Order
+
+VOLUME = "gate"
+GRACE_CENTISECONDS = 50  # the agent's heal opens the gate; the file's own end is for when there is no agent
+
+
+class Was(Enum):
+    """How a gate was found when it was to be opened."""
+
+    HELD = "held"
+    EXPIRED = "expired"  # the file was there and no longer counted
+    REMOVED = "removed"
+    GONE = "gone"  # and so is the pod's volume
+
+
+class NoGate(Exception):
+    """A pod has no gate to close; the message names it and the mend."""
+
+
+class Gates:
+    """The gates of a node's pods, below kubelet's folder of pods.
+
+    The folders belong to pods, which may put links into them: everything is done relative to the opened folder, and
+    no link is followed.
+    """
+
+    def __init__(self, pods: Path, clock: Clock) -> None:
+        self._pods = pods
+        self._clock = clock
+
+    def close(self, order: Order, seconds: float) -> None:
+        """Keep the pod's member from starting for so long, or until release. Raises NoGate, OSError."""
+        until = self._clock.uptime_centiseconds() + int(seconds * 100) + 1 + GRACE_CENTISECONDS
+        draft = f"draft-{order.fault_uid}"
+        try:
+            with self._folder(order.pod_uid) as folder:
+                _remove(draft, folder)
+                flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+                with os.fdopen(os.open(draft, flags, 0o644, dir_fd=folder), "w") as file:
+                    os.fchmod(file.fileno(), 0o644)  # the member's user reads it, whatever our umask
+                    file.write(f"{self._clock.boot_id} {until}\n")
+                os.rename(draft, _closed(order), src_dir_fd=folder, dst_dir_fd=folder)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise NoGate(
+                f"pod {order.pod} has no volume '{VOLUME}' on this node, so it cannot be kept down. "
+                "Mend: keepDown: false, or delete the pod so that the operator's present template makes it anew"
+            ) from error
+
+    def release(self, order: Order) -> Was:
+        """Take away this fault's file, and no other's; safe to repeat. Raises OSError."""
+        try:
+            with self._folder(order.pod_uid) as folder:
+                _remove(f"draft-{order.fault_uid}", folder)
+                line = _read(_closed(order), folder)
+                return self._judge(line) if _remove(_closed(order), folder) else Was.REMOVED
+        except (FileNotFoundError, NotADirectoryError):
+            return Was.GONE
+
+    def _judge(self, line: str) -> Was:
+        boot_id, _, until = line.strip().partition(" ")
+        holds = boot_id == self._clock.boot_id and until.isdecimal() and int(until) > self._clock.uptime_centiseconds()
+        return Was.HELD if holds else Was.EXPIRED
+
+    @contextmanager
+    def _folder(self, pod_uid: str) -> Iterator[int]:
+        path = self._pods / pod_uid / "volumes" / "kubernetes.io~empty-dir" / VOLUME
+        folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            yield folder
+        finally:
+            os.close(folder)
+
+
+def _closed(order: Order) -> str:
+    return f"closed-{order.fault_uid}"
+
+
+def _read(name: str, folder: int) -> str:
+    try:
+        with os.fdopen(os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder), "rb") as file:
+            return file.read(200).decode(errors="replace")
+    except OSError:  # not there, or not what was put there: its removal tells
+        return ""
+
+
+def _remove(name: str, folder: int) -> bool:
+    try:
+        os.unlink(name, dir_fd=folder)
+    except FileNotFoundError:
+        return False
+    return True

@@ -1,0 +1,95 @@
+"""Signals until containers are empty. A list of pids proves nothing: it misses what was forked meanwhile."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from .cgroups import Container
+from .clock import Clock, Instant
+
+Send: TypeAlias = Callable[[int, int], None]
+
+_SHORTEST_SECONDS, _LONGEST_SECONDS = 0.002, 0.05  # between two looks
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How long, in seconds, a signal other than SIGKILL is waited for, and everything together."""
+
+    polite_seconds: float = 1.0
+    whole_seconds: float = 5.0
+
+
+@dataclass(slots=True)
+class Blow:
+    """What became of one container: the processes seen, those left, and when it was first found empty."""
+
+    container: Container
+    seen: set[int] = field(default_factory=set)
+    left: set[int] = field(default_factory=set)
+    forced: set[int] = field(default_factory=set)  # that did not end by another signal
+    empty_ns: int | None = None
+
+    def look(self, ns: int) -> None:
+        """See what is in it now."""
+        self.left = self.container.pids()
+        self.seen |= self.left
+        self.empty_ns = None if self.left else self.empty_ns or ns
+
+
+@dataclass(slots=True)
+class Strike:
+    """One kill of some containers; began is stamped right before the first signal, None: there was none."""
+
+    blows: list[Blow]
+    clock: Clock
+    send: Send = os.kill
+    bounds: Bounds = field(default_factory=Bounds)
+    began: Instant | None = None
+    _asked: set[int] = field(default_factory=set)
+
+    def run(self, number: signal.Signals) -> None:
+        """Signal until all are empty, at most bounds.whole_seconds. No signal if one is empty at the start."""
+        pause = _SHORTEST_SECONDS
+        while True:
+            now = self.clock.now()
+            for blow in self.blows:
+                blow.look(now.ns)
+            if self.began is None:
+                if not all(blow.left for blow in self.blows):
+                    return
+                self.began = now = self.clock.now()
+            passed = (now.ns - self.began.ns) / 1e9
+            if not any(blow.left for blow in self.blows) or passed >= self.bounds.whole_seconds:
+                return
+            self._signal(number, passed)
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_SECONDS)
+
+    def _signal(self, number: signal.Signals, passed: float) -> None:
+        polite = number != signal.SIGKILL and passed < self.bounds.polite_seconds
+        for blow in self.blows:
+            if polite:
+                self._each(blow.left - self._asked, number)
+                self._asked |= blow.left
+            else:
+                if number != signal.SIGKILL:
+                    blow.forced |= blow.left
+                self._each(blow.left, signal.SIGKILL)
+
+    def _each(self, pids: set[int], number: signal.Signals) -> None:
+        # 0 stands for a process of another pid namespace, and to kill() it would mean our own group; 1 is the node.
+        for pid in sorted(pids - {0, 1, os.getpid()}):
+            with contextlib.suppress(ProcessLookupError):
+                self.send(pid, number)
+
+
+def strike(containers: Sequence[Container], clock: Clock, send: Send, bounds: Bounds) -> Strike:
+    """A strike at these containers, not begun."""
+    return Strike([Blow(container) for container in containers], clock, send, bounds)

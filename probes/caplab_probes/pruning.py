@@ -1,0 +1,122 @@
+"""Old runs' folders go when a probe begins, so that histories never fill the volume they are on.
+
+A full emptyDir is worse than a lost old history: the kubelet evicts the pod, and all histories go.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import re
+import shutil
+from collections import Counter
+from collections.abc import AsyncIterator, Collection, Iterable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from .spec import NAME
+
+# Whoever drives a run fetches its history when it ends. 200 are the counted repeats of days, and few
+# enough to look through each time: a run of minutes is some hundreds of files.
+RUNS_MAX = 200
+# Half of the volume's 2 GiB (charts/caplab/templates/prober.yaml): the other half is for what runs write
+# until the next one begins: 8 hours at 200 operations a second and 185 bytes a row.
+BYTES_MAX = 1 << 30
+_GOING = ".going-"  # no run's name begins with a dot
+# What a prober writes. By hand it may be given any folder, where others' must stay.
+_OURS = re.compile(r"(meta|scan)-\d{2}\.(json|draft)|\d{2}-\d{8}\.arrows(\.part)?")
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """A run's folder: what it takes of the disk, and the newest time of change in it (wall clock)."""
+
+    name: str
+    size_bytes: int
+    changed_ns: int
+
+
+def surplus(
+    runs: Iterable[RunFolder], in_use: Collection[str], count: int = RUNS_MAX, size_bytes: int = BYTES_MAX
+) -> tuple[str, ...]:
+    """Names of the runs to remove: the oldest, until both limits are kept; those in use stay, whatever they take."""
+    by_age = sorted(runs, key=lambda run: (run.changed_ns, run.name))
+    left, left_bytes = len(by_age), sum(run.size_bytes for run in by_age)
+    gone: list[str] = []
+    for run in by_age:
+        if left <= count and left_bytes <= size_bytes:
+            break
+        if run.name not in in_use:
+            gone.append(run.name)
+            left, left_bytes = left - 1, left_bytes - run.size_bytes
+    return tuple(gone)
+
+
+class RunsInUse:
+    """The runs that probes of this process write to. For one event loop."""
+
+    def __init__(self) -> None:
+        self._users: Counter[str] = Counter()
+        # One at a time: a run that is taken up again while others are removed begins after that.
+        self._turn = asyncio.Lock()
+
+    @asynccontextmanager
+    async def using(self, folder: Path, run_id: str) -> AsyncIterator[None]:
+        """Within it a run's folder under folder is there and is not removed; others may go before. Raises OSError."""
+        self._users[run_id] += 1
+        try:
+            async with self._turn:
+                # In a thread: other probes of this process keep their schedules.
+                await asyncio.to_thread(_begin, folder, run_id, frozenset(self._users))
+            yield
+        finally:
+            self._users[run_id] -= 1
+            if not self._users[run_id]:
+                del self._users[run_id]
+
+
+def _begin(folder: Path, run_id: str, in_use: Collection[str]) -> None:
+    (folder / run_id).mkdir(parents=True, exist_ok=True)
+    try:
+        prune(folder, in_use)
+    except OSError as error:  # a probe is not held back by what others left behind
+        log.warning("old runs in %s could not be removed: %s", folder, error)
+
+
+def prune(folder: Path, in_use: Collection[str], count: int = RUNS_MAX, size_bytes: int = BYTES_MAX) -> None:
+    """Remove what is `surplus` among a folder's runs. Raises OSError.
+
+    A folder is renamed before: whoever reads histories finds a run whole or not at all.
+    """
+    for name in surplus(measure(folder), in_use, count, size_bytes):
+        log.info("removing the old run %s", name)
+        (folder / name).rename(folder / f"{_GOING}{name}")
+    for going in folder.glob(f"{_GOING}*"):  # also what a killed prober had begun to remove
+        shutil.rmtree(going)
+
+
+def measure(folder: Path) -> list[RunFolder]:
+    """The run folders under a folder; whatever else is there is not ours to remove. Raises OSError."""
+    with os.scandir(folder) as entries:
+        found = [_measure(entry) for entry in entries if _is_run(entry)]
+    return [run for run in found if run is not None]
+
+
+def _is_run(entry: os.DirEntry[str]) -> bool:
+    return NAME.fullmatch(entry.name) is not None and entry.is_dir(follow_symlinks=False)
+
+
+def _measure(run: os.DirEntry[str]) -> RunFolder | None:
+    stats = [run.stat()]
+    with os.scandir(run) as entries:
+        for entry in entries:
+            if _OURS.fullmatch(entry.name) is None:
+                return None
+            with suppress(FileNotFoundError):  # a segment is renamed when its second is over
+                stats.append(entry.stat())
+    # The kubelet counts blocks; a file just written may have none yet.
+    size_bytes = sum(max(one.st_size, one.st_blocks * 512) for one in stats)
+    return RunFolder(run.name, size_bytes, max(one.st_mtime_ns for one in stats))

@@ -1,0 +1,66 @@
+"""What the Postgres client says to a server: its tables, and the one statement of each operation (pure).
+
+A beat is CALL caplab_beat: the server commits a row with its own time and timeline, and then writes down
+when that commit had come through, the wait for a standby included. So the earliest committed_at of a
+timeline is the first completed commit after a failover, in the server's own clock. PL/pgSQL may commit
+within a CALL that is in no transaction (manual, 43.8).
+"""
+
+from __future__ import annotations
+
+from .workloads import Operation, is_beat, run_of
+
+BEAT_BODY = """
+    BEGIN
+        INSERT INTO caplab_clock VALUES (this_run, this_value,
+            substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8), clock_timestamp(), NULL);
+        COMMIT;
+        UPDATE caplab_clock SET committed_at = clock_timestamp() WHERE run = this_run AND value = this_value;
+    END """
+# No unique constraint on set and clock: a statement that ran twice must show, not fail.
+# Two vantages that prepare at one time may fail by each other (23505 of a catalog's index; XX000, tuple
+# concurrently updated): preparing is tried again, and then all is there.
+TABLES = (
+    "CREATE TABLE IF NOT EXISTS caplab_set (value bigint NOT NULL)",
+    "CREATE INDEX IF NOT EXISTS caplab_set_value ON caplab_set (value)",
+    "CREATE TABLE IF NOT EXISTS caplab_register (key text PRIMARY KEY, version bigint NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS caplab_clock (run bigint NOT NULL, value bigint NOT NULL, timeline text NOT NULL,"
+    " executed_at timestamptz NOT NULL, committed_at timestamptz)",
+    "CREATE INDEX IF NOT EXISTS caplab_clock_run_value ON caplab_clock (run, value)",
+    f"CREATE OR REPLACE PROCEDURE caplab_beat(this_run bigint, this_value bigint) LANGUAGE plpgsql AS $${BEAT_BODY}$$",
+)
+# Whether all of it is there, the procedure with the body $1, on a primary. Asked first: even where nothing is
+# missing, CREATE INDEX takes a lock that writes wait for, and CREATE OR REPLACE is a commit, which hangs while
+# there is no standby, and mostly fails for two of three vantages that come together.
+PREPARED = (
+    "SELECT NOT pg_is_in_recovery() AND to_regclass('caplab_set_value') IS NOT NULL"
+    " AND to_regclass('caplab_register') IS NOT NULL AND to_regclass('caplab_clock_run_value') IS NOT NULL"
+    " AND EXISTS (SELECT FROM pg_proc WHERE oid = to_regprocedure('caplab_beat(bigint, bigint)') AND prosrc = $1)"
+)
+# The insertion timeline: the control file's lags behind until the first checkpoint after a promotion.
+WHO = (
+    "SELECT host(inet_server_addr()), CASE WHEN pg_is_in_recovery() THEN NULL"
+    " ELSE substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END"
+)
+SCAN_SET = "SELECT NULL, value FROM caplab_set WHERE value >= $1 AND value < $2 ORDER BY value"
+SCAN_REGISTERS = "SELECT key, version FROM caplab_register WHERE starts_with(key, $1) ORDER BY key"
+_ADD = "INSERT INTO caplab_set VALUES ($1)"
+_BEAT = "CALL caplab_beat($1, $2)"
+# An older write that was left behind by a time-out must not undo a newer one of the same writer.
+_WRITE = (
+    "INSERT INTO caplab_register AS was VALUES ($1, $2) ON CONFLICT (key)"
+    " DO UPDATE SET version = excluded.version WHERE was.version < excluded.version"
+)
+_READ = "SELECT version FROM caplab_register WHERE key = $1"
+
+
+def statement_of(operation: Operation) -> tuple[str, tuple[str | int, ...]]:
+    """An operation's one statement and its parameters."""
+    key, value = operation.key or "", operation.value or 0
+    if operation.op == "add":
+        return _ADD, (value,)
+    if is_beat(operation):
+        return _BEAT, (run_of(value), value)
+    if operation.op == "write":
+        return _WRITE, (key, value)
+    return _READ, (key,)

@@ -1,0 +1,342 @@
+"""The kill, of real processes in a cgroup tree whose lists of processes are sessions of this machine."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from caplab_agent.cgroups import Cgroups, read_procs
+from caplab_agent.clock import Clock
+from caplab_agent.faults import ACTIVE, FAILED, HEALED, Entry, Kill, Order
+from caplab_agent.gate import Gates
+from caplab_agent.kill import Killer, container_ids
+from caplab_agent.plan import DIED, REBOOTED, Heal
+from caplab_agent.strike import Bounds
+
+POD_UID = "11111111-2222-3333-4444-555555555555"
+ID = "ab" * 32
+PAUSE = "cd" * 32
+ORDER = Order("f1", "lab", "kill-it", "pg", POD_UID, "pg-0", Kill())
+POD = {"status": {"containerStatuses": [{"name": "member", "containerID": f"containerd://{ID}"}]}}
+SLICE = f"kubelet.slice/kubelet-kubepods-pod{POD_UID.replace('-', '_')}.slice"
+FORKS = "import os, time\nfor _ in range(4): os.fork()\ntime.sleep(60)"
+DEAF = "import signal, time\nfor one in (15, 2): signal.signal(one, signal.SIG_IGN)\nprint(flush=True)\ntime.sleep(60)"
+BREEDS = "while true; do sleep 60 & sleep 0.002; done"
+
+
+def living(session: int) -> list[int]:
+    """The processes of a session that are no zombies, as a cgroup would list them."""
+    found = []
+    for each in Path("/proc").iterdir():
+        try:
+            fields = (each / "stat").read_text().rpartition(")")[2].split() if each.name.isdecimal() else []
+        except OSError:
+            continue
+        if fields and int(fields[3]) == session and fields[0] not in "ZX":
+            found.append(int(each.name))
+    return found
+
+
+@dataclass
+class Node:
+    """A node's folders and the processes in its cgroups."""
+
+    root: Path
+    sessions: dict[Path, int] = field(default_factory=dict)
+    started: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    signals: list[tuple[int, int]] = field(default_factory=list)
+    deaf: bool = False
+
+    @property
+    def gate(self) -> Path:
+        return self.root / "pods" / POD_UID / "volumes/kubernetes.io~empty-dir/gate"
+
+    def container(self, identity: str, *command: str, folder: str = "") -> subprocess.Popen[bytes]:
+        where = self.root / "cgroup/freezer" / SLICE / f"cri-containerd-{identity}.scope" / folder
+        where.mkdir(parents=True)
+        process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.PIPE)
+        self.started.append(process)
+        self.sessions[where] = process.pid
+        return process
+
+    def read(self, folder: Path) -> list[int]:
+        return living(self.sessions[folder]) if folder in self.sessions else []
+
+    def send(self, pid: int, number: int) -> None:
+        self.signals.append((pid, number))
+        if not self.deaf:
+            os.kill(pid, number)
+
+    def killer(self, read: Callable[[Path], list[int]] | None = None) -> Killer:
+        clock = Clock()
+        groups = Cgroups(self.root / "cgroup", read or self.read)
+        return Killer(clock, groups, Gates(self.root / "pods", clock), self.send, Bounds(0.3, 1.5))
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[Node]:
+    made = Node(tmp_path)
+    made.gate.mkdir(parents=True)
+    (tmp_path / "cgroup/freezer/other.slice").mkdir(parents=True)
+    yield made
+    for process in made.started:
+        for pid in living(process.pid):
+            subprocess.run(["kill", "-KILL", str(pid)], check=False)
+        process.wait()
+
+
+def entry(kill: Kill | None = None, seconds: float = 10) -> Entry:
+    clock = Clock()
+    order = replace(ORDER, kill=kill or Kill())
+    return Entry(order, clock.boot_id, clock.now().ns + int(seconds * 1e9))
+
+
+def inject(node: Node, kill: Kill | None = None, pod: Any = POD) -> Entry:
+    return node.killer().inject(entry(kill), pod, threading.Event())
+
+
+def settle(process: subprocess.Popen[bytes], count: int) -> None:
+    deadline = time.monotonic() + 10
+    while len(living(process.pid)) < count:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_kill_empties_the_container_closes_the_gate_and_proves_it(node: Node) -> None:
+    member = node.container(ID, sys.executable, "-c", FORKS)
+    pause = node.container(PAUSE, "sleep", "60")
+    settle(member, 16)
+    before = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+    done = inject(node)
+    assert (done.state, done.proven, done.problem) == (ACTIVE, True, "")
+    assert done.evidence[0].startswith(f"SIGKILL to 16 processes; cgroup of container {ID[:12]} empty after ")
+    assert done.evidence[1] == "gate closed until heal"
+    assert done.injected_ns
+    assert before < done.injected_ns < time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+    assert not living(member.pid)
+    assert living(pause.pid)  # the sandbox is no application container
+    assert [file.name for file in node.gate.iterdir()] == ["closed-f1"]
+
+
+def test_the_gate_is_closed_before_the_first_signal(node: Node) -> None:
+    settle(node.container(ID, "sleep", "60"), 1)
+    gate_at_signal: list[bool] = []
+    killer = node.killer()
+    send = node.send
+    killer._send = lambda pid, number: (gate_at_signal.append((node.gate / "closed-f1").exists()), send(pid, number))[1]
+    killer.inject(entry(), POD, threading.Event())
+    assert gate_at_signal[0]
+
+
+def test_processes_that_are_born_during_the_kill_die_too(node: Node) -> None:
+    settle(node.container(ID, "bash", "-c", BREEDS), 10)
+    assert inject(node).proven
+    assert not living(node.started[0].pid)
+
+
+def test_processes_in_cgroups_below_the_containers_die_too(node: Node) -> None:
+    settle(node.container(ID, "sleep", "60", folder="inner/most"), 1)
+    assert inject(node).proven
+
+
+def test_a_kill_that_keeps_nothing_down_closes_no_gate(node: Node) -> None:
+    settle(node.container(ID, "sleep", "60"), 1)
+    done = inject(node, Kill(keep_down=False))
+    assert done.proven
+    assert not list(node.gate.iterdir())
+    healed = node.killer().heal(done, Heal(done.order.key))
+    assert (healed.state, healed.proven) == (HEALED, True)
+
+
+def test_a_signal_is_sent_once_and_what_ignores_it_is_killed(node: Node) -> None:
+    member = node.container(ID, sys.executable, "-c", DEAF)
+    assert member.stdout
+    member.stdout.readline()
+    done = inject(node, Kill("SIGTERM"))
+    assert done.proven
+    assert node.signals.count((member.pid, signal.SIGTERM)) == 1
+    assert (member.pid, signal.SIGKILL) in node.signals
+    assert "SIGKILL to 1 process which SIGTERM had not ended" in done.evidence
+
+
+def test_a_signal_that_suffices_is_followed_by_none(node: Node) -> None:
+    settle(node.container(ID, "sleep", "60"), 1)
+    done = inject(node, Kill("SIGINT"))
+    assert done.proven
+    assert {number for _, number in node.signals} == {signal.SIGINT}
+
+
+@pytest.mark.parametrize(
+    "pod",
+    [
+        POD,
+        {"status": {}},
+        {"status": {"containerStatuses": [{"containerID": ""}]}},
+        {"status": {"containerStatuses": [{"containerID": f"containerd://{'ef' * 32}"}]}},
+    ],
+)
+def test_a_container_without_a_process_was_not_killed_and_its_gate_is_open_again(node: Node, pod: Any) -> None:
+    member = node.container(ID, "true")
+    member.wait()
+    done = inject(node, pod=pod)
+    assert (done.state, done.proven, done.injected_ns) == (FAILED, False, None)
+    assert "nothing was killed" in done.problem
+    assert not list(node.gate.iterdir())
+    assert not node.signals
+
+
+def test_one_empty_container_of_two_is_enough_to_touch_neither(node: Node) -> None:
+    settle(node.container(ID, "sleep", "60"), 1)
+    ids = [{"containerID": f"containerd://{each}"} for each in (ID, "ef" * 32)]
+    done = inject(node, pod={"status": {"containerStatuses": ids}})
+    assert done.state == FAILED
+    assert "ef" * 6 in done.problem
+    assert not node.signals
+
+
+def test_what_does_not_die_fails_the_fault_and_is_named(node: Node) -> None:
+    member = node.container(ID, "sleep", "60")
+    settle(member, 1)
+    node.deaf = True
+    done = inject(node)
+    assert (done.state, done.proven) == (FAILED, False)
+    assert f"still holds 1 process (pid {member.pid})" in done.problem
+    assert done.injected_ns is not None
+    assert done.healed_ns is not None
+    assert not list(node.gate.iterdir())
+
+
+def test_processes_of_another_pid_namespace_are_never_signalled_as_group_zero(node: Node) -> None:
+    node.container(ID, "sleep", "60")
+    done = node.killer(read=lambda folder: [0, 1] if ID in folder.name else []).inject(entry(), POD, threading.Event())
+    assert done.state == FAILED
+    assert "hostPID" in done.problem
+    assert not node.signals
+
+
+def test_a_pod_without_a_gate_is_not_killed_but_refused(node: Node) -> None:
+    member = node.container(ID, "sleep", "60")
+    settle(member, 1)
+    node.gate.rmdir()
+    done = inject(node)
+    assert done.state == FAILED
+    assert "has no volume 'gate'" in done.problem
+    assert living(member.pid)
+
+
+def test_a_fault_that_ended_before_its_first_signal_does_nothing(node: Node) -> None:
+    member = node.container(ID, "sleep", "60")
+    settle(member, 1)
+    stopped = threading.Event()
+    stopped.set()
+    done = node.killer().inject(entry(), POD, stopped)
+    assert (done.state, done.proven) == (HEALED, False)
+    assert living(member.pid)
+    assert not list(node.gate.iterdir())
+
+
+def active(node: Node) -> Entry:
+    settle(node.container(ID, "sleep", "60"), 1)
+    return inject(node)
+
+
+def test_heal_opens_the_gate_and_says_how_long_it_held(node: Node) -> None:
+    done = active(node)
+    healed = node.killer().heal(done, Heal(done.order.key))
+    assert (healed.state, healed.proven) == (HEALED, True)
+    assert healed.evidence[-1].startswith("gate held 0.")
+    assert healed.healed_ns
+    assert done.injected_ns
+    assert healed.healed_ns > done.injected_ns
+    assert not list(node.gate.iterdir())
+
+
+def remove(node: Node) -> None:
+    (node.gate / "closed-f1").unlink()
+
+
+def expire(node: Node) -> None:
+    (node.gate / "closed-f1").write_text(f"{Clock().boot_id} 1\n")
+
+
+def delete_pod(node: Node) -> None:
+    remove(node)
+    node.gate.rmdir()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"), [(remove, "not there any more"), (expire, "opened by itself"), (delete_pod, "the pod was gone")]
+)
+def test_a_gate_that_did_not_hold_to_the_end_takes_the_proof_away(
+    node: Node, spoil: Callable[[Node], None], says: str
+) -> None:
+    done = active(node)
+    spoil(node)
+    healed = node.killer().heal(done, Heal(done.order.key))
+    assert (healed.state, healed.proven) == (HEALED, False)
+    assert says in healed.evidence[-1]
+
+
+def test_heal_removes_no_gate_of_another_fault(node: Node) -> None:
+    done = active(node)
+    (node.gate / "closed-f2").write_text("x 1\n")
+    node.killer().heal(done, Heal(done.order.key))
+    assert [file.name for file in node.gate.iterdir()] == ["closed-f2"]
+
+
+def test_another_boot_leaves_no_time_of_its_clock_and_no_proof(node: Node) -> None:
+    done = replace(active(node), boot_id="another")
+    healed = node.killer().heal(done, Heal(done.order.key, REBOOTED))
+    assert (healed.state, healed.proven, healed.healed_ns) == (HEALED, False, None)
+    assert healed.evidence[-1] == REBOOTED
+
+
+def test_an_injection_that_was_cut_short_is_undone_and_failed(node: Node) -> None:
+    Gates(node.root / "pods", Clock()).close(ORDER, 10)
+    healed = node.killer().heal(entry(), Heal(ORDER.key, problem=DIED))
+    assert (healed.state, healed.problem, healed.proven) == (FAILED, DIED, False)
+    assert not list(node.gate.iterdir())
+
+
+def test_container_ids_are_those_of_application_containers() -> None:
+    status = {"initContainerStatuses": [{"containerID": "containerd://00"}], **POD["status"]}
+    assert container_ids({"status": status}) == [ID]
+    assert container_ids({}) == []
+
+
+@pytest.mark.parametrize(
+    ("top", "name"),
+    [
+        ("freezer", f"cri-containerd-{ID}.scope"),
+        ("systemd", f"cri-containerd-{ID}.scope"),
+        ("unified", ID),
+        ("", f"cri-containerd-{ID}.scope"),  # cgroup v2
+    ],
+)
+def test_a_container_is_found_in_every_layout_and_its_processes_read(tmp_path: Path, top: str, name: str) -> None:
+    if not top:
+        (tmp_path / "cgroup.controllers").write_text("memory\n")
+    inner = tmp_path / top / f"kubepods/pod{POD_UID}" / name / "inner"
+    inner.mkdir(parents=True)
+    (inner.parent / "cgroup.procs").write_text("17\n4\n")
+    (inner / "cgroup.procs").write_text("0\n")
+    found = Cgroups(tmp_path).find(POD_UID, ID)
+    assert found.folder == inner.parent
+    assert found.pids() == {17, 4, 0}
+
+
+def test_folders_of_other_pods_are_not_searched_and_a_missing_cgroup_is_empty(tmp_path: Path) -> None:
+    (tmp_path / f"freezer/pod{POD_UID.replace('1', '9')}" / ID).mkdir(parents=True)
+    found = Cgroups(tmp_path).find(POD_UID, ID)
+    assert found.folder is None
+    assert found.pids() == set()
+    assert read_procs(tmp_path / "gone") == []

@@ -1,0 +1,186 @@
+"""Metrics and histories over HTTP: what is asked for, what is refused, and that nothing breaks the prober."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import shutil
+import socket
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow has no stubs
+import pytest
+from caplab_probes import meta, serving
+from caplab_probes.exporter import Exporter
+from caplab_probes.recovery import recovered
+from caplab_probes.schedule import SECOND_NS, Schedule
+from caplab_probes.serving import arrow_stream, serve
+from caplab_probes.spec import ProbeSpec
+from caplab_probes.workloads import Writer, value_of
+from caplab_probes.writer import Row, SegmentWriter
+
+from caplab.model.history import validate
+
+ROW = Row("a", 1, "add", None, 7, None, None, None, "service", "m0", "1", 10, 11, 12, "ok", None)
+WRITER = Writer(ProbeSpec("r1", "set", 10, ("service",), ("a",), seed=1), 0)
+RECORD = meta.begin(WRITER, Schedule(anchor_ns=SECOND_NS, rate=10))
+NOTE = {"endpoint": "pg-0", "server": "pg-0", "epoch": "3", "primary": True, "elements": 2, "problem": ""}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Of a run r1 that is still written: five rows in an open segment."""
+    run = tmp_path / "history" / "r1"
+    meta.write_meta(run, replace(RECORD, writer=replace(WRITER, incarnation=meta.reserve(run))))
+    SegmentWriter(run, 0).write([replace(ROW, value=value_of(WRITER, index)) for index in range(5)], 0)
+    (tmp_path / "secret.json").write_text("{}")
+    return run.parent
+
+
+@pytest.fixture
+def port(folder: Path) -> Iterator[int]:
+    exporter = Exporter()
+    exporter.observe(ROW, "set")
+    server = serve(exporter, folder, 0)
+    yield server.server_address[1]
+    server.shutdown()
+    server.server_close()
+
+
+def ask(port: int, path: str, method: str = "GET", accept: str = "") -> tuple[int, str, bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request(method, path, headers={"Accept": accept} if accept else {})
+    answer = connection.getresponse()
+    body = answer.read()
+    connection.close()
+    return answer.status, answer.headers["Content-Type"], body
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"), [("", "text/plain"), ("application/openmetrics-text; version=1.0.0", "application/openmetrics")]
+)
+def test_metrics_are_served_as_the_scraper_likes_them(port: int, accept: str, kind: str) -> None:
+    status, told, body = ask(port, "/metrics", accept=accept)
+    assert status == 200
+    assert told.startswith(kind)
+    assert b'caplab_probe_operations_total{op="add",outcome="ok"' in body
+    assert b"process_cpu_seconds_total" in body
+
+
+def test_a_history_comes_as_one_stream_with_what_the_schedule_says_may_be_missing(port: int, folder: Path) -> None:
+    status, kind, body = ask(port, "/runs/r1/history.arrow")
+    assert (status, kind) == (200, "application/vnd.apache.arrow.stream")
+    table = pa.ipc.open_stream(body).read_all()
+    assert table.equals(recovered(folder / "r1"))
+    outcomes = validate(table).column("outcome").to_pylist()
+    assert outcomes.count("ok") == 5
+    assert "info" in outcomes
+
+
+def test_a_history_is_compressed_also_where_it_was_written_in_small_batches(folder: Path) -> None:
+    writer = SegmentWriter(folder / "r1", 1)
+    for number in range(500):
+        writer.write([replace(ROW, value=40 * number + index) for index in range(40)], 0)
+    history = recovered(folder / "r1")
+    assert len(arrow_stream(history)) < history.nbytes / 4
+
+
+def test_metas_and_the_notes_of_scans_come_as_lists(port: int, folder: Path) -> None:
+    assert json.loads(ask(port, "/runs/r1/scans.json")[2]) == []
+    for incarnation, endpoints in ((1, ["pg-0"]), (12, ["pg-0", "pg-1"])):
+        notes = [{**NOTE, "endpoint": endpoint} for endpoint in endpoints]
+        meta.write_json(folder / "r1" / f"scan-{incarnation:02d}.json", notes)
+    meta.reserve(folder / "r1")  # of a probe that has not begun
+    status, kind, body = ask(port, "/runs/r1/scans.json")
+    assert (status, kind) == (200, "application/json")
+    said = [(note["endpoint"], note["incarnation"]) for note in json.loads(body)]
+    assert said == [("pg-0", 1), ("pg-0", 12), ("pg-1", 12)]
+    (plain,) = json.loads(ask(port, "/runs/r1/metas.json")[2])
+    assert plain == json.loads(json.dumps(asdict(RECORD)))
+
+
+@pytest.mark.parametrize("page", ["history.arrow", "scans.json", "metas.json"])
+def test_a_run_that_is_not_here_is_404_with_a_sentence(port: int, page: str) -> None:
+    status, _, body = ask(port, f"/runs/r2/{page}")
+    assert (status, body.decode().splitlines()) == (
+        404,
+        ["This prober holds no run 'r2'. Mend: ask one of its vantages, before it is old."],
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/runs/../scans.json", 400),
+        ("/runs/./scans.json", 400),
+        ("/runs//scans.json", 400),
+        ("/runs/%2e%2e/scans.json", 400),
+        ("/runs/..%2fhistory/scans.json", 400),
+        ("/runs/r1%00/scans.json", 400),
+        ("/runs/.going-r1/metas.json", 400),
+        ("/runs/r1\\..\\x/metas.json", 400),
+        (f"/runs/{'x' * 101}/metas.json", 400),
+        ("/runs/r1/../../secret.json", 404),
+        ("/runs/r1/meta-00.json", 404),
+        ("/runs/r1/", 404),
+        ("/runs/", 404),
+        ("/../secret.json", 404),
+        ("/", 404),
+    ],
+)
+def test_there_is_no_way_out_of_the_folder(port: int, path: str, status: int) -> None:
+    found, kind, body = ask(port, path)
+    assert (found, kind) == (status, "text/plain; charset=utf-8")
+    assert body.count(b"\n") == 1
+
+
+@pytest.mark.parametrize("method", ["PUT", "POST", "DELETE", "PATCH", "HEAD"])
+def test_nothing_can_be_changed(port: int, folder: Path, method: str) -> None:
+    before = sorted(folder.rglob("*"))
+    assert ask(port, "/runs/r1/history.arrow", method)[0] == 501
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_a_file_that_cannot_be_read_is_500_with_a_sentence_and_the_prober_goes_on(port: int, folder: Path) -> None:
+    (folder / "r1" / "meta-00.json").write_text("{")
+    (folder / "r1" / "scan-01.json").write_text('[{"endpoint"')
+    for page in ("history.arrow", "scans.json", "metas.json"):
+        status, _, body = ask(port, f"/runs/r1/{page}")
+        assert status == 500
+        assert body.startswith(b"Run r1 could not be read: JSONDecodeError(")
+        assert body.count(b"\n") == 1
+    assert ask(port, "/metrics")[0] == 200
+
+
+def test_metrics_that_fail_are_500(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serving, "choose_encoder", lambda accept: (lambda registry: 1 / 0, "text/plain"))
+    assert ask(port, "/metrics")[::2] == (
+        500,
+        b"The metrics could not be told: ZeroDivisionError('division by zero').\n",
+    )
+
+
+def test_a_run_that_is_pruned_while_it_is_read_is_not_there(
+    port: int, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def half(run: Path) -> object:
+        table = recovered(run)
+        shutil.rmtree(run)
+        return table
+
+    monkeypatch.setattr(serving, "recovered", half)
+    assert ask(port, "/runs/r1/history.arrow")[0] == 404
+
+
+def test_a_client_that_talks_nonsense_or_goes_away_costs_nothing(port: int) -> None:
+    for line in (b"\x16\x03\x01 nonsense\r\n\r\n", b"GET /runs/r1/history.arrow HTTP/1.0\r\n\r\n", b""):
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            client.sendall(line)
+    assert ask(port, "/runs/r1/metas.json")[0] == 200
+
+
+def test_a_port_that_is_taken_is_said_with_the_mend(port: int, folder: Path) -> None:
+    with pytest.raises(ValueError, match=rf"metrics-port is {port}.*Mend"):
+        serve(Exporter(), folder, port)

@@ -1,0 +1,248 @@
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from histories import at, kill, killed_run, report_of
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from caplab.check import Finding, State
+from caplab.model.expectations import Demand, Expectation, Promise
+from caplab.model.runs import FinalScan
+from caplab.report import ClockCheck, RunReport, render_run, render_suite
+from caplab.report.grid import WIDTH
+from caplab.verdict import judge
+
+WINDOW = (kill(10_000, 22_000),)
+CLOCK = ClockCheck("2", 2.021, 2.030)
+STAGES = {"baseline": 5.1, "fault": 12.0, "collect": 101.33}
+
+
+def valid(**fields: Any) -> RunReport:
+    beside: dict[str, Any] = {"fault_windows": WINDOW, "clock": CLOCK, "seconds": STAGES}
+    return report_of(killed_run(), **(beside | fields))
+
+
+def with_two_lost() -> RunReport:
+    return report_of(killed_run(lost=[30_100, 30_200]), fault_windows=WINDOW, run_id="run-2")
+
+
+def without_evidence() -> RunReport:
+    scan = FinalScan(False, None, problem="pg-2 did not rejoin")
+    window = (kill(10_000, None, proven=False),)
+    clock = ClockCheck("2", None, None, "no commit was stamped")
+    rows = killed_run(down_ms=90_000)
+    return report_of(rows, fault_windows=window, final_scan=scan, clock=clock, run_id="run-3")
+
+
+def control() -> RunReport:
+    rows = [row | {"epoch": "1"} for row in killed_run(down_ms=0)]
+    return report_of(rows, fault="none", fault_windows=(), run_id="run-4")
+
+
+def failed_lab() -> RunReport:
+    whole = valid(run_id="run-5", clock=None, seconds={}, fault_windows=())
+    row = Expectation("postgres", "quorum", "kill-primary", None, (Demand("lost", Promise.FORBIDDEN),), "why", "source")
+    return replace(whole, findings=(), verdict=judge(row, whole.record, ()))
+
+
+ALL = (valid, with_two_lost, without_evidence, control, failed_lab)
+
+
+def lines_of(report: RunReport, colour: bool = False) -> list[str]:
+    return render_run(report, colour=colour).split("\n")
+
+
+def table_of(lines: list[str], title: str) -> list[list[str]]:
+    """A table's cells, below its rule, as two spaces or more (or, if need be, one) part them."""
+    start = next(number for number, line in enumerate(lines) if line.startswith(title))
+    rule = next(number for number in range(start, len(lines)) if lines[number].startswith("---"))
+    spans = [match.span() for match in re.finditer("-+", lines[rule])]
+    body = lines[rule + 1 : lines.index("", rule)]
+    return [[line[low:high].strip() for low, high in spans] for line in body]
+
+
+def test_a_valid_run_shows_what_was_hit_what_was_predicted_and_what_was_measured() -> None:
+    lines = lines_of(valid())
+    assert lines[0] == "postgres quorum kill-primary · VALID · run-1"
+    assert lines[1] == "  kill of pg-0 · at 2023-11-14 22:13:30.000 UTC · for 12.000 s · cgroup empty"
+    assert table_of(lines, "predicted beside measured") == [
+        ["failovers", "must show", "1", "ok"],
+        ["failover time", "≤ 32.0 s  (ttl + 2 * loopWait + 2s)", "2.023 s", "ok"],
+        ["acked writes lost", "forbidden", "0 of 2,800 (< 3/n = 0.11 % at 95 %)", "ok"],
+        ["unacked writes found", "possible", "0", "ok"],
+        ["unexpected values", "forbidden", "0 of 2,800 (< 3/n = 0.11 % at 95 %)", "ok"],
+        ["duplicated values", "forbidden", "0 of 2,800 (< 3/n = 0.11 % at 95 %)", "ok"],
+        ["writes of two primaries", "forbidden", "0 of 2,800 (< 3/n = 0.11 % at 95 %)", "ok"],
+        ["outages after heal", "possible", "0", "ok"],
+    ]
+    assert not any(line.startswith("why") for line in lines)
+
+
+def test_every_vantage_route_and_op_has_a_row() -> None:
+    rows = table_of(lines_of(valid()), "every vantage and route")
+    assert [row[:3] for row in rows] == [[v, *rest] for v in "abc" for rest in (["direct", "add"], ["service", "read"])]
+    assert rows[0][3:] == ["2.003 s", "1,000", "934", "934", "0", "0", "100 %", "1.4 %", "100 %", "-", "100 %"]
+    assert rows[1][3:] == ["2.001 s", *["-"] * 5, "100 %", "1.4 %", "100 %", "-", "100 %"]
+
+
+def test_latencies_the_second_clock_and_the_time_spent_are_told() -> None:
+    lines = lines_of(valid())
+    assert table_of(lines, "latency p50 / p99")[0] == [
+        "add",
+        "direct",
+        *["3.0 / 3.0 ms"] * 3,
+        "-",
+        "3.0 / 3.0 ms",
+    ]
+    told = " ".join(" ".join(lines).split())
+    assert (
+        "second clock: first commit on timeline 2 at +2.021 s by the server's own stamp; "
+        "probes' first ack at +2.030 s: 9 ms apart" in told
+    )
+    assert "where the time went: baseline 5.100 s · fault 12.000 s · collect 101.3 s · in all 118.4 s" in told
+
+
+def test_a_lost_write_is_counted_marked_and_given_as_the_reason() -> None:
+    lines = lines_of(with_two_lost())
+    assert "· INVALID ·" in lines[0]
+    assert lines[lines.index("why it is invalid:") + 1] == "  - lost: 2; forbidden."
+    assert ["acked writes lost", "forbidden", "2 of 2,800", "VIOLATED"] in table_of(lines, "predicted")
+    lost = {(row[0], row[2]): row[7] for row in table_of(lines, "every vantage")}
+    assert (lost["a", "add"], lost["b", "add"], lost["c", "add"]) == ("0", "1", "1")
+
+
+def test_a_run_without_evidence_or_scan_claims_nothing_about_what_survived() -> None:
+    lines = lines_of(without_evidence())
+    assert "· UNKNOWN ·" in lines[0]
+    assert "· not healed · NO EVIDENCE that it was live (nothing seen)" in lines[1]
+    assert "  - There is no evidence that the kill of pg-0 was live." in lines
+    assert ["acked writes lost", "forbidden", "not measured", "unknown"] in table_of(lines, "predicted")
+    rows = table_of(lines, "every vantage")
+    assert rows[0][3:9] == [">= 19.993 s", "1,000", "334", "?", "?", "?"]
+    assert "no stamp of the server's; probes' first ack not seen (no commit was" in "\n".join(lines)
+    assert rows[0][9:] == ["100 %", "0 %", "-", "-", "-"]
+
+
+def test_a_lower_bound_says_so_beside_its_budget() -> None:
+    (failover,) = [row for row in table_of(lines_of(without_evidence()), "predicted") if row[0] == "failover time"]
+    assert failover[2:] == [">= 19.993 s", "unknown"]
+
+
+def test_a_row_with_a_route_shows_the_lower_bound_of_that_route_only() -> None:
+    row = Expectation(
+        "postgres", "quorum", "kill-primary", "direct", (Demand("failoverTime", Promise.POSSIBLE),), "why", "source"
+    )
+    rows = [one for one in killed_run(down_ms=90_000) if one["op"] != "add"] + [
+        one for one in killed_run() if one["op"] == "add"
+    ]
+    report = report_of(rows, fault_windows=WINDOW)
+    report = replace(report, verdict=judge(row, report.record, report.findings))
+    assert table_of(lines_of(report), "predicted") == [["failover time", "possible", "2.023 s", "ok"]]
+
+
+def test_a_control_run_says_that_nothing_was_hit() -> None:
+    lines = lines_of(control())
+    assert lines[1] == "  no fault: a control run"
+    assert ["outages", "forbidden", "0", "ok"] in table_of(lines, "predicted")
+    assert table_of(lines, "every vantage")[0][9:] == ["100 %", "-", "-", "-", "-"]
+
+
+def test_a_run_with_no_findings_at_all_is_rendered_and_says_so() -> None:
+    lines = lines_of(failed_lab())
+    assert "  no fault: no kill-primary is on record" in lines
+    assert "no findings: no history was checked" in lines
+    assert ["acked writes lost", "forbidden", "not measured", "unknown"] in table_of(lines, "predicted")
+    assert not any(line.startswith("every vantage") for line in lines)
+
+
+def test_a_budget_without_a_value_is_shown_as_unknown() -> None:
+    (failover,) = [
+        row for row in table_of(lines_of(valid(settings={"ttl": 20})), "predicted") if row[0] == "failover time"
+    ]
+    assert failover[1:] == ["≤ ?  (ttl + 2 * loopWait + 2s)", "not measured", "unknown"]
+
+
+def test_a_long_budget_wraps_in_its_column() -> None:
+    lines = lines_of(valid(mode="async"))
+    assert any("≤ 10,985  (maximumLagOnFailover / 100B +" in line for line in lines)
+    assert any(line.strip() == "writesPerSecond * loopWait)" for line in lines)
+
+
+@pytest.mark.parametrize("make", ALL)
+def test_colour_is_only_there_if_asked_and_changes_nothing_else(make: Any) -> None:
+    report = make()
+    coloured = render_run(report, colour=True)
+    assert re.sub(r"\x1b\[\d+m", "", coloured) == render_run(report)
+    assert "\x1b" not in render_run(report) + render_suite([report])
+    code = {"VALID": 32, "INVALID": 31, "UNKNOWN": 33}[report.verdict.state.value.upper()]
+    assert f"\x1b[{code}m{report.verdict.state.value.upper()}\x1b[0m" in coloured.split("\n")[0]
+
+
+def test_a_suite_is_a_line_a_run_the_spread_of_repeats_and_the_count_of_verdicts() -> None:
+    lines = render_suite([make() for make in ALL]).split("\n")
+    kill_primary = "postgres quorum kill-primary"
+    assert table_of(lines, "runs") == [
+        [kill_primary, "VALID", "2.023 s", "2,800", "0", "0", "93.3 %", "run-1"],
+        [kill_primary, "INVALID", "2.023 s", "2,800", "2", "0", "93.3 %", "run-2"],
+        [kill_primary, "UNKNOWN", ">= 19.993 s", "1,000", "?", "?", "33 %", "run-3"],
+        ["postgres quorum none", "VALID", "0.000 s", "3,000", "0", "0", "100 %", "run-4"],
+        [kill_primary, "UNKNOWN", "?", "?", "?", "?", "?", "run-5"],
+    ]
+    (row, *more) = table_of(lines, "repeats")
+    told = [" ".join(parts).strip() for parts in zip(row, *more, strict=True)]
+    assert told == [
+        kill_primary,
+        "4",
+        ">= 2.023 / 2.023 / 19.993 s (3 of 4)",
+        "0 / 1 / 2 (2 of 4)",
+        "33 / 93.3 / 93.3 % (3 of 4)",
+    ]
+    assert lines[-2] == "2 valid · 1 invalid · 2 unknown"
+
+
+def test_a_suite_of_nothing_and_one_without_repeats_are_rendered() -> None:
+    assert render_suite([]) == "0 valid · 0 invalid · 0 unknown\n"
+    assert "repeats" not in render_suite([valid(), control()])
+
+
+def test_every_line_fits_and_is_ascii_but_for_two_signs() -> None:
+    reports = [make() for make in ALL]
+    for text in (*map(render_run, reports), render_suite(reports)):
+        assert max(map(len, text.split("\n"))) <= WIDTH
+        assert re.fullmatch(r"[\x20-\x7e\n≤·]*", text)
+
+
+NAMES = st.text("abc-/ é", min_size=1, max_size=70)
+COUNTS = st.integers(0, 999_999)
+
+
+@settings(deadline=None)
+@given(NAMES, NAMES, st.lists(st.tuples(NAMES, NAMES), min_size=1, max_size=3), COUNTS, st.floats(0, 5000))
+def test_whatever_the_names_every_line_fits_and_columns_are_in_line(
+    name: str, run_id: str, labels: list[tuple[str, str]], count: int, seconds: float
+) -> None:
+    counts: dict[str, Any] = dict.fromkeys(("attempted", "acked", "survived", "lost", "unacked_found"), count)
+    open_end: dict[str, Any] = {"failover_seconds": seconds, "lower_bounds": ["failover_seconds"]}
+    sides = [{"vantage": vantage, "route": route} for vantage, route in labels]
+    rows = [{**side, "op": "add", **open_end} for side in sides]
+    phases = [{**row, "phase": "outage", "ack_ratio": count / 999_999} for row in rows]
+    findings = (
+        Finding("durability", State.HOLDS, "", {**counts, "by_vantage": [{**side, **counts} for side in sides]}),
+        Finding("availability", State.VIOLATED, "", {**open_end, "series": rows, "phases": phases}),
+    )
+    window = replace(WINDOW[0], target=run_id, evidence=(name, run_id), healed_ns=at(9_000_000))
+    report = valid(fault_windows=(window,))
+    report = replace(report, name=name, run_id=run_id, findings=findings)
+    for text in (render_run(report), render_suite([report, report])):
+        assert max(map(len, text.split("\n"))) <= WIDTH
+    lines = lines_of(report)
+    rule = next(
+        line for line in lines[lines.index("every vantage and route, and its ack ratio by phase") :] if "--" in line
+    )
+    body = lines[lines.index(rule) + 1 : lines.index("", lines.index(rule))]
+    gaps = [match.start() for match in re.finditer(" ", rule)]
+    assert all(line[gap : gap + 1] in ("", " ") for line in body for gap in gaps)

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import pytest
+
+from caplab.check import State
+from caplab.model.expectations import PROPERTIES
+from caplab.model.runs import WallAnchor
+from caplab.report import words
+
+
+@pytest.mark.parametrize(
+    ("share", "said"),
+    [
+        (1, "100 %"),
+        (0, "0 %"),
+        (0.994, "99.4 %"),
+        (0.99999, "99.9 %"),
+        (0.99, "99 %"),
+        (0.12, "12 %"),
+        (0.129, "12 %"),
+        (0.29, "29 %"),
+        (0.014, "1.4 %"),
+        (0.00001, "< 0.1 %"),
+    ],
+)
+def test_a_ratio_is_never_all_or_nothing_unless_it_is(share: float, said: str) -> None:
+    assert words.ratio(share) == said
+
+
+@pytest.mark.parametrize(
+    ("value", "said"), [(2.0341, "2.034 s"), (0, "0.000 s"), (99.9, "99.900 s"), (100, "100.0 s"), (4321, "4,321.0 s")]
+)
+def test_seconds_have_milliseconds_below_a_hundred(value: float, said: str) -> None:
+    assert words.seconds(value) == said
+    assert words.seconds(value, at_least=True) == f">= {said}"
+
+
+def test_no_case_in_n_bounds_the_rate_and_a_case_is_only_counted() -> None:
+    assert words.of_writes(0, 10_445) == "0 of 10,445 (< 3/n = 0.029 % at 95 %)"
+    assert words.of_writes(0, 30) == "0 of 30 (< 3/n = 10 % at 95 %)"
+    assert words.of_writes(0, 10_000_000) == "0 of 10,000,000 (< 3/n = 0.000030 % at 95 %)"
+    assert words.of_writes(2, 10_445) == "2 of 10,445"
+    assert words.of_writes(0, 3) == "0 of 3"
+
+
+def test_latencies_have_tenths_of_a_millisecond_below_ten() -> None:
+    assert words.milliseconds([0.00212, 0.0144]) == "2.1 / 14 ms"
+    assert words.milliseconds([1.5, 12.3456]) == "1,500 / 12,346 ms"
+
+
+def test_a_moment_is_printed_by_the_wall_anchor() -> None:
+    anchor = WallAnchor(5_000_000_000, 1_700_000_000_000_000_000)
+    assert words.wall_time(6_234_567_890, anchor) == "2023-11-14 22:13:21.234 UTC"
+    assert words.wall_time(4_999_000_000, anchor) == "2023-11-14 22:13:19.999 UTC"
+
+
+def test_every_property_and_verdict_has_its_word() -> None:
+    assert all(" " in words.of_property(name) or name in ("failovers", "outages") for name in PROPERTIES)
+    assert words.of_property("somethingNew") == "somethingNew"
+    assert [words.of_state(state) for state in State] == ["VALID", "INVALID", "UNKNOWN"]
+
+
+def test_what_comes_from_outside_draws_nothing_on_the_terminal() -> None:
+    assert words.one_line("a\nb\x1b[31m\tc  d") == "a b [31m c d"
