@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from caplab.model.history import Table, is_validated, validate
 
-from . import availability, durability, epochs
+from . import availability, durability, epochs, schedule
 from .finding import Checker, Context, Finding, State, merge, run_checker
 
 __all__ = ["CHECKERS", "Checker", "Context", "Finding", "State", "check_history", "merge", "run_checker"]
@@ -15,6 +15,7 @@ CHECKERS: Mapping[str, Checker] = {
     durability.NAME: durability.check,
     availability.NAME: availability.check,
     epochs.NAME: epochs.check,
+    schedule.NAME: schedule.check,
 }
 
 

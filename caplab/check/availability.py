@@ -20,21 +20,24 @@ def check(history: Table, context: Context) -> Finding:
     """Find every outage (outages.find), the failover time, and how operations fared by phase (phases.phase_of).
 
     Failover time: from the injection to the end of the last outage that began before heal, 0 if none
-    reached past the injection; of the worst and the best vantage, and the worst of each route. Later outages
+    reached past the injection; of the worst and the best vantage, and the worst of each route, over the series
+    that need a primary (Seen.needs_primary); of the others it is member_outage_seconds. Later outages
     are counted apart. failover_seconds is among lower_bounds when the history ended in that outage.
-    Each series' first_ack_seconds is for comparing with another clock, see outages.first_ack_ns. Scans are left out.
+    Each series' first_ack_seconds is for comparing with another clock, see outages.first_ack_ns. Scans are left
+    out, and so is what was scheduled before context.steady_ns: clients that connect and find their way.
 
     Violated by any outage (what a fault may cost is for an expectation to say). Unknown with fewer than
     ENOUGH operations, or when a vantage that was heard before the injection scheduled nothing after it.
     """
-    every = list(split(history))
+    whole = list(split(history))
+    every = whole if context.steady_ns is None else [part for one in whole if (part := one.since(context.steady_ns))]
     total = sum(len(series.acked) for series in every)
     if total < ENOUGH:
         return Finding(NAME, State.UNKNOWN, f"Only {total} operations; {ENOUGH} are needed to speak of availability.")
     origin_ns = min(int(series.scheduled_ns[0]) for series in every)
     end_ns = max(series.end_ns for series in every)
     seen = [_look(series, context, origin_ns, end_ns) for series in every]
-    figures = figures_of(seen)
+    figures = {**figures_of(seen), "warm_up_operations": sum(len(one.acked) for one in whole) - total}
     if silent := _silent(every, context.injected_ns):
         reason = f"Nothing was scheduled after the injection by vantage {', '.join(silent)}."
         return Finding(NAME, State.UNKNOWN, reason, figures)

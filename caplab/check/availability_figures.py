@@ -14,6 +14,8 @@ from .columns import Integers, Mask
 from .phases import PHASES, Sorted, phase_figures
 from .series import Series
 
+_MEMBERS = ("direct", "replica")  # routes on which reads take the members in turn
+
 
 @dataclass(frozen=True, slots=True)
 class Seen:
@@ -26,6 +28,15 @@ class Seen:
     first_ack_ns: int | None
 
     @property
+    def needs_primary(self) -> bool:
+        """Whether its operations go where a primary is wanted.
+
+        Reads straight to members in turn want none: a dead member is an outage of theirs, and no failover.
+        Writes to all members in turn are refused by most of them at any time.
+        """
+        return self.series.route != "any" and not (self.series.op == "read" and self.series.route in _MEMBERS)
+
+    @property
     def open(self) -> bool:
         """Whether the history ended in the outage that makes up the failover time."""
         return any(outage.end_ns is None for outage in self.parts.failover)
@@ -33,7 +44,7 @@ class Seen:
 
 def figures_of(seen: Sequence[Seen]) -> dict[str, Json]:
     """All of them, as docs/checkers.md lists them; there is at least one series."""
-    by_vantage = {name: _worst(group) for name, group in _grouped(seen, "vantage").items()}
+    by_vantage = {name: _worst(_telling(group)) for name, group in _grouped(seen, "vantage").items()}
     worst = max(by_vantage, key=lambda name: (by_vantage[name], name))
     best = min(by_vantage, key=lambda name: (by_vantage[name], name))
     return {
@@ -56,8 +67,13 @@ def _grouped(seen: Sequence[Seen], label: str) -> dict[str, list[Seen]]:
     return {name: list(group) for name, group in groupby(sorted(seen, key=key), key)}
 
 
+def _telling(seen: Sequence[Seen]) -> Sequence[Seen]:
+    """Those that tell of a failover; where there are none, all there is."""
+    return [one for one in seen if one.needs_primary] or seen
+
+
 def _worst(seen: Iterable[Seen]) -> float:
-    return max(one.failover_ns for one in seen) / 1e9
+    return max((one.failover_ns for one in seen), default=0) / 1e9
 
 
 def _summary(seen: Sequence[Seen]) -> dict[str, Json]:
@@ -66,11 +82,12 @@ def _summary(seen: Sequence[Seen]) -> dict[str, Json]:
     )
     return {
         **_acks([one.series.acked for one in seen]),
-        "failover_seconds": _worst(seen),
+        "failover_seconds": _worst(_telling(seen)),
+        "member_outage_seconds": _worst(one for one in seen if not one.needs_primary),
         "outages": earlier + failover + later,
         "earlier_outages": earlier,
         "later_outages": later,
-        "lower_bounds": _lower_bounds(seen),
+        "lower_bounds": _lower_bounds(_telling(seen)),
     }
 
 

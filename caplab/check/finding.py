@@ -61,16 +61,20 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a checker knows beside the history; the defaults fit a history that stands alone."""
+    """What a checker knows beside the history; the defaults fit a history that stands alone.
+
+    steady_ns: since when the load ran undisturbed before the fault. settled_ns: when all was well again after it.
+    """
 
     fault_windows: tuple[FaultWindow, ...] = ()
     final_scan: FinalScan | None = None
     settled_ns: int | None = None
+    steady_ns: int | None = None
 
     @classmethod
     def of(cls, run: RunRecord) -> Context:
         """From a run's record."""
-        return cls(run.fault_windows, run.final_scan, run.settled_ns)
+        return cls(run.fault_windows, run.final_scan, run.settled_ns, run.steady_ns)
 
     @property
     def injected_ns(self) -> int | None:

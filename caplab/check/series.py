@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -31,6 +31,19 @@ class Series:
         """The last moment it tells of: a schedule or a return."""
         returned = self.return_ns[self.return_ns != NEVER]
         return max(int(self.scheduled_ns[-1]), int(returned.max(initial=0)))
+
+    def since(self, from_ns: int) -> Series | None:
+        """What was scheduled from then on; None where nothing was."""
+        first = int(np.searchsorted(self.scheduled_ns, from_ns))
+        if first == len(self.scheduled_ns):
+            return None
+        return replace(
+            self,
+            scheduled_ns=self.scheduled_ns[first:],
+            invoke_ns=self.invoke_ns[first:],
+            return_ns=self.return_ns[first:],
+            acked=self.acked[first:],
+        )
 
 
 def split(history: Table) -> Iterator[Series]:

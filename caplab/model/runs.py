@@ -71,8 +71,9 @@ class RunRecord:
     """All of a run but its operations.
 
     settings are those in force, read back from the engine, by their name in the cluster's spec, with
-    the load's own (writesPerSecond) beside them. settled_ns is when all members were back and caught up
-    after heal. None for baseline, final_scan or settled_ns: it was not looked at.
+    the load's own (writesPerSecond) beside them. steady_ns is since when the load ran undisturbed before
+    the fault, settled_ns when all members were back and caught up after heal. None for these, baseline or
+    final_scan: it was not looked at.
     """
 
     experiment: str
@@ -88,7 +89,9 @@ class RunRecord:
     baseline: Baseline | None = None
     final_scan: FinalScan | None = None
     settled_ns: int | None = None
+    steady_ns: int | None = None
     first_commit: FirstCommit | None = None
+    prober_cores: Mapping[str, float] = field(default_factory=dict)  # by vantage, over the load
     images: Mapping[str, str] = field(default_factory=dict)
     specs: Mapping[str, Json] = field(default_factory=dict)
 
@@ -96,9 +99,9 @@ class RunRecord:
         """A plain dict, as json.dump takes it; `from_json` gives the same record back."""
         plain: dict[str, Json] = {
             name: getattr(self, name)
-            for name in ("experiment", "engine", "mode", "fault", "seed", "boot_id", "settled_ns")
+            for name in ("experiment", "engine", "mode", "fault", "seed", "boot_id", "settled_ns", "steady_ns")
         }
-        for name in ("settings", "versions", "images", "specs"):
+        for name in ("settings", "versions", "prober_cores", "images", "specs"):
             plain[name] = dict(getattr(self, name))
         plain["fault_windows"] = [
             {**asdict(window), "evidence": list(window.evidence)} for window in self.fault_windows
@@ -129,7 +132,9 @@ class RunRecord:
             baseline=_baseline(fields.optional_object("baseline")),
             final_scan=_final_scan(fields.optional_object("final_scan")),
             settled_ns=fields.optional_integer("settled_ns"),
+            steady_ns=fields.optional_integer("steady_ns"),
             first_commit=_first_commit(fields.optional_object("first_commit")),
+            prober_cores=_cores(fields.optional_object("prober_cores")),
             images=fields.text_map("images"),
             specs=dict(specs.values) if specs else {},
         )
@@ -179,3 +184,14 @@ def _first_commit(fields: Fields | None) -> FirstCommit | None:
         return None
     fields.only("epoch", "unix_ns")
     return FirstCommit(fields.text("epoch"), fields.integer("unix_ns"))
+
+
+def _cores(fields: Fields | None) -> dict[str, float]:
+    if fields is None:
+        return {}
+    cores = {}
+    for vantage, value in fields.values.items():
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise fields.error(vantage, "a number of cores")
+        cores[vantage] = float(value)
+    return cores

@@ -5,7 +5,7 @@ from __future__ import annotations
 from caplab.model.runs import CONTROL, FaultWindow, RunRecord
 
 from . import words
-from .values import ClockCheck, RunReport
+from .values import ClockCheck, RunReport, number
 
 
 def headline(report: RunReport) -> str:
@@ -48,9 +48,32 @@ def _signed(seconds: float) -> str:
     return f"{'' if seconds < 0 else '+'}{words.seconds(seconds)}"
 
 
+def instrument(report: RunReport) -> str:
+    """How good the probers themselves were; '' where nothing is known of it."""
+    figures = report.figures("schedule")
+    on_time, p99 = number(figures, "on_time_ratio"), number(figures, "late_p99_seconds")
+    parts = []
+    if on_time is not None and p99 is not None:
+        counted = words.counted(number(figures, "operations") or 0)
+        parts.append(f"{on_time:.2%} of {counted} operations in the calm started within 5 ms (p99 {p99 * 1000:.1f} ms)")
+    if cores := report.record.prober_cores:
+        parts.append(", ".join(f"zone {vantage} {taken:.2f} core" for vantage, taken in sorted(cores.items())))
+    return f"probers: {words.DOT.join(parts)}" if parts else ""
+
+
 def stages(report: RunReport) -> str:
     """Where the time went; '' where it was not kept."""
     if not report.seconds:
         return ""
     parts = words.DOT.join(f"{words.one_line(stage)} {words.seconds(took)}" for stage, took in report.seconds.items())
-    return f"where the time went: {parts}{words.DOT}in all {words.seconds(sum(report.seconds.values()))}"
+    in_all = sum(report.seconds.values())
+    told = f"where the time went: {parts}{words.DOT}in all {words.seconds(in_all)}"
+    faulty = _fault_and_recovery_seconds(report.record)
+    return told if faulty is None else f"{told}{words.DOT}outside fault and recovery {words.seconds(in_all - faulty)}"
+
+
+def _fault_and_recovery_seconds(record: RunRecord) -> float | None:
+    """From the first injection until all was well again; None where either is not known."""
+    if not record.fault_windows or record.settled_ns is None:
+        return None
+    return (record.settled_ns - min(window.injected_ns for window in record.fault_windows)) / 1e9

@@ -31,7 +31,7 @@ def render_run(report: RunReport, *, colour: bool = False) -> str:
         [] if report.findings else ["no findings: no history was checked"],
         _table(latencies(report), paint),
         _folded([prose.second_clock(report.clock)] if report.clock else []),
-        _folded([prose.stages(report)] if report.seconds else []),
+        _folded([line for line in (prose.instrument(report), prose.stages(report)) if line]),
     ]
     return _joined(blocks)
 

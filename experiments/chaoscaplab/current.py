@@ -13,14 +13,25 @@ from typing import Any
 
 @dataclass
 class Seen:
-    """Fault objects by name as last seen, and when the members were all well again (unix ns)."""
+    """Fault objects by name as last seen, and moments (unix ns).
+
+    steady: since when every operation was acknowledged, before the first fault. settled: when the members
+    were all well again. budget_seconds: how long the row gives the failover; None: it does not say.
+    """
 
     faults: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    steady_unix_ns: int | None = None
     settled_unix_ns: int | None = None
+    budget_seconds: float | None = None
 
     def note_fault(self, fault: Mapping[str, Any]) -> None:
         """Keep what a fault's object says now."""
         self.faults[fault["metadata"]["name"]] = fault
+
+    def note_steady(self, unix_ns: int) -> None:
+        """Operations have been acknowledged since then; the first word counts."""
+        if self.steady_unix_ns is None:
+            self.steady_unix_ns = unix_ns
 
     def note_settled(self) -> None:
         """All members are well again, as of now."""

@@ -81,14 +81,16 @@ class Agent:
         self.reporter.start()
         self._tell(key[0] for key in self._entries)
         while not self._stopped:
-            self._decide()
+            while self._decide():  # what was healed or recorded may be forgotten, what was lost healed
+                pass
             self._listen(self._pause())
         # An injection under way is bounded; its outcome belongs into the journal.
         self._injections.shutdown(wait=True, cancel_futures=True)
         self._listen(0)
         self.reporter.stop()
 
-    def _decide(self) -> None:
+    def _decide(self) -> bool:
+        """Decide and carry out; whether an entry was recorded or healed."""
         here = Here(self.place.node, self.clock.boot_id, self.clock.now())
         moves = decide(self._seen, self._entries, self._busy, here)
         if moves.begin:
@@ -101,8 +103,7 @@ class Agent:
         if touched or moves.forget:
             self._save()
             self._tell(key[0] for key in touched)
-        if any(not entry.ended for entry in moves.record):
-            self._decide()  # lost ones are healed now that they are written down
+        return bool(touched)
 
     def _begin(self, entries: Iterable[Entry]) -> None:
         begun = [(entry, self.reads.read(entry.order)) for entry in entries]  # reading while the journal is written

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,7 +16,7 @@ from .gate import Gates, NoGate, Was
 from .plan import REBOOTED, Heal
 from .strike import Blow, Bounds, Send, Strike, strike
 
-_RUNTIME = "containerd://"
+_ID = re.compile(r"containerd://([0-9a-f]{32,64})")  # part of a cgroup's name: nothing shorter may match one
 _FOUND = {
     Was.EXPIRED: "the gate had opened by itself before the agent healed",
     Was.REMOVED: "the gate was not there any more at heal: somebody else opened it",
@@ -88,8 +89,8 @@ class Killer:
 def container_ids(pod: Body) -> list[str]:
     """The ids of a pod's application containers, as its status names them; neither the sandbox nor init ones."""
     statuses = (pod.get("status") or {}).get("containerStatuses") or ()
-    ids = [str(status.get("containerID") or "") for status in statuses]
-    return [each.removeprefix(_RUNTIME) for each in ids if each.startswith(_RUNTIME) and each != _RUNTIME]
+    found = (_ID.fullmatch(str(status.get("containerID"))) for status in statuses)
+    return [each[1] for each in found if each]
 
 
 def _nothing_done(entry: Entry) -> Entry:

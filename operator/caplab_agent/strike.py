@@ -62,7 +62,7 @@ class Strike:
             for blow in self.blows:
                 blow.look(now.ns)
             if self.began is None:
-                if not all(blow.left for blow in self.blows):
+                if not self.blows or not all(blow.left for blow in self.blows):
                     return
                 self.began = now = self.clock.now()
             passed = (now.ns - self.began.ns) / 1e9

@@ -130,9 +130,14 @@ def test_a_kill_empties_the_container_closes_the_gate_and_proves_it(node: Node) 
 def test_the_gate_is_closed_before_the_first_signal(node: Node) -> None:
     settle(node.container(ID, "sleep", "60"), 1)
     gate_at_signal: list[bool] = []
-    killer = node.killer()
     send = node.send
-    killer._send = lambda pid, number: (gate_at_signal.append((node.gate / "closed-f1").exists()), send(pid, number))[1]
+
+    def look_and_send(pid: int, number: int) -> None:
+        gate_at_signal.append((node.gate / "closed-f1").exists())
+        send(pid, number)
+
+    node.send = look_and_send  # type: ignore[method-assign]
+    killer = node.killer()
     killer.inject(entry(), POD, threading.Event())
     assert gate_at_signal[0]
 

@@ -161,8 +161,8 @@ def test_entries_of_one_fault_are_forgotten_together() -> None:
     assert len(moves([both], entry(HEALED), entry(HEALED, pod_uid="p2")).forget) == 2
 
 
-NAMESPACE = {"metadata": {"name": "lab", "labels": {"caplab.dev/chaos": "allowed"}}}
-POD = {
+NAMESPACE: Any = {"metadata": {"name": "lab", "labels": {"caplab.dev/chaos": "allowed"}}}
+POD: Any = {
     "metadata": {"uid": "p1", "name": "pg-0", "labels": {"caplab.dev/cluster": "pg"}},
     "spec": {"nodeName": "node-1"},
 }

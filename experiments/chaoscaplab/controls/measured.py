@@ -9,6 +9,8 @@ from functools import partial
 from importlib.metadata import version
 from typing import Any
 
+from caplab.judging import expectations
+from caplab.model.budgets import evaluate
 from caplab.model.fields import Json
 from caplab.model.history import Table
 from caplab.model.runs import Baseline, FirstCommit, RunRecord, WallAnchor
@@ -17,7 +19,7 @@ from ..clusters import postgres
 from ..clusters.bringing_up import Cluster
 from ..current import begin as begin_seeing
 from ..faults.windows import windows_of
-from ..probes.histories import fetch_clock, fetch_history, fetch_scan
+from ..probes.histories import Spent, cores, fetch_clock, fetch_history, fetch_scan, spent
 from ..probes.loads import Loads
 from ..server import Body, Server
 from ..waiting import NotInTime, until
@@ -47,6 +49,7 @@ class MeasuredRun:
         self._seen = begin_seeing()
         self._body: Body = {}
         self._settings: dict[str, Json] = {}
+        self._spent: dict[str, Spent] = {}
 
     def begin(self) -> None:
         """Cluster Ready at its settings, nothing left of earlier runs, loads running."""
@@ -54,10 +57,12 @@ class MeasuredRun:
             self._server.open_namespace(self._plan.namespace)
             self._clear()
             self._body, self._settings = self._cluster.bring_up()
+        self._seen.budget_seconds = self._budget_seconds()
         with self.stages.stage("load"):
             self.run_object.begun()
             self._loaded = True
             self._loads.start(self._probes)
+            self._spent = self._look_at_probers()
 
     def end_loads(self) -> None:
         """End what loads there are; safe to repeat, and nothing is raised: they end by themselves in time."""
@@ -72,6 +77,7 @@ class MeasuredRun:
     def finish(self, journal: Mapping[str, Any]) -> tuple[RunRecord, Table]:
         """Loads ended, final scan made, histories fetched; the run's record and history."""
         with self.stages.stage("end of load"):
+            taken = cores(self._spent, self._look_at_probers())
             self._loaded = False
             self._loads.end(self._probes)
         with self.stages.stage("final scan"):
@@ -97,11 +103,22 @@ class MeasuredRun:
             baseline=self._baseline(journal, boot_id),
             final_scan=scan,
             settled_ns=_monotonic(self._seen.settled_unix_ns, anchor),
+            steady_ns=_monotonic(self._seen.steady_unix_ns, anchor),
             first_commit=self._first_commit(),
+            prober_cores=taken,
             images=self._images(),
             specs={"cluster": self._body["spec"], "loads": list(self._plan.loads)},
         )
         return record, history
+
+    def _look_at_probers(self) -> dict[str, Spent]:
+        return {vantage: spent(self._server, vantage) for vantage in self._plan.vantages}
+
+    def _budget_seconds(self) -> float | None:
+        """What the row gives the failover under the settings in force."""
+        row = expectations().find(self._plan.engine, self._plan.mode, self._plan.fault)
+        budget = next((one.budget for one in row.demands if one.property == "failoverTime"), None)
+        return None if budget is None else evaluate(budget, self._settings)
 
     def _clear(self) -> None:
         """Faults and loads of runs that were killed: theirs would be taken for ours."""

@@ -23,7 +23,7 @@ from caplab.results import write_run
 
 from ..server import Server
 from .measured import MeasuredRun
-from .plan import Plan, plan_of
+from .plan import plan_of
 from .report import RunObject
 
 FOLDER_VARIABLE, SUITE_VARIABLE = "CAPLAB_RUN_FOLDER", "CAPLAB_SUITE"
@@ -49,7 +49,7 @@ def before_experiment_control(
     try:
         plan = plan_of(context, configuration or {}, secrets or {})
         server = Server()
-        run_id = new_run_id(plan)
+        run_id = new_run_id()
         run_object = RunObject(server, plan, run_id, os.environ.get(SUITE_VARIABLE, ""))
         _state.run = MeasuredRun(server, plan, run_id, context["title"], run_object)
         _state.run.begin()
@@ -101,11 +101,9 @@ def _measure(run: MeasuredRun, journal: Journal, outcome: dict[str, Any]) -> Non
         outcome["error"] = f"{type(error).__name__}: {error}"
 
 
-def new_run_id(plan: Plan) -> str:
-    """Such as 20261121-052233-postgres-quorum-kill-primary-1a2b3c: unique, and sorted by time."""
-    now = datetime.datetime.now(datetime.UTC)
-    fault = plan.fault if plan.fault != "none" else "control"
-    return f"{now:%Y%m%d-%H%M%S}-{plan.engine}-{plan.mode}-{fault}-{uuid.uuid4().hex[:6]}"
+def new_run_id() -> str:
+    """Such as 20261121-052233-1a2b3c: unique, and sorted by time."""
+    return f"{datetime.datetime.now(datetime.UTC):%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
 
 
 def folder_of(run_id: str) -> Path:

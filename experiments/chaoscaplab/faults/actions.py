@@ -36,6 +36,12 @@ def kill(
 
     Returns the Fault's status when it is live. ActivityFailed says why it could not be.
     """
+    budget = seen().budget_seconds
+    if keep_down and budget is not None and int(seconds) <= budget:
+        raise ActivityFailed(
+            f"seconds is {seconds}, and the row gives the failover {budget:g} s: it could not be told from the heal."
+            f" Mend: keep the member down for more than {budget:g} s, or raise no such expectation."
+        )
     spec = {
         "target": {"kind": kind, "name": cluster, "role": role, "count": int(count)},
         "kill": {"signal": signal, "keepDown": keep_down},

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow has no stubs
+from prometheus_client.parser import text_string_to_metric_families
 
 from caplab.model.history import Table
 from caplab.model.runs import FinalScan, WallAnchor
@@ -43,3 +46,32 @@ def final_scan(notes: Sequence[dict[str, Any]], problem: str) -> FinalScan:
         return FinalScan(not problem, None, None, problem or failed or "no primary was scanned")
     last = of_primary[-1]
     return FinalScan(not problem, last["elements"], last["server"], problem or failed)
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What a prober's process has taken so far: seconds of processor time, at a moment of the monotonic clock."""
+
+    cpu_seconds: float
+    at_seconds: float
+
+
+def spent(server: Server, vantage: str) -> Spent:
+    """What the prober of a zone has taken so far."""
+    text = server.fetch(vantage, "metrics").decode()
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            if sample.name == "process_cpu_seconds_total":
+                return Spent(sample.value, time.monotonic())
+    raise LookupError(f"The prober of zone {vantage} does not say what it takes. Mend: make up.")
+
+
+def cores(before: Mapping[str, Spent], after: Mapping[str, Spent]) -> dict[str, float]:
+    """Cores taken between two looks, by vantage; a prober that died in between is left out: pure."""
+    return {
+        vantage: round(
+            (after[vantage].cpu_seconds - first.cpu_seconds) / (after[vantage].at_seconds - first.at_seconds), 4
+        )
+        for vantage, first in before.items()
+        if vantage in after and after[vantage].cpu_seconds >= first.cpu_seconds
+    }

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from chaoslib.exceptions import ActivityFailed
 from prometheus_client.parser import text_string_to_metric_families
 
+from ..current import seen
 from ..server import Server
 from ..waiting import NotInTime, until
 
@@ -31,6 +32,8 @@ def acknowledged(vantages: Sequence[str], seconds: float = 3, within_seconds: fl
         until(f"operations are acknowledged for {seconds:g} s on end", look, within_seconds)
     except NotInTime as late:
         raise ActivityFailed(str(late)) from late
+    calm_seconds = min(calm.seconds for calm in watched.values())
+    seen().note_steady(time.time_ns() - round(calm_seconds * 1e9))
     return True
 
 
@@ -43,6 +46,11 @@ class _Calm:
     def __init__(self, server: Server, vantage: str, seconds: float) -> None:
         self._server, self._vantage, self._seconds = server, vantage, seconds
         self._since, self._first = time.monotonic(), self._counts()
+
+    @property
+    def seconds(self) -> float:
+        """How long it has been calm."""
+        return time.monotonic() - self._since
 
     def problem(self) -> str:
         """Why it is not calm yet; '' where it is."""

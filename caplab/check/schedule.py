@@ -1,0 +1,50 @@
+"""Schedule: whether the load was started when it was due, which everything else takes for granted.
+
+An instrument that is late measures itself. Only the calm counts: once a server hangs, an operation
+waits for its place, and that is the fault's doing.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from caplab.model.fields import Json
+from caplab.model.history import Table
+
+from .columns import Integers, among, integers
+from .finding import ENOUGH, Context, Finding, State
+
+NAME = "schedule"
+LATE_NS = 5_000_000
+_ON_TIME = 0.99  # of all operations
+
+
+def check(history: Table, context: Context) -> Finding:
+    """Lateness (from the scheduled to the real start) of what was scheduled in the calm before the injection.
+
+    Figures: operations, on_time_ratio (started within 5 ms), late_p50_seconds, late_p99_seconds,
+    late_max_seconds. Unknown, never violated: a late instrument says nothing of the database, but makes the
+    other figures doubtful. Unknown also with fewer than ENOUGH operations.
+    """
+    late_ns = _lateness(history, context)
+    if len(late_ns) < ENOUGH:
+        return Finding(NAME, State.UNKNOWN, f"Only {len(late_ns)} operations in the calm; {ENOUGH} are needed.")
+    p50, p99, worst = (float(value) / 1e9 for value in np.quantile(late_ns, [0.5, 0.99, 1], method="inverted_cdf"))
+    on_time = float((late_ns <= LATE_NS).mean())
+    figures: dict[str, Json] = {
+        "operations": len(late_ns),
+        "on_time_ratio": on_time,
+        "late_p50_seconds": p50,
+        "late_p99_seconds": p99,
+        "late_max_seconds": worst,
+    }
+    text = f"{on_time:.2%} of {len(late_ns)} operations started within 5 ms of their schedule."
+    return Finding(NAME, State.HOLDS if on_time >= _ON_TIME else State.UNKNOWN, text, figures)
+
+
+def _lateness(history: Table, context: Context) -> Integers:
+    scheduled_ns = integers(history, "scheduled_ns", 0)
+    rows = ~among(history, "op", ["scan"]) & (scheduled_ns >= (context.steady_ns or 0))
+    if context.injected_ns is not None:
+        rows &= scheduled_ns < context.injected_ns
+    return (integers(history, "invoke_ns", 0) - scheduled_ns)[rows]

@@ -1,0 +1,124 @@
+"""Whatever happens to a fault, and whenever its agent dies: it is injected at most once, ends in time, and is told."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from caplab_agent.clock import Instant
+from caplab_agent.faults import ACTIVE, FAILED, HEALED, Entry, Key
+from caplab_agent.plan import Here, decide
+from hypothesis import given
+from hypothesis import strategies as st
+
+pytestmark = pytest.mark.property
+SECOND = 1_000_000_000
+WALL = datetime(2026, 1, 1, tzinfo=UTC)
+STEPS = st.lists(
+    st.sampled_from(["wait", "injected", "delete", "remove", "reported", "watch", "die", "lose"]), max_size=40
+)
+
+
+class World:
+    """One fault with two pods on a node, the API server's view of it and the view the agent has of that."""
+
+    def __init__(self) -> None:
+        self.now = 0
+        self.journal: dict[Key, Entry] = {}
+        self.busy: set[Key] = set()
+        self.injections: list[Key] = []
+        self.states: dict[str, str] = {"p1": "", "p2": ""}
+        self.deleted = self.removed = False
+        self.seen: list[dict[str, Any]] | None = None
+
+    def objects(self) -> list[dict[str, Any]]:
+        metadata: dict[str, Any] = {"uid": "f1", "namespace": "lab", "name": "f"}
+        if self.deleted:
+            metadata["deletionTimestamp"] = "x"
+        targets = [{"uid": uid, "node": "n", "pod": uid, "state": state} for uid, state in self.states.items()]
+        status = {"until": (WALL + timedelta(seconds=10)).isoformat(), "targets": targets}
+        spec = {"target": {"name": "pg"}, "kill": {}, "durationSeconds": 10}
+        return [] if self.removed else [{"metadata": metadata, "spec": spec, "status": status}]
+
+    def step(self, name: str) -> None:
+        getattr(self, name)()
+        while self.decide():
+            pass
+
+    def wait(self) -> None:
+        self.now += SECOND
+
+    def injected(self) -> None:
+        self.journal |= {key: replace(self.journal[key], state=ACTIVE) for key in self.busy}
+        self.busy = set()
+
+    def delete(self) -> None:
+        self.deleted = True
+
+    def remove(self) -> None:
+        """The operator takes its finalizer away when all is over."""
+        self.removed = self.removed or (self.deleted and set(self.states.values()) <= {HEALED, FAILED})
+
+    def reported(self) -> None:
+        self.states |= {key[1]: entry.state for key, entry in self.journal.items()}
+
+    def watch(self) -> None:
+        self.seen = self.objects()
+
+    def die(self) -> None:
+        self.busy, self.seen = set(), None
+
+    def lose(self) -> None:
+        """The agent dies and its journal with it."""
+        self.die()
+        self.journal = {}
+
+    def decide(self) -> bool:
+        here = Here("n", "boot", Instant(self.now, WALL + timedelta(seconds=self.now / SECOND)))
+        moves = decide(self.seen, self.journal, self.busy, here)
+        for entry in moves.begin:
+            self.journal[entry.order.key] = entry
+            self.busy.add(entry.order.key)
+            self.injections.append(entry.order.key)
+        self.journal |= {entry.order.key: entry for entry in moves.record}
+        healed = [heal for heal in moves.heal if heal.key not in self.busy]
+        for heal in healed:
+            ended = FAILED if heal.problem else HEALED
+            self.journal[heal.key] = replace(self.journal[heal.key], state=ended)
+        for key in moves.forget:
+            del self.journal[key]
+        return bool(moves.record or healed)
+
+
+@given(STEPS)
+def test_a_fault_ends_in_time_and_everybody_knows_whatever_happens(steps: list[str]) -> None:
+    world = World()
+    for step in steps:
+        world.step(step)
+        for key, entry in world.journal.items():
+            assert entry.ended or key in world.busy or world.now < entry.deadline_ns
+    for step in ["watch", "injected", *["wait"] * 11, "reported", "watch"]:
+        world.step(step)
+    assert world.removed or set(world.states.values()) <= {HEALED, FAILED}
+    assert not world.journal
+
+
+@given(STEPS)
+def test_no_pod_is_hit_twice_while_the_journal_lives(steps: list[str]) -> None:
+    world = World()
+    for step in steps:
+        if step != "lose":
+            world.step(step)
+    assert len(world.injections) == len(set(world.injections))
+
+
+@given(STEPS)
+def test_nothing_is_forgotten_before_its_end_was_shown_or_its_object_was_gone(steps: list[str]) -> None:
+    world = World()
+    for step in steps:
+        before = dict(world.journal)
+        world.step(step)
+        for key in before.keys() - world.journal.keys() if step != "lose" else ():
+            assert world.removed or world.states[key[1]] in (HEALED, FAILED)

@@ -1,0 +1,169 @@
+"""The journal on the node, and reports that wait for an API server which does not answer."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from caplab_agent.faults import ACTIVE, FAILED, HEALED, Entry, Kill, Order
+from caplab_agent.journal import Journal
+from caplab_agent.report import Reporter, report_body
+
+ORDER = Order("f1", "lab", "kill-it", "pg", "p1", "pg-0", Kill("SIGTERM", False))
+ENTRY = Entry(
+    ORDER, "boot-1", 5, ACTIVE, 3, "2026-01-01T12:00:00.123Z", proven=True, evidence=("SIGKILL to 3 processes",)
+)
+
+
+def test_the_journal_gives_back_what_was_written(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "new" / "faults.json")
+    assert journal.read() == []
+    both = [ENTRY, replace(ENTRY, order=replace(ORDER, pod_uid="p2"), state=FAILED, problem="x")]
+    journal.write(both)
+    assert Journal(tmp_path / "new" / "faults.json").read() == both
+    assert [file.name for file in (tmp_path / "new").iterdir()] == ["faults.json"]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 2, "entries": []}', '{"format": 1, "entries": [{}]}'])
+def test_a_journal_that_cannot_be_understood_is_set_aside(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "faults.json"
+    file.write_text(text)
+    assert Journal(file).read() == []
+    assert (tmp_path / "faults.unreadable").read_text() == text
+    Journal(file).write([ENTRY])
+    assert Journal(file).read() == [ENTRY]
+
+
+def test_a_crash_while_writing_leaves_the_journal_as_it_was(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "faults.json")
+    journal.write([ENTRY])
+    (tmp_path / "faults.draft").write_text('{"format": 1, "ent')
+    assert journal.read() == [ENTRY]
+
+
+def test_a_report_names_every_begun_entry_of_its_fault_and_no_field_of_the_operator() -> None:
+    other = replace(ENTRY, order=replace(ORDER, pod_uid="p2"), state=HEALED, healed_ns=9, healed_at="t", problem="p")
+    waiting = Entry(replace(ORDER, pod_uid="p3"), "boot-1", 5)
+    body = report_body([ENTRY, other, waiting])
+    assert body
+    assert body["metadata"] == {"namespace": "lab", "name": "kill-it", "uid": "f1"}
+    assert body["status"] == {
+        "targets": [
+            {
+                "uid": "p1",
+                "state": "Active",
+                "injectedAt": "2026-01-01T12:00:00.123Z",
+                "injectedNs": 3,
+                "bootId": "boot-1",
+                "proven": True,
+                "evidence": ["SIGKILL to 3 processes"],
+            },
+            {**body["status"]["targets"][0], "uid": "p2", "state": "Healed", "healedNs": 9, "healedAt": "t"}
+            | {"problem": "p"},
+        ]
+    }
+    assert report_body([waiting]) is None
+
+
+def test_a_report_keeps_to_the_bounds_of_the_schema() -> None:
+    body = report_body([replace(ENTRY, evidence=("x" * 400,) * 30, problem="y" * 2000)])
+    assert body
+    (target,) = body["status"]["targets"]
+    assert len(target["evidence"]) == 20
+    assert {len(line) for line in target["evidence"]} == {300}
+    assert len(target["problem"]) == 1000
+
+
+class Server:
+    """Takes reports, or does not."""
+
+    def __init__(self) -> None:
+        self.up = True
+        self.refused: set[str] = set()
+        self.silent = threading.Event()
+        self.silent.set()
+        self.tries = 0
+        self.taken: list[Mapping[str, Any]] = []
+
+    def send(self, body: Mapping[str, Any]) -> None:
+        self.tries += 1
+        self.silent.wait()
+        if not self.up or body["metadata"]["name"] in self.refused:
+            raise OSError("no answer")
+        self.taken.append(body)
+
+
+def body(name: str, state: str = ACTIVE) -> dict[str, Any]:
+    return {"metadata": {"namespace": "lab", "name": name}, "state": state}
+
+
+def until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+@pytest.fixture
+def server() -> Server:
+    return Server()
+
+
+@pytest.fixture
+def reporter(server: Server) -> Iterator[Reporter]:
+    made = Reporter(server.send, again_seconds=0.05)
+    made.start()
+    yield made
+    made.stop()
+    server.silent.set()
+
+
+def test_a_report_is_tried_until_it_is_taken_and_then_no_more(server: Server, reporter: Reporter) -> None:
+    server.up = False
+    reporter.tell("f1", body("a"))
+    until(lambda: server.tries >= 3)
+    server.up = True
+    until(lambda: bool(server.taken))
+    time.sleep(0.2)
+    assert server.taken == [body("a")]
+
+
+def test_the_newest_report_of_a_fault_replaces_the_one_that_waits(server: Server, reporter: Reporter) -> None:
+    server.up = False
+    reporter.tell("f1", body("a"))
+    until(lambda: server.tries >= 1)
+    reporter.tell("f1", body("a", HEALED))
+    server.up = True
+    until(lambda: bool(server.taken))
+    time.sleep(0.2)
+    assert server.taken == [body("a", HEALED)]
+
+
+def test_a_report_that_changes_while_it_is_sent_is_sent_again(server: Server, reporter: Reporter) -> None:
+    server.silent.clear()
+    reporter.tell("f1", body("a"))
+    until(lambda: server.tries == 1)
+    began = time.monotonic()
+    reporter.tell("f1", body("a", HEALED))
+    assert time.monotonic() - began < 0.1  # telling waits for nobody
+    server.silent.set()
+    until(lambda: len(server.taken) == 2)
+    assert server.taken[-1] == body("a", HEALED)
+
+
+def test_a_report_that_is_refused_for_good_holds_up_no_other(server: Server, reporter: Reporter) -> None:
+    server.refused = {"bad"}
+    reporter.tell("f1", body("bad"))
+    until(lambda: server.tries >= 1)
+    reporter.tell("f2", body("good"))
+    until(lambda: server.taken == [body("good")])
+    reporter.drop("f1")
+    time.sleep(0.1)
+    tries = server.tries
+    time.sleep(0.2)
+    assert server.tries == tries
