@@ -15,6 +15,7 @@ from kind_lab import Lab, await_that
 from postgres_cluster import await_status, is_ready, postgres, status
 
 AGENT = "app.kubernetes.io/name=caplab-agent"
+DOWN_SECONDS = 28  # ttl is 20: the lock of a member that stays down runs out, and another one takes it
 OPERATOR = "app.kubernetes.io/name=caplab-operator"
 
 
@@ -47,7 +48,7 @@ def gate_files(lab: Lab) -> list[str]:
     """Gates that are closed on any node."""
     found = []
     for node in ("caplab-worker", "caplab-worker2", "caplab-worker3"):
-        shell = "find /var/lib/kubelet/pods -path '*empty-dir/gate/*' -type f"
+        shell = "find /var/lib/kubelet/pods -path '*/volumes/*empty-dir/gate/closed-*'"
         found += lab.engine.ask("exec", node, "sh", "-c", shell).out.split()
     return found
 
@@ -57,7 +58,7 @@ def journals(lab: Lab) -> list[str]:
     found = []
     for node in ("caplab-worker", "caplab-worker2", "caplab-worker3"):
         answer = lab.engine.ask("exec", node, "sh", "-c", "cat /var/lib/caplab/faults.json 2>/dev/null || true")
-        if answer.out.strip() and json.loads(answer.out).get("faults"):
+        if answer.out.strip() and json.loads(answer.out).get("entries"):
             found.append(f"{node}: {answer.out}")
     return found
 
@@ -112,14 +113,15 @@ def test_a_fault_on_nobody_fails_with_the_mend(lab: Lab, open_namespace: str) ->
 
 def test_a_killed_primary_stays_down_until_the_time_is_over(lab: Lab, open_namespace: str, primary: str) -> None:
     uid = lab.get("pod", "-n", open_namespace, primary)["metadata"]["uid"]
-    lab.apply(fault(open_namespace, seconds=8))
+    lab.apply(fault(open_namespace, seconds=DOWN_SECONDS))
     await_that("it is live", lambda: phase_is(lab, open_namespace, "Active"), 5)
     (target,) = fault_status(lab, open_namespace)["targets"]
     assert (target["uid"], target["pod"], target["proven"]) == (uid, primary, True)
     assert any("empty" in line for line in target["evidence"]), target["evidence"]
     await_status(lab, open_namespace, "another primary", lambda found: found.get("primary") not in (None, primary))
-    await_that("its container waits", lambda: processes(lab, open_namespace, primary) != "", 15)
-    assert "postgres" not in processes(lab, open_namespace, primary)
+    assert phase_is(lab, open_namespace, "Active")
+    assert processes(lab, open_namespace, primary).split() != []  # the container is there, and waits at the gate
+    assert not {"postgres", "patroni"} & set(processes(lab, open_namespace, primary).split())
     changed = lab.try_apply(fault(open_namespace, seconds=30))
     assert not changed.ok
     assert "delete it (that heals it)" in changed.err
@@ -128,7 +130,7 @@ def test_a_killed_primary_stays_down_until_the_time_is_over(lab: Lab, open_names
     (target,) = fault_status(lab, open_namespace)["targets"]
     held = (target["healedNs"] - target["injectedNs"]) / 1e9
     print(f"\nheld {held:.3f} s: {target['evidence']}")
-    assert 7.5 < held < 10
+    assert DOWN_SECONDS - 0.5 < held < DOWN_SECONDS + 2
     assert target["proven"]
     found = await_status(lab, open_namespace, "all members Ready again", is_ready(3))
     assert found["lastFailover"]["cause"] == "fault f"

@@ -8,16 +8,18 @@ from typing import Any
 
 import pytest
 from caplab_agent.clock import Instant
-from caplab_agent.faults import ACTIVE, FAILED, HEALED, Entry, Key
+from caplab_agent.faults import ACTIVE, BEGUN, FAILED, HEALED, Entry, Key
 from caplab_agent.plan import Here, decide
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 pytestmark = pytest.mark.property
 SECOND = 1_000_000_000
 WALL = datetime(2026, 1, 1, tzinfo=UTC)
 STEPS = st.lists(
-    st.sampled_from(["wait", "injected", "delete", "remove", "reported", "watch", "die", "lose"]), max_size=40
+    st.sampled_from(["wait", "injected", "delete", "remove", "reported", "watch", "die", "lose"]),
+    min_size=4,
+    max_size=40,
 )
 
 
@@ -92,6 +94,7 @@ class World:
         return bool(moves.record or healed)
 
 
+@settings(max_examples=1000, deadline=None)
 @given(STEPS)
 def test_a_fault_ends_in_time_and_everybody_knows_whatever_happens(steps: list[str]) -> None:
     world = World()
@@ -99,12 +102,14 @@ def test_a_fault_ends_in_time_and_everybody_knows_whatever_happens(steps: list[s
         world.step(step)
         for key, entry in world.journal.items():
             assert entry.ended or key in world.busy or world.now < entry.deadline_ns
+            assert entry.state != BEGUN or key in world.busy  # nobody would ever finish it
     for step in ["watch", "injected", *["wait"] * 11, "reported", "watch"]:
         world.step(step)
     assert world.removed or set(world.states.values()) <= {HEALED, FAILED}
     assert not world.journal
 
 
+@settings(max_examples=1000, deadline=None)
 @given(STEPS)
 def test_no_pod_is_hit_twice_while_the_journal_lives(steps: list[str]) -> None:
     world = World()
@@ -114,6 +119,7 @@ def test_no_pod_is_hit_twice_while_the_journal_lives(steps: list[str]) -> None:
     assert len(world.injections) == len(set(world.injections))
 
 
+@settings(max_examples=1000, deadline=None)
 @given(STEPS)
 def test_nothing_is_forgotten_before_its_end_was_shown_or_its_object_was_gone(steps: list[str]) -> None:
     world = World()

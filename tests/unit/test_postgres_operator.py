@@ -185,6 +185,18 @@ def test_a_condition_keeps_its_time_while_its_status_stays() -> None:
     assert times == {"Ready": LATER, "DurabilityApplied": NOW}
 
 
+@pytest.mark.parametrize(("durability", "role"), [("quorum", "quorum_standby"), ("sync", "sync_standby")])
+def test_a_cluster_whose_commits_wait_for_a_standby_that_is_not_there_is_not_ready(durability: str, role: str) -> None:
+    spec = replace(SPEC, durability=durability)
+    found = status.build(spec, seen(), {"phase": "Ready"}, NOW)
+    assert found["phase"] == "Degraded"
+    assert "writes block" in found["conditions"][0]["message"]
+    well = seen()
+    assert well.topology
+    well.topology["members"][1]["role"] = role
+    assert status.build(spec, well, {}, NOW)["phase"] == "Ready"
+
+
 def test_settings_that_are_not_the_specs_are_told() -> None:
     quorum = replace(SPEC, durability="quorum")
     applied = status.build(quorum, seen(), {}, NOW)["conditions"][1]

@@ -12,6 +12,7 @@ from .spec import PostgresSpec
 
 Status = dict[str, Any]
 _STREAMING = ("running", "streaming")
+_STANDBY_ROLE = {"quorum": "quorum_standby", "sync": "sync_standby"}  # in Patroni's topology
 
 
 def build(
@@ -26,7 +27,7 @@ def build(
     primary = _primary(seen)
     status: Status = {
         "observedGeneration": spec.generation,
-        "phase": _phase(spec, members, primary, before),
+        "phase": _phase(spec, seen, members, primary, before),
         "readyMembers": ready,
         "members": members,
         "conditions": _conditions(spec, seen, members, primary, before.get("conditions") or [], now),
@@ -72,13 +73,22 @@ def _members(seen: Seen) -> list[Status]:
     return members
 
 
-def _phase(spec: PostgresSpec, members: Sequence[Status], primary: str | None, before: Mapping[str, Any]) -> str:
-    """Creating until first Ready; then Ready, Degraded (a primary, not all members) or Down."""
-    if primary and len(members) == spec.replicas and all(member["ready"] for member in members):
+def _phase(
+    spec: PostgresSpec, seen: Seen, members: Sequence[Status], primary: str | None, before: Mapping[str, Any]
+) -> str:
+    """Creating until first Ready; then Ready, Degraded (a primary, not all members or no standby) or Down."""
+    complete = len(members) == spec.replicas and all(member["ready"] for member in members)
+    if primary and complete and _has_standby(spec, seen):
         return "Ready"
     if before.get("phase") in (None, "Creating"):
         return "Creating"
     return "Degraded" if primary else "Down"
+
+
+def _has_standby(spec: PostgresSpec, seen: Seen) -> bool:
+    """Whether a standby counts for commits, where they need one: without it writes block, and nobody may take over."""
+    role = _STANDBY_ROLE.get(spec.durability)
+    return role is None or any(member.get("role") == role for member in (seen.topology or {}).get("members", []))
 
 
 def _conditions(
@@ -95,6 +105,8 @@ def _conditions(
         ready = ("False", "NoPrimary", "no member holds the leader lock and runs as primary")
     elif waiting or missing > 0:
         ready = ("False", "MembersNotReady", f"not ready: {', '.join(waiting) or f'{missing} not started'}")
+    elif not _has_standby(spec, seen):
+        ready = ("False", "NoSynchronousStandby", "no standby counts for commits yet: writes block")
     else:
         ready = ("True", "AllReady", f"{len(members)} of {spec.replicas} members ready")
     found = durability_of(seen.config) if seen.config is not None else "unknown"
