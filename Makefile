@@ -38,6 +38,8 @@ test-kind: venv up ## the tests on the real cluster
 
 prove: test ## the long proofs, whose output is kept under docs/evidence
 	@PYTHONPATH=cluster $(PYTHON) bench/prove_cluster.py
+	@$(MAKE) -s up
+	@$(IN_VENV)python bench/prove_failover.py
 
 lint: venv ## formatting, lint, types and import contracts
 	@$(IN_VENV)ruff format --check .

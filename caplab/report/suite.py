@@ -11,7 +11,7 @@ from caplab.check.finding import State
 
 from . import words
 from .grid import Grid
-from .values import RunReport, is_lower_bound, number
+from .values import ClockCheck, RunReport, is_lower_bound, number
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +65,8 @@ def _spread(runs: Sequence[RunReport], checker: str, figure: str) -> Spread:
 
 def every_run(reports: Iterable[RunReport]) -> Grid:
     """One row a run."""
-    header = ("name", "verdict", "failover", "acked", "lost", "unacked\nfound", "ack ratio", "run")
-    return Grid("runs", header, tuple(_run(report) for report in reports), frozenset({0, 1, 7}))
+    header = ("name", "verdict", "failover", "clocks\napart", "acked", "lost", "unacked\nfound", "ack ratio", "run")
+    return Grid("runs", header, tuple(_run(report) for report in reports), frozenset({0, 1, 8}))
 
 
 def _run(report: RunReport) -> tuple[str, ...]:
@@ -79,11 +79,19 @@ def _run(report: RunReport) -> tuple[str, ...]:
         words.one_line(report.name),
         words.of_state(report.verdict.state),
         words.UNKNOWN if failover is None else words.seconds(failover, open_end),
+        _apart(report.clock),
         words.UNKNOWN if acked is None else words.counted(acked),
         *(words.UNKNOWN if count is None else words.counted(count) for count in ends),
         words.UNKNOWN if share is None else words.ratio(share),
         words.one_line(report.run_id),
     )
+
+
+def _apart(clock: ClockCheck | None) -> str:
+    """How far the server's own stamp and the probes' first ack are apart; '-' where there are not both."""
+    if clock is None or clock.server_seconds is None or clock.probe_seconds is None:
+        return words.NOTHING
+    return f"{1000 * abs(clock.probe_seconds - clock.server_seconds):,.0f} ms"
 
 
 def every_repeat(reports: Iterable[RunReport]) -> Grid:

@@ -43,8 +43,7 @@ def _run(report: RunReport) -> list[list[str]]:
     notes = prose.faults(report.record)
     if report.clock:
         notes.append(prose.second_clock(report.clock))
-    if report.seconds:
-        notes.append(prose.stages(report))
+    notes += [note for note in (prose.instrument(report), prose.stages(report)) if note]
     grids = (predicted_beside_measured(report), vantages_and_routes(report), latencies(report))
     return [
         [f"## {escaped(prose.headline(report))}"],

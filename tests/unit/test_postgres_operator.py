@@ -225,6 +225,8 @@ def test_a_failover_has_its_cause_and_the_time_without_a_primary() -> None:
     assert told["lastFailover"] == {
         "at": "t2", "from": "pg-0", "to": "pg-2", "cause": "fault kill-1", "seconds": 2.0,
     }  # fmt: skip
+    first = status.build(SPEC, replace(seen(), history=history[1:]), back, at[4], {"pg-0": "kill-1"})
+    assert (first["lastFailover"]["from"], first["lastFailover"]["cause"]) == ("pg-0", "fault kill-1")
     later = status.build(SPEC, replace(seen(), history=history), told, at[5])
     assert later["lastFailover"] == told["lastFailover"]  # the fault's object may be gone by then
 

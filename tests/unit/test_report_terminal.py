@@ -122,7 +122,7 @@ def test_a_run_without_evidence_or_scan_claims_nothing_about_what_survived() -> 
     assert "  - There is no evidence that the kill of pg-0 was live." in lines
     assert ["acked writes lost", "forbidden", "not measured", "unknown"] in table_of(lines, "predicted")
     rows = table_of(lines, "every vantage")
-    assert rows[0][3:9] == [">= 19.993 s", "1,000", "334", "?", "?", "?"]
+    assert rows[0][3:9] == [">= 19.993 s", "-", "1,000", "334", "?", "?", "?"]
     assert "no stamp of the server's; probes' first ack not seen (no commit was" in "\n".join(lines)
     assert rows[0][9:] == ["100 %", "0 %", "-", "-", "-"]
 
@@ -186,11 +186,11 @@ def test_a_suite_is_a_line_a_run_the_spread_of_repeats_and_the_count_of_verdicts
     lines = render_suite([make() for make in ALL]).split("\n")
     kill_primary = "postgres quorum kill-primary"
     assert table_of(lines, "runs") == [
-        [kill_primary, "VALID", "2.023 s", "2,800", "0", "0", "93.3 %", "run-1"],
-        [kill_primary, "INVALID", "2.023 s", "2,800", "2", "0", "93.3 %", "run-2"],
-        [kill_primary, "UNKNOWN", ">= 19.993 s", "1,000", "?", "?", "33 %", "run-3"],
-        ["postgres quorum none", "VALID", "0.000 s", "3,000", "0", "0", "100 %", "run-4"],
-        [kill_primary, "UNKNOWN", "?", "?", "?", "?", "?", "run-5"],
+        [kill_primary, "VALID", "2.023 s", "9 ms", "2,800", "0", "0", "93.3 %", "run-1"],
+        [kill_primary, "INVALID", "2.023 s", "-", "2,800", "2", "0", "93.3 %", "run-2"],
+        [kill_primary, "UNKNOWN", ">= 19.993 s", "-", "1,000", "?", "?", "33 %", "run-3"],
+        ["postgres quorum none", "VALID", "0.000 s", "-", "3,000", "0", "0", "100 %", "run-4"],
+        [kill_primary, "UNKNOWN", "?", "-", "?", "?", "?", "?", "run-5"],
     ]
     (row, *more) = table_of(lines, "repeats")
     told = [" ".join(parts).strip() for parts in zip(row, *more, strict=True)]

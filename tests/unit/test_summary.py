@@ -24,7 +24,7 @@ def test_the_summary_has_the_suites_tables_and_a_section_a_run() -> None:
     text = summary_markdown([run(clock=clock, seconds={"fault": 12.0}), run((30_100,), run_id="run-2")])
     lines = text.split("\n")
     assert "1 valid · 1 invalid · 0 unknown" in lines
-    assert "| postgres quorum kill-primary | INVALID | 2.023 s | 2,800 | 1 | 0 | 93.3 % | run-2 |" in lines
+    assert "| postgres quorum kill-primary | INVALID | 2.023 s | - | 2,800 | 1 | 0 | 93.3 % | run-2 |" in lines
     assert (
         "| postgres quorum kill-primary | 2 | 2.023 / 2.023 / 2.023 s | 0 / 0.5 / 1 | 93.3 / 93.3 / 93.3 % |" in lines
     )

@@ -161,11 +161,14 @@ def _explained(
     failover: Status, known: Mapping[str, Any], gap: Mapping[str, Any] | None, hit: Mapping[str, str]
 ) -> Status:
     """The failover with its cause, and for how long there was no primary; once found they stay."""
-    old = failover.get("from", "")
+    # Patroni's history tells nothing of the first primary: then it is who was there before the gap.
+    old = str(failover.get("from") or (gap or {}).get("member") or "")
     explained: Status = {**failover, "cause": f"fault {hit[old]}" if old in hit else "no fault of the lab"}
+    if old:
+        explained["from"] = old
     if gap and "until" in gap and gap["member"] == old:
         seconds = datetime.fromisoformat(gap["until"]) - datetime.fromisoformat(gap["since"])
         explained["seconds"] = seconds.total_seconds()
-    if all(known.get(name) == failover.get(name) for name in ("at", "from", "to")):
-        explained |= {name: known[name] for name in ("cause", "seconds") if name in known}
+    if (known.get("at"), known.get("to")) == (failover["at"], failover["to"]):
+        explained |= {name: known[name] for name in ("from", "cause", "seconds") if name in known}
     return explained
