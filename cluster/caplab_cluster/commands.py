@@ -63,6 +63,8 @@ def up(progress: Progress, cache: Cache) -> None:
 
     cluster = KindCluster(engine, cache, tools)
     _bring_up(progress, cluster, image)
+    if left := cluster.favour_workers():  # again each time: a weight does not outlive its container's run
+        progress.say(f"  note: {', '.join(left)} have no more than their share of processor time; probers may be late")
     store = registry.ensure_running(engine, NETWORK, registry_image)
     lab_images.send(progress, store, images, NODES)
     chart.ensure(progress, cache, tools, cluster, _note_images(cache, images))

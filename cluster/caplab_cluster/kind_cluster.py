@@ -27,6 +27,7 @@ ZONES = ("a", "b", "c")
 
 READY_SECONDS = 180.0
 RESTART_SECONDS = 90.0
+WORKER_CPU_SHARES = 4096  # four times what everybody has
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +120,14 @@ class KindCluster:
     def silent_nodes(self) -> list[str]:
         """Nodes that run by the engine's books only: their machine died, and the books stayed."""
         return [name for name in NODES if not self._engine.inside(name, "true", timeout_seconds=10).ok]
+
+    def favour_workers(self) -> list[str]:
+        """Let the workers go first where processor time is short; the names of those that could not be favoured.
+
+        Four nodes and whatever else runs share a few cores. A prober that waits for them in the bursts of
+        every second starts operations late: 98.6 % within 5 ms without this, 99.5 % with it, on two cores.
+        """
+        return [name for name in WORKERS if not self._engine.favour(name, WORKER_CPU_SHARES)]
 
     def create(self, step: Step, image: str) -> None:
         """Make the cluster with a node image."""

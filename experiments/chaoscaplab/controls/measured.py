@@ -13,7 +13,7 @@ from caplab.judging import expectations
 from caplab.model.budgets import evaluate
 from caplab.model.fields import Json
 from caplab.model.history import Table
-from caplab.model.runs import Baseline, FirstCommit, RunRecord, WallAnchor
+from caplab.model.runs import CONTROL, Baseline, FirstCommit, RunRecord, WallAnchor
 
 from ..clusters import postgres
 from ..clusters.bringing_up import Cluster
@@ -29,7 +29,7 @@ from .report import RunObject
 from .stages import Stages
 
 _CONVERGE_SECONDS = 60.0
-_CLOCK = {"name": "clock", "workload": "clock", "rate": 20, "routes": ["direct"], "seconds": 900}
+_CLOCK = {"name": "clock", "workload": "clock", "rate": 10, "routes": ["direct"], "seconds": 900}
 _log = logging.getLogger("caplab.run")
 
 
@@ -44,7 +44,8 @@ class MeasuredRun:
         self._cluster = Cluster(server, plan.namespace, plan.cluster, plan.spec)
         target = {"kind": postgres.KIND, "name": plan.cluster}
         self._loads = Loads(server, plan.namespace, target, run_id, plan.vantages, plan.seed)
-        self._probes = [*plan.loads, _CLOCK]
+        # Beats are commits too: a run without a failover has no use for them.
+        self._probes = [*plan.loads, *([] if plan.fault == CONTROL else [_CLOCK])]
         self._loaded = False
         self._seen = begin_seeing()
         self._body: Body = {}
