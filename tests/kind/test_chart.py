@@ -5,13 +5,17 @@ from __future__ import annotations
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 from caplab_cluster.chart import NAMESPACE, RELEASE
 from caplab_cluster.kind_cluster import CONTEXT
 from caplab_cluster.paths import CHART
 from caplab_cluster.session import built_tools
 from caplab_cluster.shell import Answer, ask
+from fault_objects import fault, phase_is
 from kind_lab import Lab, await_that, run_make, session
+from lab_state import gate_files
+from postgres_cluster import await_status, is_ready, postgres
 
 
 def helm(lab: Lab, *arguments: str) -> Answer:
@@ -34,15 +38,39 @@ def test_a_value_that_is_missing_or_misspelt_is_named(lab: Lab) -> None:
     assert "imges" in misspelt.err
 
 
-def test_an_uninstall_leaves_nothing_and_up_brings_it_all_back(lab: Lab) -> None:
-    assert helm(lab, "uninstall", RELEASE, "--wait").ok
+def test_an_uninstall_leaves_nothing_not_even_a_live_fault_and_up_brings_it_all_back(lab: Lab, namespace: str) -> None:
+    """A member that is kept down, and an object that somebody else's finalizer holds."""
+    lab.kubectl("label", "namespace", namespace, "caplab.dev/chaos=allowed")
+    lab.apply(postgres(namespace, durability="quorum"))
+    await_status(lab, namespace, "three members Ready", is_ready(3))
+    lab.apply(fault(namespace, seconds=3000), stuck_run(namespace))
+    await_that("the fault is live", lambda: phase_is(lab, namespace, "Active"), 10)
+    assert gate_files(lab)
+
+    answer = helm(lab, "uninstall", RELEASE, "--wait")
+    assert answer.ok, answer.err
+    assert gate_files(lab) == []
     await_that("the kinds are gone", lambda: "caplab.dev" not in lab.kubectl("get", "crd", "-o", "name"))
-    assert "caplab" not in lab.kubectl("get", "clusterroles,clusterrolebindings", "-o", "name")
+    everywhere = "clusterroles,clusterrolebindings,validatingadmissionpolicies,validatingadmissionpolicybindings"
+    assert "caplab" not in lab.kubectl("get", everywhere, "-o", "name")
     left = ("get", "all,serviceaccounts", "-n", NAMESPACE, "-o", "name")
-    await_that("its pod is gone", lambda: "caplab-operator" not in lab.kubectl(*left))
+    await_that("its pods are gone", lambda: "caplab-" not in lab.kubectl(*left))
+    await_that(
+        "the members are gone", lambda: "pod/pg" not in lab.kubectl("get", "pods", "-n", namespace, "-o", "name")
+    )
     answer = run_make("up")
     assert answer.ok, answer.err
     assert lab.get("deployment", "-n", NAMESPACE, "caplab-operator")["status"]["availableReplicas"] == 1
+
+
+def stuck_run(namespace: str) -> dict[str, Any]:
+    """A Run that would never go by itself."""
+    return {
+        "apiVersion": "caplab.dev/v1alpha1",
+        "kind": "Run",
+        "metadata": {"name": "stuck", "namespace": namespace, "finalizers": ["example.com/never"]},
+        "spec": {"experiment": "e", "engine": "postgres", "mode": "async", "fault": "none"},
+    }
 
 
 def test_an_upgrade_reaches_the_kinds(lab: Lab, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 import uuid
 from collections.abc import Iterator
@@ -11,7 +10,9 @@ from typing import Any
 import pytest
 from caplab_cluster.chart import NAMESPACE
 from caplab_cluster.shell import Answer
+from fault_objects import fault, fault_status, phase_is
 from kind_lab import Lab, await_that
+from lab_state import gate_files, journals
 from postgres_cluster import await_status, is_ready, postgres, status
 
 AGENT = "app.kubernetes.io/name=caplab-agent"
@@ -19,48 +20,10 @@ DOWN_SECONDS = 28  # ttl is 20: the lock of a member that stays down runs out, a
 OPERATOR = "app.kubernetes.io/name=caplab-operator"
 
 
-def fault(
-    namespace: str, name: str = "f", seconds: int | None = 8, role: str = "primary", **kill: Any
-) -> dict[str, Any]:
-    spec: dict[str, Any] = {"target": {"kind": "PostgresCluster", "name": "pg", "role": role}, "kill": kill}
-    if seconds is not None:
-        spec["durationSeconds"] = seconds
-    metadata = {"name": name, "namespace": namespace}
-    return {"apiVersion": "caplab.dev/v1alpha1", "kind": "Fault", "metadata": metadata, "spec": spec}
-
-
-def fault_status(lab: Lab, namespace: str, name: str = "f") -> dict[str, Any]:
-    found: dict[str, Any] = lab.get("fault", "-n", namespace, name).get("status", {})
-    return found
-
-
-def phase_is(lab: Lab, namespace: str, *phases: str, name: str = "f") -> bool:
-    return fault_status(lab, namespace, name).get("phase") in phases
-
-
 def processes(lab: Lab, namespace: str, pod: str) -> str:
     """What runs in a member, one name a line; '' while there is no container to ask."""
     answer = lab.inside(namespace, pod, "sh", "-c", "cat /proc/[0-9]*/comm")
     return answer.out if answer.ok else ""
-
-
-def gate_files(lab: Lab) -> list[str]:
-    """Gates that are closed on any node."""
-    found = []
-    for node in ("caplab-worker", "caplab-worker2", "caplab-worker3"):
-        shell = "find /var/lib/kubelet/pods -path '*/volumes/*empty-dir/gate/closed-*'"
-        found += lab.engine.ask("exec", node, "sh", "-c", shell).out.split()
-    return found
-
-
-def journals(lab: Lab) -> list[str]:
-    """Faults that agents remember."""
-    found = []
-    for node in ("caplab-worker", "caplab-worker2", "caplab-worker3"):
-        answer = lab.engine.ask("exec", node, "sh", "-c", "cat /var/lib/caplab/faults.json 2>/dev/null || true")
-        if answer.out.strip() and json.loads(answer.out).get("entries"):
-            found.append(f"{node}: {answer.out}")
-    return found
 
 
 @pytest.fixture

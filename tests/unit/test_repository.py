@@ -106,7 +106,10 @@ def test_a_wheel_in_an_empty_environment_imports_every_package(tmp_path: Path) -
     subprocess.run(install, check=True, capture_output=True)
     script = (
         "import caplab.cli, caplab_cluster.commands, importlib.resources, importlib.util as util\n"
-        "assert all(map(util.find_spec, ('caplab_operator', 'caplab_probes')))\n"
+        "assert all(map(util.find_spec, ('caplab_agent', 'caplab_operator', 'caplab_probes', 'chaoscaplab')))\n"
+        "experiments = importlib.resources.files('caplab') / 'experiments'\n"
+        "assert (experiments / 'postgres' / 'kill-primary.yaml').is_file()\n"
+        "assert (experiments / 'suites' / 'core.yaml').is_file()\n"
         "assert 'rows:' in (importlib.resources.files('caplab') / 'expectations.yaml').read_text()\n"
         "print(caplab.cli.main(['doctor']) in (0, 1))"
     )

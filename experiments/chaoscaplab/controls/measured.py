@@ -29,7 +29,7 @@ from .report import RunObject
 from .stages import Stages
 
 _CONVERGE_SECONDS = 60.0
-_CLOCK = {"name": "clock", "workload": "clock", "rate": 10, "routes": ["direct"], "seconds": 900}
+_CLOCK = {"name": "clock", "workload": "clock", "rate": 20, "routes": ["direct"], "seconds": 900}
 _log = logging.getLogger("caplab.run")
 
 

@@ -1,0 +1,177 @@
+"""Whole runs on the real cluster: measured, judged, exported; and what is left when something dies in their midst."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from caplab_cluster.chart import NAMESPACE
+from caplab_cluster.kind_cluster import WORKERS
+from caplab_cluster.paths import REPOSITORY
+from kind_lab import Lab, await_that, log_folder
+from lab_state import gate_files, live_faults, running_loads
+
+from caplab.judging import judge_folder
+from caplab.report.second_clock import clock_check
+from caplab.tidy import NAMESPACE as RUNS
+
+CLOCKS_APART_SECONDS = 0.1
+BIN = Path(sys.executable).parent
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tidy(lab: Lab) -> Iterator[None]:
+    """The cluster under test serves all tests here, and goes with them."""
+    yield
+    lab.kubectl("delete", "namespace", RUNS, "--ignore-not-found", "--wait=true", timeout_seconds=180)
+
+
+def environment(lab: Lab) -> dict[str, str]:
+    return {**os.environ, "KUBECONFIG": str(lab.cache.kubeconfig)}
+
+
+def command(results: Path, name: str, *more: str) -> list[str]:
+    return [str(BIN / "caplab"), "run", name, "--keep", "--results", str(results), *more]
+
+
+def run(lab: Lab, results: Path, name: str, *more: str) -> tuple[int, dict[str, Any], Path]:
+    """One `caplab run`: its exit code, its verdict.json, and the folder of its last run."""
+    log = log_folder() / f"run-{name.replace('/', '-').removeprefix('-')[-60:]}.log"
+    with log.open("w") as out:
+        done = subprocess.run(command(results, name, *more), env=environment(lab), stdout=out, stderr=out, check=False)
+    (folder,) = results.iterdir()
+    print(f"\n{log.read_text()}")
+    return done.returncode, json.loads((folder / "verdict.json").read_text()), max(folder.glob("0*-*"))
+
+
+def gauges(lab: Lab) -> str:
+    """What the operator tells Prometheus."""
+    (pod,) = lab.get("pods", "-n", NAMESPACE, "-l", "app.kubernetes.io/name=caplab-operator")["items"]
+    name = pod["metadata"]["name"]
+    return lab.kubectl("get", "--raw", f"/api/v1/namespaces/{NAMESPACE}/pods/{name}:9188/proxy/metrics")
+
+
+def test_a_killed_primary_in_quorum_is_measured_judged_and_exported(lab: Lab, tmp_path: Path) -> None:
+    code, verdict, folder = run(lab, tmp_path, "smoke")
+    assert (code, verdict["verdict"], verdict["failures"]) == (0, "valid", [])
+    assert {path.name for path in folder.iterdir()} >= {"journal.json", "run.json", "findings.json", "history.parquet"}
+    assert (folder.parent / "summary.md").exists()
+    judged = judge_folder(folder)
+    (window,) = judged.record.fault_windows
+    assert window.proven
+    clock = clock_check(judged.record, judged.findings)
+    assert clock
+    assert clock.server_seconds is not None
+    assert clock.probe_seconds is not None
+    assert abs(clock.server_seconds - clock.probe_seconds) < CLOCKS_APART_SECONDS
+    assert live_faults(lab) == []
+    assert running_loads(lab, RUNS) == []
+    labels = 'experiment="postgres/kill-primary",fault="kill-primary",mode="quorum"'
+    await_that("the operator exports it", lambda: f'engine="postgres",{labels}' in gauges(lab), 10)
+    told = gauges(lab)
+    assert f'caplab_run_verdict{{engine="postgres",{labels},verdict="valid"}} 1.0' in told
+    assert f'caplab_run_lost_writes{{engine="postgres",{labels},route="all",vantage="all"}} 0.0' in told
+    assert f'caplab_run_failover_seconds{{engine="postgres",{labels},route="service",vantage="a"}}' in told
+
+
+def test_the_stock_chaos_command_runs_it_too_and_its_journal_has_the_verdict(lab: Lab, tmp_path: Path) -> None:
+    journal = tmp_path / "journal.json"
+    experiment = REPOSITORY / "experiments" / "postgres" / "crash-primary.yaml"
+    done = subprocess.run(
+        [str(BIN / "chaos"), "run", "--journal-path", str(journal), "--var", "durability:async", str(experiment)],
+        cwd=tmp_path, env=environment(lab), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    said = json.loads(journal.read_text())
+    assert said["status"] == "completed"
+    assert said["caplab"]["row"] == "postgres async crash-primary"
+    assert said["caplab"]["verdict"] == "valid", said["caplab"]
+    assert (tmp_path / said["caplab"]["folder"] / "history.parquet").exists()
+    assert live_faults(lab) == []
+
+
+def without_its_fault(tmp_path: Path) -> Path:
+    """crash-primary, but the action that should crash it does nothing."""
+    experiment = yaml.safe_load((REPOSITORY / "experiments" / "postgres" / "crash-primary.yaml").read_text())
+    (crash,) = [step for step in experiment["method"] if step["name"] == "crash-the-primary"]
+    crash["provider"] |= {"func": "nothing", "arguments": {"seconds": 1}}
+    file = tmp_path / "without-its-fault.yaml"
+    file.write_text(yaml.safe_dump(experiment))
+    return file
+
+
+def test_a_run_whose_kill_did_not_happen_is_unknown(lab: Lab, tmp_path: Path) -> None:
+    file = without_its_fault(tmp_path)
+    code, verdict, _ = run(lab, tmp_path / "results", str(file))
+    assert (code, verdict["verdict"]) == (2, "unknown")
+    assert any("no evidence of the fault" in reason for reason in verdict["runs"][0]["reasons"])
+
+
+def test_a_member_kept_down_for_less_than_its_row_gives_the_failover_is_refused(lab: Lab, tmp_path: Path) -> None:
+    code, verdict, _ = run(lab, tmp_path, "postgres/kill-primary", "--set", "seconds=10")
+    assert (code, verdict["verdict"]) == (2, "unknown")
+    assert any("could not be told from the heal" in reason for reason in verdict["runs"][0]["reasons"])
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_heals_at_once_and_leaves_nothing(lab: Lab, tmp_path: Path, how: signal.Signals) -> None:
+    process = begin_kill(lab, tmp_path)
+    process.send_signal(how)
+    assert process.wait(60) == 3
+    assert live_faults(lab) == []
+    assert gate_files(lab) == []
+    await_that("no load runs", lambda: running_loads(lab, RUNS) == [], 20)
+
+
+def test_a_run_that_is_killed_leaves_a_fault_that_ends_by_itself(lab: Lab, tmp_path: Path) -> None:
+    began = time.monotonic()
+    process = begin_kill(lab, tmp_path, "--set", "seconds=26")
+    live = time.monotonic()
+    process.kill()
+    process.wait()
+    await_that("the gate is open", lambda: gate_files(lab) == [], 40)
+    assert time.monotonic() - live < 26 + 2
+    await_that("the fault says so", lambda: live_faults(lab) == [], 10)
+    print(f"\nlive after {live - began:.1f} s, ended {time.monotonic() - live:.1f} s later")
+
+
+def begin_kill(lab: Lab, results: Path, *more: str) -> subprocess.Popen[bytes]:
+    """A run of kill-primary whose fault is live."""
+    log = (log_folder() / "run-interrupted.log").open("wb")
+    process = subprocess.Popen(
+        command(results, "postgres/kill-primary", *more), env=environment(lab), stdout=log, stderr=log
+    )
+
+    def live() -> bool:
+        assert process.poll() is None, "the run ended before its fault was live"
+        faults = lab.get("faults", "-n", RUNS)["items"] if process.poll() is None else []
+        return any(fault.get("status", {}).get("phase") == "Active" for fault in faults)
+
+    await_that("there is a namespace", lambda: bool(lab.get("namespaces")["items"]), 10)
+    await_that("the fault is live", live, 120)
+    return process
+
+
+def test_a_prober_that_dies_in_the_midst_costs_no_verdict(lab: Lab, tmp_path: Path) -> None:
+    """Its history outlives it, and what it may have sent in its last moment is info."""
+    process = subprocess.Popen(
+        command(tmp_path, "postgres/crash-primary"), env=environment(lab), stdout=subprocess.DEVNULL
+    )
+    await_that("the primary crashed", lambda: live_faults(lab) != [], 120)
+    lab.engine.must("exec", WORKERS[2], "pkill", "-9", "-f", "caplab_probes serve")
+    assert process.wait(180) in (0, 2)
+    (folder,) = tmp_path.glob("*/01-*")
+    findings = {finding["property"]: finding for finding in json.loads((folder / "findings.json").read_text())}
+    assert findings["durability"]["state"] == "valid"
+    assert findings["durability"]["figures"]["unexpected"] == 0
+    assert running_loads(lab, RUNS) == []
+    assert live_faults(lab) == []

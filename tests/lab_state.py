@@ -1,0 +1,48 @@
+"""What faults and loads there are on the real cluster, from outside: objects, gates, journals."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from caplab_cluster.kind_cluster import WORKERS
+from kind_lab import Lab
+
+ENDED = ("Healed", "Failed")
+
+
+def gate_files(lab: Lab) -> list[str]:
+    """Gates that are closed on any node."""
+    shell = "find /var/lib/kubelet/pods -path '*/volumes/*empty-dir/gate/closed-*'"
+    return [line for node in WORKERS for line in lab.engine.ask("exec", node, "sh", "-c", shell).out.split()]
+
+
+def journals(lab: Lab) -> list[str]:
+    """What agents still remember of faults."""
+    found = []
+    for node in WORKERS:
+        answer = lab.engine.ask("exec", node, "sh", "-c", "cat /var/lib/caplab/faults.json 2>/dev/null || true")
+        if answer.out.strip() and json.loads(answer.out).get("entries"):
+            found.append(f"{node}: {answer.out}")
+    return found
+
+
+def live_faults(lab: Lab) -> list[str]:
+    """Faults anywhere that have not ended."""
+    faults: list[dict[str, Any]] = lab.get("faults", "-A")["items"]
+    return [
+        f"{fault['metadata']['namespace']}/{fault['metadata']['name']}"
+        for fault in faults
+        if fault.get("status", {}).get("phase") not in ENDED
+    ]
+
+
+def running_loads(lab: Lab, namespace: str) -> list[str]:
+    """Loads of a namespace that run at some vantage."""
+    probes: list[dict[str, Any]] = lab.get("probes", "-n", namespace)["items"]
+    return [
+        f"{probe['metadata']['name']} at {entry['name']}"
+        for probe in probes
+        for entry in probe.get("status", {}).get("vantages", [])
+        if entry["phase"] in ("Pending", "Running")
+    ]
