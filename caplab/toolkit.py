@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
-from chaoslib.exceptions import ChaosException
+from chaoslib.exceptions import ChaosException, InterruptExecution
 from chaoslib.experiment import ensure_experiment_is_valid, run_experiment
 from chaoslib.loader import load_experiment
 from chaoslib.run import RunEventHandler
@@ -67,6 +68,14 @@ class _Progress(RunEventHandler):  # type: ignore[misc]  # Chaos Toolkit has no 
         self._out, self._began = out, time.monotonic()
         self.has_been_interrupted = False
 
+    def started(self, experiment: Mapping[str, Any], journal: Mapping[str, Any]) -> None:
+        """Chaos Toolkit's own handler would lose a SIGTERM that comes while the run is being measured."""
+        signal.signal(signal.SIGTERM, self._terminate)
+
+    def _terminate(self, number: int, frame: object) -> None:
+        self.has_been_interrupted = True
+        raise InterruptExecution("SIGTERM received")
+
     def start_activity(self, activity: Mapping[str, Any]) -> None:
         self._say(f"{activity['name']} ...")
 
@@ -82,7 +91,7 @@ class _Progress(RunEventHandler):  # type: ignore[misc]  # Chaos Toolkit has no 
         self.has_been_interrupted = True
 
     def interrupted(self, experiment: Mapping[str, Any], journal: Mapping[str, Any]) -> None:
-        self.has_been_interrupted = True  # SIGTERM comes this way
+        self.has_been_interrupted = True
 
     def _say(self, text: str) -> None:
         print(f"  {time.monotonic() - self._began:6.1f} s  {text}", file=self._out, flush=True)

@@ -96,7 +96,8 @@ def _measure(run: MeasuredRun, journal: Journal, outcome: dict[str, Any]) -> Non
         outcome.update(judged.verdict.to_json())
         run.run_object.done(judged)
     except Exception as error:
-        _log.exception("the run could not be judged")
+        _log.error("the run could not be judged: %s", error)
+        logging.getLogger("chaostoolkit").error("the run could not be judged", exc_info=True)
         outcome["verdict"] = "unknown"
         outcome["error"] = f"{type(error).__name__}: {error}"
 
