@@ -1,0 +1,137 @@
+"""What is marked over the whole height of the timeline: faults, the end of the failover, all members back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from caplab.check.finding import Context
+from caplab.model.runs import FaultWindow
+
+from . import words
+from .timeline_svg import INK, MUTED, Frame, fitted, line, rectangle, text, width
+from .values import RunReport, is_lower_bound
+
+COLUMN, COLUMN_EDGE = "#e4e6ea", "#8c959f"
+SERVED, SETTLED, DOUBT = "#0b3d75", "#57606a", "#b3350f"
+LABEL_ROW = 16  # pixels
+_SIZE = 11.5
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A moment, or with until_seconds a window; seconds from the injection."""
+
+    seconds: float
+    said: str
+    colour: str
+    dash: str = ""
+    until_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A mark with its label: its rows are counted upwards from the plot."""
+
+    mark: Mark
+    x: float  # of the moment
+    left: float  # of the label
+    right: float
+    said: str
+    row: int
+
+
+def marks(report: RunReport, end_seconds: float) -> list[Mark]:
+    """All there are; a fault that was not healed lasts to the end. None without an injection."""
+    injected_ns = Context.of(report.record).injected_ns
+    if injected_ns is None:
+        return []
+    found = _faults(report.record.fault_windows, injected_ns, end_seconds)
+    failover = report.measured("availability", "failover_seconds")
+    if failover:
+        at_least = is_lower_bound(report.figures("availability"), "failover_seconds")
+        said = f"not served again for {words.seconds(failover)}" if at_least else _served(failover)
+        found.append(Mark(failover, said, DOUBT if at_least else SERVED))
+    if report.record.settled_ns is not None:
+        found.append(Mark((report.record.settled_ns - injected_ns) / 1e9, "all members back", SETTLED, "6 3"))
+    return found
+
+
+def _served(failover: float) -> str:
+    return f"served again after {words.seconds(failover)}"
+
+
+def _faults(windows: Sequence[FaultWindow], injected_ns: int, end_seconds: float) -> list[Mark]:
+    """A mark a window; targets that share one share its mark."""
+    shared: dict[tuple[str, int, int | None, bool], list[str]] = {}
+    for one in windows:
+        shared.setdefault((one.kind, one.injected_ns, one.healed_ns, one.proven), []).append(one.target)
+    found = []
+    for (kind, begin_ns, healed_ns, proven), targets in shared.items():
+        doubts = ("" if proven else ": NO EVIDENCE") + ("" if healed_ns is not None else ", not healed")
+        end = end_seconds if healed_ns is None else (healed_ns - injected_ns) / 1e9
+        said = f"{kind} of {', '.join(targets)}{doubts}"
+        found.append(Mark((begin_ns - injected_ns) / 1e9, said, INK if proven else DOUBT, "" if proven else "3 3", end))
+    return found
+
+
+def placed(found: Sequence[Mark], frame: Frame, limit: float) -> list[Placed]:
+    """Labels to the right of their moments as far as limit allows, in rows where none meets another.
+
+    From right to left, and each in the lowest row that is free: so its leader comes down beside the others' labels.
+    """
+    done: list[Placed] = []
+    for mark in sorted(found, key=lambda mark: -mark.seconds):
+        x = frame.x(mark.seconds)
+        said = fitted(mark.said, limit - frame.left, _SIZE, bold=True)
+        wide = width(said, _SIZE, bold=True) + 8
+        left = x if x + wide <= limit else max(frame.left, x - wide)
+        done.append(_free(Placed(mark, x, left, left + wide, said, 0), done))
+    return done
+
+
+def _free(label: Placed, others: Sequence[Placed]) -> Placed:
+    """The label in the lowest row where it meets no label and no leader; above all where there is none."""
+    top = max((one.row for one in others), default=-1) + 1
+    for row in range(top):
+        if not any(_meet(label, row, one) for one in others):
+            top = row
+            break
+    return Placed(label.mark, label.x, label.left, label.right, label.said, top)
+
+
+def _meet(label: Placed, row: int, other: Placed) -> bool:
+    if row == other.row:
+        return label.left < other.right and other.left < label.right
+    higher, lower = (label, other) if row > other.row else (other, label)
+    return lower.left < higher.x < lower.right
+
+
+def columns(labels: Sequence[Placed], frame: Frame) -> list[str]:
+    """The shaded windows, to lie below everything else; dashed where nothing proves the fault."""
+    drawn = []
+    for one in labels:
+        if one.mark.until_seconds is None:
+            continue
+        wide = max(frame.x(one.mark.until_seconds) - one.x, 1.0)
+        dash = f' stroke-dasharray="{one.mark.dash}"' if one.mark.dash else ""
+        more = f'class="fault" stroke="{COLUMN_EDGE}"{dash}'
+        drawn.append(rectangle(one.x, frame.top - 4, wide, frame.bottom - frame.top + 8, COLUMN, more))
+    return drawn
+
+
+def leaders(labels: Sequence[Placed], frame: Frame) -> list[str]:
+    """The labels, and the lines from them: down to the plot from a window's, through the plot from a moment's."""
+    drawn = []
+    for one in labels:
+        baseline = frame.top - 10 - LABEL_ROW * one.row
+        moment = one.mark.until_seconds is None
+        dash = f' stroke-dasharray="{one.mark.dash}"' if one.mark.dash and moment else ""
+        more = f'stroke-width="{1.6 if moment else 1}"{dash}'
+        stop = frame.bottom + 4 if moment else frame.top - 4
+        drawn.append(line(one.x, baseline - 10, one.x, stop, one.mark.colour if moment else COLUMN_EDGE, more))
+    for one in labels:  # after all lines, with a halo: should one pass a label after all, the label stays legible
+        halo = 'font-weight="bold" stroke="#fff" stroke-width="3" stroke-linejoin="round" paint-order="stroke"'
+        baseline = frame.top - 10 - LABEL_ROW * one.row
+        drawn.append(text(one.left + 5, baseline, one.said, _SIZE, one.mark.colour, halo))
+    return drawn

@@ -1,0 +1,125 @@
+"""The strips of the timeline: for each what share was acked, and how long the acked ones took."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+
+from caplab.check.columns import Integers
+
+from .timeline_bins import Binned, Floats, Strip
+from .timeline_svg import FAINT, INK, MUTED, Frame, fitted, line, number, rectangle, runs, text
+
+LANE, BAR = 16, 10  # heights of a strip's two parts, in pixels: latency above, share below
+_STRIP, _BAND_GAP = LANE + BAR + 7, 12
+_LABEL_ROOM, _ZONE_ROOM = 104, 58
+# From none through some to all acked: orange over yellow to blue, even steps of OKLab. Told apart by the colour-blind.
+RAMP = ("#c8401a", "#d9702a", "#e89b3a", "#f3c54b", "#b9b387", "#7f9daa", "#3d83c4")
+LATENCY = "#8b93a1"
+_BLANK = -1
+_FLOOR_SECONDS = 1e-3  # what is faster is as good
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A strip and the top of its lane."""
+
+    strip: Strip
+    top: float
+
+
+def height(strips: Sequence[Strip]) -> float:
+    """Pixels that all strips take, one below the other."""
+    bands = len({strip.vantage for strip in strips})
+    return len(strips) * _STRIP + max(bands - 1, 0) * _BAND_GAP
+
+
+def decades(binned: Binned) -> int:
+    """Powers of ten that the latency lanes span, from a millisecond up."""
+    worst = max((float(np.nanmax(one.p99_seconds, initial=_FLOOR_SECONDS)) for one in binned.strips), default=0.0)
+    return max(2, int(np.ceil(np.log10(max(worst, _FLOOR_SECONDS) / _FLOOR_SECONDS))))
+
+
+def labels(binned: Binned, frame: Frame) -> list[str]:
+    """The names of bands and strips on the left, the scale of each band's first lane on the right."""
+    drawn, top = [], 1000 * _FLOOR_SECONDS * 10 ** decades(binned)
+    for band in _bands(binned, frame):
+        begin, end = band[0].top, band[-1].top + LANE + BAR
+        zone = fitted(f"zone {band[0].strip.vantage}", _ZONE_ROOM, 13, bold=True)
+        drawn.append(text(14, (begin + end) / 2 + 5, zone, 13, more='font-weight="bold"'))
+        for row in band:
+            said = fitted(_named(row.strip), _LABEL_ROOM, 11)
+            drawn.append(text(frame.left - 8, row.top + LANE + BAR - 5, said, 11, more='text-anchor="end"'))
+        for said, y in ((f"{top / 1000:g} s" if top >= 1000 else f"{top:g} ms", begin + 7), ("1 ms", begin + LANE + 2)):
+            drawn.append(text(frame.right + 5, y, said, 9, MUTED))
+    return drawn
+
+
+def bars(binned: Binned, frame: Frame) -> list[str]:
+    """The strips themselves, with their lost writes marked."""
+    drawn, span = [], decades(binned)
+    # Drawn with a bin as the unit, so that places are whole numbers: half the size, and no rounding.
+    scale = f"scale({(frame.right - frame.left) / binned.count:.6f} 1)"
+    for row in (row for band in _bands(binned, frame) for row in band):
+        drawn.append(line(frame.left, row.top + LANE, frame.right, row.top + LANE, FAINT))
+        paths = [_latency(row.strip.p99_seconds, span), *_shares(row.strip.share)]
+        place = f"translate({number(frame.left)} {number(row.top)}) {scale}"
+        drawn.append(f'<g transform="{place}">{"".join(paths)}</g>')
+        for seconds in row.strip.lost_seconds:
+            drawn.append(rectangle(frame.x(seconds) - 1, row.top + 6, 2, LANE + BAR - 4, INK, 'class="lost"'))
+    return drawn
+
+
+def _bands(binned: Binned, frame: Frame) -> list[list[_Row]]:
+    """The strips of each vantage, in their places."""
+    bands, top = [], frame.top
+    for _, strips in groupby(binned.strips, lambda strip: strip.vantage):
+        band = []
+        for strip in strips:
+            band.append(_Row(strip, top))
+            top += _STRIP
+        bands.append(band)
+        top += _BAND_GAP
+    return bands
+
+
+def _named(strip: Strip) -> str:
+    if strip.route == "service":
+        return f"{strip.kind} via service"
+    return strip.kind if strip.route == "unnamed" else f"{strip.kind} {strip.route}"
+
+
+def levels(share: Floats) -> Integers:
+    """Each bin's place in RAMP: its ends are for none and all only; blank where nothing was scheduled."""
+    between = 1 + np.floor(np.nan_to_num(share) * (len(RAMP) - 2))
+    level = np.where(share >= 1, len(RAMP) - 1, np.where(share <= 0, 0, np.minimum(between, len(RAMP) - 2)))
+    return np.where(np.isnan(share), _BLANK, level).astype(np.int64)
+
+
+def _shares(share: Floats) -> list[str]:
+    """A path for each colour: bins are short strokes as thick as the bar."""
+    strokes: dict[int, list[str]] = {}
+    for level, begin, end in runs(levels(share)):
+        if level != _BLANK:
+            strokes.setdefault(level, []).append(f"M{begin} {LANE + BAR // 2}h{end - begin}")
+    return [
+        f'<path d="{"".join(found)}" stroke="{RAMP[level]}" stroke-width="{BAR}" shape-rendering="crispEdges"/>'
+        for level, found in sorted(strokes.items())
+    ]
+
+
+def _latency(p99_seconds: Floats, span: int) -> str:
+    """An area over the lane's floor, a step a bin, in half pixels; broken where nothing was acked."""
+    seconds = np.maximum(np.nan_to_num(p99_seconds, nan=_FLOOR_SECONDS), _FLOOR_SECONDS)
+    tall = np.maximum(1, np.round(2 * LANE * np.log10(seconds / _FLOOR_SECONDS) / span))
+    parts, on_floor = [], True
+    for value, begin, end in runs(np.where(np.isnan(p99_seconds), _BLANK, tall).astype(np.int64)):
+        if value != _BLANK:
+            parts.append(f"{f'M{begin} {LANE}' if on_floor else ''}V{number(LANE - value / 2)}H{end}")
+        elif not on_floor:
+            parts.append(f"V{LANE}")
+        on_floor = value == _BLANK
+    return f'<path d="{"".join(parts)}V{LANE}" fill="{LATENCY}" stroke="none"/>' if parts else ""

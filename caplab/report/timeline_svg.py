@@ -1,0 +1,89 @@
+"""Pieces of SVG: shapes and escaped text, and how wide a text may become."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from xml.sax.saxutils import escape
+
+import numpy as np
+
+from caplab.check.columns import Integers
+
+from . import words
+
+INK, MUTED, FAINT = "#1f2328", "#57606a", "#d8dee4"
+# What is there on most systems: the picture brings no font along.
+FONTS = "system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, 'DejaVu Sans', sans-serif"
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Where the plot is, in pixels, and which seconds it spans."""
+
+    left: float
+    right: float
+    top: float
+    bottom: float
+    begin_seconds: float
+    end_seconds: float
+
+    def x(self, seconds: float) -> float:
+        """A moment's place; what is outside is put on the edge."""
+        share = (seconds - self.begin_seconds) / (self.end_seconds - self.begin_seconds)
+        return self.left + (self.right - self.left) * min(max(share, 0.0), 1.0)
+
+
+def number(value: float) -> str:
+    """A coordinate, to a hundredth of a pixel, without needless digits."""
+    return f"{value:.2f}".rstrip("0").rstrip(".")
+
+
+def text(x: float, y: float, said: str, size: float = 11, fill: str = INK, more: str = "") -> str:
+    """One line of text, escaped; more are further attributes."""
+    place = f'x="{number(x)}" y="{number(y)}" font-size="{number(size)}" fill="{fill}"'
+    return f"<text {place}{' ' if more else ''}{more}>{escape(words.one_line(said))}</text>"
+
+
+def rectangle(x: float, y: float, width: float, height: float, fill: str, more: str = "") -> str:
+    """A filled rectangle; more are further attributes."""
+    place = f'x="{number(x)}" y="{number(y)}" width="{number(width)}" height="{number(height)}"'
+    return f'<rect {place} fill="{fill}"{" " if more else ""}{more}/>'
+
+
+def line(x1: float, y1: float, x2: float, y2: float, stroke: str, more: str = "") -> str:
+    """A straight line; more are further attributes."""
+    place = f'x1="{number(x1)}" y1="{number(y1)}" x2="{number(x2)}" y2="{number(y2)}"'
+    return f'<line {place} stroke="{stroke}"{" " if more else ""}{more}/>'
+
+
+def width(said: str, size: float, bold: bool = False) -> float:
+    """Pixels that a text takes at most, near enough: by DejaVu Sans, the widest of the usual fonts."""
+    return size * (1.08 if bold else 1.0) * sum(_em(char) for char in said)
+
+
+def _em(char: str) -> float:
+    if unicodedata.east_asian_width(char) in "WF":
+        return 1.0
+    if char in " .,:;|!'()-il":
+        return 0.4
+    return 0.8 if char.isupper() or char in "%mwM@" else 0.63
+
+
+def fitted(said: str, room: float, size: float, bold: bool = False) -> str:
+    """A text, cut short where it would not fit."""
+    said = words.one_line(said)
+    if width(said, size, bold) <= room:
+        return said
+    while said and width(f"{said}...", size, bold) > room:
+        said = said[:-1]
+    return f"{said.rstrip()}..."
+
+
+def runs(values: Integers) -> Iterator[tuple[int, int, int]]:
+    """Equal neighbours as one: (value, begin, end)."""
+    edges = [0, *(np.flatnonzero(np.diff(values)) + 1).tolist(), len(values)]
+    for begin, end in zip(edges, edges[1:], strict=False):
+        if end > begin:
+            yield int(values[begin]), begin, end
