@@ -57,6 +57,13 @@ class SuiteRun:
         self._say(render_run(report, colour=self._out.isatty()))
         self._keep()
 
+    def tidy(self, namespace: str) -> None:
+        """Remove the clusters under test; where that cannot be done it is said, and changes no verdict."""
+        try:
+            tidy.remove_clusters(namespace)
+        except Exception as error:
+            self._say(f"note: the clusters of namespace {namespace} are left as they are: {error}")
+
     def end(self) -> int:
         """Show the whole, and say how it ended: the exit code."""
         if self.reports:
@@ -114,5 +121,5 @@ def run(wishes: Wishes, out: TextIO = sys.stdout) -> int:
             under_way.failures.append(f"{planned.name}: interrupted")
             break
     if not wishes.keep:
-        tidy.remove_clusters({**(wishes.settings or {})}.get("namespace", tidy.NAMESPACE))
+        under_way.tidy((wishes.settings or {}).get("namespace", tidy.NAMESPACE))
     return under_way.end()

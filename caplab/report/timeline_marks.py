@@ -130,8 +130,8 @@ def leaders(labels: Sequence[Placed], frame: Frame) -> list[str]:
         more = f'stroke-width="{1.6 if moment else 1}"{dash}'
         stop = frame.bottom + 4 if moment else frame.top - 4
         drawn.append(line(one.x, baseline - 10, one.x, stop, one.mark.colour if moment else COLUMN_EDGE, more))
-    for one in labels:  # after all lines, with a halo: should one pass a label after all, the label stays legible
-        halo = 'font-weight="bold" stroke="#fff" stroke-width="3" stroke-linejoin="round" paint-order="stroke"'
+    for one in labels:  # after all lines, on white: should one pass a label after all, the label stays legible
         baseline = frame.top - 10 - LABEL_ROW * one.row
-        drawn.append(text(one.left + 5, baseline, one.said, _SIZE, one.mark.colour, halo))
+        drawn.append(rectangle(one.left + 2, baseline - 10, one.right - one.left - 4, 13, "#fff"))
+        drawn.append(text(one.left + 5, baseline, one.said, _SIZE, one.mark.colour, 'font-weight="bold"'))
     return drawn

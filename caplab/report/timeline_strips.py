@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -11,11 +12,11 @@ import numpy as np
 from caplab.check.columns import Integers
 
 from .timeline_bins import Binned, Floats, Strip
-from .timeline_svg import FAINT, INK, MUTED, Frame, fitted, line, number, rectangle, runs, text
+from .timeline_svg import FAINT, INK, MUTED, Frame, fitted, line, number, rectangle, runs, text, width
 
 LANE, BAR = 16, 10  # heights of a strip's two parts, in pixels: latency above, share below
 _STRIP, _BAND_GAP = LANE + BAR + 7, 12
-_LABEL_ROOM, _ZONE_ROOM = 104, 58
+_LABEL_ROOM, _ZONE_ROOM = 118, 58
 # From none through some to all acked: orange over yellow to blue, even steps of OKLab. Told apart by the colour-blind.
 RAMP = ("#c8401a", "#d9702a", "#e89b3a", "#f3c54b", "#b9b387", "#7f9daa", "#3d83c4")
 LATENCY = "#8b93a1"
@@ -37,30 +38,36 @@ def height(strips: Sequence[Strip]) -> float:
     return len(strips) * _STRIP + max(bands - 1, 0) * _BAND_GAP
 
 
-def decades(binned: Binned) -> int:
+def ceiling(binned: Binned) -> str:
+    """The latency at the top of each lane, in words."""
+    top_ms = 10 ** _decades(binned)
+    return f"{top_ms} ms" if top_ms < 1000 else f"{top_ms // 1000:,} s"
+
+
+def _decades(binned: Binned) -> int:
     """Powers of ten that the latency lanes span, from a millisecond up."""
     worst = max((float(np.nanmax(one.p99_seconds, initial=_FLOOR_SECONDS)) for one in binned.strips), default=0.0)
-    return max(2, int(np.ceil(np.log10(max(worst, _FLOOR_SECONDS) / _FLOOR_SECONDS))))
+    return max(2, math.ceil(math.log10(max(worst, _FLOOR_SECONDS) / _FLOOR_SECONDS)))
 
 
 def labels(binned: Binned, frame: Frame) -> list[str]:
     """The names of bands and strips on the left, the scale of each band's first lane on the right."""
-    drawn, top = [], 1000 * _FLOOR_SECONDS * 10 ** decades(binned)
+    drawn: list[str] = []
     for band in _bands(binned, frame):
         begin, end = band[0].top, band[-1].top + LANE + BAR
-        zone = fitted(f"zone {band[0].strip.vantage}", _ZONE_ROOM, 13, bold=True)
-        drawn.append(text(14, (begin + end) / 2 + 5, zone, 13, more='font-weight="bold"'))
+        drawn.append(text(14, (begin + end) / 2 + 5, _zone(band[0].strip.vantage), 13, more='font-weight="bold"'))
         for row in band:
             said = fitted(_named(row.strip), _LABEL_ROOM, 11)
             drawn.append(text(frame.left - 8, row.top + LANE + BAR - 5, said, 11, more='text-anchor="end"'))
-        for said, y in ((f"{top / 1000:g} s" if top >= 1000 else f"{top:g} ms", begin + 7), ("1 ms", begin + LANE + 2)):
+        for said, y in ((ceiling(binned), begin + 7), ("1 ms", begin + LANE + 2)):
             drawn.append(text(frame.right + 5, y, said, 9, MUTED))
     return drawn
 
 
 def bars(binned: Binned, frame: Frame) -> list[str]:
     """The strips themselves, with their lost writes marked."""
-    drawn, span = [], decades(binned)
+    drawn: list[str] = []
+    span = _decades(binned)
     # Drawn with a bin as the unit, so that places are whole numbers: half the size, and no rounding.
     scale = f"scale({(frame.right - frame.left) / binned.count:.6f} 1)"
     for row in (row for band in _bands(binned, frame) for row in band):
@@ -84,6 +91,12 @@ def _bands(binned: Binned, frame: Frame) -> list[list[_Row]]:
         bands.append(band)
         top += _BAND_GAP
     return bands
+
+
+def _zone(vantage: str) -> str:
+    """A vantage's name, said to be a zone's where there is room for both."""
+    said = f"zone {vantage}"
+    return said if width(said, 13, bold=True) <= _ZONE_ROOM else fitted(vantage, _ZONE_ROOM, 13, bold=True)
 
 
 def _named(strip: Strip) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -143,6 +144,16 @@ class Server:
             f"{running[0]}:{METRICS_PORT}", SYSTEM_NAMESPACE, path, _preload_content=False, _request_timeout=_TIMEOUT
         )
         return bytes(answer.data)
+
+
+def sentence(error: Exception) -> str:
+    """What went wrong, in the API server's own words where it was that which refused."""
+    if isinstance(error, client.ApiException) and error.body:
+        try:
+            return str(json.loads(error.body)["message"])
+        except (ValueError, KeyError, TypeError):
+            pass
+    return str(error)
 
 
 def _head(kind: str, namespace: str, name: str) -> Body:

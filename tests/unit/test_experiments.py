@@ -14,7 +14,9 @@ from chaoscaplab.controls.report import by_vantage, figures_of
 from chaoscaplab.faults.windows import problem_of, windows_of
 from chaoscaplab.probes.histories import final_scan
 from chaoscaplab.probes.probes import counts_of, silent_series, unacknowledged
+from chaoscaplab.server import sentence
 from chaoslib.experiment import ensure_experiment_is_valid
+from kubernetes import client
 
 from caplab import suites
 from caplab.check.finding import Finding, State
@@ -221,3 +223,10 @@ def test_a_run_that_could_not_begin_is_told_from_one_that_was_interrupted() -> N
     assert could_not_begin({"caplab": {"error": "The run could not begin: no prober"}})
     assert not could_not_begin({"caplab": {"error": "the experiment was interrupted"}})
     assert not could_not_begin({})
+
+
+def test_what_the_api_server_refuses_is_told_in_its_own_words() -> None:
+    refused = client.ApiException(status=422, reason="Unprocessable Entity")
+    refused.body = '{"message": "spec.durability: Unsupported value"}'
+    assert sentence(refused) == "spec.durability: Unsupported value"
+    assert sentence(ValueError("no prober")) == "no prober"

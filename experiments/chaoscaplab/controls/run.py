@@ -21,7 +21,7 @@ from chaoslib.types import Activity, Configuration, Experiment, Journal, Run, Se
 from caplab.judging import judge_folder
 from caplab.results import write_run
 
-from ..server import Server
+from ..server import Server, sentence
 from .measured import MeasuredRun
 from .plan import plan_of
 from .report import RunObject
@@ -54,7 +54,7 @@ def before_experiment_control(
         _state.run = MeasuredRun(server, plan, run_id, context["title"], run_object)
         _state.run.begin()
     except Exception as error:
-        _state.problem = f"The run could not begin: {error}"
+        _state.problem = f"The run could not begin: {sentence(error)}"
         raise InterruptExecution(_state.problem) from error
 
 
@@ -96,10 +96,10 @@ def _measure(run: MeasuredRun, journal: Journal, outcome: dict[str, Any]) -> Non
         outcome.update(judged.verdict.to_json())
         run.run_object.done(judged)
     except Exception as error:
-        _log.error("the run could not be judged: %s", error)
+        _log.error("the run could not be judged: %s", sentence(error))
         logging.getLogger("chaostoolkit").error("the run could not be judged", exc_info=True)
         outcome["verdict"] = "unknown"
-        outcome["error"] = f"{type(error).__name__}: {error}"
+        outcome["error"] = f"{type(error).__name__}: {sentence(error)}"
 
 
 def new_run_id() -> str:

@@ -10,7 +10,7 @@ from chaoslib.exceptions import ActivityFailed
 from chaoslib.types import Configuration
 
 from ..current import Seen, seen
-from ..server import Server
+from ..server import Server, sentence
 from ..waiting import NotInTime, until
 from .windows import problem_of
 
@@ -84,7 +84,7 @@ def _inject(namespace: str, prefix: str, spec: dict[str, Any]) -> dict[str, Any]
         server.create("Fault", namespace, name, spec)
         until(f"the fault {name} is live", lambda: _not_live(server, namespace, name, run), _LIVE_SECONDS)
     except Exception as error:  # refused by the API server, by the operator, by an agent; or nobody answers
-        raise ActivityFailed(f"The fault {name} is not live: {error}") from error
+        raise ActivityFailed(f"The fault {name} is not live: {sentence(error)}") from error
     fault = run.faults[name]
     if problem := problem_of(fault):
         raise ActivityFailed(f"The fault {name} failed: {problem}")

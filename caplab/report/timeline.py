@@ -1,0 +1,105 @@
+"""The timeline: what clients saw of one run, over time, as one SVG that stands alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from xml.sax.saxutils import escape
+
+from caplab.check.finding import Context
+from caplab.model.history import Table, is_validated, validate
+
+from . import timeline_legend, timeline_marks, timeline_strips, timeline_title, words
+from .timeline_bins import Binned, binned, first_ns
+from .timeline_svg import FAINT, FONTS, Frame, number, rectangle
+from .values import RunReport
+
+WIDTH = 900  # pixels: what a README shows
+_LEFT, _RIGHT = 198, 44  # room beside the plot: for the names of strips, for the scale of latencies
+_MARGIN = 14
+
+
+def timeline(history: Table, report: RunReport) -> str:
+    """A run's picture: in a band for each vantage, a strip for its writes and its reads on each route.
+
+    Times are seconds from the first injection; from the first operation where there is none. history is as written
+    or as validated; ValueError where it is none (see caplab.model.history.validate).
+    """
+    table = history if is_validated(history) else validate(history)
+    context = Context.of(report.record)
+    origin_ns = context.injected_ns
+    if origin_ns is None:
+        origin_ns = first_ns(table) or 0
+    bins = binned(table, origin_ns, _reach_ns(report, context), _lost(report))
+    labels = _labels(report, bins)
+    frame = _frame(bins, max((one.row + 1 for one in labels), default=0))
+    steady = None if context.steady_ns is None else (context.steady_ns - origin_ns) / 1e9
+    drawn = _plot(bins, frame, labels, steady, context.injected_ns is not None)
+    warm_up = steady is not None and steady > bins.begin_seconds
+    told = timeline_legend.entries(bins, warm_up, bool(labels))
+    below, bottom = timeline_legend.legend(told, frame.bottom + timeline_legend.AXIS_HEIGHT, _MARGIN, WIDTH - _MARGIN)
+    return _document(report, bottom + 2, [*timeline_title.title(report, _MARGIN, WIDTH - _MARGIN), *drawn, *below])
+
+
+def _reach_ns(report: RunReport, context: Context) -> list[int]:
+    """Moments that are to be seen, though there may be no load any more."""
+    if context.injected_ns is None:
+        return []
+    ends = [window.healed_ns for window in context.fault_windows] + [context.settled_ns]
+    failover = report.measured("availability", "failover_seconds") or 0
+    return [context.injected_ns + round(1e9 * failover), *(end for end in ends if end is not None)]
+
+
+def _lost(report: RunReport) -> list[int]:
+    """The sample of lost values that the checker shows."""
+    values = report.figures("durability").get("lost_values")
+    if not isinstance(values, Sequence) or isinstance(values, str) or not report.known("durability"):
+        return []
+    return [value for value in values if isinstance(value, int) and not isinstance(value, bool)]
+
+
+def _labels(report: RunReport, bins: Binned) -> list[timeline_marks.Placed]:
+    found = timeline_marks.marks(report, bins.end_seconds)
+    return timeline_marks.placed(found, _frame(bins, 0), WIDTH - _MARGIN)
+
+
+def _frame(bins: Binned, label_rows: int) -> Frame:
+    top = timeline_title.HEIGHT + 8 + timeline_marks.LABEL_ROW * label_rows
+    bottom = top + max(timeline_strips.height(bins.strips), 20)
+    return Frame(_LEFT, WIDTH - _RIGHT, top, bottom, bins.begin_seconds, bins.end_seconds)
+
+
+def _plot(
+    bins: Binned, frame: Frame, labels: Sequence[timeline_marks.Placed], steady: float | None, injected: bool
+) -> list[str]:
+    """From the back to the front: fault columns, the axis' lines, the strips, the moments, the texts."""
+    since = "the injection" if injected else "the first operation"
+    lines, figures = timeline_legend.axis(frame, f"seconds since {since}")
+    veil = []
+    if steady is not None and (wide := frame.x(steady) - frame.left) > 0:
+        tall = frame.bottom - frame.top + 4
+        veil = [rectangle(frame.left, frame.top - 2, wide, tall, "#fff", 'class="warm-up" opacity="0.65"')]
+    return [
+        *timeline_marks.columns(labels, frame),
+        *lines,
+        *timeline_strips.bars(bins, frame),
+        *veil,
+        *timeline_marks.leaders(labels, frame),
+        *timeline_strips.labels(bins, frame),
+        *figures,
+    ]
+
+
+def _document(report: RunReport, height: float, parts: Sequence[str]) -> str:
+    name = escape(words.one_line(f"{report.name}: {words.of_state(report.verdict.state)}"))
+    told = escape(words.one_line(timeline_title.headline_figures(report)))
+    size = f'width="{WIDTH}" height="{number(height)}" viewBox="0 0 {WIDTH} {number(height)}"'
+    lines = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" font-family="{FONTS}">',
+        f"<title>{name}</title>",
+        f"<desc>What clients saw over time. {told}</desc>",
+        # White whatever the page: the colours are chosen for it.
+        rectangle(0.5, 0.5, WIDTH - 1, height - 1, "#fff", f'rx="6" stroke="{FAINT}"'),
+        *parts,
+        "</svg>",
+    ]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,229 @@
+from __future__ import annotations
+
+import random
+import re
+from dataclasses import replace
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from histories import Row, at, history, kill, killed_run, operation, report_of, table
+
+from caplab.check import State
+from caplab.model.runs import CONTROL
+from caplab.report import RunReport
+from caplab.report.timeline import WIDTH, timeline
+from caplab.report.timeline_bins import BIN_NS, Binned, Strip, binned
+from caplab.report.timeline_strips import RAMP, levels
+from caplab.report.timeline_svg import Frame, fitted, width
+
+WINDOW = (kill(10_000, 22_000),)
+SETTLED_NS = at(25_000)
+NONE, ALL = RAMP[0], RAMP[-1]
+
+
+def drawn(rows: list[Row], **fields: Any) -> ElementTree.Element:
+    return ElementTree.fromstring(timeline(table(rows), killed(rows, **fields)))
+
+
+def killed(rows: list[Row], **fields: Any) -> RunReport:
+    return report_of(rows, **({"fault_windows": WINDOW, "settled_ns": SETTLED_NS} | fields))
+
+
+def control(rows: list[Row]) -> ElementTree.Element:
+    return drawn(rows, fault=CONTROL, fault_windows=(), settled_ns=None)
+
+
+def named(svg: ElementTree.Element, tag: str) -> list[ElementTree.Element]:
+    return [one for one in svg.iter() if one.tag.rpartition("}")[2] == tag]
+
+
+def classed(svg: ElementTree.Element, name: str) -> list[ElementTree.Element]:
+    return [one for one in svg.iter() if one.get("class") == name]
+
+
+def texts(svg: ElementTree.Element) -> list[str]:
+    return ["".join(one.itertext()) for one in named(svg, "text")]
+
+
+def pixel(svg: ElementTree.Element, seconds: float) -> float:
+    """Where a moment is, by the figures of the axis."""
+    ticks = {one.text: float(one.get("x", "")) for one in named(svg, "text") if re.fullmatch(r"-?\d+", one.text or "")}
+    return ticks["0"] + (ticks["10"] - ticks["0"]) / 10 * seconds
+
+
+def strip(of: Binned, vantage: str, kind: str) -> Strip:
+    return next(one for one in of.strips if (one.vantage, one.kind) == (vantage, kind))
+
+
+def colour_at(of: Binned, one: Strip, seconds: float) -> str:
+    return RAMP[levels(one.share)[int(seconds / of.bin_seconds) - of.first]]
+
+
+def test_the_bins_of_the_outage_are_red_and_the_others_blue() -> None:
+    of = binned(history(killed_run()), at(10_000), (), ())
+    for vantage in "abc":
+        for kind in ("writes", "reads"):
+            one = strip(of, vantage, kind)
+            seen = [colour_at(of, one, seconds) for seconds in (-5, -0.15, 0.05, 1.0, 1.95, 2.05, 10)]
+            assert seen == [ALL, ALL, NONE, NONE, NONE, ALL, ALL]
+
+
+def test_an_outage_is_one_red_stroke_from_the_injection_on() -> None:
+    svg = drawn(killed_run())
+    red = [one for one in named(svg, "path") if one.get("stroke") == NONE]
+    assert len(red) == 6  # of three vantages' writes and reads
+    for one in red:
+        assert re.match(r"M100 21h20$", one.get("d", ""))  # bins of 100 ms, the first one 10 s ahead
+
+
+def test_the_fault_window_is_where_it_was() -> None:
+    svg = drawn(killed_run())
+    (column,) = classed(svg, "fault")
+    left, wide = float(column.get("x", "")), float(column.get("width", ""))
+    assert left == pytest.approx(pixel(svg, 0), abs=0.1)
+    assert left + wide == pytest.approx(pixel(svg, 12), abs=0.1)
+    assert "kill of pg-0" in texts(svg)
+
+
+def test_the_end_of_the_failover_and_the_members_return_are_lines() -> None:
+    rows = killed_run()
+    svg = drawn(rows)
+    failover = killed(rows).measured("availability", "failover_seconds")
+    assert failover is not None
+    places = {one.get("x1") for one in named(svg, "line") if one.get("stroke-width") == "1.6"}
+    assert {round(float(place or "")) for place in places} == {round(pixel(svg, at_)) for at_ in (failover, 15)}
+    assert f"served again after {failover:.3f} s" in texts(svg)
+    assert "all members back" in texts(svg)
+
+
+def test_a_fault_without_evidence_and_an_outage_without_end_say_so() -> None:
+    svg = drawn(killed_run(down_ms=90_000), fault_windows=(kill(10_000, None, proven=False),), settled_ns=None)
+    assert "kill of pg-0: NO EVIDENCE, not healed" in texts(svg)
+    assert any(said.startswith("not served again for ") for said in texts(svg))
+    assert classed(svg, "fault")[0].get("stroke-dasharray")
+    assert not any("all members back" in said for said in texts(svg))
+
+
+def test_a_lost_write_is_marked_where_it_was_written() -> None:
+    svg = drawn(killed_run(lost=[30_600]))  # the 601st: scheduled at 6 s, so 4 s before the injection
+    (mark,) = classed(svg, "lost")
+    assert float(mark.get("x", "")) + 1 == pytest.approx(pixel(svg, -4), abs=0.1)
+    assert any("1 of 2,800 acked writes lost" in said for said in texts(svg))
+    assert "acknowledged write that was lost" in texts(svg)
+
+
+def test_nothing_is_marked_where_nothing_is_known_to_be_lost() -> None:
+    report = killed(killed_run(lost=[30_600]))
+    unknown = tuple(
+        replace(one, state=State.UNKNOWN) if one.property == "durability" else one for one in report.findings
+    )
+    svg = ElementTree.fromstring(timeline(table(killed_run()), replace(report, findings=unknown)))
+    assert not classed(svg, "lost")
+    assert any("acked writes lost ?" in said for said in texts(svg))
+
+
+def test_a_control_run_has_no_fault_column_and_counts_from_its_start() -> None:
+    svg = control(killed_run(down_ms=0))
+    assert not classed(svg, "fault")
+    said = texts(svg)
+    assert "seconds since the first operation" in said
+    assert any(one.startswith("control run: no fault") for one in said)
+    assert not any("fault is live" in one or "served again" in one for one in said)
+    assert not [one for one in named(svg, "path") if one.get("stroke") == NONE]
+
+
+def test_what_comes_from_outside_is_escaped_and_the_name_is_cut_to_its_room() -> None:
+    rows = [{**row, "vantage": "<b>&"} for row in killed_run()]
+    window = (replace(WINDOW[0], target='<script>"&\x00'),)
+    report = replace(killed(rows, fault_windows=window), name='</title><script>alert("&")' + "x" * 200, run_id="<&>")
+    svg = ElementTree.fromstring(timeline(table(rows), report))
+    assert not named(svg, "script")
+    assert 'kill of <script>"&' in texts(svg)
+    assert "<&>" in texts(svg)
+    assert "<b>&" in texts(svg)
+    assert all(len(one) < 130 for one in texts(svg))
+
+
+def test_it_stands_alone() -> None:
+    said = timeline(table(killed_run()), killed(killed_run()))
+    assert said.startswith("<svg ")
+    assert f'width="{WIDTH}"' in said
+    assert re.findall(r'(?:href|src|url\()\S*|<style|<script|on\w+="', said) == []
+    assert re.findall(r"https?://[^\"]*", said) == ["http://www.w3.org/2000/svg"]
+
+
+def test_labels_meet_neither_each_other_nor_the_edge() -> None:
+    windows = (kill(10_000, 10_400), replace(kill(10_200, 10_600), target="pg-1"), replace(WINDOW[0], target="pg-2"))
+    svg = drawn(killed_run(down_ms=500), fault_windows=windows, settled_ns=at(11_000))
+    bold = [one for one in named(svg, "text") if one.get("font-size") == "11.5"]
+    boxes = [(float(one.get("x", "")), float(one.get("y", "")), width(one.text or "", 11.5, bold=True)) for one in bold]
+    assert len(boxes) == 5
+    for number, (left, baseline, wide) in enumerate(boxes):
+        assert left + wide <= WIDTH
+        assert not any(y == baseline and left < x + w and x < left + wide for x, y, w in boxes[number + 1 :])
+
+
+def test_targets_that_were_hit_at_once_share_a_column() -> None:
+    svg = drawn(killed_run(), fault_windows=(*WINDOW, replace(WINDOW[0], target="pg-1")))
+    assert len(classed(svg, "fault")) == 1
+    assert "kill of pg-0, pg-1" in texts(svg)
+
+
+def test_the_warm_up_is_pale() -> None:
+    svg = drawn(killed_run(), steady_ns=at(3_000))
+    (veil,) = classed(svg, "warm-up")
+    assert float(veil.get("x", "")) + float(veil.get("width", "")) == pytest.approx(pixel(svg, -7), abs=0.1)
+    assert not classed(drawn(killed_run()), "warm-up")
+
+
+def test_a_run_without_load_is_still_a_picture() -> None:
+    svg = ElementTree.fromstring(timeline(table([]), killed(killed_run())))
+    assert "kill of pg-0" in texts(svg)
+    assert control([])
+
+
+def test_a_bin_holds_its_share_and_its_nearest_rank_p99() -> None:
+    rows = [operation(number, latency_ms=1 + number, route="service") for number in range(100)]
+    rows += [operation(200, "fail"), operation(201, latency_ms=7), operation(400, "info", latency_ms=None)]
+    of = binned(history(rows), at(0), (), ())
+    assert [(one.route, one.kind) for one in of.strips] == [("service", "writes"), ("unnamed", "writes")]
+    np.testing.assert_array_equal(of.strips[0].share, [1, np.nan, np.nan, np.nan, np.nan])
+    np.testing.assert_array_equal(of.strips[0].p99_seconds, [0.099, np.nan, np.nan, np.nan, np.nan])
+    np.testing.assert_array_equal(of.strips[1].share, [np.nan, np.nan, 0.5, np.nan, 0])
+    np.testing.assert_array_equal(of.strips[1].p99_seconds, [np.nan, np.nan, 0.007, np.nan, np.nan])
+
+
+def test_the_ends_of_the_ramp_are_for_none_and_all_only() -> None:
+    shares = np.array([np.nan, 0, 0.001, 0.5, 0.999, 1])
+    assert levels(shares).tolist() == [-1, 0, 1, 3, 5, 6]
+
+
+def test_a_long_and_restless_run_stays_small() -> None:
+    rng, rows = random.Random(7), []
+    for number in range(6000):  # ten minutes; every bin and its latency differ from the next
+        for vantage in "abc":
+            labels = {
+                "vantage": vantage,
+                "route": rng.choice(("service", "direct")),
+                "op": rng.choice(("write", "read")),
+            }
+            outcome = rng.choice(("ok", "fail"))
+            rows.append(operation(100 * number, outcome, 10 ** rng.uniform(0, 4), **labels))
+    of = binned(history(rows), at(0), (), ())
+    assert of.bin_seconds * 1e9 > BIN_NS
+    assert of.count * len(of.strips) <= 9_000
+    assert len(timeline(table(rows), killed(rows))) < 300_000
+
+
+def test_texts_are_cut_to_their_room() -> None:
+    assert fitted("zone a", 60, 13) == "zone a"
+    short = fitted("a very long name of a zone", 60, 13)
+    assert short.endswith("...")
+    assert width(short, 13) <= 60
+
+
+def test_moments_outside_are_on_the_edge() -> None:
+    frame = Frame(100, 200, 0, 10, -1, 1)
+    assert [frame.x(seconds) for seconds in (-5, -1, 0, 1, 9)] == [100, 100, 150, 200, 200]
