@@ -8,6 +8,7 @@ from pathlib import Path
 from . import expectations_file, results
 from .check import Context, Finding, check_history
 from .model.expectations import Expectations
+from .model.history import Table
 from .model.runs import RunRecord
 from .verdict import Verdict, judge
 
@@ -17,6 +18,7 @@ class Judged:
     """A run with all that is concluded from it."""
 
     record: RunRecord
+    history: Table
     findings: tuple[Finding, ...]
     verdict: Verdict
 
@@ -30,7 +32,7 @@ def judge_folder(folder: Path) -> Judged:
     row = expectations().find(record.engine, record.mode, record.fault)
     findings = check_history(history, Context.of(record))
     results.write_findings(folder, findings)
-    return Judged(record, findings, judge(row, record, findings))
+    return Judged(record, history, findings, judge(row, record, findings))
 
 
 def expectations() -> Expectations:

@@ -1,4 +1,4 @@
-"""The folder of a run: run.json, history.parquet, journal.json, findings.json; written and read here only."""
+"""The folder of a run: record, history, journal, findings, picture; written and read here only."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from .model.history import Table
 from .model.runs import RunRecord
 
 HISTORY, RECORD, JOURNAL, FINDINGS = "history.parquet", "run.json", "journal.json", "findings.json"
+TIMELINE = "timeline.svg"
 
 
 def write_run(folder: Path, record: RunRecord, history: Table) -> None:
@@ -34,6 +35,11 @@ def write_journal(folder: Path, journal: Mapping[str, Any]) -> None:
     """Keep Chaos Toolkit's journal; what is no JSON in it is kept as text."""
     folder.mkdir(parents=True, exist_ok=True)
     _write(folder / JOURNAL, journal)
+
+
+def write_picture(folder: Path, svg: str) -> None:
+    """Keep the run's timeline."""
+    (folder / TIMELINE).write_text(svg, encoding="utf-8")
 
 
 def read_run(folder: Path) -> tuple[RunRecord, Table]:

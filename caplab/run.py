@@ -16,6 +16,7 @@ from .judging import Judged, experiments_folder, judge_folder
 from .report.second_clock import clock_check
 from .report.summary import summary_markdown, verdict_json
 from .report.terminal import render_run, render_suite
+from .report.timeline import timeline
 from .report.values import RunReport
 from .suites import Planned, Suite, find
 from .toolkit import RunFailed, drive
@@ -83,7 +84,9 @@ class SuiteRun:
         if not (folder / results.RECORD).exists():
             raise RunFailed(f"the experiment ended as {journal.get('status')}, and left no record")
         judged = judge_folder(folder)
-        return report_of(said["run"], judged, said.get("seconds") or {})
+        report = report_of(said["run"], judged, said.get("seconds") or {})
+        results.write_picture(folder, timeline(judged.history, report))
+        return report
 
     def _keep(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)

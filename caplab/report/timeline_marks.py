@@ -9,7 +9,7 @@ from caplab.check.finding import Context
 from caplab.model.runs import FaultWindow
 
 from . import words
-from .timeline_svg import INK, MUTED, Frame, fitted, line, rectangle, text, width
+from .timeline_svg import INK, Frame, fitted, line, rectangle, text, width
 from .values import RunReport, is_lower_bound
 
 COLUMN, COLUMN_EDGE = "#e4e6ea", "#8c959f"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from xml.sax.saxutils import escape
 
 import numpy as np
@@ -84,6 +85,6 @@ def fitted(said: str, room: float, size: float, bold: bool = False) -> str:
 def runs(values: Integers) -> Iterator[tuple[int, int, int]]:
     """Equal neighbours as one: (value, begin, end)."""
     edges = [0, *(np.flatnonzero(np.diff(values)) + 1).tolist(), len(values)]
-    for begin, end in zip(edges, edges[1:], strict=False):
+    for begin, end in pairwise(edges):
         if end > begin:
             yield int(values[begin]), begin, end

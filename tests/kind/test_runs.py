@@ -63,7 +63,9 @@ def gauges(lab: Lab) -> str:
 def test_a_killed_primary_in_quorum_is_measured_judged_and_exported(lab: Lab, tmp_path: Path) -> None:
     code, verdict, folder = run(lab, tmp_path, "smoke")
     assert (code, verdict["verdict"], verdict["failures"]) == (0, "valid", [])
-    assert {path.name for path in folder.iterdir()} >= {"journal.json", "run.json", "findings.json", "history.parquet"}
+    assert {path.name for path in folder.iterdir()} >= {
+        "journal.json", "run.json", "findings.json", "history.parquet", "timeline.svg",
+    }  # fmt: skip
     assert (folder.parent / "summary.md").exists()
     judged = judge_folder(folder)
     (window,) = judged.record.fault_windows

@@ -28,7 +28,8 @@ def drawn(rows: list[Row], **fields: Any) -> ElementTree.Element:
 
 
 def killed(rows: list[Row], **fields: Any) -> RunReport:
-    return report_of(rows, **({"fault_windows": WINDOW, "settled_ns": SETTLED_NS} | fields))
+    beside: dict[str, Any] = {"fault_windows": WINDOW, "settled_ns": SETTLED_NS}
+    return report_of(rows, **(beside | fields))
 
 
 def control(rows: list[Row]) -> ElementTree.Element:
@@ -111,7 +112,7 @@ def test_a_lost_write_is_marked_where_it_was_written() -> None:
     (mark,) = classed(svg, "lost")
     assert float(mark.get("x", "")) + 1 == pytest.approx(pixel(svg, -4), abs=0.1)
     assert any("1 of 2,800 acked writes lost" in said for said in texts(svg))
-    assert "acknowledged write that was lost" in texts(svg)
+    assert "acknowledged write that was lost (1 shown)" in texts(svg)
 
 
 def test_nothing_is_marked_where_nothing_is_known_to_be_lost() -> None:
