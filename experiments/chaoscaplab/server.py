@@ -128,8 +128,12 @@ class Server:
             raise ExecFailed(f"{command[0]} in {pod}: {error.reason}") from error
         answer.run_forever(timeout=_TIMEOUT[1])
         out, said = str(answer.read_stdout() or ""), str(answer.read_stderr() or "")
-        code = answer.returncode
-        answer.close()
+        try:
+            code = answer.returncode
+        except ValueError as error:  # no exit code but a sentence: there is no container to run it in
+            raise ExecFailed(f"{command[0]} in {pod}: {error}") from error
+        finally:
+            answer.close()
         if code != 0:
             raise ExecFailed(f"{command[0]} in {pod}: {said.strip() or f'exit code {code}'}")
         return out

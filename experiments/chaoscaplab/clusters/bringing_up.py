@@ -8,7 +8,7 @@ from typing import Any
 
 from caplab.model.fields import Json
 
-from ..server import Body, Server
+from ..server import Body, ExecFailed, Server
 from ..waiting import until
 from . import postgres
 
@@ -66,7 +66,12 @@ class Cluster:
 
     def _differences(self) -> list[str]:
         body = self.body()
-        return postgres.differences(body["spec"], self.settings(body))
+        if "primary" not in body["status"]:
+            return ["there is no primary"]
+        try:
+            return postgres.differences(body["spec"], self.settings(body))
+        except ExecFailed as error:  # the primary has just become another one
+            return [str(error)]
 
     def _restarted(self) -> list[Any]:
         pods = self.server.pods(self.namespace, f"caplab.dev/cluster={self.name}")
