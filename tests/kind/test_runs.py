@@ -89,7 +89,7 @@ def test_the_stock_chaos_command_runs_it_too_and_its_journal_has_the_verdict(lab
     journal = tmp_path / "journal.json"
     experiment = REPOSITORY / "experiments" / "postgres" / "crash-primary.yaml"
     done = subprocess.run(
-        [str(BIN / "chaos"), "run", "--journal-path", str(journal), "--var", "durability:async", str(experiment)],
+        [str(BIN / "chaos"), "run", "--journal-path", str(journal), "--var", "durability=async", str(experiment)],
         cwd=tmp_path, env=environment(lab), capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
