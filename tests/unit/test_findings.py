@@ -41,11 +41,14 @@ def test_a_checker_that_raises_has_found_nothing_and_its_error_is_kept() -> None
     assert finding.to_json()["error"] == finding.error
 
 
+ALL = ["durability", "availability", "epochs", "schedule"]
+
+
 def test_every_checker_runs_on_a_plain_table_and_its_figures_are_json() -> None:
     values = range(30)
     rows = adds(values, epoch="1") + scan(values)
     findings = check_history(table(rows), scanned(30))
-    assert [finding.property for finding in findings] == list(CHECKERS) == ["durability", "availability", "epochs"]
+    assert [finding.property for finding in findings] == list(CHECKERS) == ALL
     assert {finding.state for finding in findings} == {HOLDS}
     for finding in findings:
         assert json.loads(json.dumps(finding.to_json())) == finding.to_json()
