@@ -154,13 +154,19 @@ def test_the_operator_is_back_within_seconds_of_its_death_and_disturbs_no_member
     assert "finalizers" not in lab.get("postgrescluster", "-n", pg, "pg")["metadata"]
 
 
-def test_nothing_of_the_chart_or_of_a_member_runs_as_root_or_may_do_everything(lab: Lab, pg: str) -> None:
+def test_only_the_agents_run_as_root_and_nothing_may_do_everything(lab: Lab, pg: str) -> None:
     pods = [*lab.get("pods", "-n", OPERATOR_NAMESPACE)["items"], *lab.get("pods", "-n", pg)["items"]]
-    assert len(pods) == 1 + len(ZONES) + 3  # operator, probers, members
+    agents = [pod for pod in pods if pod["metadata"]["name"].startswith("caplab-agent-")]
+    assert len(agents) == len(ZONES)
+    assert len(pods) == 1 + 2 * len(ZONES) + 3  # operator, probers, agents, members
     for pod in pods:
+        assert all(one["securityContext"]["readOnlyRootFilesystem"] is True for one in pod["spec"]["containers"])
+        privileged = [one["securityContext"].get("privileged", False) for one in pod["spec"]["containers"]]
+        assert any(privileged) == (pod in agents), pod["metadata"]["name"]
+        if pod in agents:
+            continue
         assert pod["spec"]["securityContext"]["runAsNonRoot"] is True
         for container in pod["spec"]["containers"]:
-            assert container["securityContext"]["readOnlyRootFilesystem"] is True
             assert container["securityContext"]["allowPrivilegeEscalation"] is False
             assert "livenessProbe" not in container or pod["metadata"]["namespace"] == OPERATOR_NAMESPACE
     for binding in lab.get("clusterrolebindings")["items"]:
