@@ -42,6 +42,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(parsed: argparse.Namespace) -> int:
+    from .kube import CONTEXT_VARIABLE  # noqa: PLC0415  # as slow as the next
     from .run import LAB_FAILED, Wishes, run  # noqa: PLC0415  # Chaos Toolkit takes a second to load
 
     # The lab's own cluster, unless the environment or the command line says otherwise.
@@ -49,7 +50,7 @@ def _run(parsed: argparse.Namespace) -> int:
     if "KUBECONFIG" not in os.environ and not parsed.context and kubeconfig.exists():
         os.environ["KUBECONFIG"] = str(kubeconfig)
     if parsed.context:
-        os.environ["CAPLAB_CONTEXT"] = parsed.context
+        os.environ[CONTEXT_VARIABLE] = parsed.context
     wishes = Wishes(parsed.name, parsed.repeat, dict(parsed.settings), parsed.results, parsed.keep)
     try:
         return run(wishes)

@@ -12,6 +12,7 @@ from pathlib import Path
 from kubernetes import client, config
 
 KIND_PREFIX = "kind-"
+CONTEXT_VARIABLE = "CAPLAB_CONTEXT"  # names a context that is no kind cluster's, for whoever has no argument for it
 _TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 
 

@@ -6,7 +6,7 @@ import os
 
 from kubernetes import client
 
-from .kube import connect
+from .kube import CONTEXT_VARIABLE, connect
 from .watching import GROUP, VERSION
 
 NAMESPACE = "caplab-runs"  # where experiments put their clusters, unless they are told otherwise
@@ -16,7 +16,7 @@ _TIMEOUT_SECONDS = 10
 
 def remove_clusters(namespace: str) -> None:
     """Delete every cluster of a namespace; what belongs to them goes in the background."""
-    custom = client.CustomObjectsApi(connect(os.environ.get("CAPLAB_CONTEXT")))
+    custom = client.CustomObjectsApi(connect(os.environ.get(CONTEXT_VARIABLE)))
     for plural in CLUSTER_KINDS:
         custom.delete_collection_namespaced_custom_object(
             GROUP, VERSION, namespace, plural, _request_timeout=_TIMEOUT_SECONDS

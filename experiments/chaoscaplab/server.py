@@ -10,10 +10,9 @@ from typing import Any
 from kubernetes import client
 from kubernetes.stream import stream
 
-from caplab.kube import connect
+from caplab.kube import CONTEXT_VARIABLE, connect
 from caplab.watching import GROUP, VERSION
 
-CONTEXT_VARIABLE = "CAPLAB_CONTEXT"
 SYSTEM_NAMESPACE = "caplab-system"  # where the chart puts the probers
 METRICS_PORT = 9187  # of a prober: figures and histories
 _TIMEOUT = (5, 30)  # seconds: to connect, to answer

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from chaoslib.exceptions import ActivityFailed
+
 _LOOK_SECONDS = 0.2
 
 
@@ -23,3 +25,11 @@ def until(what: str, look: Callable[[], str], within_seconds: float) -> float:
             raise NotInTime(f"Not within {within_seconds:g} s: {what}; {problem}.")
         time.sleep(_LOOK_SECONDS)
     return time.monotonic() - started
+
+
+def insist(what: str, look: Callable[[], str], within_seconds: float) -> None:
+    """`until` for a step of an experiment: ActivityFailed where it does not come."""
+    try:
+        until(what, look, within_seconds)
+    except NotInTime as late:
+        raise ActivityFailed(str(late)) from late

@@ -155,10 +155,9 @@ def begin_kill(lab: Lab, results: Path, *more: str) -> subprocess.Popen[bytes]:
 
     def live() -> bool:
         assert process.poll() is None, "the run ended before its fault was live"
-        faults = lab.get("faults", "-n", RUNS)["items"] if process.poll() is None else []
+        faults = lab.get("faults", "-n", RUNS)["items"]
         return any(fault.get("status", {}).get("phase") == "Active" for fault in faults)
 
-    await_that("there is a namespace", lambda: bool(lab.get("namespaces")["items"]), 10)
     await_that("the fault is live", live, 120)
     return process
 

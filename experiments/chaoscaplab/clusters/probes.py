@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from chaoslib.exceptions import ActivityFailed
 from chaoslib.types import Configuration
 
 from ..current import seen
+from ..namespaces import namespace_of
 from ..server import Server
-from ..waiting import NotInTime, until
+from ..waiting import insist
 from .bringing_up import Cluster
 
 __all__ = ["recovered", "steady"]
@@ -17,12 +17,9 @@ def steady(
     cluster: str, within_seconds: float = 10, namespace: str = "", configuration: Configuration | None = None
 ) -> bool:
     """Whether all members are Ready and have what was written by now, within so many seconds."""
-    where = namespace or str((configuration or {}).get("namespace") or "caplab-runs")
+    where = namespace_of(configuration, namespace)
     found = Cluster(Server(), where, cluster, {})
-    try:
-        until(f"{cluster} is in its steady state", found.not_steady, within_seconds)
-    except NotInTime as late:
-        raise ActivityFailed(str(late)) from late
+    insist(f"{cluster} is in its steady state", found.not_steady, within_seconds)
     return True
 
 

@@ -10,6 +10,8 @@ from chaoslib import substitute
 
 from caplab.model.fields import Fields, Json
 
+from ..namespaces import namespace_of
+
 EXTENSION = "caplab"
 
 
@@ -45,7 +47,7 @@ def plan_of(experiment: Mapping[str, Any], configuration: Mapping[str, Any], sec
     cluster.only("name", "spec")
     row.only("engine", "mode", "fault")
     return Plan(
-        namespace=str(configuration.get("namespace") or "caplab-runs"),
+        namespace=namespace_of(configuration),
         cluster=cluster.text("name"),
         spec=cluster.object("spec").values,
         loads=[_load(one) for one in fields.objects("loads")],

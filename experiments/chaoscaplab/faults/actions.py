@@ -10,8 +10,9 @@ from chaoslib.exceptions import ActivityFailed
 from chaoslib.types import Configuration
 
 from ..current import Seen, seen
+from ..namespaces import namespace_of
 from ..server import Server, sentence
-from ..waiting import NotInTime, until
+from ..waiting import insist, until
 from .windows import problem_of
 
 __all__ = ["heal", "kill", "nothing"]
@@ -48,7 +49,7 @@ def kill(
         "durationSeconds": int(seconds),
         "seed": int(seed),
     }
-    return _inject(namespace or _namespace(configuration), f"kill-{role}", spec)
+    return _inject(namespace_of(configuration, namespace), f"kill-{role}", spec)
 
 
 def nothing(seconds: float = 10) -> float:
@@ -59,7 +60,7 @@ def nothing(seconds: float = 10) -> float:
 
 def heal(namespace: str = "", configuration: Configuration | None = None) -> list[str]:
     """End every fault of a namespace at once, and wait until it has ended; their names."""
-    server, where = Server(), namespace or _namespace(configuration)
+    server, where = Server(), namespace_of(configuration, namespace)
     names = [fault["metadata"]["name"] for fault in server.list("Fault", where)]
     for name in names:
         server.delete("Fault", where, name)
@@ -70,10 +71,7 @@ def heal(namespace: str = "", configuration: Configuration | None = None) -> lis
             seen().note_fault(fault)  # its last word, before it goes
         return ", ".join(f"{fault['metadata']['name']} is {_phase(fault)}" for fault in faults)
 
-    try:
-        until("all faults have ended", left, _HEAL_SECONDS)
-    except NotInTime as late:
-        raise ActivityFailed(str(late)) from late
+    insist("all faults have ended", left, _HEAL_SECONDS)
     return names
 
 
@@ -102,7 +100,3 @@ def _not_live(server: Server, namespace: str, name: str, run: Seen) -> str:
 
 def _phase(fault: dict[str, Any]) -> str:
     return str((fault.get("status") or {}).get("phase", "new"))
-
-
-def _namespace(configuration: Configuration | None) -> str:
-    return str((configuration or {}).get("namespace") or "caplab-runs")

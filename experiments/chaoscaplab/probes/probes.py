@@ -5,12 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from chaoslib.exceptions import ActivityFailed
 from prometheus_client.parser import text_string_to_metric_families
 
 from ..current import seen
 from ..server import Server
-from ..waiting import NotInTime, until
+from ..waiting import insist
 
 __all__ = ["acknowledged"]
 
@@ -28,10 +27,7 @@ def acknowledged(vantages: Sequence[str], seconds: float = 3, within_seconds: fl
     def look() -> str:
         return "; ".join(filter(None, (calm.problem() for calm in watched.values())))
 
-    try:
-        until(f"operations are acknowledged for {seconds:g} s on end", look, within_seconds)
-    except NotInTime as late:
-        raise ActivityFailed(str(late)) from late
+    insist(f"operations are acknowledged for {seconds:g} s on end", look, within_seconds)
     calm_seconds = min(calm.seconds for calm in watched.values())
     seen().note_steady(time.time_ns() - round(calm_seconds * 1e9))
     return True
