@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -71,27 +72,24 @@ class Step:
         with self.log.open("ab") as log:
             log.write(f"$ {' '.join(command)}\n".encode())
             log.flush()
+            process = None
             try:
-                process = subprocess.Popen(
-                    list(command),
-                    stdin=stdin or subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    env={**os.environ, **(env or {})},
-                    cwd=cwd,
-                    start_new_session=True,
-                )
+                with _interrupts_held():
+                    process = subprocess.Popen(
+                        list(command),
+                        stdin=stdin or subprocess.DEVNULL,
+                        stdout=log,
+                        stderr=subprocess.STDOUT,
+                        env={**os.environ, **(env or {})},
+                        cwd=cwd,
+                        start_new_session=True,
+                    )
+                self._follow(process)
             except OSError as error:
                 raise self.failure(command, f"{command[0]}: {error.strerror}") from error
-            try:
-                while process.poll() is None:
-                    self._beat()
-                    try:
-                        process.wait(_POLL_SECONDS)
-                    except subprocess.TimeoutExpired:
-                        continue
             except BaseException:
-                _end_group(process)
+                if process is not None:
+                    _end_group(process)
                 raise
         if process.returncode != 0:
             raise self.failure(command, f"exit code {process.returncode}")
@@ -105,6 +103,13 @@ class Step:
             sentence, mend = f"{sentence} {found.sentence}", found.mend
         return Failure(sentence, mend, tried=(" ".join(command),), log=self.log)
 
+    def _follow(self, process: subprocess.Popen[bytes]) -> None:
+        """Wait for a process, showing that it is still at work."""
+        while process.poll() is None:
+            self._beat()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_POLL_SECONDS)
+
     def _beat(self) -> None:
         now = time.monotonic()
         if self._live:
@@ -114,6 +119,22 @@ class Step:
             self._next_beat = now + _QUIET_BEAT_SECONDS
             last = tail(self.log, 1).strip()[:90]
             print(f"  {self.title} ... {duration(now - self._started)}  [{last}]", file=self._out, flush=True)
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Hold an interrupt back until the block has ended: one in the midst of a start would orphan what was started."""
+    if threading.current_thread() is not threading.main_thread():  # interrupts only ever reach the main one
+        yield
+        return
+    held: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _frame: held.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if held:
+            signal.raise_signal(signal.SIGINT)
 
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import io
-import os
 import subprocess
 import sys
 import time
@@ -57,21 +56,51 @@ def await_end(pid: int) -> None:
         time.sleep(0.01)
 
 
-def test_an_interrupt_ends_what_the_step_started(tmp_path: Path) -> None:
-    """The whole process group goes, not only the command itself."""
+def step_script(folder: Path, before: str = "") -> list[str]:
+    """A Python program in a step whose command says the id of its child, which ignores SIGTERM."""
     command = "(trap '' TERM; exec sleep 60) & echo $!; wait"
     script = (
-        "import io, pathlib, sys; from caplab_cluster.progress import Progress\n"
-        f"with Progress(pathlib.Path({str(tmp_path)!r}), io.StringIO()).step('long') as step:\n"
+        "import io, os, pathlib, subprocess, time; from caplab_cluster.progress import Progress\n"
+        f"log = pathlib.Path({str(folder / 'long.log')!r})\n"
+        f"{before}\n"
+        f"with Progress(log.parent, io.StringIO()).step('long') as step:\n"
         f"    step.run(['sh', '-c', {command!r}])\n"
     )
-    process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL, env=os.environ)
-    log = tmp_path / "long.log"
-    while not (log.exists() and len(log.read_text().splitlines()) == 2):
+    return [sys.executable, "-c", script]
+
+
+def started_child(folder: Path) -> int | None:
+    """The id of the child, once the command has said it."""
+    log = folder / "long.log"
+    lines = log.read_text().splitlines() if log.exists() else []
+    return int(lines[1]) if len(lines) == 2 else None
+
+
+def test_an_interrupt_ends_what_the_step_started(tmp_path: Path) -> None:
+    """The whole process group goes, not only the command itself."""
+    process = subprocess.Popen(step_script(tmp_path), stderr=subprocess.DEVNULL)
+    while (child := started_child(tmp_path)) is None:
         assert process.poll() is None
-    child = int(log.read_text().splitlines()[1])
     process.send_signal(2)
     assert process.wait(10) != 0
+    await_end(child)
+
+
+def test_an_interrupt_in_the_midst_of_a_start_leaves_no_orphan(tmp_path: Path) -> None:
+    """It comes when the command runs already, but before its starter knows its process."""
+    interrupting_start = (
+        "start = subprocess.Popen\n"
+        "def interrupted(*args, **options):\n"
+        "    process = start(*args, **options)\n"
+        "    while len(log.read_text().splitlines()) < 2: time.sleep(0.01)\n"
+        "    os.kill(os.getpid(), 2)\n"
+        "    return process\n"
+        "subprocess.Popen = interrupted"
+    )
+    script = step_script(tmp_path, interrupting_start)
+    assert subprocess.run(script, check=False, stderr=subprocess.DEVNULL, timeout=30).returncode != 0
+    child = started_child(tmp_path)
+    assert child is not None
     await_end(child)
 
 
