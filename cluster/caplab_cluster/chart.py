@@ -13,7 +13,7 @@ from .toolchain import Tools
 
 RELEASE = "caplab"
 NAMESPACE = "caplab-system"
-_USED_IMAGES = ("agent", "operator", "postgres", "prober")
+_USED_IMAGES = ("agent", "operator", "postgres", "prober", "redis")
 _READY_SECONDS = 90
 
 

@@ -18,7 +18,7 @@ from caplab_agent.clock import Clock
 from caplab_agent.faults import Kill, Order
 from caplab_agent.gate import GRACE_CENTISECONDS, Gates, NoGate, Was
 
-RUN_MEMBER = Path(__file__).parents[2] / "images" / "postgres" / "run-member"
+IMAGES = Path(__file__).parents[2] / "images"
 ORDER = Order("f1", "lab", "kill-it", "pg", "p1", "pg-0", Kill())
 OTHER = replace(ORDER, fault_uid="f2")
 
@@ -102,7 +102,8 @@ def home() -> Iterator[Path]:
         stub.parent.mkdir(exist_ok=True)
         stub.write_text(f'#!/bin/bash\necho "{name} $*"\n')
         stub.chmod(0o755)
-    (made / "run-member").write_text(RUN_MEMBER.read_text())
+    (made / "bin" / "wait-at-gate").write_text((IMAGES / "base" / "wait-at-gate").read_text())
+    (made / "run-member").write_text((IMAGES / "postgres" / "run-member").read_text())
     (made / "run-member").chmod(0o755)
     (made / "gate").mkdir()
     yield made
