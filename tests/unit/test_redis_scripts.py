@@ -86,7 +86,7 @@ def home(tmp_path: Path) -> Home:
     stubs = {
         "redis-cli": REDIS_CLI,
         "redis-server": '#!/bin/bash\necho STARTED; cat "$1"\n',
-        "getent": "#!/bin/bash\nexit 0\n",
+        "getent": '#!/bin/bash\n[[ ! -e "$HOME/unresolved" ]]\n',
     }
     for name, text in stubs.items():
         (tmp_path / "bin" / name).write_text(text)
@@ -250,6 +250,16 @@ def test_a_new_sentinel_watches_the_primary_and_knows_the_replicas(
     assert lines.index("sentinel down-after-milliseconds caplab 1000") > monitor
     replicas = {line.split()[3] for line in lines if line.startswith("sentinel known-replica")}
     assert replicas == set(HOSTS) - {expected}
+
+
+def test_a_sentinel_waits_until_names_are_known(home: Home) -> None:
+    (home.folder / "unresolved").touch()
+    sentinel = home.begin("run-sentinel", SENTINELS[0])
+    time.sleep(0.5)  # long enough for a few more looks
+    assert sentinel.poll() is None
+    home.all_name(1)
+    (home.folder / "unresolved").unlink()
+    assert f"sentinel monitor caplab {HOSTS[1]} 6379 2" in started(sentinel)
 
 
 def identity(configuration: str) -> list[str]:

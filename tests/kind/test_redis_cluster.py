@@ -1,0 +1,260 @@
+"""A RedisCluster on the real cluster: made, changed live, rolled, scaled, wiped in part, and left alone by upgrades."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from caplab_cluster.chart import NAMESPACE as OPERATOR_NAMESPACE
+from caplab_cluster.kind_cluster import ZONES
+from kind_lab import Lab, await_that
+from measured_load import Measured, load
+from redis_cluster import KIND, ask, await_ready, await_status, redis, setting, status
+
+NAMESPACE = "redis-tests"
+
+
+@pytest.fixture(scope="module")
+def rd(lab: Lab) -> Iterator[str]:
+    """One cluster named rd for all tests here, each leaves it Ready; the namespace it is in."""
+    lab.kubectl("create", "namespace", NAMESPACE)
+    started = time.monotonic()
+    lab.apply(redis(NAMESPACE))
+    await_ready(lab, NAMESPACE)
+    print(f"\nfrom the applied object to Ready: {time.monotonic() - started:.1f} s")
+    yield NAMESPACE
+    lab.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
+
+
+def change(lab: Lab, **spec: Any) -> None:
+    lab.kubectl("patch", "rediscluster", "-n", NAMESPACE, "rd", "--type=merge", "-p", json.dumps({"spec": spec}))
+
+
+def members(lab: Lab) -> dict[str, dict[str, Any]]:
+    pods = lab.get("pods", "-n", NAMESPACE, "-l", "caplab.dev/cluster=rd,caplab.dev/part=member")["items"]
+    return {pod["metadata"]["name"]: pod for pod in pods}
+
+
+def uids(lab: Lab) -> dict[str, str]:
+    return {name: pod["metadata"]["uid"] for name, pod in members(lab).items()}
+
+
+def addresses(lab: Lab, service: str) -> set[str]:
+    """Where a Service leads to, as kube-proxy sees it."""
+    slices = lab.get("endpointslices", "-n", NAMESPACE, "-l", f"kubernetes.io/service-name={service}")["items"]
+    return {address for one in slices for endpoint in one["endpoints"] or [] for address in endpoint["addresses"]}
+
+
+def address(lab: Lab, pod: str) -> str:
+    return str(lab.get("pod", "-n", NAMESPACE, pod)["status"]["podIP"])
+
+
+def nothing_lost(measured: Measured) -> None:
+    for name in ("lost", "unexpected", "duplicated"):
+        assert measured.figure("durability", name) == 0, measured.findings["durability"].reason
+    assert measured.figure("durability", "acked") > 100
+
+
+def all_acked(measured: Measured, **where: str) -> None:
+    outcomes = measured.outcomes(**where)
+    assert set(outcomes) == {"ok"}, outcomes
+
+
+def test_a_cluster_has_a_member_and_a_sentinel_in_each_zone_and_services_that_lead_there(lab: Lab, rd: str) -> None:
+    found = status(lab, rd)
+    for part in ("members", "sentinels"):
+        assert sorted(one["zone"] for one in found[part]) == list(ZONES)
+    assert [one["role"] for one in found["members"]].count("primary") == 1
+    assert found["persistence"] == "everysec"
+    assert len(found["epoch"]) == 40
+    primary = address(lab, found["primary"])
+    every = {address(lab, one["name"]) for one in found["members"]}
+    assert addresses(lab, "rd-primary") == {primary}
+    assert addresses(lab, "rd-replicas") == every - {primary}
+    assert addresses(lab, "rd-any") == every
+    ask(lab, rd, found["primary"], "set", "k", "42")
+    for member in found["members"]:
+        name = member["name"]
+        await_that(f"{name} has the value", lambda name=name: ask(lab, rd, name, "get", "k") == ["42"])  # type: ignore[misc]
+
+
+def client(lab: Lab, pod: str, port: int, *command: str, password: str = "$APPLICATION_PASSWORD") -> str:
+    """What a client with its own login is answered, or one without any."""
+    login = f'REDISCLI_AUTH="{password}" redis-cli --no-auth-warning --user caplab' if password else "redis-cli"
+    return lab.inside(NAMESPACE, pod, "bash", "-c", f"{login} -p {port} {' '.join(command)}").out.strip()
+
+
+@pytest.mark.parametrize(("pod", "port"), [("rd-0", 6379), ("rd-sentinel-0", 26379)])
+def test_nobody_comes_in_without_a_password_and_a_client_may_not_administer(
+    lab: Lab, rd: str, pod: str, port: int
+) -> None:
+    assert "NOAUTH" in client(lab, pod, port, "ping", password="")
+    assert client(lab, pod, port, "ping") == "PONG"
+    refused = [["config", "get", "maxmemory"], ["shutdown"], ["acl", "list"]]
+    own = {
+        6379: [["replicaof", "no", "one"], ["flushall"], ["client", "kill", "type", "normal"]],
+        26379: [["sentinel", "failover", "caplab"], ["sentinel", "set", "caplab", "quorum", "1"]],
+    }
+    for command in [*refused, *own[port]]:
+        assert "NOPERM" in client(lab, pod, port, *command), command
+
+
+def test_what_redis_can_change_live_is_changed_under_load_and_disturbs_nobody(lab: Lab, rd: str) -> None:
+    before = uids(lab)
+    with load(lab, KIND, rd, "rd") as measured:
+        change(
+            lab,
+            persistence="always",
+            minReplicasToWrite=1,
+            minReplicasMaxLagSeconds=7,
+            maxMemory="100Mi",
+            evictionPolicy="allkeys-lfu",
+            failover={
+                "downAfterMilliseconds": 1500,
+                "failoverTimeoutMilliseconds": 7000,
+                "restartedPrimary": "ComeBack",
+            },
+            storage={"onDeletion": "Retain"},
+            parameters={"hz": "20"},
+        )
+        await_ready(lab, rd)
+        wanted = {
+            "appendonly": "yes", "appendfsync": "always", "min-replicas-to-write": "1", "min-replicas-max-lag": "7",
+            "maxmemory": str(100 * 2**20), "maxmemory-policy": "allkeys-lfu", "hz": "20",
+        }  # fmt: skip
+        for name in before:
+            assert {key: setting(lab, rd, name, key) for key in wanted} == wanted
+        for number in range(3):
+            said = ask(lab, rd, f"rd-sentinel-{number}", "sentinel", "master", "caplab")
+            timing = dict(zip(said[::2], said[1::2], strict=True))
+            assert (timing["down-after-milliseconds"], timing["failover-timeout"]) == ("1500", "7000")
+        assert status(lab, rd)["persistence"] == "always"
+        change(lab, persistence="none")
+        await_ready(lab, rd)
+        assert {setting(lab, rd, name, "appendonly") for name in before} == {"no"}
+    all_acked(measured)
+    nothing_lost(measured)
+    assert uids(lab) == before
+    change(
+        lab,
+        persistence="everysec",
+        minReplicasToWrite=0,
+        minReplicasMaxLagSeconds=10,
+        evictionPolicy="noeviction",
+        maxMemory="128Mi",
+        failover={
+            "downAfterMilliseconds": 1000,
+            "failoverTimeoutMilliseconds": 6000,
+            "restartedPrimary": "WaitForDecision",
+        },
+        storage={"onDeletion": "Delete"},
+        parameters={"hz": None},
+    )
+    await_ready(lab, rd)
+    assert uids(lab) == before
+
+
+def test_what_redis_cannot_change_live_is_rolled_replicas_first_and_the_primary_after_a_switchover(
+    lab: Lab, rd: str
+) -> None:
+    before, primary = uids(lab), status(lab, rd)["primary"]
+    with load(lab, KIND, rd, "rd") as measured:
+        change(lab, parameters={"databases": "4"})
+        await_ready(lab, rd)
+    after = members(lab)
+    assert not set(before.values()) & set(uids(lab).values())
+    newest = max(after.values(), key=lambda pod: pod["metadata"]["creationTimestamp"])
+    assert newest["metadata"]["name"] == primary, "the primary was not the last one"
+    assert status(lab, rd)["primary"] != primary
+    assert {setting(lab, rd, name, "databases") for name in after} == {"4"}
+    assert measured.figure("durability", "unexpected") == measured.figure("durability", "duplicated") == 0
+    print(f"\na rolling restart: {measured.outcomes(route='service')} by the Service")
+    print(f"durability: {measured.findings['durability'].reason}")
+
+
+def test_a_cluster_scales_up_and_down_under_load(lab: Lab, rd: str) -> None:
+    with load(lab, KIND, rd, "rd") as measured:
+        change(lab, replicas=4)
+        await_ready(lab, rd, 4)
+        change(lab, replicas=3)
+        await_ready(lab, rd, 3)
+    all_acked(measured, route="service")
+    nothing_lost(measured)
+    assert set(members(lab)) == {"rd-0", "rd-1", "rd-2"}
+    await_that("no volume is left over", lambda: len(lab.get("pvc", "-n", rd)["items"]) == 3)
+
+
+def test_a_primary_that_is_to_go_hands_over_first(lab: Lab, rd: str) -> None:
+    change(lab, replicas=4)
+    await_ready(lab, rd, 4)
+    for name in ("rd-0", "rd-1", "rd-2"):
+        ask(lab, rd, name, "config", "set", "replica-priority", "0")
+    await_that("a Sentinel may choose rd-3 only", lambda: _switch_over(lab))
+    await_status(lab, rd, "rd-3 is primary", lambda found: found.get("primary") == "rd-3")
+    for name in ("rd-0", "rd-1", "rd-2"):
+        ask(lab, rd, name, "config", "set", "replica-priority", "100")
+    change(lab, replicas=3)
+    found = await_ready(lab, rd, 3)
+    assert found["primary"] in {"rd-0", "rd-1", "rd-2"}
+    assert set(members(lab)) == {"rd-0", "rd-1", "rd-2"}
+
+
+def _switch_over(lab: Lab) -> bool:
+    """Whether a Sentinel has begun a failover: it knows of a priority once it has asked again."""
+    return ask(lab, NAMESPACE, "rd-sentinel-0", "sentinel", "failover", "caplab") == ["OK"]
+
+
+def test_a_wiped_replica_catches_up(lab: Lab, rd: str) -> None:
+    found = status(lab, rd)
+    replica = next(one["name"] for one in found["members"] if one["role"] == "replica")
+    ask(lab, rd, found["primary"], "set", "before-the-wipe", "42")
+    volume = lab.get("pvc", "-n", rd, f"data-{replica}")["metadata"]["uid"]
+    lab.kubectl("delete", "pvc", "-n", rd, f"data-{replica}", "--wait=false")
+    lab.kubectl("delete", "pod", "-n", rd, replica)
+    await_that("it has another volume", lambda: _volume(lab, replica) not in ("", volume))
+    await_ready(lab, rd)
+    assert ask(lab, rd, replica, "get", "before-the-wipe") == ["42"]
+    assert status(lab, rd)["primary"] == found["primary"]
+
+
+def _volume(lab: Lab, member: str) -> str:
+    claims = lab.get("pvc", "-n", NAMESPACE)["items"]
+    return next((pvc["metadata"]["uid"] for pvc in claims if pvc["metadata"]["name"] == f"data-{member}"), "")
+
+
+def test_all_members_at_once_come_back_with_their_data(lab: Lab, rd: str) -> None:
+    """Everybody waits for a decision, and there is one: nobody is left waiting for ever."""
+    ask(lab, rd, status(lab, rd)["primary"], "set", "before-the-end", "42")
+    lab.kubectl("delete", "pod", "-n", rd, "-l", "caplab.dev/cluster=rd", "--wait=true")
+    found = await_ready(lab, rd)
+    assert ask(lab, rd, found["primary"], "get", "before-the-end") == ["42"]
+
+
+def test_an_upgrade_of_the_operator_disturbs_no_client(lab: Lab, rd: str) -> None:
+    before = uids(lab)
+    with load(lab, KIND, rd, "rd") as measured:
+        lab.kubectl("rollout", "restart", "-n", OPERATOR_NAMESPACE, "deployment/caplab-operator")
+        lab.kubectl("rollout", "status", "-n", OPERATOR_NAMESPACE, "deployment/caplab-operator", "--timeout=60s")
+        change(lab, minReplicasMaxLagSeconds=9)
+        await_ready(lab, rd)
+    all_acked(measured)
+    nothing_lost(measured)
+    assert uids(lab) == before
+
+
+def leftovers(lab: Lab, namespace: str) -> set[str]:
+    kinds = "pods,statefulsets,services,endpointslices,secrets,configmaps,roles,rolebindings,pdb"
+    items = lab.get(kinds, "-n", namespace)["items"]
+    return {f"{item['kind']}/{item['metadata']['name']}" for item in items} - {"ConfigMap/kube-root-ca.crt"}
+
+
+def test_deletion_removes_everything_and_keeps_volumes_only_where_asked(lab: Lab, rd: str) -> None:
+    """The last one here: the cluster goes."""
+    change(lab, storage={"onDeletion": "Retain"})
+    await_ready(lab, rd)
+    lab.kubectl("delete", "rediscluster", "-n", rd, "rd")
+    await_that("every object is gone", lambda: leftovers(lab, rd) == set())
+    assert len(lab.get("pvc", "-n", rd)["items"]) == 3

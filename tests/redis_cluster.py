@@ -1,0 +1,64 @@
+"""A RedisCluster as the kind tests make it, ask it and wait for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from kind_lab import Lab, await_that
+
+READY_SECONDS = 90.0
+KIND = "RedisCluster"
+
+
+def redis(namespace: str, name: str = "rd", **spec: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "caplab.dev/v1alpha1",
+        "kind": KIND,
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": spec,
+    }
+
+
+def status(lab: Lab, namespace: str, name: str = "rd") -> dict[str, Any]:
+    found: dict[str, Any] = lab.get("rediscluster", "-n", namespace, name).get("status", {})
+    return found
+
+
+def ask(lab: Lab, namespace: str, pod: str, *command: str) -> list[str]:
+    """What a member, or a Sentinel, answers its operator; one element a line."""
+    answer = lab.inside(namespace, pod, "lab-redis-cli", *command)
+    assert answer.ok, answer.err
+    return answer.out.splitlines()
+
+
+def setting(lab: Lab, namespace: str, pod: str, name: str) -> str:
+    found = ask(lab, namespace, pod, "config", "get", name)
+    return found[1] if len(found) > 1 else ""
+
+
+def await_status(
+    lab: Lab, namespace: str, what: str, holds: Callable[[dict[str, Any]], bool], within_seconds: float = READY_SECONDS
+) -> dict[str, Any]:
+    await_that(what, lambda: holds(status(lab, namespace)), within_seconds)
+    return status(lab, namespace)
+
+
+def is_ready(members: int, sentinels: int = 3) -> Callable[[dict[str, Any]], bool]:
+    return lambda found: (
+        found.get("phase") == "Ready"
+        and (found.get("readyMembers"), found.get("readySentinels")) == (members, sentinels)
+    )
+
+
+def await_ready(lab: Lab, namespace: str, members: int = 3) -> dict[str, Any]:
+    """Ready by the latest spec."""
+    generation = lab.get("rediscluster", "-n", namespace, "rd")["metadata"]["generation"]
+    return await_status(
+        lab,
+        namespace,
+        f"{members} members Ready",
+        lambda found: (
+            is_ready(members)(found) and found.get("observedGeneration") == generation and "rollout" not in found
+        ),
+    )
