@@ -34,11 +34,12 @@ test-unit: lint ## the fast part of the gate
 	@$(IN_VENV)pytest -q tests/unit tests/property
 
 test-kind: venv up ## the tests on the real cluster
-	@$(IN_VENV)pytest -q tests/kind
+	@$(IN_VENV)pytest -q --durations=12 tests/kind
 
 prove: test ## the long proofs, whose output is kept under docs/evidence
 	@PYTHONPATH=cluster $(PYTHON) bench/prove_cluster.py
 	@$(MAKE) -s up
+	@$(IN_VENV)python bench/prove_redis.py
 	@$(IN_VENV)python bench/prove_failover.py
 
 lint: venv ## formatting, lint, types and import contracts

@@ -1,7 +1,7 @@
-"""Measures the prober against a Postgres of its own: lateness, processor time, and the clients it was chosen from.
+"""Measures the prober against a server of its own: lateness, processor time, and the clients it was chosen from.
 
-Needs Postgres' programs (--bin, or the newest of Debian's). Prints a table; takes three minutes.
-Run with PYTHONPATH=probes where the package is not installed.
+Needs the engine's programs: Postgres' (--bin, or the newest of Debian's), or redis-server on the path. Prints a
+table; takes three minutes. Run with PYTHONPATH=probes where the package is not installed.
 """
 
 from __future__ import annotations
@@ -18,17 +18,35 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 import psycopg
+from caplab_probes.engines.redis.wire import Wire, pack
 from caplab_probes.writer import read_folder
+from redis.asyncio.connection import Connection
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 
 DATABASE = "bench"
 INSERT = "INSERT INTO bench VALUES (%s)"
-CLIENTS = 32  # connections of the comparison: enough for a stall of 160 ms
+CLIENTS = 32  # connections of the comparison: enough for a stall of 160 ms at 200/s
+ON_TIME_MS = 5.0
+
+_C = TypeVar("_C")
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What is measured: an engine's server on a port, at a rate, for so long."""
+
+    engine: str
+    port: int
+    rate: float
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +55,7 @@ class Figures:
 
     what: str
     operations: int
+    on_time: float  # the share that started within ON_TIME_MS
     median_ms: float
     p99_ms: float
     worst_ms: float
@@ -45,14 +64,16 @@ class Figures:
 
     def line(self) -> str:
         """As a row of the table."""
-        late = f"{self.median_ms:>7.2f} {self.p99_ms:>7.2f} {self.worst_ms:>8.2f}"
+        late = f"{self.median_ms:>7.2f} {self.p99_ms:>7.2f} {self.worst_ms:>8.2f} {self.on_time:>9.3%}"
         return f"{self.what:<34} {self.operations:>6} {late} {self.cores:>6.3f}  {self.acked}"
 
 
 def figures(what: str, late_seconds: list[float], cores: float, acked: str = "") -> Figures:
     """Figures of one measurement."""
     late = sorted(1000 * seconds for seconds in late_seconds)
-    return Figures(what, len(late), statistics.median(late), late[int(0.99 * len(late))], late[-1], cores, acked)
+    on_time = sum(one <= ON_TIME_MS for one in late) / len(late)
+    median, p99 = statistics.median(late), late[int(0.99 * len(late))]
+    return Figures(what, len(late), on_time, median, p99, late[-1], cores, acked)
 
 
 @contextmanager
@@ -78,62 +99,138 @@ def own_postgres(programs: Path, port: int) -> Iterator[None]:
             run([programs / "pg_ctl", "-D", data, "-w", "-m", "immediate", "stop"], **quiet)
 
 
+@contextmanager
+def own_redis(port: int) -> Iterator[None]:
+    """A fresh Redis on a port of loopback with a replica on the next one, both ended in the end."""
+    with tempfile.TemporaryDirectory(prefix="caplab-bench-") as folder:
+        servers = [redis_server(folder, port), redis_server(folder, port + 1, "--replicaof", "127.0.0.1", str(port))]
+        try:
+            wait_for_replica(port)
+            yield
+        finally:
+            for server in servers:
+                server.kill()
+                server.wait()
+
+
+def redis_server(folder: str, port: int, *options: str) -> subprocess.Popen[bytes]:
+    """One server, with nothing on the disk."""
+    command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir", folder, "--save", ""]
+    return subprocess.Popen([*command, *options], stdout=subprocess.DEVNULL)
+
+
+def wait_for_replica(port: int) -> None:
+    """Wait until one write has reached a replica."""
+    for _ in range(100):
+        write = ["redis-cli", "-p", str(port), "eval", "redis.call('SET', 'ready', 1)", "0"]
+        subprocess.run(write, check=False, capture_output=True)
+        wait = ["redis-cli", "-p", str(port), "wait", "1", "100"]
+        if subprocess.run(wait, check=False, capture_output=True).stdout.strip() == b"1":
+            return
+        time.sleep(0.1)
+    raise TimeoutError("the replica takes nothing")
+
+
 def dsn(port: int, database: str = DATABASE) -> str:
     """How to reach it."""
     return f"host=127.0.0.1 port={port} user=bench dbname={database}"
 
 
-def prober(port: int, workload: str, rate: float, seconds: float) -> Figures:
-    """The whole prober in a process of its own: schedule, sessions, history and metrics."""
+def prober(bench: Bench, workload: str, *options: str) -> Figures:
+    """The whole prober in a process of its own: schedule, sessions, history and metrics; without its start."""
+    start_seconds = run_prober(bench, "set", 1, 1.0)[0]
+    used, rows = run_prober(bench, workload, bench.rate, bench.seconds, *options)
+    late = [(row["invoke_ns"] - row["scheduled_ns"]) / 1e9 for row in rows]
+    acked = sum(row["outcome"] == "ok" for row in rows)
+    latency = sorted((row["return_ns"] - row["scheduled_ns"]) / 1e6 for row in rows if row["outcome"] == "ok")
+    said = f"acked {acked}/{len(rows)}, latency p50 {latency[len(latency) // 2]:.1f} ms"
+    what = " ".join(["prober,", f"{workload},", *options[1:], f"{bench.rate:g}/s"])
+    return figures(what, late, (used - start_seconds) / bench.seconds, said)
+
+
+def run_prober(
+    bench: Bench, workload: str, rate: float, seconds: float, *options: str
+) -> tuple[float, list[dict[str, Any]]]:
+    """Run it; its processor time in seconds, and its rows."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "caplab_probes", "--vantage", "a", "--folder", folder]
         # Room enough, so that what is late is the prober and not this disk.
-        command += ["--in-flight", str(CLIENTS), "run"]
+        command += ["--in-flight", str(CLIENTS), "run", "--engine", bench.engine]
         command += ["--run-id", "bench", "--workload", workload, "--rate", str(rate), "--seconds", str(seconds)]
-        command += ["--routes", "service", "direct", "--service", f"localhost:{port}"]
-        command += ["--member", f"m0=127.0.0.1:{port}", "--user", "bench", "--database", DATABASE]
+        command += ["--routes", "service", "direct", "--service", f"localhost:{bench.port}"]
+        command += ["--member", f"m0=127.0.0.1:{bench.port}", "--user", "bench", "--database", DATABASE, *options]
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         rows = read_folder(Path(folder) / "bench").to_pylist()
-    late = [(row["invoke_ns"] - row["scheduled_ns"]) / 1e9 for row in rows]
-    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    acked = sum(row["outcome"] == "ok" for row in rows)
-    latency = sorted((row["return_ns"] - row["scheduled_ns"]) / 1e6 for row in rows if row["outcome"] == "ok")
-    said = f"acked {acked}/{len(rows)}, latency p50 {latency[len(latency) // 2]:.1f} ms"
-    return figures(f"prober, {workload}, {rate:g}/s", late, used / seconds, said)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, rows
 
 
-def psycopg_async(port: int, rate: float, seconds: float) -> Figures:
-    """Of psycopg: its AsyncConnection, with the least possible around it."""
+def psycopg_async(bench: Bench) -> Figures:
+    """Of psycopg: its AsyncConnection."""
 
-    async def measure() -> Figures:
-        free = [await psycopg.AsyncConnection.connect(dsn(port), autocommit=True) for _ in range(CLIENTS)]
-        late: list[float] = []
-        tasks: set[asyncio.Task[None]] = set()
+    async def connect() -> psycopg.AsyncConnection:
+        return await psycopg.AsyncConnection.connect(dsn(bench.port), autocommit=True)
 
-        async def insert(value: int, due: float) -> None:
-            if not free:  # this disk stalls for longer than CLIENTS can hold
-                return
-            late.append(time.monotonic() - due)
-            connection = free.pop()
-            await connection.execute(INSERT, (value,))
-            free.append(connection)
+    async def insert(connection: psycopg.AsyncConnection, value: int) -> None:
+        await connection.execute(INSERT, (value,))
 
-        cpu, anchor = time.process_time(), time.monotonic()
-        for value in range(round(rate * seconds)):
-            due = anchor + value / rate
-            await asyncio.sleep(max(0.0, due - time.monotonic()))
-            task = asyncio.create_task(insert(value, due))
-            tasks.add(task)
-            task.add_done_callback(tasks.discard)
-        await asyncio.gather(*tasks)
-        return figures("only psycopg AsyncConnection", late, (time.process_time() - cpu) / seconds)
-
-    return asyncio.run(measure())
+    return asyncio.run(on_asyncio("only psycopg AsyncConnection", bench, connect, insert))
 
 
-def psycopg_threads(port: int, rate: float, seconds: float) -> Figures:
+def redis_py(bench: Bench) -> Figures:
+    """Of redis-py: its asyncio Connection, told not to retry."""
+
+    async def connect() -> Connection:
+        connection = Connection(host="127.0.0.1", port=bench.port, retry=Retry(NoBackoff(), 0))
+        await connection.connect()  # type: ignore[no-untyped-call]
+        return connection
+
+    async def push(connection: Connection, value: int) -> None:
+        await connection.send_command("RPUSH", "bench", value)
+        await connection.read_response()
+
+    return asyncio.run(on_asyncio("only redis-py asyncio Connection", bench, connect, push))
+
+
+def own_wire(bench: Bench) -> Figures:
+    """The prober's own connection to Redis."""
+
+    async def connect() -> Wire:
+        return await Wire.open("127.0.0.1", bench.port)
+
+    async def push(wire: Wire, value: int) -> None:
+        await wire.ask(pack(("RPUSH", "bench", value)), 1)
+
+    return asyncio.run(on_asyncio("only the prober's own connection", bench, connect, push))
+
+
+async def on_asyncio(
+    what: str, bench: Bench, connect: Callable[[], Awaitable[_C]], act: Callable[[_C, int], Awaitable[None]]
+) -> Figures:
+    """A client with the least possible around it: no history, no sessions, no time-outs."""
+    free = [await connect() for _ in range(CLIENTS)]
+    late: list[float] = []
+    tasks: list[asyncio.Task[None]] = []
+
+    async def one(value: int, due: float) -> None:
+        if not free:  # this disk stalls for longer than CLIENTS can hold
+            return
+        late.append(time.monotonic() - due)
+        connection = free.pop()
+        await act(connection, value)
+        free.append(connection)
+
+    cpu, anchor = time.process_time(), time.monotonic()
+    for value in range(round(bench.rate * bench.seconds)):
+        due = anchor + value / bench.rate
+        await asyncio.sleep(max(0.0, due - time.monotonic()))
+        tasks.append(asyncio.create_task(one(value, due)))
+    await asyncio.gather(*tasks)
+    return figures(what, late, (time.process_time() - cpu) / bench.seconds)
+
+
+def psycopg_threads(bench: Bench) -> Figures:
     """Of psycopg: its Connection, a thread each, with the least possible around it."""
     due: queue.SimpleQueue[tuple[int, float] | None] = queue.SimpleQueue()
     late: list[float] = []
@@ -143,43 +240,55 @@ def psycopg_threads(port: int, rate: float, seconds: float) -> Figures:
             late.append(time.monotonic() - one[1])
             connection.execute(INSERT, (one[0],))
 
-    connections = [psycopg.connect(dsn(port), autocommit=True) for _ in range(CLIENTS)]
+    connections = [psycopg.connect(dsn(bench.port), autocommit=True) for _ in range(CLIENTS)]
     threads = [threading.Thread(target=work, args=(connection,)) for connection in connections]
     cpu, anchor = time.process_time(), time.monotonic()
     for thread in threads:
         thread.start()
-    for value in range(round(rate * seconds)):
-        at = anchor + value / rate
+    for value in range(round(bench.rate * bench.seconds)):
+        at = anchor + value / bench.rate
         time.sleep(max(0.0, at - time.monotonic()))
         due.put((value, at))
     for _ in threads:
         due.put(None)
     for thread in threads:
         thread.join()
-    return figures("only psycopg Connection, threads", late, (time.process_time() - cpu) / seconds)
+    return figures("only psycopg Connection, threads", late, (time.process_time() - cpu) / bench.seconds)
+
+
+# Of an engine: what the prober is asked to do, and the clients beside it.
+PROBERS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "postgres": (("set",), ("register",), ("clock",)),
+    "redis": (("set",), ("register",), ("clock",), ("set", "--write-level", "wait-1")),
+}
+CLIENTS_OF: dict[str, tuple[Callable[[Bench], Figures], ...]] = {
+    "postgres": (psycopg_async, psycopg_threads),
+    "redis": (redis_py, own_wire),
+}
 
 
 def main() -> int:
     """Measure and print; 0 where the prober keeps its limits."""
     parser = argparse.ArgumentParser(description=__doc__)
     newest = max(Path("/usr/lib/postgresql").glob("*/bin"), default=Path("/usr/bin"))
+    parser.add_argument("--engine", choices=list(PROBERS), default="postgres")
     parser.add_argument("--bin", type=Path, default=newest, help="where initdb and pg_ctl are")
     parser.add_argument("--port", type=int, default=55499)
     parser.add_argument("--rate", type=float, default=200.0)
     parser.add_argument("--seconds", type=float, default=30.0)
     asked = parser.parse_args()
-    arguments = (asked.port, asked.rate, asked.seconds)
+    bench = Bench(asked.engine, asked.port, asked.rate, asked.seconds)
     load = os.getloadavg()[0]
     print(f"{os.cpu_count()} cpus, load {load:.1f} at the start; lateness in ms, processor time in cores")
-    print(f"{'':<34} {'starts':>6} {'p50':>7} {'p99':>7} {'worst':>8} {'cores':>6}")
+    print(f"{'':<34} {'starts':>6} {'p50':>7} {'p99':>7} {'worst':>8} {'in 5 ms':>9} {'cores':>6}")
     ours: list[Figures] = []
-    with own_postgres(asked.bin, asked.port):
-        for workload in ("set", "register", "clock"):
-            ours.append(prober(asked.port, workload, asked.rate, asked.seconds))
+    with own_postgres(asked.bin, asked.port) if asked.engine == "postgres" else own_redis(asked.port):
+        for workload in PROBERS[asked.engine]:
+            ours.append(prober(bench, *workload))
             print(ours[-1].line(), flush=True)
-        for measure in (psycopg_async, psycopg_threads):
-            print(measure(*arguments).line(), flush=True)
-    return 0 if all(one.p99_ms <= 5 and one.cores <= 0.2 for one in ours) else 1
+        for measure in CLIENTS_OF[asked.engine]:
+            print(measure(bench).line(), flush=True)
+    return 0 if all(one.on_time >= 0.99 and one.cores <= 0.2 * max(1, asked.rate / 1000) for one in ours) else 1
 
 
 if __name__ == "__main__":

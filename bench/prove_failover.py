@@ -1,7 +1,8 @@
-"""Measures what a lost Postgres primary costs, again and again, and keeps it: docs/evidence/failover.md.
+"""Measures what a lost primary costs, again and again, and keeps it: docs/evidence/failover-ENGINE.md.
 
-RUNS of each experiment in each mode, as they come, and one control run at the rate that the prober claims.
-Takes half an hour; the lab's cluster must be up (make up).
+    python bench/prove_failover.py postgres redis
+
+Each series as its runs come, none left out. Takes half an hour an engine; the lab's cluster must be up (make up).
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from pathlib import Path
 from caplab_cluster.machine import look
 from caplab_cluster.paths import REPOSITORY, Cache
 
-EVIDENCE = REPOSITORY / "docs" / "evidence" / "failover.md"
 RUNS = 10
 
 
@@ -38,14 +38,32 @@ class Series:
         return f"{self.repeat} x {self.experiment} {settings}"
 
 
-SERIES = (
-    Series("postgres/kill-primary", {"durability": "quorum"}, RUNS),
-    Series("postgres/kill-primary", {"durability": "async"}, RUNS),
-    Series("postgres/crash-primary", {"durability": "quorum"}, RUNS),
-    Series("postgres/crash-primary", {"durability": "async"}, RUNS),
-    # 200 operations a second of each zone, over both loads, for a minute.
-    Series("postgres/control", {"durability": "quorum", "rate": "100", "seconds": "60"}, 1),
-)
+def _redis(experiment: str, **settings: str) -> Series:
+    return Series(f"redis/{experiment}", settings, 5)
+
+
+SERIES = {
+    "postgres": (
+        Series("postgres/kill-primary", {"durability": "quorum"}, RUNS),
+        Series("postgres/kill-primary", {"durability": "async"}, RUNS),
+        Series("postgres/crash-primary", {"durability": "quorum"}, RUNS),
+        Series("postgres/crash-primary", {"durability": "async"}, RUNS),
+        # 200 operations a second of each zone, over both loads, for a minute.
+        Series("postgres/control", {"durability": "quorum", "rate": "100", "seconds": "60"}, 1),
+    ),
+    "redis": (
+        *(
+            _redis("kill-primary", persistence=persistence, wait=wait)
+            for persistence in ("none", "everysec", "always")
+            for wait in ("0", "1")
+        ),
+        *(
+            _redis("crash-primary", persistence=persistence, restarted="ComeBack")
+            for persistence in ("none", "everysec", "always")
+        ),
+        _redis("crash-primary", persistence="everysec", restarted="WaitForDecision"),
+    ),
+}
 
 
 def measure(series: Series, folder: Path) -> tuple[int, str]:
@@ -69,37 +87,38 @@ def excerpt(summary: str) -> str:
     )
 
 
-def page(found: Sequence[tuple[Series, int, str]], load: float) -> str:
+def page(engine: str, found: Sequence[tuple[Series, int, str]], load: float) -> str:
     """The evidence as a page."""
     machine = look(Cache.from_environment().root)
     codes = ("all valid", "some invalid", "some unknown", "the lab failed")
     parts = [
-        "# What a lost Postgres primary costs, measured",
+        f"# What a lost {engine.capitalize()} primary costs, measured",
         "",
         f"Made by `bench/prove_failover.py` (`make prove`) on {datetime.datetime.now(datetime.UTC):%Y-%m-%d}:"
         f" {machine.cpus} cores, {(machine.memory_bytes or 0) / 1024**3:.0f} GiB, kernel {platform.release()},"
         f" cgroup v{machine.cgroup}, load {load:.1f} at the beginning. Figures are as they came, none left out.",
         "",
         "kill-primary: the member stays down until after the failover. crash-primary: its node starts it again at once."
-        " *clocks apart*: the probes' first acknowledged write beside the first complete commit of the new timeline, as"
-        " the server itself stamped it.",
+        " *clocks apart*: the probes' first acknowledged write beside the first complete one of the new epoch, as the"
+        " server itself stamped it.",
     ]
     for series, code, summary in found:
         parts += ["", f"## {series.title}: {codes[code]}", "", excerpt(summary)]
     return "\n".join(parts) + "\n"
 
 
-def main() -> int:
-    """Measure all series; 0 where every run was valid."""
+def prove(engine: str) -> int:
+    """Measure all series of an engine; 0 where every run was valid."""
     load = os.getloadavg()[0]
+    evidence = REPOSITORY / "docs" / "evidence" / f"failover-{engine}.md"
     found = []
     with tempfile.TemporaryDirectory(prefix="caplab-failover-") as folder:
-        for number, series in enumerate(SERIES):
+        for number, series in enumerate(SERIES[engine]):
             print(f"== {series.title}", flush=True)
             found.append((series, *measure(series, Path(folder) / str(number))))
-            EVIDENCE.write_text(page(found, load))
+            evidence.write_text(page(engine, found, load))
     return max(code for _, code, _ in found)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(max(prove(engine) for engine in sys.argv[1:] or SERIES))

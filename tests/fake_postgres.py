@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from caplab_probes.links import Endpoint, Result, Topology
-from caplab_probes.postgres import Login, PostgresClient
+from caplab_probes.engines.postgres.client import client
+from caplab_probes.links import Client, Endpoint, Result, Topology
 from caplab_probes.spec import Limits
 from caplab_probes.workloads import Operation
 
@@ -143,9 +143,10 @@ async def fake_server(**settings: object) -> AsyncIterator[FakeServer]:
         server.close()
 
 
-def client_of(fake: FakeServer, limits: Limits = LIMITS) -> PostgresClient:
+def client_of(fake: FakeServer, limits: Limits = LIMITS) -> Client:
     member = Endpoint("pg-1", "127.0.0.1", fake.port)
-    return PostgresClient(Login("caplab", "caplab"), limits, lambda: Topology(None, (member,)))
+    login = {"username": "caplab", "password": "", "database": "caplab"}
+    return client(login, limits, lambda: Topology(None, (member,)))
 
 
 async def perform(fake: FakeServer, *operations: Operation) -> list[Result]:

@@ -21,6 +21,16 @@ EXPECTATIONS = read(Path(__file__).parents[1] / "experiments" / "expectations.ya
 
 Row = dict[str, Any]
 
+OLD_ID, NEW_ID = "e7fde5a2" * 5, "39110c49" * 5  # replication ids; their names are no order
+# What of a run record is another engine's: a Redis whose primary was killed.
+REDIS: Row = {
+    "experiment": "redis/kill-primary",
+    "engine": "redis",
+    "mode": "everysec-wait-0",
+    "settings": {"downAfterMilliseconds": 1000, "persistence": "everysec", "writesPerSecond": 100},
+    "versions": {"redis": "8.0.2"},
+}
+
 
 def at(ms: float) -> int:
     """A moment in nanoseconds."""
@@ -93,17 +103,20 @@ def run_record(**fields: Any) -> RunRecord:
     return RunRecord(**(values | fields))
 
 
-def killed_run(lost: Iterable[int] = (), down_ms: int = 2000, operations: int = 3000) -> list[Row]:
+def killed_run(
+    lost: Iterable[int] = (), down_ms: int = 2000, operations: int = 3000, epochs: tuple[str, str] = ("1", "2")
+) -> list[Row]:
     """A kill of the primary at 10 s as vantages a, b and c saw it: adds straight to members, reads through the Service.
 
     Every 10 ms an operation each; the primary acks nothing for down_ms. lost values were acked, but are not found.
+    epochs are those before and after.
     """
     rows, gone, found = [], set(lost), []
     for number in range(operations):
         ms = 10 * number
         outcome, error = ("ok", None) if not 10_000 <= ms < 10_000 + down_ms else ("fail", "refused")
         value = operations * 10 + number
-        labels = {"vantage": "abc"[number % 3], "error": error, "epoch": "1" if ms < 10_000 else "2"}
+        labels = {"vantage": "abc"[number % 3], "error": error, "epoch": epochs[ms >= 10_000]}
         rows.append(operation(ms, outcome, 3, op="add", value=value, route="direct", **labels))
         rows.append(operation(ms, outcome, 1, op="read", route="service", **labels))
         if outcome == "ok" and value not in gone:

@@ -2,11 +2,17 @@
 
 A write acked in epoch n that was invoked after the first ack of a later epoch shows two: its
 server took it as primary while another already was. A write in flight over the change proves nothing,
-since it may have taken effect before. Postgres: epochs are timelines, whole numbers that grow with
-each promotion (manual, 25.3.6 Timelines).
+since it may have taken effect before.
+
+Postgres: epochs are timelines, whole numbers that grow with each promotion (manual, 25.3.6 Timelines). Redis: they
+are replication ids, made at random by each promotion and each start of a primary (INFO, master_replid), so that only
+the order of their first acks says which is later.
 """
 
 from __future__ import annotations
+
+import re
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -19,6 +25,8 @@ from .finding import ENOUGH, Context, Finding, State
 NAME = "epochs"
 # A cas is left out: one whose expectation did not hold is ok too, and wrote nothing.
 _WRITES = ("write", "add", "incr")
+# As short as an int64: a replication id has 40 digits, and might by chance have no letter among them.
+_NUMBER = re.compile("0|[1-9][0-9]{0,17}")
 
 
 def check(history: Table, context: Context) -> Finding:  # every checker takes both
@@ -28,48 +36,52 @@ def check(history: Table, context: Context) -> Finding:  # every checker takes b
     not known), epochs in order, changes (failovers that acked writes show), overlapping (writes),
     overlap_seconds from the first ack of a later epoch to the last ack that overlaps it.
 
-    Raises ValueError on an epoch that is not a whole number. Unknown with fewer than ENOUGH acked
-    writes that have an epoch, unless one overlaps.
+    Whole numbers are in their own order, names in that of their first acks. Raises ValueError where there are
+    both. Unknown with fewer than ENOUGH acked writes that have an epoch, unless one overlaps.
     """
     acked = among(history, "op", _WRITES) & among(history, "outcome", ["ok"])
-    epoch, known = _epochs(history)
-    rows = acked & known
+    which, words = codes(history, "epoch")
+    rows = acked & (which >= 0)
     figures = _figures(
-        epoch[rows], integers(history, "invoke_ns", 0)[rows], integers(history, "return_ns", NEVER)[rows]
+        which[rows], words, integers(history, "invoke_ns", 0)[rows], integers(history, "return_ns", NEVER)[rows]
     )
-    figures = {"acked": int(rows.sum()), "without_epoch": int((acked & ~known).sum()), **figures}
+    figures = {"acked": int(rows.sum()), "without_epoch": int((acked & ~rows).sum()), **figures}
     return Finding(NAME, *_judge(figures), figures)
 
 
-def _epochs(history: Table) -> tuple[Integers, np.ndarray[tuple[int], np.dtype[np.bool_]]]:
-    """Each row's epoch as a number (0 where there is none), and where there is one."""
-    indices, words = codes(history, "epoch")
-    numbers = [_timeline(word) for word in words]
-    return np.array([*numbers, 0], dtype=np.int64)[indices], indices >= 0
-
-
-def _timeline(word: str) -> int:
-    try:
-        return int(word)
-    except ValueError:
-        raise ValueError(f"The epoch '{word}' is no timeline. Mend: record the timeline as a whole number.") from None
-
-
-def _figures(epoch: Integers, invoke_ns: Integers, return_ns: Integers) -> dict[str, Json]:
-    epochs, which = np.unique(epoch, return_inverse=True)
-    first_ack = np.full(len(epochs) + 1, NEVER, dtype=np.int64)
+def _figures(which: Integers, words: Sequence[str], invoke_ns: Integers, return_ns: Integers) -> dict[str, Json]:
+    """Of writes by the place of their epoch in words."""
+    first_ack = np.full(len(words), NEVER, dtype=np.int64)
     np.minimum.at(first_ack, which, return_ns)
+    order = _order(words, first_ack)
+    place = np.zeros(len(words), dtype=np.int64)
+    place[order] = np.arange(len(order))
     # For each epoch the first ack of any later one: a running minimum from the end.
-    first_later_ack = np.minimum.accumulate(first_ack[::-1])[::-1][1:]
-    begun = first_later_ack[which]
+    first_later_ack = np.minimum.accumulate(np.append(first_ack[order], NEVER)[::-1])[::-1][1:]
+    begun = first_later_ack[place[which]]
     overlapping = invoke_ns > begun
     overlap_ns = int((return_ns - begun)[overlapping].max()) if overlapping.any() else 0
     return {
-        "epochs": epochs.tolist(),
-        "changes": max(0, len(epochs) - 1),
+        "epochs": [int(words[one]) if _NUMBER.fullmatch(words[one]) else words[one] for one in order],
+        "changes": max(0, len(order) - 1),
         "overlapping": int(overlapping.sum()),
         "overlap_seconds": overlap_ns / 1e9,
     }
+
+
+def _order(words: Sequence[str], first_ack: Integers) -> list[int]:
+    """The places of the epochs that acked, earliest first."""
+    numbers = [word for word in words if _NUMBER.fullmatch(word)]
+    names = [word for word in words if not _NUMBER.fullmatch(word)]
+    if numbers and names:
+        raise ValueError(
+            f"Epochs are whole numbers and names at once ('{numbers[0]}', '{names[0]}')."
+            " Mend: record those of one cluster, in one form."
+        )
+    acked = np.flatnonzero(first_ack != NEVER).tolist()
+    if numbers:
+        return sorted(acked, key=lambda one: int(words[one]))
+    return sorted(acked, key=lambda one: (int(first_ack[one]), words[one]))
 
 
 def _judge(figures: dict[str, Json]) -> tuple[State, str]:

@@ -40,7 +40,7 @@ class FinalScan:
 
     elements is the number that the database returned, so that an empty scan (0, no rows) differs
     from one that is missing (None), and a scan that was written down in part shows. server is the member
-    whose scan decides (Postgres: the primary); None: the last scan, whoever answered. problem says
+    whose scan decides (of Postgres and Redis the primary); None: the last scan, whoever answered. problem says
     why the scan failed or the members did not converge.
     """
 
@@ -60,7 +60,7 @@ class Baseline:
 
 @dataclass(frozen=True, slots=True)
 class FirstCommit:
-    """The first complete commit of the newest epoch, stamped by the server itself: a second, independent clock."""
+    """The first complete commit, or write, of the epoch that a fault led to, as the server stamped it."""
 
     epoch: str
     unix_ns: int

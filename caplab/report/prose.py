@@ -5,7 +5,7 @@ from __future__ import annotations
 from caplab.model.runs import CONTROL, FaultWindow, RunRecord
 
 from . import words
-from .values import ClockCheck, RunReport, number
+from .values import RunReport, number
 
 
 def headline(report: RunReport) -> str:
@@ -31,9 +31,12 @@ def _fault(window: FaultWindow, record: RunRecord) -> str:
     return words.one_line(words.DOT.join((f"{window.kind} of {window.target}", f"at {when}", lasted, proof)))
 
 
-def second_clock(clock: ClockCheck) -> str:
-    """The server's stamp beside the probes' figure, and how far they are apart."""
-    commit = f"second clock: first commit on timeline {clock.timeline}"
+def second_clock(report: RunReport) -> str:
+    """The server's stamp beside the probes' figure, and how far they are apart; '' where there is no such clock."""
+    clock = report.clock
+    if clock is None:
+        return ""
+    commit = f"second clock: first {words.stamped(report.record.engine, clock.epoch)}"
     server, probe = clock.server_seconds, clock.probe_seconds
     said = f"{commit}: no stamp of the server's"
     if server is not None:

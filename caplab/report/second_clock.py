@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from caplab.check.finding import Context, Finding
 from caplab.model.runs import RunRecord
 
+from . import words
 from .values import ClockCheck, listed, number
 
 _WRITES = "add"  # what the probes' figure is taken from
@@ -29,7 +30,7 @@ def clock_check(record: RunRecord, findings: Sequence[Finding]) -> ClockCheck | 
     probe_seconds = min(acks, default=None)
     commit = record.first_commit
     if commit is None:
-        return ClockCheck("", None, probe_seconds, "the server has no commit on a later timeline")
+        return ClockCheck("", None, probe_seconds, f"the server has no {words.stamped(record.engine, '')}")
     committed_ns = commit.unix_ns - record.wall_anchor.unix_ns + record.wall_anchor.monotonic_ns
     problem = "" if acks else "the probes saw no outage"
     return ClockCheck(commit.epoch, (committed_ns - injected_ns) / 1e9, probe_seconds, problem)

@@ -40,10 +40,8 @@ def verdict_json(reports: Sequence[RunReport]) -> dict[str, Json]:
 
 
 def _run(report: RunReport) -> list[list[str]]:
-    notes = prose.faults(report.record)
-    if report.clock:
-        notes.append(prose.second_clock(report.clock))
-    notes += [note for note in (prose.instrument(report), prose.stages(report)) if note]
+    told = (prose.second_clock(report), prose.instrument(report), prose.stages(report))
+    notes = [*prose.faults(report.record), *filter(None, told)]
     grids = (predicted_beside_measured(report), vantages_and_routes(report), latencies(report))
     return [
         [f"## {escaped(prose.headline(report))}"],

@@ -30,8 +30,8 @@ def render_run(report: RunReport, *, colour: bool = False) -> str:
         *(_table(grid, paint) for grid in (predicted_beside_measured(report), vantages_and_routes(report))),
         [] if report.findings else ["no findings: no history was checked"],
         _table(latencies(report), paint),
-        _folded([prose.second_clock(report.clock)] if report.clock else []),
-        _folded([line for line in (prose.instrument(report), prose.stages(report)) if line]),
+        _folded([prose.second_clock(report)]),
+        _folded([prose.instrument(report), prose.stages(report)]),
     ]
     return _joined(blocks)
 
@@ -64,7 +64,7 @@ def _table(grid: Grid, paint: Painter) -> list[str]:
 
 
 def _folded(texts: Sequence[str], indent: str = "") -> list[str]:
-    """Texts, each from a line of its own; what is longer than a line goes on further in."""
+    """Texts, each from a line of its own; what is longer than a line goes on further in, and what is empty is none."""
     lines: list[str] = []
     for text in texts:
         lines += textwrap.wrap(_tied(text), WIDTH, initial_indent=indent, subsequent_indent=f"{indent}    ")

@@ -17,11 +17,11 @@ Figures = Mapping[str, Json]
 class ClockCheck:
     """The server's own clock beside the probes', both in seconds from the injection.
 
-    server_seconds is the first commit on the new timeline as the server stamped it, probe_seconds the
-    probes' figure for it; None: there is none, and problem says why.
+    epoch is the new one, '' where none is known. server_seconds is its first commit as the server stamped it,
+    probe_seconds the probes' figure for it; None: there is none, and problem says why.
     """
 
-    timeline: str
+    epoch: str
     server_seconds: float | None
     probe_seconds: float | None
     problem: str = ""

@@ -27,11 +27,20 @@ _PROPERTIES = {
     "outages": "outages",
     "laterOutages": "outages after heal",
 }
+# What an engine stamps, and what it calls its epochs.
+_STAMPED = {"postgres": ("commit on", "timeline"), "redis": ("write under", "replication id")}
+_SHORT = 8  # characters of a replication id: enough to tell those of one run apart
 
 
 def of_property(name: str) -> str:
     """A property of an expectation row in words."""
     return _PROPERTIES.get(name, name)
+
+
+def stamped(engine: str, epoch: str) -> str:
+    """What a server stamps in an epoch, such as 'commit on timeline 5'; '': a new one, whichever."""
+    what, name = _STAMPED.get(engine, ("commit in", "epoch"))
+    return f"{what} {name} {epoch[:_SHORT]}" if epoch else f"{what} a new {name}"
 
 
 def of_state(state: State) -> str:

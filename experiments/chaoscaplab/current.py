@@ -13,12 +13,14 @@ from typing import Any
 
 @dataclass
 class Seen:
-    """Fault objects by name as last seen, and moments (unix ns).
+    """The kind of cluster under test, Fault objects by name as last seen, and moments (unix ns).
 
-    steady: since when every operation was acknowledged, before the first fault. settled: when the members
-    were all well again. budget_seconds: how long the row gives the failover; None: it does not say.
+    kind '': no run is under way. steady: since when every operation was acknowledged, before the first fault.
+    settled: when the members were all well again. budget_seconds: how long the row gives the failover; None: it
+    does not say.
     """
 
+    kind: str = ""
     faults: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     steady_unix_ns: int | None = None
     settled_unix_ns: int | None = None
@@ -46,8 +48,8 @@ def seen() -> Seen:
     return _seen
 
 
-def begin() -> Seen:
-    """Forget the run before."""
+def begin(kind: str) -> Seen:
+    """Forget the run before; the next one has a cluster of this kind."""
     global _seen  # noqa: PLW0603  # the one place there is
-    _seen = Seen()
+    _seen = Seen(kind)
     return _seen

@@ -18,7 +18,13 @@ METRICS_PORT = 9187  # of a prober: figures and histories
 _TIMEOUT = (5, 30)  # seconds: to connect, to answer
 _APPLY = "application/apply-patch+yaml"
 _MANAGER = "caplab-run"
-PLURALS = {"PostgresCluster": "postgresclusters", "Fault": "faults", "Probe": "probes", "Run": "runs"}
+PLURALS = {
+    "PostgresCluster": "postgresclusters",
+    "RedisCluster": "redisclusters",
+    "Fault": "faults",
+    "Probe": "probes",
+    "Run": "runs",
+}
 
 Body = dict[str, Any]
 

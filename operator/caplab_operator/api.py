@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import datetime
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kubernetes import dynamic
-from kubernetes.dynamic.exceptions import NotFoundError
+from kubernetes.dynamic.exceptions import ConflictError, NotFoundError
 
 from caplab import kube
 
@@ -65,6 +66,20 @@ class Api:
             field_manager=_MANAGER,
             force_conflicts=True,
         )
+
+    def delete_pod(self, namespace: str, name: str, uid: str) -> None:
+        """End just this pod, and no later one of its name; one that is gone already is no error."""
+        only = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid}}
+        with contextlib.suppress(NotFoundError, ConflictError):
+            self._resource("v1", "Pod").delete(name=name, namespace=namespace, body=only)
+
+    def annotate_pod(self, namespace: str, name: str, uid: str, annotations: Mapping[str, str]) -> None:
+        """Annotate just this pod, and no later one of its name; one that is gone already is no error."""
+        body = {"metadata": {"uid": uid, "annotations": dict(annotations)}}
+        with contextlib.suppress(NotFoundError, ConflictError):
+            self._resource("v1", "Pod").patch(
+                body=body, name=name, namespace=namespace, content_type="application/merge-patch+json"
+            )
 
     def get(self, api_version: str, kind: str, namespace: str, name: str) -> dict[str, Any] | None:
         """An object, or None where there is none."""

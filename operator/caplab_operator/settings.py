@@ -8,6 +8,7 @@ import kopf
 
 GROUP = "caplab.dev"
 VERSION = "v1alpha1"
+LAB_NAMESPACE_VARIABLE = "CAPLAB_NAMESPACE"  # where the operator and the probers run
 
 
 def configure(settings: kopf.OperatorSettings) -> None:

@@ -3,7 +3,7 @@
 Heals faults first, then removes every object of the lab's kinds, while the operator and the agents
 are still there to do their part. What does not go within its time loses its finalizers, and is named:
 an uninstall ends, whatever state the lab is in. A member that is kept down comes back by itself
-when its fault's time is over (images/postgres/run-member).
+when its fault's time is over (its image's run-member).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from caplab.kube import connect
 from .settings import GROUP, VERSION
 
 # Faults go first, and what they break goes last.
-KINDS = ("faults", "runs", "probes", "postgresclusters")
+KINDS = ("faults", "runs", "probes", "redisclusters", "postgresclusters")
 _BOUND_SECONDS = 20.0  # for each kind
 _LOOK_SECONDS = 0.3
 _TIMEOUT_SECONDS = 10

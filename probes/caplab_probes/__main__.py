@@ -17,13 +17,13 @@ from pathlib import Path
 from caplab.kube import ContextRefused, connect
 
 from .control import Control
+from .engines import ENGINES
 from .exporter import Exporter
 from .links import Endpoint, Topology
-from .postgres import Login, PostgresClient
 from .probe import Probe, Surroundings
 from .serving import serve
 from .sessions import session_numbers
-from .spec import ROUTES, WORKLOADS, Limits, ProbeSpec
+from .spec import ROUTES, WORKLOADS, Levels, Limits, ProbeSpec
 
 METRICS_PORT = 9187
 
@@ -57,7 +57,8 @@ def _parser() -> argparse.ArgumentParser:
     pod = commands.add_parser("serve", help="run what Probe objects ask for, until a signal")
     pod.add_argument("--namespace", default=os.environ.get("CAPLAB_NAMESPACE", ""), help="'': all")
     pod.add_argument("--context", help="a kube context that is no kind cluster's must be named")
-    run = commands.add_parser("run", help="run one probe; PGPASSWORD is its password")
+    run = commands.add_parser("run", help="run one probe; CAPLAB_PASSWORD is its password")
+    run.add_argument("--engine", choices=[engine.name for engine in ENGINES], default=ENGINES[0].name)
     run.add_argument("--run-id", required=True)
     run.add_argument("--workload", choices=WORKLOADS, default="set")
     run.add_argument("--rate", type=float, default=20.0, help="operations a second")
@@ -67,7 +68,9 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--service", type=_endpoint, help="HOST:PORT of the primary")
     run.add_argument("--member", type=_endpoint, action="append", default=[], help="NAME=HOST:PORT, once a member")
     run.add_argument("--user", default="caplab")
-    run.add_argument("--database", default="caplab")
+    run.add_argument("--database", default="caplab", help="of an engine that has some")
+    run.add_argument("--read-level", help="in the engine's words")
+    run.add_argument("--write-level", help="the same")
     return parser
 
 
@@ -104,10 +107,14 @@ async def _run(parsed: argparse.Namespace) -> int:
         vantages=(parsed.vantage,),
         seed=parsed.seed,
         seconds=parsed.seconds,
+        levels=Levels(parsed.read_level, parsed.write_level),
     )
+    engine = next(engine for engine in ENGINES if engine.name == parsed.engine)
+    engine.check(spec.levels)
     topology = Topology(parsed.service, tuple(parsed.member))
-    login = Login(parsed.user, parsed.database, os.environ.get("PGPASSWORD", ""))
-    probe = Probe(spec, around, PostgresClient(login, around.limits, lambda: topology), lambda: topology)
+    password = os.environ.get("CAPLAB_PASSWORD", "")
+    login = {"username": parsed.user, "password": password, "database": parsed.database}
+    probe = Probe(spec, around, engine.client(login, around.limits, lambda: topology), lambda: topology)
     _on_signal(probe.stop)
     await probe.run()
     print(json.dumps(asdict(probe.status)))

@@ -11,7 +11,8 @@ from kubernetes import client
 
 from caplab.watching import Watcher
 
-from .postgres import PostgresClient
+from .engines import engine_of
+from .links import Client
 from .probe import Probe, Status, Surroundings, now
 from .targets import LiveTopology, read_login
 from .watch import PLURAL, Body, Moves, Wanted, apply_status, decide
@@ -117,11 +118,12 @@ class Control:
             topology.close()
             return
 
-    def _reach(self, wanted: Wanted) -> tuple[PostgresClient, LiveTopology]:
+    def _reach(self, wanted: Wanted) -> tuple[Client, LiveTopology]:
         topology = LiveTopology(self._api, wanted.target)
         login = read_login(self._api, wanted.target)
+        engine = engine_of(wanted.target.kind).client(login, self._around.limits, topology)
         topology.start()
-        return PostgresClient(login, self._around.limits, topology), topology
+        return engine, topology
 
     def _tell_all(self) -> None:
         at = self._loop.time()

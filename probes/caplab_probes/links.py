@@ -1,11 +1,13 @@
-"""What an engine's client is to the rest of the prober: it opens links, and a link performs operations."""
+"""What an engine is to the rest of the prober: its client opens links, and a link performs operations."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from .outcomes import Outcome
+from .spec import Levels, Limits
 from .workloads import Operation
 
 
@@ -91,3 +93,27 @@ class Client(Protocol):
 
     async def scan(self, endpoint: Endpoint, workload: str, run_id: str) -> Scan:
         """Read all that a member holds of a run; raises NotDone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """An engine: its name by hand, the kind of its clusters, and how to make a client.
+
+    client: from the login (the members of the secret NAME-application), the limits and the endpoints as
+    last seen; raises KeyError where the login lacks something. The levels are those it knows; none: it has none.
+    """
+
+    name: str
+    kind: str
+    port: int
+    client: Callable[[Mapping[str, str], Limits, Callable[[], Topology]], Client]
+    read_levels: tuple[str, ...] = ()
+    write_levels: tuple[str, ...] = ()
+
+    def check(self, levels: Levels) -> None:
+        """Raise ValueError, with the field and the mend, where it does not know a level."""
+        asked = (("read", levels.read, self.read_levels), ("write", levels.write, self.write_levels))
+        for field, level, known in asked:
+            if level is not None and level not in known:
+                mend = f"use one of {', '.join(known)}" if known else f"leave it out, a {self.kind} has none"
+                raise ValueError(f"levels.{field} is {level!r}. Mend: {mend}.")

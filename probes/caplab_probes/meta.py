@@ -11,7 +11,7 @@ from caplab.model.runs import WallAnchor
 
 from . import clock
 from .schedule import Schedule
-from .spec import ProbeSpec
+from .spec import Levels, ProbeSpec
 from .workloads import INCARNATIONS, Writer
 
 
@@ -68,9 +68,9 @@ def read_metas(folder: Path) -> list[Meta]:
 
 def _from_json(plain: dict[str, Any]) -> Meta:
     writer, spec = plain["writer"], plain["writer"]["spec"]
-    lists = {name: tuple(spec[name]) for name in ("routes", "vantages")}
+    parts = {"routes": tuple(spec["routes"]), "vantages": tuple(spec["vantages"]), "levels": Levels(**spec["levels"])}
     return Meta(
-        Writer(ProbeSpec(**{**spec, **lists}), writer["vantage"], writer["incarnation"]),
+        Writer(ProbeSpec(**{**spec, **parts}), writer["vantage"], writer["incarnation"]),
         Schedule(**plain["schedule"]),
         plain["boot_id"],
         WallAnchor(**plain["wall_anchor"]),

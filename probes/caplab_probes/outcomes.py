@@ -1,7 +1,6 @@
-"""What a Postgres client's experience means: ok (took effect), fail (surely did not), info (nobody knows).
+"""What a client's experience means: ok (took effect), fail (surely did not), info (nobody knows).
 
-Every operation is one statement in autocommit, so to send it is to send COMMIT. SQLSTATEs are
-those of the Postgres manual, appendix A.
+What an engine's own errors mean is said in its folder.
 """
 
 from __future__ import annotations
@@ -16,15 +15,6 @@ class Trouble(Enum):
     TIMEOUT = "timeout"
     REFUSED = "refused"  # no connection could be made
     CLOSED = "closed"  # the connection went away
-    OVERLOAD = "overload"  # the prober itself held it back
-
-
-@dataclass(frozen=True, slots=True)
-class ServerError:
-    """An error that the server sent; fatal: it ended the connection too (FATAL or PANIC)."""
-
-    sqlstate: str
-    fatal: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,52 +26,9 @@ class Outcome:
 
 
 OK = Outcome("ok")
-OVERLOAD = Outcome("fail", "overload")
-
-# By SQLSTATE, then by its class; whatever else a server refuses is 'refused'.
-_ERRORS = {
-    "25006": "readonly",  # read_only_sql_transaction: a standby
-    "57014": "timeout",  # query_canceled: a statement_timeout of the server's
-    "55P03": "timeout",  # lock_not_available: its lock_timeout
-}
-_ERROR_CLASSES = {
-    "08": "closed",
-    "57": "closed",  # operator intervention: shut down, crashed, promoted away
-}
-_UNRESOLVED = frozenset({"40003", "08007"})  # the server itself does not know
+OVERLOAD = Outcome("fail", "overload")  # the prober itself held it back
 
 
-def classify(sent: bool, problem: Trouble | ServerError | None, warnings: tuple[str, ...] = ()) -> Outcome:
-    """The outcome of one statement.
-
-    sent: whether any byte of it may have left; problem: what came instead of success; warnings: the
-    SQLSTATEs of messages of severity WARNING that came with the answer. Their texts are translated by
-    the server and their states are too general to tell them apart, so any warning makes a success
-    info: a commit warns when its wait for a standby was cancelled (01000) or its backend was told to
-    die meanwhile (57P01), and is then done here and perhaps nowhere else.
-    """
-    if problem is None:
-        return Outcome("info", "no-quorum") if warnings else OK
-    if isinstance(problem, ServerError):
-        return _of_error(sent, problem, warnings)
-    return Outcome("info" if sent else "fail", problem.value)
-
-
-def classify_beat(sent: bool, problem: Trouble | ServerError | None, warnings: tuple[str, ...] = ()) -> Outcome:
-    """The outcome of a beat, which commits twice: an error may be of the second transaction, its row there.
-
-    Only what a server says before the first insert is a fail: that it is read-only, or knows no such
-    procedure or table (class 42).
-    """
-    outcome = classify(sent, problem, warnings)
-    first = isinstance(problem, ServerError) and (problem.sqlstate == "25006" or problem.sqlstate.startswith("42"))
-    return outcome if outcome.outcome != "fail" or not sent or first else Outcome("info", outcome.error)
-
-
-def _of_error(sent: bool, error: ServerError, warnings: tuple[str, ...]) -> Outcome:
-    word = _ERRORS.get(error.sqlstate) or _ERROR_CLASSES.get(error.sqlstate[:2], "refused")
-    # A FATAL may come after the commit and before its answer: the connection was lost.
-    unknown = error.fatal or error.sqlstate in _UNRESOLVED or bool(warnings)
-    if not sent:
-        return Outcome("fail", "refused" if error.fatal else word)
-    return Outcome("info" if unknown else "fail", word)
+def unanswered(sent: bool, trouble: Trouble) -> Outcome:
+    """The outcome where there was no answer; sent: whether any byte of the operation may have left."""
+    return Outcome("info" if sent else "fail", trouble.value)

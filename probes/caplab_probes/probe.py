@@ -18,11 +18,13 @@ from .scan import run_scan
 from .schedule import SECOND_NS, Due, Schedule, due, of_seconds, phase_ns
 from .sessions import Attempt, Sessions
 from .spec import Limits, ProbeSpec
-from .workloads import Writer, operation
+from .workloads import Operation, Writer, operation
 from .writer import Row, SegmentWriter
 
 _NAP_SECONDS = 0.2  # the longest sleep: rows must be flushed and a stop be noticed
 _PREPARE_AGAIN_SECONDS = 1.0
+_DRAIN_NAP_SECONDS = 0.02
+_DRAIN_MARGIN_SECONDS = 5.0  # for a machine that has no time for the prober
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +59,8 @@ class Probe:
         self._topology = topology
         self._folder = around.folder / spec.run_id
         self._recorder: Recorder | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._broken: BaseException | None = None
+        self._tasks: set[asyncio.Task[None] | None] = set()
+        self._broken: Exception | None = None
         self._stopped = asyncio.Event()
         self._status = Status("Pending", 0, now())
 
@@ -109,8 +111,8 @@ class Probe:
         sessions = Sessions(self._client, Router(self._topology), self._around.limits, self._around.numbers, self._take)
         self._enter("Running")
         try:
-            await self._follow(schedule, writer, sessions, recorder)
-            await self._drain()
+            begun = await self._follow(schedule, writer, sessions, recorder)
+            await self._drain(begun, recorder)
         finally:
             sessions.close()
             recorder.close(clock.now_ns())
@@ -137,8 +139,8 @@ class Probe:
                 return ""
         return problem
 
-    async def _follow(self, schedule: Schedule, writer: Writer, sessions: Sessions, recorder: Recorder) -> None:
-        """Start every operation when it is due, until the schedule is over or somebody says stop."""
+    async def _follow(self, schedule: Schedule, writer: Writer, sessions: Sessions, recorder: Recorder) -> int:
+        """Start every operation when it is due, until the schedule is over or somebody says stop; how many."""
         start_ns = round(self._around.limits.start_seconds * SECOND_NS)
         index = 0
         while not schedule.over(index) and not self._stopped.is_set():
@@ -150,26 +152,35 @@ class Probe:
             self._raise_if_broken()
             wait_ns = max(0, schedule.due_ns(index) - clock.now_ns())
             await asyncio.sleep(min(wait_ns / SECOND_NS, _NAP_SECONDS))
+        return index
 
     def _begin(self, one: Due, writer: Writer, sessions: Sessions) -> None:
         op = operation(writer, one.index)
         if one.overload:
             sessions.overload(op, one.scheduled_ns)
             return
-        task = asyncio.create_task(sessions.carry_out(op, one.scheduled_ns))
+        task = asyncio.create_task(self._carry_out(op, one.scheduled_ns, sessions))
         self._tasks.add(task)
-        task.add_done_callback(self._ended)
 
-    async def _drain(self) -> None:
-        """Wait for what is under way: every operation ends within its limits."""
-        if self._tasks:
-            await asyncio.wait(set(self._tasks))
+    async def _carry_out(self, op: Operation, scheduled_ns: int, sessions: Sessions) -> None:
+        try:
+            await sessions.carry_out(op, scheduled_ns)
+        except Exception as error:
+            self._broken = error
+        finally:
+            self._tasks.discard(asyncio.current_task())
+
+    async def _drain(self, begun: int, recorder: Recorder) -> None:
+        """Wait until every operation has its row: each ends within its limits."""
+        limits = self._around.limits
+        patience = limits.start_seconds + limits.connect_seconds + limits.statement_seconds + _DRAIN_MARGIN_SECONDS
+        end_ns = clock.now_ns() + round(patience * SECOND_NS)
+        while recorder.count < begun:
+            self._raise_if_broken()
+            if clock.now_ns() > end_ns:
+                raise RuntimeError(f"{begun - recorder.count} operations have no end")
+            await asyncio.sleep(_DRAIN_NAP_SECONDS)
         self._raise_if_broken()
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            self._broken = task.exception()
 
     def _raise_if_broken(self) -> None:
         """A fault of the prober's own must not look like one of the cluster's."""
@@ -197,7 +208,7 @@ def row_of(attempt: Attempt, vantage: str) -> Row:
         value=op.value,
         expected=None,
         observed=result.observed,
-        level=None,
+        level=op.level,
         route=op.route,
         server=result.server,
         epoch=result.epoch,

@@ -71,7 +71,7 @@ def _unknown(session: int, meta: Meta, op: Operation, due_ns: int) -> Row:
         value=op.value,
         expected=None,
         observed=None,
-        level=None,
+        level=op.level,
         route=op.route,
         server=None,
         epoch=None,

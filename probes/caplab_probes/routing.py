@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from .links import Endpoint, Topology
-from .outcomes import Outcome
+from .outcomes import OK, Outcome
 from .workloads import Operation
 
-# A server that holds back the answer, for want of a standby, is a primary all the same.
-_STAY = frozenset({"no-quorum"})
+# ok, and a write that is done there but not on enough standbys: a primary all the same. One that refuses for want
+# of standbys (fail, no-quorum) may have been replaced already.
+_STAY = (OK, Outcome("info", "no-quorum"))
 
 
 class Router:
@@ -39,7 +40,7 @@ class Router:
 
     def learn(self, operation: Operation, endpoint: Endpoint, outcome: Outcome) -> None:
         """Take note of what came back."""
-        if operation.route != "direct" or operation.op == "read" or outcome.outcome == "ok" or outcome.error in _STAY:
+        if operation.route != "direct" or operation.op == "read" or outcome in _STAY:
             return
         # Of many that hang on one member only the first moves the choice on.
         if self.choose(operation) == endpoint:

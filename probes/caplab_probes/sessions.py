@@ -24,7 +24,7 @@ from .spec import Limits
 from .workloads import Operation
 
 NO_SESSION = 0  # of an operation that was never given one
-_TIMED_OUT = Result(Outcome("info", "timeout"))
+_TIMED_OUT = Outcome("info", "timeout")
 _NO_ENDPOINT = Result(Outcome("fail", "refused"))
 
 
@@ -63,6 +63,19 @@ class _Session:
         return None
 
 
+@dataclass(slots=True)
+class _UnderWay:
+    """An operation that has a session and a place; ended: it has given them back, and is recorded."""
+
+    operation: Operation
+    scheduled_ns: int
+    invoke_ns: int
+    endpoint: Endpoint
+    session: _Session
+    gate: asyncio.Semaphore
+    ended: bool = False
+
+
 class Sessions:
     """All sessions of one probe; record is called once for each operation, when it has ended."""
 
@@ -79,10 +92,10 @@ class Sessions:
         self._limits = limits
         self._numbers = numbers
         self._record = record
+        self._loop = asyncio.get_running_loop()
         self._idle: defaultdict[str, list[_Session]] = defaultdict(list)
         self._gates: defaultdict[tuple[str, str, str], asyncio.Semaphore] = defaultdict(self._gate)
         self._hanging: Counter[tuple[str, str, str]] = Counter()
-        self._tasks: set[asyncio.Task[Result]] = set()
         self._abandoned: set[Link] = set()
 
     def overload(self, operation: Operation, scheduled_ns: int, server: str | None = None) -> None:
@@ -92,7 +105,10 @@ class Sessions:
         self._record(Attempt(operation, NO_SESSION, scheduled_ns, now, now, result))
 
     async def carry_out(self, operation: Operation, scheduled_ns: int) -> None:
-        """Start an operation as soon as there is a place for it, and record what came of it."""
+        """Start an operation as soon as there is a place for it, and record what came of it.
+
+        One that has timed out is recorded then; this returns when its answer is there or its link has gone.
+        """
         endpoint = self._router.choose(operation)
         if endpoint is None:
             now = clock.now_ns()
@@ -105,13 +121,13 @@ class Sessions:
             return
         idle = self._idle[operation.route]
         session = idle.pop() if idle else _Session(next(self._numbers))
+        one = _UnderWay(operation, scheduled_ns, clock.now_ns(), endpoint, session, gate)
         try:
-            attempt = await self._attempt(session, endpoint, operation, scheduled_ns)
-        finally:
-            gate.release()
-            idle.append(session)
-        self._router.learn(operation, endpoint, attempt.result.outcome)
-        self._record(attempt)
+            link = session.link(endpoint) or await self._open(session, endpoint)
+        except NotOpened as refused:
+            self._end(one, Result(refused.outcome))
+        else:
+            await self._perform(one, link)
 
     def close(self) -> None:
         """Let go of every link, also of those that still wait for an answer."""
@@ -119,46 +135,46 @@ class Sessions:
         for link in [*links, *self._abandoned]:
             link.close()
 
-    async def _attempt(self, session: _Session, endpoint: Endpoint, operation: Operation, scheduled_ns: int) -> Attempt:
-        number, invoke_ns = session.number, clock.now_ns()
-        try:
-            link = session.link(endpoint) or await self._open(session, endpoint)
-            result = await self._perform(session, endpoint, link, operation)
-        except NotOpened as refused:
-            result = Result(refused.outcome)
-        return_ns = None if result.outcome == _TIMED_OUT.outcome else clock.now_ns()
-        if result.outcome.outcome == "info":
-            session.number = next(self._numbers)
-        return Attempt(operation, number, scheduled_ns, invoke_ns, return_ns, result)
-
     async def _open(self, session: _Session, endpoint: Endpoint) -> Link:
         link = await self._client.open(endpoint)
         session.links[endpoint.name] = (endpoint, link)
         return link
 
-    async def _perform(self, session: _Session, endpoint: Endpoint, link: Link, operation: Operation) -> Result:
-        place = (operation.route, operation.op, link.server)
+    async def _perform(self, one: _UnderWay, link: Link) -> None:
+        place = (one.operation.route, one.operation.op, link.server)
         if self._hanging[place] >= self._limits.in_flight:
-            return Result(OVERLOAD, server=link.server)
+            self._end(one, Result(OVERLOAD, server=link.server))
+            return
         self._hanging[place] += 1
-        task = asyncio.create_task(link.perform(operation))
-        self._tasks.add(task)
-        task.add_done_callback(lambda done: self._answered(done, place))
-        await asyncio.wait({task}, timeout=self._limits.statement_seconds)
-        if task.done():
-            return task.result()
-        del session.links[endpoint.name]
+        # A timer and not a task beside this one: 1,000 operations a second are felt.
+        timer = self._loop.call_later(self._limits.statement_seconds, self._give_up, one, link)
+        try:
+            result = await link.perform(one.operation)
+        finally:
+            timer.cancel()
+            self._hanging[place] -= 1
+        if one.ended:
+            self._abandoned.discard(link)
+            link.close()
+        else:
+            self._end(one, result)
+
+    def _give_up(self, one: _UnderWay, link: Link) -> None:
+        del one.session.links[one.endpoint.name]
         self._abandoned.add(link)
-        task.add_done_callback(lambda _: self._forget(link))
-        return Result(_TIMED_OUT.outcome, server=link.server)
+        self._end(one, Result(_TIMED_OUT, server=link.server))
 
-    def _answered(self, task: asyncio.Task[Result], place: tuple[str, str, str]) -> None:
-        self._tasks.discard(task)
-        self._hanging[place] -= 1
-
-    def _forget(self, link: Link) -> None:
-        self._abandoned.discard(link)
-        link.close()
+    def _end(self, one: _UnderWay, result: Result) -> None:
+        """Record an operation, and give its place and its session to the next."""
+        one.ended = True
+        return_ns = None if result.outcome == _TIMED_OUT else clock.now_ns()
+        attempt = Attempt(one.operation, one.session.number, one.scheduled_ns, one.invoke_ns, return_ns, result)
+        if result.outcome.outcome == "info":
+            one.session.number = next(self._numbers)
+        one.gate.release()
+        self._idle[one.operation.route].append(one.session)
+        self._router.learn(one.operation, one.endpoint, result.outcome)
+        self._record(attempt)
 
     def _gate(self) -> asyncio.Semaphore:
         return asyncio.Semaphore(self._limits.in_flight)

@@ -11,7 +11,7 @@ from typing import Any
 WORKLOADS = ("set", "register", "clock", "set-scan", "register-scan")
 ROUTES = ("service", "direct", "any")
 DEFAULT_ROUTES = ("service", "direct")
-RATE_MAX = 2000.0  # operations a second; a prober is measured up to 200
+RATE_MAX = 2000.0  # operations a second; a prober is measured up to 1000
 # Of a run, a probe or a vantage: such a name is one part of a path, and no way out of it.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -32,6 +32,14 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Levels:
+    """What a read and a write must reach before they count, in words of the engine; None: nothing is asked."""
+
+    read: str | None = None
+    write: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ProbeSpec:
     """One probe as every vantage runs it; rate is operations a second of one vantage, over all its routes.
 
@@ -47,6 +55,7 @@ class ProbeSpec:
     seed: int
     seconds: float | None = None
     name: str = "probe"
+    levels: Levels = Levels()
 
     def __post_init__(self) -> None:
         _refuse_unless(NAME.fullmatch(self.run_id) is not None, "runId", self.run_id, "letters, digits, '.', '_', '-'")
@@ -90,6 +99,13 @@ def probe_from(body: Mapping[str, Any]) -> tuple[ProbeSpec, Target]:
         seed=int(spec.get("seed", 0)),
         seconds=spec.get("seconds"),
         name=str(body["metadata"]["name"]),
+        levels=_levels(spec.get("levels") or {}),
     )
     target = spec["target"]
     return probe, Target(body["metadata"]["namespace"], str(target.get("kind")), str(target.get("name")))
+
+
+def _levels(said: Mapping[str, Any]) -> Levels:
+    for field in said:
+        _refuse_unless(field in ("read", "write"), "levels", field, "only read and write")
+    return Levels(said.get("read"), said.get("write"))

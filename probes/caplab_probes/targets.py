@@ -1,6 +1,6 @@
 """Where a target's clients connect: read from the API server at the start, and again while the probe runs.
 
-The names are the operator's (operator/caplab_operator/engines/postgres/manifests.py). Addresses are
+The names are the operator's, the same for every engine (operator/caplab_operator/engines). Addresses are
 resolved ahead and the last known ones stay when the API server does not answer, so that neither a cut
 control plane nor a cut DNS stands between a prober and a member.
 """
@@ -16,39 +16,31 @@ from typing import Any
 
 from kubernetes import client
 
+from .engines import engine_of
 from .links import Endpoint, Topology
-from .postgres import Login
 from .spec import Target
 
-POSTGRES_PORT = 5432
 REFRESH_SECONDS = 2.0  # a replaced pod has another address
 _TIMEOUT = (2, 5)
 log = logging.getLogger(__name__)
 
 
 def topology_of(target: Target, pods: Mapping[str, Any]) -> Topology:
-    """A PostgresCluster's endpoints from its pods, as the API server lists them; members by name."""
+    """A cluster's endpoints from its members' pods, as the API server lists them; members by name."""
+    port = engine_of(target.kind).port
     # With its final dot the name is looked up once, not once a search domain.
-    service = Endpoint("service", f"{target.name}-primary.{target.namespace}.svc.cluster.local.", POSTGRES_PORT)
+    service = Endpoint("service", f"{target.name}-primary.{target.namespace}.svc.cluster.local.", port)
     addresses = {pod["metadata"]["name"]: pod.get("status", {}).get("podIP") for pod in pods["items"]}
-    members = (Endpoint(name, address, POSTGRES_PORT) for name, address in sorted(addresses.items()) if address)
+    members = (Endpoint(name, address, port) for name, address in sorted(addresses.items()) if address)
     return Topology(service, tuple(members))
 
 
-def selector_of(target: Target) -> str:
-    """What selects a target's members; ValueError for a kind that has no client yet."""
-    if target.kind != "PostgresCluster":
-        raise ValueError(f"target.kind is '{target.kind}'. Mend: use PostgresCluster.")
-    return f"caplab.dev/cluster={target.name},caplab.dev/engine=postgres"
-
-
-def read_login(api: client.ApiClient, target: Target) -> Login:
-    """The clients' login, from the secret that the operator makes for them; raises ApiException or KeyError."""
+def read_login(api: client.ApiClient, target: Target) -> dict[str, str]:
+    """The clients' login, from the secret that the operator makes for them; raises ApiException."""
     secret = client.CoreV1Api(api).read_namespaced_secret(
         f"{target.name}-application", target.namespace, _request_timeout=_TIMEOUT
     )
-    said = {name: base64.b64decode(value).decode() for name, value in (secret.data or {}).items()}
-    return Login(said["username"], said["database"], said["password"])
+    return {name: base64.b64decode(value).decode() for name, value in (secret.data or {}).items()}
 
 
 class LiveTopology:
@@ -57,7 +49,7 @@ class LiveTopology:
     def __init__(self, api: client.ApiClient, target: Target) -> None:
         self._core = client.CoreV1Api(api)
         self._target = target
-        self._selector = selector_of(target)
+        self._selector = f"caplab.dev/cluster={target.name},caplab.dev/part=member"
         self._closed = threading.Event()
         self._topology = self._read()
 

@@ -10,6 +10,7 @@ from kubernetes import client
 
 from caplab.watching import GROUP, VERSION
 
+from .engines import engine_of
 from .probe import Status
 from .spec import ProbeSpec, Target, probe_from
 
@@ -86,6 +87,7 @@ def _read(body: Body) -> Wanted | Refused:
     metadata = body["metadata"]
     try:
         spec, target = probe_from(body)
+        engine_of(target.kind).check(spec.levels)
     except (ValueError, TypeError) as error:
         return Refused(metadata["uid"], metadata["namespace"], metadata["name"], str(error))
     return Wanted(metadata["uid"], metadata["name"], spec, target)

@@ -8,13 +8,15 @@ ones it may have sent.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
+
+from caplab.model.keys import RUN_BITS, key_prefix, run_number
 
 from .mixing import mix
 from .spec import ProbeSpec
 
-RUN_BITS, VANTAGE_BITS, INCARNATION_BITS, INDEX_BITS = 26, 5, 6, 26  # 63: a signed bigint
+VANTAGE_BITS, INCARNATION_BITS, INDEX_BITS = 5, 6, 26
+assert RUN_BITS + VANTAGE_BITS + INCARNATION_BITS + INDEX_BITS == 63  # a signed bigint
 INCARNATIONS = 1 << INCARNATION_BITS
 REGISTERS = 16  # of one writer
 CLOCK_KEY = "clock"  # of beats; a register's key has slashes
@@ -23,13 +25,14 @@ _READ_SHARE = 50  # per cent of a register workload
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation, before it is sent; op and route are words of the history."""
+    """One operation, before it is sent; op and route are words of the history, level is one of the engine's."""
 
     index: int
     op: str
     route: str
     key: str | None = None
     value: int | None = None
+    level: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +46,6 @@ class Writer:
     def __post_init__(self) -> None:
         if not 0 <= self.incarnation < INCARNATIONS:
             raise ValueError(f"The prober started {self.incarnation} probes in this run. Mend: begin a new run.")
-
-
-def run_number(run_id: str) -> int:
-    """The run's part of every value; two runs share one by a chance of 1 in 2^26."""
-    return int.from_bytes(hashlib.sha256(run_id.encode()).digest()[:4], "big") >> (32 - RUN_BITS)
 
 
 def run_of(value: int) -> int:
@@ -85,26 +83,22 @@ def key_of(spec: ProbeSpec, vantage: int, route: str, number: int) -> str:
     return f"{key_prefix(spec.run_id)}{spec.name}/{spec.vantages[vantage]}/{route}/{number}"
 
 
-def key_prefix(run_id: str) -> str:
-    """What the keys of a run begin with."""
-    return f"{run_number(run_id):07x}/"
-
-
 def operation(writer: Writer, index: int) -> Operation:
     """Operation index: routes take turns; a register workload writes its own keys and reads everybody's."""
     spec = writer.spec
     route = spec.routes[index % len(spec.routes)]
+    level = spec.levels.write
     if spec.workload == "set":
-        return Operation(index, "add", route, value=value_of(writer, index))
+        return Operation(index, "add", route, value=value_of(writer, index), level=level)
     if spec.workload == "clock":
-        return Operation(index, "write", route, key=CLOCK_KEY, value=value_of(writer, index))
+        return Operation(index, "write", route, key=CLOCK_KEY, value=value_of(writer, index), level=level)
     draw = mix(spec.seed, writer.vantage, writer.incarnation, index)
     if draw % 100 < _READ_SHARE:
-        return Operation(index, "read", route, key=_any_key(spec, route, draw // 100))
+        return Operation(index, "read", route, key=_any_key(spec, route, draw // 100), level=spec.levels.read)
     # In turn, so that writes of one key are as far apart as can be.
     number = (index // len(spec.routes)) % REGISTERS
     key = key_of(spec, writer.vantage, route, number)
-    return Operation(index, "write", route, key=key, value=value_of(writer, index))
+    return Operation(index, "write", route, key=key, value=value_of(writer, index), level=level)
 
 
 def _any_key(spec: ProbeSpec, route: str, draw: int) -> str:

@@ -60,13 +60,36 @@ def gauges(lab: Lab) -> str:
     return lab.kubectl("get", "--raw", f"/api/v1/namespaces/{NAMESPACE}/pods/{name}:9188/proxy/metrics")
 
 
-def test_a_killed_primary_in_quorum_is_measured_judged_and_exported(lab: Lab, tmp_path: Path) -> None:
-    code, verdict, folder = run(lab, tmp_path, "smoke")
+# Of the suite smoke, in its order.
+FAILOVERS = (
+    'engine="postgres",experiment="postgres/kill-primary",fault="kill-primary",mode="quorum"',
+    'engine="redis",experiment="redis/kill-primary",fault="kill-primary",mode="everysec-wait-0"',
+)
+
+
+def test_a_killed_primary_of_each_engine_is_measured_judged_and_exported(lab: Lab, tmp_path: Path) -> None:
+    code, verdict, last = run(lab, tmp_path, "smoke")
     assert (code, verdict["verdict"], verdict["failures"]) == (0, "valid", [])
+    assert (last.parent / "summary.md").exists()
+    folders = sorted(last.parent.glob("0*-*"))
+    assert len(folders) == len(FAILOVERS)
+    for folder, labels in zip(folders, FAILOVERS, strict=True):
+        was_measured(folder)
+        await_that("the operator exports it", lambda labels=labels: labels in gauges(lab), 10)  # type: ignore[misc]
+        told = gauges(lab)
+        assert f'caplab_run_verdict{{{labels},verdict="valid"}} 1.0' in told
+        assert f'caplab_run_lost_writes{{{labels},route="all",vantage="all"}}' in told
+        assert f'caplab_run_failover_seconds{{{labels},route="service",vantage="a"}}' in told
+    assert f'caplab_run_lost_writes{{{FAILOVERS[0]},route="all",vantage="all"}} 0.0' in gauges(lab)
+    assert live_faults(lab) == []
+    assert running_loads(lab, RUNS) == []
+
+
+def was_measured(folder: Path) -> None:
+    """Everything is there, the fault was proven, and the second clock agrees."""
     assert {path.name for path in folder.iterdir()} >= {
         "journal.json", "run.json", "findings.json", "history.parquet", "timeline.svg",
     }  # fmt: skip
-    assert (folder.parent / "summary.md").exists()
     judged = judge_folder(folder)
     (window,) = judged.record.fault_windows
     assert window.proven
@@ -75,14 +98,26 @@ def test_a_killed_primary_in_quorum_is_measured_judged_and_exported(lab: Lab, tm
     assert clock.server_seconds is not None
     assert clock.probe_seconds is not None
     assert abs(clock.server_seconds - clock.probe_seconds) < CLOCKS_APART_SECONDS
-    assert live_faults(lab) == []
-    assert running_loads(lab, RUNS) == []
-    labels = 'experiment="postgres/kill-primary",fault="kill-primary",mode="quorum"'
-    await_that("the operator exports it", lambda: f'engine="postgres",{labels}' in gauges(lab), 10)
-    told = gauges(lab)
-    assert f'caplab_run_verdict{{engine="postgres",{labels},verdict="valid"}} 1.0' in told
-    assert f'caplab_run_lost_writes{{engine="postgres",{labels},route="all",vantage="all"}} 0.0' in told
-    assert f'caplab_run_failover_seconds{{engine="postgres",{labels},route="service",vantage="a"}}' in told
+
+
+@pytest.mark.parametrize(("persistence", "wait"), [("none", "0"), ("always", "1")])
+def test_a_killed_redis_primary_at_the_other_persistences(
+    lab: Lab, tmp_path: Path, persistence: str, wait: str
+) -> None:
+    settings = ["--set", f"persistence={persistence}", "--set", f"wait={wait}"]
+    code, verdict, folder = run(lab, tmp_path, "redis/kill-primary", *settings)
+    assert (code, verdict["verdict"]) == (0, "valid")
+    was_measured(folder)
+
+
+def test_an_empty_primary_that_comes_back_wipes_its_replicas_and_it_shows(lab: Lab, tmp_path: Path) -> None:
+    settings = ["--set", "persistence=none", "--set", "restarted=ComeBack"]
+    code, verdict, folder = run(lab, tmp_path, "redis/crash-primary", *settings)
+    assert (code, verdict["verdict"]) == (0, "valid"), "its row says that the loss must show"
+    findings = {finding["property"]: finding for finding in json.loads((folder / "findings.json").read_text())}
+    figures = findings["durability"]["figures"]
+    assert findings["durability"]["state"] == "invalid"
+    assert figures["lost"] > 100
 
 
 def test_the_stock_chaos_command_runs_it_too_and_its_journal_has_the_verdict(lab: Lab, tmp_path: Path) -> None:

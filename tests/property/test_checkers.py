@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from histories import MS, ORIGIN_NS, Row, at, history, operation, scan, table
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from caplab.check import Context, State, availability, check_history, durability, epochs
@@ -102,13 +102,14 @@ def test_one_planted_loss_is_always_found(count: int, data: st.DataObject) -> No
 
 # --- epochs -----------------------------------------------------------------------------------------------
 
+EPOCHS = ("1", "2", "3", "10")
 WRITES = st.builds(
     lambda ms, latency, outcome, op, epoch: operation(ms, outcome, latency, op=op, epoch=epoch),
     st.integers(0, 300),
     st.integers(0, 60),
     OUTCOMES,
     st.sampled_from(["write", "add", "incr", "read", "cas"]),
-    st.sampled_from([None, "1", "2", "3", "10"]),
+    st.sampled_from([None, *EPOCHS]),
 )
 
 
@@ -128,6 +129,33 @@ def test_epochs_agree_with_comparing_every_pair(rows: list[Row]) -> None:
     overlaps = slow_overlaps(rows)
     assert finding.figures["overlapping"] == len(overlaps)
     assert (finding.state is State.VIOLATED) == bool(overlaps)
+
+
+REPLICATION_IDS = st.lists(st.integers(0, 16**40 - 1).map("{:040x}".format), min_size=4, max_size=4, unique=True)
+
+
+@UNHURRIED
+@given(st.lists(WRITES, max_size=60), REPLICATION_IDS)
+def test_random_replication_ids_give_what_timelines_do_that_first_ack_in_their_order(
+    rows: list[Row], replication_ids: list[str]
+) -> None:
+    first_acks: dict[str, int] = {}
+    for row in sorted(rows, key=lambda row: row["return_ns"]):
+        if row["outcome"] == "ok" and row["op"] in ("write", "add", "incr") and row["epoch"]:
+            first_acks.setdefault(row["epoch"], row["return_ns"])
+    assume(len(set(first_acks.values())) == len(first_acks))  # else their order is nobody's to say
+    order = [*first_acks, *(epoch for epoch in EPOCHS if epoch not in first_acks)]
+    ids = dict(zip(order, replication_ids, strict=True))
+    timelines = {epoch: str(number) for number, epoch in enumerate(order, 8)}  # 8, 9, 10: as numbers, not as texts
+
+    def found(names: dict[str, str]) -> dict[str, Any]:
+        relabelled = [{**row, "epoch": names.get(row["epoch"] or "")} for row in rows]
+        return epochs.check(history(relabelled), Context()).to_json()
+
+    by_id, by_timeline = found(ids), found(timelines)
+    assert by_id["figures"].pop("epochs") == [ids[epoch] for epoch in first_acks]
+    assert by_timeline["figures"].pop("epochs") == [int(timelines[epoch]) for epoch in first_acks]
+    assert by_id == by_timeline
 
 
 # --- availability -----------------------------------------------------------------------------------------

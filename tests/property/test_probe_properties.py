@@ -4,10 +4,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from caplab_probes.outcomes import ServerError, Trouble, classify, classify_beat
+from caplab_probes.engines.postgres.outcomes import ServerError, classify, classify_beat
+from caplab_probes.outcomes import Trouble
 from caplab_probes.pruning import RunFolder, surplus
 from caplab_probes.schedule import Schedule, due
-from caplab_probes.spec import ProbeSpec
+from caplab_probes.spec import Levels, ProbeSpec
 from caplab_probes.watch import decide
 from caplab_probes.workloads import INCARNATIONS, Writer, index_of, operation, run_values, value_of
 from caplab_probes.writer import Row, SegmentWriter, read_folder, segments
@@ -26,6 +27,7 @@ specs = st.builds(
     routes=st.lists(st.sampled_from(["service", "direct", "any"]), min_size=1, unique=True).map(tuple),
     vantages=st.lists(st.sampled_from("abcdef"), min_size=1, unique=True).map(tuple),
     seed=st.integers(),
+    levels=st.builds(Levels, write=st.sampled_from([None, "wait-1", "wait-8"])),
 )
 
 
@@ -68,6 +70,7 @@ def test_an_operation_speaks_the_words_of_the_history_and_is_always_the_same(wri
     assert one.route in ROUTES
     assert (one.value is None) == (one.op == "read")
     assert (one.key is None) == (one.op == "add")
+    assert one.level == (writer.spec.levels.read if one.op == "read" else writer.spec.levels.write)
 
 
 @given(

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from histories import history, operation
+import pytest
+from histories import NEW_ID, OLD_ID, history, operation
 
 from caplab.check import Context, State, run_checker
 from caplab.check.epochs import check
@@ -67,8 +68,43 @@ def test_too_few_writes_with_an_epoch_are_unknown_unless_they_overlap() -> None:
     assert figures_of([operation(0, epoch="2"), operation(10, epoch="1")])[0] is State.VIOLATED
 
 
-def test_an_epoch_that_is_no_timeline_is_unknown_with_the_error() -> None:
-    finding = run_checker("epochs", check, history(writes("abc", 0)), Context())
+def test_replication_ids_are_in_the_order_of_their_first_acks() -> None:
+    for first, then in ((OLD_ID, NEW_ID), (NEW_ID, OLD_ID)):
+        state, figures = figures_of(writes(then, 5000) + writes(first, 0))
+        assert state is State.HOLDS
+        assert (figures["epochs"], figures["changes"]) == ([first, then], 1)
+
+
+def test_a_write_acked_under_a_replication_id_that_was_over_shows_two_primaries() -> None:
+    rows = [*writes(OLD_ID, 0), *writes(NEW_ID, 5000), operation(5003, latency_ms=4, epoch=OLD_ID)]
+    state, figures = figures_of(rows)
+    assert state is State.VIOLATED
+    assert (figures["epochs"], figures["overlapping"]) == ([OLD_ID, NEW_ID], 1)
+    assert figures["overlap_seconds"] == 0.005
+
+
+def test_a_replication_id_begins_with_its_first_ack_and_not_with_what_was_refused_or_read() -> None:
+    stray = [operation(0, "fail", epoch=NEW_ID), operation(0, op="read", epoch=NEW_ID)]
+    state, figures = figures_of([*stray, *writes(OLD_ID, 1000), *writes(NEW_ID, 5000)])
+    assert (state, figures["epochs"]) == (State.HOLDS, [OLD_ID, NEW_ID])
+
+
+def test_a_replication_id_without_a_letter_is_no_number() -> None:
+    digits = "9" * 40
+    state, figures = figures_of(writes(digits, 0) + writes("a" + "0" * 39, 5000))
+    assert (state, figures["epochs"]) == (State.HOLDS, [digits, "a" + "0" * 39])
+    assert figures_of(writes(digits, 0))[1]["epochs"] == [digits]
+
+
+def test_replication_ids_that_first_ack_at_one_moment_are_in_one_order_whatever_that_of_the_rows() -> None:
+    rows = writes(OLD_ID, 0) + writes(NEW_ID, 0)
+    assert figures_of(rows) == figures_of(rows[::-1])
+    assert figures_of(rows)[1]["epochs"] == sorted((OLD_ID, NEW_ID))
+
+
+@pytest.mark.parametrize("name", [OLD_ID, "abc", "007", "-1", "1.5"])
+def test_numbers_and_names_at_once_are_unknown_with_the_error_and_the_mend(name: str) -> None:
+    finding = run_checker("epochs", check, history(writes("3", 0) + writes(name, 5000)), Context())
     assert finding.state is State.UNKNOWN
-    assert "'abc' is no timeline" in finding.reason
+    assert f"('3', '{name}'). Mend: record those of one cluster" in finding.reason
     assert "ValueError" in finding.error

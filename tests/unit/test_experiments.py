@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from chaoscaplab.clusters.postgres import differences, not_ready
+from caplab_cluster.paths import REPOSITORY
+from chaoscaplab.clusters.engines import ENGINES
 from chaoscaplab.controls.doubts import baseline_of
-from chaoscaplab.controls.plan import plan_of
+from chaoscaplab.controls.plan import Plan, plan_of
 from chaoscaplab.controls.report import by_vantage, figures_of
 from chaoscaplab.faults.windows import problem_of, windows_of
 from chaoscaplab.probes.histories import final_scan
 from chaoscaplab.probes.probes import counts_of, silent_series, unacknowledged
-from chaoscaplab.server import sentence
+from chaoscaplab.server import PLURALS, sentence
 from chaoslib.experiment import ensure_experiment_is_valid
 from kubernetes import client
 
@@ -23,10 +25,27 @@ from caplab.check.finding import Finding, State
 from caplab.judging import expectations, experiments_folder
 from caplab.model.fields import FieldError, Json
 from caplab.run import exit_code
+from caplab.tidy import CLUSTER_KINDS
 from caplab.toolkit import could_not_begin
 
 FOLDER = experiments_folder()
 EXPERIMENTS = suites.experiments(FOLDER)
+PERSISTENCE = ("none", "everysec", "always")
+BY_DURABILITY = [{"durability": durability} for durability in ("async", "quorum")]
+BY_PERSISTENCE_AND_WAIT = [{"persistence": kept, "wait": wait} for kept in PERSISTENCE for wait in ("0", "1")]
+# The settings that make an experiment's modes, in all values that there is a row for.
+SETTINGS: dict[str, list[dict[str, str]]] = {
+    "postgres/control": BY_DURABILITY,
+    "postgres/crash-primary": BY_DURABILITY,
+    "postgres/kill-primary": BY_DURABILITY,
+    "redis/control": BY_PERSISTENCE_AND_WAIT,
+    "redis/kill-primary": BY_PERSISTENCE_AND_WAIT,
+    "redis/crash-primary": [
+        *({"persistence": kept, "restarted": "ComeBack"} for kept in PERSISTENCE),
+        {"persistence": "everysec", "restarted": "WaitForDecision"},
+    ],
+}
+MODES = [(name, settings) for name, every in SETTINGS.items() for settings in every]
 
 
 def loaded(name: str) -> dict[str, Any]:
@@ -38,28 +57,39 @@ def configuration(experiment: dict[str, Any], **settings: str) -> dict[str, str]
     return {name: value["default"] for name, value in experiment["configuration"].items()} | settings
 
 
+def planned(name: str, **settings: str) -> Plan:
+    return plan_of(loaded(name), configuration(loaded(name), **settings), {})
+
+
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_experiment_is_valid_for_chaos_toolkit(name: str) -> None:
     ensure_experiment_is_valid(loaded(name))
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
-def test_every_experiment_names_a_row_that_there_is(name: str) -> None:
-    experiment = loaded(name)
-    plan = plan_of(experiment, configuration(experiment, durability="async"), {})
+@pytest.mark.parametrize(("name", "settings"), MODES)
+def test_every_experiment_has_a_row_for_all_its_settings(name: str, settings: dict[str, str]) -> None:
+    plan = planned(name, **settings)
     assert expectations().find(plan.engine, plan.mode, plan.fault)
-    assert plan.mode == "async"
+    assert f"{plan.engine}/{plan.fault}" == name.replace("control", "none")
+    assert all(value in plan.mode for value in settings.values())
     assert plan.writes_per_second == 180  # of three vantages, and only what the final scan counts
 
 
 def test_every_row_has_an_experiment() -> None:
     """A row that nothing runs promises in vain."""
-    covered = set()
-    for name in EXPERIMENTS:
-        for durability in ("async", "quorum"):
-            plan = plan_of(loaded(name), configuration(loaded(name), durability=durability), {})
-            covered.add((plan.engine, plan.mode, plan.fault))
-    assert {(row.engine, row.mode, row.fault) for row in expectations().rows} == covered
+    assert sorted(SETTINGS) == EXPERIMENTS
+    plans = [planned(name, **settings) for name, settings in MODES]
+    covered = [(plan.engine, plan.mode, plan.fault) for plan in plans]
+    assert sorted((row.engine, row.mode, row.fault) for row in expectations().rows) == sorted(covered)
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_an_experiment_as_it_is_has_a_row_and_speaks_of_its_own_cluster(name: str) -> None:
+    plan = planned(name)
+    assert expectations().find(plan.engine, plan.mode, plan.fault)
+    steps = [*loaded(name)["steady-state-hypothesis"]["probes"], *loaded(name)["method"]]
+    arguments = [step["provider"]["arguments"] for step in steps]
+    assert {one["cluster"] for one in arguments if "cluster" in one} == {plan.cluster}
 
 
 def test_an_extension_that_misspells_a_field_is_refused_by_name() -> None:
@@ -71,11 +101,91 @@ def test_an_extension_that_misspells_a_field_is_refused_by_name() -> None:
         plan_of({}, {}, {})
 
 
+def test_a_row_of_an_engine_that_there_is_not_is_refused() -> None:
+    experiment = loaded("redis/control")
+    experiment["extensions"][0]["row"]["engine"] = "valkey"
+    with pytest.raises(FieldError, match=r"row: There is no engine 'valkey'. Mend: use one of postgres, redis"):
+        plan_of(experiment, configuration(experiment), {})
+
+
+def test_a_write_waits_for_as_many_replicas_as_the_setting_says() -> None:
+    for wait, levels in (("0", None), ("1", {"write": "wait-1"}), ("8", {"write": "wait-8"})):
+        assert [load.get("levels") for load in planned("redis/kill-primary", wait=wait).loads] == [levels] * 2
+    assert all("levels" not in load for load in planned("postgres/control").loads)
+
+
+@pytest.mark.parametrize(
+    ("name", "levels", "says"),
+    [
+        (
+            "redis/control",
+            {"write": "wait-9"},
+            "loads.0..levels: field 'write' must be one of wait-0, wait-1, .* wait-8",
+        ),
+        ("redis/control", {"write": "wait-"}, "for RedisCluster, found 'wait-'"),
+        ("redis/control", {"read": "wait-1"}, "field 'read' must be one of wait-0 for RedisCluster"),
+        ("redis/control", {"writes": "wait-1"}, "no such field 'writes'"),
+        ("redis/control", {"write": 1}, "field 'write' must be a text"),
+        ("postgres/control", {"write": "wait-1"}, "field 'write' must be one of wait-0 for PostgresCluster"),
+    ],
+)
+def test_a_level_that_the_engine_does_not_have_is_refused(name: str, levels: dict[str, Any], says: str) -> None:
+    experiment = loaded(name)
+    experiment["extensions"][0]["loads"][0]["levels"] = levels
+    with pytest.raises(FieldError, match=says):
+        plan_of(experiment, configuration(experiment), {})
+
+
+@pytest.mark.parametrize("nothing", ["", "wait-0", None])
+def test_no_level_is_none_for_every_engine(nothing: str | None) -> None:
+    experiment = loaded("postgres/control")
+    experiment["extensions"][0]["loads"][0]["levels"] = {"write": nothing}
+    assert "levels" not in plan_of(experiment, configuration(experiment), {}).loads[0]
+
+
+def test_a_variant_of_the_cluster_is_its_spec_with_more() -> None:
+    back, waits = (planned("redis/crash-primary", restarted=word).spec for word in ("ComeBack", "WaitForDecision"))
+    assert back == {
+        "replicas": 3,
+        "persistence": "everysec",
+        "failover": {"restartedPrimary": "ComeBack", "downAfterMilliseconds": 5000},
+    }
+    assert waits == {"replicas": 3, "persistence": "everysec", "failover": {"restartedPrimary": "WaitForDecision"}}
+
+
+def test_a_variant_that_there_is_not_is_refused_with_those_there_are() -> None:
+    with pytest.raises(FieldError, match=r"'variant' must be one of ComeBack, WaitForDecision, found 'waits'"):
+        planned("redis/crash-primary", restarted="waits")
+    for half in ("variant", "variants"):
+        experiment = loaded("redis/crash-primary")
+        del experiment["extensions"][0]["cluster"][half]
+        with pytest.raises(FieldError, match=f"field '{half}' is missing"):
+            plan_of(experiment, configuration(experiment), {})
+
+
 @pytest.mark.parametrize("name", suites.names(FOLDER / "suites"))
 def test_every_suite_names_experiments_and_settings_that_there_are(name: str) -> None:
     for planned in suites.find(FOLDER, name, {}).runs:
         known = yaml.safe_load(planned.file.read_text())["configuration"]
         assert set(planned.settings) <= set(known)
+        plan = plan_of(loaded(planned.experiment), configuration(loaded(planned.experiment), **planned.settings), {})
+        assert expectations().find(plan.engine, plan.mode, plan.fault)
+
+
+def test_the_suites_run_every_engine_there_is() -> None:
+    engines = [engine.ENGINE for engine in ENGINES]
+    smoke = suites.find(FOLDER, "smoke", {}).runs
+    assert [one.experiment for one in smoke] == [f"{engine}/kill-primary" for engine in engines]
+    core = {one.experiment for one in suites.find(FOLDER, "core", {}).runs}
+    assert core == set(EXPERIMENTS)
+
+
+def test_every_engine_is_known_wherever_a_list_of_them_is_kept() -> None:
+    assert sorted(engine.ENGINE for engine in ENGINES) == sorted({name.partition("/")[0] for name in EXPERIMENTS})
+    assert sorted(PLURALS[engine.KIND] for engine in ENGINES) == sorted(CLUSTER_KINDS)
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
+    packaged = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    assert {f"experiments/{engine.ENGINE}" for engine in ENGINES} <= set(packaged)
 
 
 def test_an_experiment_is_found_by_name_or_file_and_anything_else_is_refused(tmp_path: Path) -> None:
@@ -138,31 +248,6 @@ def test_a_method_that_failed_an_interrupt_and_a_missed_baseline_are_doubts() ->
     assert not baseline_of(journal(steady_states={})).held
     missed = {"steady_state_met": False, "probes": [step(tolerance_met=False, exception=None)]}
     assert "kill-the-primary" in baseline_of(journal(steady_states={"before": missed})).problem
-
-
-def test_a_setting_that_is_not_in_force_is_told_by_name() -> None:
-    failover: dict[str, Json] = {"ttlSeconds": 20, "loopWaitSeconds": 1}
-    asked: dict[str, Json] = {"durability": "quorum", "failover": failover}
-    found: dict[str, Json] = {**failover, "durability": "quorum", "synchronousStandbyNames": "ANY 1 (a,b)"}
-    assert differences(asked, found) == []
-    assert differences(asked, {**found, "ttlSeconds": 30}) == ["ttlSeconds is 30 and not 20"]
-    assert "'' under durability quorum" in differences(asked, {**found, "synchronousStandbyNames": ""})[0]
-    still = {**found, "durability": "async"}
-    assert len(differences({**asked, "durability": "async"}, still)) == 1  # Postgres itself still waits for standbys
-
-
-def cluster(**status: Any) -> dict[str, Any]:
-    full = {"observedGeneration": 2, "phase": "Ready", "readyMembers": 3, "durability": "async", **status}
-    return {"metadata": {"generation": 2}, "spec": {"replicas": 3, "durability": "async"}, "status": full}
-
-
-def test_a_cluster_is_ready_only_as_its_latest_spec_asks() -> None:
-    assert not_ready(cluster()) == ""
-    assert "not seen" in not_ready(cluster(observedGeneration=1))
-    assert "Degraded" in not_ready(cluster(phase="Degraded"))
-    assert "Ready" in not_ready(cluster(readyMembers=2))
-    assert "quorum" in not_ready(cluster(durability="quorum"))
-    assert not_ready(None)
 
 
 METRICS = """# TYPE caplab_probe_operations counter

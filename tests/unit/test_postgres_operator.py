@@ -8,8 +8,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from caplab_operator.engines import objects
+from caplab_operator.engines.pods import Pod
 from caplab_operator.engines.postgres import manifests, patroni, status
-from caplab_operator.engines.postgres.observe import MemberPod, Seen
+from caplab_operator.engines.postgres.observe import Seen
 from caplab_operator.engines.postgres.spec import Failover, PostgresSpec, parse
 from caplab_operator.handlers.watched import Watched
 
@@ -27,7 +29,8 @@ SPEC = PostgresSpec(
     cpu_request="50m",
     parameters={},
 )
-BODY = {
+BODY: dict[str, Any] = {
+    "kind": "PostgresCluster",
     "metadata": {"name": "pg", "namespace": "demo", "uid": "u-1", "generation": 3},
     "spec": {
         "replicas": 3,
@@ -73,7 +76,7 @@ def test_no_password_is_anywhere_but_in_the_secret() -> None:
 
 def test_a_client_may_read_its_own_login_and_no_other_secret() -> None:
     members, login = manifests.secrets(SPEC, lambda: "x")
-    rules = manifests.client_role(SPEC)["rules"]
+    rules = objects.client_role(SPEC)["rules"]
     readable = [name for rule in rules if rule["resources"] == ["secrets"] for name in rule["resourceNames"]]
     assert readable == [login["metadata"]["name"]]
     assert set(login["stringData"]) == {"username", "password", "database"}
@@ -93,6 +96,12 @@ def test_members_run_as_an_ordinary_user_without_a_liveness_probe() -> None:
 def test_volumes_are_kept_only_where_asked(keep: bool, policy: str) -> None:
     body = manifests.stateful_set(replace(SPEC, keep_volumes=keep), "image")["spec"]
     assert body["persistentVolumeClaimRetentionPolicy"]["whenDeleted"] == policy
+
+
+def test_a_selector_of_members_is_the_same_for_every_engine() -> None:
+    body = manifests.stateful_set(SPEC, "image")["spec"]
+    assert {"caplab.dev/cluster": "pg", "caplab.dev/part": "member"}.items() <= body["selector"]["matchLabels"].items()
+    assert body["selector"]["matchLabels"].items() <= body["template"]["metadata"]["labels"].items()
 
 
 def test_patroni_finds_its_members_by_the_scope_label() -> None:
@@ -128,7 +137,13 @@ def test_drift_is_what_has_to_change_and_nothing_else() -> None:
 
 def seen(leader: str | None = "pg-0", **changes: Any) -> Seen:
     """All three members well, pg-0 the primary of timeline 1; changes replace a member's answer."""
-    pods = tuple(MemberPod(f"pg-{i}", zone, f"10.0.0.{i}") for i, zone in enumerate("abc"))
+    pods = tuple(
+        Pod(
+            name=f"pg-{i}", uid=f"u{i}", node="n", zone=zone, address=f"10.0.0.{i}",
+            revision="r", ready=True, leaving=False, namespace="lab", files="",
+        )
+        for i, zone in enumerate("abc")
+    )  # fmt: skip
     answers: dict[str, Mapping[str, Any]] = {
         "pg-0": {"role": "primary", "state": "running", "timeline": 1},
         "pg-1": {"role": "replica", "state": "running", "timeline": 1},
@@ -233,12 +248,15 @@ def test_a_failover_has_its_cause_and_the_time_without_a_primary() -> None:
 
 def test_a_deleted_cluster_is_forgotten_and_one_made_anew_is_another() -> None:
     watched = Watched()
+    key = ("PostgresCluster", "demo", "pg")
     body = {**BODY, "status": {"phase": "Ready"}}
     watched.hear("ADDED", body)
-    watched.written["demo", "pg"] = {"phase": "Degraded"}
+    watched.written[key] = {"phase": "Degraded"}
     watched.hear("MODIFIED", body)
-    assert watched.written["demo", "pg"] == {"phase": "Degraded"}
+    assert watched.written[key] == {"phase": "Degraded"}
     watched.hear("MODIFIED", {**body, "metadata": {**BODY["metadata"], "uid": "u-2"}})
-    assert watched.written["demo", "pg"] == {"phase": "Ready"}
+    assert watched.written[key] == {"phase": "Ready"}
+    watched.hear("ADDED", {**body, "kind": "RedisCluster"})
+    assert watched.written[key] == {"phase": "Ready"}
     watched.hear("DELETED", body)
-    assert watched.bodies == {}
+    assert list(watched.bodies) == [("RedisCluster", "demo", "pg")]

@@ -56,6 +56,10 @@ def test_a_primary_that_lacks_a_standby_is_still_the_primary() -> None:
     assert names(router(), "add", "direct", 3, Outcome("info", "no-quorum")) == ["pg-0"] * 3
 
 
+def test_a_primary_that_refuses_for_want_of_standbys_may_have_been_replaced() -> None:
+    assert names(router(), "add", "direct", 4, Outcome("fail", "no-quorum")) == ["pg-0", "pg-1", "pg-2", "pg-0"]
+
+
 def test_route_any_offers_writes_to_every_member() -> None:
     assert set(names(router(), "add", "any", 3, READONLY)) == {"pg-0", "pg-1", "pg-2"}
 

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
+import sys
 from collections.abc import Awaitable, Callable
 from itertools import pairwise
 from pathlib import Path
 
+import pytest
+from caplab_probes.engines.opening import Opener, WorkingLink
 from caplab_probes.exporter import Exporter
 from caplab_probes.links import Endpoint, Topology
 from caplab_probes.probe import Probe, Surroundings
@@ -14,6 +19,7 @@ from caplab_probes.sessions import session_numbers
 from caplab_probes.spec import ProbeSpec
 from caplab_probes.writer import read_folder
 from fake_postgres import LIMITS, FakeServer, client_of, fake_server, rows
+from fake_redis import REPLID, FakeRedis, fake_redis
 
 from caplab.model.history import validate
 
@@ -78,6 +84,49 @@ def test_while_commits_hang_few_are_under_way_and_the_rest_are_overloads(tmp_pat
     asyncio.run(scenario())
 
 
+def test_a_probe_ends_with_all_its_rows_where_the_server_never_answers_and_lets_go_of_it(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with fake_server(hang=asyncio.Event()) as fake:
+            # It hangs only once the probe runs: preparing would wait for it.
+            waits, fake.hang = fake.hang, None
+
+            async def block(probe: Probe) -> None:
+                while probe.status.phase != "Running":
+                    await asyncio.sleep(0.01)
+                fake.hang = waits
+
+            async with asyncio.timeout(5):
+                probe = await run_probe(fake, tmp_path, block)
+            assert (probe.status.phase, probe.status.operations) == ("Done", 50)
+            assert waits is not None
+            waits.set()
+            await asyncio.sleep(0.05)
+            assert fake.open == 0
+
+    asyncio.run(scenario())
+
+
+def test_a_fault_of_the_probers_own_ends_the_probe_and_is_not_taken_for_the_servers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        async def broken(self: Opener, endpoint: Endpoint) -> WorkingLink:
+            raise ZeroDivisionError("a fault")
+
+        async with fake_server() as fake:
+
+            async def breaks(probe: Probe) -> None:
+                await asyncio.sleep(0.3)
+                monkeypatch.setattr(Opener, "open", broken)
+                fake.close_instead = True
+
+            probe = await run_probe(fake, tmp_path, breaks)
+            assert probe.status.phase == "Failed"
+            assert "ZeroDivisionError('a fault')" in probe.status.last_error
+
+    asyncio.run(scenario())
+
+
 def test_after_info_a_session_goes_on_as_a_new_one(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with fake_server() as fake:
@@ -128,5 +177,42 @@ def test_a_final_scan_writes_one_row_an_element_and_says_how_many(tmp_path: Path
             ]
             assert len({row["invoke_ns"] for row in history}) == 1
             assert '"elements": 2' in (tmp_path / "run-1" / "scan-00.json").read_text()
+
+    asyncio.run(scenario())
+
+
+async def by_hand(fake: FakeRedis, folder: Path, *options: str) -> tuple[int, str, str]:
+    """`python -m caplab_probes run`: its return code, what it said, and what it complained of."""
+    where = ["--vantage", "a", "--folder", str(folder), "--metrics-port", "0"]
+    what = ["run", "--engine", "redis", "--run-id", "r1", "--service", f"127.0.0.1:{fake.port}", *options]
+    command = [sys.executable, "-m", "caplab_probes", *where, *what]
+    pipe = asyncio.subprocess.PIPE
+    environment = {**os.environ, "CAPLAB_PASSWORD": "secret"}
+    process = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=pipe, env=environment)
+    out, complaints = await process.communicate()
+    return process.returncode or 0, out.decode(), complaints.decode()
+
+
+def test_by_hand_a_redis_is_probed_with_its_password_and_a_level(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with fake_redis() as fake:
+            load = ("--workload", "register", "--rate", "50", "--seconds", "1", "--write-level", "wait-1")
+            code, said, _ = await by_hand(fake, tmp_path, *load)
+            assert (code, json.loads(said)["phase"], json.loads(said)["operations"]) == (0, "Done", 50)
+            history = validate(read_folder(tmp_path / "r1")).to_pylist()
+            assert {(row["op"], row["level"]) for row in history} == {("write", "wait-1"), ("read", None)}
+            assert {(row["outcome"], row["epoch"]) for row in history} == {("ok", REPLID)}
+            code, said, _ = await by_hand(fake, tmp_path, "--workload", "register-scan")
+            assert (code, json.loads(said)["operations"]) == (0, len(fake.registers))
+
+    asyncio.run(scenario())
+
+
+def test_by_hand_a_level_that_the_engine_does_not_know_is_refused(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with fake_redis() as fake:
+            code, _, complaints = await by_hand(fake, tmp_path, "--write-level", "wait-0")
+            assert code == 2
+            assert "levels.write is 'wait-0'. Mend: use one of wait-1, " in complaints
 
     asyncio.run(scenario())

@@ -10,14 +10,16 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from caplab_probes.control import Control
 from caplab_probes.exporter import Exporter
+from caplab_probes.links import Endpoint
 from caplab_probes.probe import Status, Surroundings
 from caplab_probes.sessions import session_numbers
-from caplab_probes.spec import Limits, Target
-from caplab_probes.targets import LiveTopology, selector_of, topology_of
+from caplab_probes.spec import Levels, Limits, Target
+from caplab_probes.targets import LiveTopology, topology_of
 from caplab_probes.watch import PLURAL, Moves, apply_status, decide, status_body
 from kubernetes import client
 
@@ -56,6 +58,9 @@ def names(moves: Moves) -> tuple[list[str], list[str], list[str]]:
         ([probe_object(phase="Failed")], [], ([], [], [])),
         ([probe_object(workload="sets")], [], ([], [], ["u1"])),
         ([probe_object(rate="fast")], [], ([], [], ["u1"])),
+        ([probe_object(target={"kind": "RedisCluster", "name": "rd"})], [], (["u1"], [], [])),
+        ([probe_object(target={"kind": "MongoCluster", "name": "m"})], [], ([], [], ["u1"])),
+        ([probe_object(levels={"write": "wait-1"})], [], ([], [], ["u1"])),
         ([probe_object(workload="sets", phase="Failed")], [], ([], [], [])),
         # The same name made anew.
         ([probe_object("u2")], ["u1"], (["u2"], ["u1"], [])),
@@ -70,6 +75,33 @@ def test_what_to_do_follows_from_what_is_asked_and_what_runs(
 def test_an_object_that_cannot_be_read_is_refused_with_the_field() -> None:
     (refused,) = decide([probe_object(workload="sets")], "a", []).refuse
     assert "workload is 'sets'" in refused.problem
+
+
+@pytest.mark.parametrize(
+    ("kind", "levels", "problem"),
+    [
+        ("MongoCluster", {}, "target.kind is 'MongoCluster'. Mend: use one of PostgresCluster, RedisCluster."),
+        (
+            "PostgresCluster",
+            {"write": "wait-1"},
+            "levels.write is 'wait-1'. Mend: leave it out, a PostgresCluster has none.",
+        ),
+        ("RedisCluster", {"write": "wait-9"}, "levels.write is 'wait-9'. Mend: use one of wait-1, wait-2, "),
+        ("RedisCluster", {"read": "one"}, "levels.read is 'one'. Mend: leave it out, a RedisCluster has none."),
+        ("RedisCluster", {"scan": "one"}, "levels is 'scan'. Mend: only read and write."),
+    ],
+)
+def test_a_kind_or_a_level_that_no_engine_knows_is_refused_with_the_mend(
+    kind: str, levels: dict[str, str], problem: str
+) -> None:
+    (refused,) = decide([probe_object(target={"kind": kind, "name": "x"}, levels=levels)], "a", []).refuse
+    assert refused.problem.startswith(problem)
+
+
+def test_a_level_that_the_engine_knows_is_carried_on() -> None:
+    asked = probe_object(target={"kind": "RedisCluster", "name": "rd"}, levels={"write": "wait-2"})
+    (wanted,) = decide([asked], "a", []).start
+    assert wanted.spec.levels == Levels(write="wait-2")
 
 
 def test_a_vantage_speaks_for_itself_only() -> None:
@@ -88,6 +120,7 @@ class FakeApi:
         self.events: list[dict[str, Any]] = []
         self.patches: list[tuple[str, str, dict[str, Any]]] = []  # path with query, content type, body
         self.lists = 0
+        self.paths: list[str] = []
         self.broken = False
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
@@ -98,6 +131,7 @@ class FakeApi:
         return client.ApiClient(settings)
 
     def answer(self, path: str) -> tuple[int, list[dict[str, Any]]]:
+        self.paths.append(path)
         if self.broken:
             return 500, [{"kind": "Status"}]
         if "watch=true" in path.lower():
@@ -218,21 +252,18 @@ def test_control_starts_what_is_asked_refuses_what_it_cannot_read_and_says_so(ap
     assert not told("load-u3")
 
 
-def test_a_targets_members_are_addresses_and_its_service_is_a_name(api: FakeApi) -> None:
-    live = LiveTopology(api.client(), Target("lab", "PostgresCluster", "pg"))
+@pytest.mark.parametrize(("kind", "port"), [("PostgresCluster", 5432), ("RedisCluster", 6379)])
+def test_a_targets_members_are_addresses_and_its_service_is_a_name(api: FakeApi, kind: str, port: int) -> None:
+    live = LiveTopology(api.client(), Target("lab", kind, "pg"))
     topology = live()
-    assert topology.service
-    assert topology.service.host == "pg-primary.lab.svc.cluster.local."
-    assert [(member.name, member.host) for member in topology.members] == [(f"pg-{n}", f"10.0.0.{n}") for n in range(3)]
+    assert topology.service == Endpoint("service", "pg-primary.lab.svc.cluster.local.", port)
+    assert topology.members == tuple(Endpoint(f"pg-{n}", f"10.0.0.{n}", port) for n in range(3))
     assert topology.member_at("10.0.0.2") == "pg-2"
     assert topology.member_at("10.9.9.9") == "10.9.9.9"
+    # The same selector for every engine: it leaves Sentinels out.
+    assert "labelSelector=caplab.dev/cluster=pg,caplab.dev/part=member" in unquote(api.paths[-1])
 
 
 def test_a_member_without_an_address_is_none_yet() -> None:
     pods = {"items": [{"metadata": {"name": "pg-0"}, "status": {}}]}
     assert topology_of(Target("lab", "PostgresCluster", "pg"), pods).members == ()
-
-
-def test_a_target_without_a_client_is_refused() -> None:
-    with pytest.raises(ValueError, match="MongoCluster"):
-        selector_of(Target("lab", "MongoCluster", "m"))

@@ -14,11 +14,12 @@ from caplab_probes.workloads import (
     index_of,
     is_beat,
     operation,
-    run_number,
     run_of,
     run_values,
     value_of,
 )
+
+from caplab.model.keys import run_number
 
 SET = ProbeSpec("run-1", "set", 20, ("service", "direct"), ("a", "b", "c"), seed=3)
 REGISTER = replace(SET, workload="register")

@@ -13,7 +13,7 @@ from caplab_probes import clock, meta, recovery
 from caplab_probes.recorder import FLUSH_NS, ROWS_MAX, Recorder
 from caplab_probes.recovery import recovered
 from caplab_probes.schedule import SECOND_NS, Schedule
-from caplab_probes.spec import ProbeSpec
+from caplab_probes.spec import Levels, ProbeSpec
 from caplab_probes.workloads import Writer, index_of, value_of
 from caplab_probes.writer import Row, SegmentWriter, read_folder, segments
 
@@ -127,7 +127,7 @@ def test_memory_is_bounded_where_the_disk_takes_no_rows(tmp_path: Path) -> None:
         recorder.tick(2 * FLUSH_NS)
 
 
-SPEC = ProbeSpec("run-1", "set", 10, ("service",), ("a", "b"), seed=1)
+SPEC = ProbeSpec("run-1", "set", 10, ("service",), ("a", "b"), seed=1, levels=Levels(write="wait-1"))
 
 
 def recorded(folder: Path, closed: bool) -> Writer:
@@ -146,7 +146,8 @@ def test_what_a_killed_prober_may_have_sent_is_info(tmp_path: Path) -> None:
     rows = [row for row in validate(recovered(tmp_path)).to_pylist() if row["outcome"] == "info"]
     indices = [index_of(row["value"]) for row in rows]
     assert indices == [18, 19, *range(21, 41)]
-    assert {(row["vantage"], row["op"], row["return_ns"]) for row in rows} == {("b", "add", None)}
+    found = {(row["vantage"], row["op"], row["level"], row["return_ns"]) for row in rows}
+    assert found == {("b", "add", "wait-1", None)}
     assert len({row["session"] for row in rows}) == len(rows)
     assert rows[0]["invoke_ns"] == SECOND_NS + 18 * SECOND_NS // 10
 

@@ -5,15 +5,16 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from histories import at, kill, killed_run, report_of
+from histories import NEW_ID, OLD_ID, REDIS, at, kill, killed_run, report_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from caplab.check import Finding, State
 from caplab.model.expectations import Demand, Expectation, Promise
-from caplab.model.runs import FinalScan
+from caplab.model.runs import FinalScan, FirstCommit
 from caplab.report import ClockCheck, RunReport, render_run, render_suite
 from caplab.report.grid import WIDTH
+from caplab.report.second_clock import clock_check
 from caplab.verdict import judge
 
 WINDOW = (kill(10_000, 22_000),)
@@ -49,7 +50,13 @@ def failed_lab() -> RunReport:
     return replace(whole, findings=(), verdict=judge(row, whole.record, ()))
 
 
-ALL = (valid, with_two_lost, without_evidence, control, failed_lab)
+def of_redis() -> RunReport:
+    rows = killed_run(epochs=(OLD_ID, NEW_ID))
+    return report_of(rows, fault_windows=WINDOW, clock=ClockCheck(NEW_ID, 2.021, 2.030), run_id="run-6", **REDIS)
+
+
+POSTGRES = (valid, with_two_lost, without_evidence, control, failed_lab)
+ALL = (*POSTGRES, of_redis)
 
 
 def lines_of(report: RunReport, colour: bool = False) -> list[str]:
@@ -104,6 +111,37 @@ def test_latencies_the_second_clock_and_the_time_spent_are_told() -> None:
         "probes' first ack at +2.030 s: 9 ms apart" in told
     )
     assert "where the time went: baseline 5.100 s · fault 12.000 s · collect 101.3 s · in all 118.4 s" in told
+
+
+def test_a_redis_run_is_told_in_redis_words() -> None:
+    lines = lines_of(of_redis())
+    assert lines[0] == "redis everysec-wait-0 kill-primary · VALID · run-6"
+    assert table_of(lines, "predicted beside measured")[:3] == [
+        ["failovers", "must show", "1", "ok"],
+        ["failover time", "≤ 6.0 s  (downAfter + 5s)", "2.023 s", "ok"],
+        ["acked writes lost", "≤ 100  (writesPerSecond * 1s)", "0 of 2,800 (< 3/n = 0.11 % at 95 %)", "ok"],
+    ]
+    told = " ".join(" ".join(lines).split())
+    assert (
+        "second clock: first write under replication id 39110c49 at +2.021 s by the server's own stamp; "
+        "probes' first ack at +2.030 s: 9 ms apart" in told
+    )
+    assert not re.search("timeline|postgres|synchronous|commit", told, re.IGNORECASE)
+
+
+def test_the_second_clock_counts_from_the_injection_and_says_what_it_lacks() -> None:
+    report = of_redis()
+    stamped = replace(
+        report.record, first_commit=FirstCommit(NEW_ID, report.record.wall_anchor.unix_ns + 12_021_000_000)
+    )
+    assert clock_check(stamped, report.findings) == ClockCheck(NEW_ID, 2.021, 2.003)
+    assert clock_check(stamped, ()) == ClockCheck(NEW_ID, 2.021, None, "the probes saw no outage")
+    lacking = clock_check(report.record, report.findings)
+    assert lacking == ClockCheck("", None, 2.003, "the server has no write under a new replication id")
+    (line,) = [line for line in lines_of(replace(report, clock=lacking)) if line.startswith("second clock")]
+    assert line.startswith("second clock: first write under a new replication id: no stamp of the server's; probes'")
+    assert clock_check(control().record, control().findings) is None
+    assert not any(line.startswith("second clock") for line in lines_of(control()))
 
 
 def test_a_lost_write_is_counted_marked_and_given_as_the_reason() -> None:
@@ -183,7 +221,7 @@ def test_colour_is_only_there_if_asked_and_changes_nothing_else(make: Any) -> No
 
 
 def test_a_suite_is_a_line_a_run_the_spread_of_repeats_and_the_count_of_verdicts() -> None:
-    lines = render_suite([make() for make in ALL]).split("\n")
+    lines = render_suite([make() for make in POSTGRES]).split("\n")
     kill_primary = "postgres quorum kill-primary"
     assert table_of(lines, "runs") == [
         [kill_primary, "VALID", "2.023 s", "9 ms", "2,800", "0", "0", "93.3 %", "run-1"],

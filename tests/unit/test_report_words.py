@@ -60,5 +60,19 @@ def test_every_property_and_verdict_has_its_word() -> None:
     assert [words.of_state(state) for state in State] == ["VALID", "INVALID", "UNKNOWN"]
 
 
+@pytest.mark.parametrize(
+    ("engine", "epoch", "said"),
+    [
+        ("postgres", "5", "commit on timeline 5"),
+        ("postgres", "", "commit on a new timeline"),
+        ("redis", "0a3b44f1" * 5, "write under replication id 0a3b44f1"),
+        ("redis", "", "write under a new replication id"),
+        ("cassandra", "7", "commit in epoch 7"),
+    ],
+)
+def test_an_epoch_has_its_engines_word_and_is_short(engine: str, epoch: str, said: str) -> None:
+    assert words.stamped(engine, epoch) == said
+
+
 def test_what_comes_from_outside_draws_nothing_on_the_terminal() -> None:
     assert words.one_line("a\nb\x1b[31m\tc  d") == "a b [31m c d"

@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from histories import kill, killed_run, report_of
+from histories import NEW_ID, OLD_ID, REDIS, kill, killed_run, report_of
 
 from caplab.report import ClockCheck, RunReport, summary_markdown, verdict_json
 
@@ -34,6 +34,17 @@ def test_the_summary_has_the_suites_tables_and_a_section_a_run() -> None:
     assert "| acked writes lost | forbidden | 0 of 2,800 (&lt; 3/n = 0.11 % at 95 %) | ok |" in lines
     assert any(line.startswith("- second clock: first commit on timeline 2 at +2.021 s") for line in lines)
     assert "- where the time went: fault 12.000 s · in all 12.000 s" in lines
+
+
+def test_the_summary_of_a_redis_run_is_told_in_redis_words() -> None:
+    clock = ClockCheck(NEW_ID, 2.021, 2.03)
+    text = summary_markdown(
+        [report_of(killed_run(epochs=(OLD_ID, NEW_ID)), fault_windows=WINDOW, clock=clock, **REDIS)]
+    )
+    assert "\n- second clock: first write under replication id 39110c49 at +2.021 s by the server's own stamp;" in text
+    assert NEW_ID not in text
+    assert "| failover time | ≤ 6.0 s  (downAfter + 5s) | 2.023 s | ok |" in text
+    assert "## redis everysec-wait-0 kill-primary · VALID · run-1" in text
 
 
 def test_every_row_of_a_table_has_as_many_cells_as_its_header() -> None:

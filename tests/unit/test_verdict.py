@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from histories import kill, operation, run_record, scan, table
+from histories import NEW_ID, OLD_ID, REDIS, kill, operation, run_record, scan, table
 
 from caplab.check import Context, Finding, State, check_history
 from caplab.expectations_file import read
@@ -205,3 +205,48 @@ def test_a_control_run_is_valid_only_without_outage_loss_or_failover() -> None:
     verdict = whole_run("async", "none", range(50, 52))
     assert verdict.state is State.VIOLATED
     assert {reason.split(":")[0] for reason in verdict.reasons} == {"outages", "failovers"}
+
+
+def redis_run(mode: str, fault: str, down: range, lose: range = range(0)) -> Verdict:
+    """As whole_run, with replication ids: the id before sorts after the one that follows it."""
+    rows = [
+        operation(100 * n, "fail" if n in down else "ok", op="add", value=n, epoch=OLD_ID if n < down.stop else NEW_ID)
+        for n in range(600)
+    ]
+    left = [n for n in range(600) if n not in down and n not in lose]
+    settings = {"downAfterMilliseconds": 5000, "writesPerSecond": 10}
+    windows = (kill(5000, 17_000),)
+    own = {"mode": mode, "fault": fault, "fault_windows": windows, "settings": settings}
+    run = run_record(**{**REDIS, **own, "final_scan": FinalScan(True, len(left))})
+    return judge(TABLE.find("redis", mode, fault), run, check_history(table(rows + scan(left)), Context.of(run)))
+
+
+RESTART = range(50, 90)  # 5 s to 9 s: up to downAfter from the injection
+BEFORE = range(50)
+
+
+def test_a_redis_failover_in_time_with_a_few_lost_writes_is_valid() -> None:
+    assert redis_run("everysec-wait-0", "kill-primary", range(50, 140), range(45, 50)).reasons == ()
+    late = redis_run("everysec-wait-0", "kill-primary", range(50, 160))
+    assert late.reasons == ("failoverTime: 11.002 s; the budget is 10.000 s (downAfter + 5s).",)
+    many = redis_run("none-wait-0", "kill-primary", range(50, 140), range(39, 50))
+    assert many.reasons == ("lost: 11; the budget is 10 (writesPerSecond * 1s).",)
+    assert redis_run("always-wait-1", "kill-primary", range(50, 140), BEFORE).state is State.HOLDS
+
+
+def test_a_redis_that_keeps_nothing_and_comes_back_must_have_lost_what_was_there() -> None:
+    assert redis_run("none-ComeBack", "crash-primary", RESTART, BEFORE).state is State.HOLDS
+    kept = redis_run("none-ComeBack", "crash-primary", RESTART)
+    assert (kept.state, kept.reasons) == (State.UNKNOWN, ("lost: it must show here, and did not.",))
+
+
+def test_a_redis_that_keeps_all_and_comes_back_must_have_lost_nothing() -> None:
+    assert redis_run("always-ComeBack", "crash-primary", RESTART).state is State.HOLDS
+    assert redis_run("always-ComeBack", "crash-primary", RESTART, range(49, 50)).reasons == ("lost: 1; forbidden.",)
+    assert redis_run("everysec-ComeBack", "crash-primary", RESTART, range(30, 50)).state is State.HOLDS
+    assert redis_run("everysec-ComeBack", "crash-primary", RESTART, range(29, 50)).state is State.VIOLATED
+
+
+def test_a_redis_primary_that_comes_back_after_the_sentinels_took_it_for_down_is_invalid() -> None:
+    late = redis_run("always-ComeBack", "crash-primary", range(50, 101))
+    assert late.reasons == ("failoverTime: 5.102 s; the budget is 5.000 s (downAfter).",)

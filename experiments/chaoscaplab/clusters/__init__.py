@@ -1,1 +1,1 @@
-"""Clusters under test: brought up, looked at, and waited for."""
+"""Clusters under test: brought up, looked at, and waited for; a module for each engine."""

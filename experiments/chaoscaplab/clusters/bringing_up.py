@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,8 @@ from caplab.model.fields import Json
 
 from ..server import Body, ExecFailed, Server
 from ..waiting import until
-from . import postgres
+from . import standing
+from .engines import Engine
 
 READY_SECONDS = 180.0  # a new cluster with a cold image takes longest
 _GONE_SECONDS = 60.0
@@ -21,15 +22,16 @@ class Cluster:
     """The cluster that an experiment names: kind, name and spec, in the run's namespace."""
 
     server: Server
+    engine: Engine
     namespace: str
     name: str
     spec: Mapping[str, Any]
 
     def body(self) -> Body:
         """The object as it is now; LookupError where it is gone."""
-        found = self.server.get(postgres.KIND, self.namespace, self.name)
+        found = self._found()
         if found is None:
-            raise LookupError(f"{postgres.KIND} {self.namespace}/{self.name} is not there any more.")
+            raise LookupError(f"{self.engine.KIND} {self.namespace}/{self.name} is not there any more.")
         return found
 
     def bring_up(self) -> tuple[Body, dict[str, Json]]:
@@ -39,7 +41,7 @@ class Cluster:
         the one before, and repeats would not be equal.
         """
         self.server.open_namespace(self.namespace)
-        self.server.apply(postgres.KIND, self.namespace, self.name, self.spec)
+        self.server.apply(self.engine.KIND, self.namespace, self.name, self.spec)
         self.await_ready()
         for pod in self._restarted():
             self._renew(pod)
@@ -50,32 +52,40 @@ class Cluster:
 
     def await_ready(self) -> float:
         """Wait until the operator says that it is Ready; seconds."""
-        return until(f"{self.name} is Ready", lambda: postgres.not_ready(self._found()), READY_SECONDS)
+        return until(f"{self.name} is Ready", self._not_ready, READY_SECONDS)
 
     def not_steady(self) -> str:
         """Why it is not in its steady state; '' where it is: Ready, and its replicas have what was written by now."""
-        body = self._found()
-        return postgres.not_ready(body) or postgres.not_caught_up(self.server, self.namespace, self.body())
+        return self._not_ready() or self.engine.not_caught_up(self.server, self.namespace, self.body())
 
     def settings(self, body: Body) -> dict[str, Json]:
         """The settings in force."""
-        return postgres.settings_in_force(self.server, self.namespace, self.name, body["status"]["primary"])
+        return self.engine.settings_in_force(self.server, self.namespace, body)
+
+    def members(self) -> Sequence[Any]:
+        """The pods of its members."""
+        return self.server.pods(self.namespace, standing.selector(self.name))
 
     def _found(self) -> Body | None:
-        return self.server.get(postgres.KIND, self.namespace, self.name)
+        return self.server.get(self.engine.KIND, self.namespace, self.name)
+
+    def _not_ready(self) -> str:
+        body = self._found()
+        if body is None:
+            return "there is no such cluster"
+        return standing.not_ready(body) or self.engine.not_ready(body)
 
     def _differences(self) -> list[str]:
         body = self.body()
         if "primary" not in body["status"]:
             return ["there is no primary"]
         try:
-            return postgres.differences(body["spec"], self.settings(body))
+            return self.engine.differences(body["spec"], self.settings(body))
         except ExecFailed as error:  # the primary has just become another one
             return [str(error)]
 
     def _restarted(self) -> list[Any]:
-        pods = self.server.pods(self.namespace, f"caplab.dev/cluster={self.name}")
-        return [pod for pod in pods if any(one.restart_count for one in pod.status.container_statuses or ())]
+        return [pod for pod in self.members() if any(one.restart_count for one in pod.status.container_statuses or ())]
 
     def _renew(self, pod: Any) -> None:
         """Delete a member's pod and wait for its successor to be one of the cluster again; its volume stays."""
@@ -83,9 +93,9 @@ class Cluster:
         self.server.delete_pod(self.namespace, name)
 
         def still_there() -> str:
-            pods = self.server.pods(self.namespace, f"caplab.dev/cluster={self.name}")
-            return "" if any(p.metadata.name == name and p.metadata.uid != uid for p in pods) else "the old one is left"
+            new = any(pod.metadata.name == name and pod.metadata.uid != uid for pod in self.members())
+            return "" if new else "the old one is left"
 
         until(f"{name} is made anew", still_there, _GONE_SECONDS)
-        # The operator's status may be a round behind: what counts is that the member streams again.
+        # The operator's status may be a round behind: what counts is that the member follows again.
         until(f"{self.name} is steady again", self.not_steady, READY_SECONDS)

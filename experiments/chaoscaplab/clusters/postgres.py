@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from caplab.model.fields import Json
+from caplab.model.keys import run_number
 from caplab.model.runs import FirstCommit
 
 from ..server import Body, ExecFailed, Server
+from . import standing
 
 KIND = "PostgresCluster"
 ENGINE = "postgres"
+LEVELS: Mapping[str, Sequence[str]] = {}  # durability is the cluster's
 # Of the cluster's spec, as Patroni names them in its configuration store.
 _PATRONI = {
     "ttlSeconds": "ttl",
@@ -34,8 +36,9 @@ def sql(server: Server, namespace: str, member: str, statement: str) -> str:
     return server.execute(namespace, member, *command).strip()
 
 
-def settings_in_force(server: Server, namespace: str, name: str, primary: str) -> dict[str, Json]:
+def settings_in_force(server: Server, namespace: str, body: Body) -> dict[str, Json]:
     """What the running cluster says of itself: Patroni's store, and the primary's own Postgres."""
+    name, primary = body["metadata"]["name"], body["status"]["primary"]
     config = json.loads(server.annotations(namespace, f"{name}-primary-config").get("config", "{}"))
     found: dict[str, Json] = {ours: config.get(theirs) for ours, theirs in _PATRONI.items()}
     found["durability"] = _DURABILITY.get(config.get("synchronous_mode", False), "other")
@@ -49,9 +52,7 @@ def settings_in_force(server: Server, namespace: str, name: str, primary: str) -
 def differences(spec: Mapping[str, Any], found: Mapping[str, Json]) -> list[str]:
     """What a cluster's spec asks for and is not in force: pure."""
     asked = {**spec["failover"], "durability": spec["durability"]}
-    wrong = [
-        f"{name} is {found.get(name)!r} and not {value!r}" for name, value in asked.items() if found.get(name) != value
-    ]
+    wrong = standing.differing(asked, found)
     standbys = str(found.get("synchronousStandbyNames") or "")
     fits = {"async": standbys == "", "quorum": standbys.startswith("ANY 1"), "sync": standbys not in ("", "*")}
     if not fits[spec["durability"]]:
@@ -59,35 +60,23 @@ def differences(spec: Mapping[str, Any], found: Mapping[str, Json]) -> list[str]
     return wrong
 
 
-def not_ready(body: Body | None) -> str:
-    """How a cluster falls short of Ready by its own status; '' where it does not: pure."""
-    if body is None:
-        return "there is no such cluster"
-    status, spec = body.get("status") or {}, body["spec"]
-    if status.get("observedGeneration") != body["metadata"]["generation"]:
-        return "the operator has not seen its latest spec"
-    if status.get("phase") != "Ready" or status.get("readyMembers") != spec["replicas"]:
-        conditions = {one["type"]: one["message"] for one in status.get("conditions", [])}
-        return f"it is {status.get('phase', 'new')}: {conditions.get('Ready', 'nothing is known yet')}"
-    if status.get("durability") != spec["durability"]:
-        return f"its durability is {status.get('durability')}, not yet {spec['durability']}"
-    return ""
+def not_ready(body: Body) -> str:
+    """How a cluster that is Ready falls short of its spec by its own status; '' where it does not: pure."""
+    durability, asked = body["status"].get("durability"), body["spec"]["durability"]
+    return "" if durability == asked else f"its durability is {durability}, not yet {asked}"
 
 
 def not_caught_up(server: Server, namespace: str, body: Body) -> str:
     """Which replicas have not replayed all that the primary has written by now; '' where all have."""
     primary = body["status"].get("primary")
-    members: Sequence[str] = [member["name"] for member in body["status"]["members"]]
     if primary is None:
         return "there is no primary"
     try:
         reached = sql(server, namespace, primary, "select pg_current_wal_lsn()")
     except ExecFailed as error:
         return str(error)
-    replicas = [member for member in members if member != primary]
-    with ThreadPoolExecutor(max(1, len(replicas))) as pool:
-        behind = list(filter(None, pool.map(lambda member: _behind(server, namespace, member, reached), replicas)))
-    return "; ".join(behind)
+    behind = standing.of_each(standing.replicas(body), lambda member: _behind(server, namespace, member, reached))
+    return "; ".join(filter(None, behind.values()))
 
 
 def _behind(server: Server, namespace: str, member: str, reached: str) -> str:
@@ -100,19 +89,17 @@ def _behind(server: Server, namespace: str, member: str, reached: str) -> str:
     return "" if answer == "t|t" else f"{member} is behind {reached}"
 
 
-def first_commit(server: Server, namespace: str, primary: str, epoch: int) -> FirstCommit | None:
-    """The first commit of a timeline that was complete, by the server's own stamp; None where there is none.
-
-    A timeline is new to the cluster, so that earlier runs' beats are not among its own.
-    """
+def first_commit(server: Server, namespace: str, body: Body, before: str, run_id: str) -> FirstCommit | None:
+    """The first commit of the present timeline that was complete, by the server's own stamp; None: there is none."""
+    primary, timeline = body["status"]["primary"], body["status"]["epoch"]
     answer = sql(
         server,
         namespace,
         primary,
         "select (extract(epoch from min(committed_at)) * 1000000)::bigint from caplab_clock"
-        f" where timeline = '{epoch:08X}'",
+        f" where run = {run_number(run_id)} and timeline = '{timeline:08X}'",
     )
-    return FirstCommit(str(epoch), int(answer) * 1000) if answer else None
+    return FirstCommit(str(timeline), int(answer) * 1000) if answer else None
 
 
 def _one_of_settings() -> str:

@@ -15,12 +15,12 @@ from caplab.model.fields import Json
 from caplab.model.history import Table
 from caplab.model.runs import CONTROL, Baseline, FirstCommit, RunRecord, WallAnchor
 
-from ..clusters import postgres
 from ..clusters.bringing_up import Cluster
+from ..clusters.engines import named
 from ..current import begin as begin_seeing
 from ..faults.windows import windows_of
 from ..probes.histories import Spent, cores, fetch_clock, fetch_history, fetch_scan, spent
-from ..probes.loads import Loads
+from ..probes.loads import Loads, clock_run
 from ..server import Body, Server
 from ..waiting import NotInTime, until
 from .doubts import baseline_of
@@ -42,15 +42,17 @@ class MeasuredRun:
         self.run_object = run_object
         self.stages = Stages()
         self._server, self._plan, self._experiment = server, plan, experiment
-        self._cluster = Cluster(server, plan.namespace, plan.cluster, plan.spec)
-        target = {"kind": postgres.KIND, "name": plan.cluster}
+        self._engine = named(plan.engine)
+        self._cluster = Cluster(server, self._engine, plan.namespace, plan.cluster, plan.spec)
+        target = {"kind": self._engine.KIND, "name": plan.cluster}
         self._loads = Loads(server, plan.namespace, target, run_id, plan.vantages, plan.seed)
         # Beats are commits too: a run without a failover has no use for them.
         self._probes = [*plan.loads, *([] if plan.fault == CONTROL else [_CLOCK])]
         self._loaded = False
-        self._seen = begin_seeing()
+        self._seen = begin_seeing(self._engine.KIND)
         self._body: Body = {}
         self._settings: dict[str, Json] = {}
+        self._epoch: Json = None  # before the fault
         self._spent: dict[str, Spent] = {}
 
     def begin(self) -> None:
@@ -65,6 +67,8 @@ class MeasuredRun:
             self._loaded = True
             self._loads.start(self._probes)
             self._spent = self._look_at_probers()
+            # Not earlier: of members that were just made anew, the status may be a round behind.
+            self._epoch = self._cluster.body()["status"].get("epoch")
 
     def end_loads(self) -> None:
         """End what loads there are; safe to repeat, and nothing is raised: they end by themselves in time."""
@@ -101,7 +105,7 @@ class MeasuredRun:
             fault_windows=tuple(sorted(windows, key=lambda window: window.injected_ns)),
             boot_id=boot_id,
             wall_anchor=anchor,
-            versions=_versions(self._settings),
+            versions=_versions(self._plan.engine, self._settings),
             baseline=self._baseline(journal, boot_id),
             final_scan=scan,
             settled_ns=_monotonic(self._seen.settled_unix_ns, anchor),
@@ -154,22 +158,23 @@ class MeasuredRun:
         return Baseline(False, f"{found.problem} faults of {', '.join(strange)} were stamped by another clock".strip())
 
     def _first_commit(self) -> FirstCommit | None:
-        """The second clock, where there was a failover."""
-        status = self._cluster.body().get("status") or {}
-        epoch = status.get("epoch")
-        if epoch is None or epoch == self._body["status"].get("epoch"):
+        """The second clock, where there is a new epoch."""
+        body = self._cluster.body()
+        epoch = (body.get("status") or {}).get("epoch")
+        if epoch in (None, self._epoch):
             return None
-        return postgres.first_commit(self._server, self._plan.namespace, status["primary"], epoch)
+        clock = clock_run(self.run_id)
+        return self._engine.first_commit(self._server, self._plan.namespace, body, str(self._epoch), clock)
 
     def _images(self) -> dict[str, str]:
-        pods = self._server.pods(self._plan.namespace, f"caplab.dev/cluster={self._plan.cluster}")
-        return {container.name: container.image for pod in pods for container in pod.spec.containers}
+        members = self._cluster.members()
+        return {container.name: container.image for pod in members for container in pod.spec.containers}
 
 
-def _versions(settings: Mapping[str, Json]) -> dict[str, str]:
-    engine = {"postgres": str(settings["serverVersion"])} if "serverVersion" in settings else {}
+def _versions(engine: str, settings: Mapping[str, Json]) -> dict[str, str]:
+    server = {engine: str(settings["serverVersion"])} if "serverVersion" in settings else {}
     packages = {name: version(name) for name in ("caplab", "chaostoolkit", "chaostoolkit-lib")}
-    return {**engine, **packages, "python": platform.python_version()}
+    return {**server, **packages, "python": platform.python_version()}
 
 
 def _monotonic(unix_ns: int | None, anchor: WallAnchor) -> int | None:

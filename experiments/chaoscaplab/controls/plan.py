@@ -8,8 +8,9 @@ from typing import Any
 
 from chaoslib import substitute
 
-from caplab.model.fields import Fields, Json
+from caplab.model.fields import FieldError, Fields, Json
 
+from ..clusters.engines import Engine, named
 from ..namespaces import namespace_of
 
 EXTENSION = "caplab"
@@ -17,7 +18,7 @@ EXTENSION = "caplab"
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One run: the cluster it needs, the loads on it, and the row it is judged by."""
+    """One run: the cluster it needs, the loads on it, and the row it is judged by; there is such an engine."""
 
     namespace: str
     cluster: str
@@ -44,31 +45,72 @@ def plan_of(experiment: Mapping[str, Any], configuration: Mapping[str, Any], sec
     fields = Fields.of(f"extension {EXTENSION}", substitute(blocks[0], dict(configuration), dict(secrets)))
     fields.only("name", "cluster", "loads", "vantages", "row", "seed")
     cluster, row = fields.object("cluster"), fields.object("row")
-    cluster.only("name", "spec")
+    cluster.only("name", "spec", "variant", "variants")
     row.only("engine", "mode", "fault")
+    engine = _engine(row)
     return Plan(
         namespace=namespace_of(configuration),
         cluster=cluster.text("name"),
-        spec=cluster.object("spec").values,
-        loads=[_load(one) for one in fields.objects("loads")],
+        spec=_spec(cluster),
+        loads=[_load(one, engine) for one in fields.objects("loads")],
         vantages=fields.texts("vantages"),
-        engine=row.text("engine"),
+        engine=engine.ENGINE,
         mode=row.text("mode"),
         fault=row.text("fault"),
         seed=int(str(fields.values.get("seed", 0))),
     )
 
 
-def _load(fields: Fields) -> dict[str, Json]:
-    fields.only("name", "workload", "rate", "routes")
+def _engine(row: Fields) -> Engine:
+    try:
+        return named(row.text("engine"))
+    except LookupError as error:
+        raise FieldError(f"{row.where}: {error}") from error
+
+
+def _spec(cluster: Fields) -> Mapping[str, Json]:
+    """The cluster's spec; where it comes in variants, with the fields of the one that is named.
+
+    What a setting stands for is text: a variant is how it may stand for numbers, and for several fields.
+    """
+    spec = cluster.object("spec").values
+    if not cluster.values.keys() & {"variant", "variants"}:
+        return spec
+    variants, chosen = cluster.object("variants"), cluster.text("variant")
+    if chosen not in variants.values:
+        raise cluster.error("variant", f"one of {', '.join(variants.values)}")
+    return {**spec, **variants.object(chosen).values}
+
+
+def _load(fields: Fields, engine: Engine) -> dict[str, Json]:
+    fields.only("name", "workload", "rate", "routes", "levels")
     load: dict[str, Json] = {
         "name": fields.text("name"),
         "workload": fields.text("workload"),
         "rate": float(str(fields.values.get("rate", ""))),
         "seconds": _LONGEST_SECONDS,
     }
-    return load | ({"routes": list(fields.texts("routes"))} if "routes" in fields.values else {})
+    if "routes" in fields.values:
+        load["routes"] = list(fields.texts("routes"))
+    if levels := _levels(fields.optional_object("levels"), engine):
+        load["levels"] = levels
+    return load
+
+
+def _levels(fields: Fields | None, engine: Engine) -> dict[str, Json]:
+    """What writes and reads must reach; without those that ask for nothing, so that a level can be a setting."""
+    if fields is None:
+        return {}
+    fields.only("read", "write")
+    asked = {op: fields.optional_text(op) for op in fields.values}
+    levels: dict[str, Json] = {op: level for op, level in asked.items() if level not in (None, _NO_LEVEL)}
+    for op, level in levels.items():
+        known = engine.LEVELS.get(op, ())
+        if level not in known:
+            raise fields.error(op, f"one of {', '.join((_NO_LEVEL, *known))} for {engine.KIND}")
+    return levels
 
 
 # A load ends by itself even if nobody is left to end it.
 _LONGEST_SECONDS = 900
+_NO_LEVEL = "wait-0"  # as wait-${wait} says it where nobody is waited for

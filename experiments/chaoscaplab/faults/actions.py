@@ -9,6 +9,7 @@ from typing import Any
 from chaoslib.exceptions import ActivityFailed
 from chaoslib.types import Configuration
 
+from ..clusters.engines import meant
 from ..current import Seen, seen
 from ..namespaces import namespace_of
 from ..server import Server, sentence
@@ -30,12 +31,13 @@ def kill(
     signal: str = "SIGKILL",
     seed: int = 0,
     namespace: str = "",
-    kind: str = "PostgresCluster",
+    kind: str = "",
     configuration: Configuration | None = None,
 ) -> dict[str, Any]:
     """End every process of members of a cluster; with keep_down they stay down for so many seconds.
 
-    Returns the Fault's status when it is live. ActivityFailed says why it could not be.
+    kind is the cluster's, where it is not that of the run under way. Returns the Fault's status when it is live.
+    ActivityFailed says why it could not be.
     """
     budget = seen().budget_seconds
     if keep_down and budget is not None and int(seconds) <= budget:
@@ -44,7 +46,7 @@ def kill(
             f" Mend: keep the member down for more than {budget:g} s, or raise no such expectation."
         )
     spec = {
-        "target": {"kind": kind, "name": cluster, "role": role, "count": int(count)},
+        "target": {"kind": meant(kind).KIND, "name": cluster, "role": role, "count": int(count)},
         "kill": {"signal": signal, "keepDown": keep_down},
         "durationSeconds": int(seconds),
         "seed": int(seed),

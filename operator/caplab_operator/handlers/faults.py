@@ -9,36 +9,35 @@ from typing import Any
 
 from ..api import Api, stamp
 from ..faults import moves, targets
-from . import postgres
 
-# Whom a cluster consists of, an engine.
-_MEMBERS: Mapping[str, Callable[[Api, str, str], Sequence[targets.Member]]] = {"PostgresCluster": postgres.members}
+# Whom a cluster consists of, by its kind.
+Members = Mapping[str, Callable[[Api, str, str], Sequence[targets.Member]]]
 
 _log = logging.getLogger(__name__)
 
 
-def follow(api: Api, body: Mapping[str, Any]) -> None:
+def follow(api: Api, members: Members, body: Mapping[str, Any]) -> None:
     """Make the next move for a Fault, if there is one; what it changes comes back as an event."""
     lost = [node for node in moves.unanswered(body) if not api.node_exists(node)]
     move = moves.decide(body, lost)
     match move:
         case moves.Resolve():
-            _resolve(api, body)
+            _resolve(api, members, body)
         case moves.Say(status):
             api.apply_status(body, status)
         case moves.Release():
             api.apply(_identity(body))
 
 
-def _resolve(api: Api, body: Mapping[str, Any]) -> None:
+def _resolve(api: Api, members: Members, body: Mapping[str, Any]) -> None:
     metadata, spec = body["metadata"], body["spec"]
     target = spec["target"]
     now = api.get(body["apiVersion"], body["kind"], metadata["namespace"], metadata["name"]) or {}
     if (now.get("status") or {}).get("phase"):
         return  # already done: what was last heard is older than what was written
     try:
-        members = _MEMBERS[target["kind"]](api, metadata["namespace"], target["name"])
-        chosen = targets.choose(target, spec["seed"], members)
+        there = members[target["kind"]](api, metadata["namespace"], target["name"])
+        chosen = targets.choose(target, spec["seed"], there)
     except targets.NoTarget as nobody:
         api.apply_status(body, moves.refused(str(nobody)))
         return

@@ -6,16 +6,18 @@ import datetime
 import logging
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..api import Api, stamp
+from ..engines import objects
 from ..engines.postgres import manifests, observe, patroni, status
 from ..engines.postgres.spec import PostgresSpec, parse
 from ..faults.targets import Member
+from ..settings import LAB_NAMESPACE_VARIABLE
+from .pods import as_targets, pods_of
 
 IMAGE_VARIABLE = "CAPLAB_IMAGE_POSTGRES"
-NAMESPACE_VARIABLE = "CAPLAB_NAMESPACE"  # where the operator and the probers run
 _LEADER_ANNOTATION = "leader"  # Patroni's, on the Endpoints that carry the lock
 
 _log = logging.getLogger(__name__)
@@ -26,23 +28,14 @@ def reconcile(api: Api, body: Mapping[str, Any]) -> None:
     spec = parse(body)
     for secret in manifests.secrets(spec, lambda: secrets.token_urlsafe(24)):
         api.create_if_absent(secret)
-    for manifest in manifests.build(spec, os.environ[IMAGE_VARIABLE], os.environ[NAMESPACE_VARIABLE]):
+    for manifest in manifests.build(spec, os.environ[IMAGE_VARIABLE], os.environ[LAB_NAMESPACE_VARIABLE]):
         api.apply(manifest)
 
 
-def members(api: Api, namespace: str, cluster: str) -> list[Member]:
+def members(api: Api, namespace: str, cluster: str) -> Sequence[Member]:
     """The members as a fault may hit them; the primary is who holds the leader object."""
-    leader = _leader(api, namespace, cluster)
-    return [
-        Member(
-            pod["metadata"]["uid"],
-            pod["metadata"]["name"],
-            pod["spec"].get("nodeName", ""),
-            _zone(api, pod),
-            primary=pod["metadata"]["name"] == leader,
-        )
-        for pod in api.pods(namespace, manifests.labels(cluster))
-    ]
+    selected = objects.selector(PostgresSpec.ENGINE, cluster)
+    return as_targets(pods_of(api, namespace, selected), _leader(api, namespace, cluster))
 
 
 def watch_over(api: Api, body: Mapping[str, Any], before: Mapping[str, Any], hit: Mapping[str, str]) -> dict[str, Any]:
@@ -51,23 +44,13 @@ def watch_over(api: Api, body: Mapping[str, Any], before: Mapping[str, Any], hit
     hit names the fault that each member under one is under.
     """
     spec = parse(body)
-    seen = observe.look(_pods(api, spec), _leader(api, spec.namespace, spec.name))
+    pods = pods_of(api, spec.namespace, objects.part(spec))
+    seen = observe.look(pods, _leader(api, spec.namespace, spec.name))
     _mend_settings(api, spec, seen)
     found = status.build(spec, seen, before, stamp(datetime.datetime.now(datetime.UTC)), hit)
     if found != before:
         api.apply_status(body, found)
     return found
-
-
-def _pods(api: Api, spec: PostgresSpec) -> list[observe.MemberPod]:
-    return [
-        observe.MemberPod(pod["metadata"]["name"], _zone(api, pod), pod.get("status", {}).get("podIP"))
-        for pod in api.pods(spec.namespace, manifests.labels(spec.name))
-    ]
-
-
-def _zone(api: Api, pod: Mapping[str, Any]) -> str:
-    return api.zone_of(pod["spec"]["nodeName"]) if pod["spec"].get("nodeName") else ""
 
 
 def _leader(api: Api, namespace: str, cluster: str) -> str | None:
@@ -84,7 +67,7 @@ def _mend_settings(api: Api, spec: PostgresSpec, seen: observe.Seen) -> None:
     address = next((pod.address for pod in seen.pods if pod.name in seen.answers and pod.address), None)
     if not patch or address is None:
         return
-    password = api.secret(spec.namespace, manifests.secret_name(spec)).get("patroni", "")
+    password = api.secret(spec.namespace, objects.secret_name(spec.name)).get("patroni", "")
     try:
         observe.change_config(address, password, patch)
         _log.info("settings of %s/%s changed: %s", spec.namespace, spec.name, patch)

@@ -8,20 +8,30 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-Key = tuple[str, str]
+Key = tuple[str, str, str]  # kind, namespace, name
 Body = Mapping[str, Any]
+
+
+def key_of(body: Body) -> Key:
+    """What tells an object from all others there are at a time."""
+    return body["kind"], body["metadata"]["namespace"], body["metadata"]["name"]
+
+
+def is_going(body: Body) -> bool:
+    """Whether an object is being deleted."""
+    return "deletionTimestamp" in body["metadata"]
 
 
 @dataclass
 class Heard:
-    """Objects of one kind by namespace and name, with a lock each for whoever acts on one."""
+    """Objects, with a lock each for whoever acts on one."""
 
     bodies: dict[Key, Body] = field(default_factory=dict)
     locks: defaultdict[Key, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
 
     def hear(self, event_type: str | None, body: Body) -> Key:
         """Take in what a watch says of one object; its key."""
-        key = (body["metadata"]["namespace"], body["metadata"]["name"])
+        key = key_of(body)
         if event_type == "DELETED":
             self.bodies.pop(key, None)
             self.locks.pop(key, None)
@@ -43,7 +53,7 @@ class Watched(Heard):
 
     def hear(self, event_type: str | None, body: Body) -> Key:
         """As Heard; a new object of an old name begins with its own status."""
-        key = (body["metadata"]["namespace"], body["metadata"]["name"])
+        key = key_of(body)
         if event_type == "DELETED":
             self.written.pop(key, None)
         elif not self.same(key, body):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,8 +14,9 @@ import kopf
 from .. import exporter
 from ..api import Api
 from ..settings import GROUP, VERSION, configure
-from . import faults, postgres
-from .watched import Heard, Key, Watched, members_hit
+from . import faults
+from .engines import Engine, engines
+from .watched import Heard, Key, Watched, is_going, members_hit
 
 _ROUND_SECONDS = 1.0  # between two looks at a cluster
 _RETRY_SECONDS = 2.0  # kopf's own default would be a minute
@@ -28,17 +29,20 @@ class Lab:
     """What the handlers share: the API server, and the objects as last heard of."""
 
     api: Api = field(default_factory=Api)
+    engines: Mapping[str, Engine] = field(default_factory=lambda: {engine.kind: engine for engine in engines()})
     clusters: Watched = field(default_factory=Watched)
     faults: Heard = field(default_factory=Heard)
     runs: Heard = field(default_factory=Heard)
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    followers: dict[str, asyncio.Task[None]] = field(default_factory=dict)  # by the uid of the cluster
 
 
 def register(registry: kopf.OperatorRegistry) -> None:
     """Register every handler."""
     lab = Lab()
     _register_life(registry, lab)
-    _register_clusters(registry, lab)
+    for engine in lab.engines.values():
+        _register_clusters(registry, lab, engine)
     _register_events(registry, lab)
 
 
@@ -51,32 +55,34 @@ def _register_life(registry: kopf.OperatorRegistry, lab: Lab) -> None:
     async def start(settings: kopf.OperatorSettings, **_: Any) -> None:
         configure(settings)
         exporter.serve(lambda: list(lab.runs.bodies.values()))
-        for one_round in (_look_at_clusters, _look_at_faults):
+        for one_round in (_look_at_clusters, _look_at_faults, _keep_following):
             lab.tasks.append(asyncio.create_task(_in_rounds(one_round, lab)))
 
     @kopf.on.cleanup(registry=registry)
     async def stop(**_: Any) -> None:
-        for task in lab.tasks:
+        tasks = [*lab.tasks, *lab.followers.values()]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*lab.tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _register_clusters(registry: kopf.OperatorRegistry, lab: Lab) -> None:
-    @kopf.on.resume(GROUP, VERSION, "postgresclusters", registry=registry)
-    @kopf.on.create(GROUP, VERSION, "postgresclusters", registry=registry)
-    @kopf.on.update(GROUP, VERSION, "postgresclusters", field="spec", registry=registry)
+def _register_clusters(registry: kopf.OperatorRegistry, lab: Lab, engine: Engine) -> None:
+    # Named, since kopf keeps its progress in annotations, and an inner function's own name can't be one's.
+    @kopf.on.resume(GROUP, VERSION, engine.plural, registry=registry, id="reconcile")
+    @kopf.on.create(GROUP, VERSION, engine.plural, registry=registry, id="reconcile")
+    @kopf.on.update(GROUP, VERSION, engine.plural, field="spec", registry=registry, id="reconcile")
     def reconcile(body: kopf.Body, **_: Any) -> None:
         try:
-            postgres.reconcile(lab.api, dict(body))
+            engine.handlers.reconcile(lab.api, dict(body))
         except Exception as error:
             raise kopf.TemporaryError(f"not applied yet: {error}", delay=_RETRY_SECONDS) from error
 
-
-def _register_events(registry: kopf.OperatorRegistry, lab: Lab) -> None:
-    @kopf.on.event(GROUP, VERSION, "postgresclusters", registry=registry)
+    @kopf.on.event(GROUP, VERSION, engine.plural, registry=registry)
     async def cluster_heard(event: kopf.RawEvent, body: kopf.Body, **_: Any) -> None:
         lab.clusters.hear(event["type"], dict(body))
 
+
+def _register_events(registry: kopf.OperatorRegistry, lab: Lab) -> None:
     @kopf.on.event(GROUP, VERSION, "runs", registry=registry)
     async def run_heard(event: kopf.RawEvent, body: kopf.Body, **_: Any) -> None:
         lab.runs.hear(event["type"], dict(body))
@@ -100,15 +106,33 @@ async def _look_at_clusters(lab: Lab) -> None:
 
 async def _look_at_cluster(lab: Lab, key: Key) -> None:
     body, before = lab.clusters.bodies.get(key), lab.clusters.written.get(key, {})
-    if body is None or body["metadata"].get("deletionTimestamp"):
+    if body is None or is_going(body):
         return
-    hit = members_hit(lab.faults.bodies.values(), key[0])
+    kind, namespace, _ = key
+    hit = members_hit(lab.faults.bodies.values(), namespace)
     try:
-        found = await asyncio.to_thread(postgres.watch_over, lab.api, body, before, hit)
+        found = await asyncio.to_thread(lab.engines[kind].handlers.watch_over, lab.api, body, before, hit)
     except Exception as error:  # one cluster's trouble must not blind the others
-        _log.warning("%s/%s could not be looked at: %s", *key, error)
+        _log.warning("%s %s/%s could not be looked at: %s", *key, error)
         return
     lab.clusters.note_written(key, body, found)
+
+
+async def _keep_following(lab: Lab) -> None:
+    """Each cluster that is there is followed, where its engine does that, and no other."""
+    there = {body["metadata"]["uid"]: body for body in lab.clusters.bodies.values() if not is_going(body)}
+    for uid in [uid for uid, task in lab.followers.items() if uid not in there or task.done()]:
+        _end(lab.followers.pop(uid))
+    for uid, body in there.items():
+        follow = lab.engines[body["kind"]].follow
+        if follow and uid not in lab.followers:
+            lab.followers[uid] = asyncio.create_task(follow(lab.api, body))
+
+
+def _end(follower: asyncio.Task[None]) -> None:
+    if follower.done() and not follower.cancelled() and (error := follower.exception()):
+        _log.warning("a cluster is followed anew: %s", error)
+    follower.cancel()
 
 
 async def _look_at_faults(lab: Lab) -> None:
@@ -122,7 +146,8 @@ async def _follow_fault(lab: Lab, key: Key) -> None:
         body = lab.faults.bodies.get(key)
         if body is None:
             return
+        members = {kind: engine.handlers.members for kind, engine in lab.engines.items()}
         try:
-            await asyncio.to_thread(faults.follow, lab.api, body)
+            await asyncio.to_thread(faults.follow, lab.api, members, body)
         except Exception as error:  # the next round tries again
-            _log.warning("fault %s/%s: %s", *key, error)
+            _log.warning("%s %s/%s: %s", *key, error)

@@ -11,20 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..pods import Pod
 from .manifests import PATRONI_PORT
 
 _TIMEOUT_SECONDS = 2.0
 # Members are reached by address, never by a proxy of the environment.
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-
-
-@dataclass(frozen=True, slots=True)
-class MemberPod:
-    """A member's pod: address None while it has none."""
-
-    name: str
-    zone: str
-    address: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +27,7 @@ class Seen:
     what one of them (the leader, if it answers) says of the whole.
     """
 
-    pods: tuple[MemberPod, ...]
+    pods: tuple[Pod, ...]
     leader: str | None  # the leader object's holder
     answers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     topology: Mapping[str, Any] | None = None
@@ -43,7 +35,7 @@ class Seen:
     history: Sequence[Sequence[Any]] = ()
 
 
-def look(pods: Sequence[MemberPod], leader: str | None) -> Seen:
+def look(pods: Sequence[Pod], leader: str | None) -> Seen:
     """Ask every member at once; silence is an answer too (a missing entry)."""
     with ThreadPoolExecutor(max(1, len(pods))) as pool:
         said = dict(zip([pod.name for pod in pods], pool.map(lambda pod: _get(pod, "/patroni"), pods), strict=True))
@@ -76,7 +68,7 @@ def change_config(address: str, password: str, patch: Mapping[str, Any]) -> None
         return
 
 
-def _get(pod: MemberPod, path: str) -> object:
+def _get(pod: Pod, path: str) -> object:
     if pod.address is None:
         return None
     try:

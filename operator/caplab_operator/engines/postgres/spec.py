@@ -1,13 +1,12 @@
-"""What a PostgresCluster object asks for, parsed at the border.
-
-Defaults and limits are the API server's (the CRD's schema): what arrives here is complete.
-"""
+"""What a PostgresCluster object asks for, parsed at the border."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
+
+from ..cluster import Cluster, common_fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,34 +21,22 @@ class Failover:
     failsafe_mode: bool
 
 
-@dataclass(frozen=True, slots=True)
-class PostgresSpec:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostgresSpec(Cluster):
     """One cluster as asked for."""
 
-    name: str
-    namespace: str
-    uid: str
-    generation: int
-    replicas: int
+    KIND: ClassVar[str] = "PostgresCluster"
+    ENGINE: ClassVar[str] = "postgres"
+
     durability: str  # async, quorum, sync
     failover: Failover
-    storage_size: str
-    keep_volumes: bool
-    memory_request: str
-    cpu_request: str
-    parameters: Mapping[str, str]
 
 
 def parse(body: Mapping[str, Any]) -> PostgresSpec:
     """A PostgresCluster object as the API server returns it."""
-    metadata, spec = body["metadata"], body["spec"]
-    failover, storage, resources = spec["failover"], spec["storage"], spec["resources"]
+    spec, failover = body["spec"], body["spec"]["failover"]
     return PostgresSpec(
-        name=metadata["name"],
-        namespace=metadata["namespace"],
-        uid=metadata["uid"],
-        generation=metadata["generation"],
-        replicas=spec["replicas"],
+        **common_fields(body),
         durability=spec["durability"],
         failover=Failover(
             failover["ttlSeconds"],
@@ -59,9 +46,4 @@ def parse(body: Mapping[str, Any]) -> PostgresSpec:
             failover["maximumLagOnFailoverBytes"],
             failover["failsafeMode"],
         ),
-        storage_size=storage["size"],
-        keep_volumes=storage["onDeletion"] == "Retain",
-        memory_request=resources["memoryRequest"],
-        cpu_request=resources["cpuRequest"],
-        parameters=spec["parameters"],
     )

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
+from ..conditions import Status, condition, phase
+from ..failovers import explained, faults, primary_gap
 from .observe import Seen
 from .patroni import durability_of
 from .spec import PostgresSpec
 
-Status = dict[str, Any]
 _STREAMING = ("running", "streaming")
 _STANDBY_ROLE = {"quorum": "quorum_standby", "sync": "sync_standby"}  # in Patroni's topology
 
@@ -27,7 +27,7 @@ def build(
     primary = _primary(seen)
     status: Status = {
         "observedGeneration": spec.generation,
-        "phase": _phase(spec, seen, members, primary, before),
+        "phase": phase(_is_ready(spec, seen, members, primary), primary, before),
         "readyMembers": ready,
         "members": members,
         "conditions": _conditions(spec, seen, members, primary, before.get("conditions") or [], now),
@@ -37,10 +37,10 @@ def build(
         status["epoch"] = seen.answers[primary]["timeline"]
     if seen.config is not None:
         status["durability"] = durability_of(seen.config)
-    if gap := _primary_gap(primary, before, now):
+    if gap := primary_gap(primary, before, now):
         status["primaryGap"] = gap
     if failover := _last_failover(seen.history):
-        status["lastFailover"] = _explained(failover, before.get("lastFailover") or {}, gap, hit or {})
+        status["lastFailover"] = explained(failover, before.get("lastFailover") or {}, gap, faults(hit or {}))
     return status
 
 
@@ -73,16 +73,9 @@ def _members(seen: Seen) -> list[Status]:
     return members
 
 
-def _phase(
-    spec: PostgresSpec, seen: Seen, members: Sequence[Status], primary: str | None, before: Mapping[str, Any]
-) -> str:
-    """Creating until first Ready; then Ready, Degraded (a primary, not all members or no standby) or Down."""
+def _is_ready(spec: PostgresSpec, seen: Seen, members: Sequence[Status], primary: str | None) -> bool:
     complete = len(members) == spec.replicas and all(member["ready"] for member in members)
-    if primary and complete and _has_standby(spec, seen):
-        return "Ready"
-    if before.get("phase") in (None, "Creating"):
-        return "Creating"
-    return "Degraded" if primary else "Down"
+    return primary is not None and complete and _has_standby(spec, seen)
 
 
 def _has_standby(spec: PostgresSpec, seen: Seen) -> bool:
@@ -114,26 +107,9 @@ def _conditions(
     if seen.config is None:
         applied = ("Unknown", "NoAnswer", "no member answers")
     return [
-        _condition("Ready", ready, spec.generation, before, now),
-        _condition("DurabilityApplied", applied, spec.generation, before, now),
+        condition("Ready", ready, spec.generation, before, now),
+        condition("DurabilityApplied", applied, spec.generation, before, now),
     ]
-
-
-def _condition(
-    name: str, said: tuple[str, str, str], generation: int, before: Sequence[Mapping[str, Any]], now: str
-) -> Status:
-    """A condition keeps its time while its status stays."""
-    status, reason, message = said
-    old: Mapping[str, Any] = next((c for c in before if c["type"] == name), {})
-    since = old["lastTransitionTime"] if old.get("status") == status else now
-    return {
-        "type": name,
-        "status": status,
-        "reason": reason,
-        "message": message,
-        "lastTransitionTime": since,
-        "observedGeneration": generation,
-    }
 
 
 def _last_failover(history: Sequence[Sequence[Any]]) -> Status | None:
@@ -145,30 +121,3 @@ def _last_failover(history: Sequence[Sequence[Any]]) -> Status | None:
     if len(rows) > 1:
         failover["from"] = str(rows[-2][4])
     return failover
-
-
-def _primary_gap(primary: str | None, before: Mapping[str, Any], now: str) -> Status | None:
-    """The last time without a primary, as the operator's rounds saw it: since, until, and who was primary before."""
-    gap: Status | None = before.get("primaryGap")
-    if primary is None and (lost := before.get("primary")):
-        return {"member": lost, "since": now}
-    if primary is not None and gap and "until" not in gap:
-        return {**gap, "until": now}
-    return gap
-
-
-def _explained(
-    failover: Status, known: Mapping[str, Any], gap: Mapping[str, Any] | None, hit: Mapping[str, str]
-) -> Status:
-    """The failover with its cause, and for how long there was no primary; once found they stay."""
-    # Patroni's history tells nothing of the first primary: then it is who was there before the gap.
-    old = str(failover.get("from") or (gap or {}).get("member") or "")
-    explained: Status = {**failover, "cause": f"fault {hit[old]}" if old in hit else "no fault of the lab"}
-    if old:
-        explained["from"] = old
-    if gap and "until" in gap and gap["member"] == old:
-        seconds = datetime.fromisoformat(gap["until"]) - datetime.fromisoformat(gap["since"])
-        explained["seconds"] = seconds.total_seconds()
-    if (known.get("at"), known.get("to")) == (failover["at"], failover["to"]):
-        explained |= {name: known[name] for name in ("from", "cause", "seconds") if name in known}
-    return explained

@@ -16,18 +16,19 @@ from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus, PollingStatus
 from psycopg.pq import PGconn as NewPGconn
 from psycopg.pq.abc import PGconn, PGresult
 
-from .outcomes import ServerError, Trouble
+from ...outcomes import Trouble
+from ..opening import WireError
+from .outcomes import ServerError
 
 Row = tuple[str | None, ...]
 
 
-class WireError(Exception):
-    """There was no success; sent says whether any byte of a statement may have left."""
+class PostgresError(WireError):
+    """What came instead of success, and the SQLSTATEs of the warnings with it."""
 
     def __init__(self, problem: Trouble | ServerError, sent: bool, text: str, warnings: tuple[str, ...] = ()) -> None:
-        super().__init__(text)
+        super().__init__(sent, text)
         self.problem = problem
-        self.sent = sent
         self.warnings = warnings
 
 
@@ -58,7 +59,7 @@ class Wire:
     async def open(cls, parameters: Mapping[str, str | int]) -> Wire:
         """Connect by libpq's parameters, hostaddr among them: a name would be resolved blocking.
 
-        Raises WireError (never sent). Safe to cancel: nothing is left behind.
+        Raises PostgresError (never sent). Safe to cancel: nothing is left behind.
         """
         loop = asyncio.get_running_loop()
         text = conninfo.make_conninfo("", **parameters)
@@ -83,10 +84,10 @@ class Wire:
     async def ask(self, statement: str, *values: str | int) -> Answer:
         """Run one statement; it is over when the server is ready for the next, its commit done.
 
-        Raises WireError. After a cancellation the statement goes on: close the connection.
+        Raises PostgresError. After a cancellation the statement goes on: close the connection.
         """
         if not self.alive:
-            raise WireError(Trouble.CLOSED, False, "the connection was closed")
+            raise PostgresError(Trouble.CLOSED, False, "the connection was closed")
         self._results.clear()
         self._warnings.clear()
         self._waiting = self._loop.create_future()
@@ -96,10 +97,10 @@ class Wire:
             stuck = self._conn.flush()
         except OperationalError as error:
             self.close()
-            raise WireError(Trouble.CLOSED, True, str(error)) from error
+            raise PostgresError(Trouble.CLOSED, True, str(error)) from error
         if stuck:
             self.close()
-            raise WireError(Trouble.CLOSED, True, "the socket took only a part of the statement")
+            raise PostgresError(Trouble.CLOSED, True, "the socket took only a part of the statement")
         await self._waiting
         return self._answer()
 
@@ -138,21 +139,21 @@ class Wire:
         for result in self._results:
             if result.status not in (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK):
                 text = (result.error_message or b"").decode(errors="replace").strip()
-                raise WireError(_problem(result), True, text, warnings)
+                raise PostgresError(_problem(result), True, text, warnings)
         if not self._results or not self.alive:
-            raise WireError(Trouble.CLOSED, True, "the connection was closed before the answer", warnings)
+            raise PostgresError(Trouble.CLOSED, True, "the connection was closed before the answer", warnings)
         last = self._results[-1]
         return Answer(_rows(last), last.command_tuples or 0, warnings)
 
 
 async def _handshake(conn: PGconn, loop: asyncio.AbstractEventLoop) -> None:
     if conn.status == ConnStatus.BAD:
-        raise WireError(Trouble.REFUSED, False, conn.get_error_message())
+        raise PostgresError(Trouble.REFUSED, False, conn.get_error_message())
     # By the manual: as if the last poll had said WRITING.
     poll = int(PollingStatus.WRITING)
     while poll != PollingStatus.OK:
         if poll == PollingStatus.FAILED:
-            raise WireError(Trouble.REFUSED, False, conn.get_error_message())
+            raise PostgresError(Trouble.REFUSED, False, conn.get_error_message())
         await _ready(loop, conn.socket, write=poll == PollingStatus.WRITING)
         poll = conn.connect_poll()
 

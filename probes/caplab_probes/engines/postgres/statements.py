@@ -8,7 +8,7 @@ within a CALL that is in no transaction (manual, 43.8).
 
 from __future__ import annotations
 
-from .workloads import Operation, is_beat, run_of
+from ...workloads import Operation, is_beat, run_of
 
 BEAT_BODY = """
     BEGIN

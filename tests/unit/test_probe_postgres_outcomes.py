@@ -1,9 +1,10 @@
-"""The table 'Outcomes an engine' of the design, row by row."""
+"""The table 'Outcomes an engine' of the design, row by row: Postgres."""
 
 from __future__ import annotations
 
 import pytest
-from caplab_probes.outcomes import Outcome, ServerError, Trouble, classify
+from caplab_probes.engines.postgres.outcomes import ServerError, classify
+from caplab_probes.outcomes import Outcome, Trouble
 
 CANCELLED_WAIT = "01000"  # WARNING: canceling wait for synchronous replication due to user request
 DYING_WAIT = "57P01"  # WARNING: canceling the wait for synchronous replication and terminating connection

@@ -1,0 +1,66 @@
+"""The engines there are, and what each can do for a run; a further one is a module and its place in ENGINES."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from chaoslib.exceptions import ActivityFailed
+
+from caplab.model.fields import Json
+from caplab.model.runs import FirstCommit
+
+from ..current import seen
+from ..server import Body, Server
+from . import postgres, redis
+
+
+class Engine(Protocol):
+    """A module for each engine. body is a cluster's object as it is now; what asks members raises ExecFailed."""
+
+    KIND: str
+    ENGINE: str
+    LEVELS: Mapping[str, Sequence[str]]  # read and write: what a load may ask beyond the cluster's own settings
+
+    def settings_in_force(self, server: Server, namespace: str, body: Body) -> dict[str, Json]:
+        """What the running cluster says of itself, by the names of its spec, and serverVersion.
+
+        It has a primary. A name for which its parts say different things holds what each of them says.
+        """
+
+    def differences(self, spec: Mapping[str, Json], found: Mapping[str, Json]) -> list[str]:
+        """What a spec asks for and is not in force: pure."""
+
+    def not_ready(self, body: Body) -> str:
+        """How a cluster that is Ready falls short of its spec by its own status; '' where it does not: pure."""
+
+    def not_caught_up(self, server: Server, namespace: str, body: Body) -> str:
+        """Which replicas do not have all that the primary has written by now; '' where all have. Raises nothing."""
+
+    def first_commit(self, server: Server, namespace: str, body: Body, before: str, run_id: str) -> FirstCommit | None:
+        """The first beat of the epoch that followed the one before, by the server's own stamp; None: there is none.
+
+        run_id is that of the load that beats.
+        """
+
+
+ENGINES: tuple[Engine, ...] = (postgres, redis)
+
+
+def named(engine: str) -> Engine:
+    """The engine of a name, as a row has it; LookupError with those there are."""
+    for one in ENGINES:
+        if engine == one.ENGINE:
+            return one
+    raise LookupError(f"There is no engine '{engine}'. Mend: use one of {', '.join(one.ENGINE for one in ENGINES)}.")
+
+
+def meant(kind: str = "") -> Engine:
+    """The engine that a step means: that of the kind it names, else that of the run under way. ActivityFailed."""
+    wanted = kind or seen().kind
+    for one in ENGINES:
+        if wanted == one.KIND:
+            return one
+    kinds = ", ".join(one.KIND for one in ENGINES)
+    problem = f"There are no clusters of kind '{wanted}'" if wanted else "No run is under way that has a cluster"
+    raise ActivityFailed(f"{problem}. Mend: give the step the argument kind, one of {kinds}.")

@@ -1,0 +1,177 @@
+"""Redis under test: its settings in force, whether its replicas have caught up, its own stamps."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from caplab.model.fields import Json
+from caplab.model.keys import key_prefix
+from caplab.model.runs import FirstCommit
+
+from ..server import Body, ExecFailed, Server
+from . import standing
+
+KIND = "RedisCluster"
+ENGINE = "redis"
+LEVELS: Mapping[str, Sequence[str]] = {"write": tuple(f"wait-{replicas}" for replicas in range(1, 9))}
+_PRIMARY = "caplab"  # as Sentinels name it
+_LAB_FILE = "/etc/caplab/lab.env"  # what a member's start script reads, at each start
+_APPEND_ONLY = ("appendonly", "appendfsync", "save")
+# Of the cluster's spec, as redis.conf names them.
+_NUMBERS = {
+    "minReplicasToWrite": "min-replicas-to-write",
+    "minReplicasMaxLagSeconds": "min-replicas-max-lag",
+    "maxMemoryBytes": "maxmemory",
+}
+_EVICTION = "maxmemory-policy"
+_SIZES = {"Mi": 2**20, "Gi": 2**30}
+
+
+def ask(server: Server, namespace: str, pod: str, *command: str) -> list[str]:
+    """What the Redis or the Sentinel of a pod answers, as its operator user: lines; ExecFailed where it refuses."""
+    # -e: without it an error of the server is an answer like any other, and the exit code 0.
+    return server.execute(namespace, pod, "lab-redis-cli", "-e", *command).splitlines()
+
+
+def settings_in_force(server: Server, namespace: str, body: Body) -> dict[str, Json]:
+    """What every member and every Sentinel says of itself: each may be the one that matters next."""
+    members, sentinels = ([one["name"] for one in body["status"][part]] for part in ("members", "sentinels"))
+    of_members = standing.of_each(members, lambda pod: _member_settings(server, namespace, pod))
+    of_sentinels = standing.of_each(sentinels, lambda pod: _sentinel_settings(server, namespace, pod))
+    return {**agreed(of_members), **agreed(of_sentinels)}
+
+
+def _member_settings(server: Server, namespace: str, pod: str) -> dict[str, Json]:
+    config = pairs(ask(server, namespace, pod, "CONFIG", "GET", *_APPEND_ONLY, *_NUMBERS.values(), _EVICTION))
+    environment = variables(server.execute(namespace, pod, "cat", _LAB_FILE))
+    return {
+        "persistence": persistence(config),
+        **{ours: int(config[theirs]) for ours, theirs in _NUMBERS.items()},
+        "evictionPolicy": config[_EVICTION],
+        "restartedPrimary": environment.get("RESTARTED_PRIMARY"),
+        "serverVersion": information(ask(server, namespace, pod, "INFO", "server"))["redis_version"],
+    }
+
+
+def _sentinel_settings(server: Server, namespace: str, pod: str) -> dict[str, Json]:
+    watched = pairs(ask(server, namespace, pod, "SENTINEL", "MASTER", _PRIMARY))
+    return {
+        "downAfterMilliseconds": int(watched["down-after-milliseconds"]),
+        "failoverTimeoutMilliseconds": int(watched["failover-timeout"]),
+        "quorum": int(watched["quorum"]),
+        # One that is gone and not forgotten counts in the majority too.
+        "sentinels": 1 + int(watched["num-other-sentinels"]),
+    }
+
+
+def agreed(answers: Mapping[str, Mapping[str, Json]]) -> dict[str, Json]:
+    """What all say; of what they do not agree on, what each of them says: pure."""
+    found: dict[str, Json] = {}
+    for name in sorted({name for answer in answers.values() for name in answer}):
+        said = {pod: answer.get(name) for pod, answer in answers.items()}
+        first, *others = said.values()
+        found[name] = first if all(other == first for other in others) else said
+    return found
+
+
+def persistence(config: Mapping[str, str]) -> str:
+    """The spec's word for what a member keeps on its disk; other where it has none: pure."""
+    if config["save"]:  # snapshots: none of the words promises them
+        return "other"
+    if config["appendonly"] != "yes":
+        return "none"
+    return config["appendfsync"] if config["appendfsync"] in ("everysec", "always") else "other"
+
+
+def differences(spec: Mapping[str, Any], found: Mapping[str, Json]) -> list[str]:
+    """What a cluster's spec asks for and is not in force: pure."""
+    by_name = ("persistence", "minReplicasToWrite", "minReplicasMaxLagSeconds", "evictionPolicy", "sentinels")
+    asked = {
+        **{name: spec[name] for name in by_name},
+        **spec["failover"],
+        "maxMemoryBytes": size_bytes(spec["maxMemory"]),
+        "quorum": spec["sentinels"] // 2 + 1,
+    }
+    return standing.differing(asked, found)
+
+
+def size_bytes(size: str) -> int:
+    """Bytes of a size such as 128Mi."""
+    return int(size[:-2]) * _SIZES[size[-2:]]
+
+
+def not_ready(body: Body) -> str:
+    """How a cluster that is Ready falls short of its spec by its own status; '' where it does not: pure."""
+    status, spec = body["status"], body["spec"]
+    if status.get("readySentinels") != spec["sentinels"]:
+        return f"{status.get('readySentinels', 0)} of {spec['sentinels']} Sentinels are ready"
+    if status.get("persistence") != spec["persistence"]:
+        return f"its persistence is {status.get('persistence')}, not yet {spec['persistence']}"
+    return f"its members are being restarted: {status['rollout']}" if status.get("rollout") else ""
+
+
+def not_caught_up(server: Server, namespace: str, body: Body) -> str:
+    """Which replicas do not have all that the primary has written by now; '' where all have."""
+    primary = body["status"].get("primary")
+    if primary is None:
+        return "there is no primary"
+    try:
+        reached = information(ask(server, namespace, primary, "INFO", "replication"))
+    except ExecFailed as error:
+        return str(error)
+    if reached["role"] != "master":
+        return f"{primary} is no primary any more"
+    behind = standing.of_each(standing.replicas(body), lambda pod: _behind(server, namespace, pod, reached))
+    return "; ".join(filter(None, behind.values()))
+
+
+def _behind(server: Server, namespace: str, pod: str, reached: Mapping[str, str]) -> str:
+    try:
+        return short_of(pod, information(ask(server, namespace, pod, "INFO", "replication")), reached)
+    except ExecFailed as error:  # a member that starts does not answer yet
+        return str(error)
+
+
+def short_of(pod: str, replica: Mapping[str, str], primary: Mapping[str, str]) -> str:
+    """How a replica falls short of what its primary said before, both by INFO replication; '': it does not: pure."""
+    if replica.get("master_link_status") != "up":
+        return f"{pod} has no link to the primary"
+    if replica["master_replid"] != primary["master_replid"]:
+        return f"{pod} follows {replica['master_replid']:.8}, and not {primary['master_replid']:.8}"
+    offset = primary["master_repl_offset"]
+    return "" if int(replica["slave_repl_offset"]) >= int(offset) else f"{pod} is behind {offset}"
+
+
+def first_commit(server: Server, namespace: str, body: Body, before: str, run_id: str) -> FirstCommit | None:
+    """The first beat under another replication id, by the server's own stamp; None where there is none.
+
+    That need not be the present one: a primary that starts again takes one more with its first replica.
+    """
+    key = f"caplab/{key_prefix(run_id)}clock"
+    return first_beat(ask(server, namespace, body["status"]["primary"], "LRANGE", key, "0", "-1"), before)
+
+
+def first_beat(beats: Iterable[str], before: str) -> FirstCommit | None:
+    """The first that is not of the id before; a beat is its replication id, its value and its time in µs: pure."""
+    for beat in beats:
+        under, _, unix_us = beat.split(" ")
+        if under != before:
+            return FirstCommit(under, int(unix_us) * 1000)
+    return None
+
+
+def pairs(lines: Sequence[str]) -> dict[str, str]:
+    """Names and values by turns, as redis-cli prints a map: pure."""
+    return dict(zip(lines[::2], lines[1::2], strict=True))
+
+
+def information(lines: Iterable[str]) -> dict[str, str]:
+    """The fields of INFO: pure."""
+    return {name: value for name, colon, value in (line.partition(":") for line in lines) if colon}
+
+
+def variables(text: str) -> dict[str, str]:
+    """The assignments of a file that a shell reads in: pure."""
+    return {name: value for name, _, value in (word.partition("=") for word in shlex.split(text, comments=True))}

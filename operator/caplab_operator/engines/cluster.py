@@ -1,0 +1,47 @@
+"""What every engine's cluster is asked for, parsed at the border.
+
+Defaults and limits are the API server's (the CRDs' schemas): what arrives here is complete.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cluster:
+    """One cluster object; KIND and ENGINE are set by each engine's own spec."""
+
+    KIND: ClassVar[str]
+    ENGINE: ClassVar[str]
+
+    name: str
+    namespace: str
+    uid: str
+    generation: int
+    replicas: int
+    storage_size: str
+    keep_volumes: bool
+    memory_request: str
+    cpu_request: str
+    parameters: Mapping[str, str]
+
+
+def common_fields(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of Cluster, of an object as the API server returns it."""
+    metadata, spec = body["metadata"], body["spec"]
+    storage, resources = spec["storage"], spec["resources"]
+    return {
+        "name": metadata["name"],
+        "namespace": metadata["namespace"],
+        "uid": metadata["uid"],
+        "generation": metadata["generation"],
+        "replicas": spec["replicas"],
+        "storage_size": storage["size"],
+        "keep_volumes": storage["onDeletion"] == "Retain",
+        "memory_request": resources["memoryRequest"],
+        "cpu_request": resources["cpuRequest"],
+        "parameters": spec["parameters"],
+    }

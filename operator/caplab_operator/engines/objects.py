@@ -1,0 +1,190 @@
+"""The Kubernetes objects that every engine's clusters have: plain dicts, owned by the cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .cluster import Cluster
+
+Manifest = dict[str, Any]
+
+APPLICATION = "caplab"  # whom clients log in as
+_PROBER_ACCOUNT = "caplab-prober"  # charts/caplab/templates/prober.yaml
+
+
+def labels(cluster: Cluster) -> dict[str, str]:
+    """What every object of a cluster carries."""
+    return {"caplab.dev/engine": cluster.ENGINE, "caplab.dev/cluster": cluster.name}
+
+
+def part(cluster: Cluster, name: str = "member") -> dict[str, str]:
+    """What selects a cluster's pods of one part: its members, or who watches them."""
+    return selector(cluster.ENGINE, cluster.name, name)
+
+
+def selector(engine: str, cluster: str, part_name: str = "member") -> dict[str, str]:
+    """As part, where only names are known."""
+    return {"caplab.dev/engine": engine, "caplab.dev/cluster": cluster, "caplab.dev/part": part_name}
+
+
+def secret_name(cluster: str) -> str:
+    """Where the members' own passwords are."""
+    return f"{cluster}-passwords"
+
+
+def login_name(cluster: str) -> str:
+    """Where clients find their login: apart from the members' passwords, which they have no use for."""
+    return f"{cluster}-application"
+
+
+def named(cluster: Cluster, api_version: str, kind: str, name: str) -> Manifest:
+    """What every object has: its owner, so that it goes with the cluster."""
+    owner = {
+        "apiVersion": "caplab.dev/v1alpha1",
+        "kind": cluster.KIND,
+        "name": cluster.name,
+        "uid": cluster.uid,
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+    metadata = {"name": name, "namespace": cluster.namespace, "labels": labels(cluster), "ownerReferences": [owner]}
+    return {"apiVersion": api_version, "kind": kind, "metadata": metadata}
+
+
+def secret(cluster: Cluster, name: str, values: Mapping[str, str]) -> Manifest:
+    """A secret that is made once, when the cluster is first seen."""
+    return {**named(cluster, "v1", "Secret", name), "type": "Opaque", "stringData": dict(values)}
+
+
+def config_map(cluster: Cluster, name: str, files: Mapping[str, str]) -> Manifest:
+    """Files that pods mount."""
+    return {**named(cluster, "v1", "ConfigMap", name), "data": dict(files)}
+
+
+def client_role(cluster: Cluster) -> Manifest:
+    """What a client of this cluster may read: its login, and where the members are."""
+    return {
+        **named(cluster, "rbac.authorization.k8s.io/v1", "Role", f"{cluster.name}-client"),
+        "rules": [
+            {
+                "apiGroups": [""],
+                "resources": ["secrets"],
+                "resourceNames": [login_name(cluster.name)],
+                "verbs": ["get"],
+            },
+            {"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]},
+        ],
+    }
+
+
+def client_role_binding(cluster: Cluster, lab_namespace: str) -> Manifest:
+    """Lets the probers, who run in lab_namespace, be clients of this cluster."""
+    return {
+        **named(cluster, "rbac.authorization.k8s.io/v1", "RoleBinding", f"{cluster.name}-client"),
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": f"{cluster.name}-client"},
+        "subjects": [{"kind": "ServiceAccount", "name": _PROBER_ACCOUNT, "namespace": lab_namespace}],
+    }
+
+
+def service(cluster: Cluster, suffix: str, **fields: Any) -> Manifest:
+    """A Service of the cluster; without a selector somebody else writes whom it leads to."""
+    return {**named(cluster, "v1", "Service", f"{cluster.name}-{suffix}"), "spec": fields}
+
+
+def port(name: str, number: int) -> Manifest:
+    """A Service's port."""
+    return {"name": name, "port": number, "targetPort": number, "protocol": "TCP"}
+
+
+def disruption_budget(cluster: Cluster, name: str, pods: Mapping[str, str]) -> Manifest:
+    """At most one of those pods away at a time by anybody's plan."""
+    body = {"maxUnavailable": 1, "selector": {"matchLabels": dict(pods)}}
+    return {**named(cluster, "policy/v1", "PodDisruptionBudget", name), "spec": body}
+
+
+def stateful_set(
+    cluster: Cluster, name: str, pods: Mapping[str, str], replicas: int, template: Manifest, **fields: Any
+) -> Manifest:
+    """A StatefulSet whose pods start all at once; template is the pods'."""
+    body = {
+        "replicas": replicas,
+        "podManagementPolicy": "Parallel",
+        "selector": {"matchLabels": dict(pods)},
+        "template": template,
+        **fields,
+    }
+    return {**named(cluster, "apps/v1", "StatefulSet", name), "spec": body}
+
+
+def volumes_of_members(cluster: Cluster) -> Manifest:
+    """A StatefulSet's fields that give each member a volume, `data`, and say what becomes of it."""
+    claim = {
+        "metadata": {"name": "data", "labels": part(cluster)},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": cluster.storage_size}}},
+    }
+    retention = {"whenDeleted": "Retain" if cluster.keep_volumes else "Delete", "whenScaled": "Delete"}
+    return {"persistentVolumeClaimRetentionPolicy": retention, "volumeClaimTemplates": [claim]}
+
+
+def pod(pods: Mapping[str, str], user_id: int, main: Manifest, volumes: Sequence[Manifest]) -> Manifest:
+    """A pod's spec: an ordinary user, one container, and all those pods spread over the zones."""
+    spread = {
+        "maxSkew": 1,
+        "topologyKey": "topology.kubernetes.io/zone",
+        "whenUnsatisfiable": "DoNotSchedule",
+        "labelSelector": {"matchLabels": dict(pods)},
+    }
+    return {
+        "topologySpreadConstraints": [spread],
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": user_id,
+            "runAsGroup": user_id,
+            "fsGroup": user_id,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [main],
+        "volumes": list(volumes),
+    }
+
+
+def container(name: str, image: str, requests: Mapping[str, str], **fields: Any) -> Manifest:
+    """A container without rights. No liveness probe: one that kills would turn every partition into a kill."""
+    return {
+        "name": name,
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "resources": {"requests": dict(requests)},
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        **fields,
+    }
+
+
+def requests_of_members(cluster: Cluster) -> dict[str, str]:
+    """What a member asks of its node."""
+    return {"memory": cluster.memory_request, "cpu": cluster.cpu_request}
+
+
+def from_field(variable: str, path: str) -> Manifest:
+    """An environment variable that is a field of the pod."""
+    return {"name": variable, "valueFrom": {"fieldRef": {"fieldPath": path}}}
+
+
+def from_secret(variable: str, name: str, key: str) -> Manifest:
+    """An environment variable that is a value of a secret."""
+    return {"name": variable, "valueFrom": {"secretKeyRef": {"name": name, "key": key}}}
+
+
+def scratch(name: str, **limits: str) -> Manifest:
+    """A volume that goes with its pod."""
+    return {"name": name, "emptyDir": limits}
+
+
+def gate() -> Manifest:
+    """The volume that the node's agent closes while a fault keeps the member down: its image's start script waits."""
+    return scratch("gate", sizeLimit="1Mi")

@@ -1,0 +1,1 @@
+"""Replicated Redis, with Sentinels that decide who is primary."""

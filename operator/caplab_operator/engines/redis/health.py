@@ -1,0 +1,98 @@
+"""How members and Sentinels are, and what keeps a cluster from being Ready: pure."""
+
+from __future__ import annotations
+
+from ..conditions import Status
+from ..pods import Pod
+from .observe import Seen, Sentinel
+from .primary import FAILING_OVER, named_by, pod_named
+from .spec import RedisSpec
+
+_WELL = frozenset({"running", "linked", "watching"})
+# Of a replica as a Sentinel sees it: one that it would not promote.
+_OUT_OF_TOUCH = frozenset({"s_down", "o_down", "disconnected"})
+
+
+def member_state(seen: Seen, primary: str | None, pod: Pod) -> str:
+    """State: running (the primary), linked (a replica), or what keeps it from being either."""
+    member = seen.said.get(pod.name)
+    if pod.leaving or member is None or member.loading:
+        return "leaving" if pod.leaving else "silent" if member is None else "loading"
+    if member.is_master:
+        return "running" if pod.name == primary else "stray master"
+    if not member.link_up:
+        return "unlinked"
+    follows_another = primary is not None and pod_named(seen.place.members, member.follows) != primary
+    return "follows another" if follows_another else "linked"
+
+
+def sentinel_state(spec: RedisSpec, seen: Seen, primary: str | None, pod: Pod) -> str:
+    """State: watching, or what keeps it from that."""
+    sentinel = seen.told.get(pod.name)
+    if pod.leaving or sentinel is None:
+        return "leaving" if pod.leaving else "silent"
+    if FAILING_OVER in sentinel.flags:
+        return "failing over"
+    if primary is None or named_by(seen, sentinel) != primary:
+        return "names another" if primary else "names a lost primary"
+    if any(beyond(spec, sentinel)):
+        return f"knows {len(sentinel.replicas)} replicas, {sentinel.others} others"
+    if out_of_touch := [replica for replica in sentinel.replicas if replica.flags & _OUT_OF_TOUCH]:
+        return f"out of touch with {len(out_of_touch)} replicas"
+    return "watching"
+
+
+def beyond(spec: RedisSpec, sentinel: Sentinel) -> tuple[int, int]:
+    """How many replicas and other Sentinels it knows more than there are to be; negative: fewer."""
+    return len(sentinel.replicas) - (spec.replicas - 1), sentinel.others - (spec.sentinels - 1)
+
+
+def is_well(state: str) -> bool:
+    """Whether that state is nothing to wait for."""
+    return state in _WELL
+
+
+def members(seen: Seen, primary: str | None) -> list[Status]:
+    """Every member, as its status has it."""
+    rows = []
+    for pod in sorted(seen.place.members, key=lambda pod: pod.name):
+        state = member_state(seen, primary, pod)
+        role = "primary" if pod.name == primary else "replica"
+        row: Status = {"name": pod.name, "zone": pod.zone, "role": role, "state": state, "ready": is_well(state)}
+        if primary and role == "replica" and pod.name in seen.said:
+            row["lagBytes"] = max(0, seen.said[primary].offset - seen.said[pod.name].offset)
+        rows.append(row)
+    return rows
+
+
+def sentinels(spec: RedisSpec, seen: Seen, primary: str | None) -> list[Status]:
+    """Every Sentinel, as its status has it."""
+    rows = []
+    for pod in sorted(seen.place.sentinels, key=lambda pod: pod.name):
+        state = sentinel_state(spec, seen, primary, pod)
+        rows.append({"name": pod.name, "zone": pod.zone, "state": state, "ready": is_well(state)})
+    return rows
+
+
+def replicas_of(seen: Seen, primary: str) -> list[Pod]:
+    """The replicas whose link to the primary is up; while none is, those that answer: they still have data."""
+    states = {pod.name: member_state(seen, primary, pod) for pod in seen.place.members if pod.name != primary}
+    linked = [pod for pod in seen.place.members if states.get(pod.name) == "linked"]
+    return linked or [pod for pod in seen.place.members if states.get(pod.name) in ("unlinked", "follows another")]
+
+
+def trouble(spec: RedisSpec, seen: Seen, primary: str | None) -> tuple[str, str] | None:
+    """Reason and sentence of what a cluster lacks apart from settings; None: nothing."""
+    if primary is None:
+        return "NoPrimary", "no member is a master by its own word and the Sentinels' decision"
+    if lacking := _lacking(spec.replicas, members(seen, primary)):
+        return "MembersNotReady", lacking
+    if lacking := _lacking(spec.sentinels, sentinels(spec, seen, primary)):
+        return "SentinelsNotReady", lacking
+    return None
+
+
+def _lacking(wanted: int, rows: list[Status]) -> str:
+    if waiting := [f"{row['name']} ({row['state']})" for row in rows if not row["ready"]]:
+        return f"not ready: {', '.join(waiting)}"
+    return "" if len(rows) == wanted else f"{len(rows)} instead of {wanted}"

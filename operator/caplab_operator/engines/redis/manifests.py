@@ -1,0 +1,203 @@
+"""The Kubernetes objects of a RedisCluster: one pure builder a kind, plain dicts."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from .. import objects
+from ..objects import Manifest
+from .configuration import redis_conf, restart_digest, timing_conf
+from .spec import RedisSpec
+
+REDIS_PORT = 6379
+SENTINEL_PORT = 26379
+MEMBER, SENTINEL = "member", "sentinel"  # the parts of a cluster
+RESTART_ANNOTATION = "caplab.dev/restart"  # of a member's pod: another value restarts it
+GENERATION_ANNOTATION = "caplab.dev/generation"  # of their StatefulSet: the spec it was made for
+_USER_ID = 10003  # images/redis
+_PASSWORDS = {
+    "replication": "REPLICATION_PASSWORD",
+    "sentinel": "SENTINEL_PASSWORD",
+    "operator": "OPERATOR_PASSWORD",
+}
+_SENTINEL_REQUESTS = {"memory": "16Mi", "cpu": "20m"}
+_MOUNTS = [
+    {"name": "data", "mountPath": "/data"},
+    {"name": "configuration", "mountPath": "/etc/caplab"},
+    {"name": "temporary", "mountPath": "/tmp"},
+]
+_POD: Manifest = {
+    "automountServiceAccountToken": False,
+    "terminationGracePeriodSeconds": 10,
+    # A Sentinel looks names up in its event loop: one that hangs would have it take itself for mad (TILT).
+    # All names are full ones, so nothing is searched for first.
+    "dnsConfig": {
+        "options": [
+            {"name": "timeout", "value": "1"},
+            {"name": "attempts", "value": "1"},
+            {"name": "ndots", "value": "1"},
+        ]
+    },
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What start scripts have to know of a running cluster."""
+
+    replicas: int  # those there are, which may be more than are asked for
+    primary: str | None  # who was seen as primary last
+    bootstrap: bool  # it was never Ready: a member without data may begin with none
+
+
+def members_service(cluster: str) -> str:
+    """The headless Service by which members are named."""
+    return f"{cluster}-members"
+
+
+def sentinels_service(cluster: str) -> str:
+    """The headless Service by which Sentinels are named."""
+    return f"{cluster}-sentinels"
+
+
+def sentinels_name(cluster: str) -> str:
+    """The StatefulSet of the Sentinels."""
+    return f"{cluster}-sentinel"
+
+
+def member_host(spec: RedisSpec, pod: str) -> str:
+    """A member's name for everybody: one that stays when its address changes."""
+    return f"{pod}.{members_service(spec.name)}.{spec.namespace}.svc.cluster.local"
+
+
+def build(spec: RedisSpec, image: str, lab_namespace: str, standing: Standing) -> list[Manifest]:
+    """Every object but the secrets and the slices, in the order they are applied; lab_namespace is the prober's."""
+    return [
+        objects.client_role(spec),
+        objects.client_role_binding(spec, lab_namespace),
+        *services(spec),
+        objects.disruption_budget(spec, spec.name, objects.part(spec, MEMBER)),
+        objects.disruption_budget(spec, sentinels_name(spec.name), objects.part(spec, SENTINEL)),
+        config_map(spec, standing),
+        members(spec, image, standing.replicas),
+        sentinels(spec, image),
+    ]
+
+
+def secrets(spec: RedisSpec, new_password: Callable[[], str]) -> list[Manifest]:
+    """The secrets, made once, when the cluster is first seen: the lab's own passwords and the clients' login."""
+    login = {"username": objects.APPLICATION, "password": new_password()}
+    return [
+        objects.secret(spec, objects.secret_name(spec.name), {name: new_password() for name in _PASSWORDS}),
+        objects.secret(spec, objects.login_name(spec.name), login),
+    ]
+
+
+def config_map(spec: RedisSpec, standing: Standing) -> Manifest:
+    """What members and Sentinels start with: a change reaches their files without a restart."""
+    files = {"redis.conf": redis_conf(spec), "timing.conf": timing_conf(spec), "lab.env": _lab_env(spec, standing)}
+    return objects.config_map(spec, f"{spec.name}-redis", files)
+
+
+def _lab_env(spec: RedisSpec, standing: Standing) -> str:
+    """For start scripts to source."""
+    watchers = [
+        f"{sentinels_name(spec.name)}-{number}.{sentinels_service(spec.name)}.{spec.namespace}.svc.cluster.local"
+        for number in range(spec.sentinels)
+    ]
+    values = {
+        "MEMBER_HOSTS": " ".join(member_host(spec, f"{spec.name}-{number}") for number in range(standing.replicas)),
+        "SENTINEL_HOSTS": " ".join(watchers),
+        "INITIAL_PRIMARY": member_host(spec, standing.primary or f"{spec.name}-0"),
+        "BOOTSTRAP": "yes" if standing.bootstrap else "no",
+        "RESTARTED_PRIMARY": spec.failover.restarted_primary,
+        "PERSISTENCE": spec.persistence,
+        "QUORUM": str(spec.quorum),
+    }
+    return "".join(f"{name}={shlex.quote(value)}\n" for name, value in values.items())
+
+
+def services(spec: RedisSpec) -> list[Manifest]:
+    """For clients: primary, replicas, any, and the Sentinels. For themselves: a name each."""
+    watched, watching = objects.part(spec, MEMBER), objects.part(spec, SENTINEL)
+    redis, sentinel = [objects.port("redis", REDIS_PORT)], [objects.port("sentinel", SENTINEL_PORT)]
+    names = {"clusterIP": "None", "publishNotReadyAddresses": True}
+    return [
+        # No selector: the operator writes whom these two lead to (slices.py).
+        objects.service(spec, "primary", ports=redis),
+        objects.service(spec, "replicas", ports=redis),
+        objects.service(spec, "any", ports=redis, selector=watched),
+        objects.service(spec, "sentinel", ports=sentinel, selector=watching),
+        objects.service(spec, "members", ports=redis, selector=watched, **names),
+        objects.service(spec, "sentinels", ports=sentinel, selector=watching, **names),
+    ]
+
+
+def members(spec: RedisSpec, image: str, replicas: int) -> Manifest:
+    """The members: the operator restarts them itself, the primary last."""
+    volumes = [_configuration(spec), objects.scratch("temporary"), objects.gate()]
+    container = objects.container(
+        "redis",
+        image,
+        objects.requests_of_members(spec),
+        env=_environment(spec, members_service(spec.name)),
+        ports=[{"name": "redis", "containerPort": REDIS_PORT}],
+        readinessProbe=_open("redis"),
+        volumeMounts=[*_MOUNTS, {"name": "gate", "mountPath": "/gate", "readOnly": True}],
+    )
+    selector = objects.part(spec, MEMBER)
+    template = {
+        "metadata": {"labels": selector, "annotations": {RESTART_ANNOTATION: restart_digest(spec)}},
+        "spec": {**objects.pod(selector, _USER_ID, container, volumes), **_POD},
+    }
+    body = objects.stateful_set(
+        spec, spec.name, selector, replicas, template,
+        serviceName=members_service(spec.name), updateStrategy={"type": "OnDelete"}, **objects.volumes_of_members(spec),
+    )  # fmt: skip
+    body["metadata"]["annotations"] = {GENERATION_ANNOTATION: str(spec.generation)}
+    return body
+
+
+def sentinels(spec: RedisSpec, image: str) -> Manifest:
+    """The Sentinels: what one knows it learns again from the others."""
+    volumes = [_configuration(spec), objects.scratch("temporary"), objects.scratch("data")]
+    container = objects.container(
+        "sentinel",
+        image,
+        _SENTINEL_REQUESTS,
+        command=["run-sentinel"],
+        env=_environment(spec, sentinels_service(spec.name)),
+        ports=[{"name": "sentinel", "containerPort": SENTINEL_PORT}],
+        readinessProbe=_open("sentinel"),
+        volumeMounts=_MOUNTS,
+    )
+    selector = objects.part(spec, SENTINEL)
+    template = {
+        "metadata": {"labels": selector},
+        "spec": {**objects.pod(selector, _USER_ID, container, volumes), **_POD},
+    }
+    return objects.stateful_set(
+        spec, sentinels_name(spec.name), selector, spec.sentinels, template,
+        # The next one waits until this one has heard of the others: they say hello every two seconds.
+        serviceName=sentinels_service(spec.name), minReadySeconds=5,
+    )  # fmt: skip
+
+
+def _configuration(spec: RedisSpec) -> Manifest:
+    return {"name": "configuration", "configMap": {"name": f"{spec.name}-redis"}}
+
+
+def _environment(spec: RedisSpec, service: str) -> list[Manifest]:
+    """Only what stays as it is: a change would restart the pod. The rest is in lab.env."""
+    return [
+        objects.from_field("POD_NAME", "metadata.name"),
+        {"name": "MEMBER_HOST", "value": f"$(POD_NAME).{service}.{spec.namespace}.svc.cluster.local"},
+        objects.from_secret("APPLICATION_PASSWORD", objects.login_name(spec.name), "password"),
+        *(objects.from_secret(variable, objects.secret_name(spec.name), key) for key, variable in _PASSWORDS.items()),
+    ]
+
+
+def _open(port: str) -> Manifest:
+    return {"tcpSocket": {"port": port}, "periodSeconds": 1, "timeoutSeconds": 2}

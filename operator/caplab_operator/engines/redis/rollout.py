@@ -1,0 +1,128 @@
+"""The next step of a rolling restart or of a change of size: pure.
+
+Members are restarted one by one, replicas first; a primary that has to restart or to go hands over before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..pods import Pod, ordinal
+from . import health
+from .manifests import GENERATION_ANNOTATION
+from .observe import Seen
+from .primary import FAILING_OVER, named_by, pod_named
+from .spec import RedisSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Deployed:
+    """The members' StatefulSet as it is: its size, and the revision its pods should be of."""
+
+    replicas: int
+    revision: str
+    is_current: bool  # made from the spec as it is now, and its controller knows
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """Delete this pod: its StatefulSet makes it anew."""
+
+    pod: Pod
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class HandOver:
+    """Have this Sentinel make another member primary."""
+
+    sentinel: Pod
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resize:
+    """Give the StatefulSet this size."""
+
+    replicas: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Nothing yet."""
+
+    why: str
+
+
+Step = Restart | HandOver | Resize | Wait
+
+
+def deployed_from(spec: RedisSpec, stateful_set: Mapping[str, Any]) -> Deployed:
+    """From the object as the API server returns it."""
+    metadata, status = stateful_set["metadata"], stateful_set.get("status") or {}
+    made_for = (metadata.get("annotations") or {}).get(GENERATION_ANNOTATION)
+    is_current = made_for == str(spec.generation) and status.get("observedGeneration") == metadata["generation"]
+    return Deployed(stateful_set["spec"]["replicas"], status.get("updateRevision", ""), is_current)
+
+
+def wanted_replicas(spec: RedisSpec, primary: str | None, current: int | None) -> int:
+    """How many members there are to be now: no fewer while the primary would be among those to go."""
+    if current is None or current <= spec.replicas:
+        return spec.replicas
+    stays = primary is not None and ordinal(primary) < spec.replicas
+    return spec.replicas if stays else current
+
+
+def next_step(spec: RedisSpec, seen: Seen, primary: str | None, deployed: Deployed) -> Step | None:
+    """What to do now; None: nothing has to change."""
+    if not deployed.is_current:
+        return Wait("the members' StatefulSet is not yet as the spec asks for")
+    if deployed.replicas != spec.replicas:
+        return _resize(spec, seen, primary, deployed)
+    return _restart(spec, seen, primary, [pod for pod in seen.place.members if pod.revision != deployed.revision])
+
+
+def _restart(spec: RedisSpec, seen: Seen, primary: str | None, outdated: list[Pod]) -> Step | None:
+    if not outdated:
+        return None
+    why = f"{len(outdated)} of {spec.replicas} members to restart"
+    # One that does not even run costs nobody anything, and may be what the others wait for.
+    if stuck := [pod for pod in outdated if not pod.ready and not pod.leaving]:
+        return Restart(_last(stuck), why)
+    if amiss := health.trouble(spec, seen, primary):
+        return Wait(f"{why}: {amiss[1]}")
+    if replicas := [pod for pod in outdated if pod.name != primary]:
+        return Restart(_last(replicas), why)
+    if spec.replicas == 1:
+        return Restart(outdated[0], why)
+    return HandOver(seen.place.sentinels[0], f"{why}: the primary hands over")
+
+
+def _last(pods: list[Pod]) -> Pod:
+    return max(pods, key=lambda pod: ordinal(pod.name))
+
+
+def _resize(spec: RedisSpec, seen: Seen, primary: str | None, deployed: Deployed) -> Step:
+    why = f"from {deployed.replicas} members to {spec.replicas}"
+    if wanted_replicas(spec, primary, deployed.replicas) == spec.replicas:
+        return Resize(spec.replicas, why)
+    if primary is None:
+        return Wait(f"{why}: there is no primary")
+    # Sentinel can't be told whom to choose, only whom not to: members that go have priority 0 (mending.py).
+    going = {pod.name for pod in seen.place.members if ordinal(pod.name) >= spec.replicas} - {primary}
+    for pod in seen.place.sentinels:
+        if _would_spare(seen, pod, primary, going):
+            return HandOver(pod, f"{why}: the primary hands over")
+    return Wait(f"{why}: no Sentinel knows yet which members must not become primary")
+
+
+def _would_spare(seen: Seen, pod: Pod, primary: str, going: set[str]) -> bool:
+    """Whether a Sentinel would choose one that stays."""
+    sentinel = seen.told.get(pod.name)
+    if sentinel is None or FAILING_OVER in sentinel.flags or named_by(seen, sentinel) != primary:
+        return False
+    barred = {pod_named(seen.place.members, one.host) for one in sentinel.replicas if one.priority == 0}
+    return going <= barred

@@ -1,0 +1,60 @@
+"""What a RedisCluster object asks for, parsed at the border."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from ..cluster import Cluster, common_fields
+
+_UNITS = {"Mi": 2**20, "Gi": 2**30}
+
+
+@dataclass(frozen=True, slots=True)
+class Failover:
+    """Sentinel's timing, and what a primary does that starts again while it is still called primary."""
+
+    down_after_milliseconds: int
+    failover_timeout_milliseconds: int
+    restarted_primary: str  # WaitForDecision, ComeBack
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RedisSpec(Cluster):
+    """One cluster as asked for."""
+
+    KIND: ClassVar[str] = "RedisCluster"
+    ENGINE: ClassVar[str] = "redis"
+
+    sentinels: int
+    persistence: str  # none, everysec, always
+    min_replicas_to_write: int
+    min_replicas_max_lag_seconds: int
+    failover: Failover
+    max_memory_bytes: int
+    eviction_policy: str
+
+    @property
+    def quorum(self) -> int:
+        """How many Sentinels must find the primary down: their majority."""
+        return self.sentinels // 2 + 1
+
+
+def parse(body: Mapping[str, Any]) -> RedisSpec:
+    """A RedisCluster object as the API server returns it."""
+    spec, failover = body["spec"], body["spec"]["failover"]
+    return RedisSpec(
+        **common_fields(body),
+        sentinels=spec["sentinels"],
+        persistence=spec["persistence"],
+        min_replicas_to_write=spec["minReplicasToWrite"],
+        min_replicas_max_lag_seconds=spec["minReplicasMaxLagSeconds"],
+        failover=Failover(
+            failover["downAfterMilliseconds"],
+            failover["failoverTimeoutMilliseconds"],
+            failover["restartedPrimary"],
+        ),
+        max_memory_bytes=int(spec["maxMemory"][:-2]) * _UNITS[spec["maxMemory"][-2:]],
+        eviction_policy=spec["evictionPolicy"],
+    )

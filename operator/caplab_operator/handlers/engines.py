@@ -1,0 +1,49 @@
+"""The engines there are, and what the operator's handlers ask of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ..api import Api
+from ..faults.targets import Member
+from . import postgres
+from .redis import RedisClusters
+
+Body = Mapping[str, Any]
+
+
+class Handlers(Protocol):
+    """What can be done for clusters of a kind; all of it blocks."""
+
+    def reconcile(self, api: Api, body: Body) -> None:
+        """Make the cluster's objects what its spec asks for."""
+
+    def watch_over(self, api: Api, body: Body, before: Body, hit: Mapping[str, str]) -> Body:
+        """Look at a running cluster, mend it, and write its status if it changed; the status.
+
+        hit names the fault that each member under one is under.
+        """
+
+    def members(self, api: Api, namespace: str, cluster: str) -> Sequence[Member]:
+        """The members as a fault may hit them, by the word of the engine's own authority."""
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """A kind of clusters. follow, where there is one, runs beside the rounds as long as a cluster is there."""
+
+    kind: str
+    plural: str
+    handlers: Handlers
+    follow: Callable[[Api, Body], Coroutine[Any, Any, None]] | None = None
+
+
+def engines() -> list[Engine]:
+    """A line an engine."""
+    redis = RedisClusters()
+    return [
+        Engine("PostgresCluster", "postgresclusters", postgres),
+        Engine("RedisCluster", "redisclusters", redis, redis.follow),
+    ]

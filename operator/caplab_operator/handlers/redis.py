@@ -1,0 +1,189 @@
+"""RedisCluster: applied when its spec changes, observed and mended all the time, followed between the rounds."""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import os
+import secrets
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..api import Api, stamp
+from ..engines import objects
+from ..engines.conditions import Status, never_ready
+from ..engines.pods import Pod
+from ..engines.redis import configuration, manifests, mending, observe, rollout, status
+from ..engines.redis.observe import Place, Seen
+from ..engines.redis.primary import primary_of
+from ..engines.redis.spec import RedisSpec, parse
+from ..faults.targets import Member
+from ..settings import LAB_NAMESPACE_VARIABLE
+from .applied import Applied
+from .pods import as_targets, have_seen, pods_of
+from .redis_hand_over import hand_over
+from .redis_routes import Routes
+from .redis_watch import PromotionWatch
+
+IMAGE_VARIABLE = "CAPLAB_IMAGE_REDIS"
+_QUICK_SECONDS = 0.1  # how long the fast watch waits for one who is silent
+
+_log = logging.getLogger(__name__)
+
+Body = Mapping[str, Any]
+Tell = Callable[[Place, Pod, Sequence[observe.Command]], list[str]]
+
+
+@dataclass
+class Known:
+    """What is kept of a cluster between two rounds."""
+
+    routes: Routes = field(default_factory=Routes)
+    applied: Applied = field(default_factory=Applied)
+    sizing: threading.Lock = field(default_factory=threading.Lock)  # held by who decides on the members' number
+    place: Place | None = None  # as last seen
+    handed_over: str | None = None  # whom the operator had hand over, until that has shown
+
+
+class RedisClusters:
+    """The handlers of the kind."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Known] = {}
+
+    def reconcile(self, api: Api, body: Body) -> None:
+        """Make the cluster's objects what its spec asks for; the number of members only ever grows here."""
+        spec, known = parse(body), self._of(body)
+        for secret in manifests.secrets(spec, lambda: secrets.token_urlsafe(24)):
+            api.create_if_absent(secret)
+        with known.sizing:
+            deployed = _deployed(api, spec)
+            standing = _standing(spec, deployed, None, body.get("status") or {})
+            image, lab_namespace = os.environ[IMAGE_VARIABLE], os.environ[LAB_NAMESPACE_VARIABLE]
+            for manifest in manifests.build(spec, image, lab_namespace, standing):
+                api.apply(manifest)
+
+    def members(self, api: Api, namespace: str, cluster: str) -> Sequence[Member]:
+        """The members as a fault may hit them; the primary is who the Sentinels want at this moment."""
+        place = _place(api, namespace, cluster)
+        return as_targets(place.members, primary_of(observe.look(place)))
+
+    def watch_over(self, api: Api, body: Body, before: Body, hit: Mapping[str, str]) -> Status:
+        """Look at a running cluster, do what it needs next, and write its status if it changed; the status.
+
+        hit names the fault that each member under one is under.
+        """
+        spec, known = parse(body), self._of(body)
+        known.place = _place(api, spec.namespace, spec.name)
+        seen = observe.look(known.place, tuple(configuration.directives(spec)))
+        primary = primary_of(seen)
+        known.routes.lead_to_all(api, spec, seen)
+        refusals = _mend(spec, seen, primary)
+        deployed = _deployed(api, spec)
+        with known.sizing:
+            files = manifests.config_map(spec, _standing(spec, deployed, primary, before))
+            known.applied.ensure(api, files)
+        have_seen(api, known.place.members + known.place.sentinels, files)
+        step = rollout.next_step(spec, seen, primary, deployed) if deployed else None
+        if step:
+            _take(api, spec, known, seen, step)
+        done = status.Done(refusals, step.why if step else "", known.handed_over)
+        now = stamp(datetime.datetime.now(datetime.UTC))
+        found = status.build(spec, seen, primary, before, now, hit, done)
+        if primary not in (None, known.handed_over, before.get("primary")):
+            known.handed_over = None  # it has shown
+        if found != before:
+            api.apply_status(body, found)
+        return found
+
+    async def follow(self, api: Api, body: Body) -> None:
+        """Have the primary's Service follow a promotion at once; until cancelled."""
+        spec, known = parse(body), self._of(body)
+        try:
+            await PromotionWatch(lambda: known.place, lambda: _look_quickly(api, spec, known)).run()
+        finally:
+            self._known.pop(spec.uid, None)
+
+    def _of(self, body: Body) -> Known:
+        return self._known.setdefault(body["metadata"]["uid"], Known())
+
+
+def _look_quickly(api: Api, spec: RedisSpec, known: Known) -> bool:
+    """Whether the primary is another than before."""
+    if known.place is None:
+        return False
+    try:
+        return known.routes.lead_to_primary(api, spec, observe.look(known.place, seconds=_QUICK_SECONDS))
+    except Exception as error:  # the API server's; the round will do it
+        _log.warning("the primary of %s/%s could not be followed: %s", spec.namespace, spec.name, error)
+        return False
+
+
+def _place(api: Api, namespace: str, cluster: str) -> Place:
+    def pods(part: str) -> tuple[Pod, ...]:
+        return pods_of(api, namespace, objects.selector(RedisSpec.ENGINE, cluster, part))
+
+    passwords = api.secret(namespace, objects.secret_name(cluster))
+    return Place(pods(manifests.MEMBER), pods(manifests.SENTINEL), passwords.get("operator", ""))
+
+
+def _deployed(api: Api, spec: RedisSpec) -> rollout.Deployed | None:
+    found = api.get("apps/v1", "StatefulSet", spec.namespace, spec.name)
+    return rollout.deployed_from(spec, found) if found else None
+
+
+def _standing(
+    spec: RedisSpec, deployed: rollout.Deployed | None, primary: str | None, before: Body
+) -> manifests.Standing:
+    """What start scripts have to know; before is the status so far."""
+    last = primary or before.get("primary") or (before.get("primaryGap") or {}).get("member")
+    replicas = rollout.wanted_replicas(spec, primary, deployed.replicas if deployed else None)
+    return manifests.Standing(replicas, last, never_ready(before))
+
+
+def _mend(spec: RedisSpec, seen: Seen, primary: str | None) -> dict[str, str]:
+    """Set what differs from the spec, and have a Sentinel forget who is gone; what was refused, by pod."""
+    place = seen.place
+    members, sentinels = mending.members_drift(spec, seen), mending.sentinels_drift(spec, seen)
+    told = {
+        pod.name: _tell(spec, pod, observe.tell_member, place, mending.member_commands(members[pod.name]))
+        for pod in place.members
+        if pod.name in members
+    } | {
+        pod.name: _tell(spec, pod, observe.tell_sentinel, place, mending.sentinel_commands(sentinels[pod.name]))
+        for pod in place.sentinels
+        if pod.name in sentinels
+    }
+    if forgetful := mending.to_reset(spec, seen, primary):
+        _tell(spec, forgetful, observe.tell_sentinel, place, [("SENTINEL", "RESET", configuration.MASTER)])
+    return {name: refused for name, refused in told.items() if refused}
+
+
+def _tell(spec: RedisSpec, pod: Pod, tell: Tell, place: Place, commands: Sequence[observe.Command]) -> str:
+    """What was refused; '' where nothing was."""
+    if not commands:
+        return ""
+    refused = "; ".join(tell(place, pod, commands))
+    said = "; ".join(" ".join(command) for command in commands)
+    _log.info("%s/%s was told: %s%s", spec.namespace, pod.name, said, f", and refused: {refused}" if refused else "")
+    return refused
+
+
+def _take(api: Api, spec: RedisSpec, known: Known, seen: Seen, step: rollout.Step) -> None:
+    """Take the next step of a rolling restart or of a change of size."""
+    match step:
+        case rollout.Restart(pod):
+            _log.info("%s/%s is restarted: %s", spec.namespace, pod.name, step.why)
+            api.delete_pod(spec.namespace, pod.name, pod.uid)
+        case rollout.HandOver(sentinel):
+            if hand_over(spec, seen, sentinel, lambda now: known.routes.lead_to_primary(api, spec, now)):
+                known.handed_over = primary_of(seen)
+        case rollout.Resize(replicas):
+            _resize(api, spec, known, replicas)
+
+
+def _resize(api: Api, spec: RedisSpec, known: Known, replicas: int) -> None:
+    with known.sizing:
+        api.apply(manifests.members(spec, os.environ[IMAGE_VARIABLE], replicas))

@@ -1,0 +1,83 @@
+"""Another member made primary on purpose, so that no acknowledged write is lost."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from ..engines.pods import Pod
+from ..engines.redis import configuration, manifests, observe
+from ..engines.redis.observe import Seen
+from ..engines.redis.primary import primary_of
+from ..engines.redis.spec import RedisSpec
+
+_CATCH_UP_SECONDS = 1.0  # a linked replica takes milliseconds
+_HAND_OVER_SECONDS = 5.0  # a promotion takes less than one
+_LOOK_SECONDS = 0.02
+# Until every node's Services lead to the new primary (docs/evidence/redis.md): a client that comes back sooner
+# lands where it was, and would stay there, with all its writes refused.
+_SERVICES_FOLLOW_SECONDS = 0.5
+_SEND_AWAY = ("CLIENT", "KILL", "TYPE", "normal")
+# The old primary holds writes back for no longer than this, whatever becomes of the operator meanwhile.
+_PAUSE_MILLISECONDS = round((_CATCH_UP_SECONDS + _HAND_OVER_SECONDS) * 1000)
+
+_log = logging.getLogger(__name__)
+
+
+def hand_over(spec: RedisSpec, seen: Seen, sentinel: Pod, found: Callable[[Seen], object]) -> bool:
+    """Have a Sentinel make another member primary, and the old one its replica; whether it came to that.
+
+    found is told of each look, so that Services can follow at once. Left to themselves, Sentinels would choose
+    while the old primary still takes writes, and let it go on for eight seconds more, all of them lost. So: writes
+    are held back first, what there is reaches the replicas, and in the end the old primary's clients are sent away,
+    with whatever they had still to say.
+    """
+    old = primary_of(seen)
+    former = next(pod for pod in seen.place.members if pod.name == old)
+    _say(spec, seen, former, ("CLIENT", "PAUSE", str(_PAUSE_MILLISECONDS), "WRITE"))
+    new = None
+    if _all_caught_up(seen, former.name) and _begin(spec, seen, sentinel):
+        new = _await_another(seen, former.name, found)
+    if new:
+        host = manifests.member_host(spec, new)
+        follow = ("REPLICAOF", host, str(manifests.REDIS_PORT))
+        _say(spec, seen, former, follow, ("CONFIG", "REWRITE"), _SEND_AWAY)
+        time.sleep(_SERVICES_FOLLOW_SECONDS)  # no node says when its rules lead elsewhere
+        _say(spec, seen, former, _SEND_AWAY)
+    _say(spec, seen, former, ("CLIENT", "UNPAUSE"))
+    return new is not None
+
+
+def _begin(spec: RedisSpec, seen: Seen, sentinel: Pod) -> bool:
+    refused = observe.tell_sentinel(seen.place, sentinel, [("SENTINEL", "FAILOVER", configuration.MASTER)])
+    _log.info("%s/%s hands over; %s: %s", spec.namespace, spec.name, sentinel.name, "; ".join(refused) or "OK")
+    return not refused
+
+
+def _all_caught_up(seen: Seen, primary: str) -> bool:
+    """Wait until every replica that answers has what the primary has."""
+    end = time.monotonic() + _CATCH_UP_SECONDS
+    while time.monotonic() < end:
+        said = observe.look(seen.place).said
+        if primary in said and all(member.offset >= said[primary].offset for member in said.values()):
+            return True
+        time.sleep(_LOOK_SECONDS)
+    return False
+
+
+def _await_another(seen: Seen, old: str, found: Callable[[Seen], object]) -> str | None:
+    end = time.monotonic() + _HAND_OVER_SECONDS
+    while time.monotonic() < end:
+        now = observe.look(seen.place)
+        found(now)
+        if (new := primary_of(now)) and new != old:
+            return new
+        time.sleep(_LOOK_SECONDS)
+    return None
+
+
+def _say(spec: RedisSpec, seen: Seen, pod: Pod, *commands: observe.Command) -> None:
+    """Have a member do all that; what it refuses is only noted, since the next round looks anew."""
+    if refused := observe.tell_member(seen.place, pod, commands):
+        _log.warning("%s/%s refused in a hand-over: %s", spec.namespace, pod.name, "; ".join(refused))

@@ -1,0 +1,124 @@
+"""Hears of a promotion when it happens, so that clients of NAME-primary need not wait for the next round."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import hiredis
+
+from ..engines.redis.manifests import REDIS_PORT, SENTINEL_PORT
+from ..engines.redis.observe import USER, Place
+
+# From here on a replica may be primary at any moment.
+_PROMOTING = "+failover-state-wait-promotion"
+_CHANNELS = (_PROMOTING, "+promoted-slave", "+switch-master", "-failover-abort-slave-timeout")
+_HUNT_SECONDS = 1.0  # for how long the promoted one is looked for
+_PAUSE_SECONDS = 0.02  # between two looks for it
+_AGAIN_SECONDS = 0.5  # between two attempts to connect, and between two looks at where the pods are
+_CONNECT_SECONDS = 1.0
+# A peer that was cut off without a word is noticed within 4 s.
+_KEEPALIVE = {"TCP_KEEPIDLE": 2, "TCP_KEEPINTVL": 1, "TCP_KEEPCNT": 2}
+
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+class PromotionWatch:
+    """One cluster's, for as long as run() does.
+
+    place tells where the cluster was last; look, which blocks, looks at it quickly, has the Service lead to
+    the primary, and returns whether that is another than before.
+    """
+
+    def __init__(self, place: Callable[[], Place | None], look: Callable[[], bool]) -> None:
+        self._place = place
+        self._look = look
+        self._heard = asyncio.Event()
+        self._hunt_until = 0.0
+
+    async def run(self) -> None:
+        """Watch until cancelled."""
+        attending: dict[tuple[str, int], asyncio.Task[None]] = {}
+        pool = ThreadPoolExecutor(1, "promotion-watch")  # its own: others may be waiting for somebody silent
+        try:
+            async with asyncio.TaskGroup() as group:
+                while True:
+                    self._follow_pods(group, attending)
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(self._heard.wait(), _AGAIN_SECONDS)
+                    if self._heard.is_set():
+                        await self._hunt(pool)
+        finally:
+            pool.shutdown(wait=False)
+
+    def _follow_pods(self, group: asyncio.TaskGroup, attending: dict[tuple[str, int], asyncio.Task[None]]) -> None:
+        """Be connected to every pod there is, and to no other."""
+        place = self._place() or Place((), (), "")
+        wanted = {(pod.address, REDIS_PORT) for pod in place.members if pod.address}
+        wanted |= {(pod.address, SENTINEL_PORT) for pod in place.sentinels if pod.address}
+        for gone in attending.keys() - wanted:
+            attending.pop(gone).cancel()
+        for address, port in wanted - attending.keys():
+            listen = self._until_closed if port == REDIS_PORT else self._to_events
+            attending[address, port] = group.create_task(self._attend(address, port, place.password, listen))
+
+    async def _hunt(self, pool: ThreadPoolExecutor) -> None:
+        """Look once; while a promotion is due, look until it is found."""
+        loop = asyncio.get_running_loop()
+        while True:
+            self._heard.clear()
+            found = await loop.run_in_executor(pool, self._look)
+            if found:
+                self._hunt_until = 0.0
+            if not self._heard.is_set() and time.monotonic() >= self._hunt_until:
+                return
+            await asyncio.sleep(_PAUSE_SECONDS)
+
+    async def _attend(
+        self, address: str, port: int, password: str, listen: Callable[[Streams, str], Awaitable[None]]
+    ) -> None:
+        while True:
+            with contextlib.suppress(OSError, hiredis.HiredisError):
+                async with asyncio.timeout(_CONNECT_SECONDS):
+                    streams = await asyncio.open_connection(address, port)
+                try:
+                    _notice_loss(streams[1])
+                    await listen(streams, password)
+                finally:
+                    streams[1].close()
+            await asyncio.sleep(_AGAIN_SECONDS)
+
+    async def _until_closed(self, streams: Streams, _password: str) -> None:
+        """Of a member: Sentinel closes all its clients' connections in the same step in which it promotes it."""
+        with contextlib.suppress(OSError):
+            while await streams[0].read(1024):
+                pass
+        self._heard.set()
+
+    async def _to_events(self, streams: Streams, password: str) -> None:
+        """Of a Sentinel: what it is doing, as it says itself."""
+        reader, writer = streams
+        writer.write(f"AUTH {USER} {password}\r\nSUBSCRIBE {' '.join(_CHANNELS)}\r\n".encode())
+        answers = hiredis.Reader(encoding="utf-8", errors="replace")
+        while data := await reader.read(4096):
+            answers.feed(data)
+            while answers.has_data() and (answer := answers.gets()) is not False:
+                self._hear(answer)
+
+    def _hear(self, answer: object) -> None:
+        match answer:
+            case ["message", channel, *_]:
+                if channel == _PROMOTING:
+                    self._hunt_until = time.monotonic() + _HUNT_SECONDS
+                self._heard.set()
+
+
+def _notice_loss(writer: asyncio.StreamWriter) -> None:
+    connection = writer.get_extra_info("socket")
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEPALIVE.items():
+        connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

@@ -1,0 +1,36 @@
+"""Resolving host names without many threads."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+
+class Names:
+    """Resolves host names as they are asked for; all who ask at one time share one look-up.
+
+    A look-up without an answer blocks a thread until the resolver gives up: there must not be many.
+    """
+
+    def __init__(self) -> None:
+        self._asked: dict[str, asyncio.Task[str]] = {}
+
+    async def address(self, host: str) -> str:
+        """An address of the host; raises OSError."""
+        task = self._asked.get(host)
+        if task is None:
+            task = asyncio.create_task(_look_up(host))
+            self._asked[host] = task
+            task.add_done_callback(lambda done: self._forget(host, done))
+        return await asyncio.shield(task)
+
+    def _forget(self, host: str, task: asyncio.Task[str]) -> None:
+        del self._asked[host]
+        if not task.cancelled():
+            task.exception()  # whoever waited has it; nobody may have
+
+
+async def _look_up(host: str) -> str:
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    return str(found[0][4][0])

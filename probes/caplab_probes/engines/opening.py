@@ -1,0 +1,73 @@
+"""What every engine's client does the same way: one try to connect, within its time, and work on a link of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeVar
+
+from ..links import Endpoint, Link, NotDone, NotOpened, Scan
+from ..outcomes import Outcome
+from ..spec import Limits
+
+_T = TypeVar("_T")
+
+
+class WireError(Exception):
+    """There was no success; sent says whether any byte of what was asked may have left."""
+
+    def __init__(self, sent: bool, text: str) -> None:
+        super().__init__(text)
+        self.sent = sent
+
+
+class WorkingLink(Link, Protocol):
+    """A link that can also do what is no operation."""
+
+    async def prepare(self) -> None:
+        """Make what the workloads need where it is missing; raises NotDone or WireError."""
+
+    async def scan(self, workload: str, run_id: str) -> Scan:
+        """Everything this member holds of a run; raises WireError."""
+
+
+class Opener:
+    """An engine's Client, made from the way to connect once, which raises NotOpened or OSError."""
+
+    def __init__(self, limits: Limits, connect: Callable[[Endpoint], Awaitable[WorkingLink]]) -> None:
+        self._limits = limits
+        self._connect = connect
+
+    async def open(self, endpoint: Endpoint) -> WorkingLink:
+        """Connect and identify, within Limits.connect_seconds; raises NotOpened."""
+        try:
+            async with asyncio.timeout(self._limits.connect_seconds):
+                return await self._connect(endpoint)
+        except TimeoutError:
+            raise NotOpened(Outcome("fail", "timeout"), f"{endpoint.host}: no connection in time") from None
+        except OSError as error:
+            raise NotOpened(Outcome("fail", "refused"), f"{endpoint.host}: {error}") from error
+
+    async def prepare(self, endpoint: Endpoint) -> None:
+        """Make what the workloads need where it is missing; raises NotDone."""
+        await self._beside(endpoint, lambda link: link.prepare())
+
+    async def scan(self, endpoint: Endpoint, workload: str, run_id: str) -> Scan:
+        """Read all that a member holds of a run; raises NotDone."""
+        return await self._beside(endpoint, lambda link: link.scan(workload, run_id))
+
+    async def _beside(self, endpoint: Endpoint, work: Callable[[WorkingLink], Awaitable[_T]]) -> _T:
+        """Work that is no operation, on a link of its own and with more time."""
+        try:
+            link = await self.open(endpoint)
+        except NotOpened as error:
+            raise NotDone(f"{endpoint.name}: {error}") from error
+        try:
+            async with asyncio.timeout(self._limits.scan_seconds):
+                return await work(link)
+        except TimeoutError:
+            raise NotDone(f"{endpoint.name}: not done in {self._limits.scan_seconds:g} s") from None
+        except (NotDone, WireError) as error:
+            raise NotDone(f"{endpoint.name}: {error}") from error
+        finally:
+            link.close()

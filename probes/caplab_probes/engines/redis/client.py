@@ -1,0 +1,173 @@
+"""The Redis client: an operation is one command, or one script, sent once, its WAIT in the same packet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from caplab.model.keys import key_prefix
+
+from ...links import Client, Endpoint, Engine, NotDone, NotOpened, Result, Scan, Topology
+from ...outcomes import Outcome
+from ...spec import Limits
+from ...workloads import Operation
+from ..names import Names
+from ..opening import Opener
+from .outcomes import ErrorReply, classify
+from .statements import (
+    REPLICATION,
+    WHO,
+    WRITE_LEVELS,
+    Command,
+    address_in,
+    command_of,
+    epoch_in,
+    replicas_of,
+    set_page,
+    wait_for,
+)
+from .wire import RedisError, Wire, pack
+
+_PAGE = 10_000  # elements of a set in one reply
+_STEP = 1000  # keys that a server looks at in one reply
+_WAIT_SHARE = 0.9  # of the statement's time: WAIT answers before the operation times out
+_REPLICATION = pack(REPLICATION)
+
+
+class RedisLink:
+    """One connection.
+
+    server is asked for once: by the address that the server itself has on the connection. epoch is the replication
+    id while the role is master, None on a replica. It comes with every operation, in the same packet right after
+    its command, with nobody's command in between. A connection would not outlive a role (Sentinel promotes and demotes
+    in one transaction with CLIENT KILL TYPE normal), but it outlives a replication id: a primary that has no backlog,
+    restarted or alone for an hour, takes a new one when its next replica comes.
+    """
+
+    def __init__(self, wire: Wire, endpoint: Endpoint, wait_ms: int) -> None:
+        self._wire = wire
+        self._wait_ms = wait_ms
+        self.server = endpoint.name
+        self.epoch: str | None = None
+
+    @property
+    def alive(self) -> bool:
+        """Whether nobody has closed the connection, as far as is known."""
+        return self._wire.alive
+
+    def close(self) -> None:
+        """Let go at once; an operation under way ends as closed."""
+        self._wire.close()
+
+    async def identify(self, login: Mapping[str, str], member_at: Callable[[str], str]) -> None:
+        """Log in, learn server and epoch; raises RedisError."""
+        hello: list[Command] = [("AUTH", login["username"], login["password"])] if login["password"] else []
+        *_, who, replication = await self._ask_all(*hello, WHO, REPLICATION)
+        if self.server == "service":
+            self.server = member_at(address_in(who) or "")
+        self.epoch = epoch_in(replication)
+
+    async def perform(self, operation: Operation) -> Result:
+        """Carry out one operation."""
+        wanted = replicas_of(operation.level)
+        packet = pack(command_of(operation)) + _REPLICATION
+        if wanted:
+            packet += pack(wait_for(wanted, self._wait_ms))
+        try:
+            replies = await self._wire.ask(packet, 3 if wanted else 2)
+        except RedisError as error:
+            return Result(classify(error.sent, error.problem), server=self.server, epoch=self.epoch)
+        self.epoch = epoch_in(replies[1]) if len(replies) > 1 else None
+        acked = replies[2] if len(replies) > 2 else None
+        outcome, observed = _reading(operation, replies[0], wanted, acked)
+        return Result(outcome, observed, self.server, self.epoch)
+
+    async def scan(self, workload: str, run_id: str) -> Scan:
+        """Everything this member holds of a run; raises RedisError."""
+        elements = await (self._set(run_id) if workload == "set-scan" else self._registers(run_id))
+        return Scan(self.server, self.epoch, self.epoch is not None, elements)
+
+    async def prepare(self) -> None:
+        """Make nothing; raises NotDone unless it is a primary."""
+        if self.epoch is None:
+            raise NotDone("it is no primary")
+
+    async def _set(self, run_id: str) -> tuple[tuple[None, int], ...]:
+        found: list[bytes] = []
+        while True:
+            page = await self._ask(set_page(run_id, len(found), _PAGE))
+            found += page
+            if len(page) < _PAGE:
+                return tuple((None, int(value)) for value in found)
+
+    async def _registers(self, run_id: str) -> tuple[tuple[str, int], ...]:
+        keys: set[bytes] = set()  # a scan may say one twice
+        cursor = b"0"
+        while True:
+            cursor, some = await self._ask(("SCAN", cursor, "MATCH", f"{key_prefix(run_id)}*", "COUNT", _STEP))
+            keys.update(some)
+            if cursor == b"0":
+                break
+        names = sorted(keys)
+        values = await self._ask(("MGET", *names)) if names else []
+        return tuple((name.decode(), int(value)) for name, value in zip(names, values, strict=True) if value)
+
+    async def _ask(self, command: Command) -> Any:
+        return (await self._ask_all(command))[0]
+
+    async def _ask_all(self, *commands: Command) -> list[Any]:
+        replies = await self._wire.ask(b"".join(map(pack, commands)), len(commands))
+        for reply in replies:
+            if isinstance(reply, ErrorReply):
+                raise RedisError(reply, True, reply.text)
+        return replies
+
+
+def _reading(operation: Operation, reply: Any, wanted: int, acked: Any) -> tuple[Outcome, int | None]:
+    if isinstance(reply, ErrorReply):
+        return classify(True, reply), None
+    if operation.op == "read":
+        return _observed(reply)
+    if reply == 0:
+        return Outcome("fail", "refused"), None  # a newer write of the same writer was there already
+    return classify(True, None, wanted, acked), None
+
+
+def _observed(reply: Any) -> tuple[Outcome, int | None]:
+    if reply is None:
+        return classify(True, None), None
+    try:
+        return classify(True, None), int(reply)
+    except (TypeError, ValueError):
+        return Outcome("fail", "refused"), None  # somebody else's key
+
+
+class _Connector:
+    """Connects to one cluster: one address, one try."""
+
+    def __init__(self, login: Mapping[str, str], limits: Limits, topology: Callable[[], Topology]) -> None:
+        self._login = {name: login[name] for name in ("username", "password")}
+        self._wait_ms = round(1000 * _WAIT_SHARE * limits.statement_seconds)
+        self._topology = topology
+        self._names = Names()
+
+    async def connect(self, endpoint: Endpoint) -> RedisLink:
+        wire = await Wire.open(await self._names.address(endpoint.host), endpoint.port)
+        link = RedisLink(wire, endpoint, self._wait_ms)
+        try:
+            await link.identify(self._login, self._topology().member_at)
+        except RedisError as error:
+            link.close()
+            raise NotOpened(classify(False, error.problem), f"{endpoint.host}: {error}") from error
+        except BaseException:
+            link.close()
+            raise
+        return link
+
+
+def client(login: Mapping[str, str], limits: Limits, topology: Callable[[], Topology]) -> Client:
+    """A client for one cluster; login has username and password ('': none is asked for)."""
+    return Opener(limits, _Connector(login, limits, topology).connect)
+
+
+ENGINE = Engine("redis", "RedisCluster", port=6379, client=client, write_levels=WRITE_LEVELS)

@@ -1,0 +1,122 @@
+"""One connection to Redis on asyncio: hiredis' parser, and nothing above it.
+
+Not redis-py's connection: it tries again where it can (ten times by default), it does not say whether anything
+was sent, and it takes more processor time (docs/probes.md has the figures).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import Any
+
+import hiredis
+
+from ...outcomes import Trouble
+from ..opening import WireError
+from .outcomes import ErrorReply
+from .statements import Command
+
+_INCOMPLETE = object()
+# A peer that is cut off is known to be dead after 4 s.
+_KEEP_ALIVE = (
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
+    (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 4000),
+)
+
+
+def pack(command: Command) -> bytes:
+    """A command as it is sent."""
+    return bytes(hiredis.pack_command(command))  # type: ignore[arg-type]  # its types are of one part only
+
+
+class RedisError(WireError):
+    """What came instead of a reply of success."""
+
+    def __init__(self, problem: Trouble | ErrorReply, sent: bool, text: str) -> None:
+        super().__init__(sent, text)
+        self.problem = problem
+
+
+class Wire(asyncio.Protocol):
+    """An open connection, with at most one packet of commands under way. Close it from the loop that opened it."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._reader = hiredis.Reader(replyError=ErrorReply, notEnoughData=_INCOMPLETE)  # type: ignore[arg-type]
+        self._transport: asyncio.Transport | None = None
+        self._waiting: asyncio.Future[None] | None = None
+        self._replies: list[Any] = []
+        self._count = 0
+
+    @classmethod
+    async def open(cls, address: str, port: int) -> Wire:
+        """Connect to an address; raises OSError. Safe to cancel: nothing is left behind."""
+        transport, wire = await asyncio.get_running_loop().create_connection(cls, address, port)
+        for option in _KEEP_ALIVE:
+            transport.get_extra_info("socket").setsockopt(*option)
+        return wire
+
+    @property
+    def alive(self) -> bool:
+        """False once it is known that the server or somebody else closed it."""
+        return self._transport is not None and not self._transport.is_closing()
+
+    async def ask(self, packet: bytes, count: int) -> list[Any]:
+        """Send some commands at once; their replies, in order, errors as ErrorReply.
+
+        Where the first is an error and more is not there yet, the rest is not waited for (a WAIT may take long), and
+        the connection closes. Raises RedisError where the server closed before. Cancelled, close it.
+        """
+        if self._transport is None or self._transport.is_closing():
+            raise RedisError(Trouble.CLOSED, False, "the connection was closed")
+        self._replies = []
+        self._count = count
+        self._waiting = self._loop.create_future()
+        # The transport hands it to the kernel at once, or later what the kernel does not take: it counts as sent.
+        self._transport.write(packet)
+        await self._waiting
+        if len(self._replies) < count and not self._refused:
+            raise RedisError(Trouble.CLOSED, True, "the connection was closed before the reply")
+        return self._replies
+
+    def close(self) -> None:
+        """Let go at once, waiting for nothing."""
+        if self._transport is not None:
+            self._transport.abort()
+        self._wake()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The socket is connected."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The server closed, or this end did."""
+        self._wake()
+
+    def data_received(self, data: bytes) -> None:
+        """Some bytes of replies."""
+        try:
+            self._reader.feed(data)
+            while (reply := self._reader.gets()) is not _INCOMPLETE:
+                self._replies.append(reply)
+        except hiredis.ProtocolError:
+            self.close()
+        if self._waiting is None or len(self._replies) > self._count:
+            self.close()  # replies that nobody asked for: which is whose can't be told any more
+        elif len(self._replies) == self._count:
+            self._wake()
+        elif self._refused:
+            self.close()
+
+    @property
+    def _refused(self) -> bool:
+        return bool(self._replies) and isinstance(self._replies[0], ErrorReply)
+
+    def _wake(self) -> None:
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)

@@ -1,0 +1,168 @@
+"""The Redis engine's builders and decisions under random specs, such as the kind's schema lets through, and looks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from caplab_operator.engines.pods import Pod, ordinal
+from caplab_operator.engines.redis import configuration, health, manifests, mending, rollout, slices, status
+from caplab_operator.engines.redis.directives import IMMUTABLE
+from caplab_operator.engines.redis.manifests import Standing
+from caplab_operator.engines.redis.observe import KnownReplica, Member, Place, Seen, Sentinel
+from caplab_operator.engines.redis.primary import primary_of
+from caplab_operator.engines.redis.rollout import Deployed, Resize
+from caplab_operator.engines.redis.spec import RedisSpec, parse
+from hypothesis import given
+from hypothesis import strategies as st
+
+pytestmark = pytest.mark.property
+
+CRD = Path(__file__).parents[2] / "charts/caplab/templates/crds/rediscluster.yaml"
+SCHEMA = yaml.safe_load(CRD.read_text())["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+_NAME = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
+_LIVE = ("replicas", "sentinels", "persistence", "minReplicasToWrite", "failover", "maxMemory", "evictionPolicy")
+
+
+def by_schema(schema: Mapping[str, Any]) -> st.SearchStrategy[Any]:
+    """Whatever a part of the schema lets through, with every default filled in as the API server does."""
+    if "enum" in schema:
+        return st.sampled_from(schema["enum"])
+    if "properties" in schema:
+        return st.fixed_dictionaries({name: by_schema(below) for name, below in schema["properties"].items()})
+    if schema["type"] == "integer":
+        return st.integers(schema["minimum"], schema["maximum"])
+    if "additionalProperties" in schema:
+        names = re.findall(r"'([a-z-]+)'", schema["x-kubernetes-validations"][0]["rule"])
+        return st.dictionaries(
+            st.sampled_from(names), st.from_regex(r"[A-Za-z0-9._-]{1,200}", fullmatch=True), max_size=9
+        )
+    return st.from_regex(schema["pattern"], fullmatch=True).filter(lambda text: len(text) <= schema["maxLength"])
+
+
+def body(spec: Mapping[str, Any], name: str = "rd") -> dict[str, Any]:
+    metadata = {"name": name, "namespace": "demo", "uid": "u", "generation": 1}
+    return {"kind": "RedisCluster", "metadata": metadata, "spec": spec}
+
+
+specs = by_schema(SCHEMA)
+names = st.from_regex(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?", fullmatch=True)
+pod_names = [f"rd-{i}" for i in range(4)]
+
+
+@given(specs, names, st.none() | st.integers(1, 9), st.booleans())
+def test_whatever_is_asked_for_can_be_built_and_is_owned_and_named_well(
+    asked: dict[str, Any], name: str, current: int | None, bootstrap: bool
+) -> None:
+    spec = parse(body(asked, name))
+    standing = Standing(rollout.wanted_replicas(spec, None, current), None, bootstrap)
+    made = [
+        *manifests.build(spec, "image", "lab", standing),
+        *manifests.secrets(spec, lambda: "x"),
+        slices.primary_slice(spec, pod("rd-0")),
+    ]
+    for item in made:
+        assert item["metadata"]["ownerReferences"][0] == {
+            "apiVersion": "caplab.dev/v1alpha1", "kind": "RedisCluster", "name": name, "uid": "u",
+            "controller": True, "blockOwnerDeletion": True,
+        }  # fmt: skip
+        assert _NAME.fullmatch(item["metadata"]["name"])
+        assert all(len(value) <= 63 for value in item["metadata"]["labels"].values())
+    sizes = {item["metadata"]["name"]: item["spec"]["replicas"] for item in made if item["kind"] == "StatefulSet"}
+    assert sizes == {name: max(asked["replicas"], current or 0), f"{name}-sentinel": asked["sentinels"]}
+    for line in configuration.redis_conf(spec).splitlines():
+        assert re.fullmatch(r'[a-z-]+ ([A-Za-z0-9._-]+|"")', line)
+
+
+def templates(spec: RedisSpec) -> list[Any]:
+    made = manifests.build(spec, "image", "lab", Standing(spec.replicas, "rd-1", bootstrap=False))
+    return [item["spec"]["template"] for item in made if item["kind"] == "StatefulSet"]
+
+
+@given(specs, specs)
+def test_what_can_change_live_never_changes_a_pod(one: dict[str, Any], other: dict[str, Any]) -> None:
+    fixed = {name: value for name, value in one["parameters"].items() if name in IMMUTABLE}
+    live = {name: value for name, value in other["parameters"].items() if name not in IMMUTABLE}
+    changed = {**one, **{name: other[name] for name in _LIVE}, "parameters": {**fixed, **live}}
+    assert templates(parse(body(changed))) == templates(parse(body(one)))
+
+
+@given(specs, specs)
+def test_setting_what_differs_leaves_no_difference(one: dict[str, Any], other: dict[str, Any]) -> None:
+    found, wanted = configuration.directives(parse(body(one))), configuration.directives(parse(body(other)))
+    changes = configuration.drift(wanted, found)
+    assert configuration.drift(wanted, {**found, **changes}) == {}
+    assert configuration.drift(wanted, wanted) == {}
+    assert configuration.live(changes).keys() == changes.keys() - IMMUTABLE
+
+
+def pod(name: str, **changes: Any) -> Pod:
+    number = ordinal(name) + (100 if "sentinel" in name else 0)
+    fields = {"uid": name, "node": "n", "zone": "a", "address": f"10.0.0.{number}", "revision": "r1", "files": ""}
+    return Pod(**{"name": name, "namespace": "lab", "ready": True, "leaving": False, **fields, **changes})
+
+
+def host(name: str) -> str:
+    return f"{name}.rd-members.demo.svc.cluster.local"
+
+
+hosts = st.sampled_from([*map(host, pod_names), "10.0.0.0", "10.0.0.1", "10.9.9.9", "", "rd", "rd-10.x"])
+settings = st.dictionaries(st.sampled_from(["hz", "save", "appendonly"]), st.sampled_from(["", "1", "yes"]))
+members = st.builds(
+    Member, st.booleans(), st.just("a" * 40), st.integers(0, 9), hosts, st.booleans(), st.booleans(), settings
+)
+flags = st.frozensets(st.sampled_from(["master", "slave", "o_down", "failover_in_progress", "promoted"]))
+known = st.lists(st.builds(KnownReplica, hosts, flags, st.sampled_from([0, 100])), max_size=4).map(tuple)
+sentinels = st.builds(Sentinel, hosts, flags, known, st.integers(0, 4), settings, settings)
+
+
+@st.composite
+def looks(draw: st.DrawFn) -> Seen:
+    there = draw(st.lists(st.sampled_from(pod_names), unique=True))
+    watchers = draw(st.lists(st.sampled_from([f"rd-sentinel-{i}" for i in range(3)]), unique=True))
+    revisions = st.sampled_from(["r0", "r1"])
+    pods = tuple(
+        pod(name, revision=draw(revisions), leaving=draw(st.booleans()), ready=draw(st.booleans())) for name in there
+    )
+    said = {name: answer for name in there if (answer := draw(st.none() | members))}
+    told = {name: heard for name in watchers if (heard := draw(st.none() | sentinels))}
+    return Seen(Place(pods, tuple(pod(name) for name in watchers), "pw"), 0.0, said, told)
+
+
+@given(looks())
+def test_the_primary_is_always_a_master_by_its_own_word_that_somebody_wants(look: Seen) -> None:
+    primary = primary_of(look)
+    if primary is None:
+        return
+    assert look.said[primary].is_master
+    assert not look.said[primary].loading
+    wanted = {one.names for one in look.told.values()} | {
+        replica.host for one in look.told.values() for replica in one.replicas if "promoted" in replica.flags
+    }
+    assert {host(primary), pod(primary).address} & wanted
+
+
+@given(specs, looks(), st.integers(1, 9), st.booleans())
+def test_whatever_is_seen_has_a_status_and_no_step_removes_the_primary_while_others_could_take_over(
+    asked: dict[str, Any], look: Seen, size: int, is_current: bool
+) -> None:
+    spec = parse(body(asked))
+    primary = primary_of(look)
+    step = rollout.next_step(spec, look, primary, Deployed(size, "r1", is_current))
+    done = status.Done({}, step.why if step else "")
+    found = status.build(spec, look, primary, {"phase": "Ready"}, "2026-01-01T00:00:00Z", {}, done)
+    assert found.get("primary") == primary
+    assert found["phase"] in {"Ready", "Degraded", "Down"}
+    assert (found["phase"] == "Down") == (primary is None)
+    assert all(len(one["state"]) <= 40 for one in [*found["members"], *found["sentinels"]])
+    if isinstance(step, Resize) and step.replicas < size:
+        assert primary is not None
+        assert ordinal(primary) < step.replicas
+    if isinstance(step, rollout.Restart) and step.pod.name == primary and step.pod.ready:
+        assert spec.replicas == 1
+    if reset := mending.to_reset(spec, look, primary):
+        assert max(health.beyond(spec, look.told[reset.name])) > 0

@@ -1,0 +1,115 @@
+"""A hand-over: writes held back, everybody caught up, another made primary, the old one and its clients sent on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import pytest
+from caplab_operator.engines.pods import Pod
+from caplab_operator.engines.redis import observe
+from caplab_operator.engines.redis.observe import Member, Place, Seen, Sentinel
+from caplab_operator.engines.redis.spec import Failover, RedisSpec
+from caplab_operator.handlers import redis_hand_over
+from caplab_operator.handlers.redis_hand_over import hand_over
+
+SPEC = RedisSpec(
+    name="rd", namespace="demo", uid="u", generation=1, replicas=2, sentinels=1, persistence="everysec",
+    min_replicas_to_write=0, min_replicas_max_lag_seconds=10, failover=Failover(1000, 6000, "WaitForDecision"),
+    max_memory_bytes=1, eviction_policy="noeviction", storage_size="1Gi", keep_volumes=False, memory_request="64Mi",
+    cpu_request="50m", parameters={},
+)  # fmt: skip
+
+
+def pod(name: str) -> Pod:
+    return Pod(
+        name=name, namespace="demo", uid=name, node="n", zone="a", address="10.0.0.1", revision="r", files="",
+        ready=True, leaving=False,
+    )  # fmt: skip
+
+
+PLACE = Place((pod("rd-0"), pod("rd-1")), (pod("rd-sentinel-0"),), "pw")
+
+
+@dataclass
+class Cluster:
+    """Two members and a Sentinel: the replica gains on each look, and is promoted two looks after it was asked for."""
+
+    lag: int = 2
+    promotes: bool = True
+    refuses: str = ""
+    said: list[str] = field(default_factory=list)
+    _looks_to_promotion: int | None = None
+
+    def look(self, _place: Place) -> Seen:
+        self.lag = max(0, self.lag - 1)
+        if self._looks_to_promotion:
+            self._looks_to_promotion -= 1
+        new = self._looks_to_promotion == 0
+        old = Member(True, "a", 100, "", False, False, {})
+        other = Member(new, "b", 100 - self.lag, "" if new else "rd-0", not new, False, {})
+        names = "rd-1" if new else "rd-0"
+        told = Sentinel(names, frozenset({"master"}), (), 0, {}, {})
+        return Seen(PLACE, 0.0, {"rd-0": old, "rd-1": other}, {"rd-sentinel-0": told})
+
+    def tell_member(self, _place: Place, to: Pod, commands: Sequence[Sequence[str]]) -> list[str]:
+        self.said += [f"{to.name} {' '.join(command)}" for command in commands]
+        return []
+
+    def tell_sentinel(self, _place: Place, _to: Pod, commands: Sequence[Sequence[str]]) -> list[str]:
+        self.said += [" ".join(command) for command in commands]
+        if self.refuses:
+            return [self.refuses]
+        assert self.lag == 0, "the Sentinel chose among replicas that lacked writes"
+        self._looks_to_promotion = 2 if self.promotes else None
+        return []
+
+
+def carry_out(monkeypatch: pytest.MonkeyPatch, cluster: Cluster) -> tuple[bool, list[Seen]]:
+    for name in ("look", "tell_member", "tell_sentinel"):
+        monkeypatch.setattr(observe, name, getattr(cluster, name))
+    monkeypatch.setattr(redis_hand_over, "_CATCH_UP_SECONDS", 0.2)
+    monkeypatch.setattr(redis_hand_over, "_HAND_OVER_SECONDS", 0.2)
+    monkeypatch.setattr(redis_hand_over, "_SERVICES_FOLLOW_SECONDS", 0)
+    shown: list[Seen] = []
+    began = replace(cluster.look(PLACE), began=0.0)
+    return hand_over(SPEC, began, PLACE.sentinels[0], shown.append), shown
+
+
+PAUSE, UNPAUSE = "rd-0 CLIENT PAUSE 6000 WRITE", "rd-0 CLIENT UNPAUSE"
+FAILOVER = "SENTINEL FAILOVER caplab"
+
+
+def test_no_write_is_taken_from_before_the_choice_until_the_old_primary_follows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cluster = Cluster(lag=4)
+    done, shown = carry_out(monkeypatch, cluster)
+    assert done
+    assert cluster.said == [
+        PAUSE,
+        FAILOVER,
+        "rd-0 REPLICAOF rd-1.rd-members.demo.svc.cluster.local 6379",
+        "rd-0 CONFIG REWRITE",
+        "rd-0 CLIENT KILL TYPE normal",
+        "rd-0 CLIENT KILL TYPE normal",  # those who came back before the Services led elsewhere
+        UNPAUSE,
+    ]
+    assert shown, "nobody could have the Services follow"
+
+
+@pytest.mark.parametrize(
+    ("cluster", "expected"),
+    [
+        (Cluster(lag=10_000), [PAUSE, UNPAUSE]),
+        (Cluster(refuses="-INPROG"), [PAUSE, FAILOVER, UNPAUSE]),
+        (Cluster(promotes=False), [PAUSE, FAILOVER, UNPAUSE]),
+    ],
+    ids=["a replica does not catch up", "the Sentinel refuses", "nobody is promoted"],
+)
+def test_where_it_does_not_come_to_that_the_primary_takes_writes_again(
+    monkeypatch: pytest.MonkeyPatch, cluster: Cluster, expected: list[str]
+) -> None:
+    done, _ = carry_out(monkeypatch, cluster)
+    assert not done
+    assert cluster.said == expected
