@@ -60,7 +60,9 @@ def step_script(folder: Path, before: str = "") -> list[str]:
     """A Python program in a step whose command says the id of its child, which ignores SIGTERM."""
     command = "(trap '' TERM; exec sleep 60) & echo $!; wait"
     script = (
-        "import io, os, pathlib, subprocess, time; from caplab_cluster.progress import Progress\n"
+        "import io, os, pathlib, signal, subprocess, time; from caplab_cluster.progress import Progress\n"
+        # Whoever runs these tests may be deaf to interrupts, and so would be all its children.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         f"log = pathlib.Path({str(folder / 'long.log')!r})\n"
         f"{before}\n"
         f"with Progress(log.parent, io.StringIO()).step('long') as step:\n"
