@@ -253,11 +253,11 @@ def test_a_new_sentinel_watches_the_primary_and_knows_the_replicas(
 
 
 def test_a_sentinel_waits_until_names_are_known(home: Home) -> None:
+    home.all_name(1)
     (home.folder / "unresolved").touch()
     sentinel = home.begin("run-sentinel", SENTINELS[0])
     time.sleep(0.5)  # long enough for a few more looks
     assert sentinel.poll() is None
-    home.all_name(1)
     (home.folder / "unresolved").unlink()
     assert f"sentinel monitor caplab {HOSTS[1]} 6379 2" in started(sentinel)
 

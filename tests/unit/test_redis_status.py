@@ -1,0 +1,182 @@
+"""Who is primary, how everybody is, and what a RedisCluster's status says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from caplab_operator.engines.redis import configuration, health, observe, status
+from caplab_operator.engines.redis.directives import DEFAULTS
+from caplab_operator.engines.redis.observe import KnownReplica, Member, Seen
+from caplab_operator.engines.redis.primary import primary_of
+from redis_seen import (
+    BOTH,
+    GONE,
+    LATER,
+    NOW,
+    PODS,
+    PROMOTED,
+    SPEC,
+    master,
+    naming,
+    promoting,
+    replica,
+    replicas_flagged,
+    seen,
+    sentinel,
+)
+
+
+@pytest.mark.parametrize(
+    ("look", "primary"),
+    [
+        (seen(), "rd-0"),
+        (seen({"rd-0": None}), None),  # named, but silent
+        (seen({"rd-0": replica("rd-1")}), None),  # named, but a replica
+        (seen({"rd-0": master(loading=True)}), None),
+        (seen(BOTH, naming("rd-1", "rd-1", "rd-0")), "rd-1"),  # a majority
+        (seen(BOTH, naming("rd-1", "rd-0", "")), None),  # one each
+        (seen(BOTH, naming("rd-1", "", "")), "rd-1"),  # of those that answer
+        (seen({}, naming("", "", "")), None),  # a master by nobody's decision
+        (seen({"rd-0": None, **BOTH}, {"rd-sentinel-2": promoting("rd-1")}), "rd-1"),
+        (seen(BOTH, {"rd-sentinel-2": promoting("rd-1")}), "rd-1"),  # the old one does not know yet
+        (seen({}, {"rd-sentinel-2": promoting("rd-1")}), "rd-0"),  # chosen, not promoted yet
+        (seen(BOTH, {"rd-sentinel-2": replace(promoting("rd-1"), flags=frozenset({"master"}))}), "rd-0"),
+        (
+            seen({**BOTH, "rd-2": master()}, {"rd-sentinel-1": promoting("rd-1"), "rd-sentinel-2": promoting("rd-2")}),
+            "rd-0",  # two failovers at once: the majority decides
+        ),
+        (seen({}, {f"rd-sentinel-{i}": sentinel(names="rd-0") for i in range(3)}), "rd-0"),
+        (seen({}, {f"rd-sentinel-{i}": replace(sentinel(), names="10.0.0.0") for i in range(3)}), "rd-0"),
+        (seen({}, {f"rd-sentinel-{i}": replace(sentinel(), names="10.9.9.9") for i in range(3)}), None),
+    ],
+)
+def test_the_primary_is_a_master_that_the_sentinels_want(look: Seen, primary: str | None) -> None:
+    assert primary_of(look) == primary
+
+
+INFO = {
+    "run_id": "1" * 40, "loading": 0, "role": "slave", "master_host": "10.0.0.7", "master_link_status": "up",
+    "slave_repl_offset": 42, "master_replid": "a" * 40, "master_repl_offset": 43,
+}  # fmt: skip
+TOLD = ["ip", "rd-0.x", "flags", "master,failover_in_progress", "num-other-sentinels", "2", "quorum", "2"]
+KNOWN = [["ip", "rd-1.x", "flags", "slave,promoted", "slave-priority", "0"]]
+
+
+def test_answers_of_members_and_sentinels_are_read() -> None:
+    found = observe.member_from(INFO, ["hz", "10", "save", ""])
+    assert found == Member(False, "a" * 40, 42, "10.0.0.7", True, False, {"hz": "10", "save": ""})
+    primary = observe.member_from({**INFO, "role": "master", "loading": 1}, [])
+    assert (primary.is_master, primary.offset, primary.follows, primary.loading) == (True, 43, "", True)
+    told = observe.sentinel_from(TOLD, KNOWN, ["INFO-PERIOD", "10000"])
+    assert (told.names, told.others, told.periods) == ("rd-0.x", 2, {"info-period": "10000"})
+    assert told.replicas == (KnownReplica("rd-1.x", frozenset({"slave", "promoted"}), 0),)
+
+
+def test_a_replica_is_told_apart_by_what_keeps_it_from_being_one() -> None:
+    looks = {
+        "linked": seen(),
+        "unlinked": seen({"rd-1": replica(link_up=False)}),
+        "loading": seen({"rd-1": replica(loading=True)}),
+        "follows another": seen({"rd-1": replica("rd-2")}),
+        "stray master": seen({"rd-1": master()}),
+        "silent": seen({"rd-1": None}),
+        "leaving": seen(pods=[PODS[0], replace(PODS[1], leaving=True), PODS[2]]),
+    }
+    assert {state: health.members(look, "rd-0")[1]["state"] for state, look in looks.items()} == {
+        state: state for state in looks
+    }
+    assert health.member_state(looks["stray master"], "rd-1", PODS[1]) == "running"
+
+
+def test_clients_of_replicas_are_led_to_stale_ones_rather_than_to_nobody() -> None:
+    def names(look: Seen) -> list[str]:
+        return [one.name for one in health.replicas_of(look, "rd-0")]
+
+    assert names(seen()) == ["rd-1", "rd-2"]
+    assert names(seen({"rd-1": replica(link_up=False)})) == ["rd-2"]
+    assert names(seen({"rd-1": replica(link_up=False), "rd-2": None})) == ["rd-1"]
+
+
+def build(look: Seen, before: Mapping[str, Any] | None = None, now: str = NOW, **done: Any) -> dict[str, Any]:
+    hit = done.pop("hit", {})
+    return status.build(SPEC, look, primary_of(look), before or {}, now, hit, status.Done(**done))
+
+
+def condition(found: Mapping[str, Any], name: str) -> tuple[str, str]:
+    return next((one["status"], one["message"]) for one in found["conditions"] if one["type"] == name)
+
+
+def test_a_cluster_whose_members_and_sentinels_are_all_well_is_ready() -> None:
+    found = build(seen())
+    assert (found["phase"], found["primary"], found["epoch"], found["persistence"]) == (
+        "Ready", "rd-0", "a" * 40, "everysec",
+    )  # fmt: skip
+    assert (found["readyMembers"], found["readySentinels"]) == (3, 3)
+    assert [member.get("lagBytes") for member in found["members"]] == [None, 10, 10]
+    assert {one["type"]: one["status"] for one in found["conditions"]} == {"Ready": "True", "SettingsApplied": "True"}
+
+
+@pytest.mark.parametrize(
+    ("look", "why"),
+    [
+        (seen({"rd-2": replica(link_up=False)}), "rd-2 (unlinked)"),
+        (seen({"rd-2": replica("rd-1")}), "rd-2 (follows another)"),
+        (seen(pods=PODS[:2]), "2 instead of 3"),
+        (seen(sentinels={"rd-sentinel-1": None}), "rd-sentinel-1 (silent)"),
+        (seen(sentinels=naming("rd-0", "rd-0", "rd-1")), "rd-sentinel-2 (names another)"),
+        (seen(sentinels={"rd-sentinel-0": sentinel(others=3)}), "rd-sentinel-0 (knows 2 replicas, 3 others)"),
+        (
+            seen(sentinels={"rd-sentinel-0": sentinel(known=replicas_flagged("slave", "s_down,slave,disconnected"))}),
+            "rd-sentinel-0 (out of touch with 1 replicas)",
+        ),
+        (seen(sentinels={"rd-sentinel-0": sentinel(flags="master,failover_in_progress")}), "failing over"),
+        (seen({"rd-2": replica(settings={**DEFAULTS, "appendonly": "no"})}), "not all of the spec's settings"),
+    ],
+)
+def test_a_cluster_that_lacks_something_is_degraded_and_says_what(look: Seen, why: str) -> None:
+    found = build(look, {"phase": "Ready"})
+    assert found["phase"] == "Degraded"
+    assert why in condition(found, "Ready")[1]
+    assert build(look)["phase"] == "Creating"
+
+
+def test_settings_that_redis_refuses_are_told_in_its_own_words() -> None:
+    look = seen({"rd-1": replica(settings={**configuration.directives(SPEC), "hz": "11"})})
+    assert condition(build(look), "SettingsApplied") == ("False", "not the spec's: rd-1: hz")
+    refused = build(look, refusals={"rd-1": "ERR no such hz"})
+    assert condition(refused, "SettingsApplied") == ("False", "rd-1: ERR no such hz")
+    silent = build(seen(pods=(), watchers=()))
+    assert condition(silent, "SettingsApplied")[0] == "Unknown"
+
+
+def test_members_that_differ_in_persistence_are_other() -> None:
+    none = configuration.directives(replace(SPEC, persistence="none"))
+    assert build(seen({"rd-1": replica(settings=none)}))["persistence"] == "other"
+    assert "persistence" not in build(seen(dict.fromkeys(("rd-0", "rd-1", "rd-2"))))
+
+
+def test_a_failover_has_its_cause_and_the_time_without_a_primary() -> None:
+    before = build(seen())
+    assert "lastFailover" not in before
+    gone = build(GONE, before)
+    assert (gone["phase"], gone["primaryGap"]) == ("Down", {"member": "rd-0", "since": NOW})
+    found = build(PROMOTED, gone, LATER, hit={"rd-0": "kill-1"})
+    failover = {"at": LATER, "from": "rd-0", "to": "rd-1", "seconds": 2.0, "cause": "fault kill-1"}
+    assert found["lastFailover"] == failover
+    assert build(PROMOTED, found, "2026-01-01T00:00:09Z")["lastFailover"] == failover
+    assert build(PROMOTED, before, LATER)["lastFailover"]["seconds"] == 0.0  # between two rounds
+
+
+def test_a_primary_that_came_back_is_no_failover() -> None:
+    found = build(seen(), build(GONE, build(seen())), LATER)
+    assert "lastFailover" not in found
+    assert found["primaryGap"]["until"] == LATER
+
+
+def test_an_earlier_gap_is_not_taken_for_a_later_failovers() -> None:
+    came_back = build(seen(), build(GONE, build(seen())), LATER)
+    found = build(PROMOTED, came_back, "2026-01-01T00:01:00Z", handed_over="rd-0")
+    assert (found["lastFailover"]["seconds"], found["lastFailover"]["cause"]) == (0.0, "handed over by the operator")
