@@ -37,7 +37,7 @@ ZONES = ("a", "b", "c")
 STARTS, FAILOVERS = 5, 12
 LIMITS = {"Ready": 20.0, "Service": 0.3, "on time": 0.99}
 DOWN_SECONDS = 5
-FULL_RATE, FULL_SECONDS = 1000.0, 30.0
+FULL_RATE, FULL_SECONDS, FULL_RUNS = 1000.0, 30.0, 3
 
 
 def ready_seconds(server: Server) -> float:
@@ -167,9 +167,11 @@ def main() -> int:
         remove(server)
         starts.append(ready_seconds(server))
         print(f"  start {number + 1} of {STARTS}: {starts[-1]:.1f} s", flush=True)
-    rate, on_time, taken = full_rate(server)
-    print(f"  {rate:.0f} operations/s acknowledged, {on_time:.2%} on time, {taken:.2f} core", flush=True)
     switched = service_delays(server)
+    full = []
+    for _ in range(FULL_RUNS):
+        full.append(full_rate(server))
+        print("  {:.0f} operations/s acknowledged, {:.2%} on time, {:.2f} core".format(*full[-1]), flush=True)
     remove(server)
     EVIDENCE.write_text(
         "\n".join(
@@ -188,8 +190,11 @@ def main() -> int:
                 f" acknowledged, as clients of every zone began it | {len(switched)} |"
                 f" {spread(switched, 'ms', 1000)} | median {LIMITS['Service'] * 1000:g} ms |",
                 "",
-                f"A prober of one zone at {FULL_RATE:g} operations/s for {FULL_SECONDS:g} s: {rate:.0f}/s acknowledged,"
-                f" {on_time:.2%} started within 5 ms of their schedule, {taken:.2f} core.",
+                f"A prober of one zone at {FULL_RATE:g} operations/s, {FULL_RUNS} times for {FULL_SECONDS:g} s:",
+                "",
+                "| acknowledged a second | started within 5 ms of their schedule | cores |",
+                "|---|---|---|",
+                *(f"| {rate:.0f} | {on_time:.2%} | {taken:.2f} |" for rate, on_time, taken in full),
                 "",
             ]
         )
@@ -198,8 +203,8 @@ def main() -> int:
     held = (
         max(starts) <= LIMITS["Ready"]
         and statistics.median(switched) <= LIMITS["Service"]
-        and on_time >= LIMITS["on time"]
-        and rate >= 0.99 * FULL_RATE
+        and statistics.median(on_time for _, on_time, _ in full) >= LIMITS["on time"]
+        and min(rate for rate, _, _ in full) >= 0.99 * FULL_RATE
     )
     return 0 if held else 1
 

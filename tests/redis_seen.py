@@ -98,7 +98,7 @@ def sentinel(
         tuple(known or usual),
         others,
         settings,
-        configuration.SENTINEL_PERIODS,
+        configuration.sentinel_periods(SPEC),
     )
     return replace(found, **changes)
 

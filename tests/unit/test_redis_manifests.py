@@ -202,3 +202,10 @@ def test_sentinels_get_their_timing_after_they_know_whom_to_watch() -> None:
     ]
     assert configuration.sentinel_settings(replace(SPEC, sentinels=4))["quorum"] == "3"
     assert 'save ""\n' in configuration.redis_conf(SPEC)
+
+
+@pytest.mark.parametrize(("down_after", "expected"), [(500, 125), (1000, 250), (30_000, 250)])
+def test_a_sentinel_asks_several_times_before_it_takes_anybody_for_down(down_after: int, expected: int) -> None:
+    spec = replace(SPEC, failover=Failover(down_after, 6000, "WaitForDecision"))
+    assert configuration.sentinel_periods(spec)["ping-period"] == str(expected)
+    assert configuration.sentinel_periods(spec).keys() == configuration.PERIODS

@@ -30,6 +30,7 @@ def test_what_differs_is_set_where_it_differs_and_only_if_redis_can() -> None:
         ("SENTINEL", "SET", "caplab", "quorum", "2"),
         ("SENTINEL", "DEBUG", "info-period", "1000"),
         ("SENTINEL", "DEBUG", "min-link-reconnect-period", "1000"),
+        ("SENTINEL", "DEBUG", "ping-period", "250"),
     ]
 
 

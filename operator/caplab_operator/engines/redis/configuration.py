@@ -10,9 +10,10 @@ from .directives import DEFAULTS, IMMUTABLE, canonical
 from .spec import RedisSpec
 
 MASTER = "caplab"  # what Sentinels call the primary
-# By the names of SENTINEL DEBUG, since no file holds them. What Sentinels learn of replicas they learn from INFO,
-# asked every ten seconds otherwise; and one whose pod was replaced they would look for again after fifteen.
-SENTINEL_PERIODS = {"info-period": "1000", "min-link-reconnect-period": "1000"}
+# What Sentinels learn of replicas they learn from INFO, asked every ten seconds otherwise; and one whose pod was
+# replaced they would look for again after fifteen.
+_PERIODS = {"info-period": "1000", "min-link-reconnect-period": "1000"}
+PERIODS = frozenset({*_PERIODS, "ping-period"})  # set by SENTINEL DEBUG, since no file holds them
 _PARALLEL_SYNCS = 2
 
 # The lab's own, for short runs on a small machine: a dead peer is noticed within 5 s, a rejoining one
@@ -88,6 +89,16 @@ def persistence_of(found: Mapping[str, str]) -> str:
 def sentinel_settings(spec: RedisSpec) -> dict[str, str]:
     """What every Sentinel is held to, by the names that SENTINEL SET has for them."""
     return {**_timing(spec), "quorum": str(spec.quorum)}
+
+
+def sentinel_periods(spec: RedisSpec) -> dict[str, str]:
+    """How often every Sentinel asks, by the names of SENTINEL DEBUG, in milliseconds.
+
+    A Sentinel that has just ended a failover sends the new primary its first PING after one period, and takes it for
+    down where no answer came within down-after: with Sentinel's own period, a second, and a down-after of no more it
+    failed over again in 2 of 10 runs (docs/evidence/failover-redis.md).
+    """
+    return {**_PERIODS, "ping-period": str(min(250, spec.failover.down_after_milliseconds // 4))}
 
 
 def _timing(spec: RedisSpec) -> dict[str, str]:

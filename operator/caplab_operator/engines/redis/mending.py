@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from ..pods import Pod, ordinal
 from . import health
-from .configuration import MASTER, SENTINEL_PERIODS, directives, drift, live, sentinel_settings
+from .configuration import MASTER, PERIODS, directives, drift, live, sentinel_periods, sentinel_settings
 from .observe import Command, Seen
 from .primary import FAILING_OVER, named_by
 from .spec import RedisSpec
@@ -25,7 +25,7 @@ def members_drift(spec: RedisSpec, seen: Seen) -> dict[str, Changes]:
 
 def sentinels_drift(spec: RedisSpec, seen: Seen) -> dict[str, Changes]:
     """Settings that differ from the spec's, by Sentinel; of those that answered."""
-    wanted = {**sentinel_settings(spec), **SENTINEL_PERIODS}
+    wanted = {**sentinel_settings(spec), **sentinel_periods(spec)}
     found = {name: {**sentinel.settings, **sentinel.periods} for name, sentinel in seen.told.items()}
     return {name: changes for name, settings in found.items() if (changes := _differing(wanted, settings))}
 
@@ -42,7 +42,7 @@ def member_commands(changes: Changes) -> list[Command]:
 def sentinel_commands(changes: Changes) -> list[Command]:
     """One each."""
     return [
-        ("SENTINEL", "DEBUG", name, value) if name in SENTINEL_PERIODS else ("SENTINEL", "SET", MASTER, name, value)
+        ("SENTINEL", "DEBUG", name, value) if name in PERIODS else ("SENTINEL", "SET", MASTER, name, value)
         for name, value in changes.items()
     ]
 
