@@ -107,7 +107,8 @@ def test_a_killed_redis_primary_at_the_other_persistences(
     settings = ["--set", f"persistence={persistence}", "--set", f"wait={wait}"]
     code, verdict, folder = run(lab, tmp_path, "redis/kill-primary", *settings)
     assert (code, verdict["verdict"]) == (0, "valid")
-    was_measured(folder)
+    if wait == "0":  # a beat is stamped before its WAIT, which only the probes see
+        was_measured(folder)
 
 
 def test_an_empty_primary_that_comes_back_wipes_its_replicas_and_it_shows(lab: Lab, tmp_path: Path) -> None:

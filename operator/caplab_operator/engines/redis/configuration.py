@@ -95,8 +95,8 @@ def sentinel_periods(spec: RedisSpec) -> dict[str, str]:
     """How often every Sentinel asks, by the names of SENTINEL DEBUG, in milliseconds.
 
     A Sentinel that has just ended a failover sends the new primary its first PING after one period, and takes it for
-    down where no answer came within down-after: with Sentinel's own period, a second, and a down-after of no more it
-    failed over again in 2 of 10 runs (docs/evidence/failover-redis.md).
+    down where no answer came within down-after. With Sentinel's own period, a second, and a down-after of a second,
+    2 of 7 failovers were followed by another one at once (docs/evidence/failover-redis.md).
     """
     return {**_PERIODS, "ping-period": str(min(250, spec.failover.down_after_milliseconds // 4))}
 
