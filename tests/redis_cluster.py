@@ -51,14 +51,16 @@ def is_ready(members: int, sentinels: int = 3) -> Callable[[dict[str, Any]], boo
     )
 
 
-def await_ready(lab: Lab, namespace: str, members: int = 3) -> dict[str, Any]:
+def await_ready(lab: Lab, namespace: str, members: int = 3, sentinels: int = 3) -> dict[str, Any]:
     """Ready by the latest spec."""
     generation = lab.get("rediscluster", "-n", namespace, "rd")["metadata"]["generation"]
     return await_status(
         lab,
         namespace,
-        f"{members} members Ready",
+        f"{members} members and {sentinels} Sentinels Ready",
         lambda found: (
-            is_ready(members)(found) and found.get("observedGeneration") == generation and "rollout" not in found
+            is_ready(members, sentinels)(found)
+            and found.get("observedGeneration") == generation
+            and "rollout" not in found
         ),
     )

@@ -163,6 +163,21 @@ def test_what_redis_can_change_live_is_changed_under_load_and_disturbs_nobody(la
     assert uids(lab) == before
 
 
+def test_the_number_of_sentinels_is_changed_under_load_and_none_that_is_gone_is_counted(lab: Lab, rd: str) -> None:
+    before = uids(lab)
+    with load(lab, KIND, rd, "rd") as measured:
+        for number in (5, 3):
+            change(lab, sentinels=number)
+            await_ready(lab, rd, sentinels=number)
+            for one in range(number):
+                said = ask(lab, rd, f"rd-sentinel-{one}", "sentinel", "master", "caplab")
+                knows = dict(zip(said[::2], said[1::2], strict=True))
+                assert (knows["num-other-sentinels"], knows["quorum"]) == (str(number - 1), str(number // 2 + 1))
+    all_acked(measured, route="service")
+    nothing_lost(measured)
+    assert uids(lab) == before
+
+
 def test_what_redis_cannot_change_live_is_rolled_replicas_first_and_the_primary_after_a_switchover(
     lab: Lab, rd: str
 ) -> None:
