@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 
 from caplab_probes.engines.postgres.client import client
 from caplab_probes.links import Client, Endpoint, Result, Topology
 from caplab_probes.spec import Limits
 from caplab_probes.workloads import Operation
+from loopback import listening
 
 LIMITS = Limits(connect_seconds=0.3, statement_seconds=0.2, start_seconds=0.1, scan_seconds=0.5, in_flight=4)
 ADD = Operation(0, "add", "service", value=5)
@@ -132,15 +132,8 @@ class FakeServer:
         return begin + self.reply + READY
 
 
-@asynccontextmanager
-async def fake_server(**settings: object) -> AsyncIterator[FakeServer]:
-    fake = FakeServer(**settings)  # type: ignore[arg-type]
-    server = await asyncio.start_server(fake.serve, "127.0.0.1", 0)
-    fake.port = server.sockets[0].getsockname()[1]
-    try:
-        yield fake
-    finally:
-        server.close()
+def fake_server(**settings: object) -> AbstractAsyncContextManager[FakeServer]:
+    return listening(FakeServer(**settings))  # type: ignore[arg-type]
 
 
 def client_of(fake: FakeServer, limits: Limits = LIMITS) -> Client:

@@ -6,8 +6,8 @@ It knows the client's scripts by their texts and does what they say.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 
 import hiredis
@@ -16,6 +16,7 @@ from caplab_probes.engines.redis.statements import BEAT, WRITE
 from caplab_probes.links import Client, Endpoint, Result, Topology
 from caplab_probes.spec import Limits
 from caplab_probes.workloads import Operation
+from loopback import listening
 
 LIMITS = Limits(connect_seconds=0.3, statement_seconds=0.2, start_seconds=0.1, scan_seconds=0.5, in_flight=4)
 RUN = 9
@@ -158,15 +159,8 @@ class FakeRedis:
         return reply_of([b"%d" % after, keys[max(0, at - 1) : at + 2]])
 
 
-@asynccontextmanager
-async def fake_redis(**settings: object) -> AsyncIterator[FakeRedis]:
-    fake = FakeRedis(**settings)  # type: ignore[arg-type]
-    server = await asyncio.start_server(fake.serve, "127.0.0.1", 0)
-    fake.port = server.sockets[0].getsockname()[1]
-    try:
-        yield fake
-    finally:
-        server.close()
+def fake_redis(**settings: object) -> AbstractAsyncContextManager[FakeRedis]:
+    return listening(FakeRedis(**settings))  # type: ignore[arg-type]
 
 
 def client_of(fake: FakeRedis, limits: Limits = LIMITS, password: str = "secret") -> Client:

@@ -32,15 +32,19 @@ def ask(lab: Lab, namespace: str, pod: str, *command: str) -> list[str]:
     return answer.out.splitlines()
 
 
+def watched(lab: Lab, namespace: str, sentinel: str) -> dict[str, str]:
+    """What a Sentinel says of the primary and of how it watches it."""
+    said = ask(lab, namespace, sentinel, "sentinel", "master", "caplab")
+    return dict(zip(said[::2], said[1::2], strict=True))
+
+
 def setting(lab: Lab, namespace: str, pod: str, name: str) -> str:
     found = ask(lab, namespace, pod, "config", "get", name)
     return found[1] if len(found) > 1 else ""
 
 
-def await_status(
-    lab: Lab, namespace: str, what: str, holds: Callable[[dict[str, Any]], bool], within_seconds: float = READY_SECONDS
-) -> dict[str, Any]:
-    await_that(what, lambda: holds(status(lab, namespace)), within_seconds)
+def await_status(lab: Lab, namespace: str, what: str, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    await_that(what, lambda: holds(status(lab, namespace)), READY_SECONDS)
     return status(lab, namespace)
 
 

@@ -13,7 +13,7 @@ from caplab_cluster.chart import NAMESPACE as OPERATOR_NAMESPACE
 from caplab_cluster.kind_cluster import ZONES
 from kind_lab import Lab, await_that
 from measured_load import Measured, load
-from redis_cluster import KIND, ask, await_ready, await_status, redis, setting, status
+from redis_cluster import KIND, ask, await_ready, await_status, redis, setting, status, watched
 
 NAMESPACE = f"redis-tests-{uuid.uuid4().hex[:6]}"
 
@@ -134,8 +134,7 @@ def test_what_redis_can_change_live_is_changed_under_load_and_disturbs_nobody(la
         for name in before:
             assert {key: setting(lab, rd, name, key) for key in wanted} == wanted
         for number in range(3):
-            said = ask(lab, rd, f"rd-sentinel-{number}", "sentinel", "master", "caplab")
-            timing = dict(zip(said[::2], said[1::2], strict=True))
+            timing = watched(lab, rd, f"rd-sentinel-{number}")
             assert (timing["down-after-milliseconds"], timing["failover-timeout"]) == ("1500", "7000")
         assert status(lab, rd)["persistence"] == "always"
         change(lab, persistence="none")
@@ -170,8 +169,7 @@ def test_the_number_of_sentinels_is_changed_under_load_and_none_that_is_gone_is_
             change(lab, sentinels=number)
             await_ready(lab, rd, sentinels=number)
             for one in range(number):
-                said = ask(lab, rd, f"rd-sentinel-{one}", "sentinel", "master", "caplab")
-                knows = dict(zip(said[::2], said[1::2], strict=True))
+                knows = watched(lab, rd, f"rd-sentinel-{one}")
                 assert (knows["num-other-sentinels"], knows["quorum"]) == (str(number - 1), str(number // 2 + 1))
     all_acked(measured, route="service")
     nothing_lost(measured)
