@@ -19,6 +19,7 @@ BARE_DEBIAN = Machine(
     kind=None,
     kubectl=None,
     helm=None,
+    maven=None,
     cgroup=1,
     open_files_limit=20000,
     cpus=2,

@@ -13,7 +13,7 @@ from .toolchain import Tools
 
 RELEASE = "caplab"
 NAMESPACE = "caplab-system"
-_USED_IMAGES = ("agent", "operator", "postgres", "prober", "redis")
+_USED_IMAGES = ("agent", "cassandra", "operator", "postgres", "prober", "redis")
 _READY_SECONDS = 90
 
 

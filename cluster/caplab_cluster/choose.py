@@ -43,7 +43,7 @@ class ToolChoice:
 
 @dataclass(frozen=True, slots=True)
 class SourceChoice:
-    """Where the node image and the Debian bases come from: pull or build."""
+    """Where something comes from: images are pulled or built, jars fetched on the host or in the build."""
 
     source: str
     why: str
@@ -130,6 +130,13 @@ def choose_source(wishes: Wishes, have_pulled: bool, have_built: bool, answers: 
     if answers:
         return SourceChoice("pull", "a container registry answers")
     return SourceChoice("build", "no container registry answers")
+
+
+def choose_jars(maven: Tool | None) -> SourceChoice:
+    """Where jars are fetched: by the host's Maven, with its proxies and mirrors, else inside the build."""
+    if maven is None:
+        return SourceChoice("build", "mvn is not on PATH: the image's build installs one")
+    return SourceChoice("host", f"mvn {dotted(maven.version)} on PATH")
 
 
 def check_can_bootstrap(machine: Machine) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from . import chart, doctor, host, lab_images, node_image, podman, registry, toolchain, versions
 from .bases import Bases
-from .choose import Wishes, choose_engine, wishes_from
+from .choose import Wishes, choose_engine, choose_jars, wishes_from
 from .failure import Failure
 from .kind_cluster import (
     CONTEXT,
@@ -55,11 +55,14 @@ def up(progress: Progress, cache: Cache) -> None:
     progress.say(f"  images   {source.source}: {source.why}")
     bases = Bases(engine, session.machine, cache, source.source)
     tools = toolchain.ensure_tools(progress, builder, session.machine)
-    base = bases.ensure(progress, versions.DEBIAN_LAB)
+    debian = {name: bases.ensure(progress, suite) for name, suite in lab_images.BASES.items()}
+    base = debian["debian"]
     image = node_image.ensure(progress, engine, cache, bases, builder, base)
     registry_image = registry.ensure_image(progress, engine, base)
-    images = lab_images.discover(LAB_IMAGES, base)
-    lab_images.build(progress, engine, cache, images, base)
+    images = lab_images.discover(LAB_IMAGES, debian)
+    jars = choose_jars(machine.maven)
+    progress.say(f"  jars     {jars.source}: {jars.why}")
+    lab_images.build(progress, engine, cache, images, debian, machine.maven)
 
     cluster = KindCluster(engine, cache, tools)
     _bring_up(progress, cluster, image)

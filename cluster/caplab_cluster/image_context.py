@@ -1,11 +1,13 @@
-"""What a lab image is built from beside its own folder: the project's sources, and wheels.
+"""What a lab image is built from beside its own folder: the project's sources, wheels and jars.
 
     # images/NAME/context.toml
     sources = ["caplab", "operator/caplab_operator"]  # copied to src/ of the context
     wheels = "requirements.lock"                      # of this folder; fetched to wheels/
+    jars = "pom.xml"                                  # of this folder; what it names is fetched to lib/
 
-Wheels are fetched here and not in the Dockerfile, because inside a build pip does not see
-the host's client settings (index, proxy, certificates).
+Wheels and jars are fetched here and not in the Dockerfile, because inside a build pip and Maven do
+not see the host's client settings (index, proxy, certificates). Where the host has no Maven, lib/ is missing
+and the Dockerfile fetches the jars itself.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from pathlib import Path
 
 from . import versions
 from .failure import Failure
+from .machine import Tool
 from .paths import REPOSITORY, Cache
 from .progress import Step
 
@@ -31,10 +34,11 @@ _GLIBCS = ("manylinux_2_28", "manylinux_2_27", "manylinux_2_17", "manylinux2014"
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a context.toml says: folders of the repository, and a file of pinned requirements."""
+    """What a context.toml says: folders of the repository, a file of pinned requirements, and a Maven project."""
 
     sources: tuple[Path, ...] = ()
     wheels: Path | None = None
+    jars: Path | None = None
 
 
 def read(folder: Path) -> Context:
@@ -46,20 +50,21 @@ def read(folder: Path) -> Context:
         said = tomllib.loads(file.read_text())
     except tomllib.TOMLDecodeError as error:
         raise Failure(f"{file} is not TOML: {error}.", "Mend the line it names.") from error
-    if unknown := sorted(set(said) - {"sources", "wheels"}):
-        raise Failure(f"{file} says '{unknown[0]}'.", "Use only: sources, wheels.")
+    if unknown := sorted(set(said) - {"sources", "wheels", "jars"}):
+        raise Failure(f"{file} says '{unknown[0]}'.", "Use only: sources, wheels, jars.")
     sources = tuple(REPOSITORY / name for name in said.get("sources", []))
     for source in sources:
         if not source.is_dir():
             raise Failure(f"{file} names the source {source}, which is no folder.", "Name a folder of the repository.")
-    return Context(sources, folder / said["wheels"] if "wheels" in said else None)
+    wheels, jars = (folder / said[name] if name in said else None for name in ("wheels", "jars"))
+    return Context(sources, wheels, jars)
 
 
 @contextmanager
-def laid_out(step: Step, cache: Cache, folder: Path) -> Iterator[Path]:
+def laid_out(step: Step, cache: Cache, folder: Path, maven: Tool | None) -> Iterator[Path]:
     """The build context of an image folder: the folder itself, or a copy with what it asks for."""
     context = read(folder)
-    if not context.sources and context.wheels is None:
+    if context == Context():
         yield folder
         return
     cache.contexts.mkdir(parents=True, exist_ok=True)
@@ -71,6 +76,8 @@ def laid_out(step: Step, cache: Cache, folder: Path) -> Iterator[Path]:
             shutil.copytree(source, target / "src" / source.name, ignore=ignore)
         if context.wheels:
             step.run(wheel_command(context.wheels, target / "wheels", platform.machine()))
+        if context.jars and maven:
+            step.run(jar_command(maven, context.jars, target / "lib", cache))
         yield target
 
 
@@ -83,3 +90,9 @@ def wheel_command(requirements: Path, target: Path, machine: str) -> list[str]:
     return [sys.executable, "-m", "pip", "download", "--no-deps", "--require-hashes", "--only-binary=:all:",
             "--implementation=cp", f"--python-version={major}.{minor}", *tags,
             "--dest", str(target), "--requirement", str(requirements)]  # fmt: skip
+
+
+def jar_command(maven: Tool, project: Path, target: Path, cache: Cache) -> list[str]:
+    """The Maven call that fetches the jars a project names; what it has fetched before is in the cache."""
+    return [maven.path, "--batch-mode", "--quiet", "--file", str(project), f"-Djars={target}",
+            f"-Dmaven.repo.local={cache.maven}", "dependency:copy-dependencies"]  # fmt: skip

@@ -1,8 +1,8 @@
 """The lab's images: built from images/NAME/Dockerfile when changed, sent to the nodes when missing.
 
-A Dockerfile names what it stands on by `ARG FROM_X`: FROM_DEBIAN is the slim Debian
-base, FROM_<NAME> the image of images/<name>. A context.toml beside it names what else goes
-into the build context, in image_context.py.
+A Dockerfile names what it stands on by `ARG FROM_X`: FROM_DEBIAN is the slim Debian base,
+FROM_DEBIAN_JAVA the one whose Java Cassandra runs on, FROM_<NAME> the image of images/<name>.
+A context.toml beside it names what else goes into the build context, in image_context.py.
 """
 
 from __future__ import annotations
@@ -13,14 +13,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import image_context
+from . import image_context, versions
 from .digest import digest
 from .engine import Engine
 from .failure import Failure
+from .machine import Tool
 from .paths import Cache
 from .progress import Progress, Step
 from .registry import HOST, Registry
 
+BASES = {"debian": versions.DEBIAN_LAB, "debian_java": versions.DEBIAN_JAVA}  # their suites
 _HOSTS_FOLDER = f"/etc/containerd/certs.d/{HOST}"
 _HOSTS_FILE = f'server = "http://{HOST}"\n\n[host."http://{HOST}"]\n  capabilities = ["pull", "resolve"]\n'
 
@@ -31,7 +33,7 @@ class LabImage:
 
     name: str
     folder: Path
-    parents: tuple[str, ...]  # 'debian' or names of other lab images
+    parents: tuple[str, ...]  # names of Debian bases or of other lab images
     tag: str
 
     @property
@@ -65,7 +67,7 @@ def in_build_order(parents: Mapping[str, Sequence[str]]) -> list[str]:
                 f"Name an existing image, or add images/{name}/Dockerfile.",
             )
         for parent in sorted(parents[name]):
-            if parent != "debian":
+            if parent not in BASES:
                 visit(parent, (*path, name))
         order.append(name)
 
@@ -74,20 +76,27 @@ def in_build_order(parents: Mapping[str, Sequence[str]]) -> list[str]:
     return order
 
 
-def discover(folder: Path, base: str) -> list[LabImage]:
-    """Every lab image in build order; base is the Debian base's reference."""
+def discover(folder: Path, bases: Mapping[str, str]) -> list[LabImage]:
+    """Every lab image in build order; bases are the references of BASES."""
     files = {path.parent.name: path.read_text() for path in sorted(folder.glob("*/Dockerfile"))}
     parents = {name: parents_of(text) for name, text in files.items()}
     images: dict[str, LabImage] = {}
     for name in in_build_order(parents):
-        stands_on = [base if parent == "debian" else images[parent].tag for parent in parents[name]]
+        stands_on = [bases[parent] if parent in bases else images[parent].tag for parent in parents[name]]
         tag = digest([folder / name, *image_context.read(folder / name).sources], *stands_on)
         images[name] = LabImage(name, folder / name, parents[name], tag)
     return list(images.values())
 
 
-def build(progress: Progress, engine: Engine, cache: Cache, images: Sequence[LabImage], base: str) -> None:
-    """Build what is not in the engine's store."""
+def build(
+    progress: Progress,
+    engine: Engine,
+    cache: Cache,
+    images: Sequence[LabImage],
+    bases: Mapping[str, str],
+    maven: Tool | None,
+) -> None:
+    """Build what is not in the engine's store; maven is the host's."""
     by_name = {image.name: image for image in images}
     for image in images:
         with progress.step(f"lab image {image.name}") as step:
@@ -95,10 +104,10 @@ def build(progress: Progress, engine: Engine, cache: Cache, images: Sequence[Lab
                 step.already()
                 continue
             arguments = {
-                f"FROM_{parent.upper()}": base if parent == "debian" else by_name[parent].local
+                f"FROM_{parent.upper()}": bases[parent] if parent in bases else by_name[parent].local
                 for parent in image.parents
             }
-            with image_context.laid_out(step, cache, image.folder) as context:
+            with image_context.laid_out(step, cache, image.folder, maven) as context:
                 engine.build(step, context, image.folder / "Dockerfile", image.local, arguments)
 
 

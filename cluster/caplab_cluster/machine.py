@@ -47,6 +47,7 @@ class Machine:
     kind: Tool | None
     kubectl: Tool | None
     helm: Tool | None
+    maven: Tool | None
     cgroup: int | None  # 1, 2
     open_files_limit: int | None
     cpus: int
@@ -78,6 +79,7 @@ def look(cache: Path) -> Machine:
         kind=_tool("kind", "version"),
         kubectl=_tool("kubectl", "version", "--client"),
         helm=_tool("helm", "version", "--short"),
+        maven=_tool("mvn", "--version"),
         cgroup=_cgroup() if linux else None,
         open_files_limit=_open_files_limit() if linux else None,
         cpus=os.cpu_count() or 1,

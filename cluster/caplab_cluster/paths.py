@@ -46,6 +46,11 @@ class Cache:
         return self.root / "bin"
 
     @property
+    def maven(self) -> Path:
+        """What Maven has fetched."""
+        return self.root / "maven"
+
+    @property
     def contexts(self) -> Path:
         """Image build contexts, laid out anew for each build."""
         return self.root / "contexts"

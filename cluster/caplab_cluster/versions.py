@@ -23,6 +23,7 @@ NODE_IMAGE = "docker.io/kindest/node:v1.34.0@sha256:7416a61b42b1662ca6ca89f02028
 DEBIAN_NODE = "bookworm"
 DEBIAN_LAB = "trixie"
 DEBIAN_LAB_PYTHON = (3, 13)
+DEBIAN_JAVA = "bookworm"  # Cassandra 5.0 runs on Java 17, which Debian 13 has not
 
 # What a tool on PATH must be to be used; ends are included.
 KIND_FIT: tuple[Version, Version] = ((0, 30, 0), (0, 33, 999))

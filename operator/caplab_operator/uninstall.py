@@ -20,7 +20,7 @@ from caplab.kube import connect
 from .settings import GROUP, VERSION
 
 # Faults go first, and what they break goes last.
-KINDS = ("faults", "runs", "probes", "redisclusters", "postgresclusters")
+KINDS = ("faults", "runs", "probes", "redisclusters", "postgresclusters", "cassandraclusters")
 _BOUND_SECONDS = 20.0  # for each kind
 _LOOK_SECONDS = 0.3
 _TIMEOUT_SECONDS = 10

@@ -28,9 +28,9 @@ def extra(lab: Lab, tmp_path: Path) -> list[LabImage]:
     (tmp_path / "extra").mkdir()
     (tmp_path / "extra" / "new").write_text(uuid.uuid4().hex)
     (tmp_path / "extra" / "Dockerfile").write_text("ARG FROM_BASE\nFROM ${FROM_BASE}\nCOPY new /new\n")
-    images = lab_images.discover(tmp_path, base)
+    images = lab_images.discover(tmp_path, {"debian": base})
     assert images[0].reference == lab.images["base"]
-    lab_images.build(Progress(log_folder()), lab.engine, lab.cache, images, base)
+    lab_images.build(Progress(log_folder()), lab.engine, lab.cache, images, {"debian": base}, None)
     return images
 
 

@@ -9,6 +9,7 @@ from caplab_cluster.choose import (
     Wishes,
     check_can_bootstrap,
     choose_engine,
+    choose_jars,
     choose_source,
     choose_tool,
     podman_settings,
@@ -169,3 +170,9 @@ def test_podman_keeps_everything_in_private_folders() -> None:
 )
 def test_versions_are_read_from_what_tools_print(text: str, version: versions.Version | None) -> None:
     assert parse_version(text) == version
+
+
+def test_jars_come_by_the_hosts_maven_where_there_is_one_and_else_within_the_build() -> None:
+    assert choose_jars(None).source == "build"
+    assert choose_jars(Tool("/usr/bin/mvn", (3, 8, 7))).source == "host"
+    assert choose_jars(Tool("/usr/bin/mvn", None)).source == "host"

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 from caplab_cluster import image_context
 from caplab_cluster.failure import Failure
 from caplab_cluster.lab_images import discover, in_build_order, parents_of
-from caplab_cluster.paths import LAB_IMAGES
+from caplab_cluster.machine import Tool
+from caplab_cluster.paths import LAB_IMAGES, Cache
 
 
 def write(folder: Path, name: str, dockerfile: str) -> None:
@@ -22,8 +24,11 @@ def images(tmp_path: Path) -> Path:
     return tmp_path
 
 
+BASES = {"debian": "debian:1", "debian_java": "debian:0"}
+
+
 def tags(folder: Path, base: str = "debian:1") -> dict[str, str]:
-    return {image.name: image.tag for image in discover(folder, base)}
+    return {image.name: image.tag for image in discover(folder, {**BASES, "debian": base})}
 
 
 def test_only_what_changed_gets_another_tag(images: Path) -> None:
@@ -51,7 +56,7 @@ def test_an_executable_bit_counts(images: Path) -> None:
 def test_a_parent_that_is_not_there_is_named(images: Path) -> None:
     write(images, "bad", "ARG FROM_NOWHERE\nFROM ${FROM_NOWHERE}\n")
     with pytest.raises(Failure, match="images/bad/Dockerfile stands on FROM_NOWHERE"):
-        discover(images, "debian:1")
+        discover(images, BASES)
 
 
 def test_a_circle_is_named() -> None:
@@ -60,7 +65,7 @@ def test_a_circle_is_named() -> None:
 
 
 def test_the_labs_own_images_are_found_after_what_they_stand_on() -> None:
-    names = [image.name for image in discover(LAB_IMAGES, "debian:1")]
+    names = [image.name for image in discover(LAB_IMAGES, BASES)]
     assert names.index("base") < names.index("toolbox")
 
 
@@ -86,8 +91,36 @@ def test_a_source_or_a_requirement_changes_the_tag(images: Path, monkeypatch: py
 def test_a_bad_context_names_the_file_and_what_is_wrong(images: Path, text: str, says: str) -> None:
     (images / "app" / "context.toml").write_text(text)
     with pytest.raises(Failure, match=r"context\.toml") as failed:
-        discover(images, "debian:1")
+        discover(images, BASES)
     assert says in failed.value.sentence
+
+
+def test_an_image_may_stand_on_two_bases_and_changes_with_either(images: Path) -> None:
+    write(images, "java", "ARG FROM_BASE\nARG FROM_DEBIAN_JAVA\nFROM ${FROM_DEBIAN_JAVA}\n")
+    assert tags(images)["java"] != tags(images, "debian:2")["java"]
+    changed = {image.name: image.tag for image in discover(images, {**BASES, "debian_java": "debian:9"})}
+    assert changed["java"] != tags(images)["java"]
+    assert changed["app"] == tags(images)["app"]
+
+
+def test_jars_are_fetched_by_the_hosts_maven_into_the_context_and_the_labs_own_cache() -> None:
+    command = image_context.jar_command(
+        Tool("/usr/bin/mvn", (3, 8, 7)), Path("p.xml"), Path("t/lib"), Cache(Path("/c"))
+    )
+    assert command[0] == "/usr/bin/mvn"
+    assert {"-Djars=t/lib", "-Dmaven.repo.local=/c/maven", "dependency:copy-dependencies"} <= set(command)
+
+
+def test_every_jar_of_cassandra_is_pinned_by_its_digest() -> None:
+    lines = (LAB_IMAGES / "cassandra" / "jars.sha256").read_text().splitlines()
+    digests, names = zip(*(line.split("  ") for line in lines), strict=True)
+    assert all(len(digest) == 64 for digest in digests)
+    assert len(set(names)) == len(names)
+    version = re.search(
+        r"<artifactId>cassandra-all</artifactId>\s*<version>(.+?)<", (LAB_IMAGES / "cassandra" / "pom.xml").read_text()
+    )
+    assert version
+    assert f"cassandra-all-{version[1]}.jar" in names
 
 
 def test_wheels_are_fetched_for_the_images_python_whatever_runs_here() -> None:

@@ -1,0 +1,133 @@
+package caplab;
+
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.sun.net.httpserver.BasicAuthenticator;
+import com.sun.net.httpserver.HttpExchange;
+import com.sun.net.httpserver.HttpServer;
+import java.io.IOException;
+import java.net.InetSocketAddress;
+import java.net.URLDecoder;
+import java.nio.charset.StandardCharsets;
+import java.security.MessageDigest;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.concurrent.Executors;
+
+/**
+ * The management port, for the lab's operator: what this member sees, and the few things it can be told. A fixed vocabulary behind a
+ * password: JMX, which can do anything, stays on the loopback.
+ */
+final class Management {
+    private static final int PORT = 7480;
+    private static final String USER = "operator";
+    private static final ObjectMapper JSON = new ObjectMapper();
+
+    private Management() {}
+
+    /** Why something that was asked for is not done; the HTTP status says whose fault that is. */
+    static final class Refused extends Exception {
+        final int status;
+
+        Refused(int status, String why) {
+            super(why);
+            this.status = status;
+        }
+    }
+
+    private record Answer(int status, Map<String, Object> body) {}
+
+    static void serve() throws IOException {
+        HttpServer server = HttpServer.create(new InetSocketAddress(PORT), 0);
+        server.createContext("/", Management::handle).setAuthenticator(new Password());
+        server.setExecutor(Executors.newFixedThreadPool(4, runnable -> {
+            Thread thread = new Thread(runnable, "management");
+            thread.setDaemon(true);
+            return thread;
+        }));
+        server.start();
+    }
+
+    private static final class Password extends BasicAuthenticator {
+        private final byte[] password = System.getenv("MANAGEMENT_PASSWORD").getBytes(StandardCharsets.UTF_8);
+
+        Password() {
+            super("caplab");
+        }
+
+        @Override
+        public boolean checkCredentials(String user, String given) {
+            return USER.equals(user) && MessageDigest.isEqual(password, given.getBytes(StandardCharsets.UTF_8));
+        }
+    }
+
+    private static void handle(HttpExchange exchange) throws IOException {
+        Answer answer;
+        try {
+            answer = answer(exchange);
+        } catch (Refused refused) {
+            answer = new Answer(refused.status, Map.of("error", refused.getMessage()));
+        } catch (Throwable error) {
+            answer = new Answer(500, Map.of("error", String.valueOf(error)));
+        }
+        byte[] body = JSON.writeValueAsBytes(answer.body);
+        exchange.getResponseHeaders().set("Content-Type", "application/json");
+        exchange.sendResponseHeaders(answer.status, body.length);
+        exchange.getResponseBody().write(body);
+        exchange.close();
+    }
+
+    private static Answer answer(HttpExchange exchange) throws Exception {
+        String path = exchange.getRequestURI().getPath();
+        Map<String, String> query = query(exchange.getRequestURI().getRawQuery());
+        return switch (exchange.getRequestMethod() + " " + path) {
+            case "GET /state" -> new Answer(200, State.now());
+            case "POST /start" -> start(query);
+            case "POST /settings" -> settings(query);
+            case "POST /hints/flush" -> {
+                mustRun();
+                yield new Answer(200, Map.of("hints", State.flushedHints()));
+            }
+            case "POST /decommission", "POST /repair", "POST /cleanup" -> work(path.substring(1), query);
+            default -> throw new Refused(404, "There is no " + exchange.getRequestMethod() + " " + path + ".");
+        };
+    }
+
+    private static Answer start(Map<String, String> query) throws Refused {
+        String how = query.getOrDefault("replacing", query.getOrDefault("as", ""));
+        if (!query.containsKey("replacing") && !how.equals("first") && !how.equals("joining"))
+            throw new Refused(400, "Say as=first, as=joining or replacing=ADDRESS.");
+        if (!Member.tell(how)) throw new Refused(409, "It does not wait to be told: it is " + Member.stage + ".");
+        return new Answer(202, Map.of("beginning", how));
+    }
+
+    private static Answer settings(Map<String, String> query) throws Refused {
+        mustRun();
+        for (Map.Entry<String, String> one : query.entrySet()) Settings.set(one.getKey(), one.getValue());
+        return new Answer(200, Settings.now());
+    }
+
+    private static Answer work(String kind, Map<String, String> query) throws Refused {
+        mustRun();
+        if (!Work.begin(kind, query.getOrDefault("id", "")))
+            throw new Refused(409, "Another " + Work.now().get("kind") + " is under way.");
+        return new Answer(202, Work.now());
+    }
+
+    private static void mustRun() throws Refused {
+        if (!Member.stage.equals("running")) throw new Refused(409, "The member is " + Member.stage + ".");
+    }
+
+    private static Map<String, String> query(String raw) {
+        Map<String, String> found = new LinkedHashMap<>();
+        if (raw == null) return found;
+        for (String pair : raw.split("&")) {
+            int equals = pair.indexOf('=');
+            if (equals > 0) found.put(decoded(pair.substring(0, equals)), decoded(pair.substring(equals + 1)));
+        }
+        return found;
+    }
+
+    private static String decoded(String text) {
+        return URLDecoder.decode(text, StandardCharsets.UTF_8);
+    }
+}

@@ -1,0 +1,48 @@
+package caplab;
+
+import java.util.concurrent.Callable;
+import org.apache.cassandra.auth.AuthenticatedUser;
+import org.apache.cassandra.auth.CassandraRoleManager;
+import org.apache.cassandra.auth.DataResource;
+import org.apache.cassandra.auth.IRoleManager;
+import org.apache.cassandra.auth.RoleOptions;
+import org.apache.cassandra.auth.RoleResource;
+import org.apache.cassandra.config.DatabaseDescriptor;
+import org.apache.cassandra.cql3.QueryProcessor;
+import org.apache.cassandra.db.ConsistencyLevel;
+import org.apache.cassandra.schema.Schema;
+
+/** Cassandra's own roles, but for the superuser with a well-known password: instead of it, one role that has the lab's keyspace. */
+public final class Roles extends CassandraRoleManager {
+    static final String KEYSPACE = "caplab";
+    private static final String APPLICATION = "caplab";
+
+    @Override
+    protected void scheduleSetupTask(Callable<Void> ofTheSuperuser) {
+        super.scheduleSetupTask(() -> {
+            setUp();
+            return null;
+        });
+    }
+
+    /** Every member does what is still missing, again and again until it succeeds (CassandraRoleManager.scheduleSetupTask). */
+    private static void setUp() {
+        DataResource keyspace = DataResource.keyspace(KEYSPACE);
+        if (Schema.instance.getKeyspaceMetadata(KEYSPACE) == null)
+            QueryProcessor.process(
+                    String.format(
+                            "CREATE KEYSPACE IF NOT EXISTS %s WITH replication = {'class': 'NetworkTopologyStrategy', 'dc1': %d}",
+                            KEYSPACE, Integer.parseInt(System.getenv("REPLICATION_FACTOR"))),
+                    ConsistencyLevel.ONE);
+        RoleResource role = RoleResource.role(APPLICATION);
+        if (DatabaseDescriptor.getRoleManager().isExistingRole(role)) return;
+        RoleOptions options = new RoleOptions();
+        options.setOption(IRoleManager.Option.SUPERUSER, false);
+        options.setOption(IRoleManager.Option.LOGIN, true);
+        options.setOption(IRoleManager.Option.PASSWORD, System.getenv("APPLICATION_PASSWORD"));
+        // Rights before the role: once it can log in, it has them.
+        DatabaseDescriptor.getAuthorizer()
+                .grant(AuthenticatedUser.SYSTEM_USER, keyspace.applicablePermissions(), keyspace, role);
+        DatabaseDescriptor.getRoleManager().createRole(AuthenticatedUser.SYSTEM_USER, role, options);
+    }
+}

@@ -1,0 +1,79 @@
+package caplab;
+
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.CompletableFuture;
+import org.apache.cassandra.service.StorageService;
+import org.apache.cassandra.utils.progress.ProgressEventType;
+import org.apache.cassandra.utils.progress.ProgressListener;
+
+/** What takes a member a while, one at a time: to leave the ring, to repair, to drop what is no longer its own. */
+final class Work {
+    private static final String RUNNING = "running";
+    private static Work last = new Work("", "", "");
+
+    private final String kind;
+    private final String id;
+    private volatile String state;
+    private volatile String problem = "";
+
+    private Work(String kind, String id, String state) {
+        this.kind = kind;
+        this.id = id;
+        this.state = state;
+    }
+
+    /** The last one of this process. */
+    static synchronized Map<String, Object> now() {
+        Map<String, Object> found = new LinkedHashMap<>();
+        found.put("kind", last.kind);
+        found.put("id", last.id);
+        found.put("state", last.state);
+        found.put("problem", last.problem);
+        return found;
+    }
+
+    /** Begin; false where another is under way. */
+    static synchronized boolean begin(String kind, String id) {
+        if (last.state.equals(RUNNING)) return false;
+        Work work = new Work(kind, id, RUNNING);
+        last = work;
+        Thread thread = new Thread(work::carryOut, kind);
+        thread.setDaemon(true);
+        thread.start();
+        return true;
+    }
+
+    private void carryOut() {
+        try {
+            switch (kind) {
+                case "decommission" -> {
+                    StorageService.instance.decommission(false);
+                    Member.forget();
+                }
+                case "repair" -> repair();
+                default -> StorageService.instance.forceKeyspaceCleanup(1, Roles.KEYSPACE);
+            }
+            state = "done";
+        } catch (Throwable error) {
+            problem = String.valueOf(error.getMessage() == null ? error : error.getMessage());
+            state = "failed";
+        }
+    }
+
+    /** All copies of what this member has first; every member in turn makes it everything, once. */
+    private static void repair() throws Exception {
+        CompletableFuture<String> ended = new CompletableFuture<>();
+        ProgressListener listener = (tag, event) -> {
+            if (event.getType() == ProgressEventType.ERROR || event.getType() == ProgressEventType.ABORT)
+                ended.complete(event.getMessage());
+            if (event.getType() == ProgressEventType.SUCCESS) ended.complete("");
+            if (event.getType() == ProgressEventType.COMPLETE) ended.complete("");
+        };
+        Map<String, String> options = Map.of("primaryRange", "true", "incremental", "false", "parallelism", "parallel");
+        int number = StorageService.instance.repair(Roles.KEYSPACE, options, List.of(listener)).left;
+        String problem = number == 0 ? "" : ended.get(); // 0: there is nothing to repair
+        if (!problem.isEmpty()) throw new IllegalStateException(problem);
+    }
+}
