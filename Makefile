@@ -33,7 +33,7 @@ test: test-unit test-kind ## the gate: lint, types, unit and property tests, the
 test-unit: lint ## the fast part of the gate
 	@$(IN_VENV)pytest -q tests/unit tests/property
 
-test-kind: venv up ## the tests on the real cluster
+test-kind: venv up ## the tests on the real cluster; the last one removes it
 	@$(IN_VENV)pytest -q --durations=12 tests/kind
 
 prove: test ## the long proofs, whose output is kept under docs/evidence

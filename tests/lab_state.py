@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from pathlib import Path
 from typing import Any
 
 from caplab_cluster.kind_cluster import WORKERS
@@ -46,3 +48,12 @@ def running_loads(lab: Lab, namespace: str) -> list[str]:
         for entry in probe.get("status", {}).get("vantages", [])
         if entry["phase"] in ("Pending", "Running")
     ]
+
+
+def digest_of(folder: Path) -> str:
+    """Names, sizes and times of everything in a folder."""
+    state = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        if not path.is_symlink():
+            state.update(f"{path} {path.stat().st_size} {path.stat().st_mtime_ns}\n".encode())
+    return state.hexdigest()

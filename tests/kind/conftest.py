@@ -11,11 +11,12 @@ from kind_lab import Lab, connect
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marked by their folder; what an idle cluster takes is measured before anything else has run on it."""
+    """Marked by their folder; an idle cluster is measured before anything else has run on it, and gone at the end."""
     for item in items:
         if "tests/kind" in str(item.path):
             item.add_marker(pytest.mark.kind)
-    items.sort(key=lambda item: item.path.name != "test_idle.py")
+    places = {"test_idle.py": -1, "test_down.py": 1}
+    items.sort(key=lambda item: places.get(item.path.name, 0))
 
 
 @pytest.fixture(scope="session")
