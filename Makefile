@@ -40,6 +40,7 @@ prove: test ## the long proofs, whose output is kept under docs/evidence
 	@PYTHONPATH=cluster $(PYTHON) bench/prove_cluster.py
 	@$(MAKE) -s up
 	@$(IN_VENV)python bench/prove_redis.py
+	@$(IN_VENV)python bench/prove_cassandra.py
 	@$(IN_VENV)python bench/prove_failover.py
 
 lint: venv ## formatting, lint, types and import contracts

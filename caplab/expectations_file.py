@@ -13,7 +13,8 @@ from .model.history import ROUTES
 
 _ROW = ("engine", "mode", "fault", "route", "properties", "why", "source")
 _WORDS = {promise.value: promise for promise in Promise if promise is not Promise.BOUNDED}
-_MEND = f"Mend: write {', '.join(_WORDS)}, or {{atMost: EXPRESSION}}."
+_BOUNDS = {"atMost": Promise.BOUNDED, "atLeast": Promise.MUST_SHOW}
+_MEND = f"Mend: write {', '.join(_WORDS)}, {{atMost: EXPRESSION}}, or {{atLeast: EXPRESSION}}."
 
 
 def read(path: Path) -> Expectations:
@@ -63,10 +64,13 @@ def _demand(properties: Fields, name: str) -> Demand:
     if not isinstance(value, dict):
         raise FieldError(f"{properties.where}: field '{name}' is {value!r}. {_MEND}")
     bound = properties.object(name)
-    bound.only("atMost")
-    budget = bound.text("atMost")
+    bound.only(*_BOUNDS)
+    if len(bound.values) != 1:
+        raise FieldError(f"{properties.where}: field '{name}' is {value!r}. {_MEND}")
+    (side,) = bound.values
+    budget = bound.text(side)
     try:
         budgets.check(budget)
     except budgets.BudgetError as error:
-        raise FieldError(f"{bound.where}.atMost: {error}") from error
-    return Demand(name, Promise.BOUNDED, budget)
+        raise FieldError(f"{bound.where}.{side}: {error}") from error
+    return Demand(name, _BOUNDS[side], budget)

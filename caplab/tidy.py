@@ -10,7 +10,7 @@ from .kube import CONTEXT_VARIABLE, connect
 from .watching import GROUP, VERSION
 
 NAMESPACE = "caplab-runs"  # where experiments put their clusters, unless they are told otherwise
-CLUSTER_KINDS = ("postgresclusters", "redisclusters")
+CLUSTER_KINDS = ("postgresclusters", "redisclusters", "cassandraclusters")
 _TIMEOUT_SECONDS = 10
 
 

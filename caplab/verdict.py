@@ -16,8 +16,8 @@ from caplab.model.runs import CONTROL, RunRecord
 class Judgement:
     """One property of the row: what was promised, what was measured, and whether it holds.
 
-    limit is the budget's value under the run's settings; measured and limit are in unit ('' for a
-    count). None: not measured, or no limit.
+    limit is the budget's value under the run's settings: the most, or of a must-show the least. measured and limit
+    are in unit ('' for a count). None: not measured, or no limit.
     """
 
     property: str
@@ -153,7 +153,7 @@ def _weigh(demand: Demand, measured: float, at_least: bool, limit: float | None,
         case Promise.FORBIDDEN:
             return (State.VIOLATED, f"{shown}; forbidden.") if measured > 0 else (State.HOLDS, "none.")
         case Promise.MUST_SHOW:
-            return (State.HOLDS, shown) if measured > 0 else (State.UNKNOWN, "it must show here, and did not.")
+            return _must_show(demand, measured, shown, limit, unit)
         case Promise.POSSIBLE:
             return State.HOLDS, shown
         case Promise.BOUNDED if limit is not None:
@@ -162,6 +162,14 @@ def _weigh(demand: Demand, measured: float, at_least: bool, limit: float | None,
                 return State.VIOLATED, text
             return (State.UNKNOWN if at_least else State.HOLDS), text
     return State.UNKNOWN, "the row bounds it, but gives no budget."
+
+
+def _must_show(demand: Demand, measured: float, shown: str, limit: float | None, unit: str) -> tuple[State, str]:
+    """What shows less than the least that is promised proves nothing, and is no violation."""
+    if measured > 0 and measured >= (limit or 0):
+        return State.HOLDS, shown
+    least = "" if limit is None else f"{shown}; at least {_shown(limit, unit)} ({demand.budget}): "
+    return State.UNKNOWN, f"{least}it must show here, and did not."
 
 
 def _shown(value: float, unit: str) -> str:

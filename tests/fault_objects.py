@@ -8,9 +8,17 @@ from kind_lab import Lab
 
 
 def fault(
-    namespace: str, name: str = "f", seconds: int | None = 8, role: str = "primary", **kill: Any
+    namespace: str,
+    name: str = "f",
+    seconds: int | None = 8,
+    role: str = "primary",
+    kind: str = "PostgresCluster",
+    cluster: str = "pg",
+    count: int = 1,
+    **kill: Any,
 ) -> dict[str, Any]:
-    spec: dict[str, Any] = {"target": {"kind": "PostgresCluster", "name": "pg", "role": role}, "kill": kill}
+    target = {"kind": kind, "name": cluster, "role": role, "count": count}
+    spec: dict[str, Any] = {"target": target, "kill": kill}
     if seconds is not None:
         spec["durationSeconds"] = seconds
     metadata = {"name": name, "namespace": namespace}

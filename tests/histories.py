@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,25 @@ REDIS: Row = {
     "settings": {"downAfterMilliseconds": 1000, "persistence": "everysec", "writesPerSecond": 100},
     "versions": {"redis": "8.0.2"},
 }
+
+
+# And a Cassandra one member of which was killed, for 15 s from the tenth on.
+CASSANDRA: Row = {
+    "experiment": "cassandra/kill-node",
+    "engine": "cassandra",
+    "mode": "QUORUM-QUORUM",
+    "fault": "kill-node",
+    "settings": {
+        "readMilliseconds": 800,
+        "writeMilliseconds": 800,
+        "casMilliseconds": 800,
+        "writesPerSecond": 100,
+        "faultSeconds": 15,
+    },
+    "versions": {"cassandra": "5.0.6"},
+    "has_primary": False,
+}
+MEMBERS = ("cs-0", "cs-1", "cs-2")  # cs-1 is the one that is killed
 
 
 def at(ms: float) -> int:
@@ -122,6 +142,53 @@ def killed_run(
         if outcome == "ok" and value not in gone:
             found.append(value)
     return rows + scan(found)
+
+
+def node_kill_run(
+    levels: tuple[str, str] = ("QUORUM", "QUORUM"),
+    writes_down_ms: int = 300,
+    reads_down_ms: int = 300,
+    direct_down_ms: int = 40_000,
+    lost: Iterable[int] = (),
+    lacking: Iterable[int] = (),
+) -> list[Row]:
+    """The kill of cs-1 at 10 s as vantages a, b and c saw it: adds and reads through the Service, writes to members.
+
+    Every 10 ms one of each for 60 s. No row has an epoch. lost values were acked, and are nowhere; lacking ones are
+    not in cs-1's own copy. Each member's copy is scanned, then all together.
+    """
+    rows, found = [], []
+    gone, missed = set(lost), set(lacking)
+    for number in range(6000):
+        ms, value, write, read = 10 * number, 60_000 + number, *levels
+        labels = {"vantage": "abc"[number % 3], "server": MEMBERS[number % 2 * 2]}
+        acked = not 10_000 <= ms < 10_000 + writes_down_ms
+        result = {"outcome": "ok"} if acked else {"outcome": "fail", "error": "no-quorum", "server": None}
+        rows.append(operation(ms, op="add", value=value, route="service", level=write) | labels | result)
+        served = not 10_000 <= ms < 10_000 + reads_down_ms
+        result = {"outcome": "ok"} if served else {"outcome": "info", "error": "closed", "server": None}
+        rows.append(operation(ms, latency_ms=1, op="read", route="service", level=read) | labels | result)
+        asked = MEMBERS[number // 3 % 3]
+        up = asked != "cs-1" or not 10_000 <= ms < 10_000 + direct_down_ms
+        result = {"outcome": "ok", "server": asked} if up else {"outcome": "fail", "error": "refused", "server": None}
+        rows.append(operation(ms, op="write", value=number, route="direct", level=write) | labels | result)
+        if acked and value not in gone:
+            found.append(value)
+    own = [value for value in found if value not in missed]
+    for number, member in enumerate(MEMBERS):
+        rows += scan(own if member == "cs-1" else found, 1_000_000 + number, server=member, route="direct")
+    return rows + scan(found, 1_000_010, server="all", route="service")
+
+
+def node_kill_report(name: str = "", run_id: str = "run-c", mode: str = "QUORUM-QUORUM", **how: Any) -> RunReport:
+    """A run of Cassandra, checked and judged; how is node_kill_run's."""
+    write, read = mode.split("-")
+    rows = node_kill_run((write, read), **how)
+    scans = [row["server"] for row in rows if row["op"] == "scan"]
+    final = FinalScan(True, scans.count("all"), "all", local={member: scans.count(member) for member in MEMBERS})
+    window = replace(kill(10_000, 25_000), target="cs-1")
+    fields = CASSANDRA | {"mode": mode, "fault_windows": (window,), "final_scan": final, "settled_ns": at(52_000)}
+    return report_of(rows, name, run_id, **fields)
 
 
 def report_of(rows: Iterable[Row], name: str = "", run_id: str = "run-1", **fields: Any) -> RunReport:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from caplab_cluster.kind_cluster import ZONES
+from chaoscaplab.clusters.engines import meant
 from chaoscaplab.probes.histories import fetch_history, fetch_scan
 from chaoscaplab.probes.loads import Loads
 from chaoscaplab.server import Server
@@ -19,16 +21,26 @@ from caplab.check import Context, Finding, check_history
 from caplab.model.history import Table, validate
 from caplab.model.runs import FaultWindow
 
-LONGEST_SECONDS = 120
+LONGEST_SECONDS = 240
 
 
 @dataclass
 class Measured:
     """What a load came to; the history and the findings are there once it has ended."""
 
-    run_id: str
+    loads: Loads
     history: Table | None = None
     findings: Mapping[str, Finding] = field(default_factory=dict)
+
+    def scan(self, name: str = "final") -> None:
+        """Read what every member holds, and check the whole history by it."""
+        engine = meant(self.loads.target["kind"])
+        self.loads.scan("set-scan", ZONES[0], engine.SCAN_ROUTES, name)
+        server, run_id = self.loads.server, self.loads.run_id
+        self.history = validate(fetch_history(server, run_id, ZONES))
+        windows: tuple[FaultWindow, ...] = ()
+        found = check_history(self.history, Context(windows, fetch_scan(server, run_id, ZONES[0], ""), None))
+        self.findings = {finding.property: finding for finding in found}
 
     def figure(self, checker: str, name: str) -> Any:
         return self.findings[checker].figures[name]
@@ -45,17 +57,33 @@ class Measured:
 @contextmanager
 def load(lab: Lab, kind: str, namespace: str, name: str, rate: float = 60.0, **probe: Any) -> Iterator[Measured]:
     """Unique writes of every zone on a cluster while the block runs; afterwards they are scanned and checked."""
-    os.environ["KUBECONFIG"] = str(lab.cache.kubeconfig)
-    server = Server()
-    measured = Measured(f"test-{uuid.uuid4().hex[:8]}")
-    loads = Loads(server, namespace, {"kind": kind, "name": name}, measured.run_id, ZONES, 0)
+    loads = loads_on(lab, kind, namespace, name, ZONES)
     probes = [{"name": "set", "workload": "set", "rate": rate, "seconds": LONGEST_SECONDS, **probe}]
+    measured = Measured(loads)
     loads.start(probes)
     yield measured
     loads.end(probes)
-    loads.scan("set-scan", ZONES[0])
-    measured.history = validate(fetch_history(server, measured.run_id, ZONES))
-    scan = fetch_scan(server, measured.run_id, ZONES[0], "")
-    windows: tuple[FaultWindow, ...] = ()
-    found = check_history(measured.history, Context(windows, scan, None))
-    measured.findings = {finding.property: finding for finding in found}
+    measured.scan()
+
+
+def record(
+    lab: Lab,
+    kind: str,
+    namespace: str,
+    name: str,
+    probes: Sequence[Mapping[str, Any]],
+    seconds: float,
+    vantages: Sequence[str],
+) -> Table:
+    """The history of several loads at once, for so long."""
+    loads = loads_on(lab, kind, namespace, name, vantages)
+    loads.start([{"seconds": LONGEST_SECONDS, **probe} for probe in probes])
+    time.sleep(seconds)
+    loads.end([{"seconds": LONGEST_SECONDS, **probe} for probe in probes])
+    return validate(fetch_history(loads.server, loads.run_id, vantages))
+
+
+def loads_on(lab: Lab, kind: str, namespace: str, name: str, vantages: Sequence[str]) -> Loads:
+    os.environ["KUBECONFIG"] = str(lab.cache.kubeconfig)
+    run_id = f"test-{uuid.uuid4().hex[:8]}"
+    return Loads(Server(), namespace, {"kind": kind, "name": name}, run_id, vantages, 0)

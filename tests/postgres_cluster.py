@@ -5,23 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from kind_lab import Lab, await_that
-
-READY_SECONDS = 90.0
+from cluster_object import ClusterObject, body
+from kind_lab import Lab
 
 
 def postgres(namespace: str, name: str = "pg", **spec: Any) -> dict[str, Any]:
-    return {
-        "apiVersion": "caplab.dev/v1alpha1",
-        "kind": "PostgresCluster",
-        "metadata": {"name": name, "namespace": namespace},
-        "spec": spec,
-    }
+    return body("PostgresCluster", namespace, name, spec)
 
 
 def status(lab: Lab, namespace: str, name: str = "pg") -> dict[str, Any]:
-    found: dict[str, Any] = lab.get("postgrescluster", "-n", namespace, name).get("status", {})
-    return found
+    return ClusterObject(lab, "PostgresCluster", namespace, name).status()
 
 
 def sql(lab: Lab, namespace: str, member: str, statement: str) -> str:
@@ -31,8 +24,7 @@ def sql(lab: Lab, namespace: str, member: str, statement: str) -> str:
 
 
 def await_status(lab: Lab, namespace: str, what: str, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-    await_that(what, lambda: holds(status(lab, namespace)), READY_SECONDS)
-    return status(lab, namespace)
+    return ClusterObject(lab, "PostgresCluster", namespace, "pg").await_status(what, holds)
 
 
 def is_ready(members: int) -> Callable[[dict[str, Any]], bool]:

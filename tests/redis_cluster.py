@@ -5,24 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from kind_lab import Lab, await_that
+from cluster_object import ClusterObject, body
+from kind_lab import Lab
 
-READY_SECONDS = 90.0
 KIND = "RedisCluster"
 
 
 def redis(namespace: str, name: str = "rd", **spec: Any) -> dict[str, Any]:
-    return {
-        "apiVersion": "caplab.dev/v1alpha1",
-        "kind": KIND,
-        "metadata": {"name": name, "namespace": namespace},
-        "spec": spec,
-    }
+    return body(KIND, namespace, name, spec)
 
 
 def status(lab: Lab, namespace: str, name: str = "rd") -> dict[str, Any]:
-    found: dict[str, Any] = lab.get("rediscluster", "-n", namespace, name).get("status", {})
-    return found
+    return ClusterObject(lab, KIND, namespace, name).status()
 
 
 def ask(lab: Lab, namespace: str, pod: str, *command: str) -> list[str]:
@@ -44,27 +38,12 @@ def setting(lab: Lab, namespace: str, pod: str, name: str) -> str:
 
 
 def await_status(lab: Lab, namespace: str, what: str, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-    await_that(what, lambda: holds(status(lab, namespace)), READY_SECONDS)
-    return status(lab, namespace)
-
-
-def is_ready(members: int, sentinels: int = 3) -> Callable[[dict[str, Any]], bool]:
-    return lambda found: (
-        found.get("phase") == "Ready"
-        and (found.get("readyMembers"), found.get("readySentinels")) == (members, sentinels)
-    )
+    return ClusterObject(lab, KIND, namespace, "rd").await_status(what, holds)
 
 
 def await_ready(lab: Lab, namespace: str, members: int = 3, sentinels: int = 3) -> dict[str, Any]:
     """Ready by the latest spec."""
-    generation = lab.get("rediscluster", "-n", namespace, "rd")["metadata"]["generation"]
+    ClusterObject(lab, KIND, namespace, "rd").await_ready(members)
     return await_status(
-        lab,
-        namespace,
-        f"{members} members and {sentinels} Sentinels Ready",
-        lambda found: (
-            is_ready(members, sentinels)(found)
-            and found.get("observedGeneration") == generation
-            and "rollout" not in found
-        ),
+        lab, namespace, f"{sentinels} Sentinels are ready", lambda found: found.get("readySentinels") == sentinels
     )

@@ -21,8 +21,9 @@ def check(history: Table, context: Context) -> Finding:
 
     Failover time: from the injection to the end of the last outage that began before heal, 0 if none
     reached past the injection; of the worst and the best vantage, and the worst of each route, over the series
-    that need a primary (Seen.needs_primary); of the others it is member_outage_seconds. Later outages
-    are counted apart. failover_seconds is among lower_bounds when the history ended in that outage.
+    that tell how the cluster as a whole served (Seen.of_cluster); of the others it is member_outage_seconds.
+    write_outage_seconds and read_outage_seconds are the same, of writes and of reads alone. Later outages
+    are counted apart. Each of the three is among lower_bounds when the history ended in that outage.
     Each series' first_ack_seconds is for comparing with another clock, see outages.first_ack_ns. Scans are left
     out, and so is what was scheduled before context.steady_ns: clients that connect and find their way.
 
@@ -54,7 +55,8 @@ def _look(series: Series, context: Context, origin_ns: int, end_ns: int) -> Seen
     if injected is not None and parts.failover:
         last = parts.failover[-1].end_ns
         failover_ns = (end_ns if last is None else last) - injected
-    return Seen(series, parts, phase, failover_ns, _first_ack_after_ns(series, parts, injected))
+    first_ack_ns = _first_ack_after_ns(series, parts, injected)
+    return Seen(series, parts, phase, failover_ns, first_ack_ns, context.has_primary)
 
 
 def _first_ack_after_ns(series: Series, parts: Sorted, injected_ns: int | None) -> int | None:
@@ -80,7 +82,8 @@ def _judge(figures: dict[str, Json], context: Context) -> tuple[State, str]:
     if context.injected_ns is None:
         return State.VIOLATED, f"{outages} outages, without a fault."
     at_least = "at least " if figures["lower_bounds"] else ""
+    took = "failover took" if context.has_primary else "the longest took"
     return State.VIOLATED, (
-        f"{outages} outages; failover took {at_least}{figures['failover_seconds']:.3f} s "
+        f"{outages} outages; {took} {at_least}{figures['failover_seconds']:.3f} s "
         f"as vantage {figures['worst_vantage']} saw it; {figures['later_outages']} outages began after heal."
     )

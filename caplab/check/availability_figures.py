@@ -14,7 +14,8 @@ from .columns import Integers, Mask
 from .phases import PHASES, Sorted, phase_figures
 from .series import Series
 
-_MEMBERS = ("direct", "replica")  # routes on which reads take the members in turn
+_MEMBERS = ("direct", "replica")  # routes on which reads take the members in turn; without a primary writes too
+_READS = ("read", "load")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,15 +27,24 @@ class Seen:
     phase: Integers
     failover_ns: int
     first_ack_ns: int | None
+    has_primary: bool = True
 
     @property
-    def needs_primary(self) -> bool:
-        """Whether its operations go where a primary is wanted.
+    def of_cluster(self) -> bool:
+        """Whether it tells how the cluster as a whole served.
 
-        Reads straight to members in turn want none: a dead member is an outage of theirs, and no failover.
-        Writes to all members in turn are refused by most of them at any time.
+        What goes straight to members in turn does not: a dead member is an outage of it, and no failover. On the
+        route direct these are reads, and without a primary writes too; with one, writes stay with it. On the route
+        any, writes to all members in turn are refused by most of them at any time.
         """
-        return self.series.route != "any" and not (self.series.op == "read" and self.series.route in _MEMBERS)
+        if self.series.route in _MEMBERS:
+            return self.has_primary and not self.is_read
+        return self.series.route != "any"
+
+    @property
+    def is_read(self) -> bool:
+        """Whether its operations are reads."""
+        return self.series.op in _READS
 
     @property
     def open(self) -> bool:
@@ -68,8 +78,8 @@ def _grouped(seen: Sequence[Seen], label: str) -> dict[str, list[Seen]]:
 
 
 def _telling(seen: Sequence[Seen]) -> Sequence[Seen]:
-    """Those that tell of a failover; where there are none, all there is."""
-    return [one for one in seen if one.needs_primary] or seen
+    """Those that tell of the cluster; where there are none, all there is."""
+    return [one for one in seen if one.of_cluster] or seen
 
 
 def _worst(seen: Iterable[Seen]) -> float:
@@ -80,14 +90,17 @@ def _summary(seen: Sequence[Seen]) -> dict[str, Json]:
     earlier, failover, later = (
         sum(len(getattr(one.parts, name)) for one in seen) for name in ("earlier", "failover", "later")
     )
+    telling = _telling(seen)
+    writes, reads = ([one for one in telling if one.is_read == wanted] for wanted in (False, True))
+    by_name = {"failover_seconds": telling, "write_outage_seconds": writes, "read_outage_seconds": reads}
     return {
         **_acks([one.series.acked for one in seen]),
-        "failover_seconds": _worst(_telling(seen)),
-        "member_outage_seconds": _worst(one for one in seen if not one.needs_primary),
+        **{name: _worst(parts) for name, parts in by_name.items() if parts},
+        "member_outage_seconds": _worst(one for one in seen if not one.of_cluster),
         "outages": earlier + failover + later,
         "earlier_outages": earlier,
         "later_outages": later,
-        "lower_bounds": _lower_bounds(_telling(seen)),
+        "lower_bounds": [name for name, parts in by_name.items() if any(one.open for one in parts)],
     }
 
 
@@ -95,10 +108,6 @@ def _acks(acked: Sequence[Mask]) -> dict[str, Json]:
     operations = sum(len(one) for one in acked)
     count = sum(int(one.sum()) for one in acked)
     return {"operations": operations, "acked": count, "ack_ratio": count / operations}
-
-
-def _lower_bounds(seen: Iterable[Seen]) -> list[Json]:
-    return ["failover_seconds"] if any(one.open for one in seen) else []
 
 
 def _labels(one: Seen) -> dict[str, Json]:
@@ -113,7 +122,7 @@ def _series_figures(one: Seen) -> dict[str, Json]:
         "failover_seconds": one.failover_ns / 1e9,
         "first_ack_seconds": None if one.first_ack_ns is None else one.first_ack_ns / 1e9,
         "outages": [{"start_ns": outage.start_ns, "end_ns": outage.end_ns} for outage in outages],
-        "lower_bounds": _lower_bounds([one]),
+        "lower_bounds": ["failover_seconds"] if one.open else [],
     }
 
 

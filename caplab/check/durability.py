@@ -28,7 +28,9 @@ def check(history: Table, context: Context) -> Finding:
     unacked_found (nobody knew, and present: no fault), unexpected (present, though never written or surely
     failed), duplicated (present more than once); lost_window_seconds from the invocation of the
     first lost write to the ack of the last; by_vantage, a row for each vantage and route with adds, whose
-    counts sum to the totals. The scan that counts is the last of context.final_scan.server.
+    counts sum to the totals. The scan that counts is the last of context.final_scan.server. by_member, a row for each
+    other member that was scanned: the elements of its own copy, and lacking, how many acked ones these are not (None
+    where its rows are not all here). That is divergence, and for repair to mend: it violates nothing.
 
     Violated by lost, unexpected or duplicated elements. Unknown without a final scan that converged
     and is here in full, when a value was added twice, or with fewer than ENOUGH acked.
@@ -40,6 +42,7 @@ def check(history: Table, context: Context) -> Finding:
     scan = context.final_scan
     found = _scanned(history, scan.server if scan else None)
     figures, samples = _compare(adds, found)
+    figures["by_member"] = [_own_copy(history, adds, name, size) for name, size in (scan.local if scan else {}).items()]
     finding = _judge(figures, _scan_problem(scan, len(found)))
     return Finding(NAME, finding[0], finding[1], {**figures, **samples})
 
@@ -159,6 +162,13 @@ def _by_vantage(adds: _Adds, there: Mask, unacked_found: Mask) -> list[Json]:
         {"vantage": vantage, "route": route, **{name: int(count[number]) for name, count in counts.items()}}
         for number, (vantage, route) in enumerate(adds.labels)
     ]
+
+
+def _own_copy(history: Table, adds: _Adds, member: str, elements: int) -> Json:
+    """What one member itself holds; one that holds nothing has no rows, and is known by its number only."""
+    found = _scanned(history, member)
+    lacking = int((adds.ok & ~np.isin(adds.value, found)).sum()) if len(found) == elements else None
+    return {"server": member, "elements": elements, "lacking": lacking}
 
 
 def _judge(figures: dict[str, Json], scan_problem: str) -> tuple[State, str]:

@@ -29,7 +29,7 @@ _WRITES = ("write", "add", "incr")
 _NUMBER = re.compile("0|[1-9][0-9]{0,17}")
 
 
-def check(history: Table, context: Context) -> Finding:  # every checker takes both
+def check(history: Table, context: Context) -> Finding:
     """Look for writes acked in an epoch after a later one had begun to ack.
 
     Figures: acked (writes with an epoch), without_epoch (acked writes left out, since who took them is
@@ -37,8 +37,11 @@ def check(history: Table, context: Context) -> Finding:  # every checker takes b
     overlap_seconds from the first ack of a later epoch to the last ack that overlaps it.
 
     Whole numbers are in their own order, names in that of their first acks. Raises ValueError where there are
-    both. Unknown with fewer than ENOUGH acked writes that have an epoch, unless one overlaps.
+    both. Unknown with fewer than ENOUGH acked writes that have an epoch, unless one overlaps; and where the engine has
+    no primary.
     """
+    if not context.has_primary:
+        return Finding(NAME, State.UNKNOWN, "There is no primary here, and so there are no epochs.")
     acked = among(history, "op", _WRITES) & among(history, "outcome", ["ok"])
     which, words = codes(history, "epoch")
     rows = acked & (which >= 0)

@@ -64,17 +64,19 @@ class Context:
     """What a checker knows beside the history; the defaults fit a history that stands alone.
 
     steady_ns: since when the load ran undisturbed before the fault. settled_ns: when all was well again after it.
+    has_primary: writes go to one member; without it to any.
     """
 
     fault_windows: tuple[FaultWindow, ...] = ()
     final_scan: FinalScan | None = None
     settled_ns: int | None = None
     steady_ns: int | None = None
+    has_primary: bool = True
 
     @classmethod
     def of(cls, run: RunRecord) -> Context:
         """From a run's record."""
-        return cls(run.fault_windows, run.final_scan, run.settled_ns, run.steady_ns)
+        return cls(run.fault_windows, run.final_scan, run.settled_ns, run.steady_ns, run.has_primary)
 
     @property
     def injected_ns(self) -> int | None:

@@ -49,9 +49,14 @@ def evaluate(expression: str, settings: Mapping[str, Json]) -> float:
     return value
 
 
+def names(expression: str) -> frozenset[str]:
+    """The settings that a budget names; BudgetError where it is none."""
+    return frozenset(_names(_parsed(expression)))
+
+
 def check(expression: str) -> None:
     """BudgetError where an expression is no budget over settings; a bare number is none."""
-    if not _names(_parsed(expression)):
+    if not names(expression):
         raise BudgetError(f"The budget '{expression}' is a bare number. Mend: build it from the cluster's settings.")
 
 

@@ -13,7 +13,8 @@ class Promise(Enum):
     FORBIDDEN = "forbidden"  # one case is a violation
     BOUNDED = "bounded"  # up to a budget
     POSSIBLE = "possible"  # measured, any value will do
-    MUST_SHOW = "must-show"  # the anomaly that defines the row: without it the run proves nothing
+    # The anomaly that defines the row: without it, or with less of it than the budget, the run proves nothing.
+    MUST_SHOW = "must-show"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,8 @@ PROPERTIES: Mapping[str, Property] = {
     "unexpected": Property("durability", "unexpected"),
     "duplicated": Property("durability", "duplicated"),
     "failoverTime": Property("availability", "failover_seconds", "s"),
+    "writeOutage": Property("availability", "write_outage_seconds", "s"),
+    "readOutage": Property("availability", "read_outage_seconds", "s"),
     "outages": Property("availability", "outages"),
     "laterOutages": Property("availability", "later_outages"),
     "twoPrimaries": Property("epochs", "overlapping"),
@@ -42,7 +45,7 @@ PROPERTIES: Mapping[str, Property] = {
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """A row's word on one property; budget is an expression over settings, with BOUNDED only."""
+    """A row's word on one property; budget over settings: the most (BOUNDED), the least (MUST_SHOW)."""
 
     property: str  # of PROPERTIES
     promise: Promise
@@ -74,11 +77,14 @@ class Expectations:
     rows: tuple[Expectation, ...]
 
     def find(self, engine: str, mode: str, fault: str, route: str | None = None) -> Expectation:
-        """The row; LookupError names the rows there are."""
+        """The row; without a route that of all routes, else the only one there is. LookupError names the rows."""
         wanted = " ".join(part for part in (engine, mode, fault, route) if part)
-        for row in self.rows:
-            if (row.engine, row.mode, row.fault, row.route) == (engine, mode, fault, route):
+        fitting = [row for row in self.rows if (row.engine, row.mode, row.fault) == (engine, mode, fault)]
+        for row in fitting:
+            if row.route == route:
                 return row
+        if route is None and len(fitting) == 1:
+            return fitting[0]
         known = ", ".join(f"'{row.name}'" for row in self.rows)
         raise LookupError(
             f"No expectation row '{wanted}'. Mend: add it to experiments/expectations.yaml, beside {known}."

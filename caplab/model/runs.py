@@ -40,14 +40,16 @@ class FinalScan:
 
     elements is the number that the database returned, so that an empty scan (0, no rows) differs
     from one that is missing (None), and a scan that was written down in part shows. server is the member
-    whose scan decides (of Postgres and Redis the primary); None: the last scan, whoever answered. problem says
-    why the scan failed or the members did not converge.
+    whose scan decides (of Postgres and Redis the primary), 'all' where it is that of all members together (Cassandra);
+    None: the last scan, whoever answered. problem says why the scan failed or the members did not converge. local is
+    the number of elements in every other member's own copy.
     """
 
     converged: bool
     elements: int | None
     server: str | None = None
     problem: str = ""
+    local: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,8 @@ class RunRecord:
     """All of a run but its operations.
 
     settings are those in force, read back from the engine, by their name in the cluster's spec, with
-    the load's own (writesPerSecond) beside them. steady_ns is since when the load ran undisturbed before
+    the run's own (writesPerSecond of the load, faultSeconds of the fault) beside them. has_primary: the engine has one
+    member that takes writes, and epochs. steady_ns is since when the load ran undisturbed before
     the fault, settled_ns when all members were back and caught up after heal. None for these, baseline or
     final_scan: it was not looked at.
     """
@@ -86,6 +89,7 @@ class RunRecord:
     boot_id: str
     wall_anchor: WallAnchor
     versions: Mapping[str, str]
+    has_primary: bool = True
     baseline: Baseline | None = None
     final_scan: FinalScan | None = None
     settled_ns: int | None = None
@@ -101,6 +105,7 @@ class RunRecord:
             name: getattr(self, name)
             for name in ("experiment", "engine", "mode", "fault", "seed", "boot_id", "settled_ns", "steady_ns")
         }
+        plain["has_primary"] = self.has_primary
         for name in ("settings", "versions", "prober_cores", "images", "specs"):
             plain[name] = dict(getattr(self, name))
         plain["fault_windows"] = [
@@ -108,7 +113,7 @@ class RunRecord:
         ]
         plain["wall_anchor"] = asdict(self.wall_anchor)
         plain["baseline"] = asdict(self.baseline) if self.baseline else None
-        plain["final_scan"] = asdict(self.final_scan) if self.final_scan else None
+        plain["final_scan"] = _scan_json(self.final_scan) if self.final_scan else None
         plain["first_commit"] = asdict(self.first_commit) if self.first_commit else None
         return plain
 
@@ -129,6 +134,7 @@ class RunRecord:
             boot_id=fields.text("boot_id"),
             wall_anchor=_wall_anchor(fields.object("wall_anchor")),
             versions=fields.text_map("versions"),
+            has_primary=fields.boolean("has_primary") if "has_primary" in fields.values else True,  # not in older ones
             baseline=_baseline(fields.optional_object("baseline")),
             final_scan=_final_scan(fields.optional_object("final_scan")),
             settled_ns=fields.optional_integer("settled_ns"),
@@ -167,15 +173,22 @@ def _baseline(fields: Fields | None) -> Baseline | None:
     return Baseline(fields.boolean("held"), fields.optional_text("problem") or "")
 
 
+def _scan_json(scan: FinalScan) -> dict[str, Json]:
+    plain: dict[str, Json] = {name: getattr(scan, name) for name in ("converged", "elements", "server", "problem")}
+    return {**plain, "local": dict(scan.local)}
+
+
 def _final_scan(fields: Fields | None) -> FinalScan | None:
     if fields is None:
         return None
     fields.only(*FinalScan.__dataclass_fields__)
+    local = fields.optional_object("local")
     return FinalScan(
         converged=fields.boolean("converged"),
         elements=fields.optional_integer("elements"),
         server=fields.optional_text("server"),
         problem=fields.optional_text("problem") or "",
+        local={member: local.integer(member) for member in local.values} if local else {},
     )
 
 

@@ -24,8 +24,9 @@ _MARKS = {State.HOLDS: "ok", State.VIOLATED: "VIOLATED", State.UNKNOWN: "unknown
 
 def predicted_beside_measured(report: RunReport) -> Grid:
     """In the order of the row."""
+    has_primary = report.record.has_primary
     rows = tuple(
-        (words.of_property(one.property), _predicted(one), _measured(report, one), _MARKS[one.state])
+        (words.of_property(one.property, has_primary), _predicted(one), _measured(report, one), _MARKS[one.state])
         for one in report.verdict.judgements
     )
     return Grid("predicted beside measured", ("property", "predicted", "measured", ""), rows, frozenset({0, 1, 2, 3}))
@@ -33,6 +34,8 @@ def predicted_beside_measured(report: RunReport) -> Grid:
 
 def _predicted(judgement: Judgement) -> str:
     match judgement.promise:
+        case Promise.MUST_SHOW if judgement.budget is not None:
+            return f"must show >= {_limit(judgement)}  ({judgement.budget})"
         case Promise.MUST_SHOW:
             return "must show"
         case Promise.BOUNDED:

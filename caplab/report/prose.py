@@ -5,7 +5,7 @@ from __future__ import annotations
 from caplab.model.runs import CONTROL, FaultWindow, RunRecord
 
 from . import words
-from .values import RunReport, number
+from .values import Figures, RunReport, listed, number, text
 
 
 def headline(report: RunReport) -> str:
@@ -49,6 +49,24 @@ def second_clock(report: RunReport) -> str:
 
 def _signed(seconds: float) -> str:
     return f"{'' if seconds < 0 else '+'}{words.seconds(seconds)}"
+
+
+def own_copies(report: RunReport) -> str:
+    """How many acked values each member's own copy lacks, before the scan that decides; '' where no other was scanned.
+
+    One that was down has what the others kept for it (hints), and what repair has not mended yet is missing.
+    """
+    members = listed(report.figures("durability"), "by_member")
+    if not members:
+        return ""
+    parts = (f"{words.one_line(text(one, 'server'))} {_lacking(one)}" for one in members)
+    acked = words.counted(number(report.figures("durability"), "acked") or 0)
+    return f"members' own copies lack, of {acked} acked values: {words.DOT.join(parts)}"
+
+
+def _lacking(member: Figures) -> str:
+    lacking = number(member, "lacking")
+    return words.UNKNOWN if lacking is None else words.counted(lacking)
 
 
 def instrument(report: RunReport) -> str:

@@ -16,10 +16,10 @@ _WRITES = "add"  # what the probes' figure is taken from
 def clock_check(record: RunRecord, findings: Sequence[Finding]) -> ClockCheck | None:
     """The server's stamp of its first complete commit after the fault, and the probes' first acknowledged write.
 
-    Both from the injection. None for a run without a fault.
+    Both from the injection. None for a run without a fault, and without a primary: no epoch follows another.
     """
     injected_ns = Context.of(record).injected_ns
-    if injected_ns is None:
+    if injected_ns is None or not record.has_primary:
         return None
     acks = [
         seconds

@@ -65,8 +65,15 @@ def _spread(runs: Sequence[RunReport], checker: str, figure: str) -> Spread:
 
 def every_run(reports: Iterable[RunReport]) -> Grid:
     """One row a run."""
-    header = ("name", "verdict", "failover", "clocks\napart", "acked", "lost", "unacked\nfound", "ack ratio", "run")
-    return Grid("runs", header, tuple(_run(report) for report in reports), frozenset({0, 1, 8}))
+    every = tuple(reports)
+    lasted = "\nor ".join(_lasted(every))
+    header = ("name", "verdict", lasted, "clocks\napart", "acked", "lost", "unacked\nfound", "ack ratio", "run")
+    return Grid("runs", header, tuple(_run(report) for report in every), frozenset({0, 1, 8}))
+
+
+def _lasted(reports: Iterable[RunReport]) -> list[str]:
+    """What the time until clients were served again is called in these runs."""
+    return sorted({words.failover(report.record.has_primary) for report in reports})
 
 
 def _run(report: RunReport) -> tuple[str, ...]:
@@ -96,6 +103,7 @@ def _apart(clock: ClockCheck | None) -> str:
 
 def every_repeat(reports: Iterable[RunReport]) -> Grid:
     """One row a name that was run more than once, saying where a figure was not measured in all its runs."""
+    every = tuple(reports)
     rows = tuple(
         (
             words.one_line(one.name),
@@ -104,9 +112,9 @@ def every_repeat(reports: Iterable[RunReport]) -> Grid:
             _shown(one.lost, one.n, words.counted),
             _shown(one.ack_ratio, one.n, words.ratio, " %"),
         )
-        for one in repeats(reports)
+        for one in repeats(every)
     )
-    header = ("name", "n", "failover time", "acked writes lost", "ack ratio")
+    header = ("name", "n", f"{' or '.join(_lasted(every))} time", "acked writes lost", "ack ratio")
     return Grid("repeats: min / median / max", header, rows, frozenset({0, 2, 3, 4}))
 
 

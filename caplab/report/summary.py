@@ -40,7 +40,7 @@ def verdict_json(reports: Sequence[RunReport]) -> dict[str, Json]:
 
 
 def _run(report: RunReport) -> list[list[str]]:
-    told = (prose.second_clock(report), prose.instrument(report), prose.stages(report))
+    told = (prose.own_copies(report), prose.second_clock(report), prose.instrument(report), prose.stages(report))
     notes = [*prose.faults(report.record), *filter(None, told)]
     grids = (predicted_beside_measured(report), vantages_and_routes(report), latencies(report))
     return [

@@ -28,7 +28,8 @@ def vantages_and_routes(report: RunReport) -> Grid:
         )
         for key in sorted(series.keys() | adds.keys())
     )
-    header = ("vantage", "route", "op", "failover", "attempted", "acked", "survived", "lost", "unacked\nfound")
+    lasted = words.failover(report.record.has_primary)
+    header = ("vantage", "route", "op", lasted, "attempted", "acked", "survived", "lost", "unacked\nfound")
     return Grid("every vantage and route, and its ack ratio by phase", (*header, *PHASES), rows, frozenset({0, 1, 2}))
 
 

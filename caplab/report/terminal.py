@@ -30,6 +30,7 @@ def render_run(report: RunReport, *, colour: bool = False) -> str:
         *(_table(grid, paint) for grid in (predicted_beside_measured(report), vantages_and_routes(report))),
         [] if report.findings else ["no findings: no history was checked"],
         _table(latencies(report), paint),
+        _folded([prose.own_copies(report)]),
         _folded([prose.second_clock(report)]),
         _folded([prose.instrument(report), prose.stages(report)]),
     ]

@@ -35,7 +35,7 @@ def timeline(history: Table, report: RunReport) -> str:
     steady = None if context.steady_ns is None else (context.steady_ns - origin_ns) / 1e9
     drawn = _plot(bins, frame, labels, steady, context.injected_ns is not None)
     warm_up = steady is not None and steady > bins.begin_seconds
-    told = timeline_legend.entries(bins, warm_up, bool(labels))
+    told = timeline_legend.entries(bins, warm_up, bool(labels), report.record.has_primary)
     below, bottom = timeline_legend.legend(told, frame.bottom + timeline_legend.AXIS_HEIGHT, _MARGIN, WIDTH - _MARGIN)
     return _document(report, bottom + 2, [*timeline_title.title(report, _MARGIN, WIDTH - _MARGIN), *drawn, *below])
 

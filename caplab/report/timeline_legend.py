@@ -54,8 +54,8 @@ def legend(entries: Sequence[Entry], top: float, left: float, right: float) -> t
     return drawn, y + _ROW
 
 
-def entries(binned: Binned, warm_up: bool, fault: bool) -> list[Entry]:
-    """What is in the picture, and nothing else."""
+def entries(binned: Binned, warm_up: bool, fault: bool, has_primary: bool = True) -> list[Entry]:
+    """What is in the picture, and nothing else; without a primary writes take members in turn as reads do."""
     ramp = (rectangle(_SWATCH * place, 0, _SWATCH, _SWATCH, colour) for place, colour in enumerate(strips.RAMP))
     width_ms = f"{1000 * binned.bin_seconds:,.0f} ms"
     found = [
@@ -76,8 +76,9 @@ def entries(binned: Binned, warm_up: bool, fault: bool) -> list[Entry]:
     if warm_up:
         faded = f'<g opacity="0.35">{rectangle(0, 0, _SWATCH, _SWATCH, strips.RAMP[-1])}</g>'
         found.append(Entry(faded, _SWATCH, "pale: warm-up, not counted"))
-    if any((strip.kind, strip.route) == ("reads", "direct") for strip in binned.strips):
-        found.append(Entry("", 0, "reads direct: to each member in turn, so one that is down costs its share of them"))
+    if any(strip.route == "direct" and (strip.kind == "reads" or not has_primary) for strip in binned.strips):
+        which = "reads direct" if has_primary else "direct"
+        found.append(Entry("", 0, f"{which}: to each member in turn, so one that is down costs its share of them"))
     return found
 
 

@@ -31,7 +31,7 @@ def title(report: RunReport, left: float, right: float) -> list[str]:
 
 
 def headline_figures(report: RunReport) -> str:
-    """Failover time, operations acked, acked writes lost; '?' for what no checker could tell."""
+    """Failover time (or outage), operations acked, acked writes lost; '?' for what no checker could tell."""
     return words.DOT.join((_failover(report), _acked(report), _lost(report)))
 
 
@@ -39,11 +39,11 @@ def _failover(report: RunReport) -> str:
     record = report.record
     if Context.of(record).injected_ns is None:
         return "control run: no fault" if record.fault == CONTROL else f"no {record.fault} is on record"
-    failover = report.measured("availability", "failover_seconds")
-    if failover is None:
-        return f"failover {words.UNKNOWN}"
+    name, lasted = words.failover(record.has_primary), report.measured("availability", "failover_seconds")
+    if lasted is None:
+        return f"{name} {words.UNKNOWN}"
     at_least = is_lower_bound(report.figures("availability"), "failover_seconds")
-    return f"failover {words.seconds(failover, at_least)}"
+    return f"{name} {words.seconds(lasted, at_least)}"
 
 
 def _acked(report: RunReport) -> str:

@@ -17,7 +17,8 @@ Show = Callable[[float], str]  # a figure in words
 
 _PROPERTIES = {
     "failovers": "failovers",
-    "failoverTime": "failover time",
+    "writeOutage": "outage of writes",
+    "readOutage": "outage of reads",
     "lost": "acked writes lost",
     "lostWindow": "lost window",
     "unackedFound": "unacked writes found",
@@ -32,9 +33,16 @@ _STAMPED = {"postgres": ("commit on", "timeline"), "redis": ("write under", "rep
 _SHORT = 8  # characters of a replication id: enough to tell those of one run apart
 
 
-def of_property(name: str) -> str:
+def of_property(name: str, has_primary: bool = True) -> str:
     """A property of an expectation row in words."""
+    if name == "failoverTime":
+        return f"{failover(has_primary)} time"
     return _PROPERTIES.get(name, name)
+
+
+def failover(has_primary: bool) -> str:
+    """What the time until clients are served again is called: without a primary nothing fails over."""
+    return "failover" if has_primary else "outage"
 
 
 def stamped(engine: str, epoch: str) -> str:

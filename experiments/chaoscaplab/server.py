@@ -21,6 +21,7 @@ _MANAGER = "caplab-run"
 PLURALS = {
     "PostgresCluster": "postgresclusters",
     "RedisCluster": "redisclusters",
+    "CassandraCluster": "cassandraclusters",
     "Fault": "faults",
     "Probe": "probes",
     "Run": "runs",

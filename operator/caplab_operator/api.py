@@ -23,6 +23,11 @@ def stamp(at: datetime.datetime) -> str:
     return at.astimezone(datetime.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def now() -> str:
+    """The time it is, as stamp has it."""
+    return stamp(datetime.datetime.now(datetime.UTC))
+
+
 class Api:
     """Calls block: they are made from worker threads, never from kopf's event loop."""
 
@@ -106,9 +111,13 @@ class Api:
     def zone_of(self, node: str) -> str:
         """A node's zone: asked once, since a node does not move."""
         if node not in self._zones:
-            found = self._resource("v1", "Node").get(name=node).to_dict()
-            self._zones[node] = found["metadata"].get("labels", {}).get(_ZONE_LABEL, "")
+            self._zones[node] = _zone_of(self._resource("v1", "Node").get(name=node).to_dict())
         return self._zones[node]
+
+    def zones(self) -> dict[str, str]:
+        """The zone of every node there is, '' where it has none."""
+        listed = self._resource("v1", "Node").get().to_dict()["items"]
+        return {node["metadata"]["name"]: _zone_of(node) for node in listed}
 
     def node_exists(self, node: str) -> bool:
         """Whether the cluster knows a node of that name."""
@@ -116,3 +125,8 @@ class Api:
 
     def _resource(self, api_version: str, kind: str) -> Any:
         return self._client.resources.get(api_version=api_version, kind=kind)
+
+
+def _zone_of(node: Mapping[str, Any]) -> str:
+    labels = node["metadata"].get("labels") or {}
+    return str(labels.get(_ZONE_LABEL, ""))

@@ -23,7 +23,7 @@ from .links import Endpoint, Topology
 from .probe import Probe, Surroundings
 from .serving import serve
 from .sessions import session_numbers
-from .spec import ROUTES, WORKLOADS, Levels, Limits, ProbeSpec
+from .spec import ROUTES, WORKLOADS, ClientOptions, Levels, Limits, ProbeSpec
 
 METRICS_PORT = 9187
 
@@ -65,12 +65,14 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--seconds", type=float, help="default: until a signal")
     run.add_argument("--seed", type=int, default=0)
     run.add_argument("--routes", nargs="+", choices=ROUTES, default=["service"])
-    run.add_argument("--service", type=_endpoint, help="HOST:PORT of the primary")
+    run.add_argument("--service", type=_endpoint, help="HOST:PORT of the primary, or of the members")
     run.add_argument("--member", type=_endpoint, action="append", default=[], help="NAME=HOST:PORT, once a member")
     run.add_argument("--user", default="caplab")
     run.add_argument("--database", default="caplab", help="of an engine that has some")
     run.add_argument("--read-level", help="in the engine's words")
     run.add_argument("--write-level", help="the same")
+    run.add_argument("--server-timestamps", action="store_true", help="of an engine whose clients stamp writes")
+    run.add_argument("--speculative-delay-ms", type=int, help="ask another server too after so long")
     return parser
 
 
@@ -108,13 +110,15 @@ async def _run(parsed: argparse.Namespace) -> int:
         seed=parsed.seed,
         seconds=parsed.seconds,
         levels=Levels(parsed.read_level, parsed.write_level),
+        client=ClientOptions(not parsed.server_timestamps, parsed.speculative_delay_ms),
     )
     engine = next(engine for engine in ENGINES if engine.name == parsed.engine)
-    engine.check(spec.levels)
+    engine.check(spec)
     topology = Topology(parsed.service, tuple(parsed.member))
     password = os.environ.get("CAPLAB_PASSWORD", "")
     login = {"username": parsed.user, "password": password, "database": parsed.database}
-    probe = Probe(spec, around, engine.client(login, around.limits, lambda: topology), lambda: topology)
+    client = engine.client(login, around.limits, lambda: topology, spec.client)
+    probe = Probe(spec, around, client, lambda: topology, engine.has_primary)
     _on_signal(probe.stop)
     await probe.run()
     print(json.dumps(asdict(probe.status)))

@@ -108,12 +108,13 @@ class Control:
         wanted = running.wanted
         while not running.stopped:
             try:
-                engine, topology = await self._loop.run_in_executor(self._executor, self._reach, wanted)
+                client, topology = await self._loop.run_in_executor(self._executor, self._reach, wanted)
             except Exception as error:  # the target may not be there yet
                 running.problem = f"{wanted.target.kind} {wanted.target.name}: {error}"
                 await asyncio.sleep(_AGAIN_SECONDS)
                 continue
-            running.probe = Probe(wanted.spec, self._around, engine, topology)
+            has_primary = engine_of(wanted.target.kind).has_primary
+            running.probe = Probe(wanted.spec, self._around, client, topology, has_primary)
             await running.probe.run()
             topology.close()
             return
@@ -121,9 +122,10 @@ class Control:
     def _reach(self, wanted: Wanted) -> tuple[Client, LiveTopology]:
         topology = LiveTopology(self._api, wanted.target)
         login = read_login(self._api, wanted.target)
-        engine = engine_of(wanted.target.kind).client(login, self._around.limits, topology)
+        engine = engine_of(wanted.target.kind)
+        client = engine.client(login, self._around.limits, topology, wanted.spec.client)
         topology.start()
-        return engine, topology
+        return client, topology
 
     def _tell_all(self) -> None:
         at = self._loop.time()

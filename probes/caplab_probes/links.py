@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from .outcomes import Outcome
-from .spec import Levels, Limits
+from .spec import PLAIN_CLIENT, WORKLOADS, ClientOptions, Limits, ProbeSpec
 from .workloads import Operation
 
 
@@ -22,7 +22,7 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Topology:
-    """A cluster's endpoints: the primary's Service, and the members with their addresses resolved ahead."""
+    """A cluster's endpoints: the Service that applications use, and the members with their addresses resolved ahead."""
 
     service: Endpoint | None
     members: tuple[Endpoint, ...]
@@ -44,7 +44,10 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """What one member holds of a run: pairs of key (None in a set) and value; primary: it takes writes."""
+    """What one member holds of a run: pairs of key (None in a set) and value; primary: it decides what was kept.
+
+    server 'all': every member was read, and this is what they hold together.
+    """
 
     server: str
     epoch: str | None
@@ -61,11 +64,11 @@ class NotOpened(Exception):
 
 
 class Link(Protocol):
-    """One connection to one server, for one operation at a time."""
+    """One connection to one server (or a share in what leads to several), for one operation at a time."""
 
     @property
-    def server(self) -> str:
-        """The member behind the link, else its address."""
+    def server(self) -> str | None:
+        """The member behind the link, else its address; None: which one it is shows only by its answer."""
 
     @property
     def alive(self) -> bool:
@@ -94,26 +97,52 @@ class Client(Protocol):
     async def scan(self, endpoint: Endpoint, workload: str, run_id: str) -> Scan:
         """Read all that a member holds of a run; raises NotDone."""
 
+    async def close(self) -> None:
+        """Let go of what links share, when the probe has ended; there are no links any more, and no more are opened."""
+
 
 @dataclass(frozen=True, slots=True)
 class Engine:
     """An engine: its name by hand, the kind of its clusters, and how to make a client.
 
-    client: from the login (the members of the secret NAME-application), the limits and the endpoints as
-    last seen; raises KeyError where the login lacks something. The levels are those it knows; none: it has none.
+    client: from the login (the members of the secret NAME-application), the limits, the endpoints as last seen and
+    the options; raises KeyError where the login lacks something. The levels are those it knows; none: it has none.
+    service: how the name of the Service ends that applications use. has_primary: one member takes the writes; else
+    any does. client_options: whether its client has ClientOptions.
     """
 
     name: str
     kind: str
     port: int
-    client: Callable[[Mapping[str, str], Limits, Callable[[], Topology]], Client]
+    client: Callable[[Mapping[str, str], Limits, Callable[[], Topology], ClientOptions], Client]
     read_levels: tuple[str, ...] = ()
     write_levels: tuple[str, ...] = ()
+    service: str = "primary"
+    has_primary: bool = True
+    client_options: bool = False
+    workloads: tuple[str, ...] = WORKLOADS
 
-    def check(self, levels: Levels) -> None:
-        """Raise ValueError, with the field and the mend, where it does not know a level."""
+    def check(self, spec: ProbeSpec) -> None:
+        """Raise ValueError, with the field and the mend, where it does not know what a probe asks for."""
+        self._check_levels(spec)
+        self._check_client(spec.client)
+        if spec.workload not in self.workloads:
+            mend = f"use one of {', '.join(self.workloads)}; a {self.kind} has no epochs"
+            raise ValueError(f"workload is {spec.workload!r}. Mend: {mend}.")
+
+    def _check_levels(self, spec: ProbeSpec) -> None:
+        levels = spec.levels
         asked = (("read", levels.read, self.read_levels), ("write", levels.write, self.write_levels))
         for field, level, known in asked:
             if level is not None and level not in known:
                 mend = f"use one of {', '.join(known)}" if known else f"leave it out, a {self.kind} has none"
                 raise ValueError(f"levels.{field} is {level!r}. Mend: {mend}.")
+
+    def _check_client(self, options: ClientOptions) -> None:
+        said = {
+            "clientTimestamps": (options.client_timestamps, PLAIN_CLIENT.client_timestamps),
+            "speculativeDelayMilliseconds": (options.speculative_delay_ms, PLAIN_CLIENT.speculative_delay_ms),
+        }
+        for field, (asked, default) in said.items():
+            if asked != default and not self.client_options:
+                raise ValueError(f"client.{field} is {asked!r}. Mend: leave it out, a {self.kind} has no such option.")

@@ -11,7 +11,7 @@ from caplab.model.runs import WallAnchor
 
 from . import clock
 from .schedule import Schedule
-from .spec import Levels, ProbeSpec
+from .spec import ClientOptions, Levels, ProbeSpec
 from .workloads import INCARNATIONS, Writer
 
 
@@ -68,7 +68,12 @@ def read_metas(folder: Path) -> list[Meta]:
 
 def _from_json(plain: dict[str, Any]) -> Meta:
     writer, spec = plain["writer"], plain["writer"]["spec"]
-    parts = {"routes": tuple(spec["routes"]), "vantages": tuple(spec["vantages"]), "levels": Levels(**spec["levels"])}
+    parts = {
+        "routes": tuple(spec["routes"]),
+        "vantages": tuple(spec["vantages"]),
+        "levels": Levels(**spec["levels"]),
+        "client": ClientOptions(**spec.get("client", {})),  # an older prober's meta has none
+    }
     return Meta(
         Writer(ProbeSpec(**{**spec, **parts}), writer["vantage"], writer["incarnation"]),
         Schedule(**plain["schedule"]),

@@ -52,8 +52,16 @@ class Surroundings:
 class Probe:
     """Runs once: `run` returns when the probe has ended, however it did; `status` says so at any time."""
 
-    def __init__(self, spec: ProbeSpec, around: Surroundings, client: Client, topology: Callable[[], Topology]) -> None:
+    def __init__(
+        self,
+        spec: ProbeSpec,
+        around: Surroundings,
+        client: Client,
+        topology: Callable[[], Topology],
+        has_primary: bool = True,
+    ) -> None:
         self.spec = spec
+        self._has_primary = has_primary
         self._around = around
         self._client = client
         self._topology = topology
@@ -77,7 +85,10 @@ class Probe:
         """Do it all; what goes wrong for good is in the status."""
         try:
             async with self._around.runs.using(self._around.folder, self.spec.run_id):
-                await self._run()
+                try:
+                    await self._run()
+                finally:
+                    await self._client.close()
             self._enter("Done")
         except (OSError, ValueError, NotDone) as error:
             self._enter("Failed", str(error))
@@ -108,7 +119,8 @@ class Probe:
         schedule = of_seconds(anchor_ns, spec.rate, spec.seconds)
         record = meta.begin(writer, schedule)
         meta.write_meta(self._folder, record)
-        sessions = Sessions(self._client, Router(self._topology), self._around.limits, self._around.numbers, self._take)
+        router = Router(self._topology, self._has_primary)
+        sessions = Sessions(self._client, router, self._around.limits, self._around.numbers, self._take)
         self._enter("Running")
         try:
             begun = await self._follow(schedule, writer, sessions, recorder)

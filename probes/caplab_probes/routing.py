@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 
 from .links import Endpoint, Topology
@@ -14,16 +15,18 @@ _STAY = (OK, Outcome("info", "no-quorum"))
 
 
 class Router:
-    """service: the primary's Service, as an application would. direct and any: straight to the members.
+    """service: by the Service, as an application would. direct and any: straight to the members.
 
     Reads take the members in turn. Direct writes stay with the member that took the last one; when
-    one was not acked, the next goes to the next member: how an application finds its primary. Writes on
-    route any take the members in turn whatever they say: how two primaries show.
+    one was not acked, the next goes to the next member: how an application finds its primary. Where there is none,
+    any member takes a write, and they take turns. Writes on route any take the members in turn whatever they say:
+    how two primaries show.
     """
 
-    def __init__(self, topology: Callable[[], Topology]) -> None:
+    def __init__(self, topology: Callable[[], Topology], has_primary: bool = True) -> None:
         self._topology = topology
-        self._turn = 0
+        self._has_primary = has_primary
+        self._turns: Counter[tuple[str, str]] = Counter()
         self._preferred = 0
 
     def choose(self, operation: Operation) -> Endpoint | None:
@@ -33,14 +36,16 @@ class Router:
             return topology.service
         if not topology.members:
             return None
-        if operation.op == "read" or operation.route == "any":
-            self._turn += 1
-            return topology.members[self._turn % len(topology.members)]
+        if operation.op == "read" or operation.route == "any" or not self._has_primary:
+            # A turn for each: operations of several kinds in a fixed order would each meet the same member for ever.
+            turn = operation.route, operation.op
+            self._turns[turn] += 1
+            return topology.members[self._turns[turn] % len(topology.members)]
         return topology.members[self._preferred % len(topology.members)]
 
     def learn(self, operation: Operation, endpoint: Endpoint, outcome: Outcome) -> None:
         """Take note of what came back."""
-        if operation.route != "direct" or operation.op == "read" or outcome in _STAY:
+        if not self._has_primary or operation.route != "direct" or operation.op == "read" or outcome in _STAY:
             return
         # Of many that hang on one member only the first moves the choice on.
         if self.choose(operation) == endpoint:

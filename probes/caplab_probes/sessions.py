@@ -95,7 +95,7 @@ class Sessions:
         self._loop = asyncio.get_running_loop()
         self._idle: defaultdict[str, list[_Session]] = defaultdict(list)
         self._gates: defaultdict[tuple[str, str, str], asyncio.Semaphore] = defaultdict(self._gate)
-        self._hanging: Counter[tuple[str, str, str]] = Counter()
+        self._hanging: Counter[tuple[str, str, str | None]] = Counter()
         self._abandoned: set[Link] = set()
 
     def overload(self, operation: Operation, scheduled_ns: int, server: str | None = None) -> None:

@@ -11,9 +11,15 @@ from typing import Any
 WORKLOADS = ("set", "register", "clock", "set-scan", "register-scan")
 ROUTES = ("service", "direct", "any")
 DEFAULT_ROUTES = ("service", "direct")
+SPECULATIVE_MS_MAX = 10_000  # the statement has timed out long before
 RATE_MAX = 2000.0  # operations a second; a prober is measured up to 1000
 # Of a run, a probe or a vantage: such a name is one part of a path, and no way out of it.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+def _refuse_unless(fine: bool, field: str, value: object, mend: str) -> None:
+    if not fine:
+        raise ValueError(f"{field} is {value!r}. Mend: {mend}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +46,29 @@ class Levels:
 
 
 @dataclass(frozen=True, slots=True)
+class ClientOptions:
+    """How the client itself works, where an engine's client leaves a choice.
+
+    client_timestamps: writes carry the client's time, not the server's. speculative_delay_ms: after so long without an
+    answer another server is asked too (milliseconds, 1 to SPECULATIVE_MS_MAX); None: none is.
+    """
+
+    client_timestamps: bool = True
+    speculative_delay_ms: int | None = None
+
+    def __post_init__(self) -> None:
+        plain = isinstance(self.client_timestamps, bool)
+        _refuse_unless(plain, "client.clientTimestamps", self.client_timestamps, "true or false")
+        delay = self.speculative_delay_ms
+        fits = delay is None or (type(delay) is int and 1 <= delay <= SPECULATIVE_MS_MAX)
+        mend = f"a whole number, 1 to {SPECULATIVE_MS_MAX}"
+        _refuse_unless(fits, "client.speculativeDelayMilliseconds", delay, mend)
+
+
+PLAIN_CLIENT = ClientOptions()
+
+
+@dataclass(frozen=True, slots=True)
 class ProbeSpec:
     """One probe as every vantage runs it; rate is operations a second of one vantage, over all its routes.
 
@@ -56,6 +85,7 @@ class ProbeSpec:
     seconds: float | None = None
     name: str = "probe"
     levels: Levels = Levels()
+    client: ClientOptions = PLAIN_CLIENT
 
     def __post_init__(self) -> None:
         _refuse_unless(NAME.fullmatch(self.run_id) is not None, "runId", self.run_id, "letters, digits, '.', '_', '-'")
@@ -68,11 +98,6 @@ class ProbeSpec:
         named = 0 < len(set(self.vantages)) == len(self.vantages) <= 32 and all(map(NAME.fullmatch, self.vantages))
         _refuse_unless(named, "vantages", self.vantages, "1 to 32 names, each once")
         _refuse_unless(self.seconds is None or self.seconds > 0, "seconds", self.seconds, "more than 0")
-
-
-def _refuse_unless(fine: bool, field: str, value: object, mend: str) -> None:
-    if not fine:
-        raise ValueError(f"{field} is {value!r}. Mend: {mend}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +125,7 @@ def probe_from(body: Mapping[str, Any]) -> tuple[ProbeSpec, Target]:
         seconds=spec.get("seconds"),
         name=str(body["metadata"]["name"]),
         levels=_levels(spec.get("levels") or {}),
+        client=_client(spec.get("client") or {}),
     )
     target = spec["target"]
     return probe, Target(body["metadata"]["namespace"], str(target.get("kind")), str(target.get("name")))
@@ -109,3 +135,10 @@ def _levels(said: Mapping[str, Any]) -> Levels:
     for field in said:
         _refuse_unless(field in ("read", "write"), "levels", field, "only read and write")
     return Levels(said.get("read"), said.get("write"))
+
+
+def _client(said: Mapping[str, Any]) -> ClientOptions:
+    known = ("clientTimestamps", "speculativeDelayMilliseconds")
+    for field in said:
+        _refuse_unless(field in known, "client", field, f"only {' and '.join(known)}")
+    return ClientOptions(said.get("clientTimestamps", True), said.get("speculativeDelayMilliseconds"))

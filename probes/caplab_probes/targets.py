@@ -27,11 +27,11 @@ log = logging.getLogger(__name__)
 
 def topology_of(target: Target, pods: Mapping[str, Any]) -> Topology:
     """A cluster's endpoints from its members' pods, as the API server lists them; members by name."""
-    port = engine_of(target.kind).port
+    engine = engine_of(target.kind)
     # With its final dot the name is looked up once, not once a search domain.
-    service = Endpoint("service", f"{target.name}-primary.{target.namespace}.svc.cluster.local.", port)
+    service = Endpoint("service", f"{target.name}-{engine.service}.{target.namespace}.svc.cluster.local.", engine.port)
     addresses = {pod["metadata"]["name"]: pod.get("status", {}).get("podIP") for pod in pods["items"]}
-    members = (Endpoint(name, address, port) for name, address in sorted(addresses.items()) if address)
+    members = (Endpoint(name, address, engine.port) for name, address in sorted(addresses.items()) if address)
     return Topology(service, tuple(members))
 
 

@@ -87,7 +87,7 @@ def _read(body: Body) -> Wanted | Refused:
     metadata = body["metadata"]
     try:
         spec, target = probe_from(body)
-        engine_of(target.kind).check(spec.levels)
+        engine_of(target.kind).check(spec)
     except (ValueError, TypeError) as error:
         return Refused(metadata["uid"], metadata["namespace"], metadata["name"], str(error))
     return Wanted(metadata["uid"], metadata["name"], spec, target)

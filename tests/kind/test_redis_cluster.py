@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 import uuid
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 from caplab_cluster.chart import NAMESPACE as OPERATOR_NAMESPACE
 from caplab_cluster.kind_cluster import ZONES
+from cluster_object import ClusterObject
 from kind_lab import Lab, await_that
 from measured_load import Measured, load
 from redis_cluster import KIND, ask, await_ready, await_status, redis, setting, status, watched
@@ -31,16 +31,15 @@ def rd(lab: Lab) -> Iterator[str]:
 
 
 def change(lab: Lab, **spec: Any) -> None:
-    lab.kubectl("patch", "rediscluster", "-n", NAMESPACE, "rd", "--type=merge", "-p", json.dumps({"spec": spec}))
+    ClusterObject(lab, KIND, NAMESPACE, "rd").change(**spec)
 
 
 def members(lab: Lab) -> dict[str, dict[str, Any]]:
-    pods = lab.get("pods", "-n", NAMESPACE, "-l", "caplab.dev/cluster=rd,caplab.dev/part=member")["items"]
-    return {pod["metadata"]["name"]: pod for pod in pods}
+    return ClusterObject(lab, KIND, NAMESPACE, "rd").pods()
 
 
 def uids(lab: Lab) -> dict[str, str]:
-    return {name: pod["metadata"]["uid"] for name, pod in members(lab).items()}
+    return ClusterObject(lab, KIND, NAMESPACE, "rd").uids()
 
 
 def addresses(lab: Lab, service: str) -> set[str]:
@@ -243,10 +242,7 @@ def test_a_wiped_replica_catches_up(lab: Lab, rd: str) -> None:
     found = status(lab, rd)
     replica = next(one["name"] for one in found["members"] if one["role"] == "replica")
     ask(lab, rd, found["primary"], "set", "before-the-wipe", "42")
-    volume = lab.get("pvc", "-n", rd, f"data-{replica}")["metadata"]["uid"]
-    lab.kubectl("delete", "pvc", "-n", rd, f"data-{replica}", "--wait=false")
-    lab.kubectl("delete", "pod", "-n", rd, replica)
-    await_that("it has another volume", lambda: _volume(lab, replica) not in ("", volume))
+    ClusterObject(lab, KIND, rd, "rd").wipe(replica)
     await_that("it has the data", lambda: has(lab, replica, "before-the-wipe"), 60)
     assert await_ready(lab, rd)["primary"] == found["primary"]
 
@@ -255,11 +251,6 @@ def has(lab: Lab, member: str, key: str) -> bool:
     """Whether a member answers, and with the value; it may just be starting."""
     answer = lab.inside(NAMESPACE, member, "lab-redis-cli", "get", key)
     return answer.ok and answer.out.strip() == "42"
-
-
-def _volume(lab: Lab, member: str) -> str:
-    claims = lab.get("pvc", "-n", NAMESPACE)["items"]
-    return next((pvc["metadata"]["uid"] for pvc in claims if pvc["metadata"]["name"] == f"data-{member}"), "")
 
 
 def test_all_members_at_once_come_back_with_their_data(lab: Lab, rd: str) -> None:

@@ -50,9 +50,7 @@ def test_status_says_what_is_there(lab: Lab) -> None:
         assert word in answer.out
 
 
-def test_up_makes_a_cluster_anew_whose_machine_died_and_is_safe_to_interrupt_and_repeat(
-    lab: Lab, tmp_path: Path
-) -> None:
+def test_up_makes_anew_a_cluster_whose_machine_died_and_is_safe_to_interrupt(lab: Lab, tmp_path: Path) -> None:
     """The engine's books say 'running', but no process is left: as after a power cut."""
     kubeconfig = tmp_path / "mine"
     kubeconfig.write_text("apiVersion: v1\nkind: Config\ncurrent-context: mine\n")

@@ -8,7 +8,7 @@ from caplab_probes.engines.postgres.outcomes import ServerError, classify, class
 from caplab_probes.outcomes import Trouble
 from caplab_probes.pruning import RunFolder, surplus
 from caplab_probes.schedule import Schedule, due
-from caplab_probes.spec import Levels, ProbeSpec
+from caplab_probes.spec import ClientOptions, Levels, ProbeSpec
 from caplab_probes.watch import decide
 from caplab_probes.workloads import INCARNATIONS, Writer, index_of, operation, run_values, value_of
 from caplab_probes.writer import Row, SegmentWriter, read_folder, segments
@@ -28,6 +28,7 @@ specs = st.builds(
     vantages=st.lists(st.sampled_from("abcdef"), min_size=1, unique=True).map(tuple),
     seed=st.integers(),
     levels=st.builds(Levels, write=st.sampled_from([None, "wait-1", "wait-8"])),
+    client=st.builds(ClientOptions, st.booleans(), st.none() | st.integers(1, 10_000)),
 )
 
 

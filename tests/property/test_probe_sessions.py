@@ -43,6 +43,9 @@ class ScriptedServer:
     async def scan(self, endpoint: Endpoint, workload: str, run_id: str) -> Scan:
         raise NotImplementedError
 
+    async def close(self) -> None:
+        raise NotImplementedError
+
 
 class ScriptedLink:
     server = "m0"

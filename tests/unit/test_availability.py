@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -95,7 +96,7 @@ def test_a_history_that_ends_in_the_outage_gives_only_a_lower_bound() -> None:
     finding = check(history(load([(1000, 10_000)])), KILLED)
     assert outages_of(dict(finding.figures)) == [(at(1000), None)]
     assert finding.figures["failover_seconds"] == pytest.approx(8.992)  # to the last return
-    assert finding.figures["lower_bounds"] == ["failover_seconds"]
+    assert finding.figures["lower_bounds"] == ["failover_seconds", "write_outage_seconds"]
     assert "at least" in finding.reason
 
 
@@ -200,6 +201,25 @@ def test_a_series_has_its_acks_and_its_own_lower_bound() -> None:
     read, write = figures["series"]
     assert (write["operations"], write["acked"], write["ack_ratio"]) == (1000, 100, 0.1)
     assert (write["lower_bounds"], read["lower_bounds"]) == (["failover_seconds"], [])
+
+
+def test_writes_and_reads_have_outages_of_their_own() -> None:
+    figures = figures_of(load([(1000, 4000)], route="service") + load([(1000, 2000)], route="service", op="read"))
+    assert (figures["failover_seconds"], figures["write_outage_seconds"]) == (3.002, 3.002)
+    assert figures["read_outage_seconds"] == figures["by_route"]["service"]["read_outage_seconds"] == 1.002
+    assert "read_outage_seconds" not in figures_of(load())
+    still = figures_of(load([(1000, 2000)]) + load([(1000, 10_000)], op="read"))
+    assert still["lower_bounds"] == ["failover_seconds", "read_outage_seconds"]
+
+
+def test_without_a_primary_what_goes_straight_to_members_tells_nothing_of_the_cluster() -> None:
+    rows = load([(1000, 4000)], route="direct") + load([(1000, 1500)], route="service")
+    assert figures_of(rows)["failover_seconds"] == 3.002
+    finding = check(history(rows), replace(KILLED, has_primary=False))
+    figures: Any = finding.figures
+    assert (figures["failover_seconds"], figures["member_outage_seconds"]) == (0.502, 3.002)
+    assert figures["by_route"]["direct"]["failover_seconds"] == 3.002
+    assert "failover" not in finding.reason
 
 
 def test_the_first_ack_is_of_what_was_invoked_after_the_outage_began() -> None:

@@ -102,6 +102,23 @@ def test_only_the_last_scan_of_the_deciding_member_counts() -> None:
     assert figures_of(rows, scanned(5))[1]["lost"] == 25
 
 
+def test_every_members_own_copy_is_held_against_what_was_acked() -> None:
+    """One that holds nothing has no rows in the history: only the record of the scan tells of it."""
+    rows = adds(THIRTY) + adds([7], "info", error="timeout")
+    rows += scan(THIRTY[2:], 1_000_000, server="cs-0") + scan([*THIRTY, 7], 1_000_001, server="cs-1")
+    rows += scan([*THIRTY, 7], 1_000_010, server="all")
+    final = FinalScan(True, 31, "all", local={"cs-0": 28, "cs-1": 31, "cs-2": 0, "cs-3": 5})
+    state, figures = figures_of(rows, Context(final_scan=final))
+    assert state is State.HOLDS  # what a copy lacks is divergence, and no loss
+    assert figures["by_member"] == [
+        {"server": "cs-0", "elements": 28, "lacking": 2},
+        {"server": "cs-1", "elements": 31, "lacking": 0},
+        {"server": "cs-2", "elements": 0, "lacking": 30},
+        {"server": "cs-3", "elements": 5, "lacking": None},  # of its rows none is here
+    ]
+    assert figures_of(rows, scanned(31, "all"))[1]["by_member"] == []
+
+
 def test_a_value_that_was_added_twice_makes_its_fate_unknowable() -> None:
     finding = check(history(adds([*THIRTY, 100]) + scan(THIRTY)), scanned(30))
     assert finding.state is State.UNKNOWN

@@ -10,7 +10,7 @@ import pytest
 from chaoscaplab import current
 from chaoscaplab.clusters import postgres, redis, standing
 from chaoscaplab.clusters.bringing_up import Cluster
-from chaoscaplab.clusters.engines import ENGINES, Engine, meant, named
+from chaoscaplab.clusters.engines import ENGINES, Engine, meant, named, scan_routes
 from chaoscaplab.faults import actions
 from chaoscaplab.probes.loads import clock_run
 from chaoscaplab.server import ExecFailed
@@ -83,11 +83,17 @@ def test_a_cluster_is_ready_only_as_its_latest_spec_asks() -> None:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_a_cluster_that_is_gone_or_without_a_primary_is_not_steady(engine: Engine) -> None:
+def test_a_cluster_that_is_gone_is_not_steady(engine: Engine) -> None:
     assert Cluster(server(), engine, "ns", "rd", {}).not_steady() == "there is no such cluster"
+
+
+@pytest.mark.parametrize("engine", [engine for engine in ENGINES if engine.HAS_PRIMARY])
+def test_a_cluster_without_its_primary_has_not_caught_up_and_shows_no_settings(engine: Engine) -> None:
     body = cluster()
     del body["status"]["primary"]
     assert engine.not_caught_up(server(), "ns", body) == "there is no primary"
+    assert Cluster(server(body=body), engine, "ns", "rd", {})._differences() == ["there is no primary"]
+    assert scan_routes(engine, body["spec"]) == ["direct"]
 
 
 def test_only_members_are_looked_at_and_not_what_else_belongs_to_a_cluster() -> None:
@@ -107,7 +113,9 @@ def test_members_that_a_fault_restarted_are_those_with_a_restarted_container(mon
 
 
 def test_an_engine_is_meant_by_its_kind_else_by_the_run_under_way() -> None:
-    with pytest.raises(ActivityFailed, match=r"No run is under way.*kind, one of PostgresCluster, RedisCluster"):
+    with pytest.raises(
+        ActivityFailed, match=r"No run is under way.*kind, one of PostgresCluster, RedisCluster, CassandraCluster"
+    ):
         meant()
     current.begin("RedisCluster")
     assert meant() is redis
@@ -327,7 +335,7 @@ def test_what_a_member_keeps_has_the_specs_word(appendonly: str, appendfsync: st
 
 
 def test_a_size_is_in_bytes() -> None:
-    assert [redis.size_bytes(size) for size in ("1Mi", "128Mi", "2Gi")] == [2**20, 2**27, 2**31]
+    assert [standing.size_bytes(size) for size in ("1Mi", "128Mi", "2Gi")] == [2**20, 2**27, 2**31]
 
 
 def test_a_redis_cluster_is_ready_with_its_sentinels_its_persistence_and_no_restart_ahead() -> None:

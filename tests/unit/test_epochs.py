@@ -68,6 +68,11 @@ def test_too_few_writes_with_an_epoch_are_unknown_unless_they_overlap() -> None:
     assert figures_of([operation(0, epoch="2"), operation(10, epoch="1")])[0] is State.VIOLATED
 
 
+def test_without_a_primary_there_are_no_epochs() -> None:
+    finding = check(history(writes(None, 0)), Context(has_primary=False))
+    assert (finding.state, finding.reason) == (State.UNKNOWN, "There is no primary here, and so there are no epochs.")
+
+
 def test_replication_ids_are_in_the_order_of_their_first_acks() -> None:
     for first, then in ((OLD_ID, NEW_ID), (NEW_ID, OLD_ID)):
         state, figures = figures_of(writes(then, 5000) + writes(first, 0))

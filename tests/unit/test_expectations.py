@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from caplab.expectations_file import parse, read
-from caplab.model.budgets import BudgetError, check, evaluate
+from caplab.model.budgets import BudgetError, check, evaluate, names
 from caplab.model.expectations import Demand, Promise
 from caplab.model.fields import FieldError, Json
 
@@ -65,6 +65,12 @@ def test_what_is_no_such_sum_is_refused_unevaluated(expression: str) -> None:
         check(expression)
     with pytest.raises(BudgetError):
         evaluate(expression, SETTINGS)
+
+
+def test_a_budget_says_which_settings_it_names() -> None:
+    assert names("max(ttl, loopWait) + 2s") == {"ttl", "loopWait"}
+    with pytest.raises(BudgetError):
+        names("ttl +")
 
 
 def test_a_bare_number_is_no_budget() -> None:
@@ -143,18 +149,59 @@ def test_a_redis_primary_that_comes_back_does_so_before_it_is_down_for_the_senti
         assert evaluate(back["failoverTime"].budget or "", {"downAfterMilliseconds": 5000}) == 5
 
 
+LEVELS = ("ONE-ONE", "TWO-ONE", "QUORUM-QUORUM", "ALL-ONE", "SERIAL-SERIAL")
+
+
+@pytest.mark.parametrize("mode", LEVELS)
+def test_cassandra_has_a_kill_and_a_control_at_every_pair_of_levels_and_loses_at_none(mode: str) -> None:
+    kill, control = (read(TABLE).find("cassandra", mode, fault) for fault in ("kill-node", "none"))
+    assert (kill.route, control.route) == ("service", None)
+    for found in (kill, control):
+        promises = {demand.property: demand.promise for demand in found.demands}
+        assert all(promises[name] is Promise.FORBIDDEN for name in ("lost", "unexpected", "duplicated"))
+        assert not promises.keys() & {"failovers", "twoPrimaries"}  # there are no epochs to tell them by
+
+
+def test_a_cassandra_write_at_all_waits_for_the_dead_member_and_nothing_else_does() -> None:
+    settings: dict[str, Json] = {"readMilliseconds": 800, "writeMilliseconds": 700, "casMilliseconds": 600}
+    kills = {
+        mode: {one.property: one for one in read(TABLE).find("cassandra", mode, "kill-node").demands} for mode in LEVELS
+    }
+    least = [(mode, one.budget) for mode in LEVELS for one in kills[mode].values() if one.promise is Promise.MUST_SHOW]
+    assert least == [("ALL-ONE", "faultSeconds")]
+    budgets = {
+        mode: evaluate(kills[mode]["failoverTime"].budget or "", {**settings, "faultSeconds": 15}) for mode in LEVELS
+    }
+    assert budgets == pytest.approx(dict(zip(LEVELS, (2.8, 2.8, 2.8, 105, 3.4), strict=True)))
+    assert evaluate(kills["ALL-ONE"]["readOutage"].budget or "", settings) == pytest.approx(2.8)
+
+
+def test_a_row_is_found_without_its_route_where_it_is_the_only_one() -> None:
+    lone = row("route: service\n    properties: {lost: possible}")
+    assert parse(lone).find("postgres", "async", "kill-primary").route == "service"
+    other = row("route: direct\n    properties: {lost: possible}").split("rows:")[1]
+    with pytest.raises(LookupError, match=r"kill-primary service.*kill-primary direct"):
+        parse(lone + other).find("postgres", "async", "kill-primary")
+    whole = row("properties: {lost: possible}").split("rows:")[1]
+    assert parse(lone + whole).find("postgres", "async", "kill-primary").route is None
+
+
 def test_a_row_that_is_not_there_is_refused_with_those_that_are() -> None:
     with pytest.raises(LookupError, match=r"No expectation row 'postgres sync kill-primary'.*'postgres async none'"):
         read(TABLE).find("postgres", "sync", "kill-primary")
 
 
 def test_every_promise_can_be_written() -> None:
-    text = row("properties: {lost: possible, outages: forbidden, failovers: must-show, failoverTime: {atMost: ttl}}")
+    text = row(
+        "properties: {lost: possible, outages: forbidden, failovers: must-show, failoverTime: {atMost: ttl},"
+        " writeOutage: {atLeast: ttl}}"
+    )
     assert parse(text).rows[0].demands == (
         Demand("lost", Promise.POSSIBLE),
         Demand("outages", Promise.FORBIDDEN),
         Demand("failovers", Promise.MUST_SHOW),
         Demand("failoverTime", Promise.BOUNDED, "ttl"),
+        Demand("writeOutage", Promise.MUST_SHOW, "ttl"),
     )
 
 
@@ -170,7 +217,10 @@ def test_every_promise_can_be_written() -> None:
         (row("properties: {lost: bounded}"), "field 'lost' is 'bounded'"),
         (row("properties: {lost: {atMost: 3}}"), "properties.lost: field 'atMost' must be a text"),
         (row("properties: {lost: {atMost: 3s}}"), "properties.lost.atMost: .*bare number"),
+        (row("properties: {lost: {atLeast: 3s}}"), "properties.lost.atLeast: .*bare number"),
         (row("properties: {lost: {most: ttl}}"), "properties.lost: no such field 'most'"),
+        (row("properties: {lost: {}}"), "field 'lost' is {}. Mend: .*atMost"),
+        (row("properties: {lost: {atMost: ttl, atLeast: ttl}}"), "field 'lost' is .*atLeast"),
         (row("properties: {}"), "field 'properties' must be at least one property"),
         (row("lost: forbidden"), "no such field 'lost'"),
         (row("route: sideways"), "field 'route' must be one of primary"),

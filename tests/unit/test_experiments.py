@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 from caplab_cluster.paths import REPOSITORY
-from chaoscaplab.clusters.engines import ENGINES
+from chaoscaplab.clusters.engines import ENGINES, named
 from chaoscaplab.controls.doubts import baseline_of
 from chaoscaplab.controls.plan import Plan, plan_of
 from chaoscaplab.controls.report import by_vantage, figures_of
@@ -31,10 +31,16 @@ from caplab.toolkit import could_not_begin
 FOLDER = experiments_folder()
 EXPERIMENTS = suites.experiments(FOLDER)
 PERSISTENCE = ("none", "everysec", "always")
+BY_LEVELS = [
+    {"write": write, "read": read}
+    for write, read in (("ONE", "ONE"), ("TWO", "ONE"), ("QUORUM", "QUORUM"), ("ALL", "ONE"), ("SERIAL", "SERIAL"))
+]
 BY_DURABILITY = [{"durability": durability} for durability in ("async", "quorum")]
 BY_PERSISTENCE_AND_WAIT = [{"persistence": kept, "wait": wait} for kept in PERSISTENCE for wait in ("0", "1")]
 # The settings that make an experiment's modes, in all values that there is a row for.
 SETTINGS: dict[str, list[dict[str, str]]] = {
+    "cassandra/control": BY_LEVELS,
+    "cassandra/kill-node": BY_LEVELS,
     "postgres/control": BY_DURABILITY,
     "postgres/crash-primary": BY_DURABILITY,
     "postgres/kill-primary": BY_DURABILITY,
@@ -72,7 +78,8 @@ def test_every_experiment_has_a_row_for_all_its_settings(name: str, settings: di
     assert expectations().find(plan.engine, plan.mode, plan.fault)
     assert f"{plan.engine}/{plan.fault}" == name.replace("control", "none")
     assert all(value in plan.mode for value in settings.values())
-    assert plan.writes_per_second == 180  # of three vantages, and only what the final scan counts
+    # Of three vantages, and only what the final scan counts.
+    assert plan.writes_per_second == (120 if plan.engine == "cassandra" else 180)
 
 
 def test_every_row_has_an_experiment() -> None:
@@ -127,11 +134,63 @@ def test_a_write_waits_for_as_many_replicas_as_the_setting_says() -> None:
         ("redis/control", {"writes": "wait-1"}, "no such field 'writes'"),
         ("redis/control", {"write": 1}, "field 'write' must be a text"),
         ("postgres/control", {"write": "wait-1"}, "field 'write' must be one of wait-0 for PostgresCluster"),
+        ("cassandra/control", {"write": "wait-1"}, "field 'write' must be one of wait-0, ANY, .* for CassandraCluster"),
+        ("cassandra/control", {"read": "ANY"}, "field 'read' must be one of wait-0, ONE, .* found 'ANY'"),
+        ("cassandra/control", {"read": "EACH_QUORUM"}, "field 'read' must be one of"),
+        ("cassandra/control", {"write": "quorum"}, "found 'quorum'"),
     ],
 )
 def test_a_level_that_the_engine_does_not_have_is_refused(name: str, levels: dict[str, Any], says: str) -> None:
     experiment = loaded(name)
     experiment["extensions"][0]["loads"][0]["levels"] = levels
+    with pytest.raises(FieldError, match=says):
+        plan_of(experiment, configuration(experiment), {})
+
+
+def test_cassandras_reads_and_writes_are_at_the_levels_that_its_settings_name() -> None:
+    plan = planned("cassandra/kill-node", write="ALL", read="ONE")
+    by_name = {load["name"]: load["levels"] for load in plan.loads}
+    assert by_name == {"set": {"write": "ALL"}, "register": {"write": "ALL", "read": "ONE"}}
+    assert plan.mode == "ALL-ONE"
+    for op, levels in named("cassandra").LEVELS.items():
+        for level in levels:
+            assert planned("cassandra/control", **{op: level}).loads[1]["levels"][op] == level
+
+
+@pytest.mark.parametrize(
+    ("client", "passed"),
+    [
+        (None, None),
+        ({}, None),
+        ({"clientTimestamps": None, "speculativeDelayMilliseconds": ""}, None),
+        ({"clientTimestamps": False}, {"clientTimestamps": False}),
+        ({"clientTimestamps": "false"}, {"clientTimestamps": False}),
+        (
+            {"clientTimestamps": "True", "speculativeDelayMilliseconds": "50"},
+            {"clientTimestamps": True, "speculativeDelayMilliseconds": 50},
+        ),
+        ({"speculativeDelayMilliseconds": 7}, {"speculativeDelayMilliseconds": 7}),
+    ],
+)
+def test_how_a_driver_is_set_goes_with_its_load_a_settings_text_too(client: Any, passed: Any) -> None:
+    experiment = loaded("cassandra/control")
+    experiment["extensions"][0]["loads"][0]["client"] = client
+    assert plan_of(experiment, configuration(experiment), {}).loads[0].get("client") == passed
+
+
+@pytest.mark.parametrize(
+    ("client", "says"),
+    [
+        ({"clientTimestamps": "perhaps"}, "client: field 'clientTimestamps' must be true or false"),
+        ({"speculativeDelayMilliseconds": 0}, "field 'speculativeDelayMilliseconds' must be a whole number of milli"),
+        ({"speculativeDelayMilliseconds": "1.5"}, "field 'speculativeDelayMilliseconds'"),
+        ({"speculativeDelayMilliseconds": True}, "field 'speculativeDelayMilliseconds'"),
+        ({"timestamps": True}, "no such field 'timestamps'"),
+    ],
+)
+def test_a_driver_set_in_no_known_way_is_refused(client: Any, says: str) -> None:
+    experiment = loaded("cassandra/control")
+    experiment["extensions"][0]["loads"][0]["client"] = client
     with pytest.raises(FieldError, match=says):
         plan_of(experiment, configuration(experiment), {})
 
@@ -175,7 +234,8 @@ def test_every_suite_names_experiments_and_settings_that_there_are(name: str) ->
 def test_the_suites_run_every_engine_there_is() -> None:
     engines = [engine.ENGINE for engine in ENGINES]
     smoke = suites.find(FOLDER, "smoke", {}).runs
-    assert [one.experiment for one in smoke] == [f"{engine}/kill-primary" for engine in engines]
+    killed = {engine.ENGINE: "primary" if engine.HAS_PRIMARY else "node" for engine in ENGINES}
+    assert [one.experiment for one in smoke] == [f"{engine}/kill-{killed[engine]}" for engine in engines]
     core = {one.experiment for one in suites.find(FOLDER, "core", {}).runs}
     assert core == set(EXPERIMENTS)
 
@@ -278,6 +338,18 @@ def test_the_primarys_scan_decides_and_without_it_there_is_none() -> None:
     assert (found.converged, found.elements, found.server) == (True, 9, "pg-0")
     assert final_scan(notes, "pg-1 behind").converged is False
     assert final_scan(notes[:1], "").elements is None
+    assert found.local == {"pg-1": 8}
+
+
+def test_the_scan_of_all_members_together_decides_beside_each_ones_own() -> None:
+    notes: list[dict[str, Any]] = [
+        *({"primary": False, "elements": 7 + n, "server": f"cs-{n}", "problem": ""} for n in range(2)),
+        {"primary": False, "elements": None, "server": None, "problem": "cs-2: timed out"},
+        {"primary": True, "elements": 9, "server": "all", "problem": ""},
+    ]
+    found = final_scan(notes, "")
+    assert (found.server, found.elements, dict(found.local)) == ("all", 9, {"cs-0": 7, "cs-1": 8})
+    assert found.problem == "cs-2: timed out"
 
 
 def test_figures_that_were_not_measured_are_missing() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow has no stubs
@@ -118,7 +119,8 @@ def test_a_validated_history_is_left_as_it_is() -> None:
 
 RUN = run_record(
     fault_windows=(kill(), kill(healed_ms=None, proven=False)),
-    final_scan=FinalScan(False, None, "pg-1", "pg-0 did not rejoin"),
+    has_primary=False,
+    final_scan=FinalScan(False, None, "pg-1", "pg-0 did not rejoin", {"pg-2": 7}),
     settled_ns=12,
     images={"postgres": "caplab-registry:5000/postgres:1"},
     specs={"pg": {"replicas": 3}},
@@ -128,6 +130,15 @@ RUN = run_record(
 def test_a_run_record_comes_back_from_json_as_it_was() -> None:
     assert RunRecord.from_json(RUN.to_json()) == RUN
     assert RunRecord.from_json(run_record().to_json()) == run_record()
+    assert json.loads(json.dumps(RUN.to_json())) == RUN.to_json()
+
+
+def test_a_run_record_from_before_there_were_engines_without_a_primary_has_one() -> None:
+    older = {name: value for name, value in RUN.to_json().items() if name != "has_primary"}
+    older["final_scan"] = {"converged": True, "elements": 9, "server": "pg-1", "problem": ""}
+    read = RunRecord.from_json(older)
+    assert read.has_primary
+    assert read.final_scan == FinalScan(True, 9, "pg-1")
 
 
 @pytest.mark.parametrize(
@@ -143,6 +154,8 @@ def test_a_run_record_comes_back_from_json_as_it_was() -> None:
         ({"versions": {"postgres": 17}}, "run.json.versions: field 'postgres' must be a text"),
         ({"baseline": {"held": "yes"}}, "run.json.baseline: field 'held' must be true or false"),
         ({"final_scan": {"converged": True, "elements": "9"}}, "field 'elements' must be a whole number"),
+        ({"final_scan": {"converged": True, "local": {"cs-0": "9"}}}, "local: field 'cs-0' must be a whole number"),
+        ({"has_primary": "no"}, "field 'has_primary' must be true or false"),
     ],
 )
 def test_a_field_of_run_json_that_is_wrong_is_named(change: dict[str, Any], says: str) -> None:

@@ -64,6 +64,23 @@ def test_route_any_offers_writes_to_every_member() -> None:
     assert set(names(router(), "add", "any", 3, READONLY)) == {"pg-0", "pg-1", "pg-2"}
 
 
+def test_where_there_is_no_primary_direct_writes_take_the_members_in_turn_whatever_comes_back() -> None:
+    one = Router(lambda: Topology(SERVICE, MEMBERS), has_primary=False)
+    found = names(one, "add", "direct", 6) + names(one, "add", "direct", 6, Outcome("fail", "refused"))
+    assert found == found[:3] * 4
+    assert len(set(found)) == 3
+    assert set(names(one, "add", "service", 3)) == {"service"}
+
+
+def test_operations_of_several_routes_by_turns_meet_every_member() -> None:
+    one = Router(lambda: Topology(SERVICE, MEMBERS[:2]), has_primary=False)
+    met = {("add", route): set[str]() for route in ("direct", "any")}
+    for _ in range(4):
+        for (op, route), known in met.items():
+            known.update(names(one, op, route, 1))
+    assert set(map(len, met.values())) == {2}
+
+
 @pytest.mark.parametrize("route", ["service", "direct", "any"])
 def test_while_no_endpoint_is_known_there_is_none(route: str) -> None:
     assert Router(lambda: Topology(None, ())).choose(Operation(0, "add", route)) is None

@@ -18,7 +18,7 @@ from caplab_probes.exporter import Exporter
 from caplab_probes.links import Endpoint
 from caplab_probes.probe import Status, Surroundings
 from caplab_probes.sessions import session_numbers
-from caplab_probes.spec import Levels, Limits, Target
+from caplab_probes.spec import ClientOptions, Levels, Limits, Target
 from caplab_probes.targets import LiveTopology, topology_of
 from caplab_probes.watch import PLURAL, Moves, apply_status, decide, status_body
 from kubernetes import client
@@ -59,6 +59,7 @@ def names(moves: Moves) -> tuple[list[str], list[str], list[str]]:
         ([probe_object(workload="sets")], [], ([], [], ["u1"])),
         ([probe_object(rate="fast")], [], ([], [], ["u1"])),
         ([probe_object(target={"kind": "RedisCluster", "name": "rd"})], [], (["u1"], [], [])),
+        ([probe_object(target={"kind": "CassandraCluster", "name": "cs"})], [], (["u1"], [], [])),
         ([probe_object(target={"kind": "MongoCluster", "name": "m"})], [], ([], [], ["u1"])),
         ([probe_object(levels={"write": "wait-1"})], [], ([], [], ["u1"])),
         ([probe_object(workload="sets", phase="Failed")], [], ([], [], [])),
@@ -80,7 +81,7 @@ def test_an_object_that_cannot_be_read_is_refused_with_the_field() -> None:
 @pytest.mark.parametrize(
     ("kind", "levels", "problem"),
     [
-        ("MongoCluster", {}, "target.kind is 'MongoCluster'. Mend: use one of PostgresCluster, RedisCluster."),
+        ("MongoCluster", {}, "target.kind is 'MongoCluster'. Mend: use one of PostgresCluster, RedisCluster, "),
         (
             "PostgresCluster",
             {"write": "wait-1"},
@@ -102,6 +103,58 @@ def test_a_level_that_the_engine_knows_is_carried_on() -> None:
     asked = probe_object(target={"kind": "RedisCluster", "name": "rd"}, levels={"write": "wait-2"})
     (wanted,) = decide([asked], "a", []).start
     assert wanted.spec.levels == Levels(write="wait-2")
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec", "problem"),
+    [
+        ("CassandraCluster", {"levels": {"write": "FOUR"}}, "levels.write is 'FOUR'. Mend: use one of ANY, ONE, "),
+        ("CassandraCluster", {"levels": {"read": "ANY"}}, "levels.read is 'ANY'. Mend: use one of ONE, TWO, "),
+        ("CassandraCluster", {"levels": {"read": "EACH_QUORUM"}}, "levels.read is 'EACH_QUORUM'. Mend: use one of "),
+        ("CassandraCluster", {"levels": {"write": "quorum"}}, "levels.write is 'quorum'. Mend: use one of ANY, "),
+        (
+            "CassandraCluster",
+            {"workload": "clock"},
+            "workload is 'clock'. Mend: use one of set, register, set-scan, register-scan; a CassandraCluster has no",
+        ),
+        (
+            "RedisCluster",
+            {"client": {"clientTimestamps": False}},
+            "client.clientTimestamps is False. Mend: leave it out, a RedisCluster has no such option.",
+        ),
+        (
+            "PostgresCluster",
+            {"client": {"speculativeDelayMilliseconds": 50}},
+            "client.speculativeDelayMilliseconds is 50. Mend: leave it out, a PostgresCluster has no such option.",
+        ),
+        ("CassandraCluster", {"client": {"retries": 3}}, "client is 'retries'. Mend: only clientTimestamps and spec"),
+        (
+            "CassandraCluster",
+            {"client": {"speculativeDelayMilliseconds": 0}},
+            "client.speculativeDelayMilliseconds is 0. Mend: a whole number, 1 to 10000.",
+        ),
+        (
+            "CassandraCluster",
+            {"client": {"clientTimestamps": "no"}},
+            "client.clientTimestamps is 'no'. Mend: true or false.",
+        ),
+    ],
+)
+def test_what_an_engines_client_cannot_do_is_refused_with_the_mend(
+    kind: str, spec: dict[str, Any], problem: str
+) -> None:
+    (refused,) = decide([probe_object(target={"kind": kind, "name": "x"}, **spec)], "a", []).refuse
+    assert refused.problem.startswith(problem)
+
+
+def test_the_options_of_a_client_are_carried_on_and_the_default_ones_suit_every_engine() -> None:
+    asked = {"clientTimestamps": False, "speculativeDelayMilliseconds": 50}
+    cassandra = probe_object(target={"kind": "CassandraCluster", "name": "cs"}, client=asked)
+    (wanted,) = decide([cassandra], "a", []).start
+    assert wanted.spec.client == ClientOptions(client_timestamps=False, speculative_delay_ms=50)
+    for said in ({}, {"clientTimestamps": True}):
+        (wanted,) = decide([probe_object(client=said)], "a", []).start
+        assert wanted.spec.client == ClientOptions()
 
 
 def test_a_vantage_speaks_for_itself_only() -> None:
@@ -252,11 +305,16 @@ def test_control_starts_what_is_asked_refuses_what_it_cannot_read_and_says_so(ap
     assert not told("load-u3")
 
 
-@pytest.mark.parametrize(("kind", "port"), [("PostgresCluster", 5432), ("RedisCluster", 6379)])
-def test_a_targets_members_are_addresses_and_its_service_is_a_name(api: FakeApi, kind: str, port: int) -> None:
+@pytest.mark.parametrize(
+    ("kind", "suffix", "port"),
+    [("PostgresCluster", "primary", 5432), ("RedisCluster", "primary", 6379), ("CassandraCluster", "any", 9042)],
+)
+def test_a_targets_members_are_addresses_and_its_service_is_a_name(
+    api: FakeApi, kind: str, suffix: str, port: int
+) -> None:
     live = LiveTopology(api.client(), Target("lab", kind, "pg"))
     topology = live()
-    assert topology.service == Endpoint("service", "pg-primary.lab.svc.cluster.local.", port)
+    assert topology.service == Endpoint("service", f"pg-{suffix}.lab.svc.cluster.local.", port)
     assert topology.members == tuple(Endpoint(f"pg-{n}", f"10.0.0.{n}", port) for n in range(3))
     assert topology.member_at("10.0.0.2") == "pg-2"
     assert topology.member_at("10.9.9.9") == "10.9.9.9"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from caplab_probes import clock, meta, recovery
 from caplab_probes.recorder import FLUSH_NS, ROWS_MAX, Recorder
 from caplab_probes.recovery import recovered
 from caplab_probes.schedule import SECOND_NS, Schedule
-from caplab_probes.spec import Levels, ProbeSpec
+from caplab_probes.spec import ClientOptions, Levels, ProbeSpec
 from caplab_probes.workloads import Writer, index_of, value_of
 from caplab_probes.writer import Row, SegmentWriter, read_folder, segments
 
@@ -192,8 +193,19 @@ def test_a_restarted_prober_is_another_incarnation_in_the_same_folder(tmp_path: 
 
 
 def test_a_meta_file_reads_back_as_it_was_written(tmp_path: Path) -> None:
-    record = meta.begin(Writer(SPEC, 0, meta.reserve(tmp_path)), Schedule(5, 10, 20))
+    spec = replace(SPEC, client=ClientOptions(client_timestamps=False, speculative_delay_ms=50))
+    record = meta.begin(Writer(spec, 0, meta.reserve(tmp_path)), Schedule(5, 10, 20))
     meta.write_meta(tmp_path, record)
     assert meta.read_metas(tmp_path) == [record]
     assert len(record.boot_id) == 36
     assert record.wall_anchor.monotonic_ns > 0
+
+
+def test_a_meta_file_of_an_older_prober_has_no_options_of_the_client(tmp_path: Path) -> None:
+    record = meta.begin(Writer(SPEC, 0, meta.reserve(tmp_path)), Schedule(5, 10, 20))
+    meta.write_meta(tmp_path, record)
+    path = tmp_path / "meta-00.json"
+    plain = json.loads(path.read_text())
+    del plain["writer"]["spec"]["client"]
+    path.write_text(json.dumps(plain))
+    assert meta.read_metas(tmp_path) == [record]

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from histories import NEW_ID, OLD_ID, REDIS, at, kill, killed_run, report_of
+from histories import NEW_ID, OLD_ID, REDIS, at, kill, killed_run, node_kill_report, report_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -55,8 +55,16 @@ def of_redis() -> RunReport:
     return report_of(rows, fault_windows=WINDOW, clock=ClockCheck(NEW_ID, 2.021, 2.030), run_id="run-6", **REDIS)
 
 
+def of_cassandra() -> RunReport:
+    return node_kill_report(lacking=[60_995, 60_996])
+
+
+def of_cassandra_at_all() -> RunReport:
+    return node_kill_report(mode="ALL-ONE", writes_down_ms=42_000)
+
+
 POSTGRES = (valid, with_two_lost, without_evidence, control, failed_lab)
-ALL = (*POSTGRES, of_redis)
+ALL = (*POSTGRES, of_redis, of_cassandra, of_cassandra_at_all)
 
 
 def lines_of(report: RunReport, colour: bool = False) -> list[str]:
@@ -129,6 +137,60 @@ def test_a_redis_run_is_told_in_redis_words() -> None:
     assert not re.search("timeline|postgres|synchronous|commit", told, re.IGNORECASE)
 
 
+def test_a_cassandra_run_speaks_of_outages_and_of_no_primary() -> None:
+    lines = lines_of(of_cassandra())
+    assert lines[0] == "cassandra QUORUM-QUORUM kill-node service · VALID · run-c"
+    assert table_of(lines, "predicted beside measured") == [
+        ["outage time", "≤ 2.8 s  (max(read, write) + 2s)", "0.322 s", "ok"],
+        ["acked writes lost", "forbidden", "0 of 5,970 (< 3/n = 0.050 % at 95 %)", "ok"],
+        ["unacked writes found", "possible", "0", "ok"],
+        ["unexpected values", "forbidden", "0 of 5,970 (< 3/n = 0.050 % at 95 %)", "ok"],
+        ["duplicated values", "forbidden", "0 of 5,970 (< 3/n = 0.050 % at 95 %)", "ok"],
+        ["outages after heal", "possible", "0", "ok"],
+    ]
+    rows = table_of(lines, "every vantage and route")
+    assert [row[:4] for row in rows[:3]] == [
+        ["a", "direct", "write", "40.012 s"],  # bound to members in turn: a third is out, and decides nothing
+        ["a", "service", "add", "0.322 s"],
+        ["a", "service", "read", "0.321 s"],
+    ]
+    assert "members' own copies lack, of 5,970 acked values: cs-0 0 · cs-1 2 · cs-2 0" in lines
+    assert not re.search("failover|primar|clock|epoch|timeline|None", "\n".join(lines))
+
+
+def test_a_write_at_all_that_waits_for_the_dead_member_is_shown_as_what_must_be() -> None:
+    predicted = table_of(lines_of(of_cassandra_at_all()), "predicted beside measured")
+    assert predicted[:3] == [
+        ["outage of writes", "must show >= 15.0 s  (faultSeconds)", "42.022 s", "ok"],
+        ["outage time", "≤ 105.0 s  (faultSeconds + 90s)", "42.022 s", "ok"],
+        ["outage of reads", "≤ 2.8 s  (read + 2s)", "0.321 s", "ok"],
+    ]
+    soon = node_kill_report(mode="ALL-ONE", writes_down_ms=9_000)
+    assert soon.verdict.state is State.UNKNOWN
+    assert "writeOutage: 9.022 s; at least 15.000 s (faultSeconds): it must show" in soon.verdict.reasons[0]
+    reads = node_kill_report(mode="ALL-ONE", writes_down_ms=42_000, reads_down_ms=4_000)
+    assert [reason.split(":")[0] for reason in reads.verdict.reasons] == ["readOutage"]
+
+
+def test_a_cassandra_run_that_lost_what_it_acked_or_stood_still_too_long_is_invalid() -> None:
+    lost = node_kill_report(lost=[60_500])
+    assert lost.verdict.reasons == ("lost: 1; forbidden.",)
+    slow = node_kill_report(writes_down_ms=3_000)
+    assert (slow.verdict.state, slow.verdict.reasons[0].split(";")[0]) == (State.VIOLATED, "failoverTime: 3.022 s")
+
+
+def test_a_suite_of_several_engines_names_both_what_fails_over_and_what_is_out() -> None:
+    def header(*reports: RunReport) -> str:
+        lines = render_suite(reports).split("\n")
+        return " ".join(lines[1 : next(number for number, line in enumerate(lines) if line.startswith("---"))])
+
+    assert re.search(r"failover .*or outage", header(of_cassandra(), valid()))
+    assert "outage" in header(of_cassandra())
+    assert "failover" not in header(of_cassandra(), of_cassandra_at_all())
+    assert "outage" not in header(valid(), of_redis())
+    assert "outage time" in render_suite([of_cassandra(), of_cassandra()])
+
+
 def test_the_second_clock_counts_from_the_injection_and_says_what_it_lacks() -> None:
     report = of_redis()
     stamped = replace(
@@ -141,6 +203,7 @@ def test_the_second_clock_counts_from_the_injection_and_says_what_it_lacks() -> 
     (line,) = [line for line in lines_of(replace(report, clock=lacking)) if line.startswith("second clock")]
     assert line.startswith("second clock: first write under a new replication id: no stamp of the server's; probes'")
     assert clock_check(control().record, control().findings) is None
+    assert clock_check(of_cassandra().record, of_cassandra().findings) is None
     assert not any(line.startswith("second clock") for line in lines_of(control()))
 
 

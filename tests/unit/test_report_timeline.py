@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from histories import Row, at, history, kill, killed_run, operation, report_of, table
+from histories import Row, at, history, kill, killed_run, node_kill_report, node_kill_run, operation, report_of, table
 
 from caplab.check import State
 from caplab.model.runs import CONTROL
@@ -170,6 +170,15 @@ def test_targets_that_were_hit_at_once_share_a_column() -> None:
     svg = drawn(killed_run(), fault_windows=(*WINDOW, replace(WINDOW[0], target="pg-1")))
     assert len(classed(svg, "fault")) == 1
     assert "kill of pg-0, pg-1" in texts(svg)
+
+
+def test_a_run_without_a_primary_is_drawn_with_its_outage_and_what_direct_means() -> None:
+    said = texts(ElementTree.fromstring(timeline(table(node_kill_run()), node_kill_report())))
+    assert any(one.startswith("outage 0.322 s") for one in said)
+    assert {"served again after 0.322 s", "kill of cs-1", "all members back"} <= set(said)
+    assert "direct: to each member in turn, so one that is down costs its share of them" in said  # writes too
+    assert not any("failover" in one for one in said)
+    assert not any("in turn" in one for one in texts(drawn(killed_run())))  # direct adds stay with the primary
 
 
 def test_the_warm_up_is_pale() -> None:

@@ -54,6 +54,12 @@ def test_a_moment_is_printed_by_the_wall_anchor() -> None:
     assert words.wall_time(4_999_000_000, anchor) == "2023-11-14 22:13:19.999 UTC"
 
 
+def test_without_a_primary_there_is_no_failover_to_speak_of() -> None:
+    assert words.of_property("failoverTime") == "failover time"
+    assert words.of_property("failoverTime", has_primary=False) == "outage time"
+    assert words.of_property("lost", has_primary=False) == words.of_property("lost")
+
+
 def test_every_property_and_verdict_has_its_word() -> None:
     assert all(" " in words.of_property(name) or name in ("failovers", "outages") for name in PROPERTIES)
     assert words.of_property("somethingNew") == "somethingNew"

@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from histories import NEW_ID, OLD_ID, REDIS, kill, killed_run, report_of
+from histories import NEW_ID, OLD_ID, REDIS, kill, killed_run, node_kill_report, report_of
 
 from caplab.report import ClockCheck, RunReport, summary_markdown, verdict_json
 
@@ -45,6 +45,13 @@ def test_the_summary_of_a_redis_run_is_told_in_redis_words() -> None:
     assert NEW_ID not in text
     assert "| failover time | ≤ 6.0 s  (downAfter + 5s) | 2.023 s | ok |" in text
     assert "## redis everysec-wait-0 kill-primary · VALID · run-1" in text
+
+
+def test_the_summary_of_a_cassandra_run_tells_what_each_copy_lacked() -> None:
+    text = summary_markdown([node_kill_report(lacking=[60_995])])
+    assert "- members' own copies lack, of 5,970 acked values: cs-0 0 · cs-1 1 · cs-2 0" in text
+    assert "| outage time | ≤ 2.8 s" in text
+    assert "failover" not in text
 
 
 def test_every_row_of_a_table_has_as_many_cells_as_its_header() -> None:

@@ -47,6 +47,17 @@ def test_a_promise_is_held_against_its_figure(promise: Promise, lost: int, state
     assert judge(row(Demand("lost", promise)), run_record(), [durability(lost=lost)]).state is state
 
 
+@pytest.mark.parametrize(("seconds", "state"), [(19.9, State.UNKNOWN), (20.0, State.HOLDS), (95.0, State.HOLDS)])
+def test_what_must_show_for_so_long_is_unknown_where_it_was_shorter(seconds: float, state: State) -> None:
+    verdict = judge(
+        row(Demand("failoverTime", Promise.MUST_SHOW, "ttl")), run_record(), [availability(failover_seconds=seconds)]
+    )
+    assert verdict.state is state
+    assert verdict.judgements[0].limit == 20
+    if state is State.UNKNOWN:
+        assert verdict.reasons == ("failoverTime: 19.900 s; at least 20.000 s (ttl): it must show here, and did not.",)
+
+
 @pytest.mark.parametrize(("seconds", "state"), [(27.0, State.HOLDS), (27.001, State.VIOLATED)])
 def test_a_budget_is_worked_out_from_the_settings_in_force(seconds: float, state: State) -> None:
     verdict = judge(BOUNDED, run_record(), [availability(failover_seconds=seconds)])

@@ -13,7 +13,6 @@ from ..waiting import until
 from . import standing
 from .engines import Engine
 
-READY_SECONDS = 180.0  # a new cluster with a cold image takes longest
 _GONE_SECONDS = 60.0
 
 
@@ -46,16 +45,16 @@ class Cluster:
         for pod in self._restarted():
             self._renew(pod)
         self.await_ready()
-        until("its settings are in force", lambda: "; ".join(self._differences()), READY_SECONDS)
+        until("its settings are in force", lambda: "; ".join(self._differences()), self.engine.READY_SECONDS)
         body = self.body()
         return body, self.settings(body)
 
     def await_ready(self) -> float:
         """Wait until the operator says that it is Ready; seconds."""
-        return until(f"{self.name} is Ready", self._not_ready, READY_SECONDS)
+        return until(f"{self.name} is Ready", self._not_ready, self.engine.READY_SECONDS)
 
     def not_steady(self) -> str:
-        """Why it is not in its steady state; '' where it is: Ready, and its replicas have what was written by now."""
+        """Why it is not in its steady state; '' where it is: Ready, and its members have what was written by now."""
         return self._not_ready() or self.engine.not_caught_up(self.server, self.namespace, self.body())
 
     def settings(self, body: Body) -> dict[str, Json]:
@@ -77,11 +76,11 @@ class Cluster:
 
     def _differences(self) -> list[str]:
         body = self.body()
-        if "primary" not in body["status"]:
+        if self.engine.HAS_PRIMARY and "primary" not in body["status"]:
             return ["there is no primary"]
         try:
             return self.engine.differences(body["spec"], self.settings(body))
-        except ExecFailed as error:  # the primary has just become another one
+        except ExecFailed as error:  # the primary has just become another one; a member starts
             return [str(error)]
 
     def _restarted(self) -> list[Any]:
@@ -98,4 +97,4 @@ class Cluster:
 
         until(f"{name} is made anew", still_there, _GONE_SECONDS)
         # The operator's status may be a round behind: what counts is that the member follows again.
-        until(f"{self.name} is steady again", self.not_steady, READY_SECONDS)
+        until(f"{self.name} is steady again", self.not_steady, self.engine.READY_SECONDS)

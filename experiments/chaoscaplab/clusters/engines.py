@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from chaoslib.exceptions import ActivityFailed
 
@@ -12,7 +12,7 @@ from caplab.model.runs import FirstCommit
 
 from ..current import seen
 from ..server import Body, Server
-from . import postgres, redis
+from . import cassandra, postgres, redis
 
 
 class Engine(Protocol):
@@ -20,12 +20,16 @@ class Engine(Protocol):
 
     KIND: str
     ENGINE: str
+    HAS_PRIMARY: bool  # one member takes writes, in an epoch of its own: without it there is no second clock either
+    READY_SECONDS: float  # what a new cluster, or a member that is made anew, is given
+    SCAN_ROUTES: Sequence[str]  # of the final scan, where every member has every key
     LEVELS: Mapping[str, Sequence[str]]  # read and write: what a load may ask beyond the cluster's own settings
 
     def settings_in_force(self, server: Server, namespace: str, body: Body) -> dict[str, Json]:
         """What the running cluster says of itself, by the names of its spec, and serverVersion.
 
-        It has a primary. A name for which its parts say different things holds what each of them says.
+        It has a primary, if the engine has one. A name for which its parts say different things holds what each of
+        them says.
         """
 
     def differences(self, spec: Mapping[str, Json], found: Mapping[str, Json]) -> list[str]:
@@ -35,16 +39,25 @@ class Engine(Protocol):
         """How a cluster that is Ready falls short of its spec by its own status; '' where it does not: pure."""
 
     def not_caught_up(self, server: Server, namespace: str, body: Body) -> str:
-        """Which replicas do not have all that the primary has written by now; '' where all have. Raises nothing."""
+        """Which members do not have all that was written by now; '' where all have. Raises nothing."""
 
     def first_commit(self, server: Server, namespace: str, body: Body, before: str, run_id: str) -> FirstCommit | None:
         """The first beat of the epoch that followed the one before, by the server's own stamp; None: there is none.
 
-        run_id is that of the load that beats.
+        run_id is that of the load that beats. Never asked where there is no primary.
         """
 
 
-ENGINES: tuple[Engine, ...] = (postgres, redis)
+ENGINES: tuple[Engine, ...] = (postgres, redis, cassandra)
+
+
+def scan_routes(engine: Engine, spec: Mapping[str, Any]) -> list[str]:
+    """The routes of the final scan of a cluster of this spec: pure.
+
+    Where members do not have every key (their replicationFactor is below replicas), no own copy is whole: not direct.
+    """
+    whole = spec.get("replicationFactor", spec["replicas"]) >= spec["replicas"]
+    return [route for route in engine.SCAN_ROUTES if whole or route != "direct"]
 
 
 def named(engine: str) -> Engine:

@@ -16,6 +16,9 @@ from . import standing
 
 KIND = "PostgresCluster"
 ENGINE = "postgres"
+HAS_PRIMARY = True
+READY_SECONDS = 180.0  # a new cluster with a cold image takes longest
+SCAN_ROUTES: Sequence[str] = ("direct",)  # each member for itself: the primary's copy decides
 LEVELS: Mapping[str, Sequence[str]] = {}  # durability is the cluster's
 # Of the cluster's spec, as Patroni names them in its configuration store.
 _PATRONI = {

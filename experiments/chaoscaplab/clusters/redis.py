@@ -15,6 +15,9 @@ from . import standing
 
 KIND = "RedisCluster"
 ENGINE = "redis"
+HAS_PRIMARY = True
+READY_SECONDS = 180.0  # a new cluster with a cold image takes longest
+SCAN_ROUTES: Sequence[str] = ("direct",)  # each member for itself: the primary's copy decides
 LEVELS: Mapping[str, Sequence[str]] = {"write": tuple(f"wait-{replicas}" for replicas in range(1, 9))}
 _PRIMARY = "caplab"  # as Sentinels name it
 _LAB_FILE = "/etc/caplab/lab.env"  # what a member's start script reads, at each start
@@ -26,7 +29,6 @@ _NUMBERS = {
     "maxMemoryBytes": "maxmemory",
 }
 _EVICTION = "maxmemory-policy"
-_SIZES = {"Mi": 2**20, "Gi": 2**30}
 
 
 def ask(server: Server, namespace: str, pod: str, *command: str) -> list[str]:
@@ -40,7 +42,7 @@ def settings_in_force(server: Server, namespace: str, body: Body) -> dict[str, J
     members, sentinels = ([one["name"] for one in body["status"][part]] for part in ("members", "sentinels"))
     of_members = standing.of_each(members, lambda pod: _member_settings(server, namespace, pod))
     of_sentinels = standing.of_each(sentinels, lambda pod: _sentinel_settings(server, namespace, pod))
-    return {**agreed(of_members), **agreed(of_sentinels)}
+    return {**standing.agreed(of_members), **standing.agreed(of_sentinels)}
 
 
 def _member_settings(server: Server, namespace: str, pod: str) -> dict[str, Json]:
@@ -66,16 +68,6 @@ def _sentinel_settings(server: Server, namespace: str, pod: str) -> dict[str, Js
     }
 
 
-def agreed(answers: Mapping[str, Mapping[str, Json]]) -> dict[str, Json]:
-    """What all say; of what they do not agree on, what each of them says: pure."""
-    found: dict[str, Json] = {}
-    for name in sorted({name for answer in answers.values() for name in answer}):
-        said = {pod: answer.get(name) for pod, answer in answers.items()}
-        first, *others = said.values()
-        found[name] = first if all(other == first for other in others) else said
-    return found
-
-
 def persistence(config: Mapping[str, str]) -> str:
     """The spec's word for what a member keeps on its disk; other where it has none: pure."""
     if config["save"]:  # snapshots: none of the words promises them
@@ -91,15 +83,10 @@ def differences(spec: Mapping[str, Any], found: Mapping[str, Json]) -> list[str]
     asked = {
         **{name: spec[name] for name in by_name},
         **spec["failover"],
-        "maxMemoryBytes": size_bytes(spec["maxMemory"]),
+        "maxMemoryBytes": standing.size_bytes(spec["maxMemory"]),
         "quorum": spec["sentinels"] // 2 + 1,
     }
     return standing.differing(asked, found)
-
-
-def size_bytes(size: str) -> int:
-    """Bytes of a size such as 128Mi."""
-    return int(size[:-2]) * _SIZES[size[-2:]]
 
 
 def not_ready(body: Body) -> str:

@@ -11,6 +11,7 @@ from caplab.model.fields import Json
 from ..server import Body
 
 Answer = TypeVar("Answer")
+_SIZES = {"Mi": 2**20, "Gi": 2**30}
 
 
 def selector(cluster: str) -> str:
@@ -34,6 +35,21 @@ def differing(asked: Mapping[str, Json], found: Mapping[str, Json]) -> list[str]
     return [
         f"{name} is {found.get(name)!r} and not {value!r}" for name, value in asked.items() if found.get(name) != value
     ]
+
+
+def agreed(answers: Mapping[str, Mapping[str, Json]]) -> dict[str, Json]:
+    """What all say; of what they do not agree on, what each of them says: pure."""
+    found: dict[str, Json] = {}
+    for name in sorted({name for answer in answers.values() for name in answer}):
+        said = {pod: answer.get(name) for pod, answer in answers.items()}
+        first, *others = said.values()
+        found[name] = first if all(other == first for other in others) else said
+    return found
+
+
+def size_bytes(size: str) -> int:
+    """Bytes of a size such as 128Mi."""
+    return int(size[:-2]) * _SIZES[size[-2:]]
 
 
 def replicas(body: Body) -> list[str]:

@@ -10,13 +10,13 @@ from importlib.metadata import version
 from typing import Any
 
 from caplab.judging import expectations
-from caplab.model.budgets import evaluate
+from caplab.model.budgets import evaluate, names
 from caplab.model.fields import Json
 from caplab.model.history import Table
 from caplab.model.runs import CONTROL, Baseline, FirstCommit, RunRecord, WallAnchor
 
 from ..clusters.bringing_up import Cluster
-from ..clusters.engines import named
+from ..clusters.engines import named, scan_routes
 from ..current import begin as begin_seeing
 from ..faults.windows import windows_of
 from ..probes.histories import Spent, cores, fetch_clock, fetch_history, fetch_scan, spent
@@ -29,6 +29,7 @@ from .report import RunObject
 from .stages import Stages
 
 _CONVERGE_SECONDS = 60.0
+FAULT_SECONDS = "faultSeconds"  # how long the fault was asked for, as budgets name it
 # Both routes: straight to members, it takes up to three beats to come round to the new primary.
 _CLOCK = {"name": "clock", "workload": "clock", "rate": 30, "routes": ["service", "direct"], "seconds": 900}
 _log = logging.getLogger("caplab.run")
@@ -47,7 +48,8 @@ class MeasuredRun:
         target = {"kind": self._engine.KIND, "name": plan.cluster}
         self._loads = Loads(server, plan.namespace, target, run_id, plan.vantages, plan.seed)
         # Beats are commits too: a run without a failover has no use for them.
-        self._probes = [*plan.loads, *([] if plan.fault == CONTROL else [_CLOCK])]
+        fails_over = self._engine.HAS_PRIMARY and plan.fault != CONTROL
+        self._probes = [*plan.loads, *([_CLOCK] if fails_over else [])]
         self._loaded = False
         self._seen = begin_seeing(self._engine.KIND)
         self._body: Body = {}
@@ -89,7 +91,7 @@ class MeasuredRun:
         with self.stages.stage("final scan"):
             problem = self._converge()
             scanner = self._plan.vantages[0]
-            self._loads.scan("set-scan", scanner)
+            self._loads.scan("set-scan", scanner, scan_routes(self._engine, self._body["spec"]))
         with self.stages.stage("histories"):
             history = fetch_history(self._server, self.run_id, self._plan.vantages)
             boot_id, anchor = fetch_clock(self._server, self.run_id, scanner)
@@ -100,12 +102,13 @@ class MeasuredRun:
             engine=self._plan.engine,
             mode=self._plan.mode,
             fault=self._plan.fault,
-            settings={**self._settings, "writesPerSecond": self._plan.writes_per_second},
+            settings={**self._settings, **self._own_settings()},
             seed=self._plan.seed,
             fault_windows=tuple(sorted(windows, key=lambda window: window.injected_ns)),
             boot_id=boot_id,
             wall_anchor=anchor,
             versions=_versions(self._plan.engine, self._settings),
+            has_primary=self._engine.HAS_PRIMARY,
             baseline=self._baseline(journal, boot_id),
             final_scan=scan,
             settled_ns=_monotonic(self._seen.settled_unix_ns, anchor),
@@ -120,11 +123,19 @@ class MeasuredRun:
     def _look_at_probers(self) -> dict[str, Spent]:
         return {vantage: spent(self._server, vantage) for vantage in self._plan.vantages}
 
+    def _own_settings(self) -> dict[str, Json]:
+        """What a budget may name beside the cluster's settings."""
+        lasted = [fault["spec"]["durationSeconds"] for fault in self._seen.faults.values()]
+        fault: dict[str, Json] = {FAULT_SECONDS: max(lasted)} if lasted else {}
+        return {"writesPerSecond": self._plan.writes_per_second, **fault}
+
     def _budget_seconds(self) -> float | None:
-        """What the row gives the failover under the settings in force."""
+        """What the row gives the failover under the settings in force; None where it lasts as long as the fault."""
         row = expectations().find(self._plan.engine, self._plan.mode, self._plan.fault)
         budget = next((one.budget for one in row.demands if one.property == "failoverTime"), None)
-        return None if budget is None else evaluate(budget, self._settings)
+        if budget is None or FAULT_SECONDS in names(budget):
+            return None
+        return evaluate(budget, self._settings)
 
     def _clear(self) -> None:
         """Faults and loads of runs that were killed: theirs would be taken for ours."""
@@ -137,7 +148,7 @@ class MeasuredRun:
         return ", ".join(str(one["metadata"]["name"]) for one in self._server.list(kind, self._plan.namespace))
 
     def _converge(self) -> str:
-        """Wait until every member has what the primary has; why not, or ''."""
+        """Wait until every member has what was written; why not, or ''."""
         try:
             until("all members have caught up", self._cluster.not_steady, _CONVERGE_SECONDS)
         except NotInTime as late:
@@ -159,6 +170,8 @@ class MeasuredRun:
 
     def _first_commit(self) -> FirstCommit | None:
         """The second clock, where there is a new epoch."""
+        if not self._engine.HAS_PRIMARY:
+            return None
         body = self._cluster.body()
         epoch = (body.get("status") or {}).get("epoch")
         if epoch in (None, self._epoch):

@@ -83,7 +83,7 @@ def _spec(cluster: Fields) -> Mapping[str, Json]:
 
 
 def _load(fields: Fields, engine: Engine) -> dict[str, Json]:
-    fields.only("name", "workload", "rate", "routes", "levels")
+    fields.only("name", "workload", "rate", "routes", "levels", "client")
     load: dict[str, Json] = {
         "name": fields.text("name"),
         "workload": fields.text("workload"),
@@ -94,7 +94,33 @@ def _load(fields: Fields, engine: Engine) -> dict[str, Json]:
         load["routes"] = list(fields.texts("routes"))
     if levels := _levels(fields.optional_object("levels"), engine):
         load["levels"] = levels
+    if client := _client(fields.optional_object("client")):
+        load["client"] = client
     return load
+
+
+def _client(fields: Fields | None) -> dict[str, Json]:
+    """How the engine's driver is set, as far as it is said; a setting may stand for a value, and is text then."""
+    if fields is None:
+        return {}
+    fields.only(*_CLIENT)
+    said = {name: value for name, value in fields.values.items() if value not in (None, "")}
+    return {name: _CLIENT[name](fields, name) for name in said}
+
+
+def _truth(fields: Fields, name: str) -> Json:
+    known: dict[str, Json] = {"true": True, "false": False}
+    word = str(fields.values[name]).lower()
+    if word not in known:
+        raise fields.error(name, "true or false")
+    return known[word]
+
+
+def _milliseconds(fields: Fields, name: str) -> Json:
+    text = str(fields.values[name])
+    if not text.isdecimal() or int(text) < 1:
+        raise fields.error(name, "a whole number of milliseconds from 1 on")
+    return int(text)
 
 
 def _levels(fields: Fields | None, engine: Engine) -> dict[str, Json]:
@@ -114,3 +140,4 @@ def _levels(fields: Fields | None, engine: Engine) -> dict[str, Json]:
 # A load ends by itself even if nobody is left to end it.
 _LONGEST_SECONDS = 900
 _NO_LEVEL = "wait-0"  # as wait-${wait} says it where nobody is waited for
+_CLIENT = {"clientTimestamps": _truth, "speculativeDelayMilliseconds": _milliseconds}

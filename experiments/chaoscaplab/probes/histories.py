@@ -39,13 +39,14 @@ def fetch_scan(server: Server, run_id: str, vantage: str, problem: str) -> Final
 
 
 def final_scan(notes: Sequence[dict[str, Any]], problem: str) -> FinalScan:
-    """The scan of the primary decides: pure."""
-    of_primary = [note for note in notes if note["primary"]]
+    """The scan of the primary decides, or that of all members together, which is noted like it: pure."""
+    deciding = [note for note in notes if note["primary"]]
     failed = "; ".join(note["problem"] for note in notes if note["problem"])
-    if not of_primary:
+    if not deciding:
         return FinalScan(not problem, None, None, problem or failed or "no primary was scanned")
-    last = of_primary[-1]
-    return FinalScan(not problem, last["elements"], last["server"], problem or failed)
+    last = deciding[-1]
+    local = {note["server"]: note["elements"] for note in notes if not note["primary"] and note["elements"] is not None}
+    return FinalScan(not problem, last["elements"], last["server"], problem or failed, local)
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,16 +127,25 @@ def volumes_of_members(cluster: Cluster) -> Manifest:
     return {"persistentVolumeClaimRetentionPolicy": retention, "volumeClaimTemplates": [claim]}
 
 
-def pod(pods: Mapping[str, str], user_id: int, main: Manifest, volumes: Sequence[Manifest]) -> Manifest:
-    """A pod's spec: an ordinary user, one container, and all those pods spread over the zones."""
-    spread = {
+def pod(
+    pods: Mapping[str, str],
+    user_id: int,
+    main: Manifest,
+    volumes: Sequence[Manifest],
+    spread: str = "DoNotSchedule",
+) -> Manifest:
+    """A pod's spec: an ordinary user, one container, and all those pods spread over the zones.
+
+    spread says what becomes of a pod that no zone has a place for: DoNotSchedule or ScheduleAnyway.
+    """
+    constraint = {
         "maxSkew": 1,
         "topologyKey": "topology.kubernetes.io/zone",
-        "whenUnsatisfiable": "DoNotSchedule",
+        "whenUnsatisfiable": spread,
         "labelSelector": {"matchLabels": dict(pods)},
     }
     return {
-        "topologySpreadConstraints": [spread],
+        "topologySpreadConstraints": [constraint],
         "securityContext": {
             "runAsNonRoot": True,
             "runAsUser": user_id,

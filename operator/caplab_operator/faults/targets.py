@@ -10,13 +10,16 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A member's pod; node and zone '' while it is on none. primary by the engine's authority, not by labels."""
+    """A member's pod; node and zone '' while it is on none.
+
+    primary by the engine's authority, not by labels; None where members of the engine are never one.
+    """
 
     uid: str
     pod: str
     node: str
     zone: str
-    primary: bool
+    primary: bool | None
 
 
 class NoTarget(Exception):
@@ -33,6 +36,8 @@ def choose(target: Mapping[str, Any], seed: int, members: Sequence[Member]) -> l
     placed = sorted((member for member in members if member.node), key=lambda member: member.pod)
     if not placed:
         raise NoTarget(f"{target['kind']} {name} has no member. Mend: name a cluster of this namespace.")
+    if role != "any" and all(member.primary is None for member in placed):
+        raise NoTarget(f"{name} has no {role}: a {target['kind']} has no primary: target role any.")
     fitting = [member for member in placed if role == "any" or member.primary == (role == "primary")]
     if len(fitting) < count:
         raise NoTarget(

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..api import Api
 
 _AGAIN_SECONDS = 30.0  # somebody else may have changed or removed it
+
+
+def ensure_secrets(api: Api, build: Callable[[Callable[[], str]], Sequence[Mapping[str, Any]]]) -> None:
+    """Make a cluster's secrets where they are not there yet; build is given what makes a password."""
+    for secret in build(lambda: secrets.token_urlsafe(24)):
+        api.create_if_absent(secret)
 
 
 class Applied:

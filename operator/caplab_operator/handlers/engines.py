@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from ..api import Api
 from ..faults.targets import Member
 from . import postgres
+from .cassandra import CassandraClusters
 from .redis import RedisClusters
 
 Body = Mapping[str, Any]
@@ -42,8 +43,9 @@ class Engine:
 
 def engines() -> list[Engine]:
     """A line an engine."""
-    redis = RedisClusters()
+    cassandra, redis = CassandraClusters(), RedisClusters()
     return [
+        Engine("CassandraCluster", "cassandraclusters", cassandra, cassandra.follow),
         Engine("PostgresCluster", "postgresclusters", postgres),
         Engine("RedisCluster", "redisclusters", redis, redis.follow),
     ]

@@ -51,3 +51,8 @@ def have_seen(api: Api, pods: Sequence[Pod], config_map: Mapping[str, Any]) -> N
 def as_targets(pods: tuple[Pod, ...], primary: str | None) -> list[Member]:
     """Members as a fault may hit them."""
     return [Member(pod.uid, pod.name, pod.node, pod.zone, primary=pod.name == primary) for pod in pods]
+
+
+def as_equal_targets(pods: tuple[Pod, ...]) -> list[Member]:
+    """As as_targets, of an engine that has no primary."""
+    return [Member(pod.uid, pod.name, pod.node, pod.zone, primary=None) for pod in pods]

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import datetime
 import logging
 import os
-import secrets
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
-from ..api import Api, stamp
+from ..api import Api, now
 from ..engines import objects
 from ..engines.postgres import manifests, observe, patroni, status
 from ..engines.postgres.spec import PostgresSpec, parse
 from ..faults.targets import Member
 from ..settings import LAB_NAMESPACE_VARIABLE
+from .applied import ensure_secrets
 from .pods import as_targets, pods_of
 
 IMAGE_VARIABLE = "CAPLAB_IMAGE_POSTGRES"
@@ -26,8 +26,7 @@ _log = logging.getLogger(__name__)
 def reconcile(api: Api, body: Mapping[str, Any]) -> None:
     """Make the cluster's objects what its spec asks for."""
     spec = parse(body)
-    for secret in manifests.secrets(spec, lambda: secrets.token_urlsafe(24)):
-        api.create_if_absent(secret)
+    ensure_secrets(api, partial(manifests.secrets, spec))
     for manifest in manifests.build(spec, os.environ[IMAGE_VARIABLE], os.environ[LAB_NAMESPACE_VARIABLE]):
         api.apply(manifest)
 
@@ -47,7 +46,7 @@ def watch_over(api: Api, body: Mapping[str, Any], before: Mapping[str, Any], hit
     pods = pods_of(api, spec.namespace, objects.part(spec))
     seen = observe.look(pods, _leader(api, spec.namespace, spec.name))
     _mend_settings(api, spec, seen)
-    found = status.build(spec, seen, before, stamp(datetime.datetime.now(datetime.UTC)), hit)
+    found = status.build(spec, seen, before, now(), hit)
     if found != before:
         api.apply_status(body, found)
     return found

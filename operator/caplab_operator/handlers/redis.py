@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import datetime
 import logging
 import os
-import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-from ..api import Api, stamp
+from ..api import Api, now
 from ..engines import objects
 from ..engines.conditions import Status, never_ready
 from ..engines.pods import Pod
@@ -21,7 +20,7 @@ from ..engines.redis.primary import primary_of
 from ..engines.redis.spec import RedisSpec, parse
 from ..faults.targets import Member
 from ..settings import LAB_NAMESPACE_VARIABLE
-from .applied import Applied
+from .applied import Applied, ensure_secrets
 from .pods import as_targets, have_seen, pods_of
 from .redis_hand_over import hand_over
 from .redis_routes import Routes
@@ -56,8 +55,7 @@ class RedisClusters:
     def reconcile(self, api: Api, body: Body) -> None:
         """Make the cluster's objects what its spec asks for; the number of members only ever grows here."""
         spec, known = parse(body), self._of(body)
-        for secret in manifests.secrets(spec, lambda: secrets.token_urlsafe(24)):
-            api.create_if_absent(secret)
+        ensure_secrets(api, partial(manifests.secrets, spec))
         with known.sizing:
             deployed = _deployed(api, spec)
             standing = _standing(spec, deployed, None, body.get("status") or {})
@@ -90,8 +88,7 @@ class RedisClusters:
         if step:
             _take(api, spec, known, seen, step)
         done = status.Done(refusals, step.why if step else "", known.handed_over)
-        now = stamp(datetime.datetime.now(datetime.UTC))
-        found = status.build(spec, seen, primary, before, now, hit, done)
+        found = status.build(spec, seen, primary, before, now(), hit, done)
         if primary not in (None, known.handed_over, before.get("primary")):
             known.handed_over = None  # it has shown
         if found != before:

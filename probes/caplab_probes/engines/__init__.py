@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from ..links import Engine
+from .cassandra.client import ENGINE as CASSANDRA
 from .postgres.client import ENGINE as POSTGRES
 from .redis.client import ENGINE as REDIS
 
-ENGINES: tuple[Engine, ...] = (POSTGRES, REDIS)
+ENGINES: tuple[Engine, ...] = (POSTGRES, REDIS, CASSANDRA)
 
 
 def engine_of(kind: str) -> Engine:

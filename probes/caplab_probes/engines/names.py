@@ -13,10 +13,14 @@ class Names:
     """
 
     def __init__(self) -> None:
-        self._asked: dict[str, asyncio.Task[str]] = {}
+        self._asked: dict[str, asyncio.Task[tuple[str, ...]]] = {}
 
     async def address(self, host: str) -> str:
         """An address of the host; raises OSError."""
+        return (await self.addresses(host))[0]
+
+    async def addresses(self, host: str) -> tuple[str, ...]:
+        """All addresses of the host, each once; raises OSError."""
         task = self._asked.get(host)
         if task is None:
             task = asyncio.create_task(_look_up(host))
@@ -24,13 +28,13 @@ class Names:
             task.add_done_callback(lambda done: self._forget(host, done))
         return await asyncio.shield(task)
 
-    def _forget(self, host: str, task: asyncio.Task[str]) -> None:
+    def _forget(self, host: str, task: asyncio.Task[tuple[str, ...]]) -> None:
         del self._asked[host]
         if not task.cancelled():
             task.exception()  # whoever waited has it; nobody may have
 
 
-async def _look_up(host: str) -> str:
+async def _look_up(host: str) -> tuple[str, ...]:
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    return str(found[0][4][0])
+    return tuple(dict.fromkeys(str(one[4][0]) for one in found))

@@ -56,6 +56,9 @@ class Opener:
         """Read all that a member holds of a run; raises NotDone."""
         return await self._beside(endpoint, lambda link: link.scan(workload, run_id))
 
+    async def close(self) -> None:
+        """Do nothing: links share nothing."""
+
     async def _beside(self, endpoint: Endpoint, work: Callable[[WorkingLink], Awaitable[_T]]) -> _T:
         """Work that is no operation, on a link of its own and with more time."""
         try:

@@ -8,7 +8,7 @@ from caplab.model.keys import key_prefix
 
 from ...links import Client, Endpoint, Engine, NotOpened, Result, Scan, Topology
 from ...outcomes import Outcome
-from ...spec import Limits
+from ...spec import PLAIN_CLIENT, ClientOptions, Limits
 from ...workloads import Operation, is_beat, run_values
 from ..names import Names
 from ..opening import Opener
@@ -141,7 +141,12 @@ class _Connector:
         return link
 
 
-def client(login: Mapping[str, str], limits: Limits, topology: Callable[[], Topology]) -> Client:
+def client(
+    login: Mapping[str, str],
+    limits: Limits,
+    topology: Callable[[], Topology],
+    _: ClientOptions = PLAIN_CLIENT,  # Engine.check lets no others through
+) -> Client:
     """A client for one cluster; login has username, password ('': none) and database."""
     return Opener(limits, _Connector(login, topology).connect)
 

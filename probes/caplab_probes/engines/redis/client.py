@@ -9,7 +9,7 @@ from caplab.model.keys import key_prefix
 
 from ...links import Client, Endpoint, Engine, NotDone, NotOpened, Result, Scan, Topology
 from ...outcomes import Outcome
-from ...spec import Limits
+from ...spec import PLAIN_CLIENT, ClientOptions, Limits
 from ...workloads import Operation
 from ..names import Names
 from ..opening import Opener
@@ -165,7 +165,12 @@ class _Connector:
         return link
 
 
-def client(login: Mapping[str, str], limits: Limits, topology: Callable[[], Topology]) -> Client:
+def client(
+    login: Mapping[str, str],
+    limits: Limits,
+    topology: Callable[[], Topology],
+    _: ClientOptions = PLAIN_CLIENT,  # Engine.check lets no others through
+) -> Client:
     """A client for one cluster; login has username and password ('': none is asked for)."""
     return Opener(limits, _Connector(login, limits, topology).connect)
 

@@ -1,0 +1,140 @@
+"""Measures what a CassandraCluster promises of itself, and keeps it: docs/evidence/cassandra.md.
+
+From the applied object to Ready, alone and with Postgres and Redis applied at the same moment; what the three of them
+and the whole lab take of memory; and what the tests of the kind print. Takes 20 minutes; the lab's cluster must be up.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+
+from caplab_cluster import usage
+from caplab_cluster.kind_cluster import NODES
+from caplab_cluster.machine import look
+from caplab_cluster.paths import REPOSITORY, Cache
+from caplab_cluster.progress import Progress
+from caplab_cluster.session import begin
+from chaoscaplab.clusters.bringing_up import Cluster
+from chaoscaplab.clusters.engines import named
+from chaoscaplab.server import Server
+from chaoscaplab.waiting import until
+
+EVIDENCE = REPOSITORY / "docs" / "evidence" / "cassandra.md"
+NAMESPACE = "cassandra-proof"
+ENGINES = {"postgres": "pg", "redis": "rd", "cassandra": "cs"}
+STARTS = 3
+ALONE_SECONDS, TOGETHER_SECONDS, TOGETHER_GIB = 120.0, 150.0, 6.0
+WINDOW_SECONDS = 20.0
+TESTS = "tests/kind/test_cassandra_cluster.py"
+
+
+def start(server: Server, engines: Sequence[str]) -> dict[str, float]:
+    """Clusters applied at one moment: for each the seconds until it was Ready by its status."""
+    clusters = {one: Cluster(server, named(one), NAMESPACE, ENGINES[one], {}) for one in engines}
+    started = time.monotonic()
+    for cluster in clusters.values():
+        server.apply(cluster.engine.KIND, NAMESPACE, cluster.name, {})
+    seconds: dict[str, float] = {}
+
+    def left() -> str:
+        for one, cluster in clusters.items():
+            if one not in seconds and not cluster.not_steady():
+                seconds[one] = time.monotonic() - started
+        return ", ".join(set(engines) - set(seconds))
+
+    until("all are Ready", left, 300)
+    return seconds
+
+
+def remove(server: Server) -> None:
+    """Delete all clusters and wait until their last pod is gone."""
+    for one, name in ENGINES.items():
+        server.delete(named(one).KIND, NAMESPACE, name)
+
+    def left() -> str:
+        pods = server.pods(NAMESPACE, "caplab.dev/cluster")
+        return f"{len(pods)} are left" if pods else ""
+
+    until("every pod is gone", left, 120)
+
+
+def gib_of_everything() -> float:
+    """Memory of all nodes: the control plane's, the lab's own pods and the databases."""
+    engine = begin(Progress(Cache.from_environment().logs / "prove"), Cache.from_environment()).engine
+    taken = usage.measure(engine, NODES, WINDOW_SECONDS)
+    return sum(node.memory_bytes for node in taken.values()) / 1024**3
+
+
+def printed_by_tests() -> tuple[bool, str]:
+    """Whether the tests of the kind pass, and what they print beside their names."""
+    command = [sys.executable, "-m", "pytest", "-q", "-s", "-p", "no:cacheprovider", TESTS]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    lines = [line.rstrip() for line in done.stdout.splitlines()]
+    return done.returncode == 0, "\n".join(line for line in lines if re.sub(r"^[.F\s]+$", "", line))
+
+
+def table(alone: Sequence[float], together: Mapping[str, float], gib: float) -> list[str]:
+    """The figures beside their limits."""
+    shown = " / ".join(f"{seconds:.1f}" for seconds in (min(alone), sorted(alone)[len(alone) // 2], max(alone)))
+    each = ", ".join(f"{engine} {seconds:.1f} s" for engine, seconds in together.items())
+    return [
+        "| what | measured | limit |",
+        "|---|---|---|",
+        f"| from the applied object to Ready, three members, warm; min / median / max of {len(alone)} | {shown} s"
+        f" | {ALONE_SECONDS:g} s |",
+        f"| the same with all three engines applied at one moment | {each} | {TOGETHER_SECONDS:g} s in all |",
+        f"| memory of everything with the three of them: all four nodes, working set | {gib:.2f} GiB"
+        f" | {TOGETHER_GIB:g} GiB |",
+    ]
+
+
+def main() -> int:
+    """Measure, write the evidence; 0 where every limit holds."""
+    os.environ.setdefault("KUBECONFIG", str(Cache.from_environment().kubeconfig))
+    load, machine, server = os.getloadavg()[0], look(Cache.from_environment().root), Server()
+    server.open_namespace(NAMESPACE)
+    alone = []
+    for number in range(STARTS):
+        remove(server)
+        alone.append(start(server, ["cassandra"])["cassandra"])
+        print(f"  start {number + 1} of {STARTS}: {alone[-1]:.1f} s", flush=True)
+    remove(server)
+    together = start(server, list(ENGINES))
+    gib = gib_of_everything()
+    print(f"  together: {together}, {gib:.2f} GiB", flush=True)
+    remove(server)
+    passed, printed = printed_by_tests()
+    EVIDENCE.write_text(
+        "\n".join(
+            [
+                "# What a CassandraCluster promises of itself, measured",
+                "",
+                f"Made by `bench/prove_cassandra.py` (`make prove`) on {datetime.datetime.now(datetime.UTC):%Y-%m-%d}:"
+                f" {machine.cpus} cores, {(machine.memory_bytes or 0) / 1024**3:.0f} GiB, kernel {platform.release()},"
+                f" cgroup v{machine.cgroup}, load {load:.1f} at the beginning.",
+                "",
+                *table(alone, together, gib),
+                "",
+                f"What `{TESTS}` prints ({'all passed' if passed else 'NOT all passed'}):",
+                "",
+                "```text",
+                printed,
+                "```",
+                "",
+            ]
+        )
+    )
+    print(EVIDENCE.read_text())
+    held = max(alone) <= ALONE_SECONDS and max(together.values()) <= TOGETHER_SECONDS and gib < TOGETHER_GIB
+    return 0 if held and passed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

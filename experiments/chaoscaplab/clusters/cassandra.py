@@ -1,0 +1,155 @@
+"""Cassandra under test: its settings in force, and whether every member has what was written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from caplab.model.fields import Json
+from caplab.model.runs import FirstCommit
+
+from ..server import Body, ExecFailed, Server
+from . import standing
+
+KIND = "CassandraCluster"
+ENGINE = "cassandra"
+HAS_PRIMARY = False  # any member takes writes, and none has a term
+READY_SECONDS = 480.0  # members join one after the other: a JVM's start and the ring's delay each, on a busy machine
+# Each member's own copy, then all together, which decides: in the other order, a read at ALL would mend the copies.
+SCAN_ROUTES: Sequence[str] = ("direct", "service")
+_PLAIN = ("ONE", "TWO", "THREE", "QUORUM", "ALL", "LOCAL_ONE", "LOCAL_QUORUM")
+_SERIAL = ("SERIAL", "LOCAL_SERIAL")  # of writes: lightweight transactions
+LEVELS: Mapping[str, Sequence[str]] = {
+    "read": (*_PLAIN, *_SERIAL),
+    "write": ("ANY", *_PLAIN, "EACH_QUORUM", *_SERIAL),
+}
+_RUNNING = "running"
+
+
+def ask(server: Server, namespace: str, pod: str, method: str, path: str) -> dict[str, Any]:
+    """What a member's management answers; ExecFailed where it refuses, or says what is no answer."""
+    said = server.execute(namespace, pod, "lab-cassandra", method, path)
+    try:
+        answer = json.loads(said)
+    except ValueError as error:
+        raise ExecFailed(f"lab-cassandra in {pod}: {said.strip()[:200]!r} is not JSON") from error
+    if not isinstance(answer, dict):
+        raise ExecFailed(f"lab-cassandra in {pod}: {said.strip()[:200]!r} is no object")
+    return answer
+
+
+def settings_in_force(server: Server, namespace: str, body: Body) -> dict[str, Json]:
+    """What every member says of itself: each one coordinates, and so each one's settings count."""
+    pods = [member["name"] for member in body["status"]["members"]]
+    return standing.agreed(standing.of_each(pods, lambda pod: _member_settings(server, namespace, pod)))
+
+
+def _member_settings(server: Server, namespace: str, pod: str) -> dict[str, Json]:
+    state = ask(server, namespace, pod, "GET", "/state")
+    if problem := not_running(pod, state):
+        raise ExecFailed(problem)
+    settings: dict[str, Json] = state["settings"]
+    return {**settings, "replicas": len(state["live"]), "serverVersion": state["version"]}
+
+
+def not_running(pod: str, state: Mapping[str, Any]) -> str:
+    """Why a member is none that can be asked for more than its stage; '' where it is one: pure."""
+    if state.get("stage") == _RUNNING and "settings" in state and "live" in state:
+        return ""
+    problem = state.get("problem")
+    return f"{pod} is {state.get('stage', 'of no known stage')}{f': {problem}' if problem else ''}"
+
+
+def differences(spec: Mapping[str, Any], found: Mapping[str, Json]) -> list[str]:
+    """What a cluster's spec asks for and is not in force: pure."""
+    by_name = ("replicas", "replicationFactor", "phiConvictThreshold", "commitlogSync", "paxosVariant")
+    hints = spec["hintedHandoff"]
+    asked = {
+        **{name: spec[name] for name in by_name},
+        **spec["timeouts"],
+        "hintedHandoffEnabled": hints["enabled"],
+        "hintWindowSeconds": hints["windowSeconds"],
+        "hintsFlushPeriodMilliseconds": hints["flushPeriodMilliseconds"],
+        "ringDelayMilliseconds": spec["gossip"]["ringDelayMilliseconds"],
+        "heapBytes": standing.size_bytes(spec["heap"]),
+    }
+    if spec["commitlogSync"] != "batch":  # which has no period: every write waits for its sync
+        asked["commitlogSyncPeriodMilliseconds"] = spec["commitlogSyncPeriodMilliseconds"]
+    return standing.differing(asked, found)
+
+
+def not_ready(body: Body) -> str:
+    """How a cluster that is Ready falls short of its spec by its own status; '' where it does not: pure."""
+    status = body["status"]
+    if status.get("rollout"):
+        return f"its members are changing: {status['rollout']}"
+    strange = [f"{one['name']} is {one.get('state') or 'unknown'}" for one in status["members"] if not _is_up(one)]
+    return f"as their peers see them, {', '.join(strange)}" if strange else ""
+
+
+def _is_up(member: Mapping[str, Any]) -> bool:
+    return member.get("state") == "UN" and not member.get("seenDownBy")
+
+
+def not_caught_up(server: Server, namespace: str, body: Body) -> str:
+    """Which members miss a peer, or keep hints for one; '' where each has all that was written to it or kept for it."""
+    members = body["status"].get("members") or ()
+    pods = sorted(str(member["name"]) for member in members)
+    if not pods:
+        return "there are no members"
+    states = standing.of_each(pods, lambda pod: _state(server, namespace, pod))
+    if problems := [problem for pod in pods if (problem := not_whole(pod, states[pod], len(pods)))]:
+        return "; ".join(problems)
+    if apart := apart_in_schema(states):
+        return apart
+    # Only now: what is still in buffers is not among the hints on disk, and a flush takes a moment.
+    names = {str(member.get("hostId")): str(member["name"]) for member in members}
+    kept = standing.of_each(pods, lambda pod: _hints(server, namespace, pod, names))
+    return "; ".join(filter(None, kept.values()))
+
+
+def _state(server: Server, namespace: str, pod: str) -> dict[str, Any]:
+    """What a member says; one that does not answer yet is of a stage that says so."""
+    try:
+        return ask(server, namespace, pod, "GET", "/state")
+    except ExecFailed as error:
+        return {"stage": "silent", "problem": str(error)}
+
+
+def not_whole(pod: str, state: Mapping[str, Any], members: int) -> str:
+    """How the ring, as a member sees it, falls short of so many members that are all up; '' where it does not: pure."""
+    if problem := not_running(pod, state):
+        return problem
+    if not state.get("native"):
+        return f"{pod} does not serve clients"
+    for which in ("unreachable", "joining", "leaving"):
+        if state.get(which):
+            return f"{pod} sees {', '.join(state[which])} {which}"
+    return "" if len(state["live"]) == members else f"{pod} sees {len(state['live'])} of {members} members"
+
+
+def apart_in_schema(states: Mapping[str, Mapping[str, Any]]) -> str:
+    """Where members differ about the schema; '' where all have one: pure."""
+    versions: Collection[str] = {one for state in states.values() for one in state.get("schemas", {}).values()}
+    return "" if len(versions) == 1 else f"the members have {len(versions)} versions of the schema"
+
+
+def _hints(server: Server, namespace: str, pod: str, names: Mapping[str, str]) -> str:
+    try:
+        return hints_left(pod, ask(server, namespace, pod, "POST", "/hints/flush"), names)
+    except ExecFailed as error:
+        return str(error)
+
+
+def hints_left(pod: str, answer: Mapping[str, Any], names: Mapping[str, str]) -> str:
+    """For whom a member still keeps hints, from its answer to a flush; '' for nobody. names are by host id: pure."""
+    if "hints" not in answer:
+        return f"{pod} does not say what hints it has"
+    left = [f"{size} B for {names.get(host, host)}" for host, size in sorted(answer["hints"].items())]
+    return f"{pod} still has hints: {', '.join(left)}" if left else ""
+
+
+def first_commit(server: Server, namespace: str, body: Body, before: str, run_id: str) -> FirstCommit | None:
+    """None: there are no epochs."""
+    return None

@@ -1,0 +1,73 @@
+"""How a member without data begins: as the very first, by joining, or in the place of who it was: pure.
+
+One at a time: two that join at once would take the same part of the ring.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..pods import ordinal
+from .observe import STARTING
+from .ring import DECOMMISSIONED, JOINING, LEAVING, Ring, Row
+from .spec import CassandraSpec
+from .steps import Tell, Wait
+
+
+def next_start(spec: CassandraSpec, ring: Ring) -> Tell | Wait | None:
+    """Whom to tell how to begin; None: nobody waits, and nobody is joining."""
+    waiting = [row for row in ring.rows if row.waits and (ordinal(row.name) < spec.replicas or row.host_id)]
+    if busy := [row for row in ring.rows if row.state == JOINING]:
+        return Wait(f"{busy[0].name} is joining")
+    if not waiting:
+        return None
+    if _none_has_data(spec, ring):
+        return _tell(ring.rows[0], {"as": "first"}, "begins a new cluster")
+    if starting := [row for row in ring.rows if row.stage == STARTING]:
+        return Wait(f"{waiting[0].name} waits until {starting[0].name} has started")
+    if not ring.views:
+        return Wait(f"{waiting[0].name} waits for a member that is up")
+    return _return(waiting, ring) or _join(waiting, ring)
+
+
+def _none_has_data(spec: CassandraSpec, ring: Ring) -> bool:
+    """Whether everybody says so of himself: one that is silent may have all the data there is."""
+    there = {ordinal(row.name) for row in ring.rows}
+    return there >= set(range(spec.replicas)) and all(row.waits and not row.pod.leaving for row in ring.rows)
+
+
+def _return(waiting: Sequence[Row], ring: Ring) -> Tell | Wait | None:
+    """The first of those that the ring still knows takes its own place again."""
+    former = [row for row in waiting if row.host_id and ring.addresses(row.host_id)]
+    wait: Wait | None = None
+    for row in former:
+        if ring.joining(row.host_id):
+            wait = wait or Wait(f"{row.name} waits until the others have forgotten its attempt to join")
+        elif ring.sees_up(row.host_id):
+            wait = wait or Wait(f"{row.name} lost its data, and waits until the others see it down")
+        else:
+            return _tell(row, {"replacing": min(ring.addresses(row.host_id))}, "takes its own place without its data")
+    return wait
+
+
+def _join(waiting: Sequence[Row], ring: Ring) -> Tell | Wait:
+    name = waiting[0].name
+    if amiss := [row for row in (*ring.rows, *ring.absent) if _is_concerned(row) and not row.is_up]:
+        until = "has left" if amiss[0].state == LEAVING else "is up for all"
+        return Wait(f"{name} waits until {amiss[0].name} {until}")
+    if len(ring.schemas) != 1:
+        return Wait(f"{name} waits until all agree on the schema")
+    return _tell(waiting[0], {"as": "joining"}, "joins")
+
+
+def _is_concerned(row: Row) -> bool:
+    """Whether it is in the ring or may come to it by itself: not who waits, has left, or has never been heard of."""
+    if row.said is None:
+        return bool(row.host_id or row.state)
+    return not row.waits and row.said.mode != DECOMMISSIONED
+
+
+def _tell(row: Row, query: dict[str, str], what: str) -> Tell | Wait:
+    if row.pod.leaving:
+        return Wait(f"{row.name} is ending")
+    return Tell(row.pod, "/start", query, f"{row.name} {what}")

@@ -1,0 +1,147 @@
+"""The settings of Cassandra for a cluster: what members start with, and what can change while they run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+
+from .spec import CassandraSpec
+
+Setting = str | float | bool  # as a member says it; whole numbers are numbers
+
+NUM_TOKENS = 4
+# The lab's own, for three members on a small machine: buffers and pools for hundreds of operations a second, a commit
+# log that fits into the volume beside the data, hints that are delivered as fast as the other takes them.
+_OWN: dict[str, str] = {
+    "num_tokens": str(NUM_TOKENS),
+    "partitioner": "org.apache.cassandra.dht.Murmur3Partitioner",
+    "commitlog_segment_size": "8MiB",
+    "commitlog_total_space": "128MiB",
+    "commitlog_disk_access_mode": "legacy",
+    "disk_optimization_strategy": "ssd",
+    "hinted_handoff_throttle": "64MiB",
+    "memtable_heap_space": "32MiB",
+    "memtable_offheap_space": "32MiB",
+    "file_cache_size": "32MiB",
+    "key_cache_size": "4MiB",
+    "counter_cache_size": "4MiB",
+    "concurrent_reads": "8",
+    "concurrent_writes": "8",
+    "native_transport_max_threads": "32",
+    "auto_snapshot": "false",
+    "truncate_request_timeout": "60s",
+    # A login must not wait for members that are away, and rights hardly ever change here.
+    "auth_read_consistency_level": "LOCAL_ONE",
+    "auth_write_consistency_level": "ONE",
+    "roles_validity": "60s",
+    "permissions_validity": "60s",
+    "credentials_validity": "60s",
+}
+# Cassandra's own keyspaces, which without this have more copies than a small cluster has members: none could leave.
+_OWN_KEYSPACES = ("system_auth", "system_distributed", "system_traces")
+
+
+def _live_options(spec: CassandraSpec) -> dict[str, str]:
+    """Options that follow from settings which a running member takes; no restart is due to them."""
+    timeouts = spec.timeouts
+    return {
+        "phi_convict_threshold": str(spec.phi_convict_threshold),
+        "hinted_handoff_enabled": str(spec.hinted_handoff.enabled).lower(),
+        "max_hint_window": f"{spec.hinted_handoff.window_seconds}s",
+        "read_request_timeout": f"{timeouts.read_milliseconds}ms",
+        "write_request_timeout": f"{timeouts.write_milliseconds}ms",
+        "cas_contention_timeout": f"{timeouts.cas_milliseconds}ms",
+        "paxos_variant": spec.paxos_variant,
+    }
+
+
+def _restart_options(spec: CassandraSpec) -> dict[str, str]:
+    """Options that Cassandra reads only when it starts."""
+    return {
+        "cluster_name": spec.name,
+        "allocate_tokens_for_local_replication_factor": str(spec.replication_factor),
+        **_OWN,
+        **_commitlog(spec),
+        "hints_flush_period": f"{spec.hinted_handoff.flush_period_milliseconds}ms",
+        **spec.parameters,
+    }
+
+
+def _commitlog(spec: CassandraSpec) -> dict[str, str]:
+    """Cassandra refuses a period that the way of syncing has no use for."""
+    period = f"{spec.commitlog_sync_period_milliseconds}ms"
+    periods = {"periodic": {"commitlog_sync_period": period}, "group": {"commitlog_sync_group_window": period}}
+    return {"commitlog_sync": spec.commitlog_sync, **periods.get(spec.commitlog_sync, {})}
+
+
+def cassandra_yaml(spec: CassandraSpec) -> str:
+    """What every member's cassandra.yaml begins with; its start script adds what differs between members."""
+    lines = {**_restart_options(spec), **_live_options(spec)}
+    # Quoted, since a name may look like a number; the others are numbers, words and sizes.
+    lines["cluster_name"] = json.dumps(spec.name)
+    return "".join(f"{name}: {value}\n" for name, value in lines.items())
+
+
+def jvm_options(spec: CassandraSpec) -> str:
+    """A line each for the command line of Java."""
+    gossip = spec.gossip
+    properties = {
+        "cassandra.gossip_settle_min_wait_ms": gossip.settle_milliseconds,
+        "cassandra.gossip_settle_interval_ms": gossip.settle_interval_milliseconds,
+        "cassandra.ring_delay_ms": gossip.ring_delay_milliseconds,
+        # Who joins streams from whoever is there: a dead member must not keep another from taking its place.
+        "cassandra.consistent.rangemovement": "false",
+        "cassandra.superuser_setup_delay_ms": 0,
+        **{f"cassandra.{name}.default_rf": spec.replication_factor for name in _OWN_KEYSPACES},
+    }
+    memory = [f"-Xms{spec.heap_bytes}", f"-Xmx{spec.heap_bytes}"]
+    return "".join(f"{line}\n" for line in [*memory, *(f"-D{name}={value}" for name, value in properties.items())])
+
+
+def racks(zones: Mapping[str, str]) -> str:
+    """A line a node that has a zone, its rack; zones are by node."""
+    return "".join(f"{node} {zone}\n" for node, zone in sorted(zones.items()) if zone)
+
+
+def restart_digest(spec: CassandraSpec) -> str:
+    """Changes if and only if something changes that takes a restart, or one is asked for."""
+    settings = [_restart_options(spec), jvm_options(spec), spec.operations.restart]
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def live_settings(spec: CassandraSpec) -> dict[str, Setting]:
+    """What a running member is held to, by the names that it says and takes them under."""
+    return {
+        "phiConvictThreshold": spec.phi_convict_threshold,
+        "hintedHandoffEnabled": spec.hinted_handoff.enabled,
+        "hintWindowSeconds": spec.hinted_handoff.window_seconds,
+        "readMilliseconds": spec.timeouts.read_milliseconds,
+        "writeMilliseconds": spec.timeouts.write_milliseconds,
+        "casMilliseconds": spec.timeouts.cas_milliseconds,
+        "paxosVariant": spec.paxos_variant,
+    }
+
+
+def settings(spec: CassandraSpec) -> dict[str, Setting]:
+    """All settings that a member of the spec says of itself; those beside the live ones take a restart."""
+    found: dict[str, Setting] = {
+        **live_settings(spec),
+        "hintsFlushPeriodMilliseconds": spec.hinted_handoff.flush_period_milliseconds,
+        "commitlogSync": spec.commitlog_sync,
+        "ringDelayMilliseconds": spec.gossip.ring_delay_milliseconds,
+        "heapBytes": spec.heap_bytes,
+    }
+    if spec.commitlog_sync != "batch":
+        found["commitlogSyncPeriodMilliseconds"] = spec.commitlog_sync_period_milliseconds
+    return found
+
+
+def drift(wanted: Mapping[str, Setting], found: Mapping[str, Setting]) -> dict[str, Setting]:
+    """What has to be set so that a member that said `found` does what is wanted; {} where it does."""
+    return {name: value for name, value in wanted.items() if found.get(name) != value}
+
+
+def as_text(value: Setting) -> str:
+    """A setting as a member takes it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)

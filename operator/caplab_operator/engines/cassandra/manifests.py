@@ -1,0 +1,131 @@
+"""The Kubernetes objects of a CassandraCluster: one pure builder a kind, plain dicts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from .. import objects
+from ..objects import Manifest
+from .configuration import cassandra_yaml, jvm_options, racks, restart_digest
+from .spec import CassandraSpec
+
+CQL_PORT = 9042
+MANAGEMENT_PORT = 7480
+STORAGE_PORT = 7000  # among members
+RESTART_ANNOTATION = "caplab.dev/restart"  # of a member's pod: another value restarts it
+GENERATION_ANNOTATION = "caplab.dev/generation"  # of their StatefulSet: the spec it was made for
+# Of their StatefulSet: the host ids of the ring that has been cleaned up after its last change.
+SETTLED_ANNOTATION = "caplab.dev/settled"
+_USER_ID = 10004  # images/cassandra
+_GRACE_SECONDS = 30  # to write down what is in memory, and to tell the others
+_MOUNTS = [
+    {"name": "data", "mountPath": "/data"},
+    {"name": "configuration", "mountPath": "/etc/caplab"},
+    {"name": "temporary", "mountPath": "/tmp"},
+    {"name": "gate", "mountPath": "/gate", "readOnly": True},
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the StatefulSet keeps of a running cluster."""
+
+    replicas: int  # those there are, which may be more than are asked for
+    settled: frozenset[str] = frozenset()  # host ids
+
+
+def members_service(cluster: str) -> str:
+    """The headless Service by which members are named."""
+    return f"{cluster}-members"
+
+
+def build(
+    spec: CassandraSpec, image: str, lab_namespace: str, zones: Mapping[str, str], standing: Standing
+) -> list[Manifest]:
+    """Every object but the secrets, in the order they are applied.
+
+    lab_namespace is the prober's; zones are those of the Kubernetes cluster's nodes.
+    """
+    return [
+        objects.client_role(spec),
+        objects.client_role_binding(spec, lab_namespace),
+        *services(spec),
+        objects.disruption_budget(spec, spec.name, objects.part(spec)),
+        config_map(spec, zones),
+        stateful_set(spec, image, standing),
+    ]
+
+
+def secrets(spec: CassandraSpec, new_password: Callable[[], str]) -> list[Manifest]:
+    """The secrets, made once, when the cluster is first seen: the operator's way in and the clients' login."""
+    login = {"username": objects.APPLICATION, "password": new_password()}
+    return [
+        objects.secret(spec, objects.secret_name(spec.name), {"management": new_password()}),
+        objects.secret(spec, objects.login_name(spec.name), login),
+    ]
+
+
+def config_map(spec: CassandraSpec, zones: Mapping[str, str]) -> Manifest:
+    """What members start with."""
+    files = {"cassandra.yaml": cassandra_yaml(spec), "jvm.options": jvm_options(spec), "racks": racks(zones)}
+    return objects.config_map(spec, f"{spec.name}-cassandra", files)
+
+
+def services(spec: CassandraSpec) -> list[Manifest]:
+    """For clients: the members that serve, each by its address. For the members themselves: a name each."""
+    fields = {"ports": [objects.port("cql", CQL_PORT)], "selector": objects.part(spec), "clusterIP": "None"}
+    return [
+        objects.service(spec, "any", **fields),
+        objects.service(spec, "members", **fields, publishNotReadyAddresses=True),
+    ]
+
+
+def stateful_set(spec: CassandraSpec, image: str, standing: Standing) -> Manifest:
+    """The members: the operator restarts them itself, one by one."""
+    members = objects.part(spec)
+    volumes = [
+        {"name": "configuration", "configMap": {"name": f"{spec.name}-cassandra"}},
+        objects.scratch("temporary"),
+        objects.gate(),
+    ]
+    template = {
+        "metadata": {"labels": members, "annotations": {RESTART_ANNOTATION: restart_digest(spec)}},
+        "spec": {
+            # Softly: a fourth member shares a zone with another, and is a further one of its rack.
+            **objects.pod(members, _USER_ID, _container(spec, image), volumes, spread="ScheduleAnyway"),
+            "automountServiceAccountToken": False,
+            "terminationGracePeriodSeconds": _GRACE_SECONDS,
+        },
+    }
+    body = objects.stateful_set(
+        spec, spec.name, members, standing.replicas, template,
+        serviceName=members_service(spec.name), updateStrategy={"type": "OnDelete"}, **objects.volumes_of_members(spec),
+    )  # fmt: skip
+    body["metadata"]["annotations"] = {
+        GENERATION_ANNOTATION: str(spec.generation),
+        SETTLED_ANNOTATION: ",".join(sorted(standing.settled)),
+    }
+    return body
+
+
+def _container(spec: CassandraSpec, image: str) -> Manifest:
+    host = f"{members_service(spec.name)}.{spec.namespace}.svc.cluster.local"
+    ports = {"cql": CQL_PORT, "management": MANAGEMENT_PORT, "storage": STORAGE_PORT}
+    return objects.container(
+        "cassandra",
+        image,
+        objects.requests_of_members(spec),
+        env=[
+            objects.from_field("POD_NAME", "metadata.name"),
+            objects.from_field("NODE_NAME", "spec.nodeName"),
+            objects.from_field("POD_IP", "status.podIP"),
+            {"name": "MEMBERS_SERVICE", "value": host},
+            {"name": "REPLICATION_FACTOR", "value": str(spec.replication_factor)},
+            objects.from_secret("APPLICATION_PASSWORD", objects.login_name(spec.name), "password"),
+            objects.from_secret("MANAGEMENT_PASSWORD", objects.secret_name(spec.name), "management"),
+        ],
+        ports=[{"name": name, "containerPort": number} for name, number in ports.items()],
+        readinessProbe={"tcpSocket": {"port": "cql"}, "periodSeconds": 1, "timeoutSeconds": 2},
+        volumeMounts=_MOUNTS,
+    )

@@ -1,0 +1,176 @@
+"""What members say of themselves and of each other: asked by address at their management ports."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from http.client import HTTPConnection, HTTPException
+from typing import Any
+from urllib.parse import urlencode
+
+from ..pods import Pod
+from .configuration import Setting
+from .manifests import MANAGEMENT_PORT
+
+TIMEOUT_SECONDS = 1.0
+USER = "operator"  # images/cassandra
+RUNNING, WAITING, STARTING, FAILED = "running", "waiting", "starting", "failed"  # stages
+_LONGEST_ANSWER_BYTES = 2**20
+_UNAUTHORIZED = 401
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a cluster is, and how to be let in."""
+
+    pods: tuple[Pod, ...]
+    password: str
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """The last long piece of work of a member's process; all '' before the first."""
+
+    kind: str = ""  # decommission, repair, cleanup
+    id: str = ""
+    state: str = ""  # running, done, failed
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """What a member says of itself and of the ring; of the ring nothing before it runs.
+
+    Addresses are text. owns: the share of the keys that each has a copy of, 0 to 1.
+    """
+
+    stage: str
+    problem: str = ""
+    fresh: bool = False  # no member's data is in its volume
+    work: Work = Work()
+    mode: str = ""  # Cassandra's own word
+    host_id: str = ""
+    native: bool = False  # it serves clients
+    live: frozenset[str] = frozenset()
+    joining: frozenset[str] = frozenset()
+    leaving: frozenset[str] = frozenset()
+    host_ids: Mapping[str, str] = field(default_factory=dict)  # by address, also of those that are down
+    owns: Mapping[str, float] = field(default_factory=dict)
+    schemas: Mapping[str, str] = field(default_factory=dict)  # by address
+    settings: Mapping[str, Setting] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One look at a cluster; who was silent is missing in said. refused: they do not take the password."""
+
+    place: Place
+    said: Mapping[str, Member]
+    refused: frozenset[str] = frozenset()
+
+
+def look(place: Place) -> Seen:
+    """Ask everybody at once; silence is an answer too."""
+    with ThreadPoolExecutor(max(1, len(place.pods))) as pool:
+        asked = {pod.name: pool.submit(_state, place, pod) for pod in place.pods}
+        answers = {name: answer.result() for name, answer in asked.items()}
+    said = {name: answer for name, answer in answers.items() if isinstance(answer, Member)}
+    return Seen(place, said, frozenset(name for name, answer in answers.items() if answer == _UNAUTHORIZED))
+
+
+def tell(place: Place, pod: Pod, path: str, query: Mapping[str, str]) -> str:
+    """Have a member do something; what it or the way to it refused, '' where nothing did."""
+    try:
+        status, body = _ask(place, pod, "POST", f"{path}?{urlencode(query)}")
+    except (OSError, HTTPException) as error:
+        return str(error) or type(error).__name__
+    return "" if status < 300 else f"{status} {_refusal(body)}"
+
+
+def _refusal(body: bytes) -> str:
+    """The sentence of an answer that is none of success."""
+    try:
+        return str(json.loads(body)["error"])
+    except (KeyError, TypeError, ValueError):
+        return body.decode(errors="replace")[:200]
+
+
+def _state(place: Place, pod: Pod) -> Member | int | None:
+    """What it says; else the answer's status, or None where there was none. What nobody can read is no answer."""
+    try:
+        status, body = _ask(place, pod, "GET", "/state")
+        return member_from(json.loads(body)) if status == 200 else status
+    except (OSError, HTTPException, AttributeError, KeyError, TypeError, ValueError, RecursionError):
+        return None
+
+
+def _ask(place: Place, pod: Pod, method: str, path: str) -> tuple[int, bytes]:
+    """Status and body. Raises OSError and HTTPException where nobody answers."""
+    if pod.address is None:
+        raise ConnectionError(f"{pod.name} has no address")
+    token = base64.b64encode(f"{USER}:{place.password}".encode()).decode()
+    connection = HTTPConnection(pod.address, MANAGEMENT_PORT, timeout=TIMEOUT_SECONDS)
+    try:
+        connection.request(method, path, headers={"Authorization": f"Basic {token}"})
+        answer = connection.getresponse()
+        return answer.status, answer.read(_LONGEST_ANSWER_BYTES)
+    finally:
+        connection.close()
+
+
+def member_from(answer: Mapping[str, Any]) -> Member:
+    """A member from its answer to /state.
+
+    Raises AttributeError, KeyError, TypeError or ValueError where it is none.
+    """
+    work = answer.get("work") or {}
+    return Member(
+        stage=_text(answer["stage"]),
+        problem=_text(answer.get("problem", "")),
+        fresh=_flag(answer.get("fresh", False)),
+        work=Work(**{name: _text(work.get(name, "")) for name in ("kind", "id", "state", "problem")}),
+        mode=_text(answer.get("mode", "")),
+        host_id=_text(answer.get("hostId", "")),
+        native=_flag(answer.get("native", False)),
+        live=_texts(answer.get("live", [])),
+        joining=_texts(answer.get("joining", [])),
+        leaving=_texts(answer.get("leaving", [])),
+        host_ids={_text(address): _text(host) for address, host in answer.get("hostIds", {}).items()},
+        owns={_text(address): _share(share) for address, share in answer.get("owns", {}).items()},
+        schemas={_text(address): _text(version) for address, version in answer.get("schemas", {}).items()},
+        settings={_text(name): _setting(value) for name, value in answer.get("settings", {}).items()},
+    )
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"{value!r} is neither true nor false")
+    return value
+
+
+def _texts(value: object) -> frozenset[str]:
+    if not isinstance(value, list):
+        raise TypeError(f"{value!r} is no list")
+    return frozenset(map(_text, value))
+
+
+def _share(value: object) -> float:
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        raise TypeError(f"{value!r} is no share")
+    return float(value)
+
+
+def _setting(value: object) -> Setting:
+    if not isinstance(value, str | int | float):
+        raise TypeError(f"{value!r} is no setting")
+    return value

@@ -1,0 +1,127 @@
+"""Who is who in the ring, and how each member is by the word of its peers: pure.
+
+A pod that was made anew has another address, and one that lost its volume does not know its host id any more: who it
+was is then what the others still call by that id, as the status so far has it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..pods import Pod, ordinal
+from .observe import RUNNING, STARTING, Member, Seen
+from .ring import DOWN, JOINING, LEAVING, UP, Ring, Row, address_of
+
+_NORMAL = "NORMAL"
+# In these a member takes part in gossip: what it sees of others is fresh.
+_GOSSIPING = frozenset({_NORMAL, "LEAVING", "MOVING", "DECOMMISSION_FAILED"})
+
+Before = Mapping[str, Any]
+
+
+def ring_of(seen: Seen, before: Before) -> Ring:
+    """The members of one look; before is the status so far."""
+    views = {name: said for name, said in seen.said.items() if _gossips(said)}
+    remembered = {row["name"]: row for row in before.get("members") or ()}
+    there = {pod.name: pod for pod in seen.place.pods}
+    gone = {name: _no_pod(row) for name, row in remembered.items() if name not in there}
+
+    def rows(pods: Mapping[str, Pod]) -> list[Row]:
+        found = [_row(pod, seen, views, remembered) for pod in pods.values()]
+        return sorted(found, key=lambda row: ordinal(row.name))
+
+    return Ring(tuple(rows(there)), tuple(row for row in rows(gone) if row.host_id), views)
+
+
+def _no_pod(before: Before) -> Pod:
+    """In the place of a pod that is just being made anew: who it was must not be forgotten meanwhile."""
+    return Pod(
+        name=before["name"], namespace="", uid="", node="", zone=before.get("zone", ""), address=None, revision="",
+        files="", ready=False, leaving=True,
+    )  # fmt: skip
+
+
+def _gossips(said: Member) -> bool:
+    return said.stage == RUNNING and said.mode in _GOSSIPING
+
+
+def _row(pod: Pod, seen: Seen, views: Mapping[str, Member], remembered: Mapping[str, Before]) -> Row:
+    said, before = seen.said.get(pod.name), remembered.get(pod.name, {})
+    host = said.host_id if said and said.host_id else _former(pod, seen, views, remembered)
+    known = {address for view in views.values() if host and (address := address_of(view, host))}
+    # Before it is told to begin it is in no ring, whatever the others still hear of its address.
+    can_gossip = said is None or said.stage == STARTING or _gossips(said)
+    current = pod.address if can_gossip else None
+    words = [word for name, view in views.items() if name != pod.name and (word := _word(view, current, host))]
+    up = [word for word in words if word != DOWN]
+    return Row(
+        pod=pod,
+        said=said,
+        host_id=host,
+        address=_address(pod, known, before),
+        up_by=len(up),
+        down_by=len(words) - len(up),
+        state=_state(said, up, len(words) - len(up)),
+    )
+
+
+def _address(pod: Pod, known: set[str], before: Before) -> str:
+    if pod.address in known or not known:
+        return pod.address or str(before.get("address") or "")
+    return min(known)
+
+
+def _former(pod: Pod, seen: Seen, views: Mapping[str, Member], remembered: Mapping[str, Before]) -> str:
+    """The host id of a member that does not say it: as it was before, or by its address.
+
+    One that nobody in the ring knows any more counts as none; where nobody is to be asked it stays.
+    """
+    before = remembered.get(pod.name, {})
+    known = {host for view in views.values() for host in view.host_ids.values()}
+    claimed = {other.host_id for other in seen.said.values()}
+    old = str(before.get("hostId") or "")
+    if old and old not in claimed and (old in known or not views):
+        return old
+    # An address may be somebody else's former one.
+    claimed |= {str(row.get("hostId") or "") for name, row in remembered.items() if name != pod.name}
+    where = [pod.address or "", str(before.get("address") or "")]
+    hosts = (view.host_ids.get(address, "") for address in where for view in views.values())
+    return next((host for host in hosts if host and host not in claimed), "")
+
+
+def _word(view: Member, address: str | None, host_id: str) -> str:
+    """How one peer sees a member; '' where it does not know it."""
+    is_own = address in view.live and view.host_ids.get(address, host_id) == host_id  # and not the next one's
+    where = address if is_own else address_of(view, host_id) if host_id else None
+    if where is None:
+        return ""
+    if where not in view.live:
+        return DOWN
+    if where in view.leaving:
+        return LEAVING
+    return JOINING if where in view.joining or where not in view.host_ids else UP
+
+
+def _state(said: Member | None, up: Sequence[str], down: int) -> str:
+    """What most peers say; where they are at one with each other, its own word decides.
+
+    Where no peer answers for it, its own word counts only if its ring has no other.
+    """
+    itself = _own_word(said)
+    if not up and not down:
+        return itself if said and _is_alone(said) else ""
+    if len(up) > down or (len(up) == down and itself):
+        return Counter(up).most_common(1)[0][0]
+    return DOWN
+
+
+def _own_word(said: Member | None) -> str:
+    if said is None or not _gossips(said):
+        return ""
+    return UP if said.mode == _NORMAL else LEAVING
+
+
+def _is_alone(said: Member) -> bool:
+    return len(said.host_ids.keys() - said.joining) <= 1

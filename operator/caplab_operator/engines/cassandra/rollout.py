@@ -1,0 +1,103 @@
+"""The next step of a cluster that is to become what its spec asks for: pure.
+
+Everything is decided by what is seen now, so that an operator that has just started goes on where the last one was.
+In this order: who waits begins, who is to go leaves, who has an old template restarts, then upkeep (upkeep.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ..pods import ordinal
+from . import health, upkeep
+from .beginning import next_start
+from .observe import FAILED, RUNNING, STARTING, Work
+from .repairs import Repair
+from .ring import DECOMMISSIONED, DOWN, LEAVING, Ring, Row
+from .spec import CassandraSpec
+from .steps import Deployed, Keep, Restart, Step, Tell, Wait
+
+_DECOMMISSION = "decommission"
+
+
+def next_step(spec: CassandraSpec, ring: Ring, deployed: Deployed, repair: Repair | None) -> Step | None:
+    """What to do now; None: nothing has to change. repair is how the one that is asked for stands."""
+    outdated = [row for row in ring.rows if row.pod.revision != deployed.revision] if deployed.is_current else []
+    if first := _begin_anew(spec, ring, outdated) or next_start(spec, ring):
+        return first
+    if not deployed.is_current:
+        return Wait("the members' StatefulSet is not yet as the spec asks for")
+    if deployed.replicas != spec.replicas:
+        return _resize(spec, ring, deployed)
+    if outdated:
+        return _restart(spec, ring, outdated)
+    return upkeep.next_step(spec, ring, deployed, repair)
+
+
+def _begin_anew(spec: CassandraSpec, ring: Ring, outdated: Sequence[Row]) -> Restart | None:
+    """A pod whose end costs nobody anything, and may be what the others wait for."""
+    if stuck := [row for row in outdated if _is_stuck(row)]:
+        return Restart(stuck[-1].pod, f"{_to_restart(spec, outdated)}: {stuck[-1].name} does not run")
+    returning = [row for row in ring.rows if _has_left(row) and ordinal(row.name) < spec.replicas]
+    return Restart(returning[0].pod, f"{returning[0].name} has left, and is to join again") if returning else None
+
+
+def _is_stuck(row: Row) -> bool:
+    """Whether it is not up, nor about to be: it waits, has failed, or says nothing and is not ready."""
+    if row.pod.leaving or row.state not in ("", DOWN):
+        return False
+    return row.waits or (not row.pod.ready and row.stage in ("", FAILED))
+
+
+def _has_left(row: Row) -> bool:
+    """Whether it has left the ring for good; once that is written down it calls itself fresh."""
+    return row.said is not None and row.said.mode == DECOMMISSIONED and row.said.fresh and not row.pod.leaving
+
+
+def _to_restart(spec: CassandraSpec, outdated: Sequence[Row]) -> str:
+    return f"{len(outdated)} of {spec.replicas} members to restart"
+
+
+def _restart(spec: CassandraSpec, ring: Ring, outdated: Sequence[Row]) -> Step:
+    why = _to_restart(spec, outdated)
+    if amiss := health.not_serving(spec, ring):
+        return Wait(f"{why}: {amiss}")
+    return Restart(outdated[-1].pod, why)
+
+
+def _resize(spec: CassandraSpec, ring: Ring, deployed: Deployed) -> Step:
+    why = f"from {deployed.replicas} members to {spec.replicas}"
+    if deployed.replicas < spec.replicas:
+        return Keep(replace(deployed.standing, replicas=spec.replicas), why)
+    last = next((row for row in ring.rows if ordinal(row.name) == deployed.replicas - 1), None)
+    if last is None:
+        return Wait(f"{why}: the pod of the last is not there")
+    if _is_gone(last, ring):
+        return Keep(replace(deployed.standing, replicas=deployed.replicas - 1), f"{why}: {last.name} has left")
+    return _leave(last, ring, deployed, why)
+
+
+def _is_gone(row: Row, ring: Ring) -> bool:
+    """Whether it has left the ring, or never was in it, by its own word or by that of all others that answer."""
+    if row.said and row.said.mode == DECOMMISSIONED:
+        return True
+    if row.stage in (STARTING, RUNNING) or not ring.views:
+        return False
+    # Somebody in the ring that nobody claims may be this one.
+    return not row.host_id and not row.state and not ring.strangers
+
+
+def _leave(row: Row, ring: Ring, deployed: Deployed, why: str) -> Step:
+    work = row.said.work if row.said and row.said.work.kind == _DECOMMISSION else Work()
+    if work.state == "running" or (row.state == LEAVING and work.state != "failed"):
+        return Wait(f"{why}: {row.name} is leaving")
+    if len(ring.rows) != deployed.replicas:
+        return Wait(f"{why}: there are {len(ring.rows)} pods")
+    # Its data goes to the others: with one of them away, copies would be missing afterwards.
+    if amiss := [one.name for one in ring.rows if not (one.is_up or one is row)]:
+        return Wait(f"{why}: not up for all: {', '.join(amiss)}")
+    if row.stage != RUNNING or row.down_by:
+        return Wait(f"{why}: {row.name} is not up for all")
+    again = f" once more ({work.problem})" if work.state == "failed" else ""
+    return Tell(row.pod, "/decommission", {"id": row.name}, f"{why}: {row.name} leaves{again}")

@@ -1,0 +1,86 @@
+"""What a CassandraCluster object asks for, parsed at the border."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from ..cluster import Cluster, common_fields
+
+_UNITS = {"Mi": 2**20, "Gi": 2**30}
+
+
+@dataclass(frozen=True, slots=True)
+class HintedHandoff:
+    """Writes that are kept for a member that is down."""
+
+    enabled: bool
+    window_seconds: int
+    flush_period_milliseconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gossip:
+    """Waits of a member that starts, joins or leaves."""
+
+    settle_milliseconds: int
+    settle_interval_milliseconds: int
+    ring_delay_milliseconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """How long a coordinator waits for other members."""
+
+    read_milliseconds: int
+    write_milliseconds: int
+    cas_milliseconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Operations:
+    """What was asked for last: a name each, '' where it never was."""
+
+    repair: str
+    restart: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CassandraSpec(Cluster):
+    """One cluster as asked for."""
+
+    KIND: ClassVar[str] = "CassandraCluster"
+    ENGINE: ClassVar[str] = "cassandra"
+
+    replication_factor: int
+    heap_bytes: int
+    phi_convict_threshold: int
+    commitlog_sync: str  # periodic, group, batch
+    commitlog_sync_period_milliseconds: int
+    paxos_variant: str  # v1, v2
+    hinted_handoff: HintedHandoff
+    gossip: Gossip
+    timeouts: Timeouts
+    operations: Operations
+
+
+def parse(body: Mapping[str, Any]) -> CassandraSpec:
+    """A CassandraCluster object as the API server returns it."""
+    spec = body["spec"]
+    hints, gossip, timeouts, operations = (spec[name] for name in ("hintedHandoff", "gossip", "timeouts", "operations"))
+    return CassandraSpec(
+        **common_fields(body),
+        replication_factor=spec["replicationFactor"],
+        heap_bytes=int(spec["heap"][:-2]) * _UNITS[spec["heap"][-2:]],
+        phi_convict_threshold=spec["phiConvictThreshold"],
+        commitlog_sync=spec["commitlogSync"],
+        commitlog_sync_period_milliseconds=spec["commitlogSyncPeriodMilliseconds"],
+        paxos_variant=spec["paxosVariant"],
+        hinted_handoff=HintedHandoff(hints["enabled"], hints["windowSeconds"], hints["flushPeriodMilliseconds"]),
+        gossip=Gossip(
+            gossip["settleMilliseconds"], gossip["settleIntervalMilliseconds"], gossip["ringDelayMilliseconds"]
+        ),
+        timeouts=Timeouts(timeouts["readMilliseconds"], timeouts["writeMilliseconds"], timeouts["casMilliseconds"]),
+        operations=Operations(operations["repair"], operations["restart"]),
+    )

@@ -1,0 +1,90 @@
+"""A CassandraCluster's status: a pure function of the spec, of what was seen, and of what was done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..conditions import Said, Status, condition, phase
+from ..pods import ordinal
+from . import health, mending
+from .observe import Seen
+from .repairs import Repair
+from .ring import Ring, Row
+from .spec import CassandraSpec
+
+_ROLLOUT_CHARACTERS = 200  # the kind's schema allows no more
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What the operator did, and is at."""
+
+    refusals: Mapping[str, str] = field(default_factory=dict)  # of settings, in the members' words, by name
+    rollout: str = ""
+    is_settled: bool = True  # nothing is under way that changes the members
+    repair: Repair | None = None
+
+
+def build(spec: CassandraSpec, seen: Seen, ring: Ring, before: Mapping[str, Any], now: str, done: Done) -> Status:
+    """The status to be written; before is the status so far, now an RFC 3339 time."""
+    applied = _settings_applied(spec, seen, done)
+    ready = _ready(spec, ring, applied, done)
+    conditions = before.get("conditions") or []
+    serving = next((row.name for row in ring.rows if row.said and row.said.native), None)
+    status: Status = {
+        "observedGeneration": spec.generation,
+        "phase": phase(ready[0] == "True", serving, before),
+        "readyMembers": sum(row.is_ready for row in ring.rows),
+        "members": [
+            _member(ring, row) for row in sorted((*ring.rows, *ring.absent), key=lambda row: ordinal(row.name))
+        ],
+        "conditions": [
+            condition("Ready", ready, spec.generation, conditions, now),
+            condition("SettingsApplied", applied, spec.generation, conditions, now),
+        ],
+    }
+    if done.rollout:
+        status["rollout"] = done.rollout[:_ROLLOUT_CHARACTERS]
+    if done.repair:
+        status["repair"] = done.repair.as_status()
+    return status
+
+
+def _member(ring: Ring, row: Row) -> Status:
+    member: Status = {
+        "name": row.name,
+        "zone": row.pod.zone,
+        "state": row.state,
+        "ready": row.is_ready,
+        "hostId": row.host_id,
+        "address": row.address,
+        "seenUpBy": row.up_by,
+        "seenDownBy": row.down_by,
+    }
+    shares = [view.owns[row.address] for view in ring.views.values() if row.address in view.owns]
+    if shares:
+        member["owns"] = round(100 * shares[0], 1)
+    return member
+
+
+def _ready(spec: CassandraSpec, ring: Ring, applied: Said, done: Done) -> Said:
+    if amiss := health.trouble(spec, ring):
+        return "False", *amiss
+    if applied[0] != "True":
+        return "False", "SettingsNotApplied", "not all of the spec's settings are in force"
+    if not done.is_settled:
+        return "False", "MembersChange", done.rollout
+    return "True", "AllReady", f"{len(ring.rows)} members, each up for all others"
+
+
+def _settings_applied(spec: CassandraSpec, seen: Seen, done: Done) -> Said:
+    if done.refusals:
+        return "False", "Refused", "; ".join(f"{name}: {text}" for name, text in sorted(done.refusals.items()))
+    if not any(said.settings for said in seen.said.values()):
+        return "Unknown", "NoAnswer", "no member says its settings"
+    if drifts := mending.drifts(spec, seen):
+        differing = "; ".join(f"{name}: {', '.join(sorted(changes))}" for name, changes in sorted(drifts.items()))
+        return "False", "NotYet", f"not the spec's: {differing}"
+    return "True", "Observed", "whoever answers has the spec's settings"

@@ -1,0 +1,54 @@
+"""What a cluster needs from time to time while all its members are up: pure.
+
+After a member has joined, the others still hold what is now its own: they are told to drop it (cleanup). Which ring
+that was done for is an annotation of the StatefulSet, so that no round does it twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection
+from dataclasses import replace
+
+from . import health, repairs
+from .repairs import Repair
+from .ring import Ring, Row
+from .spec import CassandraSpec
+from .steps import Deployed, Keep, Step, Tell, Wait
+
+_CLEANUP = "cleanup"
+
+
+def next_step(spec: CassandraSpec, ring: Ring, deployed: Deployed, repair: Repair | None) -> Step | None:
+    """A cleanup or a repair, one member at a time; None: neither is due."""
+    if amiss := health.not_serving(spec, ring):
+        return Wait(f"{repairs.so_far(repair)}: {amiss}", upkeep=True) if repair and repair.is_due else None
+    return _cleanup(ring, deployed) or repairs.next_step(ring, repair)
+
+
+def _cleanup(ring: Ring, deployed: Deployed) -> Step | None:
+    hosts, settled = frozenset(row.host_id for row in ring.rows), deployed.standing.settled
+    if hosts == settled or "" in hosts:
+        return None
+    # A first ring has nothing to drop, and who took a place took just what its former self had.
+    if len(hosts) > len(settled):
+        name = cleanup_name(hosts)
+        for row in ring.rows:
+            if row.host_id in settled and (step := _of(row, name)):
+                return step
+    return Keep(replace(deployed.standing, settled=hosts), "", upkeep=True)
+
+
+def _of(row: Row, name: str) -> Step | None:
+    """None where it is through; a failure too, since what is held too much does no harm."""
+    work = row.said.work if row.said else None
+    if work and work.state == "running":
+        return Wait(f"{row.name} is at a {work.kind}", upkeep=True)
+    if work and (work.kind, work.id) == (_CLEANUP, name):
+        return None
+    return Tell(row.pod, "/cleanup", {"id": name}, f"{row.name} drops what others have taken over", upkeep=True)
+
+
+def cleanup_name(hosts: Collection[str]) -> str:
+    """The same for the same ring."""
+    return f"{_CLEANUP}-{hashlib.sha256(','.join(sorted(hosts)).encode()).hexdigest()[:12]}"

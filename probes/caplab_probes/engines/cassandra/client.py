@@ -1,0 +1,164 @@
+"""The Cassandra client: the driver as an application has it, or with one member as the coordinator.
+
+All links of a client share the driver's one connection to each member: a link is a place for one operation at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
+
+from cassandra import OperationTimedOut
+from cassandra.connection import ConnectionShutdown
+
+from ...links import Client, Endpoint, Engine, NotDone, NotOpened, Result, Scan, Topology
+from ...outcomes import Outcome, Trouble
+from ...spec import PLAIN_CLIENT, WORKLOADS, ClientOptions, Limits
+from ...workloads import Operation
+from .driver import DIRECT_PROFILE, SERVICE_PROFILE, send
+from .outcomes import ERRORS, Answer, found_nothing, not_sent, reading
+from .scanning import scan_run
+from .shared import Opened, Shared
+from .statements import READ_LEVELS, WRITE_LEVELS, Kind, Statement, first_write_of, statement_of
+
+OPENING_SECONDS = 20.0  # for the shared connection where nobody keeps a schedule: a busy machine takes seconds for it
+# The driver gives up this much after the session has: which of the two came first must not be a matter of chance.
+_MARGIN_SECONDS = 0.2
+_CLOSED = Answer(error=ConnectionShutdown("the link was closed"))
+
+_T = TypeVar("_T")
+
+
+class CassandraLink:
+    """A place for one operation at a time, by the Service (any coordinator) or by one member."""
+
+    def __init__(self, opened: Opened, endpoint: Endpoint, topology: Callable[[], Topology], seconds: float) -> None:
+        self._opened = opened
+        self._endpoint = endpoint
+        self._topology = topology
+        self._seconds = seconds
+        self._closed = False
+        self._waiting: asyncio.Future[Answer] | None = None
+        self.server = None if endpoint.name == "service" else endpoint.name
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can be used; a member that is down refuses, and its links stay."""
+        return not self._closed and not self._opened.lost
+
+    def close(self) -> None:
+        """Let go at once: an operation under way ends as closed, and its answer is dropped. Others are not touched."""
+        self._closed = True
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(_CLOSED)
+
+    async def perform(self, operation: Operation) -> Result:
+        """Carry out one operation: one statement; a conditional write of a register that has no value yet: two."""
+        until = asyncio.get_running_loop().time() + self._seconds + _MARGIN_SECONDS
+        statement = statement_of(operation)
+        answer = await self._ask(statement, until)
+        if statement.kind is Kind.CONDITIONAL and operation.op == "write" and found_nothing(answer):
+            statement = first_write_of(operation)
+            answer = await self._ask(statement, until)
+        outcome, observed = reading(operation, statement.kind, answer)
+        if answer.asked == 0:  # no member of those that the driver knows takes it
+            self._opened.notice_loss(self._topology())
+        return Result(outcome, observed, self._server_of(answer))
+
+    def _server_of(self, answer: Answer) -> str | None:
+        if answer.server is not None:
+            return self._topology().member_at(answer.server)
+        return self.server if answer.asked else None
+
+    async def _ask(self, statement: Statement, until: float) -> Answer:
+        bound = await self._bound(statement, until)
+        left = until - asyncio.get_running_loop().time()
+        if isinstance(bound, Answer):
+            return bound
+        if self._closed or left <= 0:
+            return not_sent(Trouble.CLOSED if self._closed else Trouble.TIMEOUT)
+        if self.server is None:
+            self._waiting = send(self._opened.session, bound, left, SERVICE_PROFILE)
+        else:
+            host = self._opened.host(self._endpoint.host)
+            if host is None:  # without one the driver would choose
+                return not_sent(Trouble.REFUSED)
+            self._waiting = send(self._opened.session, bound, left, DIRECT_PROFILE, host)
+        return await self._waiting
+
+    async def _bound(self, statement: Statement, until: float) -> Any:
+        """The statement as the driver sends it, prepared first where it is not yet; or what came instead."""
+        bound = self._opened.bound(statement)
+        if bound is not None:
+            return bound
+        try:
+            async with asyncio.timeout_at(until):
+                await self._opened.prepared()
+        except (TimeoutError, OperationTimedOut):
+            return not_sent(Trouble.TIMEOUT)
+        except ERRORS:
+            return not_sent(Trouble.REFUSED)
+        return self._opened.bound(statement)
+
+
+class CassandraClient:
+    """Links to one cluster, all of one driver."""
+
+    def __init__(self, shared: Shared, limits: Limits, topology: Callable[[], Topology]) -> None:
+        self._shared = shared
+        self._limits = limits
+        self._topology = topology
+
+    async def open(self, endpoint: Endpoint) -> CassandraLink:
+        """A link; raises NotOpened where the driver is connected to nobody, or not to the member asked for."""
+        opened = await self._shared.opened(self._limits.connect_seconds)
+        if endpoint.name != "service" and not opened.connected(opened.host(endpoint.host)):
+            raise NotOpened(Outcome("fail", "refused"), f"{endpoint.host}: the driver has no connection to it")
+        return CassandraLink(opened, endpoint, self._topology, self._limits.statement_seconds)
+
+    async def prepare(self, endpoint: Endpoint) -> None:
+        """Make tables and prepare the statements, by whichever member; raises NotDone."""
+        await self._patiently(endpoint, self._prepare)
+
+    async def scan(self, endpoint: Endpoint, workload: str, run_id: str) -> Scan:
+        """Read all that a member holds of a run, or by the Service all that all members hold; raises NotDone."""
+        return await self._patiently(endpoint, lambda opened: scan_run(opened, endpoint, workload, run_id))
+
+    async def close(self) -> None:
+        """End the driver."""
+        await self._shared.close()
+
+    async def _prepare(self, opened: Opened) -> None:
+        await asyncio.to_thread(opened.make_tables)
+        await opened.prepared()
+
+    async def _patiently(self, endpoint: Endpoint, work: Callable[[Opened], Awaitable[_T]]) -> _T:
+        try:
+            async with asyncio.timeout(self._limits.scan_seconds):
+                return await work(await self._shared.opened(OPENING_SECONDS))
+        except TimeoutError:
+            raise NotDone(f"{endpoint.name}: not done in {self._limits.scan_seconds:g} s") from None
+        except (NotDone, NotOpened, *ERRORS) as error:
+            raise NotDone(f"{endpoint.name}: {error}") from error
+
+
+def client(
+    login: Mapping[str, str], limits: Limits, topology: Callable[[], Topology], options: ClientOptions = PLAIN_CLIENT
+) -> Client:
+    """A client for one cluster; login has username and password ('': none is asked for)."""
+    return CassandraClient(Shared(login, limits, topology, options), limits, topology)
+
+
+ENGINE = Engine(
+    "cassandra",
+    "CassandraCluster",
+    port=9042,
+    client=client,
+    read_levels=READ_LEVELS,
+    write_levels=WRITE_LEVELS,
+    service="any",
+    has_primary=False,
+    client_options=True,
+    workloads=tuple(workload for workload in WORKLOADS if workload != "clock"),
+)

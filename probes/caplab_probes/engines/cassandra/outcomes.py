@@ -1,0 +1,135 @@
+"""What an answer of Cassandra means, or what the driver raised instead of one (pure).
+
+The classes are those of cassandra-driver 3.30; the errors' meanings those of the native protocol, version 5, section 8.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cassandra import (
+    AlreadyExists,
+    DriverException,
+    InvalidRequest,
+    OperationTimedOut,
+    ReadFailure,
+    ReadTimeout,
+    Unauthorized,
+    Unavailable,
+    WriteFailure,
+    WriteTimeout,
+)
+from cassandra.cluster import NoHostAvailable
+from cassandra.connection import ConnectionException
+from cassandra.protocol import (
+    BadCredentials,
+    ErrorMessage,
+    IsBootstrappingErrorMessage,
+    OverloadedErrorMessage,
+    ProtocolException,
+    RequestValidationException,
+)
+
+from ...outcomes import OK, Outcome, Trouble, unanswered
+from ...workloads import Operation
+from .statements import Kind
+
+# All that the driver raises for what servers and networks do.
+ERRORS = (DriverException, NoHostAvailable, ConnectionException, ErrorMessage, OSError)
+_CAS_WRITE_UNKNOWN = 0x1700  # the driver has no class for it
+_WORDS: Sequence[tuple[type[Exception] | tuple[type[Exception], ...], str]] = (
+    ((ReadTimeout, WriteTimeout), "timeout"),
+    ((Unavailable, ReadFailure, WriteFailure), "no-quorum"),
+)
+# Said before anything is carried out, whatever the statement.
+_INVALID = (AlreadyExists, BadCredentials, InvalidRequest, ProtocolException, RequestValidationException, Unauthorized)
+# The same of a plain write. A transaction may meet them when it commits, after its Paxos round has decided.
+_BEFORE_A_WRITE = (Unavailable, OverloadedErrorMessage, IsBootstrappingErrorMessage)
+
+
+class NotSent(Exception):
+    """Why a statement was not even given to the driver."""
+
+    def __init__(self, trouble: Trouble) -> None:
+        super().__init__(trouble.value)
+        self.trouble = trouble
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of one statement: rows, or an error.
+
+    asked: to how many coordinators it was sent (a speculative one counts). server: the address of the coordinator that
+    answered, else of the last that was asked; None: none was. more: where to go on reading; None: that was all.
+    """
+
+    rows: tuple[Any, ...] = ()
+    error: Exception | None = None
+    asked: int = 1
+    server: str | None = None
+    more: bytes | None = None
+
+
+def not_sent(trouble: Trouble) -> Answer:
+    """What stands for an answer where nothing was sent."""
+    return Answer(error=NotSent(trouble), asked=0)
+
+
+def classify(kind: Kind, answer: Answer) -> Outcome:
+    """The outcome of one statement.
+
+    A server's error in reading is a fail: a read leaves nothing behind. In writing it is a fail only where it says that
+    nothing was begun, and where no other coordinator was sent the same (speculation).
+    """
+    error = answer.error
+    if error is None:
+        return OK
+    if isinstance(error, NotSent):
+        return unanswered(False, error.trouble)
+    if isinstance(error, NoHostAvailable):
+        return Outcome("info", "closed") if answer.asked else Outcome("fail", "refused")
+    if isinstance(error, OperationTimedOut):
+        return unanswered(True, Trouble.TIMEOUT)
+    if isinstance(error, ConnectionException):
+        # The driver says it of what was under way. Whether it had left the machine nobody knows.
+        return unanswered(True, Trouble.CLOSED)
+    sure = kind is Kind.READ or (answer.asked <= 1 and _began_nothing(kind, error))
+    return Outcome("fail" if sure else "info", _word(error))
+
+
+def _began_nothing(kind: Kind, error: Exception) -> bool:
+    return isinstance(error, _INVALID) or (kind is Kind.WRITE and isinstance(error, _BEFORE_A_WRITE))
+
+
+def _word(error: Exception) -> str:
+    if isinstance(error, ErrorMessage) and error.code == _CAS_WRITE_UNKNOWN:
+        return "no-quorum"
+    return next((word for classes, word in _WORDS if isinstance(error, classes)), "refused")
+
+
+def reading(operation: Operation, kind: Kind, answer: Answer) -> tuple[Outcome, int | None]:
+    """The outcome of an operation's last statement, and what was read.
+
+    A condition that did not hold is a fail: the write was surely not done, since Cassandra says of one that it began
+    and does not know the end of that it is unknown.
+    """
+    outcome = classify(kind, answer)
+    if outcome != OK:
+        return outcome, None
+    if operation.op == "read":
+        return OK, int(answer.rows[0][0]) if answer.rows and answer.rows[0][0] is not None else None
+    return (OK if kind is Kind.WRITE or applied(answer) else Outcome("fail", "refused")), None
+
+
+def applied(answer: Answer) -> bool:
+    """Whether the condition of a transaction held: the first column of its only row."""
+    return bool(answer.rows) and answer.rows[0][0] is True
+
+
+def found_nothing(answer: Answer) -> bool:
+    """Whether a condition did not hold because there was no such row: it then shows no value."""
+    if answer.error is not None or not answer.rows or applied(answer):
+        return False
+    return all(value is None for value in answer.rows[0][1:])

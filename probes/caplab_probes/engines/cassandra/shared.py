@@ -1,0 +1,184 @@
+"""The one connection to a cluster that all links of a client share, from its first use to the probe's end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+from cassandra import AlreadyExists, DriverException
+from cassandra.connection import DefaultEndPoint
+
+from ...links import NotDone, NotOpened, Topology
+from ...outcomes import Outcome
+from ...spec import ClientOptions, Limits
+from ..names import Names
+from .driver import AGREEMENT_SECONDS, connect
+from .outcomes import ERRORS
+from .statements import KEYSPACE, TABLES, TEXTS, Statement
+
+AGAIN_SECONDS = 1.0  # between two tries to connect: each takes threads of its own
+
+Connect = Callable[..., tuple[Any, Any]]
+
+
+class Opened:
+    """The driver's Cluster and Session with the statements prepared there; lost: it will never reach a member again."""
+
+    def __init__(self, cluster: Any, session: Any, port: int) -> None:
+        self.cluster = cluster
+        self.session = session
+        self.lost = False
+        self._port = port
+        self._prepared: dict[str, Any] = {}
+        self._preparing: asyncio.Task[None] | None = None
+
+    def host(self, address: str) -> Any:
+        """The driver's Host at an address; None where the ring has none there."""
+        return self.cluster.metadata.get_host(DefaultEndPoint(address, self._port))
+
+    def connected(self, host: Any) -> bool:
+        """Whether the driver has an open connection to a host."""
+        return bool(self.session.get_pool_state().get(host, {}).get("open_count"))
+
+    def bound(self, statement: Statement) -> Any:
+        """A statement ready to be sent; None: it could not be prepared yet."""
+        prepared = self._prepared.get(statement.text)
+        if prepared is None:
+            return None
+        bound = prepared.bind(statement.values)
+        bound.consistency_level = statement.level
+        if statement.serial is None:
+            bound.is_idempotent = True  # so that it may be sent speculatively; a lightweight transaction may not
+        else:
+            bound.serial_consistency_level = statement.serial
+        return bound
+
+    async def prepared(self) -> None:
+        """Wait until all statements are prepared; all who wait at one time share one try. Raises one of ERRORS."""
+        if self._preparing is None or self._preparing.done():
+            self._preparing = asyncio.create_task(asyncio.to_thread(self.prepare_statements))
+            self._preparing.add_done_callback(lambda task: task.cancelled() or task.exception())  # nobody may wait
+        await asyncio.shield(self._preparing)
+
+    def prepare_statements(self) -> None:
+        """Prepare what is not; blocks. Raises what the driver does, InvalidRequest where the tables are missing."""
+        for text in TEXTS:
+            if text not in self._prepared:
+                self._prepared[text] = self.session.prepare(text)
+
+    def make_tables(self) -> None:
+        """Make the tables where they are missing, and wait until all members know them; blocks, raises NotDone."""
+        self._agree()
+        keyspace = self.cluster.metadata.keyspaces.get(KEYSPACE)
+        if keyspace is None:
+            raise NotDone(f"there is no keyspace {KEYSPACE} yet")
+        missing = [text for name, text in TABLES.items() if name not in keyspace.tables]
+        for text in missing:
+            with suppress(AlreadyExists):  # another prober's
+                self.session.execute(text, timeout=2 * AGREEMENT_SECONDS)
+        if missing:
+            self._agree()
+
+    def replication_factor(self) -> int:
+        """How many members have a copy of each key."""
+        strategy = self.cluster.metadata.keyspaces[KEYSPACE].replication_strategy
+        return sum(int(str(factor)) for factor in strategy.dc_replication_factors.values())
+
+    def notice_loss(self, topology: Topology) -> None:
+        """Find out whether all members have other addresses than the driver knows: it looks up no names again."""
+        if topology.members and all(self.host(member.host) is None for member in topology.members):
+            self.lost = True
+
+    def _agree(self) -> None:
+        try:
+            self.cluster.refresh_schema_metadata(AGREEMENT_SECONDS)
+        except DriverException as error:
+            raise NotDone("the members do not agree on the schema yet") from error
+
+
+class Shared:
+    """Opens when it is first asked for, again after a failure or a loss, until it is closed."""
+
+    def __init__(
+        self,
+        login: Mapping[str, str],
+        limits: Limits,
+        topology: Callable[[], Topology],
+        options: ClientOptions,
+        connect: Connect = connect,
+    ) -> None:
+        self._arguments = ({name: login[name] for name in ("username", "password")}, limits, options)
+        self._limits = limits
+        self._topology = topology
+        self._connect = connect
+        self._names = Names()
+        self._task: asyncio.Task[Opened] | None = None
+        self._failed_at = 0.0
+        self._closed = False
+
+    async def opened(self, seconds: float) -> Opened:
+        """The connection, waited for no longer than that; raises NotOpened. It goes on opening all the same."""
+        task = self._opening()
+        try:
+            async with asyncio.timeout(seconds):
+                return await asyncio.shield(task)
+        except TimeoutError:
+            raise NotOpened(Outcome("fail", "timeout"), "no connection in time") from None
+        except ERRORS as error:
+            raise NotOpened(Outcome("fail", "refused"), str(error)) from error
+
+    async def close(self) -> None:
+        """End it all, also what still opens; later calls of opened are refused."""
+        self._closed = True
+        if self._task is not None:
+            await asyncio.wait({self._task})
+            await self._end(self._task)
+
+    def _opening(self) -> asyncio.Task[Opened]:
+        if self._closed:
+            raise NotOpened(Outcome("fail", "refused"), "the client is closed")
+        task = self._task
+        if task is None or (task.done() and self._is_over(task)):
+            task = self._task = asyncio.create_task(self._open(task))
+            task.add_done_callback(self._note)
+        return task
+
+    def _is_over(self, task: asyncio.Task[Opened]) -> bool:
+        if task.cancelled() or task.exception() is not None:
+            return asyncio.get_running_loop().time() - self._failed_at >= AGAIN_SECONDS
+        return task.result().lost
+
+    def _note(self, task: asyncio.Task[Opened]) -> None:
+        if task.cancelled() or task.exception() is not None:
+            self._failed_at = asyncio.get_running_loop().time()
+
+    async def _open(self, before: asyncio.Task[Opened] | None) -> Opened:
+        if before is not None:
+            await self._end(before)
+        port, contacts = await self._contacts()
+        return await asyncio.to_thread(self._open_in_thread, contacts, port)
+
+    def _open_in_thread(self, contacts: tuple[str, ...], port: int) -> Opened:
+        opened = Opened(*self._connect(contacts, port, *self._arguments), port)
+        with suppress(*ERRORS):  # the tables may not be there yet
+            opened.prepare_statements()
+        return opened
+
+    async def _contacts(self) -> tuple[int, tuple[str, ...]]:
+        """Port and addresses of all members that the Service has; where the name is not resolved, of those known."""
+        topology = self._topology()
+        members = tuple(member.host for member in topology.members)
+        if topology.service is None:
+            if not members:
+                raise OSError("no endpoint of the target is known")
+            return topology.members[0].port, members
+        with suppress(OSError):
+            async with asyncio.timeout(self._limits.connect_seconds):
+                return topology.service.port, await self._names.addresses(topology.service.host)
+        return topology.service.port, members
+
+    async def _end(self, task: asyncio.Task[Opened]) -> None:
+        if not task.cancelled() and task.exception() is None:
+            await asyncio.to_thread(task.result().cluster.shutdown)

@@ -1,0 +1,171 @@
+"""A CassandraCluster that does what it is told, a step at a time: what the operator decides is tried on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from caplab_operator.engines.cassandra import configuration, rollout, status
+from caplab_operator.engines.cassandra.manifests import Standing
+from caplab_operator.engines.cassandra.observe import Member, Place, Seen, Work
+from caplab_operator.engines.cassandra.repairs import repair_of
+from caplab_operator.engines.cassandra.roll_call import ring_of
+from caplab_operator.engines.cassandra.spec import CassandraSpec
+from caplab_operator.engines.cassandra.steps import Deployed, Keep, Restart, Step, Tell, standing_for
+from caplab_operator.engines.pods import Pod, ordinal
+
+
+@dataclass
+class Life:
+    """A pod and the process in it."""
+
+    pod: Pod
+    said: Member
+    replaces: str = ""  # the host whose place it takes
+
+
+@dataclass
+class World:
+    """Everybody hears of everything in the next tick; host ids and addresses are never used twice."""
+
+    spec: CassandraSpec
+    lives: dict[str, Life] = field(default_factory=dict)
+    volumes: dict[str, str] = field(default_factory=dict)  # host id by member, of those that have data
+    hosts: dict[str, str] = field(default_factory=dict)  # the ring: address by host id
+    standing: Standing | None = None
+    status: dict[str, Any] = field(default_factory=dict)
+    told: list[str] = field(default_factory=list)
+    count: int = 0
+
+    def reconcile(self, spec: CassandraSpec) -> None:
+        self.spec = replace(spec, generation=self.spec.generation + 1)
+        deployed = Deployed(self.standing, "", True) if self.standing else None
+        self.standing = standing_for(self.spec, deployed)
+
+    @property
+    def revision(self) -> str:
+        return configuration.restart_digest(self.spec)
+
+    def tick(self) -> Step | None:
+        """Time goes on, and the operator has a round; what it does."""
+        self._progress()
+        step = self._round()
+        match step:
+            case Tell():
+                self._take(step)
+            case Restart(pod):
+                self._note(f"restart {pod.name}")
+                del self.lives[pod.name]
+            case Keep(standing):
+                self._resize(standing)
+        return step
+
+    def _round(self) -> Step | None:
+        assert self.standing
+        seen = self.look()
+        ring = ring_of(seen, self.status)
+        repair = repair_of(self.spec, ring, self.status, "2026-01-01T00:00:00Z")
+        step = rollout.next_step(self.spec, ring, Deployed(self.standing, self.revision, True), repair)
+        done = status.Done({}, step.why if step else "", step is None or step.upkeep, repair)
+        self.status = status.build(self.spec, seen, ring, self.status, "2026-01-01T00:00:00Z", done)
+        return step
+
+    def look(self) -> Seen:
+        lives = self.lives.values()
+        # Everybody by his own word, with the one ring that all see.
+        return Seen(
+            Place(tuple(life.pod for life in lives), "pw"), {one.pod.name: self._view(one.said) for one in lives}
+        )
+
+    def _view(self, said: Member) -> Member:
+        if said.stage != "running":
+            return said
+        live = frozenset(life.pod.address or "" for life in self.lives.values() if life.said.host_id in self.hosts)
+        joining = frozenset(life.pod.address or "" for life in self.lives.values() if life.said.stage == "starting")
+        leaving = frozenset(life.pod.address or "" for life in self.lives.values() if life.said.mode == "LEAVING")
+        addresses = {address: host for host, address in self.hosts.items()}
+        return replace(
+            said, live=live | joining, joining=joining, leaving=leaving, host_ids=addresses,
+            owns=dict.fromkeys(addresses, 1.0), schemas=dict.fromkeys(live, "s"),
+            settings=configuration.settings(self.spec),
+        )  # fmt: skip
+
+    def kill(self, name: str, wipe: bool) -> None:
+        """A pod goes, perhaps with its volume: its StatefulSet makes it anew in the next tick."""
+        if wipe:
+            self.volumes.pop(name, None)
+        self.lives.pop(name, None)
+
+    def _progress(self) -> None:
+        assert self.standing
+        for name in [name for name in self.lives if ordinal(name) >= self.standing.replicas]:
+            del self.lives[name]
+            self.volumes.pop(name, None)
+        for life in self.lives.values():
+            self._go_on(life)
+        for number in range(self.standing.replicas):
+            if (name := f"cs-{number}") not in self.lives:
+                self.lives[name] = self._new(name)
+
+    def _new(self, name: str) -> Life:
+        self.count += 1
+        pod = Pod(
+            name=name, namespace="demo", uid=f"u{self.count}", node="n", zone="a", address=f"10.0.0.{self.count}",
+            revision=self.revision, files="", ready=False, leaving=False,
+        )  # fmt: skip
+        if host := self.volumes.get(name):
+            return Life(pod, Member("starting", host_id=host))
+        return Life(pod, Member("waiting", fresh=True))
+
+    def _go_on(self, life: Life) -> None:
+        name, said = life.pod.name, life.said
+        if said.stage == "starting":
+            host = said.host_id or f"h{life.pod.uid}"
+            self.hosts.pop(life.replaces, None)
+            self.hosts[host] = life.pod.address or ""
+            self.volumes[name] = host
+            life.said = Member("running", mode="NORMAL", native=True, host_id=host)
+            life.pod = replace(life.pod, ready=True)
+        elif said.work.state == "running":
+            work = replace(said.work, state="done")
+            life.said = replace(said, work=work)
+            if work.kind == "decommission":
+                self.hosts.pop(said.host_id)
+                self.volumes.pop(name)
+                life.said = replace(life.said, mode="DECOMMISSIONED", fresh=True, native=False)
+
+    def _take(self, step: Tell) -> None:
+        life, what = self.lives[step.pod.name], step.query
+        how = "".join(f"{value}/" for value in what.values()) if step.path == "/start" else ""
+        self._note(f"{step.path[1:]} {how}{step.pod.name}")
+        if step.path == "/start":
+            assert life.said.stage == "waiting"
+            self._begin(life, what)
+        else:
+            assert life.said.stage == "running"
+            mode = "LEAVING" if step.path == "/decommission" else life.said.mode
+            life.said = replace(life.said, work=Work(step.path[1:], what["id"], "running"), mode=mode)
+
+    def _begin(self, life: Life, how: Mapping[str, str]) -> None:
+        others = [one.said.stage for one in self.lives.values() if one is not life]
+        assert "starting" not in others, "two begin at once"
+        if how.get("as") == "first":
+            assert set(others) <= {"waiting"}, "a second cluster begins"
+            assert not self.volumes
+            self.hosts.clear()
+        elif address := how.get("replacing"):
+            (life.replaces,) = [host for host, at in self.hosts.items() if at == address]
+            assert life.replaces not in self.volumes.values(), "somebody else's place is taken"
+        else:
+            assert self.hosts, "there is nobody to join"
+        life.said = Member("starting")
+
+    def _resize(self, standing: Standing) -> None:
+        assert self.standing
+        for number in range(standing.replicas, self.standing.replicas):
+            assert self.volumes.get(f"cs-{number}") not in self.hosts, "a member goes that has not left"
+        self.standing = standing
+
+    def _note(self, what: str) -> None:
+        self.told.append(what)

@@ -1,0 +1,80 @@
+"""A cluster of any kind as the kind tests make it, change it and wait for it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kind_lab import Lab, await_that
+
+Status = Mapping[str, Any]
+
+
+def body(kind: str, namespace: str, name: str, spec: Mapping[str, Any]) -> dict[str, Any]:
+    metadata = {"name": name, "namespace": namespace}
+    return {"apiVersion": "caplab.dev/v1alpha1", "kind": kind, "metadata": metadata, "spec": dict(spec)}
+
+
+@dataclass(frozen=True)
+class ClusterObject:
+    """One cluster: kind, namespace and name."""
+
+    lab: Lab
+    kind: str
+    namespace: str
+    name: str
+    patience_seconds: float = 90.0
+
+    def apply(self, **spec: Any) -> None:
+        self.lab.apply(body(self.kind, self.namespace, self.name, spec))
+
+    def change(self, **spec: Any) -> None:
+        patch = ("--type=merge", "-p", json.dumps({"spec": spec}))
+        self.lab.kubectl("patch", self.kind, "-n", self.namespace, self.name, *patch)
+
+    def read(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.lab.get(self.kind, "-n", self.namespace, self.name)
+        return found
+
+    def status(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.read().get("status", {})
+        return found
+
+    def await_status(self, what: str, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        await_that(what, lambda: holds(self.status()), self.patience_seconds)
+        return self.status()
+
+    def await_ready(self, members: int) -> dict[str, Any]:
+        """Ready by the latest spec, with nothing left to do."""
+        generation = self.read()["metadata"]["generation"]
+        return self.await_status(
+            f"{self.name} is Ready with {members} members",
+            lambda found: (
+                (found.get("phase"), found.get("readyMembers")) == ("Ready", members)
+                and found.get("observedGeneration") == generation
+                and "rollout" not in found
+            ),
+        )
+
+    def pods(self) -> dict[str, dict[str, Any]]:
+        """Its members' pods by name."""
+        selector = f"caplab.dev/cluster={self.name},caplab.dev/part=member"
+        pods = self.lab.get("pods", "-n", self.namespace, "-l", selector)["items"]
+        return {pod["metadata"]["name"]: pod for pod in pods}
+
+    def uids(self) -> dict[str, str]:
+        return {name: pod["metadata"]["uid"] for name, pod in self.pods().items()}
+
+    def volume(self, member: str) -> str:
+        """The uid of a member's volume; '' where it has none."""
+        claims = self.lab.get("pvc", "-n", self.namespace)["items"]
+        return next((pvc["metadata"]["uid"] for pvc in claims if pvc["metadata"]["name"] == f"data-{member}"), "")
+
+    def wipe(self, member: str) -> None:
+        """A member loses its volume, and gets an empty one."""
+        volume = self.volume(member)
+        self.lab.kubectl("delete", "pvc", "-n", self.namespace, f"data-{member}", "--wait=false")
+        self.lab.kubectl("delete", "pod", "-n", self.namespace, member)
+        await_that("it has another volume", lambda: self.volume(member) not in ("", volume))

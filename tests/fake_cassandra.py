@@ -1,0 +1,313 @@
+"""What stands for cassandra-driver's Cluster and Session: a ring in memory that answers from a thread, as they do.
+
+It knows the client's statements by their texts. A write goes to every host that is up; a read is of one host's copy,
+at level ALL of all copies put together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from caplab_probes.engines.cassandra.client import CassandraClient
+from caplab_probes.engines.cassandra.shared import Shared
+from caplab_probes.engines.cassandra.statements import KEYSPACE, TEXTS
+from caplab_probes.links import Endpoint, Result, Topology
+from caplab_probes.spec import PLAIN_CLIENT, ClientOptions, Limits
+from caplab_probes.workloads import Operation
+from cassandra import ConsistencyLevel, DriverException, InvalidRequest
+from cassandra.cluster import NoHostAvailable
+
+LIMITS = Limits(connect_seconds=0.3, statement_seconds=0.2, start_seconds=0.1, scan_seconds=2.0, in_flight=4)
+PORT = 9042
+ADDRESSES = ("10.0.0.1", "10.0.0.2", "10.0.0.3")
+MEMBERS = tuple(Endpoint(f"cs-{number}", address, PORT) for number, address in enumerate(ADDRESSES))
+SERVICE = Endpoint("service", "localhost", PORT)  # a name that can be looked up everywhere
+RUN = 9
+ADD = Operation(0, "add", "service", value=(RUN << 37) + 5)
+REGISTER = f"{RUN:07x}/probe/a/service/1"
+WRITE = Operation(0, "write", "service", key=REGISTER, value=(RUN << 37) + 5)
+READ = Operation(0, "read", "service", key=REGISTER)
+_ADD, _ADD_SERIAL, _WRITE, _WRITE_FIRST, _WRITE_SERIAL, _READ, _SCAN_SET, _SCAN_REGISTERS = TEXTS
+
+
+@dataclass(frozen=True)
+class Host:
+    """The driver's, of which only the address is looked at."""
+
+    address: str
+
+
+@dataclass
+class Bound:
+    """A statement with its values, as the driver has it."""
+
+    text: str
+    values: tuple[Any, ...]
+    consistency_level: int | None = None
+    serial_consistency_level: int | None = None
+    is_idempotent: bool = False
+    fetch_size: int = 5000
+
+
+@dataclass(frozen=True)
+class Prepared:
+    text: str
+
+    def bind(self, values: tuple[Any, ...]) -> Bound:
+        return Bound(self.text, tuple(values))
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A statement as it was sent: at which levels, by which profile, to which host (None: the driver's choice)."""
+
+    bound: Bound
+    profile: object
+    host: Host | None
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Planted:
+    """What comes instead of an answer: an error, after so many coordinators were asked; or nothing at all (hang)."""
+
+    error: Exception | None = None
+    asked: int = 1
+    hang: bool = False
+
+
+class Request:
+    """A ResponseFuture that is settled by a thread, and tells its callbacks there."""
+
+    def __init__(self) -> None:
+        self.attempted_hosts: list[Host] = []
+        self.coordinator_host: Host | None = None
+        self.has_more_pages = False
+        self._paging_state: bytes | None = None
+        self._col_names = self._col_types = None
+        self._told = threading.Event()
+        self._callbacks: list[tuple[Callable[[Any], None], Callable[[Exception], None]]] = []
+
+    def add_callbacks(self, callback: Callable[[Any], None], errback: Callable[[Exception], None]) -> None:
+        self._callbacks.append((callback, errback))
+        self._told.set()
+
+    def settle(self, rows: Any, error: Exception | None) -> None:
+        self._told.wait()
+        for callback, errback in self._callbacks:
+            errback(error) if error else callback(rows)
+
+
+@dataclass
+class FakeRing:
+    """The hosts, what each holds, and what was asked of the driver."""
+
+    addresses: tuple[str, ...] = ADDRESSES
+    copies: int = 3
+    tables: set[str] = field(default_factory=lambda: {"added", "register"})
+    keyspace: bool = True
+    agreed: bool = True
+    refused: list[Exception] = field(default_factory=list)  # instead of connections
+    connecting: threading.Event | None = None  # connections wait for it
+    down: set[str] = field(default_factory=set)
+    planted: list[Planted | None] = field(default_factory=list)  # one a statement; None: its answer
+    sent: list[Sent] = field(default_factory=list)
+    contacts: list[tuple[str, ...]] = field(default_factory=list)  # one a try to connect
+    ended: int = 0
+    made: list[str] = field(default_factory=list)
+    hanging: list[Request] = field(default_factory=list)
+    added: dict[str, set[tuple[int, int, int]]] = field(default_factory=dict)
+    registers: dict[str, dict[tuple[int, str], int]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.threads = ThreadPoolExecutor(2, thread_name_prefix="fake-driver")
+        for address in self.addresses:
+            self.added.setdefault(address, set())
+            self.registers.setdefault(address, {})
+
+    def connect(self, contacts: tuple[str, ...], port: int, *_: object) -> tuple[Any, Any]:
+        """Stands for driver.connect."""
+        self.contacts.append(tuple(contacts))
+        if self.connecting is not None:
+            self.connecting.wait()
+        if self.refused:
+            raise self.refused.pop(0)
+        return Cluster(self), Session(self)
+
+    def answer(self, sent: Sent) -> list[tuple[Any, ...]] | None:
+        """Carry a statement out."""
+        values = sent.bound.values
+        does: Mapping[str, Callable[..., list[tuple[Any, ...]] | None]] = {
+            _ADD: self._add,
+            _ADD_SERIAL: self._add_first,
+            _WRITE: self._write,
+            _WRITE_FIRST: self._write_first,
+            _WRITE_SERIAL: self._write_serial,
+            _READ: lambda *key: [(value,) for value in (self.registers[self._from(sent)].get(key),) if value],
+            _SCAN_SET: lambda *bucket: [(row[2],) for row in sorted(self._rows(sent)) if row[:2] == bucket],
+            _SCAN_REGISTERS: lambda run: [(key, value) for (of, key), value in self._pairs(sent).items() if of == run],
+        }
+        return does[sent.bound.text](*values)
+
+    def _from(self, sent: Sent) -> str:
+        return sent.host.address if sent.host else self.addresses[0]
+
+    def _copies(self, sent: Sent) -> tuple[str, ...]:
+        every = sent.bound.consistency_level == ConsistencyLevel.ALL
+        return self.addresses if every else (self._from(sent),)
+
+    def _rows(self, sent: Sent) -> set[tuple[int, int, int]]:
+        return set().union(*(self.added[address] for address in self._copies(sent)))
+
+    def _pairs(self, sent: Sent) -> dict[tuple[int, str], int]:
+        found: dict[tuple[int, str], int] = {}
+        for address in self._copies(sent):
+            for key, value in self.registers[address].items():
+                found[key] = max(value, found.get(key, value))
+        return found
+
+    def _add(self, *row: int) -> None:
+        for address in set(self.addresses) - self.down:
+            self.added[address].add(row)  # type: ignore[arg-type]  # run, bucket and value
+
+    def _add_first(self, *row: int) -> list[tuple[Any, ...]]:
+        if row in self.added[self.addresses[0]]:
+            return [(False, *row)]
+        self._add(*row)
+        return [(True,)]
+
+    def _write(self, run: int, key: str, value: int) -> None:
+        for address in set(self.addresses) - self.down:
+            self.registers[address][run, key] = value
+
+    def _write_first(self, run: int, key: str, value: int) -> list[tuple[Any, ...]]:
+        was = self.registers[self.addresses[0]].get((run, key))
+        if was is not None:
+            return [(False, run, key, was)]
+        self._write(run, key, value)
+        return [(True,)]
+
+    def _write_serial(self, value: int, run: int, key: str, below: int) -> list[tuple[Any, ...]]:
+        was = self.registers[self.addresses[0]].get((run, key))
+        if was is None:
+            return [(False,)]
+        if was >= below:
+            return [(False, was)]
+        self._write(run, key, value)
+        return [(True,)]
+
+
+@dataclass
+class _Keyspace:
+    replication_strategy: Any
+    tables: dict[str, object]
+
+
+class Cluster:
+    """As much of the driver's as the client asks for."""
+
+    def __init__(self, ring: FakeRing) -> None:
+        self._ring = ring
+        self.metadata = self
+
+    @property
+    def keyspaces(self) -> dict[str, _Keyspace]:
+        ring = self._ring
+        strategy = type("Strategy", (), {"dc_replication_factors": {"dc1": ring.copies}})
+        return {KEYSPACE: _Keyspace(strategy, dict.fromkeys(ring.tables))} if ring.keyspace else {}
+
+    def get_host(self, endpoint: Any) -> Host | None:
+        known = endpoint.address in self._ring.addresses and endpoint.port == PORT
+        return Host(endpoint.address) if known else None
+
+    def all_hosts(self) -> list[Host]:
+        return [Host(address) for address in self._ring.addresses]
+
+    def refresh_schema_metadata(self, seconds: float) -> None:
+        if not self._ring.agreed:
+            raise DriverException("Schema metadata was not refreshed. See log for details.")
+
+    def shutdown(self) -> None:
+        self._ring.ended += 1
+
+
+class Session:
+    """As much of the driver's as the client asks for."""
+
+    def __init__(self, ring: FakeRing) -> None:
+        self._ring = ring
+
+    def prepare(self, text: str) -> Prepared:
+        if not any(f"{KEYSPACE}.{table}" in text for table in self._ring.tables):
+            raise InvalidRequest("table does not exist")
+        return Prepared(text)
+
+    def execute(self, text: str, timeout: float) -> None:
+        self._ring.made.append(text)
+        self._ring.tables.add("added" if ".added" in text else "register")
+
+    def get_pool_state(self) -> dict[Host, dict[str, int]]:
+        ring = self._ring
+        return {Host(address): {"open_count": 1} for address in ring.addresses if address not in ring.down}
+
+    def execute_async(
+        self, bound: Bound, timeout: float, execution_profile: object, host: Host | None, paging_state: bytes | None
+    ) -> Request:
+        ring, request, sent = self._ring, Request(), Sent(bound, execution_profile, host, timeout)
+        ring.sent.append(sent)
+        planted = ring.planted.pop(0) if ring.planted else None
+        if planted is None and host is not None and host.address in ring.down:
+            planted = Planted(NoHostAvailable("down", {}), 0)
+        hosts = [host] if host else [Host(address) for address in ring.addresses if address not in ring.down]
+        request.attempted_hosts = [one for one in hosts if one][: planted.asked if planted else 1]
+        if planted and planted.hang:
+            ring.hanging.append(request)
+        elif planted:
+            ring.threads.submit(request.settle, None, planted.error)
+        else:
+            request.coordinator_host = request.attempted_hosts[0]
+            ring.threads.submit(request.settle, _page(request, ring.answer(sent), bound, paging_state), None)
+        return request
+
+
+def _page(
+    request: Request, rows: list[tuple[Any, ...]] | None, bound: Bound, state: bytes | None
+) -> list[tuple[Any, ...]] | None:
+    if rows is None:
+        return None
+    first = int(state or b"0")
+    after = first + bound.fetch_size
+    request.has_more_pages = after < len(rows)
+    request._paging_state = b"%d" % after if request.has_more_pages else None
+    return rows[first:after]
+
+
+def client_of(
+    ring: FakeRing,
+    limits: Limits = LIMITS,
+    topology: Topology | None = None,
+    options: ClientOptions = PLAIN_CLIENT,
+) -> CassandraClient:
+    where = topology or Topology(SERVICE, MEMBERS)
+    login = {"username": "caplab", "password": "secret"}
+    return CassandraClient(Shared(login, limits, lambda: where, options, ring.connect), limits, lambda: where)
+
+
+async def perform(ring: FakeRing, *operations: Operation, endpoint: Endpoint = SERVICE) -> list[Result]:
+    client = client_of(ring)
+    link = await client.open(endpoint)
+    results = [await link.perform(operation) for operation in operations]
+    link.close()
+    await client.close()
+    return results
+
+
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not true():
+            await asyncio.sleep(0.005)

@@ -1,0 +1,271 @@
+"""A CassandraCluster on the real cluster: its levels, hints and repairs; and members come, go and are replaced."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from caplab_cluster.kind_cluster import ZONES
+from cassandra_cluster import KIND, NEEDED, WRITES_ONLY, acked, held, manage, state, states
+from cluster_object import ClusterObject
+from fault_objects import fault
+from kind_lab import Lab, await_that
+from measured_load import Measured, load, record
+
+NAMESPACE = f"cassandra-tests-{uuid.uuid4().hex[:6]}"
+READY_SECONDS = 120.0
+MEMBERS = ("cs-0", "cs-1", "cs-2")
+LEVEL_SECONDS = 3.0
+QUORUM = {"read": "QUORUM", "write": "QUORUM"}
+
+
+@pytest.fixture(scope="module")
+def cs(lab: Lab) -> Iterator[ClusterObject]:
+    """One cluster named cs for all tests here; each leaves it Ready with three members."""
+    lab.kubectl("create", "namespace", NAMESPACE)
+    lab.kubectl("label", "namespace", NAMESPACE, "caplab.dev/chaos=allowed")
+    cluster = ClusterObject(lab, KIND, NAMESPACE, "cs", patience_seconds=READY_SECONDS)
+    started = time.monotonic()
+    cluster.apply()
+    cluster.await_ready(3)
+    print(f"\nfrom the applied object to Ready: {time.monotonic() - started:.1f} s")
+    yield cluster
+    lab.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
+
+
+@contextmanager
+def down(lab: Lab, cs: ClusterObject, count: int, seconds: int = 120) -> Iterator[dict[str, str]]:
+    """So many members are dead while the block runs, and the others know; their names and states."""
+    name = f"down-{uuid.uuid4().hex[:6]}"
+    lab.apply(fault(cs.namespace, name, seconds, role="any", kind=KIND, cluster="cs", count=count, keepDown=True))
+    cs.await_status(f"{count} members are seen down", lambda found: list(states(found).values()).count("DN") == count)
+    yield states(cs.status())
+    lab.kubectl("delete", "fault", "-n", cs.namespace, name)
+    await_that("the fault is gone", lambda: not faults(lab, cs.namespace), 20)
+    cs.await_ready(3)
+
+
+def faults(lab: Lab, namespace: str) -> list[Any]:
+    found: list[Any] = lab.get("faults", "-n", namespace)["items"]
+    return found
+
+
+def no_hints_left(lab: Lab) -> bool:
+    return all(manage(lab, NAMESPACE, member, "POST", "/hints/flush")["hints"] == {} for member in MEMBERS)
+
+
+def nothing_lost(measured: Measured) -> None:
+    for name in ("lost", "unexpected", "duplicated"):
+        assert measured.figure("durability", name) == 0, measured.findings["durability"].reason
+    assert measured.figure("durability", "acked") > 100
+
+
+def test_every_member_has_its_zone_for_a_rack_and_sees_all_others_up(lab: Lab, cs: ClusterObject) -> None:
+    found = cs.status()
+    assert sorted(member["zone"] for member in found["members"]) == list(ZONES)
+    for member in found["members"]:
+        assert (member["state"], member["seenUpBy"], member["seenDownBy"]) == ("UN", 2, 0)
+        assert member["owns"] == pytest.approx(100)
+        said = state(lab, NAMESPACE, member["name"])
+        assert (said["rack"], said["hostId"]) == (member["zone"], member["hostId"])
+        assert said["version"].startswith("5.0.")
+    assert "primary" not in found
+
+
+def test_nobody_manages_a_member_without_its_password_and_jmx_is_not_open_to_the_network(
+    lab: Lab, cs: ClusterObject
+) -> None:
+    address = cs.pods()["cs-1"]["status"]["podIP"]
+    ask = "curl -s -o /dev/null -w '%{http_code} ' -m 5"
+    shell = f"{ask} http://{address}:7480/state; {ask} -u operator:wrong http://{address}:7480/state; true"
+    assert lab.inside(NAMESPACE, "cs-0", "bash", "-c", shell).out.split() == ["401", "401"]
+    for port, opens in ((9042, True), (7480, True), (7199, False)):
+        tried = lab.inside(NAMESPACE, "cs-0", "bash", "-c", f"exec 3<>/dev/tcp/{address}/{port}")
+        assert tried.ok == opens, f"port {port}: {tried.err}"
+    listening = lab.inside(NAMESPACE, "cs-1", "nodetool", "info")
+    assert listening.ok, "nodetool finds no JMX on the loopback either"
+
+
+def test_each_level_succeeds_exactly_when_enough_replicas_are_alive(lab: Lab, cs: ClusterObject) -> None:
+    table = {3: answers_of_levels(lab)}
+    for count in (1, 2):
+        with down(lab, cs, count):
+            table[3 - count] = answers_of_levels(lab)
+    print("\n" + "level x replicas alive".ljust(24) + "".join(f"{alive:>22}" for alive in table))
+    for name, needed in NEEDED.items():
+        for op in ("write",) if name in WRITES_ONLY else ("write", "read"):
+            cells = {alive: answers[name, op] for alive, answers in table.items()}
+            print(f"{op} {name}".ljust(24) + "".join(f"{'/'.join(sorted(cell)):>22}" for cell in cells.values()))
+            for alive, cell in cells.items():
+                if alive >= needed:
+                    assert cell == {"ok"}, f"{op} at {name} with {alive} of 3 alive: {cell}"
+                else:
+                    assert "ok" not in cell, f"{op} at {name} with {alive} of 3 alive: {cell}"
+
+
+def answers_of_levels(lab: Lab) -> dict[tuple[str, str], set[str]]:
+    """Level and operation -> how its operations ended, from one zone, by the Service."""
+    probes = [
+        {
+            "name": name.lower().replace("_", "-"),
+            "workload": "register",
+            "rate": 8,
+            "routes": ["service"],
+            "levels": {"write": name} | ({} if name in WRITES_ONLY else {"read": name}),
+        }
+        for name in NEEDED
+    ]
+    rows = record(lab, KIND, NAMESPACE, "cs", probes, LEVEL_SECONDS, vantages=ZONES[:1]).to_pylist()
+    found: dict[tuple[str, str], set[str]] = {}
+    for row in rows:
+        word = f"{row['outcome']} {row['error'] or ''}".strip()
+        found.setdefault((row["level"], row["op"]), set()).add(word)
+    return found
+
+
+def test_hints_bring_a_member_what_it_missed_in_a_short_outage(lab: Lab, cs: ClusterObject) -> None:
+    """Each member's own copy is read, and nothing else has mended it: its table has no read repair."""
+    with load(lab, KIND, NAMESPACE, "cs", levels=QUORUM) as measured:
+        with down(lab, cs, 1) as seen:
+            (dead,) = [name for name, its in seen.items() if its == "DN"]
+            await_that("the others keep hints for it", lambda: hinted(lab, cs, dead), 20)
+        await_that("the hints are delivered", lambda: no_hints_left(lab), 60)
+    nothing_lost(measured)
+    assert held(measured) == dict.fromkeys(MEMBERS, everything(measured))
+
+
+def hinted(lab: Lab, cs: ClusterObject, dead: str) -> bool:
+    """Whether all who live have hints for one who does not."""
+    host = next(member["hostId"] for member in cs.status()["members"] if member["name"] == dead)
+    living = [name for name in MEMBERS if name != dead]
+    return all(host in manage(lab, NAMESPACE, name, "POST", "/hints/flush")["hints"] for name in living)
+
+
+def everything(measured: Measured) -> set[int]:
+    return set().union(*held(measured).values())
+
+
+def test_a_repair_heals_what_hints_do_not_after_a_long_outage(lab: Lab, cs: ClusterObject) -> None:
+    cs.change(hintedHandoff={"windowSeconds": 1})
+    cs.await_ready(3)
+    with load(lab, KIND, NAMESPACE, "cs", levels=QUORUM) as measured:
+        with down(lab, cs, 1) as seen:
+            (dead,) = [name for name, its in seen.items() if its == "DN"]
+            acked_until_heal(12)
+        await_that("the hints are delivered", lambda: no_hints_left(lab), 60)
+    missed = acked(measured) - held(measured)[dead]
+    assert len(missed) > 100, "there was nothing to repair"
+    nothing_lost(measured)  # by the scan of all members: the others have it
+    cs.change(operations={"repair": "after-the-outage"}, hintedHandoff={"windowSeconds": 10800})
+    done = cs.await_status("the repair is done", lambda found: "at" in found.get("repair", {}))["repair"]
+    assert (done["request"], sorted(done["done"])) == ("after-the-outage", sorted(MEMBERS))
+    before = acked(measured)
+    measured.scan("again")
+    assert held(measured) == dict.fromkeys(MEMBERS, everything(measured))
+    print(f"\n{dead} missed {len(missed)} of {len(before)} acked writes after its hints, none after the repair")
+
+
+def acked_until_heal(seconds: float) -> None:
+    """Nothing to await: for so long the cluster takes writes that a member will have missed."""
+    time.sleep(seconds)
+
+
+def test_what_cassandra_can_change_live_is_changed_and_disturbs_nobody(lab: Lab, cs: ClusterObject) -> None:
+    before = cs.uids()
+    wanted = {
+        "phiConvictThreshold": 8, "paxosVariant": "v1", "hintedHandoffEnabled": False, "hintWindowSeconds": 60,
+        "readMilliseconds": 700, "writeMilliseconds": 600, "casMilliseconds": 500,
+    }  # fmt: skip
+    with load(lab, KIND, NAMESPACE, "cs", levels=QUORUM, routes=["service"]) as measured:
+        cs.change(
+            phiConvictThreshold=8,
+            paxosVariant="v1",
+            hintedHandoff={"enabled": False, "windowSeconds": 60},
+            timeouts={"readMilliseconds": 700, "writeMilliseconds": 600, "casMilliseconds": 500},
+            storage={"onDeletion": "Retain"},
+        )
+        cs.await_ready(3)
+        for member in MEMBERS:
+            found = state(lab, NAMESPACE, member)["settings"]
+            assert {name: found[name] for name in wanted} == wanted
+        cs.change(
+            phiConvictThreshold=5,
+            paxosVariant="v2",
+            hintedHandoff={"enabled": True, "windowSeconds": 10800},
+            timeouts={"readMilliseconds": 800, "writeMilliseconds": 800, "casMilliseconds": 800},
+            storage={"onDeletion": "Delete"},
+        )
+        cs.await_ready(3)
+    assert set(measured.outcomes()) == {"ok"}, measured.outcomes()
+    nothing_lost(measured)
+    assert cs.uids() == before
+
+
+def test_it_scales_out_and_in_under_load_and_loses_nothing(lab: Lab, cs: ClusterObject) -> None:
+    with load(lab, KIND, NAMESPACE, "cs", levels=QUORUM, routes=["service"]) as measured:
+        cs.change(replicas=4)
+        four = cs.await_ready(4)
+        owns = {member["name"]: member["owns"] for member in four["members"]}
+        assert sum(owns.values()) == pytest.approx(300, abs=0.5)
+        assert owns["cs-3"] > 10
+        cs.change(replicas=3)
+        three = cs.await_ready(3)
+    assert {member["owns"] for member in three["members"]} == {pytest.approx(100)}
+    assert set(cs.pods()) == set(MEMBERS)
+    await_that("no volume is left over", lambda: len(lab.get("pvc", "-n", NAMESPACE)["items"]) == 3)
+    nothing_lost(measured)
+    shares = ", ".join(f"{name} {share:.1f} %" for name, share in sorted(owns.items()))
+    print(
+        f"\nof all copies of keys {owns['cs-3'] / 3:.1f} % moved to the fourth member ({shares}); {measured.outcomes()}"
+    )
+
+
+def test_a_wiped_member_takes_its_own_place_again(lab: Lab, cs: ClusterObject) -> None:
+    before = {member["name"]: member["hostId"] for member in cs.status()["members"]}
+    with load(lab, KIND, NAMESPACE, "cs", levels=QUORUM, routes=["service", "direct"]) as measured:
+        cs.wipe("cs-0")
+        await_that(
+            "it has another host id", lambda: host_ids(cs).get("cs-0") not in (None, before["cs-0"]), READY_SECONDS
+        )
+        found = cs.await_ready(3)
+        await_that("the hints are delivered", lambda: no_hints_left(lab), 60)
+    assert {name: host for name, host in host_ids(cs).items() if name != "cs-0"} == {
+        name: host for name, host in before.items() if name != "cs-0"
+    }
+    assert states(found) == dict.fromkeys(MEMBERS, "UN")
+    assert before["cs-0"] not in state(lab, NAMESPACE, "cs-1")["hostIds"].values(), "the old one is still in the ring"
+    nothing_lost(measured)
+    assert held(measured)["cs-0"] == everything(measured)
+
+
+def host_ids(cs: ClusterObject) -> dict[str, str]:
+    return {member["name"]: member.get("hostId") for member in cs.status()["members"]}
+
+
+def test_a_rolling_restart_keeps_the_quorum(lab: Lab, cs: ClusterObject) -> None:
+    before = cs.uids()
+    with load(lab, KIND, NAMESPACE, "cs", levels=QUORUM, routes=["service"]) as measured:
+        cs.change(operations={"restart": "once"})
+        cs.await_status("a rollout is under way", lambda found: "rollout" in found)
+        cs.await_ready(3)
+    assert not set(before.values()) & set(cs.uids().values())
+    nothing_lost(measured)
+    outcomes = measured.outcomes()
+    assert outcomes["ok"] > 0.97 * sum(outcomes.values()), outcomes
+    print(f"\na rolling restart: {outcomes}")
+
+
+def test_deletion_removes_everything(lab: Lab, cs: ClusterObject) -> None:
+    """The last one here: the cluster goes."""
+    lab.kubectl("delete", KIND, "-n", NAMESPACE, "cs")
+    kinds = "pods,statefulsets,services,secrets,configmaps,roles,rolebindings,pdb,pvc"
+
+    def left() -> set[str]:
+        items = lab.get(kinds, "-n", NAMESPACE)["items"]
+        return {f"{item['kind']}/{item['metadata']['name']}" for item in items} - {"ConfigMap/kube-root-ca.crt"}
+
+    await_that("every object is gone", lambda: left() == set(), 90)

@@ -1,0 +1,236 @@
+"""The Cassandra engine under random specs, such as the kind's schema lets through, looks, and lives of clusters."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import yaml
+from caplab_operator.engines.cassandra import configuration, manifests, mending, repairs, rollout, status, steps
+from caplab_operator.engines.cassandra.manifests import Standing
+from caplab_operator.engines.cassandra.observe import Member, Place, Seen, Work, member_from
+from caplab_operator.engines.cassandra.roll_call import ring_of
+from caplab_operator.engines.cassandra.spec import Operations, parse
+from caplab_operator.engines.cassandra.steps import Deployed, Keep, Restart, Tell
+from caplab_operator.engines.pods import Pod, ordinal
+from cassandra_seen import CRD, SPEC, ZONES, pod, up
+from cassandra_world import World
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+pytestmark = pytest.mark.property
+
+SCHEMA = yaml.safe_load(CRD.read_text())["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+_NAME = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
+_LIVE = ("replicas", "phiConvictThreshold", "paxosVariant", "timeouts")
+_ALLOWED = re.findall(r"'([a-z_]+)'", SCHEMA["properties"]["parameters"]["x-kubernetes-validations"][0]["rule"])
+_VALUES = st.sampled_from(["1", "16", "true", "false", "24MiB/s", "500ms", "32MiB", "64KiB"])
+
+
+def by_schema(schema: Mapping[str, Any]) -> st.SearchStrategy[Any]:
+    """Whatever a part of the schema lets through, with every default filled in as the API server does."""
+    if "enum" in schema:
+        return st.sampled_from(schema["enum"])
+    if "properties" in schema:
+        return st.fixed_dictionaries({name: by_schema(below) for name, below in schema["properties"].items()})
+    if schema["type"] == "integer":
+        return st.integers(schema["minimum"], schema["maximum"])
+    if schema["type"] == "boolean":
+        return st.booleans()
+    if "additionalProperties" in schema:
+        return st.dictionaries(st.sampled_from(_ALLOWED), _VALUES, max_size=5)
+    return st.from_regex(schema["pattern"], fullmatch=True).filter(lambda text: len(text) <= schema["maxLength"])
+
+
+def body(spec: Mapping[str, Any], name: str = "cs") -> dict[str, Any]:
+    metadata = {"name": name, "namespace": "demo", "uid": "u", "generation": 1}
+    return {"kind": "CassandraCluster", "metadata": metadata, "spec": spec}
+
+
+specs = by_schema(SCHEMA)
+names = st.from_regex(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?", fullmatch=True)
+
+
+@given(specs, names, st.none() | st.integers(1, 9))
+def test_whatever_is_asked_for_can_be_built_and_is_owned_and_named_well(
+    asked: dict[str, Any], name: str, current: int | None
+) -> None:
+    spec = parse(body(asked, name))
+    standing = steps.standing_for(spec, Deployed(Standing(current), "", True) if current else None)
+    made = [*manifests.build(spec, "image", "lab", ZONES, standing), *manifests.secrets(spec, lambda: "x")]
+    for item in made:
+        owner = item["metadata"]["ownerReferences"][0]
+        assert (owner["kind"], owner["name"], owner["controller"]) == ("CassandraCluster", name, True)
+        assert _NAME.fullmatch(item["metadata"]["name"])
+        assert all(len(value) <= 63 for value in item["metadata"]["labels"].values())
+    (size,) = [item["spec"]["replicas"] for item in made if item["kind"] == "StatefulSet"]
+    assert size == max(asked["replicas"], current or 0)
+    found = yaml.safe_load(configuration.cassandra_yaml(spec))
+    assert found["cluster_name"] == name
+    assert len(configuration.cassandra_yaml(spec).splitlines()) == len(found)
+    assert all(re.fullmatch(r"[A-Za-z0-9./_]+", str(value)) for key, value in found.items() if key != "cluster_name")
+
+
+@given(specs, specs)
+def test_what_can_change_live_never_changes_a_pod(one: dict[str, Any], other: dict[str, Any]) -> None:
+    hints = {**other["hintedHandoff"], "flushPeriodMilliseconds": one["hintedHandoff"]["flushPeriodMilliseconds"]}
+    operations = {**one["operations"], "repair": other["operations"]["repair"]}
+    live = {name: other[name] for name in _LIVE} | {"hintedHandoff": hints, "operations": operations}
+    made = [
+        manifests.stateful_set(parse(body(spec)), "image", Standing(3))["spec"]["template"]
+        for spec in (one, {**one, **live})
+    ]
+    assert made[0] == made[1]
+
+
+@given(specs, specs)
+def test_telling_what_differs_leaves_no_difference(one: dict[str, Any], other: dict[str, Any]) -> None:
+    found, wanted = parse(body(one)), parse(body(other))
+    look = Seen(Place((pod(0),), "pw"), {"cs-0": up(0, settings=configuration.settings(found))})
+    told = mending.to_tell(wanted, look).get("cs-0", {})
+    live = configuration.live_settings(wanted)
+    now = {**configuration.live_settings(found), **{name: live[name] for name in told}}
+    assert configuration.drift(live, now) == {}
+    assert all(configuration.as_text(live[name]) == text for name, text in told.items())
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda below: st.lists(below, max_size=3) | st.dictionaries(st.text(max_size=5), below, max_size=3),
+)
+fields = st.sampled_from(
+    ["stage", "fresh", "mode", "hostId", "native", "live", "joining", "hostIds", "owns", "schemas", "settings", "work"]
+)
+
+
+@given(json_values | st.dictionaries(fields, json_values))
+def test_whatever_is_answered_is_a_member_or_none(answer: Any) -> None:
+    try:
+        found = member_from(answer)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return
+    assert isinstance(found, Member)
+    assert isinstance(answer["stage"], str)
+
+
+addresses = st.sampled_from([f"10.0.0.{number}" for number in range(5)])
+hosts = st.sampled_from(["", *(f"h{number}" for number in range(5))])
+works = st.builds(
+    Work, st.sampled_from(["", "decommission", "repair", "cleanup"]), st.sampled_from(["", "r", "cs-3"]),
+    st.sampled_from(["", "running", "done", "failed"]), st.just("why"),
+)  # fmt: skip
+said = st.builds(
+    Member, st.sampled_from(["waiting", "starting", "running", "failed", "odd"]), st.just(""), st.booleans(), works,
+    st.sampled_from(["", "NORMAL", "LEAVING", "DECOMMISSIONED", "JOINING"]), hosts, st.booleans(),
+    st.frozensets(addresses), st.frozensets(addresses, max_size=1), st.frozensets(addresses, max_size=1),
+    st.dictionaries(addresses, hosts), st.dictionaries(addresses, st.floats(0, 1)),
+    st.dictionaries(addresses, st.sampled_from(["s", "t"])), st.just(configuration.settings(SPEC)),
+)  # fmt: skip
+
+
+@st.composite
+def looks(draw: st.DrawFn) -> Seen:
+    there = draw(st.lists(st.integers(0, 4), unique=True))
+    pods: tuple[Pod, ...] = tuple(
+        pod(
+            number, address=draw(st.none() | addresses), revision=draw(st.sampled_from(["r0", "r1"])),
+            ready=draw(st.booleans()), leaving=draw(st.booleans()),
+        )
+        for number in there
+    )  # fmt: skip
+    answers = {one.name: answer for one in pods if (answer := draw(st.none() | said))}
+    return Seen(Place(pods, "pw"), answers)
+
+
+statuses = st.fixed_dictionaries(
+    {
+        "members": st.lists(
+            st.fixed_dictionaries(
+                {"name": st.sampled_from([f"cs-{n}" for n in range(5)]), "hostId": hosts, "address": addresses}
+            ),
+            unique_by=lambda row: str(row["name"]),
+        )
+    }
+)
+
+
+@given(looks(), statuses, st.integers(1, 5), st.integers(1, 5), st.booleans(), st.sampled_from(["", "r"]))
+def test_whatever_is_seen_has_a_status_and_no_step_that_could_lose_data(
+    look: Seen, so_far: dict[str, Any], size: int, wanted: int, is_current: bool, asked: str
+) -> None:
+    spec = replace(SPEC, replicas=wanted, operations=Operations(asked, ""))
+    ring = ring_of(look, so_far)
+    repair = repairs.repair_of(spec, ring, so_far, "2026-01-01T00:00:00Z")
+    step = rollout.next_step(spec, ring, Deployed(Standing(size), "r1", is_current), repair)
+    done = status.Done({}, step.why if step else "", step is None or step.upkeep, repair)
+    found = status.build(spec, look, ring, so_far, "2026-01-01T00:00:00Z", done)
+    assert {row["state"] for row in found["members"]} <= {"UN", "DN", "UJ", "UL", ""}
+    assert (found["phase"] == "Ready") <= (found["readyMembers"] == wanted)
+    rows = {row.name: row for row in ring.rows}
+    match step:
+        case Tell(chosen, "/start", query):
+            assert rows[chosen.name].waits
+            if query.get("as") == "first":
+                assert all(row.waits for row in ring.rows)
+            elif old := query.get("replacing"):
+                assert all(old not in view.live for view in ring.views.values())
+                assert not any(row.host_id and row.address == old and row.is_up for row in ring.rows)
+            else:
+                assert all(row.is_up for row in ring.rows if row.host_id and not row.waits and row.stage == "running")
+        case Tell(chosen, "/decommission", _):
+            assert all(row.is_up for row in ring.rows if row.name != chosen.name)
+            assert ordinal(chosen.name) == size - 1 >= wanted
+        case Keep(standing) if standing.replicas < size:
+            (going,) = [row for row in ring.rows if ordinal(row.name) == size - 1]
+            assert (
+                going.said is None or going.said.mode == "DECOMMISSIONED" or going.stage not in ("running", "starting")
+            )
+            assert standing.replicas == size - 1 >= wanted
+        case Restart(chosen):
+            others = [row for row in ring.rows if row.name != chosen.name]
+            assert not rows[chosen.name].is_ready or all(row.is_ready for row in others)
+
+
+events = st.one_of(
+    st.tuples(st.just("kill"), st.integers(0, 4), st.booleans()),
+    st.tuples(st.just("size"), st.integers(1, 5), st.just(False)),
+    st.tuples(st.just("restart"), st.integers(0, 99), st.just(False)),
+    st.tuples(st.just("repair"), st.integers(0, 99), st.just(False)),
+    st.tuples(st.just("ticks"), st.integers(1, 6), st.just(False)),
+)
+
+
+def happen(world: World, what: str, number: int, wipe: bool) -> None:
+    operations = world.spec.operations
+    match what:
+        case "kill":
+            world.kill(f"cs-{number}", wipe)
+        case "size":
+            world.reconcile(replace(world.spec, replicas=number))
+        case "restart":
+            world.reconcile(replace(world.spec, operations=replace(operations, restart=str(number))))
+        case "repair":
+            world.reconcile(replace(world.spec, operations=replace(operations, repair=str(number))))
+        case _:
+            for _ in range(number):
+                world.tick()
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.integers(1, 4), st.lists(events, max_size=12))
+def test_whatever_happens_to_a_cluster_it_becomes_what_was_asked_for(size: int, happens: list[Any]) -> None:
+    spec = replace(SPEC, replicas=size)
+    world = World(spec)
+    world.reconcile(spec)
+    for what, number, wipe in happens:
+        happen(world, what, number, wipe)
+    for _ in range(200):
+        if world.tick() is None and world.status["phase"] == "Ready":
+            break
+    assert (world.status["phase"], world.status["readyMembers"]) == ("Ready", world.spec.replicas), world.status
+    assert len(world.hosts) == world.spec.replicas, "somebody is in the ring that is no member"
+    asked = world.spec.operations.repair
+    assert not asked or world.status["repair"]["request"] == asked

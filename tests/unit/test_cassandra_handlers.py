@@ -1,0 +1,383 @@
+"""What the operator asks members and the API server for in a round, and what it applies."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from caplab_operator.api import Api
+from caplab_operator.engines.cassandra import manifests, observe
+from caplab_operator.engines.cassandra.manifests import Standing
+from caplab_operator.engines.cassandra.observe import Member, Place, Seen
+from caplab_operator.faults import targets
+from caplab_operator.handlers import applied
+from caplab_operator.handlers.cassandra import IMAGE_VARIABLE, CassandraClusters
+from caplab_operator.handlers.engines import engines
+from caplab_operator.settings import LAB_NAMESPACE_VARIABLE
+from cassandra_seen import BODY, HOSTS, PODS, SPEC, STARTS, WAITS, ZONES, before, host, pod, seen, up
+from fake_cassandra_management import FakeManagement
+from loopback import listening
+
+# --- the management port ----------------------------------------------------------------------------------
+
+
+def over_http(
+    monkeypatch: pytest.MonkeyPatch, fake: FakeManagement, ask: Callable[[Place], Any], password: str = "pw"
+) -> Any:
+    """What comes of asking a member at that port."""
+
+    async def run() -> Any:
+        async with listening(fake):
+            monkeypatch.setattr(observe, "MANAGEMENT_PORT", fake.port)
+            return await asyncio.to_thread(ask, Place((pod(0, address="127.0.0.1"),), password))
+
+    return asyncio.run(run())
+
+
+def test_a_member_is_asked_and_let_in_by_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = FakeManagement()
+    assert over_http(monkeypatch, fake, observe.look).said == {"cs-0": WAITS}
+    assert fake.asked == ["GET /state"]
+
+
+def test_a_member_that_does_not_take_the_password_is_told_apart_from_a_silent_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = over_http(monkeypatch, FakeManagement(), observe.look, password="old")
+    assert (found.said, found.refused) == ({}, {"cs-0"})
+    silent = over_http(monkeypatch, FakeManagement(raw=b""), observe.look)
+    assert (silent.said, silent.refused) == ({}, set())
+
+
+@pytest.mark.parametrize(
+    "fake",
+    [
+        FakeManagement(state=["no", "member"]),
+        FakeManagement(state={"fresh": True}),
+        FakeManagement(raw=b"garbage\r\n\r\n"),
+        FakeManagement(raw=b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"),
+        FakeManagement(raw=b"HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n" + b"[" * 200_000),
+        FakeManagement(raw=b"HTTP/1.1 500 Error\r\nContent-Length: 2\r\n\r\n{}"),
+    ],
+)
+def test_what_nobody_can_read_is_silence(monkeypatch: pytest.MonkeyPatch, fake: FakeManagement) -> None:
+    assert over_http(monkeypatch, fake, observe.look) == Seen(Place((pod(0, address="127.0.0.1"),), "pw"), {})
+
+
+def test_one_that_hangs_is_waited_for_no_longer_than_the_time_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(observe, "TIMEOUT_SECONDS", 0.05)
+    assert over_http(monkeypatch, FakeManagement(hang=True), observe.look).said == {}
+
+
+def test_a_member_without_an_address_is_silent_and_of_nobody_nothing_is_seen() -> None:
+    assert observe.look(Place((pod(0, address=None),), "pw")).said == {}
+    assert observe.look(Place((), "pw")).said == {}
+    assert observe.tell(Place((), "pw"), pod(0, address=None), "/start", {}) == "cs-0 has no address"
+
+
+def test_a_member_is_told_in_a_query_and_its_refusal_is_its_own_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def tell(place: Place) -> str:
+        return observe.tell(place, place.pods[0], "/repair", {"id": "a b&c"})
+
+    fake = FakeManagement()
+    assert over_http(monkeypatch, fake, tell) == ""
+    assert fake.asked == ["POST /repair?id=a+b%26c"]
+    busy = FakeManagement(refusal=(409, "Another repair is under way."))
+    assert over_http(monkeypatch, busy, tell) == "409 Another repair is under way."
+    assert over_http(monkeypatch, FakeManagement(), tell, password="old").startswith("401")
+    assert over_http(monkeypatch, FakeManagement(raw=b""), tell)
+
+
+# --- a round ----------------------------------------------------------------------------------------------
+
+
+class FakeApi:
+    """A cluster's objects as the API server has them."""
+
+    def __init__(self, replicas: int | None = 3, revision: str = "r1", generation: int = 3) -> None:
+        self.asked: list[str] = []
+        self.applied: list[dict[str, Any]] = []
+        self.created: list[str] = []
+        self.deleted: list[str] = []
+        self.annotated: list[tuple[str, ...]] = []
+        self.written: list[Mapping[str, Any]] = []
+        self.password = "pw"
+        self.zone_map = dict(ZONES)
+        self.pod_list = [self.pod(number) for number in range(3)]
+        self.stateful_set: dict[str, Any] | None = None
+        if replicas is not None:
+            made = manifests.stateful_set(replace(SPEC, generation=generation), "image", Standing(replicas, HOSTS))
+            made["metadata"]["generation"] = 1
+            self.stateful_set = {**made, "status": {"observedGeneration": 1, "updateRevision": revision}}
+
+    @staticmethod
+    def pod(number: int) -> dict[str, Any]:
+        one = PODS[number]
+        return {
+            "metadata": {
+                "name": one.name, "namespace": "demo", "uid": one.uid, "labels": {"controller-revision-hash": "r1"},
+            },
+            "spec": {"nodeName": one.node},
+            "status": {"podIP": one.address, "conditions": [{"type": "Ready", "status": "True"}]},
+        }  # fmt: skip
+
+    def get(self, _version: str, kind: str, _namespace: str, _name: str) -> dict[str, Any] | None:
+        self.asked.append(kind)
+        return self.stateful_set if kind == "StatefulSet" else None
+
+    def pods(self, _namespace: str, _labels: Mapping[str, str]) -> list[dict[str, Any]]:
+        self.asked.append("pods")
+        return self.pod_list
+
+    def secret(self, _namespace: str, name: str) -> dict[str, str]:
+        self.asked.append(name)
+        return {"management": self.password}
+
+    def zones(self) -> dict[str, str]:
+        self.asked.append("zones")
+        return dict(self.zone_map)
+
+    def zone_of(self, node: str) -> str:
+        return self.zone_map[node]
+
+    def apply(self, manifest: dict[str, Any]) -> None:
+        self.applied.append(manifest)
+
+    def create_if_absent(self, manifest: dict[str, Any]) -> None:
+        self.created.append(manifest["metadata"]["name"])
+
+    def delete_pod(self, _namespace: str, name: str, uid: str) -> None:
+        self.deleted.append(f"{name} {uid}")
+
+    def annotate_pod(self, _namespace: str, name: str, _uid: str, annotations: Mapping[str, str]) -> None:
+        self.annotated.append((name, *annotations))
+
+    def apply_status(self, _body: Mapping[str, Any], status: Mapping[str, Any]) -> None:
+        self.written.append(status)
+
+    def sizes(self) -> list[int]:
+        return [one["spec"]["replicas"] for one in self.applied if one["kind"] == "StatefulSet"]
+
+
+class Members:
+    """In the place of the members: what they say, and what they are told."""
+
+    def __init__(self, said: Mapping[int, Member | None] | None = None, refusal: str = "") -> None:
+        self.said: Mapping[int, Member | None] = said or {}
+        self.refusal = refusal
+        self.locked = False
+        self.told: list[tuple[str, ...]] = []
+
+    def look(self, place: Place) -> Seen:
+        if self.locked or place.password != "pw":
+            return Seen(place, {}, frozenset(one.name for one in place.pods))
+        return replace(seen(self.said, place.pods), place=place)
+
+    def tell(self, _place: Place, to: Any, path: str, query: Mapping[str, str]) -> str:
+        self.told.append((to.name, path, *(f"{name}={value}" for name, value in query.items())))
+        return self.refusal
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(IMAGE_VARIABLE, "image")
+    monkeypatch.setenv(LAB_NAMESPACE_VARIABLE, "lab")
+
+
+def one_round(
+    monkeypatch: pytest.MonkeyPatch,
+    api: Any,
+    members: Members,
+    so_far: Mapping[str, Any] | None = None,
+    handlers: CassandraClusters | None = None,
+    body: Mapping[str, Any] = BODY,
+) -> dict[str, Any]:
+    monkeypatch.setattr(observe, "look", members.look)
+    monkeypatch.setattr(observe, "tell", members.tell)
+    return (handlers or CassandraClusters()).watch_over(api, body, before(0, 1, 2) if so_far is None else so_far, {})
+
+
+def test_a_quiet_round_lists_pods_once_reads_the_password_never_again_and_writes_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    api, members, handlers = FakeApi(), Members(), CassandraClusters()
+    first = one_round(monkeypatch, api, members, handlers=handlers)
+    assert (first["phase"], len(api.written)) == ("Ready", 1)
+    api.asked.clear()
+    api.applied.clear()
+    assert one_round(monkeypatch, api, members, first, handlers) is not first
+    assert api.asked == ["pods", "StatefulSet"]
+    assert (len(api.written), api.applied, members.told) == (1, [], [])
+
+
+def test_a_password_that_is_refused_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    api, members, handlers = FakeApi(), Members(), CassandraClusters()
+    api.password = "old"
+    assert one_round(monkeypatch, api, members, handlers=handlers)["readyMembers"] == 0
+    api.password = "pw"
+    assert one_round(monkeypatch, api, members, handlers=handlers)["readyMembers"] == 3
+    assert api.asked.count("cs-passwords") == 2
+
+
+def test_the_files_follow_a_new_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    api, members, handlers = FakeApi(), Members(), CassandraClusters()
+    one_round(monkeypatch, api, members, handlers=handlers)
+    api.zone_map["node-9"] = "c"
+    api.pod_list[2]["spec"]["nodeName"] = "node-9"
+    one_round(monkeypatch, api, members, handlers=handlers)
+    assert ("cs-0", "caplab.dev/files") in api.annotated  # its node brings it the file now, and not in a minute
+    racks = [one["data"]["racks"].splitlines() for one in api.applied if one["kind"] == "ConfigMap"]
+    assert ("node-9 c" in racks[0], "node-9 c" in racks[-1]) == (False, True)
+
+
+def test_a_member_that_waits_is_told_how_to_begin_and_a_refusal_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    api, members = FakeApi(), Members(dict.fromkeys(range(3), WAITS), refusal="409 no")
+    found = one_round(monkeypatch, api, members, {})
+    assert members.told == [("cs-0", "/start", "as=first")]
+    assert found["rollout"] == "cs-0 begins a new cluster: refused: 409 no"
+    assert found["phase"] == "Creating"
+
+
+def test_settings_are_mended_in_the_same_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    off = up(1, settings={**up(1).settings, "readMilliseconds": 5000})
+    api, members = FakeApi(), Members({1: off, 2: STARTS}, refusal="400 no")
+    found = one_round(monkeypatch, api, members)
+    assert members.told == [("cs-1", "/settings", "readMilliseconds=800")]
+    assert [one["message"] for one in found["conditions"] if one["reason"] == "Refused"] == ["cs-1: 400 no"]
+
+
+def test_an_outdated_pod_is_deleted_and_no_later_one_of_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    api, members = FakeApi(revision="r2"), Members()
+    found = one_round(monkeypatch, api, members)
+    assert (found["phase"], found["rollout"]) == ("Degraded", "3 of 3 members to restart")
+    assert api.deleted == ["cs-2 u-2"]
+
+
+LEFT = {number: up(number, [0, 1]) for number in (0, 1)} | {2: up(2, mode="DECOMMISSIONED")}
+SMALLER = {**BODY, "spec": {**BODY["spec"], "replicas": 2, "replicationFactor": 2}}
+
+
+def test_the_set_shrinks_once_a_member_has_left_and_keeps_what_it_remembers(monkeypatch: pytest.MonkeyPatch) -> None:
+    api, members = FakeApi(), Members(LEFT)
+    one_round(monkeypatch, api, members, body=SMALLER)
+    assert api.sizes() == [2]
+    (made,) = [one for one in api.applied if one["kind"] == "StatefulSet"]
+    assert made["metadata"]["annotations"]["caplab.dev/settled"] == "h0,h1,h2"
+
+
+def test_a_set_that_was_made_for_a_newer_spec_meanwhile_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    api, members = FakeApi(), Members(LEFT)
+
+    class Overtaken(Members):
+        def look(self, place: Place) -> Seen:
+            return members.look(place)
+
+    newer, answers = FakeApi(generation=4).stateful_set, iter([api.stateful_set])
+    monkeypatch.setattr(api, "get", lambda *_: next(answers, newer))
+    one_round(monkeypatch, api, Overtaken(), body=SMALLER)
+    assert api.sizes() == []
+
+
+def test_a_repair_is_asked_for_once_and_its_progress_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = {**BODY, "spec": {**BODY["spec"], "operations": {"repair": "r1", "restart": ""}}}
+    api, members = FakeApi(), Members()
+    found = one_round(monkeypatch, api, members, body=asked)
+    assert members.told == [("cs-0", "/repair", "id=r1")]
+    assert (found["phase"], found["repair"]) == ("Ready", {"request": "r1", "done": []})
+
+
+@pytest.mark.parametrize(("current", "size"), [(None, 3), (5, 5), (2, 3)])
+def test_a_spec_is_applied_whole_and_takes_no_member_away(current: int | None, size: int) -> None:
+    api: Any = FakeApi(current)
+    CassandraClusters().reconcile(api, BODY)
+    assert api.created == ["cs-passwords", "cs-application"]
+    assert api.sizes() == [size]
+    assert [one["kind"] for one in api.applied][-2:] == ["ConfigMap", "StatefulSet"]
+    kept = ",".join(sorted(HOSTS)) if current else ""
+    assert api.applied[-1]["metadata"]["annotations"]["caplab.dev/settled"] == kept
+
+
+def test_a_cluster_without_a_set_yet_has_a_status(monkeypatch: pytest.MonkeyPatch) -> None:
+    api = FakeApi(None)
+    api.pod_list = []
+    assert one_round(monkeypatch, api, Members(), {})["phase"] == "Creating"
+
+
+def test_what_is_known_of_a_cluster_goes_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    api, members, handlers = FakeApi(), Members(), CassandraClusters()
+
+    async def come_and_go() -> None:
+        following = asyncio.create_task(handlers.follow(api, BODY))  # type: ignore[arg-type]
+        await asyncio.sleep(0)
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+
+    one_round(monkeypatch, api, members, handlers=handlers)
+    asyncio.run(come_and_go())
+    one_round(monkeypatch, api, members, handlers=handlers)
+    assert api.asked.count("cs-passwords") == 2
+
+
+# --- shared -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("role", ["primary", "replica"])
+def test_a_fault_on_a_role_that_no_member_has_is_refused_with_the_mend(role: str) -> None:
+    api: Any = FakeApi()
+    members = CassandraClusters().members(api, "demo", "cs")
+    asked = {"kind": "CassandraCluster", "name": "cs", "role": role, "count": 1}
+    with pytest.raises(targets.NoTarget, match=f"no {role}: a CassandraCluster has no primary: target role any"):
+        targets.choose(asked, 1, members)
+    chosen = {targets.choose({**asked, "role": "any"}, seed, members)[0].pod for seed in range(20)}
+    assert chosen == {"cs-0", "cs-1", "cs-2"}
+
+
+def test_an_engine_that_has_primaries_but_none_now_is_waited_for() -> None:
+    members = [targets.Member(f"u{n}", f"pg-{n}", "node", "a", primary=False) for n in range(3)]
+    with pytest.raises(targets.NoTarget, match="wait until the cluster is Ready"):
+        targets.choose({"kind": "PostgresCluster", "name": "pg", "role": "primary", "count": 1}, 1, members)
+
+
+def test_the_kind_is_registered() -> None:
+    found = {engine.kind: engine.plural for engine in engines()}
+    assert found["CassandraCluster"] == "cassandraclusters"
+
+
+def test_secrets_are_made_once_each_with_passwords_of_their_own() -> None:
+    made: list[dict[str, Any]] = []
+
+    class Creating:
+        def create_if_absent(self, manifest: dict[str, Any]) -> None:
+            made.append(manifest)
+
+    api: Any = Creating()
+    applied.ensure_secrets(api, lambda new: manifests.secrets(SPEC, new))
+    passwords = [made[0]["stringData"]["management"], made[1]["stringData"]["password"]]
+    assert len(set(passwords)) == 2
+    assert all(len(password) >= 32 for password in passwords)
+
+
+def test_nodes_are_listed_with_their_zones(monkeypatch: pytest.MonkeyPatch) -> None:
+    label = "topology.kubernetes.io/zone"
+    nodes = {
+        "items": [
+            {"metadata": {"name": "n-1", "labels": {label: "a"}}},
+            {"metadata": {"name": "n-2", "labels": None}},
+            {"metadata": {"name": "n-3"}},
+        ]
+    }
+
+    class Listed:
+        def get(self) -> Listed:
+            return self
+
+        def to_dict(self) -> dict[str, Any]:
+            return nodes
+
+    api = Api.__new__(Api)
+    monkeypatch.setattr(Api, "_resource", lambda *_: Listed())
+    assert api.zones() == {"n-1": "a", "n-2": "", "n-3": ""}
+    assert host(1) in HOSTS

@@ -1,0 +1,275 @@
+"""Who is who in the ring, how each member is by its peers' word, and what a CassandraCluster's status says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from caplab_operator.engines.cassandra import mending, observe, status
+from caplab_operator.engines.cassandra.observe import Member, Work
+from caplab_operator.engines.cassandra.repairs import Repair
+from caplab_operator.engines.cassandra.ring import Ring
+from caplab_operator.engines.cassandra.roll_call import ring_of
+from cassandra_seen import (
+    HOSTS,
+    LATER,
+    NOW,
+    PODS,
+    SPEC,
+    STARTS,
+    WAITS,
+    address,
+    before,
+    host,
+    leaving,
+    lost,
+    pod,
+    ring,
+    seen,
+    up,
+)
+
+ANSWER: dict[str, Any] = {
+    "stage": "running", "problem": "", "fresh": False, "mode": "NORMAL", "address": "10.0.0.1", "hostId": "h1",
+    "rack": "a", "native": True, "live": ["10.0.0.1"], "unreachable": ["10.0.0.2"], "joining": [], "leaving": [],
+    "hostIds": {"10.0.0.1": "h1", "10.0.0.2": "h2"}, "owns": {"10.0.0.1": 0.5}, "schemas": {"10.0.0.1": "s"},
+    "settings": {"phiConvictThreshold": 5.0, "hintedHandoffEnabled": True, "paxosVariant": "v2"}, "hints": {"h2": 7},
+    "work": {"kind": "repair", "id": "r", "state": "failed", "problem": "no"}, "version": "5.0.6",
+}  # fmt: skip
+
+
+def test_an_answer_is_read_whole_and_before_cassandra_runs_in_part() -> None:
+    found = observe.member_from(ANSWER)
+    assert found == Member(
+        "running", "", False, Work("repair", "r", "failed", "no"), "NORMAL", "h1", True, frozenset({"10.0.0.1"}),
+        frozenset(), frozenset(), {"10.0.0.1": "h1", "10.0.0.2": "h2"}, {"10.0.0.1": 0.5}, {"10.0.0.1": "s"},
+        {"phiConvictThreshold": 5.0, "hintedHandoffEnabled": True, "paxosVariant": "v2"},
+    )  # fmt: skip
+    assert observe.member_from({"stage": "waiting", "fresh": True}) == WAITS
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"stage": None}, {"fresh": "yes"}, {"hostId": 5}, {"live": "10.0.0.1"}, {"live": [1]}, {"hostIds": ["h1"]},
+        {"owns": {"10.0.0.1": "much"}}, {"owns": {"10.0.0.1": float("nan")}}, {"settings": {"a": None}},
+        {"work": "none"}, {"schemas": {"10.0.0.1": 5}},
+    ],
+)  # fmt: skip
+def test_an_answer_that_nobody_can_read_is_none(broken: dict[str, Any]) -> None:
+    with pytest.raises((AttributeError, KeyError, TypeError, ValueError)):
+        observe.member_from({**ANSWER, **broken})
+
+
+def rows(found: Ring) -> dict[str, tuple[str, int, int]]:
+    return {row.name: (row.state, row.up_by, row.down_by) for row in found.rows}
+
+
+ALL_UP = {f"cs-{number}": ("UN", 2, 0) for number in range(3)}
+ALONE = {0: up(0, others=[0]), 1: None, 2: None}
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (ring(), ALL_UP),
+        # killed, and nobody has noticed; and then they have
+        (ring({1: None}), ALL_UP | {"cs-0": ("UN", 1, 0), "cs-2": ("UN", 1, 0)}),
+        (ring(lost(1) | {1: None}), {"cs-0": ("UN", 1, 0), "cs-1": ("DN", 0, 2), "cs-2": ("UN", 1, 0)}),
+        # cut off, it sees the others down: most say what counts, and where they are at one its own word
+        (
+            ring(lost(1) | {1: up(1, down=[0, 2])}),
+            {"cs-0": ("UN", 1, 1), "cs-1": ("DN", 0, 2), "cs-2": ("UN", 1, 1)},
+        ),
+        (ring({0: up(0, down=[1]), 1: None}), {"cs-0": ("UN", 1, 0), "cs-1": ("DN", 1, 1), "cs-2": ("UN", 1, 0)}),
+        (ring(lost(1) | {1: STARTS}), {"cs-0": ("UN", 1, 0), "cs-1": ("DN", 0, 2), "cs-2": ("UN", 1, 0)}),
+        # nobody answers but one: its own word counts for it only where the ring has nobody else
+        (ring({1: None, 2: None}), {"cs-0": ("", 0, 0), "cs-1": ("UN", 1, 0), "cs-2": ("UN", 1, 0)}),
+        (ring(ALONE, so_far={}), {"cs-0": ("UN", 0, 0), "cs-1": ("", 0, 0), "cs-2": ("", 0, 0)}),
+        (ring({0: None, 1: None, 2: None}), dict.fromkeys(ALL_UP, ("", 0, 0))),
+        (ring(dict.fromkeys(range(3), WAITS), so_far={}), dict.fromkeys(ALL_UP, ("", 0, 0))),
+        # one leaves, and has left: it still says what it saw last
+        (
+            ring({number: up(number, leaving=frozenset({address(2)})) for number in (0, 1)} | {2: leaving(2)}),
+            ALL_UP | {"cs-2": ("UL", 2, 0)},
+        ),
+        (
+            ring({0: up(0, [0, 1]), 1: up(1, [0, 1]), 2: up(2, mode="DECOMMISSIONED")}),
+            {"cs-0": ("UN", 1, 0), "cs-1": ("UN", 1, 0), "cs-2": ("", 0, 0)},
+        ),
+    ],
+)
+def test_each_member_is_as_its_peers_see_it(found: Ring, expected: dict[str, tuple[str, int, int]]) -> None:
+    assert rows(found) == expected
+
+
+def joining(number: int, others: list[int], host_known: bool) -> Member:
+    """One that sees cs-1 join."""
+    view = up(number, others)
+    hosts = {**view.host_ids, **({address(1): host(1)} if host_known else {})}
+    return replace(view, live=view.live | {address(1)}, joining=frozenset({address(1)}), host_ids=hosts)
+
+
+@pytest.mark.parametrize("host_known", [True, False])
+def test_one_that_joins_is_seen_to_and_the_first_stands_alone_meanwhile(host_known: bool) -> None:
+    found = ring({0: joining(0, [0], host_known), 1: STARTS, 2: WAITS}, so_far={})
+    assert rows(found) == {"cs-0": ("UN", 0, 0), "cs-1": ("UJ", 1, 0), "cs-2": ("", 0, 0)}
+
+
+def test_one_that_takes_a_place_joins_and_keeps_who_it_was_until_it_says_who_it_is() -> None:
+    views = {n: replace(up(n, down=[1]), live=frozenset({address(0), address(2), "10.0.9.9"})) for n in (0, 2)}
+    moved = (PODS[0], pod(1, address="10.0.9.9"), PODS[2])
+    found = ring({**views, 1: STARTS}, moved)
+    assert (found.rows[1].state, found.rows[1].host_id, found.rows[1].address) == ("UJ", "h1", "10.0.0.1")
+
+
+def test_a_member_at_a_new_address_is_known_by_its_host_id() -> None:
+    moved = (PODS[0], pod(1, address="10.0.9.9"), PODS[2])
+    for said in (None, STARTS, WAITS):
+        found = ring(lost(1) | {1: said}, moved).rows[1]
+        assert (found.state, found.host_id, found.address) == ("DN", "h1", "10.0.0.1")
+
+
+def test_a_member_whose_host_id_nobody_wrote_down_is_known_by_its_address() -> None:
+    so_far = {"members": [{"name": "cs-1", "hostId": "", "address": address(1)}]}
+    assert ring(lost(1) | {1: None}, so_far={}).rows[1].host_id == "h1"
+    assert ring(lost(1) | {1: WAITS}, (PODS[0], pod(1, address="x"), PODS[2]), so_far).rows[1].host_id == "h1"
+
+
+def test_nobody_is_taken_for_another_whose_address_it_has_now() -> None:
+    # cs-2, a newcomer, has the address of cs-1, which is down and lost its own.
+    pods = (PODS[0], pod(1, address=None), pod(2, address=address(1)))
+    members = {0: up(0, [0, 1], down=[1]), 1: None, 2: WAITS}
+    found = ring(members, pods, before(0, 1))
+    assert [row.host_id for row in found.rows] == ["h0", "h1", ""]
+    assert [row.host_id for row in ring({**members, 2: None}, pods, before(0, 1)).rows] == ["h0", "h1", ""]
+    # The others have not noticed that cs-1 died, and its address is another's: that one is not up.
+    unaware = ring({0: up(0, down=[2]), 1: None, 2: None}, pods)
+    assert [row.state for row in unaware.rows] == ["", "UN", "DN"]
+    assert unaware.rows[2].address == address(2)
+    # One that waits takes part in nothing, whatever is heard of its address.
+    heard = replace(up(0, [0, 1]), live=frozenset({address(0), address(2)}))
+    assert ring({0: heard, 1: None, 2: WAITS}, so_far=before(0, 1)).rows[2].state == ""
+
+
+def test_a_host_id_that_the_ring_has_forgotten_is_forgotten_and_kept_while_there_is_nobody_to_ask() -> None:
+    assert ring({0: up(0, [0, 1]), 1: up(1, [0, 1]), 2: WAITS}).rows[2].host_id == ""
+    assert ring({0: None, 1: None, 2: WAITS}).rows[2].host_id == "h2"
+
+
+def test_a_member_whose_pod_is_just_being_made_anew_is_not_forgotten() -> None:
+    found = ring(lost(1), (PODS[0], PODS[2]))
+    assert [(row.name, row.host_id, row.state) for row in found.absent] == [("cs-1", "h1", "DN")]
+    assert found.strangers == []
+    written = build(lost(1), pods=(PODS[0], PODS[2]))
+    assert [(row["name"], row["hostId"]) for row in written["members"]] == [(f"cs-{n}", f"h{n}") for n in range(3)]
+    has_left = {0: up(0, [0, 2]), 2: up(2, [0, 2])}
+    assert ring(has_left, (PODS[0], PODS[2])).absent == ()
+
+
+def test_a_dead_host_that_is_no_members_is_a_stranger_and_one_that_is_up_is_not() -> None:
+    assert ring(lost(1), (PODS[0], PODS[2]), before(0, 2)).strangers == [("h1", "10.0.0.1")]
+    assert ring({}, (PODS[0], PODS[2]), before(0, 2)).strangers == []
+
+
+def build(
+    members: Mapping[int, Member | None] | None = None,
+    so_far: Mapping[str, Any] | None = None,
+    pods: Any = PODS,
+    now: str = NOW,
+    **done: Any,
+) -> dict[str, Any]:
+    look, known = seen(members, pods), so_far or before(0, 1, 2)
+    return status.build(SPEC, look, ring_of(look, known), known, now, status.Done(**done))
+
+
+def condition(found: Mapping[str, Any], name: str) -> tuple[str, str, str]:
+    return next((one["status"], one["reason"], one["message"]) for one in found["conditions"] if one["type"] == name)
+
+
+def test_a_cluster_whose_members_all_are_up_and_serve_is_ready() -> None:
+    found = build()
+    assert (found["phase"], found["readyMembers"], found["observedGeneration"]) == ("Ready", 3, 3)
+    assert found["members"][1] == {
+        "name": "cs-1", "zone": "b", "state": "UN", "ready": True, "hostId": "h1", "address": "10.0.0.1",
+        "owns": 100.0, "seenUpBy": 2, "seenDownBy": 0,
+    }  # fmt: skip
+    assert condition(found, "SettingsApplied")[0] == "True"
+    assert not {"rollout", "repair", "primary", "epoch"} & found.keys()
+    assert "owns" not in build({number: up(number, owns={}) for number in range(3)})["members"][0]
+
+
+OTHER_SCHEMA = {address(0): "s1", address(1): "s2"}
+
+
+@pytest.mark.parametrize(
+    ("members", "pods", "reason", "why"),
+    [
+        ({1: None}, PODS, "MembersNotReady", "cs-1 (UN, silent)"),
+        (lost(1) | {1: STARTS}, PODS, "MembersNotReady", "cs-1 (DN, starting)"),
+        ({1: up(1, native=False)}, PODS, "MembersNotReady", "cs-1 (UN, running)"),
+        ({}, (PODS[0], pod(1, ready=False), PODS[2]), "MembersNotReady", "cs-1 (UN, running)"),
+        ({}, (PODS[0], pod(1, leaving=True), PODS[2]), "MembersNotReady", "cs-1 (UN, running)"),
+        (lost(1) | {1: up(1, down=[0, 2])}, PODS, "MembersNotReady", "cs-0 (UN, running), cs-1 (DN"),
+        ({number: up(number, [0, 1]) for number in (0, 1)}, PODS[:2], "MembersNotReady", "2 members instead of 3"),
+        (lost(1) | {1: Member("failed", "no such file")}, PODS, "MembersNotReady", "cs-1 says: no such file"),
+        ({0: up(0, schemas=OTHER_SCHEMA)}, PODS, "SchemasDiffer", "2 versions"),
+        ({1: up(1, settings={})}, PODS, "SettingsNotApplied", "settings"),
+    ],
+)
+def test_a_cluster_that_lacks_something_is_degraded_and_says_what(
+    members: dict[int, Member | None], pods: Any, reason: str, why: str
+) -> None:
+    so_far = before(*(int(one.name[-1]) for one in pods))
+    found = build(members, so_far, pods)
+    assert found["phase"] == "Degraded"
+    assert condition(found, "Ready")[1] == reason
+    assert why in condition(found, "Ready")[2]
+    assert build(members, {**so_far, "phase": "Creating"}, pods)["phase"] == "Creating"
+
+
+def test_a_cluster_none_of_which_serves_is_down() -> None:
+    assert build(dict.fromkeys(range(3)))["phase"] == "Down"
+    assert build({number: up(number, native=False) for number in range(3)})["phase"] == "Down"
+
+
+def test_a_stranger_in_the_ring_keeps_a_cluster_from_being_ready_since_keys_lack_a_copy() -> None:
+    views = {number: up(number, [0, 1, 2, 7], down=[7]) for number in range(3)}
+    found = condition(build(views), "Ready")
+    assert (found[1], "h7 at 10.0.0.7" in found[2]) == ("StrangerInRing", True)
+
+
+def test_a_step_that_changes_members_is_told_of_and_upkeep_leaves_a_cluster_ready() -> None:
+    found = build(rollout="1 of 3 members to restart", is_settled=False)
+    assert condition(found, "Ready") == ("False", "MembersChange", "1 of 3 members to restart")
+    assert found["rollout"] == "1 of 3 members to restart"
+    busy = build(rollout="x" * 300, repair=Repair("r1", ("cs-0",)))
+    assert (busy["phase"], len(busy["rollout"])) == ("Ready", 200)
+    assert busy["repair"] == {"request": "r1", "done": ["cs-0"]}
+
+
+def test_settings_that_a_member_refuses_are_told_in_its_own_words() -> None:
+    off = up(1, settings={**up(1).settings, "readMilliseconds": 5000, "heapBytes": 1})
+    assert condition(build({1: off}), "SettingsApplied") == (
+        "False", "NotYet", "not the spec's: cs-1: heapBytes, readMilliseconds",
+    )  # fmt: skip
+    refused = build({1: off}, refusals={"cs-1": "400 no"})
+    assert condition(refused, "SettingsApplied") == ("False", "Refused", "cs-1: 400 no")
+    assert condition(build(dict.fromkeys(range(3))), "SettingsApplied")[0] == "Unknown"
+
+
+def test_members_are_told_what_differs_and_can_change_while_they_run() -> None:
+    changed = {**up(1).settings, "hintedHandoffEnabled": False, "readMilliseconds": 5000, "heapBytes": 1}
+    del changed["paxosVariant"]  # one that it does not say could not be seen to be applied
+    look = seen({0: None, 1: up(1, settings=changed), 2: STARTS})
+    assert mending.to_tell(SPEC, look) == {"cs-1": {"hintedHandoffEnabled": "true", "readMilliseconds": "800"}}
+    assert mending.to_tell(SPEC, seen()) == {}
+
+
+def test_conditions_keep_their_time_while_they_stay() -> None:
+    first = build()
+    again = build(so_far=first, now=LATER)
+    assert again == first
+    assert {row["hostId"] for row in again["members"]} == HOSTS
