@@ -55,6 +55,7 @@ def held(measured: Measured) -> dict[str, set[int]]:
     }
 
 
-def acked(measured: Measured) -> set[int]:
+def adds(measured: Measured) -> list[dict[str, Any]]:
+    """The writes that were acked."""
     assert measured.history is not None
-    return {row["value"] for row in measured.history.to_pylist() if (row["op"], row["outcome"]) == ("add", "ok")}
+    return [row for row in measured.history.to_pylist() if (row["op"], row["outcome"]) == ("add", "ok")]
