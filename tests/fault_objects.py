@@ -15,10 +15,11 @@ def fault(
     kind: str = "PostgresCluster",
     cluster: str = "pg",
     count: int = 1,
+    seed: int = 0,
     **kill: Any,
 ) -> dict[str, Any]:
     target = {"kind": kind, "name": cluster, "role": role, "count": count}
-    spec: dict[str, Any] = {"target": target, "kill": kill}
+    spec: dict[str, Any] = {"target": target, "kill": kill, "seed": seed}
     if seconds is not None:
         spec["durationSeconds"] = seconds
     metadata = {"name": name, "namespace": namespace}

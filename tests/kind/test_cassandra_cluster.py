@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 import uuid
 from collections.abc import Iterator
@@ -23,7 +24,9 @@ MEMBERS = ("cs-0", "cs-1", "cs-2")
 LEVEL_SECONDS = 3.0
 # A commit log has a marker each 100 ms (AbstractCommitLogService); the rest is the kill itself.
 MARKER_SECONDS = 0.3
+SEEDS = itertools.count()  # not always the same member: its node waits longer each time before it starts it again
 QUORUM = {"read": "QUORUM", "write": "QUORUM"}
+LIGHT = 20.0  # operations a second of each zone, while members start: two cores do both
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +55,19 @@ class Outage:
 def down(lab: Lab, cs: ClusterObject, count: int, seconds: int = 120) -> Iterator[Outage]:
     """So many members are dead while the block runs, and the others know."""
     name = f"down-{uuid.uuid4().hex[:6]}"
-    lab.apply(fault(cs.namespace, name, seconds, role="any", kind=KIND, cluster="cs", count=count, keepDown=True))
+    lab.apply(
+        fault(
+            cs.namespace,
+            name,
+            seconds,
+            role="any",
+            kind=KIND,
+            cluster="cs",
+            count=count,
+            seed=next(SEEDS),
+            keepDown=True,
+        )
+    )
     cs.await_status(f"{count} members are seen down", lambda found: list(states(found).values()).count("DN") == count)
     targets = fault_status(lab, cs.namespace, name)["targets"]
     yield Outage(tuple(one["pod"] for one in targets), min(one["injectedNs"] for one in targets))
@@ -134,6 +149,8 @@ def answers_of_levels(lab: Lab) -> dict[tuple[str, str], set[str]]:
     rows = record(lab, KIND, NAMESPACE, "cs", probes, LEVEL_SECONDS, vantages=ZONES[:1]).to_pylist()
     found: dict[tuple[str, str], set[str]] = {}
     for row in rows:
+        if row["error"] == "overload":
+            continue  # the prober's own: a dozen drivers begin at once
         word = f"{row['outcome']} {row['error'] or ''}".strip()
         found.setdefault((row["level"], row["op"]), set()).add(word)
     return found
@@ -141,7 +158,7 @@ def answers_of_levels(lab: Lab) -> dict[tuple[str, str], set[str]]:
 
 def test_hints_bring_a_member_what_it_missed_in_a_short_outage(lab: Lab, cs: ClusterObject) -> None:
     """Each member's own copy is read, and nothing else has mended it: its table has no read repair."""
-    with load(lab, KIND, NAMESPACE, "cs", levels=QUORUM) as measured:
+    with load(lab, KIND, NAMESPACE, "cs", LIGHT, levels=QUORUM) as measured:
         with down(lab, cs, 1) as outage:
             (dead,) = outage.dead
             await_that("the others keep hints for it", lambda: hinted(lab, cs, dead), 20)
@@ -173,21 +190,23 @@ def everything(measured: Measured) -> set[int]:
 def test_a_repair_heals_what_hints_do_not_after_a_long_outage(lab: Lab, cs: ClusterObject) -> None:
     cs.change(hintedHandoff={"windowSeconds": 1})
     cs.await_ready(3)
-    with load(lab, KIND, NAMESPACE, "cs", levels=QUORUM) as measured:
+    with load(lab, KIND, NAMESPACE, "cs", LIGHT, levels=QUORUM) as measured:
         with down(lab, cs, 1) as outage:
             acked_until_heal(12)
         await_that("the hints are delivered", lambda: no_hints_left(lab), 60)
     (dead,) = outage.dead
     written = {row["value"] for row in adds(measured)}
-    missed = written - held(measured)[dead]
-    assert len(missed) > 100, "there was nothing to repair"
+    missing = [row for row in adds(measured) if row["value"] not in held(measured)[dead]]
+    assert len(missing) > 50, "there was nothing to repair"
+    last = max(row["invoke_ns"] for row in missing)
+    print(f"\nthe last one it missed: {(last - outage.since_ns) / 1e9:.1f} s after its death")
     nothing_lost(measured)  # by the scan of all members: the others have it
     cs.change(operations={"repair": "after-the-outage"}, hintedHandoff={"windowSeconds": 10800})
     done = cs.await_status("the repair is done", lambda found: "at" in found.get("repair", {}))["repair"]
     assert (done["request"], sorted(done["done"])) == ("after-the-outage", sorted(MEMBERS))
     measured.scan("again")
     assert held(measured) == dict.fromkeys(MEMBERS, everything(measured))
-    print(f"\n{dead} missed {len(missed)} of {len(written)} acked writes after its hints, none after the repair")
+    print(f"\n{dead} missed {len(missing)} of {len(written)} acked writes after its hints, none after the repair")
 
 
 def acked_until_heal(seconds: float) -> None:
@@ -201,7 +220,7 @@ def test_what_cassandra_can_change_live_is_changed_and_disturbs_nobody(lab: Lab,
         "phiConvictThreshold": 8, "paxosVariant": "v1", "hintedHandoffEnabled": False, "hintWindowSeconds": 60,
         "readMilliseconds": 700, "writeMilliseconds": 600, "casMilliseconds": 500,
     }  # fmt: skip
-    with load(lab, KIND, NAMESPACE, "cs", levels=QUORUM, routes=["service"]) as measured:
+    with load(lab, KIND, NAMESPACE, "cs", LIGHT, levels=QUORUM, routes=["service"]) as measured:
         cs.change(
             phiConvictThreshold=8,
             paxosVariant="v1",
@@ -227,7 +246,7 @@ def test_what_cassandra_can_change_live_is_changed_and_disturbs_nobody(lab: Lab,
 
 
 def test_it_scales_out_and_in_under_load_and_loses_nothing(lab: Lab, cs: ClusterObject) -> None:
-    with load(lab, KIND, NAMESPACE, "cs", levels=QUORUM, routes=["service"]) as measured:
+    with load(lab, KIND, NAMESPACE, "cs", LIGHT, levels=QUORUM, routes=["service"]) as measured:
         cs.change(replicas=4)
         four = cs.await_ready(4)
         owns = {member["name"]: member["owns"] for member in four["members"]}
@@ -235,7 +254,7 @@ def test_it_scales_out_and_in_under_load_and_loses_nothing(lab: Lab, cs: Cluster
         assert owns["cs-3"] > 10
         cs.change(replicas=3)
         three = cs.await_ready(3)
-    assert {member["owns"] for member in three["members"]} == {pytest.approx(100)}
+    assert [member["owns"] for member in three["members"]] == pytest.approx([100, 100, 100])
     assert set(cs.pods()) == set(MEMBERS)
     await_that("no volume is left over", lambda: len(lab.get("pvc", "-n", NAMESPACE)["items"]) == 3)
     nothing_lost(measured)
@@ -247,7 +266,7 @@ def test_it_scales_out_and_in_under_load_and_loses_nothing(lab: Lab, cs: Cluster
 
 def test_a_wiped_member_takes_its_own_place_again(lab: Lab, cs: ClusterObject) -> None:
     before = {member["name"]: member["hostId"] for member in cs.status()["members"]}
-    with load(lab, KIND, NAMESPACE, "cs", levels=QUORUM, routes=["service", "direct"]) as measured:
+    with load(lab, KIND, NAMESPACE, "cs", LIGHT, levels=QUORUM, routes=["service", "direct"]) as measured:
         cs.wipe("cs-0")
         await_that(
             "it has another host id", lambda: host_ids(cs).get("cs-0") not in (None, before["cs-0"]), READY_SECONDS
@@ -269,7 +288,7 @@ def host_ids(cs: ClusterObject) -> dict[str, str]:
 
 def test_a_rolling_restart_keeps_the_quorum(lab: Lab, cs: ClusterObject) -> None:
     before = cs.uids()
-    with load(lab, KIND, NAMESPACE, "cs", levels=QUORUM, routes=["service"]) as measured:
+    with load(lab, KIND, NAMESPACE, "cs", LIGHT, levels=QUORUM, routes=["service"]) as measured:
         cs.change(operations={"restart": "once"})
         cs.await_status("a rollout is under way", lambda found: "rollout" in found)
         cs.await_ready(3)

@@ -38,6 +38,7 @@ _OWN: dict[str, str] = {
     "permissions_validity": "60s",
     "credentials_validity": "60s",
 }
+_SHUTDOWN_MILLISECONDS = 500  # that a member waits for the others to hear that it ends; 2 s by itself
 # Cassandra's own keyspaces, which without this have more copies than a small cluster has members: none could leave.
 _OWN_KEYSPACES = ("system_auth", "system_distributed", "system_traces")
 
@@ -90,6 +91,9 @@ def jvm_options(spec: CassandraSpec) -> str:
         "cassandra.gossip_settle_min_wait_ms": gossip.settle_milliseconds,
         "cassandra.gossip_settle_interval_ms": gossip.settle_interval_milliseconds,
         "cassandra.ring_delay_ms": gossip.ring_delay_milliseconds,
+        # Who takes a dead member's place first listens for that long, a minute by itself, whether it is dead indeed.
+        "cassandra.broadcast_interval_ms": gossip.ring_delay_milliseconds,
+        "cassandra.shutdown_announce_in_ms": _SHUTDOWN_MILLISECONDS,
         # Who joins streams from whoever is there: a dead member must not keep another from taking its place.
         "cassandra.consistent.rangemovement": "false",
         "cassandra.superuser_setup_delay_ms": 0,
