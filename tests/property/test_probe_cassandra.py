@@ -14,13 +14,15 @@ from caplab_probes.engines.cassandra.statements import (
     TEXTS,
     WRITE_LEVELS,
     Kind,
+    bucket_of,
     element_of,
     first_write_of,
     scans_of,
     statement_of,
 )
 from caplab_probes.outcomes import Trouble
-from caplab_probes.workloads import Operation, run_of
+from caplab_probes.spec import ProbeSpec
+from caplab_probes.workloads import Operation, Writer, run_of, value_of
 from cassandra import InvalidRequest, OperationTimedOut, ReadTimeout, Unavailable, WriteFailure, WriteTimeout
 from cassandra.cluster import NoHostAvailable
 from cassandra.connection import ConnectionShutdown
@@ -93,7 +95,15 @@ def test_a_statement_says_which_run_its_data_is_of_and_fits_its_table(operation:
         assert 0 <= run < 2**31  # an int of CQL
     if one.op == "add":
         # Where a scan looks for it.
-        assert statement_of(one).values == (run_of(value), value % BUCKETS, value)
+        assert statement_of(one).values == (run_of(value), bucket_of(value), value)
+
+
+def test_zones_that_count_alike_do_not_meet_in_one_partition() -> None:
+    """Lightweight transactions on one partition are in each other's way."""
+    spec = ProbeSpec("run-1", "set", 40.0, ("service",), ("a", "b"), seed=0)
+    first = [value_of(Writer(spec, vantage), 0) for vantage in (0, 1)]
+    met = sum(bucket_of(first[0] + index) == bucket_of(first[1] + index) for index in range(10_000))
+    assert met < 10_000 * 2 / BUCKETS
 
 
 @given(st.text(min_size=1), st.sampled_from(["ONE", "ALL"]))

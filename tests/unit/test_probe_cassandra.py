@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 from caplab_probes.engines.cassandra.driver import DIRECT_PROFILE, SERVICE_PROFILE
-from caplab_probes.engines.cassandra.statements import READ_LEVELS, TABLES, WRITE_LEVELS
+from caplab_probes.engines.cassandra.statements import READ_LEVELS, TABLES, WRITE_LEVELS, bucket_of
 from caplab_probes.links import Endpoint, NotDone, NotOpened, Result, Topology
 from caplab_probes.outcomes import Outcome
 from caplab_probes.routing import Router
@@ -49,7 +49,7 @@ def test_operations_are_carried_out_by_the_coordinator_that_answers() -> None:
     ring = FakeRing()
     results = asyncio.run(perform(ring, ADD, WRITE, READ))
     assert results == [Result(OK, None, "cs-0"), Result(OK, None, "cs-0"), Result(OK, WRITE.value, "cs-0")]
-    assert ring.added["10.0.0.3"] == {(RUN, (ADD.value or 0) % 256, ADD.value)}
+    assert ring.added["10.0.0.3"] == {(RUN, bucket_of(ADD.value or 0), ADD.value)}
     assert [one.host for one in ring.sent] == [None] * 3
     assert {one.profile for one in ring.sent} == {SERVICE_PROFILE}
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from caplab_probes.engines.cassandra.client import ENGINE
-from caplab_probes.engines.cassandra.statements import BUCKETS
+from caplab_probes.engines.cassandra.statements import BUCKETS, bucket_of
 from caplab_probes.exporter import Exporter
 from caplab_probes.links import NotDone, Scan, Topology
 from caplab_probes.probe import Probe, Surroundings
@@ -32,7 +32,7 @@ def filled(values: range, missing_at_the_last: int = 0) -> FakeRing:
     ring = FakeRing()
     for address in ADDRESSES:
         lacks = missing_at_the_last if address == ADDRESSES[-1] else 0
-        ring.added[address] = {(NUMBER, (LOW + n) % BUCKETS, LOW + n) for n in values[lacks:]}
+        ring.added[address] = {(NUMBER, bucket_of(LOW + n), LOW + n) for n in values[lacks:]}
         ring.registers[address] = {(NUMBER, f"{NUMBER:07x}/k{n}"): LOW + n for n in values[lacks:]}
         ring.added[address] |= {(NUMBER + 1, 0, 7)}
         ring.registers[address][NUMBER + 1, "other"] = 7

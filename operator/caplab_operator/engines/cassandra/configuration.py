@@ -28,7 +28,6 @@ _OWN: dict[str, str] = {
     "counter_cache_size": "4MiB",
     "concurrent_reads": "8",
     "concurrent_writes": "8",
-    "native_transport_max_threads": "32",
     "auto_snapshot": "false",
     "truncate_request_timeout": "60s",
     # A login must not wait for members that are away, and rights hardly ever change here.

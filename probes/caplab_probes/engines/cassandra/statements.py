@@ -10,6 +10,7 @@ from cassandra import ConsistencyLevel
 
 from caplab.model.keys import run_number
 
+from ...mixing import mix
 from ...workloads import Operation, run_of
 
 KEYSPACE = "caplab"  # the members make it, with the cluster's replication factor
@@ -66,6 +67,11 @@ class Statement:
     serial: int | None = None
 
 
+def bucket_of(value: int) -> int:
+    """A value's partition; mixed, since vantages count alike, and by the number itself all would meet in one."""
+    return mix(value) % BUCKETS
+
+
 def statement_of(operation: Operation) -> Statement:
     """An operation's statement; a conditional write of a register may need `first_write_of` after it."""
     key, value = operation.key or "", operation.value or 0
@@ -73,7 +79,7 @@ def statement_of(operation: Operation) -> Statement:
     if operation.op == "read":
         return Statement(_READ, (_run_in(key), key), Kind.READ, _number(operation.level or DEFAULT_LEVEL))
     if operation.op == "add":
-        return _write(operation, _ADD_SERIAL if conditional else _ADD, (run_of(value), value % BUCKETS, value))
+        return _write(operation, _ADD_SERIAL if conditional else _ADD, (run_of(value), bucket_of(value), value))
     if conditional:
         return _write(operation, _WRITE_SERIAL, (value, run_of(value), key, value))
     return _write(operation, _WRITE, (run_of(value), key, value))
