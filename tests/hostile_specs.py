@@ -53,7 +53,8 @@ def _by_schema(schema: Mapping[str, Any]) -> st.SearchStrategy[Any]:
     if kind == "object":
         # Names that exist as often as any: what a wild name hides must be reached too.
         names = st.one_of(
-            st.sampled_from(["hz", "timeout", "databases", "maxclients", "work_mem", "fsync"]), st.text(max_size=20)
+            st.sampled_from(["hz", "timeout", "databases", "maxclients", "work_mem", "fsync", "concurrent_reads"]),
+            st.text(max_size=20),
         )
         return st.dictionaries(names, st.one_of(st.sampled_from(["1", "10", "yes", "no"]), _WILD), max_size=3)
     if kind == "integer":

@@ -64,7 +64,7 @@ def attempt(kind: str, namespace: str, name: str, spec: Any) -> str | None:
     return None
 
 
-@pytest.mark.parametrize("kind", ["PostgresCluster", "RedisCluster"])
+@pytest.mark.parametrize("kind", ["CassandraCluster", "PostgresCluster", "RedisCluster"])
 def test_hostile_specs_are_refused_by_field_or_reconciled(lab: Lab, namespace: str, kind: str) -> None:
     os.environ["KUBECONFIG"] = str(lab.cache.kubeconfig)
     lab.apply({**NO_PODS, "metadata": {"name": "no-pods", "namespace": namespace}})
