@@ -31,7 +31,7 @@ chaos: venv up ## measure what faults cost: SUITE=core, or EXPERIMENT=postgres/k
 test: test-unit test-kind ## the gate: lint, types, unit and property tests, then the tests on kind
 
 test-unit: lint ## the fast part of the gate
-	@$(IN_VENV)pytest -q tests/unit tests/property
+	@$(IN_VENV)pytest -q -n 2 tests/unit tests/property
 
 test-kind: venv up ## the tests on the real cluster; the last one removes it
 	@$(IN_VENV)pytest -q --durations=12 tests/kind
