@@ -1,6 +1,6 @@
-"""Measures what a lost primary costs, again and again, and keeps it: docs/evidence/failover-ENGINE.md.
+"""Measures what a lost primary, or member, costs, again and again, and keeps it: docs/evidence/failover-ENGINE.md.
 
-    python bench/prove_failover.py postgres redis
+    python bench/prove_failover.py postgres redis cassandra
 
 Each series as its runs come, none left out. Takes half an hour an engine; the lab's cluster must be up (make up).
 """
@@ -49,6 +49,7 @@ SERIES = {
     ),
     # A suite with every row of it.
     "redis": (Series("redis", {}, 2),),
+    "cassandra": (Series("cassandra", {}, 2),),
 }
 
 
@@ -78,13 +79,13 @@ def page(engine: str, found: Sequence[tuple[Series, int, str]], load: float) -> 
     machine = look(Cache.from_environment().root)
     codes = ("all valid", "some invalid", "some unknown", "the lab failed")
     parts = [
-        f"# What a lost {engine.capitalize()} primary costs, measured",
+        f"# What a lost {engine.capitalize()} {'member' if engine == 'cassandra' else 'primary'} costs, measured",
         "",
         f"Made by `bench/prove_failover.py` (`make prove`) on {datetime.datetime.now(datetime.UTC):%Y-%m-%d}:"
         f" {machine.cpus} cores, {(machine.memory_bytes or 0) / 1024**3:.0f} GiB, kernel {platform.release()},"
         f" cgroup v{machine.cgroup}, load {load:.1f} at the beginning. Figures are as they came, none left out.",
         "",
-        "kill-primary: the member stays down until after the failover. crash-primary: its node starts it again at once."
+        "kill-primary, kill-node: the member stays down. crash-primary: its node starts it again at once."
         " *clocks apart*: the probes' first acknowledged write beside the first complete one of the new epoch, as the"
         " server itself stamped it.",
     ]
