@@ -84,6 +84,9 @@ def test_a_killed_member_of_each_engine_is_measured_judged_and_exported(lab: Lab
     assert f'caplab_run_lost_writes{{{FAILOVERS[0]},route="all",vantage="all"}} 0.0' in gauges(lab)
     assert live_faults(lab) == []
     assert running_loads(lab, RUNS) == []
+    # Three JVMs more would be noise in what the next tests measure.
+    lab.kubectl("delete", "cassandraclusters", "-n", RUNS, "--all", timeout_seconds=120)
+    await_that("its members are gone", lambda: "cs-" not in lab.kubectl("get", "pods", "-n", RUNS, "-o", "name"))
 
 
 def was_measured(folder: Path) -> None:
