@@ -43,6 +43,7 @@ CASSANDRA: Row = {
         "readMilliseconds": 800,
         "writeMilliseconds": 800,
         "casMilliseconds": 800,
+        "phiConvictThreshold": 5,
         "writesPerSecond": 100,
         "faultSeconds": 15,
     },
