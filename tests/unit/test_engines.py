@@ -20,6 +20,7 @@ from caplab.model import keys
 from caplab.model.budgets import evaluate
 from caplab.model.fields import Json
 from caplab.model.runs import FirstCommit
+from caplab.model.sizes import size_bytes
 
 OLD, NEW, LATER = "39110c49" * 5, "e7fde5a2" * 5, "0a3b44f1" * 5  # replication ids
 
@@ -335,7 +336,7 @@ def test_what_a_member_keeps_has_the_specs_word(appendonly: str, appendfsync: st
 
 
 def test_a_size_is_in_bytes() -> None:
-    assert [standing.size_bytes(size) for size in ("1Mi", "128Mi", "2Gi")] == [2**20, 2**27, 2**31]
+    assert [size_bytes(size) for size in ("1Mi", "128Mi", "2Gi")] == [2**20, 2**27, 2**31]
 
 
 def test_a_redis_cluster_is_ready_with_its_sentinels_its_persistence_and_no_restart_ahead() -> None:

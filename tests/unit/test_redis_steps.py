@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 from caplab_operator.engines.pods import Pod
-from caplab_operator.engines.redis import configuration, manifests, mending, rollout
+from caplab_operator.engines.redis import configuration, mending, rollout
 from caplab_operator.engines.redis.observe import KnownReplica, Member, Seen, Sentinel
 from caplab_operator.engines.redis.primary import primary_of
 from caplab_operator.engines.redis.rollout import Deployed, HandOver, Resize, Restart, Wait
 from caplab_operator.engines.redis.spec import RedisSpec
+from caplab_operator.engines.rolling import GENERATION_ANNOTATION
 from redis_seen import CURRENT, GONE, PODS, SPEC, WATCHERS, host, master, naming, replica, seen, sentinel
 
 
@@ -120,7 +121,7 @@ def test_nothing_is_restarted_or_resized_by_what_is_not_yet_known() -> None:
         assert found
         assert found[0] == "wait"
     made = {
-        "metadata": {"generation": 7, "annotations": {manifests.GENERATION_ANNOTATION: "3"}},
+        "metadata": {"generation": 7, "annotations": {GENERATION_ANNOTATION: "3"}},
         "spec": {"replicas": 4},
     }
     seen_by_controller = {**made, "status": {"observedGeneration": 7, "updateRevision": "r9"}}

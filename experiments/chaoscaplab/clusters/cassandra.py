@@ -8,6 +8,7 @@ from typing import Any
 
 from caplab.model.fields import Json
 from caplab.model.runs import FirstCommit
+from caplab.model.sizes import size_bytes
 
 from ..server import Body, ExecFailed, Server
 from . import standing
@@ -72,7 +73,7 @@ def differences(spec: Mapping[str, Any], found: Mapping[str, Json]) -> list[str]
         "hintWindowSeconds": hints["windowSeconds"],
         "hintsFlushPeriodMilliseconds": hints["flushPeriodMilliseconds"],
         "ringDelayMilliseconds": spec["gossip"]["ringDelayMilliseconds"],
-        "heapBytes": standing.size_bytes(spec["heap"]),
+        "heapBytes": size_bytes(spec["heap"]),
     }
     if spec["commitlogSync"] != "batch":  # which has no period: every write waits for its sync
         asked["commitlogSyncPeriodMilliseconds"] = spec["commitlogSyncPeriodMilliseconds"]

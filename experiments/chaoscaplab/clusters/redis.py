@@ -9,6 +9,7 @@ from typing import Any
 from caplab.model.fields import Json
 from caplab.model.keys import key_prefix
 from caplab.model.runs import FirstCommit
+from caplab.model.sizes import size_bytes
 
 from ..server import Body, ExecFailed, Server
 from . import standing
@@ -83,7 +84,7 @@ def differences(spec: Mapping[str, Any], found: Mapping[str, Json]) -> list[str]
     asked = {
         **{name: spec[name] for name in by_name},
         **spec["failover"],
-        "maxMemoryBytes": standing.size_bytes(spec["maxMemory"]),
+        "maxMemoryBytes": size_bytes(spec["maxMemory"]),
         "quorum": spec["sentinels"] // 2 + 1,
     }
     return standing.differing(asked, found)

@@ -11,7 +11,6 @@ from caplab.model.fields import Json
 from ..server import Body
 
 Answer = TypeVar("Answer")
-_SIZES = {"Mi": 2**20, "Gi": 2**30}
 
 
 def selector(cluster: str) -> str:
@@ -45,11 +44,6 @@ def agreed(answers: Mapping[str, Mapping[str, Json]]) -> dict[str, Json]:
         first, *others = said.values()
         found[name] = first if all(other == first for other in others) else said
     return found
-
-
-def size_bytes(size: str) -> int:
-    """Bytes of a size such as 128Mi."""
-    return int(size[:-2]) * _SIZES[size[-2:]]
 
 
 def replicas(body: Body) -> list[str]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 Status = dict[str, Any]
 Said = tuple[str, str, str]  # status, reason, message
-_MESSAGE_CHARACTERS = 1000  # the kinds' schemas allow no more
+# The kinds' schemas allow no more.
+_MESSAGE_CHARACTERS = 1000
+_ROLLOUT_CHARACTERS = 200
 
 
 def condition(name: str, said: Said, generation: int, before: Sequence[Mapping[str, Any]], now: str) -> Status:
@@ -23,6 +25,26 @@ def condition(name: str, said: Said, generation: int, before: Sequence[Mapping[s
         "lastTransitionTime": since,
         "observedGeneration": generation,
     }
+
+
+def settings_applied(refusals: Mapping[str, str], silence: str, drifts: Mapping[str, Iterable[str]]) -> Said:
+    """What is said of the spec's settings: refusals in the engine's own words, and settings that differ, by member.
+
+    silence: that nobody says what settings it has; '' where somebody does.
+    """
+    if refusals:
+        return "False", "Refused", "; ".join(f"{name}: {text}" for name, text in sorted(refusals.items()))
+    if silence:
+        return "Unknown", "NoAnswer", silence
+    if drifts:
+        differing = "; ".join(f"{name}: {', '.join(sorted(changes))}" for name, changes in sorted(drifts.items()))
+        return "False", "NotYet", f"not the spec's: {differing}"
+    return "True", "Observed", "whoever answers has the spec's settings"
+
+
+def rollout_field(what: str) -> Status:
+    """The field of a status that says what its members' change is at; none where nothing changes."""
+    return {"rollout": what[:_ROLLOUT_CHARACTERS]} if what else {}
 
 
 def phase(ready: bool, primary: str | None, before: Mapping[str, Any]) -> str:

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 
 from .. import objects
 from ..objects import Manifest
+from ..rolling import GENERATION_ANNOTATION, RESTART_ANNOTATION
 from .configuration import cassandra_yaml, jvm_options, racks, restart_digest
 from .spec import CassandraSpec
 
 CQL_PORT = 9042
 MANAGEMENT_PORT = 7480
 STORAGE_PORT = 7000  # among members
-RESTART_ANNOTATION = "caplab.dev/restart"  # of a member's pod: another value restarts it
-GENERATION_ANNOTATION = "caplab.dev/generation"  # of their StatefulSet: the spec it was made for
 # Of their StatefulSet: the host ids of the ring that has been cleaned up after its last change.
 SETTLED_ANNOTATION = "caplab.dev/settled"
 _USER_ID = 10004  # images/cassandra

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from ..cluster import Cluster, common_fields
+from caplab.model.sizes import size_bytes
 
-_UNITS = {"Mi": 2**20, "Gi": 2**30}
+from ..cluster import Cluster, common_fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def parse(body: Mapping[str, Any]) -> CassandraSpec:
     return CassandraSpec(
         **common_fields(body),
         replication_factor=spec["replicationFactor"],
-        heap_bytes=int(spec["heap"][:-2]) * _UNITS[spec["heap"][-2:]],
+        heap_bytes=size_bytes(spec["heap"]),
         phi_convict_threshold=spec["phiConvictThreshold"],
         commitlog_sync=spec["commitlogSync"],
         commitlog_sync_period_milliseconds=spec["commitlogSyncPeriodMilliseconds"],

@@ -6,15 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..conditions import Said, Status, condition, phase
+from ..conditions import Said, Status, condition, phase, rollout_field, settings_applied
 from ..pods import ordinal
 from . import health, mending
 from .observe import Seen
 from .repairs import Repair
 from .ring import Ring, Row
 from .spec import CassandraSpec
-
-_ROLLOUT_CHARACTERS = 200  # the kind's schema allows no more
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +42,8 @@ def build(spec: CassandraSpec, seen: Seen, ring: Ring, before: Mapping[str, Any]
             condition("Ready", ready, spec.generation, conditions, now),
             condition("SettingsApplied", applied, spec.generation, conditions, now),
         ],
+        **rollout_field(done.rollout),
     }
-    if done.rollout:
-        status["rollout"] = done.rollout[:_ROLLOUT_CHARACTERS]
     if done.repair:
         status["repair"] = done.repair.as_status()
     return status
@@ -80,11 +77,5 @@ def _ready(spec: CassandraSpec, ring: Ring, applied: Said, done: Done) -> Said:
 
 
 def _settings_applied(spec: CassandraSpec, seen: Seen, done: Done) -> Said:
-    if done.refusals:
-        return "False", "Refused", "; ".join(f"{name}: {text}" for name, text in sorted(done.refusals.items()))
-    if not any(said.settings for said in seen.said.values()):
-        return "Unknown", "NoAnswer", "no member says its settings"
-    if drifts := mending.drifts(spec, seen):
-        differing = "; ".join(f"{name}: {', '.join(sorted(changes))}" for name, changes in sorted(drifts.items()))
-        return "False", "NotYet", f"not the spec's: {differing}"
-    return "True", "Observed", "whoever answers has the spec's settings"
+    silence = "" if any(said.settings for said in seen.said.values()) else "no member says its settings"
+    return settings_applied(done.refusals, silence, mending.drifts(spec, seen))

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..pods import Pod
-from .manifests import GENERATION_ANNOTATION, SETTLED_ANNOTATION, Standing
+from ..rolling import is_current
+from .manifests import SETTLED_ANNOTATION, Standing
 from .spec import CassandraSpec
 
 
@@ -67,14 +68,10 @@ Step = Tell | Restart | Keep | Wait
 
 def deployed_from(spec: CassandraSpec, stateful_set: Mapping[str, Any]) -> Deployed:
     """From the object as the API server returns it."""
-    metadata, status = stateful_set["metadata"], stateful_set.get("status") or {}
-    annotations = metadata.get("annotations") or {}
-    made_for, settled = annotations.get(GENERATION_ANNOTATION), annotations.get(SETTLED_ANNOTATION) or ""
-    return Deployed(
-        Standing(stateful_set["spec"]["replicas"], frozenset(settled.split(",")) - {""}),
-        status.get("updateRevision", ""),
-        made_for == str(spec.generation) and status.get("observedGeneration") == metadata["generation"],
-    )
+    settled = (stateful_set["metadata"].get("annotations") or {}).get(SETTLED_ANNOTATION) or ""
+    standing = Standing(stateful_set["spec"]["replicas"], frozenset(settled.split(",")) - {""})
+    revision = (stateful_set.get("status") or {}).get("updateRevision", "")
+    return Deployed(standing, revision, is_current(spec, stateful_set))
 
 
 def standing_for(spec: CassandraSpec, deployed: Deployed | None) -> Standing:

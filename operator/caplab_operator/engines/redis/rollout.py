@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..pods import Pod, ordinal
+from ..rolling import is_current
 from . import health
-from .manifests import GENERATION_ANNOTATION
 from .observe import Seen
 from .primary import FAILING_OVER, named_by, pod_named
 from .spec import RedisSpec
@@ -62,10 +62,8 @@ Step = Restart | HandOver | Resize | Wait
 
 def deployed_from(spec: RedisSpec, stateful_set: Mapping[str, Any]) -> Deployed:
     """From the object as the API server returns it."""
-    metadata, status = stateful_set["metadata"], stateful_set.get("status") or {}
-    made_for = (metadata.get("annotations") or {}).get(GENERATION_ANNOTATION)
-    is_current = made_for == str(spec.generation) and status.get("observedGeneration") == metadata["generation"]
-    return Deployed(stateful_set["spec"]["replicas"], status.get("updateRevision", ""), is_current)
+    revision = (stateful_set.get("status") or {}).get("updateRevision", "")
+    return Deployed(stateful_set["spec"]["replicas"], revision, is_current(spec, stateful_set))
 
 
 def wanted_replicas(spec: RedisSpec, primary: str | None, current: int | None) -> int:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from ..cluster import Cluster, common_fields
+from caplab.model.sizes import size_bytes
 
-_UNITS = {"Mi": 2**20, "Gi": 2**30}
+from ..cluster import Cluster, common_fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,6 @@ def parse(body: Mapping[str, Any]) -> RedisSpec:
             failover["failoverTimeoutMilliseconds"],
             failover["restartedPrimary"],
         ),
-        max_memory_bytes=int(spec["maxMemory"][:-2]) * _UNITS[spec["maxMemory"][-2:]],
+        max_memory_bytes=size_bytes(spec["maxMemory"]),
         eviction_policy=spec["evictionPolicy"],
     )

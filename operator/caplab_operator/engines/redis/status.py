@@ -6,14 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..conditions import Said, Status, condition, phase
+from ..conditions import Said, Status, condition, phase, rollout_field, settings_applied
 from ..failovers import explained, faults, primary_gap
 from . import health, mending
 from .configuration import persistence_of
 from .observe import Seen
 from .spec import RedisSpec
-
-_ROLLOUT_CHARACTERS = 200  # the kind's schema allows no more
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +53,12 @@ def build(
             condition("Ready", ready, spec.generation, conditions, now),
             condition("SettingsApplied", applied, spec.generation, conditions, now),
         ],
+        **rollout_field(done.rollout),
     }
     if primary:
         status |= {"primary": primary, "epoch": seen.said[primary].replication_id}
     if kinds := {persistence_of(member.settings) for member in seen.said.values()}:
         status["persistence"] = kinds.pop() if len(kinds) == 1 else "other"
-    if done.rollout:
-        status["rollout"] = done.rollout[:_ROLLOUT_CHARACTERS]
     gap = primary_gap(primary, before, now)
     if gap:
         status["primaryGap"] = gap
@@ -71,15 +68,9 @@ def build(
 
 
 def _settings_applied(spec: RedisSpec, seen: Seen, done: Done) -> Said:
-    if done.refusals:
-        return "False", "Refused", "; ".join(f"{name}: {text}" for name, text in sorted(done.refusals.items()))
-    if not seen.said and not seen.told:
-        return "Unknown", "NoAnswer", "neither a member nor a Sentinel answers"
+    silence = "" if seen.said or seen.told else "neither a member nor a Sentinel answers"
     drifts = {**mending.members_drift(spec, seen), **mending.sentinels_drift(spec, seen)}
-    if drifts:
-        differing = "; ".join(f"{name}: {', '.join(sorted(changes))}" for name, changes in sorted(drifts.items()))
-        return "False", "NotYet", f"not the spec's: {differing}"
-    return "True", "Observed", "whoever answers has the spec's settings"
+    return settings_applied(done.refusals, silence, drifts)
 
 
 def _last_failover(
