@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -25,6 +24,7 @@ from cassandra.policies import (
 from cassandra.query import tuple_factory
 
 from ...spec import ClientOptions, Limits
+from ..keep_alive import KEEP_ALIVE
 from .outcomes import Answer
 
 DATA_CENTRE = "dc1"
@@ -46,14 +46,6 @@ CONNECTING_THREADS = 8
 SPECULATIVE_REQUESTS = 1  # beside the first one
 SERVICE_PROFILE = "service"  # how applications go: by the ring, with speculation where it is asked for
 DIRECT_PROFILE = EXEC_PROFILE_DEFAULT  # no speculation: with one host the driver would ask that one again
-# A peer that is cut off is known to be dead after 4 s.
-_KEEP_ALIVE = (
-    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 1),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 1),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
-    (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 4000),
-)
 # It tells of every attempt to connect, with a trace: half a megabyte a minute during a partition.
 logging.getLogger("cassandra").setLevel(logging.CRITICAL)
 
@@ -79,7 +71,7 @@ def connect(
         topology_event_refresh_window=REFRESH_SECONDS,
         status_event_refresh_window=REFRESH_SECONDS,
         executor_threads=CONNECTING_THREADS,
-        sockopts=_KEEP_ALIVE,
+        sockopts=KEEP_ALIVE,
         # A member that came back is told all statements before it is used, else its first operations would be two
         # exchanges each: "not prepared", and then the driver's second try.
         reprepare_on_up=True,

@@ -12,8 +12,8 @@ from .outcomes import Answer
 from .shared import Opened
 from .statements import Statement, element_of, scans_of
 
-_AT_ONCE = 16  # statements under way: a member has 32 threads for its clients
-_REQUEST_SECONDS = 15.0  # the driver's time-out; the server's own for a range is 5 s
+_AT_ONCE = 16  # statements under way: a small part of the 128 threads that a member has by itself for its clients
+_REQUEST_SECONDS = 15.0  # the driver's time-out; the server's own for a range is 10 s
 _ROWS = 1000  # a page
 
 Element = tuple[str | None, int]

@@ -7,25 +7,17 @@ was sent, and it takes more processor time (docs/probes.md has the figures).
 from __future__ import annotations
 
 import asyncio
-import socket
 from typing import Any
 
 import hiredis
 
 from ...outcomes import Trouble
+from ..keep_alive import KEEP_ALIVE
 from ..opening import WireError
 from .outcomes import ErrorReply
 from .statements import Command
 
 _INCOMPLETE = object()
-# A peer that is cut off is known to be dead after 4 s.
-_KEEP_ALIVE = (
-    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 1),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 1),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
-    (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 4000),
-)
 
 
 def pack(command: Command) -> bytes:
@@ -56,7 +48,7 @@ class Wire(asyncio.Protocol):
     async def open(cls, address: str, port: int) -> Wire:
         """Connect to an address; raises OSError. Safe to cancel: nothing is left behind."""
         transport, wire = await asyncio.get_running_loop().create_connection(cls, address, port)
-        for option in _KEEP_ALIVE:
+        for option in KEEP_ALIVE:
             transport.get_extra_info("socket").setsockopt(*option)
         return wire
 
