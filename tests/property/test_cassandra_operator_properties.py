@@ -13,58 +13,39 @@ from caplab_operator.engines.cassandra import configuration, manifests, mending,
 from caplab_operator.engines.cassandra.manifests import Standing
 from caplab_operator.engines.cassandra.observe import Member, Place, Seen, Work, member_from
 from caplab_operator.engines.cassandra.roll_call import ring_of
-from caplab_operator.engines.cassandra.spec import Operations, parse
+from caplab_operator.engines.cassandra.spec import CassandraSpec, Operations, parse
 from caplab_operator.engines.cassandra.steps import Deployed, Keep, Restart, Tell
 from caplab_operator.engines.pods import Pod, ordinal
 from cassandra_seen import CRD, SPEC, ZONES, pod, up
 from cassandra_world import World
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from random_specs import NAMES, OBJECT_NAME, body_of, by_schema, parameter_names, schema_of
 
 pytestmark = pytest.mark.property
 
-SCHEMA = yaml.safe_load(CRD.read_text())["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
-_NAME = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
+SCHEMA = schema_of(CRD)
 _LIVE = ("replicas", "phiConvictThreshold", "paxosVariant", "timeouts")
-_ALLOWED = re.findall(r"'([a-z_]+)'", SCHEMA["properties"]["parameters"]["x-kubernetes-validations"][0]["rule"])
 _VALUES = st.sampled_from(["1", "16", "true", "false", "24MiB/s", "500ms", "32MiB", "64KiB"])
 
-
-def by_schema(schema: Mapping[str, Any]) -> st.SearchStrategy[Any]:
-    """Whatever a part of the schema lets through, with every default filled in as the API server does."""
-    if "enum" in schema:
-        return st.sampled_from(schema["enum"])
-    if "properties" in schema:
-        return st.fixed_dictionaries({name: by_schema(below) for name, below in schema["properties"].items()})
-    if schema["type"] == "integer":
-        return st.integers(schema["minimum"], schema["maximum"])
-    if schema["type"] == "boolean":
-        return st.booleans()
-    if "additionalProperties" in schema:
-        return st.dictionaries(st.sampled_from(_ALLOWED), _VALUES, max_size=5)
-    return st.from_regex(schema["pattern"], fullmatch=True).filter(lambda text: len(text) <= schema["maxLength"])
+specs = by_schema(SCHEMA, st.dictionaries(st.sampled_from(parameter_names(SCHEMA)), _VALUES, max_size=5))
 
 
-def body(spec: Mapping[str, Any], name: str = "cs") -> dict[str, Any]:
-    metadata = {"name": name, "namespace": "demo", "uid": "u", "generation": 1}
-    return {"kind": "CassandraCluster", "metadata": metadata, "spec": spec}
+def asked_for(spec: Mapping[str, Any], name: str = "cs") -> CassandraSpec:
+    return parse(body_of("CassandraCluster", spec, name))
 
 
-specs = by_schema(SCHEMA)
-names = st.from_regex(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?", fullmatch=True)
-
-
-@given(specs, names, st.none() | st.integers(1, 9))
+@given(specs, NAMES, st.none() | st.integers(1, 9))
 def test_whatever_is_asked_for_can_be_built_and_is_owned_and_named_well(
     asked: dict[str, Any], name: str, current: int | None
 ) -> None:
-    spec = parse(body(asked, name))
+    spec = asked_for(asked, name)
     standing = steps.standing_for(spec, Deployed(Standing(current), "", True) if current else None)
     made = [*manifests.build(spec, "image", "lab", ZONES, standing), *manifests.secrets(spec, lambda: "x")]
     for item in made:
         owner = item["metadata"]["ownerReferences"][0]
         assert (owner["kind"], owner["name"], owner["controller"]) == ("CassandraCluster", name, True)
-        assert _NAME.fullmatch(item["metadata"]["name"])
+        assert OBJECT_NAME.fullmatch(item["metadata"]["name"])
         assert all(len(value) <= 63 for value in item["metadata"]["labels"].values())
     (size,) = [item["spec"]["replicas"] for item in made if item["kind"] == "StatefulSet"]
     assert size == max(asked["replicas"], current or 0)
@@ -80,7 +61,7 @@ def test_what_can_change_live_never_changes_a_pod(one: dict[str, Any], other: di
     operations = {**one["operations"], "repair": other["operations"]["repair"]}
     live = {name: other[name] for name in _LIVE} | {"hintedHandoff": hints, "operations": operations}
     made = [
-        manifests.stateful_set(parse(body(spec)), "image", Standing(3))["spec"]["template"]
+        manifests.stateful_set(asked_for(spec), "image", Standing(3))["spec"]["template"]
         for spec in (one, {**one, **live})
     ]
     assert made[0] == made[1]
@@ -88,7 +69,7 @@ def test_what_can_change_live_never_changes_a_pod(one: dict[str, Any], other: di
 
 @given(specs, specs)
 def test_telling_what_differs_leaves_no_difference(one: dict[str, Any], other: dict[str, Any]) -> None:
-    found, wanted = parse(body(one)), parse(body(other))
+    found, wanted = asked_for(one), asked_for(other)
     look = Seen(Place((pod(0),), "pw"), {"cs-0": up(0, settings=configuration.settings(found))})
     told = mending.to_tell(wanted, look).get("cs-0", {})
     live = configuration.live_settings(wanted)

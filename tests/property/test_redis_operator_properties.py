@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from caplab_operator.engines.pods import Pod, ordinal
 from caplab_operator.engines.redis import configuration, health, manifests, mending, rollout, slices, status
 from caplab_operator.engines.redis.directives import IMMUTABLE
@@ -19,46 +17,28 @@ from caplab_operator.engines.redis.rollout import Deployed, Resize
 from caplab_operator.engines.redis.spec import RedisSpec, parse
 from hypothesis import given
 from hypothesis import strategies as st
+from random_specs import NAMES, OBJECT_NAME, body_of, by_schema, parameter_names, schema_of
+from redis_seen import CRD
 
 pytestmark = pytest.mark.property
 
-CRD = Path(__file__).parents[2] / "charts/caplab/templates/crds/rediscluster.yaml"
-SCHEMA = yaml.safe_load(CRD.read_text())["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
-_NAME = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
+SCHEMA = schema_of(CRD)
 _LIVE = ("replicas", "sentinels", "persistence", "minReplicasToWrite", "failover", "maxMemory", "evictionPolicy")
+_VALUES = st.from_regex(r"[A-Za-z0-9._-]{1,200}", fullmatch=True)
 
-
-def by_schema(schema: Mapping[str, Any]) -> st.SearchStrategy[Any]:
-    """Whatever a part of the schema lets through, with every default filled in as the API server does."""
-    if "enum" in schema:
-        return st.sampled_from(schema["enum"])
-    if "properties" in schema:
-        return st.fixed_dictionaries({name: by_schema(below) for name, below in schema["properties"].items()})
-    if schema["type"] == "integer":
-        return st.integers(schema["minimum"], schema["maximum"])
-    if "additionalProperties" in schema:
-        names = re.findall(r"'([a-z-]+)'", schema["x-kubernetes-validations"][0]["rule"])
-        return st.dictionaries(
-            st.sampled_from(names), st.from_regex(r"[A-Za-z0-9._-]{1,200}", fullmatch=True), max_size=9
-        )
-    return st.from_regex(schema["pattern"], fullmatch=True).filter(lambda text: len(text) <= schema["maxLength"])
-
-
-def body(spec: Mapping[str, Any], name: str = "rd") -> dict[str, Any]:
-    metadata = {"name": name, "namespace": "demo", "uid": "u", "generation": 1}
-    return {"kind": "RedisCluster", "metadata": metadata, "spec": spec}
-
-
-specs = by_schema(SCHEMA)
-names = st.from_regex(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?", fullmatch=True)
+specs = by_schema(SCHEMA, st.dictionaries(st.sampled_from(parameter_names(SCHEMA)), _VALUES, max_size=9))
 pod_names = [f"rd-{i}" for i in range(4)]
 
 
-@given(specs, names, st.none() | st.integers(1, 9), st.booleans())
+def asked_for(spec: Mapping[str, Any], name: str = "rd") -> RedisSpec:
+    return parse(body_of("RedisCluster", spec, name))
+
+
+@given(specs, NAMES, st.none() | st.integers(1, 9), st.booleans())
 def test_whatever_is_asked_for_can_be_built_and_is_owned_and_named_well(
     asked: dict[str, Any], name: str, current: int | None, bootstrap: bool
 ) -> None:
-    spec = parse(body(asked, name))
+    spec = asked_for(asked, name)
     standing = Standing(rollout.wanted_replicas(spec, None, current), None, bootstrap)
     made = [
         *manifests.build(spec, "image", "lab", standing),
@@ -70,7 +50,7 @@ def test_whatever_is_asked_for_can_be_built_and_is_owned_and_named_well(
             "apiVersion": "caplab.dev/v1alpha1", "kind": "RedisCluster", "name": name, "uid": "u",
             "controller": True, "blockOwnerDeletion": True,
         }  # fmt: skip
-        assert _NAME.fullmatch(item["metadata"]["name"])
+        assert OBJECT_NAME.fullmatch(item["metadata"]["name"])
         assert all(len(value) <= 63 for value in item["metadata"]["labels"].values())
     sizes = {item["metadata"]["name"]: item["spec"]["replicas"] for item in made if item["kind"] == "StatefulSet"}
     assert sizes == {name: max(asked["replicas"], current or 0), f"{name}-sentinel": asked["sentinels"]}
@@ -88,12 +68,12 @@ def test_what_can_change_live_never_changes_a_pod(one: dict[str, Any], other: di
     fixed = {name: value for name, value in one["parameters"].items() if name in IMMUTABLE}
     live = {name: value for name, value in other["parameters"].items() if name not in IMMUTABLE}
     changed = {**one, **{name: other[name] for name in _LIVE}, "parameters": {**fixed, **live}}
-    assert templates(parse(body(changed))) == templates(parse(body(one)))
+    assert templates(asked_for(changed)) == templates(asked_for(one))
 
 
 @given(specs, specs)
 def test_setting_what_differs_leaves_no_difference(one: dict[str, Any], other: dict[str, Any]) -> None:
-    found, wanted = configuration.directives(parse(body(one))), configuration.directives(parse(body(other)))
+    found, wanted = configuration.directives(asked_for(one)), configuration.directives(asked_for(other))
     changes = configuration.drift(wanted, found)
     assert configuration.drift(wanted, {**found, **changes}) == {}
     assert configuration.drift(wanted, wanted) == {}
@@ -150,7 +130,7 @@ def test_the_primary_is_always_a_master_by_its_own_word_that_somebody_wants(look
 def test_whatever_is_seen_has_a_status_and_no_step_removes_the_primary_while_others_could_take_over(
     asked: dict[str, Any], look: Seen, size: int, is_current: bool
 ) -> None:
-    spec = parse(body(asked))
+    spec = asked_for(asked)
     primary = primary_of(look)
     step = rollout.next_step(spec, look, primary, Deployed(size, "r1", is_current))
     done = status.Done({}, step.why if step else "")
