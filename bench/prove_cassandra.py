@@ -6,9 +6,7 @@ and the whole lab take of memory; and what the tests of the kind print. Takes 20
 
 from __future__ import annotations
 
-import datetime
 import os
-import platform
 import re
 import subprocess
 import sys
@@ -17,7 +15,6 @@ from collections.abc import Mapping, Sequence
 
 from caplab_cluster import usage
 from caplab_cluster.kind_cluster import NODES
-from caplab_cluster.machine import look
 from caplab_cluster.paths import REPOSITORY, Cache
 from caplab_cluster.progress import Progress
 from caplab_cluster.session import begin
@@ -25,6 +22,8 @@ from chaoscaplab.clusters.bringing_up import Cluster
 from chaoscaplab.clusters.engines import named
 from chaoscaplab.server import Server
 from chaoscaplab.waiting import until
+from evidence import made_by, spread
+from proof_clusters import remove
 
 EVIDENCE = REPOSITORY / "docs" / "evidence" / "cassandra.md"
 NAMESPACE = "cassandra-proof"
@@ -53,18 +52,6 @@ def start(server: Server, engines: Sequence[str]) -> dict[str, float]:
     return seconds
 
 
-def remove(server: Server) -> None:
-    """Delete all clusters and wait until their last pod is gone."""
-    for one, name in ENGINES.items():
-        server.delete(named(one).KIND, NAMESPACE, name)
-
-    def left() -> str:
-        pods = server.pods(NAMESPACE, "caplab.dev/cluster")
-        return f"{len(pods)} are left" if pods else ""
-
-    until("every pod is gone", left, 120)
-
-
 def gib_of_everything() -> float:
     """Memory of all nodes: the control plane's, the lab's own pods and the databases."""
     engine = begin(Progress(Cache.from_environment().logs / "prove"), Cache.from_environment()).engine
@@ -82,13 +69,12 @@ def printed_by_tests() -> tuple[bool, str]:
 
 def table(alone: Sequence[float], together: Mapping[str, float], gib: float) -> list[str]:
     """The figures beside their limits."""
-    shown = " / ".join(f"{seconds:.1f}" for seconds in (min(alone), sorted(alone)[len(alone) // 2], max(alone)))
     each = ", ".join(f"{engine} {seconds:.1f} s" for engine, seconds in together.items())
     return [
         "| what | measured | limit |",
         "|---|---|---|",
-        f"| from the applied object to Ready, three members, warm; min / median / max of {len(alone)} | {shown} s"
-        f" | {ALONE_SECONDS:g} s |",
+        f"| from the applied object to Ready, three members, warm; min / median / max of {len(alone)}"
+        f" | {spread(alone)} | {ALONE_SECONDS:g} s |",
         f"| the same with all three engines applied at one moment | {each} | {TOGETHER_SECONDS:g} s in all |",
         f"| memory of everything with the three of them: all four nodes, working set | {gib:.2f} GiB"
         f" | {TOGETHER_GIB:g} GiB |",
@@ -98,27 +84,25 @@ def table(alone: Sequence[float], together: Mapping[str, float], gib: float) -> 
 def main() -> int:
     """Measure, write the evidence; 0 where every limit holds."""
     os.environ.setdefault("KUBECONFIG", str(Cache.from_environment().kubeconfig))
-    load, machine, server = os.getloadavg()[0], look(Cache.from_environment().root), Server()
+    load, server = os.getloadavg()[0], Server()
     server.open_namespace(NAMESPACE)
     alone = []
     for number in range(STARTS):
-        remove(server)
+        remove(server, NAMESPACE, ENGINES)
         alone.append(start(server, ["cassandra"])["cassandra"])
         print(f"  start {number + 1} of {STARTS}: {alone[-1]:.1f} s", flush=True)
-    remove(server)
+    remove(server, NAMESPACE, ENGINES)
     together = start(server, list(ENGINES))
     gib = gib_of_everything()
     print(f"  together: {together}, {gib:.2f} GiB", flush=True)
-    remove(server)
+    remove(server, NAMESPACE, ENGINES)
     passed, printed = printed_by_tests()
     EVIDENCE.write_text(
         "\n".join(
             [
                 "# What a CassandraCluster promises of itself, measured",
                 "",
-                f"Made by `bench/prove_cassandra.py` (`make prove`) on {datetime.datetime.now(datetime.UTC):%Y-%m-%d}:"
-                f" {machine.cpus} cores, {(machine.memory_bytes or 0) / 1024**3:.0f} GiB, kernel {platform.release()},"
-                f" cgroup v{machine.cgroup}, load {load:.1f} at the beginning.",
+                made_by(__file__, load),
                 "",
                 *table(alone, together, gib),
                 "",

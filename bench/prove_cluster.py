@@ -7,9 +7,7 @@ for about a quarter of an hour: the lab's cluster goes down first, and stays dow
 
 from __future__ import annotations
 
-import datetime
 import os
-import platform
 import re
 import subprocess
 import sys
@@ -21,10 +19,10 @@ from pathlib import Path
 from caplab_cluster import commands, usage
 from caplab_cluster.failure import Failure
 from caplab_cluster.kind_cluster import NODES
-from caplab_cluster.machine import look
 from caplab_cluster.paths import REPOSITORY, Cache
 from caplab_cluster.progress import Progress, duration
 from caplab_cluster.session import begin
+from evidence import made_by
 
 EVIDENCE = REPOSITORY / "docs" / "evidence" / "cluster.md"
 LIMITS_SECONDS = {"bare": 25 * 60.0, "warm": 4 * 60.0, "already up": 10.0}
@@ -58,7 +56,6 @@ def down(cache: Cache) -> None:
 
 def render(taken: Mapping[str, tuple[float, str]], idle: Mapping[str, usage.Usage], load: float) -> str:
     """The evidence as a page: seconds and table of each start, what the idle nodes take."""
-    machine = look(Cache.from_environment().root)
     memory, cores = total(idle)
     rows = [f"| {name} | {duration(taken[name][0])} | {duration(limit)} |" for name, limit in LIMITS_SECONDS.items()]
     tables = [f"\n## {name}\n\n```\n{taken[name][1]}\n```" for name in LIMITS_SECONDS]
@@ -66,9 +63,7 @@ def render(taken: Mapping[str, tuple[float, str]], idle: Mapping[str, usage.Usag
         [
             "# The cluster's starts and its idle load, measured",
             "",
-            f"Made by `bench/prove_cluster.py` (`make prove`) on {datetime.datetime.now(datetime.UTC):%Y-%m-%d}:"
-            f" {machine.cpus} cores, {(machine.memory_bytes or 0) / 1024**3:.0f} GiB, kernel {platform.release()},"
-            f" cgroup v{machine.cgroup}, no container registry, load {load:.1f} at the beginning.",
+            made_by(__file__, load, "no container registry"),
             "",
             "| start | measured | limit |",
             "|---|---|---|",

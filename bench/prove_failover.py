@@ -7,9 +7,7 @@ Each series as its runs come, none left out. Takes half an hour an engine; the l
 
 from __future__ import annotations
 
-import datetime
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -17,8 +15,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from caplab_cluster.machine import look
-from caplab_cluster.paths import REPOSITORY, Cache
+from caplab_cluster.paths import REPOSITORY
+from evidence import made_by
 
 RUNS = 10
 
@@ -76,14 +74,11 @@ def excerpt(summary: str) -> str:
 
 def page(engine: str, found: Sequence[tuple[Series, int, str]], load: float) -> str:
     """The evidence as a page."""
-    machine = look(Cache.from_environment().root)
     codes = ("all valid", "some invalid", "some unknown", "the lab failed")
     parts = [
         f"# What a lost {engine.capitalize()} {'member' if engine == 'cassandra' else 'primary'} costs, measured",
         "",
-        f"Made by `bench/prove_failover.py` (`make prove`) on {datetime.datetime.now(datetime.UTC):%Y-%m-%d}:"
-        f" {machine.cpus} cores, {(machine.memory_bytes or 0) / 1024**3:.0f} GiB, kernel {platform.release()},"
-        f" cgroup v{machine.cgroup}, load {load:.1f} at the beginning. Figures are as they came, none left out.",
+        f"{made_by(__file__, load)} Figures are as they came, none left out.",
         "",
         "kill-primary, kill-node: the member stays down. crash-primary: its node starts it again at once."
         " *clocks apart*: the probes' first acknowledged write beside the first complete one of the new epoch, as the"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime
 import os
-import platform
 import re
 import statistics
 import sys
@@ -16,7 +15,6 @@ import time
 import uuid
 from collections.abc import Sequence
 
-from caplab_cluster.machine import look
 from caplab_cluster.paths import REPOSITORY, Cache
 from chaoscaplab.clusters.bringing_up import Cluster
 from chaoscaplab.clusters.engines import named
@@ -24,7 +22,9 @@ from chaoscaplab.probes.histories import cores, fetch_clock, fetch_history, spen
 from chaoscaplab.probes.loads import Loads
 from chaoscaplab.server import Server
 from chaoscaplab.waiting import until
+from evidence import made_by, spread
 from kubernetes import client
+from proof_clusters import remove
 
 from caplab.check import schedule
 from caplab.check.finding import Context
@@ -47,17 +47,6 @@ def ready_seconds(server: Server) -> float:
     server.apply(KIND, NAMESPACE, NAME, {})
     cluster.await_ready()
     return time.monotonic() - started
-
-
-def remove(server: Server) -> None:
-    """Delete the cluster and wait until its last pod is gone."""
-    server.delete(KIND, NAMESPACE, NAME)
-
-    def left() -> str:
-        pods = server.pods(NAMESPACE, f"caplab.dev/cluster={NAME}")
-        return f"{len(pods)} are left" if pods else ""
-
-    until("every pod is gone", left, 120)
 
 
 def promoted_at(member: str) -> float:
@@ -146,25 +135,14 @@ def full_rate(server: Server) -> tuple[float, float, float]:
     return rate, on_time, taken
 
 
-def spread(values: Sequence[float], unit: str, scale: float = 1) -> str:
-    """Minimum, median, maximum."""
-    return (
-        " / ".join(
-            f"{value * scale:.{1 if scale == 1 else 0}f}"
-            for value in (min(values), statistics.median(values), max(values))
-        )
-        + f" {unit}"
-    )
-
-
 def main() -> int:
     """Measure, write the evidence; 0 where every limit holds."""
     os.environ.setdefault("KUBECONFIG", str(Cache.from_environment().kubeconfig))
-    load, machine, server = os.getloadavg()[0], look(Cache.from_environment().root), Server()
+    load, server = os.getloadavg()[0], Server()
     server.open_namespace(NAMESPACE)
     starts = []
     for number in range(STARTS):
-        remove(server)
+        remove(server, NAMESPACE, {"redis": NAME})
         starts.append(ready_seconds(server))
         print(f"  start {number + 1} of {STARTS}: {starts[-1]:.1f} s", flush=True)
     switched = service_delays(server)
@@ -172,23 +150,21 @@ def main() -> int:
     for _ in range(FULL_RUNS):
         full.append(full_rate(server))
         print("  {:.0f} operations/s acknowledged, {:.2%} on time, {:.2f} core".format(*full[-1]), flush=True)
-    remove(server)
+    remove(server, NAMESPACE, {"redis": NAME})
     EVIDENCE.write_text(
         "\n".join(
             [
                 "# What a RedisCluster promises of itself, measured",
                 "",
-                f"Made by `bench/prove_redis.py` (`make prove`) on {datetime.datetime.now(datetime.UTC):%Y-%m-%d}:"
-                f" {machine.cpus} cores, {(machine.memory_bytes or 0) / 1024**3:.0f} GiB, kernel {platform.release()},"
-                f" cgroup v{machine.cgroup}, load {load:.1f} at the beginning.",
+                made_by(__file__, load),
                 "",
                 "| what | n | min / median / max | limit |",
                 "|---|---|---|---|",
                 f"| from the applied object to Ready (three members, three Sentinels; warm) | {STARTS} |"
-                f" {spread(starts, 's')} | {LIMITS['Ready']:g} s |",
+                f" {spread(starts)} | {LIMITS['Ready']:g} s |",
                 f"| from a promotion, by the new primary's own log, to the first write by the primary's Service that it"
                 f" acknowledged, as clients of every zone began it | {len(switched)} |"
-                f" {spread(switched, 'ms', 1000)} | median {LIMITS['Service'] * 1000:g} ms |",
+                f" {spread(switched, 'ms')} | median {LIMITS['Service'] * 1000:g} ms |",
                 "",
                 f"A prober of one zone at {FULL_RATE:g} operations/s, {FULL_RUNS} times for {FULL_SECONDS:g} s:",
                 "",

@@ -1,0 +1,40 @@
+"""What the pages under docs/evidence say in the same way.
+
+Standard library and caplab_cluster only: prove_cluster.py runs without the Python environment of the others.
+"""
+
+from __future__ import annotations
+
+import datetime
+import platform
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+
+from caplab_cluster.machine import look
+from caplab_cluster.paths import Cache
+
+
+def made_by(script: str, load: float, circumstance: str = "") -> str:
+    """The sentence that says by which script (its __file__), when and on what machine figures came about.
+
+    load is the machine's when the script began; circumstance is a few words more.
+    """
+    machine = look(Cache.from_environment().root)
+    facts = [
+        f"{machine.cpus} cores",
+        f"{(machine.memory_bytes or 0) / 1024**3:.0f} GiB",
+        f"kernel {platform.release()}",
+        f"cgroup v{machine.cgroup}",
+        *([circumstance] if circumstance else []),
+        f"load {load:.1f} at the beginning",
+    ]
+    today = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}"
+    return f"Made by `bench/{Path(script).name}` (`make prove`) on {today}: {', '.join(facts)}."
+
+
+def spread(seconds: Sequence[float], unit: str = "s") -> str:
+    """Minimum, median and maximum, in s or ms."""
+    scale, digits = {"s": (1, 1), "ms": (1000, 0)}[unit]
+    shown = (min(seconds), statistics.median(seconds), max(seconds))
+    return f"{' / '.join(f'{value * scale:.{digits}f}' for value in shown)} {unit}"

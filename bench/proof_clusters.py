@@ -1,0 +1,23 @@
+"""The clusters that a proof makes for itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from chaoscaplab.clusters.engines import named
+from chaoscaplab.server import Server
+from chaoscaplab.waiting import until
+
+_GONE_SECONDS = 120
+
+
+def remove(server: Server, namespace: str, clusters: Mapping[str, str]) -> None:
+    """Delete clusters, their names by engine, and wait until the namespace has no pod of any cluster."""
+    for engine, name in clusters.items():
+        server.delete(named(engine).KIND, namespace, name)
+
+    def left() -> str:
+        pods = server.pods(namespace, "caplab.dev/cluster")
+        return f"{len(pods)} are left" if pods else ""
+
+    until("every pod is gone", left, _GONE_SECONDS)
