@@ -43,10 +43,23 @@ class ToolChoice:
 
 @dataclass(frozen=True, slots=True)
 class SourceChoice:
-    """Where something comes from: images are pulled or built, jars fetched on the host or in the build."""
+    """Where images come from."""
 
-    source: str
+    source: str  # pull, build
     why: str
+
+
+@dataclass(frozen=True, slots=True)
+class JarsChoice:
+    """Who fetches jars: the host's Maven, or (None) one within the image's build."""
+
+    maven: Tool | None
+    why: str
+
+    @property
+    def source(self) -> str:
+        """Where that is: host, build."""
+        return "build" if self.maven is None else "host"
 
 
 def wishes_from(environment: Mapping[str, str]) -> Wishes:
@@ -132,11 +145,11 @@ def choose_source(wishes: Wishes, have_pulled: bool, have_built: bool, answers: 
     return SourceChoice("build", "no container registry answers")
 
 
-def choose_jars(maven: Tool | None) -> SourceChoice:
+def choose_jars(maven: Tool | None) -> JarsChoice:
     """Where jars are fetched: by the host's Maven, with its proxies and mirrors, else inside the build."""
     if maven is None:
-        return SourceChoice("build", "mvn is not on PATH: the image's build installs one")
-    return SourceChoice("host", f"mvn {dotted(maven.version)} on PATH")
+        return JarsChoice(None, "mvn is not on PATH: the image's build installs one")
+    return JarsChoice(maven, f"mvn {dotted(maven.version)} on PATH")
 
 
 def check_can_bootstrap(machine: Machine) -> None:

@@ -62,7 +62,7 @@ def up(progress: Progress, cache: Cache) -> None:
     images = lab_images.discover(LAB_IMAGES, debian)
     jars = choose_jars(machine.maven)
     progress.say(f"  jars     {jars.source}: {jars.why}")
-    lab_images.build(progress, engine, cache, images, debian, machine.maven)
+    lab_images.build(progress, engine, cache, images, debian, jars.maven)
 
     cluster = KindCluster(engine, cache, tools)
     _bring_up(progress, cluster, image)

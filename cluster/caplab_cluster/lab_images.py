@@ -96,7 +96,7 @@ def build(
     bases: Mapping[str, str],
     maven: Tool | None,
 ) -> None:
-    """Build what is not in the engine's store; maven is the host's."""
+    """Build what is not in the engine's store; maven fetches jars on the host, None: the builds do."""
     by_name = {image.name: image for image in images}
     for image in images:
         with progress.step(f"lab image {image.name}") as step:

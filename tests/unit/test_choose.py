@@ -173,6 +173,9 @@ def test_versions_are_read_from_what_tools_print(text: str, version: versions.Ve
 
 
 def test_jars_come_by_the_hosts_maven_where_there_is_one_and_else_within_the_build() -> None:
-    assert choose_jars(None).source == "build"
-    assert choose_jars(Tool("/usr/bin/mvn", (3, 8, 7))).source == "host"
-    assert choose_jars(Tool("/usr/bin/mvn", None)).source == "host"
+    within = choose_jars(None)
+    assert (within.source, within.maven) == ("build", None)
+    for version in ((3, 8, 7), None):
+        maven = Tool("/usr/bin/mvn", version)
+        choice = choose_jars(maven)
+        assert (choice.source, choice.maven) == ("host", maven)

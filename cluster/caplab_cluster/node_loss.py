@@ -1,0 +1,264 @@
+"""A node of the lab taken away for a bounded time, by its container, and brought back: Docker and podman alike.
+
+Before anything is done a note is written, and a watchdog started (node_watchdog) that brings the node back when its time
+is over, whatever becomes of whoever took it. Whoever brings a node back does what its container's state asks for, so that
+it may be done twice.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import uuid
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from .engine import KIND_CLUSTER_LABEL, Container, Engine
+from .failure import Failure
+from .kind_cluster import CONTROL_PLANE, NAME, WORKERS
+from .node_notes import Clock, Loss, Notes
+from .shell import ask
+
+KIND_ROLE_LABEL = "io.x-k8s.kind.role"
+GONE = "gone"  # what `look` says of a container that is not there
+_STOP_SECONDS = 10  # for an orderly end, before the engine kills what is left
+_ORDER_SECONDS = 30.0  # for the engine to do as it is told
+_SHOWN_SECONDS = 5.0  # from an order's end until the engine shows its effect
+_BACK_SECONDS = 60.0  # to bring a node back; it takes about one
+_CLAIM_SECONDS = 10.0
+_LOOK_SECONDS = 0.05
+_DOWN = frozenset({"exited", "stopped"})
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a node is taken away: the order to the engine, and the states that show that it was followed."""
+
+    kind: str
+    order: tuple[str, ...]
+    states: frozenset[str]
+
+
+_STOP, _KILL = ("stop", "-t", str(_STOP_SECONDS)), ("kill",)
+PAUSE = Way("pause-node", ("pause",), frozenset({"paused"}))
+STOP = Way("stop-node", _STOP, _DOWN)
+KILL = Way("kill-node", _KILL, _DOWN)
+RESTART = Way("restart-node", _KILL, _DOWN)
+RESTART_ORDERLY = Way("restart-node", _STOP, _DOWN)
+
+
+def take(
+    notes: Notes,
+    engine: Engine,
+    node: str,
+    way: Way,
+    seconds: float,
+    addresses: Collection[str],
+    max_nodes: int = 1,
+    clock: Clock | None = None,
+    arm: Callable[[Notes, Loss], None] | None = None,
+) -> Loss:
+    """Take a worker node away; it is brought back so many seconds after the engine has shown it away.
+
+    addresses are the node's as the API server knows them: the container must have one of them. max_nodes: how many
+    nodes may be away at once, this one included. arm starts the watchdog. Raises Failure, with nothing left of what was
+    done: where it is no worker of the lab's own cluster, does not run, where too many are away, or where the engine
+    does not show it away.
+    """
+    clock = clock or Clock()
+    with _claims(notes):
+        notes.prune()
+        container = fit(node, _workers(engine), notes.live(), max_nodes)
+        _same(engine, container, addresses)
+        loss = _noted(engine, container, way, seconds, clock)
+        notes.put(loss)
+    with notes.locked(node, _ORDER_SECONDS):
+        try:
+            (arm or start_watchdog)(notes, loss)
+        except Failure:
+            notes.put(replace(loss, over=True, problem="no watchdog, so that nothing was done"))
+            raise
+        return _order(notes, engine, loss, way, clock)
+
+
+def fit(node: str, workers: Sequence[Container], live: Sequence[Loss], max_nodes: int) -> Container:
+    """The container of a node that may be taken away; Failure says why it may not: pure."""
+    if node == CONTROL_PLANE:
+        raise Failure(
+            f"{node} is the control plane: without it nothing could be measured or healed.", f"Name one of {_named()}."
+        )
+    found = next((one for one in workers if one.name == node), None)
+    if node not in WORKERS or found is None:
+        raise Failure(f"{node} is no worker node of the lab's cluster {NAME}.", f"Name one of {_named()}.")
+    if found.state != "running" or any(loss.node == node for loss in live):
+        raise Failure(f"The node {node} does not run: its container is {found.state}.", "Bring it back: caplab heal.")
+    if len(live) >= max_nodes:
+        away = ", ".join(loss.node for loss in live) or "no node"
+        raise Failure(
+            f"{away} is away, and {node} would be one more than max_nodes {max_nodes}.",
+            "Wait, bring it back (caplab heal), or raise max_nodes.",
+        )
+    return found
+
+
+def bring_back(notes: Notes, loss: Loss, clock: Clock | None = None, patience_seconds: float = _ORDER_SECONDS) -> Loss:
+    """Bring a node back now, unless it is back already; the loss as it ended.
+
+    Raises Failure where the engine does not do it. patience_seconds: how long to wait for whoever is at it.
+    """
+    clock = clock or Clock()
+    with notes.locked(loss.node, patience_seconds):
+        now = notes.get(loss.id) or loss
+        if now.over:
+            return now
+        over = _back(now, clock)
+        notes.put(over)
+        return over
+
+
+def look(engine: Engine, container: str) -> str:
+    """A container's state in the engine's words; GONE where there is none, '' where the engine does not say."""
+    answer = engine.ask("container", "inspect", "--format", "{{.State.Status}}", container)
+    if answer.ok:
+        return answer.out.strip()
+    return GONE if "no such" in answer.err.lower() else ""
+
+
+def engine_of(loss: Loss) -> Engine:
+    """The engine that the node runs on, as it was called when it was taken."""
+    return Engine(loss.engine, loss.path, loss.env)
+
+
+def start_watchdog(notes: Notes, loss: Loss) -> None:
+    """Start a process of its own session that brings the node back in time; Failure where it does not start."""
+    package = Path(__file__).resolve().parent
+    paths = [str(package.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    command = [sys.executable, "-m", f"{package.name}.node_watchdog", str(notes.folder), loss.id]
+    answer = ask(command, env={"PYTHONPATH": os.pathsep.join(paths)})
+    if not answer.ok:
+        raise Failure(
+            f"The watchdog of {loss.node} does not start: {(answer.err or answer.out).strip()[-300:]}",
+            "Nothing was done. See whether this machine can start processes.",
+            tried=(" ".join(command),),
+        )
+
+
+@contextmanager
+def _claims(notes: Notes) -> Iterator[None]:
+    """One at a time: two that look at once would both find few enough nodes away."""
+    with notes.locked("claims", _CLAIM_SECONDS) as held:
+        if not held:
+            raise Failure("Another process is taking nodes away.", "Wait for it, or end it, then repeat.")
+        yield
+
+
+def _workers(engine: Engine) -> list[Container]:
+    return engine.containers(f"label={KIND_CLUSTER_LABEL}={NAME}", f"label={KIND_ROLE_LABEL}=worker")
+
+
+def _same(engine: Engine, container: Container, addresses: Collection[str]) -> None:
+    """Failure where the kube context's node of this name is another machine than the container."""
+    own = engine.addresses(container.name)
+    if not set(own) & set(addresses):
+        raise Failure(
+            f"The kube context's {container.name} has the address {', '.join(addresses) or 'none'}, and this machine's"
+            f" container {', '.join(own) or 'none'}: it is not the lab's own cluster.",
+            f"Use the lab's own context, kind-{NAME}, of this machine.",
+        )
+
+
+def _noted(engine: Engine, container: Container, way: Way, seconds: float, clock: Clock) -> Loss:
+    """As it is before the order: due only when an order that nobody follows up must have taken effect."""
+    now, order_ns = clock.now(), round((_ORDER_SECONDS + _SHOWN_SECONDS) * 1e9)
+    loss = Loss(
+        id=f"{container.name}-{uuid.uuid4().hex[:8]}",
+        node=container.name,
+        container=container.id,
+        kind=way.kind,
+        seconds=seconds,
+        engine=engine.name,
+        path=engine.path,
+        env=engine.env,
+        boot_id=clock.boot_id,
+        injected_ns=now.ns,
+        injected_unix_ns=now.unix_ns,
+        order_ends_ns=now.ns + order_ns,
+        due_ns=now.ns,
+        due_unix_ns=now.unix_ns,
+    )
+    return loss.due_in(order_ns / 1e9 + seconds, clock)
+
+
+def _order(notes: Notes, engine: Engine, loss: Loss, way: Way, clock: Clock) -> Loss:
+    begun = clock.now()
+    loss = replace(loss, injected_ns=begun.ns, injected_unix_ns=begun.unix_ns)
+    answer = engine.ask(*way.order, loss.container, timeout_seconds=_ORDER_SECONDS)
+    state = _shown(engine, loss.container, way.states, clock)
+    took = (clock.now().ns - begun.ns) / 1e9
+    known = notes.get(loss.id)
+    if known and known.over:  # somebody has healed it meanwhile; should the order have come after that, it is undone
+        _back(replace(loss, state=state), clock)
+        raise Failure(f"{loss.node} was brought back before it was away.", "Repeat, while nobody heals.")
+    if state not in way.states:
+        notes.put(_back(replace(loss, state=state, problem=f"the engine shows it {state or 'not at all'}"), clock))
+        said = (answer.err or answer.out).strip()[-300:]
+        raise Failure(
+            f"{engine.name} {way.order[0]} of {loss.node} had no effect: it is {state or 'not shown'}. {said}".strip(),
+            f"See whether {engine.name} works by itself ({engine.name} inspect {loss.node}).",
+        )
+    shown = f"container {loss.container[:12]} read back as {state} {took:.3f} s after the order"
+    loss = replace(loss, state=state, evidence=(shown,)).due_in(loss.seconds, clock)
+    if loss.seconds <= 0:
+        loss = _back(loss, clock)
+    notes.put(loss)
+    return loss
+
+
+def _shown(engine: Engine, container: str, wanted: Collection[str], clock: Clock) -> str:
+    """The container's state once it is one of those wanted, or else when the time for that is over."""
+    end_ns = clock.now().ns + round(_SHOWN_SECONDS * 1e9)
+    while (state := look(engine, container)) not in wanted and clock.now().ns < end_ns:
+        clock.sleep(_LOOK_SECONDS)
+    return state
+
+
+# What a state asks for; in any other the engine is at work.
+_REMEDIES: Mapping[str, str] = {"paused": "unpause", **dict.fromkeys(("exited", "stopped", "created"), "start")}
+
+
+def _back(loss: Loss, clock: Clock) -> Loss:
+    """The loss when its node runs again, or is gone for good."""
+    engine, end_ns = engine_of(loss), clock.now().ns + round(_BACK_SECONDS * 1e9)
+    ordered, said = "", ""
+    while clock.now().ns < end_ns:
+        state = look(engine, loss.container)
+        if state == GONE:
+            return replace(loss, over=True, problem=loss.problem or "its container was removed")
+        if state == "running" and not loss.may_still_be_ordered(clock):
+            return _healed(loss, ordered, clock)
+        if remedy := _REMEDIES.get(state):
+            answer = engine.ask(remedy, loss.container, timeout_seconds=_ORDER_SECONDS)
+            ordered, said = remedy, answer.err.strip()[-300:]
+            continue
+        clock.sleep(_LOOK_SECONDS)
+    raise Failure(
+        f"The node {loss.node} does not come back: {said or f'{loss.engine} does not say what it is'}.",
+        f"Bring it back by hand: {loss.engine} {_REMEDIES.get(loss.state, 'start')} {loss.node}.",
+    )
+
+
+def _healed(loss: Loss, ordered: str, clock: Clock) -> Loss:
+    """Nothing had to be done where somebody else brought it back: then nobody knows how long it was away."""
+    if clock.boot_id != loss.boot_id:
+        return replace(loss, over=True, problem=loss.problem or "the host has booted since")
+    now_ns = clock.now().ns
+    if not ordered:
+        return replace(loss, over=True, healed_ns=now_ns, problem=loss.problem or "it ran again before its time")
+    lasted = f"{ordered}: running again {(now_ns - loss.injected_ns) / 1e9:.3f} s after the order"
+    return replace(loss, over=True, healed_ns=now_ns, evidence=(*loss.evidence, lasted))
+
+
+def _named() -> str:
+    return ", ".join(WORKERS)

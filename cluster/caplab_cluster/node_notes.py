@@ -1,0 +1,178 @@
+"""What this host knows of nodes that were taken away: a note each, which outlives whoever took them."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from .failure import Failure
+from .paths import Cache
+
+_KEPT = 20  # notes of losses that are over; older ones go
+_TRY_SECONDS = 0.05  # between two tries for a lock
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One moment on both clocks, in nanoseconds: CLOCK_MONOTONIC, and since 1970."""
+
+    ns: int
+    unix_ns: int
+
+
+class Clock:
+    """This host's clocks; boot_id says which boot the monotonic one counts from, '' where the system does not tell."""
+
+    def __init__(self) -> None:
+        self.boot_id = _BOOT_ID.read_text().strip() if _BOOT_ID.exists() else ""
+
+    def now(self) -> Moment:
+        """Read both clocks."""
+        return Moment(time.clock_gettime_ns(time.CLOCK_MONOTONIC), time.time_ns())
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        time.sleep(seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """A node that is taken away for a bounded time; noted before anything is done to it.
+
+    kind is pause-node, stop-node, kill-node or restart-node; container the engine's id of it; engine, path and env are
+    how the engine is called. Times are of this host's boot boot_id. injected_ns: right before the order.
+    order_ends_ns: until then an order whose giver died may still take effect. due_ns: when the node is brought back.
+    state: as the engine showed it after the order, '' while that is not known. over: the node is back, or
+    gone; healed_ns: when it was seen to run again, None where that is not known. problem: why it proves nothing.
+    """
+
+    id: str
+    node: str
+    container: str
+    kind: str
+    seconds: float
+    engine: str
+    path: str
+    env: Mapping[str, str]
+    boot_id: str
+    injected_ns: int
+    injected_unix_ns: int
+    order_ends_ns: int
+    due_ns: int
+    due_unix_ns: int
+    state: str = ""
+    over: bool = False
+    healed_ns: int | None = None
+    evidence: tuple[str, ...] = ()
+    problem: str = ""
+
+    @property
+    def proven(self) -> bool:
+        """Whether the engine showed that the node was away, and for as long as it was meant to."""
+        return bool(self.state) and not self.problem
+
+    def left_seconds(self, clock: Clock) -> float:
+        """Until it is due; below 0 when it should be over."""
+        now = clock.now()
+        if clock.boot_id == self.boot_id:
+            return (self.due_ns - now.ns) / 1e9
+        return (self.due_unix_ns - now.unix_ns) / 1e9  # the host has booted since
+
+    def may_still_be_ordered(self, clock: Clock) -> bool:
+        """Whether an order may be under way that nobody waits for any more."""
+        return not self.state and clock.boot_id == self.boot_id and clock.now().ns < self.order_ends_ns
+
+    def due_in(self, seconds: float, clock: Clock) -> Loss:
+        """The same, to be brought back so many seconds from now."""
+        now, ahead_ns = clock.now(), round(seconds * 1e9)
+        return replace(self, due_ns=now.ns + ahead_ns, due_unix_ns=now.unix_ns + ahead_ns)
+
+    def to_json(self) -> dict[str, Any]:
+        """A plain dict, as its file keeps it."""
+        return {**asdict(self), "env": dict(self.env), "evidence": list(self.evidence)}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Loss:
+        """Read what to_json gives; TypeError or KeyError where it is something else."""
+        known = {field.name: value[field.name] for field in fields(cls)}
+        return cls(**{**known, "evidence": tuple(value["evidence"])})
+
+
+@dataclass(frozen=True, slots=True)
+class Notes:
+    """The notes of one cache, a file each."""
+
+    folder: Path
+
+    @classmethod
+    def of(cls, cache: Cache) -> Notes:
+        """Beside what else is known of the lab's cluster."""
+        return cls(cache.cluster / "lost-nodes")
+
+    def all(self) -> list[Loss]:
+        """Every loss there is a note of, the oldest first; Failure names a note that cannot be read."""
+        found = [loss for path in self.folder.glob("*.json") if (loss := _read(path))]
+        return sorted(found, key=lambda loss: loss.injected_unix_ns)
+
+    def live(self) -> list[Loss]:
+        """Those that are not over."""
+        return [loss for loss in self.all() if not loss.over]
+
+    def get(self, id_: str) -> Loss | None:
+        """The loss of an id; None where there is no note of it."""
+        return _read(self._file(id_))
+
+    def put(self, loss: Loss) -> None:
+        """Write a note down, whole or not at all."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        draft = self._file(loss.id).with_suffix(".draft")
+        draft.write_text(json.dumps(loss.to_json(), indent=1) + "\n")
+        draft.replace(self._file(loss.id))
+
+    def prune(self) -> None:
+        """Remove the oldest notes of losses that are over."""
+        over = [loss for loss in self.all() if loss.over]
+        for loss in over[: max(0, len(over) - _KEPT)]:
+            self._file(loss.id).unlink(missing_ok=True)
+
+    @contextmanager
+    def locked(self, name: str, patience_seconds: float) -> Iterator[bool]:
+        """Hold a lock that goes with its holder; False where it was not free in time: whoever has it may be stopped."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / f"{name}.lock").open("a") as file:
+            yield _lock(file.fileno(), patience_seconds)
+
+    def _file(self, id_: str) -> Path:
+        return self.folder / f"{id_}.json"
+
+
+def _lock(file: int, patience_seconds: float) -> bool:
+    end = time.monotonic() + patience_seconds
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > end:
+                return False
+            time.sleep(_TRY_SECONDS)
+        else:
+            return True
+
+
+def _read(path: Path) -> Loss | None:
+    try:
+        return Loss.from_json(json.loads(path.read_text()))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise Failure(
+            f"The note of a lost node {path} cannot be read: {error!r}.",
+            "See whether the nodes run (make status), then remove the file.",
+        ) from error

@@ -1,0 +1,71 @@
+"""python3 -m caplab_cluster.node_watchdog FOLDER ID: brings one node back when its time is over.
+
+Started before the node is taken away. It goes into the background by itself, in a session of its own: nothing that ends
+whoever started it ends it too.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+from .failure import Failure
+from .node_loss import bring_back
+from .node_notes import Clock, Loss, Notes
+
+_LOOK_SECONDS = 0.25  # between two looks at the note: who took the node says when it is due, and who heals that it is over
+_AGAIN_SECONDS = 2.0  # after the engine refused
+_GIVE_UP_SECONDS = 3600.0  # past its time
+_PATIENCE_SECONDS = 2.0  # for whoever holds the lock; when a node is due, nobody is at it who is not stopped
+
+
+def watch(notes: Notes, loss: Loss, clock: Clock) -> None:
+    """Return when the node is back, by whomever; a note that is lost is no reason to leave it away."""
+    while not loss.over:
+        left = loss.left_seconds(clock)
+        if left > 0:
+            clock.sleep(min(left, _LOOK_SECONDS))
+        elif left < -_GIVE_UP_SECONDS:
+            return
+        else:
+            _try(notes, loss, clock)
+        loss = notes.get(loss.id) or loss
+
+
+def _try(notes: Notes, loss: Loss, clock: Clock) -> None:
+    try:
+        bring_back(notes, loss, clock, _PATIENCE_SECONDS)
+    except Failure as failure:
+        print(f"{loss.id}: {failure.sentence}", flush=True)
+        clock.sleep(_AGAIN_SECONDS)
+
+
+def main(arguments: list[str]) -> None:
+    """Return at once in the process that was started; its child watches, and ends itself."""
+    notes = Notes(Path(arguments[0]))
+    loss = notes.get(arguments[1])
+    if loss is None:
+        sys.exit(f"There is no note {arguments[1]} in {notes.folder}.")
+    if os.fork():
+        return
+    os.setsid()
+    os.chdir("/")
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    _redirect(notes.folder / "watchdog.log")
+    watch(notes, loss, Clock())
+    os._exit(0)
+
+
+def _redirect(log: Path) -> None:
+    """Off the pipes of whoever started this, who waits for their end."""
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    said = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    for number, file in enumerate((nothing, said, said)):
+        os.dup2(file, number)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
