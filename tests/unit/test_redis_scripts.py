@@ -262,6 +262,20 @@ def test_a_sentinel_waits_until_names_are_known(home: Home) -> None:
     assert f"sentinel monitor caplab {HOSTS[1]} 6379 2" in started(sentinel)
 
 
+@pytest.mark.parametrize(("script", "host"), [("run-member", HOSTS[0]), ("run-sentinel", SENTINELS[0])])
+def test_neither_a_member_nor_a_sentinel_starts_while_its_gate_is_closed(home: Home, script: str, host: str) -> None:
+    boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    closed = home.folder / "gate" / "closed-f1"
+    closed.write_text(f"{boot_id} 999999999999\n")
+    home.all_name(1)
+    kept = home.begin(script, host)
+    assert kept.stdout is not None
+    assert kept.stdout.readline().startswith("kept down by a fault")
+    assert kept.poll() is None
+    closed.unlink()
+    assert started(kept)
+
+
 def identity(configuration: str) -> list[str]:
     return [line for line in configuration.splitlines() if "myid" in line]
 

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 
 from .. import objects
 from ..objects import Manifest
+from ..rolling import GENERATION_ANNOTATION, RESTART_ANNOTATION
 from .configuration import redis_conf, restart_digest, timing_conf
 from .spec import RedisSpec
 
 REDIS_PORT = 6379
 SENTINEL_PORT = 26379
 MEMBER, SENTINEL = "member", "sentinel"  # the parts of a cluster
-RESTART_ANNOTATION = "caplab.dev/restart"  # of a member's pod: another value restarts it
-GENERATION_ANNOTATION = "caplab.dev/generation"  # of their StatefulSet: the spec it was made for
 _USER_ID = 10003  # images/redis
 _PASSWORDS = {
     "replication": "REPLICATION_PASSWORD",
@@ -27,6 +26,7 @@ _MOUNTS = [
     {"name": "data", "mountPath": "/data"},
     {"name": "configuration", "mountPath": "/etc/caplab"},
     {"name": "temporary", "mountPath": "/tmp"},
+    {"name": "gate", "mountPath": "/gate", "readOnly": True},
 ]
 _POD: Manifest = {
     "automountServiceAccountToken": False,
@@ -145,7 +145,7 @@ def members(spec: RedisSpec, image: str, replicas: int) -> Manifest:
         env=_environment(spec, members_service(spec.name)),
         ports=[{"name": "redis", "containerPort": REDIS_PORT}],
         readinessProbe=_open("redis"),
-        volumeMounts=[*_MOUNTS, {"name": "gate", "mountPath": "/gate", "readOnly": True}],
+        volumeMounts=_MOUNTS,
     )
     selector = objects.part(spec, MEMBER)
     template = {
@@ -162,7 +162,7 @@ def members(spec: RedisSpec, image: str, replicas: int) -> Manifest:
 
 def sentinels(spec: RedisSpec, image: str) -> Manifest:
     """The Sentinels: what one knows it learns again from the others."""
-    volumes = [_configuration(spec), objects.scratch("temporary"), objects.scratch("data")]
+    volumes = [_configuration(spec), objects.scratch("temporary"), objects.gate(), objects.scratch("data")]
     container = objects.container(
         "sentinel",
         image,
