@@ -10,11 +10,20 @@ from typing import Any
 from kind_lab import Lab, await_that
 
 Status = Mapping[str, Any]
+# Objects that go with their cluster: of every engine's; volumes may be kept.
+_GOING = "pods,statefulsets,services,endpoints,endpointslices,secrets,configmaps,serviceaccounts,roles,rolebindings,pdb"
+_OF_EVERY_NAMESPACE = {"ConfigMap/kube-root-ca.crt", "ServiceAccount/default"}
 
 
 def body(kind: str, namespace: str, name: str, spec: Mapping[str, Any]) -> dict[str, Any]:
     metadata = {"name": name, "namespace": namespace}
     return {"apiVersion": "caplab.dev/v1alpha1", "kind": kind, "metadata": metadata, "spec": dict(spec)}
+
+
+def leftovers(lab: Lab, namespace: str, *more: str) -> set[str]:
+    """What a namespace still has of what goes with its clusters, and of more kinds."""
+    items = lab.get(",".join([_GOING, *more]), "-n", namespace)["items"]
+    return {f"{item['kind']}/{item['metadata']['name']}" for item in items} - _OF_EVERY_NAMESPACE
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from caplab_cluster.kind_cluster import ZONES
-from chaoscaplab.clusters.engines import meant
+from chaoscaplab.clusters.engines import meant, scan_routes
 from chaoscaplab.probes.histories import fetch_history, fetch_scan
 from chaoscaplab.probes.loads import Loads
 from chaoscaplab.server import Server
@@ -34,9 +34,10 @@ class Measured:
 
     def scan(self, name: str = "final") -> None:
         """Read what every member holds, and check the whole history by it."""
-        engine = meant(self.loads.target["kind"])
-        self.loads.scan("set-scan", ZONES[0], engine.SCAN_ROUTES, name)
-        server, run_id = self.loads.server, self.loads.run_id
+        server, run_id, target = self.loads.server, self.loads.run_id, self.loads.target
+        cluster = server.get(target["kind"], self.loads.namespace, target["name"])
+        assert cluster, "there is no cluster any more that could be read"
+        self.loads.scan("set-scan", ZONES[0], scan_routes(meant(target["kind"]), cluster["spec"]), name)
         self.history = validate(fetch_history(server, run_id, ZONES))
         windows: tuple[FaultWindow, ...] = ()
         found = check_history(self.history, Context(windows, fetch_scan(server, run_id, ZONES[0], ""), None))

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from caplab_cluster.chart import NAMESPACE as OPERATOR_NAMESPACE
 from caplab_cluster.kind_cluster import ZONES
+from cluster_object import leftovers
 from kind_lab import Lab, await_that
 from postgres_cluster import await_status, is_ready, postgres, sql, status
 
@@ -91,15 +92,6 @@ def test_a_cluster_scales_up_and_down(lab: Lab, pg: str) -> None:
     found = await_status(lab, pg, "two members Ready", is_ready(2))
     assert len(found["members"]) == 2
     await_that("no volume is left over", lambda: len(lab.get("pvc", "-n", pg)["items"]) == 2)
-
-
-def leftovers(lab: Lab, namespace: str) -> set[str]:
-    kinds = "pods,statefulsets,services,endpoints,secrets,configmaps,serviceaccounts,rolebindings,pdb"
-    items = lab.get(kinds, "-n", namespace)["items"]
-    return {f"{item['kind']}/{item['metadata']['name']}" for item in items} - {
-        "ConfigMap/kube-root-ca.crt",
-        "ServiceAccount/default",
-    }
 
 
 @pytest.mark.parametrize(("on_deletion", "volumes_left"), [("Delete", 0), ("Retain", 1)])

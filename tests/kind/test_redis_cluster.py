@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from caplab_cluster.chart import NAMESPACE as OPERATOR_NAMESPACE
 from caplab_cluster.kind_cluster import ZONES
-from cluster_object import ClusterObject
+from cluster_object import ClusterObject, leftovers
 from kind_lab import Lab, await_that
 from measured_load import Measured, load
 from redis_cluster import KIND, ask, await_ready, await_status, redis, setting, status, watched
@@ -204,6 +204,7 @@ def test_a_cluster_scales_up_and_down_under_load(lab: Lab, rd: str) -> None:
     await_that("no volume is left over", lambda: len(lab.get("pvc", "-n", rd)["items"]) == 3)
 
 
+@pytest.mark.long
 def test_a_primary_that_is_to_go_hands_over_first(lab: Lab, rd: str) -> None:
     change(lab, replicas=4)
     await_ready(lab, rd, 4)
@@ -274,12 +275,6 @@ def test_an_upgrade_of_the_operator_disturbs_no_client(lab: Lab, rd: str) -> Non
     all_acked(measured, route="service")
     nothing_lost(measured)
     assert uids(lab) == before
-
-
-def leftovers(lab: Lab, namespace: str) -> set[str]:
-    kinds = "pods,statefulsets,services,endpointslices,secrets,configmaps,roles,rolebindings,pdb"
-    items = lab.get(kinds, "-n", namespace)["items"]
-    return {f"{item['kind']}/{item['metadata']['name']}" for item in items} - {"ConfigMap/kube-root-ca.crt"}
 
 
 def test_deletion_removes_everything_and_keeps_volumes_only_where_asked(lab: Lab, rd: str) -> None:
