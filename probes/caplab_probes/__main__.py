@@ -17,7 +17,7 @@ from pathlib import Path
 from caplab.kube import ContextRefused, connect
 
 from .control import Control
-from .engines import ENGINES
+from .engines import KINDS, named
 from .exporter import Exporter
 from .links import Endpoint, Topology
 from .probe import Probe, Surroundings
@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     pod.add_argument("--namespace", default=os.environ.get("CAPLAB_NAMESPACE", ""), help="'': all")
     pod.add_argument("--context", help="a kube context that is no kind cluster's must be named")
     run = commands.add_parser("run", help="run one probe; CAPLAB_PASSWORD is its password")
-    run.add_argument("--engine", choices=[engine.name for engine in ENGINES], default=ENGINES[0].name)
+    run.add_argument("--engine", choices=list(KINDS.values()), default="postgres")
     run.add_argument("--run-id", required=True)
     run.add_argument("--workload", choices=WORKLOADS, default="set")
     run.add_argument("--rate", type=float, default=20.0, help="operations a second")
@@ -112,7 +112,7 @@ async def _run(parsed: argparse.Namespace) -> int:
         levels=Levels(parsed.read_level, parsed.write_level),
         client=ClientOptions(not parsed.server_timestamps, parsed.speculative_delay_ms),
     )
-    engine = next(engine for engine in ENGINES if engine.name == parsed.engine)
+    engine = named(parsed.engine)
     engine.check(spec)
     topology = Topology(parsed.service, tuple(parsed.member))
     password = os.environ.get("CAPLAB_PASSWORD", "")

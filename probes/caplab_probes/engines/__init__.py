@@ -1,18 +1,28 @@
-"""The engines that a prober knows. Another one is a folder here, and its line in ENGINES."""
+"""The engines that a prober knows. Another one is a folder here, and its line in KINDS.
+
+A client module is loaded with the first load that needs it: an idle prober has no use for three drivers.
+"""
 
 from __future__ import annotations
 
-from ..links import Engine
-from .cassandra.client import ENGINE as CASSANDRA
-from .postgres.client import ENGINE as POSTGRES
-from .redis.client import ENGINE as REDIS
+from functools import cache
+from importlib import import_module
 
-ENGINES: tuple[Engine, ...] = (POSTGRES, REDIS, CASSANDRA)
+from ..links import Engine
+
+# The engine, and so its folder here, by the kind of its clusters.
+KINDS = {"PostgresCluster": "postgres", "RedisCluster": "redis", "CassandraCluster": "cassandra"}
+
+
+@cache
+def named(name: str) -> Engine:
+    """The engine of a name in KINDS."""
+    engine: Engine = import_module(f".{name}.client", __name__).ENGINE
+    return engine
 
 
 def engine_of(kind: str) -> Engine:
     """The engine of a kind of cluster; ValueError for one that has none."""
-    for engine in ENGINES:
-        if engine.kind == kind:
-            return engine
-    raise ValueError(f"target.kind is {kind!r}. Mend: use one of {', '.join(engine.kind for engine in ENGINES)}.")
+    if kind not in KINDS:
+        raise ValueError(f"target.kind is {kind!r}. Mend: use one of {', '.join(KINDS)}.")
+    return named(KINDS[kind])
