@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import datetime
 import platform
+import re
 import statistics
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from caplab_cluster.machine import look
-from caplab_cluster.paths import Cache
+from caplab_cluster.paths import REPOSITORY, Cache
 
 
 def made_by(script: str, load: float, circumstance: str = "") -> str:
@@ -38,3 +41,11 @@ def spread(seconds: Sequence[float], unit: str = "s") -> str:
     scale, digits = {"s": (1, 1), "ms": (1000, 0)}[unit]
     shown = (min(seconds), statistics.median(seconds), max(seconds))
     return f"{' / '.join(f'{value * scale:.{digits}f}' for value in shown)} {unit}"
+
+
+def printed_by_tests(file: str, *options: str) -> tuple[bool, str]:
+    """Whether the tests of a file pass, and what they print beside their names."""
+    command = [sys.executable, "-m", "pytest", "-q", "-s", "-p", "no:cacheprovider", *options, file]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    lines = [line.rstrip() for line in done.stdout.splitlines()]
+    return done.returncode == 0, "\n".join(line for line in lines if re.sub(r"^[.F\s]+$", "", line))

@@ -7,8 +7,6 @@ and the whole lab take of memory; and what the tests of the kind print. Takes 20
 from __future__ import annotations
 
 import os
-import re
-import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -22,7 +20,7 @@ from chaoscaplab.clusters.bringing_up import Cluster
 from chaoscaplab.clusters.engines import named
 from chaoscaplab.server import Server
 from chaoscaplab.waiting import until
-from evidence import made_by, spread
+from evidence import made_by, printed_by_tests, spread
 from proof_clusters import remove
 
 EVIDENCE = REPOSITORY / "docs" / "evidence" / "cassandra.md"
@@ -59,14 +57,6 @@ def gib_of_everything() -> float:
     return sum(node.memory_bytes for node in taken.values()) / 1024**3
 
 
-def printed_by_tests() -> tuple[bool, str]:
-    """Whether the tests of the kind pass, and what they print beside their names."""
-    command = [sys.executable, "-m", "pytest", "-q", "-s", "-p", "no:cacheprovider", TESTS]
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
-    lines = [line.rstrip() for line in done.stdout.splitlines()]
-    return done.returncode == 0, "\n".join(line for line in lines if re.sub(r"^[.F\s]+$", "", line))
-
-
 def table(alone: Sequence[float], together: Mapping[str, float], gib: float) -> list[str]:
     """The figures beside their limits."""
     each = ", ".join(f"{engine} {seconds:.1f} s" for engine, seconds in together.items())
@@ -96,7 +86,7 @@ def main() -> int:
     gib = gib_of_everything()
     print(f"  together: {together}, {gib:.2f} GiB", flush=True)
     remove(server, NAMESPACE, ENGINES)
-    passed, printed = printed_by_tests()
+    passed, printed = printed_by_tests(TESTS)
     EVIDENCE.write_text(
         "\n".join(
             [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -20,6 +21,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = _parser().parse_args(arguments)
     if parsed.command == "run":
         return _run(parsed)
+    if parsed.command in ("faults", "heal"):
+        return _faults(parsed)
     return cluster_command([parsed.command])
 
 
@@ -36,27 +39,56 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--set", action="append", default=[], type=_setting, metavar="NAME=VALUE", dest="settings",
                      help="a setting of the experiment's configuration")  # fmt: skip
     run.add_argument("--results", type=Path, default=Path("results"), help="where results go (default: results)")
-    run.add_argument("--context", help="a kube context that is no kind cluster's must be named")
     run.add_argument("--keep", action="store_true", help="leave the clusters under test as they are in the end")
+    faults = commands.add_parser("faults", help="list what is live: Faults of every namespace, and lost nodes")
+    faults.add_argument("--all", action="store_true", help="also what is over")
+    heal = commands.add_parser("heal", help="end all of that at once; exit code 0 all has ended, 3 something is left")
+    for command in (run, faults, heal):
+        command.add_argument("--context", help="a kube context that is no kind cluster's must be named")
     return parser
 
 
 def _run(parsed: argparse.Namespace) -> int:
-    from .kube import CONTEXT_VARIABLE  # noqa: PLC0415  # as slow as the next
     from .run import LAB_FAILED, Wishes, run  # noqa: PLC0415  # Chaos Toolkit takes a second to load
 
-    # The lab's own cluster, unless the environment or the command line says otherwise.
-    kubeconfig = Cache.from_environment().kubeconfig
-    if "KUBECONFIG" not in os.environ and not parsed.context and kubeconfig.exists():
-        os.environ["KUBECONFIG"] = str(kubeconfig)
-    if parsed.context:
-        os.environ[CONTEXT_VARIABLE] = parsed.context
+    _choose_cluster(parsed.context)
     wishes = Wishes(parsed.name, parsed.repeat, dict(parsed.settings), parsed.results, parsed.keep)
     try:
         return run(wishes)
     except FieldError as error:
         print(f"FAILED: {error}", file=sys.stderr)
         return LAB_FAILED
+
+
+def _faults(parsed: argparse.Namespace) -> int:
+    from .faults import commands  # noqa: PLC0415  # the API server's client is slow to load
+
+    def say(text: str) -> None:
+        print(text, flush=True)
+
+    def complain(text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+    _choose_cluster(parsed.context)
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # its tries again: how it ends is said
+    try:
+        return (
+            commands.faults(parsed.all, say, complain) if parsed.command == "faults" else commands.heal(say, complain)
+        )
+    except KeyboardInterrupt:
+        complain("interrupted: what was asked to end ends by itself; `caplab faults` says what has not yet")
+        return commands.SOMETHING_LEFT
+
+
+def _choose_cluster(context: str | None) -> None:
+    """The lab's own cluster, unless the environment or the command line says otherwise."""
+    from .kube import CONTEXT_VARIABLE  # noqa: PLC0415  # as slow as the API server's client
+
+    kubeconfig = Cache.from_environment().kubeconfig
+    if "KUBECONFIG" not in os.environ and not context and kubeconfig.exists():
+        os.environ["KUBECONFIG"] = str(kubeconfig)
+    if context:
+        os.environ[CONTEXT_VARIABLE] = context
 
 
 def _positive(text: str) -> int:

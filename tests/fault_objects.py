@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from kind_lab import Lab
+from kind_lab import Lab, await_that
 
 
 def fault(
@@ -24,6 +25,29 @@ def fault(
         spec["durationSeconds"] = seconds
     metadata = {"name": name, "namespace": namespace}
     return {"apiVersion": "caplab.dev/v1alpha1", "kind": "Fault", "metadata": metadata, "spec": spec}
+
+
+def fault_on(
+    namespace: str, name: str, target: Mapping[str, Any], seconds: int, **what: Mapping[str, Any]
+) -> dict[str, Any]:
+    """A Fault on any target; what is one of kill, freeze and partition."""
+    metadata = {"name": name, "namespace": namespace}
+    spec = {"target": dict(target), "durationSeconds": seconds, **{kind: dict(how) for kind, how in what.items()}}
+    return {"apiVersion": "caplab.dev/v1alpha1", "kind": "Fault", "metadata": metadata, "spec": spec}
+
+
+def await_phase(lab: Lab, namespace: str, name: str, *phases: str, within_seconds: float = 5) -> dict[str, Any]:
+    """The Fault's status once it is in one of the phases."""
+    await_that(f"{name} is {' or '.join(phases)}", lambda: phase_is(lab, namespace, *phases, name=name), within_seconds)
+    return fault_status(lab, namespace, name)
+
+
+def target_of(status: Mapping[str, Any], pod: str) -> dict[str, Any]:
+    """The newest entry of a pod in a Fault's status."""
+    entries = [entry for entry in status["targets"] if entry["pod"] == pod]
+    replaced = {entry.get("replaces") for entry in entries}
+    (newest,) = [entry for entry in entries if entry["uid"] not in replaced]
+    return dict(newest)
 
 
 def fault_status(lab: Lab, namespace: str, name: str = "f") -> dict[str, Any]:

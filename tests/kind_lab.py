@@ -56,11 +56,13 @@ class Lab:
         answer = self.try_apply(*objects)
         assert answer.ok, answer.err
 
+    def kubectl_command(self) -> list[str]:
+        """For a process of one's own."""
+        return [built_tools(session()).kubectl, "--kubeconfig", str(self.cache.kubeconfig)]
+
     def try_apply(self, *objects: dict[str, Any]) -> Answer:
-        kubectl = built_tools(session()).kubectl
-        flags = ["--kubeconfig", str(self.cache.kubeconfig), "apply", "-f", "-"]
         document = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
-        return ask([kubectl, *flags], stdin=document)
+        return ask([*self.kubectl_command(), "apply", "-f", "-"], stdin=document)
 
     def inside(self, namespace: str, pod: str, *command: str) -> Answer:
         return self.cluster.kubectl("exec", "-n", namespace, pod, "--", *command, timeout_seconds=30)

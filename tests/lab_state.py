@@ -57,3 +57,40 @@ def digest_of(folder: Path) -> str:
         if not path.is_symlink():
             state.update(f"{path} {path.stat().st_size} {path.stat().st_mtime_ns}\n".encode())
     return state.hexdigest()
+
+
+def drop_rules(lab: Lab) -> list[str]:
+    """Tables of the lab's in the network namespace of any pod of any node."""
+    shell = (
+        "for net in $(for pid in /proc/[0-9]*; do readlink $pid/ns/net && echo $pid; done 2>/dev/null"
+        " | paste - - | sort -u -k1,1 | cut -f2); do nsenter --net=$net/ns/net nft list tables 2>/dev/null; done"
+        " | grep caplab || true"
+    )
+    return [
+        f"{node}: {line}"
+        for node in WORKERS
+        for line in lab.engine.ask("exec", node, "sh", "-c", shell).out.splitlines()
+    ]
+
+
+def frozen_pods(lab: Lab) -> list[str]:
+    """Cgroups of pods that are frozen on any node, of cgroup v1 and v2."""
+    shell = (
+        "cd /sys/fs/cgroup; { find freezer/kubelet* -name freezer.self_freezing -exec grep -l 1 {} +;"
+        " find . -path './kubelet*' -name cgroup.freeze -exec grep -l 1 {} +; } 2>/dev/null || true"
+    )
+    return [
+        f"{node}: {line}"
+        for node in WORKERS
+        for line in lab.engine.ask("exec", node, "sh", "-c", shell).out.splitlines()
+    ]
+
+
+def thaw_timers(lab: Lab) -> list[str]:
+    """Timers of the lab's on any node."""
+    shell = "systemctl list-units --all --plain --no-legend 'caplab-*' || true"
+    return [
+        f"{node}: {line}"
+        for node in WORKERS
+        for line in lab.engine.ask("exec", node, "sh", "-c", shell).out.splitlines()
+    ]

@@ -23,6 +23,8 @@ from .kind_cluster import (
     refuse_other_minor,
 )
 from .machine import Machine, look
+from .node_back import bring_back
+from .node_notes import Notes
 from .paths import LAB_IMAGES, Cache
 from .progress import Progress
 from .session import Session, begin, built_tools
@@ -65,7 +67,7 @@ def up(progress: Progress, cache: Cache) -> None:
     lab_images.build(progress, engine, cache, images, debian, jars.maven)
 
     cluster = KindCluster(engine, cache, tools)
-    _bring_up(progress, cluster, image)
+    _bring_up(progress, cache, cluster, image)
     if left := cluster.favour_workers():  # again each time: a weight does not outlive its container's run
         progress.say(f"  note: {', '.join(left)} have no more than their share of processor time; probers may be late")
     store = registry.ensure_running(engine, NETWORK, registry_image)
@@ -76,8 +78,9 @@ def up(progress: Progress, cache: Cache) -> None:
     progress.say(f"  export PATH={Path(tools.kubectl).parent}:$PATH    # kubectl, if yours is not fit")
 
 
-def _bring_up(progress: Progress, cluster: KindCluster, image: str) -> None:
+def _bring_up(progress: Progress, cache: Cache, cluster: KindCluster, image: str) -> None:
     """Make, start or make anew the cluster, as what is there demands."""
+    _end_losses(progress, cache)
     containers = cluster.containers()
     move, why = next_move(containers, cluster.made())
     if move in ("none", "start"):
@@ -93,6 +96,14 @@ def _bring_up(progress: Progress, cluster: KindCluster, image: str) -> None:
     with progress.step("cluster Ready") as step:
         cluster.await_ready(step, READY_SECONDS)
     cluster.note_complete(image)
+
+
+def _end_losses(progress: Progress, cache: Cache) -> None:
+    """Bring nodes back that an experiment took away: a paused one cannot be started."""
+    notes = Notes.of(cache)
+    for loss in notes.live():
+        with progress.step(f"bring back {loss.node}"):
+            bring_back(notes, loss)
 
 
 def _revive(progress: Progress, cluster: KindCluster, move: str, why: str) -> tuple[str, str]:

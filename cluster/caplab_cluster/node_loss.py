@@ -1,8 +1,7 @@
-"""A node of the lab taken away for a bounded time, by its container, and brought back: Docker and podman alike.
+"""A node of the lab taken away for a bounded time, by its container: Docker and podman alike.
 
-Before anything is done a note is written, and a watchdog started (node_watchdog) that brings the node back when its time
-is over, whatever becomes of whoever took it. Whoever brings a node back does what its container's state asks for, so that
-it may be done twice.
+Before anything is done a note is written, and a watchdog started (node_watchdog) that brings the node back when its
+time is over, whatever becomes of whoever took it.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import uuid
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,17 +17,14 @@ from pathlib import Path
 from .engine import KIND_CLUSTER_LABEL, Container, Engine
 from .failure import Failure
 from .kind_cluster import CONTROL_PLANE, NAME, WORKERS
+from .node_back import LOOK_SECONDS, ORDER_SECONDS, look, run_again
 from .node_notes import Clock, Loss, Notes
 from .shell import ask
 
 KIND_ROLE_LABEL = "io.x-k8s.kind.role"
-GONE = "gone"  # what `look` says of a container that is not there
 _STOP_SECONDS = 10  # for an orderly end, before the engine kills what is left
-_ORDER_SECONDS = 30.0  # for the engine to do as it is told
 _SHOWN_SECONDS = 5.0  # from an order's end until the engine shows its effect
-_BACK_SECONDS = 60.0  # to bring a node back; it takes about one
 _CLAIM_SECONDS = 10.0
-_LOOK_SECONDS = 0.05
 _DOWN = frozenset({"exited", "stopped"})
 
 
@@ -74,7 +70,7 @@ def take(
         _same(engine, container, addresses)
         loss = _noted(engine, container, way, seconds, clock)
         notes.put(loss)
-    with notes.locked(node, _ORDER_SECONDS):
+    with notes.locked(node, ORDER_SECONDS):
         try:
             (arm or start_watchdog)(notes, loss)
         except Failure:
@@ -92,43 +88,17 @@ def fit(node: str, workers: Sequence[Container], live: Sequence[Loss], max_nodes
     found = next((one for one in workers if one.name == node), None)
     if node not in WORKERS or found is None:
         raise Failure(f"{node} is no worker node of the lab's cluster {NAME}.", f"Name one of {_named()}.")
-    if found.state != "running" or any(loss.node == node for loss in live):
-        raise Failure(f"The node {node} does not run: its container is {found.state}.", "Bring it back: caplab heal.")
+    if away := next((loss for loss in live if loss.node == node), None):
+        raise Failure(f"The node {node} is away already: {away.kind}.", "Wait, or bring it back: caplab heal.")
+    if found.state != "running":
+        raise Failure(f"The node {node} does not run: its container is {found.state}.", "Bring it back: make up.")
     if len(live) >= max_nodes:
-        away = ", ".join(loss.node for loss in live) or "no node"
         raise Failure(
-            f"{away} is away, and {node} would be one more than max_nodes {max_nodes}.",
+            f"{', '.join(loss.node for loss in live) or 'No node'} is away, and max_nodes is {max_nodes}:"
+            f" {node} would be one too many.",
             "Wait, bring it back (caplab heal), or raise max_nodes.",
         )
     return found
-
-
-def bring_back(notes: Notes, loss: Loss, clock: Clock | None = None, patience_seconds: float = _ORDER_SECONDS) -> Loss:
-    """Bring a node back now, unless it is back already; the loss as it ended.
-
-    Raises Failure where the engine does not do it. patience_seconds: how long to wait for whoever is at it.
-    """
-    clock = clock or Clock()
-    with notes.locked(loss.node, patience_seconds):
-        now = notes.get(loss.id) or loss
-        if now.over:
-            return now
-        over = _back(now, clock)
-        notes.put(over)
-        return over
-
-
-def look(engine: Engine, container: str) -> str:
-    """A container's state in the engine's words; GONE where there is none, '' where the engine does not say."""
-    answer = engine.ask("container", "inspect", "--format", "{{.State.Status}}", container)
-    if answer.ok:
-        return answer.out.strip()
-    return GONE if "no such" in answer.err.lower() else ""
-
-
-def engine_of(loss: Loss) -> Engine:
-    """The engine that the node runs on, as it was called when it was taken."""
-    return Engine(loss.engine, loss.path, loss.env)
 
 
 def start_watchdog(notes: Notes, loss: Loss) -> None:
@@ -171,7 +141,7 @@ def _same(engine: Engine, container: Container, addresses: Collection[str]) -> N
 
 def _noted(engine: Engine, container: Container, way: Way, seconds: float, clock: Clock) -> Loss:
     """As it is before the order: due only when an order that nobody follows up must have taken effect."""
-    now, order_ns = clock.now(), round((_ORDER_SECONDS + _SHOWN_SECONDS) * 1e9)
+    now, order_ns = clock.now(), round((ORDER_SECONDS + _SHOWN_SECONDS) * 1e9)
     loss = Loss(
         id=f"{container.name}-{uuid.uuid4().hex[:8]}",
         node=container.name,
@@ -194,15 +164,15 @@ def _noted(engine: Engine, container: Container, way: Way, seconds: float, clock
 def _order(notes: Notes, engine: Engine, loss: Loss, way: Way, clock: Clock) -> Loss:
     begun = clock.now()
     loss = replace(loss, injected_ns=begun.ns, injected_unix_ns=begun.unix_ns)
-    answer = engine.ask(*way.order, loss.container, timeout_seconds=_ORDER_SECONDS)
+    answer = engine.ask(*way.order, loss.container, timeout_seconds=ORDER_SECONDS)
     state = _shown(engine, loss.container, way.states, clock)
     took = (clock.now().ns - begun.ns) / 1e9
     known = notes.get(loss.id)
     if known and known.over:  # somebody has healed it meanwhile; should the order have come after that, it is undone
-        _back(replace(loss, state=state), clock)
+        run_again(replace(loss, state=state), clock)
         raise Failure(f"{loss.node} was brought back before it was away.", "Repeat, while nobody heals.")
     if state not in way.states:
-        notes.put(_back(replace(loss, state=state, problem=f"the engine shows it {state or 'not at all'}"), clock))
+        notes.put(run_again(replace(loss, state=state, problem=f"the engine shows it {state or 'not at all'}"), clock))
         said = (answer.err or answer.out).strip()[-300:]
         raise Failure(
             f"{engine.name} {way.order[0]} of {loss.node} had no effect: it is {state or 'not shown'}. {said}".strip(),
@@ -211,7 +181,7 @@ def _order(notes: Notes, engine: Engine, loss: Loss, way: Way, clock: Clock) -> 
     shown = f"container {loss.container[:12]} read back as {state} {took:.3f} s after the order"
     loss = replace(loss, state=state, evidence=(shown,)).due_in(loss.seconds, clock)
     if loss.seconds <= 0:
-        loss = _back(loss, clock)
+        loss = run_again(loss, clock)
     notes.put(loss)
     return loss
 
@@ -220,44 +190,8 @@ def _shown(engine: Engine, container: str, wanted: Collection[str], clock: Clock
     """The container's state once it is one of those wanted, or else when the time for that is over."""
     end_ns = clock.now().ns + round(_SHOWN_SECONDS * 1e9)
     while (state := look(engine, container)) not in wanted and clock.now().ns < end_ns:
-        clock.sleep(_LOOK_SECONDS)
+        clock.sleep(LOOK_SECONDS)
     return state
-
-
-# What a state asks for; in any other the engine is at work.
-_REMEDIES: Mapping[str, str] = {"paused": "unpause", **dict.fromkeys(("exited", "stopped", "created"), "start")}
-
-
-def _back(loss: Loss, clock: Clock) -> Loss:
-    """The loss when its node runs again, or is gone for good."""
-    engine, end_ns = engine_of(loss), clock.now().ns + round(_BACK_SECONDS * 1e9)
-    ordered, said = "", ""
-    while clock.now().ns < end_ns:
-        state = look(engine, loss.container)
-        if state == GONE:
-            return replace(loss, over=True, problem=loss.problem or "its container was removed")
-        if state == "running" and not loss.may_still_be_ordered(clock):
-            return _healed(loss, ordered, clock)
-        if remedy := _REMEDIES.get(state):
-            answer = engine.ask(remedy, loss.container, timeout_seconds=_ORDER_SECONDS)
-            ordered, said = remedy, answer.err.strip()[-300:]
-            continue
-        clock.sleep(_LOOK_SECONDS)
-    raise Failure(
-        f"The node {loss.node} does not come back: {said or f'{loss.engine} does not say what it is'}.",
-        f"Bring it back by hand: {loss.engine} {_REMEDIES.get(loss.state, 'start')} {loss.node}.",
-    )
-
-
-def _healed(loss: Loss, ordered: str, clock: Clock) -> Loss:
-    """Nothing had to be done where somebody else brought it back: then nobody knows how long it was away."""
-    if clock.boot_id != loss.boot_id:
-        return replace(loss, over=True, problem=loss.problem or "the host has booted since")
-    now_ns = clock.now().ns
-    if not ordered:
-        return replace(loss, over=True, healed_ns=now_ns, problem=loss.problem or "it ran again before its time")
-    lasted = f"{ordered}: running again {(now_ns - loss.injected_ns) / 1e9:.3f} s after the order"
-    return replace(loss, over=True, healed_ns=now_ns, evidence=(*loss.evidence, lasted))
 
 
 def _named() -> str:

@@ -28,7 +28,7 @@ class Moment:
 
 
 class Clock:
-    """This host's clocks; boot_id says which boot the monotonic one counts from, '' where the system does not tell."""
+    """The host's clocks; boot_id says which boot the monotonic one counts from, '' where the system does not tell."""
 
     def __init__(self) -> None:
         self.boot_id = _BOOT_ID.read_text().strip() if _BOOT_ID.exists() else ""
@@ -95,8 +95,8 @@ class Loss:
         return replace(self, due_ns=now.ns + ahead_ns, due_unix_ns=now.unix_ns + ahead_ns)
 
     def to_json(self) -> dict[str, Any]:
-        """A plain dict, as its file keeps it."""
-        return {**asdict(self), "env": dict(self.env), "evidence": list(self.evidence)}
+        """A plain dict, as its file keeps it; proven is for whoever reads it there."""
+        return {**asdict(self), "env": dict(self.env), "evidence": list(self.evidence), "proven": self.proven}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Loss:

@@ -12,10 +12,12 @@ import sys
 from pathlib import Path
 
 from .failure import Failure
-from .node_loss import bring_back
+from .node_back import bring_back
 from .node_notes import Clock, Loss, Notes
 
-_LOOK_SECONDS = 0.25  # between two looks at the note: who took the node says when it is due, and who heals that it is over
+_LOOK_SECONDS = (
+    0.25  # between two looks at the note: who took the node says when it is due, and who heals that it is over
+)
 _AGAIN_SECONDS = 2.0  # after the engine refused
 _GIVE_UP_SECONDS = 3600.0  # past its time
 _PATIENCE_SECONDS = 2.0  # for whoever holds the lock; when a node is due, nobody is at it who is not stopped
@@ -30,16 +32,24 @@ def watch(notes: Notes, loss: Loss, clock: Clock) -> None:
         elif left < -_GIVE_UP_SECONDS:
             return
         else:
-            _try(notes, loss, clock)
-        loss = notes.get(loss.id) or loss
+            loss = _try(notes, loss, clock)
+        loss = _known(notes, loss)
 
 
-def _try(notes: Notes, loss: Loss, clock: Clock) -> None:
+def _try(notes: Notes, loss: Loss, clock: Clock) -> Loss:
     try:
-        bring_back(notes, loss, clock, _PATIENCE_SECONDS)
-    except Failure as failure:
-        print(f"{loss.id}: {failure.sentence}", flush=True)
+        return bring_back(notes, loss, clock, _PATIENCE_SECONDS)
+    except (Failure, OSError) as error:
+        print(f"{loss.id}: {error}", flush=True)
         clock.sleep(_AGAIN_SECONDS)
+        return loss
+
+
+def _known(notes: Notes, loss: Loss) -> Loss:
+    try:
+        return notes.get(loss.id) or loss
+    except Failure:
+        return loss
 
 
 def main(arguments: list[str]) -> None:

@@ -13,15 +13,16 @@ from typing import Any
 
 @dataclass
 class Seen:
-    """The kind of cluster under test, Fault objects by name as last seen, and moments (unix ns).
+    """The kind of cluster under test, Fault objects by name and lost nodes by id as last seen, and moments (unix ns).
 
-    kind '': no run is under way. steady: since when every operation was acknowledged, before the first fault.
-    settled: when the members were all well again. budget_seconds: how long the row gives the failover; None: it
-    does not say.
+    A lost node is as caplab_cluster.node_notes.Loss.to_json has it. kind '': no run is under way. steady: since when
+    every operation was acknowledged, before the first fault. settled: when the members were all well again.
+    budget_seconds: how long the row gives the failover; None: it does not say.
     """
 
     kind: str = ""
     faults: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    lost_nodes: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     steady_unix_ns: int | None = None
     settled_unix_ns: int | None = None
     budget_seconds: float | None = None
@@ -29,6 +30,10 @@ class Seen:
     def note_fault(self, fault: Mapping[str, Any]) -> None:
         """Keep what a fault's object says now."""
         self.faults[fault["metadata"]["name"]] = fault
+
+    def note_lost_node(self, lost: Mapping[str, Any]) -> None:
+        """Keep what is known of a node that was taken away."""
+        self.lost_nodes[lost["id"]] = lost
 
     def note_steady(self, unix_ns: int) -> None:
         """Operations have been acknowledged since then; the first word counts."""

@@ -117,6 +117,10 @@ class Server:
         found = self._core.list_namespaced_pod(namespace, label_selector=selector, _request_timeout=_TIMEOUT)
         return list(found.items)
 
+    def nodes(self) -> Sequence[Any]:
+        """The nodes of the cluster."""
+        return list(self._core.list_node(_request_timeout=_TIMEOUT).items)
+
     def delete_pod(self, namespace: str, name: str) -> None:
         """Delete a pod, as its owner's orderly end has it."""
         self._core.delete_namespaced_pod(name, namespace, _request_timeout=_TIMEOUT)

@@ -14,17 +14,28 @@ from kubernetes import client
 from caplab.kube import ContextRefused, connect
 from caplab.watching import Watcher
 
-from .agent import Agent, Place
+from . import commands
+from .agent import Agent
 from .api import PLURAL, Api
 from .cgroups import Cgroups
 from .clock import Clock
+from .faults import Freeze, Kill, Partition
+from .freeze import Freezing
+from .freezer import Freezer
 from .gate import Gates
+from .holds import Holds
+from .injections import Place
 from .journal import Journal
 from .kill import Killer
+from .means import ByKind, Means, Reread
+from .netns import Namespaces
+from .partition import Partitioning
 from .report import Reporter
+from .thaw_timer import ThawTimers
 
 CGROUPS = Path("/sys/fs/cgroup")
 PODS = Path("/var/lib/kubelet/pods")
+PROC = Path("/proc")
 JOURNAL = Path("/var/lib/caplab/faults.json")
 
 
@@ -43,6 +54,18 @@ def connection() -> client.ApiClient:
     return client.ApiClient(settings)
 
 
+def means(clock: Clock, reread: Reread) -> Means:
+    """What this agent can do, on the node it runs on."""
+    cgroups, holds = Cgroups(CGROUPS), Holds(Freezer(), clock)
+    return ByKind(
+        {
+            Kill: Killer(clock, cgroups, Gates(PODS, clock), holds, reread),
+            Freeze: Freezing(clock, cgroups, holds, ThawTimers(commands.start)),
+            Partition: Partitioning(clock, Namespaces(PROC, cgroups, commands.start), reread),
+        }
+    )
+
+
 def main() -> int:
     """Run the agent; 0: it was told to stop, 2: it cannot run like this."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
@@ -53,8 +76,7 @@ def main() -> int:
         print(f"FAILED: {error}", file=sys.stderr)
         return 2
     clock, api = Clock(), Api(connected, here.node)
-    killer = Killer(clock, Cgroups(CGROUPS), Gates(PODS, clock))
-    agent = Agent(here, clock, Journal(JOURNAL), api, killer, Reporter(api.report))
+    agent = Agent(here, clock, Journal(JOURNAL), api, means(clock, api.pod), Reporter(api.report))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: agent.stop())
     Watcher(connected, PLURAL, "", agent.changed).start()

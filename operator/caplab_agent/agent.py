@@ -3,47 +3,27 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from queue import Empty, SimpleQueue
-from typing import Protocol, TypeAlias
+from typing import TypeAlias, TypeVar
 
-from .api import Reading
 from .clock import Clock
-from .faults import FAILED, HEALED, Body, Entry, Key, Order
-from .guard import refusal
+from .faults import ACTIVE, FAILED, HEALED, Body, Entry, Key, Order
+from .injections import Injections, Outcome, Place, Reads
 from .journal import Journal
-from .kill import Means
+from .means import Means
 from .plan import Heal, Here, decide
 from .report import Reporter, report_body
 
-_GUARD_SECONDS = 5.0  # how long the two reads may take in all before the fault is given up
-_AGAIN_SECONDS = 0.2
 _HEAL_AGAIN_SECONDS = 1.0
+_TEND_SECONDS = 0.25
 _log = logging.getLogger(__name__)
 
-News: TypeAlias = "list[Body] | Entry | None"  # all Faults; an entry whose injection ended; to end
-
-
-class Reads(Protocol):
-    """What is read of the API server."""
-
-    def read(self, order: Order) -> Reading:
-        """Begin to read what the guards ask for."""
-
-    def warm(self, namespace: str) -> None:
-        """Be ready to read quickly."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where the agent is."""
-
-    node: str
-    namespace: str
+News: TypeAlias = "list[Body] | Outcome | None"  # all Faults; an injection that ended; to end
+_T = TypeVar("_T")
 
 
 @dataclass(slots=True)
@@ -62,10 +42,15 @@ class Agent:
     _entries: dict[Key, Entry] = field(default_factory=dict)
     _seen: Sequence[Body] | None = None
     _warmed: set[str] = field(default_factory=set)
-    _busy: dict[Key, threading.Event] = field(default_factory=dict)
     _news: SimpleQueue[News] = field(default_factory=SimpleQueue)
     _stopped: bool = False
-    _injections: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(16, thread_name_prefix="inject"))
+    _tended: float = float("-inf")  # time.monotonic()
+    _injections: Injections = field(init=False)
+    # Heals and looks at several pods run beside each other: they wait for programs, not for the processor.
+    _workers: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(8, thread_name_prefix="means"))
+
+    def __post_init__(self) -> None:
+        self._injections = Injections(self.place, self.reads, self.means, self._news.put)
 
     def changed(self, objects: list[Body]) -> None:
         """These are all Faults there are."""
@@ -81,22 +66,25 @@ class Agent:
         self.reporter.start()
         self._tell(key[0] for key in self._entries)
         while not self._stopped:
+            self._tend()  # ahead of all else: the means learn what the agent before left to them
             while self._decide():  # what was healed or recorded may be forgotten, what was lost healed
                 pass
             self._listen(self._pause())
-        # An injection under way is bounded; its outcome belongs into the journal.
-        self._injections.shutdown(wait=True, cancel_futures=True)
+        self._injections.finish()
         self._listen(0)
+        self._workers.shutdown()
         self.reporter.stop()
 
     def _decide(self) -> bool:
-        """Decide and carry out; whether an entry was recorded or healed."""
+        """Decide and carry out; whether an entry was recorded, changed or healed."""
         here = Here(self.place.node, self.clock.boot_id, self.clock.now())
-        moves = decide(self._seen, self._entries, self._busy, here)
+        moves = decide(self._seen, self._entries, self._injections.busy, here)
         if moves.begin:
             self._begin(moves.begin)
         touched = [self._entries.setdefault(entry.order.key, entry).order.key for entry in moves.record]
-        touched += [heal.key for heal in moves.heal if self._heal(heal)]
+        touched += self._update([(order.key, self._adjusting(order)) for order in moves.adjust])
+        healing = [heal for heal in moves.heal if not self._injections.stop(heal.key)]
+        touched += self._update([(heal.key, self._healing(heal)) for heal in healing])
         for key in moves.forget:
             self._entries.pop(key, None)
             self.reporter.drop(key[0])
@@ -114,55 +102,57 @@ class Agent:
             self._tell(entry.order.fault_uid for entry, _ in begun)
             return
         for entry, reading in begun:
-            stopped = self._busy[entry.order.key] = threading.Event()
-            self._injections.submit(self._inject, entry, reading, stopped)
+            self._injections.begin(entry, reading)
 
-    def _inject(self, entry: Entry, reading: Reading, stopped: threading.Event) -> None:
-        try:
-            done = self._guarded(entry, reading, stopped)
-        except Exception as error:  # the loop has to hear of it, whatever it is
-            _log.exception("injection of Fault %s/%s", entry.order.namespace, entry.order.name)
-            done = replace(entry, problem=f"the injection failed: {error}")
-        self._news.put(done)
+    def _tend(self) -> None:
+        """Look after what is live, each quarter of a second."""
+        if time.monotonic() - self._tended < _TEND_SECONDS:
+            return
+        self._tended = time.monotonic()
+        touched = self._update([(entry.order.key, self.means.tend) for entry in self._live()])
+        if touched:
+            self._save()
+            self._tell(key[0] for key in touched)
 
-    def _guarded(self, entry: Entry, reading: Reading, stopped: threading.Event) -> Entry:
-        began = time.monotonic()
-        while not stopped.is_set():
+    def _live(self) -> list[Entry]:
+        """What is Active and of this boot."""
+        entries = self._entries.values()
+        return [entry for entry in entries if entry.state == ACTIVE and entry.boot_id == self.clock.boot_id]
+
+    def _adjusting(self, order: Order) -> Callable[[Entry], Entry]:
+        return lambda entry: self.means.adjust(entry, order)
+
+    def _healing(self, heal: Heal) -> Callable[[Entry], Entry]:
+        return lambda entry: self.means.heal(entry, heal)
+
+    def _update(self, steps: Sequence[tuple[Key, Callable[[Entry], Entry]]]) -> list[Key]:
+        """Take these entries on by one step each, beside each other; those that are others now."""
+
+        def take(step: tuple[Key, Callable[[Entry], Entry]]) -> Entry:
+            key, go_on = step
             try:
-                namespace, pod = reading.wait()
-            except Exception as error:
-                if time.monotonic() - began > _GUARD_SECONDS:
-                    problem = f"the API server did not let the guards look, so nothing was done: {error}"
-                    return replace(entry, state=FAILED, problem=problem)
-                stopped.wait(_AGAIN_SECONDS)
-                reading = self.reads.read(entry.order)
-                continue
-            problem = refusal(entry.order, namespace, pod, self.place.node, self.place.namespace)
-            if problem or pod is None:
-                return replace(entry, state=FAILED, problem=problem)
-            return self.means.inject(entry, pod, stopped)
-        return replace(entry, state=HEALED, evidence=("ended before it was begun: nothing was done",))
+                return go_on(self._entries[key])
+            except Exception:  # whatever it is, it must not keep the others from being healed
+                _log.exception("Fault and pod %s: tried again", key)
+                return self._entries[key]
 
-    def _heal(self, heal: Heal) -> bool:
-        """Whether it is healed; one that is being injected is told to stop, and healed when it has."""
-        if heal.key in self._busy:
-            self._busy[heal.key].set()
-            return False
-        try:
-            self._entries[heal.key] = self.means.heal(self._entries[heal.key], heal)
-        except OSError:
-            _log.exception("heal of %s: tried again", heal.key)
-            return False
-        return True
+        results = list(self._workers.map(take, steps) if len(steps) > 1 else map(take, steps))
+        touched = [entry.order.key for entry in results if entry != self._entries[entry.order.key]]
+        self._entries |= {entry.order.key: entry for entry in results}
+        return touched
 
     def _pause(self) -> float | None:
         """Seconds until something is due; None: not before there is news."""
-        live = [entry for key, entry in self._entries.items() if not entry.ended and key not in self._busy]
-        busy = [self._entries[key] for key, stopped in self._busy.items() if not stopped.is_set()]
+        injecting = self._injections.busy
+        live = [entry for key, entry in self._entries.items() if not entry.ended and key not in injecting]
+        busy = [self._entries[key] for key in self._injections.unstopped]
         now = self.clock.now().ns
         # What is due and still lives could not be healed just now.
         waits = [(entry.deadline_ns - now) / 1e9 for entry in live + busy]
-        return min((wait if wait > 0 else _HEAL_AGAIN_SECONDS for wait in waits), default=None)
+        waits = [wait if wait > 0 else _HEAL_AGAIN_SECONDS for wait in waits]
+        if self._live():
+            waits.append(max(0.0, self._tended + _TEND_SECONDS - time.monotonic()))
+        return min(waits, default=None)
 
     def _listen(self, seconds: float | None) -> None:
         """Wait for news at most so long, then take all there is."""
@@ -176,14 +166,23 @@ class Agent:
     def _take(self, news: News) -> None:
         if news is None:
             self._stopped = True
-        elif isinstance(news, Entry):
-            self._busy.pop(news.order.key, None)
-            self._entries[news.order.key] = news
+        elif isinstance(news, Outcome):
+            self._injections.taken(news)
+            self._settle(news)
             self._save()
-            self._tell([news.order.fault_uid])
+            self._tell([news.key[0]])
         else:
             self._seen = news
             self._warm(news)
+
+    def _settle(self, outcome: Outcome) -> None:
+        if outcome.entry is not None:
+            self._entries[outcome.key] = outcome.entry
+        elif self._stopped:  # nothing was done: to the next agent it is new
+            del self._entries[outcome.key]
+        else:
+            evidence = ("ended before it was begun: nothing was done",)
+            self._entries[outcome.key] = replace(self._entries[outcome.key], state=HEALED, evidence=evidence)
 
     def _warm(self, objects: Iterable[Body]) -> None:
         """Be ready for Faults whose targets are not resolved yet."""

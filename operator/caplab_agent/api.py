@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from .faults import Body, Order
 
 PLURAL = "faults"
 _TIMEOUT_SECONDS = 2
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,15 @@ class Api:
             self._threads.submit(_get, self._core.read_namespace, name=order.namespace),
             self._threads.submit(_get, self._core.read_namespaced_pod, name=order.pod, namespace=order.namespace),
         )
+
+    def pod(self, order: Order) -> Body | None:
+        """An order's pod as it is now; None: it is gone, or the API server does not say."""
+        try:
+            pod = _get(self._core.read_namespaced_pod, name=order.pod, namespace=order.namespace)
+        except Exception as error:  # whatever it is: who waits for a pod asks again
+            _log.debug("pod %s/%s: %s", order.namespace, order.pod, error)
+            return None
+        return pod if pod and pod["metadata"].get("uid") == order.pod_uid else None
 
     def warm(self, namespace: str) -> None:
         """Have two connections and their threads ready: a handshake would cost the next read more than itself."""

@@ -12,9 +12,13 @@ from typing import Any, TypeAlias
 Body: TypeAlias = Mapping[str, Any]
 Key: TypeAlias = tuple[str, str]  # uid of the Fault, uid of the pod
 
-BEGUN, ACTIVE, HEALED, FAILED = "", "Active", "Healed", "Failed"
-ENDED = frozenset({HEALED, FAILED})
-SIGNALS = frozenset({"SIGKILL", "SIGTERM", "SIGINT", "SIGQUIT", "SIGABRT"})
+BEGUN, ACTIVE, HEALED, FAILED, GONE = "", "Active", "Healed", "Failed", "Gone"
+ENDED = frozenset({HEALED, FAILED, GONE})
+# Those whose default action ends a process (signal(7)), as the CRD lists them.
+SIGNALS = frozenset(
+    {"SIGHUP", "SIGINT", "SIGQUIT", "SIGILL", "SIGTRAP", "SIGABRT", "SIGBUS", "SIGFPE", "SIGKILL", "SIGUSR1"}
+    | {"SIGSEGV", "SIGUSR2", "SIGPIPE", "SIGALRM", "SIGTERM", "SIGXCPU", "SIGXFSZ", "SIGVTALRM", "SIGPROF", "SIGSYS"}
+)
 # Uids become parts of paths that root writes to, and whoever may write a status names them.
 _UID = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]{0,39}")
 
@@ -33,8 +37,28 @@ class Kill:
 
 
 @dataclass(frozen=True, slots=True)
+class Freeze:
+    """Every process of the pod stops where it is, and goes on at heal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """Packets from and to these addresses are dropped in the pod's network; sorted, each once, as written."""
+
+    drops_from: tuple[str, ...] = ()
+    drops_to: tuple[str, ...] = ()
+
+
+What: TypeAlias = Kill | Freeze | Partition
+
+
+@dataclass(frozen=True, slots=True)
 class Order:
-    """What one Fault asks to be done to one pod of this node."""
+    """What one Fault asks to be done to one pod of this node.
+
+    cluster: the one the pod must belong to; '': any. replaces: the uid of the pod whose place it took while the fault
+    was under way, so that it may not run yet; '': it took nobody's.
+    """
 
     fault_uid: str
     namespace: str
@@ -42,7 +66,8 @@ class Order:
     cluster: str
     pod_uid: str
     pod: str
-    kill: Kill = Kill()
+    what: What = Kill()
+    replaces: str = ""
 
     @property
     def key(self) -> Key:
@@ -55,6 +80,9 @@ class Entry:
     """An order and what became of it so far; state BEGUN: its injection is under way, or was when the agent died.
 
     Times in nanoseconds are CLOCK_MONOTONIC of the boot boot_id. An ended entry holds nothing on the node.
+    effective_ns: the first sign of the effect. The last three are the means' own, for whichever agent goes on: the CPU
+    time the pod had used when it was frozen (ns), the inode of the network namespace that has the rules, and the
+    addresses which no rule of this pod may name.
     """
 
     order: Order
@@ -68,6 +96,10 @@ class Entry:
     proven: bool = False
     evidence: tuple[str, ...] = ()
     problem: str = ""
+    effective_ns: int | None = None
+    cpu_ns: int | None = None
+    netns: int | None = None
+    spared: tuple[str, ...] = ()
 
     @property
     def ended(self) -> bool:
@@ -93,29 +125,51 @@ def asked_here(body: Body, node: str) -> Iterator[Asked]:
             yield _read(body, target)
 
 
+def is_uid(text: str) -> bool:
+    """Whether it can be part of a path or of a name on the node."""
+    return bool(_UID.fullmatch(text))
+
+
 def _read(body: Body, target: Body) -> Asked:
     metadata, spec = body["metadata"], body.get("spec") or {}
-    names = metadata["uid"], metadata["namespace"], metadata["name"], str((spec.get("target") or {}).get("name", ""))
+    cluster = str((spec.get("target") or {}).get("name") or target.get("cluster") or "")
+    names = metadata["uid"], metadata["namespace"], metadata["name"], cluster
     pod = str(target["uid"]), str(target.get("pod", ""))
     state = str(target.get("state") or BEGUN)
     try:
         for field, uid in (("metadata.uid", names[0]), ("status.targets[].uid", pod[0])):
-            if not _UID.fullmatch(uid):
-                raise ValueError(f"{field} is {uid!r}, which is no uid")
-        order = Order(*names, *pod, _kill(spec))
+            if not is_uid(uid):
+                raise ValueError(f"{field} is {uid!r}, which is no uid. Mend: it is the operator's to write")
+        order = Order(*names, *pod, _what(spec, target), str(target.get("replaces") or ""))
         return Asked(order, state, _seconds(spec), _until(body))
     except ValueError as error:
         return Asked(Order(*names, *pod), state, problem=str(error))
 
 
-def _kill(spec: Body) -> Kill:
-    asked = spec.get("kill")
-    if not isinstance(asked, Mapping):
-        raise ValueError("spec names no fault that this agent knows (kill). Mend: update the agent with the chart")
+def _what(spec: Body, target: Body) -> What:
+    asked = [name for name in ("kill", "freeze", "partition") if isinstance(spec.get(name), Mapping)]
+    if len(asked) != 1:
+        named = " and ".join(asked) or "none"
+        raise ValueError(
+            f"of the faults that this agent knows (kill, freeze, partition) spec names {named}. "
+            "Mend: name one, and update the agent with the chart"
+        )
+    if asked[0] == "kill":
+        return _kill(spec["kill"])
+    if asked[0] == "freeze":
+        return Freeze()
+    return Partition(_addresses(target, "dropsFrom"), _addresses(target, "dropsTo"))
+
+
+def _kill(asked: Body) -> Kill:
     kill = Kill(asked.get("signal", "SIGKILL"), asked.get("keepDown", True))
     if kill.signal not in SIGNALS:
         raise ValueError(f"spec.kill.signal is {kill.signal!r}. Mend: one of {', '.join(sorted(SIGNALS))}")
     return kill
+
+
+def _addresses(target: Body, field: str) -> tuple[str, ...]:
+    return tuple(sorted({str(each) for each in target.get(field) or ()}))
 
 
 def _seconds(spec: Body) -> int:

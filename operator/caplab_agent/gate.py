@@ -71,6 +71,10 @@ class Gates:
         except (FileNotFoundError, NotADirectoryError):
             return Was.GONE
 
+    def there(self, order: Order) -> bool:
+        """Whether the pod's volume is there; it goes with its pod."""
+        return self._volume(order.pod_uid).is_dir()
+
     def _judge(self, line: str) -> Was:
         boot_id, _, until = line.strip().partition(" ")
         holds = boot_id == self._clock.boot_id and until.isdecimal() and int(until) > self._clock.uptime_centiseconds()
@@ -78,12 +82,14 @@ class Gates:
 
     @contextmanager
     def _folder(self, pod_uid: str) -> Iterator[int]:
-        path = self._pods / pod_uid / "volumes" / "kubernetes.io~empty-dir" / VOLUME
-        folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        folder = os.open(self._volume(pod_uid), os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         try:
             yield folder
         finally:
             os.close(folder)
+
+    def _volume(self, pod_uid: str) -> Path:
+        return self._pods / pod_uid / "volumes" / "kubernetes.io~empty-dir" / VOLUME
 
 
 def _closed(order: Order) -> str:

@@ -13,9 +13,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from .faults import Entry, Kill, Order
+from .faults import Entry, Freeze, Kill, Order, Partition, What
 
-_FORMAT = 1
+_FORMAT = 2
+_KINDS: dict[str, type[What]] = {"kill": Kill, "freeze": Freeze, "partition": Partition}
+_NAMES = {kind: name for name, kind in _KINDS.items()}
 _log = logging.getLogger(__name__)
 
 
@@ -43,7 +45,7 @@ class Journal:
     def write(self, entries: Iterable[Entry]) -> None:
         """Replace the file. Raises OSError."""
         draft = self._file.with_suffix(".draft")
-        draft.write_text(json.dumps({"format": _FORMAT, "entries": [asdict(entry) for entry in entries]}))
+        draft.write_text(json.dumps({"format": _FORMAT, "entries": [_fields(entry) for entry in entries]}))
         draft.replace(self._file)
 
 
@@ -54,8 +56,19 @@ def entries_from(document: Mapping[str, Any]) -> list[Entry]:
     return [_entry(dict(one)) for one in document["entries"]]
 
 
+def _fields(entry: Entry) -> dict[str, Any]:
+    fields = asdict(entry)
+    fields["order"]["what"]["kind"] = _NAMES[type(entry.order.what)]
+    return fields
+
+
 def _entry(fields: dict[str, Any]) -> Entry:
     order = dict(fields.pop("order"))
-    kill = Kill(**order.pop("kill"))
-    evidence = tuple(fields.pop("evidence"))
-    return Entry(order=Order(**order, kill=kill), evidence=evidence, **fields)
+    what = dict(order.pop("what"))
+    kind = _KINDS[what.pop("kind")]
+    return Entry(order=Order(**order, what=kind(**_tuples(what))), **_tuples(fields))
+
+
+def _tuples(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON knows lists only."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}

@@ -7,83 +7,143 @@ import re
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Protocol
 
 from .cgroups import Cgroups
 from .clock import Clock
-from .faults import ACTIVE, FAILED, HEALED, Body, Entry
+from .faults import ACTIVE, FAILED, HEALED, Body, Entry, Kill, Order
 from .gate import Gates, NoGate, Was
-from .plan import REBOOTED, Heal
+from .holds import Holds
+from .means import Found, Reread, awaited, ended, failed, gone, seconds_held, seconds_left, stamped
+from .plan import Heal
 from .strike import Blow, Bounds, Send, Strike, strike
+from .words import count, milliseconds
 
 _ID = re.compile(r"containerd://([0-9a-f]{32,64})")  # part of a cgroup's name: nothing shorter may match one
 _FOUND = {
     Was.EXPIRED: "the gate had opened by itself before the agent healed",
     Was.REMOVED: "the gate was not there any more at heal: somebody else opened it",
-    Was.GONE: "the pod was gone at heal: what replaced it had no gate",
+    Was.GONE: "the gate's volume was gone at heal, though the pod was not",
 }
-
-
-class Means(Protocol):
-    """How a kind of fault is carried out. Both return the entry as it then stands, and may raise OSError."""
-
-    def inject(self, entry: Entry, pod: Body, stopped: threading.Event) -> Entry:
-        """Do it to the pod and prove it; nothing is begun any more once stopped is set. Active, or an end."""
-
-    def heal(self, entry: Entry, heal: Heal) -> Entry:
-        """Undo what is undone of it, whatever of it was done; safe to repeat. Always an end."""
 
 
 class Killer:
     """Means of kill faults."""
 
     def __init__(
-        self, clock: Clock, cgroups: Cgroups, gates: Gates, send: Send = os.kill, bounds: Bounds | None = None
+        self,
+        clock: Clock,
+        cgroups: Cgroups,
+        gates: Gates,
+        holds: Holds,
+        reread: Reread,
+        send: Send = os.kill,
+        bounds: Bounds | None = None,
     ) -> None:
         self._clock = clock
         self._cgroups = cgroups
         self._gates = gates
+        self._holds = holds
+        self._reread = reread
         self._send = send
         self._bounds = bounds or Bounds()
 
-    def inject(self, entry: Entry, pod: Body, stopped: threading.Event) -> Entry:
-        """Close the gate, then signal until the containers are empty."""
-        order = entry.order
-        containers = [self._cgroups.find(order.pod_uid, each) for each in container_ids(pod)]
-        blow = strike(containers, self._clock, self._send, self._bounds)
+    def inject(self, entry: Entry, pod: Body, stopped: threading.Event) -> Entry | None:
+        """Close the gate, then signal until the containers are empty; whose pod came later is kept from starting."""
+        order, kill = entry.order, _kill(entry)
+        if order.replaces and not kill.keep_down:
+            return replace(entry, state=HEALED, evidence=("the pod was made after the kill: nothing to be done",))
         try:
-            if order.kill.keep_down and not stopped.is_set():
-                self._gates.close(order, (entry.deadline_ns - self._clock.now().ns) / 1e9)
-            if not stopped.is_set():
-                blow.run(order.kill.number)
+            if kill.keep_down and not awaited(lambda: self._close(entry), entry, stopped, self._clock):
+                return None
         except NoGate as error:
-            return replace(entry, state=FAILED, problem=str(error))
-        struck = _told(entry, blow) if not stopped.is_set() or blow.began else _nothing_done(entry)
-        if struck.ended and order.kill.keep_down:
+            return failed(entry, str(error))
+        struck = self._caught(entry, stopped) if order.replaces else self._struck(entry, pod, stopped)
+        if kill.keep_down and (struck is None or struck.ended):
             self._gates.release(order)
-        return self._stamped(struck) if struck.state == FAILED and blow.began else struck
+        return struck
 
     def heal(self, entry: Entry, heal: Heal) -> Entry:
         """Open this fault's gate; a kill that kept nothing down has nothing to undo."""
-        order = entry.order
-        was = self._gates.release(order) if order.kill.keep_down else None
-        notes = [heal.why] if heal.why else []
-        if heal.problem:
-            ended = replace(entry, state=FAILED, problem=heal.problem, proven=False)
-            return self._stamped(replace(ended, evidence=(*entry.evidence, *notes)))
-        proven = entry.proven and heal.why != REBOOTED
-        if was is Was.HELD and entry.injected_ns is not None:
-            notes.insert(0, f"gate held {(self._clock.now().ns - entry.injected_ns) / 1e9:.1f} s")
-        elif was is not None and heal.why != REBOOTED:
-            notes.insert(0, _FOUND.get(was, "gate opened"))
-            proven = False
-        return self._stamped(replace(entry, state=HEALED, proven=proven, evidence=(*entry.evidence, *notes)))
+        if not _kill(entry).keep_down:
+            return ended(entry, heal, Found(), self._clock)
+        was = self._gates.release(entry.order)
+        if was is Was.GONE and not self._runs(entry.order):
+            found = Found((self._until_gone(entry),), gone=True)
+        elif was is Was.HELD and entry.injected_ns is not None:
+            found = Found((f"gate held {seconds_held(entry, self._clock)}",))
+        else:
+            found = Found((_FOUND.get(was, "gate opened"),), held=False)
+        return ended(entry, heal, found, self._clock)
 
-    def _stamped(self, entry: Entry) -> Entry:
-        now = self._clock.now()
-        # Another boot's clock says nothing beside the one that injectedNs was read from.
-        ns = now.ns if entry.boot_id == self._clock.boot_id else None
-        return replace(entry, healed_at=now.stamp, healed_ns=ns)
+    def adjust(self, entry: Entry, order: Order) -> Entry:
+        """A kill drops no addresses."""
+        return replace(entry, order=order)
+
+    def tend(self, entry: Entry) -> Entry:
+        """Whether the pod is gone, and its gate with it: what replaces it has another."""
+        if not _kill(entry).keep_down or self._gates.there(entry.order) or self._runs(entry.order):
+            return entry
+        return gone(entry, self._until_gone(entry), self._clock)
+
+    def _close(self, entry: Entry) -> bool | None:
+        try:
+            self._gates.close(entry.order, seconds_left(entry, self._clock))
+        except NoGate:
+            if entry.order.replaces:
+                return None
+            raise
+        return True
+
+    def _struck(self, entry: Entry, pod: Body, stopped: threading.Event) -> Entry | None:
+        done = self._strike(entry, pod)
+        if not stopped.is_set():
+            done.run(_kill(entry).number)
+        if done.began is None and stopped.is_set():
+            return None
+        told = _told(entry, done)
+        return stamped(told, self._clock) if told.ended and done.began else told
+
+    def _caught(self, entry: Entry, stopped: threading.Event) -> Entry | None:
+        """A pod whose gate was closed while it came up: proven at once, or struck if it was quicker."""
+        closed = self._clock.now()
+
+        def look() -> Entry | None:
+            group = self._cgroups.pod(entry.order.pod_uid)
+            if group is None or group.containers() <= 1:  # the sandbox: what is made from now on finds the gate closed
+                told = replace(entry, state=ACTIVE, proven=True, injected_ns=closed.ns, injected_at=closed.stamp)
+                evidence = "gate closed before the pod's first process, until heal"
+                return replace(told, effective_ns=closed.ns, evidence=(evidence,))
+            pod = self._reread(entry.order)
+            if pod is None or not _all_named(pod):
+                return None
+            done = self._strike(entry, pod)
+            done.run(_kill(entry).number)
+            return _told(entry, done) if done.began else None
+
+        told = awaited(look, entry, stopped, self._clock)
+        return stamped(told, self._clock) if told and told.ended else told
+
+    def _strike(self, entry: Entry, pod: Body) -> Strike:
+        uid = entry.order.pod_uid
+        containers = [self._cgroups.find(uid, each) for each in container_ids(pod)]
+        return strike(containers, self._clock, self._send, self._bounds, lambda: self._holds.thawed(uid))
+
+    def _runs(self, order: Order) -> bool:
+        group = self._cgroups.pod(order.pod_uid)
+        return group is not None and bool(group.pids())
+
+    def _until_gone(self, entry: Entry) -> str:
+        return f"gate held {seconds_held(entry, self._clock)}, until the pod was gone"
+
+
+def _kill(entry: Entry) -> Kill:
+    assert isinstance(entry.order.what, Kill)
+    return entry.order.what
+
+
+def _all_named(pod: Body) -> bool:
+    asked = (pod.get("spec") or {}).get("containers") or ()
+    return len(container_ids(pod)) >= max(1, len(asked))
 
 
 def container_ids(pod: Body) -> list[str]:
@@ -93,22 +153,19 @@ def container_ids(pod: Body) -> list[str]:
     return [each[1] for each in found if each]
 
 
-def _nothing_done(entry: Entry) -> Entry:
-    return replace(entry, state=HEALED, evidence=("ended before its first signal: nothing was done",))
-
-
 def _told(entry: Entry, done: Strike) -> Entry:
     """What a strike proves (pure but for the times it carries)."""
     if done.began is None:
-        return replace(entry, state=FAILED, problem=_idle(done.blows))
+        return failed(entry, _idle(done.blows))
     left = [blow for blow in done.blows if blow.left]
     began = done.began.ns
-    gate = ("gate closed until heal",) if entry.order.kill.keep_down and not left else ()
-    evidence = (*(line for blow in done.blows for line in _lines(entry.order.kill.signal, blow, began)), *gate)
+    kill = _kill(entry)
+    gate = ("gate closed until heal",) if kill.keep_down and not left else ()
+    evidence = (*(line for blow in done.blows for line in _lines(kill.signal, blow, began)), *gate)
     told = replace(entry, injected_ns=began, injected_at=done.began.stamp, evidence=evidence)
     if left:
         return replace(told, state=FAILED, problem=" ".join(_remains(blow) for blow in left))
-    return replace(told, state=ACTIVE, proven=True)
+    return replace(told, state=ACTIVE, proven=True, effective_ns=max(blow.empty_ns or began for blow in done.blows))
 
 
 def _idle(blows: Sequence[Blow]) -> str:
@@ -118,21 +175,21 @@ def _idle(blows: Sequence[Blow]) -> str:
 
 
 def _lines(signal: str, blow: Blow, began_ns: int) -> list[str]:
-    first = f"{signal} to {_count(blow.seen)}"
-    lines = [f"SIGKILL to {_count(blow.forced)} which {signal} had not ended"] if blow.forced else []
+    first = f"{signal} to {_processes(blow.seen)}"
+    lines = [f"SIGKILL to {_processes(blow.forced)} which {signal} had not ended"] if blow.forced else []
     if blow.empty_ns is None:
         return [first, *lines]
-    milliseconds = max(1, round((blow.empty_ns - began_ns) / 1e6))
-    return [f"{first}; cgroup of container {blow.container.short} empty after {milliseconds} ms", *lines]
+    after = milliseconds(began_ns, blow.empty_ns)
+    return [f"{first}; cgroup of container {blow.container.short} empty after {after} ms", *lines]
 
 
 def _remains(blow: Blow) -> str:
     pids = ", ".join(str(pid) for pid in sorted(blow.left)[:10])
-    text = f"container {blow.container.short} still holds {_count(blow.left)} (pid {pids}) after the last signal."
+    text = f"container {blow.container.short} still holds {_processes(blow.left)} (pid {pids}) after the last signal."
     if 0 in blow.left:
         return f"{text} Pid 0 is one the agent cannot see. Mend: run the agent with hostPID: true."
     return f"{text} Mend: see whether they are frozen or wait for a disk, then delete the pod."
 
 
-def _count(pids: set[int]) -> str:
-    return f"{len(pids)} process" if len(pids) == 1 else f"{len(pids)} processes"
+def _processes(pids: set[int]) -> str:
+    return count(len(pids), "process", "processes")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from .clock import Instant
-from .faults import ACTIVE, BEGUN, FAILED, HEALED, Asked, Body, Entry, Key, asked_here
+from .faults import ACTIVE, BEGUN, FAILED, HEALED, Asked, Body, Entry, Key, Order, Partition, asked_here, is_uid
 
 TOO_LATE = "the time was over before the agent got to it. Mend: a longer durationSeconds, or see why the agent was late"
 DIED = "the agent died in the midst of the injection: what it did is not known"
@@ -35,9 +35,14 @@ class Heal:
 
 @dataclass(frozen=True, slots=True)
 class Moves:
-    """begin: to inject; record: to write down and report, nothing to do; heal; forget: ended, and everybody knows."""
+    """What to do.
+
+    begin: to inject; adjust: what is live is to be as these orders ask; record: to write down and report, nothing to
+    do; heal; forget: ended, and everybody knows.
+    """
 
     begin: tuple[Entry, ...] = ()
+    adjust: tuple[Order, ...] = ()
     record: tuple[Entry, ...] = ()
     heal: tuple[Heal, ...] = ()
     forget: tuple[Key, ...] = ()
@@ -56,8 +61,10 @@ def decide(seen: Sequence[Body] | None, journal: Mapping[Key, Entry], busy: Coll
         for key, entry in journal.items()
         if not entry.ended
     ]
+    healing = {one.key for one in heal if one}
     return Moves(
         begin=tuple(entry for entry in fresh if entry.state == BEGUN and not entry.problem),
+        adjust=tuple(_changed(seen or (), journal, healing, here)),
         record=tuple(entry for entry in fresh if entry.ended or entry.problem),
         heal=tuple(one for one in heal if one),
         forget=() if seen is None else tuple(_settled(bodies, journal, here.node)),
@@ -70,8 +77,22 @@ def _fresh(body: Body, journal: Mapping[Key, Entry], here: Here) -> Iterator[Ent
             yield _entry(asked, "deletionTimestamp" in body["metadata"], here)
 
 
+def _changed(
+    seen: Sequence[Body], journal: Mapping[Key, Entry], healing: Collection[Key], here: Here
+) -> Iterator[Order]:
+    """Orders whose addresses are others than those that are in force: pods come and go while a partition lasts."""
+    for asked in (asked for body in seen for asked in asked_here(body, here.node)):
+        order, entry = asked.order, journal.get(asked.order.key)
+        if entry is None or entry.state != ACTIVE or order.key in healing or asked.problem:
+            continue
+        if isinstance(order.what, Partition) and order.what != entry.order.what:
+            yield order
+
+
 def _entry(asked: Asked, deleted: bool, here: Here) -> Entry:
     entry = Entry(asked.order, here.boot_id, here.now.ns)
+    if not is_uid(asked.order.pod_uid):  # nothing can have been done to it, and nothing must be
+        return replace(entry, state=FAILED, problem=asked.problem)
     if asked.state == ACTIVE:  # recorded as begun: the next decision heals what may be left of it
         return replace(entry, problem=LOST)
     if deleted:

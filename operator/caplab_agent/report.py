@@ -41,6 +41,7 @@ def _target(entry: Entry) -> dict[str, Any]:
         "state": entry.state,
         "injectedAt": entry.injected_at or None,
         "injectedNs": entry.injected_ns,
+        "effectiveNs": entry.effective_ns,
         "healedAt": entry.healed_at or None,
         "healedNs": entry.healed_ns,
         "bootId": entry.boot_id,

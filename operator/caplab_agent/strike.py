@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -14,6 +15,7 @@ from .cgroups import Container
 from .clock import Clock, Instant
 
 Send: TypeAlias = Callable[[int, int], None]
+Thawed: TypeAlias = Callable[[], AbstractContextManager[object]]
 
 _SHORTEST_SECONDS, _LONGEST_SECONDS = 0.002, 0.05  # between two looks
 
@@ -45,18 +47,29 @@ class Blow:
 
 @dataclass(slots=True)
 class Strike:
-    """One kill of some containers; began is stamped right before the first signal, None: there was none."""
+    """One kill of some containers; began is stamped right before the first signal, None: there was none.
+
+    thawed: entered after the first SIGKILL, since on cgroup v1 a frozen process does not die of it; left at the end.
+    What is thawed then executes nothing any more.
+    """
 
     blows: list[Blow]
     clock: Clock
     send: Send = os.kill
     bounds: Bounds = field(default_factory=Bounds)
+    thawed: Thawed = nullcontext
     began: Instant | None = None
     _asked: set[int] = field(default_factory=set)
+    _thawing: ExitStack = field(default_factory=ExitStack)
 
     def run(self, number: signal.Signals) -> None:
         """Signal until all are empty, at most bounds.whole_seconds. No signal if one is empty at the start."""
+        with self._thawing:
+            self._until_empty(number)
+
+    def _until_empty(self, number: signal.Signals) -> None:
         pause = _SHORTEST_SECONDS
+        killed = False
         while True:
             now = self.clock.now()
             for blow in self.blows:
@@ -68,12 +81,15 @@ class Strike:
             passed = (now.ns - self.began.ns) / 1e9
             if not any(blow.left for blow in self.blows) or passed >= self.bounds.whole_seconds:
                 return
-            self._signal(number, passed)
+            polite = number != signal.SIGKILL and passed < self.bounds.polite_seconds
+            self._signal(number, polite)
+            if not polite and not killed:
+                killed = True
+                self._thawing.enter_context(self.thawed())
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_SECONDS)
 
-    def _signal(self, number: signal.Signals, passed: float) -> None:
-        polite = number != signal.SIGKILL and passed < self.bounds.polite_seconds
+    def _signal(self, number: signal.Signals, polite: bool) -> None:
         for blow in self.blows:
             if polite:
                 self._each(blow.left - self._asked, number)
@@ -90,6 +106,6 @@ class Strike:
                 self.send(pid, number)
 
 
-def strike(containers: Sequence[Container], clock: Clock, send: Send, bounds: Bounds) -> Strike:
+def strike(containers: Sequence[Container], clock: Clock, send: Send, bounds: Bounds, thawed: Thawed) -> Strike:
     """A strike at these containers, not begun."""
-    return Strike([Blow(container) for container in containers], clock, send, bounds)
+    return Strike([Blow(container) for container in containers], clock, send, bounds, thawed)

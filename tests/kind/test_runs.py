@@ -17,8 +17,11 @@ import yaml
 from caplab_cluster.chart import NAMESPACE
 from caplab_cluster.kind_cluster import WORKERS
 from caplab_cluster.paths import REPOSITORY
+from cluster_object import ClusterObject
+from fault_objects import await_phase, fault_on
 from kind_lab import Lab, await_that, log_folder
 from lab_state import gate_files, live_faults, running_loads
+from measured_load import load
 
 from caplab.judging import judge_folder
 from caplab.report.second_clock import clock_check
@@ -84,9 +87,55 @@ def test_a_killed_member_of_each_engine_is_measured_judged_and_exported(lab: Lab
     assert f'caplab_run_lost_writes{{{FAILOVERS[0]},route="all",vantage="all"}} 0.0' in gauges(lab)
     assert live_faults(lab) == []
     assert running_loads(lab, RUNS) == []
+
+
+# The loads' own levels, and whom a fault is to hit: Cassandra has no primary.
+CLUSTERS: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "PostgresCluster": ("pg", "primary", {}),
+    "RedisCluster": ("rd", "primary", {}),
+    "CassandraCluster": ("cs", "any", {"levels": {"write": "ONE"}}),
+}
+
+
+def test_a_member_of_each_engine_that_is_frozen_or_cut_off_from_clients_acks_nothing_until_heal(lab: Lab) -> None:
+    """On the clusters that the suite left."""
+    counted = {kind: freeze_and_cut(lab, kind, *how) for kind, how in CLUSTERS.items()}
     # Three JVMs more would be noise in what the next tests measure.
     lab.kubectl("delete", "cassandraclusters", "-n", RUNS, "--all", timeout_seconds=120)
     await_that("its members are gone", lambda: "cs-" not in lab.kubectl("get", "pods", "-n", RUNS, "-o", "name"))
+    print(f"\nacks of the member before and under freeze and cut, and of all after: {counted}")
+    for before, under, after in (acks for faults in counted.values() for acks in faults):
+        assert before > 0
+        assert under == 0
+        assert after > 0
+
+
+def freeze_and_cut(lab: Lab, kind: str, name: str, role: str, probe: dict[str, Any]) -> list[tuple[int, int, int]]:
+    """Of a freeze, then of a cut: the member's acks in the 3 s before and under it, and all acks in the 10 s after."""
+    cluster, hit = ClusterObject(lab, kind, RUNS, name), []
+    with load(lab, kind, RUNS, name, rate=20, routes=["direct", "service"], **probe) as measured:
+        for what, how in {"freeze": {}, "partition": {"from": "clients"}}.items():
+            cluster.await_ready(3)
+            time.sleep(3)  # of calm, for the load to show it
+            lab.apply(fault_on(RUNS, f"{name}-{what}", {"kind": kind, "name": name, "role": role}, 4, **{what: how}))
+            status = await_phase(lab, RUNS, f"{name}-{what}", "Healed", within_seconds=20)
+            hit += [entry for entry in status["targets"] if entry["end"] == "target"]
+        cluster.await_ready(3)
+        time.sleep(3)
+    assert all(entry["proven"] for entry in hit), hit
+    assert measured.history is not None
+    rows = [row for row in measured.history.to_pylist() if (row["op"], row["outcome"]) == ("add", "ok")]
+    return [acks(rows, entry["pod"], entry["injectedNs"], entry["healedNs"]) for entry in hit]
+
+
+def acks(rows: list[dict[str, Any]], pod: str, injected_ns: int, healed_ns: int) -> tuple[int, int, int]:
+    own = [row["return_ns"] for row in rows if row["server"] == pod]
+    return (
+        sum(injected_ns - 3e9 < ns < injected_ns for ns in own),
+        # What was on its way when the fault came may still arrive.
+        sum(injected_ns + 0.1e9 < ns < healed_ns for ns in own),
+        sum(healed_ns < row["return_ns"] < healed_ns + 10e9 for row in rows),
+    )
 
 
 def was_measured(folder: Path) -> None:
@@ -166,7 +215,8 @@ def test_a_member_kept_down_for_less_than_its_row_gives_the_failover_is_refused(
     assert any("could not be told from the heal" in reason for reason in verdict["runs"][0]["reasons"])
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+# The gate has the one that Chaos Toolkit by itself would lose (caplab/toolkit.py); Ctrl-C is Python's own.
+@pytest.mark.parametrize("how", [pytest.param(signal.SIGINT, marks=pytest.mark.long), signal.SIGTERM])
 def test_an_interrupted_run_heals_at_once_and_leaves_nothing(lab: Lab, tmp_path: Path, how: signal.Signals) -> None:
     process = begin_kill(lab, tmp_path)
     process.send_signal(how)

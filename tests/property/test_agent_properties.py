@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from caplab_agent.clock import Instant
-from caplab_agent.faults import ACTIVE, BEGUN, FAILED, HEALED, Entry, Key
+from caplab_agent.faults import ACTIVE, BEGUN, ENDED, FAILED, GONE, HEALED, Entry, Key, Partition
 from caplab_agent.plan import Here, decide
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.property
 SECOND = 1_000_000_000
 WALL = datetime(2026, 1, 1, tzinfo=UTC)
 STEPS = st.lists(
-    st.sampled_from(["wait", "injected", "delete", "remove", "reported", "watch", "die", "lose"]),
+    st.sampled_from(["wait", "injected", "delete", "remove", "reported", "watch", "die", "lose", "go", "change"]),
     min_size=4,
     max_size=40,
 )
@@ -33,15 +33,17 @@ class World:
         self.injections: list[Key] = []
         self.states: dict[str, str] = {"p1": "", "p2": ""}
         self.deleted = self.removed = False
+        self.addresses = 0
         self.seen: list[dict[str, Any]] | None = None
 
     def objects(self) -> list[dict[str, Any]]:
         metadata: dict[str, Any] = {"uid": "f1", "namespace": "lab", "name": "f"}
         if self.deleted:
             metadata["deletionTimestamp"] = "x"
-        targets = [{"uid": uid, "node": "n", "pod": uid, "state": state} for uid, state in self.states.items()]
+        drops = {"dropsFrom": [f"10.0.0.{self.addresses}"]}
+        targets = [{"uid": uid, "node": "n", "state": state, **drops} for uid, state in self.states.items()]
         status = {"until": (WALL + timedelta(seconds=10)).isoformat(), "targets": targets}
-        spec = {"target": {"name": "pg"}, "kill": {}, "durationSeconds": 10}
+        spec = {"target": {"name": "pg"}, "partition": {"from": "peers"}, "durationSeconds": 10}
         return [] if self.removed else [{"metadata": metadata, "spec": spec, "status": status}]
 
     def step(self, name: str) -> None:
@@ -61,7 +63,7 @@ class World:
 
     def remove(self) -> None:
         """The operator takes its finalizer away when all is over."""
-        self.removed = self.removed or (self.deleted and set(self.states.values()) <= {HEALED, FAILED})
+        self.removed = self.removed or (self.deleted and set(self.states.values()) <= ENDED)
 
     def reported(self) -> None:
         self.states |= {key[1]: entry.state for key, entry in self.journal.items()}
@@ -77,6 +79,15 @@ class World:
         self.die()
         self.journal = {}
 
+    def go(self) -> None:
+        """A pod goes, and the agent sees it."""
+        live = [key for key, entry in self.journal.items() if entry.state == ACTIVE]
+        self.journal |= {key: replace(self.journal[key], state=GONE) for key in live[:1]}
+
+    def change(self) -> None:
+        """The operator writes other addresses."""
+        self.addresses += 1
+
     def decide(self) -> bool:
         here = Here("n", "boot", Instant(self.now, WALL + timedelta(seconds=self.now / SECOND)))
         moves = decide(self.seen, self.journal, self.busy, here)
@@ -84,6 +95,10 @@ class World:
             self.journal[entry.order.key] = entry
             self.busy.add(entry.order.key)
             self.injections.append(entry.order.key)
+        for order in moves.adjust:
+            assert self.journal[order.key].state == ACTIVE
+            assert order.key not in {heal.key for heal in moves.heal}
+            self.journal[order.key] = replace(self.journal[order.key], order=order)
         self.journal |= {entry.order.key: entry for entry in moves.record}
         healed = [heal for heal in moves.heal if heal.key not in self.busy]
         for heal in healed:
@@ -91,7 +106,7 @@ class World:
             self.journal[heal.key] = replace(self.journal[heal.key], state=ended)
         for key in moves.forget:
             del self.journal[key]
-        return bool(moves.record or healed)
+        return bool(moves.record or healed or moves.adjust)
 
 
 @settings(max_examples=1000, deadline=None)
@@ -105,7 +120,7 @@ def test_a_fault_ends_in_time_and_everybody_knows_whatever_happens(steps: list[s
             assert entry.state != BEGUN or key in world.busy  # nobody would ever finish it
     for step in ["watch", "injected", *["wait"] * 11, "reported", "watch"]:
         world.step(step)
-    assert world.removed or set(world.states.values()) <= {HEALED, FAILED}
+    assert world.removed or set(world.states.values()) <= ENDED
     assert not world.journal
 
 
@@ -127,4 +142,15 @@ def test_nothing_is_forgotten_before_its_end_was_shown_or_its_object_was_gone(st
         before = dict(world.journal)
         world.step(step)
         for key in before.keys() - world.journal.keys() if step != "lose" else ():
-            assert world.removed or world.states[key[1]] in (HEALED, FAILED)
+            assert world.removed or world.states[key[1]] in ENDED
+
+
+@settings(max_examples=500, deadline=None)
+@given(STEPS)
+def test_what_is_live_and_seen_is_in_force(steps: list[str]) -> None:
+    world = World()
+    for step in [*steps, "watch"]:
+        world.step(step)
+    for entry in world.journal.values():
+        if entry.state == ACTIVE and not world.removed:
+            assert entry.order.what == Partition((f"10.0.0.{world.addresses}",), ())

@@ -2,113 +2,33 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from agent_fakes import ID, PAUSE, POD_UID
+from agent_node import ORDER, POD, Node, entry, inject, injected, living, node_in, settle
 from caplab_agent.cgroups import Cgroups, read_procs
 from caplab_agent.clock import Clock
-from caplab_agent.faults import ACTIVE, FAILED, HEALED, Entry, Kill, Order
+from caplab_agent.faults import ACTIVE, FAILED, GONE, HEALED, Entry, Kill
 from caplab_agent.gate import Gates
-from caplab_agent.kill import Killer, container_ids
+from caplab_agent.kill import container_ids
 from caplab_agent.plan import DIED, REBOOTED, Heal
-from caplab_agent.strike import Bounds
 
-POD_UID = "11111111-2222-3333-4444-555555555555"
-ID = "ab" * 32
-PAUSE = "cd" * 32
-ORDER = Order("f1", "lab", "kill-it", "pg", POD_UID, "pg-0", Kill())
-POD = {"status": {"containerStatuses": [{"name": "member", "containerID": f"containerd://{ID}"}]}}
-SLICE = f"kubelet.slice/kubelet-kubepods-pod{POD_UID.replace('-', '_')}.slice"
 FORKS = "import os, time\nfor _ in range(4): os.fork()\ntime.sleep(60)"
 DEAF = "import signal, time\nfor one in (15, 2): signal.signal(one, signal.SIG_IGN)\nprint(flush=True)\ntime.sleep(60)"
 BREEDS = "while true; do sleep 60 & sleep 0.002; done"
 
 
-def living(session: int) -> list[int]:
-    """The processes of a session that are no zombies, as a cgroup would list them."""
-    found = []
-    for each in Path("/proc").iterdir():
-        try:
-            fields = (each / "stat").read_text().rpartition(")")[2].split() if each.name.isdecimal() else []
-        except OSError:
-            continue
-        if fields and int(fields[3]) == session and fields[0] not in "ZX":
-            found.append(int(each.name))
-    return found
-
-
-@dataclass
-class Node:
-    """A node's folders and the processes in its cgroups."""
-
-    root: Path
-    sessions: dict[Path, int] = field(default_factory=dict)
-    started: list[subprocess.Popen[bytes]] = field(default_factory=list)
-    signals: list[tuple[int, int]] = field(default_factory=list)
-    deaf: bool = False
-
-    @property
-    def gate(self) -> Path:
-        return self.root / "pods" / POD_UID / "volumes/kubernetes.io~empty-dir/gate"
-
-    def container(self, identity: str, *command: str, folder: str = "") -> subprocess.Popen[bytes]:
-        where = self.root / "cgroup/freezer" / SLICE / f"cri-containerd-{identity}.scope" / folder
-        where.mkdir(parents=True)
-        process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.PIPE)
-        self.started.append(process)
-        self.sessions[where] = process.pid
-        return process
-
-    def read(self, folder: Path) -> list[int]:
-        return living(self.sessions[folder]) if folder in self.sessions else []
-
-    def send(self, pid: int, number: int) -> None:
-        self.signals.append((pid, number))
-        if not self.deaf:
-            os.kill(pid, number)
-
-    def killer(self, read: Callable[[Path], list[int]] | None = None) -> Killer:
-        clock = Clock()
-        groups = Cgroups(self.root / "cgroup", read or self.read)
-        return Killer(clock, groups, Gates(self.root / "pods", clock), self.send, Bounds(0.3, 1.5))
-
-
 @pytest.fixture
 def node(tmp_path: Path) -> Iterator[Node]:
-    made = Node(tmp_path)
-    made.gate.mkdir(parents=True)
-    (tmp_path / "cgroup/freezer/other.slice").mkdir(parents=True)
-    yield made
-    for process in made.started:
-        for pid in living(process.pid):
-            subprocess.run(["kill", "-KILL", str(pid)], check=False)
-        process.wait()
-
-
-def entry(kill: Kill | None = None, seconds: float = 10) -> Entry:
-    clock = Clock()
-    order = replace(ORDER, kill=kill or Kill())
-    return Entry(order, clock.boot_id, clock.now().ns + int(seconds * 1e9))
-
-
-def inject(node: Node, kill: Kill | None = None, pod: Any = POD) -> Entry:
-    return node.killer().inject(entry(kill), pod, threading.Event())
-
-
-def settle(process: subprocess.Popen[bytes], count: int) -> None:
-    deadline = time.monotonic() + 10
-    while len(living(process.pid)) < count:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    yield from node_in(tmp_path)
 
 
 def test_a_kill_empties_the_container_closes_the_gate_and_proves_it(node: Node) -> None:
@@ -125,6 +45,8 @@ def test_a_kill_empties_the_container_closes_the_gate_and_proves_it(node: Node) 
     assert not living(member.pid)
     assert living(pause.pid)  # the sandbox is no application container
     assert [file.name for file in node.gate.iterdir()] == ["closed-f1"]
+    assert done.effective_ns
+    assert done.injected_ns < done.effective_ns < time.clock_gettime_ns(time.CLOCK_MONOTONIC)
 
 
 def test_the_gate_is_closed_before_the_first_signal(node: Node) -> None:
@@ -222,7 +144,8 @@ def test_what_does_not_die_fails_the_fault_and_is_named(node: Node) -> None:
 
 def test_processes_of_another_pid_namespace_are_never_signalled_as_group_zero(node: Node) -> None:
     node.container(ID, "sleep", "60")
-    done = node.killer(read=lambda folder: [0, 1] if ID in folder.name else []).inject(entry(), POD, threading.Event())
+    killer = node.killer(read=lambda folder: [0, 1] if ID in folder.name else [])
+    done = injected(killer.inject(entry(), POD, threading.Event()))
     assert done.state == FAILED
     assert "hostPID" in done.problem
     assert not node.signals
@@ -243,8 +166,7 @@ def test_a_fault_that_ended_before_its_first_signal_does_nothing(node: Node) -> 
     settle(member, 1)
     stopped = threading.Event()
     stopped.set()
-    done = node.killer().inject(entry(), POD, stopped)
-    assert (done.state, done.proven) == (HEALED, False)
+    assert node.killer().inject(entry(), POD, stopped) is None
     assert living(member.pid)
     assert not list(node.gate.iterdir())
 
@@ -265,6 +187,33 @@ def test_heal_opens_the_gate_and_says_how_long_it_held(node: Node) -> None:
     assert not list(node.gate.iterdir())
 
 
+def test_a_pod_that_goes_takes_the_fault_with_it_and_keeps_its_proof(node: Node) -> None:
+    done = active(node)
+    assert node.killer().tend(done) is done
+    remove(node)
+    node.gate.rmdir()
+    gone = node.killer().tend(done)
+    assert (gone.state, gone.proven) == (GONE, True)
+    assert gone.evidence[-1].startswith("gate held 0.")
+    assert "until the pod was gone" in gone.evidence[-1]
+    assert gone.healed_ns
+    healed = node.killer().heal(done, Heal(done.order.key))
+    assert (healed.state, healed.proven) == (GONE, True)  # found by the heal itself, ahead of the next look
+
+
+def test_a_volume_that_goes_without_its_pod_is_no_end(node: Node) -> None:
+    done = active(node)
+    delete_volume(node)
+    assert node.killer().tend(done) is done
+
+
+def test_a_kill_that_keeps_nothing_down_has_nothing_to_look_after(node: Node) -> None:
+    settle(node.container(ID, "sleep", "60"), 1)
+    done = inject(node, Kill(keep_down=False))
+    node.gate.rmdir()
+    assert node.killer().tend(done) is done
+
+
 def remove(node: Node) -> None:
     (node.gate / "closed-f1").unlink()
 
@@ -273,13 +222,16 @@ def expire(node: Node) -> None:
     (node.gate / "closed-f1").write_text(f"{Clock().boot_id} 1\n")
 
 
-def delete_pod(node: Node) -> None:
+def delete_volume(node: Node) -> None:
+    """And only that: the pod goes on."""
     remove(node)
     node.gate.rmdir()
+    settle(node.container(PAUSE, "sleep", "60"), 1)
 
 
 @pytest.mark.parametrize(
-    ("spoil", "says"), [(remove, "not there any more"), (expire, "opened by itself"), (delete_pod, "the pod was gone")]
+    ("spoil", "says"),
+    [(remove, "not there any more"), (expire, "opened by itself"), (delete_volume, "the gate's volume was gone")],
 )
 def test_a_gate_that_did_not_hold_to_the_end_takes_the_proof_away(
     node: Node, spoil: Callable[[Node], None], says: str

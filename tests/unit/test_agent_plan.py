@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from caplab_agent.clock import Instant
-from caplab_agent.faults import ACTIVE, BEGUN, FAILED, HEALED, Entry, Kill, Order, asked_here
-from caplab_agent.guard import refusal
+from caplab_agent.faults import (
+    ACTIVE,
+    BEGUN,
+    FAILED,
+    GONE,
+    HEALED,
+    SIGNALS,
+    Entry,
+    Freeze,
+    Kill,
+    Order,
+    Partition,
+    asked_here,
+)
 from caplab_agent.plan import DIED, LOST, REBOOTED, TOO_LATE, Heal, Here, Moves, decide
 
 WALL = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -64,6 +78,7 @@ def test_until_ends_it_earlier_than_its_duration() -> None:
         [{"metadata": {"uid": "f1", "namespace": "lab", "name": "kill-it"}, "spec": {}}],  # not resolved yet
         [fault(state=HEALED)],
         [fault(state=FAILED)],
+        [fault(state=GONE)],
         None,
     ],
 )
@@ -91,8 +106,10 @@ def test_a_fault_deleted_before_it_was_begun_is_healed_so_that_its_finalizer_can
 @pytest.mark.parametrize(
     ("body", "field"),
     [
-        (fault(kill=None), "kill"),
+        (fault(kill=None), "spec names none. Mend: "),
+        (fault(freeze={}), "spec names kill and freeze. Mend: "),
         (fault(kill={"signal": "SIGSTOP"}), "spec.kill.signal"),
+        (fault(kill={"signal": "SIGCHLD"}), "spec.kill.signal"),
         (fault(durationSeconds="ten"), "spec.durationSeconds"),
         (fault(durationSeconds=0), "spec.durationSeconds"),
         (fault() | {"status": {**fault()["status"], "until": "soon"}}, "status.until"),
@@ -108,7 +125,62 @@ def test_what_cannot_be_read_fails_with_the_field(body: dict[str, Any], field: s
 
 def test_signal_and_keep_down_are_read() -> None:
     (asked,) = asked_here(fault(kill={"signal": "SIGTERM", "keepDown": False}), "node-1")
-    assert asked.order.kill == Kill("SIGTERM", False)
+    assert asked.order.what == Kill("SIGTERM", False)
+
+
+def test_the_signals_are_those_of_the_crd() -> None:
+    text = (Path(__file__).parents[2] / "charts/caplab/templates/crds/fault.yaml").read_text()
+    listed = re.search(r"default: SIGKILL\s+enum: \[([^\]]*)\]", text)
+    assert listed
+    assert set(re.findall(r"SIG\w+", listed[1])) == SIGNALS
+    assert {Kill(name).number.name for name in SIGNALS} == SIGNALS
+
+
+def test_a_freeze_and_a_partition_are_read_with_their_addresses() -> None:
+    (asked,) = asked_here(fault(kill=None, freeze={}), "node-1")
+    assert asked.order.what == Freeze()
+    body = partition(["10.0.0.2", "10.0.0.1", "10.0.0.2"], ["10.0.0.3"])
+    (asked,) = asked_here(body, "node-1")
+    assert asked.order.what == Partition(("10.0.0.1", "10.0.0.2"), ("10.0.0.3",))
+    del body["status"]["targets"][0]["dropsTo"]
+    (asked,) = asked_here(body, "node-1")
+    assert asked.order.what == Partition(("10.0.0.1", "10.0.0.2"))
+
+
+def test_the_cluster_is_the_targets_or_else_the_entrys_and_a_replacement_is_known_as_one() -> None:
+    body = fault()
+    body["status"]["targets"][0] |= {"cluster": "other", "replaces": "p0"}
+    (asked,) = asked_here(body, "node-1")
+    assert (asked.order.cluster, asked.order.replaces) == ("pg", "p0")
+    (asked,) = asked_here(body | {"spec": {**body["spec"], "target": {"zone": "a"}}}, "node-1")
+    assert asked.order.cluster == "other"
+
+
+def partition(sources: list[str], destinations: list[str], **more: Any) -> dict[str, Any]:
+    body = fault(kill=None, partition={"from": "peers"}, **more)
+    body["status"]["targets"][0] |= {"dropsFrom": sources, "dropsTo": destinations}
+    return body
+
+
+CUT = replace(ORDER, what=Partition(("10.0.0.1",), ()))
+
+
+def test_addresses_that_changed_are_adjusted_while_the_partition_is_live() -> None:
+    live = replace(entry(), order=CUT)
+    changed = partition(["10.0.0.2"], [], state=ACTIVE)
+    (order,) = moves([changed], live).adjust
+    assert order.what == Partition(("10.0.0.2",), ())
+    assert moves([partition(["10.0.0.1"], [], state=ACTIVE)], live) == Moves()
+    assert moves([changed], replace(live, state=BEGUN), busy=True).adjust == ()  # after its injection
+    assert moves([changed], replace(live, state=HEALED)).adjust == ()
+    assert moves([changed], replace(live, deadline_ns=100 * SECOND)).adjust == ()  # it heals
+    assert moves([partition(["10.0.0.2"], [], deleted=True)], live).adjust == ()
+    assert moves([fault(state=ACTIVE)], entry()).adjust == ()
+
+
+def test_a_pod_that_is_no_uid_is_never_healed_either() -> None:
+    (record,) = moves([fault(state=ACTIVE, pod_uid="../../etc")]).record
+    assert (record.state, "status.targets[].uid" in record.problem) == (FAILED, True)
 
 
 @pytest.mark.parametrize(
@@ -146,6 +218,7 @@ def test_a_fault_that_is_active_by_its_status_and_unknown_to_the_journal_is_heal
 
 def test_an_entry_is_forgotten_when_its_object_shows_its_end_or_is_gone() -> None:
     assert moves([fault(state=HEALED)], entry(HEALED)).forget == (ORDER.key,)
+    assert moves([fault(state=GONE)], entry(GONE)).forget == (ORDER.key,)
     assert moves([], entry(FAILED)).forget == (ORDER.key,)
     assert moves([fault(state=ACTIVE)], entry(HEALED)) == Moves()  # the watch lags, or the report is still under way
     assert moves([fault()], entry(FAILED)) == Moves()
@@ -159,35 +232,3 @@ def test_entries_of_one_fault_are_forgotten_together() -> None:
     assert moves([both], entry(HEALED), entry(HEALED, pod_uid="p2")) == Moves()
     both["status"]["targets"][1]["state"] = HEALED
     assert len(moves([both], entry(HEALED), entry(HEALED, pod_uid="p2")).forget) == 2
-
-
-NAMESPACE: Any = {"metadata": {"name": "lab", "labels": {"caplab.dev/chaos": "allowed"}}}
-POD: Any = {
-    "metadata": {"uid": "p1", "name": "pg-0", "labels": {"caplab.dev/cluster": "pg"}},
-    "spec": {"nodeName": "node-1"},
-}
-
-
-def test_a_member_in_a_labelled_namespace_may_be_hit() -> None:
-    assert not refusal(ORDER, NAMESPACE, POD, "node-1", "caplab-system")
-
-
-@pytest.mark.parametrize(
-    ("order", "namespace", "pod", "names"),
-    [
-        (ORDER, {"metadata": {"name": "lab"}}, POD, "namespace lab does not carry"),
-        (ORDER, {"metadata": {"labels": {"caplab.dev/chaos": "no"}}}, POD, "caplab.dev/chaos=allowed"),
-        (ORDER, None, POD, "namespace lab does not carry"),
-        (replace(ORDER, namespace="kube-system"), NAMESPACE, POD, "namespace kube-system is protected"),
-        (replace(ORDER, namespace="caplab-system"), NAMESPACE, POD, "namespace caplab-system is protected"),
-        (ORDER, NAMESPACE, None, "pod pg-0 is gone"),
-        (ORDER, NAMESPACE, {**POD, "metadata": {**POD["metadata"], "uid": "p2"}}, "uid p2"),
-        (ORDER, NAMESPACE, {**POD, "spec": {"nodeName": "node-2"}}, "on node node-2"),
-        (ORDER, NAMESPACE, {**POD, "metadata": {"uid": "p1"}}, "caplab.dev/cluster=None"),
-        (replace(ORDER, cluster="other"), NAMESPACE, POD, "spec.target.name is 'other'"),
-    ],
-)
-def test_the_guards_name_what_is_wrong_and_the_mend(order: Order, namespace: Any, pod: Any, names: str) -> None:
-    problem = refusal(order, namespace, pod, "node-1", "caplab-system")
-    assert names in problem
-    assert "Mend: " in problem

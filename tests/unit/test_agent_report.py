@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from caplab_agent.faults import ACTIVE, FAILED, HEALED, Entry, Kill, Order
+from caplab_agent.faults import ACTIVE, FAILED, GONE, HEALED, Entry, Freeze, Kill, Order, Partition
 from caplab_agent.journal import Journal
 from caplab_agent.report import Reporter, report_body
 
@@ -23,13 +23,21 @@ ENTRY = Entry(
 def test_the_journal_gives_back_what_was_written(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "new" / "faults.json")
     assert journal.read() == []
-    both = [ENTRY, replace(ENTRY, order=replace(ORDER, pod_uid="p2"), state=FAILED, problem="x")]
-    journal.write(both)
-    assert Journal(tmp_path / "new" / "faults.json").read() == both
+    cut = replace(ORDER, pod_uid="p3", what=Partition(("10.0.0.1", "fd00::1"), ("10.0.0.2",)), replaces="p0")
+    every = [
+        ENTRY,
+        replace(ENTRY, order=replace(ORDER, pod_uid="p2", what=Freeze()), state=FAILED, problem="x", cpu_ns=7),
+        replace(ENTRY, order=cut, effective_ns=4, netns=4026532561, spared=("10.0.0.9", "10.0.0.8")),
+    ]
+    journal.write(every)
+    assert Journal(tmp_path / "new" / "faults.json").read() == every
     assert [file.name for file in (tmp_path / "new").iterdir()] == ["faults.json"]
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 2, "entries": []}', '{"format": 1, "entries": [{}]}'])
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", '{"format": 1, "entries": []}', '{"format": 3, "entries": []}', '{"format": 2, "entries": [{}]}'],
+)
 def test_a_journal_that_cannot_be_understood_is_set_aside(tmp_path: Path, text: str) -> None:
     file = tmp_path / "faults.json"
     file.write_text(text)
@@ -42,7 +50,7 @@ def test_a_journal_that_cannot_be_understood_is_set_aside(tmp_path: Path, text: 
 def test_a_crash_while_writing_leaves_the_journal_as_it_was(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "faults.json")
     journal.write([ENTRY])
-    (tmp_path / "faults.draft").write_text('{"format": 1, "ent')
+    (tmp_path / "faults.draft").write_text('{"format": 2, "ent')
     assert journal.read() == [ENTRY]
 
 
@@ -68,6 +76,21 @@ def test_a_report_names_every_begun_entry_of_its_fault_and_no_field_of_the_opera
         ]
     }
     assert report_body([waiting]) is None
+
+
+def test_a_report_tells_when_the_effect_was_there_and_that_a_pod_is_gone() -> None:
+    body = report_body([replace(ENTRY, state=GONE, effective_ns=4)])
+    assert body
+    (target,) = body["status"]["targets"]
+    assert (target["state"], target["injectedNs"], target["effectiveNs"]) == ("Gone", 3, 4)
+
+
+def test_an_entry_of_a_kind_that_is_not_known_makes_a_journal_that_cannot_be_understood(tmp_path: Path) -> None:
+    file = tmp_path / "faults.json"
+    Journal(file).write([ENTRY])
+    file.write_text(file.read_text().replace('"kind": "kill"', '"kind": "burn"'))
+    assert Journal(file).read() == []
+    assert (tmp_path / "faults.unreadable").exists()
 
 
 def test_a_report_keeps_to_the_bounds_of_the_schema() -> None:

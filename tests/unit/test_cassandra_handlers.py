@@ -12,7 +12,6 @@ from caplab_operator.api import Api
 from caplab_operator.engines.cassandra import manifests, observe
 from caplab_operator.engines.cassandra.manifests import Standing
 from caplab_operator.engines.cassandra.observe import Member, Place, Seen
-from caplab_operator.faults import targets
 from caplab_operator.handlers import applied
 from caplab_operator.handlers.cassandra import IMAGE_VARIABLE, CassandraClusters
 from caplab_operator.handlers.engines import engines
@@ -322,23 +321,6 @@ def test_what_is_known_of_a_cluster_goes_with_it(monkeypatch: pytest.MonkeyPatch
 
 
 # --- shared -----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("role", ["primary", "replica"])
-def test_a_fault_on_a_role_that_no_member_has_is_refused_with_the_mend(role: str) -> None:
-    api: Any = FakeApi()
-    members = CassandraClusters().members(api, "demo", "cs")
-    asked = {"kind": "CassandraCluster", "name": "cs", "role": role, "count": 1}
-    with pytest.raises(targets.NoTarget, match=f"no {role}: a CassandraCluster has no primary: target role any"):
-        targets.choose(asked, 1, members)
-    chosen = {targets.choose({**asked, "role": "any"}, seed, members)[0].pod for seed in range(20)}
-    assert chosen == {"cs-0", "cs-1", "cs-2"}
-
-
-def test_an_engine_that_has_primaries_but_none_now_is_waited_for() -> None:
-    members = [targets.Member(f"u{n}", f"pg-{n}", "node", "a", primary=False) for n in range(3)]
-    with pytest.raises(targets.NoTarget, match="wait until the cluster is Ready"):
-        targets.choose({"kind": "PostgresCluster", "name": "pg", "role": "primary", "count": 1}, 1, members)
 
 
 def test_the_kind_is_registered() -> None:

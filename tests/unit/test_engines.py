@@ -141,14 +141,14 @@ def test_a_kill_hits_the_cluster_of_the_run_unless_it_names_another_kind(
     run: str, kind: str, hit: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[dict[str, Any]] = []
-    monkeypatch.setattr(actions, "_inject", lambda namespace, prefix, spec: made.append(spec))
+    monkeypatch.setattr(actions, "inject", lambda namespace, spec: made.append(spec))
     current.begin(run)
     actions.kill("rd", kind=kind)
     assert [spec["target"]["kind"] for spec in made] == [hit]
 
 
 def test_a_kill_without_a_run_must_say_which_kind_it_means(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(actions, "_inject", lambda *_: pytest.fail("a fault was made"))
+    monkeypatch.setattr(actions, "inject", lambda *_: pytest.fail("a fault was made"))
     with pytest.raises(ActivityFailed, match="argument kind"):
         actions.kill("rd")
 

@@ -1,28 +1,31 @@
+"""How a fault stands, what the operator does next about it, and what is told of it."""
+
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from caplab_operator.exporter import latest, metrics
 from caplab_operator.faults.moves import (
     FINALIZER,
+    Move,
     Release,
     Resolve,
     Say,
     decide,
+    own,
     phase_of,
     refused,
     resolved,
     unanswered,
 )
-from caplab_operator.faults.targets import Member, NoTarget, choose, entries
+from caplab_operator.faults.resolving import entry_of
 from caplab_operator.handlers.watched import members_hit
+from fault_world import NOW, PG
 
-MEMBERS = [Member(f"u{i}", f"pg-{i}", f"node-{i}", "abc"[i], primary=i == 1) for i in range(3)]
-
-
-def target(role: str = "primary", count: int = 1) -> dict[str, Any]:
-    return {"kind": "PostgresCluster", "name": "pg", "role": role, "count": count}
+LATER = NOW + timedelta(seconds=30)
+UNTIL = (NOW + timedelta(seconds=20)).isoformat()
 
 
 def fault(status: dict[str, Any] | None = None, going: bool = False, held: bool = True) -> dict[str, Any]:
@@ -35,96 +38,124 @@ def fault(status: dict[str, Any] | None = None, going: bool = False, held: bool 
 
 
 def entry(number: int, state: str | None = None, **more: Any) -> dict[str, Any]:
-    plain = entries(MEMBERS)[number] | more
-    return plain | ({"state": state} if state else {})
+    return entry_of(PG[number]) | more | ({"state": state} if state else {})
 
 
-def test_the_primary_is_who_the_authority_says() -> None:
-    assert [one.pod for one in choose(target(), 0, MEMBERS)] == ["pg-1"]
+def next_move(body: dict[str, Any], *lost_nodes: str) -> Move:
+    return decide(body, NOW, lost_nodes)
 
 
-def test_which_replica_is_the_seeds_choice_and_always_the_same() -> None:
-    chosen = {choose(target("replica"), seed, MEMBERS)[0].pod for seed in range(20)}
-    assert chosen == {"pg-0", "pg-2"}
-    assert choose(target("any"), 7, MEMBERS) == choose(target("any"), 7, list(reversed(MEMBERS)))
-
-
-@pytest.mark.parametrize(
-    ("asked", "members", "why"),
-    [
-        (target(), [], "has no member"),
-        (target(), [MEMBERS[0], MEMBERS[2]], "0 of role primary"),
-        (target("replica", 3), MEMBERS, "2 of role replica"),
-        (target("any", 3), MEMBERS, "every member"),
-        (target(), [Member("u", "pg-0", "", "", primary=True)], "has no member"),
-    ],
-)
-def test_a_fault_without_a_fitting_target_is_refused_with_the_mend(
-    asked: dict[str, Any], members: list[Member], why: str
-) -> None:
-    with pytest.raises(NoTarget, match=why) as found:
-        choose(asked, 0, members)
-    assert "Mend:" in str(found.value)
-
-
-def test_a_cluster_of_one_may_lose_it() -> None:
-    assert len(choose(target("any"), 0, MEMBERS[:1])) == 1
+def phase(*states: str | None, before: str = "Pending", over: bool = False, going: bool = False) -> str:
+    """Of a fault on so many pods; "2+Active" takes the place of the third."""
+    entries = [
+        entry(number, state.rpartition("+")[2]) | ({"replaces": f"u-pg-{state[0]}"} if "+" in state else {})
+        if state
+        else entry(number)
+        for number, state in enumerate(states)
+    ]
+    return phase_of(entries, over or going, going, (), before)
 
 
 def test_a_new_fault_is_resolved_once() -> None:
-    assert decide(fault(held=False)) == Resolve()
-    assert decide(fault(resolved(entries(MEMBERS[:1]), "then"))) is None
+    assert next_move(fault(held=False)) == Resolve()
+    assert next_move(fault(resolved([entry(0)], UNTIL))) is None
 
 
 def test_the_phase_follows_the_agents() -> None:
-    def of(*states: str | None, going: bool = False) -> str:
-        return phase_of([entry(i, state) for i, state in enumerate(states)], going, ())
+    assert phase(None, "Active") == "Pending"
+    assert phase("Active", "Active") == "Active"
+    assert phase("Active", "Active", going=True) == phase("Active", "Healed") == "Healing"
+    assert phase("Healed", "Healed") == "Healed"
+    assert phase("Healed", "Failed") == "Failed"
+    assert phase("Active", "Failed") == "Active"
+    assert phase(None, going=True) == "Healing"
 
-    assert of(None, "Active") == "Pending"
-    assert of("Active", "Active") == "Active"
-    assert of("Active", "Active", going=True) == of("Active", "Healed") == "Healing"
-    assert of("Healed", "Healed") == "Healed"
-    assert of("Healed", "Failed") == "Failed"
-    assert of(None, going=True) == "Healing"
+
+@pytest.mark.parametrize(
+    ("states", "expected"),
+    [
+        (["Gone", "Active"], "Active"),
+        (["Gone", None], "Pending"),
+        (["Gone", "Active", "Healed"], "Healing"),
+        (["Gone", "0+Healed"], "Healed"),
+        (["Gone", "0+Gone", "1+Healed"], "Healed"),
+        (["Gone", "0+Failed"], "Failed"),
+    ],
+)
+def test_a_pod_that_is_gone_holds_nothing_and_keeps_nothing_from_ending(
+    states: list[str | None], expected: str
+) -> None:
+    assert phase(*states) == expected
+
+
+def test_a_fault_whose_pods_are_all_gone_waits_for_those_that_take_their_places_until_its_end() -> None:
+    assert phase("Gone", "Gone", before="Active") == "Active"
+    assert phase("Gone", "Healed", before="Active") == "Healing"
+    assert phase("Gone", "Gone", over=True) == phase("Gone", "Gone", going=True) == "Healed"
+    assert phase("Gone", "Failed", over=True) == "Failed"
+    gone = {"phase": "Active", "until": UNTIL, "targets": [entry(0, "Gone")]}
+    assert decide(fault(gone), NOW) is None
+    assert decide(fault(gone), LATER) == Say({"phase": "Healed", "until": UNTIL, "targets": [entry(0)]})
+
+
+def test_who_takes_a_place_does_not_make_a_live_fault_pending_again() -> None:
+    replacement = {**entry(0), "uid": "new", "replaces": "u-pg-0"}
+    entries = [entry(0, "Gone"), entry(1, "Active"), replacement]
+    assert phase_of(entries, False, False, (), "Active") == "Active"
+    assert phase_of(entries, False, False, (), "Pending") == "Pending"
+    assert phase_of([*entries[:2], replacement | {"state": "Active"}], False, False, (), "Pending") == "Active"
 
 
 def test_a_change_of_phase_keeps_what_is_the_operators_and_nothing_else() -> None:
-    status = {"phase": "Pending", "until": "then", "targets": [entry(0, "Active", proven=True, evidence=["x"])]}
-    assert decide(fault(status)) == Say({"phase": "Active", "until": "then", "targets": [entry(0)]})
+    mine = entry(0, cluster="pg", end="other", replaces="u", dropsFrom=["10.0.0.1"], dropsTo=[])
+    written = mine | {"state": "Active", "proven": True, "evidence": ["x"], "effectiveNs": 1}
+    status = {"phase": "Pending", "until": UNTIL, "message": "m", "targets": [written]}
+    assert next_move(fault(status)) == Say({"phase": "Active", "until": UNTIL, "message": "m", "targets": [mine]})
+    assert own(written) == mine
 
 
 def test_the_finalizer_goes_when_every_target_has_ended_and_not_before() -> None:
     def at(*states: str | None) -> dict[str, Any]:
         return {"phase": "Healing", "targets": [entry(i, state) for i, state in enumerate(states)]}
 
-    assert decide(fault(at("Healed", "Active"), going=True)) is None
-    assert decide(fault(at("Healed", None), going=True)) is None
-    assert decide(fault(at("Healed", "Failed"), going=True)) == Say(
+    assert next_move(fault(at("Healed", "Active"), going=True)) is None
+    assert next_move(fault(at("Healed", None), going=True)) is None
+    assert next_move(fault(at("Healed", "Failed"), going=True)) == Say(
         {"phase": "Failed", "targets": [entry(0), entry(1)]}
     )
-    assert decide(fault({**at("Healed", "Healed"), "phase": "Healed"}, going=True)) == Release()
-    assert decide(fault({**at("Healed", "Healed"), "phase": "Healed"})) == Release()
-    assert decide(fault({**at("Healed", "Healed"), "phase": "Healed"}, held=False)) is None
+    assert next_move(fault(at("Healed", "Gone"), going=True)) == Say(
+        {"phase": "Healed", "targets": [entry(0), entry(1)]}
+    )
+    assert next_move(fault({**at("Healed", "Healed"), "phase": "Healed"}, going=True)) == Release()
+    assert next_move(fault({**at("Healed", "Gone"), "phase": "Healed"})) == Release()
+    assert next_move(fault({**at("Healed", "Healed"), "phase": "Healed"}, held=False)) is None
 
 
 def test_a_fault_that_hit_nobody_holds_nobody() -> None:
-    assert decide(fault(refused("no primary"), going=True)) == Release()
-    assert decide(fault(refused("no primary"), held=False)) is None
-    assert decide(fault(going=True)) == Release()
-    assert decide(fault(going=True, held=False)) is None
+    assert next_move(fault(refused("no primary"), going=True)) == Release()
+    assert next_move(fault(refused("no primary"), held=False)) is None
+    assert next_move(fault(going=True)) == Release()
+    assert next_move(fault(going=True, held=False)) is None
+
+
+def test_a_refusal_keeps_to_what_the_schema_allows() -> None:
+    assert len(refused("x" * 2000)["message"]) == 1000
 
 
 def test_a_target_on_a_node_that_is_gone_has_ended() -> None:
-    status = {"phase": "Healing", "targets": [entry(0), entry(1, "Healed")]}
+    status = {"phase": "Healing", "targets": [entry(0), entry(1, "Healed"), entry(2, "Gone")]}
     body = fault(status, going=True)
-    assert unanswered(body) == ["node-0"]
-    assert decide(body, ["node-0"]) == Say({"phase": "Healed", "targets": [entry(0), entry(1)]})
+    assert unanswered(body) == ["node-a"]
+    assert next_move(body, "node-a") == Say({"phase": "Healed", "targets": [entry(0), entry(1), entry(2)]})
     assert unanswered(fault(status)) == []
 
 
 def test_members_hit_by_a_fault_are_known_by_its_name() -> None:
-    body = fault({"phase": "Active", "targets": [entry(1, "Active", injectedAt="then"), entry(2)]})
-    assert members_hit([body], "n") == {"pg-1": "f"}
+    old = {name: value for name, value in entry(0, "Active", injectedAt="then").items() if name != "end"}
+    far = entry(2, "Active", injectedAt="then", end="other")
+    body = fault({"phase": "Active", "targets": [old, entry(1, "Active", injectedAt="then"), far]})
+    assert members_hit([body], "n") == {"pg-0": "f", "pg-1": "f"}
+    assert members_hit([fault({"phase": "Active", "targets": [entry(1)]})], "n") == {}
     assert members_hit([body], "elsewhere") == {}
 
 

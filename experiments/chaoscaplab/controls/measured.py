@@ -13,12 +13,13 @@ from caplab.judging import expectations
 from caplab.model.budgets import evaluate, names
 from caplab.model.fields import Json
 from caplab.model.history import Table
-from caplab.model.runs import CONTROL, Baseline, FirstCommit, RunRecord, WallAnchor
+from caplab.model.runs import CONTROL, Baseline, FaultWindow, FirstCommit, RunRecord, WallAnchor
 
 from ..clusters.bringing_up import Cluster
 from ..clusters.engines import named, scan_routes
 from ..current import begin as begin_seeing
-from ..faults.windows import windows_of
+from ..faults import nodes
+from ..faults.windows import window_of_node, windows_of
 from ..probes.histories import Spent, cores, fetch_clock, fetch_history, fetch_scan, spent
 from ..probes.loads import Loads, clock_run
 from ..server import Body, Server
@@ -96,7 +97,6 @@ class MeasuredRun:
             history = fetch_history(self._server, self.run_id, self._plan.vantages)
             boot_id, anchor = fetch_clock(self._server, self.run_id, scanner)
             scan = fetch_scan(self._server, self.run_id, scanner, problem)
-        windows = [window for fault in self._seen.faults.values() for window in windows_of(fault)]
         record = RunRecord(
             experiment=self._experiment,
             engine=self._plan.engine,
@@ -104,7 +104,7 @@ class MeasuredRun:
             fault=self._plan.fault,
             settings={**self._settings, **self._own_settings()},
             seed=self._plan.seed,
-            fault_windows=tuple(sorted(windows, key=lambda window: window.injected_ns)),
+            fault_windows=self._windows(boot_id, anchor),
             boot_id=boot_id,
             wall_anchor=anchor,
             versions=_versions(self._plan.engine, self._settings),
@@ -120,12 +120,21 @@ class MeasuredRun:
         )
         return record, history
 
+    def _windows(self, boot_id: str, anchor: WallAnchor) -> tuple[FaultWindow, ...]:
+        """Of every fault and every lost node, in the order of their injections."""
+        nodes.look_again()
+        windows = [window for fault in self._seen.faults.values() for window in windows_of(fault)]
+        lost = (window_of_node(one, boot_id, anchor) for one in self._seen.lost_nodes.values())
+        windows += [window for window in lost if window]
+        return tuple(sorted(windows, key=lambda window: window.injected_ns))
+
     def _look_at_probers(self) -> dict[str, Spent]:
         return {vantage: spent(self._server, vantage) for vantage in self._plan.vantages}
 
     def _own_settings(self) -> dict[str, Json]:
         """What a budget may name beside the cluster's settings."""
-        lasted = [fault["spec"]["durationSeconds"] for fault in self._seen.faults.values()]
+        lasted: list[float] = [fault["spec"]["durationSeconds"] for fault in self._seen.faults.values()]
+        lasted += [lost["seconds"] for lost in self._seen.lost_nodes.values()]
         fault: dict[str, Json] = {FAULT_SECONDS: max(lasted)} if lasted else {}
         return {"writesPerSecond": self._plan.writes_per_second, **fault}
 
@@ -139,6 +148,9 @@ class MeasuredRun:
 
     def _clear(self) -> None:
         """Faults and loads of runs that were killed: theirs would be taken for ours."""
+        _, still_away = nodes.bring_all_back()
+        if still_away:
+            raise NotInTime("; ".join(still_away))
         for kind in ("Fault", "Probe"):
             for one in self._server.list(kind, self._plan.namespace):
                 self._server.delete(kind, self._plan.namespace, one["metadata"]["name"])

@@ -1,31 +1,39 @@
-"""Chaos Toolkit actions: do something to a cluster's members, and make sure that it ends."""
+"""Chaos Toolkit actions: do something to a cluster's members, and make sure that it ends.
+
+kill, freeze and partition hit whom exactly one of role, members, zone and node says; the primary where none does.
+"""
 
 from __future__ import annotations
 
 import time
-import uuid
 from typing import Any
 
 from chaoslib.exceptions import ActivityFailed
 from chaoslib.types import Configuration
 
 from ..clusters.engines import meant
-from ..current import Seen, seen
+from ..current import seen
 from ..namespaces import namespace_of
-from ..server import Server, sentence
-from ..waiting import insist, until
-from .windows import problem_of
+from ..server import Server
+from ..waiting import insist
+from . import nodes
+from .injecting import inject, phase_of, refuse_short
+from .specs import spec_of, target_of
 
-__all__ = ["heal", "kill", "nothing"]
+__all__ = ["freeze", "heal", "kill", "nothing", "partition"]
 
-_LIVE_SECONDS = 10.0  # from the object to the first sign of a node's agent; it takes about 0.1
 _HEAL_SECONDS = 20.0  # to heal everything, agents that were just restarted included
+_AGENT_STARTS_SECONDS = 40.0  # on a node that was down: kubelet starts it again
 
 
 def kill(
-    cluster: str,
-    role: str = "primary",
+    cluster: str = "",
+    role: str = "",
     count: int = 1,
+    members: list[str] | None = None,
+    zone: str = "",
+    node: str = "",
+    max_members: int = 0,
     seconds: int = 10,
     keep_down: bool = True,
     signal: str = "SIGKILL",
@@ -34,71 +42,118 @@ def kill(
     kind: str = "",
     configuration: Configuration | None = None,
 ) -> dict[str, Any]:
-    """End every process of members of a cluster; with keep_down they stay down for so many seconds.
+    """End every process of members of a cluster; with keep_down they stay down until the fault is over.
 
-    kind is the cluster's, where it is not that of the run under way. Returns the Fault's status when it is live.
+    cluster: its name; may be missing with zone and node, which then mean every cluster of the namespace.
+    role: primary, replica or any, and count: how many of them; seed chooses which. members: pods by name.
+    zone, node: all members and Sentinels there. max_members: the most members of one cluster that may be hit;
+    0: a minority of them, but at least one. seconds: how long the fault lasts. signal: what is sent first, such as
+    SIGTERM; SIGKILL follows. kind: the cluster's, where it is not that of the run under way.
+
+    Returns the Fault's status when it is live. ActivityFailed says why it could not be.
+    """
+    if keep_down:
+        refuse_short("keep the member down", seconds)
+    target = target_of(_kind(cluster, kind), cluster, role, count, members, zone, node, max_members)
+    killed = {"kill": {"signal": signal, "keepDown": keep_down}}
+    return inject(namespace_of(configuration, namespace), spec_of(killed, target, seconds, seed))
+
+
+def freeze(
+    cluster: str = "",
+    role: str = "",
+    count: int = 1,
+    members: list[str] | None = None,
+    zone: str = "",
+    node: str = "",
+    max_members: int = 0,
+    seconds: int = 10,
+    seed: int = 0,
+    namespace: str = "",
+    kind: str = "",
+    configuration: Configuration | None = None,
+) -> dict[str, Any]:
+    """Stop every process of members where it is, for so many seconds; then they go on as if nothing had been.
+
+    cluster: its name; may be missing with zone and node, which then mean every cluster of the namespace.
+    role: primary, replica or any, and count: how many of them; seed chooses which. members: pods by name.
+    zone, node: all members and Sentinels there. max_members: the most members of one cluster that may be hit;
+    0: a minority of them, but at least one. seconds: how long the fault lasts. kind: the cluster's, where it is not
+    that of the run under way.
+
+    Returns the Fault's status when it is live. ActivityFailed says why it could not be.
+    """
+    refuse_short("freeze the member", seconds)
+    target = target_of(_kind(cluster, kind), cluster, role, count, members, zone, node, max_members)
+    return inject(namespace_of(configuration, namespace), spec_of({"freeze": {}}, target, seconds, seed))
+
+
+def partition(
+    cluster: str = "",
+    role: str = "",
+    count: int = 1,
+    members: list[str] | None = None,
+    zone: str = "",
+    node: str = "",
+    max_members: int = 0,
+    cut_from: str = "peers",
+    direction: str = "both",
+    dns: str = "Keep",
+    seconds: int = 10,
+    seed: int = 0,
+    namespace: str = "",
+    kind: str = "",
+    configuration: Configuration | None = None,
+) -> dict[str, Any]:
+    """Drop the packets between members and others, on connections that are there as on new ones.
+
+    cut_from: peers (the other members), controlPlane, clients (probers, and pods of no cluster), or group (the targets'
+    zones with all that is in them, from everything else). direction: both, in (the targets do not hear the others)
+    or out (the others do not hear the targets). dns: Keep, or Cut with controlPlane and group.
+    cluster: its name; may be missing with zone and node, which then mean every cluster of the namespace.
+    role: primary, replica or any, and count: how many of them; seed chooses which. members: pods by name.
+    zone, node: all members and Sentinels there. max_members: the most members of one cluster that may be hit;
+    0: a minority of them, but at least one. seconds: how long the fault lasts. kind: the cluster's, where it is not
+    that of the run under way.
+
+    Returns the Fault's status when it is live; its proof is the first packet that was dropped, a moment later.
     ActivityFailed says why it could not be.
     """
-    budget = seen().budget_seconds
-    if keep_down and budget is not None and int(seconds) <= budget:
-        raise ActivityFailed(
-            f"seconds is {seconds}, and the row gives the failover {budget:g} s: it could not be told from the heal."
-            f" Mend: keep the member down for more than {budget:g} s, or raise no such expectation."
-        )
-    spec = {
-        "target": {"kind": meant(kind).KIND, "name": cluster, "role": role, "count": int(count)},
-        "kill": {"signal": signal, "keepDown": keep_down},
-        "durationSeconds": int(seconds),
-        "seed": int(seed),
-    }
-    return _inject(namespace_of(configuration, namespace), f"kill-{role}", spec)
+    refuse_short("cut the member off", seconds)
+    target = target_of(_kind(cluster, kind), cluster, role, count, members, zone, node, max_members)
+    cut = {"partition": {"from": cut_from, "direction": direction, "dns": dns}}
+    return inject(namespace_of(configuration, namespace), spec_of(cut, target, seconds, seed))
 
 
 def nothing(seconds: float = 10) -> float:
-    """Let time pass: the fault of a control run. The only wait here for a time and for nothing else."""
+    """Let so many seconds pass: the fault of a control run. The only wait here for a time and for nothing else."""
     time.sleep(float(seconds))
     return float(seconds)
 
 
 def heal(namespace: str = "", configuration: Configuration | None = None) -> list[str]:
-    """End every fault of a namespace at once, and wait until it has ended; their names."""
+    """End every fault of a namespace at once, bring every lost node back, and wait until all has ended.
+
+    Returns the names of the faults and of the nodes. ActivityFailed says what has not ended.
+    """
     server, where = Server(), namespace_of(configuration, namespace)
     names = [fault["metadata"]["name"] for fault in server.list("Fault", where)]
     for name in names:
         server.delete("Fault", where, name)
+    back, still_away = nodes.bring_all_back()  # the agents on them have to say that faults have ended
 
     def left() -> str:
         faults = server.list("Fault", where)
         for fault in faults:
             seen().note_fault(fault)  # its last word, before it goes
-        return ", ".join(f"{fault['metadata']['name']} is {_phase(fault)}" for fault in faults)
+        return ", ".join(f"{fault['metadata']['name']} is {phase_of(fault)}" for fault in faults)
 
-    insist("all faults have ended", left, _HEAL_SECONDS)
-    return names
-
-
-def _inject(namespace: str, prefix: str, spec: dict[str, Any]) -> dict[str, Any]:
-    server, run = Server(), seen()
-    name = f"{prefix}-{uuid.uuid4().hex[:8]}"
-    try:
-        server.create("Fault", namespace, name, spec)
-        until(f"the fault {name} is live", lambda: _not_live(server, namespace, name, run), _LIVE_SECONDS)
-    except Exception as error:  # refused by the API server, by the operator, by an agent; or nobody answers
-        raise ActivityFailed(f"The fault {name} is not live: {sentence(error)}") from error
-    fault = run.faults[name]
-    if problem := problem_of(fault):
-        raise ActivityFailed(f"The fault {name} failed: {problem}")
-    status: dict[str, Any] = fault["status"]
-    return status
+    insist("all faults have ended", left, _HEAL_SECONDS + (_AGENT_STARTS_SECONDS if back else 0.0))
+    if still_away:
+        raise ActivityFailed("; ".join(still_away))
+    return [*names, *back]
 
 
-def _not_live(server: Server, namespace: str, name: str, run: Seen) -> str:
-    fault = server.get("Fault", namespace, name)
-    if fault is None:
-        return "it was deleted"
-    run.note_fault(fault)
-    return "" if _phase(fault) in ("Active", "Healing", "Healed", "Failed") else f"it is {_phase(fault)}"
-
-
-def _phase(fault: dict[str, Any]) -> str:
-    return str((fault.get("status") or {}).get("phase", "new"))
+def _kind(cluster: str, kind: str) -> str:
+    """That of the run under way goes with a cluster's name only: without one, every cluster is meant."""
+    return meant(kind).KIND if cluster else kind

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from chaoslib.exceptions import ActivityFailed
 from chaoslib.types import Configuration
+
+from caplab.faults.rows import is_live, is_proven, row_of, row_of_node
 
 from ..current import seen
 from ..namespaces import namespace_of
 from ..server import Server
 from ..waiting import insist
+from . import nodes
 
-__all__ = ["all_ended"]
+__all__ = ["all_ended", "live", "proven"]
 
 _LATE_SECONDS = 10.0  # an agent that was just restarted needs a moment
 
 
 def all_ended(within_seconds: float, namespace: str = "", configuration: Configuration | None = None) -> bool:
-    """Wait until every fault of a namespace has ended by itself; ActivityFailed where one does not."""
+    """Wait until every fault of a namespace has ended by itself, and every node that this run took away is back.
+
+    within_seconds: how long that may take; 10 s more are given to agents that were just restarted. ActivityFailed names
+    what has not ended.
+    """
     server, run = Server(), seen()
     where = namespace_of(configuration, namespace)
 
@@ -24,7 +36,45 @@ def all_ended(within_seconds: float, namespace: str = "", configuration: Configu
         for fault in faults:
             run.note_fault(fault)
         going = [fault for fault in faults if (fault.get("status") or {}).get("phase") not in ("Healed", "Failed")]
-        return ", ".join(fault["metadata"]["name"] for fault in going)
+        return ", ".join([*(fault["metadata"]["name"] for fault in going), *nodes.look_again()])
 
     insist("every fault has ended", left, float(within_seconds) + _LATE_SECONDS)
+    return True
+
+
+def live(namespace: str = "", configuration: Configuration | None = None) -> list[dict[str, Any]]:
+    """What is live now: the faults of a namespace, and the nodes that are away.
+
+    Each with namespace ('' of a node), name, kind, detail, target, pods, phase, since_unix and left_seconds (None:
+    not known), proven. An empty list where nothing is.
+    """
+    now = datetime.now(UTC)
+    faults = Server().list("Fault", namespace_of(configuration, namespace))
+    rows = [row_of(fault, now) for fault in faults if is_live(fault)]
+    rows += [row_of_node(lost, now) for lost in nodes.live()]
+    return [{**asdict(row), "pods": list(row.pods)} for row in rows]
+
+
+def proven(within_seconds: float = 5, configuration: Configuration | None = None) -> bool:
+    """Wait until every fault that this run has made so far shows its evidence: of each pod, and of each node.
+
+    within_seconds: how long that may take; of a partition it is the first dropped packet. ActivityFailed names a fault
+    that shows none, and says so where the run has made no fault.
+    """
+    server, run = Server(), seen()
+    if not (run.faults or run.lost_nodes):
+        raise ActivityFailed("This run has made no fault. Mend: ask after the action that makes one.")
+
+    def left() -> str:
+        for fault in list(run.faults.values()):
+            metadata = fault["metadata"]
+            now = server.get("Fault", metadata["namespace"], metadata["name"])
+            if now and now["metadata"].get("uid") == metadata.get("uid"):
+                run.note_fault(now)
+        nodes.look_again()
+        unproven = [name for name, fault in run.faults.items() if not is_proven(fault)]
+        unproven += [lost["node"] for lost in run.lost_nodes.values() if not lost["proven"]]
+        return f"no evidence of {', '.join(unproven)}" if unproven else ""
+
+    insist("every fault shows its evidence", left, float(within_seconds))
     return True

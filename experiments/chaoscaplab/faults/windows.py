@@ -1,33 +1,60 @@
-"""Fault objects as the windows of a run's record: pure."""
+"""Fault objects and lost nodes as the windows of a run's record: pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Sequence
 
-from caplab.model.runs import FaultWindow
+from caplab.faults.rows import Entry, Fault, Lost, hit_entries, is_entry_proven, kind_of, other_ends
+from caplab.model.runs import FaultWindow, WallAnchor
 
-KINDS = ("kill",)
+_FAR_LINES = 6  # of evidence, of all the far ends of a partition together
 
 
-def windows_of(fault: Mapping[str, Any]) -> list[FaultWindow]:
-    """One window a target that was hit; a fault that hit nobody has none."""
-    kind = next((name for name in KINDS if name in fault["spec"]), "fault")
+def windows_of(fault: Fault) -> list[FaultWindow]:
+    """One window a target that was hit; a fault that hit nobody has none.
+
+    Who took the place of a pod that went has a window of its own. The far ends of a partition have none: what they saw
+    is evidence of the targets'.
+    """
+    far = _far_evidence(other_ends(fault))
     return [
         FaultWindow(
-            kind=kind,
-            target=target.get("pod", target["uid"]),
-            injected_ns=target["injectedNs"],
-            healed_ns=target.get("healedNs"),
-            evidence=tuple(target.get("evidence") or ()),
-            proven=bool(target.get("proven")),
+            kind=kind_of(fault),
+            target=_name(entry),
+            injected_ns=entry["injectedNs"],
+            healed_ns=entry.get("healedNs"),
+            evidence=(*(entry.get("evidence") or ()), *far),
+            proven=is_entry_proven(entry, fault),
         )
-        for target in (fault.get("status") or {}).get("targets") or []
-        if "injectedNs" in target
+        for entry in hit_entries(fault)
+        if "injectedNs" in entry
     ]
 
 
-def problem_of(fault: Mapping[str, Any]) -> str:
+def window_of_node(lost: Lost, boot_id: str, anchor: WallAnchor) -> FaultWindow | None:
+    """The window of a lost node, on the clock of the histories (boot_id, anchor); None where nothing was done to it.
+
+    A host whose clock is not the histories' (its nodes run in a machine of their own) proves nothing: how its times
+    are theirs is known by the wall's clock only.
+    """
+    if not lost["state"]:
+        return None
+    same = lost["boot_id"] == boot_id
+    shift_ns = 0 if same else lost["injected_unix_ns"] - anchor.unix_ns + anchor.monotonic_ns - lost["injected_ns"]
+    healed_ns, doubts = lost["healed_ns"], [] if same else ["the host's clock is not that of the histories"]
+    if lost["problem"]:
+        doubts.append(lost["problem"])
+    return FaultWindow(
+        kind=lost["kind"],
+        target=lost["node"],
+        injected_ns=lost["injected_ns"] + shift_ns,
+        healed_ns=None if healed_ns is None else healed_ns + shift_ns,
+        evidence=(*lost["evidence"], *doubts),
+        proven=bool(lost["proven"]) and same,
+    )
+
+
+def problem_of(fault: Fault) -> str:
     """Why a fault failed, in the words of the operator or of the agents; '' where it did not."""
     status = fault.get("status") or {}
     if status.get("phase") != "Failed":
@@ -36,3 +63,17 @@ def problem_of(fault: Mapping[str, Any]) -> str:
         f"{target.get('pod')}: {target['problem']}" for target in status.get("targets", []) if target.get("problem")
     ]
     return "; ".join(said) or status.get("message") or "no reason given"
+
+
+def _name(entry: Entry) -> str:
+    """The pod's; of one that took another's place it says so, since both have one name."""
+    pod = str(entry.get("pod", entry["uid"]))
+    return f"{pod} (made anew)" if "replaces" in entry else pod
+
+
+def _far_evidence(ends: Sequence[Entry]) -> list[str]:
+    """What the far ends saw, each line with its pod; those that prove something come first, and few are enough."""
+    told = sorted(ends, key=lambda end: not end.get("proven"))
+    lines = [f"{_name(end)}: {line}" for end in told for line in end.get("evidence") or ()]
+    more = len(lines) - _FAR_LINES
+    return [*lines[:_FAR_LINES], f"and {more} lines more"] if more > 1 else lines

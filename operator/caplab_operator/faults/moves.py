@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 # Held while a member may still be under the fault: it goes when every target has ended.
 FINALIZER = "caplab.dev/heal"
-ENDED = frozenset({"Healed", "Failed"})
-_OWN = ("uid", "pod", "node", "zone")  # of an entry of status.targets; the rest is the agent's
+GONE = "Gone"
+ENDED = frozenset({"Healed", "Failed", GONE})
+_OWN = ("uid", "pod", "node", "zone", "cluster", "end", "replaces", "dropsFrom", "dropsTo")  # the rest is the agent's
+_MESSAGE_CHARACTERS = 1000  # the kind's schema allows no more
+
+Body = Mapping[str, Any]
+Entries = Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,58 +38,93 @@ class Release:
 Move = Resolve | Say | Release | None
 
 
-def decide(body: Mapping[str, Any], lost_nodes: Collection[str] = ()) -> Move:
+def decide(body: Body, now: datetime, lost_nodes: Collection[str] = ()) -> Move:
     """The next move for a Fault; None: nothing to do until something changes.
 
     A target on one of lost_nodes has ended: there is no agent to say so, and nothing left to heal.
     """
-    metadata, status = body["metadata"], body.get("status") or {}
-    going, held = "deletionTimestamp" in metadata, FINALIZER in (metadata.get("finalizers") or ())
+    status, going = body.get("status") or {}, is_going(body)
+    held = is_held(body)
     targets = status.get("targets") or []
     if "phase" not in status:
         if going:
             return Release() if held else None
         return Resolve()
-    phase = phase_of(targets, going, lost_nodes) if targets else status["phase"]
+    phase = status["phase"]
+    if targets:
+        phase = phase_of(targets, going or time_left(status, now) <= timedelta(0), going, lost_nodes, phase)
     if phase != status["phase"]:
-        return Say({**_kept(status, targets), "phase": phase})
+        return Say(with_entries(status, [own(target) for target in targets], phase=phase))
     if held and (phase in ENDED or not targets):
         return Release()
     return None
 
 
-def unanswered(body: Mapping[str, Any]) -> list[str]:
+def is_going(body: Body) -> bool:
+    """Whether a Fault is being deleted."""
+    return "deletionTimestamp" in body["metadata"]
+
+
+def is_held(body: Body) -> bool:
+    """Whether a Fault cannot go yet."""
+    return FINALIZER in (body["metadata"].get("finalizers") or ())
+
+
+def time_left(status: Mapping[str, Any], now: datetime) -> timedelta:
+    """Until a resolved fault ends at the latest; none where it says no time that can be read."""
+    try:
+        return datetime.fromisoformat(status["until"]) - now
+    except (KeyError, TypeError, ValueError):
+        return timedelta(0)
+
+
+def unanswered(body: Body) -> list[str]:
     """The nodes of targets that have not ended, of a fault that is being deleted: are they still there?"""
-    if "deletionTimestamp" not in body["metadata"]:
+    if not is_going(body):
         return []
     targets = (body.get("status") or {}).get("targets") or []
     return [str(target["node"]) for target in targets if target.get("state") not in ENDED]
 
 
-def phase_of(targets: Sequence[Mapping[str, Any]], going: bool, lost_nodes: Collection[str]) -> str:
-    """Pending, Active, Healing, Healed or Failed, from what the agents wrote."""
+def phase_of(targets: Entries, over: bool, going: bool, lost_nodes: Collection[str], before: str) -> str:
+    """Pending, Active, Healing, Healed or Failed, from what the agents wrote.
+
+    over: nothing more is to be begun; before: the phase so far. While it is not over, a fault whose every pod is gone
+    goes on: it waits for those that take their places.
+    """
     states = [
         "Healed" if target.get("node") in lost_nodes and target.get("state") not in ENDED else target.get("state")
         for target in targets
     ]
-    if all(state in ENDED for state in states):
+    if all(state in ENDED for state in states) and (over or not _awaits_replacement(targets)):
         return "Failed" if "Failed" in states else "Healed"
     if going or "Healed" in states:
         return "Healing"
-    return "Active" if all(states) else "Pending"
+    # Who takes a place under a fault that is live does not make it Pending again.
+    return "Active" if before == "Active" or all(states) else "Pending"
 
 
-def resolved(targets: Sequence[Mapping[str, Any]], until: str) -> dict[str, Any]:
+def _awaits_replacement(targets: Entries) -> bool:
+    replaced = {target.get("replaces") for target in targets}
+    return any(target.get("state") == GONE and target["uid"] not in replaced for target in targets)
+
+
+def resolved(targets: Entries, until: str) -> dict[str, Any]:
     """The status that sets the agents to work."""
     return {"phase": "Pending", "until": until, "targets": list(targets)}
 
 
 def refused(why: str) -> dict[str, Any]:
     """The status of a fault that hits nobody."""
-    return {"phase": "Failed", "message": why}
+    return {"phase": "Failed", "message": why[:_MESSAGE_CHARACTERS]}
 
 
-def _kept(status: Mapping[str, Any], targets: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The operator's own fields as they are: whoever applies a status names all that is his."""
-    own = {name: status[name] for name in ("until", "message") if name in status}
-    return {**own, "targets": [{name: target[name] for name in _OWN if name in target} for target in targets]}
+def own(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """The operator's part of an entry of status.targets."""
+    return {name: entry[name] for name in _OWN if name in entry}
+
+
+def with_entries(status: Mapping[str, Any], entries: Entries, **changes: str) -> dict[str, Any]:
+    """The operator's own fields with these entries and changes: whoever applies a status names all that is his."""
+    kept = {name: status[name] for name in ("phase", "until", "message") if name in status}
+    return {**kept, **changes, "targets": list(entries)}

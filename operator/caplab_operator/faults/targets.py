@@ -1,54 +1,141 @@
-"""Whom a fault hits: chosen once, from what the engine's own authority says at that moment."""
+"""Whom a fault hits: pure, from the pods there are and what the engine's own authority says at that moment."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from .world import Pod
+
+Target = Mapping[str, Any]  # a Fault's spec.target
+
 
 @dataclass(frozen=True, slots=True)
-class Member:
-    """A member's pod; node and zone '' while it is on none.
+class Roles:
+    """What the engine's own authority says of a cluster's members, by name; never from labels.
 
-    primary by the engine's authority, not by labels; None where members of the engine are never one.
+    up: whom their peers see up; None where nobody keeps such a list.
     """
 
-    uid: str
-    pod: str
-    node: str
-    zone: str
-    primary: bool | None
+    primary: str | None = None
+    has_primaries: bool = True
+    up: frozenset[str] | None = None
 
 
 class NoTarget(Exception):
     """The fault hits nobody; the message says why, and the mend."""
 
 
-def choose(target: Mapping[str, Any], seed: int, members: Sequence[Member]) -> list[Member]:
-    """The members that a Fault's spec.target means; which of several is the seed's choice.
+def choose(target: Target, seed: int, pods: Sequence[Pod], roles: Roles | None = None) -> list[Pod]:
+    """The pods that a target means, by name; pods are those of its cluster, or all where it names none.
 
-    Raises NoTarget where there are too few of the role, or where every member would be hit: what is left
-    must be able to go on.
+    roles: needed where the target names a role. Which of several is the seed's choice.
+    Raises NoTarget where nobody is meant, or fewer than asked for.
     """
-    role, count, name = target["role"], target["count"], target["name"]
-    placed = sorted((member for member in members if member.node), key=lambda member: member.pod)
-    if not placed:
-        raise NoTarget(f"{target['kind']} {name} has no member. Mend: name a cluster of this namespace.")
-    if role != "any" and all(member.primary is None for member in placed):
+    if "name" in target and not any(pod.is_member for pod in pods):
+        raise NoTarget(f"{target['kind']} {target['name']} has no member. Mend: name a cluster of this namespace.")
+    if "members" in target:
+        chosen = _by_name(target, pods)
+    elif "role" in target:
+        chosen = _by_role(target, seed, _sorted(pod for pod in pods if pod.is_member), roles or Roles())
+    else:
+        chosen = _by_place(target, pods)
+    return _sorted(chosen)
+
+
+def zones_of(chosen: Sequence[Pod]) -> frozenset[str]:
+    """The zones whose all is the targets' side of a group. Raises NoTarget where a target is in none."""
+    if without := [f"{pod.name} on {pod.node}" for pod in chosen if not pod.zone]:
+        raise NoTarget(
+            f"{', '.join(without)}: in no zone, and partition.from group cuts off whole zones."
+            " Mend: label the nodes with topology.kubernetes.io/zone."
+        )
+    return frozenset(pod.zone for pod in chosen)
+
+
+def in_zones(zones: frozenset[str], pods: Iterable[Pod]) -> list[Pod]:
+    """Those of the pods that are in the zones."""
+    return _sorted(pod for pod in pods if pod.zone in zones)
+
+
+def excess(target: Target, chosen: Iterable[Pod], pods: Iterable[Pod]) -> str:
+    """By which cluster's members a fault would hit too many, and the mend; '' where it keeps to its bound.
+
+    The bound is the target's maxMembers, else a minority of the members that are on a node, but at least one:
+    what is left must be able to go on.
+    """
+    there = _members(pods)
+    for cluster, hit in sorted(_members(chosen).items()):
+        bound = target.get("maxMembers", max(1, (there[cluster] - 1) // 2))
+        if hit > bound:
+            return (
+                f"{hit} of {there[cluster]} members of {cluster[1]} would be hit, and the bound is {bound}."
+                " Mend: raise target.maxMembers if that is meant, or hit fewer."
+            )
+    return ""
+
+
+def _members(pods: Iterable[Pod]) -> Counter[tuple[str, str]]:
+    """How many members each cluster has among the pods."""
+    return Counter((pod.engine, pod.cluster) for pod in pods if pod.is_member)
+
+
+def _sorted(pods: Iterable[Pod]) -> list[Pod]:
+    return sorted(pods, key=lambda pod: pod.name)
+
+
+def _by_role(target: Target, seed: int, members: Sequence[Pod], roles: Roles) -> list[Pod]:
+    role, count, name = target["role"], target.get("count", 1), target["name"]
+    if role != "any" and not roles.has_primaries:
         raise NoTarget(f"{name} has no {role}: a {target['kind']} has no primary: target role any.")
-    fitting = [member for member in placed if role == "any" or member.primary == (role == "primary")]
+    if role == "any" and roles.up is not None and not roles.up:
+        raise NoTarget(
+            f"no member of {name} says who is up in the ring. Mend: wait until the cluster is Ready,"
+            " or name members (target.members)."
+        )
+    fitting = [pod for pod in members if _fits(pod, role, roles)]
     if len(fitting) < count:
         raise NoTarget(
             f"{name} has {len(fitting)} of role {role}, and the fault asks for {count}."
             " Mend: wait until the cluster is Ready, or lower target.count."
         )
-    if count >= len(placed) > 1:
-        raise NoTarget(f"target.count {count} would hit every member of {name}. Mend: lower it.")
-    return sorted(random.Random(seed).sample(fitting, count), key=lambda member: member.pod)
+    return random.Random(seed).sample(fitting, count)
 
 
-def entries(chosen: Sequence[Member]) -> list[dict[str, Any]]:
-    """The operator's part of status.targets; agents add what they do to their own."""
-    return [{"uid": one.uid, "pod": one.pod, "node": one.node, "zone": one.zone} for one in chosen]
+def _fits(pod: Pod, role: str, roles: Roles) -> bool:
+    if role == "any":
+        return roles.up is None or pod.name in roles.up
+    return (pod.name == roles.primary) == (role == "primary")
+
+
+def _by_name(target: Target, pods: Sequence[Pod]) -> list[Pod]:
+    members = {pod.name: pod for pod in pods if pod.is_member}
+    if strangers := [name for name in target["members"] if name not in members]:
+        raise NoTarget(
+            f"{', '.join(strangers)}: no member of {target['name']} that is on a node."
+            f" Those are {', '.join(sorted(members))}. Mend: name some of them in target.members."
+        )
+    return [members[name] for name in target["members"]]
+
+
+def _by_place(target: Target, pods: Sequence[Pod]) -> list[Pod]:
+    """Members and Sentinels in a zone, or on a node."""
+    kind = "zone" if "zone" in target else "node"
+    if chosen := [pod for pod in pods if is_in_place(target, pod)]:
+        return chosen
+    there = sorted({pod.zone if kind == "zone" else pod.node for pod in pods} - {""})
+    if not there:
+        raise NoTarget(f"no cluster of this namespace has a pod in a {kind}. Mend: make the cluster first.")
+    whose = target.get("name", "any cluster of this namespace")
+    raise NoTarget(
+        f"{kind} {target[kind]} has no member or Sentinel of {whose}. Mend: name in target.{kind} one that has:"
+        f" {', '.join(there)}."
+    )
+
+
+def is_in_place(target: Target, pod: Pod) -> bool:
+    """Whether a pod is in the zone or on the node that a target names; any pod where it names neither."""
+    return bool(target.get("zone", pod.zone) == pod.zone and target.get("node", pod.node) == pod.node)

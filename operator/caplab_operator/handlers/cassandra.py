@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -20,10 +20,10 @@ from ..engines.cassandra.roll_call import ring_of
 from ..engines.cassandra.spec import CassandraSpec, parse
 from ..engines.conditions import Status
 from ..engines.pods import Pod
-from ..faults.targets import Member
+from ..faults.targets import Roles
 from ..settings import LAB_NAMESPACE_VARIABLE
 from .applied import Applied, ensure_secrets
-from .pods import as_equal_targets, have_seen, pods_of
+from .pods import have_seen, pods_among, pods_of
 
 IMAGE_VARIABLE = "CAPLAB_IMAGE_CASSANDRA"
 
@@ -58,9 +58,12 @@ class CassandraClusters:
             for manifest in manifests.build(spec, image, lab_namespace, api.zones(), standing):
                 api.apply(manifest)
 
-    def members(self, api: Api, namespace: str, cluster: str) -> Sequence[Member]:
-        """The members as a fault may hit them: none is primary."""
-        return as_equal_targets(pods_of(api, namespace, objects.selector(CassandraSpec.ENGINE, cluster)))
+    def roles(self, api: Api, namespace: str, cluster: str, listed: Callable[[], Sequence[Body]]) -> Roles:
+        """None is primary; who is up is their peers' word at this moment. One that is silent is waited for 1 s."""
+        passwords = api.secret(namespace, objects.secret_name(cluster))  # while pods are being listed
+        pods = pods_among(api, listed(), objects.selector(CassandraSpec.ENGINE, cluster))
+        ring = ring_of(observe.look(Place(pods, passwords.get("management", ""))), {})
+        return Roles(has_primaries=False, up=frozenset(row.name for row in ring.rows if row.is_up))
 
     def watch_over(self, api: Api, body: Body, before: Body, hit: Mapping[str, str]) -> Status:
         """Look at a running cluster, do what it needs next, and write its status if it changed; the status.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ..api import Api
-from ..faults.targets import Member
+from ..faults.targets import Roles
 from . import postgres
 from .cassandra import CassandraClusters
 from .redis import RedisClusters
@@ -27,8 +27,11 @@ class Handlers(Protocol):
         hit names the fault that each member under one is under.
         """
 
-    def members(self, api: Api, namespace: str, cluster: str) -> Sequence[Member]:
-        """The members as a fault may hit them, by the word of the engine's own authority."""
+    def roles(self, api: Api, namespace: str, cluster: str, listed: Callable[[], Sequence[Body]]) -> Roles:
+        """Who is primary, or up, by the word of the engine's own authority at this moment.
+
+        listed waits for the pods of the namespace's clusters, which are being read meanwhile.
+        """
 
 
 @dataclass(frozen=True, slots=True)

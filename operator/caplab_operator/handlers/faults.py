@@ -5,50 +5,117 @@ from __future__ import annotations
 import datetime
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ..api import Api, stamp
-from ..faults import moves, targets
+from ..faults import following, moves
+from ..faults.resolving import resolve
+from ..faults.targets import NoTarget, Roles
+from ..faults.world import World, needs_of
+from .fault_reading import Reader
 
-# Whom a cluster consists of, by its kind.
-Members = Mapping[str, Callable[[Api, str, str], Sequence[targets.Member]]]
+Body = Mapping[str, Any]
+# What the authority of a kind says of a cluster, given what waits for the list of its pods.
+RolesOf = Callable[[Api, str, str, Callable[[], Sequence[Body]]], Roles]
 
 _log = logging.getLogger(__name__)
 
 
-def follow(api: Api, members: Members, body: Mapping[str, Any]) -> None:
-    """Make the next move for a Fault, if there is one; what it changes comes back as an event."""
-    lost = [node for node in moves.unanswered(body) if not api.node_exists(node)]
-    move = moves.decide(body, lost)
-    match move:
-        case moves.Resolve():
-            _resolve(api, members, body)
-        case moves.Say(status):
-            api.apply_status(body, status)
-        case moves.Release():
-            api.apply(_identity(body))
+@dataclass(frozen=True, slots=True)
+class FaultHandlers:
+    """What is done for a Fault, one thread at a time; roles_of is given the kind of a cluster."""
+
+    api: Api
+    roles_of: Callable[[str], RolesOf]
+    reader: Reader
+
+    def follow(self, body: Body) -> None:
+        """Make the next move, if there is one; what it changes comes back as an event."""
+        lost = [node for node in moves.unanswered(body) if not self.api.node_exists(node)]
+        match moves.decide(body, _now(), lost):
+            case moves.Resolve():
+                self._resolve(body)
+            case moves.Say():
+                self._say(body, lambda now: moves.decide(now, _now(), lost))
+            case moves.Release():
+                self.api.apply(_identity(body))
+
+    def catch_up(self, body: Body, world: World) -> None:
+        """Have a live fault hold whom it is to hold in the world as it is now."""
+
+        def next_status(now: Body) -> moves.Move:
+            status = following.followed(now, world, _now()) if following.is_live(now, _now()) else None
+            return moves.Say(status) if status else None
+
+        if next_status(body):
+            self._say(body, next_status)
+
+    def _say(self, body: Body, decide: Callable[[Body], moves.Move]) -> None:
+        """Decide again on the object as it is, and write that.
+
+        What was last heard may be older than what was written, and would take entries away.
+        """
+        now = self._read(body)
+        move = decide(now) if now else None
+        if now and isinstance(move, moves.Say):
+            self.api.apply_status(now, move.status)
+            _log.info("%s: %s", _name(now), _told(move.status))
+
+    def _resolve(self, body: Body) -> None:
+        if moves.is_held(body) and _is_resolved(self._read(body)):
+            return  # what was last heard is older than what was written
+        namespace, spec = body["metadata"]["namespace"], body["spec"]
+        reading = self.reader.begin(namespace, needs_of([spec]))
+        now = self.reader.submit(self._read, body)
+        # First the finalizer, then the orders: an object that can go at once might leave a member under its fault.
+        held = self.reader.submit(self.api.apply, _identity(body, finalizers=[moves.FINALIZER]))
+        target, roles = spec["target"], None
+        if "role" in target:
+            roles = self.reader.submit(
+                self.roles_of(target["kind"]), self.api, namespace, target["name"], reading.bodies
+            )
+        try:
+            entries = resolve(spec, reading.world(), roles.result() if roles else None)
+            status = moves.resolved(entries, _until(spec))
+        except NoTarget as nobody:
+            status = moves.refused(str(nobody))
+        held.result()
+        if not _is_resolved(now.result()):
+            self.api.apply_status(body, status)
+            _log.info("%s: %s", _name(body), _told(status))
+
+    def _read(self, body: Body) -> Body | None:
+        """The object as it is now; None where it is gone, or another of its name."""
+        metadata = body["metadata"]
+        now = self.api.get(body["apiVersion"], body["kind"], metadata["namespace"], metadata["name"])
+        return now if now and now["metadata"]["uid"] == metadata["uid"] else None
 
 
-def _resolve(api: Api, members: Members, body: Mapping[str, Any]) -> None:
-    metadata, spec = body["metadata"], body["spec"]
-    target = spec["target"]
-    now = api.get(body["apiVersion"], body["kind"], metadata["namespace"], metadata["name"]) or {}
-    if (now.get("status") or {}).get("phase"):
-        return  # already done: what was last heard is older than what was written
-    try:
-        there = members[target["kind"]](api, metadata["namespace"], target["name"])
-        chosen = targets.choose(target, spec["seed"], there)
-    except targets.NoTarget as nobody:
-        api.apply_status(body, moves.refused(str(nobody)))
-        return
-    # First the finalizer, then the orders: an object that can go at once might leave a member under its fault.
-    api.apply(_identity(body, finalizers=[moves.FINALIZER]))
-    until = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=spec["durationSeconds"])
-    api.apply_status(body, moves.resolved(targets.entries(chosen), stamp(until)))
-    _log.info("fault %s/%s hits %s", metadata["namespace"], metadata["name"], [one.pod for one in chosen])
+def _is_resolved(now: Body | None) -> bool:
+    """Whether there is nothing to be resolved any more."""
+    return now is None or bool((now.get("status") or {}).get("phase"))
 
 
-def _identity(body: Mapping[str, Any], **metadata: Any) -> dict[str, Any]:
+def _until(spec: Mapping[str, Any]) -> str:
+    return stamp(_now() + datetime.timedelta(seconds=spec["durationSeconds"]))
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
+
+
+def _name(body: Body) -> str:
+    return f"fault {body['metadata']['namespace']}/{body['metadata']['name']}"
+
+
+def _told(status: Mapping[str, Any]) -> str:
+    """A status in a line of the log."""
+    pods = [f"{entry['pod']} ({entry['uid']})" for entry in status.get("targets") or () if entry.get("end") != "other"]
+    return " ".join(filter(None, [status["phase"], ", ".join(pods), status.get("message", "")]))
+
+
+def _identity(body: Body, **metadata: Any) -> dict[str, Any]:
     """Just this object and no later one of its name: an apply with a uid never makes one."""
     own = {name: body["metadata"][name] for name in ("name", "namespace", "uid")}
     return {"apiVersion": body["apiVersion"], "kind": body["kind"], "metadata": {**own, **metadata}}

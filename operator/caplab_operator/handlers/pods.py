@@ -1,15 +1,14 @@
-"""Pods as the API server lists them, for the engines and for faults."""
+"""Pods as the API server lists them, for the engines."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..api import Api
 from ..engines.pods import Pod
-from ..faults.targets import Member
 
 _REVISION_LABEL = "controller-revision-hash"
 _FILES_ANNOTATION = "caplab.dev/files"
@@ -18,6 +17,11 @@ _FILES_ANNOTATION = "caplab.dev/files"
 def pods_of(api: Api, namespace: str, labels: Mapping[str, str]) -> tuple[Pod, ...]:
     """The pods that all labels select."""
     return tuple(_pod(api, body) for body in api.pods(namespace, labels))
+
+
+def pods_among(api: Api, bodies: Iterable[Mapping[str, Any]], labels: Mapping[str, str]) -> tuple[Pod, ...]:
+    """Those of listed pods that all labels select."""
+    return tuple(_pod(api, body) for body in bodies if labels.items() <= (body["metadata"].get("labels") or {}).items())
 
 
 def _pod(api: Api, body: Mapping[str, Any]) -> Pod:
@@ -46,13 +50,3 @@ def have_seen(api: Api, pods: Sequence[Pod], config_map: Mapping[str, Any]) -> N
     for pod in pods:
         if pod.files != files and not pod.leaving:
             api.annotate_pod(pod.namespace, pod.name, pod.uid, {_FILES_ANNOTATION: files})
-
-
-def as_targets(pods: tuple[Pod, ...], primary: str | None) -> list[Member]:
-    """Members as a fault may hit them."""
-    return [Member(pod.uid, pod.name, pod.node, pod.zone, primary=pod.name == primary) for pod in pods]
-
-
-def as_equal_targets(pods: tuple[Pod, ...]) -> list[Member]:
-    """As as_targets, of an engine that has no primary."""
-    return [Member(pod.uid, pod.name, pod.node, pod.zone, primary=None) for pod in pods]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -12,10 +12,10 @@ from ..api import Api, now
 from ..engines import objects
 from ..engines.postgres import manifests, observe, patroni, status
 from ..engines.postgres.spec import PostgresSpec, parse
-from ..faults.targets import Member
+from ..faults.targets import Roles
 from ..settings import LAB_NAMESPACE_VARIABLE
 from .applied import ensure_secrets
-from .pods import as_targets, pods_of
+from .pods import pods_of
 
 IMAGE_VARIABLE = "CAPLAB_IMAGE_POSTGRES"
 _LEADER_ANNOTATION = "leader"  # Patroni's, on the Endpoints that carry the lock
@@ -31,10 +31,9 @@ def reconcile(api: Api, body: Mapping[str, Any]) -> None:
         api.apply(manifest)
 
 
-def members(api: Api, namespace: str, cluster: str) -> Sequence[Member]:
-    """The members as a fault may hit them; the primary is who holds the leader object."""
-    selected = objects.selector(PostgresSpec.ENGINE, cluster)
-    return as_targets(pods_of(api, namespace, selected), _leader(api, namespace, cluster))
+def roles(api: Api, namespace: str, cluster: str, listed: Callable[[], object]) -> Roles:
+    """The primary is who holds the leader object; nobody has to be asked for that."""
+    return Roles(primary=_leader(api, namespace, cluster))
 
 
 def watch_over(api: Api, body: Mapping[str, Any], before: Mapping[str, Any], hit: Mapping[str, str]) -> dict[str, Any]:

@@ -18,10 +18,10 @@ from ..engines.redis import configuration, manifests, mending, observe, rollout,
 from ..engines.redis.observe import Place, Seen
 from ..engines.redis.primary import primary_of
 from ..engines.redis.spec import RedisSpec, parse
-from ..faults.targets import Member
+from ..faults.targets import Roles
 from ..settings import LAB_NAMESPACE_VARIABLE
 from .applied import Applied, ensure_secrets
-from .pods import as_targets, have_seen, pods_of
+from .pods import have_seen, pods_among, pods_of
 from .redis_hand_over import hand_over
 from .redis_routes import Routes
 from .redis_watch import PromotionWatch
@@ -63,10 +63,14 @@ class RedisClusters:
             for manifest in manifests.build(spec, image, lab_namespace, standing):
                 api.apply(manifest)
 
-    def members(self, api: Api, namespace: str, cluster: str) -> Sequence[Member]:
-        """The members as a fault may hit them; the primary is who the Sentinels want at this moment."""
-        place = _place(api, namespace, cluster)
-        return as_targets(place.members, primary_of(observe.look(place)))
+    def roles(self, api: Api, namespace: str, cluster: str, listed: Callable[[], Sequence[Body]]) -> Roles:
+        """The primary is who the Sentinels want at this moment."""
+        passwords = api.secret(namespace, objects.secret_name(cluster))  # while pods are being listed
+        members, sentinels = (
+            pods_among(api, listed(), objects.selector(RedisSpec.ENGINE, cluster, part))
+            for part in (manifests.MEMBER, manifests.SENTINEL)
+        )
+        return Roles(primary=primary_of(observe.look(Place(members, sentinels, passwords.get("operator", "")))))
 
     def watch_over(self, api: Api, body: Body, before: Body, hit: Mapping[str, str]) -> Status:
         """Look at a running cluster, do what it needs next, and write its status if it changed; the status.

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..faults.cuts import TARGET
+
 Key = tuple[str, str, str]  # kind, namespace, name
 Body = Mapping[str, Any]
 
@@ -67,12 +69,15 @@ class Watched(Heard):
 
 
 def members_hit(faults: Iterable[Body], namespace: str) -> dict[str, str]:
-    """Pod -> name of the fault that it is or was under, the latest last; of one namespace."""
+    """Pod -> name of the fault that it is or was under, the latest last; of one namespace.
+
+    The far end of a partition is not what was aimed at.
+    """
     own = [fault for fault in faults if fault["metadata"]["namespace"] == namespace]
     own.sort(key=lambda fault: str(fault["metadata"].get("creationTimestamp")))
     return {
         target["pod"]: fault["metadata"]["name"]
         for fault in own
         for target in (fault.get("status") or {}).get("targets") or []
-        if target.get("injectedAt") and "pod" in target
+        if target.get("injectedAt") and "pod" in target and target.get("end", TARGET) == TARGET
     }

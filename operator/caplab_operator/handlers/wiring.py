@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,8 +15,10 @@ import kopf
 from .. import exporter
 from ..api import Api
 from ..settings import GROUP, VERSION, configure
-from . import faults
 from .engines import Engine, engines
+from .fault_reading import Reader
+from .faults import FaultHandlers
+from .live_faults import LiveFaults
 from .watched import Heard, Key, Watched, is_going, members_hit
 
 _ROUND_SECONDS = 1.0  # between two looks at a cluster
@@ -35,6 +38,14 @@ class Lab:
     runs: Heard = field(default_factory=Heard)
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
     followers: dict[str, asyncio.Task[None]] = field(default_factory=dict)  # by the uid of the cluster
+    # Of faults alone: a look at clusters may wait for silent members for seconds, and a fault must not wait for that.
+    threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(8, thread_name_prefix="fault"))
+    fault_handlers: FaultHandlers = field(init=False)
+    live_faults: LiveFaults = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.fault_handlers = FaultHandlers(self.api, lambda kind: self.engines[kind].handlers.roles, Reader(self.api))
+        self.live_faults = LiveFaults(self.faults, self.fault_handlers, self.threads)
 
 
 def register(registry: kopf.OperatorRegistry) -> None:
@@ -57,6 +68,7 @@ def _register_life(registry: kopf.OperatorRegistry, lab: Lab) -> None:
         exporter.serve(lambda: list(lab.runs.bodies.values()))
         for one_round in (_look_at_clusters, _look_at_faults, _keep_following):
             lab.tasks.append(asyncio.create_task(_in_rounds(one_round, lab)))
+        lab.tasks.append(asyncio.create_task(lab.live_faults.run()))
 
     @kopf.on.cleanup(registry=registry)
     async def stop(**_: Any) -> None:
@@ -89,7 +101,9 @@ def _register_events(registry: kopf.OperatorRegistry, lab: Lab) -> None:
 
     @kopf.on.event(GROUP, VERSION, "faults", registry=registry)
     async def fault_heard(event: kopf.RawEvent, body: kopf.Body, **_: Any) -> None:
-        await _follow_fault(lab, lab.faults.hear(event["type"], dict(body)))
+        key = lab.faults.hear(event["type"], dict(body))
+        lab.live_faults.stir()
+        await _follow_fault(lab, key)
 
 
 async def _in_rounds(one_round: Callable[[Lab], Awaitable[None]], lab: Lab) -> None:
@@ -146,8 +160,7 @@ async def _follow_fault(lab: Lab, key: Key) -> None:
         body = lab.faults.bodies.get(key)
         if body is None:
             return
-        members = {kind: engine.handlers.members for kind, engine in lab.engines.items()}
         try:
-            await asyncio.to_thread(faults.follow, lab.api, members, body)
+            await asyncio.get_running_loop().run_in_executor(lab.threads, lab.fault_handlers.follow, body)
         except Exception as error:  # the next round tries again
             _log.warning("%s %s/%s: %s", *key, error)

@@ -1,0 +1,174 @@
+"""Every fault ended at once: deleted, awaited by the agents' own word, and never called healed without it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import Protocol
+
+from .objects import FINALIZER, said
+from .rows import Entry, Fault, ends_by_itself, unanswered
+
+Say = Callable[[str], None]
+
+
+class Api(Protocol):
+    """What is asked of the API server; see objects.Objects."""
+
+    def all(self) -> Sequence[Fault]:
+        """Every Fault there is."""
+
+    def delete(self, fault: Fault) -> None:
+        """Delete one."""
+
+    def release(self, fault: Fault) -> None:
+        """Take the operator's finalizer away from one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """In seconds."""
+
+    agents: float = 20.0  # for the agents' word; one that was just restarted needs a moment
+    operator: float = 5.0  # to take the finalizer away after that; it takes about 0.1
+    look: float = 0.3  # between two looks
+    say: float = 2.0  # between two signs of life
+
+
+class Healing:
+    """Ends the faults there are when it begins; one that is made meanwhile is somebody else's wish."""
+
+    def __init__(
+        self,
+        api: Api,
+        say: Say,
+        bounds: Bounds | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._api, self._say, self._bounds = api, say, bounds or Bounds()
+        self._monotonic, self._sleep = monotonic, sleep
+        self._asked: dict[str, str] = {}  # name by uid, of those that were deleted
+        self._left: list[str] = []
+        self._ended: dict[str, float] = {}  # by uid: since when all agents say so
+        self._released: dict[str, str] = {}  # by uid: why that did not work, or ''
+
+    def delete_all(self) -> int:
+        """Delete every Fault; how many there were. Each agent ends its own at once."""
+        faults = self._api.all()
+        for fault in faults:
+            if refusal := _tried(partial(self._api.delete, fault)):
+                self._left.append(
+                    f"{name_of(fault)} is not deleted: {refusal}. Mend: see what you may do, then repeat."
+                )
+            else:
+                self._asked[fault["metadata"]["uid"]] = name_of(fault)
+        return len(faults)
+
+    def await_all(self, more_seconds: float = 0.0) -> list[str]:
+        """Wait until they are gone, within the bounds; a sentence with its mend for each thing that is left.
+
+        more_seconds: for agents whose nodes were only just brought back.
+        """
+        started = spoken = self._monotonic()
+        while there := self._still_there():
+            now = self._monotonic()
+            self._release(there, now)
+            if self._in_vain(there, now - started - more_seconds):
+                break
+            if now - spoken >= self._bounds.say:
+                spoken = now
+                self._say(f"  {waited_for(there)} ... {now - started:.0f} s")
+            self._sleep(self._bounds.look)
+        return [*self._left, *(sentence for fault in there for sentence in self._sentences(fault))]
+
+    def _still_there(self) -> list[Fault]:
+        """Those that are; whoever went is told of."""
+        there = [fault for fault in self._api.all() if fault["metadata"]["uid"] in self._asked]
+        for uid in self._asked.keys() - {fault["metadata"]["uid"] for fault in there}:
+            self._say(f"  {self._asked.pop(uid)} has ended")
+        return there
+
+    def _release(self, there: Iterable[Fault], now: float) -> None:
+        """Do the operator's part, where nothing is under the fault any more and the operator does not do it."""
+        for fault in there:
+            uid = fault["metadata"]["uid"]
+            if unanswered(fault) or not is_held(fault):
+                continue
+            if now - self._ended.setdefault(uid, now) < self._bounds.operator:
+                continue
+            if uid not in self._released:
+                self._say(f"  {name_of(fault)}: no operator takes its finalizer {FINALIZER} away, so this does")
+            self._released[uid] = _tried(partial(self._api.release, fault))
+
+    def _in_vain(self, there: Iterable[Fault], seconds: float) -> bool:
+        """Whether nothing more is to be expected: of silent agents in their time, of the rest in the operator's too."""
+        bounds = self._bounds
+        silent = all(unanswered(fault) for fault in there)
+        return seconds > bounds.agents + (0 if silent else 2 * bounds.operator)
+
+    def _sentences(self, fault: Fault) -> list[str]:
+        if refusal := self._released.get(fault["metadata"]["uid"]):
+            return [f"{name_of(fault)}: its finalizer stays: {refusal}. Mend: see what you may do, then repeat."]
+        return what_is_left(fault, datetime.now(UTC))
+
+
+def _tried(call: Callable[[], None]) -> str:
+    """Why a call failed; '' where it did not: each thing is told by itself, and hinders no other."""
+    try:
+        call()
+    except Exception as error:
+        return said(error)
+    return ""
+
+
+def is_held(fault: Fault) -> bool:
+    """Whether the operator's finalizer is there."""
+    return FINALIZER in (fault["metadata"].get("finalizers") or ())
+
+
+def name_of(fault: Fault) -> str:
+    """Namespace and name."""
+    return f"{fault['metadata']['namespace']}/{fault['metadata']['name']}"
+
+
+def waited_for(left: Sequence[Fault]) -> str:
+    """Whose word is missing: pure."""
+    nodes = sorted({str(entry.get("node")) for fault in left for entry in unanswered(fault)})
+    names = ", ".join(name_of(fault) for fault in left)
+    return f"{names}: waiting for {'the agent of ' + ', '.join(nodes) if nodes else 'the operator'}"
+
+
+def what_is_left(fault: Fault, now: datetime) -> list[str]:
+    """A sentence with its mend for each node whose agent is silent; else what else holds the object: pure."""
+    silent: dict[str, list[Entry]] = {}
+    for entry in unanswered(fault):
+        silent.setdefault(str(entry.get("node", "an unknown node")), []).append(entry)
+    if silent:
+        return [_silent(fault, node, of_node, now) for node, of_node in sorted(silent.items())]
+    others = ", ".join(fault["metadata"].get("finalizers") or ()) or "nothing"
+    return [
+        f"{name_of(fault)}: every agent says that it has ended, but the object is still held by {others}."
+        " Mend: have whoever set that take it away."
+    ]
+
+
+def _silent(fault: Fault, node: str, silent: Collection[Entry], now: datetime) -> str:
+    pods = ", ".join(str(entry.get("pod", entry["uid"])) for entry in silent)
+    return (
+        f"{name_of(fault)}: the agent of node {node} does not answer for {pods}, so that nobody can say it is healed."
+        f" {_by_itself(ends_by_itself(fault), now)}"
+        " Mend: see why the agent is silent (kubectl get pods -n caplab-system -o wide), then repeat."
+    )
+
+
+def _by_itself(ends: datetime | None, now: datetime) -> str:
+    if ends is None:
+        return "When it ends by itself is not known."
+    at = f"{ends.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}"[:-5] + " UTC"
+    if ends > now:
+        return f"By itself it ends there at {at}, in {(ends - now).total_seconds():.0f} s."
+    return f"By itself it should have ended there at {at}."

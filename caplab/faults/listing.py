@@ -1,0 +1,51 @@
+"""`caplab faults`: everything that is live, in a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from .rows import OVER, Row
+
+NOTHING = "nothing is live"
+_HEADER = ("NAMESPACE", "NAME", "WHAT", "TARGET", "PODS", "PHASE", "SINCE (UTC)", "LEFT", "PROVEN")
+
+
+def table(rows: Sequence[Row], every: bool = False) -> list[str]:
+    """Lines that show all live rows, or with every those that are over too; NOTHING where there are none: pure."""
+    shown = [row for row in rows if every or row.phase not in OVER]
+    if not shown:
+        return [NOTHING]
+    shown.sort(key=lambda row: (row.since_unix or 0.0, row.namespace, row.name))
+    cells = [_HEADER, *map(_cells, shown)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    # Never folded, as kubectl has it: names are there to be copied.
+    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in cells]
+    return lines if any(row.phase not in OVER for row in shown) else [*lines, NOTHING]
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    texts = (
+        row.namespace,
+        row.name,
+        f"{row.kind} {row.detail}",
+        row.target,
+        ", ".join(row.pods),
+        row.phase,
+        "" if row.since_unix is None else f"{datetime.fromtimestamp(row.since_unix, UTC):%Y-%m-%d %H:%M:%S}",
+        _left(row.left_seconds),
+        "yes" if row.proven else "no",
+    )
+    return tuple(_printable(text) or "-" for text in texts)
+
+
+def _left(seconds: float | None) -> str:
+    """What is past its time and still live is said to be so: somebody does not answer."""
+    if seconds is None:
+        return ""
+    return f"{seconds:.0f} s" if seconds >= 0 else f"{-seconds:.0f} s late"
+
+
+def _printable(text: str) -> str:
+    """What comes from outside must not draw on the terminal."""
+    return "".join(char if char.isprintable() else " " for char in text).strip()

@@ -1,0 +1,153 @@
+"""What a Fault's object says, in words and figures: pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+KINDS = ("kill", "freeze", "partition")
+OVER = frozenset({"Healed", "Failed"})  # phases of a fault that holds nothing any more
+ENDED = OVER | {"Gone"}  # states of an entry, by its agent's word
+GRACE_SECONDS = 0.5  # past status.until, what an agent left behind ends by itself
+
+Fault = Mapping[str, Any]
+Entry = Mapping[str, Any]
+Lost = Mapping[str, Any]  # a lost node, as caplab_cluster.node_notes.Loss.to_json has it
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One fault; namespace '' for a lost node, since_unix and left_seconds None where the object does not say."""
+
+    namespace: str
+    name: str
+    kind: str
+    detail: str  # of a partition: from what, and which way
+    target: str
+    pods: tuple[str, ...]
+    phase: str
+    since_unix: float | None
+    left_seconds: float | None
+    proven: bool
+
+
+def row_of(fault: Fault, now: datetime) -> Row:
+    """A Fault object as it stands."""
+    status, metadata = fault.get("status") or {}, fault["metadata"]
+    hit = hit_entries(fault)
+    began = [entry["injectedAt"] for entry in hit if "injectedAt" in entry] or [metadata.get("creationTimestamp")]
+    since = min((at for at in map(moment, began) if at), default=None)
+    until = moment(status.get("until"))
+    return Row(
+        namespace=metadata["namespace"],
+        name=metadata["name"],
+        kind=kind_of(fault),
+        detail=_detail(fault),
+        target=target_words(fault["spec"]["target"]),
+        pods=tuple(str(entry.get("pod", entry["uid"])) for entry in hit),
+        phase=phase_of(fault),
+        since_unix=since.timestamp() if since else None,
+        left_seconds=(until - now).total_seconds() if until and is_live(fault) else None,
+        proven=is_proven(fault),
+    )
+
+
+def row_of_node(lost: Lost, now: datetime) -> Row:
+    """A lost node as it stands."""
+    return Row(
+        namespace="",
+        name=lost["id"],
+        kind=lost["kind"],
+        detail="",
+        target=f"node {lost['node']}",
+        pods=(),
+        phase="Healed" if lost["over"] else "Active" if lost["state"] else "Pending",
+        since_unix=lost["injected_unix_ns"] / 1e9,
+        left_seconds=None if lost["over"] else lost["due_unix_ns"] / 1e9 - now.timestamp(),
+        proven=lost["proven"],
+    )
+
+
+def kind_of(fault: Fault) -> str:
+    """Which of KINDS it is; 'fault' where it is none of them."""
+    return next((name for name in KINDS if name in fault["spec"]), "fault")
+
+
+def phase_of(fault: Fault) -> str:
+    """Its phase; Pending where nobody has said anything of it yet, Healing while its object is being deleted."""
+    phase = str((fault.get("status") or {}).get("phase", "Pending"))
+    return "Healing" if "deletionTimestamp" in fault["metadata"] and phase not in OVER else phase
+
+
+def is_live(fault: Fault) -> bool:
+    """Whether it may still hold something."""
+    return phase_of(fault) not in OVER
+
+
+def entries(fault: Fault) -> Sequence[Entry]:
+    """A pod each that carries something of the fault."""
+    return (fault.get("status") or {}).get("targets") or []
+
+
+def hit_entries(fault: Fault) -> list[Entry]:
+    """Of these, what was aimed at."""
+    return [entry for entry in entries(fault) if entry.get("end", "target") == "target"]
+
+
+def other_ends(fault: Fault) -> list[Entry]:
+    """Of these, the far ends of a partition: they drop packets too."""
+    return [entry for entry in entries(fault) if entry.get("end", "target") != "target"]
+
+
+def is_entry_proven(entry: Entry, fault: Fault) -> bool:
+    """Whether the evidence shows that the fault was live on a pod: of a partition, packets may drop at either end."""
+    return bool(entry.get("proven")) or any(other.get("proven") for other in other_ends(fault))
+
+
+def is_proven(fault: Fault) -> bool:
+    """Whether the evidence shows it for every pod that was hit."""
+    hit = hit_entries(fault)
+    return bool(hit) and all(is_entry_proven(entry, fault) for entry in hit)
+
+
+def unanswered(fault: Fault) -> list[Entry]:
+    """The entries of which no agent has said that they ended."""
+    return [entry for entry in entries(fault) if entry.get("state") not in ENDED]
+
+
+def ends_by_itself(fault: Fault) -> datetime | None:
+    """When everything has ended even where no agent is left; None where it was not resolved."""
+    until = moment((fault.get("status") or {}).get("until"))
+    return until + timedelta(seconds=GRACE_SECONDS) if until else None
+
+
+def target_words(target: Mapping[str, Any]) -> str:
+    """A spec.target in words: 'primary of pg', 'node caplab-worker'."""
+    of = f" of {target['name']}" if "name" in target else ""
+    if "role" in target:
+        count = target.get("count", 1)
+        return f"{target['role'] if count == 1 else f'{count} of role ' + target['role']}{of}"
+    for place in ("zone", "node"):
+        if place in target:
+            return f"{place} {target[place]}{of}"
+    return f"{', '.join(target.get('members', ()))}{of}"
+
+
+def moment(stamp: str | None) -> datetime | None:
+    """An RFC 3339 time; None where there is none, or none that can be read."""
+    try:
+        found = datetime.fromisoformat(stamp or "")
+    except ValueError:
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def _detail(fault: Fault) -> str:
+    partition = fault["spec"].get("partition")
+    if not partition:
+        return ""
+    direction = partition.get("direction", "both")
+    dns = ", with DNS" if partition.get("dns") == "Cut" else ""
+    return f"from {partition.get('from')}{'' if direction == 'both' else f', {direction}'}{dns}"

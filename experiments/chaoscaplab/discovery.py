@@ -1,0 +1,45 @@
+"""What there is, for `chaos discover`: every action and probe with its arguments, their types, and what they mean."""
+
+from __future__ import annotations
+
+import importlib
+import types
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from chaoslib.discovery import discover_actions, discover_probes, initialize_discovery_result
+from chaoslib.discovery.discover import portable_type_name
+from chaoslib.types import DiscoveredActivities, Discovery
+
+ACTIONS = ("chaoscaplab.faults.actions", "chaoscaplab.faults.nodes")
+PROBES = ("chaoscaplab.clusters.probes", "chaoscaplab.faults.probes", "chaoscaplab.probes.probes")
+
+
+def discover(discover_system: bool = True) -> Discovery:
+    """Every action and probe; of the system there is nothing to discover: `caplab faults` and kubectl tell of it."""
+    found: Discovery = initialize_discovery_result("chaoscaplab", version("caplab"), "kubernetes")
+    for modules, look in ((ACTIONS, discover_actions), (PROBES, discover_probes)):
+        for module in modules:
+            found["activities"].extend(_typed(look(module), module))
+    return found
+
+
+def _typed(activities: DiscoveredActivities, module: str) -> DiscoveredActivities:
+    """Chaos Toolkit takes annotations as they are written; ours are texts, and of types that it knows no name for."""
+    for activity in activities:
+        function: Callable[..., Any] = getattr(importlib.import_module(module), activity["name"])
+        hints = get_type_hints(function)
+        activity["return_type"] = type_name(hints["return"])
+        for argument in activity["arguments"]:
+            argument["type"] = type_name(hints[argument["name"]])
+    return activities
+
+
+def type_name(hint: Any) -> str:
+    """Chaos Toolkit's name of a type, such as string or list; of one that may be None, that of the other: pure."""
+    if get_origin(hint) in (Union, types.UnionType):
+        (hint,) = [one for one in get_args(hint) if one is not types.NoneType]
+    known: Mapping[Any, type] = {Sequence: list, Mapping: dict}
+    origin = get_origin(hint) or hint
+    return str(portable_type_name(known.get(origin, origin)))

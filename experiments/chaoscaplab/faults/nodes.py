@@ -1,0 +1,200 @@
+"""Chaos Toolkit actions: take a whole node away, by the container it is, on this host; it always comes back.
+
+Which node is said by exactly one of node, zone and cluster. Only worker nodes of the lab's own kind cluster, on the
+machine that it runs on. Each action returns once the engine shows the node away.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from caplab_cluster.failure import Failure
+from caplab_cluster.node_back import bring_back
+from caplab_cluster.node_loss import KILL, PAUSE, RESTART, RESTART_ORDERLY, STOP, Way, take
+from caplab_cluster.node_notes import Loss, Notes
+from caplab_cluster.paths import Cache
+from caplab_cluster.progress import Progress
+from caplab_cluster.session import begin
+from chaoslib.exceptions import ActivityFailed
+from chaoslib.types import Configuration
+from kubernetes.client import ApiException
+
+from caplab.kube import ContextRefused
+
+from ..current import seen
+from ..server import Server, sentence
+from .injecting import refuse_short
+from .node_choice import Wish, addresses_of, chosen
+
+__all__ = ["kill_node", "pause_node", "restart_node", "stop_node"]
+
+_MOST_SECONDS = 3600.0  # as of every Fault
+
+
+def pause_node(
+    node: str = "",
+    zone: str = "",
+    cluster: str = "",
+    role: str = "primary",
+    seconds: float = 10,
+    max_nodes: int = 1,
+    seed: int = 0,
+    namespace: str = "",
+    kind: str = "",
+    configuration: Configuration | None = None,
+) -> list[dict[str, Any]]:
+    """Stop every process of a node where it is, for so many seconds; then all go on as if nothing had been.
+
+    node: its name. zone: the worker there. cluster, role: where such a member of it runs at this moment, primary,
+    replica or any; seed chooses which of several. seconds: how long, from when the engine shows the node paused.
+    max_nodes: how many nodes may be away at once. kind: the cluster's, where it is not that of the run under way.
+
+    Returns what is known of each node. ActivityFailed says why it could not be, and leaves nothing behind.
+    """
+    refuse_short("keep the node away", seconds)
+    return _take(PAUSE, Wish(node, zone, cluster, role, seed, namespace, kind), seconds, max_nodes, configuration)
+
+
+def stop_node(
+    node: str = "",
+    zone: str = "",
+    cluster: str = "",
+    role: str = "primary",
+    seconds: float = 30,
+    max_nodes: int = 1,
+    seed: int = 0,
+    namespace: str = "",
+    kind: str = "",
+    configuration: Configuration | None = None,
+) -> list[dict[str, Any]]:
+    """Shut a node down in order (10 s for that, then it is killed), and start it again after so many seconds.
+
+    node: its name. zone: the worker there. cluster, role: where such a member of it runs at this moment, primary,
+    replica or any; seed chooses which of several. seconds: how long, from when the engine shows the node down.
+    max_nodes: how many nodes may be away at once. kind: the cluster's, where it is not that of the run under way.
+
+    Returns what is known of each node. ActivityFailed says why it could not be, and leaves nothing behind.
+    """
+    refuse_short("keep the node away", seconds)
+    return _take(STOP, Wish(node, zone, cluster, role, seed, namespace, kind), seconds, max_nodes, configuration)
+
+
+def kill_node(
+    node: str = "",
+    zone: str = "",
+    cluster: str = "",
+    role: str = "primary",
+    seconds: float = 30,
+    max_nodes: int = 1,
+    seed: int = 0,
+    namespace: str = "",
+    kind: str = "",
+    configuration: Configuration | None = None,
+) -> list[dict[str, Any]]:
+    """End every process of a node at once, as when its power fails, and start it again after so many seconds.
+
+    node: its name. zone: the worker there. cluster, role: where such a member of it runs at this moment, primary,
+    replica or any; seed chooses which of several. seconds: how long, from when the engine shows the node down.
+    max_nodes: how many nodes may be away at once. kind: the cluster's, where it is not that of the run under way.
+
+    Returns what is known of each node. ActivityFailed says why it could not be, and leaves nothing behind.
+    """
+    refuse_short("keep the node away", seconds)
+    return _take(KILL, Wish(node, zone, cluster, role, seed, namespace, kind), seconds, max_nodes, configuration)
+
+
+def restart_node(
+    node: str = "",
+    zone: str = "",
+    cluster: str = "",
+    role: str = "primary",
+    seconds: float = 0,
+    orderly: bool = False,
+    max_nodes: int = 1,
+    seed: int = 0,
+    namespace: str = "",
+    kind: str = "",
+    configuration: Configuration | None = None,
+) -> list[dict[str, Any]]:
+    """End every process of a node, and start it again: at once, or after so many seconds.
+
+    node: its name. zone: the worker there. cluster, role: where such a member of it runs at this moment, primary,
+    replica or any; seed chooses which of several. seconds: how long it stays down; may be 0. orderly: shut it down in
+    order (10 s for that) in place of killing it. max_nodes: how many nodes may be away at once. kind: the
+    cluster's, where it is not that of the run under way.
+
+    Returns what is known of each node. ActivityFailed says why it could not be, and leaves nothing behind.
+    """
+    way = RESTART_ORDERLY if orderly else RESTART
+    return _take(way, Wish(node, zone, cluster, role, seed, namespace, kind), seconds, max_nodes, configuration, 0.0)
+
+
+def bring_all_back() -> tuple[list[str], list[str]]:
+    """Bring back every node that this host knows to be away: their names; and a sentence for each that stays away."""
+    back, still_away = [], []
+    try:
+        for loss in _notes().live():
+            try:
+                bring_back(_notes(), loss)
+                back.append(loss.node)
+            except Failure as failure:
+                still_away.append(_sentence(failure))
+    except Failure as failure:
+        still_away.append(_sentence(failure))
+    look_again()
+    return back, still_away
+
+
+def look_again() -> list[str]:
+    """Read again what is known of the nodes that this run took away; the names of those that are still away."""
+    run, notes = seen(), _notes()
+    for id_ in list(run.lost_nodes):
+        if loss := notes.get(id_):
+            run.note_lost_node(loss.to_json())
+    return [lost["node"] for lost in run.lost_nodes.values() if not lost["over"]]
+
+
+def live() -> list[dict[str, Any]]:
+    """What this host knows of each node that is away, whoever took it."""
+    return [loss.to_json() for loss in _notes().live()]
+
+
+def _take(
+    way: Way,
+    wish: Wish,
+    seconds: float,
+    max_nodes: int,
+    configuration: Configuration | None,
+    least_seconds: float = 1.0,
+) -> list[dict[str, Any]]:
+    if not least_seconds <= float(seconds) <= _MOST_SECONDS:
+        raise ActivityFailed(
+            f"seconds is {seconds}. Mend: give a {way.kind} from {least_seconds:g} to {_MOST_SECONDS:g} s."
+        )
+    try:
+        known = chosen(Server(), wish, configuration)
+    except (ApiException, ContextRefused) as error:
+        raise ActivityFailed(f"Which node is meant is not known: {sentence(error)}") from error
+    taken: list[Loss] = []
+    try:
+        cache = Cache.from_environment()
+        engine = begin(Progress(cache.logs / "nodes"), cache).engine
+        for one in known:
+            taken.append(
+                take(_notes(), engine, one.metadata.name, way, float(seconds), addresses_of(one), int(max_nodes))
+            )
+    except Failure as failure:
+        for loss in taken:
+            bring_back(_notes(), loss)
+        raise ActivityFailed(_sentence(failure)) from failure
+    for loss in taken:
+        seen().note_lost_node(loss.to_json())
+    return [loss.to_json() for loss in taken]
+
+
+def _notes() -> Notes:
+    return Notes.of(Cache.from_environment())
+
+
+def _sentence(failure: Failure) -> str:
+    return f"{failure.sentence} Mend: {failure.mend}"

@@ -1,0 +1,45 @@
+"""What an action's arguments mean as a Fault's spec: pure. What does not fit together, the API server refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Spec = dict[str, Any]
+
+
+def target_of(
+    kind: str,
+    cluster: str,
+    role: str,
+    count: int,
+    members: Sequence[str] | None,
+    zone: str,
+    node: str,
+    max_members: int,
+) -> Spec:
+    """A spec.target of what is named; the primary where nothing else says whom."""
+    if not (role or members or zone or node):
+        role = "primary"
+    return {
+        **({"kind": kind} if kind else {}),
+        **({"name": cluster} if cluster else {}),
+        **({"role": role, "count": int(count)} if role else {}),
+        **({"members": list(members)} if members else {}),
+        **({"zone": zone} if zone else {}),
+        **({"node": node} if node else {}),
+        **({"maxMembers": int(max_members)} if max_members else {}),
+    }
+
+
+def spec_of(fault: Mapping[str, Any], target: Spec, seconds: int, seed: int) -> Spec:
+    """A whole spec; fault is what happens, such as {'freeze': {}}."""
+    return {"target": target, **fault, "durationSeconds": int(seconds), "seed": int(seed)}
+
+
+def prefix_of(spec: Mapping[str, Any]) -> str:
+    """What the name of its object begins with: what happens, and to whom, such as kill-primary or freeze-zone."""
+    (what,) = spec.keys() - {"target", "durationSeconds", "seed"}
+    target = spec["target"]
+    whom = target.get("role") or next(way for way in ("members", "zone", "node") if way in target)
+    return f"{what}-{whom}"

@@ -1,0 +1,151 @@
+"""The rules that cut a pod off, as nft reads and prints them. Pure.
+
+Each fault has a table of its own in the pod's network namespace, so that faults which overlap come and go apart:
+
+- The sets deaf4, deaf6, mute4 and mute6 hold the addresses to be dropped; their elements run out in the kernel, so
+  that the cut ends even when nobody is left to end it.
+- The sets in4, in6, out4 and out6 hold what was seen of these addresses. An element comes with the first packet and is
+  not refreshed: its time-out minus what is left of it is how long ago that was.
+- All tables count before any table drops, so that of two faults which drop the same packet both have the evidence.
+- What goes over lo is the pod speaking to itself, by whichever of its addresses, and is never dropped.
+
+https://wiki.nftables.org/wiki-nftables/index.php/Element_timeouts
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import TypeAlias
+
+Address: TypeAlias = IPv4Address | IPv6Address
+
+GRACE_MS = 500  # the agent's heal ends the cut; the elements' own end is for when there is no agent
+_SEEN_HOURS = 2  # longer than any fault
+_SET = re.compile(r"\bset (\w+) \{(.*?)\n\s*\}\n", re.DOTALL)
+_ELEMENTS = re.compile(r"elements = \{(.*?)\}", re.DOTALL)
+_PACKETS, _EXPIRES = re.compile(r"\bpackets (\d+)"), re.compile(r"\bexpires (\w+)")
+_MILLISECONDS = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}
+_DURATION = re.compile(r"(\d+)(ms|[dhms])")
+
+
+@dataclass(frozen=True, slots=True)
+class Drops:
+    """Addresses that the guards let through: packets from some and to some are dropped."""
+
+    sources: tuple[Address, ...] = ()
+    destinations: tuple[Address, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """What was dropped of one address; age_ms: how long ago the first packet was."""
+
+    direction: str  # from or to
+    address: Address
+    packets: int
+    age_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A table as printed; cuts: whether it still names an address to be dropped."""
+
+    dropped: tuple[Dropped, ...]
+    cuts: bool
+
+
+def address(text: str) -> Address:
+    """An IP address; one of IPv4 that is written as IPv6 is what its packets carry. Raises ValueError."""
+    found = ip_address(text)
+    if isinstance(found, IPv6Address):
+        if found.scope_id is not None:  # any text at all, and it would end up in a transaction
+            raise ValueError(f"{text!r} names an interface")
+        return found.ipv4_mapped or found
+    return found
+
+
+def table(fault_uid: str) -> str:
+    """The name of a fault's table."""
+    return f"caplab_{fault_uid.replace('-', '_')}"
+
+
+def put(fault_uid: str, drops: Drops, milliseconds: int) -> str:
+    """A transaction that makes the table, and fails if there is one of that name."""
+    return f"create table inet {table(fault_uid)}\n{_whole(fault_uid, drops, milliseconds)}"
+
+
+def replacement(fault_uid: str, drops: Drops, milliseconds: int) -> str:
+    """A transaction that makes the table in place of the one there is; the kernel takes longer for it than for put."""
+    name = table(fault_uid)
+    return f"table inet {name}\ndelete table inet {name}\n{_whole(fault_uid, drops, milliseconds)}"
+
+
+def change(fault_uid: str, drops: Drops, milliseconds: int) -> str:
+    """A transaction that drops these addresses from now on, and leaves alone what was counted."""
+    name = table(fault_uid)
+    lines = [f"flush set inet {name} {one}" for one, _, _ in _sets(drops)]
+    lines += [
+        f"add element inet {name} {one} {{ {_elements(addresses, milliseconds)} }}"
+        for one, _, addresses in _sets(drops)
+        if addresses
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def parse(text: str) -> Seen:
+    """Read a table as `nft list table` prints it."""
+    sets = {name: list(_printed(body)) for name, body in _SET.findall(text)}
+    dropped = tuple(
+        Dropped(direction, ip_address(element.split()[0]), int(packets[1]), age)
+        for name, direction in (("in4", "from"), ("in6", "from"), ("out4", "to"), ("out6", "to"))
+        for element in sets.get(name, ())
+        if (packets := _PACKETS.search(element)) and int(packets[1])
+        for age in [_age(element)]
+    )
+    return Seen(dropped, any(sets.get(name) for name, _, _ in _sets(Drops())))
+
+
+def _whole(fault_uid: str, drops: Drops, milliseconds: int) -> str:
+    lines = [f"table inet {table(fault_uid)} {{"]
+    for name, kind, addresses in _sets(drops):
+        elements = f" elements = {{ {_elements(addresses, milliseconds)} }};" if addresses else ""
+        lines.append(f"  set {name} {{ type {kind}; flags timeout;{elements} }}")
+    for name, kind in (("in4", "ipv4_addr"), ("in6", "ipv6_addr"), ("out4", "ipv4_addr"), ("out6", "ipv6_addr")):
+        lines.append(f"  set {name} {{ type {kind}; flags dynamic,timeout; timeout {_SEEN_HOURS}h; size 1024; }}")
+    lines += _chains("in", "prerouting", 'iifname "lo" accept', "saddr", "deaf")
+    lines += _chains("out", "output", 'oifname "lo" accept', "daddr", "mute")
+    return "\n".join([*lines, "}"]) + "\n"
+
+
+def _chains(way: str, hook: str, own: str, end: str, drops: str) -> Iterator[str]:
+    yield f"  chain count_{way} {{ type filter hook {hook} priority raw - 1; policy accept; {own};"
+    yield f"    ip {end} @{drops}4 add @{way}4 {{ ip {end} counter }};"
+    yield f"    ip6 {end} @{drops}6 add @{way}6 {{ ip6 {end} counter }}; }}"
+    yield f"  chain drop_{way} {{ type filter hook {hook} priority raw; policy accept; {own};"
+    yield f"    ip {end} @{drops}4 drop; ip6 {end} @{drops}6 drop; }}"
+
+
+def _sets(drops: Drops) -> Iterator[tuple[str, str, list[Address]]]:
+    for name, addresses in (("deaf", drops.sources), ("mute", drops.destinations)):
+        for version, kind in ((4, "ipv4_addr"), (6, "ipv6_addr")):
+            yield f"{name}{version}", kind, sorted({each for each in addresses if each.version == version}, key=int)
+
+
+def _elements(addresses: Sequence[Address], milliseconds: int) -> str:
+    return ", ".join(f"{each} timeout {max(1, milliseconds)}ms" for each in addresses)
+
+
+def _printed(body: str) -> Iterator[str]:
+    found = _ELEMENTS.search(body)
+    yield from (element.strip() for element in found[1].split(",")) if found else ()
+
+
+def _age(element: str) -> int:
+    left = _EXPIRES.search(element)
+    whole = _SEEN_HOURS * _MILLISECONDS["h"]
+    if left is None:  # it came this very moment, and nothing of its time is used up
+        return 0
+    return max(0, whole - sum(int(number) * _MILLISECONDS[unit] for number, unit in _DURATION.findall(left[1])))

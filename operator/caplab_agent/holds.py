@@ -1,0 +1,126 @@
+"""Which freezes hold which pod: a pod is frozen exactly while one does, and no kill is under way in it.
+
+On cgroup v1 a frozen process dies only once it is thawed. So a kill has its pod thawed from its first SIGKILL until
+nothing is left of it, and no freeze begins in between.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .clock import Clock, Instant
+from .freezer import Freezer, State
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Froze:
+    """A freeze: the moment before it was asked for, and when every process had stopped; None: some did not in time."""
+
+    began: Instant
+    frozen_ns: int | None
+
+
+@dataclass(slots=True)
+class _Pod:
+    changed: threading.Condition = field(default_factory=threading.Condition)
+    holders: set[str] = field(default_factory=set)  # uids of Faults
+    kills: int = 0
+    folder: Path | None = None  # known as soon as somebody holds it
+
+
+class Holds:
+    """The freezes of a node's pods, by the pods' and the Faults' uids. May be used from any thread.
+
+    What an agent before this one froze is made known to it by adopt.
+    """
+
+    def __init__(self, freezer: Freezer, clock: Clock) -> None:
+        self._freezer = freezer
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._pods: dict[str, _Pod] = {}
+
+    def take(self, pod_uid: str, fault_uid: str, folder: Path) -> Froze:
+        """Freeze the pod until its release by the same fault, which does not hold it if this fails. Raises OSError."""
+        pod = self._pod(pod_uid)
+        with pod.changed:
+            pod.changed.wait_for(lambda: not pod.kills)
+            pod.folder = folder
+            pod.holders.add(fault_uid)
+            began, frozen = self._clock.now(), False
+            try:
+                frozen = self._freezer.freeze(folder)
+            finally:
+                if not frozen:
+                    self._give_up(pod, fault_uid)
+            return Froze(began, self._clock.now().ns if frozen else None)
+
+    def adopt(self, pod_uid: str, fault_uid: str, folder: Path) -> State:
+        """Know that a fault holds the pod, whoever froze it; how the pod is. Raises OSError."""
+        pod = self._pod(pod_uid)
+        with pod.changed:
+            pod.folder = folder
+            pod.holders.add(fault_uid)
+            return self._state(pod, folder)
+
+    def release(self, pod_uid: str, fault_uid: str, folder: Path) -> State:
+        """End a fault's hold, the last one thaws the pod; how it was. Safe to repeat. Raises OSError."""
+        pod = self._pod(pod_uid)
+        with pod.changed:
+            found = self._state(pod, folder)
+            pod.folder = folder
+            self._give_up(pod, fault_uid)
+            return found
+
+    def forget(self, pod_uid: str) -> None:
+        """The pod is gone, and with it whatever held it."""
+        with self._lock:
+            self._pods.pop(pod_uid, None)
+
+    @contextmanager
+    def thawed(self, pod_uid: str) -> Iterator[None]:
+        """Have a pod thawed meanwhile, and frozen again afterwards if somebody holds it then."""
+        pod = self._pod(pod_uid)
+        with pod.changed:
+            pod.kills += 1
+        try:
+            with pod.changed:
+                if pod.holders and pod.folder is not None:
+                    self._freezer.thaw(pod.folder)
+            yield
+        finally:
+            with pod.changed:
+                pod.kills -= 1
+                self._freeze_again(pod)
+                pod.changed.notify_all()
+
+    def _freeze_again(self, pod: _Pod) -> None:
+        if pod.kills or not pod.holders or pod.folder is None:
+            return
+        try:
+            if self._freezer.freeze(pod.folder):
+                return
+        except OSError:
+            _log.exception("%s cannot be frozen again after a kill", pod.folder)
+        _log.warning("%s did not freeze again after a kill", pod.folder)
+
+    def _give_up(self, pod: _Pod, fault_uid: str) -> None:
+        pod.holders.discard(fault_uid)
+        if not pod.holders and pod.folder is not None:
+            self._freezer.thaw(pod.folder)
+
+    def _state(self, pod: _Pod, folder: Path) -> State:
+        state = self._freezer.state(folder)
+        # Thawed by us: for a kill, which sees to it that nothing of the pod goes on.
+        return State.FROZEN if pod.kills and pod.holders and state is not State.GONE else state
+
+    def _pod(self, pod_uid: str) -> _Pod:
+        with self._lock:
+            return self._pods.setdefault(pod_uid, _Pod())

@@ -1,0 +1,59 @@
+"""One fault's table in one pod's network namespace: nft makes it, changes it, prints it and deletes it."""
+
+from __future__ import annotations
+
+from .commands import Ran
+from .drop_rules import GRACE_MS, Drops, Seen, change, parse, put, replacement, table
+from .netns import Namespace, Namespaces
+
+_ABSENT, _EXISTS = "No such file or directory", "File exists"  # as nft says it of a table
+# One program fewer to wait for; nft itself cannot print and delete in one go.
+_PRINT_AND_DELETE = ("sh", "-c", 'nft list table inet "$0" && nft delete table inet "$0"')
+
+
+class NftFailed(OSError):
+    """nft did not do it; the message is nft's."""
+
+
+class Tables:
+    """The tables of this node's pods. All methods raise Moved, NftFailed, OSError."""
+
+    def __init__(self, namespaces: Namespaces) -> None:
+        self._namespaces = namespaces
+
+    def put(self, namespace: Namespace, fault_uid: str, drops: Drops, seconds: float) -> None:
+        """Drop these addresses for so long and the grace, in place of whatever the fault dropped there before."""
+        ms = _milliseconds(seconds)
+        ran = self._nft(namespace, put(fault_uid, drops, ms))
+        if ran.code and _EXISTS in ran.err:
+            ran = self._nft(namespace, replacement(fault_uid, drops, ms))
+        _absent(ran, "made")
+
+    def change(self, namespace: Namespace, fault_uid: str, drops: Drops, seconds: float) -> bool:
+        """Drop these addresses from now on, and keep the counts; False: there is no such table."""
+        return not _absent(self._nft(namespace, change(fault_uid, drops, _milliseconds(seconds))), "changed")
+
+    def look(self, namespace: Namespace, fault_uid: str) -> Seen | None:
+        """What the table has seen; None: there is none."""
+        ran = self._namespaces.run(namespace, ("nft", "list", "table", "inet", table(fault_uid)))
+        return None if _absent(ran, "read") else parse(ran.out)
+
+    def remove(self, namespace: Namespace, fault_uid: str) -> Seen | None:
+        """Delete the table, and no other; what it had seen. None: there was none."""
+        ran = self._namespaces.run(namespace, (*_PRINT_AND_DELETE, table(fault_uid)))
+        return None if _absent(ran, "deleted") else parse(ran.out)
+
+    def _nft(self, namespace: Namespace, transaction: str) -> Ran:
+        return self._namespaces.run(namespace, ("nft", "-f", "-"), transaction)
+
+
+def _absent(ran: Ran, done: str) -> bool:
+    if not ran.code:
+        return False
+    if _ABSENT in ran.err and done != "made":
+        return True
+    raise NftFailed(f"the table of rules could not be {done}: {ran.reason}")
+
+
+def _milliseconds(seconds: float) -> int:
+    return max(1, round(seconds * 1000)) + GRACE_MS

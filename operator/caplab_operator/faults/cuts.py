@@ -1,0 +1,116 @@
+"""A partition as pure data: sides, and who does not hear whom; then what each pod has to drop for that.
+
+Rules are carried by members and Sentinels only. Between two of them a packet is dropped at both ends: a connection
+through a Service is translated on the node, so that only the far end sees the address.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from .world import Partition, Pod, World
+
+TARGET, OTHER = "target", "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One side of a cut: pods that carry rules, and the addresses of those that carry none."""
+
+    pods: tuple[Pod, ...]
+    bare: frozenset[str] = frozenset()
+
+    @property
+    def addresses(self) -> frozenset[str]:
+        """Of everybody on it."""
+        return self.bare | addresses_of(self.pods)
+
+    def __bool__(self) -> bool:
+        return bool(self.pods or self.bare)
+
+
+Cut = tuple[Side, Side]  # the targets' side, and who is cut off from it
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """A pod that carries rules; addresses in order."""
+
+    pod: Pod
+    end: str
+    drops_from: tuple[str, ...]
+    drops_to: tuple[str, ...]
+
+
+def ends(partition: Partition, targets: Sequence[Pod], zones: frozenset[str], world: World) -> list[End]:
+    """Every pod that carries rules, the targets first, then by name; a target with nobody to be cut off from has none.
+
+    zones are those of a group; targets are then all pods of the world in them. The world holds what
+    partition.needs names.
+    """
+    drops: dict[Pod, tuple[set[str], set[str]]] = defaultdict(lambda: (set(), set()))
+    for near, far in cuts(partition, targets, zones, world):
+        _drop(drops, near, far, near_deaf=partition.direction != "out", far_deaf=partition.direction != "in")
+    aimed_at = set(targets)
+    found = [_end(pod, TARGET if pod in aimed_at else OTHER, *lists) for pod, lists in drops.items()]
+    return sorted(found, key=lambda one: (one.end == OTHER, one.pod.name))
+
+
+def cuts(partition: Partition, targets: Sequence[Pod], zones: frozenset[str], world: World) -> list[Cut]:
+    """The pairs of sides that a partition's words mean, without those that have nobody on a side."""
+    near = Side(tuple(targets))
+    control_plane = Side((), world.control_plane | (world.dns if partition.dns else frozenset()))
+    match partition.source:
+        case "peers":
+            found = list(_from_peers(targets, world))
+        case "controlPlane":
+            found = [(near, control_plane)]
+        case "clients":
+            found = [(near, Side((), addresses_of((*world.clients, *world.probers))))]
+        case "group":
+            found = [_group(targets, zones, world), (near, control_plane)]
+        case unknown:
+            raise ValueError(f"partition.from {unknown} is none of peers, controlPlane, clients and group")
+    return [(one, other) for one, other in found if one and other]
+
+
+def addresses_of(pods: Iterable[Pod]) -> frozenset[str]:
+    """All addresses that the pods have."""
+    return frozenset(address for pod in pods for address in pod.addresses)
+
+
+def _from_peers(targets: Collection[Pod], world: World) -> Iterator[Cut]:
+    """A cut for each cluster: its targets are one side, and hear each other."""
+    for cluster in sorted({(pod.engine, pod.cluster) for pod in targets}):
+        own = [pod for pod in world.pods if (pod.engine, pod.cluster) == cluster]
+        others = tuple(pod for pod in own if pod.is_member and pod not in targets)
+        yield Side(tuple(pod for pod in own if pod in targets)), Side(others)
+
+
+def _group(targets: Sequence[Pod], zones: frozenset[str], world: World) -> Cut:
+    outsiders = (*world.clients, *world.probers)
+    inside = addresses_of(pod for pod in outsiders if pod.zone in zones)
+    outside = addresses_of(pod for pod in outsiders if pod.zone not in zones) | world.operator
+    others = tuple(pod for pod in world.pods if pod.zone not in zones)
+    return Side(tuple(targets), inside), Side(others, outside)
+
+
+def _drop(
+    drops: dict[Pod, tuple[set[str], set[str]]], near: Side, far: Side, *, near_deaf: bool, far_deaf: bool
+) -> None:
+    """Note for each pod of two sides what it drops."""
+    for side, other, deaf, unheard in ((near, far, near_deaf, far_deaf), (far, near, far_deaf, near_deaf)):
+        for pod in side.pods:
+            heard_from, said_to = drops[pod]
+            if deaf:
+                heard_from |= other.addresses
+            if unheard:
+                said_to |= other.addresses
+
+
+def _end(pod: Pod, end: str, heard_from: set[str], said_to: set[str]) -> End:
+    # Without its node's address it would fail kubelet's probes: a partition would turn into a kill.
+    own = pod.addresses | pod.node_addresses
+    return End(pod, end, tuple(sorted(heard_from - own)), tuple(sorted(said_to - own)))

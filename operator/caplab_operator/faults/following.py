@@ -1,0 +1,131 @@
+"""A fault that is live follows its targets: pods that take a place are caught, and cuts go by the addresses there are.
+
+Pure: from the entries of status.targets and the world as it is now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from . import moves
+from .cuts import TARGET, ends
+from .resolving import MOST_ADDRESSES, MOST_ENTRIES, Entry, entry_of, entry_of_end
+from .targets import excess, in_zones, is_in_place
+from .world import Partition, Pod, World, partition_of
+
+_LIVE = frozenset({"Pending", "Active", "Healing"})
+# An entry that its agent gets to only when the time is over is Failed.
+_LATEST_BEGIN = timedelta(seconds=1)
+
+Body = Mapping[str, Any]
+Known = Sequence[Mapping[str, Any]]
+
+
+def is_live(body: Body, now: datetime) -> bool:
+    """Whether a Fault's targets are to be followed: it is resolved, its time is not over, and it goes on by itself."""
+    status, kill = body.get("status") or {}, body["spec"].get("kill")
+    strikes_once = kill is not None and not kill.get("keepDown", True)
+    is_on = status.get("phase") in _LIVE and not moves.is_going(body) and bool(status.get("targets"))
+    return is_on and not strikes_once and moves.time_left(status, now) > timedelta(0)
+
+
+def followed(body: Body, world: World, now: datetime) -> dict[str, Any] | None:
+    """The status to be written for a fault that is live; None: its entries are as they should be."""
+    spec, status = body["spec"], body["status"]
+    known: Known = status["targets"]
+    near = world.of(spec["target"])
+    partition = partition_of(spec)
+    wanted = _cut(spec, known, partition, near) if partition else _held(spec, known, near)
+    entries = _kept(known, wanted, near)
+    if moves.time_left(status, now) > _LATEST_BEGIN:
+        entries += _begun(known, wanted, near)
+    entries, left_out = _bounded(entries)
+    if entries == [moves.own(entry) for entry in known]:
+        return None
+    return moves.with_entries(status, entries, **({"message": left_out} if left_out else {}))
+
+
+def _held(spec: Mapping[str, Any], known: Known, world: World) -> dict[str, Entry]:
+    """By uid, what a kill or a freeze holds: the pods with the names of those it hit."""
+    names = _names_of_targets(known)
+    return {pod.uid: entry_of(pod) for pod in world.pods if pod.name in names and is_in_place(spec["target"], pod)}
+
+
+def _cut(spec: Mapping[str, Any], known: Known, partition: Partition, world: World) -> dict[str, Entry]:
+    """By uid, the ends of a partition as the world is now."""
+    zones: frozenset[str] = frozenset()
+    if partition.is_group:
+        # As resolved, and not of those who are there now: a zone stays cut off while its pods are made anew.
+        zones = frozenset(entry["zone"] for entry in known if _is_target(entry))
+    targets = _targets(spec["target"], zones, known, world)
+    return {end.pod.uid: entry_of_end(end) for end in ends(partition, targets, zones, world)}
+
+
+def _targets(target: Mapping[str, Any], zones: frozenset[str], known: Known, world: World) -> list[Pod]:
+    """Those of the same names; where zones or a node are meant, all that are there, unless they are too many."""
+    names = _names_of_targets(known)
+    if zones:
+        fitting = in_zones(zones, world.pods)
+    elif "zone" in target or "node" in target:
+        fitting = [pod for pod in world.pods if is_in_place(target, pod)]
+    else:
+        return [pod for pod in world.pods if pod.name in names]
+    return [pod for pod in fitting if pod.name in names] if excess(target, fitting, world.pods) else fitting
+
+
+def _kept(known: Known, wanted: Mapping[str, Entry], world: World) -> list[Entry]:
+    """The entries there are, with what they are to drop now; none is ever taken away."""
+    there = {pod.uid for pod in world.pods}
+    return [_now(entry, wanted.get(entry["uid"]), entry["uid"] in there) for entry in known]
+
+
+def _now(entry: Mapping[str, Any], wanted: Entry | None, is_there: bool) -> Entry:
+    mine = moves.own(entry)
+    if "dropsFrom" not in mine or not is_there or entry.get("state") in moves.ENDED:
+        return mine
+    fresh = wanted or {"dropsFrom": [], "dropsTo": []}  # nobody is left on the other side
+    return mine | {name: fresh[name] for name in ("end", "dropsFrom", "dropsTo") if name in fresh}
+
+
+def _begun(known: Known, wanted: Mapping[str, Entry], world: World) -> list[Entry]:
+    """New entries, each with whose place it takes, unless that one has ended: it stays so.
+
+    Agents wait for a pod that takes a place to start. Another one's entry comes when it is up.
+    """
+    uids, up = {entry["uid"] for entry in known}, {pod.uid for pod in world.pods if pod.is_up}
+    replaced = {entry.get("replaces") for entry in known}
+    last = {entry["pod"]: entry for entry in known if entry["uid"] not in replaced}
+    found = []
+    for uid, entry in wanted.items():
+        before = last.get(entry["pod"])
+        if uid in uids or (before and before.get("state") in ("Healed", "Failed")):
+            continue
+        if before:
+            found.append(entry | {"replaces": before["uid"]})
+        elif uid in up:
+            found.append(entry)
+    return found
+
+
+def _bounded(entries: Sequence[Entry]) -> tuple[list[Entry], str]:
+    """As many entries and addresses as the kind's schema allows, and a sentence where that is not all."""
+    fitting = [
+        entry | {name: entry[name][:MOST_ADDRESSES] for name in ("dropsFrom", "dropsTo") if name in entry}
+        for entry in entries[:MOST_ENTRIES]
+    ]
+    if fitting == list(entries):
+        return fitting, ""
+    return fitting, (
+        f"not all is held: the fault has come to more than {MOST_ENTRIES} pods, or {MOST_ADDRESSES} addresses a pod."
+        " Mend: delete it, and make one of a cluster alone."
+    )
+
+
+def _is_target(entry: Mapping[str, Any]) -> bool:
+    return bool(entry.get("end", TARGET) == TARGET)
+
+
+def _names_of_targets(known: Iterable[Mapping[str, Any]]) -> set[str]:
+    return {entry["pod"] for entry in known if _is_target(entry)}

@@ -1,0 +1,86 @@
+"""What a Fault's spec means at a moment: the entries of status.targets, pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .cuts import TARGET, End, ends
+from .targets import NoTarget, Roles, choose, excess, in_zones, zones_of
+from .world import Partition, Pod, World, partition_of
+
+MOST_ENTRIES = MOST_ADDRESSES = 64  # the kind's schema allows no more
+
+Entry = dict[str, Any]  # the operator's part of one; agents add what they do to their own
+
+
+def resolve(spec: Mapping[str, Any], world: World, roles: Roles | None = None) -> list[Entry]:
+    """An entry for each pod that carries something of the fault. Raises NoTarget where it is not to be carried out."""
+    target, partition = spec["target"], partition_of(spec)
+    near = world.of(target)
+    chosen = choose(target, spec["seed"], near.pods, roles)
+    zones: frozenset[str] = frozenset()
+    if partition and partition.is_group:
+        zones = zones_of(chosen)
+        chosen = in_zones(zones, near.pods)
+    if too_many := excess(target, chosen, near.pods):
+        raise NoTarget(too_many)
+    found = _cut(partition, chosen, zones, near) if partition else [entry_of(pod) for pod in chosen]
+    if len(found) > MOST_ENTRIES:
+        raise NoTarget(
+            f"{len(found)} pods would carry something of this fault, and {MOST_ENTRIES} is the most."
+            " Mend: name one cluster (target.kind, target.name)."
+        )
+    return found
+
+
+def entry_of(pod: Pod) -> Entry:
+    """A target's, of a fault that needs to know no addresses."""
+    return {
+        "uid": pod.uid, "pod": pod.name, "node": pod.node, "zone": pod.zone, "cluster": pod.cluster, "end": TARGET,
+    }  # fmt: skip
+
+
+def entry_of_end(end: End) -> Entry:
+    """An end's of a partition."""
+    return {
+        **entry_of(end.pod), "end": end.end, "dropsFrom": list(end.drops_from), "dropsTo": list(end.drops_to),
+    }  # fmt: skip
+
+
+def _cut(partition: Partition, chosen: Sequence[Pod], zones: frozenset[str], world: World) -> list[Entry]:
+    _check_control_plane(partition, chosen, world)
+    found = ends(partition, chosen, zones, world)
+    if not any(end.end == TARGET for end in found):
+        names = ", ".join(pod.name for pod in chosen)
+        raise NoTarget(f"{names}: {_NOBODY[partition.source]}")
+    if too_many := [end for end in found if max(len(end.drops_from), len(end.drops_to)) > MOST_ADDRESSES]:
+        raise NoTarget(
+            f"{too_many[0].pod.name} would have to drop the packets of more than {MOST_ADDRESSES} addresses."
+            " Mend: name one cluster (target.kind, target.name), or have fewer clients in the namespace."
+        )
+    # A far end that is just starting is caught when it is up.
+    return [entry_of_end(end) for end in found if end.end == TARGET or end.pod.is_up]
+
+
+_NOBODY = {
+    "peers": "the cluster has no other member to be cut off from. Mend: more replicas, or another partition.from.",
+    "controlPlane": "no address of the control plane is known. Mend: see why the Service default/kubernetes has none.",
+    "clients": "there is no prober, and no client in the namespace, to be cut off from. Mend: install the probers.",
+    "group": "there is nobody outside of these zones to be cut off from. Mend: another partition.from.",
+}
+
+
+def _check_control_plane(partition: Partition, chosen: Sequence[Pod], world: World) -> None:
+    """Raise NoTarget where what is to be cut off is not known, or shares an address with a target's node."""
+    if partition.dns and not world.dns:
+        raise NoTarget("no address of the name service kube-system/kube-dns is known. Mend: partition.dns Keep.")
+    if partition.source not in ("controlPlane", "group"):
+        return
+    services = world.control_plane | (world.dns if partition.dns else frozenset())
+    for pod in chosen:
+        if shared := services & pod.node_addresses:
+            raise NoTarget(
+                f"{pod.name} is on {pod.node}, whose own address {min(shared)} is the control plane's: it cannot be"
+                " cut off from one without the other, which are kubelet's probes. Mend: a target on another node."
+            )

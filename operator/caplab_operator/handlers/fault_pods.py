@@ -1,0 +1,71 @@
+"""Pods as the API server lists them, as the world that faults know."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from ..faults.cuts import addresses_of
+from ..faults.world import MEMBER, SENTINEL, Pod, World
+
+_CLUSTER, _ENGINE, _PART = "caplab.dev/cluster", "caplab.dev/engine", "caplab.dev/part"
+_NAME, _VANTAGE = "app.kubernetes.io/name", "caplab.dev/vantage"
+_PROBER, _OPERATOR = "caplab-prober", "caplab-operator"  # charts/caplab/templates
+
+OF_CLUSTERS = _CLUSTER  # selects the pods of a namespace's clusters
+OF_THE_LAB = f"{_NAME} in ({_PROBER},{_OPERATOR})"  # selects, in the lab's own namespace, whom partitions know
+
+Body = Mapping[str, Any]
+ZoneOf = Callable[[str], str]
+
+
+def world_from(
+    zone_of: ZoneOf,
+    listed: Iterable[Body],
+    lab: Iterable[Body] = (),
+    control_plane: frozenset[str] = frozenset(),
+    dns: frozenset[str] = frozenset(),
+) -> World:
+    """The world, from the pods of a namespace and those of the lab; zone_of tells a node's zone."""
+    there = [(body, _pod(body, zone_of)) for body in listed if _can_talk(body)]
+    of_lab = [(_labels(body).get(_NAME), _pod(body, zone_of)) for body in lab if _can_talk(body)]
+    return World(
+        pods=tuple(pod for _, pod in there if pod.part in (MEMBER, SENTINEL)),
+        # One on its node's own network cannot be told from the node.
+        clients=tuple(
+            pod for body, pod in there if _CLUSTER not in _labels(body) and not pod.addresses & pod.node_addresses
+        ),
+        probers=tuple(pod for name, pod in of_lab if name == _PROBER),
+        operator=addresses_of(pod for name, pod in of_lab if name == _OPERATOR),
+        control_plane=control_plane,
+        dns=dns,
+    )
+
+
+def _can_talk(body: Body) -> bool:
+    """Whether it is on a node and not over: then its address may be another's by now. One that is to end can talk."""
+    return bool(body["spec"].get("nodeName")) and (body.get("status") or {}).get("phase") not in ("Succeeded", "Failed")
+
+
+def _pod(body: Body, zone_of: ZoneOf) -> Pod:
+    labels, status, node = _labels(body), body.get("status") or {}, body["spec"]["nodeName"]
+    return Pod(
+        uid=body["metadata"]["uid"],
+        name=body["metadata"]["name"],
+        node=node,
+        zone=labels.get(_VANTAGE) or zone_of(node),
+        addresses=_addresses(status, "podIP"),
+        node_addresses=_addresses(status, "hostIP"),
+        engine=labels.get(_ENGINE, ""),
+        cluster=labels.get(_CLUSTER, ""),
+        part=labels.get(_PART, "") if _CLUSTER in labels else "",
+    )
+
+
+def _addresses(status: Body, name: str) -> frozenset[str]:
+    """All of its addresses: where there are two families, a list beside the first one."""
+    return frozenset(filter(None, [status.get(name), *(one.get("ip") for one in status.get(f"{name}s") or ())]))
+
+
+def _labels(body: Body) -> Mapping[str, str]:
+    return body["metadata"].get("labels") or {}

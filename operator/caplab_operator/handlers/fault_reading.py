@@ -1,0 +1,93 @@
+"""Reads the world for faults, all of it at once: whoever is to be hit waits for nothing else."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, ParamSpec, TypeVar
+
+from ..api import Api
+from ..faults.world import CONTROL_PLANE, DNS, OUTSIDERS, World
+from ..settings import LAB_NAMESPACE_VARIABLE
+from .fault_pods import OF_CLUSTERS, OF_THE_LAB, world_from
+
+# What is cut off with the control plane: a Service each, with its Endpoints.
+_SERVICES = {CONTROL_PLANE: ("default", "kubernetes"), DNS: ("kube-system", "kube-dns")}
+_FRESH_SECONDS = 2.0  # for how long their addresses are used again: they hardly ever change
+
+Bodies = Sequence[dict[str, Any]]
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A read that is under way."""
+
+    api: Api
+    listed: Future[Bodies]
+    lab: Future[Bodies] | None
+    services: Mapping[str, Sequence[Future[frozenset[str]]]]
+
+    def bodies(self) -> Bodies:
+        """The pods of the namespace's clusters, and perhaps others of it, when they are there."""
+        return self.listed.result()
+
+    def world(self) -> World:
+        """All that was asked for, when it is there."""
+        return world_from(
+            self.api.zone_of,
+            self.listed.result(),
+            self.lab.result() if self.lab else (),
+            self._addresses(CONTROL_PLANE),
+            self._addresses(DNS),
+        )
+
+    def _addresses(self, need: str) -> frozenset[str]:
+        return frozenset(address for found in self.services.get(need, ()) for address in found.result())
+
+
+@dataclass
+class Reader:
+    """Begins reads; clock tells monotonic seconds."""
+
+    api: Api
+    clock: Callable[[], float] = time.monotonic
+    _threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(16, thread_name_prefix="read"))
+    _known: dict[str, tuple[float, list[Future[frozenset[str]]]]] = field(default_factory=dict)  # by the need
+
+    def begin(self, namespace: str, needs: frozenset[str]) -> Reading:
+        """Begin to read a namespace's world; pods of no cluster only where outsiders are needed."""
+        with_outsiders = OUTSIDERS in needs
+        listed = self.submit(self.api.pods_where, namespace, "" if with_outsiders else OF_CLUSTERS)
+        home = os.environ[LAB_NAMESPACE_VARIABLE]
+        lab = self.submit(self.api.pods_where, home, OF_THE_LAB) if with_outsiders else None
+        return Reading(self.api, listed, lab, {need: self._addresses(need) for need in _SERVICES if need in needs})
+
+    def submit(self, read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Do it beside the rest. Whatever waits for another read is to be submitted after that."""
+        return self._threads.submit(read, *args, **kwargs)
+
+    def _addresses(self, need: str) -> list[Future[frozenset[str]]]:
+        at, found = self._known.get(need, (-math.inf, []))
+        failed = any(one.done() and one.exception() for one in found)
+        if failed or self.clock() - at > _FRESH_SECONDS:
+            found = [self.submit(ask, self.api, *_SERVICES[need]) for ask in (_own_addresses, _led_to)]
+            self._known[need] = self.clock(), found
+        return found
+
+
+def _own_addresses(api: Api, namespace: str, name: str) -> frozenset[str]:
+    """A Service's; none where there is no such Service."""
+    service = (api.get("v1", "Service", namespace, name) or {}).get("spec") or {}
+    return frozenset(service.get("clusterIPs") or ()) - {"None", ""}
+
+
+def _led_to(api: Api, namespace: str, name: str) -> frozenset[str]:
+    """The addresses that a Service leads to."""
+    subsets = (api.get("v1", "Endpoints", namespace, name) or {}).get("subsets") or ()
+    return frozenset(one["ip"] for subset in subsets for one in subset.get("addresses") or ())

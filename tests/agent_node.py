@@ -1,0 +1,119 @@
+"""A node whose containers are real processes; what its cgroups list are sessions of this machine."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from agent_fakes import ID, POD_UID, SLICE
+from caplab_agent.cgroups import Cgroups
+from caplab_agent.clock import Clock
+from caplab_agent.faults import Entry, Kill, Order
+from caplab_agent.freezer import Freezer
+from caplab_agent.gate import Gates
+from caplab_agent.holds import Holds
+from caplab_agent.kill import Killer
+from caplab_agent.strike import Bounds
+
+ORDER = Order("f1", "lab", "kill-it", "pg", POD_UID, "pg-0", Kill())
+POD = {"status": {"containerStatuses": [{"name": "member", "containerID": f"containerd://{ID}"}]}}
+
+
+def living(session: int) -> list[int]:
+    """The processes of a session that are no zombies, as a cgroup would list them."""
+    found = []
+    for each in Path("/proc").iterdir():
+        try:
+            fields = (each / "stat").read_text().rpartition(")")[2].split() if each.name.isdecimal() else []
+        except OSError:
+            continue
+        if fields and int(fields[3]) == session and fields[0] not in "ZX":
+            found.append(int(each.name))
+    return found
+
+
+@dataclass
+class Node:
+    """A node's folders and the processes in its cgroups."""
+
+    root: Path
+    sessions: dict[Path, int] = field(default_factory=dict)
+    started: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    signals: list[tuple[int, int]] = field(default_factory=list)
+    states: list[str] = field(default_factory=list)  # of the freezer, one a signal
+    deaf: bool = False
+    told: list[Any] = field(default_factory=list)  # the pod as the API server tells it, one a time it is asked again
+    holds: Holds = field(default_factory=lambda: Holds(Freezer(), Clock()))
+
+    @property
+    def pod(self) -> Path:
+        return self.root / "cgroup/freezer" / SLICE
+
+    @property
+    def gate(self) -> Path:
+        return self.root / "pods" / POD_UID / "volumes/kubernetes.io~empty-dir/gate"
+
+    def container(self, identity: str, *command: str, folder: str = "") -> subprocess.Popen[bytes]:
+        where = self.pod / f"cri-containerd-{identity}.scope" / folder
+        where.mkdir(parents=True, exist_ok=True)
+        process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.PIPE)
+        self.started.append(process)
+        self.sessions[where] = process.pid
+        return process
+
+    def read(self, folder: Path) -> list[int]:
+        return living(self.sessions[folder]) if folder in self.sessions else []
+
+    def send(self, pid: int, number: int) -> None:
+        self.signals.append((pid, number))
+        if not self.deaf:
+            os.kill(pid, number)
+
+    def reread(self, order: Order) -> Any:
+        return self.told.pop(0) if self.told else None
+
+    def killer(self, read: Callable[[Path], list[int]] | None = None) -> Killer:
+        clock = Clock()
+        groups = Cgroups(self.root / "cgroup", read or self.read)
+        gates = Gates(self.root / "pods", clock)
+        return Killer(clock, groups, gates, self.holds, self.reread, self.send, Bounds(0.3, 1.5))
+
+
+def node_in(folder: Path) -> Iterator[Node]:
+    """A node, and the end of all that ran on it."""
+    made = Node(folder)
+    made.gate.mkdir(parents=True)
+    (folder / "cgroup/freezer/other.slice").mkdir(parents=True)
+    yield made
+    for process in made.started:
+        for pid in living(process.pid):
+            subprocess.run(["kill", "-KILL", str(pid)], check=False)
+        process.wait()
+
+
+def entry(kill: Kill | None = None, seconds: float = 10, replaces: str = "") -> Entry:
+    clock = Clock()
+    order = replace(ORDER, what=kill or Kill(), replaces=replaces)
+    return Entry(order, clock.boot_id, clock.now().ns + int(seconds * 1e9))
+
+
+def inject(node: Node, kill: Kill | None = None, pod: Any = POD) -> Entry:
+    return injected(node.killer().inject(entry(kill), pod, threading.Event()))
+
+
+def injected(done: Entry | None) -> Entry:
+    assert done
+    return done
+
+
+def settle(process: subprocess.Popen[bytes], count: int) -> None:
+    deadline = time.monotonic() + 10
+    while len(living(process.pid)) < count:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

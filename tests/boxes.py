@@ -1,0 +1,259 @@
+"""Boxes: pods that pose as a cluster's members and only echo, to see from outside what a fault does to them.
+
+One a zone, in a StatefulSet, with a readiness probe and a gate as members have; beside them a client a zone. Whoever
+talks notes each reply in CLOCK_MONOTONIC, the clock that agents stamp faults with.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from caplab_cluster.kind_cluster import ZONES
+from kind_lab import Lab, await_that
+
+CLUSTER = "box"
+KIND = "PostgresCluster"  # to the lab by their labels; there is no such object
+PORT = 7000
+_ECHO = """
+import http.server, socket, threading, time
+print("began", time.monotonic_ns(), flush=True)
+
+def udp():
+    server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    server.bind(("", 7000))
+    while True:
+        data, sender = server.recvfrom(100)
+        with open("/tmp/heard", "a") as file:
+            file.write(f"{sender[0]} {time.monotonic_ns()}\\n")
+
+def tcp():
+    server = socket.create_server(("", 7000))
+    while True:
+        connection, _ = server.accept()
+        threading.Thread(target=echo, args=(connection,), daemon=True).start()
+
+def echo(connection):
+    try:
+        while data := connection.recv(100):
+            connection.sendall(data)
+    except OSError:
+        pass
+
+open("/tmp/name", "w").close()
+open("/tmp/heard", "a").close()
+for served in (udp, tcp):
+    threading.Thread(target=served, daemon=True).start()
+http.server.test(lambda *a: http.server.SimpleHTTPRequestHandler(*a, directory="/tmp"), port=8080)
+"""
+# Says the same word again and again on one connection a route, tries a new one each 0.3 s, and sends datagrams.
+_TALK = """
+import json, socket, sys, threading, time
+seconds, routes = float(sys.argv[1]), json.loads(sys.argv[2])
+end = time.monotonic() + seconds
+noted = {name: {"replies": [], "fresh": []} for name in routes}
+
+def steady(name, host, port):
+    line = socket.create_connection((host, port), 2)
+    line.settimeout(end - time.monotonic() + 1)
+    def hear():
+        try:
+            while line.recv(1000):
+                noted[name]["replies"].append(time.monotonic_ns())
+        except OSError:
+            pass
+    threading.Thread(target=hear, daemon=True).start()
+    while time.monotonic() < end:
+        try:
+            line.send(b"x")
+        except OSError:
+            return
+        time.sleep(0.02)
+
+def fresh(name, host, port):
+    while time.monotonic() < end:
+        began = time.monotonic_ns()
+        try:
+            socket.create_connection((host, port), 0.5).close()
+            noted[name]["fresh"].append((began, True))
+        except OSError:
+            noted[name]["fresh"].append((began, False))
+        time.sleep(0.1)
+
+def datagrams(name, host, port):
+    line = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    while time.monotonic() < end:
+        try:
+            line.sendto(b"x", (host, port))
+        except PermissionError:  # what a drop on the way out says to whoever sends datagrams
+            pass
+        time.sleep(0.02)
+
+kinds = {"tcp": (steady, fresh), "new": (fresh,), "udp": (datagrams,)}
+threads = [
+    threading.Thread(target=one, args=(name, host, port), daemon=True)
+    for name, (kind, host, port) in routes.items() for one in kinds[kind]
+]
+print("talking", flush=True)
+for thread in threads: thread.start()
+for thread in threads: thread.join(seconds + 3)
+print(json.dumps(noted))
+"""
+
+
+@dataclass(frozen=True)
+class Span:
+    """From one CLOCK_MONOTONIC nanosecond to another."""
+
+    begin_ns: int
+    end_ns: int
+
+    def shrunk(self, seconds: float = 0.1) -> Span:
+        """Without its edges."""
+        return Span(self.begin_ns + int(seconds * 1e9), self.end_ns - int(seconds * 1e9))
+
+    def has(self, ns: int) -> bool:
+        return self.begin_ns <= ns <= self.end_ns
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What one route brought: replies on a connection from before, and new connections that were tried."""
+
+    replies: tuple[int, ...]
+    fresh: tuple[tuple[int, bool], ...]
+
+    def in_(self, span: Span) -> int:
+        """Replies in a span."""
+        return sum(span.has(ns) for ns in self.replies)
+
+    def opened(self, span: Span) -> set[bool]:
+        """Whether new connections tried in a span were made."""
+        return {done for ns, done in self.fresh if span.has(ns)}
+
+
+class Talk:
+    """A pod that talks; end() waits for it."""
+
+    def __init__(self, lab: Lab, namespace: str, pod: str, seconds: float, routes: Mapping[str, tuple[str, str, int]]):
+        kubectl = lab.kubectl_command()
+        command = ["exec", "-n", namespace, pod, "--", "python3", "-c", _TALK, str(seconds), json.dumps(dict(routes))]
+        self._process = subprocess.Popen(
+            [*kubectl, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline() == "talking\n", self._process.communicate()[1]
+
+    def end(self) -> dict[str, Heard]:
+        out, err = self._process.communicate(timeout=60)
+        assert self._process.returncode == 0, err
+        noted = json.loads(out)
+        return {
+            name: Heard(tuple(one["replies"]), tuple((ns, done) for ns, done in one["fresh"]))
+            for name, one in noted.items()
+        }
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """box-0, box-1 and box-2, one a zone, and client-a, -b and -c, in a namespace open to faults."""
+
+    lab: Lab
+    namespace: str
+
+    def pods(self) -> dict[str, dict[str, Any]]:
+        pods = {pod["metadata"]["name"]: pod for pod in self.lab.get("pods", "-n", self.namespace)["items"]}
+        return {name: pod for name, pod in pods.items() if name.startswith((f"{CLUSTER}-", "client-"))}
+
+    def in_zone(self, zone: str) -> str:
+        """The box of a zone."""
+        node = {one["metadata"]["labels"].get("topology.kubernetes.io/zone"): one["metadata"]["name"]
+                for one in self.lab.get("nodes")["items"]}[zone]  # fmt: skip
+        return next(
+            name for name, pod in self.pods().items() if name.startswith("box-") and pod["spec"]["nodeName"] == node
+        )
+
+    def address(self, pod: str) -> str:
+        return str(self.pods()[pod]["status"]["podIP"])
+
+    def service(self, pod: str) -> str:
+        """The ClusterIP of a box's own Service."""
+        return str(self.lab.get("service", "-n", self.namespace, pod)["spec"]["clusterIP"])
+
+    def talk(self, pod: str, seconds: float, routes: Mapping[str, tuple[str, str, int]]) -> Talk:
+        return Talk(self.lab, self.namespace, pod, seconds, routes)
+
+    def datagrams(self, pod: str) -> list[tuple[str, int]]:
+        """Who was heard by a box, and when."""
+        lines = self.lab.inside(self.namespace, pod, "cat", "/tmp/heard").out.splitlines()
+        return [(line.split()[0], int(line.split()[1])) for line in lines]
+
+    def began(self, pod: str) -> int:
+        """When a box's process began."""
+        said = self.lab.kubectl("logs", "-n", self.namespace, pod)
+        return next(int(line.split()[1]) for line in said.splitlines() if line.startswith("began "))
+
+    def restarts(self) -> dict[str, int]:
+        return {
+            name: sum(status["restartCount"] for status in pod["status"]["containerStatuses"])
+            for name, pod in self.pods().items()
+        }
+
+    def ready(self, pod: str) -> bool:
+        conditions = self.pods()[pod]["status"].get("conditions", [])
+        return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
+
+
+def make_boxes(lab: Lab, namespace: str) -> Boxes:
+    """Boxes and clients, Ready."""
+    lab.apply(*_objects(lab, namespace))
+    boxes = Boxes(lab, namespace)
+    await_that(
+        "boxes and clients are Ready", lambda: len(boxes.pods()) == 6 and all(map(boxes.ready, boxes.pods())), 60
+    )
+    return boxes
+
+
+def _objects(lab: Lab, namespace: str) -> Iterable[dict[str, Any]]:
+    labels = {"caplab.dev/cluster": CLUSTER, "caplab.dev/part": "member", "caplab.dev/engine": "postgres"}
+    spread = {"maxSkew": 1, "topologyKey": "topology.kubernetes.io/zone", "whenUnsatisfiable": "DoNotSchedule",
+              "labelSelector": {"matchLabels": labels}}  # fmt: skip
+    spec = {**_pod_spec(lab), "topologySpreadConstraints": [spread]}
+    yield {
+        "apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": CLUSTER, "namespace": namespace},
+        "spec": {
+            "serviceName": CLUSTER, "replicas": 3, "podManagementPolicy": "Parallel",
+            "selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": spec},
+        },
+    }  # fmt: skip
+    for number in range(3):
+        selector = {"statefulset.kubernetes.io/pod-name": f"{CLUSTER}-{number}"}
+        yield {
+            "apiVersion": "v1", "kind": "Service", "metadata": {"name": f"{CLUSTER}-{number}", "namespace": namespace},
+            "spec": {"selector": selector, "ports": [{"port": PORT}], "publishNotReadyAddresses": True},
+        }  # fmt: skip
+    for zone in ZONES:
+        yield {
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": f"client-{zone}", "namespace": namespace},
+            "spec": {**_pod_spec(lab), "nodeSelector": {"topology.kubernetes.io/zone": zone}},
+        }  # fmt: skip
+
+
+def _pod_spec(lab: Lab) -> dict[str, Any]:
+    container = {
+        "name": "box",
+        "image": lab.images["toolbox"],
+        "imagePullPolicy": "Never",
+        "command": ["bash", "-c", '. wait-at-gate; wait_at_gate; exec python3 -c "$ECHO"'],
+        "env": [{"name": "ECHO", "value": _ECHO}],
+        "readinessProbe": {"httpGet": {"path": "/name", "port": 8080}, "periodSeconds": 1},
+        "volumeMounts": [{"name": "gate", "mountPath": "/gate", "readOnly": True}],
+    }
+    return {
+        "terminationGracePeriodSeconds": 0,
+        "containers": [container],
+        "volumes": [{"name": "gate", "emptyDir": {"sizeLimit": "1Mi"}}],
+    }

@@ -1,0 +1,110 @@
+"""A namespace with its clusters, as faults know it and as the API server lists it, for the tests of the operator.
+
+Three zones, a node each: node-a in zone a and so on; pg has a member in each, rd a member and a Sentinel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from caplab_operator.faults.world import MEMBER, SENTINEL, Pod, World
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+ZONES = {f"node-{zone}": zone for zone in "abc"} | {"control-plane": ""}
+CONTROL_PLANE = frozenset({"10.96.0.1", "172.18.0.9"})
+DNS = frozenset({"10.96.0.10", "10.244.0.2"})
+OPERATOR = frozenset({"10.244.0.5"})
+
+
+def pod(name: str, zone: str, number: int, part: str = MEMBER, **changes: Any) -> Pod:
+    """A pod of the cluster that its name begins with; number tells its address."""
+    cluster = name.partition("-")[0]
+    engine = {"pg": "postgres", "rd": "redis", "cs": "cassandra"}.get(cluster, "")
+    found = Pod(
+        uid=f"u-{name}",
+        name=name,
+        node=f"node-{zone}",
+        zone=zone,
+        addresses=frozenset({f"10.0.0.{number}"}),
+        node_addresses=frozenset({f"172.18.0.{'abc'.index(zone) + 1}"}),
+        engine=engine,
+        cluster=cluster if engine else "",
+        part=part if engine else "",
+    )
+    return replace(found, **changes)
+
+
+def anew(one: Pod, **changes: Any) -> Pod:
+    """The pod that takes another's place, at another address."""
+    (address,) = one.addresses
+    return replace(one, uid=f"{one.uid}-2", addresses=frozenset({address.replace("10.0.0.", "10.0.1.")}), **changes)
+
+
+PG = tuple(pod(f"pg-{number}", "abc"[number], 10 + number) for number in range(3))
+RD = tuple(pod(f"rd-{number}", "abc"[number], 20 + number) for number in range(3))
+SENTINELS = tuple(pod(f"rd-sentinel-{number}", "abc"[number], 30 + number, SENTINEL) for number in range(3))
+CLIENTS = (pod("app", "a", 40), pod("web", "b", 41))
+PROBERS = tuple(pod(f"prober-{zone}", zone, 50 + "abc".index(zone)) for zone in "abc")
+WORLD = World(
+    pods=(*PG, *RD, *SENTINELS),
+    clients=CLIENTS,
+    probers=PROBERS,
+    operator=OPERATOR,
+    control_plane=CONTROL_PLANE,
+    dns=DNS,
+)
+
+
+def with_pods(*pods: Pod, without: Sequence[str] = ()) -> World:
+    """The world with these pods in the place of those of the same names, or beside them."""
+    names = {one.name for one in pods} | set(without)
+    return replace(WORLD, pods=(*(one for one in WORLD.pods if one.name not in names), *pods))
+
+
+def spec(target: dict[str, Any], **kind: Any) -> dict[str, Any]:
+    """Of a Fault as the API server completes it; a kill where nothing is said."""
+    if "partition" in kind:
+        kind["partition"] = {"direction": "both", "dns": "Keep"} | kind["partition"]
+    kind = kind or {"kill": {"signal": "SIGKILL", "keepDown": True}}
+    return {"target": target, "durationSeconds": 60, "seed": 0, **kind}
+
+
+def of(cluster: str, **how: Any) -> dict[str, Any]:
+    """A target in a cluster."""
+    kind = {"pg": "PostgresCluster", "rd": "RedisCluster", "cs": "CassandraCluster"}[cluster]
+    return {"kind": kind, "name": cluster, **how}
+
+
+def body(asked: dict[str, Any], status: dict[str, Any] | None = None, **metadata: Any) -> dict[str, Any]:
+    """A Fault."""
+    own = {"name": "f", "namespace": "demo", "uid": "u-f", **metadata}
+    return {
+        "apiVersion": "caplab.dev/v1alpha1", "kind": "Fault", "metadata": own, "spec": asked, "status": status or {},
+    }  # fmt: skip
+
+
+def status_of(entries: Sequence[dict[str, Any]], phase: str = "Active", seconds_left: float = 30) -> dict[str, Any]:
+    """Of a resolved fault, seconds before its end."""
+    return {"phase": phase, "until": (NOW + timedelta(seconds=seconds_left)).isoformat(), "targets": list(entries)}
+
+
+def listed(one: Pod, **labels: str) -> dict[str, Any]:
+    """As the API server lists it."""
+    own = {"caplab.dev/engine": one.engine, "caplab.dev/cluster": one.cluster, "caplab.dev/part": one.part}
+    return {
+        "metadata": {
+            "name": one.name,
+            "namespace": "demo",
+            "uid": one.uid,
+            "labels": (own if one.cluster else {}) | labels,
+        },
+        "spec": {"nodeName": one.node},
+        "status": {
+            "phase": "Running",
+            "podIP": min(one.addresses, default=None),
+            "hostIP": min(one.node_addresses, default=None),
+        },
+    }

@@ -1,0 +1,113 @@
+"""However freezes, kills and agents interleave: a pod is frozen exactly while it is held and not being killed."""
+
+from __future__ import annotations
+
+import random
+import tempfile
+import threading
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from agent_fakes import POD_UID, FakeClock
+from caplab_agent.freezer import Freezer, State
+from caplab_agent.holds import Holds
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+pytestmark = pytest.mark.property
+FAULTS = [f"f{number}" for number in range(4)]
+STEPS = st.lists(
+    st.tuples(st.sampled_from(["take", "release", "release", "kill", "dead", "restart"]), st.sampled_from(FAULTS)),
+    max_size=40,
+)
+
+
+class World:
+    """A pod's cgroup, who holds it, and the kills that are under way."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.file = folder / "freezer.state"
+        self.file.write_text("THAWED")
+        self.held: set[str] = set()
+        self.kills: list[ExitStack] = []
+        self.holds = self.new_holds()
+
+    def new_holds(self) -> Holds:
+        return Holds(Freezer(), FakeClock())
+
+    def take(self, fault: str) -> None:
+        if not self.kills:  # it would wait for them
+            assert self.holds.take(POD_UID, fault, self.folder).frozen_ns is not None
+            self.held.add(fault)
+
+    def release(self, fault: str) -> None:
+        was = self.holds.release(POD_UID, fault, self.folder)
+        assert was is State.FROZEN or fault not in self.held
+        self.held.discard(fault)
+
+    def kill(self, fault: str) -> None:
+        stack = ExitStack()
+        stack.enter_context(self.holds.thawed(POD_UID))
+        self.kills.append(stack)
+
+    def dead(self, fault: str) -> None:
+        if self.kills:
+            self.kills.pop().close()
+
+    def restart(self, fault: str) -> None:
+        """Another agent goes on; no kill survives that."""
+        while self.kills:
+            self.dead(fault)
+        self.holds = self.new_holds()
+        for one in sorted(self.held):
+            assert self.holds.adopt(POD_UID, one, self.folder) is State.FROZEN
+
+    @property
+    def frozen(self) -> bool:
+        return self.file.read_text() == "FROZEN"
+
+
+@settings(max_examples=300, deadline=None)
+@given(STEPS)
+def test_a_pod_is_frozen_exactly_while_it_is_held_and_not_being_killed(steps: list[tuple[str, str]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        world = World(Path(folder))
+        for step, fault in steps:
+            getattr(world, step)(fault)
+            assert world.frozen == (bool(world.held) and not world.kills)
+        while world.kills:
+            world.dead("")
+        for fault in sorted(world.held):
+            assert world.frozen
+            world.release(fault)
+        assert not world.frozen
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_threads_that_freeze_thaw_and_kill_at_once_leave_the_pod_thawed(tmp_path: Path, seed: int) -> None:
+    world = World(tmp_path)
+    errors: list[BaseException] = []
+
+    def run(fault: str) -> None:
+        choose = random.Random(f"{seed} {fault}")
+        try:
+            for _ in range(30):
+                if choose.random() < 0.3:
+                    with world.holds.thawed(POD_UID):
+                        assert not world.frozen
+                    continue
+                assert world.holds.take(POD_UID, fault, tmp_path).frozen_ns is not None
+                assert world.holds.adopt(POD_UID, fault, tmp_path) is State.FROZEN
+                assert world.holds.release(POD_UID, fault, tmp_path) is State.FROZEN
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=run, args=(fault,)) for fault in FAULTS]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert errors == []
+    assert not world.frozen

@@ -1,0 +1,94 @@
+"""Faults as their objects stand, and a lab of them whose agents and operator do their part."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from caplab_cluster.kind_cluster import WORKERS
+from kubernetes import client
+
+from caplab.faults.healing import is_held
+from caplab.faults.objects import FINALIZER
+from caplab.faults.rows import ENDED, unanswered
+
+NOW = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
+UNTIL = "2026-11-21T12:00:10.000Z"
+
+
+def entry(pod: str = "pg-0", node: str = WORKERS[0], **fields: Any) -> dict[str, Any]:
+    at = "2026-11-21T11:59:50.250Z"
+    return {"uid": f"uid of {pod}", "pod": pod, "node": node, "state": "Active", "injectedAt": at, **fields}
+
+
+def fault(
+    *entries: dict[str, Any], name: str = "f", what: dict[str, Any] | None = None, **status: Any
+) -> dict[str, Any]:
+    metadata = {
+        "namespace": "lab", "name": name, "uid": f"uid of {name}", "resourceVersion": "1",
+        "creationTimestamp": "2026-11-21T11:59:50Z", "finalizers": [FINALIZER],
+    }  # fmt: skip
+    target = {"kind": "PostgresCluster", "name": "pg", "role": "primary"}
+    told = {"phase": "Active", "until": UNTIL, "targets": list(entries), **status}
+    return {"metadata": metadata, "spec": {"target": target, **(what or {"kill": {}})}, "status": told}
+
+
+class FakeLab:
+    """Faults, with agents and an operator that do their part between one look and the next."""
+
+    def __init__(self, *faults: dict[str, Any], silent: Sequence[str] = (), operator: bool = True) -> None:
+        self.faults = [copy.deepcopy(one) for one in faults]
+        self.silent, self.operator = silent, operator
+        self.seconds = 0.0
+        self.released: list[str] = []
+        self.forbidden: tuple[str, ...] = ()
+
+    def all(self) -> list[dict[str, Any]]:
+        found = copy.deepcopy(self.faults)
+        self._go_on()
+        return found
+
+    def delete(self, fault: Any) -> None:
+        self._may("delete")
+        (mine,) = [one for one in self.faults if one["metadata"]["uid"] == fault["metadata"]["uid"]]
+        mine["metadata"]["deletionTimestamp"] = "now"
+        self._sweep()
+
+    def release(self, fault: Any) -> None:
+        self._may("patch")
+        (mine,) = [one for one in self.faults if one["metadata"]["uid"] == fault["metadata"]["uid"]]
+        assert not unanswered(mine), "a finalizer was taken away from a fault that may be live"
+        self.released.append(mine["metadata"]["name"])
+        mine["metadata"]["finalizers"].remove(FINALIZER)
+        self._sweep()
+
+    def sleep(self, seconds: float) -> None:
+        self.seconds += seconds
+
+    def _go_on(self) -> None:
+        for one in self.faults:
+            if "deletionTimestamp" not in one["metadata"]:
+                continue
+            targets = one["status"].get("targets") or []
+            for target in targets:
+                if target["node"] not in self.silent and target.get("state") not in ENDED:
+                    target["state"] = "Healed"
+            if self.operator and not unanswered(one) and is_held(one):
+                one["metadata"]["finalizers"].remove(FINALIZER)
+        self._sweep()
+
+    def _may(self, verb: str) -> None:
+        if verb in self.forbidden:
+            refusal = client.ApiException(status=403, reason="Forbidden")
+            refusal.body = json.dumps({"message": f"you may not {verb} faults"})
+            raise refusal
+
+    def _sweep(self) -> None:
+        self.faults = [
+            one
+            for one in self.faults
+            if "deletionTimestamp" not in one["metadata"] or one["metadata"].get("finalizers")
+        ]

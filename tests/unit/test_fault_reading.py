@@ -1,0 +1,191 @@
+"""What of the API server's lists is the world of a fault, and how much is read for it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from caplab_operator.api import Api
+from caplab_operator.faults.world import CONTROL_PLANE, DNS, OUTSIDERS, World
+from caplab_operator.handlers.fault_pods import world_from
+from caplab_operator.handlers.fault_reading import Reader
+from caplab_operator.settings import LAB_NAMESPACE_VARIABLE
+from fault_world import CLIENTS, PG, PROBERS, SENTINELS, ZONES, listed, pod
+
+NOTHING: frozenset[str] = frozenset()
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(LAB_NAMESPACE_VARIABLE, "lab")
+
+
+def seen(*bodies: Mapping[str, Any], lab: Sequence[Mapping[str, Any]] = ()) -> World:
+    return world_from(ZONES.__getitem__, bodies, lab)
+
+
+def changed(body: dict[str, Any], **status: Any) -> dict[str, Any]:
+    return {**body, "status": {**body["status"], **status}}
+
+
+def test_pods_are_members_and_sentinels_of_clusters_and_all_others_are_clients() -> None:
+    labels = {"caplab.dev/cluster": "pg", "caplab.dev/engine": "postgres"}
+    helper = listed(replace(CLIENTS[0], uid="h"), **labels)  # of a cluster, and no part of it that is known
+    world = seen(listed(PG[0]), listed(SENTINELS[1]), listed(CLIENTS[0]), helper)
+    assert world.pods == (PG[0], SENTINELS[1])
+    assert world.clients == (CLIENTS[0],)
+
+
+def test_a_member_that_is_to_end_can_still_talk_and_one_that_is_over_cannot() -> None:
+    ending = listed(PG[0])
+    ending["metadata"]["deletionTimestamp"] = "now"
+    assert seen(ending).pods == (PG[0],)
+    for phase in ("Succeeded", "Failed"):
+        assert seen(changed(listed(PG[0]), phase=phase), changed(listed(CLIENTS[0]), phase=phase)) == World()
+
+
+def test_a_pod_on_no_node_is_nobody_and_one_without_an_address_is_there() -> None:
+    waiting = listed(PG[0])
+    waiting["spec"] = {}
+    starting = changed(listed(PG[1]), podIP=None, hostIP=None)
+    assert seen(waiting, starting).pods == (replace(PG[1], addresses=NOTHING, node_addresses=NOTHING),)
+    assert seen({**starting, "status": {}}).pods == seen(starting).pods
+
+
+def test_addresses_of_both_families_are_a_pods_own() -> None:
+    both = changed(listed(PG[0]), podIPs=[{"ip": "10.0.0.10"}, {"ip": "fd00::10"}], hostIPs=[{"ip": "fd01::1"}])
+    (found,) = seen(both).pods
+    assert found.addresses == {"10.0.0.10", "fd00::10"}
+    assert found.node_addresses == {"172.18.0.1", "fd01::1"}
+
+
+def test_a_client_on_its_nodes_own_network_cannot_be_told_from_the_node() -> None:
+    assert seen(changed(listed(CLIENTS[0]), podIP="172.18.0.1")).clients == ()
+
+
+def test_probers_have_the_zone_of_their_vantage_and_the_operator_is_an_address() -> None:
+    prober = listed(PROBERS[2], **{"app.kubernetes.io/name": "caplab-prober", "caplab.dev/vantage": "b"})
+    operator = listed(pod("operator", "a", 60, node="control-plane"), **{"app.kubernetes.io/name": "caplab-operator"})
+    other = listed(pod("agent", "a", 61), **{"app.kubernetes.io/name": "caplab-agent"})
+    world = seen(lab=[prober, operator, other])
+    assert world.probers == (replace(PROBERS[2], zone="b"),)
+    assert world.operator == {"10.0.0.60"}
+
+
+# --- how much is read -------------------------------------------------------------------------------------
+
+
+class FakeApi:
+    """Lists pods by namespace; says what it was asked. An answer comes when so many wait for one."""
+
+    def __init__(self, at_once: int = 1) -> None:
+        self.asked: list[str] = []
+        self.pods: dict[str, list[dict[str, Any]]] = {"demo": [listed(PG[0]), listed(CLIENTS[0])], "lab": []}
+        self.barrier = threading.Barrier(at_once, timeout=5)
+        self.fails = False
+
+    def pods_where(self, namespace: str, selector: str) -> list[dict[str, Any]]:
+        self.asked.append(f"pods {namespace} {selector}".strip())
+        self.barrier.wait()
+        return self.pods[namespace]
+
+    def zone_of(self, node: str) -> str:
+        return ZONES[node]
+
+    def get(self, _version: str, kind: str, namespace: str, name: str) -> dict[str, Any] | None:
+        self.asked.append(f"{kind} {namespace}/{name}")
+        self.barrier.wait()
+        if self.fails:
+            raise OSError("no API server")
+        if namespace != "default":
+            return None
+        if kind == "Service":
+            return {"spec": {"clusterIP": "10.96.0.1", "clusterIPs": ["10.96.0.1", "None"]}}
+        return {"subsets": [{"addresses": [{"ip": "172.18.0.9"}], "notReadyAddresses": [{"ip": "172.18.0.8"}]}]}
+
+
+class Clock:
+    """Seconds, as a test sets them."""
+
+    def __init__(self) -> None:
+        self.seconds = 100.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+def read(api: Any, *needs: str, reader: Reader | None = None) -> World:
+    return (reader or Reader(api)).begin("demo", frozenset(needs)).world()
+
+
+def test_pods_of_clusters_are_all_that_a_fault_without_outsiders_reads() -> None:
+    api = FakeApi()
+    read(api)
+    assert api.asked == ["pods demo caplab.dev/cluster"]
+
+
+def test_with_outsiders_all_pods_are_listed_and_whom_the_lab_has() -> None:
+    api = FakeApi()
+    world = read(api, OUTSIDERS)
+    assert (world.pods, world.clients) == ((PG[0],), (CLIENTS[0],))
+    assert sorted(api.asked) == ["pods demo", "pods lab app.kubernetes.io/name in (caplab-prober,caplab-operator)"]
+
+
+def test_the_control_plane_is_a_services_own_addresses_and_those_it_leads_to() -> None:
+    api = FakeApi()
+    world = read(api, CONTROL_PLANE, DNS)
+    assert world.control_plane == {"10.96.0.1", "172.18.0.9"}
+    assert world.dns == NOTHING  # there is no such Service
+    assert sorted(api.asked)[:2] == ["Endpoints default/kubernetes", "Endpoints kube-system/kube-dns"]
+
+
+def test_the_control_planes_addresses_are_used_again_for_a_while() -> None:
+    api, clock = FakeApi(), Clock()
+    reader = Reader(api, clock)  # type: ignore[arg-type]
+    for seconds, asked in ((0.0, 2), (1.9, 2), (0.2, 4)):
+        clock.seconds += seconds
+        assert read(api, CONTROL_PLANE, reader=reader).control_plane
+        assert sum("default" in one for one in api.asked) == asked
+
+
+def test_what_could_not_be_read_is_read_again_at_once() -> None:
+    api = FakeApi()
+    reader = Reader(api)  # type: ignore[arg-type]
+    api.fails = True
+    with pytest.raises(OSError, match="no API server"):
+        read(api, CONTROL_PLANE, reader=reader)
+    api.fails = False
+    assert read(api, CONTROL_PLANE, reader=reader).control_plane
+
+
+def test_everything_is_read_at_the_same_time() -> None:
+    api = FakeApi(at_once=6)
+    world = read(api, OUTSIDERS, CONTROL_PLANE, DNS)
+    assert len(api.asked) == 6
+    assert world.control_plane == {"10.96.0.1", "172.18.0.9"}
+
+
+class Answer:
+    """Of the API server, unread."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+
+def test_pods_are_read_by_selector_as_they_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict[str, Any]] = []
+
+    class Pods:
+        def get(self, **how: Any) -> Answer:
+            asked.append(how)
+            return Answer(b'{"items": [{"metadata": {"name": "pg-0"}}]}')
+
+    api = Api.__new__(Api)
+    monkeypatch.setattr(Api, "_resource", lambda *_: Pods())
+    assert api.pods("demo", {"a": "1", "b": "2"}) == [{"metadata": {"name": "pg-0"}}]
+    assert api.pods_where("demo", "a in (b,c)") == [{"metadata": {"name": "pg-0"}}]
+    assert [one["label_selector"] for one in asked] == ["a=1,b=2", "a in (b,c)"]
+    assert all(one["serialize"] is False for one in asked)  # the client's own objects take five times as long

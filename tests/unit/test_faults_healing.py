@@ -1,0 +1,198 @@
+"""Every fault ended at once: by the agents' word, and never called healed without it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from caplab_cluster.kind_cluster import WORKERS
+from caplab_operator.faults import moves
+from kubernetes import client
+from standing_faults import NOW, FakeLab, entry, fault
+
+from caplab.faults import objects
+from caplab.faults.healing import Bounds, Healing, waited_for, what_is_left
+from caplab.faults.objects import FINALIZER, Objects
+from caplab.faults.rows import ENDED
+
+
+def healed(lab: FakeLab) -> tuple[list[str], list[str]]:
+    """What was said, and what is left."""
+    said: list[str] = []
+    healing = Healing(lab, said.append, Bounds(), lambda: lab.seconds, lab.sleep)
+    healing.delete_all()
+    return said, healing.await_all()
+
+
+def test_the_finalizer_is_the_operators() -> None:
+    assert moves.FINALIZER == FINALIZER
+    assert moves.ENDED == ENDED
+
+
+def test_every_fault_is_ended_and_named() -> None:
+    lab = FakeLab(fault(entry()), fault(entry("pg-1"), name="g"))
+    said, left = healed(lab)
+    assert left == []
+    assert lab.faults == []
+    assert sorted(said) == ["  lab/f has ended", "  lab/g has ended"]
+    assert lab.released == []
+    assert lab.seconds < 1
+
+
+def test_a_fault_that_was_not_begun_or_hit_nobody_is_ended_too() -> None:
+    refused = fault(name="g", phase="Failed", message="no primary")
+    refused["metadata"]["finalizers"] = []
+    not_begun = fault(entry(), name="h")
+    del not_begun["status"]["targets"][0]["state"]
+    lab = FakeLab({**fault(), "status": {}}, refused, not_begun)
+    assert healed(lab)[1] == []
+    assert lab.faults == []
+
+
+def test_without_an_operator_the_finalizer_is_taken_away_once_all_agents_have_said_so() -> None:
+    lab = FakeLab(fault(entry(state="Gone"), entry("pg-1"), entry("pg-2", state="Failed")), operator=False)
+    said, left = healed(lab)
+    assert left == []
+    assert lab.faults == []
+    assert lab.released == ["f"]
+    assert 5 <= lab.seconds < 7
+    assert any("no operator takes its finalizer caplab.dev/heal away" in line for line in said)
+    assert any("waiting for the operator" in line for line in said)
+
+
+@pytest.mark.parametrize("operator", [True, False])
+def test_a_fault_with_a_silent_agent_is_never_called_healed_and_keeps_its_finalizer(operator: bool) -> None:
+    silent = fault(entry(), entry("pg-1", node=WORKERS[1]), entry("pg-2", node=WORKERS[1], state="Healed"))
+    lab = FakeLab(silent, fault(entry(), name="g"), silent=[WORKERS[1]], operator=operator)
+    said, (left,) = healed(lab)
+    (there,) = lab.faults
+    assert there["metadata"]["finalizers"] == [FINALIZER]
+    assert left.startswith(f"lab/f: the agent of node {WORKERS[1]} does not answer for pg-1, so that nobody can say")
+    assert "2026-11-21 12:00:10.5 UTC" in left
+    assert "Mend: see why the agent is silent" in left
+    assert any("lab/g has ended" in line for line in said)
+    assert not any("lab/f has ended" in line for line in said)
+    assert any(f"lab/f: waiting for the agent of {WORKERS[1]} ... " in line for line in said)
+    assert 20 < lab.seconds < 32
+
+
+def test_when_a_silent_fault_ends_by_itself_is_said() -> None:
+    silent = fault(entry(), entry("pg-1", node=WORKERS[1], state=None))
+    first, second = what_is_left(silent, NOW)
+    assert f"node {WORKERS[0]} does not answer for pg-0" in first
+    assert "By itself it ends there at 2026-11-21 12:00:10.5 UTC, in 10 s." in first
+    assert f"node {WORKERS[1]}" in second
+    (past, _) = what_is_left(silent, datetime(2026, 11, 21, 13, tzinfo=UTC))
+    assert "By itself it should have ended there at 2026-11-21 12:00:10.5 UTC." in past
+    (unknown, _) = what_is_left(fault(entry(), entry("pg-1", node=WORKERS[1]), until=None), NOW)
+    assert "When it ends by itself is not known." in unknown
+
+
+def test_an_object_that_somebody_else_holds_is_left_and_said_to_be_ended() -> None:
+    held = fault(entry())
+    held["metadata"]["finalizers"].append("somebody.else/own")
+    lab = FakeLab(held)
+    _, (left,) = healed(lab)
+    assert "every agent says that it has ended, but the object is still held by somebody.else/own" in left
+
+
+@pytest.mark.parametrize(("forbidden", "says"), [("delete", "is not deleted"), ("patch", "its finalizer stays")])
+def test_what_the_api_server_refuses_is_told_in_its_words_and_hinders_no_other(forbidden: str, says: str) -> None:
+    lab = FakeLab(fault(entry()), operator=False)
+    lab.forbidden = (forbidden,)
+    _, (left,) = healed(lab)
+    assert f"lab/f: {says}: you may not {forbidden} faults." in left.replace("lab/f is", "lab/f: is")
+    assert "Mend:" in left
+    assert lab.seconds < 40
+
+
+def test_a_fault_that_is_made_meanwhile_is_somebody_elses() -> None:
+    lab = FakeLab(fault(entry()))
+    healing = Healing(lab, lambda line: None, Bounds(), lambda: lab.seconds, lab.sleep)
+    assert healing.delete_all() == 1
+    lab.faults.append(fault(entry(), name="new"))
+    assert healing.await_all() == []
+    assert [one["metadata"]["name"] for one in lab.faults] == ["new"]
+
+
+def test_agents_of_nodes_that_were_just_brought_back_are_given_more_time() -> None:
+    lab = FakeLab(fault(entry()), silent=[WORKERS[0]])
+    healing = Healing(lab, lambda line: None, Bounds(), lambda: lab.seconds, lab.sleep)
+    healing.delete_all()
+    assert len(healing.await_all(40)) == 1
+    assert 60 < lab.seconds < 62
+
+
+def test_whose_word_is_missing() -> None:
+    ended = fault(entry(state="Healed"), name="g")
+    assert waited_for([fault(entry()), ended]) == f"lab/f, lab/g: waiting for the agent of {WORKERS[0]}"
+    assert waited_for([ended]) == "lab/g: waiting for the operator"
+
+
+# --- objects -----------------------------------------------------------------------------------------------
+
+
+class FakeClient:
+    """What the API server's client is asked, and what it answers or raises."""
+
+    def __init__(self, answer: Any = None) -> None:
+        self.asked: list[tuple[Any, ...]] = []
+        self.answer = answer
+
+    def __getattr__(self, name: str) -> Any:
+        def call(*arguments: Any, **more: Any) -> Any:
+            self.asked.append((name, *arguments, more.get("body")))
+            if isinstance(self.answer, Exception):
+                raise self.answer
+            return self.answer
+
+        return call
+
+
+def asking(answer: Any = None) -> tuple[Objects, FakeClient]:
+    found, fake = Objects(client.ApiClient()), FakeClient(answer)
+    found._custom = fake
+    return found, fake
+
+
+def test_faults_of_all_namespaces_are_asked_for_and_a_lab_that_is_not_installed_has_none() -> None:
+    found, fake = asking({"items": [fault()]})
+    assert found.all() == [fault()]
+    assert fake.asked[0][:4] == ("list_cluster_custom_object", "caplab.dev", "v1alpha1", "faults")
+    assert asking(client.ApiException(status=404))[0].all() == []
+    with pytest.raises(client.ApiException):
+        asking(client.ApiException(status=403))[0].all()
+
+
+def test_only_the_fault_that_was_read_is_deleted_and_only_the_operators_finalizer_goes() -> None:
+    found, fake = asking()
+    held: dict[str, Any] = fault()
+    held["metadata"]["finalizers"] = ["a/b", FINALIZER]
+    found.delete(held)
+    assert fake.asked.pop() == (
+        "delete_namespaced_custom_object", "caplab.dev", "v1alpha1", "lab", "faults", "f",
+        {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": "uid of f"}},
+    )  # fmt: skip
+    found.release(held)
+    *_, patch, _ = fake.asked.pop()
+    assert patch == {"metadata": {"resourceVersion": "1", "finalizers": ["a/b"]}}
+    found.release(fault())
+    *_, patch, _ = fake.asked.pop()
+    assert patch == {"metadata": {"resourceVersion": "1", "finalizers": None}}
+
+
+@pytest.mark.parametrize("status", [404, 409])
+def test_one_that_is_gone_or_has_changed_is_no_error(status: int) -> None:
+    found, _ = asking(client.ApiException(status=status))
+    found.delete(fault())
+    found.release(fault())
+    refusing, _ = asking(client.ApiException(status=403))
+    for call in (refusing.delete, refusing.release):
+        with pytest.raises(client.ApiException):
+            call(fault())
+
+
+def test_errors_are_told_in_one_line() -> None:
+    assert objects.said(client.ApiException(status=503, reason="Unavailable")) == "503 Unavailable"
+    assert objects.said(ValueError("a\n  b")) == "a b"

@@ -1,0 +1,147 @@
+"""Faults that are live are followed round by round, and nothing is read while there are none."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import kopf
+import pytest
+from caplab_operator.faults.targets import Roles
+from caplab_operator.faults.world import World
+from caplab_operator.handlers import wiring
+from caplab_operator.handlers.engines import Engine
+from caplab_operator.handlers.fault_reading import Reader
+from caplab_operator.handlers.faults import FaultHandlers
+from caplab_operator.handlers.live_faults import LiveFaults
+from caplab_operator.handlers.watched import Heard
+from caplab_operator.settings import LAB_NAMESPACE_VARIABLE
+from fake_fault_api import KILL, LED, PEERS, PRIMARY, FakeFaultApi, handlers_of, live
+from fault_world import PG, WORLD, anew, body, spec, with_pods
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(LAB_NAMESPACE_VARIABLE, "lab")
+
+
+async def until(what: str, holds: Callable[[], bool]) -> None:
+    for _ in range(1000):
+        if holds():
+            return
+        await asyncio.sleep(0.005)
+    raise AssertionError(what)
+
+
+def in_rounds(api: FakeFaultApi, heard: Heard, scenario: Callable[[LiveFaults], Any]) -> None:
+    async def main() -> None:
+        rounds = LiveFaults(heard, handlers_of(api), ThreadPoolExecutor(4))
+        task = asyncio.create_task(rounds.run())
+        try:
+            await scenario(rounds)
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(main())
+
+
+def test_a_live_fault_is_followed_from_when_it_is_heard_of_to_its_end() -> None:
+    api, heard = FakeFaultApi(live(PEERS)), Heard()
+
+    async def scenario(rounds: LiveFaults) -> None:
+        rounds.stir()
+        await asyncio.sleep(0)
+        assert api.lists == 0  # nothing is live
+        heard.hear("ADDED", live(PEERS))
+        rounds.stir()
+        await until("pods are listed", lambda: api.lists > 0)
+        assert api.written == []
+        api.pods = list(with_pods(anew(PG[1])).pods)
+        await until("the new pod is caught", lambda: bool(api.written))
+        assert api.entries[-1]["uid"] == "u-pg-1-2"
+        heard.hear("DELETED", live(PEERS))
+        await until("it waits for another one", lambda: not rounds._live())
+
+    in_rounds(api, heard, scenario)
+
+
+def test_all_faults_of_a_namespace_share_a_list_and_each_is_followed() -> None:
+    api, heard = FakeFaultApi(live(KILL)), Heard()
+    caught: list[str] = []
+
+    class Failing(FaultHandlers):
+        def catch_up(self, body: Mapping[str, Any], world: World) -> None:
+            caught.append(body["metadata"]["name"])
+            if body["metadata"]["name"] == "f1":
+                raise OSError("something unforeseen")
+
+    async def main() -> None:
+        for number in range(3):
+            heard.hear("ADDED", live(KILL, name=f"f{number}"))
+        served: Any = api
+        handlers = Failing(served, handlers_of(api).roles_of, Reader(served))
+        rounds = LiveFaults(heard, handlers, ThreadPoolExecutor(4))
+        (bodies,) = rounds._live().values()
+        await rounds._catch_up("demo", bodies)
+        assert (api.lists, caught) == (1, ["f0", "f1", "f2"])
+
+    asyncio.run(main())
+
+
+def test_a_list_that_fails_is_tried_again_in_the_next_round() -> None:
+    api, heard = FakeFaultApi(live(KILL), with_pods(anew(PG[1])).pods), Heard()
+    api.fails = True
+    heard.hear("ADDED", live(KILL))
+
+    async def scenario(rounds: LiveFaults) -> None:
+        rounds.stir()
+        await until("it failed", lambda: api.lists > 0)
+        api.fails = False
+        await until("the new pod is caught", lambda: bool(api.written))
+
+    in_rounds(api, heard, scenario)
+
+
+def test_another_fault_of_the_same_name_is_not_followed_by_what_was_read_for_the_old_one() -> None:
+    """It would let go of the probers, of whom the old one had no need to know."""
+    old, new = live(KILL), live(spec(PRIMARY, partition={"from": "clients"}), uid="another")
+    api, heard, read_for_old = FakeFaultApi(new), Heard(), World(pods=WORLD.pods)
+
+    async def main() -> None:
+        rounds = LiveFaults(heard, handlers_of(api), ThreadPoolExecutor(4))
+        heard.hear("ADDED", new)
+        await rounds._catch_up_one(old, read_for_old)
+        assert api.written == []
+        await rounds._catch_up_one(new, read_for_old)
+        assert api.written == ["status Active"]  # as it would have been
+
+    asyncio.run(main())
+
+
+def test_a_fault_that_is_heard_of_is_resolved_and_then_followed() -> None:
+    """From the event's handler on, as kopf calls it."""
+    api, registry = FakeFaultApi(body(KILL)), kopf.OperatorRegistry()
+
+    class Handlers:
+        def roles(self, *_: object) -> Roles:
+            return LED
+
+    async def main() -> None:
+        served: Any = api
+        handlers: Any = Handlers()
+        lab = wiring.Lab(api=served, engines={"PostgresCluster": Engine("PostgresCluster", "x", handlers)})
+        wiring._register_events(registry, lab)
+        heard: Any = next(one.fn for one in registry._watching.get_all_handlers() if one.id.endswith("fault_heard"))
+        task = asyncio.create_task(lab.live_faults.run())
+        await heard(event={"type": "ADDED"}, body=body(KILL))
+        assert api.written == ["hold", "status Pending"]
+        api.pods = list(with_pods(anew(PG[1])).pods)
+        await heard(event={"type": "MODIFIED"}, body=api.fault)
+        await until("the new pod is caught", lambda: len(api.entries) == 2)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(main())
