@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,6 +24,13 @@ def run_make(target: str, **environment: str) -> Answer:
     """One make target of this checkout, to its end."""
     env = {**os.environ, **environment}
     done = subprocess.run(["make", "-s", target], cwd=REPOSITORY, env=env, capture_output=True, text=True, check=False)
+    return Answer(done.returncode, done.stdout, done.stderr)
+
+
+def caplab(*arguments: str) -> Answer:
+    """One caplab command of this environment, to its end."""
+    command = [str(Path(sys.executable).parent / "caplab"), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     return Answer(done.returncode, done.stdout, done.stderr)
 
 

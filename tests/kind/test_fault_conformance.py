@@ -7,22 +7,26 @@ from __future__ import annotations
 
 import os
 import time
+import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
 from boxes import PORT, Boxes, Span, make_boxes
+from caplab_cluster.chart import NAMESPACE
 from caplab_cluster.kind_cluster import WORKERS
 from chaoscaplab.server import Server
 from fault_objects import await_phase, fault_on, fault_status, target_of
-from kind_lab import Lab, await_that
+from kind_lab import Lab, await_that, caplab
 from lab_state import drop_rules, frozen_pods, gate_files, journals
+
+OPERATOR = "app.kubernetes.io/name=caplab-operator"
 
 
 @pytest.fixture(scope="module")
 def boxes(lab: Lab) -> Iterator[Boxes]:
     os.environ["KUBECONFIG"] = str(lab.cache.kubeconfig)
-    name = "fault-conformance"
+    name = f"fault-conformance-{uuid.uuid4().hex[:6]}"
     lab.kubectl("create", "namespace", name)
     lab.kubectl("label", "namespace", name, "caplab.dev/chaos=allowed")
     yield make_boxes(lab, name)
@@ -263,3 +267,26 @@ def test_a_fault_on_more_members_than_it_may_hit_is_refused_with_the_number(boxe
     finally:
         boxes.lab.kubectl("delete", "faults", "--all", "-n", boxes.namespace, "--timeout=20s")
         boxes.lab.kubectl("delete", "pod", "-n", boxes.namespace, "box-twin")
+
+
+def test_caplab_heal_ends_everything_at_once_with_no_operator_running(boxes: Boxes) -> None:
+    lab = boxes.lab
+    inject(boxes, "cut", "a", 600, partition={"from": "clients"})
+    inject(boxes, "freeze", "b", 600, freeze={})
+    inject(boxes, "kill", "c", 600, kill={})
+    lab.kubectl("scale", "deployment", "-n", NAMESPACE, "caplab-operator", "--replicas=0")
+    try:
+        await_that("no operator", lambda: not lab.get("pods", "-n", NAMESPACE, "-l", OPERATOR)["items"], 30)
+        listed = caplab("faults")
+        assert all(
+            f"{boxes.namespace}/{name}" in listed.out or name in listed.out for name in ("cut", "freeze", "kill")
+        )
+        began = time.monotonic()
+        healed = caplab("heal")
+        print(f"\n{listed.out}\n{healed.out}\nhealed within {time.monotonic() - began:.1f} s")
+        assert healed.code == 0, healed
+        assert lab.get("faults", "-n", boxes.namespace)["items"] == []
+    finally:
+        lab.kubectl("scale", "deployment", "-n", NAMESPACE, "caplab-operator", "--replicas=1")
+    lab.kubectl("rollout", "status", "deployment", "-n", NAMESPACE, "caplab-operator", "--timeout=60s")
+    await_that("all three are Ready", lambda: all(boxes.ready(boxes.in_zone(zone)) for zone in "abc"))

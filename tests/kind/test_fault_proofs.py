@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -35,12 +36,13 @@ pytestmark = pytest.mark.long
 MEDIAN_SECONDS, LONGEST_SECONDS = 0.15, 0.5
 INJECTIONS, RANDOM_FAULTS, DEATHS = 50, 200, 20
 LATE_SECONDS = 2.0
+BOXES = {"kind": KIND, "name": CLUSTER}
 
 
 @pytest.fixture(scope="module")
 def boxes(lab: Lab) -> Iterator[Boxes]:
     os.environ["KUBECONFIG"] = str(lab.cache.kubeconfig)
-    name = "fault-proofs"
+    name = f"fault-proofs-{uuid.uuid4().hex[:6]}"
     lab.kubectl("create", "namespace", name)
     lab.kubectl("label", "namespace", name, "caplab.dev/chaos=allowed")
     ClusterObject(lab, "RedisCluster", name, "rd").apply()
@@ -136,7 +138,7 @@ def test_a_fault_is_live_and_over_within_a_moment(boxes: Boxes, faults: Followed
         # What is to be dropped has to be sent: every 20 ms, from another zone.
         other = ZONES[(number + 1) % 3]
         talk = boxes.talk(f"client-{other}", 3, {"box": ("tcp", boxes.address(whom[zone]), PORT)})
-        began = faults.create(name, {"target": {"zone": zone, "maxMembers": 2}, "durationSeconds": 30, **KINDS[kind]})
+        began = faults.create(name, {"target": {**BOXES, "zone": zone}, "durationSeconds": 30, **KINDS[kind]})
         await_that(f"{name} has its effect", lambda name=name: faults.effective(name), 5)  # type: ignore[misc]
         entry = next(one for one in faults.targets(name) if one["pod"] == whom[zone])
         injections.append((entry["effectiveNs"] - began) / 1e9)
@@ -197,7 +199,7 @@ def any_fault(chance: random.Random) -> dict[str, Any]:
     if chance.random() < 0.25:
         # Boxes only: kubelet waits longer for each kill of the same pod, and a box is soon made anew.
         kill = {"signal": chance.choice(["SIGKILL", "SIGTERM", "SIGABRT"]), "keepDown": chance.random() < 0.7}
-        target = {"zone": chance.choice(ZONES), "kind": KIND, "name": CLUSTER}
+        target = {**BOXES, "zone": chance.choice(ZONES)}
         return {"target": target, "durationSeconds": seconds, "kill": kill}
     if chance.random() < 0.4:
         return {"target": target, "durationSeconds": seconds, "freeze": {}}
@@ -322,7 +324,7 @@ def one_death(
             run_and_kill(boxes, seconds)
         else:
             for what, zone in (("kill", "a"), ("freeze", "b"), ("partition", "c")):
-                faults.create(f"{name}-{what}", {"target": {"zone": zone, "kind": KIND, "name": CLUSTER},
+                faults.create(f"{name}-{what}", {"target": {**BOXES, "zone": zone},
                                                  "durationSeconds": seconds, **KINDS[what]})  # fmt: skip
         await_that("none is heard", lambda: all(outside.silent(what, began) for what in whom), 10)
         live = time.time()
