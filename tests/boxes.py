@@ -1,7 +1,7 @@
 """Boxes: pods that pose as a cluster's members and only echo, to see from outside what a fault does to them.
 
-One a zone, in a StatefulSet, with a readiness probe and a gate as members have; beside them a client a zone. Whoever
-talks notes each reply in CLOCK_MONOTONIC, the clock that agents stamp faults with.
+One a zone, each in a StatefulSet, with a readiness probe and a gate as members have; beside them a client a zone.
+Whoever talks notes each reply in CLOCK_MONOTONIC, the clock that agents stamp faults with.
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ class Talk:
 
 @dataclass(frozen=True)
 class Boxes:
-    """box-0, box-1 and box-2, one a zone, and client-a, -b and -c, in a namespace open to faults."""
+    """box-a-0, box-b-0 and box-c-0, and client-a, -b and -c, in a namespace open to faults."""
 
     lab: Lab
     namespace: str
@@ -168,13 +168,10 @@ class Boxes:
         pods = {pod["metadata"]["name"]: pod for pod in self.lab.get("pods", "-n", self.namespace)["items"]}
         return {name: pod for name, pod in pods.items() if name.startswith((f"{CLUSTER}-", "client-"))}
 
-    def in_zone(self, zone: str) -> str:
-        """The box of a zone."""
-        node = {one["metadata"]["labels"].get("topology.kubernetes.io/zone"): one["metadata"]["name"]
-                for one in self.lab.get("nodes")["items"]}[zone]  # fmt: skip
-        return next(
-            name for name, pod in self.pods().items() if name.startswith("box-") and pod["spec"]["nodeName"] == node
-        )
+    @staticmethod
+    def in_zone(zone: str) -> str:
+        """The box of a zone; whatever takes its place is there too."""
+        return f"{CLUSTER}-{zone}-0"
 
     def address(self, pod: str) -> str:
         return str(self.pods()[pod]["status"]["podIP"])
@@ -218,31 +215,28 @@ def make_boxes(lab: Lab, namespace: str) -> Boxes:
 
 
 def _objects(lab: Lab, namespace: str) -> Iterable[dict[str, Any]]:
-    labels = {"caplab.dev/cluster": CLUSTER, "caplab.dev/part": "member", "caplab.dev/engine": "postgres"}
-    spread = {"maxSkew": 1, "topologyKey": "topology.kubernetes.io/zone", "whenUnsatisfiable": "DoNotSchedule",
-              "labelSelector": {"matchLabels": labels}}  # fmt: skip
-    spec = {**_pod_spec(lab), "topologySpreadConstraints": [spread]}
-    yield {
-        "apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": CLUSTER, "namespace": namespace},
-        "spec": {
-            "serviceName": CLUSTER, "replicas": 3, "podManagementPolicy": "Parallel",
-            "selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": spec},
-        },
-    }  # fmt: skip
-    for number in range(3):
-        selector = {"statefulset.kubernetes.io/pod-name": f"{CLUSTER}-{number}"}
-        yield {
-            "apiVersion": "v1", "kind": "Service", "metadata": {"name": f"{CLUSTER}-{number}", "namespace": namespace},
-            "spec": {"selector": selector, "ports": [{"port": PORT}], "publishNotReadyAddresses": True},
-        }  # fmt: skip
+    members = {"caplab.dev/cluster": CLUSTER, "caplab.dev/part": "member", "caplab.dev/engine": "postgres"}
     for zone in ZONES:
+        labels = {**members, "zone": zone}
+        yield {
+            "apiVersion": "apps/v1", "kind": "StatefulSet",
+            "metadata": {"name": f"{CLUSTER}-{zone}", "namespace": namespace},
+            "spec": {
+                "serviceName": CLUSTER, "selector": {"matchLabels": labels},
+                "template": {"metadata": {"labels": labels}, "spec": _pod_spec(lab, zone)},
+            },
+        }  # fmt: skip
+        yield {
+            "apiVersion": "v1", "kind": "Service", "metadata": {"name": f"{CLUSTER}-{zone}-0", "namespace": namespace},
+            "spec": {"selector": labels, "ports": [{"port": PORT}], "publishNotReadyAddresses": True},
+        }  # fmt: skip
         yield {
             "apiVersion": "v1", "kind": "Pod", "metadata": {"name": f"client-{zone}", "namespace": namespace},
-            "spec": {**_pod_spec(lab), "nodeSelector": {"topology.kubernetes.io/zone": zone}},
+            "spec": _pod_spec(lab, zone),
         }  # fmt: skip
 
 
-def _pod_spec(lab: Lab) -> dict[str, Any]:
+def _pod_spec(lab: Lab, zone: str) -> dict[str, Any]:
     container = {
         "name": "box",
         "image": lab.images["toolbox"],
@@ -253,6 +247,7 @@ def _pod_spec(lab: Lab) -> dict[str, Any]:
         "volumeMounts": [{"name": "gate", "mountPath": "/gate", "readOnly": True}],
     }
     return {
+        "nodeSelector": {"topology.kubernetes.io/zone": zone},
         "terminationGracePeriodSeconds": 0,
         "containers": [container],
         "volumes": [{"name": "gate", "emptyDir": {"sizeLimit": "1Mi"}}],

@@ -19,7 +19,8 @@ def fault(
     seed: int = 0,
     **kill: Any,
 ) -> dict[str, Any]:
-    target = {"kind": kind, "name": cluster, "role": role, "count": count}
+    """A kill of so many members, however few are left."""
+    target = {"kind": kind, "name": cluster, "role": role, "count": count, "maxMembers": count}
     spec: dict[str, Any] = {"target": target, "kill": kill, "seed": seed}
     if seconds is not None:
         spec["durationSeconds"] = seconds

@@ -61,16 +61,22 @@ def digest_of(folder: Path) -> str:
 
 def drop_rules(lab: Lab) -> list[str]:
     """Tables of the lab's in the network namespace of any pod of any node."""
+    return _nft(lab, "nft list tables", "caplab_")
+
+
+def cuts(lab: Lab) -> list[str]:
+    """Sets of addresses that are dropped; one that has run out is none."""
+    return _nft(lab, "nft list ruleset", "elements = { [0-9.]* timeout")
+
+
+def _nft(lab: Lab, command: str, wanted: str) -> list[str]:
+    """The lines wanted of what a command says in each network namespace of each node."""
     shell = (
         "for net in $(for pid in /proc/[0-9]*; do readlink $pid/ns/net && echo $pid; done 2>/dev/null"
-        " | paste - - | sort -u -k1,1 | cut -f2); do nsenter --net=$net/ns/net nft list tables 2>/dev/null; done"
-        " | grep caplab || true"
+        f" | paste - - | sort -u -k1,1 | cut -f2); do nsenter --net=$net/ns/net {command} 2>/dev/null; done"
+        f" | grep '{wanted}' || true"
     )
-    return [
-        f"{node}: {line}"
-        for node in WORKERS
-        for line in lab.engine.ask("exec", node, "sh", "-c", shell).out.splitlines()
-    ]
+    return _said_on_nodes(lab, shell)
 
 
 def frozen_pods(lab: Lab) -> list[str]:
@@ -79,18 +85,15 @@ def frozen_pods(lab: Lab) -> list[str]:
         "cd /sys/fs/cgroup; { find freezer/kubelet* -name freezer.self_freezing -exec grep -l 1 {} +;"
         " find . -path './kubelet*' -name cgroup.freeze -exec grep -l 1 {} +; } 2>/dev/null || true"
     )
-    return [
-        f"{node}: {line}"
-        for node in WORKERS
-        for line in lab.engine.ask("exec", node, "sh", "-c", shell).out.splitlines()
-    ]
+    return _said_on_nodes(lab, shell)
 
 
 def thaw_timers(lab: Lab) -> list[str]:
     """Timers of the lab's on any node."""
     shell = "systemctl list-units --all --plain --no-legend 'caplab-*' || true"
-    return [
-        f"{node}: {line}"
-        for node in WORKERS
-        for line in lab.engine.ask("exec", node, "sh", "-c", shell).out.splitlines()
-    ]
+    return _said_on_nodes(lab, shell)
+
+
+def _said_on_nodes(lab: Lab, shell: str) -> list[str]:
+    answers = {node: lab.engine.ask("exec", node, "sh", "-c", shell).out for node in WORKERS}
+    return [f"{node}: {line}" for node, out in answers.items() for line in out.splitlines()]

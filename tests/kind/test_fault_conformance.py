@@ -18,9 +18,9 @@ from caplab_cluster.kind_cluster import WORKERS
 from chaoscaplab.server import Server
 from fault_objects import await_phase, fault_on, fault_status, target_of
 from kind_lab import Lab, await_that, caplab
-from lab_state import drop_rules, frozen_pods, gate_files, journals
+from lab_state import cuts, drop_rules, frozen_pods, gate_files, journals
 
-OPERATOR = "app.kubernetes.io/name=caplab-operator"
+AGENT, OPERATOR = "app.kubernetes.io/name=caplab-agent", "app.kubernetes.io/name=caplab-operator"
 
 
 @pytest.fixture(scope="module")
@@ -201,7 +201,7 @@ def test_a_frozen_member_takes_no_cpu_and_answers_nobody_until_the_last_freeze_o
     assert cpu_ns(boxes.lab, uid) > used
 
 
-@pytest.mark.parametrize("signal", ["SIGTERM", "SIGKILL"])
+@pytest.mark.parametrize("signal", [pytest.param("SIGTERM", marks=pytest.mark.long), "SIGKILL"])
 def test_a_killed_member_answers_nobody_until_heal_frozen_or_not(boxes: Boxes, signal: str) -> None:
     a = boxes.in_zone("a")
     talk = boxes.talk(
@@ -290,3 +290,40 @@ def test_caplab_heal_ends_everything_at_once_with_no_operator_running(boxes: Box
         lab.kubectl("scale", "deployment", "-n", NAMESPACE, "caplab-operator", "--replicas=1")
     lab.kubectl("rollout", "status", "deployment", "-n", NAMESPACE, "caplab-operator", "--timeout=60s")
     await_that("all three are Ready", lambda: all(boxes.ready(boxes.in_zone(zone)) for zone in "abc"))
+
+
+@pytest.mark.parametrize("victim", [AGENT, OPERATOR])
+def test_whoever_dies_in_the_midst_of_faults_they_end_in_time(boxes: Boxes, victim: str) -> None:
+    lab, kinds = boxes.lab, {"kill": {}, "freeze": {}, "partition": {"from": "clients"}}
+    for zone, (kind, how) in zip("abc", kinds.items(), strict=True):
+        inject(boxes, kind, zone, 8, **{kind: how})
+    began = time.monotonic()
+    lab.kubectl("delete", "pod", "-n", NAMESPACE, "-l", victim, "--grace-period=0", "--force", "--wait=false")
+    await_that("nothing is held", lambda: not held(lab), 15)
+    print(f"\nended {time.monotonic() - began:.1f} s after the death of {victim}")
+    assert time.monotonic() - began < 8 + 2
+    for kind in kinds:
+        await_phase(lab, boxes.namespace, kind, "Healed", within_seconds=20)
+    await_that("all three are Ready", lambda: all(boxes.ready(boxes.in_zone(zone)) for zone in "abc"))
+
+
+def held(lab: Lab) -> list[str]:
+    """What is closed, frozen, or cut: rules whose addresses have run out by themselves cut nothing."""
+    return [*gate_files(lab), *frozen_pods(lab), *cuts(lab)]
+
+
+def test_a_namespace_that_was_closed_since_is_spared_by_the_agent(boxes: Boxes) -> None:
+    """The policy sees a fault's creation only; the agent looks again before it acts."""
+    lab, namespace = boxes.lab, boxes.namespace
+    lab.kubectl("scale", "deployment", "-n", NAMESPACE, "caplab-operator", "--replicas=0")
+    try:
+        await_that("no operator", lambda: not lab.get("pods", "-n", NAMESPACE, "-l", OPERATOR)["items"], 30)
+        lab.apply(fault_on(namespace, "late", {"zone": "a"}, 60, kill={}))
+        lab.kubectl("label", "namespace", namespace, "caplab.dev/chaos-")
+    finally:
+        lab.kubectl("scale", "deployment", "-n", NAMESPACE, "caplab-operator", "--replicas=1")
+    restarts = boxes.restarts()
+    status = await_phase(lab, namespace, "late", "Failed", within_seconds=30)
+    lab.kubectl("label", "namespace", namespace, "caplab.dev/chaos=allowed")
+    assert "caplab.dev/chaos=allowed" in status["targets"][0]["problem"]
+    assert boxes.restarts() == restarts

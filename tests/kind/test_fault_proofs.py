@@ -221,7 +221,13 @@ def test_two_hundred_random_faults_leave_nothing(lab: Lab, boxes: Boxes, faults:
         live.append(name)
         if number % 20 == 19:
             lab.kubectl(
-                "delete", "pod", "-n", boxes.namespace, f"box-{chance.randrange(3)}", "--force", "--grace-period=0"
+                "delete",
+                "pod",
+                "-n",
+                boxes.namespace,
+                boxes.in_zone(chance.choice(ZONES)),
+                "--force",
+                "--grace-period=0",
             )
         while len(live) >= 3:
             oldest = live[0]
@@ -252,8 +258,8 @@ def test_two_hundred_random_faults_leave_nothing(lab: Lab, boxes: Boxes, faults:
     print(*problems, sep="\n")
     lab.kubectl("delete", "faults", "--all", "-n", boxes.namespace, "--timeout=60s")
     assert left(lab, boxes) == {}
-    for name in ("box-0", "box-1", "box-2"):
-        box_is_back(boxes, name)
+    for zone in ZONES:
+        box_is_back(boxes, boxes.in_zone(zone))
     ClusterObject(lab, "RedisCluster", boxes.namespace, "rd").await_ready(3)
     assert phases.count("Failed") < len(phases) / 4
 
