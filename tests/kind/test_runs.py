@@ -136,8 +136,8 @@ def acks(rows: list[dict[str, Any]], pod: str, injected_ns: int, healed_ns: int)
     own = [row["return_ns"] for row in rows if row["server"] == pod]
     return (
         sum(injected_ns - 3e9 < ns < injected_ns for ns in own),
-        # What was on its way when the fault came may still arrive.
-        sum(injected_ns + 0.1e9 < ns < healed_ns for ns in own),
+        # What was on its way when the fault came may still arrive; and a heal is stamped when it is done.
+        sum(injected_ns + 0.1e9 < ns < healed_ns - 0.1e9 for ns in own),
         sum(healed_ns < row["return_ns"] < healed_ns + 10e9 for row in rows),
     )
 
