@@ -34,7 +34,7 @@ test-unit: lint ## the fast part of the gate
 	@$(IN_VENV)pytest -q -n 2 tests/unit tests/property
 
 test-kind: venv up ## the tests on the real cluster; the last one removes it
-	@$(IN_VENV)pytest -q -m "not long" --durations=12 tests/kind
+	@$(IN_VENV)pytest -q -m "not long" --durations=40 tests/kind
 
 prove: test ## the long proofs, whose output is kept under docs/evidence
 	@PYTHONPATH=cluster $(PYTHON) bench/prove_cluster.py
