@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -182,10 +183,17 @@ def test_an_agent_that_is_told_to_end_heals_nothing_and_the_next_one_goes_on(lab
 
 
 def test_an_agent_that_is_told_to_end_in_the_midst_of_an_injection_writes_down_what_came_of_it(lab: Lab) -> None:
-    lab.before_signal = lambda: time.sleep(0.3)
+    signalling = threading.Event()
+
+    def before_signal() -> None:
+        signalling.set()
+        time.sleep(0.3)
+
+    lab.before_signal = before_signal
     lab.start()
     lab.api.put(fault(), "ADDED")
-    until(lambda: lab.closed() == ["closed-f1"])
+    until(signalling.is_set)  # with the gate closed and no signal on its way yet, nothing would have to be written
+    assert lab.closed() == ["closed-f1"]
     lab.stop()
     (entry,) = lab.journal.read()
     assert (entry.state, entry.proven) == ("Active", True)
