@@ -13,13 +13,12 @@ from caplab_cluster.paths import Cache
 
 from caplab.kube import CONTEXT_VARIABLE, ContextRefused, connect
 
-from .healing import Api, Bounds, Healing, Say
+from .healing import AGENT_STARTS_SECONDS, Api, Bounds, Healing, Say
 from .listing import NOTHING, table
 from .objects import Objects, said
 from .rows import row_of, row_of_node
 
 SOMETHING_LEFT = 3  # exit code; also where it is not known
-_AGENT_STARTS_SECONDS = 40.0  # on a node that was down: kubelet starts it again
 
 
 def faults(every: bool, say: Say, complain: Say) -> int:
@@ -56,7 +55,7 @@ def heal(say: Say, complain: Say, bounds: Bounds | None = None) -> int:
     left += still_away
     if healing:
         try:
-            left += healing.await_all(_AGENT_STARTS_SECONDS if away else 0.0)
+            left += healing.await_all(AGENT_STARTS_SECONDS if away else 0.0)
         except Exception as error:
             left.append(_not_known("Whether the Faults have ended", error))
     for sentence in left:

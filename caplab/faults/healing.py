@@ -13,6 +13,7 @@ from .objects import FINALIZER, said
 from .rows import Entry, Fault, ends_by_itself, unanswered
 
 Say = Callable[[str], None]
+AGENT_STARTS_SECONDS = 40.0  # on a node that was down: kubelet starts it again
 
 
 class Api(Protocol):

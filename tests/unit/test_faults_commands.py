@@ -130,7 +130,7 @@ def test_a_node_that_stays_away_and_a_silent_agent_are_left(fake: FakeEngine, mo
     lose(fake)
     fake.refuse("unpause")
     monkeypatch.setattr("caplab_cluster.node_back._BACK_SECONDS", 0.2)
-    monkeypatch.setattr(commands, "_AGENT_STARTS_SECONDS", 0.0)
+    monkeypatch.setattr(commands, "AGENT_STARTS_SECONDS", 0.0)
     with_api(monkeypatch, FakeLab(fault(entry()), silent=[WORKERS[0]]))
     left: list[str] = []
     assert commands.heal(lambda line: None, left.append, QUICK) == 3

@@ -11,6 +11,8 @@ from typing import Any
 from chaoslib.exceptions import ActivityFailed
 from chaoslib.types import Configuration
 
+from caplab.faults.healing import AGENT_STARTS_SECONDS
+
 from ..clusters.engines import meant
 from ..current import seen
 from ..namespaces import namespace_of
@@ -23,7 +25,6 @@ from .specs import spec_of, target_of
 __all__ = ["freeze", "heal", "kill", "nothing", "partition"]
 
 _HEAL_SECONDS = 20.0  # to heal everything, agents that were just restarted included
-_AGENT_STARTS_SECONDS = 40.0  # on a node that was down: kubelet starts it again
 
 
 def kill(
@@ -148,7 +149,7 @@ def heal(namespace: str = "", configuration: Configuration | None = None) -> lis
             seen().note_fault(fault)  # its last word, before it goes
         return ", ".join(f"{fault['metadata']['name']} is {phase_of(fault)}" for fault in faults)
 
-    insist("all faults have ended", left, _HEAL_SECONDS + (_AGENT_STARTS_SECONDS if back else 0.0))
+    insist("all faults have ended", left, _HEAL_SECONDS + (AGENT_STARTS_SECONDS if back else 0.0))
     if still_away:
         raise ActivityFailed("; ".join(still_away))
     return [*names, *back]

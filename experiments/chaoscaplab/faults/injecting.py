@@ -8,6 +8,8 @@ from typing import Any
 
 from chaoslib.exceptions import ActivityFailed
 
+from caplab.faults.rows import OVER
+
 from ..current import Seen, seen
 from ..server import Server, sentence
 from ..waiting import until
@@ -52,7 +54,7 @@ def _not_live(server: Server, namespace: str, name: str, run: Seen) -> str:
         return "it was deleted"
     run.note_fault(fault)
     phase = phase_of(fault)
-    return "" if phase in ("Active", "Healing", "Healed", "Failed") else f"it is {phase}"
+    return "" if phase in {"Active", "Healing", *OVER} else f"it is {phase}"
 
 
 def phase_of(fault: Mapping[str, Any]) -> str:

@@ -35,7 +35,7 @@ def all_ended(within_seconds: float, namespace: str = "", configuration: Configu
         faults = server.list("Fault", where)
         for fault in faults:
             run.note_fault(fault)
-        going = [fault for fault in faults if (fault.get("status") or {}).get("phase") not in ("Healed", "Failed")]
+        going = [fault for fault in faults if is_live(fault)]
         return ", ".join([*(fault["metadata"]["name"] for fault in going), *nodes.look_again()])
 
     insist("every fault has ended", left, float(within_seconds) + _LATE_SECONDS)
