@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from caplab_cluster.chart import NAMESPACE as LAB_NAMESPACE
 from kind_lab import Lab, await_that
 
 Status = Mapping[str, Any]
@@ -52,8 +53,20 @@ class ClusterObject:
         return found
 
     def await_status(self, what: str, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-        await_that(what, lambda: holds(self.status()), self.patience_seconds)
+        try:
+            await_that(what, lambda: holds(self.status()), self.patience_seconds)
+        except AssertionError as missed:
+            raise AssertionError(f"{missed}\n{self.described()}") from missed
         return self.status()
+
+    def described(self) -> str:
+        """What there is to see of it when it is not as it should be: its status, its pods, their last words."""
+        told = [json.dumps(self.status(), indent=1)]
+        for name, pod in sorted(self.pods().items()):
+            told.append(f"{name}: {json.dumps(pod['status'].get('containerStatuses', pod['status']))}")
+            told.append(self.lab.cluster.kubectl("logs", "-n", self.namespace, name, "--tail=25").out)
+        operator = ("logs", "-n", LAB_NAMESPACE, "deployment/caplab-operator", "--tail=25")
+        return "\n".join([*told, self.lab.cluster.kubectl(*operator).out])
 
     def await_ready(self, members: int) -> dict[str, Any]:
         """Ready by the latest spec, with nothing left to do."""
