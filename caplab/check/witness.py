@@ -1,0 +1,51 @@
+"""Witnesses: the handful of operations that prove a violation, each as a plain row that a person can read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from caplab.model.fields import Json
+from caplab.model.history import Table
+
+from .finding import Context
+
+_COLUMNS = ("vantage", "session", "op", "key", "value", "expected", "observed", "level", "route", "server", "epoch")
+
+
+def origin_ns(history: Table, context: Context) -> int:
+    """What times of witnesses count from: the injection; without a fault the first operation; 0 without any."""
+    if context.injected_ns is not None:
+        return context.injected_ns
+    return int(history.column("invoke_ns")[0].as_py()) if history.num_rows else 0
+
+
+def operations(history: Table, rows: Sequence[int], context: Context) -> list[Json]:
+    """The operations in these rows of a validated history, in the order given.
+
+    Each has its row (from 0, by invoke_ns), outcome, error where there is one, invoke_seconds and return_seconds
+    (None: never returned) relative to origin_ns, and those of the other columns that say something.
+    """
+    origin = origin_ns(history, context)
+    return [_operation(history, row, origin) for row in rows]
+
+
+def _operation(history: Table, row: int, origin: int) -> Json:
+    def cell(name: str) -> Json:
+        value: Json = history.column(name)[row].as_py()
+        return value
+
+    invoked, returned = (cell(name) for name in ("invoke_ns", "return_ns"))
+    told: dict[str, Json] = {"row": row}
+    told |= {name: value for name in _COLUMNS if (value := cell(name)) is not None}
+    if told["op"] in ("read", "scan"):
+        told.setdefault("value", None)  # that nothing was there is what it says
+    told["outcome"] = cell("outcome")
+    if (error := cell("error")) is not None:
+        told["error"] = error
+    told["invoke_seconds"] = _seconds(invoked, origin)
+    told["return_seconds"] = _seconds(returned, origin)
+    return told
+
+
+def _seconds(ns: Json, origin: int) -> float | None:
+    return (ns - origin) / 1e9 if isinstance(ns, int) else None
