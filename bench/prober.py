@@ -1,7 +1,7 @@
 """Measures the prober against a server of its own: lateness, processor time, and the clients it was chosen from.
 
 Needs the engine's programs: Postgres' (--bin, or the newest of Debian's), or redis-server on the path. Prints a
-table; takes three minutes. Run with PYTHONPATH=probes where the package is not installed.
+table; takes five minutes. Run with PYTHONPATH=probes where the package is not installed.
 """
 
 from __future__ import annotations
@@ -11,15 +11,13 @@ import asyncio
 import os
 import queue
 import resource
-import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,11 +25,11 @@ from typing import Any, TypeVar
 import psycopg
 from caplab_probes.engines.redis.wire import Wire, pack
 from caplab_probes.writer import read_folder
+from own_servers import DATABASE, PROGRAMS, dsn, own_postgres, own_redis
 from redis.asyncio.connection import Connection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-DATABASE = "bench"
 INSERT = "INSERT INTO bench VALUES (%s)"
 CLIENTS = 32  # connections of the comparison: enough for a stall of 160 ms at 200/s
 ON_TIME_MS = 5.0
@@ -74,66 +72,6 @@ def figures(what: str, late_seconds: list[float], cores: float, acked: str = "")
     on_time = sum(one <= ON_TIME_MS for one in late) / len(late)
     median, p99 = statistics.median(late), late[int(0.99 * len(late))]
     return Figures(what, len(late), on_time, median, p99, late[-1], cores, acked)
-
-
-@contextmanager
-def own_postgres(programs: Path, port: int) -> Iterator[None]:
-    """A fresh Postgres on a port of loopback, stopped and removed in the end."""
-    with tempfile.TemporaryDirectory(prefix="caplab-bench-") as folder:
-        as_user = {"user": "postgres", "group": "postgres"} if os.geteuid() == 0 else {}
-        if as_user:
-            shutil.chown(folder, **as_user)
-        data = f"{folder}/data"
-        quiet = {"check": True, "stdout": subprocess.DEVNULL, "cwd": folder, **as_user}
-        run: Callable[..., object] = subprocess.run
-        run([programs / "initdb", "-D", data, "-A", "trust", "-U", "bench"], **quiet)
-        options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1"
-        run([programs / "pg_ctl", "-D", data, "-w", "-l", f"{data}/log", "-o", options, "start"], **quiet)
-        try:
-            with psycopg.connect(dsn(port, "postgres"), autocommit=True) as connection:
-                connection.execute(f"CREATE DATABASE {DATABASE}")
-            with psycopg.connect(dsn(port), autocommit=True) as connection:
-                connection.execute("CREATE TABLE bench (value bigint)")
-            yield
-        finally:
-            run([programs / "pg_ctl", "-D", data, "-w", "-m", "immediate", "stop"], **quiet)
-
-
-@contextmanager
-def own_redis(port: int) -> Iterator[None]:
-    """A fresh Redis on a port of loopback with a replica on the next one, both ended in the end."""
-    with tempfile.TemporaryDirectory(prefix="caplab-bench-") as folder:
-        servers = [redis_server(folder, port), redis_server(folder, port + 1, "--replicaof", "127.0.0.1", str(port))]
-        try:
-            wait_for_replica(port)
-            yield
-        finally:
-            for server in servers:
-                server.kill()
-                server.wait()
-
-
-def redis_server(folder: str, port: int, *options: str) -> subprocess.Popen[bytes]:
-    """One server, with nothing on the disk."""
-    command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir", folder, "--save", ""]
-    return subprocess.Popen([*command, *options], stdout=subprocess.DEVNULL)
-
-
-def wait_for_replica(port: int) -> None:
-    """Wait until one write has reached a replica."""
-    for _ in range(100):
-        write = ["redis-cli", "-p", str(port), "eval", "redis.call('SET', 'ready', 1)", "0"]
-        subprocess.run(write, check=False, capture_output=True)
-        wait = ["redis-cli", "-p", str(port), "wait", "1", "100"]
-        if subprocess.run(wait, check=False, capture_output=True).stdout.strip() == b"1":
-            return
-        time.sleep(0.1)
-    raise TimeoutError("the replica takes nothing")
-
-
-def dsn(port: int, database: str = DATABASE) -> str:
-    """How to reach it."""
-    return f"host=127.0.0.1 port={port} user=bench dbname={database}"
 
 
 def prober(bench: Bench, workload: str, *options: str) -> Figures:
@@ -256,10 +194,11 @@ def psycopg_threads(bench: Bench) -> Figures:
     return figures("only psycopg Connection, threads", late, (time.process_time() - cpu) / bench.seconds)
 
 
+_ALL = (("set",), ("register",), ("register-multi",), ("counter",), ("cas",), ("ids",))
 # Of an engine: what the prober is asked to do, and the clients beside it.
 PROBERS: dict[str, tuple[tuple[str, ...], ...]] = {
-    "postgres": (("set",), ("register",), ("clock",)),
-    "redis": (("set",), ("register",), ("clock",), ("set", "--write-level", "wait-1")),
+    "postgres": (*_ALL, ("clock",)),
+    "redis": (*_ALL, ("clock",), ("set", "--write-level", "wait-1")),
 }
 CLIENTS_OF: dict[str, tuple[Callable[[Bench], Figures], ...]] = {
     "postgres": (psycopg_async, psycopg_threads),
@@ -270,9 +209,8 @@ CLIENTS_OF: dict[str, tuple[Callable[[Bench], Figures], ...]] = {
 def main() -> int:
     """Measure and print; 0 where the prober keeps its limits."""
     parser = argparse.ArgumentParser(description=__doc__)
-    newest = max(Path("/usr/lib/postgresql").glob("*/bin"), default=Path("/usr/bin"))
     parser.add_argument("--engine", choices=list(PROBERS), default="postgres")
-    parser.add_argument("--bin", type=Path, default=newest, help="where initdb and pg_ctl are")
+    parser.add_argument("--bin", type=Path, default=PROGRAMS, help="where initdb and pg_ctl are")
     parser.add_argument("--port", type=int, default=55499)
     parser.add_argument("--rate", type=float, default=200.0)
     parser.add_argument("--seconds", type=float, default=30.0)

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from caplab_cluster.__main__ import main as cluster_command
 from caplab_cluster.paths import Cache
@@ -15,19 +16,31 @@ from caplab_cluster.paths import Cache
 from . import __version__
 from .model.fields import FieldError
 
+_FAILED = 3  # also of a command line that makes no sense: 2, as argparse has it, would mean that something is unknown
+
+
+class _Parser(argparse.ArgumentParser):
+    """One that ends with _FAILED."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(_FAILED, f"{self.prog}: {message}\n")
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its exit code."""
     parsed = _parser().parse_args(arguments)
     if parsed.command == "run":
         return _run(parsed)
+    if parsed.command == "check":
+        return _check(parsed)
     if parsed.command in ("faults", "heal"):
         return _faults(parsed)
     return cluster_command([parsed.command])
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="caplab", description=__doc__)
+    parser = _Parser(prog="caplab", description=__doc__)
     parser.add_argument("--version", action="version", version=f"caplab {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("doctor", help="say whether this machine can carry the lab, and what it lacks")
@@ -40,6 +53,16 @@ def _parser() -> argparse.ArgumentParser:
                      help="a setting of the experiment's configuration")  # fmt: skip
     run.add_argument("--results", type=Path, default=Path("results"), help="where results go (default: results)")
     run.add_argument("--keep", action="store_true", help="leave the clusters under test as they are in the end")
+    check = commands.add_parser(
+        "check", help="check a history; exit code 0 all holds, 1 some violated, 2 unknown, 3 it cannot be checked"
+    )
+    check.add_argument("path", type=Path, metavar="FILE-OR-RUN",
+                       help="a history (Parquet, Arrow, CSV), a run's folder, or a folder of several")  # fmt: skip
+    check.add_argument("--checker", action="append", default=[], metavar="NAME",
+                       help="only this one, whether or not it has something to look at; again for more")  # fmt: skip
+    check.add_argument("--json", action="store_true", help="print JSON, with every figure and witness")
+    check.add_argument("--enough", type=_positive, metavar="N",
+                       help="so many operations say that a property holds (default: 1; of a run 20)")  # fmt: skip
     faults = commands.add_parser("faults", help="list what is live: Faults of every namespace, and lost nodes")
     faults.add_argument("--all", action="store_true", help="also what is over")
     heal = commands.add_parser("heal", help="end all of that at once; exit code 0 all has ended, 3 something is left")
@@ -58,6 +81,25 @@ def _run(parsed: argparse.Namespace) -> int:
     except FieldError as error:
         print(f"FAILED: {error}", file=sys.stderr)
         return LAB_FAILED
+
+
+def _check(parsed: argparse.Namespace) -> int:
+    from .checking import NotChecked, command  # noqa: PLC0415  # numpy and pyarrow take half a second to load
+
+    try:
+        text, code = command(parsed.path, parsed.checker, parsed.enough, parsed.json)
+    except NotChecked as error:
+        print(f"FAILED: {error}", file=sys.stderr)
+        return _FAILED
+    try:
+        print(text, end="", flush=True)
+    except BrokenPipeError:  # whoever reads has seen enough; what is left must not be tried again at the end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        print(f"FAILED: the findings could not be written: {error}", file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _FAILED
+    return code
 
 
 def _faults(parsed: argparse.Namespace) -> int:

@@ -26,7 +26,7 @@ class Judged:
 def judge_folder(folder: Path) -> Judged:
     """Read a run's folder, check and judge it, and keep the findings in it.
 
-    Raises OSError or FieldError where there is no run to read, LookupError where no row fits it.
+    Raises OSError or ValueError where there is no run to read, LookupError where no row fits it.
     """
     record, history = results.read_run(folder)
     row = expectations().find(record.engine, record.mode, record.fault)

@@ -9,6 +9,7 @@ from typing import Any
 
 from pyarrow import parquet  # type: ignore[import-untyped]  # pyarrow has no stubs
 
+from . import history_file
 from .check.finding import Finding
 from .model.fields import FieldError
 from .model.history import Table
@@ -22,8 +23,8 @@ def write_run(folder: Path, record: RunRecord, history: Table) -> None:
     """Keep what a run was and what its clients saw."""
     folder.mkdir(parents=True, exist_ok=True)
     _write(folder / RECORD, record.to_json())
-    # Sorted by invoke_ns, as the schema has it.
-    parquet.write_table(history.sort_by("invoke_ns"), folder / HISTORY, compression="zstd")
+    # Sorted by invoke_ns, as the schema has it: probers write operations down as they end.
+    parquet.write_table(history.sort_by("invoke_ns"), folder / HISTORY, compression="zstd", write_page_checksum=True)
 
 
 def write_findings(folder: Path, findings: Iterable[Finding]) -> None:
@@ -43,13 +44,13 @@ def write_picture(folder: Path, svg: str) -> None:
 
 
 def read_run(folder: Path) -> tuple[RunRecord, Table]:
-    """What `write_run` wrote. OSError where it is not there, FieldError where it is no such thing."""
+    """What `write_run` wrote. OSError where it is not there, ValueError where it is no such thing."""
     text = (folder / RECORD).read_text(encoding="utf-8")
     try:
         record = RunRecord.from_json(json.loads(text))
     except json.JSONDecodeError as error:
         raise FieldError(f"{folder / RECORD}: not JSON: {error}") from error
-    return record, parquet.read_table(folder / HISTORY)
+    return record, history_file.read(folder / HISTORY)
 
 
 def _write(path: Path, value: Any) -> None:

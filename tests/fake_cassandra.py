@@ -15,7 +15,7 @@ from typing import Any
 
 from caplab_probes.engines.cassandra.client import CassandraClient
 from caplab_probes.engines.cassandra.shared import Shared
-from caplab_probes.engines.cassandra.statements import KEYSPACE, TEXTS
+from caplab_probes.engines.cassandra.statements import KEYSPACE, TABLES, TEXTS
 from caplab_probes.links import Endpoint, Result, Topology
 from caplab_probes.spec import PLAIN_CLIENT, ClientOptions, Limits
 from caplab_probes.workloads import Operation
@@ -32,7 +32,13 @@ ADD = Operation(0, "add", "service", value=(RUN << 37) + 5)
 REGISTER = f"{RUN:07x}/probe/a/service/1"
 WRITE = Operation(0, "write", "service", key=REGISTER, value=(RUN << 37) + 5)
 READ = Operation(0, "read", "service", key=REGISTER)
-_ADD, _ADD_SERIAL, _WRITE, _WRITE_FIRST, _WRITE_SERIAL, _READ, _SCAN_SET, _SCAN_REGISTERS = TEXTS
+CAS = Operation(0, "cas", "service", key=REGISTER, value=(RUN << 37) + 6, workload="cas")
+INCR = Operation(0, "incr", "service", key=REGISTER, value=1, workload="counter")
+COUNT = Operation(0, "read", "service", key=REGISTER, workload="counter")
+ID = Operation(0, "id", "service", key=f"{RUN:07x}/probe", workload="ids")
+_ADD, _ADD_SERIAL, _WRITE, _WRITE_FIRST, _WRITE_SERIAL, _READ, _SCAN_SET, _SCAN_REGISTERS = TEXTS[:8]
+_CAS, _WRITE_ANY_SERIAL, _INCR, _NEXT_ID, _READ_COUNTER, _SCAN_COUNTERS = TEXTS[8:]
+Registers = dict[str, dict[tuple[int, str], int]]
 
 
 @dataclass(frozen=True)
@@ -109,7 +115,7 @@ class FakeRing:
 
     addresses: tuple[str, ...] = ADDRESSES
     copies: int = 3
-    tables: set[str] = field(default_factory=lambda: {"added", "register"})
+    tables: set[str] = field(default_factory=lambda: set(TABLES))
     keyspace: bool = True
     agreed: bool = True
     refused: list[Exception] = field(default_factory=list)  # instead of connections
@@ -122,13 +128,17 @@ class FakeRing:
     made: list[str] = field(default_factory=list)
     hanging: list[Request] = field(default_factory=list)
     added: dict[str, set[tuple[int, int, int]]] = field(default_factory=dict)
-    registers: dict[str, dict[tuple[int, str], int]] = field(default_factory=dict)
+    registers: Registers = field(default_factory=dict)
+    counters: Registers = field(default_factory=dict)
+    given: dict[tuple[int, str], int] = field(default_factory=dict)
+    quicker: int = 0  # so many ids somebody else takes first
 
     def __post_init__(self) -> None:
         self.threads = ThreadPoolExecutor(2, thread_name_prefix="fake-driver")
         for address in self.addresses:
             self.added.setdefault(address, set())
             self.registers.setdefault(address, {})
+            self.counters.setdefault(address, {})
 
     def connect(self, contacts: tuple[str, ...], port: int, *_: object) -> tuple[Any, Any]:
         """Stands for driver.connect."""
@@ -148,9 +158,15 @@ class FakeRing:
             _WRITE: self._write,
             _WRITE_FIRST: self._write_first,
             _WRITE_SERIAL: self._write_serial,
+            _CAS: self._compare_and_set,
+            _WRITE_ANY_SERIAL: self._write_any,
+            _INCR: self._increment,
+            _NEXT_ID: self._next_id,
             _READ: lambda *key: [(value,) for value in (self.registers[self._from(sent)].get(key),) if value],
+            _READ_COUNTER: lambda *key: [(value,) for value in (self.counters[self._from(sent)].get(key),) if value],
             _SCAN_SET: lambda *bucket: [(row[2],) for row in sorted(self._rows(sent)) if row[:2] == bucket],
-            _SCAN_REGISTERS: lambda run: [(key, value) for (of, key), value in self._pairs(sent).items() if of == run],
+            _SCAN_REGISTERS: lambda run: self._of_run(sent, self.registers, run),
+            _SCAN_COUNTERS: lambda run: self._of_run(sent, self.counters, run),
         }
         return does[sent.bound.text](*values)
 
@@ -164,12 +180,12 @@ class FakeRing:
     def _rows(self, sent: Sent) -> set[tuple[int, int, int]]:
         return set().union(*(self.added[address] for address in self._copies(sent)))
 
-    def _pairs(self, sent: Sent) -> dict[tuple[int, str], int]:
+    def _of_run(self, sent: Sent, rows: Registers, run: int) -> list[tuple[Any, ...]]:
         found: dict[tuple[int, str], int] = {}
         for address in self._copies(sent):
-            for key, value in self.registers[address].items():
+            for key, value in rows[address].items():
                 found[key] = max(value, found.get(key, value))
-        return found
+        return [(key, value) for (of, key), value in found.items() if of == run]
 
     def _add(self, *row: int) -> None:
         for address in set(self.addresses) - self.down:
@@ -190,6 +206,32 @@ class FakeRing:
         if was is not None:
             return [(False, run, key, was)]
         self._write(run, key, value)
+        return [(True,)]
+
+    def _write_any(self, value: int, run: int, key: str, other: int) -> list[tuple[Any, ...]]:
+        assert value == other
+        self._write(run, key, value)
+        return [(True,)]
+
+    def _compare_and_set(self, value: int, run: int, key: str, expected: int | None) -> list[tuple[Any, ...]]:
+        was = self.registers[self.addresses[0]].get((run, key))
+        if was != expected:
+            return [(False,)] if was is None else [(False, was)]
+        self._write(run, key, value)
+        return [(True,)]
+
+    def _increment(self, amount: int, run: int, key: str) -> None:
+        for address in set(self.addresses) - self.down:
+            self.counters[address][run, key] = self.counters[address].get((run, key), 0) + amount
+
+    def _next_id(self, value: int, run: int, key: str, last: int | None) -> list[tuple[Any, ...]]:
+        if self.quicker:
+            self.quicker -= 1
+            self.given[run, key] = self.given.get((run, key), 0) + 1
+        was = self.given.get((run, key))
+        if was != last:
+            return [(False,)] if was is None else [(False, was)]
+        self.given[run, key] = value
         return [(True,)]
 
     def _write_serial(self, value: int, run: int, key: str, below: int) -> list[tuple[Any, ...]]:
@@ -249,7 +291,7 @@ class Session:
 
     def execute(self, text: str, timeout: float) -> None:
         self._ring.made.append(text)
-        self._ring.tables.add("added" if ".added" in text else "register")
+        self._ring.tables.add(next(name for name, made in TABLES.items() if made == text))
 
     def get_pool_state(self) -> dict[Host, dict[str, int]]:
         ring = self._ring

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from caplab_probes.engines.postgres.client import client
 from caplab_probes.links import Client, Endpoint, Result, Topology
-from caplab_probes.spec import Limits
+from caplab_probes.spec import PLAIN_CLIENT, ClientOptions, Limits
 from caplab_probes.workloads import Operation
 from loopback import listening
 
@@ -18,6 +18,12 @@ ADD = Operation(0, "add", "service", value=5)
 BEAT = Operation(0, "write", "service", key="clock", value=(9 << 37) + 5)
 WRITE = Operation(0, "write", "service", key="k", value=5)
 READ = Operation(0, "read", "service", key="k")
+MULTI = Operation(0, "write", "service", key="k", value=5, workload="register-multi")
+CAS = Operation(0, "cas", "service", key="k", value=6, workload="cas", expected=5)
+CAS_FIRST = Operation(0, "cas", "service", key="k", value=6, workload="cas")
+INCR = Operation(0, "incr", "service", key="k", value=1, workload="counter")
+COUNT = Operation(0, "read", "service", key="k", workload="counter")
+ID = Operation(0, "id", "service", key="9/probe", workload="ids")
 
 
 def message(kind: bytes, body: bytes = b"") -> bytes:
@@ -71,6 +77,7 @@ class FakeServer:
 
     timeline: bytes | None = b"00000003"
     reply: bytes = DONE
+    replies: list[bytes] = field(default_factory=list)  # before it, one a statement
     hang: asyncio.Event | None = None  # statements of clients wait for it
     close_instead: bool = False
     accept: bool = True
@@ -129,17 +136,17 @@ class FakeServer:
             await self.hang.wait()
         if self.close_instead:
             return b""
-        return begin + self.reply + READY
+        return begin + (self.replies.pop(0) if self.replies else self.reply) + READY
 
 
 def fake_server(**settings: object) -> AbstractAsyncContextManager[FakeServer]:
     return listening(FakeServer(**settings))  # type: ignore[arg-type]
 
 
-def client_of(fake: FakeServer, limits: Limits = LIMITS) -> Client:
+def client_of(fake: FakeServer, limits: Limits = LIMITS, options: ClientOptions = PLAIN_CLIENT) -> Client:
     member = Endpoint("pg-1", "127.0.0.1", fake.port)
     login = {"username": "caplab", "password": "", "database": "caplab"}
-    return client(login, limits, lambda: Topology(None, (member,)))
+    return client(login, limits, lambda: Topology(None, (member,)), options)
 
 
 async def perform(fake: FakeServer, *operations: Operation) -> list[Result]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import hiredis
 from caplab_probes.engines.redis.client import client
-from caplab_probes.engines.redis.statements import BEAT, WRITE
+from caplab_probes.engines.redis.statements import BEAT, CAS, WRITE
 from caplab_probes.links import Client, Endpoint, Result, Topology
 from caplab_probes.spec import Limits
 from caplab_probes.workloads import Operation
@@ -25,6 +25,11 @@ BEAT_ONCE = Operation(0, "write", "service", key="clock", value=(RUN << 37) + 5)
 REGISTER = f"{RUN:07x}/probe/a/service/1"
 WRITE_ONCE = Operation(0, "write", "service", key=REGISTER, value=(RUN << 37) + 5)
 READ = Operation(0, "read", "service", key=REGISTER)
+CAS_ONCE = Operation(0, "cas", "service", key=REGISTER, value=(RUN << 37) + 6, workload="cas")
+MULTI = Operation(0, "write", "service", key=REGISTER, value=(RUN << 37) + 4, workload="register-multi")
+INCR = Operation(0, "incr", "service", key=REGISTER, value=1, workload="counter")
+COUNT = Operation(0, "read", "service", key=REGISTER, workload="counter")
+ID = Operation(0, "id", "service", key=f"{RUN:07x}/probe", workload="ids")
 REPLID = "8371b4fb1155b71f4a04d3e1bc3e18c4a990aeeb"
 AROUND = frozenset({b"AUTH", b"CLIENT", b"INFO", b"WAIT"})  # what is no operation
 
@@ -116,11 +121,14 @@ class FakeRedis:
 
     def _do(self, command: list[bytes]) -> bytes:
         name, *rest = command
-        if name in (b"RPUSH", b"EVAL") and self.replid is None:
+        if name in (b"RPUSH", b"EVAL", b"SET", b"INCRBY", b"INCR") and self.replid is None:
             return error("READONLY You can't write against a read only replica.")
         does: dict[bytes, Callable[..., bytes]] = {
             b"RPUSH": self._push,
             b"EVAL": self._script,
+            b"SET": self._set,
+            b"INCRBY": self._increment,
+            b"INCR": lambda key: self._increment(key, b"1"),
             b"GET": self._get,
             b"LRANGE": self._range,
             b"MGET": self._get_many,
@@ -130,6 +138,14 @@ class FakeRedis:
 
     def _get(self, key: bytes) -> bytes:
         return reply_of(self.registers.get(key))
+
+    def _set(self, key: bytes, value: bytes) -> bytes:
+        self.registers[key] = value
+        return b"+OK\r\n"
+
+    def _increment(self, key: bytes, amount: bytes) -> bytes:
+        self.registers[key] = b"%d" % (int(self.registers.get(key, b"0")) + int(amount))
+        return reply_of(int(self.registers[key]))
 
     def _get_many(self, *keys: bytes) -> bytes:
         return reply_of([self.registers.get(key) for key in keys])
@@ -141,10 +157,15 @@ class FakeRedis:
         self.lists.setdefault(key, []).append(value)
         return reply_of(len(self.lists[key]))
 
-    def _script(self, script: bytes, _: bytes, key: bytes, value: bytes) -> bytes:
+    def _script(self, script: bytes, _: bytes, key: bytes, value: bytes, *expected: bytes) -> bytes:
         text = script.decode()
         if text == BEAT:
             return self._push(key, b"%s %s 1795249592193842" % ((self.replid or "").encode(), value))
+        if text == CAS:
+            was = self.registers.get(key, b"")
+            if (was,) == expected:
+                self.registers[key] = value
+            return reply_of(was)
         assert text == WRITE
         if int(self.registers.get(key, b"-1")) >= int(value):
             return reply_of(0)

@@ -2,21 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
 
 from caplab.model.history import Table, is_validated, validate
 
-from . import availability, durability, epochs, schedule
+from . import availability, counters, durability, epochs, ids, registers, schedule, sessions, staleness
 from .finding import Checker, Context, Finding, State, merge, run_checker
 
-__all__ = ["CHECKERS", "Checker", "Context", "Finding", "State", "check_history", "merge", "run_checker"]
+__all__ = ["APPLIES", "CHECKERS", "Checker", "Context", "Finding", "State", "check_history", "merge", "run_checker"]
 
-CHECKERS: Mapping[str, Checker] = {
-    durability.NAME: durability.check,
-    availability.NAME: availability.check,
-    epochs.NAME: epochs.check,
-    schedule.NAME: schedule.check,
-}
+
+class _Module(Protocol):
+    """What a checker's module has."""
+
+    NAME: str
+
+    def check(self, history: Table, context: Context, /) -> Finding: ...
+
+    def applies(self, history: Table, /) -> str: ...
+
+
+_MODULES: tuple[_Module, ...] = (
+    durability,
+    staleness,
+    sessions,
+    registers,
+    counters,
+    ids,
+    epochs,
+    availability,
+    schedule,
+)
+
+CHECKERS: Mapping[str, Checker] = {module.NAME: module.check for module in _MODULES}
+
+# Of each checker: why it has nothing to look at in a validated history, or ''.
+APPLIES: Mapping[str, Callable[[Table], str]] = {module.NAME: module.applies for module in _MODULES}
 
 
 def check_history(history: Table, context: Context, names: Iterable[str] = tuple(CHECKERS)) -> tuple[Finding, ...]:

@@ -8,7 +8,8 @@ from caplab.model.fields import Json
 from caplab.model.history import Table
 
 from .availability_figures import Seen, figures_of
-from .finding import ENOUGH, Context, Finding, State
+from .columns import among
+from .finding import Context, Finding, State
 from .outages import find, first_ack_ns
 from .phases import Sorted, phase_of, sort_outages
 from .series import Series, split
@@ -28,13 +29,15 @@ def check(history: Table, context: Context) -> Finding:
     out, and so is what was scheduled before context.steady_ns: clients that connect and find their way.
 
     Violated by any outage (what a fault may cost is for an expectation to say). Unknown with fewer than
-    ENOUGH operations, or when a vantage that was heard before the injection scheduled nothing after it.
+    context.enough operations, or when a vantage that was heard before the injection scheduled nothing after it.
     """
     whole = list(split(history))
     every = whole if context.steady_ns is None else [part for one in whole if (part := one.since(context.steady_ns))]
     total = sum(len(series.acked) for series in every)
-    if total < ENOUGH:
-        return Finding(NAME, State.UNKNOWN, f"Only {total} operations; {ENOUGH} are needed to speak of availability.")
+    if total < context.enough:
+        return Finding(
+            NAME, State.UNKNOWN, f"Only {total} operations; {context.enough} are needed to speak of availability."
+        )
     origin_ns = min(int(series.scheduled_ns[0]) for series in every)
     end_ns = max(series.end_ns for series in every)
     seen = [_look(series, context, origin_ns, end_ns) for series in every]
@@ -43,6 +46,11 @@ def check(history: Table, context: Context) -> Finding:
         reason = f"Nothing was scheduled after the injection by vantage {', '.join(silent)}."
         return Finding(NAME, State.UNKNOWN, reason, figures)
     return Finding(NAME, *_judge(figures, context), figures)
+
+
+def applies(history: Table) -> str:
+    """Why there is nothing to check here, or ''."""
+    return "" if (~among(history, "op", ["scan"])).any() else "all operations are scans"
 
 
 def _look(series: Series, context: Context, origin_ns: int, end_ns: int) -> Seen:

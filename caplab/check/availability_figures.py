@@ -53,7 +53,7 @@ class Seen:
 
 
 def figures_of(seen: Sequence[Seen]) -> dict[str, Json]:
-    """All of them, as docs/checkers.md lists them; there is at least one series."""
+    """All of them, as docs/checkers/availability.md lists them; there is at least one series."""
     by_vantage = {name: _worst(_telling(group)) for name, group in _grouped(seen, "vantage").items()}
     worst = max(by_vantage, key=lambda name: (by_vantage[name], name))
     best = min(by_vantage, key=lambda name: (by_vantage[name], name))

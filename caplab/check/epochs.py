@@ -13,17 +13,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from caplab.model.fields import Json
 from caplab.model.history import Table
 
-from .columns import NEVER, Integers, among, codes, integers
-from .finding import ENOUGH, Context, Finding, State
+from .columns import NEVER, Integers, Mask, among, codes, integers, present
+from .finding import Context, Finding, State
+from .witness import MOST, witness
 
 NAME = "epochs"
-# A cas is left out: one whose expectation did not hold is ok too, and wrote nothing.
 _WRITES = ("write", "add", "incr")
 # As short as an int64: a replication id has 40 digits, and might by chance have no letter among them.
 _NUMBER = re.compile("0|[1-9][0-9]{0,17}")
@@ -33,43 +34,125 @@ def check(history: Table, context: Context) -> Finding:
     """Look for writes acked in an epoch after a later one had begun to ack.
 
     Figures: acked (writes with an epoch), without_epoch (acked writes left out, since who took them is
-    not known), epochs in order, changes (failovers that acked writes show), overlapping (writes),
-    overlap_seconds from the first ack of a later epoch to the last ack that overlaps it.
+    not known), epochs in order, changes (failovers that acked writes show), overlaps (writes), overlap_seconds from the
+    first ack of a later epoch to the last ack that overlaps it; witnesses, where there are some.
 
     Whole numbers are in their own order, names in that of their first acks. Raises ValueError where there are
-    both. Unknown with fewer than ENOUGH acked writes that have an epoch, unless one overlaps; and where the engine has
-    no primary.
+    both. Unknown with fewer than context.enough acked writes that have an epoch, unless one overlaps; and where the
+    engine has no primary.
     """
     if not context.has_primary:
         return Finding(NAME, State.UNKNOWN, "There is no primary here, and so there are no epochs.")
-    acked = among(history, "op", _WRITES) & among(history, "outcome", ["ok"])
-    which, words = codes(history, "epoch")
-    rows = acked & (which >= 0)
-    figures = _figures(
-        which[rows], words, integers(history, "invoke_ns", 0)[rows], integers(history, "return_ns", NEVER)[rows]
-    )
-    figures = {"acked": int(rows.sum()), "without_epoch": int((acked & ~rows).sum()), **figures}
-    return Finding(NAME, *_judge(figures), figures)
+    writes = _acked_writes(history)
+    overlaps = _overlaps(writes)
+    figures = _figures(writes, overlaps)
+    if len(overlaps.place):
+        figures["witnesses"] = _witnesses(history, context, writes, overlaps)
+    return Finding(NAME, *_judge(figures, context.enough), figures)
 
 
-def _figures(which: Integers, words: Sequence[str], invoke_ns: Integers, return_ns: Integers) -> dict[str, Json]:
-    """Of writes by the place of their epoch in words."""
-    first_ack = np.full(len(words), NEVER, dtype=np.int64)
-    np.minimum.at(first_ack, which, return_ns)
-    order = _order(words, first_ack)
-    place = np.zeros(len(words), dtype=np.int64)
-    place[order] = np.arange(len(order))
-    # For each epoch the first ack of any later one: a running minimum from the end.
-    first_later_ack = np.minimum.accumulate(np.append(first_ack[order], NEVER)[::-1])[::-1][1:]
-    begun = first_later_ack[place[which]]
-    overlapping = invoke_ns > begun
-    overlap_ns = int((return_ns - begun)[overlapping].max()) if overlapping.any() else 0
+def applies(history: Table) -> str:
+    """Why there is nothing to check here, or ''."""
+    return "" if (_acked(history) & present(history, "epoch")).any() else "no acked write says its epoch"
+
+
+@dataclass(frozen=True, slots=True)
+class _Writes:
+    """Acked writes with an epoch, as they were invoked."""
+
+    row: Integers  # in the history
+    epoch: Integers  # its place in words
+    words: tuple[str, ...]
+    invoke_ns: Integers
+    return_ns: Integers
+    without_epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Overlaps:
+    """Writes, by their place among all, that came after the first ack of a later epoch.
+
+    first: of each epoch the place of the write that was acked first; later: of each epoch the later one whose
+    first ack came first, itself where there is none. Both by the epochs' places in words.
+    """
+
+    place: Integers
+    order: list[int]  # epochs that acked, earliest first
+    first: dict[int, int]
+    later: dict[int, int]
+
+
+def _acked(history: Table) -> Mask:
+    """Which operations wrote something; a cas did where it found what it expected."""
+    ok, cas = among(history, "outcome", ["ok"]), among(history, "op", ["cas"])
+    wrote = among(history, "op", _WRITES) & ok
+    if cas.any():
+        expected, observed = (integers(history, name, 0) for name in ("expected", "observed"))
+        as_expected = (present(history, "expected") == present(history, "observed")) & (expected == observed)
+        wrote |= cas & ok & as_expected
+    return wrote
+
+
+def _acked_writes(history: Table) -> _Writes:
+    acked = _acked(history)
+    epoch, words = codes(history, "epoch")
+    row = np.flatnonzero(acked & (epoch >= 0))
+    invoke_ns, return_ns = integers(history, "invoke_ns", 0)[row], integers(history, "return_ns", NEVER)[row]
+    return _Writes(row, epoch[row], words, invoke_ns, return_ns, int(acked.sum()) - len(row))
+
+
+def _overlaps(writes: _Writes) -> _Overlaps:
+    first_ack = np.full(len(writes.words), NEVER, dtype=np.int64)
+    np.minimum.at(first_ack, writes.epoch, writes.return_ns)
+    order = _order(writes.words, first_ack)
+    # From the end: of all epochs from there on, the one that acked first. At one moment, the earlier of them.
+    later, soonest, begun = {}, -1, first_ack.copy()
+    for epoch in reversed(order):
+        later[epoch] = epoch if soonest < 0 else soonest
+        begun[epoch] = NEVER if soonest < 0 else first_ack[soonest]
+        if soonest < 0 or first_ack[epoch] <= first_ack[soonest]:
+            soonest = epoch
+    place = np.flatnonzero(writes.invoke_ns > begun[writes.epoch])
+    first = _first_places(writes, first_ack) if len(place) else {}
+    return _Overlaps(place, order, first, later)
+
+
+def _first_places(writes: _Writes, first_ack: Integers) -> dict[int, int]:
+    places = np.flatnonzero(writes.return_ns == first_ack[writes.epoch])
+    # Backwards, so that of several at one moment the first one stays.
+    return {int(writes.epoch[place]): int(place) for place in places[::-1]}
+
+
+def _figures(writes: _Writes, overlaps: _Overlaps) -> dict[str, Json]:
+    place, order, words = overlaps.place, overlaps.order, writes.words
+    overlap_ns = 0
+    if len(place):
+        begins = np.array([overlaps.first[overlaps.later[one]] for one in writes.epoch[place].tolist()], dtype=np.int64)
+        overlap_ns = int((writes.return_ns[place] - writes.return_ns[begins]).max())
     return {
+        "acked": len(writes.row),
+        "without_epoch": writes.without_epoch,
         "epochs": [int(words[one]) if _NUMBER.fullmatch(words[one]) else words[one] for one in order],
         "changes": max(0, len(order) - 1),
-        "overlapping": int(overlapping.sum()),
+        "overlaps": len(place),
         "overlap_seconds": overlap_ns / 1e9,
     }
+
+
+def _witnesses(history: Table, context: Context, writes: _Writes, overlaps: _Overlaps) -> list[Json]:
+    """The first overlapping writes, each with the first ack of the later epoch.
+
+    And with that of its own where epochs are names, since these are in the order of their first acks.
+    """
+    shown: list[Json] = []
+    for place in overlaps.place[:MOST].tolist():
+        epoch = int(writes.epoch[place])
+        later = overlaps.later[epoch]
+        own, other = (writes.words[one] for one in (epoch, later))
+        places = [place, overlaps.first[later], *([] if _NUMBER.fullmatch(own) else [overlaps.first[epoch]])]
+        what = f"A write was acked in epoch {own}, though it was invoked after epoch {other} had begun to ack."
+        shown.append(witness(history, what, writes.row[places], context))
+    return shown
 
 
 def _order(words: Sequence[str], first_ack: Integers) -> list[int]:
@@ -87,10 +170,10 @@ def _order(words: Sequence[str], first_ack: Integers) -> list[int]:
     return sorted(acked, key=lambda one: (int(first_ack[one]), words[one]))
 
 
-def _judge(figures: dict[str, Json]) -> tuple[State, str]:
-    acked, overlapping = figures["acked"], figures["overlapping"]
-    if overlapping:
-        return State.VIOLATED, f"Two primaries: {overlapping} writes were acked in an epoch that was already over."
-    if not isinstance(acked, int) or acked < ENOUGH:
-        return State.UNKNOWN, f"Only {acked} acked writes say their epoch; {ENOUGH} are needed."
+def _judge(figures: dict[str, Json], enough: int) -> tuple[State, str]:
+    acked, overlaps = figures["acked"], figures["overlaps"]
+    if overlaps:
+        return State.VIOLATED, f"Two primaries: {overlaps} writes were acked in an epoch that was already over."
+    if not isinstance(acked, int) or acked < enough:
+        return State.UNKNOWN, f"Only {acked} acked writes say their epoch; {enough} are needed."
     return State.HOLDS, f"No write of {acked} was acked in an epoch that was already over."

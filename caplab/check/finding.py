@@ -64,7 +64,8 @@ class Context:
     """What a checker knows beside the history; the defaults fit a history that stands alone.
 
     steady_ns: since when the load ran undisturbed before the fault. settled_ns: when all was well again after it.
-    has_primary: writes go to one member; without it to any.
+    has_primary: writes go to one member; without it to any. enough: how many operations a claim that a property holds
+    needs behind it.
     """
 
     fault_windows: tuple[FaultWindow, ...] = ()
@@ -72,6 +73,7 @@ class Context:
     settled_ns: int | None = None
     steady_ns: int | None = None
     has_primary: bool = True
+    enough: int = ENOUGH
 
     @classmethod
     def of(cls, run: RunRecord) -> Context:

@@ -12,7 +12,7 @@ from caplab.model.fields import Json
 from caplab.model.history import Table
 
 from .columns import Integers, among, integers
-from .finding import ENOUGH, Context, Finding, State
+from .finding import Context, Finding, State
 
 NAME = "schedule"
 LATE_NS = 5_000_000
@@ -24,11 +24,11 @@ def check(history: Table, context: Context) -> Finding:
 
     Figures: operations, on_time_ratio (started within 5 ms), late_p50_seconds, late_p99_seconds,
     late_max_seconds. Unknown, never violated: a late instrument says nothing of the database, but makes the
-    other figures doubtful. Unknown also with fewer than ENOUGH operations.
+    other figures doubtful. Unknown also with fewer than context.enough operations.
     """
     late_ns = _lateness(history, context)
-    if len(late_ns) < ENOUGH:
-        return Finding(NAME, State.UNKNOWN, f"Only {len(late_ns)} operations in the calm; {ENOUGH} are needed.")
+    if len(late_ns) < context.enough:
+        return Finding(NAME, State.UNKNOWN, f"Only {len(late_ns)} operations in the calm; {context.enough} are needed.")
     p50, p99, worst = (float(value) / 1e9 for value in np.quantile(late_ns, [0.5, 0.99, 1], method="inverted_cdf"))
     on_time = float((late_ns <= LATE_NS).mean())
     figures: dict[str, Json] = {
@@ -40,6 +40,11 @@ def check(history: Table, context: Context) -> Finding:
     }
     text = f"{on_time:.2%} of {len(late_ns)} operations started within 5 ms of their schedule."
     return Finding(NAME, State.HOLDS if on_time >= _ON_TIME else State.UNKNOWN, text, figures)
+
+
+def applies(history: Table) -> str:
+    """Why there is nothing to check here, or ''."""
+    return "" if (~among(history, "op", ["scan"])).any() else "all operations are scans"
 
 
 def _lateness(history: Table, context: Context) -> Integers:

@@ -50,21 +50,29 @@ def split(history: Table) -> Iterator[Series]:
     """Every (vantage, op, route) there is, sorted by these. Scans are no load, and left out."""
     load = ~among(history, "op", ["scan"])
     group, labels = groups(history, load)
-    scheduled_ns = integers(history, "scheduled_ns", 0)[load]
-    order = np.lexsort((scheduled_ns, group))
     columns = (
-        scheduled_ns[order],
-        integers(history, "invoke_ns", 0)[load][order],
-        integers(history, "return_ns", NEVER)[load][order],
+        integers(history, "scheduled_ns", 0)[load],
+        integers(history, "invoke_ns", 0)[load],
+        integers(history, "return_ns", NEVER)[load],
     )
-    acked = among(history, "outcome", ["ok"])[load][order]
-    present, begins = np.unique(group[order], return_index=True)
-    found = zip(present, begins, np.append(begins, len(order))[1:], strict=True)
+    acked = among(history, "outcome", ["ok"])[load]
+    order, counts = _by_group(group, len(labels))
+    ends = np.cumsum(counts)
     # By name: their numbers follow the order in which rows happen to come.
-    for which, begin, end in sorted(found, key=lambda one: labels[one[0]]):
-        vantage, op, route = labels[which]
-        scheduled, invoked, returned = (column[begin:end] for column in columns)
-        yield Series(vantage, op, route, scheduled, invoked, returned, acked[begin:end])
+    for which in sorted(np.flatnonzero(counts).tolist(), key=labels.__getitem__):
+        rows = order[ends[which] - counts[which] : ends[which]]
+        due = columns[0][rows]
+        if (due[1:] < due[:-1]).any():
+            rows = rows[np.argsort(due, kind="stable")]
+        scheduled, invoked, returned = (column[rows] for column in columns)
+        yield Series(*labels[which], scheduled, invoked, returned, acked[rows])
+
+
+def _by_group(group: Integers, groups_there: int) -> tuple[Integers, Integers]:
+    """The places of all rows, group after group, and how many each has; within a group rows keep their order."""
+    # Sixteen bits are sorted by counting: much faster than by comparing.
+    narrow = group.astype(np.uint16) if groups_there <= 1 << 16 else group
+    return np.argsort(narrow, kind="stable"), np.bincount(group, minlength=groups_there)
 
 
 def groups(history: Table, rows: Mask) -> tuple[Integers, list[tuple[str, str, str]]]:

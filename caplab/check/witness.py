@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from caplab.model.fields import Json
 from caplab.model.history import Table
 
 from .finding import Context
 
+MOST = 20  # witnesses shown of one checker
 _COLUMNS = ("vantage", "session", "op", "key", "value", "expected", "observed", "level", "route", "server", "epoch")
 
 
@@ -49,3 +50,16 @@ def _operation(history: Table, row: int, origin: int) -> Json:
 
 def _seconds(ns: Json, origin: int) -> float | None:
     return (ns - origin) / 1e9 if isinstance(ns, int) else None
+
+
+def witness(history: Table, what: str, rows: Iterable[int], context: Context) -> Json:
+    """One sentence that names the anomaly, and the operations that prove it, as they were invoked; -1 is no row."""
+    return {"what": what, "operations": operations(history, sorted({int(row) for row in rows} - {-1}), context)}
+
+
+def shares(counts: Sequence[int], most: int = MOST) -> list[int]:
+    """How many of each kind of anomaly to show, at most so many together: as evenly as their counts allow."""
+    shown = [0] * len(counts)
+    while sum(shown) < most and (open_kinds := [kind for kind, count in enumerate(counts) if shown[kind] < count]):
+        shown[min(open_kinds, key=shown.__getitem__)] += 1
+    return shown

@@ -38,7 +38,7 @@ PROPERTIES: Mapping[str, Property] = {
     "readOutage": Property("availability", "read_outage_seconds", "s"),
     "outages": Property("availability", "outages"),
     "laterOutages": Property("availability", "later_outages"),
-    "twoPrimaries": Property("epochs", "overlapping"),
+    "twoPrimaries": Property("epochs", "overlaps"),
     "failovers": Property("epochs", "changes"),
 }
 

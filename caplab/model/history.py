@@ -1,13 +1,13 @@
 """A history: every operation that a run's vantages tried, one row an operation.
 
-Probers write SCHEMA; `validate` is the border that checkers stand behind. Times are
-CLOCK_MONOTONIC nanoseconds. An operation that could not be started in time is a row too:
+Probers write SCHEMA; `validate` is the border that checkers stand behind, and disorder.validate_stored that of a
+history in a file, which must be sorted and have one operation at a time in each session. Times are CLOCK_MONOTONIC
+nanoseconds. An operation that could not be started in time is a row too:
 outcome fail, error overload, with invoke_ns and return_ns the moment it was given up.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -42,10 +42,13 @@ SCHEMA = pa.schema(
         ("error", pa.string()),
     ]
 )
-REQUIRED = ("vantage", "session", "op", "scheduled_ns", "invoke_ns", "return_ns", "outcome")
-NEVER_NULL = tuple(name for name in REQUIRED if name != "return_ns")  # null there: it never returned
+REQUIRED = ("session", "op", "invoke_ns", "return_ns", "outcome")
+NEVER_NULL = ("vantage", "session", "op", "scheduled_ns", "invoke_ns", "outcome")
+FARTHEST_NS = 1 << 62  # either way: differences of times fit 64 bits, and the greatest number can stand for never
+VANTAGE = "client"  # the one vantage of a history that names none
 VOCABULARIES = {"op": OPS, "route": ROUTES, "outcome": OUTCOMES, "error": ERRORS}
 
+_TEXTS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_null)
 _ENCODED = pa.dictionary(pa.int32(), pa.string())
 # What `validate` returns: the same columns, strings as codes, so that checkers compare integers.
 VALIDATED = pa.schema([(field.name, _ENCODED if field.type == pa.string() else field.type) for field in SCHEMA])
@@ -54,18 +57,15 @@ VALIDATED = pa.schema([(field.name, _ENCODED if field.type == pa.string() else f
 def validate(table: Table) -> Table:
     """The history with every column of VALIDATED, sorted by invoke_ns (ties keep their order).
 
-    Missing optional columns come back as nulls. Strings may be plain, large or dictionary-encoded,
-    integers of any width that fits.
+    Missing optional columns come back as nulls, but for vantage (VANTAGE) and scheduled_ns (invoke_ns). Strings may
+    be plain, large or dictionary-encoded, integers of any width that fits.
 
-    Raises ValueError with the column and the mend: a column that is missing, unknown or of another
-    type, a null or a word that is not allowed, an operation that returned before it was invoked, or
-    an acknowledged one without a return time.
+    Raises ValueError with the row (from 1), the column and the mend: a column that is missing, unknown or of another
+    type, a null or a word that is not allowed, a time beyond FARTHEST_NS, an operation
+    that returned before it was invoked, or an acknowledged one without a return time.
     """
     _check_names(table.column_names)
-    columns = [
-        _converted(table, field) if field.name in table.column_names else pa.nulls(table.num_rows, field.type)
-        for field in VALIDATED
-    ]
+    columns = [_converted(table, field) for field in VALIDATED]
     history = pa.Table.from_arrays(columns, schema=VALIDATED)
     _check_nulls(history)
     _check_words(history)
@@ -79,69 +79,103 @@ def is_validated(table: Table) -> bool:
 
 
 def _check_names(names: list[str]) -> None:
+    for name in names:
+        if name not in SCHEMA.names:
+            raise ValueError(
+                f"Column '{name}' is not part of a history. Mend: drop it, or rename it to one of"
+                f" {', '.join(SCHEMA.names)}."
+            )
+        if names.count(name) > 1:
+            raise ValueError(f"Column '{name}' is there twice. Mend: drop one.")
     for name in REQUIRED:
         if name not in names:
             raise ValueError(f"The history has no column '{name}'. Mend: add it ({SCHEMA.field(name).type}).")
-    for name in names:
-        if name not in SCHEMA.names:
-            raise ValueError(f"Column '{name}' is not part of a history. Mend: drop it, or rename it to one of SCHEMA.")
-        if names.count(name) > 1:
-            raise ValueError(f"Column '{name}' is there twice. Mend: drop one.")
 
 
 def _converted(table: Table, field: Any) -> Column:
+    if field.name not in table.column_names:
+        return _filled(table, field)
     column = table.column(field.name)
-    text = field.type == _ENCODED
-    if not _fits(column.type, text):
-        wanted = "string" if text else str(field.type)
-        raise ValueError(f"Column '{field.name}' is {column.type}. Mend: write it as {wanted}.")
+    whole = _text(column, field.name) if field.type == _ENCODED else _integers(column, field)
+    # One chunk a column, which is not copied where it is one already.
+    return whole.chunk(0) if whole.num_chunks == 1 else whole.combine_chunks()
+
+
+def _filled(table: Table, field: Any) -> Column:
+    """What stands for an optional column that is missing."""
+    if field.name == "scheduled_ns":
+        return _converted(table.select(["invoke_ns"]).rename_columns(["scheduled_ns"]), field)
+    if field.name == "vantage":
+        only = pa.array(np.zeros(table.num_rows, dtype=np.int32))
+        return pa.DictionaryArray.from_arrays(only, pa.array([VANTAGE]))
+    return pa.nulls(table.num_rows, field.type)
+
+
+def _text(column: Column, name: str) -> Column:
+    """Text as codes: the same word has the same code throughout."""
+    encoded = pa.types.is_dictionary(column.type)
+    words = column.type.value_type if encoded else column.type
+    if not any(is_text(words) for is_text in _TEXTS):
+        raise ValueError(f"Column '{name}' is {column.type}. Mend: write it as string.")
+    if encoded:
+        unified = column.unify_dictionaries().cast(_ENCODED)
+        codes = unified.chunk(0).dictionary if unified.num_chunks else pa.array([], pa.string())
+        if not codes.null_count and len(codes.unique()) == len(codes):
+            return unified
+    return column.cast(pa.string()).dictionary_encode()
+
+
+def _integers(column: Column, field: Any) -> Column:
+    if not (pa.types.is_integer(column.type) or pa.types.is_null(column.type)):
+        raise ValueError(f"Column '{field.name}' is {column.type}. Mend: write it as {field.type}.")
     try:
-        if text:
-            return column.cast(pa.string()).dictionary_encode().combine_chunks()
-        return column.cast(field.type).combine_chunks()
+        return column.cast(field.type)
     except pa.ArrowInvalid as error:
+        most = 2 ** (field.type.bit_width - 1) - 1
+        found = np.asarray(column.fill_null(0))
+        row = int(np.flatnonzero((found > most) | (found < -most - 1))[0])
         raise ValueError(
-            f"Column '{field.name}' does not fit {field.type}: {error}. Mend: write it as {field.type}."
+            f"Row {row + 1}: column '{field.name}' says {found[row]}, which does not fit {field.type}."
+            " Mend: use smaller numbers."
         ) from error
-
-
-def _fits(found: Any, text: bool) -> bool:
-    values = found.value_type if pa.types.is_dictionary(found) else found
-    if pa.types.is_null(values):
-        return True
-    if not text:
-        return bool(pa.types.is_integer(found))
-    return bool(pa.types.is_string(values) or pa.types.is_large_string(values) or pa.types.is_string_view(values))
 
 
 def _check_nulls(history: Table) -> None:
     for name in NEVER_NULL:
-        if count := history.column(name).null_count:
-            raise ValueError(f"Column '{name}' is null in {count} rows. Mend: give every operation its {name}.")
+        if history.column(name).null_count:
+            where = _rows(pc.is_null(history.column(name)))
+            raise ValueError(f"{where}: column '{name}' is null. Mend: give every operation its {name}.")
 
 
 def _check_words(history: Table) -> None:
     for name, allowed in VOCABULARIES.items():
-        words = pc.unique(history.column(name)).to_pylist()
+        column = history.column(name)
+        words = pc.unique(column).to_pylist()
         if strange := sorted(word for word in words if word is not None and word not in allowed):
-            raise ValueError(f"Column '{name}' says '{strange[0]}'. Mend: use one of {', '.join(allowed)}.")
+            where = _rows(pc.equal(column.cast(pa.string()), strange[0]))
+            raise ValueError(f"{where}: column '{name}' says '{strange[0]}'. Mend: use one of {', '.join(allowed)}.")
 
 
 def _check_times(history: Table) -> None:
+    for name in ("scheduled_ns", "invoke_ns", "return_ns"):
+        column = history.column(name)
+        far = pc.or_(pc.greater(column, FARTHEST_NS), pc.less(column, -FARTHEST_NS))
+        if pc.any(far).as_py():
+            raise ValueError(f"{_rows(far)}: {name} is over 146 years away. Mend: count from a nearer moment.")
     invoke, returned, outcome = (history.column(name) for name in ("invoke_ns", "return_ns", "outcome"))
-    _refuse_rows(
-        pc.less(returned, invoke),
-        lambda count: f"Column 'return_ns' is before invoke_ns in {count} rows. Mend: take both from one clock.",
-    )
-    _refuse_rows(
-        pc.and_(pc.equal(outcome.cast(pa.string()), "ok"), pc.is_null(returned)),
-        lambda count: f"Column 'return_ns' is null in {count} rows that are ok. Mend: what never returned is info.",
-    )
+    backwards = pc.less(returned, invoke)
+    if pc.any(backwards).as_py():
+        raise ValueError(f"{_rows(backwards)}: return_ns is before invoke_ns. Mend: take both from one clock.")
+    unended = pc.and_(pc.is_null(returned), pc.equal(outcome, "ok"))
+    if pc.any(unended).as_py():
+        raise ValueError(f"{_rows(unended)}: it is ok, but return_ns is null. Mend: what never returned is info.")
 
 
-def _refuse_rows(bad: Column, sentence: Callable[[int], str]) -> None:
-    if count := pc.sum(bad).as_py():
-        raise ValueError(sentence(count))
+def _rows(bad: Column) -> str:
+    """The first of the rows that are bad, as whoever wrote the history counts them, and how many more there are."""
+    rows = np.flatnonzero(np.asarray(bad.fill_null(False)))
+    more = f" (and {len(rows) - 1} more)" if len(rows) > 1 else ""
+    return f"Row {rows[0] + 1}{more}"
 
 
 def _sorted(history: Table) -> Table:

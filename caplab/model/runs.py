@@ -42,7 +42,7 @@ class FinalScan:
     from one that is missing (None), and a scan that was written down in part shows. server is the member
     whose scan decides (of Postgres and Redis the primary), 'all' where it is that of all members together (Cassandra);
     None: the last scan, whoever answered. problem says why the scan failed or the members did not converge. local is
-    the number of elements in every other member's own copy.
+    the number of elements in every other member's own copy. invoke_ns is when it began; None: it is the server's last.
     """
 
     converged: bool
@@ -50,6 +50,7 @@ class FinalScan:
     server: str | None = None
     problem: str = ""
     local: Mapping[str, int] = field(default_factory=dict)
+    invoke_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +175,9 @@ def _baseline(fields: Fields | None) -> Baseline | None:
 
 
 def _scan_json(scan: FinalScan) -> dict[str, Json]:
-    plain: dict[str, Json] = {name: getattr(scan, name) for name in ("converged", "elements", "server", "problem")}
+    plain: dict[str, Json] = {
+        name: getattr(scan, name) for name in ("converged", "elements", "server", "problem", "invoke_ns")
+    }
     return {**plain, "local": dict(scan.local)}
 
 
@@ -189,6 +192,7 @@ def _final_scan(fields: Fields | None) -> FinalScan | None:
         server=fields.optional_text("server"),
         problem=fields.optional_text("problem") or "",
         local={member: local.integer(member) for member in local.values} if local else {},
+        invoke_ns=fields.optional_integer("invoke_ns"),
     )
 
 

@@ -30,9 +30,9 @@ def plain(cell: str) -> str:
     return cell
 
 
-def in_columns(grid: Grid, paint: Painter = plain) -> list[str]:
-    """Its lines, the title first; at most WIDTH wide as long as the columns of numbers leave it room."""
-    gap, widths = _widths(grid)
+def in_columns(grid: Grid, paint: Painter = plain, width: int = WIDTH) -> list[str]:
+    """Its lines, the title first; at most so wide as long as the columns of numbers leave it room."""
+    gap, widths = _widths(grid, width)
     lines = [grid.title, *_lines(grid, grid.header, widths, gap, plain)]
     lines.append(gap.join("-" * width for width in widths))
     for row in grid.rows:
@@ -58,12 +58,12 @@ def _markdown_row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(escaped(cell) for cell in cells)} |"
 
 
-def _widths(grid: Grid) -> tuple[str, list[int]]:
+def _widths(grid: Grid, most: int) -> tuple[str, list[int]]:
     """The gap between columns, and each one's width: texts give way, the widest first, then the gap."""
     columns = zip(grid.header, *grid.rows, strict=True)
     full = [max(len(line) for cell in column for line in cell.split("\n")) for column in columns]
     for gap in ("  ", " "):
-        widths, room = list(full), WIDTH - len(gap) * (len(full) - 1)
+        widths, room = list(full), most - len(gap) * (len(full) - 1)
         least = 12 if len(gap) > 1 else _LEAST  # before names are cut short, the gap goes
         while sum(widths) > room and (wide := [number for number in grid.texts if widths[number] > least]):
             widths[max(wide, key=widths.__getitem__)] -= 1

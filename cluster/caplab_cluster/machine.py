@@ -75,7 +75,7 @@ def look(cache: Path) -> Machine:
         systemd=Path("/run/systemd/system").is_dir(),
         docker=_docker(),
         podman=_podman(),
-        go=_tool("go", "version"),
+        go=look_for_go(),
         kind=_tool("kind", "version"),
         kubectl=_tool("kubectl", "version", "--client"),
         helm=_tool("helm", "version", "--short"),
@@ -90,6 +90,11 @@ def look(cache: Path) -> Machine:
         nf_tables=_nf_tables() if linux else None,
         netem=_netem() if linux else None,
     )
+
+
+def look_for_go() -> Tool | None:
+    """The Go on PATH, for those who need nothing else of the machine."""
+    return _tool("go", "version")
 
 
 def _read(path: Path) -> str:

@@ -9,11 +9,12 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from . import versions
 from .choose import ToolChoice, choose_tool
 from .digest import digest
-from .machine import Machine
+from .machine import Machine, Tool
 from .paths import GO_MODULE, Cache
 from .progress import Progress, Step
 
@@ -81,10 +82,18 @@ def choose_tools(machine: Machine) -> tuple[ToolChoice, ToolChoice, ToolChoice]:
     )
 
 
+class SeesGo(Protocol):
+    """What a builder must know of the machine."""
+
+    @property
+    def go(self) -> Tool | None:
+        """The Go on PATH."""
+
+
 class GoBuilder:
     """Builds from cluster/gomodule into the cache; what is built already is not built again."""
 
-    def __init__(self, machine: Machine, cache: Cache) -> None:
+    def __init__(self, machine: SeesGo, cache: Cache) -> None:
         self._choice = choose_tool("go", machine.go, versions.GO_FIT)
         self._cache = cache
         self.folder = cache.binaries / digest([GO_MODULE], link_flags())

@@ -23,7 +23,17 @@ from .links import Endpoint, Topology
 from .probe import Probe, Surroundings
 from .serving import serve
 from .sessions import session_numbers
-from .spec import ROUTES, WORKLOADS, ClientOptions, Levels, Limits, ProbeSpec
+from .spec import (
+    MAX_LAG_BYTES,
+    READ_ROUTINGS,
+    REPLICA_WAIT_MS,
+    ROUTES,
+    WORKLOADS,
+    ClientOptions,
+    Levels,
+    Limits,
+    ProbeSpec,
+)
 
 METRICS_PORT = 9187
 
@@ -73,6 +83,9 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--write-level", help="the same")
     run.add_argument("--server-timestamps", action="store_true", help="of an engine whose clients stamp writes")
     run.add_argument("--speculative-delay-ms", type=int, help="ask another server too after so long")
+    run.add_argument("--read-routing", choices=READ_ROUTINGS, help="of reads on the route replica")
+    run.add_argument("--max-lag-bytes", type=int, help=f"with lag-aware; default {MAX_LAG_BYTES}")
+    run.add_argument("--replica-wait-ms", type=int, help=f"with causal; default {REPLICA_WAIT_MS}")
     return parser
 
 
@@ -110,7 +123,13 @@ async def _run(parsed: argparse.Namespace) -> int:
         seed=parsed.seed,
         seconds=parsed.seconds,
         levels=Levels(parsed.read_level, parsed.write_level),
-        client=ClientOptions(not parsed.server_timestamps, parsed.speculative_delay_ms),
+        client=ClientOptions(
+            not parsed.server_timestamps,
+            parsed.speculative_delay_ms,
+            parsed.read_routing,
+            parsed.max_lag_bytes,
+            parsed.replica_wait_ms,
+        ),
     )
     engine = named(parsed.engine)
     engine.check(spec)
@@ -118,7 +137,7 @@ async def _run(parsed: argparse.Namespace) -> int:
     password = os.environ.get("CAPLAB_PASSWORD", "")
     login = {"username": parsed.user, "password": password, "database": parsed.database}
     client = engine.client(login, around.limits, lambda: topology, spec.client)
-    probe = Probe(spec, around, client, lambda: topology, engine.has_primary)
+    probe = Probe(spec, around, client, lambda: topology, engine.has_primary, engine.position)
     _on_signal(probe.stop)
     await probe.run()
     print(json.dumps(asdict(probe.status)))

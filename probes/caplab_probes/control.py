@@ -113,8 +113,8 @@ class Control:
                 running.problem = f"{wanted.target.kind} {wanted.target.name}: {error}"
                 await asyncio.sleep(_AGAIN_SECONDS)
                 continue
-            has_primary = engine_of(wanted.target.kind).has_primary
-            running.probe = Probe(wanted.spec, self._around, client, topology, has_primary)
+            engine = engine_of(wanted.target.kind)
+            running.probe = Probe(wanted.spec, self._around, client, topology, engine.has_primary, engine.position)
             await running.probe.run()
             topology.close()
             return

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from .outcomes import Outcome
-from .spec import PLAIN_CLIENT, WORKLOADS, ClientOptions, Limits, ProbeSpec
+from .spec import CLIENT_FIELDS, PLAIN_CLIENT, REPLICA, WORKLOADS, ClientOptions, Limits, ProbeSpec
 from .workloads import Operation
 
 
@@ -34,12 +34,39 @@ class Topology:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What an operation came to: observed is what was read; server and epoch as they answered, None: unknown."""
+    """What an operation came to; server and epoch as they answered, None: unknown.
+
+    value: what was read, or the id that was handed out. observed: what a cas found. lsn: how far the server's
+    write-ahead log was right after the operation (bytes since its beginning), where the client was told to find out.
+    """
 
     outcome: Outcome
-    observed: int | None = None
+    value: int | None = None
     server: str | None = None
     epoch: str | None = None
+    observed: int | None = None
+    lsn: int | None = None
+
+
+def result_of(
+    operation: Operation, outcome: Outcome, found: int | None, server: str | None, epoch: str | None = None
+) -> Result:
+    """An operation's result; found: the number that came back, which means what the operation asked for."""
+    if operation.op == "cas":
+        return Result(outcome, None, server, epoch, observed=found)
+    return Result(outcome, found, server, epoch)
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far a member's write-ahead log has come (bytes since its beginning): a primary's written, else replayed.
+
+    asked_ns: when it was asked for.
+    """
+
+    lsn: int
+    primary: bool
+    asked_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +135,9 @@ class Engine:
     client: from the login (the members of the secret NAME-application), the limits, the endpoints as last seen and
     the options; raises KeyError where the login lacks something. The levels are those it knows; none: it has none.
     service: how the name of the Service ends that applications use. has_primary: one member takes the writes; else
-    any does. client_options: whether its client has ClientOptions.
+    any does. client_options: those of ClientOptions that its client has. levels_of: of workloads that cannot have all
+    levels, those for reads and those for writes. position: asks the member behind a link for its position, and raises
+    NotDone; None: there is nothing to ask.
     """
 
     name: str
@@ -119,30 +148,31 @@ class Engine:
     write_levels: tuple[str, ...] = ()
     service: str = "primary"
     has_primary: bool = True
-    client_options: bool = False
+    client_options: tuple[str, ...] = ()
     workloads: tuple[str, ...] = WORKLOADS
+    levels_of: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = field(default_factory=dict)
+    position: Callable[[Link], Awaitable[Position]] | None = None
 
     def check(self, spec: ProbeSpec) -> None:
         """Raise ValueError, with the field and the mend, where it does not know what a probe asks for."""
         self._check_levels(spec)
         self._check_client(spec.client)
+        if REPLICA in spec.routes and not self.has_primary:
+            raise ValueError(f"routes has {REPLICA!r}. Mend: use direct, a {self.kind} has no replicas of a primary.")
         if spec.workload not in self.workloads:
             mend = f"use one of {', '.join(self.workloads)}; a {self.kind} has no epochs"
             raise ValueError(f"workload is {spec.workload!r}. Mend: {mend}.")
 
     def _check_levels(self, spec: ProbeSpec) -> None:
-        levels = spec.levels
-        asked = (("read", levels.read, self.read_levels), ("write", levels.write, self.write_levels))
-        for field, level, known in asked:
+        read, write = self.levels_of.get(spec.workload, (self.read_levels, self.write_levels))
+        for name, level, known in (("read", spec.levels.read, read), ("write", spec.levels.write, write)):
             if level is not None and level not in known:
                 mend = f"use one of {', '.join(known)}" if known else f"leave it out, a {self.kind} has none"
-                raise ValueError(f"levels.{field} is {level!r}. Mend: {mend}.")
+                of = f" of the workload {spec.workload}" if spec.workload in self.levels_of else ""
+                raise ValueError(f"levels.{name}{of} is {level!r}. Mend: {mend}.")
 
     def _check_client(self, options: ClientOptions) -> None:
-        said = {
-            "clientTimestamps": (options.client_timestamps, PLAIN_CLIENT.client_timestamps),
-            "speculativeDelayMilliseconds": (options.speculative_delay_ms, PLAIN_CLIENT.speculative_delay_ms),
-        }
-        for field, (asked, default) in said.items():
-            if asked != default and not self.client_options:
-                raise ValueError(f"client.{field} is {asked!r}. Mend: leave it out, a {self.kind} has no such option.")
+        for said, name in CLIENT_FIELDS.items():
+            asked = getattr(options, name)
+            if asked != getattr(PLAIN_CLIENT, name) and name not in self.client_options:
+                raise ValueError(f"client.{said} is {asked!r}. Mend: leave it out, a {self.kind} has no such option.")

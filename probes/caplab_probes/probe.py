@@ -12,7 +12,9 @@ from . import clock, meta
 from .exporter import Exporter
 from .links import Client, Endpoint, NotDone, Topology
 from .pruning import RunsInUse
+from .read_routing import routing_of
 from .recorder import Recorder
+from .replicas import Ask, Positions, ReplicaReads
 from .routing import Router
 from .scan import run_scan
 from .schedule import SECOND_NS, Due, Schedule, due, of_seconds, phase_ns
@@ -59,8 +61,10 @@ class Probe:
         client: Client,
         topology: Callable[[], Topology],
         has_primary: bool = True,
+        position: Ask | None = None,
     ) -> None:
         self.spec = spec
+        self._position = position
         self._has_primary = has_primary
         self._around = around
         self._client = client
@@ -120,16 +124,26 @@ class Probe:
         record = meta.begin(writer, schedule)
         meta.write_meta(self._folder, record)
         router = Router(self._topology, self._has_primary)
-        sessions = Sessions(self._client, router, self._around.limits, self._around.numbers, self._take)
+        reads = self._replica_reads(router)
+        sessions = Sessions(self._client, router, self._around.limits, self._around.numbers, self._take, reads)
         self._enter("Running")
         try:
             begun = await self._follow(schedule, writer, sessions, recorder)
             await self._drain(begun, recorder)
         finally:
+            if reads is not None:
+                reads.close()
             sessions.close()
             recorder.close(clock.now_ns())
             self._around.exporter.forget(spec.workload)
         meta.write_meta(self._folder, replace(record, closed=True))
+
+    def _replica_reads(self, router: Router) -> ReplicaReads | None:
+        routing = routing_of(self.spec.client)
+        if routing is None or self._position is None:
+            return None
+        positions = Positions(self._client, self._topology, self._position, self._around.limits.statement_seconds)
+        return ReplicaReads(routing, positions, self._topology, router.primary)
 
     async def _prepare(self) -> None:
         while not self._stopped.is_set():
@@ -217,8 +231,8 @@ def row_of(attempt: Attempt, vantage: str) -> Row:
         session=attempt.session,
         op=op.op,
         key=op.key,
-        value=op.value,
-        expected=None,
+        value=result.value if op.value is None else op.value,
+        expected=op.expected,
         observed=result.observed,
         level=op.level,
         route=op.route,

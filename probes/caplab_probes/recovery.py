@@ -23,6 +23,9 @@ from .writer import Row, batch_of, read_folder
 # How long after its last row a prober may have gone on: rows come at least every start_seconds
 # and are written five times a second.
 _UNWRITTEN_NS = 2 * SECOND_NS
+_OWN_VALUE = ("add", "write", "cas")
+_NO_OWN_VALUE = ("incr", "id")
+_TELLING = ("op", "value", "scheduled_ns")
 
 
 def recovered(folder: Path) -> Table:
@@ -49,16 +52,25 @@ def _unrecorded(meta: Meta, table: Table) -> Iterator[tuple[Operation, int]]:
     index = 0
     while not schedule.over(index) and (due_ns := schedule.due_ns(index)) < end_ns:
         op = operation(meta.writer, index)
-        if op.value is not None and index not in recorded:
+        if op.op != "read" and index not in recorded:
             yield op, due_ns
         index += 1
 
 
 def _recorded(meta: Meta, table: Table) -> set[int]:
-    """The indices of an incarnation's writes that have a row."""
+    """The indices of an incarnation's writes that have a row.
+
+    A value that is written says whose it is; that of an increment or an id does not, but its time on the schedule does.
+    """
     first = value_of(meta.writer, 0)
-    values = (value for value in table.column("value").to_pylist() if value is not None)
-    return {index_of(value) for value in values if first <= value < first + (1 << INDEX_BITS)}
+    found: set[int] = set()
+    for op, value, scheduled_ns in zip(*(table.column(name).to_pylist() for name in _TELLING), strict=True):
+        if op in _OWN_VALUE:
+            if first <= value < first + (1 << INDEX_BITS):
+                found.add(index_of(value))
+        elif op in _NO_OWN_VALUE and (index := meta.schedule.index_at(scheduled_ns)) is not None:
+            found.add(index)
+    return found
 
 
 def _unknown(session: int, meta: Meta, op: Operation, due_ns: int) -> Row:
@@ -66,7 +78,8 @@ def _unknown(session: int, meta: Meta, op: Operation, due_ns: int) -> Row:
     return Row(
         vantage=writer.spec.vantages[writer.vantage],
         session=session,
-        op=op.op,
+        # What a cas expected went with the prober. A write may come at any time at which the cas may have.
+        op="write" if op.op == "cas" else op.op,
         key=op.key,
         value=op.value,
         expected=None,

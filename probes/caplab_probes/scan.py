@@ -15,6 +15,7 @@ from . import clock
 from .links import Client, Endpoint, NotDone, Scan, Topology
 from .meta import write_json
 from .recorder import Recorder
+from .spec import REPLICA
 from .workloads import Writer
 from .writer import Row
 
@@ -64,7 +65,7 @@ def read_notes(folder: Path) -> list[dict[str, Any]]:
 
 
 def _endpoints(routes: tuple[str, ...], topology: Topology) -> list[tuple[str, Endpoint]]:
-    members = [("direct", member) for member in topology.members if set(routes) & {"direct", "any"}]
+    members = [("direct", member) for member in topology.members if set(routes) & {"direct", "any", REPLICA}]
     return members + ([("service", topology.service)] if "service" in routes and topology.service else [])
 
 

@@ -25,6 +25,12 @@ class Schedule:
         """When operation index is due, in monotonic nanoseconds."""
         return self.anchor_ns + round(index * SECOND_NS / self.rate)
 
+    def index_at(self, due_ns: int) -> int | None:
+        """The operation that is due at this very time; None: none is."""
+        about = round((due_ns - self.anchor_ns) * self.rate / SECOND_NS)
+        near = (index for index in range(max(0, about - 1), about + 2) if self.due_ns(index) == due_ns)
+        return next((index for index in near if not self.over(index)), None)
+
     def over(self, index: int) -> bool:
         """Whether there is no operation index any more."""
         return self.count is not None and index >= self.count

@@ -17,10 +17,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from . import clock
+from .knowledge import Knowledge
 from .links import Client, Endpoint, Link, NotOpened, Result
-from .outcomes import OVERLOAD, Outcome
+from .outcomes import OK, OVERLOAD, Outcome
+from .replicas import ReplicaReads
 from .routing import Router
-from .spec import Limits
+from .spec import REPLICA, Limits
 from .workloads import Operation
 
 NO_SESSION = 0  # of an operation that was never given one
@@ -52,6 +54,7 @@ def session_numbers() -> Iterator[int]:
 class _Session:
     number: int
     links: dict[str, tuple[Endpoint, Link]] = field(default_factory=dict)
+    knowledge: Knowledge = field(default_factory=Knowledge)
 
     def link(self, endpoint: Endpoint) -> Link | None:
         """The open link to an endpoint; a link to where it was before is closed."""
@@ -69,7 +72,7 @@ class _UnderWay:
 
     operation: Operation
     scheduled_ns: int
-    invoke_ns: int
+    invoke_ns: int  # a read that is routed waits for its replica within it
     endpoint: Endpoint
     session: _Session
     gate: asyncio.Semaphore
@@ -77,7 +80,10 @@ class _UnderWay:
 
 
 class Sessions:
-    """All sessions of one probe; record is called once for each operation, when it has ended."""
+    """All sessions of one probe; record is called once for each operation, when it has ended.
+
+    reads: chooses for reads of the route replica; None: the router does.
+    """
 
     def __init__(
         self,
@@ -86,7 +92,9 @@ class Sessions:
         limits: Limits,
         numbers: Iterator[int],
         record: Callable[[Attempt], None],
+        reads: ReplicaReads | None = None,
     ) -> None:
+        self._reads = reads
         self._client = client
         self._router = router
         self._limits = limits
@@ -109,21 +117,48 @@ class Sessions:
 
         One that has timed out is recorded then; this returns when its answer is there or its link has gone.
         """
+        if self._reads is not None and operation.op == "read" and operation.route == REPLICA:
+            await self._carry_out_routed(operation, scheduled_ns, self._reads)
+            return
         endpoint = self._router.choose(operation)
+        gate = await self._admitted(operation, scheduled_ns, endpoint)
+        if endpoint is not None and gate is not None:
+            session = self._session(operation.route)
+            operation = session.knowledge.completed(operation)
+            await self._begin(_UnderWay(operation, scheduled_ns, clock.now_ns(), endpoint, session, gate))
+
+    async def _carry_out_routed(self, operation: Operation, scheduled_ns: int, reads: ReplicaReads) -> None:
+        """The session comes first, for where it may read follows from what it has seen."""
+        session, invoke_ns = self._session(operation.route), clock.now_ns()
+        endpoint = await reads.choose(session.knowledge.seen)
+        gate = await self._admitted(operation, scheduled_ns, endpoint)
+        if endpoint is None or gate is None:
+            self._idle[operation.route].append(session)
+        else:
+            await self._begin(_UnderWay(operation, scheduled_ns, invoke_ns, endpoint, session, gate))
+
+    async def _admitted(
+        self, operation: Operation, scheduled_ns: int, endpoint: Endpoint | None
+    ) -> asyncio.Semaphore | None:
+        """The endpoint's gate, entered; None: it could not be, and the operation is recorded."""
         if endpoint is None:
             now = clock.now_ns()
             self._record(Attempt(operation, NO_SESSION, scheduled_ns, now, now, _NO_ENDPOINT))
-            return
+            return None
         gate = self._gates[operation.route, operation.op, endpoint.name]
         patience = self._limits.start_seconds - (clock.now_ns() - scheduled_ns) / 1e9
-        if not await _enter(gate, patience):
-            self.overload(operation, scheduled_ns)
-            return
-        idle = self._idle[operation.route]
-        session = idle.pop() if idle else _Session(next(self._numbers))
-        one = _UnderWay(operation, scheduled_ns, clock.now_ns(), endpoint, session, gate)
+        if await _enter(gate, patience):
+            return gate
+        self.overload(operation, scheduled_ns)
+        return None
+
+    def _session(self, route: str) -> _Session:
+        idle = self._idle[route]
+        return idle.pop() if idle else _Session(next(self._numbers))
+
+    async def _begin(self, one: _UnderWay) -> None:
         try:
-            link = session.link(endpoint) or await self._open(session, endpoint)
+            link = one.session.link(one.endpoint) or await self._open(one.session, one.endpoint)
         except NotOpened as refused:
             self._end(one, Result(refused.outcome))
         else:
@@ -170,11 +205,21 @@ class Sessions:
         return_ns = None if result.outcome == _TIMED_OUT else clock.now_ns()
         attempt = Attempt(one.operation, one.session.number, one.scheduled_ns, one.invoke_ns, return_ns, result)
         if result.outcome.outcome == "info":
-            one.session.number = next(self._numbers)
+            one.session.number, one.session.knowledge = next(self._numbers), Knowledge()
+        elif result.outcome == OK:
+            self._learn(one, result)
         one.gate.release()
         self._idle[one.operation.route].append(one.session)
         self._router.learn(one.operation, one.endpoint, result.outcome)
         self._record(attempt)
+
+    def _learn(self, one: _UnderWay, result: Result) -> None:
+        knowledge = one.session.knowledge
+        knowledge.learn(one.operation, result)
+        if one.operation.route == REPLICA:
+            self._router.note_role(result.server, result.epoch is not None)
+            if self._reads is not None:
+                self._reads.seen_by(knowledge.seen).learn(one.operation, result, one.invoke_ns, clock.now_ns())
 
     def _gate(self) -> asyncio.Semaphore:
         return asyncio.Semaphore(self._limits.in_flight)

@@ -8,10 +8,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-WORKLOADS = ("set", "register", "clock", "set-scan", "register-scan")
-ROUTES = ("service", "direct", "any")
+SCANS = ("set-scan", "register-scan", "counter-scan")
+WORKLOADS = ("set", "register", "register-multi", "counter", "cas", "ids", "clock", *SCANS)
+REPLICA = "replica"
+ROUTES = ("service", "direct", "any", REPLICA)
 DEFAULT_ROUTES = ("service", "direct")
 SPECULATIVE_MS_MAX = 10_000  # the statement has timed out long before
+# Where a read of the route replica may go: see read_routing.py.
+READ_ROUTINGS = ("plain", "read-your-writes", "monotonic", "lag-aware", "causal")
+MAX_LAG_BYTES = 1 << 20  # unless the probe says another bound
+REPLICA_WAIT_MS = 50  # the same
+REPLICA_WAIT_MS_MAX = 1000  # as long as a statement may take
 RATE_MAX = 2000.0  # operations a second; a prober is measured up to 1000
 # Of a run, a probe or a vantage: such a name is one part of a path, and no way out of it.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -50,11 +57,17 @@ class ClientOptions:
     """How the client itself works, where an engine's client leaves a choice.
 
     client_timestamps: writes carry the client's time, not the server's. speculative_delay_ms: after so long without an
-    answer another server is asked too (milliseconds, 1 to SPECULATIVE_MS_MAX); None: none is.
+    answer another server is asked too (milliseconds, 1 to SPECULATIVE_MS_MAX); None: none is. read_routing: one of
+    READ_ROUTINGS, for reads of the route replica; None is plain, and the history says nothing of it. max_lag_bytes
+    (bytes of write-ahead log) is of lag-aware, replica_wait_ms (milliseconds, 1 to REPLICA_WAIT_MS_MAX) of causal;
+    None: the defaults above.
     """
 
     client_timestamps: bool = True
     speculative_delay_ms: int | None = None
+    read_routing: str | None = None
+    max_lag_bytes: int | None = None
+    replica_wait_ms: int | None = None
 
     def __post_init__(self) -> None:
         plain = isinstance(self.client_timestamps, bool)
@@ -63,9 +76,30 @@ class ClientOptions:
         fits = delay is None or (type(delay) is int and 1 <= delay <= SPECULATIVE_MS_MAX)
         mend = f"a whole number, 1 to {SPECULATIVE_MS_MAX}"
         _refuse_unless(fits, "client.speculativeDelayMilliseconds", delay, mend)
+        self._check_reads()
+
+    def _check_reads(self) -> None:
+        routing, lag, wait = self.read_routing, self.max_lag_bytes, self.replica_wait_ms
+        known = routing is None or routing in READ_ROUTINGS
+        _refuse_unless(known, "client.readRouting", routing, f"one of {', '.join(READ_ROUTINGS)}")
+        fits = lag is None or (type(lag) is int and lag >= 0)
+        _refuse_unless(fits, "client.maxLagBytes", lag, "a whole number, 0 or more")
+        _refuse_unless(lag is None or routing == "lag-aware", "client.maxLagBytes", lag, "only with lag-aware")
+        fits = wait is None or (type(wait) is int and 1 <= wait <= REPLICA_WAIT_MS_MAX)
+        name, mend = "client.replicaWaitMilliseconds", f"a whole number, 1 to {REPLICA_WAIT_MS_MAX}"
+        _refuse_unless(fits, name, wait, mend)
+        _refuse_unless(wait is None or routing == "causal", name, wait, "only with causal")
 
 
 PLAIN_CLIENT = ClientOptions()
+# The options by their names in a Probe object.
+CLIENT_FIELDS = {
+    "clientTimestamps": "client_timestamps",
+    "speculativeDelayMilliseconds": "speculative_delay_ms",
+    "readRouting": "read_routing",
+    "maxLagBytes": "max_lag_bytes",
+    "replicaWaitMilliseconds": "replica_wait_ms",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +132,9 @@ class ProbeSpec:
         named = 0 < len(set(self.vantages)) == len(self.vantages) <= 32 and all(map(NAME.fullmatch, self.vantages))
         _refuse_unless(named, "vantages", self.vantages, "1 to 32 names, each once")
         _refuse_unless(self.seconds is None or self.seconds > 0, "seconds", self.seconds, "more than 0")
+        routing = self.client.read_routing
+        used = routing is None or REPLICA in self.routes
+        _refuse_unless(used, "client.readRouting", routing, f"leave it out, or add the route {REPLICA}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +175,6 @@ def _levels(said: Mapping[str, Any]) -> Levels:
 
 
 def _client(said: Mapping[str, Any]) -> ClientOptions:
-    known = ("clientTimestamps", "speculativeDelayMilliseconds")
     for field in said:
-        _refuse_unless(field in known, "client", field, f"only {' and '.join(known)}")
-    return ClientOptions(said.get("clientTimestamps", True), said.get("speculativeDelayMilliseconds"))
+        _refuse_unless(field in CLIENT_FIELDS, "client", field, f"only {', '.join(CLIENT_FIELDS)}")
+    return ClientOptions(**{CLIENT_FIELDS[field]: value for field, value in said.items()})

@@ -8,24 +8,30 @@ ones it may have sent.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from caplab.model.keys import RUN_BITS, key_prefix, run_number
 
 from .mixing import mix
-from .spec import ProbeSpec
+from .spec import REPLICA, ProbeSpec
 
 VANTAGE_BITS, INCARNATION_BITS, INDEX_BITS = 5, 6, 26
 assert RUN_BITS + VANTAGE_BITS + INCARNATION_BITS + INDEX_BITS == 63  # a signed bigint
 INCARNATIONS = 1 << INCARNATION_BITS
-REGISTERS = 16  # of one writer
+REGISTERS = 16  # of one writer; where all write all, of a route
+COUNTERS = 4  # of a route
+CAS_REGISTERS = 4  # the same: few, so that vantages meet
 CLOCK_KEY = "clock"  # of beats; a register's key has slashes
-_READ_SHARE = 50  # per cent of a register workload
+_READ_SHARE = 50  # per cent of a workload that reads
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation, before it is sent; op and route are words of the history, level is one of the engine's."""
+    """One operation, before it is sent; op and route are words of the history, level is one of the engine's.
+
+    value: what it writes, or adds to a counter. expected: what a cas is to find, which its session fills in.
+    """
 
     index: int
     op: str
@@ -33,6 +39,8 @@ class Operation:
     key: str | None = None
     value: int | None = None
     level: str | None = None
+    workload: str = "register"
+    expected: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,24 +91,89 @@ def key_of(spec: ProbeSpec, vantage: int, route: str, number: int) -> str:
     return f"{key_prefix(spec.run_id)}{spec.name}/{spec.vantages[vantage]}/{route}/{number}"
 
 
+def shared_key_of(spec: ProbeSpec, route: str, number: int) -> str:
+    """A key of all of a probe's vantages, on one route."""
+    return f"{key_prefix(spec.run_id)}{spec.name}/{route}/{number}"
+
+
+def ids_key_of(spec: ProbeSpec) -> str:
+    """What a probe's ids are handed out by, on all routes: there is one order of them."""
+    return f"{key_prefix(spec.run_id)}{spec.name}"
+
+
 def operation(writer: Writer, index: int) -> Operation:
-    """Operation index: routes take turns; a register workload writes its own keys and reads everybody's."""
-    spec = writer.spec
-    route = spec.routes[index % len(spec.routes)]
-    level = spec.levels.write
-    if spec.workload == "set":
-        return Operation(index, "add", route, value=value_of(writer, index), level=level)
-    if spec.workload == "clock":
-        return Operation(index, "write", route, key=CLOCK_KEY, value=value_of(writer, index), level=level)
-    draw = mix(spec.seed, writer.vantage, writer.incarnation, index)
+    """Operation index of a workload that is no scan: routes take turns."""
+    route = writer.spec.routes[index % len(writer.spec.routes)]
+    return _MAKERS[writer.spec.workload](writer, index, route)
+
+
+def _add(writer: Writer, index: int, route: str) -> Operation:
+    return _change(writer, index, route, "add", None, value_of(writer, index))
+
+
+def _beat(writer: Writer, index: int, route: str) -> Operation:
+    return _change(writer, index, route, "write", CLOCK_KEY, value_of(writer, index))
+
+
+def _id(writer: Writer, index: int, route: str) -> Operation:
+    return _change(writer, index, route, "id", ids_key_of(writer.spec), None)
+
+
+def _register(writer: Writer, index: int, route: str) -> Operation:
+    """Writes its own keys and reads everybody's."""
+    spec, draw = writer.spec, _draw(writer, index)
     if draw % 100 < _READ_SHARE:
-        return Operation(index, "read", route, key=_any_key(spec, route, draw // 100), level=spec.levels.read)
+        vantage, number = draw // 100 % len(spec.vantages), draw // 100 // len(spec.vantages) % REGISTERS
+        return _read(writer, index, route, key_of(spec, vantage, route, number))
     # In turn, so that writes of one key are as far apart as can be.
     number = (index // len(spec.routes)) % REGISTERS
     key = key_of(spec, writer.vantage, route, number)
-    return Operation(index, "write", route, key=key, value=value_of(writer, index), level=level)
+    return _change(writer, index, route, "write", key, value_of(writer, index))
 
 
-def _any_key(spec: ProbeSpec, route: str, draw: int) -> str:
-    """A register of any vantage, written on the same route as it is read."""
-    return key_of(spec, draw % len(spec.vantages), route, draw // len(spec.vantages) % REGISTERS)
+def _multi(writer: Writer, index: int, route: str) -> Operation:
+    """Every vantage writes and reads every key."""
+    return _shared(writer, index, route, REGISTERS, "write", value_of(writer, index))
+
+
+def _counter(writer: Writer, index: int, route: str) -> Operation:
+    return _shared(writer, index, route, COUNTERS, "incr", 1)
+
+
+def _cas(writer: Writer, index: int, route: str) -> Operation:
+    return _shared(writer, index, route, CAS_REGISTERS, "cas", value_of(writer, index))
+
+
+_MAKERS: Mapping[str, Callable[[Writer, int, str], Operation]] = {
+    "set": _add,
+    "clock": _beat,
+    "ids": _id,
+    "register": _register,
+    "register-multi": _multi,
+    "counter": _counter,
+    "cas": _cas,
+}
+
+
+def _shared(writer: Writer, index: int, route: str, keys: int, op: str, value: int) -> Operation:
+    """A read, or something else, of one of so many keys that all vantages share."""
+    draw = _draw(writer, index)
+    key = shared_key_of(writer.spec, route, draw // 100 % keys)
+    if draw % 100 < _READ_SHARE:
+        return _read(writer, index, route, key)
+    return _change(writer, index, route, op, key, value)
+
+
+def _draw(writer: Writer, index: int) -> int:
+    return mix(writer.spec.seed, writer.vantage, writer.incarnation, index)
+
+
+def _read(writer: Writer, index: int, route: str, key: str) -> Operation:
+    spec = writer.spec
+    # A read that is routed has the routing's name as its level: figures by level are then by routing.
+    level = spec.client.read_routing if route == REPLICA and spec.client.read_routing else spec.levels.read
+    return Operation(index, "read", route, key, level=level, workload=spec.workload)
+
+
+def _change(writer: Writer, index: int, route: str, op: str, key: str | None, value: int | None) -> Operation:
+    return Operation(index, op, route, key, value, writer.spec.levels.write, writer.spec.workload)

@@ -8,12 +8,10 @@ Nothing is synced to the disk: the machine is not what fails here.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Sequence
 from io import FileIO
-from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow has no stubs
 
@@ -24,9 +22,8 @@ OPEN = ".part"
 _SEGMENT = re.compile(r"\d{2}-\d{8}\.arrows(\.part)?")
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One row of a history, columns in the order of SCHEMA."""
+class Row(NamedTuple):
+    """One row of a history, columns in the order of SCHEMA. A tuple: made in a third of a frozen dataclass' time."""
 
     vantage: str
     session: int
@@ -46,16 +43,13 @@ class Row:
     error: str | None
 
 
-if [field.name for field in fields(Row)] != SCHEMA.names:
+if list(Row._fields) != SCHEMA.names:
     raise ImportError("caplab_probes.writer.Row and caplab.model.history.SCHEMA differ")
-
-
-_columns: Callable[[Row], tuple[Any, ...]] = attrgetter(*SCHEMA.names)
 
 
 def batch_of(rows: Sequence[Row]) -> Any:
     """Rows as one Arrow record batch of SCHEMA."""
-    columns = list(zip(*map(_columns, rows), strict=True)) if rows else [()] * len(SCHEMA)
+    columns = list(zip(*rows, strict=True)) if rows else [()] * len(SCHEMA)
     arrays = [pa.array(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)]
     return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
 

@@ -23,6 +23,7 @@ from fault_objects import await_phase, fault_on
 from kind_lab import Lab, await_that, log_folder
 from lab_state import gate_files, live_faults, running_loads
 from measured_load import load
+from workloads_on import findings_of, kept_or_broken
 
 from caplab.judging import judge_folder
 from caplab.report.second_clock import clock_check
@@ -96,6 +97,18 @@ CLUSTERS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "RedisCluster": ("rd", "primary", {}),
     "CassandraCluster": ("cs", "any", {"levels": {"write": "ONE"}}),
 }
+
+
+def test_every_workload_and_read_routing_keeps_its_promises_in_the_calm(lab: Lab) -> None:
+    """On the clusters that the suite left."""
+    with ThreadPoolExecutor() as pool:
+        found = dict(
+            zip(CLUSTERS, pool.map(lambda kind: findings_of(lab, kind, RUNS, CLUSTERS[kind][0]), CLUSTERS), strict=True)
+        )
+    told = [(kind, *broken) for kind, by_probe in found.items() for broken in kept_or_broken(by_probe)]
+    for kind, sentence, _ in told:
+        print(f"{kind} {sentence}")
+    assert [(kind, sentence) for kind, sentence, kept in told if not kept] == []
 
 
 def test_a_member_of_each_engine_that_is_frozen_or_cut_off_from_clients_acks_nothing_until_heal(lab: Lab) -> None:

@@ -19,7 +19,23 @@ from caplab.model.runs import FaultWindow, FinalScan
 pytestmark = pytest.mark.property
 
 UNHURRIED = settings(deadline=None)  # a busy machine is no finding
+MANY = settings(deadline=None, max_examples=500)
 OUTCOMES = st.sampled_from(["ok", "ok", "ok", "fail", "info"])
+HERE = ("durability", "availability", "epochs", "schedule")  # the others have files of their own
+
+
+def shown(operations: list[dict[str, Any]]) -> list[Row]:
+    """The rows of a witness, as a history of their own."""
+    names = ("vantage", "session", "op", "key", "value", "expected", "observed", "route", "epoch", "outcome", "error")
+    rows = []
+    for one in operations:
+        times = [None if one[f"{name}_seconds"] is None else at(0) + round(one[f"{name}_seconds"] * 1e9)
+                 for name in ("invoke", "return")]  # fmt: skip
+        rows.append(
+            {name: one.get(name) for name in names}
+            | {"scheduled_ns": times[0], "invoke_ns": times[0], "return_ns": times[1]}
+        )
+    return rows
 
 
 # --- durability -------------------------------------------------------------------------------------------
@@ -58,7 +74,7 @@ def slow_durability(rows: list[Row], elements: list[int]) -> dict[str, Any]:
     }
 
 
-@UNHURRIED
+@MANY
 @given(sets())
 def test_durability_agrees_with_counting_one_by_one(made: tuple[list[Row], list[int]]) -> None:
     rows, elements = made
@@ -70,6 +86,29 @@ def test_durability_agrees_with_counting_one_by_one(made: tuple[list[Row], list[
     assert (finding.state is State.HOLDS) == (not wrong and expected["acked"] >= 20)
 
 
+@UNHURRIED
+@given(sets())
+def test_every_witness_of_durability_alone_is_one_anomaly_of_the_kind_it_names(
+    made: tuple[list[Row], list[int]],
+) -> None:
+    rows, elements = made
+    finding = durability.check(history(rows + scan(elements)), Context(final_scan=FinalScan(True, len(elements))))
+    seen = Counter[str]()
+    for witness in as_list(finding.figures.get("witnesses", [])):
+        alone = shown(witness["operations"])
+        found = [row["value"] for row in alone if row["op"] == "scan"]
+        figures = slow_durability([row for row in alone if row["op"] == "add"], found)
+        again = durability.check(history(alone), Context(final_scan=FinalScan(True, len(found))))
+        assert again.state is State.VIOLATED
+        (kind,) = {kind for word, kind in KINDS.items() if word in witness["what"]}
+        assert figures[kind] == 1
+        seen[kind] += 1
+    anomalies = {kind: finding.figures[kind] for kind in KINDS.values()}
+    assert set(seen) == {kind for kind, count in anomalies.items() if count}
+    assert seen.total() == min(20, sum(count for count in anomalies.values() if isinstance(count, int)))
+
+
+KINDS = {"does not have it": "lost", "nobody added": "unexpected", "surely failed": "unexpected", "times": "duplicated"}
 COUNTS = ("attempted", "acked", "survived", "lost", "unacked_found")
 
 
@@ -104,17 +143,27 @@ def test_one_planted_loss_is_always_found(count: int, data: st.DataObject) -> No
 
 EPOCHS = ("1", "2", "3", "10")
 WRITES = st.builds(
-    lambda ms, latency, outcome, op, epoch: operation(ms, outcome, latency, op=op, epoch=epoch),
+    lambda ms, latency, outcome, op, epoch, found: operation(
+        ms, outcome, latency, op=op, epoch=epoch, expected=found[0], observed=found[1]
+    ),
     st.integers(0, 300),
     st.integers(0, 60),
     OUTCOMES,
     st.sampled_from(["write", "add", "incr", "read", "cas"]),
     st.sampled_from([None, *EPOCHS]),
+    st.sampled_from([(None, None), (1, 1), (1, 2), (0, None), (None, 0)]),
 )
 
 
+def wrote(row: Row) -> bool:
+    """Whether an operation surely wrote something, in an epoch that is known; a cas that found what it expected did."""
+    if row["outcome"] != "ok" or row["epoch"] is None:
+        return False
+    return row["op"] in ("write", "add", "incr") or (row["op"] == "cas" and row["expected"] == row["observed"])
+
+
 def slow_overlaps(rows: list[Row]) -> list[Row]:
-    acked = [row for row in rows if row["outcome"] == "ok" and row["op"] in ("write", "add", "incr") and row["epoch"]]
+    acked = [row for row in rows if wrote(row)]
     return [
         row
         for row in acked
@@ -122,12 +171,19 @@ def slow_overlaps(rows: list[Row]) -> list[Row]:
     ]
 
 
-@UNHURRIED
+@MANY
 @given(st.lists(WRITES, max_size=60))
 def test_epochs_agree_with_comparing_every_pair(rows: list[Row]) -> None:
     finding = epochs.check(history(rows), Context())
     overlaps = slow_overlaps(rows)
-    assert finding.figures["overlapping"] == len(overlaps)
+    assert finding.figures["overlaps"] == len(overlaps)
+    told = as_list(finding.figures.get("witnesses", []))
+    assert len(told) == min(20, len(overlaps))
+    for witness in told:
+        alone = shown(witness["operations"])
+        assert len(alone) == 2
+        assert epochs.check(history(alone), Context()).state is State.VIOLATED
+        assert slow_overlaps(alone)
     assert (finding.state is State.VIOLATED) == bool(overlaps)
 
 
@@ -141,7 +197,7 @@ def test_random_replication_ids_give_what_timelines_do_that_first_ack_in_their_o
 ) -> None:
     first_acks: dict[str, int] = {}
     for row in sorted(rows, key=lambda row: row["return_ns"]):
-        if row["outcome"] == "ok" and row["op"] in ("write", "add", "incr") and row["epoch"]:
+        if wrote(row):
             first_acks.setdefault(row["epoch"], row["return_ns"])
     assume(len(set(first_acks.values())) == len(first_acks))  # else their order is nobody's to say
     order = [*first_acks, *(epoch for epoch in EPOCHS if epoch not in first_acks)]
@@ -150,8 +206,13 @@ def test_random_replication_ids_give_what_timelines_do_that_first_ack_in_their_o
 
     def found(names: dict[str, str]) -> dict[str, Any]:
         relabelled = [{**row, "epoch": names.get(row["epoch"] or "")} for row in rows]
-        return epochs.check(history(relabelled), Context()).to_json()
+        told: dict[str, Any] = dict(epochs.check(history(relabelled), Context()).to_json())
+        told["figures"].pop("witnesses", None)  # these take one operation more
+        return told
 
+    relabelled = [{**row, "epoch": ids.get(row["epoch"] or "")} for row in rows]
+    for witness in as_list(epochs.check(history(relabelled), Context()).figures.get("witnesses", [])):
+        assert epochs.check(history(shown(witness["operations"])), Context()).state is State.VIOLATED
     by_id, by_timeline = found(ids), found(timelines)
     assert by_id["figures"].pop("epochs") == [ids[epoch] for epoch in first_acks]
     assert by_timeline["figures"].pop("epochs") == [int(timelines[epoch]) for epoch in first_acks]
@@ -322,14 +383,55 @@ def test_a_planted_outage_is_found_to_the_operation(first: int, length: int) -> 
 def test_the_order_of_rows_does_not_matter(rows: list[Row], random: Any) -> None:
     shuffled = list(rows)
     random.shuffle(shuffled)
-    context = Context(final_scan=FinalScan(True, 0))
-    one, other = (check_history(table(some), context) for some in (rows, shuffled))
-    assert [finding.to_json() for finding in one] == [finding.to_json() for finding in other]
+    one, other = (sayings(some) for some in (rows, shuffled))
+    for findings in (one, other):
+        findings["epochs"]["figures"].pop("witnesses", None)  # of operations at one moment the first row is shown
+    assert one == other
+
+
+def sayings(rows: list[Row]) -> dict[str, Any]:
+    findings = check_history(table(rows), Context(final_scan=FinalScan(True, 0)), HERE)
+    return {finding.property: finding.to_json() for finding in findings}
 
 
 @UNHURRIED
 @given(st.lists(WRITES, max_size=40))
 def test_every_state_can_be_said_and_no_checker_fails(rows: list[Row]) -> None:
-    for finding in check_history(table(rows), Context(final_scan=FinalScan(True, 0))):
+    for finding in check_history(table(rows), Context(final_scan=FinalScan(True, 0)), HERE):
         assert not finding.error
         assert finding.reason
+
+
+# --- checkers among each other ----------------------------------------------------------------------------
+
+
+@st.composite
+def registers_of_versions(draw: st.DrawFn) -> list[Row]:
+    """Sessions that write growing values to one or two keys, and read; no two moments are the same."""
+    rows: list[Row] = []
+    for session in range(draw(st.integers(1, 4))):
+        ms = 10 * draw(st.integers(0, 6))
+        for _ in range(draw(st.integers(1, 5))):
+            took = 10 * draw(st.integers(1, 4)) - 5
+            op, key = draw(st.sampled_from(["read", "read", "write"])), draw(st.sampled_from(["x", "y"]))
+            outcome = draw(OUTCOMES)
+            rows.append(operation(ms, outcome, took, session=session, op=op, key=key, value=None))
+            ms += took + 5 + 10 * draw(st.integers(0, 2))
+    rows.sort(key=lambda row: int(row["invoke_ns"]))
+    for number, row in enumerate(rows):
+        earlier = [one["value"] for one in rows[:number] if (one["op"], one["key"]) == ("write", row["key"])]
+        if row["op"] == "write":
+            row["value"] = number
+        elif row["outcome"] == "ok" and earlier:
+            row["value"] = draw(st.sampled_from([*earlier, earlier[-1], earlier[-1], None]))
+    return rows
+
+
+@MANY
+@given(registers_of_versions())
+def test_what_is_linearizable_is_not_stale_and_keeps_every_promise_to_sessions(rows: list[Row]) -> None:
+    """Linearizability of every key is the strongest of the three, so that the other two cannot be violated alone."""
+    found = check_history(history(rows), Context(enough=1), ("registers", "staleness", "sessions"))
+    assert not any(finding.error for finding in found)
+    if found[0].state is State.HOLDS:
+        assert State.VIOLATED not in {finding.state for finding in found}

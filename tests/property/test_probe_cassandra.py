@@ -10,6 +10,7 @@ from caplab_probes.engines.cassandra.outcomes import Answer, classify, not_sent,
 from caplab_probes.engines.cassandra.statements import (
     BUCKETS,
     COMMIT_LEVELS,
+    LEVELS_OF,
     READ_LEVELS,
     TEXTS,
     WRITE_LEVELS,
@@ -27,7 +28,7 @@ from cassandra import InvalidRequest, OperationTimedOut, ReadTimeout, Unavailabl
 from cassandra.cluster import NoHostAvailable
 from cassandra.connection import ConnectionShutdown
 from cassandra.protocol import ErrorMessage, OverloadedErrorMessage, ServerError
-from fake_cassandra import ADD, READ, SERVICE, WRITE, FakeRing, Planted, client_of
+from fake_cassandra import ADD, CAS, COUNT, ID, INCR, READ, SERVICE, WRITE, FakeRing, Planted, client_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -51,9 +52,19 @@ errors = st.sampled_from(
 ) | st.integers(0, 0xFFFF).map(lambda code: ErrorMessage(code, "x", None))
 rows = st.lists(st.tuples(st.none() | st.integers(-5, 5)), max_size=2).map(tuple)
 answers = st.builds(Answer, rows, st.none() | errors, st.integers(0, 3)) | st.sampled_from(Trouble).map(not_sent)
-operations = st.builds(
-    replace, st.sampled_from([ADD, WRITE]), level=st.sampled_from([None, *WRITE_LEVELS])
-) | st.builds(replace, st.just(READ), level=st.sampled_from([None, *READ_LEVELS]))
+SHARED = replace(WRITE, workload="register-multi")
+operations = (
+    st.builds(replace, st.sampled_from([ADD, WRITE, SHARED]), level=st.sampled_from([None, *WRITE_LEVELS]))
+    | st.builds(replace, st.just(READ), level=st.sampled_from([None, *READ_LEVELS]))
+    | st.builds(replace, st.just(INCR), level=st.sampled_from([None, *LEVELS_OF["counter"][1]]))
+    | st.builds(replace, st.just(COUNT), level=st.sampled_from([None, *LEVELS_OF["counter"][0]]))
+    | st.builds(
+        replace,
+        st.just(CAS),
+        level=st.sampled_from([None, *LEVELS_OF["cas"][1]]),
+        expected=st.none() | st.integers(0, 2**62),
+    )
+)
 
 
 @given(st.sampled_from(Kind), answers)
@@ -78,19 +89,20 @@ def test_only_what_is_acknowledged_is_ok_and_only_a_read_observes(operation: Ope
     outcome, observed = reading(operation, kind, answer)
     if outcome.outcome == "ok":
         assert answer.error is None
-        assert kind is not Kind.CONDITIONAL or answer.rows[0][0] is True
-    assert observed is None or (operation.op == "read" and outcome.outcome == "ok")
+        assert kind is not Kind.CONDITIONAL or operation.op == "cas" or answer.rows[0][0] is True
+    assert observed is None or (operation.op in ("read", "cas") and outcome.outcome == "ok")
 
 
 @given(operations, st.integers(1, 2**63 - 1))
 def test_a_statement_says_which_run_its_data_is_of_and_fits_its_table(operation: Operation, value: int) -> None:
-    one = replace(operation, value=None if operation.op == "read" else value)
-    conditional = one.op != "read" and one.level in COMMIT_LEVELS
-    for statement in (statement_of(one), *([first_write_of(one)] if conditional else [])):
+    own = operation.op in ("add", "write")
+    one = replace(operation, value=value) if own else operation
+    conditional = one.op == "cas" or (one.op != "read" and one.level in COMMIT_LEVELS)
+    for statement in (statement_of(one), *([first_write_of(one)] if conditional and own else [])):
         assert statement.text in TEXTS
         assert statement.text.count("?") == len(statement.values)
         assert (statement.serial is not None) == (" IF " in statement.text) == conditional
-        run = run_of(value) if one.op != "read" else 9
+        run = run_of(value) if own else 9
         assert run in statement.values
         assert 0 <= run < 2**31  # an int of CQL
     if one.op == "add":
@@ -126,7 +138,7 @@ def test_whatever_the_driver_says_an_operation_has_an_outcome(
         ring = FakeRing()
         client = client_of(ring)
         link = await client.open(SERVICE)
-        for one, first, second in steps:
+        for one, first, second in [*steps, *((ID, first, second) for _, first, second in steps)]:
             ring.planted = [first, second]
             performing = asyncio.create_task(link.perform(one))
             await asyncio.wait({performing}, timeout=0.05)
@@ -134,6 +146,7 @@ def test_whatever_the_driver_says_an_operation_has_an_outcome(
                 link.close()
             result = await performing
             assert result.outcome.outcome in OUTCOMES
+            assert one.op != "id" or (result.value is not None) == (result.outcome.outcome == "ok")
             if not link.alive:
                 link = await client.open(SERVICE)
         await client.close()

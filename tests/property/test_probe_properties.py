@@ -8,7 +8,7 @@ from caplab_probes.engines.postgres.outcomes import ServerError, classify, class
 from caplab_probes.outcomes import Trouble
 from caplab_probes.pruning import RunFolder, surplus
 from caplab_probes.schedule import Schedule, due
-from caplab_probes.spec import ClientOptions, Levels, ProbeSpec
+from caplab_probes.spec import SCANS, WORKLOADS, ClientOptions, Levels, ProbeSpec
 from caplab_probes.watch import decide
 from caplab_probes.workloads import INCARNATIONS, Writer, index_of, operation, run_values, value_of
 from caplab_probes.writer import Row, SegmentWriter, read_folder, segments
@@ -22,9 +22,9 @@ pytestmark = pytest.mark.property
 specs = st.builds(
     ProbeSpec,
     run_id=st.from_regex(r"[a-z0-9][a-z0-9-]{0,20}", fullmatch=True),
-    workload=st.sampled_from(["set", "register", "clock"]),
+    workload=st.sampled_from([one for one in WORKLOADS if one not in SCANS]),
     rate=st.floats(0.1, 500),
-    routes=st.lists(st.sampled_from(["service", "direct", "any"]), min_size=1, unique=True).map(tuple),
+    routes=st.lists(st.sampled_from(["service", "direct", "any", "replica"]), min_size=1, unique=True).map(tuple),
     vantages=st.lists(st.sampled_from("abcdef"), min_size=1, unique=True).map(tuple),
     seed=st.integers(),
     levels=st.builds(Levels, write=st.sampled_from([None, "wait-1", "wait-8"])),
@@ -69,9 +69,22 @@ def test_an_operation_speaks_the_words_of_the_history_and_is_always_the_same(wri
     assert one == operation(writer, index)
     assert one.op in OPS
     assert one.route in ROUTES
-    assert (one.value is None) == (one.op == "read")
+    assert (one.value is None) == (one.op in ("read", "id"))
     assert (one.key is None) == (one.op == "add")
     assert one.level == (writer.spec.levels.read if one.op == "read" else writer.spec.levels.write)
+    assert one.workload == writer.spec.workload
+
+
+@given(
+    st.integers(0, 10**15), st.floats(0.1, 2000), st.integers(1, 2**26), st.integers(0, 2**27), st.integers(1, 10**5)
+)
+def test_the_time_of_an_operation_says_which_it_was(
+    anchor: int, rate: float, count: int, index: int, beside_ns: int
+) -> None:
+    schedule = Schedule(anchor, rate, count)
+    assert schedule.index_at(schedule.due_ns(index)) == (index if index < count else None)
+    assert schedule.index_at(schedule.due_ns(index) + beside_ns) is None
+    assert schedule.index_at(anchor - beside_ns) is None
 
 
 @given(

@@ -9,7 +9,22 @@ import pytest
 from caplab_probes.engines.redis.outcomes import ErrorReply, classify
 from caplab_probes.outcomes import Trouble
 from caplab_probes.workloads import Operation
-from fake_redis import ADD, BEAT_ONCE, READ, WRITE_ONCE, client_of, error, fake_redis, reply_of, service_of
+from fake_redis import (
+    ADD,
+    BEAT_ONCE,
+    CAS_ONCE,
+    COUNT,
+    ID,
+    INCR,
+    MULTI,
+    READ,
+    WRITE_ONCE,
+    client_of,
+    error,
+    fake_redis,
+    reply_of,
+    service_of,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -51,7 +66,12 @@ replies = st.one_of(
     st.binary(max_size=10).map(reply_of),
     st.lists(st.integers(0, 9), max_size=3).map(reply_of),
 )
-redis_operations = st.sampled_from([ADD, READ, WRITE_ONCE, BEAT_ONCE, replace(ADD, level="wait-1")])
+redis_operations = st.sampled_from(
+    [
+        *(ADD, READ, WRITE_ONCE, BEAT_ONCE, replace(ADD, level="wait-1")),
+        *(MULTI, CAS_ONCE, replace(CAS_ONCE, expected=5, level="wait-1"), INCR, COUNT, ID, replace(ID, level="wait-1")),
+    ]
+)
 
 
 @given(st.lists(st.tuples(redis_operations, replies, replies), max_size=4))
@@ -71,6 +91,8 @@ def test_whatever_a_redis_says_an_operation_has_an_outcome(
                 result = await performing
                 assert result.outcome.outcome in OUTCOMES
                 assert (result.outcome.outcome == "ok") == (result.outcome.error is None)
+                assert result.value is None or (result.outcome.outcome == "ok" and one.op in ("read", "id"))
+                assert result.observed is None or (result.outcome.outcome == "ok" and one.op == "cas")
             link.close()
 
     asyncio.run(scenario())

@@ -264,3 +264,34 @@ def test_a_vantage_that_fell_silent_at_the_injection_leaves_the_failover_unknown
 def test_outages_that_touch_are_one() -> None:
     slow = [row | {"return_ns": row["scheduled_ns"] + 300 * MS} for row in load([(2000, 2100), (2200, 2300)])]
     assert outages_of(figures_of(slow)) == [(at(2000), at(2600))]
+
+
+SERIES = [
+    (vantage, op, route) for vantage in "abc" for op in ("add", "read", "write") for route in ("direct", "service")
+]
+DOWN = [(1000, 1010), (1000, 1100), (1090, 1110), (980, 1040), (3330, 5550), (5990, 6010), (1500, 9000), (50, 70)]
+PLANTED = [(series, DOWN[number % len(DOWN)]) for number, series in enumerate(SERIES)]
+
+
+@pytest.mark.parametrize(("where", "down"), PLANTED)
+def test_an_outage_of_one_vantage_op_and_route_is_found_there_and_nowhere_else(
+    where: tuple[str, str, str], down: tuple[int, int]
+) -> None:
+    rows = []
+    for vantage, op, route in SERIES:
+        planted = [down] if (vantage, op, route) == where else []
+        rows += load(planted, vantage=vantage, op=op, route=route)
+    figures = figures_of(rows)
+    found = {
+        (one["vantage"], one["op"], one["route"]): outages_of(figures, number)
+        for number, one in enumerate(figures["series"])
+    }
+    assert figures["outages"] == 1
+    assert found == {series: [(at(down[0]), at(down[1] + 2))] if series == where else [] for series in SERIES}
+
+
+def test_slow_and_shuffled_operations_that_are_all_acked_are_no_outage() -> None:
+    rows = load()
+    for number, row in enumerate(rows):
+        row["return_ns"] += (number * 7919 % 50) * 40 * MS  # up to 2 s, so that they overtake each other
+    assert check(history(rows[::-1]), KILLED).state is State.HOLDS

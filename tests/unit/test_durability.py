@@ -152,3 +152,95 @@ def test_every_vantage_and_route_has_its_own_row() -> None:
         ("b", "direct", 20, 20, 15, 5, 0),
         ("c", "service", 0, 0, 0, 0, 0),
     ]
+
+
+def found_in(rows: list[dict[str, Any]], elements: int) -> dict[str, Any]:
+    finding = check(history(rows), scanned(elements))
+    assert finding.state is State.VIOLATED
+    return dict(finding.figures)
+
+
+def add(value: int, outcome: str = "ok", **columns: Any) -> dict[str, Any]:
+    return operation(400, outcome, op="add", value=value, **columns)
+
+
+PLANTED: list[tuple[str, list[dict[str, Any]], list[int], str, list[int], str]] = [
+    # what, further adds, what the scan has, kind, values, the witness's last words
+    ("the first", [], THIRTY[1:], "lost", [100], "does not have it"),
+    ("the last", [], THIRTY[:-1], "lost", [129], "does not have it"),
+    ("one in the middle", [], [*THIRTY[:7], *THIRTY[8:]], "lost", [107], "does not have it"),
+    ("two apart", [], [*THIRTY[1:20], *THIRTY[21:]], "lost", [100, 120], "does not have it"),
+    ("all but one", [], [115], "lost", [*THIRTY[:15], *THIRTY[16:]], "does not have it"),
+    ("of another vantage", [add(7, vantage="b")], THIRTY, "lost", [7], "does not have it"),
+    ("zero", [add(0)], THIRTY, "lost", [0], "does not have it"),
+    ("a negative one", [add(-5)], THIRTY, "lost", [-5], "does not have it"),
+    ("the greatest", [add(2**63 - 1)], THIRTY, "lost", [2**63 - 1], "does not have it"),
+    ("the least", [add(-(2**63))], THIRTY, "lost", [-(2**63)], "does not have it"),
+    ("from nowhere", [], [*THIRTY, 99], "unexpected", [99], "which nobody added"),
+    ("the greatest from nowhere", [], [*THIRTY, 2**63 - 1], "unexpected", [2**63 - 1], "which nobody added"),
+    ("two from nowhere", [], [1, *THIRTY, 2], "unexpected", [1, 2], "which nobody added"),
+    ("refused", [add(7, "fail", error="readonly")], [*THIRTY, 7], "unexpected", [7], "whose add surely failed"),
+    ("not sent", [add(7, "fail", error="overload")], [*THIRTY, 7], "unexpected", [7], "which nobody added"),
+    ("twice", [], [*THIRTY, 100], "duplicated", [100], "has the value 100 2 times"),
+    ("five times", [], [*THIRTY, *[129] * 4], "duplicated", [129], "has the value 129 5 times"),
+    ("of unknown outcome, twice", [add(7, "info")], [*THIRTY, 7, 7], "duplicated", [7], "has the value 7 2 times"),
+    ("two, each twice", [], [*THIRTY, 101, 100], "duplicated", [100, 101], "2 times"),
+]
+
+
+@pytest.mark.parametrize(("further", "elements", "kind", "values", "says"), [one[1:] for one in PLANTED])
+def test_what_was_planted_is_found_counted_and_shown_with_its_operations(
+    further: list[dict[str, Any]], elements: list[int], kind: str, values: list[int], says: str
+) -> None:
+    figures = found_in(adds(THIRTY) + further + scan(elements), len(elements))
+    kinds = {"lost": 0, "unexpected": 0, "duplicated": 0} | {kind: len(values)}
+    assert {name: figures[name] for name in kinds} == kinds
+    assert len(figures["witnesses"]) == min(20, len(values))
+    for witness, value in zip(figures["witnesses"], values, strict=False):
+        assert f"value {value}" in witness["what"]
+        assert says in witness["what"]
+        assert {one["value"] for one in witness["operations"]} == {value}
+        ops = [one["op"] for one in witness["operations"]]
+        scans = {"lost": 0, "unexpected": 1, "duplicated": 2}[kind]
+        assert ops == ["add"] * ("nobody" not in says) + ["scan"] * scans
+
+
+def test_every_kind_of_anomaly_has_its_share_of_twenty_witnesses() -> None:
+    rows = adds(range(100)) + scan([*range(50, 100), *range(50, 100), 777])
+    whats = [witness["what"] for witness in found_in(rows, 101)["witnesses"]]
+    shares = [sum(word in what for what in whats) for word in ("does not have it", "nobody added", "2 times")]
+    assert shares in ([10, 1, 9], [9, 1, 10])
+
+
+def test_a_history_that_holds_has_no_witnesses() -> None:
+    assert "witnesses" not in figures_of(adds(THIRTY) + scan(THIRTY), scanned(30))[1]
+
+
+@pytest.mark.parametrize(
+    ("rows", "elements"),
+    [
+        (adds(THIRTY), THIRTY[::-1]),  # a set has no order
+        (adds(THIRTY[::-1]), THIRTY),
+        (adds(THIRTY) + adds([5], first_ms=1_000_005), [*THIRTY, 5]),  # in flight with the scan, and seen by it
+        ([*adds(THIRTY), add(5, "info", return_ns=None)], THIRTY),
+        ([*adds(THIRTY), add(5, "info", scheduled_ns=0, invoke_ns=0)], [5, *THIRTY]),
+        ([*adds(THIRTY), add(5, "fail", error="refused")], THIRTY),
+        (adds(THIRTY[:15], vantage="a") + adds(THIRTY[15:], vantage="b"), THIRTY[15:] + THIRTY[:15]),
+    ],
+)
+def test_what_looks_wrong_but_is_allowed_passes(rows: list[dict[str, Any]], elements: list[int]) -> None:
+    assert figures_of(rows + scan(elements), scanned(len(elements)))[0] is State.HOLDS
+
+
+def test_scans_of_registers_in_the_same_history_are_no_elements() -> None:
+    registers = scan([1, 2], 2_000_000, key="x")
+    assert figures_of(adds(THIRTY) + scan(THIRTY) + registers, scanned(30))[0] is State.HOLDS
+    named = [{**row, "key": "s"} for row in adds(THIRTY) + scan(THIRTY)]
+    assert figures_of(named + registers, scanned(30))[0] is State.HOLDS
+
+
+def test_a_scan_that_is_known_by_its_beginning_is_judged_by_whatever_came_after() -> None:
+    rows = adds(THIRTY) + scan(THIRTY) + scan(THIRTY[1:], 2_000_000)
+    known = FinalScan(True, 30, invoke_ns=rows[30]["invoke_ns"])
+    assert figures_of(rows, Context(final_scan=known))[0] is State.HOLDS
+    assert figures_of(rows, scanned(29))[0] is State.VIOLATED

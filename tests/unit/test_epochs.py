@@ -21,14 +21,14 @@ def figures_of(rows: list[dict[str, Any]]) -> tuple[State, dict[str, Any]]:
 def test_epochs_that_follow_each_other_hold() -> None:
     state, figures = figures_of(writes("1", 0) + writes("2", 5000))
     assert state is State.HOLDS
-    assert (figures["epochs"], figures["changes"], figures["overlapping"]) == ([1, 2], 1, 0)
+    assert (figures["epochs"], figures["changes"], figures["overlaps"]) == ([1, 2], 1, 0)
 
 
 def test_a_write_invoked_and_acked_in_an_epoch_that_was_over_shows_two_primaries() -> None:
     rows = [*writes("1", 0), *writes("2", 5000), operation(5003, latency_ms=4, epoch="1")]
     state, figures = figures_of(rows)
     assert state is State.VIOLATED
-    assert figures["overlapping"] == 1
+    assert figures["overlaps"] == 1
     assert figures["overlap_seconds"] == 0.005  # first ack of epoch 2 at 5002 ms, this ack at 5007 ms
 
 
@@ -46,7 +46,7 @@ def test_timelines_are_compared_as_numbers() -> None:
 
 def test_an_epoch_that_was_skipped_still_ends_those_before_it() -> None:
     rows = [*writes("1", 0), *writes("3", 5000), operation(6000, epoch="2")]
-    assert figures_of(rows)[1]["overlapping"] == 1
+    assert figures_of(rows)[1]["overlaps"] == 1
 
 
 def test_reads_and_writes_that_were_not_acked_say_nothing() -> None:
@@ -84,7 +84,7 @@ def test_a_write_acked_under_a_replication_id_that_was_over_shows_two_primaries(
     rows = [*writes(OLD_ID, 0), *writes(NEW_ID, 5000), operation(5003, latency_ms=4, epoch=OLD_ID)]
     state, figures = figures_of(rows)
     assert state is State.VIOLATED
-    assert (figures["epochs"], figures["overlapping"]) == ([OLD_ID, NEW_ID], 1)
+    assert (figures["epochs"], figures["overlaps"]) == ([OLD_ID, NEW_ID], 1)
     assert figures["overlap_seconds"] == 0.005
 
 
@@ -103,7 +103,10 @@ def test_a_replication_id_without_a_letter_is_no_number() -> None:
 
 def test_replication_ids_that_first_ack_at_one_moment_are_in_one_order_whatever_that_of_the_rows() -> None:
     rows = writes(OLD_ID, 0) + writes(NEW_ID, 0)
-    assert figures_of(rows) == figures_of(rows[::-1])
+    one, other = figures_of(rows), figures_of(rows[::-1])
+    for _, figures in (one, other):
+        del figures["witnesses"]  # of one moment the first row is shown
+    assert one == other
     assert figures_of(rows)[1]["epochs"] == sorted((OLD_ID, NEW_ID))
 
 
@@ -113,3 +116,75 @@ def test_numbers_and_names_at_once_are_unknown_with_the_error_and_the_mend(name:
     assert finding.state is State.UNKNOWN
     assert f"('3', '{name}'). Mend: record those of one cluster" in finding.reason
     assert "ValueError" in finding.error
+
+
+def acked(epoch: str, invoked_ms: int, acked_ms: int, **columns: Any) -> dict[str, Any]:
+    return operation(invoked_ms, latency_ms=acked_ms - invoked_ms, epoch=epoch, **columns)
+
+
+A, B, C = ("a" * 40, "b" * 40, "c" * 40)
+# What was written under which epoch, and when; for each overlapping write its place, and that of the ack it came after.
+PLANTED: list[tuple[list[dict[str, Any]], dict[int, int]]] = [
+    ([acked("2", 0, 1), acked("1", 2, 3)], {1: 0}),
+    ([acked("2", 0, 1), acked("1", 2, 900)], {1: 0}),
+    ([acked("1", 0, 1), acked("2", 2, 3), acked("1", 4, 5)], {2: 1}),
+    ([acked("1", 0, 1), acked("2", 2, 3), acked("2", 4, 5), acked("1", 6, 7)], {3: 1}),
+    (
+        [acked("1", 0, 1), acked("2", 2, 9), acked("2", 3, 4), acked("1", 5, 6)],
+        {3: 2},
+    ),  # first acked, not first invoked
+    ([acked("1", 0, 1), acked("3", 2, 3), acked("2", 4, 5)], {2: 1}),
+    ([acked("9", 0, 1), acked("10", 2, 3), acked("9", 4, 5)], {2: 1}),
+    ([acked("0", 0, 1), acked("1", 2, 3), acked("0", 4, 5)], {2: 1}),
+    ([acked("1", 0, 1), acked("2", 2, 3), acked("3", 4, 5), acked("1", 6, 7), acked("2", 8, 9)], {3: 1, 4: 2}),
+    ([acked("1", 0, 1), acked("3", 2, 3), acked("2", 4, 5), acked("1", 6, 7)], {2: 1, 3: 1}),
+    ([acked("2", 0, 1, op="add"), acked("1", 2, 3, op="incr")], {1: 0}),
+    ([acked("2", 0, 1, vantage="a", key="x"), acked("1", 2, 3, vantage="b", key="y")], {1: 0}),
+    ([acked("2", 0, 1, op="cas", expected=4, observed=4), acked("1", 2, 3)], {1: 0}),
+    ([acked("2", 0, 1), acked("1", 2, 3, op="cas")], {1: 0}),  # the key was absent, as it expected
+    ([acked(A, 0, 1), acked(B, 2, 3), acked(A, 4, 5)], {2: 1}),
+    ([acked(B, 0, 1), acked(A, 2, 3), acked(B, 4, 5)], {2: 1}),
+    ([acked(C, 0, 1), acked(A, 2, 3), acked(B, 4, 5), acked(C, 6, 7), acked(A, 8, 9)], {3: 1, 4: 2}),
+    ([acked("1", 0, 1), *(acked("2", 2 + n, 40) for n in range(9)), acked("2", 11, 12), acked("1", 13, 14)], {11: 10}),
+]
+
+
+@pytest.mark.parametrize(("rows", "overlaps"), PLANTED)
+def test_what_was_planted_is_found_counted_and_shown_with_the_ack_that_it_came_after(
+    rows: list[dict[str, Any]], overlaps: dict[int, int]
+) -> None:
+    state, figures = figures_of(rows)
+    assert (state, figures["overlaps"]) == (State.VIOLATED, len(overlaps))
+    shown = []
+    for witness in figures["witnesses"]:
+        places = [one["row"] for one in witness["operations"]]
+        own = rows[places[-1]]["epoch"]
+        assert f"in epoch {own}, " in witness["what"]
+        # Names have no order but that of their first acks, so that of its own epoch is shown too.
+        assert len(places) == (2 if len(own) < 40 else 3)
+        shown.append((places[-1], places[-2]))
+    assert shown == list(overlaps.items())
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [acked("1", 0, 5), acked("2", 1, 4)],  # in flight over the change
+        [acked("1", 3, 5), acked("2", 1, 3)],  # invoked in the moment of the ack
+        [acked("2", 0, 1), operation(2, "fail", epoch="1"), operation(2, "info", None, epoch="1")],
+        [acked("2", 0, 1), acked("1", 2, 3, op="read")],
+        [acked("2", 0, 1), acked("1", 2, 3, op="cas", expected=1, observed=2)],  # it did not take effect
+        [acked("2", 0, 1), acked("1", 2, 3, op="cas", expected=1)],  # nor this one: it found nothing
+        [acked("2", 0, 1, op="cas", expected=1, observed=2), acked("1", 2, 3)],
+        [acked(B, 0, 1), acked(A, 2, 3)],
+    ],
+)
+def test_what_looks_wrong_but_is_allowed_passes(rows: list[dict[str, Any]]) -> None:
+    finding = check(history(rows), Context(enough=1))
+    assert (finding.state, finding.figures["overlaps"]) == (State.HOLDS, 0)
+    assert "witnesses" not in finding.figures
+
+
+def test_of_many_overlaps_twenty_are_shown_and_all_are_counted() -> None:
+    _, figures = figures_of(writes("2", 0) + writes("1", 5000, 50))
+    assert (figures["overlaps"], len(figures["witnesses"])) == (50, 20)

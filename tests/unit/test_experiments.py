@@ -170,6 +170,11 @@ def test_cassandras_reads_and_writes_are_at_the_levels_that_its_settings_name() 
             {"clientTimestamps": True, "speculativeDelayMilliseconds": 50},
         ),
         ({"speculativeDelayMilliseconds": 7}, {"speculativeDelayMilliseconds": 7}),
+        ({"readRouting": "lag-aware", "maxLagBytes": "0"}, {"readRouting": "lag-aware", "maxLagBytes": 0}),
+        (
+            {"readRouting": "causal", "replicaWaitMilliseconds": 5},
+            {"readRouting": "causal", "replicaWaitMilliseconds": 5},
+        ),
     ],
 )
 def test_how_a_driver_is_set_goes_with_its_load_a_settings_text_too(client: Any, passed: Any) -> None:
@@ -185,6 +190,7 @@ def test_how_a_driver_is_set_goes_with_its_load_a_settings_text_too(client: Any,
         ({"speculativeDelayMilliseconds": 0}, "field 'speculativeDelayMilliseconds' must be a whole number of milli"),
         ({"speculativeDelayMilliseconds": "1.5"}, "field 'speculativeDelayMilliseconds'"),
         ({"speculativeDelayMilliseconds": True}, "field 'speculativeDelayMilliseconds'"),
+        ({"maxLagBytes": -1}, "field 'maxLagBytes' must be a whole number of bytes"),
         ({"timestamps": True}, "no such field 'timestamps'"),
     ],
 )

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from histories import adds, history, scan, scanned, table
 
-from caplab.check import CHECKERS, Context, Finding, State, check_history, merge, run_checker
+from caplab.check import APPLIES, CHECKERS, Context, Finding, State, check_history, merge, run_checker
+from caplab.check.finding import ENOUGH
 from caplab.model.history import Table
 
 HOLDS, VIOLATED, UNKNOWN = State.HOLDS, State.VIOLATED, State.UNKNOWN
@@ -41,7 +43,8 @@ def test_a_checker_that_raises_has_found_nothing_and_its_error_is_kept() -> None
     assert finding.to_json()["error"] == finding.error
 
 
-ALL = ["durability", "availability", "epochs", "schedule"]
+ALL = ["durability", "staleness", "sessions", "registers", "counters", "ids", "epochs", "availability", "schedule"]
+OF_SETS = {"durability", "epochs", "availability", "schedule"}
 
 
 def test_every_checker_runs_on_a_plain_table_and_its_figures_are_json() -> None:
@@ -49,10 +52,27 @@ def test_every_checker_runs_on_a_plain_table_and_its_figures_are_json() -> None:
     rows = adds(values, epoch="1") + scan(values)
     findings = check_history(table(rows), scanned(30))
     assert [finding.property for finding in findings] == list(CHECKERS) == ALL
-    assert {finding.state for finding in findings} == {HOLDS}
     for finding in findings:
+        assert finding.state is (HOLDS if finding.property in OF_SETS else UNKNOWN)
         assert json.loads(json.dumps(finding.to_json())) == finding.to_json()
         assert not finding.error
+
+
+def test_a_checker_applies_where_it_has_something_to_look_at_and_else_says_why_not() -> None:
+    rows = adds(range(30), epoch="1") + scan(range(30))
+    reasons = {name: applies(history(rows)) for name, applies in APPLIES.items()}
+    assert list(reasons) == ALL
+    assert {name for name, reason in reasons.items() if not reason} == OF_SETS
+    assert reasons["counters"] == "no operation is an incr"
+    assert all(applies(history([])) for applies in APPLIES.values())
+
+
+def test_enough_operations_are_as_many_as_the_context_says() -> None:
+    rows = adds(range(5), epoch="1") + scan(range(5))
+    names = ("durability", "epochs", "availability", "schedule")
+    for enough, state in ((5, HOLDS), (6, UNKNOWN), (ENOUGH, UNKNOWN)):
+        findings = check_history(table(rows), replace(scanned(5), enough=enough), names)
+        assert {finding.state for finding in findings} == {state}
 
 
 def test_every_checker_is_unknown_about_an_empty_history() -> None:
@@ -63,5 +83,5 @@ def test_every_checker_is_unknown_about_an_empty_history() -> None:
 
 def test_checkers_may_be_chosen_and_a_wrong_name_is_refused_with_those_there_are() -> None:
     assert [finding.property for finding in check_history(table([]), Context(), ["epochs"])] == ["epochs"]
-    with pytest.raises(ValueError, match=r"no checker 'epoch'. Mend: use one of durability, availability, epochs"):
+    with pytest.raises(ValueError, match=r"no checker 'epoch'. Mend: use one of durability, staleness"):
         check_history(table([]), Context(), ["epoch"])

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from typing import Any
 
 import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow has no stubs
 import pytest
 from histories import MS, ORIGIN_NS, history, kill, operation, run_record, table
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from caplab.model.disorder import validate_stored
 from caplab.model.fields import FieldError
 from caplab.model.history import REQUIRED, SCHEMA, VALIDATED, validate
 from caplab.model.runs import FinalScan, RunRecord
@@ -28,9 +32,12 @@ def test_every_column_is_as_the_design_names_and_types_it() -> None:
         assert field.type == expected
 
 
-def test_missing_optional_columns_become_nulls() -> None:
-    checked = validate(table([operation(0)]).select(list(REQUIRED)))
+def test_missing_optional_columns_become_nulls_but_for_the_vantage_and_the_schedule() -> None:
+    checked = validate(table([operation(3)]).select(list(REQUIRED)))
+    assert REQUIRED == ("session", "op", "invoke_ns", "return_ns", "outcome")
     assert checked.schema == VALIDATED
+    assert checked.column("vantage").to_pylist() == ["client"]
+    assert checked.column("scheduled_ns").to_pylist() == [ORIGIN_NS + 3 * MS]
     assert checked.column("epoch").to_pylist() == [None]
     assert checked.column("value").to_pylist() == [None]
 
@@ -54,21 +61,32 @@ def test_a_column_that_is_there_twice_is_refused() -> None:
 @pytest.mark.parametrize(
     ("row", "says"),
     [
-        ({"op": "wirte"}, "Column 'op' says 'wirte'. Mend: use one of write, read"),
-        ({"outcome": "maybe"}, "Column 'outcome' says 'maybe'. Mend: use one of ok, fail, info"),
-        ({"error": "oops"}, "Column 'error' says 'oops'"),
-        ({"route": "round"}, "Column 'route' says 'round'"),
-        ({"vantage": None}, "Column 'vantage' is null in 1 rows"),
-        ({"scheduled_ns": None}, "Column 'scheduled_ns' is null in 1 rows"),
-        ({"outcome": None}, "Column 'outcome' is null in 1 rows"),
-        ({"return_ns": ORIGIN_NS - MS}, "Column 'return_ns' is before invoke_ns in 1 rows"),
-        ({"return_ns": None}, "Column 'return_ns' is null in 1 rows that are ok"),
+        ({"op": "wirte"}, "Row 2: column 'op' says 'wirte'. Mend: use one of write, read"),
+        ({"outcome": "maybe"}, "Row 2: column 'outcome' says 'maybe'. Mend: use one of ok, fail, info"),
+        ({"error": "oops"}, "Row 2: column 'error' says 'oops'"),
+        ({"route": "round"}, "Row 2: column 'route' says 'round'"),
+        ({"vantage": None}, "Row 2: column 'vantage' is null. Mend: give every operation its vantage"),
+        ({"session": None}, "Row 2: column 'session' is null"),
+        ({"scheduled_ns": None}, "Row 2: column 'scheduled_ns' is null"),
+        ({"outcome": None}, "Row 2: column 'outcome' is null"),
+        ({"return_ns": ORIGIN_NS - MS}, "Row 2: return_ns is before invoke_ns. Mend: take both from one clock"),
+        ({"return_ns": 2**63 - 1}, "Row 2: return_ns is over 146 years away. Mend: count from a nearer moment"),
+        ({"invoke_ns": -(2**62) - 1}, "Row 2: invoke_ns is over 146 years away"),
+        ({"scheduled_ns": -(2**63)}, "Row 2: scheduled_ns is over 146 years away"),
+        ({"return_ns": None}, "Row 2: it is ok, but return_ns is null. Mend: what never returned is info"),
     ],
 )
-def test_a_row_that_makes_no_sense_is_refused_with_its_column_and_mend(row: dict[str, Any], says: str) -> None:
-    with pytest.raises(ValueError, match=says) as refused:
-        history([operation(0), operation(0, **row)])
-    assert "Mend: " in str(refused.value)
+def test_a_row_that_makes_no_sense_is_refused_with_its_number_its_column_and_the_mend(
+    row: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(ValueError, match=says):
+        history([operation(0), operation(0, **row), operation(0)])
+
+
+def test_of_several_bad_rows_the_first_is_named_as_it_stands_in_the_table() -> None:
+    rows = [operation(5), operation(4, op="x"), operation(3, op="x"), operation(2, op="x")]
+    with pytest.raises(ValueError, match=r"Row 2 \(and 2 more\): column 'op' says 'x'"):
+        history(rows)
 
 
 def test_an_operation_that_never_returned_is_info() -> None:
@@ -78,7 +96,8 @@ def test_an_operation_that_never_returned_is_info() -> None:
 @pytest.mark.parametrize(
     ("name", "values", "says"),
     [
-        ("session", pa.array([2**40]), "Column 'session' does not fit int32"),
+        ("session", pa.array([2**40]), "Row 1: column 'session' says 1099511627776, which does not fit int32"),
+        ("value", pa.array([2**63], pa.uint64()), "Row 1: column 'value' says 9223372036854775808, .* fit int64"),
         ("session", pa.array(["1"]), "Column 'session' is string. Mend: write it as int32"),
         ("value", pa.array([1.5]), "Column 'value' is double. Mend: write it as int64"),
         ("key", pa.array([7]), "Column 'key' is int64. Mend: write it as string"),
@@ -107,6 +126,14 @@ def test_small_integers_and_chunks_that_were_encoded_apart_are_taken() -> None:
     assert validate(whole).column("key").to_pylist() == ["x", "x"]
 
 
+def test_a_dictionary_that_has_a_word_twice_or_null_as_a_word_is_made_anew() -> None:
+    whole = table([operation(0), operation(1), operation(2)])
+    twice = pa.DictionaryArray.from_arrays(pa.array([0, 1, 2], pa.int32()), pa.array(["x", "x", None]))
+    column = validate(whole.set_column(3, "key", twice)).column("key").combine_chunks()
+    assert column.to_pylist() == ["x", "x", None]
+    assert column.dictionary.to_pylist() == ["x"]
+
+
 def test_a_history_without_operations_is_a_history() -> None:
     assert history([]).num_rows == 0
 
@@ -120,7 +147,7 @@ def test_a_validated_history_is_left_as_it_is() -> None:
 RUN = run_record(
     fault_windows=(kill(), kill(healed_ms=None, proven=False)),
     has_primary=False,
-    final_scan=FinalScan(False, None, "pg-1", "pg-0 did not rejoin", {"pg-2": 7}),
+    final_scan=FinalScan(False, None, "pg-1", "pg-0 did not rejoin", {"pg-2": 7}, 12),
     settled_ns=12,
     images={"postgres": "caplab-registry:5000/postgres:1"},
     specs={"pg": {"replicas": 3}},
@@ -176,3 +203,77 @@ def test_a_run_record_lacks_no_field_silently() -> None:
     for name in ("experiment", "engine", "fault", "settings", "boot_id", "wall_anchor", "fault_windows"):
         with pytest.raises(FieldError, match=f"field '{name}' is missing"):
             RunRecord.from_json({key: value for key, value in whole.items() if key != name})
+
+
+def test_a_stored_history_without_operations_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"has no operations\. Mend: record some"):
+        validate_stored(table([]))
+
+
+def test_a_stored_history_stays_in_its_order_and_must_be_sorted() -> None:
+    rows = [operation(0, key="x", session=1), operation(0, key="y", session=2), operation(1, key="z", session=3)]
+    assert validate_stored(table(rows)).column("key").to_pylist() == ["x", "y", "z"]
+    with pytest.raises(ValueError, match=r"Row 3: invoke_ns 1 is before that of the row above, 2. Mend: sort"):
+        validate_stored(table([{**operation(0), "invoke_ns": ns, "return_ns": 9} for ns in (0, 2, 1)]))
+
+
+def test_a_read_that_has_what_it_found_in_observed_is_refused_since_it_would_pass_for_nothing() -> None:
+    fitting = [
+        operation(0, op="cas", value=2, expected=1, observed=3, session=1),
+        operation(1, op="scan", value=2, observed=9, session=2),
+        operation(2, op="read", value=2, observed=2, session=3),
+        operation(3, op="read", value=None, observed=None, session=4),
+    ]
+    assert validate_stored(table(fitting)).num_rows == 4
+    for value in (None, 1):
+        misplaced = operation(4, op="read", value=value, observed=2, session=5)
+        with pytest.raises(ValueError, match=r"Row 5: it is a read, but observed is not its value\. Mend: write it in"):
+            validate_stored(table([*fitting, misplaced]))
+
+
+def within(session: int, first: int, last: int | None, **columns: Any) -> dict[str, Any]:
+    outcome = "info" if last is None else "ok"
+    return {**operation(0, outcome, session=session, **columns), "invoke_ns": first, "return_ns": last}
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [within(1, 0, 5), within(1, 5, 9)],  # the next begins as the last one ends
+        [within(1, 0, 5), within(2, 3, 9)],
+        [within(1, 0, 5), within(1, 3, 9, vantage="b")],
+        [within(1, 0, None), within(1, 3, 9)],  # what never returned holds nothing up
+        [within(1, 0, 5), within(1, 3, 9, op="scan")],
+        [within(1, 0, 5), {**within(1, 3, 3, error="overload"), "outcome": "fail"}],
+        [within(1, 5, 9), within(1, 5, 5)],  # at one moment the shorter one may have been the first
+        [within(-(2**31), 0, 5), within(2**31 - 1, 0, 5), within(0, 0, 5)],
+    ],
+)
+def test_sessions_with_one_operation_at_a_time_are_taken(rows: list[dict[str, Any]]) -> None:
+    assert validate_stored(table(rows)).num_rows == len(rows)
+
+
+def test_a_session_with_two_operations_at_a_time_is_refused_and_both_are_named() -> None:
+    rows = [within(1, 0, 7), within(2, 1, 2), within(2, 2, 9), within(1, 6, 8)]
+    says = r"Rows 1 and 4: session 1 of vantage 'a' has two operations at a time \(one returned at 7, the other was"
+    with pytest.raises(ValueError, match=says + r" invoked at 6\). Mend: give every client"):
+        validate_stored(table(rows))
+    with pytest.raises(ValueError, match="Rows 1 and 2"):
+        validate_stored(table([within(70_000 * number, 0, 7) for number in (0, 0, 1, 2)]))
+
+
+@given(st.lists(st.tuples(st.integers(1, 2), st.integers(0, 9), st.none() | st.integers(0, 3)), min_size=1, max_size=7))
+@settings(deadline=None, max_examples=300)
+def test_overlaps_are_those_of_some_order_of_each_session(drawn: list[tuple[int, int, int | None]]) -> None:
+    """One by one: a session fits if its operations, the shorter first at one moment, each wait for the one before."""
+    rows = sorted(drawn, key=lambda one: one[1])
+    fits = True
+    for session in (1, 2):
+        mine = sorted((first, -1 if took is None else first + took) for who, first, took in rows if who == session)
+        fits &= all(one[1] <= other[0] for one, other in pairwise(mine))
+    made = table([within(who, first, None if took is None else first + took) for who, first, took in rows])
+    if fits:
+        assert validate_stored(made).num_rows == len(rows)
+    else:
+        with pytest.raises(ValueError, match="two operations at a time"):
+            validate_stored(made)

@@ -15,12 +15,17 @@ from caplab_probes.outcomes import Outcome
 from caplab_probes.routing import Router
 from caplab_probes.sessions import Attempt, Sessions, session_numbers
 from caplab_probes.workloads import Operation
-from cassandra import ConsistencyLevel, OperationTimedOut, Unavailable
+from cassandra import ConsistencyLevel, OperationTimedOut, Unavailable, WriteTimeout
 from cassandra.cluster import NoHostAvailable
 from cassandra.connection import ConnectionShutdown
+from cassandra.protocol import OverloadedErrorMessage
 from fake_cassandra import (
     ADD,
     ADDRESSES,
+    CAS,
+    COUNT,
+    ID,
+    INCR,
     LIMITS,
     MEMBERS,
     READ,
@@ -91,7 +96,7 @@ def test_a_transaction_writes_a_register_that_is_new_then_a_newer_value_and_neve
         perform(ring, at(WRITE, "SERIAL"), at(NEWER, "SERIAL"), at(WRITE, "SERIAL"), at(READ, "SERIAL"))
     )
     assert [first.outcome, newer.outcome, older.outcome, read.outcome] == [OK, OK, REFUSED, OK]
-    assert read.observed == NEWER.value
+    assert read.value == NEWER.value
     # Only the first write needs two.
     assert [one.bound.text.split()[0] for one in ring.sent] == ["UPDATE", "INSERT", "UPDATE", "UPDATE", "SELECT"]
 
@@ -99,6 +104,83 @@ def test_a_transaction_writes_a_register_that_is_new_then_a_newer_value_and_neve
 def test_an_element_that_is_there_already_is_not_added_again() -> None:
     added, again = asyncio.run(perform(FakeRing(), at(ADD, "SERIAL"), at(ADD, "SERIAL")))
     assert [added.outcome, again.outcome] == [OK, REFUSED]
+
+
+def test_a_compare_and_set_shows_what_it_found() -> None:
+    ring = FakeRing()
+    again = replace(CAS, expected=CAS.value, value=99)
+    first, second, third, absent, read = asyncio.run(
+        perform(ring, CAS, again, CAS, replace(again, key=f"{RUN:07x}/other"), at(READ, "SERIAL"))
+    )
+    assert {one.outcome for one in (first, second, third, absent, read)} == {OK}
+    assert [one.observed for one in (first, second, third, absent)] == [None, CAS.value, 99, None]
+    assert read.value == 99
+    assert {one.bound.serial_consistency_level for one in ring.sent[:4]} == {ConsistencyLevel.SERIAL}
+    assert not any(one.bound.is_idempotent for one in ring.sent[:4])
+
+
+def test_a_register_that_all_write_takes_any_value_whatever_is_there() -> None:
+    ring = FakeRing()
+    older, serial = replace(WRITE, workload="register-multi"), replace(WRITE, workload="register-multi", level="SERIAL")
+    newer = replace(serial, value=NEWER.value)
+    results = asyncio.run(perform(ring, newer, older, READ, serial, READ))
+    assert [one.outcome for one in results] == [OK] * 5
+    assert [results[2].value, results[4].value] == [older.value, serial.value]
+    assert [" IF " in one.bound.text for one in ring.sent] == [True, False, False, True, False]
+
+
+def test_a_counter_counts_at_its_level_and_is_never_sent_twice() -> None:
+    ring = FakeRing()
+    results = asyncio.run(perform(ring, at(INCR, "TWO"), INCR, at(COUNT, "ONE")))
+    assert [one.outcome for one in results] == [OK] * 3
+    assert results[2].value == 2
+    assert [ConsistencyLevel.value_to_name[one.bound.consistency_level] for one in ring.sent] == [
+        "TWO",
+        "QUORUM",
+        "ONE",
+    ]
+    assert [one.bound.is_idempotent for one in ring.sent] == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        (Unavailable("not enough"), Outcome("fail", "no-quorum")),
+        (WriteTimeout("late", write_type=0), Outcome("info", "timeout")),
+        # The replica that leads it may have counted it already.
+        (OverloadedErrorMessage(0x1001, "hints", None), Outcome("info", "refused")),
+    ],
+)
+def test_an_increment_that_failed_may_have_counted(error: Exception, outcome: Outcome) -> None:
+    (result,) = asyncio.run(perform(FakeRing(planted=[Planted(error)]), INCR))
+    assert result.outcome == outcome
+
+
+def test_ids_go_on_from_the_last_one_whoever_had_it() -> None:
+    async def scenario() -> None:
+        ring = FakeRing()
+        client = client_of(ring)
+        one, other = await client.open(SERVICE), await client.open(SERVICE)
+        given = [(await link.perform(ID)).value for link in (one, one, other, other, one)]
+        assert given == [1, 2, 3, 4, 5]
+        # A second statement only where somebody else had an id since.
+        assert len(ring.sent) == 5 + 2
+        await client.close()
+
+    asyncio.run(scenario())
+
+
+def test_where_others_are_quicker_twice_no_id_is_handed_out() -> None:
+    ring = FakeRing(quicker=2)
+    first, second = asyncio.run(perform(ring, ID, ID))
+    assert first == Result(REFUSED, None, "cs-0")
+    assert second == Result(OK, 3, "cs-0")
+
+
+def test_an_id_whose_transaction_has_no_end_is_unknown() -> None:
+    ring = FakeRing(given={(RUN, ID.key or ""): 7}, planted=[None, Planted(WriteTimeout("late", write_type=0))])
+    (result,) = asyncio.run(perform(ring, ID))
+    assert (result.outcome, result.value) == (Outcome("info", "timeout"), None)
 
 
 def test_an_error_in_the_second_step_of_a_transaction_is_unknown() -> None:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -30,7 +29,7 @@ def text(exporter: Exporter) -> str:
 def test_age_ratio_latency_and_counts_are_told() -> None:
     exporter = Exporter()
     exporter.observe(ACKED, "set")
-    exporter.observe(replace(ACKED, outcome="info", return_ns=None), "set")
+    exporter.observe(ACKED._replace(outcome="info", return_ns=None), "set")
     told = text(exporter)
     assert f"caplab_probe_last_ack_age_seconds{LABELS} 2.0" in told
     assert f"caplab_probe_ack_ratio{LABELS} 0.5" in told
@@ -54,7 +53,7 @@ def test_neither_keys_nor_runs_are_labels() -> None:
 
 def test_the_age_counts_from_the_first_operation_until_there_is_an_ack() -> None:
     exporter = Exporter()
-    exporter.observe(replace(ACKED, outcome="fail"), "set")
+    exporter.observe(ACKED._replace(outcome="fail"), "set")
     assert f"caplab_probe_last_ack_age_seconds{LABELS} 2.004" in text(exporter)
 
 
@@ -62,7 +61,7 @@ def test_a_ratio_looks_back_ten_seconds(monkeypatch: pytest.MonkeyPatch) -> None
     exporter = Exporter()
     for second in range(30):
         monkeypatch.setattr(clock, "now_ns", lambda second=second: NOW + second * 1_000_000_000)
-        exporter.observe(replace(ACKED, outcome="ok" if second > 19 else "fail"), "set")
+        exporter.observe(ACKED._replace(outcome="ok" if second > 19 else "fail"), "set")
     assert f"caplab_probe_ack_ratio{LABELS} 1.0" in text(exporter)
     monkeypatch.setattr(clock, "now_ns", lambda: NOW + 60_000_000_000)
     assert f"caplab_probe_ack_ratio{LABELS}" not in text(exporter)

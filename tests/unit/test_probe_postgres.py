@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 
 import pytest
+from caplab_probes.engines.postgres.client import position
 from caplab_probes.links import Endpoint, NotDone, NotOpened, Result
 from caplab_probes.outcomes import Outcome
-from caplab_probes.spec import Limits
+from caplab_probes.spec import ClientOptions, Limits
 from caplab_probes.workloads import Operation
 from fake_postgres import (
     ADD,
     BEAT,
     CALLED,
+    CAS,
+    CAS_FIRST,
+    COUNT,
     DONE,
+    ID,
+    INCR,
+    MULTI,
     NOTHING_DONE,
     READ,
     WRITE,
@@ -29,7 +37,7 @@ from fake_postgres import (
 
 
 @pytest.mark.parametrize(
-    ("reply", "operation", "outcome", "observed"),
+    ("reply", "operation", "outcome", "value"),
     [
         (DONE, ADD, Outcome("ok"), None),
         (DONE, WRITE, Outcome("ok"), None),
@@ -54,12 +62,125 @@ from fake_postgres import (
         (said(b"E", b"ERROR", b"42883"), BEAT, Outcome("fail", "refused"), None),
     ],
 )
-def test_an_answer_has_its_outcome(reply: bytes, operation: Operation, outcome: Outcome, observed: int | None) -> None:
+def test_an_answer_has_its_outcome(reply: bytes, operation: Operation, outcome: Outcome, value: int | None) -> None:
     async def scenario() -> None:
         async with fake_server(reply=reply) as fake:
             (result,) = await perform(fake, operation)
-            assert (result.outcome, result.observed) == (outcome, observed)
+            assert (result.outcome, result.value) == (outcome, value)
             assert (result.server, result.epoch) == ("pg-1", "3")
+
+    asyncio.run(scenario())
+
+
+UNKNOWN = Outcome("info", "no-quorum")
+WARNED = said(b"N", b"WARNING", b"01000")
+READONLY = said(b"E", b"ERROR", b"25006")
+
+
+@pytest.mark.parametrize(
+    ("reply", "operation", "expected"),
+    [
+        # What comes back of a cas is the row as it is now: its own value, or what was there and stays.
+        (rows(b"6"), CAS, Result(Outcome("ok"), observed=5)),
+        (rows(b"7"), CAS, Result(Outcome("ok"), observed=7)),
+        (rows(), CAS, Result(Outcome("ok"), observed=None)),
+        (rows(b"6"), CAS_FIRST, Result(Outcome("ok"), observed=None)),
+        (rows(b"7"), CAS_FIRST, Result(Outcome("ok"), observed=7)),
+        (WARNED + rows(b"6"), CAS, Result(UNKNOWN)),
+        (WARNED + rows(b"7"), CAS, Result(UNKNOWN)),
+        (READONLY, CAS, Result(Outcome("fail", "readonly"))),
+        (rows(b"33"), ID, Result(Outcome("ok"), value=33)),
+        (WARNED + rows(b"33"), ID, Result(UNKNOWN)),
+        (READONLY, ID, Result(Outcome("fail", "readonly"))),
+        (DONE, INCR, Result(Outcome("ok"))),
+        (WARNED + DONE, INCR, Result(UNKNOWN)),
+        (rows(b"12"), COUNT, Result(Outcome("ok"), value=12)),
+        (DONE, MULTI, Result(Outcome("ok"))),
+    ],
+)
+def test_what_several_vantages_change_has_its_outcome_and_what_it_found(
+    reply: bytes, operation: Operation, expected: Result
+) -> None:
+    async def scenario() -> None:
+        async with fake_server(reply=reply) as fake:
+            (result,) = await perform(fake, operation)
+            assert result == replace(expected, server="pg-1", epoch="3")
+            assert len(fake.seen) == 1
+
+    asyncio.run(scenario())
+
+
+def test_each_operation_is_one_statement_with_its_values() -> None:
+    async def scenario() -> None:
+        async with fake_server(reply=rows(b"1")) as fake:
+            await perform(fake, MULTI, WRITE, CAS, CAS_FIRST, INCR, ID)
+            multi, write, cas, first, incr, given = fake.seen
+            assert "WHERE" in write  # not an older value
+            assert "WHERE" not in multi
+            assert cas.startswith("UPDATE caplab_register")
+            assert first.startswith("INSERT INTO caplab_register")
+            assert "was.n + excluded.n" in incr
+            assert given == "SELECT nextval('caplab_id')"
+            assert fake.bound == [[b"k", b"5"], [b"k", b"5"], [b"k", b"6", b"5"], [b"k", b"6"], [b"k", b"1"], []]
+
+    asyncio.run(scenario())
+
+
+def routed(operation: Operation) -> Operation:
+    return replace(operation, route="replica")
+
+
+def test_on_the_route_replica_operations_come_back_with_positions_where_a_routing_needs_them() -> None:
+    async def scenario(routing: str) -> list[int | None]:
+        async with fake_server(reply=rows(b"42|900")) as fake:
+            options = ClientOptions(read_routing=routing)
+            link = await client_of(fake, options=options).open(Endpoint("pg-1", "127.0.0.1", fake.port))
+            read, elsewhere = await link.perform(routed(READ)), await link.perform(READ)
+            assert (read.value, elsewhere.value) == (42, 42)
+            fake.replies = [DONE, rows(b"1000|t")]
+            write = await link.perform(routed(WRITE))
+            assert write.outcome == Outcome("ok")
+            link.close()
+            return [read.lsn, elsewhere.lsn, write.lsn]
+
+    for routing in ("read-your-writes", "monotonic", "causal"):
+        assert asyncio.run(scenario(routing)) == [900, None, 1000]
+    for routing in ("plain", "lag-aware"):
+        assert asyncio.run(scenario(routing)) == [None, None, None]
+
+
+def test_a_write_whose_position_cannot_be_had_is_acknowledged_all_the_same() -> None:
+    async def scenario() -> None:
+        async with fake_server(replies=[DONE, said(b"E", b"FATAL", b"57P01")]) as fake:
+            options = ClientOptions(read_routing="causal")
+            link = await client_of(fake, options=options).open(Endpoint("pg-1", "127.0.0.1", fake.port))
+            assert await link.perform(routed(WRITE)) == Result(Outcome("ok"), None, "pg-1", "3")
+
+    asyncio.run(scenario())
+
+
+def test_a_member_says_where_it_is() -> None:
+    async def scenario() -> None:
+        async with fake_server(replies=[rows(b"900|f"), rows(b"901|t"), rows(b"|f")]) as fake:
+            link = await client_of(fake).open(Endpoint("pg-1", "127.0.0.1", fake.port))
+            replica, primary = await position(link), await position(link)
+            assert [(one.lsn, one.primary) for one in (replica, primary)] == [(900, False), (901, True)]
+            assert 0 < replica.asked_ns < primary.asked_ns
+            with pytest.raises(NotDone, match="replayed nothing"):
+                await position(link)
+            link.close()
+            with pytest.raises(NotDone, match="closed"):
+                await position(link)
+
+    asyncio.run(scenario())
+
+
+def test_counters_are_scanned_from_their_own_table() -> None:
+    async def scenario() -> None:
+        async with fake_server(reply=rows(b"k|7")) as fake:
+            scan = await client_of(fake).scan(Endpoint("pg-1", "127.0.0.1", fake.port), "counter-scan", "run-1")
+            assert scan.elements == (("k", 7),)
+            assert "FROM caplab_counter" in fake.seen[-1]
 
     asyncio.run(scenario())
 
@@ -157,7 +278,7 @@ def test_tables_are_made_and_a_scan_reads_a_members_elements() -> None:
         async with fake_server() as fake:
             endpoint = Endpoint("pg-1", "127.0.0.1", fake.port)
             await client_of(fake).prepare(endpoint)
-            assert sum(statement.startswith("CREATE") for statement in fake.seen) == 6
+            assert sum(statement.startswith("CREATE") for statement in fake.seen) == 8
             fake.reply = rows(b"|7", b"|9")
             scan = await client_of(fake).scan(endpoint, "set-scan", "run-1")
             assert (scan.server, scan.primary, scan.elements) == ("pg-1", True, ((None, 7), (None, 9)))

@@ -16,10 +16,16 @@ from caplab_probes.workloads import Operation
 from fake_redis import (
     ADD,
     BEAT_ONCE,
+    CAS_ONCE,
+    COUNT,
+    ID,
+    INCR,
     LIMITS,
+    MULTI,
     READ,
     REGISTER,
     REPLID,
+    RUN,
     WRITE_ONCE,
     FakeRedis,
     client_of,
@@ -40,7 +46,7 @@ SURE = replace(ADD, level="wait-1")
 
 
 @pytest.mark.parametrize(
-    ("reply", "operation", "outcome", "observed"),
+    ("reply", "operation", "outcome", "value"),
     [
         (reply_of(3), ADD, Outcome("ok"), None),
         (reply_of(1), WRITE_ONCE, Outcome("ok"), None),
@@ -61,11 +67,11 @@ SURE = replace(ADD, level="wait-1")
         (b"?no protocol\r\n", ADD, Outcome("info", "closed"), None),
     ],
 )
-def test_a_reply_has_its_outcome(reply: bytes, operation: Operation, outcome: Outcome, observed: int | None) -> None:
+def test_a_reply_has_its_outcome(reply: bytes, operation: Operation, outcome: Outcome, value: int | None) -> None:
     async def scenario() -> None:
         async with fake_redis(reply=reply) as fake:
             (result,) = await perform(fake, operation)
-            assert result == Result(outcome, observed, "rd-1", REPLID)
+            assert result == Result(outcome, value, "rd-1", REPLID)
 
     asyncio.run(scenario())
 
@@ -91,6 +97,82 @@ def test_a_write_with_a_level_counts_when_so_many_replicas_have_it(
             # It was carried out, whatever WAIT said; and WAIT ends before the operation times out.
             assert fake.lists or fake.registers
             assert fake.seen[-1] == [b"WAIT", level.removeprefix("wait-").encode(), b"180"]
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("reply", "operation", "outcome", "found"),
+    [
+        # A cas answers what was there, which is what was expected where it took effect.
+        (reply_of(b""), CAS_ONCE, Outcome("ok"), None),
+        (reply_of(b"7"), CAS_ONCE, Outcome("ok"), 7),
+        (reply_of(b"5"), replace(CAS_ONCE, expected=5), Outcome("ok"), 5),
+        (reply_of(b""), replace(CAS_ONCE, expected=5), Outcome("ok"), None),
+        (reply_of(b"x"), CAS_ONCE, Outcome("fail", "refused"), None),
+        (READONLY, CAS_ONCE, Outcome("fail", "readonly"), None),
+        (reply_of(33), ID, Outcome("ok"), 33),
+        (READONLY, ID, Outcome("fail", "readonly"), None),
+        (error("WRONGTYPE Operation against a key"), ID, Outcome("fail", "refused"), None),
+        (reply_of(0), INCR, Outcome("ok"), None),
+        (READONLY, INCR, Outcome("fail", "readonly"), None),
+        (reply_of(b"12"), COUNT, Outcome("ok"), 12),
+        (b"+OK\r\n", MULTI, Outcome("ok"), None),
+    ],
+)
+def test_what_several_vantages_change_has_its_outcome_and_what_it_found(
+    reply: bytes, operation: Operation, outcome: Outcome, found: int | None
+) -> None:
+    async def scenario() -> None:
+        async with fake_redis(reply=reply) as fake:
+            (result,) = await perform(fake, operation)
+            cas = operation.op == "cas"
+            assert result == Result(outcome, None if cas else found, "rd-1", REPLID, observed=found if cas else None)
+
+    asyncio.run(scenario())
+
+
+def test_a_cas_that_found_something_else_lacks_no_replica_and_one_that_took_effect_may() -> None:
+    async def scenario() -> None:
+        async with fake_redis(acked=reply_of(0)) as fake:
+            first, second = await perform(
+                fake, replace(CAS_ONCE, level="wait-1"), replace(CAS_ONCE, value=9, level="wait-1")
+            )
+            assert first == Result(Outcome("info", "no-quorum"), None, "rd-1", REPLID)
+            assert second == Result(Outcome("ok"), None, "rd-1", REPLID, observed=CAS_ONCE.value)
+            (given,) = await perform(fake, replace(ID, level="wait-1"))
+            assert given == Result(Outcome("info", "no-quorum"), None, "rd-1", REPLID)
+
+    asyncio.run(scenario())
+
+
+def test_a_compare_and_set_a_counter_and_ids_do_what_they_say_and_are_found_apart() -> None:
+    async def scenario() -> None:
+        async with fake_redis() as fake:
+            again = replace(CAS_ONCE, expected=CAS_ONCE.value, value=99)
+            results = await perform(fake, CAS_ONCE, again, CAS_ONCE, READ, INCR, INCR, COUNT, ID, ID, MULTI, READ)
+            assert [one.observed for one in results[:3]] == [None, CAS_ONCE.value, 99]
+            assert [one.value for one in results[3:]] == [99, None, None, 2, 1, 2, None, MULTI.value]
+            prefix = f"{RUN:07x}/".encode()
+            assert set(fake.registers) == {
+                REGISTER.encode(),
+                b"counter/" + REGISTER.encode(),
+                b"id/" + prefix + b"probe",
+            }
+
+    asyncio.run(scenario())
+
+
+def test_a_scan_of_counters_reads_them_and_nothing_else() -> None:
+    async def scenario() -> None:
+        prefix = f"{run_number('run-1'):07x}/"
+        async with fake_redis() as fake:
+            counters = {f"counter/{prefix}{number}".encode(): b"%d" % number for number in range(1, 6)}
+            fake.registers = {**counters, f"{prefix}1".encode(): b"7", f"id/{prefix}1".encode(): b"8"}
+            scan = await client_of(fake).scan(member_of(fake), "counter-scan", "run-1")
+            assert scan.elements == tuple((f"{prefix}{number}", number) for number in range(1, 6))
+            scan = await client_of(fake).scan(member_of(fake), "register-scan", "run-1")
+            assert scan.elements == ((f"{prefix}1", 7),)
 
     asyncio.run(scenario())
 
@@ -341,7 +423,7 @@ def test_an_older_write_does_not_undo_a_newer_one() -> None:
             newer, older = WRITE_ONCE, replace(WRITE_ONCE, value=(WRITE_ONCE.value or 0) - 1)
             results = await perform(fake, newer, older, READ)
             assert [result.outcome.outcome for result in results] == ["ok", "fail", "ok"]
-            assert results[-1].observed == newer.value
+            assert results[-1].value == newer.value
 
     asyncio.run(scenario())
 

@@ -81,6 +81,34 @@ def test_operations_of_several_routes_by_turns_meet_every_member() -> None:
     assert set(map(len, met.values())) == {2}
 
 
-@pytest.mark.parametrize("route", ["service", "direct", "any"])
+def test_route_replica_writes_by_the_service_and_reads_of_all_but_the_member_that_answered_as_primary() -> None:
+    one = router()
+    assert set(names(one, "write", "replica", 3)) == {"service"}
+    assert set(names(one, "read", "replica", 6)) == {"pg-0", "pg-1", "pg-2"}
+    one.note_role("pg-1", primary=True)
+    found = names(one, "read", "replica", 4)
+    assert set(found[:2]) == set(found[2:]) == {"pg-0", "pg-2"}
+    # A failover: the new one answers as a primary, and the old one is a replica again.
+    one.note_role("pg-2", primary=True)
+    assert set(names(one, "read", "replica", 2)) == {"pg-0", "pg-1"}
+    one.note_role("pg-0", primary=False)
+    assert set(names(one, "read", "replica", 2)) == {"pg-0", "pg-1"}
+    one.note_role("pg-2", primary=False)
+    assert set(names(one, "read", "replica", 3)) == {"pg-0", "pg-1", "pg-2"}
+
+
+def test_without_a_service_the_writes_of_route_replica_find_the_primary_as_direct_ones_do() -> None:
+    one = Router(lambda: Topology(None, MEMBERS))
+    assert names(one, "write", "replica", 2, READONLY) == ["pg-0", "pg-1"]
+    assert names(one, "write", "replica", 2) == ["pg-2", "pg-2"]
+
+
+def test_a_primary_alone_has_no_replica() -> None:
+    one = Router(lambda: Topology(SERVICE, MEMBERS[:1]))
+    one.note_role("pg-0", primary=True)
+    assert one.choose(Operation(0, "read", "replica")) is None
+
+
+@pytest.mark.parametrize("route", ["service", "direct", "any", "replica"])
 def test_while_no_endpoint_is_known_there_is_none(route: str) -> None:
     assert Router(lambda: Topology(None, ())).choose(Operation(0, "add", route)) is None

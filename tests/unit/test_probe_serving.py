@@ -34,7 +34,7 @@ def folder(tmp_path: Path) -> Path:
     """Of a run r1 that is still written: five rows in an open segment."""
     run = tmp_path / "history" / "r1"
     meta.write_meta(run, replace(RECORD, writer=replace(WRITER, incarnation=meta.reserve(run))))
-    SegmentWriter(run, 0).write([replace(ROW, value=value_of(WRITER, index)) for index in range(5)], 0)
+    SegmentWriter(run, 0).write([ROW._replace(value=value_of(WRITER, index)) for index in range(5)], 0)
     (tmp_path / "secret.json").write_text("{}")
     return run.parent
 
@@ -82,7 +82,7 @@ def test_a_history_comes_as_one_stream_with_what_the_schedule_says_may_be_missin
 def test_a_history_is_compressed_also_where_it_was_written_in_small_batches(folder: Path) -> None:
     writer = SegmentWriter(folder / "r1", 1)
     for number in range(500):
-        writer.write([replace(ROW, value=40 * number + index) for index in range(40)], 0)
+        writer.write([ROW._replace(value=40 * number + index) for index in range(40)], 0)
     history = recovered(folder / "r1")
     assert len(arrow_stream(history)) < history.nbytes / 4
 

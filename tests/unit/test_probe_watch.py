@@ -115,7 +115,7 @@ def test_a_level_that_the_engine_knows_is_carried_on() -> None:
         (
             "CassandraCluster",
             {"workload": "clock"},
-            "workload is 'clock'. Mend: use one of set, register, set-scan, register-scan; a CassandraCluster has no",
+            "workload is 'clock'. Mend: use one of set, register, register-multi, counter, cas, ids, set-scan, ",
         ),
         (
             "RedisCluster",
@@ -127,7 +127,68 @@ def test_a_level_that_the_engine_knows_is_carried_on() -> None:
             {"client": {"speculativeDelayMilliseconds": 50}},
             "client.speculativeDelayMilliseconds is 50. Mend: leave it out, a PostgresCluster has no such option.",
         ),
-        ("CassandraCluster", {"client": {"retries": 3}}, "client is 'retries'. Mend: only clientTimestamps and spec"),
+        ("CassandraCluster", {"client": {"retries": 3}}, "client is 'retries'. Mend: only clientTimestamps, spec"),
+        (
+            "CassandraCluster",
+            {"workload": "counter", "levels": {"write": "SERIAL"}},
+            "levels.write of the workload counter is 'SERIAL'. Mend: use one of ONE, TWO, ",
+        ),
+        (
+            "CassandraCluster",
+            {"workload": "counter", "levels": {"read": "LOCAL_SERIAL"}},
+            "levels.read of the workload counter is 'LOCAL_SERIAL'. Mend: use one of ONE, TWO, ",
+        ),
+        (
+            "CassandraCluster",
+            {"workload": "counter", "levels": {"write": "ANY"}},
+            "levels.write of the workload counter is 'ANY'. Mend: use one of ONE, TWO, ",
+        ),
+        (
+            "CassandraCluster",
+            {"workload": "cas", "levels": {"write": "QUORUM"}},
+            "levels.write of the workload cas is 'QUORUM'. Mend: use one of SERIAL, LOCAL_SERIAL.",
+        ),
+        ("CassandraCluster", {"workload": "ids", "levels": {"write": "ONE"}}, "levels.write of the workload ids is "),
+        (
+            "CassandraCluster",
+            {"routes": ["replica"]},
+            "routes has 'replica'. Mend: use direct, a CassandraCluster has no replicas of a primary.",
+        ),
+        (
+            "RedisCluster",
+            {"routes": ["replica"], "client": {"readRouting": "causal"}},
+            "client.readRouting is 'causal'. Mend: leave it out, a RedisCluster has no such option.",
+        ),
+        (
+            "PostgresCluster",
+            {"client": {"readRouting": "plain"}},
+            "client.readRouting is 'plain'. Mend: leave it out, or add the route replica.",
+        ),
+        (
+            "PostgresCluster",
+            {"routes": ["replica"], "client": {"readRouting": "nearest"}},
+            "client.readRouting is 'nearest'. Mend: one of plain, read-your-writes, monotonic, lag-aware, causal.",
+        ),
+        (
+            "PostgresCluster",
+            {"routes": ["replica"], "client": {"readRouting": "causal", "maxLagBytes": 5}},
+            "client.maxLagBytes is 5. Mend: only with lag-aware.",
+        ),
+        (
+            "PostgresCluster",
+            {"routes": ["replica"], "client": {"readRouting": "lag-aware", "maxLagBytes": -1}},
+            "client.maxLagBytes is -1. Mend: a whole number, 0 or more.",
+        ),
+        (
+            "PostgresCluster",
+            {"routes": ["replica"], "client": {"readRouting": "monotonic", "replicaWaitMilliseconds": 5}},
+            "client.replicaWaitMilliseconds is 5. Mend: only with causal.",
+        ),
+        (
+            "PostgresCluster",
+            {"routes": ["replica"], "client": {"readRouting": "causal", "replicaWaitMilliseconds": 0}},
+            "client.replicaWaitMilliseconds is 0. Mend: a whole number, 1 to 1000.",
+        ),
         (
             "CassandraCluster",
             {"client": {"speculativeDelayMilliseconds": 0}},

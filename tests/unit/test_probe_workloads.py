@@ -1,14 +1,28 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
-from caplab_probes.spec import ProbeSpec, probe_from
+import yaml
+from caplab_probes.spec import (
+    CLIENT_FIELDS,
+    READ_ROUTINGS,
+    REPLICA_WAIT_MS_MAX,
+    ROUTES,
+    WORKLOADS,
+    ClientOptions,
+    ProbeSpec,
+    probe_from,
+)
 from caplab_probes.workloads import (
+    CAS_REGISTERS,
     CLOCK_KEY,
+    COUNTERS,
     INCARNATIONS,
     INDEX_BITS,
+    REGISTERS,
     Operation,
     Writer,
     index_of,
@@ -38,7 +52,8 @@ def test_a_set_only_adds_and_says_who_added_what() -> None:
 def test_a_clock_beats_with_unique_values_that_say_their_run() -> None:
     writer = Writer(replace(SET, workload="clock", run_id="run-1-clock"), 2, 1)
     beats = [operation(writer, index) for index in range(100)]
-    assert beats[1] == Operation(1, "write", "direct", key=CLOCK_KEY, value=value_of(writer, 1))
+    value = value_of(writer, 1)
+    assert beats[1] == Operation(1, "write", "direct", key=CLOCK_KEY, value=value, workload="clock")
     assert {run_of(one.value or 0) for one in beats} == {run_number("run-1-clock")}
     assert all(map(is_beat, beats))
     assert not any(is_beat(operation(Writer(spec, 0), index)) for spec in (SET, REGISTER) for index in range(100))
@@ -82,6 +97,48 @@ def test_registers_are_read_by_everybody_on_the_route_they_are_written_on() -> N
     assert {(one.key or "").split("/")[2] for one in reads} == {"a", "b", "c"}
     assert all((one.key or "").split("/")[3] == one.route for one in reads)
     assert {one.key for one in some if one.op == "write"} <= {one.key for one in reads}
+
+
+def some_of(workload: str, vantage: int = 0, count: int = 2000) -> list[Operation]:
+    return [operation(Writer(replace(SET, workload=workload), vantage), index) for index in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("workload", "op", "keys"),
+    [("register-multi", "write", REGISTERS), ("counter", "incr", COUNTERS), ("cas", "cas", CAS_REGISTERS)],
+)
+def test_every_vantage_changes_and_reads_every_key_of_a_shared_workload(workload: str, op: str, keys: int) -> None:
+    of_vantages = [some_of(workload, vantage) for vantage in range(3)]
+    changed = [{(one.route, one.key) for one in some if one.op == op} for some in of_vantages]
+    read = [{(one.route, one.key) for one in some if one.op == "read"} for some in of_vantages]
+    assert len(changed[0]) == 2 * keys  # of each route its own
+    assert changed[0] == changed[1] == changed[2] == read[0]
+    shares = [sum(one.op == op for one in some) / len(some) for some in of_vantages]
+    assert all(0.4 < share < 0.6 for share in shares)
+
+
+def test_values_of_registers_that_all_write_are_unique_and_counters_count_by_one() -> None:
+    for workload in ("register-multi", "cas"):
+        values = [one.value for vantage in range(3) for one in some_of(workload, vantage) if one.op != "read"]
+        assert len(set(values)) == len(values)
+    assert {one.value for one in some_of("counter") if one.op == "incr"} == {1}
+
+
+def test_ids_are_asked_for_by_one_name_on_all_routes_and_bring_no_value() -> None:
+    ids = some_of("ids", 1)
+    assert {(one.op, one.value, one.key) for one in ids} == {("id", None, f"{run_number('run-1'):07x}/probe")}
+    assert {one.route for one in ids} == {"service", "direct"}
+
+
+def test_a_read_of_the_route_replica_is_at_the_level_of_its_routing_and_others_are_not() -> None:
+    routed = replace(REGISTER, routes=("service", "replica"), client=ClientOptions(read_routing="monotonic"))
+    some = [operation(Writer(routed, 0), index) for index in range(200)]
+    assert {(one.op, one.route, one.level) for one in some} == {
+        ("read", "service", None),
+        ("read", "replica", "monotonic"),
+        ("write", "service", None),
+        ("write", "replica", None),
+    }
 
 
 def test_the_same_seed_gives_the_same_operations_and_another_gives_others() -> None:
@@ -136,6 +193,27 @@ def test_a_probe_object_is_read_with_its_defaults() -> None:
     spec, target = probe_from(probe_object())
     assert spec == replace(SET, seed=0, name="load")
     assert (target.namespace, target.kind, target.name) == ("lab", "PostgresCluster", "pg")
+
+
+def test_the_options_of_reads_are_read() -> None:
+    client = {"readRouting": "lag-aware", "maxLagBytes": 0}
+    spec, _ = probe_from(probe_object(routes=["replica"], client=client))
+    assert spec.client == ClientOptions(read_routing="lag-aware", max_lag_bytes=0)
+    client = {"readRouting": "causal", "replicaWaitMilliseconds": 20}
+    spec, _ = probe_from(probe_object(routes=["replica"], client=client))
+    assert spec.client == ClientOptions(read_routing="causal", replica_wait_ms=20)
+
+
+def test_the_custom_resource_definition_knows_the_same_words() -> None:
+    text = (Path(__file__).parents[2] / "charts/caplab/templates/crds/probe.yaml").read_text()
+    (version,) = yaml.safe_load(text)["spec"]["versions"]
+    fields = version["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
+    assert tuple(fields["workload"]["enum"]) == WORKLOADS
+    assert tuple(fields["routes"]["items"]["enum"]) == ROUTES
+    client = fields["client"]["properties"]
+    assert list(client) == list(CLIENT_FIELDS)
+    assert tuple(client["readRouting"]["enum"]) == READ_ROUTINGS
+    assert client["replicaWaitMilliseconds"]["maximum"] == REPLICA_WAIT_MS_MAX
 
 
 def test_a_missing_field_of_a_probe_object_is_named() -> None:

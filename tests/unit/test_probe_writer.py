@@ -15,7 +15,7 @@ from caplab_probes.recorder import FLUSH_NS, ROWS_MAX, Recorder
 from caplab_probes.recovery import recovered
 from caplab_probes.schedule import SECOND_NS, Schedule
 from caplab_probes.spec import ClientOptions, Levels, ProbeSpec
-from caplab_probes.workloads import Writer, index_of, value_of
+from caplab_probes.workloads import Writer, index_of, operation, value_of
 from caplab_probes.writer import Row, SegmentWriter, read_folder, segments
 
 from caplab.model.history import validate
@@ -43,7 +43,7 @@ def values(folder: Path) -> list[int]:
 
 def test_rows_come_back_as_a_valid_history(tmp_path: Path) -> None:
     writer = SegmentWriter(tmp_path, 0)
-    writer.write([ROW, replace(ROW, outcome="info", error="timeout", return_ns=None)], 0)
+    writer.write([ROW, ROW._replace(outcome="info", error="timeout", return_ns=None)], 0)
     writer.close()
     history = validate(read_folder(tmp_path)).to_pylist()
     assert [row["return_ns"] for row in history] == [12, None]
@@ -82,7 +82,7 @@ def test_a_killed_writer_loses_nothing_that_it_had_handed_over(tmp_path: Path) -
 def test_a_torn_end_costs_its_own_batch_only(tmp_path: Path, cut: int) -> None:
     writer = SegmentWriter(tmp_path, 0)
     for value in range(5):
-        writer.write([replace(ROW, value=value)], 0)
+        writer.write([ROW._replace(value=value)], 0)
     path = segments(tmp_path)[0]
     path.write_bytes(path.read_bytes()[:-cut])
     assert values(tmp_path) == [0, 1, 2, 3]
@@ -99,7 +99,7 @@ def test_a_recorder_hands_over_five_times_a_second_and_in_the_end(tmp_path: Path
     recorder = Recorder(SegmentWriter(tmp_path, 0))
     recorder.tick(FLUSH_NS)
     for value in range(3):
-        recorder.add(replace(ROW, value=value))
+        recorder.add(ROW._replace(value=value))
     recorder.tick(FLUSH_NS + 1)
     recorder.close(2 * FLUSH_NS)
     assert values(tmp_path) == [0, 1, 2]
@@ -137,7 +137,7 @@ def recorded(folder: Path, closed: bool) -> Writer:
     record = meta.begin(writer, Schedule(anchor_ns=SECOND_NS, rate=10))
     meta.write_meta(folder, replace(record, closed=closed))
     segment = SegmentWriter(folder, writer.incarnation)
-    rows = [replace(ROW, vantage="b", value=value_of(writer, index)) for index in range(21) if index not in (18, 19)]
+    rows = [ROW._replace(vantage="b", value=value_of(writer, index)) for index in range(21) if index not in (18, 19)]
     segment.write(rows, 0)
     return writer
 
@@ -151,6 +151,32 @@ def test_what_a_killed_prober_may_have_sent_is_info(tmp_path: Path) -> None:
     assert found == {("b", "add", "wait-1", None)}
     assert len({row["session"] for row in rows}) == len(rows)
     assert rows[0]["invoke_ns"] == SECOND_NS + 18 * SECOND_NS // 10
+
+
+@pytest.mark.parametrize(("workload", "op", "told"), [("counter", "incr", 1), ("ids", "id", None), ("cas", "write", 0)])
+def test_what_writes_no_value_of_its_own_is_known_by_its_time_and_a_cas_comes_back_as_a_write(
+    tmp_path: Path, workload: str, op: str, told: int | None
+) -> None:
+    writer = Writer(replace(SPEC, workload=workload, levels=Levels()), 1, meta.reserve(tmp_path))
+    schedule = Schedule(anchor_ns=SECOND_NS, rate=10)
+    meta.write_meta(tmp_path, meta.begin(writer, schedule))
+    sent = [(index, operation(writer, index)) for index in range(30)]
+    changes = [index for index, one in sent if one.op != "read"]
+    rows = [
+        # A read shows a value that somebody wrote: it is not taken for the write's own row.
+        ROW._replace(op=one.op, value=value_of(writer, changes[3]) if one.op == "read" else one.value)
+        for index, one in sent
+        if index != changes[3]
+    ]
+    times = [schedule.due_ns(index) for index, _ in sent if index != changes[3]]
+    rows = [row._replace(scheduled_ns=due) for row, due in zip(rows, times, strict=True)]
+    SegmentWriter(tmp_path, writer.incarnation).write(rows, 0)
+    found = [row for row in validate(recovered(tmp_path)).to_pylist() if row["outcome"] == "info"]
+    assert found[0]["scheduled_ns"] == schedule.due_ns(changes[3])
+    assert all(row["scheduled_ns"] > schedule.due_ns(changes[-1]) for row in found[1:])
+    assert {row["op"] for row in found} == {op}
+    assert found[0]["value"] == (value_of(writer, changes[3]) if told == 0 else told)
+    assert {row["expected"] for row in found} == {None}
 
 
 def test_of_an_incarnation_that_still_runs_nothing_is_there_that_is_not_due_yet(

@@ -123,6 +123,13 @@ def _milliseconds(fields: Fields, name: str) -> Json:
     return int(text)
 
 
+def _bytes(fields: Fields, name: str) -> Json:
+    text = str(fields.values[name])
+    if not text.isdecimal():
+        raise fields.error(name, "a whole number of bytes from 0 on")
+    return int(text)
+
+
 def _levels(fields: Fields | None, engine: Engine) -> dict[str, Json]:
     """What writes and reads must reach; without those that ask for nothing, so that a level can be a setting."""
     if fields is None:
@@ -140,4 +147,10 @@ def _levels(fields: Fields | None, engine: Engine) -> dict[str, Json]:
 # A load ends by itself even if nobody is left to end it.
 _LONGEST_SECONDS = 900
 _NO_LEVEL = "wait-0"  # as wait-${wait} says it where nobody is waited for
-_CLIENT = {"clientTimestamps": _truth, "speculativeDelayMilliseconds": _milliseconds}
+_CLIENT = {
+    "clientTimestamps": _truth,
+    "speculativeDelayMilliseconds": _milliseconds,
+    "readRouting": Fields.text,
+    "maxLagBytes": _bytes,
+    "replicaWaitMilliseconds": _milliseconds,
+}

@@ -12,15 +12,15 @@ from typing import Any, TypeVar
 from cassandra import OperationTimedOut
 from cassandra.connection import ConnectionShutdown
 
-from ...links import Client, Endpoint, Engine, NotDone, NotOpened, Result, Scan, Topology
-from ...outcomes import Outcome, Trouble
+from ...links import Client, Endpoint, Engine, NotDone, NotOpened, Result, Scan, Topology, result_of
+from ...outcomes import OK, Outcome, Trouble
 from ...spec import PLAIN_CLIENT, WORKLOADS, ClientOptions, Limits
 from ...workloads import Operation
 from .driver import DIRECT_PROFILE, SERVICE_PROFILE, send
-from .outcomes import ERRORS, Answer, found_nothing, not_sent, reading
+from .outcomes import ERRORS, Answer, applied, found_by, found_nothing, not_sent, reading
 from .scanning import scan_run
 from .shared import Opened, Shared
-from .statements import READ_LEVELS, WRITE_LEVELS, Kind, Statement, first_write_of, statement_of
+from .statements import LEVELS_OF, READ_LEVELS, WRITE_LEVELS, Kind, Statement, first_write_of, next_id_of, statement_of
 
 OPENING_SECONDS = 20.0  # for the shared connection where nobody keeps a schedule: a busy machine takes seconds for it
 # The driver gives up this much after the session has: which of the two came first must not be a matter of chance.
@@ -40,6 +40,7 @@ class CassandraLink:
         self._seconds = seconds
         self._closed = False
         self._waiting: asyncio.Future[Answer] | None = None
+        self._last_ids: dict[str | None, int] = {}
         self.server = None if endpoint.name == "service" else endpoint.name
 
     @property
@@ -56,15 +57,36 @@ class CassandraLink:
     async def perform(self, operation: Operation) -> Result:
         """Carry out one operation: one statement; a conditional write of a register that has no value yet: two."""
         until = asyncio.get_running_loop().time() + self._seconds + _MARGIN_SECONDS
+        if operation.op == "id":
+            return await self._hand_out(operation, until)
         statement = statement_of(operation)
         answer = await self._ask(statement, until)
         if statement.kind is Kind.CONDITIONAL and operation.op == "write" and found_nothing(answer):
             statement = first_write_of(operation)
             answer = await self._ask(statement, until)
-        outcome, observed = reading(operation, statement.kind, answer)
+        return self._result(operation, answer, *reading(operation, statement.kind, answer))
+
+    async def _hand_out(self, operation: Operation, until: float) -> Result:
+        """An id, by the last one that this link has seen; where others went on meanwhile, by the one that shows then.
+
+        Where somebody was quicker again, none was handed out.
+        """
+        last = self._last_ids.get(operation.key)
+        statement = next_id_of(operation, last)
+        answer = await self._ask(statement, until)
+        if answer.error is None and not applied(answer):
+            last = found_by(answer)
+            answer = await self._ask(next_id_of(operation, last), until)
+        outcome, _ = reading(operation, statement.kind, answer)
+        if outcome != OK:
+            return self._result(operation, answer, outcome, None)
+        self._last_ids[operation.key] = given = (last or 0) + 1
+        return self._result(operation, answer, outcome, given)
+
+    def _result(self, operation: Operation, answer: Answer, outcome: Outcome, found: int | None) -> Result:
         if answer.asked == 0:  # no member of those that the driver knows takes it
             self._opened.notice_loss(self._topology())
-        return Result(outcome, observed, self._server_of(answer))
+        return result_of(operation, outcome, found, self._server_of(answer))
 
     def _server_of(self, answer: Answer) -> str | None:
         if answer.server is not None:
@@ -159,6 +181,7 @@ ENGINE = Engine(
     write_levels=WRITE_LEVELS,
     service="any",
     has_primary=False,
-    client_options=True,
+    client_options=("client_timestamps", "speculative_delay_ms"),
     workloads=tuple(workload for workload in WORKLOADS if workload != "clock"),
+    levels_of=LEVELS_OF,
 )

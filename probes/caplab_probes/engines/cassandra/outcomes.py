@@ -45,8 +45,12 @@ _WORDS: Sequence[tuple[type[Exception] | tuple[type[Exception], ...], str]] = (
 )
 # Said before anything is carried out, whatever the statement.
 _INVALID = (AlreadyExists, BadCredentials, InvalidRequest, ProtocolException, RequestValidationException, Unauthorized)
-# The same of a plain write. A transaction may meet them when it commits, after its Paxos round has decided.
-_BEFORE_A_WRITE = (Unavailable, OverloadedErrorMessage, IsBootstrappingErrorMessage)
+# The same of a plain write. A transaction may meet them when it commits, after its Paxos round has decided. A replica
+# that leads an increment has applied it to itself before it may find that too many hints wait for the others.
+_BEFORE = {
+    Kind.WRITE: (Unavailable, OverloadedErrorMessage, IsBootstrappingErrorMessage),
+    Kind.INCREMENT: (Unavailable, IsBootstrappingErrorMessage),
+}
 
 
 class NotSent(Exception):
@@ -100,7 +104,7 @@ def classify(kind: Kind, answer: Answer) -> Outcome:
 
 
 def _began_nothing(kind: Kind, error: Exception) -> bool:
-    return isinstance(error, _INVALID) or (kind is Kind.WRITE and isinstance(error, _BEFORE_A_WRITE))
+    return isinstance(error, (*_INVALID, *_BEFORE.get(kind, ())))
 
 
 def _word(error: Exception) -> str:
@@ -110,22 +114,30 @@ def _word(error: Exception) -> str:
 
 
 def reading(operation: Operation, kind: Kind, answer: Answer) -> tuple[Outcome, int | None]:
-    """The outcome of an operation's last statement, and what was read.
+    """The outcome of an operation's last statement, and the number that it learned: what was read, found or given.
 
     A condition that did not hold is a fail: the write was surely not done, since Cassandra says of one that it began
-    and does not know the end of that it is unknown.
+    and does not know the end of that it is unknown. A cas is then ok, and learned what it found.
     """
     outcome = classify(kind, answer)
     if outcome != OK:
         return outcome, None
     if operation.op == "read":
         return OK, int(answer.rows[0][0]) if answer.rows and answer.rows[0][0] is not None else None
-    return (OK if kind is Kind.WRITE or applied(answer) else Outcome("fail", "refused")), None
+    if operation.op == "cas":
+        return OK, operation.expected if applied(answer) else found_by(answer)
+    return (OK if kind is not Kind.CONDITIONAL or applied(answer) else Outcome("fail", "refused")), None
 
 
 def applied(answer: Answer) -> bool:
     """Whether the condition of a transaction held: the first column of its only row."""
     return bool(answer.rows) and answer.rows[0][0] is True
+
+
+def found_by(answer: Answer) -> int | None:
+    """The value that a condition on it found instead; None: there was none."""
+    value = answer.rows[0][-1] if answer.rows and len(answer.rows[0]) > 1 else None
+    return None if value is None else int(value)
 
 
 def found_nothing(answer: Answer) -> bool:

@@ -16,7 +16,7 @@ from ...spec import ClientOptions, Limits
 from ..names import Names
 from .driver import AGREEMENT_SECONDS, connect
 from .outcomes import ERRORS
-from .statements import KEYSPACE, TABLES, TEXTS, Statement
+from .statements import KEYSPACE, TABLES, TEXTS, Kind, Statement
 
 AGAIN_SECONDS = 1.0  # between two tries to connect: each takes threads of its own
 
@@ -49,9 +49,9 @@ class Opened:
             return None
         bound = prepared.bind(statement.values)
         bound.consistency_level = statement.level
-        if statement.serial is None:
-            bound.is_idempotent = True  # so that it may be sent speculatively; a lightweight transaction may not
-        else:
+        # What is idempotent may be sent speculatively; an increment and a lightweight transaction may not.
+        bound.is_idempotent = statement.kind in (Kind.READ, Kind.WRITE)
+        if statement.serial is not None:
             bound.serial_consistency_level = statement.serial
         return bound
 

@@ -20,12 +20,19 @@ COMMIT_LEVELS: Mapping[str, str] = {"SERIAL": "QUORUM", "LOCAL_SERIAL": "LOCAL_Q
 _BOTH = ("ONE", "TWO", "THREE", "QUORUM", "ALL", "LOCAL_ONE", "LOCAL_QUORUM")
 READ_LEVELS = (*_BOTH, *COMMIT_LEVELS)
 WRITE_LEVELS = ("ANY", *_BOTH, "EACH_QUORUM", *COMMIT_LEVELS)
+# Counters know no transactions, and take no write that only a hint has (both are refused by the servers); what compares
+# is always a transaction.
+LEVELS_OF: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "counter": (_BOTH, (*_BOTH, "EACH_QUORUM")),
+    "cas": (READ_LEVELS, tuple(COMMIT_LEVELS)),
+    "ids": (READ_LEVELS, tuple(COMMIT_LEVELS)),
+}
 BUCKETS = 256  # partitions of a run's set: they spread over the ring, and lightweight transactions seldom meet in one
 
 # The ids are given: probers that make a table at one moment by different members make the same one, where Cassandra
 # would else end up with two under one name (as for its own tables, which every member makes).
 # added: nobody repairs it by reading, and the coordinator never asks a second replica for a slow answer: what a member
-# holds is read from that member alone. register: as it is by default, reads at more than one replica repair.
+# holds is read from that member alone. The others: as they are by default, reads at more than one replica repair.
 TABLES: Mapping[str, str] = {
     "added": f"""CREATE TABLE IF NOT EXISTS {KEYSPACE}.added
         (run int, bucket int, value bigint, PRIMARY KEY ((run, bucket), value))
@@ -33,6 +40,12 @@ TABLES: Mapping[str, str] = {
     "register": f"""CREATE TABLE IF NOT EXISTS {KEYSPACE}.register
         (run int, key text, value bigint, PRIMARY KEY ((run, key)))
         WITH ID = 5a1ab001-0000-4000-8000-0000000000e9 AND read_repair = 'BLOCKING'""",
+    "counter": f"""CREATE TABLE IF NOT EXISTS {KEYSPACE}.counter
+        (run int, key text, value counter, PRIMARY KEY ((run, key)))
+        WITH ID = 5a1ab001-0000-4000-8000-0000000000c0 AND read_repair = 'BLOCKING'""",
+    "given": f"""CREATE TABLE IF NOT EXISTS {KEYSPACE}.given
+        (run int, key text, value bigint, PRIMARY KEY ((run, key)))
+        WITH ID = 5a1ab001-0000-4000-8000-0000000000d1 AND read_repair = 'BLOCKING'""",
 }
 _ADD = f"INSERT INTO {KEYSPACE}.added (run, bucket, value) VALUES (?, ?, ?)"
 _ADD_SERIAL = f"{_ADD} IF NOT EXISTS"
@@ -41,18 +54,30 @@ _WRITE_FIRST = f"{_WRITE} IF NOT EXISTS"
 # An older write that was left behind by a time-out must not undo a newer one of the same writer. (Plain writes are
 # ordered by their timestamps.)
 _WRITE_SERIAL = f"UPDATE {KEYSPACE}.register SET value = ? WHERE run = ? AND key = ? IF value < ?"
+# Of a row that is not there, too, a column has the value null: one statement compares and sets.
+_CAS = f"UPDATE {KEYSPACE}.register SET value = ? WHERE run = ? AND key = ? IF value = ?"
+# Always true, for no two values are the same: plain and conditional writes do not order each other.
+_WRITE_ANY_SERIAL = f"UPDATE {KEYSPACE}.register SET value = ? WHERE run = ? AND key = ? IF value != ?"
+_INCR = f"UPDATE {KEYSPACE}.counter SET value = value + ? WHERE run = ? AND key = ?"
+_NEXT_ID = f"UPDATE {KEYSPACE}.given SET value = ? WHERE run = ? AND key = ? IF value = ?"
 _READ = f"SELECT value FROM {KEYSPACE}.register WHERE run = ? AND key = ?"
+_READ_COUNTER = f"SELECT value FROM {KEYSPACE}.counter WHERE run = ? AND key = ?"
 _SCAN_SET = f"SELECT value FROM {KEYSPACE}.added WHERE run = ? AND bucket = ?"
 # A read of a range: its coordinator, too, asks no more replicas than the level needs, itself first.
 _SCAN_REGISTERS = f"SELECT key, value FROM {KEYSPACE}.register WHERE run = ? ALLOW FILTERING"
-TEXTS = (_ADD, _ADD_SERIAL, _WRITE, _WRITE_FIRST, _WRITE_SERIAL, _READ, _SCAN_SET, _SCAN_REGISTERS)
+_SCAN_COUNTERS = f"SELECT key, value FROM {KEYSPACE}.counter WHERE run = ? ALLOW FILTERING"
+TEXTS = (
+    *(_ADD, _ADD_SERIAL, _WRITE, _WRITE_FIRST, _WRITE_SERIAL, _READ, _SCAN_SET, _SCAN_REGISTERS),
+    *(_CAS, _WRITE_ANY_SERIAL, _INCR, _NEXT_ID, _READ_COUNTER, _SCAN_COUNTERS),
+)
 
 
 class Kind(Enum):
-    """What a statement may leave behind where it fails: nothing, a write, or what a round of Paxos began."""
+    """What a statement may leave behind that fails: nothing, a write, one that counts, or a begun round of Paxos."""
 
     READ = "read"
     WRITE = "write"
+    INCREMENT = "increment"
     CONDITIONAL = "conditional"
 
 
@@ -61,7 +86,7 @@ class Statement:
     """A text of TEXTS with its values; level and serial are the driver's numbers, serial only of a condition."""
 
     text: str
-    values: tuple[int | str, ...]
+    values: tuple[int | str | None, ...]
     kind: Kind
     level: int
     serial: int | None = None
@@ -77,11 +102,17 @@ def statement_of(operation: Operation) -> Statement:
     key, value = operation.key or "", operation.value or 0
     conditional = operation.level in COMMIT_LEVELS
     if operation.op == "read":
-        return Statement(_READ, (_run_in(key), key), Kind.READ, _number(operation.level or DEFAULT_LEVEL))
+        text = _READ_COUNTER if operation.workload == "counter" else _READ
+        return Statement(text, (_run_in(key), key), Kind.READ, _number(operation.level or DEFAULT_LEVEL))
+    if operation.op == "incr":
+        return Statement(_INCR, (value, _run_in(key), key), Kind.INCREMENT, _number(operation.level or DEFAULT_LEVEL))
+    if operation.op == "cas":
+        return _transaction(operation, _CAS, (value, _run_in(key), key, operation.expected))
     if operation.op == "add":
         return _write(operation, _ADD_SERIAL if conditional else _ADD, (run_of(value), bucket_of(value), value))
     if conditional:
-        return _write(operation, _WRITE_SERIAL, (value, run_of(value), key, value))
+        text = _WRITE_ANY_SERIAL if operation.workload == "register-multi" else _WRITE_SERIAL
+        return _write(operation, text, (value, run_of(value), key, value))
     return _write(operation, _WRITE, (run_of(value), key, value))
 
 
@@ -91,11 +122,18 @@ def first_write_of(operation: Operation) -> Statement:
     return _write(operation, _WRITE_FIRST, (run_of(value), key, value))
 
 
+def next_id_of(operation: Operation, last: int | None) -> Statement:
+    """Hands out the id after the last one, if it is still the last; None: there was none yet."""
+    key = operation.key or ""
+    return _transaction(operation, _NEXT_ID, ((last or 0) + 1, _run_in(key), key, last))
+
+
 def scans_of(workload: str, run_id: str, level: str) -> Iterator[Statement]:
     """The statements that together read all of a run."""
     run = run_number(run_id)
-    if workload == "register-scan":
-        yield Statement(_SCAN_REGISTERS, (run,), Kind.READ, _number(level))
+    if workload != "set-scan":
+        text = _SCAN_COUNTERS if workload == "counter-scan" else _SCAN_REGISTERS
+        yield Statement(text, (run,), Kind.READ, _number(level))
         return
     for bucket in range(BUCKETS):
         yield Statement(_SCAN_SET, (run, bucket), Kind.READ, _number(level))
@@ -108,10 +146,14 @@ def element_of(row: tuple[int | str, ...]) -> tuple[str | None, int]:
 
 
 def _write(operation: Operation, text: str, values: tuple[int | str, ...]) -> Statement:
-    level = operation.level or DEFAULT_LEVEL
-    if level in COMMIT_LEVELS:
-        return Statement(text, values, Kind.CONDITIONAL, _number(COMMIT_LEVELS[level]), _number(level))
-    return Statement(text, values, Kind.WRITE, _number(level))
+    if operation.level in COMMIT_LEVELS:
+        return _transaction(operation, text, values)
+    return Statement(text, values, Kind.WRITE, _number(operation.level or DEFAULT_LEVEL))
+
+
+def _transaction(operation: Operation, text: str, values: tuple[int | str | None, ...]) -> Statement:
+    level = operation.level or "SERIAL"
+    return Statement(text, values, Kind.CONDITIONAL, _number(COMMIT_LEVELS[level]), _number(level))
 
 
 def _run_in(key: str) -> int:

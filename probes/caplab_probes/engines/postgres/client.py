@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from caplab.model.keys import key_prefix
 
-from ...links import Client, Endpoint, Engine, NotOpened, Result, Scan, Topology
-from ...outcomes import Outcome
-from ...spec import PLAIN_CLIENT, ClientOptions, Limits
+from ... import clock
+from ...links import Client, Endpoint, Engine, Link, NotDone, NotOpened, Position, Result, Scan, Topology, result_of
+from ...outcomes import OK, Outcome
+from ...read_routing import needs_lsn
+from ...spec import PLAIN_CLIENT, REPLICA, ClientOptions, Limits
 from ...workloads import Operation, is_beat, run_values
 from ..names import Names
 from ..opening import Opener
 from .outcomes import classify, classify_beat
-from .statements import BEAT_BODY, PREPARED, SCAN_REGISTERS, SCAN_SET, TABLES, WHO, statement_of
+from .statements import (
+    BEAT_BODY,
+    POSITION,
+    PREPARED,
+    SCAN_COUNTERS,
+    SCAN_REGISTERS,
+    SCAN_SET,
+    TABLES,
+    WHO,
+    statement_of,
+)
 from .wire import Answer, PostgresError, Wire
 
 _STANDBY = "in_hot_standby"  # reported unasked since Postgres 14 (manual, 55.2.7)
@@ -36,10 +49,12 @@ class PostgresLink:
     """One connection.
 
     server and epoch (the timeline, a whole number; None on a standby) are asked for once, and again when the
-    server says that it stopped or began to be a standby: a promotion keeps connections open.
+    server says that it stopped or began to be a standby: a promotion keeps connections open. with_lsn: what is read or
+    written on the route replica comes with the server's position in the write-ahead log.
     """
 
-    def __init__(self, wire: Wire, endpoint: Endpoint, member_at: Callable[[str], str]) -> None:
+    def __init__(self, wire: Wire, endpoint: Endpoint, member_at: Callable[[str], str], with_lsn: bool = False) -> None:
+        self._with_lsn = with_lsn
         self._wire = wire
         self._endpoint = endpoint
         self._member_at = member_at
@@ -67,7 +82,8 @@ class PostgresLink:
     async def perform(self, operation: Operation) -> Result:
         """Carry out one operation."""
         try:
-            statement, values = statement_of(operation)
+            with_lsn = self._with_lsn and operation.route == REPLICA
+            statement, values = statement_of(operation, with_lsn)
             answer = await self._wire.ask(statement, *values)
         except PostgresError as error:
             judge = classify_beat if is_beat(operation) else classify
@@ -75,8 +91,33 @@ class PostgresLink:
             return Result(outcome, server=self.server, epoch=self.epoch)
         if self._wire.parameter(_STANDBY) != self._standby:
             await self._identify_again()
-        outcome, observed = _reading(operation, answer)
-        return Result(outcome, observed, self.server, self.epoch)
+        outcome, found = _reading(operation, answer)
+        result = result_of(operation, outcome, found, self.server, self.epoch)
+        return replace(result, lsn=await self._lsn(operation, answer)) if with_lsn else result
+
+    async def position(self) -> Position:
+        """Where the server is; raises NotDone."""
+        asked_ns = clock.now_ns()
+        try:
+            (lsn, primary) = (await self._wire.ask(POSITION)).rows[0]
+        except PostgresError as error:
+            raise NotDone(str(error)) from error
+        if lsn is None:
+            raise NotDone("it has replayed nothing yet")
+        return Position(int(lsn), primary == "t", asked_ns)
+
+    async def _lsn(self, operation: Operation, answer: Answer) -> int | None:
+        """Where the log is that has all that the operation read or wrote; None: unknown.
+
+        A commit has no answer that says where it ended. Asked for after it, the log is there or a little further.
+        """
+        if operation.op == "read":
+            lsn = answer.rows[0][1] if answer.rows else None
+            return None if lsn is None else int(lsn)
+        try:
+            return (await self.position()).lsn
+        except NotDone:
+            return None
 
     async def scan(self, workload: str, run_id: str) -> Scan:
         """Everything this member holds of a run; raises PostgresError."""
@@ -84,7 +125,8 @@ class PostgresLink:
             low, end = run_values(run_id)
             answer = await self._wire.ask(SCAN_SET, low, end)
         else:
-            answer = await self._wire.ask(SCAN_REGISTERS, key_prefix(run_id))
+            scan = SCAN_COUNTERS if workload == "counter-scan" else SCAN_REGISTERS
+            answer = await self._wire.ask(scan, key_prefix(run_id))
         elements = tuple((key, int(value or 0)) for key, value in answer.rows)
         return Scan(self.server, self.epoch, self.epoch is not None, elements)
 
@@ -104,10 +146,15 @@ class PostgresLink:
 
 
 def _reading(operation: Operation, answer: Answer) -> tuple[Outcome, int | None]:
+    value = answer.rows[0][0] if answer.rows else None
+    found = None if value is None else int(value)
     if operation.op == "read":
         # A read commits nothing, so a warning takes nothing from it.
-        value = answer.rows[0][0] if answer.rows else None
-        return classify(True, None), None if value is None else int(value)
+        return classify(True, None), found
+    if operation.op in ("id", "cas"):
+        outcome = classify(True, None, answer.warnings)
+        set_now = operation.op == "cas" and found == operation.value
+        return outcome, (operation.expected if set_now else found) if outcome == OK else None
     if not answer.changed and not is_beat(operation):  # a CALL does not say how many rows it changed
         return Outcome("fail", "refused"), None  # a newer write of the same writer was there already
     return classify(True, None, answer.warnings), None
@@ -116,8 +163,9 @@ def _reading(operation: Operation, answer: Answer) -> tuple[Outcome, int | None]
 class _Connector:
     """Connects to one cluster: one address, one try."""
 
-    def __init__(self, login: Mapping[str, str], topology: Callable[[], Topology]) -> None:
+    def __init__(self, login: Mapping[str, str], topology: Callable[[], Topology], with_lsn: bool) -> None:
         self._topology = topology
+        self._with_lsn = with_lsn
         self._names = Names()
         self._parameters = {**_PARAMETERS, "user": login["username"], "dbname": login["database"]}
         if login["password"]:
@@ -132,7 +180,7 @@ class _Connector:
             raise NotOpened(classify(False, error.problem), str(error)) from error
 
     async def _identified(self, wire: Wire, endpoint: Endpoint) -> PostgresLink:
-        link = PostgresLink(wire, endpoint, self._topology().member_at)
+        link = PostgresLink(wire, endpoint, self._topology().member_at, self._with_lsn)
         try:
             await link.identify()
         except BaseException:
@@ -145,10 +193,23 @@ def client(
     login: Mapping[str, str],
     limits: Limits,
     topology: Callable[[], Topology],
-    _: ClientOptions = PLAIN_CLIENT,  # Engine.check lets no others through
+    options: ClientOptions = PLAIN_CLIENT,
 ) -> Client:
     """A client for one cluster; login has username, password ('': none) and database."""
-    return Opener(limits, _Connector(login, topology).connect)
+    return Opener(limits, _Connector(login, topology, needs_lsn(options)).connect)
 
 
-ENGINE = Engine("postgres", "PostgresCluster", port=5432, client=client)
+async def position(link: Link) -> Position:
+    """Where the member behind a link of `client` is; raises NotDone."""
+    assert isinstance(link, PostgresLink)
+    return await link.position()
+
+
+ENGINE = Engine(
+    "postgres",
+    "PostgresCluster",
+    port=5432,
+    client=client,
+    client_options=("read_routing", "max_lag_bytes", "replica_wait_ms"),
+    position=position,
+)

@@ -24,6 +24,8 @@ TABLES = (
     "CREATE TABLE IF NOT EXISTS caplab_set (value bigint NOT NULL)",
     "CREATE INDEX IF NOT EXISTS caplab_set_value ON caplab_set (value)",
     "CREATE TABLE IF NOT EXISTS caplab_register (key text PRIMARY KEY, version bigint NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS caplab_counter (key text PRIMARY KEY, n bigint NOT NULL)",
+    "CREATE SEQUENCE IF NOT EXISTS caplab_id",
     "CREATE TABLE IF NOT EXISTS caplab_clock (run bigint NOT NULL, value bigint NOT NULL, timeline text NOT NULL,"
     " executed_at timestamptz NOT NULL, committed_at timestamptz)",
     "CREATE INDEX IF NOT EXISTS caplab_clock_run_value ON caplab_clock (run, value)",
@@ -35,6 +37,7 @@ TABLES = (
 PREPARED = (
     "SELECT NOT pg_is_in_recovery() AND to_regclass('caplab_set_value') IS NOT NULL"
     " AND to_regclass('caplab_register') IS NOT NULL AND to_regclass('caplab_clock_run_value') IS NOT NULL"
+    " AND to_regclass('caplab_counter') IS NOT NULL AND to_regclass('caplab_id') IS NOT NULL"
     " AND EXISTS (SELECT FROM pg_proc WHERE oid = to_regprocedure('caplab_beat(bigint, bigint)') AND prosrc = $1)"
 )
 # The insertion timeline: the control file's lags behind until the first checkpoint after a promotion.
@@ -44,6 +47,13 @@ WHO = (
 )
 SCAN_SET = "SELECT NULL, value FROM caplab_set WHERE value >= $1 AND value < $2 ORDER BY value"
 SCAN_REGISTERS = "SELECT key, version FROM caplab_register WHERE starts_with(key, $1) ORDER BY key"
+SCAN_COUNTERS = "SELECT key, n FROM caplab_counter WHERE starts_with(key, $1) ORDER BY key"
+# How far this server's write-ahead log is, and whether it is a primary. What a snapshot of before shows, the log has.
+_LSN = (
+    "(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END"
+    " - '0/0'::pg_lsn)::bigint"
+)
+POSITION = f"SELECT {_LSN}, NOT pg_is_in_recovery()"
 _ADD = "INSERT INTO caplab_set VALUES ($1)"
 _BEAT = "CALL caplab_beat($1, $2)"
 # An older write that was left behind by a time-out must not undo a newer one of the same writer.
@@ -51,16 +61,44 @@ _WRITE = (
     "INSERT INTO caplab_register AS was VALUES ($1, $2) ON CONFLICT (key)"
     " DO UPDATE SET version = excluded.version WHERE was.version < excluded.version"
 )
+_WRITE_ANY = "INSERT INTO caplab_register VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET version = excluded.version"
+# Compare and set as one UPDATE of the row, whatever it holds. Under READ COMMITTED an UPDATE that had to wait for
+# another one's lock goes on with the row as that one left it (manual, 13.2.1), and RETURNING shows this very row: it
+# holds the new value where the expected one was there, else what was found. With the condition in WHERE nothing would
+# be returned where it does not hold, and a SELECT in the same statement shows what was there before it waited.
+_CAS = (
+    "UPDATE caplab_register SET version = CASE version WHEN $3 THEN $2 ELSE version END"
+    " WHERE key = $1 RETURNING version"
+)
+# The same where nothing is expected: DO NOTHING would return nothing of the row that is there.
+_CAS_FIRST = (
+    "INSERT INTO caplab_register AS was VALUES ($1, $2) ON CONFLICT (key)"
+    " DO UPDATE SET version = was.version RETURNING version"
+)
+_INCR = "INSERT INTO caplab_counter AS was VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET n = was.n + excluded.n"
+_ID = "SELECT nextval('caplab_id')"
 _READ = "SELECT version FROM caplab_register WHERE key = $1"
+_READ_COUNTER = "SELECT n FROM caplab_counter WHERE key = $1"
 
 
-def statement_of(operation: Operation) -> tuple[str, tuple[str | int, ...]]:
-    """An operation's one statement and its parameters."""
+def statement_of(operation: Operation, with_lsn: bool = False) -> tuple[str, tuple[str | int, ...]]:
+    """An operation's one statement and its parameters; with_lsn: a read has the server's position as second column."""
     key, value = operation.key or "", operation.value or 0
+    if operation.op == "read":
+        read = _READ_COUNTER if operation.workload == "counter" else _READ
+        return (f"SELECT ({read}), {_LSN}" if with_lsn else read), (key,)
     if operation.op == "add":
         return _ADD, (value,)
     if is_beat(operation):
         return _BEAT, (run_of(value), value)
-    if operation.op == "write":
-        return _WRITE, (key, value)
-    return _READ, (key,)
+    return _keyed(operation, key, value)
+
+
+def _keyed(operation: Operation, key: str, value: int) -> tuple[str, tuple[str | int, ...]]:
+    if operation.op == "id":
+        return _ID, ()
+    if operation.op == "incr":
+        return _INCR, (key, value)
+    if operation.op == "cas":
+        return (_CAS_FIRST, (key, value)) if operation.expected is None else (_CAS, (key, value, operation.expected))
+    return (_WRITE_ANY if operation.workload == "register-multi" else _WRITE), (key, value)

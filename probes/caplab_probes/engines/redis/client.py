@@ -7,14 +7,15 @@ from typing import Any
 
 from caplab.model.keys import key_prefix
 
-from ...links import Client, Endpoint, Engine, NotDone, NotOpened, Result, Scan, Topology
-from ...outcomes import Outcome
+from ...links import Client, Endpoint, Engine, NotDone, NotOpened, Result, Scan, Topology, result_of
+from ...outcomes import OK, Outcome
 from ...spec import PLAIN_CLIENT, ClientOptions, Limits
 from ...workloads import Operation
 from ..names import Names
 from ..opening import Opener
 from .outcomes import ErrorReply, classify
 from .statements import (
+    COUNTERS,
     REPLICATION,
     WHO,
     WRITE_LEVELS,
@@ -79,12 +80,13 @@ class RedisLink:
             return Result(classify(error.sent, error.problem), server=self.server, epoch=self.epoch)
         self.epoch = epoch_in(replies[1]) if len(replies) > 1 else None
         acked = replies[2] if len(replies) > 2 else None
-        outcome, observed = _reading(operation, replies[0], wanted, acked)
-        return Result(outcome, observed, self.server, self.epoch)
+        outcome, found = _reading(operation, replies[0], wanted, acked)
+        return result_of(operation, outcome, found, self.server, self.epoch)
 
     async def scan(self, workload: str, run_id: str) -> Scan:
         """Everything this member holds of a run; raises RedisError."""
-        elements = await (self._set(run_id) if workload == "set-scan" else self._registers(run_id))
+        before = COUNTERS if workload == "counter-scan" else ""
+        elements = await (self._set(run_id) if workload == "set-scan" else self._keyed(before, run_id))
         return Scan(self.server, self.epoch, self.epoch is not None, elements)
 
     async def prepare(self) -> None:
@@ -100,17 +102,19 @@ class RedisLink:
             if len(page) < _PAGE:
                 return tuple((None, int(value)) for value in found)
 
-    async def _registers(self, run_id: str) -> tuple[tuple[str, int], ...]:
+    async def _keyed(self, before: str, run_id: str) -> tuple[tuple[str, int], ...]:
+        """The whole numbers of all keys of a run that have this before their name."""
         keys: set[bytes] = set()  # a scan may say one twice
         cursor = b"0"
         while True:
-            cursor, some = await self._ask(("SCAN", cursor, "MATCH", f"{key_prefix(run_id)}*", "COUNT", _STEP))
+            cursor, some = await self._ask(("SCAN", cursor, "MATCH", f"{before}{key_prefix(run_id)}*", "COUNT", _STEP))
             keys.update(some)
             if cursor == b"0":
                 break
         names = sorted(keys)
         values = await self._ask(("MGET", *names)) if names else []
-        return tuple((name.decode(), int(value)) for name, value in zip(names, values, strict=True) if value)
+        found = zip(names, values, strict=True)
+        return tuple((name.decode().removeprefix(before), int(value)) for name, value in found if value)
 
     async def _ask(self, command: Command) -> Any:
         return (await self._ask_all(command))[0]
@@ -127,17 +131,31 @@ def _reading(operation: Operation, reply: Any, wanted: int, acked: Any) -> tuple
     if isinstance(reply, ErrorReply):
         return classify(True, reply), None
     if operation.op == "read":
-        return _observed(reply)
-    if reply == 0:
+        return _number(reply)
+    outcome = classify(True, None, wanted, acked)
+    if operation.op == "cas":
+        return _compared(operation, reply, outcome)
+    if operation.op == "id" and outcome == OK:
+        return _number(reply)
+    if operation.op == "write" and reply == 0:
         return Outcome("fail", "refused"), None  # a newer write of the same writer was there already
-    return classify(True, None, wanted, acked), None
+    return outcome, None
 
 
-def _observed(reply: Any) -> tuple[Outcome, int | None]:
+def _compared(operation: Operation, reply: Any, done: Outcome) -> tuple[Outcome, int | None]:
+    """A cas that found something else changed nothing that replicas could lack: it is a read."""
+    read, was = _number(None if reply == b"" else reply)
+    if read != OK or was != operation.expected:
+        return read, was
+    return done, was if done == OK else None
+
+
+def _number(reply: Any) -> tuple[Outcome, int | None]:
+    """What a key holds: a whole number, or nothing."""
     if reply is None:
-        return classify(True, None), None
+        return OK, None
     try:
-        return classify(True, None), int(reply)
+        return OK, int(reply)
     except (TypeError, ValueError):
         return Outcome("fail", "refused"), None  # somebody else's key
 

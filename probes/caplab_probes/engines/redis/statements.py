@@ -29,8 +29,16 @@ BEAT = """
     local micros = now[1] .. string.format('%06d', now[2])
     return redis.call('RPUSH', KEYS[1], id .. ' ' .. ARGV[1] .. ' ' .. micros) """
 
+# Answers what was there ('': nothing). It took effect where that is what was expected.
+CAS = """
+    local was = redis.call('GET', KEYS[1]) or ''
+    if was == ARGV[2] then redis.call('SET', KEYS[1], ARGV[1]) end
+    return was """
+
 WHO: Command = ("CLIENT", "INFO")
 REPLICATION: Command = ("INFO", "replication")
+# Before the keys of counters and ids: what reads all of a run's registers must not find them.
+COUNTERS, _IDS = "counter/", "id/"
 _ADDRESS = re.compile(rb"\bladdr=(\S+):\d+")
 
 
@@ -43,8 +51,18 @@ def command_of(operation: Operation) -> Command:
     if is_beat(operation):
         return "EVAL", BEAT, 1, _key("clock", run_of(value)), value
     if operation.op == "write":
-        return "EVAL", WRITE, 1, key, value
-    return "GET", key
+        return ("SET", key, value) if operation.workload == "register-multi" else ("EVAL", WRITE, 1, key, value)
+    if operation.op == "cas":
+        return "EVAL", CAS, 1, key, value, "" if operation.expected is None else operation.expected
+    return _counting(operation, key)
+
+
+def _counting(operation: Operation, key: str) -> Command:
+    if operation.op == "incr":
+        return "INCRBY", f"{COUNTERS}{key}", operation.value or 0
+    if operation.op == "id":
+        return "INCR", f"{_IDS}{key}"
+    return "GET", f"{COUNTERS}{key}" if operation.workload == "counter" else key
 
 
 def replicas_of(level: str | None) -> int:

@@ -1,0 +1,142 @@
+"""Measures the checkers on a big history: seconds, and the most memory each takes, beside the history's own size.
+
+Every checker runs in a process of its own, which reads the history from an Arrow file first: what it takes at most
+is all of that process, Python and the history included. Prints a table. Ten million operations take two minutes
+and 4 GB of memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow has no stubs
+from big_history import make
+from pyarrow import ipc
+
+from caplab.check import CHECKERS, Context
+from caplab.model.disorder import validate_stored
+from caplab.model.history import Table
+from caplab.model.runs import FaultWindow, FinalScan
+
+NAMES = ("durability", "staleness", "sessions", "epochs", "availability")
+READING = "reading"  # the file read, and nothing else
+VALIDATION = "validation"  # and held to the rules of a stored history
+MIB = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What one of them took: seconds by the clock and of processor time, memory in bytes at most, and what it said."""
+
+    what: str
+    seconds: float
+    cpu_seconds: float
+    peak_bytes: int
+    said: str
+
+
+def measure(file: Path, what: str) -> Taken:
+    """In a process of its own."""
+    command = [sys.executable, __file__, "--measure", what, str(file)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    return Taken(what, **json.loads(done.stdout))
+
+
+def taken(file: Path, what: str) -> dict[str, object]:
+    """Read the history, do it, and say what that took."""
+    with pa.OSFile(str(file)) as source:
+        history = ipc.open_file(source).read_all()
+    context = _context(json.loads(file.with_suffix(".json").read_text()))
+    began, cpu_began = time.perf_counter(), time.process_time()
+    said = _do(what, history, context)
+    return {
+        "seconds": time.perf_counter() - began,
+        "cpu_seconds": time.process_time() - cpu_began,
+        "peak_bytes": _peak_bytes(),
+        "said": said,
+    }
+
+
+def _do(what: str, history: Table, context: Context) -> str:
+    if what == READING:
+        return ""
+    if what == VALIDATION:
+        return f"{validate_stored(history).num_rows:,} operations"
+    finding = CHECKERS[what](history, context)
+    return f"{finding.state.value}: {finding.reason}"
+
+
+def _peak_bytes() -> int:
+    """The most memory that this process has had. Not getrusage: its figure is the parent's where that had more."""
+    status = Path("/proc/self/status").read_text()
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")) * 1024
+
+
+def _context(known: dict[str, int]) -> Context:
+    window = FaultWindow("kill", "pg-0", known["injected_ns"], known["healed_ns"], ("cgroup empty",), True)
+    return Context((window,), FinalScan(True, known["elements"], "pg-1", invoke_ns=known["begun_ns"]))
+
+
+def write(folder: Path, operations: int, seed: int) -> Path:
+    """A history and what is known beside it, as files."""
+    made = make(operations, seed)
+    file, scan = folder / "history.arrow", made.context.final_scan
+    with ipc.new_file(str(file), made.history.schema) as out:
+        out.write_table(made.history)
+    assert scan
+    known = {
+        "injected_ns": made.context.injected_ns,
+        "healed_ns": made.context.healed_ns,
+        "elements": scan.elements,
+        "begun_ns": scan.invoke_ns,
+    }
+    file.with_suffix(".json").write_text(json.dumps(known))
+    return file
+
+
+def show(rows: Sequence[Taken], size: int) -> None:
+    """The table; the sum is of the checkers."""
+    checkers = [row for row in rows if row.what in NAMES]
+    print(f"{'':12} {'seconds':>8} {'processor':>9} {'most memory':>12} {'x Arrow':>8}")
+    for row in rows:
+        print(
+            f"{row.what:12} {row.seconds:8.2f} {row.cpu_seconds:9.2f} {row.peak_bytes / MIB:8,.0f} MiB"
+            f" {row.peak_bytes / size:8.2f}  {row.said}"
+        )
+    print(f"{'all checkers':12} {sum(row.seconds for row in checkers):8.2f}", end=" ")
+    print(f"{sum(row.cpu_seconds for row in checkers):9.2f}", end=" ")
+    most = max(row.peak_bytes for row in checkers)
+    print(f"{most / MIB:8,.0f} MiB {most / size:8.2f}")
+
+
+def main() -> None:
+    """Make the history, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--operations", type=int, default=10_000_000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--checker", action="append", default=[], help="only this one; again for more")
+    parser.add_argument("--measure", nargs=2, metavar=("WHAT", "FILE"), help=argparse.SUPPRESS)
+    wished = parser.parse_args()
+    if wished.measure:
+        print(json.dumps(taken(Path(wished.measure[1]), wished.measure[0])))
+        return
+    with tempfile.TemporaryDirectory(prefix="caplab-bench-") as folder:
+        file = write(Path(folder), wished.operations, wished.seed)
+        size = file.stat().st_size
+        print(f"{wished.operations:,} operations, {size / MIB:,.0f} MiB as an Arrow file (text as codes);", end=" ")
+        print(f"numpy {np.__version__}, pyarrow {pa.__version__}")
+        names = wished.checker or NAMES
+        show([measure(file, what) for what in (READING, VALIDATION, *names)], size)
+
+
+if __name__ == "__main__":
+    main()

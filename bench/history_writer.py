@@ -1,0 +1,181 @@
+"""Measures the history writer in a whole prober: its share of the processor time, memory, and what a SIGKILL costs.
+
+The load is a set on a Redis of its own (redis-server on the path). Prints two tables; five minutes by default. Run with
+PYTHONPATH=probes where the package is not installed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+from unittest import mock
+
+from caplab_probes import clock, probe
+from caplab_probes.engines import named
+from caplab_probes.exporter import Exporter
+from caplab_probes.links import Endpoint, Result, Topology
+from caplab_probes.meta import read_metas
+from caplab_probes.outcomes import OK
+from caplab_probes.recorder import Recorder
+from caplab_probes.sessions import Attempt, session_numbers
+from caplab_probes.spec import Limits, ProbeSpec
+from caplab_probes.workloads import Operation, index_of
+from caplab_probes.writer import SegmentWriter, read_folder
+from own_servers import own_redis
+
+RUN = "bench"
+SHARE_MAX = 0.05  # of the prober's processor time
+LOST_SECONDS_MAX = 1.0  # before a kill
+GROWTH_MAX = 1.1  # of the memory, from a quarter of the time on
+_LOGIN = {"username": "default", "password": ""}
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+@dataclass(slots=True)
+class Spent:
+    """Processor time in writing, in nanoseconds."""
+
+    ns: int = 0
+
+    def counted(self, call: Callable[_P, _R]) -> Callable[_P, _R]:
+        """The same call, with its time counted, whichever thread it is in."""
+
+        def timed(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+            begun = time.thread_time_ns()
+            try:
+                return call(*args, **kwargs)
+            finally:
+                self.ns += time.thread_time_ns() - begun
+
+        return timed
+
+
+async def put_on_load(folder: Path, port: int, rate: float, seconds: float | None) -> dict[str, object]:
+    """A prober in this process; what it spent, and its memory (bytes) every second."""
+    spec = ProbeSpec(RUN, "set", rate, ("service", "direct"), ("a",), seed=1, seconds=seconds)
+    topology = Topology(Endpoint("service", "127.0.0.1", port), (Endpoint("m0", "127.0.0.1", port),))
+    limits = Limits(in_flight=64)  # what is measured is the writer, whatever else this machine does
+    around = probe.Surroundings("a", folder, limits, Exporter(), session_numbers())
+    client = named("redis").client(_LOGIN, limits, lambda: topology, spec.client)
+    running = asyncio.create_task(probe.Probe(spec, around, client, lambda: topology).run())
+    memory: list[int] = []
+    used = time.process_time()
+    while not running.done():
+        await asyncio.wait({running}, timeout=1.0)
+        memory.append(resident_bytes())
+    return {"cores_seconds": time.process_time() - used, "memory": memory}
+
+
+def resident_bytes() -> int:
+    """What this process has of the machine's memory."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def child(folder: Path, port: int, rate: float, seconds: float | None) -> None:
+    """Put on load with the writer's calls timed, and print what it took."""
+    spent = Spent()
+    with (
+        mock.patch.object(SegmentWriter, "write", spent.counted(SegmentWriter.write)),
+        mock.patch.object(SegmentWriter, "close", spent.counted(SegmentWriter.close)),
+    ):
+        told = asyncio.run(put_on_load(folder, port, rate, seconds))
+    writing = spent.ns / 1e9 + rate * (seconds or 0) * seconds_a_row()
+    print(json.dumps({**told, "writing_seconds": writing}))
+
+
+def seconds_a_row() -> float:
+    """What it takes to make a row and hand it over; on its own, for to look at the clock takes as long."""
+    rows, idle = 100_000, mock.create_autospec(SegmentWriter, instance=True)
+    taken = Recorder(idle)
+    operation = Operation(1, "add", "service", value=5, workload="set")
+    attempt = Attempt(operation, 7, 1, 2, 3, Result(OK, server="m0", epoch="8371b4fb1155b71f4a04d3e1bc3e18c4a990aeeb"))
+    begun = time.thread_time()
+    for _ in range(rows):
+        taken.add(probe.row_of(attempt, "a"))
+    return (time.thread_time() - begun) / rows
+
+
+def begin(folder: Path, port: int, rate: float, seconds: float | None) -> subprocess.Popen[str]:
+    """A prober in a process of its own."""
+    command = [sys.executable, __file__, "--child", str(folder), "--port", str(port), "--rate", str(rate)]
+    length = [] if seconds is None else ["--seconds", str(seconds)]
+    return subprocess.Popen([*command, *length], stdout=subprocess.PIPE, text=True)
+
+
+def cost(port: int, rate: float, seconds: float) -> bool:
+    """Processor time and memory; whether they are within bounds."""
+    with tempfile.TemporaryDirectory() as name:
+        told = json.loads(begin(Path(name), port, rate, seconds).communicate()[0])
+        rows = read_folder(Path(name) / RUN).num_rows
+        size = sum(path.stat().st_size for path in (Path(name) / RUN).iterdir())
+    share = told["writing_seconds"] / told["cores_seconds"]
+    memory = [bytes_ / 2**20 for bytes_ in told["memory"]]
+    early, late = memory[len(memory) // 4], max(memory)
+    cores, writing = told["cores_seconds"] / seconds, told["writing_seconds"] / seconds
+    print("    rows bytes/row prober's cores of them writing share  MiB at a quarter   most")
+    print(f"{rows:>8} {size / rows:>9.0f} {cores:>14.3f} {writing:>15.4f} {share:>5.1%} {early:>17.0f} {late:>6.0f}")
+    return bool(share <= SHARE_MAX and late <= GROWTH_MAX * early)
+
+
+def kills(port: int, rate: float, times: int, seconds: float) -> bool:
+    """Probers that are killed; whether all but the last moment before it is there."""
+    print(f"\n{'kill':>4} {'rows':>7} {'missing before the last second':>30} {'newest row before the kill, s':>29}")
+    fine = [_kill(number, port, rate, seconds) for number in range(1, times + 1)]
+    return all(fine)
+
+
+def _kill(number: int, port: int, rate: float, seconds: float) -> bool:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / RUN
+        process = begin(Path(name), port, rate, None)
+        while not read_metas(folder):
+            time.sleep(0.05)
+        time.sleep(seconds + 0.137 * number)  # not at one place of a segment's second
+        killed_ns = clock.now_ns()
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        (meta,) = read_metas(folder)
+        table = read_folder(folder)
+    recorded = {index_of(value) for value in table.column("value").to_pylist()}
+    surely = int((killed_ns - meta.schedule.anchor_ns - LOST_SECONDS_MAX * 1e9) * rate / 1e9)
+    missing = len(set(range(surely)) - recorded)
+    gap = (killed_ns - max(table.column("invoke_ns").to_pylist())) / 1e9
+    print(f"{number:>4} {table.num_rows:>7} {missing:>30} {gap:>29.3f}", flush=True)
+    return missing == 0 and gap < LOST_SECONDS_MAX
+
+
+def main() -> int:
+    """Measure and print; 0 where the writer keeps its bounds."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port", type=int, default=55498)
+    parser.add_argument("--rate", type=float, default=1000.0)
+    parser.add_argument("--seconds", type=float)
+    parser.add_argument("--kills", type=int, default=5)
+    parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.child:
+        child(asked.child, asked.port, asked.rate, asked.seconds)
+        return 0
+    seconds = asked.seconds or 240.0
+    print(f"{os.cpu_count()} cpus, load {os.getloadavg()[0]:.1f} at the start; {asked.rate:g}/s for {seconds:g} s")
+    with own_redis(asked.port):
+        fine = cost(asked.port, asked.rate, seconds)
+        fine &= kills(asked.port, asked.rate, asked.kills, 5.0)
+    return 0 if fine else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,147 @@
+"""A history that stands alone: what its rows say of its own final scan, where no record of a run does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from caplab.model.history import Table
+from caplab.model.runs import FinalScan
+
+from .columns import NEVER, Integers, Mask, among, codes, integers, present
+from .finding import Context
+from .scans import of_sets
+
+ENOUGH = 1  # such a history is as long as it is: nobody promises a load
+_CHANGES = ("write", "incr", "cas")
+
+
+def context_of(history: Table, enough: int = ENOUGH) -> Context:
+    """What is known beside a validated history without a record: its own last scan, no fault."""
+    return Context(final_scan=final_scan(history), enough=enough)
+
+
+def final_scan(history: Table) -> FinalScan | None:
+    """The last scan of the history, as far as it can be judged by; None without one. Its rows share their invoke_ns.
+
+    Of the scans that began after everything acked had returned, that of all members together (server 'all') decides,
+    else those through the Service, else all of them: the one that began last. It has failed where one of its
+    rows is not ok, and has not converged where the last scan of another server found something else. Where
+    no scan began after all acks, the last one is judged by, and has not converged. Of a history with adds
+    it is of their sets, else of everything.
+    """
+    scans = _scans(history)
+    if not len(scans.row):
+        return None
+    end_ns, of_load = _last_ack_ns(history)
+    late = scans.where(scans.invoke_ns >= end_ns)
+    if len(late.row):
+        return _decided(late.preferred(history))
+    deciding = scans.of(scans.last_server())
+    count = int((integers(history, "return_ns", NEVER)[of_load] > deciding.began_ns()).sum())
+    return deciding.judged(f"{count} acked operations had not returned when it began")
+
+
+@dataclass(frozen=True, slots=True)
+class _Scans:
+    """Rows of scans, one an element; server -1: none is named."""
+
+    row: Integers
+    invoke_ns: Integers
+    server: Integers
+    words: tuple[str, ...]  # of servers
+    key: Integers
+    value: Integers
+    found: Mask  # an element, and not only the word that there was none
+    ok: Mask
+
+    def where(self, rows: Mask) -> _Scans:
+        """Only some of the rows."""
+        return _Scans(
+            self.row[rows],
+            self.invoke_ns[rows],
+            self.server[rows],
+            self.words,
+            self.key[rows],
+            self.value[rows],
+            self.found[rows],
+            self.ok[rows],
+        )
+
+    def preferred(self, history: Table) -> _Scans:
+        """Those of the best kind that there is: of all members together, through the Service, any."""
+        for name, word in (("server", "all"), ("route", "service")):
+            chosen = among(history, name, [word])[self.row]
+            if chosen.any():
+                return self.where(chosen)
+        return self
+
+    def last_server(self) -> str | None:
+        """The server of the scan that began last."""
+        server = int(self.server[np.argmax(self.invoke_ns)])
+        return None if server < 0 else self.words[server]
+
+    def of(self, server: str | None) -> _Scans:
+        """The last scan of a server."""
+        mine = self.where(self.server == (-1 if server is None else self.words.index(server)))
+        return mine.where(mine.invoke_ns == mine.invoke_ns.max())
+
+    def began_ns(self) -> int:
+        """When the last of them began."""
+        return int(self.invoke_ns.max())
+
+    def judged(self, problem: str = "") -> FinalScan:
+        """The record of one scan; problem: why it was made too early, or differs from another."""
+        return FinalScan(not problem, len(self.elements()), self.last_server(), problem, invoke_ns=self.began_ns())
+
+    def elements(self) -> Integers:
+        """What was found, as rows of key and value, sorted."""
+        both = np.stack((self.key[self.found], self.value[self.found]), axis=1)
+        return both[np.lexsort((both[:, 1], both[:, 0]))]
+
+    def servers(self) -> list[str | None]:
+        """Every server there is; None stands for no name."""
+        return [None if one < 0 else self.words[one] for one in np.unique(self.server).tolist()]
+
+
+def _decided(scans: _Scans) -> FinalScan:
+    server = scans.last_server()
+    deciding = scans.of(server)
+    if not deciding.ok.all():
+        return FinalScan(True, None, server, f"{int((~deciding.ok).sum())} rows of it are not ok")
+    elements = deciding.elements()
+    for other in scans.servers():
+        one = scans.of(other)
+        if other != server and one.ok.all() and not np.array_equal(one.elements(), elements):
+            names = " and ".join(f"'{name}'" for name in (server, other))
+            return deciding.judged(
+                f"the last scans of {names} differ ({len(elements)} and {len(one.elements())} elements)"
+            )
+    return deciding.judged()
+
+
+def _scans(history: Table) -> _Scans:
+    scan = among(history, "op", ["scan"])
+    key = codes(history, "key")[0]
+    if among(history, "op", ["add"]).any():
+        scan &= of_sets(history)
+    row = np.flatnonzero(scan)
+    server, words = codes(history, "server")
+    return _Scans(
+        row,
+        integers(history, "invoke_ns", 0)[row],
+        server[row],
+        words,
+        key[row],
+        integers(history, "value", 0)[row],
+        present(history, "value")[row],
+        among(history, "outcome", ["ok"])[row],
+    )
+
+
+def _last_ack_ns(history: Table) -> tuple[int, Mask]:
+    """When the last of the operations that a scan is to show was acked, and which these are."""
+    adds = among(history, "op", ["add"])
+    acked = among(history, "outcome", ["ok"]) & (adds if adds.any() else among(history, "op", _CHANGES))
+    return int(integers(history, "return_ns", NEVER)[acked].max(initial=np.iinfo(np.int64).min)), acked

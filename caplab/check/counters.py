@@ -1,0 +1,157 @@
+"""Counters: what a read returns lies between what had surely been added and what may have been.
+
+The bounds that linearizability puts on a register that is only added to, as Jepsen's counter checker has them: no
+increment that was acked is lost, none counts twice, and none counts that surely failed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from caplab.model.fields import Json
+from caplab.model.history import Table
+
+from .columns import NEVER, Integers, Mask, among, integers, present
+from .counters_witnesses import Looked, witnesses
+from .finding import Context, Finding, State
+from .lines import line_order, packed
+from .scans import keyed_scan
+from .versions import key_codes
+
+NAME = "counters"
+_OTHERS = ("write", "cas", "add", "load", "id")  # a key to which these are done as well is no counter
+
+
+def check(history: Table, context: Context) -> Finding:
+    """Hold every ok read of a counter against the increments that returned before it, and those invoked by its return.
+
+    A counter is a key with increments and nothing else that changes it; it begins at 0, and nothing there is 0. Amounts
+    are positive (null: 1). A read returns at least the sum of what was acked before its invocation, and at most the
+    sum of what was acked or unknown (info) and invoked no later than its return. The final scan, where there is one
+    that can be judged by, reads every counter once; one that it does not show is 0. Whether what a session reads
+    ever goes back is not looked at: both reads may be within their bounds.
+
+    Figures: keys, keys_skipped (keys with increments that are no counters, or with amounts below 1), increments (acked
+    or unknown), reads, scanned (counters in the final scan), below (reads, scanned ones included, that miss acked
+    increments) with missing_max (how much the worst misses), above (reads of more than was added) with excess_max;
+    scan_problem. Violated by either. Unknown with fewer than context.enough reads, or without counters.
+    """
+    key, names = key_codes(history)
+    effective = among(history, "op", ["incr"]) & ~among(history, "outcome", ["fail"])
+    counter, other, skipped = _counters(history, key, len(names))
+    if not counter.any():
+        problem = f"None of {skipped} keys is a counter." if skipped else "No operation is an incr."
+        return Finding(NAME, State.UNKNOWN, problem, {"keys": 0, "keys_skipped": skipped})
+    looked, scan_problem = _looks(history, context, key, counter, other)
+    looked = _bounded(history, key, effective & counter[key], looked)
+    figures: dict[str, Json] = {
+        "keys": int(counter.sum()),
+        "keys_skipped": skipped,
+        "increments": int((effective & counter[key]).sum()),
+        "reads": int((~looked.scanned).sum()),
+        "scanned": int(looked.scanned.sum()),
+        **looked.to_json(),
+        "scan_problem": scan_problem,
+        "witnesses": witnesses(history, looked, key, names, context),
+    }
+    return Finding(NAME, *_judge(figures, len(looked.row), context.enough), figures)
+
+
+def applies(history: Table) -> str:
+    """Why there is nothing to check here, or ''."""
+    if not among(history, "op", ["incr"]).any():
+        return "no operation is an incr"
+    key, names = key_codes(history)
+    counter = _counters(history, key, len(names))[0]
+    if not counter.any():
+        return "no key is a counter"
+    return "" if (among(history, "op", ["read", "scan"]) & counter[key]).any() else "no counter is read"
+
+
+def _counters(history: Table, key: Integers, keys: int) -> tuple[Mask, Mask, int]:
+    """Which keys are counters, which are something else, and how many with increments are not counters."""
+    incr = among(history, "op", ["incr"])
+    failed = among(history, "outcome", ["fail"])
+    other = among(history, "op", _OTHERS) | (incr & (integers(history, "value", 1) < 1))
+    has = np.zeros((2, keys), dtype=np.bool_)
+    has[0, key[incr]] = True
+    has[1, key[other & ~failed]] = True
+    return has[0] & ~has[1], has[1], int((has[0] & has[1]).sum())
+
+
+def _looks(history: Table, context: Context, key: Integers, counter: Mask, other: Mask) -> tuple[Looked, str]:
+    """Every ok read of a counter, and what the final scan shows of each."""
+    reads = np.flatnonzero(among(history, "op", ["read"]) & among(history, "outcome", ["ok"]) & counter[key])
+    scan = keyed_scan(history, context.final_scan, ~other[key])
+    if isinstance(scan, str):
+        return _looked(history, key, reads, np.zeros(0, dtype=np.int64), NEVER, -1), scan
+    rows = scan.rows[counter[key[scan.rows]] & (present(history, "value") | (key != len(counter) - 1))[scan.rows]]
+    absent = np.setdiff1d(np.flatnonzero(counter), key[rows])
+    proof = int(scan.rows[0]) if len(scan.rows) else -1
+    looked = _looked(history, key, np.concatenate((reads, rows)), absent, scan.begin_ns, proof)
+    looked.scanned[len(reads) :] = True
+    return looked, ""
+
+
+def _looked(history: Table, key: Integers, rows: Integers, absent: Integers, begin_ns: int, proof: int) -> Looked:
+    """Reads by their rows, and counters that the scan does not show, by their keys."""
+    none = np.zeros(len(absent), dtype=np.int64)
+    nothing = np.zeros(len(rows) + len(absent), dtype=np.int64)
+    return Looked(
+        row=np.concatenate((rows, none + proof)),
+        key=np.concatenate((key[rows], absent)),
+        value=np.concatenate((integers(history, "value", 0)[rows], none)),
+        invoke_ns=np.concatenate((integers(history, "invoke_ns", 0)[rows], none + begin_ns)),
+        return_ns=np.concatenate((integers(history, "return_ns", NEVER)[rows], none + begin_ns)),
+        scanned=nothing > 0,
+        least=nothing,
+        most=nothing.copy(),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Sums:
+    """Amounts added to keys at moments, ready to be summed up to any of them."""
+
+    key: Integers
+    moment_ns: Integers
+    total: Integers  # of all amounts before each, and of all
+
+    @classmethod
+    def of(cls, key: Integers, moment_ns: Integers, amount: Integers) -> _Sums:
+        order = line_order(key, moment_ns)
+        return cls(key[order], moment_ns[order], np.concatenate(([0], np.cumsum(amount[order]))))
+
+    def before(self, key: Integers, moment_ns: Integers, included: bool) -> Integers:
+        """What was added to each key before a moment, or up to it included."""
+        added, asked = packed((self.key, self.moment_ns), (key, moment_ns))
+        end = np.searchsorted(added, asked, side="right" if included else "left")
+        begin = np.searchsorted(self.key, key)
+        sums: Integers = self.total[end] - self.total[begin]
+        return sums
+
+
+def _bounded(history: Table, key: Integers, increments: Mask, looked: Looked) -> Looked:
+    """The same with the bounds."""
+    amount = integers(history, "value", 1)
+    acked = increments & among(history, "outcome", ["ok"])
+    returned = _Sums.of(key[acked], integers(history, "return_ns", NEVER)[acked], amount[acked])
+    invoked = _Sums.of(key[increments], integers(history, "invoke_ns", 0)[increments], amount[increments])
+    order = line_order(looked.key, looked.invoke_ns)  # searches near each other are many times faster
+    sorted_key = looked.key[order]
+    looked.least[order] = returned.before(sorted_key, looked.invoke_ns[order], included=False)
+    looked.most[order] = invoked.before(sorted_key, looked.return_ns[order], included=True)
+    return looked
+
+
+def _judge(figures: dict[str, Json], looks: int, enough: int) -> tuple[State, str]:
+    if figures["below"] or figures["above"]:
+        return State.VIOLATED, (
+            f"Of {looks} reads of counters {figures['below']} miss acked increments (up to {figures['missing_max']}),"
+            f" {figures['above']} show more than was added (up to {figures['excess_max']})."
+        )
+    if looks < enough:
+        return State.UNKNOWN, f"Only {looks} reads of counters; {enough} are needed."
+    return State.HOLDS, f"All {looks} reads of {figures['keys']} counters are between what was acked and what was sent."

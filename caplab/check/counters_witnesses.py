@@ -1,0 +1,133 @@
+"""Reads of counters with their bounds, and the operations that prove one out of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from caplab.model.fields import Json
+from caplab.model.history import Table
+
+from .columns import NEVER, Integers, Mask, among, integers
+from .finding import Context
+from .witness import shares, witness
+
+MOST_OPERATIONS = 50  # of one witness: nobody reads more
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """Values of counters, and their bounds: what they have to be at least, and at most.
+
+    row is that in the history; of a counter that the final scan lacks it is one of the scan's other rows, or -1.
+    """
+
+    row: Integers
+    key: Integers
+    value: Integers
+    invoke_ns: Integers
+    return_ns: Integers
+    scanned: Mask
+    least: Integers
+    most: Integers
+
+    @property
+    def below(self) -> Mask:
+        """Which of them miss acked increments."""
+        return self.value < self.least
+
+    @property
+    def above(self) -> Mask:
+        """Which of them show more than was added."""
+        return self.value > self.most
+
+    def to_json(self) -> dict[str, Json]:
+        """How many are out of their bounds, and by how much at most."""
+        return {
+            "below": int(self.below.sum()),
+            "missing_max": int((self.least - self.value).max(initial=0)),
+            "above": int(self.above.sum()),
+            "excess_max": int((self.value - self.most).max(initial=0)),
+        }
+
+
+def witnesses(history: Table, looked: Looked, key: Integers, names: Sequence[str], context: Context) -> list[Json]:
+    """The first reads below and above their bounds, by invocation.
+
+    One below with as few acked increments, the largest first, as add up to more than it returned. One above with all
+    increments that it may have counted, failed ones too, since these may be what it counted. Of more than
+    MOST_OPERATIONS the latest are shown, with a word of how many are not.
+    """
+    places = [_in_order(looked, mask) for mask in (looked.below, looked.above)]
+    many = shares([len(place) for place in places])
+    chosen = [place[:shown] for place, shown in zip(places, many, strict=True)]
+    told = _Told(history, looked, _increments(history, key, looked.key[np.concatenate(chosen)]), names, context)
+    return [*map(told.below, chosen[0].tolist()), *map(told.above, chosen[1].tolist())]
+
+
+def _in_order(looked: Looked, mask: Mask) -> Integers:
+    places = np.flatnonzero(mask)
+    return places[np.argsort(looked.invoke_ns[places], kind="stable")]
+
+
+@dataclass(frozen=True, slots=True)
+class _Increments:
+    """Increments of some keys, by invocation, failed ones too."""
+
+    row: Integers
+    key: Integers
+    amount: Integers
+    invoke_ns: Integers
+    acked_ns: Integers  # NEVER: not acked
+
+
+def _increments(history: Table, key: Integers, wanted: Integers) -> _Increments:
+    there = np.zeros(int(key.max(initial=0)) + 1, dtype=np.bool_)
+    there[wanted] = True
+    row = np.flatnonzero(among(history, "op", ["incr"]) & there[key])
+    returned_ns, ok = integers(history, "return_ns", NEVER)[row], among(history, "outcome", ["ok"])[row]
+    amount, invoke_ns = integers(history, "value", 1)[row], integers(history, "invoke_ns", 0)[row]
+    return _Increments(row, key[row], amount, invoke_ns, np.where(ok, returned_ns, NEVER))
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    history: Table
+    looked: Looked
+    increments: _Increments
+    names: Sequence[str]
+    context: Context
+
+    def below(self, place: int) -> Json:
+        """A look that misses increments."""
+        of = self.increments
+        acked = np.flatnonzero((of.key == self.looked.key[place]) & (of.acked_ns < self.looked.invoke_ns[place]))
+        acked = acked[np.argsort(-of.amount[acked], kind="stable")]
+        sums = np.cumsum(of.amount[acked])
+        needed = int(np.searchsorted(sums, self.looked.value[place], side="right")) + 1
+        what = f"{self._saw(place)}, though {self.looked.least[place]} had been added and acked before"
+        return self._witness(what, place, np.sort(of.row[acked[:needed]]))
+
+    def above(self, place: int) -> Json:
+        """A look that shows too much."""
+        of = self.increments
+        mine = of.key == self.looked.key[place]
+        rows = of.row[mine & (of.invoke_ns <= self.looked.return_ns[place])]
+        if not len(rows):
+            rows = of.row[mine][:1]  # that came later: it shows that this is a counter
+        what = f"{self._saw(place)}, though no more than {self.looked.most[place]} can have been added by then"
+        return self._witness(what, place, rows)
+
+    def _saw(self, place: int) -> str:
+        name = self.names[int(self.looked.key[place])]
+        who = "The final scan" if self.looked.scanned[place] else "A read"
+        of = f"'{name}'" if name else "the counter"
+        return f"{who} of {of} returned {self.looked.value[place]}"
+
+    def _witness(self, what: str, place: int, rows: Integers) -> Json:
+        left_out = max(0, len(rows) - MOST_OPERATIONS)
+        more = f" (the latest {MOST_OPERATIONS} of {len(rows)} increments are shown)" if left_out else ""
+        shown = (*rows[left_out:].tolist(), int(self.looked.row[place]))
+        return witness(self.history, f"{what}{more}.", shown, self.context)

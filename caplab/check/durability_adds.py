@@ -1,0 +1,105 @@
+"""The adds of a history and the elements of its final scan, which durability compares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from caplab.model.history import Table
+
+from .columns import NEVER, Integers, Mask, among, integers, present
+from .scans import final_scan_rows, of_sets
+from .series import groups
+
+
+@dataclass(frozen=True, slots=True)
+class Adds:
+    """The adds that were sent, sorted by value."""
+
+    row: Integers  # in the history
+    value: Integers
+    invoke_ns: Integers
+    return_ns: Integers
+    ok: Mask
+    failed: Mask
+    group: Integers  # each one's place in labels
+    labels: tuple[tuple[str, str], ...]  # every (vantage, route) that has adds, sorted
+    nameless: int  # adds that were sent without saying which value
+
+
+def adds_of(history: Table) -> Adds:
+    """All adds but overloads, which were not sent."""
+    every = among(history, "op", ["add"])
+    sent = every & ~among(history, "error", ["overload"])
+    known = sent & present(history, "value")
+    group, labels = _sides(history, every)
+    row = np.flatnonzero(known)
+    value = integers(history, "value", 0)[row]
+    order = np.argsort(value, kind="stable")
+    row = row[order]
+    return Adds(
+        row,
+        value[order],
+        integers(history, "invoke_ns", 0)[row],
+        integers(history, "return_ns", NEVER)[row],
+        among(history, "outcome", ["ok"])[row],
+        among(history, "outcome", ["fail"])[row],
+        group[known[every]][order],
+        labels,
+        int(sent.sum() - known.sum()),
+    )
+
+
+def _sides(history: Table, adds: Mask) -> tuple[Integers, tuple[tuple[str, str], ...]]:
+    """Each add's (vantage, route), as an index into those there are, sorted by name."""
+    group, labels = groups(history, adds)
+    there = np.flatnonzero(np.bincount(group, minlength=len(labels))).tolist()
+    by_name = sorted(there, key=lambda one: (labels[one][0], labels[one][2]))
+    rank = np.zeros(len(labels), dtype=np.int64)
+    rank[by_name] = np.arange(len(by_name))
+    return rank[group], tuple((labels[one][0], labels[one][2]) for one in by_name)
+
+
+def problem_of(adds: Adds) -> str:
+    """Why the fate of adds cannot be told, or ''."""
+    if adds.nameless:
+        return f"{adds.nameless} adds do not say which value they added."
+    twice = adds.value[1:][adds.value[1:] == adds.value[:-1]]
+    if len(twice):
+        return f"The value {twice[0]} was added more than once, so its fate cannot be told. Mend: make values unique."
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """The elements of a scan, sorted, and their rows in the history."""
+
+    element: Integers
+    row: Integers
+
+    def copies(self, value: int) -> list[int]:
+        """The rows of one element."""
+        return between(self.element, self.row, value)
+
+
+def scan_of(history: Table, server: str | None, begun_ns: int | None = None) -> Scan:
+    """The last scan of sets that ended well: of one member where it is named, and begun then where that is known."""
+    rows = np.flatnonzero(final_scan_rows(history, server, of_sets(history), begun_ns) & present(history, "value"))
+    elements = integers(history, "value", 0)[rows]
+    order = np.argsort(elements, kind="stable")
+    return Scan(elements[order], rows[order])
+
+
+def within(values: Integers, others: Integers) -> Mask:
+    """Which of the values are among others; both sorted, which makes it much faster than numpy's isin."""
+    if not len(others):
+        return np.zeros(len(values), dtype=np.bool_)
+    place = np.minimum(np.searchsorted(others, values), len(others) - 1)
+    return np.asarray(others[place] == values, dtype=np.bool_)
+
+
+def between(values: Integers, rows: Integers, value: int) -> list[int]:
+    """The rows that go with one of the values, which are sorted."""
+    first, end = np.searchsorted(values, value), np.searchsorted(values, value, side="right")
+    return [int(row) for row in rows[first:end]]

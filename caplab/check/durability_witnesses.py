@@ -1,0 +1,60 @@
+"""Witnesses of durability: of each kind of anomaly some elements, with the add and what the final scan has of it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from caplab.model.fields import Json
+from caplab.model.history import Table
+
+from .columns import Integers, Mask
+from .durability_adds import Adds, Scan, between
+from .finding import Context
+from .witness import MOST, shares, witness
+
+_Proof = tuple[str, list[int]]  # a sentence, and the rows that show it beside the final scan
+
+
+def witnesses(
+    history: Table, context: Context, adds: Adds, lost: Mask, unexpected: Integers, duplicated: Integers, scan: Scan
+) -> list[Json]:
+    """At most MOST in all, of every kind that there is some."""
+    kinds = (_lost(adds, lost), _unexpected(adds, unexpected, scan), _duplicated(adds, duplicated, scan))
+    shown = shares([len(proofs) for proofs in kinds])
+    chosen = [proof for proofs, count in zip(kinds, shown, strict=True) for proof in proofs[:count]]
+    return [witness(history, what, rows, context) for what, rows in chosen]
+
+
+def _lost(adds: Adds, lost: Mask) -> list[_Proof]:
+    """The first ones that were invoked."""
+    places = np.flatnonzero(lost)
+    first = places[np.argsort(adds.row[places])][:MOST].tolist()
+    return [
+        (f"The value {adds.value[one]} was acked, and the final scan does not have it.", [int(adds.row[one])])
+        for one in first
+    ]
+
+
+def _unexpected(adds: Adds, unexpected: Integers, scan: Scan) -> list[_Proof]:
+    """Each with the add that surely failed, where there is one."""
+    proofs = []
+    for value in unexpected[:MOST].tolist():
+        add = _add(adds, value)
+        why = "whose add surely failed" if add else "which nobody added"
+        proofs.append((f"The final scan has the value {value}, {why}.", [*add, *scan.copies(value)[:1]]))
+    return proofs
+
+
+def _duplicated(adds: Adds, duplicated: Integers, scan: Scan) -> list[_Proof]:
+    """Each with its add, and two of the rows of the scan that have it."""
+    proofs = []
+    for value in duplicated[:MOST].tolist():
+        copies = scan.copies(value)
+        what = f"The final scan has the value {value} {len(copies)} times."
+        proofs.append((what, [*_add(adds, value), *copies[:2]]))
+    return proofs
+
+
+def _add(adds: Adds, value: int) -> list[int]:
+    """The row of a value's add, if there is one."""
+    return between(adds.value, adds.row, value)

@@ -1,0 +1,139 @@
+"""Registers: each key behaves as one copy of a value would, whoever asks whichever member (linearizability).
+
+Herlihy & Wing, "Linearizability: a correctness condition for concurrent objects", TOPLAS 1990: a history is
+linearizable exactly if it is so for each key alone. Keys begin absent. Operations at one moment are concurrent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from caplab.check.columns import Integers, Mask, among, codes, integers, present
+from caplab.check.finding import Context, Finding, State
+from caplab.check.witness import operations as as_told
+from caplab.model.fields import Json
+from caplab.model.history import Table
+
+from .clusters import Clusters, clusters_of
+from .judge import NONE, disordered, unfounded
+from .operations import Operations, operations_of
+from .search import BUDGET, OutOfBudgetError, violation_ns
+from .steps import steps_of
+from .witnesses import Violating, witnesses
+from .words import sentence
+
+NAME = "registers"
+
+
+def applies(history: Table) -> str:
+    """Why there is nothing to look at in a validated history, or ''."""
+    return "" if len(operations_of(history).writers) else "no operation writes a register"
+
+
+def check(history: Table, context: Context) -> Finding:
+    """Look, key by key, for an order of all operations that keeps to real time and explains what each saw.
+
+    Figures: keys, operations (that bear on it: not those that failed, nor reads without an answer), violating_keys
+    (names, all of them), undecided_keys (names), other_keys (left out: they hold sets, counters or ids), witness (the
+    fewest operations that prove a violation) and witnesses, one a key, the smallest of at most 20 keys.
+
+    Unknown where the search for an order of a key outgrew search.BUDGET, unless another violates; and with fewer
+    than context.enough operations.
+    """
+    operations = operations_of(history)
+    clusters = clusters_of(operations)
+    violating, undecided = _judge(operations, clusters)
+    found = _told(history, operations, violating.alone, witnesses(operations, clusters, violating), context)
+    seen = _Seen(
+        _count_keys(operations),
+        len(operations.writers) + len(operations.readers),
+        _names(operations, violating.keys),
+        _names(operations, undecided),
+    )
+    figures: dict[str, Json] = {
+        "keys": seen.keys,
+        "operations": seen.operations,
+        "violating_keys": seen.violating,
+        "undecided_keys": seen.undecided,
+        "other_keys": operations.other_keys,
+        "witness": found[0]["operations"] if found else [],
+        "witnesses": found,
+    }
+    return Finding(NAME, *_state(seen, found, context), figures)
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What the state hangs on."""
+
+    keys: int
+    operations: int
+    violating: list[str]
+    undecided: list[str]
+
+
+def _judge(operations: Operations, clusters: Clusters) -> tuple[Violating, Mask]:
+    """By zones; only where a value that was seen was written twice, by search: beside it which keys that left open."""
+    alone = unfounded(operations, clusters)
+    explained = alone == NONE
+    by_zones = disordered(operations, clusters) & explained & ~clusters.repeated
+    by_search: dict[int, int] = {}
+    undecided = np.zeros(len(alone), dtype=np.bool_)
+    for key, part in operations.each_key(explained & clusters.repeated):
+        try:
+            at_ns = violation_ns(steps_of(part), BUDGET)
+        except OutOfBudgetError:
+            undecided[key] = True
+        else:
+            by_search |= {} if at_ns is None else {key: at_ns}
+    return Violating(alone, by_zones, by_search), undecided
+
+
+def _told(
+    history: Table, operations: Operations, alone: Integers, proofs: Sequence[tuple[int, list[int]]], context: Context
+) -> list[dict[str, Json]]:
+    """The witnesses, in words and as rows; of what nobody wrote, with the writers that failed to."""
+    steps = {step.row: step for step in steps_of(operations.at_rows(sorted(row for _, rows in proofs for row in rows)))}
+    found: list[dict[str, Json]] = []
+    for key, rows in proofs:
+        proof = [steps[row] for row in rows]
+        failed = _failed(history, rows[0], proof[0].seen) if alone[key] != NONE else []
+        shown = as_told(history, sorted(failed + rows), context)
+        found.append({"what": sentence(operations.keys[key], proof, bool(failed)), "operations": shown})
+    return found
+
+
+def _failed(history: Table, row: int, value: int | None) -> list[int]:
+    """The writers of a value to the key of a row that surely failed."""
+    key, _ = codes(history, "key")
+    rows = among(history, "op", ["write", "cas"]) & among(history, "outcome", ["fail"]) & (key == key[row])
+    rows &= present(history, "value") & (integers(history, "value", 0) == value)
+    return [int(one) for one in np.flatnonzero(rows)]
+
+
+def _names(operations: Operations, keys: Mask) -> list[str]:
+    return sorted(operations.keys[key] for key in np.flatnonzero(keys))
+
+
+def _count_keys(operations: Operations) -> int:
+    there = np.zeros(len(operations.keys), dtype=np.bool_)
+    there[operations.writers.key] = there[operations.readers.key] = True
+    return int(there.sum())
+
+
+def _state(seen: _Seen, found: Sequence[Mapping[str, Json]], context: Context) -> tuple[State, str]:
+    if seen.violating:
+        reason = f"{len(seen.violating)} of {seen.keys} keys are not linearizable. {found[0]['what']}"
+        return State.VIOLATED, reason
+    if seen.undecided:
+        return State.UNKNOWN, (
+            f"Of {len(seen.undecided)} of {seen.keys} keys it is not known: values that were seen had been written more"
+            f" than once, and {BUDGET} states were not enough to look at every order."
+        )
+    if seen.operations < context.enough:
+        reason = f"Only {seen.operations} operations on registers; {context.enough} are needed."
+        return State.UNKNOWN, reason
+    return State.HOLDS, f"Keys that are linearizable: all {seen.keys}, in {seen.operations} operations."

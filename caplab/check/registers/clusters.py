@@ -1,0 +1,59 @@
+"""Clusters: the writer of a value and all that saw it.
+
+Gibbons & Korach, "Testing shared memories", SIAM J. Comput. 1997.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from caplab.check.columns import NEVER, Integers, Mask
+
+from .operations import Operations, Part
+from .sources import NOBODY, sources
+
+BEGINNING = -NEVER  # when absent was written: before all
+
+
+@dataclass(frozen=True, slots=True)
+class Clusters:
+    """One for each writer, in their order, then one for the beginning of each key, in which it is absent."""
+
+    key: Integers
+    invoke_ns: Integers  # of the writer
+    return_ns: Integers
+    source: Integers  # for each reader, the cluster whose value it saw, or NOBODY
+    expects: Integers  # for each cas among the writers, likewise
+    repeated: Mask  # for each key, whether a value that somebody saw was written more than once
+
+    def edges(self, readers: Part) -> tuple[Integers, Integers]:
+        """Of each cluster the first return and the last invocation of its operations."""
+        first, last = self.return_ns.copy(), self.invoke_ns.copy()
+        source, invoke_ns, return_ns = self.source, readers.invoke_ns, readers.return_ns
+        if (nobodys := source == NOBODY).any():
+            source, invoke_ns, return_ns = source[~nobodys], invoke_ns[~nobodys], return_ns[~nobodys]
+        np.minimum.at(first, source, return_ns)
+        np.maximum.at(last, source, invoke_ns)
+        return first, last
+
+
+def clusters_of(operations: Operations) -> Clusters:
+    """Who saw whose value."""
+    writers, readers, keys = operations.writers, operations.readers, len(operations.keys)
+    beginnings = np.full(keys, BEGINNING)
+    cas = operations.writers.where(operations.cas)
+    expected = Part(cas.row, cas.key, operations.expected, operations.expected_null, cas.invoke_ns, cas.return_ns)
+    (source, expects), shared = sources(writers, [readers, expected], keys)
+    repeated = np.zeros(keys, dtype=np.bool_)
+    for key, found in ((readers.key, source), (expected.key, expects)):
+        repeated[key[shared[found]]] = True
+    return Clusters(
+        np.concatenate([writers.key, np.arange(keys)]),
+        np.concatenate([writers.invoke_ns, beginnings]),
+        np.concatenate([writers.return_ns, beginnings]),
+        source,
+        expects,
+        repeated,
+    )

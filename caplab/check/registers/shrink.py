@@ -1,0 +1,78 @@
+"""Witnesses that cannot be made smaller by leaving out one operation: for keys with cas, or values written twice.
+
+Delta debugging (Zeller & Hildebrandt, "Simplifying and isolating failure-inducing input", 2002): leave out what can go,
+in ever smaller parts. What is left must prove something of the whole history, so an operation that speaks of a value
+whose writer was left out says less: a read goes too, and a cas counts as a plain write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from caplab.check.columns import Integers, Mask
+
+from .clusters import Clusters, clusters_of
+from .judge import disordered
+from .operations import Operations
+from .search import OutOfBudgetError, violation_ns
+from .sound import sound
+from .steps import Step
+
+_WORK = 5_000_000  # operations looked at in all tries; after that what is left is the witness, be it not the least
+_OVERHEAD = 2_000  # what a try costs beside, in operations
+_STATES = 20_000  # of one try
+
+
+def shrunk_by_zones(operations: Operations) -> list[int]:
+    """Of one key that zones found not linearizable, the rows of a witness."""
+    clusters, count = clusters_of(operations), len(operations.writers)
+    rows = np.concatenate([operations.writers.row, operations.readers.row])
+    by_row = np.argsort(rows)
+
+    def violates(kept: Integers) -> bool:
+        there = np.zeros(len(rows), dtype=np.bool_)
+        there[by_row[kept]] = True
+        part = _founded(operations, clusters, there[:count], there[count:])
+        return bool(disordered(part, clusters_of(part)).any())
+
+    return [int(row) for row in rows[by_row[_least(len(rows), violates)]]]
+
+
+def _founded(operations: Operations, clusters: Clusters, writers: Mask, readers: Mask) -> Operations:
+    """What some of the operations say, without those whose value has no writer among them."""
+    there = np.ones(len(clusters.key) + 1, dtype=np.bool_)  # beginnings are; and what nobody wrote is known to be so
+    there[: len(writers)] = writers
+    return operations.only(writers, readers & there[clusters.source], there[clusters.expects])
+
+
+def shrunk_by_search(steps: Sequence[Step]) -> list[int]:
+    """Of one key that the search found not linearizable, the rows of a witness. steps are by their invocation."""
+
+    def violates(kept: Integers) -> bool:
+        try:
+            return violation_ns(sound(steps, kept.tolist()), _STATES) is not None
+        except OutOfBudgetError:
+            return False
+
+    return [steps[place].row for place in _least(len(steps), violates)]
+
+
+def _least(count: int, violates: Callable[[Integers], bool]) -> Integers:
+    """Places, in order, that violate, and do not without any one of them, as far as the work allows."""
+    kept, size, work = np.arange(count), max(1, count // 2), _WORK
+    while True:
+        before, begin = len(kept), 0
+        while begin < len(kept):
+            rest = np.delete(kept, slice(begin, begin + size))
+            work -= len(rest) + _OVERHEAD
+            if work < 0:
+                return kept
+            if violates(rest):
+                kept = rest
+            else:
+                begin += size
+        if size == 1 and len(kept) == before:
+            return kept
+        size = max(1, size // 2)

@@ -1,0 +1,163 @@
+"""The smallest witness of a key without cas whose values are unique: 2 to 6 operations, over many keys at once.
+
+Two clusters conflict by one operation each that returned early and one each that was invoked late; beside these a
+witness has the writers of what they read, for without them they would prove nothing. So what a cluster brings in costs
+1 (its writer; or a read of absent, which has no writer), 2 (writer and a read) or 3 (writer and two reads), and the
+smallest witness is the pair of least cost that conflicts. Clusters without a conflict are sorted out first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from caplab.check.columns import NEVER, Integers, Mask
+
+from .clusters import BEGINNING, Clusters, clusters_of
+from .operations import Operations
+from .zones import Line
+
+_NONE = -1
+_PAIRS = ((1, 2), (2, 2), (1, 3), (2, 3), (3, 3))  # by what they cost together
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """Parts of clusters, each of one cost, and what constrains others: the first return and the last invocation."""
+
+    key: Integers
+    cluster: Integers
+    first: Integers
+    last: Integers
+    rows: tuple[Integers, ...]  # of the history; _NONE where there is none
+
+    def without(self, keys: Mask) -> _Choice:
+        """What is of other keys."""
+        kept = ~keys[self.key]
+        rows = tuple(row[kept] for row in self.rows)
+        return _Choice(self.key[kept], self.cluster[kept], self.first[kept], self.last[kept], rows)
+
+    def rows_of(self, one: int) -> set[int]:
+        """The rows of one of them."""
+        return {int(row[one]) for row in self.rows} - {_NONE}
+
+
+def of_two(operations: Operations, clusters: Clusters) -> dict[int, list[int]]:
+    """By key, the rows of two operations: a read, and its writer that was invoked later or, of absent, an acked one."""
+    readers, writers, source = operations.readers, operations.writers, clusters.source
+    early = np.flatnonzero(readers.return_ns < clusters.invoke_ns[source])
+    acked = np.full(len(operations.keys), NEVER)
+    np.minimum.at(acked, writers.key, writers.return_ns)
+    absent = np.flatnonzero((source >= len(writers)) & (acked[readers.key] < readers.invoke_ns))
+    found = {}
+    if len(absent):
+        which = np.flatnonzero(writers.return_ns == acked[writers.key])
+        first = dict(zip(writers.key[which].tolist(), writers.row[which].tolist(), strict=True))
+        found = {key: [first[key], int(readers.row[place])] for key, place in _first_of_each(readers.key, absent)}
+    return found | {
+        key: [int(readers.row[place]), int(writers.row[source[place]])]
+        for key, place in _first_of_each(readers.key, early)
+    }
+
+
+def _first_of_each(key: Integers, places: Integers) -> list[tuple[int, int]]:
+    """Each key that is in one of the places, in order, with the first of these."""
+    keys, first = np.unique(key[places], return_index=True)
+    return list(zip(keys.tolist(), places[first].tolist(), strict=True))
+
+
+def of_more(operations: Operations) -> dict[int, list[int]]:
+    """By key, the rows of a smallest witness, as they were invoked.
+
+    For keys that are not linearizable, have no witness of two, no cas, no value that was written twice, and none that
+    was read and nobody wrote.
+    """
+    clusters = clusters_of(operations)
+    readers = operations.readers
+    first, last = clusters.edges(readers)
+    returned = np.concatenate([first, clusters.return_ns, readers.return_ns])
+    line = Line.over(len(operations.keys), returned, np.concatenate([last, clusters.invoke_ns, readers.invoke_ns]))
+    every = _Choice(clusters.key, np.arange(len(first)), first, last, ())
+    conflicting = _partners(line, every, every) != _NONE
+    choices = _choices(operations, clusters, conflicting)
+    found: dict[int, list[int]] = {}
+    for pair in _PAIRS:
+        done = np.zeros(len(operations.keys), dtype=np.bool_)
+        done[list(found)] = True
+        found |= _conflicts(line, *(choices[cost].without(done) for cost in pair))
+    return found
+
+
+def _choices(operations: Operations, clusters: Clusters, conflicting: Mask) -> dict[int, _Choice]:
+    """By cost, what the clusters that conflict can bring in."""
+    writers, count = operations.writers, len(operations.writers)
+    written = np.flatnonzero(conflicting[:count])
+    of_conflict = conflicting[clusters.source]
+    readers, source = operations.readers.where(of_conflict), clusters.source[of_conflict]
+    from_start = source >= count  # they read absent
+    absent, absent_source = readers.where(from_start), source[from_start]
+    seen, source = readers.where(~from_start), source[~from_start]
+    first = np.minimum(seen.return_ns, writers.return_ns[source])
+    last = np.maximum(seen.invoke_ns, writers.invoke_ns[source])
+    of_writers = _Choice(
+        np.concatenate([writers.key[written], absent.key]),
+        np.concatenate([written, absent_source]),
+        np.concatenate([writers.return_ns[written], np.full(len(absent), BEGINNING)]),
+        np.concatenate([writers.invoke_ns[written], absent.invoke_ns]),
+        (np.concatenate([writers.row[written], absent.row]),),
+    )
+    with_read = _Choice(seen.key, source, first, last, (writers.row[source], seen.row))
+    return {1: of_writers, 2: with_read, 3: _joined(with_read)}
+
+
+def _joined(with_read: _Choice) -> _Choice:
+    """Of each cluster the read that returned first together with the one that was invoked last."""
+    by_first = np.lexsort((with_read.first, with_read.cluster))
+    by_last = np.lexsort((-with_read.last, with_read.cluster))
+    cluster, begin = np.unique(with_read.cluster[by_first], return_index=True)
+    early, late = by_first[begin], by_last[begin]
+    writer, read = with_read.rows
+    rows = (writer[early], read[early], read[late])
+    return _Choice(with_read.key[early], cluster, with_read.first[early], with_read.last[late], rows)
+
+
+def _conflicts(line: Line, some: _Choice, others: _Choice) -> dict[int, list[int]]:
+    """By key, the rows of the first conflict of one of some with one of the others."""
+    partner = _partners(line, some, others)
+    which = np.flatnonzero(partner != _NONE)
+    keys, first = np.unique(others.key[which], return_index=True)
+    return {
+        int(key): sorted(others.rows_of(one) | some.rows_of(int(partner[one])))
+        for key, one in zip(keys, which[first].tolist(), strict=True)
+    }
+
+
+def _partners(line: Line, some: _Choice, others: _Choice) -> Integers:
+    """For each of the others, one of some of another cluster that conflicts with it, or _NONE.
+
+    Of those that must come before it, the one with the last invocation is the most likely: if it is of the same
+    cluster, then the next one of another.
+    """
+    if not len(some.key):
+        return np.full(len(others.key), _NONE)
+    begin = line.at(some.key, some.first)
+    order = np.argsort(begin, kind="stable")
+    end, cluster = line.at(some.key, some.last)[order], some.cluster[order]
+    best = _places_of_greatest(end)
+    changed = np.append(False, cluster[best][1:] != cluster[best][:-1])
+    before = np.append(0, best[:-1])
+    # What may be second: whatever is not of the best one's cluster, and the former best where the best changed.
+    place = np.where(changed, before, np.arange(len(end)))
+    second_end = np.where(changed | (cluster != cluster[best]), end[place], _NONE)
+    second = place[_places_of_greatest(second_end)]
+    at = np.searchsorted(begin[order], line.at(others.key, others.last)) - 1
+    chosen = np.where(cluster[best[at]] == others.cluster, second[at], best[at])
+    conflict = (at >= 0) & (cluster[chosen] != others.cluster) & (end[chosen] > line.at(others.key, others.first))
+    return np.where(conflict, order[chosen], _NONE)
+
+
+def _places_of_greatest(values: Integers) -> Integers:
+    """For each place that of the greatest value up to it."""
+    places = np.where(values == np.maximum.accumulate(values), np.arange(len(values)), 0)
+    return np.maximum.accumulate(places)

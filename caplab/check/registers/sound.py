@@ -1,0 +1,56 @@
+"""What some operations of a key prove of all of them, where values may have been written more than once."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import accumulate
+
+from .steps import Step
+
+
+def sound(steps: Sequence[Step], kept: Sequence[int]) -> list[Step]:
+    """Those in these places, so that if they are not linearizable, all of them are not.
+
+    One that saw a value must have a writer of it among them (absent has the beginning), and any other writer of it must
+    be surely out of question: overwritten by one that is kept, or invoked too late. Else a read is left out, and a cas
+    counts as a plain write.
+    """
+    there = set(kept)
+    part = [steps[place] for place in kept]
+    seen = {step.seen for step in part if step.sees}
+    wrote = {step.written for step in part if step.writes} | {None}
+    missing: dict[int | None, list[Step]] = {value: [] for value in seen}
+    for place, step in enumerate(steps):
+        if step.writes and step.written in seen and place not in there:
+            missing[step.written].append(step)
+    others = {value: _Writers(part, value) for value, writers in missing.items() if writers and value in wrote}
+    told = []
+    for step in part:
+        founded = step.seen in wrote and (
+            step.seen not in others or others[step.seen].exclude(missing[step.seen], step)
+        )
+        if founded or not step.sees:
+            told.append(step)
+        elif step.writes:
+            told.append(replace(step, sees=False, seen=None))
+    return told
+
+
+class _Writers:
+    """Writers of other values than one that was seen."""
+
+    def __init__(self, steps: Sequence[Step], value: int | None) -> None:
+        some = [step for step in steps if step.writes and step.certain and step.written != value]
+        by_return = sorted((step.return_ns, step.invoke_ns) for step in some)
+        self._return_ns = [return_ns for return_ns, _ in by_return]
+        self._latest = list(accumulate((invoke_ns for _, invoke_ns in by_return), max))
+
+    def exclude(self, writers: Sequence[Step], seer: Step) -> bool:
+        """Whether the seer saw none of these: another value was written between, or they came after it."""
+        place = bisect_left(self._return_ns, seer.invoke_ns)
+        if not place:
+            return all(writer.invoke_ns > seer.return_ns for writer in writers)
+        latest_ns = self._latest[place - 1]  # the last invocation of those that had returned
+        return all(writer.return_ns < latest_ns or writer.invoke_ns > seer.return_ns for writer in writers)

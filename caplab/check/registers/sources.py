@@ -1,0 +1,105 @@
+"""Whose value each reader saw."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from caplab.check.columns import Integers, Mask
+
+from .operations import Part
+
+NOBODY = -1
+_ROOM = 8  # a table may have so many places for each operation; beyond that, sorting is the better way
+_WIDE = 2**62  # numbers below it do not overflow
+
+
+def sources(writers: Part, seen: Sequence[Part], keys: int) -> tuple[list[Integers], Mask]:
+    """For each part of seen, the place of the writer whose value each of its operations saw, or NOBODY.
+
+    Writers have their places among themselves; after them comes, for each key, the beginning, in which it is absent.
+    Beside these a mask over all places and one more (for NOBODY, False): who shares a value with another writer.
+    """
+    written = writers.where(~writers.null) if writers.null.any() else writers
+    places, shared = _by_value(written, seen) or _by_key_and_value(written, seen, keys)
+    if written is not writers:
+        places = [np.append(np.flatnonzero(~writers.null), NOBODY)[found] for found in places]
+        shared = _spread(shared, ~writers.null)
+    for part, found in zip(seen, places, strict=True):
+        if part.null.any():
+            found[part.null] = len(writers) + part.key[part.null]
+    shared = np.append(shared, np.zeros(keys + 1, dtype=np.bool_))
+    shared[len(writers) + writers.key[writers.null]] = True  # absent is a value that was written again
+    return places, shared
+
+
+def _spread(some: Mask, where: Mask) -> Mask:
+    every = np.zeros(len(where), dtype=np.bool_)
+    every[where] = some
+    return every
+
+
+def _by_value(writers: Part, seen: Sequence[Part]) -> tuple[list[Integers], Mask] | None:
+    """Where values lie close together and each was written to one key only; else None."""
+    low, span = _range(writers, seen)
+    if span > _room(writers, seen):
+        return None
+    table, shared = _table(writers.value - low, span)
+    if shared.any() and (writers.key != writers.key[table[writers.value - low]]).any():
+        return None
+    places = []
+    for part in seen:
+        found = table[np.where(part.null, 0, part.value - low)] if part.null.any() else table[part.value - low]
+        if len(writers):
+            found[writers.key[found] != part.key] = NOBODY
+        places.append(found)
+    return places, shared
+
+
+def _by_key_and_value(writers: Part, seen: Sequence[Part], keys: int) -> tuple[list[Integers], Mask]:
+    low, span = _range(writers, seen)
+    parts = [writers, *seen]
+    if keys * span <= _room(writers, seen):
+        numbers = [part.key * span + np.where(part.null, 0, part.value - low) for part in parts]
+        size = keys * span
+    else:
+        values, different = (
+            _ranks([part.value for part in parts])
+            if keys * span >= _WIDE
+            else ([np.where(part.null, 0, part.value - low) for part in parts], span)
+        )
+        numbers, size = _ranks([part.key * different + value for part, value in zip(parts, values, strict=True)])
+    table, shared = _table(numbers[0], size)
+    return [table[number] for number in numbers[1:]], shared
+
+
+def _range(writers: Part, seen: Sequence[Part]) -> tuple[int, int]:
+    """The lowest value, and how many there are from it to the highest."""
+    values = [part.value[~part.null] if part.null.any() else part.value for part in (writers, *seen)]
+    values = [value for value in values if len(value)]
+    if not values:
+        return 0, 1
+    low = min(int(value.min()) for value in values)
+    return low, max(int(value.max()) for value in values) - low + 1
+
+
+def _room(writers: Part, seen: Sequence[Part]) -> int:
+    return _ROOM * (len(writers) + sum(map(len, seen))) + 1024
+
+
+def _table(numbers: Integers, size: int) -> tuple[Integers, Mask]:
+    """For each number the place of a writer of it, or NOBODY; and who shares its number with another."""
+    table = np.full(size, NOBODY)
+    places = np.arange(len(numbers))
+    table[numbers] = places
+    shared = table[numbers] != places
+    if shared.any():
+        shared[table[numbers[shared]]] = True
+    return table, shared
+
+
+def _ranks(columns: Sequence[Integers]) -> tuple[list[Integers], int]:
+    """Small numbers in the place of large ones, equal where these are."""
+    different, ranks = np.unique(np.concatenate(columns), return_inverse=True)
+    return np.split(ranks, np.cumsum([len(column) for column in columns])[:-1]), len(different)

@@ -1,0 +1,54 @@
+"""Operations of one key, one by one, for what cannot be done over all at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from caplab.check.columns import NEVER, Integers, Mask
+
+from .operations import Operations, Part
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """An operation: what it needs to see (if it sees) and what it writes (if it writes). None is absent.
+
+    return_ns is NEVER where it may take effect any time later, or never.
+    """
+
+    row: int
+    sees: bool
+    seen: int | None
+    writes: bool
+    written: int | None
+    invoke_ns: int
+    return_ns: int
+
+    @property
+    def certain(self) -> bool:
+        """Whether it took effect for sure."""
+        return self.return_ns != NEVER
+
+
+def steps_of(operations: Operations) -> list[Step]:
+    """All of them by their invocation; of one key, or what comes of it makes no sense."""
+    expected = dict(zip(operations.cas.tolist(), _values(operations.expected, operations.expected_null), strict=True))
+    writers = [
+        Step(row, place in expected, expected.get(place), True, value, invoke_ns, return_ns)
+        for place, (row, value, invoke_ns, return_ns) in enumerate(_rows(operations.writers))
+    ]
+    readers = [
+        Step(row, True, value, False, None, invoke_ns, return_ns)
+        for row, value, invoke_ns, return_ns in _rows(operations.readers)
+    ]
+    return sorted(writers + readers, key=lambda step: (step.invoke_ns, step.row))
+
+
+def _rows(part: Part) -> Iterator[tuple[int, int | None, int, int]]:
+    values = _values(part.value, part.null)
+    return zip(part.row.tolist(), values, part.invoke_ns.tolist(), part.return_ns.tolist(), strict=True)
+
+
+def _values(value: Integers, null: Mask) -> list[int | None]:
+    return [None if absent else one for one, absent in zip(value.tolist(), null.tolist(), strict=True)]

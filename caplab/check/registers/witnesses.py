@@ -1,0 +1,83 @@
+"""Witnesses of keys that are not linearizable: the operations that prove it, and a sentence that names the anomaly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from caplab.check.columns import Integers, Mask
+
+from .clusters import Clusters
+from .judge import NONE
+from .operations import Operations
+from .shrink import shrunk_by_search, shrunk_by_zones
+from .smallest import of_more, of_two
+from .steps import Step, steps_of
+
+MOST = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Violating:
+    """The keys that are not linearizable, and how that was found.
+
+    alone: for each key the row of an operation that no other explains, or NONE. by_zones: which keys have zones that
+    conflict. by_search: those that the search found, with the moment when no order was left.
+    """
+
+    alone: Integers
+    by_zones: Mask
+    by_search: Mapping[int, int]
+
+    @property
+    def keys(self) -> Mask:
+        """All of them."""
+        found: Mask = (self.alone != NONE) | self.by_zones
+        found[list(self.by_search)] = True
+        return found
+
+
+def witnesses(operations: Operations, clusters: Clusters, violating: Violating) -> list[tuple[int, list[int]]]:
+    """(key, rows) of at most 20 keys, the smallest first.
+
+    The first is the smallest there is, but for keys with cas or values written twice: theirs are only so small that
+    nothing can be left out.
+    """
+    found = {int(key): [int(violating.alone[key])] for key in np.flatnonzero(violating.alone != NONE)}
+    has_cas = np.zeros(len(violating.alone), dtype=np.bool_)
+    has_cas[operations.writers.key[operations.cas]] = True
+    found |= _plain(operations, clusters, violating.by_zones & ~has_cas)
+    for key, part in operations.each_key(_first(violating.by_zones & has_cas, MOST - len(found))):
+        found[key] = shrunk_by_zones(part)
+    searched = np.zeros(len(has_cas), dtype=np.bool_)
+    searched[list(violating.by_search)] = True
+    for key, part in operations.each_key(_first(searched, MOST - len(found))):
+        found[key] = shrunk_by_search(_until(steps_of(part), violating.by_search[key]))
+    return sorted(found.items(), key=lambda one: (len(one[1]), one[1]))[:MOST]
+
+
+def _plain(operations: Operations, clusters: Clusters, keys: Mask) -> dict[int, list[int]]:
+    """Of keys without cas and with unique values: of so many that the smallest is among them, and enough to show."""
+    if not keys.any():
+        return {}
+    found = {key: rows for key, rows in of_two(operations, clusters).items() if keys[key]}
+    rest = keys.copy()
+    rest[list(found)] = False
+    # A key without a witness of two has one of three at best.
+    while rest.any() and (len(found) < MOST or min(map(len, found.values())) > 3):
+        some = _first(rest, MOST)
+        found |= of_more(operations.of_keys(some))
+        rest &= ~some
+    return found
+
+
+def _until(steps: Sequence[Step], ns: int) -> list[Step]:
+    """What was invoked by then, and later writers of what it saw: that these came too late is part of the proof."""
+    seen = {step.seen for step in steps if step.sees and step.invoke_ns <= ns}
+    return [step for step in steps if step.invoke_ns <= ns or (step.writes and step.written in seen)]
+
+
+def _first(which: Mask, count: int) -> Mask:
+    return which & (np.cumsum(which) <= count)

@@ -1,0 +1,85 @@
+"""Final scans: which rows of a history are the last look at what the database holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from caplab.model.history import Table
+from caplab.model.runs import FinalScan
+
+from .columns import NEVER, Integers, Mask, among, codes, integers, present
+
+
+@dataclass(frozen=True, slots=True)
+class KeyedScan:
+    """The final scan of registers or counters: its rows in the history, and when it was invoked.
+
+    A key without a row was not there. begin_ns is NEVER where the scan found nothing and left no row: it came last.
+    """
+
+    rows: Integers
+    begin_ns: int
+
+
+def final_scan_rows(
+    history: Table, server: str | None = None, of: Mask | None = None, begun_ns: int | None = None
+) -> Mask:
+    """The rows of the last scan that ended well: of one member where it is named, and among `of` where it is given.
+
+    begun_ns: of the scan that began then.
+    """
+    rows = among(history, "op", ["scan"]) & among(history, "outcome", ["ok"])
+    if server is not None:
+        rows &= among(history, "server", [server])
+    if begun_ns is not None:
+        rows &= integers(history, "invoke_ns", 0) == begun_ns
+    if of is not None:
+        rows &= of
+    if rows.any():
+        invoke_ns = integers(history, "invoke_ns", 0)
+        rows &= invoke_ns == invoke_ns[rows].max()
+    return rows
+
+
+def of_sets(history: Table) -> Mask:
+    """The rows whose key is one of the sets that adds are to, mostly none; others are of registers and counters."""
+    key = codes(history, "key")[0]
+    adds = among(history, "op", ["add"])
+    return np.isin(key, np.append(np.unique(key[adds]), -1))
+
+
+def keyed_scan(history: Table, final: FinalScan | None, of: Mask) -> KeyedScan | str:
+    """The last scan that shows any of the keys that are asked for (a mask of rows), or why there is none to judge by.
+
+    A run may scan its sets, registers and counters one after the other: a set's scan says nothing of registers. Where
+    nothing is added to sets, the record of the final scan is of these keys, and a scan that found nothing shows all of
+    them. Without a record it is the last one in the history.
+    """
+    if final is not None and (problem := _problem(final)):
+        return problem
+    server = final.server if final else None
+    found = present(history, "value")
+    record = final
+    if among(history, "op", ["add"]).any():
+        record = None
+    else:
+        of = of | ~(found | present(history, "key"))
+    rows = np.flatnonzero(final_scan_rows(history, server, of, record.invoke_ns if record else None))
+    if not len(rows):
+        nothing_found = record is not None and record.elements == 0
+        return KeyedScan(rows, NEVER) if nothing_found else "There is no final scan of keys."
+    begin_ns = int(integers(history, "invoke_ns", 0)[rows[0]])
+    elements = int((final_scan_rows(history, server, begun_ns=begin_ns) & found).sum())
+    if record is not None and record.elements != elements:
+        return f"The final scan returned {record.elements} elements, but the history holds {elements} of them."
+    return KeyedScan(rows, begin_ns)
+
+
+def _problem(final: FinalScan) -> str:
+    if not final.converged:
+        return f"The members had not converged before the final scan: {final.problem or 'no reason given'}."
+    if final.elements is None:
+        return f"The final scan failed: {final.problem or 'no reason given'}."
+    return ""

@@ -1,0 +1,85 @@
+"""Session guarantees: what a session may take for granted though it talks to several replicas.
+
+Terry et al., "Session guarantees for weakly consistent replicated data", PDIS 1994, as far as reads show them, for
+registers with ordered values (see versions). A session is a (vantage, session).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from caplab.model.fields import Json
+from caplab.model.history import Table
+
+from .finding import Context, Finding, State
+from .sessions_order import Sessions, sessions_of
+from .sessions_search import Violations, search
+from .sessions_witnesses import witnesses
+from .staleness_figures import labelled
+from .versions import Versions, applies, versions
+
+__all__ = ["NAME", "applies", "check"]
+
+NAME = "sessions"
+
+
+def check(history: Table, context: Context) -> Finding:
+    """Count the ok reads that broke a guarantee; each counts at most once for each of the four.
+
+    Read r of session T is in violation of
+    - read_your_writes: T had written a newer version of r's key before, and that was acked;
+    - monotonic_reads: T had read a newer version of r's key before;
+    - monotonic_writes: T had before read the very value of a write w2, before which w2's session had written a newer
+      version of r's key, and that was acked;
+    - writes_follow_reads: T had before read the very value of a write w2, before which w2's session had read a newer
+      version of r's key.
+    Before: in one session, returned by the time the other was invoked. w2 may be of T, of r's key, and of unknown
+    outcome. What an info write wrote is older than nothing, since it may have taken effect late; nothing is older than
+    all else. Guarantees that follow from several steps (causal order as a whole) are not looked for.
+
+    Figures beside the four: keys, keys_skipped (values not ordered), reads (of what somebody wrote: what nobody did is
+    staleness' to tell), sessions, and by_route, by_level and
+    by_vantage with a row each. Violated by any. Unknown with fewer than context.enough reads, or without such keys.
+    """
+    found = versions(history)
+    if found.problem:
+        return Finding(NAME, State.UNKNOWN, found.problem, {"keys": 0, "keys_skipped": found.skipped})
+    sessions = sessions_of(history, found)
+    violations = search(found, sessions)
+    figures = _figures(history, found, sessions, violations)
+    figures["witnesses"] = witnesses(history, found, violations, context)
+    return Finding(NAME, *_judge(figures, violations, context.enough), figures)
+
+
+def _figures(history: Table, found: Versions, sessions: Sessions, violations: Violations) -> dict[str, Json]:
+    return {
+        **{name: len(each.read) for name, each in violations.items()},
+        "keys": found.keys,
+        "keys_skipped": found.skipped,
+        "reads": len(found.reads.row),
+        "sessions": sessions.count,
+        **{f"by_{name}": _by(history, name, found, violations) for name in ("route", "level", "vantage")},
+    }
+
+
+def _by(history: Table, name: str, found: Versions, violations: Violations) -> list[Json]:
+    label, words = labelled(history, name, found.reads.row)
+    counts = {"reads": np.bincount(label, minlength=len(words))}
+    counts |= {kind: np.bincount(label[each.read], minlength=len(words)) for kind, each in violations.items()}
+    return [
+        {name: words[number], **{kind: int(count[number]) for kind, count in counts.items()}}
+        for number in np.flatnonzero(counts["reads"]).tolist()
+    ]
+
+
+def _judge(figures: dict[str, Json], violations: Violations, enough: int) -> tuple[State, str]:
+    reads = figures["reads"]
+    wrong = [f"{figures[name]} of {name.replace('_', ' ')}" for name in violations if figures[name]]
+    left_out = (
+        f"; {figures['keys_skipped']} keys without ordered values are left out" if figures["keys_skipped"] else ""
+    )
+    if wrong:
+        return State.VIOLATED, f"Violations in {reads} reads: {', '.join(wrong)}{left_out}."
+    if not isinstance(reads, int) or reads < enough:
+        return State.UNKNOWN, f"Only {reads} reads of keys with ordered values; {enough} are needed{left_out}."
+    return State.HOLDS, f"All {reads} reads of {figures['sessions']} sessions kept the four guarantees{left_out}."

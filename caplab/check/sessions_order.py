@@ -1,0 +1,70 @@
+"""Who did what in which order: the operations on ordered keys by session."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from caplab.model.history import Table
+
+from .columns import Integers, codes, integers
+from .lines import dense, line_order
+from .versions import Versions
+
+_NULL = int(np.iinfo(np.int64).min)
+
+
+@dataclass(frozen=True, slots=True)
+class Sessions:
+    """Of each of Versions.reads and Versions.writes its session (from 0 to count) and its turn there.
+
+    An operation came before another of its session where its turn is smaller. Turns are equal where that cannot be
+    told: both took no time, at one moment.
+    """
+
+    count: int
+    of_read: Integers
+    of_write: Integers
+    read_turn: Integers
+    write_turn: Integers
+    reads: Integers  # by turn
+    writes: Integers
+
+
+def sessions_of(history: Table, found: Versions) -> Sessions:
+    """Put them in order; a session of a validated history does one thing at a time."""
+    reads, writes = found.reads.row, found.writes.row
+    rows = np.concatenate((reads, writes))
+    session, known = dense(_codes(history)[rows])
+    # What never returned is held against nothing that follows, and comes first of what was invoked with it.
+    turn, order = _turns(session, integers(history, "invoke_ns", 0)[rows], integers(history, "return_ns", _NULL)[rows])
+    many = len(reads)
+    return Sessions(
+        len(known),
+        session[:many],
+        session[many:],
+        turn[:many],
+        turn[many:],
+        order[order < many],
+        order[order >= many] - many,
+    )
+
+
+def _codes(history: Table) -> Integers:
+    vantage, vantages = codes(history, "vantage")
+    session = integers(history, "session", 0)
+    code: Integers = (session - session.min(initial=0)) * len(vantages) + vantage
+    return code
+
+
+def _turns(session: Integers, invoke_ns: Integers, return_ns: Integers) -> tuple[Integers, Integers]:
+    """Each one's turn, and all of them in order."""
+    order = line_order(session, invoke_ns, return_ns)
+    invoked, returned, line = invoke_ns[order], return_ns[order], session[order]
+    again = (line[1:] == line[:-1]) & (invoked[1:] == invoked[:-1]) & (returned[1:] == returned[:-1])
+    first = np.arange(len(order))
+    first[1:][again] = 0
+    turn = np.empty(len(order), dtype=np.int64)
+    turn[order] = np.maximum.accumulate(first)
+    return turn, order

@@ -1,0 +1,169 @@
+"""The search for reads that broke a session guarantee.
+
+A read is older than something only where an operation on its key that had returned before it was invoked wrote or
+returned a newer version. That leaves few candidates, found in one pass over all keys; only these are held against
+what their own session, and the sessions whose writes it had read, knew. What a session knows of a key only grows, so
+that each question is one binary search: when did it first know of something newer (Climbs)?
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+
+from .columns import Integers, Mask
+from .lines import Climbs, by_line, line_order, packed
+from .sessions_order import Sessions
+from .versions import Versions
+
+GUARANTEES = ("read_your_writes", "monotonic_reads", "monotonic_writes", "writes_follow_reads")
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """The reads in violation of one guarantee by their places in Versions.reads, each with what proves it.
+
+    newer is the row of the operation that knew of a newer version; through is the place of the read that returned the
+    value of a later write of its session, None where that is the reader's own session.
+    """
+
+    read: Integers
+    newer: Integers
+    through: Integers | None
+
+
+Violations: TypeAlias = Mapping[str, Broken]
+
+
+def search(found: Versions, sessions: Sessions) -> Violations:
+    """All violations of each of GUARANTEES."""
+    suspects, since_ns = _suspects(found)
+    # By session, key and time: searches near each other are many times faster.
+    order = by_line(sessions.of_read[suspects])  # they are by key and time
+    suspects, since_ns = suspects[order], since_ns[order]
+    known = (_written(found, sessions), _read(found, sessions))
+    own = [_own(suspects, each, found, sessions) for each in known]
+    suspects = suspects[_had_read_since(suspects, since_ns, found, sessions)]
+    seen = _Seen.of(found, sessions)
+    others = [_through_others(suspects, each, seen, found, sessions) for each in known]
+    return dict(zip(GUARANTEES, (*own, *others), strict=True))
+
+
+def _suspects(found: Versions) -> tuple[Integers, Integers]:
+    """Reads of what is older than an operation on their key that had returned by then, and when the first of these did.
+
+    Nothing else can break a guarantee: whatever a session knew by then, an operation had told it.
+    """
+    reads, acks = found.reads, found.acks
+    key = np.concatenate((reads.key, acks.key))
+    return_ns = np.concatenate((reads.return_ns, acks.return_ns))
+    bar = np.concatenate((reads.bar, np.arange(1, len(acks.key) + 1)))
+    order = line_order(key, return_ns)
+    key, return_ns = key[order], return_ns[order]
+    most = len(acks.key) + 1  # no bar is higher
+    bars, levels = packed((key, bar[order]), (reads.key, np.minimum(reads.level, most)))
+    newest = np.maximum.accumulate(bars)
+    returned, invoked = packed((key, return_ns), (reads.key, reads.invoke_ns))
+    before = np.searchsorted(returned, invoked, side="right")
+    suspects = np.flatnonzero(np.append(newest, -1)[before - 1] > levels)  # at -1: nothing had returned
+    first = np.searchsorted(newest, levels[suspects], side="right")
+    return suspects, return_ns[first]
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """When sessions first knew of newer versions of keys, by writing or by reading them."""
+
+    keys: int
+    climbs: Climbs  # of the bars of each session and key, by turn
+    row: Integers  # of the operation of each
+
+    @classmethod
+    def of(cls, session: Integers, key: Integers, turn: Integers, bar: Integers, row: Integers, keys: int) -> _Known:
+        climbs, order = Climbs.of(session * keys + key, turn, bar)
+        return cls(keys, climbs, row[order])
+
+    def first_newer(self, session: Integers, key: Integers, level: Integers) -> Integers:
+        """Where each session first knew of a newer version of the key than level."""
+        return self.climbs.first_above(session * self.keys + key, level)
+
+    def sessions_by_key(self) -> tuple[Integers, Integers]:
+        """The sessions that knew anything of a key, key after key; and where those of each key begin, and the end."""
+        session, key = np.divmod(self.climbs.codes, self.keys)
+        order = np.argsort(key, kind="stable")
+        return session[order], np.searchsorted(key[order], np.arange(self.keys + 1))
+
+
+def _written(found: Versions, sessions: Sessions) -> _Known:
+    writes = found.writes
+    ok = sessions.writes[writes.ok[sessions.writes]]
+    session, turn = sessions.of_write[ok], sessions.write_turn[ok]
+    return _Known.of(session, writes.key[ok], turn, writes.bar[ok], writes.row[ok], len(found.nothing))
+
+
+def _read(found: Versions, sessions: Sessions) -> _Known:
+    reads, turns = found.reads, sessions.reads
+    session, turn = sessions.of_read[turns], sessions.read_turn[turns]
+    return _Known.of(session, reads.key[turns], turn, reads.bar[turns], reads.row[turns], len(found.nothing))
+
+
+def _own(suspects: Integers, known: _Known, found: Versions, sessions: Sessions) -> Broken:
+    """Reads older than what their own session knew."""
+    reads = found.reads
+    at = known.first_newer(sessions.of_read[suspects], reads.key[suspects], reads.level[suspects])
+    broken = known.climbs.place[at] < sessions.read_turn[suspects]
+    return Broken(suspects[broken], known.row[at[broken]], None)
+
+
+def _had_read_since(suspects: Integers, since_ns: Integers, found: Versions, sessions: Sessions) -> Mask:
+    """Whether each one's session had read a write invoked since then: others cannot have told it anything."""
+    some = sessions.reads[found.reads.write[sessions.reads] >= 0]
+    by_time = np.argsort(found.writes.row)  # rows are in the order of invocation
+    age = np.empty(len(by_time), dtype=np.int64)
+    age[by_time] = np.arange(len(by_time))
+    climbs, _ = Climbs.of(sessions.of_read[some], sessions.read_turn[some], age[found.reads.write[some]])
+    older = np.searchsorted(found.writes.invoke_ns[by_time], since_ns)
+    had: Mask = climbs.place[climbs.first_above(sessions.of_read[suspects], older - 1)] < sessions.read_turn[suspects]
+    return had
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """When sessions first read later writes of others."""
+
+    sessions: int
+    climbs: Climbs  # of the turns of the writes that each session read of each, by its own turn
+    read: Integers  # the place in Versions.reads of each
+
+    @classmethod
+    def of(cls, found: Versions, sessions: Sessions) -> _Seen:
+        some = sessions.reads[found.reads.write[sessions.reads] >= 0]
+        write = found.reads.write[some]
+        code = sessions.of_read[some] * sessions.count + sessions.of_write[write]
+        climbs, order = Climbs.of(code, sessions.read_turn[some], sessions.write_turn[write])
+        return cls(sessions.count, climbs, some[order])
+
+    def first_later(self, reader: Integers, writer: Integers, turn: Integers) -> Integers:
+        """Where each reader first read a write that came after a turn of the writer."""
+        return self.climbs.first_above(reader * self.sessions + writer, turn)
+
+
+def _through_others(suspects: Integers, known: _Known, seen: _Seen, found: Versions, sessions: Sessions) -> Broken:
+    """Reads older than what a session knew before a write of its own that the reader's session had read."""
+    reads = found.reads
+    writers, begins = known.sessions_by_key()
+    parts = [np.zeros((3, 0), dtype=np.int64)]
+    left, nth = suspects, 0
+    # Every round asks the next session that knows the key, of all reads that are not found out yet.
+    while len(left := left[begins[reads.key[left]] + nth < begins[reads.key[left] + 1]]):
+        key = reads.key[left]
+        writer = writers[begins[key] + nth]
+        newer = known.first_newer(writer, key, reads.level[left])
+        through = seen.first_later(sessions.of_read[left], writer, known.climbs.place[newer])
+        broken = seen.climbs.place[through] < sessions.read_turn[left]
+        parts.append(np.stack((left[broken], known.row[newer[broken]], seen.read[through[broken]])))
+        left, nth = left[~broken], nth + 1
+    return Broken(*np.concatenate(parts, axis=1))

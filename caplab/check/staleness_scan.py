@@ -1,0 +1,56 @@
+"""What the final scan of registers shows, and what of the acked writes is lost by it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from caplab.model.history import Table
+
+from .columns import Integers, Mask
+from .scans import KeyedScan
+from .versions import ANY, Acks, Versions, key_codes
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Which version of each key the final scan shows, and where.
+
+    level is ANY where nothing can be said of what was lost: the scan shows an info write, which may have taken effect
+    over newer ones, or what nobody wrote. row is that of the key in the history; -1 where the scan has none.
+    """
+
+    level: Integers
+    row: Integers
+    unexpected: Integers  # rows
+    rows: Integers
+    begin_ns: int
+
+    def lost(self, acks: Acks) -> int:
+        """How many acked writes are newer than what the scan shows."""
+        version = np.arange(1, len(acks.key) + 1)
+        return int(((version > self.level[acks.key]) & (acks.return_ns < self.begin_ns)).sum())
+
+    def are_lost(self, key: Integers, first: Integers, last: Integers, acks: Acks) -> Mask:
+        """Whether all versions from first to last of a key are lost."""
+        # Versions are acked in their order: the first is the likeliest to be there, the last to come after the scan.
+        lost: Mask = (first > self.level[key]) & (acks.return_ns[last - 1] < self.begin_ns)
+        return lost
+
+
+def shown_at_the_end(history: Table, found: Versions, scan: KeyedScan) -> Shown:
+    """The newest version that the scan shows of each key; a key that it does not show is not there."""
+    keys = key_codes(history)[0]
+    rows = scan.rows[found.ordered[keys[scan.rows]]]
+    write = found.returned(history, rows)
+    level, row = found.nothing.copy(), np.full(len(found.nothing), -1)
+    some = write >= 0
+    np.maximum.at(level, keys[rows[some]], found.writes.level[write[some]])
+    unexpected = rows[write == -2]
+    level[keys[unexpected]] = ANY
+    row[keys[rows]] = rows
+    newest = some.copy()
+    newest[some] = found.writes.level[write[some]] == level[keys[rows[some]]]
+    row[keys[rows[newest]]] = rows[newest]
+    return Shown(level, row, unexpected, scan.rows, scan.begin_ns)

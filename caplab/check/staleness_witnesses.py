@@ -1,0 +1,113 @@
+"""The operations that prove a stale, a dirty or an unexpected read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from caplab.model.fields import Json
+from caplab.model.history import Table
+
+from .columns import Integers, Mask, among, integers, present
+from .finding import Context
+from .staleness_scan import Shown
+from .versions import Versions, key_codes
+from .witness import shares, witness
+
+
+@dataclass(frozen=True, slots=True)
+class Anomalies:
+    """What is wrong: of Versions.reads those that are stale or dirty, and the rows of unexpected reads."""
+
+    stale: Mask
+    dirty: Mask | None
+    unexpected: Integers
+
+
+def witnesses(history: Table, found: Versions, wrong: Anomalies, shown: Shown | None, context: Context) -> list[Json]:
+    """The first of each kind of anomaly, by invocation; each stands for itself.
+
+    A stale read: what it returned and the first ack that it missed. A dirty one: what it returned, and what the final
+    scan shows in its place. An unexpected one: the write that failed or came later, where there is one.
+    """
+    stale, dirty = (_in_order(found, mask) for mask in (wrong.stale, wrong.dirty))
+    at_the_end = np.zeros(0, dtype=np.int64) if shown is None else shown.unexpected
+    many = shares([len(stale), len(dirty), len(wrong.unexpected), len(at_the_end)])
+    read, scanned = np.sort(wrong.unexpected)[: many[2]], at_the_end[: many[3]]
+    told = _Told(history, found, _writes_of(history, np.concatenate((read, scanned))), context)
+    listed = [told.stale(place) for place in stale[: many[0]].tolist()]
+    if shown is not None:
+        listed += [told.dirty(place, shown) for place in dirty[: many[1]].tolist()]
+    listed += [told.unexpected(row, "A read") for row in read.tolist()]
+    return listed + [told.unexpected(row, "The final scan") for row in scanned.tolist()]
+
+
+def _writes_of(history: Table, rows: Integers) -> dict[int, int]:
+    """For each of these reads the first write of the key and value that it returned, failed ones too; both as rows."""
+    if not len(rows):
+        return {}
+    value, key = integers(history, "value", 0), key_codes(history)[0]
+    same = among(history, "op", ["write"]) & present(history, "value") & np.isin(value, value[rows])
+    writes = np.flatnonzero(same)[::-1].tolist()  # the first one stays
+    known = {(int(key[write]), int(value[write])): write for write in writes}
+    pairs = {row: (int(key[row]), int(value[row])) for row in rows.tolist()}
+    return {row: known[pair] for row, pair in pairs.items() if pair in known}
+
+
+def _in_order(found: Versions, mask: Mask | None) -> Integers:
+    if mask is None:
+        return np.zeros(0, dtype=np.int64)
+    places = np.flatnonzero(mask)
+    return places[np.argsort(found.reads.row[places])]
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    history: Table
+    found: Versions
+    writes: Mapping[int, int]  # of unexpected reads
+    context: Context
+
+    def stale(self, read: int) -> Json:
+        """A read by its place in Versions.reads, and the first ack that it missed."""
+        reads, acks = self.found.reads, self.found.acks
+        row, missed = int(reads.row[read]), int(reads.level[read])
+        behind_ms = (reads.invoke_ns[read] - acks.return_ns[missed]) / 1e6
+        newer = self._cell("value", int(acks.row[missed]))
+        what = f"{self._returned(row, 'A read')}, though {newer} had been acked {behind_ms:.3f} ms before."
+        return witness(self.history, what, (self._origin(read), int(acks.row[missed]), row), self.context)
+
+    def dirty(self, read: int, shown: Shown) -> Json:
+        """A read of what the final scan shows as rolled back."""
+        row, key = int(self.found.reads.row[read]), int(self.found.reads.key[read])
+        level, scan_row = int(shown.level[key]), int(shown.row[key])
+        older = int(self.found.acks.row[level - 1]) if level > self.found.nothing[key] else -1
+        left = f"only {self._cell('value', older)}" if older >= 0 else "nothing"
+        if scan_row < 0 and len(shown.rows):
+            scan_row = int(shown.rows[0])  # of another key: it shows that there was a scan
+        what = f"{self._returned(row, 'A read')}, but the final scan found {left}: it was rolled back."
+        return witness(self.history, what, (self._origin(read), older, row, scan_row), self.context)
+
+    def unexpected(self, row: int, who: str) -> Json:
+        """A row that returned what was not written, or not by then, or by a write that failed."""
+        write = self.writes.get(row, -1)
+        failed = write >= 0 and self._cell("outcome", write) == "fail"
+        why = "its write surely failed" if failed else "nobody had written it by then"
+        return witness(self.history, f"{self._returned(row, who)}, though {why}.", (write, row), self.context)
+
+    def _origin(self, read: int) -> int:
+        """The row of the write that a read returned; -1 where it found nothing."""
+        write = int(self.found.reads.write[read])
+        return int(self.found.writes.row[write]) if write >= 0 else -1
+
+    def _returned(self, row: int, who: str) -> str:
+        value = self._cell("value", row)
+        key = self._cell("key", row)
+        of = "the register" if key is None else f"'{key}'"
+        return f"{who} of {of} returned {'nothing' if value is None else value}"
+
+    def _cell(self, name: str, row: int) -> Json:
+        value: Json = self.history.column(name)[row].as_py()
+        return value

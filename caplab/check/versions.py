@@ -1,0 +1,210 @@
+"""Registers with ordered values: which version each read returned, and which it had to return at least.
+
+A key is ordered when its writes, failed ones left out, strictly grow in the order of their invocation and no two
+acked ones overlap (that one returned at the moment when the other was invoked is in order within a session only). So
+acked versions are in one order that everybody must agree on. A write of unknown outcome (info) may take effect at any
+later time: it is surely newer than what was acked before it was invoked, and surely older than nothing.
+
+Versions are whole numbers that count the acked writes of all ordered keys, key after key. Of each operation there are
+two: its `level`, how new what it returned may be at most, and its `bar`, how new what is read after it has to be at
+least. They are equal but for info writes, whose level is ANY. A read of nothing is at its key's `nothing`. What was
+read is older than what another operation wrote or returned if its level is below the other's bar.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from caplab.model.history import Table
+
+from .columns import NEVER, Integers, Mask, among, codes, integers, present
+from .lines import line_order, packed
+
+ANY = NEVER  # the level of what may have taken effect at any time
+_OTHERS = ("add", "incr", "cas", "load", "id")  # whoever does these to a key as well writes no versions
+
+
+@dataclass(frozen=True, slots=True)
+class Writes:
+    """The writes of ordered keys that took effect or may have, by key and value."""
+
+    row: Integers
+    key: Integers
+    value: Integers
+    invoke_ns: Integers
+    ok: Mask
+    level: Integers
+    bar: Integers
+    newest: Integers  # the version of the last acked write up to this one, itself included
+
+
+@dataclass(frozen=True, slots=True)
+class Acks:
+    """The acked writes, by version: version v is at v - 1."""
+
+    row: Integers
+    key: Integers
+    return_ns: Integers
+
+
+@dataclass(frozen=True, slots=True)
+class Reads:
+    """The ok reads of ordered keys whose value somebody may have written by then, by key and invocation."""
+
+    row: Integers
+    key: Integers
+    write: Integers  # the write it returned, as a place in Writes; -1 where it found nothing
+    invoke_ns: Integers
+    return_ns: Integers
+    level: Integers
+    bar: Integers
+
+
+@dataclass(frozen=True, slots=True)
+class Versions:
+    """Ordered keys and what was done to them.
+
+    keys is how many have writes, skipped how many with writes are not ordered. unexpected are the rows of reads whose
+    value nobody had written by then, or whose write surely failed; what else is here leaves them out.
+    """
+
+    keys: int
+    skipped: int
+    ordered: Mask  # by code of the key
+    nothing: Integers  # by code of the key: the version of nothing at all
+    writes: Writes
+    acks: Acks
+    reads: Reads
+    unexpected: Integers
+
+    @property
+    def problem(self) -> str:
+        """Why there is nothing to look at, or ''."""
+        if self.keys:
+            return ""
+        if self.skipped:
+            return f"None of {self.skipped} keys has ordered values."
+        return "No key was written."
+
+    def returned(self, history: Table, rows: Integers) -> Integers:
+        """The places in writes of what reads or scans of ordered keys returned; -1 for nothing, -2 for unexpected."""
+        return _returned(history, rows, key_codes(history)[0][rows], self.writes)
+
+
+def key_codes(history: Table) -> tuple[Integers, tuple[str, ...]]:
+    """Each row's key as an index into the names returned with it; the last, '', is that of rows without a key."""
+    code, words = codes(history, "key")
+    return np.where(code < 0, len(words), code), (*words, "")
+
+
+def applies(history: Table) -> str:
+    """Why a history has no versions to look at, or ''."""
+    for op in ("write", "read"):
+        if not among(history, "op", [op]).any():
+            return f"no operation is a {op}"
+    return "" if _keys_of(history).count else "no key has ordered values"
+
+
+def versions(history: Table) -> Versions:
+    """Find the ordered keys, and the versions that were written and read there."""
+    keys = _keys_of(history)
+    nothing, writes, acks = _number(history, keys.key, keys.writes, len(keys.ordered))
+    reads, unexpected = _reads(history, keys.key, keys.ordered, nothing, writes)
+    return Versions(keys.count, keys.skipped, keys.ordered, nothing, writes, acks, reads, unexpected)
+
+
+@dataclass(frozen=True, slots=True)
+class _Keys:
+    """Each row's key, which keys are ordered, how many with writes are and are not; and the rows of their writes."""
+
+    key: Integers
+    ordered: Mask
+    count: int
+    skipped: int
+    writes: Integers  # by key and invocation; without failed ones
+
+
+def _keys_of(history: Table) -> _Keys:
+    key, names = key_codes(history)
+    written = among(history, "op", ["write"])
+    effective = written & ~among(history, "outcome", ["fail"])
+    ordered = np.ones(len(names), dtype=np.bool_)
+    ordered[key[_no_versions(history, effective)]] = False
+    rows = np.flatnonzero(effective & ordered[key])
+    invoke_ns, value = (integers(history, name, 0)[rows] for name in ("invoke_ns", "value"))
+    rows = rows[line_order(key[rows], invoke_ns, value)]
+    ordered[_disordered(history, key, rows)] = False
+    has_writes, has_effects = (np.bincount(key[of], minlength=len(names)) > 0 for of in (written, effective))
+    count, skipped = int((ordered & has_writes).sum()), int((has_effects & ~ordered).sum())
+    return _Keys(key, ordered, count, skipped, rows[ordered[key[rows]]])
+
+
+def _no_versions(history: Table, effective: Mask) -> Mask:
+    return among(history, "op", _OTHERS) | (effective & ~present(history, "value"))
+
+
+def _disordered(history: Table, key: Integers, rows: Integers) -> Integers:
+    """The keys of these writes (by key and invocation) whose values do not grow, or whose acked writes overlap."""
+    line, value = key[rows], integers(history, "value", 0)[rows]
+    again = line[1:][(line[1:] == line[:-1]) & (value[1:] <= value[:-1])]
+    acked = rows[among(history, "outcome", ["ok"])[rows]]
+    line, ends = key[acked], integers(history, "return_ns", NEVER)[acked]
+    begins = integers(history, "invoke_ns", 0)[acked]
+    overlap = (ends[:-1] > begins[1:]) | ((ends[:-1] == begins[1:]) & ~_one_session(history, acked))
+    return np.concatenate((again, line[1:][(line[1:] == line[:-1]) & overlap]))
+
+
+def _one_session(history: Table, rows: Integers) -> Mask:
+    """Of each row but the first, whether it is of the same session as the one before."""
+    session, vantage = integers(history, "session", 0)[rows], codes(history, "vantage")[0][rows]
+    same: Mask = (session[1:] == session[:-1]) & (vantage[1:] == vantage[:-1])
+    return same
+
+
+def _number(history: Table, key: Integers, rows: Integers, keys: int) -> tuple[Integers, Writes, Acks]:
+    """The versions of writes of ordered keys, by key and value."""
+    ok = among(history, "outcome", ["ok"])[rows]
+    line, invoke_ns = key[rows], integers(history, "invoke_ns", 0)[rows]
+    acks = Acks(rows[ok], line[ok], integers(history, "return_ns", NEVER)[rows[ok]])
+    nothing = np.searchsorted(acks.key, np.arange(keys))
+    newest = np.cumsum(ok, dtype=np.int64)
+    bar = newest.copy()
+    bar[~ok] = acked_before(acks, line[~ok], invoke_ns[~ok]) + 1
+    level = np.where(ok, newest, ANY)
+    value = integers(history, "value", 0)[rows]
+    return nothing, Writes(rows, line, value, invoke_ns, ok, level, bar, newest), acks
+
+
+def acked_before(acks: Acks, key: Integers, moment_ns: Integers) -> Integers:
+    """The newest version of each key that was acked before a moment; that of nothing where there was none."""
+    acked, asked = packed((acks.key, acks.return_ns), (key, moment_ns))
+    return np.searchsorted(acked, asked, side="left")
+
+
+def _reads(history: Table, key: Integers, ordered: Mask, nothing: Integers, writes: Writes) -> tuple[Reads, Integers]:
+    rows = np.flatnonzero(among(history, "op", ["read"]) & among(history, "outcome", ["ok"]) & ordered[key])
+    invoke_ns = integers(history, "invoke_ns", 0)
+    rows = rows[line_order(key[rows], invoke_ns[rows])]
+    write = _returned(history, rows, key[rows], writes)
+    unexpected, known, write = rows[write == -2], rows[write != -2], write[write != -2]
+    line = key[known]
+    level, bar = nothing[line], nothing[line]
+    some = write >= 0
+    level[some], bar[some] = writes.level[write[some]], writes.bar[write[some]]
+    return_ns = integers(history, "return_ns", NEVER)[known]
+    return Reads(known, line, write, invoke_ns[known], return_ns, level, bar), unexpected
+
+
+def _returned(history: Table, rows: Integers, key: Integers, writes: Writes) -> Integers:
+    value = integers(history, "value", 0)[rows]
+    written, asked = packed((writes.key, writes.value), (key, value))
+    place = np.searchsorted(written, asked)
+    if len(written):
+        at = np.minimum(place, len(written) - 1)
+        in_time = writes.invoke_ns[at] <= integers(history, "return_ns", NEVER)[rows]
+        place = np.where((written[at] == asked) & in_time, at, -2)
+    else:
+        place = np.full(len(rows), -2, dtype=np.int64)
+    return np.where(present(history, "value")[rows], place, -1)

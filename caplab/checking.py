@@ -1,0 +1,132 @@
+"""`caplab check`: every checker that has something to look at, over any history: a file, a run, or a folder of runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow has no stubs
+
+from . import history_file, results
+from .check import APPLIES, CHECKERS, Context, Finding, State, alone, availability, check_history, merge, schedule
+from .model.disorder import validate_stored
+from .model.history import Table
+from .report.check_json import history_json, runs_json
+from .report.check_text import history_text
+
+NO_SCHEDULE = "the file has no scheduled_ns: how long clients waited is not known"
+EXIT_CODES = {State.HOLDS: 0, State.VIOLATED: 1, State.UNKNOWN: 2}
+
+
+class NotChecked(Exception):
+    """There is no history to check, or none that can be trusted; the message says where, why and what mends it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What was found in one history, and why each checker that was left out has nothing to look at."""
+
+    name: str
+    operations: int
+    with_fault: bool
+    findings: tuple[Finding, ...]
+    left_out: dict[str, str]
+
+    @property
+    def state(self) -> State:
+        """All of it in one word; unknown where nothing was checked."""
+        return merge(finding.state for finding in self.findings)
+
+    def text(self) -> str:
+        """For a terminal of 100 columns."""
+        return history_text(self.name, self.operations, self.with_fault, self.findings, self.left_out)
+
+
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    """A history with what is known beside it, and why checkers are left out before they look."""
+
+    history: Table
+    context: Context
+    without: dict[str, str]
+
+
+def command(path: Path, names: Sequence[str], enough: int | None, as_json: bool) -> tuple[str, int]:
+    """What `caplab check` prints, and its exit code: 0 all holds, 1 some violated, 2 unknown. Raises NotChecked."""
+    checked = check_path(path, names, enough)
+    state = merge(one.state for one in checked)
+    return (_json(path, checked) if as_json else "\n".join(one.text() for one in checked)), EXIT_CODES[state]
+
+
+def _json(path: Path, checked: Sequence[Checked]) -> str:
+    several = path.is_dir() and not _is_run(path)
+    told = runs_json({one.name: one.findings for one in checked}) if several else history_json(checked[0].findings)
+    return json.dumps(told, indent=1) + "\n"
+
+
+def check_path(path: Path, names: Sequence[str] = (), enough: int | None = None) -> tuple[Checked, ...]:
+    """Check one history, or, of a folder that holds several runs, each of them.
+
+    names: these checkers, whether or not they have something to look at; none: all that do. enough: see Context.
+
+    Raises NotChecked where there is no such checker, nothing to read, or a history that is broken.
+    """
+    for name in names:
+        if name not in CHECKERS:
+            raise NotChecked(f"There is no checker '{name}'. Mend: use one of {', '.join(CHECKERS)}.")
+    if not path.exists():
+        raise NotChecked(f"{path}: there is no such file or folder. Mend: name a history or the folder of a run.")
+    if not (path.is_dir() or path.is_file()):
+        raise NotChecked(f"{path}: it is no file that can be read twice. Mend: write it to one first.")
+    places = _runs(path) if path.is_dir() else (path,)
+    return tuple(_check(place, names, enough) for place in places)
+
+
+def _runs(folder: Path) -> tuple[Path, ...]:
+    """The folder itself where it is a run's, else the runs in it."""
+    if _is_run(folder):
+        return (folder,)
+    runs = tuple(sorted(inner.parent for inner in folder.glob(f"*/{results.RECORD}")))
+    if not runs:
+        raise NotChecked(
+            f"{folder}: no run is in this folder. Mend: name one that has {results.RECORD} and {results.HISTORY},"
+            " one of such folders, or a history's file."
+        )
+    return runs
+
+
+def _is_run(folder: Path) -> bool:
+    return any((folder / name).exists() for name in (results.RECORD, results.HISTORY))
+
+
+def _check(place: Path, names: Sequence[str], enough: int | None) -> Checked:
+    try:
+        subject = _of_run(place) if place.is_dir() else _of_file(place)
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise NotChecked(f"{place}: {error}") from error
+    context = subject.context if enough is None else replace(subject.context, enough=enough)
+    left_out = {} if names else _left_out(subject)
+    chosen = names or [name for name in CHECKERS if name not in left_out]
+    findings = check_history(subject.history, context, chosen)
+    return Checked(place.name, subject.history.num_rows, context.injected_ns is not None, findings, left_out)
+
+
+def _of_run(folder: Path) -> _Subject:
+    record, table = results.read_run(folder)
+    return _Subject(validate_stored(table), Context.of(record), {})
+
+
+def _of_file(path: Path) -> _Subject:
+    table = history_file.read(path)
+    history = validate_stored(table)
+    without = {schedule.NAME: "it is of a run, whose load is known"}
+    if "scheduled_ns" not in table.column_names:
+        without[availability.NAME] = NO_SCHEDULE
+    return _Subject(history, alone.context_of(history), without)
+
+
+def _left_out(subject: _Subject) -> dict[str, str]:
+    reasons = {name: subject.without.get(name) or applies(subject.history) for name, applies in APPLIES.items()}
+    return {name: reason for name, reason in reasons.items() if reason}

@@ -1,0 +1,130 @@
+"""A history's file: Parquet, Arrow or CSV, read whole or refused with what is wrong with it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow has no stubs
+from pyarrow import compute as pc
+from pyarrow import csv, ipc, parquet
+
+from .model.history import SCHEMA, Table
+
+_PARQUET, _ARROW, _STREAM = b"PAR1", b"ARROW1", b"\xff\xff\xff\xff"
+_STREAM_END = b"\xff\xff\xff\xff\x00\x00\x00\x00"
+_BINARY_NAMES = {".parquet": "Parquet", ".arrow": "Arrow", ".arrows": "Arrow", ".feather": "Arrow"}
+_BEGIN_BYTES = 4096
+_CUT = "Mend: copy it again, whole."
+# How pyarrow words what it cannot take; its rows count the header.
+_FIELDS = re.compile(r"Row #(\d+): Expected (\d+) columns, got (\d+)")
+_CONVERSION = re.compile(r"In CSV column #(\d+): Row #(\d+): .*invalid (value '.*'|UTF8 data)", re.DOTALL)
+
+
+def read(path: Path) -> Table:
+    """The table in a file, whatever its columns (see model.history for what they must be).
+
+    What it is shows in its first bytes, not in its name: Parquet, an Arrow IPC file or stream, else CSV with a header,
+    whole numbers, and nothing where a value is null. Raises OSError where there is no such file, ValueError
+    with the reason where it is broken or cut off.
+    """
+    with path.open("rb") as file:
+        begin = file.read(_BEGIN_BYTES)
+    try:
+        table = _reader(path, begin)(path)
+        table.validate(full=True)  # a damaged Arrow file may point outside itself, and to use it would end the process
+        return table
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # OSError: so pyarrow says that it is damaged
+        raise ValueError(f"The file cannot be read: {str(error).rstrip('.')}. {_CUT}") from error
+
+
+def _reader(path: Path, begin: bytes) -> Callable[[Path], Table]:
+    if not begin:
+        raise ValueError("The file is empty. Mend: write a header and a row for each operation.")
+    if begin.startswith(_PARQUET):
+        return _parquet
+    if begin.startswith(_ARROW):
+        return _arrow_file
+    if begin.startswith(_STREAM):
+        return _arrow_stream
+    if kind := _BINARY_NAMES.get(path.suffix):
+        raise ValueError(f"The file is no {kind} file: it does not begin like one. {_CUT}")
+    if b"\0" in begin:
+        raise ValueError("The file is neither Parquet nor Arrow nor CSV. Mend: write the history as one of them.")
+    return _csv
+
+
+def _parquet(path: Path) -> Table:
+    if _end(path, len(_PARQUET)) != _PARQUET:
+        raise ValueError(f"The Parquet file has no footer: it was cut off, or its writer never closed it. {_CUT}")
+    # Not read_table: that would make columns of folders named key=value.
+    with parquet.ParquetFile(path, page_checksum_verification=True) as file:
+        return file.read()
+
+
+def _arrow_file(path: Path) -> Table:
+    if _end(path, len(_ARROW)) != _ARROW:
+        raise ValueError(f"The Arrow file has no footer: it was cut off. {_CUT}")
+    with pa.OSFile(str(path)) as file:
+        return ipc.open_file(file).read_all()
+
+
+def _arrow_stream(path: Path) -> Table:
+    if _end(path, len(_STREAM_END)) != _STREAM_END:
+        raise ValueError(f"The Arrow stream has no end: it was cut off, or its writer never closed it. {_CUT}")
+    with pa.OSFile(str(path)) as file:
+        return ipc.open_stream(file).read_all()
+
+
+def _end(path: Path, size: int) -> bytes:
+    with path.open("rb") as file:
+        file.seek(-min(size, path.stat().st_size), 2)
+        return file.read()
+
+
+def _csv(path: Path) -> Table:
+    try:
+        table = csv.read_csv(
+            path,
+            read_options=csv.ReadOptions(use_threads=False),  # with threads it does not know the row of an error
+            convert_options=csv.ConvertOptions(column_types=_TYPES, null_values=[""], strings_can_be_null=True),
+        )
+    except pa.ArrowInvalid as error:
+        raise ValueError(_unreadable(path, str(error))) from error
+    _refuse_lines(table)
+    return table
+
+
+_TYPES = {
+    field.name: pa.dictionary(pa.int32(), pa.string()) if field.type == pa.string() else field.type for field in SCHEMA
+}
+
+
+def _unreadable(path: Path, error: str) -> str:
+    """What pyarrow says, with the row and the column as whoever wrote the file knows them."""
+    if few := _FIELDS.search(error):
+        return (
+            f"Row {int(few[1]) - 1}: it has {few[3]} fields where the header has {few[2]}."
+            " Mend: write every field of every row; a file that was cut off, copy again."
+        )
+    said = _CONVERSION.search(error)
+    if said is None:
+        return f"The CSV file cannot be read: {error.rstrip('.')}. Mend: write a header and a row for each operation."
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
+        names = file.readline().rstrip("\r\n").split(",")
+    name = names[int(said[1])].strip('"')
+    where = f"Row {int(said[2]) - 1}: column '{name}'"
+    if said[3] == "UTF8 data":
+        return f"{where} is no UTF-8 text. Mend: write it as UTF-8."
+    return f"{where} has the {said[3]}. Mend: write whole numbers ({SCHEMA.field(name).type}), and nothing for null."
+
+
+def _refuse_lines(table: Table) -> None:
+    """A quotation mark without its other half takes all that follows into one field."""
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        if not pa.types.is_dictionary(column.type):
+            continue
+        words = pc.unique(column).cast(pa.string())
+        if pc.any(pc.match_substring(words, "\n")).as_py():
+            raise ValueError(f"Column '{name}' has a line end within a text. Mend: close every quotation mark.")

@@ -1,0 +1,111 @@
+"""What a recorder must not do: write operations out of order, or let one session do two things at a time.
+
+Checkers of sessions rest on the second (Terry et al., "Session guarantees for weakly consistent replicated data", 1994:
+a session is a sequence), and row numbers in messages on the first: they are those of the file.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pyarrow import compute as pc  # type: ignore[import-untyped]  # pyarrow has no stubs
+
+from .history import Table, validate
+
+_Integers = NDArray[np.integer[Any]]
+_NEVER = int(np.iinfo(np.int64).min)  # a null return: it is held against nothing that follows
+
+
+def validate_stored(table: Table) -> Table:
+    """As history.validate does, of a history as it stands in a file: it is left in its order.
+
+    Raises ValueError with the row (from 1), the reason and the mend: all that validate refuses, no operations at all,
+    rows that are not sorted by invoke_ns, a read whose result is in another column than value, a session with two
+    operations at a time.
+    """
+    history = validate(table)
+    if not table.num_rows:
+        raise ValueError("The history has no operations. Mend: record some, one row each.")
+    refuse_unsorted(table)
+    refuse_observed(history)
+    refuse_overlaps(history)
+    return history
+
+
+def refuse_unsorted(table: Table) -> None:
+    """ValueError where an operation was invoked before that of the row above; the table as it was recorded."""
+    invoke = table.column("invoke_ns").to_numpy()
+    back = np.flatnonzero(invoke[1:] < invoke[:-1])
+    if len(back):
+        row = int(back[0]) + 1
+        raise ValueError(
+            f"Row {row + 1}: invoke_ns {invoke[row]} is before that of the row above, {invoke[row - 1]}."
+            " Mend: sort the history by invoke_ns."
+        )
+
+
+def refuse_observed(history: Table) -> None:
+    """ValueError where a read of a validated history has what it found in observed, which would pass for nothing."""
+    observed, value = history.column("observed"), history.column("value")
+    if observed.null_count == history.num_rows:
+        return
+    other = pc.not_equal(observed, value).fill_null(True)
+    found = pc.and_(pc.and_(pc.equal(history.column("op"), "read"), pc.is_valid(observed)), other)
+    rows = np.flatnonzero(np.asarray(found, dtype=np.bool_))
+    if len(rows):
+        raise ValueError(f"Row {rows[0] + 1}: it is a read, but observed is not its value. Mend: write it in value.")
+
+
+def refuse_overlaps(history: Table) -> None:
+    """ValueError where a session of a validated history invoked an operation before its last one had returned.
+
+    Of a (vantage, session). What never returned (return_ns null) is not held against what follows; scans and
+    overloads, which belong to no session, are left out.
+    """
+    rows = np.flatnonzero(_in_sessions(history))
+    who = _who(history, rows)
+    invoke = np.asarray(history.column("invoke_ns"))[rows]
+    returned = np.asarray(history.column("return_ns").fill_null(_NEVER))[rows]
+    order = np.argsort(who, kind="stable")
+    early = _early(who[order], invoke[order], returned[order])
+    if len(early):
+        # Among operations of one moment the one that took no time may come first, however they were written.
+        order = np.lexsort((returned, invoke, who))
+        early = _early(who[order], invoke[order], returned[order])
+    if len(early):
+        _refuse(history, int(rows[order[early[0]]]), int(rows[order[early[0] + 1]]))
+
+
+def _who(history: Table, rows: _Integers) -> _Integers:
+    """A number for each (vantage, session)."""
+    vantage = np.asarray(history.column("vantage").combine_chunks().indices)[rows].astype(np.int64)
+    session = np.asarray(history.column("session"))[rows].astype(np.int64)
+    first, last = (int(session.min()), int(session.max())) if len(rows) else (0, 0)
+    who = vantage * (last - first + 1) + session - first
+    # Sixteen bits are sorted by counting, which for many operations of few sessions is much faster.
+    return who.astype(np.uint16) if who.max(initial=0) < 1 << 16 else who
+
+
+def _in_sessions(history: Table) -> NDArray[np.bool_]:
+    scan = pc.equal(history.column("op"), "scan")
+    overload = pc.equal(history.column("error"), "overload").fill_null(False)
+    return ~np.asarray(pc.or_(scan, overload), dtype=np.bool_)
+
+
+def _early(who: _Integers, invoke: _Integers, returned: _Integers) -> _Integers:
+    """Places of operations whose session's next one was invoked before they returned."""
+    return np.flatnonzero((who[1:] == who[:-1]) & (returned[:-1] > invoke[1:]))
+
+
+def _refuse(history: Table, first: int, second: int) -> None:
+    def cell(name: str, row: int) -> object:
+        return history.column(name)[row].as_py()
+
+    one, other = sorted((first, second))
+    raise ValueError(
+        f"Rows {one + 1} and {other + 1}: session {cell('session', first)} of vantage '{cell('vantage', first)}' has"
+        f" two operations at a time (one returned at {cell('return_ns', first)}, the other was invoked at"
+        f" {cell('invoke_ns', second)}). Mend: give every client that works beside others a session of its own."
+    )

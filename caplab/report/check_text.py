@@ -1,0 +1,84 @@
+"""What `caplab check` prints: for each history its findings, their figures and witnesses, and what did not apply."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+
+from caplab.check.finding import Finding, State, merge
+from caplab.model.fields import Json
+
+from . import words
+from .check_witness import witnesses
+from .values import Figures
+
+WIDTH = 100
+_SAID = {State.HOLDS: "holds", State.VIOLATED: "VIOLATED", State.UNKNOWN: "unknown"}
+_LISTED = 5  # of a list that is a figure
+_TIE = "\N{NO-BREAK SPACE}"
+_TABLES = ("witness", "witnesses")
+
+
+def history_text(
+    name: str, operations: int, with_fault: bool, findings: Sequence[Finding], left_out: Mapping[str, str]
+) -> str:
+    """A history with what was found in it, ending in a line end; left_out: why a checker had nothing to look at."""
+    since = "the injection" if with_fault else "the first operation"
+    lines = _folded(f"{words.one_line(name)}: {words.counted(operations)} operations; times count from {since}")
+    for finding in findings:
+        lines += ["", *_finding(finding)]
+    lines += ["", f"in all: {_SAID[merge(finding.state for finding in findings)]}"]
+    for checker, reason in left_out.items():
+        lines += _folded(f"{checker} is left out: {reason}", "  ")
+    if left_out:
+        lines.append(f"not applicable: {', '.join(left_out)}")
+    return "\n".join(lines) + "\n"
+
+
+def _finding(finding: Finding) -> list[str]:
+    lines = [f"{finding.property}: {_SAID[finding.state]}", *_folded(words.one_line(finding.reason), "  ")]
+    parts = [part for name, value in finding.figures.items() if (part := _figure(name, value))]
+    if parts:
+        lines += _folded(words.DOT.join(part.replace(" ", _TIE) for part in parts), "  ")
+    if finding.error:
+        lines += [f"  {line}" for line in finding.error.rstrip().splitlines()]
+    return [*lines, *(f"  {line}" for line in witnesses(finding.figures, WIDTH - 2))]
+
+
+def _figure(name: str, value: Json) -> str:
+    """A figure in words; '' for what is a table of its own: that is in --json."""
+    said = _list(value) if isinstance(value, Sequence) and not isinstance(value, str) else _plain(value)
+    if isinstance(value, Mapping):
+        said = _object(value)
+    return f"{name} {said}" if said and name not in _TABLES else ""
+
+
+def _object(value: Figures) -> str:
+    inner = [(name, _plain(one)) for name, one in value.items()]
+    return ", ".join(f"{name} {one}" for name, one in inner) if all(one for _, one in inner) else ""
+
+
+def _list(value: Sequence[Json]) -> str:
+    shown = [_plain(one) for one in value[:_LISTED]]
+    if not shown or not all(shown):
+        return ""
+    more = f" and {len(value) - _LISTED} more" if len(value) > _LISTED else ""
+    return ", ".join(shown) + more
+
+
+def _plain(value: Json) -> str:
+    """A single figure; '' for what holds others."""
+    if value is None:
+        return words.NOTHING
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, int):
+        return str(value)
+    return words.one_line(value) if isinstance(value, str) else ""
+
+
+def _folded(text: str, indent: str = "") -> list[str]:
+    lines = textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
+    return [line.replace(_TIE, " ") for line in lines]

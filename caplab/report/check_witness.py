@@ -1,0 +1,71 @@
+"""Witnesses of a finding: each anomaly a sentence, and the operations that prove it as a small table."""
+
+from __future__ import annotations
+
+import textwrap
+
+from . import words
+from .grid import Grid, in_columns
+from .values import Figures, listed, number
+
+SHOWN = 5  # of one checker; all are in --json
+_HEADER = ("row", "client", "operation", "outcome", "invoked", "returned", "where")
+_WHERE = {"route": "", "server": "", "level": "level ", "epoch": "epoch "}
+_NUMBERS = (0, 4, 5)
+_TEXTS = frozenset(range(len(_HEADER))) - set(_NUMBERS)
+
+
+def witnesses(figures: Figures, width: int) -> list[str]:
+    """The first SHOWN, as lines no wider than that; rows are those of the file, from 1, times are seconds."""
+    all_of_them = listed(figures, "witnesses")
+    lines: list[str] = []
+    for place, one in enumerate(all_of_them[:SHOWN], 1):
+        said = words.one_line(str(one.get("what", "")))
+        lines += textwrap.wrap(f"{place}. {said}", width, subsequent_indent="   ")
+        lines += [f"   {line}" for line in _table(listed(one, "operations"), width - 3)]
+    if more := len(all_of_them) - SHOWN:
+        lines += [f"and {more} more (--json has them)"] if more > 0 else []
+    return lines
+
+
+def _table(operations: tuple[Figures, ...], width: int) -> list[str]:
+    if not operations:
+        return []
+    rows = tuple(_row(one) for one in operations)
+    used = len(_HEADER) if any(row[-1] for row in rows) else len(_HEADER) - 1  # where: often nobody says
+    grid = Grid("", _HEADER[:used], tuple(row[:used] for row in rows), _TEXTS - set(range(used, len(_HEADER))))
+    return in_columns(grid, width=width)[1:]
+
+
+def _row(one: Figures) -> tuple[str, ...]:
+    row = number(one, "row")
+    return (
+        words.NOTHING if row is None else str(int(row) + 1),
+        f"{_word(one, 'vantage')}/{_word(one, 'session')}",
+        _operation(one),
+        " ".join(_word(one, name) for name in ("outcome", "error") if name in one),
+        _seconds(number(one, "invoke_seconds")),
+        _seconds(number(one, "return_seconds")),
+        ", ".join(f"{label}{_word(one, name)}" for name, label in _WHERE.items() if name in one),
+    )
+
+
+def _operation(one: Figures) -> str:
+    """Such as 'write x = 5', 'read x: 4', 'cas x 4 = 5, found 3'."""
+    op = _word(one, "op")
+    key = f" {_word(one, 'key')}" if "key" in one else ""
+    if op == "cas":
+        found = f", found {_word(one, 'observed')}" if "observed" in one else ""
+        return f"cas{key} {_word(one, 'expected')} = {_word(one, 'value')}{found}"
+    if op in ("read", "scan"):
+        return f"{op}{key}: {'nothing' if one.get('value') is None else _word(one, 'value')}"
+    return f"{op}{key} = {_word(one, 'value')}" if "value" in one else f"{op}{key}"
+
+
+def _word(one: Figures, name: str) -> str:
+    value = one.get(name)
+    return words.NOTHING if value is None else words.one_line(str(value))
+
+
+def _seconds(value: float | None) -> str:
+    return "never" if value is None else f"{value:.6f}"

@@ -1,0 +1,101 @@
+"""Which replicas a read may go to, by what its session has seen and how far the replicas are (pure).
+
+Positions in the write-ahead log (LSNs) are the tokens. What a replica has replayed up to a position, a snapshot that it
+takes later shows: so a position that is a little old sends a read to the primary that could have gone to a replica, and
+never the other way. The guarantees: Terry et al., Session guarantees for weakly consistent replicated data, PDIS 1994.
+
+| routing | a replica must have replayed | as in |
+|---|---|---|
+| read-your-writes | the session's last acknowledged write | GitLab's load balancer, sticky to the primary until then |
+| monotonic | what the session has read so far | |
+| lag-aware | all but max_lag_bytes of what the primary has written | pgpool-II, delay_threshold |
+| causal | all that the vantage has written or read, and is waited for | MaxScale, causal_reads |
+
+Where no replica may be read from the primary is; plain asks for nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from .links import Position, Result
+from .spec import MAX_LAG_BYTES, REPLICA_WAIT_MS, ClientOptions
+from .workloads import Operation
+
+# A primary that was asked longer ago may have written much since; what replicas lack is then unknown.
+FRESH_NS = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRouting:
+    """A routing that asks something of a replica: its name, and its bounds where it has some."""
+
+    name: str
+    max_lag_bytes: int
+    wait_seconds: float  # for a replica to come so far; 0: none is waited for
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether all sessions of a vantage share what they have seen."""
+        return self.name == "causal"
+
+
+def routing_of(options: ClientOptions) -> ReadRouting | None:
+    """The routing that is asked for; None: plain."""
+    if options.read_routing in (None, "plain"):
+        return None
+    lag = MAX_LAG_BYTES if options.max_lag_bytes is None else options.max_lag_bytes
+    wait_ms = options.replica_wait_ms or REPLICA_WAIT_MS
+    wait_seconds = wait_ms / 1000 if options.read_routing == "causal" else 0.0
+    return ReadRouting(options.read_routing, lag, wait_seconds)
+
+
+def needs_lsn(options: ClientOptions) -> bool:
+    """Whether operations must come back with positions."""
+    return options.read_routing in ("read-your-writes", "monotonic", "causal")
+
+
+@dataclass(slots=True)
+class Seen:
+    """Up to where a session has written and read; unknown_ns: when a write came back without its position."""
+
+    written: int = 0
+    read: int = 0
+    unknown_ns: int | None = None
+
+    def learn(self, operation: Operation, result: Result, invoke_ns: int, return_ns: int) -> None:
+        """Take note of an acknowledged operation."""
+        lsn = result.lsn
+        if lsn is None:
+            if operation.op != "read":
+                self.unknown_ns = return_ns
+            return
+        if operation.op == "read":
+            self.read = max(self.read, lsn)
+        else:
+            self.written = max(self.written, lsn)
+        if self.unknown_ns is not None and invoke_ns >= self.unknown_ns and result.epoch is not None:
+            # The log of a primary, asked for after that write, has it.
+            self.written = max(self.written, lsn)
+            self.unknown_ns = None
+
+
+def eligible(routing: ReadRouting, seen: Seen, positions: Mapping[str, Position], now_ns: int) -> frozenset[str]:
+    """The replicas that a read may go to."""
+    needed = _needed(routing, seen, positions, now_ns)
+    if needed is None:
+        return frozenset()
+    return frozenset(name for name, one in positions.items() if not one.primary and one.lsn >= needed)
+
+
+def _needed(routing: ReadRouting, seen: Seen, positions: Mapping[str, Position], now_ns: int) -> int | None:
+    """What a replica must have replayed; None: nobody knows."""
+    if routing.name == "lag-aware":
+        fresh = [one.lsn for one in positions.values() if one.primary and now_ns - one.asked_ns <= FRESH_NS]
+        return max(fresh) - routing.max_lag_bytes if fresh else None
+    if routing.name == "monotonic":
+        return seen.read
+    if seen.unknown_ns is not None:
+        return None
+    return seen.written if routing.name == "read-your-writes" else max(seen.written, seen.read)

@@ -1,0 +1,114 @@
+"""Registers against trying every order of their operations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import combinations
+from random import Random
+from typing import Any
+
+import pytest
+from histories import Row, history
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from slow_registers import is_linearizable, random_rows
+
+from caplab.check import Context, registers
+
+pytestmark = pytest.mark.property
+
+SEEDS = st.integers(0, 2**32)
+KEYS = 60  # of one history: each is a random history of its own
+SOME = settings(deadline=None, max_examples=40)
+
+
+def made(seed: int, unique: bool, cas: bool) -> dict[str, list[Row]]:
+    """Random rows of many keys; '' is null."""
+    rng = Random(seed)
+    names = [f"k{number}" for number in range(KEYS)] + [""]
+    return {name: random_rows(rng, name or None, unique, cas) for name in names}
+
+
+def figures_of(rows: Iterable[Row]) -> Any:
+    return registers.check(history(rows), Context(enough=1)).figures
+
+
+def shown(figures: Any, by_key: dict[str, list[Row]]) -> list[tuple[list[Row], list[Row]]]:
+    """For each witness the key's rows and its own."""
+    found = []
+    for witness in figures["witnesses"]:
+        sessions = [one["session"] for one in witness["operations"]]
+        rows = by_key[witness["operations"][0].get("key", "")]
+        found.append((rows, [rows[session] for session in sessions]))  # a row's session is its place
+    return found
+
+
+def founded(rows: Iterable[Row]) -> list[Row]:
+    """What rows say where the writers of some values were left out: reads of them go, and a cas on them is a write."""
+    rows = list(rows)
+    written = {row["value"] for row in rows if row["op"] != "read" and row["outcome"] != "fail"} | {None}
+    told = []
+    for row in rows:
+        seen = row["value"] if row["op"] == "read" else row["observed"] if refused(row) else row["expected"]
+        if row["op"] == "write" or seen in written:
+            told.append(row)
+        elif row["op"] == "cas" and not refused(row):
+            told.append({**row, "op": "write"})
+    return told
+
+
+def refused(row: Row) -> bool:
+    return bool(row["op"] == "cas" and row["outcome"] == "ok" and row["observed"] != row["expected"])
+
+
+@SOME
+@given(SEEDS, st.booleans(), st.booleans())
+def test_registers_agree_with_trying_every_order(seed: int, unique: bool, cas: bool) -> None:
+    by_key = made(seed, unique, cas)
+    figures = figures_of(row for rows in by_key.values() for row in rows)
+    assert figures["violating_keys"] == sorted(name for name, rows in by_key.items() if not is_linearizable(rows))
+    assert figures["undecided_keys"] == []
+
+
+@SOME
+@given(SEEDS, st.booleans(), st.booleans())
+def test_a_witness_alone_is_not_linearizable(seed: int, unique: bool, cas: bool) -> None:
+    by_key = made(seed, unique, cas)
+    figures = figures_of(row for rows in by_key.values() for row in rows)
+    assert len(figures["witnesses"]) == min(20, len(figures["violating_keys"]))
+    for _, witness in shown(figures, by_key):
+        assert not is_linearizable(witness)
+        again = figures_of(witness)
+        assert again["violating_keys"] == [witness[0]["key"] or ""]
+
+
+@SOME
+@given(SEEDS, st.booleans())
+def test_without_any_one_operation_a_witness_proves_nothing(seed: int, cas: bool) -> None:
+    by_key = made(seed, unique=True, cas=cas)
+    figures = figures_of(row for rows in by_key.values() for row in rows)
+    for _, witness in shown(figures, by_key):
+        if len([row for row in witness if row["outcome"] != "fail"]) > 1:
+            for left_out in range(len(witness)):
+                assert is_linearizable(founded(witness[:left_out] + witness[left_out + 1 :]))
+
+
+@SOME
+@given(SEEDS)
+def test_no_fewer_operations_prove_a_violation_of_reads_and_writes(seed: int) -> None:
+    by_key = made(seed, unique=True, cas=False)
+    figures = figures_of(row for rows in by_key.values() for row in rows)
+    for rows, witness in shown(figures, by_key):
+        size = len([row for row in witness if row["outcome"] != "fail"])
+        for fewer in range(2, size):
+            for some in combinations(rows, fewer):
+                assert len(founded(some)) < fewer or is_linearizable(some)
+
+
+@SOME
+@given(SEEDS, st.booleans())
+def test_the_first_witness_is_the_smallest(seed: int, unique: bool) -> None:
+    figures = figures_of(row for rows in made(seed, unique, cas=True).values() for row in rows)
+    sizes = [len([one for one in each["operations"] if one["outcome"] != "fail"]) for each in figures["witnesses"]]
+    assert sizes == sorted(sizes)
+    assert figures["witness"] == (figures["witnesses"][0]["operations"] if sizes else [])

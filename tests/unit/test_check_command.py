@@ -1,0 +1,293 @@
+"""`caplab check`: what it prints, what it leaves out, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from histories import CASSANDRA, Row, adds, at, kill, node_kill_run, operation, run_record, scan, table
+from pyarrow import parquet  # type: ignore[import-untyped]  # pyarrow has no stubs
+
+from caplab import check, checking, cli, results
+from caplab.check import Context, Finding, State
+from caplab.model.history import SCHEMA, Table
+from caplab.model.runs import FinalScan
+
+Said = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def said(capsys: pytest.CaptureFixture[str]) -> Said:
+    """Runs `caplab check`: exit code, what went to stdout, what to stderr."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        try:
+            code = cli.main(["check", *map(str, arguments)])
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        shown = capsys.readouterr()
+        return code, shown.out, shown.err
+
+    return run
+
+
+def stored(path: Path, rows: list[Row], columns: tuple[str, ...] = tuple(SCHEMA.names)) -> Path:
+    """Rows as somebody else's recorder leaves them: sorted, each operation in a session of its own."""
+    alone = [{**row, "session": number} for number, row in enumerate(rows)]
+    whole = table(alone).sort_by("invoke_ns").select(list(columns))
+    if path.suffix == ".csv":
+        lines = [",".join(columns)]
+        lines += [",".join("" if cell is None else str(cell) for cell in row.values()) for row in whole.to_pylist()]
+        path.write_text("\n".join(lines) + "\n")
+    else:
+        parquet.write_table(whole, path)
+    return path
+
+
+FEW = ("session", "op", "key", "value", "invoke_ns", "return_ns", "outcome")
+WRITES = [operation(10 * number, key="x", value=number) for number in range(3)]
+READS = [operation(10 * number + 5, op="read", key="x", value=number) for number in range(3)]
+CLEAN = adds([1, 2, 3]) + scan([1, 2, 3])
+
+
+def findings_of(out: str) -> dict[str, Any]:
+    told = json.loads(out)
+    assert set(told) == {"validity", "checkers"}
+    checkers: dict[str, Any] = told["checkers"]
+    return checkers
+
+
+@pytest.mark.parametrize("name", ["history.csv", "history.parquet"])
+def test_a_bare_file_is_checked_by_all_that_have_something_to_look_at(name: str, said: Said, tmp_path: Path) -> None:
+    code, out, err = said(stored(tmp_path / name, CLEAN, FEW), "--json")
+    assert (code, err) == (0, "")
+    assert json.loads(out)["validity"] == "valid"
+    assert findings_of(out).keys() == {"durability"}
+    durability = findings_of(out)["durability"]
+    assert (durability["validity"], durability["acked"], durability["lost"]) == ("valid", 3, 0)
+    assert durability["reason"] == "All 3 acked elements are there, once, and nothing else is."
+
+
+def test_what_does_not_apply_is_named_in_the_last_line_with_its_reason_before(said: Said, tmp_path: Path) -> None:
+    code, out, _ = said(stored(tmp_path / "h.csv", CLEAN, FEW))
+    assert code == 0
+    lines = out.splitlines()
+    assert lines[0] == "h.csv: 6 operations; times count from the first operation"
+    assert "durability: holds" in lines
+    assert "in all: holds" in lines
+    assert "  counters is left out: no operation is an incr" in lines
+    left_out = [name for name in check.CHECKERS if name != "durability"]
+    assert lines[-1] == f"not applicable: {', '.join(left_out)}"
+
+
+def test_availability_is_of_files_that_have_a_schedule_and_the_schedule_of_runs_only(
+    said: Said, tmp_path: Path
+) -> None:
+    failed = [operation(0, "fail", op="read", key="x", error="refused")]
+    _, out, _ = said(stored(tmp_path / "a.csv", WRITES + failed, FEW), "--json")
+    assert not {"availability", "schedule"} & findings_of(out).keys()
+    code, out, _ = said(stored(tmp_path / "b.csv", WRITES + failed), "--json")
+    assert "schedule" not in findings_of(out)
+    assert (code, findings_of(out)["availability"]["validity"]) == (1, "invalid")
+
+
+def test_a_violation_is_shown_with_the_operations_that_prove_it(said: Said, tmp_path: Path) -> None:
+    key = "k" * 90 + "\x1b[31m"
+    rows = [operation(0, key=key, value=2**62), operation(5, op="read", key=key, value=None)]
+    rows += adds(range(10, 50), first_ms=10) + scan(range(20, 50), route="service", server="pg-1", epoch="17")
+    code, out, err = said(stored(tmp_path / "h.parquet", rows))
+    assert (code, err) == (1, "")
+    lines = out.splitlines()
+    assert "durability: VIOLATED" in lines
+    assert "  Of 40 acked elements: 10 lost." in lines
+    assert "  1. The value 10 was acked, and the final scan does not have it." in lines
+    header = lines.index("     row  client  operation  outcome   invoked  returned")
+    assert lines[header + 2] == "       3  a/2     add = 10   ok       0.010000  0.012000"
+    assert "  and 5 more (--json has them)" in lines
+    assert max(map(len, lines)) <= 100
+    assert out.isprintable() or all(line.isprintable() for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("rows", "code", "says"),
+    [
+        (CLEAN, 0, "valid"),
+        (adds([1, 2]) + scan([1]), 1, "invalid"),
+        (adds([1, 2]), 2, "unknown"),  # no final scan
+        ([operation(0, "info", op="load")], 2, "unknown"),  # nothing to look at
+    ],
+)
+def test_the_exit_code_says_what_is_known(rows: list[Row], code: int, says: str, said: Said, tmp_path: Path) -> None:
+    path = stored(tmp_path / "h.csv", rows, FEW)
+    assert said(path)[0] == code
+    ended, out, _ = said(path, "--json")
+    assert (ended, json.loads(out)["validity"]) == (code, says)
+
+
+def test_of_chosen_checkers_each_says_something_whether_or_not_it_applies(said: Said, tmp_path: Path) -> None:
+    path = stored(tmp_path / "h.csv", CLEAN, FEW)
+    code, out, _ = said(path, "--checker", "epochs", "--checker", "durability", "--json")
+    assert list(findings_of(out)) == ["epochs", "durability"]
+    assert (code, findings_of(out)["epochs"]["validity"]) == (2, "unknown")
+    assert said(path, "--checker", "durability")[0] == 0
+    assert "not applicable" not in said(path, "--checker", "durability")[1]
+
+
+@pytest.mark.parametrize("as_json", [(), ("--json",)])
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("session,op\n1,read\n", "h.csv: The history has no column 'invoke_ns'. Mend: add it (int64)."),
+        ("session,op,invoke_ns,return_ns,outcome\n1,read,2,1,ok\n", "h.csv: Row 1: return_ns is before invoke_ns."),
+        ("session,op,invoke_ns,return_ns,outcome\n1,read,2,3,ok\n1,re", "h.csv: Row 2: it has 2 fields"),
+        ("", "h.csv: The file is empty."),
+        (None, "h.csv: there is no such file or folder."),
+    ],
+)
+def test_what_cannot_be_checked_is_exit_code_3_a_sentence_and_nothing_else(
+    content: str | None, says: str, as_json: tuple[str, ...], said: Said, tmp_path: Path
+) -> None:
+    path = tmp_path / "h.csv"
+    if content is not None:
+        path.write_text(content)
+    code, out, err = said(path, *as_json)
+    assert (code, out) == (3, "")
+    assert err.startswith("FAILED: ")
+    assert says in err
+    assert err.count("\n") == 1
+
+
+def test_a_pipe_is_refused(said: Said, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    code, out, err = said(tmp_path / "pipe")
+    assert (code, out) == (3, "")
+    assert "no file that can be read twice" in err
+
+
+@pytest.mark.parametrize("arguments", [[], ["h.csv", "--checker"], ["h.csv", "--enough", "0"], ["h.csv", "--jsno"]])
+def test_a_command_line_that_makes_no_sense_is_no_unknown_verdict(arguments: list[str], said: Said) -> None:
+    code, out, err = said(*arguments)
+    assert (code, out) == (3, "")
+    assert "usage: caplab" in err
+
+
+def test_a_checker_that_does_not_exist_is_refused_with_those_there_are(said: Said, tmp_path: Path) -> None:
+    code, out, err = said(stored(tmp_path / "h.csv", CLEAN, FEW), "--checker", "durabilty")
+    assert (code, out) == (3, "")
+    assert err.startswith("FAILED: There is no checker 'durabilty'. Mend: use one of durability, staleness")
+
+
+def test_so_many_operations_as_asked_for_say_that_a_property_holds(said: Said, tmp_path: Path) -> None:
+    path = stored(tmp_path / "h.csv", CLEAN, FEW)
+    assert said(path, "--enough", 3)[0] == 0
+    assert said(path, "--enough", 4)[0] == 2
+
+
+def test_a_checker_that_raises_is_unknown_with_its_traceback(
+    said: Said, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(table: Table, context: Context) -> Finding:
+        raise ZeroDivisionError("oh no")
+
+    monkeypatch.setitem(check.CHECKERS, "durability", broken)
+    path = stored(tmp_path / "h.csv", CLEAN, FEW)
+    code, out, _ = said(path, "--json")
+    assert code == 2
+    assert findings_of(out)["durability"]["validity"] == "unknown"
+    assert "ZeroDivisionError: oh no" in findings_of(out)["durability"]["error"]
+    assert "ZeroDivisionError: oh no" in said(path)[1]
+
+
+def kept(folder: Path, rows: list[Row], **fields: Any) -> Path:
+    """A run's folder."""
+    alone = table([{**row, "session": number} for number, row in enumerate(rows)])
+    results.write_run(folder, run_record(**fields), alone)
+    return folder
+
+
+def test_a_run_is_checked_with_what_its_record_knows(said: Said, tmp_path: Path) -> None:
+    rows = adds(range(150)) + scan(range(1, 150), server="pg-0") + scan([7], 2_000_000, server="pg-1")
+    folder = kept(tmp_path / "run", rows, final_scan=FinalScan(True, 149, "pg-0"))
+    code, out, _ = said(folder, "--json")
+    found = findings_of(out)
+    assert (code, found["durability"]["lost"]) == (1, 1)
+    assert found["durability"]["witnesses"][0]["operations"][0]["invoke_seconds"] == -1  # the injection is at 1 s
+    assert found["schedule"]["validity"] == "valid"
+    assert "times count from the injection" in said(folder)[1]
+
+
+def test_a_run_takes_as_many_operations_as_in_its_verdict(said: Said, tmp_path: Path) -> None:
+    folder = kept(tmp_path, CLEAN, final_scan=FinalScan(True, 3), fault_windows=())
+    assert said(folder, "--checker", "durability")[0] == 2
+    assert said(folder, "--checker", "durability", "--enough", 1)[0] == 0
+
+
+def test_a_folder_of_runs_is_every_run_by_its_name(said: Said, tmp_path: Path) -> None:
+    kept(tmp_path / "01-good", adds(range(30)) + scan(range(30)), final_scan=FinalScan(True, 30), fault_windows=())
+    kept(tmp_path / "02-bad", adds(range(30)) + scan(range(9)), final_scan=FinalScan(True, 9), fault_windows=())
+    code, out, _ = said(tmp_path, "--json", "--checker", "durability")
+    told = json.loads(out)
+    assert (code, told["validity"], list(told)) == (1, "invalid", ["validity", "runs"])
+    assert {name: run["validity"] for name, run in told["runs"].items()} == {"01-good": "valid", "02-bad": "invalid"}
+    assert told["runs"]["02-bad"]["checkers"]["durability"]["lost"] == 21
+    text = said(tmp_path)[1]
+    assert text.index("01-good: 60 operations") < text.index("02-bad: 39 operations")
+    (tmp_path / "02-bad" / results.HISTORY).write_bytes(b"PAR1")
+    assert said(tmp_path, "--json")[:2] == (3, "")
+
+
+def test_a_folder_without_a_whole_run_is_refused(said: Said, tmp_path: Path) -> None:
+    code, _, err = said(tmp_path)
+    assert code == 3
+    assert "no run is in this folder. Mend: name one that has run.json and history.parquet" in err
+    stored(tmp_path / results.HISTORY, CLEAN)
+    code, _, err = said(tmp_path)
+    assert code == 3
+    assert "run.json" in err
+    (tmp_path / results.RECORD).write_text("{")
+    assert "not JSON" in said(tmp_path)[2]
+
+
+def test_a_run_without_a_primary_has_one_scan_of_all_members(said: Said, tmp_path: Path) -> None:
+    """From the file alone the same scan is found as the record names."""
+    rows = node_kill_run(lost=[60_010])
+    fields = CASSANDRA | {"fault_windows": (kill(10_000, 25_000),), "settled_ns": at(52_000)}
+    elements = sum(row["op"] == "scan" and row.get("server") == "all" for row in rows)
+    folder = kept(tmp_path, rows, final_scan=FinalScan(True, elements, "all"), **fields)
+    of_run, of_file = (said(path, "--checker", "durability", "--json") for path in (folder, folder / results.HISTORY))
+    assert of_run[0] == of_file[0] == 1
+    figures = [findings_of(out)["durability"] for _, out, _ in (of_run, of_file)]
+    assert [(one["acked"], one["lost"], one["lost_values"]) for one in figures] == [(5970, 1, [60_010])] * 2
+
+
+@pytest.mark.parametrize("redirected", [">&-", "| true", "| head -n 1"])
+def test_nobody_reading_to_the_end_is_no_traceback(redirected: str, tmp_path: Path) -> None:
+    rows = adds(range(4000)) + scan([])
+    path = stored(tmp_path / "h.csv", rows + adds([5000], "info") + scan([1]), FEW)
+    command = f"{sys.executable} -m caplab check {path} --json {redirected}"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False, env=os.environ)
+    assert "Traceback" not in done.stderr
+    assert "Exception" not in done.stderr
+
+
+def test_a_full_disk_is_exit_code_3(tmp_path: Path) -> None:
+    path = stored(tmp_path / "h.csv", CLEAN, FEW)
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "caplab", "check", str(path)]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 3
+    assert done.stderr.startswith("FAILED: the findings could not be written")
+
+
+def test_states_have_their_exit_codes() -> None:
+    assert {state: checking.EXIT_CODES[state] for state in State} == {
+        State.HOLDS: 0,
+        State.VIOLATED: 1,
+        State.UNKNOWN: 2,
+    }

@@ -1,0 +1,109 @@
+"""Every workload on one cluster in the calm, and what each checker says of its part of the history."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from caplab_cluster.kind_cluster import ZONES
+from kind_lab import Lab
+from measured_load import record
+from pyarrow import compute as pc  # type: ignore[import-untyped]  # pyarrow has no stubs
+
+from caplab.check import Context, Finding, State, check_history
+from caplab.model.history import Table
+
+RATE = 12.0  # operations a second of each zone and probe: two cores do all engines at once
+SECONDS = 8.0
+ROUTINGS = ("plain", "read-your-writes", "monotonic", "lag-aware", "causal")
+
+Probes = list[dict[str, Any]]
+
+
+def _probe(name: str, workload: str, **more: Any) -> dict[str, Any]:
+    return {"name": name, "workload": workload, "rate": RATE, "routes": ["service"], **more}
+
+
+def _everywhere(**levels: Any) -> Probes:
+    return [_probe(name, name, **levels) for name in ("register", "register-multi", "counter", "cas", "ids")]
+
+
+def _postgres() -> Probes:
+    routed = [
+        _probe(f"routed-{routing}", "register", routes=["service", "replica"], client={"readRouting": routing})
+        for routing in ROUTINGS
+    ]
+    return [*_everywhere(), *routed]
+
+
+def _redis() -> Probes:
+    return [*_everywhere(), _probe("replicas", "register", routes=["service", "replica"])]
+
+
+def _cassandra() -> Probes:
+    serial = {"levels": {"read": "SERIAL", "write": "SERIAL"}}
+    quorum = {"levels": {"read": "QUORUM", "write": "QUORUM"}}
+    return [
+        _probe("register", "register", **quorum),
+        _probe("register-multi", "register-multi", **serial),
+        _probe("counter", "counter", **quorum),
+        _probe("cas", "cas", **serial),
+        _probe("ids", "ids", levels={"write": "SERIAL"}),
+    ]
+
+
+PROBES: Mapping[str, Probes] = {
+    "PostgresCluster": _postgres(),
+    "RedisCluster": _redis(),
+    "CassandraCluster": _cassandra(),
+}
+# Which checkers a probe's own part must satisfy.
+JUDGED: Mapping[str, tuple[str, ...]] = {
+    "register": ("registers", "staleness", "sessions"),
+    "register-multi": ("registers",),
+    "counter": ("counters",),
+    "cas": ("registers",),
+    "ids": ("ids",),
+    "routed-read-your-writes": ("sessions",),
+    "routed-monotonic": ("sessions",),
+    "routed-causal": ("sessions", "staleness"),
+}
+# Of sessions, what a routing promises; the others promise nothing of the rest.
+PROMISED: Mapping[str, tuple[str, ...]] = {
+    "routed-read-your-writes": ("read_your_writes",),
+    "routed-monotonic": ("monotonic_reads",),
+}
+
+
+def part_of(history: Table, probe: str) -> Table:
+    """The rows of one probe, whose name is in its keys."""
+    ours = pc.match_substring_regex(history.column("key").cast("string"), f"^[0-9a-f]{{7}}/{probe}(/|$)")
+    return history.filter(pc.fill_null(ours, fill_value=False))
+
+
+def findings_of(lab: Lab, kind: str, namespace: str, name: str) -> dict[str, dict[str, Finding]]:
+    """Probe -> checker -> finding, with all probes of the kind at once."""
+    history = record(lab, kind, namespace, name, PROBES[kind], SECONDS, ZONES)
+    return {
+        probe["name"]: {
+            finding.property: finding
+            for finding in check_history(
+                part_of(history, probe["name"]), Context(), JUDGED.get(probe["name"], ("registers",))
+            )
+        }
+        for probe in PROBES[kind]
+    }
+
+
+def kept_or_broken(by_probe: Mapping[str, Mapping[str, Finding]]) -> Iterator[tuple[str, bool]]:
+    """A sentence for each finding, and whether what it must say is so."""
+    for probe, findings in by_probe.items():
+        for checker, finding in findings.items():
+            yield f"{probe}: {checker} {finding.state.value}: {finding.reason}", _is_kept(probe, finding)
+
+
+def _is_kept(probe: str, finding: Finding) -> bool:
+    if probe in PROMISED:
+        counted = [finding.figures.get(name) for name in PROMISED[probe]]
+        return finding.state is not State.UNKNOWN and set(counted) == {0}
+    return probe not in JUDGED or finding.state is State.HOLDS
