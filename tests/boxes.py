@@ -49,16 +49,27 @@ for served in (udp, tcp):
     threading.Thread(target=served, daemon=True).start()
 http.server.test(lambda *a: http.server.SimpleHTTPRequestHandler(*a, directory="/tmp"), port=8080)
 """
-# Says the same word again and again on one connection a route, tries a new one each 0.3 s, and sends datagrams.
+# Says the same word again and again on one connection a route, tries a new one each 0.3 s, and sends datagrams. Its
+# seconds begin once all has gone on for a second, with replies on each connection: a new Service may refuse at first.
 _TALK = """
-import json, socket, sys, threading, time
+import json, math, socket, sys, threading, time
 seconds, routes = float(sys.argv[1]), json.loads(sys.argv[2])
-end = time.monotonic() + seconds
+end = math.inf
 noted = {name: {"replies": [], "fresh": []} for name in routes}
 
+def connected(host, port):
+    patience = time.monotonic() + 15
+    while True:
+        try:
+            return socket.create_connection((host, port), 2)
+        except OSError:
+            if time.monotonic() > patience:
+                raise
+            time.sleep(0.1)
+
 def steady(name, host, port):
-    line = socket.create_connection((host, port), 2)
-    line.settimeout(end - time.monotonic() + 1)
+    line = connected(host, port)
+    line.settimeout(seconds + 30)
     def hear():
         try:
             while line.recv(1000):
@@ -92,13 +103,25 @@ def datagrams(name, host, port):
             pass
         time.sleep(0.02)
 
+def heard_for_a_second(name):
+    replies = noted[name]["replies"]
+    return len(replies) > 25 and time.monotonic_ns() - replies[0] > 1_000_000_000
+
 kinds = {"tcp": (steady, fresh), "new": (fresh,), "udp": (datagrams,)}
 threads = [
     threading.Thread(target=one, args=(name, host, port), daemon=True)
     for name, (kind, host, port) in routes.items() for one in kinds[kind]
 ]
-print("talking", flush=True)
+began = time.monotonic()
 for thread in threads: thread.start()
+while time.monotonic() - began < 1.2 or not all(
+    heard_for_a_second(name) for name, (kind, *_) in routes.items() if kind == "tcp"
+):
+    if time.monotonic() - began > 20:
+        sys.exit(f"not heard: {({name: len(one['replies']) for name, one in noted.items()})}")
+    time.sleep(0.02)
+end = time.monotonic() + seconds
+print("talking", flush=True)
 for thread in threads: thread.join(seconds + 3)
 print(json.dumps(noted))
 """

@@ -8,6 +8,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import pytest
 from caplab_cluster import registry
 from caplab_cluster.kind_cluster import NODES, WORKERS
 from caplab_cluster.paths import REPOSITORY
@@ -50,6 +51,7 @@ def test_status_says_what_is_there(lab: Lab) -> None:
         assert word in answer.out
 
 
+@pytest.mark.long
 def test_up_makes_anew_a_cluster_whose_machine_died_and_is_safe_to_interrupt(lab: Lab, tmp_path: Path) -> None:
     """The engine's books say 'running', but no process is left: as after a power cut."""
     kubeconfig = tmp_path / "mine"

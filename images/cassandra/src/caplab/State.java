@@ -14,7 +14,10 @@ import org.apache.cassandra.utils.FBUtilities;
 final class State {
     private State() {}
 
-    /** Before Cassandra runs only its stage is known: to look further would start parts of it out of order. */
+    /**
+     * Before Cassandra runs only its stage is known, and none of its classes is touched: to look further would start parts of it out of
+     * order, and two threads that begin to load classes which need each other wait for each other for ever (JVMS 5.5).
+     */
     static Map<String, Object> now() {
         Map<String, Object> found = new LinkedHashMap<>();
         found.put("stage", Member.stage);
@@ -23,12 +26,12 @@ final class State {
         found.put("address", System.getenv("POD_IP"));
         found.put("rack", System.getProperty("caplab.rack"));
         found.put("work", Work.now());
-        found.put("version", FBUtilities.getReleaseVersionString());
         if (Member.stage.equals("running")) addRing(found, StorageService.instance);
         return found;
     }
 
     private static void addRing(Map<String, Object> found, StorageService service) {
+        found.put("version", FBUtilities.getReleaseVersionString());
         found.put("mode", service.getOperationMode());
         found.put("hostId", service.getLocalHostId());
         found.put("native", service.isNativeTransportRunning());
