@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+
+import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow has no stubs
 
 from caplab.model.fields import Json
 from caplab.model.history import Table
@@ -27,24 +29,20 @@ def operations(history: Table, rows: Sequence[int], context: Context) -> list[Js
     (None: never returned) relative to origin_ns, and those of the other columns that say something.
     """
     origin = origin_ns(history, context)
-    return [_operation(history, row, origin) for row in rows]
+    picked = history.take(pa.array(rows, pa.int64())).to_pylist()
+    return [_operation(row, cells, origin) for row, cells in zip(rows, picked, strict=True)]
 
 
-def _operation(history: Table, row: int, origin: int) -> Json:
-    def cell(name: str) -> Json:
-        value: Json = history.column(name)[row].as_py()
-        return value
-
-    invoked, returned = (cell(name) for name in ("invoke_ns", "return_ns"))
+def _operation(row: int, cells: Mapping[str, Json], origin: int) -> Json:
     told: dict[str, Json] = {"row": row}
-    told |= {name: value for name in _COLUMNS if (value := cell(name)) is not None}
+    told |= {name: cells[name] for name in _COLUMNS if cells[name] is not None}
     if told["op"] in ("read", "scan"):
         told.setdefault("value", None)  # that nothing was there is what it says
-    told["outcome"] = cell("outcome")
-    if (error := cell("error")) is not None:
-        told["error"] = error
-    told["invoke_seconds"] = _seconds(invoked, origin)
-    told["return_seconds"] = _seconds(returned, origin)
+    told["outcome"] = cells["outcome"]
+    if cells["error"] is not None:
+        told["error"] = cells["error"]
+    told["invoke_seconds"] = _seconds(cells["invoke_ns"], origin)
+    told["return_seconds"] = _seconds(cells["return_ns"], origin)
     return told
 
 
