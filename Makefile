@@ -40,6 +40,7 @@ prove: test ## the long proofs, whose output is kept under docs/evidence
 	@PYTHONPATH=cluster $(PYTHON) bench/prove_cluster.py
 	@$(MAKE) -s up
 	@$(IN_VENV)pytest -q -m long --ignore tests/kind/test_fault_proofs.py tests/kind
+	@$(IN_VENV)python bench/prove_checkers.py
 	@$(IN_VENV)python bench/prove_faults.py
 	@$(IN_VENV)python bench/prove_redis.py
 	@$(IN_VENV)python bench/prove_cassandra.py
