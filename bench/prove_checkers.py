@@ -2,7 +2,7 @@
 
 Registers beside Porcupine (how fast, and whether the two agree), the others on ten million operations, the history
 writer, the prober's schedule and the read routings. The last three need redis-server and Debian's Postgres on this
-machine, and are left out with a word where these are not. Takes a quarter of an hour; the lab's cluster has no part in it.
+machine, and are left out with a word where these are not. Takes a quarter of an hour, and no cluster.
 """
 
 from __future__ import annotations

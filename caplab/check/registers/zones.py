@@ -50,7 +50,7 @@ def conflicts(line: Line, key: Integers, first: Integers, last: Integers, keys: 
     """For each key, whether two of its clusters would each have to come before the other."""
     found = np.zeros(keys, dtype=np.bool_)
     if keys < _FEW:
-        # Key after key, and so nearly in order on the line: to sort and to search is then kind to the processor's caches.
+        # Key after key, and so nearly in order on the line: sorting and searching then keep to the processor's caches.
         by_key = np.argsort(key.astype(np.uint16), kind="stable")
         key, first, last = key[by_key], first[by_key], last[by_key]
     is_forward = first < last
