@@ -101,10 +101,7 @@ CLUSTERS: dict[str, tuple[str, str, dict[str, Any]]] = {
 
 def test_every_workload_and_read_routing_keeps_its_promises_in_the_calm(lab: Lab) -> None:
     """On the clusters that the suite left."""
-    with ThreadPoolExecutor() as pool:
-        found = dict(
-            zip(CLUSTERS, pool.map(lambda kind: findings_of(lab, kind, RUNS, CLUSTERS[kind][0]), CLUSTERS), strict=True)
-        )
+    found = {kind: findings_of(lab, kind, RUNS, CLUSTERS[kind][0]) for kind in CLUSTERS}
     told = [(kind, *broken) for kind, by_probe in found.items() for broken in kept_or_broken(by_probe)]
     for kind, sentence, _ in told:
         print(f"{kind} {sentence}")
