@@ -65,11 +65,11 @@ class Cluster:
         return []
 
 
-def carry_out(monkeypatch: pytest.MonkeyPatch, cluster: Cluster) -> tuple[bool, list[Seen]]:
+def carry_out(monkeypatch: pytest.MonkeyPatch, cluster: Cluster, patience_seconds: float) -> tuple[bool, list[Seen]]:
     for name in ("look", "tell_member", "tell_sentinel"):
         monkeypatch.setattr(observe, name, getattr(cluster, name))
-    monkeypatch.setattr(redis_hand_over, "_CATCH_UP_SECONDS", 0.2)
-    monkeypatch.setattr(redis_hand_over, "_HAND_OVER_SECONDS", 0.2)
+    monkeypatch.setattr(redis_hand_over, "_CATCH_UP_SECONDS", patience_seconds)
+    monkeypatch.setattr(redis_hand_over, "_HAND_OVER_SECONDS", patience_seconds)
     monkeypatch.setattr(redis_hand_over, "_SERVICES_FOLLOW_SECONDS", 0)
     shown: list[Seen] = []
     began = replace(cluster.look(PLACE), began=0.0)
@@ -84,7 +84,7 @@ def test_no_write_is_taken_from_before_the_choice_until_the_old_primary_follows(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     cluster = Cluster(lag=4)
-    done, shown = carry_out(monkeypatch, cluster)
+    done, shown = carry_out(monkeypatch, cluster, patience_seconds=30)
     assert done
     assert cluster.said == [
         PAUSE,
@@ -110,6 +110,6 @@ def test_no_write_is_taken_from_before_the_choice_until_the_old_primary_follows(
 def test_where_it_does_not_come_to_that_the_primary_takes_writes_again(
     monkeypatch: pytest.MonkeyPatch, cluster: Cluster, expected: list[str]
 ) -> None:
-    done, _ = carry_out(monkeypatch, cluster)
+    done, _ = carry_out(monkeypatch, cluster, patience_seconds=0.2)
     assert not done
     assert cluster.said == expected

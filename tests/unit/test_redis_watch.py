@@ -154,13 +154,13 @@ def test_a_promotion_that_is_due_is_looked_for_until_it_is_found(monkeypatch: py
 
 def test_a_promotion_that_does_not_come_is_not_looked_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     look = Looking()
-    monkeypatch.setattr(redis_watch, "_HUNT_SECONDS", 0.1)
+    monkeypatch.setattr(redis_watch, "_HUNT_SECONDS", 0.5)
 
     async def scenario(member: FakeServer, watcher: FakeServer, places: list[Place]) -> None:
         watcher.publish("+failover-state-wait-promotion")
-        await asyncio.sleep(0.3)
+        await until("it is looked for", lambda: look.looks > 1)
+        await asyncio.sleep(0.6)  # longer than it is looked for
         looks = look.looks
-        assert looks > 1
         await asyncio.sleep(0.1)
         assert look.looks == looks
 
