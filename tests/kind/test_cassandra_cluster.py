@@ -265,6 +265,7 @@ def test_it_scales_out_and_in_under_load_and_loses_nothing(lab: Lab, cs: Cluster
     )
 
 
+@pytest.mark.long
 def test_a_wiped_member_takes_its_own_place_again(lab: Lab, cs: ClusterObject) -> None:
     before = {member["name"]: member["hostId"] for member in cs.status()["members"]}
     with load(lab, KIND, NAMESPACE, "cs", LIGHT, levels=QUORUM, routes=["service", "direct"]) as measured:

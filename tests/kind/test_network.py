@@ -75,7 +75,7 @@ def squatters(lab: Lab) -> Iterator[list[str]]:
     lab.engine.remove(names)
 
 
-@pytest.mark.parametrize("node", [WORKERS[1], CONTROL_PLANE])
+@pytest.mark.parametrize("node", [pytest.param(WORKERS[1], marks=pytest.mark.long), CONTROL_PLANE])
 def test_a_restarted_node_with_another_address_comes_back_ready(
     lab: Lab, pods: str, squatters: list[str], node: str
 ) -> None:

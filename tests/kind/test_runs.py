@@ -169,7 +169,8 @@ def was_measured(folder: Path) -> None:
     assert abs(clock.server_seconds - clock.probe_seconds) < CLOCKS_APART_SECONDS
 
 
-@pytest.mark.parametrize(("persistence", "wait"), [("none", "0"), pytest.param("always", "1", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize(("persistence", "wait"), [("none", "0"), ("always", "1")])
 def test_a_killed_redis_primary_at_the_other_persistences(
     lab: Lab, tmp_path: Path, persistence: str, wait: str
 ) -> None:
