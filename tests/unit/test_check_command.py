@@ -120,7 +120,7 @@ def test_a_violation_is_shown_with_the_operations_that_prove_it(said: Said, tmp_
         (CLEAN, 0, "valid"),
         (adds([1, 2]) + scan([1]), 1, "invalid"),
         (adds([1, 2]), 2, "unknown"),  # no final scan
-        ([operation(0, "info", op="load")], 2, "unknown"),  # nothing to look at
+        ([operation(0, "info", op="read")], 2, "unknown"),  # nothing to look at
     ],
 )
 def test_the_exit_code_says_what_is_known(rows: list[Row], code: int, says: str, said: Said, tmp_path: Path) -> None:

@@ -43,7 +43,18 @@ def test_a_checker_that_raises_has_found_nothing_and_its_error_is_kept() -> None
     assert finding.to_json()["error"] == finding.error
 
 
-ALL = ["durability", "staleness", "sessions", "registers", "counters", "ids", "epochs", "availability", "schedule"]
+ALL = [
+    "durability",
+    "staleness",
+    "sessions",
+    "registers",
+    "counters",
+    "ids",
+    "load",
+    "epochs",
+    "availability",
+    "schedule",
+]
 OF_SETS = {"durability", "epochs", "availability", "schedule"}
 
 

@@ -1,0 +1,110 @@
+"""Load: of what is missing in a cache at one moment, one load from the store behind it is enough.
+
+Loads of a key that overlap, one after the other, are of one miss: whoever came while a load was under way could have
+waited for it (single flight). How many there are is the miss's stampede factor (Vattani, Chierichetti & Lowenstein,
+"Optimal probabilistic cache stampede prevention", VLDB 2015).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from caplab.model.fields import Json
+from caplab.model.history import Table
+
+from .columns import Integers, among, integers, present
+from .finding import Context, Finding, State
+from .lines import line_order
+from .versions import key_codes
+from .witness import MOST, witness
+
+NAME = "load"
+_SHOWN = 20  # loads of one miss in a witness
+
+
+def check(history: Table, context: Context) -> Finding:
+    """Count the loads of each miss, whatever became of them: the store had them all. Overloads were never sent.
+
+    A load that never returned counts as under way at the moment of its invocation only, since nobody knows how long it
+    was. Figures: keys, loads, misses, factor {mean, p50, p99, max} (loads a miss, nearest rank), stampedes (misses with
+    more than one load), redundant (loads beyond the first of their miss).
+
+    Violated by a stampede. Unknown with fewer than context.enough loads.
+    """
+    rows = np.flatnonzero(_loads(history))
+    miss = _misses(history, rows)
+    figures = _figures(history, rows, miss)
+    largest = np.argsort(-miss.loads, kind="stable")[:MOST]
+    shown = [one for one in largest if miss.loads[one] > 1]
+    figures["witnesses"] = [_witness(history, rows[miss.order], miss, int(one), context) for one in shown]
+    return Finding(NAME, *_judge(figures, context.enough), figures)
+
+
+def applies(history: Table) -> str:
+    """Why there is nothing to check here, or ''."""
+    return "" if among(history, "op", ["load"]).any() else "no operation is a load"
+
+
+def _loads(history: Table) -> np.ndarray:
+    return among(history, "op", ["load"]) & ~among(history, "error", ["overload"])
+
+
+@dataclass(frozen=True, slots=True)
+class _Misses:
+    """Misses by key and time: where each begins among the loads in that order, and how many loads it had."""
+
+    order: Integers
+    begin: Integers
+    loads: Integers
+
+
+def _misses(history: Table, rows: Integers) -> _Misses:
+    key, invoke_ns = key_codes(history)[0][rows], integers(history, "invoke_ns", 0)[rows]
+    return_ns = np.where(present(history, "return_ns")[rows], integers(history, "return_ns", 0)[rows], invoke_ns)
+    order = line_order(key, invoke_ns)
+    key, invoke_ns, return_ns = key[order], invoke_ns[order], return_ns[order]
+    is_first = np.ones(len(order), dtype=np.bool_)
+    # The latest end so far, of this key alone: keys are set apart by more than all of time.
+    moments = np.unique(np.concatenate((invoke_ns, return_ns)))
+    apart = len(moments) + 1
+    ends = np.maximum.accumulate(key * apart + np.searchsorted(moments, return_ns))
+    begins = key * apart + np.searchsorted(moments, invoke_ns)
+    is_first[1:] = (begins[1:] > ends[:-1]) | (key[1:] != key[:-1])
+    begin = np.flatnonzero(is_first)
+    return _Misses(order, begin, np.diff(np.append(begin, len(order))))
+
+
+def _figures(history: Table, rows: Integers, miss: _Misses) -> dict[str, Json]:
+    factor: dict[str, Json] = dict.fromkeys(("mean", "p50", "p99", "max"))
+    if len(rows):
+        p50, p99, most = np.quantile(miss.loads, [0.5, 0.99, 1], method="inverted_cdf")
+        factor = {"mean": float(miss.loads.mean()), "p50": int(p50), "p99": int(p99), "max": int(most)}
+    return {
+        "keys": len(np.unique(key_codes(history)[0][rows])),
+        "loads": len(rows),
+        "misses": len(miss.begin),
+        "factor": factor,
+        "stampedes": int((miss.loads > 1).sum()),
+        "redundant": len(rows) - len(miss.begin),
+    }
+
+
+def _witness(history: Table, rows: Integers, miss: _Misses, one: int, context: Context) -> Json:
+    begin, loads = int(miss.begin[one]), int(miss.loads[one])
+    key = history.column("key")[int(rows[begin])].as_py() or ""
+    text = f"'{key}' was loaded {loads} times where once would have done."
+    return witness(history, text, rows[begin : begin + min(loads, _SHOWN)].tolist(), context)
+
+
+def _judge(figures: dict[str, Json], enough: int) -> tuple[State, str]:
+    loads, misses = figures["loads"], figures["misses"]
+    if figures["stampedes"]:
+        return (
+            State.VIOLATED,
+            f"{figures['stampedes']} of {misses} misses were loaded more than once, in {loads} loads.",
+        )
+    if not isinstance(loads, int) or loads < enough:
+        return State.UNKNOWN, f"Only {loads} loads; {enough} are needed."
+    return State.HOLDS, f"Each of {misses} misses was loaded once."
