@@ -226,7 +226,7 @@ def main() -> int:
             print(ours[-1].line(), flush=True)
         for measure in CLIENTS_OF[asked.engine]:
             print(measure(bench).line(), flush=True)
-    return 0 if all(one.on_time >= 0.99 and one.cores <= 0.2 * max(1, asked.rate / 1000) for one in ours) else 1
+    return 0 if all(one.on_time >= 0.99 and one.cores <= 0.25 * max(1, asked.rate / 1000) for one in ours) else 1
 
 
 if __name__ == "__main__":
