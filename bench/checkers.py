@@ -23,6 +23,7 @@ from big_history import make
 from pyarrow import ipc
 
 from caplab.check import CHECKERS, Context
+from caplab.memory import keep_freed
 from caplab.model.disorder import validate_stored
 from caplab.model.history import Table
 from caplab.model.runs import FaultWindow, FinalScan
@@ -53,6 +54,7 @@ def measure(file: Path, what: str) -> Taken:
 
 def taken(file: Path, what: str) -> dict[str, object]:
     """Read the history, do it, and say what that took."""
+    keep_freed()  # as caplab check does
     with pa.OSFile(str(file)) as source:
         history = ipc.open_file(source).read_all()
     context = _context(json.loads(file.with_suffix(".json").read_text()))

@@ -15,6 +15,7 @@ from porcupine_harness import built, checked, write_csv
 from register_histories import Plan, made
 
 from caplab.check import Context, Finding, registers
+from caplab.memory import keep_freed
 from caplab.model.history import Table
 
 REPEATS = 3  # the best of so many counts, of both
@@ -63,6 +64,7 @@ def beside(plan: Plan, program: Path, folder: Path) -> str:
 def main() -> None:
     """Print the tables."""
     program = built()
+    keep_freed()
     print(f"load {os.getloadavg()[0]:.1f} at the beginning; best of {REPEATS}; million operations a second")
     print(
         f"{'history':<12} {'operations':>10} {'keys':>5} {'Porcupine':>10} {'ours':>8} {'ratio':>6} {'violating':>10}"

@@ -85,6 +85,9 @@ def _run(parsed: argparse.Namespace) -> int:
 
 def _check(parsed: argparse.Namespace) -> int:
     from .checking import NotChecked, command  # noqa: PLC0415  # numpy and pyarrow take half a second to load
+    from .memory import keep_freed  # noqa: PLC0415
+
+    keep_freed()
 
     try:
         text, code = command(parsed.path, parsed.checker, parsed.enough, parsed.json)
