@@ -88,7 +88,6 @@ def _check(parsed: argparse.Namespace) -> int:
     from .memory import keep_freed  # noqa: PLC0415
 
     keep_freed()
-
     try:
         text, code = command(parsed.path, parsed.checker, parsed.enough, parsed.json)
     except NotChecked as error:

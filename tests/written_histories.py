@@ -16,6 +16,15 @@ import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow has no stubs
 from histories import Row, at
 
 from caplab.model.history import Table
+from caplab.model.runs import FinalScan
+
+# Records of a final scan of keys by which nothing can be judged, where the history has one row of it; and what is said.
+USELESS_SCANS = [
+    (FinalScan(False, 1, problem="pg-2 did not rejoin"), "had not converged .* pg-2 did not rejoin"),
+    (FinalScan(True, None, problem="timed out"), "final scan failed: timed out"),
+    (FinalScan(True, 2), "returned 2 elements, but the history holds 1"),
+    (FinalScan(True, 1, server="pg-1"), "no final scan of keys"),
+]
 
 
 def written(text: str) -> list[Row]:

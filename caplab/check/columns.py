@@ -26,6 +26,13 @@ def present(history: Table, name: str) -> Mask:
     return np.asarray(history.column(name).is_valid(), dtype=np.bool_)
 
 
+def found_expected(history: Table) -> Mask:
+    """Where what was expected is what was observed, null being nothing: of an ok cas, whether it took effect."""
+    expected, observed = (integers(history, name, 0) for name in ("expected", "observed"))
+    same: Mask = (present(history, "expected") == present(history, "observed")) & (expected == observed)
+    return same
+
+
 def codes(history: Table, name: str) -> tuple[Integers, tuple[str, ...]]:
     """A text column as indices into the words returned with it; null is -1."""
     column = history.column(name).combine_chunks()

@@ -17,6 +17,7 @@ from .columns import Integers, Mask, among
 from .durability_adds import Adds, adds_of, problem_of, scan_of, within
 from .durability_witnesses import witnesses
 from .finding import Context, Finding, State
+from .scans import incomplete, unusable
 
 NAME = "durability"
 _SAMPLE = 20  # values shown of each anomaly
@@ -72,13 +73,7 @@ def _scan_problem(scan: FinalScan | None, rows: int) -> str:
     """Why the final scan cannot be judged by, or ''."""
     if scan is None:
         return "There is no record of a final scan."
-    if not scan.converged:
-        return f"The members had not converged before the final scan: {scan.problem or 'no reason given'}."
-    if scan.elements is None:
-        return f"The final scan failed: {scan.problem or 'no reason given'}."
-    if scan.elements != rows:
-        return f"The final scan returned {scan.elements} elements, but the history holds {rows} of them."
-    return ""
+    return unusable(scan) or incomplete(scan, rows)
 
 
 def _fates(adds: Adds, found: Integers) -> _Fates:

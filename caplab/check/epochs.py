@@ -20,7 +20,7 @@ import numpy as np
 from caplab.model.fields import Json
 from caplab.model.history import Table
 
-from .columns import NEVER, Integers, Mask, among, codes, integers, present
+from .columns import NEVER, Integers, Mask, among, codes, found_expected, integers, present
 from .finding import Context, Finding, State
 from .witness import MOST, witness
 
@@ -87,9 +87,7 @@ def _acked(history: Table) -> Mask:
     ok, cas = among(history, "outcome", ["ok"]), among(history, "op", ["cas"])
     wrote = among(history, "op", _WRITES) & ok
     if cas.any():
-        expected, observed = (integers(history, name, 0) for name in ("expected", "observed"))
-        as_expected = (present(history, "expected") == present(history, "observed")) & (expected == observed)
-        wrote |= cas & ok & as_expected
+        wrote |= cas & ok & found_expected(history)
     return wrote
 
 

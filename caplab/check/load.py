@@ -14,9 +14,9 @@ import numpy as np
 from caplab.model.fields import Json
 from caplab.model.history import Table
 
-from .columns import Integers, among, integers, present
+from .columns import Integers, Mask, among, integers, present
 from .finding import Context, Finding, State
-from .lines import line_order
+from .lines import line_order, packed
 from .versions import key_codes
 from .witness import MOST, witness
 
@@ -47,7 +47,7 @@ def applies(history: Table) -> str:
     return "" if among(history, "op", ["load"]).any() else "no operation is a load"
 
 
-def _loads(history: Table) -> np.ndarray:
+def _loads(history: Table) -> Mask:
     return among(history, "op", ["load"]) & ~among(history, "error", ["overload"])
 
 
@@ -65,13 +65,10 @@ def _misses(history: Table, rows: Integers) -> _Misses:
     return_ns = np.where(present(history, "return_ns")[rows], integers(history, "return_ns", 0)[rows], invoke_ns)
     order = line_order(key, invoke_ns)
     key, invoke_ns, return_ns = key[order], invoke_ns[order], return_ns[order]
+    begins, ends = packed((key, invoke_ns), (key, return_ns))
     is_first = np.ones(len(order), dtype=np.bool_)
-    # The latest end so far, of this key alone: keys are set apart by more than all of time.
-    moments = np.unique(np.concatenate((invoke_ns, return_ns)))
-    apart = len(moments) + 1
-    ends = np.maximum.accumulate(key * apart + np.searchsorted(moments, return_ns))
-    begins = key * apart + np.searchsorted(moments, invoke_ns)
-    is_first[1:] = (begins[1:] > ends[:-1]) | (key[1:] != key[:-1])
+    # Whatever begins on a key comes after all that ended on the keys before it.
+    is_first[1:] = begins[1:] > np.maximum.accumulate(ends)[:-1]
     begin = np.flatnonzero(is_first)
     return _Misses(order, begin, np.diff(np.append(begin, len(order))))
 

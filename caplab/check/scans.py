@@ -57,7 +57,7 @@ def keyed_scan(history: Table, final: FinalScan | None, of: Mask) -> KeyedScan |
     nothing is added to sets, the record of the final scan is of these keys, and a scan that found nothing shows all of
     them. Without a record it is the last one in the history.
     """
-    if final is not None and (problem := _problem(final)):
+    if final is not None and (problem := unusable(final)):
         return problem
     server = final.server if final else None
     found = present(history, "value")
@@ -72,14 +72,22 @@ def keyed_scan(history: Table, final: FinalScan | None, of: Mask) -> KeyedScan |
         return KeyedScan(rows, NEVER) if nothing_found else "There is no final scan of keys."
     begin_ns = int(integers(history, "invoke_ns", 0)[rows[0]])
     elements = int((final_scan_rows(history, server, begun_ns=begin_ns) & found).sum())
-    if record is not None and record.elements != elements:
-        return f"The final scan returned {record.elements} elements, but the history holds {elements} of them."
+    if record is not None and (problem := incomplete(record, elements)):
+        return problem
     return KeyedScan(rows, begin_ns)
 
 
-def _problem(final: FinalScan) -> str:
+def unusable(final: FinalScan) -> str:
+    """Why nothing can be judged by a final scan, or ''."""
     if not final.converged:
         return f"The members had not converged before the final scan: {final.problem or 'no reason given'}."
     if final.elements is None:
         return f"The final scan failed: {final.problem or 'no reason given'}."
     return ""
+
+
+def incomplete(final: FinalScan, elements: int) -> str:
+    """Why a history with so many elements of a final scan does not hold all of it and no more, or ''."""
+    if final.elements == elements:
+        return ""
+    return f"The final scan returned {final.elements} elements, but the history holds {elements} of them."

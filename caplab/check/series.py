@@ -10,6 +10,7 @@ import numpy as np
 from caplab.model.history import Table
 
 from .columns import NEVER, Integers, Mask, among, codes, integers
+from .lines import by_line
 
 UNNAMED = "unnamed"  # the route of operations that name none
 
@@ -56,7 +57,7 @@ def split(history: Table) -> Iterator[Series]:
         integers(history, "return_ns", NEVER)[load],
     )
     acked = among(history, "outcome", ["ok"])[load]
-    order, counts = _by_group(group, len(labels))
+    order, counts = by_line(group), np.bincount(group, minlength=len(labels))
     ends = np.cumsum(counts)
     # By name: their numbers follow the order in which rows happen to come.
     for which in sorted(np.flatnonzero(counts).tolist(), key=labels.__getitem__):
@@ -66,13 +67,6 @@ def split(history: Table) -> Iterator[Series]:
             rows = rows[np.argsort(due, kind="stable")]
         scheduled, invoked, returned = (column[rows] for column in columns)
         yield Series(*labels[which], scheduled, invoked, returned, acked[rows])
-
-
-def _by_group(group: Integers, groups_there: int) -> tuple[Integers, Integers]:
-    """The places of all rows, group after group, and how many each has; within a group rows keep their order."""
-    # Sixteen bits are sorted by counting: much faster than by comparing.
-    narrow = group.astype(np.uint16) if groups_there <= 1 << 16 else group
-    return np.argsort(narrow, kind="stable"), np.bincount(group, minlength=groups_there)
 
 
 def groups(history: Table, rows: Mask) -> tuple[Integers, list[tuple[str, str, str]]]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from histories import adds, history, operation, scanned
-from written_histories import alone, lines_of, witnesses_of, written
+from written_histories import USELESS_SCANS, alone, lines_of, witnesses_of, written
 
 from caplab.check import Context, Finding, State
 from caplab.check.counters import applies, check
@@ -130,15 +130,7 @@ def test_keys_that_are_more_than_added_to_are_left_out_and_counted(other: str) -
 SCANNED = "a1 incr n 1 0-1 | a1 incr m 2 2-3 | b1 read n 1 4-5 | c0 scan n 1 50-51"
 
 
-@pytest.mark.parametrize(
-    ("known", "says"),
-    [
-        (FinalScan(False, 1, problem="pg-2 did not rejoin"), "had not converged .* pg-2 did not rejoin"),
-        (FinalScan(True, None, problem="timed out"), "final scan failed: timed out"),
-        (FinalScan(True, 2), "returned 2 elements, but the history holds 1"),
-        (FinalScan(True, 1, server="pg-1"), "no final scan of keys"),
-    ],
-)
+@pytest.mark.parametrize(("known", "says"), USELESS_SCANS)
 def test_without_a_final_scan_to_judge_by_only_reads_are_held_to_the_bounds(known: FinalScan, says: str) -> None:
     figures: Any = found(SCANNED, Context(final_scan=known)).figures
     assert (figures["reads"], figures["scanned"], figures["below"]) == (1, 0, 0)

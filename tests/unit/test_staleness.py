@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from histories import adds, history, kill, operation, scanned
-from written_histories import alone, lines_of, witnesses_of, written
+from written_histories import USELESS_SCANS, alone, lines_of, witnesses_of, written
 
 from caplab.check import Context, Finding, State
 from caplab.check.staleness import applies, check
@@ -191,15 +191,7 @@ def _counts(figures: Any, name: str) -> dict[str, tuple[int, int]]:
 SCANNED = "a1 write x 1 0-1 | a1 write x 2 2-3 | b1 read x 1 4-5 | b1 read x 2 6-7 | c0 scan x 1 50-51"
 
 
-@pytest.mark.parametrize(
-    ("known", "says"),
-    [
-        (FinalScan(False, 1, problem="pg-2 did not rejoin"), "had not converged .* pg-2 did not rejoin"),
-        (FinalScan(True, None, problem="timed out"), "final scan failed: timed out"),
-        (FinalScan(True, 2), "returned 2 elements, but the history holds 1"),
-        (FinalScan(True, 1, server="pg-1"), "no final scan of keys"),
-    ],
-)
+@pytest.mark.parametrize(("known", "says"), USELESS_SCANS)
 def test_without_a_final_scan_to_judge_by_nothing_is_lost_or_dirty(known: FinalScan, says: str) -> None:
     figures: Any = found(SCANNED, Context(final_scan=known)).figures
     assert (figures["lost"], figures["missing_lost"], figures["dirty"], figures["stale"]) == (None, None, None, 1)

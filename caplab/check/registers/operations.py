@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from caplab.check.columns import NEVER, Integers, Mask, codes, integers, present
+from caplab.check.columns import NEVER, Integers, Mask, codes, found_expected, integers, present
 from caplab.model.history import Table
 
 _Roles: TypeAlias = NDArray[np.uint8]
@@ -158,8 +158,7 @@ def _cas(history: Table, columns: Part, role: _Roles) -> tuple[_Roles, Part, Int
     """Cas that found another value than they expected become reads of it; beside these, what each expected."""
     expected, observed = (integers(history, name, 0) for name in ("expected", "observed"))
     expected_null, observed_null = (~present(history, name) for name in ("expected", "observed"))
-    differs = (expected_null != observed_null) | (~expected_null & (expected != observed))
-    refused = (role == _CAS) & differs
+    refused = (role == _CAS) & ~found_expected(history)
     value, null = np.where(refused, observed, columns.value), np.where(refused, observed_null, columns.null)
     seen = Part(columns.row, columns.key, value, null, columns.invoke_ns, columns.return_ns)
     return np.where(refused, np.uint8(_READ), role), seen, expected, expected_null

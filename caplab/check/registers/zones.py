@@ -14,11 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from caplab.check.columns import Integers, Mask
+from caplab.check.lines import by_line
 
 from .clusters import BEGINNING
 
 _WIDE = 2**62
-_FEW = 2**16  # so many numbers are sorted without comparing them
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +49,9 @@ class Line:
 def conflicts(line: Line, key: Integers, first: Integers, last: Integers, keys: int) -> Mask:
     """For each key, whether two of its clusters would each have to come before the other."""
     found = np.zeros(keys, dtype=np.bool_)
-    if keys < _FEW:
-        # Key after key, and so nearly in order on the line: sorting and searching then keep to the processor's caches.
-        by_key = np.argsort(key.astype(np.uint16), kind="stable")
-        key, first, last = key[by_key], first[by_key], last[by_key]
+    # Key after key, and so nearly in order on the line: sorting and searching then keep to the processor's caches.
+    by_key = by_line(key)
+    key, first, last = key[by_key], first[by_key], last[by_key]
     is_forward = first < last
     forward, backward = np.flatnonzero(is_forward), np.flatnonzero(~is_forward)
     begin = line.at(key[forward], first[forward])
