@@ -27,6 +27,14 @@ def leftovers(lab: Lab, namespace: str, *more: str) -> set[str]:
     return {f"{item['kind']}/{item['metadata']['name']}" for item in items} - _OF_EVERY_NAMESPACE
 
 
+def await_gone(lab: Lab, namespace: str, *more: str, within_seconds: float = 90) -> None:
+    """Wait until a namespace has nothing of that any more; what is left is named."""
+    try:
+        await_that("every object is gone", lambda: not leftovers(lab, namespace, *more), within_seconds)
+    except AssertionError as late:
+        raise AssertionError(f"{late}; left: {sorted(leftovers(lab, namespace, *more))}") from late
+
+
 @dataclass(frozen=True)
 class ClusterObject:
     """One cluster: kind, namespace and name."""

@@ -36,16 +36,17 @@ class Api:
         self._client = dynamic.DynamicClient(kube.connect())  # type: ignore[no-untyped-call]
         self._zones: dict[str, str] = {}
 
-    def apply(self, manifest: Mapping[str, Any]) -> None:
-        """Make an object what the manifest says; whoever else owns a field of it loses it."""
+    def apply(self, manifest: Mapping[str, Any]) -> str:
+        """Make an object what the manifest says; whoever else owns a field of it loses it. The object's uid."""
         metadata = manifest["metadata"]
-        self._resource(manifest["apiVersion"], manifest["kind"]).server_side_apply(
+        applied = self._resource(manifest["apiVersion"], manifest["kind"]).server_side_apply(
             body=dict(manifest),
             name=metadata["name"],
             namespace=metadata["namespace"],
             field_manager=_MANAGER,
             force_conflicts=True,
         )
+        return str(applied.metadata.uid)
 
     def create_if_absent(self, manifest: Mapping[str, Any]) -> None:
         """Create an object that is made once and then left alone."""

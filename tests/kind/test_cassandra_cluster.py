@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from caplab_cluster.kind_cluster import ZONES
 from cassandra_cluster import KIND, NEEDED, WRITES_ONLY, adds, held, manage, state, states
-from cluster_object import ClusterObject, leftovers
+from cluster_object import ClusterObject, await_gone
 from fault_objects import fault, fault_status
 from kind_lab import Lab, await_that
 from measured_load import Measured, load, record
@@ -305,4 +305,4 @@ def test_a_rolling_restart_keeps_the_quorum(lab: Lab, cs: ClusterObject) -> None
 def test_deletion_removes_everything(lab: Lab, cs: ClusterObject) -> None:
     """The last one here: the cluster goes."""
     lab.kubectl("delete", KIND, "-n", NAMESPACE, "cs")
-    await_that("every object is gone", lambda: leftovers(lab, NAMESPACE, "pvc") == set(), 90)
+    await_gone(lab, NAMESPACE, "pvc")

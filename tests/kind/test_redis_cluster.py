@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from caplab_cluster.chart import NAMESPACE as OPERATOR_NAMESPACE
 from caplab_cluster.kind_cluster import ZONES
-from cluster_object import ClusterObject, leftovers
+from cluster_object import ClusterObject, await_gone
 from kind_lab import Lab, await_that
 from measured_load import Measured, load
 from redis_cluster import KIND, ask, await_ready, await_status, redis, setting, status, watched
@@ -282,5 +282,5 @@ def test_deletion_removes_everything_and_keeps_volumes_only_where_asked(lab: Lab
     change(lab, storage={"onDeletion": "Retain"})
     await_ready(lab, rd)
     lab.kubectl("delete", "rediscluster", "-n", rd, "rd")
-    await_that("every object is gone", lambda: leftovers(lab, rd) == set())
+    await_gone(lab, rd)
     assert len(lab.get("pvc", "-n", rd)["items"]) == 3

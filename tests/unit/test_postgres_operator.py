@@ -15,6 +15,7 @@ from caplab_operator.engines.postgres.observe import Seen
 from caplab_operator.engines.postgres.spec import Failover, PostgresSpec, parse
 from caplab_operator.handlers.watched import Watched
 
+BINDING_UID = "of-the-role-binding"
 SPEC = PostgresSpec(
     name="pg",
     namespace="demo",
@@ -56,7 +57,11 @@ def test_a_complete_object_is_parsed() -> None:
 
 
 def test_every_object_is_owned_by_the_cluster_and_in_its_namespace() -> None:
-    objects = [*manifests.build(SPEC, "image", "lab"), *manifests.secrets(SPEC, lambda: "x")]
+    objects = [
+        manifests.role_binding(SPEC),
+        *manifests.build(SPEC, "image", "lab", BINDING_UID),
+        *manifests.secrets(SPEC, lambda: "x"),
+    ]
     names = [(item["kind"], item["metadata"]["name"]) for item in objects]
     assert len(set(names)) == len(names)
     for item in objects:
@@ -65,11 +70,11 @@ def test_every_object_is_owned_by_the_cluster_and_in_its_namespace() -> None:
 
 
 def test_building_twice_gives_the_same_objects() -> None:
-    assert manifests.build(SPEC, "image", "lab") == manifests.build(SPEC, "image", "lab")
+    assert manifests.build(SPEC, "image", "lab", BINDING_UID) == manifests.build(SPEC, "image", "lab", BINDING_UID)
 
 
 def test_no_password_is_anywhere_but_in_the_secret() -> None:
-    text = json.dumps(manifests.build(SPEC, "image", "lab"))
+    text = json.dumps(manifests.build(SPEC, "image", "lab", BINDING_UID))
     assert "secretKeyRef" in text
     assert '"password":' not in text
 
@@ -109,7 +114,18 @@ def test_patroni_finds_its_members_by_the_scope_label() -> None:
     settings = json.loads(manifests.config_map(SPEC)["data"]["patroni.yml"])
     assert labels[settings["kubernetes"]["scope_label"]] == settings["scope"]
     assert settings["kubernetes"]["labels"].items() <= labels.items()
-    assert "pg-primary" in [service["metadata"]["name"] for service in manifests.services(SPEC)]
+    assert "pg-primary" in [service["metadata"]["name"] for service in manifests.services(SPEC, BINDING_UID)]
+
+
+def test_the_services_of_what_patroni_writes_go_only_with_what_lets_it_write() -> None:
+    binding = manifests.role_binding(SPEC)["metadata"]["name"]
+    outliving = {
+        service["metadata"]["name"]
+        for service in manifests.services(SPEC, BINDING_UID)
+        if ("RoleBinding", binding, BINDING_UID)
+        in [(owner["kind"], owner["name"], owner["uid"]) for owner in service["metadata"]["ownerReferences"]]
+    }
+    assert outliving == {"pg-primary", "pg-primary-config", "pg-primary-sync", "pg-primary-failover"}
 
 
 @pytest.mark.parametrize("durability", ["async", "quorum", "sync"])

@@ -27,7 +27,9 @@ def reconcile(api: Api, body: Mapping[str, Any]) -> None:
     """Make the cluster's objects what its spec asks for."""
     spec = parse(body)
     ensure_secrets(api, partial(manifests.secrets, spec))
-    for manifest in manifests.build(spec, os.environ[IMAGE_VARIABLE], os.environ[LAB_NAMESPACE_VARIABLE]):
+    binding_uid = api.apply(manifests.role_binding(spec))
+    image, lab_namespace = os.environ[IMAGE_VARIABLE], os.environ[LAB_NAMESPACE_VARIABLE]
+    for manifest in manifests.build(spec, image, lab_namespace, binding_uid):
         api.apply(manifest)
 
 

@@ -26,15 +26,17 @@ def scope(cluster: str) -> str:
     return f"{cluster}-primary"
 
 
-def build(spec: PostgresSpec, image: str, lab_namespace: str) -> list[Manifest]:
-    """Every object but the secrets, in the order they are applied; lab_namespace is the prober's."""
+def build(spec: PostgresSpec, image: str, lab_namespace: str, binding_uid: str) -> list[Manifest]:
+    """Every object but the secrets and `role_binding`, in the order they are applied; lab_namespace is the prober's.
+
+    binding_uid is that of the role binding, which is applied first.
+    """
     return [
         service_account(spec),
-        role_binding(spec),
         objects.client_role(spec),
         objects.client_role_binding(spec, lab_namespace),
         config_map(spec),
-        *services(spec),
+        *services(spec, binding_uid),
         objects.disruption_budget(spec, spec.name, objects.part(spec)),
         stateful_set(spec, image),
     ]
@@ -71,20 +73,40 @@ def config_map(spec: PostgresSpec) -> Manifest:
     return objects.config_map(spec, f"{spec.name}-patroni", {"patroni.yml": text})
 
 
-def services(spec: PostgresSpec) -> list[Manifest]:
-    """For clients: primary, replicas and any. For Patroni: names that keep its state from being collected."""
+def services(spec: PostgresSpec, binding_uid: str) -> list[Manifest]:
+    """For clients: primary, replicas and any. For Patroni: names that keep its state from being collected.
+
+    Patroni's Endpoints go with their Services, and a Patroni that still may would make them anew, for nobody ever to
+    remove. So these Services are the role binding's too: they outlive what lets Patroni write.
+    """
     members, ports = objects.part(spec), [objects.port("postgres", POSTGRES_PORT)]
     replicas = {**members, "caplab.dev/role": "replica"}
     return [
         # No selector: Patroni itself writes this Service's Endpoints, with the leader lock on them.
-        objects.service(spec, "primary", ports=ports),
+        _outliving(binding_uid, spec, objects.service(spec, "primary", ports=ports)),
         objects.service(spec, "replicas", ports=ports, selector=replicas),
         objects.service(spec, "any", ports=ports, selector=members),
         objects.service(
             spec, "members", ports=ports, selector=members, clusterIP="None", publishNotReadyAddresses=True
         ),
-        *(objects.service(spec, f"primary-{kept}", clusterIP="None") for kept in ("config", "sync", "failover")),
+        *(
+            _outliving(binding_uid, spec, objects.service(spec, f"primary-{kept}", clusterIP="None"))
+            for kept in ("config", "sync", "failover")
+        ),
     ]
+
+
+def _outliving(binding_uid: str, spec: PostgresSpec, service: Manifest) -> Manifest:
+    """A Service that goes only when the role binding is gone as well: an object goes with the last of its owners."""
+    binding = role_binding(spec)
+    owner = {
+        "apiVersion": binding["apiVersion"],
+        "kind": binding["kind"],
+        "name": binding["metadata"]["name"],
+        "uid": binding_uid,
+    }
+    metadata = service["metadata"]
+    return {**service, "metadata": {**metadata, "ownerReferences": [*metadata["ownerReferences"], owner]}}
 
 
 def stateful_set(spec: PostgresSpec, image: str) -> Manifest:
