@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import yaml
@@ -11,7 +12,9 @@ from .model.expectations import PROPERTIES, Demand, Expectation, Expectations, P
 from .model.fields import FieldError, Fields
 from .model.history import ROUTES
 
-_ROW = ("engine", "mode", "fault", "route", "properties", "why", "source")
+_ROW = ("engine", "mode", "fault", "route", "properties", "sides", "why", "source")
+_SIDE = ("side", "route", "properties")
+SIDES = ("minority", "majority")
 _WORDS = {promise.value: promise for promise in Promise if promise is not Promise.BOUNDED}
 _BOUNDS = {"atMost": Promise.BOUNDED, "atLeast": Promise.MUST_SHOW}
 _MEND = f"Mend: write {', '.join(_WORDS)}, {{atMost: EXPRESSION}}, or {{atLeast: EXPRESSION}}."
@@ -46,15 +49,37 @@ def _row(numbered: Fields) -> Expectation:
     engine, mode, fault = (numbered.text(field) for field in ("engine", "mode", "fault"))
     fields = Fields(f"{numbered.where} ({engine} {mode} {fault})", numbered.values)
     fields.only(*_ROW)
+    demands = [*_demands(fields, None), *(one for side in _sides(fields) for one in _demands(*side))]
+    if not demands:
+        raise fields.error("properties", "at least one property: a row that promises nothing judges nothing")
+    return Expectation(engine, mode, fault, tuple(demands), fields.text("why"), fields.text("source"))
+
+
+def _sides(fields: Fields) -> list[tuple[Fields, str]]:
+    """What is said of each side of a cut, with the side's name; one side may be there once for each route."""
+    if "sides" not in fields.values:
+        return []
+    found = [(one, one.text("side")) for one in fields.objects("sides")]
+    for one, side in found:
+        one.only(*_SIDE)
+        if side not in SIDES:
+            raise one.error("side", f"one of {', '.join(SIDES)}")
+    return found
+
+
+def _demands(fields: Fields, side: str | None) -> list[Demand]:
+    """Of one block of properties."""
     route = fields.optional_text("route")
     if route is not None and route not in ROUTES:
         raise fields.error("route", f"one of {', '.join(ROUTES)}")
     properties = fields.object("properties")
     properties.only(*PROPERTIES)
-    demands = tuple(_demand(properties, name) for name in properties.values)
-    if not demands:
-        raise fields.error("properties", "at least one property: a row that promises nothing judges nothing")
-    return Expectation(engine, mode, fault, route, demands, fields.text("why"), fields.text("source"))
+    if side:
+        for name in properties.values:
+            if not PROPERTIES[name].by_side:
+                raise properties.error(name, "named for the row as a whole: it is not told by side")
+    told = {name: route if side or PROPERTIES[name].by_route else None for name in properties.values}
+    return [replace(_demand(properties, name), side=side, route=told[name]) for name in properties.values]
 
 
 def _demand(properties: Fields, name: str) -> Demand:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeGuard
 
 from caplab.check.finding import Finding, State, merge
 from caplab.model import budgets
-from caplab.model.expectations import PROPERTIES, Demand, Expectation, Promise
+from caplab.model.expectations import PROPERTIES, SHARE, Demand, Expectation, Promise
 from caplab.model.fields import Json
 from caplab.model.runs import CONTROL, RunRecord
 
@@ -17,28 +18,37 @@ class Judgement:
     """One property of the row: what was promised, what was measured, and whether it holds.
 
     limit is the budget's value under the run's settings: the most, or of a must-show the least. measured and limit
-    are in unit ('' for a count). None: not measured, or no limit.
+    are in unit ('' for a count). of: how many operations there were of which measured counts some; None: it counts
+    none. at_least: measured is only a lower bound. None: not measured, or no limit.
     """
 
-    property: str
-    promise: Promise
+    demand: Demand
     state: State
     reason: str
-    unit: str = ""
     measured: float | None = None
-    budget: str | None = None
+    of: float | None = None
+    at_least: bool = False
     limit: float | None = None
+
+    @property
+    def unit(self) -> str:
+        """Of what is measured, and of the limit."""
+        return PROPERTIES[self.demand.property].unit
 
     def to_json(self) -> dict[str, Json]:
         """A plain dict, as verdict.json keeps it."""
         return {
-            "property": self.property,
-            "promise": self.promise.value,
+            "property": self.demand.property,
+            "side": self.demand.side,
+            "route": self.demand.route,
+            "promise": self.demand.promise.value,
             "state": self.state.value,
             "reason": self.reason,
             "unit": self.unit,
             "measured": self.measured,
-            "budget": self.budget,
+            "of": self.of,
+            "at_least": self.at_least,
+            "budget": self.demand.budget,
             "limit": self.limit,
         }
 
@@ -71,11 +81,11 @@ def judge(row: Expectation, run: RunRecord, findings: Iterable[Finding]) -> Verd
     that must show and did not, makes it unknown.
     """
     by_checker = {finding.property: finding for finding in findings}
-    judgements = tuple(_judge(demand, row.route, run.settings, by_checker) for demand in row.demands)
+    judgements = tuple(_judge(demand, run.settings, by_checker) for demand in row.demands)
     doubts = (*_wrong_row(row, run), *_baseline_doubts(run), *_fault_doubts(run))
     wrong = [one for one in judgements if one.state is not State.HOLDS]
     wrong.sort(key=lambda one: one.state is not State.VIOLATED)  # what is violated comes first
-    reasons = (*doubts, *(f"{one.property}: {one.reason}" for one in wrong))
+    reasons = (*doubts, *(f"{one.demand.name()}: {one.reason}" for one in wrong))
     state = State.UNKNOWN if doubts else merge(judgement.state for judgement in judgements)
     return Verdict(row.name, state, reasons, judgements)
 
@@ -103,74 +113,108 @@ def _fault_doubts(run: RunRecord) -> Sequence[str]:
     )
 
 
-def _judge(
-    demand: Demand, route: str | None, settings: Mapping[str, Json], findings: Mapping[str, Finding]
-) -> Judgement:
+def _judge(demand: Demand, settings: Mapping[str, Json], findings: Mapping[str, Finding]) -> Judgement:
     """Judge one property; where it was not measured, or its budget has no value, it is unknown."""
-    unit = PROPERTIES[demand.property].unit
     try:
-        measured, at_least = _measured(demand.property, route, findings)
+        found = _measured(demand, findings)
         limit = budgets.evaluate(demand.budget, settings) if demand.budget is not None else None
     except (_Unmeasured, budgets.BudgetError) as problem:
-        return Judgement(demand.property, demand.promise, State.UNKNOWN, str(problem), unit, budget=demand.budget)
-    state, reason = _weigh(demand, measured, at_least, limit, unit)
-    return Judgement(demand.property, demand.promise, state, reason, unit, measured, demand.budget, limit)
+        return Judgement(demand, State.UNKNOWN, str(problem))
+    state, reason = _weigh(demand, found, limit)
+    return Judgement(demand, state, reason, found.value, found.of, found.at_least, limit)
 
 
 class _Unmeasured(Exception):
     """The message says why there is no figure."""
 
 
-def _measured(name: str, route: str | None, findings: Mapping[str, Finding]) -> tuple[float, bool]:
-    """The property's figure, and whether it is only a lower bound."""
-    where = PROPERTIES[name]
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """A figure, among how many operations, and whether it is only a lower bound."""
+
+    value: float
+    of: float | None
+    at_least: bool
+
+
+def _measured(demand: Demand, findings: Mapping[str, Finding]) -> _Measured:
+    where = PROPERTIES[demand.property]
     finding = findings.get(where.checker)
     if finding is None:
         raise _Unmeasured(f"the checker '{where.checker}' did not run.")
     if finding.state is State.UNKNOWN:
         raise _Unmeasured(finding.reason)
-    figures = _of_route(finding.figures, route)
-    value, lower_bounds = figures.get(where.figure), figures.get("lower_bounds")
-    if not isinstance(value, int | float) or isinstance(value, bool):
+    figures = _of_route(_of_side(finding.figures, demand.side), demand)
+    value, of, lower_bounds = figures.get(where.figure), figures.get(where.of), figures.get("lower_bounds")
+    if not _is_number(value):
         raise _Unmeasured(f"the checker '{where.checker}' gives no number '{where.figure}'.")
-    return value, isinstance(lower_bounds, Sequence) and where.figure in lower_bounds
+    at_least = isinstance(lower_bounds, Sequence) and where.figure in lower_bounds
+    return _Measured(value, of if _is_number(of) else None, at_least)
 
 
-def _of_route(figures: Mapping[str, Json], route: str | None) -> Mapping[str, Json]:
-    """The figures of the row's route, of a checker that tells routes apart."""
-    by_route = figures.get("by_route")
-    if route is None or not isinstance(by_route, Mapping):
+def _is_number(value: Json) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _of_side(figures: Mapping[str, Json], side: str | None) -> Mapping[str, Json]:
+    """The figures of a side, by route and of all."""
+    if side is None:
         return figures
-    of_route = by_route.get(route)
+    by_side = figures.get("by_side")
+    of_side = by_side.get(side) if isinstance(by_side, Mapping) else None
+    if not isinstance(of_side, Mapping):
+        raise _Unmeasured(f"no operation is of the side '{side}'.")
+    return {"by_route": of_side, **_mapping(of_side.get("all"))}
+
+
+def _of_route(figures: Mapping[str, Json], demand: Demand) -> Mapping[str, Json]:
+    """The figures of a route, of a checker that tells routes apart: by name, or as rows that say theirs."""
+    by_route = figures.get("by_route")
+    if demand.route is None or by_route is None:
+        return figures
+    if isinstance(by_route, Mapping):
+        of_route = by_route.get(demand.route)
+    else:
+        rows = by_route if isinstance(by_route, Sequence) and not isinstance(by_route, str) else ()
+        of_route = next((row for row in rows if _mapping(row).get("route") == demand.route), None)
     if not isinstance(of_route, Mapping):
-        raise _Unmeasured(f"no operation took the route '{route}'.")
+        raise _Unmeasured(f"no operation took the route '{demand.route}'.")
     return of_route
 
 
-def _weigh(demand: Demand, measured: float, at_least: bool, limit: float | None, unit: str) -> tuple[State, str]:
-    shown = f"{'at least ' if at_least else ''}{_shown(measured, unit)}"
+def _mapping(value: Json) -> Mapping[str, Json]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _weigh(demand: Demand, found: _Measured, limit: float | None) -> tuple[State, str]:
+    unit = PROPERTIES[demand.property].unit
+    among = "" if found.of is None else f" of {found.of:g}"
+    shown = f"{'at least ' if found.at_least else ''}{_shown(found.value, unit)}{among}"
     match demand.promise:
         case Promise.FORBIDDEN:
-            return (State.VIOLATED, f"{shown}; forbidden.") if measured > 0 else (State.HOLDS, "none.")
+            return (State.VIOLATED, f"{shown}; forbidden.") if found.value > 0 else (State.HOLDS, f"none{among}.")
         case Promise.MUST_SHOW:
-            return _must_show(demand, measured, shown, limit, unit)
+            return _must_show(demand, found.value, shown, limit)
         case Promise.POSSIBLE:
             return State.HOLDS, shown
         case Promise.BOUNDED if limit is not None:
             text = f"{shown}; the budget is {_shown(limit, unit)} ({demand.budget})."
-            if measured > limit:
+            if found.value > limit:
                 return State.VIOLATED, text
-            return (State.UNKNOWN if at_least else State.HOLDS), text
+            return (State.UNKNOWN if found.at_least else State.HOLDS), text
     return State.UNKNOWN, "the row bounds it, but gives no budget."
 
 
-def _must_show(demand: Demand, measured: float, shown: str, limit: float | None, unit: str) -> tuple[State, str]:
+def _must_show(demand: Demand, measured: float, shown: str, limit: float | None) -> tuple[State, str]:
     """What shows less than the least that is promised proves nothing, and is no violation."""
     if measured > 0 and measured >= (limit or 0):
         return State.HOLDS, shown
+    unit = PROPERTIES[demand.property].unit
     least = "" if limit is None else f"{shown}; at least {_shown(limit, unit)} ({demand.budget}): "
     return State.UNKNOWN, f"{least}it must show here, and did not."
 
 
 def _shown(value: float, unit: str) -> str:
+    if unit == SHARE:
+        return f"{100 * value:.1f} %"
     return f"{value:.3f} {unit}" if unit else f"{value:g}"

@@ -1,4 +1,4 @@
-"""What theory and the vendors promise: one row for an engine, mode, fault and route."""
+"""What theory and the vendors promise: one row for an engine, mode and fault."""
 
 from __future__ import annotations
 
@@ -19,55 +19,84 @@ class Promise(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Property:
-    """Where a property is measured: a checker's figure and its unit ('' for a count)."""
+    """Where a property is measured: a checker's figure and its unit ('' for a count, SHARE for a part of 1).
+
+    of is the figure of the same checker that a count is one among, '' where there is none. by_side: the checker tells
+    the sides of a cut apart, and on each the routes. by_route: it tells the routes of all clients apart.
+    """
 
     checker: str
     figure: str
     unit: str = ""
+    of: str = ""
+    by_side: bool = True
+    by_route: bool = True
 
+
+SHARE = "share"
 
 # What a row may name.
 PROPERTIES: Mapping[str, Property] = {
-    "lost": Property("durability", "lost"),
-    "lostWindow": Property("durability", "lost_window_seconds", "s"),
-    "unackedFound": Property("durability", "unacked_found"),
-    "unexpected": Property("durability", "unexpected"),
-    "duplicated": Property("durability", "duplicated"),
+    "lost": Property("durability", "lost", of="acked", by_route=False),
+    "lostWindow": Property("durability", "lost_window_seconds", "s", by_route=False),
+    "unackedFound": Property("durability", "unacked_found", by_route=False),
+    "unexpected": Property("durability", "unexpected", of="acked", by_side=False, by_route=False),
+    "duplicated": Property("durability", "duplicated", of="acked", by_side=False, by_route=False),
     "failoverTime": Property("availability", "failover_seconds", "s"),
     "writeOutage": Property("availability", "write_outage_seconds", "s"),
     "readOutage": Property("availability", "read_outage_seconds", "s"),
     "outages": Property("availability", "outages"),
     "laterOutages": Property("availability", "later_outages"),
-    "twoPrimaries": Property("epochs", "overlaps"),
-    "failovers": Property("epochs", "changes"),
+    "writesServed": Property("availability", "writes_served_seconds", "s"),
+    "readsServed": Property("availability", "reads_served_seconds", "s"),
+    "unackedShare": Property("availability", "unacked_share", SHARE),
+    "stale": Property("staleness", "stale", of="reads"),
+    "missingLost": Property("staleness", "missing_lost", of="reads"),
+    "dirty": Property("staleness", "dirty", of="reads"),
+    "readYourWrites": Property("sessions", "read_your_writes", of="reads"),
+    "monotonicReads": Property("sessions", "monotonic_reads", of="reads"),
+    "monotonicWrites": Property("sessions", "monotonic_writes", of="reads"),
+    "writesFollowReads": Property("sessions", "writes_follow_reads", of="reads"),
+    "notLinearizable": Property("registers", "violating_keys", of="keys", by_side=False, by_route=False),
+    "twoPrimaries": Property("epochs", "overlaps", of="acked", by_side=False, by_route=False),
+    "failovers": Property("epochs", "changes", by_side=False, by_route=False),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """A row's word on one property; budget over settings: the most (BOUNDED), the least (MUST_SHOW)."""
+    """A row's word on one property; budget over settings: the most (BOUNDED), the least (MUST_SHOW).
+
+    side: of the clients on that side of a cut only (RunRecord.sides). route: by that one only; None: the worst of all.
+    """
 
     property: str  # of PROPERTIES
     promise: Promise
     budget: str | None = None
+    side: str | None = None
+    route: str | None = None
+
+    def name(self) -> str:
+        """Such as 'lost', or 'lost (minority, direct)'."""
+        where = ", ".join(part for part in (self.side, self.route) if part)
+        return f"{self.property} ({where})" if where else self.property
 
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """One row. route None: the worst of all routes counts. Only what demands name counts."""
+    """One row. Only what demands name counts."""
 
     engine: str
     mode: str
     fault: str  # CONTROL for the mode's control run
-    route: str | None
     demands: tuple[Demand, ...]
     why: str
     source: str
 
     @property
     def name(self) -> str:
-        """Such as 'postgres quorum kill-primary'; the route follows where one is named."""
-        return " ".join(part for part in (self.engine, self.mode, self.fault, self.route) if part)
+        """Such as 'postgres quorum kill-primary'."""
+        return f"{self.engine} {self.mode} {self.fault}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,16 +105,13 @@ class Expectations:
 
     rows: tuple[Expectation, ...]
 
-    def find(self, engine: str, mode: str, fault: str, route: str | None = None) -> Expectation:
-        """The row; without a route that of all routes, else the only one there is. LookupError names the rows."""
-        wanted = " ".join(part for part in (engine, mode, fault, route) if part)
-        fitting = [row for row in self.rows if (row.engine, row.mode, row.fault) == (engine, mode, fault)]
-        for row in fitting:
-            if row.route == route:
+    def find(self, engine: str, mode: str, fault: str) -> Expectation:
+        """The row; LookupError names those there are."""
+        for row in self.rows:
+            if (row.engine, row.mode, row.fault) == (engine, mode, fault):
                 return row
-        if route is None and len(fitting) == 1:
-            return fitting[0]
         known = ", ".join(f"'{row.name}'" for row in self.rows)
         raise LookupError(
-            f"No expectation row '{wanted}'. Mend: add it to experiments/expectations.yaml, beside {known}."
+            f"No expectation row '{engine} {mode} {fault}'."
+            f" Mend: add it to experiments/expectations.yaml, beside {known}."
         )

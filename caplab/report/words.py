@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from caplab.check.finding import ENOUGH, State
+from caplab.model.expectations import Demand
 from caplab.model.runs import WallAnchor
 
 NOTHING = "-"  # there is no such figure
@@ -27,6 +28,17 @@ _PROPERTIES = {
     "twoPrimaries": "writes of two primaries",
     "outages": "outages",
     "laterOutages": "outages after heal",
+    "writesServed": "writes served into the fault",
+    "readsServed": "reads served into the fault",
+    "unackedShare": "share unacked under the fault",
+    "stale": "stale reads",
+    "missingLost": "reads that miss lost writes",
+    "dirty": "reads of what was rolled back",
+    "readYourWrites": "reads that miss own writes",
+    "monotonicReads": "reads that go back",
+    "monotonicWrites": "writes seen out of order",
+    "writesFollowReads": "writes seen before their causes",
+    "notLinearizable": "keys not linearizable",
 }
 # What an engine stamps, and what it calls its epochs.
 _STAMPED = {"postgres": ("commit on", "timeline"), "redis": ("write under", "replication id")}
@@ -38,6 +50,12 @@ def of_property(name: str, has_primary: bool = True) -> str:
     if name == "failoverTime":
         return f"{failover(has_primary)} time"
     return _PROPERTIES.get(name, name)
+
+
+def of_demand(demand: Demand, has_primary: bool = True) -> str:
+    """A property with the side and the route that it is asked of."""
+    of = [f"on the {demand.side}" if demand.side else "", f"by {demand.route}" if demand.route else ""]
+    return ", ".join([of_property(demand.property, has_primary), *filter(None, of)])
 
 
 def failover(has_primary: bool) -> str:

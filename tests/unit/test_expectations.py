@@ -6,7 +6,7 @@ import pytest
 
 from caplab.expectations_file import parse, read
 from caplab.model.budgets import BudgetError, check, evaluate, names
-from caplab.model.expectations import Demand, Promise
+from caplab.model.expectations import PROPERTIES, Demand, Promise
 from caplab.model.fields import FieldError, Json
 
 TABLE = Path(__file__).parents[2] / "experiments" / "expectations.yaml"
@@ -155,7 +155,8 @@ LEVELS = ("ONE-ONE", "TWO-ONE", "QUORUM-QUORUM", "ALL-ONE", "SERIAL-SERIAL")
 @pytest.mark.parametrize("mode", LEVELS)
 def test_cassandra_has_a_kill_and_a_control_at_every_pair_of_levels(mode: str) -> None:
     kill, control = (read(TABLE).find("cassandra", mode, fault) for fault in ("kill-node", "none"))
-    assert (kill.route, control.route) == ("service", None)
+    assert {demand.route for demand in kill.demands if PROPERTIES[demand.property].by_route} == {"service"}
+    assert {demand.route for demand in control.demands} == {None}
     for found in (kill, control):
         promises = {demand.property: demand.promise for demand in found.demands}
         assert all(promises[name] is Promise.FORBIDDEN for name in ("unexpected", "duplicated"))
@@ -181,14 +182,18 @@ def test_a_cassandra_write_at_all_waits_for_the_dead_member_and_nothing_else_doe
     assert evaluate(kills["ALL-ONE"]["readOutage"].budget or "", settings) == pytest.approx(2.8)
 
 
-def test_a_row_is_found_without_its_route_where_it_is_the_only_one() -> None:
-    lone = row("route: service\n    properties: {lost: possible}")
-    assert parse(lone).find("postgres", "async", "kill-primary").route == "service"
-    other = row("route: direct\n    properties: {lost: possible}").split("rows:")[1]
-    with pytest.raises(LookupError, match=r"kill-primary service.*kill-primary direct"):
-        parse(lone + other).find("postgres", "async", "kill-primary")
-    whole = row("properties: {lost: possible}").split("rows:")[1]
-    assert parse(lone + whole).find("postgres", "async", "kill-primary").route is None
+def test_what_is_asked_of_a_side_and_a_route_is_a_demand_of_its_own() -> None:
+    text = row(
+        "route: service\n    properties: {lost: possible}\n    sides:\n"
+        "    - {side: minority, route: direct, properties: {writesServed: {atMost: ttl}, stale: must-show}}\n"
+        "    - {side: majority, properties: {writeOutage: {atMost: ttl}}}"
+    )
+    assert parse(text).rows[0].demands == (
+        Demand("lost", Promise.POSSIBLE),
+        Demand("writesServed", Promise.BOUNDED, "ttl", "minority", "direct"),
+        Demand("stale", Promise.MUST_SHOW, None, "minority", "direct"),
+        Demand("writeOutage", Promise.BOUNDED, "ttl", "majority"),
+    )
 
 
 def test_a_row_that_is_not_there_is_refused_with_those_that_are() -> None:
@@ -228,6 +233,18 @@ def test_every_promise_can_be_written() -> None:
         (row("properties: {lost: {atMost: ttl, atLeast: ttl}}"), "field 'lost' is .*atLeast"),
         (row("properties: {}"), "field 'properties' must be at least one property"),
         (row("lost: forbidden"), "no such field 'lost'"),
+        (
+            row("properties: {lost: possible}\n    sides: [{side: left, properties: {lost: possible}}]"),
+            r"sides\[0\]: field 'side' must be one of minority, majority",
+        ),
+        (
+            row("properties: {lost: possible}\n    sides: [{side: minority, properties: {twoPrimaries: forbidden}}]"),
+            r"field 'twoPrimaries' must be named for the row as a whole",
+        ),
+        (
+            row("properties: {lost: possible}\n    sides: [{side: minority, route: up, properties: {lost: possible}}]"),
+            r"sides\[0\]: field 'route' must be one of",
+        ),
         (row("route: sideways"), "field 'route' must be one of primary"),
         (row("route: service"), "field 'properties' is missing"),
         (row("properties: {lost: possible}").replace("why: because", ""), "field 'why' is missing"),
@@ -244,10 +261,3 @@ def test_every_promise_can_be_written() -> None:
 def test_a_mistake_in_the_table_is_named_by_row_and_field(text: str, says: str) -> None:
     with pytest.raises(FieldError, match=says):
         parse(text)
-
-
-def test_rows_may_differ_by_route_alone() -> None:
-    text = (
-        row("properties: {lost: possible}") + row("route: service\n    properties: {lost: possible}").split("rows:")[1]
-    )
-    assert parse(text).find("postgres", "async", "kill-primary", "service").route == "service"

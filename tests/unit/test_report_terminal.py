@@ -46,7 +46,7 @@ def control() -> RunReport:
 
 def failed_lab() -> RunReport:
     whole = valid(run_id="run-5", clock=None, seconds={}, fault_windows=())
-    row = Expectation("postgres", "quorum", "kill-primary", None, (Demand("lost", Promise.FORBIDDEN),), "why", "source")
+    row = Expectation("postgres", "quorum", "kill-primary", (Demand("lost", Promise.FORBIDDEN),), "why", "source")
     return replace(whole, findings=(), verdict=judge(row, whole.record, ()))
 
 
@@ -139,11 +139,11 @@ def test_a_redis_run_is_told_in_redis_words() -> None:
 
 def test_a_cassandra_run_speaks_of_outages_and_of_no_primary() -> None:
     lines = lines_of(of_cassandra())
-    assert lines[0] == "cassandra QUORUM-QUORUM kill-node service · VALID · run-c"
+    assert lines[0] == "cassandra QUORUM-QUORUM kill-node · VALID · run-c"
     assert table_of(lines, "predicted beside measured") == [
-        ["outage of writes", "≤ 2.8 s  (write + 2s)", "0.322 s", "ok"],
-        ["outage time", "≤ 15.3 s  (phiConvictThreshold * 2.5s +", "0.322 s", "ok"],
-        ["", "max(read, write) + 2s)", "", ""],
+        ["outage of writes, by service", "≤ 2.8 s  (write + 2s)", "0.322 s", "ok"],
+        ["outage time, by service", "≤ 15.3 s  (phiConvictThreshold *", "0.322 s", "ok"],
+        ["", "2.5s + max(read, write) + 2s)", "", ""],
         ["acked writes lost", "forbidden", "0 of 5,970 (< 3/n = 0.050 % at 95 %)", "ok"],
         ["unacked writes found", "possible", "0", "ok"],
         ["unexpected values", "forbidden", "0 of 5,970 (< 3/n = 0.050 % at 95 %)", "ok"],
@@ -163,22 +163,25 @@ def test_a_cassandra_run_speaks_of_outages_and_of_no_primary() -> None:
 def test_a_write_at_all_that_waits_for_the_dead_member_is_shown_as_what_must_be() -> None:
     predicted = table_of(lines_of(of_cassandra_at_all()), "predicted beside measured")
     assert predicted[:3] == [
-        ["outage of writes", "must show >= 15.0 s  (faultSeconds)", "42.022 s", "ok"],
-        ["outage time", "≤ 105.0 s  (faultSeconds + 90s)", "42.022 s", "ok"],
-        ["outage of reads", "≤ 2.8 s  (read + 2s)", "0.321 s", "ok"],
+        ["outage of writes, by service", "must show >= 15.0 s  (faultSeconds)", "42.022 s", "ok"],
+        ["outage time, by service", "≤ 105.0 s  (faultSeconds + 90s)", "42.022 s", "ok"],
+        ["outage of reads, by service", "≤ 2.8 s  (read + 2s)", "0.321 s", "ok"],
     ]
     soon = node_kill_report(mode="ALL-ONE", writes_down_ms=9_000)
     assert soon.verdict.state is State.UNKNOWN
-    assert "writeOutage: 9.022 s; at least 15.000 s (faultSeconds): it must show" in soon.verdict.reasons[0]
+    assert "writeOutage (service): 9.022 s; at least 15.000 s (faultSeconds): it must show" in soon.verdict.reasons[0]
     reads = node_kill_report(mode="ALL-ONE", writes_down_ms=42_000, reads_down_ms=4_000)
-    assert [reason.split(":")[0] for reason in reads.verdict.reasons] == ["readOutage"]
+    assert [reason.split(":")[0] for reason in reads.verdict.reasons] == ["readOutage (service)"]
 
 
 def test_a_cassandra_run_that_lost_what_it_acked_or_stood_still_too_long_is_invalid() -> None:
     lost = node_kill_report(lost=[60_500])
-    assert lost.verdict.reasons == ("lost: 1; forbidden.",)
+    assert lost.verdict.reasons == ("lost: 1 of 5970; forbidden.",)
     slow = node_kill_report(writes_down_ms=3_000)
-    assert (slow.verdict.state, slow.verdict.reasons[0].split(";")[0]) == (State.VIOLATED, "writeOutage: 3.022 s")
+    assert (slow.verdict.state, slow.verdict.reasons[0].split(";")[0]) == (
+        State.VIOLATED,
+        "writeOutage (service): 3.022 s",
+    )
 
 
 def test_a_suite_of_several_engines_names_both_what_fails_over_and_what_is_out() -> None:
@@ -212,7 +215,7 @@ def test_the_second_clock_counts_from_the_injection_and_says_what_it_lacks() -> 
 def test_a_lost_write_is_counted_marked_and_given_as_the_reason() -> None:
     lines = lines_of(with_two_lost())
     assert "· INVALID ·" in lines[0]
-    assert lines[lines.index("why it is invalid:") + 1] == "  - lost: 2; forbidden."
+    assert lines[lines.index("why it is invalid:") + 1] == "  - lost: 2 of 2800; forbidden."
     assert ["acked writes lost", "forbidden", "2 of 2,800", "VIOLATED"] in table_of(lines, "predicted")
     lost = {(row[0], row[2]): row[7] for row in table_of(lines, "every vantage")}
     assert (lost["a", "add"], lost["b", "add"], lost["c", "add"]) == ("0", "1", "1")
@@ -237,14 +240,19 @@ def test_a_lower_bound_says_so_beside_its_budget() -> None:
 
 def test_a_row_with_a_route_shows_the_lower_bound_of_that_route_only() -> None:
     row = Expectation(
-        "postgres", "quorum", "kill-primary", "direct", (Demand("failoverTime", Promise.POSSIBLE),), "why", "source"
+        "postgres",
+        "quorum",
+        "kill-primary",
+        (Demand("failoverTime", Promise.POSSIBLE, route="direct"),),
+        "why",
+        "source",
     )
     rows = [one for one in killed_run(down_ms=90_000) if one["op"] != "add"] + [
         one for one in killed_run() if one["op"] == "add"
     ]
     report = report_of(rows, fault_windows=WINDOW)
     report = replace(report, verdict=judge(row, report.record, report.findings))
-    assert table_of(lines_of(report), "predicted") == [["failover time", "possible", "2.023 s", "ok"]]
+    assert table_of(lines_of(report), "predicted") == [["failover time, by direct", "possible", "2.023 s", "ok"]]
 
 
 def test_a_control_run_says_that_nothing_was_hit() -> None:

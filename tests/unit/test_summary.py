@@ -29,7 +29,7 @@ def test_the_summary_has_the_suites_tables_and_a_section_a_run() -> None:
         "| postgres quorum kill-primary | 2 | 2.023 / 2.023 / 2.023 s | 0 / 0.5 / 1 | 93.3 / 93.3 / 93.3 % |" in lines
     )
     assert "## postgres quorum kill-primary · INVALID · run-2" in lines
-    assert "- lost: 1; forbidden." in lines
+    assert "- lost: 1 of 2800; forbidden." in lines
     assert "| acked writes lost | forbidden | 1 of 2,800 | VIOLATED |" in lines
     assert "| acked writes lost | forbidden | 0 of 2,800 (&lt; 3/n = 0.11 % at 95 %) | ok |" in lines
     assert any(line.startswith("- second clock: first commit on timeline 2 at +2.021 s") for line in lines)
@@ -50,7 +50,7 @@ def test_the_summary_of_a_redis_run_is_told_in_redis_words() -> None:
 def test_the_summary_of_a_cassandra_run_tells_what_each_copy_lacked() -> None:
     text = summary_markdown([node_kill_report(lacking=[60_995])])
     assert "- members' own copies lack, of 5,970 acked values: cs-0 0 · cs-1 1 · cs-2 0" in text
-    assert "| outage time | ≤ 15.3 s" in text
+    assert "| outage time, by service | ≤ 15.3 s" in text
     assert "failover" not in text
 
 
@@ -75,7 +75,7 @@ def test_verdict_json_merges_the_verdicts_and_lists_runs_with_their_reasons() ->
         ("run-1", "postgres quorum kill-primary", "valid"),
         ("run-2", "postgres quorum kill-primary", "invalid"),
     ]
-    assert plain["runs"][1]["reasons"] == ["lost: 1; forbidden."]
+    assert plain["runs"][1]["reasons"] == ["lost: 1 of 2800; forbidden."]
     lost = next(one for one in plain["runs"][1]["properties"] if one["property"] == "lost")
     assert (lost["state"], lost["measured"]) == ("invalid", 1)
     assert json.loads(json.dumps(plain)) == plain

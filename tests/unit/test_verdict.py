@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ TABLE = read(Path(__file__).parents[2] / "experiments" / "expectations.yaml")
 
 
 def row(*demands: Demand, fault: str = "kill-primary", route: str | None = None) -> Expectation:
-    return Expectation("postgres", "async", fault, route, demands, "why", "source")
+    of_route = tuple(replace(demand, route=demand.route or route) for demand in demands)
+    return Expectation("postgres", "async", fault, of_route, "why", "source")
 
 
 def durability(state: State = State.HOLDS, **figures: Any) -> Finding:
@@ -189,7 +191,7 @@ def test_a_few_lost_writes_are_valid_under_async_and_invalid_under_quorum() -> N
     assert whole_run("async", "kill-primary", KILL, lose).state is State.HOLDS
     verdict = whole_run("quorum", "kill-primary", KILL, lose)
     assert verdict.state is State.VIOLATED
-    assert verdict.reasons == ("lost: 3; forbidden.",)
+    assert verdict.reasons == ("lost: 3 of 400; forbidden.",)
 
 
 def test_a_failover_slower_than_the_settings_allow_is_invalid() -> None:
@@ -212,7 +214,7 @@ def test_a_kill_after_which_nobody_was_promoted_is_unknown() -> None:
 def test_a_control_run_is_valid_only_without_outage_loss_or_failover() -> None:
     quiet = range(0)
     assert whole_run("async", "none", quiet).state is State.HOLDS
-    assert whole_run("async", "none", quiet, range(5, 6)).reasons == ("lost: 1; forbidden.",)
+    assert whole_run("async", "none", quiet, range(5, 6)).reasons == ("lost: 1 of 600; forbidden.",)
     verdict = whole_run("async", "none", range(50, 52))
     assert verdict.state is State.VIOLATED
     assert {reason.split(":")[0] for reason in verdict.reasons} == {"outages", "failovers"}
@@ -241,7 +243,7 @@ def test_a_redis_failover_in_time_with_a_few_lost_writes_is_valid() -> None:
     late = redis_run("everysec-wait-0", "kill-primary", range(50, 160))
     assert late.reasons == ("failoverTime: 11.002 s; the budget is 10.000 s (downAfter + 5s).",)
     many = redis_run("none-wait-0", "kill-primary", range(50, 140), range(39, 50))
-    assert many.reasons == ("lost: 11; the budget is 10 (writesPerSecond * 1s).",)
+    assert many.reasons == ("lost: 11 of 510; the budget is 10 (writesPerSecond * 1s).",)
     assert redis_run("always-wait-1", "kill-primary", range(50, 140), BEFORE).state is State.HOLDS
 
 
@@ -253,7 +255,9 @@ def test_a_redis_that_keeps_nothing_and_comes_back_must_have_lost_what_was_there
 
 def test_a_redis_that_keeps_all_and_comes_back_must_have_lost_nothing() -> None:
     assert redis_run("always-ComeBack", "crash-primary", RESTART).state is State.HOLDS
-    assert redis_run("always-ComeBack", "crash-primary", RESTART, range(49, 50)).reasons == ("lost: 1; forbidden.",)
+    assert redis_run("always-ComeBack", "crash-primary", RESTART, range(49, 50)).reasons == (
+        "lost: 1 of 560; forbidden.",
+    )
     assert redis_run("everysec-ComeBack", "crash-primary", RESTART, range(30, 50)).state is State.HOLDS
     assert redis_run("everysec-ComeBack", "crash-primary", RESTART, range(29, 50)).state is State.VIOLATED
 
@@ -261,3 +265,43 @@ def test_a_redis_that_keeps_all_and_comes_back_must_have_lost_nothing() -> None:
 def test_a_redis_primary_that_comes_back_after_the_sentinels_took_it_for_down_is_invalid() -> None:
     late = redis_run("always-ComeBack", "crash-primary", range(50, 101))
     assert late.reasons == ("failoverTime: 5.102 s; the budget is 5.000 s (downAfter).",)
+
+
+SIDES = {
+    "minority": {
+        "all": {"write_outage_seconds": 9.0, "lower_bounds": []},
+        "direct": {"write_outage_seconds": 0.5, "writes_served_seconds": 4.0, "lower_bounds": ["write_outage_seconds"]},
+    },
+    "majority": {"all": {"write_outage_seconds": 1.0}},
+}
+
+
+@pytest.mark.parametrize(
+    ("demand", "state", "measured"),
+    [
+        (Demand("writeOutage", Promise.BOUNDED, "ttl / 4", "minority"), State.VIOLATED, 9.0),
+        (Demand("writeOutage", Promise.BOUNDED, "ttl / 4", "majority"), State.HOLDS, 1.0),
+        (Demand("writeOutage", Promise.BOUNDED, "ttl / 4", "minority", "direct"), State.UNKNOWN, 0.5),  # a lower bound
+        (Demand("writesServed", Promise.BOUNDED, "ttl / 4", "minority", "direct"), State.HOLDS, 4.0),
+        (Demand("writesServed", Promise.MUST_SHOW, "ttl", "minority", "direct"), State.UNKNOWN, 4.0),
+        (Demand("writeOutage", Promise.FORBIDDEN, None, "minority", "service"), State.UNKNOWN, None),
+        (Demand("writeOutage", Promise.FORBIDDEN, None, "elsewhere"), State.UNKNOWN, None),
+    ],
+)
+def test_a_demand_on_a_side_and_a_route_is_held_against_the_figures_there(
+    demand: Demand, state: State, measured: float | None
+) -> None:
+    verdict = judge(row(demand), run_record(), [availability(by_side=SIDES)])
+    assert (verdict.state, verdict.judgements[0].measured) == (state, measured)
+    if state is not State.HOLDS:
+        assert verdict.reasons[0].startswith(f"{demand.name()}: ")
+
+
+def test_a_route_may_be_a_row_of_figures_too() -> None:
+    stale = Finding(
+        "staleness", State.VIOLATED, "", {"stale": 9, "by_route": [{"route": "replica", "stale": 4, "reads": 8}]}
+    )
+    verdict = judge(row(Demand("stale", Promise.FORBIDDEN, route="replica")), run_record(), [stale])
+    assert verdict.reasons == ("stale (replica): 4 of 8; forbidden.",)
+    absent = judge(row(Demand("stale", Promise.FORBIDDEN, route="direct")), run_record(), [stale])
+    assert absent.reasons == ("stale (direct): no operation took the route 'direct'.",)
