@@ -11,9 +11,25 @@ from dataclasses import dataclass, field
 from typing import Any
 
 
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What was done to a cluster by its own means: a switchover, a rolling restart, a change of its size.
+
+    Moments in unix ns; ended None: not yet, as far as is known. evidence and proven as of a fault.
+    """
+
+    kind: str
+    target: str
+    began_unix_ns: int
+    ended_unix_ns: int | None
+    evidence: tuple[str, ...]
+    proven: bool
+
+
 @dataclass
 class Seen:
-    """The kind of cluster under test, Fault objects by name and lost nodes by id as last seen, and moments (unix ns).
+    """The kind of cluster under test, and what was seen: Fault objects by name and lost nodes by id as they last were,
+    events, and moments (unix ns).
 
     A lost node is as caplab_cluster.node_notes.Loss.to_json has it. kind '': no run is under way. steady: since when
     every operation was acknowledged, before the first fault. settled: when the members were all well again.
@@ -23,6 +39,7 @@ class Seen:
     kind: str = ""
     faults: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     lost_nodes: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    events: list[Event] = field(default_factory=list)
     steady_unix_ns: int | None = None
     settled_unix_ns: int | None = None
     budget_seconds: float | None = None
@@ -34,6 +51,10 @@ class Seen:
     def note_lost_node(self, lost: Mapping[str, Any]) -> None:
         """Keep what is known of a node that was taken away."""
         self.lost_nodes[lost["id"]] = lost
+
+    def note_event(self, event: Event) -> None:
+        """Keep what was done by the cluster's own means."""
+        self.events.append(event)
 
     def note_steady(self, unix_ns: int) -> None:
         """Operations have been acknowledged since then; the first word counts."""
