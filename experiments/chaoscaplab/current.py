@@ -28,8 +28,7 @@ class Event:
 
 @dataclass
 class Seen:
-    """The kind of cluster under test, and what was seen: Fault objects by name and lost nodes by id as they last were,
-    events, and moments (unix ns).
+    """The cluster's kind, Fault objects by name and lost nodes by id as last seen, events, moments (unix ns).
 
     A lost node is as caplab_cluster.node_notes.Loss.to_json has it. kind '': no run is under way. steady: since when
     every operation was acknowledged, before the first fault. settled: when the members were all well again.

@@ -12,7 +12,7 @@ from chaoslib.discovery import discover_actions, discover_probes, initialize_dis
 from chaoslib.discovery.discover import portable_type_name
 from chaoslib.types import DiscoveredActivities, Discovery
 
-ACTIONS = ("chaoscaplab.faults.actions", "chaoscaplab.faults.nodes")
+ACTIONS = ("chaoscaplab.clusters.actions", "chaoscaplab.faults.actions", "chaoscaplab.faults.nodes")
 PROBES = ("chaoscaplab.clusters.probes", "chaoscaplab.faults.probes", "chaoscaplab.probes.probes")
 
 

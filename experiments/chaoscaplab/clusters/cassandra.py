@@ -151,6 +151,10 @@ def hints_left(pod: str, answer: Mapping[str, Any], names: Mapping[str, str]) ->
     return f"{pod} still has hints: {', '.join(left)}" if left else ""
 
 
+def switch_over(server: Server, namespace: str, body: Body) -> None:
+    """Nothing: there is no primary."""
+
+
 def first_commit(server: Server, namespace: str, body: Body, before: str, run_id: str) -> FirstCommit | None:
     """None: there are no epochs."""
     return None

@@ -41,6 +41,9 @@ class Engine(Protocol):
     def not_caught_up(self, server: Server, namespace: str, body: Body) -> str:
         """Which members do not have all that was written by now; '' where all have. Raises nothing."""
 
+    def switch_over(self, server: Server, namespace: str, body: Body) -> None:
+        """Have the cluster hand the primary's role to a replica. Never asked where there is no primary."""
+
     def first_commit(self, server: Server, namespace: str, body: Body, before: str, run_id: str) -> FirstCommit | None:
         """The first beat of the epoch that followed the one before, by the server's own stamp; None: there is none.
 

@@ -92,6 +92,13 @@ def _behind(server: Server, namespace: str, member: str, reached: str) -> str:
     return "" if answer == "t|t" else f"{member} is behind {reached}"
 
 
+def switch_over(server: Server, namespace: str, body: Body) -> None:
+    """Have Patroni hand over to whichever replica it likes best."""
+    name, primary = body["metadata"]["name"], body["status"]["primary"]
+    patronictl = ("patronictl", "-c", "/etc/caplab/patroni.yml", "switchover", f"{name}-primary")
+    server.execute(namespace, primary, *patronictl, "--leader", primary, "--force")
+
+
 def first_commit(server: Server, namespace: str, body: Body, before: str, run_id: str) -> FirstCommit | None:
     """The first commit of the present timeline that was complete, by the server's own stamp; None: there is none."""
     primary, timeline = body["status"]["primary"], body["status"]["epoch"]

@@ -132,6 +132,12 @@ def short_of(pod: str, replica: Mapping[str, str], primary: Mapping[str, str]) -
     return "" if int(replica["slave_repl_offset"]) >= int(offset) else f"{pod} is behind {offset}"
 
 
+def switch_over(server: Server, namespace: str, body: Body) -> None:
+    """Have a Sentinel promote a replica as if the primary were down; it asks no other Sentinel."""
+    sentinel = body["status"]["sentinels"][0]["name"]
+    ask(server, namespace, sentinel, "SENTINEL", "FAILOVER", _PRIMARY)
+
+
 def first_commit(server: Server, namespace: str, body: Body, before: str, run_id: str) -> FirstCommit | None:
     """The first beat under another replication id, by the server's own stamp; None where there is none.
 

@@ -1,0 +1,175 @@
+"""Chaos Toolkit actions: what is done to a cluster by its own means, as whoever keeps it would."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from chaoslib.exceptions import ActivityFailed
+from chaoslib.types import Configuration
+
+from ..current import Event, seen
+from ..namespaces import namespace_of
+from ..server import ExecFailed, Server
+from ..waiting import insist
+from . import redis_memory
+from .bringing_up import Cluster
+from .engines import meant
+from .redis import ENGINE as REDIS
+
+__all__ = ["fill_memory", "rolling_restart", "scale", "switchover"]
+
+
+def switchover(
+    cluster: str,
+    within_seconds: float = 60,
+    namespace: str = "",
+    kind: str = "",
+    configuration: Configuration | None = None,
+) -> dict[str, str]:
+    """Have the cluster itself hand the primary's role to a replica, and wait until its status names another primary.
+
+    kind is the cluster's, where it is not that of the run under way. Returns who it was (old) and who it is (new).
+    ActivityFailed where the engine has none, refuses, or does not come to it within_seconds.
+    """
+    found = _cluster(cluster, namespace, kind, configuration)
+    if not found.engine.HAS_PRIMARY:
+        raise ActivityFailed(f"A {found.engine.KIND} has no primary. Mend: leave the switchover out.")
+    body = found.body()
+    old = str(body["status"].get("primary"))
+    with _Doing("switchover", old) as doing:
+        try:
+            found.engine.switch_over(found.server, found.namespace, body)
+        except ExecFailed as error:
+            raise ActivityFailed(f"{cluster} does not hand over: {error}") from error
+
+        def still() -> str:
+            now = found.body()["status"].get("primary")
+            return f"the primary is {now or 'nobody'}" if now in (None, old) else ""
+
+        insist(f"{cluster} has another primary than {old}", still, float(within_seconds))
+        new = str(found.body()["status"]["primary"])
+        doing.saw(f"the primary was {old}, and is {new}")
+    return {"old": old, "new": new}
+
+
+def rolling_restart(
+    cluster: str,
+    within_seconds: float = 300,
+    namespace: str = "",
+    kind: str = "",
+    configuration: Configuration | None = None,
+) -> list[str]:
+    """Have the operator restart member after member, and wait until each runs again.
+
+    Of engines whose spec has operations.restart: Cassandra. kind is the cluster's, where it is not that of the run
+    under way. Returns the members. ActivityFailed where it does not end within_seconds.
+    """
+    found = _cluster(cluster, namespace, kind, configuration)
+    spec = found.body()["spec"]
+    if "operations" not in spec:
+        raise ActivityFailed(f"A {found.engine.KIND} has no operations.restart. Mend: leave the rolling restart out.")
+    began = datetime.now(UTC)
+    with _Doing("rolling restart", cluster) as doing:
+        asked = {**spec["operations"], "restart": began.strftime("%Y-%m-%dT%H.%M.%S")}
+        found.server.apply(found.engine.KIND, found.namespace, cluster, {**spec, "operations": asked})
+
+        def not_restarted() -> str:
+            old = [pod.metadata.name for pod in found.members() if not _has_started_since(pod, began)]
+            return f"{', '.join(old)} still to restart" if old else found.not_steady()
+
+        insist(f"every member of {cluster} has restarted", not_restarted, float(within_seconds))
+        members = sorted(str(pod.metadata.name) for pod in found.members())
+        doing.saw(f"{', '.join(members)} have started since")
+    return members
+
+
+def scale(
+    cluster: str,
+    replicas: int,
+    within_seconds: float = 480,
+    namespace: str = "",
+    kind: str = "",
+    configuration: Configuration | None = None,
+) -> dict[str, int]:
+    """Have the operator give the cluster so many members, and wait until these are all and in their steady state.
+
+    replicas: its members from now on. kind is the cluster's, where it is not that of the run under way. Returns how
+    many there were (before). ActivityFailed where it does not come to that within_seconds.
+    """
+    found = _cluster(cluster, namespace, kind, configuration)
+    spec = found.body()["spec"]
+    before, wanted = int(spec["replicas"]), int(replicas)
+    with _Doing("scale", cluster) as doing:
+        found.server.apply(found.engine.KIND, found.namespace, cluster, {**spec, "replicas": wanted})
+
+        def not_there() -> str:
+            members = len(found.members())
+            return f"it has {members} members" if members != wanted else found.not_steady()
+
+        insist(f"{cluster} has {wanted} members", not_there, float(within_seconds))
+        doing.saw(f"it had {before} members, and has {wanted}")
+    return {"before": before}
+
+
+def fill_memory(
+    cluster: str,
+    seconds: int = 10,
+    namespace: str = "",
+    kind: str = "",
+    configuration: Configuration | None = None,
+) -> dict[str, Any]:
+    """Write keys of the lab's own until a Redis primary has no memory left; after so many seconds they go again.
+
+    They expire by themselves soon after, whatever becomes of this process. kind is the cluster's, where it is not that
+    of the run under way. Returns what was seen: keys, evicted_keys and refused. ActivityFailed where the cluster is no
+    Redis, or the primary never ran out of memory.
+    """
+    found = _cluster(cluster, namespace, kind, configuration)
+    if found.engine.ENGINE != REDIS:
+        raise ActivityFailed(f"A {found.engine.KIND} has no maxMemory. Mend: fill a RedisCluster.")
+    primary = str(found.body()["status"].get("primary"))
+    with _Doing("memory filled", primary) as doing:
+        try:
+            full = redis_memory.fill(found.server, found.namespace, primary, int(seconds))
+            doing.saw(full.sentence())
+            time.sleep(float(seconds))
+        except (ExecFailed, redis_memory.NotFull) as error:
+            raise ActivityFailed(f"The memory of {primary} was not filled: {error}") from error
+        finally:
+            redis_memory.empty(found.server, found.namespace, primary)
+    return {"keys": full.keys, "evicted_keys": full.evicted_keys, "refused": full.refused}
+
+
+class _Doing:
+    """Notes an event of the run when it is over: proven where something was seen of it."""
+
+    def __init__(self, kind: str, target: str, clock: Callable[[], int] = time.time_ns) -> None:
+        self._kind, self._target, self._clock = kind, target, clock
+        self._began = 0
+        self._evidence: Sequence[str] = ()
+
+    def __enter__(self) -> _Doing:
+        self._began = self._clock()
+        return self
+
+    def saw(self, sentence: str) -> None:
+        """Evidence that it took place."""
+        self._evidence = (*self._evidence, sentence)
+
+    def __exit__(self, *_: object) -> None:
+        evidence = tuple(self._evidence)
+        seen().note_event(Event(self._kind, self._target, self._began, self._clock(), evidence, bool(evidence)))
+
+
+def _cluster(name: str, namespace: str, kind: str, configuration: Configuration | None) -> Cluster:
+    return Cluster(Server(), meant(kind), namespace_of(configuration, namespace), name, {})
+
+
+def _has_started_since(pod: Any, moment: datetime) -> bool:
+    """Whether every container of a pod runs, and began to after a moment: pure."""
+    running = [one.state.running for one in pod.status.container_statuses or ()]
+    whole = moment.replace(microsecond=0)  # Kubernetes tells whole seconds
+    return bool(running) and all(one is not None and one.started_at > whole for one in running)

@@ -1,0 +1,91 @@
+"""A Redis primary filled with keys until it has no memory left, and emptied again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..server import ExecFailed, Server
+from .redis import ask, information
+
+_PREFIX = "caplab-filler/"
+_CHUNK, _BYTES = 500, 10_000  # keys in one step, in which nobody else is served; bytes of each
+_MOST_CHUNKS = 400  # 2 GB
+# Of random victims each key is one with probability 1/keys: after so many times the keys, next to none is left.
+_TIMES_OVER = 6
+_SPARE_SECONDS = 30  # until fillers go by themselves, beyond the time they are asked for
+# ARGV: prefix, first number, count, bytes, seconds. How many were written: what does not fit is refused.
+_FILL = """
+    local text, written = string.rep('x', tonumber(ARGV[4])), 0
+    for number = tonumber(ARGV[2]), tonumber(ARGV[2]) + tonumber(ARGV[3]) - 1 do
+        local done = redis.pcall('SET', ARGV[1] .. number, text, 'EX', ARGV[5])
+        if type(done) == 'table' and done.err then return written end
+        written = written + 1
+    end
+    return written """
+_EMPTY = """
+    local cursor, gone = '0', 0
+    repeat
+        local found = redis.call('SCAN', cursor, 'MATCH', ARGV[1] .. '*', 'COUNT', 1000)
+        cursor = found[1]
+        for _, key in ipairs(found[2]) do gone = gone + redis.call('UNLINK', key) end
+    until cursor == '0'
+    return gone """
+
+
+class NotFull(Exception):
+    """The memory did not run out; the message says how far it came."""
+
+
+@dataclass(frozen=True, slots=True)
+class Full:
+    """keys: fillers written. evicted_keys: of any kind, by the server's own count. refused: writes are."""
+
+    keys: int
+    evicted_keys: int
+    refused: bool
+
+    def sentence(self) -> str:
+        """As evidence."""
+        what = "then writes were refused" if self.refused else f"{self.evicted_keys} keys were evicted"
+        return f"{self.keys} keys of {_BYTES} B were written; {what}"
+
+
+def fill(server: Server, namespace: str, pod: str, seconds: int) -> Full:
+    """Write until writes are refused, or until everything that was there has probably been evicted.
+
+    ExecFailed where the server does not answer, NotFull where neither comes.
+    """
+    evicted_before = _evicted(server, namespace, pod)
+    keys = 0
+    for chunk in range(_MOST_CHUNKS):
+        written = _number(
+            ask(
+                server, namespace, pod, "EVAL", _FILL, "0",
+                _PREFIX, str(chunk * _CHUNK), str(_CHUNK), str(_BYTES), str(seconds + _SPARE_SECONDS),
+            )
+        )  # fmt: skip
+        keys += written
+        evicted = _evicted(server, namespace, pod) - evicted_before
+        if written < _CHUNK:
+            return Full(keys, evicted, refused=True)
+        there = _number(ask(server, namespace, pod, "DBSIZE"))
+        if evicted > _TIMES_OVER * there:
+            return Full(keys, evicted, refused=False)
+    raise NotFull(f"{keys} keys of {_BYTES} B were taken. Mend: give the cluster a smaller maxMemory.")
+
+
+def empty(server: Server, namespace: str, pod: str) -> None:
+    """Remove the fillers; a server that does not answer is left to their expiry."""
+    try:
+        ask(server, namespace, pod, "EVAL", _EMPTY, "0", _PREFIX)
+    except ExecFailed:
+        return
+
+
+def _evicted(server: Server, namespace: str, pod: str) -> int:
+    return int(information(ask(server, namespace, pod, "INFO", "stats"))["evicted_keys"])
+
+
+def _number(lines: list[str]) -> int:
+    """An integer as redis-cli prints it."""
+    return int(lines[0].rpartition(" ")[2])
