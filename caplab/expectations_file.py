@@ -55,14 +55,16 @@ def _row(numbered: Fields) -> Expectation:
     return Expectation(engine, mode, fault, tuple(demands), fields.text("why"), fields.text("source"))
 
 
-def _sides(fields: Fields) -> list[tuple[Fields, str]]:
-    """What is said of each side of a cut, with the side's name; one side may be there once for each route."""
+def _sides(fields: Fields) -> list[tuple[Fields, str | None]]:
+    """What is said of each side of a cut, with its name, or of a route (None)."""
     if "sides" not in fields.values:
         return []
-    found = [(one, one.text("side")) for one in fields.objects("sides")]
+    found = [(one, one.optional_text("side")) for one in fields.objects("sides")]
     for one, side in found:
         one.only(*_SIDE)
-        if side not in SIDES:
+        if side is None and "route" not in one.values:
+            raise one.error("side", f"one of {', '.join(SIDES)}, where no route is named")
+        if side is not None and side not in SIDES:
             raise one.error("side", f"one of {', '.join(SIDES)}")
     return found
 

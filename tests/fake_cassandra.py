@@ -70,12 +70,16 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Sent:
-    """A statement as it was sent: at which levels, by which profile, to which host (None: the driver's choice)."""
+    """A statement as it was sent: at which levels, by which profile, to which host (None: the driver's choice).
+
+    stamp: the client's time on it, microseconds since 1970; None: the coordinator is to stamp it.
+    """
 
     bound: Bound
     profile: object
     host: Host | None
     seconds: float
+    stamp: int | None = None
 
 
 @dataclass(frozen=True)
@@ -279,10 +283,12 @@ class Cluster:
 
 
 class Session:
-    """As much of the driver's as the client asks for."""
+    """As much of the driver's as the client asks for; cluster: the driver's own, where its settings count."""
 
-    def __init__(self, ring: FakeRing) -> None:
+    def __init__(self, ring: FakeRing, cluster: Any = None) -> None:
         self._ring = ring
+        self._cluster = cluster
+        self.use_client_timestamp = cluster is not None
 
     def prepare(self, text: str) -> Prepared:
         if not any(f"{KEYSPACE}.{table}" in text for table in self._ring.tables):
@@ -300,7 +306,9 @@ class Session:
     def execute_async(
         self, bound: Bound, timeout: float, execution_profile: object, host: Host | None, paging_state: bytes | None
     ) -> Request:
-        ring, request, sent = self._ring, Request(), Sent(bound, execution_profile, host, timeout)
+        # As the driver's own session stamps a request, whatever the statement is.
+        stamp = self._cluster.timestamp_generator() if self.use_client_timestamp else None
+        ring, request, sent = self._ring, Request(), Sent(bound, execution_profile, host, timeout, stamp)
         ring.sent.append(sent)
         planted = ring.planted.pop(0) if ring.planted else None
         if planted is None and host is not None and host.address in ring.down:

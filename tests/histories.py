@@ -22,6 +22,8 @@ EXPECTATIONS = read(Path(__file__).parents[1] / "experiments" / "expectations.ya
 
 Row = dict[str, Any]
 
+SIDES = {"minority": ("b",), "majority": ("a", "c")}  # of a cut
+
 OLD_ID, NEW_ID = "e7fde5a2" * 5, "39110c49" * 5  # replication ids; their names are no order
 # What of a run record is another engine's: a Redis whose primary was killed.
 REDIS: Row = {

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from caplab.model.fields import Json
 from caplab.model.history import Table
 
+from .availability_fault import InFault
 from .availability_figures import Seen, figures_of
 from .columns import among
 from .finding import Context, Finding, State
@@ -25,7 +26,11 @@ def check(history: Table, context: Context) -> Finding:
     that tell how the cluster as a whole served (Seen.of_cluster); of the others it is member_outage_seconds.
     write_outage_seconds and read_outage_seconds are the same, of writes and of reads alone. Later outages
     are counted apart. Each of the three is among lower_bounds when the history ended in that outage.
-    Each series' first_ack_seconds is for comparing with another clock, see outages.first_ack_ns. Scans are left
+    Each series' first_ack_seconds is for comparing with another clock, see outages.first_ack_ns.
+
+    Of the fault itself, from the injection to heal (InFault; None without a fault): writes_served_seconds and
+    reads_served_seconds, until the return of the last ack; unacked_share; writes_acked_in_fault. by_side has all
+    these for each side of a cut, of all its routes (sides.ALL) and of each. Scans are left
     out, and so is what was scheduled before context.steady_ns: clients that connect and find their way.
 
     Violated by any outage (what a fault may cost is for an expectation to say). Unknown with fewer than
@@ -41,7 +46,7 @@ def check(history: Table, context: Context) -> Finding:
     origin_ns = min(int(series.scheduled_ns[0]) for series in every)
     end_ns = max(series.end_ns for series in every)
     seen = [_look(series, context, origin_ns, end_ns) for series in every]
-    figures = {**figures_of(seen), "warm_up_operations": sum(len(one.acked) for one in whole) - total}
+    figures = {**figures_of(seen, context.sides), "warm_up_operations": sum(len(one.acked) for one in whole) - total}
     if silent := _silent(every, context.injected_ns):
         reason = f"Nothing was scheduled after the injection by vantage {', '.join(silent)}."
         return Finding(NAME, State.UNKNOWN, reason, figures)
@@ -64,7 +69,8 @@ def _look(series: Series, context: Context, origin_ns: int, end_ns: int) -> Seen
         last = parts.failover[-1].end_ns
         failover_ns = (end_ns if last is None else last) - injected
     first_ack_ns = _first_ack_after_ns(series, parts, injected)
-    return Seen(series, parts, phase, failover_ns, first_ack_ns, context.has_primary)
+    in_fault = None if injected is None else InFault.of(series, injected, healed)
+    return Seen(series, parts, phase, failover_ns, first_ack_ns, in_fault, context.has_primary)
 
 
 def _first_ack_after_ns(series: Series, parts: Sorted, injected_ns: int | None) -> int | None:

@@ -1,8 +1,8 @@
-"""The figures of availability: in all, for each route, and for each vantage, op and route."""
+"""The figures of availability: in all, for each route and side, and for each vantage, op and route."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -10,9 +10,11 @@ import numpy as np
 
 from caplab.model.fields import Json
 
+from .availability_fault import InFault, acked_in_fault, served_seconds, unacked_share
 from .columns import Integers, Mask
 from .phases import PHASES, Sorted, phase_figures
 from .series import Series
+from .sides import ALL
 
 _MEMBERS = ("direct", "replica")  # routes on which reads take the members in turn; without a primary writes too
 _READS = ("read", "load")
@@ -20,13 +22,17 @@ _READS = ("read", "load")
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A series, its outages and phases; times count from the injection, failover_ns is at least so if open."""
+    """A series, its outages and phases; times count from the injection, failover_ns is at least so if open.
+
+    in_fault is None where there is no fault.
+    """
 
     series: Series
     parts: Sorted
     phase: Integers
     failover_ns: int
     first_ack_ns: int | None
+    in_fault: InFault | None
     has_primary: bool = True
 
     @property
@@ -52,22 +58,37 @@ class Seen:
         return any(outage.end_ns is None for outage in self.parts.failover)
 
 
-def figures_of(seen: Sequence[Seen]) -> dict[str, Json]:
-    """All of them, as docs/checkers/availability.md lists them; there is at least one series."""
+def figures_of(seen: Sequence[Seen], sides: Mapping[str, Sequence[str]]) -> dict[str, Json]:
+    """All of them, as docs/checkers/availability.md lists them; there is at least one series.
+
+    sides: the vantages of each side of a cut.
+    """
     by_vantage = {name: _worst(_telling(group)) for name, group in _grouped(seen, "vantage").items()}
     worst = max(by_vantage, key=lambda name: (by_vantage[name], name))
     best = min(by_vantage, key=lambda name: (by_vantage[name], name))
     return {
-        **_summary(seen),
+        **_summary(seen, _telling(seen)),
         "worst_vantage": worst,
         "best_vantage": best,
         "best_failover_seconds": by_vantage[best],
         "by_route": {
-            name: {**_summary(group), "phases": _phases_by_op(group)} for name, group in _grouped(seen, "route").items()
+            name: {**_summary(group, _telling(group)), "phases": _phases_by_op(group)}
+            for name, group in _grouped(seen, "route").items()
+        },
+        "by_side": {
+            side: _of_side(group)
+            for side, vantages in sides.items()
+            if (group := [one for one in seen if one.series.vantage in vantages])
         },
         "series": [_series_figures(one) for one in seen],
         "phases": [{**_labels(one), **row} for one in seen for row in _phases([one])],
     }
+
+
+def _of_side(seen: Sequence[Seen]) -> dict[str, Json]:
+    """Of a side's routes every series tells: what its own member serves is what a cut is about."""
+    by_route = {route: _summary(group, group) for route, group in _grouped(seen, "route").items()}
+    return {ALL: _summary(seen, _telling(seen)), **by_route}
 
 
 def _grouped(seen: Sequence[Seen], label: str) -> dict[str, list[Seen]]:
@@ -86,22 +107,30 @@ def _worst(seen: Iterable[Seen]) -> float:
     return max((one.failover_ns for one in seen), default=0) / 1e9
 
 
-def _summary(seen: Sequence[Seen]) -> dict[str, Json]:
+def _summary(seen: Sequence[Seen], telling: Sequence[Seen]) -> dict[str, Json]:
+    """Of a group of series; how it was served is judged by those of them that tell of it."""
     earlier, failover, later = (
         sum(len(getattr(one.parts, name)) for one in seen) for name in ("earlier", "failover", "later")
     )
-    telling = _telling(seen)
     writes, reads = ([one for one in telling if one.is_read == wanted] for wanted in (False, True))
     by_name = {"failover_seconds": telling, "write_outage_seconds": writes, "read_outage_seconds": reads}
     return {
         **_acks([one.series.acked for one in seen]),
         **{name: _worst(parts) for name, parts in by_name.items() if parts},
+        "writes_served_seconds": served_seconds(_in_fault(writes)),
+        "reads_served_seconds": served_seconds(_in_fault(reads)),
+        "unacked_share": unacked_share(_in_fault(seen)),
+        "writes_acked_in_fault": acked_in_fault(_in_fault(one for one in seen if not one.is_read)),
         "member_outage_seconds": _worst(one for one in seen if not one.of_cluster),
         "outages": earlier + failover + later,
         "earlier_outages": earlier,
         "later_outages": later,
         "lower_bounds": [name for name, parts in by_name.items() if any(one.open for one in parts)],
     }
+
+
+def _in_fault(seen: Iterable[Seen]) -> list[InFault]:
+    return [one.in_fault for one in seen if one.in_fault is not None]
 
 
 def _acks(acked: Sequence[Mask]) -> dict[str, Json]:

@@ -18,6 +18,7 @@ from .durability_adds import Adds, adds_of, problem_of, scan_of, within
 from .durability_witnesses import witnesses
 from .finding import Context, Finding, State
 from .scans import incomplete, unusable
+from .sides import by_side
 
 NAME = "durability"
 _SAMPLE = 20  # values shown of each anomaly
@@ -30,7 +31,8 @@ def check(history: Table, context: Context) -> Finding:
     unacked_found (nobody knew, and present: no fault), unexpected (present, though never written or surely
     failed), duplicated (present more than once); lost_window_seconds from the invocation of the
     first lost write to the ack of the last; by_vantage, a row for each vantage and route with adds, whose
-    counts sum to the totals. The scan that counts is the last of context.final_scan.server. by_member, a row for each
+    counts sum to the totals; by_side, of each side of a cut the same and its own lost_window_seconds
+    (sides.by_side). The scan that counts is the last of context.final_scan.server. by_member, a row for each
     other member that was scanned: the elements of its own copy, and lacking, how many acked ones these are not (None
     where its rows are not all here). That is divergence, and for repair to mend: it violates nothing. witnesses, where
     violated: of every kind of anomaly some, each with its add and what the scan has of it.
@@ -45,6 +47,7 @@ def check(history: Table, context: Context) -> Finding:
     found = scan_of(history, scan.server if scan else None, scan.invoke_ns if scan else None)
     fates = _fates(adds, found.element)
     figures = _figures(adds, fates)
+    figures["by_side"] = by_side(history, context, adds.row, lambda which: _of_adds(adds, fates, which))
     figures["by_member"] = [_own_copy(history, adds, name, size) for name, size in (scan.local if scan else {}).items()]
     state, reason = _judge(figures, _scan_problem(scan, len(found.element)), context.enough)
     shown: dict[str, Json] = {}
@@ -65,6 +68,7 @@ class _Fates:
 
     there: Mask
     lost: Mask
+    unacked_found: Mask
     unexpected: Integers
     duplicated: Integers
 
@@ -80,7 +84,8 @@ def _fates(adds: Adds, found: Integers) -> _Fates:
     there = within(adds.value, found)
     again = np.flatnonzero(found[1:] == found[:-1])
     strange = ~within(found, adds.value[~adds.failed])
-    return _Fates(there, adds.ok & ~there, _distinct(found[strange]), _distinct(found[again]))
+    unacked_found = ~adds.ok & ~adds.failed & there
+    return _Fates(there, adds.ok & ~there, unacked_found, _distinct(found[strange]), _distinct(found[again]))
 
 
 def _distinct(values: Integers) -> Integers:
@@ -89,19 +94,29 @@ def _distinct(values: Integers) -> Integers:
 
 
 def _figures(adds: Adds, fates: _Fates) -> dict[str, Json]:
-    lost = fates.lost
-    unacked_found = ~adds.ok & ~adds.failed & fates.there
-    window_ns = int(adds.return_ns[lost].max() - adds.invoke_ns[lost].min()) if lost.any() else 0
     return {
-        "attempted": len(adds.value),
-        "acked": int(adds.ok.sum()),
-        "survived": int((adds.ok & fates.there).sum()),
-        "lost": int(lost.sum()),
-        "unacked_found": int(unacked_found.sum()),
+        **_of_adds(adds, fates, np.ones(len(adds.value), dtype=np.bool_)),
         "unexpected": len(fates.unexpected),
         "duplicated": len(fates.duplicated),
-        "lost_window_seconds": window_ns / 1e9,
-        "by_vantage": _by_vantage(adds, fates.there, unacked_found),
+        "by_vantage": _by_vantage(adds, fates),
+    }
+
+
+def _of_adds(adds: Adds, fates: _Fates, which: Mask) -> dict[str, Json]:
+    lost = fates.lost & which
+    window_ns = int(adds.return_ns[lost].max() - adds.invoke_ns[lost].min()) if lost.any() else 0
+    counts: dict[str, Json] = {name: int((mask & which).sum()) for name, mask in _counted(adds, fates).items()}
+    return {**counts, "lost_window_seconds": window_ns / 1e9}
+
+
+def _counted(adds: Adds, fates: _Fates) -> dict[str, Mask]:
+    """Which adds are counted as what."""
+    return {
+        "attempted": np.ones(len(adds.value), dtype=np.bool_),
+        "acked": adds.ok,
+        "survived": adds.ok & fates.there,
+        "lost": fates.lost,
+        "unacked_found": fates.unacked_found,
     }
 
 
@@ -110,16 +125,10 @@ def _samples(adds: Adds, fates: _Fates) -> dict[str, Json]:
     return {f"{name}_values": values[:_SAMPLE].tolist() for name, values in anomalies.items()}
 
 
-def _by_vantage(adds: Adds, there: Mask, unacked_found: Mask) -> list[Json]:
+def _by_vantage(adds: Adds, fates: _Fates) -> list[Json]:
     """The totals that are of adds, for each vantage and route; one with overloads only has a row of zeros."""
-    counted = {
-        "attempted": np.ones(len(adds.value), dtype=np.bool_),
-        "acked": adds.ok,
-        "survived": adds.ok & there,
-        "lost": adds.ok & ~there,
-        "unacked_found": unacked_found,
-    }
-    counts = {name: np.bincount(adds.group[which], minlength=len(adds.labels)) for name, which in counted.items()}
+    counted, many = _counted(adds, fates), len(adds.labels)
+    counts = {name: np.bincount(adds.group[which], minlength=many) for name, which in counted.items()}
     return [
         {"vantage": vantage, "route": route, **{name: int(count[number]) for name, count in counts.items()}}
         for number, (vantage, route) in enumerate(adds.labels)

@@ -64,8 +64,8 @@ class Context:
     """What a checker knows beside the history; the defaults fit a history that stands alone.
 
     steady_ns: since when the load ran undisturbed before the fault. settled_ns: when all was well again after it.
-    has_primary: writes go to one member; without it to any. enough: how many operations a claim that a property holds
-    needs behind it.
+    has_primary: writes go to one member; without it to any. sides: the vantages of each side of a cut, by its name.
+    enough: how many operations a claim that a property holds needs behind it.
     """
 
     fault_windows: tuple[FaultWindow, ...] = ()
@@ -73,12 +73,13 @@ class Context:
     settled_ns: int | None = None
     steady_ns: int | None = None
     has_primary: bool = True
+    sides: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     enough: int = ENOUGH
 
     @classmethod
     def of(cls, run: RunRecord) -> Context:
         """From a run's record."""
-        return cls(run.fault_windows, run.final_scan, run.settled_ns, run.steady_ns, run.has_primary)
+        return cls(run.fault_windows, run.final_scan, run.settled_ns, run.steady_ns, run.has_primary, run.sides)
 
     @property
     def injected_ns(self) -> int | None:

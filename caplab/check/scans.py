@@ -11,6 +11,8 @@ from caplab.model.runs import FinalScan
 
 from .columns import NEVER, Integers, Mask, among, codes, integers, present
 
+REGISTERS, COUNTERS = "register-scan", "counter-scan"  # workloads, as the record of a run names its scans by keys
+
 
 @dataclass(frozen=True, slots=True)
 class KeyedScan:
@@ -50,21 +52,22 @@ def of_sets(history: Table) -> Mask:
     return np.isin(key, np.append(np.unique(key[adds]), -1))
 
 
-def keyed_scan(history: Table, final: FinalScan | None, of: Mask) -> KeyedScan | str:
+def keyed_scan(history: Table, final: FinalScan | None, of: Mask, workload: str) -> KeyedScan | str:
     """The last scan that shows any of the keys that are asked for (a mask of rows), or why there is none to judge by.
 
-    A run may scan its sets, registers and counters one after the other: a set's scan says nothing of registers. Where
-    nothing is added to sets, the record of the final scan is of these keys, and a scan that found nothing shows all of
-    them. Without a record it is the last one in the history.
+    A run may scan its sets, registers and counters: a set's scan says nothing of registers. The scan of a workload
+    (REGISTERS, COUNTERS) has a record beside the final scan's. Where it has none, and nothing is added to sets, the
+    record of the final scan is of these keys, and a scan that found nothing shows all of them. Without a record it is
+    the last one in the history.
     """
+    record = final.keyed.get(workload) if final else None
+    final = record or final
     if final is not None and (problem := unusable(final)):
         return problem
     server = final.server if final else None
     found = present(history, "value")
-    record = final
-    if among(history, "op", ["add"]).any():
-        record = None
-    else:
+    if record is None and not among(history, "op", ["add"]).any():
+        record = final
         of = of | ~(found | present(history, "key"))
     rows = np.flatnonzero(final_scan_rows(history, server, of, record.invoke_ns if record else None))
     if not len(rows):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -76,3 +76,13 @@ def groups(history: Table, rows: Mask) -> tuple[Integers, list[tuple[str, str, s
     route = route % len(routes)  # null is -1: the last
     group = ((vantage * len(ops) + op) * len(routes) + route)[rows]
     return group, [(v, o, r) for v in vantages for o in ops for r in routes]
+
+
+def labelled(history: Table, name: str, rows: Integers) -> tuple[Integers, Sequence[str]]:
+    """Of these rows, a text column as indices into its words sorted by name; null is UNNAMED."""
+    code, words = codes(history, name)
+    words = (*words, UNNAMED)
+    order = sorted(range(len(words)), key=words.__getitem__)
+    place = np.empty(len(words), dtype=np.int64)
+    place[order] = np.arange(len(words))
+    return place[code[rows]], [words[one] for one in order]

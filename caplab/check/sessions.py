@@ -11,11 +11,13 @@ import numpy as np
 from caplab.model.fields import Json
 from caplab.model.history import Table
 
+from .columns import Mask
 from .finding import Context, Finding, State
+from .series import labelled
 from .sessions_order import Sessions, sessions_of
 from .sessions_search import Violations, search
 from .sessions_witnesses import witnesses
-from .staleness_figures import labelled
+from .sides import by_side
 from .versions import Versions, applies, versions
 
 __all__ = ["NAME", "applies", "check"]
@@ -39,7 +41,9 @@ def check(history: Table, context: Context) -> Finding:
 
     Figures beside the four: keys, keys_skipped (values not ordered), reads (of what somebody wrote: what nobody did is
     staleness' to tell), sessions, and by_route, by_level and
-    by_vantage with a row each. Violated by any. Unknown with fewer than context.enough reads, or without such keys.
+    by_vantage with a row each; by_side, reads and the four of each side of a cut (sides.by_side).
+
+    Violated by any. Unknown with fewer than context.enough reads, or without such keys.
     """
     found = versions(history)
     if found.problem:
@@ -47,6 +51,7 @@ def check(history: Table, context: Context) -> Finding:
     sessions = sessions_of(history, found)
     violations = search(found, sessions)
     figures = _figures(history, found, sessions, violations)
+    figures["by_side"] = by_side(history, context, found.reads.row, lambda which: _of_reads(violations, which))
     figures["witnesses"] = witnesses(history, found, violations, context)
     return Finding(NAME, *_judge(figures, violations, context.enough), figures)
 
@@ -70,6 +75,11 @@ def _by(history: Table, name: str, found: Versions, violations: Violations) -> l
         {name: words[number], **{kind: int(count[number]) for kind, count in counts.items()}}
         for number in np.flatnonzero(counts["reads"]).tolist()
     ]
+
+
+def _of_reads(violations: Violations, which: Mask) -> dict[str, Json]:
+    counts: dict[str, Json] = {kind: int(which[each.read].sum()) for kind, each in violations.items()}
+    return {"reads": int(which.sum()), **counts}
 
 
 def _judge(figures: dict[str, Json], violations: Violations, enough: int) -> tuple[State, str]:

@@ -7,17 +7,15 @@ quorums", VLDB 2012.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from caplab.model.fields import Json
 from caplab.model.history import Table
 
-from .columns import Integers, Mask
 from .finding import Context, Finding, State
-from .scans import keyed_scan
-from .staleness_figures import Tally, by_label, tally
+from .scans import REGISTERS, keyed_scan
+from .sides import by_side
+from .staleness_figures import Judged, behind_versions, by_label, figures_of, phases
 from .staleness_scan import Shown, shown_at_the_end
 from .staleness_witnesses import Anomalies, witnesses
 from .versions import ANY, Versions, acked_before, applies, key_codes, versions
@@ -34,51 +32,36 @@ def check(history: Table, context: Context) -> Finding:
     (stale of reads), undecided (would be stale, but the write of what they returned may have taken effect late),
     unexpected (returned what nobody had written by then, or whose write surely failed). behind_ms: from the earliest
     ack that a stale read missed to its invocation, p50, p99 and max (nearest rank; None where none is stale);
-    behind_versions: how many acked versions it missed, p50 and max. keys, and keys_skipped, whose values have no order.
+    max_behind_seconds: the most of it, 0 where none is stale; behind_versions: how many acked versions it missed, p50
+    and max. stale_in_fault: stale reads invoked from the injection to heal. keys, and keys_skipped, whose values have
+    no order.
 
     By the final scan of registers, where there is one (else None, with scan_problem): lost (acked writes, newer than
     what it shows), missing_lost (reads that missed only lost writes; they are not stale), dirty (reads that returned
     what is newer than it shows: rolled back later), unexpected_at_the_end (keys that show what nobody wrote).
-    by_route, by_level, by_vantage and by_phase (before, during the fault, after heal; by invocation) have a row each.
+    by_route, by_level, by_vantage and by_phase (before, during the fault, after heal; by invocation) have a row each;
+    by_side has the same of each side of a cut (sides.by_side).
 
     Violated by stale, dirty or unexpected reads. Unknown with fewer than context.enough reads, or without such keys.
     """
     found = versions(history)
-    scan = keyed_scan(history, context.final_scan, found.ordered[key_codes(history)[0]])
+    scan = keyed_scan(history, context.final_scan, found.ordered[key_codes(history)[0]], REGISTERS)
     shown = scan if isinstance(scan, str) else shown_at_the_end(history, found, scan)
     # What nobody wrote is wrong even where nobody wrote anything.
     if found.problem and not len(found.unexpected) and (isinstance(shown, str) or not len(shown.unexpected)):
         return Finding(NAME, State.UNKNOWN, found.problem, {"keys": 0, "keys_skipped": found.skipped})
-    judged = _judge_reads(found, None if isinstance(shown, str) else shown)
-    # Unexpected reads are reads too, though of no version.
-    rows = np.concatenate((found.reads.row, found.unexpected))
-    stale = np.append(judged.stale, np.zeros(len(found.unexpected), dtype=np.bool_))
-    figures = _figures(found, shown, judged, tally(stale, judged.behind_ns, judged.behind_versions))
-    figures |= by_label(history, context, rows, stale, judged.behind_ns)
+    judged = _judge_reads(history, context, found, None if isinstance(shown, str) else shown)
+    figures = {**_figures(found, shown, judged), **by_label(history, judged)}
+    figures["by_side"] = by_side(history, context, judged.row, lambda which: figures_of(judged, which))
     anomalies = Anomalies(judged.stale, judged.dirty, found.unexpected)
     figures["witnesses"] = witnesses(history, found, anomalies, None if isinstance(shown, str) else shown, context)
     return Finding(NAME, *_judge(figures, context.enough), figures)
 
 
-@dataclass(frozen=True, slots=True)
-class _Judged:
-    """The reads of Versions.reads, judged; behind is of the stale ones only. None: there is no final scan."""
-
-    stale: Mask
-    undecided: Mask
-    missing_lost: Mask | None
-    dirty: Mask | None
-    behind_ns: Integers
-    behind_versions: Integers
-
-
-def _judge_reads(found: Versions, shown: Shown | None) -> _Judged:
+def _judge_reads(history: Table, context: Context, found: Versions, shown: Shown | None) -> Judged:
     reads, acks = found.reads, found.acks
     acked = acked_before(acks, reads.key, reads.invoke_ns)
     missing = acked > reads.level
-    late = np.flatnonzero(reads.level == ANY)
-    undecided = np.zeros(len(acked), dtype=np.bool_)
-    undecided[late] = acked[late] > found.writes.newest[reads.write[late]]
     missing_lost = dirty = None
     stale = missing
     if shown is not None:
@@ -89,19 +72,36 @@ def _judge_reads(found: Versions, shown: Shown | None) -> _Judged:
     # Versions count from 1: the first that a read missed is one more than its own, and so at its own place.
     first_missed_ns = acks.return_ns[reads.level[stale]]
     behind_ns = reads.invoke_ns[stale] - first_missed_ns
-    return _Judged(stale, undecided, missing_lost, dirty, behind_ns, acked[stale] - reads.level[stale])
+    # Unexpected reads are reads too, though of no version.
+    row = np.concatenate((reads.row, found.unexpected))
+    none = np.zeros(len(found.unexpected), dtype=np.bool_)
+    return Judged(
+        row,
+        phases(history, row, context),
+        np.append(stale, none),
+        None if missing_lost is None else np.append(missing_lost, none),
+        None if dirty is None else np.append(dirty, none),
+        behind_ns,
+        acked[stale] - reads.level[stale],
+    )
 
 
-def _figures(found: Versions, shown: Shown | str, judged: _Judged, told: Tally) -> dict[str, Json]:
+def _undecided(found: Versions) -> int:
+    """Reads that would be stale, but the write of what they returned may have taken effect late."""
+    reads = found.reads
+    late = np.flatnonzero(reads.level == ANY)
+    acked = acked_before(found.acks, reads.key[late], reads.invoke_ns[late])
+    return int((acked > found.writes.newest[reads.write[late]]).sum())
+
+
+def _figures(found: Versions, shown: Shown | str, judged: Judged) -> dict[str, Json]:
     return {
         "keys": found.keys,
         "keys_skipped": found.skipped,
-        **told.to_json(),
-        "behind_versions": {"p50": told.versions_p50, "max": told.versions_max},
-        "undecided": int(judged.undecided.sum()),
+        **figures_of(judged, np.ones(len(judged.row), dtype=np.bool_)),
+        "behind_versions": behind_versions(judged),
+        "undecided": _undecided(found),
         "unexpected": len(found.unexpected),
-        "missing_lost": None if judged.missing_lost is None else int(judged.missing_lost.sum()),
-        "dirty": None if judged.dirty is None else int(judged.dirty.sum()),
         "lost": None if isinstance(shown, str) else shown.lost(found.acks),
         "unexpected_at_the_end": None if isinstance(shown, str) else len(shown.unexpected),
         "scan_problem": shown if isinstance(shown, str) else "",

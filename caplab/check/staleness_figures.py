@@ -1,8 +1,8 @@
-"""The figures of staleness: of all reads, and by route, level, vantage and phase."""
+"""The figures of staleness: of all reads, and of a part of them, and by route, level, vantage and phase."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,76 +10,89 @@ import numpy as np
 from caplab.model.fields import Json
 from caplab.model.history import Table
 
-from .columns import Integers, Mask, codes, integers
+from .columns import Integers, Mask, integers
 from .finding import Context
-from .series import UNNAMED
+from .series import labelled
 
 PHASES = ("before", "during", "after")  # the fault
 _QUANTILES = (0.5, 0.99, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
-    """Reads, how many of them are stale, and how far these are behind: p50, p99, max in ms; None where none is."""
+class Judged:
+    """The ok reads of ordered keys by their rows, each judged: those of Versions.reads, then the unexpected ones.
 
-    reads: int
-    stale: int
-    behind_ms: tuple[float, float, float] | None
-    versions_p50: int | None = None
-    versions_max: int | None = None
+    behind is of the stale ones only. missing_lost and dirty None: there is no final scan to judge by.
+    """
 
-    def to_json(self) -> dict[str, Json]:
-        """As a row of figures."""
-        p50, p99, most = self.behind_ms or (None, None, None)
-        return {
-            "reads": self.reads,
-            "stale": self.stale,
-            "fraction": self.stale / self.reads if self.reads else None,
-            "behind_ms": {"p50": p50, "p99": p99, "max": most},
-        }
+    row: Integers
+    phase: Integers  # each one's place in PHASES, by invocation
+    stale: Mask
+    missing_lost: Mask | None
+    dirty: Mask | None
+    behind_ns: Integers
+    behind_versions: Integers
 
-
-def tally(stale: Mask, behind_ns: Integers, behind_versions: Integers) -> Tally:
-    """Of all reads; behind is of the stale ones."""
-    if not len(behind_ns):
-        return Tally(len(stale), 0, None)
-    p50, most = (int(value) for value in np.quantile(behind_versions, [0.5, 1.0], method="inverted_cdf"))
-    return Tally(len(stale), len(behind_ns), _behind_ms(behind_ns), p50, most)
+    @property
+    def marks(self) -> Mapping[str, Mask | None]:
+        """What is counted of them beside the stale ones, by the figure's name."""
+        in_fault = self.stale & (self.phase == PHASES.index("during"))
+        return {"stale_in_fault": in_fault, "missing_lost": self.missing_lost, "dirty": self.dirty}
 
 
-def by_label(history: Table, context: Context, rows: Integers, stale: Mask, behind_ns: Integers) -> dict[str, Json]:
+def figures_of(judged: Judged, which: Mask) -> dict[str, Json]:
+    """Of some of the reads."""
+    counts = {name: None if mask is None else int((mask & which).sum()) for name, mask in judged.marks.items()}
+    return _figures(int(which.sum()), judged.behind_ns[which[judged.stale]], counts)
+
+
+def by_label(history: Table, judged: Judged) -> dict[str, Json]:
     """by_route, by_level, by_vantage and by_phase: a row for each that has reads, sorted by name (phases by time)."""
-    labels = {name: labelled(history, name, rows) for name in ("route", "level", "vantage")}
-    labels["phase"] = (phases(integers(history, "invoke_ns", 0)[rows], context), PHASES)
-    return {f"by_{name}": _rows(name, *labels[name], stale, behind_ns) for name in labels}
+    labels = {name: labelled(history, name, judged.row) for name in ("route", "level", "vantage")}
+    labels["phase"] = (judged.phase, PHASES)
+    return {f"by_{name}": _rows(name, *labels[name], judged) for name in labels}
 
 
-def labelled(history: Table, name: str, rows: Integers) -> tuple[Integers, Sequence[str]]:
-    """Of these rows, a text column as indices into its words sorted by name; null is UNNAMED."""
-    code, words = codes(history, name)
-    words = (*words, UNNAMED)
-    order = sorted(range(len(words)), key=words.__getitem__)
-    place = np.empty(len(words), dtype=np.int64)
-    place[order] = np.arange(len(words))
-    return place[code[rows]], [words[one] for one in order]
-
-
-def phases(invoke_ns: Integers, context: Context) -> Integers:
-    """Each moment's place in PHASES; without a fault all are before."""
+def phases(history: Table, rows: Integers, context: Context) -> Integers:
+    """Each row's place in PHASES, by invocation; without a fault all are before."""
     edges = [edge for edge in (context.injected_ns, context.healed_ns) if edge is not None]
-    return np.searchsorted(np.array(edges, dtype=np.int64), invoke_ns, side="right")
+    return np.searchsorted(np.array(edges, dtype=np.int64), integers(history, "invoke_ns", 0)[rows], side="right")
 
 
-def _rows(name: str, label: Integers, words: Sequence[str], stale: Mask, behind_ns: Integers) -> list[Json]:
-    reads, label_of_stale = np.bincount(label, minlength=len(words)), label[stale]
+def behind_versions(judged: Judged) -> dict[str, Json]:
+    """How many acked versions stale reads missed: p50 and max; None where none is stale."""
+    if not len(judged.behind_versions):
+        return {"p50": None, "max": None}
+    p50, most = np.quantile(judged.behind_versions, [0.5, 1.0], method="inverted_cdf")
+    return {"p50": int(p50), "max": int(most)}
+
+
+def _rows(name: str, label: Integers, words: Sequence[str], judged: Judged) -> list[Json]:
+    # Counted for all labels at once: of anybody's history there may be thousands.
+    reads, label_of_stale = np.bincount(label, minlength=len(words)), label[judged.stale]
+    marked = {
+        mark: None if mask is None else np.bincount(label[mask], minlength=len(words))
+        for mark, mask in judged.marks.items()
+    }
     rows: list[Json] = []
     for number in np.flatnonzero(reads).tolist():
-        behind = behind_ns[label_of_stale == number]
-        told = Tally(int(reads[number]), len(behind), _behind_ms(behind) if len(behind) else None)
-        rows.append({name: words[number], **told.to_json()})
+        counts = {mark: None if count is None else int(count[number]) for mark, count in marked.items()}
+        behind_ns = judged.behind_ns[label_of_stale == number]
+        rows.append({name: words[number], **_figures(int(reads[number]), behind_ns, counts)})
     return rows
 
 
-def _behind_ms(behind_ns: Integers) -> tuple[float, float, float]:
-    p50, p99, most = (float(value) / 1e6 for value in np.quantile(behind_ns, _QUANTILES, method="inverted_cdf"))
-    return p50, p99, most
+def _figures(reads: int, behind_ns: Integers, counts: Mapping[str, int | None]) -> dict[str, Json]:
+    """As a row of figures; behind_ns is of the stale ones."""
+    behind_ms: dict[str, Json] = {"p50": None, "p99": None, "max": None}
+    if len(behind_ns):
+        quantiles = np.quantile(behind_ns, _QUANTILES, method="inverted_cdf")
+        behind_ms = {name: float(value) / 1e6 for name, value in zip(behind_ms, quantiles, strict=True)}
+    return {
+        "reads": reads,
+        "stale": len(behind_ns),
+        "fraction": len(behind_ns) / reads if reads else None,
+        "behind_ms": behind_ms,
+        "max_behind_seconds": int(behind_ns.max(initial=0)) / 1e9,
+        **counts,
+    }

@@ -51,6 +51,7 @@ PROPERTIES: Mapping[str, Property] = {
     "readsServed": Property("availability", "reads_served_seconds", "s"),
     "unackedShare": Property("availability", "unacked_share", SHARE),
     "stale": Property("staleness", "stale", of="reads"),
+    "staleBehind": Property("staleness", "max_behind_seconds", "s"),
     "missingLost": Property("staleness", "missing_lost", of="reads"),
     "dirty": Property("staleness", "dirty", of="reads"),
     "readYourWrites": Property("sessions", "read_your_writes", of="reads"),

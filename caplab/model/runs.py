@@ -43,6 +43,8 @@ class FinalScan:
     whose scan decides (of Postgres and Redis the primary), 'all' where it is that of all members together (Cassandra);
     None: the last scan, whoever answered. problem says why the scan failed or the members did not converge. local is
     the number of elements in every other member's own copy. invoke_ns is when it began; None: it is the server's last.
+    keyed are the scans of registers and counters that were made beside it, by their workload (register-scan,
+    counter-scan).
     """
 
     converged: bool
@@ -51,6 +53,7 @@ class FinalScan:
     problem: str = ""
     local: Mapping[str, int] = field(default_factory=dict)
     invoke_ns: int | None = None
+    keyed: Mapping[str, FinalScan] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +77,11 @@ class RunRecord:
     """All of a run but its operations.
 
     settings are those in force, read back from the engine, by their name in the cluster's spec, with
-    the run's own (writesPerSecond of the load, faultSeconds of the fault) beside them. has_primary: the engine has one
-    member that takes writes, and epochs. steady_ns is since when the load ran undisturbed before
+    the run's own (writesPerSecond and vantages of the load, faultSeconds of the fault) beside them. has_primary:
+    the engine has one member that takes writes, and epochs. steady_ns is since when the load ran undisturbed before
     the fault, settled_ns when all members were back and caught up after heal. None for these, baseline or
-    final_scan: it was not looked at.
+    final_scan: it was not looked at. sides are those of a cut: each one's vantages, by its name (the minority's and the
+    majority's); empty where the fault does not part the zones. A vantage may be of none.
     """
 
     experiment: str
@@ -96,6 +100,7 @@ class RunRecord:
     settled_ns: int | None = None
     steady_ns: int | None = None
     first_commit: FirstCommit | None = None
+    sides: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     prober_cores: Mapping[str, float] = field(default_factory=dict)  # by vantage, over the load
     images: Mapping[str, str] = field(default_factory=dict)
     specs: Mapping[str, Json] = field(default_factory=dict)
@@ -109,6 +114,7 @@ class RunRecord:
         plain["has_primary"] = self.has_primary
         for name in ("settings", "versions", "prober_cores", "images", "specs"):
             plain[name] = dict(getattr(self, name))
+        plain["sides"] = {side: list(vantages) for side, vantages in self.sides.items()}
         plain["fault_windows"] = [
             {**asdict(window), "evidence": list(window.evidence)} for window in self.fault_windows
         ]
@@ -137,10 +143,11 @@ class RunRecord:
             versions=fields.text_map("versions"),
             has_primary=fields.boolean("has_primary") if "has_primary" in fields.values else True,  # not in older ones
             baseline=_baseline(fields.optional_object("baseline")),
-            final_scan=_final_scan(fields.optional_object("final_scan")),
+            final_scan=_scan(scan) if (scan := fields.optional_object("final_scan")) else None,
             settled_ns=fields.optional_integer("settled_ns"),
             steady_ns=fields.optional_integer("steady_ns"),
             first_commit=_first_commit(fields.optional_object("first_commit")),
+            sides=_sides(fields.optional_object("sides")),
             prober_cores=_cores(fields.optional_object("prober_cores")),
             images=fields.text_map("images"),
             specs=dict(specs.values) if specs else {},
@@ -178,14 +185,13 @@ def _scan_json(scan: FinalScan) -> dict[str, Json]:
     plain: dict[str, Json] = {
         name: getattr(scan, name) for name in ("converged", "elements", "server", "problem", "invoke_ns")
     }
-    return {**plain, "local": dict(scan.local)}
+    keyed: dict[str, Json] = {workload: _scan_json(one) for workload, one in scan.keyed.items()}
+    return {**plain, "local": dict(scan.local), "keyed": keyed}
 
 
-def _final_scan(fields: Fields | None) -> FinalScan | None:
-    if fields is None:
-        return None
+def _scan(fields: Fields) -> FinalScan:
     fields.only(*FinalScan.__dataclass_fields__)
-    local = fields.optional_object("local")
+    local, keyed = fields.optional_object("local"), fields.optional_object("keyed")
     return FinalScan(
         converged=fields.boolean("converged"),
         elements=fields.optional_integer("elements"),
@@ -193,6 +199,7 @@ def _final_scan(fields: Fields | None) -> FinalScan | None:
         problem=fields.optional_text("problem") or "",
         local={member: local.integer(member) for member in local.values} if local else {},
         invoke_ns=fields.optional_integer("invoke_ns"),
+        keyed={workload: _scan(keyed.object(workload)) for workload in keyed.values} if keyed else {},
     )
 
 
@@ -201,6 +208,19 @@ def _first_commit(fields: Fields | None) -> FirstCommit | None:
         return None
     fields.only("epoch", "unix_ns")
     return FirstCommit(fields.text("epoch"), fields.integer("unix_ns"))
+
+
+def _sides(fields: Fields | None) -> dict[str, tuple[str, ...]]:
+    if fields is None:
+        return {}
+    sides: dict[str, tuple[str, ...]] = {}
+    taken: set[str] = set()
+    for side in fields.values:
+        sides[side] = fields.texts(side)
+        if len(taken | set(sides[side])) < len(taken) + len(sides[side]):
+            raise fields.error(side, "a list of vantages, each named once and of one side only")
+        taken |= set(sides[side])
+    return sides
 
 
 def _cores(fields: Fields | None) -> dict[str, float]:

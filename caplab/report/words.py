@@ -32,6 +32,7 @@ _PROPERTIES = {
     "readsServed": "reads served into the fault",
     "unackedShare": "share unacked under the fault",
     "stale": "stale reads",
+    "staleBehind": "stale reads at most behind by",
     "missingLost": "reads that miss lost writes",
     "dirty": "reads of what was rolled back",
     "readYourWrites": "reads that miss own writes",

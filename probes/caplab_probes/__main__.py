@@ -82,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--read-level", help="in the engine's words")
     run.add_argument("--write-level", help="the same")
     run.add_argument("--server-timestamps", action="store_true", help="of an engine whose clients stamp writes")
+    run.add_argument("--clock-skew-ms", type=int, help="the same; how much later their clock is said to be")
     run.add_argument("--speculative-delay-ms", type=int, help="ask another server too after so long")
     run.add_argument("--read-routing", choices=READ_ROUTINGS, help="of reads on the route replica")
     run.add_argument("--max-lag-bytes", type=int, help=f"with lag-aware; default {MAX_LAG_BYTES}")
@@ -129,6 +130,7 @@ async def _run(parsed: argparse.Namespace) -> int:
             parsed.read_routing,
             parsed.max_lag_bytes,
             parsed.replica_wait_ms,
+            parsed.clock_skew_ms,
         ),
     )
     engine = named(parsed.engine)

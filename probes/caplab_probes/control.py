@@ -123,7 +123,8 @@ class Control:
         topology = LiveTopology(self._api, wanted.target)
         login = read_login(self._api, wanted.target)
         engine = engine_of(wanted.target.kind)
-        client = engine.client(login, self._around.limits, topology, wanted.spec.client)
+        options = wanted.spec.client.at(self._around.vantage)
+        client = engine.client(login, self._around.limits, topology, options)
         topology.start()
         return client, topology
 

@@ -72,7 +72,7 @@ def _from_json(plain: dict[str, Any]) -> Meta:
         "routes": tuple(spec["routes"]),
         "vantages": tuple(spec["vantages"]),
         "levels": Levels(**spec["levels"]),
-        "client": ClientOptions(**spec.get("client", {})),  # an older prober's meta has none
+        "client": _client(spec.get("client", {})),  # an older prober's meta has none
     }
     return Meta(
         Writer(ProbeSpec(**{**spec, **parts}), writer["vantage"], writer["incarnation"]),
@@ -81,6 +81,10 @@ def _from_json(plain: dict[str, Any]) -> Meta:
         WallAnchor(**plain["wall_anchor"]),
         plain["closed"],
     )
+
+
+def _client(plain: dict[str, Any]) -> ClientOptions:
+    return ClientOptions(**{**plain, "skewed_vantages": tuple(plain.get("skewed_vantages", ()))})
 
 
 def _path(folder: Path, incarnation: int) -> Path:

@@ -25,8 +25,9 @@ _AGAIN_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Scanned:
-    """How the scan of one endpoint went; elements None: it failed, for the reason in problem."""
+    """How the scan of one endpoint went, by its workload; elements None: it failed, for the reason in problem."""
 
+    workload: str
     endpoint: str
     server: str | None
     epoch: str | None
@@ -71,19 +72,20 @@ def _endpoints(routes: tuple[str, ...], topology: Topology) -> list[tuple[str, E
 
 async def _scan_endpoint(writer: Writer, client: Client, route: str, endpoint: Endpoint, recorder: Recorder) -> Scanned:
     """Reading twice changes nothing, so that a scan may be tried again."""
-    problem = ""
+    problem, workload = "", writer.spec.workload
     for attempt in range(_TRIES):
         await asyncio.sleep(_AGAIN_SECONDS if attempt else 0)
         invoke_ns = clock.now_ns()
         try:
-            scan = await client.scan(endpoint, writer.spec.workload, writer.spec.run_id)
+            scan = await client.scan(endpoint, workload, writer.spec.run_id)
         except NotDone as error:
             problem = str(error)
             continue
         for key, value in scan.elements:
             recorder.add(_row(writer, route, scan, key, value, invoke_ns))
-        return Scanned(endpoint.name, scan.server, scan.epoch, scan.primary, invoke_ns, len(scan.elements))
-    return Scanned(endpoint.name, None, None, False, invoke_ns, None, problem)
+        found = len(scan.elements)
+        return Scanned(workload, endpoint.name, scan.server, scan.epoch, scan.primary, invoke_ns, found)
+    return Scanned(workload, endpoint.name, None, None, False, invoke_ns, None, problem)
 
 
 def _row(writer: Writer, route: str, scan: Scan, key: str | None, value: int, invoke_ns: int) -> Row:

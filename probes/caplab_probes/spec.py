@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 SCANS = ("set-scan", "register-scan", "counter-scan")
@@ -14,6 +14,7 @@ REPLICA = "replica"
 ROUTES = ("service", "direct", "any", REPLICA)
 DEFAULT_ROUTES = ("service", "direct")
 SPECULATIVE_MS_MAX = 10_000  # the statement has timed out long before
+CLOCK_SKEW_MS_MAX = 3_600_000  # either way
 # Where a read of the route replica may go: see read_routing.py.
 READ_ROUTINGS = ("plain", "read-your-writes", "monotonic", "lag-aware", "causal")
 MAX_LAG_BYTES = 1 << 20  # unless the probe says another bound
@@ -60,7 +61,8 @@ class ClientOptions:
     answer another server is asked too (milliseconds, 1 to SPECULATIVE_MS_MAX); None: none is. read_routing: one of
     READ_ROUTINGS, for reads of the route replica; None is plain, and the history says nothing of it. max_lag_bytes
     (bytes of write-ahead log) is of lag-aware, replica_wait_ms (milliseconds, 1 to REPLICA_WAIT_MS_MAX) of causal;
-    None: the defaults above.
+    None: the defaults above. clock_skew_ms: the client's time is said to be so much later (milliseconds, at most
+    CLOCK_SKEW_MS_MAX either way; negative: earlier) at the skewed_vantages, or at all where none is named.
     """
 
     client_timestamps: bool = True
@@ -68,6 +70,8 @@ class ClientOptions:
     read_routing: str | None = None
     max_lag_bytes: int | None = None
     replica_wait_ms: int | None = None
+    clock_skew_ms: int | None = None
+    skewed_vantages: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         plain = isinstance(self.client_timestamps, bool)
@@ -77,6 +81,20 @@ class ClientOptions:
         mend = f"a whole number, 1 to {SPECULATIVE_MS_MAX}"
         _refuse_unless(fits, "client.speculativeDelayMilliseconds", delay, mend)
         self._check_reads()
+        self._check_skew()
+
+    def at(self, vantage: str) -> ClientOptions:
+        """As a vantage's own client has them: a skew is there or it is not."""
+        elsewhere = bool(self.skewed_vantages) and vantage not in self.skewed_vantages
+        return replace(self, clock_skew_ms=None if elsewhere else self.clock_skew_ms, skewed_vantages=())
+
+    def _check_skew(self) -> None:
+        skew, where = self.clock_skew_ms, self.skewed_vantages
+        fits = skew is None or (type(skew) is int and abs(skew) <= CLOCK_SKEW_MS_MAX)
+        name, mend = "client.clockSkewMilliseconds", f"a whole number, -{CLOCK_SKEW_MS_MAX} to {CLOCK_SKEW_MS_MAX}"
+        _refuse_unless(fits, name, skew, mend)
+        _refuse_unless(skew is None or self.client_timestamps, name, skew, "only with clientTimestamps true")
+        _refuse_unless(not where or skew is not None, "client.skewedVantages", where, "only with clockSkewMilliseconds")
 
     def _check_reads(self) -> None:
         routing, lag, wait = self.read_routing, self.max_lag_bytes, self.replica_wait_ms
@@ -99,6 +117,8 @@ CLIENT_FIELDS = {
     "readRouting": "read_routing",
     "maxLagBytes": "max_lag_bytes",
     "replicaWaitMilliseconds": "replica_wait_ms",
+    "clockSkewMilliseconds": "clock_skew_ms",
+    "skewedVantages": "skewed_vantages",
 }
 
 
@@ -135,6 +155,9 @@ class ProbeSpec:
         routing = self.client.read_routing
         used = routing is None or REPLICA in self.routes
         _refuse_unless(used, "client.readRouting", routing, f"leave it out, or add the route {REPLICA}")
+        skewed = self.client.skewed_vantages
+        mend = f"some of {', '.join(self.vantages)}, each once"
+        _refuse_unless(len(set(skewed) & set(self.vantages)) == len(skewed), "client.skewedVantages", skewed, mend)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,4 +200,8 @@ def _levels(said: Mapping[str, Any]) -> Levels:
 def _client(said: Mapping[str, Any]) -> ClientOptions:
     for field in said:
         _refuse_unless(field in CLIENT_FIELDS, "client", field, f"only {', '.join(CLIENT_FIELDS)}")
-    return ClientOptions(**{CLIENT_FIELDS[field]: value for field, value in said.items()})
+    options = {CLIENT_FIELDS[field]: value for field, value in said.items()}
+    vantages = options.get("skewed_vantages", ())
+    listed = isinstance(vantages, list | tuple) and all(isinstance(one, str) for one in vantages)
+    _refuse_unless(listed, "client.skewedVantages", vantages, "a list of vantages")
+    return ClientOptions(**{**options, "skewed_vantages": tuple(vantages)})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -21,6 +22,7 @@ pytestmark = pytest.mark.property
 UNHURRIED = settings(deadline=None)  # a busy machine is no finding
 MANY = settings(deadline=None, max_examples=500)
 OUTCOMES = st.sampled_from(["ok", "ok", "ok", "fail", "info"])
+SIDES = {"minority": ("b",), "majority": ("a",)}  # of all vantages here
 HERE = ("durability", "availability", "epochs", "schedule")  # the others have files of their own
 
 
@@ -127,6 +129,35 @@ def test_the_vantages_and_routes_sum_to_the_totals_and_each_is_what_it_would_be_
     for one in by_vantage:
         alone = slow_durability(parts[one["vantage"], one["route"]], elements)
         assert {name: one[name] for name in COUNTS} == {name: alone[name] for name in COUNTS}
+
+
+@UNHURRIED
+@given(sets())
+def test_two_sides_that_part_all_vantages_sum_to_the_totals_and_each_is_what_it_would_be_alone(
+    made: tuple[list[Row], list[int]],
+) -> None:
+    rows, elements = made
+    context = Context(final_scan=FinalScan(True, len(elements)), sides=SIDES)
+    figures: Any = durability.check(history(rows + scan(elements)), context).figures
+    whole = [routes["all"] for routes in figures["by_side"].values()]
+    assert {name: sum(one[name] for one in whole) for name in COUNTS} == {name: figures[name] for name in COUNTS}
+    sent = [row for row in rows if row.get("error") != "overload"]
+    assert set(figures["by_side"]) == {side for side in SIDES if parts_of(sent, side)}
+    for side, routes in figures["by_side"].items():
+        parts = parts_of(sent, side)
+        assert routes.keys() == parts.keys()
+        for route, one in routes.items():
+            alone = slow_durability(parts[route], elements)
+            assert one == {name: alone[name] for name in (*COUNTS, "lost_window_seconds")}
+
+
+def parts_of(rows: list[Row], side: str) -> dict[str, list[Row]]:
+    """A side's operations: all, and those of each route."""
+    mine = [row for row in rows if row["vantage"] in SIDES[side]]
+    parts = {"all": mine} if mine else {}
+    for row in mine:
+        parts.setdefault(row["route"] or "unnamed", []).append(row)
+    return parts
 
 
 @UNHURRIED
@@ -345,6 +376,46 @@ def test_availability_agrees_with_walking_through_the_operations(made: tuple[lis
         assert found[label]["first_ack_seconds"] == slow_first_ack(part, outages, context)
         phases.update((*label, slow_phase(row, outages, context)) for row in part)
     compare_phases(finding.figures, phases)
+
+
+@settings(UNHURRIED, max_examples=300)
+@given(loads())
+def test_the_figures_of_the_fault_agree_with_walking_through_each_side_and_route(
+    made: tuple[list[Row], Context],
+) -> None:
+    rows, context = made
+    assume(len(rows) >= 20)
+    figures: Any = availability.check(history(rows), replace(context, sides=SIDES)).figures
+    assert {name: figures[name] for name in slow_in_fault(rows, context)} == slow_in_fault(rows, context)
+    assert set(figures["by_side"]) == {side for side in SIDES if parts_of(rows, side)}
+    for side, routes in figures["by_side"].items():
+        parts = parts_of(rows, side)
+        assert routes.keys() == parts.keys()
+        for route, one in routes.items():
+            expected = slow_in_fault(parts[route], context)
+            assert {name: one[name] for name in expected} == expected
+    for name in ("operations", "acked", "outages", "later_outages"):
+        assert sum(routes["all"][name] for routes in figures["by_side"].values()) == figures[name]
+    whole = [routes["all"]["failover_seconds"] for routes in figures["by_side"].values()]
+    assert max(whole) == figures["failover_seconds"]
+
+
+def slow_in_fault(rows: list[Row], context: Context) -> dict[str, Any]:
+    """Of writes, which all of them are."""
+    injected = context.injected_ns
+    if injected is None:
+        return dict.fromkeys(
+            ("writes_served_seconds", "reads_served_seconds", "unacked_share", "writes_acked_in_fault")
+        )
+    heal = float("inf") if context.healed_ns is None else context.healed_ns
+    acked = [row for row in rows if row["outcome"] == "ok" and injected <= row["invoke_ns"] < heal]
+    outcomes = [row["outcome"] for row in rows if injected <= row["scheduled_ns"] < heal]
+    return {
+        "writes_served_seconds": (max(row["return_ns"] for row in acked) - injected) / 1e9 if acked else 0,
+        "reads_served_seconds": None,
+        "unacked_share": sum(one != "ok" for one in outcomes) / len(outcomes) if outcomes else None,
+        "writes_acked_in_fault": len(acked),
+    }
 
 
 def compare_phases(figures: Any, phases: Counter[tuple[str, str, str]]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from histories import Row, at, history
+from histories import Row, at, history, kill
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from register_worlds import SCAN_MS, final_scan, world
@@ -237,6 +237,74 @@ def test_sessions_agree_with_holding_every_read_against_all_that_was_known(seed:
     for row in by_vantage:
         counts = slow_sessions(made[row["vantage"]])
         assert {name: row[name] for name in GUARANTEES} == {name: counts[name] for name in GUARANTEES}
+
+
+@settings(MANY, max_examples=20)
+@given(st.integers(0, 2**32))
+def test_sides_of_staleness_that_part_all_vantages_sum_to_the_totals_and_each_is_what_it_would_be_alone(
+    seed: int,
+) -> None:
+    rng = random.Random(seed)
+    made, sides = cut_worlds(seed, rng)
+    scans = {name: final_scan(rows, rng) for name, rows in made.items()}
+    table = history([row for name in made for row in made[name] + scans[name]])
+    window = kill(rng.randint(0, 12), rng.choice([15, None]))
+    figures: Any = staleness.check(table, Context((window,), sides=sides)).figures
+    during = [row["stale"] for row in figures["by_phase"] if row["phase"] == "during"]
+    assert figures["stale_in_fault"] == sum(during)
+    compare_sums(figures, sides, ("reads", "stale", "stale_in_fault", "missing_lost", "dirty"))
+    for side, vantages in sides.items():
+        alone = summed(
+            {name: made[name] for name in vantages}, lambda rows: slow_staleness(rows, scans_of(rows, scans))
+        )
+        names = ("reads", "stale", "missing_lost", "dirty")
+        compare_side(figures, side, {name: alone.get(name, 0) for name in names})
+
+
+@settings(MANY, max_examples=20)
+@given(st.integers(0, 2**32))
+def test_sides_of_sessions_that_part_all_vantages_sum_to_the_totals_and_each_is_what_it_would_be_alone(
+    seed: int,
+) -> None:
+    made, sides = cut_worlds(seed, random.Random(seed))
+    table = history([row for rows in made.values() for row in rows])
+    figures: Any = sessions.check(table, Context(sides=sides)).figures
+    names = ("reads", *GUARANTEES)
+    compare_sums(figures, sides, names)
+    for side, vantages in sides.items():
+        alone = summed({name: made[name] for name in vantages}, slow_sessions)
+        compare_side(figures, side, {name: alone.get(name, 0) for name in names})
+
+
+def cut_worlds(seed: int, rng: random.Random) -> tuple[dict[str, list[Row]], dict[str, tuple[str, ...]]]:
+    """Worlds with routes, and a cut between them: each is a vantage."""
+    made = worlds(seed)
+    for row in (row for rows in made.values() for row in rows):
+        row["route"] = rng.choice(["direct", "service", None])
+    names, cut = tuple(made), rng.randint(1, WORLDS - 1)
+    return made, {"minority": names[:cut], "majority": names[cut:]}
+
+
+def scans_of(rows: list[Row], scans: dict[str, list[Row]]) -> list[Row]:
+    return scans[rows[0]["vantage"]]
+
+
+def compare_side(figures: Any, side: str, alone: dict[str, int]) -> None:
+    """A side without reads has no entry."""
+    parts = figures["by_side"]
+    assert (side in parts) == (alone["reads"] > 0)
+    if side in parts:
+        assert {name: parts[side]["all"][name] for name in alone} == alone
+
+
+def compare_sums(figures: Any, sides: dict[str, tuple[str, ...]], names: tuple[str, ...]) -> None:
+    """Sides to the totals, and routes to their side."""
+    parts = figures["by_side"]
+    for name in names:
+        whole = {side: routes["all"][name] for side, routes in parts.items() if side in sides}
+        assert sum(whole.values()) == figures[name]
+        by_route = {side: sum(one[name] for one in routes.values()) - whole[side] for side, routes in parts.items()}
+        assert by_route == whole
 
 
 @settings(MANY, max_examples=40)

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from histories import MS, at, history, kill, operation
+from histories import MS, SIDES, at, history, kill, operation
 
 from caplab.check import Context, State
 from caplab.check.availability import check
@@ -295,3 +295,103 @@ def test_slow_and_shuffled_operations_that_are_all_acked_are_no_outage() -> None
     for number, row in enumerate(rows):
         row["return_ns"] += (number * 7919 % 50) * 40 * MS  # up to 2 s, so that they overtake each other
     assert check(history(rows[::-1]), KILLED).state is State.HOLDS
+
+
+CUT = Context((kill(1000, 11_000),), sides=SIDES)
+
+
+def cut_load(**columns: Any) -> list[Any]:
+    """Writes under a cut of 10 s: the minority's go on for 3 s and stop, the majority's come back after 2 s."""
+    return [
+        *load([(4000, 11_000)], 12_000, vantage="b", **columns),
+        *load([(1000, 3000)], 12_000, vantage="a", **columns),
+        *load([(1000, 2500)], 12_000, vantage="c", **columns),
+    ]
+
+
+def test_a_minority_that_served_writes_for_three_seconds_into_the_fault_is_told_from_the_majority() -> None:
+    figures = figures_of(cut_load(route="direct"), CUT)
+    assert list(figures["by_side"]) == ["minority", "majority"]
+    for which in ("all", "direct"):
+        minority, majority = (figures["by_side"][side][which] for side in SIDES)
+        assert (minority["writes_served_seconds"], majority["writes_served_seconds"]) == (2.992, 9.992)
+        assert (minority["write_outage_seconds"], majority["write_outage_seconds"]) == (10.002, 2.002)
+        assert (minority["failover_seconds"], majority["failover_seconds"]) == (10.002, 2.002)
+        assert (minority["writes_acked_in_fault"], majority["writes_acked_in_fault"]) == (300, 800 + 850)
+        assert (minority["unacked_share"], majority["unacked_share"]) == (0.7, 350 / 2000)
+        assert (minority["operations"], minority["acked"], minority["outages"]) == (1200, 500, 1)
+    assert (figures["writes_served_seconds"], figures["writes_acked_in_fault"]) == (9.992, 1950)
+    assert figures["unacked_share"] == figures["by_route"]["direct"]["unacked_share"] == 1050 / 3000
+
+
+def test_a_side_that_served_nothing_was_served_for_no_time() -> None:
+    rows = load([(1000, 11_000)], 12_000, vantage="b") + load([(1000, 11_000)], 12_000, vantage="b", op="read")
+    minority = figures_of([*rows, *load(last_ms=12_000)], CUT)["by_side"]["minority"]["all"]
+    assert (minority["writes_served_seconds"], minority["reads_served_seconds"]) == (0, 0)
+    assert (minority["writes_acked_in_fault"], minority["unacked_share"]) == (0, 1)
+
+
+def test_writes_and_reads_are_served_for_times_of_their_own() -> None:
+    rows = load([(2000, 11_000)], 12_000) + load([(5000, 11_000)], 12_000, op="read")
+    figures = figures_of(rows, CUT)
+    assert (figures["writes_served_seconds"], figures["reads_served_seconds"]) == (0.992, 3.992)
+    assert figures["writes_acked_in_fault"] == 100
+    assert figures_of(load(), CUT)["reads_served_seconds"] is None
+    only_reads = figures_of(load(op="read"), CUT)
+    assert (only_reads["writes_served_seconds"], only_reads["writes_acked_in_fault"]) == (None, None)
+
+
+def test_the_fault_lasts_from_the_injection_itself_to_just_before_heal() -> None:
+    def within(*moments: tuple[float, float], outcome: str = "ok") -> tuple[Any, ...]:
+        """Operations by when they were scheduled and invoked, beside a load that is none of the fault's."""
+        rows = [operation(due, outcome, invoke_ns=at(begun), return_ns=at(begun + 7)) for due, begun in moments]
+        figures = figures_of([*load(last_ms=900), *rows], CUT)
+        return tuple(figures[name] for name in ("writes_served_seconds", "writes_acked_in_fault", "unacked_share"))
+
+    assert within((1000, 1000)) == (0.007, 1, 0)
+    assert within((11_000, 11_000)) == (0, 0, None)
+    assert within((990, 1010)) == (0.017, 1, None)  # late: invoked in it, though due before
+    assert within((10_990, 11_000)) == (0, 0, 0)  # due in it, invoked after heal
+    assert within((10_999, 10_999)) == (0, 0, 0)  # acked after heal, invoked before
+    assert within((1000, 1000), (2000, 2000), (999, 999), outcome="fail") == (0, 0, 1)
+
+
+def test_a_fault_that_is_not_known_to_have_healed_has_no_end_and_without_one_there_is_nothing_to_tell() -> None:
+    names = ("writes_served_seconds", "reads_served_seconds", "unacked_share", "writes_acked_in_fault")
+    rows = load() + load(op="read")
+    still = figures_of(rows, Context((kill(1000, None),)))
+    assert [still[name] for name in names] == [8.992, 8.992, 0, 900]
+    assert [figures_of(rows, Context())[name] for name in names] == [None] * 4
+
+
+def test_reads_straight_to_members_tell_of_a_side_on_that_route_and_of_no_side_as_a_whole() -> None:
+    rows = cut_load(route="direct") + load([(1000, 6000)], 12_000, vantage="b", route="direct", op="read")
+    rows += load([(1000, 1500)], 12_000, vantage="b", route="service", op="read")
+    minority = figures_of(rows, CUT)["by_side"]["minority"]
+    assert minority["direct"]["read_outage_seconds"] == 5.002
+    assert minority["service"]["read_outage_seconds"] == minority["all"]["read_outage_seconds"] == 0.502
+    assert minority["all"]["member_outage_seconds"] == 5.002
+    assert "read_outage_seconds" not in figures_of(rows, CUT)["by_route"]["direct"]
+    without = figures_of(rows, replace(CUT, has_primary=False))["by_side"]["minority"]
+    assert without["direct"]["write_outage_seconds"] == 10.002
+    assert "write_outage_seconds" not in without["all"]  # reads through the Service are all that tells
+
+
+def test_where_nothing_of_a_side_tells_of_the_cluster_all_it_has_does() -> None:
+    rows = load([(1000, 3000)], 12_000, vantage="b", route="direct", op="read") + cut_load(route="service")[1200:]
+    assert figures_of(rows, CUT)["by_side"]["minority"]["all"]["read_outage_seconds"] == 2.002
+
+
+def test_a_vantage_of_no_side_is_in_none_and_a_side_without_operations_has_no_entry() -> None:
+    rows = load([(1000, 2000)], vantage="b") + load([(1000, 9000)], vantage="d")
+    figures = figures_of(rows, replace(KILLED, sides=SIDES))
+    assert {side: list(routes) for side, routes in figures["by_side"].items()} == {"minority": ["all", "unnamed"]}
+    assert figures["by_side"]["minority"]["all"]["operations"] == 1000
+    assert figures_of(rows)["by_side"] == {}
+
+
+def test_a_side_whose_history_ends_in_the_outage_has_a_lower_bound_and_the_other_has_none() -> None:
+    rows = load([(1000, 12_000)], 12_000, vantage="b") + load([(1000, 3000)], 12_000, vantage="a")
+    by_side = figures_of(rows, CUT)["by_side"]
+    assert by_side["minority"]["all"]["lower_bounds"] == ["failover_seconds", "write_outage_seconds"]
+    assert by_side["majority"]["all"]["lower_bounds"] == []

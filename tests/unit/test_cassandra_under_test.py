@@ -294,7 +294,9 @@ def test_a_budget_that_lasts_as_long_as_the_fault_forbids_no_length_of_it() -> N
 
 def test_budgets_may_name_the_load_and_how_long_the_fault_was_asked_for() -> None:
     run = measured("cassandra", "ALL-ONE", "kill-node")
-    assert run._own_settings() == {"writesPerSecond": 120}
+    assert run._own_settings() == {"writesPerSecond": 120, "vantages": 3}
     for name, seconds in (("f1", 15), ("f2", 9)):
         current.seen().note_fault({"metadata": {"name": name}, "spec": {"durationSeconds": seconds}})
-    assert run._own_settings() == {"writesPerSecond": 120, "faultSeconds": 15}
+    assert run._own_settings() == {"writesPerSecond": 120, "vantages": 3, "faultSeconds": 15}
+    current.seen().note_event(current.Event("switchover", "cs", 10**18, 10**18 + 20_500_000_000, (), True))
+    assert run._own_settings()["faultSeconds"] == 20.5

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from histories import adds, history, operation, scan, scanned
+from histories import SIDES, adds, history, operation, scan, scanned
 
 from caplab.check import Context, State
 from caplab.check.durability import check
@@ -244,3 +245,39 @@ def test_a_scan_that_is_known_by_its_beginning_is_judged_by_whatever_came_after(
     known = FinalScan(True, 30, invoke_ns=rows[30]["invoke_ns"])
     assert figures_of(rows, Context(final_scan=known))[0] is State.HOLDS
     assert figures_of(rows, scanned(29))[0] is State.VIOLATED
+
+
+def test_what_one_side_of_a_cut_lost_is_told_from_the_other_by_route() -> None:
+    rows = (
+        adds(range(30), vantage="b", route="direct")
+        + adds(range(30, 40), vantage="b", route="service")
+        + adds([40, 41], "info", vantage="b", route="service")
+        + adds(range(50, 70), vantage="a", route="service")
+        + adds(range(70, 80), vantage="d", route="service")  # of no side
+        + adds([90], "fail", vantage="c", error="overload")
+    )
+    gone = {5, 25, 31, 41, 79}
+    left = [row["value"] for row in rows if row["outcome"] != "fail" and row["value"] not in gone]
+    context = replace(scanned(len(left)), sides=SIDES)
+    _, figures = figures_of(rows + scan(left), context)
+    names = ("attempted", "acked", "survived", "lost", "unacked_found", "lost_window_seconds")
+    told = {
+        (side, route): tuple(one[name] for name in names)
+        for side, routes in figures["by_side"].items()
+        for route, one in routes.items()
+    }
+    assert told == {
+        ("minority", "all"): (42, 40, 37, 3, 1, 0.242),
+        ("minority", "direct"): (30, 30, 28, 2, 0, 0.202),
+        ("minority", "service"): (12, 10, 9, 1, 1, 0.002),
+        ("majority", "all"): (20, 20, 20, 0, 0, 0),
+        ("majority", "service"): (20, 20, 20, 0, 0, 0),
+    }
+    assert (figures["lost"], figures["attempted"]) == (4, 72)  # those of no side are in the totals
+    assert figures_of(rows + scan(left), scanned(len(left)))[1]["by_side"] == {}
+
+
+def test_a_side_that_sent_no_adds_has_no_entry() -> None:
+    rows = adds(THIRTY, vantage="a") + adds([7], "fail", vantage="b", error="overload")
+    context = replace(scanned(30), sides=SIDES | {"apart": ("z",), "empty": ()})
+    assert list(figures_of(rows + scan(THIRTY), context)[1]["by_side"]) == ["majority"]

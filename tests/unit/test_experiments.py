@@ -14,8 +14,8 @@ from chaoscaplab.controls.doubts import baseline_of
 from chaoscaplab.controls.plan import Plan, plan_of
 from chaoscaplab.controls.report import by_vantage, figures_of
 from chaoscaplab.faults.windows import problem_of, windows_of
-from chaoscaplab.probes.histories import final_scan
 from chaoscaplab.probes.probes import counts_of, silent_series, unacknowledged
+from chaoscaplab.probes.scans import final_scan, scans_of
 from chaoscaplab.server import PLURALS, sentence
 from chaoslib.experiment import ensure_experiment_is_valid
 from kubernetes import client
@@ -175,6 +175,12 @@ def test_cassandras_reads_and_writes_are_at_the_levels_that_its_settings_name() 
             {"readRouting": "causal", "replicaWaitMilliseconds": 5},
             {"readRouting": "causal", "replicaWaitMilliseconds": 5},
         ),
+        (
+            {"clockSkewMilliseconds": "-250", "skewedVantages": ["a", "c"]},
+            {"clockSkewMilliseconds": -250, "skewedVantages": ["a", "c"]},
+        ),
+        ({"clockSkewMilliseconds": "0"}, {"clockSkewMilliseconds": 0}),
+        ({"clockSkewMilliseconds": 3_600_000}, {"clockSkewMilliseconds": 3_600_000}),
     ],
 )
 def test_how_a_driver_is_set_goes_with_its_load_a_settings_text_too(client: Any, passed: Any) -> None:
@@ -192,6 +198,14 @@ def test_how_a_driver_is_set_goes_with_its_load_a_settings_text_too(client: Any,
         ({"speculativeDelayMilliseconds": True}, "field 'speculativeDelayMilliseconds'"),
         ({"maxLagBytes": -1}, "field 'maxLagBytes' must be a whole number of bytes"),
         ({"timestamps": True}, "no such field 'timestamps'"),
+        *(
+            (
+                {"clockSkewMilliseconds": skew},
+                "field 'clockSkewMilliseconds' must be a whole number of milliseconds, -3600000 to 3600000",
+            )
+            for skew in ("3600001", "-3600001", "1.5", "--5", "-", "5 s", True)
+        ),
+        ({"clockSkewMilliseconds": 5, "skewedVantages": "a"}, "field 'skewedVantages' must be a list"),
     ],
 )
 def test_a_driver_set_in_no_known_way_is_refused(client: Any, says: str) -> None:
@@ -199,6 +213,20 @@ def test_a_driver_set_in_no_known_way_is_refused(client: Any, says: str) -> None
     experiment["extensions"][0]["loads"][0]["client"] = client
     with pytest.raises(FieldError, match=says):
         plan_of(experiment, configuration(experiment), {})
+
+
+def test_a_load_may_read_replicas_by_a_routing_and_write_registers_of_all_vantages() -> None:
+    experiment = loaded("postgres/control")
+    experiment["extensions"][0]["loads"] = [
+        {"name": "routed", "workload": "register", "rate": 40, "routes": ["replica"],
+         "client": {"readRouting": "monotonic"}},
+        {"name": "shared", "workload": "register-multi", "rate": "20", "routes": ["service", "direct"]},
+    ]  # fmt: skip
+    plan = plan_of(experiment, configuration(experiment), {})
+    routed, shared = plan.loads
+    assert (routed["routes"], routed["client"]) == (["replica"], {"readRouting": "monotonic"})
+    assert (shared["workload"], shared["rate"]) == ("register-multi", 20.0)
+    assert plan.writes_per_second == 0  # of sets only
 
 
 @pytest.mark.parametrize("nothing", ["", "wait-0", None])
@@ -335,27 +363,78 @@ def test_calm_is_when_everything_is_acknowledged_and_nothing_else_happens() -> N
     assert silent_series({}, {}) == "any load"
 
 
+def note(server: str | None, elements: int | None, problem: str = "", **fields: Any) -> dict[str, Any]:
+    """As a prober keeps one of each endpoint that it scanned."""
+    plain = {"workload": "set-scan", "primary": False, "server": server, "elements": elements, "invoke_ns": 7}
+    return {**plain, "problem": problem, **fields}
+
+
 def test_the_primarys_scan_decides_and_without_it_there_is_none() -> None:
-    notes = [
-        {"primary": False, "elements": 8, "server": "pg-1", "problem": ""},
-        {"primary": True, "elements": 9, "server": "pg-0", "problem": ""},
-    ]
+    notes = [note("pg-1", 8), note("pg-0", 9, primary=True, invoke_ns=11)]
     found = final_scan(notes, "")
-    assert (found.converged, found.elements, found.server) == (True, 9, "pg-0")
+    assert (found.converged, found.elements, found.server, found.invoke_ns) == (True, 9, "pg-0", 11)
     assert final_scan(notes, "pg-1 behind").converged is False
     assert final_scan(notes[:1], "").elements is None
     assert found.local == {"pg-1": 8}
 
 
 def test_the_scan_of_all_members_together_decides_beside_each_ones_own() -> None:
-    notes: list[dict[str, Any]] = [
-        *({"primary": False, "elements": 7 + n, "server": f"cs-{n}", "problem": ""} for n in range(2)),
-        {"primary": False, "elements": None, "server": None, "problem": "cs-2: timed out"},
-        {"primary": True, "elements": 9, "server": "all", "problem": ""},
+    notes = [
+        *(note(f"cs-{n}", 7 + n) for n in range(2)),
+        note(None, None, "cs-2: timed out"),
+        note("all", 9, primary=True),
     ]
     found = final_scan(notes, "")
     assert (found.server, found.elements, dict(found.local)) == ("all", 9, {"cs-0": 7, "cs-1": 8})
     assert found.problem == "cs-2: timed out"
+
+
+REGISTER = "register-scan"
+
+
+def test_every_kind_of_keys_that_loads_leave_is_scanned() -> None:
+    def needed(*workloads: str) -> tuple[str, ...]:
+        return scans_of([{"workload": workload} for workload in workloads])
+
+    assert needed("set") == ("set-scan",)
+    assert needed("register", "set") == needed("set", "register-multi", "register") == ("set-scan", REGISTER)
+    assert needed("counter", "register", "set") == ("set-scan", REGISTER, "counter-scan")
+    # Without sets the record is of what there is; without anything that stays, an empty scan of sets says so.
+    assert needed("register-multi") == needed("cas") == (REGISTER,)
+    assert needed("counter") == ("counter-scan",)
+    assert needed("ids") == needed() == ("set-scan",)
+    for name in EXPERIMENTS:
+        assert scans_of(planned(name).loads)[0] == "set-scan"
+
+
+def test_the_scan_of_sets_is_the_record_whichever_came_last_and_that_of_registers_is_beside_it() -> None:
+    notes = [
+        note("pg-0", 48, primary=True, workload=REGISTER, invoke_ns=3),
+        note("pg-1", 900),
+        note("pg-0", 900, primary=True, invoke_ns=4),
+        note("pg-1", 47, workload=REGISTER),
+    ]
+    found = final_scan(notes, "", ("set-scan", REGISTER))
+    assert (found.elements, found.invoke_ns, dict(found.local)) == (900, 4, {"pg-1": 900})
+    registers = found.keyed[REGISTER]
+    assert (registers.elements, registers.invoke_ns, dict(registers.local)) == (48, 3, {"pg-1": 47})
+    alone = final_scan(notes, "", (REGISTER,))
+    assert (alone.elements, dict(alone.keyed)) == (48, {})
+
+
+def test_a_scan_of_registers_that_went_wrong_says_so_and_leaves_that_of_sets_alone() -> None:
+    sets, both = note("pg-0", 900, primary=True), ("set-scan", REGISTER)
+    failed = note(None, None, "pg-0: timed out", workload=REGISTER)
+    registers = final_scan([sets, failed], "", both, {REGISTER: "final-register-scan: Failed"}).keyed[REGISTER]
+    assert (registers.elements, registers.problem) == (None, "pg-0: timed out")
+    # A Probe that was never done left no note.
+    silent = final_scan([sets], "", both, {REGISTER: "Not within 90 s"}).keyed[REGISTER]
+    assert (silent.elements, silent.problem) == (None, "Not within 90 s")
+    behind = final_scan([sets, note("pg-0", 48, primary=True, workload=REGISTER)], "pg-1 is behind", both)
+    assert not behind.converged
+    assert not behind.keyed[REGISTER].converged
+    whole = final_scan([sets, failed], "", both)
+    assert (whole.converged, whole.elements, whole.problem) == (True, 900, "")
 
 
 def test_figures_that_were_not_measured_are_missing() -> None:

@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from histories import adds, history, scan, scanned, table
+from histories import SIDES, adds, history, run_record, scan, scanned, table
 
 from caplab.check import APPLIES, CHECKERS, Context, Finding, State, check_history, merge, run_checker
 from caplab.check.finding import ENOUGH
@@ -96,3 +96,11 @@ def test_checkers_may_be_chosen_and_a_wrong_name_is_refused_with_those_there_are
     assert [finding.property for finding in check_history(table([]), Context(), ["epochs"])] == ["epochs"]
     with pytest.raises(ValueError, match=r"no checker 'epoch'. Mend: use one of durability, staleness"):
         check_history(table([]), Context(), ["epoch"])
+
+
+def test_checkers_know_of_a_run_what_its_record_says() -> None:
+    run = run_record(sides=SIDES, has_primary=False, settled_ns=7, steady_ns=5)
+    context = Context.of(run)
+    assert (context.sides, context.enough, context.has_primary) == (SIDES, ENOUGH, False)
+    assert (context.settled_ns, context.steady_ns, context.fault_windows) == (7, 5, run.fault_windows)
+    assert Context().sides == Context.of(run_record()).sides == {}

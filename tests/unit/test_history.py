@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow has no stubs
 import pytest
-from histories import MS, ORIGIN_NS, history, kill, operation, run_record, table
+from histories import MS, ORIGIN_NS, SIDES, history, kill, operation, run_record, table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -151,6 +151,7 @@ RUN = run_record(
     settled_ns=12,
     images={"postgres": "caplab-registry:5000/postgres:1"},
     specs={"pg": {"replicas": 3}},
+    sides=SIDES,
 )
 
 
@@ -158,6 +159,7 @@ def test_a_run_record_comes_back_from_json_as_it_was() -> None:
     assert RunRecord.from_json(RUN.to_json()) == RUN
     assert RunRecord.from_json(run_record().to_json()) == run_record()
     assert json.loads(json.dumps(RUN.to_json())) == RUN.to_json()
+    assert RUN.to_json()["sides"] == {"minority": ["b"], "majority": ["a", "c"]}
 
 
 def test_a_run_record_from_before_there_were_engines_without_a_primary_has_one() -> None:
@@ -183,6 +185,11 @@ def test_a_run_record_from_before_there_were_engines_without_a_primary_has_one()
         ({"final_scan": {"converged": True, "elements": "9"}}, "field 'elements' must be a whole number"),
         ({"final_scan": {"converged": True, "local": {"cs-0": "9"}}}, "local: field 'cs-0' must be a whole number"),
         ({"has_primary": "no"}, "field 'has_primary' must be true or false"),
+        ({"sides": ["b"]}, "run.json.sides: expected an object"),
+        ({"sides": {"minority": "b"}}, "run.json.sides: field 'minority' must be a list, found 'b'"),
+        ({"sides": {"minority": [2]}}, "run.json.sides: field 'minority' must hold texts only, found 2"),
+        ({"sides": {"minority": ["b"], "majority": ["a", "b"]}}, "field 'majority' must be .* of one side only, found"),
+        ({"sides": {"minority": ["b", "b"]}}, "field 'minority' must be a list of vantages, each named once"),
     ],
 )
 def test_a_field_of_run_json_that_is_wrong_is_named(change: dict[str, Any], says: str) -> None:
@@ -196,6 +203,13 @@ def test_a_fault_that_healed_before_it_began_and_evidence_that_is_no_text_are_re
         RunRecord.from_json(RUN.to_json() | {"fault_windows": [window]})
     with pytest.raises(FieldError, match="'evidence' must hold texts only, found 3"):
         RunRecord.from_json(RUN.to_json() | {"fault_windows": [window | {"healed_ns": 6, "evidence": [3]}]})
+
+
+def test_a_run_whose_fault_parts_no_zones_has_no_sides_and_a_side_may_be_empty() -> None:
+    whole = run_record().to_json()
+    assert whole["sides"] == RunRecord.from_json(whole).sides == {}
+    assert RunRecord.from_json({name: value for name, value in whole.items() if name != "sides"}).sides == {}
+    assert RunRecord.from_json(whole | {"sides": {"majority": []}}).sides == {"majority": ()}
 
 
 def test_a_run_record_lacks_no_field_silently() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -29,7 +30,7 @@ class NeverConnected(Cluster):  # type: ignore[misc]  # the driver has no types
     def connect(self, keyspace: str | None = None, wait_for_all_pools: bool = False) -> Any:
         NeverConnected.made = self
         assert wait_for_all_pools  # else the first operations of some members would be refused
-        return Session(FakeRing())
+        return Session(FakeRing(), self)
 
 
 def made(options: ClientOptions = PLAIN_CLIENT, password: str = "secret") -> tuple[Any, Any]:
@@ -78,6 +79,39 @@ def test_only_an_application_speculates_and_only_where_it_is_asked_for() -> None
 def test_who_stamps_writes_is_the_sessions_choice() -> None:
     assert made()[1].use_client_timestamp is True
     assert made(ClientOptions(client_timestamps=False))[1].use_client_timestamp is False
+
+
+def stamped(options: ClientOptions, text: str = "") -> tuple[int, int | None]:
+    """The wall clock (microseconds) right before a statement was sent, and the time that it had on it."""
+    _, session = made(options)
+
+    async def scenario() -> None:
+        await send(session, Bound(text, ()), 1.0, DIRECT_PROFILE)
+
+    ring = session._ring
+    ring.planted.append(Planted(OperationTimedOut()))
+    before = time.time_ns() // 1000
+    asyncio.run(scenario())
+    return before, ring.sent[-1].stamp
+
+
+@pytest.mark.parametrize("skew_ms", [None, 0, 30_000, -30_000])
+def test_a_skewed_client_stamps_what_it_sends_so_much_later(skew_ms: int | None) -> None:
+    before, stamp = stamped(ClientOptions(clock_skew_ms=skew_ms))
+    assert stamp is not None
+    assert 0 <= stamp - (skew_ms or 0) * 1000 - before < 5_000_000
+
+
+def test_where_the_coordinator_stamps_nothing_is_sent_with_a_time() -> None:
+    assert stamped(ClientOptions(client_timestamps=False))[1] is None
+
+
+def test_a_skewed_clients_own_writes_keep_their_order_when_the_clock_stands_still() -> None:
+    stamp = driver.stamps(-250)
+    found = [stamp() for _ in range(1000)]
+    assert found == sorted(set(found))
+    ticks = iter((100_000_000, 100_000_001))
+    assert driver.stamps(-250, lambda: next(ticks))() == 99_750_000
 
 
 def test_without_a_password_nobody_logs_in() -> None:

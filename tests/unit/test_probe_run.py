@@ -15,6 +15,7 @@ from caplab_probes.engines.opening import Opener, WorkingLink
 from caplab_probes.exporter import Exporter
 from caplab_probes.links import Endpoint, Topology
 from caplab_probes.probe import Probe, Surroundings
+from caplab_probes.scan import read_notes
 from caplab_probes.sessions import session_numbers
 from caplab_probes.spec import ProbeSpec
 from caplab_probes.writer import read_folder
@@ -176,7 +177,9 @@ def test_a_final_scan_writes_one_row_an_element_and_says_how_many(tmp_path: Path
                 ("scan", 9, "pg-1", "direct"),
             ]
             assert len({row["invoke_ns"] for row in history}) == 1
-            assert '"elements": 2' in (tmp_path / "run-1" / "scan-00.json").read_text()
+            (note,) = read_notes(tmp_path / "run-1")
+            assert (note["workload"], note["elements"], note["server"]) == ("set-scan", 2, "pg-1")
+            assert note["invoke_ns"] == history[0]["invoke_ns"]
 
     asyncio.run(scenario())
 

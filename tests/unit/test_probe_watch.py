@@ -9,18 +9,20 @@ import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import unquote
 
 import pytest
+from caplab_probes import control
 from caplab_probes.control import Control
 from caplab_probes.exporter import Exporter
 from caplab_probes.links import Endpoint
 from caplab_probes.probe import Status, Surroundings
 from caplab_probes.sessions import session_numbers
-from caplab_probes.spec import ClientOptions, Levels, Limits, Target
+from caplab_probes.spec import ClientOptions, Levels, Limits, Target, probe_from
 from caplab_probes.targets import LiveTopology, topology_of
-from caplab_probes.watch import PLURAL, Moves, apply_status, decide, status_body
+from caplab_probes.watch import PLURAL, Moves, Wanted, apply_status, decide, status_body
 from kubernetes import client
 
 from caplab.watching import Watcher
@@ -199,6 +201,48 @@ def test_a_level_that_the_engine_knows_is_carried_on() -> None:
             {"client": {"clientTimestamps": "no"}},
             "client.clientTimestamps is 'no'. Mend: true or false.",
         ),
+        *(
+            (
+                kind,
+                {"client": {"clockSkewMilliseconds": 500}},
+                f"client.clockSkewMilliseconds is 500. Mend: leave it out, a {kind} has no such option.",
+            )
+            for kind in ("PostgresCluster", "RedisCluster")
+        ),
+        *(
+            (
+                "CassandraCluster",
+                {"client": {"clockSkewMilliseconds": skew}},
+                f"client.clockSkewMilliseconds is {skew!r}. Mend: a whole number, -3600000 to 3600000.",
+            )
+            for skew in (3_600_001, -3_600_001, 1.5, "5", True)
+        ),
+        (
+            "CassandraCluster",
+            {"client": {"clockSkewMilliseconds": 0, "clientTimestamps": False}},
+            "client.clockSkewMilliseconds is 0. Mend: only with clientTimestamps true.",
+        ),
+        (
+            "CassandraCluster",
+            {"client": {"skewedVantages": ["a"]}},
+            "client.skewedVantages is ('a',). Mend: only with clockSkewMilliseconds.",
+        ),
+        *(
+            (
+                "CassandraCluster",
+                {"client": {"clockSkewMilliseconds": 5, "skewedVantages": where}},
+                f"client.skewedVantages is {tuple(where)}. Mend: some of a, b, each once.",
+            )
+            for where in (["a", "d"], ["a", "a"])
+        ),
+        *(
+            (
+                "CassandraCluster",
+                {"client": {"clockSkewMilliseconds": 5, "skewedVantages": where}},
+                f"client.skewedVantages is {where!r}. Mend: a list of vantages.",
+            )
+            for where in ("a", [1], None)
+        ),
     ],
 )
 def test_what_an_engines_client_cannot_do_is_refused_with_the_mend(
@@ -216,6 +260,42 @@ def test_the_options_of_a_client_are_carried_on_and_the_default_ones_suit_every_
     for said in ({}, {"clientTimestamps": True}):
         (wanted,) = decide([probe_object(client=said)], "a", []).start
         assert wanted.spec.client == ClientOptions()
+
+
+@pytest.mark.parametrize(
+    ("said", "at"),
+    [
+        ({}, {"a": None, "b": None}),
+        ({"clockSkewMilliseconds": -250}, {"a": -250, "b": -250}),
+        ({"clockSkewMilliseconds": 3_600_000, "skewedVantages": ["b"]}, {"a": None, "b": 3_600_000}),
+    ],
+)
+def test_a_clock_is_skewed_at_the_vantages_that_are_named_or_at_all(
+    said: dict[str, Any], at: dict[str, int | None]
+) -> None:
+    cassandra = probe_object(target={"kind": "CassandraCluster", "name": "cs"}, client=said)
+    (wanted,) = decide([cassandra], "a", []).start
+    assert {vantage: wanted.spec.client.at(vantage).clock_skew_ms for vantage in at} == at
+
+
+@pytest.mark.parametrize(("vantage", "skew_ms"), [("a", 500), ("b", None)])
+def test_a_prober_makes_its_client_with_its_own_skew(
+    vantage: str, skew_ms: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[ClientOptions] = []
+    engine = SimpleNamespace(client=lambda login, limits, topology, options: asked.append(options))
+    monkeypatch.setattr(control, "engine_of", lambda kind: engine)
+    monkeypatch.setattr(control, "read_login", lambda api, target: {})
+    monkeypatch.setattr(control, "LiveTopology", lambda api, target: SimpleNamespace(start=lambda: None))
+    client_said = {"clockSkewMilliseconds": 500, "skewedVantages": ["a"]}
+    spec, target = probe_from(probe_object(client=client_said))
+    around = Surroundings(vantage, tmp_path, Limits(), Exporter(), session_numbers())
+
+    async def scenario() -> None:
+        Control(client.ApiClient(client.Configuration()), around)._reach(Wanted("u1", "load", spec, target))
+
+    asyncio.run(scenario())
+    assert [options.clock_skew_ms for options in asked] == [skew_ms]
 
 
 def test_a_vantage_speaks_for_itself_only() -> None:

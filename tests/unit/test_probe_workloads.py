@@ -8,6 +8,7 @@ import pytest
 import yaml
 from caplab_probes.spec import (
     CLIENT_FIELDS,
+    CLOCK_SKEW_MS_MAX,
     READ_ROUTINGS,
     REPLICA_WAIT_MS_MAX,
     ROUTES,
@@ -214,6 +215,8 @@ def test_the_custom_resource_definition_knows_the_same_words() -> None:
     assert list(client) == list(CLIENT_FIELDS)
     assert tuple(client["readRouting"]["enum"]) == READ_ROUTINGS
     assert client["replicaWaitMilliseconds"]["maximum"] == REPLICA_WAIT_MS_MAX
+    skew = client["clockSkewMilliseconds"]
+    assert (skew["minimum"], skew["maximum"]) == (-CLOCK_SKEW_MS_MAX, CLOCK_SKEW_MS_MAX)
 
 
 def test_a_missing_field_of_a_probe_object_is_named() -> None:

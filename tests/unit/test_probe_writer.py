@@ -218,8 +218,15 @@ def test_a_restarted_prober_is_another_incarnation_in_the_same_folder(tmp_path: 
     assert len(set(values(tmp_path))) == 38
 
 
-def test_a_meta_file_reads_back_as_it_was_written(tmp_path: Path) -> None:
-    spec = replace(SPEC, client=ClientOptions(client_timestamps=False, speculative_delay_ms=50))
+@pytest.mark.parametrize(
+    "client",
+    [
+        ClientOptions(client_timestamps=False, speculative_delay_ms=50),
+        ClientOptions(clock_skew_ms=-250, skewed_vantages=SPEC.vantages[:1]),
+    ],
+)
+def test_a_meta_file_reads_back_as_it_was_written(tmp_path: Path, client: ClientOptions) -> None:
+    spec = replace(SPEC, client=client)
     record = meta.begin(Writer(spec, 0, meta.reserve(tmp_path)), Schedule(5, 10, 20))
     meta.write_meta(tmp_path, record)
     assert meta.read_metas(tmp_path) == [record]

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from histories import history, operation
+from histories import SIDES, history, operation
 from written_histories import alone, lines_of, witnesses_of, written
 
 from caplab.check import Context, Finding, State
@@ -187,3 +187,28 @@ def test_too_few_reads_prove_nothing_but_a_violation_among_them_counts() -> None
     assert check(history(rows), Context()).state is State.UNKNOWN
     assert check(history([*rows, operation(200, op="read", key="x", value=1)]), Context()).state is State.HOLDS
     assert check(history([*rows, operation(200, op="read", key="x")]), Context()).state is State.VIOLATED
+
+
+def test_what_a_side_broke_is_told_from_the_other_by_route() -> None:
+    text = (
+        FIRST
+        + "b1 write x 2 2-3 | b1 read x 1 4-5 | b1 read x 2 6-7 | b1 read x 1 8-9 | c1 read x 2 6-7 | d1 read x - 1-2"
+    )
+    rows = written(text.replace("|", "\n"))
+    for row in rows:
+        row["route"] = "direct" if row["value"] == 1 else "service"
+    figures: Any = check(history(rows), Context(enough=1, sides=SIDES)).figures
+    told = {
+        (side, route): tuple(one[name] for name in ("reads", RYW, MR, MW, WFR))
+        for side, routes in figures["by_side"].items()
+        for route, one in routes.items()
+    }
+    assert told == {
+        ("minority", "all"): (3, 2, 1, 0, 0),
+        ("minority", "direct"): (2, 2, 1, 0, 0),
+        ("minority", "service"): (1, 0, 0, 0, 0),
+        ("majority", "all"): (1, 0, 0, 0, 0),
+        ("majority", "service"): (1, 0, 0, 0, 0),
+    }
+    assert figures["reads"] == 5  # that of d, which is of no side, is in the total
+    assert check(history(rows), Context(enough=1)).figures["by_side"] == {}

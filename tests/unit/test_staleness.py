@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 import pytest
-from histories import adds, history, kill, operation, scanned
+from histories import SIDES, adds, history, kill, operation, scanned
 from written_histories import USELESS_SCANS, alone, lines_of, witnesses_of, written
 
 from caplab.check import Context, Finding, State
@@ -246,3 +246,58 @@ def test_undecided_reads_are_counted() -> None:
         "a1 write x 1 0-? info | a2 write x 2 2-3 | b1 read x 1 4-5 | b1 read x 2 6-7 | b1 read x 1 8-9"
     ).figures
     assert (figures["stale"], figures["undecided"]) == (0, 2)
+
+
+def test_stale_reads_of_one_side_only_are_of_that_side_and_its_route() -> None:
+    text = "a1 write x 1 0-1 | a1 write x 2 2-3 | b1 read x 1 10-11 | b1 read x 2 20-21 | b2 read x 1 33-34"
+    text += "| c1 read x 2 22-23 | d1 read x 1 24-25"
+    rows = written(text.replace("|", "\n"))
+    for row in rows:
+        row["route"] = "direct" if (row["vantage"], row["session"]) == ("b", 1) else "service"
+    figures: Any = check(history(rows), Context((kill(15, 35),), sides=SIDES)).figures
+    names = ("reads", "stale", "fraction", "max_behind_seconds", "stale_in_fault")
+    told = {
+        (side, route): tuple(one[name] for name in names)
+        for side, routes in figures["by_side"].items()
+        for route, one in routes.items()
+    }
+    assert told == {
+        ("minority", "all"): (3, 2, 2 / 3, 0.03, 1),
+        ("minority", "direct"): (2, 1, 0.5, 0.007, 0),
+        ("minority", "service"): (1, 1, 1, 0.03, 1),
+        ("majority", "all"): (1, 0, 0, 0, 0),
+        ("majority", "service"): (1, 0, 0, 0, 0),
+    }
+    assert figures["by_side"]["minority"]["all"]["behind_ms"] == {"p50": 7.0, "p99": 30.0, "max": 30.0}
+    assert tuple(figures[name] for name in names) == (5, 3, 0.6, 0.03, 2)  # d is of no side
+    assert [row["stale_in_fault"] for row in figures["by_route"]] == [0, 2]
+
+
+def test_a_fault_begins_with_the_read_invoked_at_the_injection_and_is_over_for_the_one_at_heal() -> None:
+    text = "a1 write x 1 0-1 | a1 write x 2 2-3 | b1 read x 1 14-15 | b1 read x 1 15-16 | b1 read x 1 25-26"
+    assert found(text, Context((kill(15, 25),))).figures["stale_in_fault"] == 1
+    assert found(text, Context((kill(15, None),))).figures["stale_in_fault"] == 2
+    assert found(text).figures["stale_in_fault"] == 0
+
+
+def test_what_is_not_stale_is_behind_by_no_time() -> None:
+    assert found("a1 write x 1 0-1 | b1 read x 1 3-4").figures["max_behind_seconds"] == 0
+    text = "a1 write x 1 0-1 | a1 write x 2 2-3 | b1 read x 1 10-11 | b1 read x 1 9-10"
+    assert found(text).figures["max_behind_seconds"] == 0.007
+
+
+def test_each_side_has_its_own_dirty_reads_and_those_that_missed_only_what_is_lost() -> None:
+    text = "a1 write x 1 0-1 | a1 write x 2 2-3 | b1 read x 2 4-5 | b1 read x 2 6-7 | a2 read x 1 8-9"
+    text += "| b1 read x 9 10-11 | c0 scan x 1 50-51"
+    figures: Any = found(text, Context(enough=1, sides=SIDES)).figures
+    names = ("reads", "stale", "dirty", "missing_lost")
+    told = {side: tuple(routes["all"][name] for name in names) for side, routes in figures["by_side"].items()}
+    assert told == {"minority": (3, 0, 2, 0), "majority": (1, 0, 0, 1)}
+    assert {row["vantage"]: (row["dirty"], row["missing_lost"]) for row in figures["by_vantage"]} == {
+        "a": (0, 1),
+        "b": (2, 0),
+    }
+    without: Any = found(text.rpartition("|")[0], Context(enough=1, sides=SIDES)).figures
+    assert without["by_side"]["majority"]["unnamed"]["dirty"] is None
+    assert without["by_route"][0]["missing_lost"] is None
+    assert found(text).figures["by_side"] == {}

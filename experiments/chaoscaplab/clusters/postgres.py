@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -30,7 +29,13 @@ _PATRONI = {
     "failsafeMode": "failsafe_mode",
 }
 _DURABILITY = {False: "async", True: "sync", "quorum": "quorum"}
-_SERVER_SETTINGS = ("synchronous_standby_names", "synchronous_commit", "server_version")
+# Of the primary's own Postgres.
+_SERVER_SETTINGS = {
+    "synchronous_standby_names": "synchronousStandbyNames",
+    "synchronous_commit": "synchronousCommit",
+    "server_version": "serverVersion",
+    "wal_sender_timeout": "walSenderTimeoutMilliseconds",
+}
 
 
 def sql(server: Server, namespace: str, member: str, statement: str) -> str:
@@ -48,7 +53,7 @@ def settings_in_force(server: Server, namespace: str, body: Body) -> dict[str, J
     answer = sql(server, namespace, primary, "select name, setting from pg_settings where " + _one_of_settings())
     for line in answer.splitlines():
         setting, _, value = line.partition("|")
-        found[_camel(setting)] = value
+        found[_SERVER_SETTINGS[setting]] = int(value) if value.isdecimal() else value
     return found
 
 
@@ -114,7 +119,3 @@ def first_commit(server: Server, namespace: str, body: Body, before: str, run_id
 
 def _one_of_settings() -> str:
     return f"name in ({', '.join(repr(name) for name in _SERVER_SETTINGS)})"
-
-
-def _camel(name: str) -> str:
-    return re.sub(r"_(\w)", lambda found: found[1].upper(), name)

@@ -19,18 +19,20 @@ from ..clusters.bringing_up import Cluster
 from ..clusters.engines import named, scan_routes
 from ..current import begin as begin_seeing
 from ..faults import nodes
-from ..faults.windows import window_of_node, windows_of
 from ..probes.histories import Spent, cores, fetch_clock, fetch_history, fetch_scan, spent
 from ..probes.loads import Loads, clock_run
+from ..probes.scans import scans_of
 from ..server import Body, Server
 from ..waiting import NotInTime, until
 from .doubts import baseline_of
+from .happened import lasted_seconds, monotonic, windows_in
 from .plan import Plan
 from .report import RunObject
+from .sides import cut_off, sides_of, zones_of
 from .stages import Stages
 
 _CONVERGE_SECONDS = 60.0
-FAULT_SECONDS = "faultSeconds"  # how long the fault was asked for, as budgets name it
+FAULT_SECONDS = "faultSeconds"  # how long the fault was asked for, or took, as budgets name it
 # Both routes: straight to members, it takes up to three beats to come round to the new primary.
 _CLOCK = {"name": "clock", "workload": "clock", "rate": 30, "routes": ["service", "direct"], "seconds": 900}
 _log = logging.getLogger("caplab.run")
@@ -84,19 +86,22 @@ class MeasuredRun:
             _log.warning("the loads were not seen to end: %s", error)
 
     def finish(self, journal: Mapping[str, Any]) -> tuple[RunRecord, Table]:
-        """Loads ended, final scan made, histories fetched; the run's record and history."""
+        """Loads ended, final scans made, histories fetched; the run's record and history.
+
+        A scan that fails costs what is judged by it, and not the run: the record says why.
+        """
         with self.stages.stage("end of load"):
             taken = cores(self._spent, self._look_at_probers())
             self._loaded = False
             self._loads.end(self._probes)
         with self.stages.stage("final scan"):
-            problem = self._converge()
-            scanner = self._plan.vantages[0]
-            self._loads.scan("set-scan", scanner, scan_routes(self._engine, self._body["spec"]))
+            unconverged = self._converge()
+            scanner, scans = self._plan.vantages[0], scans_of(self._plan.loads)
+            failed = self._loads.scan_all(scans, scanner, scan_routes(self._engine, self._body["spec"]))
         with self.stages.stage("histories"):
             history = fetch_history(self._server, self.run_id, self._plan.vantages)
             boot_id, anchor = fetch_clock(self._server, self.run_id, scanner)
-            scan = fetch_scan(self._server, self.run_id, scanner, problem)
+            scan = fetch_scan(self._server, self.run_id, scanner, unconverged, scans, failed)
         record = RunRecord(
             experiment=self._experiment,
             engine=self._plan.engine,
@@ -111,8 +116,9 @@ class MeasuredRun:
             has_primary=self._engine.HAS_PRIMARY,
             baseline=self._baseline(journal, boot_id),
             final_scan=scan,
-            settled_ns=_monotonic(self._seen.settled_unix_ns, anchor),
-            steady_ns=_monotonic(self._seen.steady_unix_ns, anchor),
+            settled_ns=None if self._seen.settled_unix_ns is None else monotonic(self._seen.settled_unix_ns, anchor),
+            steady_ns=None if self._seen.steady_unix_ns is None else monotonic(self._seen.steady_unix_ns, anchor),
+            sides=self._sides(),
             first_commit=self._first_commit(),
             prober_cores=taken,
             images=self._images(),
@@ -121,22 +127,25 @@ class MeasuredRun:
         return record, history
 
     def _windows(self, boot_id: str, anchor: WallAnchor) -> tuple[FaultWindow, ...]:
-        """Of every fault and every lost node, in the order of their injections."""
         nodes.look_again()
-        windows = [window for fault in self._seen.faults.values() for window in windows_of(fault)]
-        lost = (window_of_node(one, boot_id, anchor) for one in self._seen.lost_nodes.values())
-        windows += [window for window in lost if window]
-        return tuple(sorted(windows, key=lambda window: window.injected_ns))
+        return windows_in(self._seen, boot_id, anchor)
+
+    def _sides(self) -> dict[str, tuple[str, ...]]:
+        parted = cut_off(self._seen)
+        return sides_of(parted, zones_of(self._server.nodes()), self._plan.vantages) if parted else {}
 
     def _look_at_probers(self) -> dict[str, Spent]:
         return {vantage: spent(self._server, vantage) for vantage in self._plan.vantages}
 
     def _own_settings(self) -> dict[str, Json]:
         """What a budget may name beside the cluster's settings."""
-        lasted: list[float] = [fault["spec"]["durationSeconds"] for fault in self._seen.faults.values()]
-        lasted += [lost["seconds"] for lost in self._seen.lost_nodes.values()]
-        fault: dict[str, Json] = {FAULT_SECONDS: max(lasted)} if lasted else {}
-        return {"writesPerSecond": self._plan.writes_per_second, **fault}
+        seconds = lasted_seconds(self._seen)
+        fault: dict[str, Json] = {} if seconds is None else {FAULT_SECONDS: seconds}
+        load: dict[str, Json] = {
+            "writesPerSecond": self._plan.writes_per_second,
+            "vantages": len(self._plan.vantages),
+        }
+        return load | fault
 
     def _budget_seconds(self) -> float | None:
         """What the row gives the failover under the settings in force; None where it lasts as long as the fault."""
@@ -144,7 +153,7 @@ class MeasuredRun:
         budget = next((one.budget for one in row.demands if one.property == "failoverTime"), None)
         if budget is None or FAULT_SECONDS in names(budget):
             return None
-        return evaluate(budget, self._settings)
+        return evaluate(budget, {**self._settings, **self._own_settings()})
 
     def _clear(self) -> None:
         """Faults and loads of runs that were killed: theirs would be taken for ours."""
@@ -200,8 +209,3 @@ def _versions(engine: str, settings: Mapping[str, Json]) -> dict[str, str]:
     server = {engine: str(settings["serverVersion"])} if "serverVersion" in settings else {}
     packages = {name: version(name) for name in ("caplab", "chaostoolkit", "chaostoolkit-lib")}
     return {**server, **packages, "python": platform.python_version()}
-
-
-def _monotonic(unix_ns: int | None, anchor: WallAnchor) -> int | None:
-    """A wall-clock moment on the clock of the histories."""
-    return None if unix_ns is None else unix_ns - anchor.unix_ns + anchor.monotonic_ns

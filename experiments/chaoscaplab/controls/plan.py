@@ -130,6 +130,17 @@ def _bytes(fields: Fields, name: str) -> Json:
     return int(text)
 
 
+def _skew(fields: Fields, name: str) -> Json:
+    text = str(fields.values[name])
+    if not text.removeprefix("-").isdecimal() or abs(int(text)) > _MOST_SKEW_MS:
+        raise fields.error(name, f"a whole number of milliseconds, -{_MOST_SKEW_MS} to {_MOST_SKEW_MS}")
+    return int(text)
+
+
+def _vantages(fields: Fields, name: str) -> Json:
+    return list(fields.texts(name))
+
+
 def _levels(fields: Fields | None, engine: Engine) -> dict[str, Json]:
     """What writes and reads must reach; without those that ask for nothing, so that a level can be a setting."""
     if fields is None:
@@ -146,6 +157,7 @@ def _levels(fields: Fields | None, engine: Engine) -> dict[str, Json]:
 
 # A load ends by itself even if nobody is left to end it.
 _LONGEST_SECONDS = 900
+_MOST_SKEW_MS = 3_600_000  # either way, as a Probe has it
 _NO_LEVEL = "wait-0"  # as wait-${wait} says it where nobody is waited for
 _CLIENT = {
     "clientTimestamps": _truth,
@@ -153,4 +165,6 @@ _CLIENT = {
     "readRouting": Fields.text,
     "maxLagBytes": _bytes,
     "replicaWaitMilliseconds": _milliseconds,
+    "clockSkewMilliseconds": _skew,
+    "skewedVantages": _vantages,
 }

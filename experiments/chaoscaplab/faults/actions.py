@@ -69,6 +69,7 @@ def freeze(
     node: str = "",
     max_members: int = 0,
     seconds: int = 10,
+    brief: bool = False,
     seed: int = 0,
     namespace: str = "",
     kind: str = "",
@@ -79,12 +80,14 @@ def freeze(
     cluster: its name; may be missing with zone and node, which then mean every cluster of the namespace.
     role: primary, replica or any, and count: how many of them; seed chooses which. members: pods by name.
     zone, node: all members and Sentinels there. max_members: the most members of one cluster that may be hit;
-    0: a minority of them, but at least one. seconds: how long the fault lasts. kind: the cluster's, where it is not
-    that of the run under way.
+    0: a minority of them, but at least one. seconds: how long the fault lasts; brief: it may be shorter than what the
+    row gives the failover, where the row is about another fault. kind: the cluster's, where it is not that
+    of the run under way.
 
     Returns the Fault's status when it is live. ActivityFailed says why it could not be.
     """
-    refuse_short("freeze the member", seconds)
+    if not brief:
+        refuse_short("freeze the member", seconds)
     target = target_of(_kind(cluster, kind), cluster, role, count, members, zone, node, max_members)
     return inject(namespace_of(configuration, namespace), spec_of({"freeze": {}}, target, seconds, seed))
 
@@ -101,6 +104,7 @@ def partition(
     direction: str = "both",
     dns: str = "Keep",
     seconds: int = 10,
+    brief: bool = False,
     seed: int = 0,
     namespace: str = "",
     kind: str = "",
@@ -114,13 +118,15 @@ def partition(
     cluster: its name; may be missing with zone and node, which then mean every cluster of the namespace.
     role: primary, replica or any, and count: how many of them; seed chooses which. members: pods by name.
     zone, node: all members and Sentinels there. max_members: the most members of one cluster that may be hit;
-    0: a minority of them, but at least one. seconds: how long the fault lasts. kind: the cluster's, where it is not
-    that of the run under way.
+    0: a minority of them, but at least one. seconds: how long the fault lasts; brief: it may be shorter than what the
+    row gives the failover, where the row is about another fault. kind: the cluster's, where it is not that
+    of the run under way.
 
     Returns the Fault's status when it is live; its proof is the first packet that was dropped, a moment later.
     ActivityFailed says why it could not be.
     """
-    refuse_short("cut the member off", seconds)
+    if not brief:
+        refuse_short("cut the member off", seconds)
     target = target_of(_kind(cluster, kind), cluster, role, count, members, zone, node, max_members)
     cut = {"partition": {"from": cut_from, "direction": direction, "dns": dns}}
     return inject(namespace_of(configuration, namespace), spec_of(cut, target, seconds, seed))

@@ -7,46 +7,74 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow has no stubs
+from kubernetes.client import ApiException
 from prometheus_client.parser import text_string_to_metric_families
+from urllib3.exceptions import HTTPError
 
 from caplab.model.history import Table
 from caplab.model.runs import FinalScan, WallAnchor
 
-from ..server import Server
+from ..server import Server, sentence
+from ..waiting import until
+from .scans import SET_SCAN, final_scan
+
+ANSWER_SECONDS = 60.0  # a prober whose node was away takes as long to be back as the node's own pods
+_SAID = 200  # characters of what came instead of an answer
+
+
+def fetched(server: Server, vantage: str, path: str) -> bytes:
+    """What the prober of a zone serves at a path, waited for while there is none, or one that does not answer.
+
+    Raises NotInTime with what came instead.
+    """
+    answers: list[bytes] = []
+
+    def look() -> str:
+        try:
+            answers.append(server.fetch(vantage, path))
+        except (LookupError, ApiException, HTTPError) as error:
+            return _said(error).rstrip(".")
+        return ""
+
+    until(f"the prober of zone {vantage} answers for {path}", look, ANSWER_SECONDS)
+    return answers[0]
+
+
+def _said(error: Exception) -> str:
+    """In one line: a prober answers with a sentence of text, which the client's error puts between headers."""
+    told = sentence(error)
+    if isinstance(error, ApiException) and "\n" in told:
+        body = error.body.decode(errors="replace") if isinstance(error.body, bytes) else str(error.body or "")
+        return f"{error.status} {error.reason}: {body.strip()[:_SAID]}"
+    return told
 
 
 def fetch_history(server: Server, run_id: str, vantages: Sequence[str]) -> Table:
     """What every vantage recorded of a run, in one table."""
     with ThreadPoolExecutor(len(vantages)) as pool:
-        answers = list(pool.map(lambda vantage: server.fetch(vantage, f"runs/{run_id}/history.arrow"), vantages))
+        answers = list(pool.map(lambda vantage: fetched(server, vantage, f"runs/{run_id}/history.arrow"), vantages))
     return pa.concat_tables([pa.ipc.open_stream(answer).read_all() for answer in answers])
 
 
 def fetch_clock(server: Server, run_id: str, vantage: str) -> tuple[str, WallAnchor]:
     """The boot id and the wall anchor of a prober: all share the machine's clock where boot ids are equal."""
-    metas = json.loads(server.fetch(vantage, f"runs/{run_id}/metas.json"))
+    metas = json.loads(fetched(server, vantage, f"runs/{run_id}/metas.json"))
     anchor = metas[0]["wall_anchor"]
     return str(metas[0]["boot_id"]), WallAnchor(anchor["monotonic_ns"], anchor["unix_ns"])
 
 
-def fetch_scan(server: Server, run_id: str, vantage: str, problem: str) -> FinalScan:
-    """What is known of the final scan beyond its rows; problem: why the members had not converged before, or ''."""
-    notes = json.loads(server.fetch(vantage, f"runs/{run_id}/scans.json"))
-    return final_scan(notes, problem)
-
-
-def final_scan(notes: Sequence[dict[str, Any]], problem: str) -> FinalScan:
-    """The scan of the primary decides, or that of all members together, which is noted like it: pure."""
-    deciding = [note for note in notes if note["primary"]]
-    failed = "; ".join(note["problem"] for note in notes if note["problem"])
-    if not deciding:
-        return FinalScan(not problem, None, None, problem or failed or "no primary was scanned")
-    last = deciding[-1]
-    local = {note["server"]: note["elements"] for note in notes if not note["primary"] and note["elements"] is not None}
-    return FinalScan(not problem, last["elements"], last["server"], problem or failed, local)
+def fetch_scan(
+    server: Server,
+    run_id: str,
+    vantage: str,
+    unconverged: str,
+    scans: Sequence[str] = (SET_SCAN,),
+    failed: Mapping[str, str] | None = None,
+) -> FinalScan:
+    """What is known of a run's final scans beyond their rows, as scans.final_scan has it."""
+    return final_scan(json.loads(fetched(server, vantage, f"runs/{run_id}/scans.json")), unconverged, scans, failed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +87,7 @@ class Spent:
 
 def spent(server: Server, vantage: str) -> Spent:
     """What the prober of a zone has taken so far."""
-    text = server.fetch(vantage, "metrics").decode()
+    text = fetched(server, vantage, "metrics").decode()
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
             if sample.name == "process_cpu_seconds_total":

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from ..server import Server
-from ..waiting import until
+from ..waiting import NotInTime, until
 
 _BEGIN_SECONDS = 60.0  # three probers that make one schema in a new Cassandra take longest
 _END_SECONDS = 30.0
@@ -53,8 +53,25 @@ class Loads:
 
         A run that is scanned more than once needs a name for each.
         """
-        scan = {"name": name, "workload": workload, "rate": 1, "routes": list(routes), "vantages": [vantage]}
-        self._make(name, scan)
+        self._make(name, _scan(name, workload, vantage, routes))
+        self._await_scan(name)
+
+    def scan_all(self, workloads: Sequence[str], vantage: str, routes: Sequence[str]) -> dict[str, str]:
+        """Have one prober make several scans, all at once; why one did not go well, by its workload.
+
+        They are of tables or keys of their own, and none waits for another's connections.
+        """
+        for workload in workloads:
+            self._make(_final(workload), _scan(_final(workload), workload, vantage, routes))
+        failed = {}
+        for workload in workloads:
+            try:
+                self._await_scan(_final(workload))
+            except (LoadFailed, NotInTime) as error:
+                failed[workload] = str(error)
+        return failed
+
+    def _await_scan(self, name: str) -> None:
         until(f"{name} is done", lambda: self._not(name, "Done", 1), _SCAN_SECONDS)
 
     def _make(self, name: str, probe: Mapping[str, Any]) -> None:
@@ -82,6 +99,14 @@ class Loads:
         missing = (vantages or len(self.vantages)) - sum(entry["phase"] == phase for entry in entries)
         errors = "; ".join(entry["lastError"] for entry in entries if entry.get("lastError"))
         return "" if missing <= 0 else f"{missing} vantages are not {phase}" + (f" ({errors})" if errors else "")
+
+
+def _final(workload: str) -> str:
+    return f"final-{workload}"
+
+
+def _scan(name: str, workload: str, vantage: str, routes: Sequence[str]) -> dict[str, Any]:
+    return {"name": name, "workload": workload, "rate": 1, "routes": list(routes), "vantages": [vantage]}
 
 
 def clock_run(run_id: str) -> str:

@@ -181,7 +181,7 @@ ENGINE = Engine(
     write_levels=WRITE_LEVELS,
     service="any",
     has_primary=False,
-    client_options=("client_timestamps", "speculative_delay_ms"),
+    client_options=("client_timestamps", "speculative_delay_ms", "clock_skew_ms", "skewed_vantages"),
     workloads=tuple(workload for workload in WORKLOADS if workload != "clock"),
     levels_of=LEVELS_OF,
 )

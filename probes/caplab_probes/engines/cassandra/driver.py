@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -22,6 +22,7 @@ from cassandra.policies import (
     TokenAwarePolicy,
 )
 from cassandra.query import tuple_factory
+from cassandra.timestamps import MonotonicTimestampGenerator
 
 from ...spec import ClientOptions, Limits
 from ..keep_alive import KEEP_ALIVE
@@ -72,6 +73,7 @@ def connect(
         status_event_refresh_window=REFRESH_SECONDS,
         executor_threads=CONNECTING_THREADS,
         sockopts=KEEP_ALIVE,
+        timestamp_generator=stamps(options.clock_skew_ms or 0),
         # A member that came back is told all statements before it is used, else its first operations would be two
         # exchanges each: "not prepared", and then the driver's second try.
         reprepare_on_up=True,
@@ -81,6 +83,15 @@ def connect(
     session = cluster.connect(wait_for_all_pools=True)
     session.use_client_timestamp = options.client_timestamps
     return cluster, session
+
+
+def stamps(skew_ms: int, clock: Callable[[], int] | None = None) -> Callable[[], int]:
+    """What a client whose clock is so much later stamps its requests with, in microseconds since 1970.
+
+    The skew is beside the driver's own clock, which never goes back: what one client writes keeps its order.
+    """
+    tick = clock or MonotonicTimestampGenerator()
+    return lambda: int(tick()) + skew_ms * 1000
 
 
 def profiles(options: ClientOptions) -> dict[Any, ExecutionProfile]:

@@ -1,0 +1,48 @@
+"""How operations fared while the fault lasted: from the injection, itself included, to heal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .columns import NEVER
+from .series import Series
+
+
+@dataclass(frozen=True, slots=True)
+class InFault:
+    """What a series was served in the fault window, which has no end where heal is not known.
+
+    served_ns is from the injection to the last ack of what was invoked in it, 0 without one. What was acked only when
+    the fault was over was not served in it, whenever it was invoked.
+    """
+
+    scheduled: int
+    unacked: int  # of those that were scheduled in it
+    acked: int  # of those that were invoked in it, and before heal
+    served_ns: int
+
+    @classmethod
+    def of(cls, series: Series, injected_ns: int, healed_ns: int | None) -> InFault:
+        """Of one series."""
+        end_ns = NEVER if healed_ns is None else healed_ns
+        due = (series.scheduled_ns >= injected_ns) & (series.scheduled_ns < end_ns)
+        acked = series.acked & (series.invoke_ns >= injected_ns) & (series.return_ns < end_ns)
+        last_ns = int(series.return_ns[acked].max(initial=injected_ns))
+        return cls(int(due.sum()), int((due & ~series.acked).sum()), int(acked.sum()), last_ns - injected_ns)
+
+
+def served_seconds(parts: Sequence[InFault]) -> float | None:
+    """How long the one of them was served that was served longest; None of nothing."""
+    return max(one.served_ns for one in parts) / 1e9 if parts else None
+
+
+def unacked_share(parts: Sequence[InFault]) -> float | None:
+    """Of what was scheduled in the window; None where nothing was."""
+    scheduled = sum(one.scheduled for one in parts)
+    return sum(one.unacked for one in parts) / scheduled if scheduled else None
+
+
+def acked_in_fault(parts: Sequence[InFault]) -> int | None:
+    """How many of those invoked in the window were acked in it; None of nothing."""
+    return sum(one.acked for one in parts) if parts else None

@@ -1,0 +1,37 @@
+"""The sides of a cut: the figures of each side's operations, all together and by route.
+
+Where the fault parts the zones, each side promises something else: the minority of a quorum refuses what the majority
+serves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from caplab.model.fields import Json
+from caplab.model.history import Table
+
+from .columns import Integers, Mask, among
+from .finding import Context
+from .series import labelled
+
+ALL = "all"  # of a side's entries the one over all its routes
+
+Figures = Callable[[Mask], Mapping[str, Json]]
+
+
+def by_side(history: Table, context: Context, rows: Integers, figures: Figures) -> dict[str, Json]:
+    """For each side of context.sides that has some of these rows: the figures of them ALL, and of each route's.
+
+    figures takes a mask over rows. A vantage of no side is left out.
+    """
+    route, words = labelled(history, "route", rows) if context.sides else (rows, [])
+    told: dict[str, Json] = {}
+    for side, vantages in context.sides.items():
+        here = among(history, "vantage", vantages)[rows]
+        if here.any():
+            by_route = {words[one]: figures(here & (route == one)) for one in np.unique(route[here]).tolist()}
+            told[side] = {ALL: figures(here), **by_route}
+    return told

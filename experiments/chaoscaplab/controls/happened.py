@@ -1,0 +1,48 @@
+"""What was done to the cluster during a run, as its record has it: pure."""
+
+from __future__ import annotations
+
+from caplab.model.runs import FaultWindow, WallAnchor
+
+from ..current import Event, Seen
+from ..faults.windows import window_of_node, windows_of
+
+_SECOND_NS = 10**9
+
+
+def windows_in(seen: Seen, boot_id: str, anchor: WallAnchor) -> tuple[FaultWindow, ...]:
+    """Of every fault, lost node and event, in the order of their injections, on the clock of the histories."""
+    windows = [window for fault in seen.faults.values() for window in windows_of(fault)]
+    lost = (window_of_node(one, boot_id, anchor) for one in seen.lost_nodes.values())
+    windows += [window for window in lost if window]
+    windows += [window_of_event(event, anchor) for event in seen.events]
+    return tuple(sorted(windows, key=lambda window: window.injected_ns))
+
+
+def window_of_event(event: Event, anchor: WallAnchor) -> FaultWindow:
+    """The window of what was done by the cluster's own means: from its order to its end."""
+    return FaultWindow(
+        kind=event.kind,
+        target=event.target,
+        injected_ns=monotonic(event.began_unix_ns, anchor),
+        healed_ns=None if event.ended_unix_ns is None else monotonic(event.ended_unix_ns, anchor),
+        evidence=event.evidence,
+        proven=event.proven,
+    )
+
+
+def lasted_seconds(seen: Seen) -> float | None:
+    """How long the longest fault was asked for, or the longest event took; None where there was none."""
+    lasted: list[float] = [fault["spec"]["durationSeconds"] for fault in seen.faults.values()]
+    lasted += [lost["seconds"] for lost in seen.lost_nodes.values()]
+    lasted += [
+        (event.ended_unix_ns - event.began_unix_ns) / _SECOND_NS
+        for event in seen.events
+        if event.ended_unix_ns is not None
+    ]
+    return max(lasted, default=None)
+
+
+def monotonic(unix_ns: int, anchor: WallAnchor) -> int:
+    """A wall-clock moment on the clock of the histories."""
+    return unix_ns - anchor.unix_ns + anchor.monotonic_ns

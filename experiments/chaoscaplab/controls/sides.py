@@ -1,0 +1,51 @@
+"""Which vantages were on which side of a cut: pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from caplab.faults.rows import Fault, hit_entries
+
+from ..current import Seen
+
+MINORITY, MAJORITY = "minority", "majority"
+_ZONE_LABEL = "topology.kubernetes.io/zone"
+
+
+def cut_off(seen: Seen) -> frozenset[str]:
+    """The nodes that a run's faults parted from all others, by name: those of group cuts, and those that were lost.
+
+    Other cuts leave clients of every zone on every side, and a kill or a freeze parts nobody.
+    """
+    parted = {
+        str(entry["node"])
+        for fault in seen.faults.values()
+        if _is_group_cut(fault)
+        for entry in hit_entries(fault)
+        if "injectedNs" in entry
+    }
+    return frozenset(parted | {str(lost["node"]) for lost in seen.lost_nodes.values() if lost["state"]})
+
+
+def zones_of(nodes: Sequence[Any]) -> dict[str, str]:
+    """Each node's zone, by its name; nodes are the API server's. One without a zone is left out."""
+    labels = {str(node.metadata.name): node.metadata.labels or {} for node in nodes}
+    return {name: str(said[_ZONE_LABEL]) for name, said in labels.items() if _ZONE_LABEL in said}
+
+
+def sides_of(nodes: frozenset[str], zones: Mapping[str, str], vantages: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """The vantages in the zones of these nodes, and the others; empty where that does not part them.
+
+    ValueError names a node whose zone is not known.
+    """
+    for node in sorted(nodes - zones.keys()):
+        raise ValueError(f"The node {node} is in no zone. Mend: label it {_ZONE_LABEL}, as make up does.")
+    here = {zones[node] for node in nodes}
+    minority = tuple(vantage for vantage in vantages if vantage in here)
+    majority = tuple(vantage for vantage in vantages if vantage not in here)
+    return {MINORITY: minority, MAJORITY: majority} if minority and majority else {}
+
+
+def _is_group_cut(fault: Fault) -> bool:
+    return (fault["spec"].get("partition") or {}).get("from") == "group"

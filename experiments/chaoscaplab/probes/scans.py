@@ -1,0 +1,58 @@
+"""The final scans of a run: which ones its loads need, and what is known of each beyond its rows. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from caplab.model.runs import FinalScan
+
+SET_SCAN, REGISTER_SCAN, COUNTER_SCAN = "set-scan", "register-scan", "counter-scan"
+_SCAN_OF = {
+    "set": SET_SCAN,
+    "register": REGISTER_SCAN,
+    "register-multi": REGISTER_SCAN,
+    "cas": REGISTER_SCAN,
+    "counter": COUNTER_SCAN,
+}
+
+Note = Mapping[str, Any]  # as a prober keeps one of each endpoint that it scanned
+
+
+def scans_of(loads: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """The workloads of the scans that show what loads leave behind; the first one is the run's record.
+
+    That of sets where no load leaves anything: a run without a final scan would look like one whose scan was lost.
+    """
+    needed = {_SCAN_OF.get(load["workload"]) for load in loads}
+    return tuple(one for one in (SET_SCAN, REGISTER_SCAN, COUNTER_SCAN) if one in needed) or (SET_SCAN,)
+
+
+def final_scan(
+    notes: Sequence[Note],
+    unconverged: str,
+    scans: Sequence[str] = (SET_SCAN,),
+    failed: Mapping[str, str] | None = None,
+) -> FinalScan:
+    """The record of the first of scans (workloads), and beside it, as keyed, those of the others.
+
+    unconverged: why the members had not all that was written before, or ''. failed: why a scan did not go well, by
+    workload, as its Probe says.
+    """
+    first, *others = (
+        _record([note for note in notes if note["workload"] == scan], unconverged, (failed or {}).get(scan, ""))
+        for scan in scans
+    )
+    return replace(first, keyed=dict(zip(scans[1:], others, strict=True)))
+
+
+def _record(notes: Sequence[Note], unconverged: str, failed: str) -> FinalScan:
+    """The scan of the primary decides, or that of all members together, which is noted like it."""
+    deciding = [note for note in notes if note["primary"]]
+    problem = unconverged or "; ".join(note["problem"] for note in notes if note["problem"]) or failed
+    if not deciding:
+        return FinalScan(not unconverged, None, None, problem or "no primary was scanned")
+    last = deciding[-1]
+    local = {note["server"]: note["elements"] for note in notes if not note["primary"] and note["elements"] is not None}
+    return FinalScan(not unconverged, last["elements"], last["server"], problem, local, last["invoke_ns"])

@@ -1,0 +1,92 @@
+"""Runs that scan sets, registers and counters: each kind of key is judged by the record of its own scan."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+from histories import adds, at, history, operation, run_record
+from written_histories import written
+
+from caplab.check import Context, counters, durability, staleness
+from caplab.model.fields import FieldError
+from caplab.model.runs import FinalScan, RunRecord
+
+# Version 2 of x is lost: one read had seen it, another had not. The scan of sets comes last.
+REGISTERS = "a1 write x 1 0-1\na1 write x 2 2-3\nb1 read x 1 4-5\nb1 read x 2 6-7"
+SHOWN = "c0 scan x 1 50-51"
+SETS = [*adds([7]), operation(99, op="scan", value=7)]
+SCAN = "register-scan"
+
+
+def record(registers: FinalScan | None, **sets: Any) -> FinalScan:
+    """Of a scan of sets that went well, unless sets says something else."""
+    known = {"converged": True, "elements": 1, "invoke_ns": SETS[-1]["invoke_ns"], **sets}
+    return FinalScan(**known, keyed={SCAN: registers} if registers else {})
+
+
+def figures(text: str, final: FinalScan, **columns: Any) -> Any:
+    rows = [{**row, **columns} if row["op"] == "scan" else row for row in written(text)]
+    return staleness.check(history(rows + SETS), Context(final_scan=final)).figures
+
+
+def test_registers_are_judged_by_their_own_scan_and_sets_by_theirs() -> None:
+    final = record(FinalScan(True, 1, invoke_ns=at(50)))
+    found = figures(f"{REGISTERS}\n{SHOWN}", final)
+    assert (found["lost"], found["missing_lost"], found["dirty"], found["stale"]) == (1, 1, 1, 0)
+    assert found["scan_problem"] == ""
+    rows = history(written(f"{REGISTERS}\n{SHOWN}") + SETS)
+    assert durability.check(rows, Context(final_scan=final)).figures["survived"] == 1
+
+
+def test_a_scan_of_registers_that_found_nothing_beside_one_of_sets_means_that_all_is_lost() -> None:
+    found = figures(REGISTERS, record(FinalScan(True, 0, invoke_ns=at(50))))
+    assert (found["lost"], found["dirty"], found["missing_lost"]) == (2, 2, 1)
+
+
+@pytest.mark.parametrize(
+    ("registers", "says"),
+    [
+        (FinalScan(True, None, None, "pg-0: timed out"), "final scan failed: pg-0: timed out"),
+        (FinalScan(False, 1, problem="pg-2 is behind"), "had not converged .* pg-2 is behind"),
+        (FinalScan(True, 2, invoke_ns=at(50)), "returned 2 elements, but the history holds 1"),
+        (FinalScan(True, 1, invoke_ns=at(60)), "no final scan of keys"),
+        (FinalScan(True, 1, "pg-1", invoke_ns=at(50)), "no final scan of keys"),
+    ],
+)
+def test_a_scan_of_registers_that_went_wrong_is_said_and_not_judged_by(registers: FinalScan, says: str) -> None:
+    found = figures(f"{REGISTERS}\n{SHOWN}", record(registers), server="pg-0")
+    assert re.search(says, found["scan_problem"])
+    assert (found["lost"], found["missing_lost"], found["dirty"], found["stale"]) == (None, None, None, 1)
+
+
+def test_a_scan_of_sets_that_failed_says_nothing_of_registers() -> None:
+    final = record(FinalScan(True, 1, invoke_ns=at(50)), elements=None, problem="pg-0: timed out")
+    assert figures(f"{REGISTERS}\n{SHOWN}", final)["lost"] == 1
+    assert (
+        "timed out"
+        in figures(f"{REGISTERS}\n{SHOWN}", record(None, elements=None, problem="timed out"))["scan_problem"]
+    )
+
+
+def test_counters_are_judged_by_theirs_also_where_the_record_is_of_registers() -> None:
+    rows = history(written(f"{REGISTERS}\n{SHOWN}\na1 incr n 1 0-1\na1 incr n 1 2-3\nc0 scan n 1 60-61"))
+    counted = FinalScan(True, 1, invoke_ns=at(60))
+    final = FinalScan(True, 1, invoke_ns=at(50), keyed={"counter-scan": counted})
+    assert staleness.check(rows, Context(final_scan=final)).figures["lost"] == 1
+    found = counters.check(rows, Context(final_scan=final)).figures
+    assert (found["scanned"], found["below"], found["scan_problem"]) == (1, 1, "")
+    failed = FinalScan(True, 1, invoke_ns=at(50), keyed={"counter-scan": FinalScan(True, None, problem="timed out")})
+    found = counters.check(rows, Context(final_scan=failed)).figures
+    assert (found["scanned"], found["scan_problem"]) == (0, "The final scan failed: timed out.")
+
+
+def test_the_records_of_all_scans_come_back_from_run_json() -> None:
+    run = run_record(final_scan=record(FinalScan(False, 3, "pg-0", "pg-1 is behind", {"pg-1": 2}, 12)))
+    assert RunRecord.from_json(json.loads(json.dumps(run.to_json()))) == run
+    plain: Any = run.to_json()
+    plain["final_scan"]["keyed"][SCAN]["elements"] = "3"
+    with pytest.raises(FieldError, match=r"final_scan.keyed.register-scan: field 'elements' must be a whole number"):
+        RunRecord.from_json(plain)

@@ -1,0 +1,99 @@
+"""The end of a run, with nothing behind it: what the record has of scans, sides and events."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from chaoscaplab import current
+from chaoscaplab.controls import measured
+from chaoscaplab.controls.measured import MeasuredRun
+from chaoscaplab.controls.plan import Plan
+from chaoscaplab.faults import nodes
+from chaoscaplab.probes.histories import Spent
+from histories import adds, table
+from hit_faults import entry, fault, lost_node
+
+from caplab.model.runs import FinalScan, RunRecord, WallAnchor
+
+JOURNAL = {"status": "completed", "steady_states": {"before": {"steady_state_met": True}}, "run": []}
+WORKLOADS = ("set", "register", "register-multi")
+NODES = [
+    SimpleNamespace(
+        metadata=SimpleNamespace(name=f"caplab-worker{number}", labels={"topology.kubernetes.io/zone": zone})
+    )
+    for number, zone in (("", "a"), ("2", "b"), ("3", "c"))
+]
+
+
+class Scanned:
+    """Loads that end at once; the scan of registers fails."""
+
+    asked: tuple[Any, ...] = ()
+
+    def end(self, probes: Any) -> None:
+        pass
+
+    def scan_all(self, workloads: Any, vantage: str, routes: Any) -> dict[str, str]:
+        self.asked = workloads, vantage, routes
+        return {"register-scan": "pg-0: timed out"}
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> MeasuredRun:
+    loads = [{"name": name, "workload": name, "rate": 30.0} for name in WORKLOADS]
+    plan = Plan("ns", "pg", {"replicas": 3}, loads, ("a", "b", "c"), "postgres", "quorum", "partition", 0)
+    nothing: Any = None
+    made = MeasuredRun(nothing, plan, "r-1", "title", nothing)
+    made._body = {"spec": {"replicas": 3}}
+    faked: Any = made
+    faked._server, faked._loads = SimpleNamespace(nodes=lambda: NODES), Scanned()
+    faked._cluster = SimpleNamespace(not_steady=lambda: "", body=lambda: {}, members=lambda: [])
+    monkeypatch.setattr(measured, "spent", lambda server, vantage: Spent(1.0, 1.0))
+    monkeypatch.setattr(measured, "cores", lambda before, after: {})
+    monkeypatch.setattr(measured, "fetch_history", lambda server, run_id, vantages: table(adds([1])))
+    monkeypatch.setattr(measured, "fetch_clock", lambda *_: ("boot", WallAnchor(500, 10**18)))
+    monkeypatch.setattr(measured, "fetch_scan", fetch_scan)
+    monkeypatch.setattr(nodes, "look_again", lambda: None)
+    return made
+
+
+def fetch_scan(server: Any, run_id: str, vantage: str, unconverged: str, scans: Any, failed: Any) -> FinalScan:
+    keyed = {scan: FinalScan(True, None, problem=failed.get(scan, "")) for scan in scans[1:]}
+    return FinalScan(True, 1, "pg-0", unconverged, keyed=keyed)
+
+
+def ended(run: MeasuredRun) -> RunRecord:
+    record, _ = run.finish(JOURNAL)
+    return record
+
+
+def test_a_scan_of_registers_that_fails_is_in_the_record_and_the_run_is_kept(run: MeasuredRun) -> None:
+    record = ended(run)
+    loads: Any = run._loads
+    assert loads.asked == (("set-scan", "register-scan"), "a", ["direct"])
+    assert record.final_scan is not None
+    assert record.final_scan.elements == 1
+    assert record.final_scan.keyed["register-scan"].problem == "pg-0: timed out"
+
+
+def test_a_group_cut_and_a_lost_node_give_the_record_its_sides(run: MeasuredRun) -> None:
+    current.seen().note_fault(fault(entry(node="caplab-worker2"), what={"partition": {"from": "group"}}))
+    assert ended(run).sides == {"minority": ("b",), "majority": ("a", "c")}
+    current.seen().note_lost_node(lost_node(node="caplab-worker3"))
+    assert ended(run).sides == {"minority": ("b", "c"), "majority": ("a",)}
+
+
+def test_without_a_cut_there_are_no_sides_and_nobody_is_asked_for_nodes(run: MeasuredRun) -> None:
+    run._server = None  # type: ignore[assignment]  # whoever asks it fails
+    current.seen().note_fault(fault(entry()))
+    assert ended(run).sides == {}
+
+
+def test_an_event_is_a_window_of_the_record_and_how_long_it_took_is_a_setting(run: MeasuredRun) -> None:
+    current.seen().note_event(current.Event("switchover", "pg", 10**18, 10**18 + 3 * 10**9, ("pg-1 took over",), True))
+    record = ended(run)
+    (window,) = record.fault_windows
+    assert (window.kind, window.injected_ns, window.healed_ns) == ("switchover", 500, 3_000_000_500)
+    assert record.settings == {"writesPerSecond": 90, "vantages": 3, "faultSeconds": 3.0}
