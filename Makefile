@@ -8,7 +8,7 @@ SUITE ?= core
 REPEAT ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status doctor clean chaos test test-unit test-kind lint prove venv lock
+.PHONY: help up down status doctor clean chaos cap-table test test-unit test-kind lint prove venv lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,8 +25,11 @@ status: ## say what is there: nodes, images, what they take
 doctor: ## say whether this machine can carry the lab, and what it lacks
 	@$(CLUSTER) doctor
 
-chaos: venv up ## measure what faults cost: SUITE=core, or EXPERIMENT=postgres/kill-primary, with REPEAT=n, KEEP=1
-	@$(IN_VENV)caplab run $(or $(EXPERIMENT),$(SUITE)) --repeat $(REPEAT) $(if $(KEEP),--keep)
+chaos: venv up ## measure what faults cost: SUITE=core, or EXPERIMENT=postgres/kill-primary, with REPEAT=n, KEEP=1, RESUME=1
+	@$(IN_VENV)caplab run $(or $(EXPERIMENT),$(SUITE)) $(if $(RESUME),--resume,--repeat $(REPEAT)) $(if $(KEEP),--keep)
+
+cap-table: venv ## write docs/cap-table.md anew; ADD=results/<time>-<suite> takes that suite's verdicts over first
+	@$(IN_VENV)python bench/cap_table.py $(if $(ADD),--add $(ADD))
 
 test: test-unit test-kind ## the gate: lint, types, unit and property tests, then the tests on kind
 

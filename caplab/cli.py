@@ -48,11 +48,14 @@ def _parser() -> argparse.ArgumentParser:
         "run", help="run a suite or an experiment; exit code 0 valid, 1 invalid, 2 unknown, 3 failed"
     )
     run.add_argument("name", help="a suite (core), an experiment (postgres/kill-primary), or an experiment's file")
-    run.add_argument("--repeat", type=_positive, default=1, help="so many times each")
+    run.add_argument("--repeat", type=_positive, help="so many times each (default: 1)")
     run.add_argument("--set", action="append", default=[], type=_setting, metavar="NAME=VALUE", dest="settings",
                      help="a setting of the experiment's configuration")  # fmt: skip
     run.add_argument("--results", type=Path, default=Path("results"), help="where results go (default: results)")
     run.add_argument("--keep", action="store_true", help="leave the clusters under test as they are in the end")
+    run.add_argument("--resume", nargs="?", const="", metavar="FOLDER",
+                     help="go on with a suite that ended early: the newest of that name, or that of a results' folder; "
+                          "runs that have a verdict are kept")  # fmt: skip
     check = commands.add_parser(
         "check", help="check a history; exit code 0 all holds, 1 some violated, 2 unknown, 3 it cannot be checked"
     )
@@ -75,7 +78,12 @@ def _run(parsed: argparse.Namespace) -> int:
     from .run import LAB_FAILED, Wishes, run  # noqa: PLC0415  # Chaos Toolkit takes a second to load
 
     _choose_cluster(parsed.context)
-    wishes = Wishes(parsed.name, parsed.repeat, dict(parsed.settings), parsed.results, parsed.keep)
+    if parsed.resume is not None and (parsed.settings or parsed.repeat):
+        print("FAILED: --resume goes on with the settings and repeats that the suite was begun with. "
+              "Mend: leave --set and --repeat out.", file=sys.stderr)  # fmt: skip
+        return LAB_FAILED
+    settings = dict(parsed.settings)
+    wishes = Wishes(parsed.name, parsed.repeat or 1, settings, parsed.results, parsed.keep, parsed.resume)
     try:
         return run(wishes)
     except FieldError as error:

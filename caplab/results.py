@@ -1,4 +1,4 @@
-"""The folder of a run: record, history, journal, findings, picture; written and read here only."""
+"""The folders of runs (record, history, journal, findings, picture) and of suites; written and read here only."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from .model.history import Table
 from .model.runs import RunRecord
 
 HISTORY, RECORD, JOURNAL, FINDINGS = "history.parquet", "run.json", "journal.json", "findings.json"
-TIMELINE = "timeline.svg"
+TIMELINE, LOG = "timeline.svg", "run.log"
+VERDICT, SUMMARY, JUNIT = "verdict.json", "summary.md", "junit.xml"  # of a suite
 
 
 def write_run(folder: Path, record: RunRecord, history: Table) -> None:
@@ -38,9 +39,41 @@ def write_journal(folder: Path, journal: Mapping[str, Any]) -> None:
     _write(folder / JOURNAL, journal)
 
 
+def read_journal(folder: Path) -> dict[str, Any]:
+    """What `write_journal` wrote. OSError where it is not there, ValueError where it is no such thing."""
+    journal = json.loads((folder / JOURNAL).read_text(encoding="utf-8"))
+    if not isinstance(journal, dict) or not isinstance(journal.get("caplab") or {}, dict):
+        raise FieldError(f"{folder / JOURNAL}: no journal of a measured run.")
+    return journal
+
+
+def is_judged(folder: Path) -> bool:
+    """Whether a run came to its end and has its verdict, whichever; what was interrupted or failed has none."""
+    if not all((folder / name).is_file() for name in (RECORD, HISTORY, FINDINGS)):
+        return False
+    try:
+        said = read_journal(folder).get("caplab") or {}
+    except (OSError, ValueError):
+        return False
+    return "verdict" in said and not said.get("error")
+
+
+def write_log(folder: Path, text: str) -> None:
+    """Add to a run's log."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LOG).open("a", encoding="utf-8") as log:
+        log.write(f"{text.rstrip()}\n")
+
+
 def write_picture(folder: Path, svg: str) -> None:
     """Keep the run's timeline."""
     (folder / TIMELINE).write_text(svg, encoding="utf-8")
+
+
+def write_suite(folder: Path, verdict: str, summary: str, junit: str) -> None:
+    """Keep what is said of a suite as a whole; each file whole at any time."""
+    for name, text in ((VERDICT, verdict), (SUMMARY, summary), (JUNIT, junit)):
+        _write_text(folder / name, text)
 
 
 def read_run(folder: Path) -> tuple[RunRecord, Table]:
@@ -54,7 +87,11 @@ def read_run(folder: Path) -> tuple[RunRecord, Table]:
 
 
 def _write(path: Path, value: Any) -> None:
+    _write_text(path, json.dumps(value, indent=1, default=str) + "\n")
+
+
+def _write_text(path: Path, text: str) -> None:
     """Whole at any time."""
     draft = path.with_suffix(path.suffix + ".draft")
-    draft.write_text(json.dumps(value, indent=1, default=str) + "\n", encoding="utf-8")
+    draft.write_text(text, encoding="utf-8")
     draft.replace(path)

@@ -22,7 +22,7 @@ class Planned:
     @property
     def name(self) -> str:
         """Such as 'postgres/kill-primary durability=quorum'."""
-        return " ".join([self.experiment, *(f"{name}={value}" for name, value in self.settings.items())])
+        return described(self.experiment, self.settings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,11 @@ class Suite:
 
     name: str
     runs: tuple[Planned, ...]
+
+
+def described(experiment: str, settings: Mapping[str, str]) -> str:
+    """A run by its experiment and settings, such as 'postgres/kill-primary durability=quorum'."""
+    return " ".join([experiment, *(f"{name}={value}" for name, value in settings.items())])
 
 
 def find(folder: Path, name: str, settings: Mapping[str, str]) -> Suite:

@@ -1,0 +1,129 @@
+"""plan.json: the runs that a suite's folder is to hold, so that one that ended early can be gone on with."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from .model.fields import FieldError, Fields, Json
+from .suites import Suite, described
+
+PLAN = "plan.json"
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedRun:
+    """One run: number and repeat from 1 on; digest is that of its experiment's file (SHA-256)."""
+
+    number: int
+    experiment: str
+    settings: Mapping[str, str]
+    repeat: int
+    digest: str
+
+    @property
+    def name(self) -> str:
+        """Such as 'postgres/kill-primary durability=quorum'."""
+        return described(self.experiment, self.settings)
+
+    @property
+    def folder(self) -> str:
+        """The name of its folder in the suite's."""
+        return f"{self.number:02d}-{self.experiment.replace('/', '-')}"
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What the suite began on; load is the load average of the minute before."""
+
+    cores: int
+    memory_bytes: int
+    load: float
+
+    @classmethod
+    def here(cls) -> Machine:
+        """The one that this runs on, now."""
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        return cls(os.cpu_count() or 1, memory, round(os.getloadavg()[0], 2))
+
+
+@dataclass(frozen=True, slots=True)
+class SuitePlan:
+    """name is what the command line asked for, settings and repeat what it added to the suite's own."""
+
+    suite: str
+    name: str
+    settings: Mapping[str, str]
+    repeat: int
+    machine: Machine
+    runs: tuple[PlannedRun, ...]
+
+
+def plan_of(suite: Suite, name: str, settings: Mapping[str, str], repeat: int, machine: Machine) -> SuitePlan:
+    """What is to be run; each run is repeated before the next. OSError where an experiment's file cannot be read."""
+    every = [(planned, again) for planned in suite.runs for again in range(1, repeat + 1)]
+    runs = tuple(
+        PlannedRun(number, one.experiment, dict(one.settings), again, hashlib.sha256(one.file.read_bytes()).hexdigest())
+        for number, (one, again) in enumerate(every, 1)
+    )
+    return SuitePlan(suite.name, name, dict(settings), repeat, machine, runs)
+
+
+def write(folder: Path, plan: SuitePlan) -> None:
+    """Keep it in a suite's folder; whole at any time."""
+    draft = folder / f"{PLAN}.draft"
+    draft.write_text(json.dumps(asdict(plan), indent=1) + "\n", encoding="utf-8")
+    draft.replace(folder / PLAN)
+
+
+def read(folder: Path) -> SuitePlan:
+    """What `write` wrote. OSError where it is not there, FieldError where it is no such thing."""
+    path = folder / PLAN
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise FieldError(f"{path}: not JSON: {error}") from error
+    return _plan(Fields.of(str(path), document))
+
+
+def difference(then: SuitePlan, now: SuitePlan) -> str:
+    """The first run in which two plans differ, '' where they plan the same; what is in experiments does not count."""
+    for old, new in zip(then.runs, now.runs, strict=False):
+        if (old.experiment, old.settings, old.repeat) != (new.experiment, new.settings, new.repeat):
+            return f"run {old.number} was '{_repeated(old)}' and is '{_repeated(new)}' now"
+    shared = min(len(then.runs), len(now.runs))
+    if gone := then.runs[shared:]:
+        return f"run {gone[0].number}, '{_repeated(gone[0])}', is there no more"
+    if new_runs := now.runs[shared:]:
+        return f"run {new_runs[0].number}, '{_repeated(new_runs[0])}', is new"
+    return ""
+
+
+def _repeated(run: PlannedRun) -> str:
+    return run.name if run.repeat == 1 else f"{run.name}, repeat {run.repeat}"
+
+
+def _plan(fields: Fields) -> SuitePlan:
+    fields.only(*SuitePlan.__dataclass_fields__)
+    runs = tuple(_run(one) for one in fields.objects("runs"))
+    machine = _machine(fields.object("machine"))
+    settings = fields.text_map("settings")
+    return SuitePlan(fields.text("suite"), fields.text("name"), settings, fields.integer("repeat"), machine, runs)
+
+
+def _run(fields: Fields) -> PlannedRun:
+    fields.only(*PlannedRun.__dataclass_fields__)
+    number, repeat = fields.integer("number"), fields.integer("repeat")
+    return PlannedRun(number, fields.text("experiment"), fields.text_map("settings"), repeat, fields.text("digest"))
+
+
+def _machine(fields: Fields) -> Machine:
+    fields.only(*Machine.__dataclass_fields__)
+    load: Json = fields.values.get("load")
+    if not isinstance(load, int | float) or isinstance(load, bool):
+        raise FieldError(f"{fields.where}: field 'load' must be a number. Mend: begin the suite anew.")
+    return Machine(fields.integer("cores"), fields.integer("memory_bytes"), float(load))

@@ -1,0 +1,118 @@
+"""Verdicts as docs/evidence/cap keeps them: a suite's verdict.json, with when and where it was made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from caplab.check.finding import State, merge
+from caplab.model.expectations import Demand, Promise
+from caplab.model.fields import FieldError, Fields
+from caplab.verdict import Judgement
+
+_STATES = {state.value: state for state in State}
+_PROMISES = {promise.value: promise for promise in Promise}
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredRun:
+    """One run: its row, its verdict, and every property that the row named then.
+
+    doubtful: it was no case of its row (no evidence of the fault, a baseline that failed), whatever it measured.
+    """
+
+    row: str
+    state: State
+    doubtful: bool
+    judgements: tuple[Judgement, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One suite. date is that of its beginning (ISO, UTC); load None: it was not looked at."""
+
+    suite: str
+    date: str
+    cores: int
+    memory_bytes: int
+    load: float | None
+    runs: tuple[MeasuredRun, ...]
+
+    @classmethod
+    def from_json(cls, where: str, value: object) -> Evidence:
+        """Read a file's value; FieldError names the file and the field that is missing or wrong."""
+        fields = Fields.of(where, value)
+        machine = fields.object("machine")
+        return cls(
+            suite=fields.text("suite"),
+            date=fields.text("date"),
+            cores=machine.integer("cores"),
+            memory_bytes=machine.integer("memory_bytes"),
+            load=_number(machine, "load"),
+            runs=tuple(_run(one) for one in fields.objects("runs")),
+        )
+
+
+def newest_by_row(evidence: Iterable[Evidence]) -> dict[str, tuple[Evidence, tuple[MeasuredRun, ...]]]:
+    """For each row its runs of the newest suite that has any."""
+    found: dict[str, tuple[Evidence, tuple[MeasuredRun, ...]]] = {}
+    for one in sorted(evidence, key=lambda suite: (suite.date, suite.suite)):
+        for row in {run.row for run in one.runs}:
+            found[row] = (one, tuple(run for run in one.runs if run.row == row))
+    return found
+
+
+def _run(fields: Fields) -> MeasuredRun:
+    state, reasons = _state(fields, "verdict"), fields.texts("reasons")
+    judgements = tuple(_judgement(one) for one in fields.objects("properties"))
+    wrong = sum(one.state is not State.HOLDS for one in judgements)
+    # Each property that does not hold gives one reason, each doubt one more.
+    doubtful = state is not merge(one.state for one in judgements) or len(reasons) > wrong
+    return MeasuredRun(fields.text("row"), state, doubtful, judgements)
+
+
+def _judgement(fields: Fields) -> Judgement:
+    demand = Demand(
+        property=fields.text("property"),
+        promise=_promise(fields, "promise"),
+        budget=fields.optional_text("budget"),
+        side=fields.optional_text("side"),
+        route=fields.optional_text("route"),
+    )
+    return Judgement(
+        demand,
+        _state(fields, "state"),
+        fields.optional_text("reason") or "",
+        measured=_number(fields, "measured"),
+        of=_number(fields, "of"),
+        at_least=fields.boolean("at_least") if "at_least" in fields.values else False,
+        limit=_number(fields, "limit"),
+    )
+
+
+def _promise(fields: Fields, name: str) -> Promise:
+    word = fields.text(name)
+    if word not in _PROMISES:
+        raise fields.error(name, f"one of {', '.join(_PROMISES)}")
+    return _PROMISES[word]
+
+
+def _state(fields: Fields, name: str) -> State:
+    word = fields.text(name)
+    if word not in _STATES:
+        raise fields.error(name, f"one of {', '.join(_STATES)}")
+    return _STATES[word]
+
+
+def _number(fields: Fields, name: str) -> float | None:
+    """A number, also one that is kept as a text since a double would not hold it."""
+    values: Mapping[str, object] = fields.values
+    value = values.get(name)
+    if value is None:
+        return None
+    if isinstance(value, int | float | str) and not isinstance(value, bool):
+        try:
+            return float(value)
+        except ValueError:
+            pass
+    raise FieldError(f"{fields.where}: field '{name}' must be a number, found {value!r}.")

@@ -1,0 +1,77 @@
+"""The line before a run: which of how many it is, and how long all that is left takes by what runs took before."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from . import words
+
+_NEWEST = 5  # so many of the runs that fit are enough: machines and experiments change
+_TWO_HOURS, _TWO_MINUTES = 7200, 120  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A run that is to be made: its experiment, such as postgres/kill-primary, and its settings."""
+
+    experiment: str
+    settings: Mapping[str, str]
+
+    @property
+    def engine(self) -> str:
+        """'' of an experiment that is of no engine's folder."""
+        return self.experiment.rpartition("/")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Took:
+    """A run that was made, from its cluster to its verdict. settings None: they are not known."""
+
+    experiment: str
+    settings: Mapping[str, str] | None
+    seconds: float
+
+
+_FITS: tuple[Callable[[Wanted, Took], bool], ...] = (
+    lambda run, took: (run.experiment, run.settings) == (took.experiment, took.settings),
+    lambda run, took: run.experiment == took.experiment,
+    lambda run, took: run.engine != "" and run.engine == Wanted(took.experiment, {}).engine,
+)
+
+
+def estimate(run: Wanted, before: Sequence[Took]) -> float | None:
+    """Seconds that a run is likely to take; None where nothing like it was ever made.
+
+    The median of the newest runs of the same experiment and settings, else of the experiment, else of the engine.
+    before is in the order of time.
+    """
+    for fits in _FITS:
+        if found := [took.seconds for took in before if fits(run, took)]:
+            return statistics.median(found[-_NEWEST:])
+    return None
+
+
+def time_left(runs: Sequence[Wanted], before: Sequence[Took]) -> str:
+    """How long these runs take together, in words; what is not known of them is said."""
+    known = [seconds for run in runs if (seconds := estimate(run, before)) is not None]
+    unknown = len(runs) - len(known)
+    if not known:
+        return "time left not known: nothing like it was run before"
+    if unknown:
+        return f"at least {rounded(sum(known))} left, and {unknown} of {len(runs)} runs of which nothing is known"
+    return f"about {rounded(sum(known))} left"
+
+
+def rounded(seconds: float) -> str:
+    """A time as an estimate is told: '40 s', '14 min', '2 h 10 min'."""
+    if seconds < _TWO_MINUTES:
+        return f"{max(10, round(seconds, -1)):.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if seconds < _TWO_HOURS else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def announcement(number: int, of: int, name: str, left: str) -> str:
+    """Such as '[4/17] postgres/kill-primary durability=async   about 14 min left'."""
+    return f"[{number}/{of}] {words.one_line(name)}   {left}"

@@ -1,0 +1,102 @@
+"""Going on with a suite that ended early: which folder, what of it is kept, and that nobody else is at it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from . import plans, results
+from .model.fields import FieldError
+from .plans import PlannedRun, SuitePlan
+
+NEWEST = ""  # the folder to go on with is the newest that is not finished
+_ASIDE = ".aside-"
+
+
+def folder_to_resume(folder: Path, suite: str, name: str, asked: str) -> Path:
+    """The folder that was asked for, else the newest of the suite in the results' folder that lacks a verdict.
+
+    suite is the suite's name, name what the command line says. Raises FieldError where there is nothing to go on with.
+    """
+    if asked != NEWEST:
+        _refuse_unfit(Path(asked), name)
+        return Path(asked)
+    of_suite = re.compile(rf"\d{{8}}-\d{{6}}-{re.escape(suite)}")
+    every = sorted((one for one in folder.glob("*") if of_suite.fullmatch(one.name)), reverse=True)
+    planned = [one for one in every if (one / plans.PLAN).is_file()]
+    for one in planned:
+        plan = plans.read(one)
+        if plan.name == name and unfinished(one, plan):
+            return one
+    there = (
+        f"all runs of {planned[0]} have their verdict" if planned else f"{folder} has no suite '{suite}' with a plan"
+    )
+    raise FieldError(f"Nothing is to resume: {there}. Mend: run it without --resume.")
+
+
+def refuse_changed(folder: Path, then: SuitePlan, now: SuitePlan) -> None:
+    """FieldError where the suite plans other runs by now: reports would mix what are two suites."""
+    if said := plans.difference(then, now):
+        raise FieldError(
+            f"The suite '{now.suite}' has changed since {folder} was begun: {said}. "
+            "Mend: put the suite's file back as it was, or run it without --resume."
+        )
+
+
+def unfinished(folder: Path, plan: SuitePlan) -> list[PlannedRun]:
+    """The runs without a verdict."""
+    return [run for run in plan.runs if not results.is_judged(folder / run.folder)]
+
+
+def clear_for(folder: Path, then: SuitePlan, now: SuitePlan) -> None:
+    """Set aside what is left of runs that are to be made again: half made ones, and those of other experiment files."""
+    for old, new in zip(then.runs, now.runs, strict=True):
+        run = folder / new.folder
+        if run.exists() and (old.digest != new.digest or not results.is_judged(run)):
+            set_aside(run)
+
+
+def set_aside(run: Path) -> None:
+    """Rename a run's folder: its log may yet tell somebody why the run failed."""
+    number = 1 + sum(1 for _ in run.parent.glob(f"{run.name}{_ASIDE}*"))
+    run.rename(run.with_name(f"{run.name}{_ASIDE}{number}"))
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """A suite's folder for this process alone; FieldError where another one is at work in it."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        _lock(descriptor, folder)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, folder: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise FieldError(f"Another `caplab run` is at work in {folder}. Mend: wait until it has ended.") from error
+    except OSError:
+        return  # a file system without locks: runs go on, unguarded
+
+
+def _refuse_unfit(folder: Path, name: str) -> None:
+    if not (folder / plans.PLAN).is_file():
+        raise FieldError(
+            f"Nothing is to resume in {folder}: it has no {plans.PLAN}. Mend: name a folder results/<time>-<suite>."
+        )
+    plan = plans.read(folder)
+    if plan.name != name:
+        raise FieldError(
+            f"{folder} is of '{plan.name}', not of '{name}'. Mend: `caplab run {plan.name} --resume {folder}`."
+        )
+    if not unfinished(folder, plan):
+        raise FieldError(
+            f"Nothing is to resume: all runs of {folder} have their verdict. Mend: run it without --resume."
+        )

@@ -1,0 +1,167 @@
+"""One suite on its way: each run announced, made, judged, shown and kept as it comes."""
+
+from __future__ import annotations
+
+import json
+import time
+import traceback
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+from . import results, resuming, tidy
+from .check.finding import State, merge
+from .judging import Judged, judge_folder
+from .plans import PlannedRun, SuitePlan
+from .report import words
+from .report.junit import LabFailure, junit_xml
+from .report.progress import Took, Wanted, announcement, time_left
+from .report.second_clock import clock_check
+from .report.summary import summary_markdown, verdict_json
+from .report.terminal import render_run, render_suite
+from .report.timeline import timeline
+from .report.values import RunReport
+from .toolkit import RunFailed, drive
+
+EXIT_CODES = {State.HOLDS: 0, State.VIOLATED: 1, State.UNKNOWN: 2}
+LAB_FAILED = 3
+
+
+class SuiteRun:
+    """The runs of a plan, made or kept, in a suite's folder; files are the experiments' by their name.
+
+    before is what earlier runs took, the oldest first: those of this suite are added.
+    """
+
+    def __init__(
+        self, plan: SuitePlan, files: Mapping[str, Path], folder: Path, before: Sequence[Took], out: TextIO
+    ) -> None:
+        self.ended: list[RunReport | LabFailure] = []
+        self._plan, self._files, self._folder, self._out = plan, files, folder, out
+        self._before = list(before)
+
+    @property
+    def reports(self) -> list[RunReport]:
+        """Of the runs that have a verdict."""
+        return [one for one in self.ended if isinstance(one, RunReport)]
+
+    @property
+    def failures(self) -> list[str]:
+        """A sentence for each run that the lab could not make."""
+        return [f"{one.name}: {one.sentence}" for one in self.ended if isinstance(one, LabFailure)]
+
+    def all(self) -> None:
+        """Make every run that has no verdict yet, in order, until the user interrupts one."""
+        for run in self._plan.runs:
+            try:
+                if not (results.is_judged(self._folder / run.folder) and self._keep_run(run)):
+                    self._make(run)
+            except KeyboardInterrupt:
+                self._fail(run, "interrupted", 0.0)
+                break
+
+    def tidy(self, namespace: str) -> None:
+        """Remove the clusters under test; where that cannot be done it is said, and changes no verdict."""
+        try:
+            tidy.remove_clusters(namespace)
+        except Exception as error:
+            self._say(f"note: the clusters of namespace {namespace} are left as they are: {error}")
+
+    def end(self) -> int:
+        """Show the whole, and say how it ended: the exit code."""
+        if self.reports:
+            self._say(render_suite(self.reports, colour=self._out.isatty()))
+        for failure in self.failures:
+            self._say(f"FAILED: {failure}")
+        self._write()
+        self._say(f"results: {self._folder}")
+        if missing := len(self._plan.runs) - len(self.reports):
+            what = f"{missing} of {len(self._plan.runs)} runs have no verdict"
+            self._say(f"{what}; to make them: caplab run {self._plan.name} --resume {self._folder}")
+        return exit_code([report.verdict.state for report in self.reports], len(self.failures))
+
+    def _make(self, run: PlannedRun) -> None:
+        """Run one experiment to its verdict. Whatever goes wrong in it is its failure: the rest is run all the same."""
+        self._announce(run, time_left(self._wanted(run), self._before))
+        folder, began = self._folder / run.folder, time.monotonic()
+        try:
+            journal = drive(self._files[run.experiment], run.settings, folder, self._plan.suite, self._out)
+            results.write_journal(folder, journal)
+            report = judged_report(folder, journal)
+            shown = render_run(report, colour=self._out.isatty())
+        except RunFailed as failed:
+            self._fail(run, str(failed), time.monotonic() - began)
+            return
+        except Exception as error:
+            results.write_log(folder, traceback.format_exc())
+            sentence = f"unexpected {type(error).__name__}: {error} (its traceback is in the run's {results.LOG})"
+            self._fail(run, sentence, time.monotonic() - began)
+            return
+        self._before.append(Took(run.experiment, run.settings, time.monotonic() - began))
+        self.ended.append(report)
+        self._say(shown)
+        self._write()
+
+    def _keep_run(self, run: PlannedRun) -> bool:
+        """Judge a run anew from its folder, for the table may have changed; where that fails it is to be made again."""
+        folder = self._folder / run.folder
+        try:
+            report = judged_report(folder, results.read_journal(folder))
+        except Exception as error:
+            resuming.set_aside(folder)
+            self._announce(run, f"cannot be kept, and is run again: {words.one_line(str(error))}")
+            return False
+        self.ended.append(report)
+        self._announce(run, f"kept: {words.of_state(report.verdict.state)}")
+        return True
+
+    def _wanted(self, first: PlannedRun) -> list[Wanted]:
+        """What is left to be made, from a run on."""
+        later = [run for run in self._plan.runs[first.number :] if not results.is_judged(self._folder / run.folder)]
+        return [Wanted(run.experiment, run.settings) for run in (first, *later)]
+
+    def _fail(self, run: PlannedRun, sentence: str, seconds: float) -> None:
+        self.ended.append(LabFailure(run.experiment, run.name, sentence, seconds))
+        self._say(f"  FAILED: {sentence}")
+        self._write()
+
+    def _write(self) -> None:
+        verdict = {**verdict_json(self.reports), "suite": self._plan.suite, "failures": self.failures}
+        results.write_suite(
+            self._folder,
+            verdict=json.dumps(verdict, indent=1) + "\n",
+            summary=summary_markdown(self.reports),
+            junit=junit_xml(self._plan.suite, self.ended),
+        )
+
+    def _announce(self, run: PlannedRun, what: str) -> None:
+        self._say(announcement(run.number, len(self._plan.runs), run.name, what))
+
+    def _say(self, text: str) -> None:
+        print(text, file=self._out, flush=True)
+
+
+def judged_report(folder: Path, journal: Mapping[str, Any]) -> RunReport:
+    """The report of a run's folder, judged from its history. Raises RunFailed where the run left none."""
+    said = journal.get("caplab") or {}
+    if error := said.get("error"):
+        raise RunFailed(error)
+    if not (folder / results.RECORD).exists():
+        raise RunFailed(f"the experiment ended as {journal.get('status')}, and left no record")
+    judged = judge_folder(folder)
+    report = report_of(said["run"], judged, said.get("seconds") or {})
+    results.write_picture(folder, timeline(judged.history, report))
+    return report
+
+
+def report_of(run_id: str, judged: Judged, seconds: Mapping[str, float]) -> RunReport:
+    """What is shown of a judged run; seconds by stage: pure."""
+    clock = clock_check(judged.record, judged.findings)
+    return RunReport(judged.verdict.row, run_id, judged.record, judged.verdict, judged.findings, clock, dict(seconds))
+
+
+def exit_code(states: Sequence[State], failures: int) -> int:
+    """0 all valid, 1 some invalid, 2 some unknown, 3 the lab itself failed: pure."""
+    if failures or not states:
+        return LAB_FAILED
+    return EXIT_CODES[merge(states)]

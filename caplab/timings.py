@@ -1,0 +1,61 @@
+"""How long the runs in a folder of results took."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from . import plans, results
+from .report.progress import Took
+
+_SUITES = 40  # the newest so many folders are read
+_RUN = re.compile(r"(\d+)-([^.]+)")  # a folder that was set aside has a dot
+
+
+def earlier_runs(folder: Path, experiments: Collection[str]) -> list[Took]:
+    """What the runs of all suites in a folder took, the oldest first; what cannot be read there tells nothing.
+
+    experiments are the names there are: older suites have no plan, and only their folders' names tell.
+    """
+    by_folder = {name.replace("/", "-"): name for name in experiments}
+    newest = sorted(one for one in folder.glob("*") if one.is_dir())[-_SUITES:]
+    return [took for suite in newest for took in _of_suite(suite, by_folder)]
+
+
+def seconds_of(journal: Mapping[str, Any]) -> float | None:
+    """How long a judged run took, by its journal: from its cluster to its verdict. None of any other: pure."""
+    said = journal.get("caplab")
+    if not isinstance(said, Mapping) or said.get("error") or "verdict" not in said:
+        return None
+    stages = said.get("seconds")
+    parts = list(stages.values()) if isinstance(stages, Mapping) else [journal.get("duration")]
+    seconds = [part for part in parts if isinstance(part, int | float) and not isinstance(part, bool)]
+    return float(sum(seconds)) if seconds and len(seconds) == len(parts) else None
+
+
+def _of_suite(suite: Path, by_folder: Mapping[str, str]) -> list[Took]:
+    settings = _settings(suite)
+    found = []
+    for run in sorted(suite.glob("*-*")):
+        named = _RUN.fullmatch(run.name)
+        seconds = _seconds(run) if named else None
+        if named and seconds is not None:
+            experiment = by_folder.get(named[2], named[2])
+            found.append(Took(experiment, settings.get(int(named[1])), seconds))
+    return found
+
+
+def _settings(suite: Path) -> dict[int, Mapping[str, str]]:
+    try:
+        return {run.number: run.settings for run in plans.read(suite).runs}
+    except (OSError, ValueError):
+        return {}
+
+
+def _seconds(run: Path) -> float | None:
+    try:
+        return seconds_of(results.read_journal(run))
+    except (OSError, ValueError):
+        return None
