@@ -53,15 +53,18 @@ def find(folder: Path, name: str, settings: Mapping[str, str]) -> Suite:
     raise FieldError(f"There is no suite or experiment '{name}'. Mend: use one of {known}, or a file's path.")
 
 
-def read_suite(folder: Path, file: Path) -> Suite:
-    """A suite's file; FieldError names what is wrong in it."""
+def read_suite(folder: Path, file: Path, within: tuple[str, ...] = ()) -> Suite:
+    """A suite's file, with the runs of the suites that it names; FieldError names what is wrong in it.
+
+    within: the suites that led here, each in the one before.
+    """
     try:
         document = yaml.safe_load(file.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
         raise FieldError(f"{file.name}: not YAML: {error}") from error
     fields = Fields.of(file.name, document)
     fields.only("title", "runs")
-    runs = tuple(_planned(folder, one) for one in fields.objects("runs"))
+    runs = tuple(run for one in fields.objects("runs") for run in _runs(folder, one, (*within, file.stem)))
     if not runs:
         raise FieldError(f"{file.name}: field 'runs' is empty. Mend: name at least one experiment.")
     return Suite(file.stem, runs)
@@ -75,6 +78,20 @@ def experiments(folder: Path) -> list[str]:
 def names(folder: Path) -> list[str]:
     """The names of the files of a folder."""
     return sorted(file.stem for file in folder.glob("*.yaml"))
+
+
+def _runs(folder: Path, fields: Fields, within: tuple[str, ...]) -> tuple[Planned, ...]:
+    """Of one entry: an experiment, or all of another suite."""
+    if "suite" not in fields.values:
+        return (_planned(folder, fields),)
+    fields.only("suite")
+    name = fields.text("suite")
+    file = folder / "suites" / f"{name}.yaml"
+    if name in within:
+        raise fields.error("suite", f"none of those that it is in ({' > '.join(within)})")
+    if not file.is_file():
+        raise fields.error("suite", f"one of {', '.join(names(folder / 'suites'))}")
+    return read_suite(folder, file, within).runs
 
 
 def _planned(folder: Path, fields: Fields) -> Planned:

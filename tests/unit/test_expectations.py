@@ -197,8 +197,8 @@ def test_what_is_asked_of_a_side_and_a_route_is_a_demand_of_its_own() -> None:
 
 
 def test_a_row_that_is_not_there_is_refused_with_those_that_are() -> None:
-    with pytest.raises(LookupError, match=r"No expectation row 'postgres sync kill-primary'.*'postgres async none'"):
-        read(TABLE).find("postgres", "sync", "kill-primary")
+    with pytest.raises(LookupError, match=r"No expectation row 'postgres sync crash-primary'.*'postgres async none'"):
+        read(TABLE).find("postgres", "sync", "crash-primary")
 
 
 def test_every_promise_can_be_written() -> None:
