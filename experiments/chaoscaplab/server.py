@@ -117,6 +117,13 @@ class Server:
         found = self._core.list_namespaced_pod(namespace, label_selector=selector, _request_timeout=_TIMEOUT)
         return list(found.items)
 
+    def volumes(self, namespace: str, selector: str) -> Sequence[Any]:
+        """The volume claims that a label selector selects."""
+        found = self._core.list_namespaced_persistent_volume_claim(
+            namespace, label_selector=selector, _request_timeout=_TIMEOUT
+        )
+        return list(found.items)
+
     def nodes(self) -> Sequence[Any]:
         """The nodes of the cluster."""
         return list(self._core.list_node(_request_timeout=_TIMEOUT).items)

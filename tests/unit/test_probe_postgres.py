@@ -236,6 +236,21 @@ def test_a_promotion_on_an_open_connection_is_learned_with_the_first_write_that_
     asyncio.run(scenario())
 
 
+@pytest.mark.parametrize(("endpoint", "stays"), [("service", False), ("pg-1", True)])
+def test_a_connection_through_the_service_is_given_up_where_it_leads_to_who_is_no_primary_any_more(
+    endpoint: str, stays: bool
+) -> None:
+    async def scenario() -> None:
+        async with fake_server() as fake:
+            link = await client_of(fake).open(Endpoint(endpoint, "127.0.0.1", fake.port))
+            fake.reply = READONLY
+            assert (await link.perform(ADD)).outcome == Outcome("fail", "readonly")
+            assert link.alive == stays
+            link.close()
+
+    asyncio.run(scenario())
+
+
 @pytest.mark.parametrize("close", [True, False])
 def test_a_server_that_is_starting_or_gone_refuses_before_anything_is_sent(close: bool) -> None:
     async def scenario() -> None:

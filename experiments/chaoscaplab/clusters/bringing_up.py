@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,11 +10,13 @@ from typing import Any
 from caplab.model.fields import Json
 
 from ..server import Body, ExecFailed, Server
-from ..waiting import until
+from ..waiting import NotInTime, until
 from . import standing
 from .engines import Engine
 
-_GONE_SECONDS = 60.0
+_GONE_SECONDS = 120.0
+_BACK_SECONDS = 90.0  # for a cluster that was there before to be steady again
+_log = logging.getLogger("caplab.run")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +40,16 @@ class Cluster:
         """Apply its spec and wait until it is Ready, caught up and as it was asked for; its settings in force.
 
         Members that a fault has restarted are made anew first: kubelet makes each restart wait longer than
-        the one before, and repeats would not be equal.
+        the one before, and repeats would not be equal. A cluster that does not come back from an earlier run is made
+        anew as a whole: its next runs are not to pay for that.
         """
         self.server.open_namespace(self.namespace)
-        self.server.apply(self.engine.KIND, self.namespace, self.name, self.spec)
-        self.await_ready()
-        for pod in self._restarted():
-            self._renew(pod)
-        self.await_ready()
+        try:
+            self._come_up(_BACK_SECONDS if self._found() else self.engine.READY_SECONDS)
+        except NotInTime as late:
+            _log.warning("%s It is made anew.", late)
+            self._remove()
+            self._come_up(self.engine.READY_SECONDS)
         until("its settings are in force", lambda: "; ".join(self._differences()), self.engine.READY_SECONDS)
         body = self.body()
         return body, self.settings(body)
@@ -52,6 +57,25 @@ class Cluster:
     def await_ready(self) -> float:
         """Wait until the operator says that it is Ready; seconds."""
         return until(f"{self.name} is Ready", self._not_ready, self.engine.READY_SECONDS)
+
+    def _come_up(self, seconds: float) -> None:
+        """Apply its spec; each of the steps to a proven calm is given so many seconds. NotInTime."""
+        self.server.apply(self.engine.KIND, self.namespace, self.name, self.spec)
+        self.await_ready()
+        for pod in self._restarted():
+            self._renew(pod)
+        until(f"{self.name} is steady", self.not_steady, seconds)
+
+    def _remove(self) -> None:
+        """Delete it, and wait until its members and their volumes are gone."""
+        self.server.delete(self.engine.KIND, self.namespace, self.name)
+
+        def left() -> str:
+            what = standing.selector(self.name)
+            there = [*self.server.pods(self.namespace, what), *self.server.volumes(self.namespace, what)]
+            return ", ".join(one.metadata.name for one in there)
+
+        until(f"{self.name} is gone", left, _GONE_SECONDS)
 
     def not_steady(self) -> str:
         """Why it is not in its steady state; '' where it is: Ready, and its members have what was written by now."""

@@ -14,7 +14,9 @@ SCOPE_LABEL = "caplab.dev/scope"
 # a rejoining one finds its log still there, and pg_rewind always works.
 _PARAMETERS: dict[str, str] = {
     # Clients of three probers on every route, each with writes that hang for want of a standby.
-    "max_connections": "200",
+    "max_connections": "320",
+    # And room for Patroni beside them: a former primary that finds none for its pg_rewind would never follow again.
+    "superuser_reserved_connections": "12",
     "shared_buffers": "32MB",
     "wal_keep_size": "256MB",
     "wal_log_hints": "on",
@@ -48,6 +50,9 @@ def dynamic_settings(spec: PostgresSpec) -> dict[str, Any]:
         **_SYNCHRONOUS[spec.durability],
         "postgresql": {
             "use_pg_rewind": True,
+            # A member that could not be rewound starts on its old timeline, waits for what nobody has, and counts as
+            # well: rather a new copy.
+            "remove_data_directory_on_rewind_failure": True,
             "use_slots": True,
             "parameters": {**_PARAMETERS, **spec.parameters},
         },

@@ -29,6 +29,7 @@ from .statements import (
 )
 from .wire import Answer, PostgresError, Wire
 
+_SERVICE, _READ_ONLY = "service", "readonly"
 _STANDBY = "in_hot_standby"  # reported unasked since Postgres 14 (manual, 55.2.7)
 _PARAMETERS: Mapping[str, str | int] = {
     "application_name": "caplab-prober",
@@ -75,7 +76,7 @@ class PostgresLink:
         """Learn server and epoch; raises PostgresError."""
         (address, timeline) = (await self._wire.ask(WHO)).rows[0]
         self._standby = self._wire.parameter(_STANDBY)
-        if self._endpoint.name == "service":
+        if self._endpoint.name == _SERVICE:
             self.server = self._member_at(address or self._endpoint.host)
         self.epoch = None if timeline is None else str(int(timeline, 16))
 
@@ -88,6 +89,8 @@ class PostgresLink:
         except PostgresError as error:
             judge = classify_beat if is_beat(operation) else classify
             outcome = judge(error.sent, error.problem, error.warnings)
+            if outcome.error == _READ_ONLY and self._endpoint.name == _SERVICE:
+                self.close()  # the Service may long lead to another one; a connection stays where it is
             return Result(outcome, server=self.server, epoch=self.epoch)
         if self._wire.parameter(_STANDBY) != self._standby:
             await self._identify_again()
