@@ -1,0 +1,82 @@
+"""A cluster under test is brought to a proven calm; one that does not come back is made anew."""
+
+from __future__ import annotations
+
+import logging
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from chaoscaplab.clusters import bringing_up, postgres
+from chaoscaplab.clusters.bringing_up import Cluster
+from chaoscaplab.waiting import NotInTime
+
+
+class FakeServer:
+    """A cluster whose replica never catches up, until it is made anew (where that helps)."""
+
+    def __init__(self, there: bool, broken: bool, helps: bool = True) -> None:
+        self.there, self.broken, self.helps = there, broken, helps
+        self.done: list[str] = []
+        self.going = 0  # looks until what was deleted is gone
+
+    def open_namespace(self, _namespace: str) -> None: ...
+
+    def apply(self, _kind: str, _namespace: str, _name: str, _spec: Any) -> None:
+        self.done.append("apply")
+        if not self.there:
+            self.there, self.broken = True, self.broken and not self.helps
+
+    def delete(self, _kind: str, _namespace: str, _name: str) -> None:
+        self.done.append("delete")
+        self.there, self.going = False, 2
+
+    def get(self, _kind: str, _namespace: str, name: str) -> Any:
+        status = {"observedGeneration": 1, "phase": "Ready", "readyMembers": 1, "primary": "pg-0"}
+        metadata = {"name": name, "generation": 1}
+        spec = {"replicas": 1, "durability": "async", "failover": {}}
+        return {"metadata": metadata, "spec": spec, "status": {**status, "durability": "async"}} if self.there else None
+
+    def pods(self, _namespace: str, _selector: str) -> list[Any]:
+        self.going = max(0, self.going - 1)
+        metadata, status = SimpleNamespace(name="pg-0"), SimpleNamespace(container_statuses=[])
+        return [SimpleNamespace(metadata=metadata, status=status)] if self.there or self.going else []
+
+    def volumes(self, _namespace: str, _selector: str) -> list[Any]:
+        return []
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bringing_up, "_BACK_SECONDS", 0.0)
+    monkeypatch.setattr(postgres, "READY_SECONDS", 0.0)
+    monkeypatch.setattr(postgres, "settings_in_force", lambda *_: {"ttlSeconds": 20})
+    monkeypatch.setattr(postgres, "differences", lambda *_: [])
+    monkeypatch.setattr(
+        postgres, "not_caught_up", lambda server, *_: "pg-2 waits for what nobody has" if server.broken else ""
+    )
+
+
+def brought_up(server: Any) -> dict[str, Any]:
+    return Cluster(server, postgres, "runs", "pg", {"replicas": 1}).bring_up()[1]
+
+
+def test_a_cluster_that_comes_back_by_itself_stays() -> None:
+    server = FakeServer(there=True, broken=False)
+    assert brought_up(server) == {"ttlSeconds": 20}
+    assert server.done == ["apply"]
+
+
+def test_a_cluster_that_does_not_come_back_is_made_anew_and_it_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    server = FakeServer(there=True, broken=True)
+    with caplog.at_level(logging.WARNING, "caplab.run"):
+        brought_up(server)
+    assert server.done == ["apply", "delete", "apply"]
+    assert "pg is steady; pg-2 waits for what nobody has. It is made anew." in caplog.text
+
+
+def test_a_cluster_that_does_not_come_up_even_so_is_a_failure_of_the_lab() -> None:
+    server = FakeServer(there=True, broken=True, helps=False)
+    with pytest.raises(NotInTime, match="pg-2 waits for what nobody has"):
+        brought_up(server)
+    assert server.done == ["apply", "delete", "apply"]
