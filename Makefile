@@ -48,6 +48,7 @@ prove: test ## the long proofs, whose output is kept under docs/evidence
 	@$(IN_VENV)python bench/prove_redis.py
 	@$(IN_VENV)python bench/prove_cassandra.py
 	@$(IN_VENV)python bench/prove_failover.py
+	@$(IN_VENV)python bench/prove_cap.py
 
 lint: venv ## formatting, lint, types and import contracts
 	@$(IN_VENV)ruff format --check .

@@ -52,7 +52,7 @@ def plan_of(experiment: Mapping[str, Any], configuration: Mapping[str, Any], sec
         namespace=namespace_of(configuration),
         cluster=cluster.text("name"),
         spec=_spec(cluster),
-        loads=[_load(one, engine) for one in fields.objects("loads")],
+        loads=[_load(one, engine, _LONGEST_SECONDS + _asked_seconds(configuration)) for one in fields.objects("loads")],
         vantages=fields.texts("vantages"),
         engine=engine.ENGINE,
         mode=row.text("mode"),
@@ -82,13 +82,18 @@ def _spec(cluster: Fields) -> Mapping[str, Json]:
     return {**spec, **variants.object(chosen).values}
 
 
-def _load(fields: Fields, engine: Engine) -> dict[str, Json]:
+def _asked_seconds(configuration: Mapping[str, Any]) -> float:
+    """How long the fault, or the calm of a control run, is asked for; 0 where that is no setting."""
+    return float(str(configuration.get("seconds", 0)))
+
+
+def _load(fields: Fields, engine: Engine, longest_seconds: float) -> dict[str, Json]:
     fields.only("name", "workload", "rate", "routes", "levels", "client")
     load: dict[str, Json] = {
         "name": fields.text("name"),
         "workload": fields.text("workload"),
         "rate": float(str(fields.values.get("rate", ""))),
-        "seconds": _LONGEST_SECONDS,
+        "seconds": longest_seconds,
     }
     if "routes" in fields.values:
         load["routes"] = list(fields.texts("routes"))
@@ -155,7 +160,7 @@ def _levels(fields: Fields | None, engine: Engine) -> dict[str, Json]:
     return levels
 
 
-# A load ends by itself even if nobody is left to end it.
+# A load ends by itself even if nobody is left to end it: so long beyond what it is asked for.
 _LONGEST_SECONDS = 900
 _MOST_SKEW_MS = 3_600_000  # either way, as a Probe has it
 _NO_LEVEL = "wait-0"  # as wait-${wait} says it where nobody is waited for
