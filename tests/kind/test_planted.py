@@ -1,4 +1,4 @@
-"""A setting that is not what its row says ends invalid: planted where an experiment claims another mode than it sets."""
+"""A setting that is not what its row says ends invalid: planted where an experiment claims a mode that it is not."""
 
 from __future__ import annotations
 
