@@ -348,6 +348,7 @@ def test_calm_is_when_everything_is_acknowledged_and_nothing_else_happens() -> N
     assert unacknowledged(before, failing) == "2 add by direct ended as info"
     assert unacknowledged({}, before) == "1 add by direct ended as info"
     assert silent_series({}, {}) == "any load"
+    assert counts_of(METRICS.replace('route="direct"', 'route="any"')) == {}  # replicas refuse what goes there
 
 
 def note(server: str | None, elements: int | None, problem: str = "", **fields: Any) -> dict[str, Any]:

@@ -64,12 +64,15 @@ class _Calm:
 
 
 def counts_of(text: str) -> Counts:
-    """Operations so far of every load's series, from a prober's metrics; pure."""
+    """Operations so far of every load's series, from a prober's metrics; pure.
+
+    Without the second clock's, which are no load, and those by the route any, of which replicas refuse the writes.
+    """
     return {
         (labels["op"], labels["route"], labels["workload"], labels["outcome"]): sample.value
         for family in text_string_to_metric_families(text)
         for sample in family.samples
-        if sample.name == _OPERATIONS and (labels := sample.labels)["workload"] != "clock"
+        if sample.name == _OPERATIONS and (labels := sample.labels)["workload"] != "clock" and labels["route"] != "any"
     }
 
 
