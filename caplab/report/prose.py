@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from caplab.model.runs import CONTROL, FaultWindow, RunRecord
 
 from . import words
 from .values import Figures, RunReport, listed, number, text
+
+
+_SHOWN = 3  # lines of evidence of one window
 
 
 def headline(report: RunReport) -> str:
@@ -25,10 +30,16 @@ def _fault(window: FaultWindow, record: RunRecord) -> str:
     lasted = "not healed"
     if window.healed_ns is not None:
         lasted = f"for {words.seconds((window.healed_ns - window.injected_ns) / 1e9)}"
-    evidence = ", ".join(window.evidence) or "nothing seen"
+    evidence = ", ".join(_first(window.evidence)) or "nothing seen"
     proof = evidence if window.proven else f"NO EVIDENCE that it was live ({evidence})"
     when = words.wall_time(window.injected_ns, record.wall_anchor)
     return words.one_line(words.DOT.join((f"{window.kind} of {window.target}", f"at {when}", lasted, proof)))
+
+
+def _first(evidence: Sequence[str]) -> list[str]:
+    """The first lines of evidence: a partition has one for every pair of addresses."""
+    left = len(evidence) - _SHOWN
+    return [*evidence[:_SHOWN], f"and {left} lines more in run.json"] if left > 1 else list(evidence)
 
 
 def second_clock(report: RunReport) -> str:
