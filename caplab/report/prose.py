@@ -9,7 +9,6 @@ from caplab.model.runs import CONTROL, FaultWindow, RunRecord
 from . import words
 from .values import Figures, RunReport, listed, number, text
 
-
 _SHOWN = 3  # lines of evidence of one window
 
 
