@@ -13,6 +13,7 @@ from caplab.verdict import Judgement
 
 from . import words
 from .cap_evidence import Evidence, MeasuredRun, newest_by_row
+from .cap_overview import overview
 from .cap_words import NOT_MEASURED, promised, shown, where
 from .grid import Grid, escaped, in_markdown
 
@@ -22,7 +23,8 @@ _PREFACE = """\
 Made by `bench/cap_table.py` (`make cap-table`) from `experiments/expectations.yaml` and the verdicts under
 `docs/evidence/cap`: change those, not this page.
 
-A line is one property of one row. *Promised* is what theory and the vendors say, a budget with its value under the
+The first table of each engine has a line a row: what clients went through, and in brackets what was promised. The one
+under it has a line a property. *Promised* is what theory and the vendors say, a budget with its value under the
 settings in force: *forbidden*, one case is a violation; *must show*, without it the run proves nothing; *possible*, any
 value will do. *Measured* is of the row's newest runs. *unknown*: a run that proves nothing, or a property that was not
 measured; *promise changed*: it was measured, but judged by what the row said before. Minority and majority are the
@@ -91,7 +93,27 @@ def _load(evidence: Evidence) -> str:
 def _engine(engine: str, rows: Sequence[_Row], has_primary: bool) -> list[str]:
     lines = tuple(line for row in rows for line in _lines(row, has_primary))
     grid = Grid(tally(_states(rows)), _HEADER, lines, frozenset(range(len(_HEADER))))
-    return [f"## {escaped(engine)}", "\n".join(in_markdown(grid)), _reasons(rows)]
+    return [
+        f"## {escaped(engine)}",
+        "\n".join(in_markdown(_at_a_glance(rows))),
+        _folded("every property of every row", "\n".join(in_markdown(grid))),
+        _reasons(rows),
+    ]
+
+
+def _at_a_glance(rows: Sequence[_Row]) -> Grid:
+    by_name = {row.row.name: row for row in rows}
+
+    def judged(of: Expectation, demand: Demand) -> list[Judgement]:
+        return [one for _, one in _found(by_name[of.name].runs, demand)]
+
+    said = [(row.row, "-" if row.state is None else row.state.value) for row in rows]
+    return overview(tally(_states(rows)), said, judged)
+
+
+def _folded(summary: str, body: str) -> str:
+    """Shown when it is asked for."""
+    return f"<details><summary>{summary}</summary>\n\n{body}\n\n</details>"
 
 
 def _lines(row: _Row, has_primary: bool) -> list[tuple[str, ...]]:
@@ -147,8 +169,7 @@ def _reasons(rows: Sequence[_Row]) -> str:
     for row in rows:
         names.setdefault((row.row.why, row.row.source), []).append(f"{row.row.mode} {row.row.fault}")
     lines = [_reason(of, *texts) for texts, of in names.items()]
-    summary = "<details><summary>why each row promises this, and where that comes from</summary>"
-    return "\n\n".join([summary, "\n".join(lines), "</details>"])
+    return _folded("why each row promises this, and where that comes from", "\n".join(lines))
 
 
 def _reason(names: Iterable[str], why: str, source: str) -> str:

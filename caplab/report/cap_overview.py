@@ -1,0 +1,59 @@
+"""The CAP table at a glance: a line a row, what clients went through beside what was promised."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from caplab.model.expectations import Demand, Expectation, Promise
+from caplab.verdict import Judgement
+
+from .cap_words import NOT_MEASURED, promised, shown
+from .grid import Grid
+
+Judged = Callable[[Expectation, Demand], Sequence[Judgement]]  # what the newest runs of a row say of a demand
+
+# What is told of in which column, in a few words; of a property with '' the column says enough.
+_COLUMNS = {
+    "not served for": {
+        "failoverTime": "", "writeOutage": "writes", "readOutage": "reads", "outages": "outages",
+        "unackedShare": "share",
+    },
+    "served into the fault for": {"writesServed": "writes", "readsServed": "reads"},
+    "acked writes lost": {"lost": ""},
+    "old or wrong reads": {
+        "stale": "", "dirty": "dirty", "readYourWrites": "own writes", "monotonicReads": "going back",
+        "notLinearizable": "keys not linearizable",
+    },
+    "two primaries": {"twoPrimaries": ""},
+}  # fmt: skip
+_SHORT = {Promise.FORBIDDEN: "forbidden", Promise.MUST_SHOW: "must show"}
+HEADER = ("mode", "fault", *_COLUMNS, "verdict")
+
+
+def overview(title: str, rows: Sequence[tuple[Expectation, str]], judged: Judged) -> Grid:
+    """A line for each row; with a row goes its verdict in a word."""
+    lines = tuple(
+        (row.mode, row.fault, *(_cell(row, words, judged) for words in _COLUMNS.values()), verdict)
+        for row, verdict in rows
+    )
+    return Grid(title, HEADER, lines, frozenset(range(len(HEADER))))
+
+
+def _cell(row: Expectation, words: dict[str, str], judged: Judged) -> str:
+    told = [(demand, judged(row, demand)) for demand in row.demands if demand.property in words]
+    return "; ".join(_part(demand, words[demand.property], found) for demand, found in told)
+
+
+def _part(demand: Demand, word: str, found: Sequence[Judgement]) -> str:
+    """Such as 'majority: 22.890 s (≤ 26.0 s)'."""
+    of = " ".join(part for part in (demand.side, word) if part)
+    figure = shown(found) if found else NOT_MEASURED
+    return f"{of}{': ' if of else ''}{figure.split(' (<')[0]}{_promise(demand, found)}"
+
+
+def _promise(demand: Demand, found: Sequence[Judgement]) -> str:
+    if demand.promise is Promise.POSSIBLE:
+        return ""
+    if demand.budget is None:
+        return f" ({_SHORT[demand.promise]})"
+    return f" ({promised(demand, found).split('  (')[0]})"
