@@ -21,7 +21,7 @@ from .scans import incomplete, unusable
 from .sides import by_side
 
 NAME = "durability"
-_SAMPLE = 20  # values shown of each anomaly
+_SAMPLE = 5000  # values kept of each anomaly: all that a picture of a run has to mark
 
 
 def check(history: Table, context: Context) -> Finding:
