@@ -178,7 +178,7 @@ def test_a_cassandra_write_at_all_waits_for_the_dead_member_and_nothing_else_doe
     budgets = {
         mode: evaluate(kills[mode]["failoverTime"].budget or "", {**settings, "faultSeconds": 15}) for mode in LEVELS
     }
-    assert budgets == pytest.approx(dict(zip(LEVELS, (2.8, 2.8, 12.8, 105, 3.4), strict=True)))
+    assert budgets == pytest.approx(dict(zip(LEVELS, (2.8, 2.8, 14.8, 105, 3.4), strict=True)))
     assert evaluate(kills["ALL-ONE"]["readOutage"].budget or "", settings) == pytest.approx(2.8)
 
 

@@ -142,8 +142,8 @@ def test_a_cassandra_run_speaks_of_outages_and_of_no_primary() -> None:
     assert lines[0] == "cassandra QUORUM-QUORUM kill-node · VALID · run-c"
     assert table_of(lines, "predicted beside measured") == [
         ["outage of writes, by service", "≤ 2.8 s  (write + 2s)", "0.322 s", "ok"],
-        ["outage time, by service", "≤ 15.3 s  (phiConvictThreshold *", "0.322 s", "ok"],
-        ["", "2.5s + max(read, write) + 2s)", "", ""],
+        ["outage time, by service", "≤ 17.8 s  (phiConvictThreshold * 3s", "0.322 s", "ok"],
+        ["", "+ max(read, write) + 2s)", "", ""],
         ["acked writes lost", "forbidden", "0 of 5,970 (< 3/n = 0.050 % at 95 %)", "ok"],
         ["unacked writes found", "possible", "0", "ok"],
         ["unexpected values", "forbidden", "0 of 5,970 (< 3/n = 0.050 % at 95 %)", "ok"],
