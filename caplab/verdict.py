@@ -145,11 +145,16 @@ def _measured(demand: Demand, findings: Mapping[str, Finding]) -> _Measured:
     if finding.state is State.UNKNOWN:
         raise _Unmeasured(finding.reason)
     figures = _of_route(_of_side(finding.figures, demand.side), demand)
-    value, of, lower_bounds = figures.get(where.figure), figures.get(where.of), figures.get("lower_bounds")
+    value, of, lower_bounds = _counted(figures.get(where.figure)), figures.get(where.of), figures.get("lower_bounds")
     if not _is_number(value):
         raise _Unmeasured(f"the checker '{where.checker}' gives no number '{where.figure}'.")
     at_least = isinstance(lower_bounds, Sequence) and where.figure in lower_bounds
     return _Measured(value, of if _is_number(of) else None, at_least)
+
+
+def _counted(value: Json) -> Json:
+    """A list of what violates counts as how many they are."""
+    return len(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
 
 
 def _is_number(value: Json) -> TypeGuard[int | float]:

@@ -12,7 +12,12 @@ from chaoslib.discovery import discover_actions, discover_probes, initialize_dis
 from chaoslib.discovery.discover import portable_type_name
 from chaoslib.types import DiscoveredActivities, Discovery
 
-ACTIONS = ("chaoscaplab.clusters.actions", "chaoscaplab.faults.actions", "chaoscaplab.faults.nodes")
+ACTIONS = (
+    "chaoscaplab.clusters.actions",
+    "chaoscaplab.faults.actions",
+    "chaoscaplab.faults.nodes",
+    "chaoscaplab.probes.actions",
+)
 PROBES = ("chaoscaplab.clusters.probes", "chaoscaplab.faults.probes", "chaoscaplab.probes.probes")
 
 

@@ -305,3 +305,9 @@ def test_a_route_may_be_a_row_of_figures_too() -> None:
     assert verdict.reasons == ("stale (replica): 4 of 8; forbidden.",)
     absent = judge(row(Demand("stale", Promise.FORBIDDEN, route="direct")), run_record(), [stale])
     assert absent.reasons == ("stale (direct): no operation took the route 'direct'.",)
+
+
+def test_a_list_of_what_violates_counts_as_how_many_they_are() -> None:
+    found = Finding("registers", State.VIOLATED, "", {"violating_keys": ["x", "y"], "keys": 48, "operations": 900})
+    verdict = judge(row(Demand("notLinearizable", Promise.FORBIDDEN)), run_record(), [found])
+    assert verdict.reasons == ("notLinearizable: 2 of 48; forbidden.",)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from chaoslib.exceptions import ActivityFailed
 from chaoslib.types import Configuration
 
-from ..current import Event, seen
+from ..doing import Doing
 from ..namespaces import namespace_of
 from ..server import ExecFailed, Server
 from ..waiting import insist
@@ -39,7 +38,7 @@ def switchover(
         raise ActivityFailed(f"A {found.engine.KIND} has no primary. Mend: leave the switchover out.")
     body = found.body()
     old = str(body["status"].get("primary"))
-    with _Doing("switchover", old) as doing:
+    with Doing("switchover", old) as doing:
         try:
             found.engine.switch_over(found.server, found.namespace, body)
         except ExecFailed as error:
@@ -72,7 +71,7 @@ def rolling_restart(
     if "operations" not in spec:
         raise ActivityFailed(f"A {found.engine.KIND} has no operations.restart. Mend: leave the rolling restart out.")
     began = datetime.now(UTC)
-    with _Doing("rolling restart", cluster) as doing:
+    with Doing("rolling restart", cluster) as doing:
         asked = {**spec["operations"], "restart": began.strftime("%Y-%m-%dT%H.%M.%S")}
         found.server.apply(found.engine.KIND, found.namespace, cluster, {**spec, "operations": asked})
 
@@ -102,7 +101,7 @@ def scale(
     found = _cluster(cluster, namespace, kind, configuration)
     spec = found.body()["spec"]
     before, wanted = int(spec["replicas"]), int(replicas)
-    with _Doing("scale", cluster) as doing:
+    with Doing("scale", cluster) as doing:
         found.server.apply(found.engine.KIND, found.namespace, cluster, {**spec, "replicas": wanted})
 
         def not_there() -> str:
@@ -131,7 +130,7 @@ def fill_memory(
     if found.engine.ENGINE != REDIS:
         raise ActivityFailed(f"A {found.engine.KIND} has no maxMemory. Mend: fill a RedisCluster.")
     primary = str(found.body()["status"].get("primary"))
-    with _Doing("memory filled", primary) as doing:
+    with Doing("memory filled", primary) as doing:
         try:
             full = redis_memory.fill(found.server, found.namespace, primary, int(seconds))
             doing.saw(full.sentence())
@@ -141,27 +140,6 @@ def fill_memory(
         finally:
             redis_memory.empty(found.server, found.namespace, primary)
     return {"keys": full.keys, "evicted_keys": full.evicted_keys, "refused": full.refused}
-
-
-class _Doing:
-    """Notes an event of the run when it is over: proven where something was seen of it."""
-
-    def __init__(self, kind: str, target: str, clock: Callable[[], int] = time.time_ns) -> None:
-        self._kind, self._target, self._clock = kind, target, clock
-        self._began = 0
-        self._evidence: Sequence[str] = ()
-
-    def __enter__(self) -> _Doing:
-        self._began = self._clock()
-        return self
-
-    def saw(self, sentence: str) -> None:
-        """Evidence that it took place."""
-        self._evidence = (*self._evidence, sentence)
-
-    def __exit__(self, *_: object) -> None:
-        evidence = tuple(self._evidence)
-        seen().note_event(Event(self._kind, self._target, self._began, self._clock(), evidence, bool(evidence)))
 
 
 def _cluster(name: str, namespace: str, kind: str, configuration: Configuration | None) -> Cluster:

@@ -1,0 +1,48 @@
+"""Clocks that are wrong: only loads that run with one are evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from chaoscaplab import current
+from chaoscaplab.probes import actions
+from chaoslib.exceptions import ActivityFailed
+
+
+def probe(phase: str = "Running", **client: Any) -> dict[str, Any]:
+    vantages = [{"name": zone, "phase": phase} for zone in "abc"]
+    return {"metadata": {"name": "register-1"}, "spec": {"client": client}, "status": {"vantages": vantages}}
+
+
+@pytest.fixture
+def probes(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
+    found: list[dict[str, Any]] = []
+
+    class FakeServer:
+        def list(self, _kind: str, _namespace: str) -> list[dict[str, Any]]:
+            return found
+
+    monkeypatch.setattr(actions, "Server", FakeServer)
+    current.begin("CassandraCluster")
+    yield found
+    current.begin("")
+
+
+def test_a_load_with_a_wrong_clock_is_the_evidence(probes: list[dict[str, Any]]) -> None:
+    probes += [probe(clockSkewMilliseconds=-5000, skewedVantages=["c"]), probe(), {"metadata": {}, "spec": {}}]
+    said = ["the clients of register-1 in zone c stamp -5000 ms off"]
+    assert actions.skewed_clocks(0) == said
+    (event,) = current.seen().events
+    assert (event.kind, event.evidence, event.proven) == ("clock skew", tuple(said), True)
+
+
+@pytest.mark.parametrize(
+    "one", [probe(), probe(clockSkewMilliseconds=0), probe("Failed", clockSkewMilliseconds=-5000), None]
+)
+def test_without_such_a_load_there_is_no_fault(probes: list[dict[str, Any]], one: dict[str, Any] | None) -> None:
+    probes += [one] if one else []
+    with pytest.raises(ActivityFailed, match="No load runs with a wrong clock"):
+        actions.skewed_clocks(0)
+    assert current.seen().events == []
