@@ -17,7 +17,7 @@ __all__ = ["skewed_clocks"]
 def skewed_clocks(seconds: float = 15, namespace: str = "", configuration: Configuration | None = None) -> list[str]:
     """Let so many seconds pass in which clients of some zones stamp their writes with clocks that are wrong.
 
-    seconds: how long. The loads themselves have the wrong clocks (client.clockSkewMilliseconds), all the time. Returns a
+    seconds: how long. The loads themselves have the wrong clocks (client.clockSkewMilliseconds) all the time. Returns a
     sentence for each load that runs with one; ActivityFailed where none does.
     """
     skewed = []
