@@ -210,7 +210,10 @@ def test_members_that_are_all_up_and_keep_no_hints_have_caught_up() -> None:
     [
         ({"stage": "starting"}, "cs-1 is starting"),
         ({"native": False}, "cs-1 does not serve clients"),
-        ({"unreachable": ["10.244.3.7"]}, "cs-1 sees 10.244.3.7 unreachable"),
+        (
+            {"live": ["10.244.2.7", "10.244.1.7"], "unreachable": ["10.244.3.7"]},
+            "cs-1 sees 2 of 3 members, and 10.244.3.7 unreachable",
+        ),
         ({"joining": ["10.244.3.7"]}, "cs-1 sees 10.244.3.7 joining"),
         ({"leaving": ["10.244.3.7"]}, "cs-1 sees 10.244.3.7 leaving"),
         ({"live": ["10.244.2.7"]}, "cs-1 sees 1 of 3 members"),
@@ -222,6 +225,11 @@ def test_a_member_that_misses_something_has_not_caught_up_and_nobody_is_asked_to
     server = fake({"cs-1": change})
     assert cassandra.not_caught_up(server, "ns", cluster()) == says
     assert not any("POST" in command for command in server.asked)
+
+
+def test_who_has_left_may_be_unreachable() -> None:
+    """Gossip knows a former member, or a member's former address, for a while; members are all seen up beside it."""
+    assert cassandra.not_caught_up(fake({"cs-1": {"unreachable": ["10.244.3.9"]}}), "ns", cluster()) == ""
 
 
 def test_without_any_schema_or_member_nothing_is_known() -> None:

@@ -124,10 +124,13 @@ def not_whole(pod: str, state: Mapping[str, Any], members: int) -> str:
         return problem
     if not state.get("native"):
         return f"{pod} does not serve clients"
-    for which in ("unreachable", "joining", "leaving"):
+    for which in ("joining", "leaving"):
         if state.get(which):
             return f"{pod} sees {', '.join(state[which])} {which}"
-    return "" if len(state["live"]) == members else f"{pod} sees {len(state['live'])} of {members} members"
+    if len(state["live"]) == members:
+        return ""  # who is unreachable beside them is a member no more, or a member's former address
+    away = f", and {', '.join(state['unreachable'])} unreachable" if state.get("unreachable") else ""
+    return f"{pod} sees {len(state['live'])} of {members} members{away}"
 
 
 def apart_in_schema(states: Mapping[str, Mapping[str, Any]]) -> str:
