@@ -293,7 +293,7 @@ def test_there_is_no_second_clock_without_a_primary() -> None:
 def test_a_budget_that_lasts_as_long_as_the_fault_forbids_no_length_of_it() -> None:
     run = measured("cassandra", "QUORUM-QUORUM", "kill-node")
     run._settings = dict(IN_FORCE)
-    assert run._budget_seconds() == pytest.approx(15.3)
+    assert run._budget_seconds() == pytest.approx(17.8)
     at_all = measured("cassandra", "ALL-ONE", "kill-node")
     at_all._settings = dict(IN_FORCE)
     assert at_all._budget_seconds() is None
