@@ -79,6 +79,7 @@ class FakeServer:
     reply: bytes = DONE
     replies: list[bytes] = field(default_factory=list)  # before it, one a statement
     hang: asyncio.Event | None = None  # statements of clients wait for it
+    hanging: str = ""  # only those with this in them
     close_instead: bool = False
     accept: bool = True
     seen: list[str] = field(default_factory=list)
@@ -132,7 +133,7 @@ class FakeServer:
             return begin + rows(b"127.0.0.1|" + timeline) + READY
         self.seen.append(statement)
         self.bound.append(values)
-        if self.hang:
+        if self.hang and self.hanging in statement:
             await self.hang.wait()
         if self.close_instead:
             return b""

@@ -87,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--read-routing", choices=READ_ROUTINGS, help="of reads on the route replica")
     run.add_argument("--max-lag-bytes", type=int, help=f"with lag-aware; default {MAX_LAG_BYTES}")
     run.add_argument("--replica-wait-ms", type=int, help=f"with causal; default {REPLICA_WAIT_MS}")
+    run.add_argument("--timeout-ms", type=int, help="how long an operation may take once it is sent")
     return parser
 
 
@@ -131,6 +132,7 @@ async def _run(parsed: argparse.Namespace) -> int:
             parsed.max_lag_bytes,
             parsed.replica_wait_ms,
             parsed.clock_skew_ms,
+            timeout_ms=parsed.timeout_ms,
         ),
     )
     engine = named(parsed.engine)
@@ -138,7 +140,7 @@ async def _run(parsed: argparse.Namespace) -> int:
     topology = Topology(parsed.service, tuple(parsed.member))
     password = os.environ.get("CAPLAB_PASSWORD", "")
     login = {"username": parsed.user, "password": password, "database": parsed.database}
-    client = engine.client(login, around.limits, lambda: topology, spec.client)
+    client = engine.client(login, spec.client.limits(around.limits), lambda: topology, spec.client)
     probe = Probe(spec, around, client, lambda: topology, engine.has_primary, engine.position)
     _on_signal(probe.stop)
     await probe.run()

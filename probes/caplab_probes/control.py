@@ -124,7 +124,7 @@ class Control:
         login = read_login(self._api, wanted.target)
         engine = engine_of(wanted.target.kind)
         options = wanted.spec.client.at(self._around.vantage)
-        client = engine.client(login, self._around.limits, topology, options)
+        client = engine.client(login, options.limits(self._around.limits), topology, options)
         topology.start()
         return client, topology
 

@@ -125,10 +125,12 @@ class Probe:
         meta.write_meta(self._folder, record)
         router = Router(self._topology, self._has_primary)
         reads = self._replica_reads(router)
-        sessions = Sessions(self._client, router, self._around.limits, self._around.numbers, self._take, reads)
+        limits = spec.client.limits(self._around.limits)
+        sessions = Sessions(self._client, router, limits, self._around.numbers, self._take, reads)
         self._enter("Running")
         try:
             begun = await self._follow(schedule, writer, sessions, recorder)
+            sessions.hurry(self._around.limits.statement_seconds)
             await self._drain(begun, recorder)
         finally:
             if reads is not None:
@@ -142,6 +144,7 @@ class Probe:
         routing = routing_of(self.spec.client)
         if routing is None or self._position is None:
             return None
+        # Where members are is old news soon: it is waited for no longer than by default, also where the client waits.
         positions = Positions(self._client, self._topology, self._position, self._around.limits.statement_seconds)
         return ReplicaReads(routing, positions, self._topology, router.primary)
 
@@ -197,7 +200,7 @@ class Probe:
             self._tasks.discard(asyncio.current_task())
 
     async def _drain(self, begun: int, recorder: Recorder) -> None:
-        """Wait until every operation has its row: each ends within its limits."""
+        """Wait until every operation has its row: each ends within the prober's limits, also where its client waits."""
         limits = self._around.limits
         patience = limits.start_seconds + limits.connect_seconds + limits.statement_seconds + _DRAIN_MARGIN_SECONDS
         end_ns = clock.now_ns() + round(patience * SECOND_NS)

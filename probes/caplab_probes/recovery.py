@@ -46,7 +46,7 @@ def recovered(folder: Path) -> Table:
 def _unrecorded(meta: Meta, table: Table) -> Iterator[tuple[Operation, int]]:
     recorded = _recorded(meta, table)
     schedule = meta.schedule
-    end_ns = schedule.due_ns(max(recorded, default=0) + 1) + _UNWRITTEN_NS
+    end_ns = schedule.due_ns(max(recorded, default=0) + 1) + _unwritten_ns(meta)
     if meta.boot_id == clock.boot_id():
         end_ns = min(end_ns, clock.now_ns())  # what is not due yet was not sent
     index = 0
@@ -55,6 +55,11 @@ def _unrecorded(meta: Meta, table: Table) -> Iterator[tuple[Operation, int]]:
         if op.op != "read" and index not in recorded:
             yield op, due_ns
         index += 1
+
+
+def _unwritten_ns(meta: Meta) -> int:
+    # Where the client waits and few operations are due, all of them may wait, with no overload to have a row.
+    return _UNWRITTEN_NS + (meta.writer.spec.client.timeout_ms or 0) * (SECOND_NS // 1000)
 
 
 def _recorded(meta: Meta, table: Table) -> set[int]:

@@ -15,11 +15,13 @@ import itertools
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 from . import clock
 from .knowledge import Knowledge
 from .links import Client, Endpoint, Link, NotOpened, Result
 from .outcomes import OK, OVERLOAD, Outcome
+from .patience import Patience
 from .replicas import ReplicaReads
 from .routing import Router
 from .spec import REPLICA, Limits
@@ -100,7 +102,7 @@ class Sessions:
         self._limits = limits
         self._numbers = numbers
         self._record = record
-        self._loop = asyncio.get_running_loop()
+        self._patience = Patience(limits.statement_seconds)
         self._idle: defaultdict[str, list[_Session]] = defaultdict(list)
         self._gates: defaultdict[tuple[str, str, str], asyncio.Semaphore] = defaultdict(self._gate)
         self._hanging: Counter[tuple[str, str, str | None]] = Counter()
@@ -164,6 +166,10 @@ class Sessions:
         else:
             await self._perform(one, link)
 
+    def hurry(self, seconds: float) -> None:
+        """The load is over: wait no longer than that for what is under way, however long a client would."""
+        self._patience.shorten(seconds)
+
     def close(self) -> None:
         """Let go of every link, also of those that still wait for an answer."""
         links = [link for idle in self._idle.values() for session in idle for _, link in session.links.values()]
@@ -181,12 +187,12 @@ class Sessions:
             self._end(one, Result(OVERLOAD, server=link.server))
             return
         self._hanging[place] += 1
-        # A timer and not a task beside this one: 1,000 operations a second are felt.
-        timer = self._loop.call_later(self._limits.statement_seconds, self._give_up, one, link)
+        give_up = partial(self._give_up, one, link)
+        self._patience.begin(give_up)
         try:
             result = await link.perform(one.operation)
         finally:
-            timer.cancel()
+            self._patience.end(give_up)
             self._hanging[place] -= 1
         if one.ended:
             self._abandoned.discard(link)

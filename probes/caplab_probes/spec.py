@@ -20,6 +20,7 @@ READ_ROUTINGS = ("plain", "read-your-writes", "monotonic", "lag-aware", "causal"
 MAX_LAG_BYTES = 1 << 20  # unless the probe says another bound
 REPLICA_WAIT_MS = 50  # the same
 REPLICA_WAIT_MS_MAX = 1000  # as long as a statement may take
+TIMEOUT_MS_MIN, TIMEOUT_MS_MAX = 50, 120_000  # of an operation, once it is sent
 RATE_MAX = 2000.0  # operations a second; a prober is measured up to 1000
 # Of a run, a probe or a vantage: such a name is one part of a path, and no way out of it.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -62,7 +63,9 @@ class ClientOptions:
     READ_ROUTINGS, for reads of the route replica; None is plain, and the history says nothing of it. max_lag_bytes
     (bytes of write-ahead log) is of lag-aware, replica_wait_ms (milliseconds, 1 to REPLICA_WAIT_MS_MAX) of causal;
     None: the defaults above. clock_skew_ms: the client's time is said to be so much later (milliseconds, at most
-    CLOCK_SKEW_MS_MAX either way; negative: earlier) at the skewed_vantages, or at all where none is named.
+    CLOCK_SKEW_MS_MAX either way; negative: earlier) at the skewed_vantages, or at all where none is named. timeout_ms:
+    how long an operation may take once it is sent (milliseconds, TIMEOUT_MS_MIN to TIMEOUT_MS_MAX); None: as long as
+    the prober's Limits say.
     """
 
     client_timestamps: bool = True
@@ -72,6 +75,7 @@ class ClientOptions:
     replica_wait_ms: int | None = None
     clock_skew_ms: int | None = None
     skewed_vantages: tuple[str, ...] = ()
+    timeout_ms: int | None = None
 
     def __post_init__(self) -> None:
         plain = isinstance(self.client_timestamps, bool)
@@ -82,11 +86,22 @@ class ClientOptions:
         _refuse_unless(fits, "client.speculativeDelayMilliseconds", delay, mend)
         self._check_reads()
         self._check_skew()
+        self._check_timeout()
 
     def at(self, vantage: str) -> ClientOptions:
         """As a vantage's own client has them: a skew is there or it is not."""
         elsewhere = bool(self.skewed_vantages) and vantage not in self.skewed_vantages
         return replace(self, clock_skew_ms=None if elsewhere else self.clock_skew_ms, skewed_vantages=())
+
+    def limits(self, usual: Limits) -> Limits:
+        """A prober's limits, as this client keeps them."""
+        return usual if self.timeout_ms is None else replace(usual, statement_seconds=self.timeout_ms / 1000)
+
+    def _check_timeout(self) -> None:
+        timeout = self.timeout_ms
+        fits = timeout is None or (type(timeout) is int and TIMEOUT_MS_MIN <= timeout <= TIMEOUT_MS_MAX)
+        mend = f"a whole number, {TIMEOUT_MS_MIN} to {TIMEOUT_MS_MAX}"
+        _refuse_unless(fits, "client.timeoutMilliseconds", timeout, mend)
 
     def _check_skew(self) -> None:
         skew, where = self.clock_skew_ms, self.skewed_vantages
@@ -119,6 +134,7 @@ CLIENT_FIELDS = {
     "replicaWaitMilliseconds": "replica_wait_ms",
     "clockSkewMilliseconds": "clock_skew_ms",
     "skewedVantages": "skewed_vantages",
+    "timeoutMilliseconds": "timeout_ms",
 }
 
 

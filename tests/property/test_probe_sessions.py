@@ -83,12 +83,16 @@ class ScriptedLink:
         return Result(OK if answer != "fail" else Outcome("fail", "readonly"), server="m0", epoch="1")
 
 
-@given(st.lists(st.sampled_from(ANSWERS), max_size=40), st.lists(st.integers(0, 3), min_size=1, max_size=40))
+@given(
+    st.lists(st.sampled_from(ANSWERS), max_size=40),
+    st.lists(st.integers(0, 3), min_size=1, max_size=40),
+    st.sampled_from((0.02, 60.0)),
+)
 @settings(max_examples=40, deadline=None)
 def test_whatever_happens_every_operation_is_recorded_once_by_a_session_that_did_nothing_else(
-    script: list[str], naps_ms: list[int]
+    script: list[str], naps_ms: list[int], patience_seconds: float
 ) -> None:
-    limits = Limits(connect_seconds=0.02, statement_seconds=0.02, start_seconds=0.01, in_flight=3)
+    limits = Limits(connect_seconds=0.02, statement_seconds=patience_seconds, start_seconds=0.01, in_flight=3)
     attempts: list[Attempt] = []
     server = ScriptedServer(list(script))
 
@@ -100,6 +104,7 @@ def test_whatever_happens_every_operation_is_recorded_once_by_a_session_that_did
             op = Operation(index, "add", ("service", "direct")[index % 2], value=index)
             tasks.append(asyncio.create_task(sessions.carry_out(op, clock.now_ns())))
             await asyncio.sleep(nap / 1000)
+        sessions.hurry(0.02)
         async with asyncio.timeout(5):
             while len(attempts) < len(naps_ms):  # also what hangs ends
                 await asyncio.sleep(0.005)

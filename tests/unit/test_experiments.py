@@ -60,7 +60,9 @@ def test_every_experiment_has_a_row_for_all_its_settings(name: str, settings: di
     made = f"{plan.mode}-{plan.fault}"
     assert all(value in made for setting, value in settings.items() if setting != "rate")
     # Of three vantages, and only what the final scan counts.
-    assert plan.writes_per_second == 3 * float(configuration(loaded(name), **settings)["rate"])
+    sets = [load for load in plan.loads if load["workload"] == "set"]
+    assert sets[0]["rate"] == float(configuration(loaded(name), **settings)["rate"])
+    assert plan.writes_per_second == 3 * sum(load["rate"] for load in sets)
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
@@ -154,6 +156,9 @@ def test_cassandras_reads_and_writes_are_at_the_levels_that_its_settings_name() 
         ),
         ({"clockSkewMilliseconds": "0"}, {"clockSkewMilliseconds": 0}),
         ({"clockSkewMilliseconds": 3_600_000}, {"clockSkewMilliseconds": 3_600_000}),
+        ({"timeoutMilliseconds": ""}, None),
+        ({"timeoutMilliseconds": "120000"}, {"timeoutMilliseconds": 120_000}),
+        ({"timeoutMilliseconds": 50}, {"timeoutMilliseconds": 50}),
     ],
 )
 def test_how_a_driver_is_set_goes_with_its_load_a_settings_text_too(client: Any, passed: Any) -> None:
@@ -179,6 +184,13 @@ def test_how_a_driver_is_set_goes_with_its_load_a_settings_text_too(client: Any,
             for skew in ("3600001", "-3600001", "1.5", "--5", "-", "5 s", True)
         ),
         ({"clockSkewMilliseconds": 5, "skewedVantages": "a"}, "field 'skewedVantages' must be a list"),
+        *(
+            (
+                {"timeoutMilliseconds": timeout},
+                "field 'timeoutMilliseconds' must be a whole number of milliseconds, 50 to 120000",
+            )
+            for timeout in ("49", "120001", "1.5", "-50", "40 s", True)
+        ),
     ],
 )
 def test_a_driver_set_in_no_known_way_is_refused(client: Any, says: str) -> None:

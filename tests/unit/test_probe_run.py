@@ -200,22 +200,32 @@ def test_by_hand_a_redis_is_probed_with_its_password_and_a_level(tmp_path: Path)
     async def scenario() -> None:
         async with fake_redis() as fake:
             load = ("--workload", "register", "--rate", "50", "--seconds", "1", "--write-level", "wait-1")
-            code, said, _ = await by_hand(fake, tmp_path, *load)
+            code, said, _ = await by_hand(fake, tmp_path, *load, "--timeout-ms", "2000")
             assert (code, json.loads(said)["phase"], json.loads(said)["operations"]) == (0, "Done", 50)
             history = validate(read_folder(tmp_path / "r1")).to_pylist()
             assert {(row["op"], row["level"]) for row in history} == {("write", "wait-1"), ("read", None)}
             assert {(row["outcome"], row["epoch"]) for row in history} == {("ok", REPLID)}
+            assert [b"WAIT", b"1", b"1800"] in fake.seen  # by the time that its operations have
             code, said, _ = await by_hand(fake, tmp_path, "--workload", "register-scan")
             assert (code, json.loads(said)["operations"]) == (0, len(fake.registers))
 
     asyncio.run(scenario())
 
 
-def test_by_hand_a_level_that_the_engine_does_not_know_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("option", "value", "problem"),
+    [
+        ("--write-level", "wait-0", "levels.write is 'wait-0'. Mend: use one of wait-1, "),
+        ("--timeout-ms", "49", "client.timeoutMilliseconds is 49. Mend: a whole number, 50 to 120000."),
+    ],
+)
+def test_by_hand_what_the_engine_does_not_know_is_refused(
+    tmp_path: Path, option: str, value: str, problem: str
+) -> None:
     async def scenario() -> None:
         async with fake_redis() as fake:
-            code, _, complaints = await by_hand(fake, tmp_path, "--write-level", "wait-0")
+            code, _, complaints = await by_hand(fake, tmp_path, option, value)
             assert code == 2
-            assert "levels.write is 'wait-0'. Mend: use one of wait-1, " in complaints
+            assert problem in complaints
 
     asyncio.run(scenario())

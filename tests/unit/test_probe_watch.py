@@ -243,6 +243,19 @@ def test_a_level_that_the_engine_knows_is_carried_on() -> None:
             )
             for where in ("a", [1], None)
         ),
+        *(
+            (
+                "PostgresCluster",
+                {"client": {"timeoutMilliseconds": timeout}},
+                f"client.timeoutMilliseconds is {timeout!r}. Mend: a whole number, 50 to 120000.",
+            )
+            for timeout in (49, 120_001, 600.5, "600", True)
+        ),
+        (
+            "CassandraCluster",
+            {"client": {"timeoutMilliseconds": 600}},
+            "client.timeoutMilliseconds is 600. Mend: leave it out, a CassandraCluster has no such option.",
+        ),
     ],
 )
 def test_what_an_engines_client_cannot_do_is_refused_with_the_mend(
@@ -253,6 +266,10 @@ def test_what_an_engines_client_cannot_do_is_refused_with_the_mend(
 
 
 def test_the_options_of_a_client_are_carried_on_and_the_default_ones_suit_every_engine() -> None:
+    for kind in ("PostgresCluster", "RedisCluster"):
+        waiting = probe_object(target={"kind": kind, "name": "x"}, client={"timeoutMilliseconds": 50})
+        (wanted,) = decide([waiting], "a", []).start
+        assert wanted.spec.client == ClientOptions(timeout_ms=50)
     asked = {"clientTimestamps": False, "speculativeDelayMilliseconds": 50}
     cassandra = probe_object(target={"kind": "CassandraCluster", "name": "cs"}, client=asked)
     (wanted,) = decide([cassandra], "a", []).start
@@ -278,24 +295,40 @@ def test_a_clock_is_skewed_at_the_vantages_that_are_named_or_at_all(
     assert {vantage: wanted.spec.client.at(vantage).clock_skew_ms for vantage in at} == at
 
 
+def asked_for_clients(
+    monkeypatch: pytest.MonkeyPatch, vantage: str, folder: Path, *clients: dict[str, Any]
+) -> list[tuple[Limits, ClientOptions]]:
+    """What a prober at a vantage asks an engine for, for loads with these clients."""
+    asked: list[tuple[Limits, ClientOptions]] = []
+    engine = SimpleNamespace(client=lambda login, limits, topology, options: asked.append((limits, options)))
+    monkeypatch.setattr(control, "engine_of", lambda kind: engine)
+    monkeypatch.setattr(control, "read_login", lambda api, target: {})
+    monkeypatch.setattr(control, "LiveTopology", lambda api, target: SimpleNamespace(start=lambda: None))
+    around = Surroundings(vantage, folder, Limits(), Exporter(), session_numbers())
+
+    async def scenario() -> None:
+        prober = Control(client.ApiClient(client.Configuration()), around)
+        for said in clients:
+            prober._reach(Wanted("u1", "load", *probe_from(probe_object(client=said))))
+
+    asyncio.run(scenario())
+    return asked
+
+
 @pytest.mark.parametrize(("vantage", "skew_ms"), [("a", 500), ("b", None)])
 def test_a_prober_makes_its_client_with_its_own_skew(
     vantage: str, skew_ms: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[ClientOptions] = []
-    engine = SimpleNamespace(client=lambda login, limits, topology, options: asked.append(options))
-    monkeypatch.setattr(control, "engine_of", lambda kind: engine)
-    monkeypatch.setattr(control, "read_login", lambda api, target: {})
-    monkeypatch.setattr(control, "LiveTopology", lambda api, target: SimpleNamespace(start=lambda: None))
     client_said = {"clockSkewMilliseconds": 500, "skewedVantages": ["a"]}
-    spec, target = probe_from(probe_object(client=client_said))
-    around = Surroundings(vantage, tmp_path, Limits(), Exporter(), session_numbers())
+    asked = asked_for_clients(monkeypatch, vantage, tmp_path, client_said)
+    assert [options.clock_skew_ms for _, options in asked] == [skew_ms]
 
-    async def scenario() -> None:
-        Control(client.ApiClient(client.Configuration()), around)._reach(Wanted("u1", "load", spec, target))
 
-    asyncio.run(scenario())
-    assert [options.clock_skew_ms for options in asked] == [skew_ms]
+def test_each_load_has_a_client_of_its_own_with_its_own_patience(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = asked_for_clients(monkeypatch, "a", tmp_path, {"timeoutMilliseconds": 40_000}, {})
+    assert [limits for limits, _ in asked] == [Limits(statement_seconds=40), Limits()]
 
 
 def test_a_vantage_speaks_for_itself_only() -> None:

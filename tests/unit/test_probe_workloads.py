@@ -12,6 +12,8 @@ from caplab_probes.spec import (
     READ_ROUTINGS,
     REPLICA_WAIT_MS_MAX,
     ROUTES,
+    TIMEOUT_MS_MAX,
+    TIMEOUT_MS_MIN,
     WORKLOADS,
     ClientOptions,
     ProbeSpec,
@@ -217,6 +219,8 @@ def test_the_custom_resource_definition_knows_the_same_words() -> None:
     assert client["replicaWaitMilliseconds"]["maximum"] == REPLICA_WAIT_MS_MAX
     skew = client["clockSkewMilliseconds"]
     assert (skew["minimum"], skew["maximum"]) == (-CLOCK_SKEW_MS_MAX, CLOCK_SKEW_MS_MAX)
+    timeout = client["timeoutMilliseconds"]
+    assert (timeout["type"], timeout["minimum"], timeout["maximum"]) == ("integer", TIMEOUT_MS_MIN, TIMEOUT_MS_MAX)
 
 
 def test_a_missing_field_of_a_probe_object_is_named() -> None:

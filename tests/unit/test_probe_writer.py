@@ -131,9 +131,9 @@ def test_memory_is_bounded_where_the_disk_takes_no_rows(tmp_path: Path) -> None:
 SPEC = ProbeSpec("run-1", "set", 10, ("service",), ("a", "b"), seed=1, levels=Levels(write="wait-1"))
 
 
-def recorded(folder: Path, closed: bool) -> Writer:
+def recorded(folder: Path, closed: bool, spec: ProbeSpec = SPEC) -> Writer:
     """Operations 0 to 20 of a prober that was killed while 18 and 19 were under way."""
-    writer = Writer(SPEC, 1, meta.reserve(folder))
+    writer = Writer(spec, 1, meta.reserve(folder))
     record = meta.begin(writer, Schedule(anchor_ns=SECOND_NS, rate=10))
     meta.write_meta(folder, replace(record, closed=closed))
     segment = SegmentWriter(folder, writer.incarnation)
@@ -151,6 +151,12 @@ def test_what_a_killed_prober_may_have_sent_is_info(tmp_path: Path) -> None:
     assert found == {("b", "add", "wait-1", None)}
     assert len({row["session"] for row in rows}) == len(rows)
     assert rows[0]["invoke_ns"] == SECOND_NS + 18 * SECOND_NS // 10
+
+
+def test_a_killed_prober_whose_client_waits_may_have_sent_more_since_its_last_row(tmp_path: Path) -> None:
+    recorded(tmp_path, closed=False, spec=replace(SPEC, client=ClientOptions(timeout_ms=1500)))
+    rows = [row for row in recovered(tmp_path).to_pylist() if row["outcome"] == "info"]
+    assert [index_of(row["value"]) for row in rows] == [18, 19, *range(21, 41 + 15)]
 
 
 @pytest.mark.parametrize(("workload", "op", "told"), [("counter", "incr", 1), ("ids", "id", None), ("cas", "write", 0)])
@@ -223,6 +229,7 @@ def test_a_restarted_prober_is_another_incarnation_in_the_same_folder(tmp_path: 
     [
         ClientOptions(client_timestamps=False, speculative_delay_ms=50),
         ClientOptions(clock_skew_ms=-250, skewed_vantages=SPEC.vantages[:1]),
+        ClientOptions(timeout_ms=40_000),
     ],
 )
 def test_a_meta_file_reads_back_as_it_was_written(tmp_path: Path, client: ClientOptions) -> None:

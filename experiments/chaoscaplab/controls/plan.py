@@ -142,6 +142,13 @@ def _skew(fields: Fields, name: str) -> Json:
     return int(text)
 
 
+def _timeout(fields: Fields, name: str) -> Json:
+    text = str(fields.values[name])
+    if not text.isdecimal() or not _LEAST_TIMEOUT_MS <= int(text) <= _MOST_TIMEOUT_MS:
+        raise fields.error(name, f"a whole number of milliseconds, {_LEAST_TIMEOUT_MS} to {_MOST_TIMEOUT_MS}")
+    return int(text)
+
+
 def _vantages(fields: Fields, name: str) -> Json:
     return list(fields.texts(name))
 
@@ -163,6 +170,7 @@ def _levels(fields: Fields | None, engine: Engine) -> dict[str, Json]:
 # A load ends by itself even if nobody is left to end it: so long beyond what it is asked for.
 _LONGEST_SECONDS = 900
 _MOST_SKEW_MS = 3_600_000  # either way, as a Probe has it
+_LEAST_TIMEOUT_MS, _MOST_TIMEOUT_MS = 50, 120_000  # the same
 _NO_LEVEL = "wait-0"  # as wait-${wait} says it where nobody is waited for
 _CLIENT = {
     "clientTimestamps": _truth,
@@ -172,4 +180,5 @@ _CLIENT = {
     "replicaWaitMilliseconds": _milliseconds,
     "clockSkewMilliseconds": _skew,
     "skewedVantages": _vantages,
+    "timeoutMilliseconds": _timeout,
 }

@@ -4,12 +4,29 @@ from __future__ import annotations
 
 import socket
 
-# A peer that is cut off is known to be dead after 4 s: level, name and value, as setsockopt takes them. (libpq, which
-# opens its own sockets, is told the same by its parameters: postgres/client.py.)
-KEEP_ALIVE = (
-    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 1),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 1),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
-    (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 4000),
-)
+_DEAD_AFTER_MS = 4000
+_BEYOND_PATIENCE_SECONDS = 3.0
+
+
+def user_timeout_ms(statement_seconds: float) -> int:
+    """How long (milliseconds) the peer's kernel may be silent: 4 s, or longer where a statement may take longer.
+
+    What is sent to a process that is frozen or busy, its kernel acknowledges: only a peer that is cut off, or a machine
+    that is gone, is silent. Its connection must not end before the operation on it has been given up.
+    """
+    return max(_DEAD_AFTER_MS, round(1000 * (statement_seconds + _BEYOND_PATIENCE_SECONDS)))
+
+
+def keep_alive(statement_seconds: float) -> tuple[tuple[int, int, int], ...]:
+    """Level, name and value of each option, as setsockopt takes them.
+
+    libpq, which opens its own sockets, is told the same by its parameters: postgres/client.py. The user timeout counts
+    in place of the number of probes (tcp(7)).
+    """
+    return (
+        (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+        (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 1),
+        (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 1),
+        (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
+        (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, user_timeout_ms(statement_seconds)),
+    )

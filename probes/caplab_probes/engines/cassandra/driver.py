@@ -25,7 +25,7 @@ from cassandra.query import tuple_factory
 from cassandra.timestamps import MonotonicTimestampGenerator
 
 from ...spec import ClientOptions, Limits
-from ..keep_alive import KEEP_ALIVE
+from ..keep_alive import keep_alive
 from .outcomes import Answer
 
 DATA_CENTRE = "dc1"
@@ -72,7 +72,7 @@ def connect(
         topology_event_refresh_window=REFRESH_SECONDS,
         status_event_refresh_window=REFRESH_SECONDS,
         executor_threads=CONNECTING_THREADS,
-        sockopts=KEEP_ALIVE,
+        sockopts=keep_alive(limits.statement_seconds),
         timestamp_generator=stamps(options.clock_skew_ms or 0),
         # A member that came back is told all statements before it is used, else its first operations would be two
         # exchanges each: "not prepared", and then the driver's second try.

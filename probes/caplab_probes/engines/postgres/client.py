@@ -13,6 +13,7 @@ from ...outcomes import OK, Outcome
 from ...read_routing import needs_lsn
 from ...spec import PLAIN_CLIENT, REPLICA, ClientOptions, Limits
 from ...workloads import Operation, is_beat, run_values
+from ..keep_alive import user_timeout_ms
 from ..names import Names
 from ..opening import Opener
 from .outcomes import classify, classify_beat
@@ -38,11 +39,10 @@ _PARAMETERS: Mapping[str, str | int] = {
     "gssencmode": "disable",
     # Neither the environment's nor a file's settings.
     "passfile": "/nonexistent",
-    # A peer that is cut off is known to be dead after 4 s.
+    # As in keep_alive.py, but for tcp_user_timeout: that depends on how long a statement may take.
     "keepalives_idle": 1,
     "keepalives_interval": 1,
     "keepalives_count": 3,
-    "tcp_user_timeout": 4000,
 }
 
 
@@ -166,11 +166,14 @@ def _reading(operation: Operation, answer: Answer) -> tuple[Outcome, int | None]
 class _Connector:
     """Connects to one cluster: one address, one try."""
 
-    def __init__(self, login: Mapping[str, str], topology: Callable[[], Topology], with_lsn: bool) -> None:
+    def __init__(
+        self, login: Mapping[str, str], limits: Limits, topology: Callable[[], Topology], with_lsn: bool
+    ) -> None:
         self._topology = topology
         self._with_lsn = with_lsn
         self._names = Names()
         self._parameters = {**_PARAMETERS, "user": login["username"], "dbname": login["database"]}
+        self._parameters["tcp_user_timeout"] = user_timeout_ms(limits.statement_seconds)
         if login["password"]:
             self._parameters["password"] = login["password"]
 
@@ -199,7 +202,7 @@ def client(
     options: ClientOptions = PLAIN_CLIENT,
 ) -> Client:
     """A client for one cluster; login has username, password ('': none) and database."""
-    return Opener(limits, _Connector(login, topology, needs_lsn(options)).connect)
+    return Opener(limits, _Connector(login, limits, topology, needs_lsn(options)).connect)
 
 
 async def position(link: Link) -> Position:
@@ -213,6 +216,6 @@ ENGINE = Engine(
     "PostgresCluster",
     port=5432,
     client=client,
-    client_options=("read_routing", "max_lag_bytes", "replica_wait_ms"),
+    client_options=("read_routing", "max_lag_bytes", "replica_wait_ms", "timeout_ms"),
     position=position,
 )

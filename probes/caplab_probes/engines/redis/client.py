@@ -165,12 +165,14 @@ class _Connector:
 
     def __init__(self, login: Mapping[str, str], limits: Limits, topology: Callable[[], Topology]) -> None:
         self._login = {name: login[name] for name in ("username", "password")}
+        self._statement_seconds = limits.statement_seconds
         self._wait_ms = round(1000 * _WAIT_SHARE * limits.statement_seconds)
         self._topology = topology
         self._names = Names()
 
     async def connect(self, endpoint: Endpoint) -> RedisLink:
-        wire = await Wire.open(await self._names.address(endpoint.host), endpoint.port)
+        address = await self._names.address(endpoint.host)
+        wire = await Wire.open(address, endpoint.port, self._statement_seconds)
         link = RedisLink(wire, endpoint, self._wait_ms)
         try:
             await link.identify(self._login, self._topology().member_at)
@@ -187,10 +189,17 @@ def client(
     login: Mapping[str, str],
     limits: Limits,
     topology: Callable[[], Topology],
-    _: ClientOptions = PLAIN_CLIENT,  # Engine.check lets no others through
+    _: ClientOptions = PLAIN_CLIENT,  # the only one that Engine.check lets through, timeout_ms, is in the limits
 ) -> Client:
     """A client for one cluster; login has username and password ('': none is asked for)."""
     return Opener(limits, _Connector(login, limits, topology).connect)
 
 
-ENGINE = Engine("redis", "RedisCluster", port=6379, client=client, write_levels=WRITE_LEVELS)
+ENGINE = Engine(
+    "redis",
+    "RedisCluster",
+    port=6379,
+    client=client,
+    write_levels=WRITE_LEVELS,
+    client_options=("timeout_ms",),
+)

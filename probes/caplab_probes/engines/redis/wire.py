@@ -12,7 +12,7 @@ from typing import Any
 import hiredis
 
 from ...outcomes import Trouble
-from ..keep_alive import KEEP_ALIVE
+from ..keep_alive import keep_alive
 from ..opening import WireError
 from .outcomes import ErrorReply
 from .statements import Command
@@ -45,10 +45,13 @@ class Wire(asyncio.Protocol):
         self._count = 0
 
     @classmethod
-    async def open(cls, address: str, port: int) -> Wire:
-        """Connect to an address; raises OSError. Safe to cancel: nothing is left behind."""
+    async def open(cls, address: str, port: int, statement_seconds: float = 1.0) -> Wire:
+        """Connect to an address, for operations that may take so long; raises OSError.
+
+        Safe to cancel: nothing is left behind.
+        """
         transport, wire = await asyncio.get_running_loop().create_connection(cls, address, port)
-        for option in KEEP_ALIVE:
+        for option in keep_alive(statement_seconds):
             transport.get_extra_info("socket").setsockopt(*option)
         return wire
 
