@@ -13,8 +13,9 @@ SCOPE_LABEL = "caplab.dev/scope"
 # Of Postgres itself, for short runs on a small machine: a dead peer is noticed within 3 s,
 # a rejoining one finds its log still there, and pg_rewind always works.
 _PARAMETERS: dict[str, str] = {
-    # Clients of three probers on every route, each with writes that hang for want of a standby.
-    "max_connections": "320",
+    # Clients of three probers on every route, each with writes that hang for want of a standby. A process each, and
+    # a node that is a podman container gives a pod no more than 307: past that no standby could connect again.
+    "max_connections": "200",
     # And room for Patroni beside them: a former primary that finds none for its pg_rewind would never follow again.
     "superuser_reserved_connections": "12",
     "shared_buffers": "32MB",
