@@ -238,12 +238,15 @@ def test_a_promotion_on_an_open_connection_is_learned_with_the_first_write_that_
 
 @pytest.mark.parametrize(("endpoint", "stays"), [("service", False), ("pg-1", True)])
 def test_a_connection_through_the_service_is_given_up_where_it_leads_to_who_is_no_primary_any_more(
-    endpoint: str, stays: bool
+    endpoint: str, stays: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def scenario() -> None:
         async with fake_server() as fake:
             link = await client_of(fake).open(Endpoint(endpoint, "127.0.0.1", fake.port))
             fake.reply = READONLY
+            assert (await link.perform(ADD)).outcome == Outcome("fail", "readonly")
+            assert link.alive  # not at once: clients would do nothing but connect
+            monkeypatch.setattr("caplab_probes.engines.postgres.client._TRY_AGAIN_NS", 0)
             assert (await link.perform(ADD)).outcome == Outcome("fail", "readonly")
             assert link.alive == stays
             link.close()

@@ -31,6 +31,7 @@ from .statements import (
 from .wire import Answer, PostgresError, Wire
 
 _SERVICE, _READ_ONLY = "service", "readonly"
+_TRY_AGAIN_NS = 500_000_000
 _STANDBY = "in_hot_standby"  # reported unasked since Postgres 14 (manual, 55.2.7)
 _PARAMETERS: Mapping[str, str | int] = {
     "application_name": "caplab-prober",
@@ -60,8 +61,13 @@ class PostgresLink:
         self._endpoint = endpoint
         self._member_at = member_at
         self._standby = ""
+        self._opened_ns = clock.now_ns()
         self.server = endpoint.name
         self.epoch: str | None = None
+
+    def _is_old(self) -> bool:
+        """Whether it is worth another try: not with each operation, or clients do nothing but connect."""
+        return clock.now_ns() - self._opened_ns >= _TRY_AGAIN_NS
 
     @property
     def alive(self) -> bool:
@@ -89,7 +95,7 @@ class PostgresLink:
         except PostgresError as error:
             judge = classify_beat if is_beat(operation) else classify
             outcome = judge(error.sent, error.problem, error.warnings)
-            if outcome.error == _READ_ONLY and self._endpoint.name == _SERVICE:
+            if outcome.error == _READ_ONLY and self._endpoint.name == _SERVICE and self._is_old():
                 self.close()  # the Service may long lead to another one; a connection stays where it is
             return Result(outcome, server=self.server, epoch=self.epoch)
         if self._wire.parameter(_STANDBY) != self._standby:
