@@ -18,7 +18,7 @@ from caplab_probes.spec import Limits
 from caplab_probes.workloads import Operation
 from loopback import listening
 
-LIMITS = Limits(connect_seconds=0.3, statement_seconds=0.2, start_seconds=0.1, scan_seconds=0.5, in_flight=4)
+LIMITS = Limits(connect_seconds=1.0, statement_seconds=0.2, start_seconds=0.1, scan_seconds=0.5, in_flight=4)
 RUN = 9
 ADD = Operation(0, "add", "service", value=(RUN << 37) + 5)
 BEAT_ONCE = Operation(0, "write", "service", key="clock", value=(RUN << 37) + 5)

@@ -408,7 +408,7 @@ def slow_in_fault(rows: list[Row], context: Context) -> dict[str, Any]:
             ("writes_served_seconds", "reads_served_seconds", "unacked_share", "writes_acked_in_fault")
         )
     heal = float("inf") if context.healed_ns is None else context.healed_ns
-    acked = [row for row in rows if row["outcome"] == "ok" and injected <= row["invoke_ns"] < heal]
+    acked = [row for row in rows if row["outcome"] == "ok" and injected <= row["invoke_ns"] and row["return_ns"] < heal]
     outcomes = [row["outcome"] for row in rows if injected <= row["scheduled_ns"] < heal]
     return {
         "writes_served_seconds": (max(row["return_ns"] for row in acked) - injected) / 1e9 if acked else 0,
