@@ -342,7 +342,7 @@ def test_a_connection_that_is_not_made_in_time_is_given_up_in_time() -> None:
         with pytest.raises(NotOpened) as refused:
             await client_of(fake).open(service_of(fake))
         assert refused.value.outcome == Outcome("fail", "timeout")
-        assert time.monotonic() - began < 1
+        assert 0.9 < time.monotonic() - began < 2.5
         silent.close()
 
     asyncio.run(scenario())
