@@ -5,6 +5,7 @@ Needs root, nft and ip, and cgroups that may be made; without them each test ski
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -314,7 +315,8 @@ class Group:
         while pids := (self.container / "cgroup.procs").read_text().split():
             assert time.monotonic() < deadline
             for pid in pids:
-                os.kill(int(pid), signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):  # it may just have ended by itself
+                    os.kill(int(pid), signal.SIGKILL)
             time.sleep(0.01)
         for process in self.started:
             process.wait()
