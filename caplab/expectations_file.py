@@ -11,10 +11,11 @@ from .model import budgets
 from .model.expectations import PROPERTIES, Demand, Expectation, Expectations, Promise
 from .model.fields import FieldError, Fields
 from .model.history import ROUTES
+from .model.runs import MAJORITY, MINORITY
 
 _ROW = ("engine", "mode", "fault", "route", "properties", "sides", "why", "source")
 _SIDE = ("side", "route", "properties")
-SIDES = ("minority", "majority")
+SIDES = (MINORITY, MAJORITY)
 _WORDS = {promise.value: promise for promise in Promise if promise is not Promise.BOUNDED}
 _BOUNDS = {"atMost": Promise.BOUNDED, "atLeast": Promise.MUST_SHOW}
 _MEND = f"Mend: write {', '.join(_WORDS)}, {{atMost: EXPRESSION}}, or {{atLeast: EXPRESSION}}."

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from .model.fields import FieldError, Fields, Json
+from .results import write_json
 from .suites import Suite, described
 
 PLAN = "plan.json"
@@ -75,9 +76,7 @@ def plan_of(suite: Suite, name: str, settings: Mapping[str, str], repeat: int, m
 
 def write(folder: Path, plan: SuitePlan) -> None:
     """Keep it in a suite's folder; whole at any time."""
-    draft = folder / f"{PLAN}.draft"
-    draft.write_text(json.dumps(asdict(plan), indent=1) + "\n", encoding="utf-8")
-    draft.replace(folder / PLAN)
+    write_json(folder / PLAN, asdict(plan))
 
 
 def read(folder: Path) -> SuitePlan:

@@ -23,20 +23,20 @@ VERDICT, SUMMARY, JUNIT = "verdict.json", "summary.md", "junit.xml"  # of a suit
 def write_run(folder: Path, record: RunRecord, history: Table) -> None:
     """Keep what a run was and what its clients saw."""
     folder.mkdir(parents=True, exist_ok=True)
-    _write(folder / RECORD, record.to_json())
+    write_json(folder / RECORD, record.to_json())
     # Sorted by invoke_ns, as the schema has it: probers write operations down as they end.
     parquet.write_table(history.sort_by("invoke_ns"), folder / HISTORY, compression="zstd", write_page_checksum=True)
 
 
 def write_findings(folder: Path, findings: Iterable[Finding]) -> None:
     """Keep what the checkers said."""
-    _write(folder / FINDINGS, [finding.to_json() for finding in findings])
+    write_json(folder / FINDINGS, [finding.to_json() for finding in findings])
 
 
 def write_journal(folder: Path, journal: Mapping[str, Any]) -> None:
     """Keep Chaos Toolkit's journal; what is no JSON in it is kept as text."""
     folder.mkdir(parents=True, exist_ok=True)
-    _write(folder / JOURNAL, journal)
+    write_json(folder / JOURNAL, journal)
 
 
 def read_journal(folder: Path) -> dict[str, Any]:
@@ -86,7 +86,8 @@ def read_run(folder: Path) -> tuple[RunRecord, Table]:
     return record, history_file.read(folder / HISTORY)
 
 
-def _write(path: Path, value: Any) -> None:
+def write_json(path: Path, value: Any) -> None:
+    """Keep a value in a file that is whole at any time; what is no JSON in it is kept as text."""
     _write_text(path, json.dumps(value, indent=1, default=str) + "\n")
 
 

@@ -12,12 +12,13 @@ import numpy as np
 
 from caplab.model.fields import Json
 from caplab.model.history import Table
+from caplab.model.runs import COUNTER_SCAN
 
 from .columns import NEVER, Integers, Mask, among, integers, present
 from .counters_witnesses import Looked, witnesses
 from .finding import Context, Finding, State
 from .lines import line_order, packed
-from .scans import COUNTERS, keyed_scan
+from .scans import keyed_scan
 from .versions import key_codes
 
 NAME = "counters"
@@ -84,7 +85,7 @@ def _counters(history: Table, key: Integers, keys: int) -> tuple[Mask, Mask, int
 def _looks(history: Table, context: Context, key: Integers, counter: Mask, other: Mask) -> tuple[Looked, str]:
     """Every ok read of a counter, and what the final scan shows of each."""
     reads = np.flatnonzero(among(history, "op", ["read"]) & among(history, "outcome", ["ok"]) & counter[key])
-    scan = keyed_scan(history, context.final_scan, ~other[key], COUNTERS)
+    scan = keyed_scan(history, context.final_scan, ~other[key], COUNTER_SCAN)
     if isinstance(scan, str):
         return _looked(history, key, reads, np.zeros(0, dtype=np.int64), NEVER, -1), scan
     rows = scan.rows[counter[key[scan.rows]] & (present(history, "value") | (key != len(counter) - 1))[scan.rows]]

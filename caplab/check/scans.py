@@ -11,8 +11,6 @@ from caplab.model.runs import FinalScan
 
 from .columns import NEVER, Integers, Mask, among, codes, integers, present
 
-REGISTERS, COUNTERS = "register-scan", "counter-scan"  # workloads, as the record of a run names its scans by keys
-
 
 @dataclass(frozen=True, slots=True)
 class KeyedScan:
@@ -56,9 +54,9 @@ def keyed_scan(history: Table, final: FinalScan | None, of: Mask, workload: str)
     """The last scan that shows any of the keys that are asked for (a mask of rows), or why there is none to judge by.
 
     A run may scan its sets, registers and counters: a set's scan says nothing of registers. The scan of a workload
-    (REGISTERS, COUNTERS) has a record beside the final scan's. Where it has none, and nothing is added to sets, the
-    record of the final scan is of these keys, and a scan that found nothing shows all of them. Without a record it is
-    the last one in the history.
+    (REGISTER_SCAN, COUNTER_SCAN) has a record beside the final scan's. Where it has none, and nothing is added to sets,
+    the record of the final scan is of these keys, and a scan that found nothing shows all of them. Without a record it
+    is the last one in the history.
     """
     record = final.keyed.get(workload) if final else None
     final = record or final

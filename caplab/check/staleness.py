@@ -11,9 +11,10 @@ import numpy as np
 
 from caplab.model.fields import Json
 from caplab.model.history import Table
+from caplab.model.runs import REGISTER_SCAN
 
 from .finding import Context, Finding, State
-from .scans import REGISTERS, keyed_scan
+from .scans import keyed_scan
 from .sides import by_side
 from .staleness_figures import Judged, behind_versions, by_label, figures_of, phases
 from .staleness_scan import Shown, shown_at_the_end
@@ -45,7 +46,7 @@ def check(history: Table, context: Context) -> Finding:
     Violated by stale, dirty or unexpected reads. Unknown with fewer than context.enough reads, or without such keys.
     """
     found = versions(history)
-    scan = keyed_scan(history, context.final_scan, found.ordered[key_codes(history)[0]], REGISTERS)
+    scan = keyed_scan(history, context.final_scan, found.ordered[key_codes(history)[0]], REGISTER_SCAN)
     shown = scan if isinstance(scan, str) else shown_at_the_end(history, found, scan)
     # What nobody wrote is wrong even where nobody wrote anything.
     if found.problem and not len(found.unexpected) and (isinstance(shown, str) or not len(shown.unexpected)):

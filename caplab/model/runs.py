@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field
 from .fields import Fields, Json
 
 CONTROL = "none"  # the fault of a control run
+SET_SCAN, REGISTER_SCAN, COUNTER_SCAN = "set-scan", "register-scan", "counter-scan"  # workloads of final scans
+MINORITY, MAJORITY = "minority", "majority"  # sides of a cut: those with the fault's targets, and the others
 
 
 @dataclass(frozen=True, slots=True)

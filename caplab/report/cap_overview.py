@@ -26,7 +26,6 @@ _COLUMNS = {
     },
     "two primaries": {"twoPrimaries": ""},
 }  # fmt: skip
-_SHORT = {Promise.FORBIDDEN: "forbidden", Promise.MUST_SHOW: "must show"}
 HEADER = ("mode", "fault", *_COLUMNS, "verdict")
 
 
@@ -52,8 +51,4 @@ def _part(demand: Demand, word: str, found: Sequence[Judgement]) -> str:
 
 
 def _promise(demand: Demand, found: Sequence[Judgement]) -> str:
-    if demand.promise is Promise.POSSIBLE:
-        return ""
-    if demand.budget is None:
-        return f" ({_SHORT[demand.promise]})"
-    return f" ({promised(demand, found).split('  (')[0]})"
+    return "" if demand.promise is Promise.POSSIBLE else f" ({promised(demand, found).split('  (')[0]})"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
 
 from .current import Event, seen
 
@@ -11,19 +10,19 @@ from .current import Event, seen
 class Doing:
     """Notes an event of the run when it is over: proven where something was seen of it."""
 
-    def __init__(self, kind: str, target: str, clock: Callable[[], int] = time.time_ns) -> None:
-        self._kind, self._target, self._clock = kind, target, clock
+    def __init__(self, kind: str, target: str) -> None:
+        self._kind, self._target = kind, target
         self._began = 0
-        self._evidence: Sequence[str] = ()
+        self._evidence: list[str] = []
 
     def __enter__(self) -> Doing:
-        self._began = self._clock()
+        self._began = time.time_ns()
         return self
 
     def saw(self, sentence: str) -> None:
         """Evidence that it took place."""
-        self._evidence = (*self._evidence, sentence)
+        self._evidence.append(sentence)
 
     def __exit__(self, *_: object) -> None:
         evidence = tuple(self._evidence)
-        seen().note_event(Event(self._kind, self._target, self._began, self._clock(), evidence, bool(evidence)))
+        seen().note_event(Event(self._kind, self._target, self._began, time.time_ns(), evidence, bool(evidence)))

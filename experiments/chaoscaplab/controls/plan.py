@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -121,32 +121,18 @@ def _truth(fields: Fields, name: str) -> Json:
     return known[word]
 
 
-def _milliseconds(fields: Fields, name: str) -> Json:
-    text = str(fields.values[name])
-    if not text.isdecimal() or int(text) < 1:
-        raise fields.error(name, "a whole number of milliseconds from 1 on")
-    return int(text)
+def _whole(unit: str, least: int, most: int | None = None) -> Callable[[Fields, str], Json]:
+    """Reads a whole number of a unit within bounds; a minus sign only where there are negative ones."""
+    bounds = f" from {least} on" if most is None else f", {least} to {most}"
 
+    def read(fields: Fields, name: str) -> Json:
+        text = str(fields.values[name])
+        digits = text.removeprefix("-") if least < 0 else text
+        if not digits.isdecimal() or int(text) < least or (most is not None and int(text) > most):
+            raise fields.error(name, f"a whole number of {unit}{bounds}")
+        return int(text)
 
-def _bytes(fields: Fields, name: str) -> Json:
-    text = str(fields.values[name])
-    if not text.isdecimal():
-        raise fields.error(name, "a whole number of bytes from 0 on")
-    return int(text)
-
-
-def _skew(fields: Fields, name: str) -> Json:
-    text = str(fields.values[name])
-    if not text.removeprefix("-").isdecimal() or abs(int(text)) > _MOST_SKEW_MS:
-        raise fields.error(name, f"a whole number of milliseconds, -{_MOST_SKEW_MS} to {_MOST_SKEW_MS}")
-    return int(text)
-
-
-def _timeout(fields: Fields, name: str) -> Json:
-    text = str(fields.values[name])
-    if not text.isdecimal() or not _LEAST_TIMEOUT_MS <= int(text) <= _MOST_TIMEOUT_MS:
-        raise fields.error(name, f"a whole number of milliseconds, {_LEAST_TIMEOUT_MS} to {_MOST_TIMEOUT_MS}")
-    return int(text)
+    return read
 
 
 def _vantages(fields: Fields, name: str) -> Json:
@@ -172,13 +158,13 @@ _LONGEST_SECONDS = 900
 _MOST_SKEW_MS = 3_600_000  # either way, as a Probe has it
 _LEAST_TIMEOUT_MS, _MOST_TIMEOUT_MS = 50, 120_000  # the same
 _NO_LEVEL = "wait-0"  # as wait-${wait} says it where nobody is waited for
-_CLIENT = {
+_CLIENT: Mapping[str, Callable[[Fields, str], Json]] = {
     "clientTimestamps": _truth,
-    "speculativeDelayMilliseconds": _milliseconds,
+    "speculativeDelayMilliseconds": _whole("milliseconds", 1),
     "readRouting": Fields.text,
-    "maxLagBytes": _bytes,
-    "replicaWaitMilliseconds": _milliseconds,
-    "clockSkewMilliseconds": _skew,
+    "maxLagBytes": _whole("bytes", 0),
+    "replicaWaitMilliseconds": _whole("milliseconds", 1),
+    "clockSkewMilliseconds": _whole("milliseconds", -_MOST_SKEW_MS, _MOST_SKEW_MS),
     "skewedVantages": _vantages,
-    "timeoutMilliseconds": _timeout,
+    "timeoutMilliseconds": _whole("milliseconds", _LEAST_TIMEOUT_MS, _MOST_TIMEOUT_MS),
 }

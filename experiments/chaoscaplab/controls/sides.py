@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from caplab.faults.rows import Fault, hit_entries
+from caplab.model.runs import MAJORITY, MINORITY
 
 from ..current import Seen
-
-MINORITY, MAJORITY = "minority", "majority"
-_ZONE_LABEL = "topology.kubernetes.io/zone"
+from ..faults.node_choice import ZONE_LABEL
 
 
 def cut_off(seen: Seen) -> frozenset[str]:
@@ -31,7 +30,7 @@ def cut_off(seen: Seen) -> frozenset[str]:
 def zones_of(nodes: Sequence[Any]) -> dict[str, str]:
     """Each node's zone, by its name; nodes are the API server's. One without a zone is left out."""
     labels = {str(node.metadata.name): node.metadata.labels or {} for node in nodes}
-    return {name: str(said[_ZONE_LABEL]) for name, said in labels.items() if _ZONE_LABEL in said}
+    return {name: str(said[ZONE_LABEL]) for name, said in labels.items() if ZONE_LABEL in said}
 
 
 def sides_of(nodes: frozenset[str], zones: Mapping[str, str], vantages: Sequence[str]) -> dict[str, tuple[str, ...]]:
@@ -40,7 +39,7 @@ def sides_of(nodes: frozenset[str], zones: Mapping[str, str], vantages: Sequence
     ValueError names a node whose zone is not known.
     """
     for node in sorted(nodes - zones.keys()):
-        raise ValueError(f"The node {node} is in no zone. Mend: label it {_ZONE_LABEL}, as make up does.")
+        raise ValueError(f"The node {node} is in no zone. Mend: label it {ZONE_LABEL}, as make up does.")
     here = {zones[node] for node in nodes}
     minority = tuple(vantage for vantage in vantages if vantage in here)
     majority = tuple(vantage for vantage in vantages if vantage not in here)

@@ -15,7 +15,7 @@ from ..clusters.standing import selector
 from ..namespaces import namespace_of
 from ..server import Body, Server
 
-_ZONE_LABEL = "topology.kubernetes.io/zone"
+ZONE_LABEL = "topology.kubernetes.io/zone"
 _ROLES = ("primary", "replica", "any")
 
 
@@ -47,9 +47,9 @@ def chosen(server: Server, wish: Wish, configuration: Mapping[str, Any] | None) 
 
 def in_zone(nodes: Sequence[Any], zone: str) -> list[Any]:
     """The nodes of a zone: pure."""
-    found = [node for node in nodes if (node.metadata.labels or {}).get(_ZONE_LABEL) == zone]
+    found = [node for node in nodes if (node.metadata.labels or {}).get(ZONE_LABEL) == zone]
     if not found:
-        zones = sorted({str(label) for node in nodes if (label := (node.metadata.labels or {}).get(_ZONE_LABEL))})
+        zones = sorted({str(label) for node in nodes if (label := (node.metadata.labels or {}).get(ZONE_LABEL))})
         raise ActivityFailed(f"There is no node in zone {zone}. Mend: name one of {', '.join(zones)}.")
     return found
 

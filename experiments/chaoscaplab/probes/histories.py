@@ -14,11 +14,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from urllib3.exceptions import HTTPError
 
 from caplab.model.history import Table
-from caplab.model.runs import FinalScan, WallAnchor
+from caplab.model.runs import SET_SCAN, FinalScan, WallAnchor
 
 from ..server import Server, sentence
 from ..waiting import until
-from .scans import SET_SCAN, final_scan
+from .scans import final_scan
 
 ANSWER_SECONDS = 60.0  # a prober whose node was away takes as long to be back as the node's own pods
 _SAID = 200  # characters of what came instead of an answer

@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from caplab.model.runs import FinalScan
+from caplab.model.runs import COUNTER_SCAN, REGISTER_SCAN, SET_SCAN, FinalScan
 
-SET_SCAN, REGISTER_SCAN, COUNTER_SCAN = "set-scan", "register-scan", "counter-scan"
 _SCAN_OF = {
     "set": SET_SCAN,
     "register": REGISTER_SCAN,
