@@ -140,7 +140,7 @@ async def _run(parsed: argparse.Namespace) -> int:
     topology = Topology(parsed.service, tuple(parsed.member))
     password = os.environ.get("CAPLAB_PASSWORD", "")
     login = {"username": parsed.user, "password": password, "database": parsed.database}
-    client = engine.client(login, spec.client.limits(around.limits), lambda: topology, spec.client)
+    client = engine.client(login, spec.limits(around.limits), lambda: topology, spec.client)
     probe = Probe(spec, around, client, lambda: topology, engine.has_primary, engine.position)
     _on_signal(probe.stop)
     await probe.run()

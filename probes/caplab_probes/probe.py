@@ -125,7 +125,7 @@ class Probe:
         meta.write_meta(self._folder, record)
         router = Router(self._topology, self._has_primary)
         reads = self._replica_reads(router)
-        limits = spec.client.limits(self._around.limits)
+        limits = spec.limits(self._around.limits)
         sessions = Sessions(self._client, router, limits, self._around.numbers, self._take, reads)
         self._enter("Running")
         try:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -28,6 +28,7 @@ from .spec import REPLICA, Limits
 from .workloads import Operation
 
 NO_SESSION = 0  # of an operation that was never given one
+_IDLE_NS = 5_000_000_000  # a session that was not needed for so long lets go of its links
 _TIMED_OUT = Outcome("info", "timeout")
 _NO_ENDPOINT = Result(Outcome("fail", "refused"))
 
@@ -57,6 +58,7 @@ class _Session:
     number: int
     links: dict[str, tuple[Endpoint, Link]] = field(default_factory=dict)
     knowledge: Knowledge = field(default_factory=Knowledge)
+    idle_ns: int = 0  # since when it carries nothing out
 
     def link(self, endpoint: Endpoint) -> Link | None:
         """The open link to an endpoint; a link to where it was before is closed."""
@@ -66,6 +68,12 @@ class _Session:
         if known:
             self.links.pop(endpoint.name)[1].close()
         return None
+
+    def close(self) -> None:
+        """Let go of its links; it may open others."""
+        for _, link in self.links.values():
+            link.close()
+        self.links.clear()
 
 
 @dataclass(slots=True)
@@ -103,10 +111,12 @@ class Sessions:
         self._numbers = numbers
         self._record = record
         self._patience = Patience(limits.statement_seconds)
-        self._idle: defaultdict[str, list[_Session]] = defaultdict(list)
+        self._idle: defaultdict[str, deque[_Session]] = defaultdict(deque)
         self._gates: defaultdict[tuple[str, str, str], asyncio.Semaphore] = defaultdict(self._gate)
         self._hanging: Counter[tuple[str, str, str | None]] = Counter()
         self._abandoned: set[Link] = set()
+        self._opening: Counter[str] = Counter()  # by name of the endpoint
+        self._server_at: dict[str, str | None] = {}  # by name of the endpoint, as the last link to it said
 
     def overload(self, operation: Operation, scheduled_ns: int, server: str | None = None) -> None:
         """Record an operation that is not started."""
@@ -135,7 +145,7 @@ class Sessions:
         endpoint = await reads.choose(session.knowledge.seen)
         gate = await self._admitted(operation, scheduled_ns, endpoint)
         if endpoint is None or gate is None:
-            self._idle[operation.route].append(session)
+            self._rest(operation.route, session)
         else:
             await self._begin(_UnderWay(operation, scheduled_ns, invoke_ns, endpoint, session, gate))
 
@@ -158,13 +168,33 @@ class Sessions:
         idle = self._idle[route]
         return idle.pop() if idle else _Session(next(self._numbers))
 
+    def _rest(self, route: str, session: _Session) -> None:
+        """The next operation takes the session that rested least, so the others' links can go.
+
+        Else what a slow second opened would stay: a server that then hangs has no connections left for those who retry.
+        """
+        idle, session.idle_ns = self._idle[route], clock.now_ns()
+        idle.append(session)
+        if session.idle_ns - idle[0].idle_ns > _IDLE_NS:
+            idle.popleft().close()
+
     async def _begin(self, one: _UnderWay) -> None:
+        link = one.session.link(one.endpoint)
+        if link is None and self._opening[one.endpoint.name] and self._is_full(one.operation, one.endpoint):
+            # One look at a time whether it still is: clients that all connect again at once keep a server from its work.
+            self._end(one, Result(OVERLOAD, server=self._server_at[one.endpoint.name]))
+            return
         try:
-            link = one.session.link(one.endpoint) or await self._open(one.session, one.endpoint)
+            link = link or await self._open(one.session, one.endpoint)
         except NotOpened as refused:
             self._end(one, Result(refused.outcome))
         else:
             await self._perform(one, link)
+
+    def _is_full(self, operation: Operation, endpoint: Endpoint) -> bool:
+        """Whether all places are taken by operations that hang, unless the endpoint leads elsewhere by now."""
+        server = self._server_at.get(endpoint.name)
+        return self._hanging[operation.route, operation.op, server] >= self._limits.in_flight
 
     def hurry(self, seconds: float) -> None:
         """The load is over: wait no longer than that for what is under way, however long a client would."""
@@ -172,13 +202,20 @@ class Sessions:
 
     def close(self) -> None:
         """Let go of every link, also of those that still wait for an answer."""
-        links = [link for idle in self._idle.values() for session in idle for _, link in session.links.values()]
-        for link in [*links, *self._abandoned]:
+        for idle in self._idle.values():
+            for session in idle:
+                session.close()
+        for link in self._abandoned:
             link.close()
 
     async def _open(self, session: _Session, endpoint: Endpoint) -> Link:
-        link = await self._client.open(endpoint)
+        self._opening[endpoint.name] += 1
+        try:
+            link = await self._client.open(endpoint)
+        finally:
+            self._opening[endpoint.name] -= 1
         session.links[endpoint.name] = (endpoint, link)
+        self._server_at[endpoint.name] = link.server
         return link
 
     async def _perform(self, one: _UnderWay, link: Link) -> None:
@@ -215,7 +252,7 @@ class Sessions:
         elif result.outcome == OK:
             self._learn(one, result)
         one.gate.release()
-        self._idle[one.operation.route].append(one.session)
+        self._rest(one.operation.route, one.session)
         self._router.learn(one.operation, one.endpoint, result.outcome)
         self._record(attempt)
 

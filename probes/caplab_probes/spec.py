@@ -14,6 +14,7 @@ REPLICA = "replica"
 ROUTES = ("service", "direct", "any", REPLICA)
 DEFAULT_ROUTES = ("service", "direct")
 SPECULATIVE_MS_MAX = 10_000  # the statement has timed out long before
+_BEATS_IN_FLIGHT = 2
 CLOCK_SKEW_MS_MAX = 3_600_000  # either way
 # Where a read of the route replica may go: see read_routing.py.
 READ_ROUTINGS = ("plain", "read-your-writes", "monotonic", "lag-aware", "causal")
@@ -174,6 +175,12 @@ class ProbeSpec:
         skewed = self.client.skewed_vantages
         mend = f"some of {', '.join(self.vantages)}, each once"
         _refuse_unless(len(set(skewed) & set(self.vantages)) == len(skewed), "client.skewedVantages", skewed, mend)
+
+    def limits(self, usual: Limits) -> Limits:
+        """A prober's limits, as this probe keeps them."""
+        own = self.client.limits(usual)
+        # Beats that hang tell nothing that the first of them does not, and take connections from those who are measured.
+        return replace(own, in_flight=min(own.in_flight, _BEATS_IN_FLIGHT)) if self.workload == "clock" else own
 
 
 @dataclass(frozen=True, slots=True)
