@@ -55,14 +55,15 @@ _REMEDIES: Mapping[str, str] = {"paused": "unpause", **dict.fromkeys(("exited", 
 def run_again(loss: Loss, clock: Clock) -> Loss:
     """Let a node run again, and wait until it does, or is gone for good; the loss as it ended. Failure as above."""
     engine, end_ns = engine_of(loss), clock.now().ns + round(_BACK_SECONDS * 1e9)
-    ordered, said, pause = "", "", LOOK_SECONDS
+    ordered, said, pause, ordered_ns = "", "", LOOK_SECONDS, 0
     while clock.now().ns < end_ns:
         state = look(engine, loss.container)
         if state == GONE:
             return replace(loss, over=True, problem=loss.problem or "its container was removed")
         if state == "running" and not loss.may_still_be_ordered(clock):
-            return _healed(loss, ordered, clock)
+            return _healed(loss, ordered, ordered_ns, clock)
         if remedy := _REMEDIES.get(state):
+            ordered_ns = clock.now().ns
             answer = engine.ask(remedy, loss.container, timeout_seconds=ORDER_SECONDS)
             ordered, said = remedy, answer.err.strip()[-300:]
             if answer.ok:
@@ -75,8 +76,11 @@ def run_again(loss: Loss, clock: Clock) -> Loss:
     )
 
 
-def _healed(loss: Loss, ordered: str, clock: Clock) -> Loss:
-    """Nothing had to be done where somebody else brought it back: then nobody knows how long it was away."""
+def _healed(loss: Loss, ordered: str, ordered_ns: int, clock: Clock) -> Loss:
+    """Healed with the order to run again: what a node does to others while it starts is no more of its loss.
+
+    Nothing had to be done where somebody else brought it back: then nobody knows how long it was away.
+    """
     if clock.boot_id != loss.boot_id:
         return replace(loss, over=True, problem=loss.problem or "the host has booted since")
     now_ns = clock.now().ns
@@ -85,4 +89,4 @@ def _healed(loss: Loss, ordered: str, clock: Clock) -> Loss:
     if ordered == "start":
         engine_of(loss).favour(loss.node, WORKER_CPU_SHARES)  # a weight does not outlive its container's run
     lasted = f"{ordered}: running again {(now_ns - loss.injected_ns) / 1e9:.3f} s after the order"
-    return replace(loss, over=True, healed_ns=now_ns, evidence=(*loss.evidence, lasted))
+    return replace(loss, over=True, healed_ns=ordered_ns, evidence=(*loss.evidence, lasted))

@@ -50,7 +50,7 @@ class Loss:
     how the engine is called. Times are of this host's boot boot_id. injected_ns: right before the order.
     order_ends_ns: until then an order whose giver died may still take effect. due_ns: when the node is brought back.
     state: as the engine showed it after the order, '' while that is not known. over: the node is back, or
-    gone; healed_ns: when it was seen to run again, None where that is not known. problem: why it proves nothing.
+    gone; healed_ns: when it was told to run again, None where that is not known. problem: why it proves nothing.
     """
 
     id: str

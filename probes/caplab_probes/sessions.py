@@ -181,7 +181,7 @@ class Sessions:
     async def _begin(self, one: _UnderWay) -> None:
         link = one.session.link(one.endpoint)
         if link is None and self._opening[one.endpoint.name] and self._is_full(one.operation, one.endpoint):
-            # One look at a time whether it still is: clients that all connect again at once keep a server from its work.
+            # One look at a time whether it still is: if all connected again at once, the server would do nothing else.
             self._end(one, Result(OVERLOAD, server=self._server_at[one.endpoint.name]))
             return
         try:

@@ -42,7 +42,7 @@ class Limits:
 
     connect_seconds: float = 1.0
     statement_seconds: float = 1.0
-    start_seconds: float = 0.25  # how late an operation may start before it is an overload
+    start_seconds: float = 0.75  # how late an operation may start before it is an overload
     scan_seconds: float = 60.0  # for a final scan of one member, and for making tables
     in_flight: int = 8
 
@@ -179,7 +179,7 @@ class ProbeSpec:
     def limits(self, usual: Limits) -> Limits:
         """A prober's limits, as this probe keeps them."""
         own = self.client.limits(usual)
-        # Beats that hang tell nothing that the first of them does not, and take connections from those who are measured.
+        # Beats that hang tell nothing new, and take connections from those who are measured.
         return replace(own, in_flight=min(own.in_flight, _BEATS_IN_FLIGHT)) if self.workload == "clock" else own
 
 

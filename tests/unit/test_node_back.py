@@ -40,7 +40,7 @@ def test_a_node_is_brought_back_as_its_state_asks_for(fake: FakeEngine, notes: N
     clock.sleep(4)
     over = bring_back(notes, loss, clock)
     assert fake.orders()[-1] == f"{remedy} {NODE}"
-    assert (over.over, over.proven, over.healed_ns) == (True, True, 4 * 10**9)
+    assert (over.over, over.proven, over.healed_ns) == (True, True, 4 * 10**9)  # when it was told to
     assert over.evidence[-1] == f"{remedy}: running again 4.000 s after the order"
     assert notes.all() == [over]
 
