@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections import Counter, defaultdict, deque
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -28,7 +28,6 @@ from .spec import REPLICA, Limits
 from .workloads import Operation
 
 NO_SESSION = 0  # of an operation that was never given one
-_IDLE_NS = 5_000_000_000  # a session that was not needed for so long lets go of its links
 _TIMED_OUT = Outcome("info", "timeout")
 _NO_ENDPOINT = Result(Outcome("fail", "refused"))
 
@@ -58,7 +57,6 @@ class _Session:
     number: int
     links: dict[str, tuple[Endpoint, Link]] = field(default_factory=dict)
     knowledge: Knowledge = field(default_factory=Knowledge)
-    idle_ns: int = 0  # since when it carries nothing out
 
     def link(self, endpoint: Endpoint) -> Link | None:
         """The open link to an endpoint; a link to where it was before is closed."""
@@ -68,12 +66,6 @@ class _Session:
         if known:
             self.links.pop(endpoint.name)[1].close()
         return None
-
-    def close(self) -> None:
-        """Let go of its links; it may open others."""
-        for _, link in self.links.values():
-            link.close()
-        self.links.clear()
 
 
 @dataclass(slots=True)
@@ -111,7 +103,7 @@ class Sessions:
         self._numbers = numbers
         self._record = record
         self._patience = Patience(limits.statement_seconds)
-        self._idle: defaultdict[str, deque[_Session]] = defaultdict(deque)
+        self._idle: defaultdict[str, list[_Session]] = defaultdict(list)
         self._gates: defaultdict[tuple[str, str, str], asyncio.Semaphore] = defaultdict(self._gate)
         self._hanging: Counter[tuple[str, str, str | None]] = Counter()
         self._abandoned: set[Link] = set()
@@ -145,7 +137,7 @@ class Sessions:
         endpoint = await reads.choose(session.knowledge.seen)
         gate = await self._admitted(operation, scheduled_ns, endpoint)
         if endpoint is None or gate is None:
-            self._rest(operation.route, session)
+            self._idle[operation.route].append(session)
         else:
             await self._begin(_UnderWay(operation, scheduled_ns, invoke_ns, endpoint, session, gate))
 
@@ -167,16 +159,6 @@ class Sessions:
     def _session(self, route: str) -> _Session:
         idle = self._idle[route]
         return idle.pop() if idle else _Session(next(self._numbers))
-
-    def _rest(self, route: str, session: _Session) -> None:
-        """The next operation takes the session that rested least, so the others' links can go.
-
-        Else what a slow second opened would stay: a server that then hangs has no connections left for those who retry.
-        """
-        idle, session.idle_ns = self._idle[route], clock.now_ns()
-        idle.append(session)
-        if session.idle_ns - idle[0].idle_ns > _IDLE_NS:
-            idle.popleft().close()
 
     async def _begin(self, one: _UnderWay) -> None:
         link = one.session.link(one.endpoint)
@@ -202,10 +184,8 @@ class Sessions:
 
     def close(self) -> None:
         """Let go of every link, also of those that still wait for an answer."""
-        for idle in self._idle.values():
-            for session in idle:
-                session.close()
-        for link in self._abandoned:
+        links = [link for idle in self._idle.values() for session in idle for _, link in session.links.values()]
+        for link in [*links, *self._abandoned]:
             link.close()
 
     async def _open(self, session: _Session, endpoint: Endpoint) -> Link:
@@ -252,7 +232,7 @@ class Sessions:
         elif result.outcome == OK:
             self._learn(one, result)
         one.gate.release()
-        self._rest(one.operation.route, one.session)
+        self._idle[one.operation.route].append(one.session)
         self._router.learn(one.operation, one.endpoint, result.outcome)
         self._record(attempt)
 

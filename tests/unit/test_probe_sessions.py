@@ -1,4 +1,4 @@
-"""Sessions let go of the links they do not need, and keep the one they work on."""
+"""What sessions ask of a server that hangs: little."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import asyncio
 from itertools import count
 from typing import Any
 
-import pytest
-from caplab_probes import clock, sessions
+from caplab_probes import clock
 from caplab_probes.links import Endpoint, Result, Scan, Topology
 from caplab_probes.outcomes import OK, OVERLOAD
 from caplab_probes.routing import Router
@@ -60,37 +59,6 @@ class CountingClient:
 
     async def close(self) -> None:
         raise NotImplementedError
-
-
-def test_links_of_a_slow_second_are_let_go_and_the_one_in_use_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sessions, "_IDLE_NS", 50_000_000)
-    attempts: list[Attempt] = []
-
-    async def scenario() -> None:
-        client = CountingClient()
-        topology = Topology(Endpoint("service", "s", 1), ())
-        of = Sessions(client, Router(lambda: topology), Limits(), count(1), attempts.append)
-
-        async def add(index: int) -> None:
-            await of.carry_out(Operation(index, "add", "service", value=index), clock.now_ns())
-
-        slow = [asyncio.create_task(add(index)) for index in range(BURST)]
-        while len(client.links) < BURST:
-            await asyncio.sleep(0)
-        client.may_answer.set()
-        await asyncio.gather(*slow)
-        assert client.open_links == BURST  # soon after, they may be needed again
-        deadline = clock.now_ns() + 5_000_000_000
-        while client.open_links > 1 and clock.now_ns() < deadline:
-            await add(len(attempts))
-            await asyncio.sleep(0.005)
-        assert client.open_links == 1
-        assert len(client.links) == BURST  # the last one did all the work
-        of.close()
-        assert client.open_links == 0
-
-    asyncio.run(scenario())
-    assert all(attempt.result.outcome == OK for attempt in attempts)
 
 
 def test_while_all_places_hang_one_session_at_a_time_looks_whether_they_still_do() -> None:

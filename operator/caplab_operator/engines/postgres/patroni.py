@@ -15,7 +15,7 @@ SCOPE_LABEL = "caplab.dev/scope"
 _PARAMETERS: dict[str, str] = {
     # Clients of three probers on every route, each with writes that hang for want of a standby. A process each, and
     # a node that is a podman container gives a pod no more than 307: past that no standby could connect again.
-    "max_connections": "200",
+    "max_connections": "240",
     # And room for Patroni beside them: a former primary that finds none for its pg_rewind would never follow again.
     "superuser_reserved_connections": "12",
     "shared_buffers": "32MB",
