@@ -7,7 +7,7 @@ from typing import Protocol
 
 from caplab.model.history import Table, is_validated, validate
 
-from . import availability, counters, durability, epochs, ids, load, registers, schedule, sessions, staleness
+from . import availability, cache, counters, durability, epochs, ids, load, registers, schedule, sessions, staleness
 from .finding import Checker, Context, Finding, State, merge, run_checker
 
 __all__ = ["APPLIES", "CHECKERS", "Checker", "Context", "Finding", "State", "check_history", "merge", "run_checker"]
@@ -31,6 +31,7 @@ _MODULES: tuple[_Module, ...] = (
     counters,
     ids,
     load,
+    cache,
     epochs,
     availability,
     schedule,

@@ -48,8 +48,8 @@ class Series:
 
 
 def split(history: Table) -> Iterator[Series]:
-    """Every (vantage, op, route) there is, sorted by these. Scans are no load, and left out."""
-    load = ~among(history, "op", ["scan"])
+    """Every (vantage, op, route) there is, sorted by these. Left out: scans, and loads, which are no client's own."""
+    load = ~among(history, "op", ["scan", "load"])
     group, labels = groups(history, load)
     columns = (
         integers(history, "scheduled_ns", 0)[load],

@@ -59,6 +59,12 @@ PROPERTIES: Mapping[str, Property] = {
     "monotonicWrites": Property("sessions", "monotonic_writes", of="reads"),
     "writesFollowReads": Property("sessions", "writes_follow_reads", of="reads"),
     "notLinearizable": Property("registers", "violating_keys", of="keys", by_side=False, by_route=False),
+    "stampedeMean": Property("load", "factor_mean", by_side=False, by_route=False),
+    "stampedeMax": Property("load", "factor_max", by_side=False, by_route=False),
+    "loadPeak": Property("cache", "peak_to_mean", by_side=False, by_route=False),
+    "readP99Ratio": Property("cache", "read_p99_ratio", by_side=False, by_route=False),
+    "calmTime": Property("cache", "calm_seconds", "s", by_side=False, by_route=False),
+    "metastable": Property("cache", "metastable", by_side=False, by_route=False),
     "twoPrimaries": Property("epochs", "overlaps", of="acked", by_side=False, by_route=False),
     "failovers": Property("epochs", "changes", by_side=False, by_route=False),
 }

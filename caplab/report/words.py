@@ -40,6 +40,12 @@ _PROPERTIES = {
     "monotonicWrites": "writes seen out of order",
     "writesFollowReads": "writes seen before their causes",
     "notLinearizable": "keys not linearizable",
+    "stampedeMean": "loads a miss",
+    "stampedeMax": "loads of the worst miss",
+    "loadPeak": "peak of loads by their mean",
+    "readP99Ratio": "p99 of reads by the quiet one",
+    "calmTime": "time to calm",
+    "metastable": "does not end by itself",
 }
 # What an engine stamps, and what it calls its epochs.
 _STAMPED = {"postgres": ("commit on", "timeline"), "redis": ("write under", "replication id")}

@@ -13,6 +13,7 @@ from chaoslib.discovery.discover import portable_type_name
 from chaoslib.types import DiscoveredActivities, Discovery
 
 ACTIONS = (
+    "chaoscaplab.caches.actions",
     "chaoscaplab.clusters.actions",
     "chaoscaplab.faults.actions",
     "chaoscaplab.faults.nodes",

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from importlib import import_module
 
 from kubernetes import client
 
 from caplab.watching import Watcher
 
+from .cache.asked import CacheSpec
+from .cache.loads import Load
+from .cache.reached import Reached
 from .engines import engine_of
 from .links import Client
+from .mixing import mix
 from .probe import Probe, Status, Surroundings, now
+from .spec import Target
 from .targets import LiveTopology, read_login
 from .watch import PLURAL, Body, Moves, Wanted, apply_status, decide
 
@@ -54,6 +61,15 @@ class _Running:
         if self.told is None or (self.told.phase, self.told.last_error) != (status.phase, status.last_error):
             return True
         return status != self.told and at - self.told_at >= _STATUS_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class _Reached:
+    """What a probe is aimed at, as it can be reached; the first topology is the target's."""
+
+    client: Client
+    topologies: tuple[LiveTopology, ...]
+    tell_loads: Callable[[Callable[[Load], None]], None] | None = None
 
 
 class Control:
@@ -108,25 +124,47 @@ class Control:
         wanted = running.wanted
         while not running.stopped:
             try:
-                client, topology = await self._loop.run_in_executor(self._executor, self._reach, wanted)
+                reached = await self._loop.run_in_executor(self._executor, self._reach, wanted)
             except Exception as error:  # the target may not be there yet
                 running.problem = f"{wanted.target.kind} {wanted.target.name}: {error}"
                 await asyncio.sleep(_AGAIN_SECONDS)
                 continue
-            engine = engine_of(wanted.target.kind)
-            running.probe = Probe(wanted.spec, self._around, client, topology, engine.has_primary, engine.position)
+            engine, topology = engine_of(wanted.target.kind), reached.topologies[0]
+            running.probe = Probe(
+                wanted.spec, self._around, reached.client, topology, engine.has_primary, engine.position,
+                reached.tell_loads,
+            )  # fmt: skip
             await running.probe.run()
-            topology.close()
+            for one in reached.topologies:
+                one.close()
             return
 
-    def _reach(self, wanted: Wanted) -> tuple[Client, LiveTopology]:
+    def _reach(self, wanted: Wanted) -> _Reached:
+        reached = self._reach_cache(wanted, wanted.spec.cache) if wanted.spec.cache else self._reach_cluster(wanted)
+        for topology in reached.topologies:
+            topology.start()
+        return reached
+
+    def _reach_cluster(self, wanted: Wanted) -> _Reached:
         topology = LiveTopology(self._api, wanted.target)
         login = read_login(self._api, wanted.target)
-        engine = engine_of(wanted.target.kind)
         options = wanted.spec.client.at(self._around.vantage)
-        client = engine.client(login, options.limits(self._around.limits), topology, options)
-        topology.start()
-        return client, topology
+        engine, limits = engine_of(wanted.target.kind), options.limits(self._around.limits)
+        return _Reached(engine.client(login, limits, topology, options), (topology,))
+
+    def _reach_cache(self, wanted: Wanted, asked: CacheSpec) -> _Reached:
+        """The target is the cache; the database behind it is another cluster of its namespace."""
+        store = Target(wanted.target.namespace, "PostgresCluster", asked.store)
+        topologies = tuple(LiveTopology(self._api, target) for target in (wanted.target, store))
+        cache, behind = (
+            Reached(read_login(self._api, target), topology)
+            for target, topology in zip((wanted.target, store), topologies, strict=True)
+        )
+        seed = mix(wanted.spec.seed, wanted.spec.vantages.index(self._around.vantage))
+        # Two drivers, which an idle prober has no use for.
+        make = import_module(".cache.client", __package__).CacheClient
+        client = make(asked, cache, behind, self._around.limits, seed)
+        return _Reached(client, topologies, client.tell_loads)
 
     def _tell_all(self) -> None:
         at = self._loop.time()

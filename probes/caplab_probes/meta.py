@@ -10,6 +10,7 @@ from typing import Any
 from caplab.model.runs import WallAnchor
 
 from . import clock
+from .cache.asked import CacheSpec
 from .schedule import Schedule
 from .spec import ClientOptions, Levels, ProbeSpec
 from .workloads import INCARNATIONS, Writer
@@ -73,6 +74,7 @@ def _from_json(plain: dict[str, Any]) -> Meta:
         "vantages": tuple(spec["vantages"]),
         "levels": Levels(**spec["levels"]),
         "client": _client(spec.get("client", {})),  # an older prober's meta has none
+        "cache": CacheSpec(**spec["cache"]) if spec.get("cache") else None,
     }
     return Meta(
         Writer(ProbeSpec(**{**spec, **parts}), writer["vantage"], writer["incarnation"]),

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from . import clock, meta
+from .cache.loads import Load
 from .exporter import Exporter
 from .links import Client, Endpoint, NotDone, Topology
 from .pruning import RunsInUse
@@ -62,8 +63,11 @@ class Probe:
         topology: Callable[[], Topology],
         has_primary: bool = True,
         position: Ask | None = None,
+        tell_loads: Callable[[Callable[[Load], None]], None] | None = None,
     ) -> None:
         self.spec = spec
+        self._tell_loads = tell_loads
+        self._ended = 0  # operations of the schedule that have their row
         self._position = position
         self._has_primary = has_primary
         self._around = around
@@ -127,11 +131,13 @@ class Probe:
         reads = self._replica_reads(router)
         limits = spec.limits(self._around.limits)
         sessions = Sessions(self._client, router, limits, self._around.numbers, self._take, reads)
+        if self._tell_loads is not None:
+            self._tell_loads(self._take_load)
         self._enter("Running")
         try:
             begun = await self._follow(schedule, writer, sessions, recorder)
             sessions.hurry(self._around.limits.statement_seconds)
-            await self._drain(begun, recorder)
+            await self._drain(begun)
         finally:
             if reads is not None:
                 reads.close()
@@ -199,15 +205,15 @@ class Probe:
         finally:
             self._tasks.discard(asyncio.current_task())
 
-    async def _drain(self, begun: int, recorder: Recorder) -> None:
+    async def _drain(self, begun: int) -> None:
         """Wait until every operation has its row: each ends within the prober's limits, also where its client waits."""
         limits = self._around.limits
         patience = limits.start_seconds + limits.connect_seconds + limits.statement_seconds + _DRAIN_MARGIN_SECONDS
         end_ns = clock.now_ns() + round(patience * SECOND_NS)
-        while recorder.count < begun:
+        while self._ended < begun:
             self._raise_if_broken()
             if clock.now_ns() > end_ns:
-                raise RuntimeError(f"{begun - recorder.count} operations have no end")
+                raise RuntimeError(f"{begun - self._ended} operations have no end")
             await asyncio.sleep(_DRAIN_NAP_SECONDS)
         self._raise_if_broken()
 
@@ -217,6 +223,19 @@ class Probe:
             raise self._broken
 
     def _take(self, attempt: Attempt) -> None:
+        self._ended += 1
+        self._note(attempt)
+
+    def _take_load(self, load: Load) -> None:
+        """A session of its own: nothing is known of what came before."""
+        asked = self.spec.cache
+        op = Operation(
+            0, "load", "service", load.key, level=asked.protection if asked else None, workload=self.spec.workload
+        )
+        session = next(self._around.numbers)
+        self._note(Attempt(op, session, load.invoke_ns, load.invoke_ns, load.return_ns, load.result))
+
+    def _note(self, attempt: Attempt) -> None:
         assert self._recorder is not None
         row = row_of(attempt, self._around.vantage)
         self._recorder.add(row)

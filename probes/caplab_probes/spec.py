@@ -8,13 +8,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from .cache.asked import CacheSpec, cache_from
+
 SCANS = ("set-scan", "register-scan", "counter-scan")
 WORKLOADS = ("set", "register", "register-multi", "counter", "cas", "ids", "clock", *SCANS)
+CACHE = "cache"  # a workload of a RedisCluster with a PostgresCluster behind it
 REPLICA = "replica"
 ROUTES = ("service", "direct", "any", REPLICA)
 DEFAULT_ROUTES = ("service", "direct")
 SPECULATIVE_MS_MAX = 10_000  # the statement has timed out long before
 _BEATS_IN_FLIGHT = 2
+_READERS_IN_FLIGHT = 1000  # of a cache: they wait in the client, and cost no server anything
 CLOCK_SKEW_MS_MAX = 3_600_000  # either way
 # Where a read of the route replica may go: see read_routing.py.
 READ_ROUTINGS = ("plain", "read-your-writes", "monotonic", "lag-aware", "causal")
@@ -44,7 +48,7 @@ class Limits:
     statement_seconds: float = 1.0
     start_seconds: float = 0.75  # how late an operation may start before it is an overload
     scan_seconds: float = 60.0  # for a final scan of one member, and for making tables
-    in_flight: int = 8
+    in_flight: int = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,15 +161,18 @@ class ProbeSpec:
     name: str = "probe"
     levels: Levels = Levels()
     client: ClientOptions = PLAIN_CLIENT
+    cache: CacheSpec | None = None
 
     def __post_init__(self) -> None:
         _refuse_unless(NAME.fullmatch(self.run_id) is not None, "runId", self.run_id, "letters, digits, '.', '_', '-'")
         _refuse_unless(NAME.fullmatch(self.name) is not None, "name", self.name, "letters, digits, '.', '_', '-'")
-        _refuse_unless(self.workload in WORKLOADS, "workload", self.workload, f"one of {', '.join(WORKLOADS)}")
+        known = (*WORKLOADS, CACHE)
+        _refuse_unless(self.workload in known, "workload", self.workload, f"one of {', '.join(known)}")
+        self._check_cache()
         fits = math.isfinite(self.rate) and 0 < self.rate <= RATE_MAX
         _refuse_unless(fits, "rate", self.rate, f"more than 0 and at most {RATE_MAX:g}")
-        known = bool(self.routes) and set(self.routes) <= set(ROUTES) and len(set(self.routes)) == len(self.routes)
-        _refuse_unless(known, "routes", self.routes, f"some of {', '.join(ROUTES)}, each once")
+        fits = bool(self.routes) and set(self.routes) <= set(ROUTES) and len(set(self.routes)) == len(self.routes)
+        _refuse_unless(fits, "routes", self.routes, f"some of {', '.join(ROUTES)}, each once")
         named = 0 < len(set(self.vantages)) == len(self.vantages) <= 32 and all(map(NAME.fullmatch, self.vantages))
         _refuse_unless(named, "vantages", self.vantages, "1 to 32 names, each once")
         _refuse_unless(self.seconds is None or self.seconds > 0, "seconds", self.seconds, "more than 0")
@@ -180,7 +187,15 @@ class ProbeSpec:
         """A prober's limits, as this probe keeps them."""
         own = self.client.limits(usual)
         # Beats that hang tell nothing new, and take connections from those who are measured.
-        return replace(own, in_flight=min(own.in_flight, _BEATS_IN_FLIGHT)) if self.workload == "clock" else own
+        if self.workload == "clock":
+            return replace(own, in_flight=min(own.in_flight, _BEATS_IN_FLIGHT))
+        return replace(own, in_flight=_READERS_IN_FLIGHT) if self.workload == CACHE else own
+
+    def _check_cache(self) -> None:
+        if (self.cache is None) == (self.workload == CACHE):
+            mend = "say what it is" if self.cache is None else f"leave it out, it is for the workload {CACHE}"
+            raise ValueError(f"cache is {'missing' if self.cache is None else 'there'}. Mend: {mend}.")
+        _refuse_unless(self.cache is None or self.routes == ("service",), "routes", self.routes, "only service")
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +224,7 @@ def probe_from(body: Mapping[str, Any]) -> tuple[ProbeSpec, Target]:
         name=str(body["metadata"]["name"]),
         levels=_levels(spec.get("levels") or {}),
         client=_client(spec.get("client") or {}),
+        cache=cache_from(spec["cache"]) if "cache" in spec else None,
     )
     target = spec["target"]
     return probe, Target(body["metadata"]["namespace"], str(target.get("kind")), str(target.get("name")))

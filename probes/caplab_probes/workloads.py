@@ -9,10 +9,11 @@ ones it may have sent.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from caplab.model.keys import RUN_BITS, key_prefix, run_number
 
+from .cache.popularity import rank_of
 from .mixing import mix
 from .spec import REPLICA, ProbeSpec
 
@@ -96,6 +97,11 @@ def shared_key_of(spec: ProbeSpec, route: str, number: int) -> str:
     return f"{key_prefix(spec.run_id)}{spec.name}/{route}/{number}"
 
 
+def cached_key_of(spec: ProbeSpec, number: int) -> str:
+    """A key of the workload cache, on all routes."""
+    return f"{key_prefix(spec.run_id)}{spec.name}/{number}"
+
+
 def ids_key_of(spec: ProbeSpec) -> str:
     """What a probe's ids are handed out by, on all routes: there is one order of them."""
     return f"{key_prefix(spec.run_id)}{spec.name}"
@@ -144,6 +150,23 @@ def _cas(writer: Writer, index: int, route: str) -> Operation:
     return _shared(writer, index, route, CAS_REGISTERS, "cas", value_of(writer, index))
 
 
+def _cached(writer: Writer, index: int, route: str) -> Operation:
+    """Writes each of its own keys once, then reads everybody's, and writes one of its own now and then.
+
+    Which key is read or written is drawn by how much it is wanted. Key n is the vantage's at place n modulo theirs.
+    """
+    spec, asked = writer.spec, writer.spec.cache
+    assert asked is not None
+    own = range(writer.vantage, asked.keys, len(spec.vantages))
+    first = index < len(own)
+    drawn = rank_of(_draw(writer, index), asked.keys, asked.exponent)
+    if own and (first or index % asked.write_every == 0):
+        number = own[index] if first else own[drawn * len(own) // asked.keys]
+        return _change(writer, index, route, "write", cached_key_of(spec, number), value_of(writer, index))
+    read = _read(writer, index, route, cached_key_of(spec, drawn))
+    return replace(read, level=asked.protection)
+
+
 _MAKERS: Mapping[str, Callable[[Writer, int, str], Operation]] = {
     "set": _add,
     "clock": _beat,
@@ -152,6 +175,7 @@ _MAKERS: Mapping[str, Callable[[Writer, int, str], Operation]] = {
     "register-multi": _multi,
     "counter": _counter,
     "cas": _cas,
+    "cache": _cached,
 }
 
 

@@ -51,6 +51,7 @@ ALL = [
     "counters",
     "ids",
     "load",
+    "cache",
     "epochs",
     "availability",
     "schedule",

@@ -246,7 +246,7 @@ def test_a_connection_through_the_service_is_given_up_where_it_leads_to_who_is_n
             fake.reply = READONLY
             assert (await link.perform(ADD)).outcome == Outcome("fail", "readonly")
             assert link.alive  # not at once: clients would do nothing but connect
-            monkeypatch.setattr("caplab_probes.engines.postgres.client._TRY_AGAIN_NS", 0)
+            monkeypatch.setattr("caplab_probes.engines.opening._TRY_AGAIN_NS", 0)
             assert (await link.perform(ADD)).outcome == Outcome("fail", "readonly")
             assert link.alive == stays
             link.close()
@@ -296,7 +296,7 @@ def test_tables_are_made_and_a_scan_reads_a_members_elements() -> None:
         async with fake_server() as fake:
             endpoint = Endpoint("pg-1", "127.0.0.1", fake.port)
             await client_of(fake).prepare(endpoint)
-            assert sum(statement.startswith("CREATE") for statement in fake.seen) == 8
+            assert sum(statement.startswith("CREATE") for statement in fake.seen) == 9
             fake.reply = rows(b"|7", b"|9")
             scan = await client_of(fake).scan(endpoint, "set-scan", "run-1")
             assert (scan.server, scan.primary, scan.elements) == ("pg-1", True, ((None, 7), (None, 9)))

@@ -246,6 +246,23 @@ def test_an_idle_connection_that_the_server_ends_is_noticed_before_it_is_used() 
     asyncio.run(scenario())
 
 
+@pytest.mark.parametrize(("endpoint", "stays"), [("service", False), ("rd-1", True)])
+def test_a_connection_through_the_service_is_given_up_where_it_leads_to_a_replica(
+    endpoint: str, stays: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        async with fake_redis(reply=error("READONLY You can't write against a read only replica.")) as fake:
+            link = await client_of(fake).open(Endpoint(endpoint, "127.0.0.1", fake.port))
+            assert (await link.perform(ADD)).outcome == Outcome("fail", "readonly")
+            assert link.alive  # not at once: clients would do nothing but connect
+            monkeypatch.setattr("caplab_probes.engines.opening._TRY_AGAIN_NS", 0)
+            assert (await link.perform(ADD)).outcome == Outcome("fail", "readonly")
+            assert link.alive == stays
+            link.close()
+
+    asyncio.run(scenario())
+
+
 def test_a_reply_that_nobody_asked_for_ends_the_connection() -> None:
     async def scenario() -> None:
         async with fake_redis(reply=reply_of(1) + reply_of(b"42")) as fake:

@@ -17,6 +17,7 @@ from caplab.model.runs import CONTROL, Baseline, FaultWindow, FirstCommit, RunRe
 
 from ..clusters.bringing_up import Cluster
 from ..clusters.engines import named, scan_routes
+from ..clusters.postgres import ENGINE as POSTGRES
 from ..current import begin as begin_seeing
 from ..faults import nodes
 from ..probes.histories import Spent, cores, fetch_clock, fetch_history, fetch_scan, spent
@@ -46,12 +47,13 @@ class MeasuredRun:
         self.run_object = run_object
         self.stages = Stages()
         self._server, self._plan, self._experiment = server, plan, experiment
-        self._engine = named(plan.engine)
+        self._engine = plan.of
         self._cluster = Cluster(server, self._engine, plan.namespace, plan.cluster, plan.spec)
-        target = {"kind": self._engine.KIND, "name": plan.cluster}
-        self._loads = Loads(server, plan.namespace, target, run_id, plan.vantages, plan.seed)
+        self._store = _store(server, plan)
+        store = _target(self._store) if self._store else None
+        self._loads = Loads(server, plan.namespace, _target(self._cluster), run_id, plan.vantages, plan.seed, store)
         # Beats are commits too: a run without a failover has no use for them.
-        fails_over = self._engine.HAS_PRIMARY and plan.fault != CONTROL
+        fails_over = self._engine.HAS_PRIMARY and plan.fault != CONTROL and not plan.store
         self._probes = [*plan.loads, *([_CLOCK] if fails_over else [])]
         self._loaded = False
         self._seen = begin_seeing(self._engine.KIND)
@@ -66,6 +68,9 @@ class MeasuredRun:
             self._server.open_namespace(self._plan.namespace)
             self._clear()
             self._body, self._settings = self._cluster.bring_up()
+            if self._store is not None:
+                _, of_store = self._store.bring_up()
+                self._settings = {**of_store, **self._settings}
         self._seen.budget_seconds = self._budget_seconds()
         with self.stages.stage("load"):
             self.run_object.begun()
@@ -97,7 +102,7 @@ class MeasuredRun:
         with self.stages.stage("final scan"):
             unconverged = self._converge()
             scanner, scans = self._plan.vantages[0], scans_of(self._plan.loads)
-            failed = self._loads.scan_all(scans, scanner, scan_routes(self._engine, self._body["spec"]))
+            failed = self._loads.scan_all(scans, scanner, self._scan_routes())
         with self.stages.stage("histories"):
             history = fetch_history(self._server, self.run_id, self._plan.vantages)
             boot_id, anchor = fetch_clock(self._server, self.run_id, scanner)
@@ -112,7 +117,7 @@ class MeasuredRun:
             fault_windows=self._windows(boot_id, anchor),
             boot_id=boot_id,
             wall_anchor=anchor,
-            versions=_versions(self._plan.engine, self._settings),
+            versions=_versions(self._engine.ENGINE, self._settings),
             has_primary=self._engine.HAS_PRIMARY,
             baseline=self._baseline(journal, boot_id),
             final_scan=scan,
@@ -125,6 +130,12 @@ class MeasuredRun:
             specs={"cluster": self._body["spec"], "loads": list(self._plan.loads)},
         )
         return record, history
+
+    def _scan_routes(self) -> list[str]:
+        """Where what was acked is to be found in the end: not in a cache."""
+        if self._store is not None:
+            return scan_routes(self._store.engine, self._store.spec)
+        return scan_routes(self._engine, self._body["spec"])
 
     def _windows(self, boot_id: str, anchor: WallAnchor) -> tuple[FaultWindow, ...]:
         nodes.look_again()
@@ -145,7 +156,8 @@ class MeasuredRun:
             "writesPerSecond": self._plan.writes_per_second,
             "vantages": len(self._plan.vantages),
         }
-        return load | fault
+        of_cache: Mapping[str, Json] = next((one["cache"] for one in self._plan.loads if "cache" in one), {})
+        return load | fault | {f"cache{name[0].upper()}{name[1:]}": value for name, value in of_cache.items()}
 
     def _budget_seconds(self) -> float | None:
         """What the row gives the failover under the settings in force; None where it lasts as long as the fault."""
@@ -171,7 +183,7 @@ class MeasuredRun:
     def _converge(self) -> str:
         """Wait until every member has what was written; why not, or ''."""
         try:
-            until("all members have caught up", self._cluster.not_steady, _CONVERGE_SECONDS)
+            until("all members have caught up", (self._store or self._cluster).not_steady, _CONVERGE_SECONDS)
         except NotInTime as late:
             return str(late)
         return ""
@@ -190,8 +202,8 @@ class MeasuredRun:
         return Baseline(False, f"{found.problem} faults of {', '.join(strange)} were stamped by another clock".strip())
 
     def _first_commit(self) -> FirstCommit | None:
-        """The second clock, where there is a new epoch."""
-        if not self._engine.HAS_PRIMARY:
+        """The second clock, where there is a new epoch and beats were asked for."""
+        if _CLOCK not in self._probes:
             return None
         body = self._cluster.body()
         epoch = (body.get("status") or {}).get("epoch")
@@ -203,6 +215,16 @@ class MeasuredRun:
     def _images(self) -> dict[str, str]:
         members = self._cluster.members()
         return {container.name: container.image for pod in members for container in pod.spec.containers}
+
+
+def _store(server: Server, plan: Plan) -> Cluster | None:
+    """The database behind a cache."""
+    store = plan.store
+    return Cluster(server, named(POSTGRES), plan.namespace, store.name, store.spec) if store else None
+
+
+def _target(cluster: Cluster) -> dict[str, str]:
+    return {"kind": cluster.engine.KIND, "name": cluster.name}
 
 
 def _versions(engine: str, settings: Mapping[str, Json]) -> dict[str, str]:

@@ -11,14 +11,27 @@ from chaoslib import substitute
 from caplab.model.fields import FieldError, Fields, Json
 
 from ..clusters.engines import Engine, named
+from ..clusters.redis import ENGINE as REDIS
 from ..namespaces import namespace_of
 
 EXTENSION = "caplab"
+CACHE = "cache"  # of a row about readers of a cache
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """The PostgresCluster behind a cache."""
+
+    name: str
+    spec: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One run: the cluster it needs, the loads on it, and the row it is judged by; there is such an engine."""
+    """One run: the cluster it needs, the loads on it, and the row it is judged by; there is such an engine.
+
+    Of an engine cache the cluster is the cache, and store the database behind it, where all other loads are.
+    """
 
     namespace: str
     cluster: str
@@ -29,6 +42,12 @@ class Plan:
     mode: str
     fault: str
     seed: int
+    store: Store | None = None
+
+    @property
+    def of(self) -> Engine:
+        """The engine of the cluster."""
+        return _engine_of(self.engine)
 
     @property
     def writes_per_second(self) -> float:
@@ -43,7 +62,7 @@ def plan_of(experiment: Mapping[str, Any], configuration: Mapping[str, Any], sec
     if len(blocks) != 1:
         raise ValueError(f"The experiment has {len(blocks)} extension blocks named '{EXTENSION}'. Mend: write one.")
     fields = Fields.of(f"extension {EXTENSION}", substitute(blocks[0], dict(configuration), dict(secrets)))
-    fields.only("name", "cluster", "loads", "vantages", "row", "seed")
+    fields.only("name", "cluster", "store", "loads", "vantages", "row", "seed")
     cluster, row = fields.object("cluster"), fields.object("row")
     cluster.only("name", "spec", "variant", "variants")
     row.only("engine", "mode", "fault")
@@ -54,18 +73,36 @@ def plan_of(experiment: Mapping[str, Any], configuration: Mapping[str, Any], sec
         spec=_spec(cluster),
         loads=[_load(one, engine, _LONGEST_SECONDS + _asked_seconds(configuration)) for one in fields.objects("loads")],
         vantages=fields.texts("vantages"),
-        engine=engine.ENGINE,
+        engine=row.text("engine"),
         mode=row.text("mode"),
         fault=row.text("fault"),
         seed=int(str(fields.values.get("seed", 0))),
+        store=_store(fields, row.text("engine")),
     )
 
 
 def _engine(row: Fields) -> Engine:
     try:
-        return named(row.text("engine"))
+        return _engine_of(row.text("engine"))
     except LookupError as error:
         raise FieldError(f"{row.where}: {error}") from error
+
+
+def _engine_of(name: str) -> Engine:
+    """The engine of the cluster that rows of a name are about; LookupError with those there are."""
+    return named(REDIS if name == CACHE else name)
+
+
+def _store(fields: Fields, engine: str) -> Store | None:
+    """The database behind a cache, and of nothing else."""
+    said = fields.optional_object("store")
+    if (said is None) == (engine == CACHE):
+        mend = "a PostgresCluster's name and spec" if said is None else f"nothing: only a row of {CACHE} has one"
+        raise fields.error("store", mend)
+    if said is None:
+        return None
+    said.only("name", "spec")
+    return Store(said.text("name"), said.object("spec").values)
 
 
 def _spec(cluster: Fields) -> Mapping[str, Json]:
@@ -88,7 +125,7 @@ def _asked_seconds(configuration: Mapping[str, Any]) -> float:
 
 
 def _load(fields: Fields, engine: Engine, longest_seconds: float) -> dict[str, Json]:
-    fields.only("name", "workload", "rate", "routes", "levels", "client")
+    fields.only("name", "workload", "rate", "routes", "levels", "client", "cache")
     load: dict[str, Json] = {
         "name": fields.text("name"),
         "workload": fields.text("workload"),
@@ -101,6 +138,8 @@ def _load(fields: Fields, engine: Engine, longest_seconds: float) -> dict[str, J
         load["levels"] = levels
     if client := _client(fields.optional_object("client")):
         load["client"] = client
+    if cache := _cache(fields.optional_object("cache")):
+        load["cache"] = cache
     return load
 
 
@@ -111,6 +150,14 @@ def _client(fields: Fields | None) -> dict[str, Json]:
     fields.only(*_CLIENT)
     said = {name: value for name, value in fields.values.items() if value not in (None, "")}
     return {name: _CLIENT[name](fields, name) for name in said}
+
+
+def _cache(fields: Fields | None) -> dict[str, Json]:
+    """What readers of a cache do; a setting may stand for a value, and is text then."""
+    if fields is None:
+        return {}
+    fields.only(*_CACHE)
+    return {name: _CACHE[name](fields, name) for name in fields.values}
 
 
 def _truth(fields: Fields, name: str) -> Json:
@@ -133,6 +180,13 @@ def _whole(unit: str, least: int, most: int | None = None) -> Callable[[Fields, 
         return int(text)
 
     return read
+
+
+def _number(fields: Fields, name: str) -> Json:
+    try:
+        return float(str(fields.values[name]))
+    except ValueError:
+        raise fields.error(name, "a number") from None
 
 
 def _vantages(fields: Fields, name: str) -> Json:
@@ -158,6 +212,18 @@ _LONGEST_SECONDS = 900
 _MOST_SKEW_MS = 3_600_000  # either way, as a Probe has it
 _LEAST_TIMEOUT_MS, _MOST_TIMEOUT_MS = 50, 120_000  # the same
 _NO_LEVEL = "wait-0"  # as wait-${wait} says it where nobody is waited for
+# As caplab_probes has them, which says what fits.
+_CACHE: Mapping[str, Callable[[Fields, str], Json]] = {
+    "protection": Fields.text,
+    "exponent": _number,
+    "keys": _whole("keys", 1),
+    "ttlMilliseconds": _whole("milliseconds", 1),
+    "graceMilliseconds": _whole("milliseconds", 1),
+    "loadMilliseconds": _whole("milliseconds", 1),
+    "places": _whole("places", 1),
+    "connections": _whole("connections", 1),
+    "writeEvery": _whole("operations", 1),
+}
 _CLIENT: Mapping[str, Callable[[Fields, str], Json]] = {
     "clientTimestamps": _truth,
     "speculativeDelayMilliseconds": _whole("milliseconds", 1),

@@ -22,7 +22,10 @@ class LoadFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Loads:
-    """The loads of one run: what all of its Probe objects share."""
+    """The loads of one run: what all of its Probe objects share.
+
+    store: of a run on a cache, the database behind it, at which all loads are aimed but those that read the cache.
+    """
 
     server: Server
     namespace: str
@@ -30,6 +33,7 @@ class Loads:
     run_id: str
     vantages: Sequence[str]
     seed: int
+    store: Mapping[str, str] | None = None
 
     def start(self, probes: Sequence[Mapping[str, Any]]) -> None:
         """Begin every load, and wait until each runs at every vantage.
@@ -75,14 +79,16 @@ class Loads:
         until(f"{name} is done", lambda: self._not(name, "Done", 1), _SCAN_SECONDS)
 
     def _make(self, name: str, probe: Mapping[str, Any]) -> None:
-        clock = probe["workload"] == "clock"
+        clock, cached = probe["workload"] == "clock", "cache" in probe
         spec = {
-            "target": dict(self.target),
+            "target": dict(self.target if cached or self.store is None else self.store),
             "vantages": list(self.vantages),
             "seed": self.seed,
             "runId": clock_run(self.run_id) if clock else self.run_id,
             **{field: value for field, value in probe.items() if field != "name"},
         }
+        if cached and self.store is not None:
+            spec["cache"] = {**probe["cache"], "store": self.store["name"]}
         self.server.apply("Probe", self.namespace, self._object(name), spec)
 
     def _object(self, name: str) -> str:

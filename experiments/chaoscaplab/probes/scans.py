@@ -13,6 +13,7 @@ _SCAN_OF = {
     "register": REGISTER_SCAN,
     "register-multi": REGISTER_SCAN,
     "cas": REGISTER_SCAN,
+    "cache": REGISTER_SCAN,  # of the database behind it
     "counter": COUNTER_SCAN,
 }
 

@@ -6,11 +6,24 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
+from .. import clock
 from ..links import Endpoint, Link, NotDone, NotOpened, Scan
 from ..outcomes import Outcome
 from ..spec import Limits
 
 _T = TypeVar("_T")
+_SERVICE, _READ_ONLY = "service", "readonly"
+_TRY_AGAIN_NS = 500_000_000
+
+
+def leads_astray(endpoint: Endpoint, opened_ns: int, outcome: Outcome) -> bool:
+    """Whether a link to the primary's Service is to be given up, since what it reached is no primary.
+
+    A connection stays where it is, and the Service may long lead to another member. Not with each operation: clients
+    would do nothing but connect.
+    """
+    is_old = clock.now_ns() - opened_ns >= _TRY_AGAIN_NS
+    return endpoint.name == _SERVICE and outcome.error == _READ_ONLY and is_old
 
 
 class WireError(Exception):

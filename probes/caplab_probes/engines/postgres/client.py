@@ -15,10 +15,12 @@ from ...spec import PLAIN_CLIENT, REPLICA, ClientOptions, Limits
 from ...workloads import Operation, is_beat, run_values
 from ..keep_alive import user_timeout_ms
 from ..names import Names
-from ..opening import Opener
+from ..opening import Opener, leads_astray
 from .outcomes import classify, classify_beat
 from .statements import (
     BEAT_BODY,
+    LOAD,
+    LOAD_BODY,
     POSITION,
     PREPARED,
     SCAN_COUNTERS,
@@ -30,8 +32,7 @@ from .statements import (
 )
 from .wire import Answer, PostgresError, Wire
 
-_SERVICE, _READ_ONLY = "service", "readonly"
-_TRY_AGAIN_NS = 500_000_000
+_SERVICE = "service"
 _STANDBY = "in_hot_standby"  # reported unasked since Postgres 14 (manual, 55.2.7)
 _PARAMETERS: Mapping[str, str | int] = {
     "application_name": "caplab-prober",
@@ -65,10 +66,6 @@ class PostgresLink:
         self.server = endpoint.name
         self.epoch: str | None = None
 
-    def _is_old(self) -> bool:
-        """Whether it is worth another try: not with each operation, or clients do nothing but connect."""
-        return clock.now_ns() - self._opened_ns >= _TRY_AGAIN_NS
-
     @property
     def alive(self) -> bool:
         """Whether nobody has closed the connection, as far as is known."""
@@ -95,14 +92,24 @@ class PostgresLink:
         except PostgresError as error:
             judge = classify_beat if is_beat(operation) else classify
             outcome = judge(error.sent, error.problem, error.warnings)
-            if outcome.error == _READ_ONLY and self._endpoint.name == _SERVICE and self._is_old():
-                self.close()  # the Service may long lead to another one; a connection stays where it is
+            if leads_astray(self._endpoint, self._opened_ns, outcome):
+                self.close()
             return Result(outcome, server=self.server, epoch=self.epoch)
         if self._wire.parameter(_STANDBY) != self._standby:
             await self._identify_again()
         outcome, found = _reading(operation, answer)
         result = result_of(operation, outcome, found, self.server, self.epoch)
         return replace(result, lsn=await self._lsn(operation, answer)) if with_lsn else result
+
+    async def load(self, key: str, milliseconds: int, places: int) -> Result:
+        """Read a register at a cost: so long at one of so many places. A read, so what fails has changed nothing."""
+        try:
+            answer = await self._wire.ask(LOAD, key, milliseconds, places)
+        except PostgresError as error:
+            outcome = classify(error.sent, error.problem, error.warnings)
+            return Result(Outcome("fail", outcome.error), server=self.server, epoch=self.epoch)
+        outcome, found = _found(answer)
+        return Result(outcome, found, self.server, self.epoch)
 
     async def position(self) -> Position:
         """Where the server is; raises NotDone."""
@@ -141,7 +148,7 @@ class PostgresLink:
 
     async def prepare(self) -> None:
         """Make tables and procedure where they are not there; raises PostgresError."""
-        if (await self._wire.ask(PREPARED, BEAT_BODY)).rows == (("t",),):
+        if (await self._wire.ask(PREPARED, BEAT_BODY, LOAD_BODY)).rows == (("t",),):
             return
         for statement in TABLES:
             await self._wire.ask(statement)
@@ -154,12 +161,16 @@ class PostgresLink:
             self.close()
 
 
-def _reading(operation: Operation, answer: Answer) -> tuple[Outcome, int | None]:
+def _found(answer: Answer) -> tuple[Outcome, int | None]:
+    """Of a read: it commits nothing, so a warning takes nothing from it."""
     value = answer.rows[0][0] if answer.rows else None
-    found = None if value is None else int(value)
+    return classify(True, None), None if value is None else int(value)
+
+
+def _reading(operation: Operation, answer: Answer) -> tuple[Outcome, int | None]:
+    outcome, found = _found(answer)
     if operation.op == "read":
-        # A read commits nothing, so a warning takes nothing from it.
-        return classify(True, None), found
+        return outcome, found
     if operation.op in ("id", "cas"):
         outcome = classify(True, None, answer.warnings)
         set_now = operation.op == "cas" and found == operation.value

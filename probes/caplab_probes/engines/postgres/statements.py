@@ -17,6 +17,14 @@ BEAT_BODY = """
         COMMIT;
         UPDATE caplab_clock SET committed_at = clock_timestamp() WHERE run = this_run AND value = this_value;
     END """
+# A load that costs what a query costs that waits for a disk or a lock, and not this machine's processors: so many
+# places, of which each does one at a time. Which one is drawn, as requests are spread over disks.
+LOAD_BODY = """
+    BEGIN
+        PERFORM pg_advisory_xact_lock(1718510945, floor(random() * places)::int);
+        PERFORM pg_sleep(milliseconds / 1000.0);
+        RETURN (SELECT version FROM caplab_register WHERE key = this_key);
+    END """
 # No unique constraint on set and clock: a statement that ran twice must show, not fail.
 # Two vantages that prepare at one time may fail by each other (23505 of a catalog's index; XX000, tuple
 # concurrently updated): preparing is tried again, and then all is there.
@@ -30,15 +38,18 @@ TABLES = (
     " executed_at timestamptz NOT NULL, committed_at timestamptz)",
     "CREATE INDEX IF NOT EXISTS caplab_clock_run_value ON caplab_clock (run, value)",
     f"CREATE OR REPLACE PROCEDURE caplab_beat(this_run bigint, this_value bigint) LANGUAGE plpgsql AS $${BEAT_BODY}$$",
+    "CREATE OR REPLACE FUNCTION caplab_load(this_key text, milliseconds int, places int) RETURNS bigint"
+    f" LANGUAGE plpgsql AS $${LOAD_BODY}$$",
 )
-# Whether all of it is there, the procedure with the body $1, on a primary. Asked first: even where nothing is
-# missing, CREATE INDEX takes a lock that writes wait for, and CREATE OR REPLACE is a commit, which hangs while
-# there is no standby, and mostly fails for two of three vantages that come together.
+# Whether all of it is there, procedure and function with the bodies $1 and $2, on a primary. Asked first: even where
+# nothing is missing, CREATE INDEX takes a lock that writes wait for, and CREATE OR REPLACE is a commit, which hangs
+# while there is no standby, and mostly fails for two of three vantages that come together.
 PREPARED = (
     "SELECT NOT pg_is_in_recovery() AND to_regclass('caplab_set_value') IS NOT NULL"
     " AND to_regclass('caplab_register') IS NOT NULL AND to_regclass('caplab_clock_run_value') IS NOT NULL"
     " AND to_regclass('caplab_counter') IS NOT NULL AND to_regclass('caplab_id') IS NOT NULL"
     " AND EXISTS (SELECT FROM pg_proc WHERE oid = to_regprocedure('caplab_beat(bigint, bigint)') AND prosrc = $1)"
+    " AND EXISTS (SELECT FROM pg_proc WHERE oid = to_regprocedure('caplab_load(text, int, int)') AND prosrc = $2)"
 )
 # The insertion timeline: the control file's lags behind until the first checkpoint after a promotion.
 WHO = (
@@ -54,6 +65,7 @@ _LSN = (
     " - '0/0'::pg_lsn)::bigint"
 )
 POSITION = f"SELECT {_LSN}, NOT pg_is_in_recovery()"
+LOAD = "SELECT caplab_load($1, $2, $3)"
 _ADD = "INSERT INTO caplab_set VALUES ($1)"
 _BEAT = "CALL caplab_beat($1, $2)"
 # An older write that was left behind by a time-out must not undo a newer one of the same writer.

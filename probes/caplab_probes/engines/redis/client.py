@@ -7,12 +7,13 @@ from typing import Any
 
 from caplab.model.keys import key_prefix
 
+from ... import clock
 from ...links import Client, Endpoint, Engine, NotDone, NotOpened, Result, Scan, Topology, result_of
 from ...outcomes import OK, Outcome
-from ...spec import PLAIN_CLIENT, ClientOptions, Limits
+from ...spec import CACHE, PLAIN_CLIENT, WORKLOADS, ClientOptions, Limits
 from ...workloads import Operation
 from ..names import Names
-from ..opening import Opener
+from ..opening import Opener, leads_astray
 from .outcomes import ErrorReply, classify
 from .statements import (
     COUNTERS,
@@ -47,6 +48,8 @@ class RedisLink:
 
     def __init__(self, wire: Wire, endpoint: Endpoint, wait_ms: int) -> None:
         self._wire = wire
+        self._endpoint = endpoint
+        self._opened_ns = clock.now_ns()
         self._wait_ms = wait_ms
         self.server = endpoint.name
         self.epoch: str | None = None
@@ -63,7 +66,7 @@ class RedisLink:
     async def identify(self, login: Mapping[str, str], member_at: Callable[[str], str]) -> None:
         """Log in, learn server and epoch; raises RedisError."""
         hello: list[Command] = [("AUTH", login["username"], login["password"])] if login["password"] else []
-        *_, who, replication = await self._ask_all(*hello, WHO, REPLICATION)
+        *_, who, replication = await self.ask_all(*hello, WHO, REPLICATION)
         if self.server == "service":
             self.server = member_at(address_in(who) or "")
         self.epoch = epoch_in(replication)
@@ -81,6 +84,8 @@ class RedisLink:
         self.epoch = epoch_in(replies[1]) if len(replies) > 1 else None
         acked = replies[2] if len(replies) > 2 else None
         outcome, found = _reading(operation, replies[0], wanted, acked)
+        if leads_astray(self._endpoint, self._opened_ns, outcome):
+            self.close()
         return result_of(operation, outcome, found, self.server, self.epoch)
 
     async def scan(self, workload: str, run_id: str) -> Scan:
@@ -117,9 +122,10 @@ class RedisLink:
         return tuple((name.decode().removeprefix(before), int(value)) for name, value in found if value)
 
     async def _ask(self, command: Command) -> Any:
-        return (await self._ask_all(command))[0]
+        return (await self.ask_all(command))[0]
 
-    async def _ask_all(self, *commands: Command) -> list[Any]:
+    async def ask_all(self, *commands: Command) -> list[Any]:
+        """Send commands in one packet; their replies. RedisError where one is refused."""
         replies = await self._wire.ask(b"".join(map(pack, commands)), len(commands))
         for reply in replies:
             if isinstance(reply, ErrorReply):
@@ -202,4 +208,5 @@ ENGINE = Engine(
     client=client,
     write_levels=WRITE_LEVELS,
     client_options=("timeout_ms",),
+    workloads=(*WORKLOADS, CACHE),
 )

@@ -1,0 +1,1 @@
+"""Faults of a cache that no pod suffers: entries that expire, one, many, or all."""

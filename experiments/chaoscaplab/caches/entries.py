@@ -1,0 +1,95 @@
+"""The entries of a cache in a RedisCluster's primary: the hottest found, expired, and gone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..clusters.redis import ask, information
+from ..server import Server
+
+_PREFIX = "cache/"  # as the probers write them
+# ARGV: prefix, how many. Key, frequency (the logarithmic counter of LFU, 0 to 255) and PTTL of those read most.
+_HOTTEST = """
+    local cursor, found = '0', {}
+    repeat
+        local reply = redis.call('SCAN', cursor, 'MATCH', ARGV[1] .. '*', 'COUNT', 1000)
+        cursor = reply[1]
+        for _, key in ipairs(reply[2]) do
+            local often = redis.call('OBJECT', 'FREQ', key)
+            if often then table.insert(found, {key, often}) end
+        end
+    until cursor == '0'
+    table.sort(found, function(one, two) return one[2] > two[2] or (one[2] == two[2] and one[1] < two[1]) end)
+    local told = {}
+    for place = 1, math.min(#found, tonumber(ARGV[2])) do
+        local key, often = unpack(found[place])
+        table.insert(told, key .. ' ' .. often .. ' ' .. redis.call('PTTL', key))
+    end
+    return told """
+# ARGV: milliseconds. How many of KEYS have so long left now.
+_EXPIRE = """
+    local count = 0
+    for _, key in ipairs(KEYS) do count = count + redis.call('PEXPIRE', key, ARGV[1]) end
+    return count """
+# ARGV: prefix, milliseconds. The same of all, in one step: they go at one moment.
+_EXPIRE_ALL = """
+    local cursor, count = '0', 0
+    repeat
+        local reply = redis.call('SCAN', cursor, 'MATCH', ARGV[1] .. '*', 'COUNT', 1000)
+        cursor = reply[1]
+        for _, key in ipairs(reply[2]) do count = count + redis.call('PEXPIRE', key, ARGV[2]) end
+    until cursor == '0'
+    return count """
+
+
+@dataclass(frozen=True, slots=True)
+class Hot:
+    """An entry, how often it is read by LFU's logarithmic counter (0 to 255), and how long it had left."""
+
+    key: str
+    frequency: int
+    remaining_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cache:
+    """The primary's pod; ask raises ExecFailed."""
+
+    server: Server
+    namespace: str
+    pod: str
+
+    def hottest(self, count: int) -> list[Hot]:
+        """The entries read most; ExecFailed also where the eviction policy is none of LFU's, which alone counts."""
+        return [_hot(line) for line in self._eval(_HOTTEST, [], [_PREFIX, str(count)])]
+
+    def expire(self, keys: list[str], milliseconds: int) -> int:
+        """Give entries so long; how many of them there were."""
+        return int(self._eval(_EXPIRE, keys, [str(milliseconds)])[0])
+
+    def expire_all(self, milliseconds: int) -> int:
+        """Give all entries so long, from one moment on; how many there were."""
+        return int(self._eval(_EXPIRE_ALL, [], [_PREFIX, str(milliseconds)])[0])
+
+    def empty(self) -> int:
+        """Let go of everything; how many keys there were."""
+        there = self.size()
+        ask(self.server, self.namespace, self.pod, "FLUSHALL", "ASYNC")
+        return there
+
+    def size(self) -> int:
+        """How many keys there are."""
+        return int(ask(self.server, self.namespace, self.pod, "DBSIZE")[0].rpartition(" ")[2])
+
+    def expired(self) -> int:
+        """How many keys have expired since the server began, by its own count."""
+        return int(information(ask(self.server, self.namespace, self.pod, "INFO", "stats"))["expired_keys"])
+
+    def _eval(self, script: str, keys: list[str], arguments: list[str]) -> list[str]:
+        lines = ask(self.server, self.namespace, self.pod, "EVAL", script, str(len(keys)), *keys, *arguments)
+        return [line.removeprefix("(integer) ") for line in lines if line]
+
+
+def _hot(line: str) -> Hot:
+    key, frequency, remaining_ms = line.rsplit(" ", 2)
+    return Hot(key, int(frequency), int(remaining_ms))

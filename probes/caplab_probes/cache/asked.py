@@ -1,0 +1,92 @@
+"""What a Probe asks of the workload cache, read at the border (pure)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .protections import PROTECTIONS, Protection, Terms
+
+KEYS_MAX, EXPONENT_MAX, MILLISECONDS_MAX, PLACES_MAX, CONNECTIONS_MAX = 10_000, 10.0, 600_000, 64, 60
+
+
+@dataclass(frozen=True, slots=True)
+class CacheSpec:
+    """A cache in front of a database, and its readers.
+
+    store: the PostgresCluster behind the RedisCluster that is the target. keys: how many there are; exponent: of Zipf's
+    law (0: all are wanted alike). load_ms and places: what a load costs (database.Cost). connections: how many
+    loads of one prober may be under way. write_every: one operation of so many is a write. Raises ValueError, with the
+    field and the mend.
+    """
+
+    store: str
+    protection: str = "none"
+    keys: int = 20
+    exponent: float = 1.0
+    ttl_ms: int = 10_000
+    grace_ms: int = 10_000
+    load_ms: int = 50
+    places: int = 20
+    connections: int = 40
+    write_every: int = 100
+
+    def __post_init__(self) -> None:
+        _refuse_unless(bool(self.store), "store", self.store, "the name of a PostgresCluster")
+        known = ", ".join(PROTECTIONS)
+        _refuse_unless(self.protection in PROTECTIONS, "protection", self.protection, f"one of {known}")
+        _refuse_unless(0 <= self.exponent <= EXPONENT_MAX, "exponent", self.exponent, f"0 to {EXPONENT_MAX:g}")
+        for field, name, most in (
+            ("keys", "keys", KEYS_MAX),
+            ("ttl_ms", "ttlMilliseconds", MILLISECONDS_MAX),
+            ("grace_ms", "graceMilliseconds", MILLISECONDS_MAX),
+            ("load_ms", "loadMilliseconds", MILLISECONDS_MAX),
+            ("places", "places", PLACES_MAX),
+            ("connections", "connections", CONNECTIONS_MAX),
+            ("write_every", "writeEvery", MILLISECONDS_MAX),
+        ):
+            value = getattr(self, field)
+            _refuse_unless(type(value) is int and 1 <= value <= most, name, value, f"a whole number, 1 to {most}")
+
+    @property
+    def rule(self) -> Protection:
+        """The protection by its name."""
+        return PROTECTIONS[self.protection]
+
+    @property
+    def terms(self) -> Terms:
+        """How long its entries are good for."""
+        return Terms(self.ttl_ms / 1000, grace_seconds=self.grace_ms / 1000)
+
+
+# Names of the fields as a Probe object has them.
+FIELDS: Mapping[str, str] = {
+    "store": "store",
+    "protection": "protection",
+    "keys": "keys",
+    "exponent": "exponent",
+    "ttlMilliseconds": "ttl_ms",
+    "graceMilliseconds": "grace_ms",
+    "loadMilliseconds": "load_ms",
+    "places": "places",
+    "connections": "connections",
+    "writeEvery": "write_every",
+}
+
+
+def cache_from(said: Mapping[str, Any]) -> CacheSpec:
+    """Read spec.cache of a Probe object; ValueError names the field that is missing or wrong."""
+    for field in said:
+        _refuse_unless(field in FIELDS, "", field, f"only {', '.join(FIELDS)}")
+    if "store" not in said:
+        raise ValueError("cache.store is missing. Mend: name a PostgresCluster.")
+    values = {FIELDS[field]: value for field, value in said.items()}
+    if type(values.get("exponent")) is int:
+        values["exponent"] = float(values["exponent"])
+    return CacheSpec(**values)
+
+
+def _refuse_unless(fits: bool, field: str, value: object, mend: str) -> None:
+    if not fits:
+        raise ValueError(f"cache{field and f'.{field}'} is {value!r}. Mend: {mend}.")

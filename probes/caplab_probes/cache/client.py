@@ -1,0 +1,111 @@
+"""The client of the workload cache: to the prober a client like any other, with two clusters behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+
+from ..engines import named
+from ..links import Endpoint, NotDone, Result, Scan
+from ..spec import PLAIN_CLIENT, Limits
+from ..workloads import Operation
+from .asked import CacheSpec
+from .database import Cost, Database
+from .loads import Load
+from .reached import Reached
+from .reader import Reader
+from .redis_cache import RedisCache
+
+_CACHE_SECONDS = 0.2  # a cache that takes longer is none
+_PATIENCE_SHARE = 0.95  # of the statement's time: the reader gives up before the operation is taken for hanging
+
+
+class CacheLink:
+    """A share in what all readers of a prober have in common."""
+
+    server = None  # which member it is shows by the answer
+    alive = True
+
+    def __init__(self, reader: Reader, database: Database) -> None:
+        self._reader, self._database = reader, database
+
+    async def perform(self, operation: Operation) -> Result:
+        """Read through the cache, or write to the database."""
+        if operation.op == "read":
+            return await self._reader.read(operation.key or "")
+        return await self._database.write(operation)
+
+    def close(self) -> None:
+        """Do nothing: nothing is this link's own."""
+
+
+class CacheClient:
+    """Reads through the cache of a RedisCluster, in front of a PostgresCluster.
+
+    seed: of what readers draw.
+    """
+
+    def __init__(self, asked: CacheSpec, cache: Reached, store: Reached, limits: Limits, seed: int) -> None:
+        self._asked, self._limits, self._random = asked, limits, Random(seed)
+        self._cache, self._store = cache, store
+        self._redis = named("redis").client(cache.login, limits, cache.topology, PLAIN_CLIENT)
+        self._postgres = named("postgres").client(store.login, limits, store.topology, PLAIN_CLIENT)
+        self._shared: tuple[RedisCache, Database, Reader] | None = None
+        self._tell: Callable[[Load], None] | None = None
+
+    def tell_loads(self, tell: Callable[[Load], None]) -> None:
+        """From now on call that once for each load that the database was asked for, when it is done with it."""
+        self._tell = tell
+
+    async def open(self, endpoint: Endpoint) -> CacheLink:
+        """A link; endpoint is the cache's Service."""
+        _, database, reader = self._begun(endpoint)
+        return CacheLink(reader, database)
+
+    async def prepare(self, endpoint: Endpoint) -> None:
+        """Make what the workload needs where it is missing; raises NotDone."""
+        problem = "no endpoint of the store is known"
+        topology = self._store.topology()
+        for one in filter(None, (topology.service, *topology.members)):
+            try:
+                await self._postgres.prepare(one)
+            except NotDone as error:
+                problem = str(error)
+            else:
+                return await self._redis.prepare(endpoint)
+        raise NotDone(problem)
+
+    async def scan(self, endpoint: Endpoint, workload: str, run_id: str) -> Scan:
+        """Never asked for: a cache is no source of truth. Raises NotDone."""
+        raise NotDone("a cache is not scanned. Mend: scan its store.")
+
+    async def close(self) -> None:
+        """Let go of everything."""
+        if self._shared is not None:
+            cache, database, reader = self._shared
+            reader.close()
+            database.close()
+            cache.close()
+        await self._redis.close()
+        await self._postgres.close()
+
+    def _begun(self, endpoint: Endpoint) -> tuple[RedisCache, Database, Reader]:
+        if self._shared is None:
+            asked, service = self._asked, self._store.topology().service
+            if service is None:
+                raise RuntimeError("a PostgresCluster has a Service")
+            cache = RedisCache(self._redis, endpoint, _CACHE_SECONDS)
+            cost = Cost(asked.load_ms, asked.places)
+            database = Database(self._postgres, service, cost, asked.connections, self._note)
+            patience = _PATIENCE_SHARE * self._limits.statement_seconds
+            reader = Reader(cache, database, asked.rule, asked.terms, self._uniform, patience)
+            self._shared = cache, database, reader
+        return self._shared
+
+    def _note(self, load: Load) -> None:
+        if self._tell is not None:
+            self._tell(load)
+
+    def _uniform(self) -> float:
+        """From (0, 1]: its logarithm is a number."""
+        return 1.0 - self._random.random()

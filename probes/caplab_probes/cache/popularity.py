@@ -1,0 +1,27 @@
+"""Which key a reader wants: by Zipf's law few keys are wanted by most.
+
+Breslau et al., "Web Caching and Zipf-like Distributions", INFOCOM 1999. Pure.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from functools import lru_cache
+from itertools import accumulate
+
+_DRAWS = float(1 << 64)
+
+
+def rank_of(draw: int, keys: int, exponent: float) -> int:
+    """The key that a draw of 64 bits is, 0 the one wanted most; key k has the weight 1 / (k + 1) ** exponent.
+
+    exponent 0: all are wanted alike.
+    """
+    shares = _shares(keys, exponent)
+    return min(bisect_right(shares, draw / _DRAWS * shares[-1]), keys - 1)
+
+
+@lru_cache
+def _shares(keys: int, exponent: float) -> tuple[float, ...]:
+    """The weights of a key and all before it."""
+    return tuple(accumulate(float(place) ** -exponent for place in range(1, keys + 1)))

@@ -1,0 +1,16 @@
+"""A cluster as its clients reach it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from ..links import Topology
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """Its login (as of links.Engine) and its endpoints as last seen."""
+
+    login: Mapping[str, str]
+    topology: Callable[[], Topology]

@@ -1,0 +1,87 @@
+"""The cache in a RedisCluster: entries with their time to live, and claims beside them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from ..engines.redis.client import RedisLink
+from ..engines.redis.statements import Command
+from ..engines.redis.wire import RedisError
+from ..links import Client, Endpoint, NotOpened
+from . import entries
+from .entries import Entry
+from .reader import CacheGone, Loaded
+
+ENTRIES = "cache/"  # before the keys of entries: a cache is emptied, and looked through, by it
+# Only one's own claim: it may have run out, and be another's by now.
+_RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
+
+
+class RedisCache:
+    """A Cache (reader.py) behind the primary's Service; links are shared by all readers of a prober.
+
+    seconds: how long an answer may take: a cache that is slower is none.
+    """
+
+    def __init__(self, client: Client, service: Endpoint, seconds: float) -> None:
+        self._client, self._service, self._seconds = client, service, seconds
+        self._idle: list[RedisLink] = []
+
+    async def get(self, key: str) -> tuple[Entry | None, str | None]:
+        """As of Cache."""
+        (value, remaining_ms), server = await self._ask(("GET", _entry(key)), ("PTTL", _entry(key)))
+        return entries.read(value, remaining_ms), server
+
+    async def put(self, key: str, loaded: Loaded, lifetime_seconds: float) -> None:
+        """As of Cache."""
+        value = entries.written(loaded.version or 0, loaded.seconds)
+        await self._ask(("SET", _entry(key), value, "PX", max(1, round(1000 * lifetime_seconds))))
+
+    async def claim(self, key: str, token: str, seconds: float) -> bool:
+        """As of Cache."""
+        (reply,), _ = await self._ask(("SET", _claim(key), token, "NX", "PX", max(1, round(1000 * seconds))))
+        return reply is not None
+
+    async def release(self, key: str, token: str) -> None:
+        """As of Cache."""
+        await self._ask(("EVAL", _RELEASE, 1, _claim(key), token))
+
+    def close(self) -> None:
+        """Let go of every link."""
+        for link in self._idle:
+            link.close()
+
+    async def _ask(self, *commands: Command) -> tuple[list[Any], str | None]:
+        link: RedisLink | None = None
+        try:
+            async with asyncio.timeout(self._seconds):
+                link = await self._link()
+                replies = await link.ask_all(*commands)
+        except (RedisError, NotOpened, TimeoutError) as problem:
+            if link is not None:
+                link.close()
+            raise CacheGone(str(problem)) from problem
+        except BaseException:  # the reader has gone: what is under way on its link is nobody's
+            if link is not None:
+                link.close()
+            raise
+        self._idle.append(link)
+        return replies, link.server
+
+    async def _link(self) -> RedisLink:
+        while self._idle:
+            link = self._idle.pop()
+            if link.alive:
+                return link
+        opened = await self._client.open(self._service)
+        assert isinstance(opened, RedisLink)
+        return opened
+
+
+def _entry(key: str) -> str:
+    return f"{ENTRIES}{key}"
+
+
+def _claim(key: str) -> str:
+    return f"claim/{key}"

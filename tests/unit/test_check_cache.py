@@ -1,0 +1,115 @@
+"""What a cache's readers and its database went through, on histories written by hand."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+from histories import at, history, kill, operation
+
+from caplab.check import Context, Finding, State
+from caplab.check.cache import applies, check
+
+QUIET_MS, LOAD_MS = 1.0, 50.0
+FAULT = Context(fault_windows=(kill(10_000, 20_000),))
+
+
+def reads(first_s: float, end_s: float, latency_ms: float | None = QUIET_MS, outcome: str = "ok") -> list[Any]:
+    """A hundred a second."""
+    error = {"error": "timeout"} if outcome != "ok" else {}
+    due = range(round(1000 * first_s), round(1000 * end_s), 10)
+    return [operation(one, outcome, latency_ms, op="read", key="k", **error) for one in due]
+
+
+def loads(first_s: float, end_s: float, per_second: int, outcome: str = "ok") -> list[Any]:
+    error = {"error": "timeout"} if outcome != "ok" else {}
+    due = range(round(1000 * first_s), round(1000 * end_s), 1000 // per_second)
+    return [operation(one, outcome, LOAD_MS, op="load", key="k", **error) for one in due]
+
+
+def found(*rows: list[Any], context: Context = FAULT) -> Finding:
+    return check(history([row for some in rows for row in some]), context)
+
+
+def phases(finding: Finding) -> list[dict[str, Any]]:
+    return cast("list[dict[str, Any]]", finding.figures["phases"])
+
+
+def test_a_fault_that_nobody_feels_is_calm_at_once() -> None:
+    finding = found(reads(0, 40), loads(0, 40, 1))
+    assert finding.state is State.HOLDS
+    figures = finding.figures
+    assert (figures["calm_seconds"], figures["metastable"]) == (0, 0)
+    assert figures["read_p99_ratio"] == pytest.approx(1)
+    assert figures["peak_to_mean"] == pytest.approx(1)
+    assert [one["loads_per_second"] for one in phases(finding)] == pytest.approx([1, 1, 1], rel=0.01)
+
+
+def test_reads_that_wait_for_loads_show_in_the_ratio_and_until_when_there_was_no_calm() -> None:
+    finding = found(reads(0, 10), reads(10, 13, LOAD_MS), reads(13, 40), loads(0, 40, 1))
+    assert finding.figures["read_p99_ratio"] == pytest.approx(LOAD_MS / QUIET_MS)
+    assert finding.figures["calm_seconds"] == 3
+    assert "lower_bounds" not in finding.figures
+    assert finding.state is State.HOLDS
+
+
+def test_what_was_not_acked_is_slower_than_anything() -> None:
+    finding = found(reads(0, 10), reads(10, 20, 1000, "fail"), reads(20, 40), loads(0, 40, 1))
+    assert finding.figures["calm_seconds"] == 10
+    assert isinstance(ratio := finding.figures["read_p99_ratio"], float)
+    assert ratio > 1e6
+
+
+def test_what_lasts_when_the_fault_is_gone_is_metastable_and_the_load_that_sustains_it_is_told() -> None:
+    finding = found(
+        reads(0, 10), reads(10, 40, 950, "fail"), loads(0, 10, 1), loads(10, 20, 50), loads(20, 40, 100, "fail")
+    )
+    assert finding.state is State.VIOLATED
+    figures = finding.figures
+    assert figures["metastable"] == 1
+    assert figures["sustaining_loads_per_second"] == pytest.approx(100, rel=0.02)
+    assert figures["sustaining_wasted_share"] == 1
+    assert figures["lower_bounds"] == ["calm_seconds"]
+    assert "100 loads a second, 100 % of which came too late, sustain it" in finding.reason
+
+
+@pytest.mark.parametrize(("since_s", "metastable"), [(36, 0), (34, 1)])
+def test_an_end_without_calm_that_is_short_is_not_taken_for_one_that_does_not_end(
+    since_s: float, metastable: int
+) -> None:
+    finding = found(reads(0, since_s), reads(since_s, 40, 950, "fail"), loads(0, 40, 1))
+    assert finding.figures["metastable"] == metastable
+    assert finding.figures["lower_bounds"] == ["calm_seconds"]
+
+
+def test_a_calm_in_between_is_an_end() -> None:
+    finding = found(
+        reads(0, 10), reads(10, 37, 950, "fail"), reads(37, 38), reads(38, 40, 950, "fail"), loads(0, 40, 1)
+    )
+    assert finding.figures["metastable"] == 0
+
+
+def test_the_peak_of_loads_is_that_after_the_fault() -> None:
+    spread = found(reads(0, 40), loads(10, 20, 200), loads(20, 40, 10))
+    assert spread.figures["peak_to_mean"] == pytest.approx(1, rel=0.01)
+    at_once = found(reads(0, 40), loads(25, 26, 200))
+    assert at_once.figures["peak_to_mean"] == 19  # whole seconds
+    none = found(reads(0, 40), loads(5, 6, 200))
+    assert none.figures["peak_to_mean"] is None
+
+
+def test_without_a_fault_all_is_before_and_without_loads_or_reads_nothing_is_known() -> None:
+    alone = found(reads(0, 10), loads(0, 10, 1), context=Context())
+    assert alone.state is State.HOLDS
+    assert [one["phase"] for one in phases(alone)] == ["before"]
+    assert found(reads(0, 10)).state is State.UNKNOWN
+    assert found(reads(0, 0.1), loads(0, 1, 1)).state is State.UNKNOWN
+    assert applies(history(reads(0, 1)))
+    assert not applies(history(loads(0, 1, 1)))
+
+
+def test_an_empty_cache_at_the_beginning_is_left_out() -> None:
+    context = Context(fault_windows=FAULT.fault_windows, steady_ns=at(5000))
+    finding = found(reads(0, 5, 500), reads(5, 40), loads(0, 5, 100), loads(5, 40, 1), context=context)
+    assert finding.figures["loads"] == 35
+    assert finding.figures["read_p99_ratio"] == pytest.approx(1)
