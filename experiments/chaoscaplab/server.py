@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from kubernetes import client
@@ -43,6 +44,7 @@ class Server:
         # Any: the client types free objects as object.
         self._core: Any = client.CoreV1Api(self._api)
         self._custom: Any = client.CustomObjectsApi(self._api)
+        self._leases: Any = client.CoordinationV1Api(self._api)
 
     def apply(self, kind: str, namespace: str, name: str, spec: Mapping[str, Any]) -> Body:
         """Make one of the lab's objects what spec says; the object."""
@@ -106,6 +108,31 @@ class Server:
         except client.ApiException as error:
             if error.status != 409:
                 raise
+
+    def lease(self, namespace: str, name: str) -> tuple[str, str, str]:
+        """Who holds a lease, when it was renewed last, and its version; all '' where there is none."""
+        try:
+            found = self._leases.read_namespaced_lease(name, namespace, _request_timeout=_TIMEOUT)
+        except client.ApiException as error:
+            if error.status == 404:
+                return "", "", ""
+            raise
+        return str(found.spec.holder_identity), str(found.spec.renew_time), str(found.metadata.resource_version)
+
+    def hold_lease(self, namespace: str, name: str, holder: str, version: str) -> None:
+        """Take or renew a lease that is of this version ('': not there); ApiException 409 where it is not any more."""
+        spec = {"holderIdentity": holder, "renewTime": datetime.now(UTC).isoformat(timespec="microseconds")}
+        metadata = {"name": name, "namespace": namespace}
+        if not version:
+            body = {"metadata": metadata, "spec": spec}
+            self._leases.create_namespaced_lease(namespace, body, _request_timeout=_TIMEOUT)
+            return
+        body = {"metadata": {**metadata, "resourceVersion": version}, "spec": spec}
+        self._leases.replace_namespaced_lease(name, namespace, body, _request_timeout=_TIMEOUT)
+
+    def delete_lease(self, namespace: str, name: str) -> None:
+        """Delete a lease."""
+        self._leases.delete_namespaced_lease(name, namespace, _request_timeout=_TIMEOUT)
 
     def annotations(self, namespace: str, endpoints: str) -> dict[str, str]:
         """The annotations of an Endpoints object: where Patroni keeps its state."""

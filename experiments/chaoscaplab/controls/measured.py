@@ -25,6 +25,7 @@ from ..probes.loads import Loads, clock_run
 from ..probes.scans import scans_of
 from ..server import Body, Server
 from ..waiting import NotInTime, until
+from .alone import Alone
 from .doubts import baseline_of
 from .happened import lasted_seconds, monotonic, windows_in
 from .plan import Plan
@@ -55,6 +56,7 @@ class MeasuredRun:
         # Beats are commits too: a run without a failover has no use for them.
         fails_over = self._engine.HAS_PRIMARY and plan.fault != CONTROL and not plan.store
         self._probes = [*plan.loads, *([_CLOCK] if fails_over else [])]
+        self._alone = Alone(server, plan.namespace, run_id)
         self._loaded = False
         self._seen = begin_seeing(self._engine.KIND)
         self._body: Body = {}
@@ -66,6 +68,7 @@ class MeasuredRun:
         """Cluster Ready at its settings, nothing left of earlier runs, loads running."""
         with self.stages.stage("cluster"):
             self._server.open_namespace(self._plan.namespace)
+            self._alone.begin()
             self._clear()
             self._body, self._settings = self._cluster.bring_up()
             if self._store is not None:
@@ -79,6 +82,11 @@ class MeasuredRun:
             self._spent = self._look_at_probers()
             # Not earlier: of members that were just made anew, the status may be a round behind.
             self._epoch = self._cluster.body()["status"].get("epoch")
+
+    def let_go(self) -> None:
+        """End what loads there are, and leave the namespace to the next run; safe to repeat, and nothing is raised."""
+        self.end_loads()
+        self._alone.end()
 
     def end_loads(self) -> None:
         """End what loads there are; safe to repeat, and nothing is raised: they end by themselves in time."""

@@ -78,9 +78,9 @@ def after_activity_control(context: Activity, state: Run) -> None:
 
 
 def cleanup_control() -> None:
-    """Called whatever happened: no load outlives its run."""
+    """Called whatever happened: no load outlives its run, nor does its hold on the namespace."""
     if _state.run is not None:
-        _state.run.end_loads()
+        _state.run.let_go()
         _state.run = None
 
 
