@@ -22,7 +22,8 @@ from typing import TypeAlias
 
 Address: TypeAlias = IPv4Address | IPv6Address
 
-GRACE_MS = 500  # the agent's heal ends the cut; the elements' own end is for when there is no agent
+# The agent's heal ends the cut, a busy machine's a little late. The elements' own end is for when there is no agent.
+GRACE_MS = 2000
 _SEEN_HOURS = 2  # longer than any fault
 _SET = re.compile(r"\bset (\w+) \{(.*?)\n\s*\}\n", re.DOTALL)
 _ELEMENTS = re.compile(r"elements = \{(.*?)\}", re.DOTALL)

@@ -102,8 +102,8 @@ def test_the_rules_are_one_transaction_in_the_pods_own_network(node: Node, means
     ((inode, argv, text),) = node.nft.ran
     assert (inode, argv) == (node.inode(), ("nft", "-f", "-"))
     assert text.startswith("create table inet caplab_f1_a\n")
-    assert f"{PEER} timeout 10500ms" in text
-    assert f"{SIX} timeout 10500ms" in text
+    assert f"{PEER} timeout 12000ms" in text
+    assert f"{SIX} timeout 12000ms" in text
     assert done.spared == ("10.244.1.7", "10.89.0.3", "fd00::7")
 
 
@@ -204,7 +204,7 @@ def test_a_cut_that_ended_by_itself_before_the_heal_was_not_proven_to_the_end(no
     done = inject(means)
     node.nft.drop(node.inode(), PEER, 3)
     told = means.tend(done)
-    node.clock.pass_seconds(11)
+    node.clock.pass_seconds(13)
     healed = means.heal(told, HEAL)
     assert (healed.state, healed.proven) == (HEALED, False)
     assert healed.evidence[-1] == "the cut had ended by itself before the agent healed"
@@ -224,7 +224,7 @@ def test_a_sandbox_that_was_made_anew_gets_the_rules_again(node: Node, means: Pa
     assert new.effective_ns == told.effective_ns
     assert new.evidence[-1] == "the pod's network was made anew: rules put in again 4.0 s after injection"
     assert list(node.nft.namespaces[node.inode(again)]) == ["caplab_f1_a"]
-    assert f"{PEER} timeout 6500ms" in node.nft.ran[-1][2]
+    assert f"{PEER} timeout 8000ms" in node.nft.ran[-1][2]
     assert means.tend(new) is new
     assert means.heal(new, HEAL).proven
 
@@ -269,7 +269,7 @@ def test_other_addresses_take_the_place_of_those_before_and_the_counts_stay(node
     assert changed.order == order
     assert changed.evidence == ("drops packets from 1 address and to 0 addresses",)
     table = node.nft.namespaces[node.inode()]["caplab_f1_a"]
-    assert table.dropped == {"deaf4": {OTHER: (6500, node.clock.ns)}}
+    assert table.dropped == {"deaf4": {OTHER: (8000, node.clock.ns)}}
     assert means.tend(changed).evidence[-1] == f"dropped 7 packets from {PEER}, first 0 ms after injection"
 
 
@@ -328,7 +328,7 @@ def test_rules_that_cannot_be_deleted_are_tried_again_until_the_kernel_has_ended
     node.nft.refuses = "Error: netlink: Device busy\n"
     with pytest.raises(OSError, match="Device busy"):
         means.heal(done, HEAL)
-    node.clock.pass_seconds(10.6)
+    node.clock.pass_seconds(12.1)
     healed = means.heal(done, HEAL)
     assert (healed.state, healed.proven) == (HEALED, False)
     assert "Device busy" in healed.evidence[-1]
