@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 
 from .model import budgets
-from .model.expectations import PROPERTIES, Demand, Expectation, Expectations, Promise
+from .model.expectations import PROPERTIES, RATIO, Demand, Expectation, Expectations, Promise
 from .model.fields import FieldError, Fields
 from .model.history import ROUTES
 from .model.runs import MAJORITY, MINORITY
@@ -98,7 +98,8 @@ def _demand(properties: Fields, name: str) -> Demand:
     (side,) = bound.values
     budget = bound.text(side)
     try:
-        budgets.check(budget)
+        # A ratio says by itself what it is of; any other bare number would hold for one set of settings only.
+        (budgets.names if PROPERTIES[name].unit == RATIO else budgets.check)(budget)
     except budgets.BudgetError as error:
         raise FieldError(f"{bound.where}.{side}: {error}") from error
     return Demand(name, _BOUNDS[side], budget)

@@ -19,7 +19,7 @@ class Promise(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Property:
-    """Where a property is measured: a checker's figure and its unit ('' for a count, SHARE for a part of 1).
+    """Where a property is measured: a checker's figure and its unit ('' for a count, SHARE for a part of 1, RATIO).
 
     of is the figure of the same checker that a count is one among, '' where there is none. by_side: the checker tells
     the sides of a cut apart, and on each the routes. by_route: it tells the routes of all clients apart.
@@ -34,6 +34,7 @@ class Property:
 
 
 SHARE = "share"
+RATIO = "times"
 
 # What a row may name.
 PROPERTIES: Mapping[str, Property] = {
@@ -59,10 +60,10 @@ PROPERTIES: Mapping[str, Property] = {
     "monotonicWrites": Property("sessions", "monotonic_writes", of="reads"),
     "writesFollowReads": Property("sessions", "writes_follow_reads", of="reads"),
     "notLinearizable": Property("registers", "violating_keys", of="keys", by_side=False, by_route=False),
-    "stampedeMean": Property("load", "factor_mean", by_side=False, by_route=False),
-    "stampedeMax": Property("load", "factor_max", by_side=False, by_route=False),
-    "loadPeak": Property("cache", "peak_to_mean", by_side=False, by_route=False),
-    "readP99Ratio": Property("cache", "read_p99_ratio", by_side=False, by_route=False),
+    "stampedeMean": Property("load", "factor_mean", RATIO, by_side=False, by_route=False),
+    "stampedeMax": Property("load", "factor_max", RATIO, by_side=False, by_route=False),
+    "loadPeak": Property("cache", "peak_to_mean", RATIO, by_side=False, by_route=False),
+    "readP99Ratio": Property("cache", "read_p99_ratio", RATIO, by_side=False, by_route=False),
     "calmTime": Property("cache", "calm_seconds", "s", by_side=False, by_route=False),
     "metastable": Property("cache", "metastable", by_side=False, by_route=False),
     "twoPrimaries": Property("epochs", "overlaps", of="acked", by_side=False, by_route=False),

@@ -11,7 +11,7 @@ import yaml
 from caplab_cluster.paths import REPOSITORY
 from chaoscaplab.clusters.engines import ENGINES, named
 from chaoscaplab.controls.doubts import baseline_of
-from chaoscaplab.controls.plan import Plan, plan_of
+from chaoscaplab.controls.plan import CACHE, Plan, plan_of
 from chaoscaplab.controls.report import by_vantage, figures_of
 from chaoscaplab.faults.windows import problem_of, windows_of
 from chaoscaplab.probes.probes import counts_of, silent_series, unacknowledged
@@ -61,7 +61,7 @@ def test_every_experiment_has_a_row_for_all_its_settings(name: str, settings: di
     assert all(value in made for setting, value in settings.items() if setting not in numbers)
     # Of three vantages, and only what the final scan counts.
     sets = [load for load in plan.loads if load["workload"] == "set"]
-    assert sets[0]["rate"] == float(configuration(loaded(name), **settings)["rate"])
+    assert plan.loads[0]["rate"] == float(configuration(loaded(name), **settings)["rate"])
     assert plan.writes_per_second == 3 * sum(load["rate"] for load in sets)
 
 
@@ -71,7 +71,29 @@ def test_an_experiment_as_it_is_has_a_row_and_speaks_of_its_own_cluster(name: st
     assert expectations().find(plan.engine, plan.mode, plan.fault)
     steps = [*loaded(name)["steady-state-hypothesis"]["probes"], *loaded(name)["method"]]
     arguments = [step["provider"]["arguments"] for step in steps]
-    assert {one["cluster"] for one in arguments if "cluster" in one} == {plan.cluster}
+    behind = {plan.store.name} if plan.store else set()
+    assert {one["cluster"] for one in arguments if "cluster" in one} == {plan.cluster} | behind
+
+
+def test_a_cache_has_a_store_and_nothing_else_has() -> None:
+    experiment = loaded("cache/expire-hot-key")
+    plan = plan_of(experiment, configuration(experiment, protection="lock"), {})
+    assert (plan.of.ENGINE, plan.cluster, plan.store and plan.store.name) == ("redis", "cache", "pg")
+    assert plan.loads[0]["cache"] == {
+        "protection": "lock",
+        "keys": 20,
+        "exponent": 4.0,
+        "ttlMilliseconds": 10_000,
+        "loadMilliseconds": 50,
+        "places": 20,
+    }
+    del experiment["extensions"][0]["store"]
+    with pytest.raises(FieldError, match="store"):
+        plan_of(experiment, configuration(experiment), {})
+    other = loaded("postgres/kill-primary")
+    other["extensions"][0]["store"] = {"name": "pg", "spec": {}}
+    with pytest.raises(FieldError, match="nothing: only a row of cache has one"):
+        plan_of(other, configuration(other), {})
 
 
 def test_an_extension_that_misspells_a_field_is_refused_by_name() -> None:
@@ -261,11 +283,12 @@ def test_the_suites_run_every_engine_there_is() -> None:
 
 
 def test_every_engine_is_known_wherever_a_list_of_them_is_kept() -> None:
-    assert sorted(engine.ENGINE for engine in ENGINES) == sorted({name.partition("/")[0] for name in EXPERIMENTS})
+    folders = {name.partition("/")[0] for name in EXPERIMENTS}
+    assert sorted(engine.ENGINE for engine in ENGINES) == sorted(folders - {CACHE})
     assert sorted(PLURALS[engine.KIND] for engine in ENGINES) == sorted(CLUSTER_KINDS)
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
     packaged = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
-    assert {f"experiments/{engine.ENGINE}" for engine in ENGINES} <= set(packaged)
+    assert {f"experiments/{folder}" for folder in folders} <= set(packaged)
 
 
 def test_an_experiment_is_found_by_name_or_file_and_anything_else_is_refused(tmp_path: Path) -> None:

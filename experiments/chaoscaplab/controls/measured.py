@@ -164,8 +164,7 @@ class MeasuredRun:
             "writesPerSecond": self._plan.writes_per_second,
             "vantages": len(self._plan.vantages),
         }
-        of_cache: Mapping[str, Json] = next((one["cache"] for one in self._plan.loads if "cache" in one), {})
-        return load | fault | {f"cache{name[0].upper()}{name[1:]}": value for name, value in of_cache.items()}
+        return load | fault | _of_cache(self._plan)
 
     def _budget_seconds(self) -> float | None:
         """What the row gives the failover under the settings in force; None where it lasts as long as the fault."""
@@ -229,6 +228,15 @@ def _store(server: Server, plan: Plan) -> Cluster | None:
     """The database behind a cache."""
     store = plan.store
     return Cluster(server, named(POSTGRES), plan.namespace, store.name, store.spec) if store else None
+
+
+def _of_cache(plan: Plan) -> dict[str, Json]:
+    """What readers of a cache were told, and how many reads a second they make; nothing where there is none."""
+    for load in plan.loads:
+        if "cache" in load:
+            told = {f"cache{name[0].upper()}{name[1:]}": value for name, value in load["cache"].items()}
+            return {**told, "cacheReadsPerSecond": load["rate"] * len(plan.vantages)}
+    return {}
 
 
 def _target(cluster: Cluster) -> dict[str, str]:

@@ -95,12 +95,11 @@ def _engine_of(name: str) -> Engine:
 
 def _store(fields: Fields, engine: str) -> Store | None:
     """The database behind a cache, and of nothing else."""
-    said = fields.optional_object("store")
-    if (said is None) == (engine == CACHE):
-        mend = "a PostgresCluster's name and spec" if said is None else f"nothing: only a row of {CACHE} has one"
-        raise fields.error("store", mend)
-    if said is None:
+    if engine != CACHE:
+        if "store" in fields.values:
+            raise fields.error("store", f"nothing: only a row of {CACHE} has one")
         return None
+    said = fields.object("store")
     said.only("name", "spec")
     return Store(said.text("name"), said.object("spec").values)
 
