@@ -308,7 +308,7 @@ def test_an_experiment_is_found_by_name_or_file_and_anything_else_is_refused(tmp
 
 def test_a_suite_may_name_others_but_not_itself(tmp_path: Path) -> None:
     whole = suites.find(FOLDER, "full", {}).runs
-    parts = [run for part in ("postgres", "redis", "cassandra") for run in suites.find(FOLDER, part, {}).runs]
+    parts = [run for part in ("postgres", "redis", "cassandra", "cache") for run in suites.find(FOLDER, part, {}).runs]
     assert list(whole) == parts
     (tmp_path / "suites").mkdir()
     for name, other in (("one", "two"), ("two", "one"), ("lost", "nowhere")):

@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 import yaml
+from caplab_probes.cache.asked import FIELDS as CACHE_FIELDS
+from caplab_probes.cache.protections import PROTECTIONS
 from caplab_probes.spec import (
+    CACHE,
     CLIENT_FIELDS,
     CLOCK_SKEW_MS_MAX,
     READ_ROUTINGS,
@@ -211,7 +214,9 @@ def test_the_custom_resource_definition_knows_the_same_words() -> None:
     text = (Path(__file__).parents[2] / "charts/caplab/templates/crds/probe.yaml").read_text()
     (version,) = yaml.safe_load(text)["spec"]["versions"]
     fields = version["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
-    assert tuple(fields["workload"]["enum"]) == WORKLOADS
+    assert sorted(fields["workload"]["enum"]) == sorted((*WORKLOADS, CACHE))
+    assert set(fields["cache"]["properties"]) == set(CACHE_FIELDS)
+    assert fields["cache"]["properties"]["protection"]["enum"] == [*PROTECTIONS]
     assert tuple(fields["routes"]["items"]["enum"]) == ROUTES
     client = fields["client"]["properties"]
     assert list(client) == list(CLIENT_FIELDS)
