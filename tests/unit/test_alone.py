@@ -1,95 +1,102 @@
-"""Two runs in one namespace: the second waits, takes what a dead one left, and says whose it is where it may not."""
+"""What the rows of a history that stands alone say of its own final scan."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
-from chaoscaplab.controls import alone
-from chaoscaplab.controls.alone import Alone
-from chaoscaplab.waiting import NotInTime
-from kubernetes.client import ApiException
+from histories import Row, adds, at, history, operation, scan
+
+from caplab.check import alone, durability
+from caplab.check.finding import State
+from caplab.model.runs import FinalScan
+
+VALUES = range(5)
 
 
-class FakeServer:
-    """One lease, with the API server's own check of versions."""
-
-    def __init__(self) -> None:
-        self.held: tuple[str, str, str] = ("", "", "")
-        self.renewals = 0
-        self.race: str = ""  # who is faster, once
-
-    def lease(self, _namespace: str, _name: str) -> tuple[str, str, str]:
-        return self.held
-
-    def hold_lease(self, _namespace: str, _name: str, holder: str, version: str) -> None:
-        if self.race:
-            holder, self.race, version = self.race, "", self.held[2]
-            self._hold(holder)
-            raise ApiException(status=409)
-        if version != self.held[2]:
-            raise ApiException(status=409)
-        self._hold(holder)
-
-    def _hold(self, holder: str) -> None:
-        self.renewals += 1
-        self.held = (holder, f"t{self.renewals}", str(self.renewals))
-
-    def delete_lease(self, _namespace: str, _name: str) -> None:
-        self.held = ("", "", "")
+def seen(rows: list[Row]) -> FinalScan:
+    found = alone.final_scan(history(rows))
+    assert found
+    return found
 
 
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(alone, "_RENEW_SECONDS", 0.01)
-    monkeypatch.setattr(alone, "_DEAD_SECONDS", 0.5)
-    monkeypatch.setattr(alone, "_PATIENCE_SECONDS", 1.0)
+def judged(rows: list[Row]) -> tuple[State, str]:
+    table = history(rows)
+    finding = durability.check(table, alone.context_of(table))
+    return finding.state, finding.reason
 
 
-def hold(server: Any, run_id: str) -> Alone:
-    return Alone(server, "ns", run_id)
+def some(elements: Any, ms: float = 1000, **columns: Any) -> list[Row]:
+    return scan(elements, ms, **columns)
 
 
-def test_who_begins_has_it_keeps_it_and_gives_it_back() -> None:
-    server = FakeServer()
-    mine = hold(server, "r-1")
-    mine.begin()
-    assert server.held[0] == "r-1"
-    seen = server.renewals
-    while server.renewals < seen + 3:
-        pass
-    mine.end()
-    assert server.held[0] == ""
-    mine.end()  # safe to repeat
-    hold(server, "r-3").end()  # and where it never began
+def test_without_a_scan_there_is_none() -> None:
+    assert alone.final_scan(history(adds(VALUES))) is None
+    assert judged(adds(VALUES)) == (State.UNKNOWN, "There is no record of a final scan.")
 
 
-def test_the_second_is_told_whose_it_is_and_what_to_do() -> None:
-    server = FakeServer()
-    first = hold(server, "r-1")
-    first.begin()
-    with pytest.raises(NotInTime, match=r"The run r-1 is under way in ns\. Mend: .*--set namespace=NAME"):
-        hold(server, "r-2").begin()
-    assert server.held[0] == "r-1"
-    first.end()
-    second = hold(server, "r-2")
-    second.begin()
-    assert server.held[0] == "r-2"
-    second.end()
+def test_the_last_scan_counts_and_one_before_the_end_of_the_load_does_not() -> None:
+    rows = adds(VALUES) + some([0], 20) + some(VALUES)
+    assert seen(rows) == FinalScan(True, 5, invoke_ns=at(1000))
+    assert judged(rows)[0] is State.HOLDS
 
 
-def test_what_a_dead_run_left_is_free_once_it_was_not_renewed_for_long_enough() -> None:
-    server = FakeServer()
-    server.held = ("r-dead", "long ago", "7")
-    second = hold(server, "r-2")
-    second.begin()
-    assert server.held[0] == "r-2"
-    second.end()
+def test_one_operation_is_enough_unless_more_are_asked_for() -> None:
+    table = history(adds([1]) + some([1]))
+    assert durability.check(table, alone.context_of(table)).state is State.HOLDS
+    assert durability.check(table, alone.context_of(table, 2)).state is State.UNKNOWN
 
 
-def test_of_two_that_take_it_at_once_one_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    server = FakeServer()
-    server.race = "r-faster"
-    monkeypatch.setattr(alone, "_PATIENCE_SECONDS", 0.3)  # less than it takes to be sure that the other one is dead
-    with pytest.raises(NotInTime, match="The run r-faster is under way"):
-        hold(server, "r-2").begin()
+def test_a_scan_that_found_nothing_may_say_so_in_a_row_without_a_value() -> None:
+    nothing = [operation(1000, op="scan")]
+    assert seen(adds(VALUES) + nothing) == FinalScan(True, 0, invoke_ns=at(1000))
+    assert judged(adds(VALUES) + nothing) == (State.VIOLATED, "Of 5 acked elements: 5 lost.")
+
+
+@pytest.mark.parametrize("outcome", ["fail", "info"])
+def test_a_row_that_is_not_ok_makes_the_scan_a_failed_one(outcome: str) -> None:
+    rows = adds(VALUES) + some([0, 1]) + [operation(1000, outcome, op="scan", error="timeout")]
+    assert seen(rows).elements is None
+    assert judged(rows) == (State.UNKNOWN, "The final scan failed: 1 rows of it are not ok.")
+    again = rows + some(VALUES, 2000)
+    assert judged(again)[0] is State.HOLDS
+
+
+def test_adds_that_were_acked_after_the_scan_began_make_it_too_early_but_others_do_not() -> None:
+    early = adds(VALUES) + some(VALUES, 41)  # the last add returns at 42
+    assert not seen(early).converged
+    assert judged(early)[0] is State.UNKNOWN
+    assert "1 acked operations had not returned when it began" in judged(early)[1]
+    assert judged(adds(VALUES) + some(VALUES, 42))[0] is State.HOLDS
+    for outcome in ("info", "fail"):
+        assert judged(adds(VALUES) + adds([9], outcome, first_ms=999) + some(VALUES))[0] is State.HOLDS
+        assert judged(adds(VALUES) + adds([9], outcome, first_ms=1999) + some(VALUES))[0] is State.HOLDS
+
+
+def test_a_scan_of_all_members_together_counts_and_else_one_through_the_service() -> None:
+    direct = some([0], 2000, server="m-0", route="direct")
+    service = some(VALUES, 1500, server="m-1", route="service")
+    together = some(range(4), 1000, server="all", route="service")
+    assert seen(adds(VALUES) + direct).elements == 1
+    assert seen(adds(VALUES) + direct + service) == FinalScan(True, 5, "m-1", invoke_ns=at(1500))
+    assert seen(adds(VALUES) + direct + service + together) == FinalScan(True, 4, "all", invoke_ns=at(1000))
+    nameless = [{**row, "server": None} for row in direct + service]
+    assert judged(adds(VALUES) + nameless)[0] is State.HOLDS  # and not by what came later, straight to a member
+
+
+def test_members_whose_last_scans_differ_have_not_converged() -> None:
+    members = [some(VALUES, 1000, server="m-0"), some([4, 3, 2, 1, 0], 1001, server="m-1")]
+    assert seen(adds(VALUES) + members[0] + members[1]) == FinalScan(True, 5, "m-1", invoke_ns=at(1001))
+    differ = adds(VALUES) + members[0] + members[1] + some([0, 1, 2, 3, 7], 1002, server="m-2")
+    assert judged(differ)[0] is State.UNKNOWN
+    assert "the last scans of 'm-2' and 'm-0' differ (5 and 5 elements)" in judged(differ)[1]
+    at_once = adds(VALUES) + members[0] + some([0], 1000, server="m-1")
+    assert judged(at_once)[0] is State.UNKNOWN
+    assert judged(differ + some(VALUES, 1003, server="m-2"))[0] is State.HOLDS
+
+
+def test_of_sets_and_registers_in_one_history_the_scan_of_the_sets_counts() -> None:
+    registers = [operation(0, key="x", value=9, latency_ms=5000), *some([9], 6000, key="x")]
+    assert seen(adds(VALUES) + some(VALUES) + registers) == FinalScan(True, 5, invoke_ns=at(1000))
+    assert judged(adds(VALUES) + some(VALUES) + registers)[0] is State.HOLDS
+    assert seen(registers) == FinalScan(True, 1, invoke_ns=at(6000))

@@ -1,0 +1,95 @@
+"""Two runs in one namespace: the second waits, takes what a dead one left, and says whose it is where it may not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from chaoscaplab.controls import alone
+from chaoscaplab.controls.alone import Alone
+from chaoscaplab.waiting import NotInTime
+from kubernetes.client import ApiException
+
+
+class FakeServer:
+    """One lease, with the API server's own check of versions."""
+
+    def __init__(self) -> None:
+        self.held: tuple[str, str, str] = ("", "", "")
+        self.renewals = 0
+        self.race: str = ""  # who is faster, once
+
+    def lease(self, _namespace: str, _name: str) -> tuple[str, str, str]:
+        return self.held
+
+    def hold_lease(self, _namespace: str, _name: str, holder: str, version: str) -> None:
+        if self.race:
+            holder, self.race, version = self.race, "", self.held[2]
+            self._hold(holder)
+            raise ApiException(status=409)
+        if version != self.held[2]:
+            raise ApiException(status=409)
+        self._hold(holder)
+
+    def _hold(self, holder: str) -> None:
+        self.renewals += 1
+        self.held = (holder, f"t{self.renewals}", str(self.renewals))
+
+    def delete_lease(self, _namespace: str, _name: str) -> None:
+        self.held = ("", "", "")
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(alone, "_RENEW_SECONDS", 0.01)
+    monkeypatch.setattr(alone, "_DEAD_SECONDS", 0.5)
+    monkeypatch.setattr(alone, "_PATIENCE_SECONDS", 1.0)
+
+
+def hold(server: Any, run_id: str) -> Alone:
+    return Alone(server, "ns", run_id)
+
+
+def test_who_begins_has_it_keeps_it_and_gives_it_back() -> None:
+    server = FakeServer()
+    mine = hold(server, "r-1")
+    mine.begin()
+    assert server.held[0] == "r-1"
+    seen = server.renewals
+    while server.renewals < seen + 3:
+        pass
+    mine.end()
+    assert server.held[0] == ""
+    mine.end()  # safe to repeat
+    hold(server, "r-3").end()  # and where it never began
+
+
+def test_the_second_is_told_whose_it_is_and_what_to_do() -> None:
+    server = FakeServer()
+    first = hold(server, "r-1")
+    first.begin()
+    with pytest.raises(NotInTime, match=r"The run r-1 is under way in ns\. Mend: .*--set namespace=NAME"):
+        hold(server, "r-2").begin()
+    assert server.held[0] == "r-1"
+    first.end()
+    second = hold(server, "r-2")
+    second.begin()
+    assert server.held[0] == "r-2"
+    second.end()
+
+
+def test_what_a_dead_run_left_is_free_once_it_was_not_renewed_for_long_enough() -> None:
+    server = FakeServer()
+    server.held = ("r-dead", "long ago", "7")
+    second = hold(server, "r-2")
+    second.begin()
+    assert server.held[0] == "r-2"
+    second.end()
+
+
+def test_of_two_that_take_it_at_once_one_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = FakeServer()
+    server.race = "r-faster"
+    monkeypatch.setattr(alone, "_PATIENCE_SECONDS", 0.3)  # less than it takes to be sure that the other one is dead
+    with pytest.raises(NotInTime, match="The run r-faster is under way"):
+        hold(server, "r-2").begin()
