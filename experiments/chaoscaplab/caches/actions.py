@@ -36,14 +36,13 @@ def expire_hot_keys(
     not that of the run under way. Returns the entries: key, frequency and remaining_ms. ActivityFailed where
     the cluster is no Redis, counts no reads (evictionPolicy must be an LFU one), or has no entries.
     """
-    found, pod = _primary(cluster, namespace, kind, configuration)
-    cache = Cache(found.server, found.namespace, pod)
+    cache = _cache(cluster, namespace, kind, configuration)
     told: list[dict[str, Any]] = []
-    with Doing("hot keys expired", pod) as doing:
+    with Doing("hot keys expired", cache.pod) as doing:
         for _ in range(int(times)):
             hottest = _asked(lambda: cache.hottest(int(count)))
             if not hottest:
-                raise ActivityFailed(f"{pod} has no entries. Mend: begin with readers, and give them time to read.")
+                raise _empty(cache)
             keys = [hot.key for hot in hottest]
             taken = _asked(lambda keys=keys: cache.expire(keys, _milliseconds(after_seconds)))
             if taken:
@@ -70,13 +69,12 @@ def expire_many(
     cluster's, where it is not that of the run under way. Returns how many there were (entries), and how many keys the
     server says have expired meanwhile (expired). ActivityFailed where the cluster is no Redis, or has no entries.
     """
-    found, pod = _primary(cluster, namespace, kind, configuration)
-    cache = Cache(found.server, found.namespace, pod)
-    with Doing("entries expired at once", pod) as doing:
+    cache = _cache(cluster, namespace, kind, configuration)
+    with Doing("entries expired at once", cache.pod) as doing:
         before = _asked(cache.expired)
         entries = _asked(lambda: cache.expire_all(_milliseconds(after_seconds)))
         if not entries:
-            raise ActivityFailed(f"{pod} has no entries. Mend: begin with readers, and give them time to read.")
+            raise _empty(cache)
         time.sleep(float(after_seconds) + float(refill_seconds))
         expired = _asked(cache.expired) - before
         doing.saw(f"{entries} entries were given {after_seconds:g} s; {expired} keys expired by the server's own count")
@@ -95,22 +93,25 @@ def empty_cache(
     refill_seconds: how long the fault is taken to last after that. kind is the cluster's, where it is not that of the
     run under way. Returns how many keys there were (keys). ActivityFailed where the cluster is no Redis, or was empty.
     """
-    found, pod = _primary(cluster, namespace, kind, configuration)
-    cache = Cache(found.server, found.namespace, pod)
-    with Doing("cache emptied", pod) as doing:
+    cache = _cache(cluster, namespace, kind, configuration)
+    with Doing("cache emptied", cache.pod) as doing:
         keys = _asked(cache.empty)
         if not keys:
-            raise ActivityFailed(f"{pod} has no entries. Mend: begin with readers, and give them time to read.")
+            raise _empty(cache)
         doing.saw(f"there were {keys} keys, and then none")
         time.sleep(float(refill_seconds))
     return {"keys": keys}
 
 
-def _primary(name: str, namespace: str, kind: str, configuration: Configuration | None) -> tuple[Cluster, str]:
+def _cache(name: str, namespace: str, kind: str, configuration: Configuration | None) -> Cache:
     found = Cluster(Server(), meant(kind), namespace_of(configuration, namespace), name, {})
     if found.engine.ENGINE != REDIS:
         raise ActivityFailed(f"A {found.engine.KIND} is no cache. Mend: name a RedisCluster.")
-    return found, str(found.body()["status"].get("primary"))
+    return Cache(found.server, found.namespace, str(found.body()["status"].get("primary")))
+
+
+def _empty(cache: Cache) -> ActivityFailed:
+    return ActivityFailed(f"{cache.pod} has no entries. Mend: begin with readers, and give them time to read.")
 
 
 def _asked(what: Any) -> Any:

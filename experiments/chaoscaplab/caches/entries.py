@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..clusters.redis import ask, information
+from ..clusters.redis import ask, information, number
 from ..server import Server
 
 _PREFIX = "cache/"  # as the probers write them
@@ -65,11 +65,11 @@ class Cache:
 
     def expire(self, keys: list[str], milliseconds: int) -> int:
         """Give entries so long; how many of them there were."""
-        return int(self._eval(_EXPIRE, keys, [str(milliseconds)])[0])
+        return number(self._eval(_EXPIRE, keys, [str(milliseconds)]))
 
     def expire_all(self, milliseconds: int) -> int:
         """Give all entries so long, from one moment on; how many there were."""
-        return int(self._eval(_EXPIRE_ALL, [], [_PREFIX, str(milliseconds)])[0])
+        return number(self._eval(_EXPIRE_ALL, [], [_PREFIX, str(milliseconds)]))
 
     def empty(self) -> int:
         """Let go of everything; how many keys there were."""
@@ -79,7 +79,7 @@ class Cache:
 
     def size(self) -> int:
         """How many keys there are."""
-        return int(ask(self.server, self.namespace, self.pod, "DBSIZE")[0].rpartition(" ")[2])
+        return number(ask(self.server, self.namespace, self.pod, "DBSIZE"))
 
     def expired(self) -> int:
         """How many keys have expired since the server began, by its own count."""
@@ -87,7 +87,7 @@ class Cache:
 
     def _eval(self, script: str, keys: list[str], arguments: list[str]) -> list[str]:
         lines = ask(self.server, self.namespace, self.pod, "EVAL", script, str(len(keys)), *keys, *arguments)
-        return [line.removeprefix("(integer) ") for line in lines if line]
+        return [line for line in lines if line]
 
 
 def _hot(line: str) -> Hot:

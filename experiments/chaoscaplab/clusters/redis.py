@@ -161,6 +161,11 @@ def pairs(lines: Sequence[str]) -> dict[str, str]:
     return dict(zip(lines[::2], lines[1::2], strict=True))
 
 
+def number(lines: Sequence[str]) -> int:
+    """An integer as redis-cli prints it: pure."""
+    return int(lines[0].rpartition(" ")[2])
+
+
 def information(lines: Iterable[str]) -> dict[str, str]:
     """The fields of INFO: pure."""
     return {name: value for name, colon, value in (line.partition(":") for line in lines) if colon}

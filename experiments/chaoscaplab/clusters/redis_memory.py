@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..server import ExecFailed, Server
-from .redis import ask, information
+from .redis import ask, information, number
 
 _PREFIX = "caplab-filler/"
 _CHUNK, _BYTES = 500, 10_000  # keys in one step, in which nobody else is served; bytes of each
@@ -58,7 +58,7 @@ def fill(server: Server, namespace: str, pod: str, seconds: int) -> Full:
     evicted_before = _evicted(server, namespace, pod)
     keys = 0
     for chunk in range(_MOST_CHUNKS):
-        written = _number(
+        written = number(
             ask(
                 server, namespace, pod, "EVAL", _FILL, "0",
                 _PREFIX, str(chunk * _CHUNK), str(_CHUNK), str(_BYTES), str(seconds + _SPARE_SECONDS),
@@ -68,7 +68,7 @@ def fill(server: Server, namespace: str, pod: str, seconds: int) -> Full:
         evicted = _evicted(server, namespace, pod) - evicted_before
         if written < _CHUNK:
             return Full(keys, evicted, refused=True)
-        there = _number(ask(server, namespace, pod, "DBSIZE"))
+        there = number(ask(server, namespace, pod, "DBSIZE"))
         if evicted > _TIMES_OVER * there:
             return Full(keys, evicted, refused=False)
     raise NotFull(f"{keys} keys of {_BYTES} B were taken. Mend: give the cluster a smaller maxMemory.")
@@ -84,8 +84,3 @@ def empty(server: Server, namespace: str, pod: str) -> None:
 
 def _evicted(server: Server, namespace: str, pod: str) -> int:
     return int(information(ask(server, namespace, pod, "INFO", "stats"))["evicted_keys"])
-
-
-def _number(lines: list[str]) -> int:
-    """An integer as redis-cli prints it."""
-    return int(lines[0].rpartition(" ")[2])
