@@ -18,7 +18,7 @@ SYSTEM_NAMESPACE = "caplab-system"  # where the chart puts the probers
 METRICS_PORT = 9187  # of a prober: figures and histories
 _TIMEOUT = (5, 30)  # seconds: to connect, to answer
 _APPLY = "application/apply-patch+yaml"
-_MANAGER = "caplab-run"
+MANAGER = "caplab-run"  # of the fields that runs apply
 PLURALS = {
     "PostgresCluster": "postgresclusters",
     "RedisCluster": "redisclusters",
@@ -51,7 +51,7 @@ class Server:
         body = {**_head(kind, namespace, name), "spec": dict(spec)}
         applied: Body = self._custom.patch_namespaced_custom_object(
             GROUP, VERSION, namespace, PLURALS[kind], name, body,
-            field_manager=_MANAGER, force=True, _content_type=_APPLY, _request_timeout=_TIMEOUT,
+            field_manager=MANAGER, force=True, _content_type=_APPLY, _request_timeout=_TIMEOUT,
         )  # fmt: skip
         return applied
 
@@ -67,7 +67,7 @@ class Server:
         """Make the status of one of the lab's objects what it is here."""
         self._custom.patch_namespaced_custom_object_status(
             GROUP, VERSION, namespace, PLURALS[kind], name, {**_head(kind, namespace, name), "status": dict(status)},
-            field_manager=_MANAGER, force=True, _content_type=_APPLY, _request_timeout=_TIMEOUT,
+            field_manager=MANAGER, force=True, _content_type=_APPLY, _request_timeout=_TIMEOUT,
         )  # fmt: skip
 
     def get(self, kind: str, namespace: str, name: str) -> Body | None:

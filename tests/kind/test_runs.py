@@ -100,7 +100,13 @@ CLUSTERS: dict[str, tuple[str, str, dict[str, Any]]] = {
 
 
 def test_every_workload_and_read_routing_keeps_its_promises_in_the_calm(lab: Lab) -> None:
-    """On the clusters that the suite left."""
+    """On the cluster that the suite left, and those it removed when it went on to the next engine."""
+    assert [kind for kind in CLUSTERS if lab.get(kind, "-n", RUNS)["items"]] == ["CassandraCluster"]
+    others = {kind: ClusterObject(lab, kind, RUNS, CLUSTERS[kind][0]) for kind in ("PostgresCluster", "RedisCluster")}
+    for other in others.values():
+        other.apply(replicas=3)
+    for other in others.values():
+        other.await_ready(3)
     found = {kind: findings_of(lab, kind, RUNS, CLUSTERS[kind][0]) for kind in CLUSTERS}
     told = [(kind, *broken) for kind, by_probe in found.items() for broken in kept_or_broken(by_probe)]
     for kind, sentence, _ in told:
@@ -109,13 +115,13 @@ def test_every_workload_and_read_routing_keeps_its_promises_in_the_calm(lab: Lab
 
 
 def test_a_member_of_each_engine_that_is_frozen_or_cut_off_from_clients_acks_nothing_until_heal(lab: Lab) -> None:
-    """On the clusters that the suite left."""
+    """On the clusters of the test before."""
     with ThreadPoolExecutor() as pool:  # beside each other: it is about the faults, not about how long anything takes
         counted = dict(
             zip(CLUSTERS, pool.map(lambda kind: freeze_and_cut(lab, kind, *CLUSTERS[kind]), CLUSTERS), strict=True)
         )
-    # Three JVMs more would be noise in what the next tests measure.
-    lab.kubectl("delete", "cassandraclusters", "-n", RUNS, "--all", timeout_seconds=120)
+    # Three JVMs more, and Patroni's loops, would be noise in what the next tests measure.
+    lab.kubectl("delete", "cassandraclusters,postgresclusters", "-n", RUNS, "--all", timeout_seconds=120)
     await_that("its members are gone", lambda: "cs-" not in lab.kubectl("get", "pods", "-n", RUNS, "-o", "name"))
     print(f"\nacks of the member before and under freeze and cut, and of all after: {counted}")
     for before, under, after in (acks for faults in counted.values() for acks in faults):

@@ -48,7 +48,8 @@ class Cluster:
             self._come_up(_BACK_SECONDS if self._found() else self.engine.READY_SECONDS)
         except NotInTime as late:
             _log.warning("%s It is made anew.", late)
-            self._remove()
+            self.delete()
+            self.await_gone()
             self._come_up(self.engine.READY_SECONDS)
         until("its settings are in force", lambda: "; ".join(self._differences()), self.engine.READY_SECONDS)
         body = self.body()
@@ -66,9 +67,12 @@ class Cluster:
             self._renew(pod)
         until(f"{self.name} is steady", self.not_steady, seconds)
 
-    def _remove(self) -> None:
-        """Delete it, and wait until its members and their volumes are gone."""
+    def delete(self) -> None:
+        """Have it removed."""
         self.server.delete(self.engine.KIND, self.namespace, self.name)
+
+    def await_gone(self) -> None:
+        """Wait until its members and their volumes are gone; NotInTime."""
 
         def left() -> str:
             what = standing.selector(self.name)

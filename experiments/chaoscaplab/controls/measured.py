@@ -17,6 +17,7 @@ from caplab.model.runs import CONTROL, Baseline, FaultWindow, FirstCommit, RunRe
 
 from ..clusters.bringing_up import Cluster
 from ..clusters.engines import named, scan_routes
+from ..clusters.others import remove_others
 from ..clusters.postgres import ENGINE as POSTGRES
 from ..current import begin as begin_seeing
 from ..faults import nodes
@@ -70,6 +71,7 @@ class MeasuredRun:
             self._server.open_namespace(self._plan.namespace)
             self._alone.begin()
             self._clear()
+            remove_others(self._server, self._plan.namespace, self._needed())
             self._body, self._settings = self._cluster.bring_up()
             if self._store is not None:
                 _, of_store = self._store.bring_up()
@@ -183,6 +185,10 @@ class MeasuredRun:
             for one in self._server.list(kind, self._plan.namespace):
                 self._server.delete(kind, self._plan.namespace, one["metadata"]["name"])
             until(f"no {kind} is left", partial(self._left, kind), _CONVERGE_SECONDS)
+
+    def _needed(self) -> set[tuple[str, str]]:
+        clusters = [self._cluster, *([self._store] if self._store else [])]
+        return {(cluster.engine.KIND, cluster.name) for cluster in clusters}
 
     def _left(self, kind: str) -> str:
         return ", ".join(str(one["metadata"]["name"]) for one in self._server.list(kind, self._plan.namespace))

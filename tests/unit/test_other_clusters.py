@@ -1,0 +1,66 @@
+"""What runs of other engines left behind goes before the next run; what somebody else made stays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chaoscaplab.clusters.others import is_of_a_run, remove_others
+
+RUN, SOMEBODY = "caplab-run", "kubectl-client-side-apply"
+
+
+class FakeServer:
+    """Clusters by kind and name, with who made them; the pods of what is deleted are there for two looks more."""
+
+    def __init__(self, **clusters: str) -> None:
+        self.there = {tuple(key.split("_")): who for key, who in clusters.items()}
+        self.pods_of: dict[str, int] = {}
+
+    def list(self, kind: str, _namespace: str) -> list[dict[str, Any]]:
+        return [
+            {"metadata": {"name": name, "managedFields": [{"manager": "kopf"}, {"manager": who}]}, "spec": {}}
+            for (of, name), who in self.there.items()
+            if of == kind
+        ]
+
+    def delete(self, kind: str, _namespace: str, name: str) -> None:
+        del self.there[kind, name]
+        self.pods_of[name] = 2
+
+    def pods(self, _namespace: str, selector: str) -> list[Any]:
+        name = selector.partition("=")[2].partition(",")[0]
+        self.pods_of[name] -= 1
+        return [Pod(name)] if self.pods_of[name] > 0 else []
+
+    def volumes(self, _namespace: str, _selector: str) -> list[Any]:
+        return []
+
+
+class Pod:
+    def __init__(self, name: str) -> None:
+        self.metadata = self
+        self.name = name
+
+
+def test_clusters_of_earlier_runs_go_and_it_is_waited_until_their_members_are_gone() -> None:
+    fake: Any = FakeServer(PostgresCluster_pg=RUN, RedisCluster_rd=RUN, CassandraCluster_cs=RUN)
+    assert remove_others(fake, "runs", {("CassandraCluster", "cs")}) == ["pg", "rd"]
+    assert list(fake.there) == [("CassandraCluster", "cs")]
+    assert fake.pods_of == {"pg": 0, "rd": 0}
+
+
+def test_one_of_the_same_kind_and_another_name_goes_too() -> None:
+    fake: Any = FakeServer(RedisCluster_rd=RUN, RedisCluster_cache=RUN, PostgresCluster_pg=RUN)
+    needed = {("RedisCluster", "cache"), ("PostgresCluster", "pg")}
+    assert remove_others(fake, "runs", needed) == ["rd"]
+    assert set(fake.there) == needed
+
+
+def test_what_somebody_else_made_stays() -> None:
+    fake: Any = FakeServer(PostgresCluster_pg=SOMEBODY, RedisCluster_rd=RUN)
+    assert remove_others(fake, "runs", set()) == ["rd"]
+    assert list(fake.there) == [("PostgresCluster", "pg")]
+
+
+def test_an_object_with_no_word_of_who_made_it_is_nobodys() -> None:
+    assert not is_of_a_run({"metadata": {"name": "pg"}})
