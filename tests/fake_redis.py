@@ -6,11 +6,13 @@ It knows the client's scripts by their texts and does what they say.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 
 import hiredis
+from caplab_probes.cache.redis_cache import _RELEASE as RELEASE
 from caplab_probes.engines.redis.client import client
 from caplab_probes.engines.redis.statements import BEAT, CAS, WRITE
 from caplab_probes.links import Client, Endpoint, Result, Topology
@@ -59,6 +61,8 @@ class FakeRedis:
     password: bytes = b"secret"
     lists: dict[bytes, list[bytes]] = field(default_factory=dict)
     registers: dict[bytes, bytes] = field(default_factory=dict)
+    ends: dict[bytes, float] = field(default_factory=dict)  # of registers that have one, on the fake's clock
+    later_seconds: float = 0.0  # so far its clock is ahead
     seen: list[list[bytes]] = field(default_factory=list)
     packets: list[bytes] = field(default_factory=list)
     connections: int = 0
@@ -120,6 +124,7 @@ class FakeRedis:
         )
 
     def _do(self, command: list[bytes]) -> bytes:
+        self._expire()
         name, *rest = command
         if name in (b"RPUSH", b"EVAL", b"SET", b"INCRBY", b"INCR") and self.replid is None:
             return error("READONLY You can't write against a read only replica.")
@@ -130,6 +135,7 @@ class FakeRedis:
             b"INCRBY": self._increment,
             b"INCR": lambda key: self._increment(key, b"1"),
             b"GET": self._get,
+            b"PTTL": self._remaining,
             b"LRANGE": self._range,
             b"MGET": self._get_many,
             b"SCAN": self._scan,
@@ -139,9 +145,26 @@ class FakeRedis:
     def _get(self, key: bytes) -> bytes:
         return reply_of(self.registers.get(key))
 
-    def _set(self, key: bytes, value: bytes) -> bytes:
+    def _set(self, key: bytes, value: bytes, *options: bytes) -> bytes:
+        if b"NX" in options and key in self.registers:
+            return reply_of(None)
         self.registers[key] = value
+        self.ends.pop(key, None)
+        if b"PX" in options:
+            self.ends[key] = self._now() + int(options[options.index(b"PX") + 1]) / 1000
         return b"+OK\r\n"
+
+    def _now(self) -> float:
+        return time.monotonic() + self.later_seconds
+
+    def _expire(self) -> None:
+        for key in [key for key, end in self.ends.items() if end <= self._now()]:
+            del self.registers[key], self.ends[key]
+
+    def _remaining(self, key: bytes) -> bytes:
+        if key not in self.registers:
+            return reply_of(-2)
+        return reply_of(round(1000 * (self.ends[key] - self._now())) if key in self.ends else -1)
 
     def _increment(self, key: bytes, amount: bytes) -> bytes:
         self.registers[key] = b"%d" % (int(self.registers.get(key, b"0")) + int(amount))
@@ -166,6 +189,12 @@ class FakeRedis:
             if (was,) == expected:
                 self.registers[key] = value
             return reply_of(was)
+        if text == RELEASE:
+            own = self.registers.get(key) == value
+            if own:
+                del self.registers[key]
+                self.ends.pop(key, None)
+            return reply_of(int(own))
         assert text == WRITE
         if int(self.registers.get(key, b"-1")) >= int(value):
             return reply_of(0)

@@ -48,7 +48,7 @@ class Freezing:
 
     def heal(self, entry: Entry, heal: Heal) -> Entry:
         """Thaw the pod unless another fault holds it, and stop the timer."""
-        order = entry.order
+        order, began = entry.order, self._clock.now()
         group = self._cgroups.pod(order.pod_uid)
         found = Found((self._until_gone(entry),), gone=True)
         if group is not None:
@@ -60,7 +60,7 @@ class Freezing:
             elif was is not State.GONE:
                 late = seconds_left(entry, self._clock) < -GRACE_SECONDS
                 found = Found((_LATE if late else _LOST,), held=False)
-        healed = ended(entry, heal, found, self._clock)
+        healed = ended(entry, heal, found, began, self._clock)
         self._timers.stop(order)
         return healed
 

@@ -64,8 +64,9 @@ class Killer:
 
     def heal(self, entry: Entry, heal: Heal) -> Entry:
         """Open this fault's gate; a kill that kept nothing down has nothing to undo."""
+        began = self._clock.now()
         if not _kill(entry).keep_down:
-            return ended(entry, heal, Found(), self._clock)
+            return ended(entry, heal, Found(), began, self._clock)
         was = self._gates.release(entry.order)
         if was is Was.GONE and not self._runs(entry.order):
             found = Found((self._until_gone(entry),), gone=True)
@@ -73,7 +74,7 @@ class Killer:
             found = Found((f"gate held {seconds_held(entry, self._clock)}",))
         else:
             found = Found((_FOUND.get(was, "gate opened"),), held=False)
-        return ended(entry, heal, found, self._clock)
+        return ended(entry, heal, found, began, self._clock)
 
     def adjust(self, entry: Entry, order: Order) -> Entry:
         """A kill drops no addresses."""

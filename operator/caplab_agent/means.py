@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeAlias, TypeVar
 
-from .clock import Clock
+from .clock import Clock, Instant
 from .faults import FAILED, GONE, HEALED, Body, Entry, Order, What
 from .plan import REBOOTED, Heal
 
@@ -77,11 +77,15 @@ class Found:
     gone: bool = False
 
 
-def ended(entry: Entry, heal: Heal, found: Found, clock: Clock) -> Entry:
-    """An entry that was healed just now. Of what nobody knows, or of another boot, what was found says nothing."""
+def ended(entry: Entry, heal: Heal, found: Found, began: Instant, clock: Clock) -> Entry:
+    """An entry that was healed. Of what nobody knows, or of another boot, what was found says nothing.
+
+    It is stamped with when its heal began: until then the fault was in force; while it is undone, which may
+    take long on a busy machine, it may not be.
+    """
     notes = () if heal.problem or heal.why == REBOOTED else found.notes
     why = (heal.why,) if heal.why else ()
-    told = stamped(replace(entry, evidence=(*entry.evidence, *notes, *why)), clock)
+    told = _stamped(replace(entry, evidence=(*entry.evidence, *notes, *why)), began, clock)
     if heal.problem:
         return replace(told, state=FAILED, problem=heal.problem, proven=False)
     proven = entry.proven and found.held and heal.why != REBOOTED
@@ -99,8 +103,11 @@ def failed(entry: Entry, problem: str) -> Entry:
 
 
 def stamped(entry: Entry, clock: Clock) -> Entry:
-    """An entry with the time of its end."""
-    now = clock.now()
+    """An entry that ends now."""
+    return _stamped(entry, clock.now(), clock)
+
+
+def _stamped(entry: Entry, now: Instant, clock: Clock) -> Entry:
     # Another boot's clock says nothing beside the one that injectedNs was read from.
     return replace(entry, healed_at=now.stamp, healed_ns=now.ns if entry.boot_id == clock.boot_id else None)
 

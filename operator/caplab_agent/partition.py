@@ -51,7 +51,7 @@ class Partitioning:
 
     def heal(self, entry: Entry, heal: Heal) -> Entry:
         """Delete this fault's table, with a last look at what it dropped."""
-        order = entry.order
+        order, began = entry.order, self._clock.now()
         self._forget(order.key)
         try:
             was = self._within(order, lambda where: (where, self._tables.remove(where, order.fault_uid)))
@@ -59,10 +59,10 @@ class Partitioning:
             if seconds_left(entry, self._clock) > -GRACE_MS / 1000:
                 raise
             note = f"the cut had ended by itself, and the rules could not be deleted: {error}"
-            return ended(entry, heal, Found((note,), held=False), self._clock)
+            return ended(entry, heal, Found((note,), held=False), began, self._clock)
         entry, found = self._found(entry, *was) if was else (entry, self._found_nowhere(entry))
         notes = found.notes if entry.proven or found.gone else (NOTHING, *found.notes)
-        return ended(entry, heal, replace(found, notes=notes), self._clock)
+        return ended(entry, heal, replace(found, notes=notes), began, self._clock)
 
     def adjust(self, entry: Entry, order: Order) -> Entry:
         """Drop the packets of the addresses that are asked for now; what was counted stays."""

@@ -240,7 +240,10 @@ def test_a_pod_that_takes_the_place_of_one_under_a_fault_is_caught_within_a_seco
     cut = span_of(boxes, "cut", a)
     print(f"cut {(cut.begin_ns - boxes.began(a)) / 1e9:.3f} s after its process began")
     assert cut.begin_ns - boxes.began(a) < 1e9
-    assert talk.end()["cut"].opened(Span(cut.begin_ns, cut.end_ns - int(0.6e9))) == {False}
+    heard = talk.end()["cut"]
+    told = [(round((ns - cut.begin_ns) / 1e9, 3), round((cut.end_ns - ns) / 1e9, 3), done) for ns, done in heard.fresh]
+    print("opened, seconds after its begin and before its end:", told)
+    assert heard.opened(Span(cut.begin_ns, cut.end_ns - int(0.6e9))) == {False}
     for fault, pod in (("freeze", b), ("kill", c)):
         span = span_of(boxes, fault, pod)
         await_that(f"{pod} goes on", lambda pod=pod: boxes.ready(pod))  # type: ignore[misc]

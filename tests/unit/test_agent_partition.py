@@ -404,3 +404,20 @@ def test_who_waits_for_a_replacement_ends_when_told_to_or_when_the_time_is_over(
     assert means.inject(entry(order), POD, stopped) is None
     assert means.inject(entry(order, seconds=0), POD, threading.Event()) is None
     assert node.nft.ran == []
+
+
+def test_it_was_cut_off_until_the_heal_began_however_long_nft_takes_then(
+    node: Node, means: Partitioning, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = inject(means)
+    node.clock.pass_seconds(5)
+    began, run = node.clock.ns, node.nft._run
+
+    def slow(*asked: Any) -> Any:
+        ran = run(*asked)
+        node.clock.pass_seconds(2)
+        return ran
+
+    monkeypatch.setattr(node.nft, "_run", slow)
+    healed = means.heal(done, HEAL)
+    assert (healed.state, healed.healed_ns, node.tables) == (HEALED, began, [])

@@ -15,8 +15,9 @@ class FakeServer:
     def __init__(self, **clusters: str) -> None:
         self.there = {tuple(key.split("_")): who for key, who in clusters.items()}
         self.pods_of: dict[str, int] = {}
+        self.list = self.listed
 
-    def list(self, kind: str, _namespace: str) -> list[dict[str, Any]]:
+    def listed(self, kind: str, _namespace: str) -> Any:
         return [
             {"metadata": {"name": name, "managedFields": [{"manager": "kopf"}, {"manager": who}]}, "spec": {}}
             for (of, name), who in self.there.items()
