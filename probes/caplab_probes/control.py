@@ -163,7 +163,7 @@ class Control:
         seed = mix(wanted.spec.seed, wanted.spec.vantages.index(self._around.vantage))
         # Two drivers, which an idle prober has no use for.
         make = import_module(".cache.client", __package__).CacheClient
-        client = make(asked, cache, behind, self._around.limits, seed)
+        client = make(asked, cache, behind, wanted.spec.limits(self._around.limits), seed)
         return _Reached(client, topologies, client.tell_loads)
 
     def _tell_all(self) -> None:

@@ -319,3 +319,25 @@ def test_a_client_that_opened_nothing_is_closed_too() -> None:
             assert (one.redis.connections, one.postgres.connections) == (0, 0)
 
     run(scenario)
+
+
+@pytest.mark.parametrize("protection", ["lock", "refresh-ahead"])
+def test_close_while_a_claimed_key_is_loaded_leaves_no_connection(protection: str) -> None:
+    async def scenario() -> None:
+        hang = asyncio.Event()
+        async with scene(asked=replace(ASKED, protection=protection)) as one:
+            if protection == "refresh-ahead":
+                await one.perform(READ)
+                one.redis.later_seconds = 7.0  # of 8: it is time to load it anew
+            before = len(one.postgres.seen)
+            one.postgres.hang = hang
+            reading = asyncio.create_task(one.perform(READ))
+            await until(lambda: len(one.postgres.seen) > before)
+            connections = one.redis.connections
+            await one.client.close()
+            await asyncio.gather(reading, return_exceptions=True)
+            hang.set()
+            await until(lambda: (one.redis.open, one.postgres.open) == (0, 0))
+            assert one.redis.connections == connections
+
+    run(scenario)

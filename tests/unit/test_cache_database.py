@@ -317,3 +317,19 @@ def test_close_lets_go_of_the_link_of_a_load_whose_reader_has_gone() -> None:
             await until(lambda: one.fake.open == 0)
 
     run(scenario)
+
+
+def test_close_ends_a_write_that_is_under_way_and_sends_none_of_those_that_wait() -> None:
+    async def scenario() -> None:
+        hang = asyncio.Event()
+        async with scene(hang=hang, reply=DONE) as one:
+            writing = [asyncio.create_task(one.database.write(WRITE)) for _ in range(6)]
+            await until(lambda: len(one.fake.seen) == 4)
+            one.database.close()
+            outcomes = [(await write).outcome for write in writing]
+            assert outcomes == [Outcome("info", "closed")] * 4 + [Outcome("fail", "closed")] * 2
+            hang.set()
+            await until(lambda: one.fake.open == 0)
+            assert len(one.fake.seen) == one.fake.connections == 4
+
+    run(scenario)

@@ -294,3 +294,33 @@ def test_close_lets_go_of_every_link_that_rests() -> None:
             await until(lambda: fake.open == 0)
 
     run(scenario)
+
+
+def test_close_ends_what_is_under_way_and_opens_no_more() -> None:
+    async def scenario() -> None:
+        hang = asyncio.Event()
+        async with fake_redis(hang=hang) as fake:
+            cache = RedisCache(client_of(fake), service_of(fake), PATIENT)
+            asking = asyncio.create_task(cache.get("k"))
+            await until(lambda: fake.operations)
+            cache.close()
+            with pytest.raises(CacheGone, match="closed"):
+                await asking
+            with pytest.raises(CacheGone, match="no readers any more"):
+                await cache.get("k")
+            hang.set()
+            await until(lambda: fake.open == 0)
+            assert fake.connections == 1
+
+    run(scenario)
+
+
+def test_a_cache_that_is_too_slow_says_how_long_it_was_waited_for() -> None:
+    async def scenario() -> None:
+        hang = asyncio.Event()
+        async with fake_redis(hang=hang) as fake, cache_on(fake, HASTY) as cache:
+            with pytest.raises(CacheGone, match=r"no answer within 0\.3 s"):
+                await cache.get("k")
+            hang.set()
+
+    run(scenario)

@@ -11,6 +11,7 @@ from ..engines.redis.wire import RedisError
 from ..links import Client, Endpoint, NotOpened
 from . import entries
 from .entries import Entry
+from .pool import Pool
 from .reader import CacheGone, Loaded
 
 ENTRIES = "cache/"  # before the keys of entries: a cache is emptied, and looked through, by it
@@ -25,8 +26,8 @@ class RedisCache:
     """
 
     def __init__(self, client: Client, service: Endpoint, seconds: float) -> None:
-        self._client, self._service, self._seconds = client, service, seconds
-        self._idle: list[RedisLink] = []
+        self._links = Pool(client, service, RedisLink)
+        self._seconds = seconds
 
     async def get(self, key: str) -> tuple[Entry | None, str | None]:
         """As of Cache."""
@@ -48,35 +49,17 @@ class RedisCache:
         await self._ask(("EVAL", _RELEASE, 1, _claim(key), token))
 
     def close(self) -> None:
-        """Let go of every link."""
-        for link in self._idle:
-            link.close()
+        """Let go of every link; what is under way ends."""
+        self._links.close()
 
     async def _ask(self, *commands: Command) -> tuple[list[Any], str | None]:
-        link: RedisLink | None = None
         try:
-            async with asyncio.timeout(self._seconds):
-                link = await self._link()
-                replies = await link.ask_all(*commands)
-        except (RedisError, NotOpened, TimeoutError) as problem:
-            if link is not None:
-                link.close()
+            async with asyncio.timeout(self._seconds), self._links.link() as link:
+                return await link.ask_all(*commands), link.server
+        except TimeoutError as problem:
+            raise CacheGone(f"no answer within {self._seconds:g} s") from problem
+        except (RedisError, NotOpened) as problem:
             raise CacheGone(str(problem)) from problem
-        except BaseException:  # the reader has gone: what is under way on its link is nobody's
-            if link is not None:
-                link.close()
-            raise
-        self._idle.append(link)
-        return replies, link.server
-
-    async def _link(self) -> RedisLink:
-        while self._idle:
-            link = self._idle.pop()
-            if link.alive:
-                return link
-        opened = await self._client.open(self._service)
-        assert isinstance(opened, RedisLink)
-        return opened
 
 
 def _entry(key: str) -> str:
