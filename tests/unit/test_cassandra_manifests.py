@@ -159,7 +159,7 @@ def test_the_jvms_options_are_a_line_each() -> None:
     assert {
         "-Dcassandra.gossip_settle_min_wait_ms=500", "-Dcassandra.gossip_settle_interval_ms=250",
         "-Dcassandra.ring_delay_ms=5000", "-Dcassandra.broadcast_interval_ms=5000",
-        "-Dcassandra.consistent.rangemovement=false",
+        "-Dcassandra.fd_max_interval_ms=2000", "-Dcassandra.consistent.rangemovement=false",
         "-Dcassandra.superuser_setup_delay_ms=0", "-Dcassandra.system_auth.default_rf=2",
         "-Dcassandra.system_distributed.default_rf=2",
     } <= set(lines)  # fmt: skip

@@ -37,6 +37,10 @@ _OWN: dict[str, str] = {
     "permissions_validity": "60s",
     "credentials_validity": "60s",
 }
+# Of heartbeats, those longer apart say nothing of how often they come. Cassandra means 2 s, and without this takes 23
+# days (ArrivalWindow.getMaxInterval of 5.0.6 reads its default of 2e9 ns as milliseconds): the silence of each outage
+# counts as one more interval, and the next outage is noticed later.
+_LONGEST_HEARTBEAT_MILLISECONDS = 2000
 _SHUTDOWN_MILLISECONDS = 500  # that a member waits for the others to hear that it ends; 2 s by itself
 # Cassandra's own keyspaces, which without this have more copies than a small cluster has members: none could leave.
 _OWN_KEYSPACES = ("system_auth", "system_distributed", "system_traces")
@@ -92,6 +96,7 @@ def jvm_options(spec: CassandraSpec) -> str:
         "cassandra.ring_delay_ms": gossip.ring_delay_milliseconds,
         # Who takes a dead member's place first listens for that long, a minute by itself, whether it is dead indeed.
         "cassandra.broadcast_interval_ms": gossip.ring_delay_milliseconds,
+        "cassandra.fd_max_interval_ms": _LONGEST_HEARTBEAT_MILLISECONDS,
         "cassandra.shutdown_announce_in_ms": _SHUTDOWN_MILLISECONDS,
         # Who joins streams from whoever is there: a dead member must not keep another from taking its place.
         "cassandra.consistent.rangemovement": "false",
