@@ -63,9 +63,10 @@ def of_core(results: Path) -> tuple[bool, list[str]]:
     whole = not verdict_of(results)["failures"] and all(len(runs) == REPEATS for runs in verdicts.values())
     agree = whole and all(verdict == "valid" for runs in verdicts.values() for verdict, _ in runs)
     rounds = [sum(runs[number][1] for runs in verdicts.values()) / 60 for number in range(REPEATS)] if whole else []
+    took_all = ", the others ".join(f"{one:.1f} minutes" for one in rounds)
     lines = [
         f"Each of the {len(verdicts)} runs {REPEATS} times in a row. The first of an engine's runs makes its cluster, "
-        f"as in `make chaos`: the first runs of all took {', the others '.join(f'{one:.1f} minutes' for one in rounds)}.",
+        f"as in `make chaos`: the first runs of all took {took_all}.",
         "",
         "| run | verdicts | seconds |",
         "|---|---|---|",

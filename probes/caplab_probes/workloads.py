@@ -87,6 +87,13 @@ def index_of(value: int) -> int:
     return value & ((1 << INDEX_BITS) - 1)
 
 
+def writer_of(value: int) -> int:
+    """The number, within its run, of who wrote a value: its vantage, and its incarnations one after the other."""
+    who = value >> INDEX_BITS
+    vantage, incarnation = who >> INCARNATION_BITS & (1 << VANTAGE_BITS) - 1, who & INCARNATIONS - 1
+    return incarnation << VANTAGE_BITS | vantage
+
+
 def key_of(spec: ProbeSpec, vantage: int, route: str, number: int) -> str:
     """A register of one writer: a probe's vantage on one route."""
     return f"{key_prefix(spec.run_id)}{spec.name}/{spec.vantages[vantage]}/{route}/{number}"

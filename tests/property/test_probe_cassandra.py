@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from itertools import combinations
 
 import pytest
 from caplab_probes.engines.cassandra.outcomes import Answer, classify, not_sent, reading
@@ -110,12 +111,13 @@ def test_a_statement_says_which_run_its_data_is_of_and_fits_its_table(operation:
         assert statement_of(one).values == (run_of(value), bucket_of(value), value)
 
 
-def test_zones_that_count_alike_do_not_meet_in_one_partition() -> None:
-    """Lightweight transactions on one partition are in each other's way."""
-    spec = ProbeSpec("run-1", "set", 40.0, ("service",), ("a", "b"), seed=0)
-    first = [value_of(Writer(spec, vantage), 0) for vantage in (0, 1)]
-    met = sum(bucket_of(first[0] + index) == bucket_of(first[1] + index) for index in range(10_000))
-    assert met < 10_000 * 2 / BUCKETS
+@given(st.integers(0, 1 << 20), st.integers(-30, 30), st.sampled_from(sorted(combinations(range(5), 2))))
+def test_zones_that_count_alike_do_not_meet_in_one_partition(index: int, apart: int, two: tuple[int, int]) -> None:
+    """Lightweight transactions on one partition are in each other's way; a zone's own are 256 apart in one."""
+    spec = ProbeSpec("run-1", "set", 40.0, ("service",), ("a", "b", "c", "d", "e"), seed=0)
+    one, other = (Writer(spec, vantage) for vantage in two)
+    assert bucket_of(value_of(one, index + 30)) != bucket_of(value_of(other, index + 30 + apart))
+    assert len({bucket_of(value_of(one, index + number)) for number in range(BUCKETS)}) == BUCKETS
 
 
 @given(st.text(min_size=1), st.sampled_from(["ONE", "ALL"]))

@@ -10,8 +10,7 @@ from cassandra import ConsistencyLevel
 
 from caplab.model.keys import run_number
 
-from ...mixing import mix
-from ...workloads import Operation, run_of
+from ...workloads import Operation, index_of, run_of, writer_of
 
 KEYSPACE = "caplab"  # the members make it, with the cluster's replication factor
 DEFAULT_LEVEL = "QUORUM"
@@ -27,7 +26,9 @@ LEVELS_OF: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "cas": (READ_LEVELS, tuple(COMMIT_LEVELS)),
     "ids": (READ_LEVELS, tuple(COMMIT_LEVELS)),
 }
-BUCKETS = 256  # partitions of a run's set: they spread over the ring, and lightweight transactions seldom meet in one
+BUCKETS = 256  # partitions of a run's set: they spread over the ring
+# Between the buckets of two vantages: the golden section of all, so that few or many of them keep apart.
+_STRIDE = 158
 
 # The ids are given: probers that make a table at one moment by different members make the same one, where Cassandra
 # would else end up with two under one name (as for its own tables, which every member makes).
@@ -93,8 +94,12 @@ class Statement:
 
 
 def bucket_of(value: int) -> int:
-    """A value's partition; mixed, since vantages count alike, and by the number itself all would meet in one."""
-    return mix(value) % BUCKETS
+    """A value's partition: each writer goes through all of them in turn, at a distance from the others.
+
+    Of two lightweight transactions that meet in one, Cassandra may leave one without an answer until it times out, and
+    this workload is not about that (cas and ids are). Vantages count alike: by the number itself all would meet.
+    """
+    return (writer_of(value) * _STRIDE + index_of(value)) % BUCKETS
 
 
 def statement_of(operation: Operation) -> Statement:
