@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from chaoscaplab import current
 from chaoscaplab.caches import actions
+from chaoscaplab.clusters import asked
 from chaoscaplab.server import ExecFailed
 from chaoslib.exceptions import ActivityFailed
 
@@ -55,7 +56,7 @@ class FakeServer:
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeServer]:
     fake = FakeServer()
-    monkeypatch.setattr(actions, "Server", lambda: fake)
+    monkeypatch.setattr(asked, "Server", lambda: fake)
     monkeypatch.setattr("chaoscaplab.caches.actions.time.sleep", lambda _: None)
     current.begin("RedisCluster")
     yield fake

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from chaoscaplab import current
-from chaoscaplab.clusters import actions, redis_memory
+from chaoscaplab.clusters import actions, asked, redis_memory
 from chaoscaplab.clusters.bringing_up import Cluster
 from chaoscaplab.server import ExecFailed
 from chaoslib.exceptions import ActivityFailed
@@ -67,7 +67,7 @@ class FakeServer:
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeServer]:
     fake = FakeServer({"replicas": 3}, {"primary": "m-0", "sentinels": [{"name": "s-0"}]})
-    monkeypatch.setattr(actions, "Server", lambda: fake)
+    monkeypatch.setattr(asked, "Server", lambda: fake)
     monkeypatch.setattr(Cluster, "not_steady", lambda _: "")
     current.begin("PostgresCluster")
     yield fake

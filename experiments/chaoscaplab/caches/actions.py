@@ -8,12 +8,10 @@ from typing import Any
 from chaoslib.exceptions import ActivityFailed
 from chaoslib.types import Configuration
 
-from ..clusters.bringing_up import Cluster
-from ..clusters.engines import meant
+from ..clusters.asked import asked_for
 from ..clusters.redis import ENGINE as REDIS
 from ..doing import Doing
-from ..namespaces import namespace_of
-from ..server import ExecFailed, Server
+from ..server import ExecFailed
 from .entries import Cache
 
 __all__ = ["empty_cache", "expire_hot_keys", "expire_many"]
@@ -104,7 +102,7 @@ def empty_cache(
 
 
 def _cache(name: str, namespace: str, kind: str, configuration: Configuration | None) -> Cache:
-    found = Cluster(Server(), meant(kind), namespace_of(configuration, namespace), name, {})
+    found = asked_for(name, namespace, kind, configuration)
     if found.engine.ENGINE != REDIS:
         raise ActivityFailed(f"A {found.engine.KIND} is no cache. Mend: name a RedisCluster.")
     return Cache(found.server, found.namespace, str(found.body()["status"].get("primary")))

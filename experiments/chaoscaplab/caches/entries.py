@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from caplab.model.keys import CACHE_ENTRIES
+
 from ..clusters.redis import ask, information, number
 from ..server import Server
 
-_PREFIX = "cache/"  # as the probers write them
 # ARGV: prefix, how many. Key, frequency (the logarithmic counter of LFU, 0 to 255) and PTTL of those read most.
 _HOTTEST = """
     local cursor, found = '0', {}
@@ -61,7 +62,7 @@ class Cache:
 
     def hottest(self, count: int) -> list[Hot]:
         """The entries read most; ExecFailed also where the eviction policy is none of LFU's, which alone counts."""
-        return [_hot(line) for line in self._eval(_HOTTEST, [], [_PREFIX, str(count)])]
+        return [_hot(line) for line in self._eval(_HOTTEST, [], [CACHE_ENTRIES, str(count)])]
 
     def expire(self, keys: list[str], milliseconds: int) -> int:
         """Give entries so long; how many of them there were."""
@@ -69,7 +70,7 @@ class Cache:
 
     def expire_all(self, milliseconds: int) -> int:
         """Give all entries so long, from one moment on; how many there were."""
-        return number(self._eval(_EXPIRE_ALL, [], [_PREFIX, str(milliseconds)]))
+        return number(self._eval(_EXPIRE_ALL, [], [CACHE_ENTRIES, str(milliseconds)]))
 
     def empty(self) -> int:
         """Let go of everything; how many keys there were."""

@@ -10,12 +10,10 @@ from chaoslib.exceptions import ActivityFailed
 from chaoslib.types import Configuration
 
 from ..doing import Doing
-from ..namespaces import namespace_of
-from ..server import ExecFailed, Server
+from ..server import ExecFailed
 from ..waiting import insist
 from . import redis_memory
-from .bringing_up import Cluster
-from .engines import meant
+from .asked import asked_for
 from .redis import ENGINE as REDIS
 
 __all__ = ["fill_memory", "rolling_restart", "scale", "switchover"]
@@ -33,7 +31,7 @@ def switchover(
     kind is the cluster's, where it is not that of the run under way. Returns who it was (old) and who it is (new).
     ActivityFailed where the engine has none, refuses, or does not come to it within_seconds.
     """
-    found = _cluster(cluster, namespace, kind, configuration)
+    found = asked_for(cluster, namespace, kind, configuration)
     if not found.engine.HAS_PRIMARY:
         raise ActivityFailed(f"A {found.engine.KIND} has no primary. Mend: leave the switchover out.")
     body = found.body()
@@ -66,7 +64,7 @@ def rolling_restart(
     Of engines whose spec has operations.restart: Cassandra. kind is the cluster's, where it is not that of the run
     under way. Returns the members. ActivityFailed where it does not end within_seconds.
     """
-    found = _cluster(cluster, namespace, kind, configuration)
+    found = asked_for(cluster, namespace, kind, configuration)
     spec = found.body()["spec"]
     if "operations" not in spec:
         raise ActivityFailed(f"A {found.engine.KIND} has no operations.restart. Mend: leave the rolling restart out.")
@@ -98,7 +96,7 @@ def scale(
     replicas: its members from now on. kind is the cluster's, where it is not that of the run under way. Returns how
     many there were (before). ActivityFailed where it does not come to that within_seconds.
     """
-    found = _cluster(cluster, namespace, kind, configuration)
+    found = asked_for(cluster, namespace, kind, configuration)
     spec = found.body()["spec"]
     before, wanted = int(spec["replicas"]), int(replicas)
     with Doing("scale", cluster) as doing:
@@ -126,7 +124,7 @@ def fill_memory(
     of the run under way. Returns what was seen: keys, evicted_keys and refused. ActivityFailed where the cluster is no
     Redis, or the primary never ran out of memory.
     """
-    found = _cluster(cluster, namespace, kind, configuration)
+    found = asked_for(cluster, namespace, kind, configuration)
     if found.engine.ENGINE != REDIS:
         raise ActivityFailed(f"A {found.engine.KIND} has no maxMemory. Mend: fill a RedisCluster.")
     primary = str(found.body()["status"].get("primary"))
@@ -140,10 +138,6 @@ def fill_memory(
         finally:
             redis_memory.empty(found.server, found.namespace, primary)
     return {"keys": full.keys, "evicted_keys": full.evicted_keys, "refused": full.refused}
-
-
-def _cluster(name: str, namespace: str, kind: str, configuration: Configuration | None) -> Cluster:
-    return Cluster(Server(), meant(kind), namespace_of(configuration, namespace), name, {})
 
 
 def _has_started_since(pod: Any, moment: datetime) -> bool:

@@ -5,11 +5,8 @@ from __future__ import annotations
 from chaoslib.types import Configuration
 
 from ..current import seen
-from ..namespaces import namespace_of
-from ..server import Server
 from ..waiting import insist
-from .bringing_up import Cluster
-from .engines import meant
+from .asked import asked_for
 
 __all__ = ["recovered", "steady"]
 
@@ -25,8 +22,7 @@ def steady(
 
     kind is the cluster's, where it is not that of the run under way.
     """
-    where = namespace_of(configuration, namespace)
-    found = Cluster(Server(), meant(kind), where, cluster, {})
+    found = asked_for(cluster, namespace, kind, configuration)
     insist(f"{cluster} is in its steady state", found.not_steady, within_seconds)
     return True
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from caplab.model.keys import CACHE_ENTRIES
+
 from ..engines.redis.client import RedisLink
 from ..engines.redis.statements import Command
 from ..engines.redis.wire import RedisError
@@ -14,7 +16,6 @@ from .entries import Entry
 from .pool import Pool
 from .reader import CacheGone, Loaded
 
-ENTRIES = "cache/"  # before the keys of entries: a cache is emptied, and looked through, by it
 # Only one's own claim: it may have run out, and be another's by now.
 _RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
 
@@ -63,7 +64,7 @@ class RedisCache:
 
 
 def _entry(key: str) -> str:
-    return f"{ENTRIES}{key}"
+    return f"{CACHE_ENTRIES}{key}"
 
 
 def _claim(key: str) -> str:
