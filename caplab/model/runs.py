@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from .fields import Fields, Json
 
 CONTROL = "none"  # the fault of a control run
+CACHE = "cache"  # the engine of a run about readers of a cache: a Redis and a Postgres
 SET_SCAN, REGISTER_SCAN, COUNTER_SCAN = "set-scan", "register-scan", "counter-scan"  # workloads of final scans
 MINORITY, MAJORITY = "minority", "majority"  # sides of a cut: those with the fault's targets, and the others
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from caplab.check.finding import State
-from caplab.model.expectations import SHARE, Promise
+from caplab.model.expectations import RATIO, SHARE, Promise
 from caplab.verdict import Judgement
 
 from . import words
@@ -55,6 +55,8 @@ def measured(judgement: Judgement) -> str:
         return "not measured"
     if judgement.unit == SHARE:
         return words.ratio(found)
+    if judgement.unit == RATIO:
+        return f"{found:,.1f} {RATIO}"
     if judgement.unit:
         return words.seconds(found, judgement.at_least)
     return words.counted(found) if judgement.of is None else words.of_writes(found, judgement.of)

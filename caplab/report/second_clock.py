@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from caplab.check.finding import Context, Finding
-from caplab.model.runs import RunRecord
+from caplab.model.runs import CACHE, RunRecord
 
 from . import words
 from .values import ClockCheck, listed, number
@@ -16,10 +16,11 @@ _WRITES = "add"  # what the probes' figure is taken from
 def clock_check(record: RunRecord, findings: Sequence[Finding]) -> ClockCheck | None:
     """The server's stamp of its first complete commit after the fault, and the probes' first acknowledged write.
 
-    Both from the injection. None for a run without a fault, and without a primary: no epoch follows another.
+    Both from the injection. None for a run without a fault, and without a primary: no epoch follows another; and for
+    one of a cache, where nobody asks for a stamp.
     """
     injected_ns = Context.of(record).injected_ns
-    if injected_ns is None or not record.has_primary:
+    if injected_ns is None or not record.has_primary or record.engine == CACHE:
         return None
     acks = [
         seconds

@@ -11,7 +11,7 @@ import yaml
 from caplab_cluster.paths import REPOSITORY
 from chaoscaplab.clusters.engines import ENGINES, named
 from chaoscaplab.controls.doubts import baseline_of
-from chaoscaplab.controls.plan import CACHE, Plan, plan_of
+from chaoscaplab.controls.plan import Plan, plan_of
 from chaoscaplab.controls.report import by_vantage, figures_of
 from chaoscaplab.faults.windows import problem_of, windows_of
 from chaoscaplab.probes.probes import counts_of, silent_series, unacknowledged
@@ -24,6 +24,7 @@ from caplab import suites
 from caplab.check.finding import Finding, State
 from caplab.judging import expectations, experiments_folder
 from caplab.model.fields import FieldError, Json
+from caplab.model.runs import CACHE
 from caplab.run import exit_code
 from caplab.tidy import CLUSTER_KINDS
 from caplab.toolkit import could_not_begin

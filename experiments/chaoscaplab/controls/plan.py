@@ -9,13 +9,13 @@ from typing import Any
 from chaoslib import substitute
 
 from caplab.model.fields import FieldError, Fields, Json
+from caplab.model.runs import CACHE
 
 from ..clusters.engines import Engine, named
 from ..clusters.redis import ENGINE as REDIS
 from ..namespaces import namespace_of
 
 EXTENSION = "caplab"
-CACHE = "cache"  # of a row about readers of a cache
 
 
 @dataclass(frozen=True, slots=True)
