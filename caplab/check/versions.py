@@ -23,7 +23,7 @@ from .columns import NEVER, Integers, Mask, among, codes, integers, present
 from .lines import line_order, packed
 
 ANY = NEVER  # the level of what may have taken effect at any time
-_OTHERS = ("add", "incr", "cas", "load", "id")  # whoever does these to a key as well writes no versions
+_OTHERS = ("add", "incr", "cas", "id")  # whoever does these to a key as well writes no versions; a load changes nothing
 
 
 @dataclass(frozen=True, slots=True)

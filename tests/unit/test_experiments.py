@@ -87,6 +87,7 @@ def test_a_cache_has_a_store_and_nothing_else_has() -> None:
         "ttlMilliseconds": 10_000,
         "loadMilliseconds": 50,
         "places": 20,
+        "writeEvery": 1000,
     }
     del experiment["extensions"][0]["store"]
     with pytest.raises(FieldError, match="store"):

@@ -171,6 +171,12 @@ def test_a_write_that_surely_failed_does_not_make_a_key_unordered(failed: str) -
     assert found(f"a1 write x 1 0-1 | {failed} | a1 read x 1 4-5").state is State.HOLDS
 
 
+def test_a_load_of_a_cache_leaves_its_key_ordered_and_is_no_read_of_a_client() -> None:
+    text = "a1 write x 1 0-1 | a1 load x 1 2-3 | b1 write x 2 4-5 | a1 read x 1 6-7"
+    alone_here = found(text)
+    assert (alone_here.state, alone_here.figures["reads"], alone_here.figures["stale"]) == (State.VIOLATED, 1, 1)
+
+
 def test_every_label_has_its_own_row() -> None:
     text = "a1 write x 1 0-1 | a1 write x 2 2-3 | b1 read x 1 10-11 | b1 read x 2 20-21 | c1 read x 1 30-31"
     labels = [{}, {}, {"route": "replica", "level": "ONE"}, {"route": "replica"}, {"level": "ONE"}]
