@@ -19,6 +19,7 @@ from .finding import Context, Finding, State
 
 NAME = "cache"
 WINDOW_NS = 500_000_000  # of calm and of none
+CALM_WINDOWS = 6  # in a row, and it is calm
 PEAK_NS = 1_000_000_000  # of the loads' peak
 HELD_NS = 5_000_000_000  # so long after heal without calm, up to the end: it does not end by itself
 _SLOW_NS = 25_000_000  # what a read may take in the calm, at least
@@ -31,8 +32,9 @@ def check(history: Table, context: Context) -> Finding:
     Figures: reads, loads and wasted (loads whose answer nobody waited for any more); phases: of each, its seconds,
     loads_per_second, wasted, acked_share of reads, their p50_seconds and p99_seconds from their schedule.
     read_p99_ratio: that of the fault by that before. peak_to_mean: of loads after the fault, by seconds.
-    calm_seconds: from the injection until the last window of 500 ms is over in which fewer than 95 % of reads were
-    acked, or as many took longer than twice the p99 before (and 25 ms); among lower_bounds where it did not end.
+    calm_seconds: from the injection until 3 s begin in which 95 % of reads of each 500 ms were acked, within twice the
+    p99 before (or 25 ms); among lower_bounds where that never was, or did not last to the end. What expires in its own
+    time later on, as it did before the fault, is none of its doing.
     metastable: 1 where the last 5 s after heal, or more, had no calm; sustaining_loads_per_second: what the
     database was asked for in that time, and sustaining_wasted_share: of that, what came too late.
 
@@ -153,21 +155,36 @@ def _peak_to_mean(sent_ns: Integers, span: _Span) -> float | None:
 def _calm(rows: _Rows, context: Context, spans: dict[str, _Span], limit_ns: int) -> dict[str, Json]:
     injected_ns, after = context.injected_ns or 0, spans["after"]
     restless = _restless(rows, injected_ns, limit_ns)
-    last = int(restless[-1]) + 1 if len(restless) else 0
-    # The window in which the load ends may be cut short: one before it counts as the end too.
+    # The window in which the load ends may be cut short: it is left out.
     windows = (rows.end_ns - injected_ns) // WINDOW_NS
-    ongoing = len(restless) > 0 and last >= windows
-    figures: dict[str, Json] = {"calm_seconds": last * WINDOW_NS / 1e9, "metastable": 0}
-    if ongoing:
+    held = _Span(_held_from_ns(restless, windows, injected_ns, after), after.end_ns)
+    metastable = held.end_ns - held.begin_ns >= HELD_NS
+    calm = None if metastable else _first_calm(restless, windows)
+    figures: dict[str, Json] = {
+        "calm_seconds": (windows if calm is None else calm) * WINDOW_NS / 1e9,
+        "metastable": int(metastable),
+    }
+    if calm is None:
         figures["lower_bounds"] = ["calm_seconds"]
-        begin_ns = max(after.begin_ns, injected_ns + _unbroken(restless) * WINDOW_NS)
-        held = _Span(begin_ns, after.end_ns)
-        if held.end_ns - held.begin_ns >= HELD_NS:
-            loads = held.of(rows.sent_ns)
-            figures["metastable"] = 1
-            figures["sustaining_loads_per_second"] = float(loads.sum() / held.seconds)
-            figures["sustaining_wasted_share"] = float(rows.wasted[loads].mean()) if loads.any() else None
+    if metastable:
+        loads = held.of(rows.sent_ns)
+        figures["sustaining_loads_per_second"] = float(loads.sum() / held.seconds)
+        figures["sustaining_wasted_share"] = float(rows.wasted[loads].mean()) if loads.any() else None
     return figures
+
+
+def _first_calm(restless: Integers, windows: int) -> int | None:
+    """The window with which the first calm begins; None where there is none before so many windows are over."""
+    edges = np.concatenate(([-1], restless[restless < windows], [windows]))
+    calm = np.flatnonzero(np.diff(edges) > CALM_WINDOWS)
+    return int(edges[calm[0]]) + 1 if len(calm) else None
+
+
+def _held_from_ns(restless: Integers, windows: int, injected_ns: int, after: _Span) -> int:
+    """Since when, after heal, there was no calm up to the end; the end where there was."""
+    if not len(restless) or int(restless[-1]) + 1 < windows:
+        return after.end_ns
+    return max(after.begin_ns, injected_ns + _unbroken(restless) * WINDOW_NS)
 
 
 def _restless(rows: _Rows, injected_ns: int, limit_ns: int) -> Integers:

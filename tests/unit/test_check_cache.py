@@ -79,7 +79,26 @@ def test_an_end_without_calm_that_is_short_is_not_taken_for_one_that_does_not_en
 ) -> None:
     finding = found(reads(0, since_s), reads(since_s, 40, 950, "fail"), loads(0, 40, 1))
     assert finding.figures["metastable"] == metastable
-    assert finding.figures["lower_bounds"] == ["calm_seconds"]
+    # The fault itself was not felt; what does not end is no calm all the same.
+    assert finding.figures["calm_seconds"] == (29.5 if metastable else 0)
+    assert ("lower_bounds" in finding.figures) == bool(metastable)
+
+
+def test_what_expires_in_its_own_time_later_on_is_not_the_faults_doing() -> None:
+    felt = [reads(10, 11, LOAD_MS), reads(11, 24), reads(24, 25, LOAD_MS), reads(25, 40)]
+    assert found(reads(0, 10), *felt, loads(0, 40, 1)).figures["calm_seconds"] == 1
+
+
+@pytest.mark.parametrize(("pause_s", "calm_s"), [(2.5, 4.5), (3, 1)])
+def test_a_calm_is_one_of_three_seconds(pause_s: float, calm_s: float) -> None:
+    again_s = 11 + pause_s
+    felt = [reads(10, 11, LOAD_MS), reads(11, again_s), reads(again_s, again_s + 1, LOAD_MS), reads(again_s + 1, 40)]
+    assert found(reads(0, 10), *felt, loads(0, 40, 1)).figures["calm_seconds"] == calm_s
+
+
+def test_without_a_calm_to_the_end_it_is_not_known_when_it_comes() -> None:
+    finding = found(reads(0, 10), reads(10, 21, LOAD_MS), reads(21, 23), loads(0, 23, 1))
+    assert (finding.figures["calm_seconds"], finding.figures["lower_bounds"]) == (12.5, ["calm_seconds"])
 
 
 def test_a_calm_in_between_is_an_end() -> None:
