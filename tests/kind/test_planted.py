@@ -23,6 +23,13 @@ PLANTED: list[tuple[str, dict[str, str], str, str]] = [
     ("postgres/partition-primary", {"durability": "async", "cut": "group"}, "quorum", "lost"),
     ("redis/partition-primary", {"wait": "0", "minimum": "min-0"}, "wait-0-min-1", "lost"),
     ("cassandra/partition-node", {"write": "ONE", "read": "ONE"}, "QUORUM-QUORUM", "stale"),
+    # Each protection of a cache, switched off in its own row.
+    ("cache/expire-hot-key", {"protection": "none"}, "lock", "stampedeMax"),
+    ("cache/expire-hot-key", {"protection": "none"}, "xfetch", "readP99Ratio"),
+    ("cache/expire-hot-key", {"protection": "none"}, "refresh-ahead", "readP99Ratio"),
+    ("cache/expire-hot-key", {"protection": "none"}, "stale-while-revalidate", "readP99Ratio"),
+    ("cache/avalanche", {"protection": "none"}, "jitter", "loadPeak"),
+    ("cache/outage", {"protection": "none"}, "lock", "metastable"),
 ]
 
 
