@@ -6,7 +6,6 @@ at level ALL of all copies put together.
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -355,9 +354,3 @@ async def perform(ring: FakeRing, *operations: Operation, endpoint: Endpoint = S
     link.close()
     await client.close()
     return results
-
-
-async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not true():
-            await asyncio.sleep(0.005)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 
 class Fake(Protocol):
@@ -29,3 +29,15 @@ async def listening(fake: F) -> AsyncIterator[F]:
         yield fake
     finally:
         server.close()
+
+
+async def until(true: Callable[[], object]) -> None:
+    """Wait until something holds; TimeoutError after 5 s."""
+    async with asyncio.timeout(5):
+        while not true():
+            await asyncio.sleep(0.001)
+
+
+def run(scenario: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run a scenario in a loop of its own, for 10 s at most."""
+    asyncio.run(asyncio.wait_for(scenario(), 10))

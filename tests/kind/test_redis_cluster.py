@@ -268,6 +268,7 @@ def test_all_members_at_once_come_back_with_their_data(lab: Lab, rd: str) -> Non
     for name in before:
         await_that(f"{name} has the data", lambda name=name: has(lab, name, "before-the-end"), 60)  # type: ignore[misc]
     await_ready(lab, rd)
+    assert not set(before.values()) & set(uids(lab).values())
 
 
 def test_an_upgrade_of_the_operator_disturbs_no_client(lab: Lab, rd: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -19,6 +19,7 @@ from caplab_probes.spec import Limits
 from caplab_probes.workloads import Operation
 from fake_postgres import FakeServer, fake_server, rows
 from fake_redis import FakeRedis, fake_redis, member_of, service_of
+from loopback import run, until
 
 ASKED = CacheSpec("pg", "none", ttl_ms=8000, load_ms=50, places=20, connections=3)
 LIMITS = Limits(connect_seconds=1.0, statement_seconds=5.0, scan_seconds=0.5)
@@ -70,16 +71,6 @@ async def scene(
             yield one
         finally:
             await one.client.close()
-
-
-async def until(true: Callable[[], object]) -> None:
-    async with asyncio.timeout(5):
-        while not true():
-            await asyncio.sleep(0.001)
-
-
-def run(scenario: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    asyncio.run(asyncio.wait_for(scenario(), 10))
 
 
 @pytest.fixture(autouse=True)

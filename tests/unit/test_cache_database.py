@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -14,6 +14,7 @@ from caplab_probes.cache.reader import Loaded, NotLoaded
 from caplab_probes.links import Endpoint, Result
 from caplab_probes.outcomes import OK, Outcome
 from fake_postgres import DONE, WRITE, FakeServer, client_of, fake_server, rows, said
+from loopback import run, until
 
 COST = Cost(milliseconds=50, places=20)
 LOAD = "SELECT caplab_load($1, $2, $3)"
@@ -56,20 +57,10 @@ async def scene(connections: int = 1, **settings: object) -> AsyncIterator[Scene
             one.database.close()
 
 
-async def until(true: Callable[[], object]) -> None:
-    async with asyncio.timeout(5):
-        while not true():
-            await asyncio.sleep(0.001)
-
-
 async def cancelled(loading: asyncio.Task[Any]) -> None:
     loading.cancel()
     with pytest.raises(asyncio.CancelledError):
         await loading
-
-
-def run(scenario: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    asyncio.run(asyncio.wait_for(scenario(), 10))
 
 
 def test_a_load_brings_the_version_and_is_recorded_as_long_as_it_took() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -15,6 +15,7 @@ from caplab_probes.cache.reader import CacheGone, Loaded
 from caplab_probes.cache.redis_cache import RedisCache
 from caplab_probes.links import Endpoint, Link
 from fake_redis import FakeRedis, client_of, error, fake_redis, service_of
+from loopback import run, until
 
 LOADED = Loaded(7, 0.0507, "pg-1")
 PATIENT, HASTY = 5.0, 0.3  # seconds
@@ -28,16 +29,6 @@ async def cache_on(fake: FakeRedis, seconds: float = PATIENT) -> AsyncIterator[R
         yield cache
     finally:
         cache.close()
-
-
-async def until(true: Callable[[], object]) -> None:
-    async with asyncio.timeout(5):
-        while not true():
-            await asyncio.sleep(0.001)
-
-
-def run(scenario: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    asyncio.run(asyncio.wait_for(scenario(), 10))
 
 
 def test_an_entry_that_was_put_is_read_back_with_the_time_it_has_left() -> None:

@@ -38,8 +38,8 @@ from fake_cassandra import (
     Planted,
     client_of,
     perform,
-    until,
 )
+from loopback import until
 
 OK = Outcome("ok")
 REFUSED = Outcome("fail", "refused")
