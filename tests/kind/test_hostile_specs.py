@@ -34,7 +34,6 @@ def hundred(schema: Mapping[str, Any]) -> list[Any]:
         max_examples=COUNT,
         database=None,
         derandomize=True,
-        deadline=None,
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )

@@ -69,7 +69,7 @@ class World:
         return self.file.read_text() == "FROZEN"
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(STEPS)
 def test_a_pod_is_frozen_exactly_while_it_is_held_and_not_being_killed(steps: list[tuple[str, str]]) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -109,7 +109,7 @@ class World:
         return bool(moves.record or healed or moves.adjust)
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000)
 @given(STEPS)
 def test_a_fault_ends_in_time_and_everybody_knows_whatever_happens(steps: list[str]) -> None:
     world = World()
@@ -124,7 +124,7 @@ def test_a_fault_ends_in_time_and_everybody_knows_whatever_happens(steps: list[s
     assert not world.journal
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000)
 @given(STEPS)
 def test_no_pod_is_hit_twice_while_the_journal_lives(steps: list[str]) -> None:
     world = World()
@@ -134,7 +134,7 @@ def test_no_pod_is_hit_twice_while_the_journal_lives(steps: list[str]) -> None:
     assert len(world.injections) == len(set(world.injections))
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000)
 @given(STEPS)
 def test_nothing_is_forgotten_before_its_end_was_shown_or_its_object_was_gone(steps: list[str]) -> None:
     world = World()
@@ -145,7 +145,7 @@ def test_nothing_is_forgotten_before_its_end_was_shown_or_its_object_was_gone(st
             assert world.removed or world.states[key[1]] in ENDED
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(STEPS)
 def test_what_is_live_and_seen_is_in_force(steps: list[str]) -> None:
     world = World()

@@ -33,7 +33,7 @@ def named(text: str) -> set[str]:
     return {str(ip_address(word)) for word in _WORD.findall(text)}
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(ANYTHING, ANYTHING, st.lists(st.one_of(V4, V6), max_size=3), st.integers(0, 3))
 def test_no_transaction_names_what_the_guard_refuses(
     sources: list[str], destinations: list[str], spared: list[str], own: int
@@ -68,7 +68,7 @@ def is_address(text: str) -> bool:
     return True
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(ADDRESSES, ADDRESSES, st.integers(1, 3_602_000), st.integers(0, 10_000))
 def test_addresses_and_packets_come_back_as_they_were(
     sources: list[str], destinations: list[str], milliseconds: int, later_ms: int

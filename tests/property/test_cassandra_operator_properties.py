@@ -200,7 +200,7 @@ def happen(world: World, what: str, number: int, wipe: bool) -> None:
                 world.tick()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.integers(1, 4), st.lists(events, max_size=12))
 def test_whatever_happens_to_a_cluster_it_becomes_what_was_asked_for(size: int, happens: list[Any]) -> None:
     spec = replace(SPEC, replicas=size)

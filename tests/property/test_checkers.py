@@ -19,8 +19,7 @@ from caplab.model.runs import FaultWindow, FinalScan
 
 pytestmark = pytest.mark.property
 
-UNHURRIED = settings(deadline=None)  # a busy machine is no finding
-MANY = settings(deadline=None, max_examples=500)
+MANY = settings(max_examples=500)
 OUTCOMES = st.sampled_from(["ok", "ok", "ok", "fail", "info"])
 SIDES = {"minority": ("b",), "majority": ("a",)}  # of all vantages here
 HERE = ("durability", "availability", "epochs", "schedule")  # the others have files of their own
@@ -88,7 +87,6 @@ def test_durability_agrees_with_counting_one_by_one(made: tuple[list[Row], list[
     assert (finding.state is State.HOLDS) == (not wrong and expected["acked"] >= 20)
 
 
-@UNHURRIED
 @given(sets())
 def test_every_witness_of_durability_alone_is_one_anomaly_of_the_kind_it_names(
     made: tuple[list[Row], list[int]],
@@ -114,7 +112,6 @@ KINDS = {"does not have it": "lost", "nobody added": "unexpected", "surely faile
 COUNTS = ("attempted", "acked", "survived", "lost", "unacked_found")
 
 
-@UNHURRIED
 @given(sets())
 def test_the_vantages_and_routes_sum_to_the_totals_and_each_is_what_it_would_be_alone(
     made: tuple[list[Row], list[int]],
@@ -131,7 +128,6 @@ def test_the_vantages_and_routes_sum_to_the_totals_and_each_is_what_it_would_be_
         assert {name: one[name] for name in COUNTS} == {name: alone[name] for name in COUNTS}
 
 
-@UNHURRIED
 @given(sets())
 def test_two_sides_that_part_all_vantages_sum_to_the_totals_and_each_is_what_it_would_be_alone(
     made: tuple[list[Row], list[int]],
@@ -160,7 +156,6 @@ def parts_of(rows: list[Row], side: str) -> dict[str, list[Row]]:
     return parts
 
 
-@UNHURRIED
 @given(st.integers(20, 200), st.data())
 def test_one_planted_loss_is_always_found(count: int, data: st.DataObject) -> None:
     gone = data.draw(st.integers(0, count - 1))
@@ -221,7 +216,6 @@ def test_epochs_agree_with_comparing_every_pair(rows: list[Row]) -> None:
 REPLICATION_IDS = st.lists(st.integers(0, 16**40 - 1).map("{:040x}".format), min_size=4, max_size=4, unique=True)
 
 
-@UNHURRIED
 @given(st.lists(WRITES, max_size=60), REPLICATION_IDS)
 def test_random_replication_ids_give_what_timelines_do_that_first_ack_in_their_order(
     rows: list[Row], replication_ids: list[str]
@@ -353,7 +347,7 @@ def series_of(rows: list[Row]) -> dict[tuple[str, str], list[Row]]:
     return parts
 
 
-@settings(UNHURRIED, max_examples=300)
+@settings(max_examples=300)
 @given(loads())
 def test_availability_agrees_with_walking_through_the_operations(made: tuple[list[Row], Context]) -> None:
     rows, context = made
@@ -378,7 +372,7 @@ def test_availability_agrees_with_walking_through_the_operations(made: tuple[lis
     compare_phases(finding.figures, phases)
 
 
-@settings(UNHURRIED, max_examples=300)
+@settings(max_examples=300)
 @given(loads())
 def test_the_figures_of_the_fault_agree_with_walking_through_each_side_and_route(
     made: tuple[list[Row], Context],
@@ -436,7 +430,6 @@ def as_list(value: Any) -> list[Any]:
     return value
 
 
-@UNHURRIED
 @given(st.integers(100, 300), st.integers(1, 200))
 def test_a_planted_outage_is_found_to_the_operation(first: int, length: int) -> None:
     """An operation every 10 ms, acked in 1 ms; `length` of them fail."""
@@ -449,7 +442,6 @@ def test_a_planted_outage_is_found_to_the_operation(first: int, length: int) -> 
 # --- all of them ------------------------------------------------------------------------------------------
 
 
-@UNHURRIED
 @given(st.lists(WRITES, max_size=40), st.randoms())
 def test_the_order_of_rows_does_not_matter(rows: list[Row], random: Any) -> None:
     shuffled = list(rows)
@@ -465,7 +457,6 @@ def sayings(rows: list[Row]) -> dict[str, Any]:
     return {finding.property: finding.to_json() for finding in findings}
 
 
-@UNHURRIED
 @given(st.lists(WRITES, max_size=40))
 def test_every_state_can_be_said_and_no_checker_fails(rows: list[Row]) -> None:
     for finding in check_history(table(rows), Context(final_scan=FinalScan(True, 0)), HERE):

@@ -19,7 +19,7 @@ from caplab.check.lines import Pair, packed
 pytestmark = pytest.mark.property
 
 WORLDS = 40  # in one history
-MANY = settings(deadline=None, max_examples=100)
+MANY = settings(max_examples=100)
 SCAN_MS = 20
 
 
@@ -161,7 +161,7 @@ def test_ids_agree_with_comparing_every_pair(seed: int) -> None:
 PAIRS = st.lists(st.tuples(st.integers(0, 3), st.integers(-(2**63), 2**63 - 1) | st.integers(-3, 3)), max_size=9)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(PAIRS, PAIRS)
 def test_packed_pairs_are_in_the_order_of_the_pairs_however_far_apart_they_are(
     some: list[tuple[int, int]], others: list[tuple[int, int]]

@@ -14,7 +14,7 @@ from caplab_operator.faults.resolving import entry_of, entry_of_end, resolve
 from caplab_operator.faults.targets import NoTarget, choose, excess
 from caplab_operator.faults.world import MEMBER, Partition, Pod, World
 from fault_world import NOW, body, spec, status_of
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from random_worlds import CLUSTERS, DIRECTIONS, SOURCES, worlds
 
@@ -107,7 +107,21 @@ KINDS = st.sampled_from([{"freeze": {}}, {"kill": {"keepDown": True}}]) | st.bui
 )
 
 
+def redis_pod(number: int, zone: str, *, address: str = "") -> Pod:
+    return Pod(
+        uid=f"u-rd-{number}", name=f"rd-{number}", node=f"node-{zone}", zone=zone,
+        addresses=frozenset({address} if address else ()), node_addresses=frozenset({f"172.18.0.{ord(zone)}"}),
+        engine="redis", cluster="rd", part=MEMBER,
+    )  # fmt: skip
+
+
 @given(worlds(), TARGETS, KINDS, CHANGES)
+@example(  # who comes into the zone when nobody of the cluster is outside has no entry, and is no peer to be cut off
+    World(pods=(redis_pod(0, "a", address="10.0.0.1"), redis_pod(1, "b"))),
+    {"zone": "a", "maxMembers": 8},
+    {"partition": {"from": "peers", "direction": "both"}},
+    [("lose", 1), ("add", 0), ("client", 0)],
+)
 @settings(max_examples=400, suppress_health_check=[HealthCheck.filter_too_much])
 def test_whatever_becomes_of_the_pods_a_live_fault_holds_what_it_means_now(
     world: World, target: dict[str, Any], kind: dict[str, Any], changes: list[tuple[str, int]]
@@ -135,13 +149,12 @@ def check_replacements(life: Life) -> None:
 
 def check_cut(life: Life) -> None:
     """The entries of pods that are there, and not taken for gone, are the ends of the cut as it is now."""
-    target, world = life.asked["target"], life.world.of(life.asked["target"])
+    world = life.world.of(life.asked["target"])
     partition = Partition(life.asked["partition"]["from"], life.asked["partition"]["direction"])
-    held = {entry["uid"] for entry in life.entries if entry["end"] == "target"}
     zones = (
         frozenset(entry["zone"] for entry in life.entries if entry["end"] == "target") if partition.is_group else None
     )
-    targets = [pod for pod in world.pods if pod.uid in held]
+    targets = meant(life, world)
     found = {end.pod.uid: entry_of_end(end) for end in ends(partition, targets, zones or frozenset(), world)}
     there = {pod.uid: pod for pod in world.pods}
     for entry in life.entries:
@@ -151,8 +164,17 @@ def check_cut(life: Life) -> None:
             assert mine == {name: value for name, value in expected.items() if name != "end"}
     missing = set(found) - {entry["uid"] for entry in life.entries}
     assert not any(there[uid].is_up for uid in missing)
-    if "zone" in target and not excess(target, choose_all(target, world), world.pods):
-        assert {pod.uid for pod in targets} >= {uid for uid in found if there[uid].zone == target["zone"]}
+
+
+def meant(life: Life, world: World) -> list[Pod]:
+    """A place means all that is there, even one that has nobody to be cut off from, and so no entry, yet.
+
+    Where that is more than the bound, and for named members, it is those with an entry.
+    """
+    target, held = life.asked["target"], {entry["uid"] for entry in life.entries if entry["end"] == "target"}
+    in_place = choose_all(target, world) if "members" not in target else []
+    is_all = bool(in_place) and not excess(target, in_place, world.pods)
+    return in_place if is_all else [pod for pod in world.pods if pod.uid in held]
 
 
 def choose_all(target: dict[str, Any], world: World) -> list[Pod]:

@@ -75,7 +75,7 @@ redis_operations = st.sampled_from(
 
 
 @given(st.lists(st.tuples(redis_operations, replies, replies), max_size=4))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_whatever_a_redis_says_an_operation_has_an_outcome(
     steps: list[tuple[Operation, bytes | None, bytes | None]],
 ) -> None:

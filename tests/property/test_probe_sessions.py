@@ -88,7 +88,7 @@ class ScriptedLink:
     st.lists(st.integers(0, 3), min_size=1, max_size=40),
     st.sampled_from((0.02, 60.0)),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_whatever_happens_every_operation_is_recorded_once_by_a_session_that_did_nothing_else(
     script: list[str], naps_ms: list[int], patience_seconds: float
 ) -> None:

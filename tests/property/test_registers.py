@@ -19,7 +19,7 @@ pytestmark = pytest.mark.property
 
 SEEDS = st.integers(0, 2**32)
 KEYS = 60  # of one history: each is a random history of its own
-SOME = settings(deadline=None, max_examples=40)
+SOME = settings(max_examples=40)
 
 
 def made(seed: int, unique: bool, cas: bool) -> dict[str, list[Row]]:

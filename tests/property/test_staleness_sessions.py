@@ -20,7 +20,7 @@ from caplab.check.sessions_search import GUARANTEES
 pytestmark = pytest.mark.property
 
 WORLDS = 40  # in one history
-MANY = settings(deadline=None, max_examples=100)
+MANY = settings(max_examples=100)
 
 
 def in_order(rows: list[Row]) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from histories import NEW_ID, OLD_ID, REDIS, at, kill, killed_run, node_kill_report, report_of
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from caplab.check import Finding, State
@@ -331,7 +331,6 @@ NAMES = st.text("abc-/ é", min_size=1, max_size=70)
 COUNTS = st.integers(0, 999_999)
 
 
-@settings(deadline=None)
 @given(NAMES, NAMES, st.lists(st.tuples(NAMES, NAMES), min_size=1, max_size=3), COUNTS, st.floats(0, 5000))
 def test_whatever_the_names_every_line_fits_and_columns_are_in_line(
     name: str, run_id: str, labels: list[tuple[str, str]], count: int, seconds: float
