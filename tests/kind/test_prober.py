@@ -80,7 +80,7 @@ def test_a_success_with_the_warning_of_a_cancelled_synchronous_wait_is_info(
     lab.apply(postgres(namespace, durability="quorum"))
     found = await_status(lab, namespace, "three members Ready", is_ready(3))
     run = f"cancelled-{uuid.uuid4().hex[:8]}"
-    lab.apply(probe(namespace, "load", run, "set", ["a"], routes=["service"], seconds=20))
+    lab.apply(probe(namespace, "load", run, "set", ["a"], routes=["service"], seconds=12))
     await_that("the load runs", lambda: all_are(lab, namespace, "load", "Running", 1, 50), 60)
     standbys = [member["name"] for member in found["members"] if member["name"] != found["primary"]]
     for standby in standbys:

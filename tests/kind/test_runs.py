@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,8 +19,10 @@ from caplab_cluster.paths import REPOSITORY
 from cluster_object import ClusterObject
 from fault_objects import await_phase, fault_on
 from kind_lab import Lab, await_that, log_folder
+from lab_runs import BIN, command, environment, run
 from lab_state import gate_files, live_faults, running_loads
 from measured_load import load
+from planted import claiming
 from workloads_on import findings_of, kept_or_broken
 
 from caplab.judging import judge_folder
@@ -30,7 +30,6 @@ from caplab.report.second_clock import clock_check
 from caplab.tidy import NAMESPACE as RUNS
 
 CLOCKS_APART_SECONDS = 0.1
-BIN = Path(sys.executable).parent
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -38,24 +37,6 @@ def tidy(lab: Lab) -> Iterator[None]:
     """The cluster under test serves all tests here, and goes with them."""
     yield
     lab.kubectl("delete", "namespace", RUNS, "--ignore-not-found", "--wait=true", timeout_seconds=180)
-
-
-def environment(lab: Lab) -> dict[str, str]:
-    return {**os.environ, "KUBECONFIG": str(lab.cache.kubeconfig)}
-
-
-def command(results: Path, name: str, *more: str) -> list[str]:
-    return [str(BIN / "caplab"), "run", name, "--keep", "--results", str(results), *more]
-
-
-def run(lab: Lab, results: Path, name: str, *more: str) -> tuple[int, dict[str, Any], Path]:
-    """One `caplab run`: its exit code, its verdict.json, and the folder of its last run."""
-    log = log_folder() / f"run-{name.replace('/', '-').removeprefix('-')[-60:]}.log"
-    with log.open("w") as out:
-        done = subprocess.run(command(results, name, *more), env=environment(lab), stdout=out, stderr=out, check=False)
-    (folder,) = results.iterdir()
-    print(f"\n{log.read_text()}")
-    return done.returncode, json.loads((folder / "verdict.json").read_text()), max(folder.glob("0*-*"))
 
 
 def gauges(lab: Lab) -> str:
@@ -180,16 +161,14 @@ def was_measured(folder: Path) -> None:
 def test_a_killed_redis_primary_at_the_other_persistences(
     lab: Lab, tmp_path: Path, persistence: str, wait: str
 ) -> None:
-    settings = ["--set", f"persistence={persistence}", "--set", f"wait={wait}"]
-    code, verdict, folder = run(lab, tmp_path, "redis/kill-primary", *settings)
+    code, verdict, folder = run(lab, tmp_path, "redis/kill-primary", persistence=persistence, wait=wait)
     assert (code, verdict["verdict"]) == (0, "valid")
     if wait == "0":  # a beat is stamped before its WAIT, which only the probes see
         was_measured(folder)
 
 
 def test_an_empty_primary_that_comes_back_wipes_its_replicas_and_it_shows(lab: Lab, tmp_path: Path) -> None:
-    settings = ["--set", "persistence=none", "--set", "restarted=ComeBack"]
-    code, verdict, folder = run(lab, tmp_path, "redis/crash-primary", *settings)
+    code, verdict, folder = run(lab, tmp_path, "redis/crash-primary", persistence="none", restarted="ComeBack")
     assert (code, verdict["verdict"]) == (0, "valid"), "its row says that the loss must show"
     findings = {finding["property"]: finding for finding in json.loads((folder / "findings.json").read_text())}
     figures = findings["durability"]["figures"]
@@ -231,7 +210,7 @@ def test_a_run_whose_kill_did_not_happen_is_unknown(lab: Lab, tmp_path: Path) ->
 
 
 def test_a_member_kept_down_for_less_than_its_row_gives_the_failover_is_refused(lab: Lab, tmp_path: Path) -> None:
-    code, verdict, _ = run(lab, tmp_path, "postgres/kill-primary", "--set", "seconds=10")
+    code, verdict, _ = run(lab, tmp_path, "postgres/kill-primary", seconds="10")
     assert (code, verdict["verdict"]) == (2, "unknown")
     assert any("could not be told from the heal" in reason for reason in verdict["runs"][0]["reasons"])
 
@@ -249,7 +228,7 @@ def test_an_interrupted_run_heals_at_once_and_leaves_nothing(lab: Lab, tmp_path:
 
 def test_a_run_that_is_killed_leaves_a_fault_that_ends_by_itself(lab: Lab, tmp_path: Path) -> None:
     began = time.monotonic()
-    process = begin_kill(lab, tmp_path, "--set", "seconds=26")
+    process = begin_kill(lab, tmp_path, seconds="26")
     live = time.monotonic()
     process.kill()
     process.wait()
@@ -259,11 +238,11 @@ def test_a_run_that_is_killed_leaves_a_fault_that_ends_by_itself(lab: Lab, tmp_p
     print(f"\nlive after {live - began:.1f} s, ended {time.monotonic() - live:.1f} s later")
 
 
-def begin_kill(lab: Lab, results: Path, *more: str) -> subprocess.Popen[bytes]:
+def begin_kill(lab: Lab, results: Path, **settings: str) -> subprocess.Popen[bytes]:
     """A run of kill-primary whose fault is live."""
     log = (log_folder() / "run-interrupted.log").open("wb")
     process = subprocess.Popen(
-        command(results, "postgres/kill-primary", *more), env=environment(lab), stdout=log, stderr=log
+        command(results, "postgres/kill-primary", settings), env=environment(lab), stdout=log, stderr=log
     )
 
     def live() -> bool:
@@ -278,7 +257,7 @@ def begin_kill(lab: Lab, results: Path, *more: str) -> subprocess.Popen[bytes]:
 def test_a_prober_that_dies_in_the_midst_costs_no_verdict(lab: Lab, tmp_path: Path) -> None:
     """Its history outlives it, and what it may have sent in its last moment is info."""
     process = subprocess.Popen(
-        command(tmp_path, "postgres/crash-primary"), env=environment(lab), stdout=subprocess.DEVNULL
+        command(tmp_path, "postgres/crash-primary", {}), env=environment(lab), stdout=subprocess.DEVNULL
     )
     await_that("the primary crashed", lambda: live_faults(lab) != [], 120)
     lab.engine.must("exec", WORKERS[2], "pkill", "-9", "-f", "caplab_probes serve")
@@ -289,3 +268,18 @@ def test_a_prober_that_dies_in_the_midst_costs_no_verdict(lab: Lab, tmp_path: Pa
     assert findings["durability"]["figures"]["unexpected"] == 0
     assert running_loads(lab, RUNS) == []
     assert live_faults(lab) == []
+
+
+def test_a_hot_key_that_nothing_protects_is_a_stampede_and_breaks_the_row_of_the_lock(lab: Lab, tmp_path: Path) -> None:
+    file = claiming("cache/expire-hot-key", "lock", tmp_path)
+    code, verdict, folder = run(lab, tmp_path / "results", str(file), protection="none")
+    assert (code, verdict["verdict"]) == (1, "invalid")
+    (judged,) = verdict["runs"]
+    assert any(reason.startswith("stampedeMax") for reason in judged["reasons"]), judged["reasons"]
+    findings = {finding["property"]: finding for finding in json.loads((folder / "findings.json").read_text())}
+    assert findings["load"]["figures"]["factor"]["max"] >= 20
+    assert findings["durability"]["figures"]["lost"] == 0
+    record = json.loads((folder / "run.json").read_text())
+    (window,) = record["fault_windows"]
+    print(f"\n{findings['load']['figures']} {window}")
+    assert window["proven"]

@@ -1,0 +1,19 @@
+"""Experiments that claim to be what they are not, for a row to find it out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from caplab_cluster.paths import REPOSITORY
+
+
+def claiming(experiment: str, mode: str, folder: Path) -> Path:
+    """The experiment's file, but it says that it is a case of another row."""
+    document: dict[str, Any] = yaml.safe_load((REPOSITORY / "experiments" / f"{experiment}.yaml").read_text())
+    (extension,) = document["extensions"]
+    extension["row"]["mode"] = mode
+    file = folder / f"{experiment.replace('/', '-')}-planted.yaml"
+    file.write_text(yaml.safe_dump(document))
+    return file
