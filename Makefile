@@ -34,7 +34,7 @@ cap-table: venv ## write docs/cap-table.md anew; ADD=results/<time>-<suite> take
 test: test-unit test-kind ## the gate: lint, types, unit and property tests, then the tests on kind
 
 test-unit: lint ## the fast part of the gate
-	@$(IN_VENV)pytest -q -n 2 tests/unit tests/property
+	@$(IN_VENV)pytest -q -n 2 --durations=15 tests/unit tests/property
 
 test-kind: venv up ## the tests on the real cluster; the last one removes it
 	@$(IN_VENV)pytest -q -m "not long" --durations=40 tests/kind

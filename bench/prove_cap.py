@@ -2,7 +2,7 @@
 
     python bench/prove_cap.py full core soak-postgres soak-redis soak-cassandra
 
-full: the suite of every row, into docs/cap-table.md. core: three times; every run is to agree with its repeats.
+full: the suite of every row. core: three times; every run is to agree with its repeats. Both go into docs/cap-table.md.
 soak-ENGINE: its control run, for 30 minutes. Takes five hours; the lab's cluster must be up (make up).
 What core and the soaks found is kept in pages of their names under docs/evidence.
 """
@@ -46,13 +46,20 @@ def caplab_run(name: str, folder: Path, *more: str) -> Path:
 def full(folder: Path) -> bool:
     """Every row once, into the table; whether all are valid."""
     results = caplab_run("full", folder)
-    subprocess.run([sys.executable, "bench/cap_table.py", "--add", str(results)], cwd=REPOSITORY, check=True)
+    into_table(results)
     return bool(verdict_of(results)["verdict"] == "valid")
+
+
+def into_table(results: Path) -> None:
+    """Take a suite's verdicts over into docs/cap-table.md."""
+    subprocess.run([sys.executable, "bench/cap_table.py", "--add", str(results)], cwd=REPOSITORY, check=True)
 
 
 def core(folder: Path) -> tuple[bool, list[str]]:
     """Core, again and again: whether every run's verdicts agree and are valid, and what to say of it."""
-    return of_core(caplab_run("core", folder, "--repeat", str(REPEATS)))
+    results = caplab_run("core", folder, "--repeat", str(REPEATS))
+    into_table(results)
+    return of_core(results)
 
 
 def of_core(results: Path) -> tuple[bool, list[str]]:
@@ -63,10 +70,10 @@ def of_core(results: Path) -> tuple[bool, list[str]]:
     whole = not verdict_of(results)["failures"] and all(len(runs) == REPEATS for runs in verdicts.values())
     agree = whole and all(verdict == "valid" for runs in verdicts.values() for verdict, _ in runs)
     rounds = [sum(runs[number][1] for runs in verdicts.values()) / 60 for number in range(REPEATS)] if whole else []
-    took_all = ", the others ".join(f"{one:.1f} minutes" for one in rounds)
+    first, *more = [f"{one:.1f}" for one in rounds] or ["-"]
     lines = [
         f"Each of the {len(verdicts)} runs {REPEATS} times in a row. The first of an engine's runs makes its cluster, "
-        f"as in `make chaos`: the first runs of all took {took_all}.",
+        f"as in `make chaos`: the first runs of all took {first} minutes, their repeats {' and '.join(more) or '-'}.",
         "",
         "| run | verdicts | seconds |",
         "|---|---|---|",
