@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from . import chart, doctor, host, lab_images, node_image, podman, registry, toolchain, versions
@@ -12,6 +13,7 @@ from .choose import Wishes, choose_engine, choose_jars, wishes_from
 from .failure import Failure
 from .kind_cluster import (
     CONTEXT,
+    CONTROL_PLANE,
     NAME,
     NETWORK,
     NODES,
@@ -67,35 +69,42 @@ def up(progress: Progress, cache: Cache) -> None:
     lab_images.build(progress, engine, cache, images, debian, jars.maven)
 
     cluster = KindCluster(engine, cache, tools)
-    _bring_up(progress, cache, cluster, image)
+    is_new = _bring_up(progress, cache, cluster, image)
     if left := cluster.favour_workers():  # again each time: a weight does not outlive its container's run
         progress.say(f"  note: {', '.join(left)} have no more than their share of processor time; probers may be late")
     store = registry.ensure_running(engine, NETWORK, registry_image)
-    lab_images.send(progress, store, images, NODES)
+    lab_images.send(progress, store, {node: images_of(node, images) for node in NODES})
+    if is_new:
+        with progress.step("cluster Ready") as step:  # it went on with that while images were sent
+            cluster.await_ready(step, READY_SECONDS)
+        cluster.note_complete(image)
     chart.ensure(progress, cache, tools, cluster, _note_images(cache, images))
     progress.say(progress.table())
     progress.say(f"\nThe cluster {NAME} is up. To talk to it:\n  export KUBECONFIG={cache.kubeconfig}")
     progress.say(f"  export PATH={Path(tools.kubectl).parent}:$PATH    # kubectl, if yours is not fit")
 
 
-def _bring_up(progress: Progress, cache: Cache, cluster: KindCluster, image: str) -> None:
-    """Make, start or make anew the cluster, as what is there demands."""
+def images_of(node: str, images: Sequence[lab_images.LabImage]) -> list[lab_images.LabImage]:
+    """What runs on a node: the operator beside the API server, and all else on workers."""
+    return [image for image in images if (image.name == "operator") == (node == CONTROL_PLANE)]
+
+
+def _bring_up(progress: Progress, cache: Cache, cluster: KindCluster, image: str) -> bool:
+    """Make, start or make anew the cluster, as what is there demands; True: it is new, and may not be Ready yet."""
     _end_losses(progress, cache)
     containers = cluster.containers()
     move, why = next_move(containers, cluster.made())
     if move in ("none", "start"):
         move, why = _revive(progress, cluster, move, why)
     if move == "none":
-        return
+        return False
     if move == "recreate":
         progress.say(f"  the cluster is made anew: {why}")
         with progress.step("remove what is left"):
             cluster.remove()
     with progress.step("create the cluster") as step:
         cluster.create(step, image)
-    with progress.step("cluster Ready") as step:
-        cluster.await_ready(step, READY_SECONDS)
-    cluster.note_complete(image)
+    return True
 
 
 def _end_losses(progress: Progress, cache: Cache) -> None:

@@ -118,17 +118,16 @@ def missing_on(engine: Engine, node: str, images: Sequence[LabImage]) -> list[La
     return [image for image in images if image.reference not in there]
 
 
-def send(progress: Progress, registry: Registry, images: Sequence[LabImage], nodes: Sequence[str]) -> None:
-    """Bring the images to every node: to the registry once, from it to the nodes at the same time."""
+def send(progress: Progress, registry: Registry, wanted: Mapping[str, Sequence[LabImage]]) -> None:
+    """Bring the images that nodes want, by node: to the registry once, from it to the nodes at the same time."""
     engine = registry.engine
     with progress.step("lab images on the nodes") as step:
-        missing = {node: lacks for node in nodes if (lacks := missing_on(engine, node, images))}
+        missing = {node: lacks for node, images in wanted.items() if (lacks := missing_on(engine, node, images))}
         if not missing:
             step.already()
             return
-        wanted = {image.name for lacks in missing.values() for image in lacks}
-        for image in images:
-            if image.name in wanted and not registry.has(image.name, image.tag):
+        for image in {image.name: image for lacks in missing.values() for image in lacks}.values():
+            if not registry.has(image.name, image.tag):
                 registry.push(step, image.local, image.name, image.tag)
         with ThreadPoolExecutor(len(missing)) as pool:
             list(pool.map(lambda node: _pull(engine, step, node, missing[node]), missing))

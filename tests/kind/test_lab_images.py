@@ -55,7 +55,7 @@ def test_a_new_image_sends_its_own_layer_only_and_a_second_time_nothing(lab: Lab
 
     before = (blobs_of_registry(lab), blobs_of_node(lab))
     first = Progress(log_folder())
-    lab_images.send(first, store, extra, [NODE])
+    lab_images.send(first, store, {NODE: extra})
     assert first.records[0].outcome == "done"
     assert lab_images.missing_on(lab.engine, NODE, extra) == []
     # A manifest, a configuration and its own layer: the layers below were there, and stay the only ones.
@@ -63,5 +63,5 @@ def test_a_new_image_sends_its_own_layer_only_and_a_second_time_nothing(lab: Lab
     assert len(blobs_of_node(lab) - before[1]) == 3
 
     second = Progress(log_folder())
-    lab_images.send(second, store, extra, [NODE])
+    lab_images.send(second, store, {NODE: extra})
     assert second.records[0].outcome == "ready"

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 from caplab_cluster import image_context
+from caplab_cluster.commands import images_of
 from caplab_cluster.failure import Failure
+from caplab_cluster.kind_cluster import CONTROL_PLANE, WORKERS
 from caplab_cluster.lab_images import discover, in_build_order, parents_of
 from caplab_cluster.machine import Tool
 from caplab_cluster.paths import LAB_IMAGES, Cache
@@ -128,3 +130,10 @@ def test_wheels_are_fetched_for_the_images_python_whatever_runs_here() -> None:
     assert "--python-version=3.13" in command
     assert "--platform=manylinux_2_28_aarch64" in command
     assert "--require-hashes" in command
+
+
+def test_each_node_gets_what_runs_there() -> None:
+    found = discover(LAB_IMAGES, BASES)
+    assert [image.name for image in images_of(CONTROL_PLANE, found)] == ["operator"]
+    for worker in WORKERS:
+        assert {image.name for image in images_of(worker, found)} == {image.name for image in found} - {"operator"}
