@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeGuard
 
 from caplab.check.finding import Finding, State, merge
@@ -78,10 +78,11 @@ def judge(row: Expectation, run: RunRecord, findings: Iterable[Finding]) -> Verd
     Only what the row names counts. A run that is no case of its row (no evidence of the fault, a baseline
     that failed, another mode) is unknown whatever it measured; the reasons still tell what else was wrong.
     Otherwise a violated property makes it invalid; a property that was not measured, or an anomaly
-    that must show and did not, makes it unknown.
+    that must show and did not, makes it unknown. So does a violated property of time where a prober itself stood still.
     """
     by_checker = {finding.property: finding for finding in findings}
-    judgements = tuple(_judge(demand, run.settings, by_checker) for demand in row.demands)
+    still = _stood_still(run)
+    judgements = tuple(_unless(still, _judge(demand, run.settings, by_checker)) for demand in row.demands)
     doubts = (*_wrong_row(row, run), *_baseline_doubts(run), *_fault_doubts(run))
     wrong = [one for one in judgements if one.state is not State.HOLDS]
     wrong.sort(key=lambda one: one.state is not State.VIOLATED)  # what is violated comes first
@@ -111,6 +112,29 @@ def _fault_doubts(run: RunRecord) -> Sequence[str]:
         for one in run.fault_windows
         if not one.proven
     )
+
+
+# Checkers that judge by when clients were answered: a prober that stands still looks to them like a database that does.
+_OF_TIME = frozenset({"availability", "cache"})
+
+
+def _stood_still(run: RunRecord) -> str:
+    """Which probers stood still that no fault had cut off, or had taken the node from; '' where none did."""
+    still = {
+        vantage: seconds
+        for vantage, seconds in sorted(run.prober_standstills.items())
+        if vantage not in run.sides.get("minority", ())
+    }
+    return ", ".join(f"of zone {vantage} for {seconds:.1f} s" for vantage, seconds in still.items())
+
+
+def _unless(still: str, judgement: Judgement) -> Judgement:
+    """The judgement, but a violation that the probers' own standstill may be is unknown."""
+    is_of_time = PROPERTIES[judgement.demand.property].checker in _OF_TIME
+    if not still or not is_of_time or judgement.state is not State.VIOLATED:
+        return judgement
+    reason = f"{judgement.reason} But a prober itself stood still: {still}. Mend: a machine with nothing else to do."
+    return replace(judgement, state=State.UNKNOWN, reason=reason)
 
 
 def _judge(demand: Demand, settings: Mapping[str, Json], findings: Mapping[str, Finding]) -> Judgement:

@@ -105,6 +105,7 @@ class RunRecord:
     first_commit: FirstCommit | None = None
     sides: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     prober_cores: Mapping[str, float] = field(default_factory=dict)  # by vantage, over the load
+    prober_standstills: Mapping[str, float] = field(default_factory=dict)  # seconds, of vantages that stood still
     images: Mapping[str, str] = field(default_factory=dict)
     specs: Mapping[str, Json] = field(default_factory=dict)
 
@@ -115,7 +116,7 @@ class RunRecord:
             for name in ("experiment", "engine", "mode", "fault", "seed", "boot_id", "settled_ns", "steady_ns")
         }
         plain["has_primary"] = self.has_primary
-        for name in ("settings", "versions", "prober_cores", "images", "specs"):
+        for name in ("settings", "versions", "prober_cores", "prober_standstills", "images", "specs"):
             plain[name] = dict(getattr(self, name))
         plain["sides"] = {side: list(vantages) for side, vantages in self.sides.items()}
         plain["fault_windows"] = [
@@ -151,7 +152,8 @@ class RunRecord:
             steady_ns=fields.optional_integer("steady_ns"),
             first_commit=_first_commit(fields.optional_object("first_commit")),
             sides=_sides(fields.optional_object("sides")),
-            prober_cores=_cores(fields.optional_object("prober_cores")),
+            prober_cores=_by_vantage(fields.optional_object("prober_cores"), "a number of cores"),
+            prober_standstills=_by_vantage(fields.optional_object("prober_standstills"), "a number of seconds"),
             images=fields.text_map("images"),
             specs=dict(specs.values) if specs else {},
         )
@@ -226,12 +228,12 @@ def _sides(fields: Fields | None) -> dict[str, tuple[str, ...]]:
     return sides
 
 
-def _cores(fields: Fields | None) -> dict[str, float]:
+def _by_vantage(fields: Fields | None, what: str) -> dict[str, float]:
     if fields is None:
         return {}
-    cores = {}
+    found = {}
     for vantage, value in fields.values.items():
         if not isinstance(value, int | float) or isinstance(value, bool):
-            raise fields.error(vantage, "a number of cores")
-        cores[vantage] = float(value)
-    return cores
+            raise fields.error(vantage, what)
+        found[vantage] = float(value)
+    return found

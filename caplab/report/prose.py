@@ -89,6 +89,8 @@ def instrument(report: RunReport) -> str:
         parts.append(f"{on_time:.2%} of {counted} operations in the calm started within 5 ms (p99 {p99 * 1000:.1f} ms)")
     if cores := report.record.prober_cores:
         parts.append(", ".join(f"zone {vantage} {taken:.2f} core" for vantage, taken in sorted(cores.items())))
+    standstills = sorted(report.record.prober_standstills.items())
+    parts += [f"zone {vantage} itself stood still for {words.seconds(still)}" for vantage, still in standstills]
     return f"probers: {words.DOT.join(parts)}" if parts else ""
 
 

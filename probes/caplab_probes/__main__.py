@@ -21,6 +21,7 @@ from .engines import KINDS, named
 from .exporter import Exporter
 from .links import Endpoint, Topology
 from .probe import Probe, Surroundings
+from .pulse import pulse
 from .serving import serve
 from .sessions import session_numbers
 from .spec import (
@@ -110,7 +111,9 @@ def _surroundings(parsed: argparse.Namespace) -> Surroundings:
 async def _serve(parsed: argparse.Namespace) -> int:
     stopped = asyncio.Event()
     _on_signal(stopped.set)
-    await Control(connect(parsed.context), _surroundings(parsed), parsed.namespace).run(stopped)
+    around = _surroundings(parsed)
+    async with pulse(around.exporter.stood_still):
+        await Control(connect(parsed.context), around, parsed.namespace).run(stopped)
     return 0
 
 

@@ -61,6 +61,7 @@ class Exporter:
 
     def __init__(self) -> None:
         self._series: dict[Key, _Series] = {}
+        self._standstill_seconds = 0.0
         self._lock = threading.Lock()
 
     def observe(self, row: Row, workload: str) -> None:
@@ -73,6 +74,11 @@ class Exporter:
                 # The age of the last ack counts from the first operation until there is one.
                 series = self._series[key] = _Series(last_ack_ns=row.scheduled_ns)
             series.observe(row, now_ns)
+
+    def stood_still(self, seconds: float) -> None:
+        """Count a time in which the prober itself did nothing."""
+        with self._lock:
+            self._standstill_seconds += seconds
 
     def forget(self, workload: str) -> None:
         """Drop the series of a workload: an age that grows for ever would say that something is wrong."""
@@ -97,7 +103,12 @@ class Exporter:
         operations = CounterMetricFamily(
             "caplab_probe_operations", "Operations that have ended.", labels=(*LABELS, "outcome")
         )
+        standstill = CounterMetricFamily(
+            "caplab_prober_standstill_seconds",
+            "Time in which the prober itself stood still, half a second or more each.",
+        )
         with self._lock:
+            standstill.add_metric((), self._standstill_seconds)
             for key, series in self._series.items():
                 age.add_metric(key, (now_ns - series.last_ack_ns) / _SECOND_NS)
                 acked = series.ack_ratio(now_ns)
@@ -107,7 +118,7 @@ class Exporter:
                 latency.add_metric(key, buckets=list(counts), sum_value=series.latency_sum)
                 for outcome, count in series.outcomes.items():
                     operations.add_metric((*key, outcome), count)
-        yield from (age, ratio, latency, operations)
+        yield from (age, ratio, latency, operations, standstill)
 
 
 def registry_of(exporter: Exporter) -> CollectorRegistry:

@@ -9,7 +9,15 @@ from typing import Any
 import pytest
 from caplab_probes.serving import arrow_stream
 from chaoscaplab.probes import histories, loads
-from chaoscaplab.probes.histories import fetch_clock, fetch_history, fetch_scan, fetched, spent
+from chaoscaplab.probes.histories import (
+    Spent,
+    fetch_clock,
+    fetch_history,
+    fetch_scan,
+    fetched,
+    spent,
+    standstills,
+)
 from chaoscaplab.probes.loads import Loads
 from chaoscaplab.server import Server
 from chaoscaplab.waiting import NotInTime
@@ -48,7 +56,8 @@ PAGES = {
         [{"workload": "set-scan", "primary": True, "server": "pg-0", "elements": 2, "problem": "", "invoke_ns": 3}]
     ).encode(),
     "metas.json": json.dumps([{"boot_id": "boot", "wall_anchor": ANCHOR}]).encode(),
-    "metrics": b"# TYPE process_cpu_seconds counter\nprocess_cpu_seconds_total 1.5\n",
+    "metrics": b"# TYPE process_cpu_seconds counter\nprocess_cpu_seconds_total 1.5\n"
+    b"# TYPE caplab_prober_standstill_seconds counter\ncaplab_prober_standstill_seconds_total 0.25\n",
 }
 CALLS: tuple[Callable[[Any], Any], ...] = (
     lambda server: fetch_history(server, "r-1", ("a", "b")),
@@ -140,3 +149,21 @@ def test_a_scan_that_fails_or_never_ends_is_told_and_the_others_are_waited_for(
     assert sorted(failed) == ["register-scan", "set-scan"]
     assert failed["set-scan"].endswith("pg-0: timed out")
     assert failed["register-scan"].startswith("Not within 0 s: final-register-scan is done")
+
+
+def test_what_a_prober_took_and_stood_still_is_read_from_its_metrics() -> None:
+    found = spent(serving(PAGES, []), "a")
+    assert (found.cpu_seconds, found.standstill_seconds) == (1.5, 0.25)
+
+
+@pytest.mark.parametrize("name", ["process_cpu_seconds_total", "caplab_prober_standstill_seconds_total"])
+def test_a_prober_that_does_not_tell_it_is_named_with_what_is_missing(name: str) -> None:
+    other = PAGES["metrics"].replace(name.encode(), b"something_else_total")
+    with pytest.raises(LookupError, match=rf"zone a does not tell its {name}. Mend: make up."):
+        spent(serving({**PAGES, "metrics": other}, []), "a")
+
+
+def test_standstills_are_those_between_two_looks() -> None:
+    before = {"a": Spent(1, 1, 2.0), "b": Spent(1, 1, 0.5), "c": Spent(1, 1, 1.0)}
+    after = {"a": Spent(2, 2, 5.25), "b": Spent(2, 2, 0.5)}  # that of c died
+    assert standstills(before, after) == {"a": 3.25}

@@ -152,6 +152,8 @@ RUN = run_record(
     images={"postgres": "caplab-registry:5000/postgres:1"},
     specs={"pg": {"replicas": 3}},
     sides=SIDES,
+    prober_cores={"a": 0.12},
+    prober_standstills={"b": 3.25},
 )
 
 
@@ -185,6 +187,8 @@ def test_a_run_record_from_before_there_were_engines_without_a_primary_has_one()
         ({"final_scan": {"converged": True, "elements": "9"}}, "field 'elements' must be a whole number"),
         ({"final_scan": {"converged": True, "local": {"cs-0": "9"}}}, "local: field 'cs-0' must be a whole number"),
         ({"has_primary": "no"}, "field 'has_primary' must be true or false"),
+        ({"prober_cores": {"a": True}}, "run.json.prober_cores: field 'a' must be a number of cores"),
+        ({"prober_standstills": {"a": "long"}}, "standstills: field 'a' must be a number of seconds, found 'long'"),
         ({"sides": ["b"]}, "run.json.sides: expected an object"),
         ({"sides": {"minority": "b"}}, "run.json.sides: field 'minority' must be a list, found 'b'"),
         ({"sides": {"minority": [2]}}, "run.json.sides: field 'minority' must hold texts only, found 2"),

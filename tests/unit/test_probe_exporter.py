@@ -91,3 +91,11 @@ def test_names_and_labels_are_those_of_the_docs() -> None:
         assert all(f"`{name}`" in written for name in names), names
         labels = {label for sample in family.samples for label in sample.labels}
         assert labels in (set(), {*LABEL_NAMES}, {*LABEL_NAMES, "outcome"}, {*LABEL_NAMES, "le"})
+
+
+def test_the_time_in_which_the_prober_stood_still_adds_up() -> None:
+    exporter = Exporter()
+    assert "caplab_prober_standstill_seconds_total 0.0" in text(exporter)
+    exporter.stood_still(0.75)
+    exporter.stood_still(1.5)
+    assert "caplab_prober_standstill_seconds_total 2.25" in text(exporter)

@@ -121,6 +121,14 @@ def test_latencies_the_second_clock_and_the_time_spent_are_told() -> None:
     assert "where the time went: baseline 5.100 s · fault 12.000 s · collect 101.3 s · in all 118.4 s" in told
 
 
+def test_a_prober_that_stood_still_is_told() -> None:
+    report = valid()
+    told = " ".join(
+        " ".join(lines_of(replace(report, record=replace(report.record, prober_standstills={"b": 3.25})))).split()
+    )
+    assert "zone b itself stood still for 3.250 s" in told
+
+
 def test_a_redis_run_is_told_in_redis_words() -> None:
     lines = lines_of(of_redis())
     assert lines[0] == "redis everysec-wait-0 kill-primary · VALID · run-6"

@@ -311,3 +311,31 @@ def test_a_list_of_what_violates_counts_as_how_many_they_are() -> None:
     found = Finding("registers", State.VIOLATED, "", {"violating_keys": ["x", "y"], "keys": 48, "operations": 900})
     verdict = judge(row(Demand("notLinearizable", Promise.FORBIDDEN)), run_record(), [found])
     assert verdict.reasons == ("notLinearizable: 2 of 48; forbidden.",)
+
+
+CALM = row(Demand("outages", Promise.FORBIDDEN), Demand("lost", Promise.FORBIDDEN), fault="none")
+
+
+def control(**record: Any) -> Any:
+    return run_record(**{"fault": "none", "fault_windows": (), **record})
+
+
+def test_an_outage_that_a_prober_may_have_made_itself_is_unknown() -> None:
+    found = [availability(outages=2), durability()]
+    assert judge(CALM, control(), found).state is State.VIOLATED
+    verdict = judge(CALM, control(prober_standstills={"a": 3.25}), found)
+    assert verdict.state is State.UNKNOWN
+    assert "a prober itself stood still: of zone a for 3.2 s. Mend:" in verdict.reasons[0]
+
+
+def test_a_standstill_excuses_no_loss_and_doubts_no_calm() -> None:
+    still = control(prober_standstills={"a": 3.25})
+    assert judge(CALM, still, [availability(outages=2), durability(lost=1)]).state is State.VIOLATED
+    assert judge(CALM, still, [availability(outages=0), durability()]).state is State.HOLDS
+
+
+def test_a_standstill_of_the_side_that_was_cut_off_excuses_nothing() -> None:
+    sides = {"minority": ("a",), "majority": ("b", "c")}
+    found = [availability(failover_seconds=40.0)]
+    assert judge(BOUNDED, run_record(sides=sides, prober_standstills={"a": 9.0}), found).state is State.VIOLATED
+    assert judge(BOUNDED, run_record(sides=sides, prober_standstills={"b": 9.0}), found).state is State.UNKNOWN

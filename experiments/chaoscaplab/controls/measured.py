@@ -21,7 +21,7 @@ from ..clusters.others import remove_others
 from ..clusters.postgres import ENGINE as POSTGRES
 from ..current import begin as begin_seeing
 from ..faults import nodes
-from ..probes.histories import Spent, cores, fetch_clock, fetch_history, fetch_scan, spent
+from ..probes.histories import Spent, cores, fetch_clock, fetch_history, fetch_scan, spent, standstills
 from ..probes.loads import Loads, clock_run
 from ..probes.scans import scans_of
 from ..server import Body, Server
@@ -106,7 +106,7 @@ class MeasuredRun:
         A scan that fails costs what is judged by it, and not the run: the record says why.
         """
         with self.stages.stage("end of load"):
-            taken = cores(self._spent, self._look_at_probers())
+            spent_now = self._look_at_probers()
             self._loaded = False
             self._loads.end(self._probes)
         with self.stages.stage("final scan"):
@@ -135,7 +135,8 @@ class MeasuredRun:
             steady_ns=None if self._seen.steady_unix_ns is None else monotonic(self._seen.steady_unix_ns, anchor),
             sides=self._sides(),
             first_commit=self._first_commit(),
-            prober_cores=taken,
+            prober_cores=cores(self._spent, spent_now),
+            prober_standstills=standstills(self._spent, spent_now),
             images=self._images(),
             specs={"cluster": self._body["spec"], "loads": list(self._plan.loads)},
         )

@@ -79,20 +79,23 @@ def fetch_scan(
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What a prober's process has taken so far: seconds of processor time, at a moment of the monotonic clock."""
+    """What a prober has taken, and stood still itself, so far, in seconds; at a moment of the monotonic clock."""
 
     cpu_seconds: float
     at_seconds: float
+    standstill_seconds: float = 0.0
 
 
 def spent(server: Server, vantage: str) -> Spent:
     """What the prober of a zone has taken so far."""
     text = fetched(server, vantage, "metrics").decode()
-    for family in text_string_to_metric_families(text):
-        for sample in family.samples:
-            if sample.name == "process_cpu_seconds_total":
-                return Spent(sample.value, time.monotonic())
-    raise LookupError(f"The prober of zone {vantage} does not say what it takes. Mend: make up.")
+    samples = (sample for family in text_string_to_metric_families(text) for sample in family.samples)
+    values = {sample.name: sample.value for sample in samples if not sample.labels}
+    try:
+        cpu, still = values["process_cpu_seconds_total"], values["caplab_prober_standstill_seconds_total"]
+    except KeyError as missing:
+        raise LookupError(f"The prober of zone {vantage} does not tell its {missing.args[0]}. Mend: make up.") from None
+    return Spent(cpu, time.monotonic(), still)
 
 
 def cores(before: Mapping[str, Spent], after: Mapping[str, Spent]) -> dict[str, float]:
@@ -104,3 +107,13 @@ def cores(before: Mapping[str, Spent], after: Mapping[str, Spent]) -> dict[str, 
         for vantage, first in before.items()
         if vantage in after and after[vantage].cpu_seconds >= first.cpu_seconds
     }
+
+
+def standstills(before: Mapping[str, Spent], after: Mapping[str, Spent]) -> dict[str, float]:
+    """Seconds in which probers themselves stood still between two looks, by vantage, of those that did: pure."""
+    still = {
+        vantage: round(after[vantage].standstill_seconds - first.standstill_seconds, 3)
+        for vantage, first in before.items()
+        if vantage in after
+    }
+    return {vantage: seconds for vantage, seconds in still.items() if seconds > 0}
