@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from . import expectations_file, results
@@ -35,8 +36,9 @@ def judge_folder(folder: Path) -> Judged:
     return Judged(record, history, findings, judge(row, record, findings))
 
 
+@cache
 def expectations() -> Expectations:
-    """The project's own table: the packaged one, else that of the checkout."""
+    """The project's own table: the packaged one, else that of the checkout; read once."""
     packaged = Path(__file__).parent / "expectations.yaml"
     return expectations_file.read(packaged if packaged.exists() else experiments_folder() / "expectations.yaml")
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import yaml
-from caplab_cluster.paths import REPOSITORY
+from experiment_files import loaded
 
 
 def claiming(experiment: str, mode: str, folder: Path) -> Path:
     """The experiment's file, but it says that it is a case of another row."""
-    document: dict[str, Any] = yaml.safe_load((REPOSITORY / "experiments" / f"{experiment}.yaml").read_text())
+    document = loaded(experiment)
     (extension,) = document["extensions"]
     extension["row"]["mode"] = mode
     file = folder / f"{experiment.replace('/', '-')}-planted.yaml"

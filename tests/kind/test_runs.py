@@ -17,6 +17,7 @@ from caplab_cluster.chart import NAMESPACE
 from caplab_cluster.kind_cluster import WORKERS
 from caplab_cluster.paths import REPOSITORY
 from cluster_object import ClusterObject
+from experiment_files import loaded
 from fault_objects import await_phase, fault_on
 from kind_lab import Lab, await_that, log_folder
 from lab_runs import BIN, command, environment, run
@@ -194,7 +195,7 @@ def test_the_stock_chaos_command_runs_it_too_and_its_journal_has_the_verdict(lab
 
 def without_its_fault(tmp_path: Path) -> Path:
     """crash-primary, but the action that should crash it does nothing."""
-    experiment = yaml.safe_load((REPOSITORY / "experiments" / "postgres" / "crash-primary.yaml").read_text())
+    experiment = loaded("postgres/crash-primary")
     (crash,) = [step for step in experiment["method"] if step["name"] == "crash-the-primary"]
     crash["provider"] |= {"func": "nothing", "arguments": {"seconds": 1}}
     file = tmp_path / "without-its-fault.yaml"

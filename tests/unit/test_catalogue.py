@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import yaml
 from chaoscaplab.controls.plan import Plan, plan_of
+from experiment_files import loaded
 
 from caplab import suites
 from caplab.judging import expectations, experiments_folder
@@ -20,7 +20,7 @@ RUNS = [(suite, run) for suite in SUITES for run in suites.find(FOLDER, suite, {
 
 def plan(run: Planned) -> Plan:
     """As a run of it is planned, with what is set for nothing else."""
-    experiment = yaml.safe_load(run.file.read_text())
+    experiment = loaded(run.experiment)
     defaults = {name: value["default"] for name, value in experiment["configuration"].items()}
     return plan_of(experiment, {**defaults, **run.settings}, {})
 

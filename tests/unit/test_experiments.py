@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from caplab_cluster.paths import REPOSITORY
 from chaoscaplab.clusters.engines import ENGINES, named
 from chaoscaplab.controls.doubts import baseline_of
@@ -18,6 +17,7 @@ from chaoscaplab.probes.probes import counts_of, silent_series, unacknowledged
 from chaoscaplab.probes.scans import final_scan, scans_of
 from chaoscaplab.server import PLURALS, sentence
 from chaoslib.experiment import ensure_experiment_is_valid
+from experiment_files import loaded
 from kubernetes import client
 
 from caplab import suites
@@ -33,11 +33,6 @@ FOLDER = experiments_folder()
 EXPERIMENTS = suites.experiments(FOLDER)
 # All there are rows for.
 MODES = [(run.experiment, dict(run.settings)) for run in suites.find(FOLDER, "full", {}).runs]
-
-
-def loaded(name: str) -> dict[str, Any]:
-    document: dict[str, Any] = yaml.safe_load((FOLDER / f"{name}.yaml").read_text())
-    return document
 
 
 def configuration(experiment: dict[str, Any], **settings: str) -> dict[str, str]:
@@ -268,9 +263,9 @@ def test_a_variant_that_there_is_not_is_refused_with_those_there_are() -> None:
 @pytest.mark.parametrize("name", suites.names(FOLDER / "suites"))
 def test_every_suite_names_experiments_and_settings_that_there_are(name: str) -> None:
     for planned in suites.find(FOLDER, name, {}).runs:
-        known = yaml.safe_load(planned.file.read_text())["configuration"]
-        assert set(planned.settings) <= set(known)
-        plan = plan_of(loaded(planned.experiment), configuration(loaded(planned.experiment), **planned.settings), {})
+        experiment = loaded(planned.experiment)
+        assert set(planned.settings) <= set(experiment["configuration"])
+        plan = plan_of(experiment, configuration(experiment, **planned.settings), {})
         assert expectations().find(plan.engine, plan.mode, plan.fault)
 
 

@@ -1,0 +1,22 @@
+"""The experiments' files as documents, each read once: YAML is slow to read, and every row asks for its own."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from functools import cache
+from typing import Any
+
+import yaml
+
+from caplab.judging import experiments_folder
+
+
+def loaded(name: str) -> dict[str, Any]:
+    """The document of an experiment, such as postgres/kill-primary; the caller's own, to be changed."""
+    return deepcopy(_read(name))
+
+
+@cache
+def _read(name: str) -> dict[str, Any]:
+    document: dict[str, Any] = yaml.safe_load((experiments_folder() / f"{name}.yaml").read_text())
+    return document
