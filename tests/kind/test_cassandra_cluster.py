@@ -246,6 +246,7 @@ def test_what_cassandra_can_change_live_is_changed_and_disturbs_nobody(lab: Lab,
     assert cs.uids() == before
 
 
+@pytest.mark.long  # a minute; the row of cassandra/join-and-leave asks for the same
 def test_it_scales_out_and_in_under_load_and_loses_nothing(lab: Lab, cs: ClusterObject) -> None:
     with load(lab, KIND, NAMESPACE, "cs", LIGHT, levels=QUORUM, routes=["service"]) as measured:
         cs.change(replicas=4)
