@@ -10,6 +10,7 @@ import pytest
 from caplab_cluster.paths import REPOSITORY
 from chaoscaplab.clusters.engines import ENGINES, named
 from chaoscaplab.controls.doubts import baseline_of
+from chaoscaplab.controls.measured import settings_of_cache
 from chaoscaplab.controls.plan import Plan, plan_of
 from chaoscaplab.controls.report import by_vantage, figures_of
 from chaoscaplab.faults.windows import problem_of, windows_of
@@ -23,6 +24,7 @@ from kubernetes import client
 from caplab import suites
 from caplab.check.finding import Finding, State
 from caplab.judging import expectations, experiments_folder
+from caplab.model.budgets import evaluate, names
 from caplab.model.fields import FieldError, Json
 from caplab.model.runs import CACHE
 from caplab.run import exit_code
@@ -59,6 +61,18 @@ def test_every_experiment_has_a_row_for_all_its_settings(name: str, settings: di
     sets = [load for load in plan.loads if load["workload"] == "set"]
     assert plan.loads[0]["rate"] == float(configuration(loaded(name), **settings)["rate"])
     assert plan.writes_per_second == 3 * sum(load["rate"] for load in sets)
+
+
+@pytest.mark.parametrize(("name", "settings"), [one for one in MODES if one[0].startswith(f"{CACHE}/")])
+def test_what_a_budget_asks_of_a_cache_its_experiment_says(name: str, settings: dict[str, str]) -> None:
+    plan = planned(name, **settings)
+    asked = [
+        names(demand.budget)
+        for demand in expectations().find(plan.engine, plan.mode, plan.fault).demands
+        if demand.budget
+    ]
+    for one in {one for of_demand in asked for one in of_demand if one.startswith("cache")}:
+        assert evaluate(one, settings_of_cache(plan)) > 0
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)

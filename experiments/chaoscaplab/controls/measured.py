@@ -167,7 +167,7 @@ class MeasuredRun:
             "writesPerSecond": self._plan.writes_per_second,
             "vantages": len(self._plan.vantages),
         }
-        return load | fault | _of_cache(self._plan)
+        return load | fault | settings_of_cache(self._plan)
 
     def _budget_seconds(self) -> float | None:
         """What the row gives the failover under the settings in force; None where it lasts as long as the fault."""
@@ -237,7 +237,7 @@ def _store(server: Server, plan: Plan) -> Cluster | None:
     return Cluster(server, named(POSTGRES), plan.namespace, store.name, store.spec) if store else None
 
 
-def _of_cache(plan: Plan) -> dict[str, Json]:
+def settings_of_cache(plan: Plan) -> dict[str, Json]:
     """What readers of a cache were told, and how many reads a second they make; nothing where there is none."""
     for load in plan.loads:
         if "cache" in load:
