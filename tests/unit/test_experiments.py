@@ -94,6 +94,7 @@ def test_a_cache_has_a_store_and_nothing_else_has() -> None:
         "keys": 20,
         "exponent": 4.0,
         "ttlMilliseconds": 10_000,
+        "graceMilliseconds": 10_000,
         "loadMilliseconds": 50,
         "places": 20,
         "writeEvery": 1000,
