@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
-from chaoslib.exceptions import ChaosException, InterruptExecution
+from chaoslib.exceptions import ChaosException
 from chaoslib.experiment import ensure_experiment_is_valid, run_experiment
 from chaoslib.loader import load_experiment
 from chaoslib.run import RunEventHandler
@@ -69,12 +69,16 @@ class _Progress(RunEventHandler):  # type: ignore[misc]  # Chaos Toolkit has no 
         self.has_been_interrupted = False
 
     def started(self, experiment: Mapping[str, Any], journal: Mapping[str, Any]) -> None:
-        """Chaos Toolkit's own handler would lose a SIGTERM that comes while the run is being measured."""
+        """Let SIGTERM do what Ctrl-C does.
+
+        Chaos Toolkit's own handler raises an exception that the activity under way takes for a failure of its own,
+        and the experiment goes on.
+        """
         signal.signal(signal.SIGTERM, self._terminate)
 
     def _terminate(self, number: int, frame: object) -> None:
         self.has_been_interrupted = True
-        raise InterruptExecution("SIGTERM received")
+        raise KeyboardInterrupt
 
     def start_activity(self, activity: Mapping[str, Any]) -> None:
         self._say(f"{activity['name']} ...")

@@ -219,9 +219,9 @@ def test_a_member_kept_down_for_less_than_its_row_gives_the_failover_is_refused(
 # The gate has the one that Chaos Toolkit by itself would lose (caplab/toolkit.py); Ctrl-C is Python's own.
 @pytest.mark.parametrize("how", [pytest.param(signal.SIGINT, marks=pytest.mark.long), signal.SIGTERM])
 def test_an_interrupted_run_heals_at_once_and_leaves_nothing(lab: Lab, tmp_path: Path, how: signal.Signals) -> None:
-    process = begin_kill(lab, tmp_path)
+    process = begin_kill(lab, tmp_path, seconds=60)
     process.send_signal(how)
-    assert process.wait(60) == 3
+    assert process.wait(40) == 3
     assert live_faults(lab) == []
     assert gate_files(lab) == []
     await_that("no load runs", lambda: running_loads(lab, RUNS) == [], 20)
@@ -229,22 +229,24 @@ def test_an_interrupted_run_heals_at_once_and_leaves_nothing(lab: Lab, tmp_path:
 
 def test_a_run_that_is_killed_leaves_a_fault_that_ends_by_itself(lab: Lab, tmp_path: Path) -> None:
     began = time.monotonic()
-    process = begin_kill(lab, tmp_path, seconds="26")
+    process = begin_kill(lab, tmp_path, seconds=15)
     live = time.monotonic()
     process.kill()
     process.wait()
-    await_that("the gate is open", lambda: gate_files(lab) == [], 40)
-    assert time.monotonic() - live < 26 + 2
+    assert gate_files(lab) != []
+    await_that("the gate is open", lambda: gate_files(lab) == [], 30)
+    assert time.monotonic() - live < 15 + 2
     await_that("the fault says so", lambda: live_faults(lab) == [], 10)
     print(f"\nlive after {live - began:.1f} s, ended {time.monotonic() - live:.1f} s later")
 
 
-def begin_kill(lab: Lab, results: Path, **settings: str) -> subprocess.Popen[bytes]:
-    """A run of kill-primary whose fault is live."""
+def begin_kill(lab: Lab, results: Path, seconds: int) -> subprocess.Popen[bytes]:
+    """A run of Redis' kill-primary whose fault is live, for so long."""
     log = (log_folder() / "run-interrupted.log").open("wb")
     process = subprocess.Popen(
-        command(results, "postgres/kill-primary", settings), env=environment(lab), stdout=log, stderr=log
-    )
+        command(results, "redis/kill-primary", {"seconds": str(seconds)}),
+        env=environment(lab), stdout=log, stderr=log,
+    )  # fmt: skip
 
     def live() -> bool:
         assert process.poll() is None, "the run ended before its fault was live"

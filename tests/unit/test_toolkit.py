@@ -1,0 +1,51 @@
+"""An experiment that is interrupted: nothing of it goes on but its rollbacks."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from caplab.toolkit import drive
+
+
+def step(name: str, module: str, func: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    provider = {"type": "python", "module": module, "func": func, "arguments": arguments}
+    return {"type": "action", "name": name, "provider": provider}
+
+
+def experiment(folder: Path, *method: dict[str, Any]) -> Path:
+    file = folder / "experiment.yaml"
+    mark = step("roll-back", "os", "mkdir", {"path": str(folder / "rolled-back")})
+    file.write_text(yaml.safe_dump({"title": "t", "description": "d", "method": list(method), "rollbacks": [mark]}))
+    return file
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_during_an_activity_ends_the_experiment_and_rolls_back(tmp_path: Path, how: signal.Signals) -> None:
+    file = experiment(
+        tmp_path,
+        step("interrupt", "subprocess", "check_call", {"args": ["kill", f"-{how:d}", str(os.getpid())]}),
+        step("go-on", "os", "mkdir", {"path": str(tmp_path / "went-on")}),
+    )
+    out = io.StringIO()
+    with pytest.raises(KeyboardInterrupt):
+        drive(file, {}, tmp_path / "results", "suite", out)
+    assert not (tmp_path / "went-on").exists()
+    assert (tmp_path / "rolled-back").exists()
+    assert "go-on" not in out.getvalue()
+
+
+def test_an_activity_that_fails_by_itself_is_no_interruption(tmp_path: Path) -> None:
+    file = experiment(
+        tmp_path,
+        step("fail", "os", "rmdir", {"path": str(tmp_path / "absent")}),
+        step("go-on", "os", "mkdir", {"path": str(tmp_path / "went-on")}),
+    )
+    assert drive(file, {}, tmp_path / "results", "suite", io.StringIO())["status"] == "completed"
+    assert (tmp_path / "went-on").exists()
