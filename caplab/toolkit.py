@@ -84,7 +84,7 @@ class _Progress(RunEventHandler):  # type: ignore[misc]  # Chaos Toolkit has no 
         self._say(f"{activity['name']} ...")
 
     def activity_completed(self, activity: Mapping[str, Any], run: Mapping[str, Any]) -> None:
-        if run.get("status") != "succeeded":
+        if run.get("status") not in {"succeeded", None}:  # None: it was interrupted
             raised = run.get("exception") or [""]
             self._say(f"{activity['name']}: {run.get('status')}: {str(raised[-1]).strip()}")
 

@@ -56,7 +56,7 @@ def measured(judgement: Judgement) -> str:
     if judgement.unit == SHARE:
         return words.ratio(found)
     if judgement.unit == RATIO:
-        return f"{found:,.1f} {RATIO}"
+        return f"{'>= ' if judgement.at_least else ''}{found:,.1f} {RATIO}"
     if judgement.unit:
         return words.seconds(found, judgement.at_least)
     return words.counted(found) if judgement.of is None else words.of_writes(found, judgement.of)

@@ -8,6 +8,7 @@ from caplab.check.finding import merge
 from caplab.model.fields import Json
 
 from . import prose, words
+from .cache_tables import readers_and_loads, told_of_cache
 from .grid import Grid, escaped, in_markdown
 from .judged import predicted_beside_measured
 from .suite import Repeats, Spread, every_repeat, every_run, repeats, tally
@@ -40,15 +41,15 @@ def verdict_json(reports: Sequence[RunReport]) -> dict[str, Json]:
 
 
 def _run(report: RunReport) -> list[list[str]]:
-    told = (prose.own_copies(report), prose.second_clock(report), prose.instrument(report), prose.stages(report))
-    notes = [*prose.faults(report.record), *filter(None, told)]
-    grids = (predicted_beside_measured(report), vantages_and_routes(report), latencies(report))
+    told = (told_of_cache, prose.own_copies, prose.second_clock, prose.instrument, prose.stages)
+    notes = [*prose.faults(report.record), *filter(None, (tell(report) for tell in told))]
+    grids = (predicted_beside_measured, vantages_and_routes, latencies, readers_and_loads)
     return [
         [f"## {escaped(prose.headline(report))}"],
         [f"- {escaped(note)}" for note in notes],
         _reasons(report),
         [] if report.findings else ["No findings: no history was checked."],
-        *(_table(grid) for grid in grids),
+        *(_table(grid(report)) for grid in grids),
     ]
 
 

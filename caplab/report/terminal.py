@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Sequence
 
 from . import prose, words
+from .cache_tables import readers_and_loads, told_of_cache
 from .grid import WIDTH, Grid, Painter, in_columns, plain
 from .judged import predicted_beside_measured
 from .suite import every_repeat, every_run, tally
@@ -30,6 +31,8 @@ def render_run(report: RunReport, *, colour: bool = False) -> str:
         *(_table(grid, paint) for grid in (predicted_beside_measured(report), vantages_and_routes(report))),
         [] if report.findings else ["no findings: no history was checked"],
         _table(latencies(report), paint),
+        _table(readers_and_loads(report), paint),
+        _folded([told_of_cache(report)]),
         _folded([prose.own_copies(report)]),
         _folded([prose.second_clock(report)]),
         _folded([prose.instrument(report), prose.stages(report)]),

@@ -5,26 +5,13 @@ from __future__ import annotations
 from typing import Any, cast
 
 import pytest
-from histories import at, history, kill, operation
+from cache_histories import LOAD_MS, QUIET_MS, loads, reads
+from histories import at, history, kill
 
 from caplab.check import Context, Finding, State
 from caplab.check.cache import applies, check
 
-QUIET_MS, LOAD_MS = 1.0, 50.0
 FAULT = Context(fault_windows=(kill(10_000, 20_000),))
-
-
-def reads(first_s: float, end_s: float, latency_ms: float | None = QUIET_MS, outcome: str = "ok") -> list[Any]:
-    """A hundred a second."""
-    error = {"error": "timeout"} if outcome != "ok" else {}
-    due = range(round(1000 * first_s), round(1000 * end_s), 10)
-    return [operation(one, outcome, latency_ms, op="read", key="k", **error) for one in due]
-
-
-def loads(first_s: float, end_s: float, per_second: int, outcome: str = "ok") -> list[Any]:
-    error = {"error": "timeout"} if outcome != "ok" else {}
-    due = range(round(1000 * first_s), round(1000 * end_s), 1000 // per_second)
-    return [operation(one, outcome, LOAD_MS, op="load", key="k", **error) for one in due]
 
 
 def found(*rows: list[Any], context: Context = FAULT) -> Finding:
@@ -49,15 +36,34 @@ def test_reads_that_wait_for_loads_show_in_the_ratio_and_until_when_there_was_no
     finding = found(reads(0, 10), reads(10, 13, LOAD_MS), reads(13, 40), loads(0, 40, 1))
     assert finding.figures["read_p99_ratio"] == pytest.approx(LOAD_MS / QUIET_MS)
     assert finding.figures["calm_seconds"] == 3
-    assert "lower_bounds" not in finding.figures
+    assert finding.figures["lower_bounds"] == []
     assert finding.state is State.HOLDS
 
 
 def test_what_was_not_acked_is_slower_than_anything() -> None:
-    finding = found(reads(0, 10), reads(10, 20, 1000, "fail"), reads(20, 40), loads(0, 40, 1))
+    # Also what failed at once: it had no answer 30 s later.
+    finding = found(reads(0, 10), reads(10, 20, 1, "fail"), reads(20, 40), loads(0, 40, 1))
     assert finding.figures["calm_seconds"] == 10
-    assert isinstance(ratio := finding.figures["read_p99_ratio"], float)
-    assert ratio > 1e6
+    assert finding.figures["read_p99_ratio"] == pytest.approx(29_990 / QUIET_MS)
+    assert finding.figures["lower_bounds"] == ["read_p99_ratio"]
+    _, during, _ = phases(finding)
+    assert (during["acked_share"], during["p99_seconds"]) == (0, pytest.approx(29.99))
+    assert during["lower_bounds"] == ["p50_seconds", "p99_seconds"]
+
+
+@pytest.mark.parametrize(("failed_of_1000", "at_least"), [(10, False), (11, True)])
+def test_a_quantile_is_known_as_long_as_it_is_that_of_a_read_that_was_acked(
+    failed_of_1000: int, at_least: bool
+) -> None:
+    failed = reads(10, 10 + failed_of_1000 / 100, 1000, "fail")
+    finding = found(reads(0, 10), failed, reads(10 + failed_of_1000 / 100, 40), loads(0, 40, 1))
+    assert (finding.figures["lower_bounds"] == ["read_p99_ratio"]) == at_least
+    assert (finding.figures["read_p99_ratio"] == pytest.approx(1)) == (not at_least)
+
+
+def test_a_fault_is_not_set_beside_a_quiet_time_that_was_none() -> None:
+    finding = found(reads(0, 9), reads(9, 10, 1000, "fail"), reads(10, 40), loads(0, 40, 1))
+    assert finding.figures["read_p99_ratio"] is None
 
 
 def test_what_lasts_when_the_fault_is_gone_is_metastable_and_the_load_that_sustains_it_is_told() -> None:
@@ -69,7 +75,7 @@ def test_what_lasts_when_the_fault_is_gone_is_metastable_and_the_load_that_susta
     assert figures["metastable"] == 1
     assert figures["sustaining_loads_per_second"] == pytest.approx(100, rel=0.02)
     assert figures["sustaining_wasted_share"] == 1
-    assert figures["lower_bounds"] == ["calm_seconds"]
+    assert figures["lower_bounds"] == ["calm_seconds", "read_p99_ratio"]
     assert "100 loads a second, 100 % of which came too late, sustain it" in finding.reason
 
 
@@ -81,7 +87,7 @@ def test_an_end_without_calm_that_is_short_is_not_taken_for_one_that_does_not_en
     assert finding.figures["metastable"] == metastable
     # The fault itself was not felt; what does not end is no calm all the same.
     assert finding.figures["calm_seconds"] == (29.5 if metastable else 0)
-    assert ("lower_bounds" in finding.figures) == bool(metastable)
+    assert finding.figures["lower_bounds"] == ["calm_seconds"] * metastable
 
 
 def test_what_expires_in_its_own_time_later_on_is_not_the_faults_doing() -> None:

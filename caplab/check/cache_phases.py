@@ -1,0 +1,128 @@
+"""What a cache's readers and the database behind it went through before, during and after a fault."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from caplab.model.fields import Json
+from caplab.model.history import Table
+
+from .columns import NEVER, Integers, Mask, among, integers
+from .finding import Context
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Reads by their schedule, with how long they took from there; loads by when they were sent.
+
+    One that was not acked took to the end, at least.
+    """
+
+    scheduled_ns: Integers
+    took_ns: Integers
+    acked: Mask
+    sent_ns: Integers
+    wasted: Mask
+    end_ns: int
+
+    @classmethod
+    def of(cls, history: Table, steady_ns: int | None) -> Rows:
+        """Of what was scheduled once the load ran undisturbed."""
+        scheduled = integers(history, "scheduled_ns", 0)
+        steady = scheduled >= (0 if steady_ns is None else steady_ns)
+        reads, loads = (among(history, "op", [op]) & steady for op in ("read", "load"))
+        end_ns = int(scheduled[reads | loads].max(initial=0))
+        acked = among(history, "outcome", ["ok"])[reads]
+        took = np.where(acked, integers(history, "return_ns", NEVER)[reads], end_ns) - scheduled[reads]
+        wasted = (among(history, "error", ["timeout"]) & loads)[loads]
+        return cls(scheduled[reads], took, acked, scheduled[loads], wasted, end_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """From one moment to another, this one left out."""
+
+    begin_ns: int
+    end_ns: int
+
+    @property
+    def seconds(self) -> float:
+        """How long it is."""
+        return max(0, self.end_ns - self.begin_ns) / 1e9
+
+    def of(self, times_ns: Integers) -> Mask:
+        """Which of the times are in it."""
+        found: Mask = (times_ns >= self.begin_ns) & (times_ns < self.end_ns)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """A quantile of how long reads took. at_least: it is that of one that was never acked, not even so much later."""
+
+    seconds: float
+    at_least: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """A span's reads and loads; wasted: loads that came too late. The waits are None where there was no read."""
+
+    name: str
+    seconds: float
+    reads: int
+    acked: int
+    p50: Wait | None
+    p99: Wait | None
+    loads: int
+    wasted: int
+
+    def to_json(self) -> dict[str, Json]:
+        """A plain dict."""
+        waits = {"p50_seconds": self.p50, "p99_seconds": self.p99}
+        return {
+            "phase": self.name,
+            "seconds": self.seconds,
+            "reads": self.reads,
+            "acked_share": self.acked / self.reads if self.reads else None,
+            **{name: wait.seconds if wait else None for name, wait in waits.items()},
+            "loads": self.loads,
+            "loads_per_second": self.loads / self.seconds if self.seconds else None,
+            "wasted": self.wasted,
+            "lower_bounds": [name for name, wait in waits.items() if wait and wait.at_least],
+        }
+
+
+def spans_of(rows: Rows, context: Context) -> dict[str, Span]:
+    """Before, during and after the fault; without one all is before."""
+    begin = int(min(rows.scheduled_ns.min(), rows.sent_ns.min(initial=NEVER)))
+    end = rows.end_ns + 1
+    if context.injected_ns is None:
+        return {"before": Span(begin, end)}
+    healed = end if context.healed_ns is None else min(context.healed_ns, end)
+    return {
+        "before": Span(begin, context.injected_ns),
+        "during": Span(context.injected_ns, healed),
+        "after": Span(healed, end),
+    }
+
+
+def phase_of(name: str, rows: Rows, span: Span) -> Phase:
+    """What happened in a span."""
+    reads, loads = span.of(rows.scheduled_ns), span.of(rows.sent_ns)
+    p50, p99 = (_wait(rows.took_ns[reads], rows.acked[reads], share) for share in (0.5, 0.99))
+    acked, wasted = int(rows.acked[reads].sum()), int(rows.wasted[loads].sum())
+    return Phase(name, span.seconds, int(reads.sum()), acked, p50, p99, int(loads.sum()), wasted)
+
+
+def _wait(took_ns: Integers, acked: Mask, share: float) -> Wait | None:
+    """Within how long such a share of the reads was acked: one that was not is slower than any that was."""
+    if not len(took_ns):
+        return None
+    answered, rank = np.sort(took_ns[acked]), math.ceil(share * len(took_ns)) - 1
+    if rank < len(answered):
+        return Wait(float(answered[rank]) / 1e9, at_least=False)
+    return Wait(float(took_ns.max()) / 1e9, at_least=True)

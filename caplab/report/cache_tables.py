@@ -1,0 +1,63 @@
+"""What a cache's readers and the database behind it went through; nothing of a run that has no cache."""
+
+from __future__ import annotations
+
+from . import words
+from .grid import Grid
+from .values import Figures, RunReport, is_lower_bound, listed, nested, number, text
+
+_NEVER = "never"
+
+
+def readers_and_loads(report: RunReport) -> Grid:
+    """A row for each phase of the fault."""
+    phases = listed(report.figures("cache"), "phases") if _has_cache(report) else ()
+    rows = tuple(_row(phase) for phase in phases)
+    header = ("phase", "lasted", "reads", "acked", "p50", "p99", "loads", "loads a\nsecond", "too late")
+    return Grid("readers of the cache and loads of the database behind it, by phase", header, rows, frozenset({0}))
+
+
+def told_of_cache(report: RunReport) -> str:
+    """Whether it ends by itself and what sustains it, and what a miss costs; '' where there is no cache."""
+    cache, loads = report.finding("cache"), report.figures("load")
+    if cache is None or not _has_cache(report):
+        return ""
+    misses, factor = number(loads, "misses"), nested(loads, "factor")
+    mean, worst = number(factor, "mean"), number(factor, "max")
+    parts = [cache.reason.rstrip(".")]
+    if misses is not None and mean is not None and worst is not None:
+        parts.append(f"{words.counted(misses)} misses, {mean:.1f} loads each, {words.counted(worst)} at worst")
+    return words.one_line(f"cache: {words.DOT.join(parts)}")
+
+
+def _has_cache(report: RunReport) -> bool:
+    """Whether anything was loaded from behind one."""
+    return bool(number(report.figures("cache"), "loads"))
+
+
+def _row(phase: Figures) -> tuple[str, ...]:
+    acked, lasted = number(phase, "acked_share"), number(phase, "seconds")
+    per_second = number(phase, "loads_per_second")
+    return (
+        words.one_line(text(phase, "phase")),
+        words.NOTHING if lasted is None else words.seconds(lasted),
+        _count(phase, "reads"),
+        words.NOTHING if acked is None else words.ratio(acked),
+        _wait(phase, "p50_seconds"),
+        _wait(phase, "p99_seconds"),
+        _count(phase, "loads"),
+        words.NOTHING if per_second is None else f"{per_second:,.1f}",
+        _count(phase, "wasted"),
+    )
+
+
+def _count(phase: Figures, name: str) -> str:
+    count = number(phase, name)
+    return words.NOTHING if count is None else words.counted(count)
+
+
+def _wait(phase: Figures, name: str) -> str:
+    seconds = number(phase, name)
+    if seconds is None:
+        return words.NOTHING
+    return _NEVER if is_lower_bound(phase, name) else words.milliseconds([seconds])
