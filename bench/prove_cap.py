@@ -1,10 +1,10 @@
 """Fills the CAP table: every row once, core three times, and a soak without a fault.
 
-    python bench/prove_cap.py full core soak-postgres soak-redis soak-cassandra
+    python bench/prove_cap.py full core planted soak-postgres soak-redis soak-cassandra
 
 full: the suite of every row. core: three times; every run is to agree with its repeats. Both go into docs/cap-table.md.
-soak-ENGINE: its control run, for 30 minutes. Takes five hours; the lab's cluster must be up (make up).
-What core and the soaks found is kept in pages of their names under docs/evidence.
+planted: wrong settings, each to be found out by its row. soak-ENGINE: its control run, for 30 minutes.
+All but full are kept in pages of their names under docs/evidence. Takes five hours; the lab's cluster must be up.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from caplab_cluster.paths import REPOSITORY
-from evidence import made_by
+from evidence import made_by, printed_by_tests
 
 REPEATS, SOAK_SECONDS = 3, 1800
 EVIDENCE = REPOSITORY / "docs" / "evidence"
@@ -95,6 +95,14 @@ def seconds_of(results: Path) -> dict[str, float]:
     }
 
 
+def planted(folder: Path) -> tuple[bool, list[str]]:
+    """Settings that are not what their rows say: whether each ends invalid by its own, and a line a run."""
+    del folder  # the tests keep their runs among their own
+    passed, printed = printed_by_tests("tests/kind/test_planted.py", "-m", "long")
+    rows = [line for line in printed.splitlines() if line.startswith("| ")]
+    return passed, ["| run | claims to be | verdict | why |", "|---|---|---|---|", *rows]
+
+
 def soak(folder: Path, engine: str) -> tuple[bool, list[str]]:
     """An engine without a fault under the experiments' own loads: whether all is calm, and the run's summary."""
     settings = {**SOAKS[engine], "seconds": str(SOAK_SECONDS)}
@@ -119,7 +127,8 @@ def main(parts: Sequence[str]) -> int:
     """Run what is named, all where nothing is; 1 where something is not as promised."""
     load, well = os.getloadavg()[0], True
     proofs: dict[str, tuple[str, Callable[[Path], tuple[bool, list[str]]]]] = {
-        "core": (f"The rows that tell the CAP story, {REPEATS} times", core)
+        "core": (f"The rows that tell the CAP story, {REPEATS} times", core),
+        "planted": ("Wrong settings, each found out by its row", planted),
     }
     for engine in SOAKS:
         title = f"{engine}, {SOAK_SECONDS // 60} minutes under load without a fault"

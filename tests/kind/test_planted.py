@@ -32,5 +32,7 @@ def test_a_wrong_setting_ends_invalid(
 ) -> None:
     _, verdict, _ = run(lab, tmp_path / "results", str(claiming(experiment, mode, tmp_path)), **settings)
     (judged,) = verdict["runs"]
+    planted = f"{experiment} {' '.join(f'{name}={value}' for name, value in settings.items())}"
+    print(f"\n| {planted} | {judged['name']} | {judged['verdict']} | {' '.join(judged['reasons'])} |")
     assert judged["verdict"] == "invalid", judged["reasons"]
     assert any(reason.startswith(broken) for reason in judged["reasons"]), judged["reasons"]
