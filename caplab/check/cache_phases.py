@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -113,16 +112,18 @@ def spans_of(rows: Rows, context: Context) -> dict[str, Span]:
 def phase_of(name: str, rows: Rows, span: Span) -> Phase:
     """What happened in a span."""
     reads, loads = span.of(rows.scheduled_ns), span.of(rows.sent_ns)
-    p50, p99 = (_wait(rows.took_ns[reads], rows.acked[reads], share) for share in (0.5, 0.99))
+    p50, p99 = _waits(rows.took_ns[reads], rows.acked[reads]) if reads.any() else (None, None)
     acked, wasted = int(rows.acked[reads].sum()), int(rows.wasted[loads].sum())
     return Phase(name, span.seconds, int(reads.sum()), acked, p50, p99, int(loads.sum()), wasted)
 
 
-def _wait(took_ns: Integers, acked: Mask, share: float) -> Wait | None:
-    """Within how long such a share of the reads was acked: one that was not is slower than any that was."""
-    if not len(took_ns):
-        return None
-    answered, rank = np.sort(took_ns[acked]), math.ceil(share * len(took_ns)) - 1
-    if rank < len(answered):
-        return Wait(float(answered[rank]) / 1e9, at_least=False)
-    return Wait(float(took_ns.max()) / 1e9, at_least=True)
+def _waits(took_ns: Integers, acked: Mask) -> list[Wait]:
+    """Within how long half of the reads, and 99 %, were acked: one that was not is slower than any that was."""
+    answered = np.sort(took_ns[acked])
+    ranks = np.quantile(np.arange(len(took_ns)), [0.5, 0.99], method="inverted_cdf").astype(np.int64)
+    return [
+        Wait(float(answered[rank]) / 1e9, at_least=False)
+        if rank < len(answered)
+        else Wait(float(took_ns.max()) / 1e9, at_least=True)
+        for rank in ranks
+    ]

@@ -36,28 +36,25 @@ def _has_cache(report: RunReport) -> bool:
 
 
 def _row(phase: Figures) -> tuple[str, ...]:
-    acked, lasted = number(phase, "acked_share"), number(phase, "seconds")
-    per_second = number(phase, "loads_per_second")
     return (
         words.one_line(text(phase, "phase")),
-        words.NOTHING if lasted is None else words.seconds(lasted),
-        _count(phase, "reads"),
-        words.NOTHING if acked is None else words.ratio(acked),
+        _shown(phase, "seconds", words.seconds),
+        _shown(phase, "reads", words.counted),
+        _shown(phase, "acked_share", words.ratio),
         _wait(phase, "p50_seconds"),
         _wait(phase, "p99_seconds"),
-        _count(phase, "loads"),
-        words.NOTHING if per_second is None else f"{per_second:,.1f}",
-        _count(phase, "wasted"),
+        _shown(phase, "loads", words.counted),
+        _shown(phase, "loads_per_second", "{:,.1f}".format),
+        _shown(phase, "wasted", words.counted),
     )
 
 
-def _count(phase: Figures, name: str) -> str:
-    count = number(phase, name)
-    return words.NOTHING if count is None else words.counted(count)
+def _shown(phase: Figures, name: str, show: words.Show) -> str:
+    value = number(phase, name)
+    return words.NOTHING if value is None else show(value)
 
 
 def _wait(phase: Figures, name: str) -> str:
-    seconds = number(phase, name)
-    if seconds is None:
-        return words.NOTHING
-    return _NEVER if is_lower_bound(phase, name) else words.milliseconds([seconds])
+    if is_lower_bound(phase, name):
+        return _NEVER
+    return _shown(phase, name, lambda seconds: words.milliseconds([seconds]))
