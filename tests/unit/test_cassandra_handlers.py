@@ -12,7 +12,7 @@ from caplab_operator.api import Api
 from caplab_operator.engines.cassandra import manifests, observe
 from caplab_operator.engines.cassandra.manifests import Standing
 from caplab_operator.engines.cassandra.observe import Member, Place, Seen
-from caplab_operator.handlers import applied
+from caplab_operator.handlers import applied, clusters
 from caplab_operator.handlers.cassandra import IMAGE_VARIABLE, CassandraClusters
 from caplab_operator.handlers.engines import engines
 from caplab_operator.settings import LAB_NAMESPACE_VARIABLE
@@ -193,10 +193,11 @@ def one_round(
     so_far: Mapping[str, Any] | None = None,
     handlers: CassandraClusters | None = None,
     body: Mapping[str, Any] = BODY,
-) -> dict[str, Any]:
+) -> Mapping[str, Any]:
     monkeypatch.setattr(observe, "look", members.look)
     monkeypatch.setattr(observe, "tell", members.tell)
-    return (handlers or CassandraClusters()).watch_over(api, body, before(0, 1, 2) if so_far is None else so_far, {})
+    so_far = before(0, 1, 2) if so_far is None else so_far
+    return clusters.look(api, handlers or CassandraClusters(), body, so_far, {})
 
 
 def test_a_quiet_round_lists_pods_once_reads_the_password_never_again_and_writes_nothing(

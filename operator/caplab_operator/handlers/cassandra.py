@@ -66,7 +66,7 @@ class CassandraClusters:
         return Roles(has_primaries=False, up=frozenset(row.name for row in ring.rows if row.is_up))
 
     def watch_over(self, api: Api, body: Body, before: Body, hit: Mapping[str, str]) -> Status:
-        """Look at a running cluster, do what it needs next, and write its status if it changed; the status.
+        """Look at a running cluster, do what it needs next, and return its status.
 
         hit is of no use here: without a primary there are no failovers to explain.
         """
@@ -83,10 +83,7 @@ class CassandraClusters:
         step = rollout.next_step(spec, ring, deployed, repair) if deployed else None
         said = self._take(api, spec, seen, step) if step else ""
         done = status.Done(refusals, said, step is None or step.upkeep, repair)
-        found = status.build(spec, seen, ring, before, at, done)
-        if found != before:
-            api.apply_status(body, found)
-        return found
+        return status.build(spec, seen, ring, before, at, done)
 
     async def follow(self, api: Api, body: Body) -> None:
         """Nothing changes between rounds: only forget the cluster when it goes. Until cancelled."""

@@ -22,7 +22,7 @@ class Handlers(Protocol):
         """Make the cluster's objects what its spec asks for."""
 
     def watch_over(self, api: Api, body: Body, before: Body, hit: Mapping[str, str]) -> Body:
-        """Look at a running cluster, mend it, and write its status if it changed; the status.
+        """Look at a running cluster, mend it, and return its status, which the common layer completes and writes.
 
         hit names the fault that each member under one is under.
         """

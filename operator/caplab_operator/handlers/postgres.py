@@ -39,7 +39,7 @@ def roles(api: Api, namespace: str, cluster: str, listed: Callable[[], object]) 
 
 
 def watch_over(api: Api, body: Mapping[str, Any], before: Mapping[str, Any], hit: Mapping[str, str]) -> dict[str, Any]:
-    """Look at a running cluster, mend its settings, and write its status if it changed; the status.
+    """Look at a running cluster, mend its settings, and return its status.
 
     hit names the fault that each member under one is under.
     """
@@ -47,10 +47,7 @@ def watch_over(api: Api, body: Mapping[str, Any], before: Mapping[str, Any], hit
     pods = pods_of(api, spec.namespace, objects.part(spec))
     seen = observe.look(pods, _leader(api, spec.namespace, spec.name))
     _mend_settings(api, spec, seen)
-    found = status.build(spec, seen, before, now(), hit)
-    if found != before:
-        api.apply_status(body, found)
-    return found
+    return status.build(spec, seen, before, now(), hit)
 
 
 def _leader(api: Api, namespace: str, cluster: str) -> str | None:

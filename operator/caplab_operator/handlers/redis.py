@@ -73,7 +73,7 @@ class RedisClusters:
         return Roles(primary=primary_of(observe.look(Place(members, sentinels, passwords.get("operator", "")))))
 
     def watch_over(self, api: Api, body: Body, before: Body, hit: Mapping[str, str]) -> Status:
-        """Look at a running cluster, do what it needs next, and write its status if it changed; the status.
+        """Look at a running cluster, do what it needs next, and return its status.
 
         hit names the fault that each member under one is under.
         """
@@ -95,8 +95,6 @@ class RedisClusters:
         found = status.build(spec, seen, primary, before, now(), hit, done)
         if primary not in (None, known.handed_over, before.get("primary")):
             known.handed_over = None  # it has shown
-        if found != before:
-            api.apply_status(body, found)
         return found
 
     async def follow(self, api: Api, body: Body) -> None:

@@ -15,6 +15,7 @@ import kopf
 from .. import exporter
 from ..api import Api
 from ..settings import GROUP, VERSION, configure
+from . import clusters
 from .engines import Engine, engines
 from .fault_reading import Reader
 from .faults import FaultHandlers
@@ -125,7 +126,7 @@ async def _look_at_cluster(lab: Lab, key: Key) -> None:
     kind, namespace, _ = key
     hit = members_hit(lab.faults.bodies.values(), namespace)
     try:
-        found = await asyncio.to_thread(lab.engines[kind].handlers.watch_over, lab.api, body, before, hit)
+        found = await asyncio.to_thread(clusters.look, lab.api, lab.engines[kind].handlers, body, before, hit)
     except Exception as error:  # one cluster's trouble must not blind the others
         _log.warning("%s %s/%s could not be looked at: %s", *key, error)
         return
