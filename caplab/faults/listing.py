@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from caplab.report.words import one_line
+
 from .rows import OVER, Row
 
 NOTHING = "nothing is live"
@@ -36,7 +38,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         _left(row.left_seconds),
         "yes" if row.proven else "no",
     )
-    return tuple(_printable(text) or "-" for text in texts)
+    return tuple(one_line(text) or "-" for text in texts)
 
 
 def _left(seconds: float | None) -> str:
@@ -44,8 +46,3 @@ def _left(seconds: float | None) -> str:
     if seconds is None:
         return ""
     return f"{seconds:.0f} s" if seconds >= 0 else f"{-seconds:.0f} s late"
-
-
-def _printable(text: str) -> str:
-    """What comes from outside must not draw on the terminal."""
-    return "".join(char if char.isprintable() else " " for char in text).strip()
