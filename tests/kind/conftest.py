@@ -28,8 +28,9 @@ def lab() -> Lab:
 
 @pytest.fixture
 def namespace(lab: Lab, request: pytest.FixtureRequest) -> Iterator[str]:
-    """A namespace of the test's own, gone afterwards."""
+    """A namespace of the test's own, open to clusters, gone afterwards."""
     name = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")[:45] + f"-{uuid.uuid4().hex[:8]}"
     lab.kubectl("create", "namespace", name)
+    lab.kubectl("label", "namespace", name, "caplab.dev/clusters=allowed")
     yield name
     lab.kubectl("delete", "namespace", name, "--wait=false")

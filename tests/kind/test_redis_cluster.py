@@ -22,6 +22,7 @@ NAMESPACE = f"redis-tests-{uuid.uuid4().hex[:6]}"
 def rd(lab: Lab) -> Iterator[str]:
     """One cluster named rd for all tests here, each leaves it Ready; the namespace it is in."""
     lab.kubectl("create", "namespace", NAMESPACE)
+    lab.kubectl("label", "namespace", NAMESPACE, "caplab.dev/clusters=allowed")
     started = time.monotonic()
     lab.apply(redis(NAMESPACE))
     await_ready(lab, NAMESPACE)
