@@ -11,6 +11,8 @@ from pathlib import Path
 
 from kubernetes import client, config
 
+from .bounded import bounded
+
 KIND_PREFIX = "kind-"
 CONTEXT_VARIABLE = "CAPLAB_CONTEXT"  # names a context that is no kind cluster's, for whoever has no argument for it
 _TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
@@ -54,7 +56,7 @@ def connect(named: str | None = None, kubeconfig: Path | None = None) -> client.
             config.load_kube_config(file, context=context, client_configuration=settings)  # type: ignore[no-untyped-call]
         except config.ConfigException as error:
             raise ContextRefused(f"The kube context '{context}' is of no use: {error}") from error
-    return client.ApiClient(settings)
+    return bounded(settings)
 
 
 def in_cluster() -> bool:

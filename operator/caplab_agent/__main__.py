@@ -11,6 +11,7 @@ from pathlib import Path
 
 from kubernetes import client
 
+from caplab.bounded import bounded
 from caplab.kube import ContextRefused, connect
 from caplab.watching import Watcher
 
@@ -51,7 +52,7 @@ def connection() -> client.ApiClient:
     """A client without retries of its own: each caller has its own bound."""
     settings = connect().configuration
     settings.retries = False
-    return client.ApiClient(settings)
+    return bounded(settings)
 
 
 def means(clock: Clock, reread: Reread) -> Means:

@@ -26,8 +26,8 @@ def configure(settings: kopf.OperatorSettings) -> None:
     settings.networking.request_timeout = 10
     # A fault is to be live within 150 ms of its object; kopf would gather events for 100 ms.
     settings.batching.batch_window = 0.01
-    # The kinds come with the chart that brings the operator: none appears later.
-    settings.scanning.disabled = True
+    # An operator that began before its kinds were served finds them when they are.
+    settings.scanning.disabled = False
     # Events for people: what went wrong, not every round.
     settings.posting.level = logging.WARNING
     settings.execution.max_workers = 8
