@@ -14,7 +14,9 @@ _GONE_SECONDS = 120
 def remove(server: Server, namespace: str, clusters: Mapping[str, str]) -> None:
     """Delete clusters, their names by engine, and wait until the namespace has no pod of any cluster."""
     for engine, name in clusters.items():
-        server.delete(named(engine).KIND, namespace, name)
+        kind = named(engine).KIND
+        if (found := server.get(kind, namespace, name)) is not None:
+            server.remove(kind, found)
 
     def left() -> str:
         pods = server.pods(namespace, "caplab.dev/cluster")

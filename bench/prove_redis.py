@@ -62,14 +62,14 @@ def fail_over(server: Server, cluster: Cluster) -> tuple[str, float]:
     """Kill the primary and keep it down until there is another one; who that is, and since when."""
     old, name = primary(server), f"kill-{uuid.uuid4().hex[:6]}"
     target = {"kind": KIND, "name": NAME, "role": "primary", "count": 1}
-    server.create(
+    fault = server.create(
         "Fault", NAMESPACE, name, {"target": target, "kill": {"keepDown": True}, "durationSeconds": DOWN_SECONDS}
     )
     until("there is another primary", lambda: "" if primary(server) not in (old, "") else "none yet", 30)
     new = primary(server)
     moment = promoted_at(new)
     until("the fault is over", lambda: "" if ended(server, name) else "it is not", 30)
-    server.delete("Fault", NAMESPACE, name)
+    server.remove("Fault", fault)
     cluster.bring_up()  # members that were restarted are made anew, or their node would make them wait
     return new, moment
 

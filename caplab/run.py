@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from . import plans, resuming, tidy
+from . import plans, resuming
 from .judging import experiments_folder
+from .ownership import begin_session
 from .plans import Machine, SuitePlan
 from .suite_run import LAB_FAILED, SuiteRun, exit_code
 from .suites import Suite, experiments, find
@@ -68,8 +69,9 @@ def _carry_out(plan: SuitePlan, suite: Suite, folder: Path, wishes: Wishes, out:
     plans.write(folder, plan)
     files = {one.experiment: one.file for one in suite.runs}
     before = earlier_runs(wishes.folder, experiments(experiments_folder()))
+    session = begin_session()
     under_way = SuiteRun(plan, files, folder, before, out)
     under_way.all()
     if not wishes.keep:
-        under_way.tidy(plan.settings.get("namespace", tidy.NAMESPACE))
+        under_way.tidy(session)
     return under_way.end()

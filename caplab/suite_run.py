@@ -12,6 +12,7 @@ from typing import Any, TextIO
 from . import results, resuming, tidy
 from .check.finding import State, merge
 from .judging import Judged, judge_folder
+from .ownership import Session
 from .plans import PlannedRun, SuitePlan
 from .report import words
 from .report.junit import LabFailure, junit_xml
@@ -60,12 +61,14 @@ class SuiteRun:
                 self._fail(run, "interrupted", 0.0)
                 break
 
-    def tidy(self, namespace: str) -> None:
-        """Remove the clusters under test; where that cannot be done it is said, and changes no verdict."""
+    def tidy(self, session: Session) -> None:
+        """Remove the clusters that this suite made; where that cannot be done it is said, and changes no verdict."""
         try:
-            tidy.remove_clusters(namespace)
+            left = tidy.remove_made(session)
         except Exception as error:
-            self._say(f"note: the clusters of namespace {namespace} are left as they are: {error}")
+            left = [f"the clusters under test are left as they are: {error}"]
+        for sentence in (*left, *tidy.left_by_others(session)):
+            self._say(f"note: {sentence}")
 
     def end(self) -> int:
         """Show the whole, and say how it ended: the exit code."""

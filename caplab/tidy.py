@@ -1,23 +1,82 @@
-"""What runs leave behind and nobody keeps: the clusters under test."""
+"""What a suite leaves behind and nobody keeps: the clusters that it has made itself."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from kubernetes import client
 
+from .hold import Hold, Leases, NotHeld
 from .kube import CONTEXT_VARIABLE, connect
+from .ownership import Made, Session, session_of
 from .watching import GROUP, VERSION
 
-NAMESPACE = "caplab-runs"  # where experiments put their clusters, unless they are told otherwise
-CLUSTER_KINDS = ("postgresclusters", "redisclusters", "cassandraclusters")
-_TIMEOUT_SECONDS = 10
+CLUSTER_PLURALS: Mapping[str, str] = {
+    "PostgresCluster": "postgresclusters",
+    "RedisCluster": "redisclusters",
+    "CassandraCluster": "cassandraclusters",
+}
+_TIMEOUT = (5, 10)  # seconds: to connect, to answer
+_PATIENCE_SECONDS = 2.0  # for a hold on a namespace in which another run is under way
+_GONE, _CHANGED = 404, 409
 
 
-def remove_clusters(namespace: str) -> None:
-    """Delete every cluster of a namespace; what belongs to them goes in the background."""
-    custom = client.CustomObjectsApi(connect(os.environ.get(CONTEXT_VARIABLE)))
-    for plural in CLUSTER_KINDS:
-        custom.delete_collection_namespaced_custom_object(
-            GROUP, VERSION, namespace, plural, _request_timeout=_TIMEOUT_SECONDS
-        )
+def remove_made(session: Session, api: client.ApiClient | None = None) -> list[str]:
+    """Delete the clusters that a session has made; what belongs to them goes in the background.
+
+    Returns a sentence for each that is left: where another run is under way in its namespace, or has taken it over.
+    Nothing is asked of the API server where nothing was made. Raises kubernetes' ApiException, and urllib3's errors.
+    """
+    if not session.made:
+        return []
+    api = api or connect(os.environ.get(CONTEXT_VARIABLE))
+    left = []
+    for namespace in sorted({made.namespace for made in session.made}):
+        of_namespace = [made for made in session.made if made.namespace == namespace]
+        left += _remove_in(namespace, of_namespace, session, api)
+    return left
+
+
+def left_by_others(session: Session) -> list[str]:
+    """A sentence for each cluster that was there before this session, and stays: pure."""
+    return [
+        f"{kind} {namespace}/{name} was there before this suite, and stays;"
+        f" to remove it: kubectl delete {kind.lower()} -n {namespace} {name}"
+        for kind, namespace, name in sorted(session.reused)
+    ]
+
+
+def _remove_in(namespace: str, every: Sequence[Made], session: Session, api: client.ApiClient) -> list[str]:
+    hold = Hold(Leases(api), namespace, session.id)
+    custom: Any = client.CustomObjectsApi(api)
+    try:
+        hold.begin(_PATIENCE_SECONDS)
+    except NotHeld as held:
+        return [f"{_named(made)} is left: {held}" for made in every]
+    try:
+        return [sentence for made in every if (sentence := _remove(custom, made, session))]
+    finally:
+        hold.end()
+
+
+def _remove(custom: Any, made: Made, session: Session) -> str:
+    """Delete a cluster if it is still the one that was made; why it is left, or ''."""
+    where = (GROUP, VERSION, made.namespace, CLUSTER_PLURALS[made.kind], made.name)
+    try:
+        found = custom.get_namespaced_custom_object(*where, _request_timeout=_TIMEOUT)
+        if found["metadata"]["uid"] != made.uid:
+            return f"{_named(made)} is left: it is another one than the one that this suite made"
+        if session_of(found) != session.id:
+            return f"{_named(made)} is left: another suite has taken it over"
+        only = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": made.uid}}
+        custom.delete_namespaced_custom_object(*where, body=only, _request_timeout=_TIMEOUT)
+    except client.ApiException as error:
+        if error.status not in (_GONE, _CHANGED):
+            raise
+    return ""
+
+
+def _named(made: Made) -> str:
+    return f"{made.kind} {made.namespace}/{made.name}"

@@ -19,6 +19,7 @@ from .failure import Failure
 from .kind_cluster import CONTROL_PLANE, NAME, WORKERS
 from .node_back import LOOK_SECONDS, ORDER_SECONDS, look, run_again
 from .node_notes import Clock, Loss, Notes
+from .processes import this_process
 from .shell import ask
 
 KIND_ROLE_LABEL = "io.x-k8s.kind.role"
@@ -55,20 +56,21 @@ def take(
     max_nodes: int = 1,
     clock: Clock | None = None,
     arm: Callable[[Notes, Loss], None] | None = None,
+    run: str = "",
 ) -> Loss:
     """Take a worker node away; it is brought back so many seconds after the engine has shown it away.
 
     addresses are the node's as the API server knows them: the container must have one of them. max_nodes: how many
-    nodes may be away at once, this one included. arm starts the watchdog. Raises Failure, with nothing left of what was
-    done: where it is no worker of the lab's own cluster, does not run, where too many are away, or where the engine
-    does not show it away.
+    nodes may be away at once, this one included. arm starts the watchdog; run: the id of the run that takes it, if one
+    does. Raises Failure, with nothing left of what was done: where it is no worker of the lab's own cluster, does not
+    run, where too many are away, or where the engine does not show it away.
     """
     clock = clock or Clock()
     with _claims(notes):
         notes.prune()
         container = fit(node, _workers(engine), notes.live(), max_nodes)
         _same(engine, container, addresses)
-        loss = _noted(engine, container, way, seconds, clock)
+        loss = _noted(engine, container, way, seconds, clock, run)
         notes.put(loss)
     with notes.locked(node, ORDER_SECONDS):
         try:
@@ -139,7 +141,7 @@ def _same(engine: Engine, container: Container, addresses: Collection[str]) -> N
         )
 
 
-def _noted(engine: Engine, container: Container, way: Way, seconds: float, clock: Clock) -> Loss:
+def _noted(engine: Engine, container: Container, way: Way, seconds: float, clock: Clock, run: str) -> Loss:
     """As it is before the order: due only when an order that nobody follows up must have taken effect."""
     now, order_ns = clock.now(), round((ORDER_SECONDS + _SHOWN_SECONDS) * 1e9)
     loss = Loss(
@@ -157,6 +159,8 @@ def _noted(engine: Engine, container: Container, way: Way, seconds: float, clock
         order_ends_ns=now.ns + order_ns,
         due_ns=now.ns,
         due_unix_ns=now.unix_ns,
+        run=run,
+        taker=this_process(),
     )
     return loss.due_in(order_ns / 1e9 + seconds, clock)
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from .failure import Failure
 from .paths import Cache
+from .processes import is_running, this_process
 
 _KEPT = 20  # notes of losses that are over; older ones go
 _TRY_SECONDS = 0.05  # between two tries for a lock
@@ -51,6 +52,7 @@ class Loss:
     order_ends_ns: until then an order whose giver died may still take effect. due_ns: when the node is brought back.
     state: as the engine showed it after the order, '' while that is not known. over: the node is back, or
     gone; healed_ns: when it was told to run again, None where that is not known. problem: why it proves nothing.
+    run, taker: the run and the process that took it, '' where that is not known.
     """
 
     id: str
@@ -72,11 +74,22 @@ class Loss:
     healed_ns: int | None = None
     evidence: tuple[str, ...] = ()
     problem: str = ""
+    run: str = ""
+    taker: str = ""
 
     @property
     def proven(self) -> bool:
         """Whether the engine showed that the node was away, and for as long as it was meant to."""
         return bool(self.state) and not self.problem
+
+    def is_under_way(self, clock: Clock | None = None) -> bool:
+        """Whether another process that took it still runs, and will bring it back; one of unknown taker: until due."""
+        clock = clock or Clock()
+        if self.over or clock.boot_id != self.boot_id:
+            return False
+        if not self.taker:
+            return self.left_seconds(clock) > 0
+        return self.taker != this_process() and is_running(self.taker)
 
     def left_seconds(self, clock: Clock) -> float:
         """Until it is due; below 0 when it should be over."""
@@ -101,7 +114,8 @@ class Loss:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Loss:
         """Read what to_json gives; TypeError or KeyError where it is something else."""
-        known = {field.name: value[field.name] for field in fields(cls)}
+        unknown = {"run": "", "taker": "", **value}  # notes of an earlier version do not say who took it
+        known = {field.name: unknown[field.name] for field in fields(cls)}
         return cls(**{**known, "evidence": tuple(value["evidence"])})
 
 

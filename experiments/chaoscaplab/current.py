@@ -6,9 +6,11 @@ Chaos Toolkit runs one experiment at a time in a process, and gives its actions 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from caplab.ownership import new_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +32,17 @@ class Event:
 class Seen:
     """The cluster's kind, Fault objects by name and lost nodes by id as last seen, events, moments (unix ns).
 
+    run_id: what objects that are made are labelled with, one of its own too where no run is under way. namespace: the
+    run's only one, '' without a run. hold: why that is not the run's at this moment, '' where it is.
     A lost node is as caplab_cluster.node_notes.Loss.to_json has it. kind '': no run is under way. steady: since when
     every operation was acknowledged, before the first fault. settled: when the members were all well again.
     budget_seconds: how long the row gives the failover; None: it does not say.
     """
 
     kind: str = ""
+    run_id: str = field(default_factory=new_id)
+    namespace: str = ""
+    hold: Callable[[], str] | None = None
     faults: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     lost_nodes: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
@@ -73,8 +80,8 @@ def seen() -> Seen:
     return _seen
 
 
-def begin(kind: str) -> Seen:
-    """Forget the run before; the next one has a cluster of this kind."""
+def begin(kind: str, run_id: str = "", namespace: str = "") -> Seen:
+    """Forget the run before; the next one has a cluster of this kind, in this namespace."""
     global _seen  # noqa: PLW0603  # the one place there is
-    _seen = Seen(kind)
+    _seen = Seen(kind, run_id or new_id(), namespace)
     return _seen

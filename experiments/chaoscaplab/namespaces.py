@@ -5,9 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from caplab.tidy import NAMESPACE
+from chaoslib.exceptions import ActivityFailed
+
+from caplab.ownership import NAMESPACE
+
+from .current import seen
 
 
 def namespace_of(configuration: Mapping[str, Any] | None, named: str = "") -> str:
-    """The one that is named, else that of the experiment's configuration, else where all experiments are."""
-    return named or str((configuration or {}).get("namespace") or NAMESPACE)
+    """That of the run under way; without one that which is named, else the configuration's, else where all are.
+
+    ActivityFailed where a step of a run names another one: a run has one namespace, which it holds.
+    """
+    own = seen().namespace
+    if own and named not in ("", own):
+        raise ActivityFailed(f"The run is in the namespace {own}, and this step names {named}. Mend: leave it out.")
+    return own or named or configured(configuration)
+
+
+def configured(configuration: Mapping[str, Any] | None) -> str:
+    """The namespace that an experiment's configuration says, else where all experiments are."""
+    return str((configuration or {}).get("namespace") or NAMESPACE)

@@ -5,24 +5,25 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from kubernetes import client
 from kubernetes.stream import stream
 
+from caplab.hold import Leases
 from caplab.kube import CONTEXT_VARIABLE, connect
+from caplab.ownership import MANAGER, labels_of, run_of, session
+from caplab.tidy import CLUSTER_PLURALS
 from caplab.watching import GROUP, VERSION
+
+from .current import seen
 
 SYSTEM_NAMESPACE = "caplab-system"  # where the chart puts the probers
 METRICS_PORT = 9187  # of a prober: figures and histories
 _TIMEOUT = (5, 30)  # seconds: to connect, to answer
 _APPLY = "application/apply-patch+yaml"
-MANAGER = "caplab-run"  # of the fields that runs apply
 PLURALS = {
-    "PostgresCluster": "postgresclusters",
-    "RedisCluster": "redisclusters",
-    "CassandraCluster": "cassandraclusters",
+    **CLUSTER_PLURALS,
     "Fault": "faults",
     "Probe": "probes",
     "Run": "runs",
@@ -35,16 +36,23 @@ class ExecFailed(Exception):
     """A command in a pod did not end well; the message is what it said."""
 
 
-class Server:
-    """Calls block; every one has a time-out. Raises kubernetes' ApiException."""
+class NotOurs(Exception):
+    """An object that the run under way may not remove or change; the message names it, and the mend."""
+
+
+class Server(Leases):
+    """Calls block; every one has a time-out. Raises kubernetes' ApiException.
+
+    What is made here is labelled with the run under way and its session.
+    """
 
     def __init__(self) -> None:
         # A context that is no kind cluster's must be named (caplab.kube).
         self._api = connect(os.environ.get(CONTEXT_VARIABLE))
+        super().__init__(self._api)
         # Any: the client types free objects as object.
         self._core: Any = client.CoreV1Api(self._api)
         self._custom: Any = client.CustomObjectsApi(self._api)
-        self._leases: Any = client.CoordinationV1Api(self._api)
 
     def apply(self, kind: str, namespace: str, name: str, spec: Mapping[str, Any]) -> Body:
         """Make one of the lab's objects what spec says; the object."""
@@ -59,14 +67,25 @@ class Server:
         """Make a new object; one of that name is an error."""
         body = {**_head(kind, namespace, name), "spec": dict(spec)}
         created: Body = self._custom.create_namespaced_custom_object(
-            GROUP, VERSION, namespace, PLURALS[kind], body, _request_timeout=_TIMEOUT
+            GROUP, VERSION, namespace, PLURALS[kind], body, field_manager=MANAGER, _request_timeout=_TIMEOUT
         )
         return created
+
+    def replace(self, kind: str, body: Body, spec: Mapping[str, Any]) -> Body:
+        """Give an object another spec, and the run's labels; ApiException 409 where it is not as it was read."""
+        metadata = body["metadata"]
+        labels = {**(metadata.get("labels") or {}), **_labels()}
+        replaced: Body = self._custom.replace_namespaced_custom_object(
+            GROUP, VERSION, metadata["namespace"], PLURALS[kind], metadata["name"],
+            {**body, "metadata": {**metadata, "labels": labels}, "spec": dict(spec)},
+            field_manager=MANAGER, _request_timeout=_TIMEOUT,
+        )  # fmt: skip
+        return replaced
 
     def apply_status(self, kind: str, namespace: str, name: str, status: Mapping[str, Any]) -> None:
         """Make the status of one of the lab's objects what it is here."""
         self._custom.patch_namespaced_custom_object_status(
-            GROUP, VERSION, namespace, PLURALS[kind], name, {**_head(kind, namespace, name), "status": dict(status)},
+            GROUP, VERSION, namespace, PLURALS[kind], name, {**_named(kind, namespace, name), "status": dict(status)},
             field_manager=MANAGER, force=True, _content_type=_APPLY, _request_timeout=_TIMEOUT,
         )  # fmt: skip
 
@@ -90,49 +109,33 @@ class Server:
         items: Sequence[Body] = listed["items"]
         return items
 
-    def delete(self, kind: str, namespace: str, name: str) -> None:
-        """Delete an object; one that is not there is no error."""
+    def remove(self, kind: str, body: Body) -> None:
+        """Delete an object that a run has made, this very one; one that is not there is no error.
+
+        What this run has made it may always remove; what a run that is over has left, only where this one is, and while
+        it holds the namespace. Raises NotOurs.
+        """
+        if problem := not_removable(body):
+            raise NotOurs(f"{kind} {named(body)} is left as it is: {problem}.")
+        metadata = body["metadata"]
+        only = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": metadata["uid"]}}
         try:
             self._custom.delete_namespaced_custom_object(
-                GROUP, VERSION, namespace, PLURALS[kind], name, _request_timeout=_TIMEOUT
-            )
+                GROUP, VERSION, metadata["namespace"], PLURALS[kind], metadata["name"],
+                body=only, _request_timeout=_TIMEOUT,
+            )  # fmt: skip
         except client.ApiException as error:
-            if error.status != 404:
+            if error.status not in (404, 409):  # 409: another one has its name by now
                 raise
 
     def open_namespace(self, namespace: str) -> None:
         """Make a namespace that faults may hit; one that is there keeps its labels as they are."""
-        labels = {"caplab.dev/chaos": "allowed"}
+        labels = {"caplab.dev/chaos": "allowed", **_labels()}
         try:
             self._core.create_namespace({"metadata": {"name": namespace, "labels": labels}}, _request_timeout=_TIMEOUT)
         except client.ApiException as error:
             if error.status != 409:
                 raise
-
-    def lease(self, namespace: str, name: str) -> tuple[str, str, str]:
-        """Who holds a lease, when it was renewed last, and its version; all '' where there is none."""
-        try:
-            found = self._leases.read_namespaced_lease(name, namespace, _request_timeout=_TIMEOUT)
-        except client.ApiException as error:
-            if error.status == 404:
-                return "", "", ""
-            raise
-        return str(found.spec.holder_identity), str(found.spec.renew_time), str(found.metadata.resource_version)
-
-    def hold_lease(self, namespace: str, name: str, holder: str, version: str) -> None:
-        """Take or renew a lease that is of this version ('': not there); ApiException 409 where it is not any more."""
-        spec = {"holderIdentity": holder, "renewTime": datetime.now(UTC).isoformat(timespec="microseconds")}
-        metadata = {"name": name, "namespace": namespace}
-        if not version:
-            body = {"metadata": metadata, "spec": spec}
-            self._leases.create_namespaced_lease(namespace, body, _request_timeout=_TIMEOUT)
-            return
-        body = {"metadata": {**metadata, "resourceVersion": version}, "spec": spec}
-        self._leases.replace_namespaced_lease(name, namespace, body, _request_timeout=_TIMEOUT)
-
-    def delete_lease(self, namespace: str, name: str) -> None:
-        """Delete a lease."""
-        self._leases.delete_namespaced_lease(name, namespace, _request_timeout=_TIMEOUT)
 
     def annotations(self, namespace: str, endpoints: str) -> dict[str, str]:
         """The annotations of an Endpoints object: where Patroni keeps its state."""
@@ -204,5 +207,32 @@ def sentence(error: Exception) -> str:
     return str(error)
 
 
+def not_removable(body: Body) -> str:
+    """Why the run under way may not remove an object; '' where it may."""
+    run, made_by = seen(), run_of(body)
+    if not made_by:
+        return "no run has made it"
+    if made_by == run.run_id:
+        return ""
+    if run.hold is None or body["metadata"]["namespace"] != run.namespace:
+        return f"it is of the run {made_by}, and this one does not hold its namespace"
+    return run.hold()
+
+
+def named(body: Body) -> str:
+    """Namespace and name of an object."""
+    return f"{body['metadata']['namespace']}/{body['metadata']['name']}"
+
+
+def _labels() -> dict[str, str]:
+    return labels_of(seen().run_id, session().id)
+
+
 def _head(kind: str, namespace: str, name: str) -> Body:
+    body = _named(kind, namespace, name)
+    body["metadata"]["labels"] = _labels()
+    return body
+
+
+def _named(kind: str, namespace: str, name: str) -> Body:
     return {"apiVersion": f"{GROUP}/{VERSION}", "kind": kind, "metadata": {"namespace": namespace, "name": name}}

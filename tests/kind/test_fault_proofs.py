@@ -87,8 +87,10 @@ class Followed:
 
     def delete(self, name: str) -> int:
         """Heal a Fault; CLOCK_MONOTONIC ns of right before."""
+        fault = self.server.get("Fault", self.namespace, name)
         began = time.monotonic_ns()
-        self.server.delete("Fault", self.namespace, name)
+        if fault is not None:
+            self.server.remove("Fault", fault)
         return began
 
     def status(self, name: str) -> dict[str, Any]:

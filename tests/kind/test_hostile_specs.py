@@ -88,8 +88,7 @@ def test_hostile_specs_are_refused_by_field_or_reconciled(lab: Lab, namespace: s
         ]
 
     await_that("every accepted one is reconciled", lambda: unreconciled() == [], 60)
-    for name in accepted:
-        server.delete(kind, namespace, name)
+    lab.kubectl("delete", kind, "-n", namespace, "--wait=false", *accepted)
     await_that("they are gone", lambda: server.list(kind, namespace) == [], 60)
     assert restarts(lab) == before
     server.create(kind, namespace, "plain", {})

@@ -11,9 +11,12 @@ from collections.abc import Iterator
 
 import pytest
 from caplab_cluster.kind_cluster import CONTROL_PLANE, WORKERS
+from caplab_cluster.node_notes import Notes
 from chaoscaplab.faults import nodes
 from chaoslib.exceptions import ActivityFailed
 from kind_lab import Lab, await_that, caplab
+
+from caplab.faults.commands import bring_nodes_back
 
 WORKER = WORKERS[2]  # of zone c
 RUNNER = """
@@ -29,7 +32,7 @@ time.sleep(600)
 def all_back(lab: Lab) -> Iterator[None]:
     os.environ["KUBECONFIG"] = str(lab.cache.kubeconfig)
     yield
-    nodes.bring_all_back()
+    bring_nodes_back(Notes.of(lab.cache), print)
     await_that("every node Ready", lambda: is_ready(lab), 120)
 
 

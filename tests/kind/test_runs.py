@@ -27,8 +27,8 @@ from planted import claiming
 from workloads_on import findings_of, kept_or_broken
 
 from caplab.judging import judge_folder
+from caplab.ownership import NAMESPACE as RUNS
 from caplab.report.second_clock import clock_check
-from caplab.tidy import NAMESPACE as RUNS
 
 CLOCKS_APART_SECONDS = 0.1
 
@@ -102,8 +102,9 @@ def test_a_member_of_each_engine_that_is_frozen_or_cut_off_from_clients_acks_not
         counted = dict(
             zip(CLUSTERS, pool.map(lambda kind: freeze_and_cut(lab, kind, *CLUSTERS[kind]), CLUSTERS), strict=True)
         )
-    # Three JVMs more, and Patroni's loops, would be noise in what the next tests measure.
-    lab.kubectl("delete", "cassandraclusters,postgresclusters", "-n", RUNS, "--all", timeout_seconds=120)
+    # Three JVMs more, and Patroni's loops, would be noise in what the next tests measure; and what no run made is in
+    # their way.
+    lab.kubectl("delete", "cassandraclusters,postgresclusters,redisclusters", "-n", RUNS, "--all", timeout_seconds=120)
     await_that("its members are gone", lambda: "cs-" not in lab.kubectl("get", "pods", "-n", RUNS, "-o", "name"))
     print(f"\nacks of the member before and under freeze and cut, and of all after: {counted}")
     for before, under, after in (acks for faults in counted.values() for acks in faults):

@@ -67,7 +67,7 @@ CALLS: dict[str, Callable[[], Any]] = {
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS.keys())
 def test_a_silent_server_is_waited_for_no_longer_than_the_time_outs(call: Callable[[], Any]) -> None:
     began = time.monotonic()
-    with pytest.raises(Exception, match="[Tt]imed out|[Tt]imeout"):
+    with pytest.raises(Exception, match=r"[Tt]imed out|[Tt]imeout"):
         call()
     assert time.monotonic() - began < 20 * READ_SECONDS
 

@@ -10,6 +10,7 @@ import pytest
 from chaoscaplab.clusters import bringing_up, postgres
 from chaoscaplab.clusters.bringing_up import Cluster
 from chaoscaplab.waiting import NotInTime
+from fake_objects import of_run
 
 
 class FakeServer:
@@ -22,20 +23,25 @@ class FakeServer:
 
     def open_namespace(self, _namespace: str) -> None: ...
 
-    def apply(self, _kind: str, _namespace: str, _name: str, _spec: Any) -> None:
-        self.done.append("apply")
-        if not self.there:
-            self.there, self.broken = True, self.broken and not self.helps
+    def create(self, kind: str, namespace: str, name: str, _spec: Any) -> Any:
+        self.done.append("create")
+        self.there, self.broken = True, self.broken and not self.helps
+        return self.get(kind, namespace, name)
 
-    def delete(self, _kind: str, _namespace: str, _name: str) -> None:
+    def replace(self, _kind: str, body: Any, _spec: Any) -> Any:
+        self.done.append("change")
+        return body
+
+    def remove(self, _kind: str, _body: Any) -> None:
         self.done.append("delete")
         self.there, self.going = False, 2
 
     def get(self, _kind: str, _namespace: str, name: str) -> Any:
         status = {"observedGeneration": 1, "phase": "Ready", "readyMembers": 1, "primary": "pg-0"}
-        metadata = {"name": name, "generation": 1}
+        metadata = {"namespace": "runs", "name": name, "uid": "u", "generation": 1}
         spec = {"replicas": 1, "durability": "async", "failover": {}}
-        return {"metadata": metadata, "spec": spec, "status": {**status, "durability": "async"}} if self.there else None
+        body = {"metadata": metadata, "spec": spec, "status": {**status, "durability": "async"}}
+        return of_run(body) if self.there else None
 
     def pods(self, _namespace: str, _selector: str) -> list[Any]:
         self.going = max(0, self.going - 1)
@@ -64,14 +70,14 @@ def brought_up(server: Any) -> dict[str, Any]:
 def test_a_cluster_that_comes_back_by_itself_stays() -> None:
     server = FakeServer(there=True, broken=False)
     assert brought_up(server) == {"ttlSeconds": 20}
-    assert server.done == ["apply"]
+    assert server.done == ["change"]
 
 
 def test_a_cluster_that_does_not_come_back_is_made_anew_and_it_is_said(caplog: pytest.LogCaptureFixture) -> None:
     server = FakeServer(there=True, broken=True)
     with caplog.at_level(logging.WARNING, "caplab.run"):
         brought_up(server)
-    assert server.done == ["apply", "delete", "apply"]
+    assert server.done == ["change", "delete", "create"]
     assert "pg is steady; pg-2 waits for what nobody has. It is made anew." in caplog.text
 
 
@@ -79,4 +85,4 @@ def test_a_cluster_that_does_not_come_up_even_so_is_a_failure_of_the_lab() -> No
     server = FakeServer(there=True, broken=True, helps=False)
     with pytest.raises(NotInTime, match="pg-2 waits for what nobody has"):
         brought_up(server)
-    assert server.done == ["apply", "delete", "apply"]
+    assert server.done == ["change", "delete", "create"]

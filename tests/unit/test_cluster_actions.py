@@ -32,7 +32,7 @@ class FakeServer:
         metadata = {"name": name, "generation": 1}
         return {"kind": kind, "metadata": metadata, "spec": self.spec, "status": self.status}
 
-    def apply(self, _kind: str, _namespace: str, _name: str, spec: Body) -> None:
+    def replace(self, _kind: str, _body: Body, spec: Body) -> None:
         if self.stubborn:
             return
         if spec.get("operations") != self.spec.get("operations"):

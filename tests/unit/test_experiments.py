@@ -28,7 +28,7 @@ from caplab.model.budgets import evaluate, names
 from caplab.model.fields import FieldError, Json
 from caplab.model.runs import CACHE
 from caplab.run import exit_code
-from caplab.tidy import CLUSTER_KINDS
+from caplab.tidy import CLUSTER_PLURALS
 from caplab.toolkit import could_not_begin
 
 FOLDER = experiments_folder()
@@ -297,7 +297,7 @@ def test_the_suites_run_every_engine_there_is() -> None:
 def test_every_engine_is_known_wherever_a_list_of_them_is_kept() -> None:
     folders = {name.partition("/")[0] for name in EXPERIMENTS}
     assert sorted(engine.ENGINE for engine in ENGINES) == sorted(folders - {CACHE})
-    assert sorted(PLURALS[engine.KIND] for engine in ENGINES) == sorted(CLUSTER_KINDS)
+    assert sorted(PLURALS[engine.KIND] for engine in ENGINES) == sorted(CLUSTER_PLURALS.values())
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
     packaged = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
     assert {f"experiments/{folder}" for folder in folders} <= set(packaged)

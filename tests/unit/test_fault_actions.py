@@ -12,6 +12,7 @@ from chaoscaplab import current
 from chaoscaplab.faults import actions, injecting, nodes, probes
 from chaoscaplab.faults.specs import prefix_of, spec_of, target_of
 from chaoslib.exceptions import ActivityFailed
+from fake_objects import of_run
 from hit_faults import entry, fault, lost_node
 from kubernetes import client
 
@@ -21,6 +22,7 @@ class FakeServer:
 
     def __init__(self, *faults: dict[str, Any]) -> None:
         self.faults = {fault["metadata"]["name"]: fault for fault in faults}
+        self.foreign: set[str] = set()  # those that this run did not make
         self.made: list[tuple[str, dict[str, Any]]] = []
         self.status: dict[str, Any] = {"phase": "Active", "targets": []}
         self.then: list[dict[str, Any]] = []  # statuses of every fault, one a look
@@ -36,10 +38,12 @@ class FakeServer:
 
     def list(self, kind: str, namespace: str) -> Sequence[dict[str, Any]]:
         self._go_on()
-        return list(self.faults.values())
+        return [
+            of_run(one, current.seen().run_id) if name not in self.foreign else one for name, one in self.faults.items()
+        ]
 
-    def delete(self, kind: str, namespace: str, name: str) -> None:
-        del self.faults[name]
+    def remove(self, kind: str, body: dict[str, Any]) -> None:
+        del self.faults[body["metadata"]["name"]]
 
     def _go_on(self) -> None:
         if self.then:
@@ -177,16 +181,25 @@ def test_a_refusal_of_the_api_server_is_told_in_its_words(server: FakeServer, mo
 
 def test_heal_ends_every_fault_and_brings_nodes_back(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
     server.faults = {"f": fault(), "g": fault(name="g")}
-    monkeypatch.setattr(nodes, "bring_all_back", lambda: (["caplab-worker"], []))
+    monkeypatch.setattr(nodes, "bring_own_back", lambda: (["caplab-worker"], []))
     assert actions.heal("ns") == ["f", "g", "caplab-worker"]
     assert server.faults == {}
+
+
+def test_heal_and_the_end_of_all_faults_leave_those_of_others_alone(
+    server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.faults, server.foreign = {"f": fault(), "theirs": fault(name="theirs")}, {"theirs"}
+    assert actions.heal("ns") == ["f"]
+    assert list(server.faults) == ["theirs"]
+    assert probes.all_ended(0, "ns")
 
 
 def test_heal_says_which_node_stays_away_and_ends_the_faults_all_the_same(
     server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.faults = {"f": fault()}
-    monkeypatch.setattr(nodes, "bring_all_back", lambda: ([], ["caplab-worker does not come back"]))
+    monkeypatch.setattr(nodes, "bring_own_back", lambda: ([], ["caplab-worker does not come back"]))
     with pytest.raises(ActivityFailed, match="caplab-worker does not come back"):
         actions.heal("ns")
     assert server.faults == {}

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,8 +16,10 @@ from caplab_cluster.kind_cluster import CONTROL_PLANE, WORKERS
 from caplab_cluster.node_back import bring_back
 from caplab_cluster.node_notes import Clock, Notes
 from caplab_cluster.paths import Cache
+from caplab_cluster.processes import name_of
 from chaoscaplab import current
 from chaoscaplab.controls import measured
+from chaoscaplab.controls.clearing import clear
 from chaoscaplab.controls.measured import MeasuredRun
 from chaoscaplab.controls.plan import Plan
 from chaoscaplab.faults import node_choice, nodes
@@ -90,6 +95,7 @@ def notes() -> Notes:
 
 
 CONFIGURATION = {"namespace": "ns"}
+OTHER = name_of(1)  # a process that runs as long as this host does
 
 
 @pytest.mark.parametrize(
@@ -194,13 +200,20 @@ def test_of_a_zone_all_nodes_go_or_none(fake: FakeEngine, server: FakeServer, mo
     assert len(nodes.pause_node(zone="a", max_nodes=2)) == 2
 
 
-def test_heal_brings_back_every_node_whoever_took_it(fake: FakeEngine) -> None:
-    nodes.pause_node(node=WORKERS[0])
-    current.begin("PostgresCluster")  # a run that was killed; this is the next one
+def taken_by(id_: str, process: str) -> None:
+    """As if another process had taken that node."""
+    (loss,) = [one for one in notes().live() if one.id == id_]
+    notes().put(replace(loss, taker=process))
+
+
+def test_heal_brings_back_the_nodes_that_its_own_run_lost(fake: FakeEngine) -> None:
+    (other,) = nodes.pause_node(node=WORKERS[0])
+    taken_by(other["id"], OTHER)
+    current.begin("PostgresCluster")  # another run, in another process
     nodes.stop_node(node=WORKERS[1], max_nodes=2)
     assert nodes.look_again() == [WORKERS[1]]
-    assert nodes.bring_all_back() == ([*WORKERS[:2]], [])
-    assert {fake.state(name) for name in WORKERS} == {"running"}
+    assert nodes.bring_own_back() == ([WORKERS[1]], [])
+    assert fake.state(WORKERS[0]) == "paused"
     assert nodes.look_again() == []
     (lost,) = current.seen().lost_nodes.values()
     assert (lost["over"], lost["proven"]) == (True, True)
@@ -214,7 +227,7 @@ def test_a_node_that_does_not_come_back_is_told_and_hinders_no_other(
     monkeypatch.setattr(Clock, "sleep", lambda self, seconds: None)
     monkeypatch.setattr("caplab_cluster.node_back._BACK_SECONDS", 0.1)
     fake.refuse("unpause")
-    back, (problem,) = nodes.bring_all_back()
+    back, (problem,) = nodes.bring_own_back()
     assert back == [WORKERS[1]]
     assert f"The node {WORKERS[0]} does not come back" in problem
     assert "Mend: Bring it back by hand: docker unpause" in problem
@@ -245,8 +258,34 @@ def test_a_lost_node_is_a_window_of_the_run_as_it_ended(fake: FakeEngine) -> Non
 
 def test_a_run_begins_with_every_node_back(fake: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     nodes.pause_node(node=WORKERS[0])
-    run()._clear()
+    clear(run()._server, "ns")
     assert fake.state(WORKERS[0]) == "running"
-    monkeypatch.setattr(nodes, "bring_all_back", lambda: ([], ["it does not come back"]))
+    monkeypatch.setattr(nodes, "bring_back_of_dead", lambda: ["it does not come back"])
     with pytest.raises(NotInTime, match="it does not come back"):
-        run()._clear()
+        clear(run()._server, "ns")
+
+
+def test_a_node_that_another_run_keeps_away_stays_away_until_that_run_is_dead(fake: FakeEngine) -> None:
+    (lost,) = nodes.pause_node(node=WORKERS[0])
+    with subprocess.Popen(["sleep", "60"]) as other:
+        taken_by(lost["id"], name_of(other.pid))
+        under_way = run()
+        with pytest.raises(NotInTime, match=rf"{WORKERS[0]} is kept away by the run {lost['run']}.*Mend: wait"):
+            clear(under_way._server, "ns")
+        assert fake.state(WORKERS[0]) == "paused"
+        other.kill()
+    clear(under_way._server, "ns")
+    assert fake.state(WORKERS[0]) == "running"
+
+
+def test_of_a_note_that_does_not_say_who_took_the_node_its_time_decides(fake: FakeEngine) -> None:
+    (lost,) = nodes.pause_node(node=WORKERS[0])
+    old = notes().folder / f"{lost['id']}.json"
+    note = json.loads(old.read_text())
+    del note["run"], note["taker"]
+    old.write_text(json.dumps(note))
+    (still_away,) = nodes.bring_back_of_dead()
+    assert "kept away by the run of another version" in still_away
+    old.write_text(json.dumps({**note, "due_ns": 0}))
+    assert nodes.bring_back_of_dead() == []
+    assert fake.state(WORKERS[0]) == "running"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from chaoscaplab.clusters.others import is_of_a_run, remove_others
+from chaoscaplab.clusters.others import remove_others
+from fake_objects import of_run
 
-RUN, SOMEBODY = "caplab-run", "kubectl-client-side-apply"
+RUN, SOMEBODY = "r-dead", ""
 
 
 class FakeServer:
@@ -18,13 +19,17 @@ class FakeServer:
         self.list = self.listed
 
     def listed(self, kind: str, _namespace: str) -> Any:
-        return [
-            {"metadata": {"name": name, "managedFields": [{"manager": "kopf"}, {"manager": who}]}, "spec": {}}
-            for (of, name), who in self.there.items()
-            if of == kind
-        ]
+        return [self.body(name, who) for (of, name), who in self.there.items() if of == kind]
 
-    def delete(self, kind: str, _namespace: str, name: str) -> None:
+    def body(self, name: str, who: str) -> Any:
+        body = {"metadata": {"namespace": "runs", "name": name, "uid": name}, "spec": {}}
+        return of_run(body, who) if who else body
+
+    def get(self, kind: str, _namespace: str, name: str) -> Any:
+        return self.body(name, self.there[kind, name]) if (kind, name) in self.there else None
+
+    def remove(self, kind: str, body: Any) -> None:
+        name = body["metadata"]["name"]
         del self.there[kind, name]
         self.pods_of[name] = 2
 
@@ -61,7 +66,3 @@ def test_what_somebody_else_made_stays() -> None:
     fake: Any = FakeServer(PostgresCluster_pg=SOMEBODY, RedisCluster_rd=RUN)
     assert remove_others(fake, "runs", set()) == ["rd"]
     assert list(fake.there) == [("PostgresCluster", "pg")]
-
-
-def test_an_object_with_no_word_of_who_made_it_is_nobodys() -> None:
-    assert not is_of_a_run({"metadata": {"name": "pg"}})

@@ -9,11 +9,16 @@ import pytest
 from chaoscaplab import current
 from chaoscaplab.probes import actions
 from chaoslib.exceptions import ActivityFailed
+from fake_objects import of_run
 
 
 def probe(phase: str = "Running", **client: Any) -> dict[str, Any]:
     vantages = [{"name": zone, "phase": phase} for zone in "abc"]
-    return {"metadata": {"name": "register-1"}, "spec": {"client": client}, "status": {"vantages": vantages}}
+    return {
+        **of_run({"metadata": {"name": "register-1"}}),
+        "spec": {"client": client},
+        "status": {"vantages": vantages},
+    }
 
 
 @pytest.fixture
@@ -25,13 +30,14 @@ def probes(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
             return found
 
     monkeypatch.setattr(actions, "Server", FakeServer)
-    current.begin("CassandraCluster")
+    current.begin("CassandraCluster", "r-1", "ns")
     yield found
     current.begin("")
 
 
 def test_a_load_with_a_wrong_clock_is_the_evidence(probes: list[dict[str, Any]]) -> None:
     probes += [probe(clockSkewMilliseconds=-5000, skewedVantages=["c"]), probe(), {"metadata": {}, "spec": {}}]
+    probes.append({**probe(clockSkewMilliseconds=-9000), "metadata": {"name": "theirs"}})
     said = ["the clients of register-1 in zone c stamp -5000 ms off"]
     assert actions.skewed_clocks(0) == said
     (event,) = current.seen().events

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from chaoscaplab.controls import alone
-from chaoscaplab.controls.alone import Alone
-from chaoscaplab.waiting import NotInTime
 from kubernetes.client import ApiException
+
+from caplab import hold as holding
+from caplab.hold import Hold, NotHeld
 
 
 class FakeServer:
@@ -35,19 +35,20 @@ class FakeServer:
         self.renewals += 1
         self.held = (holder, f"t{self.renewals}", str(self.renewals))
 
-    def delete_lease(self, _namespace: str, _name: str) -> None:
+    def delete_lease(self, _namespace: str, _name: str, version: str) -> None:
+        assert version == self.held[2]
         self.held = ("", "", "")
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(alone, "_RENEW_SECONDS", 0.01)
-    monkeypatch.setattr(alone, "_DEAD_SECONDS", 0.5)
-    monkeypatch.setattr(alone, "_PATIENCE_SECONDS", 1.0)
+    monkeypatch.setattr(holding, "_RENEW_SECONDS", 0.01)
+    monkeypatch.setattr(holding, "DEAD_SECONDS", 0.5)
+    monkeypatch.setattr(holding, "_PATIENCE_SECONDS", 1.0)
 
 
-def hold(server: Any, run_id: str) -> Alone:
-    return Alone(server, "ns", run_id)
+def hold(server: Any, run_id: str) -> Hold:
+    return Hold(server, "ns", run_id)
 
 
 def test_who_begins_has_it_keeps_it_and_gives_it_back() -> None:
@@ -68,7 +69,7 @@ def test_the_second_is_told_whose_it_is_and_what_to_do() -> None:
     server = FakeServer()
     first = hold(server, "r-1")
     first.begin()
-    with pytest.raises(NotInTime, match=r"The run r-1 is under way in ns\. Mend: .*--set namespace=NAME"):
+    with pytest.raises(NotHeld, match=r"The run r-1 is under way in ns\. Mend: .*--set namespace=NAME"):
         hold(server, "r-2").begin()
     assert server.held[0] == "r-1"
     first.end()
@@ -90,6 +91,34 @@ def test_what_a_dead_run_left_is_free_once_it_was_not_renewed_for_long_enough() 
 def test_of_two_that_take_it_at_once_one_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
     server = FakeServer()
     server.race = "r-faster"
-    monkeypatch.setattr(alone, "_PATIENCE_SECONDS", 0.3)  # less than it takes to be sure that the other one is dead
-    with pytest.raises(NotInTime, match="The run r-faster is under way"):
+    monkeypatch.setattr(holding, "_PATIENCE_SECONDS", 0.3)  # less than it takes to be sure that the other one is dead
+    with pytest.raises(NotHeld, match="The run r-faster is under way"):
         hold(server, "r-2").begin()
+
+
+def test_one_that_was_taken_for_dead_knows_it_robs_nobody_and_leaves_the_lease_to_its_holder() -> None:
+    server = FakeServer()
+    mine = hold(server, "r-1")
+    assert "does not hold the namespace ns" in mine.problem()
+    mine.begin()
+    assert mine.problem() == ""
+    server.held = ("r-2", "just now", "77")
+    while mine._thread is not None and mine._thread.is_alive():
+        pass
+    assert mine.problem() == "the namespace ns is held by r-2 by now"
+    server.held = ("r-1", "later", "78")
+    assert mine.problem() == "the namespace ns is held by r-2 by now"  # what was lost was lost
+    server.held = ("r-2", "later", "79")
+    mine.end()
+    assert server.held == ("r-2", "later", "79")
+
+
+def test_a_lease_that_somebody_deleted_is_taken_again() -> None:
+    server = FakeServer()
+    mine = hold(server, "r-1")
+    mine.begin()
+    server.held = ("", "", "")
+    while server.held[0] != "r-1":
+        pass
+    assert mine.problem() == ""
+    mine.end()

@@ -70,8 +70,8 @@ def rolling_restart(
         raise ActivityFailed(f"A {found.engine.KIND} has no operations.restart. Mend: leave the rolling restart out.")
     began = datetime.now(UTC)
     with Doing("rolling restart", cluster) as doing:
-        asked = {**spec["operations"], "restart": began.strftime("%Y-%m-%dT%H.%M.%S")}
-        found.server.apply(found.engine.KIND, found.namespace, cluster, {**spec, "operations": asked})
+        restart = {"restart": began.strftime("%Y-%m-%dT%H.%M.%S")}
+        found.change(lambda body: {**body["spec"], "operations": {**body["spec"]["operations"], **restart}})
 
         def not_restarted() -> str:
             old = [pod.metadata.name for pod in found.members() if not _has_started_since(pod, began)]
@@ -100,7 +100,7 @@ def scale(
     spec = found.body()["spec"]
     before, wanted = int(spec["replicas"]), int(replicas)
     with Doing("scale", cluster) as doing:
-        found.server.apply(found.engine.KIND, found.namespace, cluster, {**spec, "replicas": wanted})
+        found.change(lambda body: {**body["spec"], "replicas": wanted})
 
         def not_there() -> str:
             members = len(found.members())

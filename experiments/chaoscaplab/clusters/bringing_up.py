@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from caplab.model.fields import Json
+from kubernetes.client import ApiException
 
-from ..server import Body, ExecFailed, Server
+from caplab.model.fields import Json
+from caplab.ownership import run_of, session
+
+from ..server import Body, ExecFailed, NotOurs, Server
 from ..waiting import NotInTime, until
 from . import standing
 from .engines import Engine
 
 _GONE_SECONDS = 120.0
+_CONFLICT = 409
+_TRIES = 10  # to change an object that the operator changes too
 _BACK_SECONDS = 90.0  # for a cluster that was there before to be steady again
 _log = logging.getLogger("caplab.run")
 
@@ -37,13 +42,14 @@ class Cluster:
         return found
 
     def bring_up(self) -> tuple[Body, dict[str, Json]]:
-        """Apply its spec and wait until it is Ready, caught up and as it was asked for; its settings in force.
+        """Give it its spec and wait until it is Ready, caught up and as it was asked for; its settings in force.
 
-        Members that a fault has restarted are made anew first: kubelet makes each restart wait longer than
-        the one before, and repeats would not be equal. A cluster that does not come back from an earlier run is made
-        anew as a whole: its next runs are not to pay for that.
+        One that no run made is left as it is: NotOurs names it. Members that a fault has restarted are made anew first:
+        kubelet makes each restart wait longer than the one before, and repeats would not be equal. A cluster that does
+        not come back from an earlier run is made anew as a whole: its next runs are not to pay for that.
         """
         self.server.open_namespace(self.namespace)
+        self.refuse_foreign()
         try:
             self._come_up(_BACK_SECONDS if self._found() else self.engine.READY_SECONDS)
         except NotInTime as late:
@@ -60,24 +66,74 @@ class Cluster:
         return until(f"{self.name} is Ready", self._not_ready, self.engine.READY_SECONDS)
 
     def _come_up(self, seconds: float) -> None:
-        """Apply its spec; each of the steps to a proven calm is given so many seconds. NotInTime."""
-        self.server.apply(self.engine.KIND, self.namespace, self.name, self.spec)
+        """Give it its spec; each of the steps to a proven calm is given so many seconds. NotInTime."""
+        self._be_there()
         self.await_ready()
         for pod in self._restarted():
             self._renew(pod)
         until(f"{self.name} is steady", self.not_steady, seconds)
 
+    def refuse_foreign(self) -> None:
+        """NotOurs where there is one of this name that no run made: it is not to be applied over."""
+        found = self._found()
+        if found is not None and not run_of(found):
+            raise self._foreign()
+
+    def change(self, spec_of: Callable[[Body], Mapping[str, Any]]) -> Body:
+        """Give the object another spec, made from what it is now; the object. LookupError where it is gone."""
+        for _ in range(_TRIES):
+            try:
+                body = self.body()
+                return self.server.replace(self.engine.KIND, body, spec_of(body))
+            except ApiException as error:
+                if error.status != _CONFLICT:
+                    raise
+        raise NotInTime(f"{self.engine.KIND} {self.namespace}/{self.name} is changed by others all the time.")
+
+    def _be_there(self) -> None:
+        """Make the object, or take over that of a run which is over."""
+        found = self._found()
+        if found is not None and "deletionTimestamp" in found["metadata"]:
+            self.await_gone()
+            found = None
+        if found is None:
+            session().note_made(self.engine.KIND, self._create())
+            return
+        self.refuse_foreign()
+        session().note_reused(self.engine.KIND, self.change(self._own_spec))
+
+    def _own_spec(self, body: Body) -> Mapping[str, Any]:
+        if not run_of(body):
+            raise self._foreign()
+        return self.spec
+
+    def _create(self) -> Body:
+        try:
+            return self.server.create(self.engine.KIND, self.namespace, self.name, self.spec)
+        except ApiException as error:
+            if error.status == _CONFLICT:
+                raise self._foreign() from error
+            raise
+
+    def _foreign(self) -> NotOurs:
+        return NotOurs(
+            f"{self.engine.KIND} {self.namespace}/{self.name} was made by no run, and is left as it is."
+            " Mend: give the run a namespace of its own (--set namespace=NAME), or remove the cluster."
+        )
+
     def delete(self) -> None:
-        """Have it removed."""
-        self.server.delete(self.engine.KIND, self.namespace, self.name)
+        """Have it removed; NotOurs where that is not the run's to do."""
+        if (found := self._found()) is not None:
+            self.server.remove(self.engine.KIND, found)
 
     def await_gone(self) -> None:
-        """Wait until its members and their volumes are gone; NotInTime."""
+        """Wait until it, its members and their volumes are gone; NotInTime."""
 
         def left() -> str:
             what = standing.selector(self.name)
             there = [*self.server.pods(self.namespace, what), *self.server.volumes(self.namespace, what)]
-            return ", ".join(one.metadata.name for one in there)
+            names = [str(one.metadata.name) for one in there]
+            return ", ".join([*names, *([f"the {self.engine.KIND} itself"] if self._found() else [])])
 
         until(f"{self.name} is gone", left, _GONE_SECONDS)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from ..server import MANAGER, Body, Server
+from caplab.ownership import run_of
+
+from ..server import Server
 from .bringing_up import Cluster
 from .engines import ENGINES
 
@@ -12,21 +14,16 @@ from .engines import ENGINES
 def remove_others(server: Server, namespace: str, needed: Collection[tuple[str, str]]) -> list[str]:
     """Remove the namespace's clusters that runs made, but those needed (kind and name); the names of what is gone.
 
-    One that somebody else made stays: whose it is, its managed fields tell. Raises NotInTime.
+    One that no run made stays. Raises NotInTime, and NotOurs where the run does not hold the namespace any more.
     """
     others = [
         Cluster(server, engine, namespace, body["metadata"]["name"], body["spec"])
         for engine in ENGINES
         for body in server.list(engine.KIND, namespace)
-        if (engine.KIND, body["metadata"]["name"]) not in needed and is_of_a_run(body)
+        if (engine.KIND, body["metadata"]["name"]) not in needed and run_of(body)
     ]
     for cluster in others:
         cluster.delete()
     for cluster in others:
         cluster.await_gone()
     return [cluster.name for cluster in others]
-
-
-def is_of_a_run(body: Body) -> bool:
-    """Whether a run made an object: pure."""
-    return any(one.get("manager") == MANAGER for one in body["metadata"].get("managedFields") or ())

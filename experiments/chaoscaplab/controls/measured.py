@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import platform
 from collections.abc import Mapping
-from functools import partial
 from importlib.metadata import version
 from typing import Any
 
+from caplab.hold import Hold, NotHeld
 from caplab.judging import expectations
 from caplab.model.budgets import evaluate, names
 from caplab.model.fields import Json
@@ -26,7 +26,7 @@ from ..probes.loads import Loads, clock_run
 from ..probes.scans import scans_of
 from ..server import Body, Server
 from ..waiting import NotInTime, until
-from .alone import Alone
+from .clearing import clear, refuse_others
 from .doubts import baseline_of
 from .happened import lasted_seconds, monotonic, windows_in
 from .plan import Plan
@@ -57,9 +57,9 @@ class MeasuredRun:
         # Beats are commits too: a run without a failover has no use for them.
         fails_over = self._engine.HAS_PRIMARY and plan.fault != CONTROL and not plan.store
         self._probes = [*plan.loads, *([_CLOCK] if fails_over else [])]
-        self._alone = Alone(server, plan.namespace, run_id)
+        self._hold = Hold(server, plan.namespace, run_id)
         self._loaded = False
-        self._seen = begin_seeing(self._engine.KIND)
+        self._seen = begin_seeing(self._engine.KIND, run_id, plan.namespace)
         self._body: Body = {}
         self._settings: dict[str, Json] = {}
         self._epoch: Json = None  # before the fault
@@ -69,8 +69,12 @@ class MeasuredRun:
         """Cluster Ready at its settings, nothing left of earlier runs, loads running."""
         with self.stages.stage("cluster"):
             self._server.open_namespace(self._plan.namespace)
-            self._alone.begin()
-            self._clear()
+            self._hold.begin()
+            self._seen.hold = self._hold.problem
+            for cluster in self._clusters():
+                cluster.refuse_foreign()
+            refuse_others(self._server, self._plan.namespace)
+            clear(self._server, self._plan.namespace)
             remove_others(self._server, self._plan.namespace, self._needed())
             self._body, self._settings = self._cluster.bring_up()
             if self._store is not None:
@@ -88,7 +92,7 @@ class MeasuredRun:
     def let_go(self) -> None:
         """End what loads there are, and leave the namespace to the next run; safe to repeat, and nothing is raised."""
         self.end_loads()
-        self._alone.end()
+        self._hold.end()
 
     def end_loads(self) -> None:
         """End what loads there are; safe to repeat, and nothing is raised: they end by themselves in time."""
@@ -105,6 +109,7 @@ class MeasuredRun:
 
         A scan that fails costs what is judged by it, and not the run: the record says why.
         """
+        self._insist_on_hold()
         with self.stages.stage("end of load"):
             spent_now = self._look_at_probers()
             self._loaded = False
@@ -177,22 +182,16 @@ class MeasuredRun:
             return None
         return evaluate(budget, {**self._settings, **self._own_settings()})
 
-    def _clear(self) -> None:
-        """Faults and loads of runs that were killed: theirs would be taken for ours."""
-        _, still_away = nodes.bring_all_back()
-        if still_away:
-            raise NotInTime("; ".join(still_away))
-        for kind in ("Fault", "Probe"):
-            for one in self._server.list(kind, self._plan.namespace):
-                self._server.delete(kind, self._plan.namespace, one["metadata"]["name"])
-            until(f"no {kind} is left", partial(self._left, kind), _CONVERGE_SECONDS)
-
     def _needed(self) -> set[tuple[str, str]]:
-        clusters = [self._cluster, *([self._store] if self._store else [])]
-        return {(cluster.engine.KIND, cluster.name) for cluster in clusters}
+        return {(cluster.engine.KIND, cluster.name) for cluster in self._clusters()}
 
-    def _left(self, kind: str) -> str:
-        return ", ".join(str(one["metadata"]["name"]) for one in self._server.list(kind, self._plan.namespace))
+    def _clusters(self) -> list[Cluster]:
+        return [self._cluster, *([self._store] if self._store else [])]
+
+    def _insist_on_hold(self) -> None:
+        """NotHeld where another run has begun in the namespace meanwhile: it took this one for dead."""
+        if problem := self._hold.problem():
+            raise NotHeld(f"The run was not alone: {problem}. Mend: repeat it; was this machine asleep?")
 
     def _converge(self) -> str:
         """Wait until every member has what was written; why not, or ''."""

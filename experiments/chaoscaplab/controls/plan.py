@@ -13,7 +13,7 @@ from caplab.model.runs import CACHE
 
 from ..clusters.engines import Engine, named
 from ..clusters.redis import ENGINE as REDIS
-from ..namespaces import namespace_of
+from ..namespaces import configured
 
 EXTENSION = "caplab"
 
@@ -68,7 +68,7 @@ def plan_of(experiment: Mapping[str, Any], configuration: Mapping[str, Any], sec
     row.only("engine", "mode", "fault")
     engine = _engine(row)
     return Plan(
-        namespace=namespace_of(configuration),
+        namespace=configured(configuration),
         cluster=cluster.text("name"),
         spec=_spec(cluster),
         loads=[_load(one, engine, _LONGEST_SECONDS + _asked_seconds(configuration)) for one in fields.objects("loads")],

@@ -9,6 +9,7 @@ from typing import Any
 from caplab.check.finding import Finding
 from caplab.judging import Judged
 from caplab.model.fields import Json
+from caplab.ownership import run_of
 
 from ..server import Server
 from .plan import Plan
@@ -71,9 +72,10 @@ class RunObject:
         self._server.apply_status("Run", self._plan.namespace, self._run_id, full)
 
     def _prune(self) -> None:
-        runs = sorted(self._server.list("Run", self._plan.namespace), key=lambda run: run["metadata"]["name"])
+        of_runs = [run for run in self._server.list("Run", self._plan.namespace) if run_of(run)]
+        runs = sorted(of_runs, key=lambda run: str(run["metadata"]["name"]))
         for run in runs[: max(0, len(runs) - _KEPT + 1)]:
-            self._server.delete("Run", self._plan.namespace, run["metadata"]["name"])
+            self._server.remove("Run", run)
 
 
 def figures_of(findings: Mapping[str, Finding]) -> dict[str, Json]:

@@ -7,10 +7,8 @@ as with `caplab run`, which tells it where results go by CAPLAB_RUN_FOLDER.
 
 from __future__ import annotations
 
-import datetime
 import logging
 import os
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from chaoslib.exceptions import InterruptExecution
 from chaoslib.types import Activity, Configuration, Experiment, Journal, Run, Secrets
 
 from caplab.judging import judge_folder
+from caplab.ownership import new_id
 from caplab.results import write_run
 
 from ..server import Server, sentence
@@ -49,7 +48,7 @@ def before_experiment_control(
     try:
         plan = plan_of(context, configuration or {}, secrets or {})
         server = Server()
-        run_id = new_run_id()
+        run_id = new_id()
         run_object = RunObject(server, plan, run_id, os.environ.get(SUITE_VARIABLE, ""))
         _state.run = MeasuredRun(server, plan, run_id, context["title"], run_object)
         _state.run.begin()
@@ -100,11 +99,6 @@ def _measure(run: MeasuredRun, journal: Journal, outcome: dict[str, Any]) -> Non
         logging.getLogger("chaostoolkit").error("the run could not be judged", exc_info=True)
         outcome["verdict"] = "unknown"
         outcome["error"] = f"{type(error).__name__}: {sentence(error)}"
-
-
-def new_run_id() -> str:
-    """Such as 20261121-052233-1a2b3c: unique, and sorted by time."""
-    return f"{datetime.datetime.now(datetime.UTC):%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
 
 
 def folder_of(run_id: str) -> Path:

@@ -19,7 +19,7 @@ from ..namespaces import namespace_of
 from ..server import Server
 from ..waiting import insist
 from . import nodes
-from .injecting import inject, phase_of, refuse_short
+from .injecting import inject, own_faults, phase_of, refuse_short
 from .specs import spec_of, target_of
 
 __all__ = ["freeze", "heal", "kill", "nothing", "partition"]
@@ -139,18 +139,19 @@ def nothing(seconds: float = 10) -> float:
 
 
 def heal(namespace: str = "", configuration: Configuration | None = None) -> list[str]:
-    """End every fault of a namespace at once, bring every lost node back, and wait until all has ended.
+    """End every fault of this run at once, bring the nodes back that it lost, and wait until all has ended.
 
-    Returns the names of the faults and of the nodes. ActivityFailed says what has not ended.
+    What others did is theirs to end; `caplab heal` by hand ends all there is. Returns the names of the faults and of
+    the nodes. ActivityFailed says what has not ended.
     """
     server, where = Server(), namespace_of(configuration, namespace)
-    names = [fault["metadata"]["name"] for fault in server.list("Fault", where)]
-    for name in names:
-        server.delete("Fault", where, name)
-    back, still_away = nodes.bring_all_back()  # the agents on them have to say that faults have ended
+    faults = own_faults(server, where)
+    for fault in faults:
+        server.remove("Fault", fault)
+    back, still_away = nodes.bring_own_back()  # the agents on them have to say that faults have ended
 
     def left() -> str:
-        faults = server.list("Fault", where)
+        faults = own_faults(server, where)
         for fault in faults:
             seen().note_fault(fault)  # its last word, before it goes
         return ", ".join(f"{fault['metadata']['name']} is {phase_of(fault)}" for fault in faults)
@@ -158,7 +159,7 @@ def heal(namespace: str = "", configuration: Configuration | None = None) -> lis
     insist("all faults have ended", left, _HEAL_SECONDS + (AGENT_STARTS_SECONDS if back else 0.0))
     if still_away:
         raise ActivityFailed("; ".join(still_away))
-    return [*names, *back]
+    return [*(str(fault["metadata"]["name"]) for fault in faults), *back]
 
 
 def _kind(cluster: str, kind: str) -> str:

@@ -9,9 +9,10 @@ from typing import Any
 from chaoslib.exceptions import ActivityFailed
 
 from caplab.faults.rows import OVER
+from caplab.ownership import run_of
 
 from ..current import Seen, seen
-from ..server import Server, sentence
+from ..server import Body, Server, sentence
 from ..waiting import until
 from .specs import Spec, prefix_of
 from .windows import problem_of
@@ -46,6 +47,11 @@ def inject(namespace: str, spec: Spec) -> dict[str, Any]:
         raise ActivityFailed(f"The fault {name} failed: {problem}")
     status: dict[str, Any] = fault["status"]
     return status
+
+
+def own_faults(server: Server, namespace: str) -> list[Body]:
+    """The Faults of a namespace that this run has made."""
+    return [fault for fault in server.list("Fault", namespace) if run_of(fault) == seen().run_id]
 
 
 def _not_live(server: Server, namespace: str, name: str, run: Seen) -> str:

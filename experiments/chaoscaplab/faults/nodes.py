@@ -6,6 +6,7 @@ machine that it runs on. Each action returns once the engine shows the node away
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from caplab_cluster.failure import Failure
@@ -129,11 +130,27 @@ def restart_node(
     return _take(way, Wish(node, zone, cluster, role, seed, namespace, kind), seconds, max_nodes, configuration, 0.0)
 
 
-def bring_all_back() -> tuple[list[str], list[str]]:
-    """Bring back every node that this host knows to be away: their names; and a sentence for each that stays away."""
+def bring_own_back() -> tuple[list[str], list[str]]:
+    """Bring back the nodes that this run lost: their names; and a sentence for each that stays away."""
+    return _bring_back(lambda loss: loss.run == seen().run_id)
+
+
+def bring_back_of_dead() -> list[str]:
+    """Bring back the nodes that runs have lost which are over; a sentence for each node that is still away.
+
+    Also for those that a run which is under way keeps away: they are that one's.
+    """
+    _, still_away = _bring_back(lambda loss: not loss.is_under_way())
+    try:
+        return [*still_away, *(_kept_away(loss) for loss in _notes().live() if loss.is_under_way())]
+    except Failure as failure:
+        return [_sentence(failure)]
+
+
+def _bring_back(is_meant: Callable[[Loss], bool]) -> tuple[list[str], list[str]]:
     back, still_away = [], []
     try:
-        for loss in _notes().live():
+        for loss in filter(is_meant, _notes().live()):
             try:
                 bring_back(_notes(), loss)
                 back.append(loss.node)
@@ -143,6 +160,13 @@ def bring_all_back() -> tuple[list[str], list[str]]:
         still_away.append(_sentence(failure))
     look_again()
     return back, still_away
+
+
+def _kept_away(loss: Loss) -> str:
+    return (
+        f"The node {loss.node} is kept away by the run {loss.run or 'of another version'}, which is under way."
+        " Mend: wait until it has ended; `caplab heal` brings every node back."
+    )
 
 
 def look_again() -> list[str]:
@@ -181,7 +205,16 @@ def _take(
         engine = begin(Progress(cache.logs / "nodes"), cache).engine
         for one in known:
             taken.append(
-                take(_notes(), engine, one.metadata.name, way, float(seconds), addresses_of(one), int(max_nodes))
+                take(
+                    _notes(),
+                    engine,
+                    one.metadata.name,
+                    way,
+                    float(seconds),
+                    addresses_of(one),
+                    int(max_nodes),
+                    run=seen().run_id,
+                )
             )
     except Failure as failure:
         for loss in taken:

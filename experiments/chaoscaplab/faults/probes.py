@@ -16,6 +16,7 @@ from ..namespaces import namespace_of
 from ..server import Server
 from ..waiting import insist
 from . import nodes
+from .injecting import own_faults
 
 __all__ = ["all_ended", "live", "proven"]
 
@@ -23,7 +24,7 @@ _LATE_SECONDS = 10.0  # an agent that was just restarted needs a moment
 
 
 def all_ended(within_seconds: float, namespace: str = "", configuration: Configuration | None = None) -> bool:
-    """Wait until every fault of a namespace has ended by itself, and every node that this run took away is back.
+    """Wait until every fault that this run made has ended by itself, and every node that it took away is back.
 
     within_seconds: how long that may take; 10 s more are given to agents that were just restarted. ActivityFailed names
     what has not ended.
@@ -32,7 +33,7 @@ def all_ended(within_seconds: float, namespace: str = "", configuration: Configu
     where = namespace_of(configuration, namespace)
 
     def left() -> str:
-        faults = server.list("Fault", where)
+        faults = own_faults(server, where)
         for fault in faults:
             run.note_fault(fault)
         going = [fault for fault in faults if is_live(fault)]

@@ -7,6 +7,9 @@ import time
 from chaoslib.exceptions import ActivityFailed
 from chaoslib.types import Configuration
 
+from caplab.ownership import run_of
+
+from ..current import seen
 from ..doing import Doing
 from ..namespaces import namespace_of
 from ..server import Server
@@ -21,7 +24,8 @@ def skewed_clocks(seconds: float = 15, namespace: str = "", configuration: Confi
     sentence for each load that runs with one; ActivityFailed where none does.
     """
     skewed = []
-    for probe in Server().list("Probe", namespace_of(configuration, namespace)):
+    probes = Server().list("Probe", namespace_of(configuration, namespace))
+    for probe in (one for one in probes if run_of(one) == seen().run_id):
         client = probe["spec"].get("client") or {}
         running = {
             one["name"] for one in (probe.get("status") or {}).get("vantages") or () if one["phase"] == "Running"

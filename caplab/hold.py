@@ -1,0 +1,163 @@
+"""One run at a time in a namespace: two would take each other's loads and faults for what a dead run left there.
+
+A Lease says whose the namespace is. Its holder renews it for as long as it runs; one that was killed leaves a lease
+that is not renewed, and is free once that has been seen for so long. (No clocks are compared: whoever looks measures.)
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from kubernetes import client
+
+NAME = "caplab-run"
+_RENEW_SECONDS, DEAD_SECONDS = 5.0, 20.0
+_PATIENCE_SECONDS = 30.0
+_LOOK_SECONDS = 0.2
+_TIMEOUT = (5, 30)  # seconds: to connect, to answer
+_GONE, _CONFLICT = 404, 409
+_log = logging.getLogger("caplab.run")
+
+
+class NotHeld(Exception):
+    """The namespace is another run's; the message names it, and the mend."""
+
+
+class LeaseApi(Protocol):
+    """What is asked of the API server; see Leases."""
+
+    def lease(self, namespace: str, name: str) -> tuple[str, str, str]:
+        """Who holds a lease, when it was renewed last, and its version."""
+
+    def hold_lease(self, namespace: str, name: str, holder: str, version: str) -> None:
+        """Take or renew a lease of this version."""
+
+    def delete_lease(self, namespace: str, name: str, version: str) -> None:
+        """Delete a lease of this version."""
+
+
+class Leases:
+    """Leases through the API server. Calls block; every one has a time-out. Raises kubernetes' ApiException."""
+
+    def __init__(self, api: client.ApiClient) -> None:
+        self._leases: Any = client.CoordinationV1Api(api)  # Any: the client types moments as datetime only
+
+    def lease(self, namespace: str, name: str) -> tuple[str, str, str]:
+        """Who holds a lease, when it was renewed last, and its version; all '' where there is none."""
+        try:
+            found = self._leases.read_namespaced_lease(name, namespace, _request_timeout=_TIMEOUT)
+        except client.ApiException as error:
+            if error.status == _GONE:
+                return "", "", ""
+            raise
+        return str(found.spec.holder_identity), str(found.spec.renew_time), str(found.metadata.resource_version)
+
+    def hold_lease(self, namespace: str, name: str, holder: str, version: str) -> None:
+        """Take or renew a lease that is of this version ('': not there); ApiException 409 where it is not any more."""
+        spec = {"holderIdentity": holder, "renewTime": datetime.now(UTC).isoformat(timespec="microseconds")}
+        metadata = {"name": name, "namespace": namespace}
+        if not version:
+            body = {"metadata": metadata, "spec": spec}
+            self._leases.create_namespaced_lease(namespace, body, _request_timeout=_TIMEOUT)
+            return
+        body = {"metadata": {**metadata, "resourceVersion": version}, "spec": spec}
+        self._leases.replace_namespaced_lease(name, namespace, body, _request_timeout=_TIMEOUT)
+
+    def delete_lease(self, namespace: str, name: str, version: str) -> None:
+        """Delete a lease that is of this version; one that is not any more is somebody else's, and no error."""
+        body = {"preconditions": {"resourceVersion": version}}
+        try:
+            self._leases.delete_namespaced_lease(name, namespace, body=body, _request_timeout=_TIMEOUT)
+        except client.ApiException as error:
+            if error.status not in (_GONE, _CONFLICT):
+                raise
+
+
+class Hold:
+    """A hold on a namespace; holder is the id of a run, or of a suite session that clears up."""
+
+    def __init__(
+        self, leases: LeaseApi, namespace: str, holder: str, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._leases, self._namespace, self._holder = leases, namespace, holder
+        self._monotonic = monotonic
+        self._seen: tuple[str, float] = ("", 0.0)  # a renewal, and when it was first looked at
+        self._over = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._lost = ""  # who took it from this one; it stays lost
+
+    def begin(self, patience_seconds: float | None = None) -> None:
+        """Take the namespace, and keep it until `end`; NotHeld names the run that has it."""
+        patience = _PATIENCE_SECONDS if patience_seconds is None else patience_seconds
+        started = self._monotonic()
+        while self._not_taken():
+            if self._monotonic() - started > patience:
+                raise NotHeld(
+                    f"The run {self._leases.lease(self._namespace, NAME)[0]} is under way in {self._namespace}."
+                    " Mend: wait until it has ended, or give this one a namespace of its own: --set namespace=NAME."
+                )
+            time.sleep(_LOOK_SECONDS)
+        self._thread = threading.Thread(target=self._renew, name="hold", daemon=True)
+        self._thread.start()
+
+    def problem(self) -> str:
+        """Why the namespace is not this holder's at this moment; '' where it is. Asks the API server."""
+        if self._thread is None:
+            return f"it does not hold the namespace {self._namespace}"
+        if not self._lost:
+            holder = self._leases.lease(self._namespace, NAME)[0]
+            self._lost = "" if holder == self._holder else holder or "nobody"
+        return f"the namespace {self._namespace} is held by {self._lost} by now" if self._lost else ""
+
+    def end(self) -> None:
+        """Let go of what is still this holder's; nothing is raised: a hold ends by itself."""
+        if self._thread is None:
+            return
+        self._over.set()
+        self._thread.join()
+        self._thread = None
+        try:
+            holder, _, version = self._leases.lease(self._namespace, NAME)
+            if holder == self._holder:
+                self._leases.delete_lease(self._namespace, NAME, version)
+        except Exception as error:
+            _log.warning("the namespace %s is free in %g s: %s", self._namespace, DEAD_SECONDS, error)
+
+    def _not_taken(self) -> str:
+        """Why the namespace is not this holder's yet; '': it is."""
+        holder, renewed, version = self._leases.lease(self._namespace, NAME)
+        if holder and holder != self._holder and not self._is_dead(renewed):
+            return f"the run {holder} is under way"
+        try:
+            self._leases.hold_lease(self._namespace, NAME, self._holder, version)
+        except client.ApiException as error:
+            if error.status != _CONFLICT:
+                raise
+            return "another run has just taken it"
+        return ""
+
+    def _is_dead(self, renewed: str) -> bool:
+        if self._seen[0] != renewed:
+            self._seen = renewed, self._monotonic()
+        return self._monotonic() - self._seen[1] >= DEAD_SECONDS
+
+    def _renew(self) -> None:
+        """Until the end, or until another run has taken it: it took this one for dead, and is not to be robbed."""
+        while not self._lost and not self._over.wait(_RENEW_SECONDS):
+            try:
+                self._renew_once()
+            except Exception as error:  # the API server may be slow: there are more renewals before it is too late
+                _log.warning("the hold on %s was not renewed: %s", self._namespace, error)
+
+    def _renew_once(self) -> None:
+        holder, _, version = self._leases.lease(self._namespace, NAME)
+        if holder not in ("", self._holder):
+            self._lost = holder
+            _log.warning("the namespace %s was taken by %s", self._namespace, holder)
+            return
+        self._leases.hold_lease(self._namespace, NAME, self._holder, version)

@@ -1,0 +1,49 @@
+"""Processes of this host by a name that no later one can have: the id, and when it started."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+_PROC = Path("/proc")
+_STATE, _START = 0, 19  # of what follows the command's name in /proc/PID/stat (proc(5))
+_DEAD = frozenset("ZX")
+
+
+def this_process() -> str:
+    """The name of the process that asks."""
+    return name_of(os.getpid())
+
+
+def name_of(id_: int) -> str:
+    """The name of the process that has an id now."""
+    return f"{id_}-{_start_of(id_)}"
+
+
+def is_running(name: str) -> bool:
+    """Whether a process still runs; where the host has no /proc, whether one of its id does."""
+    id_, _, start = name.partition("-")
+    if not id_.isdecimal():
+        return False
+    if not start:
+        return _is_there(int(id_))
+    return _start_of(int(id_)) == start
+
+
+def _start_of(id_: int) -> str:
+    """In ticks since the boot; '' where there is no such process, or it is dead already."""
+    try:
+        said = (_PROC / str(id_) / "stat").read_text(errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "" if said[_STATE] in _DEAD else said[_START]
+
+
+def _is_there(id_: int) -> bool:
+    try:
+        os.kill(id_, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

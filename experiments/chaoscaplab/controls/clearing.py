@@ -1,0 +1,62 @@
+"""What runs that were killed left in a namespace is removed before the next one begins; what others made stays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from caplab.faults.rows import is_live
+from caplab.ownership import run_of
+
+from ..faults import nodes
+from ..server import Body, NotOurs, Server, named
+from ..waiting import NotInTime, until
+
+_KINDS = ("Fault", "Probe")
+_GONE_SECONDS = 60.0
+_ENDED = frozenset({"Done", "Failed"})  # phases of a Probe at a vantage
+
+
+def refuse_others(server: Server, namespace: str) -> None:
+    """NotOurs where a fault or a load that no run made is under way there: the run would measure that too.
+
+    One that is over does no harm, and stays.
+    """
+    for kind in _KINDS:
+        for body in server.list(kind, namespace):
+            if not run_of(body) and is_under_way(kind, body):
+                raise NotOurs(
+                    f"{kind} {named(body)} was made by no run, and is under way. Mend: remove it"
+                    f" (kubectl delete {kind.lower()} -n {namespace} {body['metadata']['name']}),"
+                    " or give the run a namespace of its own: --set namespace=NAME."
+                )
+
+
+def clear(server: Server, namespace: str) -> None:
+    """Remove the faults and loads of runs that are over, and bring back the nodes that such runs have lost.
+
+    Theirs would be taken for this run's. Raises NotInTime where something stays, or another run keeps a node away.
+    """
+    if still_away := nodes.bring_back_of_dead():
+        raise NotInTime("; ".join(still_away))
+    for kind in _KINDS:
+        for body in _of_runs(server, kind, namespace):
+            server.remove(kind, body)
+        until(f"no {kind} of another run is left", partial(_left, server, kind, namespace), _GONE_SECONDS)
+
+
+def is_under_way(kind: str, body: Mapping[str, Any]) -> bool:
+    """Whether a Fault may still hold something, or a Probe still put load on something: pure."""
+    if kind == "Fault":
+        return is_live(body)
+    vantages = (body.get("status") or {}).get("vantages") or ()
+    return not vantages or any(one.get("phase") not in _ENDED for one in vantages)
+
+
+def _of_runs(server: Server, kind: str, namespace: str) -> list[Body]:
+    return [body for body in server.list(kind, namespace) if run_of(body)]
+
+
+def _left(server: Server, kind: str, namespace: str) -> str:
+    return ", ".join(str(body["metadata"]["name"]) for body in _of_runs(server, kind, namespace))
