@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import copy
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import cluster_object
 from caplab_cluster.chart import NAMESPACE as LAB_NAMESPACE
 from caplab_cluster.shell import Answer, ask
-from kind_lab import Lab
+from caplab_operator.engines import objects
+from caplab_operator.engines.cassandra import manifests as cassandra
+from caplab_operator.engines.cassandra.spec import parse as parse_cassandra
+from caplab_operator.engines.postgres import manifests as postgres
+from caplab_operator.engines.postgres.spec import PostgresSpec
+from caplab_operator.engines.postgres.spec import parse as parse_postgres
+from caplab_operator.engines.redis import manifests as redis
+from caplab_operator.engines.redis.slices import endpoint_slice
+from caplab_operator.engines.redis.spec import parse as parse_redis
+from kind_lab import Lab, await_that, in_namespace, service, toolbox_pod
+
+Manifest = dict[str, Any]
+Attack = tuple[Manifest, str]  # what the operator is not to make, and the sentence that refuses it
 
 CLUSTER_KINDS = ("CassandraCluster", "PostgresCluster", "RedisCluster")
+AS_OPERATOR = f"--as=system:serviceaccount:{LAB_NAMESPACE}:caplab-operator"
 
 
 def attempt(lab: Lab, items: Sequence[dict[str, Any]], *flags: str) -> Answer:
@@ -32,3 +46,169 @@ def test_clusters_are_refused_where_the_namespace_was_not_opened_for_them(lab: L
     assert refused.out == ""
     lab.kubectl("label", "namespace", namespace, "caplab.dev/chaos=allowed")
     assert attempt(lab, [cluster_object.body("RedisCluster", namespace, "x", {})]).ok
+
+
+def asked_for(lab: Lab, namespace: str, kind: str) -> Manifest:
+    """A cluster object as the API server would keep it: with its defaults, a uid and a generation."""
+    document = json.dumps(cluster_object.body(kind, namespace, "x", {}))
+    answer = ask([*lab.kubectl_command(), "create", "--dry-run=server", "-o", "json", "-f", "-"], stdin=document)
+    assert answer.ok, answer.err
+    found: Manifest = json.loads(answer.out)
+    return found
+
+
+def own_objects(lab: Lab, namespace: str) -> list[Manifest]:
+    """All that the operator makes for a cluster of each kind."""
+    pg, rd, cs = (asked_for(lab, namespace, f"{kind}Cluster") for kind in ("Postgres", "Redis", "Cassandra"))
+    pg_spec, rd_spec, cs_spec = parse_postgres(pg), parse_redis(rd), parse_cassandra(cs)
+    made = [
+        *postgres.secrets(pg_spec, lambda: "p"),
+        postgres.role_binding(pg_spec),
+        *postgres.build(pg_spec, lab.images["postgres"], LAB_NAMESPACE, "b"),
+        *redis.secrets(rd_spec, lambda: "p"),
+        *redis.build(rd_spec, lab.images["redis"], LAB_NAMESPACE, redis.Standing(3, None, bootstrap=True)),
+        endpoint_slice(rd_spec, "x-primary", []),
+        *cassandra.secrets(cs_spec, lambda: "p"),
+        *cassandra.build(cs_spec, lab.images["cassandra"], LAB_NAMESPACE, {}, cassandra.Standing(3)),
+    ]
+    # A binding is refused as long as its role is not really there.
+    return [item for item in made if item.get("roleRef", {}).get("kind") != "Role"]
+
+
+def test_the_operator_may_make_all_that_its_clusters_consist_of(lab: Lab, namespace: str) -> None:
+    answer = attempt(lab, own_objects(lab, namespace), AS_OPERATOR)
+    assert answer.ok, answer.err
+
+
+def with_pod(manifest: Manifest, change: Callable[[Manifest], object]) -> Manifest:
+    """A StatefulSet with another pod template."""
+    changed = copy.deepcopy(manifest)
+    change(changed["spec"]["template"]["spec"])
+    return changed
+
+
+def bound(spec: PostgresSpec, name: str, role: Mapping[str, str], subject: str, where: str) -> Manifest:
+    """A role binding of a cluster."""
+    role_ref = {"apiGroup": "rbac.authorization.k8s.io", **role}
+    return {
+        **objects.named(spec, "rbac.authorization.k8s.io/v1", "RoleBinding", name),
+        "roleRef": role_ref,
+        "subjects": [{"kind": "ServiceAccount", "name": subject, "namespace": where}],
+    }
+
+
+def pod_attacks(members: Manifest) -> list[Attack]:
+    """A cluster's StatefulSet with what no member may have."""
+    root_account = {"serviceAccountName": "somebody"}
+    host_folder = {"name": "host", "hostPath": {"path": "/"}}
+    foreign_secret = {"name": "secret", "secret": {"secretName": "somebodys"}}
+    foreign_variable = objects.from_secret("STOLEN", "somebodys", "password")
+    return [
+        (with_pod(members, lambda pod: pod["containers"][0]["securityContext"].update(
+            privileged=True, allowPrivilegeEscalation=True)), "never privileged"),
+        (with_pod(members, lambda pod: pod["containers"][0]["securityContext"].pop("capabilities")), "drop ALL"),
+        (with_pod(members, lambda pod: pod["securityContext"].update(runAsUser=0)), "an ordinary user"),
+        (with_pod(members, lambda pod: pod["containers"][0]["securityContext"].update(runAsUser=0)), "restricted"),
+        (with_pod(members, lambda pod: pod["securityContext"].pop("seccompProfile")), "seccomp"),
+        (with_pod(members, lambda pod: pod.update(root_account)), "not somebody"),
+        (with_pod(members, lambda pod: pod.pop("serviceAccountName")), "nobody to the API server"),
+        (with_pod(members, lambda pod: pod.update(hostNetwork=True)), "shares nothing of its node"),
+        (with_pod(members, lambda pod: pod.update(hostPID=True)), "shares nothing of its node"),
+        (with_pod(members, lambda pod: pod["volumes"].append(host_folder)), "volumes are empty ones"),
+        (with_pod(members, lambda pod: pod["volumes"].append(foreign_secret)), "secrets of its own cluster"),
+        (with_pod(members, lambda pod: pod["containers"][0]["env"].append(foreign_variable)), "variables come from"),
+        (with_pod(members, lambda pod: pod["containers"][0].update(image="evil:1")), "one of the lab's images"),
+        (with_pod(members, lambda pod: pod.update(initContainers=[{"name": "i", "image": "evil:1"}])), "lab's images"),
+    ]  # fmt: skip
+
+
+def rights_attacks(spec: PostgresSpec) -> list[Attack]:
+    """Ways to more rights."""
+    admin = {"kind": "ClusterRole", "name": "cluster-admin"}
+    everything = {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}
+    all_secrets = {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}
+    role = objects.named(spec, "rbac.authorization.k8s.io/v1", "Role", "x-client")
+    token = objects.secret(spec, "x-token", {})
+    token["metadata"]["annotations"] = {"kubernetes.io/service-account.name": "somebody"}
+    member_role = {"kind": "ClusterRole", "name": "caplab-postgres-member"}
+    everyones = bound(spec, "x-member", member_role, "x-member", spec.namespace)
+    everyones["subjects"].append({"kind": "Group", "name": "system:authenticated"})
+    outside = objects.service(spec, "any", ports=[objects.port("sql", 5432)], externalIPs=["192.0.2.1"])
+    held = "attempting to grant RBAC permissions not currently held"  # what the API server itself says, and says first
+    return [
+        (bound(spec, "x-operator", admin, "caplab-operator", LAB_NAMESPACE), held),
+        (bound(spec, "x-member", member_role, "caplab-operator", LAB_NAMESPACE), "a cluster binds its own client role"),
+        (everyones, "a cluster binds its own client role"),
+        ({**role, "rules": [everything]}, held),
+        ({**role, "rules": [all_secrets]}, "lets them do more"),
+        ({**token, "type": "kubernetes.io/service-account-token"}, "asks for no account's token"),
+        (objects.named(spec, "v1", "ServiceAccount", "x-other"), "one service account"),
+        (outside, "inside the cluster only"),
+    ]  # fmt: skip
+
+
+def place_attacks(spec: PostgresSpec, members: Manifest) -> list[Attack]:
+    """The operator's own objects where they do not belong, and objects that belong to nobody."""
+
+    def moved(manifest: Manifest, namespace: str) -> Manifest:
+        return {**manifest, "metadata": {**manifest["metadata"], "namespace": namespace}}
+
+    config = objects.config_map(spec, "x-patroni", {})
+    free = {**config, "metadata": {"name": "x-patroni", "namespace": spec.namespace}}
+    owner = {**config["metadata"]["ownerReferences"][0], "apiVersion": "apps/v1", "kind": "Deployment"}
+    others = {**free, "metadata": {**free["metadata"], "ownerReferences": [owner]}}
+    key = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "other", "namespace": LAB_NAMESPACE}}
+    closed = "works only in namespaces that are open to clusters; if it is meant: kubectl label namespace"
+    return [
+        (moved(members, "kube-system"), f"{closed} kube-system"),
+        (moved(config, "default"), f"{closed} default"),
+        (key, f"{closed} {LAB_NAMESPACE}"),
+        (free, "is not of a cluster of the lab"),
+        (others, "is not of a cluster of the lab"),
+    ]
+
+
+def test_the_operator_can_make_nothing_that_would_give_it_more_than_clusters_need(lab: Lab, namespace: str) -> None:
+    spec = parse_postgres(asked_for(lab, namespace, "PostgresCluster"))
+    members = postgres.stateful_set(spec, lab.images["postgres"])
+    attacks = [*pod_attacks(members), *rights_attacks(spec), *place_attacks(spec, members)]
+    answer = attempt(lab, [manifest for manifest, _ in attacks], AS_OPERATOR)
+    refusals = [line for line in answer.err.splitlines() if line.startswith("Error from server")]
+    assert len(refusals) == len(attacks), answer.out + answer.err
+    for (manifest, sentence), refusal in zip(attacks, refusals, strict=True):
+        assert sentence in refusal, f"{manifest['kind']}: {sentence!r} is not in: {refusal}"
+
+
+def test_no_member_runs_as_somebodys_own_account_that_has_rights(lab: Lab, namespace: str) -> None:
+    """An account that happens to have the name of a cluster's members."""
+    spec = parse_postgres(asked_for(lab, namespace, "PostgresCluster"))
+    role = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "theirs"}}
+    rules = [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["list"]}]
+    binding = bound(spec, "theirs", {"kind": "Role", "name": "theirs"}, "x-member", namespace)
+    binding["metadata"] = {"name": "theirs"}
+    lab.apply(*in_namespace(namespace, {**role, "rules": rules}, binding))
+    members = postgres.stateful_set(spec, lab.images["postgres"])
+    await_that(
+        "the API server has heard of the binding",
+        lambda: "the service account x-member may make pods or read" in attempt(lab, [members], AS_OPERATOR).err,
+        within_seconds=10,
+    )
+
+
+def test_the_operator_touches_no_object_and_no_pod_of_anybody_else(lab: Lab, namespace: str) -> None:
+    """Also where it believes that the object is not there yet: an apply that would overwrite it is refused."""
+    theirs = service("a")
+    theirs["metadata"] |= {"name": "x-any", "namespace": namespace}
+    theirs["spec"]["ports"][0]["name"] = "theirs"
+    pod = toolbox_pod(lab, "a")
+    pod["metadata"] |= {"namespace": namespace}
+    lab.apply(theirs, pod)
+    spec = parse_postgres(asked_for(lab, namespace, "PostgresCluster"))
+    (ours,) = (item for item in postgres.services(spec, "b") if item["metadata"]["name"] == "x-any")
+    forced = ("apply", "--server-side", "--force-conflicts", "--dry-run=server", AS_OPERATOR, "-f", "-")
+    answer = ask([*lab.kubectl_command(), *forced], stdin=json.dumps(ours))
+    assert "x-any is somebody else's: the operator neither changes nor takes over" in answer.err, answer.out
+    on_pod = ("-n", namespace, "pod/pod-a", "--dry-run=server", AS_OPERATOR)
+    for attempted in (("delete", *on_pod), ("annotate", *on_pod, "a=b")):
+        refused = lab.cluster.kubectl(*attempted)
+        assert "touches only those of its clusters' StatefulSets" in refused.err, refused.out
