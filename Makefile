@@ -1,14 +1,20 @@
 # The lab's commands. `make help` lists them.
 SHELL := bash
 PYTHON ?= python3
-VENV := .venv
+VENV ?= .venv
 CLUSTER := PYTHONPATH=cluster $(PYTHON) -m caplab_cluster
 IN_VENV := $(VENV)/bin/
 SUITE ?= core
 REPEAT ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status doctor clean chaos cap-table test test-unit test-kind lint prove venv lock
+.PHONY: help up down status doctor clean chaos cap-table test test-unit test-images-python test-pythons test-kind lint prove venv lock
+
+# A virtual environment is of one Python: of another one, it is made anew.
+PYTHON_VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+ifeq ($(wildcard $(VENV)/lib/python$(PYTHON_VERSION)/),)
+.PHONY: $(VENV)/ready
+endif
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,7 +37,7 @@ chaos: venv up ## measure what faults cost: SUITE=core, or EXPERIMENT=postgres/k
 cap-table: venv ## write docs/cap-table.md anew; ADD=results/<time>-<suite> takes that suite's verdicts over first
 	@$(IN_VENV)python bench/cap_table.py $(if $(ADD),--add $(ADD))
 
-test: test-unit test-kind ## the gate: lint, types, unit and property tests, then the tests on kind
+test: test-unit test-images-python test-kind ## the gate: lint, types, unit and property tests, then the tests on kind
 
 test-unit: lint ## the fast part of the gate
 	@$(IN_VENV)pytest -q -n 2 --durations=15 tests/unit tests/property
@@ -39,7 +45,13 @@ test-unit: lint ## the fast part of the gate
 test-kind: venv up ## the tests on the real cluster; the last one removes it
 	@$(IN_VENV)pytest -q -m "not long" --durations=40 tests/kind
 
-prove: test ## the long proofs, whose output is kept under docs/evidence
+test-images-python: up ## the unit tests once more, on the lab images' own Python and wheels, in a container
+	@PYTHONPATH=cluster $(PYTHON) tests/on_images_python.py
+
+test-pythons: ## lint, types, unit and property tests on every Python of 3.11 to 3.14 that is on this machine
+	@PYTHONPATH=cluster $(PYTHON) tests/on_every_python.py
+
+prove: test test-pythons ## the long proofs, whose output is kept under docs/evidence
 	@PYTHONPATH=cluster $(PYTHON) bench/prove_cluster.py
 	@$(MAKE) -s up
 	@$(IN_VENV)pytest -q -m long --ignore tests/kind/test_fault_proofs.py --ignore tests/kind/test_planted.py tests/kind
@@ -59,8 +71,9 @@ lint: venv ## formatting, lint, types and import contracts
 venv: $(VENV)/ready ## the Python environment of the tests
 
 $(VENV)/ready: requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("FAILED: Python 3.11 or newer is needed.\n  mend:  make PYTHON=python3.11")'
-	@echo "  Python environment in $(VENV) (from requirements.lock)"
+	@[ -n "$(PYTHON_VERSION)" ] || { printf 'FAILED: %s does not run.\n  mend:  make PYTHON=python3.11\n' '$(PYTHON)' >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; (3, 11) <= sys.version_info < (3, 15) or sys.exit("FAILED: Python 3.11 to 3.14 is needed.\n  mend:  make PYTHON=python3.11")'
+	@echo "  Python $(PYTHON_VERSION)'s environment in $(VENV) (from requirements.lock)"
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(IN_VENV)pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
 	@$(IN_VENV)pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
@@ -70,6 +83,7 @@ lock: ## pin the newest fitting versions anew in requirements.lock
 	@$(PYTHON) -m venv --clear .venv-lock && .venv-lock/bin/pip install --quiet uv
 	@.venv-lock/bin/uv pip compile --quiet --universal --generate-hashes --no-header --extra dev --output-file requirements.lock pyproject.toml
 	@.venv-lock/bin/uv pip compile --quiet --generate-hashes --no-header --python-platform linux --python-version 3.13 --output-file images/python/requirements.lock pyproject.toml
+	@echo 'hypothesis pytest pytest-xdist' | tr ' ' '\n' | .venv-lock/bin/uv pip compile --quiet --generate-hashes --no-header --python-platform linux --python-version 3.13 --constraint requirements.lock --output-file tests/requirements.lock -
 	@rm -rf .venv-lock
 
 clean: ## remove the cluster and the lab's caches outside this checkout

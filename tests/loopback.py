@@ -31,6 +31,23 @@ async def listening(fake: F) -> AsyncIterator[F]:
         server.close()
 
 
+@asynccontextmanager
+async def silent() -> AsyncIterator[int]:
+    """A port that takes connections and never says a word; they are held until the block ends."""
+    held: list[asyncio.StreamWriter] = []
+
+    async def hold(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        held.append(writer)  # from Python 3.13 on, one that nobody holds is closed
+
+    server = await asyncio.start_server(hold, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for writer in held:
+            writer.close()
+
+
 async def until(true: Callable[[], object]) -> None:
     """Wait until something holds; TimeoutError after 5 s."""
     async with asyncio.timeout(5):

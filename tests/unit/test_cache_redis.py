@@ -15,7 +15,7 @@ from caplab_probes.cache.reader import CacheGone, Loaded
 from caplab_probes.cache.redis_cache import RedisCache
 from caplab_probes.links import Endpoint, Link
 from fake_redis import FakeRedis, client_of, error, fake_redis, service_of
-from loopback import run, until
+from loopback import run, silent, until
 
 LOADED = Loaded(7, 0.0507, "pg-1")
 PATIENT, HASTY = 5.0, 0.3  # seconds
@@ -198,14 +198,12 @@ def test_a_cache_that_is_slower_than_its_seconds_is_gone_and_its_late_answer_is_
 
 def test_a_cache_that_does_not_say_hello_in_its_seconds_is_gone() -> None:
     async def scenario() -> None:
-        silent = await asyncio.start_server(lambda reader, writer: asyncio.sleep(60), "127.0.0.1", 0)
-        fake = FakeRedis(port=silent.sockets[0].getsockname()[1])
-        began = clock.now_ns()
-        async with cache_on(fake, 0.1) as cache:
-            with pytest.raises(CacheGone):
-                await cache.get("k")
-        assert (clock.now_ns() - began) / 1e9 < 0.9  # its client would wait for a second
-        silent.close()
+        async with silent() as port:
+            began = clock.now_ns()
+            async with cache_on(FakeRedis(port=port), 0.1) as cache:
+                with pytest.raises(CacheGone):
+                    await cache.get("k")
+            assert (clock.now_ns() - began) / 1e9 < 0.9  # its client would wait for a second
 
     run(scenario)
 

@@ -6,6 +6,7 @@ import asyncio
 import time
 from dataclasses import replace
 
+import loopback
 import pytest
 from caplab_probes.engines.postgres.client import position
 from caplab_probes.links import Endpoint, NotDone, NotOpened, Result
@@ -278,15 +279,12 @@ def test_a_name_that_does_not_resolve_is_refused() -> None:
 
 def test_a_connection_that_is_not_made_in_time_is_given_up_in_time() -> None:
     async def scenario() -> None:
-        silent = await asyncio.start_server(lambda reader, writer: asyncio.sleep(60), "127.0.0.1", 0)
-        port = silent.sockets[0].getsockname()[1]
-        fake = FakeServer(port=port)
-        began = time.monotonic()
-        with pytest.raises(NotOpened) as refused:
-            await client_of(fake).open(Endpoint("service", "127.0.0.1", port))
-        assert refused.value.outcome == Outcome("fail", "timeout")
-        assert 0.9 < time.monotonic() - began < 2.5
-        silent.close()
+        async with loopback.silent() as port:
+            began = time.monotonic()
+            with pytest.raises(NotOpened) as refused:
+                await client_of(FakeServer(port=port)).open(Endpoint("service", "127.0.0.1", port))
+            assert refused.value.outcome == Outcome("fail", "timeout")
+            assert 0.9 < time.monotonic() - began < 2.5
 
     asyncio.run(scenario())
 

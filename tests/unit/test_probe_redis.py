@@ -7,6 +7,7 @@ import socket
 import time
 from dataclasses import replace
 
+import loopback
 import pytest
 from caplab_probes.engines.redis.statements import BEAT, WRITE, WRITE_LEVELS, replicas_of
 from caplab_probes.links import Endpoint, NotDone, NotOpened, Result
@@ -353,14 +354,13 @@ def test_a_server_that_closes_instead_of_a_greeting_is_a_fail() -> None:
 
 def test_a_connection_that_is_not_made_in_time_is_given_up_in_time() -> None:
     async def scenario() -> None:
-        silent = await asyncio.start_server(lambda reader, writer: asyncio.sleep(60), "127.0.0.1", 0)
-        fake = FakeRedis(port=silent.sockets[0].getsockname()[1])
-        began = time.monotonic()
-        with pytest.raises(NotOpened) as refused:
-            await client_of(fake).open(service_of(fake))
-        assert refused.value.outcome == Outcome("fail", "timeout")
-        assert 0.9 < time.monotonic() - began < 2.5
-        silent.close()
+        async with loopback.silent() as port:
+            fake = FakeRedis(port=port)
+            began = time.monotonic()
+            with pytest.raises(NotOpened) as refused:
+                await client_of(fake).open(service_of(fake))
+            assert refused.value.outcome == Outcome("fail", "timeout")
+            assert 0.9 < time.monotonic() - began < 2.5
 
     asyncio.run(scenario())
 

@@ -113,5 +113,5 @@ def test_a_wheel_in_an_empty_environment_imports_every_package(tmp_path: Path) -
         "assert 'rows:' in (importlib.resources.files('caplab') / 'expectations.yaml').read_text()\n"
         "print(caplab.cli.main(['doctor']) in (0, 1))"
     )
-    done = subprocess.run([python, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
+    done = subprocess.run([python, "-I", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.endswith("True\n")

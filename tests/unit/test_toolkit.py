@@ -30,7 +30,7 @@ def experiment(folder: Path, *method: dict[str, Any]) -> Path:
 def test_a_signal_during_an_activity_ends_the_experiment_and_rolls_back(tmp_path: Path, how: signal.Signals) -> None:
     file = experiment(
         tmp_path,
-        step("interrupt", "subprocess", "check_call", {"args": ["kill", f"-{how:d}", str(os.getpid())]}),
+        step("interrupt", "subprocess", "check_call", {"args": ["sh", "-c", f"kill -{how:d} {os.getpid()}"]}),
         step("go-on", "os", "mkdir", {"path": str(tmp_path / "went-on")}),
     )
     out = io.StringIO()

@@ -1,0 +1,62 @@
+"""Runs lint, types, unit and property tests on every Python of pyproject.toml's range that is on this machine.
+
+Each has a virtual environment of its own (.venv-3.12). What was not run is said in the last line.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from caplab_cluster.paths import REPOSITORY
+
+VERSIONS = ("3.11", "3.12", "3.13", "3.14")
+_ASK = "import sys; print('%d.%d' % sys.version_info[:2])"
+
+
+def candidates(version: str) -> Iterator[str]:
+    """Where an interpreter of a version may be: on PATH, or among those that pyenv installed."""
+    if found := shutil.which(f"python{version}"):
+        yield found
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    yield from map(str, sorted(pyenv.glob(f"versions/{version}.*/bin/python{version}"), reverse=True))
+
+
+def interpreter(version: str) -> str | None:
+    """One that runs and is of that version; a shim of pyenv may be neither."""
+    for path in candidates(version):
+        answer = subprocess.run([path, "-c", _ASK], capture_output=True, text=True, timeout=30, check=False)
+        if answer.stdout.strip() == version:
+            return path
+    return None
+
+
+def summary(passed: Sequence[str], missing: Sequence[str]) -> str:
+    """What was run, and what was not."""
+    absent = f"; not on this machine, so not run: {', '.join(missing)}" if missing else ""
+    return f"passed on Python {', '.join(passed) or 'none'}{absent}"
+
+
+def main() -> int:
+    """Run them: 0 all that are here passed, 1 one failed or none is here."""
+    found = {version: interpreter(version) for version in VERSIONS}
+    for version, path in found.items():
+        if path is None:
+            continue
+        print(f"Python {version}: {path}", flush=True)
+        variables = [f"PYTHON={path}", f"VENV=.venv-{version}"]
+        if subprocess.run(
+            ["make", "--no-print-directory", "test-unit", *variables], cwd=REPOSITORY, check=False
+        ).returncode:
+            print(f"FAILED on Python {version}", file=sys.stderr)
+            return 1
+    print(summary([version for version in VERSIONS if found[version]], [v for v in VERSIONS if not found[v]]))
+    return 0 if any(found.values()) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,89 @@
+"""Runs the unit tests on the Python and the wheels that the lab's own images carry.
+
+They run in a container of images/python, without a network, beside the wheels of tests/requirements.lock. Left out is
+test_repository.py, which is about the checkout and needs git, make and hatchling.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+from caplab_cluster import versions
+from caplab_cluster.digest import digest
+from caplab_cluster.failure import Failure, render
+from caplab_cluster.image_context import wheel_command
+from caplab_cluster.paths import REPOSITORY, Cache
+from caplab_cluster.progress import Progress, Step
+from caplab_cluster.session import begin
+
+REQUIREMENTS = REPOSITORY / "tests" / "requirements.lock"
+PATH_FILE = "caplab-tests.pth"  # takes /site into the image's packages, as an installation would
+SECONDS = 600
+PACKAGES = ("", "cluster", "experiments", "operator", "probes", "tests")
+
+
+def image(cache: Cache) -> str:
+    """The Python image that `make up` built last, in the engine's store."""
+    try:
+        reference: str = json.loads((cache.cluster / "images.json").read_text())["python"]
+    except (OSError, ValueError, KeyError) as error:
+        raise Failure("The lab's images are not built yet.", "Run: make up") from error
+    return f"localhost/caplab/{reference.rpartition('/')[2]}"
+
+
+def packages(step: Step, cache: Cache) -> Path:
+    """The folder of what the tests import beside the image's packages; fetched once."""
+    version = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["version"]
+    folder = cache.root / "tests-python" / digest([], REQUIREMENTS.read_text(), version)
+    if folder.exists():
+        return folder
+    shutil.rmtree(folder.parent, ignore_errors=True)  # those of other requirements
+    wheels, unpacked = folder.with_suffix(".wheels"), folder.with_suffix(".part")
+    step.run(wheel_command(REQUIREMENTS, wheels, platform.machine()))
+    for wheel in sorted(wheels.glob("*.whl")):
+        zipfile.ZipFile(wheel).extractall(unpacked)
+    own = unpacked / f"caplab-{version}.dist-info"  # the checkout's own name and version, as an installed package has
+    own.mkdir()
+    (own / "METADATA").write_text(f"Metadata-Version: 2.1\nName: caplab\nVersion: {version}\n")
+    (unpacked / PATH_FILE).write_text("/site\n")
+    return unpacked.rename(folder)
+
+
+def tests(image: str, site: Path) -> list[str]:
+    """The engine's arguments that run the tests in a container."""
+    path = ":".join(f"/repository/{name}".rstrip("/") for name in PACKAGES)
+    major, minor = versions.DEBIAN_LAB_PYTHON
+    installed = f"/opt/caplab/lib/python{major}.{minor}/site-packages/{PATH_FILE}"
+    variables = {"PYTHONPATH": path, "HYPOTHESIS_STORAGE_DIRECTORY": "/tmp/hypothesis"}
+    flags = [f"--env={name}={value}" for name, value in variables.items()]
+    pytest = "python3 -m pytest -q -n 2 -p no:cacheprovider --ignore tests/unit/test_repository.py tests/unit"
+    return ["run", "--rm", "--network=none", "--security-opt=label=disable", f"--volume={REPOSITORY}:/repository:ro",
+            f"--volume={site}:/site:ro", f"--volume={site / PATH_FILE}:{installed}:ro", "--workdir=/repository",
+            *flags, image,
+            "timeout", str(SECONDS), "sh", "-c", f"python3 --version; {pytest}"]  # fmt: skip
+
+
+def main() -> int:
+    """Run them: 0 all passed, 1 some failed or they could not run."""
+    cache = Cache.from_environment()
+    progress = Progress(cache.logs / "tests")
+    try:
+        engine = begin(progress, cache).engine
+        with progress.step("wheels for the tests on the images' Python") as step:
+            site = packages(step, cache)
+        arguments = tests(image(cache), site)
+    except Failure as failure:
+        print(render(failure), file=sys.stderr, flush=True)
+        return 1
+    return 0 if os.spawnve(os.P_WAIT, engine.path, [engine.path, *arguments], {**os.environ, **engine.env}) == 0 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
