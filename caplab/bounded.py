@@ -18,8 +18,8 @@ class BoundedClient(client.ApiClient):
         # The generated methods hand it over by position, behind method, URL, headers, body and form.
         if len(args) == _TIMEOUT_POSITION + 1:
             args, _request_timeout = args[:_TIMEOUT_POSITION], args[_TIMEOUT_POSITION]
-        bound = _request_timeout or (CONNECT_SECONDS, READ_SECONDS)
-        return super().call_api(*args, _request_timeout=bound, **kwargs)  # type: ignore[no-untyped-call]
+        kwargs["_request_timeout"] = _request_timeout or (CONNECT_SECONDS, READ_SECONDS)
+        return super().call_api(*args, **kwargs)
 
 
 _TIMEOUT_POSITION = 5

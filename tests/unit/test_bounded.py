@@ -51,9 +51,10 @@ def get(api: client.ApiClient) -> Any:
     return client.CoreV1Api(api).list_node()
 
 
+NAMESPACE = client.V1Namespace(metadata=client.V1ObjectMeta(name="n"))
 CALLS: dict[str, Callable[[], Any]] = {
     "a client's read": lambda: get(connect()),
-    "a client's write": lambda: client.CoreV1Api(connect()).create_namespace({"metadata": {"name": "n"}}),
+    "a client's write": lambda: client.CoreV1Api(connect()).create_namespace(NAMESPACE),
     "the dynamic client's discovery": lambda: DynamicClient(connect()).resources.get(kind="Pod"),  # type: ignore[no-untyped-call]
     "the operator's read": lambda: Api().get("v1", "Pod", "demo", "pg-0"),
     "the operator's list": lambda: Api().pods_where("demo", ""),

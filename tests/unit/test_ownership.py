@@ -133,7 +133,8 @@ def test_a_fault_or_load_of_somebodys_own_is_named_and_the_run_does_not_begin(
     server: Server, objects: FakeObjects, kind: str
 ) -> None:
     body = objects.put(kind, "mine")
-    for status in ({}, UNDER_WAY[kind]):
+    statuses: tuple[dict[str, Any], ...] = ({}, UNDER_WAY[kind])
+    for status in statuses:
         body.update(status)
         with pytest.raises(NotOurs, match=rf"{kind} ns/mine was made by no run.*Mend: remove it \(kubectl delete"):
             clearing.refuse_others(server, "ns")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import subprocess
 import tomllib
 from pathlib import Path
 
@@ -48,19 +47,6 @@ def test_the_range_of_pythons_is_the_same_everywhere() -> None:
     assert f"Python {first} to {last}" in (REPOSITORY / "README.md").read_text()
     workflow = (REPOSITORY / ".github/workflows/test.yml").read_text()
     assert re.findall(r'"(3\.\d+)"', workflow) == list(on_every_python.VERSIONS)
-
-
-@pytest.mark.parametrize(("other", "anew"), [("3.11", True), ("", False)])
-def test_an_environment_of_another_python_is_made_anew(tmp_path: Path, other: str, anew: bool) -> None:
-    python = fake_python(tmp_path, "python", "echo 3.12")
-    venv = tmp_path / "venv"
-    (venv / "lib" / f"python{other or '3.12'}").mkdir(parents=True)
-    (venv / "ready").touch()
-    made = subprocess.run(
-        ["make", "-n", "venv", f"PYTHON={python}", f"VENV={venv}"],
-        cwd=REPOSITORY, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    assert ("-m venv --clear" in made.stdout) == anew
 
 
 def test_a_silent_server_keeps_its_connections_open_on_every_python() -> None:

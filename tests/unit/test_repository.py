@@ -82,6 +82,21 @@ def test_make_help_lists_every_target_with_one_line() -> None:
     assert sorted(listed) == sorted(phony[1].split())
 
 
+@pytest.mark.parametrize(("other", "anew"), [("3.11", True), ("", False)])
+def test_an_environment_of_another_python_is_made_anew(tmp_path: Path, other: str, anew: bool) -> None:
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\necho 3.12\n")
+    python.chmod(0o755)
+    venv = tmp_path / "venv"
+    (venv / "lib" / f"python{other or '3.12'}").mkdir(parents=True)
+    (venv / "ready").touch()
+    made = subprocess.run(
+        ["make", "-n", "venv", f"PYTHON={python}", f"VENV={venv}"],
+        cwd=REPOSITORY, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert ("-m venv --clear" in made.stdout) == anew
+
+
 def test_the_cache_is_where_the_environment_says() -> None:
     assert Cache.from_environment({"CAPLAB_CACHE": "/x"}).root == Path("/x")
     assert Cache.from_environment({"XDG_CACHE_HOME": "/y"}).root == Path("/y/caplab")
