@@ -1,14 +1,67 @@
-"""Members that the operator restarts itself, one by one: what tells it which of them are due, and when it can know."""
+"""Members that the operator restarts itself, one by one: what tells it which of them are due, and the steps: pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from .cluster import Cluster
+from .pods import Pod, ordinal
 
 RESTART_ANNOTATION = "caplab.dev/restart"  # of a member's pod: another value restarts it
 GENERATION_ANNOTATION = "caplab.dev/generation"  # of their StatefulSet: the spec it was made for
+
+
+@dataclass(frozen=True, slots=True)
+class Deployed:
+    """The members' StatefulSet as it is: its size, and the revision its pods should be of."""
+
+    replicas: int
+    revision: str
+    is_current: bool  # made from the spec as it is now, and its controller knows
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """Delete this pod: its StatefulSet makes it anew."""
+
+    pod: Pod
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resize:
+    """Give the StatefulSet this size."""
+
+    replicas: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Nothing yet."""
+
+    why: str
+
+
+def deployed_from(cluster: Cluster, stateful_set: Mapping[str, Any]) -> Deployed:
+    """From the object as the API server returns it."""
+    revision = (stateful_set.get("status") or {}).get("updateRevision", "")
+    return Deployed(stateful_set["spec"]["replicas"], revision, is_current(cluster, stateful_set))
+
+
+def wanted_replicas(cluster: Cluster, primary: str | None, current: int | None) -> int:
+    """How many members there are to be now: no fewer while the primary would be among those to go."""
+    if current is None or current <= cluster.replicas:
+        return cluster.replicas
+    stays = primary is not None and ordinal(primary) < cluster.replicas
+    return cluster.replicas if stays else current
+
+
+def last_of(pods: Sequence[Pod]) -> Pod:
+    """The one of the highest number."""
+    return max(pods, key=lambda pod: ordinal(pod.name))
 
 
 def is_current(cluster: Cluster, stateful_set: Mapping[str, Any]) -> bool:

@@ -5,33 +5,16 @@ Members are restarted one by one, replicas first; a primary that has to restart 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from ..pods import Pod, ordinal
-from ..rolling import is_current
+from ..rolling import Deployed, Resize, Restart, Wait, deployed_from, last_of, wanted_replicas
 from . import health
 from .observe import Seen
 from .primary import FAILING_OVER, named_by, pod_named
 from .spec import RedisSpec
 
-
-@dataclass(frozen=True, slots=True)
-class Deployed:
-    """The members' StatefulSet as it is: its size, and the revision its pods should be of."""
-
-    replicas: int
-    revision: str
-    is_current: bool  # made from the spec as it is now, and its controller knows
-
-
-@dataclass(frozen=True, slots=True)
-class Restart:
-    """Delete this pod: its StatefulSet makes it anew."""
-
-    pod: Pod
-    why: str
+__all__ = ["Deployed", "HandOver", "Resize", "Restart", "Step", "Wait", "deployed_from", "next_step", "wanted_replicas"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,36 +25,7 @@ class HandOver:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class Resize:
-    """Give the StatefulSet this size."""
-
-    replicas: int
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """Nothing yet."""
-
-    why: str
-
-
 Step = Restart | HandOver | Resize | Wait
-
-
-def deployed_from(spec: RedisSpec, stateful_set: Mapping[str, Any]) -> Deployed:
-    """From the object as the API server returns it."""
-    revision = (stateful_set.get("status") or {}).get("updateRevision", "")
-    return Deployed(stateful_set["spec"]["replicas"], revision, is_current(spec, stateful_set))
-
-
-def wanted_replicas(spec: RedisSpec, primary: str | None, current: int | None) -> int:
-    """How many members there are to be now: no fewer while the primary would be among those to go."""
-    if current is None or current <= spec.replicas:
-        return spec.replicas
-    stays = primary is not None and ordinal(primary) < spec.replicas
-    return spec.replicas if stays else current
 
 
 def next_step(spec: RedisSpec, seen: Seen, primary: str | None, deployed: Deployed) -> Step | None:
@@ -89,18 +43,14 @@ def _restart(spec: RedisSpec, seen: Seen, primary: str | None, outdated: list[Po
     why = f"{len(outdated)} of {spec.replicas} members to restart"
     # One that does not even run costs nobody anything, and may be what the others wait for.
     if stuck := [pod for pod in outdated if not pod.ready and not pod.leaving]:
-        return Restart(_last(stuck), why)
+        return Restart(last_of(stuck), why)
     if amiss := health.trouble(spec, seen, primary):
         return Wait(f"{why}: {amiss[1]}")
     if replicas := [pod for pod in outdated if pod.name != primary]:
-        return Restart(_last(replicas), why)
+        return Restart(last_of(replicas), why)
     if spec.replicas == 1:
         return Restart(outdated[0], why)
     return HandOver(seen.place.sentinels[0], f"{why}: the primary hands over")
-
-
-def _last(pods: list[Pod]) -> Pod:
-    return max(pods, key=lambda pod: ordinal(pod.name))
 
 
 def _resize(spec: RedisSpec, seen: Seen, primary: str | None, deployed: Deployed) -> Step:
