@@ -112,7 +112,7 @@ def test_deletion_removes_everything_and_keeps_volumes_only_where_asked(
 ) -> None:
     lab.apply(postgres(namespace, replicas=1, storage={"onDeletion": on_deletion}))
     await_status(lab, namespace, "one member Ready", is_ready(1))
-    with lingering(lab, namespace, "rolebinding", "pg-member"):
+    with lingering(lab, namespace, "rolebinding", "pg-patroni"):
         lab.kubectl("delete", "postgrescluster", "-n", namespace, "pg", "--wait=false")
         await_that("its pod is gone", lambda: lab.get("pods", "-n", namespace)["items"] == [])
     await_gone(lab, namespace)

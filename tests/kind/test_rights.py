@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import cluster_object
+import pytest
 from caplab_cluster.chart import NAMESPACE as LAB_NAMESPACE
 from caplab_cluster.shell import Answer, ask
 from caplab_operator.engines import objects
@@ -63,6 +64,7 @@ def own_objects(lab: Lab, namespace: str) -> list[Manifest]:
     pg_spec, rd_spec, cs_spec = parse_postgres(pg), parse_redis(rd), parse_cassandra(cs)
     made = [
         *postgres.secrets(pg_spec, lambda: "p"),
+        postgres.member_role(pg_spec),
         postgres.role_binding(pg_spec),
         *postgres.build(pg_spec, lab.images["postgres"], LAB_NAMESPACE, "b"),
         *redis.secrets(rd_spec, lambda: "p"),
@@ -95,6 +97,12 @@ def bound(spec: PostgresSpec, name: str, role: Mapping[str, str], subject: str, 
         "roleRef": role_ref,
         "subjects": [{"kind": "ServiceAccount", "name": subject, "namespace": where}],
     }
+
+
+def role_that_lets(name: str, resource: str, verb: str) -> Manifest:
+    """A role of somebody's own."""
+    rules = [{"apiGroups": [""], "resources": [resource], "verbs": [verb]}]
+    return {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": name}, "rules": rules}
 
 
 def pod_attacks(members: Manifest) -> list[Attack]:
@@ -130,14 +138,14 @@ def rights_attacks(spec: PostgresSpec) -> list[Attack]:
     role = objects.named(spec, "rbac.authorization.k8s.io/v1", "Role", "x-client")
     token = objects.secret(spec, "x-token", {})
     token["metadata"]["annotations"] = {"kubernetes.io/service-account.name": "somebody"}
-    member_role = {"kind": "ClusterRole", "name": "caplab-postgres-member"}
-    everyones = bound(spec, "x-member", member_role, "x-member", spec.namespace)
+    pods = {"kind": "Role", "name": "theirs"}  # of another's making; the operator has all its rights
+    everyones = bound(spec, "x-member", pods, "x-member", spec.namespace)
     everyones["subjects"].append({"kind": "Group", "name": "system:authenticated"})
     outside = objects.service(spec, "any", ports=[objects.port("sql", 5432)], externalIPs=["192.0.2.1"])
     held = "attempting to grant RBAC permissions not currently held"  # what the API server itself says, and says first
     return [
         (bound(spec, "x-operator", admin, "caplab-operator", LAB_NAMESPACE), held),
-        (bound(spec, "x-member", member_role, "caplab-operator", LAB_NAMESPACE), "a cluster binds its own client role"),
+        (bound(spec, "x-operator", pods, "caplab-operator", LAB_NAMESPACE), "a cluster binds its own client role"),
         (everyones, "a cluster binds its own client role"),
         ({**role, "rules": [everything]}, held),
         ({**role, "rules": [all_secrets]}, "lets them do more"),
@@ -171,6 +179,7 @@ def place_attacks(spec: PostgresSpec, members: Manifest) -> list[Attack]:
 def test_the_operator_can_make_nothing_that_would_give_it_more_than_clusters_need(lab: Lab, namespace: str) -> None:
     spec = parse_postgres(asked_for(lab, namespace, "PostgresCluster"))
     members = postgres.stateful_set(spec, lab.images["postgres"])
+    lab.apply(*in_namespace(namespace, role_that_lets("theirs", "pods", "list")))
     attacks = [*pod_attacks(members), *rights_attacks(spec), *place_attacks(spec, members)]
     answer = attempt(lab, [manifest for manifest, _ in attacks], AS_OPERATOR)
     refusals = [line for line in answer.err.splitlines() if line.startswith("Error from server")]
@@ -182,11 +191,9 @@ def test_the_operator_can_make_nothing_that_would_give_it_more_than_clusters_nee
 def test_no_member_runs_as_somebodys_own_account_that_has_rights(lab: Lab, namespace: str) -> None:
     """An account that happens to have the name of a cluster's members."""
     spec = parse_postgres(asked_for(lab, namespace, "PostgresCluster"))
-    role = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "theirs"}}
-    rules = [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["list"]}]
     binding = bound(spec, "theirs", {"kind": "Role", "name": "theirs"}, "x-member", namespace)
     binding["metadata"] = {"name": "theirs"}
-    lab.apply(*in_namespace(namespace, {**role, "rules": rules}, binding))
+    lab.apply(*in_namespace(namespace, role_that_lets("theirs", "secrets", "list"), binding))
     members = postgres.stateful_set(spec, lab.images["postgres"])
     await_that(
         "the API server has heard of the binding",
@@ -212,3 +219,58 @@ def test_the_operator_touches_no_object_and_no_pod_of_anybody_else(lab: Lab, nam
     for attempted in (("delete", *on_pod), ("annotate", *on_pod, "a=b")):
         refused = lab.cluster.kubectl(*attempted)
         assert "touches only those of its clusters' StatefulSets" in refused.err, refused.out
+
+
+@pytest.fixture
+def member(lab: Lab, namespace: str) -> str:
+    """The flag to be the members of a cluster x, of which there are a pod and the account's rights."""
+    spec = parse_postgres(asked_for(lab, namespace, "PostgresCluster"))
+    given = [postgres.member_role(spec), postgres.role_binding(spec)]
+    for item in given:
+        del item["metadata"]["ownerReferences"]  # there is no such cluster, so they would be collected
+    pod = toolbox_pod(lab, "a")
+    pod["metadata"] = {"name": "x-0", "labels": objects.labels(spec)}
+    lab.apply(*in_namespace(namespace, *given, pod))
+    flag = f"--as=system:serviceaccount:{namespace}:x-member"
+    own = in_namespace(namespace, {"apiVersion": "v1", "kind": "Endpoints", "metadata": {"name": "x-primary"}})
+    await_that("the API server has heard of its role", lambda: attempt(lab, own, flag).ok, within_seconds=10)
+    return flag
+
+
+def test_a_postgres_member_makes_endpoints_of_its_own_clusters_state_only(
+    lab: Lab, namespace: str, member: str
+) -> None:
+    def named(*names: str) -> list[Manifest]:
+        head = {"apiVersion": "v1", "kind": "Endpoints"}
+        return in_namespace(namespace, *({**head, "metadata": {"name": name}} for name in names))
+
+    assert attempt(lab, named("x-primary-config", "x-primary-sync", "x-primary-failover"), member).ok
+    refused = attempt(lab, named("y-primary", "y-primary-config", "x", "x-any", "kubernetes"), member)
+    assert refused.out == ""
+    assert refused.err.count("members of x write the Endpoints of their own primary and their own state only") == 5
+
+
+def test_a_postgres_member_changes_nothing_but_its_role_and_state(lab: Lab, namespace: str, member: str) -> None:
+    def tried(*command: str) -> Answer:
+        return lab.cluster.kubectl(*command, "-n", namespace, member)
+
+    dry = "--dry-run=server"
+    assert tried("label", "pod", "x-0", "caplab.dev/role=primary", dry).ok
+    assert tried("annotate", "pod", "x-0", "status=running", dry).ok
+    for change in (
+        ("label", "pod", "x-0", "caplab.dev/cluster=y", "--overwrite"),
+        ("set", "image", "pod/x-0", "*=e:1"),
+    ):
+        assert "changes nothing else of its pod" in tried(*change, dry).err
+    may = {what: tried("auth", "can-i", *what.split()).out.strip() for what in (
+        "patch pods/x-8", "patch endpoints/x-primary-sync", "patch pods/y-0", "patch endpoints/y-primary", "patch pods",
+        "get secrets", "get secrets/x-passwords", "delete pods/x-0", "delete endpoints/x-primary", "create pods",
+    )}  # fmt: skip
+    assert [what for what, answer in may.items() if answer == "yes"] == list(may)[:2]
+
+
+def test_members_of_redis_and_cassandra_are_nobody_to_the_api_server(lab: Lab, namespace: str) -> None:
+    sets = [item for item in own_objects(lab, namespace) if item["kind"] == "StatefulSet"]
+    pods = {item["metadata"]["labels"]["caplab.dev/engine"]: item["spec"]["template"]["spec"] for item in sets}
+    without = {engine for engine, pod in pods.items() if pod.get("automountServiceAccountToken") is False}
+    assert without == {"redis", "cassandra"}

@@ -58,6 +58,7 @@ def test_a_complete_object_is_parsed() -> None:
 
 def test_every_object_is_owned_by_the_cluster_and_in_its_namespace() -> None:
     objects = [
+        manifests.member_role(SPEC),
         manifests.role_binding(SPEC),
         *manifests.build(SPEC, "image", "lab", BINDING_UID),
         *manifests.secrets(SPEC, lambda: "x"),
@@ -115,6 +116,20 @@ def test_patroni_finds_its_members_by_the_scope_label() -> None:
     assert labels[settings["kubernetes"]["scope_label"]] == settings["scope"]
     assert settings["kubernetes"]["labels"].items() <= labels.items()
     assert "pg-primary" in [service["metadata"]["name"] for service in manifests.services(SPEC, BINDING_UID)]
+
+
+def test_a_members_role_lets_it_change_nothing_but_its_own_clusters_state_and_pods() -> None:
+    changing = [rule for rule in manifests.member_role(SPEC)["rules"] if not {"list", "watch"} & set(rule["verbs"])]
+    assert [(rule["resources"], rule["verbs"], rule.get("resourceNames")) for rule in changing] == [
+        (["endpoints"], ["create"], None),  # which names: charts/caplab/templates/member-guard.yaml
+        (
+            ["endpoints"],
+            ["get", "patch"],
+            ["pg-primary", "pg-primary-config", "pg-primary-sync", "pg-primary-failover"],
+        ),
+        (["pods"], ["get", "patch"], [f"pg-{number}" for number in range(9)]),
+        (["members"], ["be"], ["pg"]),
+    ]
 
 
 def test_the_services_of_what_patroni_writes_go_only_with_what_lets_it_write() -> None:

@@ -27,6 +27,7 @@ def reconcile(api: Api, body: Mapping[str, Any]) -> None:
     """Make the cluster's objects what its spec asks for."""
     spec = parse(body)
     ensure_secrets(api, partial(manifests.secrets, spec))
+    api.apply(manifests.member_role(spec))
     binding_uid = api.apply(manifests.role_binding(spec))
     image, lab_namespace = os.environ[IMAGE_VARIABLE], os.environ[LAB_NAMESPACE_VARIABLE]
     for manifest in manifests.build(spec, image, lab_namespace, binding_uid):

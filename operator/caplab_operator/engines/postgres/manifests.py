@@ -12,8 +12,9 @@ from .spec import PostgresSpec
 
 POSTGRES_PORT = 5432
 PATRONI_PORT = 8008
-MEMBER_ROLE = "caplab-postgres-member"
 _USER_ID = 10002  # images/postgres
+_STATE = ("config", "sync", "failover")  # what Patroni keeps, beside the leader object, each in Endpoints of its own
+_MOST_MEMBERS = 9  # spec.replicas' maximum in the CRD
 _PASSWORDS = {
     "superuser": "PATRONI_SUPERUSER_PASSWORD",
     "replication": "PATRONI_REPLICATION_PASSWORD",
@@ -27,9 +28,9 @@ def scope(cluster: str) -> str:
 
 
 def build(spec: PostgresSpec, image: str, lab_namespace: str, binding_uid: str) -> list[Manifest]:
-    """Every object but the secrets and `role_binding`, in the order they are applied; lab_namespace is the prober's.
+    """Every object but the secrets, `member_role` and `role_binding`, in the order they are applied.
 
-    binding_uid is that of the role binding, which is applied first.
+    lab_namespace is the prober's. binding_uid is that of the role binding, which is applied first, after its role.
     """
     return [
         service_account(spec),
@@ -47,11 +48,37 @@ def service_account(spec: PostgresSpec) -> Manifest:
     return objects.named(spec, "v1", "ServiceAccount", f"{spec.name}-member")
 
 
-def role_binding(spec: PostgresSpec) -> Manifest:
-    """Lets Patroni keep its state in this namespace."""
+def member_role(spec: PostgresSpec) -> Manifest:
+    """What Patroni needs of Kubernetes as its configuration store, of this cluster alone where that can be said.
+
+    A list can't be narrowed to names, nor can create: a ValidatingAdmissionPolicy knows accounts that may `be` members,
+    and lets them make Endpoints of their own cluster only (charts/caplab/templates/member-guard.yaml).
+    """
+    state = [scope(spec.name), *(f"{scope(spec.name)}-{kept}" for kept in _STATE)]
+    own = [f"{spec.name}-{number}" for number in range(_MOST_MEMBERS)]
+    rules = (
+        (["endpoints", "pods"], ["list", "watch"], None),
+        (["endpoints"], ["create"], None),
+        (["endpoints"], ["get", "patch"], state),
+        (["pods"], ["get", "patch"], own),
+    )
+    member = {"apiGroups": ["caplab.dev"], "resources": ["members"], "resourceNames": [spec.name], "verbs": ["be"]}
     return {
-        **objects.named(spec, "rbac.authorization.k8s.io/v1", "RoleBinding", f"{spec.name}-member"),
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": MEMBER_ROLE},
+        **objects.named(spec, "rbac.authorization.k8s.io/v1", "Role", f"{spec.name}-member"),
+        "rules": [*(_rule(*rule) for rule in rules), member],
+    }
+
+
+def _rule(resources: list[str], verbs: list[str], names: list[str] | None) -> Manifest:
+    rule: Manifest = {"apiGroups": [""], "resources": resources, "verbs": verbs}
+    return {**rule, "resourceNames": names} if names else rule
+
+
+def role_binding(spec: PostgresSpec) -> Manifest:
+    """Lets Patroni keep its state: gives members their role, which is to be there before."""
+    return {
+        **objects.named(spec, "rbac.authorization.k8s.io/v1", "RoleBinding", f"{spec.name}-patroni"),
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": f"{spec.name}-member"},
         "subjects": [{"kind": "ServiceAccount", "name": f"{spec.name}-member", "namespace": spec.namespace}],
     }
 
@@ -89,10 +116,7 @@ def services(spec: PostgresSpec, binding_uid: str) -> list[Manifest]:
         objects.service(
             spec, "members", ports=ports, selector=members, clusterIP="None", publishNotReadyAddresses=True
         ),
-        *(
-            _outliving(binding_uid, spec, objects.service(spec, f"primary-{kept}", clusterIP="None"))
-            for kept in ("config", "sync", "failover")
-        ),
+        *(_outliving(binding_uid, spec, objects.service(spec, f"primary-{kept}", clusterIP="None")) for kept in _STATE),
     ]
 
 
