@@ -138,6 +138,7 @@ class FakeRedis:
             b"PTTL": self._remaining,
             b"LRANGE": self._range,
             b"MGET": self._get_many,
+            b"PING": lambda: b"+PONG\r\n",
             b"SCAN": self._scan,
         }
         return does[name](*rest)

@@ -187,13 +187,6 @@ def test_a_redis_that_does_not_know_a_directive_is_not_asked_for_its_usual_value
     assert configuration.drift(asked, older) == {"set-max-listpack-entries": "9"}
 
 
-@pytest.mark.parametrize("persistence", ["none", "everysec", "always"])
-def test_a_persistence_is_recognised_in_the_settings_it_stands_for(persistence: str) -> None:
-    found = configuration.directives(replace(SPEC, persistence=persistence))
-    assert configuration.persistence_of(found) == persistence
-    assert configuration.persistence_of({**found, "save": "60 1"}) == "other"
-
-
 def test_sentinels_get_their_timing_after_they_know_whom_to_watch() -> None:
     assert configuration.timing_conf(SPEC).splitlines() == [
         "sentinel down-after-milliseconds caplab 1000",

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from caplab_operator.engines.redis.users import MEMBER_USERS, SENTINEL_USERS, file_of
 
 IMAGES = Path(__file__).parents[2] / "images"
 HOSTS = [f"rd-{number}.rd-members.lab.svc.cluster.local" for number in range(3)]
@@ -80,7 +81,7 @@ class Home:
 def home(tmp_path: Path) -> Home:
     for name in ("bin", "config", "data", "gate", NAMED, ROLES):
         (tmp_path / name).mkdir()
-    for script in ("run-member", "run-sentinel", "sentinels-say"):
+    for script in ("run-member", "run-sentinel", "sentinels-say", "users-of"):
         shutil.copy(IMAGES / "redis" / script, tmp_path / "bin")
     shutil.copy(IMAGES / "base" / "wait-at-gate", tmp_path / "bin")
     stubs = {
@@ -92,6 +93,8 @@ def home(tmp_path: Path) -> Home:
         (tmp_path / "bin" / name).write_text(text)
         (tmp_path / "bin" / name).chmod(0o755)
     (tmp_path / "config" / "redis.conf").write_text("port 6379\nappendonly yes\n")
+    (tmp_path / "config" / "users").write_text(file_of(MEMBER_USERS))
+    (tmp_path / "config" / "sentinel-users").write_text(file_of(SENTINEL_USERS))
     (tmp_path / "config" / "timing.conf").write_text("sentinel down-after-milliseconds caplab 1000\n")
     made = Home(tmp_path)
     made.configure(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from caplab_operator.engines.redis import configuration, health, observe, status
 from caplab_operator.engines.redis.directives import DEFAULTS
-from caplab_operator.engines.redis.observe import KnownReplica, Member, Seen
+from caplab_operator.engines.redis.observe import Access, KnownReplica, Member, Seen
 from caplab_operator.engines.redis.primary import primary_of
 from redis_seen import (
     BOTH,
@@ -59,7 +59,9 @@ def test_the_primary_is_a_master_that_the_sentinels_want(look: Seen, primary: st
 
 INFO = {
     "run_id": "1" * 40, "loading": 0, "role": "slave", "master_host": "10.0.0.7", "master_link_status": "up",
-    "slave_repl_offset": 42, "master_replid": "a" * 40, "master_repl_offset": 43,
+    "slave_repl_offset": 42, "master_replid": "a" * 40, "master_repl_offset": 43, "aof_enabled": 1,
+    "aof_last_write_status": "ok", "aof_last_bgrewrite_status": "ok", "aof_rewrite_in_progress": 0,
+    "aof_rewrite_scheduled": 0,
 }  # fmt: skip
 TOLD = ["ip", "rd-0.x", "flags", "master,failover_in_progress", "num-other-sentinels", "2", "quorum", "2"]
 KNOWN = [["ip", "rd-1.x", "flags", "slave,promoted", "slave-priority", "0"]]
@@ -116,7 +118,9 @@ def test_a_cluster_whose_members_and_sentinels_are_all_well_is_ready() -> None:
     )  # fmt: skip
     assert (found["readyMembers"], found["readySentinels"]) == (3, 3)
     assert [member.get("lagBytes") for member in found["members"]] == [None, 10, 10]
-    assert {one["type"]: one["status"] for one in found["conditions"]} == {"Ready": "True", "SettingsApplied": "True"}
+    assert {one["type"]: one["status"] for one in found["conditions"]} == dict.fromkeys(
+        ("Ready", "DurabilityApplied", "SettingsApplied"), "True"
+    )
 
 
 @pytest.mark.parametrize(
@@ -133,7 +137,11 @@ def test_a_cluster_whose_members_and_sentinels_are_all_well_is_ready() -> None:
             "rd-sentinel-0 (out of touch with 1 replicas)",
         ),
         (seen(sentinels={"rd-sentinel-0": sentinel(flags="master,failover_in_progress")}), "failing over"),
-        (seen({"rd-2": replica(settings={**DEFAULTS, "appendonly": "no"})}), "not all of the spec's settings"),
+        (seen({"rd-2": replica(settings={**DEFAULTS, "appendonly": "no"})}), "rd-2: appendonly is no, not yes"),
+        (seen({"rd-1": replica(access=Access(refusal="WRONGPASS"))}), "rd-1 (refuses clients' login)"),
+        (seen(sentinels={"rd-sentinel-1": sentinel(access=Access(refusal="NOPERM"))}), "rd-sentinel-1 (refuses clie"),
+        (replace(seen({"rd-1": None}), shut_out=frozenset({"rd-1"})), "rd-1 (refuses the operator)"),
+        (seen({"rd-0": master(offset=5 * 2**20)}), "rd-1 (behind), rd-2 (behind)"),
     ],
 )
 def test_a_cluster_that_lacks_something_is_degraded_and_says_what(look: Seen, why: str) -> None:
@@ -145,17 +153,19 @@ def test_a_cluster_that_lacks_something_is_degraded_and_says_what(look: Seen, wh
 
 def test_settings_that_redis_refuses_are_told_in_its_own_words() -> None:
     look = seen({"rd-1": replica(settings={**configuration.directives(SPEC), "hz": "11"})})
-    assert condition(build(look), "SettingsApplied") == ("False", "not the spec's: rd-1: hz")
+    assert condition(build(look), "SettingsApplied") == ("False", "not the spec's: rd-1: hz is 11, not 10")
     refused = build(look, refusals={"rd-1": "ERR no such hz"})
-    assert condition(refused, "SettingsApplied") == ("False", "rd-1: ERR no such hz")
+    assert condition(refused, "SettingsApplied") == (
+        "False", "refused: rd-1: ERR no such hz. not the spec's: rd-1: hz is 11, not 10",
+    )  # fmt: skip
     silent = build(seen(pods=(), watchers=()))
-    assert condition(silent, "SettingsApplied")[0] == "Unknown"
+    assert condition(silent, "SettingsApplied") == ("Unknown", "no answer: rd-0, rd-1, rd-2")
 
 
 def test_members_that_differ_in_persistence_are_other() -> None:
     none = configuration.directives(replace(SPEC, persistence="none"))
     assert build(seen({"rd-1": replica(settings=none)}))["persistence"] == "other"
-    assert "persistence" not in build(seen(dict.fromkeys(("rd-0", "rd-1", "rd-2"))))
+    assert build(seen(dict.fromkeys(("rd-0", "rd-1", "rd-2"))))["persistence"] == "unknown"
 
 
 def test_a_failover_has_its_cause_and_the_time_without_a_primary() -> None:

@@ -18,12 +18,14 @@ from ..engines.redis import configuration, manifests, mending, observe, rollout,
 from ..engines.redis.observe import Place, Seen
 from ..engines.redis.primary import primary_of
 from ..engines.redis.spec import RedisSpec, parse
+from ..engines.redis.users import OPERATOR
 from ..faults.targets import Roles
 from ..settings import LAB_NAMESPACE_VARIABLE
 from .applied import Applied, ensure_secrets
 from .pods import have_seen, pods_among, pods_of
 from .redis_hand_over import hand_over
 from .redis_routes import Routes
+from .redis_users import Users, tell
 from .redis_watch import PromotionWatch
 
 IMAGE_VARIABLE = "CAPLAB_IMAGE_REDIS"
@@ -32,7 +34,6 @@ _QUICK_SECONDS = 0.1  # how long the fast watch waits for one who is silent
 _log = logging.getLogger(__name__)
 
 Body = Mapping[str, Any]
-Tell = Callable[[Place, Pod, Sequence[observe.Command]], list[str]]
 
 
 @dataclass
@@ -44,6 +45,7 @@ class Known:
     sizing: threading.Lock = field(default_factory=threading.Lock)  # held by who decides on the members' number
     place: Place | None = None  # as last seen
     handed_over: str | None = None  # whom the operator had hand over, until that has shown
+    users: Users = field(default_factory=Users)
 
 
 class RedisClusters:
@@ -78,11 +80,13 @@ class RedisClusters:
         hit names the fault that each member under one is under.
         """
         spec, known = parse(body), self._of(body)
-        known.place = _place(api, spec.namespace, spec.name)
+        passwords = _passwords(api, spec)
+        known.place = _place(api, spec, passwords)
         seen = observe.look(known.place, tuple(configuration.directives(spec)))
         primary = primary_of(seen)
         known.routes.lead_to_all(api, spec, seen)
-        refusals = _mend(spec, seen, primary)
+        changed_users = known.users.changed(seen)
+        refusals = _mend(spec, seen, primary) | known.users.mend(spec, seen, passwords)
         deployed = _deployed(api, spec)
         with known.sizing:
             files = manifests.config_map(spec, _standing(spec, deployed, primary, before))
@@ -91,7 +95,8 @@ class RedisClusters:
         step = rollout.next_step(spec, seen, primary, deployed) if deployed else None
         if step:
             _take(api, spec, known, seen, step)
-        done = status.Done(refusals, step.why if step else "", known.handed_over)
+        outdated = [pod.name for pod in rollout.outdated(seen, deployed)] if deployed else []
+        done = status.Done(refusals, step.why if step else "", known.handed_over, changed_users, outdated)
         found = status.build(spec, seen, primary, before, now(), hit, done)
         if primary not in (None, known.handed_over, before.get("primary")):
             known.handed_over = None  # it has shown
@@ -120,12 +125,19 @@ def _look_quickly(api: Api, spec: RedisSpec, known: Known) -> bool:
         return False
 
 
-def _place(api: Api, namespace: str, cluster: str) -> Place:
-    def pods(part: str) -> tuple[Pod, ...]:
-        return pods_of(api, namespace, objects.selector(RedisSpec.ENGINE, cluster, part))
+def _passwords(api: Api, spec: RedisSpec) -> dict[str, str]:
+    """Every user's, by its name."""
+    own = api.secret(spec.namespace, objects.secret_name(spec.name))
+    login = api.secret(spec.namespace, objects.login_name(spec.name))
+    return {**own, objects.APPLICATION: login.get("password", "")}
 
-    passwords = api.secret(namespace, objects.secret_name(cluster))
-    return Place(pods(manifests.MEMBER), pods(manifests.SENTINEL), passwords.get("operator", ""))
+
+def _place(api: Api, spec: RedisSpec, passwords: Mapping[str, str]) -> Place:
+    def pods(part: str) -> tuple[Pod, ...]:
+        return pods_of(api, spec.namespace, objects.selector(RedisSpec.ENGINE, spec.name, part))
+
+    login = passwords[objects.APPLICATION]
+    return Place(pods(manifests.MEMBER), pods(manifests.SENTINEL), passwords.get(OPERATOR, ""), login)
 
 
 def _deployed(api: Api, spec: RedisSpec) -> rollout.Deployed | None:
@@ -147,27 +159,17 @@ def _mend(spec: RedisSpec, seen: Seen, primary: str | None) -> dict[str, str]:
     place = seen.place
     members, sentinels = mending.members_drift(spec, seen), mending.sentinels_drift(spec, seen)
     told = {
-        pod.name: _tell(spec, pod, observe.tell_member, place, mending.member_commands(members[pod.name]))
+        pod.name: tell(spec, pod, observe.tell_member, place, mending.member_commands(members[pod.name]))
         for pod in place.members
         if pod.name in members
     } | {
-        pod.name: _tell(spec, pod, observe.tell_sentinel, place, mending.sentinel_commands(sentinels[pod.name]))
+        pod.name: tell(spec, pod, observe.tell_sentinel, place, mending.sentinel_commands(sentinels[pod.name]))
         for pod in place.sentinels
         if pod.name in sentinels
     }
     if forgetful := mending.to_reset(spec, seen, primary):
-        _tell(spec, forgetful, observe.tell_sentinel, place, [("SENTINEL", "RESET", configuration.MASTER)])
+        tell(spec, forgetful, observe.tell_sentinel, place, [("SENTINEL", "RESET", configuration.MASTER)])
     return {name: refused for name, refused in told.items() if refused}
-
-
-def _tell(spec: RedisSpec, pod: Pod, tell: Tell, place: Place, commands: Sequence[observe.Command]) -> str:
-    """What was refused; '' where nothing was."""
-    if not commands:
-        return ""
-    refused = "; ".join(tell(place, pod, commands))
-    said = "; ".join(" ".join(command) for command in commands)
-    _log.info("%s/%s was told: %s%s", spec.namespace, pod.name, said, f", and refused: {refused}" if refused else "")
-    return refused
 
 
 def _take(api: Api, spec: RedisSpec, known: Known, seen: Seen, step: rollout.Step) -> None:

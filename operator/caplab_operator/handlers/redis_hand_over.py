@@ -11,6 +11,7 @@ from ..engines.redis import configuration, manifests, observe
 from ..engines.redis.observe import Seen
 from ..engines.redis.primary import primary_of
 from ..engines.redis.spec import RedisSpec
+from ..engines.redis.users import Command
 
 _CATCH_UP_SECONDS = 1.0  # a linked replica takes milliseconds
 _HAND_OVER_SECONDS = 5.0  # a promotion takes less than one
@@ -77,7 +78,7 @@ def _await_another(seen: Seen, old: str, found: Callable[[Seen], object]) -> str
     return None
 
 
-def _say(spec: RedisSpec, seen: Seen, pod: Pod, *commands: observe.Command) -> None:
+def _say(spec: RedisSpec, seen: Seen, pod: Pod, *commands: Command) -> None:
     """Have a member do all that; what it refuses is only noted, since the next round looks anew."""
     if refused := observe.tell_member(seen.place, pod, commands):
         _log.warning("%s/%s refused in a hand-over: %s", spec.namespace, pod.name, "; ".join(refused))

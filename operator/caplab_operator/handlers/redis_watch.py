@@ -12,7 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 import hiredis
 
 from ..engines.redis.manifests import REDIS_PORT, SENTINEL_PORT
-from ..engines.redis.observe import USER, Place
+from ..engines.redis.observe import Place
+from ..engines.redis.users import OPERATOR
 
 # From here on a replica may be primary at any moment.
 _PROMOTING = "+failover-state-wait-promotion"
@@ -102,7 +103,7 @@ class PromotionWatch:
     async def _to_events(self, streams: Streams, password: str) -> None:
         """Of a Sentinel: what it is doing, as it says itself."""
         reader, writer = streams
-        writer.write(f"AUTH {USER} {password}\r\nSUBSCRIBE {' '.join(_CHANNELS)}\r\n".encode())
+        writer.write(f"AUTH {OPERATOR} {password}\r\nSUBSCRIBE {' '.join(_CHANNELS)}\r\n".encode())
         answers = hiredis.Reader(encoding="utf-8", errors="replace")
         while data := await reader.read(4096):
             answers.feed(data)

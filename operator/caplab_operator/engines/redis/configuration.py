@@ -26,12 +26,16 @@ _OWN: dict[str, str] = {
     "tcp-keepalive": "5",
     "shutdown-timeout": "0",
 }
+# While it rewrites its file, Redis must sync too.
+_SYNCED = {"appendonly": "yes", "no-appendfsync-on-rewrite": "no", "save": ""}
 _PERSISTENCE: dict[str, dict[str, str]] = {
     # Without snapshots: the append-only file is all that a restart may find.
     "none": {"appendonly": "no", "save": ""},
-    "everysec": {"appendonly": "yes", "appendfsync": "everysec", "save": ""},
-    "always": {"appendonly": "yes", "appendfsync": "always", "save": ""},
+    "everysec": {**_SYNCED, "appendfsync": "everysec"},
+    "always": {**_SYNCED, "appendfsync": "always"},
 }
+# What replication and Sentinels stand on, and no start file names since it is Redis' own value.
+_FIXED = {"replica-read-only": "yes", "replica-announced": "yes"}
 # A process that may open few files has fewer, and can't be told otherwise: held to only where it is asked for.
 _NOT_HELD = "maxclients"
 # Sentinel would choose such a replica for primary last, and with 0 never.
@@ -54,7 +58,7 @@ def asked(spec: RedisSpec) -> dict[str, str]:
 def directives(spec: RedisSpec, leaving: bool = False) -> dict[str, str]:
     """All directives that a member is held to; one that is leaving must not become primary any more."""
     held = {name: value for name, value in DEFAULTS.items() if name != _NOT_HELD}
-    return {**held, **asked(spec), **(_NEVER_PRIMARY if leaving else {})}
+    return {**held, **_FIXED, **asked(spec), **(_NEVER_PRIMARY if leaving else {})}
 
 
 def drift(wanted: Mapping[str, str], found: Mapping[str, str]) -> dict[str, str]:
@@ -78,12 +82,9 @@ def restart_digest(spec: RedisSpec) -> str:
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def persistence_of(found: Mapping[str, str]) -> str:
-    """The persistence that found settings amount to; 'other' where somebody mixed their own."""
-    for name, settings in _PERSISTENCE.items():
-        if all(found.get(directive) == value for directive, value in settings.items()):
-            return name
-    return "other"
+def persistence_settings() -> Mapping[str, Mapping[str, str]]:
+    """The directives that each persistence stands on."""
+    return _PERSISTENCE
 
 
 def sentinel_settings(spec: RedisSpec) -> dict[str, str]:

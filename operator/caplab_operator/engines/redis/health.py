@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from ..conditions import Status
 from ..pods import Pod
-from .observe import Seen, Sentinel
+from .observe import Member, Seen, Sentinel
 from .primary import FAILING_OVER, named_by, pod_named
 from .spec import RedisSpec
 
 _WELL = frozenset({"running", "linked", "watching"})
+# What a linked replica may lack: more than a look under load sees between two answers, far less than the backlog.
+_BEHIND_BYTES = 2**20
+_HAVE_DATA = ("behind", "unlinked", "follows another")
+_NO_LOGIN = "refuses clients' login"
 # Of a replica as a Sentinel sees it: one that it would not promote.
 _OUT_OF_TOUCH = frozenset({"s_down", "o_down", "disconnected"})
 
@@ -17,20 +21,41 @@ def member_state(seen: Seen, primary: str | None, pod: Pod) -> str:
     """State: running (the primary), linked (a replica), or what keeps it from being either."""
     member = seen.said.get(pod.name)
     if pod.leaving or member is None or member.loading:
-        return "leaving" if pod.leaving else "silent" if member is None else "loading"
+        return "leaving" if pod.leaving else _silence(seen, pod) if member is None else "loading"
+    if member.access.refusal:
+        return _NO_LOGIN
     if member.is_master:
         return "running" if pod.name == primary else "stray master"
+    return _link_state(seen, primary, member)
+
+
+def _link_state(seen: Seen, primary: str | None, member: Member) -> str:
     if not member.link_up:
         return "unlinked"
-    follows_another = primary is not None and pod_named(seen.place.members, member.follows) != primary
-    return "follows another" if follows_another else "linked"
+    if primary is not None and pod_named(seen.place.members, member.follows) != primary:
+        return "follows another"
+    return "behind" if _lag_bytes(seen, primary, member) > _BEHIND_BYTES else "linked"
+
+
+def _lag_bytes(seen: Seen, primary: str | None, member: Member) -> int:
+    return max(0, seen.said[primary].offset - member.offset) if primary else 0
+
+
+def _silence(seen: Seen, pod: Pod) -> str:
+    return "refuses the operator" if pod.name in seen.shut_out else "silent"
 
 
 def sentinel_state(spec: RedisSpec, seen: Seen, primary: str | None, pod: Pod) -> str:
     """State: watching, or what keeps it from that."""
     sentinel = seen.told.get(pod.name)
     if pod.leaving or sentinel is None:
-        return "leaving" if pod.leaving else "silent"
+        return "leaving" if pod.leaving else _silence(seen, pod)
+    if sentinel.access.refusal:
+        return _NO_LOGIN
+    return _watch_state(spec, seen, primary, sentinel)
+
+
+def _watch_state(spec: RedisSpec, seen: Seen, primary: str | None, sentinel: Sentinel) -> str:
     if FAILING_OVER in sentinel.flags:
         return "failing over"
     if primary is None or named_by(seen, sentinel) != primary:
@@ -60,7 +85,7 @@ def members(seen: Seen, primary: str | None) -> list[Status]:
         role = "primary" if pod.name == primary else "replica"
         row: Status = {"name": pod.name, "zone": pod.zone, "role": role, "state": state, "ready": is_well(state)}
         if primary and role == "replica" and pod.name in seen.said:
-            row["lagBytes"] = max(0, seen.said[primary].offset - seen.said[pod.name].offset)
+            row["lagBytes"] = _lag_bytes(seen, primary, seen.said[pod.name])
         rows.append(row)
     return rows
 
@@ -78,7 +103,7 @@ def replicas_of(seen: Seen, primary: str) -> list[Pod]:
     """The replicas whose link to the primary is up; while none is, those that answer: they still have data."""
     states = {pod.name: member_state(seen, primary, pod) for pod in seen.place.members if pod.name != primary}
     linked = [pod for pod in seen.place.members if states.get(pod.name) == "linked"]
-    return linked or [pod for pod in seen.place.members if states.get(pod.name) in ("unlinked", "follows another")]
+    return linked or [pod for pod in seen.place.members if states.get(pod.name) in _HAVE_DATA]
 
 
 def trouble(spec: RedisSpec, seen: Seen, primary: str | None) -> tuple[str, str] | None:

@@ -11,16 +11,13 @@ from ..objects import Manifest
 from ..rolling import GENERATION_ANNOTATION, RESTART_ANNOTATION
 from .configuration import redis_conf, restart_digest, timing_conf
 from .spec import RedisSpec
+from .users import MEMBER_USERS, SENTINEL_USERS, VARIABLES, file_of
 
 REDIS_PORT = 6379
 SENTINEL_PORT = 26379
 MEMBER, SENTINEL = "member", "sentinel"  # the parts of a cluster
 _USER_ID = 10003  # images/redis
-_PASSWORDS = {
-    "replication": "REPLICATION_PASSWORD",
-    "sentinel": "SENTINEL_PASSWORD",
-    "operator": "OPERATOR_PASSWORD",
-}
+_PASSWORDS = {name: variable for name, variable in VARIABLES.items() if name != objects.APPLICATION}
 _SENTINEL_REQUESTS = {"memory": "16Mi", "cpu": "20m"}
 _MOUNTS = [
     {"name": "data", "mountPath": "/data"},
@@ -97,7 +94,13 @@ def secrets(spec: RedisSpec, new_password: Callable[[], str]) -> list[Manifest]:
 
 def config_map(spec: RedisSpec, standing: Standing) -> Manifest:
     """What members and Sentinels start with: a change reaches their files without a restart."""
-    files = {"redis.conf": redis_conf(spec), "timing.conf": timing_conf(spec), "lab.env": _lab_env(spec, standing)}
+    files = {
+        "redis.conf": redis_conf(spec),
+        "timing.conf": timing_conf(spec),
+        "users": file_of(MEMBER_USERS),
+        "sentinel-users": file_of(SENTINEL_USERS),
+        "lab.env": _lab_env(spec, standing),
+    }
     return objects.config_map(spec, f"{spec.name}-redis", files)
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from ..pods import Pod, ordinal
 from . import health
 from .configuration import MASTER, PERIODS, directives, drift, live, sentinel_periods, sentinel_settings
-from .observe import Command, Seen
+from .observe import Seen
 from .primary import FAILING_OVER, named_by
 from .spec import RedisSpec
+from .users import Command, changed
 
 Changes = Mapping[str, str]
 
@@ -45,6 +46,18 @@ def sentinel_commands(changes: Changes) -> list[Command]:
         ("SENTINEL", "DEBUG", name, value) if name in PERIODS else ("SENTINEL", "SET", MASTER, name, value)
         for name, value in changes.items()
     ]
+
+
+def users_drift(seen: Seen, known: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    """Users that somebody changed, by member or Sentinel; known is what they were set to, by run id.
+
+    A process that is not in known has the users of its own start script, or nobody has looked yet: no drift.
+    """
+    return {
+        name: names
+        for name, one in seen.access.items()
+        if one.run_id in known and (names := changed(known[one.run_id], one.users))
+    }
 
 
 def to_reset(spec: RedisSpec, seen: Seen, primary: str | None) -> Pod | None:

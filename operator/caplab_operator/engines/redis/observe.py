@@ -5,31 +5,54 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Any, Final
 
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from ..objects import APPLICATION
 from ..pods import Pod
 from .configuration import MASTER
 from .manifests import REDIS_PORT, SENTINEL_PORT
+from .users import OPERATOR, Command
 
 TIMEOUT_SECONDS = 1.0
-USER = "operator"  # images/redis
 _MASTER_QUESTIONS = (("SENTINEL", "MASTER", MASTER), ("SENTINEL", "REPLICAS", MASTER), ("SENTINEL", "DEBUG"))
 
-Command = Sequence[str]
+_NO_ANSWER = (redis.RedisError, KeyError, TypeError, ValueError)
+
+
+class Silence(Enum):
+    """Why a member or a Sentinel says nothing to the operator."""
+
+    SILENT = "it does not answer"
+    SHUT_OUT = "it refuses the operator's login"
+
+
+SILENT: Final = Silence.SILENT
+SHUT_OUT: Final = Silence.SHUT_OUT
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a cluster is, and how to be let in."""
+    """Where a cluster is, and how to be let in; login is the clients' own password, '' where it is not known."""
 
     members: tuple[Pod, ...]
     sentinels: tuple[Pod, ...]
     password: str
+    login: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Whom a member or a Sentinel lets in."""
+
+    run_id: str = ""  # of the process: it begins with the users of its own file
+    users: tuple[str, ...] = ()  # as ACL LIST has them; () where that was not asked for
+    refusal: str = ""  # of the clients' login, in its own words; '' where it works or was not tried
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +66,8 @@ class Member:
     link_up: bool
     loading: bool
     settings: Mapping[str, str]  # of the directives that were asked for
+    append_only_trouble: str = ""  # why the append-only file would not bring all back; '' where it would
+    access: Access = Access()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +89,7 @@ class Sentinel:
     others: int  # Sentinels beside itself
     settings: Mapping[str, str]
     periods: Mapping[str, str]  # of SENTINEL DEBUG, in milliseconds
+    access: Access = Access()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,17 +100,33 @@ class Seen:
     began: float  # monotonic seconds
     said: Mapping[str, Member]
     told: Mapping[str, Sentinel]
+    shut_out: frozenset[str] = frozenset()  # silent since they refuse the operator's own login
+
+    @property
+    def access(self) -> dict[str, Access]:
+        """Whom everybody who answers lets in."""
+        of_members = {name: member.access for name, member in self.said.items()}
+        return of_members | {name: sentinel.access for name, sentinel in self.told.items()}
 
 
 def look(place: Place, directives: Sequence[str] = (), seconds: float = TIMEOUT_SECONDS) -> Seen:
-    """Ask everybody at once; silence is an answer too. seconds bounds each wait for one of them."""
+    """Ask everybody at once; silence is an answer too. seconds bounds each wait for one of them.
+
+    With directives it is a thorough look: settings, users and the clients' login too.
+    """
     began = time.monotonic()
     with ThreadPoolExecutor(max(1, len(place.members) + len(place.sentinels))) as pool:
         members = {pod.name: pool.submit(_member, place, pod, directives, seconds) for pod in place.members}
-        sentinels = {pod.name: pool.submit(_sentinel, place, pod, seconds) for pod in place.sentinels}
-        said = {name: member for name, answer in members.items() if (member := answer.result())}
-        told = {name: sentinel for name, answer in sentinels.items() if (sentinel := answer.result())}
-    return Seen(place, began, said, told)
+        sentinels = {pod.name: pool.submit(_sentinel, place, pod, bool(directives), seconds) for pod in place.sentinels}
+        of_members = {name: answer.result() for name, answer in members.items()}
+        of_sentinels = {name: answer.result() for name, answer in sentinels.items()}
+    return Seen(
+        place,
+        began,
+        {name: answer for name, answer in of_members.items() if isinstance(answer, Member)},
+        {name: answer for name, answer in of_sentinels.items() if isinstance(answer, Sentinel)},
+        frozenset(name for name, answer in {**of_members, **of_sentinels}.items() if answer is SHUT_OUT),
+    )
 
 
 def tell_member(place: Place, pod: Pod, commands: Sequence[Command]) -> list[str]:
@@ -97,6 +139,20 @@ def tell_sentinel(place: Place, pod: Pod, commands: Sequence[Command]) -> list[s
     return _tell(place, pod, SENTINEL_PORT, commands)
 
 
+def users_of(place: Place, pod: Pod) -> tuple[str, ...]:
+    """The users of a member or a Sentinel as it lists them; () where it does not."""
+    port = REDIS_PORT if pod in place.members else SENTINEL_PORT
+    try:
+        listed = _ask(pod, port, place.password, [("ACL", "LIST")], TIMEOUT_SECONDS)[0]
+    except redis.RedisError:
+        return ()
+    return _sorted(listed) if isinstance(listed, list) else ()
+
+
+def _sorted(users: Sequence[str]) -> tuple[str, ...]:
+    return tuple(sorted(str(user) for user in users))
+
+
 def _tell(place: Place, pod: Pod, port: int, commands: Sequence[Command]) -> list[str]:
     try:
         answers = _ask(pod, port, place.password, commands, TIMEOUT_SECONDS)
@@ -105,22 +161,54 @@ def _tell(place: Place, pod: Pod, port: int, commands: Sequence[Command]) -> lis
     return [str(answer) for answer in answers if isinstance(answer, Exception)]
 
 
-def _member(place: Place, pod: Pod, directives: Sequence[str], seconds: float) -> Member | None:
+def _member(place: Place, pod: Pod, directives: Sequence[str], seconds: float) -> Member | Silence:
     commands: list[Command] = [("INFO", "server", "replication", "persistence")]
     if directives:
-        commands.append(("CONFIG", "GET", *directives))
+        commands += [("CONFIG", "GET", *directives), ("ACL", "LIST")]
     try:
-        answers = _ask(pod, REDIS_PORT, place.password, commands, seconds)
-        return member_from(answers[0], answers[1] if directives else ())
-    except (redis.RedisError, KeyError, TypeError, ValueError):
-        return None
+        info, *more = _ask(pod, REDIS_PORT, place.password, commands, seconds)
+        member = member_from(info, more[0] if directives else ())
+        if not directives:
+            return member
+        refusal = login_refusal(place, pod, REDIS_PORT, seconds)
+        return replace(member, access=access_from(info, more[1], refusal))
+    except redis.AuthenticationError:
+        return SHUT_OUT
+    except _NO_ANSWER:
+        return SILENT
 
 
-def _sentinel(place: Place, pod: Pod, seconds: float) -> Sentinel | None:
+def _sentinel(place: Place, pod: Pod, thorough: bool, seconds: float) -> Sentinel | Silence:
+    access: list[Command] = [("INFO", "server"), ("ACL", "LIST")] if thorough else []
     try:
-        return sentinel_from(*_ask(pod, SENTINEL_PORT, place.password, _MASTER_QUESTIONS, seconds))
-    except (redis.RedisError, KeyError, TypeError, ValueError):
-        return None
+        master, replicas, debug, *more = _ask(
+            pod, SENTINEL_PORT, place.password, [*_MASTER_QUESTIONS, *access], seconds
+        )
+        sentinel = sentinel_from(master, replicas, debug)
+        if not thorough:
+            return sentinel
+        refusal = login_refusal(place, pod, SENTINEL_PORT, seconds)
+        return replace(sentinel, access=access_from(more[0], more[1], refusal))
+    except redis.AuthenticationError:
+        return SHUT_OUT
+    except _NO_ANSWER:
+        return SILENT
+
+
+def login_refusal(place: Place, pod: Pod, port: int, seconds: float) -> str:
+    """Log in as clients do, on a connection of its own; why that is refused, '' where it is not or can't be tried."""
+    if not place.login:
+        return ""
+    try:
+        (answer,) = _ask(pod, port, place.login, [("PING",)], seconds, APPLICATION)
+    except redis.AuthenticationError as error:
+        return str(error)
+    return str(answer) if isinstance(answer, Exception) else ""
+
+
+def access_from(info: Mapping[str, Any], users: Sequence[str], refusal: str = "") -> Access:
+    """From the answers to INFO and ACL LIST. Raises KeyError, TypeError, ValueError where they are none."""
+    return Access(str(info["run_id"]), _sorted(users), refusal)
 
 
 def member_from(info: Mapping[str, Any], config: Sequence[str]) -> Member:
@@ -134,7 +222,24 @@ def member_from(info: Mapping[str, Any], config: Sequence[str]) -> Member:
         link_up=not is_master and info["master_link_status"] == "up",
         loading=bool(info["loading"]),
         settings=_pairs(config),
+        append_only_trouble=_append_only_trouble(info),
     )
+
+
+def _append_only_trouble(info: Mapping[str, Any]) -> str:
+    """What is wrong with the append-only file by INFO persistence.
+
+    One that was just switched on, or that follows a full sync, counts from the end of its first rewrite on. Redis does
+    not say which rewrite is a first one, so each counts as one while it lasts.
+    """
+    if not int(info["aof_enabled"]):
+        return "it is off"
+    for field in ("aof_last_write_status", "aof_last_bgrewrite_status"):
+        if info[field] != "ok":
+            return f"{field} is {info[field]}"
+    if int(info["aof_rewrite_in_progress"]) or int(info["aof_rewrite_scheduled"]):
+        return "it is being rewritten"
+    return ""
 
 
 def sentinel_from(master: Sequence[str], replicas: Sequence[Sequence[str]], debug: Sequence[str]) -> Sentinel:
@@ -158,14 +263,16 @@ def _pairs(flat: Sequence[str]) -> dict[str, str]:
     return {str(name): str(value) for name, value in zip(flat[::2], flat[1::2], strict=True)}
 
 
-def _ask(pod: Pod, port: int, password: str, commands: Sequence[Command], seconds: float) -> list[Any]:
+def _ask(
+    pod: Pod, port: int, password: str, commands: Sequence[Command], seconds: float, user: str = OPERATOR
+) -> list[Any]:
     """The answers, a refusal among them as the error it is. Raises RedisError where nobody answers."""
     if pod.address is None:
         raise redis.ConnectionError(f"{pod.name} has no address")
     # No retries of the client's own: what is silent now is looked at again by the next round.
     with (
         redis.Redis(
-            host=pod.address, port=port, username=USER, password=password, protocol=2, decode_responses=True,
+            host=pod.address, port=port, username=user, password=password, protocol=2, decode_responses=True,
             socket_timeout=seconds, socket_connect_timeout=seconds, retry=Retry(NoBackoff(), 0), driver_info=None,
         ) as connection,
         connection.pipeline(transaction=False) as pipeline,

@@ -34,22 +34,27 @@ def next_step(spec: RedisSpec, seen: Seen, primary: str | None, deployed: Deploy
         return Wait("the members' StatefulSet is not yet as the spec asks for")
     if deployed.replicas != spec.replicas:
         return _resize(spec, seen, primary, deployed)
-    return _restart(spec, seen, primary, [pod for pod in seen.place.members if pod.revision != deployed.revision])
+    return _restart(spec, seen, primary, outdated(seen, deployed))
 
 
-def _restart(spec: RedisSpec, seen: Seen, primary: str | None, outdated: list[Pod]) -> Step | None:
-    if not outdated:
+def outdated(seen: Seen, deployed: Deployed) -> list[Pod]:
+    """Members whose pods were made from an earlier spec; none while it is not known which they are to be of."""
+    return [pod for pod in seen.place.members if pod.revision != deployed.revision] if deployed.is_current else []
+
+
+def _restart(spec: RedisSpec, seen: Seen, primary: str | None, due: list[Pod]) -> Step | None:
+    if not due:
         return None
-    why = f"{len(outdated)} of {spec.replicas} members to restart"
+    why = f"{len(due)} of {spec.replicas} members to restart"
     # One that does not even run costs nobody anything, and may be what the others wait for.
-    if stuck := [pod for pod in outdated if not pod.ready and not pod.leaving]:
+    if stuck := [pod for pod in due if not pod.ready and not pod.leaving]:
         return Restart(last_of(stuck), why)
     if amiss := health.trouble(spec, seen, primary):
         return Wait(f"{why}: {amiss[1]}")
-    if replicas := [pod for pod in outdated if pod.name != primary]:
+    if replicas := [pod for pod in due if pod.name != primary]:
         return Restart(last_of(replicas), why)
     if spec.replicas == 1:
-        return Restart(outdated[0], why)
+        return Restart(due[0], why)
     return HandOver(seen.place.sentinels[0], f"{why}: the primary hands over")
 
 

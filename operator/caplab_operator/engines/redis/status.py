@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..conditions import Said, Status, condition, phase, rollout_field, settings_applied
+from ..conditions import Said, Status, condition, phase, rollout_field
 from ..failovers import explained, faults, primary_gap
-from . import health, mending
-from .configuration import persistence_of
+from . import durability, health, settings
 from .observe import Seen
 from .spec import RedisSpec
 
@@ -21,6 +20,8 @@ class Done:
     refusals: Mapping[str, str] = field(default_factory=dict)  # of settings, in Redis' own words, by pod
     rollout: str = ""  # what a rolling restart or a change of size is at
     handed_over: str | None = None  # the last member whom it had hand over
+    users: Mapping[str, Sequence[str]] = field(default_factory=dict)  # that somebody had changed, by pod
+    outdated: Sequence[str] = ()  # members whose pods are of an earlier spec
 
 
 def build(
@@ -36,11 +37,11 @@ def build(
 
     hit names the fault that a member is or was under: what a failover from it is put down to.
     """
-    amiss, applied = health.trouble(spec, seen, primary), _settings_applied(spec, seen, done)
+    durable = durability.applied(spec, seen)
+    applied = settings.applied(spec, seen, done.refusals, done.users, done.outdated)
     members, sentinels = health.members(seen, primary), health.sentinels(spec, seen, primary)
-    ready = ("False", *amiss) if amiss else ("True", "AllReady", f"{len(members)} members, {len(sentinels)} Sentinels")
-    if not amiss and applied[0] != "True":
-        ready = ("False", "SettingsNotApplied", "not all of the spec's settings are in force")
+    all_well = f"{len(members)} members, {len(sentinels)} Sentinels, clients can log in to each"
+    ready = _ready(health.trouble(spec, seen, primary), durable, applied, all_well)
     conditions = before.get("conditions") or []
     status: Status = {
         "observedGeneration": spec.generation,
@@ -51,14 +52,14 @@ def build(
         "sentinels": sentinels,
         "conditions": [
             condition("Ready", ready, spec.generation, conditions, now),
+            condition("DurabilityApplied", durable, spec.generation, conditions, now),
             condition("SettingsApplied", applied, spec.generation, conditions, now),
         ],
+        "persistence": durability.persistence(spec, seen),
         **rollout_field(done.rollout),
     }
     if primary:
         status |= {"primary": primary, "epoch": seen.said[primary].replication_id}
-    if kinds := {persistence_of(member.settings) for member in seen.said.values()}:
-        status["persistence"] = kinds.pop() if len(kinds) == 1 else "other"
     gap = primary_gap(primary, before, now)
     if gap:
         status["primaryGap"] = gap
@@ -67,10 +68,14 @@ def build(
     return status
 
 
-def _settings_applied(spec: RedisSpec, seen: Seen, done: Done) -> Said:
-    silence = "" if seen.said or seen.told else "neither a member nor a Sentinel answers"
-    drifts = {**mending.members_drift(spec, seen), **mending.sentinels_drift(spec, seen)}
-    return settings_applied(done.refusals, silence, drifts)
+def _ready(amiss: tuple[str, str] | None, durable: Said, applied: Said, all_well: str) -> Said:
+    if amiss:
+        return "False", *amiss
+    if durable[0] != "True":
+        return "False", "DurabilityNotApplied", durable[2]
+    if applied[0] != "True":
+        return "False", "SettingsNotApplied", applied[2]
+    return "True", "AllReady", all_well
 
 
 def _last_failover(

@@ -1,0 +1,68 @@
+"""What a restart of each member would find again, by its own settings and its own word: pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..conditions import Said
+from .configuration import directives, persistence_settings
+from .observe import Member, Seen
+from .spec import RedisSpec
+
+UNKNOWN, OTHER = "unknown", "other"
+_ACKNOWLEDGED = ("min-replicas-to-write", "min-replicas-max-lag")
+
+
+def persistence(spec: RedisSpec, seen: Seen) -> str:
+    """What all members' own settings amount to; other where they differ or mix, unknown while one is silent."""
+    if silent_members(spec, seen):
+        return UNKNOWN
+    kinds = {persistence_of(member) for member in seen.said.values()}
+    return kinds.pop() if len(kinds) == 1 else OTHER
+
+
+def persistence_of(member: Member) -> str:
+    """The persistence that one member's settings amount to, if its append-only file is whole."""
+    for name, settings in persistence_settings().items():
+        if all(member.settings.get(directive) == value for directive, value in settings.items()):
+            return OTHER if member.append_only_trouble and name != "none" else name
+    return OTHER
+
+
+def silent_members(spec: RedisSpec, seen: Seen) -> list[str]:
+    """Members that there are or are to be, and that do not say how they are set."""
+    there = {pod.name for pod in seen.place.members} | {f"{spec.name}-{number}" for number in range(spec.replicas)}
+    return sorted(there - {name for name, member in seen.said.items() if member.settings})
+
+
+def applied(spec: RedisSpec, seen: Seen) -> Said:
+    """Whether each member keeps what the spec promises; else where, and what it does instead."""
+    wrong = [
+        f"{name}: {'; '.join(lacks)}" for name, member in sorted(seen.said.items()) if (lacks := _lacks(spec, member))
+    ]
+    silent = silent_members(spec, seen)
+    unknown = f"what {', '.join(silent)} would keep is unknown: no answer"
+    if wrong:
+        return "False", "NotInForce", "; ".join([*wrong, *([unknown] if silent else [])])
+    if silent:
+        return "Unknown", "NoAnswer", unknown
+    return "True", "Observed", f"every member's own settings amount to {spec.persistence}{_floor(spec)}"
+
+
+def _floor(spec: RedisSpec) -> str:
+    wanted = spec.min_replicas_to_write
+    return f", and a primary with fewer than {wanted} replicas in touch refuses writes" if wanted else ""
+
+
+def _lacks(spec: RedisSpec, member: Member) -> Sequence[str]:
+    if not member.settings:
+        return ()
+    wanted = {**persistence_settings()[spec.persistence], **{name: directives(spec)[name] for name in _ACKNOWLEDGED}}
+    lacks = [
+        f"{name} is {member.settings.get(name, '') or 'empty'}, not {value or 'empty'}"
+        for name, value in wanted.items()
+        if member.settings.get(name) != value
+    ]
+    if not lacks and spec.persistence != "none" and member.append_only_trouble:
+        return (f"its append-only file may not bring all back: {member.append_only_trouble}",)
+    return lacks

@@ -1,0 +1,87 @@
+"""What a RedisCluster's status says is so: what is changed by hand is mended within seconds, or told."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from cluster_object import ClusterObject
+from kind_lab import Lab, await_that
+from redis_cluster import KIND, ask, await_ready, redis, setting, status
+
+NAMESPACE = f"redis-truth-{uuid.uuid4().hex[:6]}"
+_SECONDS = 5  # within which what somebody changed is as it was
+
+
+@pytest.fixture(scope="module")
+def rd(lab: Lab) -> Iterator[str]:
+    """One cluster that fsyncs before it answers, for all tests here; each leaves it Ready."""
+    lab.kubectl("create", "namespace", NAMESPACE)
+    lab.kubectl("label", "namespace", NAMESPACE, "caplab.dev/clusters=allowed")
+    lab.apply(redis(NAMESPACE, persistence="always", minReplicasToWrite=1))
+    await_ready(lab, NAMESPACE)
+    yield NAMESPACE
+    lab.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
+
+
+def conditions(lab: Lab) -> dict[str, tuple[str, str]]:
+    return {one["type"]: (one["status"], one["message"]) for one in status(lab, NAMESPACE)["conditions"]}
+
+
+def logins(lab: Lab, pod: str, port: int = 6379) -> str:
+    """What a client with its own login is answered."""
+    command = f'REDISCLI_AUTH="$APPLICATION_PASSWORD" redis-cli --no-auth-warning --user caplab -p {port} ping'
+    return lab.inside(NAMESPACE, pod, "bash", "-c", command).out.strip()
+
+
+@pytest.mark.parametrize(
+    ("pod", "name", "off", "wanted"),
+    [
+        ("rd-0", "appendfsync", "no", "always"),
+        ("rd-1", "min-replicas-to-write", "0", "1"),
+        ("rd-2", "no-appendfsync-on-rewrite", "yes", "no"),
+        ("rd-1", "save", "60 1", ""),
+        ("rd-0", "appendonly", "no", "yes"),
+    ],
+)
+def test_durability_changed_by_hand_on_one_member_is_mended_within_seconds(
+    lab: Lab, rd: str, pod: str, name: str, off: str, wanted: str
+) -> None:
+    ask(lab, rd, pod, "config", "set", name, off)
+    ask(lab, rd, pod, "config", "rewrite")
+    took = await_that(f"{name} of {pod} is mended", lambda: setting(lab, rd, pod, name) == wanted, _SECONDS)
+    print(f"\n{name} of {pod} was mended after {took:.1f} s")
+    assert await_ready(lab, rd)["persistence"] == "always"
+    assert conditions(lab)["DurabilityApplied"][0] == "True"
+
+
+@pytest.mark.parametrize(("pod", "port"), [("rd-0", 6379), ("rd-sentinel-2", 26379)])
+@pytest.mark.parametrize("change", [["off"], ["resetpass", ">other"]], ids=["switched off", "another password"])
+def test_users_changed_by_hand_can_log_in_again_and_no_others(
+    lab: Lab, rd: str, pod: str, port: int, change: list[str]
+) -> None:
+    ask(lab, rd, pod, "acl", "setuser", "caplab", *change)
+    ask(lab, rd, pod, "acl", "setuser", "mallory", "on", "nopass", "+@all", "~*")
+    await_that("clients log in", lambda: logins(lab, pod, port) == "PONG", _SECONDS)
+    await_that("nobody else does", lambda: "mallory" not in "".join(ask(lab, rd, pod, "acl", "list")), _SECONDS)
+    await_ready(lab, rd)
+
+
+def test_a_member_whose_operator_login_is_off_is_told_and_not_taken_for_well(lab: Lab, rd: str) -> None:
+    replica = next(one["name"] for one in status(lab, rd)["members"] if one["role"] == "replica")
+    ask(lab, rd, replica, "acl", "setuser", "operator", "off")
+    found = ClusterObject(lab, KIND, rd, "rd").await_status(
+        "it is told", lambda found: found["persistence"] == "unknown" and found["phase"] == "Degraded"
+    )
+    state = {one["name"]: one["state"] for one in found["members"]}
+    assert state[replica] == "refuses the operator"
+    assert {kind: said[0] for kind, said in conditions(lab).items()}["DurabilityApplied"] == "Unknown"
+    lab.kubectl("delete", "pod", "-n", rd, replica)
+    await_ready(lab, rd)
+
+
+def settle(lab: Lab, **spec: Any) -> dict[str, Any]:
+    ClusterObject(lab, KIND, NAMESPACE, "rd").change(**spec)
+    return await_ready(lab, NAMESPACE)
