@@ -14,8 +14,10 @@ from caplab_cluster.__main__ import main as cluster_command
 from caplab_cluster.paths import Cache
 
 from . import __version__
-from .model.fields import FieldError
+from .border import LAB_FAILED, NOT_SHOWN, complain, guarded
+from .report.plain_text import SteadyWriter, one_line, printable
 
+_LEFT = "what was asked to end ends by itself; `caplab faults` says what has not yet"
 _FAILED = 3  # also of a command line that makes no sense: 2, as argparse has it, would mean that something is unknown
 
 
@@ -31,11 +33,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its exit code."""
     parsed = _parser().parse_args(arguments)
     if parsed.command == "run":
-        return _run(parsed)
+        return guarded("run", lambda: _run(parsed), "no run is under way any more")
     if parsed.command == "check":
         return _check(parsed)
     if parsed.command in ("faults", "heal"):
-        return _faults(parsed)
+        return guarded(parsed.command, lambda: _faults(parsed), _LEFT)
     return cluster_command([parsed.command])
 
 
@@ -75,7 +77,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(parsed: argparse.Namespace) -> int:
-    from .run import LAB_FAILED, Wishes, run  # noqa: PLC0415  # Chaos Toolkit takes a second to load
+    from .places import choose_lab  # noqa: PLC0415  # the API server's client is slow to load
+    from .run import Wishes, run  # noqa: PLC0415  # Chaos Toolkit takes a second to load
 
     _choose_cluster(parsed.context)
     if parsed.resume is not None and (parsed.settings or parsed.repeat):
@@ -84,11 +87,13 @@ def _run(parsed: argparse.Namespace) -> int:
         return LAB_FAILED
     settings = dict(parsed.settings)
     wishes = Wishes(parsed.name, parsed.repeat or 1, settings, parsed.results, parsed.keep, parsed.resume)
-    try:
-        return run(wishes)
-    except FieldError as error:
-        print(f"FAILED: {error}", file=sys.stderr)
-        return LAB_FAILED
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # its tries again: how it ends is said
+    out = SteadyWriter(sys.stdout)
+    print(f"cluster: {one_line(choose_lab())}", file=out, flush=True)
+    code = run(wishes, out)
+    if out.problem:
+        complain(f"FAILED: {NOT_SHOWN}: {out.problem}.")
+    return LAB_FAILED if out.problem else code
 
 
 def _check(parsed: argparse.Namespace) -> int:
@@ -116,20 +121,11 @@ def _faults(parsed: argparse.Namespace) -> int:
     from .faults import commands  # noqa: PLC0415  # the API server's client is slow to load
 
     def say(text: str) -> None:
-        print(text, flush=True)
-
-    def complain(text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
+        print(printable(text), flush=True)
 
     _choose_cluster(parsed.context)
     logging.getLogger("urllib3").setLevel(logging.ERROR)  # its tries again: how it ends is said
-    try:
-        return (
-            commands.faults(parsed.all, say, complain) if parsed.command == "faults" else commands.heal(say, complain)
-        )
-    except KeyboardInterrupt:
-        complain("interrupted: what was asked to end ends by itself; `caplab faults` says what has not yet")
-        return commands.SOMETHING_LEFT
+    return commands.faults(parsed.all, say, complain) if parsed.command == "faults" else commands.heal(say, complain)
 
 
 def _choose_cluster(context: str | None) -> None:

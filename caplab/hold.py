@@ -15,6 +15,8 @@ from typing import Any, Protocol
 
 from kubernetes import client
 
+from .told import Told
+
 NAME = "caplab-run"
 _RENEW_SECONDS, DEAD_SECONDS = 5.0, 20.0
 _PATIENCE_SECONDS = 30.0
@@ -24,7 +26,7 @@ _GONE, _CONFLICT = 404, 409
 _log = logging.getLogger("caplab.run")
 
 
-class NotHeld(Exception):
+class NotHeld(Told):
     """The namespace is another run's; the message names it, and the mend."""
 
 

@@ -1,62 +1,123 @@
 """The way to an API server, and the guard: the one place that knows contexts.
 
-Faults break what they hit, so that a kubeconfig's context must be a kind cluster's or be named
-explicitly. Inside a cluster there is no choice to guard: the pod's own service account is used.
+Faults break what they hit. So a kubeconfig's current context is used only where its cluster is the lab's own by what it
+says of itself: every node is made by kind, and the lab's kinds are served. Any other context must be named. Inside
+a cluster there is no choice to guard: the pod's own service account is used.
 """
 
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 from kubernetes import client, config
+from urllib3.exceptions import HTTPError
 
 from .bounded import bounded
+from .told import Told
+from .watching import GROUP
 
-KIND_PREFIX = "kind-"
-CONTEXT_VARIABLE = "CAPLAB_CONTEXT"  # names a context that is no kind cluster's, for whoever has no argument for it
+CONTEXT_VARIABLE = "CAPLAB_CONTEXT"  # names a context that is no lab's, for whoever has no argument for it
+_KIND_PROVIDER = "kind://"  # what kind gives each of its nodes as spec.providerID
+_MOST_NODES = 100  # to look at
 _TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
+_FORBIDDEN = frozenset({401, 403})
 
 
-class ContextRefused(Exception):
+class ContextRefused(Told):
     """There is no context to use, or it is not to be used; the message says which and the mend."""
 
 
-def check_context(current: str | None, named: str | None) -> str:
-    """The context to use: the named one, else the current one if it is a kind cluster's.
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a cluster says of itself: its nodes' providers, and whether it serves the lab's kinds."""
 
-    Raises ContextRefused.
-    """
-    if named:
-        return named
-    if not current:
-        raise ContextRefused(
-            "There is no current kube context. Mend: bring up the lab's cluster (make up), or name one."
-        )
-    if not current.startswith(KIND_PREFIX):
-        raise ContextRefused(
-            f"The current kube context '{current}' is not a kind cluster's. Mend: name it explicitly if it is meant."
-        )
-    return current
+    providers: tuple[str, ...]
+    serves_lab: bool
+
+    @property
+    def is_kind(self) -> bool:
+        """Whether kind has made all of its nodes."""
+        return bool(self.providers) and all(one.startswith(_KIND_PROVIDER) for one in self.providers)
+
+    def described(self) -> str:
+        """Such as 'a kind cluster with the lab in it'."""
+        return f"{'a' if self.is_kind else 'not a'} kind cluster{', with the lab in it' if self.serves_lab else ''}"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """An API server that was chosen once: the context's name ('' in a pod), its address, and what it is."""
+
+    context: str
+    address: str
+    identity: Identity
+    api: client.ApiClient
+
+    def described(self) -> str:
+        """For whoever starts something there."""
+        context = f"context {self.context}" if self.context else "this pod's own"
+        return f"{context} at {self.address}, {self.identity.described()}"
+
+
+def refusal(context: str, identity: Identity) -> str:
+    """Why a context that nobody has named is not used; '' where it is: pure."""
+    if identity.is_kind and identity.serves_lab:
+        return ""
+    lacks = "is no kind cluster's, whatever its name" if not identity.is_kind else "is of a cluster without the lab"
+    return (
+        f"The current kube context '{context}' {lacks}. Mend: name it explicitly if it is meant (--context {context},"
+        f" or {CONTEXT_VARIABLE}); the lab's own cluster is brought up by make up."
+    )
 
 
 def connect(named: str | None = None, kubeconfig: Path | None = None) -> client.ApiClient:
     """A client of the API server: the pod's own inside a cluster (unless a context is named), else kubeconfig's.
 
-    Raises ContextRefused.
+    A context that is not named is asked what it is. Raises ContextRefused, also where it does not answer.
     """
-    settings = client.Configuration()
-    if in_cluster() and not named and not kubeconfig:
-        config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]
-    else:
-        # Read now: the client itself looks at the variable only when it is imported.
-        file = str(kubeconfig) if kubeconfig else os.environ.get("KUBECONFIG") or None
-        context = check_context(_current_context(file), named)
-        try:
-            config.load_kube_config(file, context=context, client_configuration=settings)  # type: ignore[no-untyped-call]
-        except config.ConfigException as error:
-            raise ContextRefused(f"The kube context '{context}' is of no use: {error}") from error
-    return bounded(settings)
+    context, api = _client(named, kubeconfig)
+    if context and not named:
+        _insist(context, identity_of(api, context))
+    return api
+
+
+def pin(named: str | None = None) -> Place:
+    """Choose the API server of all that this process does from now on; ContextRefused as `connect`.
+
+    It stays the one although the kubeconfig, or its current context, becomes another meanwhile.
+    """
+    global _pinned  # noqa: PLW0603  # the one place there is
+    context, api = _client(named, None)
+    identity = identity_of(api, context)
+    if context and not named:
+        _insist(context, identity)
+    _pinned = Place(context, str(api.configuration.host), identity, api)
+    return _pinned
+
+
+def pinned() -> Place:
+    """The place that was pinned; where none was, that of CAPLAB_CONTEXT, else the current context's."""
+    return _pinned or pin(os.environ.get(CONTEXT_VARIABLE))
+
+
+def unpin() -> None:
+    """Forget the place: the next one who asks chooses anew."""
+    global _pinned  # noqa: PLW0603  # the one place there is
+    _pinned = None
+
+
+def identity_of(api: client.ApiClient, context: str) -> Identity:
+    """Ask a cluster what it is; of what one may not see, nothing is known. ContextRefused where it does not answer."""
+    try:
+        groups = client.ApisApi(api).get_api_versions().groups
+        return Identity(_providers(api), any(group.name == GROUP for group in groups))
+    except (client.ApiException, HTTPError, ValueError) as error:
+        raise ContextRefused(
+            f"The API server of the kube context '{context}', {api.configuration.host}, does not answer as one:"
+            f" {_brief(error)}. Mend: see whether the cluster is up (make status) and the kubeconfig its own."
+        ) from error
 
 
 def in_cluster() -> bool:
@@ -64,9 +125,55 @@ def in_cluster() -> bool:
     return "KUBERNETES_SERVICE_HOST" in os.environ and _TOKEN.exists()
 
 
-def _current_context(file: str | None) -> str | None:
+_pinned: Place | None = None
+
+
+def _providers(api: client.ApiClient) -> tuple[str, ...]:
+    try:
+        nodes = client.CoreV1Api(api).list_node(limit=_MOST_NODES).items
+    except client.ApiException as error:
+        if error.status in _FORBIDDEN:
+            return ()
+        raise
+    return tuple(str(node.spec.provider_id or "") if node.spec else "" for node in nodes)
+
+
+def _insist(context: str, identity: Identity) -> None:
+    if problem := refusal(context, identity):
+        raise ContextRefused(problem)
+
+
+def _client(named: str | None, kubeconfig: Path | None) -> tuple[str, client.ApiClient]:
+    """The context's name, '' inside a cluster, and its client; nothing is asked yet."""
+    settings = client.Configuration()
+    if in_cluster() and not named and not kubeconfig:
+        config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]
+        return "", bounded(settings)
+    # Read now: the client itself looks at the variable only when it is imported.
+    file = str(kubeconfig) if kubeconfig else os.environ.get("KUBECONFIG") or None
+    context = named or _current_context(file)
+    try:
+        config.load_kube_config(file, context=context, client_configuration=settings)  # type: ignore[no-untyped-call]
+    except Exception as error:  # of files that are no kubeconfig the client raises whatever comes
+        raise ContextRefused(
+            f"The kube context '{context}' is of no use: {_brief(error)}. Mend: see `kubectl config get-contexts`."
+        ) from error
+    return context, bounded(settings)
+
+
+def _current_context(file: str | None) -> str:
+    """The kubeconfig's; ContextRefused where there is none."""
     try:
         _, current = config.list_kube_config_contexts(file)  # type: ignore[no-untyped-call]
-    except config.ConfigException:
-        return None
-    return str(current["name"])
+        return str(current["name"])
+    except Exception as error:  # as above
+        raise ContextRefused(
+            f"There is no current kube context: {_brief(error)}."
+            " Mend: bring up the lab's cluster (make up), or name a context."
+        ) from error
+
+
+def _brief(error: Exception) -> str:
+    """In one line without its end."""
+    said = error.reason if isinstance(error, client.ApiException) and error.reason else error
+    return " ".join(str(said or type(error).__name__).split())[:300].rstrip(".")

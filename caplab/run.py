@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import datetime
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
 
 from . import plans, resuming
 from .judging import experiments_folder
 from .ownership import begin_session
 from .plans import Machine, SuitePlan
+from .report.plain_text import Out
 from .suite_run import LAB_FAILED, SuiteRun, exit_code
 from .suites import Suite, experiments, find
 from .timings import earlier_runs
+from .told import Told
 
 __all__ = ["LAB_FAILED", "Wishes", "exit_code", "run"]
 
@@ -36,23 +38,36 @@ class Wishes:
     resume: str | None = None
 
 
-def run(wishes: Wishes, out: TextIO = sys.stdout) -> int:
+def run(wishes: Wishes, out: Out = sys.stdout) -> int:
     """Run what is wished for; the exit code. Raises FieldError where there is no such thing, or nothing to resume."""
     return _begin(wishes, out) if wishes.resume is None else _resume(wishes, wishes.resume, out)
 
 
-def _begin(wishes: Wishes, out: TextIO) -> int:
+def _begin(wishes: Wishes, out: Out) -> int:
     settings = dict(wishes.settings or {})
     suite = find(experiments_folder(), wishes.name, settings)
     plan = plans.plan_of(suite, wishes.name, settings, wishes.repeat, Machine.here())
     now = datetime.datetime.now(datetime.UTC)
     folder = wishes.folder / f"{now:%Y%m%d-%H%M%S}-{suite.name}"
-    folder.mkdir(parents=True, exist_ok=True)
+    _make(folder)
     with resuming.held(folder):
         return _carry_out(plan, suite, folder, wishes, out)
 
 
-def _resume(wishes: Wishes, asked: str, out: TextIO) -> int:
+def _make(folder: Path) -> None:
+    """A new suite's folder; Told where nothing can be kept in it: no run has begun then."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(0, "Permission denied")
+    except OSError as error:
+        raise Told(
+            f"Results cannot be kept in {folder}: {error.strerror}."
+            " Mend: name a folder that you may write to (--results FOLDER)."
+        ) from error
+
+
+def _resume(wishes: Wishes, asked: str, out: Out) -> int:
     name = find(experiments_folder(), wishes.name, {}).name
     folder = resuming.folder_to_resume(wishes.folder, name, wishes.name, asked)
     with resuming.held(folder):
@@ -65,8 +80,15 @@ def _resume(wishes: Wishes, asked: str, out: TextIO) -> int:
         return _carry_out(now, suite, folder, wishes, out)
 
 
-def _carry_out(plan: SuitePlan, suite: Suite, folder: Path, wishes: Wishes, out: TextIO) -> int:
-    plans.write(folder, plan)
+def _keep_plan(folder: Path, plan: SuitePlan) -> None:
+    try:
+        plans.write(folder, plan)
+    except OSError as error:
+        raise Told(f"Results cannot be kept in {folder}: {error.strerror}. Mend: make room there.") from error
+
+
+def _carry_out(plan: SuitePlan, suite: Suite, folder: Path, wishes: Wishes, out: Out) -> int:
+    _keep_plan(folder, plan)
     files = {one.experiment: one.file for one in suite.runs}
     before = earlier_runs(wishes.folder, experiments(experiments_folder()))
     session = begin_session()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from . import results, resuming, tidy
 from .check.finding import State, merge
@@ -16,6 +17,7 @@ from .ownership import Session
 from .plans import PlannedRun, SuitePlan
 from .report import words
 from .report.junit import LabFailure, junit_xml
+from .report.plain_text import Out, PlainWriter, SteadyWriter
 from .report.progress import Took, Wanted, announcement, time_left
 from .report.second_clock import clock_check
 from .report.summary import summary_markdown, verdict_json
@@ -35,10 +37,11 @@ class SuiteRun:
     """
 
     def __init__(
-        self, plan: SuitePlan, files: Mapping[str, Path], folder: Path, before: Sequence[Took], out: TextIO
+        self, plan: SuitePlan, files: Mapping[str, Path], folder: Path, before: Sequence[Took], out: Out
     ) -> None:
         self.ended: list[RunReport | LabFailure] = []
         self._plan, self._files, self._folder, self._out = plan, files, folder, out
+        self._lost = ""  # why results could not be kept: the suite ends there
         self._before = list(before)
 
     @property
@@ -52,13 +55,15 @@ class SuiteRun:
         return [f"{one.name}: {one.sentence}" for one in self.ended if isinstance(one, LabFailure)]
 
     def all(self) -> None:
-        """Make every run that has no verdict yet, in order, until the user interrupts one."""
+        """Make every run that has no verdict yet, in order, until one is interrupted, or results cannot be kept."""
         for run in self._plan.runs:
             try:
                 if not (results.is_judged(self._folder / run.folder) and self._keep_run(run)):
                     self._make(run)
             except KeyboardInterrupt:
                 self._fail(run, "interrupted", 0.0)
+                break
+            if self._lost:
                 break
 
     def tidy(self, session: Session) -> None:
@@ -68,27 +73,32 @@ class SuiteRun:
         except Exception as error:
             left = [f"the clusters under test are left as they are: {error}"]
         for sentence in (*left, *tidy.left_by_others(session)):
-            self._say(f"note: {sentence}")
+            self._say(f"note: {words.one_line(sentence)}")
 
     def end(self) -> int:
         """Show the whole, and say how it ended: the exit code."""
         if self.reports:
             self._say(render_suite(self.reports, colour=self._out.isatty()))
-        for failure in self.failures:
-            self._say(f"FAILED: {failure}")
         self._write()
+        if self._lost:
+            where, mend = self._folder, "make room there, and go on with --resume"
+            self._complain(f"what is to be kept in {where} cannot be written: {self._lost}. Mend: {mend}.")
+        for failure in self.failures:
+            self._complain(failure)
         self._say(f"results: {self._folder}")
         if missing := len(self._plan.runs) - len(self.reports):
             what = f"{missing} of {len(self._plan.runs)} runs have no verdict"
             self._say(f"{what}; to make them: caplab run {self._plan.name} --resume {self._folder}")
-        return exit_code([report.verdict.state for report in self.reports], len(self.failures))
+        failed = len(self.failures) + bool(self._lost)
+        return exit_code([report.verdict.state for report in self.reports], failed)
 
     def _make(self, run: PlannedRun) -> None:
         """Run one experiment to its verdict. Whatever goes wrong in it is its failure: the rest is run all the same."""
         self._announce(run, time_left(self._wanted(run), self._before))
         folder, began = self._folder / run.folder, time.monotonic()
         try:
-            journal = drive(self._files[run.experiment], run.settings, folder, self._plan.suite, self._out)
+            out = PlainWriter(self._out)
+            journal = drive(self._files[run.experiment], run.settings, folder, self._plan.suite, out)
             results.write_journal(folder, journal)
             report = judged_report(folder, journal)
             shown = render_run(report, colour=self._out.isatty())
@@ -96,8 +106,7 @@ class SuiteRun:
             self._fail(run, str(failed), time.monotonic() - began)
             return
         except Exception as error:
-            results.write_log(folder, traceback.format_exc())
-            sentence = f"unexpected {type(error).__name__}: {error} (its traceback is in the run's {results.LOG})"
+            sentence = f"unexpected {type(error).__name__}: {error} ({_kept(folder, traceback.format_exc())})"
             self._fail(run, sentence, time.monotonic() - began)
             return
         self._before.append(Took(run.experiment, run.settings, time.monotonic() - began))
@@ -125,23 +134,29 @@ class SuiteRun:
 
     def _fail(self, run: PlannedRun, sentence: str, seconds: float) -> None:
         self.ended.append(LabFailure(run.experiment, run.name, sentence, seconds))
-        self._say(f"  FAILED: {sentence}")
+        self._say(f"  FAILED: {words.one_line(sentence)}")
         self._write()
 
     def _write(self) -> None:
         verdict = {**verdict_json(self.reports), "suite": self._plan.suite, "failures": self.failures}
-        results.write_suite(
-            self._folder,
-            verdict=json.dumps(verdict, indent=1) + "\n",
-            summary=summary_markdown(self.reports),
-            junit=junit_xml(self._plan.suite, self.ended),
-        )
+        try:
+            results.write_suite(
+                self._folder,
+                verdict=json.dumps(verdict, indent=1) + "\n",
+                summary=summary_markdown(self.reports),
+                junit=junit_xml(self._plan.suite, self.ended),
+            )
+        except OSError as error:
+            self._lost = error.strerror or str(error)
 
     def _announce(self, run: PlannedRun, what: str) -> None:
         self._say(announcement(run.number, len(self._plan.runs), run.name, what))
 
     def _say(self, text: str) -> None:
         print(text, file=self._out, flush=True)
+
+    def _complain(self, sentence: str) -> None:
+        print(f"FAILED: {words.one_line(sentence)}", file=SteadyWriter(sys.stderr), flush=True)
 
 
 def judged_report(folder: Path, journal: Mapping[str, Any]) -> RunReport:
@@ -155,6 +170,15 @@ def judged_report(folder: Path, journal: Mapping[str, Any]) -> RunReport:
     report = report_of(said["run"], judged, said.get("seconds") or {})
     results.write_picture(folder, timeline(judged.history, report))
     return report
+
+
+def _kept(folder: Path, told: str) -> str:
+    """Keep a traceback in a run's log; where it is."""
+    try:
+        results.write_log(folder, told)
+    except OSError as error:
+        return f"its traceback could not be kept: {error.strerror}"
+    return f"its traceback is in the run's {results.LOG}"
 
 
 def report_of(run_id: str, judged: Judged, seconds: Mapping[str, float]) -> RunReport:

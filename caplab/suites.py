@@ -60,7 +60,7 @@ def read_suite(folder: Path, file: Path, within: tuple[str, ...] = ()) -> Suite:
     """
     try:
         document = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise FieldError(f"{file.name}: not YAML: {error}") from error
     fields = Fields.of(file.name, document)
     fields.only("title", "runs")

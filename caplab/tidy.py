@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kubernetes import client
 
 from .hold import Hold, Leases, NotHeld
-from .kube import CONTEXT_VARIABLE, connect
+from .kube import pinned
 from .ownership import Made, Session, session_of
 from .watching import GROUP, VERSION
 
@@ -31,7 +30,7 @@ def remove_made(session: Session, api: client.ApiClient | None = None) -> list[s
     """
     if not session.made:
         return []
-    api = api or connect(os.environ.get(CONTEXT_VARIABLE))
+    api = api or pinned().api
     left = []
     for namespace in sorted({made.namespace for made in session.made}):
         of_namespace = [made for made in session.made if made.namespace == namespace]

@@ -7,9 +7,9 @@ import os
 import signal
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Protocol
 
 from chaoslib.exceptions import ChaosException
 from chaoslib.experiment import ensure_experiment_is_valid, run_experiment
@@ -21,11 +21,21 @@ _SETTINGS = {"runtime": {"rollbacks": {"strategy": "always"}}}
 _OUR_LOG, _TOOLKIT_LOG = "caplab.run", "chaostoolkit"
 
 
+class Out(Protocol):
+    """Where it is told how a run goes."""
+
+    def write(self, text: str, /) -> int:
+        """Write a text."""
+
+    def flush(self) -> None:
+        """Have it shown."""
+
+
 class RunFailed(Exception):
     """The lab could not make the run; the message says why."""
 
 
-def drive(file: Path, settings: Mapping[str, str], folder: Path, suite: str, out: TextIO) -> dict[str, Any]:
+def drive(file: Path, settings: Mapping[str, str], folder: Path, suite: str, out: Out) -> dict[str, Any]:
     """Run an experiment's file to its end, its results into a folder; the journal.
 
     settings override the experiment's configuration. Raises RunFailed where there is nothing to run, and
@@ -64,7 +74,7 @@ def _refuse_strange(settings: Mapping[str, str], experiment: Mapping[str, Any]) 
 class _Progress(RunEventHandler):  # type: ignore[misc]  # Chaos Toolkit has no types
     """Says what is going on, with the time since the run began."""
 
-    def __init__(self, out: TextIO) -> None:
+    def __init__(self, out: Out) -> None:
         self._out, self._began = out, time.monotonic()
         self.has_been_interrupted = False
 
@@ -115,10 +125,17 @@ def _environment(**variables: str) -> Iterator[None]:
                 os.environ[name] = value
 
 
+class _LogFile(logging.FileHandler):
+    """A log of which something may be lost: that the disk is full is told by what has to be kept."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # logging's own name
+        """Say nothing."""
+
+
 @contextmanager
-def _logs(folder: Path, out: TextIO) -> Iterator[None]:
+def _logs(folder: Path, out: Out) -> Iterator[None]:
     """Everything into the run's log; to the user what the run's control says."""
-    file = logging.FileHandler(folder / "run.log", encoding="utf-8")
+    file = _LogFile(folder / "run.log", encoding="utf-8", errors="replace")
     file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     screen = logging.StreamHandler(out)
     screen.setFormatter(logging.Formatter("              %(message)s"))
@@ -137,4 +154,5 @@ def _logs(folder: Path, out: TextIO) -> Iterator[None]:
             log.removeHandler(file)
             log.setLevel(level)
             log.propagate = propagate
-        file.close()
+        with suppress(OSError):
+            file.close()

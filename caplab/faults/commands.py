@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import UTC, datetime
 
@@ -11,7 +10,7 @@ from caplab_cluster.node_back import bring_back
 from caplab_cluster.node_notes import Notes
 from caplab_cluster.paths import Cache
 
-from caplab.kube import CONTEXT_VARIABLE, ContextRefused, connect
+from caplab.kube import ContextRefused, pinned
 
 from .healing import AGENT_STARTS_SECONDS, Api, Bounds, Healing, Say
 from .listing import NOTHING, table
@@ -102,7 +101,7 @@ def _notes() -> Notes:
 
 
 def _api() -> Api:
-    return Objects(connect(os.environ.get(CONTEXT_VARIABLE)))
+    return Objects(pinned().api)
 
 
 def _counted(count: int, what: str) -> str:

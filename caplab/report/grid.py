@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
+from .plain_text import printable
+
 WIDTH = 110  # columns of a terminal that a report may take
 _LEAST = 3  # a column of text is made no narrower
 _RIGHT, _LEFT = ">", "<"
@@ -33,7 +35,7 @@ def plain(cell: str) -> str:
 def in_columns(grid: Grid, paint: Painter = plain, width: int = WIDTH) -> list[str]:
     """Its lines, the title first; at most so wide as long as the columns of numbers leave it room."""
     gap, widths = _widths(grid, width)
-    lines = [grid.title, *_lines(grid, grid.header, widths, gap, plain)]
+    lines = [printable(grid.title), *_lines(grid, grid.header, widths, gap, plain)]
     lines.append(gap.join("-" * width for width in widths))
     for row in grid.rows:
         lines += _lines(grid, row, widths, gap, paint)
@@ -78,7 +80,7 @@ def _lines(grid: Grid, row: Sequence[str], widths: Sequence[int], gap: str, pain
     lines = []
     for parts in zip_longest(*cells, fillvalue=""):
         padded = (f"{part:{side}{width}}" for part, side, width in zip(parts, aligned, widths, strict=True))
-        lines.append(gap.join(paint(cell) for cell in padded).rstrip())
+        lines.append(gap.join(paint(printable(cell)) for cell in padded).rstrip())
     return lines
 
 

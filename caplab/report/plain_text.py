@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TextIO
+from collections.abc import Callable
+from typing import Protocol
 
 
 def printable(text: str) -> str:
@@ -14,10 +15,61 @@ def printable(text: str) -> str:
     return "".join(char if char == "\n" or char.isprintable() else " " for char in text)
 
 
+def one_line(text: str) -> str:
+    """The same in one line, its words a blank apart."""
+    return " ".join(printable(text).split())
+
+
+class Out(Protocol):
+    """What is written to."""
+
+    def write(self, text: str, /) -> int:
+        """Write a text; how many characters were written."""
+
+    def flush(self) -> None:
+        """Have it shown."""
+
+    def isatty(self) -> bool:
+        """Whether it is a terminal."""
+
+
+class SteadyWriter:
+    """Writes to a stream as long as that takes it: a run is not to end because nobody reads, or the disk is full.
+
+    problem: why it does not any more, '' where it does, or where whoever reads has seen enough.
+    """
+
+    def __init__(self, out: Out) -> None:
+        self._out, self._broken, self.problem = out, False, ""
+
+    def write(self, text: str) -> int:
+        """Write a text, or nothing."""
+        if not self._broken:
+            self._tried(lambda: self._out.write(text))
+        return len(text)
+
+    def flush(self) -> None:
+        """Have it shown."""
+        if not self._broken:
+            self._tried(self._out.flush)
+
+    def isatty(self) -> bool:
+        """Whether it is a terminal."""
+        return self._out.isatty()
+
+    def _tried(self, call: Callable[[], object]) -> None:
+        try:
+            call()
+        except BrokenPipeError:
+            self._broken = True
+        except OSError as error:
+            self._broken, self.problem = True, error.strerror or str(error)
+
+
 class PlainWriter:
     """Writes to a stream what is printable of a text: for what others hand on as it came, such as log handlers."""
 
-    def __init__(self, out: TextIO) -> None:
+    def __init__(self, out: Out) -> None:
         self._out = out
 
     def write(self, text: str) -> int:
@@ -27,3 +79,7 @@ class PlainWriter:
     def flush(self) -> None:
         """Have it shown."""
         self._out.flush()
+
+    def isatty(self) -> bool:
+        """Whether it is a terminal."""
+        return self._out.isatty()

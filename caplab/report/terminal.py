@@ -9,6 +9,7 @@ from . import prose, words
 from .cache_tables import readers_and_loads, told_of_cache
 from .grid import WIDTH, Grid, Painter, in_columns, plain
 from .judged import predicted_beside_measured
+from .plain_text import printable
 from .suite import every_repeat, every_run, tally
 from .tables import latencies, vantages_and_routes
 from .values import RunReport
@@ -71,7 +72,7 @@ def _folded(texts: Sequence[str], indent: str = "") -> list[str]:
     """Texts, each from a line of its own; what is longer than a line goes on further in, and what is empty is none."""
     lines: list[str] = []
     for text in texts:
-        lines += textwrap.wrap(_tied(text), WIDTH, initial_indent=indent, subsequent_indent=f"{indent}    ")
+        lines += textwrap.wrap(_tied(printable(text)), WIDTH, initial_indent=indent, subsequent_indent=f"{indent}    ")
     return [line.replace(_TIE, " ") for line in lines]
 
 

@@ -10,7 +10,7 @@ from caplab.check.finding import ENOUGH, State
 from caplab.model.expectations import Demand
 from caplab.model.runs import WallAnchor
 
-from .plain_text import printable
+from . import plain_text
 
 NOTHING = "-"  # there is no such figure
 UNKNOWN = "?"  # there would be one, but it was not measured
@@ -129,4 +129,4 @@ def wall_time(monotonic_ns: int, anchor: WallAnchor) -> str:
 
 def one_line(text: str) -> str:
     """A text from outside without line ends and control characters: it must not draw on the terminal."""
-    return " ".join(printable(text).split())
+    return plain_text.one_line(text)

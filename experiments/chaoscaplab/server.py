@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,7 +10,7 @@ from kubernetes import client
 from kubernetes.stream import stream
 
 from caplab.hold import Leases
-from caplab.kube import CONTEXT_VARIABLE, connect
+from caplab.kube import pinned
 from caplab.ownership import MANAGER, labels_of, run_of, session
 from caplab.tidy import CLUSTER_PLURALS
 from caplab.watching import GROUP, VERSION
@@ -47,8 +46,7 @@ class Server(Leases):
     """
 
     def __init__(self) -> None:
-        # A context that is no kind cluster's must be named (caplab.kube).
-        self._api = connect(os.environ.get(CONTEXT_VARIABLE))
+        self._api = pinned().api
         super().__init__(self._api)
         # Any: the client types free objects as object.
         self._core: Any = client.CoreV1Api(self._api)

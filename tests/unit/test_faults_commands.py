@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -13,10 +12,11 @@ from caplab_cluster.kind_cluster import WORKERS
 from caplab_cluster.node_loss import PAUSE, take
 from caplab_cluster.node_notes import Loss, Notes
 from caplab_cluster.paths import Cache
+from fake_api_server import PRODUCTION, fake_api_server, kubeconfig
 from fake_engine import ADDRESSES, FakeEngine, fake_engine
 from standing_faults import FakeLab, entry, fault
 
-from caplab import cli
+from caplab import cli, kube
 from caplab.faults import commands
 from caplab.faults.healing import Bounds
 from caplab.kube import CONTEXT_VARIABLE
@@ -168,18 +168,18 @@ def test_both_use_the_labs_cluster_unless_another_context_is_named(
     command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A context that is no kind cluster's is refused unless it is named, as for `caplab run`."""
-    cluster = {"cluster": {"server": "https://127.0.0.1:1"}, "name": "prod"}
-    context = {"context": {"cluster": "prod", "user": "prod"}, "name": "prod"}
-    user: dict[str, Any] = {"user": {}, "name": "prod"}
-    kubeconfig = Cache.from_environment().kubeconfig
-    kubeconfig.parent.mkdir(parents=True)
-    document = {"current-context": "prod", "clusters": [cluster], "contexts": [context], "users": [user]}
-    kubeconfig.write_text(json.dumps(document))
-    assert cli.main([command]) == 3
-    assert os.environ["KUBECONFIG"] == str(kubeconfig)
-    refused = capsys.readouterr().err
-    assert "'prod' is not a kind cluster's" in refused
-    assert refused.count("Mend:") == 1
-    assert cli.main([command, "--context", "prod"]) == 3
+    own = Cache.from_environment().kubeconfig
+    own.parent.mkdir(parents=True)
+    kube.unpin()
+    with fake_api_server() as api:
+        api.providers = PRODUCTION
+        kubeconfig(own.parent, "prod", prod=api.address).rename(own)
+        assert cli.main([command]) == 3
+        assert os.environ["KUBECONFIG"] == str(own)
+        refused = capsys.readouterr().err
+        assert "'prod' is no kind cluster's" in refused
+        assert refused.count("Mend:") == 1
+        assert cli.main([command, "--context", "prod"]) == 0
+    kube.unpin()
     assert os.environ[CONTEXT_VARIABLE] == "prod"
-    assert "'prod' is not a kind cluster's" not in capsys.readouterr().err
+    assert "'prod' is no kind cluster's" not in capsys.readouterr().err

@@ -12,7 +12,7 @@ from xml.etree import ElementTree as Xml
 import pytest
 from fake_runs import SUITE, FakeToolkit, experiments_in, journal
 
-from caplab import plans, results, resuming, suite_run
+from caplab import places, plans, results, resuming, suite_run
 from caplab.cli import main
 from caplab.model.fields import FieldError
 from caplab.run import Wishes, run
@@ -275,6 +275,7 @@ def test_the_command_line_goes_on_with_a_suite(
     tmp_path: Path, toolkit: FakeToolkit, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KUBECONFIG", "none")
+    monkeypatch.setattr(places, "choose_lab", lambda: "the lab")
     folder = begun_and_interrupted(tmp_path, toolkit)
     asked = ["run", "two", "--keep", "--results", str(tmp_path / "results"), "--resume"]
     assert main([*asked, "--repeat", "2"]) == 3

@@ -1,0 +1,19 @@
+"""Where `caplab run` makes its runs: a cluster that is chosen once, for the whole suite, and has the lab in it."""
+
+from __future__ import annotations
+
+import os
+
+from .kube import CONTEXT_VARIABLE, ContextRefused, pin
+
+
+def choose_lab() -> str:
+    """Choose it for this process, and for what it starts (CAPLAB_CONTEXT); what it is, in words. ContextRefused."""
+    place = pin(os.environ.get(CONTEXT_VARIABLE))
+    if not place.identity.serves_lab:
+        raise ContextRefused(
+            f"There is no lab in the cluster of {place.described()}. Mend: make up, or install its chart there."
+        )
+    if place.context:
+        os.environ[CONTEXT_VARIABLE] = place.context
+    return place.described()

@@ -1,0 +1,7 @@
+"""Errors that are made for whoever called: their message is one sentence, with its mend."""
+
+from __future__ import annotations
+
+
+class Told(Exception):
+    """Ends a command with exit code 3 and its message, as it is."""
