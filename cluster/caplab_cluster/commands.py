@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from . import chart, doctor, host, lab_images, node_image, podman, registry, toolchain, versions
@@ -72,21 +72,22 @@ def up(progress: Progress, cache: Cache) -> None:
     is_new = _bring_up(progress, cache, cluster, image)
     if left := cluster.favour_workers():  # again each time: a weight does not outlive its container's run
         progress.say(f"  note: {', '.join(left)} have no more than their share of processor time; probers may be late")
-    store = registry.ensure_running(engine, NETWORK, registry_image)
-    lab_images.send(progress, store, {node: images_of(node, images) for node in NODES})
+    store = registry.ensure_running(engine, cache, NETWORK, registry_image)
+    references = lab_images.publish(progress, store, images)
+    lab_images.send(progress, engine, {node: images_of(node, references) for node in NODES})
     if is_new:
         with progress.step("cluster Ready") as step:  # it went on with that while images were sent
             cluster.await_ready(step, READY_SECONDS)
         cluster.note_complete(image)
-    chart.ensure(progress, cache, tools, cluster, _note_images(cache, images))
+    chart.ensure(progress, cache, tools, cluster, _note_images(cache, references))
     progress.say(progress.table())
     progress.say(f"\nThe cluster {NAME} is up. To talk to it:\n  export KUBECONFIG={cache.kubeconfig}")
     progress.say(f"  export PATH={Path(tools.kubectl).parent}:$PATH    # kubectl, if yours is not fit")
 
 
-def images_of(node: str, images: Sequence[lab_images.LabImage]) -> list[lab_images.LabImage]:
-    """What runs on a node: the operator beside the API server, and all else on workers."""
-    return [image for image in images if (image.name == "operator") == (node == CONTROL_PLANE)]
+def images_of(node: str, references: Mapping[str, str]) -> list[str]:
+    """What runs on a node, of references by name: the operator beside the API server, and all else on workers."""
+    return [reference for name, reference in references.items() if (name == "operator") == (node == CONTROL_PLANE)]
 
 
 def _bring_up(progress: Progress, cache: Cache, cluster: KindCluster, image: str) -> bool:
@@ -137,9 +138,8 @@ def _revive(progress: Progress, cluster: KindCluster, move: str, why: str) -> tu
     return "none", why
 
 
-def _note_images(cache: Cache, images: list[lab_images.LabImage]) -> dict[str, str]:
-    """What the chart and the tests ask for: {'toolbox': 'caplab-registry:5000/toolbox:...'}."""
-    references = {image.name: image.reference for image in images}
+def _note_images(cache: Cache, references: Mapping[str, str]) -> Mapping[str, str]:
+    """What the chart and the tests ask for: {'toolbox': 'caplab-registry:5000/toolbox@sha256:...'}."""
     (cache.cluster / "images.json").write_text(json.dumps(references, indent=1) + "\n")
     return references
 
@@ -152,6 +152,7 @@ def down(progress: Progress, cache: Cache) -> None:
         return
     with progress.step(f"remove the cluster {NAME}") as step:
         removed = KindCluster(session.engine, cache).remove()
+        session.engine.ask("volume", "rm", "--force", registry.VOLUME)
         if not removed:
             step.already()
     progress.say("  removed: " + (", ".join(removed) or "nothing, there was no cluster"))
@@ -181,7 +182,6 @@ def clean(progress: Progress, cache: Cache) -> None:
             images = engine.ask("images", "--quiet", "--filter", "reference=localhost/caplab/*").out.split()
             if images:
                 engine.ask("rmi", "--force", *sorted(set(images)), timeout_seconds=300)
-            engine.ask("volume", "rm", "--force", registry.VOLUME)
     with progress.step(f"remove {cache.root}"):
         podman.release_storage(cache)
         lock = cache.lock.name

@@ -41,10 +41,9 @@ class LabImage:
         """Its name in the engine's store."""
         return f"localhost/caplab/{self.name}:{self.tag}"
 
-    @property
-    def reference(self) -> str:
-        """Its name on the nodes, and in pod specs."""
-        return f"{HOST}/{self.name}:{self.tag}"
+    def reference(self, digest: str) -> str:
+        """Its name on the nodes, and in pod specs: by what it is, so that nobody can put another in its place."""
+        return f"{HOST}/{self.name}@{digest}"
 
 
 def parents_of(dockerfile: str) -> tuple[str, ...]:
@@ -111,31 +110,45 @@ def build(
                 engine.build(step, context, image.folder / "Dockerfile", image.local, arguments)
 
 
-def missing_on(engine: Engine, node: str, images: Sequence[LabImage]) -> list[LabImage]:
+def publish(progress: Progress, registry: Registry, images: Sequence[LabImage]) -> dict[str, str]:
+    """Bring to the registry what it lacks; each image's reference by its name."""
+    with progress.step("lab images in the registry") as step:
+        missing = [image for image in images if not registry.digest(image.name, image.tag)]
+        for image in missing:
+            registry.push(step, image.local, image.name, image.tag)
+        if not missing:
+            step.already()
+        return {image.name: image.reference(_digest(registry, image)) for image in images}
+
+
+def _digest(registry: Registry, image: LabImage) -> str:
+    digest = registry.digest(image.name, image.tag)
+    if not digest:
+        raise Failure(f"The registry has not kept the image {image.name}.", "Run `make down`, then `make up`.")
+    return digest
+
+
+def missing_on(engine: Engine, node: str, references: Sequence[str]) -> list[str]:
     """Those that a node does not have."""
     answer = engine.inside(node, "ctr", "--namespace", "k8s.io", "images", "ls", "-q")
     there = set(answer.out.split())
-    return [image for image in images if image.reference not in there]
+    return [reference for reference in references if reference not in there]
 
 
-def send(progress: Progress, registry: Registry, wanted: Mapping[str, Sequence[LabImage]]) -> None:
-    """Bring the images that nodes want, by node: to the registry once, from it to the nodes at the same time."""
-    engine = registry.engine
+def send(progress: Progress, engine: Engine, wanted: Mapping[str, Sequence[str]]) -> None:
+    """Bring images from the registry to the nodes that want them, by node, at the same time."""
     with progress.step("lab images on the nodes") as step:
         missing = {node: lacks for node, images in wanted.items() if (lacks := missing_on(engine, node, images))}
         if not missing:
             step.already()
             return
-        for image in {image.name: image for lacks in missing.values() for image in lacks}.values():
-            if not registry.has(image.name, image.tag):
-                registry.push(step, image.local, image.name, image.tag)
         with ThreadPoolExecutor(len(missing)) as pool:
             list(pool.map(lambda node: _pull(engine, step, node, missing[node]), missing))
 
 
-def _pull(engine: Engine, step: Step, node: str, images: Sequence[LabImage]) -> None:
+def _pull(engine: Engine, step: Step, node: str, references: Sequence[str]) -> None:
     script = f"mkdir -p {_HOSTS_FOLDER} && cat > {_HOSTS_FOLDER}/hosts.toml"
     engine.inside(node, "sh", "-c", script, stdin=_HOSTS_FILE)
-    for image in images:
+    for reference in references:
         pull = ["ctr", "--namespace", "k8s.io", "images", "pull", "--hosts-dir", "/etc/containerd/certs.d"]
-        engine.run(step, "exec", node, *pull, image.reference)
+        engine.run(step, "exec", node, *pull, reference)

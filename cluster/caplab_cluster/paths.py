@@ -66,6 +66,11 @@ class Cache:
         return self.root / "cluster"
 
     @property
+    def registry(self) -> Path:
+        """The password of the registry's writing side, as container engines keep it."""
+        return self.root / "registry"
+
+    @property
     def kubeconfig(self) -> Path:
         """The lab's own kubeconfig; the user's stays untouched."""
         return self.cluster / "kubeconfig"

@@ -1,21 +1,34 @@
-"""The registry beside the nodes: lab images go through it, so shared layers go once."""
+"""The registry beside the nodes: lab images go through it, so shared layers go once.
+
+It listens twice: to everybody on the nodes' network it only gives images out; what takes images in wants a password,
+which is made with the container and kept in the cache.
+"""
 
 from __future__ import annotations
 
+import base64
+import http.client
+import json
+import secrets
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from .digest import digest
 from .engine import Engine
 from .failure import Failure
-from .paths import REGISTRY_SOURCES
+from .paths import REGISTRY_SOURCES, Cache
 from .progress import Progress, Step
 
 NAME = "caplab-registry"
 HOST = f"{NAME}:5000"  # as the nodes call it, and as lab images are named
-VOLUME = NAME  # outlives the cluster: what was sent once is not sent again
+VOLUME = NAME  # goes with `make down`
+_WRITE_PORT = "5001/tcp"
+_CREDENTIALS = "config.json"
+_MEND = "Run `make down`, then `make up`."
 _MANIFEST_TYPES = "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json"
 
 
@@ -38,63 +51,112 @@ def ensure_image(progress: Progress, engine: Engine, base: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """The running registry, at a port of the host's loopback that the engine chose."""
+    """The running registry: its writing side is at a port of the host's loopback that the engine chose."""
 
     engine: Engine
     port: int
+    credentials: Path  # a folder with a config.json as Docker and podman read it
 
-    def has(self, name: str, tag: str) -> bool:
-        """Whether an image is in it."""
-        return _fetch(f"http://127.0.0.1:{self.port}/v2/{name}/manifests/{tag}", "HEAD")
+    @property
+    def address(self) -> str:
+        """Where images are sent to."""
+        return f"127.0.0.1:{self.port}"
+
+    def answers(self) -> bool:
+        """Whether it is there and takes the password."""
+        return self._ask("/v2/") is not None
+
+    def digest(self, name: str, tag: str) -> str:
+        """The digest of an image that is in it ('sha256:...'); '' where it is not."""
+        return (self._ask(f"/v2/{name}/manifests/{tag}", "HEAD") or {}).get("Docker-Content-Digest", "")
 
     def push(self, step: Step, local: str, name: str, tag: str) -> None:
         """Send an image of the engine's store to it; layers it has are not sent."""
-        target = f"127.0.0.1:{self.port}/{name}:{tag}"
+        target = f"{self.address}/{name}:{tag}"
         if self.engine.name == "podman":
-            self.engine.run(step, "push", "--tls-verify=false", local, target)
+            known = f"--authfile={self.credentials / _CREDENTIALS}"
+            self.engine.run(step, "push", "--tls-verify=false", known, local, target)
             return
         self.engine.run(step, "tag", local, target)
-        self.engine.run(step, "push", target)
+        self.engine.run(step, "--config", str(self.credentials), "push", target)
         self.engine.run(step, "rmi", target)
 
+    def let_in(self) -> None:
+        """Give the registry a new password, and keep it for whoever may read this user's files."""
+        password = secrets.token_urlsafe(24)
+        answer = self.engine.inside(NAME, "serve", "password", stdin=f"{password}\n")
+        if not answer.ok:
+            raise Failure(f"The registry takes no password: {answer.err.strip()[-300:]}", _MEND)
+        entry = {"auth": base64.b64encode(f"push:{password}".encode()).decode()}
+        self.credentials.mkdir(parents=True, exist_ok=True)
+        file = self.credentials / _CREDENTIALS
+        file.unlink(missing_ok=True)
+        file.touch(mode=0o600)
+        file.write_text(json.dumps({"auths": {self.address: entry}}) + "\n")
 
-def ensure_running(engine: Engine, network: str, image: str) -> Registry:
-    """Start the registry, or find it running; one that does not answer is made anew."""
+    def _ask(self, path: str, method: str = "GET") -> Mapping[str, str] | None:
+        """The headers of an answer; None where it is none, or an error."""
+        headers = {"Accept": _MANIFEST_TYPES, "Authorization": f"Basic {self._password()}"}
+        request = urllib.request.Request(f"http://{self.address}{path}", method=method, headers=headers)
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # loopback: never by a proxy
+        try:
+            with opener.open(request, timeout=5) as answer:
+                return dict(answer.headers)
+        except (urllib.error.URLError, OSError):
+            return None
+
+    def _password(self) -> str:
+        try:
+            known = json.loads((self.credentials / _CREDENTIALS).read_text())
+            return str(known["auths"][self.address]["auth"])
+        except (OSError, ValueError, KeyError):
+            return ""
+
+
+def ensure_running(engine: Engine, cache: Cache, network: str, image: str) -> Registry:
+    """Start the registry, or find it running; one that does not answer, or not to the password, is made anew."""
     found = [c for c in engine.containers(f"name={NAME}") if c.name == NAME]
     if found and found[0].state == "running" and found[0].image == image:
-        registry = _answering(engine, within_seconds=3)
-        if registry:
+        registry = _listening(engine, cache, within_seconds=3)
+        if registry and registry.answers():
             return registry
     engine.remove([container.name for container in found])
     engine.must("run", "--detach", "--name", NAME, "--network", network, "--label", "dev.caplab=registry",
-                "--volume", f"{VOLUME}:/var/lib/docker-registry", "--publish", "127.0.0.1::5000", image)  # fmt: skip
-    registry = _answering(engine, within_seconds=20)
+                "--volume", f"{VOLUME}:/var/lib/docker-registry", "--publish", f"127.0.0.1::{_WRITE_PORT}",
+                image)  # fmt: skip
+    registry = _listening(engine, cache, within_seconds=20)
     if registry is None:
-        raise Failure("The registry container does not answer.", "Run `make down`, then `make up`.")
+        raise Failure("The registry container does not answer.", _MEND)
+    registry.let_in()
+    if not registry.answers():
+        raise Failure("The registry container does not take its password.", _MEND)
     return registry
 
 
-def _answering(engine: Engine, within_seconds: float) -> Registry | None:
+def _listening(engine: Engine, cache: Cache, within_seconds: float) -> Registry | None:
     end = time.monotonic() + within_seconds
     while time.monotonic() < end:
         port = _port(engine)
-        if port and _fetch(f"http://127.0.0.1:{port}/v2/"):
-            return Registry(engine, port)
+        if port and _is_open(port):
+            return Registry(engine, port, cache.registry)
         time.sleep(0.1)
     return None
 
 
-def _fetch(url: str, method: str = "GET") -> bool:
-    request = urllib.request.Request(url, method=method, headers={"Accept": _MANIFEST_TYPES})
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # loopback: never by a proxy
+def _is_open(port: int) -> bool:
+    """Whether something speaks HTTP there, whatever it says."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     try:
-        with opener.open(request, timeout=5):
-            return True
-    except (urllib.error.URLError, OSError):
+        connection.request("GET", "/v2/")
+        connection.getresponse()
+    except (OSError, http.client.HTTPException):
         return False
+    finally:
+        connection.close()
+    return True
 
 
 def _port(engine: Engine) -> int | None:
-    answer = engine.ask("port", NAME, "5000/tcp")
+    answer = engine.ask("port", NAME, _WRITE_PORT)
     tail = answer.out.strip().splitlines()[:1]
     return int(tail[0].rpartition(":")[2]) if answer.ok and tail else None

@@ -37,6 +37,7 @@ def test_down_removes_the_cluster_its_registry_and_network_and_nothing_else(
         assert expected in answer.out
     assert lab.cluster.containers() == []
     assert not lab.engine.ask("container", "inspect", registry.NAME).ok
+    assert not lab.engine.ask("volume", "inspect", registry.VOLUME).ok
     assert not lab.engine.ask("network", "inspect", NETWORK).ok
     assert lab.engine.must("inspect", "--format", "{{.State.Status}}", foreign) == "running"
     status = run_make("status", **environment)

@@ -133,7 +133,8 @@ def test_wheels_are_fetched_for_the_images_python_whatever_runs_here() -> None:
 
 
 def test_each_node_gets_what_runs_there() -> None:
-    found = discover(LAB_IMAGES, BASES)
-    assert [image.name for image in images_of(CONTROL_PLANE, found)] == ["operator"]
+    names = [image.name for image in discover(LAB_IMAGES, BASES)]
+    references = {name: f"host/{name}@sha256:0" for name in names}
+    assert images_of(CONTROL_PLANE, references) == ["host/operator@sha256:0"]
     for worker in WORKERS:
-        assert {image.name for image in images_of(worker, found)} == {image.name for image in found} - {"operator"}
+        assert images_of(worker, references) == [references[name] for name in names if name != "operator"]
