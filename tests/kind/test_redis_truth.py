@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from cluster_object import ClusterObject
 from kind_lab import Lab, await_that
+from measured_load import Measured, load
 from redis_cluster import KIND, ask, await_ready, redis, setting, status
 
 NAMESPACE = f"redis-truth-{uuid.uuid4().hex[:6]}"
@@ -85,3 +86,37 @@ def test_a_member_whose_operator_login_is_off_is_told_and_not_taken_for_well(lab
 def settle(lab: Lab, **spec: Any) -> dict[str, Any]:
     ClusterObject(lab, KIND, NAMESPACE, "rd").change(**spec)
     return await_ready(lab, NAMESPACE)
+
+
+def nothing_lost(measured: Measured) -> None:
+    durability = measured.findings["durability"]
+    assert [measured.figure("durability", name) for name in ("lost", "unexpected")] == [0, 0], durability.reason
+    assert measured.figure("durability", "acked") > 100
+
+
+def test_a_primary_whose_pod_is_deleted_hands_over_and_loses_nothing_though_nothing_is_on_disk(
+    lab: Lab, rd: str
+) -> None:
+    primary = settle(lab, persistence="none", minReplicasToWrite=0)["primary"]
+    with load(lab, KIND, rd, "rd") as measured:
+        lab.kubectl("delete", "pod", "-n", rd, primary)
+        found = await_ready(lab, rd)
+    nothing_lost(measured)
+    assert found["primary"] != primary
+    assert found["lastFailover"]["cause"] == "its pod was told to end"
+    print(f"\ndeleted under load: {measured.outcomes(route='service')} by the Service")
+
+
+@pytest.mark.long
+def test_a_primary_whose_node_is_drained_hands_over_and_loses_nothing(lab: Lab, rd: str) -> None:
+    primary = settle(lab, persistence="none", minReplicasToWrite=0)["primary"]
+    node = lab.get("pod", "-n", rd, primary)["spec"]["nodeName"]
+    selector = "--pod-selector=caplab.dev/cluster=rd"
+    try:
+        with load(lab, KIND, rd, "rd") as measured:
+            lab.kubectl("drain", node, "--ignore-daemonsets", "--delete-emptydir-data", selector, "--timeout=60s")
+            await_that("another is primary", lambda: status(lab, rd).get("primary") not in (None, primary))
+    finally:
+        lab.kubectl("uncordon", node)
+    nothing_lost(measured)
+    await_ready(lab, rd)

@@ -190,3 +190,8 @@ def test_an_earlier_gap_is_not_taken_for_a_later_failovers() -> None:
     came_back = build(seen(), build(GONE, build(seen())), LATER)
     found = build(PROMOTED, came_back, "2026-01-01T00:01:00Z", handed_over="rd-0")
     assert (found["lastFailover"]["seconds"], found["lastFailover"]["cause"]) == (0.0, "handed over by the operator")
+
+
+def test_a_primary_whose_pod_was_told_to_end_is_no_riddle() -> None:
+    leaving = build(replace(seen(), place=replace(seen().place, members=(replace(PODS[0], leaving=True), *PODS[1:]))))
+    assert build(PROMOTED, leaving, LATER)["lastFailover"]["cause"] == "its pod was told to end"

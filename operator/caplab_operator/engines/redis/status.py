@@ -60,10 +60,11 @@ def build(
     }
     if primary:
         status |= {"primary": primary, "epoch": seen.said[primary].replication_id}
+    handed_over = {done.handed_over: "handed over by the operator"} if done.handed_over else {}
     gap = primary_gap(primary, before, now)
     if gap:
         status["primaryGap"] = gap
-    if failover := _last_failover(primary, before, gap, now, hit, done):
+    if failover := _last_failover(primary, before, gap, now, {**faults(hit), **_ended(seen, before), **handed_over}):
         status["lastFailover"] = failover
     return status
 
@@ -78,13 +79,19 @@ def _ready(amiss: tuple[str, str] | None, durable: Said, applied: Said, all_well
     return "True", "AllReady", all_well
 
 
+def _ended(seen: Seen, before: Mapping[str, Any]) -> dict[str, str]:
+    """Members whose pods were told to end, now or when last seen: a primary among them handed over first."""
+    told = {pod.name for pod in seen.place.members if pod.leaving}
+    told |= {row["name"] for row in before.get("members") or [] if row.get("state") == "leaving"}
+    return dict.fromkeys(told, "its pod was told to end")
+
+
 def _last_failover(
     primary: str | None,
     before: Mapping[str, Any],
     gap: Mapping[str, Any] | None,
     now: str,
-    hit: Mapping[str, str],
-    done: Done,
+    causes: Mapping[str, str],
 ) -> Status | None:
     """Redis keeps no history: a failover is that the primary is another than before."""
     known: Status | None = before.get("lastFailover")
@@ -92,8 +99,5 @@ def _last_failover(
     old = before.get("primary") or (ended or {}).get("member")
     if primary is None or old is None or primary == old:
         return known
-    causes = faults(hit)
-    if done.handed_over:
-        causes[done.handed_over] = "handed over by the operator"
     found = explained({"at": now, "from": old, "to": primary}, known or {}, ended, causes)
     return {"seconds": 0.0, **found}

@@ -1,0 +1,55 @@
+"""Where a member is: its own name, the others, the Sentinels, and the files that the operator keeps up to date."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from .resp import Answer, ask
+
+REDIS_PORT, SENTINEL_PORT = 6379, 26379
+MASTER = "caplab"  # what Sentinels call the primary
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """A member's place in its cluster."""
+
+    host: str
+    members: tuple[str, ...]
+    sentinels: tuple[str, ...]
+    quorum: int
+    initial_primary: str
+    bootstrap: bool  # the cluster was never Ready
+    come_back: bool  # a restarted member is what it was
+    persistence: str
+    password: str
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """The members but this one."""
+        return tuple(host for host in self.members if host != self.host)
+
+    def ask(self, host: str, *commands: tuple[str, ...], port: int = REDIS_PORT) -> list[Answer]:
+        """What a member answers. Raises OSError and Refusal."""
+        return ask(host, port, self.password, *commands)
+
+
+def surroundings(environment: Mapping[str, str] = os.environ) -> Surroundings:
+    """As they are now: the operator may change its file at any time. Raises OSError, KeyError, ValueError."""
+    text = (Path(environment.get("CAPLAB_CONFIG", "/etc/caplab")) / "lab.env").read_text()
+    lab = dict(word.split("=", 1) for word in shlex.split(text))
+    return Surroundings(
+        host=environment["MEMBER_HOST"],
+        members=tuple(lab["MEMBER_HOSTS"].split()),
+        sentinels=tuple(lab["SENTINEL_HOSTS"].split()),
+        quorum=int(lab["QUORUM"]),
+        initial_primary=lab["INITIAL_PRIMARY"],
+        bootstrap=lab["BOOTSTRAP"] == "yes",
+        come_back=lab["RESTARTED_PRIMARY"] == "ComeBack",
+        persistence=lab["PERSISTENCE"],
+        password=environment["OPERATOR_PASSWORD"],
+    )
