@@ -24,6 +24,7 @@ class FakeServer:
         self.spec, self.status = spec, status
         self.asked: list[tuple[str, str]] = []
         self.stubborn = False
+        self.uids: dict[str, str] = {}  # of pods that were deleted once
         self.started = datetime.now(UTC) - timedelta(hours=1)
         self.evicted = iter([0, *range(0, 10**9, 1000)])
         self.taken: list[str] = []  # replies to a chunk of fillers; all of it where there is none left
@@ -43,10 +44,15 @@ class FakeServer:
         running = SimpleNamespace(state=SimpleNamespace(running=SimpleNamespace(started_at=self.started)))
         return [
             SimpleNamespace(
-                metadata=SimpleNamespace(name=f"m-{n}"), status=SimpleNamespace(container_statuses=[running])
+                metadata=SimpleNamespace(name=f"m-{n}", uid=self.uids.get(f"m-{n}", "first")),
+                status=SimpleNamespace(container_statuses=[running]),
             )
             for n in range(self.spec["replicas"])
         ]
+
+    def delete_pod(self, _namespace: str, name: str) -> None:
+        if not self.stubborn:
+            self.uids[name] = "second"
 
     def execute(self, _namespace: str, pod: str, *command: str) -> str:
         said = " ".join(command).removeprefix("lab-redis-cli -e ")
@@ -116,6 +122,19 @@ def test_a_switchover_after_which_the_primary_is_the_same_is_none(
     with pytest.raises(ActivityFailed, match="another primary than m-0; the primary is m-0"):
         actions.switchover("pg", within_seconds=0)
     assert not event().proven
+
+
+def test_a_members_pod_is_deleted_in_order_until_another_has_its_place(server: FakeServer) -> None:
+    server.status["members"] = [{"name": f"m-{n}"} for n in range(3)]
+    assert actions.delete_member("pg") == {"member": "m-0", "old": "first", "new": "second"}
+    assert (event().kind, event().target, event().proven) == ("deletion", "m-0", True)
+    assert event().evidence[0].startswith("the pod first was replaced by second after ")
+    server.stubborn = True
+    with pytest.raises(ActivityFailed, match=r"another pod has the place of m-\d; the pod is first"):
+        actions.delete_member("pg", role="replica", within_seconds=0)
+    server.status["primary"] = "m-9"
+    with pytest.raises(ActivityFailed, match=r"There is no pod m-9\. Mend"):
+        actions.delete_member("pg")
 
 
 def test_a_rolling_restart_is_over_when_every_member_has_started_since(server: FakeServer) -> None:

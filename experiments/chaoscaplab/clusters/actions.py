@@ -10,13 +10,15 @@ from chaoslib.exceptions import ActivityFailed
 from chaoslib.types import Configuration
 
 from ..doing import Doing
+from ..faults.node_choice import member_of
 from ..server import ExecFailed
 from ..waiting import insist
 from . import redis_memory
 from .asked import asked_for
+from .bringing_up import Cluster
 from .redis import ENGINE as REDIS
 
-__all__ = ["fill_memory", "rolling_restart", "scale", "switchover"]
+__all__ = ["delete_member", "fill_memory", "rolling_restart", "scale", "switchover"]
 
 
 def switchover(
@@ -50,6 +52,40 @@ def switchover(
         new = str(found.body()["status"]["primary"])
         doing.saw(f"the primary was {old}, and is {new}")
     return {"old": old, "new": new}
+
+
+def delete_member(
+    cluster: str,
+    role: str = "primary",
+    within_seconds: float = 120,
+    seed: int = 0,
+    namespace: str = "",
+    kind: str = "",
+    configuration: Configuration | None = None,
+) -> dict[str, str]:
+    """Delete the pod of a member in order, as kubectl delete pod does, and wait until another one has its place.
+
+    role: primary, replica or any; seed chooses which of several. kind is the cluster's, where it is not that of the run
+    under way. Returns the member, and the uids of its pod before and after (old, new). ActivityFailed where no
+    other pod has its place within_seconds.
+    """
+    found = asked_for(cluster, namespace, kind, configuration)
+    member = member_of(found.body(), role, seed)
+    old = _uid_of(found, member)
+    if not old:
+        raise ActivityFailed(f"There is no pod {member}. Mend: wait until {cluster} is Ready.")
+    with Doing("deletion", member) as doing:
+        began = time.monotonic()
+        found.server.delete_pod(found.namespace, member)
+
+        def still() -> str:
+            now = _uid_of(found, member)
+            return f"the pod is {now or 'not made anew yet'}" if now in ("", old) else ""
+
+        insist(f"another pod has the place of {member}", still, float(within_seconds))
+        new = _uid_of(found, member)
+        doing.saw(f"the pod {old} was replaced by {new} after {time.monotonic() - began:.1f} s")
+    return {"member": member, "old": old, "new": new}
 
 
 def rolling_restart(
@@ -138,6 +174,11 @@ def fill_memory(
         finally:
             redis_memory.empty(found.server, found.namespace, primary)
     return {"keys": full.keys, "evicted_keys": full.evicted_keys, "refused": full.refused}
+
+
+def _uid_of(cluster: Cluster, member: str) -> str:
+    """Of the pod that a member has now; '' where there is none."""
+    return next((str(pod.metadata.uid) for pod in cluster.members() if pod.metadata.name == member), "")
 
 
 def _has_started_since(pod: Any, moment: datetime) -> bool:

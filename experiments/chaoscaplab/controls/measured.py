@@ -29,6 +29,7 @@ from ..waiting import NotInTime, until
 from .clearing import clear, refuse_others
 from .doubts import baseline_of
 from .happened import lasted_seconds, monotonic, windows_in
+from .marks import Marked, Seen
 from .plan import Plan
 from .report import RunObject
 from .sides import cut_off, sides_of, zones_of
@@ -59,6 +60,7 @@ class MeasuredRun:
         self._probes = [*plan.loads, *([_CLOCK] if fails_over else [])]
         self._hold = Hold(server, plan.namespace, run_id)
         self._loaded = False
+        self.marked = Marked(plan.marks, lambda: Seen.of(self._cluster))
         self._seen = begin_seeing(self._engine.KIND, run_id, plan.namespace)
         self._body: Body = {}
         self._settings: dict[str, Json] = {}
@@ -110,6 +112,8 @@ class MeasuredRun:
         A scan that fails costs what is judged by it, and not the run: the record says why.
         """
         self._insist_on_hold()
+        for event in self.marked.events():
+            self._seen.note_event(event)
         with self.stages.stage("end of load"):
             spent_now = self._look_at_probers()
             self._loaded = False

@@ -14,6 +14,7 @@ from caplab.model.runs import CACHE
 from ..clusters.engines import Engine, named
 from ..clusters.redis import ENGINE as REDIS
 from ..namespaces import configured
+from .marks import Mark, marks_in
 
 EXTENSION = "caplab"
 
@@ -43,6 +44,7 @@ class Plan:
     fault: str
     seed: int
     store: Store | None = None
+    marks: Sequence[Mark] = ()
 
     @property
     def of(self) -> Engine:
@@ -62,7 +64,7 @@ def plan_of(experiment: Mapping[str, Any], configuration: Mapping[str, Any], sec
     if len(blocks) != 1:
         raise ValueError(f"The experiment has {len(blocks)} extension blocks named '{EXTENSION}'. Mend: write one.")
     fields = Fields.of(f"extension {EXTENSION}", substitute(blocks[0], dict(configuration), dict(secrets)))
-    fields.only("name", "cluster", "store", "loads", "vantages", "row", "seed")
+    fields.only("name", "cluster", "store", "loads", "vantages", "row", "seed", "mark")
     cluster, row = fields.object("cluster"), fields.object("row")
     cluster.only("name", "spec", "variant", "variants")
     row.only("engine", "mode", "fault")
@@ -78,6 +80,7 @@ def plan_of(experiment: Mapping[str, Any], configuration: Mapping[str, Any], sec
         fault=row.text("fault"),
         seed=int(str(fields.values.get("seed", 0))),
         store=_store(fields, row.text("engine")),
+        marks=marks_in(fields, experiment),
     )
 
 

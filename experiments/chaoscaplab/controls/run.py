@@ -70,9 +70,16 @@ def after_experiment_control(context: Experiment, state: Journal) -> None:
         run.run_object.failed(outcome["error"])
 
 
+def before_activity_control(context: Activity) -> None:
+    """Where the experiment marks a fault of its own: it may begin now."""
+    if _state.run is not None:
+        _state.run.marked.step_begins(context["name"])
+
+
 def after_activity_control(context: Activity, state: Run) -> None:
     """Time every step of the experiment as a stage of its own; a step that comes twice adds up."""
     if _state.run is not None:
+        _state.run.marked.step_ended(context["name"])
         _state.run.stages.add(context["name"], float(state.get("duration") or 0.0))
 
 

@@ -1,0 +1,156 @@
+"""Faults that an experiment makes by means of its own, such as a process: marked by its steps, witnessed by the lab.
+
+When such a fault began and ended is known by the experiment's word only. Whether anything happened at all the lab sees
+for itself: by the cluster's members and its primary, before and after.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from caplab.model.fields import Fields, Json
+
+from ..clusters.bringing_up import Cluster
+from ..current import Event
+
+_log = logging.getLogger("caplab.run")
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """From right before one step of the method to the end of another, which may be the same."""
+
+    begins: str
+    ends: str
+
+
+def marks_in(fields: Fields, experiment: Mapping[str, Any]) -> tuple[Mark, ...]:
+    """The field mark of the extension: names of steps, or objects of begins and ends; FieldError where there are none.
+
+    A step stands in the method once, or it would not be clear which is meant.
+    """
+    if "mark" not in fields.values:
+        return ()
+    steps = [str(one.get("name")) for one in experiment.get("method") or ()]
+    known = [name for name in steps if steps.count(name) == 1]
+    marks = tuple(_mark(fields, one) for one in _listed(fields))
+    for mark in marks:
+        if mark.begins not in known or mark.ends not in known or steps.index(mark.begins) > steps.index(mark.ends):
+            raise fields.error("mark", f"of steps that the method has once, in their order: {', '.join(known)}")
+    return marks
+
+
+def _listed(fields: Fields) -> Sequence[Json]:
+    value = fields.values["mark"]
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise fields.error("mark", "a list of steps")
+    return value
+
+
+def _mark(fields: Fields, value: Json) -> Mark:
+    if isinstance(value, str):
+        return Mark(value, value)
+    said = Fields.of(f"{fields.where}, field mark", value)
+    said.only("begins", "ends")
+    return Mark(said.text("begins"), said.text("ends"))
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """How a cluster stood: the primary and its epoch ('' where there is none), and each member's pod.
+
+    A pod is told by its uid, its restarts, and whether it is being deleted.
+    """
+
+    primary: str
+    epoch: str
+    pods: Mapping[str, tuple[str, int, bool]]
+
+    @classmethod
+    def of(cls, cluster: Cluster) -> Seen:
+        """As it stands now. Raises what the API server's client raises, LookupError where the cluster is gone."""
+        status = cluster.body().get("status") or {}
+        pods = {
+            str(pod.metadata.name): (
+                str(pod.metadata.uid),
+                sum(one.restart_count for one in pod.status.container_statuses or ()),
+                pod.metadata.deletion_timestamp is not None,
+            )
+            for pod in cluster.members()
+        }
+        return cls(str(status.get("primary", "")), str(status.get("epoch", "")), pods)
+
+
+def changes(before: Seen, after: Seen) -> list[str]:
+    """What became of the members and of the primary, a sentence each; [] where nothing did: pure."""
+    found = [_change(name, pod, after.pods.get(name)) for name, pod in sorted(before.pods.items())]
+    if (before.primary, before.epoch) != (after.primary, after.epoch) and before.primary:
+        found.append(f"the primary was {before.primary}, and is {after.primary or 'nobody'} in another epoch")
+    return [sentence for sentence in found if sentence]
+
+
+def _change(name: str, before: tuple[str, int, bool], after: tuple[str, int, bool] | None) -> str:
+    if after is None:
+        return f"the pod {name} is gone"
+    if after[0] != before[0]:
+        return f"the pod {name} is another one: its uid was {before[0]}, and is {after[0]}"
+    if after[1] > before[1]:
+        return f"the pod {name} has restarted"
+    return f"the pod {name} is being deleted" if after[2] and not before[2] else ""
+
+
+@dataclass
+class Marked:
+    """The marks of one run, as its steps begin and end."""
+
+    marks: Sequence[Mark]
+    look: Callable[[], Seen]
+    _before: dict[Mark, Seen | None] = field(default_factory=dict)
+    _after: dict[Mark, Seen | None] = field(default_factory=dict)
+    _began: dict[Mark, int] = field(default_factory=dict)
+    _ended: dict[Mark, int] = field(default_factory=dict)
+
+    def step_begins(self, name: str) -> None:
+        """Look at the cluster, and then stamp the moment: looking is no part of the fault."""
+        for mark in self.marks:
+            if mark.begins == name:
+                self._before[mark] = self._seen()
+                self._began[mark] = time.time_ns()
+
+    def step_ended(self, name: str) -> None:
+        """Stamp the moment, and then look at the cluster."""
+        for mark in self.marks:
+            if mark.ends == name and mark in self._began:
+                self._ended[mark] = time.time_ns()
+                self._after[mark] = self._seen()
+
+    def events(self) -> list[Event]:
+        """An event for each mark that began; where its end showed nothing yet, as the cluster stands now."""
+        return [self._event(mark) for mark in self.marks if mark in self._began]
+
+    def _event(self, mark: Mark) -> Event:
+        before, witnessed = self._before[mark], self._witnessed(mark)
+        spoken = mark.begins if mark.begins == mark.ends else f"{mark.begins} to the end of {mark.ends}"
+        target = before.primary if before and before.primary else "the cluster"
+        evidence = (f"times by the experiment's own word: {spoken}", *(witnessed or ["nothing was seen of it"]))
+        return Event(mark.begins, target, self._began[mark], self._ended.get(mark), evidence, bool(witnessed))
+
+    def _witnessed(self, mark: Mark) -> list[str]:
+        before = self._before[mark]
+        if before is None:
+            return []
+        at_once = self._after.get(mark)
+        found = changes(before, at_once) if at_once else []
+        later = None if found else self._seen()
+        return found or (changes(before, later) if later else [])
+
+    def _seen(self) -> Seen | None:
+        try:
+            return self.look()
+        except Exception as error:  # whatever it is: what was not seen is no evidence
+            _log.warning("the cluster could not be looked at for a mark: %s", error)
+            return None
