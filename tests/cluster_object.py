@@ -12,7 +12,10 @@ from kind_lab import Lab, await_that
 
 Status = Mapping[str, Any]
 # Objects that go with their cluster: of every engine's; volumes may be kept.
-_GOING = "pods,statefulsets,services,endpoints,endpointslices,secrets,configmaps,serviceaccounts,roles,rolebindings,pdb"
+_GOING = (
+    "pods,statefulsets,services,endpoints,endpointslices,secrets,configmaps,serviceaccounts,roles,rolebindings,pdb,"
+    "networkpolicies"
+)
 _OF_EVERY_NAMESPACE = {"ConfigMap/kube-root-ca.crt", "ServiceAccount/default"}
 
 

@@ -15,12 +15,17 @@ RELEASE = "caplab"
 NAMESPACE = "caplab-system"
 _USED_IMAGES = ("agent", "cassandra", "operator", "postgres", "prober", "redis")
 _READY_SECONDS = 90
+# The agents are privileged: they end and freeze processes of others. What else in there is not restricted is to show.
+_POD_SECURITY = tuple(
+    f"pod-security.kubernetes.io/{mode}" for mode in ("enforce=privileged", "warn=restricted", "audit=restricted")
+)
 
 
 def ensure(progress: Progress, cache: Cache, tools: Tools, cluster: KindCluster, images: Mapping[str, str]) -> None:
     """Install or upgrade the release, and wait until the operator runs."""
     values = {"images": {name: images[name] for name in _USED_IMAGES}}
-    wanted = digest([CHART], json.dumps(values, sort_keys=True), json.dumps(dict(cluster.made_ids()), sort_keys=True))
+    ids = json.dumps(dict(cluster.made_ids()), sort_keys=True)
+    wanted = digest([CHART], json.dumps(values, sort_keys=True), ids, *_POD_SECURITY)
     note = cache.cluster / "chart"
     with progress.step("chart installed") as step:
         if note.exists() and note.read_text() == wanted and _operator_available(cluster):
@@ -34,6 +39,7 @@ def ensure(progress: Progress, cache: Cache, tools: Tools, cluster: KindCluster,
              "--kubeconfig", str(cache.kubeconfig), "--kube-context", CONTEXT, "--values", str(file),
              "--wait", "--timeout", f"{_READY_SECONDS}s"]
         )  # fmt: skip
+        cluster.kubectl("label", "namespace", NAMESPACE, "--overwrite", *_POD_SECURITY)
         note.write_text(wanted)
 
 

@@ -128,7 +128,7 @@ class Server(Leases):
 
     def open_namespace(self, namespace: str) -> None:
         """Make a namespace that faults may hit; one that is there keeps its labels as they are."""
-        labels = {"caplab.dev/chaos": "allowed", **_labels()}
+        labels = {"caplab.dev/chaos": "allowed", "pod-security.kubernetes.io/enforce": "restricted", **_labels()}
         try:
             self._core.create_namespace({"metadata": {"name": namespace, "labels": labels}}, _request_timeout=_TIMEOUT)
         except client.ApiException as error:

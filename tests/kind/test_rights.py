@@ -11,7 +11,7 @@ import cluster_object
 import pytest
 from caplab_cluster.chart import NAMESPACE as LAB_NAMESPACE
 from caplab_cluster.shell import Answer, ask
-from caplab_operator.engines import objects
+from caplab_operator.engines import network, objects
 from caplab_operator.engines.cassandra import manifests as cassandra
 from caplab_operator.engines.cassandra.spec import parse as parse_cassandra
 from caplab_operator.engines.postgres import manifests as postgres
@@ -142,6 +142,8 @@ def rights_attacks(spec: PostgresSpec) -> list[Attack]:
     everyones = bound(spec, "x-member", pods, "x-member", spec.namespace)
     everyones["subjects"].append({"kind": "Group", "name": "system:authenticated"})
     outside = objects.service(spec, "any", ports=[objects.port("sql", 5432)], externalIPs=["192.0.2.1"])
+    everybodys = network.policy(spec, LAB_NAMESPACE, [], [])
+    everybodys["spec"]["podSelector"] = {}
     held = "attempting to grant RBAC permissions not currently held"  # what the API server itself says, and says first
     return [
         (bound(spec, "x-operator", admin, "caplab-operator", LAB_NAMESPACE), held),
@@ -152,6 +154,7 @@ def rights_attacks(spec: PostgresSpec) -> list[Attack]:
         ({**token, "type": "kubernetes.io/service-account-token"}, "asks for no account's token"),
         (objects.named(spec, "v1", "ServiceAccount", "x-other"), "one service account"),
         (outside, "inside the cluster only"),
+        (everybodys, "would be for others' pods too"),
     ]  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from .. import objects
+from .. import network, objects
 from ..objects import Manifest
 from ..rolling import GENERATION_ANNOTATION, RESTART_ANNOTATION
 from .configuration import cassandra_yaml, jvm_options, racks, restart_digest
@@ -49,6 +49,7 @@ def build(
     return [
         objects.client_role(spec),
         objects.client_role_binding(spec, lab_namespace),
+        network.policy(spec, lab_namespace, [CQL_PORT], [MANAGEMENT_PORT]),
         *services(spec),
         objects.disruption_budget(spec, spec.name, objects.part(spec)),
         config_map(spec, zones),

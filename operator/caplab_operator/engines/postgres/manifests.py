@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from .. import objects
+from .. import network, objects
 from ..objects import Manifest
 from .patroni import SCOPE_LABEL, configuration
 from .spec import PostgresSpec
@@ -36,6 +36,7 @@ def build(spec: PostgresSpec, image: str, lab_namespace: str, binding_uid: str) 
         service_account(spec),
         objects.client_role(spec),
         objects.client_role_binding(spec, lab_namespace),
+        network.policy(spec, lab_namespace, [POSTGRES_PORT], [PATRONI_PORT], needs_api=True),
         config_map(spec),
         *services(spec, binding_uid),
         objects.disruption_budget(spec, spec.name, objects.part(spec)),

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .. import objects
+from .. import network, objects
 from ..objects import Manifest
 from ..rolling import GENERATION_ANNOTATION, RESTART_ANNOTATION
 from .configuration import redis_conf, restart_digest, timing_conf
@@ -77,6 +77,7 @@ def build(spec: RedisSpec, image: str, lab_namespace: str, standing: Standing) -
     return [
         objects.client_role(spec),
         objects.client_role_binding(spec, lab_namespace),
+        network.policy(spec, lab_namespace, [REDIS_PORT, SENTINEL_PORT], []),
         *services(spec),
         objects.disruption_budget(spec, spec.name, objects.part(spec, MEMBER)),
         objects.disruption_budget(spec, sentinels_name(spec.name), objects.part(spec, SENTINEL)),
