@@ -21,12 +21,6 @@ def schema_of(crd: Path) -> Mapping[str, Any]:
     return found
 
 
-def parameter_names(schema: Mapping[str, Any]) -> list[str]:
-    """The engine's own settings that a spec may give."""
-    rule = schema["properties"]["parameters"]["x-kubernetes-validations"][0]["rule"]
-    return re.findall(r"'([a-z_-]+)'", rule)
-
-
 def by_schema(schema: Mapping[str, Any], parameters: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     """Whatever a part of the schema lets through, with every default filled in as the API server does.
 

@@ -17,16 +17,16 @@ from caplab_operator.engines.redis.rollout import Deployed, Resize
 from caplab_operator.engines.redis.spec import RedisSpec, parse
 from hypothesis import given
 from hypothesis import strategies as st
-from random_specs import NAMES, OBJECT_NAME, body_of, by_schema, parameter_names, schema_of
+from parameter_values import parameters
+from random_specs import NAMES, OBJECT_NAME, body_of, by_schema, schema_of
 from redis_seen import CRD
 
 pytestmark = pytest.mark.property
 
 SCHEMA = schema_of(CRD)
 _LIVE = ("replicas", "sentinels", "persistence", "minReplicasToWrite", "failover", "maxMemory", "evictionPolicy")
-_VALUES = st.from_regex(r"[A-Za-z0-9._-]{1,200}", fullmatch=True)
 
-specs = by_schema(SCHEMA, st.dictionaries(st.sampled_from(parameter_names(SCHEMA)), _VALUES, max_size=9))
+specs = by_schema(SCHEMA, parameters("redis", 9))
 pod_names = [f"rd-{i}" for i in range(4)]
 
 
@@ -55,7 +55,7 @@ def test_whatever_is_asked_for_can_be_built_and_is_owned_and_named_well(
     sizes = {item["metadata"]["name"]: item["spec"]["replicas"] for item in made if item["kind"] == "StatefulSet"}
     assert sizes == {name: max(asked["replicas"], current or 0), f"{name}-sentinel": asked["sentinels"]}
     for line in configuration.redis_conf(spec).splitlines():
-        assert re.fullmatch(r'[a-z-]+ ([A-Za-z0-9._-]+|"")', line)
+        assert re.fullmatch(r'[a-z-]+ ([A-Za-z0-9._$-]+|"")', line)
 
 
 def templates(spec: RedisSpec) -> list[Any]:

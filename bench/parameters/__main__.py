@@ -1,0 +1,33 @@
+"""Write the engines' tables and the schemas' rules anew: `python -m parameters [--ask]`, with bench on PYTHONPATH.
+
+Without --ask the schemas are made from the tables as they are; with it the tables are made first, from the images that
+`make up` built.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from caplab_cluster.paths import Cache
+from caplab_cluster.progress import Progress
+from caplab_cluster.session import begin
+
+from . import files
+from .asking import ENGINES, ask
+
+
+def main(arguments: list[str]) -> None:
+    """Write what differs, and say so."""
+    if "--ask" in arguments:
+        cache = Cache.from_environment()
+        engine = begin(Progress(cache.logs / "parameters"), cache).engine
+        images = json.loads((cache.cluster / "images.json").read_text())
+        for name in ENGINES:
+            files.write_table(name, ask(engine, files.local_name(images[name]), name))
+    for name in ENGINES:
+        changed = files.write_schema(name)
+        print(f"{name}: {'written' if changed else 'as it was'}")
+
+
+main(sys.argv[1:])

@@ -1,0 +1,217 @@
+"""The validation rules of a kind's `parameters`, in CEL, made from the engine's table.
+
+Every rule is one expression that says of a name whether it, or its value, is right; it is true of all names where the
+rule holds, and the message names one of which it is not.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from caplab_operator.engines.parameters import Parameter
+
+_TITLES = {"postgres": "PostgreSQL 17", "redis": "Redis 8", "cassandra": "Cassandra 5.0"}
+_WORDS = {"postgres": ("on", "off", "true", "false"), "redis": ("yes", "no"), "cassandra": ("true", "false")}
+_BYTES = {"B": 1, "kB": 2**10, "8kB": 2**13, "MB": 2**20, "GB": 2**30, "TB": 2**40}
+_BYTES_REDIS = {"b": 1, "k": 10**3, "kb": 2**10, "m": 10**6, "mb": 2**20, "g": 10**9, "gb": 2**30}
+_BYTES_CASSANDRA = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+_MILLISECONDS = {"ns": 1e-6, "us": 1e-3, "ms": 1, "s": 1e3, "m": 6e4, "min": 6e4, "h": 3.6e6, "d": 8.64e7}
+# No zeros in front: an engine would tell another spelling than it was given.
+_WHOLE, _FRACTION = "(0|[1-9][0-9]{0,14})", "([.][0-9]{1,9})?"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measure:
+    """How an engine takes sizes, times or rates."""
+
+    noun: str
+    units: Mapping[str, float]  # the units that a value may have
+    plain: bool  # whether a number without a unit is taken, counting the parameter's own unit
+    fraction: bool = False
+
+    def factor(self, unit: str) -> float:
+        """What a plain number of a parameter counts."""
+        return {**_BYTES, **_BYTES_CASSANDRA, **_MILLISECONDS, **self.units}.get(unit, 1)
+
+
+def _units(known: Mapping[str, float], names: str) -> Mapping[str, float]:
+    return {name: known[name] for name in names.split()}
+
+
+_MEASURES: Mapping[tuple[str, str], Measure] = {
+    ("postgres", "size"): Measure(noun="a size", units=_units(_BYTES, "B kB MB GB TB"), plain=True, fraction=True),
+    ("postgres", "time"): Measure(
+        noun="a time", units=_units(_MILLISECONDS, "us ms s min h d"), plain=True, fraction=True
+    ),
+    ("redis", "size"): Measure(noun="a size", units=_BYTES_REDIS, plain=True),
+    ("cassandra", "size"): Measure(noun="a size", units=_BYTES_CASSANDRA, plain=False),
+    ("cassandra", "time"): Measure(noun="a time", units=_units(_MILLISECONDS, "ns us ms s m h d"), plain=False),
+    ("cassandra", "rate"): Measure(
+        noun="a rate", units={f"{unit}/s": one for unit, one in _BYTES_CASSANDRA.items()}, plain=False
+    ),
+}  # fmt: skip
+
+
+def quoted(text: str) -> str:
+    """A text as CEL and as YAML's folded block have it."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _list(texts: Iterable[str]) -> str:
+    return "[" + ", ".join(map(quoted, texts)) + "]"
+
+
+def _map(entries: Mapping[str, str]) -> str:
+    # No two braces side by side: the chart is a template.
+    return "{ " + ", ".join(f"{quoted(name)}: {value}" for name, value in entries.items()) + " }"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule of a schema: what must be true of each name, and what is said of one of which it is not.
+
+    `about` is what both look up a name in. It is bound once, by a list of one, since CEL has no variables here. The
+    message names one name only: names have no longest, so the API server takes a joined text of them for too costly.
+    """
+
+    right: str
+    said: str
+    about: str = "{ }"
+
+    def as_yaml(self) -> dict[str, str]:
+        """As a schema has it."""
+        return {
+            "message": "parameters names a setting that may not be named here, or a value that it does not take",
+            "rule": f"[{self.about}].all(about, self.all(name, {self.right}))",
+            "messageExpression": f"[{self.about}].map(about, self.map(name, !({self.right}), {self.said})[0])[0]",
+        }
+
+
+def rules(engine: str, table: Mapping[str, Parameter]) -> list[Rule]:
+    """All rules of an engine's parameters: their names first, then the values of each kind."""
+    allowed = [one for one in table.values() if not one.refused]
+    values = [(kind, [one for one in allowed if one.kind == kind]) for kind in _VALUES]
+    return [_names(engine, table), *(_VALUES[kind](engine, some) for kind, some in values if some)]
+
+
+def _names(engine: str, table: Mapping[str, Parameter]) -> Rule:
+    reasons: dict[str, list[str]] = {}
+    for one in table.values():
+        reasons.setdefault(one.refused, []).append(one.name)
+    why = quoted(f"{_TITLES[engine]} has no parameter of that name")
+    for reason, names in reasons.items():
+        about = quoted(f"{reason}: leave it out" if reason else "parameters are written in lower case")
+        why = f"name.lowerAscii() in {_list(names)} ? {about} : {why}"
+    allowed = [one.name for one in table.values() if not one.refused]
+    return Rule(f"name in {_list(allowed)}", f"strings.quote(name) + ' is refused: ' + ({why})")
+
+
+def _values_rule(
+    some: Sequence[Parameter], about: Mapping[str, str], right: str, takes: Callable[[Parameter], str]
+) -> Rule:
+    """A rule of values: `about` says of each parameter what `right` looks up, and `takes` what it takes."""
+    texts = _map({one.name: quoted(takes(one)) for one in some})
+    said = f"name + ' must be ' + {texts}[name] + ', not ' + strings.quote(self[name])"
+    return Rule(f"!(name in about) || ({right})", said, _map(about))
+
+
+def _bools(engine: str, some: Sequence[Parameter]) -> Rule:
+    words = _WORDS[engine]
+    about = {one.name: "true" for one in some}
+    return _values_rule(some, about, f"self[name] in {_list(words)}", lambda _: " or ".join(words))
+
+
+def _enums(_: str, some: Sequence[Parameter]) -> Rule:
+    about = {one.name: _list(one.values) for one in some}
+    return _values_rule(some, about, "self[name] in about[name]", lambda one: f"one of {', '.join(one.values)}")
+
+
+def _letters(_: str, some: Sequence[Parameter]) -> Rule:
+    about = {one.name: quoted(f"^[{re.escape(''.join(one.values))}]{{0,40}}$") for one in some}
+    right = "self[name].matches(about[name])"
+    return _values_rule(some, about, right, lambda one: f"made of the letters {''.join(one.values)}")
+
+
+def _integers(_: str, some: Sequence[Parameter]) -> Rule:
+    about = {one.name: f"[{int(_low(one))}, {int(_high(one))}]" for one in some}
+    inside = "about[name][0] <= int(self[name]) && int(self[name]) <= about[name][1]"
+    right = f"self[name].matches('^(0|-?[1-9][0-9]{{0,17}})$') && {inside}"
+    return _values_rule(some, about, right, lambda one: f"a whole number {_range(one)}")
+
+
+def _reals(_: str, some: Sequence[Parameter]) -> Rule:
+    about = {one.name: f"[{float(_low(one))!r}, {float(_high(one))!r}]" for one in some}
+    number = f"self[name].matches('^-?{_WHOLE}{_FRACTION}$')"
+    right = f"{number} && about[name][0] <= double(self[name]) && double(self[name]) <= about[name][1]"
+    return _values_rule(some, about, right, lambda one: f"a number {_range(one)}")
+
+
+def _measured(kind: str) -> Callable[[str, Sequence[Parameter]], Rule]:
+    def rule(engine: str, some: Sequence[Parameter]) -> Rule:
+        measure = _MEASURES[engine, kind]
+        about = {one.name: _scaled(measure, one) for one in some}
+        number = f"double(self[name].find('^-?[0-9]+{_FRACTION}'))"
+        unit = "self[name].find('[A-Za-z/]+$')"
+        given = f"{_map({name: repr(float(factor)) for name, factor in measure.units.items()})}[{unit}]"
+        # An engine that takes none but whole numbers refuses a unit smaller than the parameter's own.
+        factor = f"({unit} == '' ? about[name][0] : {given})" if measure.plain else given
+        amount = f"{number} * {factor}"
+        big_enough = [] if measure.plain else [f"about[name][0] <= {given}"]
+        inside = [f"about[name][1] <= {amount}", f"{amount} <= about[name][2]"]
+        right = " && ".join([f"self[name].matches({_form(measure)})", *big_enough, *inside])
+        return _values_rule(
+            some, about, right, lambda one: f"{measure.noun} {_range(one)}, in {', '.join(measure.units)}"
+        )
+
+    return rule
+
+
+def _form(measure: Measure) -> str:
+    units = "|".join(measure.units)
+    return quoted(f"^-?{_WHOLE}{_FRACTION if measure.fraction else ''}({units}){'?' if measure.plain else ''}$")
+
+
+def _scaled(measure: Measure, one: Parameter) -> str:
+    factor = measure.factor(one.unit)
+    return f"[{float(factor)!r}, {float(_low(one) * factor)!r}, {float(_high(one) * factor)!r}]"
+
+
+# More than any engine's largest number: a bound that is none.
+_NO_BOUND = 10.0**18 - 1
+
+
+def _low(one: Parameter) -> float:
+    return -_NO_BOUND if one.minimum is None else max(one.minimum, -_NO_BOUND)
+
+
+def _high(one: Parameter) -> float:
+    return _NO_BOUND if one.maximum is None else min(one.maximum, _NO_BOUND)
+
+
+def _range(one: Parameter) -> str:
+    if one.maximum is None or one.maximum > _NO_BOUND:
+        return "of any size" if one.minimum is None else f"from {_amount(one.minimum, one.unit)}"
+    return f"from {_amount(_low(one), one.unit)} to {_amount(one.maximum, one.unit)}"
+
+
+def _amount(number: float, unit: str) -> str:
+    count = int(number) if number == int(number) else number
+    # A unit such as Postgres' page: -1 of them means something of its own.
+    pages = re.fullmatch(r"(\d+)(\w+)", unit)
+    if pages and count > 0:
+        return f"{int(count * int(pages[1]))}{pages[2]}"
+    return f"{count}" if pages or count <= 0 else f"{count}{unit}"
+
+
+_VALUES: Mapping[str, Callable[[str, Sequence[Parameter]], Rule]] = {
+    "bool": _bools,
+    "enum": _enums,
+    "letters": _letters,
+    "integer": _integers,
+    "real": _reals,
+    "size": _measured("size"),
+    "time": _measured("time"),
+    "rate": _measured("rate"),
+}
