@@ -5,6 +5,7 @@ The traceback of what nobody expected is kept in the cache's logs. SIGTERM is as
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -26,6 +27,7 @@ LAB_FAILED = 3  # 1 and 2 would say something of what was measured
 
 def guarded(command: str, work: Callable[[], int], interrupted: str) -> int:
     """Do a command's work: its exit code, or LAB_FAILED with a sentence. interrupted: what that means for the user."""
+    _log_plainly()
     code = LAB_FAILED
     try:
         with _terminable():
@@ -54,6 +56,21 @@ def sentence_of(error: Exception, command: str) -> str:
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}."
     return f"unexpected {type(error).__name__}: {error} ({_kept(error, command)})"
+
+
+class _Plain(logging.Formatter):
+    """One line without control characters: what is logged may be the word of a server or a file."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as it is shown."""
+        return one_line(super().format(record))
+
+
+def _log_plainly() -> None:
+    """Show warnings as everything else, where nobody has set up logs; that urllib3 tries again is not shown."""
+    logging.getLogger("urllib3").setLevel(logging.ERROR)
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(_Plain("note: %(message)s"))
 
 
 def _kept(error: Exception, command: str) -> str:

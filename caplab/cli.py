@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -87,7 +86,6 @@ def _run(parsed: argparse.Namespace) -> int:
         return LAB_FAILED
     settings = dict(parsed.settings)
     wishes = Wishes(parsed.name, parsed.repeat or 1, settings, parsed.results, parsed.keep, parsed.resume)
-    logging.getLogger("urllib3").setLevel(logging.ERROR)  # its tries again: how it ends is said
     out = SteadyWriter(sys.stdout)
     print(f"cluster: {one_line(choose_lab())}", file=out, flush=True)
     code = run(wishes, out)
@@ -124,7 +122,6 @@ def _faults(parsed: argparse.Namespace) -> int:
         print(printable(text), flush=True)
 
     _choose_cluster(parsed.context)
-    logging.getLogger("urllib3").setLevel(logging.ERROR)  # its tries again: how it ends is said
     return commands.faults(parsed.all, say, complain) if parsed.command == "faults" else commands.heal(say, complain)
 
 

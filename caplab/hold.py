@@ -21,7 +21,7 @@ NAME = "caplab-run"
 _RENEW_SECONDS, DEAD_SECONDS = 5.0, 20.0
 _PATIENCE_SECONDS = 30.0
 _LOOK_SECONDS = 0.2
-_TIMEOUT = (5, 30)  # seconds: to connect, to answer
+_TIMEOUT = (2, 5)  # seconds: to connect, to answer; so that a renewal is tried again before DEAD_SECONDS
 _GONE, _CONFLICT = 404, 409
 _log = logging.getLogger("caplab.run")
 

@@ -74,6 +74,7 @@ class Session:
         """Keep what was made, by its uid: another object may have its name some day."""
         metadata = body["metadata"]
         self.made.append(Made(kind, metadata["namespace"], metadata["name"], metadata["uid"]))
+        self.reused.discard((kind, metadata["namespace"], metadata["name"]))
 
     def note_reused(self, kind: str, body: Body) -> None:
         """Keep what was found there and taken over from a run that is over, unless this session made it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
@@ -69,6 +70,17 @@ def test_a_traceback_that_cannot_be_kept_hides_nothing(monkeypatch: pytest.Monke
     monkeypatch.setenv("CAPLAB_CACHE", "/dev/null/cache")
     assert guarded("run", raising(ZeroDivisionError("planted")), "") == 3
     assert "planted (its traceback could not be kept: Not a directory)" in capsys.readouterr().err
+
+
+def test_what_is_logged_is_plain_too(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+
+    def work() -> int:
+        logging.getLogger("caplab.run").warning("the namespace \x1b[2J%s", "a\nb")
+        return 0
+
+    assert guarded("run", work, "") == 0
+    assert capsys.readouterr().err == "note: the namespace [2Ja b\n"
 
 
 def test_a_sigterm_is_as_ctrl_c_and_the_handler_before_is_put_back(capsys: Captured) -> None:

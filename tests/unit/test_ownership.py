@@ -201,6 +201,10 @@ def test_a_new_cluster_is_the_sessions_and_one_of_an_earlier_run_is_taken_over(
     body = objects.there["postgresclusters", "ns", "pg"]
     assert (body["metadata"]["uid"], body["spec"]) == (made.uid, {"replicas": 3})
     assert session_of(body) == ownership.session().id
+    cluster.delete()  # it did not come back, and is made anew
+    cluster.bring_up()
+    assert ownership.session().reused == set()
+    assert len(ownership.session().made) == 1
 
 
 # --- one namespace for a run -------------------------------------------------------------------------------
