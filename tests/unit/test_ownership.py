@@ -11,7 +11,7 @@ from chaoscaplab import current
 from chaoscaplab.clusters import postgres
 from chaoscaplab.clusters.bringing_up import Cluster
 from chaoscaplab.controls import clearing
-from chaoscaplab.faults import nodes
+from chaoscaplab.faults import actions, injecting, nodes
 from chaoscaplab.namespaces import namespace_of
 from chaoscaplab.server import NotOurs, Server
 from chaoslib.exceptions import ActivityFailed
@@ -219,6 +219,24 @@ def test_every_step_is_in_the_namespace_of_the_run(run: current.Seen) -> None:
     assert namespace_of({"namespace": "configured"}, "team-db") == "team-db"
     assert namespace_of({"namespace": "configured"}) == "configured"
     assert namespace_of(None) == ownership.NAMESPACE
+
+
+def test_a_fault_on_a_whole_zone_is_refused_where_a_database_of_others_is_in_the_namespace(
+    server: Server, objects: FakeObjects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(injecting, "Server", lambda: server)
+    monkeypatch.setattr(injecting, "_LIVE_SECONDS", 0.0)
+    objects.put_of_run(KIND, "pg", "r-now")
+    objects.put("RedisCluster", "sessions")
+    with pytest.raises(ActivityFailed, match=r"would hit RedisCluster ns/sessions too.*Mend: name the cluster"):
+        actions.kill(zone="a")
+    assert objects.names("Fault") == []
+    with pytest.raises(ActivityFailed, match="is not live"):  # nobody is there to make it so
+        actions.kill("pg", zone="a")
+    objects.there.pop(("redisclusters", "ns", "sessions"))
+    with pytest.raises(ActivityFailed, match="is not live"):
+        actions.kill(zone="a")
+    assert len(objects.names("Fault")) == 2
 
 
 # --- at a suite's end --------------------------------------------------------------------------------------

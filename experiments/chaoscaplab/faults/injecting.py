@@ -11,8 +11,9 @@ from chaoslib.exceptions import ActivityFailed
 from caplab.faults.rows import OVER
 from caplab.ownership import run_of
 
+from ..clusters.engines import ENGINES
 from ..current import Seen, seen
-from ..server import Body, Server, sentence
+from ..server import Body, Server, named, sentence
 from ..waiting import until
 from .specs import Spec, prefix_of
 from .windows import problem_of
@@ -36,6 +37,8 @@ def inject(namespace: str, spec: Spec) -> dict[str, Any]:
     Of a partition the first packet may still have to be dropped: `proven` of the probes waits for that.
     """
     server, run = Server(), seen()
+    if run.namespace and "name" not in spec["target"]:
+        _refuse_bystanders(server, namespace, run)
     name = f"{prefix_of(spec)}-{uuid.uuid4().hex[:8]}"
     try:
         server.create("Fault", namespace, name, spec)
@@ -47,6 +50,17 @@ def inject(namespace: str, spec: Spec) -> dict[str, Any]:
         raise ActivityFailed(f"The fault {name} failed: {problem}")
     status: dict[str, Any] = fault["status"]
     return status
+
+
+def _refuse_bystanders(server: Server, namespace: str, run: Seen) -> None:
+    """ActivityFailed where a fault on every cluster of the run's namespace would hit one that is not of this run."""
+    for engine in ENGINES:
+        for body in server.list(engine.KIND, namespace):
+            if run_of(body) != run.run_id:
+                raise ActivityFailed(
+                    f"The fault would hit {engine.KIND} {named(body)} too, which is not of this run."
+                    " Mend: name the cluster that is meant, or give the run a namespace of its own."
+                )
 
 
 def own_faults(server: Server, namespace: str) -> list[Body]:
