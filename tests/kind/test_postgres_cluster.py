@@ -134,6 +134,7 @@ def test_deletion_removes_everything_and_keeps_volumes_only_where_asked(
             "raise ttlSeconds",
         ),
         ({"storage": {"size": "much"}}, "spec.storage.size", "should match"),
+        ({"storage": {"size": "511Mi"}}, "spec.storage.size", "512Mi or more"),
         ({"parameters": {"fsync": "off"}}, "spec.parameters", "leave it out"),
         ({"replicas": "three"}, "spec.replicas", 'got "string", expected "integer"'),
     ],

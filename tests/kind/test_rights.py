@@ -66,7 +66,7 @@ def own_objects(lab: Lab, namespace: str) -> list[Manifest]:
         *postgres.secrets(pg_spec, lambda: "p"),
         postgres.member_role(pg_spec),
         postgres.role_binding(pg_spec),
-        *postgres.build(pg_spec, lab.images["postgres"], LAB_NAMESPACE, "b"),
+        *postgres.build(pg_spec, lab.images["postgres"], LAB_NAMESPACE, "b", 3),
         *redis.secrets(rd_spec, lambda: "p"),
         *redis.build(rd_spec, lab.images["redis"], LAB_NAMESPACE, redis.Standing(3, None, bootstrap=True)),
         endpoint_slice(rd_spec, "x-primary", []),
@@ -181,7 +181,7 @@ def place_attacks(spec: PostgresSpec, members: Manifest) -> list[Attack]:
 
 def test_the_operator_can_make_nothing_that_would_give_it_more_than_clusters_need(lab: Lab, namespace: str) -> None:
     spec = parse_postgres(asked_for(lab, namespace, "PostgresCluster"))
-    members = postgres.stateful_set(spec, lab.images["postgres"])
+    members = postgres.stateful_set(spec, lab.images["postgres"], 3)
     lab.apply(*in_namespace(namespace, role_that_lets("theirs", "pods", "list")))
     attacks = [*pod_attacks(members), *rights_attacks(spec), *place_attacks(spec, members)]
     answer = attempt(lab, [manifest for manifest, _ in attacks], AS_OPERATOR)
@@ -197,7 +197,7 @@ def test_no_member_runs_as_somebodys_own_account_that_has_rights(lab: Lab, names
     binding = bound(spec, "theirs", {"kind": "Role", "name": "theirs"}, "x-member", namespace)
     binding["metadata"] = {"name": "theirs"}
     lab.apply(*in_namespace(namespace, role_that_lets("theirs", "secrets", "list"), binding))
-    members = postgres.stateful_set(spec, lab.images["postgres"])
+    members = postgres.stateful_set(spec, lab.images["postgres"], 3)
     await_that(
         "the API server has heard of the binding",
         lambda: "the service account x-member may make pods or read" in attempt(lab, [members], AS_OPERATOR).err,

@@ -51,7 +51,7 @@ def test_the_primary_of_postgres_is_who_holds_the_leader_object(
         raise AssertionError("members need not be asked")
 
     api: Any = FakeApi(annotations)
-    assert postgres.roles(api, "demo", "pg", nobody) == Roles(primary=primary)
+    assert postgres.PostgresClusters().roles(api, "demo", "pg", nobody) == Roles(primary=primary)
 
 
 @pytest.mark.parametrize(("answers", "primary"), [((None, None), "rd-0"), ((redis_seen.replica(), None), None)])

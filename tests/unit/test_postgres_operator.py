@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from caplab_operator.engines import objects
-from caplab_operator.engines.pods import Pod
-from caplab_operator.engines.postgres import manifests, patroni, status
-from caplab_operator.engines.postgres.observe import Seen
+from caplab_operator.engines.postgres import manifests, patroni
 from caplab_operator.engines.postgres.spec import Failover, PostgresSpec, parse
+from caplab_operator.engines.rolling import GENERATION_ANNOTATION
 from caplab_operator.handlers.watched import Watched
+
+from caplab.model.sizes import size_bytes
 
 BINDING_UID = "of-the-role-binding"
 SPEC = PostgresSpec(
@@ -49,7 +49,6 @@ BODY: dict[str, Any] = {
         "parameters": {},
     },
 }
-NOW, LATER = "2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z"
 
 
 def test_a_complete_object_is_parsed() -> None:
@@ -60,7 +59,7 @@ def test_every_object_is_owned_by_the_cluster_and_in_its_namespace() -> None:
     objects = [
         manifests.member_role(SPEC),
         manifests.role_binding(SPEC),
-        *manifests.build(SPEC, "image", "lab", BINDING_UID),
+        *manifests.build(SPEC, "image", "lab", BINDING_UID, 3),
         *manifests.secrets(SPEC, lambda: "x"),
     ]
     names = [(item["kind"], item["metadata"]["name"]) for item in objects]
@@ -71,11 +70,13 @@ def test_every_object_is_owned_by_the_cluster_and_in_its_namespace() -> None:
 
 
 def test_building_twice_gives_the_same_objects() -> None:
-    assert manifests.build(SPEC, "image", "lab", BINDING_UID) == manifests.build(SPEC, "image", "lab", BINDING_UID)
+    assert manifests.build(SPEC, "image", "lab", BINDING_UID, 3) == manifests.build(
+        SPEC, "image", "lab", BINDING_UID, 3
+    )
 
 
 def test_no_password_is_anywhere_but_in_the_secret() -> None:
-    text = json.dumps(manifests.build(SPEC, "image", "lab", BINDING_UID))
+    text = json.dumps(manifests.build(SPEC, "image", "lab", BINDING_UID, 3))
     assert "secretKeyRef" in text
     assert '"password":' not in text
 
@@ -90,7 +91,7 @@ def test_a_client_may_read_its_own_login_and_no_other_secret() -> None:
 
 
 def test_members_run_as_an_ordinary_user_without_a_liveness_probe() -> None:
-    pod = manifests.stateful_set(SPEC, "image")["spec"]["template"]["spec"]
+    pod = manifests.stateful_set(SPEC, "image", 3)["spec"]["template"]["spec"]
     container = pod["containers"][0]
     assert pod["securityContext"]["runAsNonRoot"]
     assert container["securityContext"]["readOnlyRootFilesystem"]
@@ -100,18 +101,18 @@ def test_members_run_as_an_ordinary_user_without_a_liveness_probe() -> None:
 
 @pytest.mark.parametrize(("keep", "policy"), [(False, "Delete"), (True, "Retain")])
 def test_volumes_are_kept_only_where_asked(keep: bool, policy: str) -> None:
-    body = manifests.stateful_set(replace(SPEC, keep_volumes=keep), "image")["spec"]
+    body = manifests.stateful_set(replace(SPEC, keep_volumes=keep), "image", 3)["spec"]
     assert body["persistentVolumeClaimRetentionPolicy"]["whenDeleted"] == policy
 
 
 def test_a_selector_of_members_is_the_same_for_every_engine() -> None:
-    body = manifests.stateful_set(SPEC, "image")["spec"]
+    body = manifests.stateful_set(SPEC, "image", 3)["spec"]
     assert {"caplab.dev/cluster": "pg", "caplab.dev/part": "member"}.items() <= body["selector"]["matchLabels"].items()
     assert body["selector"]["matchLabels"].items() <= body["template"]["metadata"]["labels"].items()
 
 
 def test_patroni_finds_its_members_by_the_scope_label() -> None:
-    labels = manifests.stateful_set(SPEC, "image")["spec"]["template"]["metadata"]["labels"]
+    labels = manifests.stateful_set(SPEC, "image", 3)["spec"]["template"]["metadata"]["labels"]
     settings = json.loads(manifests.config_map(SPEC)["data"]["patroni.yml"])
     assert labels[settings["kubernetes"]["scope_label"]] == settings["scope"]
     assert settings["kubernetes"]["labels"].items() <= labels.items()
@@ -150,6 +151,24 @@ def test_a_durability_is_recognised_in_the_settings_it_stands_for(durability: st
     assert patroni.durability_of({**settings, "synchronous_mode_strict": "mixed"}) == "other"
 
 
+def test_a_pod_that_is_told_to_end_hands_over_first_and_only_the_operator_restarts_one() -> None:
+    body = manifests.stateful_set(SPEC, "image", 5)
+    assert body["spec"]["updateStrategy"] == {"type": "OnDelete"}
+    assert body["spec"]["replicas"] == 5
+    assert body["metadata"]["annotations"] == {GENERATION_ANNOTATION: "3"}
+    pod = body["spec"]["template"]["spec"]
+    assert pod["containers"][0]["lifecycle"] == {"preStop": {"exec": {"command": ["hand-over"]}}}
+    assert pod["terminationGracePeriodSeconds"] == 20
+
+
+@pytest.mark.parametrize("size", ["512Mi", "1Gi", "50Gi"])
+def test_the_log_never_takes_more_than_about_half_of_the_volume(size: str) -> None:
+    asked = patroni.parameters(replace(SPEC, storage_size=size))
+    kept = [int(asked[name].removesuffix("MB")) * 2**20 for name in ("wal_keep_size", "max_slot_wal_keep_size")]
+    assert max(kept) + int(asked["max_wal_size"].removesuffix("MB")) * 2**20 <= size_bytes(size) / 2
+    assert min(kept) >= 128 * 2**20
+
+
 def test_a_strict_mode_never_falls_back_to_asynchronous() -> None:
     for durability in ("quorum", "sync"):
         assert patroni.dynamic_settings(replace(SPEC, durability=durability))["synchronous_mode_strict"] is True
@@ -164,117 +183,6 @@ def test_drift_is_what_has_to_change_and_nothing_else() -> None:
     found = patroni.dynamic_settings(replace(SPEC, parameters={"work_mem": "4MB"}))
     patch = patroni.drift(patroni.dynamic_settings(less), found)
     assert patch == {"postgresql": {"parameters": {"work_mem": None}}}
-
-
-def seen(leader: str | None = "pg-0", **changes: Any) -> Seen:
-    """All three members well, pg-0 the primary of timeline 1; changes replace a member's answer."""
-    pods = tuple(
-        Pod(
-            name=f"pg-{i}", uid=f"u{i}", node="n", zone=zone, address=f"10.0.0.{i}",
-            revision="r", ready=True, leaving=False, namespace="lab", files="",
-        )
-        for i, zone in enumerate("abc")
-    )  # fmt: skip
-    answers: dict[str, Mapping[str, Any]] = {
-        "pg-0": {"role": "primary", "state": "running", "timeline": 1},
-        "pg-1": {"role": "replica", "state": "running", "timeline": 1},
-        "pg-2": {"role": "replica", "state": "running", "timeline": 1},
-    }
-    for name, answer in changes.items():
-        key = name.replace("_", "-")
-        if answer is None:
-            del answers[key]
-        else:
-            answers[key] = answer
-    rows: list[dict[str, Any]] = [{"name": "pg-0", "role": "leader", "state": "running"}]
-    rows += [{"name": f"pg-{i}", "role": "replica", "state": "streaming", "lag": 0} for i in (1, 2)]
-    return Seen(pods, leader, answers, {"members": rows}, patroni.dynamic_settings(SPEC))
-
-
-def test_a_cluster_whose_members_are_all_well_is_ready() -> None:
-    found = status.build(SPEC, seen(), {}, NOW)
-    assert (found["phase"], found["primary"], found["epoch"], found["readyMembers"]) == ("Ready", "pg-0", 1, 3)
-    assert [member["zone"] for member in found["members"]] == ["a", "b", "c"]
-    assert {condition["type"]: condition["status"] for condition in found["conditions"]} == {
-        "Ready": "True",
-        "DurabilityApplied": "True",
-    }
-
-
-def test_a_silent_replica_leaves_the_cluster_degraded() -> None:
-    found = status.build(SPEC, seen(pg_2=None), {"phase": "Ready"}, NOW)
-    assert (found["phase"], found["readyMembers"]) == ("Degraded", 2)
-    assert found["members"][2]["state"] == "silent"
-
-
-def test_a_leader_that_is_not_itself_a_running_primary_is_no_primary() -> None:
-    """The lock outlives its holder for ttl: only both together are a primary."""
-    for answer in (None, {"role": "replica", "state": "running"}, {"role": "primary", "state": "stopping"}):
-        found = status.build(SPEC, seen(pg_0=answer), {"phase": "Ready"}, NOW)
-        assert found["phase"] == "Down"
-        assert "primary" not in found
-
-
-def test_a_member_that_says_primary_without_the_lock_is_no_primary() -> None:
-    assert "primary" not in status.build(SPEC, seen(leader="pg-1"), {"phase": "Ready"}, NOW)
-
-
-def test_a_cluster_is_creating_until_it_was_ready_once() -> None:
-    assert status.build(SPEC, seen(pg_2=None), {}, NOW)["phase"] == "Creating"
-
-
-def test_a_condition_keeps_its_time_while_its_status_stays() -> None:
-    first = status.build(SPEC, seen(), {}, NOW)
-    assert status.build(SPEC, seen(), first, LATER) == first
-    third = status.build(SPEC, seen(pg_2=None), first, LATER)
-    times = {condition["type"]: condition["lastTransitionTime"] for condition in third["conditions"]}
-    assert times == {"Ready": LATER, "DurabilityApplied": NOW}
-
-
-@pytest.mark.parametrize(("durability", "role"), [("quorum", "quorum_standby"), ("sync", "sync_standby")])
-def test_a_cluster_whose_commits_wait_for_a_standby_that_is_not_there_is_not_ready(durability: str, role: str) -> None:
-    spec = replace(SPEC, durability=durability)
-    found = status.build(spec, seen(), {"phase": "Ready"}, NOW)
-    assert found["phase"] == "Degraded"
-    assert "writes block" in found["conditions"][0]["message"]
-    well = seen()
-    assert well.topology
-    well.topology["members"][1]["role"] = role
-    assert status.build(spec, well, {}, NOW)["phase"] == "Ready"
-
-
-def test_settings_that_are_not_the_specs_are_told() -> None:
-    quorum = replace(SPEC, durability="quorum")
-    applied = status.build(quorum, seen(), {}, NOW)["conditions"][1]
-    assert applied["status"] == "False"
-    assert applied["message"] == "the running cluster is async"
-
-
-def test_the_last_failover_comes_from_patronis_history() -> None:
-    history = [[1, 100, "no recovery target", "t1", "pg-1"], [2, 200, "no recovery target", "t2", "pg-2"]]
-    found = status.build(SPEC, replace(seen(), history=history), {}, NOW)
-    assert found["lastFailover"] == {"at": "t2", "from": "pg-1", "to": "pg-2", "cause": "no fault of the lab"}
-    assert "lastFailover" not in status.build(SPEC, seen(), {}, NOW)
-
-
-def test_a_failover_has_its_cause_and_the_time_without_a_primary() -> None:
-    """Patroni's history may tell of it a round after the new primary was seen."""
-    at = [f"2026-01-01T00:00:{second:02}Z" for second in range(10)]
-    before = status.build(SPEC, seen(leader="pg-0"), {}, at[0])
-    gone = status.build(SPEC, seen(pg_0=None), before, at[1])
-    assert gone["primaryGap"] == {"member": "pg-0", "since": at[1]}
-    assert status.build(SPEC, seen(pg_0=None), gone, at[2])["primaryGap"]["since"] == at[1]
-    back = status.build(SPEC, seen(), gone, at[3])
-    assert back["primaryGap"] == {"member": "pg-0", "since": at[1], "until": at[3]}
-    history = [[1, 1, "x", "t1", "pg-0"], [2, 2, "x", "t2", "pg-2"]]
-    told = status.build(SPEC, replace(seen(), history=history), back, at[4], {"pg-0": "kill-1"})
-    assert told["lastFailover"] == {
-        "at": "t2", "from": "pg-0", "to": "pg-2", "cause": "fault kill-1", "seconds": 2.0,
-    }  # fmt: skip
-    first = status.build(SPEC, replace(seen(), history=history[1:]), back, at[4], {"pg-0": "kill-1"})
-    assert (first["lastFailover"]["from"], first["lastFailover"]["cause"]) == ("pg-0", "fault kill-1")
-    later = status.build(SPEC, replace(seen(), history=history), told, at[5])
-    assert later["lastFailover"] == told["lastFailover"]  # the fault's object may be gone by then
 
 
 def test_a_deleted_cluster_is_forgotten_and_one_made_anew_is_another() -> None:

@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 from ..api import Api
 from ..faults.targets import Roles
-from . import postgres
 from .cassandra import CassandraClusters
+from .postgres import PostgresClusters
 from .redis import RedisClusters
 
 Body = Mapping[str, Any]
@@ -46,9 +46,9 @@ class Engine:
 
 def engines() -> list[Engine]:
     """A line an engine."""
-    cassandra, redis = CassandraClusters(), RedisClusters()
+    cassandra, postgres, redis = CassandraClusters(), PostgresClusters(), RedisClusters()
     return [
         Engine("CassandraCluster", "cassandraclusters", cassandra, cassandra.follow),
-        Engine("PostgresCluster", "postgresclusters", postgres),
+        Engine("PostgresCluster", "postgresclusters", postgres, postgres.follow),
         Engine("RedisCluster", "redisclusters", redis, redis.follow),
     ]

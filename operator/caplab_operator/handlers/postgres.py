@@ -1,54 +1,137 @@
-"""PostgresCluster: applied when its spec changes, observed all the time."""
+"""PostgresCluster: applied when its spec changes, observed, mended and taken on step by step all the time."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
+import threading
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 from ..api import Api, now
 from ..engines import objects
-from ..engines.postgres import manifests, observe, patroni, status
+from ..engines.conditions import Status
+from ..engines.postgres import health, manifests, observe, rollout, settings, status
+from ..engines.postgres.observe import Seen
+from ..engines.postgres.sessions import Sessions
 from ..engines.postgres.spec import PostgresSpec, parse
+from ..engines.rolling import Deployed, Resize, Restart, deployed_from, wanted_replicas
 from ..faults.targets import Roles
 from ..settings import LAB_NAMESPACE_VARIABLE
 from .applied import ensure_secrets
 from .pods import pods_of
+from .postgres_logins import Logins
+from .postgres_mending import Mending
+from .postgres_steps import Steps
 
 IMAGE_VARIABLE = "CAPLAB_IMAGE_POSTGRES"
 _LEADER_ANNOTATION = "leader"  # Patroni's, on the Endpoints that carry the lock
 
 _log = logging.getLogger(__name__)
 
-
-def reconcile(api: Api, body: Mapping[str, Any]) -> None:
-    """Make the cluster's objects what its spec asks for."""
-    spec = parse(body)
-    ensure_secrets(api, partial(manifests.secrets, spec))
-    api.apply(manifests.member_role(spec))
-    binding_uid = api.apply(manifests.role_binding(spec))
-    image, lab_namespace = os.environ[IMAGE_VARIABLE], os.environ[LAB_NAMESPACE_VARIABLE]
-    for manifest in manifests.build(spec, image, lab_namespace, binding_uid):
-        api.apply(manifest)
+Body = Mapping[str, Any]
 
 
-def roles(api: Api, namespace: str, cluster: str, listed: Callable[[], object]) -> Roles:
-    """The primary is who holds the leader object; nobody has to be asked for that."""
-    return Roles(primary=_leader(api, namespace, cluster))
+@dataclass
+class Known:
+    """What is kept of a cluster between two rounds; all of it can be found again."""
+
+    sessions: Sessions = field(default_factory=Sessions)
+    logins: Logins = field(default_factory=Logins)
+    mending: Mending = field(default_factory=Mending)
+    steps: Steps = field(default_factory=Steps)
+    sizing: threading.Lock = field(default_factory=threading.Lock)  # held by who decides on the members' number
+    causes: dict[str, str] = field(default_factory=dict)  # why a member may have ceased to be primary
 
 
-def watch_over(api: Api, body: Mapping[str, Any], before: Mapping[str, Any], hit: Mapping[str, str]) -> dict[str, Any]:
-    """Look at a running cluster, mend its settings, and return its status.
+class PostgresClusters:
+    """The handlers of the kind."""
 
-    hit names the fault that each member under one is under.
-    """
-    spec = parse(body)
+    def __init__(self) -> None:
+        self._known: dict[str, Known] = {}
+
+    def reconcile(self, api: Api, body: Body) -> None:
+        """Make the cluster's objects what its spec asks for; the number of members only ever grows here."""
+        spec, known = parse(body), self._of(body)
+        ensure_secrets(api, partial(manifests.secrets, spec))
+        api.apply(manifests.member_role(spec))
+        binding_uid = api.apply(manifests.role_binding(spec))
+        image, lab_namespace = os.environ[IMAGE_VARIABLE], os.environ[LAB_NAMESPACE_VARIABLE]
+        with known.sizing:
+            deployed = _deployed(api, spec)
+            replicas = wanted_replicas(spec, None, deployed.replicas if deployed else None)
+            for manifest in manifests.build(spec, image, lab_namespace, binding_uid, replicas):
+                api.apply(manifest)
+
+    def roles(self, api: Api, namespace: str, cluster: str, listed: Callable[[], object]) -> Roles:
+        """The primary is who holds the leader object; nobody has to be asked for that."""
+        return Roles(primary=_leader(api, namespace, cluster))
+
+    def watch_over(self, api: Api, body: Body, before: Body, hit: Mapping[str, str]) -> Status:
+        """Look at a running cluster, do what it needs next, and return its status.
+
+        hit names the fault that each member under one is under.
+        """
+        spec, known = parse(body), self._of(body)
+        passwords = api.secret(spec.namespace, objects.secret_name(spec.name))
+        login = api.secret(spec.namespace, objects.login_name(spec.name))
+        seen = _look(api, spec, known, passwords)
+        primary = health.primary_of(seen)
+        known.mending.mend(spec, seen, known.sessions, passwords)
+        logins = known.logins.tried(spec, seen, known.sessions, passwords, login)
+        gaps, deployed = settings.gaps(spec, seen), _deployed(api, spec)
+        step = rollout.next_step(spec, seen, deployed, gaps) if deployed else None
+        said = self._take(api, spec, known, seen, passwords, step) if step else ""
+        _note_causes(known, seen, primary)
+        done = status.Done(gaps, logins, said, known.causes)
+        return status.build(spec, seen, before, now(), hit, done)
+
+    async def follow(self, api: Api, body: Body) -> None:
+        """Nothing changes between rounds: only forget the cluster when it goes. Until cancelled."""
+        try:
+            await asyncio.Event().wait()
+        finally:
+            if known := self._known.pop(body["metadata"]["uid"], None):
+                known.sessions.keep_only(set())
+
+    def _of(self, body: Body) -> Known:
+        return self._known.setdefault(body["metadata"]["uid"], Known())
+
+    def _take(
+        self, api: Api, spec: PostgresSpec, known: Known, seen: Seen, passwords: Mapping[str, str], step: rollout.Step
+    ) -> str:
+        """Take a step; what the status says of it."""
+        match step:
+            case Restart(pod):
+                _log.info("%s/%s is restarted: %s", spec.namespace, pod.name, step.why)
+                api.delete_pod(spec.namespace, pod.name, pod.uid)
+            case Resize(replicas):
+                _log.info("%s/%s: %s", spec.namespace, spec.name, step.why)
+                _resize(api, spec, known, replicas)
+            case rollout.RestartPostgres() | rollout.HandOver():
+                return known.steps.take(spec, seen, step, passwords.get("patroni", ""), known.causes)
+        return step.why
+
+
+def _look(api: Api, spec: PostgresSpec, known: Known, passwords: Mapping[str, str]) -> Seen:
+    """What Patroni says and what each member's own Postgres does, asked at the same time."""
     pods = pods_of(api, spec.namespace, objects.part(spec))
-    seen = observe.look(pods, _leader(api, spec.namespace, spec.name))
-    _mend_settings(api, spec, seen)
-    return status.build(spec, seen, before, now(), hit)
+    leader = _leader(api, spec.namespace, spec.name)
+    readings: dict[str, Any] = {}
+
+    def read() -> None:
+        readings.update(known.sessions.look(pods, passwords.get("superuser", ""), settings.names(spec)))
+
+    reader = threading.Thread(target=read, name="postgres-settings")
+    reader.start()
+    try:
+        seen = observe.look(pods, leader)
+    finally:
+        reader.join()
+    return replace(seen, readings=readings)
 
 
 def _leader(api: Api, namespace: str, cluster: str) -> str | None:
@@ -57,17 +140,24 @@ def _leader(api: Api, namespace: str, cluster: str) -> str | None:
     return annotations.get(_LEADER_ANNOTATION)
 
 
-def _mend_settings(api: Api, spec: PostgresSpec, seen: observe.Seen) -> None:
-    """Change what differs from the spec; a member that does not take it is asked again next time."""
-    if seen.config is None:
-        return
-    patch = patroni.drift(patroni.dynamic_settings(spec), seen.config)
-    address = next((pod.address for pod in seen.pods if pod.name in seen.answers and pod.address), None)
-    if not patch or address is None:
-        return
-    password = api.secret(spec.namespace, objects.secret_name(spec.name)).get("patroni", "")
-    try:
-        observe.change_config(address, password, patch)
-        _log.info("settings of %s/%s changed: %s", spec.namespace, spec.name, patch)
-    except OSError as error:
-        _log.warning("settings of %s/%s not changed yet: %s", spec.namespace, spec.name, error)
+def _deployed(api: Api, spec: PostgresSpec) -> Deployed | None:
+    found = api.get("apps/v1", "StatefulSet", spec.namespace, spec.name)
+    return deployed_from(spec, found) if found else None
+
+
+def _resize(api: Api, spec: PostgresSpec, known: Known, replicas: int) -> None:
+    """Unless a newer spec has been applied meanwhile: then the next round decides anew."""
+    with known.sizing:
+        deployed = _deployed(api, spec)
+        if deployed and deployed.is_current:
+            api.apply(manifests.stateful_set(spec, os.environ[IMAGE_VARIABLE], replicas))
+
+
+def _note_causes(known: Known, seen: Seen, primary: str | None) -> None:
+    """A primary whose pod was told to end hands over by itself; who is primary again has no such cause any more."""
+    for pod in seen.pods:
+        if pod.name == primary:
+            if pod.leaving:
+                known.causes.setdefault(pod.name, "its pod was told to end")
+            elif not known.steps.hands_over(pod.name):
+                known.causes.pop(pod.name, None)

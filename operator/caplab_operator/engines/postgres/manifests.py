@@ -7,11 +7,13 @@ from collections.abc import Callable
 
 from .. import network, objects
 from ..objects import Manifest
+from ..rolling import GENERATION_ANNOTATION
 from .patroni import SCOPE_LABEL, configuration
 from .spec import PostgresSpec
 
 POSTGRES_PORT = 5432
 PATRONI_PORT = 8008
+GRACE_SECONDS = 20  # for handing over (images/postgres/hand-over) and a clean end after it
 _USER_ID = 10002  # images/postgres
 _STATE = ("config", "sync", "failover")  # what Patroni keeps, beside the leader object, each in Endpoints of its own
 _MOST_MEMBERS = 9  # spec.replicas' maximum in the CRD
@@ -27,10 +29,11 @@ def scope(cluster: str) -> str:
     return f"{cluster}-primary"
 
 
-def build(spec: PostgresSpec, image: str, lab_namespace: str, binding_uid: str) -> list[Manifest]:
+def build(spec: PostgresSpec, image: str, lab_namespace: str, binding_uid: str, replicas: int) -> list[Manifest]:
     """Every object but the secrets, `member_role` and `role_binding`, in the order they are applied.
 
     lab_namespace is the prober's. binding_uid is that of the role binding, which is applied first, after its role.
+    replicas is the StatefulSet's size: more than the spec's for as long as the primary is one that is to go.
     """
     return [
         service_account(spec),
@@ -40,7 +43,7 @@ def build(spec: PostgresSpec, image: str, lab_namespace: str, binding_uid: str) 
         config_map(spec),
         *services(spec, binding_uid),
         objects.disruption_budget(spec, spec.name, objects.part(spec)),
-        stateful_set(spec, image),
+        stateful_set(spec, image, replicas),
     ]
 
 
@@ -134,8 +137,8 @@ def _outliving(binding_uid: str, spec: PostgresSpec, service: Manifest) -> Manif
     return {**service, "metadata": {**metadata, "ownerReferences": [*metadata["ownerReferences"], owner]}}
 
 
-def stateful_set(spec: PostgresSpec, image: str) -> Manifest:
-    """The members, spread over the zones."""
+def stateful_set(spec: PostgresSpec, image: str, replicas: int) -> Manifest:
+    """The members, spread over the zones. The operator restarts them itself, since only it knows who is primary."""
     members = objects.part(spec)
     volumes = [
         {"name": "patroni", "configMap": {"name": f"{spec.name}-patroni"}},
@@ -147,13 +150,15 @@ def stateful_set(spec: PostgresSpec, image: str) -> Manifest:
         "spec": {
             **objects.pod(members, _USER_ID, _container(spec, image), volumes),
             "serviceAccountName": f"{spec.name}-member",
-            "terminationGracePeriodSeconds": 20,
+            "terminationGracePeriodSeconds": GRACE_SECONDS,
         },
     }
-    return objects.stateful_set(
-        spec, spec.name, members, spec.replicas, template,
-        serviceName=f"{spec.name}-members", **objects.volumes_of_members(spec),
+    body = objects.stateful_set(
+        spec, spec.name, members, replicas, template,
+        serviceName=f"{spec.name}-members", updateStrategy={"type": "OnDelete"}, **objects.volumes_of_members(spec),
     )  # fmt: skip
+    body["metadata"]["annotations"] = {GENERATION_ANNOTATION: str(spec.generation)}
+    return body
 
 
 def _container(spec: PostgresSpec, image: str) -> Manifest:
@@ -175,6 +180,8 @@ def _container(spec: PostgresSpec, image: str) -> Manifest:
             {"name": "postgres", "containerPort": POSTGRES_PORT},
             {"name": "patroni", "containerPort": PATRONI_PORT},
         ],
+        # A primary that is told to end hands over before it does; one that is killed is not asked.
+        lifecycle={"preStop": {"exec": {"command": ["hand-over"]}}},
         readinessProbe={"httpGet": {"path": "/readiness", "port": "patroni"}, "periodSeconds": 2, "timeoutSeconds": 2},
         volumeMounts=[
             {"name": "data", "mountPath": "/data"},

@@ -13,8 +13,11 @@ from typing import Any
 
 from ..pods import Pod
 from .manifests import PATRONI_PORT
+from .readings import Reading
 
 _TIMEOUT_SECONDS = 2.0
+_REFUSAL_BYTES = 300
+_ANSWER_BYTES = 1 << 20  # a history of some thousand failovers; what is longer is cut off, and so no JSON
 # Members are reached by address, never by a proxy of the environment.
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -24,7 +27,8 @@ class Seen:
     """One look at a cluster.
 
     answers holds each answering member's own /patroni; topology, config and history are
-    what one of them (the leader, if it answers) says of the whole.
+    what one of them (the leader, if it answers) says of the whole. readings are what each
+    member's own Postgres says.
     """
 
     pods: tuple[Pod, ...]
@@ -33,6 +37,7 @@ class Seen:
     topology: Mapping[str, Any] | None = None
     config: Mapping[str, Any] | None = None
     history: Sequence[Sequence[Any]] = ()
+    readings: Mapping[str, Reading] = field(default_factory=dict)
 
 
 def look(pods: Sequence[Pod], leader: str | None) -> Seen:
@@ -55,17 +60,27 @@ def look(pods: Sequence[Pod], leader: str | None) -> Seen:
     )
 
 
-def change_config(address: str, password: str, patch: Mapping[str, Any]) -> None:
-    """Change the cluster's dynamic settings through a member; OSError where it refuses or is silent."""
+def tell(address: str, password: str, path: str, what: Mapping[str, Any], method: str = "POST") -> str:
+    """Have a member's Patroni do something; what it refuses ('' where nothing), in its own words.
+
+    No answer in time is no refusal: it may be at it for longer than anybody waits here.
+    """
     token = base64.b64encode(f"patroni:{password}".encode()).decode()
     request = urllib.request.Request(
-        f"http://{address}:{PATRONI_PORT}/config",
-        data=json.dumps(patch).encode(),
-        method="PATCH",
+        f"http://{address}:{PATRONI_PORT}{path}",
+        data=json.dumps(what).encode(),
+        method=method,
         headers={"Content-Type": "application/json", "Authorization": f"Basic {token}"},
     )
-    with _OPENER.open(request, timeout=_TIMEOUT_SECONDS):
-        return
+    try:
+        with _OPENER.open(request, timeout=_TIMEOUT_SECONDS):
+            return ""
+    except urllib.error.HTTPError as error:
+        return f"{error.code} {error.read(_REFUSAL_BYTES).decode(errors='replace').strip()}"
+    except TimeoutError:
+        return ""
+    except OSError as error:
+        return "" if isinstance(getattr(error, "reason", None), TimeoutError) else str(error)
 
 
 def _get(pod: Pod, path: str) -> object:
@@ -73,11 +88,11 @@ def _get(pod: Pod, path: str) -> object:
         return None
     try:
         with _OPENER.open(f"http://{pod.address}:{PATRONI_PORT}{path}", timeout=_TIMEOUT_SECONDS) as answer:
-            return json.load(answer)
+            return _json_or_none(answer.read(_ANSWER_BYTES))
     except urllib.error.HTTPError as error:
         # /patroni answers 503 with its state while Postgres is down: that is an answer.
-        return _json_or_none(error.read())
-    except (OSError, ValueError):
+        return _json_or_none(error.read(_ANSWER_BYTES))
+    except OSError:
         return None
 
 

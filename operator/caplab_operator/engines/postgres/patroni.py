@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from caplab.model.sizes import size_bytes
+
 from .spec import PostgresSpec
 
 # By this label of the pods Patroni finds the members of its scope.
@@ -19,7 +21,6 @@ _PARAMETERS: dict[str, str] = {
     # And room for Patroni beside them: a former primary that finds none for its pg_rewind would never follow again.
     "superuser_reserved_connections": "12",
     "shared_buffers": "32MB",
-    "wal_keep_size": "256MB",
     "wal_log_hints": "on",
     "hot_standby_feedback": "on",
     "wal_sender_timeout": "3s",
@@ -30,12 +31,33 @@ _PARAMETERS: dict[str, str] = {
     "synchronous_commit": "on",
 }
 
+_WAL_KEPT_MEBIBYTES = 256  # without a slot: a rejoining member finds its log still there
+
 # Strict: without a standby that may be waited for, writes block instead of turning asynchronous.
 _SYNCHRONOUS: dict[str, dict[str, Any]] = {
     "async": {"synchronous_mode": False, "synchronous_mode_strict": False, "synchronous_node_count": 1},
     "quorum": {"synchronous_mode": "quorum", "synchronous_mode_strict": True, "synchronous_node_count": 1},
     "sync": {"synchronous_mode": True, "synchronous_mode_strict": True, "synchronous_node_count": 1},
 }
+
+
+def parameters(spec: PostgresSpec) -> dict[str, str]:
+    """Postgres' own, the lab's and the spec's."""
+    return {**_PARAMETERS, **_bounds_of_the_log(size_bytes(spec.storage_size)), **spec.parameters}
+
+
+def _bounds_of_the_log(volume_bytes: int) -> dict[str, str]:
+    """What the write-ahead log may take of a volume, whoever is away: about half of it at the very worst.
+
+    Kept for a replica that is away, by its slot or without one: a quarter of the volume; between two checkpoints:
+    another quarter. A replica that was away for longer gets a new copy (rejoin.py).
+    """
+    quarter = f"{volume_bytes // 4 // 2**20}MB"
+    return {
+        "wal_keep_size": f"{min(volume_bytes // 4 // 2**20, _WAL_KEPT_MEBIBYTES)}MB",
+        "max_slot_wal_keep_size": quarter,
+        "max_wal_size": quarter,
+    }
 
 
 def dynamic_settings(spec: PostgresSpec) -> dict[str, Any]:
@@ -55,7 +77,7 @@ def dynamic_settings(spec: PostgresSpec) -> dict[str, Any]:
             # well: rather a new copy.
             "remove_data_directory_on_rewind_failure": True,
             "use_slots": True,
-            "parameters": {**_PARAMETERS, **spec.parameters},
+            "parameters": parameters(spec),
         },
     }
 

@@ -1,115 +1,72 @@
-"""A PostgresCluster's status: a pure function of the spec and of what was seen."""
+"""A PostgresCluster's status: a pure function of the spec, of what was seen, and of what was done."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from ..conditions import Status, condition, phase
+from ..conditions import Said, Status, condition, phase, rollout_field
 from ..failovers import explained, faults, primary_gap
+from . import durability, health, settings
 from .observe import Seen
-from .patroni import durability_of
+from .settings import Gap
 from .spec import PostgresSpec
 
-_STREAMING = ("running", "streaming")
-_STANDBY_ROLE = {"quorum": "quorum_standby", "sync": "sync_standby"}  # in Patroni's topology
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What the operator did, and found out beside its look."""
+
+    gaps: Mapping[str, Gap] = field(default_factory=dict)  # from the spec's settings, by member
+    logins: Mapping[str, str] = field(default_factory=dict)  # why a client can't log in, '' where it can, by member
+    rollout: str = ""  # what a rolling restart or a change of size is at
+    causes: Mapping[str, str] = field(default_factory=dict)  # why a member may have ceased to be primary
 
 
 def build(
-    spec: PostgresSpec, seen: Seen, before: Mapping[str, Any], now: str, hit: Mapping[str, str] | None = None
+    spec: PostgresSpec, seen: Seen, before: Mapping[str, Any], now: str, hit: Mapping[str, str], done: Done
 ) -> Status:
     """The status to be written; before is the status so far, now an RFC 3339 time.
 
     hit names the fault that a member is or was under: what a failover from it is put down to.
     """
-    members = _members(seen)
-    ready = sum(member["ready"] for member in members)
-    primary = _primary(seen)
+    primary, members = health.primary_of(seen), health.members(seen)
+    in_force, durable = durability.said(spec, seen, primary)
+    applied = settings.said(spec, seen, done.gaps)
+    ready = _ready(spec, seen, durable, applied, done)
+    conditions = before.get("conditions") or []
+    named = (("Ready", ready), ("DurabilityApplied", durable), ("SettingsApplied", applied))
     status: Status = {
         "observedGeneration": spec.generation,
-        "phase": phase(_is_ready(spec, seen, members, primary), primary, before),
-        "readyMembers": ready,
+        "phase": phase(ready[0] == "True", primary, before),
+        "readyMembers": sum(member["ready"] for member in members),
         "members": members,
-        "conditions": _conditions(spec, seen, members, primary, before.get("conditions") or [], now),
+        "conditions": [condition(name, what, spec.generation, conditions, now) for name, what in named],
+        **rollout_field(done.rollout),
     }
     if primary:
-        status["primary"] = primary
-        status["epoch"] = seen.answers[primary]["timeline"]
-    if seen.config is not None:
-        status["durability"] = durability_of(seen.config)
+        status |= {"primary": primary, "epoch": seen.answers[primary]["timeline"]}
+    if in_force:
+        status["durability"] = in_force
     if gap := primary_gap(primary, before, now):
         status["primaryGap"] = gap
     if failover := _last_failover(seen.history):
-        status["lastFailover"] = explained(failover, before.get("lastFailover") or {}, gap, faults(hit or {}))
+        causes = {**done.causes, **faults(hit)}
+        status["lastFailover"] = explained(failover, before.get("lastFailover") or {}, gap, causes)
     return status
 
 
-def _primary(seen: Seen) -> str | None:
-    """The holder of the leader object, if it says itself that it is a running primary."""
-    answer = seen.answers.get(seen.leader or "")
-    if answer and answer.get("role") in ("primary", "master") and answer.get("state") == "running":
-        return seen.leader
-    return None
-
-
-def _members(seen: Seen) -> list[Status]:
-    """Every member as it and the cluster's topology describe it."""
-    told = {member["name"]: member for member in (seen.topology or {}).get("members", [])}
-    members = []
-    for pod in sorted(seen.pods, key=lambda pod: pod.name):
-        answer, row = seen.answers.get(pod.name), told.get(pod.name, {})
-        is_leader = _primary(seen) == pod.name
-        state = str(row.get("state") or answer.get("state") or "unknown") if answer else "silent"
-        member: Status = {
-            "name": pod.name,
-            "zone": pod.zone,
-            "role": "primary" if is_leader else "replica",
-            "state": state,
-            "ready": is_leader or (answer is not None and state in _STREAMING),
-        }
-        if isinstance(row.get("lag"), int):
-            member["lagBytes"] = row["lag"]
-        members.append(member)
-    return members
-
-
-def _is_ready(spec: PostgresSpec, seen: Seen, members: Sequence[Status], primary: str | None) -> bool:
-    complete = len(members) == spec.replicas and all(member["ready"] for member in members)
-    return primary is not None and complete and _has_standby(spec, seen)
-
-
-def _has_standby(spec: PostgresSpec, seen: Seen) -> bool:
-    """Whether a standby counts for commits, where they need one: without it writes block, and nobody may take over."""
-    role = _STANDBY_ROLE.get(spec.durability)
-    return role is None or any(member.get("role") == role for member in (seen.topology or {}).get("members", []))
-
-
-def _conditions(
-    spec: PostgresSpec,
-    seen: Seen,
-    members: Sequence[Status],
-    primary: str | None,
-    before: Sequence[Mapping[str, Any]],
-    now: str,
-) -> list[Status]:
-    waiting = [member["name"] for member in members if not member["ready"]]
-    missing = spec.replicas - len(members)
-    if primary is None:
-        ready = ("False", "NoPrimary", "no member holds the leader lock and runs as primary")
-    elif waiting or missing > 0:
-        ready = ("False", "MembersNotReady", f"not ready: {', '.join(waiting) or f'{missing} not started'}")
-    elif not _has_standby(spec, seen):
-        ready = ("False", "NoSynchronousStandby", "no standby counts for commits yet: writes block")
-    else:
-        ready = ("True", "AllReady", f"{len(members)} of {spec.replicas} members ready")
-    found = durability_of(seen.config) if seen.config is not None else "unknown"
-    applied = ("True" if found == spec.durability else "False", "Observed", f"the running cluster is {found}")
-    if seen.config is None:
-        applied = ("Unknown", "NoAnswer", "no member answers")
-    return [
-        condition("Ready", ready, spec.generation, before, now),
-        condition("DurabilityApplied", applied, spec.generation, before, now),
-    ]
+def _ready(spec: PostgresSpec, seen: Seen, durable: Said, applied: Said, done: Done) -> Said:
+    if amiss := health.trouble(spec, seen) or health.locked_out(seen, done.logins):
+        return "False", *amiss
+    if durable[0] != "True":
+        return "False", "DurabilityNotApplied", durable[2]
+    if applied[0] != "True":
+        return "False", "SettingsNotApplied", "not all of the spec's settings are in force"
+    if done.rollout:
+        return "False", "MembersChange", done.rollout
+    return "True", "AllReady", f"{len(seen.pods)} of {spec.replicas} members ready"
 
 
 def _last_failover(history: Sequence[Sequence[Any]]) -> Status | None:

@@ -1,0 +1,113 @@
+"""What the settings of all members add up to for an acknowledged commit: pure.
+
+A commit is as safe as the weakest member that may be, or may become, the primary: so every member's own settings
+count, and those that hold for one role or one database only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from ..conditions import Said
+from . import patroni
+from .observe import Seen
+from .readings import AUTO_CONF, Override, Reading, Setting
+from .spec import PostgresSpec
+
+STANDBY_NAMES = "synchronous_standby_names"
+# The values that keep what spec.durability promises.
+_SAFE: Mapping[str, frozenset[str]] = {
+    "fsync": frozenset({"on"}),
+    "full_page_writes": frozenset({"on"}),
+    "synchronous_commit": frozenset({"on", "remote_apply"}),
+    "wal_level": frozenset({"replica", "logical"}),
+}
+NAMES: Sequence[str] = (*_SAFE, STANDBY_NAMES)
+# Of pg_settings: such a value is the asking session's own.
+OF_A_SESSION = frozenset({"client", "database", "database user", "global", "override", "session", "user"})
+OTHER = "other"
+
+
+def weaknesses(readings: Mapping[str, Reading]) -> list[str]:
+    """Every setting that keeps less than is promised, with its member, its value and where that comes from."""
+    found: dict[str, None] = {}  # in the order they were found, each once
+    for member, reading in sorted(readings.items()):
+        for text in _weak_settings(reading):
+            found[f"{member}: {text}"] = None
+    for reading in readings.values():
+        for override in weak_overrides(reading):
+            found[f"{override.name} is {override.value} {_for_whom(override)}"] = None
+    return list(found)
+
+
+def weak_overrides(reading: Reading) -> list[Override]:
+    """What holds for a role or a database only, and keeps less than is promised."""
+    return [one for one in reading.overrides if one.name in _SAFE and one.value not in _SAFE[one.name]]
+
+
+def in_force(config: Mapping[str, object] | None, primary: Reading | None, weak: bool) -> str:
+    """What a commit waits for on the running primary; 'other' where that is none of the spec's words, '' unknown."""
+    if weak:
+        return OTHER
+    if config is None or primary is None or STANDBY_NAMES not in primary.settings:
+        return ""
+    asked, names = patroni.durability_of(config), primary.settings[STANDBY_NAMES].value
+    if not names:
+        return "async"
+    if asked not in ("quorum", "sync"):
+        return OTHER
+    # '*': nobody may be waited for yet, and until then writes block.
+    fits = names == "*" or names.startswith("ANY ") == (asked == "quorum")
+    return asked if fits else OTHER
+
+
+def said(spec: PostgresSpec, seen: Seen, primary: str | None) -> tuple[str, Said]:
+    """What is in force ('' where nobody can know), and the condition DurabilityApplied."""
+    weak = weaknesses(seen.readings)
+    found = in_force(seen.config, seen.readings.get(primary or ""), bool(weak))
+    return found, _condition(spec, seen, primary, weak, found)
+
+
+def _condition(spec: PostgresSpec, seen: Seen, primary: str | None, weak: Sequence[str], found: str) -> Said:
+    if weak:
+        return "False", "Weakened", "; ".join(weak)
+    if seen.config is None:
+        return "Unknown", "NoAnswer", "no member answers"
+    if not found:
+        who = f"the primary, {primary}, does not say its settings" if primary else "there is no primary"
+        return "Unknown", "NoPrimary", f"{who}: what its commits wait for is not known"
+    if found != spec.durability:
+        return "False", "Observed", f"the running cluster is {found}"
+    if silent := [pod.name for pod in seen.pods if pod.name not in seen.readings]:
+        return "Unknown", "NoAnswer", f"{', '.join(silent)} not saying their settings; by the others' it is {found}"
+    return "True", "Observed", f"the running cluster is {found}, by every member's own settings"
+
+
+def _weak_settings(reading: Reading) -> Iterator[str]:
+    for name, safe in _SAFE.items():
+        setting = reading.settings.get(name)
+        if setting and setting.source not in OF_A_SESSION and setting.value not in safe:
+            yield f"{name} is {setting.value} {_where(setting)}"
+    for line in reading.lines:
+        # Also what no reload has brought into force yet.
+        weakens = line.name == STANDBY_NAMES or line.value.lower() not in _SAFE.get(line.name, (line.value.lower(),))
+        if line.is_of_alter_system and weakens and not _is_shown(line.name, reading):
+            yield f"{line.name} is to be '{line.value}' (by ALTER SYSTEM, in {AUTO_CONF})"
+
+
+def _is_shown(name: str, reading: Reading) -> bool:
+    setting = reading.settings.get(name)
+    return bool(setting and name in _SAFE and setting.value not in _SAFE[name])
+
+
+def _where(setting: Setting) -> str:
+    file = setting.file.rpartition("/")[2]
+    if file == AUTO_CONF:
+        return f"(by ALTER SYSTEM, in {AUTO_CONF})"
+    return f"(in {file})" if file else f"({setting.source})"
+
+
+def _for_whom(override: Override) -> str:
+    role = f"for role {override.role}" if override.role else ""
+    database = f"in database {override.database}" if override.database else ""
+    return f"{role} {database}".strip() or "for every role"

@@ -1,0 +1,79 @@
+"""Who is primary, how the members are, and what keeps a cluster from serving its clients: pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ..conditions import Status
+from .observe import Seen
+from .spec import PostgresSpec
+
+_PRIMARY, _STREAMING = "running", "streaming"
+_STANDBY_ROLE = {"quorum": "quorum_standby", "sync": "sync_standby"}  # in Patroni's topology
+
+
+def primary_of(seen: Seen) -> str | None:
+    """The holder of the leader object, if it says itself that it is a running primary."""
+    answer = seen.answers.get(seen.leader or "")
+    if answer and answer.get("role") in ("primary", "master") and answer.get("state") == _PRIMARY:
+        return seen.leader
+    return None
+
+
+def members(seen: Seen) -> list[Status]:
+    """Every member as it describes itself, and its lag as the topology has it. A replica is ready while it streams."""
+    told = {member["name"]: member for member in (seen.topology or {}).get("members", [])}
+    primary = primary_of(seen)
+    found = []
+    for pod in sorted(seen.pods, key=lambda pod: pod.name):
+        answer, row = seen.answers.get(pod.name), told.get(pod.name, {})
+        # Its own word: the topology's may be of a second ago, before it was restarted.
+        state = str(answer.get("replication_state") or answer.get("state") or "unknown") if answer else "silent"
+        member: Status = {
+            "name": pod.name,
+            "zone": pod.zone,
+            "role": "primary" if primary == pod.name else "replica",
+            "state": state,
+            "ready": state == (_PRIMARY if primary == pod.name else _STREAMING),
+        }
+        if isinstance(row.get("lag"), int):
+            member["lagBytes"] = row["lag"]
+        found.append(member)
+    return found
+
+
+def standbys(spec: PostgresSpec, seen: Seen) -> dict[str, int]:
+    """The replicas that may take over and lose nothing, by name, each with the bytes that it lags behind."""
+    role = _STANDBY_ROLE.get(spec.durability)
+    streaming = {member["name"] for member in members(seen) if member["ready"] and member["role"] == "replica"}
+    return {
+        row["name"]: row["lag"] if isinstance(row.get("lag"), int) else 0
+        for row in (seen.topology or {}).get("members", [])
+        if row["name"] in streaming and role in (None, row.get("role"))
+    }
+
+
+def trouble(spec: PostgresSpec, seen: Seen) -> tuple[str, str] | None:
+    """Why members are not all as they should be, as a reason and a sentence; None where they are."""
+    found = members(seen)
+    waiting = [f"{member['name']} ({member['state']})" for member in found if not member["ready"]]
+    missing = spec.replicas - len(found)
+    if primary_of(seen) is None:
+        return "NoPrimary", "no member holds the leader lock and runs as primary"
+    if waiting:
+        return "MembersNotReady", f"not ready: {', '.join(waiting)}"
+    if missing > 0:
+        return "MembersNotReady", f"not ready: {missing} not started"
+    if spec.durability in _STANDBY_ROLE and not standbys(spec, seen):
+        return "NoSynchronousStandby", "no standby counts for commits yet: writes block"
+    return None
+
+
+def locked_out(seen: Seen, logins: Mapping[str, str]) -> tuple[str, str] | None:
+    """Where clients can't log in, as a reason and a sentence; logins: why not, by member, '' where they can."""
+    refused: Sequence[str] = [f"{name}: {text}" for name, text in sorted(logins.items()) if text]
+    if refused:
+        return "LoginRefused", f"clients cannot log in: {'; '.join(refused)}"
+    if untried := [pod.name for pod in seen.pods if pod.name not in logins]:
+        return "LoginNotTried", f"nobody has logged in yet as clients do: {', '.join(sorted(untried))}"
+    return None

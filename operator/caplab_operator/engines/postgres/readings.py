@@ -1,0 +1,98 @@
+"""What a member's own Postgres says of its settings: asked by one statement, parsed at the border."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+AUTO_CONF = "postgresql.auto.conf"  # where ALTER SYSTEM writes
+# $1: names of settings, parted by commas.
+QUESTION = """
+with wanted as (select string_to_array($1, ',') as names)
+select json_build_object(
+  'recovering', pg_is_in_recovery(),
+  'settings', (select json_agg(json_build_array(
+      lower(name), setting, coalesce(unit, ''), vartype, source, coalesce(sourcefile, ''), pending_restart))
+    from pg_settings, wanted where lower(name) = any(names) or pending_restart),
+  'lines', (select json_agg(json_build_array(
+      lower(name), coalesce(setting, ''), sourcefile, applied, coalesce(error, '')) order by seqno)
+    from pg_file_settings, wanted
+    where lower(name) = any(names) or error is not null or sourcefile like '%/postgresql.auto.conf'),
+  'overrides', (select json_agg(json_build_array(coalesce(r.rolname, ''), coalesce(d.datname, ''), s.setconfig))
+    from pg_db_role_setting s left join pg_roles r on r.oid = s.setrole
+    left join pg_database d on d.oid = s.setdatabase)
+)
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """A row of pg_settings: what is in force, and where it comes from."""
+
+    name: str  # lower case
+    value: str
+    unit: str = ""
+    kind: str = "string"  # pg_settings' vartype: bool, enum, integer, real, string
+    source: str = "default"
+    file: str = ""
+    waits_for_restart: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of a configuration file, as it is now; applied: it is, or will be with the next reload."""
+
+    name: str
+    value: str
+    file: str
+    applied: bool
+    error: str
+
+    @property
+    def is_of_alter_system(self) -> bool:
+        """Whether ALTER SYSTEM wrote it."""
+        return self.file.rpartition("/")[2] == AUTO_CONF
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """A setting of one role, of one database, or of both; '' stands for all of them."""
+
+    role: str
+    database: str
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One member's own word at one moment."""
+
+    settings: Mapping[str, Setting] = field(default_factory=dict)
+    lines: tuple[Line, ...] = ()
+    overrides: tuple[Override, ...] = ()
+    recovering: bool = False
+
+
+def parse(answer: str) -> Reading:
+    """What QUESTION's one field means."""
+    found = json.loads(answer)
+    settings = (_setting(row) for row in found["settings"] or ())
+    return Reading(
+        {one.name: one for one in settings},
+        tuple(Line(name, value, file, applied, error) for name, value, file, applied, error in found["lines"] or ()),
+        tuple(override for row in found["overrides"] or () for override in _overrides(*row)),
+        found["recovering"],
+    )
+
+
+def _setting(row: list[Any]) -> Setting:
+    name, value, unit, kind, source, file, waits = row
+    return Setting(name=name, value=value, unit=unit, kind=kind, source=source, file=file, waits_for_restart=waits)
+
+
+def _overrides(role: str, database: str, assignments: list[str]) -> list[Override]:
+    parts = (assignment.partition("=") for assignment in assignments)
+    return [Override(role, database, name.lower(), value) for name, _, value in parts]

@@ -1,0 +1,31 @@
+"""Replicas that can't go on from where they are, since what they need of the log is gone: pure.
+
+The log that is kept for a replica that is away is bounded (patroni.py). Patroni would have it ask for ever.
+"""
+
+from __future__ import annotations
+
+from . import health
+from .observe import Seen
+
+SECONDS_BEFORE_A_COPY = 15.0  # a replica that only starts streams within a few
+_SEGMENT_BYTES = 16 << 20
+# The oldest segment that the primary has, whatever timeline it is of.
+OLDEST_SEGMENT = """
+select min(('x' || substr(name, 9, 8))::bit(32)::bigint * 256 + ('x' || substr(name, 17, 8))::bit(32)::bigint)
+from pg_ls_waldir() where name ~ '^[0-9A-F]{24}$'
+"""
+
+
+def lagging(seen: Seen) -> list[str]:
+    """The replicas that run and do not stream, while there is a primary."""
+    if health.primary_of(seen) is None:
+        return []
+    rows = health.members(seen)
+    return [row["name"] for row in rows if row["role"] == "replica" and row["state"] == "running"]
+
+
+def needs_copy(seen: Seen, member: str, oldest_segment: int) -> bool:
+    """Whether the primary no longer has what a replica needs next."""
+    place = (seen.answers[member].get("xlog") or {}).get("received_location")
+    return isinstance(place, int) and place // _SEGMENT_BYTES < oldest_segment

@@ -1,0 +1,135 @@
+"""The next step of a rolling restart or of a change of size: pure.
+
+Members are restarted one by one, replicas first, each streaming again before the next; then the primary hands over,
+once. One that has to go when the cluster shrinks hands over first, to one that stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ..pods import Pod, ordinal
+from ..rolling import Deployed, Resize, Restart, Wait, last_of, wanted_replicas
+from . import health
+from .observe import Seen
+from .patroni import parameters
+from .settings import Gap
+from .spec import PostgresSpec
+
+# A standby can't have less of these than its primary: it would not start (Postgres' manual, 26.4.3).
+_NO_LESS_THAN_THE_PRIMARY = (
+    "max_connections",
+    "max_locks_per_transaction",
+    "max_prepared_transactions",
+    "max_wal_senders",
+    "max_worker_processes",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RestartPostgres:
+    """Have Patroni restart just this member's Postgres."""
+
+    pod: Pod
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class HandOver:
+    """Have Patroni make this replica the primary."""
+
+    primary: Pod
+    candidate: str
+    why: str
+
+
+Step = Restart | RestartPostgres | HandOver | Resize | Wait
+
+
+def next_step(spec: PostgresSpec, seen: Seen, deployed: Deployed, gaps: Mapping[str, Gap]) -> Step | None:
+    """What to do now; None: nothing has to change. gaps are what parts each member from the spec's settings."""
+    if not deployed.is_current:
+        return Wait("the members' StatefulSet is not yet as the spec asks for")
+    if deployed.replicas != spec.replicas:
+        return _resize(spec, seen, deployed)
+    if outdated := [pod for pod in seen.pods if pod.revision != deployed.revision]:
+        return _renew(spec, seen, outdated)
+    waiting = [pod for pod in seen.pods if pod.name in gaps and gaps[pod.name].waits]
+    return _restart(spec, seen, waiting) if waiting else None
+
+
+def _renew(spec: PostgresSpec, seen: Seen, outdated: Sequence[Pod]) -> Step:
+    """Pods whose template is not the present one."""
+    why, primary = f"{len(outdated)} of {spec.replicas} members to restart", health.primary_of(seen)
+    # One that does not even run costs nobody anything, and may be what the others wait for.
+    if stuck := [pod for pod in outdated if not pod.ready and not pod.leaving and pod.name != primary]:
+        return Restart(last_of(stuck), why)
+    if amiss := health.trouble(spec, seen):
+        return Wait(f"{why}: {amiss[1]}")
+    if replicas := [pod for pod in outdated if pod.name != primary]:
+        return Restart(last_of(replicas), why)
+    if spec.replicas == 1:
+        return Restart(outdated[0], why)
+    return _hand_over(spec, seen, range(spec.replicas), why)
+
+
+def _restart(spec: PostgresSpec, seen: Seen, waiting: Sequence[Pod]) -> Step:
+    """Members whose Postgres has settings that count only from its next start."""
+    why, primary = f"{len(waiting)} of {spec.replicas} members to restart", health.primary_of(seen)
+    if amiss := health.trouble(spec, seen):
+        return Wait(f"{why}: {amiss[1]}")
+    lowered = _lowered(spec, seen, primary)
+    if replicas := [pod for pod in waiting if pod.name != primary and not _is_held_up(spec, seen, pod, lowered)]:
+        return RestartPostgres(last_of(replicas), why)
+    if not (former := [pod for pod in waiting if pod.name == primary]):
+        return Wait(f"{why}: replicas can't have less than the primary: {', '.join(sorted(lowered))}")
+    if spec.replicas == 1 or lowered:
+        # Whoever took over would have the old values too, for as long as this one has them.
+        return RestartPostgres(former[0], why)
+    return _hand_over(spec, seen, range(spec.replicas), why)
+
+
+def _lowered(spec: PostgresSpec, seen: Seen, primary: str | None) -> set[str]:
+    """What the spec asks less of than the primary has, so that no standby may have so little yet."""
+    reading, asked = seen.readings.get(primary or ""), parameters(spec)
+    if reading is None:
+        return set()
+    return {
+        name
+        for name in _NO_LESS_THAN_THE_PRIMARY
+        if name in asked and name in reading.settings and _whole(reading.settings[name].value) > _whole(asked[name])
+    }
+
+
+def _is_held_up(spec: PostgresSpec, seen: Seen, pod: Pod, lowered: set[str]) -> bool:
+    """Whether a restart of a replica would change nothing, since the primary has to have less first."""
+    reasons = (seen.answers.get(pod.name) or {}).get("pending_restart_reason") or {}
+    return bool(reasons) and lowered >= {name.lower() for name in reasons}
+
+
+def _whole(text: str) -> int:
+    return int(text) if text.strip().isdecimal() else 0
+
+
+def _hand_over(spec: PostgresSpec, seen: Seen, ordinals: Iterable[int], why: str) -> Step:
+    """To the replica of these ordinals that lags least, of those that lose nothing."""
+    among = set(ordinals)
+    lags = {name: lag for name, lag in health.standbys(spec, seen).items() if ordinal(name) in among}
+    primary = next((pod for pod in seen.pods if pod.name == health.primary_of(seen)), None)
+    if primary is None or not lags:
+        return Wait(f"{why}: there is no replica that may take over")
+    return HandOver(primary, min(sorted(lags), key=lambda name: lags[name]), f"{why}: the primary hands over")
+
+
+def _resize(spec: PostgresSpec, seen: Seen, deployed: Deployed) -> Step:
+    why, primary = f"from {deployed.replicas} members to {spec.replicas}", health.primary_of(seen)
+    if wanted_replicas(spec, primary, deployed.replicas) == spec.replicas:
+        return Resize(spec.replicas, why)
+    if primary is None:
+        return Wait(f"{why}: there is no primary")
+    if deployed.replicas > ordinal(primary) + 1:
+        return Resize(ordinal(primary) + 1, why)
+    stays = _hand_over(spec, seen, range(spec.replicas), why)
+    # Where only one that goes as well may be waited for, it is primary in between: another stands by for it then.
+    return stays if isinstance(stays, HandOver) else _hand_over(spec, seen, range(deployed.replicas), why)

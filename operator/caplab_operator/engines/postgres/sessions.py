@@ -1,0 +1,113 @@
+"""A connection to each member's own Postgres, kept from round to round: a new one costs both sides milliseconds."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from ..pods import Pod
+from .durability import NAMES, OF_A_SESSION
+from .readings import QUESTION, Reading, parse
+from .sql import Session, SqlError
+
+_SUPERUSER = "postgres"  # whom Postgres keeps connections for when clients have all others
+_DATABASE = "postgres"
+_LOOK_SECONDS = 2.0
+_CHANGE_SECONDS = 2.0
+
+
+class Sessions:
+    """The operator's connections to one cluster's members."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, Session] = {}  # by the pod's uid
+        self._locks: dict[str, threading.Lock] = {}
+
+    def look(self, pods: Sequence[Pod], password: str, names: Sequence[str]) -> dict[str, Reading]:
+        """What each member says of these settings; who is silent for 2 s is left out."""
+        self.keep_only({pod.uid for pod in pods})
+        question = ",".join(sorted({*names, *NAMES}))
+        with ThreadPoolExecutor(max(1, len(pods))) as pool:
+            found = pool.map(lambda pod: self._read(pod, password, question), pods)
+        return {pod.name: reading for pod, reading in zip(pods, found, strict=True) if reading}
+
+    def change(self, pod: Pod, password: str, statements: Sequence[str]) -> list[str]:
+        """Run statements, each a transaction of its own; what was refused."""
+        refused = []
+        for statement in statements:
+            try:
+                self._ask(pod, password, statement, seconds=_CHANGE_SECONDS)
+            except SqlError as error:
+                refused.append(str(error))
+        return refused
+
+    def ask(self, pod: Pod, password: str, statement: str) -> str:
+        """The one field of a statement's one row; '' where there is none, or no answer."""
+        try:
+            rows = self._ask(pod, password, statement, seconds=_LOOK_SECONDS)
+        except SqlError:
+            return ""
+        return (rows[0][0] or "") if rows else ""
+
+    def encrypted(self, pod: Pod, password: str, role: str, secret: str) -> str:
+        """A password as the server keeps it; SqlError where there is no connection."""
+        with self._lock(pod):
+            return self._session(pod, password).encrypted(role, secret)
+
+    def keep_only(self, uids: set[str]) -> None:
+        """Close the connections to all others."""
+        for uid in self._kept.keys() - uids:
+            self._kept.pop(uid).close()
+            self._locks.pop(uid, None)
+
+    def _read(self, pod: Pod, password: str, question: str) -> Reading | None:
+        try:
+            rows = self._ask(pod, password, QUESTION, question, seconds=_LOOK_SECONDS)
+            reading = parse(rows[0][0] or "")
+        except (SqlError, json.JSONDecodeError, IndexError):
+            return None
+        if any(setting.source in OF_A_SESSION for setting in reading.settings.values()):
+            self._drop(pod)  # what holds for this connection hides what holds for others
+        return reading
+
+    def _ask(self, pod: Pod, password: str, statement: str, *values: str, seconds: float) -> list[list[str | None]]:
+        with self._lock(pod):
+            session = self._session(pod, password)
+            try:
+                return session.ask(statement, *values, seconds=seconds)
+            finally:
+                if not session.is_open:
+                    self._kept.pop(pod.uid, None)
+
+    def _session(self, pod: Pod, password: str) -> Session:
+        if pod.uid not in self._kept:
+            if pod.address is None:
+                raise SqlError("it has no address yet")
+            self._kept[pod.uid] = Session(pod.address, _SUPERUSER, password, _DATABASE, _LOOK_SECONDS)
+        return self._kept[pod.uid]
+
+    def _drop(self, pod: Pod) -> None:
+        if session := self._kept.pop(pod.uid, None):
+            session.close()
+
+    def _lock(self, pod: Pod) -> threading.Lock:
+        return self._locks.setdefault(pod.uid, threading.Lock())
+
+
+def log_in(pod: Pod, user: str, password: str, database: str) -> SqlError | None:
+    """Log in as a client does, and leave again; why that is not possible."""
+    if pod.address is None:
+        return SqlError("it has no address yet")
+    try:
+        session = Session(pod.address, user, password, database, _LOOK_SECONDS)
+    except SqlError as error:
+        return error
+    try:
+        session.ask("select 1", seconds=_LOOK_SECONDS)
+    except SqlError as error:
+        return error
+    finally:
+        session.close()
+    return None

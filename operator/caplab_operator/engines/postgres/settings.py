@@ -1,0 +1,98 @@
+"""How far every member has the spec's settings: what differs, what Postgres refused, what waits for a restart: pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ..conditions import Said
+from .observe import Seen
+from .patroni import dynamic_settings, parameters
+from .readings import Line, Reading, Setting
+from .spec import PostgresSpec
+from .units import is_in_force
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """What parts one member from the spec, each by the setting's name."""
+
+    differs: Mapping[str, str] = field(default_factory=dict)
+    refused: Mapping[str, str] = field(default_factory=dict)
+    waits: Mapping[str, str] = field(default_factory=dict)  # for a restart
+
+    def __bool__(self) -> bool:
+        return bool(self.differs or self.refused or self.waits)
+
+
+def gaps(spec: PostgresSpec, seen: Seen) -> dict[str, Gap]:
+    """Of each member that says its settings, and has not all of the spec's."""
+    wanted = {name.lower(): value for name, value in parameters(spec).items()}
+    found = {
+        name: _gap(wanted, reading, (seen.answers.get(name) or {}).get("pending_restart_reason") or {})
+        for name, reading in seen.readings.items()
+    }
+    return {name: gap for name, gap in found.items() if gap}
+
+
+def said(spec: PostgresSpec, seen: Seen, found: Mapping[str, Gap]) -> Said:
+    """The condition SettingsApplied."""
+    if refused := _by_setting({name: gap.refused for name, gap in found.items()}):
+        return "False", "Refused", f"Postgres does not take: {refused}"
+    if not seen.readings:
+        return "Unknown", "NoAnswer", "no member says its settings"
+    if differing := _by_setting({name: gap.differs for name, gap in found.items()}):
+        return "False", "NotYet", f"not the spec's: {differing}"
+    if waiting := _by_setting({name: gap.waits for name, gap in found.items()}):
+        return "False", "RestartNeeded", f"waiting for a restart: {waiting}"
+    if silent := [pod.name for pod in seen.pods if pod.name not in seen.readings]:
+        return "Unknown", "NoAnswer", f"{', '.join(silent)} not saying their settings"
+    return "True", "Observed", "every member has the spec's settings"
+
+
+def names(spec: PostgresSpec) -> list[str]:
+    """The settings that members are to be asked for."""
+    return sorted(name.lower() for name in dynamic_settings(spec)["postgresql"]["parameters"])
+
+
+def _gap(wanted: Mapping[str, str], reading: Reading, reasons: Mapping[str, object]) -> Gap:
+    pending = {name for name, setting in reading.settings.items() if setting.waits_for_restart}
+    pending |= {name.lower() for name in reasons}
+    lines = {line.name: line for line in reading.lines}  # the last one counts
+    differs: dict[str, str] = {}
+    refused: dict[str, str] = {}
+    waits = dict.fromkeys(pending - wanted.keys(), "has changed")
+    for name, value in wanted.items():
+        setting, line = reading.settings.get(name), lines.get(name)
+        if setting is None:
+            # Of an extension, where it has a dot: Postgres takes any.
+            refused |= {} if "." in name else {name: "is no parameter of it"}
+        elif name in pending:
+            waits[name] = f"{_shown(setting)}, not yet {value}"
+        elif line and line.error and line.value == value:
+            refused[name] = f"'{value}': {line.error}"
+        elif not _has(value, setting, line):
+            differs[name] = f"{_shown(setting)}, not {value}"
+    return Gap(differs, refused, waits)
+
+
+def _has(value: str, setting: Setting, line: Line | None) -> bool:
+    """By its value, or by Postgres' own word that the file's line, which is as asked for, counts."""
+    if is_in_force(value, setting):
+        return True
+    by_file = line is not None and line.value == value and line.applied and not line.error
+    return by_file and setting.source == "configuration file"
+
+
+def _shown(setting: Setting) -> str:
+    unit = f" * {setting.unit}" if setting.unit[:1].isdigit() else setting.unit
+    return f"is {setting.value}{unit}"
+
+
+def _by_setting(found: Mapping[str, Mapping[str, str]]) -> str:
+    """Settings, each with its members, those that say the same together."""
+    members: dict[tuple[str, str], list[str]] = {}
+    for member, texts in sorted(found.items()):
+        for name, text in texts.items():
+            members.setdefault((name, text), []).append(member)
+    return "; ".join(f"{name} {text} ({', '.join(who)})" for (name, text), who in sorted(members.items()))

@@ -1,0 +1,139 @@
+"""One connection to a member's own Postgres, where no wait is longer than its caller allows."""
+
+from __future__ import annotations
+
+import select
+import time
+from collections.abc import Sequence
+
+from psycopg import conninfo
+from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus, PGconn, PollingStatus
+from psycopg.pq.abc import PGconn as Connection
+from psycopg.pq.abc import PGresult
+
+from .manifests import POSTGRES_PORT
+
+# The server gives up by itself too, so that nothing of ours goes on there after we have gone.
+_STATEMENT_MILLISECONDS = 2000
+_LOGIN_REFUSALS = {"password authentication failed": "28P01", "is not permitted to log in": "28000"}
+_GOOD = (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK)
+
+
+class SqlError(Exception):
+    """A member's Postgres did not do what it was asked for; sqlstate is '' where it did not answer at all."""
+
+    def __init__(self, text: str, sqlstate: str = "") -> None:
+        super().__init__(text)
+        self.sqlstate = sqlstate
+
+
+class Session:
+    """One connection; psycopg's own would wait for ever for a server that is frozen."""
+
+    def __init__(self, address: str, user: str, password: str, database: str, seconds: float) -> None:
+        info = conninfo.make_conninfo(
+            hostaddr=address,
+            port=POSTGRES_PORT,
+            user=user,
+            password=password,
+            dbname=database,
+            application_name="caplab-operator",
+            client_encoding="utf8",
+            sslmode="disable",
+            gssencmode="disable",
+            options=f"-c statement_timeout={_STATEMENT_MILLISECONDS}",
+        )
+        self._connection: Connection = PGconn.connect_start(info.encode())
+        try:
+            self._connect(time.monotonic() + seconds)
+        except BaseException:
+            self.close()
+            raise
+
+    def ask(self, statement: str, *values: str, seconds: float) -> list[list[str | None]]:
+        """The rows of one statement, whose $1, $2, ... are values; SqlError where it fails or takes longer."""
+        end = time.monotonic() + seconds
+        try:
+            self._connection.send_query_params(statement.encode(), [value.encode() for value in values])
+            while self._connection.flush():
+                self._wait(end, writing=True)
+            return self._rows(end)
+        except SqlError as error:
+            if not error.sqlstate:
+                self.close()  # whatever comes back later must not be taken for the next answer
+            raise
+        except Exception as error:  # psycopg's own, where the connection is lost
+            self.close()
+            raise SqlError(str(error).strip()) from error
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it can be asked."""
+        return self._connection.status == ConnStatus.OK
+
+    def encrypted(self, user: str, password: str) -> str:
+        """A password as the server keeps it, so that no log can show it."""
+        return self._connection.encrypt_password(password.encode(), user.encode(), b"scram-sha-256").decode()
+
+    def close(self) -> None:
+        """End it; a second time does nothing."""
+        self._connection.finish()
+
+    def _connect(self, end: float) -> None:
+        while True:
+            if self._connection.status == ConnStatus.BAD:
+                break
+            state = self._connection.connect_poll()
+            if state == PollingStatus.OK:
+                self._connection.nonblocking = 1
+                return
+            if state == PollingStatus.FAILED:
+                break
+            self._wait(end, writing=state == PollingStatus.WRITING)
+        text = self._connection.error_message.decode(errors="replace").strip()
+        raise SqlError(text.partition(" failed: ")[2] or text or "no connection", _login_refusal(text))
+
+    def _wait(self, end: float, writing: bool = False) -> None:
+        left, socket = end - time.monotonic(), self._connection.socket
+        poll = select.poll()  # select itself knows no descriptor beyond 1023
+        poll.register(socket, select.POLLIN | (select.POLLOUT if writing else 0))
+        if left <= 0 or not poll.poll(left * 1000):
+            raise SqlError("no answer in time")
+
+    def _rows(self, end: float) -> list[list[str | None]]:
+        rows: list[list[str | None]] = []
+        problem: SqlError | None = None
+        while True:
+            while self._connection.is_busy():
+                self._wait(end)
+                self._connection.consume_input()
+            result = self._connection.get_result()
+            if result is None:
+                break
+            if result.status in _GOOD:
+                rows = _texts(result)
+            else:
+                problem = _refusal(result)
+        if problem:
+            raise problem
+        return rows
+
+
+def _login_refusal(text: str) -> str:
+    """The sqlstate of a refused login, which libpq only tells in words."""
+    return next((state for words, state in _LOGIN_REFUSALS.items() if words in text), "")
+
+
+def _texts(result: PGresult) -> list[list[str | None]]:
+    def text(row: int, column: int) -> str | None:
+        value = result.get_value(row, column)
+        return None if value is None else value.decode(errors="replace")
+
+    columns: Sequence[int] = range(result.nfields)
+    return [[text(row, column) for column in columns] for row in range(result.ntuples)]
+
+
+def _refusal(result: PGresult) -> SqlError:
+    state = (result.error_field(DiagnosticField.SQLSTATE) or b"").decode()
+    primary = result.error_field(DiagnosticField.MESSAGE_PRIMARY)
+    return SqlError((primary or result.error_message).decode(errors="replace").strip(), state)

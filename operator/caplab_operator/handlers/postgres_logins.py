@@ -1,0 +1,71 @@
+"""Logs in to every member as clients do, and gives them back a login that somebody has taken away."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from ..engines.pods import Pod
+from ..engines.postgres import health, mending
+from ..engines.postgres.observe import Seen
+from ..engines.postgres.sessions import Sessions, log_in
+from ..engines.postgres.spec import PostgresSpec
+from ..engines.postgres.sql import SqlError
+
+_AGAIN_SECONDS = 5.0  # a login costs both sides some milliseconds of a processor
+_REFUSED_LOGIN = ("28P01", "28000")  # of a password, or of whoever may log in
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class Logins:
+    """Of one cluster: how the last try at each member ended."""
+
+    _tried: dict[str, tuple[str, float, str]] = field(default_factory=dict)  # by member: pod's uid, when, what it said
+
+    def tried(
+        self, spec: PostgresSpec, seen: Seen, sessions: Sessions, passwords: Mapping[str, str], login: Mapping[str, str]
+    ) -> dict[str, str]:
+        """Why a client can't log in, '' where it can, by member; those that are ready are tried when it is time."""
+        ready = {member["name"] for member in health.members(seen) if member["ready"]}
+        due = [pod for pod in seen.pods if pod.name in ready and self._is_due(pod)]
+        with ThreadPoolExecutor(max(1, len(due))) as pool:
+            errors = list(pool.map(lambda pod: _try(pod, login), due))
+        for pod, error in zip(due, errors, strict=True):
+            self._tried[pod.name] = (pod.uid, time.monotonic(), str(error) if error else "")
+        if any(error is not None and error.sqlstate in _REFUSED_LOGIN for error in errors):
+            _give_back(spec, seen, sessions, passwords.get("superuser", ""), login)
+        uids = {pod.name: pod.uid for pod in seen.pods}
+        self._tried = {name: last for name, last in self._tried.items() if uids.get(name) == last[0]}
+        return {name: said for name, (_, _, said) in self._tried.items()}
+
+    def _is_due(self, pod: Pod) -> bool:
+        uid, at, said = self._tried.get(pod.name, ("", 0.0, ""))
+        return uid != pod.uid or bool(said) or time.monotonic() - at >= _AGAIN_SECONDS
+
+
+def _try(pod: Pod, login: Mapping[str, str]) -> SqlError | None:
+    if not login:
+        return SqlError("there is no Secret with the clients' login")
+    return log_in(pod, login.get("username", ""), login.get("password", ""), login.get("database", ""))
+
+
+def _give_back(spec: PostgresSpec, seen: Seen, sessions: Sessions, superuser: str, login: Mapping[str, str]) -> None:
+    """The password that the Secret tells clients is the one that counts."""
+    primary = next((pod for pod in seen.pods if pod.name == health.primary_of(seen)), None)
+    if primary is None or not login.get("password"):
+        return
+    role = login.get("username", "")
+    try:
+        encrypted = sessions.encrypted(primary, superuser, role, login["password"])
+    except SqlError:
+        return
+    refused = sessions.change(primary, superuser, [mending.new_password(role, encrypted)])
+    _log.warning(
+        "%s/%s: clients could not log in: the password of role %s is set to its Secret's%s",
+        spec.namespace, spec.name, role, f", refused: {'; '.join(refused)}" if refused else "",
+    )  # fmt: skip

@@ -1,0 +1,97 @@
+"""Brings a Postgres cluster's settings back to its spec's, wherever somebody changed them."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ..engines.pods import Pod
+from ..engines.postgres import health, mending, observe, patroni, rejoin, settings
+from ..engines.postgres.observe import Seen
+from ..engines.postgres.sessions import Sessions
+from ..engines.postgres.spec import PostgresSpec
+
+_RELOAD_SECONDS = 5.0  # until a setting that still differs is due to be written anew: Patroni needs two or three itself
+_COPY_AGAIN_SECONDS = 60.0
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class Mending:
+    """Of one cluster: since when its members have been amiss."""
+
+    _differing: dict[str, float] = field(default_factory=dict)  # since when, by member
+    _standing_still: dict[str, float] = field(default_factory=dict)
+
+    def mend(self, spec: PostgresSpec, seen: Seen, sessions: Sessions, passwords: Mapping[str, str]) -> None:
+        """Change what differs from the spec; a member that does not take it is asked again next time."""
+        superuser, patronis = passwords.get("superuser", ""), passwords.get("patroni", "")
+        _mend_patroni(spec, seen, patronis)
+        _mend_postgres(spec, seen, sessions, superuser)
+        self._write_anew(spec, seen, patronis)
+        self._copy_anew(spec, seen, sessions, passwords)
+
+    def _write_anew(self, spec: PostgresSpec, seen: Seen, password: str) -> None:
+        """Where a setting differs for long, somebody wrote into the file that is Patroni's: it writes it again."""
+        differing = {name for name, gap in settings.gaps(spec, seen).items() if gap.differs}
+        _keep_since(self._differing, differing)
+        for pod in seen.pods:
+            if pod.address and _is_past(self._differing, pod.name, _RELOAD_SECONDS):
+                self._differing[pod.name] = time.monotonic()
+                refused = observe.tell(pod.address, password, "/reload", {})
+                _note(spec, pod, "writes its settings anew", refused)
+
+    def _copy_anew(self, spec: PostgresSpec, seen: Seen, sessions: Sessions, passwords: Mapping[str, str]) -> None:
+        lagging = rejoin.lagging(seen)
+        _keep_since(self._standing_still, set(lagging))
+        late = [name for name in lagging if _is_past(self._standing_still, name, rejoin.SECONDS_BEFORE_A_COPY)]
+        primary = next((pod for pod in seen.pods if pod.name == health.primary_of(seen)), None)
+        if not late or primary is None:
+            return
+        oldest = sessions.ask(primary, passwords.get("superuser", ""), rejoin.OLDEST_SEGMENT)
+        for pod in seen.pods:
+            if pod.name in late and pod.address and oldest and rejoin.needs_copy(seen, pod.name, int(oldest)):
+                self._standing_still[pod.name] = time.monotonic() + _COPY_AGAIN_SECONDS
+                refused = observe.tell(pod.address, passwords.get("patroni", ""), "/reinitialize", {"force": True})
+                _note(spec, pod, "gets a new copy, since the log that it needs is gone", refused)
+
+
+def _mend_patroni(spec: PostgresSpec, seen: Seen, password: str) -> None:
+    if seen.config is None:
+        return
+    patch = patroni.drift(patroni.dynamic_settings(spec), seen.config)
+    pod = next((pod for pod in seen.pods if pod.name in seen.answers and pod.address), None)
+    if patch and pod and pod.address:
+        _note(spec, pod, f"is told {patch}", observe.tell(pod.address, password, "/config", patch, method="PATCH"))
+
+
+def _mend_postgres(spec: PostgresSpec, seen: Seen, sessions: Sessions, password: str) -> None:
+    primary = health.primary_of(seen)
+    for pod in seen.pods:
+        if (reading := seen.readings.get(pod.name)) is None:
+            continue
+        statements = mending.system_resets(reading)
+        statements += [mending.RELOAD] if statements else []
+        statements += mending.override_resets(reading) if pod.name == primary else []
+        if statements:
+            refused = sessions.change(pod, password, statements)
+            _note(spec, pod, f"had been changed by hand, and does: {'; '.join(statements)}", "; ".join(refused))
+
+
+def _keep_since(since: dict[str, float], names: set[str]) -> None:
+    for name in since.keys() - names:
+        del since[name]
+    for name in names - since.keys():
+        since[name] = time.monotonic()
+
+
+def _is_past(since: Mapping[str, float], name: str, seconds: float) -> bool:
+    return name in since and time.monotonic() - since[name] >= seconds
+
+
+def _note(spec: PostgresSpec, pod: Pod, what: str, refused: str) -> None:
+    log = _log.warning if refused else _log.info
+    log("%s/%s %s%s", spec.namespace, pod.name, what, f", and refuses: {refused}" if refused else "")

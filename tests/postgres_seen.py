@@ -1,0 +1,110 @@
+"""A PostgresCluster and what is seen of it, for the tests of its operator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from caplab_operator.engines.pods import Pod
+from caplab_operator.engines.postgres import patroni, settings
+from caplab_operator.engines.postgres.observe import Seen
+from caplab_operator.engines.postgres.readings import Line, Override, Reading, Setting
+from caplab_operator.engines.postgres.spec import Failover, PostgresSpec
+from caplab_operator.engines.postgres.status import Done
+from caplab_operator.engines.rolling import Deployed
+
+SPEC = PostgresSpec(
+    name="pg",
+    namespace="demo",
+    uid="u-1",
+    generation=3,
+    replicas=3,
+    durability="async",
+    failover=Failover(20, 1, 3, 0, 1048576, False),
+    storage_size="1Gi",
+    keep_volumes=False,
+    memory_request="192Mi",
+    cpu_request="50m",
+    parameters={},
+)
+QUORUM = replace(SPEC, durability="quorum")
+CURRENT = Deployed(3, "r1", is_current=True)
+STANDBY_NAMES = {"async": "", "quorum": "ANY 1 (pg-1,pg-2)", "sync": '"pg-1"'}
+_STANDBY_ROLES = {"quorum": "quorum_standby", "sync": "sync_standby"}
+AUTO_CONF, CONF = "/data/pg/postgresql.auto.conf", "/data/pg/postgresql.conf"
+
+
+def pod(name: str, **changes: Any) -> Pod:
+    number = int(name[-1])
+    made = Pod(
+        name=name, namespace="demo", uid=f"uid-of-{name}", node=f"n{number}", zone="abcdefghi"[number],
+        address=f"10.0.0.{number}", revision="r1", files="", ready=True, leaving=False,
+    )  # fmt: skip
+    return replace(made, **changes)
+
+
+def reading(spec: PostgresSpec = SPEC, changed: Mapping[str, Any] | None = None, **more: Any) -> Reading:
+    """A member that has the spec's settings, but for what is changed: by value, or as a whole Setting."""
+    values = {
+        "fsync": "on", "full_page_writes": "on", "wal_level": "replica",
+        "synchronous_standby_names": STANDBY_NAMES[spec.durability], **patroni.parameters(spec),
+    }  # fmt: skip
+    rows = {name: setting(name, value) for name, value in values.items()}
+    for name, value in (changed or {}).items():
+        rows[name] = value if isinstance(value, Setting) else setting(name, value)
+    return Reading(settings=rows, **more)
+
+
+def setting(name: str, value: str, **more: Any) -> Setting:
+    return Setting(**{"name": name, "value": value, "source": "configuration file", "file": CONF, **more})
+
+
+def by_alter_system(name: str, value: str, applied: bool = True) -> Line:
+    return Line(name, value, AUTO_CONF, applied, "")
+
+
+def override(name: str, value: str, role: str = "", database: str = "") -> Override:
+    return Override(role, database, name, value)
+
+
+def answer(name: str, primary: str | None = "pg-0", **changes: Any) -> dict[str, Any]:
+    """What a member's own Patroni says."""
+    if name == primary:
+        return {"role": "primary", "state": "running", "timeline": 1, **changes}
+    return {"role": "replica", "state": "running", "replication_state": "streaming", "timeline": 1, **changes}
+
+
+def seen(
+    spec: PostgresSpec = SPEC,
+    primary: str | None = "pg-0",
+    pods: Sequence[Pod] | None = None,
+    answers: Mapping[str, Mapping[str, Any] | None] | None = None,
+    readings: Mapping[str, Reading | None] | None = None,
+    lags: Mapping[str, int] | None = None,
+) -> Seen:
+    """A cluster that is as its spec asks, but for what is said; None: silence."""
+    pods = tuple(pods if pods is not None else [pod(f"pg-{number}") for number in range(spec.replicas)])
+    said = {one.name: answer(one.name, primary) for one in pods} | dict(answers or {})
+    read = {one.name: reading(spec) for one in pods} | dict(readings or {})
+    role = _STANDBY_ROLES.get(spec.durability, "replica")
+    rows: list[dict[str, Any]] = [
+        {"name": one.name, "role": "leader", "state": "running"}
+        if one.name == primary
+        else {"name": one.name, "role": role, "state": "streaming", "lag": (lags or {}).get(one.name, 0)}
+        for one in pods
+    ]
+    return Seen(
+        pods,
+        primary,
+        {name: one for name, one in said.items() if one is not None},
+        {"members": rows},
+        patroni.dynamic_settings(spec),
+        readings={name: one for name, one in read.items() if one is not None},
+    )
+
+
+def done(look: Seen, spec: PostgresSpec = SPEC, **changes: Any) -> Done:
+    """Nothing under way, and clients log in everywhere."""
+    logins = {one.name: "" for one in look.pods}
+    return replace(Done(gaps=settings.gaps(spec, look), logins=logins), **changes)

@@ -1,0 +1,217 @@
+"""What the operator does for a PostgresCluster in a round: what it asks, tells, and applies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from caplab_operator.engines.pods import Pod
+from caplab_operator.engines.postgres import observe, patroni, rejoin
+from caplab_operator.engines.postgres.observe import Seen
+from caplab_operator.engines.postgres.readings import Reading
+from caplab_operator.engines.postgres.rollout import HandOver, RestartPostgres
+from caplab_operator.engines.postgres.sql import SqlError
+from caplab_operator.handlers import postgres_logins, postgres_mending, postgres_steps
+from caplab_operator.handlers.postgres_logins import Logins
+from caplab_operator.handlers.postgres_mending import Mending
+from caplab_operator.handlers.postgres_steps import Steps
+from postgres_seen import SPEC, answer, by_alter_system, override, pod, reading, seen
+
+PASSWORDS = {"superuser": "su", "patroni": "pa"}
+LOGIN = {"username": "caplab", "password": "secret", "database": "caplab"}
+
+
+@dataclass
+class FakeSessions:
+    """Statements as they are run, by member."""
+
+    run: list[tuple[str, str]] = field(default_factory=list)
+    oldest_segment: str = "0"
+
+    def change(self, member: Pod, password: str, statements: Sequence[str]) -> list[str]:
+        assert password == "su"
+        self.run += [(member.name, statement) for statement in statements]
+        return []
+
+    def ask(self, member: Pod, password: str, statement: str) -> str:
+        return self.oldest_segment
+
+    def encrypted(self, member: Pod, password: str, role: str, secret: str) -> str:
+        return f"SCRAM of {secret}"
+
+
+@dataclass
+class World:
+    """A made-up clock, and what Patronis are told."""
+
+    now: float = 1000.0
+    told: list[tuple[str, str, Any]] = field(default_factory=list)
+    refusal: str = ""
+    sessions: Any = field(default_factory=FakeSessions)
+
+    def tell(self, address: str, password: str, path: str, what: Mapping[str, Any], method: str = "POST") -> str:
+        assert password == "pa"
+        self.told.append((address, path, dict(what)))
+        return self.refusal
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    world = World()
+    monkeypatch.setattr(observe, "tell", world.tell)
+    clock = SimpleNamespace(monotonic=lambda: world.now)
+    for module in (postgres_logins, postgres_mending, postgres_steps):
+        monkeypatch.setattr(module, "time", clock)
+    return world
+
+
+def mend(world: World, mending: Mending, look: Seen) -> None:
+    mending.mend(SPEC, look, world.sessions, PASSWORDS)
+
+
+def test_nothing_is_mended_where_nothing_is_amiss(world: World) -> None:
+    mend(world, Mending(), seen())
+    assert (world.told, world.sessions.run) == ([], [])
+
+
+def test_what_was_changed_by_hand_is_taken_back_on_that_member_in_the_same_round(world: World) -> None:
+    changed: dict[str, Reading | None] = {
+        "pg-0": reading(overrides=(override("synchronous_commit", "off", role="caplab"),)),
+        "pg-1": reading(
+            lines=(by_alter_system("fsync", "off"),), overrides=(override("synchronous_commit", "off", role="caplab"),)
+        ),
+    }
+    mend(world, Mending(), seen(readings=changed))
+    assert world.sessions.run == [
+        ("pg-0", 'alter role "caplab" reset "synchronous_commit"'),
+        ("pg-1", 'alter system reset "fsync"'),
+        ("pg-1", "select pg_reload_conf()"),
+    ]
+
+
+def test_patronis_settings_are_brought_back_to_the_specs(world: World) -> None:
+    config = {**patroni.dynamic_settings(SPEC), "ttl": 99}
+    mend(world, Mending(), replace(seen(), config=config))
+    assert world.told == [("10.0.0.0", "/config", {"ttl": 20})]
+
+
+def test_a_file_that_differs_for_long_is_written_anew_and_not_each_round(world: World) -> None:
+    mending, look = Mending(), seen(readings={"pg-2": reading(changed={"wal_keep_size": "1MB"})})
+    for _ in range(7):
+        mend(world, mending, look)
+        world.now += 1
+    assert world.told == [("10.0.0.2", "/reload", {})]
+    mend(world, mending, seen())
+    mend(world, mending, look)
+    assert len(world.told) == 1
+
+
+def test_a_replica_whose_log_is_gone_gets_a_new_copy_once_it_has_had_its_time(world: World) -> None:
+    stuck = answer("pg-1", replication_state=None, xlog={"received_location": 5 * 2**24})
+    mending, look = Mending(), seen(answers={"pg-1": stuck})
+    world.sessions.oldest_segment = "9"
+    for seconds in (0.0, rejoin.SECONDS_BEFORE_A_COPY - 1):
+        world.now += seconds
+        mend(world, mending, look)
+    assert world.told == []
+    world.now += 1
+    for _ in range(10):
+        mend(world, mending, look)
+        world.now += 1
+    assert world.told == [("10.0.0.1", "/reinitialize", {"force": True})]
+    still_there = World(sessions=FakeSessions(oldest_segment="5"))
+    mend(still_there, Mending(_standing_still={"pg-1": 0.0}), look)
+    assert still_there.told == []
+
+
+# --- steps --------------------------------------------------------------------------------------------------
+
+
+def begin(world: World, steps: Steps, step: HandOver | RestartPostgres, **changes: Any) -> str:
+    return steps.take(SPEC, seen(**changes), step, "pa", {})
+
+
+def test_a_step_is_begun_once_and_again_when_it_came_to_nothing(world: World) -> None:
+    steps, step = Steps(), HandOver(pod("pg-0"), "pg-2", "1 of 3")
+    for _ in range(10):
+        assert begin(world, steps, step) == "1 of 3"
+        world.now += 1
+    assert world.told == [("10.0.0.0", "/switchover", {"leader": "pg-0", "candidate": "pg-2"})]
+    assert steps.hands_over("pg-0")
+    assert not steps.hands_over("pg-1")
+    world.now += 10
+    begin(world, steps, step)
+    assert len(world.told) == 2
+
+
+def test_a_member_that_has_restarted_may_be_told_at_once_again(world: World) -> None:
+    steps, step = Steps(), RestartPostgres(pod("pg-1"), "why")
+    for started in ("10:00", "10:00", "10:01"):
+        begin(world, steps, step, answers={"pg-1": answer("pg-1", postmaster_start_time=started)})
+    assert world.told == 2 * [("10.0.0.1", "/restart", {"timeout": "30"})]
+
+
+def test_a_refusal_is_told_in_the_status(world: World) -> None:
+    world.refusal = "412 no good candidates"
+    said = begin(world, Steps(), HandOver(pod("pg-0"), "pg-2", "why"))
+    assert said == "why: refused: 412 no good candidates"
+
+
+def test_who_was_told_to_hand_over_is_remembered_as_the_cause(world: World) -> None:
+    causes: dict[str, str] = {}
+    Steps().take(SPEC, seen(), HandOver(pod("pg-0"), "pg-2", "why"), "pa", causes)
+    assert causes == {"pg-0": "handed over by the operator"}
+
+
+# --- logins -------------------------------------------------------------------------------------------------
+
+
+def test_members_are_logged_in_to_every_few_seconds_and_at_once_where_it_failed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: list[str] = []
+    errors: dict[str, SqlError] = {"pg-1": SqlError("sorry, too many clients already")}
+
+    def log_in(member: Pod, user: str, password: str, database: str) -> SqlError | None:
+        tries.append(member.name)
+        return errors.get(member.name)
+
+    monkeypatch.setattr(postgres_logins, "log_in", log_in)
+    logins = Logins()
+
+    def tried(look: Seen) -> dict[str, str]:
+        tries.clear()
+        return logins.tried(SPEC, look, world.sessions, PASSWORDS, LOGIN)
+
+    unready = seen(answers={"pg-2": None})
+    assert tried(unready) == {"pg-0": "", "pg-1": "sorry, too many clients already"}
+    world.now += 1
+    tried(seen())
+    assert sorted(tries) == ["pg-1", "pg-2"]
+    errors.clear()
+    world.now += 5
+    assert tried(seen()) == {"pg-0": "", "pg-1": "", "pg-2": ""}
+    anew = [pod("pg-0"), pod("pg-1", uid="another"), pod("pg-2")]
+    tried(seen(pods=anew))
+    assert tries == ["pg-1"]
+    assert set(tried(seen(pods=anew[:2]))) == {"pg-0", "pg-1"}
+    assert world.sessions.run == []
+
+
+def test_a_password_that_was_changed_is_set_again_to_what_the_secret_says(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = SqlError('FATAL:  password authentication failed for user "caplab"', "28P01")
+    monkeypatch.setattr(postgres_logins, "log_in", lambda *_: refused)
+    said = Logins().tried(SPEC, seen(), world.sessions, PASSWORDS, LOGIN)
+    assert set(said.values()) == {str(refused)}
+    assert world.sessions.run == [("pg-0", "alter role \"caplab\" login password 'SCRAM of secret'")]
+
+
+def test_without_the_secret_nobody_can_log_in(world: World) -> None:
+    said = Logins().tried(SPEC, seen(), world.sessions, PASSWORDS, {})
+    assert set(said.values()) == {"there is no Secret with the clients' login"}
+    assert world.sessions.run == []
