@@ -86,6 +86,8 @@ def _kept(error: Exception, command: str) -> str:
 
 def _flushed(code: int) -> int:
     """The exit code, once all that was said is out: Python itself would end with another one where it is not."""
+    if sys.stdout is None:  # it was closed before
+        return code
     try:
         sys.stdout.flush()
     except BrokenPipeError:  # whoever reads has seen enough
