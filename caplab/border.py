@@ -5,6 +5,7 @@ The traceback of what nobody expected is kept in the cache's logs. SIGTERM is as
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import signal
@@ -27,6 +28,7 @@ LAB_FAILED = 3  # 1 and 2 would say something of what was measured
 
 def guarded(command: str, work: Callable[[], int], interrupted: str) -> int:
     """Do a command's work: its exit code, or LAB_FAILED with a sentence. interrupted: what that means for the user."""
+    _write_what_can_be()
     _log_plainly()
     code = LAB_FAILED
     try:
@@ -64,6 +66,13 @@ class _Plain(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The record as it is shown."""
         return one_line(super().format(record))
+
+
+def _write_what_can_be() -> None:
+    """Let a terminal that lacks a letter show the rest, in place of an error in the midst of a run."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def _log_plainly() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import io
 import os
 import sys
 from collections.abc import Sequence
@@ -117,8 +116,6 @@ def _check(parsed: argparse.Namespace) -> int:
         complain(f"FAILED: {error}")
         return LAB_FAILED
     try:
-        if isinstance(sys.stdout, io.TextIOWrapper):
-            sys.stdout.reconfigure(errors="replace")  # a terminal that lacks a letter still shows the rest
         print(text, end="", flush=True)
     except BrokenPipeError:  # whoever reads has seen enough; what is left must not be tried again at the end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
