@@ -213,3 +213,23 @@ def test_a_drained_node_hands_its_primary_over_first(lab: Lab, pg: Postgres) -> 
     assert writer.lost() == set()
     pg.await_ready(3)
     assert pg.status()["epoch"] == epoch + 1
+
+
+@pytest.mark.long
+def test_a_replica_that_is_away_for_longer_than_the_log_is_kept_fills_no_volume_and_gets_a_new_copy(
+    lab: Lab, pg: Postgres
+) -> None:
+    kept = "select (sum(size) / 1048576)::int from pg_ls_waldir()"
+    more = "create table if not exists filler (n int); insert into filler values (1); select pg_switch_wal()"
+    assert lab.inside(pg.namespace, "pg-0", "bash", "-c", "kill -STOP -1").ok
+    try:
+        pg.await_status("pg-0 is missed", lambda found: found.get("phase") == "Degraded")
+        for _ in range(50):  # of 16 MiB each
+            pg.sql(pg.primary, more)
+        pg.sql(pg.primary, "checkpoint")
+        assert int(pg.sql(pg.primary, kept)) <= 512
+        assert "lost" in pg.sql(pg.primary, "select wal_status from pg_replication_slots where slot_name = 'pg_0'")
+    finally:
+        lab.inside(pg.namespace, "pg-0", "bash", "-c", "kill -CONT -1")
+    pg.await_ready(3)
+    assert pg.sql("pg-0", "select count(*) from filler") == "50"

@@ -4,50 +4,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from caplab_operator.engines import objects
 from caplab_operator.engines.postgres import manifests, patroni
-from caplab_operator.engines.postgres.spec import Failover, PostgresSpec, parse
+from caplab_operator.engines.postgres.spec import parse
 from caplab_operator.engines.rolling import GENERATION_ANNOTATION
 from caplab_operator.handlers.watched import Watched
+from postgres_seen import BODY, SPEC
 
 from caplab.model.sizes import size_bytes
-
-SPEC = PostgresSpec(
-    name="pg",
-    namespace="demo",
-    uid="u-1",
-    generation=3,
-    replicas=3,
-    durability="async",
-    failover=Failover(20, 1, 3, 0, 1048576, False),
-    storage_size="1Gi",
-    keep_volumes=False,
-    memory_request="192Mi",
-    cpu_request="50m",
-    parameters={},
-)
-BODY: dict[str, Any] = {
-    "kind": "PostgresCluster",
-    "metadata": {"name": "pg", "namespace": "demo", "uid": "u-1", "generation": 3},
-    "spec": {
-        "replicas": 3,
-        "durability": "async",
-        "failover": {
-            "ttlSeconds": 20,
-            "loopWaitSeconds": 1,
-            "retryTimeoutSeconds": 3,
-            "primaryStartTimeoutSeconds": 0,
-            "maximumLagOnFailoverBytes": 1048576,
-            "failsafeMode": False,
-        },
-        "storage": {"size": "1Gi", "onDeletion": "Delete"},
-        "resources": {"memoryRequest": "192Mi", "cpuRequest": "50m"},
-        "parameters": {},
-    },
-}
 
 
 def test_a_complete_object_is_parsed() -> None:
