@@ -236,6 +236,16 @@ def test_a_member_that_has_restarted_may_be_told_at_once_again(world: World) -> 
     assert world.told == 2 * [("10.0.0.1", "/restart", {"timeout": "30"})]
 
 
+def test_a_member_that_waits_whatever_is_done_is_not_restarted_for_ever(world: World) -> None:
+    steps, step = Steps(), RestartPostgres(pod("pg-1"), "why")
+    for started in range(5):
+        said = begin(world, steps, step, answers={"pg-1": answer("pg-1", postmaster_start_time=str(started))})
+    assert (len(world.told), said) == (3, "why: pg-1 still waits after 3 restarts")
+    world.now += 301
+    begin(world, steps, step)
+    assert len(world.told) == 4
+
+
 def test_a_refusal_is_told_in_the_status(world: World) -> None:
     world.refusal = "412 no good candidates"
     said = begin(world, Steps(), HandOver(pod("pg-0"), "pg-2", "why"))
