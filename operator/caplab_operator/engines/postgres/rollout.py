@@ -55,10 +55,12 @@ def next_step(spec: PostgresSpec, seen: Seen, deployed: Deployed, gaps: Mapping[
         return _resize(spec, seen, deployed)
     outdated = [pod for pod in seen.pods if pod.revision != deployed.revision]
     waiting = [pod for pod in seen.pods if pod.name in gaps and gaps[pod.name].waits and pod not in outdated]
-    return _renew(spec, seen, outdated, waiting) if outdated or waiting else None
+    return _renew(spec, seen, outdated, waiting, gaps) if outdated or waiting else None
 
 
-def _renew(spec: PostgresSpec, seen: Seen, outdated: Sequence[Pod], waiting: Sequence[Pod]) -> Step:
+def _renew(
+    spec: PostgresSpec, seen: Seen, outdated: Sequence[Pod], waiting: Sequence[Pod], gaps: Mapping[str, Gap]
+) -> Step:
     """Pods whose template is not the present one, and members with settings that count only from their next start."""
     why = f"{len(outdated) + len(waiting)} of {spec.replicas} members to restart"
     primary = health.primary_of(seen)
@@ -70,7 +72,8 @@ def _renew(spec: PostgresSpec, seen: Seen, outdated: Sequence[Pod], waiting: Seq
     if replicas := [pod for pod in outdated if pod.name != primary]:
         return Restart(last_of(replicas), why)
     lowered = _lowered(spec, seen, primary)
-    if replicas := [pod for pod in waiting if pod.name != primary and not _is_held_up(seen, pod, lowered)]:
+    # One for which the primary has to have less first is restarted after it.
+    if replicas := [pod for pod in waiting if pod.name != primary and not lowered >= gaps[pod.name].waits.keys()]:
         return RestartPostgres(last_of(replicas), why)
     return _renew_primary(spec, seen, outdated, waiting, lowered, why)
 
@@ -100,12 +103,6 @@ def _lowered(spec: PostgresSpec, seen: Seen, primary: str | None) -> set[str]:
         for name in _NO_LESS_THAN_THE_PRIMARY
         if name in asked and name in reading.settings and _whole(reading.settings[name].value) > _whole(asked[name])
     }
-
-
-def _is_held_up(seen: Seen, pod: Pod, lowered: set[str]) -> bool:
-    """Whether a restart of a replica would change nothing, since the primary has to have less first."""
-    reasons = (seen.answers.get(pod.name) or {}).get("pending_restart_reason") or {}
-    return bool(reasons) and lowered >= {name.lower() for name in reasons}
 
 
 def _whole(text: str) -> int:
