@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from caplab_redis_member.resp import Answer, Refusal
-from caplab_redis_member.surroundings import SENTINEL_PORT, Surroundings
+from caplab_redis_member.surroundings import RECORD_PORT, SENTINEL_PORT, Surroundings
 
 HOSTS = tuple(f"rd-{number}.rd-members.lab.svc.cluster.local" for number in range(3))
 SENTINELS = tuple(f"rd-sentinel-{number}.rd-sentinels.lab.svc.cluster.local" for number in range(3))
@@ -50,6 +50,8 @@ class World:
     on_failover: Callable[[World], None] = lambda world: None
     each_pause: Callable[[World], None] = lambda world: None
     config_epoch: int = 0
+    flags: str = "master"  # of the primary, as Sentinels have them
+    records: dict[str, str] = field(default_factory=dict)  # of members that wait
     told: list[str] = field(default_factory=list)
     now: float = 0.0
 
@@ -61,6 +63,8 @@ class World:
     def _answer(self, host: str, port: int, command: str) -> Answer:
         if port == SENTINEL_PORT:
             return self._sentinel(host, command)
+        if port == RECORD_PORT:
+            return self.records.get(host)
         if host not in self.members:
             raise ConnectionRefusedError
         if command == "INFO replication":
@@ -72,7 +76,7 @@ class World:
         if host not in self.names:
             raise TimeoutError
         if command == "SENTINEL MASTER caplab":
-            return ["ip", self.names[host], "flags", "master", "config-epoch", str(self.config_epoch)]
+            return ["ip", self.names[host], "flags", self.flags, "config-epoch", str(self.config_epoch)]
         assert command == "SENTINEL FAILOVER caplab"
         self.told.append(command)
         self.on_failover(self)

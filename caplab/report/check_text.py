@@ -10,7 +10,6 @@ from caplab.model.fields import Json
 
 from . import words
 from .check_witness import witnesses
-from .plain_text import printable
 from .values import Figures
 
 WIDTH = 100
@@ -33,7 +32,7 @@ def history_text(
         lines += _folded(f"{checker} is left out: {reason}", "  ")
     if left_out:
         lines.append(f"not applicable: {', '.join(left_out)}")
-    return printable("\n".join(lines)) + "\n"  # names of checkers' figures too may come from the history
+    return "\n".join(lines) + "\n"
 
 
 def _finding(finding: Finding) -> list[str]:
@@ -42,7 +41,7 @@ def _finding(finding: Finding) -> list[str]:
     if parts:
         lines += _folded(words.DOT.join(part.replace(" ", _TIE) for part in parts), "  ")
     if finding.error:
-        lines += [f"  {line}" for line in printable(finding.error).rstrip().split("\n")]
+        lines += [f"  {line}" for line in finding.error.rstrip().splitlines()]
     return [*lines, *(f"  {line}" for line in witnesses(finding.figures, WIDTH - 2))]
 
 
@@ -81,6 +80,5 @@ def _plain(value: Json) -> str:
 
 
 def _folded(text: str, indent: str = "") -> list[str]:
-    text = words.shortened(text)
     lines = textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
     return [line.replace(_TIE, " ") for line in lines]

@@ -11,6 +11,7 @@ from pathlib import Path
 from .resp import Answer, ask
 
 REDIS_PORT, SENTINEL_PORT = 6379, 26379
+RECORD_PORT = 6378  # of a member that waits: what it has on its disk
 MASTER = "caplab"  # what Sentinels call the primary
 
 
@@ -36,6 +37,11 @@ class Surroundings:
     def ask(self, host: str, *commands: tuple[str, ...], port: int = REDIS_PORT) -> list[Answer]:
         """What a member answers. Raises OSError and Refusal."""
         return ask(host, port, self.password, *commands)
+
+
+def data_folder(environment: Mapping[str, str] = os.environ) -> Path:
+    """The member's volume."""
+    return Path(environment.get("CAPLAB_DATA", "/data"))
 
 
 def surroundings(environment: Mapping[str, str] = os.environ) -> Surroundings:

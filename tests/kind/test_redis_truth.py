@@ -120,3 +120,106 @@ def test_a_primary_whose_node_is_drained_hands_over_and_loses_nothing(lab: Lab, 
         lab.kubectl("uncordon", node)
     nothing_lost(measured)
     await_ready(lab, rd)
+
+
+def keys(lab: Lab, rd: str, pod: str) -> int:
+    """How many a member has; -1: it does not answer."""
+    answer = lab.inside(rd, pod, "lab-redis-cli", "dbsize")
+    return int(answer.out) if answer.ok and answer.out.strip().isdigit() else -1
+
+
+def write_to(lab: Lab, rd: str, primary: str, number: int) -> None:
+    name = uuid.uuid4().hex[:6]
+    command = f"for i in $(seq {number}); do echo set {name}-$i $i; done | lab-redis-cli"
+    said = lab.inside(rd, primary, "bash", "-c", command)
+    assert said.out.split() == ["OK"] * number
+
+
+@pytest.mark.parametrize(
+    "which",
+    [
+        pytest.param("caplab.dev/cluster=rd", id="and the Sentinels"),
+        pytest.param("caplab.dev/cluster=rd,caplab.dev/part=member", id="members only", marks=pytest.mark.long),
+    ],
+)
+def test_all_members_at_once_and_the_one_with_the_most_data_leads(lab: Lab, rd: str, which: str) -> None:
+    primary = settle(lab, persistence="always", minReplicasToWrite=0)["primary"]
+    replicas = sorted({"rd-0", "rd-1", "rd-2"} - {primary})
+    before = {replica: keys(lab, rd, replica) for replica in replicas}
+    for replica in replicas:
+        ask(lab, rd, replica, "replicaof", "nowhere.invalid", "6379")
+    write_to(lab, rd, primary, 200)
+    assert {replica: keys(lab, rd, replica) for replica in replicas} == before, "a replica has what it should not have"
+    written, uids = keys(lab, rd, primary), ClusterObject(lab, KIND, rd, "rd").uids()
+    assert written == before[replicas[0]] + 200
+    lab.kubectl("delete", "pod", "-n", rd, "-l", which, "--wait=false")
+    await_that(
+        "each member is another",
+        lambda: not set(uids.values()) & set(ClusterObject(lab, KIND, rd, "rd").uids().values()),
+    )
+    found = await_ready(lab, rd)
+    assert {name: keys(lab, rd, name) for name in uids} == dict.fromkeys(uids, written)
+    assert found["primary"] == primary
+
+
+@pytest.mark.long
+def test_all_members_at_once_and_the_primary_has_lost_its_disk(lab: Lab, rd: str) -> None:
+    primary = settle(lab, persistence="always", minReplicasToWrite=0)["primary"]
+    write_to(lab, rd, primary, 200)
+    written, cluster = keys(lab, rd, primary), ClusterObject(lab, KIND, rd, "rd")
+    await_that("all have it", lambda: all(keys(lab, rd, name) == written for name in cluster.uids()))
+    uids = cluster.uids()
+    lab.inside(rd, primary, "find", "/data", "-mindepth", "1", "-delete")
+    lab.kubectl("delete", "pod", "-n", rd, "-l", "caplab.dev/cluster=rd", "--wait=false")
+    await_that("each member is another", lambda: not set(uids.values()) & set(cluster.uids().values()))
+    found = await_ready(lab, rd)
+    assert {name: keys(lab, rd, name) for name in cluster.uids()} == dict.fromkeys(cluster.uids(), written)
+    assert found["primary"] != primary
+
+
+@pytest.mark.long
+def test_a_change_of_resources_restarts_the_replicas_first_though_the_primary_is_the_last_by_number(
+    lab: Lab, rd: str
+) -> None:
+    cluster = ClusterObject(lab, KIND, rd, "rd")
+    for _ in range(6):
+        if (primary := settle(lab, persistence="everysec")["primary"]) == "rd-2":
+            break
+        lab.kubectl("delete", "pod", "-n", rd, primary)
+    assert primary == "rd-2"
+    with load(lab, KIND, rd, "rd") as measured:
+        cluster.change(resources={"cpuRequest": "60m"})
+        waiting = cluster.await_status("it tells what waits", lambda found: bool(found.get("rollout")))
+        applied = next(one for one in waiting["conditions"] if one["type"] == "SettingsApplied")
+        primaries = [primary]
+
+        def rolled() -> bool:
+            found = status(lab, rd)
+            if (now := found.get("primary")) not in (None, primaries[-1]):
+                primaries.append(now)
+            return found["phase"] == "Ready" and "rollout" not in found
+
+        await_that("all are restarted", rolled, 120)
+    assert (applied["status"], applied["reason"]) == ("False", "WaitsForRestart")
+    assert len(primaries) == 2, primaries
+    newest = max(cluster.pods().values(), key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
+    assert newest["metadata"]["name"] == "rd-2"
+    nothing_lost(measured)
+
+
+@pytest.mark.long
+def test_a_cluster_made_again_over_kept_volumes_is_led_by_who_has_the_data(lab: Lab, rd: str) -> None:
+    for _ in range(3):
+        if (primary := settle(lab, persistence="always", storage={"onDeletion": "Retain"})["primary"]) != "rd-0":
+            break
+        lab.kubectl("delete", "pod", "-n", rd, primary)
+    write_to(lab, rd, primary, 300)
+    written = keys(lab, rd, primary)
+    for replica in {"rd-0", "rd-1", "rd-2"} - {primary}:
+        ask(lab, rd, replica, "replicaof", "nowhere.invalid", "6379")
+    ask(lab, rd, primary, "set", "the-last-one", "42")
+    lab.kubectl("delete", KIND, "-n", rd, "rd", "--wait=true")
+    await_that("its pods are gone", lambda: not ClusterObject(lab, KIND, rd, "rd").pods())
+    lab.apply(redis(rd, persistence="always", storage={"onDeletion": "Delete"}))
+    found = await_ready(lab, rd)
+    assert keys(lab, rd, found["primary"]) == written + 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import time
@@ -21,6 +22,13 @@ while [[ $1 != -h ]]; do shift; done
 host="$2"; shift 2
 [[ $1 == -p ]] && shift 2
 case "$1" in sentinel) cat "$HOME/named/$host";; role) cat "$HOME/roles/$host";; esac
+"""
+
+
+# Gives the decision of the roll call, when there is one.
+ROLL_CALL = """#!/bin/bash
+until [[ -s "$HOME/decision" ]]; do kill -0 $PPID || exit; sleep 0.02; done
+cat "$HOME/decision"
 """
 
 
@@ -48,6 +56,17 @@ class Home:
 
     def all_name(self, number: int) -> None:
         self.say(NAMED, _0=HOSTS[number], _1=HOSTS[number], _2=HOSTS[number])
+
+    def all_follow(self, number: int) -> None:
+        """All Sentinels name a member, and it says itself that it is primary."""
+        self.all_name(number)
+        self.say(ROLES, **{f"_{number}": "master"})
+
+    def decide(self, number: int, known: str = "confirmed") -> None:
+        """What comes out of the roll call."""
+        draft = self.folder / "draft"
+        draft.write_text(f"{HOSTS[number]} {known}\n")
+        draft.rename(self.folder / "decision")
 
     def was(self, replica_of: str | None) -> None:
         """What the member was in its last life."""
@@ -87,6 +106,7 @@ def home(tmp_path: Path) -> Home:
     stubs = {
         "redis-cli": REDIS_CLI,
         "redis-server": '#!/bin/bash\necho STARTED; cat "$1"\n',
+        "python3": ROLL_CALL,
         "getent": '#!/bin/bash\n[[ ! -e "$HOME/unresolved" ]]\n',
     }
     for name, text in stubs.items():
@@ -114,79 +134,46 @@ def follows(configuration: str) -> str | None:
     return found[0] if found else None
 
 
-def waits(member: subprocess.Popen[str]) -> bool:
-    """Whether it says that it waits, and starts nothing for a while."""
-    assert member.stdout is not None
-    said = member.stdout.readline()
-    time.sleep(0.5)  # long enough for five more looks at the Sentinels
-    return said.startswith("waiting for the Sentinels") and member.poll() is None
-
-
 def started(member: subprocess.Popen[str]) -> str:
     out, _ = member.communicate(timeout=20)
     return out.partition("STARTED\n")[2]
 
 
-@pytest.mark.parametrize("sentinels_run", [False, True])
-def test_at_the_very_first_start_the_first_member_is_primary_and_the_others_follow(
-    home: Home, sentinels_run: bool
-) -> None:
-    home.configure(BOOTSTRAP="yes")
-    if sentinels_run:
-        home.all_name(0)
-    assert follows(home.run("run-member", HOSTS[0])) is None
-    (home.folder / "data" / "redis.conf").unlink()
-    assert follows(home.run("run-member", HOSTS[2])) == HOSTS[0]
-
-
-def test_a_member_follows_whom_most_sentinels_name_and_not_its_own_memory(home: Home) -> None:
+def test_a_member_follows_at_once_whom_most_sentinels_name_and_who_says_so_and_not_its_own_memory(home: Home) -> None:
     home.was(replica_of=HOSTS[0])
     home.say(NAMED, _0=HOSTS[0], _1=HOSTS[1], _2=HOSTS[1])
+    home.say(ROLES, _1="master")
     assert follows(home.run("run-member", HOSTS[2])) == HOSTS[1]
 
 
-def test_a_replica_that_finds_no_majority_goes_on_as_it_was(home: Home) -> None:
-    home.was(replica_of=HOSTS[1])
-    home.say(NAMED, _0=HOSTS[0])
-    assert follows(home.run("run-member", HOSTS[2])) == HOSTS[1]
-
-
-@pytest.mark.parametrize("volume", ["kept", "lost"])
-def test_a_restarted_primary_waits_until_another_is_named_and_follows_it(home: Home, volume: str) -> None:
-    if volume == "kept":
-        home.was(replica_of=None)
-    home.all_name(0)
-    member = home.begin("run-member", HOSTS[0])
-    assert waits(member)
-    home.all_name(2)
-    assert follows(started(member)) == HOSTS[2]
-
-
-def test_a_restarted_primary_that_reaches_no_sentinel_waits_too(home: Home) -> None:
-    home.was(replica_of=None)
-    member = home.begin("run-member", HOSTS[0])
-    assert waits(member)
-    home.say(NAMED, _0=HOSTS[1])  # one of three is no decision
-    time.sleep(0.3)
-    assert member.poll() is None
+@pytest.mark.parametrize(
+    ("roles", "host"),
+    [({}, HOSTS[2]), ({"_1": "slave"}, HOSTS[2]), ({"_1": "master"}, HOSTS[1])],
+    ids=["the named one is silent", "it is a replica", "it is this one"],
+)
+def test_a_member_that_finds_no_primary_waits_for_the_roll_call(home: Home, roles: dict[str, str], host: str) -> None:
     home.all_name(1)
-    assert follows(started(member)) == HOSTS[1]
+    home.say(ROLES, **roles)
+    member = home.begin("run-member", host)
+    time.sleep(0.5)  # long enough to have started if it did not wait
+    assert member.poll() is None
+    home.decide(0)
+    assert follows(started(member)) == HOSTS[0]
 
 
-def test_the_only_member_does_not_wait_for_itself(home: Home) -> None:
-    home.configure(MEMBER_HOSTS=HOSTS[0])
-    home.was(replica_of=None)
-    home.all_name(0)
+def test_a_member_that_is_chosen_is_primary(home: Home) -> None:
+    home.decide(0)
     assert follows(home.run("run-member", HOSTS[0])) is None
 
 
 def test_the_setting_can_change_while_a_member_waits(home: Home) -> None:
-    home.was(replica_of=None)
-    home.all_name(0)
+    dump = home.folder / "data" / "dump.rdb"
+    dump.write_text("old")
     member = home.begin("run-member", HOSTS[0])
-    assert waits(member)
-    home.configure(RESTARTED_PRIMARY="ComeBack")
-    assert follows(started(member)) is None
+    home.configure(PERSISTENCE="none")
+    home.decide(1)
+    assert started(member)
+    assert not dump.exists()
 
 
 def test_a_primary_that_may_come_back_asks_nobody(home: Home) -> None:
@@ -197,12 +184,31 @@ def test_a_primary_that_may_come_back_asks_nobody(home: Home) -> None:
 
 
 def test_a_waiting_member_ends_when_it_is_told_to(home: Home) -> None:
-    home.was(replica_of=None)
-    home.all_name(0)
     member = home.begin("run-member", HOSTS[0])
-    assert waits(member)
+    time.sleep(0.3)  # it is in the middle of it
     member.terminate()
     assert member.wait(10) == 143
+
+
+@pytest.mark.parametrize(
+    ("was", "decided", "known", "is_news"),
+    [
+        (None, 0, "confirmed", False),  # primary as before: since then
+        (None, 1, "confirmed", True),
+        (HOSTS[1], 1, "confirmed", True),  # it is primary to this day
+        (HOSTS[1], 1, "unconfirmed", False),
+        (HOSTS[1], 0, "confirmed", True),
+    ],
+)
+def test_the_time_of_the_file_tells_since_when_a_member_knows_who_is_primary(
+    home: Home, was: str | None, decided: int, known: str, is_news: bool
+) -> None:
+    home.was(replica_of=was)
+    file = home.folder / "data" / "redis.conf"
+    os.utime(file, (1000, 1000))
+    home.decide(decided, known)
+    home.run("run-member", HOSTS[0])
+    assert (file.stat().st_mtime > 1000) is is_news
 
 
 @pytest.mark.parametrize(
@@ -216,7 +222,7 @@ def test_a_waiting_member_ends_when_it_is_told_to(home: Home) -> None:
 def test_what_no_setting_promises_is_not_found_again(home: Home, persistence: str, restarted: str, kept: bool) -> None:
     home.configure(PERSISTENCE=persistence, RESTARTED_PRIMARY=restarted)
     home.was(replica_of=HOSTS[1])
-    home.all_name(1)
+    home.all_follow(1)
     dump = home.folder / "data" / "dump.rdb"
     dump.write_text("old")
     home.run("run-member", HOSTS[0])
@@ -224,7 +230,7 @@ def test_what_no_setting_promises_is_not_found_again(home: Home, persistence: st
 
 
 def test_a_members_configuration_has_its_users_and_nobody_else_may_read_it(home: Home) -> None:
-    home.all_name(1)
+    home.all_follow(1)
     text = home.run("run-member", HOSTS[0])
     assert text.startswith("port 6379\nappendonly yes\n")
     assert f"replica-announce-ip {HOSTS[0]}" in text
@@ -270,7 +276,7 @@ def test_neither_a_member_nor_a_sentinel_starts_while_its_gate_is_closed(home: H
     boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     closed = home.folder / "gate" / "closed-f1"
     closed.write_text(f"{boot_id} 999999999999\n")
-    home.all_name(1)
+    home.all_follow(1)
     kept = home.begin(script, host)
     assert kept.stdout is not None
     assert kept.stdout.readline().startswith("kept down by a fault")

@@ -1,0 +1,72 @@
+"""A member that waits tells the others what it has, on a port of its own: only who knows the password hears it."""
+
+from __future__ import annotations
+
+import hmac
+import socketserver
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from io import BufferedIOBase
+
+from .surroundings import RECORD_PORT
+
+RECORD = "RECORD"  # the one command there is, after AUTH
+_SECONDS = 2.0  # for a whole conversation's next word
+_WORDS, _BYTES = 4, 1000  # no command is longer
+
+
+@contextmanager
+def published(text: str, password: str, port: int = RECORD_PORT, host: str = "") -> Iterator[int]:
+    """Answer who asks, as Redis would, until the end; yields the port."""
+
+    class Handler(socketserver.StreamRequestHandler):
+        timeout = _SECONDS
+
+        def handle(self) -> None:
+            with suppress(OSError, ValueError):  # who does not speak so is not answered
+                _converse(self.rfile, self.wfile, text, password)
+
+    class Server(socketserver.ThreadingTCPServer):
+        allow_reuse_address = True
+        daemon_threads = True
+
+    with Server((host, port), Handler) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        try:
+            yield server.server_address[1]
+        finally:
+            server.shutdown()
+
+
+def _converse(asked: BufferedIOBase, answers: BufferedIOBase, text: str, password: str) -> None:
+    let_in = False
+    while command := _command(asked):
+        if command[0] == "AUTH":
+            let_in = hmac.compare_digest(command[-1].encode(), password.encode())
+            answers.write(b"+OK\r\n" if let_in else b"-WRONGPASS\r\n")
+        elif command == [RECORD] and let_in:
+            data = text.encode()
+            answers.write(b"$%d\r\n%s\r\n" % (len(data), data))
+        else:
+            answers.write(b"-NOPERM\r\n")
+
+
+def _command(asked: BufferedIOBase) -> list[str]:
+    """The words of the next command; [] at the end. Raises ValueError for what is none."""
+    line = asked.readline(_BYTES)
+    if not line:
+        return []
+    count = _length(line, b"*", _WORDS)
+    words = []
+    for _ in range(count):
+        length = _length(asked.readline(_BYTES), b"$", _BYTES)
+        words.append(asked.read(length + 2)[:-2].decode())
+    return words
+
+
+def _length(line: bytes, kind: bytes, most: int) -> int:
+    length = int(line[1:]) if line[:1] == kind else 0
+    if not 0 < length <= most:
+        raise ValueError("no command")
+    return length
