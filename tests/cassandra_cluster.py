@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping
 from typing import Any
 
+from caplab_cluster.chart import NAMESPACE as LAB_NAMESPACE
 from kind_lab import Lab
 from measured_load import Measured
 
@@ -25,6 +27,21 @@ NEEDED = {
     "ALL": 3,
 }
 WRITES_ONLY = {"ANY", "EACH_QUORUM"}
+_CQL = """
+import os, sys
+from cassandra.auth import PlainTextAuthProvider
+from cassandra.cluster import Cluster
+from cassandra.policies import WhiteListRoundRobinPolicy
+address, login, statement = sys.argv[1:]
+only = WhiteListRoundRobinPolicy([address])
+cluster = Cluster([address], auth_provider=PlainTextAuthProvider("caplab", login), load_balancing_policy=only)
+try:
+    print(list(cluster.connect().execute(statement, timeout=20)))
+except Exception as error:
+    print(type(error).__name__, error)
+sys.stdout.flush()
+os._exit(0)
+"""
 
 
 def manage(lab: Lab, namespace: str, pod: str, method: str, path: str) -> dict[str, Any]:
@@ -59,3 +76,17 @@ def adds(measured: Measured) -> list[dict[str, Any]]:
     """The writes that were acked."""
     assert measured.history is not None
     return [row for row in measured.history.to_pylist() if (row["op"], row["outcome"]) == ("add", "ok")]
+
+
+def password(lab: Lab, namespace: str) -> str:
+    """That clients are to log in with."""
+    found = lab.get("secret", "cs-application", "-n", namespace)["data"]["password"]
+    return base64.b64decode(found).decode()
+
+
+def cql(lab: Lab, namespace: str, pod: str, statement: str, login: str) -> str:
+    """What a client in a prober is answered by one member: rows, or the error's kind and words."""
+    address = lab.get("pod", pod, "-n", namespace)["status"]["podIP"]
+    probers = lab.get("pods", "-n", LAB_NAMESPACE, "-l", "app.kubernetes.io/name=caplab-prober")["items"]
+    answer = lab.inside(LAB_NAMESPACE, probers[0]["metadata"]["name"], "python3", "-c", _CQL, address, login, statement)
+    return (answer.out + answer.err).strip()

@@ -97,6 +97,7 @@ def up(number: int, others: Sequence[int] = (0, 1, 2), down: Sequence[int] = (),
         owns={address(other): 1.0 for other in others},
         schemas={address(other): "s1" for other in others if other not in down},
         settings=configuration.settings(SPEC),
+        application="",
     )
     return replace(found, **changes)
 

@@ -88,7 +88,7 @@ class World:
         return replace(
             said, live=live | joining, joining=joining, leaving=leaving, host_ids=addresses,
             owns=dict.fromkeys(addresses, 1.0), schemas=dict.fromkeys(live, "s"),
-            settings=configuration.settings(self.spec),
+            settings=configuration.settings(self.spec), application="",
         )  # fmt: skip
 
     def kill(self, name: str, wipe: bool) -> None:

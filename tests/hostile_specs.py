@@ -35,6 +35,83 @@ _WILD = st.one_of(
     st.dictionaries(st.text(max_size=10), st.integers(), max_size=3),
 )
 
+_PARAMETERS = [
+    ("hz", "20"),
+    ("databases", "4"),
+    ("repl-backlog-size", "16mb"),
+    ("work_mem", "8MB"),
+    ("jit", "off"),
+    ("max_connections", "300"),
+    ("concurrent_reads", "16"),
+    ("compaction_throughput", "24MiB/s"),
+    ("trickle_fsync", "true"),
+]
+_DELICATE = [
+    "fsync",
+    "synchronous_commit",
+    "archive_command",
+    "appendfsync",
+    "dir",
+    "save",
+    "commitlog_sync",
+    "authorizer",
+]
+_PARAMETER_NAMES = st.one_of(
+    st.sampled_from(_DELICATE),
+    st.sampled_from(_DELICATE).map(str.upper),
+    st.sampled_from(_DELICATE).map(str.title),
+    st.sampled_from(_DELICATE).map(lambda name: f"zz.a = '1'\n{name} = off\nzz.b"),
+    st.sampled_from([name for name, _ in _PARAMETERS]).flatmap(
+        lambda name: st.sampled_from(
+            [name, f"{name}\n", f"{name}\r", f"pg.{name}", f"{name}.", f" {name}", name.upper()]
+        )
+    ),
+    st.sampled_from(["", ".", "x" * 63, "\uff46sync", "fsync\u200b", "__proto__", "{{ .Release.Name }}", "y" * 5000]),
+    st.text(max_size=20),
+)
+_PARAMETER_VALUES = st.sampled_from(
+    [
+        "1",
+        "off",
+        "yes",
+        "8MB",
+        "8MB\nfsync = off",
+        "1e400",
+        "-0",
+        "007",
+        "0x10",
+        "١٢",
+        "9" * 60,
+        "x' OR 1=1",
+        "[/]",
+        "1; id",
+    ]
+)
+# What a cluster may not be called, and what just so.
+NAMES = st.sampled_from(
+    [
+        *(f"hostile-{letter}" for letter in "abcdefgh"),
+        *(
+            "a" * 40,
+            "a" * 41,
+            "x" * 63,
+            "y" * 254,
+            "1abc",
+            "a.b",
+            "A",
+            "a-",
+            "-a",
+            "a_b",
+            "a\n",
+            "ä",
+            "",
+            "a b",
+            "a/b",
+            "..",
+        ),
+    ]
+)
+
 
 def specs(schema: Mapping[str, Any]) -> st.SearchStrategy[Any]:
     """Specs by an OpenAPI schema: each field is left out, right, at its limits, or wild; some do not exist."""
@@ -51,12 +128,10 @@ def _by_schema(schema: Mapping[str, Any]) -> st.SearchStrategy[Any]:
         fixed = st.fixed_dictionaries({}, optional=known)
         return st.one_of(fixed, fixed, fixed, st.builds(lambda one, more: {**more, **one}, fixed, unknown))
     if kind == "object":
-        # Names that exist as often as any: what a wild name hides must be reached too.
-        names = st.one_of(
-            st.sampled_from(["hz", "timeout", "databases", "maxclients", "work_mem", "fsync", "concurrent_reads"]),
-            st.text(max_size=20),
-        )
-        return st.dictionaries(names, st.one_of(st.sampled_from(["1", "10", "yes", "no"]), _WILD), max_size=3)
+        # Right ones as often as any: what a wild name hides must be reached too.
+        right = st.sampled_from(_PARAMETERS).map(lambda pair: dict([pair]))
+        wild = st.dictionaries(_PARAMETER_NAMES, st.one_of(_PARAMETER_VALUES, _WILD), max_size=3)
+        return st.one_of(right, st.just({}), wild)
     if kind == "integer":
         low, high = schema.get("minimum", -(2**31)), schema.get("maximum", 2**31)
         return st.sampled_from([low, low + 1, high, low - 1, high + 1, (low + min(high, low + 5)) // 2])

@@ -70,7 +70,11 @@ class Lab:
 
     def try_apply(self, *objects: dict[str, Any]) -> Answer:
         document = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
-        return ask([*self.kubectl_command(), "apply", "-f", "-"], stdin=document)
+        return self.try_ask(["apply", "-f", "-"], document)
+
+    def try_ask(self, arguments: list[str], stdin: str) -> Answer:
+        """One kubectl command that reads what it is given; it may fail."""
+        return ask([*self.kubectl_command(), *arguments], stdin=stdin)
 
     def inside(self, namespace: str, pod: str, *command: str) -> Answer:
         return self.cluster.kubectl("exec", "-n", namespace, pod, "--", *command, timeout_seconds=30)

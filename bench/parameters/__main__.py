@@ -6,7 +6,6 @@ Without --ask the schemas are made from the tables as they are; with it the tabl
 
 from __future__ import annotations
 
-import json
 import sys
 
 from caplab_cluster.paths import Cache
@@ -22,9 +21,8 @@ def main(arguments: list[str]) -> None:
     if "--ask" in arguments:
         cache = Cache.from_environment()
         engine = begin(Progress(cache.logs / "parameters"), cache).engine
-        images = json.loads((cache.cluster / "images.json").read_text())
         for name in ENGINES:
-            files.write_table(name, ask(engine, files.local_name(images[name]), name))
+            files.write_table(name, ask(engine, name))
     for name in ENGINES:
         changed = files.write_schema(name)
         print(f"{name}: {'written' if changed else 'as it was'}")

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from caplab_cluster.engine import Engine
+from caplab_cluster.failure import Failure
 
 from .refusals import FIXED, OLD
 
@@ -77,9 +78,18 @@ java -cp ".:$lib/*" Fields
 """
 
 
-def ask(engine: Engine, image: str, name: str) -> dict[str, Row]:
-    """A row each parameter of the engine called name that is in an image."""
+def newest_image(engine: Engine, name: str) -> str:
+    """The id of the lab's image of a database that was built last; '' where there is none."""
+    found = engine.must("images", "--quiet", "--filter", f"reference=localhost/caplab/{name}").split()
+    return found[0] if found else ""
+
+
+def ask(engine: Engine, name: str) -> dict[str, Row]:
+    """A row each parameter of the database called name in the lab's newest image of it; Failure where there is none."""
     script, read = _ENGINES[name]
+    image = newest_image(engine, name)
+    if not image:
+        raise Failure(f"There is no image of {name}.", "Run `make up`, which builds it, then repeat.")
     return read(engine.must(*_RUN, image, "-s", timeout_seconds=_SECONDS, stdin=script))
 
 

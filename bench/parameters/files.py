@@ -28,11 +28,6 @@ def schema_file(engine: str) -> Path:
     return REPOSITORY / "charts" / "caplab" / "templates" / "crds" / f"{engine}cluster.yaml"
 
 
-def local_name(image: str) -> str:
-    """An image of the lab's registry as the container engine keeps it."""
-    return f"localhost/caplab/{image.partition('/')[2]}"
-
-
 def decided(engine: str, rows: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """What the engine says of its parameters, with what people decided of them."""
     found = {}

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from caplab_cluster.kind_cluster import ZONES
-from cassandra_cluster import KIND, NEEDED, WRITES_ONLY, adds, held, manage, state, states
+from cassandra_cluster import KIND, NEEDED, WRITES_ONLY, adds, cql, held, manage, password, state, states
 from cluster_object import ClusterObject, await_gone
 from fault_objects import fault, fault_status
 from kind_lab import Lab, await_that
@@ -244,6 +244,29 @@ def test_what_cassandra_can_change_live_is_changed_and_disturbs_nobody(lab: Lab,
     assert set(measured.outcomes()) == {"ok"}, measured.outcomes()
     nothing_lost(measured)
     assert cs.uids() == before
+
+
+def test_what_is_changed_by_hand_is_mended_within_seconds(lab: Lab, cs: ClusterObject) -> None:
+    """Durability and the clients' login; more of it in test_cassandra_truth.py."""
+    mine = password(lab, NAMESPACE)
+    assert lab.inside(NAMESPACE, "cs-1", "nodetool", "disablehandoff").ok
+    assert cql(lab, NAMESPACE, "cs-0", "ALTER KEYSPACE caplab WITH durable_writes = false", mine) == "[]"
+    wanted = {"hintedHandoffEnabled": True, "keyspaceDurableWrites": True}
+    took = await_that(
+        "durability is as it was",
+        lambda: all(wanted.items() <= state(lab, NAMESPACE, one)["settings"].items() for one in MEMBERS),
+        10,
+    )
+    assert cql(lab, NAMESPACE, "cs-0", "ALTER ROLE caplab WITH PASSWORD = 'other'", mine) == "[]"
+    again = await_that(
+        "clients log in",
+        lambda: cql(lab, NAMESPACE, "cs-2", "SELECT key FROM system.local", mine).startswith("[Row"),
+        15,
+    )
+    print(f"\ndurability was mended after {took:.1f} s, the clients' password after {again:.1f} s")
+    found = {one["type"]: (one["status"], one["message"]) for one in cs.await_ready(3)["conditions"]}
+    assert found["DurabilityApplied"][0] == "True"
+    assert "the keyspace has 3 copies of each key" in found["DurabilityApplied"][1]
 
 
 @pytest.mark.long  # a minute; the row of cassandra/join-and-leave asks for the same

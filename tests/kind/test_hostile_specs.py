@@ -1,4 +1,4 @@
-"""A hundred hostile specs of each kind of cluster: refused with the field, or reconciled; the operator goes on."""
+"""Hostile specs and names of each kind of cluster: refused with the field, or reconciled; the operator goes on."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from caplab_cluster.chart import NAMESPACE as OPERATOR_NAMESPACE
 from chaoscaplab.server import PLURALS, Server, sentence
-from hostile_specs import specs
+from hostile_specs import NAMES, specs
 from hypothesis import HealthCheck, Phase, given, settings
 from kind_lab import Lab, await_that
 from kubernetes import client
@@ -18,7 +18,7 @@ from kubernetes import client
 from caplab.kube import connect
 from caplab.watching import GROUP, VERSION
 
-COUNT = 100
+COUNTS: list[Any] = [60, pytest.param(200, marks=pytest.mark.long)]
 NO_PODS = {
     "apiVersion": "v1",
     "kind": "ResourceQuota",
@@ -27,19 +27,20 @@ NO_PODS = {
 }
 
 
-def hundred(schema: Mapping[str, Any]) -> list[Any]:
-    found: list[Any] = []
+def hostile(schema: Mapping[str, Any], count: int) -> list[tuple[str, Any]]:
+    """So many pairs of a name and a spec; every fourth name is hostile too, the others are plain and each another."""
+    found: list[tuple[str, Any]] = []
 
     @settings(
-        max_examples=COUNT,
+        max_examples=count,
         database=None,
         derandomize=True,
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
-    @given(specs(schema))
-    def collect(spec: Any) -> None:
-        found.append(spec)
+    @given(NAMES, specs(schema))
+    def collect(name: str, spec: Any) -> None:
+        found.append((name if len(found) % 4 == 0 else f"plain-{len(found)}", spec))
 
     collect()
     return found
@@ -57,28 +58,36 @@ def attempt(kind: str, namespace: str, name: str, spec: Any) -> str | None:
     try:
         api.create_namespaced_custom_object(GROUP, VERSION, namespace, PLURALS[kind], {**head, "spec": spec})
     except client.ApiException as error:
-        if error.status not in (400, 422):
+        if error.status not in (400, 409, 422):
             raise
         return sentence(error)
     return None
 
 
+# Where the API server says what it refuses: the object's name, its spec, or that one of that name is there.
+REFUSED = re.compile(r"spec\b|metadata.name|already exists")
+
+
+@pytest.mark.parametrize("count", COUNTS)
 @pytest.mark.parametrize("kind", ["CassandraCluster", "PostgresCluster", "RedisCluster"])
-def test_hostile_specs_are_refused_by_field_or_reconciled(lab: Lab, namespace: str, kind: str) -> None:
+def test_hostile_specs_are_refused_by_field_or_reconciled(lab: Lab, namespace: str, kind: str, count: int) -> None:
     os.environ["KUBECONFIG"] = str(lab.cache.kubeconfig)
     lab.apply({**NO_PODS, "metadata": {"name": "no-pods", "namespace": namespace}})
+    bystander = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "plain-any", "namespace": namespace}}
+    lab.apply({**bystander, "spec": {"ports": [{"port": 80}]}})
+    untouched = lab.get("service", "plain-any", "-n", namespace)["metadata"]
     schema = lab.get("crd", f"{kind.lower()}s.caplab.dev")["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
     server, before = Server(), restarts(lab)
     refusals: list[str] = []
-    for number, spec in enumerate(hundred(schema["properties"]["spec"])):
-        refused = attempt(kind, namespace, f"hostile-{number}", spec)
+    for name, spec in hostile(schema["properties"]["spec"], count):
+        refused = attempt(kind, namespace, name, spec)
         if refused is not None:
-            assert re.search(r"spec\b", refused), f"{spec!r} is refused without its field: {refused}"
+            assert REFUSED.search(refused), f"{name!r} with {spec!r} is refused without its field: {refused}"
             refusals.append(refused)
     accepted = [body["metadata"]["name"] for body in server.list(kind, namespace)]
     print(f"\n{kind}: {len(refusals)} refused, {len(accepted)} accepted")
-    assert len(refusals) + len(accepted) == COUNT
-    assert min(len(refusals), len(accepted)) >= 10, "too one-sided to show anything"
+    assert len(refusals) + len(accepted) == count
+    assert min(len(refusals), len(accepted)) > count // 10, "too one-sided to show anything"
 
     def unreconciled() -> list[str]:
         return [
@@ -91,5 +100,6 @@ def test_hostile_specs_are_refused_by_field_or_reconciled(lab: Lab, namespace: s
     lab.kubectl("delete", kind, "-n", namespace, "--wait=false", *accepted)
     await_that("they are gone", lambda: server.list(kind, namespace) == [], 60)
     assert restarts(lab) == before
-    server.create(kind, namespace, "plain", {})
+    assert lab.get("service", "plain-any", "-n", namespace)["metadata"] == untouched
+    server.create(kind, namespace, "tame", {})
     await_that("the operator still does its work", lambda: unreconciled() == [], 20)

@@ -249,6 +249,14 @@ def test_settings_are_mended_in_the_same_round(monkeypatch: pytest.MonkeyPatch) 
     assert [one["message"] for one in found["conditions"] if one["reason"] == "Refused"] == ["cs-1: 400 no"]
 
 
+def test_a_login_that_was_changed_by_hand_is_made_good_in_the_same_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    api = FakeApi()
+    members = Members({number: up(number, application="the role caplab may not log in") for number in range(3)})
+    found = one_round(monkeypatch, api, members)
+    assert members.told == [("cs-0", "/application")]
+    assert [one["reason"] for one in found["conditions"] if one["type"] == "Ready"] == ["ClientsTurnedAway"]
+
+
 def test_an_outdated_pod_is_deleted_and_no_later_one_of_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
     api, members = FakeApi(revision="r2"), Members()
     found = one_round(monkeypatch, api, members)

@@ -55,7 +55,7 @@ def test_an_answer_is_read_whole_and_before_cassandra_runs_in_part() -> None:
     [
         {"stage": None}, {"fresh": "yes"}, {"hostId": 5}, {"live": "10.0.0.1"}, {"live": [1]}, {"hostIds": ["h1"]},
         {"owns": {"10.0.0.1": "much"}}, {"owns": {"10.0.0.1": float("nan")}}, {"settings": {"a": None}},
-        {"work": "none"}, {"schemas": {"10.0.0.1": 5}},
+        {"work": "none"}, {"schemas": {"10.0.0.1": 5}}, {"application": 5},
     ],
 )  # fmt: skip
 def test_an_answer_that_nobody_can_read_is_none(broken: dict[str, Any]) -> None:
@@ -201,6 +201,11 @@ def test_a_cluster_whose_members_all_are_up_and_serve_is_ready() -> None:
     assert "owns" not in build({number: up(number, owns={}) for number in range(3)})["members"][0]
 
 
+def changed(number: int, **settings: Any) -> Member:
+    """A member whose settings somebody changed."""
+    return up(number, settings={**up(number).settings, **settings})
+
+
 OTHER_SCHEMA = {address(0): "s1", address(1): "s2"}
 
 
@@ -216,7 +221,11 @@ OTHER_SCHEMA = {address(0): "s1", address(1): "s2"}
         ({number: up(number, [0, 1]) for number in (0, 1)}, PODS[:2], "MembersNotReady", "2 members instead of 3"),
         (lost(1) | {1: Member("failed", "no such file")}, PODS, "MembersNotReady", "cs-1 says: no such file"),
         ({0: up(0, schemas=OTHER_SCHEMA)}, PODS, "SchemasDiffer", "2 versions"),
-        ({1: up(1, settings={})}, PODS, "SettingsNotApplied", "settings"),
+        ({1: up(1, settings={})}, PODS, "DurabilityNotApplied", "what cs-1 would keep is unknown"),
+        ({1: changed(1, keyspaceDurableWrites=False)}, PODS, "DurabilityNotApplied", "cs-1: keyspaceDurableWrites"),
+        ({1: changed(1, readMilliseconds=5000)}, PODS, "SettingsNotApplied", "cs-1: readMilliseconds is 5000, not 800"),
+        ({1: up(1, application="there is no role caplab")}, PODS, "ClientsTurnedAway", "cs-1: there is no role caplab"),
+        ({1: up(1, application=None)}, PODS, "LoginsUnknown", "not yet known of cs-1"),
     ],
 )
 def test_a_cluster_that_lacks_something_is_degraded_and_says_what(
@@ -253,11 +262,70 @@ def test_a_step_that_changes_members_is_told_of_and_upkeep_leaves_a_cluster_read
 def test_settings_that_a_member_refuses_are_told_in_its_own_words() -> None:
     off = up(1, settings={**up(1).settings, "readMilliseconds": 5000, "heapBytes": 1})
     assert condition(build({1: off}), "SettingsApplied") == (
-        "False", "NotYet", "not the spec's: cs-1: heapBytes, readMilliseconds",
+        "False",
+        "NotYet",
+        "not the spec's: cs-1: heapBytes is 1, not 335544320 (waits for a restart), readMilliseconds is 5000, not 800",
     )  # fmt: skip
     refused = build({1: off}, refusals={"cs-1": "400 no"})
     assert condition(refused, "SettingsApplied") == ("False", "Refused", "cs-1: 400 no")
     assert condition(build(dict.fromkeys(range(3))), "SettingsApplied")[0] == "Unknown"
+
+
+def test_what_a_pod_of_an_earlier_template_still_lacks_waits_for_a_restart() -> None:
+    assert condition(build(outdated=("cs-0", "cs-1")), "SettingsApplied") == (
+        "False",
+        "NotYet",
+        "not the spec's: cs-0: what changes at a start only (waits for a restart);"
+        " cs-1: what changes at a start only (waits for a restart)",
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"commitlogSync": "batch"}, "commitlogSync is batch, not periodic"),
+        ({"commitlogSyncPeriodMilliseconds": 60000}, "commitlogSyncPeriodMilliseconds is 60000, not 1000"),
+        ({"hintedHandoffEnabled": False}, "hintedHandoffEnabled is false, not true"),
+        ({"hintWindowSeconds": 1}, "hintWindowSeconds is 1, not 10800"),
+        ({"hintsPaused": True}, "hintsPaused is true, not false"),
+        ({"hintsDisabledDatacenters": "dc1"}, "hintsDisabledDatacenters is dc1, not none"),
+        ({"keyspaceDurableWrites": False}, "keyspaceDurableWrites is false, not true"),
+        (
+            {"keyspaceReplication": "NetworkTopologyStrategy {dc1=1}"},
+            "keyspaceReplication is NetworkTopologyStrategy {dc1=1}, not NetworkTopologyStrategy {dc1=3}",
+        ),
+    ],
+)
+def test_durability_is_what_every_member_says_of_itself(settings: dict[str, Any], says: str) -> None:
+    found = condition(build({2: changed(2, **settings)}), "DurabilityApplied")
+    assert found == ("False", "NotInForce", f"cs-2: {says}")
+
+
+def test_durability_that_all_have_is_told_in_a_sentence_and_what_is_silent_is_unknown() -> None:
+    assert condition(build(), "DurabilityApplied") == (
+        "True",
+        "Observed",
+        "on every member the commit log is synced each 1000 ms, hints are kept for 10800 s,"
+        " and the keyspace has 3 copies of each key",
+    )
+    silent = condition(build({1: None}), "DurabilityApplied")
+    assert silent == ("Unknown", "NoAnswer", "what cs-1 would keep is unknown: no answer")
+    both = condition(build({1: None, 2: changed(2, hintsPaused=True)}), "DurabilityApplied")
+    assert both[0] == "False"
+    assert "cs-2: hintsPaused is true, not false; what cs-1 would keep is unknown" in both[2]
+    dropped = {name: value for name, value in up(0).settings.items() if not name.startswith("keyspace")}
+    found = condition(build({0: up(0, settings=dropped)}), "DurabilityApplied")
+    assert "keyspaceDurableWrites is unknown, not true" in found[2]
+
+
+def test_a_login_is_made_good_by_one_member_and_only_where_all_have_lost_it() -> None:
+    lost_by_all = {number: up(number, application="there is no role caplab") for number in range(3)}
+    assert mending.to_restore(seen(lost_by_all)) == PODS[0]
+    assert mending.to_restore(seen({**lost_by_all, 0: None, 1: up(1, application=None)})) == PODS[2]
+    # Two that differ would take it from each other again and again.
+    assert mending.to_restore(seen({**lost_by_all, 2: up(2)})) is None
+    assert mending.to_restore(seen(dict.fromkeys(range(3), up(0, application=None)))) is None
+    assert mending.to_restore(seen()) is None
 
 
 def test_members_are_told_what_differs_and_can_change_while_they_run() -> None:

@@ -78,11 +78,14 @@ class CassandraClusters:
             known.password = ""  # the next round reads it again
         ring = ring_of(seen, before)
         refusals = _mend(spec, seen)
+        _restore(spec, seen)
         deployed = _deployed(api, spec)
         repair = repair_of(spec, ring, before, at)
         step = rollout.next_step(spec, ring, deployed, repair) if deployed else None
         said = self._take(api, spec, seen, step) if step else ""
-        done = status.Done(refusals, said, step is None or step.upkeep, repair)
+        outdated = rollout.outdated(ring, deployed) if deployed else ()
+        names = tuple(row.name for row in outdated)
+        done = status.Done(refusals, said, step is None or step.upkeep, repair, names)
         return status.build(spec, seen, ring, before, at, done)
 
     async def follow(self, api: Api, body: Body) -> None:
@@ -145,3 +148,12 @@ def _mend(spec: CassandraSpec, seen: Seen) -> dict[str, str]:
             if refused:
                 refusals[pod.name] = refused
     return refusals
+
+
+def _restore(spec: CassandraSpec, seen: Seen) -> None:
+    """Make good what clients lack to log in and find their keyspace."""
+    if not (pod := mending.to_restore(seen)):
+        return
+    _log.info("%s/%s makes good what clients lack: %s", spec.namespace, pod.name, seen.said[pod.name].application)
+    if refused := observe.tell(seen.place, pod, "/application", {}):
+        _log.warning("%s/%s did not: %s", spec.namespace, pod.name, refused)

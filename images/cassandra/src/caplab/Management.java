@@ -83,6 +83,12 @@ final class Management {
             case "GET /state" -> new Answer(200, State.now());
             case "POST /start" -> start(query);
             case "POST /settings" -> settings(query);
+            case "POST /application" -> {
+                mustRun();
+                Roles.restore();
+                Application.look();
+                yield new Answer(200, Map.of("problem", String.valueOf(Application.problem)));
+            }
             case "POST /hints/flush" -> {
                 mustRun();
                 yield new Answer(200, Map.of("hints", State.flushedHints()));

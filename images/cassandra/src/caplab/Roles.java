@@ -15,7 +15,7 @@ import org.apache.cassandra.schema.Schema;
 /** Cassandra's own roles, but for the superuser with a well-known password: instead of it, one role that has the lab's keyspace. */
 public final class Roles extends CassandraRoleManager {
     static final String KEYSPACE = "caplab";
-    private static final String APPLICATION = "caplab";
+    static final String APPLICATION = "caplab";
 
     @Override
     protected void scheduleSetupTask(Callable<Void> ofTheSuperuser) {
@@ -27,22 +27,41 @@ public final class Roles extends CassandraRoleManager {
 
     /** Every member does what is still missing, again and again until it succeeds (CassandraRoleManager.scheduleSetupTask). */
     private static void setUp() {
-        DataResource keyspace = DataResource.keyspace(KEYSPACE);
+        createKeyspace();
+        if (!DatabaseDescriptor.getRoleManager().isExistingRole(role())) restoreRole();
+        Application.watch();
+    }
+
+    private static RoleResource role() {
+        return RoleResource.role(APPLICATION);
+    }
+
+    private static void createKeyspace() {
         if (Schema.instance.getKeyspaceMetadata(KEYSPACE) == null)
             QueryProcessor.process(
                     String.format(
                             "CREATE KEYSPACE IF NOT EXISTS %s WITH replication = {'class': 'NetworkTopologyStrategy', 'dc1': %d}",
                             KEYSPACE, Integer.parseInt(System.getenv("REPLICATION_FACTOR"))),
                     ConsistencyLevel.ONE);
-        RoleResource role = RoleResource.role(APPLICATION);
-        if (DatabaseDescriptor.getRoleManager().isExistingRole(role)) return;
+    }
+
+    /** The keyspace and the role as clients are to find them, whatever somebody made of them. */
+    static void restore() {
+        createKeyspace();
+        restoreRole();
+    }
+
+    private static void restoreRole() {
+        DataResource keyspace = DataResource.keyspace(KEYSPACE);
         RoleOptions options = new RoleOptions();
         options.setOption(IRoleManager.Option.SUPERUSER, false);
         options.setOption(IRoleManager.Option.LOGIN, true);
         options.setOption(IRoleManager.Option.PASSWORD, System.getenv("APPLICATION_PASSWORD"));
         // Rights before the role: once it can log in, it has them.
         DatabaseDescriptor.getAuthorizer()
-                .grant(AuthenticatedUser.SYSTEM_USER, keyspace.applicablePermissions(), keyspace, role);
-        DatabaseDescriptor.getRoleManager().createRole(AuthenticatedUser.SYSTEM_USER, role, options);
+                .grant(AuthenticatedUser.SYSTEM_USER, keyspace.applicablePermissions(), keyspace, role());
+        IRoleManager roles = DatabaseDescriptor.getRoleManager();
+        if (roles.isExistingRole(role())) roles.alterRole(AuthenticatedUser.SYSTEM_USER, role(), options);
+        else roles.createRole(AuthenticatedUser.SYSTEM_USER, role(), options);
     }
 }

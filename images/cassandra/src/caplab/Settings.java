@@ -1,13 +1,23 @@
 package caplab;
 
 import com.sun.management.HotSpotDiagnosticMXBean;
+import java.io.IOException;
 import java.lang.management.ManagementFactory;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.TreeSet;
 import java.util.concurrent.TimeUnit;
 import org.apache.cassandra.config.Config.CommitLogSync;
 import org.apache.cassandra.config.DatabaseDescriptor;
+import org.apache.cassandra.cql3.QueryProcessor;
+import org.apache.cassandra.db.ConsistencyLevel;
 import org.apache.cassandra.gms.FailureDetector;
+import org.apache.cassandra.hints.HintsService;
+import org.apache.cassandra.schema.KeyspaceMetadata;
+import org.apache.cassandra.schema.ReplicationParams;
+import org.apache.cassandra.schema.Schema;
 import org.apache.cassandra.service.StorageProxy;
 import org.apache.cassandra.service.StorageService;
 
@@ -20,6 +30,8 @@ final class Settings {
         found.put("phiConvictThreshold", ((FailureDetector) FailureDetector.instance).getPhiConvictThreshold());
         found.put("hintedHandoffEnabled", DatabaseDescriptor.hintedHandoffEnabled());
         found.put("hintWindowSeconds", DatabaseDescriptor.getMaxHintWindow() / 1000);
+        found.put("hintsPaused", HintsService.instance.isDispatchPaused());
+        found.put("hintsDisabledDatacenters", String.join(" ", new TreeSet<>(DatabaseDescriptor.hintedHandoffDisabledDCs())));
         found.put("hintsFlushPeriodMilliseconds", DatabaseDescriptor.getHintsFlushPeriodInMS());
         found.put("readMilliseconds", DatabaseDescriptor.getReadRpcTimeout(TimeUnit.MILLISECONDS));
         found.put("writeMilliseconds", DatabaseDescriptor.getWriteRpcTimeout(TimeUnit.MILLISECONDS));
@@ -31,7 +43,30 @@ final class Settings {
         found.put("numTokens", DatabaseDescriptor.getNumTokens());
         found.put("replicationFactor", Integer.parseInt(System.getenv("REPLICATION_FACTOR")));
         found.put("heapBytes", heapBytes());
+        addKeyspace(found, Schema.instance.getKeyspaceMetadata(Roles.KEYSPACE));
         return found;
+    }
+
+    /** Nothing where there is no keyspace: it is made once the first member runs, and may be dropped. */
+    private static void addKeyspace(Map<String, Object> found, KeyspaceMetadata keyspace) {
+        if (keyspace == null) return;
+        ReplicationParams replication = keyspace.params.replication;
+        found.put("keyspaceReplication", replication.klass.getSimpleName() + " " + new TreeMap<>(replication.options));
+        found.put("keyspaceDurableWrites", keyspace.params.durableWrites);
+    }
+
+    /** What was written while it was otherwise is in no commit log: it goes to the disk now. */
+    private static void setDurableWrites(boolean durable) throws Management.Refused {
+        KeyspaceMetadata keyspace = Schema.instance.getKeyspaceMetadata(Roles.KEYSPACE);
+        if (keyspace == null) throw new Management.Refused(409, "There is no keyspace " + Roles.KEYSPACE + ".");
+        if (keyspace.params.durableWrites != durable)
+            QueryProcessor.process(
+                    String.format("ALTER KEYSPACE %s WITH durable_writes = %s", Roles.KEYSPACE, durable), ConsistencyLevel.ONE);
+        try {
+            StorageService.instance.forceKeyspaceFlush(Roles.KEYSPACE);
+        } catch (IOException error) {
+            throw new Management.Refused(500, "The keyspace can't be flushed: " + error.getMessage() + ".");
+        }
     }
 
     private static long commitlogSyncPeriod() {
@@ -46,6 +81,17 @@ final class Settings {
         return Long.parseLong(machine.getVMOption("MaxHeapSize").getValue());
     }
 
+    private static void pauseHints(boolean paused) {
+        if (paused) HintsService.instance.pauseDispatch();
+        else HintsService.instance.resumeDispatch();
+    }
+
+    private static void disableHintsFor(Set<String> datacenters) {
+        for (String known : Set.copyOf(DatabaseDescriptor.hintedHandoffDisabledDCs()))
+            if (!datacenters.contains(known)) DatabaseDescriptor.enableHintsForDC(known);
+        datacenters.forEach(DatabaseDescriptor::disableHintsForDC);
+    }
+
     static void set(String name, String value) throws Management.Refused {
         try {
             switch (name) {
@@ -54,6 +100,9 @@ final class Settings {
                 case "hintedHandoffEnabled" ->
                     StorageProxy.instance.setHintedHandoffEnabled(Boolean.parseBoolean(value));
                 case "hintWindowSeconds" -> StorageProxy.instance.setMaxHintWindow(Integer.parseInt(value) * 1000);
+                case "hintsPaused" -> pauseHints(Boolean.parseBoolean(value));
+                case "hintsDisabledDatacenters" -> disableHintsFor(Set.of(value.isEmpty() ? new String[0] : value.split(" ")));
+                case "keyspaceDurableWrites" -> setDurableWrites(Boolean.parseBoolean(value));
                 case "readMilliseconds" -> StorageService.instance.setReadRpcTimeout(Long.parseLong(value));
                 case "writeMilliseconds" -> StorageService.instance.setWriteRpcTimeout(Long.parseLong(value));
                 case "casMilliseconds" -> StorageService.instance.setCasContentionTimeout(Long.parseLong(value));

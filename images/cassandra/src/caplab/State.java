@@ -43,6 +43,7 @@ final class State {
         found.put("owns", owns(service));
         found.put("schemas", schemas());
         found.put("settings", Settings.now());
+        found.put("application", Application.problem);
         found.put("hints", hints());
     }
 
@@ -50,8 +51,8 @@ final class State {
         Map<String, Object> found = new LinkedHashMap<>();
         try {
             service.effectiveOwnership(Roles.KEYSPACE).forEach((address, share) -> found.put(address.getHostAddress(), share));
-        } catch (IllegalStateException | AssertionError notThereYet) {
-            // The keyspace is made once the first member runs.
+        } catch (RuntimeException | AssertionError noKeyspace) {
+            // It is made once the first member runs, and may be dropped.
         }
         return found;
     }

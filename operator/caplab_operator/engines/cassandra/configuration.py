@@ -128,21 +128,39 @@ def live_settings(spec: CassandraSpec) -> dict[str, Setting]:
         "writeMilliseconds": spec.timeouts.write_milliseconds,
         "casMilliseconds": spec.timeouts.cas_milliseconds,
         "paxosVariant": spec.paxos_variant,
+        # Nobody asks for these; they can be changed by hand, and durability stands on them.
+        "hintsPaused": False,
+        "hintsDisabledDatacenters": "",
+        "keyspaceDurableWrites": True,
     }
 
 
-def settings(spec: CassandraSpec) -> dict[str, Setting]:
-    """All settings that a member of the spec says of itself; those beside the live ones take a restart."""
+def durability(spec: CassandraSpec) -> dict[str, Setting]:
+    """What decides over what a member keeps of an acknowledged write, and for how long it keeps what another missed."""
     found: dict[str, Setting] = {
-        **live_settings(spec),
-        "hintsFlushPeriodMilliseconds": spec.hinted_handoff.flush_period_milliseconds,
         "commitlogSync": spec.commitlog_sync,
-        "ringDelayMilliseconds": spec.gossip.ring_delay_milliseconds,
-        "heapBytes": spec.heap_bytes,
+        "hintedHandoffEnabled": spec.hinted_handoff.enabled,
+        "hintWindowSeconds": spec.hinted_handoff.window_seconds,
+        "hintsPaused": False,
+        "hintsDisabledDatacenters": "",
+        "keyspaceDurableWrites": True,
+        # In the words of images/cassandra. To copy all keys anew is for people to decide: told, not mended.
+        "keyspaceReplication": f"NetworkTopologyStrategy {{dc1={spec.replication_factor}}}",
     }
     if spec.commitlog_sync != "batch":
         found["commitlogSyncPeriodMilliseconds"] = spec.commitlog_sync_period_milliseconds
     return found
+
+
+def settings(spec: CassandraSpec) -> dict[str, Setting]:
+    """All settings that a member of the spec says of itself; those beside the live ones take a restart."""
+    return {
+        **live_settings(spec),
+        **durability(spec),
+        "hintsFlushPeriodMilliseconds": spec.hinted_handoff.flush_period_milliseconds,
+        "ringDelayMilliseconds": spec.gossip.ring_delay_milliseconds,
+        "heapBytes": spec.heap_bytes,
+    }
 
 
 def drift(wanted: Mapping[str, Setting], found: Mapping[str, Setting]) -> dict[str, Setting]:

@@ -8,6 +8,16 @@ from .spec import CassandraSpec
 Trouble = tuple[str, str]  # reason and sentence
 
 
+def _turned_away(ring: Ring) -> Trouble | None:
+    """Where clients can't log in with what their secret says, or would not find their keyspace."""
+    words = {row.name: row.said.application for row in ring.rows if row.said}
+    if wrong := [f"{name}: {word}" for name, word in words.items() if word]:
+        return "ClientsTurnedAway", "; ".join(wrong)
+    if unknown := [name for name, word in words.items() if word is None]:
+        return "LoginsUnknown", f"whether clients can log in is not yet known of {', '.join(unknown)}"
+    return None
+
+
 def not_serving(spec: CassandraSpec, ring: Ring) -> str:
     """Which members are not up for all others and serving; '' where all are that the spec asks for."""
     if lacking := [row for row in (*ring.rows, *ring.absent) if not row.is_ready]:
@@ -27,6 +37,8 @@ def trouble(spec: CassandraSpec, ring: Ring) -> Trouble | None:
         return "MembersNotReady", lacking + "".join(problems)
     if len(ring.schemas) != 1:
         return "SchemasDiffer", f"members see {len(ring.schemas)} versions of the schema"
+    if turned_away := _turned_away(ring):
+        return turned_away
     if strangers := ring.strangers:
         # Some keys have a copy less than they should.
         named = ", ".join(f"{host} at {address}" for host, address in strangers)

@@ -23,22 +23,27 @@ _DECOMMISSION = "decommission"
 
 def next_step(spec: CassandraSpec, ring: Ring, deployed: Deployed, repair: Repair | None) -> Step | None:
     """What to do now; None: nothing has to change. repair is how the one that is asked for stands."""
-    outdated = [row for row in ring.rows if row.pod.revision != deployed.revision] if deployed.is_current else []
-    if first := _begin_anew(spec, ring, outdated) or next_start(spec, ring):
+    old = outdated(ring, deployed)
+    if first := _begin_anew(spec, ring, old) or next_start(spec, ring):
         return first
     if not deployed.is_current:
         return Wait("the members' StatefulSet is not yet as the spec asks for")
     if deployed.replicas != spec.replicas:
         return _resize(spec, ring, deployed)
-    if outdated:
-        return _restart(spec, ring, outdated)
+    if old:
+        return _restart(spec, ring, old)
     return upkeep.next_step(spec, ring, deployed, repair)
 
 
-def _begin_anew(spec: CassandraSpec, ring: Ring, outdated: Sequence[Row]) -> Restart | None:
+def outdated(ring: Ring, deployed: Deployed) -> Sequence[Row]:
+    """Members whose pods were made of an earlier template; none is known until the StatefulSet is as asked for."""
+    return [row for row in ring.rows if row.pod.revision != deployed.revision] if deployed.is_current else []
+
+
+def _begin_anew(spec: CassandraSpec, ring: Ring, old: Sequence[Row]) -> Restart | None:
     """A pod whose end costs nobody anything, and may be what the others wait for."""
-    if stuck := [row for row in outdated if _is_stuck(row)]:
-        return Restart(stuck[-1].pod, f"{_to_restart(spec, outdated)}: {stuck[-1].name} does not run")
+    if stuck := [row for row in old if _is_stuck(row)]:
+        return Restart(stuck[-1].pod, f"{_to_restart(spec, old)}: {stuck[-1].name} does not run")
     returning = [row for row in ring.rows if _has_left(row) and ordinal(row.name) < spec.replicas]
     return Restart(returning[0].pod, f"{returning[0].name} has left, and is to join again") if returning else None
 
@@ -55,15 +60,15 @@ def _has_left(row: Row) -> bool:
     return row.said is not None and row.said.mode == DECOMMISSIONED and row.said.fresh and not row.pod.leaving
 
 
-def _to_restart(spec: CassandraSpec, outdated: Sequence[Row]) -> str:
-    return f"{len(outdated)} of {spec.replicas} members to restart"
+def _to_restart(spec: CassandraSpec, old: Sequence[Row]) -> str:
+    return f"{len(old)} of {spec.replicas} members to restart"
 
 
-def _restart(spec: CassandraSpec, ring: Ring, outdated: Sequence[Row]) -> Step:
-    why = _to_restart(spec, outdated)
+def _restart(spec: CassandraSpec, ring: Ring, old: Sequence[Row]) -> Step:
+    why = _to_restart(spec, old)
     if amiss := health.not_serving(spec, ring):
         return Wait(f"{why}: {amiss}")
-    return Restart(outdated[-1].pod, why)
+    return Restart(old[-1].pod, why)
 
 
 def _resize(spec: CassandraSpec, ring: Ring, deployed: Deployed) -> Step:

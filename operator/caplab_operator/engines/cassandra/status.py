@@ -8,7 +8,7 @@ from typing import Any
 
 from ..conditions import Said, Status, condition, phase, rollout_field, settings_applied
 from ..pods import ordinal
-from . import health, mending
+from . import durability, health, mending
 from .observe import Seen
 from .repairs import Repair
 from .ring import Ring, Row
@@ -23,12 +23,14 @@ class Done:
     rollout: str = ""
     is_settled: bool = True  # nothing is under way that changes the members
     repair: Repair | None = None
+    outdated: tuple[str, ...] = ()  # pods that are still to be made anew
 
 
 def build(spec: CassandraSpec, seen: Seen, ring: Ring, before: Mapping[str, Any], now: str, done: Done) -> Status:
     """The status to be written; before is the status so far, now an RFC 3339 time."""
     applied = _settings_applied(spec, seen, done)
-    ready = _ready(spec, ring, applied, done)
+    durable = durability.applied(spec, seen)
+    ready = _ready(spec, ring, durable, applied, done)
     conditions = before.get("conditions") or []
     serving = next((row.name for row in ring.rows if row.said and row.said.native), None)
     status: Status = {
@@ -40,6 +42,7 @@ def build(spec: CassandraSpec, seen: Seen, ring: Ring, before: Mapping[str, Any]
         ],
         "conditions": [
             condition("Ready", ready, spec.generation, conditions, now),
+            condition("DurabilityApplied", durable, spec.generation, conditions, now),
             condition("SettingsApplied", applied, spec.generation, conditions, now),
         ],
         **rollout_field(done.rollout),
@@ -66,16 +69,18 @@ def _member(ring: Ring, row: Row) -> Status:
     return member
 
 
-def _ready(spec: CassandraSpec, ring: Ring, applied: Said, done: Done) -> Said:
+def _ready(spec: CassandraSpec, ring: Ring, durable: Said, applied: Said, done: Done) -> Said:
     if amiss := health.trouble(spec, ring):
         return "False", *amiss
-    if applied[0] != "True":
-        return "False", "SettingsNotApplied", "not all of the spec's settings are in force"
+    if durable[0] != "True":
+        return "False", "DurabilityNotApplied", durable[2]
     if not done.is_settled:
         return "False", "MembersChange", done.rollout
+    if applied[0] != "True":
+        return "False", "SettingsNotApplied", applied[2]
     return "True", "AllReady", f"{len(ring.rows)} members, each up for all others"
 
 
 def _settings_applied(spec: CassandraSpec, seen: Seen, done: Done) -> Said:
     silence = "" if any(said.settings for said in seen.said.values()) else "no member says its settings"
-    return settings_applied(done.refusals, silence, mending.drifts(spec, seen))
+    return settings_applied(done.refusals, silence, mending.not_applied(spec, seen, done.outdated))

@@ -1,0 +1,44 @@
+"""What is kept of an acknowledged write, by each member's own settings and the keyspace in force: pure."""
+
+from __future__ import annotations
+
+from ..conditions import Said
+from . import mending
+from .configuration import durability
+from .observe import RUNNING, Seen
+from .spec import CassandraSpec
+
+_HOW = {
+    "periodic": "the commit log is synced each {period} ms",
+    "group": "a write waits for the commit log's next sync, one each {period} ms",
+    "batch": "a write waits for a sync of its own",
+}
+
+
+def silent_members(spec: CassandraSpec, seen: Seen) -> list[str]:
+    """Members that there are or are to be, and that do not say how they are set."""
+    there = {pod.name for pod in seen.place.pods} | {f"{spec.name}-{number}" for number in range(spec.replicas)}
+    return sorted(there - {name for name, said in seen.said.items() if said.stage == RUNNING and said.settings})
+
+
+def applied(spec: CassandraSpec, seen: Seen) -> Said:
+    """Whether every member keeps what the spec promises; else where, and what it does instead."""
+    wrong = mending.differences(durability(spec), seen)
+    silent = silent_members(spec, seen)
+    unknown = [f"what {', '.join(silent)} would keep is unknown: no answer"] if silent else []
+    if wrong:
+        return (
+            "False",
+            "NotInForce",
+            "; ".join([*(f"{name}: {', '.join(what)}" for name, what in wrong.items()), *unknown]),
+        )
+    if silent:
+        return "Unknown", "NoAnswer", unknown[0]
+    return "True", "Observed", f"on every member {_promise(spec)}"
+
+
+def _promise(spec: CassandraSpec) -> str:
+    sync = _HOW[spec.commitlog_sync].format(period=spec.commitlog_sync_period_milliseconds)
+    hints = spec.hinted_handoff
+    kept = f"hints are kept for {hints.window_seconds} s" if hints.enabled else "no hints are kept"
+    return f"{sync}, {kept}, and the keyspace has {spec.replication_factor} copies of each key"

@@ -1,0 +1,89 @@
+"""What a CassandraCluster's status says is so: what is changed by hand is mended within seconds, or told."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+
+import pytest
+from cassandra_cluster import KIND, cql, password, state
+from cluster_object import ClusterObject
+from kind_lab import Lab, await_that
+from measured_load import load
+
+pytestmark = pytest.mark.long  # a cluster of its own; what the gate tries of this is in test_cassandra_cluster.py
+NAMESPACE = f"cassandra-truth-{uuid.uuid4().hex[:6]}"
+
+
+@pytest.fixture(scope="module")
+def cs(lab: Lab) -> Iterator[ClusterObject]:
+    """One cluster named cs for all tests here; each leaves it Ready with three members."""
+    lab.kubectl("create", "namespace", NAMESPACE)
+    lab.kubectl("label", "namespace", NAMESPACE, "caplab.dev/chaos=allowed")
+    cluster = ClusterObject(lab, KIND, NAMESPACE, "cs", patience_seconds=120)
+    cluster.apply()
+    cluster.await_ready(3)
+    yield cluster
+    lab.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
+
+
+def said(cs: ClusterObject, kind: str) -> tuple[str, str]:
+    (found,) = [one for one in cs.status()["conditions"] if one["type"] == kind]
+    return found["status"], found["message"]
+
+
+@pytest.mark.parametrize(
+    ("command", "name", "wanted"),
+    [
+        (("nodetool", "disablehandoff"), "hintedHandoffEnabled", True),
+        (("nodetool", "setmaxhintwindow", "1000"), "hintWindowSeconds", 10800),
+        (("nodetool", "pausehandoff"), "hintsPaused", False),
+        (("nodetool", "disablehintsfordc", "dc1"), "hintsDisabledDatacenters", ""),
+    ],
+    ids=lambda one: one[1] if isinstance(one, tuple) else "",
+)
+def test_hints_changed_by_hand_on_one_member_are_mended_within_seconds(
+    lab: Lab, cs: ClusterObject, command: tuple[str, ...], name: str, wanted: object
+) -> None:
+    assert lab.inside(NAMESPACE, "cs-1", *command).ok
+    took = await_that(f"{name} is mended", lambda: state(lab, NAMESPACE, "cs-1")["settings"][name] == wanted, 5)
+    print(f"\nafter {' '.join(command)} {name} was mended after {took:.1f} s")
+    cs.await_ready(3)
+
+
+def test_other_copies_are_told_and_not_made_behind_peoples_back(lab: Lab, cs: ClusterObject) -> None:
+    alter = "ALTER KEYSPACE caplab WITH replication = {'class': 'NetworkTopologyStrategy', 'dc1': %d}"
+    cql(lab, NAMESPACE, "cs-0", alter % 1, password(lab, NAMESPACE))
+    cs.await_status("it is told", lambda _: said(cs, "DurabilityApplied")[0] == "False")
+    assert "cs-2: keyspaceReplication is NetworkTopologyStrategy {dc1=1}" in said(cs, "DurabilityApplied")[1]
+    cql(lab, NAMESPACE, "cs-0", alter % 3, password(lab, NAMESPACE))
+    cs.await_ready(3)
+
+
+def test_a_keyspace_that_was_dropped_is_there_again(lab: Lab, cs: ClusterObject) -> None:
+    cql(lab, NAMESPACE, "cs-0", "DROP KEYSPACE caplab", password(lab, NAMESPACE))
+    settings = "settings"
+    await_that("it is there", lambda: "keyspaceReplication" in state(lab, NAMESPACE, "cs-1")[settings], 20)
+    cs.await_ready(3)
+    assert "CREATE" not in cql(
+        lab, NAMESPACE, "cs-1", "CREATE TABLE caplab.t (k int PRIMARY KEY)", password(lab, NAMESPACE)
+    )
+
+
+def test_a_parameter_that_takes_a_restart_is_named_until_all_have_it(lab: Lab, cs: ClusterObject) -> None:
+    cs.change(parameters={"concurrent_reads": "16"})
+    cs.await_status("it is named", lambda _: "waits for a restart" in said(cs, "SettingsApplied")[1])
+    cs.await_ready(3)
+    assert said(cs, "SettingsApplied")[0] == "True"
+    for member in ("cs-0", "cs-1", "cs-2"):
+        assert "concurrent_reads: 16" in lab.inside(NAMESPACE, member, "cat", "/tmp/cassandra/cassandra.yaml").out
+
+
+def test_a_deleted_pod_ends_in_order_and_keeps_what_it_acknowledged_at_one(lab: Lab, cs: ClusterObject) -> None:
+    with load(lab, KIND, NAMESPACE, "cs", 60, levels={"read": "ONE", "write": "ONE"}) as measured:
+        lab.kubectl("delete", "pod", "-n", NAMESPACE, "cs-1")
+        cs.await_ready(3)
+    for name in ("lost", "unexpected"):
+        assert measured.figure("durability", name) == 0, measured.findings["durability"].reason
+    assert measured.figure("durability", "acked") > 100
+    print(f"\ndeleted under load at ONE: {measured.outcomes(route='service')}")
