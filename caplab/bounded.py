@@ -13,16 +13,18 @@ RETRIES = 1  # urllib3 alone would try a read four times
 class BoundedClient(client.ApiClient):
     """As ApiClient; a call that names no time-out of its own has the lab's. A watch names its own."""
 
-    def call_api(self, *args: Any, _request_timeout: Any = None, **kwargs: Any) -> Any:
+    def call_api(
+        self,
+        method: Any,
+        url: Any,
+        header_params: Any = None,
+        body: Any = None,
+        post_params: Any = None,
+        _request_timeout: Any = None,
+    ) -> Any:
         """Make a request; raises what the client raises, and urllib3's errors once the time is over."""
-        # The generated methods hand it over by position, behind method, URL, headers, body and form.
-        if len(args) == _TIMEOUT_POSITION + 1:
-            args, _request_timeout = args[:_TIMEOUT_POSITION], args[_TIMEOUT_POSITION]
-        kwargs["_request_timeout"] = _request_timeout or (CONNECT_SECONDS, READ_SECONDS)
-        return super().call_api(*args, **kwargs)
-
-
-_TIMEOUT_POSITION = 5
+        bound = _request_timeout or (CONNECT_SECONDS, READ_SECONDS)
+        return super().call_api(method, url, header_params, body, post_params, bound)
 
 
 def bounded(settings: client.Configuration) -> BoundedClient:

@@ -9,14 +9,17 @@ from pathlib import Path
 
 import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow has no stubs
 
-from . import history_file, results
+from . import history_file, memory, results
 from .check import APPLIES, CHECKERS, Context, Finding, State, alone, availability, check_history, merge, schedule
+from .model.bounds import Bounds
 from .model.disorder import validate_stored
 from .model.history import Table
 from .report.check_json import history_json, runs_json
 from .report.check_text import history_text
 
 NO_SCHEDULE = "the file has no scheduled_ns: how long clients waited is not known"
+_DEFAULT = Bounds()
+_READING_BYTES = 1 << 29  # beside the history itself: what is unpacked for it, threads, libraries
 EXIT_CODES = {State.HOLDS: 0, State.VIOLATED: 1, State.UNKNOWN: 2}
 
 
@@ -53,9 +56,11 @@ class _Subject:
     without: dict[str, str]
 
 
-def command(path: Path, names: Sequence[str], enough: int | None, as_json: bool) -> tuple[str, int]:
+def command(
+    path: Path, names: Sequence[str], enough: int | None, as_json: bool, bounds: Bounds = _DEFAULT
+) -> tuple[str, int]:
     """What `caplab check` prints, and its exit code: 0 all holds, 1 some violated, 2 unknown. Raises NotChecked."""
-    checked = check_path(path, names, enough)
+    checked = check_path(path, names, enough, bounds)
     state = merge(one.state for one in checked)
     return (_json(path, checked) if as_json else "\n".join(one.text() for one in checked)), EXIT_CODES[state]
 
@@ -66,13 +71,25 @@ def _json(path: Path, checked: Sequence[Checked]) -> str:
     return json.dumps(told, indent=1) + "\n"
 
 
-def check_path(path: Path, names: Sequence[str] = (), enough: int | None = None) -> tuple[Checked, ...]:
+def check_path(
+    path: Path, names: Sequence[str] = (), enough: int | None = None, bounds: Bounds = _DEFAULT
+) -> tuple[Checked, ...]:
     """Check one history, or, of a folder that holds several runs, each of them.
 
     names: these checkers, whether or not they have something to look at; none: all that do. enough: see Context.
+    bounds: of each history.
 
-    Raises NotChecked where there is no such checker, nothing to read, or a history that is broken.
+    Raises NotChecked where there is no such checker, nothing to read, or a history that is over the bounds or broken.
     """
+    try:
+        return _check_path(path, names, enough, bounds)
+    except MemoryError as error:
+        raise NotChecked(f"{path}: there is not enough memory for it. Mend: check a part of it.") from error
+    except OSError as error:
+        raise NotChecked(f"{path}: {error.strerror or error}. Mend: name a history that can be read.") from error
+
+
+def _check_path(path: Path, names: Sequence[str], enough: int | None, bounds: Bounds) -> tuple[Checked, ...]:
     for name in names:
         if name not in CHECKERS:
             raise NotChecked(f"There is no checker '{name}'. Mend: use one of {', '.join(CHECKERS)}.")
@@ -81,7 +98,7 @@ def check_path(path: Path, names: Sequence[str] = (), enough: int | None = None)
     if not (path.is_dir() or path.is_file()):
         raise NotChecked(f"{path}: it is no file that can be read twice. Mend: write it to one first.")
     places = _runs(path) if path.is_dir() else (path,)
-    return tuple(_check(place, names, enough) for place in places)
+    return tuple(_check(place, names, enough, bounds) for place in places)
 
 
 def _runs(folder: Path) -> tuple[Path, ...]:
@@ -101,9 +118,9 @@ def _is_run(folder: Path) -> bool:
     return any((folder / name).exists() for name in (results.RECORD, results.HISTORY))
 
 
-def _check(place: Path, names: Sequence[str], enough: int | None) -> Checked:
+def _check(place: Path, names: Sequence[str], enough: int | None, bounds: Bounds) -> Checked:
     try:
-        subject = _of_run(place) if place.is_dir() else _of_file(place)
+        subject = _of_run(place, bounds) if place.is_dir() else _of_file(place, bounds)
     except (OSError, ValueError, pa.ArrowException) as error:
         raise NotChecked(f"{place}: {error}") from error
     context = subject.context if enough is None else replace(subject.context, enough=enough)
@@ -113,13 +130,15 @@ def _check(place: Path, names: Sequence[str], enough: int | None) -> Checked:
     return Checked(place.name, subject.history.num_rows, context.injected_ns is not None, findings, left_out)
 
 
-def _of_run(folder: Path) -> _Subject:
-    record, table = results.read_run(folder)
+def _of_run(folder: Path, bounds: Bounds) -> _Subject:
+    with memory.at_most(bounds.bytes + _READING_BYTES):
+        record, table = results.read_run(folder, bounds)
     return _Subject(validate_stored(table), Context.of(record), {})
 
 
-def _of_file(path: Path) -> _Subject:
-    table = history_file.read(path)
+def _of_file(path: Path, bounds: Bounds) -> _Subject:
+    with memory.at_most(bounds.bytes + _READING_BYTES):
+        table = history_file.read(path, bounds)
     history = validate_stored(table)
     without = {schedule.NAME: "it is of a run, whose load is known"}
     if "scheduled_ns" not in table.column_names:

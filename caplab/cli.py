@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -13,7 +14,10 @@ from caplab_cluster.__main__ import main as cluster_command
 from caplab_cluster.paths import Cache
 
 from . import __version__
+from .apart import in_a_child
 from .border import LAB_FAILED, NOT_SHOWN, complain, guarded
+from .model.bounds import MOST_BYTES, MOST_ROWS, Bounds, rounded_up
+from .model.bounds import parsed as parsed_size
 from .report.plain_text import SteadyWriter, one_line, printable
 
 _LEFT = "what was asked to end ends by itself; `caplab faults` says what has not yet"
@@ -34,7 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if parsed.command == "run":
         return guarded("run", lambda: _run(parsed), "no run is under way any more")
     if parsed.command == "check":
-        return _check(parsed)
+        check = partial(guarded, "check", partial(_check, parsed), "check again")
+        # A child is only of a process of its own, which has one thread yet: tests and others call this in theirs.
+        return in_a_child(check, LAB_FAILED) if arguments is None else check()
     if parsed.command in ("faults", "heal"):
         return guarded(parsed.command, lambda: _faults(parsed), _LEFT)
     return cluster_command([parsed.command])
@@ -67,6 +73,10 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--json", action="store_true", help="print JSON, with every figure and witness")
     check.add_argument("--enough", type=_positive, metavar="N",
                        help="so many operations say that a property holds (default: 1; of a run 20)")  # fmt: skip
+    check.add_argument("--most-rows", type=_positive, default=MOST_ROWS, metavar="N",
+                       help=f"refuse a history of more rows, before it is read (default: {MOST_ROWS:,})")  # fmt: skip
+    check.add_argument("--most-bytes", type=_size, default=MOST_BYTES, metavar="SIZE",
+                       help=f"refuse one that takes more memory (default: {rounded_up(MOST_BYTES)})")  # fmt: skip
     faults = commands.add_parser("faults", help="list what is live: Faults of every namespace, and lost nodes")
     faults.add_argument("--all", action="store_true", help="also what is over")
     heal = commands.add_parser("heal", help="end all of that at once; exit code 0 all has ended, 3 something is left")
@@ -99,19 +109,20 @@ def _check(parsed: argparse.Namespace) -> int:
     from .memory import keep_freed  # noqa: PLC0415
 
     keep_freed()
+    bounds = Bounds(parsed.most_rows, parsed.most_bytes)
     try:
-        text, code = command(parsed.path, parsed.checker, parsed.enough, parsed.json)
+        text, code = command(parsed.path, parsed.checker, parsed.enough, parsed.json, bounds)
     except NotChecked as error:
-        print(f"FAILED: {error}", file=sys.stderr)
-        return _FAILED
+        complain(f"FAILED: {error}")
+        return LAB_FAILED
     try:
         print(text, end="", flush=True)
     except BrokenPipeError:  # whoever reads has seen enough; what is left must not be tried again at the end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
-        print(f"FAILED: the findings could not be written: {error}", file=sys.stderr)
+        complain(f"FAILED: the findings could not be written: {error}")
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _FAILED
+        return LAB_FAILED
     return code
 
 
@@ -137,9 +148,16 @@ def _choose_cluster(context: str | None) -> None:
 
 
 def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
+    if not (text.isascii() and text.isdigit() and len(text) < 20) or int(text) < 1:
         raise argparse.ArgumentTypeError(f"'{text}' is no whole number from 1 on")
     return int(text)
+
+
+def _size(text: str) -> int:
+    try:
+        return parsed_size(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _setting(text: str) -> tuple[str, str]:

@@ -3,43 +3,64 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow has no stubs
 from pyarrow import compute as pc
 from pyarrow import csv, ipc, parquet
 
-from .model.history import SCHEMA, Table
+from .model.bounds import Bounds, Budget, TooMuch, in_words
+from .model.history import SCHEMA, Table, is_text, refuse_schema
 
 _PARQUET, _ARROW, _STREAM = b"PAR1", b"ARROW1", b"\xff\xff\xff\xff"
 _STREAM_END = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 _BINARY_NAMES = {".parquet": "Parquet", ".arrow": "Arrow", ".arrows": "Arrow", ".feather": "Arrow"}
 _BEGIN_BYTES = 4096
+_HEADER_BYTES = 65536
+_BLOCK_BYTES = 1 << 20
+_BATCH_ROWS = 1 << 17
+_MOST_FOOTER_BYTES = 16 << 20  # a footer of 20 million rows in groups of 65,536 has 1 MiB
+_DEFAULT = Bounds()
 _CUT = "Mend: copy it again, whole."
 # How pyarrow words what it cannot take; its rows count the header.
 _FIELDS = re.compile(r"Row #(\d+): Expected (\d+) columns, got (\d+)")
 _CONVERSION = re.compile(r"In CSV column #(\d+): Row #(\d+): .*invalid (value '.*'|UTF8 data)", re.DOTALL)
 
 
-def read(path: Path) -> Table:
+def read(path: Path, bounds: Bounds = _DEFAULT) -> Table:
     """The table in a file, whatever its columns (see model.history for what they must be).
 
     What it is shows in its first bytes, not in its name: Parquet, an Arrow IPC file or stream, else CSV with a header,
-    whole numbers, and nothing where a value is null. Raises OSError where there is no such file, ValueError
-    with the reason where it is broken or cut off.
+    whole numbers, and nothing where a value is null. Text of a Parquet file and of CSV comes back as codes.
+
+    Raises OSError where there is no such file, TooMuch where it is over the bounds, which is found out before it is in
+    memory, and ValueError with the reason where it is broken or cut off.
     """
     with path.open("rb") as file:
         begin = file.read(_BEGIN_BYTES)
+    bounds.refuse_bytes(path.stat().st_size)
     try:
-        table = _reader(path, begin)(path)
+        table = _reader(path, begin)(path, bounds)
         table.validate(full=True)  # a damaged Arrow file may point outside itself, and to use it would end the process
         return table
+    except pa.ArrowMemoryError as error:
+        raise _no_memory(bounds) from error
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # OSError: so pyarrow says that it is damaged
+        if "malloc of size" in str(error) or "realloc of size" in str(error):
+            raise _no_memory(bounds) from error
         raise ValueError(f"The file cannot be read: {str(error).rstrip('.')}. {_CUT}") from error
 
 
-def _reader(path: Path, begin: bytes) -> Callable[[Path], Table]:
+def _no_memory(bounds: Bounds) -> TooMuch:
+    return TooMuch(
+        f"There is no memory for what is in the file, of which at most {in_words(bounds.bytes)} are allowed."
+        " Mend: check a part of it, or allow more with --most-bytes where there is memory for it."
+    )
+
+
+def _reader(path: Path, begin: bytes) -> Callable[[Path, Bounds], Table]:
     if not begin:
         raise ValueError("The file is empty. Mend: write a header and a row for each operation.")
     if begin.startswith(_PARQUET):
@@ -55,26 +76,42 @@ def _reader(path: Path, begin: bytes) -> Callable[[Path], Table]:
     return _csv
 
 
-def _parquet(path: Path) -> Table:
+def _parquet(path: Path, bounds: Bounds) -> Table:
     if _end(path, len(_PARQUET)) != _PARQUET:
         raise ValueError(f"The Parquet file has no footer: it was cut off, or its writer never closed it. {_CUT}")
+    if (footer := int.from_bytes(_end(path, 8)[:4], "little")) > _MOST_FOOTER_BYTES:
+        raise ValueError(f"The Parquet file's footer has {footer:,} bytes, which no history needs. {_CUT}")
     # Not read_table: that would make columns of folders named key=value.
-    with parquet.ParquetFile(path, page_checksum_verification=True) as file:
-        return file.read()
+    with parquet.ParquetFile(path) as file:
+        refuse_schema(file.schema_arrow)
+        bounds.refuse_rows(file.metadata.num_rows)
+        groups = map(file.metadata.row_group, range(file.metadata.num_row_groups))
+        texts = [field.name for field in file.schema_arrow if is_text(field.type)]
+        bounds.refuse_bytes(sum(max(0, group.total_byte_size) for group in groups))
+    # Words that the file has once are kept once: written out for each row, a few kilobytes would be gigabytes.
+    with parquet.ParquetFile(path, read_dictionary=texts, page_checksum_verification=True) as file:
+        return _gathered(file.iter_batches(batch_size=_BATCH_ROWS), file.schema_arrow, bounds)
 
 
-def _arrow_file(path: Path) -> Table:
+def _arrow_file(path: Path, bounds: Bounds) -> Table:
     if _end(path, len(_ARROW)) != _ARROW:
         raise ValueError(f"The Arrow file has no footer: it was cut off. {_CUT}")
-    with pa.OSFile(str(path)) as file:
-        return ipc.open_file(file).read_all()
+    with pa.OSFile(str(path)) as file, ipc.open_file(file) as reader:
+        refuse_schema(reader.schema)
+        return _gathered(map(reader.get_batch, range(reader.num_record_batches)), reader.schema, bounds)
 
 
-def _arrow_stream(path: Path) -> Table:
+def _arrow_stream(path: Path, bounds: Bounds) -> Table:
     if _end(path, len(_STREAM_END)) != _STREAM_END:
         raise ValueError(f"The Arrow stream has no end: it was cut off, or its writer never closed it. {_CUT}")
-    with pa.OSFile(str(path)) as file:
-        return ipc.open_stream(file).read_all()
+    with pa.OSFile(str(path)) as file, ipc.open_stream(file) as reader:
+        refuse_schema(reader.schema)
+        return _gathered(reader, reader.schema, bounds)
+
+
+def _gathered(batches: Iterable[Any], schema: Any, bounds: Bounds) -> Table:
+    budget = Budget(bounds)
+    return pa.Table.from_batches([budget.take(batch) for batch in batches], schema=schema)
 
 
 def _end(path: Path, size: int) -> bytes:
@@ -83,7 +120,8 @@ def _end(path: Path, size: int) -> bytes:
         return file.read()
 
 
-def _csv(path: Path) -> Table:
+def _csv(path: Path, bounds: Bounds) -> Table:
+    bounds.refuse_rows(_lines(path))
     try:
         table = csv.read_csv(
             path,
@@ -94,6 +132,19 @@ def _csv(path: Path) -> Table:
         raise ValueError(_unreadable(path, str(error))) from error
     _refuse_lines(table)
     return table
+
+
+def _lines(path: Path) -> int:
+    """How many rows a CSV file has at most, the header left out."""
+    ends = returns = 0
+    with path.open("rb") as file:
+        header = file.readline(_HEADER_BYTES)
+        if len(header) == _HEADER_BYTES:
+            raise ValueError(f"The first line is over {_HEADER_BYTES:,} bytes long. Mend: write a header.")
+        while block := file.read(_BLOCK_BYTES):
+            ends += block.count(b"\n")
+            returns += block.count(b"\r")
+    return max(ends, returns)
 
 
 _TYPES = {

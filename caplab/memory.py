@@ -1,8 +1,12 @@
-"""Memory that large arrays give back: kept for the next ones, where the C library can be told to."""
+"""Memory of this process: how much more it may take, and what becomes of what large arrays give back."""
 
 from __future__ import annotations
 
 import ctypes
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 # Of glibc's malloc.h.
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
@@ -19,3 +23,24 @@ def keep_freed() -> bool:
     if mallopt is None:  # musl, macOS
         return False
     return all(mallopt(option, value) == 1 for option, value in ((_MMAP_MAX, 0), (_TRIM_THRESHOLD, _NEVER_BYTES)))
+
+
+@contextmanager
+def at_most(more_bytes: int) -> Iterator[None]:
+    """Let this process take so much more memory than it has, while the block runs; then allocations fail.
+
+    It is a second fence, behind what a file says of itself: that may be a lie. Without Linux's /proc there is none.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+    except OSError:
+        yield
+        return
+    wanted = pages * resource.getpagesize() + more_bytes
+    if soft == resource.RLIM_INFINITY or wanted < soft:
+        resource.setrlimit(resource.RLIMIT_AS, (wanted, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))

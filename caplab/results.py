@@ -11,6 +11,7 @@ from pyarrow import parquet  # type: ignore[import-untyped]  # pyarrow has no st
 
 from . import history_file
 from .check.finding import Finding
+from .model.bounds import Bounds, in_words
 from .model.fields import FieldError
 from .model.history import Table
 from .model.runs import RunRecord
@@ -18,6 +19,9 @@ from .model.runs import RunRecord
 HISTORY, RECORD, JOURNAL, FINDINGS = "history.parquet", "run.json", "journal.json", "findings.json"
 TIMELINE, LOG = "timeline.svg", "run.log"
 VERDICT, SUMMARY, JUNIT = "verdict.json", "summary.md", "junit.xml"  # of a suite
+
+_MOST_RECORD_BYTES = 16 << 20
+_DEFAULT = Bounds()
 
 
 def write_run(folder: Path, record: RunRecord, history: Table) -> None:
@@ -76,14 +80,16 @@ def write_suite(folder: Path, verdict: str, summary: str, junit: str) -> None:
         _write_text(folder / name, text)
 
 
-def read_run(folder: Path) -> tuple[RunRecord, Table]:
-    """What `write_run` wrote. OSError where it is not there, ValueError where it is no such thing."""
-    text = (folder / RECORD).read_text(encoding="utf-8")
+def read_run(folder: Path, bounds: Bounds = _DEFAULT) -> tuple[RunRecord, Table]:
+    """What `write_run` wrote. OSError: it is not there; ValueError: it is no such thing; TooMuch: over the bounds."""
+    file = folder / RECORD
+    if (size := file.stat().st_size) > _MOST_RECORD_BYTES:
+        raise FieldError(f"{file}: {in_words(size)}, where a run's record has a few KiB.")
     try:
-        record = RunRecord.from_json(json.loads(text))
-    except json.JSONDecodeError as error:
-        raise FieldError(f"{folder / RECORD}: not JSON: {error}") from error
-    return record, history_file.read(folder / HISTORY)
+        record = RunRecord.from_json(json.loads(file.read_text(encoding="utf-8")))
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise FieldError(f"{file}: not JSON: {error}") from error
+    return record, history_file.read(folder / HISTORY, bounds)
 
 
 def write_json(path: Path, value: Any) -> None:

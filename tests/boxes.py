@@ -1,6 +1,6 @@
 """Boxes: pods that pose as a cluster's members and only echo, to see from outside what a fault does to them.
 
-One a zone, each in a StatefulSet, with a readiness probe and a gate as members have; beside them a client a zone.
+One a zone, in a StatefulSet, with a readiness probe and a gate as members have; beside them a client a zone.
 Whoever talks notes each reply in CLOCK_MONOTONIC, the clock that agents stamp faults with.
 """
 
@@ -182,19 +182,19 @@ class Talk:
 
 @dataclass(frozen=True)
 class Boxes:
-    """box-a-0, box-b-0 and box-c-0, and client-a, -b and -c, in a namespace open to faults."""
+    """box-0, box-1 and box-2, one a zone, and client-a, -b and -c, in a namespace open to faults."""
 
     lab: Lab
     namespace: str
+    by_zone: Mapping[str, str]
 
     def pods(self) -> dict[str, dict[str, Any]]:
         pods = {pod["metadata"]["name"]: pod for pod in self.lab.get("pods", "-n", self.namespace)["items"]}
         return {name: pod for name, pod in pods.items() if name.startswith((f"{CLUSTER}-", "client-"))}
 
-    @staticmethod
-    def in_zone(zone: str) -> str:
-        """The box of a zone; whatever takes its place is there too."""
-        return f"{CLUSTER}-{zone}-0"
+    def in_zone(self, zone: str) -> str:
+        """The box of a zone; whatever takes its place is there too, since the others hold theirs."""
+        return self.by_zone[zone]
 
     def address(self, pod: str) -> str:
         return str(self.pods()[pod]["status"]["podIP"])
@@ -230,36 +230,46 @@ class Boxes:
 def make_boxes(lab: Lab, namespace: str) -> Boxes:
     """Boxes and clients, Ready."""
     lab.apply(*_objects(lab, namespace))
-    boxes = Boxes(lab, namespace)
+    boxes = Boxes(lab, namespace, {})
     await_that(
         "boxes and clients are Ready", lambda: len(boxes.pods()) == 6 and all(map(boxes.ready, boxes.pods())), 60
     )
-    return boxes
+    pods = {pod["spec"]["nodeName"]: name for name, pod in boxes.pods().items() if name.startswith(f"{CLUSTER}-")}
+    zones = {zone: pods[boxes.pods()[f"client-{zone}"]["spec"]["nodeName"]] for zone in ZONES}
+    return Boxes(lab, namespace, zones)
 
 
 def _objects(lab: Lab, namespace: str) -> Iterable[dict[str, Any]]:
-    members = {"caplab.dev/cluster": CLUSTER, "caplab.dev/part": "member", "caplab.dev/engine": "postgres"}
-    for zone in ZONES:
-        labels = {**members, "zone": zone}
+    labels = {"caplab.dev/cluster": CLUSTER, "caplab.dev/part": "member", "caplab.dev/engine": "postgres"}
+    spread = {
+        "maxSkew": 1, "topologyKey": "topology.kubernetes.io/zone", "whenUnsatisfiable": "DoNotSchedule",
+        "labelSelector": {"matchLabels": labels},
+    }  # fmt: skip
+    yield {
+        "apiVersion": "apps/v1", "kind": "StatefulSet",
+        "metadata": {"name": CLUSTER, "namespace": namespace},
+        "spec": {
+            "serviceName": CLUSTER, "selector": {"matchLabels": labels},
+            "replicas": len(ZONES), "podManagementPolicy": "Parallel",
+            "template": {"metadata": {"labels": labels}, "spec": _pod_spec(lab, topologySpreadConstraints=[spread])},
+        },
+    }  # fmt: skip
+    for number, zone in enumerate(ZONES):
+        pod = f"{CLUSTER}-{number}"
         yield {
-            "apiVersion": "apps/v1", "kind": "StatefulSet",
-            "metadata": {"name": f"{CLUSTER}-{zone}", "namespace": namespace},
+            "apiVersion": "v1", "kind": "Service", "metadata": {"name": pod, "namespace": namespace},
             "spec": {
-                "serviceName": CLUSTER, "selector": {"matchLabels": labels},
-                "template": {"metadata": {"labels": labels}, "spec": _pod_spec(lab, zone)},
+                "selector": {"statefulset.kubernetes.io/pod-name": pod}, "ports": [{"port": PORT}],
+                "publishNotReadyAddresses": True,
             },
         }  # fmt: skip
         yield {
-            "apiVersion": "v1", "kind": "Service", "metadata": {"name": f"{CLUSTER}-{zone}-0", "namespace": namespace},
-            "spec": {"selector": labels, "ports": [{"port": PORT}], "publishNotReadyAddresses": True},
-        }  # fmt: skip
-        yield {
             "apiVersion": "v1", "kind": "Pod", "metadata": {"name": f"client-{zone}", "namespace": namespace},
-            "spec": _pod_spec(lab, zone),
+            "spec": _pod_spec(lab, nodeSelector={"topology.kubernetes.io/zone": zone}),
         }  # fmt: skip
 
 
-def _pod_spec(lab: Lab, zone: str) -> dict[str, Any]:
+def _pod_spec(lab: Lab, **place: Any) -> dict[str, Any]:
     container = {
         "name": "box",
         "image": lab.images["toolbox"],
@@ -270,7 +280,7 @@ def _pod_spec(lab: Lab, zone: str) -> dict[str, Any]:
         "volumeMounts": [{"name": "gate", "mountPath": "/gate", "readOnly": True}],
     }
     return {
-        "nodeSelector": {"topology.kubernetes.io/zone": zone},
+        **place,
         "terminationGracePeriodSeconds": 0,
         "containers": [container],
         "volumes": [{"name": "gate", "emptyDir": {"sizeLimit": "1Mi"}}],

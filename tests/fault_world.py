@@ -91,6 +91,12 @@ def status_of(entries: Sequence[dict[str, Any]], phase: str = "Active", seconds_
     return {"phase": phase, "until": (NOW + timedelta(seconds=seconds_left)).isoformat(), "targets": list(entries)}
 
 
+def owned_by_stateful_set(pod: str) -> dict[str, Any]:
+    """What the metadata of a StatefulSet's pod says of that."""
+    owner = {"kind": "StatefulSet", "name": pod.rpartition("-")[0], "uid": "of-the-set", "controller": True}
+    return {"ownerReferences": [owner]}
+
+
 def listed(one: Pod, **labels: str) -> dict[str, Any]:
     """As the API server lists it."""
     own = {"caplab.dev/engine": one.engine, "caplab.dev/cluster": one.cluster, "caplab.dev/part": one.part}
@@ -100,6 +106,7 @@ def listed(one: Pod, **labels: str) -> dict[str, Any]:
             "namespace": "demo",
             "uid": one.uid,
             "labels": (own if one.cluster else {}) | labels,
+            **owned_by_stateful_set(one.name),
         },
         "spec": {"nodeName": one.node},
         "status": {

@@ -28,6 +28,25 @@ SPEC = PostgresSpec(
     cpu_request="50m",
     parameters={},
 )
+BODY: dict[str, Any] = {
+    "kind": "PostgresCluster",
+    "metadata": {"name": "pg", "namespace": "demo", "uid": "u-1", "generation": 3},
+    "spec": {
+        "replicas": 3,
+        "durability": "async",
+        "failover": {
+            "ttlSeconds": 20,
+            "loopWaitSeconds": 1,
+            "retryTimeoutSeconds": 3,
+            "primaryStartTimeoutSeconds": 0,
+            "maximumLagOnFailoverBytes": 1048576,
+            "failsafeMode": False,
+        },
+        "storage": {"size": "1Gi", "onDeletion": "Delete"},
+        "resources": {"memoryRequest": "192Mi", "cpuRequest": "50m"},
+        "parameters": {},
+    },
+}
 QUORUM = replace(SPEC, durability="quorum")
 CURRENT = Deployed(3, "r1", is_current=True)
 STANDBY_NAMES = {"async": "", "quorum": "ANY 1 (pg-1,pg-2)", "sync": '"pg-1"'}

@@ -38,6 +38,7 @@ _POSTGRES = {
         "max_slot_wal_keep_size", "primary_.*", "sync_replication_slots", "session_replication_role",
         "wal_receiver_create_temp_slot", "output_plugin_libraries",
     ),
+    FIELD: ("wal_keep_size", "(max|min)_wal_size"),  # storage.size
     DAMAGE: ("zero_damaged_pages", "ignore_.*", "allow_.*", "file_extend_method"),
     COMMAND: (".*_command",),
     RECOVERY: ("recovery_.*", "restart_after_crash", "send_abort_.*", "max_stack_depth", "max_files_per_process"),

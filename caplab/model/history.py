@@ -49,6 +49,7 @@ VANTAGE = "client"  # the one vantage of a history that names none
 VOCABULARIES = {"op": OPS, "route": ROUTES, "outcome": OUTCOMES, "error": ERRORS}
 
 _TEXTS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_null)
+_SHOWN = 60  # characters
 _ENCODED = pa.dictionary(pa.int32(), pa.string())
 # What `validate` returns: the same columns, strings as codes, so that checkers compare integers.
 VALIDATED = pa.schema([(field.name, _ENCODED if field.type == pa.string() else field.type) for field in SCHEMA])
@@ -64,7 +65,7 @@ def validate(table: Table) -> Table:
     type, a null or a word that is not allowed, a time beyond FARTHEST_NS, an operation
     that returned before it was invoked, or an acknowledged one without a return time.
     """
-    _check_names(table.column_names)
+    refuse_schema(table.schema)
     columns = [_converted(table, field) for field in VALIDATED]
     history = pa.Table.from_arrays(columns, schema=VALIDATED)
     _check_nulls(history)
@@ -78,11 +79,36 @@ def is_validated(table: Table) -> bool:
     return bool(table.schema.equals(VALIDATED))
 
 
+def refuse_schema(schema: Any) -> None:
+    """ValueError where these are not a history's columns, or of other types; before anything is read."""
+    _check_names(schema.names)
+    for field in schema:
+        wanted = SCHEMA.field(field.name).type
+        if not (is_text if wanted == pa.string() else is_integer)(field.type):
+            raise ValueError(f"Column '{field.name}' is {shown(str(field.type))}. Mend: write it as {wanted}.")
+
+
+def is_text(kind: Any) -> bool:
+    """Whether a column of this type can be one of text: plain, or as codes."""
+    words = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return any(is_one(words) for is_one in _TEXTS)
+
+
+def is_integer(kind: Any) -> bool:
+    """Whether a column of this type can be one of numbers."""
+    return bool(pa.types.is_integer(kind) or pa.types.is_null(kind))
+
+
+def shown(text: str) -> str:
+    """A word of a history as messages have it: its beginning, where it is long."""
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
 def _check_names(names: list[str]) -> None:
     for name in names:
         if name not in SCHEMA.names:
             raise ValueError(
-                f"Column '{name}' is not part of a history. Mend: drop it, or rename it to one of"
+                f"Column '{shown(name)}' is not part of a history. Mend: drop it, or rename it to one of"
                 f" {', '.join(SCHEMA.names)}."
             )
         if names.count(name) > 1:
@@ -96,7 +122,7 @@ def _converted(table: Table, field: Any) -> Column:
     if field.name not in table.column_names:
         return _filled(table, field)
     column = table.column(field.name)
-    whole = _text(column, field.name) if field.type == _ENCODED else _integers(column, field)
+    whole = _text(column) if field.type == _ENCODED else _integers(column, field)
     # One chunk a column, which is not copied where it is one already.
     return whole.chunk(0) if whole.num_chunks == 1 else whole.combine_chunks()
 
@@ -111,23 +137,22 @@ def _filled(table: Table, field: Any) -> Column:
     return pa.nulls(table.num_rows, field.type)
 
 
-def _text(column: Column, name: str) -> Column:
-    """Text as codes: the same word has the same code throughout."""
-    encoded = pa.types.is_dictionary(column.type)
-    words = column.type.value_type if encoded else column.type
-    if not any(is_text(words) for is_text in _TEXTS):
-        raise ValueError(f"Column '{name}' is {column.type}. Mend: write it as string.")
-    if encoded:
-        unified = column.unify_dictionaries().cast(_ENCODED)
-        codes = unified.chunk(0).dictionary if unified.num_chunks else pa.array([], pa.string())
-        if not codes.null_count and len(codes.unique()) == len(codes):
-            return unified
-    return column.cast(pa.string()).dictionary_encode()
+def _text(column: Column) -> Column:
+    """Text as codes: the same word has the same code throughout. Nothing is written out for each row."""
+    if pa.types.is_null(column.type):
+        column = column.cast(pa.string())
+    encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+    unified = encoded.cast(_ENCODED).unify_dictionaries()
+    words = unified.chunk(0).dictionary if unified.num_chunks else pa.array([], pa.string())
+    if not words.null_count and len(words.unique()) == len(words):
+        return unified
+    distinct = words.drop_null().unique()
+    places = pc.index_in(words, value_set=distinct)
+    chunks = [pa.DictionaryArray.from_arrays(places.take(chunk.indices), distinct) for chunk in unified.chunks]
+    return pa.chunked_array(chunks, _ENCODED)
 
 
 def _integers(column: Column, field: Any) -> Column:
-    if not (pa.types.is_integer(column.type) or pa.types.is_null(column.type)):
-        raise ValueError(f"Column '{field.name}' is {column.type}. Mend: write it as {field.type}.")
     try:
         return column.cast(field.type)
     except pa.ArrowInvalid as error:
@@ -149,11 +174,13 @@ def _check_nulls(history: Table) -> None:
 
 def _check_words(history: Table) -> None:
     for name, allowed in VOCABULARIES.items():
-        column = history.column(name)
+        column = history.column(name).combine_chunks()
         words = pc.unique(column).to_pylist()
         if strange := sorted(word for word in words if word is not None and word not in allowed):
-            where = _rows(pc.equal(column.cast(pa.string()), strange[0]))
-            raise ValueError(f"{where}: column '{name}' says '{strange[0]}'. Mend: use one of {', '.join(allowed)}.")
+            where = _rows(pc.equal(column.indices, column.dictionary.index(strange[0])))
+            raise ValueError(
+                f"{where}: column '{name}' says '{shown(strange[0])}'. Mend: use one of {', '.join(allowed)}."
+            )
 
 
 def _check_times(history: Table) -> None:

@@ -10,6 +10,7 @@ from caplab.model.fields import Json
 
 from . import words
 from .check_witness import witnesses
+from .plain_text import printable
 from .values import Figures
 
 WIDTH = 100
@@ -32,7 +33,7 @@ def history_text(
         lines += _folded(f"{checker} is left out: {reason}", "  ")
     if left_out:
         lines.append(f"not applicable: {', '.join(left_out)}")
-    return "\n".join(lines) + "\n"
+    return printable("\n".join(lines)) + "\n"  # names of checkers' figures too may come from the history
 
 
 def _finding(finding: Finding) -> list[str]:
@@ -41,7 +42,7 @@ def _finding(finding: Finding) -> list[str]:
     if parts:
         lines += _folded(words.DOT.join(part.replace(" ", _TIE) for part in parts), "  ")
     if finding.error:
-        lines += [f"  {line}" for line in finding.error.rstrip().splitlines()]
+        lines += [f"  {line}" for line in printable(finding.error).rstrip().split("\n")]
     return [*lines, *(f"  {line}" for line in witnesses(finding.figures, WIDTH - 2))]
 
 
@@ -80,5 +81,6 @@ def _plain(value: Json) -> str:
 
 
 def _folded(text: str, indent: str = "") -> list[str]:
+    text = words.shortened(text)
     lines = textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
     return [line.replace(_TIE, " ") for line in lines]

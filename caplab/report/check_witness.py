@@ -20,7 +20,7 @@ def witnesses(figures: Figures, width: int) -> list[str]:
     all_of_them = listed(figures, "witnesses")
     lines: list[str] = []
     for place, one in enumerate(all_of_them[:SHOWN], 1):
-        said = words.one_line(str(one.get("what", "")))
+        said = words.shortened(words.one_line(str(one.get("what", ""))))
         lines += textwrap.wrap(f"{place}. {said}", width, subsequent_indent="   ")
         lines += [f"   {line}" for line in _table(listed(one, "operations"), width - 3)]
     if more := len(all_of_them) - SHOWN:
@@ -64,7 +64,7 @@ def _operation(one: Figures) -> str:
 
 def _word(one: Figures, name: str) -> str:
     value = one.get(name)
-    return words.NOTHING if value is None else words.one_line(str(value))
+    return words.NOTHING if value is None else words.shortened(words.one_line(str(value)))
 
 
 def _seconds(value: float | None) -> str:

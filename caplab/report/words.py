@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -130,3 +131,12 @@ def wall_time(monotonic_ns: int, anchor: WallAnchor) -> str:
 def one_line(text: str) -> str:
     """A text from outside without line ends and control characters: it must not draw on the terminal."""
     return plain_text.one_line(text)
+
+
+def shortened(text: str) -> str:
+    """A text whose words end where they are longer than any that is read: a key may have a mebibyte."""
+    return _LONG.sub(lambda word: f"{word[0][:_LONGEST]}...", text)
+
+
+_LONGEST = 100
+_LONG = re.compile(rf"\S{{{_LONGEST + 1},}}")

@@ -12,7 +12,7 @@ from .handlers import wiring
 def main() -> None:
     """Run the operator for all namespaces."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for chatty in ("aiohttp.access", "kopf.objects"):
+    for chatty in ("aiohttp.access", "kopf.activities.probe", "kopf.objects"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     registry = kopf.OperatorRegistry()
     wiring.register(registry)

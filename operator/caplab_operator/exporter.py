@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CollectorRegistry, Gauge, start_http_server
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
@@ -76,8 +76,14 @@ class _Collector:
         return metrics(latest(self._runs()))
 
 
-def serve(runs: Callable[[], list[Body]]) -> None:
+def serve(runs: Callable[[], list[Body]], oldest_round_seconds: Callable[[], float]) -> None:
     """Serve /metrics in a daemon thread."""
     registry = CollectorRegistry()
+    oldest = Gauge(
+        "caplab_operator_oldest_round_seconds",
+        "Since the round that ended the longest ago: far over 1 s, something that the operator does is stuck.",
+        registry=registry,
+    )
+    oldest.set_function(oldest_round_seconds)
     registry.register(_Collector(runs))
     start_http_server(PORT, registry=registry)

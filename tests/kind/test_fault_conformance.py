@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from boxes import PORT, Boxes, Span, make_boxes
 from caplab_cluster.chart import NAMESPACE
-from caplab_cluster.kind_cluster import WORKERS
+from caplab_cluster.kind_cluster import WORKERS, ZONES
 from chaoscaplab.server import Server
 from fault_objects import await_phase, fault_on, fault_status, target_of
 from kind_lab import Lab, await_that, caplab
@@ -253,19 +253,13 @@ def test_a_pod_that_takes_the_place_of_one_under_a_fault_is_caught_within_a_seco
 
 
 def test_a_fault_on_more_members_than_it_may_hit_is_refused_with_the_number(boxes: Boxes) -> None:
-    node = boxes.pods()[boxes.in_zone("a")]["spec"]["nodeName"]
-    labels = {"caplab.dev/cluster": "box", "caplab.dev/part": "member", "caplab.dev/engine": "postgres"}
-    container = {"name": "box", "image": boxes.lab.images["toolbox"], "imagePullPolicy": "Never"}
-    boxes.lab.apply(
-        {
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "metadata": {"name": "box-twin", "namespace": boxes.namespace, "labels": labels},
-            "spec": {"nodeName": node, "terminationGracePeriodSeconds": 0, "containers": [container]},
-        }
-    )
+    box, twin = ("statefulset/box", "-n", boxes.namespace), "box-3"
+    boxes.lab.kubectl("scale", *box, "--replicas=4")
     try:
-        boxes.lab.apply(fault_on(boxes.namespace, "many", {"zone": "a"}, 5, freeze={}))
+        await_that("there is a fourth", lambda: twin in boxes.pods() and boxes.ready(twin))
+        node = boxes.pods()[twin]["spec"]["nodeName"]
+        zone = next(zone for zone in ZONES if boxes.pods()[boxes.in_zone(zone)]["spec"]["nodeName"] == node)
+        boxes.lab.apply(fault_on(boxes.namespace, "many", {"zone": zone}, 5, freeze={}))
         message = await_phase(boxes.lab, boxes.namespace, "many", "Failed")["message"]
         assert "maxMembers" in message
         boxes.lab.apply(fault_on(boxes.namespace, "enough", {"node": node, "maxMembers": 2}, 3, freeze={}))
@@ -273,7 +267,7 @@ def test_a_fault_on_more_members_than_it_may_hit_is_refused_with_the_number(boxe
         assert len(hit) == 2
     finally:
         boxes.lab.kubectl("delete", "faults", "--all", "-n", boxes.namespace, "--timeout=20s")
-        boxes.lab.kubectl("delete", "pod", "-n", boxes.namespace, "box-twin")
+        boxes.lab.kubectl("scale", *box, "--replicas=3")
 
 
 def test_caplab_heal_ends_everything_at_once_with_no_operator_running(boxes: Boxes) -> None:

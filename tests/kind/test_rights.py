@@ -63,16 +63,16 @@ def own_objects(lab: Lab, namespace: str) -> list[Manifest]:
     pg, rd, cs = (asked_for(lab, namespace, f"{kind}Cluster") for kind in ("Postgres", "Redis", "Cassandra"))
     pg_spec, rd_spec, cs_spec = parse_postgres(pg), parse_redis(rd), parse_cassandra(cs)
     made = [
-        *postgres.secrets(pg_spec, lambda: "p"),
-        postgres.member_role(pg_spec),
-        postgres.role_binding(pg_spec),
-        *postgres.build(pg_spec, lab.images["postgres"], LAB_NAMESPACE, "b", 3),
-        *redis.secrets(rd_spec, lambda: "p"),
+        *postgres.secrets(pg_spec, lambda _: "p"),
+        *postgres.build(pg_spec, lab.images["postgres"], LAB_NAMESPACE, 3),
+        *redis.secrets(rd_spec, lambda _: "p"),
         *redis.build(rd_spec, lab.images["redis"], LAB_NAMESPACE, redis.Standing(3, None, bootstrap=True)),
         endpoint_slice(rd_spec, "x-primary", []),
-        *cassandra.secrets(cs_spec, lambda: "p"),
+        *cassandra.secrets(cs_spec, lambda _: "p"),
         *cassandra.build(cs_spec, lab.images["cassandra"], LAB_NAMESPACE, {}, cassandra.Standing(3)),
     ]
+    for owner in (owner for item in made for owner in item["metadata"]["ownerReferences"]):
+        owner.setdefault("uid", "b")
     # A binding is refused as long as its role is not really there.
     return [item for item in made if item.get("roleRef", {}).get("kind") != "Role"]
 
@@ -214,7 +214,7 @@ def test_the_operator_touches_no_object_and_no_pod_of_anybody_else(lab: Lab, nam
     pod["metadata"] |= {"namespace": namespace}
     lab.apply(theirs, pod)
     spec = parse_postgres(asked_for(lab, namespace, "PostgresCluster"))
-    (ours,) = (item for item in postgres.services(spec, "b") if item["metadata"]["name"] == "x-any")
+    (ours,) = (item for item in postgres.services(spec) if item["metadata"]["name"] == "x-any")
     forced = ("apply", "--server-side", "--force-conflicts", "--dry-run=server", AS_OPERATOR, "-f", "-")
     answer = ask([*lab.kubectl_command(), *forced], stdin=json.dumps(ours))
     assert "x-any is somebody else's: the operator neither changes nor takes over" in answer.err, answer.out

@@ -41,7 +41,7 @@ def test_whatever_is_asked_for_can_be_built_and_is_owned_and_named_well(
 ) -> None:
     spec = asked_for(asked, name)
     standing = steps.standing_for(spec, Deployed(Standing(current), "", True) if current else None)
-    made = [*manifests.build(spec, "image", "lab", ZONES, standing), *manifests.secrets(spec, lambda: "x")]
+    made = [*manifests.build(spec, "image", "lab", ZONES, standing), *manifests.secrets(spec, lambda _: "x")]
     for item in made:
         owner = item["metadata"]["ownerReferences"][0]
         assert (owner["kind"], owner["name"], owner["controller"]) == ("CassandraCluster", name, True)

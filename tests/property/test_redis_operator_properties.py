@@ -42,7 +42,7 @@ def test_whatever_is_asked_for_can_be_built_and_is_owned_and_named_well(
     standing = Standing(rollout.wanted_replicas(spec, None, current), None, bootstrap)
     made = [
         *manifests.build(spec, "image", "lab", standing),
-        *manifests.secrets(spec, lambda: "x"),
+        *manifests.secrets(spec, lambda _: "x"),
         slices.primary_slice(spec, pod("rd-0")),
     ]
     for item in made:

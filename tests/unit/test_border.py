@@ -166,10 +166,18 @@ sys.exit(code)
 """
 
 
-def limited(folder: Path, limit: int, stdout: Any = subprocess.PIPE) -> subprocess.CompletedProcess[str]:
+def limited(
+    folder: Path, limit: int, stdout: Any = subprocess.PIPE, **environment: str
+) -> subprocess.CompletedProcess[str]:
     program = LIMITED.format(path=sys.path, folder=str(folder), limit=limit)
     return subprocess.run(
-        [sys.executable, "-c", program], stdout=stdout, stderr=subprocess.PIPE, text=True, check=False, timeout=60
+        [sys.executable, "-c", program],
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        timeout=60,
+        env={**os.environ, **environment},
     )
 
 
@@ -182,6 +190,12 @@ def test_a_disk_that_is_full_in_the_midst_of_a_suite_ends_it_in_a_sentence(tmp_p
     assert all(line.startswith(("FAILED: ", "[")) for line in done.stderr.splitlines()), done.stderr
     (suite,) = (tmp_path / "results").iterdir()
     assert (suite / "verdict.json").read_text().startswith("{")  # as it was when there was room
+
+
+def test_a_terminal_that_lacks_letters_costs_no_run(tmp_path: Path) -> None:
+    done = limited(tmp_path, 10**9, PYTHONIOENCODING="ascii")
+    assert done.returncode == 0, done.stderr
+    assert "VALID" in done.stdout
 
 
 def test_a_stdout_that_takes_nothing_costs_no_run_but_is_said(tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def test_a_silent_server_is_waited_for_no_longer_than_the_time_outs(call: Callab
     began = time.monotonic()
     with pytest.raises(Exception, match=r"[Tt]imed out|[Tt]imeout"):
         call()
-    assert time.monotonic() - began < 20 * READ_SECONDS
+    assert time.monotonic() - began < 8  # the machine may be busy; for ever is longer
 
 
 @pytest.mark.parametrize(

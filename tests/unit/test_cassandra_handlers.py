@@ -8,16 +8,18 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from caplab_operator.api import Api
 from caplab_operator.engines.cassandra import manifests, observe
 from caplab_operator.engines.cassandra.manifests import Standing
 from caplab_operator.engines.cassandra.observe import Member, Place, Seen
-from caplab_operator.handlers import applied, clusters
+from caplab_operator.engines.objects import part
+from caplab_operator.handlers import clusters
 from caplab_operator.handlers.cassandra import IMAGE_VARIABLE, CassandraClusters
 from caplab_operator.handlers.engines import engines
 from caplab_operator.settings import LAB_NAMESPACE_VARIABLE
 from cassandra_seen import BODY, HOSTS, PODS, SPEC, STARTS, WAITS, ZONES, before, host, pod, seen, up
 from fake_cassandra_management import FakeManagement
+from fake_server import FakeServer
+from fault_world import owned_by_stateful_set
 from loopback import listening
 
 # --- the management port ----------------------------------------------------------------------------------
@@ -99,7 +101,6 @@ class FakeApi:
     def __init__(self, replicas: int | None = 3, revision: str = "r1", generation: int = 3) -> None:
         self.asked: list[str] = []
         self.applied: list[dict[str, Any]] = []
-        self.created: list[str] = []
         self.deleted: list[str] = []
         self.annotated: list[tuple[str, ...]] = []
         self.written: list[Mapping[str, Any]] = []
@@ -117,7 +118,9 @@ class FakeApi:
         one = PODS[number]
         return {
             "metadata": {
-                "name": one.name, "namespace": "demo", "uid": one.uid, "labels": {"controller-revision-hash": "r1"},
+                "name": one.name, "namespace": "demo", "uid": one.uid,
+                "labels": {"controller-revision-hash": "r1", **part(SPEC)},
+                **owned_by_stateful_set(one.name),
             },
             "spec": {"nodeName": one.node},
             "status": {"podIP": one.address, "conditions": [{"type": "Ready", "status": "True"}]},
@@ -142,11 +145,25 @@ class FakeApi:
     def zone_of(self, node: str) -> str:
         return self.zone_map[node]
 
-    def apply(self, manifest: dict[str, Any]) -> None:
+    def apply(self, manifest: dict[str, Any]) -> dict[str, Any]:
         self.applied.append(manifest)
+        return {"uid": "u-2"}
 
-    def create_if_absent(self, manifest: dict[str, Any]) -> None:
-        self.created.append(manifest["metadata"]["name"])
+    def stands(self, _manifest: Mapping[str, Any]) -> bool:
+        return True
+
+    def look(self, _manifest: Mapping[str, Any]) -> None:
+        return None
+
+    def metadata_of_all(self, *_: str) -> list[dict[str, Any]]:
+        return []
+
+    def value(self) -> bytes:
+        return b"the root key"
+
+    @property
+    def root_key(self) -> FakeApi:
+        return self
 
     def delete_pod(self, _namespace: str, name: str, uid: str) -> None:
         self.deleted.append(f"{name} {uid}")
@@ -301,7 +318,7 @@ def test_a_repair_is_asked_for_once_and_its_progress_is_kept(monkeypatch: pytest
 def test_a_spec_is_applied_whole_and_takes_no_member_away(current: int | None, size: int) -> None:
     api: Any = FakeApi(current)
     CassandraClusters().reconcile(api, BODY)
-    assert api.created == ["cs-passwords", "cs-application"]
+    assert [one["metadata"]["name"] for one in api.applied][:2] == ["cs-passwords", "cs-application"]
     assert api.sizes() == [size]
     assert [one["kind"] for one in api.applied][-2:] == ["ConfigMap", "StatefulSet"]
     kept = ",".join(sorted(HOSTS)) if current else ""
@@ -337,38 +354,9 @@ def test_the_kind_is_registered() -> None:
     assert found["CassandraCluster"] == "cassandraclusters"
 
 
-def test_secrets_are_made_once_each_with_passwords_of_their_own() -> None:
-    made: list[dict[str, Any]] = []
-
-    class Creating:
-        def create_if_absent(self, manifest: dict[str, Any]) -> None:
-            made.append(manifest)
-
-    api: Any = Creating()
-    applied.ensure_secrets(api, lambda new: manifests.secrets(SPEC, new))
-    passwords = [made[0]["stringData"]["management"], made[1]["stringData"]["password"]]
-    assert len(set(passwords)) == 2
-    assert all(len(password) >= 32 for password in passwords)
-
-
-def test_nodes_are_listed_with_their_zones(monkeypatch: pytest.MonkeyPatch) -> None:
-    label = "topology.kubernetes.io/zone"
-    nodes = {
-        "items": [
-            {"metadata": {"name": "n-1", "labels": {label: "a"}}},
-            {"metadata": {"name": "n-2", "labels": None}},
-            {"metadata": {"name": "n-3"}},
-        ]
-    }
-
-    class Listed:
-        def get(self) -> Listed:
-            return self
-
-        def to_dict(self) -> dict[str, Any]:
-            return nodes
-
-    api = Api.__new__(Api)
-    monkeypatch.setattr(Api, "_resource", lambda *_: Listed())
-    assert api.zones() == {"n-1": "a", "n-2": "", "n-3": ""}
+def test_nodes_are_listed_with_their_zones() -> None:
+    label, server = "topology.kubernetes.io/zone", FakeServer()
+    for name, labels in (("n-1", {label: "a"}), ("n-2", None), ("n-3", {})):
+        server.put("Node", name, namespace="", metadata={"labels": labels})
+    assert server.zones() == {"n-1": "a", "n-2": "", "n-3": ""}
     assert host(1) in HOSTS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from dataclasses import replace
@@ -26,7 +27,7 @@ def everything(spec: CassandraSpec = SPEC) -> list[dict[str, Any]]:
 
 
 def test_every_object_is_owned_by_the_cluster_and_in_its_namespace() -> None:
-    made = [*everything(), *manifests.secrets(SPEC, lambda: "x")]
+    made = [*everything(), *manifests.secrets(SPEC, lambda _: "x")]
     names = [(item["kind"], item["metadata"]["name"]) for item in made]
     assert len(set(names)) == len(names)
     for item in made:
@@ -41,11 +42,11 @@ def test_what_pods_start_with_is_there_before_them() -> None:
 
 
 def test_no_password_is_anywhere_but_in_the_secrets_and_clients_read_only_their_own() -> None:
-    lab, login = manifests.secrets(SPEC, iter(["login-pw", "lab-pw"]).__next__)
+    lab, login = manifests.secrets(SPEC, "pw-of-{}".format)
     assert "pw" not in json.dumps(everything())
-    assert lab["stringData"].keys() == {"management"}
+    assert lab["data"].keys() == {"management"}
     assert (lab["metadata"]["name"], login["metadata"]["name"]) == ("cs-passwords", "cs-application")
-    assert login["stringData"]["username"] == "caplab"
+    assert base64.b64decode(login["data"]["username"]) == b"caplab"
     rules = objects.client_role(SPEC)["rules"]
     assert [rule["resourceNames"] for rule in rules if rule["resources"] == ["secrets"]] == [["cs-application"]]
 

@@ -291,3 +291,27 @@ def test_states_have_their_exit_codes() -> None:
         State.VIOLATED: 1,
         State.UNKNOWN: 2,
     }
+
+
+def test_a_terminal_that_lacks_a_letter_still_shows_the_rest(tmp_path: Path) -> None:
+    path = stored(tmp_path / "h.parquet", [operation(0, key="schlüssel", value=1), *READS], FEW)
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    command = [sys.executable, "-m", "caplab", "check", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode in (0, 1, 2)
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("record", [b"[" * 200_000, b"\xff\xfe{", b"{}", b'{"id": "\\ud800"}', b""])
+def test_a_runs_record_that_is_none_is_refused(record: bytes, said: Said, tmp_path: Path) -> None:
+    stored(tmp_path / results.HISTORY, CLEAN)
+    (tmp_path / results.RECORD).write_bytes(record)
+    code, out, err = said(tmp_path)
+    assert (code, out, err.count("\n")) == (3, "", 1)
+
+
+def test_a_name_that_is_too_long_or_draws_is_refused_in_one_line(said: Said, tmp_path: Path) -> None:
+    for name in ("x" * 5000, "a\nb\x1b[31m\u202e"):
+        code, out, err = said(tmp_path / name)
+        assert (code, out, err.count("\n")) == (3, "", 1)
+        assert all(char == "\n" or char.isprintable() for char in err)

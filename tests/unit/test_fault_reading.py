@@ -8,11 +8,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from caplab_operator.api import Api
 from caplab_operator.faults.world import CONTROL_PLANE, DNS, OUTSIDERS, World
 from caplab_operator.handlers.fault_pods import world_from
 from caplab_operator.handlers.fault_reading import Reader
 from caplab_operator.settings import LAB_NAMESPACE_VARIABLE
+from fake_server import FakeServer
 from fault_world import CLIENTS, PG, PROBERS, SENTINELS, ZONES, listed, pod
 
 NOTHING: frozenset[str] = frozenset()
@@ -168,24 +168,17 @@ def test_everything_is_read_at_the_same_time() -> None:
     assert world.control_plane == {"10.96.0.1", "172.18.0.9"}
 
 
-class Answer:
-    """Of the API server, unread."""
+def test_pods_are_read_by_the_selector_that_their_labels_make() -> None:
+    server = FakeServer()
+    for name, labels in (("pg-0", {"a": "1", "b": "2"}), ("pg-1", {"a": "1"})):
+        server.put("Pod", name, metadata={"labels": labels})
+    assert [one["metadata"]["name"] for one in server.pods("demo", {"a": "1", "b": "2"})] == ["pg-0"]
+    assert len(server.pods_where("demo", "")) == 2
 
-    def __init__(self, data: bytes) -> None:
-        self.data = data
 
-
-def test_pods_are_read_by_selector_as_they_come(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[dict[str, Any]] = []
-
-    class Pods:
-        def get(self, **how: Any) -> Answer:
-            asked.append(how)
-            return Answer(b'{"items": [{"metadata": {"name": "pg-0"}}]}')
-
-    api = Api.__new__(Api)
-    monkeypatch.setattr(Api, "_resource", lambda *_: Pods())
-    assert api.pods("demo", {"a": "1", "b": "2"}) == [{"metadata": {"name": "pg-0"}}]
-    assert api.pods_where("demo", "a in (b,c)") == [{"metadata": {"name": "pg-0"}}]
-    assert [one["label_selector"] for one in asked] == ["a=1,b=2", "a in (b,c)"]
-    assert all(one["serialize"] is False for one in asked)  # the client's own objects take five times as long
+def test_only_pods_that_a_clusters_own_set_made_are_of_it_whatever_labels_others_carry() -> None:
+    stranger, of_another_set, bare = (listed(replace(PG[0], uid=uid)) for uid in ("s", "o", "b"))
+    stranger["metadata"]["ownerReferences"] = [{"kind": "ReplicaSet", "name": "pg", "uid": "r", "controller": True}]
+    of_another_set["metadata"]["ownerReferences"][0]["name"] = "pg-of-somebody"
+    bare["metadata"].pop("ownerReferences")
+    assert seen(listed(PG[0]), stranger, of_another_set, bare).pods == (PG[0],)

@@ -79,7 +79,7 @@ def of_chart() -> list[Policy]:
 
 def of_clusters() -> list[Policy]:
     made = [
-        *postgres.build(SPEC, "image", LAB, "b", 3),
+        *postgres.build(SPEC, "image", LAB, 3),
         *redis.build(redis_seen.SPEC, "image", LAB, redis_seen.STANDING),
         *cassandra.build(cassandra_seen.SPEC, "image", LAB, {}, cassandra.Standing(3)),
     ]

@@ -13,12 +13,14 @@ from caplab_operator.engines.postgres import observe, patroni, rejoin
 from caplab_operator.engines.postgres.observe import Seen
 from caplab_operator.engines.postgres.readings import Reading
 from caplab_operator.engines.postgres.rollout import HandOver, RestartPostgres
+from caplab_operator.engines.postgres.sessions import Sessions
 from caplab_operator.engines.postgres.sql import SqlError
-from caplab_operator.handlers import postgres_logins, postgres_mending, postgres_steps
+from caplab_operator.engines.rolling import GENERATION_ANNOTATION
+from caplab_operator.handlers import postgres, postgres_logins, postgres_mending, postgres_steps
 from caplab_operator.handlers.postgres_logins import Logins
 from caplab_operator.handlers.postgres_mending import Mending
 from caplab_operator.handlers.postgres_steps import Steps
-from postgres_seen import SPEC, answer, by_alter_system, override, pod, reading, seen
+from postgres_seen import BODY, SPEC, answer, by_alter_system, override, pod, reading, seen
 
 PASSWORDS = {"superuser": "su", "patroni": "pa"}
 LOGIN = {"username": "caplab", "password": "secret", "database": "caplab"}
@@ -127,6 +129,86 @@ def test_a_replica_whose_log_is_gone_gets_a_new_copy_once_it_has_had_its_time(wo
     assert still_there.told == []
 
 
+# --- a round ------------------------------------------------------------------------------------------------
+
+
+class FakeApi:
+    """A cluster's objects as the API server has them."""
+
+    def __init__(self, replicas: int = 3, revision: str = "r1") -> None:
+        metadata = {"name": "pg", "generation": 7, "annotations": {GENERATION_ANNOTATION: "3"}}
+        status = {"updateRevision": revision, "observedGeneration": 7}
+        self.stateful_set = {"metadata": metadata, "spec": {"replicas": replicas}, "status": status}
+        self.deleted: list[str] = []
+        self.applied: list[dict[str, Any]] = []
+
+    def get(self, _version: str, kind: str, _namespace: str, name: str) -> dict[str, Any] | None:
+        if kind == "Endpoints":
+            return {"metadata": {"annotations": {"leader": "pg-0"}}}
+        assert (kind, name) == ("StatefulSet", "pg")
+        return self.stateful_set
+
+    def secret(self, _namespace: str, name: str) -> dict[str, str]:
+        return PASSWORDS if name == "pg-passwords" else LOGIN
+
+    def delete_pod(self, _namespace: str, name: str, uid: str) -> None:
+        assert uid == f"uid-of-{name}"
+        self.deleted.append(name)
+
+    def apply(self, manifest: dict[str, Any]) -> None:
+        self.applied.append(manifest)
+
+
+def look(api: FakeApi, monkeypatch: pytest.MonkeyPatch, found: Seen, body: dict[str, Any] | None = None) -> Any:
+    """What comes of one round in which that is seen."""
+    monkeypatch.setenv(postgres.IMAGE_VARIABLE, "image")
+    monkeypatch.setattr(postgres, "pods_of", lambda *_: found.pods)
+    monkeypatch.setattr(observe, "look", lambda pods, leader: replace(found, leader=leader, readings={}))
+    monkeypatch.setattr(Sessions, "look", lambda self, pods, password, names: found.readings)
+    monkeypatch.setattr(postgres_logins, "log_in", lambda *_: None)
+    kubernetes: Any = api
+    return postgres.PostgresClusters().watch_over(kubernetes, body or BODY, {}, {})
+
+
+def test_a_round_finds_a_cluster_that_is_well_ready(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    api = FakeApi()
+    found = look(api, monkeypatch, seen())
+    assert (found["phase"], found["durability"], found.get("rollout")) == ("Ready", "async", None)
+    assert (world.told, api.deleted, api.applied) == ([], [], [])
+
+
+def test_a_round_takes_the_next_step_and_says_so(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    api = FakeApi(revision="r2")
+    found = look(api, monkeypatch, seen())
+    assert (found["phase"], found["rollout"]) == ("Creating", "3 of 3 members to restart")
+    assert api.deleted == ["pg-2"]
+    api = FakeApi(revision="r2")
+    look(api, monkeypatch, seen(pods=[pod("pg-0"), pod("pg-1", revision="r2"), pod("pg-2", revision="r2")]))
+    assert (api.deleted, world.told) == (
+        [],
+        [("10.0.0.0", "/switchover", {"leader": "pg-0", "candidate": "pg-1"})],
+    )
+
+
+def test_a_smaller_size_reaches_the_stateful_set_only_when_the_primary_stays(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = FakeApi(replicas=4)
+    look(api, monkeypatch, seen(pods=[pod(f"pg-{number}") for number in range(4)]))
+    assert [one["spec"]["replicas"] for one in api.applied] == [3]
+
+
+def test_the_cause_of_a_hand_over_is_kept_until_it_has_shown(world: World) -> None:
+    known = postgres.Known()
+    leaving = [pod("pg-0", leaving=True), pod("pg-1"), pod("pg-2")]
+    postgres._note_causes(known, seen(pods=leaving), "pg-0")
+    assert known.causes == {"pg-0": "its pod was told to end"}
+    postgres._note_causes(known, seen(primary="pg-1"), "pg-1")
+    assert known.causes == {"pg-0": "its pod was told to end"}
+    postgres._note_causes(known, seen(), "pg-0")
+    assert known.causes == {}
+
+
 # --- steps --------------------------------------------------------------------------------------------------
 
 
@@ -152,6 +234,16 @@ def test_a_member_that_has_restarted_may_be_told_at_once_again(world: World) -> 
     for started in ("10:00", "10:00", "10:01"):
         begin(world, steps, step, answers={"pg-1": answer("pg-1", postmaster_start_time=started)})
     assert world.told == 2 * [("10.0.0.1", "/restart", {"timeout": "30"})]
+
+
+def test_a_member_that_waits_whatever_is_done_is_not_restarted_for_ever(world: World) -> None:
+    steps, step = Steps(), RestartPostgres(pod("pg-1"), "why")
+    for started in range(5):
+        said = begin(world, steps, step, answers={"pg-1": answer("pg-1", postmaster_start_time=str(started))})
+    assert (len(world.told), said) == (3, "why: pg-1 still waits after 3 restarts")
+    world.now += 301
+    begin(world, steps, step)
+    assert len(world.told) == 4
 
 
 def test_a_refusal_is_told_in_the_status(world: World) -> None:

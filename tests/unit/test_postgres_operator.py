@@ -4,51 +4,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from caplab_operator.engines import objects
 from caplab_operator.engines.postgres import manifests, patroni
-from caplab_operator.engines.postgres.spec import Failover, PostgresSpec, parse
+from caplab_operator.engines.postgres.spec import parse
 from caplab_operator.engines.rolling import GENERATION_ANNOTATION
 from caplab_operator.handlers.watched import Watched
+from postgres_seen import BODY, SPEC
 
 from caplab.model.sizes import size_bytes
-
-BINDING_UID = "of-the-role-binding"
-SPEC = PostgresSpec(
-    name="pg",
-    namespace="demo",
-    uid="u-1",
-    generation=3,
-    replicas=3,
-    durability="async",
-    failover=Failover(20, 1, 3, 0, 1048576, False),
-    storage_size="1Gi",
-    keep_volumes=False,
-    memory_request="192Mi",
-    cpu_request="50m",
-    parameters={},
-)
-BODY: dict[str, Any] = {
-    "kind": "PostgresCluster",
-    "metadata": {"name": "pg", "namespace": "demo", "uid": "u-1", "generation": 3},
-    "spec": {
-        "replicas": 3,
-        "durability": "async",
-        "failover": {
-            "ttlSeconds": 20,
-            "loopWaitSeconds": 1,
-            "retryTimeoutSeconds": 3,
-            "primaryStartTimeoutSeconds": 0,
-            "maximumLagOnFailoverBytes": 1048576,
-            "failsafeMode": False,
-        },
-        "storage": {"size": "1Gi", "onDeletion": "Delete"},
-        "resources": {"memoryRequest": "192Mi", "cpuRequest": "50m"},
-        "parameters": {},
-    },
-}
 
 
 def test_a_complete_object_is_parsed() -> None:
@@ -57,10 +22,8 @@ def test_a_complete_object_is_parsed() -> None:
 
 def test_every_object_is_owned_by_the_cluster_and_in_its_namespace() -> None:
     objects = [
-        manifests.member_role(SPEC),
-        manifests.role_binding(SPEC),
-        *manifests.build(SPEC, "image", "lab", BINDING_UID, 3),
-        *manifests.secrets(SPEC, lambda: "x"),
+        *manifests.build(SPEC, "image", "lab", 3),
+        *manifests.secrets(SPEC, lambda _: "x"),
     ]
     names = [(item["kind"], item["metadata"]["name"]) for item in objects]
     assert len(set(names)) == len(names)
@@ -70,23 +33,21 @@ def test_every_object_is_owned_by_the_cluster_and_in_its_namespace() -> None:
 
 
 def test_building_twice_gives_the_same_objects() -> None:
-    assert manifests.build(SPEC, "image", "lab", BINDING_UID, 3) == manifests.build(
-        SPEC, "image", "lab", BINDING_UID, 3
-    )
+    assert manifests.build(SPEC, "image", "lab", 3) == manifests.build(SPEC, "image", "lab", 3)
 
 
 def test_no_password_is_anywhere_but_in_the_secret() -> None:
-    text = json.dumps(manifests.build(SPEC, "image", "lab", BINDING_UID, 3))
+    text = json.dumps(manifests.build(SPEC, "image", "lab", 3))
     assert "secretKeyRef" in text
     assert '"password":' not in text
 
 
 def test_a_client_may_read_its_own_login_and_no_other_secret() -> None:
-    members, login = manifests.secrets(SPEC, lambda: "x")
+    members, login = manifests.secrets(SPEC, lambda _: "x")
     rules = objects.client_role(SPEC)["rules"]
     readable = [name for rule in rules if rule["resources"] == ["secrets"] for name in rule["resourceNames"]]
     assert readable == [login["metadata"]["name"]]
-    assert set(login["stringData"]) == {"username", "password", "database"}
+    assert set(login["data"]) == {"username", "password", "database"}
     assert members["metadata"]["name"] not in readable
 
 
@@ -116,7 +77,7 @@ def test_patroni_finds_its_members_by_the_scope_label() -> None:
     settings = json.loads(manifests.config_map(SPEC)["data"]["patroni.yml"])
     assert labels[settings["kubernetes"]["scope_label"]] == settings["scope"]
     assert settings["kubernetes"]["labels"].items() <= labels.items()
-    assert "pg-primary" in [service["metadata"]["name"] for service in manifests.services(SPEC, BINDING_UID)]
+    assert "pg-primary" in [service["metadata"]["name"] for service in manifests.services(SPEC)]
 
 
 def test_a_members_role_lets_it_change_nothing_but_its_own_clusters_state_and_pods() -> None:
@@ -137,9 +98,9 @@ def test_the_services_of_what_patroni_writes_go_only_with_what_lets_it_write() -
     binding = manifests.role_binding(SPEC)["metadata"]["name"]
     outliving = {
         service["metadata"]["name"]
-        for service in manifests.services(SPEC, BINDING_UID)
-        if ("RoleBinding", binding, BINDING_UID)
-        in [(owner["kind"], owner["name"], owner["uid"]) for owner in service["metadata"]["ownerReferences"]]
+        for service in manifests.services(SPEC)
+        if ("RoleBinding", binding)
+        in [(owner["kind"], owner["name"]) for owner in service["metadata"]["ownerReferences"]]
     }
     assert outliving == {"pg-primary", "pg-primary-config", "pg-primary-sync", "pg-primary-failover"}
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from caplab_operator.engines.postgres import status
+from caplab_operator.engines.postgres import patroni, status
 from caplab_operator.engines.postgres.observe import Seen
 from caplab_operator.engines.postgres.readings import Line, Reading
 from caplab_operator.engines.postgres.spec import PostgresSpec
@@ -202,7 +202,7 @@ def test_a_member_that_does_not_say_its_settings_leaves_them_unknown() -> None:
 
 # --- Settings ---------------------------------------------------------------------------------------------
 
-MORE = replace(SPEC, parameters={"max_connections": "300", "work_mem": "8MB", "datestyle": "iso, mdy"})
+MORE = replace(SPEC, parameters={"max_connections": "300", "work_mem": "8MB"})
 
 
 def applied(*changes: Mapping[str, Any], **more: Any) -> tuple[str, str]:
@@ -214,10 +214,10 @@ def applied(*changes: Mapping[str, Any], **more: Any) -> tuple[str, str]:
 def test_every_way_to_write_a_value_is_the_same_value() -> None:
     assert applied({"work_mem": setting("work_mem", "8192", unit="kB", kind="integer")})[0] == "True"
     assert applied({"hot_standby_feedback": setting("hot_standby_feedback", "on", kind="bool")})[0] == "True"
-    styled = setting("datestyle", "ISO, MDY")
-    assert applied({"datestyle": styled})[0] == "False"
-    line = Line("datestyle", "iso, mdy", CONF, True, "")
-    assert applied({"datestyle": styled}, lines=(line,))[0] == "True"
+    otherwise = setting("work_mem", "eight megabytes")
+    assert applied({"work_mem": otherwise})[0] == "False"
+    line = Line("work_mem", "8MB", CONF, True, "")
+    assert applied({"work_mem": otherwise}, lines=(line,))[0] == "True"
 
 
 def test_what_differs_is_told_by_setting_and_member() -> None:
@@ -245,12 +245,33 @@ def test_what_postgres_refuses_is_told_in_its_words() -> None:
         "False",
         "Postgres does not take: work_mem '8MB': setting could not be applied (pg-1)",
     )
-    unknown = replace(SPEC, parameters={"no_such": "1"})
-    look = seen(unknown, readings={"pg-1": reading(SPEC)})
-    assert condition(build(look, unknown), "SettingsApplied") == (
-        "False",
-        "Postgres does not take: no_such is no parameter of it (pg-1)",
-    )
+    older = reading(MORE)
+    without = replace(older, settings={name: one for name, one in older.settings.items() if name != "work_mem"})
+    found = condition(build(seen(MORE, readings={"pg-1": without}), MORE), "SettingsApplied")
+    assert found == ("False", "Postgres does not take: work_mem is no parameter of it (pg-1)")
+
+
+def test_what_no_spec_may_name_never_reaches_postgres_and_is_told() -> None:
+    """The object may have been stored before the API server knew to refuse it."""
+    sly = {
+        "FSYNC": "off",
+        "fsync": "off",
+        "zz.a = '1'\nfsync = off\nzz.b": "1",
+        "archive_command": "id",
+        "work_mem": "1MB",
+    }
+    spec = replace(SPEC, parameters=sly)
+    given = patroni.parameters(spec)
+    assert given["work_mem"] == "1MB"
+    assert not (sly.keys() - {"work_mem"}) & given.keys()
+    stands, why = condition(build(seen(spec), spec), "SettingsApplied")
+    assert stands == "False"
+    assert all(name in why for name in ("FSYNC: no parameter has that name", "fsync: durability", "archive_command: "))
+
+
+@pytest.mark.parametrize("name", ["wal_keep_size", "max_slot_wal_keep_size", "max_wal_size"])
+def test_how_much_of_the_volume_the_log_takes_is_not_for_the_spec_to_say(name: str) -> None:
+    assert name in patroni.not_taken(replace(SPEC, parameters={name: "100GB"}))
 
 
 def test_a_cluster_with_settings_or_members_still_to_change_is_not_ready() -> None:

@@ -27,7 +27,7 @@ def everything(spec: RedisSpec = SPEC) -> list[dict[str, Any]]:
 
 
 def test_every_object_is_owned_by_the_cluster_and_in_its_namespace() -> None:
-    made = [*everything(), *manifests.secrets(SPEC, lambda: "x"), slices.replicas_slice(SPEC, PODS)]
+    made = [*everything(), *manifests.secrets(SPEC, lambda _: "x"), slices.replicas_slice(SPEC, PODS)]
     names = [(item["kind"], item["metadata"]["name"]) for item in made]
     assert len(set(names)) == len(names)
     for item in made:
@@ -41,10 +41,10 @@ def test_what_pods_start_with_is_there_before_them() -> None:
 
 
 def test_no_password_is_anywhere_but_in_the_secrets_and_clients_read_only_their_own() -> None:
-    lab, login = manifests.secrets(SPEC, iter(["login-pw", "pw-1", "pw-2", "pw-3"]).__next__)
+    lab, login = manifests.secrets(SPEC, "pw-of-{}".format)
     assert "pw" not in json.dumps(everything())
-    assert set(lab["stringData"]) == {"replication", "sentinel", "operator"}
-    assert set(login["stringData"]) == {"username", "password"}
+    assert set(lab["data"]) == {"replication", "sentinel", "operator"}
+    assert set(login["data"]) == {"username", "password"}
     rules = objects.client_role(SPEC)["rules"]
     assert [rule["resourceNames"] for rule in rules if rule["resources"] == ["secrets"]] == [["rd-application"]]
 

@@ -24,6 +24,9 @@ class FakeApi:
     def __init__(self) -> None:
         self.applied: list[tuple[str, list[str]]] = []
 
+    def stands(self, _manifest: Mapping[str, Any]) -> bool:
+        return True
+
     def apply(self, manifest: Mapping[str, Any]) -> None:
         led_to = [endpoint["targetRef"]["name"] for endpoint in manifest["endpoints"]]
         self.applied.append((manifest["metadata"]["name"], led_to))

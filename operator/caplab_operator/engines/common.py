@@ -11,6 +11,7 @@ from .conditions import Said, Status, condition, never_ready
 CONFLICT, STARTABLE = "Conflict", "Startable"
 NO_CONFLICT: Said = ("False", "NoConflict", "every object of the cluster is its own")
 CAN_START: Said = ("True", "NothingInTheWay", "nothing keeps a member from starting")
+_READY = "Ready"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,11 @@ class Common:
     conflict: Said = NO_CONFLICT
     startable: Said = CAN_START
 
+    @property
+    def is_conflict(self) -> bool:
+        """Whether an object of the cluster's is somebody else's."""
+        return self.conflict[0] == "True"
+
 
 def complete(status: Mapping[str, Any], common: Common, generation: int, before: Mapping[str, Any], now: str) -> Status:
     """The status with the common conditions; before is the status so far. A cluster in conflict is not Ready."""
@@ -28,6 +34,32 @@ def complete(status: Mapping[str, Any], common: Common, generation: int, before:
     conditions = [one for one in own if one["type"] not in (CONFLICT, STARTABLE)]
     conditions += [condition(name, said, generation, so_far, now) for name, said in named]
     complete_status = {**status, "conditions": conditions}
-    if common.conflict[0] == "True" and status.get("phase") == "Ready":
-        complete_status["phase"] = "Creating" if never_ready(before) else "Degraded"
+    if common.is_conflict and status.get("phase") == "Ready":
+        complete_status["phase"] = _not_ready(before, "Degraded")
     return complete_status
+
+
+def held_up(before: Mapping[str, Any], generation: int, now: str) -> Status:
+    """The status of a cluster that is not looked at, since its objects are not its own: it is not Ready."""
+    said = ("False", "Conflict", "the cluster is not applied: the condition Conflict says why")
+    return {
+        **_with_ready(before, said, generation, now),
+        "observedGeneration": generation,
+        "phase": _not_ready(before, "Degraded"),
+    }
+
+
+def unseen(before: Mapping[str, Any], why: str, generation: int, now: str) -> Status:
+    """The status of a cluster that could not be looked at: whether it is Ready is not known."""
+    said = ("Unknown", "NotObserved", f"the cluster could not be looked at: {why}")
+    return {**_with_ready(before, said, generation, now), "phase": _not_ready(before, "Unknown")}
+
+
+def _with_ready(before: Mapping[str, Any], said: Said, generation: int, now: str) -> Status:
+    so_far = before.get("conditions") or []
+    ready = condition(_READY, said, generation, so_far, now)
+    return {**before, "conditions": [ready, *(one for one in so_far if one["type"] != _READY)]}
+
+
+def _not_ready(before: Mapping[str, Any], otherwise: str) -> str:
+    return "Creating" if never_ready(before) else otherwise

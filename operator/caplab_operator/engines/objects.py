@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -28,6 +29,17 @@ def selector(engine: str, cluster: str, part_name: str = "member") -> dict[str, 
     return {"caplab.dev/engine": engine, "caplab.dev/cluster": cluster, "caplab.dev/part": part_name}
 
 
+def stateful_set_of(part_labels: Mapping[str, str]) -> str:
+    """The name of the StatefulSet that makes the pods of such labels: the members' has the cluster's own name."""
+    cluster, part_name = part_labels["caplab.dev/cluster"], part_labels["caplab.dev/part"]
+    return cluster if part_name == "member" else f"{cluster}-{part_name}"
+
+
+def of_cluster(engine: str, cluster: str) -> str:
+    """The label selector of everything a cluster has."""
+    return f"caplab.dev/engine={engine},caplab.dev/cluster={cluster}"
+
+
 def secret_name(cluster: str) -> str:
     """Where the members' own passwords are."""
     return f"{cluster}-passwords"
@@ -38,9 +50,9 @@ def login_name(cluster: str) -> str:
     return f"{cluster}-application"
 
 
-def named(cluster: Cluster, api_version: str, kind: str, name: str) -> Manifest:
-    """What every object has: its owner, so that it goes with the cluster."""
-    owner = {
+def owner_of(cluster: Cluster) -> Manifest:
+    """The owner that controls a cluster's objects, as they name it."""
+    return {
         "apiVersion": "caplab.dev/v1alpha1",
         "kind": cluster.KIND,
         "name": cluster.name,
@@ -48,13 +60,30 @@ def named(cluster: Cluster, api_version: str, kind: str, name: str) -> Manifest:
         "controller": True,
         "blockOwnerDeletion": True,
     }
-    metadata = {"name": name, "namespace": cluster.namespace, "labels": labels(cluster), "ownerReferences": [owner]}
+
+
+def named(cluster: Cluster, api_version: str, kind: str, name: str) -> Manifest:
+    """What every object has: its owner, so that it goes with the cluster."""
+    metadata = {
+        "name": name,
+        "namespace": cluster.namespace,
+        "labels": labels(cluster),
+        "ownerReferences": [owner_of(cluster)],
+    }
     return {"apiVersion": api_version, "kind": kind, "metadata": metadata}
 
 
 def secret(cluster: Cluster, name: str, values: Mapping[str, str]) -> Manifest:
-    """A secret that is made once, when the cluster is first seen."""
-    return {**named(cluster, "v1", "Secret", name), "type": "Opaque", "stringData": dict(values)}
+    """A secret; its values as the API server keeps them, so that a change by somebody else is one of these fields."""
+    data = {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
+    return {**named(cluster, "v1", "Secret", name), "type": "Opaque", "data": data}
+
+
+def owned_as_well(manifest: Manifest, by: Manifest) -> Manifest:
+    """With a second owner, an object of the same cluster that is applied earlier: its uid is known only then."""
+    owner = {"apiVersion": by["apiVersion"], "kind": by["kind"], "name": by["metadata"]["name"]}
+    metadata = manifest["metadata"]
+    return {**manifest, "metadata": {**metadata, "ownerReferences": [*metadata["ownerReferences"], owner]}}
 
 
 def config_map(cluster: Cluster, name: str, files: Mapping[str, str]) -> Manifest:

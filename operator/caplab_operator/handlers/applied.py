@@ -1,22 +1,87 @@
-"""Objects that are kept as they should be without asking the API server each time."""
+"""A cluster's objects: all are looked at before any is applied, and some are kept as they should be all the time."""
 
 from __future__ import annotations
 
-import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..api import Api
+from ..engines import volumes
+from ..engines.cluster import Cluster
+from ..engines.ownership import ForeignObject, claims_of, foreign_claims, foreign_pods
+from ..engines.passwords import ROOT_KEY_ANNOTATION, Passwords, are_to_be_derived
 
 _AGAIN_SECONDS = 30.0  # somebody else may have changed or removed it
 
+Manifest = Mapping[str, Any]
+Metadata = Mapping[str, Any]
+Name = tuple[str, str]  # kind and name
+Secrets = Callable[[Callable[[str], str]], Sequence[Manifest]]
 
-def ensure_secrets(api: Api, build: Callable[[Callable[[], str]], Sequence[Mapping[str, Any]]]) -> None:
-    """Make a cluster's secrets where they are not there yet; build is given what makes a password."""
-    for secret in build(lambda: secrets.token_urlsafe(24)):
-        api.create_if_absent(secret)
+
+def apply_all(api: Api, cluster: Cluster, secrets: Secrets, objects: Sequence[Manifest]) -> None:
+    """Make all of a cluster's objects what their manifests say: its secrets, then the objects in their order.
+
+    Raises ForeignObject where one of them is somebody else's, before anything is applied, and PasswordsLost where
+    nobody can know the passwords any more.
+    """
+    passwords = Passwords(cluster, api.root_key.value())
+    made = [_marked(secret, passwords.root) for secret in secrets(passwords)]
+    claims = api.metadata_of_all("v1", "PersistentVolumeClaim", cluster.namespace)
+    there = look_at_all(api, [*made, *objects], claims)
+    own = [claim for one in objects if one["kind"] == "StatefulSet" for claim in claims_of(one, claims)]
+    derived = are_to_be_derived(passwords.root, _roots(made, there), frozenset(map(volumes.root_of, own)) - {""})
+    uids = {name: str(metadata["uid"]) for name, metadata in there.items()}
+    for manifest in [*(made if derived else ()), *objects]:
+        uids[_name(manifest)] = str(api.apply(_owned_as_well(manifest, uids))["uid"])
+    for claim in own:
+        if changed := volumes.change(cluster, claim, passwords.root if derived else ""):
+            api.patch_metadata("PersistentVolumeClaim", cluster.namespace, claim["name"], changed)
+
+
+def look_at_all(api: Api, manifests: Sequence[Manifest], claims: Sequence[Metadata]) -> dict[Name, Metadata]:
+    """The metadata of those that are there. Raises ForeignObject, which names all that are somebody else's."""
+    foreign: list[str] = []
+    there: dict[Name, Metadata] = {}
+    sets = [manifest for manifest in manifests if manifest["kind"] == "StatefulSet"]
+    pods = api.metadata_of_all("v1", "Pod", sets[0]["metadata"]["namespace"]) if sets else ()
+    for stateful_set in sets:
+        foreign += [*foreign_claims(stateful_set, claims), *foreign_pods(stateful_set, pods)]
+    for manifest in manifests:
+        try:
+            if metadata := api.look(manifest):
+                there[_name(manifest)] = metadata
+        except ForeignObject as error:
+            foreign += error.named
+    if foreign:
+        raise ForeignObject(foreign)
+    return there
+
+
+def _roots(secrets: Sequence[Manifest], there: Mapping[Name, Metadata]) -> dict[str, str | None]:
+    """Which root key each Secret that is there is from, as are_to_be_derived has it."""
+    found = {secret["metadata"]["name"]: there.get(_name(secret)) for secret in secrets}
+    return {name: metadata and volumes.root_of(metadata) for name, metadata in found.items()}  # type: ignore[misc]
+
+
+def _marked(secret: Manifest, root: str) -> Manifest:
+    return {**secret, "metadata": {**secret["metadata"], "annotations": {ROOT_KEY_ANNOTATION: root}}}
+
+
+def _name(manifest: Manifest) -> Name:
+    return manifest["kind"], manifest["metadata"]["name"]
+
+
+def _owned_as_well(manifest: Manifest, uids: Mapping[Name, str]) -> Manifest:
+    """With the uids of owners that are the cluster's own objects, known only once those are applied."""
+    metadata = manifest["metadata"]
+    owners = [
+        owner if "uid" in owner else {**owner, "uid": uids[owner["kind"], owner["name"]]}
+        for owner in metadata["ownerReferences"]
+    ]
+    return {**manifest, "metadata": {**metadata, "ownerReferences": owners}}
 
 
 class Applied:
@@ -24,14 +89,15 @@ class Applied:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._last: dict[tuple[str, str], tuple[Mapping[str, Any], float]] = {}
+        self._last: dict[Name, tuple[Manifest, float]] = {}
 
-    def ensure(self, api: Api, manifest: Mapping[str, Any]) -> None:
-        """Apply it if it differs from the last time, or if that is a while ago."""
-        key, now = (manifest["kind"], manifest["metadata"]["name"]), time.monotonic()
+    def ensure(self, api: Api, manifest: Manifest) -> None:
+        """Apply it if it differs from the last time, if somebody changed it, or if that is a while ago."""
+        key, now = _name(manifest), time.monotonic()
         with self._lock:
             last = self._last.get(key)
-            if last is None or last[0] != manifest or now - last[1] > _AGAIN_SECONDS:
+            fresh = last is not None and last[0] == manifest and now - last[1] <= _AGAIN_SECONDS
+            if not fresh or not api.stands(manifest):
                 self._last.pop(key, None)  # what fails half-way is done again
                 api.apply(manifest)
                 self._last[key] = (manifest, now)

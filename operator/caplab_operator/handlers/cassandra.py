@@ -22,7 +22,7 @@ from ..engines.conditions import Status
 from ..engines.pods import Pod
 from ..faults.targets import Roles
 from ..settings import LAB_NAMESPACE_VARIABLE
-from .applied import Applied, ensure_secrets
+from .applied import Applied, apply_all
 from .pods import have_seen, pods_among, pods_of
 
 IMAGE_VARIABLE = "CAPLAB_IMAGE_CASSANDRA"
@@ -51,12 +51,11 @@ class CassandraClusters:
     def reconcile(self, api: Api, body: Body) -> None:
         """Make the cluster's objects what its spec asks for; the number of members only ever grows here."""
         spec = parse(body)
-        ensure_secrets(api, partial(manifests.secrets, spec))
         image, lab_namespace = os.environ[IMAGE_VARIABLE], os.environ[LAB_NAMESPACE_VARIABLE]
         with self._sizing:
             standing = steps.standing_for(spec, _deployed(api, spec))
-            for manifest in manifests.build(spec, image, lab_namespace, api.zones(), standing):
-                api.apply(manifest)
+            objects_of_it = manifests.build(spec, image, lab_namespace, api.zones(), standing)
+            apply_all(api, spec, partial(manifests.secrets, spec), objects_of_it)
 
     def roles(self, api: Api, namespace: str, cluster: str, listed: Callable[[], Sequence[Body]]) -> Roles:
         """None is primary; who is up is their peers' word at this moment. One that is silent is waited for 1 s."""

@@ -2,20 +2,83 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..api import Api, now
-from ..engines.common import Common, complete
+from kubernetes.client import ApiException
+
+from ..api import Api, now, sentence
+from ..engines.common import CAN_START, Common, complete, held_up, unseen
+from ..engines.conditions import Said, never_ready
+from ..engines.ownership import ForeignObject
+from ..engines.passwords import PasswordsLost
+from ..root_key import UnusableRootKey
 from .engines import Handlers
+
+_REFUSALS = range(400, 500)  # what the API server says of a request, and not of itself
+_NOT_REFUSED = (409, 429)
+
+_log = logging.getLogger(__name__)
 
 Body = Mapping[str, Any]
 
 
-def look(api: Api, handlers: Handlers, body: Body, before: Body, hit: Mapping[str, str]) -> Body:
-    """Look at a cluster, and write its status if it changed; the status. before is the one last written."""
-    found = handlers.watch_over(api, body, before, hit)
-    status = complete(found, Common(), body["metadata"]["generation"], before, now())
+def apply(api: Api, handlers: Handlers, body: Body) -> Common:
+    """Make a cluster's objects what its spec asks for; what kept it from that."""
+    try:
+        handlers.reconcile(api, body)
+    except Exception as error:  # one cluster's trouble is its own: it is told of, and tried again
+        metadata = body["metadata"]
+        _log.warning("%s %s/%s not applied yet: %s", body["kind"], metadata["namespace"], metadata["name"], error)
+        return obstacle(error)
+    return Common()
+
+
+def obstacle(error: Exception) -> Common:
+    """What an error that kept a cluster from being applied means for its status."""
+    match error:
+        case ForeignObject():
+            return Common(conflict=("True", "ForeignObject", str(error)))
+        case PasswordsLost() | UnusableRootKey():
+            return Common(startable=("False", "PasswordsLost", str(error)))
+        case ApiException(status=status) if status in _REFUSALS and status not in _NOT_REFUSED:
+            return Common(startable=("False", "Refused", f"the API server refused an object: {sentence(error)}"))
+    return Common(startable=("Unknown", "NotApplied", f"not applied yet: {sentence(error)}"))
+
+
+def look(
+    api: Api,
+    handlers: Handlers,
+    body: Body,
+    before: Body,
+    hit: Mapping[str, str],
+    applied: Common = Common(),  # noqa: B008 - frozen
+    why: Callable[[], Said] = lambda: CAN_START,
+) -> Body:
+    """Look at a cluster, and write its status if it changed; the status. before is the one last written.
+
+    applied is what kept it from being applied; why, asked while it is not Ready, tells what keeps it from starting.
+    """
+    common, generation = applied, body["metadata"]["generation"]
+    if common.is_conflict and never_ready(before):
+        found: Body = held_up(before, generation, now())  # nothing of it is there
+    else:
+        try:
+            found = handlers.watch_over(api, body, before, hit)
+        except ForeignObject as error:
+            common, found = obstacle(error), held_up(before, generation, now())
+    if found.get("phase") != "Ready" and common == Common():
+        common = Common(startable=why())
+    return _write(api, body, before, complete(found, common, generation, before, now()))
+
+
+def tell_of_blindness(api: Api, body: Body, before: Body, error: Exception) -> Body:
+    """Have a cluster's status say that it could not be looked at: what it said so far may be wrong by now."""
+    return _write(api, body, before, unseen(before, sentence(error), body["metadata"]["generation"], now()))
+
+
+def _write(api: Api, body: Body, before: Body, status: Body) -> Body:
     if status != before:
         api.apply_status(body, status)
     return status

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from ..engines.objects import stateful_set_of
+from ..engines.ownership import made_by
 from ..faults.cuts import addresses_of
 from ..faults.world import MEMBER, SENTINEL, Pod, World
 
@@ -12,7 +14,7 @@ _CLUSTER, _ENGINE, _PART = "caplab.dev/cluster", "caplab.dev/engine", "caplab.de
 _NAME, _VANTAGE = "app.kubernetes.io/name", "caplab.dev/vantage"
 _PROBER, _OPERATOR = "caplab-prober", "caplab-operator"  # charts/caplab/templates
 
-OF_CLUSTERS = _CLUSTER  # selects the pods of a namespace's clusters
+OF_CLUSTERS = _CLUSTER  # selects the pods that may be of a namespace's clusters
 OF_THE_LAB = f"{_NAME} in ({_PROBER},{_OPERATOR})"  # selects, in the lab's own namespace, whom partitions know
 
 Body = Mapping[str, Any]
@@ -49,6 +51,7 @@ def _can_talk(body: Body) -> bool:
 
 def _pod(body: Body, zone_of: ZoneOf) -> Pod:
     labels, status, node = _labels(body), body.get("status") or {}, body["spec"]["nodeName"]
+    of_cluster = labels if _is_of_cluster(body) else {}
     return Pod(
         uid=body["metadata"]["uid"],
         name=body["metadata"]["name"],
@@ -56,10 +59,16 @@ def _pod(body: Body, zone_of: ZoneOf) -> Pod:
         zone=labels.get(_VANTAGE) or zone_of(node),
         addresses=_addresses(status, "podIP"),
         node_addresses=_addresses(status, "hostIP"),
-        engine=labels.get(_ENGINE, ""),
-        cluster=labels.get(_CLUSTER, ""),
-        part=labels.get(_PART, "") if _CLUSTER in labels else "",
+        engine=of_cluster.get(_ENGINE, ""),
+        cluster=of_cluster.get(_CLUSTER, ""),
+        part=of_cluster.get(_PART, ""),
     )
+
+
+def _is_of_cluster(body: Body) -> bool:
+    """Whether the StatefulSet of the cluster that its labels name made it: anybody may set labels."""
+    labels = _labels(body)
+    return {_CLUSTER, _PART} <= labels.keys() and made_by(stateful_set_of(labels), body["metadata"])
 
 
 def _addresses(status: Body, name: str) -> frozenset[str]:

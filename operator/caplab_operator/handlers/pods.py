@@ -5,9 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from ..api import Api
+from ..engines.objects import stateful_set_of
+from ..engines.ownership import made_by
 from ..engines.pods import Pod
 
 _REVISION_LABEL = "controller-revision-hash"
@@ -15,13 +18,18 @@ _FILES_ANNOTATION = "caplab.dev/files"
 
 
 def pods_of(api: Api, namespace: str, labels: Mapping[str, str]) -> tuple[Pod, ...]:
-    """The pods that all labels select."""
-    return tuple(_pod(api, body) for body in api.pods(namespace, labels))
+    """The pods of a cluster's part, which its labels select and its StatefulSet made: anybody may set labels."""
+    return pods_among(api, api.pods(namespace, labels), labels)
 
 
 def pods_among(api: Api, bodies: Iterable[Mapping[str, Any]], labels: Mapping[str, str]) -> tuple[Pod, ...]:
-    """Those of listed pods that all labels select."""
-    return tuple(_pod(api, body) for body in bodies if labels.items() <= (body["metadata"].get("labels") or {}).items())
+    """Those of listed pods that are of a cluster's part."""
+    made_by_it = partial(made_by, stateful_set_of(labels))
+    return tuple(
+        _pod(api, body)
+        for body in bodies
+        if labels.items() <= (body["metadata"].get("labels") or {}).items() and made_by_it(body["metadata"])
+    )
 
 
 def _pod(api: Api, body: Mapping[str, Any]) -> Pod:

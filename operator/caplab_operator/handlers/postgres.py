@@ -21,7 +21,7 @@ from ..engines.postgres.spec import PostgresSpec, parse
 from ..engines.rolling import Deployed, Resize, Restart, deployed_from, wanted_replicas
 from ..faults.targets import Roles
 from ..settings import LAB_NAMESPACE_VARIABLE
-from .applied import ensure_secrets
+from .applied import apply_all
 from .pods import pods_of
 from .postgres_logins import Logins
 from .postgres_mending import Mending
@@ -56,15 +56,12 @@ class PostgresClusters:
     def reconcile(self, api: Api, body: Body) -> None:
         """Make the cluster's objects what its spec asks for; the number of members only ever grows here."""
         spec, known = parse(body), self._of(body)
-        ensure_secrets(api, partial(manifests.secrets, spec))
-        api.apply(manifests.member_role(spec))
-        binding_uid = api.apply(manifests.role_binding(spec))
         image, lab_namespace = os.environ[IMAGE_VARIABLE], os.environ[LAB_NAMESPACE_VARIABLE]
         with known.sizing:
             deployed = _deployed(api, spec)
             replicas = wanted_replicas(spec, None, deployed.replicas if deployed else None)
-            for manifest in manifests.build(spec, image, lab_namespace, binding_uid, replicas):
-                api.apply(manifest)
+            objects_of_it = manifests.build(spec, image, lab_namespace, replicas)
+            apply_all(api, spec, partial(manifests.secrets, spec), objects_of_it)
 
     def roles(self, api: Api, namespace: str, cluster: str, listed: Callable[[], object]) -> Roles:
         """The primary is who holds the leader object; nobody has to be asked for that."""

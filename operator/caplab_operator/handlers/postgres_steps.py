@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..engines.postgres import observe
 from ..engines.postgres.observe import Seen
@@ -14,6 +14,8 @@ from ..engines.postgres.spec import PostgresSpec
 _PATIENCE_SECONDS = 15.0  # until a step that seems to have come to nothing is tried again
 # For this long a primary that is restarted in its place keeps its lock: beyond it another takes over.
 _START_SECONDS = 30
+# What a member still waits for after so many restarts, no further one brings it.
+_MOST_RESTARTS, _WITHIN_SECONDS = 3, 300.0
 
 _log = logging.getLogger(__name__)
 
@@ -25,6 +27,7 @@ class Steps:
     _about: tuple[str, str] | None = None  # the member, and when its Postgres had started by then
     _until: float = 0.0
     _hands_over: bool = False
+    _restarts: dict[str, list[float]] = field(default_factory=dict)  # when, by member
 
     def take(
         self, spec: PostgresSpec, seen: Seen, step: RestartPostgres | HandOver, password: str, causes: dict[str, str]
@@ -34,6 +37,8 @@ class Steps:
         about = (pod.name, str((seen.answers.get(pod.name) or {}).get("postmaster_start_time")))
         if (about == self._about and time.monotonic() < self._until) or not pod.address:
             return step.why
+        if isinstance(step, RestartPostgres) and self._is_in_vain(pod.name):
+            return f"{step.why}: {pod.name} still waits after {_MOST_RESTARTS} restarts"
         self._about, self._until = about, time.monotonic() + _PATIENCE_SECONDS
         self._hands_over = isinstance(step, HandOver)
         if isinstance(step, HandOver):
@@ -46,6 +51,14 @@ class Steps:
             _log.warning("%s/%s refused %s: %s", spec.namespace, pod.name, path, refused)
             return f"{step.why}: refused: {refused}"
         return step.why
+
+    def _is_in_vain(self, member: str) -> bool:
+        """Whether a member was restarted so often lately that once more would not help; else it is about to be."""
+        now = time.monotonic()
+        lately = [at for at in self._restarts.get(member, []) if now - at < _WITHIN_SECONDS]
+        in_vain = len(lately) >= _MOST_RESTARTS
+        self._restarts[member] = lately if in_vain else [*lately, now]
+        return in_vain
 
     def hands_over(self, member: str) -> bool:
         """Whether a member was told lately to hand over."""

@@ -21,7 +21,7 @@ from ..engines.redis.spec import RedisSpec, parse
 from ..engines.redis.users import OPERATOR
 from ..faults.targets import Roles
 from ..settings import LAB_NAMESPACE_VARIABLE
-from .applied import Applied, ensure_secrets
+from .applied import Applied, apply_all
 from .pods import have_seen, pods_among, pods_of
 from .redis_hand_over import hand_over
 from .redis_routes import Routes
@@ -57,13 +57,12 @@ class RedisClusters:
     def reconcile(self, api: Api, body: Body) -> None:
         """Make the cluster's objects what its spec asks for; the number of members only ever grows here."""
         spec, known = parse(body), self._of(body)
-        ensure_secrets(api, partial(manifests.secrets, spec))
         with known.sizing:
             deployed = _deployed(api, spec)
             standing = _standing(spec, deployed, None, body.get("status") or {})
             image, lab_namespace = os.environ[IMAGE_VARIABLE], os.environ[LAB_NAMESPACE_VARIABLE]
-            for manifest in manifests.build(spec, image, lab_namespace, standing):
-                api.apply(manifest)
+            objects_of_it = manifests.build(spec, image, lab_namespace, standing)
+            apply_all(api, spec, partial(manifests.secrets, spec), objects_of_it)
 
     def roles(self, api: Api, namespace: str, cluster: str, listed: Callable[[], Sequence[Body]]) -> Roles:
         """The primary is who the Sentinels want at this moment."""

@@ -14,16 +14,18 @@ import kopf
 
 from .. import exporter
 from ..api import Api
+from ..health import Health
 from ..settings import GROUP, VERSION, configure
-from . import clusters
 from .engines import Engine, engines
 from .fault_reading import Reader
 from .faults import FaultHandlers
 from .live_faults import LiveFaults
-from .watched import Heard, Key, Watched, is_going, members_hit
+from .owned_watch import OwnedWatch
+from .rounds import Rounds
+from .watched import Heard, Key, Watched, is_going, key_of, members_hit
 
-_ROUND_SECONDS = 1.0  # between two looks at a cluster
-_RETRY_SECONDS = 2.0  # kopf's own default would be a minute
+_ROUND_SECONDS = 1.0
+_KINDS_SECONDS = 60.0  # for which the kinds are waited for, until the operator ends and is started anew
 
 _log = logging.getLogger(__name__)
 
@@ -43,10 +45,18 @@ class Lab:
     threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(8, thread_name_prefix="fault"))
     fault_handlers: FaultHandlers = field(init=False)
     live_faults: LiveFaults = field(init=False)
+    health: Health = field(default_factory=Health)
+    rounds: Rounds = field(init=False)
+    owned: OwnedWatch = field(init=False)
 
     def __post_init__(self) -> None:
         self.fault_handlers = FaultHandlers(self.api, lambda kind: self.engines[kind].handlers.roles, Reader(self.api))
         self.live_faults = LiveFaults(self.faults, self.fault_handlers, self.threads)
+        self.rounds = Rounds(self.api, self.engines, self.clusters, self._hit, self.health)
+        self.owned = OwnedWatch(self.api, self.rounds.clusters_in)
+
+    def _hit(self, namespace: str) -> Mapping[str, str]:
+        return members_hit(self.faults.bodies.values(), namespace)
 
 
 def register(registry: kopf.OperatorRegistry) -> None:
@@ -66,33 +76,35 @@ def _register_life(registry: kopf.OperatorRegistry, lab: Lab) -> None:
     @kopf.on.startup(registry=registry)
     async def start(settings: kopf.OperatorSettings, **_: Any) -> None:
         configure(settings)
-        exporter.serve(lambda: list(lab.runs.bodies.values()))
-        for one_round in (_look_at_clusters, _look_at_faults, _keep_following):
-            lab.tasks.append(asyncio.create_task(_in_rounds(one_round, lab)))
+        await _kinds_are_served(lab)
+        exporter.serve(lambda: list(lab.runs.bodies.values()), lambda: lab.health.oldest()[1])
+        for name, one_round in (("faults", _look_at_faults), ("keeping up with clusters", _keep_clusters)):
+            lab.tasks.append(asyncio.create_task(_in_rounds(name, one_round, lab)))
         lab.tasks.append(asyncio.create_task(lab.live_faults.run()))
+
+    @kopf.on.probe(registry=registry, id="rounds")
+    async def rounds_go_on(**_: Any) -> str:
+        if trouble := lab.health.trouble():
+            _log.error("unhealthy: %s", trouble)
+            raise kopf.PermanentError(trouble)
+        return "every round goes on"
 
     @kopf.on.cleanup(registry=registry)
     async def stop(**_: Any) -> None:
-        tasks = [*lab.tasks, *lab.followers.values()]
+        tasks = [*lab.tasks, *lab.followers.values(), *lab.rounds.tasks()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await lab.owned.stop()
 
 
 def _register_clusters(registry: kopf.OperatorRegistry, lab: Lab, engine: Engine) -> None:
-    # Named, since kopf keeps its progress in annotations, and an inner function's own name can't be one's.
-    @kopf.on.resume(GROUP, VERSION, engine.plural, registry=registry, id="reconcile")
-    @kopf.on.create(GROUP, VERSION, engine.plural, registry=registry, id="reconcile")
-    @kopf.on.update(GROUP, VERSION, engine.plural, field="spec", registry=registry, id="reconcile")
-    def reconcile(body: kopf.Body, **_: Any) -> None:
-        try:
-            engine.handlers.reconcile(lab.api, dict(body))
-        except Exception as error:
-            raise kopf.TemporaryError(f"not applied yet: {error}", delay=_RETRY_SECONDS) from error
-
+    # Only heard of: what is to be done is done by its rounds, from what is there, whatever happened.
     @kopf.on.event(GROUP, VERSION, engine.plural, registry=registry)
     async def cluster_heard(event: kopf.RawEvent, body: kopf.Body, **_: Any) -> None:
+        known = lab.clusters.bodies.get(key_of(body))
         lab.clusters.hear(event["type"], dict(body))
+        lab.rounds.heard_of(dict(body), known["metadata"]["generation"] if known else None)
 
 
 def _register_events(registry: kopf.OperatorRegistry, lab: Lab) -> None:
@@ -107,30 +119,33 @@ def _register_events(registry: kopf.OperatorRegistry, lab: Lab) -> None:
         await _follow_fault(lab, key)
 
 
-async def _in_rounds(one_round: Callable[[Lab], Awaitable[None]], lab: Lab) -> None:
+async def _kinds_are_served(lab: Lab) -> None:
+    """Wait until the API server has the lab's kinds: kopf would not watch those that it has not, at the start."""
+    wanted = {"faults", "runs", *(engine.plural for engine in lab.engines.values())}
+    end = time.monotonic() + _KINDS_SECONDS
+    while missing := wanted - await asyncio.to_thread(lab.api.serves, GROUP, VERSION):
+        if time.monotonic() > end:
+            raise kopf.PermanentError(f"the API server has no kinds {', '.join(sorted(missing))}. Mend: make up.")
+        await asyncio.sleep(_ROUND_SECONDS)
+
+
+async def _in_rounds(name: str, one_round: Callable[[Lab], Awaitable[None]], lab: Lab) -> None:
+    lab.health.note(name)
     while True:
         started = time.monotonic()
-        await one_round(lab)
+        try:
+            await one_round(lab)
+        except Exception as error:  # the next round tries again
+            _log.warning("%s: %s", name, error)
+        lab.health.note(name)
         await asyncio.sleep(max(0.0, _ROUND_SECONDS - (time.monotonic() - started)))
 
 
-async def _look_at_clusters(lab: Lab) -> None:
-    """Look at every cluster, each in a thread of its own."""
-    await asyncio.gather(*(_look_at_cluster(lab, key) for key in list(lab.clusters.bodies)))
-
-
-async def _look_at_cluster(lab: Lab, key: Key) -> None:
-    body, before = lab.clusters.bodies.get(key), lab.clusters.written.get(key, {})
-    if body is None or is_going(body):
-        return
-    kind, namespace, _ = key
-    hit = members_hit(lab.faults.bodies.values(), namespace)
-    try:
-        found = await asyncio.to_thread(clusters.look, lab.api, lab.engines[kind].handlers, body, before, hit)
-    except Exception as error:  # one cluster's trouble must not blind the others
-        _log.warning("%s %s/%s could not be looked at: %s", *key, error)
-        return
-    lab.clusters.note_written(key, body, found)
+async def _keep_clusters(lab: Lab) -> None:
+    """Have each cluster that is there its loops, its namespace its watches, and its engine follow it."""
+    lab.rounds.keep()
+    lab.owned.keep({one.key[1] for one in lab.rounds.running.values()})
+    await _keep_following(lab)
 
 
 async def _keep_following(lab: Lab) -> None:

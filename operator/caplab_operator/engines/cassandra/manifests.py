@@ -57,11 +57,11 @@ def build(
     ]
 
 
-def secrets(spec: CassandraSpec, new_password: Callable[[], str]) -> list[Manifest]:
-    """The secrets, made once, when the cluster is first seen: the operator's way in and the clients' login."""
-    login = {"username": objects.APPLICATION, "password": new_password()}
+def secrets(spec: CassandraSpec, password: Callable[[str], str]) -> list[Manifest]:
+    """The secrets, from what makes a password for a purpose: the operator's way in and the clients' login."""
+    login = {"username": objects.APPLICATION, "password": password(objects.APPLICATION)}
     return [
-        objects.secret(spec, objects.secret_name(spec.name), {"management": new_password()}),
+        objects.secret(spec, objects.secret_name(spec.name), {"management": password("management")}),
         objects.secret(spec, objects.login_name(spec.name), login),
     ]
 

@@ -29,19 +29,20 @@ def scope(cluster: str) -> str:
     return f"{cluster}-primary"
 
 
-def build(spec: PostgresSpec, image: str, lab_namespace: str, binding_uid: str, replicas: int) -> list[Manifest]:
-    """Every object but the secrets, `member_role` and `role_binding`, in the order they are applied.
+def build(spec: PostgresSpec, image: str, lab_namespace: str, replicas: int) -> list[Manifest]:
+    """Every object but the secrets, in the order they are applied; lab_namespace is the prober's.
 
-    lab_namespace is the prober's. binding_uid is that of the role binding, which is applied first, after its role.
     replicas is the StatefulSet's size: more than the spec's for as long as the primary is one that is to go.
     """
     return [
+        member_role(spec),
+        role_binding(spec),
         service_account(spec),
         objects.client_role(spec),
         objects.client_role_binding(spec, lab_namespace),
         network.policy(spec, lab_namespace, [POSTGRES_PORT], [PATRONI_PORT], needs_api=True),
         config_map(spec),
-        *services(spec, binding_uid),
+        *services(spec),
         objects.disruption_budget(spec, spec.name, objects.part(spec)),
         stateful_set(spec, image, replicas),
     ]
@@ -87,12 +88,16 @@ def role_binding(spec: PostgresSpec) -> Manifest:
     }
 
 
-def secrets(spec: PostgresSpec, new_password: Callable[[], str]) -> list[Manifest]:
-    """The secrets, made once, when the cluster is first seen: the members' passwords and the clients' login."""
+def secrets(spec: PostgresSpec, password: Callable[[str], str]) -> list[Manifest]:
+    """The secrets, from what makes a password for a purpose: the members' passwords and the clients' login."""
     # Role and database: images/postgres/create-application.
-    login = {"username": objects.APPLICATION, "database": objects.APPLICATION, "password": new_password()}
+    login = {
+        "username": objects.APPLICATION,
+        "database": objects.APPLICATION,
+        "password": password(objects.APPLICATION),
+    }
     return [
-        objects.secret(spec, objects.secret_name(spec.name), {name: new_password() for name in _PASSWORDS}),
+        objects.secret(spec, objects.secret_name(spec.name), {name: password(name) for name in _PASSWORDS}),
         objects.secret(spec, objects.login_name(spec.name), login),
     ]
 
@@ -104,7 +109,7 @@ def config_map(spec: PostgresSpec) -> Manifest:
     return objects.config_map(spec, f"{spec.name}-patroni", {"patroni.yml": text})
 
 
-def services(spec: PostgresSpec, binding_uid: str) -> list[Manifest]:
+def services(spec: PostgresSpec) -> list[Manifest]:
     """For clients: primary, replicas and any. For Patroni: names that keep its state from being collected.
 
     Patroni's Endpoints go with their Services, and a Patroni that still may would make them anew, for nobody ever to
@@ -114,27 +119,19 @@ def services(spec: PostgresSpec, binding_uid: str) -> list[Manifest]:
     replicas = {**members, "caplab.dev/role": "replica"}
     return [
         # No selector: Patroni itself writes this Service's Endpoints, with the leader lock on them.
-        _outliving(binding_uid, spec, objects.service(spec, "primary", ports=ports)),
+        _outliving(spec, objects.service(spec, "primary", ports=ports)),
         objects.service(spec, "replicas", ports=ports, selector=replicas),
         objects.service(spec, "any", ports=ports, selector=members),
         objects.service(
             spec, "members", ports=ports, selector=members, clusterIP="None", publishNotReadyAddresses=True
         ),
-        *(_outliving(binding_uid, spec, objects.service(spec, f"primary-{kept}", clusterIP="None")) for kept in _STATE),
+        *(_outliving(spec, objects.service(spec, f"primary-{kept}", clusterIP="None")) for kept in _STATE),
     ]
 
 
-def _outliving(binding_uid: str, spec: PostgresSpec, service: Manifest) -> Manifest:
+def _outliving(spec: PostgresSpec, service: Manifest) -> Manifest:
     """A Service that goes only when the role binding is gone as well: an object goes with the last of its owners."""
-    binding = role_binding(spec)
-    owner = {
-        "apiVersion": binding["apiVersion"],
-        "kind": binding["kind"],
-        "name": binding["metadata"]["name"],
-        "uid": binding_uid,
-    }
-    metadata = service["metadata"]
-    return {**service, "metadata": {**metadata, "ownerReferences": [*metadata["ownerReferences"], owner]}}
+    return objects.owned_as_well(service, role_binding(spec))
 
 
 def stateful_set(spec: PostgresSpec, image: str, replicas: int) -> Manifest:

@@ -53,15 +53,17 @@ def next_step(spec: PostgresSpec, seen: Seen, deployed: Deployed, gaps: Mapping[
         return Wait("the members' StatefulSet is not yet as the spec asks for")
     if deployed.replicas != spec.replicas:
         return _resize(spec, seen, deployed)
-    if outdated := [pod for pod in seen.pods if pod.revision != deployed.revision]:
-        return _renew(spec, seen, outdated)
-    waiting = [pod for pod in seen.pods if pod.name in gaps and gaps[pod.name].waits]
-    return _restart(spec, seen, waiting) if waiting else None
+    outdated = [pod for pod in seen.pods if pod.revision != deployed.revision]
+    waiting = [pod for pod in seen.pods if pod.name in gaps and gaps[pod.name].waits and pod not in outdated]
+    return _renew(spec, seen, outdated, waiting, gaps) if outdated or waiting else None
 
 
-def _renew(spec: PostgresSpec, seen: Seen, outdated: Sequence[Pod]) -> Step:
-    """Pods whose template is not the present one."""
-    why, primary = f"{len(outdated)} of {spec.replicas} members to restart", health.primary_of(seen)
+def _renew(
+    spec: PostgresSpec, seen: Seen, outdated: Sequence[Pod], waiting: Sequence[Pod], gaps: Mapping[str, Gap]
+) -> Step:
+    """Pods whose template is not the present one, and members with settings that count only from their next start."""
+    why = f"{len(outdated) + len(waiting)} of {spec.replicas} members to restart"
+    primary = health.primary_of(seen)
     # One that does not even run costs nobody anything, and may be what the others wait for.
     if stuck := [pod for pod in outdated if not pod.ready and not pod.leaving and pod.name != primary]:
         return Restart(last_of(stuck), why)
@@ -69,24 +71,25 @@ def _renew(spec: PostgresSpec, seen: Seen, outdated: Sequence[Pod]) -> Step:
         return Wait(f"{why}: {amiss[1]}")
     if replicas := [pod for pod in outdated if pod.name != primary]:
         return Restart(last_of(replicas), why)
-    if spec.replicas == 1:
-        return Restart(outdated[0], why)
-    return _hand_over(spec, seen, range(spec.replicas), why)
-
-
-def _restart(spec: PostgresSpec, seen: Seen, waiting: Sequence[Pod]) -> Step:
-    """Members whose Postgres has settings that count only from its next start."""
-    why, primary = f"{len(waiting)} of {spec.replicas} members to restart", health.primary_of(seen)
-    if amiss := health.trouble(spec, seen):
-        return Wait(f"{why}: {amiss[1]}")
     lowered = _lowered(spec, seen, primary)
-    if replicas := [pod for pod in waiting if pod.name != primary and not _is_held_up(spec, seen, pod, lowered)]:
+    # One for which the primary has to have less first is restarted after it.
+    if replicas := [pod for pod in waiting if pod.name != primary and not lowered >= gaps[pod.name].waits.keys()]:
         return RestartPostgres(last_of(replicas), why)
-    if not (former := [pod for pod in waiting if pod.name == primary]):
-        return Wait(f"{why}: replicas can't have less than the primary: {', '.join(sorted(lowered))}")
-    if spec.replicas == 1 or lowered:
+    return _renew_primary(spec, seen, outdated, waiting, lowered, why)
+
+
+def _renew_primary(
+    spec: PostgresSpec, seen: Seen, outdated: Sequence[Pod], waiting: Sequence[Pod], lowered: set[str], why: str
+) -> Step:
+    """All others are as far as they can be."""
+    primary = health.primary_of(seen)
+    if spec.replicas == 1 and outdated:
+        return Restart(outdated[0], why)
+    if not outdated and (spec.replicas == 1 or lowered):
         # Whoever took over would have the old values too, for as long as this one has them.
-        return RestartPostgres(former[0], why)
+        if former := [pod for pod in waiting if pod.name == primary]:
+            return RestartPostgres(former[0], why)
+        return Wait(f"{why}: replicas can't have less than the primary: {', '.join(sorted(lowered))}")
     return _hand_over(spec, seen, range(spec.replicas), why)
 
 
@@ -100,12 +103,6 @@ def _lowered(spec: PostgresSpec, seen: Seen, primary: str | None) -> set[str]:
         for name in _NO_LESS_THAN_THE_PRIMARY
         if name in asked and name in reading.settings and _whole(reading.settings[name].value) > _whole(asked[name])
     }
-
-
-def _is_held_up(spec: PostgresSpec, seen: Seen, pod: Pod, lowered: set[str]) -> bool:
-    """Whether a restart of a replica would change nothing, since the primary has to have less first."""
-    reasons = (seen.answers.get(pod.name) or {}).get("pending_restart_reason") or {}
-    return bool(reasons) and lowered >= {name.lower() for name in reasons}
 
 
 def _whole(text: str) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from ..conditions import Said
 from .observe import Seen
-from .patroni import dynamic_settings, parameters
+from .patroni import dynamic_settings, not_taken, parameters
 from .readings import Line, Reading, Setting
 from .spec import PostgresSpec
 from .units import is_in_force
@@ -37,14 +37,18 @@ def gaps(spec: PostgresSpec, seen: Seen) -> dict[str, Gap]:
 
 def said(spec: PostgresSpec, seen: Seen, found: Mapping[str, Gap]) -> Said:
     """The condition SettingsApplied."""
-    if refused := _by_setting({name: gap.refused for name, gap in found.items()}):
-        return "False", "Refused", f"Postgres does not take: {refused}"
+    if forbidden := not_taken(spec):
+        named = "; ".join(f"{name}: {why}" for name, why in sorted(forbidden.items()))
+        return "False", "Refused", f"spec.parameters names what it may not, take it out: {named}"
     if not seen.readings:
         return "Unknown", "NoAnswer", "no member says its settings"
-    if differing := _by_setting({name: gap.differs for name, gap in found.items()}):
-        return "False", "NotYet", f"not the spec's: {differing}"
-    if waiting := _by_setting({name: gap.waits for name, gap in found.items()}):
-        return "False", "RestartNeeded", f"waiting for a restart: {waiting}"
+    for reason, lead, what in (
+        ("Refused", "Postgres does not take", {name: gap.refused for name, gap in found.items()}),
+        ("NotYet", "not the spec's", {name: gap.differs for name, gap in found.items()}),
+        ("RestartNeeded", "waiting for a restart", {name: gap.waits for name, gap in found.items()}),
+    ):
+        if told := _by_setting(what):
+            return "False", reason, f"{lead}: {told}"
     if silent := [pod.name for pod in seen.pods if pod.name not in seen.readings]:
         return "Unknown", "NoAnswer", f"{', '.join(silent)} not saying their settings"
     return "True", "Observed", "every member has the spec's settings"

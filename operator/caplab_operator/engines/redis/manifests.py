@@ -87,11 +87,11 @@ def build(spec: RedisSpec, image: str, lab_namespace: str, standing: Standing) -
     ]
 
 
-def secrets(spec: RedisSpec, new_password: Callable[[], str]) -> list[Manifest]:
-    """The secrets, made once, when the cluster is first seen: the lab's own passwords and the clients' login."""
-    login = {"username": objects.APPLICATION, "password": new_password()}
+def secrets(spec: RedisSpec, password: Callable[[str], str]) -> list[Manifest]:
+    """The secrets, from what makes a password for a purpose: the lab's own passwords and the clients' login."""
+    login = {"username": objects.APPLICATION, "password": password(objects.APPLICATION)}
     return [
-        objects.secret(spec, objects.secret_name(spec.name), {name: new_password() for name in _PASSWORDS}),
+        objects.secret(spec, objects.secret_name(spec.name), {name: password(name) for name in _PASSWORDS}),
         objects.secret(spec, objects.login_name(spec.name), login),
     ]
 

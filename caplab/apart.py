@@ -1,0 +1,59 @@
+"""A process apart for work on files of unknown origin: that it dies is a failure like any other, and said."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Callable
+
+
+def in_a_child(work: Callable[[], int], failed: int) -> int:
+    """The exit code of work, done in a child; where a signal ended that, a sentence says so and it is `failed`.
+
+    A library may crash on what a damaged file says, and the kernel ends what takes too much memory. To be called while
+    this process has one thread.
+    """
+    child = os.fork()
+    if child == 0:
+        os._exit(_done(work, failed))
+    before = {number: signal.signal(number, _hand_on(child)) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        _, status = os.waitpid(child, 0)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if os.WIFEXITED(status):
+        return os.WEXITSTATUS(status)
+    name = signal.Signals(os.WTERMSIG(status)).name
+    print(f"FAILED: the check was ended by {name}: {_REASONS.get(name, _CRASH)}", file=sys.stderr)
+    return failed
+
+
+_CRASH = "the file is damaged in a way that its library does not survive. Mend: copy it again, whole."
+_REASONS = {
+    "SIGKILL": "by the kernel, where memory ran out, or by somebody. Mend: check a part of the history.",
+    "SIGTERM": "somebody ended it. Mend: check again.",
+    "SIGINT": "somebody ended it. Mend: check again.",
+}
+
+
+def _done(work: Callable[[], int], failed: int) -> int:
+    """The exit code of the child, which must not run what its parent registered for its own end."""
+    code = failed
+    with contextlib.suppress(KeyboardInterrupt):
+        code = work()
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        with contextlib.suppress(OSError, ValueError):  # nobody reads it any more
+            stream.flush()
+    return code
+
+
+def _hand_on(child: int) -> Callable[[int, object], None]:
+    def handler(number: int, _: object) -> None:
+        # What a terminal's Ctrl-C ends has heard of it already: the child then ends by itself.
+        if number != signal.SIGINT:
+            os.kill(child, number)
+
+    return handler

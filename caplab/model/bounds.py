@@ -1,0 +1,81 @@
+"""How much of a history is taken into memory: a small file can hold very much, and is refused before it does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+_UNITS = (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10))
+MOST_ROWS = 20_000_000
+MOST_BYTES = 2 * 2**30
+
+
+class TooMuch(ValueError):
+    """A history over the bounds; the message says what was found, and the option that raises them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """The most rows, and bytes of their columns in memory."""
+
+    rows: int = MOST_ROWS
+    bytes: int = MOST_BYTES
+
+    def refuse_rows(self, rows: int, at_least: bool = False) -> None:
+        """TooMuch where there are more rows; at_least: they are not all counted."""
+        if rows > self.rows:
+            found = f"{'at least ' if at_least else ''}{rows:,} rows"
+            raise TooMuch(
+                f"The history has {found}, and at most {self.rows:,} are read."
+                f" Mend: check a part of it, or allow more with --most-rows {rows} where there is memory for it."
+            )
+
+    def refuse_bytes(self, size: int) -> None:
+        """TooMuch where they take more memory."""
+        if size > self.bytes:
+            raise TooMuch(
+                f"The history takes at least {in_words(size)} of memory, and at most {in_words(self.bytes)} are"
+                f" allowed. Mend: check a part of it, or allow more with --most-bytes {rounded_up(size)} where there is"
+                " memory for it."
+            )
+
+
+class Budget:
+    """What has been read so far, batch by batch, held against the bounds."""
+
+    def __init__(self, bounds: Bounds) -> None:
+        self._bounds = bounds
+        self._rows = self._bytes = 0
+
+    def take(self, batch: Any) -> Any:
+        """The batch, once it is counted; TooMuch where it is one too many."""
+        self._rows += batch.num_rows
+        self._bounds.refuse_rows(self._rows, at_least=True)
+        self._bytes += batch.nbytes
+        self._bounds.refuse_bytes(self._bytes)
+        return batch
+
+
+def in_words(size: int) -> str:
+    """Bytes such as '1.5 GiB'."""
+    for unit, of in _UNITS:
+        if size >= of:
+            return f"{size / of:.4g} {unit}"
+    return f"{size} B"
+
+
+def rounded_up(size: int) -> str:
+    """A size that an option takes, at least as many bytes: '3GiB'."""
+    for unit, of in _UNITS:
+        if size >= of:
+            return f"{-(-size // of)}{unit}"
+    return f"{size}B"
+
+
+def parsed(text: str) -> int:
+    """Bytes of a size such as 500MiB, 3GiB or 1000000; ValueError where it is none."""
+    for unit, of in (*_UNITS, ("B", 1), ("", 1)):
+        number = text.removesuffix(unit).strip()
+        if text.endswith(unit) and number.isascii() and number.isdecimal() and len(number) < 20:
+            return int(number) * of
+    raise ValueError(f"'{text}' is no size: write it like 500MiB or 4GiB")

@@ -1,0 +1,86 @@
+"""Whose an object is: asked before it is applied, since two may want one name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+Manifest = Mapping[str, Any]
+Metadata = Mapping[str, Any]
+
+_NAMED = 6  # of all that is foreign: a sentence, and no list
+
+
+class ForeignObject(Exception):
+    """Objects that a cluster needs are somebody else's: nothing of it is applied. named tells which."""
+
+    def __init__(self, named: Sequence[str]) -> None:
+        self.named = sorted(named)
+        more = f"; and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
+        super().__init__(
+            f"{'; '.join(self.named[:_NAMED])}{more}: not this cluster's own, so nothing of the cluster is applied and"
+            " nothing of theirs is touched. Mend: remove or rename them, or give the cluster another name."
+        )
+
+
+def controller(metadata: Metadata) -> Mapping[str, Any]:
+    """The owner that an object is controlled by; {} where it has none."""
+    owners: Iterable[Mapping[str, Any]] = metadata.get("ownerReferences") or ()
+    return next((owner for owner in owners if owner.get("controller")), {})
+
+
+def is_own(manifest: Manifest, existing: Metadata) -> bool:
+    """Whether the object that has the manifest's name is controlled by the one that the manifest is for."""
+    return bool(controller(existing).get("uid") == controller(manifest["metadata"])["uid"])
+
+
+def whose(metadata: Metadata) -> str:
+    """In words, whom an object belongs to."""
+    owner = controller(metadata)
+    return f"{owner['kind']} {owner['name']} ({owner['uid']})" if owner else "nobody's cluster"
+
+
+def foreign(kind: str, metadata: Metadata) -> str:
+    """A sentence's part that names a foreign object."""
+    return f"{kind} {metadata['name']} ({whose(metadata)})"
+
+
+def stateful_pods(stateful_set: Manifest) -> list[str]:
+    """The names of the pods that a StatefulSet makes."""
+    name, replicas = stateful_set["metadata"]["name"], stateful_set["spec"]["replicas"]
+    return [f"{name}-{ordinal}" for ordinal in range(replicas)]
+
+
+def foreign_pods(stateful_set: Manifest, pods: Iterable[Metadata]) -> list[str]:
+    """Pods of a StatefulSet's names that it did not make: it could not make its own."""
+    names = set(stateful_pods(stateful_set))
+    return [foreign("Pod", pod) for pod in pods if pod["name"] in names and not made_by(stateful_set_name(pod), pod)]
+
+
+def stateful_set_name(pod: Metadata) -> str:
+    """The name of the StatefulSet whose pod has this name."""
+    return str(pod["name"]).rpartition("-")[0]
+
+
+def made_by(stateful_set: str, pod: Metadata) -> bool:
+    """Whether a pod is controlled by the StatefulSet of that name."""
+    owner = controller(pod)
+    return (owner.get("kind"), owner.get("name")) == ("StatefulSet", stateful_set)
+
+
+def claims_of(stateful_set: Manifest, claims: Iterable[Metadata]) -> list[Metadata]:
+    """The volume claims that a StatefulSet takes for its pods, by their names."""
+    pods = stateful_pods(stateful_set)
+    templates = stateful_set["spec"].get("volumeClaimTemplates") or ()
+    names = {f"{template['metadata']['name']}-{pod}" for template in templates for pod in pods}
+    return [claim for claim in claims if claim["name"] in names]
+
+
+def foreign_claims(stateful_set: Manifest, claims: Iterable[Metadata]) -> list[str]:
+    """Those of them that no earlier cluster of this engine and name left."""
+    labels = stateful_set["metadata"]["labels"]
+    return [
+        f"PersistentVolumeClaim {claim['name']} (no volume of this cluster)"
+        for claim in claims_of(stateful_set, claims)
+        if not labels.items() <= (claim.get("labels") or {}).items()
+    ]

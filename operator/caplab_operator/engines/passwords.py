@@ -1,0 +1,63 @@
+"""Passwords that can be made again: derived from the lab's root key, so that a lost Secret comes back as it was.
+
+HMAC-SHA256 (RFC 2104) of the root key over what a password is for: the same cluster made again over its old volumes has
+the passwords that its databases know.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from .cluster import Cluster
+
+ROOT_KEY_ANNOTATION = "caplab.dev/root-key"  # of Secrets and volumes: which root key their passwords are from
+KEY_BYTES = 32
+_PASSWORD_BYTES = 24
+_FINGERPRINT_CHARACTERS = 16
+
+
+class PasswordsLost(Exception):
+    """Only a cluster's databases know its passwords any more; the message names the Secret, and the mend."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passwords:
+    """One cluster's; key is the lab's root key."""
+
+    cluster: Cluster
+    key: bytes = field(repr=False)
+
+    def __call__(self, purpose: str) -> str:
+        """The password for a purpose: 32 characters that need no quotes anywhere."""
+        cluster = self.cluster
+        name = "\0".join((cluster.namespace, cluster.KIND, cluster.name, purpose))
+        digest = hmac.digest(self.key, name.encode(), hashlib.sha256)
+        return base64.urlsafe_b64encode(digest[:_PASSWORD_BYTES]).decode()
+
+    @property
+    def root(self) -> str:
+        """What tells root keys apart, and tells nothing of them."""
+        return hmac.new(self.key, b"which root key", hashlib.sha256).hexdigest()[:_FINGERPRINT_CHARACTERS]
+
+
+def are_to_be_derived(root: str, secrets: Mapping[str, str | None], volumes: frozenset[str]) -> bool:
+    """Whether a cluster's passwords are those that derive from the root key; otherwise its Secrets stay as they are.
+
+    secrets tells by name what root key each is from: '' where it does not say, None where there is no such Secret;
+    volumes tells the same of the volumes: what is on a volume is what a login is checked against, so they decide.
+    Raises PasswordsLost where a Secret is gone that derives from another key.
+    """
+    made_with = volumes or frozenset(told for told in secrets.values() if told is not None)
+    if made_with <= {root}:
+        return True
+    if missing := sorted(name for name, told in secrets.items() if told is None):
+        raise PasswordsLost(
+            f"Secret {', '.join(missing)} is gone, and the cluster's passwords are from another root key than the lab"
+            " has now: they cannot be made again, and others would let nobody in. Mend: put the Secret back, or"
+            " caplab-root-key in the lab's namespace as it was; or delete the cluster with its volumes."
+        )
+    return False

@@ -1,0 +1,144 @@
+"""Why a cluster's members do not start: a sentence from what the API server says of their pods, pure."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .common import CAN_START
+from .conditions import Said
+
+# Of a container that waits: reasons that do not go away by waiting.
+_STUCK = {
+    "CreateContainerConfigError": "NoConfiguration",
+    "CreateContainerError": "NoContainer",
+    "ErrImageNeverPull": "NoImage",
+    "ErrImagePull": "NoImage",
+    "ImageInspectError": "NoImage",
+    "ImagePullBackOff": "NoImage",
+    "InvalidImageName": "NoImage",
+    "RunContainerError": "NoContainer",
+}
+_SLOW_SECONDS = 20.0  # from then on a start is told of that goes on without a word
+_RECENT_SECONDS = 60.0  # an exit that long ago is still told of, if it was not the first one
+_LINE_CHARACTERS = 300
+_UNPRINTABLE = re.compile(r"(?:\x1b\[[0-9;?]*[ -/]*[@-~])|[^\x20-\x7e\u00a1-\uffff]+")
+
+Body = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What has to be read to say why a pod does not start: its log's end, or the events that warn of an object."""
+
+    kind: str  # Pod or StatefulSet
+    name: str
+    container: str = ""  # whose log: '' asks for events
+    previous: bool = False  # the log of the container before the running one
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """A pod, or a StatefulSet's pods, that do not start. text says why as far as it is known without the question."""
+
+    status: str  # of the condition: False, or Unknown where it may just be slow
+    reason: str
+    text: str
+    question: Question | None = None
+
+    def said(self, answer: str = "") -> Said:
+        """As a condition says it; answer is what the question's answer amounts to."""
+        return self.status, self.reason, f"{self.text}: {answer}" if answer else self.text
+
+
+def trouble_of(pods: Sequence[Body], stateful_sets: Iterable[Body], now: datetime.datetime) -> Trouble | None:
+    """The first thing that keeps a member from starting, the certain ones first; None where nothing is known to."""
+    troubles = [found for pod in sorted(pods, key=_name) if (found := _of_pod(pod, now))]
+    there = {_name(pod) for pod in pods}
+    troubles += [found for one in stateful_sets if (found := _of_missing(one, there, now))]
+    return min(troubles, key=lambda one: one.status != "False", default=None)
+
+
+def conclude(trouble: Trouble | None, answer: str) -> Said:
+    """What the condition says. A slow start that nothing warns of and that logs nothing is just slow."""
+    if trouble is None or (trouble.status == "Unknown" and not answer):
+        return CAN_START
+    return trouble.said(answer)
+
+
+def last_line(log: bytes) -> str:
+    """The last line of a log that says something, printable and not too long."""
+    lines = (_UNPRINTABLE.sub(" ", line).strip() for line in reversed(log.decode(errors="replace").splitlines()))
+    return next((line[:_LINE_CHARACTERS] for line in lines if line), "")
+
+
+def latest_warning(events: Iterable[Body]) -> str:
+    """The text of the newest event; '' where there is none."""
+    newest = max(events, key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""), default={})
+    return last_line(str(newest.get("message", "")).encode())
+
+
+def _of_pod(pod: Body, now: datetime.datetime) -> Trouble | None:
+    status, name = pod.get("status") or {}, _name(pod)
+    if "deletionTimestamp" in pod["metadata"] or _condition(status, "Ready").get("status") == "True":
+        return None
+    scheduled = _condition(status, "PodScheduled")
+    if scheduled.get("status") == "False":
+        text = last_line(str(scheduled.get("message", "")).encode())
+        return Trouble("False", "Unschedulable", f"no node takes {name}: {text}")
+    for container in (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())):
+        if found := _of_container(name, container, now):
+            return found
+    if not pod["spec"].get("nodeName") or _age(scheduled.get("lastTransitionTime"), now) < _SLOW_SECONDS:
+        return None
+    if status.get("phase") == "Pending":
+        return Trouble("Unknown", "NotStartedYet", f"{name} has a node and does not start", Question("Pod", name))
+    return None
+
+
+def _of_container(pod: str, container: Body, now: datetime.datetime) -> Trouble | None:
+    state, name = container.get("state") or {}, container["name"]
+    waiting, running, ended = state.get("waiting") or {}, state.get("running"), _last_end(container)
+    if reason := _STUCK.get(waiting.get("reason", "")):
+        return Trouble(
+            "False", reason, f"{pod}: {last_line(str(waiting.get('message') or waiting['reason']).encode())}"
+        )
+    log = Question("Pod", pod, name, previous=running is not None and bool(ended))
+    exited = f"{pod} keeps exiting (the last time with code {ended.get('exitCode')}); the last line of its log"
+    if waiting.get("reason") == "CrashLoopBackOff":
+        return Trouble("False", "KeepsExiting", exited, log)
+    if ended and container.get("restartCount", 0) > 1 and _age(ended.get("finishedAt"), now) < _RECENT_SECONDS:
+        return Trouble("False", "KeepsExiting", exited, log)
+    if running is not None and not container.get("ready") and _age(running.get("startedAt"), now) >= _SLOW_SECONDS:
+        slow = f"{pod} runs and is not ready; the last line of its log"
+        return Trouble("Unknown", "NotReadyYet", slow, Question("Pod", pod, name))
+    return None
+
+
+def _of_missing(stateful_set: Body, there: set[str], now: datetime.datetime) -> Trouble | None:
+    name, wanted = _name(stateful_set), stateful_set["spec"].get("replicas", 1)
+    missing = [f"{name}-{ordinal}" for ordinal in range(wanted) if f"{name}-{ordinal}" not in there]
+    if not missing or _age(stateful_set["metadata"].get("creationTimestamp"), now) < 1:
+        return None
+    return Trouble("Unknown", "NoPod", f"there is no pod {missing[0]}", Question("StatefulSet", name))
+
+
+def _last_end(container: Body) -> Body:
+    now, before = container.get("state") or {}, container.get("lastState") or {}
+    return now.get("terminated") or before.get("terminated") or {}
+
+
+def _condition(status: Body, name: str) -> Body:
+    return next((one for one in status.get("conditions") or () if one["type"] == name), {})
+
+
+def _age(at: str | None, now: datetime.datetime) -> float:
+    """How many seconds ago a time of the API server's was; 0 where there is none."""
+    return (now - datetime.datetime.fromisoformat(at)).total_seconds() if at else 0.0
+
+
+def _name(body: Body) -> str:
+    return str(body["metadata"]["name"])

@@ -1,0 +1,141 @@
+"""Hears of every change of what clusters own, metadata only: no Secret's content comes along."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+
+from ..api import METADATA, METADATA_LIST, Api, path_of
+from ..ledger import Ledger, Name
+from .rounds import ClusterRounds
+
+SELECTOR = "caplab.dev/cluster"
+CLAIM = "PersistentVolumeClaim"
+KINDS = (
+    ("v1", "ConfigMap"),
+    ("v1", CLAIM),
+    ("v1", "Secret"),
+    ("v1", "Service"),
+    ("v1", "ServiceAccount"),
+    ("apps/v1", "StatefulSet"),
+    ("discovery.k8s.io/v1", "EndpointSlice"),
+    ("networking.k8s.io/v1", "NetworkPolicy"),
+    ("policy/v1", "PodDisruptionBudget"),
+    ("rbac.authorization.k8s.io/v1", "Role"),
+    ("rbac.authorization.k8s.io/v1", "RoleBinding"),
+)
+# A watch ends by itself and is followed by a list, which is the net for whatever it missed.
+_WATCH_SECONDS = 60
+_SILENCE_SECONDS = _WATCH_SECONDS + 10.0
+_CONNECT_SECONDS, _LIST_SECONDS = 3.0, 10.0
+_AGAIN_SECONDS = 1.0
+_LINE_BYTES = 2**20
+
+Metadata = Mapping[str, Any]
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class OwnedWatch:
+    """Watches the namespaces that have clusters; clusters_in tells a namespace's."""
+
+    api: Api
+    clusters_in: Callable[[str], Sequence[ClusterRounds]]
+    _watches: dict[str, asyncio.Task[None]] = field(default_factory=dict)  # by namespace
+    _session: aiohttp.ClientSession | None = None
+
+    def keep(self, namespaces: Iterable[str]) -> None:
+        """Watch these namespaces, and no others."""
+        wanted = set(namespaces)
+        for namespace in [name for name, task in self._watches.items() if name not in wanted or task.done()]:
+            self._watches.pop(namespace).cancel()
+        for namespace in wanted - self._watches.keys():
+            self._watches[namespace] = asyncio.create_task(self._watch(namespace))
+
+    async def stop(self) -> None:
+        """End all watches."""
+        tasks = list(self._watches.values())
+        self.keep(())
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._session:
+            await self._session.close()
+
+    def heard(self, namespace: str, kind: str, event: str, metadata: Metadata) -> None:
+        """Take in one event: a cluster whose object changed without the operator's doing is applied again."""
+        name = kind, str(metadata["name"])
+        for cluster in self.clusters_in(namespace):
+            if kind == CLAIM:
+                if event == "ADDED" and metadata.get("labels", {}).get(SELECTOR) == cluster.key[2]:
+                    cluster.stir()
+            elif event == "DELETED" or self._ledger.differs(cluster.uid, name, metadata):
+                self._strike(cluster, name)
+
+    def listed(self, namespace: str, kind: str, there: Sequence[Metadata]) -> None:
+        """Take in all objects of a kind that there are."""
+        if kind == CLAIM:
+            return
+        for cluster in self.clusters_in(namespace):
+            for metadata in there:
+                name = kind, str(metadata["name"])
+                if self._ledger.differs(cluster.uid, name, metadata):
+                    self._strike(cluster, name)
+            for name in self._ledger.missing(cluster.uid, kind, (one["name"] for one in there)):
+                self._strike(cluster, name)
+
+    @property
+    def _ledger(self) -> Ledger:
+        return self.api.ledger
+
+    def _strike(self, cluster: ClusterRounds, name: Name) -> None:
+        if self._ledger.strike(cluster.uid, name):
+            _log.info("%s %s of %s %s/%s has changed: applied again", *name, *cluster.key)
+            cluster.stir()
+
+    async def _watch(self, namespace: str) -> None:
+        async with asyncio.TaskGroup() as group:
+            for api_version, kind in KINDS:
+                group.create_task(self._watch_kind(namespace, api_version, kind))
+
+    async def _watch_kind(self, namespace: str, api_version: str, kind: str) -> None:
+        path = path_of(api_version, kind, namespace)
+        while True:
+            try:
+                listed = await self._list(path)
+                self.listed(namespace, kind, [item["metadata"] for item in listed["items"] or ()])
+                async for event in self._events(path, listed["metadata"]["resourceVersion"]):
+                    self.heard(namespace, kind, event["type"], event["object"]["metadata"])
+            except (aiohttp.ClientError, TimeoutError, ValueError, KeyError) as error:
+                _log.warning("%s of %s are watched anew: %s", kind, namespace, error or type(error).__name__)
+                await asyncio.sleep(_AGAIN_SECONDS)
+
+    async def _list(self, path: str) -> Any:
+        url, headers = self.api.request(path, {"labelSelector": SELECTOR}, METADATA_LIST)
+        limits = aiohttp.ClientTimeout(total=_LIST_SECONDS, sock_connect=_CONNECT_SECONDS)
+        async with self._connection().get(url, headers=headers, timeout=limits, raise_for_status=True) as answer:
+            return await answer.json(content_type=None)
+
+    async def _events(self, path: str, version: str) -> AsyncIterator[Any]:
+        query = {
+            "labelSelector": SELECTOR, "watch": "true", "resourceVersion": version,
+            "timeoutSeconds": str(_WATCH_SECONDS),
+        }  # fmt: skip
+        url, headers = self.api.request(path, query, METADATA)
+        limits = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS, sock_read=_SILENCE_SECONDS)
+        async with self._connection().get(url, headers=headers, timeout=limits, raise_for_status=True) as answer:
+            async for line in answer.content:
+                event = json.loads(line)
+                if event["type"] == "ERROR":  # too old a version: the next list begins anew
+                    return
+                yield event
+
+    def _connection(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            connector = aiohttp.TCPConnector(limit=0, ssl=self.api.tls() or True)
+            self._session = aiohttp.ClientSession(connector=connector, read_bufsize=_LINE_BYTES, trust_env=False)
+        return self._session

@@ -1,0 +1,162 @@
+"""Each cluster's loops: its objects are kept applied, and it is looked at. No cluster waits for another."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, TypeVar
+
+from ..api import Api
+from ..engines.common import Common
+from ..health import Health
+from . import clusters
+from .engines import Engine
+from .starting import Starting
+from .watched import Key, Watched, is_going, key_of
+
+_ROUND_SECONDS = 1.0  # between two looks at a cluster, and at least between two times that it is applied
+_RETRY_SECONDS = 2.0  # until what could not be applied is tried again
+_NET_SECONDS = 300.0  # until everything is applied again though nothing is known to have changed
+_BLIND_ROUNDS = 3  # that fail one after the other, until the status says so
+_MOST_THREADS = 128  # made as they are needed: two a cluster
+
+T = TypeVar("T")
+Body = Mapping[str, Any]
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class Rounds:
+    """Of all clusters there are; hit names the fault that each member of a namespace under one is under."""
+
+    api: Api
+    engines: Mapping[str, Engine]
+    heard: Watched
+    hit: Callable[[str], Mapping[str, str]]
+    health: Health
+    running: dict[str, ClusterRounds] = field(default_factory=dict)  # by the uid of the cluster
+    threads: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(_MOST_THREADS, thread_name_prefix="cluster")
+    )
+
+    def keep(self) -> None:
+        """Have each cluster that is there its loops, and no other."""
+        there = {body["metadata"]["uid"]: body for body in self.heard.bodies.values() if not is_going(body)}
+        for uid in [uid for uid, one in self.running.items() if uid not in there or one.task.done()]:
+            self.running.pop(uid).end()
+            if uid not in there:
+                self.api.ledger.forget(uid)
+        for uid, body in there.items():
+            if uid not in self.running:
+                self.running[uid] = ClusterRounds(self, key_of(body), uid)
+
+    def heard_of(self, body: Body, generation: int | None) -> None:
+        """A cluster was heard of, whose generation was another before: a new spec is applied at once."""
+        self.keep()
+        metadata = body["metadata"]
+        if generation != metadata["generation"] and (one := self.running.get(metadata["uid"])):
+            one.stir()
+
+    def clusters_in(self, namespace: str) -> list[ClusterRounds]:
+        """The clusters of a namespace."""
+        return [one for one in self.running.values() if one.key[1] == namespace]
+
+    def tasks(self) -> list[asyncio.Task[None]]:
+        """All of their tasks."""
+        return [one.task for one in self.running.values()]
+
+
+class ClusterRounds:
+    """One cluster's, from now on."""
+
+    def __init__(self, rounds: Rounds, key: Key, uid: str) -> None:
+        self.key, self.uid = key, uid
+        self._rounds = rounds
+        self._engine = rounds.engines[key[0]]
+        self._stirred = asyncio.Event()
+        self._applied = Common()  # what kept it from being applied last
+        self._tried = asyncio.Event()  # to apply it, for the first time
+        self._starting = Starting(rounds.api, key)
+        self._failures = 0
+        self.task = asyncio.create_task(self._run())
+
+    def stir(self) -> None:
+        """Its spec, or one of its objects, has changed: it is to be applied."""
+        self._stirred.set()
+
+    def end(self) -> None:
+        """Its cluster is gone, or it has ended itself."""
+        if self.task.done() and not self.task.cancelled() and (error := self.task.exception()):
+            _log.warning("%s %s/%s is looked at anew: %s", *self.key, error)
+        self.task.cancel()
+        self._rounds.health.forget(self._name)
+
+    @property
+    def _name(self) -> str:
+        return "{} {}/{}".format(*self.key)
+
+    async def _run(self) -> None:
+        self._rounds.health.note(self._name)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._keep_applied())
+            group.create_task(self._keep_looking())
+
+    async def _keep_applied(self) -> None:
+        while True:
+            began = time.monotonic()
+            self._stirred.clear()
+            if body := self._body():
+                apply = partial(clusters.apply, self._rounds.api, self._engine.handlers, body)
+                self._applied = await self._in_thread(apply)
+            self._tried.set()
+            wait = _NET_SECONDS if self._applied == Common() else _RETRY_SECONDS
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stirred.wait(), wait)
+            await asyncio.sleep(max(0.0, _ROUND_SECONDS - (time.monotonic() - began)))
+
+    async def _keep_looking(self) -> None:
+        await self._tried.wait()
+        while True:
+            began = time.monotonic()
+            if body := self._body():
+                await self._look(body)
+            self._rounds.health.note(self._name)
+            await asyncio.sleep(max(0.0, _ROUND_SECONDS - (time.monotonic() - began)))
+
+    async def _look(self, body: Body) -> None:
+        rounds, before = self._rounds, self._rounds.heard.written.get(self.key, {})
+        hit = rounds.hit(self.key[1])
+
+        def look() -> Body:
+            return clusters.look(
+                rounds.api, self._engine.handlers, body, before, hit, self._applied, self._starting.why
+            )
+
+        try:
+            status = await self._in_thread(look)
+            self._failures = 0
+        except Exception as error:  # one round's trouble must not end the rounds
+            _log.warning("%s could not be looked at: %s", self._name, error)
+            self._failures += 1
+            if self._failures < _BLIND_ROUNDS:
+                return
+            with contextlib.suppress(Exception):  # who cannot write it either tries again in the next round
+                reason = error
+                status = await self._in_thread(lambda: clusters.tell_of_blindness(rounds.api, body, before, reason))
+                rounds.heard.note_written(self.key, body, status)
+            return
+        rounds.heard.note_written(self.key, body, status)
+
+    def _body(self) -> Body | None:
+        """The cluster as it was last heard of."""
+        body = self._rounds.heard.bodies.get(self.key)
+        return body if body and body["metadata"]["uid"] == self.uid and not is_going(body) else None
+
+    async def _in_thread(self, do: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._rounds.threads, do)

@@ -1,0 +1,51 @@
+"""Reads why a cluster's members do not start."""
+
+from __future__ import annotations
+
+import datetime
+import time
+
+from ..api import Api
+from ..engines import starting
+from ..engines.common import CAN_START
+from ..engines.conditions import Said
+from ..engines.objects import of_cluster
+from ..faults.world import engine_of
+from .watched import Key
+
+_AGAIN_SECONDS = 3.0  # between two readings: a log costs the node something
+
+
+class Starting:
+    """Of one cluster."""
+
+    def __init__(self, api: Api, key: Key) -> None:
+        self._api = api
+        kind, self._namespace, name = key
+        self._selector = of_cluster(engine_of(kind), name)
+        self._read: tuple[float, Said] | None = None
+
+    def why(self) -> Said:
+        """What the condition Startable says; read anew every few seconds at most."""
+        now = time.monotonic()
+        if self._read is None or now - self._read[0] >= _AGAIN_SECONDS:
+            self._read = now, self._look()
+        return self._read[1]
+
+    def _look(self) -> Said:
+        pods = self._api.all_of("v1", "Pod", self._namespace, self._selector)
+        sets = self._api.all_of("apps/v1", "StatefulSet", self._namespace, self._selector)
+        trouble = starting.trouble_of(pods, sets, datetime.datetime.now(datetime.UTC))
+        if trouble is None:
+            return CAN_START
+        return starting.conclude(trouble, self._answer(trouble.question) if trouble.question else "")
+
+    def _answer(self, question: starting.Question) -> str:
+        """The answer in a line; '' where there is none to be had."""
+        try:
+            if question.container:
+                log = self._api.log_end(self._namespace, question.name, question.container, question.previous)
+                return starting.last_line(log)
+            return starting.latest_warning(self._api.warnings(self._namespace, question.kind, question.name))
+        except Exception:  # the log of a container that is just gone: the next look reads another one
+            return ""

@@ -1,0 +1,73 @@
+"""The lab's root key, which all passwords derive from: a Secret in the lab's own namespace, made once."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import logging
+import os
+import secrets
+import threading
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from .engines.passwords import KEY_BYTES
+from .settings import LAB_NAMESPACE_VARIABLE
+
+NAME = "caplab-root-key"
+_FIELD = "key"
+
+_log = logging.getLogger(__name__)
+
+
+class Store(Protocol):
+    """Where the Secret is."""
+
+    def get(self, api_version: str, kind: str, namespace: str, name: str) -> dict[str, Any] | None:
+        """An object, or None."""
+
+    def create(self, manifest: Mapping[str, Any]) -> bool:
+        """Create an object; whether it was not there yet."""
+
+
+class UnusableRootKey(Exception):
+    """The Secret holds no root key; the message has the mend."""
+
+
+class RootKey:
+    """Asked from any thread. Once read, it outlives its Secret: one that is deleted is made again."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._lock = threading.Lock()
+        self._key: bytes | None = None
+
+    def value(self) -> bytes:
+        """The key as the Secret has it now; the Secret is made where there is none. Raises UnusableRootKey."""
+        namespace = os.environ[LAB_NAMESPACE_VARIABLE]
+        with self._lock:
+            while (found := self._store.get("v1", "Secret", namespace, NAME)) is None:
+                if self._store.create(manifest(namespace, self._key or secrets.token_bytes(KEY_BYTES))):
+                    _log.info("the lab's root key was made: Secret %s/%s", namespace, NAME)
+            self._key = _key_in(found)
+            return self._key
+
+
+def manifest(namespace: str, key: bytes) -> dict[str, Any]:
+    """The Secret."""
+    metadata = {"name": NAME, "namespace": namespace, "labels": {"app.kubernetes.io/name": "caplab-operator"}}
+    data = {_FIELD: base64.b64encode(key).decode()}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "Opaque", "data": data}
+
+
+def _key_in(secret: Mapping[str, Any]) -> bytes:
+    try:
+        key = base64.b64decode((secret.get("data") or {}).get(_FIELD, ""), validate=True)
+    except binascii.Error:
+        key = b""
+    if len(key) != KEY_BYTES:
+        raise UnusableRootKey(
+            f"Secret {NAME} in the lab's namespace holds no root key ({KEY_BYTES} bytes under '{_FIELD}'). Mend: put it"
+            " back as it was, or delete it: an operator that has read it once makes it again."
+        )
+    return key

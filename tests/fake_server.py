@@ -1,0 +1,128 @@
+"""An API server that keeps objects in memory, behind the operator's own Api: what is asked, and what changes."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from typing import Any
+
+from caplab_operator.api import Api, path_of
+from kubernetes.client import ApiException
+
+_PATH = re.compile(r"(?:/api/v1|/apis/[^/]+/[^/]+)(?:/namespaces/([^/]+))?/([^/]+)(?:/([^/]+))?(?:/([^/]+))?$")
+
+Body = dict[str, Any]
+Where = tuple[str, str, str]  # namespace, plural, name
+
+
+class FakeServer(Api):
+    """before is called with method and path before each answer: to have things happen in between, or fail."""
+
+    def __init__(self) -> None:
+        client: Any = object()
+        super().__init__(client)
+        self.objects: dict[Where, Body] = {}
+        self.asked: list[str] = []
+        self.before: Callable[[str, str], None] = lambda _method, _path: None
+        self.logs: dict[str, bytes] = {}
+        self._numbers = itertools.count(1)
+
+    def put(self, kind: str, name: str, namespace: str = "demo", api_version: str = "v1", **fields: Any) -> Body:
+        """Somebody else makes an object; metadata is among the fields."""
+        body = {"apiVersion": api_version, "kind": kind, **deepcopy(fields)}
+        body["metadata"] = {**body.get("metadata", {}), "name": name, "namespace": namespace}
+        return self._store(_where(path_of(api_version, kind, namespace, name)), body, f"uid-{next(self._numbers)}")
+
+    def drop(self, plural: str, name: str, namespace: str = "demo") -> Body:
+        """Somebody deletes an object."""
+        return self.objects.pop((namespace, plural, name))
+
+    def at(self, plural: str, name: str, namespace: str = "demo") -> Body:
+        return self.objects[namespace, plural, name]
+
+    def names(self) -> set[str]:
+        """Plural and name of everything that there is."""
+        return {f"{plural}/{name}" for _, plural, name in self.objects}
+
+    def changes(self) -> list[str]:
+        """What was asked for that is no read."""
+        return [one for one in self.asked if not one.startswith("GET")]
+
+    def _answer(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
+        content: str = "application/json",
+        accept: str = "*/*",
+        timeout: tuple[float, float] | None = None,
+    ) -> bytes:
+        self.asked.append(f"{method} {path}")
+        self.before(method, path)
+        where, query = _where(path), query or {}
+        if path.endswith("/log"):
+            return self.logs[where[2]]
+        if method == "GET" and not where[2]:
+            found = self._listed(where, query)
+            return _encoded({"items": found or (None if "Metadata" in accept else [])})
+        if method == "POST":
+            where = (where[0], where[1], str((body or {})["metadata"]["name"]))
+            if where in self.objects:
+                raise ApiException(status=409, reason="AlreadyExists")
+            return _encoded(self._store(where, dict(body or {}), f"uid-{next(self._numbers)}"))
+        if method == "PATCH":
+            return _encoded(self._patched(where, dict(body or {}), "apply" in content))
+        there = self._there(where)
+        if method == "DELETE":
+            del self.objects[where]
+        return _encoded(there)
+
+    def _listed(self, where: Where, query: Mapping[str, str]) -> list[Body]:
+        wanted = dict(one.split("=") for one in query.get("labelSelector", "").split(",") if "=" in one)
+        return [
+            one
+            for (namespace, plural, _), one in self.objects.items()
+            if plural == where[1]
+            and where[0] in ("", namespace)
+            and wanted.items() <= (one["metadata"].get("labels") or {}).items()
+        ]
+
+    def _patched(self, where: Where, body: Body, apply: bool) -> Body:
+        uid = body["metadata"].get("uid")
+        existing = self.objects.get(where) if apply else self._there(where)
+        if uid is not None and (existing is None or existing["metadata"]["uid"] != uid):
+            raise ApiException(status=409, reason="Conflict: uid")
+        if existing is None:
+            return self._store(where, body, f"uid-{next(self._numbers)}")
+        metadata = {**existing["metadata"], **body["metadata"]}
+        return self._store(where, {**existing, **body, "metadata": metadata}, existing["metadata"]["uid"])
+
+    def _there(self, where: Where) -> Body:
+        if where not in self.objects:
+            raise ApiException(status=404, reason="NotFound")
+        return self.objects[where]
+
+    def _store(self, where: Where, body: Body, uid: str) -> Body:
+        old = self.objects.get(where)
+        metadata = {**body["metadata"], "uid": uid}
+        if old is None or {**old, "metadata": {**metadata, "resourceVersion": ""}} != {
+            **body, "metadata": {**metadata, "resourceVersion": ""},
+        } or old["metadata"].get("labels") != metadata.get("labels"):  # fmt: skip
+            metadata["resourceVersion"] = str(next(self._numbers))
+        self.objects[where] = deepcopy({**body, "metadata": metadata})
+        return self.objects[where]
+
+
+def _where(path: str) -> Where:
+    matched = _PATH.match(path)
+    assert matched, path
+    namespace, plural, name, _ = matched.groups()
+    return namespace or "", plural, name or ""
+
+
+def _encoded(body: Mapping[str, Any]) -> bytes:
+    return json.dumps(body).encode()

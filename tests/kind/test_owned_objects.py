@@ -1,0 +1,208 @@
+"""Nothing of others is touched, and what a cluster owns is there again when it was deleted or changed."""
+
+from __future__ import annotations
+
+import base64
+import json
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from cluster_object import ClusterObject
+from kind_lab import Lab, await_that
+
+AGAIN_SECONDS = 5.0
+CREATING_SECONDS = {"CassandraCluster": 240.0, "PostgresCluster": 90.0, "RedisCluster": 90.0}
+LIGHT = pytest.param("RedisCluster", id="redis")
+ALL = [LIGHT, *(pytest.param(kind, marks=pytest.mark.long) for kind in ("PostgresCluster", "CassandraCluster"))]
+_KINDS = "services,secrets,configmaps,statefulsets,pdb,roles,rolebindings,serviceaccounts,endpointslices"
+_WRONG = base64.b64encode(b"wrong").decode()
+_UNLABELLED = {"metadata": {"labels": {"caplab.dev/cluster": None}}}
+# What an edit by hand looks like, by kind: a merge patch of something that the cluster's own manifest says.
+EDITS: dict[str, dict[str, Any]] = {
+    "ConfigMap": {"data": None},
+    "EndpointSlice": {"endpoints": []},
+    "PodDisruptionBudget": {"spec": {"maxUnavailable": 3}},
+    "Role": {"rules": []},
+    "RoleBinding": {"subjects": []},
+    "Service": _UNLABELLED,
+    "ServiceAccount": _UNLABELLED,
+    "StatefulSet": {"spec": {"template": {"spec": {"terminationGracePeriodSeconds": 77}}}},
+}
+
+
+def cluster_of(lab: Lab, namespace: str, kind: str, name: str = "db") -> ClusterObject:
+    return ClusterObject(lab, kind, namespace, name, CREATING_SECONDS[kind])
+
+
+def own(cluster: ClusterObject) -> dict[str, dict[str, Any]]:
+    """What a cluster controls, by kind and name."""
+    uid, items = cluster.read()["metadata"]["uid"], cluster.lab.get(_KINDS, "-n", cluster.namespace)["items"]
+    return {
+        f"{item['kind']}/{item['metadata']['name']}": item
+        for item in items
+        if any(one["uid"] == uid and one.get("controller") for one in item["metadata"].get("ownerReferences") or ())
+    }
+
+
+def content(item: dict[str, Any]) -> dict[str, Any]:
+    """What the cluster's manifest says, without what the API server keeps with it."""
+    fields = {name: value for name, value in item.items() if name not in ("metadata", "status", "apiVersion")}
+    if item["kind"] == "Service":
+        fields["spec"] = {k: v for k, v in fields["spec"].items() if not k.startswith("clusterIP")}
+    return {**fields, "labels": item["metadata"].get("labels")}
+
+
+def await_again(cluster: ClusterObject, name: str, before: dict[str, Any]) -> float:
+    def is_again() -> bool:
+        item = own(cluster).get(name)
+        return item is not None and content(item) == content(before)
+
+    return await_that(f"{name} is as it was\n{json.dumps(content(before))}", is_again, AGAIN_SECONDS)
+
+
+def conditions(cluster: ClusterObject) -> dict[str, dict[str, Any]]:
+    return {one["type"]: one for one in cluster.status().get("conditions", [])}
+
+
+def await_conflict(cluster: ClusterObject, name: str) -> None:
+    def named() -> bool:
+        found = conditions(cluster).get("Conflict", {})
+        return found.get("status") == "True" and name in found["message"]
+
+    await_that(f"{cluster.kind} {cluster.name} says that {name} is in its way", named, 15)
+    assert cluster.status()["phase"] != "Ready"
+
+
+def password(cluster: ClusterObject) -> str:
+    secret = cluster.lab.get("secret", "-n", cluster.namespace, f"{cluster.name}-application")
+    return base64.b64decode(secret["data"]["password"]).decode()
+
+
+def write_row(cluster: ClusterObject, member: str, value: str) -> None:
+    """As a client, with what the Secret says."""
+    assert _as_client(cluster, member, _WRITE[cluster.kind].format(value=value)).strip()[-1:] != "x"
+
+
+def read_row(cluster: ClusterObject, member: str) -> str:
+    return _as_client(cluster, member, _READ[cluster.kind]).strip()
+
+
+_WRITE = {
+    "PostgresCluster": "create table kept as select '{value}' as value",
+    "RedisCluster": "set kept {value}",
+}
+_READ = {"PostgresCluster": "select value from kept", "RedisCluster": "get kept"}
+
+
+def _as_client(cluster: ClusterObject, member: str, words: str) -> str:
+    login = password(cluster)
+    commands: dict[str, list[str]] = {
+        "PostgresCluster": ["psql", f"postgresql://caplab:{login}@{cluster.name}-primary/caplab", "-AtXc", words],
+        "RedisCluster": [
+            "redis-cli", "-h", f"{cluster.name}-primary", "--no-auth-warning", "--user", "caplab", "--pass", login,
+            *words.split(),
+        ],
+    }  # fmt: skip
+    answer = cluster.lab.inside(cluster.namespace, member, *commands[cluster.kind])
+    assert answer.ok, answer.err
+    return answer.out
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_a_foreign_object_is_left_alone_and_lost_ones_come_back(lab: Lab, namespace: str, kind: str) -> None:
+    theirs = {
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": "db-any", "namespace": namespace},
+        "spec": {"ports": [{"port": 1234}], "selector": {"app": "theirs"}},
+    }  # fmt: skip
+    lab.apply(theirs)
+    before = lab.get("service", "-n", namespace, "db-any")
+    cluster = cluster_of(lab, namespace, kind)
+    cluster.apply()
+    await_conflict(cluster, "Service db-any")
+    assert own(cluster) == {}
+    assert lab.get("service", "-n", namespace, "db-any") == before
+    lab.kubectl("delete", "service", "-n", namespace, "db-any")
+    cluster.await_ready(3)
+    assert conditions(cluster)["Conflict"]["status"] == "False"
+
+    other = cluster_of(lab, namespace, "PostgresCluster" if kind != "PostgresCluster" else "RedisCluster")
+    uids = {name: item["metadata"]["uid"] for name, item in own(cluster).items()}
+    other.apply()
+    await_conflict(other, "db")
+    lab.kubectl("delete", other.kind, "-n", namespace, "db")
+    assert {name: item["metadata"]["uid"] for name, item in own(cluster).items()} == uids
+
+    print(f"{kind}: the slowest was there again after {max(disturb(cluster)):.1f} s")
+    cluster.await_ready(3)
+
+
+def disturb(cluster: ClusterObject) -> Iterator[float]:
+    """Delete every object but the StatefulSets, and change every other; how many seconds each took to be back."""
+    chance = random.Random(cluster.kind)
+    for name in sorted(own(cluster)):
+        before = own(cluster)[name]
+        if before["kind"] != "StatefulSet":
+            delete(cluster, name)
+            yield await_again(cluster, name, before)
+        edit = EDITS.get(before["kind"]) or {"data": dict.fromkeys(before["data"], _WRONG)}
+        if chance.random() < 0.5:
+            cluster.lab.kubectl("patch", "-n", cluster.namespace, name, "--type=merge", "-p", json.dumps(edit))
+            yield await_again(cluster, name, before)
+
+
+def delete(cluster: ClusterObject, name: str) -> None:
+    cluster.lab.kubectl("delete", "-n", cluster.namespace, name, "--wait=false")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kind", ["PostgresCluster", "RedisCluster"])
+def test_a_deleted_stateful_set_takes_no_data_along(lab: Lab, namespace: str, kind: str) -> None:
+    cluster = cluster_of(lab, namespace, kind)
+    cluster.apply()
+    cluster.await_ready(3)
+    write_row(cluster, "db-0", "old")
+    volumes = {member: cluster.volume(member) for member in ("db-0", "db-1", "db-2")}
+    uid = own(cluster)["StatefulSet/db"]["metadata"]["uid"]
+    delete(cluster, "StatefulSet/db")
+    await_that("there is another", lambda: _uid(cluster) not in ("", uid), AGAIN_SECONDS)
+    cluster.await_ready(3)
+    assert {member: cluster.volume(member) for member in volumes} == volumes
+    assert read_row(cluster, "db-0") == "old"
+    lab.kubectl("delete", kind, "-n", namespace, "db")
+    await_that("the volumes are gone", lambda: not lab.get("pvc", "-n", namespace)["items"], 60)
+
+
+def _uid(cluster: ClusterObject) -> str:
+    return str(own(cluster).get("StatefulSet/db", {}).get("metadata", {}).get("uid", ""))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kind", ["PostgresCluster", "RedisCluster"])
+def test_a_cluster_made_again_over_kept_volumes_has_its_rows_and_logins(lab: Lab, namespace: str, kind: str) -> None:
+    cluster = cluster_of(lab, namespace, kind)
+    cluster.apply(storage={"onDeletion": "Retain"})
+    cluster.await_ready(3)
+    write_row(cluster, "db-0", "old")
+    first = password(cluster)
+    lab.kubectl("delete", kind, "-n", namespace, "db")
+    await_that("it is gone", lambda: not lab.get("services", "-n", namespace)["items"], 60)
+    cluster.apply(storage={"onDeletion": "Retain"})
+    cluster.await_ready(3)
+    assert password(cluster) == first
+    assert read_row(cluster, "db-0") == "old"
+    lab.kubectl("delete", kind, "-n", namespace, "db")
+    lab.kubectl("delete", "pvc", "-n", namespace, "--all", "--wait=false")
+
+
+def test_a_cluster_that_cannot_start_says_why(lab: Lab, namespace: str) -> None:
+    huge = cluster_of(lab, namespace, "PostgresCluster", "huge")
+    huge.apply(resources={"memoryRequest": "900Gi"})
+
+    def told(cluster: ClusterObject) -> str:
+        found = conditions(cluster).get("Startable", {})
+        return str(found.get("message", "")) if found.get("status") == "False" else ""
+
+    await_that("it says that no node takes it", lambda: "Insufficient memory" in told(huge), 30)
+    assert "no node takes huge-" in told(huge)

@@ -1,0 +1,98 @@
+"""Rollouts of random PostgresClusters, carried out on a made-up cluster: they end, and cost as little as they may."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import pytest
+from caplab_operator.engines.pods import ordinal
+from caplab_operator.engines.postgres import rollout, settings
+from caplab_operator.engines.postgres.observe import Seen
+from caplab_operator.engines.postgres.rollout import HandOver, RestartPostgres
+from caplab_operator.engines.postgres.spec import PostgresSpec
+from caplab_operator.engines.rolling import Deployed, Resize, Restart
+from hypothesis import given
+from hypothesis import strategies as st
+from postgres_seen import SPEC, answer, pod, reading, seen, setting
+
+pytestmark = pytest.mark.property
+MOST_STEPS = 40
+
+
+@dataclass
+class World:
+    """A cluster as it stands: each member's pod revision, and how many connections its Postgres has."""
+
+    spec: PostgresSpec
+    revisions: list[str]
+    connections: list[int]
+    primary: int
+    asked: int
+    hand_overs: int = 0
+
+    def seen(self) -> Seen:
+        names = [f"pg-{number}" for number in range(len(self.revisions))]
+        readings, answers = {}, {}
+        for number, name in enumerate(names):
+            has = str(self.connections[number])
+            readings[name] = reading(self.spec, {"max_connections": setting("max_connections", has, kind="integer")})
+            if self.connections[number] != self.asked:
+                reasons = {"max_connections": {"old_value": has, "new_value": str(self.asked)}}
+                answers[name] = answer(name, f"pg-{self.primary}", pending_restart_reason=reasons)
+        pods = [pod(name, revision=revision) for name, revision in zip(names, self.revisions, strict=True)]
+        return seen(self.spec, f"pg-{self.primary}", pods, answers, readings)
+
+    def step(self) -> rollout.Step | None:
+        look = self.seen()
+        deployed = Deployed(len(self.revisions), "r1", is_current=True)
+        return rollout.next_step(self.spec, look, deployed, settings.gaps(self.spec, look))
+
+    def start(self, member: int) -> None:
+        """With what is asked for; no standby has less than its primary."""
+        least = 0 if member == self.primary else self.connections[self.primary]
+        self.connections[member] = max(self.asked, least)
+
+    def take(self, step: rollout.Step) -> None:
+        match step:
+            case Restart(chosen):
+                assert ordinal(chosen.name) != self.primary or len(self.revisions) == 1
+                self.revisions[ordinal(chosen.name)] = "r1"
+                self.start(ordinal(chosen.name))
+            case RestartPostgres(chosen):
+                self.start(ordinal(chosen.name))
+            case HandOver(former, candidate):
+                assert ordinal(former.name) == self.primary
+                assert ordinal(candidate) < self.spec.replicas
+                self.primary, self.hand_overs = ordinal(candidate), self.hand_overs + 1
+                self.start(ordinal(former.name))
+            case Resize(replicas):
+                assert self.primary < replicas
+                more = replicas - len(self.revisions)
+                self.revisions = [*self.revisions[:replicas], *("r1" for _ in range(more))]
+                self.connections = [*self.connections[:replicas], *(self.asked for _ in range(more))]
+            case _:
+                raise AssertionError(step)
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> World:
+    members, replicas = draw(st.integers(1, 5)), draw(st.integers(1, 5))
+    durability = draw(st.sampled_from(["async", "quorum"])) if replicas > 1 and members > 1 else "async"
+    asked, had = draw(st.sampled_from([100, 240, 300])), draw(st.sampled_from([100, 240, 300]))
+    spec = replace(SPEC, replicas=replicas, durability=durability, parameters={"max_connections": str(asked)})
+    revisions = draw(st.lists(st.sampled_from(["r0", "r1"]), min_size=members, max_size=members))
+    return World(spec, revisions, [had] * members, draw(st.integers(0, members - 1)), asked)
+
+
+@given(worlds())
+def test_a_rollout_ends_as_asked_and_its_primary_hands_over_no_more_than_it_must(world: World) -> None:
+    shrinks = world.primary >= world.spec.replicas
+    for _ in range(MOST_STEPS):
+        step = world.step()
+        if step is None:
+            break
+        world.take(step)
+    assert world.step() is None
+    assert world.revisions == ["r1"] * world.spec.replicas
+    assert world.connections == [world.asked] * world.spec.replicas
+    assert world.hand_overs <= 1 + shrinks
