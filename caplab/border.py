@@ -19,7 +19,7 @@ from caplab_cluster.failure import Failure
 from caplab_cluster.paths import Cache
 
 from .model.fields import FieldError
-from .report.plain_text import one_line
+from .plain_text import one_line
 from .told import Told
 
 NOT_SHOWN = "what was to be shown could not be written"

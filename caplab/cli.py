@@ -18,7 +18,7 @@ from .apart import in_a_child
 from .border import LAB_FAILED, NOT_SHOWN, complain, guarded
 from .model.bounds import MOST_BYTES, MOST_ROWS, Bounds, rounded_up
 from .model.bounds import parsed as parsed_size
-from .report.plain_text import SteadyWriter, one_line, printable
+from .plain_text import SteadyWriter, one_line, printable
 
 _LEFT = "what was asked to end ends by itself; `caplab faults` says what has not yet"
 _FAILED = 3  # also of a command line that makes no sense: 2, as argparse has it, would mean that something is unknown

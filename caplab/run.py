@@ -12,8 +12,8 @@ from pathlib import Path
 from . import plans, resuming
 from .judging import experiments_folder
 from .ownership import begin_session
+from .plain_text import Out
 from .plans import Machine, SuitePlan
-from .report.plain_text import Out
 from .suite_run import LAB_FAILED, SuiteRun, exit_code
 from .suites import Suite, experiments, find
 from .timings import earlier_runs

@@ -14,10 +14,10 @@ from . import results, resuming, tidy
 from .check.finding import State, merge
 from .judging import Judged, judge_folder
 from .ownership import Session
+from .plain_text import Out, PlainWriter, SteadyWriter
 from .plans import PlannedRun, SuitePlan
 from .report import words
 from .report.junit import LabFailure, junit_xml
-from .report.plain_text import Out, PlainWriter, SteadyWriter
 from .report.progress import Took, Wanted, announcement, time_left
 from .report.second_clock import clock_check
 from .report.summary import summary_markdown, verdict_json

@@ -65,7 +65,7 @@ class Bystander:
     def state(self) -> dict[str, Any]:
         """What must stay: who each object is, what the Secrets say, and the rows, read by a login that they hold."""
         found: dict[str, Any] = {f"{item['kind']}/{item['metadata']['name']}": item for item in self._own()}
-        kept = {name: _kept(item) for name, item in found.items()}
+        kept: dict[str, Any] = {name: _kept(item) for name, item in found.items()}
         for kind in self.kinds:
             cluster = self._cluster(kind)
             kept[f"uid of {kind}"] = cluster.read()["metadata"]["uid"]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
-from .plain_text import printable
+from ..plain_text import printable
 
 WIDTH = 110  # columns of a terminal that a report may take
 _LEAST = 3  # a column of text is made no narrower

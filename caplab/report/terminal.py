@@ -5,11 +5,11 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
+from ..plain_text import printable
 from . import prose, words
 from .cache_tables import readers_and_loads, told_of_cache
 from .grid import WIDTH, Grid, Painter, in_columns, plain
 from .judged import predicted_beside_measured
-from .plain_text import printable
 from .suite import every_repeat, every_run, tally
 from .tables import latencies, vantages_and_routes
 from .values import RunReport

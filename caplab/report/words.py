@@ -11,7 +11,7 @@ from caplab.check.finding import ENOUGH, State
 from caplab.model.expectations import Demand
 from caplab.model.runs import WallAnchor
 
-from . import plain_text
+from .. import plain_text
 
 NOTHING = "-"  # there is no such figure
 UNKNOWN = "?"  # there would be one, but it was not measured

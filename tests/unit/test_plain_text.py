@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from caplab.report.plain_text import PlainWriter, printable
+from caplab.plain_text import PlainWriter, printable
 from caplab.report.words import one_line
 
 
