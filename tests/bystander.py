@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,6 +74,13 @@ class Bystander:
             kept[f"volumes of {kind}"] = [cluster.volume(f"{cluster.name}-{number}") for number in range(3)]
             kept[f"rows of {kind}"] = self._read(kind)
         return kept
+
+    def is_as(self, before: Mapping[str, Any]) -> bool:
+        """Whether all is there, and as it was."""
+        try:
+            return self.state() == before
+        except AssertionError:  # something is gone
+            return False
 
     def _cluster(self, kind: str) -> ClusterObject:
         return ClusterObject(self.lab, kind, self.namespace, DATABASES[kind])

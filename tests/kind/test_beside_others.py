@@ -16,11 +16,17 @@ from typing import Any
 
 import pytest
 from bystander import DATABASES, Bystander
+from caplab_cluster.chart import NAMESPACE as LAB_NAMESPACE
+from caplab_operator import api
+from caplab_operator.api import Api
+from caplab_operator.engines.ownership import ForeignObject
+from caplab_operator.handlers import applied, redis
+from caplab_operator.settings import LAB_NAMESPACE_VARIABLE
 from cluster_object import ClusterObject
 from kind_lab import Lab, await_that, log_folder
 from lab_runs import BIN, environment
 
-PAIRS, SEED = 30, int(os.environ.get("CAPLAB_TEST_SEED", "18"))
+PAIRS, SEED = (int(os.environ.get(f"CAPLAB_TEST_{name}", default)) for name, default in (("PAIRS", 30), ("SEED", 18)))
 LAB_FAILED, OF_A_RUN = 3, (0, 1, 2, 3)
 QUICK = {"seconds": "2", "rate": "20"}
 
@@ -174,3 +180,46 @@ def test_databases_of_others_keep_uid_rows_and_passwords_whatever_the_lab_does_b
             told = list(pool.map(lambda deed: deed(), order[2 * number : 2 * number + 2]))
             assert bystander.state() == before, told
             print(f"| {number + 1} | {told[0]} | {told[1]} | {time.monotonic() - began:.0f} s |", flush=True)
+
+
+def shop(namespace: str) -> dict[str, Any]:
+    """A RedisCluster as the API server would return it, whose objects are the bystander's already."""
+    failover = {"downAfterMilliseconds": 1000, "failoverTimeoutMilliseconds": 6000, "restartedPrimary": "ComeBack"}
+    spec = {
+        "replicas": 2,
+        "sentinels": 3,
+        "persistence": "none",
+        "minReplicasToWrite": 0,
+        "minReplicasMaxLagSeconds": 3,
+        "failover": failover,
+        "maxMemory": "64Mi",
+        "evictionPolicy": "noeviction",
+        "storage": {"size": "1Gi", "onDeletion": "Delete"},
+        "resources": {"memoryRequest": "64Mi", "cpuRequest": "20m"},
+        "parameters": {},
+    }
+    metadata = {"name": "shop", "namespace": namespace, "uid": str(uuid.uuid4()), "generation": 1}
+    return {"apiVersion": "caplab.dev/v1alpha1", "kind": "RedisCluster", "metadata": metadata, "spec": spec}
+
+
+def test_only_the_question_whose_an_object_is_keeps_a_bystanders_objects(
+    lab: Lab, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Planted: the operator's own code, run here by an administrator, whom no policy holds back."""
+    monkeypatch.setenv("KUBECONFIG", str(lab.cache.kubeconfig))
+    monkeypatch.setenv(redis.IMAGE_VARIABLE, lab.images["redis"])
+    monkeypatch.setenv(LAB_NAMESPACE_VARIABLE, LAB_NAMESPACE)
+    bystander = Bystander(lab, namespace, kinds=())
+    bystander.settle()
+    before, operator, cluster = bystander.state(), redis.RedisClusters(), shop(namespace)
+    with pytest.raises(ForeignObject) as refused:
+        operator.reconcile(Api(), cluster)
+    for name in ("Service shop-any", "Secret shop-passwords", "ConfigMap shop-redis", "data-shop-0"):
+        assert name in str(refused.value)
+    assert bystander.state() == before
+    monkeypatch.setattr(api, "is_own", lambda *_: True)
+    for question in ("foreign_claims", "foreign_pods"):
+        monkeypatch.setattr(applied, question, lambda *_: [])
+    monkeypatch.setattr(applied, "are_to_be_derived", lambda *_: True)  # it would not overwrite a Secret either
+    operator.reconcile(Api(), cluster)
+    await_that("the bystander's objects are not as they were", lambda: not bystander.is_as(before), 10)
