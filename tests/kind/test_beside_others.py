@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from caplab_operator.handlers import applied, redis
 from caplab_operator.settings import LAB_NAMESPACE_VARIABLE
 from cluster_object import ClusterObject
 from kind_lab import Lab, await_that, log_folder
+from kubernetes.client import ApiException
 from lab_runs import BIN, environment
 
 PAIRS, SEED = (int(os.environ.get(f"CAPLAB_TEST_{name}", default)) for name, default in (("PAIRS", 30), ("SEED", 18)))
@@ -221,5 +223,6 @@ def test_only_the_question_whose_an_object_is_keeps_a_bystanders_objects(
     for question in ("foreign_claims", "foreign_pods"):
         monkeypatch.setattr(applied, question, lambda *_: [])
     monkeypatch.setattr(applied, "are_to_be_derived", lambda *_: True)  # it would not overwrite a Secret either
-    operator.reconcile(Api(), cluster)
+    with suppress(ApiException):  # two objects merged into one may make no sense to the API server
+        operator.reconcile(Api(), cluster)
     await_that("the bystander's objects are not as they were", lambda: not bystander.is_as(before), 10)
