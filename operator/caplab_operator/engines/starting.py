@@ -25,7 +25,9 @@ _STUCK = {
 _SLOW_SECONDS = 20.0  # from then on a start is told of that goes on without a word
 _RECENT_SECONDS = 60.0  # an exit that long ago is still told of, if it was not the first one
 _LINE_CHARACTERS = 300
-_UNPRINTABLE = re.compile(r"(?:\x1b\[[0-9;?]*[ -/]*[@-~])|[^\x20-\x7e\u00a1-\uffff]+")
+_UNPRINTABLE = re.compile(
+    r"(?:\x1b\[[0-9;?]*[ -/]*[@-~])|[^\x20-\x7e\u00a1-\uffff]+|[\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]+"
+)
 
 Body = Mapping[str, Any]
 

@@ -1,0 +1,155 @@
+"""Whatever a cluster owns is watched: who changes or deletes it has it applied again, and nobody else."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from caplab_operator.handlers import owned_watch
+from caplab_operator.handlers.owned_watch import OwnedWatch
+from caplab_operator.ledger import Ledger, version_of
+from loopback import listening, run, until
+
+MANIFEST: dict[str, Any] = {
+    "apiVersion": "v1", "kind": "Service",
+    "metadata": {"name": "rd-any", "ownerReferences": [{"uid": "u-1", "controller": True}]},
+}  # fmt: skip
+APPLIED = {"name": "rd-any", "uid": "s-1", "resourceVersion": "7"}
+NAME = ("Service", "rd-any")
+
+
+class Cluster:
+    """That counts how often it is stirred."""
+
+    def __init__(self, uid: str = "u-1", name: str = "rd") -> None:
+        self.uid, self.key, self.stirred = uid, ("RedisCluster", "demo", name), 0
+
+    def stir(self) -> None:
+        self.stirred += 1
+
+
+class FakeApi:
+    def __init__(self, port: int = 0) -> None:
+        self.ledger, self.port = Ledger(), port
+        self.ledger.note(MANIFEST, APPLIED)
+
+    def request(self, path: str, query: Mapping[str, str], accept: str) -> tuple[str, dict[str, str]]:
+        watch = "watch" if "watch" in query else "list"
+        return f"http://127.0.0.1:{self.port}{path}?{watch}", {"Accept": accept}
+
+    def tls(self) -> None:
+        return None
+
+
+def watching(*clusters: Cluster, port: int = 0) -> OwnedWatch:
+    api: Any = FakeApi(port)
+    found: Any = list(clusters)
+    return OwnedWatch(api, lambda namespace: found if namespace == "demo" else [])
+
+
+def test_a_deleted_and_a_changed_object_are_applied_again_once() -> None:
+    for event, metadata in (("DELETED", APPLIED), ("MODIFIED", {**APPLIED, "resourceVersion": "8"})):
+        cluster = Cluster()
+        watch = watching(cluster)
+        for _ in range(2):
+            watch.heard("demo", "Service", event, metadata)
+        assert cluster.stirred == 1
+        assert watch.api.ledger.uid(MANIFEST) is None  # it is looked at again before it is applied
+
+
+def test_what_the_operator_did_itself_and_what_is_not_the_clusters_stirs_nobody() -> None:
+    cluster = Cluster()
+    watch = watching(cluster, Cluster("u-2", "other"))
+    watch.heard("demo", "Service", "MODIFIED", APPLIED)
+    watch.heard("demo", "EndpointSlice", "DELETED", {**APPLIED, "name": "rd-any-x7z"})  # Kubernetes' own
+    watch.heard("elsewhere", "Service", "DELETED", APPLIED)
+    watch.listed("demo", "Service", [APPLIED])
+    assert cluster.stirred == 0
+
+
+def test_a_status_changes_no_generation_and_so_stirs_nobody() -> None:
+    applied = {**APPLIED, "generation": 3}
+    assert version_of(applied) == version_of({**applied, "resourceVersion": "99"})
+    assert version_of(applied) != version_of({**applied, "generation": 4})
+
+
+@pytest.mark.parametrize("there", [[], [{**APPLIED, "uid": "another"}]])
+def test_a_list_is_the_net_for_what_a_watch_missed(there: list[dict[str, Any]]) -> None:
+    cluster = Cluster()
+    watching(cluster).listed("demo", "Service", there)
+    assert cluster.stirred == 1
+
+
+def test_a_new_volume_has_its_cluster_take_it() -> None:
+    cluster, other = Cluster(), Cluster("u-2", "other")
+    watch = watching(cluster, other)
+    claim = {"name": "data-rd-0", "uid": "c", "resourceVersion": "1", "labels": {"caplab.dev/cluster": "rd"}}
+    watch.heard("demo", "PersistentVolumeClaim", "ADDED", claim)
+    watch.heard("demo", "PersistentVolumeClaim", "MODIFIED", claim)
+    watch.listed("demo", "PersistentVolumeClaim", [])
+    assert (cluster.stirred, other.stirred) == (1, 0)
+
+
+class FakeWatch:
+    """An API server's lists and watches over one connection each; the first watch ends at once, as if it were cut."""
+
+    port = 0
+
+    def __init__(self) -> None:
+        self.accepted: list[str] = []
+        self.lists = 0
+        self.events: list[dict[str, Any]] = []
+        self.broken = False
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = (await reader.readuntil(b"\r\n\r\n")).decode()
+        self.accepted.append(next(line for line in request.splitlines() if line.startswith("Accept:")))
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n")
+        if "?list" in request:
+            self.lists += 1
+            items = [{"metadata": APPLIED}] if "/services" in request else None
+            writer.write(b"nonsense" if self.broken else _line({"metadata": {"resourceVersion": "7"}, "items": items}))
+        elif "/services" in request:
+            for event in self.events:
+                writer.write(_line(event))
+            await writer.drain()
+            await asyncio.sleep(0.05)
+        else:
+            await asyncio.sleep(0.05)
+        writer.close()
+
+
+def _line(body: Mapping[str, Any]) -> bytes:
+    return json.dumps(body).encode() + b"\n"
+
+
+def test_a_namespace_with_clusters_is_watched_by_metadata_only_for_as_long_as_it_has_any(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(owned_watch, "_AGAIN_SECONDS", 0.01)
+
+    async def scenario() -> None:
+        async with listening(FakeWatch()) as fake:
+            cluster = Cluster()
+            watch = watching(cluster, port=fake.port)
+            fake.events = [{"type": "DELETED", "object": {"metadata": APPLIED}}]
+            watch.keep({"demo"})
+            await until(lambda: cluster.stirred == 1)
+            assert all("PartialObjectMetadata" in accepted for accepted in fake.accepted)
+            fake.events = [{"type": "ERROR", "object": {"code": 410}}]  # too old: listed anew
+            lists = fake.lists
+            await until(lambda: fake.lists > lists + 20)
+            fake.broken = True
+            lists = fake.lists
+            await until(lambda: fake.lists > lists + 20)  # nonsense ends no watch for good
+            watch.keep(())
+            await asyncio.sleep(0.1)
+            lists = fake.lists
+            await asyncio.sleep(0.1)
+            assert fake.lists == lists
+            await watch.stop()
+
+    run(scenario)

@@ -1,0 +1,220 @@
+"""Each cluster's loops: none waits for another, a stirred one is applied at once, and a stuck one is told of."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+from caplab_operator.engines.common import Common
+from caplab_operator.engines.ownership import ForeignObject
+from caplab_operator.engines.passwords import PasswordsLost
+from caplab_operator.handlers import clusters, rounds
+from caplab_operator.handlers.engines import Engine
+from caplab_operator.handlers.rounds import Rounds
+from caplab_operator.handlers.watched import Watched
+from caplab_operator.health import BOUND_SECONDS, Health
+from kubernetes.client import ApiException
+from loopback import run, until
+
+READY: dict[str, Any] = {"phase": "Ready", "conditions": []}
+
+
+def body(name: str, uid: str = "", generation: int = 1) -> dict[str, Any]:
+    metadata = {"name": name, "namespace": "demo", "uid": uid or f"uid-{name}", "generation": generation}
+    return {"apiVersion": "caplab.dev/v1alpha1", "kind": "RedisCluster", "metadata": metadata}
+
+
+class FakeApi:
+    """Takes statuses."""
+
+    def __init__(self) -> None:
+        self.statuses: dict[str, Mapping[str, Any]] = {}
+        self.forgotten: list[str] = []
+
+    @property
+    def ledger(self) -> FakeApi:
+        return self
+
+    def forget(self, uid: str) -> None:
+        self.forgotten.append(uid)
+
+    def apply_status(self, of: Mapping[str, Any], status: Mapping[str, Any]) -> None:
+        self.statuses[of["metadata"]["name"]] = status
+
+    def all_of(self, *_: str) -> list[Any]:
+        return []
+
+    def condition(self, name: str, kind: str) -> Mapping[str, Any]:
+        conditions = self.statuses.get(name, {}).get("conditions", [])
+        return next((one for one in conditions if one["type"] == kind), {})
+
+
+class Handlers:
+    """An engine's that count; a name in `stuck` does not come back before it is let go."""
+
+    def __init__(self) -> None:
+        self.applied: list[tuple[str, int]] = []
+        self.looks: dict[str, int] = {}
+        self.stuck: set[str] = set()
+        self.let_go = threading.Event()
+        self.refuse: Exception | None = None
+        self.blind: Exception | None = None
+
+    def reconcile(self, _api: Any, of: Mapping[str, Any]) -> None:
+        self.applied.append((of["metadata"]["name"], of["metadata"]["generation"]))
+        if self.refuse:
+            raise self.refuse
+
+    def watch_over(self, _api: Any, of: Mapping[str, Any], _before: Any, _hit: Any) -> Mapping[str, Any]:
+        name = of["metadata"]["name"]
+        if name in self.stuck:
+            self.let_go.wait(10)
+        self.looks[name] = self.looks.get(name, 0) + 1
+        if self.blind:
+            raise self.blind
+        return READY
+
+    def roles(self, *_: Any) -> Any: ...
+
+
+class World:
+    def __init__(self) -> None:
+        self.api, self.handlers, self.heard, self.seconds = FakeApi(), Handlers(), Watched(), 0.0
+        engines = {"RedisCluster": Engine("RedisCluster", "redisclusters", self.handlers)}
+        api: Any = self.api
+        self.health = Health(lambda: self.seconds)
+        self.rounds = Rounds(api, engines, self.heard, lambda _: {}, self.health)
+
+    def hear(self, of: Mapping[str, Any], event: str = "ADDED") -> None:
+        self.heard.hear(event, of)
+        self.rounds.heard_of(of, None)
+
+    async def end(self) -> None:
+        tasks = self.rounds.tasks()
+        for task in tasks:
+            task.cancel()
+        self.handlers.let_go.set()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, seconds in (("_ROUND_SECONDS", 0.005), ("_RETRY_SECONDS", 0.02)):
+        monkeypatch.setattr(rounds, name, seconds)
+
+
+def in_world(scenario: Callable[[World], Any]) -> None:
+    async def main() -> None:
+        world = World()
+        try:
+            await scenario(world)
+        finally:
+            await world.end()
+
+    run(main)
+
+
+def test_a_cluster_that_is_stuck_slows_no_other_and_is_told_of() -> None:
+    async def scenario(world: World) -> None:
+        world.handlers.stuck = {"slow"}
+        for name in ("slow", "quick"):
+            world.hear(body(name))
+        await until(lambda: world.handlers.looks.get("quick", 0) > 3)
+        assert "slow" not in world.handlers.looks
+        assert world.health.trouble() == ""
+        world.seconds = BOUND_SECONDS + 1
+        seen = world.handlers.looks["quick"]
+        await until(lambda: world.handlers.looks["quick"] > seen + 2)
+        assert world.health.trouble() == "RedisCluster demo/slow: no round has ended for 121 s"
+        world.hear(body("slow"), "DELETED")
+        assert world.health.trouble() == ""  # who is gone has no rounds to end
+
+    in_world(scenario)
+
+
+def test_a_new_spec_and_a_stirred_cluster_are_applied_at_once_and_a_status_stirs_nobody() -> None:
+    async def scenario(world: World) -> None:
+        world.hear(body("rd"))
+        await until(lambda: world.handlers.applied == [("rd", 1)])
+        world.heard.hear("MODIFIED", body("rd"))
+        world.rounds.heard_of(body("rd"), 1)
+        seen = world.handlers.looks.get("rd", 0)
+        await until(lambda: world.handlers.looks.get("rd", 0) > seen + 3)
+        assert world.handlers.applied == [("rd", 1)]
+        world.heard.hear("MODIFIED", body("rd", generation=2))
+        world.rounds.heard_of(body("rd", generation=2), 1)
+        await until(lambda: world.handlers.applied[1:] == [("rd", 2)])
+        world.rounds.running["uid-rd"].stir()
+        await until(lambda: len(world.handlers.applied) == 3)
+
+    in_world(scenario)
+
+
+def test_another_cluster_of_the_same_name_has_loops_of_its_own() -> None:
+    async def scenario(world: World) -> None:
+        world.hear(body("rd"))
+        await until(lambda: world.handlers.applied)
+        world.hear(body("rd", uid="another"), "MODIFIED")
+        assert list(world.rounds.running) == ["another"]
+        assert world.api.forgotten == ["uid-rd"]
+        assert [one.uid for one in world.rounds.clusters_in("demo")] == ["another"]
+        assert world.rounds.clusters_in("elsewhere") == []
+
+    in_world(scenario)
+
+
+def test_a_conflict_is_told_of_and_the_cluster_goes_on_by_itself_when_it_is_over() -> None:
+    async def scenario(world: World) -> None:
+        world.handlers.refuse = ForeignObject(["Service rd-any (nobody's cluster)"])
+        world.hear(body("rd"))
+        await until(lambda: world.api.condition("rd", "Conflict").get("status") == "True")
+        assert world.api.statuses["rd"]["phase"] == "Creating"
+        assert "rd" not in world.handlers.looks  # nothing of it is there
+        world.handlers.refuse = None
+        await until(lambda: world.api.statuses["rd"]["phase"] == "Ready")
+        assert world.api.condition("rd", "Conflict")["status"] == "False"
+
+    in_world(scenario)
+
+
+def test_a_cluster_that_cannot_be_looked_at_is_not_called_ready_for_ever() -> None:
+    async def scenario(world: World) -> None:
+        world.hear(body("rd"))
+        await until(lambda: world.api.statuses.get("rd", {}).get("phase") == "Ready")
+        world.handlers.blind = OSError("something unforeseen")
+        await until(lambda: world.api.statuses["rd"]["phase"] == "Unknown")
+        ready = world.api.condition("rd", "Ready")
+        assert (ready["status"], "something unforeseen" in ready["message"]) == ("Unknown", True)
+        world.handlers.blind = None
+        await until(lambda: world.api.statuses["rd"]["phase"] == "Ready")
+
+    in_world(scenario)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "said"),
+    [
+        (ForeignObject(["Service x"]), "conflict", ("True", "ForeignObject")),
+        (PasswordsLost("gone"), "startable", ("False", "PasswordsLost")),
+        (ApiException(status=422, reason="Invalid"), "startable", ("False", "Refused")),
+        (ApiException(status=409, reason="Conflict"), "startable", ("Unknown", "NotApplied")),
+        (ApiException(status=500, reason="down"), "startable", ("Unknown", "NotApplied")),
+        (TimeoutError("timed out"), "startable", ("Unknown", "NotApplied")),
+    ],
+)
+def test_what_kept_a_cluster_from_being_applied_is_a_condition(error: Exception, kind: str, said: Any) -> None:
+    found = clusters.obstacle(error)
+    assert getattr(found, kind)[:2] == said
+    assert found != Common()
+
+
+def test_the_oldest_round_is_exported_and_without_any_nothing_is_old() -> None:
+    health = Health(lambda: 10.0)
+    assert health.oldest() == ("", 0.0)
+    health.note("faults")
+    assert health.oldest() == ("faults", 0.0)
+    health.forget("faults")
+    assert health.trouble() == ""
