@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from caplab_cluster.chart import NAMESPACE as LAB_NAMESPACE
 from cluster_object import ClusterObject
 from kind_lab import Lab, await_that
 
@@ -80,32 +81,44 @@ def password(cluster: ClusterObject) -> str:
     return base64.b64decode(secret["data"]["password"]).decode()
 
 
-def write_row(cluster: ClusterObject, member: str, value: str) -> None:
-    """As a client, with what the Secret says."""
-    assert _as_client(cluster, member, _WRITE[cluster.kind].format(value=value)).strip()[-1:] != "x"
+def write_row(cluster: ClusterObject, value: str) -> None:
+    _as_client(cluster, _WRITE[cluster.kind], value)
 
 
-def read_row(cluster: ClusterObject, member: str) -> str:
-    return _as_client(cluster, member, _READ[cluster.kind]).strip()
+def read_row(cluster: ClusterObject) -> str:
+    return _as_client(cluster, _READ[cluster.kind]).strip()
 
 
+_SQL = (
+    "import psycopg, sys; host, login, *values = sys.argv[1:]; c = psycopg.connect(host=f'db-primary.{host}',"
+    " user='caplab', dbname='caplab', password=login, autocommit=True, connect_timeout=5); "
+)
+_REDIS = (
+    "import redis, sys; host, login, *values = sys.argv[1:]; c = redis.Redis(f'db-primary.{host}', username='caplab',"
+    " password=login, decode_responses=True, socket_timeout=5); "
+)
+_CQL = (
+    "import sys; from cassandra.cluster import Cluster; from cassandra.auth import PlainTextAuthProvider as Login;"
+    " host, login, *values = sys.argv[1:]; c = Cluster([f'db-any.{host}'], auth_provider=Login('caplab',"
+    " login)).connect('caplab'); "
+)
+# As a client, from a prober, with what the Secret says.
 _WRITE = {
-    "PostgresCluster": "create table kept as select '{value}' as value",
-    "RedisCluster": "set kept {value}",
+    "PostgresCluster": f"{_SQL}c.execute(\"create table kept as select 'old' as value\")",
+    "RedisCluster": f"{_REDIS}c.set('kept', *values); c.wait(2, 5000)",
+    "CassandraCluster": f"{_CQL}c.execute('create table kept (k int primary key, v text)');"
+    " c.execute('insert into kept (k, v) values (1, %s)', values)",
 }
-_READ = {"PostgresCluster": "select value from kept", "RedisCluster": "get kept"}
+_READ = {
+    "PostgresCluster": f"{_SQL}print(c.execute('select value from kept').fetchone()[0])",
+    "RedisCluster": f"{_REDIS}print(c.get('kept'))",
+    "CassandraCluster": f"{_CQL}print(c.execute('select v from kept').one()[0])",
+}
 
 
-def _as_client(cluster: ClusterObject, member: str, words: str) -> str:
-    login = password(cluster)
-    commands: dict[str, list[str]] = {
-        "PostgresCluster": ["psql", f"postgresql://caplab:{login}@{cluster.name}-primary/caplab", "-AtXc", words],
-        "RedisCluster": [
-            "redis-cli", "-h", f"{cluster.name}-primary", "--no-auth-warning", "--user", "caplab", "--pass", login,
-            *words.split(),
-        ],
-    }  # fmt: skip
-    answer = cluster.lab.inside(cluster.namespace, member, *commands[cluster.kind])
+def _as_client(cluster: ClusterObject, code: str, *values: str) -> str:
+    command = ["python3", "-c", code, f"{cluster.namespace}.svc.cluster.local", password(cluster), *values]
+    answer = cluster.lab.inside(LAB_NAMESPACE, "daemonset/caplab-prober-a", *command)
     assert answer.ok, answer.err
     return answer.out
 
@@ -157,19 +170,19 @@ def delete(cluster: ClusterObject, name: str) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("kind", ["PostgresCluster", "RedisCluster"])
+@pytest.mark.parametrize("kind", list(CREATING_SECONDS))
 def test_a_deleted_stateful_set_takes_no_data_along(lab: Lab, namespace: str, kind: str) -> None:
     cluster = cluster_of(lab, namespace, kind)
     cluster.apply()
     cluster.await_ready(3)
-    write_row(cluster, "db-0", "old")
+    write_row(cluster, "old")
     volumes = {member: cluster.volume(member) for member in ("db-0", "db-1", "db-2")}
     uid = own(cluster)["StatefulSet/db"]["metadata"]["uid"]
     delete(cluster, "StatefulSet/db")
     await_that("there is another", lambda: _uid(cluster) not in ("", uid), AGAIN_SECONDS)
     cluster.await_ready(3)
     assert {member: cluster.volume(member) for member in volumes} == volumes
-    assert read_row(cluster, "db-0") == "old"
+    assert read_row(cluster) == "old"
     lab.kubectl("delete", kind, "-n", namespace, "db")
     await_that("the volumes are gone", lambda: not lab.get("pvc", "-n", namespace)["items"], 60)
 
@@ -179,19 +192,20 @@ def _uid(cluster: ClusterObject) -> str:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("kind", ["PostgresCluster", "RedisCluster"])
+@pytest.mark.parametrize("kind", list(CREATING_SECONDS))
 def test_a_cluster_made_again_over_kept_volumes_has_its_rows_and_logins(lab: Lab, namespace: str, kind: str) -> None:
     cluster = cluster_of(lab, namespace, kind)
     cluster.apply(storage={"onDeletion": "Retain"})
     cluster.await_ready(3)
-    write_row(cluster, "db-0", "old")
+    write_row(cluster, "old")
     first = password(cluster)
     lab.kubectl("delete", kind, "-n", namespace, "db")
     await_that("it is gone", lambda: not lab.get("services", "-n", namespace)["items"], 60)
     cluster.apply(storage={"onDeletion": "Retain"})
-    cluster.await_ready(3)
+    seconds = await_that("it is Ready again", lambda: cluster.status().get("phase") == "Ready", 120)
+    print(f"{kind}: Ready over kept volumes after {seconds:.0f} s")
     assert password(cluster) == first
-    assert read_row(cluster, "db-0") == "old"
+    assert read_row(cluster) == "old"
     lab.kubectl("delete", kind, "-n", namespace, "db")
     lab.kubectl("delete", "pvc", "-n", namespace, "--all", "--wait=false")
 
