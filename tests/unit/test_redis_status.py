@@ -100,6 +100,7 @@ def test_clients_of_replicas_are_led_to_stale_ones_rather_than_to_nobody() -> No
     assert names(seen()) == ["rd-1", "rd-2"]
     assert names(seen({"rd-1": replica(link_up=False)})) == ["rd-2"]
     assert names(seen({"rd-1": replica(link_up=False), "rd-2": None})) == ["rd-1"]
+    assert names(seen({"rd-0": master(offset=5 * 2**20)})) == ["rd-1", "rd-2"], "the Service would flap under load"
 
 
 def build(look: Seen, before: Mapping[str, Any] | None = None, now: str = NOW, **done: Any) -> dict[str, Any]:

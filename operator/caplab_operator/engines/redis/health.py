@@ -11,7 +11,8 @@ from .spec import RedisSpec
 _WELL = frozenset({"running", "linked", "watching"})
 # What a linked replica may lack: more than a look under load sees between two answers, far less than the backlog.
 _BEHIND_BYTES = 2**20
-_HAVE_DATA = ("behind", "unlinked", "follows another")
+_LINKED = ("linked", "behind")
+_HAVE_DATA = ("unlinked", "follows another")
 _NO_LOGIN = "refuses clients' login"
 # Of a replica as a Sentinel sees it: one that it would not promote.
 _OUT_OF_TOUCH = frozenset({"s_down", "o_down", "disconnected"})
@@ -102,7 +103,7 @@ def sentinels(spec: RedisSpec, seen: Seen, primary: str | None) -> list[Status]:
 def replicas_of(seen: Seen, primary: str) -> list[Pod]:
     """The replicas whose link to the primary is up; while none is, those that answer: they still have data."""
     states = {pod.name: member_state(seen, primary, pod) for pod in seen.place.members if pod.name != primary}
-    linked = [pod for pod in seen.place.members if states.get(pod.name) == "linked"]
+    linked = [pod for pod in seen.place.members if states.get(pod.name) in _LINKED]
     return linked or [pod for pod in seen.place.members if states.get(pod.name) in _HAVE_DATA]
 
 
