@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from caplab_cluster.chart import NAMESPACE as LAB_NAMESPACE
+from caplab_cluster.shell import ask
 from kind_lab import Lab, await_that
 
 Status = Mapping[str, Any]
@@ -22,6 +23,15 @@ _OF_EVERY_NAMESPACE = {"ConfigMap/kube-root-ca.crt", "ServiceAccount/default"}
 def body(kind: str, namespace: str, name: str, spec: Mapping[str, Any]) -> dict[str, Any]:
     metadata = {"name": name, "namespace": namespace}
     return {"apiVersion": "caplab.dev/v1alpha1", "kind": kind, "metadata": metadata, "spec": dict(spec)}
+
+
+def defaulted(lab: Lab, namespace: str, kind: str) -> dict[str, Any]:
+    """A cluster x as the API server would keep it, with its defaults, a uid and a generation; it is not made."""
+    document = json.dumps(body(kind, namespace, "x", {}))
+    answer = ask([*lab.kubectl_command(), "create", "--dry-run=server", "-o", "json", "-f", "-"], stdin=document)
+    assert answer.ok, answer.err
+    found: dict[str, Any] = json.loads(answer.out)
+    return found
 
 
 def leftovers(lab: Lab, namespace: str, *more: str) -> set[str]:

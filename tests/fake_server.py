@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from typing import Any
 
@@ -28,6 +28,9 @@ class FakeServer(Api):
         self.asked: list[str] = []
         self.before: Callable[[str, str], None] = lambda _method, _path: None
         self.logs: dict[str, bytes] = {}
+        self.refusals: Iterator[bool] = itertools.repeat(
+            False
+        )  # of what it is asked to let the operator do, one after the other
         self._numbers = itertools.count(1)
 
     def put(self, kind: str, name: str, namespace: str = "demo", api_version: str = "v1", **fields: Any) -> Body:
@@ -35,6 +38,11 @@ class FakeServer(Api):
         body = {"apiVersion": api_version, "kind": kind, **deepcopy(fields)}
         body["metadata"] = {**body.get("metadata", {}), "name": name, "namespace": namespace}
         return self._store(_where(path_of(api_version, kind, namespace, name)), body, f"uid-{next(self._numbers)}")
+
+    def may(self, verb: str, group: str, resource: str, namespace: str) -> bool:
+        """Whoever is refused is refused at this moment only."""
+        self.asked.append(f"MAY {verb} {resource} in {namespace}")
+        return not next(self.refusals)
 
     def drop(self, plural: str, name: str, namespace: str = "demo") -> Body:
         """Somebody deletes an object."""

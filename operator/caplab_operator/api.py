@@ -213,6 +213,14 @@ class Api:
         """Whether the cluster knows a node of that name."""
         return self.get("v1", "Node", "", node) is not None
 
+    def may(self, verb: str, group: str, resource: str, namespace: str) -> bool:
+        """Whether the API server lets the operator do that."""
+        asked = {"verb": verb, "group": group, "resource": resource, "namespace": namespace}
+        kind = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview"}
+        path = path_of(kind["apiVersion"], kind["kind"])
+        answer = self._call("POST", path, body={**kind, "spec": {"resourceAttributes": asked}})
+        return bool(answer["status"]["allowed"])
+
     def serves(self, group: str, version: str) -> set[str]:
         """The plural names of the kinds that the API server has of a group; none where it knows no such group."""
         with _absence_is_none():

@@ -49,18 +49,20 @@ def test_clusters_are_refused_where_the_namespace_was_not_opened_for_them(lab: L
     assert attempt(lab, [cluster_object.body("RedisCluster", namespace, "x", {})]).ok
 
 
-def asked_for(lab: Lab, namespace: str, kind: str) -> Manifest:
-    """A cluster object as the API server would keep it: with its defaults, a uid and a generation."""
-    document = json.dumps(cluster_object.body(kind, namespace, "x", {}))
-    answer = ask([*lab.kubectl_command(), "create", "--dry-run=server", "-o", "json", "-f", "-"], stdin=document)
-    assert answer.ok, answer.err
-    found: Manifest = json.loads(answer.out)
-    return found
+@pytest.fixture
+def of_clusters(lab: Lab, namespace: str) -> str:
+    """A namespace where the operator has the rights that the role binding of a cluster x gives it."""
+    binding = objects.operator_binding(cluster_object.defaulted(lab, namespace, "PostgresCluster"), LAB_NAMESPACE)
+    del binding["metadata"]["ownerReferences"]  # there is no such cluster, so it would be collected
+    lab.apply(binding)
+    allowed = ("auth", "can-i", "patch", "statefulsets", "-n", namespace, AS_OPERATOR)
+    await_that("the API server has heard of it", lambda: lab.cluster.kubectl(*allowed).ok, within_seconds=10)
+    return namespace
 
 
 def own_objects(lab: Lab, namespace: str) -> list[Manifest]:
     """All that the operator makes for a cluster of each kind."""
-    pg, rd, cs = (asked_for(lab, namespace, f"{kind}Cluster") for kind in ("Postgres", "Redis", "Cassandra"))
+    cs, pg, rd = (cluster_object.defaulted(lab, namespace, kind) for kind in CLUSTER_KINDS)
     pg_spec, rd_spec, cs_spec = parse_postgres(pg), parse_redis(rd), parse_cassandra(cs)
     made = [
         *postgres.secrets(pg_spec, lambda _: "p"),
@@ -77,8 +79,8 @@ def own_objects(lab: Lab, namespace: str) -> list[Manifest]:
     return [item for item in made if item.get("roleRef", {}).get("kind") != "Role"]
 
 
-def test_the_operator_may_make_all_that_its_clusters_consist_of(lab: Lab, namespace: str) -> None:
-    answer = attempt(lab, own_objects(lab, namespace), AS_OPERATOR)
+def test_the_operator_may_make_all_that_its_clusters_consist_of(lab: Lab, of_clusters: str) -> None:
+    answer = attempt(lab, own_objects(lab, of_clusters), AS_OPERATOR)
     assert answer.ok, answer.err
 
 
@@ -164,6 +166,9 @@ def place_attacks(spec: PostgresSpec, members: Manifest) -> list[Attack]:
     def moved(manifest: Manifest, namespace: str) -> Manifest:
         return {**manifest, "metadata": {**manifest["metadata"], "namespace": namespace}}
 
+    head = {"name": "x", "namespace": spec.namespace, "uid": spec.uid}
+    owned_by = {"apiVersion": "caplab.dev/v1alpha1", "kind": spec.KIND, "metadata": head}
+    itself = objects.operator_binding(owned_by, LAB_NAMESPACE)
     config = objects.config_map(spec, "x-patroni", {})
     free = {**config, "metadata": {"name": "x-patroni", "namespace": spec.namespace}}
     owner = {**config["metadata"]["ownerReferences"][0], "apiVersion": "apps/v1", "kind": "Deployment"}
@@ -171,18 +176,20 @@ def place_attacks(spec: PostgresSpec, members: Manifest) -> list[Attack]:
     key = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "other", "namespace": LAB_NAMESPACE}}
     closed = "works only in namespaces that are open to clusters; if it is meant: kubectl label namespace"
     return [
-        (moved(members, "kube-system"), f"{closed} kube-system"),
-        (moved(config, "default"), f"{closed} default"),
+        (moved(members, "kube-system"), 'cannot create resource "statefulsets"'),
+        (moved(config, "default"), 'cannot create resource "configmaps"'),
+        (moved(itself, "kube-system"), f"{closed} kube-system"),
+        (moved(itself, "default"), f"{closed} default"),
         (key, f"{closed} {LAB_NAMESPACE}"),
         (free, "is not of a cluster of the lab"),
         (others, "is not of a cluster of the lab"),
     ]
 
 
-def test_the_operator_can_make_nothing_that_would_give_it_more_than_clusters_need(lab: Lab, namespace: str) -> None:
-    spec = parse_postgres(asked_for(lab, namespace, "PostgresCluster"))
+def test_the_operator_can_make_nothing_that_would_give_it_more_than_clusters_need(lab: Lab, of_clusters: str) -> None:
+    spec = parse_postgres(cluster_object.defaulted(lab, of_clusters, "PostgresCluster"))
     members = postgres.stateful_set(spec, lab.images["postgres"], 3)
-    lab.apply(*in_namespace(namespace, role_that_lets("theirs", "pods", "list")))
+    lab.apply(*in_namespace(of_clusters, role_that_lets("theirs", "pods", "list")))
     attacks = [*pod_attacks(members), *rights_attacks(spec), *place_attacks(spec, members)]
     answer = attempt(lab, [manifest for manifest, _ in attacks], AS_OPERATOR)
     refusals = [line for line in answer.err.splitlines() if line.startswith("Error from server")]
@@ -191,12 +198,12 @@ def test_the_operator_can_make_nothing_that_would_give_it_more_than_clusters_nee
         assert sentence in refusal, f"{manifest['kind']}: {sentence!r} is not in: {refusal}"
 
 
-def test_no_member_runs_as_somebodys_own_account_that_has_rights(lab: Lab, namespace: str) -> None:
+def test_no_member_runs_as_somebodys_own_account_that_has_rights(lab: Lab, of_clusters: str) -> None:
     """An account that happens to have the name of a cluster's members."""
-    spec = parse_postgres(asked_for(lab, namespace, "PostgresCluster"))
-    binding = bound(spec, "theirs", {"kind": "Role", "name": "theirs"}, "x-member", namespace)
+    spec = parse_postgres(cluster_object.defaulted(lab, of_clusters, "PostgresCluster"))
+    binding = bound(spec, "theirs", {"kind": "Role", "name": "theirs"}, "x-member", of_clusters)
     binding["metadata"] = {"name": "theirs"}
-    lab.apply(*in_namespace(namespace, role_that_lets("theirs", "secrets", "list"), binding))
+    lab.apply(*in_namespace(of_clusters, role_that_lets("theirs", "secrets", "list"), binding))
     members = postgres.stateful_set(spec, lab.images["postgres"], 3)
     await_that(
         "the API server has heard of the binding",
@@ -205,20 +212,20 @@ def test_no_member_runs_as_somebodys_own_account_that_has_rights(lab: Lab, names
     )
 
 
-def test_the_operator_touches_no_object_and_no_pod_of_anybody_else(lab: Lab, namespace: str) -> None:
+def test_the_operator_touches_no_object_and_no_pod_of_anybody_else(lab: Lab, of_clusters: str) -> None:
     """Also where it believes that the object is not there yet: an apply that would overwrite it is refused."""
     theirs = service("a")
-    theirs["metadata"] |= {"name": "x-any", "namespace": namespace}
+    theirs["metadata"] |= {"name": "x-any", "namespace": of_clusters}
     theirs["spec"]["ports"][0]["name"] = "theirs"
     pod = toolbox_pod(lab, "a")
-    pod["metadata"] |= {"namespace": namespace}
+    pod["metadata"] |= {"namespace": of_clusters}
     lab.apply(theirs, pod)
-    spec = parse_postgres(asked_for(lab, namespace, "PostgresCluster"))
+    spec = parse_postgres(cluster_object.defaulted(lab, of_clusters, "PostgresCluster"))
     (ours,) = (item for item in postgres.services(spec) if item["metadata"]["name"] == "x-any")
     forced = ("apply", "--server-side", "--force-conflicts", "--dry-run=server", AS_OPERATOR, "-f", "-")
     answer = ask([*lab.kubectl_command(), *forced], stdin=json.dumps(ours))
     assert "x-any is somebody else's: the operator neither changes nor takes over" in answer.err, answer.out
-    on_pod = ("-n", namespace, "pod/pod-a", "--dry-run=server", AS_OPERATOR)
+    on_pod = ("-n", of_clusters, "pod/pod-a", "--dry-run=server", AS_OPERATOR)
     for attempted in (("delete", *on_pod), ("annotate", *on_pod, "a=b")):
         refused = lab.cluster.kubectl(*attempted)
         assert "touches only those of its clusters' StatefulSets" in refused.err, refused.out
@@ -227,7 +234,7 @@ def test_the_operator_touches_no_object_and_no_pod_of_anybody_else(lab: Lab, nam
 @pytest.fixture
 def member(lab: Lab, namespace: str) -> str:
     """The flag to be the members of a cluster x, of which there are a pod and the account's rights."""
-    spec = parse_postgres(asked_for(lab, namespace, "PostgresCluster"))
+    spec = parse_postgres(cluster_object.defaulted(lab, namespace, "PostgresCluster"))
     given = [postgres.member_role(spec), postgres.role_binding(spec)]
     for item in given:
         del item["metadata"]["ownerReferences"]  # there is no such cluster, so they would be collected

@@ -11,6 +11,7 @@ from .cluster import Cluster
 Manifest = dict[str, Any]
 
 APPLICATION = "caplab"  # whom clients log in as
+OPERATOR_ROLE = "caplab-operator-namespaced"  # charts/caplab/templates/operator.yaml
 _PROBER_ACCOUNT = "caplab-prober"  # charts/caplab/templates/prober.yaml
 
 
@@ -71,6 +72,27 @@ def named(cluster: Cluster, api_version: str, kind: str, name: str) -> Manifest:
         "ownerReferences": [owner_of(cluster)],
     }
     return {"apiVersion": api_version, "kind": kind, "metadata": metadata}
+
+
+def operator_binding(body: Mapping[str, Any], lab_namespace: str) -> Manifest:
+    """Lets the operator, which runs in lab_namespace, work in the namespace of a cluster, as it is told of."""
+    metadata, kind = body["metadata"], body["kind"]
+    owner = {"apiVersion": body["apiVersion"], "kind": kind, "name": metadata["name"], "uid": metadata["uid"]}
+    return {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "RoleBinding",
+        "metadata": {
+            "name": f"{metadata['name']}-operator",
+            "namespace": metadata["namespace"],
+            "labels": {
+                "caplab.dev/engine": kind.removesuffix("Cluster").lower(),
+                "caplab.dev/cluster": metadata["name"],
+            },
+            "ownerReferences": [{**owner, "controller": True, "blockOwnerDeletion": True}],
+        },
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": OPERATOR_ROLE},
+        "subjects": [{"kind": "ServiceAccount", "name": "caplab-operator", "namespace": lab_namespace}],
+    }
 
 
 def secret(cluster: Cluster, name: str, values: Mapping[str, str]) -> Manifest:

@@ -14,6 +14,7 @@ from ..engines.conditions import Said, never_ready
 from ..engines.ownership import ForeignObject
 from ..engines.passwords import PasswordsLost
 from ..root_key import UnusableRootKey
+from . import rights
 from .engines import Handlers
 
 _REFUSALS = range(400, 500)  # what the API server says of a request, and not of itself
@@ -27,6 +28,7 @@ Body = Mapping[str, Any]
 def apply(api: Api, handlers: Handlers, body: Body) -> Common:
     """Make a cluster's objects what its spec asks for; what kept it from that."""
     try:
+        rights.ensure(api, body)
         handlers.reconcile(api, body)
     except Exception as error:  # one cluster's trouble is its own: it is told of, and tried again
         metadata = body["metadata"]

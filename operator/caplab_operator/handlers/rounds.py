@@ -86,6 +86,11 @@ class ClusterRounds:
         self._failures = 0
         self.task = asyncio.create_task(self._run())
 
+    @property
+    def was_tried(self) -> bool:
+        """Whether it was applied, or could not be: before that nobody has the rights to watch its objects."""
+        return self._tried.is_set()
+
     def stir(self) -> None:
         """Its spec, or one of its objects, has changed: it is to be applied."""
         self._stirred.set()

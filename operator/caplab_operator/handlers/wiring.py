@@ -144,7 +144,7 @@ async def _in_rounds(name: str, one_round: Callable[[Lab], Awaitable[None]], lab
 async def _keep_clusters(lab: Lab) -> None:
     """Have each cluster that is there its loops, its namespace its watches, and its engine follow it."""
     lab.rounds.keep()
-    lab.owned.keep({one.key[1] for one in lab.rounds.running.values()})
+    lab.owned.keep({one.key[1] for one in lab.rounds.running.values() if one.was_tried})
     await _keep_following(lab)
 
 

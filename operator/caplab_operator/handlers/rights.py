@@ -1,0 +1,36 @@
+"""The operator's own rights in a cluster's namespace: given by a role binding that goes with the cluster."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from ..api import Api
+from ..engines.objects import operator_binding
+from ..settings import LAB_NAMESPACE_VARIABLE
+
+_HEARD_SECONDS = 3.0  # for which the API server may not have heard of a binding yet; some milliseconds as a rule
+_LOOK_SECONDS = 0.02
+
+
+class NoRights(Exception):
+    """The API server does not let the operator work in a namespace; the message has the mend."""
+
+
+def ensure(api: Api, body: Mapping[str, Any]) -> None:
+    """Have the operator's rights in the namespace of a cluster. Raises NoRights where they do not come."""
+    binding = operator_binding(body, os.environ[LAB_NAMESPACE_VARIABLE])
+    if api.stands(binding):
+        return
+    api.apply(binding)
+    namespace, name = binding["metadata"]["namespace"], binding["metadata"]["name"]
+    end = time.monotonic() + _HEARD_SECONDS
+    while not api.may("patch", "apps", "statefulsets", namespace):
+        if time.monotonic() > end:
+            raise NoRights(
+                f"the role binding {namespace}/{name} gives the operator no rights: is the ClusterRole"
+                f" {binding['roleRef']['name']} there? Mend: make up."
+            )
+        time.sleep(_LOOK_SECONDS)

@@ -1,0 +1,49 @@
+"""The reading of docs/security.md's table of rights."""
+
+from __future__ import annotations
+
+import pytest
+from rights_table import HEAD, Right, difference, in_table, rights_of
+
+PAGE = f"""# Anything
+{HEAD}
+|---|---|---|---|
+| caplab-x | everywhere | get list | `pods`, `faults.caplab.dev` |
+| caplab-x | everywhere | patch | `endpoints: a b` |
+| default | a cluster's namespace | nothing | |
+
+| another | table |
+"""
+
+
+def test_rows_become_rights_by_account_and_place() -> None:
+    everywhere = {
+        Right("get", "pods"), Right("list", "pods"),
+        Right("get", "faults.caplab.dev"), Right("list", "faults.caplab.dev"),
+        Right("patch", "endpoints", "a"), Right("patch", "endpoints", "b"),
+    }  # fmt: skip
+    assert in_table(PAGE) == {("caplab-x", "everywhere"): everywhere, ("default", "a cluster's namespace"): set()}
+
+
+def test_rules_become_the_same_rights() -> None:
+    rules = [
+        {"verbs": ["get", "list"], "apiGroups": ["caplab.dev"], "resources": ["faults"]},
+        {"verbs": ["patch"], "apiGroups": [""], "resources": ["endpoints"], "resourceNames": ["a", "b"]},
+    ]
+    found = rights_of(rules)
+    assert {str(right) for right in found} == {
+        "get faults.caplab.dev", "list faults.caplab.dev", "patch endpoints a", "patch endpoints b",
+    }  # fmt: skip
+    assert found < in_table(PAGE)["caplab-x", "everywhere"]
+
+
+@pytest.mark.parametrize(
+    ("told", "says"),
+    [
+        ({Right("get", "pods")}, ""),
+        ({Right("get", "pods"), Right("get", "secrets")}, "it may, and the page does not say so: get secrets"),
+        (set(), "the page says it may, and it may not: get pods"),
+    ],
+)
+def test_a_right_more_or_less_is_named(told: set[Right], says: str) -> None:
+    assert difference(told, {Right("get", "pods")}) == says
