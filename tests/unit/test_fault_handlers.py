@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,6 +14,7 @@ from caplab_operator.faults.targets import Roles
 from caplab_operator.settings import LAB_NAMESPACE_VARIABLE
 from fake_fault_api import KILL, LED, PEERS, FakeFaultApi, handlers_of, live
 from fault_world import PG, anew, body, of, spec, with_pods
+from kubernetes.client import ApiException
 
 
 @pytest.fixture(autouse=True)
@@ -73,6 +74,24 @@ def test_a_fault_that_hits_nobody_is_refused_on_the_object_and_let_go() -> None:
     assert "pg-9: no member of pg" in api.fault["status"]["message"]
     handlers.follow(deepcopy(api.fault))
     assert api.written == ["hold", "status Failed", "release"]
+
+
+def test_where_the_operator_has_no_rights_there_is_no_cluster_and_so_no_primary() -> None:
+    """Its rights come with each cluster; whatever else the API server says against it is told, and tried again."""
+
+    def refused(status: int) -> Callable[..., Roles]:
+        def roles(*_: object) -> Roles:
+            raise ApiException(status=status)
+
+        return roles
+
+    api = FakeFaultApi(body(KILL))
+    handlers_of(api, refused(403)).follow(body(KILL))
+    assert api.written == ["hold", "status Failed"]
+    assert api.fault
+    assert "Mend:" in api.fault["status"]["message"]
+    with pytest.raises(ApiException):
+        handlers_of(FakeFaultApi(body(KILL)), refused(500)).follow(body(KILL))
 
 
 @pytest.mark.parametrize("finalizers", [[], [FINALIZER]])

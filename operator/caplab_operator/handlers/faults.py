@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from kubernetes.client import ApiException
+
 from ..api import Api, stamp
 from ..faults import following, moves
 from ..faults.resolving import resolve
@@ -18,6 +20,8 @@ from .fault_reading import Reader
 Body = Mapping[str, Any]
 # What the authority of a kind says of a cluster, given what waits for the list of its pods.
 RolesOf = Callable[[Api, str, str, Callable[[], Sequence[Body]]], Roles]
+
+_FORBIDDEN = 403
 
 _log = logging.getLogger(__name__)
 
@@ -72,9 +76,7 @@ class FaultHandlers:
         held = self.reader.submit(self.api.apply, _identity(body, finalizers=[moves.FINALIZER]))
         target, roles = spec["target"], None
         if "role" in target:
-            roles = self.reader.submit(
-                self.roles_of(target["kind"]), self.api, namespace, target["name"], reading.bodies
-            )
+            roles = self.reader.submit(self._roles, namespace, target, reading.bodies)
         try:
             entries = resolve(spec, reading.world(), roles.result() if roles else None)
             status = moves.resolved(entries, _until(spec))
@@ -84,6 +86,15 @@ class FaultHandlers:
         if not _is_resolved(now.result()):
             self.api.apply_status(body, status)
             _log.info("%s: %s", _name(body), _told(status))
+
+    def _roles(self, namespace: str, target: Body, listed: Callable[[], Sequence[Body]]) -> Roles:
+        """The authority's word; nobody's where the operator has no rights, which come with each cluster."""
+        try:
+            return self.roles_of(target["kind"])(self.api, namespace, target["name"], listed)
+        except ApiException as error:
+            if error.status != _FORBIDDEN:
+                raise
+            return Roles()
 
     def _read(self, body: Body) -> Body | None:
         """The object as it is now; None where it is gone, or another of its name."""
