@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from caplab.check.finding import Finding, State, merge
 from caplab.model.fields import Json
 
+from ..plain_text import printable
 from . import words
 from .check_witness import witnesses
-from .plain_text import printable
 from .values import Figures
 
 WIDTH = 100
