@@ -106,6 +106,8 @@ class FakeServer(Api):
             raise ApiException(status=409, reason="Conflict: uid")
         if existing is None:
             return self._store(where, body, f"uid-{next(self._numbers)}")
+        if not apply:
+            return self._store(where, _merged(existing, body), existing["metadata"]["uid"])
         metadata = {**existing["metadata"], **body["metadata"]}
         return self._store(where, {**existing, **body, "metadata": metadata}, existing["metadata"]["uid"])
 
@@ -123,6 +125,17 @@ class FakeServer(Api):
             metadata["resourceVersion"] = str(next(self._numbers))
         self.objects[where] = deepcopy({**body, "metadata": metadata})
         return self.objects[where]
+
+
+def _merged(there: Mapping[str, Any], patch: Mapping[str, Any]) -> Body:
+    """As a JSON merge patch has it."""
+    found = {name: value for name, value in there.items() if patch.get(name, "") is not None}
+    for name, value in patch.items():
+        if isinstance(value, Mapping):
+            found[name] = _merged(found.get(name) or {}, value)
+        elif value is not None:
+            found[name] = value
+    return found
 
 
 def _where(path: str) -> Where:

@@ -15,6 +15,7 @@ from kubernetes.client import ApiClient, ApiException
 from caplab import kube
 
 from .engines.ownership import ForeignObject, controller, foreign, is_own
+from .engines.strays import additions, removal
 from .ledger import Ledger
 from .root_key import RootKey
 
@@ -89,6 +90,8 @@ class Api:
             if error.status != _CONFLICT:
                 raise
             applied = self._apply(manifest, self._uid(manifest))  # it is gone, or another, since it was looked up
+        if added := additions(applied, _MANAGER):
+            applied = self._take_out(manifest, added) or applied
         self.ledger.note(manifest, applied)
         return applied
 
@@ -226,6 +229,19 @@ class Api:
         with _absence_is_none():
             return {kind["name"] for kind in self._call("GET", f"/apis/{group}/{version}")["resources"]}
         return set()
+
+    def _take_out(self, manifest: Mapping[str, Any], added: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+        """Take out of an object of the cluster's own what others added; its metadata since then, None if unchanged."""
+        metadata = manifest["metadata"]
+        body = self.get(manifest["apiVersion"], manifest["kind"], metadata["namespace"], metadata["name"])
+        patch = removal(body, added) if body and is_own(manifest, body["metadata"]) else {}
+        if not body or not patch:
+            return None
+        patch["metadata"] = {"uid": body["metadata"]["uid"], "resourceVersion": body["metadata"]["resourceVersion"]}
+        path = path_of(manifest["apiVersion"], manifest["kind"], metadata["namespace"], metadata["name"])
+        query = {"fieldManager": _MANAGER}
+        changed: Mapping[str, Any] = self._call("PATCH", path, query, patch, _MERGE, accept=METADATA)["metadata"]
+        return changed
 
     def request(self, path: str, query: Mapping[str, str], accept: str) -> tuple[str, dict[str, str]]:
         """URL and headers of a read, for who makes it otherwise: the token is read anew where it has expired."""

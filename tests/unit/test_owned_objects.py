@@ -15,31 +15,18 @@ from caplab_operator.engines.cluster import Cluster
 from caplab_operator.engines.ownership import ForeignObject
 from caplab_operator.engines.passwords import ROOT_KEY_ANNOTATION, PasswordsLost
 from caplab_operator.engines.postgres import manifests as postgres
-from caplab_operator.engines.postgres.spec import Failover, PostgresSpec
 from caplab_operator.engines.redis import manifests as redis
+from caplab_operator.engines.redis import slices
 from caplab_operator.handlers.applied import Applied, apply_all
 from caplab_operator.root_key import NAME, UnusableRootKey
 from caplab_operator.settings import LAB_NAMESPACE_VARIABLE
 from cassandra_seen import SPEC as CASSANDRA
 from fake_server import FakeServer
 from kubernetes.client import ApiException
+from postgres_seen import SPEC as POSTGRES
 from redis_seen import SPEC as REDIS
 
 LAB = "lab"
-POSTGRES = PostgresSpec(
-    name="pg",
-    namespace="demo",
-    uid="u-1",
-    generation=3,
-    replicas=3,
-    durability="async",
-    failover=Failover(20, 1, 3, 0, 1048576, False),
-    storage_size="1Gi",
-    keep_volumes=False,
-    memory_request="192Mi",
-    cpu_request="50m",
-    parameters={},
-)
 Build = Callable[[Any], list[dict[str, Any]]]
 ENGINES: dict[str, tuple[Cluster, Any, Build]] = {
     "postgres": (POSTGRES, postgres, lambda spec: postgres.build(spec, "image", LAB, 3)),
@@ -305,3 +292,28 @@ def test_what_the_api_server_refuses_is_raised() -> None:
     server.before = refuse
     with pytest.raises(ApiException):
         apply(server, "postgres")
+
+
+@pytest.mark.parametrize("name", ["pg-primary", "pg-primary-config"])
+def test_endpoints_that_patroni_would_write_over_are_in_the_way(name: str) -> None:
+    server, spec = FakeServer(), POSTGRES
+    server.put("Endpoints", name, metadata={"labels": {"caplab.dev/cluster": "another"}})
+
+    def apply_postgres() -> None:
+        objects = postgres.build(spec, "image", LAB, 3)
+        apply_all(server, spec, partial(postgres.secrets, spec), objects, postgres.state(spec))
+
+    with pytest.raises(ForeignObject, match=f"Endpoints {name}"):
+        apply_postgres()
+    server.at("endpoints", name)["metadata"]["labels"] = {"caplab.dev/engine": "postgres", "caplab.dev/cluster": "pg"}
+    apply_postgres()
+    assert "statefulsets/pg" in server.names()
+
+
+def test_a_slice_that_is_applied_only_later_is_looked_at_before_anything_is_applied() -> None:
+    server = FakeServer()
+    server.put("EndpointSlice", "rd-primary", api_version="discovery.k8s.io/v1")
+    objects = redis.build(REDIS, "image", LAB, redis.Standing(3, None, True))
+    with pytest.raises(ForeignObject, match="EndpointSlice rd-primary"):
+        apply_all(server, REDIS, partial(redis.secrets, REDIS), objects, [slices.primary_slice(REDIS)])
+    assert [one for one in server.changes() if "/lab/" not in one] == []

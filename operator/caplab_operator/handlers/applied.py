@@ -10,7 +10,7 @@ from typing import Any
 from ..api import Api
 from ..engines import volumes
 from ..engines.cluster import Cluster
-from ..engines.ownership import ForeignObject, claims_of, foreign_claims, foreign_pods
+from ..engines.ownership import ForeignObject, claims_of, controller, foreign, foreign_claims, foreign_pods
 from ..engines.passwords import ROOT_KEY_ANNOTATION, Passwords, are_to_be_derived
 
 _AGAIN_SECONDS = 30.0  # somebody else may have changed or removed it
@@ -21,16 +21,19 @@ Name = tuple[str, str]  # kind and name
 Secrets = Callable[[Callable[[str], str]], Sequence[Manifest]]
 
 
-def apply_all(api: Api, cluster: Cluster, secrets: Secrets, objects: Sequence[Manifest]) -> None:
+def apply_all(
+    api: Api, cluster: Cluster, secrets: Secrets, objects: Sequence[Manifest], later: Sequence[Manifest] = ()
+) -> None:
     """Make all of a cluster's objects what their manifests say: its secrets, then the objects in their order.
 
+    later are those that are applied, or made by members, once it runs: only whose they are is asked here.
     Raises ForeignObject where one of them is somebody else's, before anything is applied, and PasswordsLost where
     nobody can know the passwords any more.
     """
     passwords = Passwords(cluster, api.root_key.value())
     made = [_marked(secret, passwords.root) for secret in secrets(passwords)]
     claims = api.metadata_of_all("v1", "PersistentVolumeClaim", cluster.namespace)
-    there = look_at_all(api, [*made, *objects], claims)
+    there = look_at_all(api, [*made, *objects, *later], claims)
     own = [claim for one in objects if one["kind"] == "StatefulSet" for claim in claims_of(one, claims)]
     derived = are_to_be_derived(passwords.root, _roots(made, there), frozenset(map(volumes.root_of, own)) - {""})
     uids = {name: str(metadata["uid"]) for name, metadata in there.items()}
@@ -43,21 +46,31 @@ def apply_all(api: Api, cluster: Cluster, secrets: Secrets, objects: Sequence[Ma
 
 def look_at_all(api: Api, manifests: Sequence[Manifest], claims: Sequence[Metadata]) -> dict[Name, Metadata]:
     """The metadata of those that are there. Raises ForeignObject, which names all that are somebody else's."""
-    foreign: list[str] = []
+    not_own: list[str] = []
     there: dict[Name, Metadata] = {}
     sets = [manifest for manifest in manifests if manifest["kind"] == "StatefulSet"]
     pods = api.metadata_of_all("v1", "Pod", sets[0]["metadata"]["namespace"]) if sets else ()
     for stateful_set in sets:
-        foreign += [*foreign_claims(stateful_set, claims), *foreign_pods(stateful_set, pods)]
+        not_own += [*foreign_claims(stateful_set, claims), *foreign_pods(stateful_set, pods)]
     for manifest in manifests:
         try:
-            if metadata := api.look(manifest):
+            if metadata := _look(api, manifest):
                 there[_name(manifest)] = metadata
         except ForeignObject as error:
-            foreign += error.named
-    if foreign:
-        raise ForeignObject(foreign)
+            not_own += error.named
+    if not_own:
+        raise ForeignObject(not_own)
     return there
+
+
+def _look(api: Api, manifest: Manifest) -> Metadata | None:
+    """An object's metadata. One that members make has no owner: its labels say whose it is."""
+    if controller(manifest["metadata"]):
+        return api.look(manifest)
+    existing = api.metadata(manifest)
+    if existing and not manifest["metadata"]["labels"].items() <= (existing.get("labels") or {}).items():
+        raise ForeignObject([foreign(manifest["kind"], existing)])
+    return existing
 
 
 def _roots(secrets: Sequence[Manifest], there: Mapping[Name, Metadata]) -> dict[str, str | None]:

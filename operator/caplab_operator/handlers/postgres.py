@@ -61,7 +61,7 @@ class PostgresClusters:
             deployed = _deployed(api, spec)
             replicas = wanted_replicas(spec, None, deployed.replicas if deployed else None)
             objects_of_it = manifests.build(spec, image, lab_namespace, replicas)
-            apply_all(api, spec, partial(manifests.secrets, spec), objects_of_it)
+            apply_all(api, spec, partial(manifests.secrets, spec), objects_of_it, manifests.state(spec))
 
     def roles(self, api: Api, namespace: str, cluster: str, listed: Callable[[], object]) -> Roles:
         """The primary is who holds the leader object; nobody has to be asked for that."""

@@ -14,7 +14,7 @@ from ..api import Api, now
 from ..engines import objects
 from ..engines.conditions import Status, never_ready
 from ..engines.pods import Pod
-from ..engines.redis import configuration, manifests, mending, observe, rollout, status
+from ..engines.redis import configuration, manifests, mending, observe, rollout, slices, status
 from ..engines.redis.observe import Place, Seen
 from ..engines.redis.primary import primary_of
 from ..engines.redis.spec import RedisSpec, parse
@@ -62,7 +62,8 @@ class RedisClusters:
             standing = _standing(spec, deployed, None, body.get("status") or {})
             image, lab_namespace = os.environ[IMAGE_VARIABLE], os.environ[LAB_NAMESPACE_VARIABLE]
             objects_of_it = manifests.build(spec, image, lab_namespace, standing)
-            apply_all(api, spec, partial(manifests.secrets, spec), objects_of_it)
+            slices_of_it = [slices.primary_slice(spec), slices.replicas_slice(spec, ())]
+            apply_all(api, spec, partial(manifests.secrets, spec), objects_of_it, slices_of_it)
 
     def roles(self, api: Api, namespace: str, cluster: str, listed: Callable[[], Sequence[Body]]) -> Roles:
         """The primary is who the Sentinels want at this moment."""

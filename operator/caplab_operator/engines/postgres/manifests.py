@@ -48,6 +48,13 @@ def build(spec: PostgresSpec, image: str, lab_namespace: str, replicas: int) -> 
     ]
 
 
+def state(spec: PostgresSpec) -> list[Manifest]:
+    """The Endpoints that Patroni makes itself, as far as they say whose they are."""
+    names = [scope(spec.name), *(f"{scope(spec.name)}-{kept}" for kept in _STATE)]
+    metadata = {"namespace": spec.namespace, "labels": objects.labels(spec)}
+    return [{"apiVersion": "v1", "kind": "Endpoints", "metadata": {"name": name, **metadata}} for name in names]
+
+
 def service_account(spec: PostgresSpec) -> Manifest:
     """Whom the members are to the API server."""
     return objects.named(spec, "v1", "ServiceAccount", f"{spec.name}-member")

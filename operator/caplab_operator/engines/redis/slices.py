@@ -11,9 +11,9 @@ from .manifests import REDIS_PORT
 from .spec import RedisSpec
 
 
-def primary_slice(spec: RedisSpec, primary: Pod) -> Manifest:
+def primary_slice(spec: RedisSpec, *primary: Pod) -> Manifest:
     """Clients of NAME-primary reach this pod."""
-    return endpoint_slice(spec, f"{spec.name}-primary", [primary])
+    return endpoint_slice(spec, f"{spec.name}-primary", primary)
 
 
 def replicas_slice(spec: RedisSpec, replicas: Sequence[Pod]) -> Manifest:

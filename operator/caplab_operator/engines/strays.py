@@ -1,0 +1,80 @@
+"""What others added to a cluster's object: fields that its manifest does not have, so that no apply takes them back.
+
+The API server keeps, for each who wrote an object, the fields that are theirs (metadata.managedFields, in the form
+FieldsV1). Once the operator has applied its manifest by force, what somebody else still has is an addition.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from copy import deepcopy
+from typing import Any
+
+# What an object says, beside who it is and what became of it.
+_CONTENT = ("binaryData", "data", "endpoints", "ports", "rules", "spec", "subjects")
+
+Body = Mapping[str, Any]
+
+
+def additions(metadata: Body, manager: str) -> list[Body]:
+    """The fields of an object's content that others than the manager have, each in the form FieldsV1."""
+    found: list[Body] = []
+    for entry in metadata.get("managedFields") or ():
+        fields = entry.get("fieldsV1") or {}
+        content = {f"f:{name}": fields[f"f:{name}"] for name in _CONTENT if f"f:{name}" in fields}
+        # A subresource is the part of a controller's: a status, or a scale.
+        if entry.get("manager") != manager and not entry.get("subresource") and content:
+            found.append(content)
+    return found
+
+
+def removal(body: Body, added: Iterable[Body]) -> dict[str, Any]:
+    """The JSON merge patch (RFC 7396) that takes what was added out of an object; {} where nothing of it is there."""
+    stripped = deepcopy(dict(body))
+    for fields in added:
+        _strip(stripped, fields)
+    return _difference(body, stripped)
+
+
+def _strip(body: dict[str, Any], fields: Body) -> None:
+    for key, below in fields.items():
+        name = key.removeprefix("f:")
+        if key == "." or name not in body:
+            continue
+        if not below:
+            del body[name]
+        elif isinstance(body[name], dict):
+            _strip(body[name], below)
+        elif isinstance(body[name], list):
+            body[name] = _stripped_list(body[name], below)
+
+
+def _stripped_list(items: list[Any], fields: Body) -> list[Any]:
+    kept = list(items)
+    for key, below in fields.items():
+        kind, _, told = key.partition(":")
+        if kind == "v":
+            kept = [item for item in kept if item != json.loads(told)]
+        elif kind == "k":
+            chosen = json.loads(told)
+            mine = [item for item in kept if isinstance(item, dict) and chosen.items() <= item.items()]
+            if "." in below:  # the item itself is an addition
+                kept = [item for item in kept if item not in mine]
+            else:
+                for item in mine:
+                    _strip(item, below)
+    return kept
+
+
+def _difference(before: Body, after: Body) -> dict[str, Any]:
+    patch: dict[str, Any] = {}
+    for name, value in before.items():
+        if name not in after:
+            patch[name] = None
+        elif isinstance(value, Mapping):
+            if below := _difference(value, after[name]):
+                patch[name] = below
+        elif value != after[name]:
+            patch[name] = after[name]
+    return patch
