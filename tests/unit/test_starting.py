@@ -119,7 +119,20 @@ def test_pods_that_are_not_made_are_asked_of_their_stateful_set() -> None:
     assert trouble is not None
     assert trouble.question == Question("StatefulSet", "pg")
     said = conclude(trouble, "exceeded quota: pods=0")
-    assert said == ("Unknown", "NoPod", "there is no pod pg-0: exceeded quota: pods=0")
+    assert said == ("False", "NoPod", "there is no pod pg-0: exceeded quota: pods=0")
+    assert conclude(trouble, "") == ("Unknown", "NoPod", "there is no pod pg-0")
+
+
+def test_a_pod_that_is_missing_at_one_look_may_just_have_been_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("caplab_operator.handlers.starting._AGAIN_SECONDS", 0.0)
+    server = FakeServer()
+    server.put("StatefulSet", "pg", api_version="apps/v1", **stateful_set())
+    server.put("Event", "e", message="exceeded quota: pods=0", lastTimestamp=LONG_AGO)
+    why = Starting(server, KEY)
+    assert why.why() == CAN_START
+    assert why.why() == ("False", "NoPod", "there is no pod pg-0: exceeded quota: pods=0")
+    server.put("Pod", "pg-0", **pod())
+    assert why.why() == CAN_START
 
 
 def test_what_is_certain_goes_before_what_may_just_be_slow() -> None:

@@ -22,6 +22,7 @@ _STUCK = {
     "InvalidImageName": "NoImage",
     "RunContainerError": "NoContainer",
 }
+NO_POD = "NoPod"  # it may just have been deleted: said of one that is missing at two looks
 _SLOW_SECONDS = 20.0  # from then on a start is told of that goes on without a word
 _RECENT_SECONDS = 60.0  # an exit that long ago is still told of, if it was not the first one
 _LINE_CHARACTERS = 300
@@ -66,9 +67,12 @@ def trouble_of(pods: Sequence[Body], stateful_sets: Iterable[Body], now: datetim
 
 def conclude(trouble: Trouble | None, answer: str) -> Said:
     """What the condition says. A slow start that nothing warns of and that logs nothing is just slow."""
-    if trouble is None or (trouble.status == "Unknown" and not answer):
+    if trouble is None:
         return CAN_START
-    return trouble.said(answer)
+    if trouble.reason == NO_POD:
+        status, reason, text = trouble.said(answer)
+        return ("False" if answer else status), reason, text  # a warning: quota, or what admits pods, is in the way
+    return trouble.said(answer) if answer or trouble.status == "False" else CAN_START
 
 
 def last_line(log: bytes) -> str:
@@ -125,7 +129,7 @@ def _of_missing(stateful_set: Body, there: set[str], now: datetime.datetime) -> 
     missing = [f"{name}-{ordinal}" for ordinal in range(wanted) if f"{name}-{ordinal}" not in there]
     if not missing or _age(stateful_set["metadata"].get("creationTimestamp"), now) < 1:
         return None
-    return Trouble("Unknown", "NoPod", f"there is no pod {missing[0]}", Question("StatefulSet", name))
+    return Trouble("Unknown", NO_POD, f"there is no pod {missing[0]}", Question("StatefulSet", name))
 
 
 def _last_end(container: Body) -> Body:

@@ -24,6 +24,7 @@ class Starting:
         kind, self._namespace, name = key
         self._selector = of_cluster(engine_of(kind), name)
         self._read: tuple[float, Said] | None = None
+        self._missing = ""  # the pod that was not there at the last look
 
     def why(self) -> Said:
         """What the condition Startable says; read anew every few seconds at most."""
@@ -36,7 +37,9 @@ class Starting:
         pods = self._api.all_of("v1", "Pod", self._namespace, self._selector)
         sets = self._api.all_of("apps/v1", "StatefulSet", self._namespace, self._selector)
         trouble = starting.trouble_of(pods, sets, datetime.datetime.now(datetime.UTC))
-        if trouble is None:
+        missing = trouble.text if trouble and trouble.reason == starting.NO_POD else ""
+        is_new, self._missing = missing != self._missing, missing
+        if trouble is None or (missing and is_new):
             return CAN_START
         return starting.conclude(trouble, self._answer(trouble.question) if trouble.question else "")
 
