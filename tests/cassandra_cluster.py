@@ -89,4 +89,4 @@ def cql(lab: Lab, namespace: str, pod: str, statement: str, login: str) -> str:
     address = lab.get("pod", pod, "-n", namespace)["status"]["podIP"]
     probers = lab.get("pods", "-n", LAB_NAMESPACE, "-l", "app.kubernetes.io/name=caplab-prober")["items"]
     answer = lab.inside(LAB_NAMESPACE, probers[0]["metadata"]["name"], "python3", "-c", _CQL, address, login, statement)
-    return (answer.out + answer.err).strip()
+    return answer.out.strip() or answer.err.strip()
