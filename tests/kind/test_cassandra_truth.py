@@ -70,13 +70,18 @@ def test_a_keyspace_that_was_dropped_is_there_again(lab: Lab, cs: ClusterObject)
     )
 
 
-def test_a_parameter_that_takes_a_restart_is_named_until_all_have_it(lab: Lab, cs: ClusterObject) -> None:
-    cs.change(parameters={"concurrent_reads": "16"})
+def test_an_option_that_waits_for_a_restart_is_named_until_all_have_it(lab: Lab, cs: ClusterObject) -> None:
+    cs.change(parameters={"concurrent_compactors": "2"})
     cs.await_status("it is named", lambda _: "waits for a restart" in said(cs, "SettingsApplied")[1])
     cs.await_ready(3)
     assert said(cs, "SettingsApplied")[0] == "True"
     for member in ("cs-0", "cs-1", "cs-2"):
-        assert "concurrent_reads: 16" in lab.inside(NAMESPACE, member, "cat", "/tmp/cassandra/cassandra.yaml").out
+        assert state(lab, NAMESPACE, member)["options"]["concurrent_compactors"] == "2"
+    assert lab.inside(NAMESPACE, "cs-2", "nodetool", "setconcurrentcompactors", "1").ok
+    by_hand = "cs-2: concurrent_compactors is 1, not 2 (waits for a restart)"
+    cs.await_status("what was changed by hand is named", lambda _: by_hand in said(cs, "SettingsApplied")[1])
+    lab.kubectl("delete", "pod", "-n", NAMESPACE, "cs-2")
+    cs.await_ready(3)
 
 
 def test_a_deleted_pod_ends_in_order_and_keeps_what_it_acknowledged_at_one(lab: Lab, cs: ClusterObject) -> None:

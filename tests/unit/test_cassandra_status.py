@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from caplab_operator.engines.cassandra import mending, observe, status
+from caplab_operator.engines.cassandra import configuration, mending, observe, status
 from caplab_operator.engines.cassandra.observe import Member, Work
 from caplab_operator.engines.cassandra.repairs import Repair
 from caplab_operator.engines.cassandra.ring import Ring
@@ -56,6 +56,7 @@ def test_an_answer_is_read_whole_and_before_cassandra_runs_in_part() -> None:
         {"stage": None}, {"fresh": "yes"}, {"hostId": 5}, {"live": "10.0.0.1"}, {"live": [1]}, {"hostIds": ["h1"]},
         {"owns": {"10.0.0.1": "much"}}, {"owns": {"10.0.0.1": float("nan")}}, {"settings": {"a": None}},
         {"work": "none"}, {"schemas": {"10.0.0.1": 5}}, {"application": 5},
+        {"options": {"a": 5}},
     ],
 )  # fmt: skip
 def test_an_answer_that_nobody_can_read_is_none(broken: dict[str, Any]) -> None:
@@ -269,6 +270,31 @@ def test_settings_that_a_member_refuses_are_told_in_its_own_words() -> None:
     refused = build({1: off}, refusals={"cs-1": "400 no"})
     assert condition(refused, "SettingsApplied") == ("False", "Refused", "cs-1: 400 no")
     assert condition(build(dict.fromkeys(range(3))), "SettingsApplied")[0] == "Unknown"
+
+
+def test_an_option_that_is_not_in_force_waits_for_a_restart() -> None:
+    asked = {**configuration.start_options(SPEC), "concurrent_validations": "2"}
+    assert condition(build({1: up(1, options=asked)}), "SettingsApplied")[0] == "True"
+    other = up(1, options={**asked, "compaction_throughput": "5MiB/s", "memtable_heap_space": "8MiB"})
+    assert condition(build({1: other}), "SettingsApplied") == (
+        "False", "NotYet", "not the spec's: cs-1: memtable_heap_space is 8MiB, not 32MiB (waits for a restart)",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("asked", "found", "differs"),
+    [
+        ("16", "16", False),
+        ("5", "5.0", False),
+        ("0", "1", False),
+        ("-1", "4", False),
+        ("16", "8", True),
+        ("1s", "2s", True),
+    ],
+)
+def test_an_option_has_many_spellings(asked: str, found: str, differs: bool) -> None:
+    spec = replace(SPEC, parameters={"concurrent_reads": asked})
+    assert bool(configuration.options_drift(spec, {"concurrent_reads": found})) == differs
 
 
 def test_what_a_pod_of_an_earlier_template_still_lacks_waits_for_a_restart() -> None:

@@ -2,13 +2,20 @@ package caplab;
 
 import com.sun.management.HotSpotDiagnosticMXBean;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.lang.management.ManagementFactory;
+import java.net.URI;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
+import org.apache.cassandra.config.Config;
 import org.apache.cassandra.config.Config.CommitLogSync;
 import org.apache.cassandra.config.DatabaseDescriptor;
 import org.apache.cassandra.cql3.QueryProcessor;
@@ -23,6 +30,8 @@ import org.apache.cassandra.service.StorageService;
 
 /** The settings in force, by the lab's names for them, and those of them that can change while Cassandra runs. */
 final class Settings {
+    private static final List<String> OPTIONS = named(Path.of(URI.create(System.getProperty("cassandra.config"))));
+
     private Settings() {}
 
     static Map<String, Object> now() {
@@ -45,6 +54,27 @@ final class Settings {
         found.put("heapBytes", heapBytes());
         addKeyspace(found, Schema.instance.getKeyspaceMetadata(Roles.KEYSPACE));
         return found;
+    }
+
+    /** The options that this member's file names, as they are in force: some can be changed by hand while Cassandra runs. */
+    static Map<String, Object> options() {
+        Map<String, Object> found = new TreeMap<>();
+        for (String name : OPTIONS) {
+            try {
+                found.put(name, String.valueOf(Config.class.getField(name).get(DatabaseDescriptor.getRawConfig())));
+            } catch (ReflectiveOperationException unknown) {
+                // Cassandra would not have started with it.
+            }
+        }
+        return found;
+    }
+
+    private static List<String> named(Path file) {
+        try (Stream<String> lines = Files.lines(file)) {
+            return lines.filter(line -> line.matches("[a-z_]+: .*")).map(line -> line.substring(0, line.indexOf(':'))).toList();
+        } catch (IOException error) {
+            throw new UncheckedIOException(error);
+        }
     }
 
     /** Nothing where there is no keyspace: it is made once the first member runs, and may be dropped. */

@@ -43,6 +43,7 @@ final class State {
         found.put("owns", owns(service));
         found.put("schemas", schemas());
         found.put("settings", Settings.now());
+        found.put("options", Settings.options());
         found.put("application", Application.problem);
         found.put("hints", hints());
     }

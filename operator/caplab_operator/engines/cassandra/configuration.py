@@ -60,7 +60,7 @@ def _live_options(spec: CassandraSpec) -> dict[str, str]:
     }
 
 
-def _restart_options(spec: CassandraSpec) -> dict[str, str]:
+def start_options(spec: CassandraSpec) -> dict[str, str]:
     """Options that Cassandra reads only when it starts."""
     return {
         "cluster_name": spec.name,
@@ -81,7 +81,7 @@ def _commitlog(spec: CassandraSpec) -> dict[str, str]:
 
 def cassandra_yaml(spec: CassandraSpec) -> str:
     """What every member's cassandra.yaml begins with; its start script adds what differs between members."""
-    lines = {**_restart_options(spec), **_live_options(spec)}
+    lines = {**start_options(spec), **_live_options(spec)}
     # Quoted, since a name may look like a number; the others are numbers, words and sizes.
     lines["cluster_name"] = json.dumps(spec.name)
     return "".join(f"{name}: {value}\n" for name, value in lines.items())
@@ -114,7 +114,7 @@ def racks(zones: Mapping[str, str]) -> str:
 
 def restart_digest(spec: CassandraSpec) -> str:
     """Changes if and only if something changes that takes a restart, or one is asked for."""
-    settings = [_restart_options(spec), jvm_options(spec), spec.operations.restart]
+    settings = [start_options(spec), jvm_options(spec), spec.operations.restart]
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -166,6 +166,22 @@ def settings(spec: CassandraSpec) -> dict[str, Setting]:
 def drift(wanted: Mapping[str, Setting], found: Mapping[str, Setting]) -> dict[str, Setting]:
     """What has to be set so that a member that said `found` does what is wanted; {} where it does."""
     return {name: value for name, value in wanted.items() if found.get(name) != value}
+
+
+def options_drift(spec: CassandraSpec, found: Mapping[str, str]) -> dict[str, str]:
+    """What a member's file names otherwise than the spec has it; of what the member says."""
+    wanted = start_options(spec)
+    return {name: value for name, value in wanted.items() if name in found and not _is_option(value, found[name])}
+
+
+def _is_option(asked: str, found: str) -> bool:
+    """Whether an option is as asked for. Cassandra chooses itself where it is asked for none or for -1."""
+    if asked in (found, "0", "-1"):
+        return True
+    try:
+        return float(asked) == float(found)
+    except ValueError:
+        return False
 
 
 def as_text(value: Setting) -> str:

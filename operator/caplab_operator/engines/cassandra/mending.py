@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from ..pods import Pod
-from .configuration import Setting, as_text, drift, live_settings, settings
+from .configuration import Setting, as_text, drift, live_settings, options_drift, settings
 from .observe import RUNNING, Seen
 from .spec import CassandraSpec
 
@@ -29,6 +29,9 @@ def not_applied(spec: CassandraSpec, seen: Seen, outdated: Collection[str]) -> d
     at_start = {name: value for name, value in settings(spec).items() if name not in live}
     for name, what in differences(at_start, seen).items():
         found.setdefault(name, []).extend(f"{one} (waits for a restart)" for one in what)
+    for name, said in sorted(seen.said.items()):
+        for one, value in options_drift(spec, said.options).items():
+            found.setdefault(name, []).append(f"{one} is {said.options[one]}, not {value} (waits for a restart)")
     for name in outdated:
         if name not in found:
             found[name] = ["what changes at a start only (waits for a restart)"]

@@ -62,6 +62,7 @@ class Member:
     owns: Mapping[str, float] = field(default_factory=dict)
     schemas: Mapping[str, str] = field(default_factory=dict)  # by address
     settings: Mapping[str, Setting] = field(default_factory=dict)
+    options: Mapping[str, str] = field(default_factory=dict)  # of its file, as in force
     application: str | None = None  # what clients lack to log in and find their keyspace; None: not yet known
 
 
@@ -144,6 +145,7 @@ def member_from(answer: Mapping[str, Any]) -> Member:
         owns={_text(address): _share(share) for address, share in answer.get("owns", {}).items()},
         schemas={_text(address): _text(version) for address, version in answer.get("schemas", {}).items()},
         settings={_text(name): _setting(value) for name, value in answer.get("settings", {}).items()},
+        options={_text(name): _text(value) for name, value in answer.get("options", {}).items()},
         application=None if answer.get("application") is None else _text(answer["application"]),
     )
 
