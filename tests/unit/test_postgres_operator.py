@@ -139,6 +139,7 @@ def test_drift_is_what_has_to_change_and_nothing_else() -> None:
     wanted = patroni.dynamic_settings(SPEC)
     assert patroni.drift(wanted, wanted) == {}
     assert patroni.drift(wanted, {**wanted, "ttl": 30}) == {"ttl": 20}
+    assert patroni.drift(wanted, {**wanted, "pause": True}) == {"pause": False}
     assert patroni.drift(wanted, {**wanted, "added_by_patroni": 1}) == {}
     less = replace(SPEC, parameters={})
     found = patroni.dynamic_settings(replace(SPEC, parameters={"work_mem": "4MB"}))

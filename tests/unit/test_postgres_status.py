@@ -225,6 +225,13 @@ def test_what_differs_is_told_by_setting_and_member() -> None:
     assert applied(differs, differs) == ("False", "not the spec's: work_mem is 4096kB, not 8MB (pg-1, pg-2)")
 
 
+def test_a_setting_of_patronis_that_differs_is_told() -> None:
+    look = seen()
+    found = build(replace(look, config={**(look.config or {}), "pause": True}), before={"phase": "Ready"})
+    assert condition(found, "SettingsApplied") == ("False", "not the spec's: pause is True, not False (Patroni)")
+    assert found["phase"] == "Degraded"
+
+
 def test_what_waits_for_a_restart_is_told_also_where_only_patroni_knows() -> None:
     waits = setting("max_connections", "240", kind="integer", waits_for_restart=True)
     said = "waiting for a restart: max_connections is 240, not yet 300 (pg-1)"

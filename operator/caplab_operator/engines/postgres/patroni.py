@@ -82,6 +82,7 @@ def dynamic_settings(spec: PostgresSpec) -> dict[str, Any]:
         "primary_start_timeout": failover.primary_start_timeout_seconds,
         "maximum_lag_on_failover": failover.maximum_lag_on_failover_bytes,
         "failsafe_mode": failover.failsafe_mode,
+        "pause": False,  # a Patroni that was told to pause promotes nobody
         **_SYNCHRONOUS[spec.durability],
         "postgresql": {
             "use_pg_rewind": True,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from ..conditions import Said
 from .observe import Seen
-from .patroni import dynamic_settings, not_taken, parameters
+from .patroni import drift, dynamic_settings, not_taken, parameters
 from .readings import Line, Reading, Setting
 from .spec import PostgresSpec
 from .units import is_in_force
@@ -44,7 +44,7 @@ def said(spec: PostgresSpec, seen: Seen, found: Mapping[str, Gap]) -> Said:
         return "Unknown", "NoAnswer", "no member says its settings"
     for reason, lead, what in (
         ("Refused", "Postgres does not take", {name: gap.refused for name, gap in found.items()}),
-        ("NotYet", "not the spec's", {name: gap.differs for name, gap in found.items()}),
+        ("NotYet", "not the spec's", {"Patroni": _of_patroni(spec, seen), **_differing(found)}),
         ("RestartNeeded", "waiting for a restart", {name: gap.waits for name, gap in found.items()}),
     ):
         if told := _by_setting(what):
@@ -52,6 +52,17 @@ def said(spec: PostgresSpec, seen: Seen, found: Mapping[str, Gap]) -> Said:
     if silent := [pod.name for pod in seen.pods if pod.name not in seen.readings]:
         return "Unknown", "NoAnswer", f"{', '.join(silent)} not saying their settings"
     return "True", "Observed", "every member has the spec's settings"
+
+
+def _of_patroni(spec: PostgresSpec, seen: Seen) -> dict[str, str]:
+    """Patroni's own settings that differ; of Postgres' members tell themselves."""
+    config = seen.config or {}
+    changed = drift(dynamic_settings(spec), config) if config else {}
+    return {name: f"is {config.get(name)}, not {value}" for name, value in changed.items() if name != "postgresql"}
+
+
+def _differing(found: Mapping[str, Gap]) -> dict[str, Mapping[str, str]]:
+    return {name: gap.differs for name, gap in found.items()}
 
 
 def names(spec: PostgresSpec) -> list[str]:
