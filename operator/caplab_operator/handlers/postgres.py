@@ -151,10 +151,9 @@ def _resize(api: Api, spec: PostgresSpec, known: Known, replicas: int) -> None:
 
 
 def _note_causes(known: Known, seen: Seen, primary: str | None) -> None:
-    """A primary whose pod was told to end hands over by itself; who is primary again has no such cause any more."""
+    """One whose pod is told to end hands over by itself, maybe between two rounds; a primary that stays has no cause."""
     for pod in seen.pods:
-        if pod.name == primary:
-            if pod.leaving:
-                known.causes.setdefault(pod.name, "its pod was told to end")
-            elif not known.steps.hands_over(pod.name):
-                known.causes.pop(pod.name, None)
+        if pod.leaving:
+            known.causes.setdefault(pod.name, "its pod was told to end")
+        elif pod.name == primary and not known.steps.hands_over(pod.name):
+            known.causes.pop(pod.name, None)
