@@ -16,6 +16,7 @@ from caplab_operator.handlers.engines import Engine
 from caplab_operator.handlers.rounds import Rounds
 from caplab_operator.handlers.watched import Watched
 from caplab_operator.health import BOUND_SECONDS, Health
+from caplab_operator.settings import LAB_NAMESPACE_VARIABLE
 from kubernetes.client import ApiException
 from loopback import run, until
 
@@ -43,6 +44,9 @@ class FakeApi:
 
     def apply_status(self, of: Mapping[str, Any], status: Mapping[str, Any]) -> None:
         self.statuses[of["metadata"]["name"]] = status
+
+    def stands(self, _manifest: Any) -> bool:
+        return True  # its own rights, which need nothing
 
     def all_of(self, *_: str) -> list[Any]:
         return []
@@ -102,6 +106,7 @@ class World:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(LAB_NAMESPACE_VARIABLE, "lab")
     for name, seconds in (("_ROUND_SECONDS", 0.005), ("_RETRY_SECONDS", 0.02)):
         monkeypatch.setattr(rounds, name, seconds)
 

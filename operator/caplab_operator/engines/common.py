@@ -22,6 +22,12 @@ class Common:
     startable: Said = CAN_START
 
     @property
+    def obstacles(self) -> list[str]:
+        """In words, what is in the cluster's way."""
+        pairs = ((self.conflict, NO_CONFLICT), (self.startable, CAN_START))
+        return [said[2] for said, fine in pairs if said != fine]
+
+    @property
     def is_conflict(self) -> bool:
         """Whether an object of the cluster's is somebody else's."""
         return self.conflict[0] == "True"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -20,8 +19,6 @@ from .engines import Handlers
 _REFUSALS = range(400, 500)  # what the API server says of a request, and not of itself
 _NOT_REFUSED = (409, 429)
 
-_log = logging.getLogger(__name__)
-
 Body = Mapping[str, Any]
 
 
@@ -31,8 +28,6 @@ def apply(api: Api, handlers: Handlers, body: Body) -> Common:
         rights.ensure(api, body)
         handlers.reconcile(api, body)
     except Exception as error:  # one cluster's trouble is its own: it is told of, and tried again
-        metadata = body["metadata"]
-        _log.warning("%s %s/%s not applied yet: %s", body["kind"], metadata["namespace"], metadata["name"], error)
         return obstacle(error)
     return Common()
 

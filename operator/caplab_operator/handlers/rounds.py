@@ -118,12 +118,19 @@ class ClusterRounds:
             self._stirred.clear()
             if body := self._body():
                 apply = partial(clusters.apply, self._rounds.api, self._engine.handlers, body)
-                self._applied = await self._in_thread(apply)
+                self._note(await self._in_thread(apply))
             self._tried.set()
             wait = _NET_SECONDS if self._applied == Common() else _RETRY_SECONDS
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stirred.wait(), wait)
             await asyncio.sleep(max(0.0, _ROUND_SECONDS - (time.monotonic() - began)))
+
+    def _note(self, applied: Common) -> None:
+        """Keep what came of applying it, and log that once."""
+        if applied != self._applied:
+            told = "; ".join(applied.obstacles)
+            _log.warning("%s %s", self._name, f"is not applied: {told}" if told else "is applied again")
+        self._applied = applied
 
     async def _keep_looking(self) -> None:
         await self._tried.wait()
