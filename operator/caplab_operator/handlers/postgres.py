@@ -151,7 +151,7 @@ def _resize(api: Api, spec: PostgresSpec, known: Known, replicas: int) -> None:
 
 
 def _note_causes(known: Known, seen: Seen, primary: str | None) -> None:
-    """One whose pod is told to end hands over by itself, maybe between two rounds; a primary that stays has no cause."""
+    """One whose pod is told to end hands over by itself, maybe between two rounds; who is primary has no cause."""
     for pod in seen.pods:
         if pod.leaving:
             known.causes.setdefault(pod.name, "its pod was told to end")
