@@ -282,6 +282,35 @@ def test_volumes_go_with_the_cluster_and_not_with_its_stateful_set_unless_they_a
     ] == ["s"]
 
 
+@pytest.mark.parametrize("replicas", [3, 2])
+def test_the_volume_of_a_member_that_is_to_go_goes_with_it(replicas: int) -> None:
+    """Its StatefulSet has it go with the pod: which it can't while the cluster owns it too."""
+    server = FakeServer()
+    apply(server, "postgres")
+    of_set = {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "pg", "uid": "s"}
+    for name in ("data-pg-1", "data-pg-2"):
+        claim(server, name)["metadata"]["ownerReferences"] = [of_set]
+    strangers = claim(server, "data-pg-4", engine="redis")["metadata"]
+    apply(server, "postgres")
+    apply(server, "postgres", replicas=replicas)
+    owners = {
+        name: [owner["uid"] for owner in server.at("persistentvolumeclaims", name)["metadata"]["ownerReferences"]]
+        for name in ("data-pg-1", "data-pg-2")
+    }
+    assert owners == {"data-pg-1": ["s", "u-1"], "data-pg-2": ["s", "u-1"] if replicas == 3 else ["s"]}
+    assert "ownerReferences" not in strangers
+
+
+def test_volumes_that_are_to_be_kept_are_free_before_anything_says_so() -> None:
+    server = FakeServer()
+    apply(server, "postgres")
+    claim(server, "data-pg-0")
+    apply(server, "postgres")
+    before = len(server.changes())
+    apply(server, "postgres", keep_volumes=True)
+    assert "persistentvolumeclaims" in server.changes()[before]
+
+
 def test_what_the_api_server_refuses_is_raised() -> None:
     server = FakeServer()
 

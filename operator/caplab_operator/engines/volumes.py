@@ -8,6 +8,7 @@ from typing import Any
 from .cluster import Cluster
 from .objects import owner_of
 from .passwords import ROOT_KEY_ANNOTATION
+from .pods import ordinal
 
 
 def root_of(claim: Mapping[str, Any]) -> str:
@@ -19,13 +20,14 @@ def change(cluster: Cluster, claim: Mapping[str, Any], root: str) -> dict[str, A
     """The change of a volume claim's metadata that makes it the cluster's; None where it is as it should be.
 
     Its StatefulSet owns it too. But an object goes with the last of its owners: so who deletes the StatefulSet, which
-    is there again at once, has not deleted the data. Where volumes are kept, nobody owns them. root is '' where the
-    cluster's passwords are from no known key.
+    is there again at once, has not deleted the data. A member that is to go takes its volume along: that is its
+    StatefulSet's alone. Where volumes are kept, nobody owns them. root is '' where the cluster's passwords are from no
+    known key.
     """
     owners = list(claim.get("ownerReferences") or ())
     own = {name: value for name, value in owner_of(cluster).items() if name not in ("controller", "blockOwnerDeletion")}
     wanted = [owner for owner in owners if owner["uid"] != cluster.uid]
-    if not cluster.keep_volumes:
+    if not cluster.keep_volumes and ordinal(claim["name"]) < cluster.replicas:
         wanted.append(own)
     changed: dict[str, Any] = {}
     if {owner["uid"] for owner in wanted} != {owner["uid"] for owner in owners}:

@@ -10,7 +10,15 @@ from typing import Any
 from ..api import Api
 from ..engines import volumes
 from ..engines.cluster import Cluster
-from ..engines.ownership import ForeignObject, claims_of, controller, foreign, foreign_claims, foreign_pods
+from ..engines.ownership import (
+    ForeignObject,
+    claims_left_by,
+    claims_of,
+    controller,
+    foreign,
+    foreign_claims,
+    foreign_pods,
+)
 from ..engines.passwords import ROOT_KEY_ANNOTATION, Passwords, are_to_be_derived
 
 _AGAIN_SECONDS = 30.0  # somebody else may have changed or removed it
@@ -34,13 +42,23 @@ def apply_all(
     made = [_marked(secret, passwords.root) for secret in secrets(passwords)]
     claims = api.metadata_of_all("v1", "PersistentVolumeClaim", cluster.namespace)
     there = look_at_all(api, [*made, *objects, *later], claims)
-    own = [claim for one in objects if one["kind"] == "StatefulSet" for claim in claims_of(one, claims)]
+    sets = [one for one in objects if one["kind"] == "StatefulSet"]
+    own = [claim for one in sets for claim in claims_of(one, claims)]
+    left = [claim for one in sets for claim in claims_left_by(one, claims)]
     derived = are_to_be_derived(passwords.root, _roots(made, there), frozenset(map(volumes.root_of, own)) - {""})
+    root = passwords.root if derived else ""
+    if cluster.keep_volumes:  # before anything tells that the cluster is as it is asked for, and may be deleted
+        _take_in(api, cluster, [*own, *left], root)
     uids = {name: str(metadata["uid"]) for name, metadata in there.items()}
     for manifest in [*(made if derived else ()), *objects]:
         uids[_name(manifest)] = str(api.apply(_owned_as_well(manifest, uids))["uid"])
-    for claim in own:
-        if changed := volumes.change(cluster, claim, passwords.root if derived else ""):
+    if not cluster.keep_volumes:
+        _take_in(api, cluster, [*own, *left], root)
+
+
+def _take_in(api: Api, cluster: Cluster, claims: Sequence[Metadata], root: str) -> None:
+    for claim in claims:
+        if changed := volumes.change(cluster, claim, root):
             api.patch_metadata("PersistentVolumeClaim", cluster.namespace, claim["name"], changed)
 
 
