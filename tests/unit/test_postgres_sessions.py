@@ -118,7 +118,7 @@ def test_a_connection_that_is_lost_or_refused_is_an_error_of_ours(monkeypatch: p
 def test_a_member_says_its_settings_over_one_connection_that_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     kept, fake = Sessions(), answered()
 
-    def look() -> list[dict[str, Reading]]:
+    def look() -> list[dict[str, Reading | str]]:
         return [kept.look([MEMBER], "pw", ["work_mem"]) for _ in range(3)]
 
     found = with_server(monkeypatch, fake, look)[-1]["pg-0"]
@@ -140,12 +140,13 @@ def test_a_connection_for_which_something_else_holds_is_made_anew(monkeypatch: p
     assert fake.connections == 2
 
 
-def test_who_is_silent_or_cannot_be_read_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_is_silent_or_cannot_be_read_has_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sessions, "_LOOK_SECONDS", 0.1)
-    assert with_silence(monkeypatch, lambda: Sessions().look([MEMBER], "pw", [])) == {}
+    assert with_silence(monkeypatch, lambda: Sessions().look([MEMBER], "pw", [])) == {"pg-0": "no answer in time"}
     garbage = FakeServer(reply=rows(b"no json"))
-    assert with_server(monkeypatch, garbage, lambda: Sessions().look([MEMBER], "pw", [])) == {}
-    assert Sessions().look([pod("pg-1", address=None)], "pw", []) == {}
+    found = with_server(monkeypatch, garbage, lambda: Sessions().look([MEMBER], "pw", []))
+    assert found == {"pg-0": "its answer can't be read"}
+    assert Sessions().look([pod("pg-1", address=None)], "pw", []) == {"pg-1": "it has no address yet"}
     assert Sessions().look([], "pw", []) == {}
 
 

@@ -196,6 +196,9 @@ def test_a_member_that_does_not_say_its_settings_leaves_them_unknown() -> None:
     assert condition(found, "SettingsApplied")[0] == "Unknown"
     assert found["durability"] == "quorum"
     assert found["phase"] == "Creating"
+    why = replace(seen(QUORUM, readings={"pg-2": None}), silences={"pg-2": "password authentication failed"})
+    said = condition(build(why, QUORUM), "DurabilityApplied")[1]
+    assert said == "settings not told by pg-2 (password authentication failed); by the others' it is quorum"
     found = build(seen(QUORUM, readings={"pg-0": None}), QUORUM)
     assert "durability" not in found
 

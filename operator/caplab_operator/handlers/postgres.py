@@ -16,6 +16,7 @@ from ..engines import objects
 from ..engines.conditions import Status
 from ..engines.postgres import health, manifests, observe, rollout, settings, status
 from ..engines.postgres.observe import Seen
+from ..engines.postgres.readings import Reading
 from ..engines.postgres.sessions import Sessions
 from ..engines.postgres.spec import PostgresSpec, parse
 from ..engines.rolling import Deployed, Resize, Restart, deployed_from, wanted_replicas
@@ -117,10 +118,10 @@ def _look(api: Api, spec: PostgresSpec, known: Known, passwords: Mapping[str, st
     """What Patroni says and what each member's own Postgres does, asked at the same time."""
     pods = pods_of(api, spec.namespace, objects.part(spec))
     leader = _leader(api, spec.namespace, spec.name)
-    readings: dict[str, Any] = {}
+    told: dict[str, Reading | str] = {}
 
     def read() -> None:
-        readings.update(known.sessions.look(pods, passwords.get("superuser", ""), settings.names(spec)))
+        told.update(known.sessions.look(pods, passwords.get("superuser", ""), settings.names(spec)))
 
     reader = threading.Thread(target=read, name="postgres-settings")
     reader.start()
@@ -128,7 +129,8 @@ def _look(api: Api, spec: PostgresSpec, known: Known, passwords: Mapping[str, st
         seen = observe.look(pods, leader)
     finally:
         reader.join()
-    return replace(seen, readings=readings)
+    readings = {name: one for name, one in told.items() if isinstance(one, Reading)}
+    return replace(seen, readings=readings, silences={name: one for name, one in told.items() if isinstance(one, str)})
 
 
 def _leader(api: Api, namespace: str, cluster: str) -> str | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from ..conditions import Said
-from . import patroni
+from . import health, patroni
 from .observe import Seen
 from .readings import AUTO_CONF, Override, Reading, Setting
 from .spec import PostgresSpec
@@ -74,12 +74,12 @@ def _condition(spec: PostgresSpec, seen: Seen, primary: str | None, weak: Sequen
     if seen.config is None:
         return "Unknown", "NoAnswer", "no member answers"
     if not found:
-        who = f"the primary, {primary}, does not say its settings" if primary else "there is no primary"
+        who = f"settings not told by {health.unread(seen)}" if primary else "there is no primary"
         return "Unknown", "NoPrimary", f"{who}: what its commits wait for is not known"
     if found != spec.durability:
         return "False", "Observed", f"the running cluster is {found}"
-    if silent := [pod.name for pod in seen.pods if pod.name not in seen.readings]:
-        return "Unknown", "NoAnswer", f"{', '.join(silent)} not saying their settings; by the others' it is {found}"
+    if silent := health.unread(seen):
+        return "Unknown", "NoAnswer", f"settings not told by {silent}; by the others' it is {found}"
     return "True", "Observed", f"the running cluster is {found}, by every member's own settings"
 
 

@@ -69,6 +69,12 @@ def trouble(spec: PostgresSpec, seen: Seen) -> tuple[str, str] | None:
     return None
 
 
+def unread(seen: Seen) -> str:
+    """Whose Postgres does not say its settings, and why; '' where everybody's does."""
+    silent = [pod.name for pod in seen.pods if pod.name not in seen.readings]
+    return ", ".join(f"{name} ({why})" if (why := seen.silences.get(name)) else name for name in silent)
+
+
 def locked_out(seen: Seen, logins: Mapping[str, str]) -> tuple[str, str] | None:
     """Where clients can't log in, as a reason and a sentence; logins: why not, by member, '' where they can."""
     refused: Sequence[str] = [f"{name}: {text}" for name, text in sorted(logins.items()) if text]

@@ -38,6 +38,7 @@ class Seen:
     config: Mapping[str, Any] | None = None
     history: Sequence[Sequence[Any]] = ()
     readings: Mapping[str, Reading] = field(default_factory=dict)
+    silences: Mapping[str, str] = field(default_factory=dict)  # why a member's Postgres does not say its settings
 
 
 def look(pods: Sequence[Pod], leader: str | None) -> Seen:

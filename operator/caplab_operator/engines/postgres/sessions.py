@@ -25,13 +25,13 @@ class Sessions:
         self._kept: dict[str, Session] = {}  # by the pod's uid
         self._locks: dict[str, threading.Lock] = {}
 
-    def look(self, pods: Sequence[Pod], password: str, names: Sequence[str]) -> dict[str, Reading]:
-        """What each member says of these settings; who is silent for 2 s is left out."""
+    def look(self, pods: Sequence[Pod], password: str, names: Sequence[str]) -> dict[str, Reading | str]:
+        """What each member says of these settings, or why it does not; nobody is waited for longer than 2 s."""
         self.keep_only({pod.uid for pod in pods})
         question = ",".join(sorted({*names, *NAMES}))
         with ThreadPoolExecutor(max(1, len(pods))) as pool:
             found = pool.map(lambda pod: self._read(pod, password, question), pods)
-        return {pod.name: reading for pod, reading in zip(pods, found, strict=True) if reading}
+        return {pod.name: reading for pod, reading in zip(pods, found, strict=True)}
 
     def change(self, pod: Pod, password: str, statements: Sequence[str]) -> list[str]:
         """Run statements, each a transaction of its own; what was refused."""
@@ -62,12 +62,14 @@ class Sessions:
             self._kept.pop(uid).close()
             self._locks.pop(uid, None)
 
-    def _read(self, pod: Pod, password: str, question: str) -> Reading | None:
+    def _read(self, pod: Pod, password: str, question: str) -> Reading | str:
         try:
             rows = self._ask(pod, password, QUESTION, question, seconds=_LOOK_SECONDS)
             reading = parse(rows[0][0] or "")
-        except (SqlError, json.JSONDecodeError, IndexError):
-            return None
+        except SqlError as error:
+            return str(error)
+        except (json.JSONDecodeError, IndexError):
+            return "its answer can't be read"
         if any(setting.source in OF_A_SESSION for setting in reading.settings.values()):
             self._drop(pod)  # what holds for this connection hides what holds for others
         return reading

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ..conditions import Said
+from . import health
 from .observe import Seen
 from .patroni import drift, dynamic_settings, not_taken, parameters
 from .readings import Line, Reading, Setting
@@ -49,8 +50,8 @@ def said(spec: PostgresSpec, seen: Seen, found: Mapping[str, Gap]) -> Said:
     ):
         if told := _by_setting(what):
             return "False", reason, f"{lead}: {told}"
-    if silent := [pod.name for pod in seen.pods if pod.name not in seen.readings]:
-        return "Unknown", "NoAnswer", f"{', '.join(silent)} not saying their settings"
+    if silent := health.unread(seen):
+        return "Unknown", "NoAnswer", f"settings not told by {silent}"
     return "True", "Observed", "every member has the spec's settings"
 
 
