@@ -272,6 +272,18 @@ def test_settings_that_a_member_refuses_are_told_in_its_own_words() -> None:
     assert condition(build(dict.fromkeys(range(3))), "SettingsApplied")[0] == "Unknown"
 
 
+def test_a_parameter_that_is_older_than_the_rules_reaches_no_member_and_is_told() -> None:
+    spec = replace(
+        SPEC, parameters={"authenticator": "AllowAllAuthenticator", "zz\nseed": "1", "concurrent_reads": "16"}
+    )
+    assert not {"authenticator", "zz\nseed"} & configuration.start_options(spec).keys()
+    assert configuration.start_options(spec)["concurrent_reads"] == "16"
+    look = seen()
+    found = condition(status.build(spec, look, ring_of(look, {}), {}, NOW, status.Done()), "SettingsApplied")
+    assert found[:2] == ("False", "Refused")
+    assert "parameter authenticator: who may log in, and do what, stands on it" in found[2]
+
+
 def test_an_option_that_is_not_in_force_waits_for_a_restart() -> None:
     asked = {**configuration.start_options(SPEC), "concurrent_validations": "2"}
     assert condition(build({1: up(1, options=asked)}), "SettingsApplied")[0] == "True"

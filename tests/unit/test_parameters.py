@@ -174,6 +174,9 @@ def unbounded(schema: Any, where: str) -> list[str]:
         found.append(f"{where} has no maxProperties")
     if not (pattern.startswith("^") and pattern.endswith("$")):
         found.append(f"{where} has the open pattern {pattern}")
+    # What is written in a status was measured; and any number is a seed.
+    if kind in ("integer", "number") and ".status." not in where and not where.endswith(".seed"):
+        found += [f"{where} has no {bound}" for bound in ("minimum", "maximum") if bound not in schema]
     inner = {f".{name}": one for name, one in schema.get("properties", {}).items()}
     if below := schema.get("items") or schema.get("additionalProperties"):
         inner["[]"] = below
@@ -187,12 +190,14 @@ def test_nothing_in_a_kind_may_be_of_any_length(file: Path) -> None:
 
 
 def test_an_unbounded_field_would_be_found() -> None:
-    fields = {
+    fields: dict[str, Any] = {
         "a": {"type": "string"},
         "b": {"type": "array", "items": {"type": "string", "maxLength": 1, "pattern": "a$"}},
+        "c": {"type": "integer", "minimum": 1},
     }
     assert unbounded({"type": "object", "properties": fields}, "kind") == [
         "kind.a has no maxLength", "kind.b has no maxItems", "kind.b[] has the open pattern a$",
+        "kind.c has no maximum",
     ]  # fmt: skip
 
 

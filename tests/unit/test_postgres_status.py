@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from caplab_operator.engines.parameters import not_taken
 from caplab_operator.engines.postgres import patroni, status
 from caplab_operator.engines.postgres.observe import Seen
 from caplab_operator.engines.postgres.readings import Line, Reading
@@ -281,7 +282,7 @@ def test_what_no_spec_may_name_never_reaches_postgres_and_is_told() -> None:
 
 @pytest.mark.parametrize("name", ["wal_keep_size", "max_slot_wal_keep_size", "max_wal_size"])
 def test_how_much_of_the_volume_the_log_takes_is_not_for_the_spec_to_say(name: str) -> None:
-    assert name in patroni.not_taken(replace(SPEC, parameters={name: "100GB"}))
+    assert name in not_taken("postgres", {name: "100GB"})
 
 
 def test_a_cluster_with_settings_or_members_still_to_change_is_not_ready() -> None:

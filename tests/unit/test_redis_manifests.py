@@ -173,6 +173,11 @@ def test_a_directive_that_is_no_longer_named_goes_back_to_redis_own_value() -> N
     assert configuration.live(changes) == {"hz": "10"}
 
 
+def test_a_parameter_that_is_older_than_the_rules_reaches_no_member() -> None:
+    old = replace(SPEC, parameters={"appendfsync": "no", "DIR": "/", "hz": "20"})
+    assert configuration.asked(old) == {**configuration.asked(SPEC), "hz": "20"}
+
+
 def test_parameters_come_before_the_labs_own() -> None:
     assert configuration.directives(SPEC)["repl-timeout"] == "5"
     assert configuration.directives(replace(SPEC, parameters={"repl-timeout": "60"}))["repl-timeout"] == "60"

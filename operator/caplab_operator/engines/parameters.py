@@ -47,3 +47,18 @@ def table(engine: str) -> Mapping[str, Parameter]:
 def allowed(engine: str) -> Mapping[str, Parameter]:
     """Those that a spec may name."""
     return {name: one for name, one in table(engine).items() if not one.refused}
+
+
+def taken(engine: str, asked: Mapping[str, str]) -> dict[str, str]:
+    """Those of a spec's parameters that reach a member: an object may be older than the API server's rules."""
+    return {name: value for name, value in asked.items() if name in allowed(engine)}
+
+
+def not_taken(engine: str, asked: Mapping[str, str]) -> dict[str, str]:
+    """The others, and why each is refused."""
+    known = table(engine)
+    return {
+        name: known[name].refused if name in known else "no parameter has that name"
+        for name in asked
+        if name not in allowed(engine)
+    }

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 
+from ..parameters import taken
 from .spec import CassandraSpec
 
 Setting = str | float | bool  # as a member says it; whole numbers are numbers
@@ -68,7 +69,7 @@ def start_options(spec: CassandraSpec) -> dict[str, str]:
         **_OWN,
         **_commitlog(spec),
         "hints_flush_period": f"{spec.hinted_handoff.flush_period_milliseconds}ms",
-        **spec.parameters,
+        **taken(spec.ENGINE, spec.parameters),
     }
 
 

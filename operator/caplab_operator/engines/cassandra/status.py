@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..conditions import Said, Status, condition, phase, rollout_field, settings_applied
+from ..parameters import not_taken
 from ..pods import ordinal
 from . import durability, health, mending
 from .observe import Seen
@@ -83,4 +84,5 @@ def _ready(spec: CassandraSpec, ring: Ring, durable: Said, applied: Said, done: 
 
 def _settings_applied(spec: CassandraSpec, seen: Seen, done: Done) -> Said:
     silence = "" if any(said.settings for said in seen.said.values()) else "no member says its settings"
-    return settings_applied(done.refusals, silence, mending.not_applied(spec, seen, done.outdated))
+    forbidden = {f"parameter {name}": why for name, why in not_taken(spec.ENGINE, spec.parameters).items()}
+    return settings_applied({**forbidden, **done.refusals}, silence, mending.not_applied(spec, seen, done.outdated))

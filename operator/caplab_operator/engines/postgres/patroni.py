@@ -7,7 +7,7 @@ from typing import Any
 
 from caplab.model.sizes import size_bytes
 
-from ..parameters import allowed, table
+from ..parameters import taken
 from .spec import PostgresSpec
 
 # By this label of the pods Patroni finds the members of its scope.
@@ -44,18 +44,7 @@ _SYNCHRONOUS: dict[str, dict[str, Any]] = {
 
 def parameters(spec: PostgresSpec) -> dict[str, str]:
     """Postgres' own, the lab's and the spec's: but for those that no spec may name."""
-    taken = {name: value for name, value in spec.parameters.items() if name in allowed(spec.ENGINE)}
-    return {**_PARAMETERS, **_bounds_of_the_log(size_bytes(spec.storage_size)), **taken}
-
-
-def not_taken(spec: PostgresSpec) -> dict[str, str]:
-    """What the spec names and may not, and why: an object may be older than the API server's rules."""
-    known = table(spec.ENGINE)
-    return {
-        name: known[name].refused if name in known else "no parameter has that name"
-        for name in spec.parameters
-        if name not in allowed(spec.ENGINE)
-    }
+    return {**_PARAMETERS, **_bounds_of_the_log(size_bytes(spec.storage_size)), **taken(spec.ENGINE, spec.parameters)}
 
 
 def _bounds_of_the_log(volume_bytes: int) -> dict[str, str]:

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ..conditions import Said
+from ..parameters import not_taken
 from . import health
 from .observe import Seen
-from .patroni import drift, dynamic_settings, not_taken, parameters
+from .patroni import drift, dynamic_settings, parameters
 from .readings import Line, Reading, Setting
 from .spec import PostgresSpec
 from .units import is_in_force
@@ -38,7 +39,7 @@ def gaps(spec: PostgresSpec, seen: Seen) -> dict[str, Gap]:
 
 def said(spec: PostgresSpec, seen: Seen, found: Mapping[str, Gap]) -> Said:
     """The condition SettingsApplied."""
-    if forbidden := not_taken(spec):
+    if forbidden := not_taken(spec.ENGINE, spec.parameters):
         named = "; ".join(f"{name}: {why}" for name, why in sorted(forbidden.items()))
         return "False", "Refused", f"spec.parameters names what it may not, take it out: {named}"
     if not seen.readings:

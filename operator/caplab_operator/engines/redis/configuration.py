@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 
+from ..parameters import taken
 from .directives import DEFAULTS, IMMUTABLE, canonical
 from .spec import RedisSpec
 
@@ -51,7 +52,7 @@ def asked(spec: RedisSpec) -> dict[str, str]:
         "maxmemory": str(spec.max_memory_bytes),
         "maxmemory-policy": spec.eviction_policy,
         **_OWN,
-        **spec.parameters,
+        **taken(spec.ENGINE, spec.parameters),
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ..conditions import Said
+from ..parameters import not_taken
 from . import durability, mending
 from .configuration import live
 from .observe import Seen
@@ -23,7 +24,10 @@ def applied(
     refusals are in Redis' own words, by pod; users are those that somebody changed, by pod; outdated are the members
     whose pods are not of the spec as it is.
     """
-    refused = [f"{name}: {text}" for name, text in sorted(refusals.items())]
+    refused = [
+        *(f"parameter {name}: {why}" for name, why in sorted(not_taken(spec.ENGINE, spec.parameters).items())),
+        *(f"{name}: {text}" for name, text in sorted(refusals.items())),
+    ]
     differing = [
         *_differing(spec, seen),
         *(f"{name}: users {', '.join(names)}" for name, names in sorted(users.items())),
