@@ -110,9 +110,9 @@ def service_delays(server: Server) -> list[float]:
         moments.append(fail_over(server, cluster))
         print(f"  failover {number + 1} of {FAILOVERS}: {moments[-1][0]}", flush=True)
     loads.end(probes)
-    _, anchor = fetch_clock(server, run, ZONES[0])
+    _, anchor = fetch_clock(server, NAMESPACE, run, ZONES[0])
     promotions = [(member, round(at * 1e9) - anchor.unix_ns + anchor.monotonic_ns) for member, at in moments]
-    return delays(validate(fetch_history(server, run, ZONES)), promotions)
+    return delays(validate(fetch_history(server, NAMESPACE, run, ZONES)), promotions)
 
 
 def full_rate(server: Server) -> tuple[float, float, float]:
@@ -125,7 +125,7 @@ def full_rate(server: Server) -> tuple[float, float, float]:
     time.sleep(FULL_SECONDS)
     taken = cores(before, {zone[0]: spent(server, zone[0])})[zone[0]]
     loads.end(probes)
-    history = validate(fetch_history(server, run, zone))
+    history = validate(fetch_history(server, NAMESPACE, run, zone))
     scheduled = sorted(history.column("scheduled_ns").to_pylist())
     acked = sum(row == "ok" for row in history.column("outcome").to_pylist())
     rate = acked / ((scheduled[-1] - scheduled[0]) / 1e9)

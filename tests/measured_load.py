@@ -38,9 +38,11 @@ class Measured:
         cluster = server.get(target["kind"], self.loads.namespace, target["name"])
         assert cluster, "there is no cluster any more that could be read"
         self.loads.scan("set-scan", ZONES[0], scan_routes(meant(target["kind"]), cluster["spec"]), name)
-        self.history = validate(fetch_history(server, run_id, ZONES))
+        self.history = validate(fetch_history(server, self.loads.namespace, run_id, ZONES))
         windows: tuple[FaultWindow, ...] = ()
-        found = check_history(self.history, Context(windows, fetch_scan(server, run_id, ZONES[0], ""), None))
+        found = check_history(
+            self.history, Context(windows, fetch_scan(server, self.loads.namespace, run_id, ZONES[0], ""), None)
+        )
         self.findings = {finding.property: finding for finding in found}
 
     def figure(self, checker: str, name: str) -> Any:
@@ -81,7 +83,7 @@ def record(
     loads.start([{"seconds": LONGEST_SECONDS, **probe} for probe in probes])
     time.sleep(seconds)
     loads.end([{"seconds": LONGEST_SECONDS, **probe} for probe in probes])
-    return validate(fetch_history(loads.server, loads.run_id, vantages))
+    return validate(fetch_history(loads.server, loads.namespace, loads.run_id, vantages))
 
 
 def loads_on(lab: Lab, kind: str, namespace: str, name: str, vantages: Sequence[str]) -> Loads:

@@ -15,6 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from caplab.kube import ContextRefused, connect
+from caplab.model.probers import TOKEN_SECRET
 
 from .control import Control
 from .engines import KINDS, named
@@ -37,6 +38,7 @@ from .spec import (
 )
 
 METRICS_PORT = 9187
+_TOKEN_LETTERS = 32
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -60,6 +62,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--vantage", default=os.environ.get("CAPLAB_VANTAGE", ""), help="the zone (CAPLAB_VANTAGE)")
     parser.add_argument("--folder", type=Path, default=Path(os.environ.get("CAPLAB_HISTORY", "history")))
     parser.add_argument("--metrics-port", type=int, default=METRICS_PORT, help="of metrics and histories; 0: none")
+    parser.add_argument("--token-file", type=Path, default=_path_in(os.environ.get("CAPLAB_TOKEN_FILE")),
+                        help="has what that port asks for (CAPLAB_TOKEN_FILE); without: this machine only")  # fmt: skip
     defaults = Limits()
     for name in Limits.__dataclass_fields__:
         value = getattr(defaults, name)
@@ -92,10 +96,29 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _path_in(text: str | None) -> Path | None:
+    return Path(text) if text else None
+
+
 def _endpoint(text: str) -> Endpoint:
     name, _, address = text.rpartition("=")
     host, _, port = address.rpartition(":")
     return Endpoint(name or "service", host, int(port))
+
+
+def _token(file: Path | None) -> str:
+    """What who asks the metrics' port must hold; '': there is no file of it."""
+    if file is None:
+        return ""
+    try:
+        token = file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(
+            f"token-file {file} cannot be read: {error}. Mend: mount the Secret {TOKEN_SECRET}."
+        ) from error
+    if len(token) < _TOKEN_LETTERS:
+        raise ValueError(f"token-file {file} has {len(token)} letters. Mend: write {_TOKEN_LETTERS} or more.")
+    return token
 
 
 def _surroundings(parsed: argparse.Namespace) -> Surroundings:
@@ -104,7 +127,7 @@ def _surroundings(parsed: argparse.Namespace) -> Surroundings:
     limits = Limits(**{name: getattr(parsed, name) for name in Limits.__dataclass_fields__})
     around = Surroundings(parsed.vantage, parsed.folder, limits, Exporter(), session_numbers())
     if parsed.metrics_port:
-        serve(around.exporter, around.folder, parsed.metrics_port)
+        serve(around.exporter, around.folder, parsed.metrics_port, _token(parsed.token_file), parsed.command == "serve")
     return around
 
 

@@ -16,6 +16,7 @@ from .pruning import RunsInUse
 from .read_routing import routing_of
 from .recorder import Recorder
 from .replicas import Ask, Positions, ReplicaReads
+from .room import Place, Room
 from .routing import Router
 from .scan import run_scan
 from .schedule import SECOND_NS, Due, Schedule, due, of_seconds, phase_ns
@@ -42,7 +43,7 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a prober gives to each of its probes; folder is where a folder a run is made."""
+    """What a prober gives to each of its probes; folder is where each run's folder is made, or each namespace's."""
 
     vantage: str
     folder: Path
@@ -50,6 +51,7 @@ class Surroundings:
     exporter: Exporter
     numbers: Iterator[int]
     runs: RunsInUse = field(default_factory=RunsInUse)
+    room: Room = field(default_factory=Room)
 
 
 class Probe:
@@ -64,6 +66,7 @@ class Probe:
         has_primary: bool = True,
         position: Ask | None = None,
         tell_loads: Callable[[Callable[[Load], None]], None] | None = None,
+        namespace: str = "",
     ) -> None:
         self.spec = spec
         self._tell_loads = tell_loads
@@ -73,7 +76,8 @@ class Probe:
         self._around = around
         self._client = client
         self._topology = topology
-        self._folder = around.folder / spec.run_id
+        self._run_name = f"{namespace}/{spec.run_id}" if namespace else spec.run_id
+        self._folder = around.folder / self._run_name
         self._recorder: Recorder | None = None
         self._tasks: set[asyncio.Task[None] | None] = set()
         self._broken: Exception | None = None
@@ -92,7 +96,7 @@ class Probe:
     async def run(self) -> None:
         """Do it all; what goes wrong for good is in the status."""
         try:
-            async with self._around.runs.using(self._around.folder, self.spec.run_id):
+            async with self._around.runs.using(self._around.folder, self._run_name):
                 try:
                     await self._run()
                 finally:
@@ -104,12 +108,13 @@ class Probe:
             self._enter("Failed", f"the prober failed: {error!r}")
 
     async def _run(self) -> None:
-        writer = Writer(self.spec, self.spec.vantages.index(self._around.vantage), meta.reserve(self._folder))
-        self._recorder = Recorder(SegmentWriter(self._folder, writer.incarnation))
-        if self.spec.workload.endswith("-scan"):
-            await self._scan(writer, self._recorder)
-        else:
-            await self._load(writer, self._recorder)
+        with self._around.room.kept_for(self.spec) as place:
+            writer = Writer(self.spec, self.spec.vantages.index(self._around.vantage), meta.reserve(self._folder))
+            self._recorder = Recorder(SegmentWriter(self._folder, writer.incarnation))
+            if self.spec.workload.endswith("-scan"):
+                await self._scan(writer, self._recorder)
+            else:
+                await self._load(writer, self._recorder, place)
 
     async def _scan(self, writer: Writer, recorder: Recorder) -> None:
         self._enter("Running")
@@ -118,7 +123,7 @@ class Probe:
         finally:
             recorder.close(clock.now_ns())
 
-    async def _load(self, writer: Writer, recorder: Recorder) -> None:
+    async def _load(self, writer: Writer, recorder: Recorder, place: Place) -> None:
         # After a restart the tables are there, and the cluster may be under fault: operations begin at once.
         if not meta.read_metas(self._folder):
             await self._prepare()
@@ -135,7 +140,7 @@ class Probe:
             self._tell_loads(self._take_load)
         self._enter("Running")
         try:
-            begun = await self._follow(schedule, writer, sessions, recorder)
+            begun = await self._follow(schedule, writer, sessions, recorder, place)
             sessions.hurry(self._around.limits.statement_seconds)
             await self._drain(begun)
         finally:
@@ -174,7 +179,9 @@ class Probe:
                 return ""
         return problem
 
-    async def _follow(self, schedule: Schedule, writer: Writer, sessions: Sessions, recorder: Recorder) -> int:
+    async def _follow(
+        self, schedule: Schedule, writer: Writer, sessions: Sessions, recorder: Recorder, place: Place
+    ) -> int:
         """Start every operation when it is due, until the schedule is over or somebody says stop; how many."""
         start_ns = round(self._around.limits.start_seconds * SECOND_NS)
         index = 0
@@ -184,6 +191,7 @@ class Probe:
                 self._begin(one, writer, sessions)
                 index = one.index + 1
             recorder.tick(now_ns)
+            place.wrote(recorder.count)
             self._raise_if_broken()
             wait_ns = max(0, schedule.due_ns(index) - clock.now_ns())
             await asyncio.sleep(min(wait_ns / SECOND_NS, _NAP_SECONDS))

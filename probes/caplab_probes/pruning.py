@@ -16,7 +16,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from .spec import NAME
+from .spec import NAME, NAMESPACE_NAME
 
 # Whoever drives a run fetches its history when it ends. 200 are the counted repeats of days, and few
 # enough to look through each time: a run of minutes is some hundreds of files.
@@ -32,26 +32,42 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
-    """A run's folder: what it takes of the disk, and the newest time of change in it (wall clock)."""
+    """A run's folder: what it takes of the disk, and the newest time of change in it (wall clock).
+
+    name: of the run, with its namespace before it where there is one: demo/r-1.
+    """
 
     name: str
     size_bytes: int
     changed_ns: int
 
+    @property
+    def namespace(self) -> str:
+        """Whose run it is; '' where runs have no namespace."""
+        return self.name.rpartition("/")[0]
+
 
 def surplus(
     runs: Iterable[RunFolder], in_use: Collection[str], count: int = RUNS_MAX, size_bytes: int = BYTES_MAX
 ) -> tuple[str, ...]:
-    """Names of the runs to remove: the oldest, until both limits are kept; those in use stay, whatever they take."""
-    by_age = sorted(runs, key=lambda run: (run.changed_ns, run.name))
-    left, left_bytes = len(by_age), sum(run.size_bytes for run in by_age)
+    """Names of the runs to remove, until both limits are kept; those in use stay, whatever they take.
+
+    They are the oldest of the namespace that has the most: one that is busy loses its own old runs, and not another's.
+    """
+    left = sorted(runs, key=lambda run: (run.changed_ns, run.name))
     gone: list[str] = []
-    for run in by_age:
-        if left <= count and left_bytes <= size_bytes:
+    while len(left) > count or sum(run.size_bytes for run in left) > size_bytes:
+        going = [run for run in left if run.name not in in_use]
+        if not going:
             break
-        if run.name not in in_use:
-            gone.append(run.name)
-            left, left_bytes = left - 1, left_bytes - run.size_bytes
+        by_size = sum(run.size_bytes for run in left) > size_bytes
+        taken: Counter[str] = Counter()
+        for run in left:
+            taken[run.namespace] += run.size_bytes if by_size else 1
+        most = max(taken[run.namespace] for run in going)
+        oldest = next(run for run in going if taken[run.namespace] == most)
+        gone.append(oldest.name)
+        left.remove(oldest)
     return tuple(gone)
 
 
@@ -93,23 +109,33 @@ def prune(folder: Path, in_use: Collection[str], count: int = RUNS_MAX, size_byt
     """
     for name in surplus(measure(folder), in_use, count, size_bytes):
         log.info("removing the old run %s", name)
-        (folder / name).rename(folder / f"{_GOING}{name}")
-    for going in folder.glob(f"{_GOING}*"):  # also what a killed prober had begun to remove
+        run = folder / name
+        run.rename(run.with_name(f"{_GOING}{run.name}"))
+    for going in (*folder.glob(f"{_GOING}*"), *folder.glob(f"*/{_GOING}*")):  # also what a killed prober had begun with
         shutil.rmtree(going)
 
 
 def measure(folder: Path) -> list[RunFolder]:
-    """The run folders under a folder; whatever else is there is not ours to remove. Raises OSError."""
+    """The run folders under a folder and its namespaces; what else is there is not ours to remove. Raises OSError."""
+    return [*_runs(folder, ""), *(run for name in _namespaces(folder) for run in _runs(folder / name, f"{name}/"))]
+
+
+def _runs(folder: Path, before: str) -> list[RunFolder]:
     with os.scandir(folder) as entries:
-        found = [_measure(entry) for entry in entries if _is_run(entry)]
+        found = [_measure(entry, before) for entry in entries if _is_run(entry)]
     return [run for run in found if run is not None]
+
+
+def _namespaces(folder: Path) -> list[str]:
+    with os.scandir(folder) as entries:
+        return [one.name for one in entries if one.is_dir(follow_symlinks=False) and NAMESPACE_NAME.fullmatch(one.name)]
 
 
 def _is_run(entry: os.DirEntry[str]) -> bool:
     return NAME.fullmatch(entry.name) is not None and entry.is_dir(follow_symlinks=False)
 
 
-def _measure(run: os.DirEntry[str]) -> RunFolder | None:
+def _measure(run: os.DirEntry[str], before: str) -> RunFolder | None:
     stats = [run.stat()]
     with os.scandir(run) as entries:
         for entry in entries:
@@ -119,4 +145,4 @@ def _measure(run: os.DirEntry[str]) -> RunFolder | None:
                 stats.append(entry.stat())
     # The kubelet counts blocks; a file just written may have none yet.
     size_bytes = sum(max(one.st_size, one.st_blocks * 512) for one in stats)
-    return RunFolder(run.name, size_bytes, max(one.st_mtime_ns for one in stats))
+    return RunFolder(f"{before}{run.name}", size_bytes, max(one.st_mtime_ns for one in stats))

@@ -1,47 +1,54 @@
 """The prober's HTTP server: live metrics, and the histories of its runs for whoever drives them from outside.
 
-    GET /metrics                      the exporter's figures, for Prometheus
-    GET /runs/<runId>/history.arrow   what is recovered of a run, one Arrow IPC stream with zstd buffers
-    GET /runs/<runId>/scans.json      a list: the notes of all final scans, each with its "incarnation"
-    GET /runs/<runId>/metas.json      a list: spec, schedule and clock of each incarnation
+    GET /metrics                                             the exporter's figures, for Prometheus
+    GET /namespaces/<namespace>/runs/<runId>/history.arrow   what is recovered of a run: one Arrow IPC stream
+    GET /namespaces/<namespace>/runs/<runId>/scans.json      a list: the notes of final scans, each with "incarnation"
+    GET /namespaces/<namespace>/runs/<runId>/metas.json      a list: spec, schedule and clock of each incarnation
 
-Nothing can be changed through it. Of a run that is still written it gives what is there so far.
+Of a prober that was started by hand it is /runs/<runId>/... Only who sends the token is answered: in the header
+X-Caplab-Token, since the API server's proxy keeps Authorization to itself, or as Prometheus does, as a bearer token.
+A prober without a token listens to its own machine only.
 
-Handlers are threads of the process that keeps the open-loop schedule, and putting a history together
-takes processor time and the interpreter's lock from it: fetch after the load, else operations start late.
+Nothing can be changed through it. Of a run that is still written it gives what is there so far. Few are answered at a
+time, each within its seconds, and histories are put together by a process of their own (reading.py): whoever asks
+cannot make operations start late.
 """
 
 from __future__ import annotations
 
+import hmac
 import json
 import logging
 import re
+import socket
 import socketserver
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow has no stubs
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
-from caplab.model.history import Table
+from caplab.model.probers import TOKEN_HEADER
 
 from .exporter import Exporter, registry_of
 from .meta import read_plain
-from .recovery import recovered
+from .reading import NotRead, read_apart
 from .scan import read_notes
-from .spec import NAME
+from .spec import NAME, NAMESPACE_NAME
 
 ARROW = "application/vnd.apache.arrow.stream"
-_BATCH_ROWS = 1 << 16  # segments come in batches of some ten rows, which would hardly be compressed
-_PATIENCE_SECONDS = 60.0  # for a client that takes nothing: its thread and its history must go
-_RUN_PATH = re.compile(r"/runs/([^/]*)/([a-z.]+)")
-_one_at_a_time = threading.Lock()  # a history is in memory as a whole while it is sent
+AT_ONCE = 8  # requests; more are told to come again
+ASKING_SECONDS = 5.0  # for a client to say what it wants
+ANSWERING_SECONDS = 60.0  # and then to take the whole answer
+_RUN_PATH = re.compile(r"(?:/namespaces/([^/]*))?/runs/([^/]*)/([a-z.]+)")
+_one_at_a_time = threading.Lock()  # a history is in the memory of its reader as a whole
 log = logging.getLogger(__name__)
 
 
@@ -54,48 +61,63 @@ class Reply:
     body: bytes
 
 
-def arrow_stream(history: Table) -> bytes:
-    """A history as one Arrow IPC stream; compressed, any reader of Arrow reads it."""
-    sink = pa.BufferOutputStream()
-    options = pa.ipc.IpcWriteOptions(compression="zstd")
-    with pa.ipc.new_stream(sink, history.schema, options=options) as stream:
-        stream.write_table(history.combine_chunks(), max_chunksize=_BATCH_ROWS)
-    return bytes(sink.getvalue())
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A page of a run's folder."""
+
+    run: Path
+    run_id: str
+    page: str
 
 
 def _json(plain: object) -> bytes:
     return (json.dumps(plain) + "\n").encode()
 
 
-_PAGES: Mapping[str, tuple[str, Callable[[Path], bytes]]] = {
-    "history.arrow": (ARROW, lambda run: arrow_stream(recovered(run))),
-    "scans.json": ("application/json", lambda run: _json(read_notes(run))),
-    "metas.json": ("application/json", lambda run: _json(read_plain(run))),
+HISTORY = "history.arrow"
+_PAGES: Mapping[str, Callable[[Path], bytes]] = {
+    "scans.json": lambda run: _json(read_notes(run)),
+    "metas.json": lambda run: _json(read_plain(run)),
 }
 
 
-def run_reply(folder: Path, path: str) -> Reply:
-    """The reply for a path under /runs: 400 for what is no runId, 404 for what is not there, 500 where reading fails.
+def asked_for(folder: Path, namespaced: bool, path: str) -> Asked | Reply:
+    """The page that a path names: pure. 400 for what is no name of a namespace or run, 404 for what is no page.
 
-    Never raises. Takes no escapes (%2e): no runId needs them.
+    Takes no escapes (%2e): no name needs them.
     """
-    asked = _RUN_PATH.fullmatch(path)
-    if asked is None or asked[2] not in _PAGES:
-        return _sentence(404, f"There is no {path!r}. Mend: ask for /metrics or /runs/<runId>/{{{','.join(_PAGES)}}}.")
-    if NAME.fullmatch(asked[1]) is None:
-        return _sentence(400, f"runId is {asked[1]!r}. Mend: letters, digits, '.', '_', '-'.")
-    (kind, read), run = _PAGES[asked[2]], folder / asked[1]
-    try:
-        reply = Reply(200, kind, read(run))
-    except Exception as error:  # whatever is wrong with one run's files, the prober goes on
-        log.warning("%s: %r", path, error)
-        reply = _sentence(500, f"Run {asked[1]} could not be read: {error!r}.")
-    # Asked after reading: of a run that was pruned meanwhile nothing may look like its whole history.
-    if not run.is_dir():
-        return _sentence(
-            404, f"This prober holds no run '{asked[1]}'. Mend: ask one of its vantages, before it is old."
+    match = _RUN_PATH.fullmatch(path)
+    pages = (HISTORY, *_PAGES)
+    if match is None or match[3] not in pages or (match[1] is not None) != namespaced:
+        below = "/namespaces/<namespace>/runs" if namespaced else "/runs"
+        return sentence(
+            404, f"There is no {path[:200]!r}. Mend: ask for /metrics or {below}/<runId>/{'|'.join(pages)}."
         )
-    return reply
+    if namespaced and NAMESPACE_NAME.fullmatch(match[1]) is None:
+        return sentence(400, f"The namespace is {match[1][:100]!r}. Mend: lower case letters, digits, '-'.")
+    if NAME.fullmatch(match[2]) is None:
+        return sentence(400, f"runId is {match[2][:200]!r}. Mend: letters, digits, '.', '_', '-'.")
+    return Asked(folder / (match[1] or "") / match[2], match[2], match[3])
+
+
+def page_reply(asked: Asked) -> Reply:
+    """The reply for a page of JSON: 404 where there is no such run, 500 where reading fails. Never raises."""
+    try:
+        reply = Reply(200, "application/json", _PAGES[asked.page](asked.run))
+    except Exception as error:  # whatever is wrong with one run's files, the prober goes on
+        log.warning("%s of run %s: %r", asked.page, asked.run_id, error)
+        reply = unreadable(asked, repr(error))
+    return reply if asked.run.is_dir() else missing(asked)
+
+
+def missing(asked: Asked) -> Reply:
+    """Of a run that is not there, or was pruned while it was read: nothing may look like its whole history."""
+    return sentence(404, f"This prober holds no run '{asked.run_id}'. Mend: ask one of its vantages, before it is old.")
+
+
+def unreadable(asked: Asked, why: str) -> Reply:
+    """Of a run whose files cannot be read."""
+    return sentence(500, f"Run {asked.run_id} could not be read: {why}.")
 
 
 def metrics_reply(registry: CollectorRegistry, accept: str) -> Reply:
@@ -105,61 +127,154 @@ def metrics_reply(registry: CollectorRegistry, accept: str) -> Reply:
         return Reply(200, kind, encode(registry))
     except Exception as error:
         log.warning("/metrics: %r", error)
-        return _sentence(500, f"The metrics could not be told: {error!r}.")
+        return sentence(500, f"The metrics could not be told: {error!r}.")
 
 
-def _sentence(status: int, text: str) -> Reply:
+def sentence(status: int, text: str) -> Reply:
+    """A reply of one line of text."""
     return Reply(status, "text/plain; charset=utf-8", f"{text}\n".encode())
+
+
+_NO_TOKEN = sentence(
+    401,
+    f"Only who sends the probers' token is answered. Mend: send it as {TOKEN_HEADER}, or as Authorization: Bearer;"
+    " it is in the Secret caplab-prober-token of the lab's namespace.",
+)
+_BUSY = b"HTTP/1.0 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n"
+
+
+def holds(token: str, headers: Message) -> bool:
+    """Whether a request has the token; '': none is asked for."""
+    kind, _, bearer = headers.get("Authorization", "").partition(" ")
+    said = headers.get(TOKEN_HEADER) or (bearer if kind.lower() == "bearer" else "")
+    return not token or hmac.compare_digest(said.encode("utf-8", "replace"), token.encode())
 
 
 class _Handler(BaseHTTPRequestHandler):
     """GET and nothing else: the base class answers 501 to every other method."""
 
-    timeout = _PATIENCE_SECONDS
     server: _Server
+
+    def setup(self) -> None:
+        """Begin to count the time: a client that is slow to ask, or to take the answer, is let go."""
+        super().setup()
+        self._limit(self.server.asking_seconds)
+
+    def finish(self) -> None:
+        """End."""
+        self._timer.cancel()
+        super().finish()
 
     def do_GET(self) -> None:
         """Answer."""
+        if not holds(self.server.token, self.headers):
+            self._send(_NO_TOKEN)
+            return
+        self._timer.cancel()
+        self._limit(self.server.answering_seconds)
         path = self.path.partition("?")[0]
         if path == "/metrics":
             self._send(metrics_reply(self.server.registry, self.headers.get("Accept", "")))
             return
-        with _one_at_a_time:
-            self._send(run_reply(self.server.folder, path))
+        asked = asked_for(self.server.folder, self.server.namespaced, path)
+        if isinstance(asked, Reply):
+            self._send(asked)
+        elif asked.page == HISTORY:
+            self._send_history(asked)
+        else:
+            self._send(page_reply(asked))
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Say nothing: a line a scrape would fill the log."""
 
+    def log_error(self, format: str, *args: Any) -> None:  # noqa: A002  # the base class has it so
+        """Say nothing of what a client without a token sends."""
+
+    def _limit(self, seconds: float) -> None:
+        self._timer = threading.Timer(seconds, _cut, [self.connection])
+        self._timer.daemon = True
+        self._timer.start()
+
+    def _send_history(self, asked: Asked) -> None:
+        if not asked.run.is_dir():
+            self._send(missing(asked))
+            return
+        with _one_at_a_time:
+            try:
+                with self.server.read(asked.run) as stored:
+                    if not asked.run.is_dir():
+                        self._send(missing(asked))
+                        return
+                    self._head(200, ARROW, stored.length)
+                    for block in stored.blocks():
+                        self.wfile.write(block)
+            except NotRead as error:
+                log.warning("history of run %s: %s", asked.run_id, error)
+                self._send(unreadable(asked, str(error)))
+
     def _send(self, reply: Reply) -> None:
-        self.send_response(reply.status)
-        self.send_header("Content-Type", reply.kind)
-        # A torn stream of Arrow reads like a shorter one: the length tells them apart.
-        self.send_header("Content-Length", str(len(reply.body)))
-        self.end_headers()
+        self._head(reply.status, reply.kind, len(reply.body))
         self.wfile.write(reply.body)
+
+    def _head(self, status: int, kind: str, length: int) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        # A torn stream of Arrow reads like a shorter one: the length tells them apart.
+        self.send_header("Content-Length", str(length))
+        self.end_headers()
+
+
+def _cut(connection: socket.socket) -> None:
+    with suppress(OSError):  # it has ended
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 class _Server(ThreadingHTTPServer):
-    """A daemon thread a request; a request that breaks costs a line of the log."""
+    """A daemon thread a request, and only so many; a request that breaks costs a line of the log."""
 
-    def __init__(self, port: int, registry: CollectorRegistry, folder: Path) -> None:
-        self.registry = registry
-        self.folder = folder
-        super().__init__(("", port), _Handler)
+    request_queue_size = 16
+    asking_seconds, answering_seconds = ASKING_SECONDS, ANSWERING_SECONDS
+    read = staticmethod(read_apart)
+
+    def __init__(self, port: int, registry: CollectorRegistry, folder: Path, token: str, namespaced: bool) -> None:
+        self.registry, self.folder, self.token, self.namespaced = registry, folder, token, namespaced
+        self._places = threading.BoundedSemaphore(AT_ONCE)
+        super().__init__(("" if token else "127.0.0.1", port), _Handler)
 
     def server_bind(self) -> None:
         """Bind, without the look-up of the host's own name: a cut DNS would hold up the prober's start."""
         socketserver.TCPServer.server_bind(self)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer in a thread, where there is a place; else say so at once."""
+        if self._places.acquire(blocking=False):
+            super().process_request(request, client_address)
+            return
+        request.settimeout(0)
+        with suppress(OSError):
+            request.send(_BUSY)
+        self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Answer, and make room for the next."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._places.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say it in a line; mostly the client has gone."""
         log.warning("request of %s: %r", client_address[0], sys.exc_info()[1])
 
 
-def serve(exporter: Exporter, folder: Path, port: int) -> ThreadingHTTPServer:
-    """Answer on a port, from threads of its own; folder holds a folder a run. ValueError where the port is taken."""
+def serve(exporter: Exporter, folder: Path, port: int, token: str = "", namespaced: bool = False) -> _Server:
+    """Answer on a port, from threads of its own.
+
+    folder holds a folder a run; namespaced: one a namespace, with a folder a run in it. token '': on this machine only.
+    ValueError where the port is taken.
+    """
     try:
-        server = _Server(port, registry_of(exporter), folder)
+        server = _Server(port, registry_of(exporter), folder, token, namespaced)
     except OSError as error:
         raise ValueError(f"metrics-port is {port}: {error}. Mend: name a free one, or 0 for none.") from error
     threading.Thread(target=server.serve_forever, name="http", daemon=True).start()

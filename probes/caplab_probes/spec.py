@@ -30,6 +30,8 @@ RATE_MAX = 2000.0  # operations a second; a prober is measured up to 1000
 # Of a run, a probe or a vantage: such a name is one part of a path, and no way out of it.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
+NAMESPACE_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")  # as the API server has them (RFC 1123)
+
 
 def _refuse_unless(fine: bool, field: str, value: object, mend: str) -> None:
     if not fine:

@@ -47,11 +47,11 @@ def all_are(lab: Lab, namespace: str, name: str, phase: str, vantages: int, oper
     return len(fitting) == vantages
 
 
-def fetch(lab: Lab, run: str, vantage: str, target: Path) -> Path:
+def fetch(lab: Lab, namespace: str, run: str, vantage: str, target: Path) -> Path:
     """A vantage's folder of a run, out of its prober's volume."""
     pod = lab.get("pods", "-n", NAMESPACE, "-l", f"caplab.dev/vantage={vantage}")["items"][0]["metadata"]["name"]
     command = [built_tools(session()).kubectl, "--kubeconfig", str(lab.cache.kubeconfig), "--context", CONTEXT,
-               "exec", "-n", NAMESPACE, pod, "--", "tar", "-cf", "-", "-C", "/history", run]  # fmt: skip
+               "exec", "-n", NAMESPACE, pod, "--", "tar", "-cf", "-", "-C", f"/history/{namespace}", run]  # fmt: skip
     archive = subprocess.run(command, capture_output=True, check=True).stdout
     folder = target / vantage
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
@@ -99,7 +99,7 @@ def test_a_success_with_the_warning_of_a_cancelled_synchronous_wait_is_info(
     await_status(lab, namespace, "all members Ready again", is_ready(3))
     scan_at_the_end(lab, namespace, run)
 
-    rows = validate(recovered(fetch(lab, run, "a", tmp_path / "after"))).to_pylist()
+    rows = validate(recovered(fetch(lab, namespace, run, "a", tmp_path / "after"))).to_pylist()
     there = {row["value"] for row in rows if row["op"] == "scan"}
     warned = [row for row in rows if row["op"] == "add" and (row["outcome"], row["error"]) == ("info", "no-quorum")]
     assert warned, "no client was told"

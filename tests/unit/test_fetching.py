@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from caplab_probes.serving import arrow_stream
+from caplab_probes.reading import arrow_stream
 from chaoscaplab.probes import histories, loads
 from chaoscaplab.probes.histories import (
     Spent,
@@ -60,9 +60,9 @@ PAGES = {
     b"# TYPE caplab_prober_standstill_seconds counter\ncaplab_prober_standstill_seconds_total 0.25\n",
 }
 CALLS: tuple[Callable[[Any], Any], ...] = (
-    lambda server: fetch_history(server, "r-1", ("a", "b")),
-    lambda server: fetch_scan(server, "r-1", "b", ""),
-    lambda server: fetch_clock(server, "r-1", "b"),
+    lambda server: fetch_history(server, "ns", "r-1", ("a", "b")),
+    lambda server: fetch_scan(server, "ns", "r-1", "b", ""),
+    lambda server: fetch_clock(server, "ns", "r-1", "b"),
     lambda server: spent(server, "b"),
 )
 

@@ -54,14 +54,16 @@ def run(monkeypatch: pytest.MonkeyPatch) -> MeasuredRun:
     faked._cluster = SimpleNamespace(not_steady=lambda: "", body=lambda: {}, members=lambda: [])
     monkeypatch.setattr(measured, "spent", lambda server, vantage: Spent(1.0, 1.0))
     monkeypatch.setattr(measured, "cores", lambda before, after: {})
-    monkeypatch.setattr(measured, "fetch_history", lambda server, run_id, vantages: table(adds([1])))
+    monkeypatch.setattr(measured, "fetch_history", lambda server, namespace, run_id, vantages: table(adds([1])))
     monkeypatch.setattr(measured, "fetch_clock", lambda *_: ("boot", WallAnchor(500, 10**18)))
     monkeypatch.setattr(measured, "fetch_scan", fetch_scan)
     monkeypatch.setattr(nodes, "look_again", lambda: None)
     return made
 
 
-def fetch_scan(server: Any, run_id: str, vantage: str, unconverged: str, scans: Any, failed: Any) -> FinalScan:
+def fetch_scan(
+    server: Any, namespace: str, run_id: str, vantage: str, unconverged: str, scans: Any, failed: Any
+) -> FinalScan:
     keyed = {scan: FinalScan(True, None, problem=failed.get(scan, "")) for scan in scans[1:]}
     return FinalScan(True, 1, "pg-0", unconverged, keyed=keyed)
 

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import http.client
+import io
 import json
+import os
+import random
 import shutil
 import socket
-from collections.abc import Iterator
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow has no stubs
 import pytest
 from caplab_probes import meta, serving
 from caplab_probes.exporter import Exporter
+from caplab_probes.reading import NotRead, Stored, arrow_stream, read_apart
 from caplab_probes.recovery import recovered
 from caplab_probes.schedule import SECOND_NS, Schedule
-from caplab_probes.serving import arrow_stream, serve
+from caplab_probes.serving import serve
 from caplab_probes.spec import ProbeSpec
 from caplab_probes.workloads import Writer, value_of
 from caplab_probes.writer import Row, SegmentWriter
@@ -31,27 +40,41 @@ NOTE = {"endpoint": "pg-0", "server": "pg-0", "epoch": "3", "primary": True, "el
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Of a run r1 that is still written: five rows in an open segment."""
-    run = tmp_path / "history" / "r1"
+    """Of a namespace with a run r1 that is still written: five rows in an open segment."""
+    run = tmp_path / "history" / "demo" / "r1"
     meta.write_meta(run, replace(RECORD, writer=replace(WRITER, incarnation=meta.reserve(run))))
     SegmentWriter(run, 0).write([ROW._replace(value=value_of(WRITER, index)) for index in range(5)], 0)
     (tmp_path / "secret.json").write_text("{}")
     return run.parent
 
 
+TOKEN = "t" * 43
+HELD = {"X-Caplab-Token": TOKEN}
+
+
 @pytest.fixture
-def port(folder: Path) -> Iterator[int]:
+def server(folder: Path) -> Iterator[Any]:
     exporter = Exporter()
     exporter.observe(ROW, "set")
-    server = serve(exporter, folder, 0)
-    yield server.server_address[1]
+    server = serve(exporter, folder.parent, 0, TOKEN, namespaced=True)
+    yield server
     server.shutdown()
     server.server_close()
 
 
-def ask(port: int, path: str, method: str = "GET", accept: str = "") -> tuple[int, str, bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-    connection.request(method, path, headers={"Accept": accept} if accept else {})
+@pytest.fixture
+def port(server: Any) -> int:
+    found: int = server.server_address[1]
+    return found
+
+
+def ask(
+    port: int, path: str, method: str = "GET", accept: str = "", headers: Mapping[str, str] = HELD
+) -> tuple[int, str, bytes]:
+    if path.startswith("/runs"):
+        path = f"/namespaces/demo{path}"
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection.request(method, path, headers={**headers, **({"Accept": accept} if accept else {})})
     answer = connection.getresponse()
     body = answer.read()
     connection.close()
@@ -162,23 +185,149 @@ def test_metrics_that_fail_are_500(port: int, monkeypatch: pytest.MonkeyPatch) -
     )
 
 
-def test_a_run_that_is_pruned_while_it_is_read_is_not_there(
-    port: int, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def half(run: Path) -> object:
-        table = recovered(run)
+def test_a_run_that_is_pruned_while_it_is_read_is_not_there(server: Any, port: int) -> None:
+    @contextmanager
+    def half(run: Path) -> Iterator[Stored]:
         shutil.rmtree(run)
-        return table
+        yield Stored(3, io.BytesIO(b"abc"))
 
-    monkeypatch.setattr(serving, "recovered", half)
+    server.read = half
     assert ask(port, "/runs/r1/history.arrow")[0] == 404
 
 
 def test_a_client_that_talks_nonsense_or_goes_away_costs_nothing(port: int) -> None:
-    for line in (b"\x16\x03\x01 nonsense\r\n\r\n", b"GET /runs/r1/history.arrow HTTP/1.0\r\n\r\n", b""):
+    whole = f"GET /namespaces/demo/runs/r1/history.arrow HTTP/1.0\r\nX-Caplab-Token: {TOKEN}\r\n\r\n"
+    for line in (b"\x16\x03\x01 nonsense\r\n\r\n", whole.encode(), b""):
         with socket.create_connection(("127.0.0.1", port)) as client:
             client.sendall(line)
     assert ask(port, "/runs/r1/metas.json")[0] == 200
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/runs/r1/history.arrow", "/runs/r1/scans.json", "/runs/../x", "/"])
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {"X-Caplab-Token": ""}, {"X-Caplab-Token": TOKEN[1:]}, {"Authorization": f"Basic {TOKEN}"},
+     {"X-Caplab-Token": "\xe9" * 43}, {"Authorization": "Bearer"}],
+)  # fmt: skip
+def test_who_does_not_hold_the_token_learns_nothing(port: int, path: str, headers: dict[str, str]) -> None:
+    status, _, body = ask(port, path, headers=headers)
+    assert status == 401
+    assert body.startswith(b"Only who sends the probers' token is answered. Mend: send it as X-Caplab-Token")
+    assert TOKEN.encode() not in body
+
+
+def test_a_scraper_sends_it_as_a_bearer_token(port: int) -> None:
+    assert ask(port, "/metrics", headers={"Authorization": f"Bearer {TOKEN}"})[0] == 200
+
+
+def test_a_namespaces_histories_are_its_own(port: int, folder: Path) -> None:
+    other = folder.parent / "other" / "r1"
+    meta.write_meta(other, replace(RECORD, writer=replace(WRITER, incarnation=meta.reserve(other))))
+    SegmentWriter(other, 0).write([ROW._replace(value=value_of(WRITER, 0))], 0)
+    rows = [
+        pa.ipc.open_stream(ask(port, f"/namespaces/{name}/runs/r1/history.arrow")[2]).read_all().column("outcome")
+        for name in ("demo", "other")
+    ]
+    assert [row.to_pylist().count("ok") for row in rows] == [5, 1]
+    assert ask(port, "/namespaces/third/runs/r1/history.arrow")[0] == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/namespaces/../runs/r1/metas.json", 400),
+        ("/namespaces//runs/r1/metas.json", 400),
+        ("/namespaces/demo%2f..%2fother/runs/r1/metas.json", 400),
+        ("/namespaces/Demo/runs/r1/metas.json", 400),
+        ("/namespaces/.demo/runs/r1/metas.json", 400),
+        (f"/namespaces/{'x' * 64}/runs/r1/metas.json", 400),
+        ("/namespaces/demo/runs/../metas.json", 400),
+        ("/namespaces/demo/r1/metas.json", 404),
+        ("/namespaces/demo/runs/r1/x/metas.json", 404),
+        ("//runs/r1/metas.json", 404),
+    ],
+)
+def test_there_is_no_way_out_of_the_namespace(port: int, path: str, status: int) -> None:
+    assert ask(port, path)[0] == status
+
+
+def test_a_prober_without_a_token_listens_to_its_own_machine_only(folder: Path) -> None:
+    server = serve(Exporter(), folder, 0)
+    try:
+        assert server.server_address[0] == "127.0.0.1"
+        connection = http.client.HTTPConnection("127.0.0.1", server.server_address[1], timeout=20)
+        connection.request("GET", "/runs/r1/metas.json")
+        assert connection.getresponse().status == 200
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def connected(port: int, sends: bytes) -> socket.socket:
+    client = socket.create_connection(("127.0.0.1", port), timeout=10)
+    client.sendall(sends)
+    return client
+
+
+def test_who_is_slow_to_ask_is_let_go_and_until_then_only_so_many_are_listened_to(server: Any, port: int) -> None:
+    server.asking_seconds = 0.7
+    slow = [connected(port, b"GET /metr") for _ in range(serving.AT_ONCE)]
+    time.sleep(0.1)
+    with connected(port, b"GET /metrics HTTP/1.0\r\n\r\n") as one_more:
+        assert one_more.recv(100).startswith(b"HTTP/1.0 503 ")
+    began = time.monotonic()
+    assert [client.recv(100) for client in slow] == [b""] * serving.AT_ONCE
+    assert time.monotonic() - began < 3
+    assert ask(port, "/metrics")[0] == 200
+
+
+def test_who_is_slow_to_take_a_history_is_cut_off_and_its_reader_ends(server: Any, port: int) -> None:
+    ended = threading.Event()
+
+    @contextmanager
+    def endless(run: Path) -> Iterator[Stored]:
+        try:
+            yield Stored(1 << 40, open("/dev/zero", "rb"))  # noqa: SIM115, PTH123
+        finally:
+            ended.set()
+
+    server.read, server.answering_seconds = endless, 0.5
+    request = f"GET /namespaces/demo/runs/r1/history.arrow HTTP/1.0\r\nX-Caplab-Token: {TOKEN}\r\n\r\n"
+    with connected(port, request.encode()):
+        assert ended.wait(5)
+
+
+def test_a_request_is_bounded(port: int) -> None:
+    for sends in (b"GET /" + b"x" * 70_000, b"GET / HTTP/1.0\r\n" + b"A: b\r\n" * 200 + b"\r\n"):
+        with connected(port, sends + b" HTTP/1.0\r\n\r\n") as client:
+            assert client.recv(100)[9:12] in (b"414", b"431")
+
+
+def test_a_reader_that_dies_is_a_sentence(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(NotRead, match="ended early"), read_apart(folder / "r1"):
+        pass
+
+
+def nice_of_readers() -> list[int]:
+    """The priorities of this process' children that read histories (proc(5): ppid is the 4th field, nice the 19th)."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            fields = (process / "stat").read_text().rpartition(")")[2].split()
+            if int(fields[1]) == os.getpid() and b"caplab_probes.reading" in (process / "cmdline").read_bytes():
+                found.append(int(fields[16]))
+    return found
+
+
+def test_a_history_is_read_by_a_process_of_the_lowest_priority(folder: Path) -> None:
+    writer = SegmentWriter(folder / "r1", 1)
+    for number in range(40):  # more than a pipe holds: it waits to be read
+        writer.write([ROW._replace(value=random.getrandbits(60)) for _ in range(500)], number * 10**9)
+    with read_apart(folder / "r1") as stored:
+        assert nice_of_readers() == [19]
+        assert len(b"".join(stored.blocks())) == stored.length
+    assert nice_of_readers() == []
 
 
 def test_a_port_that_is_taken_is_said_with_the_mend(port: int, folder: Path) -> None:

@@ -123,9 +123,10 @@ class MeasuredRun:
             scanner, scans = self._plan.vantages[0], scans_of(self._plan.loads)
             failed = self._loads.scan_all(scans, scanner, self._scan_routes())
         with self.stages.stage("histories"):
-            history = fetch_history(self._server, self.run_id, self._plan.vantages)
-            boot_id, anchor = fetch_clock(self._server, self.run_id, scanner)
-            scan = fetch_scan(self._server, self.run_id, scanner, unconverged, scans, failed)
+            namespace = self._plan.namespace
+            history = fetch_history(self._server, namespace, self.run_id, self._plan.vantages)
+            boot_id, anchor = fetch_clock(self._server, namespace, self.run_id, scanner)
+            scan = fetch_scan(self._server, namespace, self.run_id, scanner, unconverged, scans, failed)
         record = RunRecord(
             experiment=self._experiment,
             engine=self._plan.engine,

@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from urllib3.exceptions import HTTPError
 
 from caplab.model.history import Table
+from caplab.model.probers import page
 from caplab.model.runs import SET_SCAN, FinalScan, WallAnchor
 
 from ..server import Server, sentence
@@ -51,22 +52,24 @@ def _said(error: Exception) -> str:
     return told
 
 
-def fetch_history(server: Server, run_id: str, vantages: Sequence[str]) -> Table:
+def fetch_history(server: Server, namespace: str, run_id: str, vantages: Sequence[str]) -> Table:
     """What every vantage recorded of a run, in one table."""
+    path = page(namespace, run_id, "history.arrow")
     with ThreadPoolExecutor(len(vantages)) as pool:
-        answers = list(pool.map(lambda vantage: fetched(server, vantage, f"runs/{run_id}/history.arrow"), vantages))
+        answers = list(pool.map(lambda vantage: fetched(server, vantage, path), vantages))
     return pa.concat_tables([pa.ipc.open_stream(answer).read_all() for answer in answers])
 
 
-def fetch_clock(server: Server, run_id: str, vantage: str) -> tuple[str, WallAnchor]:
+def fetch_clock(server: Server, namespace: str, run_id: str, vantage: str) -> tuple[str, WallAnchor]:
     """The boot id and the wall anchor of a prober: all share the machine's clock where boot ids are equal."""
-    metas = json.loads(fetched(server, vantage, f"runs/{run_id}/metas.json"))
+    metas = json.loads(fetched(server, vantage, page(namespace, run_id, "metas.json")))
     anchor = metas[0]["wall_anchor"]
     return str(metas[0]["boot_id"]), WallAnchor(anchor["monotonic_ns"], anchor["unix_ns"])
 
 
 def fetch_scan(
     server: Server,
+    namespace: str,
     run_id: str,
     vantage: str,
     unconverged: str,
@@ -74,7 +77,8 @@ def fetch_scan(
     failed: Mapping[str, str] | None = None,
 ) -> FinalScan:
     """What is known of a run's final scans beyond their rows, as scans.final_scan has it."""
-    return final_scan(json.loads(fetched(server, vantage, f"runs/{run_id}/scans.json")), unconverged, scans, failed)
+    notes = json.loads(fetched(server, vantage, page(namespace, run_id, "scans.json")))
+    return final_scan(notes, unconverged, scans, failed)
 
 
 @dataclass(frozen=True, slots=True)

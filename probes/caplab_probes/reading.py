@@ -1,0 +1,97 @@
+"""A run's history put together by a process of its own, of the lowest priority: the schedule's has other things to do.
+
+python -m caplab_probes.reading FOLDER     # a line of JSON, {"length": n} or {"problem": "..."}, then n bytes of Arrow
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, BinaryIO
+
+import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow has no stubs
+
+from caplab.model.history import Table
+
+from .recovery import recovered
+
+_BATCH_ROWS = 1 << 16  # segments come in batches of some ten rows, which would hardly be compressed
+_BLOCK_BYTES = 1 << 16
+_LOWEST = 19  # of nice(2)
+
+
+class NotRead(Exception):
+    """A history that cannot be put together; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A history that is ready: how long its stream is, and the stream."""
+
+    length: int
+    stream: IO[bytes]
+
+    def blocks(self) -> Iterator[bytes]:
+        """Its bytes; NotRead where they end early."""
+        left = self.length
+        while left:
+            block = self.stream.read(min(left, _BLOCK_BYTES))
+            if not block:
+                raise NotRead("the history ended early")
+            left -= len(block)
+            yield block
+
+
+def arrow_stream(history: Table) -> bytes:
+    """A history as one Arrow IPC stream; compressed, any reader of Arrow reads it."""
+    sink = pa.BufferOutputStream()
+    options = pa.ipc.IpcWriteOptions(compression="zstd")
+    with pa.ipc.new_stream(sink, history.schema, options=options) as stream:
+        stream.write_table(history.combine_chunks(), max_chunksize=_BATCH_ROWS)
+    return bytes(sink.getvalue())
+
+
+@contextlib.contextmanager
+def read_apart(run: Path) -> Iterator[Stored]:
+    """A run's history, read by a child that lives no longer than the block; raises NotRead."""
+    command = [sys.executable, "-m", __name__, str(run)]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as child:
+        assert child.stdout
+        try:
+            yield _begun(child.stdout)
+        finally:
+            child.kill()
+
+
+def _begun(stream: IO[bytes]) -> Stored:
+    try:
+        told = json.loads(stream.readline())
+    except ValueError:
+        raise NotRead("the reading process ended early") from None
+    if problem := told.get("problem"):
+        raise NotRead(problem)
+    return Stored(told["length"], stream)
+
+
+def main(folder: Path, out: BinaryIO) -> None:
+    """Write a folder's history, or why there is none."""
+    try:
+        body = arrow_stream(recovered(folder))
+    except Exception as error:  # whatever is wrong with one run's files, it is said
+        out.write(json.dumps({"problem": repr(error)}).encode() + b"\n")
+        return
+    out.write(json.dumps({"length": len(body)}).encode() + b"\n")
+    out.write(body)
+    out.flush()
+
+
+if __name__ == "__main__":
+    os.nice(_LOWEST)
+    with contextlib.suppress(BrokenPipeError):
+        main(Path(sys.argv[1]), sys.stdout.buffer)

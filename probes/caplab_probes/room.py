@@ -1,0 +1,83 @@
+"""Room for histories: a probe that cannot fit the volume is refused with the arithmetic, and none ever fills it.
+
+A full emptyDir is worse than a load that does not begin: the kubelet evicts the pod, and all histories go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from caplab.model.bounds import in_words
+from caplab.model.probers import ROOM_BYTES, ROW_BYTES
+
+from .spec import CACHE, ProbeSpec
+
+
+class NoRoom(ValueError):
+    """A history that does not fit; the message is the arithmetic, and the mend."""
+
+
+@dataclass(slots=True)
+class Place:
+    """What a probe has been promised of the room, and what it has taken."""
+
+    room: Room
+    promised_bytes: int
+    rows: int = 0
+
+    @property
+    def size_bytes(self) -> int:
+        """What it takes, or is to take."""
+        return max(self.promised_bytes, self.rows * ROW_BYTES)
+
+    def wrote(self, rows: int) -> None:
+        """Note how many rows it has by now; NoRoom where the room is used up."""
+        self.rows = rows
+        if rows * ROW_BYTES > self.promised_bytes and self.room.taken_bytes() > self.room.size_bytes:
+            raise NoRoom(
+                f"{rows:,} rows of {ROW_BYTES} bytes are {in_words(rows * ROW_BYTES)}, and with other probes' the"
+                f" {in_words(self.room.size_bytes)} for runs under way are used up. Mend: a lower rate, or seconds."
+            )
+
+
+class Room:
+    """The bytes for the runs that probes of this process write; for one event loop."""
+
+    def __init__(self, size_bytes: int = ROOM_BYTES) -> None:
+        self.size_bytes = size_bytes
+        self._places: list[Place] = []
+
+    def taken_bytes(self) -> int:
+        """What all probes take, or are to take."""
+        return sum(place.size_bytes for place in self._places)
+
+    @contextmanager
+    def kept_for(self, spec: ProbeSpec) -> Iterator[Place]:
+        """A place for a probe while it runs; NoRoom where it would not fit. One without an end gets what there is."""
+        taken, wanted = self.taken_bytes(), needed_bytes(spec)
+        if taken + wanted > self.size_bytes:
+            others = f", of which other probes have {in_words(taken)}" if taken else ""
+            raise NoRoom(
+                f"rate {spec.rate:g} * {spec.seconds or 0:g} s * {_rows_each(spec)} row * {ROW_BYTES} bytes are"
+                f" {in_words(wanted)}, and the prober's volume has {in_words(self.size_bytes)} for runs under"
+                f" way{others}. Mend: a lower rate, or fewer seconds."
+            )
+        place = Place(self, wanted)
+        self._places.append(place)
+        try:
+            yield place
+        finally:
+            self._places.remove(place)
+
+
+def needed_bytes(spec: ProbeSpec) -> int:
+    """What a probe's history takes when it is whole; 0 where it has no end in time, or is a scan."""
+    if spec.seconds is None or spec.workload.endswith("-scan"):
+        return 0
+    return round(spec.rate * spec.seconds * _rows_each(spec) * ROW_BYTES)
+
+
+def _rows_each(spec: ProbeSpec) -> int:
+    return 2 if spec.workload == CACHE else 1  # a read, and perhaps its load
