@@ -70,11 +70,7 @@ class Lab:
 
     def try_apply(self, *objects: dict[str, Any]) -> Answer:
         document = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
-        return self.try_ask(["apply", "-f", "-"], document)
-
-    def try_ask(self, arguments: list[str], stdin: str) -> Answer:
-        """One kubectl command that reads what it is given; it may fail."""
-        return ask([*self.kubectl_command(), *arguments], stdin=stdin)
+        return ask([*self.kubectl_command(), "apply", "-f", "-"], stdin=document)
 
     def inside(self, namespace: str, pod: str, *command: str) -> Answer:
         return self.cluster.kubectl("exec", "-n", namespace, pod, "--", *command, timeout_seconds=30)
