@@ -89,7 +89,7 @@ def tried(api: client.CustomObjectsApi, kind: str, namespace: str, parameters: d
     try:
         api.create_namespaced_custom_object(GROUP, VERSION, namespace, PLURALS[kind], body, dry_run="All")
     except client.ApiException as error:
-        return str(json.loads(error.body)["message"])
+        return str(json.loads(error.body or "{}")["message"])
     return ""
 
 
