@@ -12,6 +12,10 @@ from ..outcomes import Outcome
 from ..spec import Limits
 
 _T = TypeVar("_T")
+# What a member answers is held in memory as a whole, and it may answer anything.
+ANSWER_BYTES = 1 << 20  # of an operation: the longest that is asked for is INFO, with some KiB
+SCAN_BYTES = 128 << 20  # of a final scan, or a page of it
+SCAN_ELEMENTS = 4_000_000
 _SERVICE, _READ_ONLY = "service", "readonly"
 _TRY_AGAIN_NS = 500_000_000
 
@@ -24,6 +28,17 @@ def leads_astray(endpoint: Endpoint, opened_ns: int, outcome: Outcome) -> bool:
     """
     is_old = clock.now_ns() - opened_ns >= _TRY_AGAIN_NS
     return endpoint.name == _SERVICE and outcome.error == _READ_ONLY and is_old
+
+
+def too_long(most_bytes: int) -> str:
+    """Why a connection is given up whose answer does not end."""
+    return f"the answer is over {most_bytes:,} bytes"
+
+
+def refuse_more(elements: int) -> None:
+    """NotDone where a scan found more than a prober can hold."""
+    if elements > SCAN_ELEMENTS:
+        raise NotDone(f"it holds over {SCAN_ELEMENTS:,} elements of the run. Mend: a lower rate, or fewer seconds")
 
 
 class WireError(Exception):

@@ -10,10 +10,12 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from typing import Any
 
 from cassandra.auth import PlainTextAuthProvider
 from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, ResultSet
+from cassandra.connection import ConnectionException
 from cassandra.policies import (
     ConstantReconnectionPolicy,
     ConstantSpeculativeExecutionPolicy,
@@ -26,6 +28,7 @@ from cassandra.timestamps import MonotonicTimestampGenerator
 
 from ...spec import ClientOptions, Limits
 from ..keep_alive import keep_alive
+from ..opening import too_long
 from .outcomes import Answer
 
 DATA_CENTRE = "dc1"
@@ -44,6 +47,7 @@ AGREEMENT_SECONDS = 10.0  # for the members to agree on the schema
 REFRESH_SECONDS = 0.5
 # What hangs in connecting to members that are cut off must not keep those from connecting that are not.
 CONNECTING_THREADS = 8
+FRAME_BYTES = 16 << 20  # of an answer: a page of a scan has some ten KiB, what the ring's tables say a few hundred
 SPECULATIVE_REQUESTS = 1  # beside the first one
 SERVICE_PROFILE = "service"  # how applications go: by the ring, with speculation where it is asked for
 DIRECT_PROFILE = EXEC_PROFILE_DEFAULT  # no speculation: with one host the driver would ask that one again
@@ -80,9 +84,25 @@ def connect(
         metrics_enabled=False,  # the history is the measure
         monitor_reporting_enabled=False,
     )
+    cluster.connection_class = bounded(cluster.connection_class)
     session = cluster.connect(wait_for_all_pools=True)
     session.use_client_timestamp = options.client_timestamps
     return cluster, session
+
+
+@cache
+def bounded(connection: Any) -> Any:
+    """The driver's class of connections, with a bound on frames: one on which a longer frame begins is closed."""
+
+    class Bounded(connection):  # type: ignore[misc]  # whichever the driver found to work here
+        def process_io_buffer(self) -> None:
+            super().process_io_buffer()
+            frame = self._current_frame
+            size = max(self._io_buffer.readable_io_bytes(), frame.end_pos if frame else 0)
+            if size > FRAME_BYTES:
+                self.defunct(ConnectionException(too_long(FRAME_BYTES), self.endpoint))
+
+    return Bounded
 
 
 def stamps(skew_ms: int, clock: Callable[[], int] | None = None) -> Callable[[], int]:

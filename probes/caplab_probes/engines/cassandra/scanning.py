@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ...links import Endpoint, NotDone, Scan
+from ..opening import refuse_more
 from .driver import DIRECT_PROFILE, send
 from .outcomes import Answer
 from .shared import Opened
@@ -59,6 +60,7 @@ async def _work(opened: Opened, statements: Iterator[Statement], host: Any, foun
         while True:
             answer = await _page(opened, statement, host, more)
             found += map(element_of, answer.rows)
+            refuse_more(len(found))
             more = answer.more
             if more is None:
                 break

@@ -15,7 +15,7 @@ from ...spec import PLAIN_CLIENT, REPLICA, ClientOptions, Limits
 from ...workloads import Operation, is_beat, run_values
 from ..keep_alive import user_timeout_ms
 from ..names import Names
-from ..opening import Opener, leads_astray
+from ..opening import SCAN_BYTES, Opener, leads_astray, refuse_more
 from .outcomes import classify, classify_beat
 from .statements import (
     BEAT_BODY,
@@ -139,10 +139,11 @@ class PostgresLink:
         """Everything this member holds of a run; raises PostgresError."""
         if workload == "set-scan":
             low, end = run_values(run_id)
-            answer = await self._wire.ask(SCAN_SET, low, end)
+            answer = await self._wire.ask(SCAN_SET, low, end, most_bytes=SCAN_BYTES)
         else:
             scan = SCAN_COUNTERS if workload == "counter-scan" else SCAN_REGISTERS
-            answer = await self._wire.ask(scan, key_prefix(run_id))
+            answer = await self._wire.ask(scan, key_prefix(run_id), most_bytes=SCAN_BYTES)
+        refuse_more(len(answer.rows))
         elements = tuple((key, int(value or 0)) for key, value in answer.rows)
         return Scan(self.server, self.epoch, self.epoch is not None, elements)
 

@@ -8,6 +8,9 @@ takes twice the processor time (docs/probes.md has the figures). libpq's manual:
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import struct
+import termios
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -17,7 +20,7 @@ from psycopg.pq import PGconn as NewPGconn
 from psycopg.pq.abc import PGconn, PGresult
 
 from ...outcomes import Trouble
-from ..opening import WireError
+from ..opening import ANSWER_BYTES, WireError, too_long
 from .outcomes import ServerError
 
 Row = tuple[str | None, ...]
@@ -50,6 +53,9 @@ class Wire:
         self._waiting: asyncio.Future[None] | None = None
         self._results: list[PGresult] = []
         self._warnings: list[str] = []
+        self._received_bytes = 0
+        self._most_bytes = ANSWER_BYTES
+        self._why_closed = "the connection was closed before the answer"
         self._socket = conn.socket
         conn.nonblocking = 1
         conn.notice_handler = self._on_notice
@@ -81,15 +87,17 @@ class Wire:
         value = self._conn.parameter_status(name.encode()) if self.alive else None
         return (value or b"").decode()
 
-    async def ask(self, statement: str, *values: str | int) -> Answer:
+    async def ask(self, statement: str, *values: str | int, most_bytes: int = ANSWER_BYTES) -> Answer:
         """Run one statement; it is over when the server is ready for the next, its commit done.
 
-        Raises PostgresError. After a cancellation the statement goes on: close the connection.
+        Raises PostgresError, also where the answer is longer: then the connection is closed. After a cancellation the
+        statement goes on: close the connection.
         """
         if not self.alive:
             raise PostgresError(Trouble.CLOSED, False, "the connection was closed")
         self._results.clear()
         self._warnings.clear()
+        self._received_bytes, self._most_bytes = 0, most_bytes
         self._waiting = self._loop.create_future()
         try:
             self._conn.send_query_params(statement.encode(), [str(value).encode() for value in values])
@@ -113,6 +121,12 @@ class Wire:
         self._wake()
 
     def _on_readable(self) -> None:
+        # libpq takes in what there is: looked at before, so that it never holds more than the bound.
+        self._received_bytes += _readable_bytes(self._socket)
+        if self._received_bytes > self._most_bytes:
+            self._why_closed = too_long(self._most_bytes)
+            self.close()
+            return
         try:
             self._conn.consume_input()
             while not self._conn.is_busy():
@@ -141,9 +155,15 @@ class Wire:
                 text = (result.error_message or b"").decode(errors="replace").strip()
                 raise PostgresError(_problem(result), True, text, warnings)
         if not self._results or not self.alive:
-            raise PostgresError(Trouble.CLOSED, True, "the connection was closed before the answer", warnings)
+            raise PostgresError(Trouble.CLOSED, True, self._why_closed, warnings)
         last = self._results[-1]
         return Answer(_rows(last), last.command_tuples or 0, warnings)
+
+
+def _readable_bytes(socket: int) -> int:
+    """How many bytes have come that nobody has read."""
+    (count,) = struct.unpack("i", fcntl.ioctl(socket, termios.FIONREAD, bytes(4)))
+    return int(count)
 
 
 async def _handshake(conn: PGconn, loop: asyncio.AbstractEventLoop) -> None:

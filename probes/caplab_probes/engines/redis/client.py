@@ -13,7 +13,7 @@ from ...outcomes import OK, Outcome
 from ...spec import CACHE, PLAIN_CLIENT, WORKLOADS, ClientOptions, Limits
 from ...workloads import Operation
 from ..names import Names
-from ..opening import Opener, leads_astray
+from ..opening import ANSWER_BYTES, SCAN_BYTES, Opener, leads_astray, refuse_more
 from .outcomes import ErrorReply, classify
 from .statements import (
     COUNTERS,
@@ -104,6 +104,7 @@ class RedisLink:
         while True:
             page = await self._ask(set_page(run_id, len(found), _PAGE))
             found += page
+            refuse_more(len(found))
             if len(page) < _PAGE:
                 return tuple((None, int(value)) for value in found)
 
@@ -114,19 +115,23 @@ class RedisLink:
         while True:
             cursor, some = await self._ask(("SCAN", cursor, "MATCH", f"{before}{key_prefix(run_id)}*", "COUNT", _STEP))
             keys.update(some)
+            refuse_more(len(keys))
             if cursor == b"0":
                 break
         names = sorted(keys)
-        values = await self._ask(("MGET", *names)) if names else []
+        values: list[bytes | None] = []
+        for first in range(0, len(names), _PAGE):
+            values += await self._ask(("MGET", *names[first : first + _PAGE]))
         found = zip(names, values, strict=True)
         return tuple((name.decode().removeprefix(before), int(value)) for name, value in found if value)
 
     async def _ask(self, command: Command) -> Any:
-        return (await self.ask_all(command))[0]
+        """The reply to a command of a scan."""
+        return (await self.ask_all(command, most_bytes=SCAN_BYTES))[0]
 
-    async def ask_all(self, *commands: Command) -> list[Any]:
+    async def ask_all(self, *commands: Command, most_bytes: int = ANSWER_BYTES) -> list[Any]:
         """Send commands in one packet; their replies. RedisError where one is refused."""
-        replies = await self._wire.ask(b"".join(map(pack, commands)), len(commands))
+        replies = await self._wire.ask(b"".join(map(pack, commands)), len(commands), most_bytes)
         for reply in replies:
             if isinstance(reply, ErrorReply):
                 raise RedisError(reply, True, reply.text)

@@ -7,17 +7,22 @@ was sent, and it takes more processor time (docs/probes.md has the figures).
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 
 import hiredis
 
 from ...outcomes import Trouble
 from ..keep_alive import keep_alive
-from ..opening import WireError
+from ..opening import ANSWER_BYTES, WireError, too_long
 from .outcomes import ErrorReply
 from .statements import Command
 
 _INCOMPLETE = object()
+_HEADER_BYTES = 24
+# A million elements or more (8 MiB of places), as a list, map, set or push announces them. Nothing that a prober asks
+# for has so many, and none of its keys and values looks like it.
+_VAST_LIST = re.compile(rb"\n[*%~>]\+?0*[1-9]\d{6,}\r")
 
 
 def pack(command: Command) -> bytes:
@@ -43,6 +48,8 @@ class Wire(asyncio.Protocol):
         self._waiting: asyncio.Future[None] | None = None
         self._replies: list[Any] = []
         self._count = 0
+        self._received_bytes, self._most_bytes, self._tail = 0, ANSWER_BYTES, b"\n"
+        self._why_closed = "the connection was closed before the reply"
 
     @classmethod
     async def open(cls, address: str, port: int, statement_seconds: float = 1.0) -> Wire:
@@ -60,22 +67,24 @@ class Wire(asyncio.Protocol):
         """False once it is known that the server or somebody else closed it."""
         return self._transport is not None and not self._transport.is_closing()
 
-    async def ask(self, packet: bytes, count: int) -> list[Any]:
+    async def ask(self, packet: bytes, count: int, most_bytes: int = ANSWER_BYTES) -> list[Any]:
         """Send some commands at once; their replies, in order, errors as ErrorReply.
 
         Where the first is an error and more is not there yet, the rest is not waited for (a WAIT may take long), and
-        the connection closes. Raises RedisError where the server closed before. Cancelled, close it.
+        the connection closes. Raises RedisError where the server closed before, or where the replies are longer: then
+        the connection is closed. Cancelled, close it.
         """
         if self._transport is None or self._transport.is_closing():
             raise RedisError(Trouble.CLOSED, False, "the connection was closed")
         self._replies = []
         self._count = count
+        self._received_bytes, self._most_bytes = 0, most_bytes
         self._waiting = self._loop.create_future()
         # The transport hands it to the kernel at once, or later what the kernel does not take: it counts as sent.
         self._transport.write(packet)
         await self._waiting
         if len(self._replies) < count and not self._refused:
-            raise RedisError(Trouble.CLOSED, True, "the connection was closed before the reply")
+            raise RedisError(Trouble.CLOSED, True, self._why_closed)
         return self._replies
 
     def close(self) -> None:
@@ -95,6 +104,10 @@ class Wire(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Some bytes of replies."""
+        if self._is_too_long(data):
+            self._why_closed = too_long(self._most_bytes)
+            self.close()
+            return
         try:
             self._reader.feed(data)
             while (reply := self._reader.gets()) is not _INCOMPLETE:
@@ -107,6 +120,13 @@ class Wire(asyncio.Protocol):
             self._wake()
         elif self._refused:
             self.close()
+
+    def _is_too_long(self, data: bytes) -> bool:
+        """Whether more came than was asked for, or a list is announced for which the parser would make room at once."""
+        self._received_bytes += len(data)
+        begun = self._tail + data
+        self._tail = begun[-_HEADER_BYTES:]
+        return self._received_bytes > self._most_bytes or _VAST_LIST.search(begun) is not None
 
     @property
     def _refused(self) -> bool:
