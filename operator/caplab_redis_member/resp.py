@@ -6,6 +6,7 @@ import socket
 from typing import BinaryIO
 
 USER = "operator"
+_MOST_BYTES, _MOST_PARTS = 2**20, 10_000  # of one answer: nobody who is asked here has more to say
 
 # A line, a number, a list of such; None where there is nothing.
 Answer = str | int | None | list["Answer"]
@@ -48,6 +49,8 @@ def _answer(stream: BinaryIO) -> Answer:
 def _long_answer(kind: bytes, length: int, stream: BinaryIO) -> Answer:
     if length < 0:
         return None
+    if length > (_MOST_PARTS if kind == b"*" else _MOST_BYTES):
+        raise ValueError(f"an answer of {length} parts or bytes")
     if kind == b"*":
         return [_answer(stream) for _ in range(length)]
     if kind != b"$":

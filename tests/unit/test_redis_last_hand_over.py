@@ -119,3 +119,20 @@ def test_redis_protocol_is_spoken_and_refusals_are_told_apart_from_silence() -> 
     with pytest.raises(OSError, match="refused"):
         resp.ask("127.0.0.1", 1, "secret", ("PING",), seconds=0.5)
     assert resp.pairs(["a", "b"]) == {"a": "b"}
+
+
+@pytest.mark.parametrize(
+    "answer", [b"$99999999\r\n", b"*99999999\r\n", b"!7\r\n", b"$5\r\nab", b"HTTP/1.1 400 Bad\r\n", b""]
+)
+def test_an_answer_without_a_bound_or_sense_is_silence(answer: bytes) -> None:
+    async def serve(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"+OK\r\n" + answer)
+        writer.close()
+
+    async def asked() -> None:
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            await asyncio.to_thread(resp.ask, "127.0.0.1", port, "secret", ("PING",))
+
+    with pytest.raises(OSError):  # noqa: PT011
+        asyncio.run(asked())
