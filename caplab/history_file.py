@@ -89,8 +89,17 @@ def _parquet(path: Path, bounds: Bounds) -> Table:
         texts = [field.name for field in file.schema_arrow if is_text(field.type)]
         bounds.refuse_bytes(sum(max(0, group.total_byte_size) for group in groups))
     # Words that the file has once are kept once: written out for each row, a few kilobytes would be gigabytes.
-    with parquet.ParquetFile(path, read_dictionary=texts, page_checksum_verification=True) as file:
-        return _gathered(file.iter_batches(batch_size=_BATCH_ROWS), file.schema_arrow, bounds)
+    with parquet.ParquetFile(path, read_dictionary=texts, page_checksum_verification=True, pre_buffer=False) as file:
+        budget, schema = Budget(bounds), file.schema_arrow
+        return pa.Table.from_arrays([_column(file, name, budget) for name in schema.names], names=schema.names)
+
+
+def _column(file: Any, name: str, budget: Budget) -> Any:
+    """A column by itself, in one piece: what it was put together from is gone before the next one is read."""
+    budget.begin_column()
+    batches = [budget.take(batch) for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=[name])]
+    column = pa.chunked_array([batch.column(0) for batch in batches], file.schema_arrow.field(name).type)
+    return column.unify_dictionaries().combine_chunks()
 
 
 def _arrow_file(path: Path, bounds: Bounds) -> Table:

@@ -47,6 +47,10 @@ class Budget:
         self._bounds = bounds
         self._rows = self._bytes = 0
 
+    def begin_column(self) -> None:
+        """Count rows anew: what follows is another column of the same ones."""
+        self._rows = 0
+
     def take(self, batch: Any) -> Any:
         """The batch, once it is counted; TooMuch where it is one too many."""
         self._rows += batch.num_rows

@@ -174,7 +174,7 @@ def _check_nulls(history: Table) -> None:
 
 def _check_words(history: Table) -> None:
     for name, allowed in VOCABULARIES.items():
-        column = history.column(name).combine_chunks()
+        column = history.column(name).chunk(0)
         words = pc.unique(column).to_pylist()
         if strange := sorted(word for word in words if word is not None and word not in allowed):
             where = _rows(pc.equal(column.indices, column.dictionary.index(strange[0])))
