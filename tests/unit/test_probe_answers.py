@@ -88,16 +88,17 @@ def test_a_postgres_that_does_not_stop_is_given_up(parts: list[bytes]) -> None:
     run(scenario)
 
 
-def test_a_postgres_may_answer_a_scan_at_length() -> None:
-    answer = rows(*[b"%07d" % number for number in range(60_000)])
-    assert len(answer) > ANSWER_BYTES
+def test_a_postgres_may_answer_a_scan_at_length_and_is_read_in_pieces() -> None:
+    """What waits to be read is looked at again and again: it counts once."""
+    answer = rows()[: -len(message(b"C", b"SELECT 0\0"))] + ROW * 33_000 + message(b"C", b"SELECT 33000\0")
+    assert 3 * ANSWER_BYTES < len(answer) < 4 * MIB
 
     async def scenario() -> None:
         whole = message(b"1") + message(b"2") + answer + READY
         async with answering(whole, size=0, greeting=GREETING) as (port, _):
             wire = await PostgresWire.open({"hostaddr": "127.0.0.1", "port": port, "user": "u", "dbname": "d",
                                             "sslmode": "disable", "gssencmode": "disable"})  # fmt: skip
-            assert len((await wire.ask("select 1", most_bytes=4 * MIB)).rows) == 60_000
+            assert len((await wire.ask("select 1", most_bytes=4 * MIB)).rows) == 33_000
             wire.close()
 
     run(scenario)
