@@ -30,13 +30,16 @@ class FakePatroni:
     done_at_once: bool = True
     asked: list[tuple[str, Any]] = field(default_factory=list)
     url: str = ""
+    padding: str = ""  # in the replica's own answer
 
     def answer(self, path: str) -> tuple[int, Any]:
         if path == "/patroni":
             return 200, {"role": self.role, "state": "running"}
         if path == "/cluster":
             return 200, {"members": [self._member("pg-0"), self._member("pg-1")]}
-        return (200, {"state": "running"}) if self.replica_runs else (503, {"state": "stopping"})
+        return (
+            (200, {"state": "running", "padding": self.padding}) if self.replica_runs else (503, {"state": "stopping"})
+        )
 
     def switch_over(self, body: Any, login: str) -> int:
         self.asked.append((login, body))
@@ -124,6 +127,11 @@ def test_a_hand_over_that_comes_to_nothing_is_given_up_in_time(patroni: FakePatr
     threading.Timer(1.0, lambda: setattr(patroni, "replica_runs", False)).start()
     assert run(patroni, tmp_path) == "pg-0 was told to end: nobody may take over\n"
     assert len(patroni.asked) == 1
+
+
+def test_an_answer_that_never_ends_is_none(patroni: FakePatroni, tmp_path: Path) -> None:
+    patroni.padding = "x" * (1 << 21)
+    assert run(patroni, tmp_path) == "pg-0 was told to end: nobody may take over\n"
 
 
 def test_a_patroni_that_does_not_answer_keeps_nobody(patroni: FakePatroni, tmp_path: Path) -> None:
