@@ -6,7 +6,6 @@ test_repository.py, which is about the checkout and needs git, make and hatchlin
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import shutil
@@ -15,13 +14,15 @@ import tomllib
 import zipfile
 from pathlib import Path
 
-from caplab_cluster import versions
+from caplab_cluster import lab_images, node_image, versions
+from caplab_cluster.bases import Bases
 from caplab_cluster.digest import digest
 from caplab_cluster.failure import Failure, render
 from caplab_cluster.image_context import wheel_command
-from caplab_cluster.paths import REPOSITORY, Cache
+from caplab_cluster.paths import LAB_IMAGES, REPOSITORY, Cache
 from caplab_cluster.progress import Progress, Step
-from caplab_cluster.session import begin
+from caplab_cluster.session import Session, begin
+from caplab_cluster.toolchain import GoBuilder
 
 REQUIREMENTS = REPOSITORY / "tests" / "requirements.lock"
 PATH_FILE = "caplab-tests.pth"  # takes /site into the image's packages, as an installation would
@@ -29,13 +30,15 @@ SECONDS = 600
 PACKAGES = ("", "cluster", "experiments", "operator", "probes", "tests")
 
 
-def image(cache: Cache) -> str:
-    """The Python image that `make up` built last, in the engine's store."""
-    try:
-        reference: str = json.loads((cache.cluster / "images.json").read_text())["python"]
-    except (OSError, ValueError, KeyError) as error:
-        raise Failure("The lab's images are not built yet.", "Run: make up") from error
-    return f"localhost/caplab/{reference.rpartition('/')[2]}"
+def image(session: Session, progress: Progress) -> str:
+    """The Python image as it is built from this checkout, in the engine's store."""
+    source = node_image.choose(session.engine, GoBuilder(session.machine, session.cache), session.wishes).source
+    bases = Bases(session.engine, session.machine, session.cache, source)
+    debian = {name: bases.ensure(progress, suite) for name, suite in lab_images.BASES.items()}
+    (found,) = [one.local for one in lab_images.discover(LAB_IMAGES, debian) if one.name == "python"]
+    if not session.engine.has_image(found):
+        raise Failure(f"There is no image {found}: the lab's images are not built from this checkout.", "Run: make up")
+    return found
 
 
 def packages(step: Step, cache: Cache) -> Path:
@@ -75,13 +78,15 @@ def main() -> int:
     cache = Cache.from_environment()
     progress = Progress(cache.logs / "tests")
     try:
-        engine = begin(progress, cache).engine
+        session = begin(progress, cache)
+        reference = image(session, progress)
         with progress.step("wheels for the tests on the images' Python") as step:
             site = packages(step, cache)
-        arguments = tests(image(cache), site)
+        arguments = tests(reference, site)
     except Failure as failure:
         print(render(failure), file=sys.stderr, flush=True)
         return 1
+    engine = session.engine
     return 0 if os.spawnve(os.P_WAIT, engine.path, [engine.path, *arguments], {**os.environ, **engine.env}) == 0 else 1
 
 
