@@ -79,7 +79,9 @@ def test_a_reply_that_is_late_is_an_ack_for_a_client_that_waits_and_nobody_knows
         async with fake_of() as fake:
             probe = probe_of(fake, folder, options)
             task = await running(probe)
-            await frozen_for(fake, 0.4)
+            await frozen_for(
+                fake, 0.6
+            )  # four operations are due in its first 0.2 s, and wait for twice the 0.2 s at least
             await task
             assert probe.status.phase == "Done"
             return rows_of(folder)
