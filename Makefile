@@ -54,7 +54,9 @@ test-pythons: ## lint, types, unit and property tests on every Python of 3.11 to
 prove: test test-pythons ## the long proofs, whose output is kept under docs/evidence
 	@PYTHONPATH=cluster $(PYTHON) bench/prove_cluster.py
 	@$(MAKE) -s up
-	@$(IN_VENV)pytest -q -m long --ignore tests/kind/test_fault_proofs.py --ignore tests/kind/test_planted.py tests/kind
+	@$(IN_VENV)pytest -q -m long --ignore tests/kind/test_fault_proofs.py --ignore tests/kind/test_planted.py \
+	  --ignore tests/kind/test_beside_others.py --ignore tests/kind/test_owned_objects.py --ignore tests/kind/test_hostile_specs.py tests/kind
+	@$(IN_VENV)python bench/prove_beside.py
 	@$(IN_VENV)python bench/prove_checkers.py
 	@$(IN_VENV)python bench/prove_faults.py
 	@$(IN_VENV)python bench/prove_redis.py
