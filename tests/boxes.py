@@ -196,6 +196,17 @@ class Boxes:
         """The box of a zone; whatever takes its place is there too, since the others hold theirs."""
         return self.by_zone[zone]
 
+    def replace(self, box: str) -> None:
+        """Delete a box at once; another has its place. Of two away at a time, each might come to the other's zone."""
+        old = self.pods()[box]["metadata"]["uid"]
+        self.lab.kubectl("delete", "pod", "-n", self.namespace, box, "--grace-period=0", "--force")
+
+        def is_placed() -> bool:
+            pod = self.pods().get(box)
+            return pod is not None and pod["metadata"]["uid"] != old and "nodeName" in pod["spec"]
+
+        await_that(f"another {box} has a node", is_placed, 5)
+
     def address(self, pod: str) -> str:
         return str(self.pods()[pod]["status"]["podIP"])
 

@@ -230,7 +230,8 @@ def test_a_pod_that_takes_the_place_of_one_under_a_fault_is_caught_within_a_seco
     faults = {"cut": a, "freeze": b, "kill": c}
     talk = boxes.talk("client-b", 14, {"cut": ("new", boxes.service(a), PORT)})
     old = {name: boxes.pods()[name]["metadata"]["uid"] for name in (a, b, c)}
-    boxes.lab.kubectl("delete", "pod", "-n", boxes.namespace, a, b, c, "--grace-period=0", "--force")
+    for name in (a, b, c):
+        boxes.replace(name)
 
     def caught(fault: str, pod: str) -> bool:
         entry = target_of(fault_status(boxes.lab, boxes.namespace, fault), pod)
