@@ -9,6 +9,10 @@ import pytest
 from caplab_cluster.chart import NAMESPACE
 from chaoscaplab.server import METRICS_PORT, Server
 from kind_lab import Lab
+from kubernetes import client
+from kubernetes.client import ApiException
+
+from caplab.kube import connect
 
 
 def probe(namespace: str, name: str, **spec: Any) -> dict[str, Any]:
@@ -21,12 +25,12 @@ def probe(namespace: str, name: str, **spec: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("path", ["metrics", "namespaces/default/runs/r1/history.arrow", "runs/r1/metas.json"])
 def test_a_prober_answers_only_who_holds_the_token(lab: Lab, path: str) -> None:
     pod = lab.get("pods", "-n", NAMESPACE, "-l", "caplab.dev/vantage=a")["items"][0]["metadata"]["name"]
-    answer = lab.cluster.kubectl(
-        "get", "--raw", f"/api/v1/namespaces/{NAMESPACE}/pods/{pod}:{METRICS_PORT}/proxy/{path}"
-    )
-    assert not answer.ok
-    assert "Only who sends the probers' token is answered" in answer.err or "Unauthorized" in answer.err
-    assert "caplab_probe" not in answer.out
+    os.environ["KUBECONFIG"] = str(lab.cache.kubeconfig)
+    proxied = client.CoreV1Api(connect()).connect_get_namespaced_pod_proxy_with_path
+    with pytest.raises(ApiException) as refused:
+        proxied(f"{pod}:{METRICS_PORT}", NAMESPACE, path)
+    assert refused.value.status == 401
+    assert "Only who sends the probers' token is answered" in str(refused.value.body)
 
 
 def test_a_run_holds_it(lab: Lab) -> None:
