@@ -19,9 +19,9 @@ class NoRoom(ValueError):
     """A history that does not fit; the message is the arithmetic, and the mend."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Place:
-    """What a probe has been promised of the room, and what it has taken."""
+    """What a probe has been promised of the room, and what it has taken; two of the same size are two places."""
 
     room: Room
     promised_bytes: int

@@ -47,6 +47,16 @@ def test_one_without_an_end_is_ended_when_the_room_is_used_up_and_others_keep_wh
         promised.wrote(600)
 
 
+def test_of_two_places_of_one_size_each_is_given_back_by_its_own_probe() -> None:
+    room = Room()
+    first, second = room.kept_for(spec(10, 60)), room.kept_for(spec(10, 60))
+    _, place = first.__enter__(), second.__enter__()
+    second.__exit__(None, None, None)
+    place.wrote(1)
+    first.__exit__(None, None, None)
+    assert room.taken_bytes() == 0
+
+
 @given(
     st.lists(st.tuples(st.floats(0.1, 2000), st.none() | st.floats(0.1, 86_400)), max_size=8),
     st.lists(st.integers(0, 10**7), max_size=8),
