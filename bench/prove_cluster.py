@@ -27,7 +27,6 @@ from evidence import made_by
 EVIDENCE = REPOSITORY / "docs" / "evidence" / "cluster.md"
 LIMITS_SECONDS = {"bare": 25 * 60.0, "warm": 4 * 60.0, "already up": 10.0}
 IDLE_SECONDS = 60.0
-IDLE_MEMORY_GIB, IDLE_CORES = 1.5, 0.4
 
 
 def start(cache: Path) -> tuple[float, str]:
@@ -69,8 +68,8 @@ def render(taken: Mapping[str, tuple[float, str]], idle: Mapping[str, usage.Usag
             "|---|---|---|",
             *rows,
             "",
-            f"Idle over {IDLE_SECONDS:.0f} s, all four nodes: {memory:.2f} GiB (limit {IDLE_MEMORY_GIB}),"
-            f" {cores:.2f} cores (limit {IDLE_CORES}).",
+            f"Idle over {IDLE_SECONDS:.0f} s, all four nodes: {memory:.2f} GiB (limit {usage.IDLE_MEMORY_GIB}),"
+            f" {cores:.2f} cores (limit {usage.IDLE_CORES}).",
             *tables,
             "",
         ]
@@ -102,7 +101,7 @@ def main() -> int:
     print(EVIDENCE.read_text())
     memory, cores = total(idle)
     held = all(taken[name][0] <= limit for name, limit in LIMITS_SECONDS.items())
-    return 0 if held and 0 < memory < IDLE_MEMORY_GIB and cores < IDLE_CORES else 1
+    return 0 if held and 0 < memory < usage.IDLE_MEMORY_GIB and cores < usage.IDLE_CORES else 1
 
 
 if __name__ == "__main__":
