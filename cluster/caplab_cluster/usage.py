@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from .engine import Engine
 
-# What all nodes may take while nothing runs but the lab itself. 1.5 GiB until the API server had each engine's parameters
-# to check by rule, and pods of every cluster by policy: 1.54 to 1.58 GiB since, of which it takes 0.37.
+# What all nodes may take while nothing runs but the lab itself. It was 1.5 GiB until the API server had each engine's
+# parameters to check by rule, and what the operator applies by policy: 1.54 to 1.58 GiB since, of which it takes 0.37.
 IDLE_MEMORY_GIB, IDLE_CORES = 1.7, 0.4
 
 # Bytes in use without the file cache (the kernel drops that when somebody needs the room),
