@@ -54,7 +54,7 @@ class Bystander:
     namespace: str
     kinds: tuple[str, ...] = tuple(DATABASES)
 
-    def settle(self) -> None:
+    def create(self) -> None:
         """Make all of it, and wait until every database has its rows."""
         self.lab.apply(*in_namespace(self.namespace, *_OBJECTS))
         for kind in self.kinds:
@@ -75,7 +75,7 @@ class Bystander:
             kept[f"rows of {kind}"] = self._read(kind)
         return kept
 
-    def is_as(self, before: Mapping[str, Any]) -> bool:
+    def is_unchanged(self, before: Mapping[str, Any]) -> bool:
         """Whether all is there, and as it was."""
         try:
             return self.state() == before

@@ -96,7 +96,7 @@ class Neighbour:
         self.lab.kubectl("delete", "fault", "-n", self.namespace, name, "--ignore-not-found")
         return "a fault on nobody, deleted"
 
-    def deeds(self) -> list[Callable[[], str]]:
+    def actions(self) -> list[Callable[[], str]]:
         """All of them."""
         return [
             self.run_of_a_setting_that_is_unknown,
@@ -161,7 +161,7 @@ def conflict(status: Any) -> str:
 def bystander(lab: Lab, namespace: str) -> Iterator[Bystander]:
     lab.kubectl("label", "namespace", namespace, "caplab.dev/chaos=allowed", "--overwrite")
     there = Bystander(lab, namespace)
-    there.settle()
+    there.create()
     yield there
     for kind, name in DATABASES.items():
         lab.kubectl("delete", kind, "-n", namespace, name, "--ignore-not-found", "--wait=false")
@@ -175,11 +175,11 @@ def test_databases_of_others_keep_uid_rows_and_passwords_whatever_the_lab_does_b
     neighbour = Neighbour(lab, bystander.namespace, tmp_path, chance)
     before = bystander.state()
     print(f"\nseed {SEED}; {len(before)} things of the bystander's are looked at after each pair")
-    order = chance.choices(neighbour.deeds(), k=2 * PAIRS)
+    order = chance.choices(neighbour.actions(), k=2 * PAIRS)
     with ThreadPoolExecutor(2) as pool:
         for number in range(PAIRS):
             began = time.monotonic()
-            told = list(pool.map(lambda deed: deed(), order[2 * number : 2 * number + 2]))
+            told = list(pool.map(lambda action: action(), order[2 * number : 2 * number + 2]))
             assert bystander.state() == before, told
             print(f"| {number + 1} | {told[0]} | {told[1]} | {time.monotonic() - began:.0f} s |", flush=True)
 
@@ -212,7 +212,7 @@ def test_only_the_question_whose_an_object_is_keeps_a_bystanders_objects(
     monkeypatch.setenv(redis.IMAGE_VARIABLE, lab.images["redis"])
     monkeypatch.setenv(LAB_NAMESPACE_VARIABLE, LAB_NAMESPACE)
     bystander = Bystander(lab, namespace, kinds=())
-    bystander.settle()
+    bystander.create()
     before, operator, cluster = bystander.state(), redis.RedisClusters(), shop(namespace)
     with pytest.raises(ForeignObject) as refused:
         operator.reconcile(Api(), cluster)
@@ -225,4 +225,4 @@ def test_only_the_question_whose_an_object_is_keeps_a_bystanders_objects(
     monkeypatch.setattr(applied, "are_to_be_derived", lambda *_: True)  # it would not overwrite a Secret either
     with suppress(ApiException):  # two objects merged into one may make no sense to the API server
         operator.reconcile(Api(), cluster)
-    await_that("the bystander's objects are not as they were", lambda: not bystander.is_as(before), 10)
+    await_that("the bystander's objects are not as they were", lambda: not bystander.is_unchanged(before), 10)

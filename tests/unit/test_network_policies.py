@@ -17,25 +17,10 @@ from caplab_cluster.paths import CHART
 from caplab_operator.engines import objects
 from caplab_operator.engines.cassandra import manifests as cassandra
 from caplab_operator.engines.postgres import manifests as postgres
-from caplab_operator.engines.postgres.spec import Failover, PostgresSpec
 from caplab_operator.engines.redis import manifests as redis
+from postgres_seen import SPEC
 
 LAB = "caplab-system"
-SPEC = PostgresSpec(
-    name="pg",
-    namespace="demo",
-    uid="u",
-    generation=1,
-    replicas=3,
-    durability="async",
-    failover=Failover(20, 1, 3, 0, 1048576, False),
-    storage_size="1Gi",
-    keep_volumes=False,
-    memory_request="192Mi",
-    cpu_request="50m",
-    parameters={},
-)
-
 Policy = Mapping[str, Any]
 
 
