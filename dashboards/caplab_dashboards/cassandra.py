@@ -1,0 +1,136 @@
+"""Cassandra: what clients see, whom each member takes for up, and what its JVM tells."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from grafana_foundation_sdk.models import dashboard
+from grafana_foundation_sdk.models.dashboard import DashboardLink, Panel
+
+from . import links, palette, shared
+from .board import board
+from .grid import Section, line, section
+from .panels import About, Query, timeline
+from .queries import CLUSTER
+
+_OF = 'caplab_cluster_ready{engine="cassandra"}'
+_NO_PEER_DOWN = ((None, palette.OK), (1, palette.FAILED))
+
+
+def dashboard_() -> dashboard.Dashboard:
+    """The whole dashboard."""
+    return board(
+        links.CASSANDRA,
+        "One CassandraCluster: its clients, what its members think of each other, and what coordinators could not do.",
+        [shared.clients(_to()), _members(), _coordinators(), _work()],
+        shared.cluster_variables(_OF),
+        CLUSTER,
+    )
+
+
+def _to() -> list[dashboard.DashboardLink]:
+    return shared.to_run_and_overview()
+
+
+def _gauge(name: str) -> Query:
+    return Query(f"max by (member) ({name}{{{CLUSTER}}})", shared.MEMBER)
+
+
+def _rate(name: str) -> Query:
+    return Query(f"sum by (member) (rate({name}{{{CLUSTER}}}[$__rate_interval]))", shared.MEMBER)
+
+
+def _members() -> Section:
+    to = _to()
+    down = shared.of_exporter(
+        "Peers taken for down",
+        "How many members each member's failure detector takes for down. In a cut, both sides see the other down.",
+        "none",
+        to,
+        _gauge("cassandra_endpoints_down"),
+        steps=_NO_PEER_DOWN,
+        stepped=True,
+    )
+    return section(
+        "Members",
+        line(
+            6,
+            (8, shared.members(CLUSTER, to)),
+            (8, _heard(to)),
+            (8, down),
+        ),
+    )
+
+
+def _heard(to: Sequence[DashboardLink]) -> Panel:
+    """Cassandra's exporter is its own JVM: it is silent where the process is."""
+    about = About(
+        title="Members whose JVM answers",
+        description="Whether each member's own exporter answers; red where its process is gone, frozen or cut off.",
+        unit="none",
+        links=to,
+    )
+    expr = f'min by (member) (up{{{CLUSTER},engine="cassandra"}})'
+    return timeline(about, palette.SCRAPES, Query(expr, shared.MEMBER))
+
+
+def _coordinators() -> Section:
+    to = _to()
+    requests = shared.of_exporter(
+        "Requests a second",
+        "Requests that each member coordinated.",
+        "ops",
+        to,
+        _rate("cassandra_client_requests_total"),
+    )
+    timeouts = shared.of_exporter(
+        "Timeouts a second",
+        "Requests whose replicas did not answer in time: of a write nobody knows whether it took effect.",
+        "ops",
+        to,
+        _rate("cassandra_client_request_timeouts_total"),
+    )
+    unavailable = shared.of_exporter(
+        "Unavailable a second",
+        "Requests refused at once, since too few replicas were up for their level: they took no effect.",
+        "ops",
+        to,
+        _rate("cassandra_client_request_unavailables_total"),
+    )
+    failures = shared.of_exporter(
+        "Failures a second", "Requests that a replica answered with an error.", "ops", to,
+        _rate("cassandra_client_request_failures_total"),
+    )  # fmt: skip
+    return section(
+        "What coordinators could not do", line(7, (6, requests), (6, timeouts), (6, unavailable), (6, failures))
+    )
+
+
+def _work() -> Section:
+    to = _to()
+    hints = shared.of_exporter(
+        "Hints written a second",
+        "Writes that a coordinator keeps for a member that is down, to bring them to it later.",
+        "ops",
+        to,
+        _rate("cassandra_hints_total"),
+    )
+    dropped = shared.of_exporter(
+        "Messages dropped a second",
+        "Messages that waited longer than their timeout and were not worked on, of all types.",
+        "ops",
+        to,
+        _rate("cassandra_dropped_messages_total"),
+    )
+    pending = shared.of_exporter(
+        "Tasks that wait",
+        "Tasks that wait for a thread, of all pools together.",
+        "none",
+        to,
+        Query(f"sum by (member) (cassandra_thread_pool_pending_tasks{{{CLUSTER}}})", shared.MEMBER),
+    )
+    memory = shared.of_exporter(
+        "Heap", "What each member's JVM keeps on its heap.", "bytes", to,
+        Query(f'max by (member) (jvm_memory_used_bytes{{{CLUSTER},area="heap"}})', shared.MEMBER),
+    )  # fmt: skip
+    return section("Work", line(7, (6, hints), (6, dropped), (6, pending), (6, memory)))

@@ -1,0 +1,254 @@
+"""The lab's own rules for dashboards, over their JSON: each rule says which panel breaks it, and what to do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+from grafana_foundation_sdk.models import units
+
+from . import expressions, links, palette
+from .grid import COLUMNS, NARROWEST
+
+Json = Mapping[str, Any]
+_UNITS = frozenset(value for name, value in vars(units).items() if name[0].isupper() and isinstance(value, str))
+_SOURCE = {"type": "prometheus", "uid": "${datasource}"}
+_WINDOWS = frozenset({"3s", "$__rate_interval", "$__range", "$__interval:1s"})
+_COLOR = re.compile(r"^#[0-9a-fA-F]{3,8}$")
+_COLOR_KEYS = frozenset({"color", "fixedColor", "fill", "iconColor"})
+_LINKED = re.compile(r"^/d/([\w-]+)\?")
+_DESCRIPTION_LEAST = 20
+_HEIGHT_LEAST = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One broken rule."""
+
+    rule: str
+    where: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what} ({self.rule})"
+
+
+Rule = Callable[[Json, Mapping[str, str]], Iterator[tuple[str, str]]]  # where and what
+
+
+def check(board: Json, known: Mapping[str, str]) -> list[Violation]:
+    """Every broken rule of a dashboard; known are the series that there are, with their types."""
+    title = str(board.get("title", "?"))
+    return [
+        Violation(name, f"{title}: {where}", what) for name, rule in RULES.items() for where, what in rule(board, known)
+    ]
+
+
+def panels_of(board: Json) -> list[Json]:
+    """The panels that show something: rows are headings."""
+    return [panel for panel in board.get("panels", []) if panel["type"] != "row"]
+
+
+def targets_of(board: Json) -> Iterator[tuple[str, Json]]:
+    """Every query of panels and annotations, and where it is."""
+    for panel in panels_of(board):
+        for target in panel.get("targets", []):
+            yield f"{panel.get('title')} {target.get('refId')}", target
+    for annotation in board["annotations"]["list"]:
+        yield f"annotation {annotation['name']}", annotation["target"]
+
+
+def _defaults(panel: Json) -> Json:
+    defaults: Json = panel.get("fieldConfig", {}).get("defaults", {})
+    return defaults
+
+
+def _units(board: Json, _known: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    for panel in panels_of(board):
+        named = [_defaults(panel).get("unit")]
+        for override in panel.get("fieldConfig", {}).get("overrides", []):
+            named += [one["value"] for one in override["properties"] if one["id"] == "unit"]
+        for unit in named:
+            if unit not in _UNITS:
+                yield panel["title"], f"its unit is {unit!r}; name one of Grafana's"
+
+
+def _descriptions(board: Json, _known: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    for panel in panels_of(board):
+        text = panel.get("description") or ""
+        if len(text) < _DESCRIPTION_LEAST or not text.endswith("."):
+            yield panel.get("title") or "?", "it has no description; say in a sentence what it shows"
+
+
+def _titles(board: Json, _known: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    seen: set[str] = set()
+    for panel in panels_of(board):
+        title = panel.get("title") or ""
+        if not title or title in seen:
+            yield title or "?", "its title is missing or another panel's; give it one of its own"
+        seen.add(title)
+
+
+def _thresholds(board: Json, _known: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    for panel in panels_of(board):
+        steps = _defaults(panel).get("thresholds", {}).get("steps") or []
+        values = [step.get("value") for step in steps]
+        if not steps or values[0] is not None or values[1:] != sorted(values[1:]):
+            yield panel["title"], "it has no thresholds; give it steps, the first without a value, then upwards"
+
+
+def _links(board: Json, _known: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    for panel in panels_of(board):
+        if not panel.get("links"):
+            yield panel["title"], "it has no link; lead on to another dashboard"
+        for link in panel.get("links") or []:
+            to = _LINKED.match(link.get("url") or "")
+            if not to or to[1] not in links.UIDS:
+                yield panel["title"], f"its link {link.get('url')!r} leads to none of the lab's dashboards"
+
+
+def _datasources(board: Json, _known: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    variables = board["templating"]["list"]
+    if not variables or variables[0]["type"] != "datasource":
+        yield "variables", "the first is not the data source; let people choose their Prometheus"
+    asked = [(panel["title"], panel) for panel in panels_of(board)] + list(targets_of(board))
+    asked += [(one["name"], one) for one in variables if one["type"] == "query"]
+    asked += [(one["name"], one) for one in board["annotations"]["list"]]
+    for where, one in asked:
+        if one.get("datasource") != _SOURCE:
+            yield where, f"its data source is {one.get('datasource')}; make it ${{datasource}}"
+
+
+def _overlaps(board: Json, _known: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    for one, other in combinations(board.get("panels", []), 2):
+        a, b = one["gridPos"], other["gridPos"]
+        beside = a["x"] + a["w"] <= b["x"] or b["x"] + b["w"] <= a["x"]
+        below = a["y"] + a["h"] <= b["y"] or b["y"] + b["h"] <= a["y"]
+        if not (beside or below):
+            yield one["title"], f"it lies over '{other['title']}'; move one of them"
+
+
+def _widths(board: Json, _known: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    for panel in board.get("panels", []):
+        place = panel["gridPos"]
+        if place["x"] < 0 or place["x"] + place["w"] > COLUMNS:
+            yield panel["title"], f"it reaches beyond {COLUMNS} columns; people would have to scroll sideways"
+        if panel["type"] != "row" and (place["w"] < NARROWEST or place["h"] < _HEIGHT_LEAST):
+            yield panel["title"], f"it is too small to read; make it at least {NARROWEST} by {_HEIGHT_LEAST}"
+
+
+def _steps(board: Json, _known: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    for panel in panels_of(board):
+        if panel.get("interval") != "1s" or (panel.get("maxDataPoints") or 0) < COLUMNS * 100:
+            yield panel["title"], "a second may not show; let its interval be 1s, and its points enough for one each"
+
+
+def _rates(board: Json, known: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    for where, target in targets_of(board):
+        read = expressions.read(target["expr"])
+        for name in sorted(read.rated):
+            if known.get(name) not in ("counter", None):
+                yield where, f"it takes the rate of {name}, a {known[name]}; rates are of counters"
+            if not name:
+                yield where, "it takes the rate of a result; take rates of counters, then add them up"
+        for name in sorted(read.metrics - read.rated):
+            if known.get(name) == "counter":
+                yield where, f"it shows the counter {name} as it is; take its rate"
+
+
+def _grouping(board: Json, _known: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    for where, target in targets_of(board):
+        for name in expressions.read(target["expr"]).ungrouped:
+            yield where, f"{name} has no 'by'; name the labels that stay, by () where none do"
+
+
+def _windows(board: Json, _known: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    for where, target in targets_of(board):
+        for window in sorted(expressions.read(target["expr"]).windows - _WINDOWS):
+            yield where, f"its window is {window}; take 3s for what must show a second, else $__rate_interval"
+
+
+def _metrics(board: Json, known: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    asked = [(where, target["expr"]) for where, target in targets_of(board)]
+    asked += [(one["name"], metric_of(one)) for one in board["templating"]["list"] if one["type"] == "query"]
+    for where, text in asked:
+        for name in sorted(expressions.read(text).metrics - set(known)):
+            yield where, f"nothing exports {name}; name a metric of docs/metrics.md or of an engine's exporter"
+
+
+def metric_of(variable: Json) -> str:
+    """The series of a variable's label_values(SERIES, LABEL)."""
+    query = str(variable["query"]["query"])
+    return query.removeprefix("label_values(").rpartition(",")[0]
+
+
+def _variables(board: Json, _known: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    variables = {one["name"]: one for one in board["templating"]["list"]}
+    texts = [(where, target["expr"]) for where, target in targets_of(board)]
+    texts += [(name, metric_of(one)) for name, one in variables.items() if one["type"] == "query"]
+    used = {"datasource"}
+    for where, text in texts:
+        names = {name for name in expressions.read(text).variables if not name.startswith("__")}
+        used |= names
+        for name in sorted(names - set(variables)):
+            yield where, f"there is no variable {name}; add it to the dashboard"
+        for name in sorted(names & set(variables)):
+            if variables[name].get("multi") and re.search(rf'=\s*"\${name}"', text.replace("=~", "~")):
+                yield where, f"{name} may be several; match it by =~"
+    for name in sorted(set(variables) - used):
+        yield name, "no query asks for this variable; take it away"
+    for name, one in variables.items():
+        if not one.get("label") or not one.get("description"):
+            yield name, "the variable has no label or description; say what it chooses"
+
+
+def _legends(board: Json, _known: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    for panel in panels_of(board):
+        for target in panel.get("targets", []):
+            if target.get("range") and "__auto" in (target.get("legendFormat") or "__auto"):
+                yield panel["title"], "its series have no names; give the query a legend"
+
+
+def _colors(board: Json, _known: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    for panel in [*panels_of(board), *board["annotations"]["list"]]:
+        for color in sorted(set(colors_in(panel)) - palette.ALL):
+            yield (
+                panel.get("title") or panel.get("name") or "?",
+                f"{color} is not in the palette; one colour, one meaning",
+            )
+
+
+def colors_in(value: Any) -> Iterator[str]:
+    """Every colour that a panel names."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            if isinstance(inner, str) and (key in _COLOR_KEYS or _COLOR.match(inner)):
+                yield inner
+            else:
+                yield from colors_in(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from colors_in(inner)
+
+
+RULES: Mapping[str, Rule] = {
+    "units": _units,
+    "descriptions": _descriptions,
+    "titles": _titles,
+    "thresholds": _thresholds,
+    "links": _links,
+    "datasources": _datasources,
+    "overlaps": _overlaps,
+    "widths": _widths,
+    "steps": _steps,
+    "rates": _rates,
+    "grouping": _grouping,
+    "windows": _windows,
+    "metrics": _metrics,
+    "variables": _variables,
+    "legends": _legends,
+    "colors": _colors,
+}

@@ -1,0 +1,210 @@
+"""Overview: the lab at a glance."""
+
+from __future__ import annotations
+
+from grafana_foundation_sdk.models import dashboard
+from grafana_foundation_sdk.models.dashboard import Panel
+
+from . import links, palette, queries, variables
+from .board import board
+from .grid import Section, line, section
+from .panels import GOOD_IF_ZERO, NEUTRAL, About, Column, Query, Steps, figure, graph, rows, timeline
+from .shared import BY_VANTAGE
+
+_SOME = 'cluster_namespace=~"$cluster_namespace",cluster=~"$cluster"'
+_NAMED = "{{cluster_namespace}}/{{cluster}}"
+_LATE: Steps = ((None, palette.OK), (5, palette.UNKNOWN), (15, palette.FAILED))
+
+
+def dashboard_() -> dashboard.Dashboard:
+    """The whole dashboard."""
+    chosen = [*variables.clusters("caplab_cluster_ready", multi=True), variables.vantage(_SOME)]
+    return board(
+        links.OVERVIEW,
+        "The lab at a glance: clusters, faults, and the last run of each row of the CAP table.",
+        [_now(), _last_runs(), _itself()],
+        chosen,
+        _SOME,
+    )
+
+
+def _now() -> Section:
+    return section(
+        "The lab now",
+        line(
+            3,
+            (
+                4,
+                _count(
+                    "Clusters", "Clusters under test that the operator runs.", f"caplab_cluster_ready{{{_SOME}}} >= 0"
+                ),
+            ),
+            (
+                4,
+                _count(
+                    "Not ready",
+                    "Clusters that are not as their spec asks.",
+                    f"caplab_cluster_ready{{{_SOME}}} == 0",
+                    GOOD_IF_ZERO,
+                ),
+            ),
+            (
+                4,
+                _count(
+                    "Faults live",
+                    "Faults that are live now, of all kinds.",
+                    f"caplab_fault_active{{{_SOME}}} == 1",
+                    ((None, palette.NONE), (1, palette.FAULT)),
+                ),
+            ),
+            (
+                4,
+                _count(
+                    "Faults overdue",
+                    "Live faults that are past their duration; an alert fires.",
+                    f"caplab_fault_overdue_seconds{{{_SOME}}} > 0",
+                    GOOD_IF_ZERO,
+                ),
+            ),
+            (
+                4,
+                _count(
+                    "Last runs invalid",
+                    "Rows of the CAP table whose last run showed what was not promised.",
+                    'caplab_run_verdict{verdict="invalid"} == 1',
+                    GOOD_IF_ZERO,
+                ),
+            ),
+            (4, _count("Scrapes that fail", "Parts that Prometheus cannot ask.", "up == 0", GOOD_IF_ZERO)),
+        ),
+        line(7, (12, _ready()), (12, _faults())),
+        line(8, (24, _writes())),
+    )
+
+
+def _count(title: str, description: str, of: str, steps: Steps = NEUTRAL) -> Panel:
+    about = About(title=title, description=description, unit="none", links=[links.to(links.RUN, "")], decimals=0)
+    return figure(about, Query(f"count by () ({of}) or vector(0)"), steps=steps)
+
+
+def _ready() -> Panel:
+    about = About(
+        title="Clusters, ready or not",
+        description="Whether each cluster is as its spec asks. Its own dashboard is one click on its row away.",
+        unit="none",
+        links=[links.of_field(links.RUN, "cluster_namespace", "cluster")],
+    )
+    expr = f"min by (engine, cluster_namespace, cluster) (caplab_cluster_ready{{{_SOME}}})"
+    return timeline(about, palette.READINESS, Query(expr, "{{engine}} " + _NAMED))
+
+
+def _faults() -> Panel:
+    about = About(
+        title="Faults",
+        description="Faults while they are live, by kind and by the cluster they hit.",
+        unit="none",
+        links=[links.to(links.RUN, "")],
+    )
+    expr = f"max by (kind, cluster_namespace, cluster) (caplab_fault_active{{{_SOME}}})"
+    return timeline(about, palette.FAULTS, Query(expr, "{{kind}} of " + _NAMED))
+
+
+def _writes() -> Panel:
+    about = About(
+        title="Writes of every cluster, second by second",
+        description=(
+            "What became of the writes that ended in each second, by cluster and vantage, on all routes together. Red: "
+            "none was acknowledged. Blank: no probe ran."
+        ),
+        unit="none",
+        links=[links.to(links.RUN, "")],
+    )
+    by = "cluster_namespace, cluster, vantage"
+    expr = queries.outcomes(f"{_SOME},{queries.LOAD}", queries.WRITES, by)
+    return timeline(about, palette.OUTCOMES, Query(expr, _NAMED + " from {{vantage}}"))
+
+
+def _last_runs() -> Section:
+    return section("Last runs", line(10, (24, _cap_table())))
+
+
+def _cap_table() -> Panel:
+    about = About(
+        title="CAP table: what was measured, beside what was promised",
+        description=(
+            "The last run of each experiment, mode and fault: its verdict, and each figure beside its bound. A bound "
+            "that is missing is none: anything is allowed there. The row links to the run's dashboard."
+        ),
+        unit="none",
+        links=[links.to(links.RUN, "")],
+    )
+    whole = queries.WHOLE
+    here = [links.of_row(links.RUN, "experiment", "engine", "mode", "fault")]
+
+    def measured(name: str, title: str, unit: str, steps: Steps = NEUTRAL, decimals: float | None = None) -> Column:
+        return Column(
+            name=title, expr=queries.of_runs(name, whole), unit=unit, steps=steps, width=96, decimals=decimals
+        )
+
+    bound: Steps = ((None, palette.BOUND),)
+    return rows(
+        about,
+        Column(name="experiment", label="experiment", width=190, links=here),
+        Column(name="engine", label="engine", width=90),
+        Column(name="mode", label="mode", width=140),
+        Column(name="fault", label="fault", width=140),
+        Column(name="verdict", expr=queries.verdict(""), states=palette.VERDICTS, width=84),
+        measured("failover_seconds", "failover", "s", decimals=1),
+        measured("failover_bound_seconds", "at most", "s", bound, 1),
+        measured("acked_lost_writes", "lost", "none", ((None, palette.OK), (1, palette.PARTLY)), 0),
+        measured("acked_lost_writes_bound", "lost: at most", "none", bound, 0),
+        measured("stale_reads", "stale", "none", ((None, palette.OK), (1, palette.STALE)), 0),
+        measured("stale_reads_bound", "stale: at most", "none", bound, 0),
+        measured("ack_ratio", "acked", "percentunit", decimals=1),
+        measured("ended_timestamp_seconds", "ended (UTC s)", "none", decimals=0),
+    )
+
+
+def _itself() -> Section:
+    return section("The lab itself", line(7, (12, _scrapes()), (6, _stalls()), (6, _rounds())))
+
+
+def _scrapes() -> Panel:
+    about = About(
+        title="Who answers Prometheus",
+        description="Whether all targets of each job answer. A prober that does not leaves its rows blank elsewhere.",
+        unit="none",
+        links=[links.to(links.RUN, "")],
+    )
+    return timeline(about, palette.SCRAPES, Query("min by (job) (up)", "{{job}}"))
+
+
+def _stalls() -> Panel:
+    about = About(
+        title="Probers that stall",
+        description=(
+            "The share of time in which a prober itself stood still for half a second or more: operations were late, "
+            "through no fault of the database. A run with such a stall is judged unknown."
+        ),
+        unit="percentunit",
+        links=[links.to(links.RUN, "")],
+    )
+    expr = f"sum by (vantage) (rate(caplab_prober_stall_seconds_total{{{queries.VANTAGE}}}[$__rate_interval]))"
+    return graph(about, Query(expr, "{{vantage}}"), colors=BY_VANTAGE)
+
+
+def _rounds() -> Panel:
+    about = About(
+        title="Operator and agents: oldest round",
+        description="Seconds since the operator last looked at each cluster, and each agent at its faults: the oldest.",
+        unit="s",
+        links=[links.to(links.RUN, "")],
+        decimals=1,
+    )
+    return graph(
+        about,
+        Query("max by () (caplab_operator_oldest_round_seconds)", "operator"),
+        Query("max by (node) (caplab_agent_oldest_poll_seconds)", "agent {{node}}"),
+        steps=_LATE,
+        colors={"operator": palette.PRIMARY, "agent": palette.REPLICA},
+    )

@@ -1,0 +1,85 @@
+"""Postgres: what clients see, who is primary, and what its exporter tells of each member."""
+
+from __future__ import annotations
+
+from grafana_foundation_sdk.models import dashboard
+
+from . import links, palette, shared
+from .board import board
+from .grid import Section, line, section
+from .panels import Query
+from .queries import CLUSTER
+
+_OF = 'caplab_cluster_ready{engine="postgres"}'
+
+
+def dashboard_() -> dashboard.Dashboard:
+    """The whole dashboard."""
+    return board(
+        links.POSTGRES,
+        "One PostgresCluster: its clients, its members, its replication, and the work its members do.",
+        [shared.clients(_to()), _members(), _work()],
+        shared.cluster_variables(_OF),
+        CLUSTER,
+    )
+
+
+def _to() -> list[dashboard.DashboardLink]:
+    return shared.to_run_and_overview()
+
+
+def _members() -> Section:
+    to = _to()
+    replay = shared.of_exporter(
+        "Replay delay of replicas",
+        "How long ago the last transaction was committed that a replica has replayed; it grows on an idle primary.",
+        "s",
+        to,
+        Query(f"max by (member) (pg_replication_lag_seconds{{{CLUSTER}}})", shared.MEMBER),
+    )
+    sent = shared.of_exporter(
+        "WAL that replicas have still to get",
+        "Bytes of WAL that the primary has written and a replica has not, as the primary itself sees it.",
+        "bytes",
+        to,
+        Query(f"max by (application_name) (pg_stat_replication_pg_wal_lsn_diff{{{CLUSTER}}})", "{{application_name}}"),
+    )
+    return section(
+        "Members and replication",
+        line(5, (12, shared.members(CLUSTER, to)), (12, shared.scraped("pg_up", "Postgres", to))),
+        line(7, (6, shared.lag(CLUSTER, to)), (6, sent), (6, replay), (6, shared.epoch(CLUSTER, to))),
+    )
+
+
+def _work() -> Section:
+    to = _to()
+
+    def rate(name: str) -> Query:
+        return Query(f"sum by (member) (rate({name}{{{CLUSTER}}}[$__rate_interval]))", shared.MEMBER)
+
+    commits = shared.of_exporter(
+        "Commits a second", "Transactions committed, on each member.", "ops", to, rate("pg_stat_database_xact_commit")
+    )
+    rollbacks = shared.of_exporter(
+        "Rollbacks a second",
+        "Transactions rolled back, on each member: among them writes that a fault broke off.",
+        "ops",
+        to,
+        rate("pg_stat_database_xact_rollback"),
+    )
+    sessions = shared.of_exporter(
+        "Sessions",
+        "Sessions on each member, whatever they do; the dashed line is Postgres' usual limit.",
+        "none",
+        to,
+        Query(f"sum by (member) (pg_stat_activity_count{{{CLUSTER}}})", shared.MEMBER),
+        steps=((None, palette.OK), (100, palette.FAILED)),
+    )
+    locks = shared.of_exporter(
+        "Locks held",
+        "Locks held on each member, of all modes. They pile up where commits wait for a standby.",
+        "none",
+        to,
+        Query(f"sum by (member) (pg_locks_count{{{CLUSTER}}})", shared.MEMBER),
+    )
+    return section("Work", line(7, (6, commits), (6, rollbacks), (6, sessions), (6, locks)))

@@ -1,0 +1,87 @@
+"""The PromQL that dashboards share, as strings.
+
+Prometheus scrapes the lab every second. What must show a short outage takes the last two samples
+of a counter (irate over RECENT), so that a second without an acknowledgement is a second of zero; a rate over
+a longer window would smear it. Where a step is longer than a second, the worst second of the step is shown.
+"""
+
+from __future__ import annotations
+
+from . import palette
+
+RECENT = "3s"  # the last two samples, also where one scrape is missing
+WRITES = "write|add|incr|cas|id"
+READS = "read"
+CLUSTER = 'cluster_namespace="$cluster_namespace",cluster="$cluster"'
+VANTAGE = 'vantage=~"$vantage"'
+LOAD = f'{VANTAGE},workload!="clock"'  # the second clock's beats are no load
+RUN = 'experiment="$experiment",engine="$engine",mode="$mode",fault="$fault"'
+# A run's figures are exported for the run as a whole and for each vantage and route.
+WHOLE = 'vantage=~"|all"'
+EACH = 'vantage!~"|all"'
+BY_RUN = "experiment, engine, mode, fault"
+
+
+def worst(expression: str) -> str:
+    """The least of each second of a step: an outage shows however long the time range is."""
+    return f"min_over_time(({expression})[$__interval:1s])"
+
+
+def outcomes(selector: str, ops: str, by: str = "vantage, route", stale: bool = False) -> str:
+    """What became of operations in each second, as a value of palette.OUTCOMES.
+
+    Nothing is shown where no probe starts operations, or where the prober was not scraped. The route any goes to
+    members that refuse writes by design: it is left out of those.
+    """
+    routes = ',route!="any"' if ops == WRITES else ""
+
+    def each_second(outcome: str) -> str:
+        return f'sum by ({by}) (irate(caplab_operations_total{{{selector},op=~"{ops}"{routes}{outcome}}}[{RECENT}]))'
+
+    acked, others = each_second(',outcome="ok"'), each_second(',outcome!="ok"')
+    unknown, every = each_second(',outcome="info"'), each_second("")
+    branches = [
+        f"({acked} > 0 unless {others} > 0) * 0 + {palette.ALL_ACKED}",
+        f"({acked} > 0 and {unknown} > 0) * 0 + {palette.SOME_UNKNOWN}",
+        f"({acked} > 0) * 0 + {palette.SOME_FAILED}",
+        f"{every} * 0 + {palette.NO_ACK}",
+    ]
+    if stale:
+        missed = f"sum by ({by}) (irate(caplab_stale_reads_total{{{selector}}}[{RECENT}]))"
+        branches.insert(0, f"({acked} > 0 and {missed} > 0) * 0 + {palette.SOME_STALE}")
+    place = by.removesuffix(", route")
+    running = f"max by ({place}) (caplab_probe_running{{{selector}}}) == 1"
+    return worst(f"({' or '.join(branches)}) and on ({place}) ({running})")
+
+
+def acked_each_second(selector: str, ops: str, by: str) -> str:
+    """Acknowledged operations a second."""
+    return f'sum by ({by}) (irate(caplab_operations_total{{{selector},op=~"{ops}",outcome="ok"}}[{RECENT}]))'
+
+
+def quantile(share: float, selector: str, by: str) -> str:
+    """Latency of acknowledged operations, from their scheduled start."""
+    rate = f"rate(caplab_operation_latency_seconds_bucket{{{selector}}}[$__rate_interval])"
+    return f"histogram_quantile({share}, sum by (le, {by}) ({rate}))"
+
+
+def roles(selector: str) -> str:
+    """Each member's role, as a value of palette.ROLES; an engine without primaries has members that are up or down."""
+    up = f"max by (member, zone) (caplab_member_up{{{selector}}})"
+    primary = f"max by (member, zone) (caplab_member_primary{{{selector}}})"
+    return f"({up} + 2 * {primary}) or {up}"
+
+
+def verdict(selector: str) -> str:
+    """A run's verdict, as a value of palette.VERDICTS."""
+
+    def told(name: str, value: int) -> str:
+        return f'(max by ({BY_RUN}) (caplab_run_verdict{{{selector}verdict="{name}"}}) == 1) * 0 + {value}'
+
+    states = (("invalid", palette.INVALID), ("unknown", palette.UNDECIDED), ("valid", palette.VALID))
+    return " or ".join(told(name, value) for name, value in states)
+
+
+def of_runs(name: str, selector: str) -> str:
+    """A figure of the last run of each row."""
+    return f"max by ({BY_RUN}) (caplab_run_{name}{{{selector}}})"

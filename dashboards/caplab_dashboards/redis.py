@@ -1,0 +1,98 @@
+"""Redis: what clients see, who is primary, and what its exporter tells of each member."""
+
+from __future__ import annotations
+
+from grafana_foundation_sdk.models import dashboard
+
+from . import links, palette, shared
+from .board import board
+from .grid import Section, line, section
+from .panels import About, Query, timeline
+from .queries import CLUSTER
+
+_OF = 'caplab_cluster_ready{engine="redis"}'
+
+
+def dashboard_() -> dashboard.Dashboard:
+    """The whole dashboard."""
+    return board(
+        links.REDIS,
+        "One RedisCluster: its clients, its members, its replication, its memory and what it writes to disk.",
+        [shared.clients(_to()), _members(), _work()],
+        shared.cluster_variables(_OF),
+        CLUSTER,
+    )
+
+
+def _to() -> list[dashboard.DashboardLink]:
+    return [*shared.to_run_and_overview(), links.to(links.CACHE)]
+
+
+def _gauge(name: str) -> Query:
+    return Query(f"max by (member) ({name}{{{CLUSTER}}})", shared.MEMBER)
+
+
+def _rate(name: str) -> Query:
+    return Query(f"sum by (member) (rate({name}{{{CLUSTER}}}[$__rate_interval]))", shared.MEMBER)
+
+
+def _members() -> Section:
+    to = _to()
+    link = timeline(
+        About(
+            title="Links of replicas to their primary",
+            description="Whether each replica hears its primary; red where it does not. Primaries have no such link.",
+            unit="none",
+            links=to,
+        ),
+        palette.LINKS,
+        Query(f"min by (member) (redis_master_link_up{{{CLUSTER}}})", shared.MEMBER),
+    )
+    replicas = shared.of_exporter(
+        "Replicas connected",
+        "How many replicas each member has: all of them belong to one primary, unless there are two.",
+        "none",
+        to,
+        _gauge("redis_connected_slaves"),
+        stepped=True,
+    )
+    offsets = shared.of_exporter(
+        "Replication offset",
+        "How far each member's history has come. A replica that is behind is below its primary; one that was "
+        "discarded jumps.",
+        "bytes",
+        to,
+        _gauge("redis_master_repl_offset"),
+    )
+    return section(
+        "Members and replication",
+        line(5, (8, shared.members(CLUSTER, to)), (8, link), (8, shared.scraped("redis_up", "Redis", to))),
+        line(7, (6, shared.lag(CLUSTER, to)), (6, offsets), (6, replicas), (6, shared.epoch(CLUSTER, to))),
+    )
+
+
+def _work() -> Section:
+    to = _to()
+    commands = shared.of_exporter(
+        "Commands a second",
+        "Commands that each member carried out.",
+        "ops",
+        to,
+        _rate("redis_commands_processed_total"),
+    )
+    clients = shared.of_exporter(
+        "Clients connected", "Clients of each member, replicas not among them.", "none", to,
+        _gauge("redis_connected_clients"),
+    )  # fmt: skip
+    memory = shared.of_exporter(
+        "Memory", "What each member's data takes; at its limit it evicts keys or refuses writes.", "bytes", to,
+        _gauge("redis_memory_used_bytes"),
+    )  # fmt: skip
+    unsaved = shared.of_exporter(
+        "Changes since the last snapshot",
+        "Changes that are in no snapshot of a member; the append-only file, where there is one, has them.",
+        "none",
+        to,
+        _gauge("redis_rdb_changes_since_last_save"),
+    )
+    return section("Work", line(7, (6, commands), (6, clients), (6, memory), (6, unsaved)))
