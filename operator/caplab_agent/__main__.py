@@ -15,7 +15,7 @@ from caplab.bounded import bounded
 from caplab.kube import ContextRefused, connect
 from caplab.watching import Watcher
 
-from . import commands
+from . import commands, exporter
 from .agent import Agent
 from .api import PLURAL, Api
 from .cgroups import Cgroups
@@ -80,6 +80,7 @@ def main() -> int:
     agent = Agent(here, clock, Journal(JOURNAL), api, means(clock, api.pod), Reporter(api.report))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: agent.stop())
+    exporter.serve(exporter.registry_of(here.node, agent.live, lambda: agent.unheard_seconds))
     Watcher(connected, PLURAL, "", agent.changed).start()
     agent.run()
     return 0

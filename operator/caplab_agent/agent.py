@@ -45,6 +45,7 @@ class Agent:
     _news: SimpleQueue[News] = field(default_factory=SimpleQueue)
     _stopped: bool = False
     _tended: float = float("-inf")  # time.monotonic()
+    _heard: float = field(default_factory=time.monotonic)
     _injections: Injections = field(init=False)
     # Heals and looks at several pods run beside each other: they wait for programs, not for the processor.
     _workers: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(8, thread_name_prefix="means"))
@@ -54,7 +55,13 @@ class Agent:
 
     def changed(self, objects: list[Body]) -> None:
         """These are all Faults there are."""
+        self._heard = time.monotonic()
         self._news.put(objects)
+
+    @property
+    def unheard_seconds(self) -> float:
+        """How long ago all Faults were last told."""
+        return time.monotonic() - self._heard
 
     def stop(self) -> None:
         """End without healing: the next agent goes on from the journal."""
@@ -109,14 +116,14 @@ class Agent:
         if time.monotonic() - self._tended < _TEND_SECONDS:
             return
         self._tended = time.monotonic()
-        touched = self._update([(entry.order.key, self.means.tend) for entry in self._live()])
+        touched = self._update([(entry.order.key, self.means.tend) for entry in self.live()])
         if touched:
             self._save()
             self._tell(key[0] for key in touched)
 
-    def _live(self) -> list[Entry]:
-        """What is Active and of this boot."""
-        entries = self._entries.values()
+    def live(self) -> list[Entry]:
+        """What is Active and of this boot; may be asked from any thread."""
+        entries = list(self._entries.values())
         return [entry for entry in entries if entry.state == ACTIVE and entry.boot_id == self.clock.boot_id]
 
     def _adjusting(self, order: Order) -> Callable[[Entry], Entry]:
@@ -150,7 +157,7 @@ class Agent:
         # What is due and still lives could not be healed just now.
         waits = [(entry.deadline_ns - now) / 1e9 for entry in live + busy]
         waits = [wait if wait > 0 else _HEAL_AGAIN_SECONDS for wait in waits]
-        if self._live():
+        if self.live():
             waits.append(max(0.0, self._tended + _TEND_SECONDS - time.monotonic()))
         return min(waits, default=None)
 

@@ -35,6 +35,7 @@ from .spec import (
     Levels,
     Limits,
     ProbeSpec,
+    Target,
 )
 
 METRICS_PORT = 9187
@@ -125,7 +126,7 @@ def _surroundings(parsed: argparse.Namespace) -> Surroundings:
     if not parsed.vantage:
         raise ValueError("There is no vantage. Mend: give --vantage or CAPLAB_VANTAGE.")
     limits = Limits(**{name: getattr(parsed, name) for name in Limits.__dataclass_fields__})
-    around = Surroundings(parsed.vantage, parsed.folder, limits, Exporter(), session_numbers())
+    around = Surroundings(parsed.vantage, parsed.folder, limits, Exporter(parsed.vantage), session_numbers())
     if parsed.metrics_port:
         serve(around.exporter, around.folder, parsed.metrics_port, _token(parsed.token_file), parsed.command == "serve")
     return around
@@ -167,7 +168,9 @@ async def _run(parsed: argparse.Namespace) -> int:
     password = os.environ.get("CAPLAB_PASSWORD", "")
     login = {"username": parsed.user, "password": password, "database": parsed.database}
     client = engine.client(login, spec.limits(around.limits), lambda: topology, spec.client)
-    probe = Probe(spec, around, client, lambda: topology, engine.has_primary, engine.position)
+    kind = next(kind for kind, name in KINDS.items() if name == parsed.engine)
+    target = Target("", kind, "")  # no object, only its addresses
+    probe = Probe(spec, around, client, lambda: topology, engine.has_primary, engine.position, target=target)
     _on_signal(probe.stop)
     await probe.run()
     print(json.dumps(asdict(probe.status)))

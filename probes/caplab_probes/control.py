@@ -132,7 +132,7 @@ class Control:
             engine, topology = engine_of(wanted.target.kind), reached.topologies[0]
             running.probe = Probe(
                 wanted.spec, self._around, reached.client, topology, engine.has_primary, engine.position,
-                reached.tell_loads, wanted.target.namespace,
+                reached.tell_loads, wanted.target,
             )  # fmt: skip
             await running.probe.run()
             for one in reached.topologies:

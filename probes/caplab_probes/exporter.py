@@ -1,124 +1,228 @@
-"""Live figures for Prometheus, computed when they are scraped; keys and runs are no labels."""
+"""Live figures for Prometheus, computed when they are scraped; neither keys nor runs are labels: docs/metrics.md."""
 
 from __future__ import annotations
 
 import threading
 from bisect import bisect_left
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import accumulate
+from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 
 from . import clock
+from .acked import SINGLE_WRITER, AckedWrites
 from .writer import Row
 
-LABELS = ("vantage", "op", "route", "workload")
 # Seconds. prometheus-client has no native histograms.
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-RATIO_SECONDS = 10  # what the ack ratio looks back on
+_BOUNDS = (*map(str, BUCKETS), "+Inf")
+_OUTCOMES = ("ok", "fail", "info")
 _SECOND_NS = 1_000_000_000
+_READ, _WRITE = "read", "write"
+_LOAD = "load"  # a cache asks its database: neither access is a client's
 
-Key = tuple[str, str, str, str]
+
+class Labels(NamedTuple):
+    """What every figure of a load is labelled with. Probes of one workload on one cluster share their series."""
+
+    engine: str
+    cluster_namespace: str
+    cluster: str
+    workload: str
+    vantage: str
+
+
+@dataclass(slots=True)
+class _Spread:
+    """A histogram of seconds."""
+
+    buckets: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS) + 1))
+    sum: float = 0.0
+
+    def observe(self, seconds: float) -> None:
+        self.buckets[bisect_left(BUCKETS, seconds)] += 1
+        self.sum += seconds
+
+    def add(self, other: _Spread) -> None:
+        self.buckets = [mine + theirs for mine, theirs in zip(self.buckets, other.buckets, strict=True)]
+        self.sum += other.sum
+
+    @property
+    def count(self) -> int:
+        return sum(self.buckets)
+
+    def told(self) -> list[tuple[str, float]]:
+        """Cumulated, as Prometheus has them."""
+        return list(zip(_BOUNDS, map(float, accumulate(self.buckets)), strict=True))
 
 
 @dataclass(slots=True)
 class _Series:
-    """What is known of one combination of labels."""
+    """Operations of one route, kind and level. All outcomes are told from the first on: a rate needs to see the 0."""
 
-    last_ack_ns: int
-    outcomes: Counter[str] = field(default_factory=Counter)
-    seconds: dict[int, list[int]] = field(default_factory=dict)  # second of the clock -> acked, all
-    buckets: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS) + 1))
-    latency_sum: float = 0.0
+    first_ns: int
+    last_ack_ns: int | None = None
+    outcomes: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_OUTCOMES, 0))
+    latency: _Spread = field(default_factory=_Spread)
 
-    def observe(self, row: Row, now_ns: int) -> None:
-        self.outcomes[row.outcome] += 1
-        second = self.seconds.setdefault(now_ns // _SECOND_NS, [0, 0])
-        second[1] += 1
-        if row.outcome == "ok" and row.return_ns is not None:
-            second[0] += 1
-            self.last_ack_ns = max(self.last_ack_ns, row.return_ns)
-            seconds = (row.return_ns - row.scheduled_ns) / _SECOND_NS
-            self.buckets[bisect_left(BUCKETS, seconds)] += 1
-            self.latency_sum += seconds
-        if len(self.seconds) > RATIO_SECONDS + 1:
-            del self.seconds[min(self.seconds)]
 
-    def ack_ratio(self, now_ns: int) -> float | None:
-        """Acked of all that ended in the last RATIO_SECONDS; None where nothing did."""
-        since = now_ns // _SECOND_NS - RATIO_SECONDS
-        recent = [counts for second, counts in self.seconds.items() if second > since]
-        ended = sum(counts[1] for counts in recent)
-        return sum(counts[0] for counts in recent) / ended if ended else None
+class Figures:
+    """What is known of one load's operations; all of it under the exporter's lock."""
+
+    def __init__(self, lock: threading.Lock, workload: str) -> None:
+        self.loads = self.running = 0  # probes that are there, and those that start operations
+        self.series: dict[tuple[str, str, str], _Series] = {}  # by route, kind and level
+        self.staleness: dict[str, _Spread] = {}  # of stale reads, by route
+        self._acked = AckedWrites() if workload in SINGLE_WRITER else None
+        self._lock = lock
+
+    @contextmanager
+    def runs(self) -> Iterator[None]:
+        """While the block runs, the load starts operations."""
+        with self._lock:
+            self.running += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self.running -= 1
+
+    def observe(self, row: Row) -> None:
+        """Count one operation that has ended."""
+        key = (row.route or "", row.op, row.level or "")
+        with self._lock:
+            series = self.series.get(key)
+            if series is None:
+                series = self.series[key] = _Series(row.scheduled_ns)
+            series.outcomes[row.outcome] += 1
+            if row.outcome == "ok" and row.return_ns is not None:
+                if series.last_ack_ns is None or row.return_ns > series.last_ack_ns:
+                    series.last_ack_ns = row.return_ns
+                series.latency.observe((row.return_ns - row.scheduled_ns) / _SECOND_NS)
+                if self._acked is not None:
+                    self._compare(row, row.return_ns, self._acked)
+
+    def _compare(self, row: Row, return_ns: int, acked: AckedWrites) -> None:
+        """Hold a read against the writes that were acknowledged here before it began, and remember those."""
+        if row.key is None:
+            return
+        if row.op == _WRITE and row.value is not None:
+            acked.note(row.key, row.value, return_ns)
+        elif row.op == _READ:
+            staleness = self.staleness.get(row.route or "")
+            if staleness is None:
+                staleness = self.staleness[row.route or ""] = _Spread()
+            since_ns = acked.missed_since(row.key, row.value, row.invoke_ns)
+            if since_ns is not None:
+                staleness.observe((row.invoke_ns - since_ns) / _SECOND_NS)
+
+    def ages(self, now_ns: int) -> dict[tuple[str, str], float]:
+        """Seconds since the last ack by route and access; until there is one, since the first operation."""
+        firsts: dict[tuple[str, str], int] = {}
+        acks: dict[tuple[str, str], int] = {}
+        for (route, op, _), series in self.series.items():
+            if op != _LOAD:
+                where = (route, _READ if op == _READ else _WRITE)
+                firsts[where] = min(firsts.get(where, series.first_ns), series.first_ns)
+                if series.last_ack_ns is not None:
+                    acks[where] = max(acks.get(where, 0), series.last_ack_ns)
+        return {where: (now_ns - acks.get(where, first)) / _SECOND_NS for where, first in firsts.items()}
+
+    def latencies(self) -> dict[tuple[str, str], _Spread]:
+        """By route and kind, of all levels."""
+        spreads: dict[tuple[str, str], _Spread] = {}
+        for (route, op, _), series in self.series.items():
+            spreads.setdefault((route, op), _Spread()).add(series.latency)
+        return spreads
 
 
 class Exporter:
-    """A collector of its own, so that the series of an ended probe can go. Safe between threads."""
+    """A collector of its own, so that the series of an ended load can go. Safe between threads."""
 
-    def __init__(self) -> None:
-        self._series: dict[Key, _Series] = {}
-        self._standstill_seconds = 0.0
+    def __init__(self, vantage: str) -> None:
+        self._vantage = vantage
+        self._loads: dict[Labels, Figures] = {}
+        self._stall_seconds = 0.0
         self._lock = threading.Lock()
 
-    def observe(self, row: Row, workload: str) -> None:
-        """Count one operation that has ended."""
-        now_ns = clock.now_ns()
-        key = (row.vantage, row.op, row.route or "", workload)
+    @contextmanager
+    def load(self, engine: str, cluster_namespace: str, cluster: str, workload: str) -> Iterator[Figures]:
+        """The figures of a load. Its series go with the last of it: an age that grows for ever would be no trouble."""
+        labels = Labels(engine, cluster_namespace, cluster, workload, self._vantage)
         with self._lock:
-            series = self._series.get(key)
-            if series is None:
-                # The age of the last ack counts from the first operation until there is one.
-                series = self._series[key] = _Series(last_ack_ns=row.scheduled_ns)
-            series.observe(row, now_ns)
+            figures = self._loads.setdefault(labels, Figures(self._lock, workload))
+            figures.loads += 1
+        try:
+            yield figures
+        finally:
+            with self._lock:
+                figures.loads -= 1
+                if not figures.loads:
+                    del self._loads[labels]
 
     def stood_still(self, seconds: float) -> None:
         """Count a time in which the prober itself did nothing."""
         with self._lock:
-            self._standstill_seconds += seconds
-
-    def forget(self, workload: str) -> None:
-        """Drop the series of a workload: an age that grows for ever would say that something is wrong."""
-        with self._lock:
-            for key in [key for key in self._series if key[3] == workload]:
-                del self._series[key]
+            self._stall_seconds += seconds
 
     def collect(self) -> Iterator[Metric]:
         """The metrics, as prometheus_client asks for them."""
-        now_ns = clock.now_ns()
-        age = GaugeMetricFamily(
-            "caplab_probe_last_ack_age_seconds", "Time since the last acknowledged operation.", labels=LABELS
-        )
-        ratio = GaugeMetricFamily(
-            "caplab_probe_ack_ratio",
-            f"Share acknowledged of the operations of the last {RATIO_SECONDS} s.",
-            labels=LABELS,
-        )
-        latency = HistogramMetricFamily(
-            "caplab_probe_latency_seconds", "From the scheduled start to the acknowledgement.", labels=LABELS
-        )
-        operations = CounterMetricFamily(
-            "caplab_probe_operations", "Operations that have ended.", labels=(*LABELS, "outcome")
-        )
-        standstill = CounterMetricFamily(
-            "caplab_prober_standstill_seconds",
+        stall = CounterMetricFamily(
+            "caplab_prober_stall_seconds",
             "Time in which the prober itself stood still, half a second or more each.",
+            labels=("vantage",),
         )
         with self._lock:
-            standstill.add_metric((), self._standstill_seconds)
-            for key, series in self._series.items():
-                age.add_metric(key, (now_ns - series.last_ack_ns) / _SECOND_NS)
-                acked = series.ack_ratio(now_ns)
-                if acked is not None:
-                    ratio.add_metric(key, acked)
-                counts = zip((*map(str, BUCKETS), "+Inf"), accumulate(series.buckets), strict=True)
-                latency.add_metric(key, buckets=list(counts), sum_value=series.latency_sum)
-                for outcome, count in series.outcomes.items():
-                    operations.add_metric((*key, outcome), count)
-        yield from (age, ratio, latency, operations, standstill)
+            stall.add_metric((self._vantage,), self._stall_seconds)
+            families = [stall, *_families(self._loads.items(), clock.now_ns())]
+        yield from families
+
+
+def _families(loads: Iterable[tuple[Labels, Figures]], now_ns: int) -> list[Metric]:
+    running = GaugeMetricFamily(
+        "caplab_probe_running", "1 while a probe starts operations, 0 before and after.", labels=Labels._fields
+    )
+    age = GaugeMetricFamily(
+        "caplab_seconds_since_last_ack",
+        "Time since the last acknowledged write, or read, while a probe runs.",
+        labels=(*Labels._fields, "route", "access"),
+    )
+    operations = CounterMetricFamily(
+        "caplab_operations", "Operations that have ended.", labels=(*Labels._fields, "route", "op", "level", "outcome")
+    )
+    latency = HistogramMetricFamily(
+        "caplab_operation_latency_seconds",
+        "From the scheduled start to the acknowledgement.",
+        labels=(*Labels._fields, "route", "op"),
+    )
+    stale = CounterMetricFamily(
+        "caplab_stale_reads",
+        "Reads that missed a write which this prober knew as acknowledged before they began.",
+        labels=(*Labels._fields, "route"),
+    )
+    staleness = HistogramMetricFamily(
+        "caplab_read_staleness_seconds",
+        "Of stale reads, since when the oldest write that they missed was acknowledged.",
+        labels=(*Labels._fields, "route"),
+    )
+    for labels, figures in loads:
+        running.add_metric(labels, float(figures.running > 0))
+        for where, seconds in figures.ages(now_ns).items() if figures.running else ():
+            age.add_metric((*labels, *where), seconds)
+        for key, series in figures.series.items():
+            for outcome, count in series.outcomes.items():
+                operations.add_metric((*labels, *key, outcome), count)
+        for of, spread in figures.latencies().items():
+            latency.add_metric((*labels, *of), buckets=spread.told(), sum_value=spread.sum)
+        for route, spread in figures.staleness.items():
+            stale.add_metric((*labels, route), spread.count)
+            staleness.add_metric((*labels, route), buckets=spread.told(), sum_value=spread.sum)
+    return [running, age, operations, latency, stale, staleness]
 
 
 def registry_of(exporter: Exporter) -> CollectorRegistry:

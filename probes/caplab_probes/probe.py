@@ -10,7 +10,8 @@ from pathlib import Path
 
 from . import clock, meta
 from .cache.loads import Load
-from .exporter import Exporter
+from .engines import KINDS
+from .exporter import Exporter, Figures
 from .links import Client, Endpoint, NotDone, Topology
 from .pruning import RunsInUse
 from .read_routing import routing_of
@@ -21,7 +22,7 @@ from .routing import Router
 from .scan import run_scan
 from .schedule import SECOND_NS, Due, Schedule, due, of_seconds, phase_ns
 from .sessions import Attempt, Sessions
-from .spec import Limits, ProbeSpec
+from .spec import Limits, ProbeSpec, Target
 from .workloads import Operation, Writer, operation
 from .writer import Row, SegmentWriter
 
@@ -29,6 +30,7 @@ _NAP_SECONDS = 0.2  # the longest sleep: rows must be flushed and a stop be noti
 _PREPARE_AGAIN_SECONDS = 1.0
 _DRAIN_NAP_SECONDS = 0.02
 _DRAIN_MARGIN_SECONDS = 5.0  # for a machine that has no time for the prober
+_NO_TARGET = Target("", "", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +68,11 @@ class Probe:
         has_primary: bool = True,
         position: Ask | None = None,
         tell_loads: Callable[[Callable[[Load], None]], None] | None = None,
-        namespace: str = "",
+        target: Target = _NO_TARGET,
     ) -> None:
         self.spec = spec
+        self._target = target
+        self._figures: Figures | None = None
         self._tell_loads = tell_loads
         self._ended = 0  # operations of the schedule that have their row
         self._position = position
@@ -76,7 +80,7 @@ class Probe:
         self._around = around
         self._client = client
         self._topology = topology
-        self._run_name = f"{namespace}/{spec.run_id}" if namespace else spec.run_id
+        self._run_name = f"{target.namespace}/{spec.run_id}" if target.namespace else spec.run_id
         self._folder = around.folder / self._run_name
         self._recorder: Recorder | None = None
         self._tasks: set[asyncio.Task[None] | None] = set()
@@ -114,7 +118,10 @@ class Probe:
             if self.spec.workload.endswith("-scan"):
                 await self._scan(writer, self._recorder)
             else:
-                await self._load(writer, self._recorder, place)
+                engine = KINDS.get(self._target.kind, "")
+                labels = (engine, self._target.namespace, self._target.name, self.spec.workload)
+                with self._around.exporter.load(*labels) as self._figures:
+                    await self._load(writer, self._recorder, place, self._figures)
 
     async def _scan(self, writer: Writer, recorder: Recorder) -> None:
         self._enter("Running")
@@ -123,7 +130,7 @@ class Probe:
         finally:
             recorder.close(clock.now_ns())
 
-    async def _load(self, writer: Writer, recorder: Recorder, place: Place) -> None:
+    async def _load(self, writer: Writer, recorder: Recorder, place: Place, figures: Figures) -> None:
         # After a restart the tables are there, and the cluster may be under fault: operations begin at once.
         if not meta.read_metas(self._folder):
             await self._prepare()
@@ -140,7 +147,8 @@ class Probe:
             self._tell_loads(self._take_load)
         self._enter("Running")
         try:
-            begun = await self._follow(schedule, writer, sessions, recorder, place)
+            with figures.runs():
+                begun = await self._follow(schedule, writer, sessions, recorder, place)
             sessions.hurry(self._around.limits.statement_seconds)
             await self._drain(begun)
         finally:
@@ -148,7 +156,6 @@ class Probe:
                 reads.close()
             sessions.close()
             recorder.close(clock.now_ns())
-            self._around.exporter.forget(spec.workload)
         meta.write_meta(self._folder, replace(record, closed=True))
 
     def _replica_reads(self, router: Router) -> ReplicaReads | None:
@@ -245,9 +252,10 @@ class Probe:
 
     def _note(self, attempt: Attempt) -> None:
         assert self._recorder is not None
+        assert self._figures is not None
         row = row_of(attempt, self._around.vantage)
         self._recorder.add(row)
-        self._around.exporter.observe(row, self.spec.workload)
+        self._figures.observe(row)
 
     def _enter(self, phase: str, error: str = "") -> None:
         self._status = Status(phase, 0, now(), error)

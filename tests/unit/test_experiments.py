@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from caplab_cluster.paths import REPOSITORY
+from chaoscaplab import current
 from chaoscaplab.clusters.engines import ENGINES, named
 from chaoscaplab.controls.doubts import baseline_of
 from chaoscaplab.controls.measured import settings_of_cache
 from chaoscaplab.controls.plan import Plan, plan_of
 from chaoscaplab.controls.report import by_vantage, figures_of
 from chaoscaplab.faults.windows import problem_of, windows_of
-from chaoscaplab.probes.probes import counts_of, silent_series, unacknowledged
+from chaoscaplab.probes import probes
+from chaoscaplab.probes.probes import Counts, counts_of, silent_series, unacknowledged
 from chaoscaplab.probes.scans import final_scan, scans_of
 from chaoscaplab.server import PLURALS, sentence
 from chaoslib.experiment import ensure_experiment_is_valid
@@ -378,24 +381,53 @@ def test_a_method_that_failed_an_interrupt_and_a_missed_baseline_are_doubts() ->
     assert "kill-the-primary" in baseline_of(journal(steady_states={"before": missed})).problem
 
 
-METRICS = """# TYPE caplab_probe_operations counter
-caplab_probe_operations_total{vantage="a",op="add",route="direct",workload="set",outcome="ok"} 10
-caplab_probe_operations_total{vantage="a",op="add",route="direct",workload="set",outcome="info"} 1
-caplab_probe_operations_total{vantage="a",op="write",route="direct",workload="clock",outcome="fail"} 9
-"""
+METRICS = """# TYPE caplab_operations counter
+caplab_operations_total{OWN,op="add",route="direct",workload="set",level="",outcome="ok"} 4
+caplab_operations_total{OWN,op="add",route="direct",workload="set",level="wait-1",outcome="ok"} 6
+caplab_operations_total{OWN,op="add",route="direct",workload="set",level="",outcome="info"} 1
+caplab_operations_total{OWN,op="write",route="direct",workload="clock",level="",outcome="fail"} 9
+""".replace("OWN", 'vantage="a",engine="redis",cluster_namespace="ours",cluster="rd"')
+OK = 'level="wait-1",outcome="ok"} '
+
+
+def counted(text: str) -> Counts:
+    return counts_of(text, "ours")
 
 
 def test_calm_is_when_everything_is_acknowledged_and_nothing_else_happens() -> None:
-    before = counts_of(METRICS)
+    before = counted(METRICS)
+    assert before["add", "direct", "set", "rd", "ok"] == 10
     assert unacknowledged(before, before) == ""
     assert silent_series(before, before) == "add by direct"
-    later = counts_of(METRICS.replace('outcome="ok"} 10', 'outcome="ok"} 12'))
+    later = counted(METRICS.replace(f"{OK}6", f"{OK}8"))
     assert silent_series(before, later) == ""
-    failing = counts_of(METRICS.replace('outcome="info"} 1', 'outcome="info"} 3'))
+    failing = counted(METRICS.replace('outcome="info"} 1', 'outcome="info"} 3'))
     assert unacknowledged(before, failing) == "2 add by direct ended as info"
     assert unacknowledged({}, before) == "1 add by direct ended as info"
     assert silent_series({}, {}) == "any load"
-    assert counts_of(METRICS.replace('route="direct"', 'route="any"')) == {}  # replicas refuse what goes there
+    assert counted(METRICS.replace('route="direct"', 'route="any"')) == {}  # replicas refuse what goes there
+
+
+def test_the_calm_of_a_run_is_that_of_its_own_clusters(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Planted: another run's load on the same prober, in a namespace of its own, whose writes all fail."""
+    theirs = METRICS.replace('"ours"', '"theirs"').replace('workload="clock"', 'workload="register"')
+    both = [METRICS + theirs, (METRICS + theirs).replace('outcome="fail"} 9', 'outcome="fail"} 99')]
+    assert unacknowledged(*(counts_of(text, "theirs") for text in both)) == "90 write by direct ended as fail"
+    assert unacknowledged(*map(counted, both)) == ""
+
+    monkeypatch.setattr(probes, "Server", lambda: None)
+    asked: list[str] = []
+
+    def calm(_server: object, _vantage: str, namespace: str, seconds: float) -> Any:
+        asked.append(namespace)
+        return SimpleNamespace(problem=lambda: "", seconds=seconds)
+
+    monkeypatch.setattr(probes, "_Calm", calm)
+    current.begin("RedisCluster", "r-1", "ours")
+    assert probes.acknowledged(["a", "b"], 1, configuration={"namespace": "theirs"})
+    current.begin("")
+    assert probes.acknowledged(["a"], 1, configuration={"namespace": "theirs"})
+    assert asked == ["ours", "ours", "theirs"]
 
 
 def note(server: str | None, elements: int | None, problem: str = "", **fields: Any) -> dict[str, Any]:

@@ -6,7 +6,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from caplab_operator.exporter import latest, metrics
 from caplab_operator.faults.moves import (
     FINALIZER,
     Move,
@@ -157,28 +156,3 @@ def test_members_hit_by_a_fault_are_known_by_its_name() -> None:
     assert members_hit([body], "n") == {"pg-0": "f", "pg-1": "f"}
     assert members_hit([fault({"phase": "Active", "targets": [entry(1)]})], "n") == {}
     assert members_hit([body], "elsewhere") == {}
-
-
-def run(ended: str | None, verdict: str, lost: int, mode: str = "async") -> dict[str, Any]:
-    row = {"vantage": "a", "route": "direct", "lost": lost}
-    status: dict[str, Any] = {"verdict": verdict, "figures": {"lost": lost, "failoverSeconds": 1.5}, "byVantage": [row]}
-    if ended:
-        status["endedAt"] = f"2026-01-01T00:00:{ended}Z"
-    spec = {"experiment": "kill-primary", "engine": "postgres", "mode": mode, "fault": "kill-primary"}
-    return {"spec": spec, "status": status}
-
-
-def test_the_latest_run_of_each_kind_is_exported() -> None:
-    runs = [run("02", "invalid", 3), run("01", "valid", 0), run(None, "valid", 9), run("05", "valid", 1, "quorum")]
-    assert latest(runs) == [runs[0], runs[3]]
-    samples = {
-        (sample.name, sample.labels["mode"], sample.labels.get("vantage", sample.labels.get("verdict"))): sample.value
-        for family in metrics(latest(runs))
-        for sample in family.samples
-    }
-    assert samples["caplab_run_lost_writes", "async", "all"] == 3
-    assert samples["caplab_run_lost_writes", "quorum", "a"] == 1
-    assert samples["caplab_run_failover_seconds", "async", "all"] == 1.5
-    assert samples["caplab_run_verdict", "async", "invalid"] == 1
-    assert samples["caplab_run_verdict", "async", "valid"] == 0
-    assert not any(name == "caplab_run_stale_reads" for name, *_ in samples)  # not measured: no sample

@@ -57,7 +57,7 @@ PAGES = {
     ).encode(),
     "metas.json": json.dumps([{"boot_id": "boot", "wall_anchor": ANCHOR}]).encode(),
     "metrics": b"# TYPE process_cpu_seconds counter\nprocess_cpu_seconds_total 1.5\n"
-    b"# TYPE caplab_prober_standstill_seconds counter\ncaplab_prober_standstill_seconds_total 0.25\n",
+    b'# TYPE caplab_prober_stall_seconds counter\ncaplab_prober_stall_seconds_total{vantage="a"} 0.25\n',
 }
 CALLS: tuple[Callable[[Any], Any], ...] = (
     lambda server: fetch_history(server, "ns", "r-1", ("a", "b")),
@@ -156,7 +156,7 @@ def test_what_a_prober_took_and_stood_still_is_read_from_its_metrics() -> None:
     assert (found.cpu_seconds, found.standstill_seconds) == (1.5, 0.25)
 
 
-@pytest.mark.parametrize("name", ["process_cpu_seconds_total", "caplab_prober_standstill_seconds_total"])
+@pytest.mark.parametrize("name", ["process_cpu_seconds_total", "caplab_prober_stall_seconds_total"])
 def test_a_prober_that_does_not_tell_it_is_named_with_what_is_missing(name: str) -> None:
     other = PAGES["metrics"].replace(name.encode(), b"something_else_total")
     with pytest.raises(LookupError, match=rf"zone a does not tell its {name}. Mend: make up."):

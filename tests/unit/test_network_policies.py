@@ -48,7 +48,9 @@ RD, SENTINEL = (member(objects.part(redis_seen.SPEC, part)) for part in ("member
 CS = member(objects.part(cassandra_seen.SPEC))
 OPERATOR = End(LAB, {"app.kubernetes.io/name": "caplab-operator"}, ports={"metrics": 9188})
 PROBER = End(LAB, {"app.kubernetes.io/name": "caplab-prober", "caplab.dev/vantage": "a"}, ports={"metrics": 9187})
-AGENT = End(LAB, {"app.kubernetes.io/name": "caplab-agent"})
+AGENT = End(LAB, {"app.kubernetes.io/name": "caplab-agent"}, ports={"metrics": 9186})
+PROMETHEUS = End(LAB, {"app.kubernetes.io/name": "caplab-prometheus"})
+MONITORING = End("monitoring", {}, {"caplab.dev/monitoring": "allowed"})
 UNINSTALL = End(LAB, {"app.kubernetes.io/name": "caplab-uninstall"})
 APPLICATION = End("demo", {"app": "shop"})
 STRANGER = End("elsewhere", {"app.kubernetes.io/name": "caplab-operator"})  # it may call itself what it likes
@@ -144,7 +146,9 @@ def passes(source: End, to: End, port: int, protocol: str = "TCP") -> bool:
         (APPLICATION, CS, [9042]),
         (CLIENT_ELSEWHERE, PG, [5432]),
         (OUTSIDE, PROBER, [9187]),  # the API server's proxy, for `caplab run`
-        (OUTSIDE, OPERATOR, [9188]),  # whatever scrapes metrics
+        (MONITORING, PROBER, [9187]),
+        (MONITORING, OPERATOR, [9188]),  # a Prometheus of one's own
+        (MONITORING, AGENT, [9186]),
     ],
 )
 def test_what_the_lab_needs_passes(source: End, to: End, ports: Sequence[int]) -> None:
@@ -179,6 +183,13 @@ def test_whoever_has_a_token_reaches_the_api_server(source: End) -> None:
         (RD, OUTSIDE, 443),
         (CS, API_SERVER, 6443),
         (APPLICATION, AGENT, 80),
+        (APPLICATION, AGENT, 9186),
+        (STRANGER, AGENT, 9186),
+        (PG, AGENT, 9186),
+        (OUTSIDE, OPERATOR, 9188),
+        (APPLICATION, OPERATOR, 9188),
+        (PROMETHEUS, OPERATOR, 8080),
+        (MONITORING, AGENT, 80),
         (APPLICATION, PROBER, 8080),
         (PROBER, OUTSIDE, 5432),
         (AGENT, PG, 5432),

@@ -91,7 +91,7 @@ def test_members_are_scanned_first_and_all_together_last(tmp_path: Path) -> None
     async def scenario() -> None:
         ring = filled(range(4), missing_at_the_last=1)
         spec = ProbeSpec(RUN_ID, "set-scan", 1, ("service", "direct"), ("a",), seed=1)
-        around = Surroundings("a", tmp_path, LIMITS, Exporter(), session_numbers())
+        around = Surroundings("a", tmp_path, LIMITS, Exporter("a"), session_numbers())
         probe = Probe(spec, around, client_of(ring), lambda: Topology(SERVICE, MEMBERS), ENGINE.has_primary)
         await probe.run()
         assert (probe.status.phase, probe.status.operations) == ("Done", 4 + 4 + 3 + 4)

@@ -1,101 +1,175 @@
-from __future__ import annotations
+"""What a prober tells of its loads while they run."""
 
-from pathlib import Path
+from __future__ import annotations
 
 import pytest
 from caplab_probes import clock
-from caplab_probes.exporter import LABELS as LABEL_NAMES
 from caplab_probes.exporter import Exporter, registry_of
 from caplab_probes.writer import Row
 from prometheus_client import CollectorRegistry, generate_latest
 
-DOCS = Path(__file__).parents[2] / "docs" / "probes.md"
 NOW = 1_000_000_000_000
+SECOND = 1_000_000_000
 ACKED = Row("a", 1, "add", "k", 7, None, None, None, "service", "m0", "1", NOW - 4_000_000, NOW, NOW, "ok", None)
-LABELS = '{op="add",route="service",vantage="a",workload="set"}'
+PG = ("postgres", "demo", "pg")
 
 
 @pytest.fixture(autouse=True)
 def _still_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clock, "now_ns", lambda: NOW + 2_000_000_000)
+    monkeypatch.setattr(clock, "now_ns", lambda: NOW + 2 * SECOND)
 
 
-def text(exporter: Exporter) -> str:
+def samples(exporter: Exporter) -> dict[str, float]:
+    """By name and labels, without those of the load itself."""
     registry = CollectorRegistry()
     registry.register(exporter)
-    return generate_latest(registry).decode()
+    found = {}
+    for family in registry.collect():
+        for one in family.samples:
+            labels = {**one.labels}
+            if "cluster" in labels:
+                assert [labels.pop(name) for name in ("engine", "cluster_namespace", "cluster")] == [*PG]
+            assert labels.pop("vantage") == "a"
+            found[" ".join([one.name.removeprefix("caplab_"), *labels.values()])] = one.value
+    return found
 
 
-def test_age_ratio_latency_and_counts_are_told() -> None:
-    exporter = Exporter()
-    exporter.observe(ACKED, "set")
-    exporter.observe(ACKED._replace(outcome="info", return_ns=None), "set")
-    told = text(exporter)
-    assert f"caplab_probe_last_ack_age_seconds{LABELS} 2.0" in told
-    assert f"caplab_probe_ack_ratio{LABELS} 0.5" in told
-    assert (
-        'caplab_probe_latency_seconds_bucket{le="0.0025",op="add",route="service",vantage="a",workload="set"} 0.0'
-        in told
-    )
-    assert (
-        'caplab_probe_latency_seconds_bucket{le="0.005",op="add",route="service",vantage="a",workload="set"} 1.0'
-        in told
-    )
-    assert f"caplab_probe_latency_seconds_sum{LABELS} 0.004" in told
-    assert 'outcome="info"' in told
+def test_age_latency_and_counts_are_told() -> None:
+    exporter = Exporter("a")
+    with exporter.load(*PG, "set") as figures, figures.runs():
+        figures.observe(ACKED._replace(level="wait-1"))
+        figures.observe(ACKED._replace(outcome="info", return_ns=None))
+        told = samples(exporter)
+    assert told["probe_running set"] == 1
+    assert told["seconds_since_last_ack set service write"] == 2.0
+    assert told["operations_total set service add wait-1 ok"] == 1
+    assert told["operations_total set service add  info"] == 1
+    assert told["operation_latency_seconds_bucket set service add 0.0025"] == 0
+    assert told["operation_latency_seconds_bucket set service add 0.005"] == 1
+    assert told["operation_latency_seconds_bucket set service add +Inf"] == 1
+    assert told["operation_latency_seconds_sum set service add"] == 0.004
+    assert not any(name.startswith("stale_reads") for name in told)  # a set has no versions
 
 
-def test_neither_keys_nor_runs_are_labels() -> None:
-    exporter = Exporter()
-    exporter.observe(ACKED, "set")
-    assert '"k"' not in text(exporter)
+def test_every_outcome_is_told_from_the_first_operation_on() -> None:
+    exporter = Exporter("a")
+    with exporter.load(*PG, "set") as figures:
+        figures.observe(ACKED)
+        told = samples(exporter)
+    assert [told[f"operations_total set service add  {outcome}"] for outcome in ("ok", "fail", "info")] == [1, 0, 0]
 
 
-def test_the_age_counts_from_the_first_operation_until_there_is_an_ack() -> None:
-    exporter = Exporter()
-    exporter.observe(ACKED._replace(outcome="fail"), "set")
-    assert f"caplab_probe_last_ack_age_seconds{LABELS} 2.004" in text(exporter)
+def test_the_age_counts_from_the_first_operation_until_there_is_an_ack_of_its_access() -> None:
+    exporter = Exporter("a")
+    with exporter.load(*PG, "register") as figures, figures.runs():
+        figures.observe(ACKED._replace(op="write", outcome="fail"))
+        figures.observe(ACKED._replace(op="write", outcome="fail", scheduled_ns=NOW))
+        figures.observe(ACKED._replace(op="read", return_ns=NOW + SECOND))
+        told = samples(exporter)
+    assert told["seconds_since_last_ack register service write"] == 2.004
+    assert told["seconds_since_last_ack register service read"] == 1.0
 
 
-def test_a_ratio_looks_back_ten_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
-    exporter = Exporter()
-    for second in range(30):
-        monkeypatch.setattr(clock, "now_ns", lambda second=second: NOW + second * 1_000_000_000)
-        exporter.observe(ACKED._replace(outcome="ok" if second > 19 else "fail"), "set")
-    assert f"caplab_probe_ack_ratio{LABELS} 1.0" in text(exporter)
-    monkeypatch.setattr(clock, "now_ns", lambda: NOW + 60_000_000_000)
-    assert f"caplab_probe_ack_ratio{LABELS}" not in text(exporter)
+def test_the_age_is_that_of_the_latest_ack_of_any_kind_and_level() -> None:
+    exporter = Exporter("a")
+    with exporter.load(*PG, "cas") as figures, figures.runs():
+        figures.observe(ACKED._replace(op="cas", level="QUORUM", return_ns=NOW - SECOND))
+        figures.observe(ACKED._replace(op="cas", return_ns=NOW))
+        figures.observe(ACKED._replace(op="load", return_ns=NOW + SECOND))  # no client's access
+        assert samples(exporter)["seconds_since_last_ack cas service write"] == 2.0
+        assert "seconds_since_last_ack cas service read" not in samples(exporter)
 
 
-def test_the_series_of_an_ended_workload_go() -> None:
-    exporter = Exporter()
-    exporter.observe(ACKED, "set")
-    exporter.observe(ACKED, "register")
-    exporter.forget("set")
-    assert 'workload="set"' not in text(exporter)
-    assert 'workload="register"' in text(exporter)
+def test_there_is_no_age_while_a_probe_does_not_run() -> None:
+    exporter = Exporter("a")
+    with exporter.load(*PG, "set") as figures:
+        assert samples(exporter)["probe_running set"] == 0
+        with figures.runs():
+            figures.observe(ACKED)
+        told = samples(exporter)
+        assert told["probe_running set"] == 0
+        assert told["operations_total set service add  ok"] == 1
+        assert not any(name.startswith("seconds_since") for name in told)
+
+
+def test_probes_of_one_workload_on_one_cluster_share_series_which_go_with_the_last() -> None:
+    exporter = Exporter("a")
+    with exporter.load(*PG, "set") as first, first.runs():
+        with exporter.load(*PG, "set") as second, second.runs(), exporter.load(*PG, "register") as other:
+            for figures in (first, second, other):
+                figures.observe(ACKED)
+            assert samples(exporter)["operations_total set service add  ok"] == 2
+            assert samples(exporter)["operations_total register service add  ok"] == 1
+        told = samples(exporter)
+        assert (told["probe_running set"], told["operations_total set service add  ok"]) == (1, 2)
+        assert "probe_running register" not in told
+    assert list(samples(exporter)) == ["prober_stall_seconds_total"]
+
+
+def written(version: int, at_ns: int) -> Row:
+    return ACKED._replace(op="write", value=version, invoke_ns=at_ns, return_ns=at_ns)
+
+
+def read(version: int | None, at_ns: int) -> Row:
+    return ACKED._replace(op="read", value=version, invoke_ns=at_ns, return_ns=at_ns + SECOND)
+
+
+@pytest.mark.parametrize("workload", ["register", "cache"])
+def test_a_read_that_misses_an_own_acked_write_is_stale_and_how_long_it_is_told(workload: str) -> None:
+    exporter = Exporter("a")
+    with exporter.load(*PG, workload) as figures:
+        figures.observe(read(None, NOW - 9 * SECOND))  # nothing is known yet
+        for seconds, version in ((8, 3), (6, 4), (4, 5)):
+            figures.observe(written(version, NOW - seconds * SECOND))
+        figures.observe(read(5, NOW))
+        figures.observe(read(6, NOW))  # of a write that is still under way
+        assert samples(exporter)[f"stale_reads_total {workload} service"] == 0
+        figures.observe(read(3, NOW))
+        figures.observe(read(None, NOW - 7 * SECOND))
+        told = samples(exporter)
+    assert told[f"stale_reads_total {workload} service"] == 2
+    assert told[f"read_staleness_seconds_count {workload} service"] == 2
+    assert told[f"read_staleness_seconds_sum {workload} service"] == 6 + 1
+
+
+def test_a_read_that_began_before_the_ack_is_not_stale() -> None:
+    exporter = Exporter("a")
+    with exporter.load(*PG, "register") as figures:
+        figures.observe(written(3, NOW - 2 * SECOND))
+        figures.observe(written(4, NOW))
+        figures.observe(read(3, NOW - SECOND))
+        figures.observe(read(3, NOW))
+        assert samples(exporter)["stale_reads_total register service"] == 0
+
+
+@pytest.mark.parametrize("workload", ["register-multi", "cas", "counter", "set", "clock"])
+def test_where_keys_have_several_writers_nothing_is_said_of_staleness(workload: str) -> None:
+    exporter = Exporter("a")
+    with exporter.load(*PG, workload) as figures:
+        figures.observe(written(4, NOW - 2 * SECOND))
+        figures.observe(read(3, NOW))
+        assert not any("stale" in name for name in samples(exporter))
+
+
+def test_what_is_not_acknowledged_is_neither_missed_nor_stale() -> None:
+    exporter = Exporter("a")
+    with exporter.load(*PG, "register") as figures:
+        figures.observe(written(3, NOW - 3 * SECOND))
+        figures.observe(written(4, NOW - 2 * SECOND)._replace(outcome="info", return_ns=None))
+        figures.observe(read(3, NOW))
+        figures.observe(read(None, NOW)._replace(outcome="fail"))
+        assert samples(exporter)["stale_reads_total register service"] == 0
 
 
 def test_what_the_prober_costs_is_told_beside() -> None:
-    told = generate_latest(registry_of(Exporter())).decode()
+    told = generate_latest(registry_of(Exporter("a"))).decode()
     assert "\nprocess_cpu_seconds_total " in told
     assert "\nprocess_resident_memory_bytes " in told
 
 
-def test_names_and_labels_are_those_of_the_docs() -> None:
-    exporter = Exporter()
-    exporter.observe(ACKED, "set")
-    written = DOCS.read_text()
-    for family in registry_of(exporter).collect():
-        names = {sample.name for sample in family.samples if not sample.name.endswith(("_created", "_sum", "_count"))}
-        assert all(f"`{name}`" in written for name in names), names
-        labels = {label for sample in family.samples for label in sample.labels}
-        assert labels in (set(), {*LABEL_NAMES}, {*LABEL_NAMES, "outcome"}, {*LABEL_NAMES, "le"})
-
-
 def test_the_time_in_which_the_prober_stood_still_adds_up() -> None:
-    exporter = Exporter()
-    assert "caplab_prober_standstill_seconds_total 0.0" in text(exporter)
+    exporter = Exporter("a")
+    assert samples(exporter)["prober_stall_seconds_total"] == 0
     exporter.stood_still(0.75)
     exporter.stood_still(1.5)
-    assert "caplab_prober_standstill_seconds_total 2.25" in text(exporter)
+    assert samples(exporter)["prober_stall_seconds_total"] == 2.25

@@ -52,7 +52,7 @@ async def run(fake: FakeRedis, folder: Path, vantage: str) -> None:
     spec = ProbeSpec("run-1", "cas", 100, ("service",), ("a", "b"), seed=1, seconds=1.0)
     topology = Topology(service_of(fake), (member_of(fake),))
     login = {"username": "caplab", "password": "secret"}
-    around = Surroundings(vantage, folder / vantage, LIMITS, Exporter(), session_numbers())
+    around = Surroundings(vantage, folder / vantage, LIMITS, Exporter(vantage), session_numbers())
     probe = Probe(spec, around, client(login, LIMITS, lambda: topology), lambda: topology)
     await probe.run()
     assert probe.status.phase == "Done"

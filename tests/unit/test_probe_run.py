@@ -30,7 +30,7 @@ async def run_probe(
 ) -> Probe:
     settings: dict[str, object] = {"workload": "set", "rate": 50, "routes": ("service",), "seconds": 1.0, **spec}
     probe_spec = ProbeSpec("run-1", vantages=("a",), seed=1, **settings)  # type: ignore[arg-type]
-    around = Surroundings("a", folder, LIMITS, Exporter(), session_numbers())
+    around = Surroundings("a", folder, LIMITS, Exporter("a"), session_numbers())
     topology = Topology(Endpoint("service", "localhost", fake.port), (Endpoint("pg-1", "127.0.0.1", fake.port),))
     probe = Probe(probe_spec, around, client_of(fake), lambda: topology)
     task = asyncio.create_task(probe.run())

@@ -54,12 +54,13 @@ HELD = {"X-Caplab-Token": TOKEN}
 
 @pytest.fixture
 def server(folder: Path) -> Iterator[Any]:
-    exporter = Exporter()
-    exporter.observe(ROW, "set")
-    server = serve(exporter, folder.parent, 0, TOKEN, namespaced=True)
-    yield server
-    server.shutdown()
-    server.server_close()
+    exporter = Exporter("a")
+    with exporter.load("postgres", "demo", "pg", "set") as figures:
+        figures.observe(ROW)
+        server = serve(exporter, folder.parent, 0, TOKEN, namespaced=True)
+        yield server
+        server.shutdown()
+        server.server_close()
 
 
 @pytest.fixture
@@ -88,7 +89,7 @@ def test_metrics_are_served_as_the_scraper_likes_them(port: int, accept: str, ki
     status, told, body = ask(port, "/metrics", accept=accept)
     assert status == 200
     assert told.startswith(kind)
-    assert b'caplab_probe_operations_total{op="add",outcome="ok"' in body
+    assert b'caplab_operations_total{cluster="pg",cluster_namespace="demo",engine="postgres",level=' in body
     assert b"process_cpu_seconds_total" in body
 
 
@@ -252,7 +253,7 @@ def test_there_is_no_way_out_of_the_namespace(port: int, path: str, status: int)
 
 
 def test_a_prober_without_a_token_listens_to_its_own_machine_only(folder: Path) -> None:
-    server = serve(Exporter(), folder, 0)
+    server = serve(Exporter("a"), folder, 0)
     try:
         assert server.server_address[0] == "127.0.0.1"
         connection = http.client.HTTPConnection("127.0.0.1", server.server_address[1], timeout=20)
@@ -332,4 +333,4 @@ def test_a_history_is_read_by_a_process_of_the_lowest_priority(folder: Path) -> 
 
 def test_a_port_that_is_taken_is_said_with_the_mend(port: int, folder: Path) -> None:
     with pytest.raises(ValueError, match=rf"metrics-port is {port}.*Mend"):
-        serve(Exporter(), folder, port)
+        serve(Exporter("a"), folder, port)

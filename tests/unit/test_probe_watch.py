@@ -304,7 +304,7 @@ def asked_for_clients(
     monkeypatch.setattr(control, "engine_of", lambda kind: engine)
     monkeypatch.setattr(control, "read_login", lambda api, target: {})
     monkeypatch.setattr(control, "LiveTopology", lambda api, target: SimpleNamespace(start=lambda: None))
-    around = Surroundings(vantage, folder, Limits(), Exporter(), session_numbers())
+    around = Surroundings(vantage, folder, Limits(), Exporter(vantage), session_numbers())
 
     async def scenario() -> None:
         prober = Control(client.ApiClient(client.Configuration()), around)
@@ -464,7 +464,7 @@ def test_control_starts_what_is_asked_refuses_what_it_cannot_read_and_says_so(ap
 
     async def scenario() -> None:
         stopped = asyncio.Event()
-        around = Surroundings("a", tmp_path, Limits(), Exporter(), session_numbers())
+        around = Surroundings("a", tmp_path, Limits(), Exporter("a"), session_numbers())
         control = asyncio.create_task(Control(api.client(), around).run(stopped))
         # There is no secret in this API server, so the probe waits for its target and says why.
         await asyncio.to_thread(until, lambda: any("PostgresCluster pg" in one["lastError"] for one in told("load-u1")))

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from caplab.check.finding import Finding
 from caplab.judging import Judged
+from caplab.model.expectations import Promise
 from caplab.model.fields import Json
 from caplab.ownership import run_of
+from caplab.verdict import Judgement
 
 from ..server import Server
 from .plan import Plan
@@ -23,6 +25,9 @@ _DURABILITY = {
     "unacked_found": "unackedFound",
 }
 _AVAILABILITY = {"failover_seconds": "failoverSeconds", "ack_ratio": "ackRatio"}
+_STALENESS = {"stale": "staleReads"}
+# Property of a row -> the figure that it is the bound of.
+_BOUNDED = {"failoverTime": "failoverSeconds", "lost": "lost", "stale": "staleReads"}
 
 
 class RunObject:
@@ -57,7 +62,8 @@ class RunObject:
             "verdict": judged.verdict.state.value,
             "reasons": [reason[:500] for reason in judged.verdict.reasons[:20]],
             "figures": figures_of(findings),
-            "byVantage": by_vantage(findings),
+            "bounds": bounds_of(judged.verdict.judgements),
+            "byVantage": [_bounded(row, judged) for row in by_vantage(findings)],
         }
         self._say(status)
 
@@ -83,7 +89,37 @@ def figures_of(findings: Mapping[str, Finding]) -> dict[str, Json]:
     return {
         **_picked(_figures(findings, "durability"), _DURABILITY),
         **_picked(_figures(findings, "availability"), _AVAILABILITY),
+        **_picked(_figures(findings, "staleness"), _STALENESS),
     }
+
+
+def bounds_of(judgements: Iterable[Judgement], side: str | None = None, route: str | None = None) -> dict[str, Json]:
+    """The most that the row promises of each figure: of the run as a whole, or on a side of the cut and a route: pure.
+
+    Where several of its demands are about the same clients, all of them bind.
+    """
+    bounds: dict[str, Json] = {}
+    for judgement in judgements:
+        demand, limit = judgement.demand, _limit(judgement)
+        is_about = demand.side in (None, side) and demand.route in (None, route)
+        if is_about and limit is not None and demand.property in _BOUNDED:
+            known = bounds.get(name := _BOUNDED[demand.property])
+            bounds[name] = min(limit, known) if isinstance(known, float) else limit
+    return bounds
+
+
+def _limit(judgement: Judgement) -> float | None:
+    if judgement.demand.promise is Promise.FORBIDDEN:
+        return 0.0
+    return judgement.limit if judgement.demand.promise is Promise.BOUNDED else None
+
+
+def _bounded(row: Mapping[str, Json], judged: Judged) -> dict[str, Json]:
+    """The figures of a vantage and route, with what the row promises there."""
+    sides = judged.record.sides.items()
+    side = next((side for side, vantages in sides if row["vantage"] in vantages), None)
+    bounds = bounds_of(judged.verdict.judgements, side, str(row["route"]))
+    return {**row, "bounds": bounds} if bounds else dict(row)
 
 
 def by_vantage(findings: Mapping[str, Finding]) -> list[dict[str, Json]]:

@@ -22,6 +22,8 @@ from ..waiting import until
 from .scans import final_scan
 
 ANSWER_SECONDS = 60.0  # a prober whose node was away takes as long to be back as the node's own pods
+# Of the prober as a whole, whatever loads it has.
+_OF_PROBER = ("process_cpu_seconds_total", "caplab_prober_stall_seconds_total")
 _SAID = 200  # characters of what came instead of an answer
 
 
@@ -94,9 +96,9 @@ def spent(server: Server, vantage: str) -> Spent:
     """What the prober of a zone has taken so far."""
     text = fetched(server, vantage, "metrics").decode()
     samples = (sample for family in text_string_to_metric_families(text) for sample in family.samples)
-    values = {sample.name: sample.value for sample in samples if not sample.labels}
+    values = {sample.name: sample.value for sample in samples if sample.name in _OF_PROBER}
     try:
-        cpu, still = values["process_cpu_seconds_total"], values["caplab_prober_standstill_seconds_total"]
+        cpu, still = (values[name] for name in _OF_PROBER)
     except KeyError as missing:
         raise LookupError(f"The prober of zone {vantage} does not tell its {missing.args[0]}. Mend: make up.") from None
     return Spent(cpu, time.monotonic(), still)

@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from ..current import seen
+from ..namespaces import namespace_of
 from ..server import Server
 from ..waiting import insist
 
 __all__ = ["acknowledged"]
 
-_OPERATIONS = "caplab_probe_operations_total"  # probes/caplab_probes/exporter.py
+_OPERATIONS = "caplab_operations_total"  # probes/caplab_probes/exporter.py
+_COUNTED_BY = ("op", "route", "workload", "cluster", "outcome")
 
 
-def acknowledged(vantages: Sequence[str], seconds: float = 3, within_seconds: float = 20) -> bool:
+def acknowledged(
+    vantages: Sequence[str],
+    seconds: float = 3,
+    within_seconds: float = 20,
+    configuration: Mapping[str, Any] | None = None,
+) -> bool:
     """Whether every vantage gets every operation acknowledged, on every route, for so many seconds on end.
 
-    ActivityFailed names the vantage, operation and route that does not.
+    Of the loads on the run's own clusters: what others do to theirs is theirs. ActivityFailed names the vantage,
+    operation and route that does not.
     """
-    server = Server()
-    watched = {vantage: _Calm(server, vantage, seconds) for vantage in vantages}
+    server, namespace = Server(), namespace_of(configuration)
+    watched = {vantage: _Calm(server, vantage, namespace, seconds) for vantage in vantages}
 
     def look() -> str:
         return "; ".join(filter(None, (calm.problem() for calm in watched.values())))
@@ -33,14 +43,15 @@ def acknowledged(vantages: Sequence[str], seconds: float = 3, within_seconds: fl
     return True
 
 
-Counts = dict[tuple[str, str, str, str], float]  # operation, route, workload, outcome -> operations so far
+# Operation, route, workload, cluster, outcome -> operations so far.
+Counts = Mapping[tuple[str, str, str, str, str], float]
 
 
 class _Calm:
     """One vantage, watched from the last moment at which something was not acknowledged."""
 
-    def __init__(self, server: Server, vantage: str, seconds: float) -> None:
-        self._server, self._vantage, self._seconds = server, vantage, seconds
+    def __init__(self, server: Server, vantage: str, namespace: str, seconds: float) -> None:
+        self._server, self._vantage, self._namespace, self._seconds = server, vantage, namespace, seconds
         self._since, self._first = time.monotonic(), self._counts()
 
     @property
@@ -60,35 +71,40 @@ class _Calm:
         return f"zone {self._vantage}: nothing was acknowledged of {silent}" if silent else ""
 
     def _counts(self) -> Counts:
-        return counts_of(self._server.fetch(self._vantage, "metrics").decode())
+        return counts_of(self._server.fetch(self._vantage, "metrics").decode(), self._namespace)
 
 
-def counts_of(text: str) -> Counts:
-    """Operations so far of every load's series, from a prober's metrics; pure.
+def counts_of(text: str, namespace: str) -> Counts:
+    """Operations so far of every load on the clusters of a namespace, of all levels, from a prober's metrics; pure.
 
     Without the second clock's, which are no load, and those by the route any, of which replicas refuse the writes.
     """
-    return {
-        (labels["op"], labels["route"], labels["workload"], labels["outcome"]): sample.value
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
-        if sample.name == _OPERATIONS and (labels := sample.labels)["workload"] != "clock" and labels["route"] != "any"
-    }
+    counts: Counter[tuple[str, str, str, str, str]] = Counter()
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            if sample.name == _OPERATIONS and _counts_for(sample.labels, namespace):
+                op, route, workload, cluster, outcome = (sample.labels[name] for name in _COUNTED_BY)
+                counts[op, route, workload, cluster, outcome] += int(sample.value)
+    return counts
+
+
+def _counts_for(labels: Mapping[str, str], namespace: str) -> bool:
+    return labels["cluster_namespace"] == namespace and labels["workload"] != "clock" and labels["route"] != "any"
 
 
 def unacknowledged(before: Counts, now: Counts) -> str:
     """What was not acknowledged between two looks; '' where all was: pure."""
     return ", ".join(
-        f"{now[series] - before.get(series, 0):g} {series[0]} by {series[1]} ended as {series[3]}"
+        f"{now[series] - before.get(series, 0):g} {series[0]} by {series[1]} ended as {series[-1]}"
         for series in sorted(now)
-        if series[3] != "ok" and now[series] > before.get(series, 0)
+        if series[-1] != "ok" and now[series] > before.get(series, 0)
     )
 
 
 def silent_series(before: Counts, now: Counts) -> str:
     """Operations and routes without an acknowledgement between two looks; 'any load' where there is no load: pure."""
-    known = sorted({series[:3] for series in now})
+    known = sorted({series[:-1] for series in now})
     if not known:
         return "any load"
     silent = [one for one in known if now.get((*one, "ok"), 0) <= before.get((*one, "ok"), 0)]
-    return ", ".join(f"{op} by {route}" for op, route, _ in silent)
+    return ", ".join(f"{op} by {route}" for op, route, *_ in silent)

@@ -55,6 +55,14 @@ class Lab:
         self.rounds = Rounds(self.api, self.engines, self.clusters, self._hit, self.health)
         self.owned = OwnedWatch(self.api, self.rounds.clusters_in)
 
+    def snapshot(self) -> exporter.Snapshot:
+        """The objects as last heard of, for whoever is in another thread."""
+        clusters = [
+            {**body, "status": self.clusters.written.get(key_of(body), body.get("status"))}
+            for body in list(self.clusters.bodies.values())
+        ]
+        return exporter.Snapshot(clusters, list(self.faults.bodies.values()), list(self.runs.bodies.values()))
+
     def _hit(self, namespace: str) -> Mapping[str, str]:
         return members_hit(self.faults.bodies.values(), namespace)
 
@@ -77,7 +85,7 @@ def _register_life(registry: kopf.OperatorRegistry, lab: Lab) -> None:
     async def start(settings: kopf.OperatorSettings, **_: Any) -> None:
         configure(settings)
         await _kinds_are_served(lab)
-        exporter.serve(lambda: list(lab.runs.bodies.values()), lambda: lab.health.oldest()[1])
+        exporter.serve(lab.snapshot, lambda: lab.health.oldest()[1])
         for name, one_round in (("faults", _look_at_faults), ("keeping up with clusters", _keep_clusters)):
             lab.tasks.append(asyncio.create_task(_in_rounds(name, one_round, lab)))
         lab.tasks.append(asyncio.create_task(lab.live_faults.run()))

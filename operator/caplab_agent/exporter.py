@@ -1,0 +1,60 @@
+"""What an agent tells Prometheus: the faults that are live on its node, and whether it hears the API server."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+
+from caplab import metrics_port
+
+from .faults import Entry, Freeze, Kill, Partition
+
+PORT = 9186
+_KINDS = {Freeze: "freeze", Kill: "kill", Partition: "partition"}
+_log = logging.getLogger(__name__)
+
+
+class _Collector:
+    def __init__(self, node: str, live: Callable[[], Iterable[Entry]], unheard_seconds: Callable[[], float]) -> None:
+        self._node, self._live, self._unheard_seconds = node, live, unheard_seconds
+
+    def collect(self) -> Iterator[Metric]:
+        active = GaugeMetricFamily(
+            "caplab_agent_faults_active",
+            "Pods of the node that are under a fault of that kind.",
+            labels=("node", "kind"),
+        )
+        counts = Counter(_KINDS[type(entry.order.what)] for entry in self._live())
+        for kind in _KINDS.values():
+            active.add_metric((self._node, kind), float(counts[kind]))
+        yield active
+        oldest = GaugeMetricFamily(
+            "caplab_agent_oldest_poll_seconds",
+            "Since the agent last took in all Faults from the API server: over a minute, it does not hear it.",
+            labels=("node",),
+        )
+        oldest.add_metric((self._node,), self._unheard_seconds())
+        yield oldest
+
+
+def registry_of(
+    node: str, live: Callable[[], Iterable[Entry]], unheard_seconds: Callable[[], float]
+) -> CollectorRegistry:
+    """What /metrics tells; live: the entries that are."""
+    registry = CollectorRegistry()
+    registry.register(_Collector(node, live, unheard_seconds))
+    ProcessCollector(registry=registry)
+    return registry
+
+
+def serve(registry: CollectorRegistry) -> None:
+    """Serve /metrics in a daemon thread. Where that cannot be, the agent goes on: what it has to heal comes first."""
+    try:
+        metrics_port.serve(registry, PORT)
+    except OSError as error:
+        _log.error("no metrics on port %d: %s", PORT, error)

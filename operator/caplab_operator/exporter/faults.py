@@ -1,0 +1,74 @@
+"""Faults as gauges of the clusters that they hit, from their objects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+
+from ..faults.cuts import TARGET
+from ..faults.moves import time_left
+from .clusters import ENGINES, LABELS, Labels, labels_of
+
+KINDS = ("freeze", "kill", "partition")
+_ACTIVE = "Active"
+
+Body = Mapping[str, Any]
+Key = tuple[str, str, str, str]  # kind of fault, then the cluster's labels
+
+
+def fault_metrics(faults: Sequence[Body], clusters: Iterable[Body], now: datetime) -> Iterator[Metric]:
+    """Gauges of every kind for every cluster, and of every fault for the clusters that it hits; 0 where nothing is."""
+    known = [labels_of(cluster) for cluster in clusters]
+    active: dict[Key, float] = {(kind, *labels): 0.0 for labels in known for kind in KINDS}
+    overdue = dict(active)
+    for fault in faults:
+        for kind in [kind for kind in KINDS if kind in fault["spec"]]:
+            for labels in hit_by(fault, known):
+                key, is_active = (kind, *labels), is_live(fault, labels[2])
+                late = seconds_overdue(fault, now) if is_active else 0.0
+                active[key] = max(active.get(key, 0.0), float(is_active))
+                overdue[key] = max(overdue.get(key, 0.0), late)
+    yield _family("caplab_fault_active", "1 while a fault of that kind is live on the cluster.", active)
+    yield _family(
+        "caplab_fault_overdue_seconds", "How long a live fault is past its duration; 0 while it is in time.", overdue
+    )
+
+
+def _family(name: str, text: str, samples: Mapping[Key, float]) -> Metric:
+    family = GaugeMetricFamily(name, text, labels=("kind", *LABELS))
+    for key, value in samples.items():
+        family.add_metric(key, value)
+    return family
+
+
+def hit_by(fault: Body, known: Iterable[Labels]) -> set[Labels]:
+    """The clusters that a fault hits: those of its targets' entries, and the one that it names."""
+    namespace, target = fault["metadata"]["namespace"], fault["spec"]["target"]
+    names = {entry["cluster"] for entry in _entries(fault) if entry.get("cluster")}
+    if "name" in target:
+        return {(ENGINES.get(target.get("kind", ""), ""), namespace, target["name"])}
+    of_names = {labels for labels in known if labels[1] == namespace and labels[2] in names}
+    return of_names | {("", namespace, name) for name in names - {labels[2] for labels in of_names}}
+
+
+def is_live(fault: Body, cluster: str) -> bool:
+    """Whether a member of a cluster is under a fault, or the fault waits for the one that takes its place."""
+    if (fault.get("status") or {}).get("phase") == _ACTIVE:
+        return True
+    return any(entry.get("state") == _ACTIVE and entry.get("cluster", cluster) == cluster for entry in _entries(fault))
+
+
+def seconds_overdue(fault: Body, now: datetime) -> float:
+    """How long ago a fault was to end; 0 where it is in time, or says no time that can be read."""
+    status = fault.get("status") or {}
+    return max(timedelta(0), -time_left(status, now)).total_seconds()
+
+
+def _entries(fault: Body) -> list[Body]:
+    """Of what was aimed at: not of the far ends of a partition."""
+    targets = (fault.get("status") or {}).get("targets") or ()
+    return [entry for entry in targets if entry.get("end", TARGET) == TARGET]

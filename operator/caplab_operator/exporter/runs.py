@@ -1,0 +1,97 @@
+"""Figures of the latest runs as gauges, each beside what was predicted; a run's id is no label."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+
+_RUN = ("experiment", "engine", "mode", "fault")
+_WHERE = (*_RUN, "vantage", "route")
+VERDICTS = ("valid", "invalid", "unknown")
+ALL = "all"
+# Field of a Run's status -> gauge and what it tells.
+_TIMES = {
+    "startedAt": ("started_timestamp_seconds", "When the run began."),
+    "endedAt": ("ended_timestamp_seconds", "When the run ended."),
+}
+# Field of a Run's figures -> gauge and what it tells.
+_FIGURES = {
+    "failoverSeconds": ("failover_seconds", "From the injection to the end of the last outage that began before heal."),
+    "attempted": ("attempted_writes", "Writes that were sent."),
+    "acked": ("acked_writes", "Writes that were acknowledged."),
+    "survived": ("survived_writes", "Acknowledged writes that the final scan found."),
+    "lost": ("acked_lost_writes", "Acknowledged writes that the final scan did not find."),
+    "unackedFound": ("unacked_found_writes", "Writes that nobody knew of, and the final scan found."),
+    "staleReads": ("stale_reads", "Reads that missed a write acknowledged before they began."),
+    "ackRatio": ("ack_ratio", "Acknowledged of all that was scheduled."),
+}
+# The same of its bounds.
+_BOUNDS = {
+    "failoverSeconds": ("failover_bound_seconds", "The longest failover that the settings promise."),
+    "lost": ("acked_lost_writes_bound", "The most acknowledged writes that may be lost under the settings."),
+    "staleReads": ("stale_reads_bound", "The most stale reads that there may be under the settings."),
+}
+
+Body = Mapping[str, Any]
+
+
+def latest(runs: Iterable[Body]) -> list[Body]:
+    """The run that ended last of each experiment, engine, mode and fault; one whose end cannot be read is left out."""
+    newest: dict[tuple[str, ...], tuple[float, Body]] = {}
+    for run in runs:
+        ended = _unix((run.get("status") or {}).get("endedAt"))
+        key = tuple(str(run["spec"].get(name, "")) for name in _RUN)
+        if ended is not None and (key not in newest or newest[key][0] <= ended):
+            newest[key] = ended, run
+    return [run for _, run in newest.values()]
+
+
+def metrics(runs: Sequence[Body]) -> Iterator[Metric]:
+    """All gauges of the latest runs; a figure that was not measured, or has no bound, has no sample."""
+    for field, (name, text) in _TIMES.items():
+        yield _moments(runs, field, f"caplab_run_{name}", text)
+    verdicts = GaugeMetricFamily("caplab_run_verdict", "1 for the run's verdict.", labels=(*_RUN, "verdict"))
+    for run in runs:
+        for verdict in VERDICTS:
+            verdicts.add_metric([*_labels(run), verdict], float(run["status"].get("verdict") == verdict))
+    yield verdicts
+    for field, (name, text) in _FIGURES.items():
+        yield _family(runs, lambda row: row, field, f"caplab_run_{name}", text)
+    for field, (name, text) in _BOUNDS.items():
+        yield _family(runs, lambda row: row.get("bounds") or {}, field, f"caplab_run_{name}", text)
+
+
+def _labels(run: Body) -> list[str]:
+    return [run["spec"][name] for name in _RUN]
+
+
+def _moments(runs: Sequence[Body], field: str, name: str, text: str) -> Metric:
+    family = GaugeMetricFamily(name, text, labels=_RUN)
+    for run in runs:
+        if (moment := _unix(run["status"].get(field))) is not None:
+            family.add_metric(_labels(run), moment)
+    return family
+
+
+def _family(runs: Sequence[Body], part: Any, field: str, name: str, text: str) -> Metric:
+    """One gauge: of the run as a whole (vantage and route 'all'), and of each vantage and route."""
+    family = GaugeMetricFamily(name, text, labels=_WHERE)
+    for run in runs:
+        status = run["status"]
+        whole = {"vantage": ALL, "route": ALL, "bounds": status.get("bounds"), **(status.get("figures") or {})}
+        for row in (whole, *(status.get("byVantage") or ())):
+            if field in part(row):
+                family.add_metric([*_labels(run), row["vantage"], row["route"]], float(part(row)[field]))
+    return family
+
+
+def _unix(moment: object) -> float | None:
+    """Seconds of a time in RFC 3339; None where it is none: whoever may write a status names it."""
+    try:
+        return datetime.fromisoformat(str(moment)).timestamp()
+    except ValueError:
+        return None

@@ -1,0 +1,101 @@
+"""What prober, operator and agent export, each with a sample of everything that it can tell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from caplab_agent import exporter as agent
+from caplab_agent.faults import Entry, Freeze, Kill, Order, Partition
+from caplab_operator import exporter as operator
+from caplab_operator.exporter import Snapshot
+from caplab_probes import clock
+from caplab_probes import exporter as prober
+from caplab_probes.exporter import Exporter
+from caplab_probes.writer import Row
+from prometheus_client import CollectorRegistry
+
+SECOND_NS = 1_000_000_000
+UNTIL = "2026-01-01T00:00:30+00:00"
+_CONDITIONS = [{"type": "Ready", "status": "True"}, {"type": "Startable", "status": "Unknown"}]
+
+
+def row(op: str, value: int | None = 1, **fields: Any) -> Row:
+    """An acknowledged operation that began now, as scheduled, and took 4 ms."""
+    now = clock.now_ns()
+    plain = Row("a", 1, op, "k", value, None, None, None, "service", "m", "1", now, now, now + 4_000_000, "ok", None)
+    return plain._replace(**fields)
+
+
+def cluster(kind: str, name: str, namespace: str = "demo", **status: Any) -> dict[str, Any]:
+    """A cluster of three, all of them well unless its status says something else."""
+    members = [
+        {"name": f"{name}-{n}", "zone": "abc"[n], "role": "replica" if n else "primary", "ready": True, "state": "x"}
+        | ({"lagBytes": 7} if n else {})
+        for n in range(3)
+    ]
+    told = {"phase": "Ready", "readyMembers": 3, "members": members, "conditions": _CONDITIONS, "epoch": 4, **status}
+    return {"kind": kind, "metadata": {"namespace": namespace, "name": name}, "spec": {"replicas": 3}, "status": told}
+
+
+def fault(name: str, kind: str = "kill", namespace: str = "demo", **status: Any) -> dict[str, Any]:
+    """Of pg's primary."""
+    entry = {"uid": "u", "pod": "pg-0", "cluster": "pg", "node": "n", "state": "Active"}
+    told = {"phase": "Active", "until": UNTIL, "targets": [entry], **status}
+    spec = {"target": {"kind": "PostgresCluster", "name": "pg", "role": "primary"}, kind: {}, "durationSeconds": 30}
+    return {"metadata": {"namespace": namespace, "name": name}, "spec": spec, "status": told}
+
+
+def run(name: str, experiment: str = "kill-primary", second: int = 1, **status: Any) -> dict[str, Any]:
+    """A run of postgres quorum that ended in that second of the year."""
+    figures = {
+        "failoverSeconds": 1.5, "attempted": 9, "acked": 8, "survived": 7, "lost": 1, "unackedFound": 0,
+        "staleReads": 2, "ackRatio": 0.9,
+    }  # fmt: skip
+    bounds = {"failoverSeconds": 24.0, "lost": 0.0, "staleReads": 0.0}
+    of_run = {"experiment": f"postgres/{experiment}", "engine": "postgres", "mode": "quorum", "fault": experiment}
+    told = {
+        "startedAt": "2026-01-01T00:00:00+00:00",
+        "endedAt": f"2026-01-01T00:{second // 60:02d}:{second % 60:02d}+00:00",
+        "verdict": "valid",
+        "figures": figures,
+        "bounds": bounds,
+        "byVantage": [{"vantage": "a", "route": "direct", "lost": 1, "failoverSeconds": 1.5, "bounds": {"lost": 0.0}}],
+        **status,
+    }
+    return {"metadata": {"namespace": "demo", "name": name}, "spec": of_run, "status": told}
+
+
+def of_operator(snapshot: Snapshot) -> CollectorRegistry:
+    """The operator's registry, of a lab like that."""
+    return operator.registry_of(lambda: snapshot, lambda: 0.5)
+
+
+def of_agent(entries: Sequence[Entry] = ()) -> CollectorRegistry:
+    """The agent's registry, with these faults on its node."""
+    return agent.registry_of("node-a", lambda: entries, lambda: 3.0)
+
+
+def entry(what: Kill | Freeze | Partition, pod: str = "pg-0") -> Entry:
+    """A fault that is live."""
+    return Entry(Order("f", "demo", "f", "pg", f"u-{pod}", pod, what), "boot", 1, "Active")
+
+
+@contextmanager
+def everything() -> Iterator[dict[str, CollectorRegistry]]:
+    """By part, a registry in which every metric has a sample."""
+    exporter = Exporter("a")
+    lab = Snapshot(
+        [cluster("PostgresCluster", "pg"), cluster("RedisCluster", "rd"), cluster("CassandraCluster", "cs")],
+        [fault("f")],
+        [run("r")],
+    )
+    with exporter.load("postgres", "demo", "pg", "register") as figures, figures.runs():
+        figures.observe(row("write", 7, return_ns=clock.now_ns() - SECOND_NS))
+        figures.observe(row("read", 6))
+        yield {
+            "prober": prober.registry_of(exporter),
+            "operator": of_operator(lab),
+            "agent": of_agent([entry(Kill())]),
+        }

@@ -1,0 +1,104 @@
+"""What a Run object says when its run is judged: figures, and beside them what the row promises."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import yaml
+from caplab_cluster.paths import CHART
+from chaoscaplab.controls.report import RunObject, bounds_of
+from histories import run_record, table
+
+from caplab.check import Finding, State
+from caplab.judging import Judged
+from caplab.model.expectations import Demand, Expectation, Promise
+from caplab.model.fields import Json
+from caplab.verdict import judge
+
+_ADDS: Json = [{"vantage": "a", "route": "direct", "lost": 0}]
+_OUTAGES: Json = [{"vantage": vantage, "route": "direct", "op": "add", "failover_seconds": 12.0} for vantage in "ac"]
+FINDINGS = (
+    Finding("durability", State.HOLDS, "", {"lost": 0, "acked": 5, "by_vantage": _ADDS}),
+    Finding("availability", State.HOLDS, "", {"failover_seconds": 12.0, "series": _OUTAGES}),
+    Finding("staleness", State.VIOLATED, "", {"stale": 3, "reads": 9}),
+)
+SIDES = {"minority": ("c",), "majority": ("a", "b")}
+
+
+def judged(*demands: Demand, sides: Any = None) -> Judged:
+    record = replace(run_record(), sides=sides or {})
+    row = Expectation("postgres", "async", "kill-primary", demands, "why", "source")
+    by_side = {side: {"all": {"failover_seconds": 1.0}, "direct": {"failover_seconds": 1.0}} for side in sides or ()}
+    found = [replace(one, figures={**one.figures, "by_side": by_side}) for one in FINDINGS]
+    return Judged(record, table([]), tuple(found), judge(row, record, found))
+
+
+def bounds(*demands: Demand, side: str | None = None, route: str | None = None, sides: Any = None) -> Any:
+    return bounds_of(judged(*demands, sides=sides).verdict.judgements, side, route)
+
+
+@pytest.mark.parametrize(
+    ("demand", "bound"),
+    [
+        (Demand("failoverTime", Promise.BOUNDED, "ttl + 2s"), {"failoverSeconds": 22.0}),
+        (Demand("failoverTime", Promise.FORBIDDEN), {"failoverSeconds": 0.0}),
+        (Demand("lost", Promise.FORBIDDEN), {"lost": 0.0}),
+        (Demand("stale", Promise.FORBIDDEN), {"staleReads": 0.0}),
+        (Demand("lost", Promise.POSSIBLE), {}),
+        (Demand("failoverTime", Promise.MUST_SHOW, "ttl"), {}),  # the least, and no most
+        (Demand("failovers", Promise.FORBIDDEN), {}),
+    ],
+)
+def test_a_bound_is_the_most_that_the_row_promises(demand: Demand, bound: dict[str, float]) -> None:
+    assert bounds(demand) == bound
+
+
+def test_a_side_and_a_route_have_bounds_of_their_own_and_the_run_as_a_whole_has_none_of_them() -> None:
+    majority = Demand("failoverTime", Promise.BOUNDED, "ttl + 2s", side="majority")
+    direct = Demand("failoverTime", Promise.BOUNDED, "ttl", side="majority", route="direct")
+    both = (majority, direct)
+    assert bounds(*both, sides=SIDES) == {}
+    assert bounds(*both, side="minority", route="direct", sides=SIDES) == {}
+    assert bounds(*both, side="majority", route="service", sides=SIDES) == {"failoverSeconds": 22.0}
+    assert bounds(*both, side="majority", route="direct", sides=SIDES) == {"failoverSeconds": 20.0}  # both bind
+
+
+class Server:
+    def __init__(self) -> None:
+        self.status: Any = None
+
+    def apply_status(self, _kind: str, _namespace: str, _name: str, status: Any) -> None:
+        self.status = status
+
+
+def said(of: Judged) -> Any:
+    server: Any = Server()
+    plan: Any = SimpleNamespace(namespace="ns", engine="postgres", mode="async", fault="kill-primary", seed=1, spec={})
+    RunObject(server, plan, "r-1", "").done(of)
+    return server.status
+
+
+def test_a_judged_run_says_its_figures_and_bounds() -> None:
+    majority = Demand("failoverTime", Promise.BOUNDED, "ttl + 2s", side="majority")
+    status = said(judged(Demand("lost", Promise.FORBIDDEN), majority, sides=SIDES))
+    assert status["figures"] == {"acked": 5, "lost": 0, "failoverSeconds": 12.0, "staleReads": 3}
+    assert status["bounds"] == {"lost": 0.0}
+    assert [row["bounds"] for row in status["byVantage"]] == [{"failoverSeconds": 22.0, "lost": 0.0}, {"lost": 0.0}]
+    assert "bounds" not in said(judged())["byVantage"][0]
+
+
+def test_the_schema_knows_all_that_is_said() -> None:
+    """What a schema does not name, the API server drops without a word."""
+    (version,) = yaml.safe_load((CHART / "templates" / "crds" / "run.yaml").read_text())["spec"]["versions"]
+    known = version["schema"]["openAPIV3Schema"]["properties"]["status"]["properties"]
+    status = said(judged(Demand("lost", Promise.FORBIDDEN), Demand("failoverTime", Promise.BOUNDED, "ttl")))
+    assert set(status) <= set(known)
+    for field in ("figures", "bounds"):
+        assert set(status[field]) <= set(known[field]["properties"])
+    of_row = known["byVantage"]["items"]["properties"]
+    for row in status["byVantage"]:
+        assert set(row) <= set(of_row)
+        assert set(row["bounds"]) <= set(of_row["bounds"]["properties"])
