@@ -1,0 +1,231 @@
+"""Every query and every variable of dashboards, asked of a real Prometheus as Grafana would ask."""
+
+from __future__ import annotations
+
+import json
+import re
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from caplab_dashboards import expressions, linter
+from caplab_dashboards.variables import ALL
+
+Json = Mapping[str, Any]
+Filling = Mapping[str, str]
+_TIMEOUT_SECONDS = 20.0
+_ANSWER_BYTES_MOST = 64 << 20
+_POINTS_MOST = 3600  # what panels ask for: panels.POINTS
+_LABEL_VALUES = re.compile(r"^label_values\((?P<series>.*), *(?P<label>\w+)\)$")
+
+
+class Refused(Exception):
+    """Prometheus refused a query, or did not answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A time range in seconds since 1970, as a dashboard shows it."""
+
+    start: float
+    end: float
+
+    @property
+    def step(self) -> int:
+        """Seconds between two points, as Grafana takes them: one of its own, and a second at least."""
+        least = (self.end - self.start) / _POINTS_MOST
+        return next(step for step in (1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 3600) if step >= least)
+
+    @property
+    def built_in(self) -> dict[str, str]:
+        """What Grafana puts in for its own variables, where Prometheus is scraped every second."""
+        whole = f"{max(1, round(self.end - self.start))}s"
+        rate = f"{max(self.step + 1, 4)}s"
+        return {"__interval": f"{self.step}s", "__rate_interval": rate, "__range": whole}
+
+
+@dataclass(frozen=True, slots=True)
+class Prometheus:
+    """Its HTTP API."""
+
+    address: str
+
+    def ask(self, path: str, **parameters: str) -> Any:
+        """The data of an answer; Refused says why there is none."""
+        url = f"{self.address}/api/v1/{path}?{urllib.parse.urlencode(parameters)}"
+        try:
+            with urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as answer:
+                body = answer.read(_ANSWER_BYTES_MOST)
+        except urllib.error.HTTPError as error:
+            raise Refused(f"{error.code}: {error.read(2000).decode(errors='replace')}") from error
+        except OSError as error:
+            raise Refused(f"Prometheus at {self.address} does not answer: {error}") from error
+        return json.loads(body)["data"]
+
+    def values(self, label: str, series: str, window: Window) -> list[str]:
+        """The values of a label of some series."""
+        times = {"start": f"{window.start:.3f}", "end": f"{window.end:.3f}"}
+        return sorted(self.ask(f"label/{label}/values", **{"match[]": series}, **times))
+
+    def series(self, query: str, window: Window, instant: bool) -> list[Any]:
+        """What a query returns over the window, or (instant) at its end."""
+        if instant:
+            return list(self.ask("query", query=query, time=f"{window.end:.3f}")["result"])
+        start = window.start - window.start % window.step  # Grafana aligns ranges with steps
+        times = {"start": f"{start:.3f}", "end": f"{window.end:.3f}", "step": str(window.step)}
+        return list(self.ask("query_range", query=query, **times)["result"])
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """What a variable can be; filling is that of the variables before it."""
+
+    dashboard: str
+    name: str
+    filling: Filling
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One query with one filling, and how many series came back."""
+
+    dashboard: str
+    where: str
+    query: str
+    filling: Filling
+    series: int = 0
+    problem: str = ""
+
+
+@dataclass(slots=True)
+class Findings:
+    """All that was asked."""
+
+    variables: list[Variable] = field(default_factory=list)
+    queries: list[Asked] = field(default_factory=list)
+
+
+def substitute(text: str, filling: Filling) -> str:
+    """A text with the values of variables put in; those without one become empty."""
+    return expressions.VARIABLE.sub(lambda found: filling.get(found[1] or found[2], ""), text)
+
+
+def run(boards: Sequence[Json], prometheus: Prometheus, window: Window) -> Findings:
+    """Ask for every variable's values, then every query with each of them."""
+    findings = Findings()
+    for board in boards:
+        fillings = list(_fillings(board, prometheus, window, findings))
+        for where, target in linter.targets_of(board):
+            findings.queries += _each(board, where, target, fillings, prometheus, window)
+    return findings
+
+
+def _fillings(board: Json, prometheus: Prometheus, window: Window, findings: Findings) -> Iterator[Filling]:
+    """Every combination of values, each variable's asked with those of the variables before it."""
+    variables = [one for one in board["templating"]["list"] if one["type"] == "query"]
+    fillings: list[dict[str, str]] = [{}]
+    for variable in variables:
+        found = _LABEL_VALUES.match(variable["query"]["query"])
+        if not found:
+            raise ValueError(f"{board['title']}: {variable['name']} is no label_values(SERIES, LABEL).")
+        longer = []
+        known: dict[str, tuple[str, ...]] = {}
+        for filling in fillings:
+            series = substitute(found["series"], filling)
+            if series not in known:
+                known[series] = tuple(prometheus.values(found["label"], series, window))
+                used = {name: filling[name] for name in expressions.read(found["series"]).variables & set(filling)}
+                findings.variables.append(Variable(board["title"], variable["name"], used, known[series]))
+            choices = (*known[series], ALL) if variable.get("multi") else known[series]
+            longer += [{**filling, variable["name"]: value} for value in choices or ("",)]
+        fillings = longer
+    return iter(fillings)
+
+
+def _each(
+    board: Json, where: str, target: Json, fillings: Sequence[Filling], prometheus: Prometheus, window: Window
+) -> Iterator[Asked]:
+    names = expressions.read(target["expr"]).variables
+    seen: set[str] = set()
+    for filling in fillings:
+        used = {name: value for name, value in filling.items() if name in names}
+        query = substitute(target["expr"], {**used, **window.built_in})
+        if query in seen:
+            continue
+        seen.add(query)
+        try:
+            count = len(prometheus.series(query, window, bool(target.get("instant"))))
+            yield Asked(board["title"], where, query, used, count)
+        except Refused as refused:
+            yield Asked(board["title"], where, query, used, problem=str(refused))
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a query may return nothing; everywhere: with each of its fillings."""
+
+    of: str  # a pattern of the query as it was asked
+    why: str
+    everywhere: bool = False
+
+
+REASONS = (
+    Reason(r'cluster(_namespace)?=~?""', "there was no such cluster in the time range", True),
+    Reason(r'experiment=""', "no run ended in the time range", True),
+    Reason(r'op=~"write\|', "nothing wrote to that cluster from there"),
+    Reason(r'op=~"read"', "nothing read from that cluster from there"),
+    Reason(r"caplab_stale_reads_total|caplab_read_staleness", "no load there whose reads can be judged as they come"),
+    Reason(r"caplab_member_replication_lag_bytes", "Cassandra has no replication lag"),
+    Reason(r"caplab_cluster_epoch", "Cassandra has no terms"),
+    Reason(r"caplab_run_\w+_bound", "the row sets no bound: anything is allowed, or the anomaly must show", True),
+    Reason(r"caplab_run_(failover|stale|survived|acked_lost|unacked)", "it was not measured in that run"),
+)
+
+
+def reason_of(asked: Asked) -> Reason | None:
+    """Why a query returned nothing, if that is known."""
+    return next((reason for reason in REASONS if re.search(reason.of, asked.query)), None)
+
+
+def unexplained(findings: Findings) -> list[str]:
+    """What was refused, and what returned nothing though it should have: sentences; [] where all is well."""
+    wrong = [f"{one.dashboard}, {one.where}: refused: {one.problem}" for one in findings.queries if one.problem]
+    for (board, where), asked in _by_query(findings).items():
+        empty = [one for one in asked if not one.series and not one.problem]
+        unknown = [one for one in empty if reason_of(one) is None]
+        if unknown:
+            wrong.append(f"{board}, {where}: nothing, and no reason is known, with {dict(unknown[0].filling)}")
+        elif len(empty) == len(asked) and not all((reason := reason_of(one)) and reason.everywhere for one in empty):
+            wrong.append(f"{board}, {where}: nothing with any of the {len(asked)} fillings")
+    return wrong
+
+
+def _by_query(findings: Findings) -> dict[tuple[str, str], list[Asked]]:
+    queries: dict[tuple[str, str], list[Asked]] = {}
+    for one in findings.queries:
+        queries.setdefault((one.dashboard, one.where), []).append(one)
+    return queries
+
+
+def table(findings: Findings) -> list[str]:
+    """Lines of Markdown: variables and their values, then queries, and why some returned nothing."""
+    lines = ["| dashboard | variable | values |", "|---|---|---|"]
+    values: dict[tuple[str, str], set[str]] = {}
+    for variable in findings.variables:
+        values.setdefault((variable.dashboard, variable.name), set()).update(variable.values)
+    for (board, name), known in values.items():
+        lines.append(f"| {board} | {name} | {', '.join(sorted(known)) or 'none: there was no such thing'} |")
+    lines += [
+        "",
+        "| dashboard | panel and query | fillings | with data | where there was none |",
+        "|---|---|---|---|---|",
+    ]
+    for (board, where), asked in _by_query(findings).items():
+        empty = [one for one in asked if not one.series]
+        whys = sorted({reason.why if (reason := reason_of(one)) else "unknown" for one in empty})
+        lines.append(f"| {board} | {where} | {len(asked)} | {len(asked) - len(empty)} | {'; '.join(whys)} |")
+    return lines

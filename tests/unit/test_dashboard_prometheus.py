@@ -1,0 +1,155 @@
+"""The dashboards' queries, asked of a real Prometheus that knows a synthetic lab."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from caplab_dashboards import files, palette
+from dashboard_queries import Findings, Prometheus, Window, run, substitute, table, unexplained
+from own_prometheus import backfill, exporter, needs_prometheus, prometheus
+from synthetic_metrics import CLUSTERS, Outage, exposition, lab, targets
+
+pytestmark = needs_prometheus
+SECONDS = 150
+# Two seconds, wherever they begin between two scrapes, and longer ones.
+OUTAGES = [Outage(10 + 10.1 * turn, 12 + 10.1 * turn) for turn in range(10)] + [Outage(115, 120), Outage(125.5, 140.5)]
+BOARDS = files.read()
+PG = {"cluster_namespace": "demo", "cluster": "pg", "vantage": ".*"}
+ALL_OF_A_CLUSTER = 6  # three vantages, two routes
+
+
+def query(board: str, title: str) -> str:
+    panel = next(panel for panel in BOARDS[board]["panels"] if panel.get("title", "").startswith(title))
+    return str(panel["targets"][0]["expr"])
+
+
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Prometheus, Window]]:
+    """A Prometheus whose samples are of the last hours, and the time range that they span."""
+    folder = tmp_path_factory.mktemp("prometheus")
+    began = math.floor(time.time()) - 7200
+    of_targets = list(targets())
+    scrapes = [(began + now, exposition([*lab(now, OUTAGES), *of_targets], began + now)) for now in range(SECONDS)]
+    backfill(folder, scrapes)
+    with prometheus(folder) as address:
+        yield Prometheus(address), Window(began + 4, began + SECONDS - 1)
+
+
+def states(prom: Prometheus, window: Window, title: str) -> list[dict[int, int]]:
+    """The states of each row of a timeline of Postgres, by seconds since the start."""
+    filled = substitute(query("run", title), {**PG, **window.built_in})
+    rows = prom.series(filled, window, instant=False)
+    return [{int(at - window.start + 4): int(value) for at, value in _values(row)} for row in rows]
+
+
+def _values(row: Any) -> list[tuple[float, float]]:
+    return [(float(at), float(value)) for at, value in row["values"]]
+
+
+@pytest.mark.parametrize("title", ["Writes, second by second", "Reads, second by second"])
+def test_an_outage_is_as_wide_as_it_was_to_a_second(asked: tuple[Prometheus, Window], title: str) -> None:
+    rows = states(*asked, title)
+    assert len(rows) == ALL_OF_A_CLUSTER
+    for row in rows:
+        for outage in OUTAGES:
+            near = range(int(outage.begins) - 2, int(outage.ends) + 5)
+            red = [now for now in near if row.get(now) == palette.NO_ACK]
+            assert abs(len(red) - (outage.ends - outage.begins)) <= 1, (outage, red)
+            assert all(outage.begins - 1 <= now <= outage.ends + 2 for now in red)
+
+
+def test_before_after_and_between_outages_all_is_green_but_for_what_timed_out(asked: tuple[Prometheus, Window]) -> None:
+    for row in states(*asked, "Writes, second by second"):
+        far = [now for now in row if not any(o.begins - 1 < now <= o.ends + 4 for o in OUTAGES)]
+        assert len(far) > 40
+        assert {row[now] for now in far} == {palette.ALL_ACKED}
+
+
+def test_an_outage_of_two_seconds_shows_in_a_time_range_of_hours(asked: tuple[Prometheus, Window]) -> None:
+    prom, window = asked
+    hours = Window(window.end - 6 * 3600, window.end)
+    assert hours.step == 10
+    filled = substitute(query("run", "Writes, second"), {**PG, **hours.built_in})
+    for row in prom.series(filled, hours, instant=False):
+        red = [at for at, value in _values(row) if value == palette.NO_ACK]
+        assert len(red) >= len(OUTAGES)
+
+
+def test_the_longest_outage_is_told_to_a_second(asked: tuple[Prometheus, Window]) -> None:
+    prom, window = asked
+    until = Window(window.start, window.start + 100)  # those of two seconds
+    filled = substitute(query("run", "Longest outage"), {**PG, **until.built_in})
+    longest = [float(row["value"][1]) for row in prom.series(filled, until, instant=True)]
+    assert len(longest) == ALL_OF_A_CLUSTER
+    assert all(1 <= seconds <= 2 for seconds in longest)
+
+
+def test_a_member_that_is_down_shows_for_as_long(asked: tuple[Prometheus, Window]) -> None:
+    rows = states(*asked, "Members: who is primary")
+    down = [sum(value == palette.PRIMARY_DOWN for value in row.values()) for row in rows]
+    assert sorted(down)[:2] == [0, 0]
+    assert abs(max(down) - sum(outage.ends - outage.begins for outage in OUTAGES)) <= len(OUTAGES)
+
+
+@pytest.fixture(scope="module")
+def findings(asked: tuple[Prometheus, Window]) -> Findings:
+    return run(list(BOARDS.values()), *asked)
+
+
+def test_every_query_and_variable_returns_data_or_says_why_not(findings: Findings) -> None:
+    assert unexplained(findings) == []
+    assert len(findings.queries) > 300
+    assert all(variable.values for variable in findings.variables)
+    assert any("Cassandra has no terms" in line for line in table(findings))
+
+
+def test_each_variable_takes_all_values_that_there_are(findings: Findings) -> None:
+    of_run = {variable.name: set(variable.values) for variable in findings.variables if "Run" in variable.dashboard}
+    assert of_run["cluster"] == {cluster.name for cluster in CLUSTERS}
+    assert of_run["vantage"] == {"a", "b", "c"}
+    fillings = {one.filling.get("vantage") for one in findings.queries}
+    assert {"a", "b", "c", ".*"} <= fillings
+
+
+@pytest.mark.parametrize(
+    ("expression", "said"),
+    [
+        ("sum by (", "refused: 400"),
+        ("sum by () (caplab_no_such_metric)", "no reason is known"),
+        ('max by (cluster) (caplab_cluster_epoch{cluster="none"})', "nothing with any of the"),
+    ],
+)
+def test_a_query_that_fails_or_finds_nothing_is_caught(
+    asked: tuple[Prometheus, Window], expression: str, said: str
+) -> None:
+    board = copy.deepcopy(BOARDS["cache"])
+    board["panels"] = [panel for panel in board["panels"] if panel["type"] == "state-timeline"][:1]
+    board["panels"][0]["targets"][0]["expr"] = expression
+    (problem,) = unexplained(run([board], *asked))
+    assert said in problem
+
+
+def test_an_outage_of_two_seconds_that_is_scraped_as_it_happens_is_two_seconds_wide(tmp_path: Path) -> None:
+    began = time.time()
+    outage = Outage(5.3, 7.3)
+    lasts = 10.5
+
+    def told() -> str:
+        return exposition(lab(time.time() - began, [outage]))
+
+    with exporter(told) as port, prometheus(tmp_path, {"caplab": port}) as address:
+        time.sleep(max(0.0, began + lasts - time.time()))  # what is tried here is time itself
+        window = Window(began, began + lasts)
+        filled = substitute(query("run", "Writes, second"), {**PG, **window.built_in})
+        rows = Prometheus(address).series(filled, window, instant=False)
+    assert len(rows) == ALL_OF_A_CLUSTER
+    for row in rows:
+        red = [at - began for at, value in _values(row) if value == palette.NO_ACK]
+        assert 1 <= len(red) <= 3, red
+        assert outage.begins - 1 <= min(red) <= max(red) <= outage.ends + 2
