@@ -40,7 +40,6 @@ def test_what_the_schema_does_not_know_does_not_pass() -> None:
     assert files.through_models(board) != board
 
 
-@pytest.mark.skipif(not sources.METRICS_PAGE.exists(), reason="docs/metrics.md is not there yet")
 @pytest.mark.parametrize("name", BOARDS)
 def test_the_lab_s_own_rules_hold(name: str) -> None:
     assert linter.check(BOARDS[name], sources.known()) == []
