@@ -43,6 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return in_a_child(check, LAB_FAILED) if arguments is None else check()
     if parsed.command in ("faults", "heal"):
         return guarded(parsed.command, lambda: _faults(parsed), _LEFT)
+    if parsed.command == "watch":
+        return guarded("watch", lambda: _watch(parsed), "nothing was changed")
     return cluster_command([parsed.command])
 
 
@@ -80,7 +82,14 @@ def _parser() -> argparse.ArgumentParser:
     faults = commands.add_parser("faults", help="list what is live: Faults of every namespace, and lost nodes")
     faults.add_argument("--all", action="store_true", help="also what is over")
     heal = commands.add_parser("heal", help="end all of that at once; exit code 0 all has ended, 3 something is left")
-    for command in (run, faults, heal):
+    watch = commands.add_parser(
+        "watch", help="show the lab live in this terminal: clusters, faults, what clients get, the last verdicts"
+    )
+    watch.add_argument("--once", action="store_true",
+                       help="print one picture, as is done without a terminal; exit code 0 everybody has answered, "
+                            "3 something is unknown")  # fmt: skip
+    watch.add_argument("--namespace", default="", help="only what is in this one (default: in all)")
+    for command in (run, faults, heal, watch):
         command.add_argument("--context", help="a kube context that is no kind cluster's must be named")
     return parser
 
@@ -134,6 +143,14 @@ def _faults(parsed: argparse.Namespace) -> int:
 
     _choose_cluster(parsed.context)
     return commands.faults(parsed.all, say, complain) if parsed.command == "faults" else commands.heal(say, complain)
+
+
+def _watch(parsed: argparse.Namespace) -> int:
+    from .places import choose_lab  # noqa: PLC0415  # the API server's client is slow to load
+    from .watch.command import Wishes, watch  # noqa: PLC0415
+
+    _choose_cluster(parsed.context)
+    return watch(Wishes(parsed.once, parsed.namespace), choose_lab())
 
 
 def _choose_cluster(context: str | None) -> None:

@@ -13,15 +13,13 @@ from kubernetes.stream import stream
 from caplab.bounded import BoundedClient
 from caplab.hold import Leases
 from caplab.kube import pinned
-from caplab.model.probers import TOKEN_HEADER, TOKEN_KEY, TOKEN_SECRET
+from caplab.model.probers import METRICS_PORT, SYSTEM_NAMESPACE, TOKEN_HEADER, TOKEN_KEY, TOKEN_SECRET
 from caplab.ownership import MANAGER, labels_of, run_of, session
 from caplab.tidy import CLUSTER_PLURALS
 from caplab.watching import GROUP, VERSION
 
 from .current import seen
 
-SYSTEM_NAMESPACE = "caplab-system"  # where the chart puts the probers
-METRICS_PORT = 9187  # of a prober: figures and histories
 _MOST_ANSWER_BYTES = 1 << 30  # a history of 1,000 operations a second and eight hours, compressed, is a fifth of it
 _TIMEOUT = (5, 30)  # seconds: to connect, to answer
 _APPLY = "application/apply-patch+yaml"

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 from caplab_cluster.chart import NAMESPACE
-from chaoscaplab.server import METRICS_PORT, Server
+from chaoscaplab.server import Server
 from kind_lab import Lab
 from kubernetes import client
 from kubernetes.client import ApiException
 
 from caplab.kube import connect
+from caplab.model.probers import METRICS_PORT
 
 
 def probe(namespace: str, name: str, **spec: Any) -> dict[str, Any]:

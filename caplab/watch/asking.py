@@ -1,0 +1,132 @@
+"""What the picture is made of, asked of the API server; every answer is bounded in time and in size."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from kubernetes import client
+
+from caplab.model.probers import METRICS_PORT, SYSTEM_NAMESPACE, TOKEN_HEADER, TOKEN_KEY, TOKEN_SECRET
+from caplab.watching import GROUP, VERSION
+
+from .figures import counts_of, oldest_round_seconds
+from .values import Count, Route
+
+_TIMEOUT = (1.0, 2.0)  # seconds: to connect, to answer; a second later it is asked again
+_WHOLE_SECONDS = 3.0  # for all of an answer
+_MOST_BYTES = 16 << 20
+_PIECE_BYTES = 1 << 16
+_MOST_OBJECTS = 500  # of a kind
+_OPERATOR_PORT = 9188
+_OPERATOR = "app.kubernetes.io/name=caplab-operator"
+_VANTAGE = "caplab.dev/vantage"
+_REFUSED = frozenset({401, 403})
+
+Body = Mapping[str, Any]
+
+
+class TooMuch(Exception):
+    """An answer is longer, or takes longer, than any that is expected."""
+
+
+class NobodyThere(LookupError):
+    """There is no running pod to be asked."""
+
+
+class Asker:
+    """Asks through one client, from any thread. Raises ApiException, urllib3's errors, TooMuch, NobodyThere."""
+
+    def __init__(self, api: client.ApiClient) -> None:
+        self._api: Any = api  # Any: what it returns has no types
+        self._token = ""
+
+    def objects(self, plural: str) -> Sequence[Body]:
+        """All of one of the lab's kinds; none where it is not served."""
+        try:
+            listed = self._json(f"/apis/{GROUP}/{VERSION}/{plural}", limit=_MOST_OBJECTS)
+        except client.ApiException as error:
+            if error.status == 404:
+                return []
+            raise
+        return list(listed["items"])
+
+    def probers(self) -> Mapping[str, str]:
+        """The running pod of each vantage, '' where none runs."""
+        return {
+            vantage: name
+            for pod, name in self._pods(_VANTAGE)
+            if (vantage := str((pod["metadata"].get("labels") or {}).get(_VANTAGE, "")))
+        }
+
+    def operator(self) -> float:
+        """How long ago the operator's oldest round ended, in seconds."""
+        running = [name for _, name in self._pods(_OPERATOR) if name]
+        if not running:
+            raise NobodyThere("no pod of it runs")
+        return oldest_round_seconds(self._of_pod(running[0], _OPERATOR_PORT, {}))
+
+    def counts(self, pod: str) -> Mapping[Route, Count]:
+        """Operations so far, by a prober's own word."""
+        if not pod:
+            raise NobodyThere("no pod of it runs")
+        try:
+            return counts_of(self._of_pod(pod, METRICS_PORT, {TOKEN_HEADER: self._token or self._read_token()}))
+        except client.ApiException as error:
+            if error.status in _REFUSED:  # it may have been installed anew, with another token
+                self._token = ""
+            raise
+
+    def _read_token(self) -> str:
+        secret = self._json(f"/api/v1/namespaces/{SYSTEM_NAMESPACE}/secrets/{TOKEN_SECRET}")
+        self._token = base64.b64decode((secret.get("data") or {}).get(TOKEN_KEY, "")).decode()
+        return self._token
+
+    def _pods(self, selector: str) -> list[tuple[Body, str]]:
+        """Pods of the lab's own, each with its name if it runs; those that run come last."""
+        listed = self._json(f"/api/v1/namespaces/{SYSTEM_NAMESPACE}/pods", labelSelector=selector, limit=_MOST_OBJECTS)
+        found = [(pod, str(pod["metadata"]["name"]) if _runs(pod) else "") for pod in listed["items"]]
+        return sorted(found, key=lambda one: bool(one[1]))
+
+    def _of_pod(self, pod: str, port: int, headers: Mapping[str, str]) -> str:
+        where = quote(f"{pod}:{port}", safe=":")
+        path = f"/api/v1/namespaces/{SYSTEM_NAMESPACE}/pods/{where}/proxy/metrics"
+        return self._get(path, headers).decode(errors="replace")
+
+    def _json(self, path: str, **query: str | int) -> Any:
+        return json.loads(self._get(f"{path}?{urlencode(query)}" if query else path, {"Accept": "application/json"}))
+
+    def _get(self, path: str, headers: Mapping[str, str]) -> bytes:
+        request = self._api.param_serialize("GET", path, header_params=dict(headers), auth_settings=["BearerToken"])
+        answer = self._api.call_api(*request, _request_timeout=_TIMEOUT).response
+        try:
+            body = whole(answer.read)
+            if not 200 <= answer.status < 300:
+                error = client.ApiException(status=answer.status, reason=answer.reason)
+                error.body = body.decode(errors="replace")
+                raise error
+        except BaseException:
+            answer.close()  # what is left of it must not be the next one's
+            raise
+        answer.release_conn()
+        return body
+
+
+def whole(read: Callable[[int], bytes], monotonic: Callable[[], float] = time.monotonic) -> bytes:
+    """All of an answer, piece by piece; TooMuch where it is too long, or takes too long."""
+    body, end = bytearray(), monotonic() + _WHOLE_SECONDS
+    while piece := read(_PIECE_BYTES):
+        body += piece
+        if len(body) > _MOST_BYTES:
+            raise TooMuch(f"it answers with over {_MOST_BYTES >> 20} MiB")
+        if monotonic() > end:
+            raise TooMuch(f"it takes over {_WHOLE_SECONDS:g} s to say all")
+    return bytes(body)
+
+
+def _runs(pod: Body) -> bool:
+    return (pod.get("status") or {}).get("phase") == "Running" and "deletionTimestamp" not in pod["metadata"]

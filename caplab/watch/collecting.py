@@ -1,0 +1,222 @@
+"""Asks everybody once a second, each in a thread of its own, so that one who is silent keeps no other waiting."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Generic, Protocol, TypeVar
+
+from caplab_cluster.failure import Failure
+from caplab_cluster.node_notes import Notes
+
+from caplab.faults.objects import said as sentence_of
+from caplab.faults.rows import Row, row_of_node
+from caplab.plain_text import one_line
+from caplab.tidy import CLUSTER_PLURALS
+
+from .drawing import Paper
+from .objects import cluster_of, latest_runs, live_faults, plain
+from .traffic import Traffic
+from .values import ClusterLine, Count, Picture, Route, RouteLine, RunLine, Said
+
+_PATIENCE_SECONDS = 3.5  # since the last good answer: what was said then is not relied on any longer
+_STUCK_SECONDS = 5.0  # of the operator's oldest round: what it writes down is old by then
+_RUNS_SECONDS = 5.0  # between two looks at the runs, which are many and change seldom
+_MOST_RUNS, _RUNS_SHOWN = 100, 8  # remembered, and shown of the namespace that is meant
+_MOST_PROBLEM = 160  # characters
+
+T = TypeVar("T")
+Body = Mapping[str, Any]
+
+
+class Asked(Protocol):
+    """Who is asked: see asking.Asker."""
+
+    def objects(self, plural: str) -> Sequence[Body]:
+        """All objects of a kind."""
+
+    def probers(self) -> Mapping[str, str]:
+        """The running pod of each vantage, '' where none runs."""
+
+    def operator(self) -> float:
+        """Seconds since the operator's oldest round."""
+
+    def counts(self, pod: str) -> Mapping[Route, Count]:
+        """Operations so far, as a prober counts them."""
+
+
+class Source(Generic[T]):
+    """Somebody who is asked again and again, and what the last good answer was."""
+
+    def __init__(self, name: str, ask: Callable[[], T], first: T, taken: Callable[[float, T], None] | None = None):
+        self.name, self.value = name, first
+        self.tries = 0
+        self._ask, self._taken = ask, taken
+        self._began, self._answered, self._problem = time.monotonic(), -math.inf, ""
+        self._stopped = threading.Event()
+
+    def start(self) -> None:
+        """Ask once a second, on the full second, in a daemon thread."""
+        threading.Thread(target=self._run, name=self.name, daemon=True).start()
+
+    def stop(self) -> None:
+        """Ask no more."""
+        self._stopped.set()
+
+    def ask(self) -> None:
+        """Ask once; whatever goes wrong is its problem, and ends nothing."""
+        try:
+            value = self._ask()
+            at = time.monotonic()
+            self.value = value
+            if self._taken:
+                self._taken(at, value)
+            self._answered, self._problem = at, ""
+        except Exception as error:
+            self._problem = one_line(sentence_of(error))[:_MOST_PROBLEM] or type(error).__name__
+        self.tries += 1
+
+    def said(self, now: float) -> Said:
+        """Whether it is to be relied on; an error is forgiven for as long as the last answer is recent."""
+        if now - self._answered <= _PATIENCE_SECONDS:
+            return Said(self.name)
+        age = None if math.isinf(self._answered) else now - self._answered
+        return Said(self.name, self._problem or "it is being waited for", age)
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            self.ask()
+            now = time.monotonic()
+            self._stopped.wait(math.floor(now) + 1 - now)
+
+
+@dataclass(frozen=True, slots=True)
+class Objects:
+    """What the API server told at one moment."""
+
+    clusters: tuple[ClusterLine, ...] = ()
+    faults: tuple[Body, ...] = ()
+    runs: tuple[RunLine, ...] = ()
+    pods: Mapping[str, str] = field(default_factory=dict)
+
+
+class Collector:
+    """Collects until it is stopped; `picture` is what is known at a moment."""
+
+    def __init__(self, asked: Asked, notes: Notes, place: str, namespace: str = "") -> None:
+        self._asked, self._notes, self._place, self._namespace = asked, notes, place, namespace
+        self._runs: tuple[RunLine, ...] = ()
+        self._runs_due = -math.inf
+        self._lock = threading.Lock()
+        self._traffic: dict[str, Traffic] = {}
+        self._probers: dict[str, Source[Mapping[Route, Count]]] = {}
+        self._objects = Source("API server", self._look, Objects(), self._meet)
+        self._operator = Source("operator", self._round, 0.0)
+        self._host = Source[tuple[Any, ...]]("this host", self._lost_nodes, ())
+
+    def start(self) -> None:
+        """Begin to ask."""
+        for source in (self._objects, self._operator, self._host):
+            source.start()
+
+    def stop(self) -> None:
+        """Ask nobody any more; what is under way ends by its time-out."""
+        for source in (self._objects, self._operator, self._host):
+            source.stop()
+        with self._lock:
+            for prober in self._probers.values():
+                prober.stop()
+
+    def has_looked_twice(self) -> bool:
+        """Whether everybody was asked so often that there is something to be compared."""
+        with self._lock:
+            probers = list(self._probers.values())
+        one_each = all(source.tries for source in (self._objects, self._operator, self._host))
+        return one_each and all(source.tries > 2 for source in probers)
+
+    def picture(self, paper: Paper) -> Picture:
+        """What is known now, for a paper of some width."""
+        now, unix = time.monotonic(), time.time()
+        wall = datetime.fromtimestamp(unix, UTC)
+        api_server, operator, host = (one.said(now) for one in (self._objects, self._operator, self._host))
+        objects: Objects = self._objects.value  # looked at after what is said of it, so that it is no older
+        with self._lock:
+            probers = sorted(self._probers.items())
+            routes = self._lines(now, paper)
+        rows = [*live_faults(objects.faults, wall), *self._of_host(wall)]
+        return Picture(
+            place=self._place,
+            now_unix=unix,
+            api_server=api_server,
+            operator=operator,
+            probers=tuple(source.said(now) for _, source in probers),
+            host=host,
+            clusters=tuple(one for one in objects.clusters if self._is_meant(one.namespace)),
+            faults=tuple(row for row in rows if not row.namespace or self._is_meant(row.namespace)),
+            runs=tuple(run for run in objects.runs if self._is_meant(run.namespace))[:_RUNS_SHOWN],
+            column_seconds=paper.column_seconds,
+            routes=tuple(one for one in routes if self._is_meant(one.route.namespace)),
+        )
+
+    def _lines(self, now: float, paper: Paper) -> list[RouteLine]:
+        found = [
+            line
+            for traffic in self._traffic.values()
+            for line in traffic.lines(now, paper.columns, paper.column_seconds)
+        ]
+        return sorted(found, key=lambda line: line.route)
+
+    def _is_meant(self, namespace: str) -> bool:
+        return not self._namespace or namespace == self._namespace
+
+    def _look(self) -> Objects:
+        """Everything that the API server itself knows."""
+        clusters = [
+            cluster_of(kind, body) for kind, plural in CLUSTER_PLURALS.items() for body in self._asked.objects(plural)
+        ]
+        clusters.sort(key=lambda one: (one.namespace, one.engine, one.name))
+        now = time.monotonic()
+        if now >= self._runs_due:
+            self._runs = tuple(latest_runs(self._asked.objects("runs"), _MOST_RUNS))
+            self._runs_due = now + _RUNS_SECONDS
+        return Objects(tuple(clusters), tuple(self._asked.objects("faults")), self._runs, self._asked.probers())
+
+    def _meet(self, _at: float, objects: Objects) -> None:
+        """Begin to ask the probers that nobody has asked yet. Whoever was asked once stays, and is missed when gone."""
+        with self._lock:
+            for vantage in objects.pods:
+                if vantage not in self._probers:
+                    self._begin(vantage)
+
+    def _begin(self, vantage: str) -> None:
+        traffic = self._traffic[vantage] = Traffic()
+
+        def counts() -> Mapping[Route, Count]:
+            return self._asked.counts(self._objects.value.pods.get(vantage, ""))
+
+        def taken(at: float, counted: Mapping[Route, Count]) -> None:
+            with self._lock:
+                traffic.add(at, counted)
+
+        nothing: Mapping[Route, Count] = {}
+        source = self._probers[vantage] = Source(f"prober {one_line(vantage)}", counts, nothing, taken)
+        source.start()
+
+    def _round(self) -> float:
+        seconds = self._asked.operator()
+        if seconds > _STUCK_SECONDS:
+            raise RuntimeError(f"its oldest round ended {seconds:.0f} s ago: what it wrote down is as old")
+        return seconds
+
+    def _lost_nodes(self) -> tuple[Any, ...]:
+        try:
+            return tuple(loss.to_json() for loss in self._notes.live())
+        except Failure as failure:
+            raise RuntimeError(f"{failure.sentence} Mend: {failure.mend}") from failure
+
+    def _of_host(self, now: datetime) -> list[Row]:
+        return [plain(row_of_node(loss, now)) for loss in self._host.value]

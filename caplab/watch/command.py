@@ -1,0 +1,118 @@
+"""`caplab watch`: drawn once a second until Ctrl-C, or once."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from caplab_cluster.node_notes import Notes
+from caplab_cluster.paths import Cache
+from rich.console import Console, Group
+from rich.live import Live
+
+from caplab.kube import pinned
+from caplab.plain_text import one_line
+
+from . import sparkline
+from .asking import Asker
+from .collecting import Collector
+from .drawing import Paper, drawn
+
+SOMETHING_UNKNOWN = 3  # exit code of --once
+_ONCE_SECONDS = 7.0  # for two answers of everybody, or none
+_LOOK_SECONDS = 0.1
+_OFFSET_SECONDS = 0.6  # past the full second, when everybody was asked
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the command line asks for; namespace '': all of them."""
+
+    once: bool = False
+    namespace: str = ""
+
+
+def watch(wishes: Wishes, place: str) -> int:
+    """Show the lab that is pinned; the exit code. place: what it is, in words."""
+    collector = Collector(Asker(pinned().api), Notes.of(Cache.from_environment()), one_line(place), wishes.namespace)
+    console = Console(highlight=False, markup=False, emoji=False, soft_wrap=False)
+    collector.start()
+    try:
+        if wishes.once or not is_live(console):
+            return _once(collector, console)
+        _live(collector, console)
+    finally:
+        collector.stop()
+    return 0
+
+
+def is_live(console: Console) -> bool:
+    """Whether it can be drawn over and over."""
+    return sys.stdout.isatty() and console.is_terminal and not console.is_dumb_terminal
+
+
+def _once(collector: Collector, console: Console) -> int:
+    """One picture, of whatever height; the exit code."""
+    end = time.monotonic() + _ONCE_SECONDS
+    while not collector.has_looked_twice() and time.monotonic() < end:
+        time.sleep(_LOOK_SECONDS)
+    paper = Paper(console.width, None, glyphs_of(console))
+    picture = collector.picture(paper)
+    for line in drawn(picture, paper):
+        console.print(line, overflow="ignore", no_wrap=True, crop=False)
+    return 0 if picture.is_whole else SOMETHING_UNKNOWN
+
+
+def _live(collector: Collector, console: Console) -> None:
+    """Draw until Ctrl-C or SIGTERM, and leave the terminal as it was."""
+    resized = threading.Event()
+    try:
+        with _quiet(), _on_resize(resized), Live(console=console, screen=True, auto_refresh=False) as live:
+            while True:
+                size = console.size
+                paper = Paper(size.width, size.height, glyphs_of(console))
+                live.update(Group(*drawn(collector.picture(paper), paper)), refresh=True)
+                resized.wait(_until_next(time.monotonic()))
+                resized.clear()
+    except KeyboardInterrupt:
+        return
+
+
+def glyphs_of(console: Console) -> sparkline.Glyphs:
+    """What the terminal's encoding has."""
+    return sparkline.FINE if console.encoding.startswith("utf") else sparkline.ASCII
+
+
+def _until_next(now: float) -> float:
+    """Seconds to the next moment at which a picture is drawn."""
+    return 1 - (now - _OFFSET_SECONDS) % 1
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Let no log write into the picture: who does not answer is told of in it."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(before)
+
+
+@contextmanager
+def _on_resize(resized: threading.Event) -> Iterator[None]:
+    """Have it drawn anew at once when the terminal has another size."""
+    for name in ("COLUMNS", "LINES"):  # a shell's word of the size in the beginning, which would be taken for good
+        os.environ.pop(name, None)
+    before = signal.signal(signal.SIGWINCH, lambda _number, _frame: resized.set())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGWINCH, before)

@@ -1,0 +1,315 @@
+"""A picture of the lab as lines of text, for a terminal of a given size: pure.
+
+Nothing is told by colour alone, and what is not known says so in words or by a question mark.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from rich.cells import set_cell_size
+from rich.text import Text
+
+from caplab.faults.rows import Row
+from caplab.report import words
+
+from . import sparkline
+from .sparkline import BAD, DOUBT, GOOD, POOR, QUIET, UNKNOWN, Glyphs
+from .values import ClusterLine, MemberLine, Picture, RouteLine, RunLine, Said
+
+NARROWEST, WIDE = 60, 120  # cells: for less it is drawn all the same, and cut; from there on with more words
+_LEAST_SPAN_SECONDS, _MOST_COLUMNS = 60, 120
+_SHORT_EPOCH = 8  # characters of a Redis replication id
+_SILENT_SECONDS = 3.0  # without an acknowledgement, until that is said in seconds
+_PHASES = {"Ready": GOOD, "Down": BAD, "Failed": BAD}  # all others: something is under way
+_VERDICTS = {"valid": GOOD, "invalid": BAD, "unknown": DOUBT}
+_TITLE = "bold"
+_WITHOUT_PRIMARY = frozenset({"cassandra"})
+_ACKNOWLEDGED = 12  # cells
+_FIXED = 6 + _ACKNOWLEDGED + 1 + 8 + 1  # cells of a route's line beside its names and the two lines of bars
+
+Line = Text
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Lines under a title; the least of them are shown however low the terminal is, those in front first."""
+
+    title: Line
+    lines: tuple[Line, ...]
+    least: int = 1
+    front: frozenset[int] = frozenset()  # numbers of lines that are left out last
+
+    def first(self, count: int) -> list[Line]:
+        """So many of its lines, in their order."""
+        chosen = sorted(range(len(self.lines)), key=lambda number: (number not in self.front, number))[:count]
+        return [self.lines[number] for number in sorted(chosen)]
+
+
+@dataclass(frozen=True, slots=True)
+class Paper:
+    """What is drawn on: cells in a line, lines (None: as many as it takes), and the characters there are."""
+
+    width: int = 80
+    height: int | None = None
+    glyphs: Glyphs = sparkline.FINE
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether there is room for more words."""
+        return self.width >= WIDE
+
+    @property
+    def columns(self) -> int:
+        """Of a line of bars."""
+        return max(1, min(_MOST_COLUMNS, (self.width - _FIXED - sum(self.names)) // 2))
+
+    @property
+    def column_seconds(self) -> int:
+        """How long a column lasts, so that all of them look back a minute at least."""
+        return -(-_LEAST_SPAN_SECONDS // self.columns)
+
+    @property
+    def names(self) -> tuple[int, int]:
+        """Cells of a vantage's and of a route's name, each with the blank after it."""
+        return (14, 9) if self.is_wide else (4, 8)
+
+
+def drawn(picture: Picture, paper: Paper) -> list[Line]:
+    """The whole picture, no line wider than the paper, and no more of them than it takes."""
+    head = _head(picture, paper)
+    sections = [_clusters(picture, paper), _faults(picture, paper), _clients(picture, paper), _runs(picture, paper)]
+    lines = [*head, *_fitted(sections, None if paper.height is None else paper.height - len(head))]
+    lines = lines[: paper.height] if paper.height else lines
+    for line in lines:
+        line.no_wrap = True
+        line.truncate(max(1, paper.width), overflow="crop" if paper.glyphs is sparkline.ASCII else "ellipsis")
+    return lines
+
+
+def _head(picture: Picture, paper: Paper) -> list[Line]:
+    dot = paper.glyphs.dot
+    at = Text.assemble(("caplab watch", _TITLE), f"{dot}{datetime.fromtimestamp(picture.now_unix, UTC):%H:%M:%S} UTC")
+    lines = [at.append(f"{dot}{picture.place}")] if paper.is_wide else [at, Text(picture.place)]
+    asked = [picture.api_server, picture.operator, *picture.probers, picture.host]
+    if answering := [said.name for said in asked if said.is_known]:
+        lines.append(Text("answering: ").append(", ".join(answering), GOOD))
+    lines += [_silent(said) for said in asked if not said.is_known]
+    if not picture.probers and picture.api_server.is_known:
+        lines.append(Text("no prober is there: what clients get is unknown. Mend: make up", DOUBT))
+    return lines
+
+
+def _silent(said: Said) -> Line:
+    since = "from the start" if said.age_seconds is None else f"for {_duration(said.age_seconds)}"
+    return Text.assemble((f"unknown: {said.name}", DOUBT), f" does not answer, {since}: {said.problem}")
+
+
+def _fitted(sections: Sequence[Section], height: int | None) -> list[Line]:
+    """The sections one below the other; where there is no room for all lines, each says how many it leaves out."""
+    wanted = [len(section.lines) for section in sections]
+    if height is not None:
+        room = height - 2 * len(sections)  # a title and a blank line each
+        for number in reversed(range(len(sections))):
+            over = sum(wanted) - room
+            if over > 0:
+                least = min(wanted[number], sections[number].least)
+                wanted[number] = max(least, wanted[number] - over)
+    lines: list[Line] = []
+    for section, count in zip(sections, wanted, strict=True):
+        title = section.title.copy()
+        if count < len(section.lines):
+            title.append(f"  ({len(section.lines) - count} more in a higher terminal)", QUIET)
+        lines += [Text(), title, *section.first(count)]
+    return lines
+
+
+def _section(
+    title: str, note: str, lines: Sequence[Line], nothing: str, least: int = 1, doubt: bool = False
+) -> Section:
+    heading = Text.assemble((title, _TITLE), (f"  {note}" if note else "", DOUBT if doubt else QUIET))
+    return Section(heading, tuple(lines) or (Text(nothing, QUIET),), least)
+
+
+def _clusters(picture: Picture, paper: Paper) -> Section:
+    doubt = _first_unknown(picture.api_server, picture.operator)
+    lines = [_cluster(cluster, paper, doubt is None) for cluster in picture.clusters]
+    nothing = "none" if doubt is None else UNKNOWN
+    return _section("CLUSTERS", _as_before(doubt), lines, nothing, len(lines) or 1, doubt is not None)
+
+
+def _first_unknown(*asked: Said) -> Said | None:
+    return next((said for said in asked if not said.is_known), None)
+
+
+def _as_before(doubt: Said | None) -> str:
+    if doubt is None:
+        return ""
+    if doubt.age_seconds is None:
+        return f"unknown: the {doubt.name} has not answered yet"
+    return f"unknown: as of {_duration(doubt.age_seconds)} ago, when the {doubt.name} last answered"
+
+
+def _cluster(cluster: ClusterLine, paper: Paper, is_known: bool) -> Line:
+    """A cluster in one line; what is not known any more is marked, word by word."""
+    phase = cluster.phase if is_known else "unknown"
+    ready = sum(member.is_ready for member in cluster.members)
+    line = Text()
+    _cell(line, cluster.engine, 10)
+    _cell(line, f"{cluster.namespace}/{cluster.name}", 36 if paper.is_wide else 18)
+    _cell(line, phase, 9, _PHASES.get(phase, POOR) if is_known else DOUBT)
+    if cluster.engine not in _WITHOUT_PRIMARY:
+        _leader(line, cluster, paper, is_known)
+    _cell(
+        line,
+        _marked(f"{ready}/{cluster.desired}", is_known),
+        5,
+        GOOD if is_known and ready >= cluster.desired else POOR,
+    )
+    for member in cluster.members:
+        line.append_text(_member(member, cluster.name, paper, is_known)).append(" ")
+    if paper.is_wide and is_known and cluster.trouble:
+        line.append(f" {cluster.trouble}", POOR)
+    return line
+
+
+def _leader(line: Line, cluster: ClusterLine, paper: Paper, is_known: bool) -> None:
+    primary = cluster.primary if paper.is_wide else _ordinal(cluster.primary, cluster.name)
+    said = f"primary {primary}" if primary else "no primary"
+    _cell(line, _marked(said, is_known), 24 if paper.is_wide else 12, DOUBT if not is_known else "" if primary else BAD)
+    epoch = f"epoch {cluster.epoch[:_SHORT_EPOCH]}" if cluster.epoch else "no epoch"
+    _cell(line, _marked(epoch, is_known), 16, "" if is_known else DOUBT)
+
+
+def _marked(text: str, is_known: bool) -> str:
+    return text if is_known else f"{text}{UNKNOWN}"
+
+
+def _member(member: MemberLine, cluster: str, paper: Paper, is_known: bool) -> Line:
+    """Its name, with a star where it is the primary, and what it is at where it is not ready."""
+    name = f"{member.name}@{member.zone}" if paper.is_wide and member.zone else _ordinal(member.name, cluster)
+    name += "*" if member.is_primary else ""
+    if not is_known:
+        return Text(_marked(name, is_known), DOUBT)
+    if member.is_ready:
+        lag = f" -{member.lag_bytes:,} B" if paper.is_wide and member.lag_bytes else ""
+        return Text(f"{name}{lag}", GOOD)
+    return Text(f"{name}({member.state or 'not ready'})", BAD)
+
+
+def _ordinal(member: str, cluster: str) -> str:
+    return member.removeprefix(f"{cluster}-")
+
+
+def _faults(picture: Picture, paper: Paper) -> Section:
+    doubt = _first_unknown(picture.api_server, picture.operator, picture.host)
+    lines = [_fault(row, paper, doubt is None) for row in picture.faults]
+    return _section("LIVE FAULTS", _as_before(doubt), lines, "none" if doubt is None else UNKNOWN, 2, doubt is not None)
+
+
+def _fault(row: Row, paper: Paper, is_known: bool) -> Line:
+    line = Text()
+    _cell(line, row.phase if is_known else "unknown", 9, _PHASES.get(row.phase, POOR) if is_known else DOUBT)
+    _cell(line, _left(row.left_seconds), 12, BAD if row.left_seconds is not None and row.left_seconds < 0 else "")
+    _cell(line, "proven" if row.proven else "unproven", 9, "" if row.proven else QUIET)
+    what = " ".join(filter(None, (row.kind, row.detail)))
+    of = f" of {', '.join(row.pods)}" if row.pods else ""
+    return line.append(f"{what}{of}{paper.glyphs.dot}{row.target}{paper.glyphs.dot}{row.namespace or 'this host'}")
+
+
+def _left(seconds: float | None) -> str:
+    if seconds is None:
+        return "left: ?"
+    return f"{seconds:.0f} s left" if seconds >= 0 else f"{-seconds:.0f} s late"
+
+
+def _clients(picture: Picture, paper: Paper) -> Section:
+    lines: list[Line] = []
+    front: set[int] = set()
+    shown: tuple[str, str, str] | None = None
+    for one in picture.routes:
+        cluster = (one.route.engine, one.route.namespace, one.route.cluster)
+        if cluster != shown:
+            front.add(len(lines))
+            lines.append(_of_cluster(*cluster, paper))
+            shown = cluster
+        if one.is_troubled:
+            front.add(len(lines))
+        lines.append(_route(one, paper))
+    seconds = picture.column_seconds
+    each = f", the worst of every {seconds} s" if seconds > 1 else ""
+    note = f"share acked, p99 from 1 ms to 30 s{paper.glyphs.dot}last {paper.columns * seconds} s{each}"
+    nothing = "no load" if picture.probers and all(said.is_known for said in picture.probers) else UNKNOWN
+    return replace(_section("CLIENTS", note if lines else "", lines, nothing, 6), front=frozenset(front))
+
+
+def _of_cluster(engine: str, namespace: str, cluster: str, paper: Paper) -> Line:
+    return Text(f"{namespace}/{cluster}{paper.glyphs.dot}{engine}", "underline")
+
+
+def _route(one: RouteLine, paper: Paper) -> Line:
+    line = Text()
+    for text, cells in zip((one.route.vantage, one.route.route), paper.names, strict=True):
+        _cell(line, text, cells)
+    _cell(line, one.route.access, 6)
+    _cell(line, *_acknowledged(one))
+    line.append_text(sparkline.ratios(one.columns, paper.glyphs)).append(" ")
+    p99 = UNKNOWN if not one.is_known else "-" if one.p99_seconds is None else _latency(one.p99_seconds)
+    line.append(p99.rjust(8), DOUBT if not one.is_known else "").append(" ")
+    return line.append_text(sparkline.latencies(one.columns, paper.glyphs))
+
+
+def _acknowledged(one: RouteLine) -> tuple[str, int, str]:
+    if not one.is_known:
+        return UNKNOWN, _ACKNOWLEDGED, DOUBT
+    if one.since_ack_seconds is not None and one.since_ack_seconds > _SILENT_SECONDS and not one.ratio:
+        return f"none {_duration(one.since_ack_seconds)}", _ACKNOWLEDGED, BAD
+    if one.ratio is None:
+        return "-", _ACKNOWLEDGED, QUIET
+    return words.ratio(one.ratio), _ACKNOWLEDGED, sparkline.style_of(one.ratio)
+
+
+def _runs(picture: Picture, paper: Paper) -> Section:
+    doubt = _first_unknown(picture.api_server)
+    lines = [_run(run, picture.now_unix, paper) for run in picture.runs]
+    return _section("LAST RUNS", _as_before(doubt), lines, "none" if doubt is None else UNKNOWN, 1, doubt is not None)
+
+
+def _run(run: RunLine, now_unix: float, paper: Paper) -> Line:
+    """A run that is over by its verdict, one under way by its phase."""
+    state = run.verdict or run.phase
+    if run.phase == "Failed":
+        state = "failed"
+    line = Text()
+    _cell(line, state.upper(), 9, _VERDICTS.get(state, BAD if state == "failed" else POOR))
+    at = run.ended_unix if run.ended_unix is not None else run.started_unix
+    age = "" if at is None else f"{_duration(max(0.0, now_unix - at))}{' ago' if run.ended_unix is not None else ''}"
+    _cell(line, age, 11)
+    _cell(line, f"{run.experiment} {run.mode}", 46 if paper.is_wide else 31)
+    told = []
+    if run.failover_seconds is not None:
+        told.append(f"out {run.failover_seconds:.1f} s")
+    if run.lost is not None:
+        told.append(f"lost {run.lost:,}" + (f" of {run.acked:,}" if run.acked is not None else ""))
+    if run.reason and run.verdict != "valid":
+        told.append(run.reason)
+    return line.append(paper.glyphs.dot.join(told))
+
+
+def _cell(line: Line, text: str, cells: int, style: str = "") -> None:
+    """Add a text as so many cells, the last of which is a blank."""
+    line.append(set_cell_size(text, cells - 1), style).append(" ")
+
+
+def _latency(seconds: float) -> str:
+    return f"{1000 * seconds:.{1 if seconds < 0.01 else 0}f} ms" if seconds < 1 else f"{seconds:.1f} s"
+
+
+def _duration(seconds: float) -> str:
+    """In the greatest unit that makes a whole number of it."""
+    for unit, name in ((86_400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * unit:
+            return f"{seconds / unit:.0f} {name}"
+    return f"{seconds:.0f} s"

@@ -1,0 +1,106 @@
+"""The lab's objects as lines of a picture: pure. Whatever an object says is made fit for a terminal here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from caplab.faults.rows import Fault, Row, is_live, moment, row_of
+from caplab.plain_text import one_line
+
+from .values import ClusterLine, MemberLine, RunLine
+
+Body = Mapping[str, Any]
+ENGINES = {"PostgresCluster": "postgres", "RedisCluster": "redis", "CassandraCluster": "cassandra"}
+_PRIMARY_ROLES = frozenset({"primary", "master"})
+
+
+def cluster_of(kind: str, body: Body) -> ClusterLine:
+    """A cluster of one of the lab's kinds."""
+    metadata, status = body["metadata"], body.get("status") or {}
+    primary = _text(status.get("primary"))
+    return ClusterLine(
+        engine=ENGINES[kind],
+        namespace=_text(metadata["namespace"]),
+        name=_text(metadata["name"]),
+        phase="Deleting" if "deletionTimestamp" in metadata else _text(status.get("phase")) or "Pending",
+        primary=primary,
+        epoch=_text(status.get("epoch")),
+        desired=int((body.get("spec") or {}).get("replicas") or 0),
+        members=tuple(_member(member, primary) for member in status.get("members") or ()),
+        trouble=_trouble(status),
+    )
+
+
+def live_faults(faults: Iterable[Fault], now: datetime) -> list[Row]:
+    """Those that may still hold something, the oldest first."""
+    rows = [plain(row_of(fault, now)) for fault in faults if is_live(fault)]
+    return sorted(rows, key=lambda row: (row.since_unix or 0.0, row.namespace, row.name))
+
+
+def plain(row: Row) -> Row:
+    """A fault whose words draw nothing on a terminal."""
+    return replace(
+        row,
+        namespace=one_line(row.namespace),
+        name=one_line(row.name),
+        kind=one_line(row.kind),
+        detail=one_line(row.detail),
+        target=one_line(row.target),
+        phase=one_line(row.phase),
+        pods=tuple(map(one_line, row.pods)),
+    )
+
+
+def latest_runs(runs: Iterable[Body], most: int) -> list[RunLine]:
+    """Those that began last, the newest first."""
+    lines = sorted(map(_run, runs), key=lambda run: run.started_unix or 0.0, reverse=True)
+    return lines[:most]
+
+
+def _run(body: Body) -> RunLine:
+    spec, status = body["spec"], body.get("status") or {}
+    figures = status.get("figures") or {}
+    return RunLine(
+        namespace=_text(body["metadata"]["namespace"]),
+        experiment=_text(spec.get("experiment")),
+        mode=_text(spec.get("mode")),
+        phase=_text(status.get("phase")) or "Pending",
+        verdict=_text(status.get("verdict")),
+        reason=_text(next(iter(status.get("reasons") or ()), "")),
+        started_unix=_unix(status.get("startedAt") or body["metadata"].get("creationTimestamp")),
+        ended_unix=_unix(status.get("endedAt")),
+        failover_seconds=figures.get("failoverSeconds"),
+        lost=figures.get("lost"),
+        acked=figures.get("acked"),
+    )
+
+
+def _member(member: Mapping[str, Any], primary: str) -> MemberLine:
+    name = _text(member.get("name"))
+    return MemberLine(
+        name=name,
+        zone=_text(member.get("zone")),
+        is_primary=name == primary or member.get("role") in _PRIMARY_ROLES,
+        is_ready=bool(member.get("ready")),
+        state=_text(member.get("state")),
+        lag_bytes=member.get("lagBytes"),
+    )
+
+
+def _trouble(status: Mapping[str, Any]) -> str:
+    for condition in status.get("conditions") or ():
+        if condition.get("type") == "Ready" and condition.get("status") != "True":
+            return _text(condition.get("message"))
+    return ""
+
+
+def _text(value: object) -> str:
+    return "" if value is None else one_line(str(value))
+
+
+def _unix(stamp: str | None) -> float | None:
+    at = moment(stamp)
+    return at.timestamp() if at else None

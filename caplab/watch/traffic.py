@@ -1,0 +1,173 @@
+"""What clients got, second by second, from a prober's counters as they were read: what was not read is unknown."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from .values import Column, Count, Route, RouteLine, State
+
+LOOK_BACK_SECONDS = 130  # seconds that are remembered
+RECENT_SECONDS = 3  # what the figures beside the columns are of
+_MOST_GAP_SECONDS = 2.5  # between two readings: what went on in a longer time nobody has seen
+_QUANTILE = 0.99
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """Operations of one route that ended between two readings.
+
+    ratio: acknowledged of all that ended, None where none did. p99_seconds: None where none was acknowledged.
+    """
+
+    ended: float
+    acked: float
+    buckets: Mapping[float, float]
+    ratio: float | None
+    p99_seconds: float | None
+
+    @classmethod
+    def of(cls, ended: float, acked: float, buckets: Mapping[float, float]) -> Delta:
+        """With what follows from these, since each is looked at a hundred times."""
+        return cls(ended, acked, buckets, acked / ended if ended > 0 else None, quantile(buckets, _QUANTILE))
+
+
+Slot = Mapping[Route, Delta]
+
+
+class Traffic:
+    """What one prober says, a slot a second; times are seconds of one clock that never goes back."""
+
+    def __init__(self) -> None:
+        self._slots: dict[int, Slot] = {}
+        self._first: int | None = None
+        self._base: tuple[float, Mapping[Route, Count]] | None = None  # what the next second is counted from
+        self._last: tuple[float, Mapping[Route, Count]] | None = None
+
+    def add(self, at: float, counts: Mapping[Route, Count]) -> None:
+        """Note what was read at a moment.
+
+        A second belongs to the two readings around its middle. Of a time longer than _MOST_GAP_SECONDS nothing is
+        said: an average over it would hide an outage.
+        """
+        self._last = (at, counts)
+        if self._base is None:
+            self._first, self._base = _slot_after(at), self._last
+            return
+        before, earlier = self._base
+        numbers = range(_slot_after(before), _slot_after(at))
+        if not numbers:  # its operations belong to the second that is under way
+            return
+        if at - before <= _MOST_GAP_SECONDS:
+            self._slots.update(dict.fromkeys(numbers, difference(earlier, counts)))
+        self._base = self._last
+        for old in [number for number in self._slots if number < at - LOOK_BACK_SECONDS]:
+            del self._slots[old]
+
+    def lines(self, now: float, columns: int, column_seconds: int) -> list[RouteLine]:
+        """A line for each route that was asked within the columns' time, by name."""
+        end = math.floor(now / column_seconds) + 1  # the number of the first column that has not begun
+        numbers = range(end - columns, end)
+        known = {number: slot for number, slot in self._slots.items() if number >= numbers[0] * column_seconds}
+        routes = {route for slot in known.values() for route in slot}
+        return [self._line(route, now, numbers, column_seconds) for route in sorted(routes)]
+
+    def _line(self, route: Route, now: float, numbers: range, column_seconds: int) -> RouteLine:
+        columns = tuple(
+            self._column(route, now, range(one * column_seconds, (one + 1) * column_seconds)) for one in numbers
+        )
+        if self._last is None or self._is_silent(now):
+            return RouteLine(route=route, columns=columns, is_known=False)
+        at, counts = self._last
+        newest = max(self._slots)
+        recent = [self._slots.get(number, {}).get(route) for number in range(newest - RECENT_SECONDS + 1, newest + 1)]
+        whole = total([delta for delta in recent if delta])
+        since = counts[route].since_ack_seconds if route in counts else None
+        return RouteLine(
+            route=route,
+            columns=columns,
+            is_known=True,
+            ratio=whole.ratio,
+            p99_seconds=whole.p99_seconds,
+            since_ack_seconds=None if since is None else since + now - at,
+        )
+
+    def _is_silent(self, now: float) -> bool:
+        return self._last is None or now - self._last[0] > _MOST_GAP_SECONDS
+
+    @property
+    def _settled(self) -> int:
+        """The first second of which something may still be learnt."""
+        return 0 if self._base is None else _slot_after(self._base[0])
+
+    def _column(self, route: Route, now: float, seconds: range) -> Column:
+        """The worst of these seconds; one of which nothing is known outweighs whatever else there is."""
+        if self._first is None or seconds[-1] < self._first:
+            return Column(State.BEFORE)
+        due = [second for second in seconds if self._first <= second]
+        missing = [second for second in due if second not in self._slots]
+        if any(second < self._settled or self._is_silent(now) for second in missing):
+            return Column(State.UNKNOWN)
+        if len(missing) == len(due):
+            return Column(State.BEFORE)
+        return worst([delta for second in due if (delta := self._slots.get(second, {}).get(route))])
+
+
+def difference(before: Mapping[Route, Count], after: Mapping[Route, Count]) -> Slot:
+    """What ended between two readings, by route.
+
+    A count that went down has begun anew, since its prober or its load did: it counts from 0.
+    """
+    return {route: _delta(before.get(route, Count()), count) for route, count in after.items()}
+
+
+def worst(deltas: Sequence[Delta]) -> Column:
+    """The lowest ratio and the highest latency among seconds."""
+    ratios = [delta.ratio for delta in deltas if delta.ratio is not None]
+    slowest = [delta.p99_seconds for delta in deltas if delta.p99_seconds is not None]
+    if not ratios and not slowest:
+        return Column(State.IDLE)
+    return Column(State.MEASURED, min(ratios, default=None), max(slowest, default=None))
+
+
+def total(deltas: Iterable[Delta]) -> Delta:
+    """Of several seconds together."""
+    ended, acked = 0.0, 0.0
+    buckets: dict[float, float] = {}
+    for delta in deltas:
+        ended, acked = ended + delta.ended, acked + delta.acked
+        for bound, count in delta.buckets.items():
+            buckets[bound] = buckets.get(bound, 0.0) + count
+    return Delta.of(ended, acked, buckets)
+
+
+def quantile(buckets: Mapping[float, float], share: float) -> float | None:
+    """The latency that so large a share stays within, in seconds, as Prometheus' histogram_quantile has it.
+
+    None where nothing was counted; the highest finite bound where it is beyond that.
+    """
+    ordered = sorted(buckets.items())
+    if not ordered or ordered[-1][1] <= 0:
+        return None
+    wanted = share * ordered[-1][1]
+    low, below = 0.0, 0.0
+    for bound, count in ordered:
+        if count >= wanted:
+            if math.isinf(bound):
+                return low
+            return low + (bound - low) * (wanted - below) / (count - below) if count > below else bound
+        low, below = bound, count
+    return low
+
+
+def _delta(before: Count, after: Count) -> Delta:
+    if after.ended < before.ended:
+        before = Count()
+    buckets = {bound: max(0.0, count - before.buckets.get(bound, 0.0)) for bound, count in after.buckets.items()}
+    return Delta.of(after.ended - before.ended, max(0.0, after.acked - before.acked), buckets)
+
+
+def _slot_after(at: float) -> int:
+    """The first second whose middle is at a moment or later."""
+    return math.ceil(at - 0.5)

@@ -1,0 +1,159 @@
+"""What one look at the lab is made of: values, without how they were come by or how they are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from caplab.faults.rows import Row
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """How one who is asked has answered lately.
+
+    problem: why its last answer is not to be relied on, '' where it is. age_seconds: since the last good answer, None
+    where there was none yet.
+    """
+
+    name: str
+    problem: str = ""
+    age_seconds: float | None = None
+
+    @property
+    def is_known(self) -> bool:
+        """Whether what it said holds."""
+        return not self.problem
+
+
+@dataclass(frozen=True, slots=True)
+class MemberLine:
+    """A member as its cluster's status has it; lag_bytes None where that does not say."""
+
+    name: str
+    zone: str
+    is_primary: bool
+    is_ready: bool
+    state: str
+    lag_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterLine:
+    """A cluster as its object has it; primary and epoch '' where there is none."""
+
+    engine: str
+    namespace: str
+    name: str
+    phase: str
+    primary: str
+    epoch: str
+    desired: int
+    members: tuple[MemberLine, ...]
+    trouble: str = ""  # why it is not Ready, in the operator's words
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunLine:
+    """A run as its object has it; verdict '' while it is under way, figures None where they were not measured."""
+
+    namespace: str
+    experiment: str
+    mode: str
+    phase: str
+    verdict: str
+    reason: str
+    started_unix: float | None
+    ended_unix: float | None
+    failover_seconds: float | None
+    lost: int | None
+    acked: int | None
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Route:
+    """Whom clients ask, from where, how, and what for: access is 'read' or 'write'."""
+
+    engine: str
+    namespace: str
+    cluster: str
+    vantage: str
+    route: str
+    access: str
+
+
+class State(Enum):
+    """What is known of clients in a stretch of time."""
+
+    BEFORE = "before"  # nobody looked yet
+    UNKNOWN = "unknown"  # the prober was asked, and did not answer
+    IDLE = "idle"  # it answered, and no operation had ended
+    MEASURED = "measured"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """The worst of a stretch of time; ratio where operations ended, p99_seconds where any was acknowledged."""
+
+    state: State
+    ratio: float | None = None
+    p99_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteLine:
+    """What clients of one vantage and route get, and got, the newest column last.
+
+    ratio and p99_seconds are of the last seconds, since_ack_seconds of the last acknowledgement; all None where they
+    are not known.
+    """
+
+    route: Route
+    columns: tuple[Column, ...]
+    is_known: bool
+    ratio: float | None = None
+    p99_seconds: float | None = None
+    since_ack_seconds: float | None = None
+
+    @property
+    def is_troubled(self) -> bool:
+        """Whether something of it was not acknowledged, or is not known."""
+        doubtful = any(column.state is State.UNKNOWN for column in self.columns)
+        return not self.is_known or doubtful or any(c.ratio is not None and c.ratio < 1 for c in self.columns)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """All that one look shows. Of clusters and faults, what objects is silent about is what they were at last."""
+
+    place: str
+    now_unix: float
+    api_server: Said
+    operator: Said
+    probers: tuple[Said, ...]
+    host: Said  # this one, whose notes tell of lost nodes
+    clusters: tuple[ClusterLine, ...] = ()
+    faults: tuple[Row, ...] = ()
+    runs: tuple[RunLine, ...] = ()
+    column_seconds: int = 1
+    routes: tuple[RouteLine, ...] = field(default=())
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether everything that was asked has answered."""
+        asked = (self.api_server, self.operator, self.host, *self.probers)
+        return bool(self.probers) and all(said.is_known for said in asked)
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Operations of one route so far: all that ended, those acknowledged, and the latter by their latency.
+
+    buckets: upper bound in seconds -> acknowledged operations at most that slow.
+    """
+
+    ended: float = 0.0
+    acked: float = 0.0
+    buckets: Mapping[float, float] = field(default_factory=dict)
+    since_ack_seconds: float | None = None

@@ -1,0 +1,214 @@
+"""How `caplab watch` asks: everybody once a second, bounded, and whoever is silent is unknown and holds up nobody."""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Callable, Iterator
+from http.server import ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from caplab_cluster.node_notes import Notes
+from kubernetes import client
+from watched_lab import PODS, SECRET, Api, FakeLab, Handler, cluster, metrics, pod, run, served
+
+from caplab.bounded import bounded
+from caplab.watch import asking, collecting
+from caplab.watch.asking import Asker, NobodyThere, TooMuch, whole
+from caplab.watch.collecting import Collector
+from caplab.watch.drawing import Paper
+from caplab.watch.values import Picture
+
+PAPER = Paper(80)
+
+
+@pytest.fixture
+def lab() -> Iterator[FakeLab]:
+    lab = FakeLab(postgresclusters=[cluster()], runs=[run()])
+    lab.metrics = {f"prober-{vantage}": metrics(vantage, ok=10) for vantage in "ab"}
+    yield lab
+    lab.freed.set()
+
+
+@pytest.fixture
+def collector(lab: FakeLab, tmp_path: Path) -> Iterator[Collector]:
+    collector = Collector(lab, Notes(tmp_path), "context kind-caplab")
+    yield collector
+    collector.stop()
+
+
+def awaited(collector: Collector, wanted: Callable[[Picture], bool], seconds: float = 15) -> Picture:
+    end = time.monotonic() + seconds
+    while not wanted(picture := collector.picture(PAPER)):
+        assert time.monotonic() < end, picture
+        time.sleep(0.05)
+    return picture
+
+
+def test_everybody_is_asked(collector: Collector) -> None:
+    collector.start()
+    picture = awaited(collector, lambda picture: picture.is_whole)
+    assert [one.name for one in picture.clusters] == ["pg"]
+    assert [one.name for one in picture.probers] == ["prober a", "prober b"]
+    assert [one.experiment for one in picture.runs] == ["postgres/kill-primary"]
+
+
+def test_a_silent_prober_is_unknown_and_holds_up_nobody(lab: FakeLab, collector: Collector) -> None:
+    lab.silent = {"prober-b"}
+    collector.start()
+    picture = awaited(collector, lambda picture: bool(picture.routes))
+    a, b = picture.probers
+    assert (a.is_known, b.is_known, b.problem) == (True, False, "it is being waited for")
+    assert {one.route.vantage for one in picture.routes} == {"a"}
+    assert not picture.is_whole
+
+
+def test_who_falls_silent_is_unknown_as_soon_as_the_last_answer_is_old(
+    monkeypatch: pytest.MonkeyPatch, lab: FakeLab, collector: Collector
+) -> None:
+    collector.start()
+    awaited(collector, lambda picture: picture.is_whole)
+    monkeypatch.setattr(collecting, "_PATIENCE_SECONDS", 0.5)
+    lab.silent = {"api", "operator", "prober-a"}
+    picture = awaited(collector, lambda picture: not picture.api_server.is_known and not picture.operator.is_known)
+    assert picture.clusters  # as they were: the picture says that this is not known any more
+    assert picture.api_server.age_seconds is not None
+    assert picture.api_server.age_seconds > 0.5
+    awaited(collector, lambda picture: not picture.probers[0].is_known)
+
+
+@pytest.mark.parametrize(
+    ("who", "field", "error", "says"),
+    [
+        ("operator", "operator", NobodyThere("no pod of it runs"), "no pod of it runs"),
+        ("api", "api_server", client.ApiException(403, "Forbidden"), "403 Forbidden"),
+        ("operator", "operator", OSError("bad\x1b[2J\nline"), "bad [2J line"),
+    ],
+)
+def test_an_error_is_said_in_one_line(
+    lab: FakeLab, collector: Collector, who: str, field: str, error: Exception, says: str
+) -> None:
+    lab.broken = {who: error}
+    collector.start()
+    awaited(collector, lambda picture: getattr(picture, field).problem == says)
+
+
+def test_an_operator_that_is_stuck_is_unknown(lab: FakeLab, collector: Collector) -> None:
+    lab.round_seconds = 40.0
+    collector.start()
+    picture = awaited(collector, lambda picture: "ago" in picture.operator.problem)
+    assert picture.operator.problem.startswith("its oldest round ended 40 s ago")
+
+
+def test_a_note_of_a_lost_node_that_cannot_be_read_is_no_lab_without_lost_nodes(
+    collector: Collector, tmp_path: Path
+) -> None:
+    (tmp_path / "n.json").write_text("{}")
+    collector.start()
+    picture = awaited(collector, lambda picture: "cannot be read" in picture.host.problem)
+    assert not picture.is_whole
+
+
+def test_a_prober_whose_pod_is_gone_is_missed(lab: FakeLab, collector: Collector) -> None:
+    collector.start()
+    awaited(collector, lambda picture: picture.is_whole)
+    lab.pods = {"a": "prober-a", "b": ""}
+    lab.broken = {"": NobodyThere("no pod of it runs")}
+    picture = awaited(collector, lambda picture: not picture.is_whole)
+    assert [said.problem for said in picture.probers] == ["", "no pod of it runs"]
+
+
+def test_a_namespace_can_be_asked_for(lab: FakeLab, tmp_path: Path) -> None:
+    collector = Collector(lab, Notes(tmp_path), "", "other")
+    collector.start()
+    try:
+        picture = awaited(collector, lambda picture: picture.is_whole)
+        assert (picture.clusters, picture.runs, picture.routes) == ((), (), ())
+    finally:
+        collector.stop()
+
+
+@pytest.fixture
+def api() -> Iterator[Api]:
+    with served() as api:
+        yield api
+
+
+@pytest.fixture
+def asker(api: Api) -> Asker:
+    settings = client.Configuration(host=f"http://127.0.0.1:{api.server_port}")
+    return Asker(bounded(settings))
+
+
+def test_objects_are_listed_and_a_kind_that_is_not_served_has_none(api: Api, asker: Asker) -> None:
+    api.tell("/apis/caplab.dev/v1alpha1/faults", {"items": [{"metadata": {}}]})
+    assert asker.objects("faults") == [{"metadata": {}}]
+    assert asker.objects("runs") == []
+    api.tell("/apis/caplab.dev/v1alpha1/runs", {"message": "you may not"}, 403)
+    with pytest.raises(client.ApiException, match="you may not"):
+        asker.objects("runs")
+
+
+def test_of_each_vantage_the_pod_that_runs_is_found(api: Api, asker: Asker) -> None:
+    zone = "caplab.dev/vantage"
+    gone = {**pod("a-1", **{zone: "a"}), "metadata": {"name": "a-1", "labels": {zone: "a"}, "deletionTimestamp": "now"}}
+    items = [pod("a-2", **{zone: "a"}), gone, pod("b-1", "Pending", **{zone: "b"}), pod("c-1", **{zone: "c"})]
+    api.tell(PODS, {"items": items})
+    assert asker.probers() == {"a": "a-2", "b": "", "c": "c-1"}
+
+
+def test_a_prober_is_asked_with_its_token_which_is_read_once(api: Api, asker: Asker) -> None:
+    path = f"{PODS}/p:9187/proxy/metrics"
+    api.tell(path, metrics(ok=3).encode())
+    for _ in range(3):
+        (count,) = asker.counts("p").values()
+        assert count.acked == 3
+    assert api.asked == [(SECRET, None), *[(path, "secret")] * 3]
+
+
+def test_a_token_that_is_refused_is_read_anew(api: Api, asker: Asker) -> None:
+    path = f"{PODS}/p:9187/proxy/metrics"
+    api.tell(path, b"no", 401)
+    with pytest.raises(client.ApiException):
+        asker.counts("p")
+    api.tell(path, b"")
+    api.tell(SECRET, {"data": {"token": base64.b64encode(b"another").decode()}})
+    assert asker.counts("p") == {}
+    assert api.asked[-1] == (path, "another")
+
+
+def test_without_a_pod_there_is_nobody_to_ask(api: Api, asker: Asker) -> None:
+    api.tell(PODS, {"items": [pod("o", "Pending")]})
+    for ask in (asker.operator, lambda: asker.counts("")):
+        with pytest.raises(NobodyThere):
+            ask()
+
+
+def test_the_operator_tells_of_its_oldest_round(api: Api, asker: Asker) -> None:
+    api.tell(PODS, {"items": [pod("o")]})
+    api.tell(f"{PODS}/o:9188/proxy/metrics", b"caplab_operator_oldest_round_seconds 0.75\n")
+    assert asker.operator() == 0.75
+
+
+def test_an_answer_of_any_length_is_not_read(monkeypatch: pytest.MonkeyPatch, api: Api, asker: Asker) -> None:
+    monkeypatch.setattr(asking, "_MOST_BYTES", 1 << 17)
+    api.tell("/apis/caplab.dev/v1alpha1/faults", b"[" * (1 << 18))
+    with pytest.raises(TooMuch, match="it answers with over 0 MiB"):
+        asker.objects("faults")
+
+
+def test_an_answer_that_drips_is_not_waited_for() -> None:
+    clock = iter(range(100))
+    with pytest.raises(TooMuch, match="it takes over 3 s"):
+        whole(lambda _most: b"x", lambda: next(clock))
+
+
+def test_an_api_server_that_accepts_and_never_answers_is_left_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as silent:  # its backlog accepts, and nobody serves
+        monkeypatch.setattr(asking, "_TIMEOUT", (0.1, 0.1))
+        asker = Asker(bounded(client.Configuration(host=f"http://127.0.0.1:{silent.server_port}")))
+        began = time.monotonic()
+        with pytest.raises(Exception, match=r"[Tt]imed out"):
+            asker.objects("faults")
+        assert time.monotonic() - began < 5
