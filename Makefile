@@ -8,7 +8,7 @@ SUITE ?= core
 REPEAT ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status doctor clean chaos cap-table test test-unit test-images-python test-pythons test-kind lint prove venv lock
+.PHONY: help up down status doctor dashboards clean chaos cap-table test test-unit test-images-python test-pythons test-kind lint prove venv lock
 
 # A virtual environment is of one Python: of another one, it is made anew.
 PYTHON_VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
@@ -30,6 +30,9 @@ status: ## say what is there: nodes, images, what they take
 
 doctor: ## say whether this machine can carry the lab, and what it lacks
 	@$(CLUSTER) doctor
+
+dashboards: ## open Grafana (or, where it is not there, Prometheus) on localhost, until Ctrl-C
+	@$(CLUSTER) dashboards
 
 chaos: venv up ## measure what faults cost: SUITE=core, or EXPERIMENT=postgres/kill-primary, with REPEAT=n, KEEP=1, RESUME=1
 	@$(IN_VENV)caplab run $(or $(EXPERIMENT),$(SUITE)) $(if $(RESUME),--resume,--repeat $(REPEAT)) $(if $(KEEP),--keep)

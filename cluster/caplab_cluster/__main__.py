@@ -1,4 +1,4 @@
-"""python3 -m caplab_cluster up | down | status | doctor | environment | clean"""
+"""python3 -m caplab_cluster up | down | status | doctor | dashboards | environment | clean"""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from . import commands, status
+from . import commands, dashboards, status
 from .failure import Failure, render
 from .paths import Cache
 from .progress import Progress
@@ -27,6 +27,7 @@ _CHANGING: dict[str, Callable[[Progress, Cache], None]] = {
 _LOOKING: dict[str, Callable[[Progress, Cache], None]] = {
     "status": status.status,
     "doctor": commands.run_doctor,
+    "dashboards": dashboards.dashboards,
     "environment": commands.environment,
 }
 

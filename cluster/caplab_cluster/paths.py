@@ -14,6 +14,7 @@ NODE_SOURCES = REPOSITORY / "cluster" / "node"
 REGISTRY_SOURCES = REPOSITORY / "cluster" / "registry"
 LAB_IMAGES = REPOSITORY / "images"
 CHART = REPOSITORY / "charts" / "caplab"
+DASHBOARDS = REPOSITORY / "dashboards"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from caplab_cluster.paths import DASHBOARDS
+from caplab_cluster.prometheus_links import links
 from caplab_dashboards import files, palette
 from dashboard_queries import Findings, Prometheus, Window, run, substitute, table, unexplained
 from own_prometheus import backfill, exporter, needs_prometheus, prometheus
@@ -153,3 +156,11 @@ def test_an_outage_of_two_seconds_that_is_scraped_as_it_happens_is_two_seconds_w
         red = [at - began for at, value in _values(row) if value == palette.NO_ACK]
         assert 1 <= len(red) <= 3, red
         assert outage.begins - 1 <= min(red) <= max(red) <= outage.ends + 2
+
+
+def test_the_ready_made_links_to_prometheus_own_page_ask_for_something(asked: tuple[Prometheus, Window]) -> None:
+    prom, window = asked
+    for link in links(DASHBOARDS, prom.address):
+        fields = parse_qs(urlsplit(link.url).query)
+        for number in range(len(fields) // 4):
+            assert prom.series(fields[f"g{number}.expr"][0], window, instant=False), link.title

@@ -1,0 +1,217 @@
+"""`make dashboards`: Grafana on localhost for as long as it runs, or Prometheus' own page where there is no Grafana."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import re
+import signal
+import socket
+import subprocess
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO
+
+from .chart import NAMESPACE
+from .failure import Failure
+from .kind_cluster import CONTEXT, NAME, KindCluster
+from .paths import DASHBOARDS, Cache
+from .progress import Progress
+from .prometheus_links import links
+from .session import begin, built_tools
+from .toolchain import Tools
+
+_FORWARD_SECONDS = 20.0
+_ANSWER_SECONDS = 60.0
+_END_SECONDS = 5.0
+_POLL_SECONDS = 0.2
+_FORWARDING = re.compile(r"Forwarding from 127\.0\.0\.1:(\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What is forwarded to, and the path that answers once it serves."""
+
+    deployment: str
+    port: int
+    health: str
+
+
+GRAFANA = Site("caplab-grafana", 3000, "/api/health")
+PROMETHEUS = Site("caplab-prometheus", 9090, "/-/ready")
+
+
+def dashboards(progress: Progress, cache: Cache) -> None:
+    """Forward a local port, print its address, and wait for Ctrl-C; Failure where there is nothing to forward to."""
+    session = begin(progress, cache)
+    if session.choice.install:
+        raise Failure("There is no container engine yet, and so no cluster.", "Run `make up`.")
+    tools = built_tools(session)
+    site = choose_site(_deployments(KindCluster(session.engine, cache, tools)))
+    _end_with_the_terminal()
+    with forwarded(_port_forward(tools, cache, site)) as forward:
+        address = f"http://127.0.0.1:{forward.port}"
+        _await_answer(forward, f"{address}{site.health}")
+        for line in introduction(site, address):
+            progress.say(line)
+        forward.wait()
+
+
+def _end_with_the_terminal() -> None:
+    """Let a terminal that goes away end this as Ctrl-C does, unless whoever started it wants it to go on (nohup)."""
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, signal.default_int_handler)
+
+
+def choose_site(deployments: Sequence[str]) -> Site:
+    """Grafana where it is, else Prometheus; Failure where neither is."""
+    for site in (GRAFANA, PROMETHEUS):
+        if site.deployment in deployments:
+            return site
+    raise Failure(
+        "There is neither a Grafana nor a Prometheus in the cluster.",
+        "Run `make up`: it installs Prometheus, and Grafana where its image can be pulled.",
+    )
+
+
+def introduction(site: Site, address: str) -> list[str]:
+    """What is said once the address answers."""
+    if site == GRAFANA:
+        return [
+            f"  Grafana  {address}",
+            f"  one run  {address}/d/caplab-run",
+            "  It is on this machine's loopback only, for as long as this runs: Ctrl-C ends it.",
+        ]
+    lines = [
+        "  There is no Grafana here, since its image could not be pulled; Prometheus' own page shows the same figures:",
+        f"  {address}/graph    alerts: {address}/alerts    what is scraped: {address}/targets",
+    ]
+    for link in links(DASHBOARDS, address):
+        lines += ["", f"  {link.title}" + (f"  ({link.meaning})" if link.meaning else ""), f"  {link.url}"]
+    return [*lines, "", "  It is on this machine's loopback only, for as long as this runs: Ctrl-C ends it."]
+
+
+def _deployments(cluster: KindCluster) -> list[str]:
+    answer = cluster.kubectl("get", "deployments", "--namespace", NAMESPACE, "-o", "name", "--request-timeout=5s")
+    if not answer.ok:
+        raise Failure(f"The cluster {NAME} does not answer.", "Run `make up`; `make status` says what is there.")
+    return [line.rpartition("/")[2] for line in answer.out.split()]
+
+
+def _port_forward(tools: Tools, cache: Cache, site: Site) -> list[str]:
+    local = f"{site.port}:" if _is_free(site.port) else ":"  # else any that is
+    return [
+        tools.kubectl, "--kubeconfig", str(cache.kubeconfig), "--context", CONTEXT, "--namespace", NAMESPACE,
+        "port-forward", "--address", "127.0.0.1", f"deployment/{site.deployment}", f"{local}{site.port}",
+    ]  # fmt: skip
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            tried.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+class Forward:
+    """A port-forward under way."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+        self._lines: queue.Queue[str] = queue.Queue(1000)
+        assert process.stdout
+        self._reader = threading.Thread(target=_read, args=(process.stdout, self._lines), daemon=True)
+        self._reader.start()
+        self._last = ""
+        self.port = self._await_port()
+
+    def _await_port(self) -> int:
+        until = time.monotonic() + _FORWARD_SECONDS
+        while time.monotonic() < until:
+            if found := _FORWARDING.search(self._line()):
+                return int(found[1])
+            if self._process.poll() is not None and self._lines.empty():
+                break
+        raise self.failure()
+
+    def _line(self) -> str:
+        """The next line, or '' where there is none for a while."""
+        with contextlib.suppress(queue.Empty):
+            self._last = self._lines.get(timeout=_POLL_SECONDS).strip() or self._last
+            return self._last
+        return ""
+
+    def failure(self) -> Failure:
+        """Why there is no port-forward, in kubectl's own last words."""
+        if self._process.poll() is not None:
+            self._reader.join(1)
+        while not self._lines.empty():
+            self._line()
+        said = self._last or "it said nothing"
+        return Failure(
+            f"The port-forward ended: {said}.", "Run `make dashboards` again; `make status` says what is there."
+        )
+
+    def check(self) -> None:
+        """Failure where it has ended."""
+        if self._process.poll() is not None:
+            raise self.failure()
+
+    def wait(self) -> None:
+        """Wait until Ctrl-C; Failure where the port-forward ends before."""
+        with contextlib.suppress(KeyboardInterrupt):
+            while self._process.poll() is None:
+                self._line()
+            raise self.failure()
+
+
+def _read(stream: IO[str], lines: queue.Queue[str]) -> None:
+    for line in stream:
+        with contextlib.suppress(queue.Full):  # it says one for every connection
+            lines.put_nowait(line)
+
+
+@contextmanager
+def forwarded(command: Sequence[str], env: Mapping[str, str] | None = None) -> Iterator[Forward]:
+    """Run a port-forward for the block, in a process group of its own; it is ended whatever happens."""
+    try:
+        process = subprocess.Popen(
+            list(command),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            env=env,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise Failure(f"{command[0]} does not run: {error.strerror}.", "Run `make up`: it provides kubectl.") from error
+    try:
+        yield Forward(process)
+    finally:
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_END_SECONDS)
+        process.kill()
+        process.wait()
+
+
+def _await_answer(forward: Forward, url: str) -> None:
+    until = time.monotonic() + _ANSWER_SECONDS
+    while time.monotonic() < until:
+        forward.check()
+        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=5):
+            return
+        time.sleep(_POLL_SECONDS)
+    raise Failure(
+        f"{url} does not answer within {_ANSWER_SECONDS:.0f} s.",
+        "Look at the pods in caplab-system: `kubectl -n caplab-system get pods`, then run `make dashboards` again.",
+    )
