@@ -1,4 +1,4 @@
-"""A port that tells Prometheus the metrics of a process, and nothing else.
+"""A port that tells Prometheus something, the metrics of a process most often, and nothing else.
 
 One request at a time, each within its seconds: whoever asks cannot keep the process from its work.
 """
@@ -10,7 +10,9 @@ import socket
 import socketserver
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
@@ -18,6 +20,15 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 
 REQUEST_SECONDS = 2.0  # to ask and to take the answer: a scrape has a second in the lab's own Prometheus
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What a port tells: where, as what content type, and what it is at the moment."""
+
+    path: str
+    kind: str
+    tell: Callable[[], bytes]
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -39,16 +50,18 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer."""
-        if self.path.partition("?")[0] != "/metrics":
-            self._send(404, "text/plain; charset=utf-8", b"There is nothing else here. Mend: ask for /metrics.\n")
+        path = self.path.partition("?")[0]
+        if path != self.server.page.path:
+            mend = f"There is nothing else here. Mend: ask for {self.server.page.path}.\n"
+            self._send(404, "text/plain; charset=utf-8", mend.encode())
             return
         try:
-            body = generate_latest(self.server.registry)
+            body = self.server.page.tell()
         except Exception as error:
-            _log.warning("/metrics: %r", error)
-            self._send(500, "text/plain; charset=utf-8", f"The metrics could not be told: {error!r}.\n".encode())
+            _log.warning("%s: %r", path, error)
+            self._send(500, "text/plain; charset=utf-8", f"{path} could not be told: {error!r}.\n".encode())
             return
-        self._send(200, CONTENT_TYPE_LATEST, body)
+        self._send(200, self.server.page.kind, body)
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Say nothing: a line a scrape would fill the log."""
@@ -72,8 +85,8 @@ def _cut(connection: socket.socket) -> None:
 class _Server(HTTPServer):
     request_seconds = REQUEST_SECONDS
 
-    def __init__(self, port: int, registry: CollectorRegistry) -> None:
-        self.registry = registry
+    def __init__(self, port: int, page: Page) -> None:
+        self.page = page
         super().__init__(("", port), _Handler)
 
     def server_bind(self) -> None:
@@ -86,7 +99,12 @@ class _Server(HTTPServer):
 
 
 def serve(registry: CollectorRegistry, port: int) -> _Server:
-    """Answer on a port, from a daemon thread. Raises OSError where the port is taken."""
-    server = _Server(port, registry)
-    threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
+    """Tell metrics on a port, from a daemon thread. Raises OSError where the port is taken."""
+    return serve_page(Page("/metrics", CONTENT_TYPE_LATEST, lambda: generate_latest(registry)), port)
+
+
+def serve_page(page: Page, port: int) -> _Server:
+    """Tell one page on a port, from a daemon thread. Raises OSError where the port is taken."""
+    server = _Server(port, page)
+    threading.Thread(target=server.serve_forever, name=page.path, daemon=True).start()
     return server

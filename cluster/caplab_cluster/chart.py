@@ -13,7 +13,7 @@ from .toolchain import Tools
 
 RELEASE = "caplab"
 NAMESPACE = "caplab-system"
-_USED_IMAGES = ("agent", "cassandra", "operator", "postgres", "prober", "redis")
+USED_IMAGES = ("agent", "cassandra", "operator", "postgres", "prober", "prometheus", "redis")
 _READY_SECONDS = 90
 # The agents are privileged: they end and freeze processes of others. What else in there is not restricted is to show.
 _POD_SECURITY = tuple(
@@ -23,7 +23,7 @@ _POD_SECURITY = tuple(
 
 def ensure(progress: Progress, cache: Cache, tools: Tools, cluster: KindCluster, images: Mapping[str, str]) -> None:
     """Install or upgrade the release, and wait until the operator runs."""
-    values = {"images": {name: images[name] for name in _USED_IMAGES}}
+    values = {"images": {name: images[name] for name in USED_IMAGES}}
     ids = json.dumps(dict(cluster.made_ids()), sort_keys=True)
     wanted = digest([CHART], json.dumps(values, sort_keys=True), ids, *_POD_SECURITY)
     note = cache.cluster / "chart"

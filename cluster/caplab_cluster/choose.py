@@ -145,6 +145,11 @@ def choose_source(wishes: Wishes, have_pulled: bool, have_built: bool, answers: 
     return SourceChoice("build", "no container registry answers")
 
 
+def choose_official(source: str, official: Mapping[str, str]) -> Mapping[str, str]:
+    """The official images, by lab image name, that are used: all where images are pulled, none where they are built."""
+    return official if source == "pull" else {}
+
+
 def choose_jars(maven: Tool | None) -> JarsChoice:
     """Where jars are fetched: by the host's Maven, with its proxies and mirrors, else inside the build."""
     if maven is None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from . import chart, doctor, host, lab_images, node_image, podman, registry, toolchain, versions
 from .bases import Bases
-from .choose import Wishes, choose_engine, choose_jars, wishes_from
+from .choose import Wishes, choose_engine, choose_jars, choose_official, wishes_from
 from .failure import Failure
 from .kind_cluster import (
     CONTEXT,
@@ -31,6 +31,8 @@ from .paths import LAB_IMAGES, Cache
 from .progress import Progress
 from .session import Session, begin, built_tools
 from .toolchain import GoBuilder
+
+_ON_CONTROL_PLANE = ("operator", "prometheus")
 
 
 def run_doctor(progress: Progress, cache: Cache) -> None:
@@ -63,7 +65,7 @@ def up(progress: Progress, cache: Cache) -> None:
     base = debian["debian"]
     image = node_image.ensure(progress, engine, cache, bases, builder, base)
     registry_image = registry.ensure_image(progress, engine, base)
-    images = lab_images.discover(LAB_IMAGES, debian)
+    images = lab_images.discover(LAB_IMAGES, debian, choose_official(source.source, lab_images.OFFICIAL))
     jars = choose_jars(machine.maven)
     progress.say(f"  jars     {jars.source}: {jars.why}")
     lab_images.build(progress, engine, cache, images, debian, jars.maven)
@@ -86,8 +88,10 @@ def up(progress: Progress, cache: Cache) -> None:
 
 
 def images_of(node: str, references: Mapping[str, str]) -> list[str]:
-    """What runs on a node, of references by name: the operator beside the API server, and all else on workers."""
-    return [reference for name, reference in references.items() if (name == "operator") == (node == CONTROL_PLANE)]
+    """What runs on a node, of references by name: what faults are to leave alone on the control plane's."""
+    return [
+        reference for name, reference in references.items() if (name in _ON_CONTROL_PLANE) == (node == CONTROL_PLANE)
+    ]
 
 
 def _bring_up(progress: Progress, cache: Cache, cluster: KindCluster, image: str) -> bool:

@@ -2,7 +2,8 @@
 
 A Dockerfile names what it stands on by `ARG FROM_X`: FROM_DEBIAN is the slim Debian base,
 FROM_DEBIAN_JAVA the one whose Java Cassandra runs on, FROM_<NAME> the image of images/<name>.
-A context.toml beside it names what else goes into the build context, in image_context.py.
+A context.toml beside it names what else goes into the build context, in image_context.py. Of those in OFFICIAL, the
+official image is taken where images are pulled, and what the Dockerfile says where they are built.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from .progress import Progress, Step
 from .registry import HOST, Registry
 
 BASES = {"debian": versions.DEBIAN_LAB, "debian_java": versions.DEBIAN_JAVA}  # their suites
+OFFICIAL = {"prometheus": versions.PROMETHEUS_IMAGE}
 _HOSTS_FOLDER = f"/etc/containerd/certs.d/{HOST}"
 _HOSTS_FILE = f'server = "http://{HOST}"\n\n[host."http://{HOST}"]\n  capabilities = ["pull", "resolve"]\n'
 
@@ -35,11 +37,12 @@ class LabImage:
     folder: Path
     parents: tuple[str, ...]  # names of Debian bases or of other lab images
     tag: str
+    official: str = ""  # the reference that is pulled; '': it is built
 
     @property
     def local(self) -> str:
         """Its name in the engine's store."""
-        return f"localhost/caplab/{self.name}:{self.tag}"
+        return self.official or f"localhost/caplab/{self.name}:{self.tag}"
 
     def reference(self, digest: str) -> str:
         """Its name on the nodes, and in pod specs: by what it is, so that nobody can put another in its place."""
@@ -75,12 +78,16 @@ def in_build_order(parents: Mapping[str, Sequence[str]]) -> list[str]:
     return order
 
 
-def discover(folder: Path, bases: Mapping[str, str]) -> list[LabImage]:
-    """Every lab image in build order; bases are the references of BASES."""
+def discover(folder: Path, bases: Mapping[str, str], official: Mapping[str, str] | None = None) -> list[LabImage]:
+    """Every lab image in build order; bases are the references of BASES, official those of images that are pulled."""
+    pulled = official or {}
     files = {path.parent.name: path.read_text() for path in sorted(folder.glob("*/Dockerfile"))}
     parents = {name: parents_of(text) for name, text in files.items()}
     images: dict[str, LabImage] = {}
     for name in in_build_order(parents):
+        if name in pulled:
+            images[name] = LabImage(name, folder / name, (), digest([], pulled[name]), pulled[name])
+            continue
         stands_on = [bases[parent] if parent in bases else images[parent].tag for parent in parents[name]]
         tag = digest([folder / name, *image_context.read(folder / name).sources], *stands_on)
         images[name] = LabImage(name, folder / name, parents[name], tag)
@@ -95,12 +102,15 @@ def build(
     bases: Mapping[str, str],
     maven: Tool | None,
 ) -> None:
-    """Build what is not in the engine's store; maven fetches jars on the host, None: the builds do."""
+    """Build, or pull, what is not in the engine's store; maven fetches jars on the host, None: the builds do."""
     by_name = {image.name: image for image in images}
     for image in images:
         with progress.step(f"lab image {image.name}") as step:
             if engine.has_image(image.local):
                 step.already()
+                continue
+            if image.official:
+                engine.run(step, "pull", image.official)
                 continue
             arguments = {
                 f"FROM_{parent.upper()}": bases[parent] if parent in bases else by_name[parent].local

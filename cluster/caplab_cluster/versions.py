@@ -19,6 +19,9 @@ HELM = "3.19.0"
 # kind v0.30.0's own default node image: the same minor as the one built here.
 NODE_IMAGE = "docker.io/kindest/node:v1.34.0@sha256:7416a61b42b1662ca6ca89f02028ac133a309a2a30ba309614e8ec94d976dc5a"
 
+# The version that Debian 13's package has, which is what is built where it can't be pulled.
+PROMETHEUS_IMAGE = "docker.io/prom/prometheus:v2.53.3"
+
 # systemd 257 of Debian 13 refuses cgroup v1; Patroni 4 and Redis 8 come with Debian 13.
 DEBIAN_NODE = "bookworm"
 DEBIAN_LAB = "trixie"

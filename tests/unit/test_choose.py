@@ -10,6 +10,7 @@ from caplab_cluster.choose import (
     check_can_bootstrap,
     choose_engine,
     choose_jars,
+    choose_official,
     choose_source,
     choose_tool,
     podman_settings,
@@ -179,3 +180,10 @@ def test_jars_come_by_the_hosts_maven_where_there_is_one_and_else_within_the_bui
         maven = Tool("/usr/bin/mvn", version)
         choice = choose_jars(maven)
         assert (choice.source, choice.maven) == ("host", maven)
+
+
+def test_official_images_are_taken_where_images_are_pulled_and_nowhere_else() -> None:
+    official = {"prometheus": "registry.example/prometheus:v1"}
+    assert choose_official(choose_source(Wishes(), True, False, False).source, official) == official
+    assert choose_official(choose_source(Wishes(), False, True, False).source, official) == {}
+    assert choose_official(choose_source(Wishes(), False, False, False).source, official) == {}

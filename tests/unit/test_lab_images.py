@@ -8,9 +8,10 @@ from caplab_cluster import image_context
 from caplab_cluster.commands import images_of
 from caplab_cluster.failure import Failure
 from caplab_cluster.kind_cluster import CONTROL_PLANE, WORKERS
-from caplab_cluster.lab_images import discover, in_build_order, parents_of
+from caplab_cluster.lab_images import OFFICIAL, build, discover, in_build_order, parents_of
 from caplab_cluster.machine import Tool
 from caplab_cluster.paths import LAB_IMAGES, Cache
+from caplab_cluster.progress import Progress
 
 
 def write(folder: Path, name: str, dockerfile: str) -> None:
@@ -135,6 +136,38 @@ def test_wheels_are_fetched_for_the_images_python_whatever_runs_here() -> None:
 def test_each_node_gets_what_runs_there() -> None:
     names = [image.name for image in discover(LAB_IMAGES, BASES)]
     references = {name: f"host/{name}@sha256:0" for name in names}
-    assert images_of(CONTROL_PLANE, references) == ["host/operator@sha256:0"]
+    spared = ["operator", "prometheus"]
+    assert images_of(CONTROL_PLANE, references) == [references[name] for name in spared]
     for worker in WORKERS:
-        assert images_of(worker, references) == [references[name] for name in names if name != "operator"]
+        assert images_of(worker, references) == [references[name] for name in names if name not in spared]
+
+
+def test_an_official_image_takes_the_place_of_the_one_that_would_be_built(images: Path) -> None:
+    official = {"app": "registry.example/app:v1"}
+    base, app = discover(images, BASES, official)
+    assert (base.official, base.local) == ("", f"localhost/caplab/base:{base.tag}")
+    assert app.local == "registry.example/app:v1"
+    assert app.tag != tags(images)["app"]
+    assert discover(images, BASES, {"app": "registry.example/app:v2"})[1].tag != app.tag
+
+
+def test_what_is_pulled_is_not_built_and_what_is_there_is_not_pulled_again(images: Path, tmp_path: Path) -> None:
+    done = []
+
+    class FakeEngine:
+        def has_image(self, reference: str) -> bool:
+            return reference == "registry.example/base:v1"
+
+        def run(self, _step: object, *arguments: str) -> None:
+            done.append(arguments)
+
+    official = {"base": "registry.example/base:v1", "app": "registry.example/app:v1"}
+    found = discover(images, BASES, official)
+    progress, cache = Progress(tmp_path / "logs"), Cache(tmp_path / "cache")
+    build(progress, FakeEngine(), cache, found, BASES, None)  # type: ignore[arg-type]
+    assert done == [("pull", "registry.example/app:v1")]
+
+
+def test_every_official_image_has_a_folder_from_which_it_is_built_otherwise() -> None:
+    assert OFFICIAL.keys() <= {image.name for image in discover(LAB_IMAGES, BASES)}
+    assert all(re.fullmatch(r"\S+/\S+:v[\d.]+", reference) for reference in OFFICIAL.values())

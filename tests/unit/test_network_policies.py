@@ -5,7 +5,7 @@ The lab's own pod network enforces none, so that the real cluster would not show
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,10 +46,10 @@ PG = member(objects.part(SPEC))
 OTHER_PG = member({**objects.part(SPEC), "caplab.dev/cluster": "other"})
 RD, SENTINEL = (member(objects.part(redis_seen.SPEC, part)) for part in ("member", "sentinel"))
 CS = member(objects.part(cassandra_seen.SPEC))
-OPERATOR = End(LAB, {"app.kubernetes.io/name": "caplab-operator"}, ports={"metrics": 9188})
+OPERATOR = End(LAB, {"app.kubernetes.io/name": "caplab-operator"}, ports={"metrics": 9188, "targets": 9189})
 PROBER = End(LAB, {"app.kubernetes.io/name": "caplab-prober", "caplab.dev/vantage": "a"}, ports={"metrics": 9187})
 AGENT = End(LAB, {"app.kubernetes.io/name": "caplab-agent"}, ports={"metrics": 9186})
-PROMETHEUS = End(LAB, {"app.kubernetes.io/name": "caplab-prometheus"})
+PROMETHEUS = End(LAB, {"app.kubernetes.io/name": "caplab-prometheus"}, ports={"web": 9090})
 MONITORING = End("monitoring", {}, {"caplab.dev/monitoring": "allowed"})
 UNINSTALL = End(LAB, {"app.kubernetes.io/name": "caplab-uninstall"})
 APPLICATION = End("demo", {"app": "shop"})
@@ -60,8 +60,14 @@ API_SERVER = OUTSIDE = End()
 
 
 def of_chart() -> list[Policy]:
-    text = (CHART / "templates" / "network.yaml").read_text().replace("{{ .Release.Namespace }}", LAB)
-    return list(yaml.safe_load_all(text))
+    """As templates stand, with everything enabled."""
+    templates = ((CHART / "templates" / name).read_text() for name in ("network.yaml", "prometheus-network.yaml"))
+    return [policy for text in templates for policy in yaml.safe_load_all(_enabled(text))]
+
+
+def _enabled(template: str) -> str:
+    lines = template.replace("{{ .Release.Namespace }}", LAB).splitlines()
+    return "\n".join(line for line in lines if not line.startswith("{{- "))
 
 
 def of_clusters() -> list[Policy]:
@@ -80,10 +86,14 @@ def selects(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
     """Whether a label selector selects what has the labels."""
     exact = selector.get("matchLabels", {}).items() <= labels.items()
     more = selector.get("matchExpressions", ())
-    assert all(one["operator"] in ("In", "Exists") for one in more)
-    return exact and all(
-        one["key"] in labels and (one["operator"] == "Exists" or labels[one["key"]] in one["values"]) for one in more
-    )
+    return exact and all(EXPRESSIONS[one["operator"]](labels.get(one["key"]), one.get("values", ())) for one in more)
+
+
+EXPRESSIONS: Mapping[str, Callable[[str | None, Sequence[str]], bool]] = {
+    "In": lambda value, values: value in values,
+    "NotIn": lambda value, values: value not in values,
+    "Exists": lambda value, _: value is not None,
+}
 
 
 def is_peer(peer: Mapping[str, Any], policy: Policy, end: End) -> bool:
@@ -149,13 +159,16 @@ def passes(source: End, to: End, port: int, protocol: str = "TCP") -> bool:
         (MONITORING, PROBER, [9187]),
         (MONITORING, OPERATOR, [9188]),  # a Prometheus of one's own
         (MONITORING, AGENT, [9186]),
+        (PROMETHEUS, OPERATOR, [9188, 9189]),  # metrics, and what there is to scrape
+        (PROMETHEUS, PROBER, [9187]),
+        (PROMETHEUS, AGENT, [9186]),
     ],
 )
 def test_what_the_lab_needs_passes(source: End, to: End, ports: Sequence[int]) -> None:
     assert [port for port in ports if not passes(source, to, port)] == []
 
 
-@pytest.mark.parametrize("source", [PG, RD, SENTINEL, CS, OPERATOR, PROBER, AGENT, UNINSTALL])
+@pytest.mark.parametrize("source", [PG, RD, SENTINEL, CS, OPERATOR, PROBER, AGENT, UNINSTALL, PROMETHEUS])
 def test_names_are_looked_up_by_everybody(source: End) -> None:
     assert passes(source, DNS, 53, "UDP")
     assert passes(source, DNS, 53)
@@ -193,6 +206,14 @@ def test_whoever_has_a_token_reaches_the_api_server(source: End) -> None:
         (APPLICATION, PROBER, 8080),
         (PROBER, OUTSIDE, 5432),
         (AGENT, PG, 5432),
+        (APPLICATION, PROMETHEUS, 9090),
+        (OUTSIDE, PROMETHEUS, 9090),
+        (PROBER, OPERATOR, 9189),
+        (APPLICATION, OPERATOR, 9189),
+        (PROMETHEUS, PG, 5432),
+        (PROMETHEUS, RD, 6379),
+        (PROMETHEUS, OUTSIDE, 443),
+        (PROMETHEUS, API_SERVER, 6443),
     ],
 )
 def test_nothing_else_does(source: End, to: End, port: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -12,10 +13,10 @@ from typing import Any
 
 import kopf
 
-from .. import exporter
+from .. import exporter, scrape_targets
 from ..api import Api
 from ..health import Health
-from ..settings import GROUP, VERSION, configure
+from ..settings import GROUP, LAB_NAMESPACE_VARIABLE, VERSION, configure
 from .engines import Engine, engines
 from .fault_reading import Reader
 from .faults import FaultHandlers
@@ -86,6 +87,7 @@ def _register_life(registry: kopf.OperatorRegistry, lab: Lab) -> None:
         configure(settings)
         await _kinds_are_served(lab)
         exporter.serve(lab.snapshot, lambda: lab.health.oldest()[1])
+        scrape_targets.serve(lambda: _scrape_targets(lab.api))
         for name, one_round in (("faults", _look_at_faults), ("keeping up with clusters", _keep_clusters)):
             lab.tasks.append(asyncio.create_task(_in_rounds(name, one_round, lab)))
         lab.tasks.append(asyncio.create_task(lab.live_faults.run()))
@@ -125,6 +127,12 @@ def _register_events(registry: kopf.OperatorRegistry, lab: Lab) -> None:
         key = lab.faults.hear(event["type"], dict(body))
         lab.live_faults.stir()
         await _follow_fault(lab, key)
+
+
+def _scrape_targets(api: Api) -> list[scrape_targets.Group]:
+    """What Prometheus is to scrape, by the pods there are now."""
+    of_lab = api.pods_where(os.environ[LAB_NAMESPACE_VARIABLE], scrape_targets.OF_THE_LAB)
+    return scrape_targets.groups(of_lab, api.pods_where("", scrape_targets.OF_CLUSTERS))
 
 
 async def _kinds_are_served(lab: Lab) -> None:

@@ -1,0 +1,88 @@
+"""What Prometheus is to scrape, over HTTP (http_sd): the ports of the lab's own pods, and of its clusters' pods.
+
+Debian's Prometheus has no kubernetes_sd, and with this it needs no right in the API server. Labels are named as
+kubernetes_sd names them, so that the same relabelling serves both.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from caplab import metrics_port
+
+from .engines.objects import stateful_set_of
+from .engines.ownership import made_by
+
+PORT = 9189
+PATH = "/targets"
+OF_THE_LAB = "app.kubernetes.io/name in (caplab-operator,caplab-agent,caplab-prober)"  # selects, in its own namespace
+OF_CLUSTERS = "caplab.dev/cluster,caplab.dev/part"  # selects, in all namespaces
+_FRESH_SECONDS = 1.0  # however often it is asked, the API server is asked no more often than this
+_META = "__meta_kubernetes_"
+_TOLD_LABELS = ("app.kubernetes.io/", "caplab.dev/")
+
+Body = Mapping[str, Any]
+Group = dict[str, Any]
+
+
+def groups(lab: Iterable[Body], clusters: Iterable[Body]) -> list[Group]:
+    """The target groups of http_sd, one a port: of the lab's pods, and of those that a cluster's StatefulSet made."""
+    of_clusters = (pod for pod in clusters if _is_of_cluster(pod["metadata"]))
+    return [group for pods in (lab, of_clusters) for pod in pods if _is_there(pod) for group in _groups_of(pod)]
+
+
+def _is_there(pod: Body) -> bool:
+    """Whether it has an address that is its own: that of one that is over may be another's by now."""
+    status = pod.get("status") or {}
+    return bool(status.get("podIP")) and status.get("phase") not in ("Succeeded", "Failed")
+
+
+def _is_of_cluster(metadata: Body) -> bool:
+    """Whether the StatefulSet of the cluster that its labels name made it: anybody may set labels."""
+    labels = metadata.get("labels") or {}
+    named = {"caplab.dev/cluster", "caplab.dev/part"} <= labels.keys()
+    return named and made_by(stateful_set_of(labels), metadata)
+
+
+def _groups_of(pod: Body) -> Iterator[Group]:
+    metadata, address = pod["metadata"], pod["status"]["podIP"]
+    told = {
+        f"{_META}namespace": metadata["namespace"],
+        f"{_META}pod_name": metadata["name"],
+        f"{_META}pod_ip": address,
+        f"{_META}pod_node_name": pod["spec"].get("nodeName") or "",
+    }
+    for name, value in (metadata.get("labels") or {}).items():
+        if name.startswith(_TOLD_LABELS):
+            told[f"{_META}pod_label_{re.sub('[^a-zA-Z0-9_]', '_', name)}"] = value
+    for container in pod["spec"]["containers"]:
+        for port in container.get("ports") or ():
+            labels = {**told, f"{_META}pod_container_port_name": port.get("name", "")}
+            yield {"targets": [f"{address}:{port['containerPort']}"], "labels": labels}
+
+
+class Listing:
+    """The groups as JSON, listed anew where they are older than a second. Safe between threads."""
+
+    def __init__(self, listed: Callable[[], list[Group]], clock: Callable[[], float] = time.monotonic) -> None:
+        self._listed, self._clock = listed, clock
+        self._lock = threading.Lock()
+        self._text, self._at = b"", -_FRESH_SECONDS
+
+    def text(self) -> bytes:
+        """What is told; raises what listing raises."""
+        with self._lock:
+            if self._clock() - self._at >= _FRESH_SECONDS:
+                self._text = json.dumps(self._listed()).encode()
+                self._at = self._clock()
+            return self._text
+
+
+def serve(listed: Callable[[], list[Group]], port: int = PORT) -> Any:
+    """Tell the groups on a port; where listing them fails, Prometheus hears 500 and keeps the targets it has."""
+    return metrics_port.serve_page(metrics_port.Page(PATH, "application/json", Listing(listed).text), port)

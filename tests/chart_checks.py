@@ -1,0 +1,219 @@
+"""What must hold of the chart as helm renders it, for tests that have a helm: those on kind always do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+from caplab_cluster.chart import NAMESPACE, RELEASE, USED_IMAGES
+from caplab_cluster.paths import CHART
+from caplab_cluster.shell import Answer, ask
+from json_schema import problems
+
+Manifest = Mapping[str, Any]
+_SNAKE = {"sourceLabels": "source_labels", "targetLabel": "target_label"}
+_OF_MEMBERS = {"caplab-postgres", "caplab-redis", "caplab-cassandra", "caplab-exporter"}
+
+_STRING = {"type": "string"}
+_LABELS = {"type": "object", "additionalProperties": _STRING}
+
+
+def _object(required: list[str], **fields: Any) -> dict[str, Any]:
+    return {"type": "object", "required": required, "properties": fields, "additionalProperties": False}
+
+
+def _list(items: Any) -> dict[str, Any]:
+    return {"type": "array", "items": items}
+
+
+_RELABELINGS = _list(
+    _object(
+        [],
+        sourceLabels=_list(_STRING),
+        targetLabel=_STRING,
+        regex=_STRING,
+        replacement=_STRING,
+        action={"enum": ["keep", "drop", "replace"]},
+    )
+)
+_CREDENTIALS = _object(["name", "key"], name=_STRING, key=_STRING)
+# As much of monitoring.coreos.com/v1 as the chart uses, and nothing that those kinds have not.
+POD_MONITOR = _object(
+    ["selector", "podMetricsEndpoints", "namespaceSelector"],
+    namespaceSelector=_object([], matchNames=_list(_STRING), any={"enum": [True]}),
+    selector=_object(["matchLabels"], matchLabels=_LABELS),
+    sampleLimit={},
+    podMetricsEndpoints=_list(
+        _object(
+            ["port", "path", "interval", "scrapeTimeout", "relabelings"],
+            port=_STRING,
+            path=_STRING,
+            interval=_STRING,
+            scrapeTimeout=_STRING,
+            params={"type": "object", "additionalProperties": _list(_STRING)},
+            authorization=_object(["type", "credentials"], type={"enum": ["Bearer"]}, credentials=_CREDENTIALS),
+            relabelings=_RELABELINGS,
+            metricRelabelings=_RELABELINGS,
+        )
+    ),
+)
+_RULE = _object(
+    ["expr"],
+    **{"record": _STRING, "alert": _STRING, "expr": _STRING, "for": _STRING, "labels": _LABELS, "annotations": _LABELS},
+)
+PROMETHEUS_RULE = _object(
+    ["groups"], groups=_list(_object(["name", "rules"], name=_STRING, interval=_STRING, rules=_list(_RULE)))
+)
+
+
+@dataclass(frozen=True)
+class Chart:
+    """The chart and a helm to render it with."""
+
+    helm: str
+
+    def ask(self, *settings: str) -> Answer:
+        """What helm renders, with every image named."""
+        images = [f"images.{name}=registry.example/{name}@sha256:0" for name in USED_IMAGES]
+        flags = [f"--set={setting}" for setting in (*images, *settings)]
+        return ask(
+            [self.helm, "template", RELEASE, str(CHART), "--namespace", NAMESPACE, "--kube-version", "1.34.0", *flags]
+        )
+
+    def render(self, *settings: str) -> list[dict[str, Any]]:
+        """The objects, each by its kind and name only once."""
+        answer = self.ask(*settings)
+        assert answer.ok, answer.err
+        found = [one for one in yaml.safe_load_all(answer.out) if one]
+        names = [_key(one) for one in found]
+        assert len(names) == len(set(names))
+        return found
+
+
+def _key(manifest: Manifest) -> tuple[str, str]:
+    return manifest["kind"], manifest["metadata"]["name"]
+
+
+def _of_kind(manifests: list[dict[str, Any]], kind: str) -> dict[str, dict[str, Any]]:
+    return {one["metadata"]["name"]: one for one in manifests if one["kind"] == kind}
+
+
+def _jobs(manifests: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    config = _of_kind(manifests, "ConfigMap")["caplab-prometheus"]["data"]["prometheus.yaml"]
+    return {job["job_name"]: job for job in yaml.safe_load(config)["scrape_configs"]}
+
+
+def prometheus_is_there_and_goes_where_it_is_disabled_and_nothing_else_with_it(chart: Chart) -> None:
+    def without_secret(manifests: list[dict[str, Any]]) -> dict[tuple[str, str], Any]:
+        token = re.compile("caplab-prober")  # drawn anew each time
+        return {_key(one): one for one in manifests if not token.search(one["metadata"]["name"])}
+
+    enabled, disabled = without_secret(chart.render()), without_secret(chart.render("prometheus.enabled=false"))
+    assert enabled.keys() - disabled.keys() == {
+        ("ServiceAccount", "caplab-prometheus"),
+        ("ConfigMap", "caplab-prometheus"),
+        ("Service", "caplab-prometheus"),
+        ("Service", "caplab-operator"),
+        ("Deployment", "caplab-prometheus"),
+        ("NetworkPolicy", "caplab-prometheus"),
+        ("NetworkPolicy", "caplab-targets"),
+    }
+    assert {key: enabled[key] for key in disabled} == disabled
+
+
+def prometheus_holds_no_right_and_no_token_of_an_account(chart: Chart) -> None:
+    found = chart.render()
+    bound = [subject["name"] for one in found if one["kind"].endswith("RoleBinding") for subject in one["subjects"]]
+    assert "caplab-operator" in bound
+    assert "caplab-prometheus" not in bound
+    pod = _of_kind(found, "Deployment")["caplab-prometheus"]["spec"]["template"]["spec"]
+    assert pod["automountServiceAccountToken"] is False
+    assert _of_kind(found, "ServiceAccount")["caplab-prometheus"]["automountServiceAccountToken"] is False
+
+
+def prometheus_is_bounded_in_time_size_and_memory(chart: Chart) -> None:
+    found = chart.render("prometheus.retention=2h", "prometheus.retentionSize=1GB")
+    (container,) = _of_kind(found, "Deployment")["caplab-prometheus"]["spec"]["template"]["spec"]["containers"]
+    assert "--storage.tsdb.retention.time=2h" in container["args"]
+    assert "--storage.tsdb.retention.size=1GB" in container["args"]
+    assert container["resources"]["limits"]["memory"]
+    assert not [argument for argument in container["args"] if "lifecycle" in argument or "admin" in argument]
+    assert all(job["sample_limit"] for job in _jobs(found).values())
+
+
+def members_are_scraped_where_there_are_exporters(chart: Chart) -> None:
+    of_lab = {"caplab-prometheus", "caplab-operator", "caplab-agent", "caplab-prober"}
+    assert _jobs(chart.render("exporters.enabled=false")).keys() == of_lab
+    assert _jobs(chart.render("exporters.enabled=true")).keys() == of_lab | _OF_MEMBERS
+
+
+def another_configuration_takes_another_pod(chart: Chart) -> None:
+    def annotations(*settings: str) -> Any:
+        deployment = _of_kind(chart.render(*settings), "Deployment")["caplab-prometheus"]
+        return deployment["spec"]["template"]["metadata"]["annotations"]
+
+    assert annotations("exporters.enabled=true") != annotations("exporters.enabled=false")
+    assert annotations("exporters.enabled=true") == annotations("exporters.enabled=true", "monitors.enabled=true")
+
+
+def no_monitor_is_there_unasked(chart: Chart) -> None:
+    assert not [one for one in chart.render() if one["apiVersion"].startswith("monitoring.coreos.com")]
+    labels = [one["metadata"].get("labels", {}) for one in chart.render()]
+    assert not [one for one in labels if "grafana_dashboard" in one]
+
+
+def monitors_say_the_same_as_the_labs_own_prometheus(chart: Chart) -> None:
+    found = chart.render("exporters.enabled=true", "monitors.enabled=true", "monitors.labels.release=kps")
+    jobs, monitors = _jobs(found), _of_kind(found, "PodMonitor")
+    assert monitors.keys() == jobs.keys() - {"caplab-prometheus"}
+    for name, monitor in monitors.items():
+        assert problems(monitor["spec"], POD_MONITOR) == []
+        assert monitor["metadata"]["labels"] == {"release": "kps"}
+        (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
+        *relabelings, of_job = list(_snake(endpoint["relabelings"]))
+        assert relabelings == jobs[name]["relabel_configs"]
+        assert of_job == {"target_label": "job", "replacement": name}
+        assert list(_snake(endpoint.get("metricRelabelings", ()))) == jobs[name].get("metric_relabel_configs", [])
+        assert endpoint["path"] == jobs[name].get("metrics_path", "/metrics")
+        assert endpoint.get("params") == jobs[name].get("params")
+        assert ("authorization" in endpoint) == ("authorization" in jobs[name])
+
+
+def _snake(relabelings: Any) -> Iterator[dict[str, Any]]:
+    for one in relabelings:
+        yield {_SNAKE.get(name, name): value for name, value in one.items()}
+
+
+def the_prometheus_rule_has_the_labs_own_rules(chart: Chart) -> None:
+    rule = _of_kind(chart.render("monitors.enabled=true"), "PrometheusRule")["caplab"]
+    assert problems(rule["spec"], PROMETHEUS_RULE) == []
+    assert rule["spec"] == yaml.safe_load((CHART / "files" / "rules.yaml").read_text())
+
+
+def a_value_that_cannot_be_is_refused(chart: Chart) -> None:
+    for setting, says in (
+        ("prometheus.retention=6", "retention"),
+        ("prometheus.retentionSize=lots", "retentionSize"),
+        ("prometheus.enable=true", "enable"),
+        ("images.prometheus=", "prometheus"),
+        ("monitors.labels.a=1", "labels"),
+    ):
+        answer = chart.ask(setting)
+        assert not answer.ok, setting
+        assert says in answer.err
+
+
+CHECKS: tuple[Callable[[Chart], None], ...] = (
+    prometheus_is_there_and_goes_where_it_is_disabled_and_nothing_else_with_it,
+    prometheus_holds_no_right_and_no_token_of_an_account,
+    prometheus_is_bounded_in_time_size_and_memory,
+    members_are_scraped_where_there_are_exporters,
+    another_configuration_takes_another_pod,
+    no_monitor_is_there_unasked,
+    monitors_say_the_same_as_the_labs_own_prometheus,
+    the_prometheus_rule_has_the_labs_own_rules,
+    a_value_that_cannot_be_is_refused,
+)
