@@ -1,8 +1,9 @@
 """What a prober knows of its own acknowledged writes, and which of them a read missed.
 
-Only of keys with one writer: their values are versions, which grow. So a read that returns an older one than was
-acknowledged before it began is stale. Other vantages' writes are not known here: it is a lower bound, live; the
-checker of staleness judges over all vantages when a run is over.
+Only of keys with one writer: their values are versions, which grow. A read is stale if it returns a version that was
+acknowledged before another one was even sent, and that one was acknowledged before the read began. What was read may
+not be known as acknowledged: its write may take effect late, and nothing is said then. Other vantages' writes are not
+known here either. So it is a lower bound, live; the checker of staleness judges over all vantages when a run is over.
 """
 
 from __future__ import annotations
@@ -13,33 +14,49 @@ from .spec import CACHE
 
 # The workloads whose keys have one writer each.
 SINGLE_WRITER = frozenset({"register", CACHE})
-# Acks of a key that are remembered: those of the last 16 s at 1,000 operations a second, of minutes at usual rates.
+# Writes of a key that are remembered: those of the last 16 s at 1,000 operations a second, of minutes at usual rates.
 KEPT = 256
+
+# A version, and when it was sent and acknowledged, in nanoseconds. A plain tuple: one is made for each write.
+_Write = tuple[int, int, int]
 
 
 class AckedWrites:
-    """Not for two threads at once. Memory: KEPT entries a key that was written here, and no more."""
+    """Not for two threads at once. Memory: KEPT writes a key that was written here, and no more."""
 
     def __init__(self) -> None:
         self._newest: dict[str, int] = {}
-        self._acks: dict[str, deque[tuple[int, int]]] = {}  # version, and when it was acknowledged
+        self._writes: dict[str, deque[_Write]] = {}
 
-    def note(self, key: str, version: int, ack_ns: int) -> None:
+    def note(self, key: str, version: int, invoke_ns: int, ack_ns: int) -> None:
         """Remember that a version of a key was acknowledged."""
         newest = self._newest.get(key)
         if newest is None:
-            self._acks[key] = deque(maxlen=KEPT)
+            self._writes[key] = deque(maxlen=KEPT)
         if newest is None or version > newest:
             self._newest[key] = version
-        self._acks[key].append((version, ack_ns))
+        self._writes[key].append((version, invoke_ns, ack_ns))
 
     def missed_since(self, key: str, version: int | None, invoke_ns: int) -> int | None:
-        """When the oldest write that a read missed was acknowledged; None: it missed none that is known here.
+        """When the oldest write that a read surely missed was acknowledged; None: it missed none that is known here.
 
         version: what the read returned, None: nothing; invoke_ns: when it began.
         """
         newest = self._newest.get(key)
         if newest is None or (version is not None and version >= newest):
             return None
+        writes = self._writes[key]
+        after_ns = _acked_ns(writes, version)
+        if after_ns is None:
+            return None
         seen = -1 if version is None else version
-        return min((ack for known, ack in self._acks[key] if known > seen and ack < invoke_ns), default=None)
+        missed = (ack for other, sent, ack in writes if other > seen and sent > after_ns and ack < invoke_ns)
+        return min(missed, default=None)
+
+
+def _acked_ns(writes: deque[_Write], version: int | None) -> int | None:
+    """When what a read returned was acknowledged: what was sent later is newer; None: nobody knows."""
+    # Nothing, or what is older than all that is remembered.
+    if version is None or (len(writes) == KEPT and version < writes[0][0]):
+        return -1
+    return next((ack for other, _, ack in writes if other == version), None)

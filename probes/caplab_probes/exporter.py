@@ -112,7 +112,7 @@ class Figures:
         if row.key is None:
             return
         if row.op == _WRITE and row.value is not None:
-            acked.note(row.key, row.value, return_ns)
+            acked.note(row.key, row.value, row.invoke_ns, return_ns)
         elif row.op == _READ:
             staleness = self.staleness.get(row.route or "")
             if staleness is None:
