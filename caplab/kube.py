@@ -102,6 +102,11 @@ def pinned() -> Place:
     return _pinned or pin(os.environ.get(CONTEXT_VARIABLE))
 
 
+def is_pinned() -> bool:
+    """Whether a place was pinned: nothing is asked."""
+    return _pinned is not None
+
+
 def unpin() -> None:
     """Forget the place: the next one who asks chooses anew."""
     global _pinned  # noqa: PLW0603  # the one place there is

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import results, resuming, tidy
+from . import grafana, results, resuming, tidy
 from .check.finding import State, merge
 from .judging import Judged, judge_folder
 from .ownership import Session
@@ -43,6 +43,8 @@ class SuiteRun:
         self._plan, self._files, self._folder, self._out = plan, files, folder, out
         self._lost = ""  # why results could not be kept: the suite ends there
         self._before = list(before)
+        self._grafana: grafana.Grafana | None = None
+        self._no_grafana = ""  # why what the environment says of it is of no use
 
     @property
     def reports(self) -> list[RunReport]:
@@ -56,6 +58,7 @@ class SuiteRun:
 
     def all(self) -> None:
         """Make every run that has no verdict yet, in order, until one is interrupted, or results cannot be kept."""
+        self._grafana, self._no_grafana = grafana.find()
         for run in self._plan.runs:
             try:
                 if not (results.is_judged(self._folder / run.folder) and self._keep_run(run)):
@@ -95,7 +98,7 @@ class SuiteRun:
     def _make(self, run: PlannedRun) -> None:
         """Run one experiment to its verdict. Whatever goes wrong in it is its failure: the rest is run all the same."""
         self._announce(run, time_left(self._wanted(run), self._before))
-        folder, began = self._folder / run.folder, time.monotonic()
+        folder, began, began_ms = self._folder / run.folder, time.monotonic(), _now_ms()
         try:
             out = PlainWriter(self._out)
             journal = drive(self._files[run.experiment], run.settings, folder, self._plan.suite, out)
@@ -113,6 +116,28 @@ class SuiteRun:
         self.ended.append(report)
         self._say(shown)
         self._write()
+        self._show_in_grafana(folder, run, report, grafana.Span(began_ms, _now_ms()), journal)
+
+    def _show_in_grafana(
+        self, folder: Path, run: PlannedRun, report: RunReport, span: grafana.Span, journal: Mapping[str, Any]
+    ) -> None:
+        """Say where the run is to be seen, and mark it there; where that fails it is noted, and changes nothing."""
+        problem = self._no_grafana
+        if self._grafana:
+            labels = (journal.get("caplab") or {}).get("labels") or {}
+            self._say(f"dashboard: {self._grafana.link(span, labels)}")
+        if self._grafana and self._grafana.token:
+            try:
+                verdict = report.verdict.state.value
+                self._grafana.mark(grafana.annotations_of(report.record, span, run.name, verdict))
+            except grafana.NotMarked as error:
+                problem = str(error)
+            except Exception as error:
+                problem = f"unexpected {type(error).__name__}"  # its words might hold the token
+        if problem:
+            sentence = words.one_line(f"not marked in Grafana: {problem}")
+            self._say(f"note: {sentence}")
+            _kept(folder, f"WARNING caplab.run: {sentence}")
 
     def _keep_run(self, run: PlannedRun) -> bool:
         """Judge a run anew from its folder, for the table may have changed; where that fails it is to be made again."""
@@ -170,6 +195,10 @@ def judged_report(folder: Path, journal: Mapping[str, Any]) -> RunReport:
     report = report_of(said["run"], judged, said.get("seconds") or {})
     results.write_picture(folder, timeline(judged.history, report))
     return report
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def _kept(folder: Path, told: str) -> str:

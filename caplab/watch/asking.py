@@ -104,7 +104,7 @@ class Asker:
         request = self._api.param_serialize("GET", path, header_params=dict(headers), auth_settings=["BearerToken"])
         answer = self._api.call_api(*request, _request_timeout=_TIMEOUT).response
         try:
-            body = whole(answer.read)
+            body = whole(answer.read1)
             if not 200 <= answer.status < 300:
                 error = client.ApiException(status=answer.status, reason=answer.reason)
                 error.body = body.decode(errors="replace")

@@ -46,6 +46,12 @@ class RunObject:
             "settings": {name: str(value) for name, value in plan.spec.items() if not isinstance(value, dict)},
         } | ({"suite": suite} if suite else {})
 
+    @property
+    def labels(self) -> dict[str, str]:
+        """What its metrics are labelled with, and those of the cluster under test."""
+        own = {name: str(self._spec[name]) for name in ("engine", "experiment", "mode", "fault")}
+        return {"cluster_namespace": self._plan.namespace, "cluster": self._plan.cluster, **own}
+
     def begun(self) -> None:
         """The run is under way."""
         self._prune()

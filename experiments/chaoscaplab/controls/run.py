@@ -93,7 +93,7 @@ def cleanup_control() -> None:
 def _measure(run: MeasuredRun, journal: Journal, outcome: dict[str, Any]) -> None:
     """From the end of the loads to the verdict; a lab that fails says so, and the verdict is unknown."""
     folder = folder_of(run.run_id)
-    outcome.update(run=run.run_id, folder=str(folder), seconds=run.stages.seconds)
+    outcome.update(run=run.run_id, folder=str(folder), seconds=run.stages.seconds, labels=run.run_object.labels)
     try:
         record, history = run.finish(journal)
         write_run(folder, record, history)

@@ -1,0 +1,177 @@
+"""Where a run is to be seen in Grafana, and marks of it there: a link, and annotations by Grafana's HTTP API.
+
+Nothing of this changes a verdict, and nothing of it takes longer than a few seconds.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import urllib3
+from kubernetes import client
+from urllib3.exceptions import HTTPError
+
+from . import kube
+from .model.probers import SYSTEM_NAMESPACE
+from .model.runs import RunRecord, WallAnchor
+from .plain_text import one_line
+
+URL_VARIABLE, TOKEN_VARIABLE = "CAPLAB_GRAFANA_URL", "CAPLAB_GRAFANA_TOKEN"
+RUN_DASHBOARD = "caplab-run"  # its uid
+SERVICE = "caplab-grafana"  # in the lab's own namespace
+LOCAL = "http://localhost:3000"  # where `make dashboards` puts it
+_MARGIN_MS = 5_000  # shown before a run and after it
+_TIMEOUT = (1.0, 3.0)  # seconds: to connect, to answer
+_ALL_SECONDS = 10.0  # for all annotations of a run
+_MOST = 50  # annotations of a run
+_MOST_ANSWER_BYTES = 1 << 16
+_TAG = "caplab"
+
+Annotation = Mapping[str, Any]
+
+
+class NotMarked(Exception):
+    """Annotations were not written; the message says why, and has no secret in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """From when to when a run went, in milliseconds since 1970."""
+
+    began_ms: int
+    ended_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Grafana:
+    """A Grafana at an address; without a token nothing is written there."""
+
+    url: str
+    token: str = ""
+
+    def __repr__(self) -> str:
+        """Without the token."""
+        return f"Grafana({self.url!r})"
+
+    def link(self, span: Span, labels: Mapping[str, str]) -> str:
+        """The address of the Run dashboard at a run's time; labels: what its variables are to be."""
+        times = {"from": span.began_ms - _MARGIN_MS, "to": span.ended_ms + _MARGIN_MS}
+        chosen = {f"var-{name}": value for name, value in labels.items()}
+        return f"{self.url}/d/{RUN_DASHBOARD}?{urlencode({**times, **chosen})}"
+
+    def mark(self, annotations: Sequence[Annotation]) -> None:
+        """Write annotations; NotMarked says why some are not there, and how many."""
+        end = time.monotonic() + _ALL_SECONDS
+        with urllib3.PoolManager() as http:
+            for number, annotation in enumerate(annotations[:_MOST]):
+                problem = "they take too long" if time.monotonic() > end else self._post(http, annotation)
+                if problem:
+                    raise NotMarked(f"{len(annotations) - number} of {len(annotations)} annotations: {problem}")
+        if len(annotations) > _MOST:
+            raise NotMarked(f"{len(annotations) - _MOST} of {len(annotations)} annotations: {_MOST} are enough")
+
+    def _post(self, http: urllib3.PoolManager, annotation: Annotation) -> str:
+        """Why it was not written; '' where it was. A redirect is not followed: it would carry the token elsewhere."""
+        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
+        timeout = urllib3.Timeout(*_TIMEOUT)
+        try:
+            answer = http.request(
+                "POST", f"{self.url}/api/annotations", body=json.dumps(annotation), headers=headers,
+                timeout=timeout, retries=False, redirect=False, preload_content=False,
+            )  # fmt: skip
+            said = answer.read1(_MOST_ANSWER_BYTES)  # what there is: more might come drop by drop
+            answer.close()
+        except (HTTPError, OSError, ValueError) as error:
+            return self._told(f"{type(error).__name__}: {error}")
+        return "" if answer.status == 200 else self._told(f"{answer.status} {said.decode(errors='replace')}")
+
+    def _told(self, text: str) -> str:
+        """A text from elsewhere in one line; the token is struck out, should it be in there."""
+        return f"{self.url} says: {one_line(text.replace(self.token, '***') if self.token else text)[:200]}"
+
+
+def configured(environment: Mapping[str, str] | None = None) -> tuple[Grafana | None, str]:
+    """The Grafana that the environment names, and why not where what it says makes no sense."""
+    environment = os.environ if environment is None else environment
+    url, token = environment.get(URL_VARIABLE, "").rstrip("/"), environment.get(TOKEN_VARIABLE, "")
+    if not url:
+        return None, f"{TOKEN_VARIABLE} is set, and {URL_VARIABLE} is not. Mend: set it too." if token else ""
+    if problem := _problem_of(url, token):
+        return None, problem
+    return Grafana(url, token), ""
+
+
+def find(environment: Mapping[str, str] | None = None) -> tuple[Grafana | None, str]:
+    """The Grafana that the environment names, else the lab's own; None where there is none, or the first is of no use.
+
+    And why that is so, '' where there is nothing to be said.
+    """
+    named, problem = configured(environment)
+    if named or problem:
+        return named, problem
+    return (Grafana(LOCAL) if _is_installed() else None), ""
+
+
+def annotations_of(record: RunRecord, span: Span, name: str, verdict: str) -> list[Annotation]:
+    """A region for the run, and one for each target that a fault hit, from its begin to its end: pure.
+
+    A fault of which no end is known lasts as long as the run.
+    """
+    whole = _region(span.began_ms, span.ended_ms, f"{name}: {verdict}", "run", verdict)
+    faults = [
+        _region(
+            _unix_ms(window.injected_ns, record.wall_anchor),
+            span.ended_ms if window.healed_ns is None else _unix_ms(window.healed_ns, record.wall_anchor),
+            f"{window.kind} of {window.target}" + ("" if window.proven else " (without evidence)"),
+            "fault",
+            window.kind,
+        )
+        for window in record.fault_windows
+    ]
+    return [whole, *faults]
+
+
+def _region(began_ms: int, ended_ms: int, text: str, *tags: str) -> Annotation:
+    told = {"text": one_line(text), "tags": [_TAG, *tags]}
+    return {"dashboardUID": RUN_DASHBOARD, "time": began_ms, "timeEnd": max(began_ms, ended_ms), **told}
+
+
+def _unix_ms(monotonic_ns: int, anchor: WallAnchor) -> int:
+    return (anchor.unix_ns + monotonic_ns - anchor.monotonic_ns) // 1_000_000
+
+
+def _problem_of(url: str, token: str) -> str:
+    """Why an address or a token is of no use, in a sentence that shows neither password nor token; '': they are."""
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and not (parts.query or parts.fragment)
+        has_user = "@" in parts.netloc
+    except ValueError:
+        usable, has_user = False, False
+    if not usable or not (url.isascii() and url.isprintable()) or " " in url:
+        return (
+            f"{URL_VARIABLE} is no address of a Grafana. Mend: write it as http://HOST:PORT, with a path if it has one."
+        )
+    if has_user:
+        return f"{URL_VARIABLE} has a user in it. Mend: leave that out, and give a token in {TOKEN_VARIABLE}."
+    if not all(33 <= ord(char) <= 126 for char in token):
+        return f"{TOKEN_VARIABLE} has characters that no token has. Mend: give it without blanks and line ends."
+    return ""
+
+
+def _is_installed() -> bool:
+    """Whether the lab that is pinned has a Grafana; not where none is pinned, or nobody says."""
+    if not kube.is_pinned():
+        return False
+    core: Any = client.CoreV1Api(kube.pinned().api)
+    try:
+        core.read_namespaced_service(SERVICE, SYSTEM_NAMESPACE, _request_timeout=_TIMEOUT)
+    except (client.ApiException, HTTPError):
+        return False
+    return True
