@@ -13,7 +13,9 @@ from fault_objects import fault, fault_status, phase_is
 from kind_lab import Lab, await_that
 from lab_state import gate_files, journals
 from redis_cluster import KIND, await_ready, await_status, redis, status
+from scraped import of_agents, of_operator
 
+FAULT_METRICS = ("caplab_fault_active", "caplab_fault_overdue_seconds")
 DOWN_SECONDS = 12  # the Sentinels promote another within two or three
 
 
@@ -79,8 +81,15 @@ def test_a_killed_primary_stays_down_until_the_time_is_over(lab: Lab, open_names
     (target,) = fault_status(lab, open_namespace)["targets"]
     assert (target["uid"], target["pod"], target["proven"]) == (uid, primary, True)
     assert any("empty" in line for line in target["evidence"]), target["evidence"]
+    told = of_operator(lab)
+    assert [told[name, "rd", open_namespace, "redis", "kill"] for name in FAULT_METRICS] == [1, 0]
+    assert told["caplab_cluster_members_desired", "rd", open_namespace, "redis"] == 3
+    assert of_agents(lab)["caplab_agent_faults_active", "kill", target["node"]] == 1
     await_status(lab, open_namespace, "another primary", lambda found: found.get("primary") not in (None, primary))
     assert phase_is(lab, open_namespace, "Active")
+    told = of_operator(lab)
+    member = ("rd", open_namespace, "redis", primary, target["zone"])
+    assert [told[name, *member] for name in ("caplab_member_up", "caplab_member_primary")] == [0, 0]
     # Its container is started anew, and waits at the gate: the process is there, and no server.
     await_that("it waits at the gate", lambda: processes(lab, open_namespace, primary) != "", 10)
     assert "redis-server" not in processes(lab, open_namespace, primary).split()
@@ -94,6 +103,8 @@ def test_a_killed_primary_stays_down_until_the_time_is_over(lab: Lab, open_names
     print(f"\nheld {held:.3f} s: {target['evidence']}")
     assert DOWN_SECONDS - 0.5 < held < DOWN_SECONDS + 2
     assert target["proven"]
+    assert of_operator(lab)["caplab_fault_active", "rd", open_namespace, "redis", "kill"] == 0
+    assert of_agents(lab)["caplab_agent_faults_active", "kill", target["node"]] == 0
     found = await_ready(lab, open_namespace)
     assert (found["lastFailover"]["from"], found["lastFailover"]["cause"]) == (primary, "fault f")
     assert found["epoch"] != epoch

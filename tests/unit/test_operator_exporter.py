@@ -184,5 +184,9 @@ def test_the_latest_run_of_each_kind_is_told_with_what_was_predicted() -> None:
     assert (told[f"run_verdict {kill} invalid"], told[f"run_verdict {kill} valid"]) == (1, 0)
     assert told[f"run_ended_timestamp_seconds {kill}"] - told[f"run_started_timestamp_seconds {kill}"] == 2
     assert f"run_stale_reads {kill} all all" not in told  # not measured: no sample
+    side = {"side": "majority", "route": "service", "failoverSeconds": 9.0, "bounds": {"failoverSeconds": 24.0}}
+    of_side = samples(metrics([run("f", bySide=[side])]))
+    assert of_side[f"run_failover_seconds {kill} majority service"] == 9
+    assert of_side[f"run_failover_bound_seconds {kill} majority service"] == 24
     cut = "postgres/partition-primary postgres quorum partition-primary all all"
     assert (f"run_failover_seconds {cut}" in told, f"run_failover_bound_seconds {cut}" in told) == (True, False)

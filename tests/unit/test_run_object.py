@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 from caplab_cluster.paths import CHART
-from chaoscaplab.controls.report import RunObject, bounds_of
+from chaoscaplab.controls.report import RunObject, bounds_of, by_side
 from histories import run_record, table
 
 from caplab.check import Finding, State
@@ -66,6 +66,21 @@ def test_a_side_and_a_route_have_bounds_of_their_own_and_the_run_as_a_whole_has_
     assert bounds(*both, side="majority", route="direct", sides=SIDES) == {"failoverSeconds": 20.0}  # both bind
 
 
+def test_what_is_judged_of_a_part_of_the_clients_is_told_with_its_bound() -> None:
+    demands = (
+        Demand("failoverTime", Promise.BOUNDED, "ttl + 2s", side="majority", route="direct"),
+        Demand("lost", Promise.MUST_SHOW, side="minority", route="direct"),  # nothing was measured there
+        Demand("lost", Promise.FORBIDDEN),
+        Demand("failovers", Promise.POSSIBLE, route="direct"),
+    )
+    assert by_side(judged(*demands, sides=SIDES).verdict.judgements) == [
+        {"side": "majority", "route": "direct", "failoverSeconds": 1.0, "bounds": {"failoverSeconds": 22.0}},
+        {"side": "minority", "route": "direct"},
+    ]
+    forbidden = by_side(judged(Demand("stale", Promise.FORBIDDEN, route="service"), sides={}).verdict.judgements)
+    assert forbidden == [{"side": "all", "route": "service", "staleReads": 3, "bounds": {"staleReads": 0.0}}]
+
+
 class Server:
     def __init__(self) -> None:
         self.status: Any = None
@@ -95,10 +110,13 @@ def test_the_schema_knows_all_that_is_said() -> None:
     (version,) = yaml.safe_load((CHART / "templates" / "crds" / "run.yaml").read_text())["spec"]["versions"]
     known = version["schema"]["openAPIV3Schema"]["properties"]["status"]["properties"]
     status = said(judged(Demand("lost", Promise.FORBIDDEN), Demand("failoverTime", Promise.BOUNDED, "ttl")))
+    status["bySide"] = said(judged(Demand("stale", Promise.FORBIDDEN, route="service")))["bySide"]
     assert set(status) <= set(known)
     for field in ("figures", "bounds"):
         assert set(status[field]) <= set(known[field]["properties"])
-    of_row = known["byVantage"]["items"]["properties"]
-    for row in status["byVantage"]:
-        assert set(row) <= set(of_row)
-        assert set(row["bounds"]) <= set(of_row["bounds"]["properties"])
+    for field in ("bySide", "byVantage"):
+        of_row = known[field]["items"]["properties"]
+        assert status[field]
+        for row in status[field]:
+            assert set(row) <= set(of_row)
+            assert set(row["bounds"]) <= set(of_row["bounds"]["properties"])

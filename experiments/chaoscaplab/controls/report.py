@@ -28,6 +28,8 @@ _AVAILABILITY = {"failover_seconds": "failoverSeconds", "ack_ratio": "ackRatio"}
 _STALENESS = {"stale": "staleReads"}
 # Property of a row -> the figure that it is the bound of.
 _BOUNDED = {"failoverTime": "failoverSeconds", "lost": "lost", "stale": "staleReads"}
+_SECONDS = "failoverSeconds"  # the others count
+_ALL = "all"
 
 
 class RunObject:
@@ -69,6 +71,7 @@ class RunObject:
             "reasons": [reason[:500] for reason in judged.verdict.reasons[:20]],
             "figures": figures_of(findings),
             "bounds": bounds_of(judged.verdict.judgements),
+            "bySide": by_side(judged.verdict.judgements),
             "byVantage": [_bounded(row, judged) for row in by_vantage(findings)],
         }
         self._say(status)
@@ -112,6 +115,23 @@ def bounds_of(judgements: Iterable[Judgement], side: str | None = None, route: s
             known = bounds.get(name := _BOUNDED[demand.property])
             bounds[name] = min(limit, known) if isinstance(known, float) else limit
     return bounds
+
+
+def by_side(judgements: Iterable[Judgement]) -> list[dict[str, Json]]:
+    """What the row judges on a side of the cut or a route only: each figure, and the most that it promises: pure."""
+    rows: dict[tuple[str, str], dict[str, Json]] = {}
+    for judgement in judgements:
+        demand, figure = judgement.demand, _BOUNDED.get(judgement.demand.property)
+        where = (demand.side or _ALL, demand.route or _ALL)
+        if figure is None or where == (_ALL, _ALL):
+            continue
+        row = rows.setdefault(where, {"side": where[0], "route": where[1]})
+        if judgement.measured is not None:
+            row[figure] = judgement.measured if figure == _SECONDS else int(judgement.measured)
+        if (limit := _limit(judgement)) is not None:
+            known = row.get("bounds")
+            row["bounds"] = {**(known if isinstance(known, Mapping) else {}), figure: limit}
+    return [rows[where] for where in sorted(rows)]
 
 
 def _limit(judgement: Judgement) -> float | None:

@@ -78,12 +78,13 @@ def _moments(runs: Sequence[Body], field: str, name: str, text: str) -> Metric:
 
 
 def _family(runs: Sequence[Body], part: Any, field: str, name: str, text: str) -> Metric:
-    """One gauge: of the run as a whole (vantage and route 'all'), and of each vantage and route."""
+    """One gauge: of the run as a whole (vantage and route 'all'), of each side, and of each vantage and route."""
     family = GaugeMetricFamily(name, text, labels=_WHERE)
     for run in runs:
         status = run["status"]
         whole = {"vantage": ALL, "route": ALL, "bounds": status.get("bounds"), **(status.get("figures") or {})}
-        for row in (whole, *(status.get("byVantage") or ())):
+        sides = [{**row, "vantage": row["side"]} for row in status.get("bySide") or ()]
+        for row in (whole, *sides, *(status.get("byVantage") or ())):
             if field in part(row):
                 family.add_metric([*_labels(run), row["vantage"], row["route"]], float(part(row)[field]))
     return family

@@ -1,0 +1,32 @@
+"""What the operator and the agents of the real cluster tell Prometheus, asked through the API server."""
+
+from __future__ import annotations
+
+from caplab_agent.exporter import PORT as AGENT_PORT
+from caplab_cluster.chart import NAMESPACE
+from caplab_operator.exporter import PORT as OPERATOR_PORT
+from kind_lab import Lab
+from prometheus_client.parser import text_string_to_metric_families
+
+Told = dict[tuple[str, ...], float]
+
+
+def scraped(lab: Lab, name: str, port: int) -> Told:
+    """Of all pods of that name: by metric, and the values of its labels in the order of their names."""
+    told: Told = {}
+    for pod in lab.get("pods", "-n", NAMESPACE, "-l", f"app.kubernetes.io/name={name}")["items"]:
+        path = f"/api/v1/namespaces/{NAMESPACE}/pods/{pod['metadata']['name']}:{port}/proxy/metrics"
+        for family in text_string_to_metric_families(lab.kubectl("get", "--raw", path)):
+            for sample in family.samples:
+                told[sample.name, *(value for _, value in sorted(sample.labels.items()))] = sample.value
+    return told
+
+
+def of_operator(lab: Lab) -> Told:
+    """The operator's."""
+    return scraped(lab, "caplab-operator", OPERATOR_PORT)
+
+
+def of_agents(lab: Lab) -> Told:
+    """Those of all agents."""
+    return scraped(lab, "caplab-agent", AGENT_PORT)
