@@ -90,13 +90,16 @@ class FakeServer(Api):
         return _encoded(there)
 
     def _listed(self, where: Where, query: Mapping[str, str]) -> list[Body]:
-        wanted = dict(one.split("=") for one in query.get("labelSelector", "").split(",") if "=" in one)
+        asked = [one.split("=") for one in query.get("labelSelector", "").split(",") if "=" in one]
+        wanted = {name: value for name, value in asked if not name.endswith("!")}
+        unwanted = {(name.removesuffix("!"), value) for name, value in asked if name.endswith("!")}
         return [
             one
             for (namespace, plural, _), one in self.objects.items()
             if plural == where[1]
             and where[0] in ("", namespace)
             and wanted.items() <= (one["metadata"].get("labels") or {}).items()
+            and not unwanted & (one["metadata"].get("labels") or {}).items()
         ]
 
     def _patched(self, where: Where, body: Body, apply: bool) -> Body:

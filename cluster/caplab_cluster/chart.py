@@ -13,7 +13,10 @@ from .toolchain import Tools
 
 RELEASE = "caplab"
 NAMESPACE = "caplab-system"
-USED_IMAGES = ("agent", "cassandra", "operator", "postgres", "prober", "prometheus", "redis")
+USED_IMAGES = (
+    "agent", "cassandra", "operator", "postgres", "postgres-exporter",
+    "prober", "prometheus", "redis", "redis-exporter",
+)  # fmt: skip
 _READY_SECONDS = 90
 # The agents are privileged: they end and freeze processes of others. What else in there is not restricted is to show.
 _POD_SECURITY = tuple(

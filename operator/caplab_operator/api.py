@@ -120,6 +120,19 @@ class Api:
         listed = self._call("GET", path_of(api_version, kind, namespace), query, accept=METADATA_LIST)
         return [item["metadata"] for item in listed["items"] or ()]  # null where there is none
 
+    def delete(self, manifest: Mapping[str, Any]) -> bool:
+        """Delete a cluster's own object; whether there was one. One of that name that is somebody else's stays."""
+        existing = self.metadata(manifest)
+        if existing is None or "deletionTimestamp" in existing or not is_own(manifest, existing):
+            return False
+        metadata = manifest["metadata"]
+        self.ledger.strike(controller(metadata)["uid"], _name_of(manifest))
+        only = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": existing["uid"]}}
+        with _gone_is_no_error():
+            path = path_of(manifest["apiVersion"], manifest["kind"], metadata["namespace"], metadata["name"])
+            self._call("DELETE", path, body=only)
+        return True
+
     def create(self, manifest: Mapping[str, Any]) -> bool:
         """Create an object; whether it was not there yet."""
         path = path_of(manifest["apiVersion"], manifest["kind"], manifest["metadata"]["namespace"])

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import logging
+import os
 
 import kopf
 
 GROUP = "caplab.dev"
 VERSION = "v1alpha1"
 LAB_NAMESPACE_VARIABLE = "CAPLAB_NAMESPACE"  # where the operator and the probers run
+EXPORTERS_VARIABLE = "CAPLAB_EXPORTERS"  # whether clusters have exporters: charts/caplab/values.yaml, exporters.enabled
+
+
+def exporters_enabled() -> bool:
+    """Whether each cluster is to have an exporter, and a login for it."""
+    return os.environ.get(EXPORTERS_VARIABLE) == "true"
 
 
 def configure(settings: kopf.OperatorSettings) -> None:

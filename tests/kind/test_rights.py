@@ -11,10 +11,11 @@ import cluster_object
 import pytest
 from caplab_cluster.chart import NAMESPACE as LAB_NAMESPACE
 from caplab_cluster.shell import Answer, ask
-from caplab_operator.engines import network, objects
+from caplab_operator.engines import exporter, network, objects
 from caplab_operator.engines.cassandra import manifests as cassandra
 from caplab_operator.engines.cassandra.spec import parse as parse_cassandra
 from caplab_operator.engines.postgres import manifests as postgres
+from caplab_operator.engines.postgres.exporter import EXPORTER as POSTGRES_EXPORTER
 from caplab_operator.engines.postgres.spec import PostgresSpec
 from caplab_operator.engines.postgres.spec import parse as parse_postgres
 from caplab_operator.engines.redis import manifests as redis
@@ -70,6 +71,7 @@ def own_objects(lab: Lab, namespace: str) -> list[Manifest]:
         *redis.secrets(rd_spec, lambda _: "p"),
         *redis.build(rd_spec, lab.images["redis"], LAB_NAMESPACE, redis.Standing(3, None, bootstrap=True)),
         endpoint_slice(rd_spec, "x-primary", []),
+        *exporter.build(pg_spec, POSTGRES_EXPORTER, lab.images["postgres-exporter"], LAB_NAMESPACE, "p", "r"),
         *cassandra.secrets(cs_spec, lambda _: "p"),
         *cassandra.build(cs_spec, lab.images["cassandra"], LAB_NAMESPACE, {}, cassandra.Standing(3)),
     ]
@@ -132,6 +134,21 @@ def pod_attacks(members: Manifest) -> list[Attack]:
     ]  # fmt: skip
 
 
+def exporter_attacks(spec: PostgresSpec, images: Mapping[str, str]) -> list[Attack]:
+    """An exporter with more than it needs."""
+    good = exporter.build(spec, POSTGRES_EXPORTER, images["postgres-exporter"], LAB_NAMESPACE, "p", "r")[-1]
+    account, two = {"serviceAccountName": "x-member", "automountServiceAccountToken": True}, copy.deepcopy(good)
+    two["spec"]["replicas"] = 2
+    database = with_pod(good, lambda pod: pod["containers"][0].update(image=images["postgres"]))
+    members = postgres.stateful_set(spec, images["postgres-exporter"], 3)
+    return [
+        (with_pod(good, lambda pod: pod.update(account)), "an exporter is one pod"),
+        (two, "an exporter is one pod"),
+        (database, "so does an exporter"),
+        (members, "one of the lab's images"),
+    ]
+
+
 def rights_attacks(spec: PostgresSpec) -> list[Attack]:
     """Ways to more rights."""
     admin = {"kind": "ClusterRole", "name": "cluster-admin"}
@@ -190,7 +207,8 @@ def test_the_operator_can_make_nothing_that_would_give_it_more_than_clusters_nee
     spec = parse_postgres(cluster_object.defaulted(lab, of_clusters, "PostgresCluster"))
     members = postgres.stateful_set(spec, lab.images["postgres"], 3)
     lab.apply(*in_namespace(of_clusters, role_that_lets("theirs", "pods", "list")))
-    attacks = [*pod_attacks(members), *rights_attacks(spec), *place_attacks(spec, members)]
+    attacks = [*pod_attacks(members), *exporter_attacks(spec, lab.images)]
+    attacks += [*rights_attacks(spec), *place_attacks(spec, members)]
     answer = attempt(lab, [manifest for manifest, _ in attacks], AS_OPERATOR)
     refusals = [line for line in answer.err.splitlines() if line.startswith("Error from server")]
     assert len(refusals) == len(attacks), answer.out + answer.err
@@ -229,6 +247,25 @@ def test_the_operator_touches_no_object_and_no_pod_of_anybody_else(lab: Lab, of_
     for attempted in (("delete", *on_pod), ("annotate", *on_pod, "a=b")):
         refused = lab.cluster.kubectl(*attempted)
         assert "touches only those of its clusters' StatefulSets" in refused.err, refused.out
+
+
+def test_the_operator_deletes_of_a_cluster_its_exporter_and_nothing_else(lab: Lab, of_clusters: str) -> None:
+    spec = parse_postgres(cluster_object.defaulted(lab, of_clusters, "PostgresCluster"))
+    made = [objects.service(spec, suffix, ports=[objects.port("sql", 5432)]) for suffix in ("any", "exporter")]
+    for item in made:
+        item["metadata"]["finalizers"] = ["caplab.dev/test"]  # there is no such cluster, so it would be collected
+        item["metadata"]["ownerReferences"][0].setdefault("uid", "b")
+    lab.apply(*made)
+    on = ("-n", of_clusters, "--dry-run=server", AS_OPERATOR)
+    try:
+        refused = lab.cluster.kubectl("delete", "service/x-any", *on)
+        assert "the operator deletes its exporter only, x-exporter" in refused.err, refused.out
+        allowed = lab.cluster.kubectl("delete", "service/x-exporter", *on)
+        assert allowed.ok, allowed.err
+    finally:
+        free = ("-n", of_clusters, "--type=merge", "-p", '{"metadata": {"finalizers": null}}')
+        for name in ("x-any", "x-exporter"):
+            lab.cluster.kubectl("patch", f"service/{name}", *free)
 
 
 @pytest.fixture

@@ -14,10 +14,12 @@ import pytest
 import redis_seen
 import yaml
 from caplab_cluster.paths import CHART
-from caplab_operator.engines import objects
+from caplab_operator.engines import exporter, objects
 from caplab_operator.engines.cassandra import manifests as cassandra
 from caplab_operator.engines.postgres import manifests as postgres
+from caplab_operator.engines.postgres.exporter import EXPORTER as POSTGRES_EXPORTER
 from caplab_operator.engines.redis import manifests as redis
+from caplab_operator.engines.redis.exporter import EXPORTER as REDIS_EXPORTER
 from postgres_seen import SPEC
 
 LAB = "caplab-system"
@@ -51,6 +53,8 @@ PROBER = End(LAB, {"app.kubernetes.io/name": "caplab-prober", "caplab.dev/vantag
 AGENT = End(LAB, {"app.kubernetes.io/name": "caplab-agent"}, ports={"metrics": 9186})
 PROMETHEUS = End(LAB, {"app.kubernetes.io/name": "caplab-prometheus"}, ports={"web": 9090})
 MONITORING = End("monitoring", {}, {"caplab.dev/monitoring": "allowed"})
+PG_EXPORTER, RD_EXPORTER = member(objects.part(SPEC, "exporter")), member(objects.part(redis_seen.SPEC, "exporter"))
+OTHER_PG_EXPORTER = member({**objects.part(SPEC, "exporter"), "caplab.dev/cluster": "other"})
 UNINSTALL = End(LAB, {"app.kubernetes.io/name": "caplab-uninstall"})
 APPLICATION = End("demo", {"app": "shop"})
 STRANGER = End("elsewhere", {"app.kubernetes.io/name": "caplab-operator"})  # it may call itself what it likes
@@ -75,6 +79,8 @@ def of_clusters() -> list[Policy]:
         *postgres.build(SPEC, "image", LAB, 3),
         *redis.build(redis_seen.SPEC, "image", LAB, redis_seen.STANDING),
         *cassandra.build(cassandra_seen.SPEC, "image", LAB, {}, cassandra.Standing(3)),
+        *exporter.build(SPEC, POSTGRES_EXPORTER, "image", LAB, "p", "r"),
+        *exporter.build(redis_seen.SPEC, REDIS_EXPORTER, "image", LAB, "p", "r"),
     ]
     return [item for item in made if item["kind"] == "NetworkPolicy"]
 
@@ -162,6 +168,14 @@ def passes(source: End, to: End, port: int, protocol: str = "TCP") -> bool:
         (PROMETHEUS, OPERATOR, [9188, 9189]),  # metrics, and what there is to scrape
         (PROMETHEUS, PROBER, [9187]),
         (PROMETHEUS, AGENT, [9186]),
+        (PROMETHEUS, PG_EXPORTER, [9187]),
+        (PROMETHEUS, RD_EXPORTER, [9121]),
+        (PROMETHEUS, CS, [7070]),
+        (MONITORING, PG_EXPORTER, [9187]),
+        (MONITORING, RD_EXPORTER, [9121]),
+        (MONITORING, CS, [7070]),
+        (PG_EXPORTER, PG, [5432]),
+        (RD_EXPORTER, RD, [6379]),
     ],
 )
 def test_what_the_lab_needs_passes(source: End, to: End, ports: Sequence[int]) -> None:
@@ -214,6 +228,19 @@ def test_whoever_has_a_token_reaches_the_api_server(source: End) -> None:
         (PROMETHEUS, RD, 6379),
         (PROMETHEUS, OUTSIDE, 443),
         (PROMETHEUS, API_SERVER, 6443),
+        (CLIENT_ELSEWHERE, PG_EXPORTER, 9187),
+        (MONITORING, PG, 5432),
+        (PG_EXPORTER, PG, 8008),  # it is no member
+        (PG_EXPORTER, OTHER_PG, 5432),  # it logs in wherever it is sent
+        (PG_EXPORTER, OUTSIDE, 5432),
+        (PG_EXPORTER, API_SERVER, 443),
+        (PG_EXPORTER, DNS, 53),
+        (RD_EXPORTER, SENTINEL, 26379),
+        (PG, PG_EXPORTER, 9187),
+        (APPLICATION, PG_EXPORTER, 9187),
+        (APPLICATION, CS, 7070),
+        (PROBER, RD_EXPORTER, 9121),
+        (OPERATOR, PG_EXPORTER, 9187),
     ],
 )
 def test_nothing_else_does(source: End, to: End, port: int) -> None:

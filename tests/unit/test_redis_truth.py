@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -12,7 +13,7 @@ from caplab_operator.engines.pods import Pod
 from caplab_operator.engines.redis import configuration, durability, observe, settings, users
 from caplab_operator.engines.redis.observe import Access, Member, Place, Seen
 from caplab_operator.engines.redis.spec import RedisSpec
-from caplab_operator.handlers.redis_users import Users
+from caplab_operator.handlers.redis_users import Users, users_of_members
 from fake_redis import fake_redis
 from redis_seen import PODS, SPEC, master, replica, seen, sentinel
 
@@ -218,3 +219,47 @@ def test_clients_login_is_tried_as_clients_do(password: str, refused: bool) -> N
             return await asyncio.to_thread(observe.login_refusal, place, place.members[0], fake.port, 1.0)
 
     assert ("invalid username-password" in asyncio.run(tried())) is refused
+
+
+WATCHED = {**PASSWORDS, "monitor": "mon"}
+EXPORTERS = f"user monitor on #{hashlib.sha256(b'mon').hexdigest()} -@all +info"
+
+
+def test_the_exporters_user_is_given_to_running_members_and_to_no_sentinel(monkeypatch: pytest.MonkeyPatch) -> None:
+    members, held = Members(), Users()
+    hold(monkeypatch, members)
+    held.mend(SPEC, accesses(), WATCHED)
+    has = {name: any(line.startswith("ACL SETUSER monitor reset on >mon -@all +ping +info") for line in lines)
+           for name, lines in members.told}  # fmt: skip
+    assert has == {name: not name.startswith("rd-sentinel") for name in has}
+    assert len(has) == 6
+
+
+@pytest.mark.parametrize("line", ["", EXPORTERS.replace("on #", "on #0"), "user other on #1"])
+def test_a_member_that_does_not_let_the_exporter_in_is_told_again(monkeypatch: pytest.MonkeyPatch, line: str) -> None:
+    members, held = Members(), Users()
+    hold(monkeypatch, members)
+    monkeypatch.setattr(observe, "users_of", lambda _place, _pod: (*AS_SET, *filter(None, [line])))
+    held.mend(SPEC, accesses(), WATCHED)
+    members.told.clear()
+    with_line = (*AS_SET, *filter(None, [line]))
+    of = {f"rd_{number}": Access(f"run of rd-{number}", with_line) for number in range(3)}
+    held.mend(SPEC, accesses(**of), WATCHED)
+    assert [name for name, _ in members.told if not name.startswith("rd-sentinel")] == ["rd-0", "rd-1", "rd-2"]
+
+
+def test_one_that_does_is_left_alone_and_without_exporters_the_user_is_a_stranger() -> None:
+    assert users.has_login("monitor", "mon", (*AS_SET, EXPORTERS))
+    assert not users.has_login("monitor", "another", (*AS_SET, EXPORTERS))
+    assert not any("monitor" in line for line in users.file_of(users.MEMBER_USERS).splitlines())
+    commands = users.commands(users_of_members({**PASSWORDS, "monitor": ""}), PASSWORDS, (*AS_SET, EXPORTERS))
+    assert ("ACL", "DELUSER", "monitor") in commands
+
+
+def test_the_exporters_user_reads_and_does_nothing_else() -> None:
+    rules = users.EXPORTERS_USER.rules.split()
+    assert rules[0] == "-@all"
+    assert not any(rule.startswith(("~", "%", "&", "allkeys", "allchannels", "+@")) for rule in rules)
+    assert {rule.lstrip("+") for rule in rules[1:]} == {
+        "ping", "info", "client|setname", "latency|latest", "slowlog|len", "slowlog|get",
+    }  # fmt: skip

@@ -11,7 +11,7 @@ import pytest
 from caplab_operator.engines.common import Common
 from caplab_operator.engines.ownership import ForeignObject
 from caplab_operator.engines.passwords import PasswordsLost
-from caplab_operator.handlers import clusters, rounds
+from caplab_operator.handlers import clusters, exporters, rounds
 from caplab_operator.handlers.engines import Engine
 from caplab_operator.handlers.rounds import Rounds
 from caplab_operator.handlers.watched import Watched
@@ -223,3 +223,30 @@ def test_the_oldest_round_is_exported_and_without_any_nothing_is_old() -> None:
     assert health.oldest() == ("faults", 0.0)
     health.forget("faults")
     assert health.trouble() == ""
+
+
+@pytest.mark.parametrize("refuse", [None, PasswordsLost("gone")], ids=["applied", "not applied"])
+def test_an_exporter_that_cannot_be_made_holds_up_nothing_and_is_tried_again_later(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, refuse: Exception | None
+) -> None:
+    tried: list[str] = []
+
+    def keep(_api: Any, _exporting: Any, of: Mapping[str, Any]) -> str:
+        tried.append(of["kind"])
+        return "no place"
+
+    monkeypatch.setattr(exporters, "keep", keep)
+    monkeypatch.setattr(rounds, "_EXPORTER_SECONDS", 0.02)
+
+    async def scenario(world: World) -> None:
+        exporting: Any = object()
+        engine = Engine("RedisCluster", "redisclusters", world.handlers, None, exporting)
+        world.rounds.engines = {"RedisCluster": engine}
+        world.handlers.refuse = refuse
+        world.hear(body("rd"))
+        await until(lambda: world.handlers.looks.get("rd", 0) > 3 and len(world.handlers.applied) > 2)
+        assert bool(tried) == (refuse is None)  # only where all else of the cluster is applied
+        assert (world.api.condition("rd", "Startable")["status"] == "True") == (refuse is None)
+
+    in_world(scenario)
+    assert caplog.text.count("no place") == (1 if refuse is None else 0)

@@ -5,7 +5,7 @@ The nodes' own kubelets reach their pods whatever a policy says, so probes need 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from . import objects
@@ -14,21 +14,29 @@ from .objects import Manifest
 
 _NAMESPACE_NAME = "kubernetes.io/metadata.name"  # the API server's own label of every namespace
 _APP = "app.kubernetes.io/name"
-_OPERATOR, _PROBER = "caplab-operator", "caplab-prober"  # charts/caplab/templates
+_OPERATOR, _PROBER, _PROMETHEUS = "caplab-operator", "caplab-prober", "caplab-prometheus"  # charts/caplab/templates
 CLIENTS_LABEL = "caplab.dev/clients"  # of other namespaces whose pods may be clients: allowed
+MONITORING_LABEL = "caplab.dev/monitoring"  # of those whose pods may scrape metrics: allowed
 _DNS_PORT = 53
 _API_SERVER_PORTS = (443, 6443)  # the Service's, and where it leads to: policies are asked after that
 
 
 def policy(
-    cluster: Cluster, lab_namespace: str, clients: Sequence[int], operator: Sequence[int], *, needs_api: bool = False
+    cluster: Cluster,
+    lab_namespace: str,
+    clients: Sequence[int],
+    operator: Sequence[int],
+    *,
+    needs_api: bool = False,
+    metrics: Sequence[int] = (),
 ) -> Manifest:
-    """The policy of all pods of a cluster.
+    """The policy of a cluster's members and Sentinels; its exporter has one of its own.
 
-    clients are the ports that clients connect to, operator those that the lab's operator does besides.
-    needs_api: members keep their state in the API server.
+    clients are the ports that clients connect to, operator those that the lab's operator does besides, metrics those
+    that Prometheus asks members themselves at. needs_api: members keep their state in the API server.
     """
-    own = {"podSelector": {"matchLabels": objects.labels(cluster)}}
+    parts = {"key": objects.PART_LABEL, "operator": "In", "values": ["member", "sentinel"]}
+    own = {"podSelector": {"matchLabels": objects.labels(cluster), "matchExpressions": [parts]}}
     client_ports = _tcp(clients)
     outward = [{"to": [own]}, {"ports": [*_tcp([_DNS_PORT]), {"protocol": "UDP", "port": _DNS_PORT}]}]
     if needs_api:
@@ -47,10 +55,33 @@ def policy(
                 ],
                 "ports": client_ports,
             },
+            *([{"from": _who_scrapes(lab_namespace), "ports": _tcp(metrics)}] if metrics else ()),
         ],
         "egress": outward,
     }
     return {**objects.named(cluster, "networking.k8s.io/v1", "NetworkPolicy", cluster.name), "spec": body}
+
+
+def policy_of_exporter(
+    cluster: Cluster, name: str, pods: Mapping[str, str], lab_namespace: str, port: int, asks: int
+) -> Manifest:
+    """The policy of a cluster's exporter: asked by Prometheus at a port, it asks members at theirs, and nobody else.
+
+    It logs in wherever a request names a target: so nobody but members can be one.
+    """
+    members = {"podSelector": {"matchLabels": objects.part(cluster)}}
+    body = {
+        "podSelector": {"matchLabels": dict(pods)},
+        "policyTypes": ["Ingress", "Egress"],
+        "ingress": [{"from": _who_scrapes(lab_namespace), "ports": _tcp([port])}],
+        "egress": [{"to": [members], "ports": _tcp([asks])}],
+    }
+    return {**objects.named(cluster, "networking.k8s.io/v1", "NetworkPolicy", name), "spec": body}
+
+
+def _who_scrapes(lab_namespace: str) -> list[dict[str, Any]]:
+    """The lab's own Prometheus, and one that runs in a namespace which is labelled for it."""
+    return [_of_lab(lab_namespace, _PROMETHEUS), {"namespaceSelector": {"matchLabels": {MONITORING_LABEL: "allowed"}}}]
 
 
 def _of_lab(namespace: str, app: str) -> dict[str, Any]:

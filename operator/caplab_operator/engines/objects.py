@@ -12,6 +12,7 @@ Manifest = dict[str, Any]
 
 APPLICATION = "caplab"  # whom clients log in as
 OPERATOR_ROLE = "caplab-operator-namespaced"  # charts/caplab/templates/operator.yaml
+PART_LABEL = "caplab.dev/part"
 _PROBER_ACCOUNT = "caplab-prober"  # charts/caplab/templates/prober.yaml
 
 
@@ -27,18 +28,18 @@ def part(cluster: Cluster, name: str = "member") -> dict[str, str]:
 
 def selector(engine: str, cluster: str, part_name: str = "member") -> dict[str, str]:
     """As part, where only names are known."""
-    return {"caplab.dev/engine": engine, "caplab.dev/cluster": cluster, "caplab.dev/part": part_name}
+    return {"caplab.dev/engine": engine, "caplab.dev/cluster": cluster, PART_LABEL: part_name}
 
 
 def stateful_set_of(part_labels: Mapping[str, str]) -> str:
     """The name of the StatefulSet that makes the pods of such labels: the members' has the cluster's own name."""
-    cluster, part_name = part_labels["caplab.dev/cluster"], part_labels["caplab.dev/part"]
+    cluster, part_name = part_labels["caplab.dev/cluster"], part_labels[PART_LABEL]
     return cluster if part_name == "member" else f"{cluster}-{part_name}"
 
 
 def of_cluster(engine: str, cluster: str) -> str:
-    """The label selector of everything a cluster has."""
-    return f"caplab.dev/engine={engine},caplab.dev/cluster={cluster}"
+    """The label selector of everything a cluster stands on: all it has but its exporter."""
+    return f"caplab.dev/engine={engine},caplab.dev/cluster={cluster},{PART_LABEL}!=exporter"
 
 
 def secret_name(cluster: str) -> str:
@@ -187,7 +188,7 @@ def pod(
 ) -> Manifest:
     """A pod's spec: an ordinary user, one container, and all those pods spread over the zones.
 
-    spread says what becomes of a pod that no zone has a place for: DoNotSchedule or ScheduleAnyway.
+    spread says what becomes of a pod that no zone has a place for: DoNotSchedule or ScheduleAnyway; '' spreads none.
     """
     constraint = {
         "maxSkew": 1,
@@ -196,7 +197,7 @@ def pod(
         "labelSelector": {"matchLabels": dict(pods)},
     }
     return {
-        "topologySpreadConstraints": [constraint],
+        **({"topologySpreadConstraints": [constraint]} if spread else {}),
         "securityContext": {
             "runAsNonRoot": True,
             "runAsUser": user_id,

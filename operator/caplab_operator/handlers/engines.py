@@ -7,8 +7,13 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ..api import Api
+from ..engines.postgres.exporter import EXPORTER as POSTGRES_EXPORTER
+from ..engines.postgres.spec import parse as parse_postgres
+from ..engines.redis.exporter import EXPORTER as REDIS_EXPORTER
+from ..engines.redis.spec import parse as parse_redis
 from ..faults.targets import Roles
 from .cassandra import CassandraClusters
+from .exporters import Exporting
 from .postgres import PostgresClusters
 from .redis import RedisClusters
 
@@ -36,19 +41,24 @@ class Handlers(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """A kind of clusters. follow, where there is one, runs beside the rounds as long as a cluster is there."""
+    """A kind of clusters. follow, where there is one, runs beside the rounds as long as a cluster is there.
+
+    exporting: None where members tell Prometheus themselves.
+    """
 
     kind: str
     plural: str
     handlers: Handlers
     follow: Callable[[Api, Body], Coroutine[Any, Any, None]] | None = None
+    exporting: Exporting | None = None
 
 
 def engines() -> list[Engine]:
     """A line an engine."""
     cassandra, postgres, redis = CassandraClusters(), PostgresClusters(), RedisClusters()
+    of_postgres, of_redis = Exporting(parse_postgres, POSTGRES_EXPORTER), Exporting(parse_redis, REDIS_EXPORTER)
     return [
         Engine("CassandraCluster", "cassandraclusters", cassandra, cassandra.follow),
-        Engine("PostgresCluster", "postgresclusters", postgres, postgres.follow),
-        Engine("RedisCluster", "redisclusters", redis, redis.follow),
+        Engine("PostgresCluster", "postgresclusters", postgres, postgres.follow, of_postgres),
+        Engine("RedisCluster", "redisclusters", redis, redis.follow, of_redis),
     ]

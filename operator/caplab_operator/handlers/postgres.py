@@ -22,10 +22,12 @@ from ..engines.postgres.spec import PostgresSpec, parse
 from ..engines.rolling import Deployed, Resize, Restart, deployed_from, wanted_replicas
 from ..faults.targets import Roles
 from ..settings import LAB_NAMESPACE_VARIABLE
+from . import exporters
 from .applied import apply_all
 from .pods import pods_of
 from .postgres_logins import Logins
 from .postgres_mending import Mending
+from .postgres_monitor import Monitor
 from .postgres_steps import Steps
 
 IMAGE_VARIABLE = "CAPLAB_IMAGE_POSTGRES"
@@ -43,6 +45,7 @@ class Known:
     sessions: Sessions = field(default_factory=Sessions)
     logins: Logins = field(default_factory=Logins)
     mending: Mending = field(default_factory=Mending)
+    monitor: Monitor = field(default_factory=Monitor)
     steps: Steps = field(default_factory=Steps)
     sizing: threading.Lock = field(default_factory=threading.Lock)  # held by who decides on the members' number
     causes: dict[str, str] = field(default_factory=dict)  # why a member may have ceased to be primary
@@ -58,6 +61,7 @@ class PostgresClusters:
         """Make the cluster's objects what its spec asks for; the number of members only ever grows here."""
         spec, known = parse(body), self._of(body)
         image, lab_namespace = os.environ[IMAGE_VARIABLE], os.environ[LAB_NAMESPACE_VARIABLE]
+        known.monitor.password = exporters.password(api, spec)
         with known.sizing:
             deployed = _deployed(api, spec)
             replicas = wanted_replicas(spec, None, deployed.replicas if deployed else None)
@@ -80,6 +84,7 @@ class PostgresClusters:
         primary = health.primary_of(seen)
         known.mending.mend(spec, seen, known.sessions, passwords)
         logins = known.logins.tried(spec, seen, known.sessions, passwords, login)
+        known.monitor.keep(spec, seen, known.sessions, passwords.get("superuser", ""))
         gaps, deployed = settings.gaps(spec, seen), _deployed(api, spec)
         step = rollout.next_step(spec, seen, deployed, gaps) if deployed else None
         said = self._take(api, spec, known, seen, passwords, step) if step else ""

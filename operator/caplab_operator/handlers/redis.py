@@ -18,9 +18,10 @@ from ..engines.redis import configuration, manifests, mending, observe, rollout,
 from ..engines.redis.observe import Place, Seen
 from ..engines.redis.primary import primary_of
 from ..engines.redis.spec import RedisSpec, parse
-from ..engines.redis.users import OPERATOR
+from ..engines.redis.users import MONITOR, OPERATOR
 from ..faults.targets import Roles
 from ..settings import LAB_NAMESPACE_VARIABLE
+from . import exporters
 from .applied import Applied, apply_all
 from .pods import have_seen, pods_among, pods_of
 from .redis_hand_over import hand_over
@@ -46,6 +47,7 @@ class Known:
     place: Place | None = None  # as last seen
     handed_over: str | None = None  # whom the operator had hand over, until that has shown
     users: Users = field(default_factory=Users)
+    exporters_password: str = ""  # '' where there is to be no exporter, or it is not known yet
 
 
 class RedisClusters:
@@ -57,6 +59,7 @@ class RedisClusters:
     def reconcile(self, api: Api, body: Body) -> None:
         """Make the cluster's objects what its spec asks for; the number of members only ever grows here."""
         spec, known = parse(body), self._of(body)
+        known.exporters_password = exporters.password(api, spec)
         with known.sizing:
             deployed = _deployed(api, spec)
             standing = _standing(spec, deployed, None, body.get("status") or {})
@@ -80,7 +83,7 @@ class RedisClusters:
         hit names the fault that each member under one is under.
         """
         spec, known = parse(body), self._of(body)
-        passwords = _passwords(api, spec)
+        passwords = {**_passwords(api, spec), MONITOR: known.exporters_password}
         known.place = _place(api, spec, passwords)
         seen = observe.look(known.place, tuple(configuration.directives(spec)))
         primary = primary_of(seen)

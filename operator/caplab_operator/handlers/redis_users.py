@@ -10,7 +10,16 @@ from ..engines.pods import Pod
 from ..engines.redis import mending, observe
 from ..engines.redis.observe import Access, Place, Seen
 from ..engines.redis.spec import RedisSpec
-from ..engines.redis.users import MEMBER_USERS, SENTINEL_USERS, Command, commands, printable
+from ..engines.redis.users import (
+    EXPORTERS_USER,
+    MEMBER_USERS,
+    SENTINEL_USERS,
+    Command,
+    User,
+    commands,
+    has_login,
+    printable,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -32,7 +41,12 @@ class Users:
         access = seen.access
         self._known = {one.run_id: self._known[one.run_id] for one in access.values() if one.run_id in self._known}
         pods = (*seen.place.members, *seen.place.sentinels)
-        due = [pod for pod in pods if pod.name in access and not self._is_well(access[pod.name])]
+        due = [
+            pod
+            for pod in pods
+            if pod.name in access
+            and not (self._is_well(access[pod.name]) and _has_exporters(seen.place, pod, passwords, access[pod.name]))
+        ]
         refusals = {pod.name: self._set(spec, seen.place, pod, passwords, access[pod.name]) for pod in due}
         return {name: refused for name, refused in refusals.items() if refused}
 
@@ -41,11 +55,23 @@ class Users:
 
     def _set(self, spec: RedisSpec, place: Place, pod: Pod, passwords: Mapping[str, str], access: Access) -> str:
         member = pod in place.members
-        do, users = (observe.tell_member, MEMBER_USERS) if member else (observe.tell_sentinel, SENTINEL_USERS)
+        do = observe.tell_member if member else observe.tell_sentinel
+        users = users_of_members(passwords) if member else SENTINEL_USERS
         refused = tell(spec, pod, do, place, commands(users, passwords, access.users))
         if not refused and (listed := observe.users_of(place, pod)):
             self._known[access.run_id] = listed
         return refused
+
+
+def users_of_members(passwords: Mapping[str, str]) -> Sequence[User]:
+    """Whom members are to let in: the exporter where it has a password ('' where there is to be none)."""
+    return (*MEMBER_USERS, EXPORTERS_USER) if passwords.get(EXPORTERS_USER.name) else MEMBER_USERS
+
+
+def _has_exporters(place: Place, pod: Pod, passwords: Mapping[str, str], access: Access) -> bool:
+    """Whether a member lets the exporter in, where it is to."""
+    password = passwords.get(EXPORTERS_USER.name)
+    return not password or pod not in place.members or has_login(EXPORTERS_USER.name, password, access.users)
 
 
 def tell(spec: RedisSpec, pod: Pod, do: Tell, place: Place, commands: Sequence[Command]) -> str:

@@ -15,13 +15,14 @@ from typing import Any, TypeVar
 from ..api import Api
 from ..engines.common import Common
 from ..health import Health
-from . import clusters
+from . import clusters, exporters
 from .engines import Engine
 from .starting import Starting
 from .watched import Key, Watched, is_going, key_of
 
 _ROUND_SECONDS = 1.0  # between two looks at a cluster, and at least between two times that it is applied
 _RETRY_SECONDS = 2.0  # until what could not be applied is tried again
+_EXPORTER_SECONDS = 30.0  # the same, where it is only the exporter
 _NET_SECONDS = 300.0  # until everything is applied again though nothing is known to have changed
 _BLIND_ROUNDS = 3  # that fail one after the other, until the status says so
 _MOST_THREADS = 128  # made as they are needed: two a cluster
@@ -81,6 +82,7 @@ class ClusterRounds:
         self._engine = rounds.engines[key[0]]
         self._stirred = asyncio.Event()
         self._applied = Common()  # what kept it from being applied last
+        self._unexported = ""  # what kept its exporter from being as it should be last
         self._tried = asyncio.Event()  # to apply it, for the first time
         self._starting = Starting(rounds.api, key)
         self._failures = 0
@@ -119,11 +121,29 @@ class ClusterRounds:
             if body := self._body():
                 apply = partial(clusters.apply, self._rounds.api, self._engine.handlers, body)
                 self._note(await self._in_thread(apply))
+                self._tried.set()
+                await self._keep_exporter(body)
             self._tried.set()
-            wait = _NET_SECONDS if self._applied == Common() else _RETRY_SECONDS
+            wait = self._seconds_to_net()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stirred.wait(), wait)
             await asyncio.sleep(max(0.0, _ROUND_SECONDS - (time.monotonic() - began)))
+
+    async def _keep_exporter(self, body: Body) -> None:
+        """Keep the cluster's exporter, where all else of it is applied; log once what is in the way."""
+        exporting = self._engine.exporting
+        if exporting is None or self._applied != Common():
+            return
+        trouble = await self._in_thread(partial(exporters.keep, self._rounds.api, exporting, body))
+        if trouble and trouble != self._unexported:
+            _log.warning("%s: %s", self._name, trouble)
+        self._unexported = trouble
+
+    def _seconds_to_net(self) -> float:
+        """For how long nothing is applied again where nothing is heard of."""
+        if self._applied != Common():
+            return _RETRY_SECONDS
+        return _EXPORTER_SECONDS if self._unexported else _NET_SECONDS
 
     def _note(self, applied: Common) -> None:
         """Keep what came of applying it, and log that once."""

@@ -14,6 +14,7 @@ from .spec import CassandraSpec
 CQL_PORT = 9042
 MANAGEMENT_PORT = 7480
 STORAGE_PORT = 7000  # among members
+METRICS_PORT = 7070  # of the agent in the member's own JVM (images/cassandra/conf/exporter.yaml)
 # Of their StatefulSet: the host ids of the ring that has been cleaned up after its last change.
 SETTLED_ANNOTATION = "caplab.dev/settled"
 _USER_ID = 10004  # images/cassandra
@@ -49,7 +50,7 @@ def build(
     return [
         objects.client_role(spec),
         objects.client_role_binding(spec, lab_namespace),
-        network.policy(spec, lab_namespace, [CQL_PORT], [MANAGEMENT_PORT]),
+        network.policy(spec, lab_namespace, [CQL_PORT], [MANAGEMENT_PORT], metrics=[METRICS_PORT]),
         *services(spec),
         objects.disruption_budget(spec, spec.name, objects.part(spec)),
         config_map(spec, zones),
@@ -111,7 +112,7 @@ def stateful_set(spec: CassandraSpec, image: str, standing: Standing) -> Manifes
 
 def _container(spec: CassandraSpec, image: str) -> Manifest:
     host = f"{members_service(spec.name)}.{spec.namespace}.svc.cluster.local"
-    ports = {"cql": CQL_PORT, "management": MANAGEMENT_PORT, "storage": STORAGE_PORT}
+    ports = {"cql": CQL_PORT, "management": MANAGEMENT_PORT, "storage": STORAGE_PORT, "metrics": METRICS_PORT}
     return objects.container(
         "cassandra",
         image,

@@ -5,14 +5,17 @@ The start scripts in images/redis make the users from the files that the operato
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from ..exporter import LOGIN
 from ..objects import APPLICATION
 
 Command = Sequence[str]
 
 OPERATOR = "operator"  # as whom the operator itself comes
+MONITOR = LOGIN
 
 # Where a start script finds each user's password.
 VARIABLES = {
@@ -33,6 +36,8 @@ class User:
     rules: str
 
 
+# What members start with; the operator gives them the exporter's as well, while they run: no start file names it, so
+# that members need no restart to have it.
 MEMBER_USERS = (
     User(OPERATOR, "~* &* +@all"),
     User("replication", "+psync +replconf +ping"),
@@ -49,6 +54,8 @@ MEMBER_USERS = (
         "-@dangerous +info +role -@admin -client|kill -client|pause",
     ),
 )
+# The exporter asks for no more. Of the slow log it wants the last entry's number and time, and gets its command too.
+EXPORTERS_USER = User(MONITOR, "-@all +ping +info +client|setname +latency|latest +slowlog|len +slowlog|get")
 SENTINEL_USERS = (
     User(OPERATOR, "~* &* +@all"),
     User("sentinel", "~* &* +@all"),
@@ -81,6 +88,12 @@ def commands(users: Sequence[User], passwords: Mapping[str, str], found: Sequenc
         ),
         *(("ACL", "DELUSER", name) for name in strangers),
     ]
+
+
+def has_login(name: str, password: str, found: Sequence[str]) -> bool:
+    """Whether that user is among those there are, and has that password."""
+    digest = f"#{hashlib.sha256(password.encode()).hexdigest()}"
+    return any(name_in(line) == name and digest in line.split() for line in found)
 
 
 def name_in(line: str) -> str:

@@ -1,0 +1,101 @@
+"""A cluster's exporter: one small pod beside the members, which tells Prometheus what each of them says of itself.
+
+It is no member: Ready does not wait for it, and no fault hits it. It runs on the control plane's node, from where it
+sees both sides of a partition, and asks the member that a request names (multi-target), as the login `monitor`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from . import network, objects
+from .cluster import Cluster
+from .objects import Manifest
+
+PART = "exporter"
+LOGIN = "monitor"  # as whom it logs in to members, and the purpose that its password is derived for
+PORT_NAME = "metrics"
+_LOGIN_ANNOTATION = "caplab.dev/login"  # of its pod: another login, or other settings, start it anew
+_USER_ID = 10001  # images/base
+_FOLDER = "/etc/caplab"
+_REQUESTS, _LIMITS = {"memory": "24Mi", "cpu": "10m"}, {"memory": "64Mi"}
+_CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
+# Go: one processor is enough for a scrape a second, and its collector keeps below the limit.
+_GO = {"GOMAXPROCS": "1", "GOMEMLIMIT": "48MiB"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exporter:
+    """What an engine's exporter is."""
+
+    image_variable: str  # of the operator's environment
+    command: Sequence[str]
+    port: int  # where Prometheus asks it
+    asks: int  # the members' port
+    files: Callable[[str], Mapping[str, str]]  # by name, from the login's password: its Secret, mounted in _FOLDER
+    variables: Mapping[str, str]  # of its environment: the name of a file whose content is the value
+
+
+def name_of(cluster: Cluster) -> str:
+    """The name of each of its objects."""
+    return f"{cluster.name}-{PART}"
+
+
+def build(
+    cluster: Cluster, exporter: Exporter, image: str, lab_namespace: str, password: str, root: str
+) -> list[Manifest]:
+    """Every object of it, in the order they are applied; root tells which root key the password is from."""
+    name, pods = name_of(cluster), objects.part(cluster, PART)
+    made = [
+        objects.secret(cluster, name, exporter.files(password)),
+        network.policy_of_exporter(cluster, name, pods, lab_namespace, exporter.port, exporter.asks),
+        objects.service(cluster, PART, ports=[objects.port(PORT_NAME, exporter.port)], selector=pods),
+        stateful_set(cluster, exporter, image, root),
+    ]
+    return [_labelled(manifest) for manifest in made]
+
+
+def stateful_set(cluster: Cluster, exporter: Exporter, image: str, root: str) -> Manifest:
+    """Its one pod; Kubernetes itself replaces it when this changes."""
+    pods = objects.part(cluster, PART)
+    volume = {"name": "login", "secret": {"secretName": name_of(cluster)}}
+    settings = json.dumps([root, dict(exporter.files(""))], sort_keys=True)
+    annotations = {_LOGIN_ANNOTATION: hashlib.sha256(settings.encode()).hexdigest()[:16]}
+    template = {
+        "metadata": {"labels": pods, "annotations": annotations},
+        "spec": {
+            **objects.pod(pods, _USER_ID, _container(cluster, exporter, image), [volume], spread=""),
+            "automountServiceAccountToken": False,
+            "terminationGracePeriodSeconds": 1,
+            "nodeSelector": {_CONTROL_PLANE: ""},
+            "tolerations": [{"key": _CONTROL_PLANE, "operator": "Exists", "effect": "NoSchedule"}],
+        },
+    }
+    return objects.stateful_set(cluster, name_of(cluster), pods, 1, template, serviceName=name_of(cluster))
+
+
+def _container(cluster: Cluster, exporter: Exporter, image: str) -> Manifest:
+    own = [
+        objects.from_secret(variable, name_of(cluster), file) for variable, file in sorted(exporter.variables.items())
+    ]
+    return objects.container(
+        PART,
+        image,
+        _REQUESTS,
+        resources={"requests": dict(_REQUESTS), "limits": dict(_LIMITS)},
+        command=list(exporter.command),
+        env=[*({"name": variable, "value": value} for variable, value in _GO.items()), *own],
+        ports=[{"name": PORT_NAME, "containerPort": exporter.port}],
+        readinessProbe={"tcpSocket": {"port": PORT_NAME}, "periodSeconds": 5, "timeoutSeconds": 2},
+        volumeMounts=[{"name": "login", "mountPath": _FOLDER, "readOnly": True}],
+    )
+
+
+def _labelled(manifest: Manifest) -> Manifest:
+    """With the label that tells it from what members need."""
+    metadata: dict[str, Any] = manifest["metadata"]
+    return {**manifest, "metadata": {**metadata, "labels": {**metadata["labels"], objects.PART_LABEL: PART}}}

@@ -1,0 +1,51 @@
+"""Postgres' exporter (Debian's prometheus-postgres-exporter): what it collects, once a second, and as whom it logs in.
+
+What costs most is the connections that each scrape makes; a collector more costs a statement. Left out are those that
+go over files (database sizes), over each table or setting, or have a series for each role and lock mode.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from ..exporter import LOGIN, Exporter
+from .manifests import POSTGRES_PORT
+
+IMAGE_VARIABLE = "CAPLAB_IMAGE_POSTGRES_EXPORTER"
+_FILE = "postgres_exporter.yml"
+_WITHOUT = ("database", "locks", "roles", "stat_user_tables", "statio_user_tables")
+_WITH = ("replication", "replication_slot", "stat_bgwriter", "stat_checkpointer", "stat_database", "stat_wal_receiver")
+_MODULE = {
+    "type": "userpass",
+    # For the connection: a member that is frozen or cut off is waited for no longer than until the next scrape.
+    "options": {
+        "application_name": "caplab-exporter",
+        "connect_timeout": "1",
+        "dbname": "postgres",
+        "sslmode": "disable",
+        "statement_timeout": "1000",
+    },
+}
+
+
+def _files(password: str) -> Mapping[str, str]:
+    module = {**_MODULE, "userpass": {"username": LOGIN, "password": password}}
+    return {_FILE: json.dumps({"auth_modules": {LOGIN: module}}, sort_keys=True)}  # JSON is YAML
+
+
+EXPORTER = Exporter(
+    image_variable=IMAGE_VARIABLE,
+    command=(
+        "prometheus-postgres-exporter",
+        f"--config.file=/etc/caplab/{_FILE}",
+        "--log.level=warn",
+        "--disable-settings-metrics",
+        *(f"--no-collector.{name}" for name in _WITHOUT),
+        *(f"--collector.{name}" for name in _WITH),
+    ),
+    port=9187,
+    asks=POSTGRES_PORT,
+    files=_files,
+    variables={},
+)

@@ -1,0 +1,24 @@
+"""Redis' exporter (Debian's prometheus-redis-exporter): what INFO says, once a second."""
+
+from __future__ import annotations
+
+from ..exporter import LOGIN, Exporter
+from .manifests import REDIS_PORT
+
+IMAGE_VARIABLE = "CAPLAB_IMAGE_REDIS_EXPORTER"
+
+EXPORTER = Exporter(
+    image_variable=IMAGE_VARIABLE,
+    command=(
+        "prometheus-redis-exporter",
+        "-redis.addr=",  # none but those that a request names
+        "-connection-timeout=1s",
+        "-config-command=-",  # which the login may not
+        "-exclude-latency-histogram-metrics",  # a series for each bucket of each command
+        "-redis-only-metrics",
+    ),
+    port=9121,
+    asks=REDIS_PORT,
+    files=lambda password: {"user": LOGIN, "password": password},
+    variables={"REDIS_USER": "user", "REDIS_PASSWORD": "password"},
+)

@@ -1,0 +1,65 @@
+"""Clusters' exporters: kept as they should be, or taken away where the lab is to have none. Nothing waits for them."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..api import Api, sentence
+from ..engines.cluster import Cluster
+from ..engines.exporter import LOGIN, Exporter, build
+from ..engines.ownership import ForeignObject
+from ..engines.passwords import Passwords
+from ..settings import LAB_NAMESPACE_VARIABLE, exporters_enabled
+
+_log = logging.getLogger(__name__)
+
+Body = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Exporting:
+    """How an engine's clusters are exported; parse reads an object of its kind."""
+
+    parse: Callable[[Body], Cluster]
+    exporter: Exporter
+
+
+def password(api: Api, cluster: Cluster) -> str:
+    """What the exporter logs in to members with; '' where there is to be none.
+
+    It is derived whatever the cluster's other passwords are from: members have it from the operator, at any time.
+    """
+    return Passwords(cluster, api.root_key.value())(LOGIN) if exporters_enabled() else ""
+
+
+def keep(api: Api, exporting: Exporting, body: Body) -> str:
+    """Make or remove a cluster's exporter; what kept it from that, '' where nothing did."""
+    cluster = exporting.parse(body)
+    try:
+        (_apply if exporters_enabled() else _remove)(api, cluster, exporting.exporter)
+    except ForeignObject as error:
+        return (
+            f"it has no exporter: {error.named[0]} is in its place. Mend: remove or rename that, or rename the cluster."
+        )
+    except Exception as error:  # a cluster without metrics is a cluster all the same
+        return f"its exporter is not as it should be yet: {sentence(error)}"
+    return ""
+
+
+def _apply(api: Api, cluster: Cluster, exporter: Exporter) -> None:
+    derived = Passwords(cluster, api.root_key.value())
+    image, lab_namespace = os.environ[exporter.image_variable], os.environ[LAB_NAMESPACE_VARIABLE]
+    for manifest in build(cluster, exporter, image, lab_namespace, derived(LOGIN), derived.root):
+        api.apply(manifest)
+
+
+def _remove(api: Api, cluster: Cluster, exporter: Exporter) -> None:
+    """Its pod first: without its Secret and policy it would be of no use, and open to others."""
+    for manifest in reversed(build(cluster, exporter, "", os.environ[LAB_NAMESPACE_VARIABLE], "", "")):
+        if api.delete(manifest):
+            name = manifest["metadata"]["name"]
+            _log.info("%s %s/%s is removed: clusters have no exporters", manifest["kind"], cluster.namespace, name)

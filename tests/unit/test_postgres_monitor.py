@@ -1,0 +1,152 @@
+"""The role that Postgres' exporter logs in as: read back from the primary, and made what it is to be."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from caplab_operator.engines.pods import Pod
+from caplab_operator.engines.postgres import monitor
+from caplab_operator.engines.postgres.monitor import Role
+from caplab_operator.handlers import postgres_monitor
+from caplab_operator.handlers.postgres_monitor import Monitor
+from postgres_seen import SPEC, seen
+
+# Of a server: create role monitor password 'mon2'.
+KEPT = (
+    "SCRAM-SHA-256$4096:5ho+YLUXEbXapy/+Re+sDQ==$lQoaawbIBHYXwunSWOmY7NWN7w3B3rPHnJOxLHlwTTI="
+    ":m0wC1Xqejd0Wi5f3FNALOPRWW1ZoILUbzBh6V55Hpp0="
+)
+WELL = Role(True, KEPT, ("pg_monitor",), is_ours=True)
+
+
+def mends(role: Role | None) -> list[str]:
+    return [statement.split(" password ")[0] for statement in monitor.mends(role, "mon", lambda: "SCRAM")]
+
+
+def test_a_password_is_known_by_what_the_server_keeps_of_it() -> None:
+    assert monitor.is_of("mon", KEPT)
+    assert not monitor.is_of("mon2", KEPT)
+    for unreadable in ("", "md5abc", "SCRAM-SHA-256$x:y$z", "SCRAM-SHA-256$4096:AA==$b"):
+        assert not monitor.is_of("mon", unreadable)
+
+
+def test_a_role_that_is_as_it_should_be_is_left_alone() -> None:
+    assert mends(WELL) == []
+
+
+def test_one_that_is_not_there_is_made_with_no_more_than_the_right_to_read_statistics() -> None:
+    made, noted, altered, granted = mends(None)
+    assert (made, granted) == ("create role monitor", "grant pg_monitor to monitor")
+    assert noted.startswith("comment on role monitor")
+    for no in ("nosuperuser", "nocreaterole", "nocreatedb", "noreplication", "nobypassrls"):
+        assert no in altered
+
+
+@pytest.mark.parametrize(
+    ("role", "begins"),
+    [
+        (Role(False, KEPT, ("pg_monitor",), True), "alter role monitor login nosuperuser"),
+        (Role(True, "md5", ("pg_monitor",), True), "alter role monitor login nosuperuser"),
+        (Role(True, KEPT, (), True), "grant pg_monitor to monitor"),
+        (Role(True, KEPT, ("pg_monitor", 'pg_"x'), True), 'revoke "pg_""x" from monitor'),
+        (Role(True, KEPT, ("pg_monitor",), False), "comment on role monitor"),
+    ],
+    ids=["attributes", "password", "right lost", "right more", "somebody's own"],
+)
+def test_what_somebody_changed_is_set_back(role: Role, begins: str) -> None:
+    (statement,) = mends(role)
+    assert statement.startswith(begins)
+
+
+def test_it_is_taken_away_only_where_the_operator_made_it() -> None:
+    assert monitor.removal(WELL) == ["drop role monitor"]
+    assert monitor.removal(Role(True, KEPT, ("pg_monitor",), False)) == []
+    assert monitor.removal(None) == []
+
+
+def test_a_change_is_one_statement_that_waits_for_no_standby_and_no_log_shows_its_password() -> None:
+    assert monitor.at_once(["a", "b"]) == "do $caplab$ begin set local synchronous_commit = local; a; b; end $caplab$"
+    assert monitor.printable("alter role monitor login password 'SCRAM'") == "alter role monitor login"
+
+
+@dataclass
+class Sessions:
+    """A primary whose role is as it was told."""
+
+    role: dict[str, Any] | None = None
+    answers: bool = True
+    asked: list[str] = field(default_factory=list)
+    run: list[str] = field(default_factory=list)
+
+    def ask(self, pod: Pod, _superuser: str, _statement: str) -> str:
+        self.asked.append(pod.name)
+        return json.dumps(self.role) if self.answers else ""
+
+    def change(self, pod: Pod, _superuser: str, statements: Sequence[str]) -> list[str]:
+        self.run += [f"{pod.name}: {statement}" for statement in statements]
+        self.role = None if "drop" in statements[0] else WELL_AS_TOLD
+        return []
+
+    def encrypted(self, *_: object) -> str:
+        return KEPT
+
+
+WELL_AS_TOLD = {"asWanted": True, "password": KEPT, "memberOf": ["pg_monitor"], "isOurs": True}
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    clock = SimpleNamespace(now=1000.0)
+    clock.monotonic = lambda: clock.now
+    monkeypatch.setattr(postgres_monitor, "time", clock)
+    return clock
+
+
+def keep(held: Monitor, sessions: Sessions, look: Any = None) -> None:
+    held.keep(SPEC, look or seen(), sessions, "su")  # type: ignore[arg-type]
+
+
+def test_it_is_made_on_the_primary_at_the_first_look_and_asked_of_every_five_seconds(clock: SimpleNamespace) -> None:
+    held, sessions = Monitor("mon"), Sessions()
+    keep(held, sessions)
+    (made,) = sessions.run
+    assert made.startswith("pg-0: do $caplab$ begin set local synchronous_commit = local; create role monitor;")
+    for _ in range(4):
+        keep(held, sessions)
+    assert sessions.asked == ["pg-0"]
+    clock.now += 5
+    keep(held, sessions)
+    assert (len(sessions.asked), len(sessions.run)) == (2, 1)
+
+
+@pytest.mark.usefixtures("clock")
+def test_no_answer_is_not_taken_for_no_role_and_no_primary_is_asked_nothing() -> None:
+    held, sessions = Monitor("mon"), Sessions(answers=False)
+    keep(held, sessions)
+    assert sessions.run == []
+    keep(held, sessions, seen(primary=None))
+    assert sessions.asked == ["pg-0"]
+
+
+@pytest.mark.usefixtures("clock")
+def test_nothing_is_done_while_the_password_is_not_known() -> None:
+    sessions = Sessions()
+    keep(Monitor(None), sessions)
+    assert sessions.asked == []
+
+
+def test_where_there_is_to_be_none_it_is_dropped_once_and_then_not_looked_for(clock: SimpleNamespace) -> None:
+    held, sessions = Monitor(""), Sessions(role=WELL_AS_TOLD)
+    keep(held, sessions)
+    assert sessions.run == [
+        "pg-0: do $caplab$ begin set local synchronous_commit = local; drop role monitor; end $caplab$"
+    ]
+    for _ in range(3):
+        clock.now += 5
+        keep(held, sessions)
+    assert len(sessions.asked) == 2
