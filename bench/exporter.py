@@ -52,7 +52,7 @@ def measured(workload: str, rows: Sequence[Row]) -> tuple[float, float, int]:
     """Microseconds an operation, milliseconds a scrape, and bytes of it."""
     exporter = Exporter("a")
     registry = registry_of(exporter)
-    with exporter.load("postgres", "demo", "pg", workload) as figures, figures.runs():
+    with exporter.load("postgres", "demo", "pg", workload) as figures, figures.runs(_ROUTES):
         begun = time.thread_time()
         for row in rows:
             figures.observe(row)

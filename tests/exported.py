@@ -91,7 +91,7 @@ def everything() -> Iterator[dict[str, CollectorRegistry]]:
         [fault("f")],
         [run("r")],
     )
-    with exporter.load("postgres", "demo", "pg", "register") as figures, figures.runs():
+    with exporter.load("postgres", "demo", "pg", "register") as figures, figures.runs(("service",)):
         figures.observe(row("write", 7, return_ns=clock.now_ns() - SECOND_NS))
         figures.observe(row("read", 6))
         yield {

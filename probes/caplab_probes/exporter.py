@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -75,22 +76,23 @@ class Figures:
     """What is known of one load's operations; all of it under the exporter's lock."""
 
     def __init__(self, lock: threading.Lock, workload: str) -> None:
-        self.loads = self.running = 0  # probes that are there, and those that start operations
+        self.loads = 0  # probes that are there
+        self.running: Counter[str] = Counter()  # those that start operations, by route
         self.series: dict[tuple[str, str, str], _Series] = {}  # by route, kind and level
         self.staleness: dict[str, _Spread] = {}  # of stale reads, by route
         self._acked = AckedWrites() if workload in SINGLE_WRITER else None
         self._lock = lock
 
     @contextmanager
-    def runs(self) -> Iterator[None]:
-        """While the block runs, the load starts operations."""
+    def runs(self, routes: Iterable[str]) -> Iterator[None]:
+        """While the block runs, a probe starts operations on these routes."""
         with self._lock:
-            self.running += 1
+            self.running.update(routes)
         try:
             yield
         finally:
             with self._lock:
-                self.running -= 1
+                self.running.subtract(routes)
 
     def observe(self, row: Row) -> None:
         """Count one operation that has ended."""
@@ -122,11 +124,11 @@ class Figures:
                 staleness.observe((row.invoke_ns - since_ns) / _SECOND_NS)
 
     def ages(self, now_ns: int) -> dict[tuple[str, str], float]:
-        """Seconds since the last ack by route and access; until there is one, since the first operation."""
+        """Seconds since the last ack by route and access, where probes run; until there is one, since the first one."""
         firsts: dict[tuple[str, str], int] = {}
         acks: dict[tuple[str, str], int] = {}
         for (route, op, _), series in self.series.items():
-            if op != _LOAD:
+            if op != _LOAD and self.running[route] > 0:
                 where = (route, _READ if op == _READ else _WRITE)
                 firsts[where] = min(firsts.get(where, series.first_ns), series.first_ns)
                 if series.last_ack_ns is not None:
@@ -211,8 +213,8 @@ def _families(loads: Iterable[tuple[Labels, Figures]], now_ns: int) -> list[Metr
         labels=(*Labels._fields, "route"),
     )
     for labels, figures in loads:
-        running.add_metric(labels, float(figures.running > 0))
-        for where, seconds in figures.ages(now_ns).items() if figures.running else ():
+        running.add_metric(labels, float(any(figures.running.values())))
+        for where, seconds in figures.ages(now_ns).items():
             age.add_metric((*labels, *where), seconds)
         for key, series in figures.series.items():
             for outcome, count in series.outcomes.items():

@@ -147,7 +147,7 @@ class Probe:
             self._tell_loads(self._take_load)
         self._enter("Running")
         try:
-            with figures.runs():
+            with figures.runs(spec.routes):
                 begun = await self._follow(schedule, writer, sessions, recorder, place)
             sessions.hurry(self._around.limits.statement_seconds)
             await self._drain(begun)

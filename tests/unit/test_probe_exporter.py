@@ -12,6 +12,7 @@ NOW = 1_000_000_000_000
 SECOND = 1_000_000_000
 ACKED = Row("a", 1, "add", "k", 7, None, None, None, "service", "m0", "1", NOW - 4_000_000, NOW, NOW, "ok", None)
 PG = ("postgres", "demo", "pg")
+SERVICE = ("service",)
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +37,7 @@ def samples(exporter: Exporter) -> dict[str, float]:
 
 def test_age_latency_and_counts_are_told() -> None:
     exporter = Exporter("a")
-    with exporter.load(*PG, "set") as figures, figures.runs():
+    with exporter.load(*PG, "set") as figures, figures.runs(SERVICE):
         figures.observe(ACKED._replace(level="wait-1"))
         figures.observe(ACKED._replace(outcome="info", return_ns=None))
         told = samples(exporter)
@@ -61,7 +62,7 @@ def test_every_outcome_is_told_from_the_first_operation_on() -> None:
 
 def test_the_age_counts_from_the_first_operation_until_there_is_an_ack_of_its_access() -> None:
     exporter = Exporter("a")
-    with exporter.load(*PG, "register") as figures, figures.runs():
+    with exporter.load(*PG, "register") as figures, figures.runs(SERVICE):
         figures.observe(ACKED._replace(op="write", outcome="fail"))
         figures.observe(ACKED._replace(op="write", outcome="fail", scheduled_ns=NOW))
         figures.observe(ACKED._replace(op="read", return_ns=NOW + SECOND))
@@ -72,7 +73,7 @@ def test_the_age_counts_from_the_first_operation_until_there_is_an_ack_of_its_ac
 
 def test_the_age_is_that_of_the_latest_ack_of_any_kind_and_level() -> None:
     exporter = Exporter("a")
-    with exporter.load(*PG, "cas") as figures, figures.runs():
+    with exporter.load(*PG, "cas") as figures, figures.runs(SERVICE):
         figures.observe(ACKED._replace(op="cas", level="QUORUM", return_ns=NOW - SECOND))
         figures.observe(ACKED._replace(op="cas", return_ns=NOW))
         figures.observe(ACKED._replace(op="load", return_ns=NOW + SECOND))  # no client's access
@@ -84,7 +85,7 @@ def test_there_is_no_age_while_a_probe_does_not_run() -> None:
     exporter = Exporter("a")
     with exporter.load(*PG, "set") as figures:
         assert samples(exporter)["probe_running set"] == 0
-        with figures.runs():
+        with figures.runs(SERVICE):
             figures.observe(ACKED)
         told = samples(exporter)
         assert told["probe_running set"] == 0
@@ -92,10 +93,22 @@ def test_there_is_no_age_while_a_probe_does_not_run() -> None:
         assert not any(name.startswith("seconds_since") for name in told)
 
 
+def test_the_age_of_a_route_goes_with_the_last_probe_on_it_and_others_stay() -> None:
+    exporter = Exporter("a")
+    with exporter.load(*PG, "set") as figures, figures.runs(SERVICE):
+        with figures.runs(("service", "direct")):
+            for route in ("service", "direct"):
+                figures.observe(ACKED._replace(route=route))
+            assert len([name for name in samples(exporter) if name.startswith("seconds_since")]) == 2
+        told = samples(exporter)
+    assert [name for name in told if name.startswith("seconds_since")] == ["seconds_since_last_ack set service write"]
+    assert told["probe_running set"] == 1
+
+
 def test_probes_of_one_workload_on_one_cluster_share_series_which_go_with_the_last() -> None:
     exporter = Exporter("a")
-    with exporter.load(*PG, "set") as first, first.runs():
-        with exporter.load(*PG, "set") as second, second.runs(), exporter.load(*PG, "register") as other:
+    with exporter.load(*PG, "set") as first, first.runs(SERVICE):
+        with exporter.load(*PG, "set") as second, second.runs(SERVICE), exporter.load(*PG, "register") as other:
             for figures in (first, second, other):
                 figures.observe(ACKED)
             assert samples(exporter)["operations_total set service add  ok"] == 2

@@ -38,7 +38,7 @@ def test_what_a_prober_really_tells_is_understood(monkeypatch: pytest.MonkeyPatc
         "a", 1, "write", "k", 7, None, None, None, "service", "m0", "1", 996_000_000, 0, 1_000_000_000, "ok", None
     )
     exporter = Exporter("a")
-    with exporter.load("postgres", "lab", "pg", "register") as figures, figures.runs():
+    with exporter.load("postgres", "lab", "pg", "register") as figures, figures.runs(("service",)):
         figures.observe(row)
         figures.observe(row._replace(outcome="info", return_ns=None))
         figures.observe(row._replace(op="load"))
