@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 from caplab_cluster.chart import NAMESPACE, RELEASE, USED_IMAGES
-from caplab_cluster.paths import CHART
+from caplab_cluster.paths import CHART, REPOSITORY
 from caplab_cluster.shell import Answer, ask
 from json_schema import problems
 
@@ -193,6 +193,16 @@ def the_prometheus_rule_has_the_labs_own_rules(chart: Chart) -> None:
     assert rule["spec"] == yaml.safe_load((CHART / "files" / "rules.yaml").read_text())
 
 
+def dashboards_are_config_maps_that_a_grafana_collects(chart: Chart) -> None:
+    found = _of_kind(chart.render("dashboardConfigMaps.enabled=true"), "ConfigMap")
+    dashboards = {path.name: path.read_text() for path in (REPOSITORY / "dashboards").glob("*.json")}
+    assert dashboards
+    for name, text in dashboards.items():
+        made = found[f"caplab-dashboard-{name.removesuffix('.json')}"]
+        assert made["metadata"]["labels"]["grafana_dashboard"] == "1"
+        assert made["data"] == {name: text}
+
+
 def a_value_that_cannot_be_is_refused(chart: Chart) -> None:
     for setting, says in (
         ("prometheus.retention=6", "retention"),
@@ -215,5 +225,6 @@ CHECKS: tuple[Callable[[Chart], None], ...] = (
     no_monitor_is_there_unasked,
     monitors_say_the_same_as_the_labs_own_prometheus,
     the_prometheus_rule_has_the_labs_own_rules,
+    dashboards_are_config_maps_that_a_grafana_collects,
     a_value_that_cannot_be_is_refused,
 )

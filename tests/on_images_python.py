@@ -16,6 +16,7 @@ from pathlib import Path
 
 from caplab_cluster import lab_images, node_image, versions
 from caplab_cluster.bases import Bases
+from caplab_cluster.choose import choose_official
 from caplab_cluster.digest import digest
 from caplab_cluster.failure import Failure, render
 from caplab_cluster.image_context import wheel_command
@@ -30,12 +31,13 @@ SECONDS = 600
 PACKAGES = ("", "cluster", "experiments", "operator", "probes", "tests")
 
 
-def image(session: Session, progress: Progress) -> str:
-    """The Python image as it is built from this checkout, in the engine's store."""
+def image(session: Session, progress: Progress, name: str = "python") -> str:
+    """A lab image as this checkout has it, in the engine's store."""
     source = node_image.choose(session.engine, GoBuilder(session.machine, session.cache), session.wishes).source
     bases = Bases(session.engine, session.machine, session.cache, source)
     debian = {name: bases.ensure(progress, suite) for name, suite in lab_images.BASES.items()}
-    (found,) = [one.local for one in lab_images.discover(LAB_IMAGES, debian) if one.name == "python"]
+    images = lab_images.discover(LAB_IMAGES, debian, choose_official(source, lab_images.OFFICIAL))
+    (found,) = [one.local for one in images if one.name == name]
     if not session.engine.has_image(found):
         raise Failure(f"There is no image {found}: the lab's images are not built from this checkout.", "Run: make up")
     return found

@@ -1,29 +1,32 @@
-"""What the nodes take: memory in use and processor time, from their own cgroups."""
+"""What the nodes, and pods on them, take: memory in use and processor time, from their own cgroups."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from .engine import Engine
-
-# What all nodes may take while nothing runs but the lab itself. It was 1.5 GiB until the API server had each engine's
-# parameters to check by rule, and what the operator applies by policy: 1.54 to 1.58 GiB since, of which it takes 0.37.
-IDLE_MEMORY_GIB, IDLE_CORES = 1.7, 0.4
+from .shell import Answer
 
 # Bytes in use without the file cache (the kernel drops that when somebody needs the room),
 # then nanoseconds of processor time; cgroup v2 first. The node's own cgroup is the root of
-# what it sees.
+# what it sees; with an argument, that of the pod with this uid, which is below it.
 _READ = r"""
-cd /sys/fs/cgroup
-if [ -f cgroup.controllers ]; then
+root=${2:-/sys/fs/cgroup}
+of_pod() { if [ -n "$uid" ]; then find "$1" -type d -name "*pod$uid*" -print -quit; else echo "$1"; fi; }
+uid=$(echo "$1" | tr - '?')
+if [ -f "$root/cgroup.controllers" ]; then
+  memory=$(of_pod "$root")
+  cd "${memory:-/none}" || exit 1
   used=memory.current stat=memory.stat
   nanoseconds=$(( $(awk '$1 == "usage_usec" {print $2}' cpu.stat) * 1000 ))
 else
-  used=memory/memory.usage_in_bytes stat=memory/memory.stat
-  nanoseconds=$(cat cpuacct/cpuacct.usage)
+  nanoseconds=$(cat "$(of_pod "$root/cpuacct")/cpuacct.usage") || exit 1
+  memory=$(of_pod "$root/memory")
+  cd "${memory:-/none}" || exit 1
+  used=memory.usage_in_bytes stat=memory.stat
 fi
 cache=$(awk '$1 ~ /^(total_)?(in)?active_file$/ {n[$1] = $2}
   END {t = ("total_active_file" in n) ? "total_" : ""; printf "%d", n[t "active_file"] + n[t "inactive_file"]}' $stat)
@@ -40,18 +43,47 @@ class Usage:
     cores: float
 
 
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """The most that something may take."""
+
+    memory_gib: float
+    cores: float
+
+    def holds(self, usage: Usage) -> bool:
+        """Whether what is taken is within it."""
+        return usage.memory_bytes < self.memory_gib * 1024**3 and usage.cores < self.cores
+
+
+# What all nodes may take while nothing runs but the lab itself, by part. Without Prometheus it was 1.5 GiB until the
+# API server had each engine's parameters to check by rule, and what the operator applies by policy: 1.54 to 1.58 GiB
+# since, of which it takes 0.37.
+IDLE_PARTS = {"nodes": Budget(1.7, 0.4), "caplab-prometheus": Budget(0.2, 0.1)}
+IDLE_MEMORY_GIB = sum(part.memory_gib for part in IDLE_PARTS.values())
+IDLE_CORES = sum(part.cores for part in IDLE_PARTS.values())
+
+
 def measure(engine: Engine, nodes: Sequence[str], seconds: float) -> dict[str, Usage]:
     """Look at every node's cgroup twice, `seconds` apart; {} where one does not answer."""
-    before, started = _read(engine, nodes), time.monotonic()
+    return measure_pods(engine, {node: (node, "") for node in nodes}, seconds)
+
+
+def measure_pods(engine: Engine, pods: Mapping[str, tuple[str, str]], seconds: float) -> dict[str, Usage]:
+    """The same of pods, each by its node and uid ('' means the node itself); {} where one is not found."""
+    before, started = _read(engine, pods), time.monotonic()
     time.sleep(seconds)
-    after, elapsed = _read(engine, nodes), time.monotonic() - started
-    if len(before) != len(nodes) or len(after) != len(nodes):
+    after, elapsed = _read(engine, pods), time.monotonic() - started
+    if len(before) != len(pods) or len(after) != len(pods):
         return {}
-    return {node: Usage(after[node][0], (after[node][1] - before[node][1]) / 1e9 / elapsed) for node in nodes}
+    return {name: Usage(after[name][0], (after[name][1] - before[name][1]) / 1e9 / elapsed) for name in pods}
 
 
-def _read(engine: Engine, nodes: Sequence[str]) -> dict[str, tuple[int, int]]:
-    with ThreadPoolExecutor(max(1, len(nodes))) as pool:
-        answers = dict(zip(nodes, pool.map(lambda node: engine.inside(node, "bash", "-c", _READ), nodes), strict=True))
-    numbers = {node: answer.out.split() for node, answer in answers.items() if answer.ok}
-    return {node: (int(pair[0]), int(pair[1])) for node, pair in numbers.items() if len(pair) == 2}
+def _read(engine: Engine, pods: Mapping[str, tuple[str, str]]) -> dict[str, tuple[int, int]]:
+    def ask(place: tuple[str, str]) -> Answer:
+        node, uid = place
+        return engine.inside(node, "bash", "-c", _READ, "read", uid)
+
+    with ThreadPoolExecutor(max(1, len(pods))) as pool:
+        answers = dict(zip(pods, pool.map(ask, pods.values()), strict=True))
+    numbers = {name: answer.out.split() for name, answer in answers.items() if answer.ok}
+    return {name: (int(pair[0]), int(pair[1])) for name, pair in numbers.items() if len(pair) == 2}

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from caplab_cluster.chart import NAMESPACE, RELEASE
 from caplab_cluster.kind_cluster import CONTEXT
 from caplab_cluster.paths import CHART
 from caplab_cluster.session import built_tools
 from caplab_cluster.shell import Answer, ask
+from chart_checks import CHECKS, Chart
 from fault_objects import fault, phase_is
 from kind_lab import Lab, await_that, run_make, session
 from lab_state import gate_files
@@ -36,6 +39,11 @@ def test_a_value_that_is_missing_or_misspelt_is_named(lab: Lab) -> None:
     misspelt = helm(lab, "template", str(CHART), "--values", str(lab.cache.cluster / "values.json"), "--set", "imges=1")
     assert not misspelt.ok
     assert "imges" in misspelt.err
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_what_helm_renders(check: Callable[[Chart], None]) -> None:
+    check(Chart(built_tools(session()).helm))
 
 
 def test_an_uninstall_leaves_nothing_not_even_a_live_fault_and_up_brings_it_all_back(lab: Lab, namespace: str) -> None:

@@ -5,24 +5,44 @@ from __future__ import annotations
 import time
 
 from caplab_cluster import usage
+from caplab_cluster.chart import NAMESPACE
 from caplab_cluster.kind_cluster import NODES
 from kind_lab import Lab
 
 WINDOW_SECONDS = 10.0
 CALM_WITHIN_SECONDS = 180.0
+ALL = usage.Budget(usage.IDLE_MEMORY_GIB, usage.IDLE_CORES)
 
 
 def test_the_idle_cluster_takes_no_more_than_its_budget_of_memory_and_processor_time(lab: Lab) -> None:
     """The first window in which nothing else is going on decides; a cluster never calm fails."""
+    pods = parts(lab)
+    places = {node: (node, "") for node in NODES} | pods
     end = time.monotonic() + CALM_WITHIN_SECONDS
     seen = []
     while time.monotonic() < end:
-        taken = usage.measure(lab.engine, NODES, WINDOW_SECONDS)
-        assert set(taken) == set(NODES)
-        memory = sum(node.memory_bytes for node in taken.values()) / 1024**3
-        cores = sum(node.cores for node in taken.values())
-        seen.append(f"{memory:.2f} GiB {cores:.2f} cores")
-        if memory < usage.IDLE_MEMORY_GIB and cores < usage.IDLE_CORES:
+        taken = usage.measure_pods(lab.engine, places, WINDOW_SECONDS)
+        assert set(taken) == set(places)
+        whole = usage.Usage(sum(taken[node].memory_bytes for node in NODES), sum(taken[node].cores for node in NODES))
+        of_parts = {name: taken[name] for name in pods}
+        seen.append(", ".join(f"{name} {told(one)}" for name, one in {"all": whole, **of_parts}.items()))
+        if ALL.holds(whole) and all(usage.IDLE_PARTS[name].holds(one) for name, one in of_parts.items()):
             print(f"idle: {seen[-1]}")
             return
     raise AssertionError(f"never idle: {seen}")
+
+
+def told(taken: usage.Usage) -> str:
+    return f"{taken.memory_bytes / 1024**3:.2f} GiB {taken.cores:.2f} cores"
+
+
+def parts(lab: Lab) -> dict[str, tuple[str, str]]:
+    """The pods that have a budget of their own: node and uid of each, by name of their application."""
+    names = sorted(usage.IDLE_PARTS.keys() - {"nodes"})
+    found = lab.get("pods", "-n", NAMESPACE, "-l", f"app.kubernetes.io/name in ({','.join(names)})")["items"]
+    places = {
+        pod["metadata"]["labels"]["app.kubernetes.io/name"]: (pod["spec"]["nodeName"], pod["metadata"]["uid"])
+        for pod in found
+    }
+    assert sorted(places) == names
+    return places

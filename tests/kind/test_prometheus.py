@@ -1,0 +1,104 @@
+"""The lab's own Prometheus on the real cluster: every part is heard, it comes and goes with its value."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import on_images_python
+import rule_checks
+from caplab_cluster.chart import NAMESPACE, RELEASE
+from caplab_cluster.kind_cluster import CONTEXT, ZONES
+from caplab_cluster.paths import CHART
+from caplab_cluster.progress import Progress
+from caplab_cluster.session import built_tools
+from caplab_cluster.shell import ask
+from kind_lab import Lab, await_that, log_folder, session
+from rule_checks import alerts
+
+WITH_IT = "serviceaccount,configmap,service,deployment,networkpolicy"
+OF_THE_LAB = {
+    "caplab-prometheus": 1,
+    "caplab-operator": 1,
+    "caplab-agent": len(ZONES),
+    "caplab-prober": len(ZONES),
+}
+
+
+def query(lab: Lab, path: str) -> Any:
+    """What its API tells, through the API server."""
+    proxy = f"/api/v1/namespaces/{NAMESPACE}/services/caplab-prometheus:9090/proxy/api/v1/{path}"
+    return json.loads(lab.kubectl("get", "--raw", proxy))["data"]
+
+
+def up(lab: Lab) -> Counter[str]:
+    """The targets that are up, by job."""
+    found = query(lab, "targets?state=active")["activeTargets"]
+    return Counter(one["labels"]["job"] for one in found if one["health"] == "up")
+
+
+def all_of_the_lab_are_up(lab: Lab) -> bool:
+    return OF_THE_LAB.items() <= up(lab).items()
+
+
+def upgrade(lab: Lab, *settings: str) -> None:
+    values = ["--values", str(lab.cache.cluster / "values.json"), *(f"--set={setting}" for setting in settings)]
+    flags = ["--kubeconfig", str(lab.cache.kubeconfig), "--kube-context", CONTEXT, "--namespace", NAMESPACE]
+    command = [built_tools(session()).helm, "upgrade", RELEASE, str(CHART), *values, *flags, "--wait", "--timeout=60s"]
+    answer = ask(command, timeout_seconds=90)
+    assert answer.ok, answer.err
+
+
+def test_every_part_of_the_lab_is_scraped_and_every_rule_is_well(lab: Lab) -> None:
+    await_that("all targets of the lab are up", lambda: all_of_the_lab_are_up(lab), within_seconds=30)
+    rules = [rule for group in query(lab, "rules")["groups"] for rule in group["rules"]]
+    assert alerts().keys() <= {rule["name"] for rule in rules}
+    assert {rule["health"] for rule in rules} == {"ok"}, [rule for rule in rules if rule["health"] != "ok"]
+    told = query(lab, "query?query=caplab_agent_oldest_poll_seconds")["result"]
+    assert len({one["metric"]["instance"] for one in told}) == len(ZONES)
+
+
+def test_its_pod_would_be_let_in_by_the_restricted_profile(lab: Lab) -> None:
+    label = "pod-security.kubernetes.io/enforce=restricted"
+    answer = lab.cluster.kubectl("label", "namespace", NAMESPACE, "--dry-run=server", "--overwrite", label)
+    assert "caplab-agent" in answer.err  # as it must: so that this would tell
+    assert "caplab-prometheus" not in answer.err
+
+
+def test_an_upgrade_takes_it_away_and_adds_it_to_a_running_lab(lab: Lab) -> None:
+    def there() -> str:
+        found = lab.kubectl("get", WITH_IT, "-n", NAMESPACE, "-o", "name")
+        return " ".join(line for line in found.splitlines() if "prometheus" in line or "targets" in line)
+
+    operator = lab.get("pods", "-n", NAMESPACE, "-l", "app.kubernetes.io/name=caplab-operator")["items"]
+    try:
+        upgrade(lab, "prometheus.enabled=false")
+        assert there() == ""
+        pods = ("get", "pods", "-n", NAMESPACE, "-o", "name")
+        await_that("its pod is gone", lambda: "prometheus" not in lab.kubectl(*pods), within_seconds=20)
+    finally:
+        upgrade(lab)
+    assert "deployment.apps/caplab-prometheus" in there()
+    await_that("all targets of the lab are up", lambda: all_of_the_lab_are_up(lab), within_seconds=30)
+    same = lab.get("pods", "-n", NAMESPACE, "-l", "app.kubernetes.io/name=caplab-operator")["items"]
+    assert [pod["metadata"]["uid"] for pod in same] == [pod["metadata"]["uid"] for pod in operator]
+
+
+def test_the_rules_pass_their_tests_in_its_own_image_and_no_spoilt_rule_does(lab: Lab, tmp_path: Path) -> None:
+    """The spoilt ones only where the unit tests found no promtool to run them."""
+    with_spoilt = shutil.which("promtool") is None
+    image = on_images_python.image(session(), Progress(log_folder()), "prometheus")
+    tmp_path.chmod(0o755)
+
+    def in_image(folder: Path) -> str:
+        flags = ["--rm", "--network=none", "--security-opt=label=disable", f"--volume={folder}:/rules:ro"]
+        command = ["run", *flags, "--workdir=/rules", "--entrypoint=sh", image, "-c", rule_checks.SCRIPT]
+        answer = lab.engine.ask(*command, timeout_seconds=120)
+        print(answer.err)
+        return answer.out
+
+    found = rule_checks.outcomes(tmp_path, in_image, with_spoilt)
+    assert rule_checks.wrong(found, with_spoilt) == []
