@@ -150,6 +150,19 @@ def members_are_scraped_where_there_are_exporters(chart: Chart) -> None:
     assert _jobs(chart.render("exporters.enabled=true")).keys() == of_lab | _OF_MEMBERS
 
 
+def exporters_are_the_operators_to_make_and_run_their_own_images_only(chart: Chart) -> None:
+    def told(*settings: str) -> dict[str, Any]:
+        pod = _of_kind(chart.render(*settings), "Deployment")["caplab-operator"]["spec"]["template"]["spec"]
+        return {one["name"]: one.get("value") for one in pod["containers"][0]["env"]}
+
+    enabled, disabled = told(), told("exporters.enabled=false")
+    assert (enabled.pop("CAPLAB_EXPORTERS"), disabled.pop("CAPLAB_EXPORTERS")) == ("true", "false")
+    assert enabled.keys() - disabled.keys() == {"CAPLAB_IMAGE_POSTGRES_EXPORTER", "CAPLAB_IMAGE_REDIS_EXPORTER"}
+    nameless = ("images.postgres-exporter=", "images.redis-exporter=")
+    assert "exporters.enabled to false" in chart.ask(nameless[0]).err
+    assert chart.ask("exporters.enabled=false", *nameless).ok
+
+
 def another_configuration_takes_another_pod(chart: Chart) -> None:
     def annotations(*settings: str) -> Any:
         deployment = _of_kind(chart.render(*settings), "Deployment")["caplab-prometheus"]
@@ -221,6 +234,7 @@ CHECKS: tuple[Callable[[Chart], None], ...] = (
     prometheus_holds_no_right_and_no_token_of_an_account,
     prometheus_is_bounded_in_time_size_and_memory,
     members_are_scraped_where_there_are_exporters,
+    exporters_are_the_operators_to_make_and_run_their_own_images_only,
     another_configuration_takes_another_pod,
     no_monitor_is_there_unasked,
     monitors_say_the_same_as_the_labs_own_prometheus,

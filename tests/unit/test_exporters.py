@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from caplab_dashboards.sources import POSTGRES
 from caplab_operator.engines import exporter, objects
 from caplab_operator.engines.common import CAN_START
 from caplab_operator.engines.exporter import Exporter
@@ -90,6 +91,17 @@ def test_postgres_exporter_logs_in_by_a_module_called_as_its_role_and_waits_for_
     (name,) = secret["data"]
     assert f"--config.file=/etc/caplab/{name}" in OF_POSTGRES.command
     assert not any("pass-word" in argument for argument in OF_POSTGRES.command)
+
+
+def test_postgres_exporter_collects_what_dashboards_ask_of_it() -> None:
+    """A metric's name begins with its collector's; pg_stat_activity and pg_stat_replication are told without one."""
+    off = [argument.removeprefix("--no-collector.") for argument in OF_POSTGRES.command if argument.startswith("--no-")]
+    on = [argument.removeprefix("--collector.") for argument in OF_POSTGRES.command if argument.startswith("--coll")]
+    always = ("pg_up", "pg_stat_activity_", "pg_stat_replication_")
+    told = (*always, *(f"pg_{name}_" for name in on))
+    assert not set(on) & set(off)
+    assert [name for name in POSTGRES if not name.startswith(told)] == []
+    assert "--disable-default-metrics" not in OF_POSTGRES.command
 
 
 def test_redis_exporter_has_its_login_from_its_secret_and_asks_for_no_settings() -> None:

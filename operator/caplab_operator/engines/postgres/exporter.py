@@ -1,7 +1,7 @@
 """Postgres' exporter (Debian's prometheus-postgres-exporter): what it collects, once a second, and as whom it logs in.
 
 What costs most is the connections that each scrape makes; a collector more costs a statement. Left out are those that
-go over files (database sizes), over each table or setting, or have a series for each role and lock mode.
+go over files (database sizes), or over each table, role or setting.
 """
 
 from __future__ import annotations
@@ -14,8 +14,11 @@ from .manifests import POSTGRES_PORT
 
 IMAGE_VARIABLE = "CAPLAB_IMAGE_POSTGRES_EXPORTER"
 _FILE = "postgres_exporter.yml"
-_WITHOUT = ("database", "locks", "roles", "stat_user_tables", "statio_user_tables")
-_WITH = ("replication", "replication_slot", "stat_bgwriter", "stat_checkpointer", "stat_database", "stat_wal_receiver")
+_WITHOUT = ("database", "roles", "stat_user_tables", "statio_user_tables")
+_WITH = (
+    "locks", "replication", "replication_slot", "stat_bgwriter", "stat_checkpointer", "stat_database",
+    "stat_wal_receiver", "wal",
+)  # fmt: skip
 _MODULE = {
     "type": "userpass",
     # For the connection: a member that is frozen or cut off is waited for no longer than until the next scrape.
