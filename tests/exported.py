@@ -68,8 +68,11 @@ def run(name: str, experiment: str = "kill-primary", second: int = 1, **status: 
 
 
 def of_operator(snapshot: Snapshot) -> CollectorRegistry:
-    """The operator's registry, of a lab like that."""
-    return operator.registry_of(lambda: snapshot, lambda: 0.5)
+    """All that the operator tells of a lab like that."""
+    registry = operator.live_registry(lambda: snapshot, lambda: 0.5)
+    for collector in operator.runs_registry(snapshot.runs)._collector_to_names:
+        registry.register(collector)
+    return registry
 
 
 def of_agent(entries: Sequence[Entry] = ()) -> CollectorRegistry:

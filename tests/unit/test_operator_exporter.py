@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 import yaml
 from caplab_cluster.paths import CHART
+from caplab_operator.exporter import Snapshot, Text, runs
 from caplab_operator.exporter.clusters import Members, cluster_metrics, epoch_number
 from caplab_operator.exporter.faults import KINDS, fault_metrics
 from caplab_operator.exporter.runs import latest, metrics
-from exported import UNTIL, cluster, fault, run
+from exported import UNTIL, cluster, fault, of_operator, run
+from prometheus_client import generate_latest
 from prometheus_client.metrics_core import Metric
 
 IN_TIME = datetime.fromisoformat(UNTIL) - timedelta(seconds=5)
@@ -190,3 +192,38 @@ def test_the_latest_run_of_each_kind_is_told_with_what_was_predicted() -> None:
     assert of_side[f"run_failover_bound_seconds {kill} majority service"] == 24
     cut = "postgres/partition-primary postgres quorum partition-primary all all"
     assert (f"run_failover_seconds {cut}" in told, f"run_failover_bound_seconds {cut}" in told) == (True, False)
+
+
+def test_runs_are_written_anew_only_where_they_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[int] = []
+
+    def noted(told: Any) -> Any:
+        written.append(len(told))
+        return latest(told)
+
+    monkeypatch.setattr(runs, "latest", noted)
+    lab = Snapshot([PG], [], [run("r-1")])
+    text = Text(lambda: Snapshot(lab.clusters, lab.faults, list(lab.runs)), lambda: 0.5)
+    written.clear()
+    assert [text().count(b"caplab_run_verdict{") for _ in range(3)] == [3, 3, 3]
+    assert written == [1]
+
+    lab = Snapshot([RD], [], [run("r-1", verdict="invalid")])
+    told = text().decode()
+    assert 'mode="quorum",verdict="invalid"} 1.0' in told
+    assert 'caplab_cluster_ready{cluster="rd"' in told
+    lab = Snapshot([RD], [], [*lab.runs, run("r-2", "partition-primary")])
+    assert text().count(b"caplab_run_verdict{") == 6
+    lab = Snapshot()
+    assert text().count(b"caplab_run_verdict{") == 0
+    assert written == [1, 1, 2, 0]
+
+
+def test_the_text_is_that_of_one_page() -> None:
+    lab = Snapshot([PG, RD], [fault("f", phase="Healed", targets=[])], [run("r-1")])
+    told, whole = Text(lambda: lab, lambda: 0.5)(), generate_latest(of_operator(lab))
+
+    def lines(text: bytes) -> list[str]:
+        return [line for line in text.decode().splitlines() if "process_" not in line]
+
+    assert sorted(lines(told)) == sorted(lines(whole))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Gauge, ProcessCollector
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, ProcessCollector, generate_latest
 from prometheus_client.metrics_core import Metric
 
 from caplab import metrics_port
@@ -30,7 +30,9 @@ class Snapshot:
     runs: Sequence[Body] = ()
 
 
-class _Collector:
+class _Live:
+    """Clusters and faults, which may change from one scrape to the next."""
+
     def __init__(self, snapshot: Callable[[], Snapshot]) -> None:
         self._snapshot = snapshot
         self._members = Members()
@@ -39,11 +41,40 @@ class _Collector:
         now = self._snapshot()
         yield from cluster_metrics(now.clusters, self._members)
         yield from fault_metrics(now.faults, now.clusters, datetime.datetime.now(datetime.UTC))
-        yield from runs.metrics(runs.latest(now.runs))
 
 
-def registry_of(snapshot: Callable[[], Snapshot], oldest_round_seconds: Callable[[], float]) -> CollectorRegistry:
-    """What /metrics tells."""
+class _Runs:
+    def __init__(self, told: Sequence[Body]) -> None:
+        self._told = told
+
+    def collect(self) -> Iterator[Metric]:
+        return runs.metrics(runs.latest(self._told))
+
+
+class Text:
+    """What /metrics tells. Not for two threads at once.
+
+    A lab with many runs has ten times as many samples of them as of all else, and they seldom change: they are written
+    anew only where they did.
+    """
+
+    def __init__(self, snapshot: Callable[[], Snapshot], oldest_round_seconds: Callable[[], float]) -> None:
+        self._snapshot = snapshot
+        self._live = live_registry(snapshot, oldest_round_seconds)
+        self._runs: Sequence[Body] = ()
+        self._of_runs = generate_latest(runs_registry(()))
+
+    def __call__(self) -> bytes:
+        """As Prometheus reads it."""
+        now = self._snapshot().runs
+        if len(now) != len(self._runs) or any(one is not known for one, known in zip(now, self._runs, strict=True)):
+            self._of_runs = generate_latest(runs_registry(now))
+            self._runs = now
+        return generate_latest(self._live) + self._of_runs
+
+
+def live_registry(snapshot: Callable[[], Snapshot], oldest_round_seconds: Callable[[], float]) -> CollectorRegistry:
+    """All but the runs."""
     registry = CollectorRegistry()
     oldest = Gauge(
         "caplab_operator_oldest_round_seconds",
@@ -51,11 +82,19 @@ def registry_of(snapshot: Callable[[], Snapshot], oldest_round_seconds: Callable
         registry=registry,
     )
     oldest.set_function(oldest_round_seconds)
-    registry.register(_Collector(snapshot))
+    registry.register(_Live(snapshot))
     ProcessCollector(registry=registry)
+    return registry
+
+
+def runs_registry(told: Sequence[Body]) -> CollectorRegistry:
+    """The latest of these runs."""
+    registry = CollectorRegistry()
+    registry.register(_Runs(told))
     return registry
 
 
 def serve(snapshot: Callable[[], Snapshot], oldest_round_seconds: Callable[[], float]) -> None:
     """Serve /metrics in a daemon thread."""
-    metrics_port.serve(registry_of(snapshot, oldest_round_seconds), PORT)
+    text = Text(snapshot, oldest_round_seconds)
+    metrics_port.serve_page(metrics_port.Page("/metrics", CONTENT_TYPE_LATEST, text), PORT)
