@@ -53,7 +53,7 @@ def dashboards(progress: Progress, cache: Cache) -> None:
     tools = built_tools(session)
     site = choose_site(_deployments(KindCluster(session.engine, cache, tools)))
     _end_with_the_terminal()
-    with forwarded(_port_forward(tools, cache, site)) as forward:
+    with forwarded(forward_command(tools, cache, site)) as forward:
         address = f"http://127.0.0.1:{forward.port}"
         _await_answer(forward, f"{address}{site.health}")
         for line in introduction(site, address):
@@ -102,8 +102,9 @@ def _deployments(cluster: KindCluster) -> list[str]:
     return [line.rpartition("/")[2] for line in answer.out.split()]
 
 
-def _port_forward(tools: Tools, cache: Cache, site: Site) -> list[str]:
-    local = f"{site.port}:" if _is_free(site.port) else ":"  # else any that is
+def forward_command(tools: Tools, cache: Cache, site: Site) -> list[str]:
+    """The port-forward's command: from the site's own port where that is free, else from any that is."""
+    local = f"{site.port}:" if _is_free(site.port) else ":"
     return [
         tools.kubectl, "--kubeconfig", str(cache.kubeconfig), "--context", CONTEXT, "--namespace", NAMESPACE,
         "port-forward", "--address", "127.0.0.1", f"deployment/{site.deployment}", f"{local}{site.port}",

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import prove_dashboards
 import pytest
 from caplab_cluster.paths import DASHBOARDS
 from caplab_cluster.prometheus_links import links
@@ -156,6 +157,17 @@ def test_an_outage_of_two_seconds_that_is_scraped_as_it_happens_is_two_seconds_w
         red = [at - began for at, value in _values(row) if value == palette.NO_ACK]
         assert 1 <= len(red) <= 3, red
         assert outage.begins - 1 <= min(red) <= max(red) <= outage.ends + 2
+
+
+def test_the_page_of_evidence_tells_what_was_asked_and_what_is_wrong(
+    asked: tuple[Prometheus, Window], findings: Findings
+) -> None:
+    gaps = prove_dashboards.outages(*asked)
+    assert [line for line in gaps if line.startswith("| postgres | a | service | 2.00 s | 14.50 s")]
+    page = prove_dashboards.page("Made by a test.", findings, ["it is so"], gaps)
+    assert f"{len(findings.queries)} queries" in page
+    assert "- it is so" in page
+    assert "| caplab / Run | vantage | a, b, c |" in page
 
 
 def test_the_ready_made_links_to_prometheus_own_page_ask_for_something(asked: tuple[Prometheus, Window]) -> None:

@@ -112,7 +112,7 @@ def forwarding(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None
     monkeypatch.setattr(dashboards, "begin", lambda *_: session)
     monkeypatch.setattr(dashboards, "built_tools", lambda _: None)
     monkeypatch.setattr(dashboards, "_deployments", lambda _: ["caplab-grafana"])
-    monkeypatch.setattr(dashboards, "_port_forward", lambda *_: fake(_SERVES))
+    monkeypatch.setattr(dashboards, "forward_command", lambda *_: fake(_SERVES))
     before = signal.getsignal(signal.SIGHUP)
     yield
     signal.signal(signal.SIGHUP, before)
@@ -153,6 +153,6 @@ def test_a_port_that_is_taken_is_not_asked_for(monkeypatch: pytest.MonkeyPatch, 
     tools = SimpleNamespace(kubectl="kubectl")
     for free, wanted in ((True, "3000:3000"), (False, ":3000")):
         monkeypatch.setattr(dashboards, "_is_free", lambda _, free=free: free)
-        command = dashboards._port_forward(tools, Cache(tmp_path), GRAFANA)  # type: ignore[arg-type]
+        command = dashboards.forward_command(tools, Cache(tmp_path), GRAFANA)  # type: ignore[arg-type]
         assert command[-2:] == ["deployment/caplab-grafana", wanted]
         assert command[command.index("--address") + 1] == "127.0.0.1"

@@ -1,0 +1,118 @@
+"""Asks the lab's own Prometheus every query of every dashboard after a run of smoke: docs/evidence/dashboards.md.
+
+With each variable's values filled in, as Grafana would; what returns nothing is listed with its reason, and without one
+it is a failure. Beside it, how long outages are in a panel and by the run's own history. Takes about six minutes; the
+lab's cluster must be up (make up). With --minutes N no run is made: the last N minutes are asked about.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from caplab_cluster.dashboards import PROMETHEUS, forward_command, forwarded
+from caplab_cluster.paths import REPOSITORY, Cache
+from caplab_cluster.progress import Progress
+from caplab_cluster.session import begin, built_tools
+from caplab_dashboards import files
+from dashboard_queries import Findings, Prometheus, Window, run, table, unexplained
+from evidence import made_by
+
+EVIDENCE = REPOSITORY / "docs" / "evidence" / "dashboards.md"
+SUITE = "smoke"
+_BEFORE_SECONDS, _AFTER_SECONDS = 5, 10
+_RUN_SECONDS_MOST = 1800
+
+
+@contextmanager
+def prometheus() -> Iterator[Prometheus]:
+    """The lab's Prometheus, by a port-forward."""
+    cache = Cache.from_environment()
+    tools = built_tools(begin(Progress(cache.logs / "prove-dashboards"), cache))
+    with forwarded(forward_command(tools, cache, PROMETHEUS)) as forward:
+        yield Prometheus(f"http://127.0.0.1:{forward.port}")
+
+
+def smoke() -> tuple[bool, Window]:
+    """Make the runs; whether all are valid, and the time range they took."""
+    started = time.time() - _BEFORE_SECONDS
+    command = [sys.executable, "-m", "caplab", "run", SUITE]
+    code = subprocess.run(command, cwd=REPOSITORY, timeout=_RUN_SECONDS_MOST, check=False).returncode
+    time.sleep(_AFTER_SECONDS)  # the figures of the last run are scraped
+    return code == 0, Window(started, time.time())
+
+
+def outages(prom: Prometheus, window: Window) -> list[str]:
+    """Lines of Markdown: each run's failover by its history, and the longest gap in acks that Prometheus saw."""
+    by_history = _figures(prom, 'caplab_run_failover_seconds{vantage!="all"}', window, "engine")
+    age = f"max_over_time(caplab_seconds_since_last_ack[{window.built_in['__range']}])"
+    by_prometheus = _figures(prom, f"max by (engine, vantage, route) ({age})", window, "engine")
+    lines = ["| engine | vantage | route | failover by the history | longest gap in a panel |", "|---|---|---|---|---|"]
+    for key, seconds in sorted(by_history.items()):
+        seen = by_prometheus.get(key)
+        lines.append(f"| {' | '.join(key)} | {seconds:.2f} s | {'-' if seen is None else f'{seen:.2f} s'} |")
+    return lines
+
+
+def _figures(prom: Prometheus, query: str, window: Window, engine: str) -> dict[tuple[str, str, str], float]:
+    rows = prom.series(query, window, instant=True)
+    return {
+        (row["metric"][engine], row["metric"]["vantage"], row["metric"]["route"]): float(row["value"][1])
+        for row in rows
+    }
+
+
+def page(head: str, findings: Findings, wrong: Sequence[str], gaps: Sequence[str]) -> str:
+    """The page of evidence."""
+    with_data = sum(bool(one.series) for one in findings.queries)
+    said = [f"- {sentence}" for sentence in wrong] or ["Nothing was refused, and nothing was empty without a reason."]
+    return "\n".join(
+        [
+            "# Dashboards",
+            "",
+            head,
+            "",
+            f"{len(findings.queries)} queries with their variables filled in were asked of the lab's Prometheus by "
+            f"its HTTP API, as Grafana asks them; {with_data} returned data. Grafana itself was not run.",
+            "",
+            *said,
+            "",
+            "## Outages",
+            "The history's failover counts from the injection to the end of the last outage that began before heal, of "
+            "all operations; the gap is the longest time without an acknowledgement at the end of any second.",
+            "",
+            *gaps,
+            "",
+            "## Variables and queries",
+            *table(findings),
+            "",
+        ]
+    )
+
+
+def main() -> int:
+    """Ask, write the page, and say what is wrong: 0 nothing is."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, help="ask about the last minutes, and make no run")
+    minutes = parser.parse_args().minutes
+    load = os.getloadavg()[0]
+    valid, window = (True, Window(time.time() - 60 * minutes, time.time())) if minutes else smoke()
+    with prometheus() as prom:
+        findings = run(list(files.read().values()), prom, window)
+        gaps = outages(prom, window)
+    wrong = unexplained(findings) + ([] if valid else [f"the suite {SUITE} is not valid"])
+    told = f"the last {minutes:g} minutes" if minutes else f"a run of {SUITE}, {window.end - window.start:.0f} s"
+    EVIDENCE.write_text(page(made_by(__file__, load, told), findings, wrong, gaps))
+    for sentence in wrong:
+        print(f"FAILED: {sentence}", file=sys.stderr)
+    print(f"{len(findings.queries)} queries; see {EVIDENCE.relative_to(REPOSITORY)}")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
