@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 from caplab_cluster.chart import NAMESPACE, RELEASE, USED_IMAGES
-from caplab_cluster.paths import CHART, REPOSITORY
+from caplab_cluster.paths import CHART, DASHBOARDS
 from caplab_cluster.shell import Answer, ask
 from json_schema import problems
 
@@ -67,6 +67,10 @@ _RULE = _object(
 PROMETHEUS_RULE = _object(
     ["groups"], groups=_list(_object(["name", "rules"], name=_STRING, interval=_STRING, rules=_list(_RULE)))
 )
+
+
+_GRAFANA = ("images.grafana=registry.example/grafana@sha256:0",)
+_DASHBOARDS = [("ConfigMap", f"caplab-dashboard-{path.stem}") for path in sorted(DASHBOARDS.glob("*.json"))]
 
 
 @dataclass(frozen=True)
@@ -206,14 +210,73 @@ def the_prometheus_rule_has_the_labs_own_rules(chart: Chart) -> None:
     assert rule["spec"] == yaml.safe_load((CHART / "files" / "rules.yaml").read_text())
 
 
-def dashboards_are_config_maps_that_a_grafana_collects(chart: Chart) -> None:
-    found = _of_kind(chart.render("dashboardConfigMaps.enabled=true"), "ConfigMap")
-    dashboards = {path.name: path.read_text() for path in (REPOSITORY / "dashboards").glob("*.json")}
-    assert dashboards
-    for name, text in dashboards.items():
-        made = found[f"caplab-dashboard-{name.removesuffix('.json')}"]
-        assert made["metadata"]["labels"]["grafana_dashboard"] == "1"
-        assert made["data"] == {name: text}
+def grafana_is_there_where_it_is_asked_for_and_nothing_else_with_it(chart: Chart) -> None:
+    def keys(*settings: str) -> set[tuple[str, str]]:
+        return {_key(one) for one in chart.render(*settings)}
+
+    own = {(kind, "caplab-grafana") for kind in ("ServiceAccount", "ConfigMap", "NetworkPolicy", "Deployment")}
+    assert keys("grafana.enabled=true", *_GRAFANA) - keys() == own | set(_DASHBOARDS)
+    assert keys("dashboardConfigMaps.enabled=true") - keys() == set(_DASHBOARDS)
+
+
+def dashboards_are_labelled_for_a_grafana_that_collects_them_only_where_that_is_asked_for(chart: Chart) -> None:
+    for settings, labels in (
+        (("dashboardConfigMaps.enabled=true",), {"grafana_dashboard": "1"}),
+        (("grafana.enabled=true", *_GRAFANA), {}),
+    ):
+        maps = _of_kind(chart.render(*settings), "ConfigMap")
+        for _, name in _DASHBOARDS:
+            file = f"{name.removeprefix('caplab-dashboard-')}.json"
+            assert maps[name]["metadata"].get("labels", {}) == labels
+            assert maps[name]["data"] == {file: (DASHBOARDS / file).read_text()}
+
+
+def grafana_finds_its_dashboards_and_the_labs_prometheus(chart: Chart) -> None:
+    found = chart.render("grafana.enabled=true", *_GRAFANA)
+    data = _of_kind(found, "ConfigMap")["caplab-grafana"]["data"]
+    (source,) = yaml.safe_load(data["datasources.yaml"])["datasources"]
+    (provider,) = yaml.safe_load(data["providers.yaml"])["providers"]
+    assert source["url"] == "http://caplab-prometheus:9090"
+    assert (source["type"], source["jsonData"]["timeInterval"], source["editable"]) == ("prometheus", "1s", False)
+    assert _of_kind(found, "Service")["caplab-prometheus"]["spec"]["ports"][0]["port"] == 9090
+    pod = _grafana_pod(found)
+    mounts = {mount["name"]: mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]}
+    assert mounts["dashboards"] == provider["options"]["path"]
+    volumes = {volume["name"]: volume for volume in pod["volumes"]}
+    projected = [source["configMap"]["name"] for source in volumes["dashboards"]["projected"]["sources"]]
+    assert projected == [name for _, name in _DASHBOARDS]
+    assert {item["path"] for item in volumes["provisioning"]["configMap"]["items"]} == {
+        "datasources/caplab.yaml",
+        "dashboards/caplab.yaml",
+    }
+
+
+def nobody_reaches_grafana_but_by_a_port_forward_and_it_can_do_nothing(chart: Chart) -> None:
+    found = chart.render("grafana.enabled=true", *_GRAFANA)
+    pod = _grafana_pod(found)
+    (container,) = pod["containers"]
+    told = {one["name"]: one["value"] for one in container["env"]}
+    assert told["GF_SERVER_HTTP_ADDR"] == "127.0.0.1"
+    assert told["GF_AUTH_ANONYMOUS_ORG_ROLE"] == "Viewer"
+    assert told["GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION"] == "true"
+    assert not {"ports", "readinessProbe", "livenessProbe"} & container.keys()
+    assert pod["automountServiceAccountToken"] is False
+    assert container["resources"]["limits"]["memory"]
+    assert "caplab-grafana" not in _of_kind(found, "Service")
+    policy = _of_kind(found, "NetworkPolicy")["caplab-grafana"]["spec"]
+    assert "ingress" not in policy
+    assert set(policy["policyTypes"]) == {"Ingress", "Egress"}
+
+
+def the_same_dashboards_keep_the_same_grafana(chart: Chart) -> None:
+    deployments = [_of_kind(chart.render("grafana.enabled=true", *_GRAFANA), "Deployment") for _ in range(2)]
+    assert deployments[0]["caplab-grafana"] == deployments[1]["caplab-grafana"]
+    assert _of_kind(chart.render(), "Deployment")["caplab-prometheus"] == deployments[0]["caplab-prometheus"]
+
+
+def _grafana_pod(manifests: list[dict[str, Any]]) -> dict[str, Any]:
+    pod: dict[str, Any] = _of_kind(manifests, "Deployment")["caplab-grafana"]["spec"]["template"]["spec"]
+    return pod
 
 
 def a_value_that_cannot_be_is_refused(chart: Chart) -> None:
@@ -223,6 +286,9 @@ def a_value_that_cannot_be_is_refused(chart: Chart) -> None:
         ("prometheus.enable=true", "enable"),
         ("images.prometheus=", "prometheus"),
         ("monitors.labels.a=1", "labels"),
+        ("grafana.enabled=true", "images.grafana"),
+        ("grafana.enable=true", "enable"),
+        ("grafana.enabled=true,images.grafana=g,prometheus.enabled=false", "prometheus.enabled=true"),
     ):
         answer = chart.ask(setting)
         assert not answer.ok, setting
@@ -239,6 +305,10 @@ CHECKS: tuple[Callable[[Chart], None], ...] = (
     no_monitor_is_there_unasked,
     monitors_say_the_same_as_the_labs_own_prometheus,
     the_prometheus_rule_has_the_labs_own_rules,
-    dashboards_are_config_maps_that_a_grafana_collects,
+    grafana_is_there_where_it_is_asked_for_and_nothing_else_with_it,
+    dashboards_are_labelled_for_a_grafana_that_collects_them_only_where_that_is_asked_for,
+    grafana_finds_its_dashboards_and_the_labs_prometheus,
+    nobody_reaches_grafana_but_by_a_port_forward_and_it_can_do_nothing,
+    the_same_dashboards_keep_the_same_grafana,
     a_value_that_cannot_be_is_refused,
 )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from typing import Any
 
+from . import lab_images
 from .digest import digest
 from .kind_cluster import CONTEXT, KindCluster
 from .paths import CHART, Cache
@@ -26,7 +28,7 @@ _POD_SECURITY = tuple(
 
 def ensure(progress: Progress, cache: Cache, tools: Tools, cluster: KindCluster, images: Mapping[str, str]) -> None:
     """Install or upgrade the release, and wait until the operator runs."""
-    values = {"images": {name: images[name] for name in USED_IMAGES}}
+    values = values_of(images)
     ids = json.dumps(dict(cluster.made_ids()), sort_keys=True)
     wanted = digest([CHART], json.dumps(values, sort_keys=True), ids, *_POD_SECURITY)
     note = cache.cluster / "chart"
@@ -44,6 +46,19 @@ def ensure(progress: Progress, cache: Cache, tools: Tools, cluster: KindCluster,
         )  # fmt: skip
         cluster.kubectl("label", "namespace", NAMESPACE, "--overwrite", *_POD_SECURITY)
         note.write_text(wanted)
+
+
+def values_of(images: Mapping[str, str]) -> dict[str, Any]:
+    """The chart's values for the images that there are: Grafana is there where its image is."""
+    used = [*USED_IMAGES, *(name for name in lab_images.ONLY_PULLED if name in images)]
+    return {"images": {name: images[name] for name in used}, "grafana": {"enabled": "grafana" in images}}
+
+
+def grafana_or_why_not(official: Mapping[str, str]) -> str:
+    """One sentence: which Grafana there is, or why there is none and what takes its place."""
+    if image := official.get("grafana"):
+        return f"{image}: `make dashboards` opens it"
+    return "none, since its image can't be pulled: `make dashboards` opens Prometheus' own page instead"
 
 
 def _forget_unfinished(cluster: KindCluster) -> None:

@@ -32,7 +32,7 @@ from .progress import Progress
 from .session import Session, begin, built_tools
 from .toolchain import GoBuilder
 
-_ON_CONTROL_PLANE = ("operator", "postgres-exporter", "prometheus", "redis-exporter")
+_ON_CONTROL_PLANE = ("grafana", "operator", "postgres-exporter", "prometheus", "redis-exporter")
 
 
 def run_doctor(progress: Progress, cache: Cache) -> None:
@@ -65,7 +65,9 @@ def up(progress: Progress, cache: Cache) -> None:
     base = debian["debian"]
     image = node_image.ensure(progress, engine, cache, bases, builder, base)
     registry_image = registry.ensure_image(progress, engine, base)
-    images = lab_images.discover(LAB_IMAGES, debian, choose_official(source.source, lab_images.OFFICIAL))
+    official = choose_official(source.source, lab_images.OFFICIAL | lab_images.ONLY_PULLED)
+    progress.say(f"  Grafana  {chart.grafana_or_why_not(official)}")
+    images = lab_images.discover(LAB_IMAGES, debian, official)
     jars = choose_jars(machine.maven)
     progress.say(f"  jars     {jars.source}: {jars.why}")
     lab_images.build(progress, engine, cache, images, debian, jars.maven)

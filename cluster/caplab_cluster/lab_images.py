@@ -3,7 +3,8 @@
 A Dockerfile names what it stands on by `ARG FROM_X`: FROM_DEBIAN is the slim Debian base,
 FROM_DEBIAN_JAVA the one whose Java Cassandra runs on, FROM_<NAME> the image of images/<name>.
 A context.toml beside it names what else goes into the build context, in image_context.py. Of those in OFFICIAL, the
-official image is taken where images are pulled, and what the Dockerfile says where they are built.
+official image is taken where images are pulled, and what the Dockerfile says where they are built. Those in
+ONLY_PULLED have no Dockerfile.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from .registry import HOST, Registry
 
 BASES = {"debian": versions.DEBIAN_LAB, "debian_java": versions.DEBIAN_JAVA}  # their suites
 OFFICIAL = {"prometheus": versions.PROMETHEUS_IMAGE}
+ONLY_PULLED = {"grafana": versions.GRAFANA_IMAGE}  # what the lab does without where images are built
 _HOSTS_FOLDER = f"/etc/containerd/certs.d/{HOST}"
 _HOSTS_FILE = f'server = "http://{HOST}"\n\n[host."http://{HOST}"]\n  capabilities = ["pull", "resolve"]\n'
 
@@ -91,6 +93,8 @@ def discover(folder: Path, bases: Mapping[str, str], official: Mapping[str, str]
         stands_on = [bases[parent] if parent in bases else images[parent].tag for parent in parents[name]]
         tag = digest([folder / name, *image_context.read(folder / name).sources], *stands_on)
         images[name] = LabImage(name, folder / name, parents[name], tag)
+    for name in sorted(pulled.keys() - parents.keys()):
+        images[name] = LabImage(name, folder / name, (), digest([], pulled[name]), pulled[name])
     return list(images.values())
 
 

@@ -22,6 +22,9 @@ NODE_IMAGE = "docker.io/kindest/node:v1.34.0@sha256:7416a61b42b1662ca6ca89f02028
 # The version that Debian 13's package has, which is what is built where it can't be pulled.
 PROMETHEUS_IMAGE = "docker.io/prom/prometheus:v2.53.3"
 
+# It is used where images are pulled only: there is no package of it to build one from. Dashboards want 10.4 or later.
+GRAFANA_IMAGE = "docker.io/grafana/grafana:11.6.0"
+
 # systemd 257 of Debian 13 refuses cgroup v1; Patroni 4 and Redis 8 come with Debian 13.
 DEBIAN_NODE = "bookworm"
 DEBIAN_LAB = "trixie"

@@ -4,11 +4,13 @@ import re
 from pathlib import Path
 
 import pytest
-from caplab_cluster import image_context
+from caplab_cluster import image_context, versions
+from caplab_cluster.chart import USED_IMAGES, grafana_or_why_not, values_of
+from caplab_cluster.choose import choose_official
 from caplab_cluster.commands import images_of
 from caplab_cluster.failure import Failure
 from caplab_cluster.kind_cluster import CONTROL_PLANE, WORKERS
-from caplab_cluster.lab_images import OFFICIAL, build, discover, in_build_order, parents_of
+from caplab_cluster.lab_images import OFFICIAL, ONLY_PULLED, build, discover, in_build_order, parents_of
 from caplab_cluster.machine import Tool
 from caplab_cluster.paths import LAB_IMAGES, Cache
 from caplab_cluster.progress import Progress
@@ -171,3 +173,20 @@ def test_what_is_pulled_is_not_built_and_what_is_there_is_not_pulled_again(image
 def test_every_official_image_has_a_folder_from_which_it_is_built_otherwise() -> None:
     assert OFFICIAL.keys() <= {image.name for image in discover(LAB_IMAGES, BASES)}
     assert all(re.fullmatch(r"\S+/\S+:v[\d.]+", reference) for reference in OFFICIAL.values())
+
+
+def test_what_is_only_pulled_is_there_where_images_are_pulled_and_missing_where_they_are_built() -> None:
+    pulled, built = (choose_official(source, OFFICIAL | ONLY_PULLED) for source in ("pull", "build"))
+    names = {image.name: image.local for image in discover(LAB_IMAGES, BASES, pulled)}
+    assert names["grafana"] == versions.GRAFANA_IMAGE
+    assert ONLY_PULLED.keys() & {image.name for image in discover(LAB_IMAGES, BASES, built)} == set()
+    assert grafana_or_why_not(pulled).startswith(versions.GRAFANA_IMAGE)
+    assert grafana_or_why_not(built).startswith("none, since its image can't be pulled")
+
+
+def test_the_chart_has_a_grafana_where_there_is_an_image_of_it() -> None:
+    without = dict.fromkeys((*USED_IMAGES, "toolbox"), "host/x")
+    assert values_of(without) == {"images": dict.fromkeys(USED_IMAGES, "host/x"), "grafana": {"enabled": False}}
+    there = values_of({**without, "grafana": "host/g"})
+    assert there["grafana"] == {"enabled": True}
+    assert there["images"]["grafana"] == "host/g"
