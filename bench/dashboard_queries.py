@@ -181,7 +181,11 @@ REASONS = (
     Reason(r"caplab_stale_reads_total|caplab_read_staleness", "no load there whose reads can be judged as they come"),
     Reason(r"caplab_member_replication_lag_bytes", "Cassandra has no replication lag"),
     Reason(r"caplab_cluster_epoch", "Cassandra has no terms"),
-    Reason(r"caplab_run_\w+_bound", "the row sets no bound: anything is allowed, or the anomaly must show", True),
+    Reason(
+        r"^max by \(experiment, engine, mode, fault\) \(caplab_run_\w+_bound",
+        "the row sets no bound: anything is allowed, or the anomaly must show",
+        True,
+    ),
     Reason(r"caplab_run_(failover|stale|survived|acked_lost|unacked)", "it was not measured in that run"),
 )
 

@@ -19,7 +19,7 @@ from caplab_cluster.dashboards import PROMETHEUS, forward_command, forwarded
 from caplab_cluster.paths import REPOSITORY, Cache
 from caplab_cluster.progress import Progress
 from caplab_cluster.session import begin, built_tools
-from caplab_dashboards import files
+from caplab_dashboards import files, queries
 from dashboard_queries import Findings, Prometheus, Window, run, table, unexplained
 from evidence import made_by
 
@@ -49,7 +49,7 @@ def smoke() -> tuple[bool, Window]:
 
 def outages(prom: Prometheus, window: Window) -> list[str]:
     """Lines of Markdown: each run's failover by its history, and the longest gap in acks that Prometheus saw."""
-    by_history = _figures(prom, 'caplab_run_failover_seconds{vantage!="all"}', window, "engine")
+    by_history = _figures(prom, f"caplab_run_failover_seconds{{{queries.EACH}}}", window, "engine")
     age = f"max_over_time(caplab_seconds_since_last_ack[{window.built_in['__range']}])"
     by_prometheus = _figures(prom, f"max by (engine, vantage, route) ({age})", window, "engine")
     lines = ["| engine | vantage | route | failover by the history | longest gap in a panel |", "|---|---|---|---|---|"]

@@ -22,6 +22,7 @@ _COLOR_KEYS = frozenset({"color", "fixedColor", "fill", "iconColor"})
 _LINKED = re.compile(r"^/d/([\w-]+)\?")
 _DESCRIPTION_LEAST = 20
 _HEIGHT_LEAST = 3
+_TABLE_MOST = 1260  # points that columns may take together: a laptop's 1366 without Grafana's own margins
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +139,10 @@ def _widths(board: Json, _known: Mapping[str, str]) -> Iterator[tuple[str, str]]
             yield panel["title"], f"it reaches beyond {COLUMNS} columns; people would have to scroll sideways"
         if panel["type"] != "row" and (place["w"] < NARROWEST or place["h"] < _HEIGHT_LEAST):
             yield panel["title"], f"it is too small to read; make it at least {NARROWEST} by {_HEIGHT_LEAST}"
+        overrides = panel.get("fieldConfig", {}).get("overrides", [])
+        taken = sum(one["value"] for each in overrides for one in each["properties"] if one["id"] == "custom.width")
+        if taken > _TABLE_MOST:
+            yield panel["title"], f"its columns take {taken} points; people would have to scroll sideways"
 
 
 def _steps(board: Json, _known: Mapping[str, str]) -> Iterator[tuple[str, str]]:

@@ -16,9 +16,11 @@ CLUSTER = 'cluster_namespace="$cluster_namespace",cluster="$cluster"'
 VANTAGE = 'vantage=~"$vantage"'
 LOAD = f'{VANTAGE},workload!="clock"'  # the second clock's beats are no load
 RUN = 'experiment="$experiment",engine="$engine",mode="$mode",fault="$fault"'
-# A run's figures are exported for the run as a whole and for each vantage and route.
-WHOLE = 'vantage=~"|all"'
-EACH = 'vantage!~"|all"'
+# A run's figures are exported for the run as a whole, for the parts of its clients that a row judges (a side of a cut,
+# a route), and for each vantage and route.
+WHOLE = 'vantage="all",route="all"'
+PARTS = 'vantage=~"all|majority|minority"'
+EACH = 'vantage!~"all|majority|minority"'
 BY_RUN = "experiment, engine, mode, fault"
 
 
@@ -82,6 +84,26 @@ def verdict(selector: str) -> str:
     return " or ".join(told(name, value) for name, value in states)
 
 
-def of_runs(name: str, selector: str) -> str:
+def of_runs(name: str, selector: str = "", which: str = WHOLE) -> str:
     """A figure of the last run of each row."""
-    return f"max by ({BY_RUN}) (caplab_run_{name}{{{selector}}})"
+    return f"max by ({BY_RUN}) (caplab_run_{name}{{{_and(selector, which)}}})"
+
+
+def bound_of(name: str) -> str:
+    """The name of a figure's bound: units come last."""
+    return f"{name.removesuffix('_seconds')}_bound_seconds" if name.endswith("_seconds") else f"{name}_bound"
+
+
+def judged(name: str, selector: str = "") -> str:
+    """A figure as it is judged: of the parts of the clients that have a bound, or else of all."""
+    part, bound = (f"caplab_run_{one}{{{_and(selector, PARTS)}}}" for one in (name, bound_of(name)))
+    return f"max by ({BY_RUN}) ({part} and on ({BY_RUN}, vantage, route) {bound}) or {of_runs(name, selector)}"
+
+
+def bound(name: str, selector: str = "") -> str:
+    """The bound that goes with the figure as it is judged."""
+    return of_runs(bound_of(name), selector, PARTS)
+
+
+def _and(*selectors: str) -> str:
+    return ",".join(filter(None, selectors))

@@ -9,7 +9,7 @@ from . import links, palette, queries, shared, variables
 from .board import board
 from .grid import Section, line, section
 from .panels import NEUTRAL, About, Column, Query, Steps, bars, figure, graph, rows
-from .queries import CLUSTER, EACH, LOAD, RUN, WHOLE
+from .queries import CLUSTER, EACH, LOAD, RUN
 
 _SELECTED = f"{CLUSTER},{LOAD}"
 _BY_ROUTE = "vantage, route"
@@ -36,19 +36,10 @@ def _found() -> Section:
         line(
             3,
             (4, _verdict()),
-            (4, _of_run("failover_seconds", "Failover", "The longest outage that the fault led to.", "s")),
-            (
-                4,
-                _of_run(
-                    "failover_bound_seconds",
-                    "Failover: at most",
-                    "The longest that the settings allow; blank: any.",
-                    "s",
-                    _BOUND,
-                ),
-            ),
-            (4, _of_run("acked_lost_writes", "Acked writes lost", "Writes acknowledged and gone.", "none", _LOST)),
-            (4, _of_run("stale_reads", "Stale reads", "Reads that missed an acknowledged write.", "none", _STALE)),
+            (4, _failover()),
+            (4, _failover_bound()),
+            (4, _count("acked_lost_writes", "Acked writes lost", "Writes acknowledged and gone.", _LOST)),
+            (4, _count("stale_reads", "Stale reads", "Reads that missed an acknowledged write.", _STALE)),
             (4, _of_run("ack_ratio", "Acked", "Operations acknowledged, of all attempted.", "percentunit")),
         ),
         line(
@@ -75,13 +66,46 @@ def _of_run(name: str, title: str, description: str, unit: str, steps: Steps = N
     decimals = {"s": 1, "percentunit": 1}.get(unit, 0)
     about = About(title=title, description=description, unit=unit, links=[links.to(links.OVERVIEW, "")],
                   decimals=decimals)  # fmt: skip
-    return figure(about, Query(queries.of_runs(name, f"{RUN},{WHOLE}")), steps=steps)
+    return figure(about, Query(queries.of_runs(name, RUN)), steps=steps)
+
+
+def _count(name: str, title: str, description: str, steps: Steps) -> Panel:
+    """A figure beside the bound that it is judged by."""
+    about = About(title=title, description=f"{description} Beside it: at most how many the row allows; blank: any.",
+                  unit="none", links=[links.to(links.OVERVIEW, "")], decimals=0)  # fmt: skip
+    measured, most = Query(queries.judged(name, RUN), "seen"), Query(queries.bound(name, RUN), "at most")
+    return figure(about, measured, most, steps=steps)
+
+
+def _failover() -> Panel:
+    about = About(
+        title="Failover",
+        description=(
+            "From the injection to the end of the last outage that began before heal; where the row judges a part of "
+            "the clients, of those."
+        ),
+        unit="s",
+        links=[links.to(links.OVERVIEW, "")],
+        decimals=1,
+    )
+    return figure(about, Query(queries.judged("failover_seconds", RUN)))
+
+
+def _failover_bound() -> Panel:
+    about = About(
+        title="Failover: at most",
+        description="The longest that the row allows under its settings; blank: any.",
+        unit="s",
+        links=[links.to(links.OVERVIEW, "")],
+        decimals=1,
+    )
+    return figure(about, Query(queries.bound("failover_seconds", RUN)), steps=_BOUND)
 
 
 def _when(name: str, title: str, description: str) -> Panel:
     about = About(title=title, description=description, unit="dateTimeAsIsoNoDateIfToday",
                   links=[links.to(links.OVERVIEW, "")])  # fmt: skip
-    return figure(about, Query(f"1000 * {queries.of_runs(f'{name}_timestamp_seconds', RUN)}"))
+    return figure(about, Query(f"1000 * {queries.of_runs(f'{name}_timestamp_seconds', RUN, '')}"))
 
 
 def _verdict() -> Panel:

@@ -161,6 +161,14 @@ def test_rules_see_more_than_one_kind_of_violation(redis: Board, rule: str, expr
     assert rule in {violation.rule for violation in linter.check(board, KNOWN)}
 
 
+def test_a_table_that_is_too_wide_is_caught() -> None:
+    board = copy.deepcopy(files.read()["overview"])
+    column = panel(board, "table")["fieldConfig"]["overrides"][0]
+    width = next(one for one in column["properties"] if one["id"] == "custom.width")
+    width["value"] += 200
+    assert "scroll sideways" in str([one for one in linter.check(board, KNOWN) if one.rule == "widths"])
+
+
 def test_an_unused_variable_and_one_without_a_label_are_caught(redis: Board) -> None:
     board = copy.deepcopy(redis)
     spare = copy.deepcopy(board["templating"]["list"][1])

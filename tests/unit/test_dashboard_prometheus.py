@@ -101,6 +101,26 @@ def test_a_member_that_is_down_shows_for_as_long(asked: tuple[Prometheus, Window
     assert abs(max(down) - sum(outage.ends - outage.begins for outage in OUTAGES)) <= len(OUTAGES)
 
 
+@pytest.mark.parametrize(("engine", "failover"), [("postgres", 2.0), ("redis", 1.5)])
+def test_a_run_shows_the_figures_that_its_row_judges(
+    asked: tuple[Prometheus, Window], engine: str, failover: float
+) -> None:
+    """Of Redis' run those of the majority, whose bound there is; of Postgres' all."""
+    prom, window = asked
+    mode = {"postgres": "quorum", "redis": "everysec"}[engine]
+    row = {"experiment": f"{engine}/kill-primary", "engine": engine, "mode": mode, "fault": "kill-primary"}
+
+    def shown(title: str, number: int = 0) -> list[float]:
+        panel = next(one for one in BOARDS["run"]["panels"] if one["title"] == title)
+        filled = substitute(panel["targets"][number]["expr"], {**row, **window.built_in})
+        return [float(one["value"][1]) for one in prom.series(filled, window, instant=True)]
+
+    assert shown("Failover") == [failover]
+    assert shown("Failover: at most") == [24.0]
+    assert shown("Acked writes lost") == shown("Acked writes lost", 1) == [0.0]
+    assert shown("Writes attempted") == [1000.0]
+
+
 @pytest.fixture(scope="module")
 def findings(asked: tuple[Prometheus, Window]) -> Findings:
     return run(list(BOARDS.values()), *asked)
