@@ -47,7 +47,7 @@ def _members() -> Section:
         "How many members each member's failure detector takes for down. In a cut, both sides see the other down.",
         "none",
         to,
-        _gauge("cassandra_endpoints_down"),
+        _gauge("cassandra_gossip_members_down"),
         steps=_NO_PEER_DOWN,
         stepped=True,
     )
@@ -113,7 +113,7 @@ def _work() -> Section:
         "Writes that a coordinator keeps for a member that is down, to bring them to it later.",
         "ops",
         to,
-        _rate("cassandra_hints_total"),
+        _rate("cassandra_hints_written_total"),
     )
     dropped = shared.of_exporter(
         "Messages dropped a second",
@@ -122,15 +122,18 @@ def _work() -> Section:
         to,
         _rate("cassandra_dropped_messages_total"),
     )
-    pending = shared.of_exporter(
-        "Tasks that wait",
-        "Tasks that wait for a thread, of all pools together.",
-        "none",
+    slowest = shared.of_exporter(
+        "Coordinators: p99 of the slowest operation",
+        "99th percentile of each member's own count of the requests it coordinates, of the slowest kind; the last minutes "
+        "count most.",
+        "s",
         to,
-        Query(f"sum by (member) (cassandra_thread_pool_pending_tasks{{{CLUSTER}}})", shared.MEMBER),
+        Query(
+            f'max by (member) (cassandra_client_request_latency_seconds{{{CLUSTER},quantile="0.99"}})', shared.MEMBER
+        ),
     )
     memory = shared.of_exporter(
         "Heap", "What each member's JVM keeps on its heap.", "bytes", to,
         Query(f'max by (member) (jvm_memory_used_bytes{{{CLUSTER},area="heap"}})', shared.MEMBER),
     )  # fmt: skip
-    return section("Work", line(7, (6, hints), (6, dropped), (6, pending), (6, memory)))
+    return section("Work", line(7, (6, hints), (6, dropped), (6, slowest), (6, memory)))

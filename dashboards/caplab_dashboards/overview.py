@@ -133,8 +133,8 @@ def _cap_table() -> Panel:
         title="CAP table: what was measured, beside what was promised",
         description=(
             "The last run of each experiment, mode and fault: its verdict, and each figure beside its bound. Where a "
-            "row judges a part of the clients (a side of a cut, a route), both are of that part. Without a bound anything "
-            "is allowed, or the anomaly must show. The experiment links to the run."
+            "row judges a part of the clients (a side of a cut, a route), both are of that part. Without a bound "
+            "anything is allowed, or the anomaly must show. The experiment links to the run."
         ),
         unit="none",
         links=[links.to(links.RUN, "")],

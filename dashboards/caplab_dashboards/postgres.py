@@ -75,11 +75,11 @@ def _work() -> Section:
         Query(f"sum by (member) (pg_stat_activity_count{{{CLUSTER}}})", shared.MEMBER),
         steps=((None, palette.OK), (100, palette.FAILED)),
     )
-    locks = shared.of_exporter(
-        "Locks held",
-        "Locks held on each member, of all modes. They pile up where commits wait for a standby.",
+    active = shared.of_exporter(
+        "Sessions at work",
+        "Sessions with a statement under way. They pile up where commits wait for a standby.",
         "none",
         to,
-        Query(f"sum by (member) (pg_locks_count{{{CLUSTER}}})", shared.MEMBER),
+        Query(f'sum by (member) (pg_stat_activity_count{{{CLUSTER},state="active"}})', shared.MEMBER),
     )
-    return section("Work", line(7, (6, commits), (6, rollbacks), (6, sessions), (6, locks)))
+    return section("Work", line(7, (6, commits), (6, rollbacks), (6, sessions), (6, active)))

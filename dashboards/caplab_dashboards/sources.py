@@ -12,9 +12,9 @@ _ROW = re.compile(r"^\|\s*`(caplab_\w+)[`{]")
 _TYPE = re.compile(rf"\|\s*({COUNTER}|{GAUGE}|{HISTOGRAM})\s*(?=\|)")
 
 PROMETHEUS = {"up": GAUGE}
-# Debian's prometheus-postgres-exporter; its counters lack the ending _total.
+# Debian's prometheus-postgres-exporter, as operator/caplab_operator/engines/postgres/exporter.py starts it; its counters lack
+# the ending _total.
 POSTGRES = {
-    "pg_locks_count": GAUGE,
     "pg_replication_lag_seconds": GAUGE,
     "pg_stat_activity_count": GAUGE,
     "pg_stat_database_xact_commit": COUNTER,
@@ -37,16 +37,16 @@ REDIS = {
     "redis_rdb_changes_since_last_save": GAUGE,
     "redis_up": GAUGE,
 }
-# The JMX exporter in Cassandra's JVM, as the beans in images/cassandra are named.
+# The JMX exporter in Cassandra's JVM, as images/cassandra/conf/exporter.yaml names its beans.
 CASSANDRA = {
     "cassandra_client_request_failures_total": COUNTER,
+    "cassandra_client_request_latency_seconds": GAUGE,
     "cassandra_client_request_timeouts_total": COUNTER,
     "cassandra_client_request_unavailables_total": COUNTER,
     "cassandra_client_requests_total": COUNTER,
     "cassandra_dropped_messages_total": COUNTER,
-    "cassandra_endpoints_down": GAUGE,
-    "cassandra_hints_total": COUNTER,
-    "cassandra_thread_pool_pending_tasks": GAUGE,
+    "cassandra_gossip_members_down": GAUGE,
+    "cassandra_hints_written_total": COUNTER,
     "jvm_memory_used_bytes": GAUGE,
 }
 EXPORTERS: Mapping[str, Mapping[str, str]] = {"postgres": POSTGRES, "redis": REDIS, "cassandra": CASSANDRA}
