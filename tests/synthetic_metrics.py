@@ -139,13 +139,7 @@ def _operator(cluster: Cluster, failing: bool) -> Iterator[Sample]:
 
 def _exporter(cluster: Cluster, now: float) -> Iterator[Sample]:
     """Counters grow by ten a second, and gauges are one."""
-    more = {
-        "application_name": "pg-1",
-        "area": "heap",
-        "pool": "MutationStage",
-        "type": "MUTATION",
-        "operation": "Read",
-    }
+    more = {"application_name": "pg-1", "area": "heap", "operation": "Read", "quantile": "0.99", "state": "active"}
     for member in cluster.members:
         for name, type_ in sources.EXPORTERS[cluster.engine].items():
             value = 10.0 * now if type_ == sources.COUNTER else 1.0

@@ -124,8 +124,8 @@ def _work() -> Section:
     )
     slowest = shared.of_exporter(
         "Coordinators: p99 of the slowest operation",
-        "99th percentile of each member's own count of the requests it coordinates, of the slowest kind; the last minutes "
-        "count most.",
+        "99th percentile of each member's own count of the requests it coordinates, of the slowest kind; the last "
+        "minutes count most.",
         "s",
         to,
         Query(

@@ -12,8 +12,8 @@ _ROW = re.compile(r"^\|\s*`(caplab_\w+)[`{]")
 _TYPE = re.compile(rf"\|\s*({COUNTER}|{GAUGE}|{HISTOGRAM})\s*(?=\|)")
 
 PROMETHEUS = {"up": GAUGE}
-# Debian's prometheus-postgres-exporter, as operator/caplab_operator/engines/postgres/exporter.py starts it; its counters lack
-# the ending _total.
+# Debian's prometheus-postgres-exporter, as operator/caplab_operator/engines/postgres/exporter.py starts it; its counters
+# lack the ending _total.
 POSTGRES = {
     "pg_replication_lag_seconds": GAUGE,
     "pg_stat_activity_count": GAUGE,

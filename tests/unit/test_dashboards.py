@@ -6,10 +6,12 @@ import copy
 from typing import Any
 
 import pytest
-from caplab_cluster.paths import CHART
+import yaml
+from caplab_cluster.paths import CHART, REPOSITORY
 from caplab_dashboards import __main__ as entry
 from caplab_dashboards import files, links, linter, sources
 from caplab_dashboards.grid import line
+from caplab_operator.engines.postgres import exporter as postgres
 from grafana_foundation_sdk.models import dashboard
 
 BOARDS = files.read()
@@ -54,6 +56,16 @@ def test_each_dashboard_has_the_uid_by_which_links_know_it() -> None:
 def test_the_chart_carries_every_dashboard() -> None:
     folder = CHART / "files" / "dashboards"
     assert {path.name: path.read_text() for path in folder.iterdir()} == files.rendered()
+
+
+def test_the_lists_of_exporters_name_what_their_configurations_export() -> None:
+    beans = yaml.safe_load((REPOSITORY / "images" / "cassandra" / "conf" / "exporter.yaml").read_text())["rules"]
+    exported = {rule["name"]: rule["type"].lower() for rule in beans}
+    named = {name: type_ for name, type_ in sources.CASSANDRA.items() if name.startswith("cassandra_")}
+    assert named.items() <= exported.items()
+    without = postgres.EXPORTER.command
+    assert "--no-collector.locks" in without
+    assert not [name for name in sources.POSTGRES if name.startswith(("pg_locks", "pg_settings", "pg_database_"))]
 
 
 def test_a_line_that_does_not_fill_the_width_is_refused() -> None:
