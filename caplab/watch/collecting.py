@@ -183,7 +183,11 @@ class Collector:
         if now >= self._runs_due:
             self._runs = tuple(latest_runs(self._asked.objects("runs"), _MOST_RUNS))
             self._runs_due = now + _RUNS_SECONDS
-        return Objects(tuple(clusters), tuple(self._asked.objects("faults")), self._runs, self._asked.probers())
+        faults = tuple(self._asked.objects("faults"))
+        live_faults(
+            faults, datetime.now(UTC)
+        )  # one that cannot be read is this source's problem, and not the picture's
+        return Objects(tuple(clusters), faults, self._runs, self._asked.probers())
 
     def _meet(self, _at: float, objects: Objects) -> None:
         """Begin to ask the probers that nobody has asked yet. Whoever was asked once stays, and is missed when gone."""

@@ -42,15 +42,21 @@ class Wishes:
 def watch(wishes: Wishes, place: str) -> int:
     """Show the lab that is pinned; the exit code. place: what it is, in words."""
     collector = Collector(Asker(pinned().api), Notes.of(Cache.from_environment()), one_line(place), wishes.namespace)
-    console = Console(highlight=False, markup=False, emoji=False, soft_wrap=False)
     collector.start()
     try:
-        if wishes.once or not is_live(console):
-            return _once(collector, console)
-        _live(collector, console)
+        if wishes.once or not is_live(_console()):
+            return _once(collector, _console())
+        for name in ("COLUMNS", "LINES"):  # a shell's word of the size in the beginning, which would be taken for good
+            os.environ.pop(name, None)
+        _live(collector, _console())
     finally:
         collector.stop()
     return 0
+
+
+def _console() -> Console:
+    """The terminal, or whatever else is written to, as the environment says it is."""
+    return Console(highlight=False, markup=False, emoji=False)
 
 
 def is_live(console: Console) -> bool:
@@ -109,8 +115,6 @@ def _quiet() -> Iterator[None]:
 @contextmanager
 def _on_resize(resized: threading.Event) -> Iterator[None]:
     """Have it drawn anew at once when the terminal has another size."""
-    for name in ("COLUMNS", "LINES"):  # a shell's word of the size in the beginning, which would be taken for good
-        os.environ.pop(name, None)
     before = signal.signal(signal.SIGWINCH, lambda _number, _frame: resized.set())
     try:
         yield

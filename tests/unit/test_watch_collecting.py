@@ -94,6 +94,13 @@ def test_an_error_is_said_in_one_line(
     awaited(collector, lambda picture: getattr(picture, field).problem == says)
 
 
+def test_an_object_that_cannot_be_read_ends_nothing(lab: FakeLab, collector: Collector) -> None:
+    lab.plurals["faults"] = [{"metadata": {"namespace": "lab"}, "spec": {}, "status": {}}]
+    collector.start()
+    picture = awaited(collector, lambda picture: bool(picture.api_server.problem))
+    assert not picture.is_whole
+
+
 def test_an_operator_that_is_stuck_is_unknown(lab: FakeLab, collector: Collector) -> None:
     lab.round_seconds = 40.0
     collector.start()
