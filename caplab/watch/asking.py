@@ -10,7 +10,9 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from kubernetes import client
+from urllib3 import exceptions as failures
 
+from caplab.faults.objects import said
 from caplab.model.probers import METRICS_PORT, SYSTEM_NAMESPACE, TOKEN_HEADER, TOKEN_KEY, TOKEN_SECRET
 from caplab.watching import GROUP, VERSION
 
@@ -114,6 +116,19 @@ class Asker:
             raise
         answer.release_conn()
         return body
+
+
+def why(error: Exception) -> str:
+    """In a few words, for a line of a terminal: urllib3's own name every object on the way."""
+    while isinstance(error, failures.MaxRetryError) and error.reason:
+        error = error.reason
+    if isinstance(error, failures.NewConnectionError):
+        return "no connection to the API server"
+    if isinstance(error, failures.TimeoutError):
+        return "the API server does not answer in time"
+    if isinstance(error, failures.HTTPError):
+        return f"the connection to the API server broke ({type(error).__name__})"
+    return said(error)
 
 
 def whole(read: Callable[[int], bytes], monotonic: Callable[[], float] = time.monotonic) -> bytes:

@@ -13,11 +13,11 @@ from typing import Any, Generic, Protocol, TypeVar
 from caplab_cluster.failure import Failure
 from caplab_cluster.node_notes import Notes
 
-from caplab.faults.objects import said as sentence_of
 from caplab.faults.rows import Row, row_of_node
 from caplab.plain_text import one_line
 from caplab.tidy import CLUSTER_PLURALS
 
+from .asking import why
 from .drawing import Paper
 from .objects import cluster_of, latest_runs, live_faults, plain
 from .traffic import Traffic
@@ -77,7 +77,7 @@ class Source(Generic[T]):
                 self._taken(at, value)
             self._answered, self._problem = at, ""
         except Exception as error:
-            self._problem = one_line(sentence_of(error))[:_MOST_PROBLEM] or type(error).__name__
+            self._problem = one_line(why(error))[:_MOST_PROBLEM] or type(error).__name__
         self.tries += 1
 
     def said(self, now: float) -> Said:

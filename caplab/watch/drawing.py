@@ -121,7 +121,7 @@ def _fitted(sections: Sequence[Section], height: int | None) -> list[Line]:
     for section, count in zip(sections, wanted, strict=True):
         title = section.title.copy()
         if count < len(section.lines):
-            title.append(f"  ({len(section.lines) - count} more in a higher terminal)", QUIET)
+            title.append(f"  ({len(section.lines) - count} more)", QUIET)
         lines += [Text(), title, *section.first(count)]
     return lines
 
@@ -239,8 +239,8 @@ def _clients(picture: Picture, paper: Paper) -> Section:
             front.add(len(lines))
         lines.append(_route(one, paper))
     seconds = picture.column_seconds
-    each = f", the worst of every {seconds} s" if seconds > 1 else ""
-    note = f"share acked, p99 from 1 ms to 30 s{paper.glyphs.dot}last {paper.columns * seconds} s{each}"
+    each = f", worst of every {seconds} s" if seconds > 1 else ""
+    note = f"share acked, p99 of 1 ms to 30 s{paper.glyphs.dot}{paper.columns * seconds} s{each}"
     nothing = "no load" if picture.probers and all(said.is_known for said in picture.probers) else UNKNOWN
     return replace(_section("CLIENTS", note if lines else "", lines, nothing, 6), front=frozenset(front))
 

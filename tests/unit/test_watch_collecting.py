@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 from caplab_cluster.node_notes import Notes
 from kubernetes import client
+from urllib3.exceptions import HTTPError, IncompleteRead
 from watched_lab import PODS, SECRET, Api, FakeLab, Handler, cluster, metrics, pod, run, served
 
 from caplab.bounded import bounded
 from caplab.watch import asking, collecting
-from caplab.watch.asking import Asker, NobodyThere, TooMuch, whole
+from caplab.watch.asking import Asker, NobodyThere, TooMuch, whole, why
 from caplab.watch.collecting import Collector
 from caplab.watch.drawing import Paper
 from caplab.watch.values import Picture
@@ -211,11 +212,19 @@ def test_an_answer_that_drips_is_not_waited_for() -> None:
         whole(lambda _most: b"x", lambda: next(clock))
 
 
+def test_an_api_server_that_is_not_there_is_told_in_a_few_words() -> None:
+    with pytest.raises(HTTPError) as error:
+        Asker(bounded(client.Configuration(host="http://127.0.0.1:1"))).objects("faults")
+    assert why(error.value) == "no connection to the API server"
+    assert "IncompleteRead" in why(IncompleteRead(1, 2))
+
+
 def test_an_api_server_that_accepts_and_never_answers_is_left_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as silent:  # its backlog accepts, and nobody serves
         monkeypatch.setattr(asking, "_TIMEOUT", (0.1, 0.1))
         asker = Asker(bounded(client.Configuration(host=f"http://127.0.0.1:{silent.server_port}")))
         began = time.monotonic()
-        with pytest.raises(Exception, match=r"[Tt]imed out"):
+        with pytest.raises(Exception, match=r"[Tt]imed out") as error:
             asker.objects("faults")
+        assert why(error.value) == "the API server does not answer in time"
         assert time.monotonic() - began < 5
