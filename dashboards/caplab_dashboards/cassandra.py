@@ -47,7 +47,7 @@ def _members() -> Section:
         "How many members each member's failure detector takes for down. In a cut, both sides see the other down.",
         "none",
         to,
-        _gauge("cassandra_gossip_members_down"),
+        _gauge("cassandra_endpoints_down"),
         steps=_NO_PEER_DOWN,
         stepped=True,
     )
@@ -113,7 +113,7 @@ def _work() -> Section:
         "Writes that a coordinator keeps for a member that is down, to bring them to it later.",
         "ops",
         to,
-        _rate("cassandra_hints_written_total"),
+        _rate("cassandra_hints_total"),
     )
     dropped = shared.of_exporter(
         "Messages dropped a second",

@@ -12,8 +12,8 @@ _ROW = re.compile(r"^\|\s*`(caplab_\w+)[`{]")
 _TYPE = re.compile(rf"\|\s*({COUNTER}|{GAUGE}|{HISTOGRAM})\s*(?=\|)")
 
 PROMETHEUS = {"up": GAUGE}
-# Debian's prometheus-postgres-exporter, as operator/caplab_operator/engines/postgres/exporter.py starts it; its counters
-# lack the ending _total.
+# Debian's prometheus-postgres-exporter, as operator/caplab_operator/engines/postgres/exporter.py starts it.
+# Its counters lack the ending _total.
 POSTGRES = {
     "pg_replication_lag_seconds": GAUGE,
     "pg_stat_activity_count": GAUGE,
@@ -45,8 +45,8 @@ CASSANDRA = {
     "cassandra_client_request_unavailables_total": COUNTER,
     "cassandra_client_requests_total": COUNTER,
     "cassandra_dropped_messages_total": COUNTER,
-    "cassandra_gossip_members_down": GAUGE,
-    "cassandra_hints_written_total": COUNTER,
+    "cassandra_endpoints_down": GAUGE,
+    "cassandra_hints_total": COUNTER,
     "jvm_memory_used_bytes": GAUGE,
 }
 EXPORTERS: Mapping[str, Mapping[str, str]] = {"postgres": POSTGRES, "redis": REDIS, "cassandra": CASSANDRA}
