@@ -8,7 +8,8 @@ from .drop_rules import Address, Drops, address
 from .faults import Body, Order, Partition
 
 CHAOS_LABEL, ALLOWED = "caplab.dev/chaos", "allowed"
-CLUSTER_LABEL = "caplab.dev/cluster"
+CLUSTER_LABEL, PART_LABEL = "caplab.dev/cluster", "caplab.dev/part"
+_NO_TARGET = "exporter"  # a part of a cluster that is neither a member nor a Sentinel
 _AGAIN = "Mend: make the fault anew, so that its target is resolved anew."
 PROTECTED = frozenset({"kube-system", "kube-public", "kube-node-lease", "local-path-storage"})
 
@@ -99,10 +100,19 @@ def _pod_refused(order: Order, pod: Body | None, node: str) -> str:
     there = (pod.get("spec") or {}).get("nodeName")
     if there != node:
         return f"pod {order.pod} is on node {there}, not on {node}. {_AGAIN}"
-    cluster = _labels(pod).get(CLUSTER_LABEL)
+    return _cluster_refused(order, _labels(pod))
+
+
+def _cluster_refused(order: Order, labels: Body) -> str:
+    cluster = labels.get(CLUSTER_LABEL)
     if not cluster:
         return (
             f"pod {order.pod} does not carry the label {CLUSTER_LABEL}: it is no member of a cluster. "
+            "Mend: status.targets must name members and Sentinels only."
+        )
+    if labels.get(PART_LABEL) == _NO_TARGET:
+        return (
+            f"pod {order.pod} carries {PART_LABEL}={_NO_TARGET}: it only tells of members. "
             "Mend: status.targets must name members and Sentinels only."
         )
     if order.cluster and cluster != order.cluster:

@@ -18,6 +18,8 @@ POD: Any = {
     "spec": {"nodeName": "node-1"},
     "status": {"podIP": "10.244.1.7", "podIPs": [{"ip": "10.244.1.7"}, {"ip": "fd00::7"}], "hostIP": "10.89.0.3"},
 }
+EXPORTER_LABELS = {**POD["metadata"]["labels"], "caplab.dev/part": "exporter"}
+EXPORTER: Any = {**POD, "metadata": {**POD["metadata"], "labels": EXPORTER_LABELS}}
 
 
 def test_a_member_in_a_labelled_namespace_may_be_hit() -> None:
@@ -37,6 +39,7 @@ def test_a_member_in_a_labelled_namespace_may_be_hit() -> None:
         (ORDER, NAMESPACE, {**POD, "spec": {"nodeName": "node-2"}}, "on node node-2"),
         (ORDER, NAMESPACE, {**POD, "metadata": {"uid": "p1"}}, "does not carry the label caplab.dev/cluster"),
         (replace(ORDER, cluster=""), NAMESPACE, {**POD, "metadata": {"uid": "p1"}}, "does not carry the label"),
+        (ORDER, NAMESPACE, EXPORTER, "pod pg-0 carries caplab.dev/part=exporter: it only tells of members"),
         (replace(ORDER, cluster="other"), NAMESPACE, POD, "the fault is for 'other'"),
     ],
 )
