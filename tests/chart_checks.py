@@ -13,6 +13,8 @@ from caplab_cluster.paths import CHART, DASHBOARDS
 from caplab_cluster.shell import Answer, ask
 from json_schema import problems
 
+from caplab import grafana
+
 Manifest = Mapping[str, Any]
 _SNAKE = {"sourceLabels": "source_labels", "targetLabel": "target_label"}
 _OF_MEMBERS = {"caplab-postgres", "caplab-redis", "caplab-cassandra", "caplab-exporter"}
@@ -214,7 +216,9 @@ def grafana_is_there_where_it_is_asked_for_and_nothing_else_with_it(chart: Chart
     def keys(*settings: str) -> set[tuple[str, str]]:
         return {_key(one) for one in chart.render(*settings)}
 
-    own = {(kind, "caplab-grafana") for kind in ("ServiceAccount", "ConfigMap", "NetworkPolicy", "Deployment")}
+    own = {
+        (kind, "caplab-grafana") for kind in ("ServiceAccount", "ConfigMap", "Service", "NetworkPolicy", "Deployment")
+    }
     assert keys("grafana.enabled=true", *_GRAFANA) - keys() == own | set(_DASHBOARDS)
     assert keys("dashboardConfigMaps.enabled=true") - keys() == set(_DASHBOARDS)
 
@@ -262,7 +266,7 @@ def nobody_reaches_grafana_but_by_a_port_forward_and_it_can_do_nothing(chart: Ch
     assert not {"ports", "readinessProbe", "livenessProbe"} & container.keys()
     assert pod["automountServiceAccountToken"] is False
     assert container["resources"]["limits"]["memory"]
-    assert "caplab-grafana" not in _of_kind(found, "Service")
+    assert _of_kind(found, "Service")[grafana.SERVICE]["spec"].get("type", "ClusterIP") == "ClusterIP"
     policy = _of_kind(found, "NetworkPolicy")["caplab-grafana"]["spec"]
     assert "ingress" not in policy
     assert set(policy["policyTypes"]) == {"Ingress", "Egress"}

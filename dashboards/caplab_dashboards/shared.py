@@ -190,7 +190,10 @@ def scraped(metric: str, engine: str, to: Sequence[DashboardLink]) -> Panel:
         unit="none",
         links=to,
     )
-    return timeline(about, palette.SCRAPES, Query(f"min by (member) ({metric}{{{queries.CLUSTER}}})", MEMBER))
+    answers = f"min by (member) ({metric}{{{queries.CLUSTER}}})"
+    # Where the exporter has nothing to tell at all, Prometheus still knows that it asked.
+    asked = f'min by (member) (up{{{queries.CLUSTER},member!=""}}) * 0'
+    return timeline(about, palette.SCRAPES, Query(f"{answers} or {asked}", MEMBER))
 
 
 def to_run_and_overview() -> list[DashboardLink]:

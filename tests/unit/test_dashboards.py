@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,7 +13,10 @@ from caplab_dashboards import __main__ as entry
 from caplab_dashboards import files, links, linter, sources
 from caplab_dashboards.grid import line
 from caplab_operator.engines.postgres import exporter as postgres
+from chaoscaplab.controls import report
 from grafana_foundation_sdk.models import dashboard
+
+from caplab import grafana
 
 BOARDS = files.read()
 
@@ -51,6 +55,15 @@ def test_the_lab_s_own_rules_hold(name: str) -> None:
 def test_each_dashboard_has_the_uid_by_which_links_know_it() -> None:
     assert {board["uid"] for board in BOARDS.values()} == set(links.UIDS)
     assert {name: board["uid"] for name, board in BOARDS.items()} == {name: f"caplab-{name}" for name in BOARDS}
+
+
+def test_the_links_of_caplab_run_choose_what_the_run_dashboard_can_show() -> None:
+    plan = SimpleNamespace(engine="postgres", fault="kill-primary", mode="quorum", seed=0, spec={}, namespace="runs")
+    plan.cluster = "pg"
+    chosen = report.RunObject(None, plan, "run", "").labels  # type: ignore[arg-type]
+    variables = {variable["name"] for variable in BOARDS["run"]["templating"]["list"]}
+    assert chosen.keys() <= variables
+    assert BOARDS["run"]["uid"] == grafana.RUN_DASHBOARD
 
 
 def test_the_chart_carries_every_dashboard() -> None:
