@@ -165,7 +165,7 @@ def test_only_the_agents_run_as_root_and_nothing_may_do_everything(lab: Lab, pg:
     pods = [*lab.get("pods", "-n", OPERATOR_NAMESPACE)["items"], *lab.get("pods", "-n", pg)["items"]]
     agents = [pod for pod in pods if pod["metadata"]["name"].startswith("caplab-agent-")]
     assert len(agents) == len(ZONES)
-    assert len(pods) == 1 + 2 * len(ZONES) + 3  # operator, probers, agents, members
+    assert len(pods) == 2 + 2 * len(ZONES) + 3 + 1  # operator, Prometheus, probers, agents, members, their exporter
     for pod in pods:
         assert all(one["securityContext"]["readOnlyRootFilesystem"] is True for one in pod["spec"]["containers"])
         privileged = [one["securityContext"].get("privileged", False) for one in pod["spec"]["containers"]]
