@@ -316,8 +316,11 @@ def test_a_postgres_member_changes_nothing_but_its_role_and_state(lab: Lab, name
     assert [what for what, answer in may.items() if answer == "yes"] == list(may)[:2]
 
 
-def test_members_of_redis_and_cassandra_are_nobody_to_the_api_server(lab: Lab, namespace: str) -> None:
+def test_of_all_pods_members_of_postgres_only_are_somebody_to_the_api_server(lab: Lab, namespace: str) -> None:
     sets = [item for item in own_objects(lab, namespace) if item["kind"] == "StatefulSet"]
-    pods = {item["metadata"]["labels"]["caplab.dev/engine"]: item["spec"]["template"]["spec"] for item in sets}
-    without = {engine for engine, pod in pods.items() if pod.get("automountServiceAccountToken") is False}
-    assert without == {"redis", "cassandra"}
+    templates = [item["spec"]["template"] for item in sets]
+    pods = {(one["metadata"]["labels"]["caplab.dev/engine"], one["metadata"]["labels"]["caplab.dev/part"]): one["spec"]
+            for one in templates}  # fmt: skip
+    assert len(pods) == len(sets)
+    somebody = {which for which, pod in pods.items() if pod.get("automountServiceAccountToken") is not False}
+    assert somebody == {("postgres", "member")}

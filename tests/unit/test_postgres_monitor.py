@@ -129,7 +129,8 @@ def test_no_answer_is_not_taken_for_no_role_and_no_primary_is_asked_nothing() ->
     held, sessions = Monitor("mon"), Sessions(answers=False)
     keep(held, sessions)
     assert sessions.run == []
-    keep(held, sessions, seen(primary=None))
+    for look in (seen(primary=None), seen(primary="pg-1", readings={"pg-1": None})):
+        keep(held, sessions, look)
     assert sessions.asked == ["pg-0"]
 
 

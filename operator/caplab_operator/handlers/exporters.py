@@ -53,7 +53,11 @@ def keep(api: Api, exporting: Exporting, body: Body) -> str:
 def _apply(api: Api, cluster: Cluster, exporter: Exporter) -> None:
     derived = Passwords(cluster, api.root_key.value())
     image, lab_namespace = os.environ[exporter.image_variable], os.environ[LAB_NAMESPACE_VARIABLE]
-    for manifest in build(cluster, exporter, image, lab_namespace, derived(LOGIN), derived.root):
+    manifests = build(cluster, exporter, image, lab_namespace, derived(LOGIN), derived.root)
+    for manifest in manifests:
+        if not api.stands(manifest):
+            api.look(manifest)  # whose each is, before anything is made
+    for manifest in manifests:
         api.apply(manifest)
 
 

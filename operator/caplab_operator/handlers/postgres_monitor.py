@@ -31,7 +31,8 @@ class Monitor:
     def keep(self, spec: PostgresSpec, seen: Seen, sessions: Sessions, superuser: str) -> None:
         """Make the role what it is to be, or take it away; what is refused is tried again next time."""
         primary = next((pod for pod in seen.pods if pod.name == health.primary_of(seen)), None)
-        if primary is None or self.password is None or not self._is_due(primary):
+        # One that said nothing in this round would only be waited for once more.
+        if primary is None or primary.name not in seen.readings or self.password is None or not self._is_due(primary):
             return
         self._asked = primary.uid, time.monotonic()
         answer = sessions.ask(primary, superuser, monitor.QUESTION)
