@@ -178,6 +178,7 @@ REASONS = (
     Reason(r'experiment=""', "no run ended in the time range", True),
     Reason(r'op=~"write\|', "nothing wrote to that cluster from there"),
     Reason(r'op=~"read"', "nothing read from that cluster from there"),
+    Reason(r"ALERTS\{", "no alert fired", True),
     Reason(r"caplab_stale_reads_total|caplab_read_staleness", "no load there whose reads can be judged as they come"),
     Reason(r"caplab_member_replication_lag_bytes", "Cassandra has no replication lag"),
     Reason(r"caplab_cluster_epoch", "Cassandra has no terms"),

@@ -178,6 +178,7 @@ def _runs() -> Iterator[Sample]:
 
 def targets() -> Iterator[Sample]:
     """What Prometheus itself says of its targets: all answer."""
+    yield "ALERTS", {"alertname": "CaplabNoWriteAcked", "alertstate": "firing"}, 1
     for job in ("caplab-operator", "caplab-prober", "caplab-agent"):
         yield "up", {"job": job}, 1
     for cluster in CLUSTERS:

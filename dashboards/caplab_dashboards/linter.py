@@ -109,6 +109,8 @@ def _links(board: Json, _known: Mapping[str, str]) -> Iterator[tuple[str, str]]:
             to = _LINKED.match(link.get("url") or "")
             if not to or to[1] not in links.UIDS:
                 yield panel["title"], f"its link {link.get('url')!r} leads to none of the lab's dashboards"
+            elif "${__field" in link["url"] or "${__data" in link["url"]:
+                yield panel["title"], "its own link asks for a series' labels; make it a link of its series"
 
 
 def _datasources(board: Json, _known: Mapping[str, str]) -> Iterator[tuple[str, str]]:

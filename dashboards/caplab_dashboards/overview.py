@@ -75,7 +75,12 @@ def _now() -> Section:
                     GOOD_IF_ZERO,
                 ),
             ),
-            (4, _count("Scrapes that fail", "Parts that Prometheus cannot ask.", "up == 0", GOOD_IF_ZERO)),
+            (
+                4,
+                _count(
+                    "Scrapes that fail", "Parts that Prometheus cannot ask.", 'up{job=~"caplab-.+"} == 0', GOOD_IF_ZERO
+                ),
+            ),
         ),
         line(7, (12, _ready()), (12, _faults())),
         line(8, (24, _writes())),
@@ -90,9 +95,10 @@ def _count(title: str, description: str, of: str, steps: Steps = NEUTRAL) -> Pan
 def _ready() -> Panel:
     about = About(
         title="Clusters, ready or not",
-        description="Whether each cluster is as its spec asks. Its own dashboard is one click on its row away.",
+        description="Whether each cluster is as its spec asks. A row leads to its cluster's seconds.",
         unit="none",
-        links=[links.of_field(links.RUN, "cluster_namespace", "cluster")],
+        links=[links.to(links.RUN, "")],
+        series=[links.of_field(links.RUN, "cluster_namespace", "cluster")],
     )
     expr = f"min by (engine, cluster_namespace, cluster) (caplab_cluster_ready{{{_SOME}}})"
     return timeline(about, palette.READINESS, Query(expr, "{{engine}} " + _NAMED))
@@ -118,6 +124,7 @@ def _writes() -> Panel:
         ),
         unit="none",
         links=[links.to(links.RUN, "")],
+        series=[links.of_field(links.RUN, "cluster_namespace", "cluster")],
     )
     by = "cluster_namespace, cluster, vantage"
     expr = queries.outcomes(f"{_SOME},{queries.LOAD}", queries.WRITES, by)
@@ -168,7 +175,25 @@ def _cap_table() -> Panel:
 
 
 def _itself() -> Section:
-    return section("The lab itself", line(7, (12, _scrapes()), (6, _stalls()), (6, _rounds())))
+    return section(
+        "The lab itself",
+        line(6, (12, _alerts()), (12, _scrapes())),
+        line(7, (12, _stalls()), (12, _rounds())),
+    )
+
+
+def _alerts() -> Panel:
+    about = About(
+        title="Alerts that fire",
+        description=(
+            "Which alerts fire, and since when; none is as it should be. A run that kills a primary makes one fire for "
+            "as long as nobody can write. What to do: docs/alerts.md."
+        ),
+        unit="none",
+        links=[links.to(links.RUN, "")],
+    )
+    firing = 'max by (alertname) (ALERTS{alertname=~"Caplab.+",alertstate="firing"})'
+    return timeline(about, palette.ALERTS, Query(firing, "{{alertname}}"))
 
 
 def _scrapes() -> Panel:
@@ -178,7 +203,7 @@ def _scrapes() -> Panel:
         unit="none",
         links=[links.to(links.RUN, "")],
     )
-    return timeline(about, palette.SCRAPES, Query("min by (job) (up)", "{{job}}"))
+    return timeline(about, palette.SCRAPES, Query('min by (job) (up{job=~"caplab-.+"})', "{{job}}"))
 
 
 def _stalls() -> Panel:

@@ -61,4 +61,5 @@ VERDICTS = (
 READINESS = (State(0, "not ready", FAILED), State(1, "ready", OK))
 SCRAPES = (State(0, "silent", FAILED), State(1, "answers", OK))
 FAULTS = (State(0, "none", NONE), State(1, "live", FAULT))
+ALERTS = (State(1, "firing", FAILED),)
 LINKS = (State(0, "cut", FAILED), State(1, "up", OK))

@@ -42,6 +42,7 @@ class About:
     description: str
     unit: str
     links: Sequence[DashboardLink]
+    series: Sequence[DashboardLink] = ()  # links of each series, which know its labels
     decimals: float | None = None
 
 
@@ -61,7 +62,7 @@ def timeline(about: About, states: Sequence[State], *queries: Query) -> Panel:
         tooltip=_tooltip(),
         per_page=20,
     )
-    custom = statetimeline.FieldConfig(fill_opacity=90, line_width=0, span_nulls=False, insert_nulls=2000)
+    custom = statetimeline.FieldConfig(fill_opacity=90, line_width=0, span_nulls=False)
     return _panel("state-timeline", about, options, custom, NEUTRAL, queries, states=states)
 
 
@@ -82,7 +83,6 @@ def graph(
         fill_opacity=0 if logarithmic else 8,
         show_points=common.VisibilityMode.NEVER,
         span_nulls=False,
-        insert_nulls=3000,
         scale_distribution=scale,
         thresholds_style=common.GraphThresholdsStyleConfig(
             common.GraphThresholdsStyleMode.DASHED if len(steps) > 1 else common.GraphThresholdsStyleMode.OFF
@@ -244,6 +244,7 @@ def _panel(
         mappings=_mappings(states),
         color=dashboard.FieldColor(dashboard.FieldColorModeId.THRESHOLDS),
         custom=custom,
+        links=list(about.series) or None,
         no_value="-",
     )
     return Panel(

@@ -11,7 +11,7 @@ METRICS_PAGE = Path(__file__).resolve().parents[2] / "docs" / "metrics.md"
 _ROW = re.compile(r"^\|\s*`(caplab_\w+)[`{]")
 _TYPE = re.compile(rf"\|\s*({COUNTER}|{GAUGE}|{HISTOGRAM})\s*(?=\|)")
 
-PROMETHEUS = {"up": GAUGE}
+PROMETHEUS = {"ALERTS": GAUGE, "up": GAUGE}
 # Debian's prometheus-postgres-exporter, as operator/caplab_operator/engines/postgres/exporter.py starts it.
 # Its counters lack the ending _total.
 POSTGRES = {

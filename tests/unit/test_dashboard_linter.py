@@ -169,6 +169,12 @@ def test_a_table_that_is_too_wide_is_caught() -> None:
     assert "scroll sideways" in str([one for one in linter.check(board, KNOWN) if one.rule == "widths"])
 
 
+def test_a_panels_own_link_that_asks_for_a_series_labels_is_caught(redis: Board) -> None:
+    board = copy.deepcopy(redis)
+    panel(board)["links"][0]["url"] = "/d/caplab-run?var-cluster=${__field.labels.cluster}"
+    assert [violation.rule for violation in linter.check(board, KNOWN)] == ["links"]
+
+
 def test_an_unused_variable_and_one_without_a_label_are_caught(redis: Board) -> None:
     board = copy.deepcopy(redis)
     spare = copy.deepcopy(board["templating"]["list"][1])
