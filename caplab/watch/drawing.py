@@ -158,21 +158,26 @@ def _cluster(cluster: ClusterLine, paper: Paper, is_known: bool) -> Line:
     ready = sum(member.is_ready for member in cluster.members)
     line = Text()
     _cell(line, cluster.engine, 10)
-    _cell(line, f"{cluster.namespace}/{cluster.name}", 36 if paper.is_wide else 18)
+    _cell(line, _full_name(cluster, 35 if paper.is_wide else 17, paper.glyphs), 36 if paper.is_wide else 18)
     _cell(line, phase, 9, _PHASES.get(phase, POOR) if is_known else DOUBT)
     if cluster.engine not in _WITHOUT_PRIMARY:
         _leader(line, cluster, paper, is_known)
-    _cell(
-        line,
-        _marked(f"{ready}/{cluster.desired}", is_known),
-        5,
-        GOOD if is_known and ready >= cluster.desired else POOR,
-    )
+    if paper.is_wide or len(cluster.members) != cluster.desired:  # or else the members tell
+        count = _marked(f"{ready}/{cluster.desired}", is_known)
+        _cell(line, count, 5, GOOD if is_known and ready >= cluster.desired else POOR)
     for member in cluster.members:
         line.append_text(_member(member, cluster.name, paper, is_known)).append(" ")
     if paper.is_wide and is_known and cluster.trouble:
         line.append(f" {cluster.trouble}", POOR)
     return line
+
+
+def _full_name(cluster: ClusterLine, cells: int, glyphs: Glyphs) -> str:
+    """Namespace and name; of a namespace that is too long the beginning."""
+    room = cells - len(cluster.name) - 1
+    if len(cluster.namespace) > room > 1:
+        return f"{cluster.namespace[: room - 1]}{glyphs.cut}/{cluster.name}"
+    return f"{cluster.namespace}/{cluster.name}"
 
 
 def _leader(line: Line, cluster: ClusterLine, paper: Paper, is_known: bool) -> None:
@@ -285,9 +290,9 @@ def _run(run: RunLine, now_unix: float, paper: Paper) -> Line:
     line = Text()
     _cell(line, state.upper(), 9, _VERDICTS.get(state, BAD if state == "failed" else POOR))
     at = run.ended_unix if run.ended_unix is not None else run.started_unix
-    age = "" if at is None else f"{_duration(max(0.0, now_unix - at))}{' ago' if run.ended_unix is not None else ''}"
-    _cell(line, age, 11)
-    _cell(line, f"{run.experiment} {run.mode}", 46 if paper.is_wide else 31)
+    ago = " ago" if paper.is_wide and run.ended_unix is not None else ""
+    _cell(line, "" if at is None else f"{_duration(max(0.0, now_unix - at))}{ago}", 12 if paper.is_wide else 8)
+    _cell(line, f"{run.experiment} {run.mode}", 46 if paper.is_wide else 35)
     told = []
     if run.failover_seconds is not None:
         told.append(f"out {run.failover_seconds:.1f} s")

@@ -24,10 +24,11 @@ class Glyphs:
     unacknowledged: str  # operations ended, and none was acknowledged
     idle: str
     dot: str  # between parts of a sentence
+    cut: str  # where a name is too long
 
 
-FINE = Glyphs("▁▂▃▄▅▆▇█", "x", "·", " · ")
-ASCII = Glyphs("_.,-=+*#", "x", ":", " | ")
+FINE = Glyphs("▁▂▃▄▅▆▇█", "x", "·", " · ", "…")
+ASCII = Glyphs("_.,-=+*#", "x", ":", " | ", "~")
 UNKNOWN = "?"
 
 
