@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import on_images_python
 import rule_checks
+from caplab_cluster import shell
 from caplab_cluster.chart import NAMESPACE, RELEASE
 from caplab_cluster.kind_cluster import CONTEXT, ZONES
 from caplab_cluster.paths import CHART
 from caplab_cluster.progress import Progress
 from caplab_cluster.session import built_tools
-from caplab_cluster.shell import ask
 from kind_lab import Lab, await_that, log_folder, session
+from prometheus_seen import ask
 from rule_checks import alerts
 
 WITH_IT = "serviceaccount,configmap,service,deployment,networkpolicy"
@@ -28,15 +27,9 @@ OF_THE_LAB = {
 }
 
 
-def query(lab: Lab, path: str) -> Any:
-    """What its API tells, through the API server."""
-    proxy = f"/api/v1/namespaces/{NAMESPACE}/services/caplab-prometheus:9090/proxy/api/v1/{path}"
-    return json.loads(lab.kubectl("get", "--raw", proxy))["data"]
-
-
 def up(lab: Lab) -> Counter[str]:
     """The targets that are up, by job."""
-    found = query(lab, "targets?state=active")["activeTargets"]
+    found = ask(lab, "targets", state="active")["activeTargets"]
     return Counter(one["labels"]["job"] for one in found if one["health"] == "up")
 
 
@@ -48,16 +41,16 @@ def upgrade(lab: Lab, *settings: str) -> None:
     values = ["--values", str(lab.cache.cluster / "values.json"), *(f"--set={setting}" for setting in settings)]
     flags = ["--kubeconfig", str(lab.cache.kubeconfig), "--kube-context", CONTEXT, "--namespace", NAMESPACE]
     command = [built_tools(session()).helm, "upgrade", RELEASE, str(CHART), *values, *flags, "--wait", "--timeout=60s"]
-    answer = ask(command, timeout_seconds=90)
+    answer = shell.ask(command, timeout_seconds=90)
     assert answer.ok, answer.err
 
 
 def test_every_part_of_the_lab_is_scraped_and_every_rule_is_well(lab: Lab) -> None:
     await_that("all targets of the lab are up", lambda: all_of_the_lab_are_up(lab), within_seconds=30)
-    rules = [rule for group in query(lab, "rules")["groups"] for rule in group["rules"]]
+    rules = [rule for group in ask(lab, "rules")["groups"] for rule in group["rules"]]
     assert alerts().keys() <= {rule["name"] for rule in rules}
     assert {rule["health"] for rule in rules} == {"ok"}, [rule for rule in rules if rule["health"] != "ok"]
-    told = query(lab, "query?query=caplab_agent_oldest_poll_seconds")["result"]
+    told = ask(lab, "query", query="caplab_agent_oldest_poll_seconds")["result"]
     assert len({one["metric"]["instance"] for one in told}) == len(ZONES)
 
 
