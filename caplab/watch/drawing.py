@@ -22,6 +22,7 @@ from .values import ClusterLine, MemberLine, Picture, RouteLine, RunLine, Said
 NARROWEST, WIDE = 60, 120  # cells: for less it is drawn all the same, and cut; from there on with more words
 _LEAST_SPAN_SECONDS, _MOST_COLUMNS = 60, 120
 _SHORT_EPOCH = 8  # characters of a Redis replication id
+_HEAL_SECONDS = 1.0  # that a fault may take to end, past its time, before it is late
 _SILENT_SECONDS = 3.0  # without an acknowledgement, until that is said in seconds
 _PHASES = {"Ready": GOOD, "Down": BAD, "Failed": BAD}  # all others: something is under way
 _VERDICTS = {"valid": GOOD, "invalid": BAD, "unknown": DOUBT}
@@ -217,7 +218,8 @@ def _faults(picture: Picture, paper: Paper) -> Section:
 def _fault(row: Row, paper: Paper, is_known: bool) -> Line:
     line = Text()
     _cell(line, row.phase if is_known else "unknown", 9, _PHASES.get(row.phase, POOR) if is_known else DOUBT)
-    _cell(line, _left(row.left_seconds), 12, BAD if row.left_seconds is not None and row.left_seconds < 0 else "")
+    is_late = row.left_seconds is not None and row.left_seconds <= -_HEAL_SECONDS
+    _cell(line, _left(row.left_seconds), 12, BAD if is_late else "")
     _cell(line, "proven" if row.proven else "unproven", 9, "" if row.proven else QUIET)
     what = " ".join(filter(None, (row.kind, row.detail)))
     of = f" of {', '.join(row.pods)}" if row.pods else ""
@@ -227,7 +229,7 @@ def _fault(row: Row, paper: Paper, is_known: bool) -> Line:
 def _left(seconds: float | None) -> str:
     if seconds is None:
         return "left: ?"
-    return f"{seconds:.0f} s left" if seconds >= 0 else f"{-seconds:.0f} s late"
+    return f"{max(0.0, seconds):.0f} s left" if seconds > -_HEAL_SECONDS else f"{-seconds:.0f} s late"
 
 
 def _clients(picture: Picture, paper: Paper) -> Section:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from rich.console import Console
@@ -223,6 +223,15 @@ def test_a_spark_is_full_only_where_all_was_acknowledged() -> None:
     nothing = [Column(State.BEFORE), Column(State.UNKNOWN), Column(State.IDLE), Column(State.MEASURED, 0.0)]
     assert sparkline.ratios(nothing).plain == " ?·▁"
     assert sparkline.latencies(nothing).plain == " ?·x"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "says"), [(9, "1 s left"), (10, "0 s left"), (10.9, "0 s left"), (11, "1 s late"), (52, "42 s late")]
+)
+def test_a_fault_that_is_past_its_time_is_late(seconds: float, says: str) -> None:
+    paper = Paper(80)
+    rows = live_faults([fault(entry())], NOW + timedelta(seconds=seconds))
+    assert line_with(text(replace(picture(paper), faults=tuple(rows)), paper), "kill of pg-0", says)
 
 
 def test_a_long_namespace_hides_neither_a_clusters_name_nor_who_is_away() -> None:
