@@ -15,12 +15,17 @@ import pytest
 from caplab_cluster.paths import DASHBOARDS
 from caplab_cluster.prometheus_links import links
 from caplab_dashboards import files, palette
+from caplab_probes import clock
+from caplab_probes.exporter import Exporter, Figures, registry_of
+from caplab_probes.writer import Row
 from dashboard_queries import Findings, Prometheus, Window, run, substitute, table, unexplained
 from own_prometheus import backfill, exporter, needs_prometheus, prometheus
-from synthetic_metrics import CLUSTERS, Outage, exposition, lab, targets
+from prometheus_client import generate_latest
+from synthetic_metrics import CLUSTERS, ROUTES, Outage, exposition, lab, targets
 
 pytestmark = needs_prometheus
 SECONDS = 150
+SECOND_NS = 1_000_000_000
 # Two seconds, wherever they begin between two scrapes, and longer ones.
 OUTAGES = [Outage(10 + 10.1 * turn, 12 + 10.1 * turn) for turn in range(10)] + [Outage(115, 120), Outage(125.5, 140.5)]
 BOARDS = files.read()
@@ -159,24 +164,63 @@ def test_a_query_that_fails_or_finds_nothing_is_caught(
     assert said in problem
 
 
-def test_an_outage_of_two_seconds_that_is_scraped_as_it_happens_is_two_seconds_wide(tmp_path: Path) -> None:
-    began = time.time()
-    outage = Outage(5.3, 7.3)
-    lasts = 10.5
+class Prober:
+    """The prober's own exporter, fed with 50 writes a second on each route; those in an outage time out 1 s later."""
 
-    def told() -> str:
-        return exposition(lab(time.time() - began, [outage]))
+    def __init__(self, figures: Figures, outage: Outage) -> None:
+        self._figures, self._outage = figures, outage
+        self._began_ns = clock.now_ns()
+        self._told: set[int] = set()
 
-    with exporter(told) as port, prometheus(tmp_path, {"caplab": port}) as address:
-        time.sleep(max(0.0, began + lasts - time.time()))  # what is tried here is time itself
-        window = Window(began, began + lasts)
-        filled = substitute(query("run", "Writes, second"), {**PG, **window.built_in})
-        rows = Prometheus(address).series(filled, window, instant=False)
-    assert len(rows) == ALL_OF_A_CLUSTER
+    def catch_up(self) -> None:
+        """Observe what has ended by now."""
+        now = (clock.now_ns() - self._began_ns) / SECOND_NS
+        for number in range(int(now * 50)):
+            due = number / 50
+            acked = not self._outage.begins <= due < self._outage.ends
+            if number not in self._told and due + (0.005 if acked else 1.0) <= now:
+                self._told.add(number)
+                for route in ROUTES:
+                    self._figures.observe(self._row(route, due, acked))
+
+    def _row(self, route: str, due: float, acked: bool) -> Row:
+        scheduled = self._began_ns + round(due * SECOND_NS)
+        returned = scheduled + SECOND_NS // 200 if acked else None
+        outcome, error = ("ok", None) if acked else ("info", "timeout")
+        return Row(
+            "a", 1, "write", "k", 7, None, None, None, route, "m0", "1", scheduled, scheduled, returned, outcome, error
+        )
+
+
+def test_an_outage_of_two_seconds_is_two_seconds_wide_from_the_prober_s_own_exporter_to_the_panel(
+    tmp_path: Path,
+) -> None:
+    outage, lasts = Outage(5.3, 7.3), 10.5
+    export = Exporter("a")
+    registry = registry_of(export)
+    with export.load("postgres", "demo", "pg", "register") as figures, figures.runs(ROUTES):
+        prober, began = Prober(figures, outage), time.time()
+
+        def told() -> str:
+            prober.catch_up()
+            return generate_latest(registry).decode()
+
+        with exporter(told) as port, prometheus(tmp_path, {"caplab-prober": port}) as address:
+            time.sleep(max(0.0, began + lasts - time.time()))  # what is tried here is time itself
+            window = Window(began, began + lasts)
+
+            def ask(title: str, instant: bool) -> list[Any]:
+                return Prometheus(address).series(
+                    substitute(query("run", title), {**PG, **window.built_in}), window, instant
+                )
+
+            rows, longest = ask("Writes, second", False), ask("Longest outage", True)
+    assert [row["metric"]["route"] for row in rows] == sorted(ROUTES)
     for row in rows:
         red = [at - began for at, value in _values(row) if value == palette.NO_ACK]
         assert 1 <= len(red) <= 3, red
         assert outage.begins - 1 <= min(red) <= max(red) <= outage.ends + 2
+    assert [row["metric"]["route"] for row in longest if 1 <= float(row["value"][1]) <= 2.1] == sorted(ROUTES)
 
 
 def test_the_page_of_evidence_tells_what_was_asked_and_what_is_wrong(
