@@ -13,6 +13,7 @@ from caplab_cluster.paths import REPOSITORY
 from rule_checks import alerts, expected, files_of
 
 PAGE = REPOSITORY / "docs" / "alerts.md"
+METRICS = REPOSITORY / "docs" / "metrics.md"
 
 
 def on_this_machine(folder: Path) -> str:
@@ -55,6 +56,33 @@ def test_each_alert_has_a_severity_a_summary_and_its_own_section_of_the_page(ale
     assert rule["labels"]["severity"] in ("critical", "warning")
     assert rule["annotations"]["summary"]
     assert rule["annotations"]["runbook"] == f"docs/alerts.md#{alert.lower()}"
+
+
+def of_the_lab(text: str) -> set[str]:
+    """The lab's own metrics that a text names; recorded ones have colons."""
+    return set(re.findall(r"(?<![\w:])caplab_[a-z_]+(?![\w:])", text))
+
+
+def names_unknown(text: str) -> set[str]:
+    """The metrics that rules name and docs/metrics.md does not, by which a rule would never say anything."""
+    return of_the_lab(text) - of_the_lab(METRICS.read_text())
+
+
+def test_rules_and_their_tests_name_metrics_that_are_exported() -> None:
+    assert "caplab_member_primary" in of_the_lab(rule_checks.RULES.read_text())
+    assert names_unknown(rule_checks.RULES.read_text()) == set()
+    assert [path.name for path in rule_checks.TESTS.glob("*.yaml") if names_unknown(path.read_text())] == []
+
+
+def test_a_metric_that_nobody_exports_is_told() -> None:
+    text = rule_checks.RULES.read_text().replace("caplab_member_primary", "caplab_members_primary")
+    assert names_unknown(text) == {"caplab_members_primary"}
+
+
+def test_rates_are_of_counters_only() -> None:
+    rated = re.findall(r"(?:rate|increase)\((\w+)", rule_checks.RULES.read_text())
+    assert rated
+    assert [name for name in rated if not name.endswith("_total")] == []
 
 
 def sections(text: str) -> dict[str, str]:
