@@ -6,6 +6,8 @@ import copy
 import math
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -192,10 +194,18 @@ class Prober:
         )
 
 
-def test_an_outage_of_two_seconds_is_two_seconds_wide_from_the_prober_s_own_exporter_to_the_panel(
-    tmp_path: Path,
-) -> None:
-    outage, lasts = Outage(5.3, 7.3), 10.5
+@dataclass(frozen=True)
+class Shown:
+    """What panels show of an outage that was scraped as it happened; longest_gap is between two scrapes, in seconds."""
+
+    began: float
+    timeline: list[Any]
+    longest: list[Any]
+    longest_gap: float
+
+
+def scraped(folder: Path, outage: Outage, lasts: float) -> Shown:
+    folder.mkdir()
     export = Exporter("a")
     registry = registry_of(export)
     with export.load("postgres", "demo", "pg", "register") as figures, figures.runs(ROUTES):
@@ -205,22 +215,33 @@ def test_an_outage_of_two_seconds_is_two_seconds_wide_from_the_prober_s_own_expo
             prober.catch_up()
             return generate_latest(registry).decode()
 
-        with exporter(told) as port, prometheus(tmp_path, {"caplab-prober": port}) as address:
+        with exporter(told) as port, prometheus(folder, {"caplab-prober": port}) as address:
             time.sleep(max(0.0, began + lasts - time.time()))  # what is tried here is time itself
-            window = Window(began, began + lasts)
+            prom, window = Prometheus(address), Window(began, began + lasts)
+            (up,) = prom.series("up[20s]", window, instant=True)
+            scrapes = [at for at, _ in _values(up)]
 
             def ask(title: str, instant: bool) -> list[Any]:
-                return Prometheus(address).series(
-                    substitute(query("run", title), {**PG, **window.built_in}), window, instant
-                )
+                return prom.series(substitute(query("run", title), {**PG, **window.built_in}), window, instant)
 
-            rows, longest = ask("Writes, second", False), ask("Longest outage", True)
-    assert [row["metric"]["route"] for row in rows] == sorted(ROUTES)
-    for row in rows:
-        red = [at - began for at, value in _values(row) if value == palette.NO_ACK]
+            timeline, longest = ask("Writes, second", False), ask("Longest outage", True)
+    return Shown(began, timeline, longest, max(b - a for a, b in pairwise(scrapes)))
+
+
+def test_an_outage_of_two_seconds_is_as_wide_from_the_prober_s_own_exporter_to_the_panel(tmp_path: Path) -> None:
+    outage = Outage(5.3, 7.3)
+    for turn in range(3):  # on a machine so busy that Prometheus leaves out a scrape, once more
+        shown = scraped(tmp_path / str(turn), outage, lasts=10.5)
+        if shown.longest_gap < 1.2:
+            break
+    assert [row["metric"]["route"] for row in shown.timeline] == sorted(ROUTES)
+    for row in shown.timeline:
+        red = [at - shown.began for at, value in _values(row) if value == palette.NO_ACK]
         assert 1 <= len(red) <= 3, red
         assert outage.begins - 1 <= min(red) <= max(red) <= outage.ends + 2
-    assert [row["metric"]["route"] for row in longest if 1 <= float(row["value"][1]) <= 2.1] == sorted(ROUTES)
+    seconds = {row["metric"]["route"]: float(row["value"][1]) for row in shown.longest}
+    assert seconds.keys() == set(ROUTES)
+    assert all(1 <= longest <= 2.1 for longest in seconds.values())
 
 
 def test_the_page_of_evidence_tells_what_was_asked_and_what_is_wrong(
