@@ -157,8 +157,8 @@ def test_all_members_at_once_and_the_one_with_the_most_data_leads(lab: Lab, rd: 
         "each member is another",
         lambda: not set(uids.values()) & set(ClusterObject(lab, KIND, rd, "rd").uids().values()),
     )
-    found = await_ready(lab, rd)
-    assert {name: keys(lab, rd, name) for name in uids} == dict.fromkeys(uids, written)
+    found, cluster = await_ready(lab, rd), ClusterObject(lab, KIND, rd, "rd")
+    assert {name: keys(lab, rd, name) for name in uids} == dict.fromkeys(uids, written), cluster.described()
     assert found["primary"] == primary
 
 
