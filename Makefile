@@ -17,7 +17,7 @@ ifeq ($(wildcard $(VENV)/lib/python$(PYTHON_VERSION)/),)
 endif
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 up: ## bring up the cluster, all images in (safe to repeat)
 	@$(CLUSTER) up
@@ -31,7 +31,7 @@ status: ## say what is there: nodes, images, what they take
 doctor: ## say whether this machine can carry the lab, and what it lacks
 	@$(CLUSTER) doctor
 
-chaos: venv up ## measure what faults cost: SUITE=core, or EXPERIMENT=postgres/kill-primary, with REPEAT=n, KEEP=1, RESUME=1
+chaos: venv up ## run the suite SUITE=core, or EXPERIMENT=postgres/kill-primary; with REPEAT=n, KEEP=1, RESUME=1
 	@$(IN_VENV)caplab run $(or $(EXPERIMENT),$(SUITE)) $(if $(RESUME),--resume,--repeat $(REPEAT)) $(if $(KEEP),--keep)
 
 cap-table: venv ## write docs/cap-table.md anew; ADD=results/<time>-<suite> takes that suite's verdicts over first

@@ -29,12 +29,12 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
-        self.exit(_FAILED, f"{self.prog}: {message}\n")
+        self.exit(_FAILED, f"{self.prog}: {message}. Mend: see {self.prog} --help.\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its exit code."""
-    parsed = _parser().parse_args(arguments)
+    parsed = parse(arguments)
     if parsed.command == "run":
         return guarded("run", lambda: _run(parsed), "no run is under way any more")
     if parsed.command == "check":
@@ -44,6 +44,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if parsed.command in ("faults", "heal"):
         return guarded(parsed.command, lambda: _faults(parsed), _LEFT)
     return cluster_command([parsed.command])
+
+
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """A command line, as far as it can be understood without doing anything; SystemExit where it cannot."""
+    return _parser().parse_args(arguments)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -81,7 +86,9 @@ def _parser() -> argparse.ArgumentParser:
     faults.add_argument("--all", action="store_true", help="also what is over")
     heal = commands.add_parser("heal", help="end all of that at once; exit code 0 all has ended, 3 something is left")
     for command in (run, faults, heal):
-        command.add_argument("--context", help="a kube context that is no kind cluster's must be named")
+        command.add_argument(
+            "--context", help="the kube context to use; without it, one is used only if its cluster is a lab"
+        )
     return parser
 
 

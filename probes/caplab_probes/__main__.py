@@ -71,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     pod = commands.add_parser("serve", help="run what Probe objects ask for, until a signal")
     pod.add_argument("--namespace", default=os.environ.get("CAPLAB_NAMESPACE", ""), help="'': all")
-    pod.add_argument("--context", help="a kube context that is no kind cluster's must be named")
+    pod.add_argument("--context", help="the kube context to use; without it, one is used only if its cluster is a lab")
     run = commands.add_parser("run", help="run one probe; CAPLAB_PASSWORD is its password")
     run.add_argument("--engine", choices=list(KINDS.values()), default="postgres")
     run.add_argument("--run-id", required=True)
