@@ -20,9 +20,10 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 
+from caplab_wire.resp import Refusal, information, pairs
+
 from .publishing import RECORD, published
 from .record import Record, read_record
-from .resp import Refusal, information, pairs
 from .surroundings import MASTER, RECORD_PORT, SENTINEL_PORT, Surroundings, data_folder, surroundings
 
 # How long those are waited for who do not say what they have: a pod that starts anew takes some seconds.

@@ -11,11 +11,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
-from caplab_redis_member import resp, roll_call, surroundings
+from caplab_redis_member import roll_call, surroundings
 from caplab_redis_member.publishing import RECORD, published
 from caplab_redis_member.record import Record, read_record
 from caplab_redis_member.roll_call import ROLL_CALL_SECONDS, Look, RollCall, Start, Wait, choose, decide
 from caplab_redis_member.surroundings import Surroundings
+from caplab_wire import resp
 from redis_member import HOSTS, PLACE, SENTINELS, Member, World, promote, world
 
 R0, R1, R2 = HOSTS

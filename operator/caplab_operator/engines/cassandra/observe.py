@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import math
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from http.client import HTTPConnection, HTTPException
 from typing import Any
 from urllib.parse import urlencode
+
+from caplab_wire.rest import login, request
 
 from ..pods import Pod
 from .configuration import Setting
@@ -19,7 +19,6 @@ from .manifests import MANAGEMENT_PORT
 TIMEOUT_SECONDS = 1.0
 USER = "operator"  # images/cassandra
 RUNNING, WAITING, STARTING, FAILED = "running", "waiting", "starting", "failed"  # stages
-_LONGEST_ANSWER_BYTES = 2**20
 _UNAUTHORIZED = 401
 
 
@@ -88,7 +87,7 @@ def tell(place: Place, pod: Pod, path: str, query: Mapping[str, str]) -> str:
     """Have a member do something; what it or the way to it refused, '' where nothing did."""
     try:
         status, body = _ask(place, pod, "POST", f"{path}?{urlencode(query)}")
-    except (OSError, HTTPException) as error:
+    except OSError as error:
         return str(error) or type(error).__name__
     return "" if status < 300 else f"{status} {_refusal(body)}"
 
@@ -106,22 +105,15 @@ def _state(place: Place, pod: Pod) -> Member | int | None:
     try:
         status, body = _ask(place, pod, "GET", "/state")
         return member_from(json.loads(body)) if status == 200 else status
-    except (OSError, HTTPException, AttributeError, KeyError, TypeError, ValueError, RecursionError):
+    except (OSError, AttributeError, KeyError, TypeError, ValueError, RecursionError):
         return None
 
 
 def _ask(place: Place, pod: Pod, method: str, path: str) -> tuple[int, bytes]:
-    """Status and body. Raises OSError and HTTPException where nobody answers."""
+    """Status and body. Raises OSError where nobody answers."""
     if pod.address is None:
         raise ConnectionError(f"{pod.name} has no address")
-    token = base64.b64encode(f"{USER}:{place.password}".encode()).decode()
-    connection = HTTPConnection(pod.address, MANAGEMENT_PORT, timeout=TIMEOUT_SECONDS)
-    try:
-        connection.request(method, path, headers={"Authorization": f"Basic {token}"})
-        answer = connection.getresponse()
-        return answer.status, answer.read(_LONGEST_ANSWER_BYTES)
-    finally:
-        connection.close()
+    return request(pod.address, MANAGEMENT_PORT, method, path, TIMEOUT_SECONDS, login(USER, place.password))
 
 
 def member_from(answer: Mapping[str, Any]) -> Member:
