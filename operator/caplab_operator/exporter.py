@@ -31,14 +31,22 @@ Body = Mapping[str, Any]
 
 def latest(runs: Iterable[Body]) -> list[Body]:
     """The run that ended last of each experiment, engine, mode and fault."""
-    newest: dict[tuple[str, ...], Body] = {}
+    newest: dict[tuple[str, ...], tuple[float, Body]] = {}
     for run in runs:
-        if not (run.get("status") or {}).get("endedAt"):
+        if (at := _ended(run)) is None:
             continue
         key = tuple(str(run["spec"].get(name, "")) for name in _RUN)
-        if key not in newest or newest[key]["status"]["endedAt"] <= run["status"]["endedAt"]:
-            newest[key] = run
-    return list(newest.values())
+        if key not in newest or newest[key][0] <= at:
+            newest[key] = at, run
+    return [run for _, run in newest.values()]
+
+
+def _ended(run: Body) -> float | None:
+    """When a run ended, in Unix seconds; None: it has not, or whoever wrote the Run wrote no time."""
+    try:
+        return datetime.fromisoformat(run["status"]["endedAt"]).timestamp()
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
 
 
 def metrics(runs: Sequence[Body]) -> Iterator[Metric]:
@@ -47,7 +55,7 @@ def metrics(runs: Sequence[Body]) -> Iterator[Metric]:
     verdicts = GaugeMetricFamily("caplab_run_verdict", "1 for the run's verdict.", labels=(*_RUN, "verdict"))
     for run in runs:
         labels = [run["spec"][name] for name in _RUN]
-        ended.add_metric(labels, datetime.fromisoformat(run["status"]["endedAt"]).timestamp())
+        ended.add_metric(labels, _ended(run) or 0.0)
         for verdict in VERDICTS:
             verdicts.add_metric([*labels, verdict], float(run["status"].get("verdict") == verdict))
     yield ended
@@ -61,10 +69,12 @@ def _family(runs: Sequence[Body], field: str, name: str, text: str) -> Metric:
     family = GaugeMetricFamily(name, text, labels=_WHERE)
     for run in runs:
         labels, status = [run["spec"][name] for name in _RUN], run["status"]
-        whole = {"vantage": "all", "route": "all", **(status.get("figures") or {})}
-        for row in (whole, *(status.get("byVantage") or ())):
+        # By their labels: Prometheus takes nothing at all from who tells one of them twice.
+        rows = {(row["vantage"], row["route"]): row for row in status.get("byVantage") or ()}
+        rows["all", "all"] = status.get("figures") or {}
+        for where, row in rows.items():
             if field in row:
-                family.add_metric([*labels, row["vantage"], row["route"]], float(row[field]))
+                family.add_metric([*labels, *where], float(row[field]))
     return family
 
 

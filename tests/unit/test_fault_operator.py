@@ -182,3 +182,19 @@ def test_the_latest_run_of_each_kind_is_exported() -> None:
     assert samples["caplab_run_verdict", "async", "invalid"] == 1
     assert samples["caplab_run_verdict", "async", "valid"] == 0
     assert not any(name == "caplab_run_stale_reads" for name, *_ in samples)  # not measured: no sample
+
+
+@pytest.mark.parametrize("ended", ["soon", "", "9" * 40, 7])
+def test_a_run_that_says_no_time_takes_the_others_from_nobody(ended: Any) -> None:
+    odd = run("01", "valid", 0, "quorum")
+    odd["status"]["endedAt"] = ended
+    assert latest([odd, run("02", "valid", 0)]) == [run("02", "valid", 0)]
+
+
+def test_a_vantage_that_a_run_tells_of_twice_is_exported_once() -> None:
+    twice = run("01", "valid", 3)
+    twice["status"]["byVantage"] *= 2
+    twice["status"]["byVantage"].append({"vantage": "all", "route": "all", "lost": 7})
+    found = [sample.labels["vantage"] for family in metrics([twice]) for sample in family.samples
+             if sample.name == "caplab_run_lost_writes"]  # fmt: skip
+    assert sorted(found) == ["a", "all"]

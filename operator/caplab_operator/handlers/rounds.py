@@ -118,7 +118,8 @@ class ClusterRounds:
             self._stirred.clear()
             if body := self._body():
                 apply = partial(clusters.apply, self._rounds.api, self._engine.handlers, body)
-                self._note(await self._in_thread(apply))
+                with self._rounds.health.working(f"applying {self._name}"):
+                    self._note(await self._in_thread(apply))
             self._tried.set()
             wait = _NET_SECONDS if self._applied == Common() else _RETRY_SECONDS
             with contextlib.suppress(TimeoutError):
