@@ -32,7 +32,7 @@ doctor: ## say whether this machine can carry the lab, and what it lacks
 	@$(CLUSTER) doctor
 
 chaos: venv up ## run the suite SUITE=core, or EXPERIMENT=postgres/kill-primary; with REPEAT=n, KEEP=1, RESUME=1
-	@$(IN_VENV)caplab run $(or $(EXPERIMENT),$(SUITE)) $(if $(RESUME),--resume,--repeat $(REPEAT)) $(if $(KEEP),--keep)
+	@env -u KUBECONFIG $(IN_VENV)caplab run $(or $(EXPERIMENT),$(SUITE)) $(if $(RESUME),--resume,--repeat $(REPEAT)) $(if $(KEEP),--keep)
 
 cap-table: venv ## write docs/cap-table.md anew; ADD=results/<time>-<suite> takes that suite's verdicts over first
 	@$(IN_VENV)python bench/cap_table.py $(if $(ADD),--add $(ADD))

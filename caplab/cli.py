@@ -35,6 +35,8 @@ class _Parser(argparse.ArgumentParser):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its exit code."""
     parsed = parse(arguments)
+    if parsed.command == "run" and parsed.list:
+        return guarded("run", _list, "nothing was begun")
     if parsed.command == "run":
         return guarded("run", lambda: _run(parsed), "no run is under way any more")
     if parsed.command == "check":
@@ -48,7 +50,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """A command line, as far as it can be understood without doing anything; SystemExit where it cannot."""
-    return _parser().parse_args(arguments)
+    parsed = _parser().parse_args(arguments)
+    if parsed.command == "run" and not (parsed.name or parsed.list):
+        resumed = f": --resume took '{parsed.resume}' for a folder" if parsed.resume else ""
+        parsed.refuse(f"name a suite or an experiment before all options{resumed}; caplab run --list shows them")
+    return parsed
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -59,7 +65,10 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser(
         "run", help="run a suite or an experiment; exit code 0 valid, 1 invalid, 2 unknown, 3 failed"
     )
-    run.add_argument("name", help="a suite (core), an experiment (postgres/kill-primary), or an experiment's file")
+    run.set_defaults(refuse=run.error)
+    run.add_argument("name", nargs="?",
+                     help="a suite (core), an experiment (postgres/kill-primary), or an experiment's file")  # fmt: skip
+    run.add_argument("--list", action="store_true", help="list suites, experiments and their settings; run nothing")
     run.add_argument("--repeat", type=_positive, help="so many times each (default: 1)")
     run.add_argument("--set", action="append", default=[], type=_setting, metavar="NAME=VALUE", dest="settings",
                      help="a setting of the experiment's configuration")  # fmt: skip
@@ -94,21 +103,30 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(parsed: argparse.Namespace) -> int:
     from .places import choose_lab  # noqa: PLC0415  # the API server's client is slow to load
-    from .run import Wishes, run  # noqa: PLC0415  # Chaos Toolkit takes a second to load
+    from .run import Wishes, refuse_unfit, run  # noqa: PLC0415  # Chaos Toolkit takes a second to load
 
-    _choose_cluster(parsed.context)
     if parsed.resume is not None and (parsed.settings or parsed.repeat):
         print("FAILED: --resume goes on with the settings and repeats that the suite was begun with. "
               "Mend: leave --set and --repeat out.", file=sys.stderr)  # fmt: skip
         return LAB_FAILED
     settings = dict(parsed.settings)
     wishes = Wishes(parsed.name, parsed.repeat or 1, settings, parsed.results, parsed.keep, parsed.resume)
+    refuse_unfit(wishes)
+    _choose_cluster(parsed.context)
     out = SteadyWriter(sys.stdout)
     print(f"cluster: {one_line(choose_lab())}", file=out, flush=True)
     code = run(wishes, out)
     if out.problem:
         complain(f"FAILED: {NOT_SHOWN}: {out.problem}.")
     return LAB_FAILED if out.problem else code
+
+
+def _list() -> int:
+    from .catalogue import listed  # noqa: PLC0415  # so is the table that is loaded with it
+    from .judging import experiments_folder  # noqa: PLC0415
+
+    print(listed(experiments_folder()))
+    return 0
 
 
 def _check(parsed: argparse.Namespace) -> int:

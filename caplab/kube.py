@@ -67,8 +67,8 @@ def refusal(context: str, identity: Identity) -> str:
         return ""
     lacks = "is no kind cluster's, whatever its name" if not identity.is_kind else "is of a cluster without the lab"
     return (
-        f"The current kube context '{context}' {lacks}. Mend: name it explicitly if it is meant (--context {context},"
-        f" or {CONTEXT_VARIABLE}); the lab's own cluster is brought up by make up."
+        f"The current kube context '{context}' {lacks}. Mend: for the lab's own cluster (make up), unset KUBECONFIG;"
+        f" if this one is meant, name it explicitly (--context {context}, or {CONTEXT_VARIABLE})."
     )
 
 
@@ -168,8 +168,8 @@ def _current_context(file: str | None) -> str:
         return str(current["name"])
     except Exception as error:  # as above
         raise ContextRefused(
-            f"There is no current kube context: {_brief(error)}."
-            " Mend: bring up the lab's cluster (make up), or name a context."
+            f"There is no current kube context: {file or '~/.kube/config'}: {_brief(error)}."
+            " Mend: bring up the lab's cluster (make up) and unset KUBECONFIG, or name a context (--context)."
         ) from error
 
 

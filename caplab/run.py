@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import plans, resuming
+from . import plans, refusals, resuming
 from .judging import experiments_folder
 from .ownership import begin_session
 from .plain_text import Out
@@ -19,7 +19,7 @@ from .suites import Suite, experiments, find
 from .timings import earlier_runs
 from .told import Told
 
-__all__ = ["LAB_FAILED", "Wishes", "exit_code", "run"]
+__all__ = ["LAB_FAILED", "Wishes", "exit_code", "refuse_unfit", "run"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,15 @@ class Wishes:
     folder: Path = Path("results")
     keep: bool = False
     resume: str | None = None
+
+
+def refuse_unfit(wishes: Wishes) -> None:
+    """Raise FieldError where what is wished for can't be run, whatever the cluster is: none is asked."""
+    suite = find(experiments_folder(), wishes.name, dict(wishes.settings or {}))
+    if wishes.resume is None:
+        refusals.refuse_unfit(suite)
+    else:
+        resuming.folder_to_resume(wishes.folder, suite.name, wishes.name, wishes.resume)
 
 
 def run(wishes: Wishes, out: Out = sys.stdout) -> int:

@@ -51,7 +51,8 @@ def test_a_context_that_nobody_named_is_used_where_its_cluster_is_kinds_and_has_
     assert bool(told) == bool(says)
     if told:
         assert "'kind-prod'" in told
-        assert "Mend: name it explicitly" in told
+        assert "Mend: for the lab's own cluster (make up), unset KUBECONFIG" in told
+        assert "name it explicitly (--context kind-prod" in told
 
 
 def test_a_context_called_kind_prod_that_is_no_kind_cluster_is_refused(api: FakeApiServer, tmp_path: Path) -> None:
