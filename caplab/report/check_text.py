@@ -25,7 +25,8 @@ def history_text(
 ) -> str:
     """A history with what was found in it, ending in a line end; left_out: why a checker had nothing to look at."""
     since = "the injection" if with_fault else "the first operation"
-    lines = _folded(f"{words.one_line(name)}: {words.counted(operations)} operations; times count from {since}")
+    counted = f"{words.counted(operations)} operation{'' if operations == 1 else 's'}"
+    lines = _folded(f"{words.one_line(name)}: {counted}; times count from {since}")
     for finding in findings:
         lines += ["", *_finding(finding)]
     lines += ["", f"in all: {_SAID[merge(finding.state for finding in findings)]}"]
