@@ -177,14 +177,21 @@ def test_a_deleted_stateful_set_takes_no_data_along(lab: Lab, namespace: str, ki
     cluster.await_ready(3)
     write_row(cluster, "old")
     volumes = {member: cluster.volume(member) for member in ("db-0", "db-1", "db-2")}
-    uid = own(cluster)["StatefulSet/db"]["metadata"]["uid"]
+    await_that("the cluster owns its volumes", lambda: _owns_volumes(cluster), AGAIN_SECONDS)
+    uid, pods = own(cluster)["StatefulSet/db"]["metadata"]["uid"], set(cluster.uids().values())
     delete(cluster, "StatefulSet/db")
     await_that("there is another", lambda: _uid(cluster) not in ("", uid), AGAIN_SECONDS)
+    await_that("its pods are others", lambda: not pods & set(cluster.uids().values()), 90)
     cluster.await_ready(3)
     assert {member: cluster.volume(member) for member in volumes} == volumes
     assert read_row(cluster) == "old"
     lab.kubectl("delete", kind, "-n", namespace, "db")
     await_that("the volumes are gone", lambda: not lab.get("pvc", "-n", namespace)["items"], 60)
+
+
+def _owns_volumes(cluster: ClusterObject) -> bool:
+    uid, claims = cluster.read()["metadata"]["uid"], cluster.lab.get("pvc", "-n", cluster.namespace)["items"]
+    return all(uid in [owner["uid"] for owner in one["metadata"].get("ownerReferences", ())] for one in claims)
 
 
 def _uid(cluster: ClusterObject) -> str:

@@ -83,14 +83,32 @@ def test_a_list_is_the_net_for_what_a_watch_missed(there: list[dict[str, Any]]) 
     assert cluster.stirred == 1
 
 
-def test_a_new_volume_has_its_cluster_take_it() -> None:
+CLAIM = {"name": "data-rd-0", "uid": "c", "resourceVersion": "1", "labels": {"caplab.dev/cluster": "rd"}}
+
+
+def test_a_volume_that_is_new_or_has_changed_has_its_cluster_take_it_in() -> None:
     cluster, other = Cluster(), Cluster("u-2", "other")
     watch = watching(cluster, other)
-    claim = {"name": "data-rd-0", "uid": "c", "resourceVersion": "1", "labels": {"caplab.dev/cluster": "rd"}}
-    watch.heard("demo", "PersistentVolumeClaim", "ADDED", claim)
-    watch.heard("demo", "PersistentVolumeClaim", "MODIFIED", claim)
+    watch.heard("demo", "PersistentVolumeClaim", "ADDED", CLAIM)
+    watch.heard("demo", "PersistentVolumeClaim", "MODIFIED", CLAIM)
     watch.listed("demo", "PersistentVolumeClaim", [])
     assert (cluster.stirred, other.stirred) == (1, 0)
+    # somebody took the owner away, or the StatefulSet's controller wrote it
+    watch.heard("demo", "PersistentVolumeClaim", "MODIFIED", {**CLAIM, "resourceVersion": "2"})
+    watch.heard("demo", "PersistentVolumeClaim", "DELETED", {**CLAIM, "resourceVersion": "3"})
+    assert (cluster.stirred, other.stirred) == (2, 0)
+
+
+def test_volumes_that_are_there_before_they_are_watched_are_taken_in_once() -> None:
+    """A StatefulSet makes them at once, and the watch of a new namespace begins a moment later, with a list."""
+    cluster = Cluster()
+    watch = watching(cluster)
+    for _ in range(2):
+        watch.listed("demo", "PersistentVolumeClaim", [CLAIM, {**CLAIM, "uid": "d", "labels": None}])
+    assert cluster.stirred == 1
+    watch.keep([])  # the cluster is gone; one of its name comes over the same volumes
+    watch.listed("demo", "PersistentVolumeClaim", [CLAIM])
+    assert cluster.stirred == 2
 
 
 class FakeWatch:
