@@ -18,7 +18,7 @@ from .apart import in_a_child
 from .border import LAB_FAILED, NOT_SHOWN, complain, guarded
 from .model.bounds import MOST_BYTES, MOST_ROWS, Bounds, rounded_up
 from .model.bounds import parsed as parsed_size
-from .plain_text import SteadyWriter, one_line, printable
+from .plain_text import SteadyWriter, one_line, printable, terminal_columns
 
 _LEFT = "what was asked to end ends by itself; `caplab faults` says what has not yet"
 _FAILED = 3  # also of a command line that makes no sense: 2, as argparse has it, would mean that something is unknown
@@ -132,11 +132,13 @@ def _list() -> int:
 def _check(parsed: argparse.Namespace) -> int:
     from .checking import NotChecked, command  # noqa: PLC0415  # numpy and pyarrow take half a second to load
     from .memory import keep_freed  # noqa: PLC0415
+    from .report.check_text import WIDTH  # noqa: PLC0415
 
     keep_freed()
     bounds = Bounds(parsed.most_rows, parsed.most_bytes)
     try:
-        text, code = command(parsed.path, parsed.checker, parsed.enough, parsed.json, bounds)
+        width = min(WIDTH, terminal_columns())
+        text, code = command(parsed.path, parsed.checker, parsed.enough, parsed.json, bounds, width)
     except NotChecked as error:
         complain(f"FAILED: {error}")
         return LAB_FAILED

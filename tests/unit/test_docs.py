@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import re
+import struct
+import subprocess
+import sys
+import termios
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +78,13 @@ def test_schemas_have_no_keyword_that_is_none() -> None:
     for kind, schema in schemas().items():
         assert problems({"apiVersion": "caplab.dev/v1alpha1", "kind": kind, "metadata": {"name": "x"}}) is not None
         assert strange_keywords(schema) == [], kind
+
+
+def test_no_column_claims_to_show_a_list() -> None:
+    """Of a list the API server shows the first entry only: three members, one of them down, were `UN`."""
+    files = (REPOSITORY / "charts" / "caplab" / "templates" / "crds").glob("*.yaml")
+    for version in (yaml.safe_load(file.read_text())["spec"]["versions"][0] for file in files):
+        assert [one for one in version["additionalPrinterColumns"] if "[*]" in one["jsonPath"]] == []
 
 
 def strange_keywords(schema: Any) -> list[str]:
@@ -150,3 +163,26 @@ def test_the_check_that_the_readme_shows_is_what_is_printed(
     monkeypatch.chdir(tmp_path)
     assert cli.main(["check", "history.csv"]) == 1
     assert capsys.readouterr().out == findings, "Mend: put into README.md what is printed"
+
+
+@pytest.mark.parametrize("columns", [60, 80, 200])
+def test_the_check_fits_the_terminal(tmp_path: Path, columns: int) -> None:
+    (block,) = [block for _, block in code(README) if block.startswith("$ cat history.csv")]
+    (tmp_path / "history.csv").write_text(re.split(r"^\$ .*\n", block, flags=re.MULTILINE)[1])
+    ours, theirs = os.openpty()
+    fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
+    command = [sys.executable, "-m", "caplab", "check", "history.csv"]
+    with subprocess.Popen(command, stdout=theirs, cwd=tmp_path) as process:
+        os.close(theirs)
+        shown = b"".join(iter(lambda: _read(ours), b"")).decode()
+        assert process.wait(timeout=60) == 1
+    os.close(ours)
+    widest = max(len(line.rstrip()) for line in shown.splitlines())
+    assert min(columns, 100) - 12 < widest <= min(columns, 100)
+
+
+def _read(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, 65536)
+    except OSError:  # so a terminal says that nobody writes to it any more
+        return b""
