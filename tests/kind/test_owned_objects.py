@@ -181,10 +181,10 @@ def test_a_deleted_stateful_set_takes_no_data_along(lab: Lab, namespace: str, ki
     write_row(cluster, "old")
     volumes = {member: cluster.volume(member) for member in ("db-0", "db-1", "db-2")}
     await_that("the cluster owns its volumes", lambda: _owns_volumes(cluster), AGAIN_SECONDS)
-    uid, pods = own(cluster)["StatefulSet/db"]["metadata"]["uid"], set(cluster.uids().values())
+    uid, pods = own(cluster)["StatefulSet/db"]["metadata"]["uid"], cluster.uids()
     delete(cluster, "StatefulSet/db")
     await_that("there is another", lambda: _uid(cluster) not in ("", uid), AGAIN_SECONDS)
-    await_that("its pods are others", lambda: not pods & set(cluster.uids().values()), 90)
+    cluster.await_replaced(pods)
     cluster.await_ready(3)
     assert {member: cluster.volume(member) for member in volumes} == volumes
     assert read_row(cluster) == "old"
