@@ -6,6 +6,7 @@ CLUSTER := PYTHONPATH=cluster $(PYTHON) -m caplab_cluster
 IN_VENV := $(VENV)/bin/
 SUITE ?= core
 REPEAT ?= 1
+RUN = $(IN_VENV)caplab run $(or $(EXPERIMENT),$(SUITE)) $(if $(RESUME),--resume,--repeat $(REPEAT)) $(if $(KEEP),--keep)
 
 .DEFAULT_GOAL := help
 .PHONY: help up down status doctor clean chaos cap-table test test-unit test-images-python test-pythons test-kind lint prove venv lock
@@ -31,8 +32,10 @@ status: ## say what is there: nodes, images, what they take
 doctor: ## say whether this machine can carry the lab, and what it lacks
 	@$(CLUSTER) doctor
 
-chaos: venv up ## run the suite SUITE=core, or EXPERIMENT=postgres/kill-primary; with REPEAT=n, KEEP=1, RESUME=1
-	@env -u KUBECONFIG $(IN_VENV)caplab run $(or $(EXPERIMENT),$(SUITE)) $(if $(RESUME),--resume,--repeat $(REPEAT)) $(if $(KEEP),--keep)
+chaos: venv ## run the suite SUITE=core, or EXPERIMENT=postgres/kill-primary; with REPEAT=n, KEEP=1, RESUME=1
+	@env -u KUBECONFIG $(RUN) --plan > /dev/null
+	@$(CLUSTER) up
+	@env -u KUBECONFIG $(RUN)
 
 cap-table: venv ## write docs/cap-table.md anew; ADD=results/<time>-<suite> takes that suite's verdicts over first
 	@$(IN_VENV)python bench/cap_table.py $(if $(ADD),--add $(ADD))

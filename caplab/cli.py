@@ -69,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("name", nargs="?",
                      help="a suite (core), an experiment (postgres/kill-primary), or an experiment's file")  # fmt: skip
     run.add_argument("--list", action="store_true", help="list suites, experiments and their settings; run nothing")
+    run.add_argument("--plan", action="store_true", help="print the runs that it would make, and make none")
     run.add_argument("--repeat", type=_positive, help="so many times each (default: 1)")
     run.add_argument("--set", action="append", default=[], type=_setting, metavar="NAME=VALUE", dest="settings",
                      help="a setting of the experiment's configuration")  # fmt: skip
@@ -103,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(parsed: argparse.Namespace) -> int:
     from .places import choose_lab  # noqa: PLC0415  # the API server's client is slow to load
-    from .run import Wishes, refuse_unfit, run  # noqa: PLC0415  # Chaos Toolkit takes a second to load
+    from .run import Wishes, planned, run  # noqa: PLC0415  # Chaos Toolkit takes a second to load
 
     if parsed.resume is not None and (parsed.settings or parsed.repeat):
         print("FAILED: --resume goes on with the settings and repeats that the suite was begun with. "
@@ -111,7 +112,10 @@ def _run(parsed: argparse.Namespace) -> int:
         return LAB_FAILED
     settings = dict(parsed.settings)
     wishes = Wishes(parsed.name, parsed.repeat or 1, settings, parsed.results, parsed.keep, parsed.resume)
-    refuse_unfit(wishes)
+    runs = planned(wishes)
+    if parsed.plan:
+        print("\n".join(runs))
+        return 0
     _choose_cluster(parsed.context)
     out = SteadyWriter(sys.stdout)
     print(f"cluster: {one_line(choose_lab())}", file=out, flush=True)

@@ -19,7 +19,7 @@ from .suites import Suite, experiments, find
 from .timings import earlier_runs
 from .told import Told
 
-__all__ = ["LAB_FAILED", "Wishes", "exit_code", "refuse_unfit", "run"]
+__all__ = ["LAB_FAILED", "Wishes", "exit_code", "planned", "run"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +38,17 @@ class Wishes:
     resume: str | None = None
 
 
-def refuse_unfit(wishes: Wishes) -> None:
-    """Raise FieldError where what is wished for can't be run, whatever the cluster is: none is asked."""
+def planned(wishes: Wishes) -> list[str]:
+    """The runs that are wished for, by name; FieldError where they can't be made, whatever the cluster is.
+
+    No cluster is asked. Of what is to be resumed, all runs are named.
+    """
     suite = find(experiments_folder(), wishes.name, dict(wishes.settings or {}))
     if wishes.resume is None:
         refusals.refuse_unfit(suite)
     else:
         resuming.folder_to_resume(wishes.folder, suite.name, wishes.name, wishes.resume)
+    return [run.name for run in suite.runs for _ in range(wishes.repeat)]
 
 
 def run(wishes: Wishes, out: Out = sys.stdout) -> int:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from caplab_cluster.paths import REPOSITORY
 from fake_runs import experiments_in
 
 from caplab import catalogue, cli, places, suites
@@ -83,6 +86,28 @@ def test_a_line_without_a_name_says_what_is_missing(capsys: Captured) -> None:
             cli.main(["run", *words])
         assert ended.value.code == 3
         assert says in capsys.readouterr().err
+
+
+def test_a_plan_is_the_runs_that_would_be_made(capsys: Captured) -> None:
+    assert cli.main(["run", "smoke", "--repeat", "2", "--plan"]) == 0
+    first, again, *rest = capsys.readouterr().out.splitlines()
+    assert first == again == "postgres/kill-primary durability=quorum"
+    assert len(rest) == 4
+    assert cli.main(["run", "smokey", "--plan"]) == 3
+
+
+def test_make_chaos_finds_a_typo_before_it_brings_a_cluster_up(tmp_path: Path) -> None:
+    command = ["make", "-s", "chaos", "EXPERIMENT=postgres/kill-primery", f"VENV={tmp_path}", "PYTHON=/bin/false"]
+    command += ["-o", f"{tmp_path}/ready"]  # it is there
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "caplab").write_text(f'#!/bin/sh\nexec {sys.executable} -m caplab "$@"\n')
+    (tmp_path / "bin" / "caplab").chmod(0o755)
+    done = subprocess.run(
+        [*command, "-o", f"{tmp_path}/ready"], cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2  # as make says it of whatever failed
+    assert "There is no suite or experiment 'postgres/kill-primery'" in done.stderr
+    assert done.stdout == ""
 
 
 def test_the_list_names_every_suite_and_experiment_with_its_settings(capsys: Captured) -> None:
