@@ -7,8 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from .documents import read_yaml
 from .suites import experiments, names, read_suite
 
 _MODE_IN_A_TITLE = re.compile(r" \([^()]*\$\{[^()]*\)")
@@ -54,5 +53,5 @@ def _default(value: Any) -> str:
 
 
 def _read(file: Path) -> Mapping[str, Any]:
-    document = yaml.safe_load(file.read_text(encoding="utf-8"))
+    document = read_yaml(file)
     return document if isinstance(document, dict) else {}

@@ -41,6 +41,8 @@ def read(path: Path, bounds: Bounds = _DEFAULT) -> Table:
     Raises OSError where there is no such file, TooMuch where it is over the bounds, which is found out before it is in
     memory, and ValueError with the reason where it is broken or cut off.
     """
+    if path.exists() and not path.is_file():
+        raise ValueError("It is no ordinary file. Mend: write the history to one.")
     with path.open("rb") as file:
         begin = file.read(_BEGIN_BYTES)
     bounds.refuse_bytes(path.stat().st_size)

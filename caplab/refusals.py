@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from chaoslib import substitute
 from chaoslib.configuration import load_configuration
 from chaoslib.exceptions import ChaosException
 
+from .documents import read_yaml
 from .judging import expectations
 from .model.expectations import Expectations
 from .model.fields import FieldError
@@ -84,7 +84,7 @@ def _row(experiment: Mapping[str, Any], settings: Mapping[str, Any]) -> tuple[st
 def _experiment(file: Path) -> Mapping[str, Any]:
     """An experiment's file; empty where it is none."""
     try:
-        document = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError):
+        document = read_yaml(file)
+    except (OSError, FieldError):
         return {}
     return document if isinstance(document, dict) else {}

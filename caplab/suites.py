@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
-import yaml
-
+from .documents import read_yaml
 from .model.fields import FieldError, Fields
 
 
@@ -58,11 +57,7 @@ def read_suite(folder: Path, file: Path, within: tuple[str, ...] = ()) -> Suite:
 
     within: the suites that led here, each in the one before.
     """
-    try:
-        document = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise FieldError(f"{file.name}: not YAML: {error}") from error
-    fields = Fields.of(file.name, document)
+    fields = Fields.of(file.name, read_yaml(file))
     fields.only("title", "runs")
     runs = tuple(run for one in fields.objects("runs") for run in _runs(folder, one, (*within, file.stem)))
     if not runs:
