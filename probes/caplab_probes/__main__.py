@@ -39,6 +39,7 @@ from .spec import (
 
 METRICS_PORT = 9187
 _TOKEN_LETTERS = 32
+_TELL_SECONDS = 1.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -141,6 +142,8 @@ async def _serve(parsed: argparse.Namespace) -> int:
 
 
 async def _run(parsed: argparse.Namespace) -> int:
+    if not (parsed.service or parsed.member):
+        raise ValueError("There is no target. Mend: give --service HOST:PORT, or --member NAME=HOST:PORT.")
     around = _surroundings(parsed)
     spec = ProbeSpec(
         run_id=parsed.run_id,
@@ -169,9 +172,21 @@ async def _run(parsed: argparse.Namespace) -> int:
     client = engine.client(login, spec.limits(around.limits), lambda: topology, spec.client)
     probe = Probe(spec, around, client, lambda: topology, engine.has_primary, engine.position)
     _on_signal(probe.stop)
+    telling = asyncio.create_task(_tell_waiting(probe))
     await probe.run()
+    telling.cancel()
     print(json.dumps(asdict(probe.status)))
-    return 0 if probe.status.phase == "Done" else 1
+    return 0 if probe.status.phase == "Done" and not probe.status.last_error else 1
+
+
+async def _tell_waiting(probe: Probe) -> None:
+    """Say on stderr what a probe waits for, once each."""
+    told = ""
+    while True:
+        await asyncio.sleep(_TELL_SECONDS)
+        if probe.status.phase == "Pending" and probe.status.last_error != told:
+            told = probe.status.last_error
+            print(f"waiting: {told}", file=sys.stderr, flush=True)
 
 
 def _on_signal(call: Callable[[], None]) -> None:
