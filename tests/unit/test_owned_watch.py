@@ -70,6 +70,29 @@ def test_what_the_operator_did_itself_and_what_is_not_the_clusters_stirs_nobody(
     assert cluster.stirred == 0
 
 
+@pytest.mark.parametrize(
+    ("event", "version", "outdated"),
+    [
+        ("MODIFIED", "7", False),  # the operator's own
+        ("MODIFIED", "6", False),  # from before
+        ("MODIFIED", "8", True),
+        ("DELETED", "8", True),  # or somebody took its label
+        ("DELETED", "6", False),  # the one before it
+    ],
+)
+def test_an_event_may_be_here_before_the_answer_that_the_apply_got(event: str, version: str, outdated: bool) -> None:
+    watch = watching(Cluster())
+    ledger: Ledger = watch.api.ledger
+    ledger.strike("u-1", NAME)
+    owned = {**APPLIED, "ownerReferences": MANIFEST["metadata"]["ownerReferences"]}
+    watch.heard("demo", "Service", event, {**owned, "resourceVersion": version})
+    ledger.note(MANIFEST, APPLIED)
+    assert (ledger.uid(MANIFEST) is None) is outdated
+    assert [ledger.take_outdated("u-1"), ledger.take_outdated("u-1")] == [outdated, False]
+    ledger.note(MANIFEST, APPLIED)
+    assert ledger.uid(MANIFEST) == "s-1"
+
+
 def test_a_status_changes_no_generation_and_so_stirs_nobody() -> None:
     applied = {**APPLIED, "generation": 3}
     assert version_of(applied) == version_of({**applied, "resourceVersion": "99"})

@@ -34,6 +34,7 @@ class FakeApi:
     def __init__(self) -> None:
         self.statuses: dict[str, Mapping[str, Any]] = {}
         self.forgotten: list[str] = []
+        self.outdated: dict[str, bool] = {}
 
     @property
     def ledger(self) -> FakeApi:
@@ -41,6 +42,9 @@ class FakeApi:
 
     def forget(self, uid: str) -> None:
         self.forgotten.append(uid)
+
+    def take_outdated(self, uid: str) -> bool:
+        return self.outdated.pop(uid, False)
 
     def apply_status(self, of: Mapping[str, Any], status: Mapping[str, Any]) -> None:
         self.statuses[of["metadata"]["name"]] = status
@@ -247,3 +251,12 @@ def test_the_oldest_round_is_exported_and_without_any_nothing_is_old() -> None:
     assert health.oldest() == ("faults", 0.0)
     health.forget("faults")
     assert health.trouble() == ""
+
+
+def test_what_was_changed_again_while_it_was_applied_is_applied_once_more() -> None:
+    async def scenario(world: World) -> None:
+        world.api.outdated["uid-rd"] = True
+        world.hear(body("rd"))
+        await until(lambda: len(world.handlers.applied) == 2)
+
+    in_world(scenario)

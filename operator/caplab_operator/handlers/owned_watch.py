@@ -76,8 +76,8 @@ class OwnedWatch:
             if kind == CLAIM:
                 if event != "DELETED":
                     self._look_at_claims(cluster, [metadata])
-            elif event == "DELETED" or self._ledger.differs(cluster.uid, name, metadata):
-                self._strike(cluster, name)
+            elif self._ledger.hear(cluster.uid, name, metadata, gone=event == "DELETED"):
+                self._apply_again(cluster, name)
 
     def listed(self, namespace: str, kind: str, there: Sequence[Metadata]) -> None:
         """Take in all objects of a kind that there are."""
@@ -109,8 +109,11 @@ class OwnedWatch:
 
     def _strike(self, cluster: ClusterRounds, name: Name) -> None:
         if self._ledger.strike(cluster.uid, name):
-            _log.info("%s %s of %s %s/%s has changed: applied again", *name, *cluster.key)
-            cluster.stir()
+            self._apply_again(cluster, name)
+
+    def _apply_again(self, cluster: ClusterRounds, name: Name) -> None:
+        _log.info("%s %s of %s %s/%s has changed: applied again", *name, *cluster.key)
+        cluster.stir()
 
     async def _watch(self, namespace: str) -> None:
         async with asyncio.TaskGroup() as group:

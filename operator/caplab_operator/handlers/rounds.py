@@ -121,6 +121,8 @@ class ClusterRounds:
                 with self._rounds.health.working(f"applying {self._name}"):
                     self._note(await self._in_thread(apply))
             self._tried.set()
+            if self._rounds.api.ledger.take_outdated(self.uid):
+                self.stir()
             wait = _NET_SECONDS if self._applied == Common() else _RETRY_SECONDS
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stirred.wait(), wait)
