@@ -58,7 +58,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="caplab", description=__doc__)
+    parser = _Parser(prog="caplab", description="Chaos and failover tests of replicated databases on Kubernetes.")
     parser.add_argument("--version", action="version", version=f"caplab {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("doctor", help="say whether this machine can carry the lab, and what it lacks")
@@ -70,13 +70,13 @@ def _parser() -> argparse.ArgumentParser:
                      help="a suite (core), an experiment (postgres/kill-primary), or an experiment's file")  # fmt: skip
     run.add_argument("--list", action="store_true", help="list suites, experiments and their settings; run nothing")
     run.add_argument("--plan", action="store_true", help="print the runs that it would make, and make none")
-    run.add_argument("--repeat", type=_positive, help="so many times each (default: 1)")
+    run.add_argument("--repeat", type=_positive, help="how often to make each run (default: 1)")
     run.add_argument("--set", action="append", default=[], type=_setting, metavar="NAME=VALUE", dest="settings",
-                     help="a setting of the experiment's configuration")  # fmt: skip
-    run.add_argument("--results", type=Path, default=Path("results"), help="where results go (default: results)")
-    run.add_argument("--keep", action="store_true", help="leave the clusters under test as they are in the end")
+                     help="a setting of the experiment, instead of its default; repeat for more")  # fmt: skip
+    run.add_argument("--results", type=Path, default=Path("results"), help="the folder for results (default: results)")
+    run.add_argument("--keep", action="store_true", help="leave the clusters under test running")
     run.add_argument("--resume", nargs="?", const="", metavar="FOLDER",
-                     help="go on with a suite that ended early: the newest of that name, or that of a results' folder; "
+                     help="continue a suite that ended early: the newest of that name, or that in FOLDER; "
                           "runs that have a verdict are kept")  # fmt: skip
     check = commands.add_parser(
         "check", help="check a history; exit code 0 all holds, 1 some violated, 2 unknown, 3 it cannot be checked"
@@ -84,17 +84,20 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("path", type=Path, metavar="FILE-OR-RUN",
                        help="a history (Parquet, Arrow, CSV), a run's folder, or a folder of several")  # fmt: skip
     check.add_argument("--checker", action="append", default=[], metavar="NAME",
-                       help="only this one, whether or not it has something to look at; again for more")  # fmt: skip
+                       help="run only this checker, also if it finds nothing to check; repeat for more")  # fmt: skip
     check.add_argument("--json", action="store_true", help="print JSON, with every figure and witness")
     check.add_argument("--enough", type=_positive, metavar="N",
-                       help="so many operations say that a property holds (default: 1; of a run 20)")  # fmt: skip
+                       help="operations needed to say that a property holds (default: 1; for a run 20)")  # fmt: skip
     check.add_argument("--most-rows", type=_positive, default=MOST_ROWS, metavar="N",
-                       help=f"refuse a history of more rows, before it is read (default: {MOST_ROWS:,})")  # fmt: skip
+                       help=f"refuse a history with more rows, before it is read (default: {MOST_ROWS:,})")  # fmt: skip
     check.add_argument("--most-bytes", type=_size, default=MOST_BYTES, metavar="SIZE",
-                       help=f"refuse one that takes more memory (default: {rounded_up(MOST_BYTES)})")  # fmt: skip
-    faults = commands.add_parser("faults", help="list what is live: Faults of every namespace, and lost nodes")
-    faults.add_argument("--all", action="store_true", help="also what is over")
-    heal = commands.add_parser("heal", help="end all of that at once; exit code 0 all has ended, 3 something is left")
+                       help=f"refuse a history that takes more memory (default: {rounded_up(MOST_BYTES)})")  # fmt: skip
+    faults = commands.add_parser("faults", help="list the live faults of all namespaces, and lost nodes")
+    faults.add_argument("--all", action="store_true", help="list faults that have ended too")
+    heal = commands.add_parser(
+        "heal",
+        help="end all live faults at once, and bring lost nodes back; exit code 0 all ended, 3 something is left",
+    )
     for command in (run, faults, heal):
         command.add_argument(
             "--context", help="the kube context to use; without it, one is used only if its cluster is a lab"
