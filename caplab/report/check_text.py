@@ -17,6 +17,7 @@ WIDTH = 100  # columns that it takes, where there are as many
 _SAID = {State.HOLDS: "holds", State.VIOLATED: "VIOLATED", State.UNKNOWN: "unknown"}
 _LISTED = 5  # of a list that is a figure
 _TIE = "\N{NO-BREAK SPACE}"
+_STRICTLY = "each property is checked strictly; whether the run's mode allows that is in the suite's verdict.json"
 _TABLES = ("witness", "witnesses")
 
 
@@ -35,6 +36,8 @@ def history_text(
     for finding in findings:
         lines += ["", *_finding(finding, width)]
     lines += ["", f"in all: {_SAID[merge(finding.state for finding in findings)]}"]
+    if with_fault:
+        lines += _folded(_STRICTLY, width, "  ")
     for checker, reason in left_out.items():
         lines += _folded(f"{checker} is left out: {reason}", width, "  ")
     if left_out:
