@@ -53,7 +53,8 @@ class Mending:
             return
         oldest = sessions.ask(primary, passwords.get("superuser", ""), rejoin.OLDEST_SEGMENT)
         for pod in seen.pods:
-            if pod.name in late and pod.address and oldest and rejoin.needs_copy(seen, pod.name, int(oldest)):
+            is_known = oldest.isascii() and oldest.isdecimal() and len(oldest) < 20
+            if pod.name in late and pod.address and is_known and rejoin.needs_copy(seen, pod.name, int(oldest)):
                 self._standing_still[pod.name] = time.monotonic() + _COPY_AGAIN_SECONDS
                 refused = observe.tell(pod.address, passwords.get("patroni", ""), "/reinitialize", {"force": True})
                 _note(spec, pod, "gets a new copy, since the log that it needs is gone", refused)

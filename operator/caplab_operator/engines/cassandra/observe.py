@@ -20,6 +20,7 @@ TIMEOUT_SECONDS = 1.0
 USER = "operator"  # images/cassandra
 RUNNING, WAITING, STARTING, FAILED = "running", "waiting", "starting", "failed"  # stages
 _UNAUTHORIZED = 401
+_ID_CHARACTERS = 45  # an IPv6 address at its longest; a host id has 36
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +129,12 @@ def member_from(answer: Mapping[str, Any]) -> Member:
         fresh=_flag(answer.get("fresh", False)),
         work=Work(**{name: _text(work.get(name, "")) for name in ("kind", "id", "state", "problem")}),
         mode=_text(answer.get("mode", "")),
-        host_id=_text(answer.get("hostId", "")),
+        host_id=_id(answer.get("hostId", "")),
         native=_flag(answer.get("native", False)),
         live=_texts(answer.get("live", [])),
         joining=_texts(answer.get("joining", [])),
         leaving=_texts(answer.get("leaving", [])),
-        host_ids={_text(address): _text(host) for address, host in answer.get("hostIds", {}).items()},
+        host_ids={_id(address): _id(host) for address, host in answer.get("hostIds", {}).items()},
         owns={_text(address): _share(share) for address, share in answer.get("owns", {}).items()},
         schemas={_text(address): _text(version) for address, version in answer.get("schemas", {}).items()},
         settings={_text(name): _setting(value) for name, value in answer.get("settings", {}).items()},
@@ -146,6 +147,13 @@ def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{value!r} is no text")
     return value
+
+
+def _id(value: object) -> str:
+    """A host id or an address; TypeError where it is none."""
+    if len(found := _text(value)) > _ID_CHARACTERS:
+        raise TypeError(f"{found[:_ID_CHARACTERS]}... is neither a host id nor an address")
+    return found
 
 
 def _flag(value: object) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 from caplab_wire.rest import login, request
 
 from ..pods import Pod
+from .answers import answer_from, config_from, history_from, topology_from
 from .manifests import PATRONI_PORT
 from .readings import Reading
 
@@ -41,7 +42,7 @@ def look(pods: Sequence[Pod], leader: str | None) -> Seen:
     """Ask every member at once; silence is an answer too (a missing entry)."""
     with ThreadPoolExecutor(max(1, len(pods))) as pool:
         said = dict(zip([pod.name for pod in pods], pool.map(lambda pod: _get(pod, "/patroni"), pods), strict=True))
-    answers = {name: answer for name, answer in said.items() if isinstance(answer, dict)}
+    answers = {name: answer for name, one in said.items() if (answer := answer_from(one)) is not None}
     # The leader knows best; without it, anyone who answers repeats what the store holds.
     askable = sorted((pod for pod in pods if pod.name in answers), key=lambda pod: pod.name != leader)
     if not askable:
@@ -51,9 +52,9 @@ def look(pods: Sequence[Pod], leader: str | None) -> Seen:
         tuple(pods),
         leader,
         answers,
-        topology if isinstance(topology, dict) else None,
-        config if isinstance(config, dict) else None,
-        history if isinstance(history, list) else (),
+        topology_from(topology),
+        config_from(config),
+        history_from(history),
     )
 
 

@@ -77,22 +77,42 @@ class Reading:
 
 
 def parse(answer: str) -> Reading:
-    """What QUESTION's one field means."""
+    """What QUESTION's one field means. Raises LookupError, TypeError, ValueError where it is no answer to it."""
     found = json.loads(answer)
     settings = (_setting(row) for row in found["settings"] or ())
     return Reading(
         {one.name: one for one in settings},
-        tuple(Line(name, value, file, applied, error) for name, value, file, applied, error in found["lines"] or ()),
+        tuple(_line(row) for row in found["lines"] or ()),
         tuple(override for row in found["overrides"] or () for override in _overrides(*row)),
-        found["recovering"],
+        _flag(found["recovering"]),
     )
 
 
 def _setting(row: list[Any]) -> Setting:
-    name, value, unit, kind, source, file, waits = row
-    return Setting(name=name, value=value, unit=unit, kind=kind, source=source, file=file, waits_for_restart=waits)
+    *texts, waits = row
+    name, value, unit, kind, source, file = map(_text, texts)
+    return Setting(
+        name=name, value=value, unit=unit, kind=kind, source=source, file=file, waits_for_restart=_flag(waits)
+    )
 
 
-def _overrides(role: str, database: str, assignments: list[str]) -> list[Override]:
-    parts = (assignment.partition("=") for assignment in assignments)
-    return [Override(role, database, name.lower(), value) for name, _, value in parts]
+def _line(row: list[Any]) -> Line:
+    name, value, file, applied, error = row
+    return Line(_text(name), _text(value), _text(file), _flag(applied), _text(error))
+
+
+def _overrides(role: Any, database: Any, assignments: Any) -> list[Override]:
+    parts = (_text(assignment).partition("=") for assignment in assignments)
+    return [Override(_text(role), _text(database), name.lower(), value) for name, _, value in parts]
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"{value!r} is neither true nor false")
+    return value

@@ -21,6 +21,7 @@ TIMEOUT_SECONDS = 1.0
 _MASTER_QUESTIONS = (("SENTINEL", "MASTER", MASTER), ("SENTINEL", "REPLICAS", MASTER), ("SENTINEL", "DEBUG"))
 
 _NO_ANSWER = (OSError, Refusal, KeyError, TypeError, ValueError)
+_HOST_CHARACTERS, _MOST_OFFSET = 253, 2**62
 _WRONG_LOGIN = "WRONGPASS"
 
 
@@ -218,14 +219,27 @@ def member_from(info: Mapping[str, Any], config: Answer) -> Member:
     is_master = info["role"] == "master"
     return Member(
         is_master=is_master,
-        replication_id=str(info["master_replid"]),
-        offset=int(info["master_repl_offset"] if is_master else info["slave_repl_offset"]),
-        follows="" if is_master else str(info["master_host"]),
+        replication_id=_at_most(64, info["master_replid"]),
+        offset=_offset(info["master_repl_offset"] if is_master else info["slave_repl_offset"]),
+        follows="" if is_master else _at_most(_HOST_CHARACTERS, info["master_host"]),
         link_up=not is_master and info["master_link_status"] == "up",
         loading=bool(int(info["loading"])),
         settings=_pairs(config),
         append_only_trouble=_append_only_trouble(info),
     )
+
+
+def _at_most(characters: int, text: object) -> str:
+    """Raises ValueError for what is longer than Redis has it."""
+    if len(found := str(text)) > characters:
+        raise ValueError(f"{characters + 1} characters or more")
+    return found
+
+
+def _offset(text: object) -> int:
+    if not 0 <= (found := int(str(text))) < _MOST_OFFSET:
+        raise ValueError(f"{found} is no place in a stream")
+    return found
 
 
 def _append_only_trouble(info: Mapping[str, Any]) -> str:
