@@ -162,10 +162,18 @@ def disturb(cluster: ClusterObject) -> Iterator[float]:
         if before["kind"] != "StatefulSet":
             delete(cluster, name)
             yield await_again(cluster, name, before)
-        edit = EDITS.get(before["kind"]) or {"data": dict.fromkeys([*before["data"], "added"], _WRONG)}
+        edit = edit_of(before)
         if chance.random() < 0.5:
             cluster.lab.kubectl("patch", "-n", cluster.namespace, name, "--type=merge", "-p", json.dumps(edit))
             yield await_again(cluster, name, before)
+
+
+def edit_of(item: dict[str, Any]) -> dict[str, Any]:
+    if item["kind"] == "Secret":
+        return {"data": dict.fromkeys([*item["data"], "added"], _WRONG)}
+    # Kubernetes refuses a selector for a Service that has neither one nor an address: it would become dual-stack.
+    is_name_only = item["kind"] == "Service" and item["spec"]["clusterIP"] == "None" and "selector" not in item["spec"]
+    return _UNLABELLED if is_name_only else EDITS[item["kind"]]
 
 
 def delete(cluster: ClusterObject, name: str) -> None:

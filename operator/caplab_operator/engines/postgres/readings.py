@@ -1,4 +1,4 @@
-"""What a member's own Postgres says of its settings: asked by one statement, parsed at the border."""
+"""What a member's own Postgres says of its settings and its standbys: one statement, parsed at the border."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ QUESTION = """
 with wanted as (select string_to_array($1, ',') as names)
 select json_build_object(
   'recovering', pg_is_in_recovery(),
+  'streams_to', (select json_agg(application_name) from pg_stat_replication where state = 'streaming'),
   'settings', (select json_agg(json_build_array(
       lower(name), setting, coalesce(unit, ''), vartype, source, coalesce(sourcefile, ''), pending_restart))
     from pg_settings, wanted where lower(name) = any(names) or pending_restart),
@@ -74,6 +75,7 @@ class Reading:
     lines: tuple[Line, ...] = ()
     overrides: tuple[Override, ...] = ()
     recovering: bool = False
+    streams_to: frozenset[str] | None = None  # the names of those that it streams to; None where it was not asked
 
 
 def parse(answer: str) -> Reading:
@@ -85,6 +87,7 @@ def parse(answer: str) -> Reading:
         tuple(_line(row) for row in found["lines"] or ()),
         tuple(override for row in found["overrides"] or () for override in _overrides(*row)),
         _flag(found["recovering"]),
+        frozenset(map(_text, found["streams_to"] or ())),
     )
 
 
