@@ -168,7 +168,7 @@ def _line(body: Mapping[str, Any]) -> bytes:
 
 
 def test_a_namespace_with_clusters_is_watched_by_metadata_only_for_as_long_as_it_has_any(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(owned_watch, "_AGAIN_SECONDS", 0.01)
 
@@ -185,7 +185,9 @@ def test_a_namespace_with_clusters_is_watched_by_metadata_only_for_as_long_as_it
             await until(lambda: fake.lists > lists + 20)
             fake.broken = True
             lists = fake.lists
-            await until(lambda: fake.lists > lists + 20)  # nonsense ends no watch for good
+            caplog.clear()
+            await until(lambda: fake.lists > lists + 20 * len(owned_watch.KINDS))  # nonsense ends no watch for good
+            assert len(caplog.messages) <= 2 * len(owned_watch.KINDS)  # and fills no log
             watch.keep(())
             await asyncio.sleep(0.1)
             lists = fake.lists

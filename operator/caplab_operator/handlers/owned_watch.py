@@ -121,15 +121,19 @@ class OwnedWatch:
                 group.create_task(self._watch_kind(namespace, api_version, kind))
 
     async def _watch_kind(self, namespace: str, api_version: str, kind: str) -> None:
-        path = path_of(api_version, kind, namespace)
+        path, told = path_of(api_version, kind, namespace), ""
         while True:
             try:
                 listed = await self._list(path)
+                told = ""
                 self.listed(namespace, kind, [item["metadata"] for item in listed["items"] or ()])
                 async for event in self._events(path, listed["metadata"]["resourceVersion"]):
                     self.heard(namespace, kind, event["type"], event["object"]["metadata"])
             except (aiohttp.ClientError, TimeoutError, ValueError, KeyError) as error:
-                _log.warning("%s of %s are watched anew: %s", kind, namespace, error or type(error).__name__)
+                # Once: where a cluster may not be applied, nobody has the rights to watch for as long as that lasts.
+                if (text := str(error) or type(error).__name__) != told:
+                    _log.warning("%s of %s are watched anew: %s", kind, namespace, text)
+                told = text
                 await asyncio.sleep(_AGAIN_SECONDS)
 
     async def _list(self, path: str) -> Any:
