@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Gauge, start_http_server
+from prometheus_client import CollectorRegistry, Gauge
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
+
+from . import metrics_server
 
 PORT = 9188
 _RUN = ("experiment", "engine", "mode", "fault")
@@ -96,4 +98,4 @@ def serve(runs: Callable[[], list[Body]], oldest_round_seconds: Callable[[], flo
     )
     oldest.set_function(oldest_round_seconds)
     registry.register(_Collector(runs))
-    start_http_server(PORT, registry=registry)
+    metrics_server.serve(PORT, registry)
