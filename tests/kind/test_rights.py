@@ -260,6 +260,31 @@ def test_the_operator_touches_no_object_and_no_pod_of_anybody_else(lab: Lab, of_
         assert "touches only those of its clusters' StatefulSets" in refused.err, refused.out
 
 
+def test_of_endpoints_the_operator_changes_only_the_labels_that_say_whose_they_are(lab: Lab, of_clusters: str) -> None:
+    head = {"apiVersion": "v1", "kind": "Endpoints"}
+    subsets = [{"addresses": [{"ip": "10.1.2.3"}], "ports": [{"port": 5432}]}]
+    lab.apply(
+        *(
+            {**head, "metadata": {"name": name, "namespace": of_clusters}, "subsets": subsets}
+            for name in ("x-primary", "y")
+        )
+    )
+    labels = {"caplab.dev/cluster": "x", "caplab.dev/engine": "postgres", "caplab.dev/scope": "x-primary"}
+
+    def refusal(name: str, change: Manifest) -> str:
+        on = ("-n", of_clusters, "endpoints", name, "--type=merge", "--dry-run=server", AS_OPERATOR)
+        return lab.cluster.kubectl("patch", *on, "--patch", json.dumps(change)).err
+
+    assert refusal("x-primary", {"metadata": {"labels": labels}}) == ""
+    for name, change in (
+        ("x-primary", {"metadata": {"labels": labels}, "subsets": [{**subsets[0], "addresses": [{"ip": "10.6.6.6"}]}]}),
+        ("x-primary", {"metadata": {"labels": labels, "annotations": {"leader": "x-1"}}}),
+        ("x-primary", {"metadata": {"labels": {**labels, "other": "a"}}}),
+        ("y", {"metadata": {"labels": labels}}),
+    ):
+        assert "changes no address that a Service leads to" in refusal(name, change), change
+
+
 def test_the_operator_gives_a_cluster_no_owner_label_or_hold(lab: Lab, namespace: str) -> None:
     """An owner that is not there would have it collected, with its volumes."""
     lab.apply(cluster_object.body("RedisCluster", namespace, "x", {}))
