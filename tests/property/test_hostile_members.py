@@ -54,7 +54,8 @@ PATRONI = answer(
 )
 ROW = {"name": "pg-1", "role": "quorum_standby", "state": "streaming", "lag": 0}
 READING: dict[str, Any] = {
-    "recovering": False, "streams_to": ["pg-1"], "settings": [["fsync", "off", "", "bool", "default", "", False]],
+    "recovering": False, "follows": True, "streams_to": ["pg-1"],
+    "settings": [["fsync", "off", "", "bool", "default", "", False]],
     "lines": [["fsync", "off", "/x/postgresql.auto.conf", True, ""]], "overrides": [["u", "", ["fsync=off"]]],
 }  # fmt: skip
 

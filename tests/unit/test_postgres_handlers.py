@@ -130,6 +130,31 @@ def test_a_replica_whose_log_is_gone_gets_a_new_copy_once_it_has_had_its_time(wo
     assert still_there.told == []
 
 
+def test_a_replica_that_follows_nobody_is_restarted_once_it_has_had_its_time(world: World) -> None:
+    alone = {"pg-1": reading(follows=False)}
+    mending, look = Mending(), seen(answers={"pg-1": answer("pg-1", replication_state=None)}, readings=alone)
+    for seconds in (0.0, rejoin.SECONDS_BEFORE_A_RESTART - 1):
+        world.now += seconds
+        mend(world, mending, look)
+    assert world.told == []
+    world.now += 1
+    for _ in range(10):
+        mend(world, mending, look)
+        world.now += 1
+    assert world.told == [("10.0.0.1", "/restart", {})]
+
+
+def test_a_replica_without_a_primary_or_that_only_waits_is_not_restarted(world: World) -> None:
+    waits = answer("pg-1", replication_state=None)
+    for look in (
+        seen(primary=None, readings={"pg-1": reading(follows=False)}, answers={"pg-1": waits}),
+        seen(answers={"pg-1": waits}),  # cut off, say
+        seen(readings={"pg-0": reading(follows=False)}),  # the primary itself
+    ):
+        mend(world, Mending(_alone={"pg-1": 0.0, "pg-0": 0.0}), look)
+    assert world.told == []
+
+
 # --- a round ------------------------------------------------------------------------------------------------
 
 

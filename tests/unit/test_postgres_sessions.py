@@ -20,6 +20,7 @@ from postgres_seen import pod
 MEMBER = pod("pg-0", address="127.0.0.1")
 ANSWER: dict[str, Any] = {
     "recovering": False,
+    "follows": True,
     "streams_to": ["pg-1"],
     "settings": [["fsync", "off", "", "bool", "configuration file", "/data/pg/postgresql.auto.conf", False]],
     "lines": [["fsync", "off", "/data/pg/postgresql.auto.conf", True, ""]],

@@ -13,6 +13,7 @@ QUESTION = """
 with wanted as (select string_to_array($1, ',') as names)
 select json_build_object(
   'recovering', pg_is_in_recovery(),
+  'follows', (select setting <> '' from pg_settings where name = 'primary_conninfo'),
   'streams_to', (select json_agg(application_name) from pg_stat_replication where state = 'streaming'),
   'settings', (select json_agg(json_build_array(
       lower(name), setting, coalesce(unit, ''), vartype, source, coalesce(sourcefile, ''), pending_restart))
@@ -75,6 +76,7 @@ class Reading:
     lines: tuple[Line, ...] = ()
     overrides: tuple[Override, ...] = ()
     recovering: bool = False
+    follows: bool = True  # whether it knows of anybody to stream from
     streams_to: frozenset[str] | None = None  # the names of those that it streams to; None where it was not asked
 
 
@@ -87,6 +89,7 @@ def parse(answer: str) -> Reading:
         tuple(_line(row) for row in found["lines"] or ()),
         tuple(override for row in found["overrides"] or () for override in _overrides(*row)),
         _flag(found["recovering"]),
+        _flag(found["follows"]),
         frozenset(map(_text, found["streams_to"] or ())),
     )
 
