@@ -6,6 +6,7 @@ CLUSTER := PYTHONPATH=cluster $(PYTHON) -m caplab_cluster
 IN_VENV := $(VENV)/bin/
 SUITE ?= core
 REPEAT ?= 1
+RUN = $(IN_VENV)caplab run $(or $(EXPERIMENT),$(SUITE)) $(if $(RESUME),--resume,--repeat $(REPEAT)) $(if $(KEEP),--keep)
 
 .DEFAULT_GOAL := help
 .PHONY: help up down status doctor dashboards clean chaos cap-table test test-unit test-images-python test-pythons test-kind lint prove venv lock
@@ -17,7 +18,7 @@ ifeq ($(wildcard $(VENV)/lib/python$(PYTHON_VERSION)/),)
 endif
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 up: ## bring up the cluster, all images in (safe to repeat)
 	@$(CLUSTER) up
@@ -34,8 +35,10 @@ doctor: ## say whether this machine can carry the lab, and what it lacks
 dashboards: ## open Grafana (or, where it is not there, Prometheus) on localhost, until Ctrl-C
 	@$(CLUSTER) dashboards
 
-chaos: venv up ## measure what faults cost: SUITE=core, or EXPERIMENT=postgres/kill-primary, with REPEAT=n, KEEP=1, RESUME=1
-	@$(IN_VENV)caplab run $(or $(EXPERIMENT),$(SUITE)) $(if $(RESUME),--resume,--repeat $(REPEAT)) $(if $(KEEP),--keep)
+chaos: venv ## run the suite SUITE=core, or EXPERIMENT=postgres/kill-primary; with REPEAT=n, KEEP=1, RESUME=1
+	@env -u KUBECONFIG $(RUN) --plan > /dev/null
+	@$(CLUSTER) up
+	@env -u KUBECONFIG $(RUN)
 
 cap-table: venv ## write docs/cap-table.md anew; ADD=results/<time>-<suite> takes that suite's verdicts over first
 	@$(IN_VENV)python bench/cap_table.py $(if $(ADD),--add $(ADD))

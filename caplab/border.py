@@ -80,6 +80,8 @@ def _log_plainly() -> None:
     logging.getLogger("urllib3").setLevel(logging.ERROR)
     if logging.lastResort is not None:
         logging.lastResort.setFormatter(_Plain("note: %(message)s"))
+        if not logging.getLogger().handlers:  # or who calls logging.error() sets up one that lets all through
+            logging.getLogger().addHandler(logging.lastResort)
 
 
 def _kept(error: Exception, command: str) -> str:

@@ -15,7 +15,7 @@ from .model.bounds import Bounds
 from .model.disorder import validate_stored
 from .model.history import Table
 from .report.check_json import history_json, runs_json
-from .report.check_text import history_text
+from .report.check_text import WIDTH, history_text
 
 NO_SCHEDULE = "the file has no scheduled_ns: how long clients waited is not known"
 _DEFAULT = Bounds()
@@ -42,9 +42,9 @@ class Checked:
         """All of it in one word; unknown where nothing was checked."""
         return merge(finding.state for finding in self.findings)
 
-    def text(self) -> str:
-        """For a terminal of 100 columns."""
-        return history_text(self.name, self.operations, self.with_fault, self.findings, self.left_out)
+    def text(self, width: int) -> str:
+        """For a terminal of so many columns."""
+        return history_text(self.name, self.operations, self.with_fault, self.findings, self.left_out, width)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +57,12 @@ class _Subject:
 
 
 def command(
-    path: Path, names: Sequence[str], enough: int | None, as_json: bool, bounds: Bounds = _DEFAULT
+    path: Path, names: Sequence[str], enough: int | None, as_json: bool, bounds: Bounds = _DEFAULT, width: int = WIDTH
 ) -> tuple[str, int]:
     """What `caplab check` prints, and its exit code: 0 all holds, 1 some violated, 2 unknown. Raises NotChecked."""
     checked = check_path(path, names, enough, bounds)
     state = merge(one.state for one in checked)
-    return (_json(path, checked) if as_json else "\n".join(one.text() for one in checked)), EXIT_CODES[state]
+    return (_json(path, checked) if as_json else "\n".join(one.text(width) for one in checked)), EXIT_CODES[state]
 
 
 def _json(path: Path, checked: Sequence[Checked]) -> str:

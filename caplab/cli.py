@@ -18,7 +18,7 @@ from .apart import in_a_child
 from .border import LAB_FAILED, NOT_SHOWN, complain, guarded
 from .model.bounds import MOST_BYTES, MOST_ROWS, Bounds, rounded_up
 from .model.bounds import parsed as parsed_size
-from .plain_text import SteadyWriter, one_line, printable
+from .plain_text import SteadyWriter, one_line, printable, terminal_columns
 
 _LEFT = "what was asked to end ends by itself; `caplab faults` says what has not yet"
 _FAILED = 3  # also of a command line that makes no sense: 2, as argparse has it, would mean that something is unknown
@@ -29,12 +29,14 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
-        self.exit(_FAILED, f"{self.prog}: {message}\n")
+        self.exit(_FAILED, f"{self.prog}: {message}. Mend: see {self.prog} --help.\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its exit code."""
-    parsed = _parser().parse_args(arguments)
+    parsed = parse(arguments)
+    if parsed.command == "run" and parsed.list:
+        return guarded("run", _list, "nothing was begun")
     if parsed.command == "run":
         return guarded("run", lambda: _run(parsed), "no run is under way any more")
     if parsed.command == "check":
@@ -48,22 +50,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return cluster_command([parsed.command])
 
 
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """A command line, as far as it can be understood without doing anything; SystemExit where it cannot."""
+    parsed = _parser().parse_args(arguments)
+    if parsed.command == "run" and not (parsed.name or parsed.list):
+        resumed = f": --resume took '{parsed.resume}' for a folder" if parsed.resume else ""
+        parsed.refuse(f"name a suite or an experiment before all options{resumed}; caplab run --list shows them")
+    return parsed
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="caplab", description=__doc__)
+    parser = _Parser(prog="caplab", description="Chaos and failover tests of replicated databases on Kubernetes.")
     parser.add_argument("--version", action="version", version=f"caplab {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("doctor", help="say whether this machine can carry the lab, and what it lacks")
     run = commands.add_parser(
         "run", help="run a suite or an experiment; exit code 0 valid, 1 invalid, 2 unknown, 3 failed"
     )
-    run.add_argument("name", help="a suite (core), an experiment (postgres/kill-primary), or an experiment's file")
-    run.add_argument("--repeat", type=_positive, help="so many times each (default: 1)")
+    run.set_defaults(refuse=run.error)
+    run.add_argument("name", nargs="?",
+                     help="a suite (core), an experiment (postgres/kill-primary), or an experiment's file")  # fmt: skip
+    run.add_argument("--list", action="store_true", help="list suites, experiments and their settings; run nothing")
+    run.add_argument("--plan", action="store_true", help="print the runs that it would make, and make none")
+    run.add_argument("--repeat", type=_positive, help="how often to make each run (default: 1)")
     run.add_argument("--set", action="append", default=[], type=_setting, metavar="NAME=VALUE", dest="settings",
-                     help="a setting of the experiment's configuration")  # fmt: skip
-    run.add_argument("--results", type=Path, default=Path("results"), help="where results go (default: results)")
-    run.add_argument("--keep", action="store_true", help="leave the clusters under test as they are in the end")
+                     help="a setting of the experiment, instead of its default; repeat for more")  # fmt: skip
+    run.add_argument("--results", type=Path, default=Path("results"), help="the folder for results (default: results)")
+    run.add_argument("--keep", action="store_true", help="leave the clusters under test running")
     run.add_argument("--resume", nargs="?", const="", metavar="FOLDER",
-                     help="go on with a suite that ended early: the newest of that name, or that of a results' folder; "
+                     help="continue a suite that ended early: the newest of that name, or that in FOLDER; "
                           "runs that have a verdict are kept")  # fmt: skip
     check = commands.add_parser(
         "check", help="check a history; exit code 0 all holds, 1 some violated, 2 unknown, 3 it cannot be checked"
@@ -71,40 +86,49 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("path", type=Path, metavar="FILE-OR-RUN",
                        help="a history (Parquet, Arrow, CSV), a run's folder, or a folder of several")  # fmt: skip
     check.add_argument("--checker", action="append", default=[], metavar="NAME",
-                       help="only this one, whether or not it has something to look at; again for more")  # fmt: skip
+                       help="run only this checker, also if it finds nothing to check; repeat for more")  # fmt: skip
     check.add_argument("--json", action="store_true", help="print JSON, with every figure and witness")
     check.add_argument("--enough", type=_positive, metavar="N",
-                       help="so many operations say that a property holds (default: 1; of a run 20)")  # fmt: skip
+                       help="operations needed to say that a property holds (default: 1; for a run 20)")  # fmt: skip
     check.add_argument("--most-rows", type=_positive, default=MOST_ROWS, metavar="N",
-                       help=f"refuse a history of more rows, before it is read (default: {MOST_ROWS:,})")  # fmt: skip
+                       help=f"refuse a history with more rows, before it is read (default: {MOST_ROWS:,})")  # fmt: skip
     check.add_argument("--most-bytes", type=_size, default=MOST_BYTES, metavar="SIZE",
-                       help=f"refuse one that takes more memory (default: {rounded_up(MOST_BYTES)})")  # fmt: skip
-    faults = commands.add_parser("faults", help="list what is live: Faults of every namespace, and lost nodes")
-    faults.add_argument("--all", action="store_true", help="also what is over")
-    heal = commands.add_parser("heal", help="end all of that at once; exit code 0 all has ended, 3 something is left")
+                       help=f"refuse a history that takes more memory (default: {rounded_up(MOST_BYTES)})")  # fmt: skip
+    faults = commands.add_parser("faults", help="list the live faults of all namespaces, and lost nodes")
+    faults.add_argument("--all", action="store_true", help="list faults that have ended too")
+    heal = commands.add_parser(
+        "heal",
+        help="end all live faults at once, and bring lost nodes back; exit code 0 all ended, 3 something is left",
+    )
     watch = commands.add_parser(
         "watch", help="show the lab live in this terminal: clusters, faults, what clients get, the last verdicts"
     )
     watch.add_argument("--once", action="store_true",
-                       help="print one picture, as is done without a terminal; exit code 0 everybody has answered, "
+                       help="print one picture and end, as without a terminal; exit code 0 all parts have answered, "
                             "3 something is unknown")  # fmt: skip
-    watch.add_argument("--namespace", default="", help="only what is in this one (default: in all)")
+    watch.add_argument("--namespace", default="", help="show only what is in this namespace (default: all of them)")
     for command in (run, faults, heal, watch):
-        command.add_argument("--context", help="a kube context that is no kind cluster's must be named")
+        command.add_argument(
+            "--context", help="the kube context to use; without it, one is used only if its cluster is a lab"
+        )
     return parser
 
 
 def _run(parsed: argparse.Namespace) -> int:
     from .places import choose_lab  # noqa: PLC0415  # the API server's client is slow to load
-    from .run import Wishes, run  # noqa: PLC0415  # Chaos Toolkit takes a second to load
+    from .run import Wishes, planned, run  # noqa: PLC0415  # Chaos Toolkit takes a second to load
 
-    _choose_cluster(parsed.context)
     if parsed.resume is not None and (parsed.settings or parsed.repeat):
         print("FAILED: --resume goes on with the settings and repeats that the suite was begun with. "
               "Mend: leave --set and --repeat out.", file=sys.stderr)  # fmt: skip
         return LAB_FAILED
     settings = dict(parsed.settings)
     wishes = Wishes(parsed.name, parsed.repeat or 1, settings, parsed.results, parsed.keep, parsed.resume)
+    runs = planned(wishes)
+    if parsed.plan:
+        print("\n".join(runs))
+        return 0
+    _choose_cluster(parsed.context)
     out = SteadyWriter(sys.stdout)
     print(f"cluster: {one_line(choose_lab())}", file=out, flush=True)
     code = run(wishes, out)
@@ -113,14 +137,24 @@ def _run(parsed: argparse.Namespace) -> int:
     return LAB_FAILED if out.problem else code
 
 
+def _list() -> int:
+    from .catalogue import listed  # noqa: PLC0415  # so is the table that is loaded with it
+    from .judging import experiments_folder  # noqa: PLC0415
+
+    print(listed(experiments_folder()))
+    return 0
+
+
 def _check(parsed: argparse.Namespace) -> int:
     from .checking import NotChecked, command  # noqa: PLC0415  # numpy and pyarrow take half a second to load
     from .memory import keep_freed  # noqa: PLC0415
+    from .report.check_text import WIDTH  # noqa: PLC0415
 
     keep_freed()
     bounds = Bounds(parsed.most_rows, parsed.most_bytes)
     try:
-        text, code = command(parsed.path, parsed.checker, parsed.enough, parsed.json, bounds)
+        width = min(WIDTH, terminal_columns())
+        text, code = command(parsed.path, parsed.checker, parsed.enough, parsed.json, bounds, width)
     except NotChecked as error:
         complain(f"FAILED: {error}")
         return LAB_FAILED

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import yaml
-
+from .documents import parse_yaml, read_text
 from .model import budgets
 from .model.expectations import PROPERTIES, RATIO, Demand, Expectation, Expectations, Promise
 from .model.fields import FieldError, Fields
@@ -23,7 +22,7 @@ _MEND = f"Mend: write {', '.join(_WORDS)}, {{atMost: EXPRESSION}}, or {{atLeast:
 
 def read(path: Path) -> Expectations:
     """The table in a file. OSError where it cannot be read, FieldError as `parse`."""
-    return parse(path.read_text(encoding="utf-8"), path.name)
+    return parse(read_text(path), path.name)
 
 
 def parse(text: str, name: str = "expectations.yaml") -> Expectations:
@@ -32,11 +31,7 @@ def parse(text: str, name: str = "expectations.yaml") -> Expectations:
     Raises FieldError (a ValueError) with the row and the field: what is missing, unknown or of another type, a
     property or route that there is not, a budget that is no expression over settings, a row that is there twice.
     """
-    try:
-        document = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise FieldError(f"{name}: not YAML: {error}") from error
-    top = Fields.of(name, document)
+    top = Fields.of(name, parse_yaml(text, name))
     top.only("rows")
     rows = tuple(_row(fields) for fields in top.objects("rows"))
     names = [row.name for row in rows]

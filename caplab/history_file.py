@@ -17,6 +17,9 @@ from .model.history import SCHEMA, Table, is_text, refuse_schema
 _PARQUET, _ARROW, _STREAM = b"PAR1", b"ARROW1", b"\xff\xff\xff\xff"
 _STREAM_END = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 _BINARY_NAMES = {".parquet": "Parquet", ".arrow": "Arrow", ".arrows": "Arrow", ".feather": "Arrow"}
+_COMPRESSED = {
+    "gzip": b"\x1f\x8b", "zip": b"PK\x03\x04", "zstd": b"\x28\xb5\x2f\xfd", "bzip2": b"BZh", "xz": b"\xfd7zXZ\x00",
+}  # fmt: skip
 _BEGIN_BYTES = 4096
 _HEADER_BYTES = 65536
 _BLOCK_BYTES = 1 << 20
@@ -38,6 +41,8 @@ def read(path: Path, bounds: Bounds = _DEFAULT) -> Table:
     Raises OSError where there is no such file, TooMuch where it is over the bounds, which is found out before it is in
     memory, and ValueError with the reason where it is broken or cut off.
     """
+    if path.exists() and not path.is_file():
+        raise ValueError("It is no ordinary file. Mend: write the history to one.")
     with path.open("rb") as file:
         begin = file.read(_BEGIN_BYTES)
     bounds.refuse_bytes(path.stat().st_size)
@@ -69,11 +74,18 @@ def _reader(path: Path, begin: bytes) -> Callable[[Path, Bounds], Table]:
         return _arrow_file
     if begin.startswith(_STREAM):
         return _arrow_stream
+    _refuse_what_is_no_text(path, begin)
+    return _csv
+
+
+def _refuse_what_is_no_text(path: Path, begin: bytes) -> None:
+    for name, magic in _COMPRESSED.items():
+        if begin.startswith(magic):
+            raise ValueError(f"The file is compressed ({name}). Mend: unpack it first.")
     if kind := _BINARY_NAMES.get(path.suffix):
         raise ValueError(f"The file is no {kind} file: it does not begin like one. {_CUT}")
     if b"\0" in begin:
         raise ValueError("The file is neither Parquet nor Arrow nor CSV. Mend: write the history as one of them.")
-    return _csv
 
 
 def _parquet(path: Path, bounds: Bounds) -> Table:

@@ -8,8 +8,12 @@ a cluster there is no choice to guard: the pod's own service account is used.
 from __future__ import annotations
 
 import os
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import TypeVar
 
 from kubernetes import client, config
 from urllib3.exceptions import HTTPError
@@ -23,6 +27,9 @@ _KIND_PROVIDER = "kind://"  # what kind gives each of its nodes as spec.provider
 _MOST_NODES = 100  # to look at
 _TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 _FORBIDDEN = frozenset({401, 403})
+_CREDENTIALS_SECONDS = 60.0  # such a program may ask the user something
+
+T = TypeVar("T")
 
 
 class ContextRefused(Told):
@@ -67,8 +74,8 @@ def refusal(context: str, identity: Identity) -> str:
         return ""
     lacks = "is no kind cluster's, whatever its name" if not identity.is_kind else "is of a cluster without the lab"
     return (
-        f"The current kube context '{context}' {lacks}. Mend: name it explicitly if it is meant (--context {context},"
-        f" or {CONTEXT_VARIABLE}); the lab's own cluster is brought up by make up."
+        f"The current kube context '{context}' {lacks}. Mend: for the lab's own cluster (make up), unset KUBECONFIG;"
+        f" if this one is meant, name it explicitly (--context {context}, or {CONTEXT_VARIABLE})."
     )
 
 
@@ -158,7 +165,8 @@ def _client(named: str | None, kubeconfig: Path | None) -> tuple[str, client.Api
     file = str(kubeconfig) if kubeconfig else os.environ.get("KUBECONFIG") or None
     context = named or _current_context(file)
     try:
-        config.load_kube_config(file, context=context, client_configuration=settings)  # type: ignore[no-untyped-call]
+        _within_time(lambda: config.load_kube_config(file, context=context, client_configuration=settings))  # type: ignore[no-untyped-call]
+        _bound_refreshing(settings)
     except Exception as error:  # of files that are no kubeconfig the client raises whatever comes
         raise ContextRefused(
             f"The kube context '{context}' is of no use: {_brief(error)}. Mend: see `kubectl config get-contexts`."
@@ -169,13 +177,44 @@ def _client(named: str | None, kubeconfig: Path | None) -> tuple[str, client.Api
 def _current_context(file: str | None) -> str:
     """The kubeconfig's; ContextRefused where there is none."""
     try:
-        _, current = config.list_kube_config_contexts(file)  # type: ignore[no-untyped-call]
+        _, current = _within_time(lambda: config.list_kube_config_contexts(file))  # type: ignore[no-untyped-call]
         return str(current["name"])
     except Exception as error:  # as above
         raise ContextRefused(
-            f"There is no current kube context: {_brief(error)}."
-            " Mend: bring up the lab's cluster (make up), or name a context."
+            f"There is no current kube context: {file or '~/.kube/config'}: {_brief(error)}."
+            " Mend: bring up the lab's cluster (make up) and unset KUBECONFIG, or name a context (--context)."
         ) from error
+
+
+def _bound_refreshing(settings: client.Configuration) -> None:
+    """Bound also the times when the credentials have expired, and are asked for anew in the midst of a run."""
+    if refresh := settings.refresh_api_key_hook:
+        settings.refresh_api_key_hook = lambda mine: _within_time(lambda: refresh(mine))
+
+
+def _within_time(read: Callable[[], T]) -> T:
+    """What reading a kubeconfig comes to: it may be a pipe, or name a program that does not end. Raises what read does.
+
+    TimeoutError where it takes too long; the thread is left to end with this process.
+    """
+    answers: SimpleQueue[tuple[T | None, BaseException | None]] = SimpleQueue()
+
+    def work() -> None:
+        try:
+            answers.put((read(), None))
+        except BaseException as error:
+            answers.put((None, error))
+
+    threading.Thread(target=work, name="kubeconfig", daemon=True).start()
+    try:
+        found, problem = answers.get(timeout=_CREDENTIALS_SECONDS)
+    except Empty as error:
+        raise TimeoutError(
+            f"the kubeconfig, or the program that it names for credentials, did not end in {_CREDENTIALS_SECONDS:g} s"
+        ) from error
+    if problem is not None:
+        raise problem
+    return found  # type: ignore[return-value]
 
 
 def _brief(error: Exception) -> str:

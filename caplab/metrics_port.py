@@ -1,6 +1,7 @@
 """A port that tells Prometheus something, the metrics of a process most often, and nothing else.
 
-One request at a time, each within its seconds: whoever asks cannot keep the process from its work.
+Nobody who asks can keep the process from its work, or others from their answers: of connections there are only so many,
+each with its seconds, and for one more the oldest is let go. What is told is made for one of them at a time.
 """
 
 from __future__ import annotations
@@ -13,18 +14,20 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
+AT_ONCE = 8  # connections: for one more, the oldest is let go
 REQUEST_SECONDS = 2.0  # to ask and to take the answer: a scrape has a second in the lab's own Prometheus
+_MAKING_ROOM_SECONDS = 0.2  # until the thread of one that was let go has ended
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What a port tells: where, as what content type, and what it is at the moment."""
+    """What a port tells: where, as what content type, and what it is at the moment (for one thread at a time)."""
 
     path: str
     kind: str
@@ -32,21 +35,9 @@ class Page:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """GET and nothing else: the base class answers 501 to every other method."""
+    """GET and nothing else, one request a connection: the base class answers 501 to every other method."""
 
     server: _Server
-
-    def setup(self) -> None:
-        """Begin to count the time: a client that is slow is let go."""
-        super().setup()
-        self._timer = threading.Timer(self.server.request_seconds, _cut, [self.connection])
-        self._timer.daemon = True
-        self._timer.start()
-
-    def finish(self) -> None:
-        """End."""
-        self._timer.cancel()
-        super().finish()
 
     def do_GET(self) -> None:
         """Answer."""
@@ -56,7 +47,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(404, "text/plain; charset=utf-8", mend.encode())
             return
         try:
-            body = self.server.page.tell()
+            with self.server.telling:
+                body = self.server.page.tell()
         except Exception as error:
             _log.warning("%s: %r", path, error)
             self._send(500, "text/plain; charset=utf-8", f"{path} could not be told: {error!r}.\n".encode())
@@ -82,20 +74,57 @@ def _cut(connection: socket.socket) -> None:
         connection.shutdown(socket.SHUT_RDWR)
 
 
-class _Server(HTTPServer):
+class _Server(ThreadingHTTPServer):
+    """A daemon thread a connection."""
+
+    daemon_threads = True
+    request_queue_size = 64  # the kernel leaves out what is over it, and a client comes again after a second only
     request_seconds = REQUEST_SECONDS
 
     def __init__(self, port: int, page: Page) -> None:
-        self.page = page
+        self.page, self.telling = page, threading.Lock()
+        self._places = threading.BoundedSemaphore(AT_ONCE)
+        self._open: dict[Any, threading.Timer] = {}  # the oldest first
+        self._lock = threading.Lock()
         super().__init__(("", port), _Handler)
 
     def server_bind(self) -> None:
         """Bind, without the look-up of the host's own name: a cut DNS would hold up the start."""
         socketserver.TCPServer.server_bind(self)
 
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer in a thread; where all places are taken, in that of the one who has been there for the longest."""
+        if not self._places.acquire(blocking=False):
+            self._let_oldest_go()
+            if not self._places.acquire(timeout=_MAKING_ROOM_SECONDS):
+                self.shutdown_request(request)
+                return
+        timer = threading.Timer(self.request_seconds, _cut, [request])
+        timer.daemon = True
+        with self._lock:
+            self._open[request] = timer
+        timer.start()
+        super().process_request(request, client_address)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Answer, and make room for the next."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            with self._lock:
+                self._open.pop(request).cancel()
+            self._places.release()
+
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say it in a line; mostly the client has gone."""
-        _log.warning("request of %s: %r", client_address[0], sys.exc_info()[1])
+        """Say it in a line, unless the client has just gone: nobody is to fill the log."""
+        if not isinstance(error := sys.exc_info()[1], OSError):
+            _log.warning("request of %s: %r", client_address[0], error)
+
+    def _let_oldest_go(self) -> None:
+        with self._lock:
+            oldest = next(iter(self._open), None)
+        if oldest is not None:
+            _cut(oldest)
 
 
 def serve(registry: CollectorRegistry, port: int) -> _Server:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable
 from typing import Protocol
+
+_NARROWEST, _WIDE = 40, 1000
 
 
 def printable(text: str) -> str:
@@ -18,6 +22,15 @@ def printable(text: str) -> str:
 def one_line(text: str) -> str:
     """The same in one line, its words a blank apart."""
     return " ".join(printable(text).split())
+
+
+def terminal_columns() -> int:
+    """How wide the terminal is that stdout is, _NARROWEST at least; _WIDE where it is none, or does not say."""
+    try:
+        columns = os.get_terminal_size(sys.stdout.fileno()).columns
+    except (AttributeError, OSError, ValueError):
+        return _WIDE
+    return max(_NARROWEST, columns) if columns else _WIDE
 
 
 class Out(Protocol):

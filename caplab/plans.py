@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from .documents import read_json
 from .model.fields import FieldError, Fields, Json
 from .results import write_json
 from .suites import Suite, described
@@ -82,11 +82,7 @@ def write(folder: Path, plan: SuitePlan) -> None:
 def read(folder: Path) -> SuitePlan:
     """What `write` wrote. OSError where it is not there, FieldError where it is no such thing."""
     path = folder / PLAN
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise FieldError(f"{path}: not JSON: {error}") from error
-    return _plan(Fields.of(str(path), document))
+    return _plan(Fields.of(str(path), read_json(path)))
 
 
 def difference(then: SuitePlan, now: SuitePlan) -> str:

@@ -11,7 +11,8 @@ from pyarrow import parquet  # type: ignore[import-untyped]  # pyarrow has no st
 
 from . import history_file
 from .check.finding import Finding
-from .model.bounds import Bounds, in_words
+from .documents import read_json
+from .model.bounds import Bounds
 from .model.fields import FieldError
 from .model.history import Table
 from .model.runs import RunRecord
@@ -20,7 +21,7 @@ HISTORY, RECORD, JOURNAL, FINDINGS = "history.parquet", "run.json", "journal.jso
 TIMELINE, LOG = "timeline.svg", "run.log"
 VERDICT, SUMMARY, JUNIT = "verdict.json", "summary.md", "junit.xml"  # of a suite
 
-_MOST_RECORD_BYTES = 16 << 20
+_MOST_JOURNAL_BYTES = 256 << 20
 _DEFAULT = Bounds()
 
 
@@ -45,7 +46,7 @@ def write_journal(folder: Path, journal: Mapping[str, Any]) -> None:
 
 def read_journal(folder: Path) -> dict[str, Any]:
     """What `write_journal` wrote. OSError where it is not there, ValueError where it is no such thing."""
-    journal = json.loads((folder / JOURNAL).read_text(encoding="utf-8"))
+    journal = read_json(folder / JOURNAL, _MOST_JOURNAL_BYTES)
     if not isinstance(journal, dict) or not isinstance(journal.get("caplab") or {}, dict):
         raise FieldError(f"{folder / JOURNAL}: no journal of a measured run.")
     return journal
@@ -82,13 +83,7 @@ def write_suite(folder: Path, verdict: str, summary: str, junit: str) -> None:
 
 def read_run(folder: Path, bounds: Bounds = _DEFAULT) -> tuple[RunRecord, Table]:
     """What `write_run` wrote. OSError: it is not there; ValueError: it is no such thing; TooMuch: over the bounds."""
-    file = folder / RECORD
-    if (size := file.stat().st_size) > _MOST_RECORD_BYTES:
-        raise FieldError(f"{file}: {in_words(size)}, where a run's record has a few KiB.")
-    try:
-        record = RunRecord.from_json(json.loads(file.read_text(encoding="utf-8")))
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise FieldError(f"{file}: not JSON: {error}") from error
+    record = RunRecord.from_json(read_json(folder / RECORD))
     return record, history_file.read(folder / HISTORY, bounds)
 
 

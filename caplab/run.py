@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import plans, resuming
+from . import plans, refusals, resuming
 from .judging import experiments_folder
 from .ownership import begin_session
 from .plain_text import Out
@@ -19,7 +19,7 @@ from .suites import Suite, experiments, find
 from .timings import earlier_runs
 from .told import Told
 
-__all__ = ["LAB_FAILED", "Wishes", "exit_code", "run"]
+__all__ = ["LAB_FAILED", "Wishes", "exit_code", "planned", "run"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,19 @@ class Wishes:
     folder: Path = Path("results")
     keep: bool = False
     resume: str | None = None
+
+
+def planned(wishes: Wishes) -> list[str]:
+    """The runs that are wished for, by name; FieldError where they can't be made, whatever the cluster is.
+
+    No cluster is asked. Of what is to be resumed, all runs are named.
+    """
+    suite = find(experiments_folder(), wishes.name, dict(wishes.settings or {}))
+    if wishes.resume is None:
+        refusals.refuse_unfit(suite)
+    else:
+        resuming.folder_to_resume(wishes.folder, suite.name, wishes.name, wishes.resume)
+    return [run.name for run in suite.runs for _ in range(wishes.repeat)]
 
 
 def run(wishes: Wishes, out: Out = sys.stdout) -> int:

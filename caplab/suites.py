@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
-import yaml
-
+from .documents import read_yaml
 from .model.fields import FieldError, Fields
 
 
@@ -41,7 +41,7 @@ def described(experiment: str, settings: Mapping[str, str]) -> str:
 def find(folder: Path, name: str, settings: Mapping[str, str]) -> Suite:
     """A suite or an experiment of a folder, by its name or its file's path; settings are added to each run's own.
 
-    Raises FieldError, with the names there are.
+    Raises FieldError, with the names that come near it.
     """
     suite = folder / "suites" / f"{name}.yaml"
     if suite.is_file():
@@ -49,8 +49,7 @@ def find(folder: Path, name: str, settings: Mapping[str, str]) -> Suite:
     for file in (folder / f"{name}.yaml", Path(name)):
         if file.is_file():
             return Suite(file.stem, (Planned(_name_of(folder, file), file, dict(settings)),))
-    known = ", ".join([*names(folder / "suites"), *experiments(folder)])
-    raise FieldError(f"There is no suite or experiment '{name}'. Mend: use one of {known}, or a file's path.")
+    raise FieldError(f"There is no suite or experiment '{name}'. Mend: {_meant(folder, name)}.")
 
 
 def read_suite(folder: Path, file: Path, within: tuple[str, ...] = ()) -> Suite:
@@ -58,11 +57,7 @@ def read_suite(folder: Path, file: Path, within: tuple[str, ...] = ()) -> Suite:
 
     within: the suites that led here, each in the one before.
     """
-    try:
-        document = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise FieldError(f"{file.name}: not YAML: {error}") from error
-    fields = Fields.of(file.name, document)
+    fields = Fields.of(file.name, read_yaml(file))
     fields.only("title", "runs")
     runs = tuple(run for one in fields.objects("runs") for run in _runs(folder, one, (*within, file.stem)))
     if not runs:
@@ -106,6 +101,16 @@ def _planned(folder: Path, fields: Fields) -> Planned:
 def _with(settings: Mapping[str, str], suite: Suite) -> Suite:
     runs = (Planned(run.experiment, run.file, {**run.settings, **settings}) for run in suite.runs)
     return Suite(suite.name, tuple(runs))
+
+
+def _meant(folder: Path, name: str) -> str:
+    """What to write instead of a name that is nobody's: the nearest, else all of its engine."""
+    every = [*names(folder / "suites"), *experiments(folder)]
+    engine, slash, _ = name.partition("/")
+    of_engine = [one for one in every if slash and one.startswith(f"{engine}/")]
+    near = get_close_matches(name, of_engine or every, 3, 0.75) or of_engine
+    use = f"use {' or '.join(near)}" if near else "use one of them"
+    return f"{use}, or a file's path; `caplab run --list` shows all there are"
 
 
 def _name_of(folder: Path, file: Path) -> str:

@@ -16,6 +16,9 @@ from chaoslib.experiment import ensure_experiment_is_valid, run_experiment
 from chaoslib.loader import load_experiment
 from chaoslib.run import RunEventHandler
 
+from .documents import read_json, read_yaml
+from .model.fields import FieldError
+
 # Rollbacks by default are left out after an interrupt: a fault would outlive the run until its time is over.
 _SETTINGS = {"runtime": {"rollbacks": {"strategy": "always"}}}
 _OUR_LOG, _TOOLKIT_LOG = "caplab.run", "chaostoolkit"
@@ -44,7 +47,7 @@ def drive(file: Path, settings: Mapping[str, str], folder: Path, suite: str, out
     folder.mkdir(parents=True, exist_ok=True)
     with _environment(CAPLAB_RUN_FOLDER=str(folder), CAPLAB_SUITE=suite), _logs(folder, out):
         try:
-            experiment = load_experiment(str(file))
+            experiment = _loaded(file)
             ensure_experiment_is_valid(experiment)
             _refuse_strange(settings, experiment)
             progress = _Progress(out)
@@ -56,6 +59,17 @@ def drive(file: Path, settings: Mapping[str, str], folder: Path, suite: str, out
     if progress.has_been_interrupted and not could_not_begin(journal):
         raise KeyboardInterrupt
     return journal
+
+
+def _loaded(file: Path) -> Any:
+    """An experiment, read within bounds before Chaos Toolkit reads it, which has none. Raises RunFailed."""
+    try:
+        read_json(file) if file.suffix == ".json" else read_yaml(file)
+    except OSError as error:
+        raise RunFailed(f"{file}: {error.strerror or error}.") from error
+    except FieldError as error:
+        raise RunFailed(str(error)) from error
+    return load_experiment(str(file))
 
 
 def could_not_begin(journal: Mapping[str, Any]) -> bool:

@@ -110,6 +110,15 @@ class ClusterObject:
     def uids(self) -> dict[str, str]:
         return {name: pod["metadata"]["uid"] for name, pod in self.pods().items()}
 
+    def await_replaced(self, before: dict[str, str]) -> None:
+        """Each of those pods is another by now, and ready: a status may be a second old, and tell of those before."""
+
+        def replaced() -> bool:
+            ready = {name: pod["metadata"]["uid"] for name, pod in self.pods().items() if _is_ready(pod)}
+            return ready.keys() >= before.keys() and not set(before.values()) & set(ready.values())
+
+        await_that(f"{', '.join(before)} are replaced", replaced, self.patience_seconds)
+
     def volume(self, member: str) -> str:
         """The uid of a member's volume; '' where it has none."""
         claims = self.lab.get("pvc", "-n", self.namespace)["items"]
@@ -121,3 +130,7 @@ class ClusterObject:
         self.lab.kubectl("delete", "pvc", "-n", self.namespace, f"data-{member}", "--wait=false")
         self.lab.kubectl("delete", "pod", "-n", self.namespace, member)
         await_that("it has another volume", lambda: self.volume(member) not in ("", volume))
+
+
+def _is_ready(pod: dict[str, Any]) -> bool:
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in pod["status"].get("conditions", ()))

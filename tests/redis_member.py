@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from caplab_redis_member.resp import Answer, Refusal
 from caplab_redis_member.surroundings import RECORD_PORT, SENTINEL_PORT, Surroundings
+from caplab_wire.resp import Answer, Refusal
 
 HOSTS = tuple(f"rd-{number}.rd-members.lab.svc.cluster.local" for number in range(3))
 SENTINELS = tuple(f"rd-sentinel-{number}.rd-sentinels.lab.svc.cluster.local" for number in range(3))

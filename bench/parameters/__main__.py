@@ -6,7 +6,7 @@ Without --ask the schemas are made from the tables as they are; with it the tabl
 
 from __future__ import annotations
 
-import sys
+import argparse
 
 from caplab_cluster.paths import Cache
 from caplab_cluster.progress import Progress
@@ -16,9 +16,11 @@ from . import files
 from .asking import ENGINES, ask
 
 
-def main(arguments: list[str]) -> None:
+def main() -> None:
     """Write what differs, and say so."""
-    if "--ask" in arguments:
+    parser = argparse.ArgumentParser(prog="parameters", description=__doc__)
+    parser.add_argument("--ask", action="store_true", help="ask the images of the last `make up` first")
+    if parser.parse_args().ask:
         cache = Cache.from_environment()
         engine = begin(Progress(cache.logs / "parameters"), cache).engine
         for name in ENGINES:
@@ -28,4 +30,4 @@ def main(arguments: list[str]) -> None:
         print(f"{name}: {'written' if changed else 'as it was'}")
 
 
-main(sys.argv[1:])
+main()

@@ -59,7 +59,8 @@ def heal(say: Say, complain: Say, bounds: Bounds | None = None) -> int:
             left.append(_not_known("Whether the Faults have ended", error))
     for sentence in left:
         complain(f"LEFT: {sentence}")
-    say("not everything has ended" if left else "all has ended")
+    known = "not everything has ended" if healing or still_away else "whether everything has ended is not known"
+    say(known if left else "all has ended")
     return SOMETHING_LEFT if left else 0
 
 

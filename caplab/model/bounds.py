@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 _UNITS = (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10))
+_EVERYTHING = 2**62  # more than any machine has
 MOST_ROWS = 20_000_000
 MOST_BYTES = 2 * 2**30
 
@@ -81,5 +82,5 @@ def parsed(text: str) -> int:
     for unit, of in (*_UNITS, ("B", 1), ("", 1)):
         number = text.removesuffix(unit).strip()
         if text.endswith(unit) and number.isascii() and number.isdecimal() and len(number) < 20:
-            return int(number) * of
+            return min(int(number) * of, _EVERYTHING)
     raise ValueError(f"'{text}' is no size: write it like 500MiB or 4GiB")

@@ -105,12 +105,17 @@ def shown(text: str) -> str:
 
 
 def _check_names(names: list[str]) -> None:
+    if not set(names) & set(SCHEMA.names):
+        first = shown(names[0]) if names else ""
+        raise ValueError(
+            f"No column is one of a history; the first one is '{first}'. Mend: name the columns {', '.join(REQUIRED)}"
+            " and what else there is; in a CSV by its first line, with commas between them."
+        )
     for name in names:
         if name not in SCHEMA.names:
-            raise ValueError(
-                f"Column '{shown(name)}' is not part of a history. Mend: drop it, or rename it to one of"
-                f" {', '.join(SCHEMA.names)}."
-            )
+            meant = name.strip().lower()
+            mend = f"'{meant}'" if meant in SCHEMA.names else f"one of {', '.join(SCHEMA.names)}, or drop it"
+            raise ValueError(f"Column '{shown(name)}' is not part of a history. Mend: call it {mend}.")
         if names.count(name) > 1:
             raise ValueError(f"Column '{name}' is there twice. Mend: drop one.")
     for name in REQUIRED:

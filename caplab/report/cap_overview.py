@@ -26,8 +26,8 @@ _COLUMNS = {
     },
     "two primaries": {"twoPrimaries": ""},
     "loads of one miss": {"stampedeMax": ""},
-    "reads' p99, by the quiet one": {"readP99Ratio": ""},
-    "peak of loads, by their mean": {"loadPeak": ""},
+    "reads' p99 over the normal p99": {"readP99Ratio": ""},
+    "peak of loads over their mean": {"loadPeak": ""},
     "calm again after": {"calmTime": ""},
     "runs that do not end by themselves": {"metastable": ""},
 }  # fmt: skip

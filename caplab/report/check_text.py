@@ -13,37 +13,47 @@ from . import words
 from .check_witness import witnesses
 from .values import Figures
 
-WIDTH = 100
+WIDTH = 100  # columns that it takes, where there are as many
 _SAID = {State.HOLDS: "holds", State.VIOLATED: "VIOLATED", State.UNKNOWN: "unknown"}
 _LISTED = 5  # of a list that is a figure
 _TIE = "\N{NO-BREAK SPACE}"
+_STRICTLY = "each property is checked strictly; whether the run's mode allows that is in the suite's verdict.json"
 _TABLES = ("witness", "witnesses")
 
 
 def history_text(
-    name: str, operations: int, with_fault: bool, findings: Sequence[Finding], left_out: Mapping[str, str]
+    name: str,
+    operations: int,
+    with_fault: bool,
+    findings: Sequence[Finding],
+    left_out: Mapping[str, str],
+    width: int = WIDTH,
 ) -> str:
     """A history with what was found in it, ending in a line end; left_out: why a checker had nothing to look at."""
     since = "the injection" if with_fault else "the first operation"
-    lines = _folded(f"{words.one_line(name)}: {words.counted(operations)} operations; times count from {since}")
+    counted = f"{words.counted(operations)} operation{'' if operations == 1 else 's'}"
+    lines = _folded(f"{words.one_line(name)}: {counted}; times count from {since}", width)
     for finding in findings:
-        lines += ["", *_finding(finding)]
+        lines += ["", *_finding(finding, width)]
     lines += ["", f"in all: {_SAID[merge(finding.state for finding in findings)]}"]
+    if with_fault:
+        lines += _folded(_STRICTLY, width, "  ")
     for checker, reason in left_out.items():
-        lines += _folded(f"{checker} is left out: {reason}", "  ")
+        lines += _folded(f"{checker} is left out: {reason}", width, "  ")
     if left_out:
-        lines.append(f"not applicable: {', '.join(left_out)}")
+        named = f"not applicable: {', '.join(left_out)}"  # one line, but on a narrow terminal: programs look for it
+        lines += _folded(named, width) if width < WIDTH else [named]
     return printable("\n".join(lines)) + "\n"  # names of checkers' figures too may come from the history
 
 
-def _finding(finding: Finding) -> list[str]:
-    lines = [f"{finding.property}: {_SAID[finding.state]}", *_folded(words.one_line(finding.reason), "  ")]
+def _finding(finding: Finding, width: int) -> list[str]:
+    lines = [f"{finding.property}: {_SAID[finding.state]}", *_folded(words.one_line(finding.reason), width, "  ")]
     parts = [part for name, value in finding.figures.items() if (part := _figure(name, value))]
     if parts:
-        lines += _folded(words.DOT.join(part.replace(" ", _TIE) for part in parts), "  ")
+        lines += _folded(words.DOT.join(part.replace(" ", _TIE) for part in parts), width, "  ")
     if finding.error:
         lines += [f"  {line}" for line in printable(finding.error).rstrip().split("\n")]
-    return [*lines, *(f"  {line}" for line in witnesses(finding.figures, WIDTH - 2))]
+    return [*lines, *(f"  {line}" for line in witnesses(finding.figures, width - 2))]
 
 
 def _figure(name: str, value: Json) -> str:
@@ -80,7 +90,7 @@ def _plain(value: Json) -> str:
     return words.one_line(value) if isinstance(value, str) else ""
 
 
-def _folded(text: str, indent: str = "") -> list[str]:
+def _folded(text: str, width: int, indent: str = "") -> list[str]:
     text = words.shortened(text)
-    lines = textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
+    lines = textwrap.wrap(text, width, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
     return [line.replace(_TIE, " ") for line in lines]

@@ -45,8 +45,8 @@ _PROPERTIES = {
     "notLinearizable": "keys not linearizable",
     "stampedeMean": "loads a miss",
     "stampedeMax": "loads of the worst miss",
-    "loadPeak": "peak of loads by their mean",
-    "readP99Ratio": "p99 of reads by the quiet one",
+    "loadPeak": "peak of loads over their mean",
+    "readP99Ratio": "p99 of reads over the normal p99",
     "calmTime": "time to calm",
     "metastable": "does not end by itself",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -11,6 +12,7 @@ from .digest import digest
 from .kind_cluster import CONTEXT, KindCluster
 from .paths import CHART, Cache
 from .progress import Progress
+from .shell import ask
 from .toolchain import Tools
 
 RELEASE = "caplab"
@@ -20,6 +22,7 @@ USED_IMAGES = (
     "prober", "prometheus", "redis", "redis-exporter",
 )  # fmt: skip
 _READY_SECONDS = 90
+_PROBERS = "app.kubernetes.io/name=caplab-prober"
 # The agents are privileged: they end and freeze processes of others. What else in there is not restricted is to show.
 _POD_SECURITY = tuple(
     f"pod-security.kubernetes.io/{mode}" for mode in ("enforce=privileged", "warn=restricted", "audit=restricted")
@@ -33,7 +36,7 @@ def ensure(progress: Progress, cache: Cache, tools: Tools, cluster: KindCluster,
     wanted = digest([CHART], json.dumps(values, sort_keys=True), ids, *_POD_SECURITY)
     note = cache.cluster / "chart"
     with progress.step("chart installed") as step:
-        if note.exists() and note.read_text() == wanted and _operator_available(cluster):
+        if note.exists() and note.read_text() == wanted and _stands(cache, tools, cluster):
             step.already()
             return
         file = cache.cluster / "values.json"  # JSON is YAML
@@ -65,6 +68,26 @@ def _forget_unfinished(cluster: KindCluster) -> None:
     """Drop the record of a helm that died half-way: it would refuse every later upgrade."""
     unfinished = f"owner=helm,name={RELEASE},status in (pending-install,pending-upgrade,pending-rollback)"
     cluster.kubectl("delete", "secret", "--namespace", NAMESPACE, "--selector", unfinished)
+
+
+def _stands(cache: Cache, tools: Tools, cluster: KindCluster) -> bool:
+    """Whether all that the chart made is there, and works together: somebody may have deleted or changed it by hand."""
+    return _operator_available(cluster) and _all_is_there(cache, tools, cluster) and _token_is_the_probers(cluster)
+
+
+def _all_is_there(cache: Cache, tools: Tools, cluster: KindCluster) -> bool:
+    where = ["--kubeconfig", str(cache.kubeconfig), "--kube-context", CONTEXT]
+    made = ask([tools.helm, "get", "manifest", RELEASE, "--namespace", NAMESPACE, *where])
+    return made.ok and cluster.kubectl("get", "--filename", "-", "--output", "name", stdin=made.out).ok
+
+
+def _token_is_the_probers(cluster: KindCluster) -> bool:
+    """Whether the probers were made with the token that the Secret has (templates/prober.yaml): they read it once."""
+    in_namespace = ("--namespace", NAMESPACE, "--output")
+    token = cluster.kubectl("get", "secret", "caplab-prober-token", *in_namespace, "jsonpath={.data.token}").out
+    noted = r'jsonpath={range .items[*]}{.spec.template.metadata.annotations.caplab\.dev/token}{"\n"}{end}'
+    made_with = cluster.kubectl("get", "daemonsets", "--selector", _PROBERS, *in_namespace, noted).out.split()
+    return bool(token) and set(made_with) == {hashlib.sha256(token.encode()).hexdigest()[:12]}
 
 
 def _operator_available(cluster: KindCluster) -> bool:

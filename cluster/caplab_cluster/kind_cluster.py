@@ -104,11 +104,11 @@ class KindCluster:
         """A digest of kind-config.yaml as it is now."""
         return digest([], KIND_CONFIG.read_text())
 
-    def kubectl(self, *arguments: str, timeout_seconds: float = 20) -> Answer:
+    def kubectl(self, *arguments: str, timeout_seconds: float = 20, stdin: str | None = None) -> Answer:
         """Ask the cluster, with the lab's own kubeconfig and context."""
         kubectl = self._tools.kubectl if self._tools else "kubectl"
         flags = ["--kubeconfig", str(self._cache.kubeconfig), "--context", CONTEXT]
-        return ask([kubectl, *flags, *arguments], timeout_seconds)
+        return ask([kubectl, *flags, *arguments], timeout_seconds, stdin=stdin)
 
     def problems(self) -> list[str]:
         """What is wrong with the running cluster; [] when it is as it should be."""

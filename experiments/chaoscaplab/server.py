@@ -203,7 +203,12 @@ class Server(Leases):
 
     def _prober_token(self) -> str:
         """Read anew each time: the probers may have been installed with another one meanwhile."""
-        secret = self._core.read_namespaced_secret(TOKEN_SECRET, SYSTEM_NAMESPACE, _request_timeout=_TIMEOUT)
+        try:
+            secret = self._core.read_namespaced_secret(TOKEN_SECRET, SYSTEM_NAMESPACE, _request_timeout=_TIMEOUT)
+        except client.ApiException as error:
+            if error.status != 404:
+                raise
+            raise LookupError(f"The probers' token, the Secret {TOKEN_SECRET}, is not there. Mend: make up.") from error
         return base64.b64decode((secret.data or {}).get(TOKEN_KEY, "")).decode()
 
 

@@ -11,7 +11,8 @@ import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, TypeVar, get_origin, get_type_hints
 
 from .faults import Entry, Freeze, Kill, Order, Partition, What
 
@@ -19,6 +20,8 @@ _FORMAT = 2
 _KINDS: dict[str, type[What]] = {"kill": Kill, "freeze": Freeze, "partition": Partition}
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 _log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 class Journal:
@@ -31,12 +34,12 @@ class Journal:
     def read(self) -> list[Entry]:
         """All entries; a file that cannot be understood is set aside, and its faults heal as lost ones."""
         try:
-            text = self._file.read_text()
+            content = self._file.read_bytes()
         except FileNotFoundError:
             return []
         try:
-            return entries_from(json.loads(text))
-        except (ValueError, TypeError, KeyError) as error:
+            return entries_from(json.loads(content))
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             aside = self._file.with_suffix(".unreadable")
             self._file.replace(aside)
             _log.error("%s cannot be understood (%r): set aside as %s", self._file, error, aside)
@@ -66,7 +69,20 @@ def _entry(fields: dict[str, Any]) -> Entry:
     order = dict(fields.pop("order"))
     what = dict(order.pop("what"))
     kind = _KINDS[what.pop("kind")]
-    return Entry(order=Order(**order, what=kind(**_tuples(what))), **_tuples(fields))
+    made = _sound(Order(**order, what=_sound(kind(**_tuples(what)))))
+    return _sound(Entry(order=made, **_tuples(fields)))
+
+
+def _sound(made: T) -> T:
+    """As it is, if each field is of the type that it is declared with; TypeError names the first that is not."""
+    for name, kind in get_type_hints(type(made)).items():
+        value = getattr(made, name)
+        expected = kind if isinstance(kind, UnionType) else get_origin(kind) or kind
+        if not isinstance(value, expected) or (isinstance(value, bool) and kind is not bool):
+            raise TypeError(f"{type(made).__name__}.{name} is {value!r}")
+        if isinstance(value, tuple) and not all(isinstance(one, str) for one in value):
+            raise TypeError(f"{type(made).__name__}.{name} is {value!r}")
+    return made
 
 
 def _tuples(fields: Mapping[str, Any]) -> dict[str, Any]:

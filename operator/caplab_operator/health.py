@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 # A round's calls are bounded each by seconds: one that takes this long is stuck, and a restart begins it anew.
@@ -24,6 +25,15 @@ class Health:
     def forget(self, loop: str) -> None:
         """A loop is over."""
         self._ended.pop(loop, None)
+
+    @contextmanager
+    def working(self, loop: str) -> Iterator[None]:
+        """Note a loop only while it works: it may rest for as long as it likes."""
+        self.note(loop)
+        try:
+            yield
+        finally:
+            self.forget(loop)
 
     def oldest(self) -> tuple[str, float]:
         """The loop whose last round ended the longest ago, and how many seconds ago."""

@@ -27,18 +27,39 @@ def version_of(metadata: Metadata) -> str:
     return f"generation {generation}" if generation else f"version {metadata.get('resourceVersion')}"
 
 
+def revision_of(metadata: Metadata) -> int:
+    """How late an object's version is: the API server counts all changes by one number. 0 where it does not say."""
+    version = str(metadata.get("resourceVersion") or "")
+    return int(version) if version.isdecimal() else 0
+
+
 @dataclass
 class Ledger:
     """By the uid of the cluster; any thread may ask."""
 
     _entries: dict[str, dict[Name, Entry]] = field(default_factory=dict)
+    # What was heard of an object while none was noted: an event may be here before the answer that the apply got.
+    _heard: dict[str, dict[Name, tuple[int, Entry | None]]] = field(default_factory=dict)
+    _outdated: set[str] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def note(self, manifest: Mapping[str, Any], applied: Metadata) -> None:
-        """A manifest was applied; the object's metadata since then."""
+        """A manifest was applied; the object's metadata since then. Who changed it by now is not written over."""
         owner, name = _owner(manifest), (manifest["kind"], manifest["metadata"]["name"])
+        entry = Entry(applied["uid"], version_of(applied))
         with self._lock:
-            self._entries.setdefault(owner, {})[name] = Entry(applied["uid"], version_of(applied))
+            revision, heard = self._heard.get(owner, {}).pop(name, (0, entry))
+            if heard != entry and revision > revision_of(applied):
+                self._outdated.add(owner)
+            else:
+                self._entries.setdefault(owner, {})[name] = entry
+
+    def take_outdated(self, cluster: str) -> bool:
+        """Whether something of a cluster was changed again before it was noted, since this was asked last."""
+        with self._lock:
+            outdated = cluster in self._outdated
+            self._outdated.discard(cluster)
+        return outdated
 
     def uid(self, manifest: Mapping[str, Any]) -> str | None:
         """The uid of the object as it was last applied; None where it was not, or is to be looked at anew."""
@@ -50,6 +71,19 @@ class Ledger:
         """An object is not as it was applied any more, or may not be; whether it was known."""
         with self._lock:
             return self._entries.get(cluster, {}).pop(name, None) is not None
+
+    def hear(self, cluster: str, name: Name, metadata: Metadata, gone: bool = False) -> bool:
+        """Take in an event; whether a known object is gone, another or changed. It is no longer known then."""
+        heard = None if gone else Entry(metadata["uid"], version_of(metadata))
+        with self._lock:
+            known = self._entries.get(cluster, {}).get(name)
+            if known is None:
+                if controller(metadata).get("uid") == cluster:
+                    self._heard.setdefault(cluster, {})[name] = (revision_of(metadata), heard)
+                return False
+            if changed := known != heard:
+                del self._entries[cluster][name]
+        return changed
 
     def differs(self, cluster: str, name: Name, metadata: Metadata) -> bool:
         """Whether a known object is another by now, or has changed."""
@@ -68,6 +102,8 @@ class Ledger:
         """A cluster is gone."""
         with self._lock:
             self._entries.pop(cluster, None)
+            self._heard.pop(cluster, None)
+            self._outdated.discard(cluster)
 
 
 def _owner(manifest: Mapping[str, Any]) -> str:

@@ -13,7 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from .resp import Refusal, information, pairs
+from caplab_wire.resp import Refusal, information, pairs
+
 from .surroundings import MASTER, REDIS_PORT, SENTINEL_PORT, Surroundings, surroundings
 
 # All in all less than the pod's grace (engines/redis/manifests.py), after which it is killed.

@@ -4,6 +4,8 @@ Each member that waits publishes what it has on its disk, and hears what the oth
 (choose): the one who was primary last, since a replica has nothing that its primary had not before; where that one is
 away or has lost its disk, the replica of it that got furthest. Only whom the Sentinels name ever starts as primary. If
 another is chosen, it starts alone, as a replica of the one they name: so they find nobody else whom they could promote.
+For the same reason replicas start only once every Sentinel has seen that the primary is up: one that still holds it for
+down would begin a failover, and could promote a replica that has not yet what the primary has.
 """
 
 from __future__ import annotations
@@ -18,19 +20,23 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 
+from caplab_wire.resp import Refusal, information, pairs
+
 from .publishing import RECORD, published
 from .record import Record, read_record
-from .resp import Refusal, information, pairs
 from .surroundings import MASTER, RECORD_PORT, SENTINEL_PORT, Surroundings, data_folder, surroundings
 
 # How long those are waited for who do not say what they have: a pod that starts anew takes some seconds.
 ROLL_CALL_SECONDS = 30.0
 # One that no longer says what it has is starting: it does not listen yet.
 _STARTING_SECONDS = 15.0
+# How long Sentinels may take to see that a primary is up: they look four times in down-after. One that is cut off from
+# it never sees it.
+_SEEN_UP_SECONDS = 10.0
 _LOOK_SECONDS = 0.1
 _NUDGE_SECONDS = 2.0
 _MASTER, _REPLICA = "master", "slave"  # INFO's words
-_FAILING_OVER = "failover_in_progress"
+_FAILING_OVER, _DOWN = "failover_in_progress", frozenset({"s_down", "o_down"})  # SENTINEL MASTER's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +46,10 @@ class Look:
     named: str | None = None  # whom enough Sentinels take for primary
     decided: bool = False  # they do so after a failover, and not by their first file
     being_replaced: frozenset[str] = frozenset()  # members from whom a Sentinel is failing over to another
+    held_down: frozenset[str] = frozenset()  # members that a Sentinel holds for down, though they may be up by now
+    primary_for: Mapping[str, float] = field(
+        default_factory=dict
+    )  # seconds for which members have been seen as primary
     roles: Mapping[str, str] = field(default_factory=dict)  # of other members that run
     records: Mapping[str, Record] = field(default_factory=dict)  # of members that wait, this one among them
 
@@ -60,18 +70,19 @@ class Wait:
     promote: bool = False
 
 
-def choose(records: Sequence[Record], named: str | None, initial: str) -> str:
+def choose(records: Sequence[Record], named: str | None, initial: str, members: Sequence[str]) -> str:
     """The member with the most data, by what each has on its disk: pure, and the same for all who see the same."""
     with_data = {record.host: record for record in records if record.has_data}
     if not with_data:
         hosts = sorted(record.host for record in records)
         return next((host for host in (named, initial) if host in hosts), hosts[0]) or hosts[0]
-    # The last word on who was primary: a file that says so is written when a member is promoted, or told to follow.
-    latest = max(with_data.values(), key=lambda record: (record.since, record.host))
-    leader = latest.follows or latest.host
+    # The last word on who was primary: a file that says so is written when a member is promoted, or told to follow. One
+    # that followed somebody who is no member says nothing of who was.
+    told = [record for record in with_data.values() if record.follows in members]
+    leader = max(told, key=lambda record: (record.since, record.host)).follows if told else None
     if leader in with_data:
         return leader
-    followers = [record for record in with_data.values() if record.follows == leader]
+    followers = [record for record in with_data.values() if leader is None or record.follows == leader]
     return max(followers, key=lambda record: (record.offset, record.host == named, record.host)).host
 
 
@@ -82,7 +93,7 @@ def decide(place: Surroundings, look: Look, waited_seconds: float) -> Start | Wa
         return Start(place.host, confirmed=True)
     primary = _primary_to_follow(place, look, own)
     if primary and look.roles.get(primary) == _MASTER and primary not in look.being_replaced:
-        return Start(primary, confirmed=True)
+        return _behind(primary, look)
     if look.roles:
         return _beside_running_ones(place, look, primary, waited_seconds)
     return _by_roll_call(place, look, primary, waited_seconds)
@@ -92,6 +103,13 @@ def _primary_to_follow(place: Surroundings, look: Look, own: Record) -> str | No
     """Another member: whom the Sentinels name, else whom it followed, else the very first one."""
     known = look.named or own.follows or (place.initial_primary if place.bootstrap else None)
     return known if known != place.host else None
+
+
+def _behind(primary: str, look: Look) -> Start | Wait:
+    """As a replica of one that is up, unless Sentinels don't know that yet."""
+    if primary in look.held_down and look.primary_for.get(primary, 0.0) < _SEEN_UP_SECONDS:
+        return Wait(f"the Sentinels to see that {primary} is up")
+    return Start(primary, confirmed=True)
 
 
 def _beside_running_ones(place: Surroundings, look: Look, primary: str | None, waited_seconds: float) -> Start | Wait:
@@ -104,7 +122,7 @@ def _beside_running_ones(place: Surroundings, look: Look, primary: str | None, w
 
 
 def _by_roll_call(place: Surroundings, look: Look, primary: str | None, waited_seconds: float) -> Start | Wait:
-    chosen = choose(list(look.records.values()), look.named, place.initial_primary)
+    chosen = choose(list(look.records.values()), look.named, place.initial_primary, place.members)
     missing = [host for host in place.members if host not in look.records]
     if missing and not _can_do_without(place, look, chosen, waited_seconds):
         return Wait(f"{', '.join(missing)} to say what they have")
@@ -147,6 +165,7 @@ class RollCall:
     _promoted_at: float = 0.0
     _waits_for_chosen: bool = False
     _heard: dict[str, tuple[Record, float]] = field(default_factory=dict)
+    _primary_since: dict[str, float] = field(default_factory=dict)
 
     def run(self) -> Start:
         """Wait until it is known whom to follow."""
@@ -162,15 +181,18 @@ class RollCall:
                 self.pause(_LOOK_SECONDS)
 
     def _remembering(self, look: Look) -> Look:
-        """With what those said who have gone silent a moment ago."""
+        """With what those said who have gone silent a moment ago, and how long others have been primary."""
         now = self.clock()
+        primaries = [host for host, role in look.roles.items() if role == _MASTER]
+        self._primary_since = {host: self._primary_since.get(host, now) for host in primaries}
         self._heard |= {host: (record, now) for host, record in look.records.items()}
         heard = {
             host: record
             for host, (record, at) in self._heard.items()
             if now - at <= _STARTING_SECONDS and host not in look.roles
         }
-        return replace(look, records={**heard, **look.records})
+        primary_for = {host: now - since for host, since in self._primary_since.items()}
+        return replace(look, records={**heard, **look.records}, primary_for=primary_for)
 
     def _wait(self, place: Surroundings, look: Look, step: Wait) -> None:
         if step.why != self._said:
@@ -202,7 +224,8 @@ def look_around(place: Surroundings, own: Record, pool: ThreadPoolExecutor) -> L
     return Look(
         named=agreed,
         decided=any(one.epoch > 0 for one in told if one.names == agreed),
-        being_replaced=frozenset(one.names for one in told if one.is_failing_over),
+        being_replaced=frozenset(one.names for one in told if _FAILING_OVER in one.flags),
+        held_down=frozenset(one.names for one in told if one.flags & _DOWN),
         roles=runs,
         records={**waits, own.host: own},
     )
@@ -214,13 +237,13 @@ class _Word:
 
     names: str
     epoch: int
-    is_failing_over: bool
+    flags: frozenset[str]  # of the one it names
 
 
 def _word_of(place: Surroundings, sentinel: str) -> _Word | None:
     try:
         told = pairs(place.ask(sentinel, ("SENTINEL", "MASTER", MASTER), port=SENTINEL_PORT)[0])
-        return _Word(told["ip"], int(told["config-epoch"]), _FAILING_OVER in told["flags"].split(","))
+        return _Word(told["ip"], int(told["config-epoch"]), frozenset(told["flags"].split(",")))
     except (OSError, Refusal, KeyError, ValueError):
         return None
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from .resp import Answer, ask
+from caplab_wire.resp import Answer, ask
 
 REDIS_PORT, SENTINEL_PORT = 6379, 26379
 RECORD_PORT = 6378  # of a member that waits: what it has on its disk

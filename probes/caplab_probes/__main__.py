@@ -40,6 +40,7 @@ from .spec import (
 
 METRICS_PORT = 9187
 _TOKEN_LETTERS = 32
+_TELL_SECONDS = 1.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -72,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     pod = commands.add_parser("serve", help="run what Probe objects ask for, until a signal")
     pod.add_argument("--namespace", default=os.environ.get("CAPLAB_NAMESPACE", ""), help="'': all")
-    pod.add_argument("--context", help="a kube context that is no kind cluster's must be named")
+    pod.add_argument("--context", help="the kube context to use; without it, one is used only if its cluster is a lab")
     run = commands.add_parser("run", help="run one probe; CAPLAB_PASSWORD is its password")
     run.add_argument("--engine", choices=list(KINDS.values()), default="postgres")
     run.add_argument("--run-id", required=True)
@@ -142,6 +143,8 @@ async def _serve(parsed: argparse.Namespace) -> int:
 
 
 async def _run(parsed: argparse.Namespace) -> int:
+    if not (parsed.service or parsed.member):
+        raise ValueError("There is no target. Mend: give --service HOST:PORT, or --member NAME=HOST:PORT.")
     around = _surroundings(parsed)
     spec = ProbeSpec(
         run_id=parsed.run_id,
@@ -172,9 +175,21 @@ async def _run(parsed: argparse.Namespace) -> int:
     target = Target("", kind, "")  # no object, only its addresses
     probe = Probe(spec, around, client, lambda: topology, engine.has_primary, engine.position, target=target)
     _on_signal(probe.stop)
+    telling = asyncio.create_task(_tell_waiting(probe))
     await probe.run()
+    telling.cancel()
     print(json.dumps(asdict(probe.status)))
-    return 0 if probe.status.phase == "Done" else 1
+    return 0 if probe.status.phase == "Done" and not probe.status.last_error else 1
+
+
+async def _tell_waiting(probe: Probe) -> None:
+    """Say on stderr what a probe waits for, once each."""
+    told = ""
+    while True:
+        await asyncio.sleep(_TELL_SECONDS)
+        if probe.status.phase == "Pending" and probe.status.last_error != told:
+            told = probe.status.last_error
+            print(f"waiting: {told}", file=sys.stderr, flush=True)
 
 
 def _on_signal(call: Callable[[], None]) -> None:

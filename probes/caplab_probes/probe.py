@@ -86,6 +86,7 @@ class Probe:
         self._tasks: set[asyncio.Task[None] | None] = set()
         self._broken: Exception | None = None
         self._stopped = asyncio.Event()
+        self._never_began = ""  # why it was stopped before its first operation
         self._status = Status("Pending", 0, now())
 
     @property
@@ -105,7 +106,7 @@ class Probe:
                     await self._run()
                 finally:
                     await self._client.close()
-            self._enter("Done")
+            self._enter("Done", self._never_began)
         except (OSError, ValueError, NotDone) as error:
             self._enter("Failed", str(error))
         except Exception as error:  # the other probes of this process go on
@@ -173,6 +174,7 @@ class Probe:
                 return
             self._status = replace(self._status, last_error=problem)
             await asyncio.sleep(_PREPARE_AGAIN_SECONDS)
+        self._never_began = f"it never began: {self._status.last_error or 'it was stopped at once'}"
 
     async def _try_to_prepare(self) -> str:
         """'' when it is done; else what the last endpoint said."""

@@ -46,6 +46,7 @@ from .spec import NAME, NAMESPACE_NAME
 ARROW = "application/vnd.apache.arrow.stream"
 AT_ONCE = 8  # requests; more are told to come again
 ASKING_SECONDS = 5.0  # for a client to say what it wants
+_MAKING_ROOM = 0.2  # seconds until a thread whose connection was cut has ended
 ANSWERING_SECONDS = 60.0  # and then to take the whole answer
 _RUN_PATH = re.compile(r"(?:/namespaces/([^/]*))?/runs/([^/]*)/([a-z.]+)")
 _one_at_a_time = threading.Lock()  # a history is in the memory of its reader as a whole
@@ -138,7 +139,7 @@ def sentence(status: int, text: str) -> Reply:
 _NO_TOKEN = sentence(
     401,
     f"Only who sends the probers' token is answered. Mend: send it as {TOKEN_HEADER}, or as Authorization: Bearer;"
-    " it is in the Secret caplab-prober-token of the lab's namespace.",
+    " it is in the Secret caplab-prober-token of the lab's namespace. If that was changed by hand: make up.",
 )
 _BUSY = b"HTTP/1.0 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n"
 
@@ -170,6 +171,7 @@ class _Handler(BaseHTTPRequestHandler):
         if not holds(self.server.token, self.headers):
             self._send(_NO_TOKEN)
             return
+        self.server.note_asked(self.connection)
         self._timer.cancel()
         self._limit(self.server.answering_seconds)
         path = self.path.partition("?")[0]
@@ -239,6 +241,8 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, port: int, registry: CollectorRegistry, folder: Path, token: str, namespaced: bool) -> None:
         self.registry, self.folder, self.token, self.namespaced = registry, folder, token, namespaced
         self._places = threading.BoundedSemaphore(AT_ONCE)
+        self._asking: dict[Any, None] = {}  # who has not yet shown the token, the longest first
+        self._lock = threading.Lock()
         super().__init__(("" if token else "127.0.0.1", port), _Handler)
 
     def server_bind(self) -> None:
@@ -246,8 +250,13 @@ class _Server(ThreadingHTTPServer):
         socketserver.TCPServer.server_bind(self)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Answer in a thread, where there is a place; else say so at once."""
-        if self._places.acquire(blocking=False):
+        """Answer in a thread, where there is a place; else say so at once.
+
+        Who has not shown the token makes room: the places are not for those who hold them without one.
+        """
+        if self._places.acquire(blocking=False) or (self._let_one_go() and self._places.acquire(timeout=_MAKING_ROOM)):
+            with self._lock:
+                self._asking[request] = None
             super().process_request(request, client_address)
             return
         request.settimeout(0)
@@ -260,7 +269,23 @@ class _Server(ThreadingHTTPServer):
         try:
             super().process_request_thread(request, client_address)
         finally:
+            self.note_asked(request)
             self._places.release()
+
+    def note_asked(self, request: Any) -> None:
+        """A client has shown the token, or has gone: it makes no room any more."""
+        with self._lock:
+            self._asking.pop(request, None)
+
+    def _let_one_go(self) -> bool:
+        """End the connection that has been asking for the longest; whether there is one."""
+        with self._lock:
+            oldest = next(iter(self._asking), None)
+            if oldest is None:
+                return False
+            del self._asking[oldest]
+        _cut(oldest)
+        return True
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say it in a line; mostly the client has gone."""

@@ -150,15 +150,13 @@ def test_all_members_at_once_and_the_one_with_the_most_data_leads(lab: Lab, rd: 
         ask(lab, rd, replica, "replicaof", "nowhere.invalid", "6379")
     write_to(lab, rd, primary, 200)
     assert {replica: keys(lab, rd, replica) for replica in replicas} == before, "a replica has what it should not have"
-    written, uids = keys(lab, rd, primary), ClusterObject(lab, KIND, rd, "rd").uids()
+    cluster = ClusterObject(lab, KIND, rd, "rd")
+    written, uids = keys(lab, rd, primary), cluster.uids()
     assert written == before[replicas[0]] + 200
     lab.kubectl("delete", "pod", "-n", rd, "-l", which, "--wait=false")
-    await_that(
-        "each member is another",
-        lambda: not set(uids.values()) & set(ClusterObject(lab, KIND, rd, "rd").uids().values()),
-    )
+    cluster.await_replaced(uids)
     found = await_ready(lab, rd)
-    assert {name: keys(lab, rd, name) for name in uids} == dict.fromkeys(uids, written)
+    assert {name: keys(lab, rd, name) for name in uids} == dict.fromkeys(uids, written), cluster.described()
     assert found["primary"] == primary
 
 
@@ -171,7 +169,7 @@ def test_all_members_at_once_and_the_primary_has_lost_its_disk(lab: Lab, rd: str
     uids = cluster.uids()
     lab.inside(rd, primary, "find", "/data", "-mindepth", "1", "-delete")
     lab.kubectl("delete", "pod", "-n", rd, "-l", "caplab.dev/cluster=rd", "--wait=false")
-    await_that("each member is another", lambda: not set(uids.values()) & set(cluster.uids().values()))
+    cluster.await_replaced(uids)
     found = await_ready(lab, rd)
     assert {name: keys(lab, rd, name) for name in cluster.uids()} == dict.fromkeys(cluster.uids(), written)
     assert found["primary"] != primary

@@ -19,6 +19,7 @@ from caplab_operator.engines.postgres.exporter import EXPORTER as POSTGRES_EXPOR
 from caplab_operator.engines.postgres.spec import PostgresSpec
 from caplab_operator.engines.postgres.spec import parse as parse_postgres
 from caplab_operator.engines.redis import manifests as redis
+from caplab_operator.engines.redis.exporter import EXPORTER as REDIS_EXPORTER
 from caplab_operator.engines.redis.slices import endpoint_slice
 from caplab_operator.engines.redis.spec import parse as parse_redis
 from kind_lab import Lab, await_that, in_namespace, service, toolbox_pod
@@ -72,6 +73,7 @@ def own_objects(lab: Lab, namespace: str) -> list[Manifest]:
         *redis.build(rd_spec, lab.images["redis"], LAB_NAMESPACE, redis.Standing(3, None, bootstrap=True)),
         endpoint_slice(rd_spec, "x-primary", []),
         *exporter.build(pg_spec, POSTGRES_EXPORTER, lab.images["postgres-exporter"], LAB_NAMESPACE, "p", "r"),
+        *exporter.build(rd_spec, REDIS_EXPORTER, lab.images["redis-exporter"], LAB_NAMESPACE, "p", "r"),
         *cassandra.secrets(cs_spec, lambda _: "p"),
         *cassandra.build(cs_spec, lab.images["cassandra"], LAB_NAMESPACE, {}, cassandra.Standing(3)),
     ]
@@ -131,6 +133,15 @@ def pod_attacks(members: Manifest) -> list[Attack]:
         (with_pod(members, lambda pod: pod["containers"][0]["env"].append(foreign_variable)), "variables come from"),
         (with_pod(members, lambda pod: pod["containers"][0].update(image="evil:1")), "one of the lab's images"),
         (with_pod(members, lambda pod: pod.update(initContainers=[{"name": "i", "image": "evil:1"}])), "lab's images"),
+        (with_pod(members, lambda pod: pod.update(nodeName="any")), "chooses none that is not for all"),
+        (with_pod(members, lambda pod: pod.update(tolerations=[{"operator": "Exists"}])), "chooses none"),
+        (with_pod(members, lambda pod: pod["containers"][0].update(
+            startupProbe={"httpGet": {"host": "192.0.2.1", "port": 80}})), "ask the member itself"),
+        (with_pod(members, lambda pod: pod["containers"][0].update(
+            lifecycle={"preStop": {"tcpSocket": {"host": "192.0.2.1", "port": 80}}})), "ask the member itself"),
+        (with_template(members, labels={"app": "theirs"}), "has the lab's own labels and annotations"),
+        (with_template(members, annotations={"container.apparmor.security.beta.kubernetes.io/postgres": "unconfined"}),
+         "has the lab's own labels and annotations"),
     ]  # fmt: skip
 
 
@@ -141,12 +152,39 @@ def exporter_attacks(spec: PostgresSpec, images: Mapping[str, str]) -> list[Atta
     two["spec"]["replicas"] = 2
     database = with_pod(good, lambda pod: pod["containers"][0].update(image=images["postgres"]))
     members = postgres.stateful_set(spec, images["postgres-exporter"], 3)
+    (beside,) = good["spec"]["template"]["spec"]["tolerations"]
+    beside_the_control_plane = tolerating(postgres.stateful_set(spec, images["postgres"], 3), [beside])
+    elsewhere = [
+        [beside, {"operator": "Exists"}],
+        [{"key": "theirs", "operator": "Exists", "effect": "NoSchedule"}],
+        [{**beside, "effect": "NoExecute"}],
+        [{name: value for name, value in beside.items() if name != "effect"}],
+    ]
+    asks_others = {"readinessProbe": {"tcpSocket": {"host": "192.0.2.1", "port": 80}}}
     return [
         (with_pod(good, lambda pod: pod.update(account)), "an exporter is one pod"),
         (two, "an exporter is one pod"),
         (database, "so does an exporter"),
         (members, "one of the lab's images"),
-    ]
+        (beside_the_control_plane, "only an exporter may run beside the control plane"),
+        *((tolerating(good, chosen), "chooses none") for chosen in elsewhere),
+        (with_pod(good, lambda pod: pod.update(nodeName="any")), "chooses none that is not for all"),
+        (with_pod(good, lambda pod: pod["containers"][0].update(asks_others)), "ask the member itself"),
+        (with_template(good, labels={"app": "theirs"}), "has the lab's own labels and annotations"),
+    ]  # fmt: skip
+
+
+def tolerating(manifest: Manifest, tolerations: list[dict[str, str]]) -> Manifest:
+    """A StatefulSet whose pods may run where others may not."""
+    return with_pod(manifest, lambda pod: pod.update(tolerations=tolerations))
+
+
+def with_template(manifest: Manifest, **metadata: dict[str, str]) -> Manifest:
+    """A StatefulSet whose pods have more labels or annotations."""
+    changed = copy.deepcopy(manifest)
+    for field, values in metadata.items():
+        changed["spec"]["template"]["metadata"].setdefault(field, {}).update(values)
+    return changed
 
 
 def rights_attacks(spec: PostgresSpec) -> list[Attack]:
@@ -163,6 +201,16 @@ def rights_attacks(spec: PostgresSpec) -> list[Attack]:
     outside = objects.service(spec, "any", ports=[objects.port("sql", 5432)], externalIPs=["192.0.2.1"])
     everybodys = network.policy(spec, LAB_NAMESPACE, [], [])
     everybodys["spec"]["podSelector"] = {}
+    all_pods = {
+        **objects.named(spec, "policy/v1", "PodDisruptionBudget", "x-all"),
+        "spec": {"minAvailable": 9, "selector": {}},
+    }
+    leading = {
+        **objects.named(spec, "discovery.k8s.io/v1", "EndpointSlice", "x-any"),
+        "addressType": "IPv4",
+        "endpoints": [],
+    }
+    leading["metadata"]["labels"] = {"kubernetes.io/service-name": "theirs"}
     held = "attempting to grant RBAC permissions not currently held"  # what the API server itself says, and says first
     return [
         (bound(spec, "x-operator", admin, "caplab-operator", LAB_NAMESPACE), held),
@@ -174,6 +222,8 @@ def rights_attacks(spec: PostgresSpec) -> list[Attack]:
         (objects.named(spec, "v1", "ServiceAccount", "x-other"), "one service account"),
         (outside, "inside the cluster only"),
         (everybodys, "would be for others' pods too"),
+        (all_pods, "would hold others' pods too"),
+        (leading, "would lead clients of another Service"),
     ]  # fmt: skip
 
 
@@ -268,6 +318,55 @@ def test_the_operator_deletes_of_a_cluster_its_exporter_and_nothing_else(lab: La
             lab.cluster.kubectl("patch", f"service/{name}", *free)
 
 
+def test_of_endpoints_the_operator_changes_only_the_labels_that_say_whose_they_are(lab: Lab, of_clusters: str) -> None:
+    head = {"apiVersion": "v1", "kind": "Endpoints"}
+    subsets = [{"addresses": [{"ip": "10.1.2.3"}], "ports": [{"port": 5432}]}]
+    lab.apply(
+        *(
+            {**head, "metadata": {"name": name, "namespace": of_clusters}, "subsets": subsets}
+            for name in ("x-primary", "y")
+        )
+    )
+    labels = {"caplab.dev/cluster": "x", "caplab.dev/engine": "postgres", "caplab.dev/scope": "x-primary"}
+
+    def refusal(name: str, change: Manifest) -> str:
+        on = ("-n", of_clusters, "endpoints", name, "--type=merge", "--dry-run=server", AS_OPERATOR)
+        return lab.cluster.kubectl("patch", *on, "--patch", json.dumps(change)).err
+
+    assert "Error" not in refusal("x-primary", {"metadata": {"labels": labels}})
+    for name, change in (
+        ("x-primary", {"metadata": {"labels": labels}, "subsets": [{**subsets[0], "addresses": [{"ip": "10.6.6.6"}]}]}),
+        ("x-primary", {"metadata": {"labels": labels, "annotations": {"leader": "x-1"}}}),
+        ("x-primary", {"metadata": {"labels": {**labels, "other": "a"}}}),
+        ("y", {"metadata": {"labels": labels}}),
+    ):
+        assert "changes no address that a Service leads to" in refusal(name, change), change
+
+
+def test_the_operator_gives_a_cluster_no_owner_label_or_hold(lab: Lab, namespace: str) -> None:
+    """An owner that is not there would have it collected, with its volumes."""
+    lab.apply(cluster_object.body("RedisCluster", namespace, "x", {}))
+    owner = {"apiVersion": "v1", "kind": "ConfigMap", "name": "absent", "uid": "0"}
+    for change in ({"ownerReferences": [owner]}, {"finalizers": ["a.b/c"]}, {"labels": {"a": "b"}}):
+        patch = json.dumps({"metadata": change})
+        on_cluster = ("-n", namespace, "rediscluster", "x", "--type=merge", "--dry-run=server", AS_OPERATOR)
+        refused = lab.cluster.kubectl("patch", *on_cluster, "--patch", patch)
+        assert "changes no spec, label or owner" in refused.err, refused.out
+    noted = json.dumps({"metadata": {"annotations": {"a": "b"}}})
+    assert lab.cluster.kubectl("patch", *on_cluster, "--patch", noted).ok
+
+
+def test_a_fault_is_held_until_it_is_healed_and_by_nothing_else(lab: Lab, namespace: str) -> None:
+    lab.kubectl("label", "namespace", namespace, "caplab.dev/chaos=allowed")
+    target = {"kind": "RedisCluster", "name": "absent", "role": "any"}
+    fault = cluster_object.body("Fault", namespace, "f", {"target": target, "kill": {}, "durationSeconds": 5})
+    lab.apply(fault)
+    on_fault = ("patch", "-n", namespace, "fault", "f", "--type=merge", "--dry-run=server", AS_OPERATOR, "--patch")
+    assert lab.cluster.kubectl(*on_fault, json.dumps({"metadata": {"finalizers": ["caplab.dev/heal"]}})).ok
+    held = lab.cluster.kubectl(*on_fault, json.dumps({"metadata": {"finalizers": ["caplab.dev/heal", "a.b/c"]}}))
+    assert "holds faults until they are healed" in held.err, held.out
+
+
 @pytest.fixture
 def member(lab: Lab, namespace: str) -> str:
     """The flag to be the members of a cluster x, of which there are a pod and the account's rights."""
@@ -295,6 +394,11 @@ def test_a_postgres_member_makes_endpoints_of_its_own_clusters_state_only(
     refused = attempt(lab, named("y-primary", "y-primary-config", "x", "x-any", "kubernetes"), member)
     assert refused.out == ""
     assert refused.err.count("members of x write the Endpoints of their own primary and their own state only") == 5
+    held, owned = copy.deepcopy(named("x-primary", "x-primary"))
+    held["metadata"]["finalizers"] = ["a.b/c"]
+    owned["metadata"]["ownerReferences"] = [{"apiVersion": "v1", "kind": "Pod", "name": "x-0", "uid": "0"}]
+    refused = attempt(lab, [held, owned], member)
+    assert refused.err.count("neither hold them nor give them an owner") == 2, refused.out
 
 
 def test_a_postgres_member_changes_nothing_but_its_role_and_state(lab: Lab, namespace: str, member: str) -> None:

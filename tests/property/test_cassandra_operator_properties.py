@@ -12,13 +12,14 @@ import yaml
 from caplab_operator.engines.cassandra import configuration, manifests, mending, repairs, rollout, status, steps
 from caplab_operator.engines.cassandra.manifests import Standing
 from caplab_operator.engines.cassandra.observe import Member, Place, Seen, Work, member_from
+from caplab_operator.engines.cassandra.ring import Row
 from caplab_operator.engines.cassandra.roll_call import ring_of
 from caplab_operator.engines.cassandra.spec import CassandraSpec, Operations, parse
 from caplab_operator.engines.cassandra.steps import Deployed, Keep, Restart, Tell
 from caplab_operator.engines.pods import Pod, ordinal
 from cassandra_seen import CRD, SPEC, ZONES, pod, up
 from cassandra_world import World
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from parameter_values import parameters
 from random_specs import NAMES, OBJECT_NAME, body_of, by_schema, schema_of
@@ -138,6 +139,55 @@ statuses = st.fixed_dictionaries(
 )
 
 
+def two_members(waiting: Member, running: Member, *others: Member, at: str = "10.0.0.1") -> Seen:
+    """cs-0 waits; cs-1 and others run, from an address on."""
+    numbers = range(len(others) + 2)
+    addresses = ["10.0.0.9", at, *(f"10.0.0.{number + 5}" for number in numbers)]
+    pods = tuple(pod(number, address=addresses[number]) for number in numbers)
+    return Seen(Place(pods, "pw"), {f"cs-{number}": one for number, one in enumerate((waiting, running, *others))})
+
+
+def running(host: str, host_ids: Mapping[str, str], live: set[str]) -> Member:
+    return Member("running", mode="NORMAL", host_id=host, native=True, live=frozenset(live), host_ids=host_ids)
+
+
+def takes_part(row: Row) -> bool:
+    """Whether it runs, and has not left by its own word and everybody's."""
+    has_left = row.said is not None and row.said.mode == "DECOMMISSIONED" and not row.state
+    return row.stage == "running" and not has_left
+
+
+WAITS = Member("waiting", fresh=True)
+LEFT = Member("running", mode="DECOMMISSIONED", host_id="h1", native=True)
+WAS_H1: dict[str, Any] = {"members": [{"name": "cs-0", "hostId": "h1", "address": "10.0.0.1"}]}
+
+
+@example(  # two members claim one host id: who is up with it must not be replaced by who waits
+    two_members(replace(WAITS, host_id="h1"), running("h1", {"10.0.0.1": "h1"}, set())), {"members": []}, 2, 2, True, ""
+)
+@example(  # another host is at the former address, by its own word alone
+    two_members(WAITS, running("h2", {"10.0.0.1": "h1"}, set())), WAS_H1, 2, 2, True, ""
+)
+@example(  # views differ: one still has h1 there, the other sees h2 up
+    two_members(
+        WAITS, running("h3", {"10.0.0.1": "h1"}, set()),
+        running("h4", {"10.0.0.4": "h1", "10.0.0.1": "h2"}, {"10.0.0.1"}),
+        at="10.0.0.2",
+    ), WAS_H1, 3, 3, True, "",
+)  # fmt: skip
+@example(  # one view has the host at two addresses, and sees it up at the second
+    two_members(WAITS, running("h3", {"10.0.0.1": "h1", "10.0.0.4": "h1"}, {"10.0.0.4"}), at="10.0.0.2"),
+    WAS_H1, 2, 2, True, "",
+)  # fmt: skip
+@example(  # one says that it has left, and the others that it is down: nobody joins before they agree
+    two_members(WAITS, LEFT, running("h3", {"10.0.0.1": "h1", "10.0.0.7": "h3"}, {"10.0.0.7"})),
+    {"members": []}, 3, 3, True, "",
+)  # fmt: skip
+@example(  # one says that it has left, and serves by all others' word: it is not ended while another is away
+    two_members(
+        WAITS, replace(LEFT, fresh=True), running("h3", {"10.0.0.1": "h1", "10.0.0.7": "h3"}, {"10.0.0.1", "10.0.0.7"})
+    ), {"members": []}, 3, 3, True, "",
+)  # fmt: skip
 @given(looks(), statuses, st.integers(1, 5), st.integers(1, 5), st.booleans(), st.sampled_from(["", "r"]))
 def test_whatever_is_seen_has_a_status_and_no_step_that_could_lose_data(
     look: Seen, so_far: dict[str, Any], size: int, wanted: int, is_current: bool, asked: str
@@ -159,8 +209,10 @@ def test_whatever_is_seen_has_a_status_and_no_step_that_could_lose_data(
             elif old := query.get("replacing"):
                 assert all(old not in view.live for view in ring.views.values())
                 assert not any(row.host_id and row.address == old and row.is_up for row in ring.rows)
+                host = rows[chosen.name].host_id
+                assert not any(view.host_ids.get(at) == host for view in ring.views.values() for at in view.live)
             else:
-                assert all(row.is_up for row in ring.rows if row.host_id and not row.waits and row.stage == "running")
+                assert all(row.is_up for row in ring.rows if row.host_id and not row.waits and takes_part(row))
         case Tell(chosen, "/decommission", _):
             assert all(row.is_up for row in ring.rows if row.name != chosen.name)
             assert ordinal(chosen.name) == size - 1 >= wanted

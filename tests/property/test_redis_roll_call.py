@@ -85,7 +85,7 @@ def test_nothing_that_the_last_primary_acknowledged_is_lost_by_the_choice(
     life = Life()
     for event, host in events:
         life.happen(event, host)
-    chosen = choose([life.record(host) for host in HOSTS], named, HOSTS[0])
+    chosen = choose([life.record(host) for host in HOSTS], named, HOSTS[0], HOSTS)
     if life.primary not in life.wiped:
         assert life.disks[chosen] == life.disks[life.primary]
     else:

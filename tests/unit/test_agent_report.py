@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -45,6 +46,44 @@ def test_a_journal_that_cannot_be_understood_is_set_aside(tmp_path: Path, text: 
     assert (tmp_path / "faults.unreadable").read_text() == text
     Journal(file).write([ENTRY])
     assert Journal(file).read() == [ENTRY]
+
+
+def test_a_journal_that_is_no_text_is_set_aside(tmp_path: Path) -> None:
+    """After a crash of the machine a file may hold anything: the agent goes on, and heals what it finds as lost."""
+    for content in (b"\xff\x00" * 99, b"[" * 100_000):
+        file = tmp_path / "faults.json"
+        file.write_bytes(content)
+        assert Journal(file).read() == []
+        assert (tmp_path / "faults.unreadable").read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("deadline_ns",), "soon"),
+        (("deadline_ns",), True),
+        (("netns",), "a"),
+        (("proven",), 1),
+        (("evidence",), [1]),
+        (("order", "pod"), None),
+        (("order", "what"), {"kind": "kill", "signal": 9}),
+        (("order", "what"), {"kind": "partition", "drops_from": [[]]}),
+    ],
+)
+def test_a_field_of_another_type_makes_a_journal_that_cannot_be_understood(
+    tmp_path: Path, path: tuple[str, ...], value: object
+) -> None:
+    file = tmp_path / "faults.json"
+    Journal(file).write([ENTRY])
+    document = json.loads(file.read_text())
+    *way, last = path
+    below = document["entries"][0]
+    for name in way:
+        below = below[name]
+    below[last] = value
+    file.write_text(json.dumps(document))
+    assert Journal(file).read() == []
+    assert (tmp_path / "faults.unreadable").exists()
 
 
 def test_a_crash_while_writing_leaves_the_journal_as_it_was(tmp_path: Path) -> None:

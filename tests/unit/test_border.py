@@ -35,6 +35,20 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache"
 
 
+def test_what_a_library_logs_by_no_logger_of_its_own_is_plain_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    """The API server's client calls logging.error(), which would set up a handler that shows all as it came."""
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+
+    def work() -> int:
+        logging.error("exec: said \x1b[2J%s", "a\nb")
+        return 0
+
+    assert guarded("run", work, "") == 0
+    assert capsys.readouterr().err == "note: exec: said [2Ja b\n"
+
+
 def raising(error: BaseException) -> Callable[[], int]:
     def work() -> int:
         raise error

@@ -193,6 +193,7 @@ def condition(found: Mapping[str, Any], name: str) -> tuple[str, str, str]:
 def test_a_cluster_whose_members_all_are_up_and_serve_is_ready() -> None:
     found = build()
     assert (found["phase"], found["readyMembers"], found["observedGeneration"]) == ("Ready", 3, 3)
+    assert found["states"] == "UN UN UN"
     assert found["members"][1] == {
         "name": "cs-1", "zone": "b", "state": "UN", "ready": True, "hostId": "h1", "address": "10.0.0.1",
         "owns": 100.0, "seenUpBy": 2, "seenDownBy": 0,

@@ -63,6 +63,9 @@ def test_it_is_one_pod_under_the_restricted_profile_that_is_nobody_to_the_api_se
 def test_it_runs_where_no_fault_is_and_is_spread_over_no_zones(spec: Any, of: Exporter) -> None:
     pod = template(spec, of)["spec"]
     assert pod["nodeSelector"] == {"node-role.kubernetes.io/control-plane": ""}
+    # The one that operator-guard.yaml lets an exporter have: tests/kind/test_rights.py tries others.
+    (toleration,) = pod["tolerations"]
+    assert toleration == {"key": "node-role.kubernetes.io/control-plane", "operator": "Exists", "effect": "NoSchedule"}
     assert "topologySpreadConstraints" not in pod
 
 

@@ -109,7 +109,7 @@ def test_heal_brings_nodes_back_without_an_api_server_and_says_what_it_does_not_
     left: list[str] = []
     assert commands.heal(said.append, left.append, QUICK) == 3
     assert fake.state(WORKERS[0]) == "running"
-    assert said[-1] == "not everything has ended"
+    assert said[-1] == "whether everything has ended is not known"
     assert left[0].startswith("LEFT: What Faults there are is not known: connection refused. Mend:")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -104,7 +105,16 @@ REFUSED = [
     (HEADER.replace("outcome", "result") + ROWS, "Column 'result' is not part of a history"),
     (HEADER.replace("key", "op") + ROWS, "Column 'op' is there twice"),
     ("session,op,key,value,invoke_ns,return_ns\n1,read,x,1,1,2\n", "The history has no column 'outcome'"),
-    (ROWS, "Column '1' is not part of a history"),
+    (ROWS, "No column is one of a history; the first one is '1'. Mend: name the columns session, "),
+    ((HEADER + ROWS).replace(",", ";"), "No column is one of a history; .*with commas between them"),
+    ('{"session": 1}\n', "No column is one of a history"),
+    (HEADER.replace(",op", ", op") + ROWS, "Column ' op' is not part of a history. Mend: call it 'op'."),
+    (
+        HEADER.replace("outcome", "Outcome") + ROWS,
+        "Column 'Outcome' is not .* call it 'outcome'.",
+    ),
+    (gzip.compress((HEADER + ROWS).encode()), r"The file is compressed \(gzip\). Mend: unpack it first."),
+    (b"PK\x03\x04" + bytes(200), r"The file is compressed \(zip\)"),
 ]
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fake_api_server import KIND, PRODUCTION, FakeApiServer, fake_api_server, kubeconfig
+from kubernetes import client
 
 from caplab import bounded, kube, places
 from caplab.kube import CONTEXT_VARIABLE, ContextRefused, Identity, connect, refusal
@@ -51,7 +54,8 @@ def test_a_context_that_nobody_named_is_used_where_its_cluster_is_kinds_and_has_
     assert bool(told) == bool(says)
     if told:
         assert "'kind-prod'" in told
-        assert "Mend: name it explicitly" in told
+        assert "Mend: for the lab's own cluster (make up), unset KUBECONFIG" in told
+        assert "name it explicitly (--context kind-prod" in told
 
 
 def test_a_context_called_kind_prod_that_is_no_kind_cluster_is_refused(api: FakeApiServer, tmp_path: Path) -> None:
@@ -157,3 +161,43 @@ def test_inside_a_cluster_the_pods_own_account_is_used(tmp_path: Path, monkeypat
     assert not kube.in_cluster()
     (tmp_path / "token").write_text("t")
     assert kube.in_cluster()
+
+
+def exec_config(folder: Path, command: str, *arguments: str) -> Path:
+    """A kubeconfig whose credentials come from a program."""
+    path = folder / "config"
+    words = ", ".join(f'"{word}"' for word in arguments)
+    user = f"{{exec: {{apiVersion: client.authentication.k8s.io/v1, command: {command}, args: [{words}]}}}}"
+    path.write_text(
+        f"clusters: [{{name: c, cluster: {{server: {NOWHERE}}}}}]\nusers: [{{name: u, user: {user}}}]\n"
+        "contexts: [{name: kind-x, context: {cluster: c, user: u}}]\ncurrent-context: kind-x\n"
+    )
+    return path
+
+
+def test_a_program_for_credentials_that_does_not_end_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kube, "_CREDENTIALS_SECONDS", 0.3)
+    with pytest.raises(ContextRefused, match=r"program that it names for credentials, did not end in 0\.3 s\. Mend:"):
+        connect(kubeconfig=exec_config(tmp_path, "sleep", "5"))
+
+
+def test_a_kubeconfig_that_is_a_pipe_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kube, "_CREDENTIALS_SECONDS", 0.3)
+    os.mkfifo(tmp_path / "config")
+    with pytest.raises(ContextRefused, match=r"There is no current kube context: .* did not end in 0\.3 s"):
+        connect(kubeconfig=tmp_path / "config")
+
+
+def test_credentials_that_expire_in_the_midst_of_a_run_are_waited_for_no_longer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(kube, "_CREDENTIALS_SECONDS", 0.2)
+    settings: Any = client.Configuration()
+    over = threading.Event()
+    settings.refresh_api_key_hook = lambda _: over.wait(10)
+    kube._bound_refreshing(settings)
+    with pytest.raises(TimeoutError, match="for credentials"):
+        settings.get_api_key_with_prefix("authorization")
+    over.set()

@@ -91,6 +91,32 @@ def test_all_faults_of_a_namespace_share_a_list_and_each_is_followed() -> None:
     asyncio.run(main())
 
 
+def test_one_fault_that_nobody_can_read_ends_the_following_of_no_other() -> None:
+    odd = live(KILL, name="odd")
+    api, heard = FakeFaultApi(live(KILL), with_pods(anew(PG[1])).pods), Heard()
+    heard.hear("ADDED", {**odd, "status": {**odd["status"], "phase": []}})  # no schema lets that through: yet
+    heard.hear("ADDED", live(KILL))
+
+    async def scenario(rounds: LiveFaults) -> None:
+        rounds.stir()
+        await until("the new pod is caught", lambda: bool(api.written))
+
+    in_rounds(api, heard, scenario)
+
+
+def test_to_follow_faults_is_a_round_that_health_knows_only_while_it_lasts() -> None:
+    api, heard = FakeFaultApi(live(KILL)), Heard()
+    heard.hear("ADDED", live(KILL))
+
+    async def scenario(rounds: LiveFaults) -> None:
+        rounds.stir()
+        await until("a round lasts", lambda: rounds.health.oldest()[0] == "following live faults")
+        heard.hear("DELETED", live(KILL))
+        await until("there is none", lambda: rounds.health.oldest()[0] == "")
+
+    in_rounds(api, heard, scenario)
+
+
 def test_a_list_that_fails_is_tried_again_in_the_next_round() -> None:
     api, heard = FakeFaultApi(live(KILL), with_pods(anew(PG[1])).pods), Heard()
     api.fails = True

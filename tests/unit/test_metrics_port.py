@@ -1,10 +1,12 @@
-"""The port of operator and agent tells metrics, one request at a time, and whoever asks cannot hold it up."""
+"""The port of operator and agent tells metrics to whoever asks, and nobody can hold it up, or its threads."""
 
 from __future__ import annotations
 
 import http.client
 import logging
 import socket
+import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -40,6 +42,12 @@ def ask(server: Any, path: str = "/metrics", method: str = "GET") -> tuple[int, 
     return answer.status, answer.read()
 
 
+def connected(server: Any, sends: bytes) -> socket.socket:
+    client = socket.create_connection(("127.0.0.1", server.server_address[1]), timeout=5)
+    client.sendall(sends)
+    return client
+
+
 def test_metrics_are_told_and_nothing_else(server: Any) -> None:
     status, body = ask(server)
     assert (status, b"\ncaplab_x 3.0\n" in body) == (200, True)
@@ -53,6 +61,61 @@ def test_whoever_is_slow_to_ask_is_let_go_and_the_next_is_served(server: Any) ->
         slow.sendall(b"GET /metrics HTTP/1.1\r\n")
         assert ask(server)[0] == 200
         assert slow.recv(100) == b""
+
+
+def test_clients_that_only_hold_their_connections_keep_nobody_out_and_fill_no_log(
+    server: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.request_seconds = 10.0
+    before, began = threading.active_count(), time.monotonic()
+    slow = [connected(server, b"GET /met") for _ in range(5 * metrics_port.AT_ONCE)]
+    assert ask(server)[0] == 200
+    assert time.monotonic() - began < 1  # which a scrape has
+    # a thread and a timer each, and some that are just ending
+    assert threading.active_count() - before <= 3 * metrics_port.AT_ONCE
+    assert slow[0].recv(10) == b""
+    for client in slow:
+        client.close()
+    assert caplog.text == ""
+
+
+def test_who_takes_no_answer_is_let_go_and_its_thread_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics_port._Server, "request_seconds", 0.3)
+    before, much = threading.active_count(), 64 << 20  # more than the kernel takes for a client
+    server = metrics_port.serve_page(metrics_port.Page("/metrics", "text/plain", lambda: bytes(much)), 0)
+    try:
+        with connected(server, b"GET /metrics HTTP/1.0\r\n\r\n"):
+            ended = time.monotonic() + 5
+            while not server._open:
+                time.sleep(0.001)
+            while server._open or threading.active_count() > before + 1:  # the server's own
+                assert time.monotonic() < ended
+                time.sleep(0.01)
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_what_is_told_is_made_for_one_at_a_time() -> None:
+    inside, most = [], [0]
+
+    def tell() -> bytes:
+        inside.append(1)
+        most[0] = max(most[0], len(inside))
+        time.sleep(0.02)
+        inside.pop()
+        return b"all"
+
+    server = metrics_port.serve_page(metrics_port.Page("/metrics", "text/plain", tell), 0)
+    answers: list[tuple[int, bytes]] = []
+    clients = [threading.Thread(target=lambda: answers.append(ask(server))) for _ in range(metrics_port.AT_ONCE)]
+    for client in clients:
+        client.start()
+    for client in clients:
+        client.join()
+    server.shutdown()
+    server.server_close()
+    assert (answers, most) == ([(200, b"all")] * metrics_port.AT_ONCE, [1])
 
 
 def test_a_collector_that_breaks_costs_that_answer_only(server: Any, registry: CollectorRegistry) -> None:

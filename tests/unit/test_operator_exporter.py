@@ -194,6 +194,25 @@ def test_the_latest_run_of_each_kind_is_told_with_what_was_predicted() -> None:
     assert (f"run_failover_seconds {cut}" in told, f"run_failover_bound_seconds {cut}" in told) == (True, False)
 
 
+@pytest.mark.parametrize("ended", ["soon", "", "9" * 40, "0001-01-01T00:00:00", 7, None])
+def test_a_run_that_says_no_time_takes_the_others_from_nobody(ended: Any) -> None:
+    odd, well = run("odd", "partition-primary", endedAt=ended), run("well", startedAt=ended)
+    assert latest([odd, well]) == [well]
+    told = Text(lambda: Snapshot([PG], [], [odd, well]), lambda: 0.5)().decode()
+    assert told.count("caplab_run_verdict{") == 3
+    assert "caplab_run_started_timestamp_seconds{" not in told
+
+
+def test_what_a_run_tells_of_twice_is_exported_once() -> None:
+    side = {"side": "majority", "route": "direct", "lost": 2}
+    rows = [{"vantage": "a", "route": "direct", "lost": 3}] * 2
+    rows += [{"vantage": where, "route": route, "lost": 7} for where, route in (("all", "all"), ("majority", "direct"))]
+    exported = metrics([run("r", byVantage=rows, bySide=[side, side])])
+    (family,) = (one for one in exported if one.name == "caplab_run_acked_lost_writes")
+    told = [(one.labels["vantage"], one.labels["route"], one.value) for one in family.samples]
+    assert sorted(told) == [("a", "direct", 3), ("all", "all", 1), ("majority", "direct", 2)]
+
+
 def test_runs_are_written_anew_only_where_they_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[int] = []
 

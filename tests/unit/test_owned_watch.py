@@ -70,6 +70,29 @@ def test_what_the_operator_did_itself_and_what_is_not_the_clusters_stirs_nobody(
     assert cluster.stirred == 0
 
 
+@pytest.mark.parametrize(
+    ("event", "version", "outdated"),
+    [
+        ("MODIFIED", "7", False),  # the operator's own
+        ("MODIFIED", "6", False),  # from before
+        ("MODIFIED", "8", True),
+        ("DELETED", "8", True),  # or somebody took its label
+        ("DELETED", "6", False),  # the one before it
+    ],
+)
+def test_an_event_may_be_here_before_the_answer_that_the_apply_got(event: str, version: str, outdated: bool) -> None:
+    watch = watching(Cluster())
+    ledger: Ledger = watch.api.ledger
+    ledger.strike("u-1", NAME)
+    owned = {**APPLIED, "ownerReferences": MANIFEST["metadata"]["ownerReferences"]}
+    watch.heard("demo", "Service", event, {**owned, "resourceVersion": version})
+    ledger.note(MANIFEST, APPLIED)
+    assert (ledger.uid(MANIFEST) is None) is outdated
+    assert [ledger.take_outdated("u-1"), ledger.take_outdated("u-1")] == [outdated, False]
+    ledger.note(MANIFEST, APPLIED)
+    assert ledger.uid(MANIFEST) == "s-1"
+
+
 def test_a_status_changes_no_generation_and_so_stirs_nobody() -> None:
     applied = {**APPLIED, "generation": 3}
     assert version_of(applied) == version_of({**applied, "resourceVersion": "99"})
@@ -83,14 +106,32 @@ def test_a_list_is_the_net_for_what_a_watch_missed(there: list[dict[str, Any]]) 
     assert cluster.stirred == 1
 
 
-def test_a_new_volume_has_its_cluster_take_it() -> None:
+CLAIM = {"name": "data-rd-0", "uid": "c", "resourceVersion": "1", "labels": {"caplab.dev/cluster": "rd"}}
+
+
+def test_a_volume_that_is_new_or_has_changed_has_its_cluster_take_it_in() -> None:
     cluster, other = Cluster(), Cluster("u-2", "other")
     watch = watching(cluster, other)
-    claim = {"name": "data-rd-0", "uid": "c", "resourceVersion": "1", "labels": {"caplab.dev/cluster": "rd"}}
-    watch.heard("demo", "PersistentVolumeClaim", "ADDED", claim)
-    watch.heard("demo", "PersistentVolumeClaim", "MODIFIED", claim)
+    watch.heard("demo", "PersistentVolumeClaim", "ADDED", CLAIM)
+    watch.heard("demo", "PersistentVolumeClaim", "MODIFIED", CLAIM)
     watch.listed("demo", "PersistentVolumeClaim", [])
     assert (cluster.stirred, other.stirred) == (1, 0)
+    # somebody took the owner away, or the StatefulSet's controller wrote it
+    watch.heard("demo", "PersistentVolumeClaim", "MODIFIED", {**CLAIM, "resourceVersion": "2"})
+    watch.heard("demo", "PersistentVolumeClaim", "DELETED", {**CLAIM, "resourceVersion": "3"})
+    assert (cluster.stirred, other.stirred) == (2, 0)
+
+
+def test_volumes_that_are_there_before_they_are_watched_are_taken_in_once() -> None:
+    """A StatefulSet makes them at once, and the watch of a new namespace begins a moment later, with a list."""
+    cluster = Cluster()
+    watch = watching(cluster)
+    for _ in range(2):
+        watch.listed("demo", "PersistentVolumeClaim", [CLAIM, {**CLAIM, "uid": "d", "labels": None}])
+    assert cluster.stirred == 1
+    watch.keep([])  # the cluster is gone; one of its name comes over the same volumes
+    watch.listed("demo", "PersistentVolumeClaim", [CLAIM])
+    assert cluster.stirred == 2
 
 
 class FakeWatch:
@@ -127,7 +168,7 @@ def _line(body: Mapping[str, Any]) -> bytes:
 
 
 def test_a_namespace_with_clusters_is_watched_by_metadata_only_for_as_long_as_it_has_any(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(owned_watch, "_AGAIN_SECONDS", 0.01)
 
@@ -144,7 +185,9 @@ def test_a_namespace_with_clusters_is_watched_by_metadata_only_for_as_long_as_it
             await until(lambda: fake.lists > lists + 20)
             fake.broken = True
             lists = fake.lists
-            await until(lambda: fake.lists > lists + 20)  # nonsense ends no watch for good
+            caplog.clear()
+            await until(lambda: fake.lists > lists + 20 * len(owned_watch.KINDS))  # nonsense ends no watch for good
+            assert len(caplog.messages) <= 2 * len(owned_watch.KINDS)  # and fills no log
             watch.keep(())
             await asyncio.sleep(0.1)
             lists = fake.lists

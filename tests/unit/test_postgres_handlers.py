@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from caplab_operator.engines.ownership import ForeignObject
 from caplab_operator.engines.pods import Pod
 from caplab_operator.engines.postgres import observe, patroni, rejoin
 from caplab_operator.engines.postgres.observe import Seen
@@ -129,7 +130,35 @@ def test_a_replica_whose_log_is_gone_gets_a_new_copy_once_it_has_had_its_time(wo
     assert still_there.told == []
 
 
+def test_a_replica_that_follows_nobody_is_restarted_once_it_has_had_its_time(world: World) -> None:
+    alone = {"pg-1": reading(follows=False)}
+    mending, look = Mending(), seen(answers={"pg-1": answer("pg-1", replication_state=None)}, readings=alone)
+    for seconds in (0.0, rejoin.SECONDS_BEFORE_A_RESTART - 1):
+        world.now += seconds
+        mend(world, mending, look)
+    assert world.told == []
+    world.now += 1
+    for _ in range(10):
+        mend(world, mending, look)
+        world.now += 1
+    assert world.told == [("10.0.0.1", "/restart", {})]
+
+
+def test_a_replica_without_a_primary_or_that_only_waits_is_not_restarted(world: World) -> None:
+    waits = answer("pg-1", replication_state=None)
+    for look in (
+        seen(primary=None, readings={"pg-1": reading(follows=False)}, answers={"pg-1": waits}),
+        seen(answers={"pg-1": waits}),  # cut off, say
+        seen(readings={"pg-0": reading(follows=False)}),  # the primary itself
+    ):
+        mend(world, Mending(_alone={"pg-1": 0.0, "pg-0": 0.0}), look)
+    assert world.told == []
+
+
 # --- a round ------------------------------------------------------------------------------------------------
+
+
+OWN = {"caplab.dev/cluster": "pg", "caplab.dev/engine": "postgres"}
 
 
 class FakeApi:
@@ -141,10 +170,22 @@ class FakeApi:
         self.stateful_set = {"metadata": metadata, "spec": {"replicas": replicas}, "status": status}
         self.deleted: list[str] = []
         self.applied: list[dict[str, Any]] = []
+        self.lock: dict[str, Any] = {"name": "pg-primary", "uid": "e", "annotations": {"leader": "pg-0"}, "labels": OWN}
+        self.service: Exception | None = None
+        self.labelled: list[tuple[str, str, Any]] = []
+
+    def look(self, manifest: dict[str, Any]) -> dict[str, Any]:
+        assert (manifest["kind"], manifest["metadata"]["name"]) == ("Service", "pg-primary")
+        if self.service:
+            raise self.service
+        return {"uid": "s"}
+
+    def patch_metadata(self, kind: str, _namespace: str, name: str, metadata: dict[str, Any]) -> None:
+        self.labelled.append((kind, name, metadata))
 
     def get(self, _version: str, kind: str, _namespace: str, name: str) -> dict[str, Any] | None:
         if kind == "Endpoints":
-            return {"metadata": {"annotations": {"leader": "pg-0"}}}
+            return {"metadata": self.lock}
         assert (kind, name) == ("StatefulSet", "pg")
         return self.stateful_set
 
@@ -175,6 +216,28 @@ def test_a_round_finds_a_cluster_that_is_well_ready(world: World, monkeypatch: p
     found = look(api, monkeypatch, seen())
     assert (found["phase"], found["durability"], found.get("rollout")) == ("Ready", "async", None)
     assert (world.told, api.deleted, api.applied) == ([], [], [])
+
+
+@pytest.mark.parametrize("lost", ["caplab.dev/cluster", "caplab.dev/engine", "caplab.dev/scope"])
+def test_a_lock_that_patroni_could_not_find_gets_its_labels_again(
+    world: World, monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
+    """Kubernetes writes a Service's labels on it when somebody gives the Service a selector."""
+    api, labels = FakeApi(), {**OWN, "caplab.dev/scope": "pg-primary"}
+    api.lock["labels"] = {name: value for name, value in labels.items() if name != lost}
+    look(api, monkeypatch, seen())
+    assert api.labelled == [("Endpoints", "pg-primary", {"uid": "e", "labels": labels})]
+    api.lock["labels"] = labels
+    look(api, monkeypatch, seen())
+    assert len(api.labelled) == 1
+
+
+def test_endpoints_whose_service_is_somebody_elses_get_no_labels(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    api = FakeApi()
+    api.lock["labels"], api.service = {}, ForeignObject(["Service pg-primary (nobody's cluster)"])
+    with pytest.raises(ForeignObject):
+        look(api, monkeypatch, seen())
+    assert api.labelled == []
 
 
 def test_a_round_takes_the_next_step_and_says_so(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

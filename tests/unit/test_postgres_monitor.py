@@ -31,7 +31,9 @@ def mends(role: Role | None) -> list[str]:
 def test_a_password_is_known_by_what_the_server_keeps_of_it() -> None:
     assert monitor.is_of("mon", KEPT)
     assert not monitor.is_of("mon2", KEPT)
-    for unreadable in ("", "md5abc", "SCRAM-SHA-256$x:y$z", "SCRAM-SHA-256$4096:AA==$b"):
+    endless = KEPT.replace("4096", "9" * 9)
+    for unreadable in ("", "md5abc", "SCRAM-SHA-256$x:y$z", "SCRAM-SHA-256$4096:AA==$b", "SCRAM-SHA-256$1:AA==$ü",
+                       "\udc00", endless):  # fmt: skip
         assert not monitor.is_of("mon", unreadable)
 
 
@@ -71,6 +73,7 @@ def test_it_is_taken_away_only_where_the_operator_made_it() -> None:
 
 def test_a_change_is_one_statement_that_waits_for_no_standby_and_no_log_shows_its_password() -> None:
     assert monitor.at_once(["a", "b"]) == "do $caplab$ begin set local synchronous_commit = local; a; b; end $caplab$"
+    assert monitor.at_once(["a $caplab$"]).endswith("; a $caplab$; end $caplabx$")
     assert monitor.printable("alter role monitor login password 'SCRAM'") == "alter role monitor login"
 
 
@@ -132,6 +135,16 @@ def test_no_answer_is_not_taken_for_no_role_and_no_primary_is_asked_nothing() ->
     for look in (seen(primary=None), seen(primary="pg-1", readings={"pg-1": None})):
         keep(held, sessions, look)
     assert sessions.asked == ["pg-0"]
+
+
+@pytest.mark.parametrize("answer", ["x", "[]", "7", "{}", '"x"', "[" * 9999, json.dumps({
+    "asWanted": 0, "password": [], "memberOf": 5, "isOurs": None}), json.dumps({
+    "asWanted": 0, "password": {}, "memberOf": [[], 7, None], "isOurs": "x"})])  # fmt: skip
+@pytest.mark.usefixtures("clock")
+def test_no_answer_of_a_primary_ends_the_round(answer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    sessions = Sessions()
+    monkeypatch.setattr(sessions, "ask", lambda *_: answer)
+    keep(Monitor("mon"), sessions)
 
 
 @pytest.mark.usefixtures("clock")

@@ -20,6 +20,8 @@ from postgres_seen import pod
 MEMBER = pod("pg-0", address="127.0.0.1")
 ANSWER: dict[str, Any] = {
     "recovering": False,
+    "follows": True,
+    "streams_to": ["pg-1"],
     "settings": [["fsync", "off", "", "bool", "configuration file", "/data/pg/postgresql.auto.conf", False]],
     "lines": [["fsync", "off", "/data/pg/postgresql.auto.conf", True, ""]],
     "overrides": [["caplab", "", ["synchronous_commit=off", "search_path=a=b"]]],
@@ -125,6 +127,7 @@ def test_a_member_says_its_settings_over_one_connection_that_is_kept(monkeypatch
     assert fake.connections == 1
     assert fake.bound[0] == [b"fsync,full_page_writes,synchronous_commit,synchronous_standby_names,wal_level,work_mem"]
     assert (found.settings["fsync"].value, found.settings["fsync"].waits_for_restart) == ("off", False)
+    assert found.streams_to == {"pg-1"}
     assert found.lines[0].is_of_alter_system
     assert [(one.role, one.name, one.value) for one in found.overrides] == [
         ("caplab", "synchronous_commit", "off"),

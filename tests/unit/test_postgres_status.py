@@ -60,6 +60,16 @@ def test_a_replica_that_runs_and_does_not_stream_is_not_ready() -> None:
     assert condition(found, "Ready") == ("False", "not ready: pg-1 (running)")
 
 
+def test_a_replica_whose_primary_has_hung_up_is_not_ready_though_it_does_not_know_yet() -> None:
+    """It was frozen: its own word is of before that."""
+    streams = reading(streams_to=frozenset({"pg-2"}))
+    found = build(seen(readings={"pg-0": streams}), before={"phase": "Ready"})
+    assert (found["phase"], found["readyMembers"]) == ("Degraded", 2)
+    assert condition(found, "Ready") == ("False", "not ready: pg-1 (not streamed to by the primary)")
+    streams = reading(streams_to=frozenset({"pg-1", "pg-2"}))
+    assert build(seen(readings={"pg-0": streams}), before={"phase": "Ready"})["phase"] == "Ready"
+
+
 def test_a_cluster_that_clients_cannot_log_in_to_is_not_ready() -> None:
     refused = {"pg-0": "", "pg-1": "FATAL: password authentication failed", "pg-2": ""}
     found = build(seen(), before={"phase": "Ready"}, logins=refused)

@@ -91,7 +91,8 @@ def test_a_reply_that_is_late_is_an_ack_for_a_client_that_waits_and_nobody_knows
     assert outcomes(plain)["info", "timeout"] > 0
     assert set(outcomes(waiting)) == {("ok", None), ("fail", "overload")}
     late = [row for row in waiting if row["outcome"] == "ok" and row["return_ns"] - row["invoke_ns"] > 2e8]
-    assert len(late) == LIMITS.in_flight  # and the others, which found no place, are overloads
+    # On a busy machine one begins so late that it waits for less; the others, which found no place, are overloads.
+    assert 0 < len(late) <= LIMITS.in_flight
     assert waiting[-1]["outcome"] == "ok"
 
 

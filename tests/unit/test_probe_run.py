@@ -21,6 +21,7 @@ from caplab_probes.spec import ProbeSpec
 from caplab_probes.writer import read_folder
 from fake_postgres import LIMITS, FakeServer, client_of, fake_server, rows
 from fake_redis import REPLID, FakeRedis, fake_redis
+from loopback import until
 
 from caplab.model.history import validate
 
@@ -155,13 +156,14 @@ def test_a_probe_waits_for_its_target_says_why_and_can_be_stopped(tmp_path: Path
         async with fake_server(accept=False) as fake:
 
             async def look(probe: Probe) -> None:
-                await asyncio.sleep(0.2)
+                await until(lambda: probe.status.last_error)
                 assert probe.status.phase == "Pending"
                 assert probe.status.last_error.startswith("pg-1: ")
                 probe.stop()
 
             probe = await run_probe(fake, tmp_path, look, seconds=None)
             assert (probe.status.phase, probe.status.operations) == ("Done", 0)
+            assert probe.status.last_error.startswith("it never began: pg-1: ")
 
     asyncio.run(scenario())
 

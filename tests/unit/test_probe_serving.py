@@ -270,16 +270,36 @@ def connected(port: int, sends: bytes) -> socket.socket:
     return client
 
 
-def test_who_is_slow_to_ask_is_let_go_and_until_then_only_so_many_are_listened_to(server: Any, port: int) -> None:
+def test_who_is_slow_to_ask_is_let_go(server: Any, port: int) -> None:
     server.asking_seconds = 0.7
     slow = [connected(port, b"GET /metr") for _ in range(serving.AT_ONCE)]
-    time.sleep(0.1)
-    with connected(port, b"GET /metrics HTTP/1.0\r\n\r\n") as one_more:
-        assert one_more.recv(100).startswith(b"HTTP/1.0 503 ")
     began = time.monotonic()
     assert [client.recv(100) for client in slow] == [b""] * serving.AT_ONCE
     assert time.monotonic() - began < 3
     assert ask(port, "/metrics")[0] == 200
+
+
+def test_who_holds_a_place_without_the_token_makes_room_for_who_has_it(server: Any, port: int) -> None:
+    slow = [connected(port, b"GET /metr") for _ in range(2 * serving.AT_ONCE)]
+    assert ask(port, "/metrics")[0] == 200
+    assert slow[0].recv(100) == b""  # the one that asked for the longest
+    for client in slow:
+        client.close()
+
+
+def test_only_so_many_are_answered_at_a_time(server: Any, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    over = threading.Event()
+    monkeypatch.setattr(serving, "metrics_reply", lambda *_: over.wait(10) and serving.sentence(200, "done"))
+    request = f"GET /metrics HTTP/1.0\r\nX-Caplab-Token: {TOKEN}\r\n\r\n".encode()
+    busy = [connected(port, request) for _ in range(serving.AT_ONCE)]
+    end = time.monotonic() + 5
+    while server._asking or server._places._value:
+        assert time.monotonic() < end
+        time.sleep(0.005)
+    with connected(port, request) as one_more:
+        assert one_more.recv(100).startswith(b"HTTP/1.0 503 ")
+    over.set()
+    assert all(client.recv(100).startswith(b"HTTP/1.0 200 ") for client in busy)
 
 
 def test_who_is_slow_to_take_a_history_is_cut_off_and_its_reader_ends(server: Any, port: int) -> None:

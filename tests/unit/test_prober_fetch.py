@@ -27,6 +27,7 @@ class Api(ThreadingHTTPServer):
 
     pods: tuple[dict[str, Any], ...] = (RUNNING,)
     answer = b"figures"
+    has_secret = True
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, str | None]] = []
@@ -43,6 +44,9 @@ class Handler(BaseHTTPRequestHandler):
         elif path == "/api/v1/namespaces/caplab-system/secrets/caplab-prober-token":
             data = {"token": base64.b64encode(TOKEN.encode()).decode()}
             body = json.dumps({"kind": "Secret", "apiVersion": "v1", "metadata": {}, "data": data}).encode()
+            if not self.server.has_secret:
+                self.send_error(404)
+                return
         else:
             self.server.asked.append((path, self.headers.get("X-Caplab-Token")))
             body, kind = self.server.answer, "text/plain"
@@ -89,5 +93,12 @@ def test_an_answer_without_end_is_not_taken(api: Api, server: Server, monkeypatc
 def test_a_zone_without_a_prober_is_named(api: Api, server: Server) -> None:
     api.pods = ({**RUNNING, "status": {"phase": "Pending"}},)
     with pytest.raises(LookupError, match=r"There is no prober in zone a\. Mend: make up\."):
+        server.fetch("a", "metrics")
+    assert api.asked == []
+
+
+def test_a_token_that_was_deleted_is_named_with_the_mend(api: Api, server: Server) -> None:
+    api.has_secret = False
+    with pytest.raises(LookupError, match=r"caplab-prober-token, is not there\. Mend: make up\."):
         server.fetch("a", "metrics")
     assert api.asked == []

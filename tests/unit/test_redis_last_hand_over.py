@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pytest
 from caplab_operator.engines.redis import manifests
-from caplab_redis_member import hand_over, resp, surroundings
+from caplab_redis_member import hand_over, surroundings
 from caplab_redis_member.hand_over import HandOver
+from caplab_wire import resp
 from fake_redis import fake_redis
 from redis_member import HOSTS, PLACE, Member, World, promote, refuse, world
 from redis_seen import SPEC

@@ -11,11 +11,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
-from caplab_redis_member import resp, roll_call, surroundings
+from caplab_redis_member import roll_call, surroundings
 from caplab_redis_member.publishing import RECORD, published
 from caplab_redis_member.record import Record, read_record
 from caplab_redis_member.roll_call import ROLL_CALL_SECONDS, Look, RollCall, Start, Wait, choose, decide
 from caplab_redis_member.surroundings import Surroundings
+from caplab_wire import resp
 from redis_member import HOSTS, PLACE, SENTINELS, Member, World, promote, world
 
 R0, R1, R2 = HOSTS
@@ -53,13 +54,16 @@ def nothing(host: str) -> Record:
         ([nothing(R2), nothing(R1)], None, R1),
         # a file of data without a word on who was primary
         ([Record(host=R1, offset=5, has_data=True), nothing(R0)], R0, R1),
+        # the latest word is of somebody who is no member (any more), and so is none
+        ([record(R0, since=10, offset=5), record(R1, follows="elsewhere", since=20, offset=900)], R0, R0),
+        ([record(R1, follows="elsewhere", offset=5), record(R0, follows="elsewhere", offset=9)], R1, R0),
     ],
 )
 def test_the_one_with_the_most_data_is_chosen_whatever_the_order(
     records: list[Record], named: str | None, chosen: str
 ) -> None:
-    assert choose(records, named, R0) == chosen
-    assert choose(records[::-1], named, R0) == chosen
+    assert choose(records, named, R0, HOSTS) == chosen
+    assert choose(records[::-1], named, R0, HOSTS) == chosen
 
 
 def looks(own: Record, *others: Record, named: str | None = R0, decided: bool = False, **roles: str) -> Look:
@@ -152,6 +156,15 @@ def test_nobody_follows_a_primary_that_is_just_being_replaced() -> None:
     assert steps(R1, replace(replaced, named=R2, roles={R2: "master"})) == Start(R2, True)
 
 
+def test_nobody_follows_a_primary_before_every_sentinel_has_seen_that_it_is_up() -> None:
+    """One that holds it for down would begin a failover, and find a replica that has less than the primary."""
+    unseen = replace(looks(record(R1), _0="master"), held_down=frozenset({R0}))
+    assert steps(R1, unseen) == f"the Sentinels to see that {R0} is up"
+    assert steps(R1, replace(unseen, held_down=frozenset({R2}))) == Start(R0, True)
+    assert steps(R1, replace(unseen, primary_for={R0: 9.9}), waited=100) == f"the Sentinels to see that {R0} is up"
+    assert steps(R1, replace(unseen, primary_for={R0: 10.0})) == Start(R0, True), "one is cut off from it"
+
+
 def test_the_only_member_asks_nobody() -> None:
     assert steps(R0, looks(record(R0), named=None), replace(PLACE, members=(R0,))) == Start(R0, True)
 
@@ -207,6 +220,22 @@ def test_one_that_was_chosen_and_is_just_starting_is_not_taken_for_missing(monke
     assert start == Start(R0, True)
 
 
+def test_how_long_a_primary_has_been_up_counts_from_when_it_was_seen_and_not_from_the_wait_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """All start at once, and the Sentinels too: they hold the primary for down when it comes up; one never sees it."""
+
+    def comes_up(now: World) -> None:
+        if now.now > 20:
+            now.members.setdefault(R0, Member())
+
+    around = world({}, each_pause=comes_up, records={R2: json.dumps(asdict(record(R2)))}, flags="master,s_down")
+    start, said = roll_call_in(monkeypatch, around, record(R1))
+    assert start == Start(R0, True)
+    assert said[-1] == f"waiting for the Sentinels to see that {R0} is up"
+    assert around.now >= 30
+
+
 @pytest.mark.parametrize(
     ("names", "epoch", "named", "decided"),
     [
@@ -227,9 +256,11 @@ def test_a_look_takes_sentinels_for_what_their_majority_says(
         found = roll_call.look_around(PLACE, record(R0), pool)
     assert (found.named, found.decided) == (named, decided)
     assert not found.being_replaced
+    assert not found.held_down
     around.flags = "master,o_down,failover_in_progress"
     with ThreadPoolExecutor(8) as pool:
-        assert roll_call.look_around(PLACE, record(R0), pool).being_replaced == frozenset(names)
+        failing_over = roll_call.look_around(PLACE, record(R0), pool)
+    assert failing_over.being_replaced == failing_over.held_down == frozenset(names)
     assert found.roles == {R1: "master"}
     assert found.records == {R0: record(R0)}, "who runs, and who says nonsense, is not of the roll call"
 

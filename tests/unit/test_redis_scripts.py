@@ -57,11 +57,6 @@ class Home:
     def all_name(self, number: int) -> None:
         self.say(NAMED, _0=HOSTS[number], _1=HOSTS[number], _2=HOSTS[number])
 
-    def all_follow(self, number: int) -> None:
-        """All Sentinels name a member, and it says itself that it is primary."""
-        self.all_name(number)
-        self.say(ROLES, **{f"_{number}": "master"})
-
     def decide(self, number: int, known: str = "confirmed") -> None:
         """What comes out of the roll call."""
         draft = self.folder / "draft"
@@ -139,22 +134,12 @@ def started(member: subprocess.Popen[str]) -> str:
     return out.partition("STARTED\n")[2]
 
 
-def test_a_member_follows_at_once_whom_most_sentinels_name_and_who_says_so_and_not_its_own_memory(home: Home) -> None:
+def test_a_member_waits_for_the_roll_call_whoever_is_named_or_primary(home: Home) -> None:
+    """Only the roll call asks whether the Sentinels know that the primary is up."""
     home.was(replica_of=HOSTS[0])
-    home.say(NAMED, _0=HOSTS[0], _1=HOSTS[1], _2=HOSTS[1])
-    home.say(ROLES, _1="master")
-    assert follows(home.run("run-member", HOSTS[2])) == HOSTS[1]
-
-
-@pytest.mark.parametrize(
-    ("roles", "host"),
-    [({}, HOSTS[2]), ({"_1": "slave"}, HOSTS[2]), ({"_1": "master"}, HOSTS[1])],
-    ids=["the named one is silent", "it is a replica", "it is this one"],
-)
-def test_a_member_that_finds_no_primary_waits_for_the_roll_call(home: Home, roles: dict[str, str], host: str) -> None:
     home.all_name(1)
-    home.say(ROLES, **roles)
-    member = home.begin("run-member", host)
+    home.say(ROLES, _1="master")
+    member = home.begin("run-member", HOSTS[2])
     time.sleep(0.5)  # long enough to have started if it did not wait
     assert member.poll() is None
     home.decide(0)
@@ -222,7 +207,7 @@ def test_the_time_of_the_file_tells_since_when_a_member_knows_who_is_primary(
 def test_what_no_setting_promises_is_not_found_again(home: Home, persistence: str, restarted: str, kept: bool) -> None:
     home.configure(PERSISTENCE=persistence, RESTARTED_PRIMARY=restarted)
     home.was(replica_of=HOSTS[1])
-    home.all_follow(1)
+    home.decide(1)
     dump = home.folder / "data" / "dump.rdb"
     dump.write_text("old")
     home.run("run-member", HOSTS[0])
@@ -230,7 +215,7 @@ def test_what_no_setting_promises_is_not_found_again(home: Home, persistence: st
 
 
 def test_a_members_configuration_has_its_users_and_nobody_else_may_read_it(home: Home) -> None:
-    home.all_follow(1)
+    home.decide(1)
     text = home.run("run-member", HOSTS[0])
     assert text.startswith("port 6379\nappendonly yes\n")
     assert f"replica-announce-ip {HOSTS[0]}" in text
@@ -276,7 +261,7 @@ def test_neither_a_member_nor_a_sentinel_starts_while_its_gate_is_closed(home: H
     boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     closed = home.folder / "gate" / "closed-f1"
     closed.write_text(f"{boot_id} 999999999999\n")
-    home.all_follow(1)
+    home.decide(1)
     kept = home.begin(script, host)
     assert kept.stdout is not None
     assert kept.stdout.readline().startswith("kept down by a fault")

@@ -11,6 +11,7 @@ from caplab_operator.engines.redis import configuration, health, observe, status
 from caplab_operator.engines.redis.directives import DEFAULTS
 from caplab_operator.engines.redis.observe import Access, KnownReplica, Member, Seen
 from caplab_operator.engines.redis.primary import primary_of
+from caplab_wire.resp import Answer
 from redis_seen import (
     BOTH,
     GONE,
@@ -63,8 +64,8 @@ INFO = {
     "aof_last_write_status": "ok", "aof_last_bgrewrite_status": "ok", "aof_rewrite_in_progress": 0,
     "aof_rewrite_scheduled": 0,
 }  # fmt: skip
-TOLD = ["ip", "rd-0.x", "flags", "master,failover_in_progress", "num-other-sentinels", "2", "quorum", "2"]
-KNOWN = [["ip", "rd-1.x", "flags", "slave,promoted", "slave-priority", "0"]]
+TOLD: Answer = ["ip", "rd-0.x", "flags", "master,failover_in_progress", "num-other-sentinels", "2", "quorum", "2"]
+KNOWN: Answer = [["ip", "rd-1.x", "flags", "slave,promoted", "slave-priority", "0"]]
 
 
 def test_answers_of_members_and_sentinels_are_read() -> None:

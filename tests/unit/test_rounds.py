@@ -34,6 +34,7 @@ class FakeApi:
     def __init__(self) -> None:
         self.statuses: dict[str, Mapping[str, Any]] = {}
         self.forgotten: list[str] = []
+        self.outdated: dict[str, bool] = {}
 
     @property
     def ledger(self) -> FakeApi:
@@ -41,6 +42,9 @@ class FakeApi:
 
     def forget(self, uid: str) -> None:
         self.forgotten.append(uid)
+
+    def take_outdated(self, uid: str) -> bool:
+        return self.outdated.pop(uid, False)
 
     def apply_status(self, of: Mapping[str, Any], status: Mapping[str, Any]) -> None:
         self.statuses[of["metadata"]["name"]] = status
@@ -57,17 +61,20 @@ class FakeApi:
 
 
 class Handlers:
-    """An engine's that count; a name in `stuck` does not come back before it is let go."""
+    """An engine's that count; a name in `stuck` or `never_applied` does not come back before it is let go."""
 
     def __init__(self) -> None:
         self.applied: list[tuple[str, int]] = []
         self.looks: dict[str, int] = {}
         self.stuck: set[str] = set()
+        self.never_applied: set[str] = set()
         self.let_go = threading.Event()
         self.refuse: Exception | None = None
         self.blind: Exception | None = None
 
     def reconcile(self, _api: Any, of: Mapping[str, Any]) -> None:
+        if of["metadata"]["name"] in self.never_applied:
+            self.let_go.wait(10)
         self.applied.append((of["metadata"]["name"], of["metadata"]["generation"]))
         if self.refuse:
             raise self.refuse
@@ -136,6 +143,27 @@ def test_a_cluster_that_is_stuck_slows_no_other_and_is_told_of() -> None:
         assert world.health.trouble() == "RedisCluster demo/slow: no round has ended for 121 s"
         world.hear(body("slow"), "DELETED")
         assert world.health.trouble() == ""  # who is gone has no rounds to end
+
+    in_world(scenario)
+
+
+def test_a_cluster_that_is_looked_at_while_to_apply_it_is_stuck_is_told_of_too() -> None:
+    async def scenario(world: World) -> None:
+        world.hear(body("rd"))
+        await until(lambda: world.handlers.looks.get("rd", 0) > 1)
+        world.seconds = BOUND_SECONDS + 1
+        looks = world.handlers.looks["rd"]
+        await until(lambda: world.handlers.looks["rd"] > looks + 2)
+        assert world.health.trouble() == ""  # nothing was to be applied since
+        world.handlers.never_applied = {"rd"}
+        world.rounds.running["uid-rd"].stir()
+        await until(lambda: "applying RedisCluster demo/rd" in world.health._ended)
+        world.seconds *= 2.5
+        looks = world.handlers.looks["rd"]
+        await until(lambda: world.handlers.looks["rd"] > looks + 2)
+        assert world.health.trouble() == "applying RedisCluster demo/rd: no round has ended for 182 s"
+        world.handlers.let_go.set()
+        await until(lambda: world.health.trouble() == "")
 
     in_world(scenario)
 
@@ -250,3 +278,36 @@ def test_an_exporter_that_cannot_be_made_holds_up_nothing_and_is_tried_again_lat
 
     in_world(scenario)
     assert caplog.text.count("no place") == (1 if refuse is None else 0)
+
+
+def test_an_exporter_that_is_stuck_is_told_of_and_the_cluster_is_looked_at_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def scenario(world: World) -> None:
+        def keep(*_: Any) -> str:
+            world.handlers.let_go.wait(10)
+            return ""
+
+        monkeypatch.setattr(exporters, "keep", keep)
+        exporting: Any = object()
+        engine = Engine("RedisCluster", "redisclusters", world.handlers, None, exporting)
+        world.rounds.engines = {"RedisCluster": engine}
+        world.hear(body("rd"))
+        await until(lambda: world.handlers.looks.get("rd", 0) > 1)
+        world.seconds = BOUND_SECONDS + 1
+        looks = world.handlers.looks["rd"]
+        await until(lambda: world.handlers.looks["rd"] > looks + 2)
+        assert world.health.trouble() == "applying RedisCluster demo/rd: no round has ended for 121 s"
+        world.handlers.let_go.set()
+        await until(lambda: world.health.trouble() == "")
+
+    in_world(scenario)
+
+
+def test_what_was_changed_again_while_it_was_applied_is_applied_once_more() -> None:
+    async def scenario(world: World) -> None:
+        world.api.outdated["uid-rd"] = True
+        world.hear(body("rd"))
+        await until(lambda: len(world.handlers.applied) == 2)
+
+    in_world(scenario)

@@ -70,7 +70,7 @@ def test_a_cluster_that_is_no_lab_must_be_named(api: Api, environment: dict[str,
     tell_of_a_lab(api, providers=PRODUCTION)
     done = once(environment, "--once")
     assert (done.returncode, done.stdout) == (3, "")
-    assert "name it explicitly if it is meant (--context kind-caplab" in done.stderr
+    assert "name it explicitly (--context kind-caplab" in done.stderr
     named = once(environment, "--once", "--context", "kind-caplab")
     assert named.returncode == 0
     assert "not a kind cluster" in named.stdout

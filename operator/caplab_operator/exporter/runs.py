@@ -81,18 +81,23 @@ def _family(runs: Sequence[Body], part: Any, field: str, name: str, text: str) -
     """One gauge: of the run as a whole (vantage and route 'all'), of each side, and of each vantage and route."""
     family = GaugeMetricFamily(name, text, labels=_WHERE)
     for run in runs:
-        status = run["status"]
-        whole = {"vantage": ALL, "route": ALL, "bounds": status.get("bounds"), **(status.get("figures") or {})}
-        sides = [{**row, "vantage": row["side"]} for row in status.get("bySide") or ()]
-        for row in (whole, *sides, *(status.get("byVantage") or ())):
+        for where, row in _rows(run["status"]).items():
             if field in part(row):
-                family.add_metric([*_labels(run), row["vantage"], row["route"]], float(part(row)[field]))
+                family.add_metric([*_labels(run), *where], float(part(row)[field]))
     return family
+
+
+def _rows(status: Body) -> dict[tuple[str, str], Body]:
+    """By vantage and route: Prometheus takes nothing at all from who tells one of them twice, as a Run may do."""
+    rows = {(row["vantage"], row["route"]): row for row in status.get("byVantage") or ()}
+    rows |= {(row["side"], row["route"]): row for row in status.get("bySide") or ()}
+    rows[ALL, ALL] = {**(status.get("figures") or {}), "bounds": status.get("bounds")}
+    return rows
 
 
 def _unix(moment: object) -> float | None:
     """Seconds of a time in RFC 3339; None where it is none: whoever may write a status names it."""
     try:
-        return datetime.fromisoformat(str(moment)).timestamp()
-    except ValueError:
+        return datetime.fromisoformat(moment).timestamp()  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
         return None

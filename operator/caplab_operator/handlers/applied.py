@@ -72,7 +72,7 @@ def look_at_all(api: Api, manifests: Sequence[Manifest], claims: Sequence[Metada
         not_own += [*foreign_claims(stateful_set, claims), *foreign_pods(stateful_set, pods)]
     for manifest in manifests:
         try:
-            if metadata := _look(api, manifest):
+            if metadata := _look(api, manifest, there):
                 there[_name(manifest)] = metadata
         except ForeignObject as error:
             not_own += error.named
@@ -81,12 +81,18 @@ def look_at_all(api: Api, manifests: Sequence[Manifest], claims: Sequence[Metada
     return there
 
 
-def _look(api: Api, manifest: Manifest) -> Metadata | None:
-    """An object's metadata. One that members make has no owner: its labels say whose it is."""
+def _look(api: Api, manifest: Manifest, there: Mapping[Name, Metadata]) -> Metadata | None:
+    """An object's metadata; there are those that were looked at before.
+
+    One that members make has no owner. Its labels say whose it is; but Endpoints are those of the Service of their
+    name, which has its own labels written on them, whatever somebody makes of these.
+    """
     if controller(manifest["metadata"]):
         return api.look(manifest)
     existing = api.metadata(manifest)
-    if existing and not manifest["metadata"]["labels"].items() <= (existing.get("labels") or {}).items():
+    is_of_service = manifest["kind"] == "Endpoints" and ("Service", manifest["metadata"]["name"]) in there
+    labels = manifest["metadata"]["labels"]
+    if existing and not is_of_service and not labels.items() <= (existing.get("labels") or {}).items():
         raise ForeignObject([foreign(manifest["kind"], existing)])
     return existing
 

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from ..faults import following
 from ..faults.world import World, needs_of
+from ..health import Health
 from .faults import FaultHandlers
 from .watched import Body, Heard, key_of
 
@@ -30,6 +31,7 @@ class LiveFaults:
     heard: Heard
     handlers: FaultHandlers
     threads: Executor
+    health: Health = field(default_factory=Health)
     _stirred: asyncio.Event = field(default_factory=asyncio.Event)
 
     def stir(self) -> None:
@@ -43,21 +45,22 @@ class LiveFaults:
             self._stirred.clear()
             while live := self._live():
                 began = time.monotonic()
-                await asyncio.gather(*(self._catch_up(namespace, bodies) for namespace, bodies in live.items()))
+                with self.health.working("following live faults"):
+                    await asyncio.gather(*(self._catch_up(namespace, bodies) for namespace, bodies in live.items()))
                 await asyncio.sleep(max(0.0, _ROUND_SECONDS - (time.monotonic() - began)))
 
     def _live(self) -> dict[str, list[Body]]:
         """By namespace, the faults that are live."""
         now, live = datetime.datetime.now(datetime.UTC), defaultdict(list)
         for body in self.heard.bodies.values():
-            if following.is_live(body, now):
+            if _is_live(body, now):
                 live[body["metadata"]["namespace"]].append(body)
         return live
 
     async def _catch_up(self, namespace: str, bodies: Sequence[Body]) -> None:
         """Read a namespace's world once, and go by it for each of its faults."""
-        needs = needs_of(body["spec"] for body in bodies)
         try:
+            needs = needs_of(body["spec"] for body in bodies)
             world = await self._in_thread(lambda: self.handlers.reader.begin(namespace, needs).world())
         except Exception as error:  # the next round tries again
             _log.warning("the pods of %s could not be read for its live faults: %s", namespace, error)
@@ -76,3 +79,12 @@ class LiveFaults:
 
     async def _in_thread(self, do: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self.threads, do)
+
+
+def _is_live(body: Body, now: datetime.datetime) -> bool:
+    """False also where that can't be told: one odd object must not end the following of all others."""
+    try:
+        return following.is_live(body, now)
+    except Exception as error:
+        _log.warning("%s %s/%s can't be followed: %s", *key_of(body), error)
+        return False

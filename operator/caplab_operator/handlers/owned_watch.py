@@ -48,6 +48,7 @@ class OwnedWatch:
     api: Api
     clusters_in: Callable[[str], Sequence[ClusterRounds]]
     _watches: dict[str, asyncio.Task[None]] = field(default_factory=dict)  # by namespace
+    _claims: dict[str, dict[str, str]] = field(default_factory=dict)  # version by uid of claim, by uid of the cluster
     _session: aiohttp.ClientSession | None = None
 
     def keep(self, namespaces: Iterable[str]) -> None:
@@ -55,6 +56,8 @@ class OwnedWatch:
         wanted = set(namespaces)
         for namespace in [name for name, task in self._watches.items() if name not in wanted or task.done()]:
             self._watches.pop(namespace).cancel()
+        there = {cluster.uid for namespace in wanted for cluster in self.clusters_in(namespace)}
+        self._claims = {uid: known for uid, known in self._claims.items() if uid in there}
         for namespace in wanted - self._watches.keys():
             self._watches[namespace] = asyncio.create_task(self._watch(namespace))
 
@@ -71,16 +74,17 @@ class OwnedWatch:
         name = kind, str(metadata["name"])
         for cluster in self.clusters_in(namespace):
             if kind == CLAIM:
-                if event == "ADDED" and metadata.get("labels", {}).get(SELECTOR) == cluster.key[2]:
-                    cluster.stir()
-            elif event == "DELETED" or self._ledger.differs(cluster.uid, name, metadata):
-                self._strike(cluster, name)
+                if event != "DELETED":
+                    self._look_at_claims(cluster, [metadata])
+            elif self._ledger.hear(cluster.uid, name, metadata, gone=event == "DELETED"):
+                self._apply_again(cluster, name)
 
     def listed(self, namespace: str, kind: str, there: Sequence[Metadata]) -> None:
         """Take in all objects of a kind that there are."""
-        if kind == CLAIM:
-            return
         for cluster in self.clusters_in(namespace):
+            if kind == CLAIM:
+                self._look_at_claims(cluster, there)
+                continue
             for metadata in there:
                 name = kind, str(metadata["name"])
                 if self._ledger.differs(cluster.uid, name, metadata):
@@ -88,14 +92,28 @@ class OwnedWatch:
             for name in self._ledger.missing(cluster.uid, kind, (one["name"] for one in there)):
                 self._strike(cluster, name)
 
+    def _look_at_claims(self, cluster: ClusterRounds, claims: Sequence[Metadata]) -> None:
+        """A cluster takes in its volumes (engines/volumes.py) whenever one of them is new to it, or has changed.
+
+        StatefulSets make them, so the ledger does not know them. They may be there before they are watched.
+        """
+        own = {one["uid"]: one["resourceVersion"] for one in claims if _cluster_of(one) == cluster.key[2]}
+        known = self._claims.setdefault(cluster.uid, {})
+        if own.items() - known.items():
+            known |= own
+            cluster.stir()
+
     @property
     def _ledger(self) -> Ledger:
         return self.api.ledger
 
     def _strike(self, cluster: ClusterRounds, name: Name) -> None:
         if self._ledger.strike(cluster.uid, name):
-            _log.info("%s %s of %s %s/%s has changed: applied again", *name, *cluster.key)
-            cluster.stir()
+            self._apply_again(cluster, name)
+
+    def _apply_again(self, cluster: ClusterRounds, name: Name) -> None:
+        _log.info("%s %s of %s %s/%s has changed: applied again", *name, *cluster.key)
+        cluster.stir()
 
     async def _watch(self, namespace: str) -> None:
         async with asyncio.TaskGroup() as group:
@@ -103,15 +121,19 @@ class OwnedWatch:
                 group.create_task(self._watch_kind(namespace, api_version, kind))
 
     async def _watch_kind(self, namespace: str, api_version: str, kind: str) -> None:
-        path = path_of(api_version, kind, namespace)
+        path, told = path_of(api_version, kind, namespace), ""
         while True:
             try:
                 listed = await self._list(path)
+                told = ""
                 self.listed(namespace, kind, [item["metadata"] for item in listed["items"] or ()])
                 async for event in self._events(path, listed["metadata"]["resourceVersion"]):
                     self.heard(namespace, kind, event["type"], event["object"]["metadata"])
             except (aiohttp.ClientError, TimeoutError, ValueError, KeyError) as error:
-                _log.warning("%s of %s are watched anew: %s", kind, namespace, error or type(error).__name__)
+                # Once: where a cluster may not be applied, nobody has the rights to watch for as long as that lasts.
+                if (text := str(error) or type(error).__name__) != told:
+                    _log.warning("%s of %s are watched anew: %s", kind, namespace, text)
+                told = text
                 await asyncio.sleep(_AGAIN_SECONDS)
 
     async def _list(self, path: str) -> Any:
@@ -139,3 +161,8 @@ class OwnedWatch:
             connector = aiohttp.TCPConnector(limit=0, ssl=self.api.tls() or True)
             self._session = aiohttp.ClientSession(connector=connector, read_bufsize=_LINE_BYTES, trust_env=False)
         return self._session
+
+
+def _cluster_of(metadata: Metadata) -> str:
+    """The name of the cluster that an object's label says."""
+    return str((metadata.get("labels") or {}).get(SELECTOR, ""))

@@ -70,7 +70,7 @@ class PostgresClusters:
 
     def roles(self, api: Api, namespace: str, cluster: str, listed: Callable[[], object]) -> Roles:
         """The primary is who holds the leader object; nobody has to be asked for that."""
-        return Roles(primary=_leader(api, namespace, cluster))
+        return Roles(primary=_holder(_lock(api, namespace, cluster)))
 
     def watch_over(self, api: Api, body: Body, before: Body, hit: Mapping[str, str]) -> Status:
         """Look at a running cluster, do what it needs next, and return its status.
@@ -122,7 +122,8 @@ class PostgresClusters:
 def _look(api: Api, spec: PostgresSpec, known: Known, passwords: Mapping[str, str]) -> Seen:
     """What Patroni says and what each member's own Postgres does, asked at the same time."""
     pods = pods_of(api, spec.namespace, objects.part(spec))
-    leader = _leader(api, spec.namespace, spec.name)
+    lock = _lock(api, spec.namespace, spec.name)
+    _keep_labelled(api, spec, lock)
     told: dict[str, Reading | str] = {}
 
     def read() -> None:
@@ -131,17 +132,33 @@ def _look(api: Api, spec: PostgresSpec, known: Known, passwords: Mapping[str, st
     reader = threading.Thread(target=read, name="postgres-settings")
     reader.start()
     try:
-        seen = observe.look(pods, leader)
+        seen = observe.look(pods, _holder(lock))
     finally:
         reader.join()
     readings = {name: one for name, one in told.items() if isinstance(one, Reading)}
     return replace(seen, readings=readings, silences={name: one for name, one in told.items() if isinstance(one, str)})
 
 
-def _leader(api: Api, namespace: str, cluster: str) -> str | None:
-    endpoints = api.get("v1", "Endpoints", namespace, manifests.scope(cluster))
-    annotations = ((endpoints or {}).get("metadata") or {}).get("annotations") or {}
-    return annotations.get(_LEADER_ANNOTATION)
+def _lock(api: Api, namespace: str, cluster: str) -> Mapping[str, Any]:
+    """The metadata of the Endpoints that carry the leader lock; {} where there are none."""
+    endpoints = api.get("v1", "Endpoints", namespace, manifests.scope(cluster)) or {}
+    return endpoints.get("metadata") or {}
+
+
+def _holder(lock: Mapping[str, Any]) -> str | None:
+    return (lock.get("annotations") or {}).get(_LEADER_ANNOTATION)
+
+
+def _keep_labelled(api: Api, spec: PostgresSpec, lock: Mapping[str, Any]) -> None:
+    """Patroni finds the lock by its labels, and without them waits for ever for one that it cannot make.
+
+    Kubernetes takes them from the lock when somebody gives the primary's Service a selector. Raises ForeignObject where
+    that Service is not the cluster's own.
+    """
+    change = manifests.relabelled(spec, lock) if lock else None
+    if change and api.look(manifests.services(spec)[0]):
+        _log.warning("%s/%s: the leader lock gets its labels again", spec.namespace, spec.name)
+        api.patch_metadata("Endpoints", spec.namespace, lock["name"], change)
 
 
 def _deployed(api: Api, spec: PostgresSpec) -> Deployed | None:

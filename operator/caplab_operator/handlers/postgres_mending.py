@@ -15,6 +15,7 @@ from ..engines.postgres.spec import PostgresSpec
 
 _RELOAD_SECONDS = 5.0  # until a setting that still differs is due to be written anew: Patroni needs two or three itself
 _COPY_AGAIN_SECONDS = 60.0
+_RESTART_AGAIN_SECONDS = 30.0
 
 _log = logging.getLogger(__name__)
 
@@ -25,6 +26,7 @@ class Mending:
 
     _differing: dict[str, float] = field(default_factory=dict)  # since when, by member
     _standing_still: dict[str, float] = field(default_factory=dict)
+    _alone: dict[str, float] = field(default_factory=dict)
 
     def mend(self, spec: PostgresSpec, seen: Seen, sessions: Sessions, passwords: Mapping[str, str]) -> None:
         """Change what differs from the spec; a member that does not take it is asked again next time."""
@@ -33,6 +35,7 @@ class Mending:
         _mend_postgres(spec, seen, sessions, superuser)
         self._write_anew(spec, seen, patronis)
         self._copy_anew(spec, seen, sessions, passwords)
+        self._have_follow(spec, seen, patronis)
 
     def _write_anew(self, spec: PostgresSpec, seen: Seen, password: str) -> None:
         """Where a setting differs for long, somebody wrote into the file that is Patroni's: it writes it again."""
@@ -44,6 +47,15 @@ class Mending:
                 refused = observe.tell(pod.address, password, "/reload", {})
                 _note(spec, pod, "writes its settings anew", refused)
 
+    def _have_follow(self, spec: PostgresSpec, seen: Seen, password: str) -> None:
+        """A replica that follows nobody though there is a primary is restarted: Patroni then reads what it has."""
+        _keep_since(self._alone, set(rejoin.follows_nobody(seen)))
+        for pod in seen.pods:
+            if pod.address and _is_past(self._alone, pod.name, rejoin.SECONDS_BEFORE_A_RESTART):
+                self._alone[pod.name] = time.monotonic() + _RESTART_AGAIN_SECONDS
+                refused = observe.tell(pod.address, password, "/restart", {})
+                _note(spec, pod, "follows nobody, and is restarted", refused)
+
     def _copy_anew(self, spec: PostgresSpec, seen: Seen, sessions: Sessions, passwords: Mapping[str, str]) -> None:
         lagging = rejoin.lagging(seen)
         _keep_since(self._standing_still, set(lagging))
@@ -53,7 +65,8 @@ class Mending:
             return
         oldest = sessions.ask(primary, passwords.get("superuser", ""), rejoin.OLDEST_SEGMENT)
         for pod in seen.pods:
-            if pod.name in late and pod.address and oldest and rejoin.needs_copy(seen, pod.name, int(oldest)):
+            is_known = oldest.isascii() and oldest.isdecimal() and len(oldest) < 20
+            if pod.name in late and pod.address and is_known and rejoin.needs_copy(seen, pod.name, int(oldest)):
                 self._standing_still[pod.name] = time.monotonic() + _COPY_AGAIN_SECONDS
                 refused = observe.tell(pod.address, passwords.get("patroni", ""), "/reinitialize", {"force": True})
                 _note(spec, pod, "gets a new copy, since the log that it needs is gone", refused)

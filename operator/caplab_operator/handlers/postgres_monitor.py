@@ -40,7 +40,7 @@ class Monitor:
             return
         try:
             statements = self._statements(answer, primary, sessions, superuser)
-        except (SqlError, ValueError, KeyError) as error:
+        except (SqlError, LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
             _log.warning("%s/%s: the role %s could not be looked at: %s", spec.namespace, spec.name, LOGIN, error)
             return
         self._is_gone = not self.password and not statements

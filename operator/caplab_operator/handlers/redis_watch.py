@@ -6,10 +6,9 @@ import asyncio
 import contextlib
 import socket
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-
-import hiredis
 
 from ..engines.redis.manifests import REDIS_PORT, SENTINEL_PORT
 from ..engines.redis.observe import Place
@@ -22,6 +21,7 @@ _HUNT_SECONDS = 1.0  # for how long the promoted one is looked for
 _PAUSE_SECONDS = 0.02  # between two looks for it
 _AGAIN_SECONDS = 0.5  # between two attempts to connect, and between two looks at where the pods are
 _CONNECT_SECONDS = 1.0
+_MOST_BYTES = 1 << 20  # that are read of a connection before it is made anew: a failover has some hundred
 # A peer that was cut off without a word is noticed within 4 s.
 _KEEPALIVE = {"TCP_KEEPIDLE": 2, "TCP_KEEPINTVL": 1, "TCP_KEEPCNT": 2}
 
@@ -83,7 +83,7 @@ class PromotionWatch:
         self, address: str, port: int, password: str, listen: Callable[[Streams, str], Awaitable[None]]
     ) -> None:
         while True:
-            with contextlib.suppress(OSError, hiredis.HiredisError):
+            with contextlib.suppress(OSError, ValueError):  # ValueError: a line without an end
                 async with asyncio.timeout(_CONNECT_SECONDS):
                     streams = await asyncio.open_connection(address, port)
                 try:
@@ -95,27 +95,29 @@ class PromotionWatch:
 
     async def _until_closed(self, streams: Streams, _password: str) -> None:
         """Of a member: Sentinel closes all its clients' connections in the same step in which it promotes it."""
+        left = _MOST_BYTES
         with contextlib.suppress(OSError):
-            while await streams[0].read(1024):
-                pass
+            while left > 0 and (data := await streams[0].read(1024)):
+                left -= len(data)
         self._heard.set()
 
     async def _to_events(self, streams: Streams, password: str) -> None:
         """Of a Sentinel: what it is doing, as it says itself."""
         reader, writer = streams
         writer.write(f"AUTH {OPERATOR} {password}\r\nSUBSCRIBE {' '.join(_CHANNELS)}\r\n".encode())
-        answers = hiredis.Reader(encoding="utf-8", errors="replace")
-        while data := await reader.read(4096):
-            answers.feed(data)
-            while answers.has_data() and (answer := answers.gets()) is not False:
-                self._hear(answer)
+        before: deque[bytes] = deque(maxlen=2)  # lines; of a message they are: message, a length, its channel
+        left = _MOST_BYTES
+        while left > 0 and (line := await reader.readline()):
+            left -= len(line)
+            word = line.rstrip(b"\r\n")
+            if len(before) == 2 and before[0] == b"message":
+                self._hear(word.decode(errors="replace"))
+            before.append(word)
 
-    def _hear(self, answer: object) -> None:
-        match answer:
-            case ["message", channel, *_]:
-                if channel == _PROMOTING:
-                    self._hunt_until = time.monotonic() + _HUNT_SECONDS
-                self._heard.set()
+    def _hear(self, channel: str) -> None:
+        if channel == _PROMOTING:
+            self._hunt_until = time.monotonic() + _HUNT_SECONDS
+        self._heard.set()
 
 
 def _notice_loss(writer: asyncio.StreamWriter) -> None:

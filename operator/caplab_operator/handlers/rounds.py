@@ -120,10 +120,13 @@ class ClusterRounds:
             self._stirred.clear()
             if body := self._body():
                 apply = partial(clusters.apply, self._rounds.api, self._engine.handlers, body)
-                self._note(await self._in_thread(apply))
-                self._tried.set()
-                await self._keep_exporter(body)
+                with self._rounds.health.working(f"applying {self._name}"):
+                    self._note(await self._in_thread(apply))
+                    self._tried.set()
+                    await self._keep_exporter(body)
             self._tried.set()
+            if self._rounds.api.ledger.take_outdated(self.uid):
+                self.stir()
             wait = self._seconds_to_net()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stirred.wait(), wait)

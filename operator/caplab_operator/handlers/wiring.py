@@ -52,7 +52,7 @@ class Lab:
 
     def __post_init__(self) -> None:
         self.fault_handlers = FaultHandlers(self.api, lambda kind: self.engines[kind].handlers.roles, Reader(self.api))
-        self.live_faults = LiveFaults(self.faults, self.fault_handlers, self.threads)
+        self.live_faults = LiveFaults(self.faults, self.fault_handlers, self.threads, self.health)
         self.rounds = Rounds(self.api, self.engines, self.clusters, self._hit, self.health)
         self.owned = OwnedWatch(self.api, self.rounds.clusters_in)
 

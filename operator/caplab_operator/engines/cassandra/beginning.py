@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..pods import ordinal
-from .observe import STARTING
+from .observe import RUNNING, STARTING
 from .ring import DECOMMISSIONED, JOINING, LEAVING, Ring, Row
 from .spec import CassandraSpec
 from .steps import Tell, Wait
@@ -45,9 +45,25 @@ def _return(waiting: Sequence[Row], ring: Ring) -> Tell | Wait | None:
             wait = wait or Wait(f"{row.name} waits until the others have forgotten its attempt to join")
         elif ring.sees_up(row.host_id):
             wait = wait or Wait(f"{row.name} lost its data, and waits until the others see it down")
+        elif taken := _taken(row, ring):
+            wait = wait or Wait(f"{row.name} lost its data, and waits since {taken}")
         else:
             return _tell(row, {"replacing": min(ring.addresses(row.host_id))}, "takes its own place without its data")
     return wait
+
+
+def _taken(row: Row, ring: Ring) -> str:
+    """Why a member's former place is not its own: who took it would be thrown out of the ring; '' where it is."""
+    old = ring.addresses(row.host_id)
+    for other in ring.rows:
+        if other.name == row.name or other.stage not in (STARTING, RUNNING):
+            continue
+        if other.host_id == row.host_id:
+            return f"{other.name} says that it is {row.host_id} too"
+        if other.address in old:
+            return f"{other.name} is at its former address"
+    live = sorted(filter(ring.is_live, old))
+    return f"some see another host up at {live[0]}, where it was" if live else ""
 
 
 def _join(waiting: Sequence[Row], ring: Ring) -> Tell | Wait:
@@ -64,7 +80,8 @@ def _is_concerned(row: Row) -> bool:
     """Whether it is in the ring or may come to it by itself: not who waits, has left, or has never been heard of."""
     if row.said is None:
         return bool(row.host_id or row.state)
-    return not row.waits and row.said.mode != DECOMMISSIONED
+    has_left = row.said.mode == DECOMMISSIONED and not row.state  # by everybody's word
+    return not row.waits and not has_left
 
 
 def _tell(row: Row, query: dict[str, str], what: str) -> Tell | Wait:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import math
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from http.client import HTTPConnection, HTTPException
 from typing import Any
 from urllib.parse import urlencode
+
+from caplab_wire.rest import login, request
 
 from ..pods import Pod
 from .configuration import Setting
@@ -19,8 +19,8 @@ from .manifests import MANAGEMENT_PORT
 TIMEOUT_SECONDS = 1.0
 USER = "operator"  # images/cassandra
 RUNNING, WAITING, STARTING, FAILED = "running", "waiting", "starting", "failed"  # stages
-_LONGEST_ANSWER_BYTES = 2**20
 _UNAUTHORIZED = 401
+_ID_CHARACTERS = 45  # an IPv6 address at its longest; a host id has 36
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ def tell(place: Place, pod: Pod, path: str, query: Mapping[str, str]) -> str:
     """Have a member do something; what it or the way to it refused, '' where nothing did."""
     try:
         status, body = _ask(place, pod, "POST", f"{path}?{urlencode(query)}")
-    except (OSError, HTTPException) as error:
+    except OSError as error:
         return str(error) or type(error).__name__
     return "" if status < 300 else f"{status} {_refusal(body)}"
 
@@ -106,22 +106,15 @@ def _state(place: Place, pod: Pod) -> Member | int | None:
     try:
         status, body = _ask(place, pod, "GET", "/state")
         return member_from(json.loads(body)) if status == 200 else status
-    except (OSError, HTTPException, AttributeError, KeyError, TypeError, ValueError, RecursionError):
+    except (OSError, AttributeError, KeyError, TypeError, ValueError, RecursionError):
         return None
 
 
 def _ask(place: Place, pod: Pod, method: str, path: str) -> tuple[int, bytes]:
-    """Status and body. Raises OSError and HTTPException where nobody answers."""
+    """Status and body. Raises OSError where nobody answers."""
     if pod.address is None:
         raise ConnectionError(f"{pod.name} has no address")
-    token = base64.b64encode(f"{USER}:{place.password}".encode()).decode()
-    connection = HTTPConnection(pod.address, MANAGEMENT_PORT, timeout=TIMEOUT_SECONDS)
-    try:
-        connection.request(method, path, headers={"Authorization": f"Basic {token}"})
-        answer = connection.getresponse()
-        return answer.status, answer.read(_LONGEST_ANSWER_BYTES)
-    finally:
-        connection.close()
+    return request(pod.address, MANAGEMENT_PORT, method, path, TIMEOUT_SECONDS, login(USER, place.password))
 
 
 def member_from(answer: Mapping[str, Any]) -> Member:
@@ -136,12 +129,12 @@ def member_from(answer: Mapping[str, Any]) -> Member:
         fresh=_flag(answer.get("fresh", False)),
         work=Work(**{name: _text(work.get(name, "")) for name in ("kind", "id", "state", "problem")}),
         mode=_text(answer.get("mode", "")),
-        host_id=_text(answer.get("hostId", "")),
+        host_id=_id(answer.get("hostId", "")),
         native=_flag(answer.get("native", False)),
         live=_texts(answer.get("live", [])),
         joining=_texts(answer.get("joining", [])),
         leaving=_texts(answer.get("leaving", [])),
-        host_ids={_text(address): _text(host) for address, host in answer.get("hostIds", {}).items()},
+        host_ids={_id(address): _id(host) for address, host in answer.get("hostIds", {}).items()},
         owns={_text(address): _share(share) for address, share in answer.get("owns", {}).items()},
         schemas={_text(address): _text(version) for address, version in answer.get("schemas", {}).items()},
         settings={_text(name): _setting(value) for name, value in answer.get("settings", {}).items()},
@@ -154,6 +147,13 @@ def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{value!r} is no text")
     return value
+
+
+def _id(value: object) -> str:
+    """A host id or an address; TypeError where it is none."""
+    if len(found := _text(value)) > _ID_CHARACTERS:
+        raise TypeError(f"{found[:_ID_CHARACTERS]}... is neither a host id nor an address")
+    return found
 
 
 def _flag(value: object) -> bool:

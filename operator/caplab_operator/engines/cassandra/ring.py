@@ -66,15 +66,20 @@ class Ring:
 
     def joining(self, host_id: str) -> bool:
         """Whether somebody sees this host join."""
-        return any(address_of(view, host_id) in view.joining for view in self.views.values())
+        return any(view.host_ids.get(address) == host_id for view in self.views.values() for address in view.joining)
 
     def addresses(self, host_id: str) -> set[str]:
         """Where the ring has this host."""
-        return {address for view in self.views.values() if (address := address_of(view, host_id))}
+        hosts = (item for view in self.views.values() for item in view.host_ids.items())
+        return {address for address, host in hosts if host == host_id}
 
     def sees_up(self, host_id: str) -> bool:
         """Whether somebody sees this host up."""
-        return any(address_of(view, host_id) in view.live for view in self.views.values())
+        return any(view.host_ids.get(address) == host_id for view in self.views.values() for address in view.live)
+
+    def is_live(self, address: str) -> bool:
+        """Whether somebody sees anybody up there."""
+        return any(address in view.live for view in self.views.values())
 
     @property
     def strangers(self) -> list[tuple[str, str]]:

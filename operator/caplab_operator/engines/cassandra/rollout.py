@@ -56,8 +56,10 @@ def _is_stuck(row: Row) -> bool:
 
 
 def _has_left(row: Row) -> bool:
-    """Whether it has left the ring for good; once that is written down it calls itself fresh."""
-    return row.said is not None and row.said.mode == DECOMMISSIONED and row.said.fresh and not row.pod.leaving
+    """Whether it has left the ring for good, by its peers' word too; once it is written down it calls itself fresh."""
+    if row.said is None or row.pod.leaving or row.state not in ("", DOWN):
+        return False
+    return row.said.mode == DECOMMISSIONED and row.said.fresh
 
 
 def _to_restart(spec: CassandraSpec, old: Sequence[Row]) -> str:

@@ -33,14 +33,14 @@ def build(spec: CassandraSpec, seen: Seen, ring: Ring, before: Mapping[str, Any]
     durable = durability.applied(spec, seen)
     ready = _ready(spec, ring, durable, applied, done)
     conditions = before.get("conditions") or []
+    rows = sorted((*ring.rows, *ring.absent), key=lambda row: ordinal(row.name))
     serving = next((row.name for row in ring.rows if row.said and row.said.native), None)
     status: Status = {
         "observedGeneration": spec.generation,
         "phase": phase(ready[0] == "True", serving, before),
         "readyMembers": sum(row.is_ready for row in ring.rows),
-        "members": [
-            _member(ring, row) for row in sorted((*ring.rows, *ring.absent), key=lambda row: ordinal(row.name))
-        ],
+        "states": " ".join(row.state or "?" for row in rows),
+        "members": [_member(ring, row) for row in rows],
         "conditions": [
             condition("Ready", ready, spec.generation, conditions, now),
             condition("DurabilityApplied", durable, spec.generation, conditions, now),

@@ -9,6 +9,7 @@ from .observe import Seen
 from .spec import PostgresSpec
 
 _PRIMARY, _STREAMING = "running", "streaming"
+_CUT_OFF = "not streamed to by the primary"
 _STANDBY_ROLE = {"quorum": "quorum_standby", "sync": "sync_standby"}  # in Patroni's topology
 
 
@@ -21,7 +22,11 @@ def primary_of(seen: Seen) -> str | None:
 
 
 def members(seen: Seen) -> list[Status]:
-    """Every member as it describes itself, and its lag as the topology has it. A replica is ready while it streams."""
+    """Every member as it describes itself, and its lag as the topology has it.
+
+    A replica is ready while it streams by its own word and by its primary's: one that was frozen takes a moment to see
+    that its primary has long hung up.
+    """
     told = {member["name"]: member for member in (seen.topology or {}).get("members", [])}
     primary = primary_of(seen)
     found = []
@@ -29,6 +34,8 @@ def members(seen: Seen) -> list[Status]:
         answer, row = seen.answers.get(pod.name), told.get(pod.name, {})
         # Its own word: the topology's may be of a second ago, before it was restarted.
         state = str(answer.get("replication_state") or answer.get("state") or "unknown") if answer else "silent"
+        if state == _STREAMING and not _is_streamed_to(seen, primary, pod.name):
+            state = _CUT_OFF
         member: Status = {
             "name": pod.name,
             "zone": pod.zone,
@@ -40,6 +47,11 @@ def members(seen: Seen) -> list[Status]:
             member["lagBytes"] = row["lag"]
         found.append(member)
     return found
+
+
+def _is_streamed_to(seen: Seen, primary: str | None, name: str) -> bool:
+    reading = seen.readings.get(primary or "")
+    return reading is None or reading.streams_to is None or name in reading.streams_to
 
 
 def standbys(spec: PostgresSpec, seen: Seen) -> dict[str, int]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from .. import network, objects
 from ..objects import Manifest
@@ -53,6 +54,14 @@ def state(spec: PostgresSpec) -> list[Manifest]:
     names = [scope(spec.name), *(f"{scope(spec.name)}-{kept}" for kept in _STATE)]
     metadata = {"namespace": spec.namespace, "labels": objects.labels(spec)}
     return [{"apiVersion": "v1", "kind": "Endpoints", "metadata": {"name": name, **metadata}} for name in names]
+
+
+def relabelled(spec: PostgresSpec, lock: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The change of metadata that has Patroni find its leader lock by its labels; None where it does."""
+    wanted = {**objects.labels(spec), SCOPE_LABEL: scope(spec.name)}
+    if wanted.items() <= (lock.get("labels") or {}).items():
+        return None
+    return {"uid": lock["uid"], "labels": wanted}
 
 
 def service_account(spec: PostgresSpec) -> Manifest:

@@ -16,6 +16,7 @@ from ..exporter import LOGIN
 
 RIGHTS = "pg_monitor"
 _NOTE = "of caplab: reads statistics for the exporter"
+_MOST_ROUNDS = 1_000_000  # of a password's hash: the server's own 4096 take a millisecond
 # Three for each scrape, and those of scrapes that a frozen member has not answered yet.
 _CONNECTIONS = 12
 _ATTRIBUTES = (
@@ -49,11 +50,15 @@ class Role:
 
 
 def parse(answer: str) -> Role | None:
-    """What QUESTION's answer means; None where there is no such role. Raises ValueError."""
+    """What QUESTION's answer means; None where there is no such role.
+
+    Raises LookupError, TypeError, ValueError and RecursionError where it makes no sense.
+    """
     found = json.loads(answer)
     if found is None:
         return None
-    return Role(found["asWanted"], found["password"], tuple(found["memberOf"]), found["isOurs"])
+    member_of = tuple(map(str, found["memberOf"]))
+    return Role(bool(found["asWanted"]), str(found["password"]), member_of, bool(found["isOurs"]))
 
 
 def mends(role: Role | None, password: str, encrypted: Callable[[], str]) -> Sequence[str]:
@@ -79,8 +84,10 @@ def removal(role: Role | None) -> Sequence[str]:
 
 def at_once(statements: Sequence[str]) -> str:
     """All of them as one transaction that waits for no standby: it can be made again, and a round must not hang."""
-    body = "; ".join(["set local synchronous_commit = local", *statements])
-    return f"do $caplab$ begin {body}; end $caplab$"
+    body, quote = "; ".join(["set local synchronous_commit = local", *statements]), "$caplab$"
+    while quote in body:  # a role may be called so
+        quote = f"{quote[:-1]}x$"
+    return f"do {quote} begin {body}; end {quote}"
 
 
 def printable(statement: str) -> str:
@@ -93,9 +100,11 @@ def is_of(password: str, kept: str) -> bool:
     try:
         scheme, rounds_and_salt, keys = kept.split("$")
         rounds, salt = rounds_and_salt.split(":")
-        stored = keys.split(":")[0]
+        stored = keys.split(":")[0].encode()
+        if int(rounds) > _MOST_ROUNDS:
+            return False
         salted = hashlib.pbkdf2_hmac("sha256", password.encode(), base64.b64decode(salt), int(rounds))
     except ValueError:
         return False
     key = hashlib.sha256(hmac.digest(salted, b"Client Key", hashlib.sha256)).digest()
-    return scheme == "SCRAM-SHA-256" and hmac.compare_digest(base64.b64encode(key).decode(), stored)
+    return scheme == "SCRAM-SHA-256" and hmac.compare_digest(base64.b64encode(key), stored)

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import base64
 import json
-import urllib.error
-import urllib.request
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
+from caplab_wire.rest import login, request
+
 from ..pods import Pod
+from .answers import answer_from, config_from, history_from, topology_from
 from .manifests import PATRONI_PORT
 from .readings import Reading
 
 _TIMEOUT_SECONDS = 2.0
-_REFUSAL_BYTES = 300
-_ANSWER_BYTES = 1 << 20  # a history of some thousand failovers; what is longer is cut off, and so no JSON
-# Members are reached by address, never by a proxy of the environment.
-_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+_REFUSAL_CHARACTERS = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +42,7 @@ def look(pods: Sequence[Pod], leader: str | None) -> Seen:
     """Ask every member at once; silence is an answer too (a missing entry)."""
     with ThreadPoolExecutor(max(1, len(pods))) as pool:
         said = dict(zip([pod.name for pod in pods], pool.map(lambda pod: _get(pod, "/patroni"), pods), strict=True))
-    answers = {name: answer for name, answer in said.items() if isinstance(answer, dict)}
+    answers = {name: answer for name, one in said.items() if (answer := answer_from(one)) is not None}
     # The leader knows best; without it, anyone who answers repeats what the store holds.
     askable = sorted((pod for pod in pods if pod.name in answers), key=lambda pod: pod.name != leader)
     if not askable:
@@ -55,9 +52,9 @@ def look(pods: Sequence[Pod], leader: str | None) -> Seen:
         tuple(pods),
         leader,
         answers,
-        topology if isinstance(topology, dict) else None,
-        config if isinstance(config, dict) else None,
-        history if isinstance(history, list) else (),
+        topology_from(topology),
+        config_from(config),
+        history_from(history),
     )
 
 
@@ -66,39 +63,24 @@ def tell(address: str, password: str, path: str, what: Mapping[str, Any], method
 
     No answer in time is no refusal: it may be at it for longer than anybody waits here.
     """
-    token = base64.b64encode(f"patroni:{password}".encode()).decode()
-    request = urllib.request.Request(
-        f"http://{address}:{PATRONI_PORT}{path}",
-        data=json.dumps(what).encode(),
-        method=method,
-        headers={"Content-Type": "application/json", "Authorization": f"Basic {token}"},
-    )
+    headers = {"Content-Type": "application/json", **login("patroni", password)}
     try:
-        with _OPENER.open(request, timeout=_TIMEOUT_SECONDS):
-            return ""
-    except urllib.error.HTTPError as error:
-        return f"{error.code} {error.read(_REFUSAL_BYTES).decode(errors='replace').strip()}"
+        status, body = request(
+            address, PATRONI_PORT, method, path, _TIMEOUT_SECONDS, headers, json.dumps(what).encode()
+        )
     except TimeoutError:
         return ""
     except OSError as error:
-        return "" if isinstance(getattr(error, "reason", None), TimeoutError) else str(error)
+        return str(error)
+    said = body.decode(errors="replace").strip()[:_REFUSAL_CHARACTERS]
+    return "" if 200 <= status < 300 else f"{status} {said}"
 
 
 def _get(pod: Pod, path: str) -> object:
+    """What is answered, with whatever status: /patroni answers 503 with its state while Postgres is down."""
     if pod.address is None:
         return None
     try:
-        with _OPENER.open(f"http://{pod.address}:{PATRONI_PORT}{path}", timeout=_TIMEOUT_SECONDS) as answer:
-            return _json_or_none(answer.read(_ANSWER_BYTES))
-    except urllib.error.HTTPError as error:
-        # /patroni answers 503 with its state while Postgres is down: that is an answer.
-        return _json_or_none(error.read(_ANSWER_BYTES))
-    except OSError:
-        return None
-
-
-def _json_or_none(text: bytes) -> object:
-    try:
-        return json.loads(text)
-    except ValueError:
+        return json.loads(request(pod.address, PATRONI_PORT, "GET", path, _TIMEOUT_SECONDS)[1])
+    except (OSError, ValueError, RecursionError):
         return None

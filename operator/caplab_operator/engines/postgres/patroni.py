@@ -92,15 +92,20 @@ def drift(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]
     patch: dict[str, Any] = {}
     for name, value in wanted.items():
         if isinstance(value, Mapping):
-            below = drift(value, found.get(name) or {})
+            below = drift(value, _mapping(found.get(name)))
             if below:
                 patch[name] = below
         elif found.get(name) != value:
             patch[name] = value
     if "parameters" in wanted:
-        for name in set(found.get("parameters") or {}) - set(wanted["parameters"]):
+        for name in set(_mapping(found.get("parameters"))) - set(wanted["parameters"]):
             patch.setdefault("parameters", {})[name] = None
     return patch
+
+
+def _mapping(found: object) -> Mapping[str, Any]:
+    """What a member says may be anything."""
+    return found if isinstance(found, Mapping) else {}
 
 
 def durability_of(found: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""What a member's own Postgres says of its settings: asked by one statement, parsed at the border."""
+"""What a member's own Postgres says of its settings and its standbys: one statement, parsed at the border."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ QUESTION = """
 with wanted as (select string_to_array($1, ',') as names)
 select json_build_object(
   'recovering', pg_is_in_recovery(),
+  'follows', (select setting <> '' from pg_settings where name = 'primary_conninfo'),
+  'streams_to', (select json_agg(application_name) from pg_stat_replication where state = 'streaming'),
   'settings', (select json_agg(json_build_array(
       lower(name), setting, coalesce(unit, ''), vartype, source, coalesce(sourcefile, ''), pending_restart))
     from pg_settings, wanted where lower(name) = any(names) or pending_restart),
@@ -74,25 +76,49 @@ class Reading:
     lines: tuple[Line, ...] = ()
     overrides: tuple[Override, ...] = ()
     recovering: bool = False
+    follows: bool = True  # whether it knows of anybody to stream from
+    streams_to: frozenset[str] | None = None  # the names of those that it streams to; None where it was not asked
 
 
 def parse(answer: str) -> Reading:
-    """What QUESTION's one field means."""
+    """What QUESTION's one field means. Raises LookupError, TypeError, ValueError where it is no answer to it."""
     found = json.loads(answer)
     settings = (_setting(row) for row in found["settings"] or ())
     return Reading(
         {one.name: one for one in settings},
-        tuple(Line(name, value, file, applied, error) for name, value, file, applied, error in found["lines"] or ()),
+        tuple(_line(row) for row in found["lines"] or ()),
         tuple(override for row in found["overrides"] or () for override in _overrides(*row)),
-        found["recovering"],
+        _flag(found["recovering"]),
+        _flag(found["follows"]),
+        frozenset(map(_text, found["streams_to"] or ())),
     )
 
 
 def _setting(row: list[Any]) -> Setting:
-    name, value, unit, kind, source, file, waits = row
-    return Setting(name=name, value=value, unit=unit, kind=kind, source=source, file=file, waits_for_restart=waits)
+    *texts, waits = row
+    name, value, unit, kind, source, file = map(_text, texts)
+    return Setting(
+        name=name, value=value, unit=unit, kind=kind, source=source, file=file, waits_for_restart=_flag(waits)
+    )
 
 
-def _overrides(role: str, database: str, assignments: list[str]) -> list[Override]:
-    parts = (assignment.partition("=") for assignment in assignments)
-    return [Override(role, database, name.lower(), value) for name, _, value in parts]
+def _line(row: list[Any]) -> Line:
+    name, value, file, applied, error = row
+    return Line(_text(name), _text(value), _text(file), _flag(applied), _text(error))
+
+
+def _overrides(role: Any, database: Any, assignments: Any) -> list[Override]:
+    parts = (_text(assignment).partition("=") for assignment in assignments)
+    return [Override(_text(role), _text(database), name.lower(), value) for name, _, value in parts]
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"{value!r} is neither true nor false")
+    return value

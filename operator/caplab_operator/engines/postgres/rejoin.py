@@ -1,6 +1,8 @@
-"""Replicas that can't go on from where they are, since what they need of the log is gone: pure.
+"""Replicas that can't go on from where they are: pure.
 
-The log that is kept for a replica that is away is bounded (patroni.py). Patroni would have it ask for ever.
+What they need of the log may be gone, since what is kept for a replica that is away is bounded (patroni.py); Patroni
+would have it ask for ever. Or they follow nobody: Patroni takes the address away while nobody is primary, and may read
+it back before Postgres has taken that in. It then believes that it is still there, when the same one is primary again.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from . import health
 from .observe import Seen
 
 SECONDS_BEFORE_A_COPY = 15.0  # a replica that only starts streams within a few
+SECONDS_BEFORE_A_RESTART = 5.0  # Patroni looks each second or two
 _SEGMENT_BYTES = 16 << 20
 # The oldest segment that the primary has, whatever timeline it is of.
 OLDEST_SEGMENT = """
@@ -23,6 +26,11 @@ def lagging(seen: Seen) -> list[str]:
         return []
     rows = health.members(seen)
     return [row["name"] for row in rows if row["role"] == "replica" and row["state"] == "running"]
+
+
+def follows_nobody(seen: Seen) -> list[str]:
+    """Those of them that know of nobody to stream from."""
+    return [name for name in lagging(seen) if (reading := seen.readings.get(name)) and not reading.follows]
 
 
 def needs_copy(seen: Seen, member: str, oldest_segment: int) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -68,7 +67,7 @@ class Sessions:
             reading = parse(rows[0][0] or "")
         except SqlError as error:
             return str(error)
-        except (json.JSONDecodeError, IndexError):
+        except (LookupError, TypeError, ValueError, AttributeError, RecursionError):
             return "its answer can't be read"
         if any(setting.source in OF_A_SESSION for setting in reading.settings.values()):
             self._drop(pod)  # what holds for this connection hides what holds for others

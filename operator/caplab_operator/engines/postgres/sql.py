@@ -6,6 +6,7 @@ import select
 import time
 from collections.abc import Sequence
 
+from caplab_wire.bounded import MOST_BYTES, received_bytes
 from psycopg import conninfo
 from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus, PGconn, PollingStatus
 from psycopg.pq.abc import PGconn as Connection
@@ -15,6 +16,8 @@ from .manifests import POSTGRES_PORT
 
 # The server gives up by itself too, so that nothing of ours goes on there after we have gone.
 _STATEMENT_MILLISECONDS = 2000
+# libpq keeps some of what nobody asked for, such as notifications: a connection that has brought so much is made anew.
+_MOST_KEPT_BYTES = 64 << 20
 _LOGIN_REFUSALS = {"password authentication failed": "28P01", "is not permitted to log in": "28000"}
 _GOOD = (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK)
 
@@ -43,6 +46,7 @@ class Session:
             gssencmode="disable",
             options=f"-c statement_timeout={_STATEMENT_MILLISECONDS}",
         )
+        self._begun_bytes = 0  # what had come before the answer that is waited for
         self._connection: Connection = PGconn.connect_start(info.encode())
         try:
             self._connect(time.monotonic() + seconds)
@@ -51,9 +55,10 @@ class Session:
             raise
 
     def ask(self, statement: str, *values: str, seconds: float) -> list[list[str | None]]:
-        """The rows of one statement, whose $1, $2, ... are values; SqlError where it fails or takes longer."""
+        """The rows of one statement, whose $1, $2, ... are values; SqlError where it fails, or is over a bound."""
         end = time.monotonic() + seconds
         try:
+            self._begun_bytes = received_bytes(self._connection.socket)
             self._connection.send_query_params(statement.encode(), [value.encode() for value in values])
             while self._connection.flush():
                 self._wait(end, writing=True)
@@ -65,6 +70,9 @@ class Session:
         except Exception as error:  # psycopg's own, where the connection is lost
             self.close()
             raise SqlError(str(error).strip()) from error
+        finally:
+            if self.is_open and received_bytes(self._connection.socket) > _MOST_KEPT_BYTES:
+                self.close()
 
     @property
     def is_open(self) -> bool:
@@ -99,6 +107,9 @@ class Session:
         poll.register(socket, select.POLLIN | (select.POLLOUT if writing else 0))
         if left <= 0 or not poll.poll(left * 1000):
             raise SqlError("no answer in time")
+        # libpq takes in all there is: looked at before, so that it never holds much more than the bound.
+        if received_bytes(socket) - self._begun_bytes > MOST_BYTES:
+            raise SqlError(f"the answer is over {MOST_BYTES:,} bytes")
 
     def _rows(self, end: float) -> list[list[str | None]]:
         rows: list[list[str | None]] = []

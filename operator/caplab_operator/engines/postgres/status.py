@@ -46,7 +46,9 @@ def build(
         **rollout_field(done.rollout),
     }
     if primary:
-        status |= {"primary": primary, "epoch": seen.answers[primary]["timeline"]}
+        status["primary"] = primary
+        if "timeline" in seen.answers[primary]:
+            status["epoch"] = seen.answers[primary]["timeline"]
     if in_force:
         status["durability"] = in_force
     if gap := primary_gap(primary, before, now):

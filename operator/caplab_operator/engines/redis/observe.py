@@ -9,9 +9,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, Final
 
-import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
+from caplab_wire.resp import Answer, Refusal, exchange, information
 
 from ..objects import APPLICATION
 from ..pods import Pod
@@ -22,7 +20,9 @@ from .users import OPERATOR, Command
 TIMEOUT_SECONDS = 1.0
 _MASTER_QUESTIONS = (("SENTINEL", "MASTER", MASTER), ("SENTINEL", "REPLICAS", MASTER), ("SENTINEL", "DEBUG"))
 
-_NO_ANSWER = (redis.RedisError, KeyError, TypeError, ValueError)
+_NO_ANSWER = (OSError, Refusal, KeyError, TypeError, ValueError)
+_HOST_CHARACTERS, _MOST_OFFSET = 253, 2**62
+_WRONG_LOGIN = "WRONGPASS"
 
 
 class Silence(Enum):
@@ -144,21 +144,22 @@ def users_of(place: Place, pod: Pod) -> tuple[str, ...]:
     port = REDIS_PORT if pod in place.members else SENTINEL_PORT
     try:
         listed = _ask(pod, port, place.password, [("ACL", "LIST")], TIMEOUT_SECONDS)[0]
-    except redis.RedisError:
+    except (OSError, Refusal):
         return ()
     return _sorted(listed) if isinstance(listed, list) else ()
 
 
-def _sorted(users: Sequence[str]) -> tuple[str, ...]:
-    return tuple(sorted(str(user) for user in users))
+def _sorted(users: Answer) -> tuple[str, ...]:
+    """Raises TypeError for a refusal, which is no list."""
+    return tuple(sorted(str(user) for user in _list(users)))
 
 
 def _tell(place: Place, pod: Pod, port: int, commands: Sequence[Command]) -> list[str]:
     try:
         answers = _ask(pod, port, place.password, commands, TIMEOUT_SECONDS)
-    except redis.RedisError as error:
+    except (OSError, Refusal) as error:
         return [str(error)]
-    return [str(answer) for answer in answers if isinstance(answer, Exception)]
+    return [str(answer).removeprefix("ERR ") for answer in answers if isinstance(answer, Refusal)]
 
 
 def _member(place: Place, pod: Pod, directives: Sequence[str], seconds: float) -> Member | Silence:
@@ -167,15 +168,17 @@ def _member(place: Place, pod: Pod, directives: Sequence[str], seconds: float) -
         commands += [("CONFIG", "GET", *directives), ("ACL", "LIST")]
     try:
         info, *more = _ask(pod, REDIS_PORT, place.password, commands, seconds)
-        member = member_from(info, more[0] if directives else ())
+        member = member_from(information(info), more[0] if directives else [])
         if not directives:
             return member
         refusal = login_refusal(place, pod, REDIS_PORT, seconds)
-        return replace(member, access=access_from(info, more[1], refusal))
-    except redis.AuthenticationError:
-        return SHUT_OUT
-    except _NO_ANSWER:
-        return SILENT
+        return replace(member, access=access_from(information(info), more[1], refusal))
+    except _NO_ANSWER as error:
+        return _silence(error)
+
+
+def _silence(error: Exception) -> Silence:
+    return SHUT_OUT if str(error).startswith(_WRONG_LOGIN) else SILENT
 
 
 def _sentinel(place: Place, pod: Pod, thorough: bool, seconds: float) -> Sentinel | Silence:
@@ -188,11 +191,9 @@ def _sentinel(place: Place, pod: Pod, thorough: bool, seconds: float) -> Sentine
         if not thorough:
             return sentinel
         refusal = login_refusal(place, pod, SENTINEL_PORT, seconds)
-        return replace(sentinel, access=access_from(more[0], more[1], refusal))
-    except redis.AuthenticationError:
-        return SHUT_OUT
-    except _NO_ANSWER:
-        return SILENT
+        return replace(sentinel, access=access_from(information(more[0]), more[1], refusal))
+    except _NO_ANSWER as error:
+        return _silence(error)
 
 
 def login_refusal(place: Place, pod: Pod, port: int, seconds: float) -> str:
@@ -201,29 +202,44 @@ def login_refusal(place: Place, pod: Pod, port: int, seconds: float) -> str:
         return ""
     try:
         (answer,) = _ask(pod, port, place.login, [("PING",)], seconds, APPLICATION)
-    except redis.AuthenticationError as error:
+    except Refusal as error:
+        if not str(error).startswith(_WRONG_LOGIN):
+            raise
         return str(error)
-    return str(answer) if isinstance(answer, Exception) else ""
+    return str(answer) if isinstance(answer, Refusal) else ""
 
 
-def access_from(info: Mapping[str, Any], users: Sequence[str], refusal: str = "") -> Access:
+def access_from(info: Mapping[str, str], users: Answer, refusal: str = "") -> Access:
     """From the answers to INFO and ACL LIST. Raises KeyError, TypeError, ValueError where they are none."""
     return Access(str(info["run_id"]), _sorted(users), refusal)
 
 
-def member_from(info: Mapping[str, Any], config: Sequence[str]) -> Member:
+def member_from(info: Mapping[str, Any], config: Answer) -> Member:
     """A member from its answers to INFO and CONFIG GET. Raises KeyError, TypeError, ValueError where they are none."""
     is_master = info["role"] == "master"
     return Member(
         is_master=is_master,
-        replication_id=str(info["master_replid"]),
-        offset=int(info["master_repl_offset"] if is_master else info["slave_repl_offset"]),
-        follows="" if is_master else str(info["master_host"]),
+        replication_id=_at_most(64, info["master_replid"]),
+        offset=_offset(info["master_repl_offset"] if is_master else info["slave_repl_offset"]),
+        follows="" if is_master else _at_most(_HOST_CHARACTERS, info["master_host"]),
         link_up=not is_master and info["master_link_status"] == "up",
-        loading=bool(info["loading"]),
+        loading=bool(int(info["loading"])),
         settings=_pairs(config),
         append_only_trouble=_append_only_trouble(info),
     )
+
+
+def _at_most(characters: int, text: object) -> str:
+    """Raises ValueError for what is longer than Redis has it."""
+    if len(found := str(text)) > characters:
+        raise ValueError(f"{characters + 1} characters or more")
+    return found
+
+
+def _offset(text: object) -> int:
+    if not 0 <= (found := int(str(text))) < _MOST_OFFSET:
+        raise ValueError(f"{found} is no place in a stream")
+    return found
 
 
 def _append_only_trouble(info: Mapping[str, Any]) -> str:
@@ -242,10 +258,10 @@ def _append_only_trouble(info: Mapping[str, Any]) -> str:
     return ""
 
 
-def sentinel_from(master: Sequence[str], replicas: Sequence[Sequence[str]], debug: Sequence[str]) -> Sentinel:
+def sentinel_from(master: Answer, replicas: Answer, debug: Answer) -> Sentinel:
     """A Sentinel from its answers to _MASTER_QUESTIONS. Raises KeyError, TypeError, ValueError where they are none."""
     told = _pairs(master)
-    known = [_pairs(replica) for replica in replicas]
+    known = [_pairs(replica) for replica in _list(replicas)]
     return Sentinel(
         names=told["ip"],
         flags=frozenset(told["flags"].split(",")),
@@ -258,25 +274,25 @@ def sentinel_from(master: Sequence[str], replicas: Sequence[Sequence[str]], debu
     )
 
 
-def _pairs(flat: Sequence[str]) -> dict[str, str]:
-    """Names and values by turns. Raises TypeError for a refusal, which is no list."""
-    return {str(name): str(value) for name, value in zip(flat[::2], flat[1::2], strict=True)}
+def _pairs(flat: Answer) -> dict[str, str]:
+    """Names and values by turns. Raises TypeError for a refusal, which is no list, and ValueError."""
+    words = _list(flat)
+    return {str(name): str(value) for name, value in zip(words[::2], words[1::2], strict=True)}
+
+
+def _list(answer: Answer) -> list[Answer]:
+    if not isinstance(answer, list):
+        raise TypeError(f"{answer!r} is no list")
+    return answer
 
 
 def _ask(
     pod: Pod, port: int, password: str, commands: Sequence[Command], seconds: float, user: str = OPERATOR
-) -> list[Any]:
-    """The answers, a refusal among them as the error it is. Raises RedisError where nobody answers."""
+) -> list[Answer]:
+    """The answers, refusals among them. Raises OSError where nobody answers, and Refusal of the login.
+
+    Nothing is tried again: what is silent now is looked at again by the next round.
+    """
     if pod.address is None:
-        raise redis.ConnectionError(f"{pod.name} has no address")
-    # No retries of the client's own: what is silent now is looked at again by the next round.
-    with (
-        redis.Redis(
-            host=pod.address, port=port, username=user, password=password, protocol=2, decode_responses=True,
-            socket_timeout=seconds, socket_connect_timeout=seconds, retry=Retry(NoBackoff(), 0), driver_info=None,
-        ) as connection,
-        connection.pipeline(transaction=False) as pipeline,
-    ):  # fmt: skip
-        for command in commands:
-            pipeline.execute_command(*command)
-        return list(pipeline.execute(raise_on_error=False))
+        raise ConnectionError(f"{pod.name} has no address")
+    return list(exchange(pod.address, port, (user, password), commands, seconds))

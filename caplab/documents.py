@@ -1,0 +1,72 @@
+"""Files of YAML and JSON, as somebody wrote them: read whole, within bounds, or refused with what is wrong in them."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .model.bounds import in_words
+from .model.fields import FieldError
+
+MOST_BYTES = 16 << 20
+_MOST_VALUES = 1_000_000  # written out: a few lines of aliases of aliases stand for more than there is memory
+# What readers raise beside their own errors: for `2026-13-45`, `!!int ""`, 5,000 digits, or lists in lists in lists.
+_UNREADABLE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+
+
+def read_text(file: Path, most_bytes: int = MOST_BYTES) -> str:
+    """An ordinary file's text. OSError where it can't be read, FieldError where it is no text, or over the bound."""
+    with os.fdopen(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as opened:
+        if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
+            raise FieldError(f"{file}: it is no ordinary file. Mend: write one.")
+        content = opened.read(most_bytes + 1)
+    if len(content) > most_bytes:
+        raise FieldError(f"{file}: it is over {in_words(most_bytes)} long, which no such file needs.")
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise FieldError(f"{file}: it is no UTF-8 text: {error}") from error
+
+
+def read_json(file: Path, most_bytes: int = MOST_BYTES) -> Any:
+    """The value in a file. OSError where it can't be read, FieldError where it is no JSON, or over the bound."""
+    text = read_text(file, most_bytes)
+    try:
+        return json.loads(text)
+    except _UNREADABLE as error:
+        raise FieldError(f"{file}: not JSON: {error}") from error
+
+
+def read_yaml(file: Path) -> Any:
+    """The value in a file. OSError where it can't be read, FieldError where it is no YAML, or stands for too much."""
+    return parse_yaml(read_text(file), file.name)
+
+
+def parse_yaml(text: str, name: str) -> Any:
+    """The value of a text; name is the file's, for messages. FieldError as read_yaml."""
+    try:
+        document = yaml.safe_load(text)
+        size = _size(document, {})
+    except (yaml.YAMLError, *_UNREADABLE) as error:
+        raise FieldError(f"{name}: not YAML: {error}") from error
+    if size > _MOST_VALUES:
+        raise FieldError(f"{name}: it stands for over {_MOST_VALUES:,} values. Mend: write fewer aliases (*).")
+    return document
+
+
+def _size(value: Any, known: dict[int, int]) -> int:
+    """How many values there are, each alias counted as what it stands for. ValueError where one stands for itself."""
+    if not isinstance(value, dict | list):
+        return 1
+    if id(value) not in known:
+        known[id(value)] = -1
+        within = [*value, *value.values()] if isinstance(value, dict) else value
+        known[id(value)] = 1 + sum(_size(one, known) for one in within)
+    if known[id(value)] < 0:
+        raise ValueError("an alias stands for what it is in")
+    return known[id(value)]

@@ -1,0 +1,90 @@
+"""What `caplab run` refuses before it asks a cluster: settings that an experiment can't take, modes without a row."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from chaoslib import substitute
+from chaoslib.configuration import load_configuration
+from chaoslib.exceptions import ChaosException
+
+from .documents import read_yaml
+from .judging import expectations
+from .model.expectations import Expectations
+from .model.fields import FieldError
+from .suites import Planned, Suite
+
+_EXTENSION = "caplab"
+_NUMBERS = {"int": int, "float": float}
+
+
+def refuse_unfit(suite: Suite) -> None:
+    """FieldError for the first run that can't be made, or not judged, whatever the cluster is.
+
+    What is no experiment at all is left to the run: it fails, and stops none of the others.
+    """
+    read = {file: _experiment(file) for file in {run.file for run in suite.runs}}
+    for run in suite.runs:
+        experiment = read[run.file]
+        configuration = experiment.get("configuration")
+        if isinstance(configuration, dict):
+            _refuse_settings(run, configuration)
+            _refuse_without_row(run, experiment, configuration, expectations())
+
+
+def _refuse_settings(run: Planned, configuration: Mapping[str, Any]) -> None:
+    for name, value in run.settings.items():
+        if name not in configuration:
+            raise FieldError(f"{run.experiment} has no setting '{name}'. Mend: use one of {', '.join(configuration)}.")
+        declared = configuration[name]
+        kind = str(declared.get("env_var_type")) if isinstance(declared, dict) else ""
+        if kind in _NUMBERS and not _is_number(value, kind):
+            what = "a whole number" if kind == "int" else "a number"
+            raise FieldError(f"{run.experiment}: setting '{name}' is {what}, not '{value}'. Mend: write one.")
+
+
+def _is_number(text: str, kind: str) -> bool:
+    try:
+        return math.isfinite(_NUMBERS[kind](text))
+    except ValueError:
+        return False
+
+
+def _refuse_without_row(
+    run: Planned, experiment: Mapping[str, Any], configuration: Mapping[str, Any], table: Expectations
+) -> None:
+    """Refuse what nothing is promised of: such a run could not be judged."""
+    try:
+        row = _row(experiment, load_configuration(dict(configuration), dict(run.settings)))
+    except (ChaosException, ValueError):  # of the environment: the run says it
+        return
+    if row is None:
+        return
+    engine, mode, fault = row
+    modes = [one.mode for one in table.rows if (one.engine, one.fault) == (engine, fault)]
+    if mode not in modes:
+        mend = f"set what makes one of {', '.join(modes)}" if modes else "add a row to experiments/expectations.yaml"
+        raise FieldError(f"{run.name}: nothing is promised of {fault} with mode '{mode}', so that a run could not be"
+                         f" judged. Mend: {mend}.")  # fmt: skip
+
+
+def _row(experiment: Mapping[str, Any], settings: Mapping[str, Any]) -> tuple[str, str, str] | None:
+    """Engine, mode and fault of the run's row; None where the experiment names none."""
+    blocks = [one for one in experiment.get("extensions") or () if one.get("name") == _EXTENSION]
+    row = blocks[0].get("row") if blocks else None
+    if not isinstance(row, dict) or not {"engine", "mode", "fault"} <= row.keys():
+        return None
+    put = substitute(row, dict(settings), {})
+    return str(put["engine"]), str(put["mode"]), str(put["fault"])
+
+
+def _experiment(file: Path) -> Mapping[str, Any]:
+    """An experiment's file; empty where it is none."""
+    try:
+        document = read_yaml(file)
+    except (OSError, FieldError):
+        return {}
+    return document if isinstance(document, dict) else {}

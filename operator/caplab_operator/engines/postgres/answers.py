@@ -1,0 +1,68 @@
+"""What a member's Patroni answers, made sure to be what it should be: a member may say anything. Pure.
+
+What is of another type, or longer than Patroni has it, is left out: it counts as not said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+_TEXT_CHARACTERS, _NAME_CHARACTERS = 40, 63  # the kind's schema allows no more of a state or a time, or of a name
+_MOST_ROWS = 1000
+_MOST = 2**53  # of a number: more than any timeline, lag or place in the log
+_TEXTS = ("role", "state", "replication_state", "postmaster_start_time")
+_OF_A_MEMBER = ("name", "role", "state")
+
+Answer = dict[str, Any]
+
+
+def answer_from(found: object) -> Answer | None:
+    """A member's own word, from /patroni."""
+    if not isinstance(found, Mapping):
+        return None
+    answer = _with(found, _TEXTS, _is_text) | _with(found, ("timeline",), _is_number)
+    if isinstance(place := found.get("xlog"), Mapping):
+        answer["xlog"] = _with(place, ("received_location",), _is_number)
+    if isinstance(reasons := found.get("pending_restart_reason"), Mapping):
+        answer["pending_restart_reason"] = {name: reasons[name] for name in reasons if _is_name(name)}
+    return answer
+
+
+def topology_from(found: object) -> Answer | None:
+    """What the leader says of all, from /cluster."""
+    if not isinstance(found, Mapping):
+        return None
+    rows = [row for row in _rows(found.get("members")) if isinstance(row, Mapping) and _is_name(row.get("name"))]
+    return {"members": [_with(row, _OF_A_MEMBER, _is_name) | _with(row, ("lag",), _is_number) for row in rows]}
+
+
+def config_from(found: object) -> Mapping[str, Any] | None:
+    """The settings of the cluster, from /config."""
+    return found if isinstance(found, Mapping) else None
+
+
+def history_from(found: object) -> Sequence[Sequence[Any]]:
+    """The timelines that ended, from /history: [timeline, lsn, reason, time, new leader]; the latest of them."""
+    rows = [row for row in _rows(found) if isinstance(row, list)]
+    return tuple(row for row in rows if len(row) < 5 or (_is_text(row[3]) and _is_name(row[4])))
+
+
+def _rows(found: object) -> list[Any]:
+    return found[-_MOST_ROWS:] if isinstance(found, list) else []
+
+
+def _with(found: Mapping[Any, Any], names: Sequence[str], is_sound: Any) -> Answer:
+    return {name: found[name] for name in names if name in found and is_sound(found[name])}
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and len(value) <= _TEXT_CHARACTERS
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and len(value) <= _NAME_CHARACTERS
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MOST

@@ -1,0 +1,95 @@
+"""The little of Redis' protocol (RESP 2) that is needed to ask members and Sentinels something."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO
+
+from .bounded import MOST_BYTES, connect
+
+USER = "operator"
+_LINE_BYTES, _MOST_PARTS, _MOST_DEPTH = 65536, 10_000, 8  # of one answer
+
+Command = Sequence[str]
+
+
+class Refusal(Exception):
+    """An error that Redis answered with, in its own words."""
+
+
+# A line, a number, a refusal, a list of such; None where there is nothing.
+Answer = str | int | None | Refusal | list["Answer"]
+
+
+def ask(host: str, port: int, password: str, *commands: Command, seconds: float = 1.0) -> list[Answer]:
+    """The answers to commands, one after the other. Raises OSError where nobody answers in time, and Refusal."""
+    answers: list[Answer] = []
+    for answer in exchange(host, port, (USER, password), commands, seconds):
+        if isinstance(answer, Refusal):
+            raise answer
+        answers.append(answer)
+    return answers
+
+
+def exchange(
+    host: str, port: int, login: tuple[str, str], commands: Sequence[Command], seconds: float
+) -> Iterator[Answer]:
+    """Log in, and yield the answer to each command as it comes, refusals among them. seconds bounds each wait.
+
+    Raises Refusal of the login, and OSError where nobody answers in time, too much, or not as Redis does.
+    """
+    try:
+        with connect(host, port, seconds) as connection, connection.makefile("rb") as stream:
+            connection.sendall(b"".join(_packed(command) for command in (("AUTH", *login), *commands)))
+            if isinstance(let_in := _answer(stream), Refusal):
+                raise let_in
+            for _ in commands:
+                yield _answer(stream)
+    except ValueError as error:
+        raise ConnectionError(f"{host}:{port} does not speak Redis' protocol: {error}") from error
+
+
+def _packed(command: Command) -> bytes:
+    words = [word.encode() for word in command]
+    return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in words)
+
+
+def _answer(stream: BinaryIO, depth: int = 0) -> Answer:
+    line = stream.readline(_LINE_BYTES)
+    if not line.endswith(b"\r\n"):
+        raise ConnectionError("closed in the middle of an answer")
+    kind, rest = line[:1], line[1:-2].decode(errors="replace")
+    if kind == b"-":
+        return Refusal(rest)
+    if kind == b"+":
+        return rest
+    if kind == b":":
+        return int(rest)
+    return _long_answer(kind, int(rest), stream, depth)
+
+
+def _long_answer(kind: bytes, length: int, stream: BinaryIO, depth: int) -> Answer:
+    if length < 0:
+        return None
+    if length > (_MOST_PARTS if kind == b"*" else MOST_BYTES) or depth > _MOST_DEPTH:
+        raise ValueError(f"an answer of {length} parts or bytes, {depth} lists deep")
+    if kind == b"*":
+        return [_answer(stream, depth + 1) for _ in range(length)]
+    if kind != b"$":
+        raise ValueError(f"an answer that begins with {kind!r}")
+    data = stream.read(length + 2)
+    if len(data) < length + 2:
+        raise ConnectionError("closed in the middle of an answer")
+    return data[:-2].decode(errors="replace")
+
+
+def information(text: Answer) -> dict[str, str]:
+    """The fields of INFO."""
+    pairs = (line.partition(":") for line in str(text).splitlines())
+    return {name: value for name, colon, value in pairs if colon}
+
+
+def pairs(flat: Answer) -> dict[str, str]:
+    """Names and values by turns."""
+    words = [str(word) for word in flat] if isinstance(flat, list) else []
+    return dict(zip(words[::2], words[1::2], strict=False))

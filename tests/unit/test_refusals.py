@@ -1,0 +1,129 @@
+"""What `caplab run` refuses before it asks a cluster, and the list of what it can run."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from caplab_cluster.paths import REPOSITORY
+from fake_runs import experiments_in
+
+from caplab import catalogue, cli, places, suites
+from caplab.judging import experiments_folder
+from caplab.model.fields import FieldError
+from caplab.refusals import refuse_unfit
+
+FOLDER = experiments_folder()
+Captured = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(autouse=True)
+def no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks for a cluster has come too far."""
+
+    def asked() -> str:
+        raise AssertionError("a cluster was asked")
+
+    monkeypatch.setattr(places, "choose_lab", asked)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["postgres/kill-primery"], "no suite or experiment 'postgres/kill-primery'. Mend: use postgres/kill-primary"),
+        (["postgres/x"], "There is no suite or experiment 'postgres/x'. Mend: use postgres/control or"),
+        (["nothing-like-it"], "Mend: use one of them, or a file's path; `caplab run --list` shows all there are."),
+        (["postgres/kill-primary", "--set", "durabilty=async"],
+         "kill-primary has no setting 'durabilty'. Mend: use one of namespace, durability, rate, seconds, seed."),
+        (["postgres/kill-primary", "--set", "durability=asynk"],
+         "nothing is promised of kill-primary with mode 'asynk', so that a run could not be judged. Mend: set what"
+         " makes one of async, quorum, sync."),
+        (["redis/kill-primary", "--set", "wait=2"], "nothing is promised of kill-primary with mode 'everysec-wait-2'"),
+        (["postgres/control", "--set", "rate=fast"], "setting 'rate' is a number, not 'fast'"),
+        (["postgres/control", "--set", "rate=nan"], "setting 'rate' is a number, not 'nan'"),
+        (["postgres/control", "--set", "seconds=1.5"], "setting 'seconds' is a whole number, not '1.5'"),
+        (["core", "--set", "durability=async"], "redis/control has no setting 'durability'"),
+        (["core", "--resume", "nowhere"], "Nothing is to resume in nowhere"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_run_is_refused_before_a_cluster_is_asked(words: list[str], says: str, capsys: Captured) -> None:
+    assert cli.main(["run", *words]) == 3
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("FAILED: ")
+    assert says in line
+
+
+def test_every_suite_is_one_that_can_be_run() -> None:
+    for name in suites.names(FOLDER / "suites"):
+        refuse_unfit(suites.find(FOLDER, name, {"rate": "5.5", "seed": "-3"}))
+
+
+def test_a_setting_of_the_environment_counts_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CAPLAB_DURABILITY", "asynk")
+    with pytest.raises(FieldError, match="mode 'asynk'"):
+        refuse_unfit(suites.find(FOLDER, "postgres/kill-primary", {}))
+    refuse_unfit(suites.find(FOLDER, "postgres/kill-primary", {"durability": "async"}))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "\x00", "[1, 2]", "a: [", "configuration: 5\n", "configuration: {}\n",
+             "configuration: {}\nextensions: [{name: caplab}]\n"]
+)  # fmt: skip
+def test_what_is_no_experiment_is_left_to_the_run(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(text)
+    refuse_unfit(suites.find(tmp_path, str(file), {}))
+
+
+def test_a_line_without_a_name_says_what_is_missing(capsys: Captured) -> None:
+    for words, says in (
+        ([], "name a suite or an experiment"),
+        (["--resume", "core"], "--resume took 'core' for a folder"),
+    ):
+        with pytest.raises(SystemExit) as ended:
+            cli.main(["run", *words])
+        assert ended.value.code == 3
+        assert says in capsys.readouterr().err
+
+
+def test_a_plan_is_the_runs_that_would_be_made(capsys: Captured) -> None:
+    assert cli.main(["run", "smoke", "--repeat", "2", "--plan"]) == 0
+    first, again, *rest = capsys.readouterr().out.splitlines()
+    assert first == again == "postgres/kill-primary durability=quorum"
+    assert len(rest) == 4
+    assert cli.main(["run", "smokey", "--plan"]) == 3
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="no make here: the lab's images have none")
+def test_make_chaos_finds_a_typo_before_it_brings_a_cluster_up(tmp_path: Path) -> None:
+    command = ["make", "-s", "chaos", "EXPERIMENT=postgres/kill-primery", f"VENV={tmp_path}", "PYTHON=/bin/false"]
+    command += ["-o", f"{tmp_path}/ready"]  # it is there
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "caplab").write_text(f'#!/bin/sh\nexec {sys.executable} -m caplab "$@"\n')
+    (tmp_path / "bin" / "caplab").chmod(0o755)
+    done = subprocess.run(
+        [*command, "-o", f"{tmp_path}/ready"], cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2  # as make says it of whatever failed
+    assert "There is no suite or experiment 'postgres/kill-primery'" in done.stderr
+    assert done.stdout == ""
+
+
+def test_the_list_names_every_suite_and_experiment_with_its_settings(capsys: Captured) -> None:
+    assert cli.main(["run", "--list"]) == 0
+    shown = capsys.readouterr().out
+    for name in (*suites.names(FOLDER / "suites"), *suites.experiments(FOLDER)):
+        assert f"\n  {name} " in shown, name
+    assert "durability=quorum rate=60 seconds=30" in shown
+    assert "${" not in shown
+
+
+def test_what_has_no_title_and_no_settings_is_listed_by_its_name(tmp_path: Path) -> None:
+    folder = experiments_in(tmp_path)
+    (folder / "redis" / "control.yaml").write_text("- 1\n")
+    shown = catalogue.listed(folder)
+    assert "  two        two (3 runs)" in shown
+    assert "  redis/control" in shown
