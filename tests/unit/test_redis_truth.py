@@ -218,3 +218,9 @@ def test_clients_login_is_tried_as_clients_do(password: str, refused: bool) -> N
             return await asyncio.to_thread(observe.login_refusal, place, place.members[0], fake.port, 1.0)
 
     assert ("invalid username-password" in asyncio.run(tried())) is refused
+
+
+@pytest.mark.parametrize("line", ["", "user", "user caplab", "users caplab on"])
+def test_a_line_that_names_no_user_is_no_answer(line: str) -> None:
+    with pytest.raises(ValueError, match="is no line of ACL LIST"):
+        observe.access_from({"run_id": "r"}, ["user default off", line])
