@@ -47,9 +47,8 @@ class Look:
     decided: bool = False  # they do so after a failover, and not by their first file
     being_replaced: frozenset[str] = frozenset()  # members from whom a Sentinel is failing over to another
     held_down: frozenset[str] = frozenset()  # members that a Sentinel holds for down, though they may be up by now
-    primary_for: Mapping[str, float] = field(
-        default_factory=dict
-    )  # seconds for which members have been seen as primary
+    # Seconds for which members have been seen as primary.
+    primary_for: Mapping[str, float] = field(default_factory=dict)
     roles: Mapping[str, str] = field(default_factory=dict)  # of other members that run
     records: Mapping[str, Record] = field(default_factory=dict)  # of members that wait, this one among them
 

@@ -225,7 +225,7 @@ def test_a_node_that_does_not_come_back_is_told_and_hinders_no_other(
     nodes.pause_node(node=WORKERS[0])
     nodes.stop_node(node=WORKERS[1], max_nodes=2)
     monkeypatch.setattr(Clock, "sleep", lambda self, seconds: None)
-    monkeypatch.setattr("caplab_cluster.node_back._BACK_SECONDS", 0.1)
+    monkeypatch.setattr("caplab_cluster.node_back._BACK_SECONDS", 1.0)
     fake.refuse("unpause")
     back, (problem,) = nodes.bring_own_back()
     assert back == [WORKERS[1]]

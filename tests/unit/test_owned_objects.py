@@ -12,12 +12,13 @@ import pytest
 from caplab_operator.api import path_of
 from caplab_operator.engines.cassandra import manifests as cassandra
 from caplab_operator.engines.cluster import Cluster
+from caplab_operator.engines.objects import owner_of
 from caplab_operator.engines.ownership import ForeignObject
 from caplab_operator.engines.passwords import ROOT_KEY_ANNOTATION, PasswordsLost
 from caplab_operator.engines.postgres import manifests as postgres
 from caplab_operator.engines.redis import manifests as redis
 from caplab_operator.engines.redis import slices
-from caplab_operator.handlers.applied import Applied, apply_all
+from caplab_operator.handlers.applied import Applied, StillThere, apply_all
 from caplab_operator.root_key import NAME, UnusableRootKey
 from caplab_operator.settings import LAB_NAMESPACE_VARIABLE
 from cassandra_seen import SPEC as CASSANDRA
@@ -335,7 +336,12 @@ def test_endpoints_that_patroni_would_write_over_are_in_the_way(name: str) -> No
     with pytest.raises(ForeignObject, match=f"Endpoints {name}"):
         apply_postgres()
     server.at("endpoints", name)["metadata"]["labels"] = {"caplab.dev/engine": "postgres", "caplab.dev/cluster": "pg"}
-    apply_postgres()
+    with pytest.raises(StillThere, match=f"Endpoints {name} of an earlier cluster of this name are still there"):
+        apply_postgres()
+    assert "services/pg-primary" not in server.names()
+    (service,) = (one for one in postgres.services(spec) if one["metadata"]["name"] == name)
+    server.apply({**service, "metadata": {**service["metadata"], "ownerReferences": [owner_of(spec)]}})
+    apply_postgres()  # a Service that was deleted by hand, and Patroni was quicker
     assert "statefulsets/pg" in server.names()
     # Kubernetes writes a Service's labels on its Endpoints: what somebody took from the one is gone from the other
     server.at("endpoints", name)["metadata"]["labels"] = {}
@@ -349,3 +355,12 @@ def test_a_slice_that_is_applied_only_later_is_looked_at_before_anything_is_appl
     with pytest.raises(ForeignObject, match="EndpointSlice rd-primary"):
         apply_all(server, REDIS, partial(redis.secrets, REDIS), objects, [slices.primary_slice(REDIS)])
     assert [one for one in server.changes() if "/lab/" not in one] == []
+
+
+def test_a_cluster_made_again_waits_until_the_members_of_the_earlier_one_have_gone() -> None:
+    server = FakeServer()
+    owner = {"kind": "StatefulSet", "name": "pg", "uid": "an earlier one", "controller": True}
+    server.put("Pod", "pg-1", metadata={"ownerReferences": [owner]})
+    with pytest.raises(StillThere, match="Pod pg-1 of an earlier cluster"):
+        apply(server, "postgres")
+    assert not [one for one in server.changes() if "/lab/" not in one]

@@ -75,6 +75,18 @@ def mend(world: World, mending: Mending, look: Seen) -> None:
     mending.mend(SPEC, look, world.sessions, PASSWORDS)
 
 
+def mend_for(world: World, mending: Mending, look: Seen, patience: float) -> None:
+    """Rounds that see the same until it is due, in which nobody is told anything, and ten more."""
+    for seconds in (0.0, patience - 1):
+        world.now += seconds
+        mend(world, mending, look)
+    assert world.told == []
+    world.now += 1
+    for _ in range(10):
+        mend(world, mending, look)
+        world.now += 1
+
+
 def test_nothing_is_mended_where_nothing_is_amiss(world: World) -> None:
     mend(world, Mending(), seen())
     assert (world.told, world.sessions.run) == ([], [])
@@ -116,14 +128,7 @@ def test_a_replica_whose_log_is_gone_gets_a_new_copy_once_it_has_had_its_time(wo
     stuck = answer("pg-1", replication_state=None, xlog={"received_location": 5 * 2**24})
     mending, look = Mending(), seen(answers={"pg-1": stuck})
     world.sessions.oldest_segment = "9"
-    for seconds in (0.0, rejoin.SECONDS_BEFORE_A_COPY - 1):
-        world.now += seconds
-        mend(world, mending, look)
-    assert world.told == []
-    world.now += 1
-    for _ in range(10):
-        mend(world, mending, look)
-        world.now += 1
+    mend_for(world, mending, look, rejoin.SECONDS_BEFORE_A_COPY)
     assert world.told == [("10.0.0.1", "/reinitialize", {"force": True})]
     still_there = World(sessions=FakeSessions(oldest_segment="5"))
     mend(still_there, Mending(_standing_still={"pg-1": 0.0}), look)
@@ -133,14 +138,7 @@ def test_a_replica_whose_log_is_gone_gets_a_new_copy_once_it_has_had_its_time(wo
 def test_a_replica_that_follows_nobody_is_restarted_once_it_has_had_its_time(world: World) -> None:
     alone = {"pg-1": reading(follows=False)}
     mending, look = Mending(), seen(answers={"pg-1": answer("pg-1", replication_state=None)}, readings=alone)
-    for seconds in (0.0, rejoin.SECONDS_BEFORE_A_RESTART - 1):
-        world.now += seconds
-        mend(world, mending, look)
-    assert world.told == []
-    world.now += 1
-    for _ in range(10):
-        mend(world, mending, look)
-        world.now += 1
+    mend_for(world, mending, look, rejoin.SECONDS_BEFORE_A_RESTART)
     assert world.told == [("10.0.0.1", "/restart", {})]
 
 

@@ -263,3 +263,9 @@ def test_the_exporters_user_reads_and_does_nothing_else() -> None:
     assert {rule.lstrip("+") for rule in rules[1:]} == {
         "ping", "info", "client|setname", "latency|latest", "slowlog|len", "slowlog|get",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("line", ["", "user", "user caplab", "users caplab on"])
+def test_a_line_that_names_no_user_is_no_answer(line: str) -> None:
+    with pytest.raises(ValueError, match="is no line of ACL LIST"):
+        observe.access_from({"run_id": "r"}, ["user default off", line])

@@ -18,6 +18,7 @@ from ..engines.ownership import (
     foreign,
     foreign_claims,
     foreign_pods,
+    stateful_pods,
 )
 from ..engines.passwords import ROOT_KEY_ANNOTATION, Passwords, are_to_be_derived
 
@@ -42,6 +43,7 @@ def apply_all(
     made = [_marked(secret, passwords.root) for secret in secrets(passwords)]
     claims = api.metadata_of_all("v1", "PersistentVolumeClaim", cluster.namespace)
     there = look_at_all(api, [*made, *objects, *later], claims)
+    _await_the_end_of_an_earlier_one(api, objects, later, there)
     sets = [one for one in objects if one["kind"] == "StatefulSet"]
     own = [claim for one in sets for claim in claims_of(one, claims)]
     left = [claim for one in sets for claim in claims_left_by(one, claims)]
@@ -54,6 +56,29 @@ def apply_all(
         uids[_name(manifest)] = str(api.apply(_owned_as_well(manifest, uids))["uid"])
     if not cluster.keep_volumes:
         _take_in(api, cluster, [*own, *left], root)
+
+
+class StillThere(Exception):
+    """What an earlier cluster of the name has left is about to go."""
+
+
+def _await_the_end_of_an_earlier_one(
+    api: Api, objects: Sequence[Manifest], later: Sequence[Manifest], there: Mapping[Name, Metadata]
+) -> None:
+    """Raises StillThere for members of an earlier cluster of this name, whose objects have gone, and what they made.
+
+    They end a moment later. Under new Services of their name Patroni's Endpoints would stay, and the new members would
+    take the old cluster's state for theirs: they would wait for ever for a primary that is no more.
+    """
+    if any(_name(manifest) in there for manifest in objects if manifest["kind"] in ("Service", "StatefulSet")):
+        return
+    sets = [manifest for manifest in objects if manifest["kind"] == "StatefulSet"]
+    members = {pod for one in sets for pod in stateful_pods(one)}
+    pods = api.metadata_of_all("v1", "Pod", sets[0]["metadata"]["namespace"]) if sets else ()
+    left = [f"Pod {pod['name']}" for pod in pods if pod["name"] in members]
+    left += [f"{kind} {name}" for kind, name in map(_name, later) if kind == "Endpoints" and (kind, name) in there]
+    if left:
+        raise StillThere(f"{', '.join(left)} of an earlier cluster of this name are still there: waiting until they go")
 
 
 def _take_in(api: Api, cluster: Cluster, claims: Sequence[Metadata], root: str) -> None:

@@ -150,8 +150,11 @@ def users_of(place: Place, pod: Pod) -> tuple[str, ...]:
 
 
 def _sorted(users: Answer) -> tuple[str, ...]:
-    """Raises TypeError for a refusal, which is no list."""
-    return tuple(sorted(str(user) for user in _list(users)))
+    """Raises TypeError for a refusal, which is no list, and ValueError for a line that names no user."""
+    lines = sorted(str(user) for user in _list(users))
+    if odd := [line for line in lines if line.split()[:1] != ["user"] or len(line.split()) < 3]:
+        raise ValueError(f"{odd[0][:80]!r} is no line of ACL LIST")
+    return tuple(lines)
 
 
 def _tell(place: Place, pod: Pod, port: int, commands: Sequence[Command]) -> list[str]:
