@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -39,17 +40,34 @@ class PlannedRun:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What the suite began on; load is the load average of the minute before."""
+    """What the suite began on; load is the load average of the minute before.
+
+    cpu is the processor's model, architecture and kernel as uname tells them. '': it is not known.
+    """
 
     cores: int
     memory_bytes: int
     load: float
+    cpu: str = ""
+    architecture: str = ""
+    kernel: str = ""
 
     @classmethod
     def here(cls) -> Machine:
         """The one that this runs on, now."""
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        return cls(os.cpu_count() or 1, memory, round(os.getloadavg()[0], 2))
+        load = round(os.getloadavg()[0], 2)
+        return cls(os.cpu_count() or 1, memory, load, _cpu(), platform.machine(), platform.release())
+
+
+def _cpu(file: Path = Path("/proc/cpuinfo")) -> str:
+    """The processor's model, as Linux names it; '' where it does not."""
+    try:
+        lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    models = (line.partition(":")[2] for line in lines if line.startswith("model name"))
+    return " ".join(next(models, "").split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,4 +139,5 @@ def _machine(fields: Fields) -> Machine:
     load: Json = fields.values.get("load")
     if not isinstance(load, int | float) or isinstance(load, bool):
         raise FieldError(f"{fields.where}: field 'load' must be a number. Mend: begin the suite anew.")
-    return Machine(fields.integer("cores"), fields.integer("memory_bytes"), float(load))
+    told = (fields.optional_text(name) or "" for name in ("cpu", "architecture", "kernel"))  # not in older plans
+    return Machine(fields.integer("cores"), fields.integer("memory_bytes"), float(load), *told)

@@ -20,6 +20,8 @@ from .model.runs import RunRecord
 HISTORY, RECORD, JOURNAL, FINDINGS = "history.parquet", "run.json", "journal.json", "findings.json"
 TIMELINE, LOG = "timeline.svg", "run.log"
 VERDICT, SUMMARY, JUNIT = "verdict.json", "summary.md", "junit.xml"  # of a suite
+# Which of caplab/schemas a file follows. Within a version fields are only added: readers pass over unknown ones.
+VERDICT_SCHEMA, FINDINGS_SCHEMA = "caplab.dev/verdict/v1", "caplab.dev/findings/v1"
 
 _MOST_JOURNAL_BYTES = 256 << 20
 _DEFAULT = Bounds()
@@ -35,7 +37,8 @@ def write_run(folder: Path, record: RunRecord, history: Table) -> None:
 
 def write_findings(folder: Path, findings: Iterable[Finding]) -> None:
     """Keep what the checkers said."""
-    write_json(folder / FINDINGS, [finding.to_json() for finding in findings])
+    plain = [finding.to_json() for finding in findings]
+    write_json(folder / FINDINGS, {"schema": FINDINGS_SCHEMA, "findings": plain})
 
 
 def write_journal(folder: Path, journal: Mapping[str, Any]) -> None:

@@ -7,6 +7,7 @@ import sys
 import time
 import traceback
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -163,7 +164,13 @@ class SuiteRun:
         self._write()
 
     def _write(self) -> None:
-        verdict = {**verdict_json(self.reports), "suite": self._plan.suite, "failures": self.failures}
+        verdict = {
+            "schema": results.VERDICT_SCHEMA,
+            "suite": self._plan.suite,
+            "machine": asdict(self._plan.machine),
+            **verdict_json(self.reports),
+            "failures": self.failures,
+        }
         try:
             results.write_suite(
                 self._folder,

@@ -33,11 +33,26 @@ def verdict_json(reports: Sequence[RunReport]) -> dict[str, Json]:
     """
     return {
         "verdict": merge(report.verdict.state for report in reports).value,
-        "runs": [
-            {"run": report.run_id, "name": report.name, **_exact_fields(report.verdict.to_json())} for report in reports
-        ],
+        "runs": [_run_json(report) for report in reports],
         "repeats": [_repeats_json(one) for one in repeats(reports)],
     }
+
+
+def _run_json(report: RunReport) -> dict[str, Json]:
+    """A run with all that tells it from others: when it began, and on what."""
+    record = report.record
+    plain: dict[str, Json] = {
+        "run": report.run_id,
+        "name": report.name,
+        "began": words.iso_time(record.wall_anchor.unix_ns),
+        "experiment": record.experiment,
+        **report.verdict.to_json(),
+        "settings": dict(record.settings),
+        "specs": dict(record.specs),
+        "versions": dict(record.versions),
+        "images": dict(record.images),
+    }
+    return _exact_fields(plain)
 
 
 def _run(report: RunReport) -> list[list[str]]:

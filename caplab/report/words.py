@@ -128,6 +128,12 @@ def wall_time(monotonic_ns: int, anchor: WallAnchor) -> str:
     return f"{moment:%Y-%m-%d %H:%M:%S}.{unix_ms % 1000:03d} UTC"
 
 
+def iso_time(unix_ns: int) -> str:
+    """A moment as ISO 8601 has it, to the second, in UTC: '2026-11-21T07:03:47Z'."""
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=unix_ns // 1_000_000_000)
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
+
+
 def one_line(text: str) -> str:
     """A text from outside without line ends and control characters: it must not draw on the terminal."""
     return plain_text.one_line(text)

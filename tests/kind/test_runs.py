@@ -194,7 +194,9 @@ def test_a_killed_redis_primary_at_the_other_persistences(
 def test_an_empty_primary_that_comes_back_wipes_its_replicas_and_it_shows(lab: Lab, tmp_path: Path) -> None:
     code, verdict, folder = run(lab, tmp_path, "redis/crash-primary", persistence="none", restarted="ComeBack")
     assert (code, verdict["verdict"]) == (0, "valid"), "its row says that the loss must show"
-    findings = {finding["property"]: finding for finding in json.loads((folder / "findings.json").read_text())}
+    findings = {
+        finding["property"]: finding for finding in json.loads((folder / "findings.json").read_text())["findings"]
+    }
     figures = findings["durability"]["figures"]
     assert findings["durability"]["state"] == "invalid"
     assert figures["lost"] > 100
@@ -289,7 +291,9 @@ def test_a_prober_that_dies_in_the_midst_costs_no_verdict(lab: Lab, tmp_path: Pa
     lab.engine.must("exec", WORKERS[2], "pkill", "-9", "-f", "caplab_probes serve")
     assert process.wait(180) in (0, 2)
     (folder,) = tmp_path.glob("*/01-*")
-    findings = {finding["property"]: finding for finding in json.loads((folder / "findings.json").read_text())}
+    findings = {
+        finding["property"]: finding for finding in json.loads((folder / "findings.json").read_text())["findings"]
+    }
     assert findings["durability"]["state"] == "valid"
     assert findings["durability"]["figures"]["unexpected"] == 0
     assert running_loads(lab, RUNS) == []
@@ -302,7 +306,9 @@ def test_a_hot_key_that_nothing_protects_is_a_stampede_and_breaks_the_row_of_the
     assert (code, verdict["verdict"]) == (1, "invalid")
     (judged,) = verdict["runs"]
     assert any(reason.startswith("stampedeMax") for reason in judged["reasons"]), judged["reasons"]
-    findings = {finding["property"]: finding for finding in json.loads((folder / "findings.json").read_text())}
+    findings = {
+        finding["property"]: finding for finding in json.loads((folder / "findings.json").read_text())["findings"]
+    }
     assert findings["load"]["figures"]["factor"]["max"] >= 20
     assert findings["durability"]["figures"]["lost"] == 0
     record = json.loads((folder / "run.json").read_text())

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from chaoscaplab import current
-from chaoscaplab.controls import measured
+from chaoscaplab.controls import measured, surroundings
 from chaoscaplab.controls.measured import MeasuredRun
 from chaoscaplab.controls.plan import Plan
 from chaoscaplab.faults import nodes
@@ -89,7 +90,7 @@ def test_a_group_cut_and_a_lost_node_give_the_record_its_sides(run: MeasuredRun)
     assert ended(run).sides == {"minority": ("b", "c"), "majority": ("a",)}
 
 
-def test_without_a_cut_there_are_no_sides_and_nobody_is_asked_for_nodes(run: MeasuredRun) -> None:
+def test_without_a_cut_there_are_no_sides_and_a_server_that_says_nothing_costs_no_run(run: MeasuredRun) -> None:
     run._server = None  # type: ignore[assignment]  # whoever asks it fails
     current.seen().note_fault(fault(entry()))
     assert ended(run).sides == {}
@@ -108,3 +109,36 @@ def test_a_run_that_lost_its_namespace_to_another_one_is_not_judged(run: Measure
     faked._hold = SimpleNamespace(problem=lambda: "the namespace ns is held by r-2 by now")
     with pytest.raises(NotHeld, match="The run was not alone: the namespace ns is held by r-2"):
         run.finish(JOURNAL)
+
+
+def test_the_record_says_by_what_it_was_made(run: MeasuredRun) -> None:
+    faked: Any = run
+    info = SimpleNamespace(
+        kubelet_version="v1.34.0", container_runtime_version="containerd://2.1", kernel_version="6.1"
+    )
+    node = SimpleNamespace(status=SimpleNamespace(node_info=info), metadata=NODES[0].metadata)
+    prober = SimpleNamespace(spec=SimpleNamespace(containers=[SimpleNamespace(name="prober", image="p@sha256:1")]))
+    faked._server = SimpleNamespace(nodes=lambda: [node, node], pods=lambda namespace, selector: [prober, prober])
+    record = ended(run)
+    assert record.images == {"prober": "p@sha256:1"}
+    assert (record.versions["kubernetes"], record.versions["kernel"]) == ("v1.34.0", "6.1")
+    assert record.versions["container-runtime"] == "containerd://2.1"
+    assert len(record.versions["caplab-sources"]) == 12
+
+
+def test_a_server_that_says_nothing_leaves_versions_and_images_out(run: MeasuredRun) -> None:
+    record = ended(run)  # its nodes have no status, and it knows no pods
+    assert record.images == {}
+    assert "kubernetes" not in record.versions
+    assert {"caplab", "chaostoolkit", "python", "caplab-sources"} <= record.versions.keys()
+
+
+def test_a_digest_of_sources_changes_with_a_module_its_name_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("x = 1")
+    before = surroundings.sources(tmp_path)
+    surroundings.sources.cache_clear()
+    (tmp_path / "notes.txt").write_text("no module")
+    assert surroundings.sources(tmp_path) == before
+    surroundings.sources.cache_clear()
+    (tmp_path / "a.py").rename(tmp_path / "b.py")
+    assert surroundings.sources(tmp_path) != before

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import platform
 from collections.abc import Mapping
-from importlib.metadata import version
 from typing import Any
 
 from caplab.hold import Hold, NotHeld
@@ -34,6 +32,7 @@ from .plan import Plan
 from .report import RunObject
 from .sides import cut_off, sides_of, zones_of
 from .stages import Stages
+from .surroundings import lab_images, versions_of
 
 _CONVERGE_SECONDS = 60.0
 FAULT_SECONDS = "faultSeconds"  # how long the fault was asked for, or took, as budgets name it
@@ -137,7 +136,7 @@ class MeasuredRun:
             fault_windows=self._windows(boot_id, anchor),
             boot_id=boot_id,
             wall_anchor=anchor,
-            versions=_versions(self._engine.ENGINE, self._settings),
+            versions=versions_of(self._engine.ENGINE, self._settings, self._server),
             has_primary=self._engine.HAS_PRIMARY,
             baseline=self._baseline(journal, boot_id),
             final_scan=scan,
@@ -232,7 +231,8 @@ class MeasuredRun:
 
     def _images(self) -> dict[str, str]:
         members = self._cluster.members()
-        return {container.name: container.image for pod in members for container in pod.spec.containers}
+        of_members = {container.name: container.image for pod in members for container in pod.spec.containers}
+        return {**lab_images(self._server), **of_members}
 
 
 def _store(server: Server, plan: Plan) -> Cluster | None:
@@ -252,9 +252,3 @@ def settings_of_cache(plan: Plan) -> dict[str, Json]:
 
 def _target(cluster: Cluster) -> dict[str, str]:
     return {"kind": cluster.engine.KIND, "name": cluster.name}
-
-
-def _versions(engine: str, settings: Mapping[str, Json]) -> dict[str, str]:
-    server = {engine: str(settings["serverVersion"])} if "serverVersion" in settings else {}
-    packages = {name: version(name) for name in ("caplab", "chaostoolkit", "chaostoolkit-lib")}
-    return {**server, **packages, "python": platform.python_version()}

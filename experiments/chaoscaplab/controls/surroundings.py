@@ -1,0 +1,73 @@
+"""What a run was made with: versions of the software and images of the lab, so that two runs can be told apart."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import platform
+from collections.abc import Callable, Mapping
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+import caplab
+from caplab.model.fields import Json
+from caplab.model.probers import SYSTEM_NAMESPACE
+
+from ..server import Server
+
+_PACKAGES = ("caplab", "chaostoolkit", "chaostoolkit-lib")
+_OF_THE_LAB = "app.kubernetes.io/name in (caplab-operator, caplab-agent, caplab-prober)"
+_DIGITS = 12  # of a digest: enough to tell two states of the sources apart
+_log = logging.getLogger("caplab.run")
+
+
+def versions_of(engine: str, settings: Mapping[str, Json], server: Server) -> dict[str, str]:
+    """By name: the engine as it says itself, the cluster's nodes, and what judges.
+
+    caplab's number stays the same between two releases: caplab-sources is a digest of what is installed.
+    """
+    of_engine = {engine: str(settings["serverVersion"])} if "serverVersion" in settings else {}
+    packages = {name: version(name) for name in _PACKAGES}
+    own = {"python": platform.python_version(), "caplab-sources": sources(Path(caplab.__file__).parent)}
+    return {**of_engine, **packages, **own, **_told("the nodes' versions", lambda: _of_nodes(server))}
+
+
+def lab_images(server: Server) -> dict[str, str]:
+    """The images of operator, agents and probers, by the container's name."""
+    return _told("the lab's images", lambda: _of_lab(server))
+
+
+@cache
+def sources(package: Path) -> str:
+    """A digest of a package's modules, by name and content."""
+    digest = hashlib.sha256()
+    for file in sorted(package.rglob("*.py")):
+        digest.update(str(file.relative_to(package)).encode() + b"\0" + file.read_bytes() + b"\0")
+    return digest.hexdigest()[:_DIGITS]
+
+
+def _of_nodes(server: Server) -> dict[str, str]:
+    infos = [node.status.node_info for node in server.nodes()]
+    every = {
+        "kubernetes": {info.kubelet_version for info in infos},
+        "container-runtime": {info.container_runtime_version for info in infos},
+        "kernel": {info.kernel_version for info in infos},
+    }
+    return {name: ", ".join(sorted(values)) for name, values in every.items() if values}
+
+
+def _of_lab(server: Server) -> dict[str, str]:
+    pods = server.pods(SYSTEM_NAMESPACE, _OF_THE_LAB)
+    containers = [container for pod in pods for container in pod.spec.containers]
+    every = {one.name: sorted({other.image for other in containers if other.name == one.name}) for one in containers}
+    return {name: ", ".join(images) for name, images in sorted(every.items())}
+
+
+def _told(what: str, read: Callable[[], dict[str, str]]) -> dict[str, str]:
+    """What the API server says; nothing where it does not: a run is worth its figures all the same."""
+    try:
+        return read()
+    except Exception as error:
+        _log.warning("%s are not known: %s", what, error)
+        return {}
