@@ -9,7 +9,7 @@ REPEAT ?= 1
 RUN = $(IN_VENV)caplab run $(or $(EXPERIMENT),$(SUITE)) $(if $(RESUME),--resume,--repeat $(REPEAT)) $(if $(KEEP),--keep)
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status doctor dashboards clean chaos cap-table test test-unit test-images-python test-pythons test-kind lint prove venv lock
+.PHONY: help up down status doctor dashboards clean chaos cap-table workflow test test-unit test-images-python test-pythons test-kind lint prove venv lock
 
 # A virtual environment is of one Python: of another one, it is made anew.
 PYTHON_VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
@@ -43,6 +43,10 @@ chaos: venv ## run the suite SUITE=core, or EXPERIMENT=postgres/kill-primary; wi
 cap-table: venv ## write docs/cap-table.md anew; ADD=results/<time>-<suite> takes that suite's verdicts over first
 	@$(IN_VENV)python bench/cap_table.py $(if $(ADD),--add $(ADD))
 
+workflow: venv ## run the nightly workflow's job here, step by step, from a clean clone; SUITE=smoke, or as make chaos
+	@$(IN_VENV)python tests/run_workflow.py .github/workflows/resilience.yml --store $${CAPLAB_STORE:-results/workflow} \
+	  --input suite=$(or $(EXPERIMENT),$(SUITE)) --input repeat=$(REPEAT)
+
 test: test-unit test-images-python test-kind ## the gate: lint, types, unit and property tests, then the tests on kind
 
 test-unit: lint ## the fast part of the gate
@@ -71,11 +75,12 @@ prove: test test-pythons ## the long proofs, whose output is kept under docs/evi
 	@$(IN_VENV)python bench/prove_dashboards.py
 	@$(IN_VENV)python bench/prove_cap.py
 
-lint: venv ## formatting, lint, types and import contracts
+lint: venv ## formatting, lint, types, import contracts and workflows
 	@$(IN_VENV)ruff format --check .
 	@$(IN_VENV)ruff check .
 	@$(IN_VENV)mypy
 	@$(IN_VENV)lint-imports --no-cache
+	@PYTHONPATH=cluster $(IN_VENV)python tests/lint_workflows.py
 
 venv: $(VENV)/ready ## the Python environment of the tests
 

@@ -18,6 +18,7 @@ from .apart import in_a_child
 from .border import LAB_FAILED, NOT_SHOWN, complain, guarded
 from .model.bounds import MOST_BYTES, MOST_ROWS, Bounds, rounded_up
 from .model.bounds import parsed as parsed_size
+from .nightly.arguments import add_arguments as add_nightly_arguments
 from .plain_text import SteadyWriter, one_line, printable, terminal_columns
 
 _LEFT = "what was asked to end ends by itself; `caplab faults` says what has not yet"
@@ -45,8 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return in_a_child(check, LAB_FAILED) if arguments is None else check()
     if parsed.command in ("faults", "heal"):
         return guarded(parsed.command, lambda: _faults(parsed), _LEFT)
-    if parsed.command == "watch":
-        return guarded("watch", lambda: _watch(parsed), "nothing was changed")
+    if showing := {"watch": _watch, "nightly": _nightly}.get(parsed.command):
+        return guarded(parsed.command, partial(showing, parsed), "nothing was changed")
     return cluster_command([parsed.command])
 
 
@@ -107,6 +108,9 @@ def _parser() -> argparse.ArgumentParser:
                        help="print one picture and end, as without a terminal; exit code 0 all parts have answered, "
                             "3 something is unknown")  # fmt: skip
     watch.add_argument("--namespace", default="", help="show only what is in this namespace (default: all of them)")
+    add_nightly_arguments(
+        commands.add_parser("nightly", help="the steps of a pipeline around `caplab run`: docs/pipelines.md")
+    )
     for command in (run, faults, heal, watch):
         command.add_argument(
             "--context", help="the kube context to use; without it, one is used only if its cluster is a lab"
@@ -185,6 +189,12 @@ def _watch(parsed: argparse.Namespace) -> int:
 
     _choose_cluster(parsed.context)
     return watch(Wishes(parsed.once, parsed.namespace), choose_lab())
+
+
+def _nightly(parsed: argparse.Namespace) -> int:
+    from .nightly.command import nightly  # noqa: PLC0415  # results are read by pyarrow, which is slow to load
+
+    return nightly(parsed, partial(print, flush=True))
 
 
 def _choose_cluster(context: str | None) -> None:

@@ -59,6 +59,18 @@ def cap_table(expectations: Expectations, evidence: Sequence[Evidence], without_
     return "\n\n".join(blocks) + "\n"
 
 
+def measured_tables(expectations: Expectations, evidence: Evidence) -> str:
+    """What one suite measured, in Markdown: for each engine a line a row, and nothing of rows that it left out."""
+    newest = newest_by_row([evidence])
+    rows = [_Row(row, *newest[row.name]) for row in expectations.rows if row.name in newest]
+    engines = dict.fromkeys(row.row.engine for row in rows)
+    tables = (_at_a_glance([row for row in rows if row.row.engine == engine]) for engine in engines)
+    return "\n\n".join(
+        f"### {escaped(engine)}\n\n" + "\n".join(in_markdown(table))
+        for engine, table in zip(engines, tables, strict=True)
+    )
+
+
 def tally(states: Sequence[State | None]) -> str:
     """Such as '20 rows, 12 measured: 10 valid, 1 invalid, 1 unknown'."""
     counts = Counter(states)

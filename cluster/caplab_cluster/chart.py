@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from . import lab_images
 from .digest import digest
+from .failure import Failure
 from .kind_cluster import CONTEXT, KindCluster
 from .paths import CHART, Cache
 from .progress import Progress
@@ -17,6 +20,7 @@ from .toolchain import Tools
 
 RELEASE = "caplab"
 NAMESPACE = "caplab-system"
+VALUES_VARIABLE = "CAPLAB_VALUES"  # files of Helm values that the user adds to the lab's own
 USED_IMAGES = (
     "agent", "cassandra", "operator", "postgres", "postgres-exporter",
     "prober", "prometheus", "redis", "redis-exporter",
@@ -33,7 +37,8 @@ def ensure(progress: Progress, cache: Cache, tools: Tools, cluster: KindCluster,
     """Install or upgrade the release, and wait until the operator runs."""
     values = values_of(images)
     ids = json.dumps(dict(cluster.made_ids()), sort_keys=True)
-    wanted = digest([CHART], json.dumps(values, sort_keys=True), ids, *_POD_SECURITY)
+    own = own_values(os.environ)
+    wanted = digest([CHART], json.dumps(values, sort_keys=True), ids, *_POD_SECURITY, *(one.read_text() for one in own))
     note = cache.cluster / "chart"
     with progress.step("chart installed") as step:
         if note.exists() and note.read_text() == wanted and _stands(cache, tools, cluster):
@@ -45,7 +50,7 @@ def ensure(progress: Progress, cache: Cache, tools: Tools, cluster: KindCluster,
         step.run(
             [tools.helm, "upgrade", RELEASE, str(CHART), "--install", "--namespace", NAMESPACE, "--create-namespace",
              "--kubeconfig", str(cache.kubeconfig), "--kube-context", CONTEXT, "--values", str(file),
-             "--wait", "--timeout", f"{_READY_SECONDS}s"]
+             *(f"--values={one}" for one in own), "--wait", "--timeout", f"{_READY_SECONDS}s"]
         )  # fmt: skip
         cluster.kubectl("label", "namespace", NAMESPACE, "--overwrite", *_POD_SECURITY)
         note.write_text(wanted)
@@ -55,6 +60,15 @@ def values_of(images: Mapping[str, str]) -> dict[str, Any]:
     """The chart's values for the images that there are: Grafana is there where its image is."""
     used = [*USED_IMAGES, *(name for name in lab_images.ONLY_PULLED if name in images)]
     return {"images": {name: images[name] for name in used}, "grafana": {"enabled": "grafana" in images}}
+
+
+def own_values(environment: Mapping[str, str]) -> list[Path]:
+    """The files in CAPLAB_VALUES, separated by colons; a later one's word counts. Failure: one is missing."""
+    files = [Path(one).absolute() for one in environment.get(VALUES_VARIABLE, "").split(":") if one]
+    for file in files:
+        if not file.is_file():
+            raise Failure(f"{VALUES_VARIABLE} names {file}, and there is no such file.", "Name a file of Helm values.")
+    return files
 
 
 def grafana_or_why_not(official: Mapping[str, str]) -> str:

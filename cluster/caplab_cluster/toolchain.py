@@ -91,12 +91,13 @@ class SeesGo(Protocol):
 
 
 class GoBuilder:
-    """Builds from cluster/gomodule into the cache; what is built already is not built again."""
+    """Builds from a Go module, cluster/gomodule, into the cache; what is built already is not built again."""
 
-    def __init__(self, machine: SeesGo, cache: Cache) -> None:
+    def __init__(self, machine: SeesGo, cache: Cache, module: Path = GO_MODULE) -> None:
         self._choice = choose_tool("go", machine.go, versions.GO_FIT)
         self._cache = cache
-        self.folder = cache.binaries / digest([GO_MODULE], link_flags())
+        self._module = module
+        self.folder = cache.binaries / digest([module], link_flags())
 
     def missing(self, binaries: Sequence[Binary]) -> list[Binary]:
         """Those that are not built yet."""
@@ -140,7 +141,7 @@ class GoBuilder:
             target = Path(folder) / binaries[0].name if len(binaries) == 1 else Path(folder)
             packages = [binary.package for binary in binaries]
             command = [go, "build", "-trimpath", f"-ldflags={link_flags()}", "-o", str(target), *packages]
-            step.run(command, env=self._env(), cwd=GO_MODULE)
+            step.run(command, env=self._env(), cwd=self._module)
             for binary in binaries:
                 (Path(folder) / binary.name).rename(self.folder / binary.name)
 

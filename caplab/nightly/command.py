@@ -1,0 +1,112 @@
+"""`caplab nightly`: what a pipeline calls around `caplab run`, each step by itself."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import os
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ..documents import read_json, read_text
+from ..model.fields import FieldError
+from . import folders
+from .outcomes import MOST_BYTES, Codes, in_words, judge, plain, wanted, workflow_commands
+from .summary import Parts, page
+
+Say = Callable[[str], None]
+
+
+def nightly(parsed: argparse.Namespace, say: Say) -> int:
+    """Do one step; its exit code. Raises FieldError and OSError where something is missing or cannot be read."""
+    steps: dict[str, Callable[[argparse.Namespace, Say], int]] = {
+        "newest": _newest,
+        "summary": _summary,
+        "judge": _judge,
+        "keep": _keep,
+    }
+    return steps[parsed.step](parsed, say)
+
+
+def cap_table_of(folder: Path) -> str:
+    """What a suite measured, as the CAP table's lines; '' where nothing was. FieldError, OSError as for any file."""
+    from .. import plans, results  # noqa: PLC0415  # pyarrow and the table are slow to load
+    from ..judging import expectations  # noqa: PLC0415
+    from ..report.cap_evidence import Evidence  # noqa: PLC0415
+    from ..report.cap_table import measured_tables  # noqa: PLC0415
+
+    said = folders.named(folder.resolve())
+    if not said or not (folder / results.VERDICT).is_file():
+        return ""
+    begun, suite = said
+    verdict: Any = read_json(folder / results.VERDICT)
+    machine = asdict(plans.read(folder).machine)
+    whole = {"suite": suite, **verdict, "date": f"{begun:%Y-%m-%d %H:%M:%S} UTC", "machine": machine}
+    return measured_tables(expectations(), Evidence.from_json(str(folder / results.VERDICT), whole))
+
+
+def page_of(folder: Path | None, suite: str, codes: Codes, fail_on: str, **more: Any) -> str:
+    """The page of a suite's folder; None: it left none. more: changes, notes and most_bytes, as of `Parts`."""
+    from .. import results  # noqa: PLC0415
+
+    most_bytes = more.pop("most_bytes", MOST_BYTES)
+    runs = folder / results.SUMMARY if folder else None
+    parts = Parts(
+        suite=suite or (folder.name if folder else "suite"),
+        table=cap_table_of(folder) if folder else "",
+        runs=read_text(runs) if runs and runs.is_file() else "",
+        **more,
+    )
+    return page(parts, judge(codes, wanted(fail_on)), codes, most_bytes)
+
+
+def _newest(parsed: argparse.Namespace, say: Say) -> int:
+    kept = folders.suites(parsed.folder)
+    if not kept:
+        raise FieldError(f"{parsed.folder} has no suite's folder. Mend: name the folder given to caplab run --results.")
+    say(str(kept[-1].path))
+    return 0
+
+
+def _summary(parsed: argparse.Namespace, say: Say) -> int:
+    changes = read_text(parsed.changes) if parsed.changes and parsed.changes.is_file() else ""
+    codes = _codes(parsed)
+    say(page_of(parsed.folder, parsed.suite, codes, parsed.fail_on, changes=changes, most_bytes=parsed.most_bytes))
+    return 0
+
+
+def _judge(parsed: argparse.Namespace, say: Say) -> int:
+    fail_on = wanted(parsed.fail_on)
+    if parsed.run is None:
+        say(f"fails the job: {', '.join(sorted(one.value for one in fail_on)) or 'nothing'}")
+        return 0
+    codes = _codes(parsed)
+    judgement = judge(codes, fail_on)
+    if parsed.word:
+        say(in_words(judgement))
+        return 0
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        lines = workflow_commands(judgement, codes) or plain(judgement, codes)
+    else:
+        lines = plain(judgement, codes)
+    for line in lines:
+        say(line)
+    return judgement.exit_code
+
+
+def _keep(parsed: argparse.Namespace, say: Say) -> int:
+    if not folders.named(parsed.folder.resolve()):
+        raise FieldError(f"'{parsed.folder}' is no folder of a suite. Mend: name one such as results/<time>-core.")
+    kept = folders.add(parsed.folder.resolve(), parsed.into)
+    bounds = folders.Bounds(last=parsed.last)
+    gone = folders.prune(parsed.into, bounds, datetime.datetime.now(datetime.UTC))
+    say(f"baseline: {kept.name} is in, {len(gone)} of the oldest went, {len(folders.suites(parsed.into))} are there")
+    return 0
+
+
+def _codes(parsed: argparse.Namespace) -> Codes:
+    if parsed.run is None:
+        raise FieldError("--run is missing. Mend: give the exit code of `caplab run`.")
+    return Codes(parsed.run, parsed.compare)

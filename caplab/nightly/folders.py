@@ -1,0 +1,112 @@
+"""Folders of suites that are kept: which there are, what they take, and which go when there are too many."""
+
+from __future__ import annotations
+
+import datetime
+import re
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+_NAMED = re.compile(r"(\d{8}-\d{6})-(.+)")
+_PART = ".part"  # a copy that is under way, or was broken off
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A suite's folder: when it was begun (UTC), its suite's name, and what it takes on disk."""
+
+    path: Path
+    begun: datetime.datetime
+    suite: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What may be kept; None: any. last: so many of each suite."""
+
+    age: datetime.timedelta | None = None
+    size_bytes: int | None = None
+    last: int | None = None
+
+
+def named(path: Path) -> tuple[datetime.datetime, str] | None:
+    """When a folder's suite was begun, and its name; None where the folder is named otherwise."""
+    match = _NAMED.fullmatch(path.name)
+    try:
+        begun = datetime.datetime.strptime(match[1], "%Y%m%d-%H%M%S") if match else None
+    except ValueError:
+        return None
+    return (begun.replace(tzinfo=datetime.UTC), match[2]) if match and begun else None
+
+
+def suites(folder: Path) -> list[Kept]:
+    """The suites' folders in a folder, the oldest first; whatever else is in it is left out."""
+    found = []
+    for path in folder.iterdir() if folder.is_dir() else ():
+        said = named(path) if path.is_dir() and not path.is_symlink() else None
+        if said:
+            found.append(Kept(path, *said, size_of(path)))
+    return sorted(found, key=lambda one: (one.begun, one.path.name))
+
+
+def size_of(folder: Path) -> int:
+    """The bytes of a folder's files; one that goes meanwhile counts nothing."""
+    total = 0
+    for file in folder.rglob("*"):
+        try:
+            total += file.lstat().st_size if not file.is_dir() else 0
+        except OSError:
+            continue
+    return total
+
+
+def to_prune(kept: Sequence[Kept], bounds: Bounds, now: datetime.datetime) -> list[Kept]:
+    """Those that go, the oldest first: pure. The newest of all stays, whatever its age and size."""
+    oldest_first = sorted(kept, key=lambda one: (one.begun, one.path.name))
+    gone = set(_too_old(oldest_first, bounds, now)) | set(_too_many(oldest_first, bounds))
+    left = [one for one in oldest_first if one not in gone]
+    total = sum(one.size_bytes for one in left)
+    for one in left:
+        if bounds.size_bytes is None or total <= bounds.size_bytes:
+            break
+        gone.add(one)
+        total -= one.size_bytes
+    return [one for one in oldest_first[:-1] if one in gone]
+
+
+def prune(folder: Path, bounds: Bounds, now: datetime.datetime) -> list[Kept]:
+    """Remove what is over the bounds; what was removed. OSError where it cannot be."""
+    gone = to_prune(suites(folder), bounds, now)
+    for one in gone:
+        shutil.rmtree(one.path)
+    return gone
+
+
+def add(suite: Path, baseline: Path) -> Path:
+    """Copy a suite's folder without its histories and pictures; whole or not at all. The copy."""
+    from ..results import HISTORY, TIMELINE  # noqa: PLC0415  # histories are read by pyarrow, which is slow to load
+
+    heavy = {HISTORY, TIMELINE}  # what figures are made from, not the figures themselves
+    target = baseline / suite.name
+    draft = baseline / f"{suite.name}{_PART}"
+    baseline.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(draft, ignore_errors=True)
+    shutil.copytree(suite, draft, ignore=lambda _, names: heavy.intersection(names))
+    shutil.rmtree(target, ignore_errors=True)
+    return draft.rename(target)
+
+
+def _too_old(kept: Iterable[Kept], bounds: Bounds, now: datetime.datetime) -> list[Kept]:
+    return [] if bounds.age is None else [one for one in kept if now - one.begun > bounds.age]
+
+
+def _too_many(kept: Sequence[Kept], bounds: Bounds) -> list[Kept]:
+    if bounds.last is None:
+        return []
+    by_suite: dict[str, list[Kept]] = {}
+    for one in kept:
+        by_suite.setdefault(one.suite, []).append(one)
+    return [one for of_suite in by_suite.values() for one in of_suite[: -bounds.last]]

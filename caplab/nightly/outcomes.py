@@ -1,0 +1,128 @@
+"""What a run that nobody watched came to, by the exit codes of its commands, and what of that fails the job: pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from ..model.fields import FieldError
+
+
+class Outcome(Enum):
+    """What can come of a suite, or of comparing it with a baseline; the words that --fail-on takes."""
+
+    INVALID = "invalid"  # a run broke what its row promises
+    UNKNOWN = "unknown"  # a run proves nothing
+    FAILED = "failed"  # the lab itself failed: nothing was learned
+    REGRESSED = "regressed"  # a figure is worse than its baseline, by a rule that can be defended
+    UNCOMPARED = "uncompared"  # a comparison was asked for, and could not be made
+
+
+EVERY = tuple(outcome.value for outcome in Outcome)
+DEFAULT_FAIL_ON = "invalid,unknown,failed,regressed"
+NOTHING = "none"
+MOST_BYTES = 1_000_000  # of a page: GitHub shows a step's summary of up to 1 MiB, and else none of it
+
+# The titles of annotations: which of them it is must be seen without opening a log.
+TITLES: Mapping[Outcome, str] = {
+    Outcome.INVALID: "caplab: a promise was broken",
+    Outcome.UNKNOWN: "caplab: unknown",
+    Outcome.FAILED: "caplab: the lab itself failed",
+    Outcome.REGRESSED: "caplab: regression",
+    Outcome.UNCOMPARED: "caplab: not compared",
+}
+_SENTENCES: Mapping[Outcome, str] = {
+    Outcome.INVALID: "A run broke what its row of the table promises.",
+    Outcome.UNKNOWN: "A run proves nothing, and none broke a promise; its reasons are in the summary.",
+    Outcome.FAILED: "The lab itself failed: this says nothing of the databases. The log has a sentence with the mend.",
+    Outcome.REGRESSED: "A figure is worse than in the baseline, or an expectation is violated that was not before.",
+    Outcome.UNCOMPARED: "The comparison with the baseline could not be made.",
+}
+_OF_RUN = {0: None, 1: Outcome.INVALID, 2: Outcome.UNKNOWN}
+_OF_COMPARISON = {0: None, 1: Outcome.REGRESSED, 2: None}  # 2: too few runs yet to say anything
+_EXIT_CODES = {
+    Outcome.FAILED: 3,
+    Outcome.INVALID: 1,
+    Outcome.REGRESSED: 1,
+    Outcome.UNKNOWN: 2,
+    Outcome.UNCOMPARED: 2,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Codes:
+    """The exit codes of `caplab run` and `caplab compare`; None: it was not called."""
+
+    run: int
+    compare: int | None = None
+
+    def outcomes(self) -> tuple[Outcome, ...]:
+        """What is not as it should be, the suite's first; a code that neither command has is a failure of the lab."""
+        of_run = _OF_RUN.get(self.run, Outcome.FAILED)
+        of_comparison = None if self.compare is None else _OF_COMPARISON.get(self.compare, Outcome.UNCOMPARED)
+        return tuple(outcome for outcome in (of_run, of_comparison) if outcome)
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What came of it, and what of that fails the job."""
+
+    outcomes: tuple[Outcome, ...]
+    failing: tuple[Outcome, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """0 unless something fails the job, else as `caplab run` ends: 3 failed, 1 invalid or regressed, 2 unknown."""
+        found = [_EXIT_CODES[outcome] for outcome in self.failing]
+        return next((code for code in (3, 1, 2) if code in found), 0)
+
+
+def wanted(text: str) -> frozenset[Outcome]:
+    """What --fail-on names, by commas or blanks ('none' alone: nothing); FieldError for a word that is none of them."""
+    words = text.replace(",", " ").split()
+    if words == [NOTHING]:
+        return frozenset()
+    strange = [word for word in words if word not in EVERY]
+    if strange or not words:
+        found = f"'{strange[0]}'" if strange else "nothing"
+        raise FieldError(
+            f"fail-on names {found}. Mend: use {', '.join(EVERY)}, separated by commas, or '{NOTHING}' alone."
+        )
+    return frozenset(Outcome(word) for word in words)
+
+
+def judge(codes: Codes, fail_on: frozenset[Outcome]) -> Judgement:
+    """What came of it, and what of that fails the job."""
+    found = codes.outcomes()
+    return Judgement(found, tuple(outcome for outcome in found if outcome in fail_on))
+
+
+def sentence(outcome: Outcome, codes: Codes) -> str:
+    """One sentence, with the exit code behind it."""
+    of_comparison = outcome in (Outcome.REGRESSED, Outcome.UNCOMPARED)
+    command, code = ("caplab compare", codes.compare) if of_comparison else ("caplab run", codes.run)
+    return f"{_SENTENCES[outcome]} ({command} ended with {code})"
+
+
+def workflow_commands(judgement: Judgement, codes: Codes) -> list[str]:
+    """GitHub's workflow commands: an error for what fails the job, a warning for the rest."""
+    levels = {outcome: "error" if outcome in judgement.failing else "warning" for outcome in judgement.outcomes}
+    return [f"::{level} title={_property(TITLES[one])}::{sentence(one, codes)}" for one, level in levels.items()]
+
+
+def _property(text: str) -> str:
+    """As a property of a workflow command must be written: there a colon or a comma would end it."""
+    return text.replace("%", "%25").replace(":", "%3A").replace(",", "%2C")
+
+
+def in_words(judgement: Judgement) -> str:
+    """Such as 'valid', or 'invalid, regressed'."""
+    return ", ".join(outcome.value for outcome in judgement.outcomes) or "valid"
+
+
+def plain(judgement: Judgement, codes: Codes) -> Sequence[str]:
+    """What `workflow_commands` says, for a log that knows no workflow commands."""
+    return [f"{TITLES[outcome]}: {sentence(outcome, codes)}" for outcome in judgement.outcomes] or [
+        "caplab: every run is valid" + ("" if codes.compare is None else ", and nothing regressed")
+    ]

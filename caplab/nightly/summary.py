@@ -1,0 +1,63 @@
+"""The page that a job shows: what came of it, the CAP table of what was measured, what changed: pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..report.grid import Grid, escaped, in_markdown
+from .outcomes import MOST_BYTES, Codes, Judgement, in_words, sentence
+
+_CUT = "\n\n*Cut here: the rest is in the artifacts.*\n"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What a page is made of, in Markdown; '' where there is none of it.
+
+    suite: its name. table: the CAP table. changes: what `caplab compare` says. runs: the suite's summary.md. notes: of
+    what else should be known, such as a run that was broken off.
+    """
+
+    suite: str
+    table: str = ""
+    changes: str = ""
+    runs: str = ""
+    notes: Sequence[str] = ()
+
+
+def page(parts: Parts, judgement: Judgement, codes: Codes, most_bytes: int = MOST_BYTES) -> str:
+    """The page, cut where it would be too long: what matters most comes first."""
+    blocks = [f"# {escaped(parts.suite)}: {escaped(in_words(judgement).upper())}", _came_to(judgement, codes)]
+    blocks += [f"> {escaped(note)}" for note in parts.notes]
+    blocks += ["## What changed", parts.changes.strip() or _not_compared(codes)]
+    if parts.table:
+        blocks += ["## CAP table", parts.table.strip()]
+    if parts.runs:
+        blocks.append(f"<details><summary>every run</summary>\n\n{parts.runs.strip()}\n\n</details>")
+    return bounded("\n\n".join(blocks) + "\n", most_bytes)
+
+
+def bounded(text: str, most_bytes: int) -> str:
+    """A text of at most so many bytes, cut at the end of a line where it is longer, which it then says."""
+    raw = text.encode()
+    if len(raw) <= most_bytes:
+        return text
+    room = max(0, most_bytes - len(_CUT.encode()))
+    kept = raw[:room].decode(errors="ignore")
+    return kept[: kept.rfind("\n") + 1].rstrip("\n") + _CUT
+
+
+def _came_to(judgement: Judgement, codes: Codes) -> str:
+    ends = (("caplab run", codes.run), ("caplab compare", codes.compare))
+    rows = [(command, "not called" if code is None else str(code)) for command, code in ends]
+    lines = [f"- **{outcome.value}**: {escaped(sentence(outcome, codes))}" for outcome in judgement.outcomes]
+    said = "\n".join(lines) or "Every run is valid."
+    grid = Grid("exit codes", ("command", "ended with"), tuple(rows), frozenset({0}))
+    return "\n".join([said, "", *in_markdown(grid)])
+
+
+def _not_compared(codes: Codes) -> str:
+    if codes.compare is None:
+        return "Not compared: there is no baseline yet, or none was asked for."
+    return f"`caplab compare` ended with {codes.compare} and said nothing."

@@ -1,0 +1,73 @@
+"""Runs actionlint over the workflows of .github, and over the steps of action.yml, which it does not read by itself.
+
+python tests/lint_workflows.py    # exit code 0: nothing is wrong, 1: something is, or it could not be looked at
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import yaml
+from caplab_cluster.failure import Failure, render
+from caplab_cluster.machine import look
+from caplab_cluster.paths import REPOSITORY, Cache
+from caplab_cluster.progress import Progress
+from caplab_cluster.toolchain import Binary, GoBuilder
+
+MODULE = REPOSITORY / "tests" / "actionlint"
+_BINARY = Binary("actionlint", "github.com/rhysd/actionlint/cmd/actionlint")
+_SECONDS = 120
+
+
+def actionlint(cache: Cache) -> Path:
+    """The program, built where it is not yet. Raises Failure."""
+    builder = GoBuilder(look(cache.root), cache, MODULE)
+    builder.ensure(Progress(cache.logs / "lint"), "build actionlint", [_BINARY])
+    return builder.folder / _BINARY.name
+
+
+def problems(program: Path, files: list[Path]) -> list[str]:
+    """What actionlint says of workflows, a line each."""
+    command = [str(program), "-no-color", "-oneline", *map(str, files)]
+    return subprocess.run(
+        command, cwd=REPOSITORY, capture_output=True, text=True, timeout=_SECONDS, check=False
+    ).stdout.splitlines()
+
+
+def as_workflow(action: dict[str, Any]) -> dict[str, Any]:
+    """A composite action's steps as those of a reusable workflow with the same inputs."""
+    inputs = {name: {"type": "string", "default": one["default"]} for name, one in action["inputs"].items()}
+    outputs = {name: one["value"] for name, one in action["outputs"].items()}
+    return {
+        "name": action["name"],
+        "on": {"workflow_call": {"inputs": inputs}},
+        "jobs": {"action": {"runs-on": "ubuntu-24.04", "outputs": outputs, "steps": action["runs"]["steps"]}},
+    }
+
+
+def every_problem(program: Path, repository: Path = REPOSITORY) -> list[str]:
+    """What is wrong with the workflows and the action of a repository."""
+    action = yaml.safe_load((repository / "action.yml").read_text())
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "action.yml"
+        copy.write_text(yaml.safe_dump(as_workflow(action), sort_keys=False))
+        return problems(program, [*sorted((repository / ".github" / "workflows").glob("*.yml")), copy])
+
+
+def main() -> int:
+    """Say what is wrong."""
+    try:
+        found = every_problem(actionlint(Cache.from_environment()))
+    except Failure as failure:
+        print(render(failure), file=sys.stderr)
+        return 1
+    print("\n".join(found) if found else "actionlint: nothing is wrong with the workflows and the action")
+    return int(bool(found))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
