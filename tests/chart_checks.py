@@ -9,9 +9,10 @@ from typing import Any
 
 import yaml
 from caplab_cluster.chart import NAMESPACE, RELEASE, USED_IMAGES
-from caplab_cluster.paths import CHART, DASHBOARDS
+from caplab_cluster.paths import CHART, DASHBOARDS, REPOSITORY
 from caplab_cluster.shell import Answer, ask
 from json_schema import problems
+from rights_table import difference, in_table, rights_of
 
 from caplab import grafana
 
@@ -283,6 +284,113 @@ def _grafana_pod(manifests: list[dict[str, Any]]) -> dict[str, Any]:
     return pod
 
 
+_SCHEDULE = ("schedule.enabled=true",)
+_NIGHTLY = REPOSITORY / "docs" / "nightly.md"
+
+
+def a_schedule_is_there_where_it_is_asked_for_and_nothing_else_with_it(chart: Chart) -> None:
+    def keys(*settings: str) -> set[tuple[str, str]]:
+        return {_key(one) for one in chart.render(*settings)}
+
+    rights = {
+        (kind, name)
+        for kind, name in (
+            ("Role", "caplab-suite"), ("RoleBinding", "caplab-suite"), ("Role", "caplab-runner"),
+            ("RoleBinding", "caplab-runner"), ("ClusterRole", "caplab-runner"), ("ClusterRoleBinding", "caplab-runner"),
+        )
+    }  # fmt: skip
+    runner = {("Namespace", "caplab-nightly"), ("ServiceAccount", "caplab-runner"), ("CronJob", "caplab-nightly")}
+    volume = {("PersistentVolumeClaim", "caplab-results")}
+    page = {("ServiceAccount", "caplab-results"), ("Deployment", "caplab-results")}
+    egress = {("NetworkPolicy", "caplab-runner")}
+    assert keys(*_SCHEDULE) - keys() == rights | runner | volume | page
+    assert keys(*_SCHEDULE, "schedule.page.enabled=false") - keys() == rights | runner | volume
+    assert keys(*_SCHEDULE, "schedule.volume.claim=mine") - keys() == rights | runner | page
+    assert keys(*_SCHEDULE, "schedule.bucket.url=s3://b/p") - keys() == rights | runner | page | egress
+    assert keys(*_SCHEDULE, "schedule.notify.webhookSecret=w") - keys() == rights | runner | page | egress | volume
+
+
+def the_runner_may_do_what_the_page_says_and_no_more(chart: Chart) -> None:
+    found = chart.render(*_SCHEDULE)
+    written = in_table(_NIGHTLY.read_text())
+    for kind, name, where in (
+        ("ClusterRole", "caplab-runner", "everywhere"),
+        ("Role", "caplab-runner", "the lab's namespace"),
+        ("Role", "caplab-suite", "the runs' namespace"),
+    ):
+        assert difference(rights_of(_of_kind(found, kind)[name]["rules"]), written["caplab-runner", where]) == ""
+    bound = [subject["name"] for one in found if one["kind"].endswith("RoleBinding") for subject in one["subjects"]]
+    assert "caplab-results" not in bound
+
+
+def nights_never_overlap_and_always_end(chart: Chart) -> None:
+    cron = _of_kind(chart.render(*_SCHEDULE, "schedule.minutes=90"), "CronJob")["caplab-nightly"]["spec"]
+    assert (cron["concurrencyPolicy"], cron["startingDeadlineSeconds"]) == ("Forbid", 3600)
+    assert (cron["successfulJobsHistoryLimit"], cron["failedJobsHistoryLimit"]) == (3, 5)
+    assert int(cron["schedule"].split()[0]) % 15 != 0
+    job = cron["jobTemplate"]["spec"]
+    assert job["activeDeadlineSeconds"] == 90 * 60 + 3600
+    assert job["podFailurePolicy"]["rules"][0]["onExitCodes"]["values"] == [1, 2, 3]  # told: never a second time
+    assert job["backoffLimit"] == 1  # killed: a second pod, which clears up
+    assert "--minutes=90" in _runner(cron)["args"]
+
+
+def the_runner_is_restricted_and_knows_no_secret_but_those_it_is_given(chart: Chart) -> None:
+    given = ("schedule.bucket.url=s3://b/p", "schedule.bucket.secret=keys", "schedule.bucket.endpoint=https://m:9000",
+             "schedule.notify.webhookSecret=hook", "schedule.settings.rate=ten")  # fmt: skip
+    found = chart.render(*_SCHEDULE, *given)
+    cron, page = _of_kind(found, "CronJob")["caplab-nightly"]["spec"], _of_kind(found, "Deployment")["caplab-results"]
+    pods = [cron["jobTemplate"]["spec"]["template"]["spec"], page["spec"]["template"]["spec"]]
+    for pod in pods:
+        (container,) = pod["containers"]
+        assert container["securityContext"]["readOnlyRootFilesystem"] is True
+        assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert container["resources"]["limits"]["memory"]
+    secrets = [
+        {one["valueFrom"]["secretKeyRef"]["name"] for one in pod["containers"][0]["env"] if "secretKeyRef" in str(one)}
+        for pod in pods
+    ]
+    assert secrets == [{"keys", "hook"}, {"keys"}]
+    assert {"--set=rate=ten", "--bucket=s3://b/p"} <= set(_runner(cron)["args"])
+    assert pods[1]["automountServiceAccountToken"] is False
+    assert not [one for one in pods[1]["containers"][0]["args"] if one.startswith("--host")]
+    plain = _of_kind(chart.render(*_SCHEDULE), "Deployment")["caplab-results"]["spec"]["template"]["spec"]
+    assert plain["volumes"][0]["persistentVolumeClaim"] == {"claimName": "caplab-results", "readOnly": True}
+
+
+def results_outlive_the_release(chart: Chart) -> None:
+    claim = _of_kind(chart.render(*_SCHEDULE), "PersistentVolumeClaim")["caplab-results"]
+    assert claim["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+
+
+def _runner(cron: Mapping[str, Any]) -> Mapping[str, Any]:
+    (container,) = cron["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    found: Mapping[str, Any] = container
+    return found
+
+
+# What people set together; each is rendered, and on kind the API server is asked about it.
+COMBINATIONS: tuple[tuple[str, ...], ...] = (
+    (),
+    ("prometheus.enabled=false", "exporters.enabled=false"),
+    ("grafana.enabled=true", *_GRAFANA),
+    ("dashboardConfigMaps.enabled=true",),
+    _SCHEDULE,
+    (*_SCHEDULE, "schedule.suspend=true", "schedule.suite=redis/control", "schedule.settings.persistence=everysec"),
+    (*_SCHEDULE, "schedule.volume.claim=mine", "schedule.page.enabled=false", "schedule.failOn=none"),
+    (*_SCHEDULE, "schedule.volume.storageClass=standard", "schedule.history.failed=0", "schedule.timeZone=Etc/GMT+1"),
+    (*_SCHEDULE, "schedule.bucket.url=s3://b/p", "schedule.bucket.secret=keys", "schedule.bucket.endpoint=http://m:9000"),
+    (*_SCHEDULE, "schedule.notify.webhookSecret=hook", "schedule.notify.alertmanager=http://am:9093",
+     "schedule.notify.always=true", "prometheus.enabled=false"),
+)  # fmt: skip
+
+
+def every_combination_is_rendered(chart: Chart) -> None:
+    for settings in COMBINATIONS:
+        assert chart.render(*settings)
+
+
 def a_value_that_cannot_be_is_refused(chart: Chart) -> None:
     for setting, says in (
         ("prometheus.retention=6", "retention"),
@@ -293,6 +401,14 @@ def a_value_that_cannot_be_is_refused(chart: Chart) -> None:
         ("grafana.enabled=true", "images.grafana"),
         ("grafana.enable=true", "enable"),
         ("grafana.enabled=true,images.grafana=g,prometheus.enabled=false", "prometheus.enabled=true"),
+        ("schedule.enabled=true,images.runner=", "images.runner"),
+        ("schedule.enabled=true,schedule.namespace=caplab-system", "schedule.namespace"),
+        ("schedule.cron=daily", "cron"),
+        ("schedule.failOn=everything", "failOn"),
+        ("schedule.bucket.url=http://b", "url"),
+        ("schedule.keep.days=0", "days"),
+        ("schedule.suite=../x", "suite"),
+        ("schedule.minute=1", "minute"),
     ):
         answer = chart.ask(setting)
         assert not answer.ok, setting
@@ -314,5 +430,11 @@ CHECKS: tuple[Callable[[Chart], None], ...] = (
     grafana_finds_its_dashboards_and_the_labs_prometheus,
     nobody_reaches_grafana_but_by_a_port_forward_and_it_can_do_nothing,
     the_same_dashboards_keep_the_same_grafana,
+    a_schedule_is_there_where_it_is_asked_for_and_nothing_else_with_it,
+    the_runner_may_do_what_the_page_says_and_no_more,
+    nights_never_overlap_and_always_end,
+    the_runner_is_restricted_and_knows_no_secret_but_those_it_is_given,
+    results_outlive_the_release,
+    every_combination_is_rendered,
     a_value_that_cannot_be_is_refused,
 )

@@ -35,6 +35,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     keep.add_argument("--into", type=Path, required=True, metavar="BASELINE", help="the folder of earlier suites")
     keep.add_argument("--last", type=_positive, default=_MOST_BASELINE,
                       help=f"how many of each suite stay (default: {_MOST_BASELINE})")  # fmt: skip
+    night = steps.add_parser("run", help="one night in a cluster that has the lab: run, compare, keep, tell")
+    night.add_argument("suite", help="a suite, or an experiment")
+    night.add_argument("--repeat", type=_positive, default=1, help="how often to make each run (default: 1)")
+    night.add_argument("--set", action="append", default=[], type=_setting, metavar="NAME=VALUE", dest="settings",
+                       help="a setting of the experiments; repeat for more")  # fmt: skip
+    night.add_argument("--namespace", required=True, help="where the clusters under test are")
+    night.add_argument("--minutes", type=_positive, default=180, help="how long the suite may take (default: 180)")
+    night.add_argument("--fail-on", default=outcomes.DEFAULT_FAIL_ON, metavar="WORDS", help="as for judge")
+    night.add_argument("--keep-days", type=_positive, metavar="N", help="prune what is older")
+    night.add_argument("--keep-megabytes", type=_positive, metavar="N", help="prune the oldest above this size")
+    night.add_argument("--last", type=_positive, default=_MOST_BASELINE,
+                       help=f"how many of each suite stay in the baseline (default: {_MOST_BASELINE})")  # fmt: skip
+    night.add_argument("--tell-always", action="store_true", help="tell the webhook of valid nights too")
+    serve = steps.add_parser("serve", help="a web page that lists the nights and opens each summary, until Ctrl-C")
+    serve.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: this machine's own)")
+    serve.add_argument("--port", type=_positive, default=8080, help="the port (default: 8080)")
+    for step in (night, serve):
+        step.add_argument("--results", type=Path, default=Path("results"), help="the folder (default: results)")
+        step.add_argument(
+            "--bucket", default="", metavar="URL", help="s3://BUCKET/PREFIX, where results are kept instead"
+        )
+
+
+def _setting(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise argparse.ArgumentTypeError(f"'{printable(text)}' is not NAME=VALUE")
+    return name, value
 
 
 def _code(text: str) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import datetime
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,14 @@ from .summary import Parts, page
 
 Say = Callable[[str], None]
 
+# Addresses may be secrets, so that they are no arguments; the pod says who it is.
+_FROM_ENVIRONMENT: Mapping[str, str] = {
+    "webhook": "CAPLAB_WEBHOOK_URL",
+    "alertmanager": "CAPLAB_ALERTMANAGER_URL",
+    "runner": "CAPLAB_POD",
+    "job": "CAPLAB_JOB",
+}
+
 
 def nightly(parsed: argparse.Namespace, say: Say) -> int:
     """Do one step; its exit code. Raises FieldError and OSError where something is missing or cannot be read."""
@@ -26,6 +34,8 @@ def nightly(parsed: argparse.Namespace, say: Say) -> int:
         "summary": _summary,
         "judge": _judge,
         "keep": _keep,
+        "run": _run,
+        "serve": _serve,
     }
     return steps[parsed.step](parsed, say)
 
@@ -103,6 +113,31 @@ def _keep(parsed: argparse.Namespace, say: Say) -> int:
     bounds = folders.Bounds(last=parsed.last)
     gone = folders.prune(parsed.into, bounds, datetime.datetime.now(datetime.UTC))
     say(f"baseline: {kept.name} is in, {len(gone)} of the oldest went, {len(folders.suites(parsed.into))} are there")
+    return 0
+
+
+def _run(parsed: argparse.Namespace, say: Say) -> int:
+    from . import leftovers  # noqa: PLC0415  # the API server's client is slow to load
+    from .runner import Night, run_night  # noqa: PLC0415
+
+    days, megabytes = parsed.keep_days, parsed.keep_megabytes
+    bounds = folders.Bounds(datetime.timedelta(days=days) if days else None, megabytes * 10**6 if megabytes else None)
+    night = Night(
+        suite=parsed.suite, repeat=parsed.repeat, settings=dict(parsed.settings), namespace=parsed.namespace,
+        results=parsed.results.absolute(), bucket=parsed.bucket, fail_on=parsed.fail_on, seconds=60.0 * parsed.minutes,
+        bounds=bounds, keep_last=parsed.last, tell_always=parsed.tell_always,
+        **{name: value for name, variable in _FROM_ENVIRONMENT.items() if (value := os.environ.get(variable))},
+    )  # fmt: skip
+    return run_night(night, leftovers.remove, say)
+
+
+def _serve(parsed: argparse.Namespace, say: Say) -> int:
+    from .page import serve  # noqa: PLC0415  # as slow
+    from .store import of_folder, opened  # noqa: PLC0415
+
+    store = opened(parsed.bucket) if parsed.bucket else of_folder(parsed.results)
+    say(f"http://{parsed.host}:{parsed.port}/ until Ctrl-C")
+    serve(store, parsed.host, parsed.port)
     return 0
 
 

@@ -35,7 +35,7 @@ TITLES: Mapping[Outcome, str] = {
 _SENTENCES: Mapping[Outcome, str] = {
     Outcome.INVALID: "A run broke what its row of the table promises.",
     Outcome.UNKNOWN: "A run proves nothing, and none broke a promise; its reasons are in the summary.",
-    Outcome.FAILED: "The lab itself failed: this says nothing of the databases. The log has a sentence with the mend.",
+    Outcome.FAILED: "Nothing was learned of the databases. The log has a sentence with the mend.",
     Outcome.REGRESSED: "A figure is worse than in the baseline, or an expectation is violated that was not before.",
     Outcome.UNCOMPARED: "The comparison with the baseline could not be made.",
 }

@@ -23,7 +23,7 @@ NAMESPACE = "caplab-system"
 VALUES_VARIABLE = "CAPLAB_VALUES"  # files of Helm values that the user adds to the lab's own
 USED_IMAGES = (
     "agent", "cassandra", "operator", "postgres", "postgres-exporter",
-    "prober", "prometheus", "redis", "redis-exporter",
+    "prober", "prometheus", "redis", "redis-exporter", "runner",
 )  # fmt: skip
 _READY_SECONDS = 90
 _PROBERS = "app.kubernetes.io/name=caplab-prober"

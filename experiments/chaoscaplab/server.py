@@ -134,8 +134,17 @@ class Server(Leases):
         try:
             self._core.create_namespace({"metadata": {"name": namespace, "labels": labels}}, _request_timeout=_TIMEOUT)
         except client.ApiException as error:
+            if error.status == 403 and self._is_there(namespace):
+                return  # who may make none uses the one that was made for it
             if error.status != 409:
                 raise
+
+    def _is_there(self, namespace: str) -> bool:
+        try:
+            self._core.read_namespace(namespace, _request_timeout=_TIMEOUT)
+        except client.ApiException:
+            return False
+        return True
 
     def annotations(self, namespace: str, endpoints: str) -> dict[str, str]:
         """The annotations of an Endpoints object: where Patroni keeps its state."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from caplab_cluster import chart
+from caplab_cluster.failure import Failure
 from caplab_cluster.paths import Cache
 from caplab_cluster.shell import Answer
 from caplab_cluster.toolchain import Tools
@@ -48,6 +49,16 @@ def tools(tmp_path: Path) -> Tools:
 
 def stands(cluster: Any, tools: Tools) -> bool:
     return chart._stands(Cache(Path(os.devnull)), tools, cluster)
+
+
+def test_values_of_ones_own_are_files_that_are_there(tmp_path: Path) -> None:
+    mine, other = tmp_path / "mine.yaml", tmp_path / "other.yaml"
+    mine.write_text("schedule: {enabled: true}")
+    assert chart.own_values({}) == []
+    with pytest.raises(Failure, match=r"CAPLAB_VALUES names .*other\.yaml, and there is no such file"):
+        chart.own_values({"CAPLAB_VALUES": f"{mine}:{other}"})
+    other.write_text("")
+    assert chart.own_values({"CAPLAB_VALUES": f"{mine}:{other}"}) == [mine, other]
 
 
 def test_what_is_all_there_stands(tools: Tools) -> None:

@@ -138,7 +138,7 @@ def test_wheels_are_fetched_for_the_images_python_whatever_runs_here() -> None:
 def test_each_node_gets_what_runs_there() -> None:
     names = [image.name for image in discover(LAB_IMAGES, BASES)]
     references = {name: f"host/{name}@sha256:0" for name in names}
-    spared = ["operator", "postgres-exporter", "prometheus", "redis-exporter"]
+    spared = ["operator", "postgres-exporter", "prometheus", "redis-exporter", "runner"]
     assert images_of(CONTROL_PLANE, references) == [references[name] for name in spared]
     for worker in WORKERS:
         assert images_of(worker, references) == [references[name] for name in names if name not in spared]

@@ -1,0 +1,104 @@
+"""What a runner that was killed has left in the cluster: its faults end by themselves, the rest is removed here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from kubernetes import client
+
+from ..hold import Hold, Leases, NotHeld
+from ..kube import pinned
+from ..ownership import MANAGER, new_id, run_of
+from ..tidy import CLUSTER_PLURALS
+from ..watching import GROUP, VERSION
+
+_TIMEOUT = (5, 10)  # seconds: to connect, to answer
+_PATIENCE_SECONDS = 60.0  # the dead run's hold is seen to be dead after 20 s
+_GONE_SECONDS = 90.0
+_LOOK_SECONDS = 0.5
+_GONE, _CHANGED = 404, 409
+_APPLY = "application/apply-patch+yaml"
+# Faults first: they end while the clusters that they hit are still there to be healed.
+_PLURALS = {"Fault": "faults", "Probe": "probes", **CLUSTER_PLURALS}
+
+
+def remove(namespace: str, why: str, api: client.ApiClient | None = None) -> list[str]:
+    """Remove what runs that are over have made in a namespace, and say of their Run objects why they ended.
+
+    A sentence for each thing that was removed, or is left. Nothing is touched while a run is under way there. Raises
+    kubernetes' ApiException, and urllib3's errors.
+    """
+    api = api or pinned().api
+    hold = Hold(Leases(api), namespace, new_id())
+    try:
+        hold.begin(_PATIENCE_SECONDS)
+    except NotHeld as held:
+        return [f"what it left is left: {held}"]
+    try:
+        custom: Any = client.CustomObjectsApi(api)
+        told = _fail_runs(custom, namespace, why)
+        for kind, plural in _PLURALS.items():
+            told += _remove_all(custom, namespace, kind, plural)
+        return told
+    finally:
+        hold.end()
+
+
+def _remove_all(custom: Any, namespace: str, kind: str, plural: str) -> list[str]:
+    """Delete those of a kind that runs have made, and see them gone."""
+    mine = _of_runs(custom, namespace, plural)
+    for body in mine:
+        only = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": body["metadata"]["uid"]}}
+        try:
+            custom.delete_namespaced_custom_object(
+                GROUP, VERSION, namespace, plural, body["metadata"]["name"], body=only, _request_timeout=_TIMEOUT
+            )
+        except client.ApiException as error:
+            if error.status not in (_GONE, _CHANGED):
+                raise
+    uids = {body["metadata"]["uid"] for body in mine}
+    left = _left(lambda: [one for one in _of_runs(custom, namespace, plural) if one["metadata"]["uid"] in uids])
+    gone = [body for body in mine if body["metadata"]["uid"] not in {one["metadata"]["uid"] for one in left}]
+    told = [f"{kind} {namespace}/{body['metadata']['name']} was removed" for body in gone]
+    return told + [f"{kind} {namespace}/{one['metadata']['name']} is still there" for one in left]
+
+
+def _left(look: Callable[[], list[Any]]) -> list[Any]:
+    ends = time.monotonic() + _GONE_SECONDS
+    while (left := look()) and time.monotonic() < ends:
+        time.sleep(_LOOK_SECONDS)
+    return left
+
+
+def _fail_runs(custom: Any, namespace: str, why: str) -> list[str]:
+    """Say on the Run objects that are still under way that they are not."""
+    told = []
+    for body in _of_runs(custom, namespace, "runs"):
+        status, name = body.get("status") or {}, body["metadata"]["name"]
+        if status.get("phase") != "Running":
+            continue
+        ended = {"phase": "Failed", "startedAt": status.get("startedAt"), "verdict": "unknown", "reasons": [why[:500]]}
+        patch = {
+            "apiVersion": f"{GROUP}/{VERSION}",
+            "kind": "Run",
+            "metadata": {"namespace": namespace, "name": name},
+            "status": {field: value for field, value in ended.items() if value},
+        }
+        custom.patch_namespaced_custom_object_status(
+            GROUP, VERSION, namespace, "runs", name, patch,
+            field_manager=MANAGER, force=True, _content_type=_APPLY, _request_timeout=_TIMEOUT,
+        )  # fmt: skip
+        told.append(f"Run {namespace}/{name} is marked as failed")
+    return told
+
+
+def _of_runs(custom: Any, namespace: str, plural: str) -> list[Any]:
+    try:
+        listed = custom.list_namespaced_custom_object(GROUP, VERSION, namespace, plural, _request_timeout=_TIMEOUT)
+    except client.ApiException as error:
+        if error.status == _GONE:
+            return []
+        raise
+    return [body for body in listed["items"] if run_of(body)]

@@ -1,0 +1,175 @@
+"""A small web page that lists what is kept of the nights and opens each summary: it reads, and does nothing else."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from markdown_it import MarkdownIt
+
+from ..model.fields import FieldError
+from ..results import JUNIT, SUMMARY, VERDICT
+from .folders import Kept, named
+from .report import PAGE, REPORT, Report
+from .runner import CHANGES, TREND
+from .store import Store
+
+MOST_BYTES = 32 << 20
+_MOST_LISTED = 200  # each is asked for its report
+_SECONDS = 30  # a client may take for its request
+_PAGES = (PAGE, SUMMARY, CHANGES)  # of these, the first that is there opens
+_TEXTS = {VERDICT: "application/json", REPORT: "application/json", JUNIT: "application/xml", TREND: "text/html"}
+# No script runs, and nothing is fetched from elsewhere; a trend's own script runs in a sandbox that reaches nothing.
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+_TREND_POLICY = (
+    "sandbox allow-scripts; default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
+)
+_STYLE = (
+    "body{font:15px/1.5 system-ui,sans-serif;margin:2em auto;max-width:75em;padding:0 1em;color:#1d2733}"
+    "table{border-collapse:collapse;display:block;overflow-x:auto}td,th{border:1px solid #c8d0d8;padding:.25em .6em}"
+    "a{color:#0b5cad}.valid{color:#1a7f37}.bad{color:#b42318}.unsure{color:#8a5a00}"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a request gets."""
+
+    status: HTTPStatus
+    content: bytes
+    kind: str = "text/html"
+    policy: str = _POLICY
+
+
+def answer(store: Store, path: str) -> Answer:
+    """What is at a path: / lists, /FOLDER/ opens the summary, /FOLDER/FILE one of the files that are named above."""
+    parts = unquote(urlsplit(path).path).strip("/").split("/")
+    try:
+        if parts == [""]:
+            return _listed(store)
+        if not named_suite(parts[0]):
+            return _missing()
+        if len(parts) == 1:
+            return _opened(store, parts[0])
+        return _file(store, parts[0], parts[1]) if len(parts) == 2 else _missing()
+    except FileNotFoundError:
+        return _missing()
+    except (OSError, FieldError) as error:
+        text = f"<h1>The results cannot be read</h1><p>{html.escape(str(error))}</p>"
+        return Answer(HTTPStatus.BAD_GATEWAY, _whole("results", text))
+
+
+def named_suite(name: str) -> bool:
+    """Whether a name is one that suites' folders have: nothing else is ever looked at."""
+    from pathlib import Path  # noqa: PLC0415
+
+    return "/" not in name and "\\" not in name and named(Path(name)) is not None
+
+
+def serve(store: Store, host: str, port: int) -> None:
+    """Answer until the process is told to end."""
+    server(store, host, port).serve_forever()
+
+
+def server(store: Store, host: str, port: int) -> ThreadingHTTPServer:
+    """The server, listening."""
+
+    class Handler(BaseHTTPRequestHandler):
+        timeout = _SECONDS
+        server_version, sys_version = "caplab", ""
+
+        def do_GET(self) -> None:  # the base class's name
+            self._answer(with_content=True)
+
+        def do_HEAD(self) -> None:
+            self._answer(with_content=False)
+
+        def _answer(self, with_content: bool) -> None:
+            found = answer(store, self.path)
+            self.send_response(found.status)
+            for name, value in (
+                ("Content-Type", f"{found.kind}; charset=utf-8"),
+                ("Content-Length", str(len(found.content))),
+                ("Content-Security-Policy", found.policy),
+                ("X-Content-Type-Options", "nosniff"),
+                ("Referrer-Policy", "no-referrer"),
+                ("Cache-Control", "no-store"),
+            ):
+                self.send_header(name, value)
+            self.end_headers()
+            if with_content:
+                self.wfile.write(found.content)
+
+        def log_message(self, *_: Any) -> None:
+            """Keep no log of who looks."""
+
+    made = ThreadingHTTPServer((host, port), Handler)
+    made.daemon_threads = True
+    return made
+
+
+def _listed(store: Store) -> Answer:
+    newest = list(reversed(store.suites()))
+    rows = "".join(_row(store, one) for one in newest[:_MOST_LISTED])
+    head = "<tr><th>begun (UTC)</th><th>suite</th><th>came to</th><th>size</th><th>files</th></tr>"
+    more = f"<p>and {len(newest) - _MOST_LISTED} older ones</p>" if len(newest) > _MOST_LISTED else ""
+    text = f"<h1>Nights</h1>{f'<table>{head}{rows}</table>{more}' if rows else '<p>There is nothing yet.</p>'}"
+    return Answer(HTTPStatus.OK, _whole("nights", text))
+
+
+def _row(store: Store, kept: Kept) -> str:
+    name = html.escape(kept.path.name)
+    outcome = _outcome(store, kept.path.name)
+    kind = "valid" if outcome == "valid" else "unsure" if outcome in ("unknown", "not told") else "bad"
+    names = store.names(kept.path.name)
+    there = [file for file in (*_TEXTS, CHANGES) if file in names]
+    files = " ".join(f'<a href="/{name}/{file}">{file}</a>' for file in there)
+    return (
+        f'<tr><td><a href="/{name}/">{kept.begun:%Y-%m-%d %H:%M}</a></td><td>{html.escape(kept.suite)}</td>'
+        f'<td class="{kind}">{html.escape(outcome)}</td><td>{kept.size_bytes / 1e6:,.1f} MB</td><td>{files}</td></tr>'
+    )
+
+
+def _outcome(store: Store, folder: str) -> str:
+    try:
+        return Report.from_json(REPORT, store.read(f"{folder}/{REPORT}", MOST_BYTES)).outcome
+    except (FileNotFoundError, FieldError):
+        return "not told"
+
+
+def _opened(store: Store, folder: str) -> Answer:
+    there = store.names(folder)
+    file = next((one for one in _PAGES if one in there), None)
+    return _missing() if file is None else _file(store, folder, file)
+
+
+def _file(store: Store, folder: str, file: str) -> Answer:
+    if file not in _PAGES and file not in _TEXTS:
+        return _missing()
+    content = store.read(f"{folder}/{file}", MOST_BYTES)
+    if file in _TEXTS:
+        return Answer(HTTPStatus.OK, content, _TEXTS[file], _TREND_POLICY if file == TREND else _POLICY)
+    return Answer(HTTPStatus.OK, _whole(folder, f'<p><a href="/">all nights</a></p>{as_html(content)}'))
+
+
+def as_html(markdown: bytes) -> str:
+    """Markdown with tables; HTML in it is shown as text, but for the folds that the lab's own pages have."""
+    text = markdown.decode(errors="replace")
+    for tag in ("<details>", "</details>", "<summary>every run</summary>"):
+        text = text.replace(tag, "")
+    return str(MarkdownIt("commonmark", {"html": False}).enable("table").render(text))
+
+
+def _whole(title: str, body: str) -> bytes:
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>caplab: {html.escape(title)}</title>'
+        f"<style>{_STYLE}</style></head><body>{body}</body></html>"
+    ).encode()
+
+
+def _missing() -> Answer:
+    return Answer(HTTPStatus.NOT_FOUND, _whole("not here", "<h1>There is no such page</h1>"))

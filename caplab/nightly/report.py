@@ -1,0 +1,79 @@
+"""What is kept of a night: nightly.json in the suite's folder, and the note of the one that is under way."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from dataclasses import asdict, dataclass
+
+from ..model.fields import FieldError, Fields
+
+REPORT, PAGE, UNDER_WAY = "nightly.json", "nightly.md", "under-way.json"
+BROKEN_OFF = "broken off"  # the outcome of a night whose runner ended without a word
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnderWay:
+    """A night that has begun (UTC, ISO): by which pod, of which Job."""
+
+    suite: str
+    began: str
+    runner: str
+    job: str
+
+    @property
+    def folder(self) -> str:
+        """What a folder is called for it, where its suite has left none."""
+        began = datetime.datetime.fromisoformat(self.began).astimezone(datetime.UTC)
+        return f"{began:%Y%m%d-%H%M%S}-{self.suite.rpartition('/')[2]}"
+
+    def to_json(self) -> bytes:
+        """As it is kept."""
+        return (json.dumps(asdict(self), indent=1) + "\n").encode()
+
+    @classmethod
+    def from_json(cls, where: str, content: bytes) -> UnderWay:
+        """Read it; FieldError names what is wrong."""
+        fields = _fields(where, content)
+        return cls(**{name: fields.text(name) for name in ("suite", "began", "runner", "job")})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What came of a night. outcome: valid, the outcomes by commas, or BROKEN_OFF; codes are -1 where there is none."""
+
+    suite: str
+    began: str
+    ended: str
+    runner: str
+    outcome: str
+    run_code: int = -1
+    compare_code: int = -1
+    notes: tuple[str, ...] = ()
+
+    def to_json(self) -> bytes:
+        """As it is kept."""
+        return (json.dumps(asdict(self), indent=1) + "\n").encode()
+
+    @classmethod
+    def from_json(cls, where: str, content: bytes) -> Report:
+        """Read it; FieldError names what is wrong."""
+        fields = _fields(where, content)
+        return cls(
+            **{name: fields.text(name) for name in ("suite", "began", "ended", "runner", "outcome")},
+            run_code=fields.integer("run_code"),
+            compare_code=fields.integer("compare_code"),
+            notes=tuple(fields.texts("notes")),
+        )
+
+
+def now() -> str:
+    """The moment of the call, as reports have it."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def _fields(where: str, content: bytes) -> Fields:
+    try:
+        return Fields.of(where, json.loads(content))
+    except (ValueError, RecursionError) as error:
+        raise FieldError(f"{where}: not JSON: {error}") from error

@@ -1,0 +1,250 @@
+"""One night in the cluster: what an earlier runner left is removed, the suite runs, is compared, kept, and told."""
+
+from __future__ import annotations
+
+import datetime
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..model.fields import FieldError
+from . import folders, notify
+from .folders import Bounds
+from .outcomes import Codes, Outcome, in_words, judge, plain, wanted
+from .report import BROKEN_OFF, PAGE, REPORT, UNDER_WAY, Report, UnderWay, now
+from .store import Store, of_folder, opened
+
+Say = Callable[[str], None]
+Clear = Callable[[str, str], Sequence[str]]  # a namespace and why: what was done there
+
+LAB_FAILED = 3
+BASELINE, CHANGES, TREND = "baseline", "changes.md", "trend.html"
+_END_SECONDS = 90.0  # for a suite that was told to end: it heals its faults and removes its clusters
+_COMPARE_SECONDS = 1200.0
+_MOST_NOTE_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Night:
+    """What is asked for. job, runner: the names of the Job and of its pod. keep_last: suites in the baseline."""
+
+    suite: str
+    repeat: int = 1
+    settings: Mapping[str, str] = field(default_factory=dict)
+    namespace: str
+    results: Path
+    bucket: str = ""
+    fail_on: str
+    seconds: float
+    bounds: Bounds = field(default_factory=Bounds)
+    keep_last: int = 20
+    webhook: str = ""
+    alertmanager: str = ""
+    tell_always: bool = False
+    runner: str = "unknown"
+    job: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A suite's exit code and its folder; None where it left none."""
+
+    code: int
+    folder: Path | None
+    notes: tuple[str, ...] = ()
+
+
+def run_night(night: Night, clear: Clear, say: Say) -> int:
+    """The night's exit code. Raises FieldError where it cannot be as it is asked for, OSError where nothing is kept."""
+    fail_on = wanted(night.fail_on)
+    store = opened(night.bucket) if night.bucket else of_folder(night.results)
+    notes, of_this_job = _before(night, store, clear, say)
+    if of_this_job:
+        return LAB_FAILED  # the Job's own pod before this one: the night is over, and was told
+    began = now()
+    mine = UnderWay(suite=night.suite, began=began, runner=night.runner, job=night.job)
+    store.write(UNDER_WAY, mine.to_json())
+    night.results.mkdir(parents=True, exist_ok=True)
+    if night.bucket:
+        store.pull(BASELINE, night.results / BASELINE)
+    ended = _suite(night, say)
+    folder = ended.folder or night.results / mine.folder
+    folder.mkdir(exist_ok=True)
+    codes = Codes(ended.code, _compare(night.results / BASELINE, ended.folder, say))
+    judgement = judge(codes, fail_on)
+    _keep(night, ended.folder, judgement.outcomes, store, say)
+    report = Report(
+        suite=night.suite, began=began, ended=now(), runner=night.runner, outcome=in_words(judgement),
+        run_code=codes.run, compare_code=-1 if codes.compare is None else codes.compare, notes=(*notes, *ended.notes),
+    )  # fmt: skip
+    _write(night, folder, ended.folder, codes, report)
+    if night.bucket:
+        store.push(folder)
+    _prune(store, night.bounds, say)
+    store.remove(UNDER_WAY)
+    for line in (*report.notes, *plain(judgement, codes)):
+        say(line)
+    if judgement.failing or notes or night.tell_always:
+        _tell(night, report, folder.name, say)
+    return judgement.exit_code
+
+
+def _before(night: Night, store: Store, clear: Clear, say: Say) -> tuple[list[str], bool]:
+    """What became of the night before, where that is not said yet; and whether it was of this very Job."""
+    there = _read(store)
+    if there is None:
+        last = _last_report(store)
+        return ([_told_of(last)] if last and last.outcome == BROKEN_OFF else []), False
+    sentence = (
+        f"The night of {there.began} ({there.suite}) was broken off: its runner {there.runner} ended without a word."
+    )
+    say(sentence)
+    cleared = list(clear(night.namespace, sentence))
+    for line in cleared:
+        say(line)
+    report = Report(
+        suite=there.suite, began=there.began, ended=now(), runner=there.runner, outcome=BROKEN_OFF,
+        notes=(sentence, *cleared),
+    )  # fmt: skip
+    name = _folder_of(store, there)
+    store.write(f"{name}/{PAGE}", _page_of_broken(report).encode())
+    store.write(f"{name}/{REPORT}", report.to_json())
+    store.remove(UNDER_WAY)
+    _tell(night, report, name, say)
+    return [sentence], bool(night.job) and there.job == night.job
+
+
+def _read(store: Store) -> UnderWay | None:
+    """The note of a night that is under way, or was; what cannot be read stands for one of which nothing is known."""
+    try:
+        return UnderWay.from_json(UNDER_WAY, store.read(UNDER_WAY, _MOST_NOTE_BYTES))
+    except FileNotFoundError:
+        return None
+    except FieldError:
+        return UnderWay(suite="unknown", began=now(), runner="unknown", job="unknown")
+
+
+def _last_report(store: Store) -> Report | None:
+    kept = store.suites()
+    try:
+        return (
+            Report.from_json(REPORT, store.read(f"{kept[-1].path.name}/{REPORT}", _MOST_NOTE_BYTES)) if kept else None
+        )
+    except (FileNotFoundError, FieldError):
+        return None
+
+
+def _told_of(report: Report) -> str:
+    return (
+        f"The night before, of {report.began} ({report.suite}), was broken off: {report.runner} ended without a word."
+    )
+
+
+def _folder_of(store: Store, under_way: UnderWay) -> str:
+    """The folder that a night has left, which has no report; else a name for one."""
+    began = datetime.datetime.fromisoformat(under_way.began)
+    for one in reversed(store.suites()):
+        if one.begun >= began.replace(microsecond=0) and REPORT not in store.names(one.path.name):
+            return one.path.name
+    return under_way.folder
+
+
+def _suite(night: Night, say: Say) -> Ended:
+    """`caplab run` as people call it, told to end when its time is over, or when this process is."""
+    before = {one.path for one in folders.suites(night.results)}
+    command = [*_CAPLAB, "run", night.suite, "--repeat", str(night.repeat), "--results", str(night.results)]
+    settings = {**night.settings, "namespace": night.namespace}
+    command += [f"--set={name}={value}" for name, value in settings.items()]
+    say(" ".join(command[2:]))
+    process = subprocess.Popen(command)
+    notes: tuple[str, ...] = ()
+    try:
+        code = process.wait(night.seconds)
+    except subprocess.TimeoutExpired:
+        notes, code = (f"The suite was told to end: it took over {night.seconds / 60:.0f} minutes.",), _end(process)
+    except KeyboardInterrupt:
+        notes, code = ("The runner was told to end in the midst of the suite.",), _end(process)
+    new = [one.path for one in folders.suites(night.results) if one.path not in before]
+    return Ended(code if code >= 0 else LAB_FAILED, new[-1] if new else None, notes)
+
+
+def _end(process: subprocess.Popen[bytes]) -> int:
+    process.terminate()
+    try:
+        process.wait(_END_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    return LAB_FAILED
+
+
+def _compare(baseline: Path, folder: Path | None, say: Say) -> int | None:
+    """What `caplab compare` ends with; None where there is nothing to compare. Its words are kept in the folder."""
+    if folder is None or not folders.suites(baseline):
+        return None
+    command = [*_CAPLAB, "compare", str(baseline), str(folder), "--format", "markdown"]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=_COMPARE_SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        say("caplab compare did not end in time")
+        return LAB_FAILED
+    (folder / CHANGES).write_bytes(done.stdout)
+    if done.stderr:
+        say(done.stderr.decode(errors="replace").strip())
+    return done.returncode if done.returncode >= 0 else LAB_FAILED
+
+
+def _keep(night: Night, folder: Path | None, outcomes: Sequence[Outcome], store: Store, say: Say) -> None:
+    """Add a suite to the baseline, unless it failed or became worse; then draw the figures over time."""
+    if folder is None:
+        return
+    baseline = night.results / BASELINE
+    if not {Outcome.FAILED, Outcome.REGRESSED} & set(outcomes):
+        folders.add(folder, baseline)
+        gone = folders.prune(baseline, Bounds(last=night.keep_last), datetime.datetime.now(datetime.UTC))
+        if night.bucket:
+            for one in gone:
+                store.remove(f"{BASELINE}/{one.path.name}")
+            Store(store.files, f"{store.root}/{BASELINE}").push(baseline / folder.name)
+    if not folders.suites(baseline):
+        return
+    command = [*_CAPLAB, "trend", str(baseline), "--output", str(folder / TREND)]
+    try:
+        code = subprocess.run(command, timeout=_COMPARE_SECONDS, check=False).returncode
+    except subprocess.TimeoutExpired:
+        code = LAB_FAILED
+    if code:
+        say(f"there is no trend: caplab trend ended with {code}")
+
+
+def _write(night: Night, folder: Path, of_suite: Path | None, codes: Codes, report: Report) -> None:
+    """The night's page and its report, which is last."""
+    from .command import page_of  # noqa: PLC0415  # the table is slow to load
+
+    changes = folder / CHANGES
+    text = page_of(
+        of_suite, night.suite, codes, night.fail_on,
+        changes=changes.read_text(errors="replace") if changes.is_file() else "", notes=report.notes,
+    )  # fmt: skip
+    (folder / PAGE).write_text(text, encoding="utf-8")
+    (folder / REPORT).write_bytes(report.to_json())
+
+
+def _page_of_broken(report: Report) -> str:
+    return f"# {report.suite}: {BROKEN_OFF.upper()}\n\n" + "".join(f"- {note}\n" for note in report.notes)
+
+
+def _prune(store: Store, bounds: Bounds, say: Say) -> None:
+    for one in folders.to_prune(store.suites(), bounds, datetime.datetime.now(datetime.UTC)):
+        store.remove(one.path.name)
+        say(f"pruned: {one.path.name}")
+
+
+def _tell(night: Night, report: Report, folder: str, say: Say) -> None:
+    for sentence in notify.tell(night.webhook, night.alertmanager, report, folder):
+        say(f"note: {sentence}")
+
+
+_CAPLAB = (sys.executable, "-m", "caplab")

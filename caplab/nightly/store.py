@@ -1,0 +1,123 @@
+"""Where results are kept: a folder, or an S3-compatible bucket; both as fsspec sees them.
+
+A suite's folder counts as told once it has its REPORT, which is written last: what was broken off has none.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import fsspec
+from fsspec.implementations.arrow import ArrowFSWrapper
+
+from ..model.fields import FieldError
+from .folders import Kept, named
+from .report import REPORT
+
+ENDPOINT_VARIABLE, REGION_VARIABLE = "CAPLAB_S3_ENDPOINT", "CAPLAB_S3_REGION"
+_CONNECT_SECONDS, _REQUEST_SECONDS = 5, 60
+_MOST_FILES = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """A file system and the folder in it. Calls block. Raises OSError, also for what a bucket's server says."""
+
+    files: Any  # fsspec has no types
+    root: str
+
+    def suites(self) -> list[Kept]:
+        """The suites' folders, the oldest first; a folder's path is its name alone."""
+        sizes: dict[str, int] = {}
+        if not self.files.exists(self.root):
+            return []
+        for number, (path, info) in enumerate(self.files.find(self.root, detail=True).items()):
+            if number >= _MOST_FILES:
+                raise OSError(f"{self.root} holds over {_MOST_FILES:,} files")
+            inside = self._inside(path).parts
+            if len(inside) > 1:
+                sizes[inside[0]] = sizes.get(inside[0], 0) + int(info.get("size") or 0)
+        every = [(name, size, named(Path(name))) for name, size in sizes.items()]
+        kept = [Kept(Path(name), *said, size) for name, size, said in every if said]
+        return sorted(kept, key=lambda one: (one.begun, one.path.name))
+
+    def names(self, suite: str) -> list[str]:
+        """The files of a suite's folder itself, not of its runs."""
+        listed = self.files.ls(self._path(suite), detail=True)
+        return [PurePosixPath(one["name"]).name for one in listed if one["type"] == "file"]
+
+    def read(self, name: str, most_bytes: int) -> bytes:
+        """A file; FileNotFoundError, or OSError where it is longer."""
+        with self.files.open(self._path(name), "rb") as file:
+            content = bytes(file.read(most_bytes + 1))
+        if len(content) > most_bytes:
+            raise OSError(f"{name} is over {most_bytes:,} bytes long")
+        return content
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file, and the folders that it is in."""
+        path = self._path(name)
+        self.files.makedirs(str(PurePosixPath(path).parent), exist_ok=True)
+        with self.files.open(path, "wb") as file:
+            file.write(content)
+
+    def push(self, folder: Path) -> None:
+        """Bring a suite's folder here, its REPORT last."""
+        every = sorted(file for file in folder.rglob("*") if file.is_file())
+        for file in sorted(every, key=lambda one: one.name == REPORT):
+            self.write(f"{folder.name}/{file.relative_to(folder).as_posix()}", file.read_bytes())
+
+    def pull(self, folder: str, target: Path) -> None:
+        """Bring a folder from here, with all that is in it."""
+        if not self.files.exists(self._path(folder)):
+            return
+        for path in self.files.find(self._path(folder)):
+            file = target / self._inside(path).relative_to(folder)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(self.files.cat_file(path))
+
+    def remove(self, name: str) -> None:
+        """Remove a file, or a folder; one that is not there is no error."""
+        path = self._path(name)
+        if self.files.exists(path):
+            self.files.rm(path, recursive=True)
+
+    def _path(self, name: str) -> str:
+        parts = PurePosixPath(name).parts
+        if not parts or ".." in parts or name.startswith("/"):
+            raise FieldError(f"'{name}' is no name in a store.")
+        return f"{self.root}/{name}"
+
+    def _inside(self, path: str) -> PurePosixPath:
+        return PurePosixPath(path.lstrip("/")).relative_to(self.root.lstrip("/"))
+
+
+def of_folder(folder: Path) -> Store:
+    """The store that is a folder of this machine."""
+    return Store(fsspec.filesystem("file"), str(folder.absolute()))
+
+
+def opened(url: str, environment: Mapping[str, str] = os.environ) -> Store:
+    """The store at s3://BUCKET/PREFIX; FieldError for any other address. Nothing is asked yet.
+
+    Keys are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; CAPLAB_S3_ENDPOINT names a server that is not Amazon's.
+    """
+    scheme, _, rest = url.partition("://")
+    bucket = rest.strip("/")
+    if scheme != "s3" or not bucket or ".." in bucket.split("/"):
+        raise FieldError(f"'{url}' is no address of a bucket. Mend: write it as s3://BUCKET/PREFIX.")
+    from pyarrow.fs import S3FileSystem  # type: ignore[import-untyped]  # noqa: PLC0415  # slow to load, and rarely used
+
+    endpoint = environment.get(ENDPOINT_VARIABLE, "")
+    server = {"endpoint_override": endpoint.split("://")[-1], "scheme": endpoint.split("://")[0]} if endpoint else {}
+    if endpoint and server["scheme"] not in ("http", "https"):
+        raise FieldError(f"{ENDPOINT_VARIABLE} is '{endpoint}'. Mend: write it as https://HOST:PORT.")
+    region = environment.get(REGION_VARIABLE) or "us-east-1"
+    files = S3FileSystem(
+        region=region, connect_timeout=_CONNECT_SECONDS, request_timeout=_REQUEST_SECONDS, **server
+    )  # fmt: skip
+    return Store(ArrowFSWrapper(files), bucket)

@@ -1,0 +1,22 @@
+{{/* What is told of an S3-compatible bucket, as entries of env; nothing where results are on a volume. */}}
+{{- define "caplab.bucket" -}}
+{{- if .url }}
+{{- with .endpoint }}
+- name: CAPLAB_S3_ENDPOINT
+  value: {{ . | quote }}
+{{- end }}
+{{- with .region }}
+- name: CAPLAB_S3_REGION
+  value: {{ . | quote }}
+{{- end }}
+{{- if .secret }}
+{{- range $name := list "AWS_ACCESS_KEY_ID" "AWS_SECRET_ACCESS_KEY" }}
+- name: {{ $name }}
+  valueFrom:
+    secretKeyRef:
+      name: {{ $.secret }}
+      key: {{ $name }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}

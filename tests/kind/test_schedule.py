@@ -1,0 +1,192 @@
+"""The chart's CronJob on the real cluster: nights begin by themselves and never overlap; a runner is killed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from caplab_cluster.chart import NAMESPACE, RELEASE
+from caplab_cluster.kind_cluster import CONTEXT, CONTROL_PLANE
+from caplab_cluster.paths import CHART
+from caplab_cluster.session import built_tools
+from caplab_cluster.shell import Answer, ask
+from chart_checks import COMBINATIONS, Chart
+from kind_lab import Lab, await_that, session
+from lab_state import gate_files
+from rights_table import Right, difference, in_table, rights_of
+
+RUNS = "caplab-nightly"
+JOBS = ("jobs", "-n", NAMESPACE, "-l", "app.kubernetes.io/name=caplab-runner")
+KILL_SECONDS = 60  # the fault's own time: it must be live when its runner dies
+CLEARED_SECONDS = 240.0  # killed, seen, a second pod, 20 s until the dead hold is dead, the clusters gone
+PAGE = "import sys, urllib.request as u; print(u.urlopen('http://127.0.0.1:8080' + sys.argv[1]).read().decode())"
+REPORTS = (
+    "import pathlib; files = sorted(pathlib.Path('/results').glob('2*/nightly.json'));"
+    "print(*(file.read_text() for file in files), sep=',')"
+)
+
+
+def helm(lab: Lab, *arguments: str) -> Answer:
+    flags = ["--kubeconfig", str(lab.cache.kubeconfig), "--kube-context", CONTEXT, "--namespace", NAMESPACE]
+    return ask([built_tools(session()).helm, *arguments, *flags], timeout_seconds=180)
+
+
+def upgrade(lab: Lab, values: dict[str, Any]) -> None:
+    file = lab.cache.cluster / "schedule.json"  # JSON is YAML
+    file.write_text(json.dumps(values))
+    files = ["--values", str(lab.cache.cluster / "values.json"), "--values", str(file)]
+    answer = helm(lab, "upgrade", RELEASE, str(CHART), *files, "--wait")
+    assert answer.ok, answer.err
+
+
+@pytest.fixture
+def schedule(lab: Lab) -> Iterator[Callable[..., None]]:
+    """Sets the schedule up; in the end the lab is as before, without volume and namespace."""
+    yield lambda **values: upgrade(lab, {"schedule": {"enabled": True, **values}})
+    lab.kubectl("delete", *JOBS, "--ignore-not-found", "--wait=true", timeout_seconds=300)
+    upgrade(lab, {})
+    lab.kubectl("delete", "pvc", "-n", NAMESPACE, "caplab-results", "--ignore-not-found", "--wait=true")
+    await_that("the runs' namespace is gone", lambda: RUNS not in lab.kubectl("get", "namespaces", "-o", "name"), 180)
+
+
+def jobs(lab: Lab) -> list[dict[str, Any]]:
+    found = lab.get(*JOBS)["items"]
+    return sorted(found, key=lambda job: str(job["metadata"]["creationTimestamp"]))
+
+
+def condition(job: dict[str, Any]) -> str:
+    """Complete, Failed, or '' while it is under way."""
+    for one in job["status"].get("conditions") or ():
+        if one["status"] == "True" and one["type"] in ("Complete", "Failed"):
+            return str(one["type"])
+    return ""
+
+
+def page(lab: Lab, path: str) -> str:
+    """What the results' page shows at a path."""
+    where = ["exec", "-n", NAMESPACE, "deployment/caplab-results", "--"]
+    return lab.kubectl(*where, "python3", "-c", PAGE, path)
+
+
+def reports(lab: Lab) -> list[dict[str, Any]]:
+    """Each night's report, the oldest first."""
+    where = ["exec", "-n", NAMESPACE, "deployment/caplab-results", "--"]
+    found: list[dict[str, Any]] = json.loads(f"[{lab.kubectl(*where, 'python3', '-c', REPORTS)}]")
+    return found
+
+
+def of_runs(lab: Lab, kinds: str) -> str:
+    return lab.kubectl("get", kinds, "-n", RUNS, "-o", "name").strip()
+
+
+CLUSTERS = "postgresclusters,redisclusters,cassandraclusters"
+
+
+@pytest.mark.parametrize("settings", COMBINATIONS, ids=lambda settings: " ".join(settings) or "defaults")
+def test_the_api_server_takes_every_combination_of_values(lab: Lab, settings: tuple[str, ...], tmp_path: Path) -> None:
+    rendered = Chart(built_tools(session()).helm).render(*settings, "schedule.namespace=default")
+    file = tmp_path / "chart.yaml"
+    file.write_text(yaml.safe_dump_all(rendered))
+    tried = ["apply", "--server-side", "--force-conflicts", "--dry-run=server", "-f", str(file)]
+    answer = ask([*lab.kubectl_command(), *tried], timeout_seconds=120)
+    assert answer.ok, answer.err
+
+
+def test_what_the_api_server_does_not_take_is_seen(lab: Lab, tmp_path: Path) -> None:
+    rendered = Chart(built_tools(session()).helm).render("schedule.enabled=true", "schedule.namespace=default")
+    (cron,) = (one for one in rendered if one["kind"] == "CronJob")
+    cron["spec"]["schedule"] = "61 * * * *"
+    file = tmp_path / "chart.yaml"
+    file.write_text(yaml.safe_dump(cron))
+    answer = ask([*lab.kubectl_command(), "apply", "--server-side", "--dry-run=server", "-f", str(file)])
+    assert not answer.ok
+    assert "spec.schedule" in answer.err
+
+
+def test_the_runner_may_do_what_the_page_says_and_no_more(lab: Lab, schedule: Callable[..., None]) -> None:
+    schedule(suspend=True)
+
+    def told(account: str, namespace: str) -> set[Right]:
+        review = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectRulesReview",
+            "spec": {"namespace": namespace},
+        }
+        path = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews"
+        asked = [*lab.kubectl_command(), "create", "--raw", path, "-f", "-", f"--as=system:serviceaccount:{account}"]
+        answer = ask(asked, stdin=json.dumps(review))
+        assert answer.ok, answer.err
+        return rights_of(json.loads(answer.out)["status"]["resourceRules"])
+
+    of_anybody = told("nowhere:nobody", "default")
+    table = in_table((CHART.parents[1] / "docs" / "nightly.md").read_text())
+    everywhere = table["caplab-runner", "everywhere"]
+    for where, namespace in (("the lab's namespace", NAMESPACE), ("the runs' namespace", RUNS), ("", "default")):
+        written = everywhere | table.get(("caplab-runner", where), set())
+        assert difference(told(f"{NAMESPACE}:caplab-runner", namespace) - of_anybody, written) == "", namespace
+        assert told(f"{NAMESPACE}:caplab-results", namespace) - of_anybody == set()
+
+
+@pytest.mark.long
+def test_nights_begin_by_themselves_and_never_overlap(lab: Lab, schedule: Callable[..., None]) -> None:
+    """Every minute one is due, and each takes longer than that."""
+    schedule(cron="* * * * *", suite="redis/control", settings={"seconds": "60"})
+    most_at_once = 0
+
+    def two_are_over() -> bool:
+        nonlocal most_at_once
+        found = jobs(lab)
+        most_at_once = max(most_at_once, sum(not condition(job) for job in found))
+        return sum(bool(condition(job)) for job in found) >= 2
+
+    await_that("two nights are over", two_are_over, 600)
+    found = jobs(lab)
+    assert [condition(job) for job in found[:2]] == ["Complete", "Complete"], found
+    assert all(job["metadata"]["ownerReferences"][0]["kind"] == "CronJob" for job in found)
+    assert most_at_once == 1
+    events = lab.get("events", "-n", NAMESPACE, "--field-selector", "reason=JobAlreadyActive")["items"]
+    assert "concurrency policy is Forbid" in events[0]["message"]
+    told = reports(lab)[:2]
+    assert [report["outcome"] for report in told] == ["valid", "valid"], told
+    assert 'class="valid">valid<' in page(lab, "/")
+    runs = lab.get("runs", "-n", RUNS)["items"]
+    assert sum(run["status"]["phase"] == "Done" for run in runs) >= 2
+
+
+@pytest.mark.long
+def test_a_killed_runner_leaves_nothing_for_long_and_is_reported(lab: Lab, schedule: Callable[..., None]) -> None:
+    schedule(suspend=True, suite="redis/kill-primary", settings={"seconds": str(KILL_SECONDS)})
+    start(lab, "killed")
+    await_that("the fault is live", lambda: "Active" in phases(lab), 240)
+    lab.engine.must("exec", CONTROL_PLANE, "pkill", "-KILL", "-f", "caplab nightly run")
+    took = await_that("its clusters are gone", lambda: not of_runs(lab, CLUSTERS), CLEARED_SECONDS)
+    await_that("its Job has failed", lambda: condition(jobs(lab)[0]) == "Failed", 60)
+    print(f"\nafter the runner's death: no cluster, fault and load of it is left after {took:.1f} s")
+    assert of_runs(lab, "faults,probes") == ""
+    assert gate_files(lab) == []
+    (run,) = lab.get("runs", "-n", RUNS)["items"]
+    assert run["status"]["phase"] == "Failed"
+    assert "was broken off" in run["status"]["reasons"][0]
+    (report,) = reports(lab)
+    assert report["outcome"] == "broken off"
+    assert 'class="bad">broken off<' in page(lab, "/")
+    start(lab, "next")
+    await_that("the next night is over", lambda: bool(condition(jobs(lab)[1])), 300)
+    assert condition(jobs(lab)[1]) == "Complete"
+    told = reports(lab)[1]
+    assert told["outcome"] == "valid"
+    assert "was broken off" in told["notes"][0]
+    assert of_runs(lab, CLUSTERS) == ""
+
+
+def phases(lab: Lab) -> str:
+    return lab.kubectl("get", "faults", "-n", RUNS, "-o", "jsonpath={.items[*].status.phase}")
+
+
+def start(lab: Lab, name: str) -> None:
+    """A night now, as the CronJob would begin it."""
+    lab.kubectl("create", "job", "-n", NAMESPACE, f"caplab-{name}", "--from=cronjob/caplab-nightly")

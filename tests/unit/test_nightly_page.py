@@ -1,0 +1,108 @@
+"""The page of the nights: it lists, opens what it is meant to, and nothing else."""
+
+from __future__ import annotations
+
+import http.client
+from http import HTTPStatus
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from caplab.nightly import page
+from caplab.nightly.page import answer, as_html
+from caplab.nightly.report import PAGE, REPORT, Report
+from caplab.nightly.store import Store, of_folder
+
+NIGHT, OLDER = "20261129-022300-core", "20261128-022300-core"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    for name, outcome in ((NIGHT, "invalid, regressed"), (OLDER, "valid")):
+        folder = tmp_path / "results" / name
+        (folder / "01-x").mkdir(parents=True)
+        (folder / "01-x" / "run.json").write_text("secret")
+        (folder / PAGE).write_text("# core\n\n| a | b |\n| --- | --- |\n| 1 | <script>alert(1)</script> |\n")
+        report = Report(suite="core", began="b", ended="e", runner="r", outcome=outcome)
+        (folder / REPORT).write_bytes(report.to_json())
+    (tmp_path / "results" / NIGHT / "trend.html").write_text("<script></script>")
+    (tmp_path / "results" / "under-way.json").write_text("{}")
+    (tmp_path / "secret").write_text("secret")
+    return of_folder(tmp_path / "results")
+
+
+def test_nights_are_listed_the_newest_first_each_with_what_it_came_to(store: Store) -> None:
+    text = answer(store, "/").content.decode()
+    assert text.index(NIGHT) < text.index(OLDER)
+    assert '<td class="bad">invalid, regressed</td>' in text
+    assert '<td class="valid">valid</td>' in text
+    assert f'<a href="/{NIGHT}/trend.html">' in text
+
+
+def test_a_night_without_a_report_is_listed_as_not_told(store: Store) -> None:
+    store.write("20261130-022300-core/summary.md", b"# Runs")
+    assert '<td class="unsure">not told</td>' in answer(store, "/").content.decode()
+    assert "<h1>Runs</h1>" in answer(store, "/20261130-022300-core/").content.decode()
+
+
+def test_a_summary_opens_with_its_tables_and_no_script(store: Store) -> None:
+    found = answer(store, f"/{NIGHT}/")
+    text = found.content.decode()
+    assert "<td>1</td>" in text
+    assert "<script>" not in text
+    assert "&lt;script&gt;" in text
+    assert found.policy.startswith("default-src 'none'")
+    assert answer(store, f"/{NIGHT}/trend.html").policy.startswith("sandbox allow-scripts; default-src 'none'")
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/secret", "/../secret", "/%2e%2e/secret", "/under-way.json", f"/{NIGHT}/../../secret", f"/{NIGHT}/01-x",
+     f"/{NIGHT}/01-x/run.json", f"/{NIGHT}/..%2f..%2fsecret", "/20261199-022300-core/", f"/{NIGHT}/plan.json",
+     "//etc/passwd", f"/..{NIGHT}/"],
+)  # fmt: skip
+def test_nothing_else_is_shown(store: Store, path: str) -> None:
+    found = answer(store, path)
+    assert found.status is HTTPStatus.NOT_FOUND
+    assert b"secret" not in found.content
+
+
+def test_an_empty_folder_and_one_that_is_not_there_have_no_nights(tmp_path: Path) -> None:
+    assert b"There is nothing yet." in answer(of_folder(tmp_path / "none"), "/").content
+
+
+def test_a_store_that_cannot_be_read_is_said(store: Store) -> None:
+    class Silent:
+        def exists(self, _: str) -> bool:
+            raise OSError("the bucket's server does not answer")
+
+    found = answer(Store(Silent(), "nights"), "/")
+    assert found.status is HTTPStatus.BAD_GATEWAY
+    assert b"the bucket&#x27;s server does not answer" in found.content
+
+
+def test_it_answers_reading_only(store: Store) -> None:
+    made = page.server(store, "127.0.0.1", 0)
+    Thread(target=made.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    try:
+        statuses = {}
+        for method in ("GET", "HEAD", "POST", "DELETE", "PUT"):
+            asked = http.client.HTTPConnection("127.0.0.1", made.server_port, timeout=10)
+            asked.request(method, f"/{NIGHT}/")
+            response = asked.getresponse()
+            statuses[method] = response.status
+            body = response.read()
+            assert bool(body) is (method != "HEAD")
+            asked.close()
+        assert statuses == {"GET": 200, "HEAD": 200, "POST": 501, "DELETE": 501, "PUT": 501}
+    finally:
+        made.shutdown()
+        made.server_close()
+
+
+def test_folds_of_the_labs_own_pages_are_left_out_and_other_html_is_text() -> None:
+    text = as_html(b"<details><summary>every run</summary>\n\n# Runs\n\n</details>\n<img src=x onerror=y>")
+    assert "<h1>Runs</h1>" in text
+    assert "<img" not in text
+    assert "details" not in text

@@ -1,0 +1,405 @@
+"""A night in the cluster: run, compared, kept, pruned and told; and a runner that was killed before it."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import fsspec
+import pytest
+from fake_objects import FakeObjects
+from kubernetes import client
+
+from caplab.model.fields import FieldError
+from caplab.nightly import leftovers, notify, runner
+from caplab.nightly.folders import Bounds
+from caplab.nightly.report import BROKEN_OFF, REPORT, UNDER_WAY, Report, UnderWay
+from caplab.nightly.runner import Night, run_night
+from caplab.nightly.store import Store, of_folder, opened
+
+CAPLAB = """\
+import json, os, pathlib, sys, time
+command, arguments = sys.argv[1], sys.argv[2:]
+if command == "run":
+    results = pathlib.Path(arguments[arguments.index("--results") + 1])
+    folder = results / os.environ["FAKE_NAME"]
+    (folder / "01-x").mkdir(parents=True)
+    (folder / "01-x" / "history.parquet").write_text("heavy")
+    print("begun", flush=True)
+    time.sleep(float(os.environ.get("FAKE_SECONDS", "0")))
+    plan = {"suite": "smoke", "name": "smoke", "settings": {}, "repeat": 1, "runs": [],
+            "machine": {"cores": 2, "memory_bytes": 1 << 33, "load": 0.5}}
+    (folder / "plan.json").write_text(json.dumps(plan))
+    (folder / "summary.md").write_text("# Runs\\n")
+    (folder / "arguments").write_text(" ".join(arguments))
+    sys.exit(int(os.environ.get("FAKE_RUN", "0")))
+if command == "compare":
+    print("the failover of pg is slower")
+    sys.exit(int(os.environ.get("FAKE_COMPARE", "0")))
+pathlib.Path(arguments[-1]).write_text("<html></html>")
+"""
+
+
+@pytest.fixture
+def night(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Night:
+    script = tmp_path / "caplab.py"
+    script.write_text(CAPLAB)
+    monkeypatch.setattr(runner, "_CAPLAB", (sys.executable, str(script)))
+    monkeypatch.setenv("FAKE_NAME", folder_name(0))
+    return Night(
+        suite="smoke", settings={"rate": "10"}, namespace="caplab-nightly", results=tmp_path / "results",
+        fail_on="invalid,failed,regressed", seconds=60.0, runner="pod-1", job="job-1",
+    )  # fmt: skip
+
+
+def folder_name(days: float) -> str:
+    begun = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=days, seconds=1)
+    return f"{begun:%Y%m%d-%H%M%S}-smoke"
+
+
+def nothing(*_: Any) -> list[str]:
+    raise AssertionError("nothing was left, so nothing is to be cleared")
+
+
+def made(night: Night, clear: Any = nothing) -> tuple[int, list[str]]:
+    said: list[str] = []
+    return run_night(night, clear, said.append), said
+
+
+def report_of(night: Night, name: str) -> Report:
+    return Report.from_json(name, (night.results / name / REPORT).read_bytes())
+
+
+def test_a_night_is_run_kept_and_compared_with_the_next(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = os.environ["FAKE_NAME"]
+    assert made(night)[0] == 0
+    assert "--set=rate=10 --set=namespace=caplab-nightly" in (night.results / first / "arguments").read_text()
+    assert report_of(night, first).outcome == "valid"
+    assert report_of(night, first).compare_code == -1
+    assert not (night.results / UNDER_WAY).exists()
+    monkeypatch.setenv("FAKE_NAME", second := folder_name(1))
+    monkeypatch.setenv("FAKE_COMPARE", "1")
+    code, said = made(night)
+    assert code == 1
+    assert said[-1].startswith("caplab: regression")
+    assert "the failover of pg is slower" in (night.results / second / "nightly.md").read_text()
+    assert (night.results / second / "trend.html").exists()
+    assert [one.name for one in (night.results / "baseline").iterdir()] == [first]  # it is no measure
+    assert not list((night.results / "baseline").rglob("history.parquet"))
+
+
+def test_what_is_over_the_bounds_goes_once_the_night_is_kept(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
+    for days in (-3, -2, 0):
+        monkeypatch.setenv("FAKE_NAME", folder_name(days))
+        made(replace(night, bounds=Bounds(age=datetime.timedelta(days=2, hours=1))))
+    assert [one.path.name[-5:] for one in of_folder(night.results).suites()] == ["smoke"] * 2
+
+
+def test_a_suite_that_takes_too_long_is_told_to_end_and_the_night_has_failed(
+    night: Night, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAKE_SECONDS", "60")
+    code, said = made(replace(night, seconds=1.0))
+    assert code == 3
+    assert "told to end: it took over" in "\n".join(said)
+    assert report_of(night, _only(night)).outcome == "failed"
+
+
+def _only(night: Night) -> str:
+    (one,) = of_folder(night.results).suites()
+    return one.path.name
+
+
+def test_a_night_that_left_no_folder_has_one_with_its_report(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "_CAPLAB", (sys.executable, "-c", "raise SystemExit(3)"))
+    assert made(night)[0] == 3
+    assert report_of(night, _only(night)).outcome == "failed"
+
+
+def killed(night: Night, tmp_path: Path) -> None:
+    """A runner that is killed, with its suite, in the midst of it."""
+    script = (
+        "import sys; from pathlib import Path; from caplab.nightly import runner; from caplab.nightly.runner import *\n"
+        f"runner._CAPLAB = {runner._CAPLAB!r}\n"
+        f"run_night(Night(suite='smoke', namespace='n', results=Path({str(night.results)!r}), fail_on='none', "
+        "seconds=60.0, runner='pod-0', job='job-0'), lambda *_: [], print)"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert process.stdout
+    while "begun" not in process.stdout.readline():
+        assert process.poll() is None
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+
+
+def test_a_killed_runner_is_reported_the_next_time_and_what_it_left_is_cleared(
+    night: Night, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("FAKE_SECONDS", "60")
+    killed(night, tmp_path)
+    broken = _only(night)
+    assert (night.results / UNDER_WAY).exists()
+    assert not (night.results / broken / REPORT).exists()
+    monkeypatch.setenv("FAKE_SECONDS", "0")
+    monkeypatch.setenv("FAKE_NAME", folder_name(1))
+    asked = []
+
+    def clear(namespace: str, why: str) -> list[str]:
+        asked.append(namespace)
+        return [f"PostgresCluster {namespace}/pg was removed"]
+
+    code, said = made(night, clear)
+    assert (code, asked) == (0, ["caplab-nightly"])
+    told = report_of(night, broken)
+    assert (told.outcome, told.runner) == (BROKEN_OFF, "pod-0")
+    assert "PostgresCluster caplab-nightly/pg was removed" in told.notes
+    (note,) = report_of(night, _newest(night)).notes
+    assert "was broken off: its runner pod-0 ended without a word" in note
+    assert note in said
+    assert "was broken off" in (night.results / _newest(night) / "nightly.md").read_text()
+
+
+def _newest(night: Night) -> str:
+    return of_folder(night.results).suites()[-1].path.name
+
+
+def test_the_next_pod_of_the_same_job_only_clears_up_and_the_next_night_still_says_so(
+    night: Night, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("FAKE_SECONDS", "60")
+    killed(night, tmp_path)
+    monkeypatch.setenv("FAKE_SECONDS", "0")
+    assert made(replace(night, job="job-0", runner="pod-2"), lambda *_: ["cleared"])[0] == 3
+    assert len(of_folder(night.results).suites()) == 1
+    assert not (night.results / UNDER_WAY).exists()
+    monkeypatch.setenv("FAKE_NAME", folder_name(1))
+    assert made(night)[0] == 0
+    (note,) = report_of(night, _newest(night)).notes
+    assert "The night before" in note
+    monkeypatch.setenv("FAKE_NAME", folder_name(2))
+    made(night)
+    assert report_of(night, _newest(night)).notes == ()
+
+
+def test_a_note_that_cannot_be_read_stands_for_a_night_of_which_nothing_is_known(night: Night) -> None:
+    night.results.mkdir()
+    (night.results / UNDER_WAY).write_text("{")
+    code, said = made(night, lambda *_: [])
+    assert code == 0
+    assert "its runner unknown ended without a word" in said[0]
+
+
+def test_a_note_that_cannot_be_written_ends_the_night_before_a_run(night: Night, tmp_path: Path) -> None:
+    night.results.write_text("a file")
+    with pytest.raises(OSError, match=r"."):
+        made(night)
+
+
+def test_with_a_bucket_the_night_is_brought_there_and_the_baseline_from_there(
+    night: Night, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    bucket = Store(fsspec.filesystem("memory"), f"/bucket-{tmp_path.name}")
+    monkeypatch.setattr(runner, "opened", lambda url: bucket)
+    night = replace(night, bucket="s3://nights", keep_last=1)
+    for day in range(3):
+        monkeypatch.setenv("FAKE_NAME", name := folder_name(day))
+        local = replace(night, results=tmp_path / f"results{day}")  # a pod's own volume is empty
+        assert made(local)[0] == 0
+        assert REPORT in bucket.names(name)
+    assert len(bucket.suites()) == 3
+    kept = {path.split("/baseline/")[1].split("/")[0] for path in bucket.files.find(f"{bucket.root}/baseline")}
+    assert kept == {name}
+    assert report_of(local, name).compare_code == 0
+
+
+@pytest.mark.parametrize("url", ["http://bucket", "s3://", "s3://a/../b", "/results"])
+def test_an_address_that_is_no_buckets_is_refused(url: str) -> None:
+    with pytest.raises(FieldError, match="Mend: write it as s3://BUCKET/PREFIX"):
+        opened(url, {})
+
+
+def test_an_endpoint_without_a_scheme_is_refused() -> None:
+    with pytest.raises(FieldError, match="https://HOST:PORT"):
+        opened("s3://nights", {"CAPLAB_S3_ENDPOINT": "minio:9000"})
+    assert opened("s3://nights/lab/", {"CAPLAB_S3_ENDPOINT": "http://127.0.0.1:1"}).root == "nights/lab"
+
+
+@pytest.mark.parametrize("name", ["", "../x", "/x", "a/../../x"])
+def test_no_name_leads_out_of_a_store(tmp_path: Path, name: str) -> None:
+    store = of_folder(tmp_path)
+    with pytest.raises(FieldError):
+        store.read(name, 1)
+    with pytest.raises(FieldError):
+        store.remove(name)
+
+
+class Listener:
+    """Takes what it is sent; answers with a status."""
+
+    def __init__(self) -> None:
+        self.bodies: list[tuple[str, Any]] = []
+        self.status = 200
+        listener = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                content = self.rfile.read(int(self.headers["Content-Length"]))
+                listener.bodies.append((self.path, json.loads(content)))
+                self.send_response(listener.status)
+                self.send_header("Location", f"{listener.url}/elsewhere")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+
+
+@pytest.fixture
+def listener() -> Iterator[Listener]:
+    made_one = Listener()
+    thread = Thread(target=made_one.server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    yield made_one
+    made_one.server.shutdown()
+    made_one.server.server_close()
+
+
+def test_what_fails_is_told_and_what_is_valid_only_where_that_is_asked_for(
+    night: Night, monkeypatch: pytest.MonkeyPatch, listener: Listener
+) -> None:
+    night = replace(night, webhook=f"{listener.url}/hook/secret", alertmanager=f"{listener.url}/")
+    made(night)
+    assert listener.bodies == []
+    monkeypatch.setenv("FAKE_NAME", folder_name(1))
+    monkeypatch.setenv("FAKE_RUN", "1")
+    made(night)
+    (_, message), (path, (alert,)) = listener.bodies
+    assert message["text"].startswith("caplab smoke: invalid (")
+    assert path == "/api/v2/alerts"
+    assert alert["labels"] == {
+        "alertname": "CaplabNightly", "suite": "smoke", "outcome": "invalid", "severity": "warning",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("status", "says"), [(500, "it answered 500"), (302, "it answered 302")])
+def test_who_does_not_take_it_changes_nothing_and_its_address_is_not_shown(
+    night: Night, monkeypatch: pytest.MonkeyPatch, listener: Listener, status: int, says: str
+) -> None:
+    listener.status = status
+    monkeypatch.setenv("FAKE_RUN", "1")
+    code, said = made(replace(night, webhook=f"{listener.url}/hook/secret"))
+    assert code == 1
+    assert f"note: The webhook was not told: {says}." in said
+    assert "secret" not in "\n".join(said)
+    assert [path for path, _ in listener.bodies] == ["/hook/secret"]  # no redirect is followed
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1/x", "file:///etc/passwd", "http://[", "gopher://x"])
+def test_an_address_that_is_of_no_use_is_said(url: str) -> None:
+    report = Report(suite="s", began="b", ended="e", runner="r", outcome="invalid")
+    (sentence,) = notify.tell(url, "", report, "folder")
+    assert sentence.startswith("The webhook was not told: it")
+
+
+NO_API: Any = object()
+
+
+@pytest.fixture
+def objects(monkeypatch: pytest.MonkeyPatch) -> FakeObjects:
+    fake = FakeObjects()
+    monkeypatch.setattr(client, "CustomObjectsApi", lambda _: fake)
+    monkeypatch.setattr(leftovers, "_PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(leftovers, "_GONE_SECONDS", 0.0)
+    return fake
+
+
+class FakeLeases:
+    holder = ""
+
+    def lease(self, *_: str) -> tuple[str, str, str]:
+        return FakeLeases.holder, "now", "1"
+
+    def hold_lease(self, _namespace: str, _name: str, holder: str, _version: str) -> None:
+        FakeLeases.holder = holder
+
+    def delete_lease(self, *_: str) -> None:
+        FakeLeases.holder = ""
+
+
+def test_what_a_dead_run_left_goes_and_what_others_made_stays(
+    objects: FakeObjects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leftovers, "Leases", lambda _: FakeLeases())
+    objects.put("PostgresCluster", "orders")
+    objects.put_of_run("PostgresCluster", "pg", "r-1")
+    objects.put_of_run("Fault", "kill", "r-1")
+    objects.put_of_run("Run", "r-1", "r-1", status={"phase": "Running", "startedAt": "2026"})
+    objects.put_of_run("Run", "r-0", "r-0", status={"phase": "Done", "verdict": "valid"})
+    told = leftovers.remove("ns", "it was killed", NO_API)
+    assert told == ["Run ns/r-1 is marked as failed", "Fault ns/kill was removed", "PostgresCluster ns/pg was removed"]
+    assert objects.names("PostgresCluster") == ["orders"]
+    statuses = {name: objects.there["runs", "ns", name]["status"] for name in ("r-0", "r-1")}
+    assert statuses["r-0"] == {"phase": "Done", "verdict": "valid"}
+    assert statuses["r-1"]["phase"] == "Failed"
+    assert statuses["r-1"]["reasons"] == ["it was killed"]
+    assert FakeLeases.holder == ""
+
+
+def test_while_a_run_is_under_way_nothing_is_touched(objects: FakeObjects, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leftovers, "Leases", lambda _: FakeLeases())
+    monkeypatch.setattr(FakeLeases, "holder", "r-2")
+    objects.put_of_run("PostgresCluster", "pg", "r-1")
+    (told,) = leftovers.remove("ns", "it was killed", NO_API)
+    assert "The run r-2 is under way" in told
+    assert objects.names("PostgresCluster") == ["pg"]
+
+
+def test_what_does_not_go_in_time_is_said(objects: FakeObjects, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leftovers, "Leases", lambda _: FakeLeases())
+    monkeypatch.setattr(FakeLeases, "holder", "")
+    monkeypatch.setattr(objects, "delete_namespaced_custom_object", lambda *_, **__: None)
+    objects.put_of_run("Fault", "kill", "r-1")
+    assert leftovers.remove("ns", "it was killed", NO_API) == ["Fault ns/kill is still there"]
+
+
+def test_reports_are_read_as_they_were_written_and_others_are_refused() -> None:
+    report = Report(suite="s", began="b", ended="e", runner="r", outcome="valid", notes=("n",))
+    assert Report.from_json("x", report.to_json()) == report
+    for content in (b"[]", b"{", b'{"suite": 1}', b"\xff"):
+        with pytest.raises(FieldError):
+            Report.from_json("x", content)
+        with pytest.raises(FieldError):
+            UnderWay.from_json("x", content)
+
+
+def test_a_runner_that_is_told_to_end_lets_its_suite_end_and_says_so(
+    night: Night, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAKE_SECONDS", "60")
+
+    def interrupt() -> None:
+        while not of_folder(night.results).suites():
+            time.sleep(0.01)
+        signal.raise_signal(signal.SIGINT)
+
+    Thread(target=interrupt, daemon=True).start()
+    code, said = made(night)
+    assert code == 3
+    assert "The runner was told to end in the midst of the suite." in said
