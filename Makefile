@@ -68,6 +68,7 @@ prove: test test-pythons ## the long proofs, whose output is kept under docs/evi
 	  --ignore tests/kind/test_beside_others.py --ignore tests/kind/test_owned_objects.py --ignore tests/kind/test_hostile_specs.py tests/kind
 	@$(IN_VENV)python bench/prove_beside.py
 	@$(IN_VENV)python bench/prove_checkers.py
+	@$(IN_VENV)python bench/prove_compare.py
 	@$(IN_VENV)python bench/prove_faults.py
 	@$(IN_VENV)python bench/prove_redis.py
 	@$(IN_VENV)python bench/prove_cassandra.py

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
 import sys
 from collections.abc import Sequence
@@ -16,12 +17,16 @@ from caplab_cluster.paths import Cache
 from . import __version__
 from .apart import in_a_child
 from .border import LAB_FAILED, NOT_SHOWN, complain, guarded
+from .compare.options import HELP as COMPARE_HELP
+from .compare.options import add_compare, add_trend
 from .model.bounds import MOST_BYTES, MOST_ROWS, Bounds, rounded_up
 from .model.bounds import parsed as parsed_size
 from .nightly.arguments import add_arguments as add_nightly_arguments
 from .plain_text import SteadyWriter, one_line, printable, terminal_columns
+from .told import Told
 
 _LEFT = "what was asked to end ends by itself; `caplab faults` says what has not yet"
+_WIDEST = 160  # columns of a table that a terminal has room for
 _FAILED = 3  # also of a command line that makes no sense: 2, as argparse has it, would mean that something is unknown
 
 
@@ -46,8 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return in_a_child(check, LAB_FAILED) if arguments is None else check()
     if parsed.command in ("faults", "heal"):
         return guarded(parsed.command, lambda: _faults(parsed), _LEFT)
-    if showing := {"watch": _watch, "nightly": _nightly}.get(parsed.command):
-        return guarded(parsed.command, partial(showing, parsed), "nothing was changed")
+    if parsed.command in _READERS:
+        return guarded(parsed.command, lambda: _READERS[parsed.command](parsed), "nothing was changed")
     return cluster_command([parsed.command])
 
 
@@ -111,6 +116,8 @@ def _parser() -> argparse.ArgumentParser:
     add_nightly_arguments(
         commands.add_parser("nightly", help="the steps of a pipeline around `caplab run`: docs/pipelines.md")
     )
+    add_compare(commands.add_parser("compare", help=COMPARE_HELP))
+    add_trend(commands.add_parser("trend", help="draw the figures of results over time, as one HTML file"))
     for command in (run, faults, heal, watch):
         command.add_argument(
             "--context", help="the kube context to use; without it, one is used only if its cluster is a lab"
@@ -195,6 +202,38 @@ def _nightly(parsed: argparse.Namespace) -> int:
     from .nightly.command import nightly  # noqa: PLC0415  # results are read by pyarrow, which is slow to load
 
     return nightly(parsed, partial(print, flush=True))
+
+
+def _compare(parsed: argparse.Namespace) -> int:
+    _insist_on_scipy()
+    from .compare.command import Wishes, compare  # noqa: PLC0415  # SciPy takes a second to load
+    from .compare.weighing import Rule  # noqa: PLC0415
+    from .report.grid import WIDTH  # noqa: PLC0415
+
+    wishes = Wishes(
+        base=parsed.base, new=parsed.new, last=parsed.last, newest=parsed.newest,
+        rule=Rule(parsed.false_alarms, parsed.least_change), form=parsed.format, every=parsed.all, save=parsed.save,
+        width=min(_WIDEST, max(WIDTH, terminal_columns())),
+    )  # fmt: skip
+    shown, code = compare(wishes)
+    print(shown, end="", flush=True)
+    return code
+
+
+def _trend(parsed: argparse.Namespace) -> int:
+    from .trend.command import trend  # noqa: PLC0415  # what it reads results with is slow to load
+
+    print(trend(parsed.place, parsed.output, parsed.last), end="", flush=True)
+    return 0
+
+
+_READERS = {"watch": _watch, "compare": _compare, "trend": _trend, "nightly": _nightly}
+
+
+def _insist_on_scipy() -> None:
+    """Told where it is not installed: the lab's images go without."""
+    if importlib.util.find_spec("scipy") is None:
+        raise Told("SciPy is needed to compare, and is not installed. Mend: pip install 'caplab[compare]'.")
 
 
 def _choose_cluster(context: str | None) -> None:

@@ -48,7 +48,7 @@ class Evidence:
             date=fields.text("date"),
             cores=machine.integer("cores"),
             memory_bytes=machine.integer("memory_bytes"),
-            load=_number(machine, "load"),
+            load=number_of(machine, "load"),
             runs=tuple(_run(one) for one in fields.objects("runs")),
         )
 
@@ -62,13 +62,17 @@ def newest_by_row(evidence: Iterable[Evidence]) -> dict[str, tuple[Evidence, tup
     return found
 
 
-def _run(fields: Fields) -> MeasuredRun:
-    state, reasons = _state(fields, "verdict"), fields.texts("reasons")
-    judgements = tuple(_judgement(one) for one in fields.objects("properties"))
-    wrong = sum(one.state is not State.HOLDS for one in judgements)
+def doubtful(fields: Fields) -> bool:
+    """Whether a run of a verdict.json was no case of its row. FieldError where it is no such run."""
+    states = [state_of(one, "state") for one in fields.objects("properties")]
+    wrong = sum(state is not State.HOLDS for state in states)
     # Each property that does not hold gives one reason, each doubt one more.
-    doubtful = state is not merge(one.state for one in judgements) or len(reasons) > wrong
-    return MeasuredRun(fields.text("row"), state, doubtful, judgements)
+    return state_of(fields, "verdict") is not merge(states) or len(fields.texts("reasons")) > wrong
+
+
+def _run(fields: Fields) -> MeasuredRun:
+    judgements = tuple(_judgement(one) for one in fields.objects("properties"))
+    return MeasuredRun(fields.text("row"), state_of(fields, "verdict"), doubtful(fields), judgements)
 
 
 def _judgement(fields: Fields) -> Judgement:
@@ -81,12 +85,12 @@ def _judgement(fields: Fields) -> Judgement:
     )
     return Judgement(
         demand,
-        _state(fields, "state"),
+        state_of(fields, "state"),
         fields.optional_text("reason") or "",
-        measured=_number(fields, "measured"),
-        of=_number(fields, "of"),
+        measured=number_of(fields, "measured"),
+        of=number_of(fields, "of"),
         at_least=fields.boolean("at_least") if "at_least" in fields.values else False,
-        limit=_number(fields, "limit"),
+        limit=number_of(fields, "limit"),
     )
 
 
@@ -97,14 +101,15 @@ def _promise(fields: Fields, name: str) -> Promise:
     return _PROMISES[word]
 
 
-def _state(fields: Fields, name: str) -> State:
+def state_of(fields: Fields, name: str) -> State:
+    """A verdict, or a property's state."""
     word = fields.text(name)
     if word not in _STATES:
         raise fields.error(name, f"one of {', '.join(_STATES)}")
     return _STATES[word]
 
 
-def _number(fields: Fields, name: str) -> float | None:
+def number_of(fields: Fields, name: str) -> float | None:
     """A number, also one that is kept as a text since a double would not hold it."""
     values: Mapping[str, object] = fields.values
     value = values.get(name)

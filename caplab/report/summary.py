@@ -46,6 +46,7 @@ def _run_json(report: RunReport) -> dict[str, Json]:
         "name": report.name,
         "began": words.iso_time(record.wall_anchor.unix_ns),
         "experiment": record.experiment,
+        "has_primary": record.has_primary,
         **report.verdict.to_json(),
         "settings": dict(record.settings),
         "specs": dict(record.specs),

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from caplab.check.finding import ENOUGH, State
-from caplab.model.expectations import Demand
+from caplab.model.expectations import RATIO, SHARE, Demand
 from caplab.model.runs import WallAnchor
 
 from .. import plain_text
@@ -64,8 +64,13 @@ def of_property(name: str, has_primary: bool = True) -> str:
 
 def of_demand(demand: Demand, has_primary: bool = True) -> str:
     """A property with the side and the route that it is asked of."""
-    of = [f"on the {demand.side}" if demand.side else "", f"by {demand.route}" if demand.route else ""]
-    return ", ".join([of_property(demand.property, has_primary), *filter(None, of)])
+    return of_figure(demand.property, demand.side, demand.route, has_primary)
+
+
+def of_figure(name: str, side: str | None, route: str | None, has_primary: bool = True) -> str:
+    """Such as 'failover time, on the majority, by service'."""
+    of = [f"on the {side}" if side else "", f"by {route}" if route else ""]
+    return ", ".join([of_property(name, has_primary), *filter(None, of)])
 
 
 def failover(has_primary: bool) -> str:
@@ -92,6 +97,15 @@ def counted(value: float) -> str:
 def seconds(value: float, at_least: bool = False) -> str:
     """Seconds: milliseconds below 100 s, tenths from there on."""
     return f"{'>= ' if at_least else ''}{value:,.{3 if abs(value) < 100 else 1}f} s"
+
+
+def of_unit(value: float, unit: str) -> str:
+    """A figure of a property, whose unit is '' for a count, s, SHARE or RATIO."""
+    if unit == SHARE:
+        return f"{100 * value:.1f} %"
+    if unit == RATIO:
+        return f"{value:,.1f} {RATIO}"
+    return seconds(value) if unit else counted(value)
 
 
 def milliseconds(values: list[float]) -> str:

@@ -27,7 +27,7 @@ VERSION_1 = {
     "": {"schema", "suite", "machine", "verdict", "runs", "repeats", "failures"},
     "machine": {"cores", "memory_bytes", "load", "cpu", "architecture", "kernel"},
     "run": {
-        "run", "name", "began", "experiment", "verdict", "row", "reasons", "properties",
+        "run", "name", "began", "experiment", "has_primary", "verdict", "row", "reasons", "properties",
         "settings", "specs", "versions", "images",
     },
     "property": {

@@ -1,0 +1,120 @@
+"""What else is not as it was: versions, images, settings, machine, promises. A change of these is said first. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from .choosing import Chosen
+from .values import IMAGE, MACHINE, SETTING, VERSION, Fact, Key, MeasuredRun
+
+_ORDER = {kind: number for number, kind in enumerate((VERSION, IMAGE, SETTING, MACHINE))}
+_UNSET = "not set"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """before and now are the values with how many runs had each; rows are those that it is of, all of them for ()."""
+
+    what: str
+    before: Mapping[str, int]
+    now: Mapping[str, int]
+    rows: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Differences:
+    """found, and how many runs before and now did not keep what they were made with."""
+
+    found: tuple[Difference, ...]
+    silent_before: int
+    silent_now: int
+
+
+def differences(chosen: Chosen) -> Differences:
+    """Of the rows that both sides have: each fact whose values now are not those before.
+
+    Where the runs before had several, it changed on their way, and they are no baseline of one thing: that is said too.
+    """
+    rows = sorted(chosen.base.keys() & chosen.new.keys())
+    before = [run for row in rows for run in chosen.base[row]]
+    now = [run for row in rows for run in chosen.new[row]]
+    general = [*_changed(before, now), *_loads(before, now)]
+    particular = _merged(one for row in rows for one in _of_row(row, chosen.base[row], chosen.new[row]))
+    silent = (sum(not run.facts for run in runs) for runs in (before, now))
+    return Differences((*general, *particular), *silent)
+
+
+def _changed(before: Sequence[MeasuredRun], now: Sequence[MeasuredRun]) -> list[Difference]:
+    """Versions, images and the machine, over all rows."""
+    facts = _facts(before, now, (VERSION, IMAGE, MACHINE))
+    return [
+        Difference(f"{fact.kind} of {fact.name}" if fact.kind != MACHINE else f"machine's {fact.name}", old, new)
+        for fact in facts
+        if (told := _values(fact, before, now))
+        for old, new in [told]
+    ]
+
+
+def _of_row(row: str, before: Sequence[MeasuredRun], now: Sequence[MeasuredRun]) -> Iterable[Difference]:
+    for fact in _facts(before, now, (SETTING,)):
+        if told := _values(fact, before, now, always=True):
+            yield Difference(f"setting {fact.name}", *told, (row,))
+    for key in {key: None for run in now for key in run.figures}:
+        old, new = _promises(key, before), _promises(key, now)
+        if old and new.keys() != old.keys():
+            where = ", ".join(part for part in (key.side, key.route) if part)
+            name = f"promise of {key.property}{f' ({where})' if where else ''}"
+            yield Difference(name, old, new, (row,))
+
+
+def _facts(before: Iterable[MeasuredRun], now: Iterable[MeasuredRun], kinds: Sequence[str]) -> list[Fact]:
+    every = {fact for run in (*before, *now) for fact in run.facts if fact.kind in kinds}
+    return sorted(every, key=lambda fact: (_ORDER[fact.kind], fact.name))
+
+
+def _values(
+    fact: Fact, before: Sequence[MeasuredRun], now: Sequence[MeasuredRun], always: bool = False
+) -> tuple[Counter[str], Counter[str]] | None:
+    """Its values before and now; None where they are the same, one side does not tell, or each run has its own.
+
+    always: a run that tells other facts of this kind has this one too, or it is not set; of versions and images,
+    which belong to an engine, a run that has none says nothing.
+    """
+    old, new = (_counts(fact, runs, always) for runs in (before, now))
+    own = len(old.keys() | new.keys()) > max(2, (old.total() + new.total()) / 2)
+    return None if not old or not new or own or new.keys() == old.keys() else (old, new)
+
+
+def _counts(fact: Fact, runs: Iterable[MeasuredRun], always: bool) -> Counter[str]:
+    return Counter(run.facts.get(fact, _UNSET) for run in runs if run.facts and (always or fact in run.facts))
+
+
+def _promises(key: Key, runs: Iterable[MeasuredRun]) -> Counter[str]:
+    figures = [run.figures[key] for run in runs if key in run.figures]
+    return Counter(f"{one.promise} {one.budget}" if one.budget else one.promise for one in figures)
+
+
+def _loads(before: Sequence[MeasuredRun], now: Sequence[MeasuredRun]) -> list[Difference]:
+    """The machine's load where every new suite began under more than any before, by more than half a core."""
+    old = [run.load for run in before if run.load is not None]
+    new = [run.load for run in now if run.load is not None]
+    if not old or not new or min(new) <= max(old) + 0.5:
+        return []
+    before_now = [Counter({f"{min(loads):.1f} to {max(loads):.1f}": len(loads)}) for loads in (old, new)]
+    return [Difference("machine's load at the beginning", before_now[0], before_now[1])]
+
+
+def _merged(every: Iterable[Difference]) -> list[Difference]:
+    """The same difference of several rows as one."""
+    found: dict[tuple[str, frozenset[str], frozenset[str]], Difference] = {}
+    for one in every:
+        name = one.what, frozenset(one.before), frozenset(one.now)
+        if name in found:
+            was = found[name]
+            before, now = Counter(was.before) + Counter(one.before), Counter(was.now) + Counter(one.now)
+            found[name] = Difference(one.what, before, now, (*was.rows, *one.rows))
+        else:
+            found[name] = one
+    return list(found.values())

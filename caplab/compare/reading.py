@@ -1,0 +1,178 @@
+"""Suites' verdicts as `caplab run` leaves them, read from one folder, a folder of many, or a file."""
+
+from __future__ import annotations
+
+import datetime
+import math
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from caplab import results
+from caplab.check.finding import State
+from caplab.documents import read_json
+from caplab.model.fields import FieldError, Fields, Json
+from caplab.report.cap_evidence import doubtful, number_of, state_of
+from caplab.told import Told
+
+from .values import IMAGE, MACHINE, SETTING, VERSION, Fact, Figure, Key, MeasuredRun, Results
+
+_DEEPEST = 4  # folders below the one that is named: results, artifacts of a pipeline with results in them
+_MOST_FOLDERS = 20_000
+_STAMPED = re.compile(r"(\d{8})-(\d{6})-")  # how a run's id and a suite's folder begin
+_GIB = 1 << 30
+_MEMBERS = re.compile(r'"[^"]*-\d+"')  # which members stand by differs with who is primary
+
+
+def read(place: Path) -> Results:
+    """The runs in a place; Told where it is not there. A file in it that cannot be read is named, and costs no other.
+
+    A place without any verdict has no runs.
+    """
+    if not place.exists():
+        raise Told(f"{place}: there is no such file or folder. Mend: name a folder of results, or one of many.")
+    runs: dict[str, MeasuredRun] = {}
+    failures: list[str] = []
+    unread: list[str] = []
+    for file in _files(place):
+        try:
+            suite = _suite(file)
+        except OSError as error:
+            unread.append(f"{file}: {error.strerror or error}")
+        except ValueError as error:
+            unread.append(str(error) if str(file) in str(error) else f"{file}: {error}")
+        else:
+            runs |= {run.run_id: run for run in suite.runs}
+            failures += suite.failures
+    in_order = sorted(runs.values(), key=lambda run: (run.began, run.run_id))
+    return Results(place, tuple(in_order), tuple(failures), tuple(unread))
+
+
+def _files(place: Path) -> Iterator[Path]:
+    """The verdicts in a place, by name: those of suites lie at the top of their folders."""
+    if not place.is_dir():
+        yield place
+        return
+    for seen, (folder, folders, files) in enumerate(os.walk(place)):
+        if seen == _MOST_FOLDERS:
+            raise Told(f"{place}: there are over {_MOST_FOLDERS:,} folders in it. Mend: name one that holds results.")
+        here = Path(folder)
+        if results.VERDICT in files:
+            yield here / results.VERDICT
+        deep = len(here.relative_to(place).parts) >= _DEEPEST
+        folders[:] = [] if deep or results.VERDICT in files else sorted(one for one in folders if one[0] != ".")
+
+
+@dataclass(frozen=True, slots=True)
+class _Suite:
+    runs: tuple[MeasuredRun, ...]
+    failures: tuple[str, ...]
+
+
+def _suite(file: Path) -> _Suite:
+    fields = Fields.of(str(file), read_json(file))
+    schema = fields.optional_text("schema")
+    if schema not in (None, results.VERDICT_SCHEMA):
+        raise FieldError(f"{file}: it follows {schema}, which this caplab does not know. Mend: use a newer caplab.")
+    if not {"runs", "verdict"} <= fields.values.keys():
+        raise FieldError(f"{file}: it is no {results.VERDICT} of a suite.")
+    machine, name = fields.optional_object("machine"), fields.optional_text("suite") or "?"
+    runs = tuple(_run(one, name, machine, _folder_time(file)) for one in fields.objects("runs"))
+    return _Suite(runs, fields.texts("failures") if "failures" in fields.values else ())
+
+
+def _folder_time(file: Path) -> str:
+    return _time_in(file.resolve().parent.name)
+
+
+def _time_in(name: str) -> str:
+    """The time with which an id or a folder's name begins, as ISO 8601; '' where it does not."""
+    found = _STAMPED.match(name)
+    if not found:
+        return ""
+    try:
+        moment = datetime.datetime.strptime(f"{found[1]}{found[2]}", "%Y%m%d%H%M%S")
+    except ValueError:
+        return ""
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _run(fields: Fields, suite: str, machine: Fields | None, folder_time: str) -> MeasuredRun:
+    run_id, row = fields.text("run"), fields.text("row")
+    began = fields.optional_text("began") or _time_in(run_id) or folder_time
+    if not began:
+        raise FieldError(f"{fields.where}: it is not known when the run began. Mend: leave its folder its name.")
+    properties = fields.objects("properties")
+    return MeasuredRun(
+        run_id=run_id,
+        began=began,
+        suite=suite,
+        row=row,
+        state=state_of(fields, "verdict"),
+        doubtful=doubtful(fields),
+        figures=dict(found for one in properties if (found := _figure(row, one))),
+        facts=_facts(fields, machine),
+        load=number_of(machine, "load") if machine else None,
+        has_primary=fields.boolean("has_primary") if "has_primary" in fields.values else True,
+    )
+
+
+def _figure(row: str, fields: Fields) -> tuple[Key, Figure] | None:
+    """None where it was not measured, or is not to be believed."""
+    measured, state = number_of(fields, "measured"), state_of(fields, "state")
+    if measured is None or not math.isfinite(measured) or state is State.UNKNOWN:
+        return None
+    where = (fields.optional_text(name) or "" for name in ("side", "route"))
+    figure = Figure(
+        value=measured,
+        unit=fields.optional_text("unit") or "",
+        at_least=fields.boolean("at_least") if "at_least" in fields.values else False,
+        violated=state is State.VIOLATED,
+        promise=fields.text("promise"),
+        budget=fields.optional_text("budget"),
+        limit=number_of(fields, "limit"),
+    )
+    return Key(row, fields.text("property"), *where), figure
+
+
+def _facts(fields: Fields, machine: Fields | None) -> dict[Fact, str]:
+    """What the run was made with, written as texts; empty for a run of an older lab, which did not keep it."""
+    if "versions" not in fields.values:
+        return {}
+    found = {Fact(VERSION, name): text for name, text in fields.text_map("versions").items()}
+    found |= {Fact(IMAGE, name): text for name, text in fields.text_map("images").items()}
+    for part in ("settings", "specs"):
+        values = fields.optional_object(part)
+        flat = _flat("" if part == "settings" else part, values.values if values else {})
+        found |= {Fact(SETTING, name): text for name, text in flat}
+    return found | _of_machine(machine)
+
+
+def _of_machine(machine: Fields | None) -> dict[Fact, str]:
+    if machine is None:
+        return {}
+    told = {name: machine.optional_text(name) for name in ("cpu", "architecture", "kernel")}
+    memory = number_of(machine, "memory_bytes")
+    sizes = {
+        "cores": str(machine.integer("cores")),
+        "memory": None if memory is None else f"{memory / _GIB:.0f} GiB",
+    }
+    return {Fact(MACHINE, name): text for name, text in {**sizes, **told}.items() if text}
+
+
+def _flat(where: str, value: Json) -> Iterator[tuple[str, str]]:
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from _flat(f"{where}.{name}" if where else name, inner)
+    elif isinstance(value, list):
+        for number, inner in enumerate(value):
+            yield from _flat(f"{where}[{number}]", inner)
+    elif not _is_measured(where, value):
+        yield where, _MEMBERS.sub("a member", str(value))
+
+
+def _is_measured(where: str, value: Json) -> bool:
+    """How long a fault took that ends by itself is among the settings, for budgets: it is no choice of anybody."""
+    return where == "faultSeconds" and isinstance(value, float) and value != int(value)

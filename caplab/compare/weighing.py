@@ -1,0 +1,221 @@
+"""Every figure of every row, before and now: regressed, improved, changed, the same, or too few runs. Pure.
+
+One test a figure, and one rate of false alarms for the whole table: the chance that anything at all is marked although
+nothing changed. Figures that no arrangement of their values could mark (all zero, too few runs) cannot raise a false
+alarm, and are not among those that the rate is shared out to (Tarone, "A modified Bonferroni method for discrete
+data", Biometrics 46, 1990).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+from scipy import stats  # type: ignore[import-untyped]  # it has no stubs
+
+from caplab.model.expectations import Promise
+
+from .choosing import Chosen
+from .options import FALSE_ALARMS, LEAST_CHANGE, MOST
+from .ranks import Shift, Test, least_of, rank_test, shift
+from .values import Figure, Key, MeasuredRun
+
+
+class Result(Enum):
+    """What became of a figure. CHANGED: it differs, and neither more nor less of it is the better."""
+
+    REGRESSED = "regressed"
+    IMPROVED = "improved"
+    CHANGED = "changed"
+    SAME = "same"
+    TOO_FEW = "too few runs"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What makes a difference one: false_alarms over the whole table; least_change as a part of the median before."""
+
+    false_alarms: float = FALSE_ALARMS
+    least_change: float = LEAST_CHANGE
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One side's values, in the order of their runs; mad is the median absolute deviation from the median."""
+
+    values: tuple[float, ...]
+    median: float
+    mad: float
+    at_least: bool
+
+    @classmethod
+    def of(cls, figures: Sequence[Figure]) -> Sample:
+        """Of the runs in which it was measured, at least one."""
+        values = np.asarray([figure.value for figure in figures])
+        median = float(np.median(values))
+        mad = float(np.median(np.abs(values - median)))
+        return cls(tuple(values.tolist()), median, mad, any(figure.at_least for figure in figures))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weighed:
+    """One figure. p is corrected for the number of figures. enough: the new runs that would do; None where they do.
+
+    violated: in how many new runs, and before, it was not as its row promises. first_seen: it was zero in every run
+    before, is not in some new one, and that alone may be chance.
+    """
+
+    key: Key
+    unit: str
+    has_primary: bool
+    base: Sample
+    new: Sample
+    change: Shift
+    p: float
+    result: Result
+    enough: int | None
+    violated: int
+    violated_before: int
+    first_seen: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """All figures that both sides have. tested: how many of them the rate of false alarms is shared out to."""
+
+    figures: tuple[Weighed, ...]
+    tested: int
+    only_before: tuple[str, ...]  # rows without a new run
+    only_new: tuple[str, ...]  # rows without one before
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    key: Key
+    base: tuple[Figure, ...]
+    new: tuple[Figure, ...]
+    has_primary: bool
+    test: Test
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        return len(self.base), len(self.new)
+
+
+def weigh(chosen: Chosen, rule: Rule) -> Table:
+    """Hold every figure of the new runs against the same of those before."""
+    pairs = tuple(_pairs(chosen))
+    shares = sharers([pair.test.least for pair in pairs], rule.false_alarms)
+    figures = tuple(_weighed(pair, shares, rule) for pair in pairs)
+    base, new = chosen.base.keys(), chosen.new.keys()
+    return Table(figures, shares, tuple(sorted(base - new)), tuple(sorted(new - base)))
+
+
+def sharers(least: Iterable[float], rate: float) -> int:
+    """Tarone's number: the least k of which no more than k figures could be marked at rate / k. At least 1."""
+    every = sorted(least)
+    return next(k for k in range(1, len(every) + 2) if sum(p <= rate / k for p in every) <= k)
+
+
+def _pairs(chosen: Chosen) -> Iterable[_Pair]:
+    for row in sorted(chosen.base.keys() & chosen.new.keys()):
+        base, new = _figures(chosen.base[row]), _figures(chosen.new[row])
+        has_primary = chosen.new[row][-1].has_primary
+        for key in new:  # in the order of the row
+            if key in base:
+                test = _test(base[key], new[key])
+                yield _Pair(key, tuple(base[key]), tuple(new[key]), has_primary, test)
+
+
+def _figures(runs: Sequence[MeasuredRun]) -> dict[Key, list[Figure]]:
+    found: dict[Key, list[Figure]] = {}
+    for run in runs:
+        for key, figure in run.figures.items():
+            found.setdefault(key, []).append(figure)
+    return found
+
+
+def _test(base: Sequence[Figure], new: Sequence[Figure]) -> Test:
+    """Where a value is only a lower bound, whatever it may have been: the larger p of both extremes."""
+    known = _values(base), _values(new)
+    if not any(figure.at_least for figure in (*base, *new)):
+        return rank_test(*known)
+    open_base, open_new = _values(base, math.inf), _values(new, math.inf)
+    one, other = rank_test(open_base, known[1]), rank_test(known[0], open_new)
+    agree = _direction(open_base, known[1]) == _direction(known[0], open_new)
+    return Test(max(one.p, other.p) if agree else 1.0, max(one.least, other.least))
+
+
+def _values(figures: Sequence[Figure], unbounded: float | None = None) -> list[float]:
+    return [unbounded if figure.at_least and unbounded is not None else figure.value for figure in figures]
+
+
+def _direction(base: Sequence[float], new: Sequence[float]) -> int:
+    """1: the new values rank higher, -1: lower, 0: neither."""
+    ranks = stats.rankdata([*base, *new])
+    apart = float(np.mean(ranks[len(base) :]) - np.mean(ranks[: len(base)]))
+    return (apart > 0) - (apart < 0)
+
+
+def _weighed(pair: _Pair, shares: int, rule: Rule) -> Weighed:
+    base, new = Sample.of(pair.base), Sample.of(pair.new)
+    change = shift(base.values, new.values)
+    limit = rule.false_alarms / shares
+    worse = _worse(pair.key.property, pair.new[-1])
+    few = least_of(*pair.sizes) > limit
+    result = Result.TOO_FEW if few else _result(pair, limit, worse, _matters(base, change, rule))
+    seen = not any(base.values) and any(new.values) and worse > 0 and pair.new[-1].unit == ""
+    violated = sum(figure.violated for figure in pair.new)
+    return Weighed(
+        key=pair.key,
+        unit=pair.new[-1].unit,
+        has_primary=pair.has_primary,
+        base=base,
+        new=new,
+        change=change,
+        p=min(1.0, pair.test.p * shares),
+        result=result,
+        enough=_enough(len(pair.base), limit) if few else None,
+        violated=violated,
+        violated_before=sum(figure.violated for figure in pair.base),
+        first_seen=seen and result is not Result.REGRESSED and not violated,
+    )
+
+
+def _result(pair: _Pair, limit: float, worse: int, matters: bool) -> Result:
+    if pair.test.p > limit or not matters:
+        return Result.SAME
+    if worse == 0:
+        return Result.CHANGED
+    return Result.REGRESSED if _direction(_values(pair.base), _values(pair.new)) == worse else Result.IMPROVED
+
+
+def _matters(base: Sample, change: Shift, rule: Rule) -> bool:
+    """A difference that is certain but tiny is none that anybody is to be woken for."""
+    return base.median == 0 or abs(change.estimate) >= rule.least_change * abs(base.median)
+
+
+def _enough(before: int, limit: float) -> int | None:
+    """How many new runs would do; None where no number that anybody makes does: there are too few before."""
+    return next((size for size in range(1, MOST + 1) if least_of(before, size) <= limit), None)
+
+
+def _worse(name: str, figure: Figure) -> int:
+    """1: more of it is worse; 0: neither more nor less is.
+
+    Writes that nobody acknowledged and that are there are as many as were on their way. How long one side of a cut goes
+    on being served is bad only where the row bounds it.
+    """
+    if name == "unackedFound":
+        return 0
+    if name in ("writesServed", "readsServed"):
+        return 1 if figure.promise in (Promise.BOUNDED.value, Promise.FORBIDDEN.value) else 0
+    return 1
+
+
+def counted(table: Table) -> Mapping[Result, int]:
+    """How many figures came to which result."""
+    return {result: sum(one.result is result for one in table.figures) for result in Result}

@@ -1,0 +1,1 @@
+"""Figures over time: what suites measured, run after run, on one page."""

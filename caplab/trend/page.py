@@ -1,0 +1,130 @@
+"""The page: one HTML file that needs nothing beside it, on a wide screen and a narrow one, light and dark. Pure."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from html import escape
+from itertools import groupby
+
+from caplab.check.finding import State
+from caplab.compare.values import MeasuredRun
+from caplab.report import words
+
+from .chart import chart, far_limit, told
+from .frame import LEGEND, framed
+from .series import Line, Row
+
+_MOST_MARKS = 8  # those before are folded away
+_OPEN_ROWS = 24  # with more rows than that, only those that are not well are unfolded
+_STATES = ((State.HOLDS, "valid"), (State.VIOLATED, "invalid"), (State.UNKNOWN, "unknown"))
+
+
+def page(rows: Sequence[Row], place: str, unread: Sequence[str], made: str) -> str:
+    """All rows, by engine. made is when the page was; place is what was read."""
+    body = [
+        *_header(rows, place, unread, made),
+        *(
+            part
+            for engine, of_engine in groupby(rows, key=lambda row: row.engine)
+            for part in _engine(engine, of_engine, len(rows))
+        ),
+    ]
+    return framed("\n".join(body))
+
+
+def _header(rows: Sequence[Row], place: str, unread: Sequence[str], made: str) -> list[str]:
+    runs = [run for row in rows for run in row.runs]
+    states = Counter(run.state for run in runs)
+    began = sorted(run.began for run in runs)
+    verdicts = words.DOT.join(f'<span class="{name}">{states[state]} {name}</span>' for state, name in _STATES)
+    period = f"{began[0][:10]} to {began[-1][:10]}" if began else ""
+    parts = [
+        "<header>",
+        "<h1>caplab trend</h1>",
+        f"<p>{len(runs)} runs of {len(rows)} rows, {period}: {verdicts}</p>",
+        f'<p class="muted">From {_text(place)}, made {_text(made)}. A point is a run, one beside the other in the order'
+        " in which they began. A numbered line: something is not as it was from there on.</p>",
+        LEGEND,
+        '<label>Show rows with <input type="search" id="filter" placeholder="postgres kill"></label>',
+        "</header>",
+    ]
+    if unread:
+        listed = "".join(f"<li>{_text(one)}</li>" for one in unread)
+        summary = f"<summary>files that could not be read: {len(unread)}</summary>"
+        parts.append(f'<details class="unread" open>{summary}<ul>{listed}</ul></details>')
+    return parts
+
+
+def _engine(name: str, rows: Iterable[Row], every: int) -> Iterable[str]:
+    yield f"<section><h2>{_text(name)}</h2>"
+    for row in rows:
+        yield from _row(row, every)
+    yield "</section>"
+
+
+def _row(row: Row, every: int) -> Iterable[str]:
+    """Charts of what differs from run to run; of all else a sentence."""
+    newest = row.runs[-1]
+    unfolded = every <= _OPEN_ROWS or newest.state is not State.HOLDS
+    state = dict(_STATES)[newest.state]
+    yield f'<details class="row" data-name="{_text(row.name.lower())}"{" open" if unfolded else ""}>'
+    count = f"{len(row.runs)} runs, the newest {_when(newest)}"
+    badge = f'<span class="badge {state}">{state}</span>'
+    yield f'<summary><span class="name">{_text(row.name)}</span> {badge} <span class="muted">{count}</span></summary>'
+    yield from _marks(row)
+    moving = [line for line in row.lines if line.values and not line.is_flat]
+    if moving:
+        yield '<div class="cards">'
+        for line in moving:
+            yield from _card(row, line)
+        yield "</div>"
+    flat = [_flat(row, line) for line in row.lines if line.is_flat]
+    if flat:
+        yield f'<p class="flat"><span class="muted">The same in every run:</span> {"; ".join(flat)}</p>'
+    yield "</details>"
+
+
+def _card(row: Row, line: Line) -> Iterable[str]:
+    name = _name(row, line)
+    known = [figure for figure in line.figures if figure is not None]
+    figures = {"newest": known[-1].value, "median": statistics.median(line.values), "bound": far_limit(line)}
+    said = ", ".join(f"{what} {words.of_unit(one, line.unit)}" for what, one in figures.items() if one is not None)
+    yield f'<figure><figcaption><b>{_text(name)}</b> <span class="muted">{_text(said)}</span></figcaption>'
+    yield chart(row, line, name)
+    newest = next(item for item in zip(reversed(row.runs), reversed(line.figures), strict=True) if item[1] is not None)
+    yield f'<p class="readout" aria-live="polite">{_text(told(newest[0], known[-1], line.unit))}</p></figure>'
+
+
+def _flat(row: Row, line: Line) -> str:
+    name = _name(row, line)
+    missing = len(line.figures) - len(line.values)
+    less = f" (not measured in {missing})" if missing else ""
+    return _text(f"{name} {words.of_unit(line.values[-1], line.unit)}{less}")
+
+
+def _marks(row: Row) -> Iterable[str]:
+    """What the numbered lines stand for, the newest ones first."""
+    items = [
+        f'<li value="{number}">{_when(row.runs[mark.index])}: {_text("; ".join(mark.said))}</li>'
+        for number, mark in enumerate(row.marks, 1)
+    ][::-1]
+    if items:
+        yield f'<ol class="marks">{"".join(items[:_MOST_MARKS])}</ol>'
+    if len(items) > _MOST_MARKS:
+        summary = f"<summary>{len(items) - _MOST_MARKS} earlier changes</summary>"
+        older = "".join(items[_MOST_MARKS:])
+        yield f'<details class="older">{summary}<ol class="marks">{older}</ol></details>'
+
+
+def _name(row: Row, line: Line) -> str:
+    return words.of_figure(line.key.property, line.key.side, line.key.route, row.runs[-1].has_primary)
+
+
+def _when(run: MeasuredRun) -> str:
+    return _text(f"{run.began[:10]} {run.began[11:16]} UTC")
+
+
+def _text(said: str) -> str:
+    return escape(words.one_line(said))

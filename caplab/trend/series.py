@@ -1,0 +1,104 @@
+"""What is drawn: each figure of a row over its runs, and where versions, settings or the machine changed. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from caplab.compare.values import MACHINE, SETTING, Fact, Figure, Key, MeasuredRun
+
+_UNSET = "not set"
+_LONGEST = 48  # characters of a value: an image's digest is told by its first ones
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One figure; figures are those of the row's runs, None where it was not measured or is not believed."""
+
+    key: Key
+    unit: str
+    figures: tuple[Figure | None, ...]
+
+    @property
+    def values(self) -> tuple[float, ...]:
+        """What was measured, in order."""
+        return tuple(figure.value for figure in self.figures if figure is not None)
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether it is the same in every run."""
+        return len(set(self.values)) == 1
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Something is not as it was from the run of this index on; said tells what, each in one sentence."""
+
+    index: int
+    said: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row's runs, the oldest first, with all that is drawn of them."""
+
+    name: str
+    runs: tuple[MeasuredRun, ...]
+    lines: tuple[Line, ...]
+    marks: tuple[Mark, ...]
+
+    @property
+    def engine(self) -> str:
+        """The first word of its name."""
+        return self.name.partition(" ")[0]
+
+
+def rows_of(runs: Iterable[MeasuredRun], last: int) -> tuple[Row, ...]:
+    """The last so many runs of each row, by the rows' names."""
+    by_row: dict[str, list[MeasuredRun]] = {}
+    for run in runs:
+        by_row.setdefault(run.row, []).append(run)
+    return tuple(_row(name, tuple(by_row[name][-last:])) for name in sorted(by_row))
+
+
+def _row(name: str, runs: tuple[MeasuredRun, ...]) -> Row:
+    keys = list({key: None for run in reversed(runs) for key in run.figures})  # in the newest row's order
+    lines = (Line(key, _unit(key, runs), tuple(run.figures.get(key) for run in runs)) for key in keys)
+    marks = (Mark(number, said) for number, (old, new) in enumerate(pairwise(runs), 1) if (said := changes(old, new)))
+    return Row(name, runs, tuple(lines), tuple(marks))
+
+
+def _unit(key: Key, runs: Sequence[MeasuredRun]) -> str:
+    return next(run.figures[key].unit for run in reversed(runs) if key in run.figures)
+
+
+def changes(old: MeasuredRun, new: MeasuredRun) -> tuple[str, ...]:
+    """What one run was made with, or promised, that the one before was not. Nothing where one did not keep it."""
+    if not old.facts or not new.facts:
+        return ()
+    facts = sorted(old.facts.keys() | new.facts.keys())
+    told = [said for fact in facts if (said := _change(fact, old.facts, new.facts))]
+    promises = ((key, _promise(old, key), _promise(new, key)) for key in new.figures if key in old.figures)
+    told += [f"promise of {key.property}: {before} → {now}" for key, before, now in promises if before != now]
+    return tuple(told)
+
+
+def _change(fact: Fact, old: Mapping[Fact, str], new: Mapping[Fact, str]) -> str:
+    before, now = old.get(fact, _UNSET), new.get(fact, _UNSET)
+    if before == now or (fact.kind != SETTING and _UNSET in (before, now)):
+        return ""
+    what = f"machine's {fact.name}" if fact.kind == MACHINE else f"{fact.kind} of {fact.name}"
+    return f"{what}: {_short(before)} → {_short(now)}"
+
+
+def _promise(run: MeasuredRun, key: Key) -> str:
+    figure = run.figures[key]
+    return f"{figure.promise} {figure.budget}" if figure.budget else figure.promise
+
+
+def _short(value: str) -> str:
+    digest = value.rpartition("sha256:")
+    if digest[1]:
+        return f"sha256:{digest[2][:12]}"
+    return value if len(value) <= _LONGEST else f"{value[:_LONGEST]}..."
