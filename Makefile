@@ -99,6 +99,7 @@ lock: ## pin the newest fitting versions anew in requirements.lock
 	@.venv-lock/bin/uv pip compile --quiet --universal --generate-hashes --no-header --extra compare --extra dev --output-file requirements.lock pyproject.toml
 	@.venv-lock/bin/uv pip compile --quiet --generate-hashes --no-header --python-platform linux --python-version 3.13 --output-file images/python/requirements.lock pyproject.toml
 	@echo 'hypothesis jsonschema pytest pytest-xdist scipy' | tr ' ' '\n' | .venv-lock/bin/uv pip compile --quiet --generate-hashes --no-header --python-platform linux --python-version 3.13 --constraint requirements.lock --output-file tests/requirements.lock -
+	@echo scipy | .venv-lock/bin/uv pip compile --quiet --generate-hashes --no-header --no-deps --python-platform linux --python-version 3.13 --constraint requirements.lock --output-file images/runner/requirements.lock -
 	@rm -rf .venv-lock
 
 clean: ## remove the cluster and the lab's caches outside this checkout

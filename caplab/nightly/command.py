@@ -6,15 +6,11 @@ import argparse
 import datetime
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
-from pathlib import Path
-from typing import Any
 
-from ..documents import read_json, read_text
+from ..documents import read_text
 from ..model.fields import FieldError
 from . import folders
-from .outcomes import MOST_BYTES, Codes, in_words, judge, plain, wanted, workflow_commands
-from .summary import Parts, page
+from .outcomes import Codes, in_words, judge, plain, wanted, workflow_commands
 
 Say = Callable[[str], None]
 
@@ -40,38 +36,6 @@ def nightly(parsed: argparse.Namespace, say: Say) -> int:
     return steps[parsed.step](parsed, say)
 
 
-def cap_table_of(folder: Path) -> str:
-    """What a suite measured, as the CAP table's lines; '' where nothing was. FieldError, OSError as for any file."""
-    from .. import plans, results  # noqa: PLC0415  # pyarrow and the table are slow to load
-    from ..judging import expectations  # noqa: PLC0415
-    from ..report.cap_evidence import Evidence  # noqa: PLC0415
-    from ..report.cap_table import measured_tables  # noqa: PLC0415
-
-    said = folders.named(folder.resolve())
-    if not said or not (folder / results.VERDICT).is_file():
-        return ""
-    begun, suite = said
-    verdict: Any = read_json(folder / results.VERDICT)
-    machine = asdict(plans.read(folder).machine)
-    whole = {"suite": suite, **verdict, "date": f"{begun:%Y-%m-%d %H:%M:%S} UTC", "machine": machine}
-    return measured_tables(expectations(), Evidence.from_json(str(folder / results.VERDICT), whole))
-
-
-def page_of(folder: Path | None, suite: str, codes: Codes, fail_on: str, **more: Any) -> str:
-    """The page of a suite's folder; None: it left none. more: changes, notes and most_bytes, as of `Parts`."""
-    from .. import results  # noqa: PLC0415
-
-    most_bytes = more.pop("most_bytes", MOST_BYTES)
-    runs = folder / results.SUMMARY if folder else None
-    parts = Parts(
-        suite=suite or (folder.name if folder else "suite"),
-        table=cap_table_of(folder) if folder else "",
-        runs=read_text(runs) if runs and runs.is_file() else "",
-        **more,
-    )
-    return page(parts, judge(codes, wanted(fail_on)), codes, most_bytes)
-
-
 def _newest(parsed: argparse.Namespace, say: Say) -> int:
     kept = folders.suites(parsed.folder)
     if not kept:
@@ -82,6 +46,8 @@ def _newest(parsed: argparse.Namespace, say: Say) -> int:
 
 def _summary(parsed: argparse.Namespace, say: Say) -> int:
     changes = read_text(parsed.changes) if parsed.changes and parsed.changes.is_file() else ""
+    from .suite_page import page_of  # noqa: PLC0415  # pyarrow is slow to load
+
     codes = _codes(parsed)
     say(page_of(parsed.folder, parsed.suite, codes, parsed.fail_on, changes=changes, most_bytes=parsed.most_bytes))
     return 0

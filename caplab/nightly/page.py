@@ -14,8 +14,7 @@ from markdown_it import MarkdownIt
 from ..model.fields import FieldError
 from ..results import JUNIT, SUMMARY, VERDICT
 from .folders import Kept, named
-from .report import PAGE, REPORT, Report
-from .runner import CHANGES, TREND
+from .report import CHANGES, PAGE, REPORT, TREND, Report
 from .store import Store
 
 MOST_BYTES = 32 << 20

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from ..model.fields import FieldError, Fields
 
 REPORT, PAGE, UNDER_WAY = "nightly.json", "nightly.md", "under-way.json"
+CHANGES, TREND = "changes.md", "trend.html"  # what the comparison says, and the figures over time
 BROKEN_OFF = "broken off"  # the outcome of a night whose runner ended without a word
 
 

@@ -13,14 +13,15 @@ from ..model.fields import FieldError
 from . import folders, notify
 from .folders import Bounds
 from .outcomes import Codes, Outcome, in_words, judge, plain, wanted
-from .report import BROKEN_OFF, PAGE, REPORT, UNDER_WAY, Report, UnderWay, now
+from .report import BROKEN_OFF, CHANGES, PAGE, REPORT, TREND, UNDER_WAY, Report, UnderWay, now
 from .store import Store, of_folder, opened
+from .suite_page import page_of
 
 Say = Callable[[str], None]
 Clear = Callable[[str, str], Sequence[str]]  # a namespace and why: what was done there
 
 LAB_FAILED = 3
-BASELINE, CHANGES, TREND = "baseline", "changes.md", "trend.html"
+BASELINE = "baseline"
 _END_SECONDS = 90.0  # for a suite that was told to end: it heals its faults and removes its clusters
 _COMPARE_SECONDS = 1200.0
 _MOST_NOTE_BYTES = 1 << 20
@@ -101,7 +102,10 @@ def _before(night: Night, store: Store, clear: Clear, say: Say) -> tuple[list[st
         f"The night of {there.began} ({there.suite}) was broken off: its runner {there.runner} ended without a word."
     )
     say(sentence)
-    cleared = list(clear(night.namespace, sentence))
+    try:
+        cleared = list(clear(night.namespace, sentence))
+    except Exception as error:  # it is reported all the same: faults end by themselves, and the next run clears up too
+        cleared = [f"What it left could not be removed: {error}"]
     for line in cleared:
         say(line)
     report = Report(
@@ -221,8 +225,6 @@ def _keep(night: Night, folder: Path | None, outcomes: Sequence[Outcome], store:
 
 def _write(night: Night, folder: Path, of_suite: Path | None, codes: Codes, report: Report) -> None:
     """The night's page and its report, which is last."""
-    from .command import page_of  # noqa: PLC0415  # the table is slow to load
-
     changes = folder / CHANGES
     text = page_of(
         of_suite, night.suite, codes, night.fail_on,

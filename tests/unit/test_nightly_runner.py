@@ -203,6 +203,19 @@ def test_a_note_that_cannot_be_read_stands_for_a_night_of_which_nothing_is_known
     assert "its runner unknown ended without a word" in said[0]
 
 
+def test_what_cannot_be_cleared_is_reported_and_the_night_goes_on(night: Night) -> None:
+    def silent(*_: Any) -> list[str]:
+        raise OSError("the API server does not answer")
+
+    night.results.mkdir()
+    began = "2026-11-28T02:23:00+00:00"
+    (night.results / UNDER_WAY).write_bytes(UnderWay(suite="smoke", began=began, runner="r", job="j").to_json())
+    code, said = made(night, silent)
+    assert code == 0
+    assert "What it left could not be removed: the API server does not answer" in said
+    assert report_of(night, "20261128-022300-smoke").outcome == BROKEN_OFF
+
+
 def test_a_note_that_cannot_be_written_ends_the_night_before_a_run(night: Night, tmp_path: Path) -> None:
     night.results.write_text("a file")
     with pytest.raises(OSError, match=r"."):
