@@ -20,6 +20,7 @@ import fsspec
 import pytest
 from fake_objects import FakeObjects
 from kubernetes import client
+from suite_results import series, write
 
 from caplab.model.fields import FieldError
 from caplab.nightly import leftovers, notify, runner
@@ -416,3 +417,33 @@ def test_a_runner_that_is_told_to_end_lets_its_suite_end_and_says_so(
     code, said = made(night)
     assert code == 3
     assert "The runner was told to end in the midst of the suite." in said
+
+
+def test_a_failover_that_became_slower_is_found_and_told_by_caplab_itself(
+    night: Night, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Nothing in between is faked but the runs: `caplab compare` and `caplab trend` are those that people call."""
+    pytest.importorskip("scipy")  # it is in the runner's image, and not in the others
+    usual, slow = [20.0 + 0.05 * (number % 7) for number in range(20)], 20.0 * 1.3
+    for number, value in enumerate(usual):
+        name = f"202611{number + 1:02d}-022300-smoke"
+        write(night.results / "baseline" / name, series("failoverTime", [value], 24 * number))
+    new = tmp_path / "suite"
+    write(new, series("failoverTime", [slow + 0.05 * (number % 7) for number in range(10)], 24 * 25))
+    machine = {"cores": 2, "memory_bytes": 1 << 33, "load": 0.5}
+    plan = {"suite": "smoke", "name": "smoke", "settings": {}, "repeat": 10, "machine": machine, "runs": []}
+    (new / "plan.json").write_text(json.dumps(plan))
+    script = tmp_path / "wrapper.py"
+    script.write_text(
+        "import os, shutil, sys\n"
+        "if sys.argv[1] != 'run': os.execv(sys.executable, [sys.executable, '-m', 'caplab', *sys.argv[1:]])\n"
+        f"shutil.copytree({str(new)!r}, os.path.join({str(night.results)!r}, os.environ['FAKE_NAME']))\n"
+    )
+    monkeypatch.setattr(runner, "_CAPLAB", (sys.executable, str(script)))
+    code, said = made(night)
+    assert (code, report_of(night, _newest(night)).outcome) == (1, "regressed"), said
+    text = (night.results / _newest(night) / "nightly.md").read_text()
+    assert "regressed" in text.partition("## What changed")[2]
+    assert "| quorum | kill-primary |" in text.partition("## CAP table")[2]
+    assert (night.results / _newest(night) / "trend.html").stat().st_size > 1000
+    assert len(list((night.results / "baseline").iterdir())) == 20
