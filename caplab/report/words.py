@@ -158,5 +158,14 @@ def shortened(text: str) -> str:
     return _LONG.sub(lambda word: f"{word[0][:_LONGEST]}...", text)
 
 
+def told_shortly(value: str) -> str:
+    """A setting's or an image's value: enough of it to tell it from another one."""
+    _, marker, digest = value.rpartition("sha256:")
+    if marker:
+        return f"sha256:{digest[:12]}"
+    return value if len(value) <= _TOLD else f"{value[:_TOLD]}..."
+
+
+_TOLD = 48
 _LONGEST = 100
 _LONG = re.compile(rf"\S{{{_LONGEST + 1},}}")

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from caplab.compare.values import MACHINE, SETTING, Fact, Figure, Key, MeasuredRun
+from caplab.report import words
 
 _UNSET = "not set"
-_LONGEST = 48  # characters of a value: an image's digest is told by its first ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,16 +89,9 @@ def _change(fact: Fact, old: Mapping[Fact, str], new: Mapping[Fact, str]) -> str
     if before == now or (fact.kind != SETTING and _UNSET in (before, now)):
         return ""
     what = f"machine's {fact.name}" if fact.kind == MACHINE else f"{fact.kind} of {fact.name}"
-    return f"{what}: {_short(before)} → {_short(now)}"
+    return f"{what}: {words.told_shortly(before)} → {words.told_shortly(now)}"
 
 
 def _promise(run: MeasuredRun, key: Key) -> str:
     figure = run.figures[key]
     return f"{figure.promise} {figure.budget}" if figure.budget else figure.promise
-
-
-def _short(value: str) -> str:
-    digest = value.rpartition("sha256:")
-    if digest[1]:
-        return f"sha256:{digest[2][:12]}"
-    return value if len(value) <= _LONGEST else f"{value[:_LONGEST]}..."

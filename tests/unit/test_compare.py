@@ -233,7 +233,7 @@ def test_a_changed_version_image_setting_or_promise_is_said_before_any_figure(
     first = said[: next(number for number, line in enumerate(said) if line.startswith("every figure"))]
     assert [line for line in first if line.startswith("- ")] == [
         "- version of postgres: 17.12, now 18.0",
-        "- image of postgres: p@sha256:1, now p@sha256:2",
+        "- image of postgres: sha256:1, now sha256:2",
         f"- setting specs.loads[0].rate: 60.0, now 120.0 ({ROW})",
         f"- setting ttlSeconds: 20, now 30 ({ROW})",
         f"- setting walSenderTimeoutMilliseconds: not set, now 3000 ({ROW})",

@@ -12,7 +12,7 @@ from caplab_cluster.failure import Failure
 from caplab_cluster.kind_cluster import CONTROL_PLANE, WORKERS
 from caplab_cluster.lab_images import OFFICIAL, ONLY_PULLED, build, discover, in_build_order, parents_of
 from caplab_cluster.machine import Tool
-from caplab_cluster.paths import LAB_IMAGES, Cache
+from caplab_cluster.paths import LAB_IMAGES, REPOSITORY, Cache
 from caplab_cluster.progress import Progress
 
 
@@ -133,6 +133,17 @@ def test_wheels_are_fetched_for_the_images_python_whatever_runs_here() -> None:
     assert "--python-version=3.13" in command
     assert "--platform=manylinux_2_28_aarch64" in command
     assert "--require-hashes" in command
+
+
+def test_the_runner_brings_the_scipy_of_the_lock_and_leaves_all_else_to_the_image_below() -> None:
+    """Its wheel is unpacked beside the packages of images/python: a second NumPy there would be another one's."""
+    pinned = re.findall(
+        r"^([a-z0-9-]+)==(\S+)", (LAB_IMAGES / "runner" / "requirements.lock").read_text(), re.MULTILINE
+    )
+    locked = re.findall(r"^scipy==(\S+)", (REPOSITORY / "requirements.lock").read_text(), re.MULTILINE)
+    assert [name for name, _ in pinned] == ["scipy"]
+    assert pinned[0][1] in locked
+    assert image_context.read(LAB_IMAGES / "runner").wheels == LAB_IMAGES / "runner" / "requirements.lock"
 
 
 def test_each_node_gets_what_runs_there() -> None:
