@@ -55,6 +55,7 @@ PROMETHEUS = End(LAB, {"app.kubernetes.io/name": "caplab-prometheus"}, ports={"w
 MONITORING = End("monitoring", {}, {"caplab.dev/monitoring": "allowed"})
 PG_EXPORTER, RD_EXPORTER = member(objects.part(SPEC, "exporter")), member(objects.part(redis_seen.SPEC, "exporter"))
 OTHER_PG_EXPORTER = member({**objects.part(SPEC, "exporter"), "caplab.dev/cluster": "other"})
+RUNNER, RESULTS = (End(LAB, {"app.kubernetes.io/name": name}) for name in ("caplab-runner", "caplab-results"))
 UNINSTALL = End(LAB, {"app.kubernetes.io/name": "caplab-uninstall"})
 APPLICATION = End("demo", {"app": "shop"})
 STRANGER = End("elsewhere", {"app.kubernetes.io/name": "caplab-operator"})  # it may call itself what it likes
@@ -188,7 +189,7 @@ def test_names_are_looked_up_by_everybody(source: End) -> None:
     assert passes(source, DNS, 53)
 
 
-@pytest.mark.parametrize("source", [PG, OPERATOR, PROBER, AGENT, UNINSTALL])
+@pytest.mark.parametrize("source", [PG, OPERATOR, PROBER, AGENT, UNINSTALL, RUNNER])
 def test_whoever_has_a_token_reaches_the_api_server(source: End) -> None:
     assert passes(source, API_SERVER, 443)
     assert passes(source, API_SERVER, 6443)
@@ -228,6 +229,9 @@ def test_whoever_has_a_token_reaches_the_api_server(source: End) -> None:
         (PROMETHEUS, RD, 6379),
         (PROMETHEUS, OUTSIDE, 443),
         (PROMETHEUS, API_SERVER, 6443),
+        (RESULTS, API_SERVER, 443),
+        (RUNNER, PG, 5432),
+        (MONITORING, RESULTS, 8080),
         (CLIENT_ELSEWHERE, PG_EXPORTER, 9187),
         (MONITORING, PG, 5432),
         (PG_EXPORTER, PG, 8008),  # it is no member
