@@ -70,6 +70,13 @@ def test_only_pods_that_the_clusters_own_stateful_sets_made_are_told_whatever_la
     assert set(told(*real, *posing)) == {"pg-0", "pg-exporter-0"}
 
 
+def test_no_pod_of_a_namespace_passes_for_a_prober_and_is_sent_the_probers_token() -> None:
+    posing = pod("x-0", {**MEMBER, "caplab.dev/cluster": "x", "app.kubernetes.io/name": "caplab-prober"}, "x")
+    told = groups([], [posing])
+    assert len(told) == 2
+    assert not any("app_kubernetes_io" in name for group in told for name in group["labels"])
+
+
 @pytest.mark.parametrize("gone", [{"phase": "Succeeded"}, {"phase": "Failed"}, {"address": ""}])
 def test_a_pod_without_an_address_of_its_own_is_left_out(gone: dict[str, str]) -> None:
     assert told(pod("pg-0", MEMBER, "pg", **gone)) == []
