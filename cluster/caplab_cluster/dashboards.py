@@ -14,6 +14,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.client import HTTPException
 from typing import IO
 
 from .chart import NAMESPACE
@@ -206,10 +207,11 @@ def forwarded(command: Sequence[str], env: Mapping[str, str] | None = None) -> I
 
 
 def _await_answer(forward: Forward, url: str) -> None:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # loopback: never by a proxy
     until = time.monotonic() + _ANSWER_SECONDS
     while time.monotonic() < until:
         forward.check()
-        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=5):
+        with contextlib.suppress(OSError, HTTPException), opener.open(url, timeout=5):
             return
         time.sleep(_POLL_SECONDS)
     raise Failure(
