@@ -48,6 +48,7 @@ POD_MONITOR = _object(
     namespaceSelector=_object([], matchNames=_list(_STRING), any={"enum": [True]}),
     selector=_object(["matchLabels"], matchLabels=_LABELS),
     sampleLimit={},
+    bodySizeLimit={"type": "string", "pattern": "^[0-9]+MB$"},
     podMetricsEndpoints=_list(
         _object(
             ["port", "path", "interval", "scrapeTimeout", "relabelings"],
@@ -147,7 +148,7 @@ def prometheus_is_bounded_in_time_size_and_memory(chart: Chart) -> None:
     assert "--storage.tsdb.retention.size=1GB" in container["args"]
     assert container["resources"]["limits"]["memory"]
     assert not [argument for argument in container["args"] if "lifecycle" in argument or "admin" in argument]
-    assert all(job["sample_limit"] for job in _jobs(found).values())
+    assert all(job["sample_limit"] and job["body_size_limit"] for job in _jobs(found).values())
 
 
 def members_are_scraped_where_there_are_exporters(chart: Chart) -> None:
@@ -191,6 +192,7 @@ def monitors_say_the_same_as_the_labs_own_prometheus(chart: Chart) -> None:
     for name, monitor in monitors.items():
         assert problems(monitor["spec"], POD_MONITOR) == []
         assert monitor["metadata"]["labels"] == {"release": "kps"}
+        assert monitor["spec"]["bodySizeLimit"] == jobs[name]["body_size_limit"]
         (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
         *relabelings, of_job = list(_snake(endpoint["relabelings"]))
         assert relabelings == jobs[name]["relabel_configs"]
