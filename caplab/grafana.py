@@ -150,11 +150,11 @@ def _problem_of(url: str, token: str) -> str:
     """Why an address or a token is of no use, in a sentence that shows neither password nor token; '': they are."""
     try:
         parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and not (parts.query or parts.fragment)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
         has_user = "@" in parts.netloc
     except ValueError:
         usable, has_user = False, False
-    if not usable or not (url.isascii() and url.isprintable()) or " " in url:
+    if not usable or not (url.isascii() and url.isprintable()) or set(url) & set(" ?#"):
         return (
             f"{URL_VARIABLE} is no address of a Grafana. Mend: write it as http://HOST:PORT, with a path if it has one."
         )
@@ -172,6 +172,6 @@ def _is_installed() -> bool:
     core: Any = client.CoreV1Api(kube.pinned().api)
     try:
         core.read_namespaced_service(SERVICE, SYSTEM_NAMESPACE, _request_timeout=_TIMEOUT)
-    except (client.ApiException, HTTPError):
+    except Exception:  # whatever the client raises, credentials that cannot be had anew among it: it is but a link
         return False
     return True
