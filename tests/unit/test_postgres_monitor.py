@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -83,6 +84,7 @@ class Sessions:
 
     role: dict[str, Any] | None = None
     answers: bool = True
+    refuses: str = ""
     asked: list[str] = field(default_factory=list)
     run: list[str] = field(default_factory=list)
 
@@ -92,6 +94,8 @@ class Sessions:
 
     def change(self, pod: Pod, _superuser: str, statements: Sequence[str]) -> list[str]:
         self.run += [f"{pod.name}: {statement}" for statement in statements]
+        if self.refuses:
+            return [self.refuses]
         self.role = None if "drop" in statements[0] else WELL_AS_TOLD
         return []
 
@@ -164,3 +168,18 @@ def test_where_there_is_to_be_none_it_is_dropped_once_and_then_not_looked_for(cl
         clock.now += 5
         keep(held, sessions)
     assert len(sessions.asked) == 2
+
+
+def test_what_is_refused_again_and_again_is_logged_once(
+    clock: SimpleNamespace, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    held, sessions = Monitor(""), Sessions(role=WELL_AS_TOLD, refuses="role monitor owns objects")
+    for _ in range(3):
+        keep(held, sessions)
+        clock.now += 5
+    assert caplog.messages == ["demo/pg: the role monitor: drop role monitor: refused: role monitor owns objects"]
+    assert len(sessions.run) == 3
+    sessions.refuses = "another reason"
+    keep(held, sessions)
+    assert len(caplog.messages) == 2
