@@ -38,7 +38,7 @@ _RELABELINGS = _list(
         targetLabel=_STRING,
         regex=_STRING,
         replacement=_STRING,
-        action={"enum": ["keep", "drop", "replace"]},
+        action={"enum": ["keep", "drop", "labeldrop", "replace"]},
     )
 )
 _CREDENTIALS = _object(["name", "key"], name=_STRING, key=_STRING)
