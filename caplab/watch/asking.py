@@ -17,7 +17,7 @@ from caplab.model.probers import METRICS_PORT, SYSTEM_NAMESPACE, TOKEN_HEADER, T
 from caplab.watching import GROUP, VERSION
 
 from .figures import counts_of, oldest_round_seconds
-from .values import Count, Route
+from .values import Count, Load
 
 _TIMEOUT = (1.0, 2.0)  # seconds: to connect, to answer; a second later it is asked again
 _WHOLE_SECONDS = 3.0  # for all of an answer
@@ -72,7 +72,7 @@ class Asker:
             raise NobodyThere("no pod of it runs")
         return oldest_round_seconds(self._of_pod(running[0], _OPERATOR_PORT, {}))
 
-    def counts(self, pod: str) -> Mapping[Route, Count]:
+    def counts(self, pod: str) -> Mapping[Load, Count]:
         """Operations so far, by a prober's own word."""
         if not pod:
             raise NobodyThere("no pod of it runs")
