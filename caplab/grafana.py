@@ -21,6 +21,7 @@ from . import kube
 from .model.probers import SYSTEM_NAMESPACE
 from .model.runs import RunRecord, WallAnchor
 from .plain_text import one_line
+from .within import TooLong, within
 
 URL_VARIABLE, TOKEN_VARIABLE = "CAPLAB_GRAFANA_URL", "CAPLAB_GRAFANA_TOKEN"
 RUN_DASHBOARD = "caplab-run"  # its uid
@@ -28,7 +29,7 @@ SERVICE = "caplab-grafana"  # in the lab's own namespace
 LOCAL = "http://localhost:3000"  # where `make dashboards` puts it
 _MARGIN_MS = 5_000  # shown before a run and after it
 _TIMEOUT = (1.0, 3.0)  # seconds: to connect, to answer
-_ALL_SECONDS = 10.0  # for all annotations of a run
+_ALL_SECONDS = 6.0  # for all annotations of a run: after that none is begun
 _MOST = 50  # annotations of a run
 _MOST_ANSWER_BYTES = 1 << 16
 _TAG = "caplab"
@@ -66,7 +67,16 @@ class Grafana:
         return f"{self.url}/d/{RUN_DASHBOARD}?{urlencode({**times, **chosen})}"
 
     def mark(self, annotations: Sequence[Annotation]) -> None:
-        """Write annotations; NotMarked says why some are not there, and how many."""
+        """Write annotations; NotMarked says why some are not there, and how many.
+
+        urllib3's time-outs are those of each piece of an answer: one that comes drop by drop has none.
+        """
+        try:
+            within(_ALL_SECONDS + sum(_TIMEOUT), lambda: self._mark(annotations), "annotations")
+        except TooLong as error:
+            raise NotMarked(f"some of {len(annotations)} annotations: {self.url} answers drop by drop") from error
+
+    def _mark(self, annotations: Sequence[Annotation]) -> None:
         end = time.monotonic() + _ALL_SECONDS
         with urllib3.PoolManager() as http:
             for number, annotation in enumerate(annotations[:_MOST]):

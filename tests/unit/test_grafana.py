@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
@@ -125,6 +126,27 @@ def test_one_that_never_answers_is_left_in_time(monkeypatch: pytest.MonkeyPatch)
         with pytest.raises(NotMarked, match="Timeout"):
             Grafana(f"http://127.0.0.1:{silent.getsockname()[1]}", TOKEN).mark([{}, {}, {}])
         assert time.monotonic() - began < 5
+
+
+def test_one_that_answers_drop_by_drop_is_left_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grafana, "_TIMEOUT", (0.2, 0.2))
+    monkeypatch.setattr(grafana, "_ALL_SECONDS", 0.3)
+    ended = threading.Event()
+
+    def drip(listening: socket.socket) -> None:
+        connection, _ = listening.accept()
+        with connection, suppress(OSError):
+            connection.sendall(b"HTTP/1.1 200 OK\r\nX-Endless: ")
+            while not ended.wait(0.05):
+                connection.sendall(b"x")
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=drip, args=(listening,), daemon=True).start()
+        began = time.monotonic()
+        with pytest.raises(NotMarked, match=r"some of 2 annotations: .* drop by drop"):
+            Grafana(f"http://127.0.0.1:{listening.getsockname()[1]}", TOKEN).mark([{}, {}])
+        assert time.monotonic() - began < 5
+        ended.set()
 
 
 def test_one_that_is_slow_is_not_waited_for_all_day(monkeypatch: pytest.MonkeyPatch, server: FakeGrafana) -> None:
