@@ -70,7 +70,7 @@ def counts_of(text: str) -> Mapping[Load, Count]:
     writes by the route any, which replicas refuse.
     """
     totals: dict[Load, _Sum] = {}
-    for line in text.splitlines():
+    for line in text.split("\n"):  # a label's value may have what else ends a line
         if not line.startswith(_OURS):
             continue
         labels, _, value = line.rpartition(" ")

@@ -74,6 +74,11 @@ def test_beats_and_writes_that_replicas_refuse_are_no_load() -> None:
     assert [(load.route.route, load.route.access) for load in counts_of(text)] == [("any", "read")]
 
 
+def test_a_label_with_a_line_separator_is_one_line_all_the_same() -> None:
+    (load,) = counts_of(metrics("a\u2028b\x85c", ok=1))
+    assert load.route.vantage == "a b c"
+
+
 def test_control_codes_in_labels_do_not_reach_the_terminal() -> None:
     (load,) = counts_of(metrics("a\x1b[31m", ok=1))
     assert load.route.vantage == "a [31m"
