@@ -190,7 +190,7 @@ class Collector:
         return Objects(tuple(clusters), faults, self._runs, self._asked.probers())
 
     def _meet(self, _at: float, objects: Objects) -> None:
-        """Begin to ask the probers that nobody has asked yet. Whoever was asked once stays, and is missed when gone."""
+        """Begin to ask the probers that nobody has asked yet. Those asked once stay, and are missed when gone."""
         with self._lock:
             for vantage in objects.pods:
                 if vantage not in self._probers:

@@ -63,7 +63,7 @@ def dashboards(progress: Progress, cache: Cache) -> None:
 
 
 def _end_with_the_terminal() -> None:
-    """Let a terminal that goes away end this as Ctrl-C does, unless whoever started it wants it to go on (nohup)."""
+    """Let a terminal that goes away end this as Ctrl-C does, unless it was started to go on without one (nohup)."""
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
         signal.signal(signal.SIGHUP, signal.default_int_handler)
 
