@@ -22,7 +22,7 @@ PORT = 9189
 PATH = "/targets"
 OF_THE_LAB = "app.kubernetes.io/name in (caplab-operator,caplab-agent,caplab-prober)"  # selects, in its own namespace
 OF_CLUSTERS = "caplab.dev/cluster,caplab.dev/part"  # selects, in all namespaces
-_FRESH_SECONDS = 1.0  # however often it is asked, the API server is asked no more often than this
+_FRESH_SECONDS = 2.0  # each of Prometheus' jobs asks every 5 s, and the API server is asked no more often than this
 _META = "__meta_kubernetes_"
 # By app.kubernetes.io/name Prometheus knows the lab's own pods, and it shows probers their token. A cluster's pods are
 # in anybody's namespace, and their labels are anybody's word: that label is not told of them.
@@ -71,7 +71,7 @@ def _groups_of(pod: Body, labels_told: tuple[str, ...]) -> Iterator[Group]:
 
 
 class Listing:
-    """The groups as JSON, listed anew where they are older than a second. Safe between threads."""
+    """The groups as JSON, listed anew where they are older than some seconds. Safe between threads."""
 
     def __init__(self, listed: Callable[[], list[Group]], clock: Callable[[], float] = time.monotonic) -> None:
         self._listed, self._clock = listed, clock

@@ -57,13 +57,27 @@ def test_one_that_is_not_there_is_made_with_no_more_than_the_right_to_read_stati
         (Role(True, "md5", ("pg_monitor",), True), "alter role monitor login nosuperuser"),
         (Role(True, KEPT, (), True), "grant pg_monitor to monitor"),
         (Role(True, KEPT, ("pg_monitor", 'pg_"x'), True), 'revoke "pg_""x" from monitor'),
-        (Role(True, KEPT, ("pg_monitor",), False), "comment on role monitor"),
     ],
-    ids=["attributes", "password", "right lost", "right more", "somebody's own"],
+    ids=["attributes", "password", "right lost", "right more"],
 )
 def test_what_somebody_changed_is_set_back(role: Role, begins: str) -> None:
     (statement,) = mends(role)
     assert statement.startswith(begins)
+
+
+def test_a_role_that_somebody_else_made_is_neither_changed_nor_dropped_and_that_is_logged_once(
+    clock: SimpleNamespace, caplog: pytest.LogCaptureFixture
+) -> None:
+    theirs = {"asWanted": False, "password": "md5", "memberOf": ["owners"], "isOurs": False}
+    for password in ("mon", ""):
+        held, sessions = Monitor(password), Sessions(role=theirs)
+        for _ in range(3):
+            keep(held, sessions)
+            clock.now += 5
+        assert sessions.run == []
+    assert [message for message in caplog.messages if "somebody else made it" in message] == [
+        "demo/pg: the role monitor: somebody else made it, so the exporter is not let in. Mend: rename it"
+    ]
 
 
 def test_it_is_taken_away_only_where_the_operator_made_it() -> None:

@@ -41,6 +41,9 @@ class Monitor:
             return
         try:
             statements = self._statements(answer, primary, sessions, superuser)
+        except monitor.ForeignRole as foreign:
+            self._note(spec, logging.WARNING, str(foreign))
+            return
         except (SqlError, LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
             self._note(spec, logging.WARNING, f"could not be looked at: {error}")
             return
