@@ -58,6 +58,7 @@ POD_MONITOR = _object(
             scrapeTimeout=_STRING,
             params={"type": "object", "additionalProperties": _list(_STRING)},
             authorization=_object(["type", "credentials"], type={"enum": ["Bearer"]}, credentials=_CREDENTIALS),
+            followRedirects={"enum": [False]},
             relabelings=_RELABELINGS,
             metricRelabelings=_RELABELINGS,
         )
@@ -200,7 +201,10 @@ def monitors_say_the_same_as_the_labs_own_prometheus(chart: Chart) -> None:
         assert list(_snake(endpoint.get("metricRelabelings", ()))) == jobs[name].get("metric_relabel_configs", [])
         assert endpoint["path"] == jobs[name].get("metrics_path", "/metrics")
         assert endpoint.get("params") == jobs[name].get("params")
-        assert ("authorization" in endpoint) == ("authorization" in jobs[name])
+        # Nobody a prober names is shown its token.
+        assert ("authorization" in endpoint) == ("authorization" in jobs[name]) == (name == "caplab-prober")
+        assert endpoint.get("followRedirects") == jobs[name].get("follow_redirects")
+        assert jobs[name].get("follow_redirects", True) != ("authorization" in jobs[name])
 
 
 def _snake(relabelings: Any) -> Iterator[dict[str, Any]]:
