@@ -8,7 +8,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from caplab_dashboards import expressions, linter
@@ -70,6 +70,12 @@ class Prometheus:
         times = {"start": f"{window.start:.3f}", "end": f"{window.end:.3f}"}
         return sorted(self.ask(f"label/{label}/values", **{"match[]": series}, **times))
 
+    def engines(self, namespace: str, cluster: str, window: Window) -> frozenset[str]:
+        """The engines of the clusters of some names (patterns) that were there in the window; none: there was none."""
+        named = f'caplab_cluster_ready{{cluster_namespace=~"{namespace}", cluster=~"{cluster}"}}'
+        there = self.series(f"last_over_time({named}[{window.built_in['__range']}])", window, instant=True)
+        return frozenset(one["metric"]["engine"] for one in there)
+
     def series(self, query: str, window: Window, instant: bool) -> list[Any]:
         """What a query returns over the window, or (instant) at its end."""
         if instant:
@@ -91,7 +97,7 @@ class Variable:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One query with one filling, and how many series came back."""
+    """One query with one filling, and how many series came back; engines are those of the clusters it asks about."""
 
     dashboard: str
     where: str
@@ -99,6 +105,7 @@ class Asked:
     filling: Filling
     series: int = 0
     problem: str = ""
+    engines: frozenset[str] | None = None  # None: it asks about no cluster
 
 
 @dataclass(slots=True)
@@ -157,22 +164,34 @@ def _each(
         if query in seen:
             continue
         seen.add(query)
+        asked = Asked(board["title"], where, query, used)
         try:
-            count = len(prometheus.series(query, window, bool(target.get("instant"))))
-            yield Asked(board["title"], where, query, used, count)
+            if count := len(prometheus.series(query, window, bool(target.get("instant")))):
+                yield replace(asked, series=count)
+            else:
+                yield replace(asked, engines=_engines(used, prometheus, window))
         except Refused as refused:
-            yield Asked(board["title"], where, query, used, problem=str(refused))
+            yield replace(asked, problem=str(refused))
+
+
+def _engines(filling: Filling, prometheus: Prometheus, window: Window) -> frozenset[str] | None:
+    if not filling.get("cluster_namespace") and not filling.get("cluster"):
+        return None
+    return prometheus.engines(filling.get("cluster_namespace", ALL), filling.get("cluster", ALL), window)
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why a query may return nothing; everywhere: with each of its fillings."""
+    """Why a query may return nothing; everywhere: with each of its fillings; engine: of clusters of that one only."""
 
     of: str  # a pattern of the query as it was asked
     why: str
     everywhere: bool = False
+    engine: str = ""
 
 
+# Prometheus lists the values of labels by blocks of hours, and so names of clusters that went before.
+GONE = Reason("", "that cluster had gone before, though Prometheus still lists its name")
 REASONS = (
     Reason(r'cluster(_namespace)?=~?""', "there was no such cluster in the time range", True),
     Reason(r'experiment=""', "no run ended in the time range", True),
@@ -180,8 +199,8 @@ REASONS = (
     Reason(r'op=~"read"', "nothing read from that cluster from there"),
     Reason(r"ALERTS\{", "no alert fired", True),
     Reason(r"caplab_stale_reads_total|caplab_read_staleness", "no load there whose reads can be judged as they come"),
-    Reason(r"caplab_member_replication_lag_bytes", "Cassandra has no replication lag"),
-    Reason(r"caplab_cluster_epoch", "Cassandra has no terms"),
+    Reason(r"caplab_member_replication_lag_bytes", "Cassandra has no replication lag", engine="cassandra"),
+    Reason(r"caplab_cluster_epoch", "Cassandra has no terms", engine="cassandra"),
     Reason(
         r"^max by \(experiment, engine, mode, fault\) \(caplab_run_\w+_bound",
         "the row sets no bound: anything is allowed, or the anomaly must show",
@@ -193,7 +212,14 @@ REASONS = (
 
 def reason_of(asked: Asked) -> Reason | None:
     """Why a query returned nothing, if that is known."""
-    return next((reason for reason in REASONS if re.search(reason.of, asked.query)), None)
+    if asked.engines is not None and not asked.engines:
+        return GONE
+    return next((reason for reason in REASONS if _holds(reason, asked)), None)
+
+
+def _holds(reason: Reason, asked: Asked) -> bool:
+    of_the_engine = not reason.engine or asked.engines == frozenset({reason.engine})
+    return of_the_engine and bool(re.search(reason.of, asked.query))
 
 
 def unexplained(findings: Findings) -> list[str]:

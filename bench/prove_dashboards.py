@@ -1,7 +1,7 @@
-"""Asks the lab's own Prometheus every query of every dashboard after a run of smoke: docs/evidence/dashboards.md.
+"""Asks the lab's own Prometheus every query of every dashboard after real runs: docs/evidence/dashboards.md.
 
 With each variable's values filled in, as Grafana would; what returns nothing is listed with its reason, and without one
-it is a failure. Beside it, how long outages are in a panel and by the run's own history. Takes about six minutes; the
+it is a failure. Beside it, how long outages are in a panel and by the run's own history. Takes about seven minutes; the
 lab's cluster must be up (make up). With --minutes N no run is made: the last N minutes are asked about.
 """
 
@@ -24,7 +24,7 @@ from dashboard_queries import Findings, Prometheus, Window, run, table, unexplai
 from evidence import made_by
 
 EVIDENCE = REPOSITORY / "docs" / "evidence" / "dashboards.md"
-SUITE = "smoke"
+RUNS = ("smoke", "cache/control")  # each engine, and a cache for its dashboard
 _BEFORE_SECONDS, _AFTER_SECONDS = 5, 10
 _RUN_SECONDS_MOST = 1800
 
@@ -38,18 +38,19 @@ def prometheus() -> Iterator[Prometheus]:
         yield Prometheus(f"http://127.0.0.1:{forward.port}")
 
 
-def smoke() -> tuple[bool, Window]:
+def made() -> tuple[bool, Window]:
     """Make the runs; whether all are valid, and the time range they took."""
     started = time.time() - _BEFORE_SECONDS
-    command = [sys.executable, "-m", "caplab", "run", SUITE]
-    code = subprocess.run(command, cwd=REPOSITORY, timeout=_RUN_SECONDS_MOST, check=False).returncode
+    commands = [[sys.executable, "-m", "caplab", "run", name] for name in RUNS]
+    codes = [subprocess.run(one, cwd=REPOSITORY, timeout=_RUN_SECONDS_MOST, check=False).returncode for one in commands]
     time.sleep(_AFTER_SECONDS)  # the figures of the last run are scraped
-    return code == 0, Window(started, time.time())
+    return not any(codes), Window(started, time.time())
 
 
 def outages(prom: Prometheus, window: Window) -> list[str]:
     """Lines of Markdown: each run's failover by its history, and the longest gap in acks that Prometheus saw."""
-    by_history = _figures(prom, f"caplab_run_failover_seconds{{{queries.EACH}}}", window, "engine")
+    of_engines = f"{queries.EACH}, experiment!~'cache.*'"
+    by_history = _figures(prom, f"caplab_run_failover_seconds{{{of_engines}}}", window, "engine")
     age = f"max_over_time(caplab_seconds_since_last_ack[{window.built_in['__range']}])"
     by_prometheus = _figures(prom, f"max by (engine, vantage, route) ({age})", window, "engine")
     lines = ["| engine | vantage | route | failover by the history | longest gap in a panel |", "|---|---|---|---|---|"]
@@ -84,7 +85,9 @@ def page(head: str, findings: Findings, wrong: Sequence[str], gaps: Sequence[str
             "",
             "## Outages",
             "The history's failover counts from the injection to the end of the last outage that began before heal, of "
-            "all operations; the gap is the longest time without an acknowledgement at the end of any second.",
+            "all operations; the gap is the longest time without an acknowledgement at the end of any second. By the "
+            "route `direct` each operation goes to one member: where there is no primary, those that went to others "
+            "are acked meanwhile, so Cassandra's gap there is short.",
             "",
             *gaps,
             "",
@@ -101,12 +104,12 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, help="ask about the last minutes, and make no run")
     minutes = parser.parse_args().minutes
     load = os.getloadavg()[0]
-    valid, window = (True, Window(time.time() - 60 * minutes, time.time())) if minutes else smoke()
+    valid, window = (True, Window(time.time() - 60 * minutes, time.time())) if minutes else made()
     with prometheus() as prom:
         findings = run(list(files.read().values()), prom, window)
         gaps = outages(prom, window)
-    wrong = unexplained(findings) + ([] if valid else [f"the suite {SUITE} is not valid"])
-    told = f"the last {minutes:g} minutes" if minutes else f"a run of {SUITE}, {window.end - window.start:.0f} s"
+    wrong = unexplained(findings) + ([] if valid else ["not all runs are valid"])
+    told = f"the last {minutes:g} minutes" if minutes else f"{' and '.join(RUNS)}, {window.end - window.start:.0f} s"
     EVIDENCE.write_text(page(made_by(__file__, load, told), findings, wrong, gaps))
     for sentence in wrong:
         print(f"FAILED: {sentence}", file=sys.stderr)

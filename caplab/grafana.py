@@ -21,6 +21,7 @@ from . import kube
 from .model.probers import SYSTEM_NAMESPACE
 from .model.runs import RunRecord, WallAnchor
 from .plain_text import one_line
+from .within import TooLong, within
 
 URL_VARIABLE, TOKEN_VARIABLE = "CAPLAB_GRAFANA_URL", "CAPLAB_GRAFANA_TOKEN"
 RUN_DASHBOARD = "caplab-run"  # its uid
@@ -28,7 +29,7 @@ SERVICE = "caplab-grafana"  # in the lab's own namespace
 LOCAL = "http://localhost:3000"  # where `make dashboards` puts it
 _MARGIN_MS = 5_000  # shown before a run and after it
 _TIMEOUT = (1.0, 3.0)  # seconds: to connect, to answer
-_ALL_SECONDS = 10.0  # for all annotations of a run
+_ALL_SECONDS = 6.0  # for all annotations of a run: after that none is begun
 _MOST = 50  # annotations of a run
 _MOST_ANSWER_BYTES = 1 << 16
 _TAG = "caplab"
@@ -66,7 +67,16 @@ class Grafana:
         return f"{self.url}/d/{RUN_DASHBOARD}?{urlencode({**times, **chosen})}"
 
     def mark(self, annotations: Sequence[Annotation]) -> None:
-        """Write annotations; NotMarked says why some are not there, and how many."""
+        """Write annotations; NotMarked says why some are not there, and how many.
+
+        urllib3's time-outs are those of each piece of an answer: one that comes drop by drop has none.
+        """
+        try:
+            within(_ALL_SECONDS + sum(_TIMEOUT), lambda: self._mark(annotations), "annotations")
+        except TooLong as error:
+            raise NotMarked(f"some of {len(annotations)} annotations: {self.url} answers drop by drop") from error
+
+    def _mark(self, annotations: Sequence[Annotation]) -> None:
         end = time.monotonic() + _ALL_SECONDS
         with urllib3.PoolManager() as http:
             for number, annotation in enumerate(annotations[:_MOST]):
@@ -150,11 +160,11 @@ def _problem_of(url: str, token: str) -> str:
     """Why an address or a token is of no use, in a sentence that shows neither password nor token; '': they are."""
     try:
         parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and not (parts.query or parts.fragment)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
         has_user = "@" in parts.netloc
     except ValueError:
         usable, has_user = False, False
-    if not usable or not (url.isascii() and url.isprintable()) or " " in url:
+    if not usable or not (url.isascii() and url.isprintable()) or set(url) & set(" ?#"):
         return (
             f"{URL_VARIABLE} is no address of a Grafana. Mend: write it as http://HOST:PORT, with a path if it has one."
         )
@@ -172,6 +182,6 @@ def _is_installed() -> bool:
     core: Any = client.CoreV1Api(kube.pinned().api)
     try:
         core.read_namespaced_service(SERVICE, SYSTEM_NAMESPACE, _request_timeout=_TIMEOUT)
-    except (client.ApiException, HTTPError):
+    except Exception:  # whatever the client raises, credentials that cannot be had anew among it: it is but a link
         return False
     return True

@@ -8,11 +8,9 @@ a cluster there is no choice to guard: the pod's own service account is used.
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from typing import TypeVar
 
 from kubernetes import client, config
@@ -21,6 +19,7 @@ from urllib3.exceptions import HTTPError
 from .bounded import bounded
 from .told import Told
 from .watching import GROUP
+from .within import TooLong, within
 
 CONTEXT_VARIABLE = "CAPLAB_CONTEXT"  # names a context that is no lab's, for whoever has no argument for it
 _KIND_PROVIDER = "kind://"  # what kind gives each of its nodes as spec.providerID
@@ -197,24 +196,12 @@ def _within_time(read: Callable[[], T]) -> T:
 
     TimeoutError where it takes too long; the thread is left to end with this process.
     """
-    answers: SimpleQueue[tuple[T | None, BaseException | None]] = SimpleQueue()
-
-    def work() -> None:
-        try:
-            answers.put((read(), None))
-        except BaseException as error:
-            answers.put((None, error))
-
-    threading.Thread(target=work, name="kubeconfig", daemon=True).start()
     try:
-        found, problem = answers.get(timeout=_CREDENTIALS_SECONDS)
-    except Empty as error:
+        return within(_CREDENTIALS_SECONDS, read, "kubeconfig")
+    except TooLong as error:
         raise TimeoutError(
             f"the kubeconfig, or the program that it names for credentials, did not end in {_CREDENTIALS_SECONDS:g} s"
         ) from error
-    if problem is not None:
-        raise problem
-    return found  # type: ignore[return-value]
 
 
 def _brief(error: Exception) -> str:

@@ -22,6 +22,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 AT_ONCE = 8  # connections: for one more, the oldest is let go
 REQUEST_SECONDS = 2.0  # to ask and to take the answer: a scrape has a second in the lab's own Prometheus
 _MAKING_ROOM_SECONDS = 0.2  # until the thread of one that was let go has ended
+_MOST_PROBLEM = 300  # characters
 _log = logging.getLogger(__name__)
 
 
@@ -50,9 +51,11 @@ class _Handler(BaseHTTPRequestHandler):
             with self.server.telling:
                 body = self.server.page.tell()
         except Exception as error:
-            _log.warning("%s: %r", path, error)
-            self._send(500, "text/plain; charset=utf-8", f"{path} could not be told: {error!r}.\n".encode())
+            problem = _in_words(error)
+            self.server.note(f"{path}: {problem}")
+            self._send(500, "text/plain; charset=utf-8", f"{path} could not be told: {problem}.\n".encode())
             return
+        self.server.note("")
         self._send(200, self.server.page.kind, body)
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
@@ -67,6 +70,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+
+def _in_words(error: Exception) -> str:
+    """In one line: the text of an API server's refusal has the whole answer in it."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:_MOST_PROBLEM]
 
 
 def _cut(connection: socket.socket) -> None:
@@ -86,6 +94,7 @@ class _Server(ThreadingHTTPServer):
         self._places = threading.BoundedSemaphore(AT_ONCE)
         self._open: dict[Any, threading.Timer] = {}  # the oldest first
         self._lock = threading.Lock()
+        self._noted = ""
         super().__init__(("", port), _Handler)
 
     def server_bind(self) -> None:
@@ -103,22 +112,36 @@ class _Server(ThreadingHTTPServer):
         timer.daemon = True
         with self._lock:
             self._open[request] = timer
-        timer.start()
-        super().process_request(request, client_address)
+        try:
+            timer.start()
+            super().process_request(request, client_address)
+        except BaseException:  # the system has no thread left: the place is for the next one
+            self._leave(request)
+            raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         """Answer, and make room for the next."""
         try:
             super().process_request_thread(request, client_address)
         finally:
-            with self._lock:
-                self._open.pop(request).cancel()
-            self._places.release()
+            self._leave(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say it in a line, unless the client has just gone: nobody is to fill the log."""
         if not isinstance(error := sys.exc_info()[1], OSError):
             _log.warning("request of %s: %r", client_address[0], error)
+
+    def note(self, problem: str) -> None:
+        """Log what keeps the page from being told, once: it is asked for every second. '' where nothing does."""
+        with self._lock:
+            is_new, self._noted = problem != self._noted, problem
+        if problem and is_new:
+            _log.warning("%s", problem)
+
+    def _leave(self, request: Any) -> None:
+        with self._lock:
+            self._open.pop(request).cancel()
+        self._places.release()
 
     def _let_oldest_go(self) -> None:
         with self._lock:

@@ -39,7 +39,7 @@ _RELABELINGS = _list(
         targetLabel=_STRING,
         regex=_STRING,
         replacement=_STRING,
-        action={"enum": ["keep", "drop", "replace"]},
+        action={"enum": ["keep", "drop", "labeldrop", "replace"]},
     )
 )
 _CREDENTIALS = _object(["name", "key"], name=_STRING, key=_STRING)
@@ -49,6 +49,7 @@ POD_MONITOR = _object(
     namespaceSelector=_object([], matchNames=_list(_STRING), any={"enum": [True]}),
     selector=_object(["matchLabels"], matchLabels=_LABELS),
     sampleLimit={},
+    bodySizeLimit={"type": "string", "pattern": "^[0-9]+MB$"},
     podMetricsEndpoints=_list(
         _object(
             ["port", "path", "interval", "scrapeTimeout", "relabelings"],
@@ -58,6 +59,7 @@ POD_MONITOR = _object(
             scrapeTimeout=_STRING,
             params={"type": "object", "additionalProperties": _list(_STRING)},
             authorization=_object(["type", "credentials"], type={"enum": ["Bearer"]}, credentials=_CREDENTIALS),
+            followRedirects={"enum": [False]},
             relabelings=_RELABELINGS,
             metricRelabelings=_RELABELINGS,
         )
@@ -148,7 +150,7 @@ def prometheus_is_bounded_in_time_size_and_memory(chart: Chart) -> None:
     assert "--storage.tsdb.retention.size=1GB" in container["args"]
     assert container["resources"]["limits"]["memory"]
     assert not [argument for argument in container["args"] if "lifecycle" in argument or "admin" in argument]
-    assert all(job["sample_limit"] for job in _jobs(found).values())
+    assert all(job["sample_limit"] and job["body_size_limit"] for job in _jobs(found).values())
 
 
 def members_are_scraped_where_there_are_exporters(chart: Chart) -> None:
@@ -192,6 +194,7 @@ def monitors_say_the_same_as_the_labs_own_prometheus(chart: Chart) -> None:
     for name, monitor in monitors.items():
         assert problems(monitor["spec"], POD_MONITOR) == []
         assert monitor["metadata"]["labels"] == {"release": "kps"}
+        assert monitor["spec"]["bodySizeLimit"] == jobs[name]["body_size_limit"]
         (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
         *relabelings, of_job = list(_snake(endpoint["relabelings"]))
         assert relabelings == jobs[name]["relabel_configs"]
@@ -199,7 +202,10 @@ def monitors_say_the_same_as_the_labs_own_prometheus(chart: Chart) -> None:
         assert list(_snake(endpoint.get("metricRelabelings", ()))) == jobs[name].get("metric_relabel_configs", [])
         assert endpoint["path"] == jobs[name].get("metrics_path", "/metrics")
         assert endpoint.get("params") == jobs[name].get("params")
-        assert ("authorization" in endpoint) == ("authorization" in jobs[name])
+        # Nobody a prober names is shown its token.
+        assert ("authorization" in endpoint) == ("authorization" in jobs[name]) == (name == "caplab-prober")
+        assert endpoint.get("followRedirects") == jobs[name].get("follow_redirects")
+        assert jobs[name].get("follow_redirects", True) != ("authorization" in jobs[name])
 
 
 def _snake(relabelings: Any) -> Iterator[dict[str, Any]]:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,11 +27,17 @@ _POLL_SECONDS = 0.05
 
 
 @contextmanager
-def prometheus(folder: Path, targets: Mapping[str, int] | None = None) -> Iterator[str]:
-    """Run Prometheus in a folder, its data below data/; targets are jobs and their ports. Its address."""
+def prometheus(
+    folder: Path, targets: Mapping[str, int] | None = None, relabel: Sequence[Mapping[str, Any]] = ()
+) -> Iterator[str]:
+    """Run Prometheus in a folder, its data below data/. Its address.
+
+    targets: jobs and their ports; relabel: metric_relabel_configs of each.
+    """
     assert PROMETHEUS
+    settings = {"honor_labels": True, "metric_relabel_configs": list(relabel)}
     jobs = [
-        {"job_name": job, "honor_labels": True, "static_configs": [{"targets": [f"127.0.0.1:{port}"]}]}
+        {"job_name": job, **settings, "static_configs": [{"targets": [f"127.0.0.1:{port}"]}]}
         for job, port in (targets or {}).items()
     ]
     every = {"scrape_interval": "1s", "scrape_timeout": "1s"}

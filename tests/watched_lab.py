@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, unquote
 from fake_api_server import KIND
 
 from caplab.watch.figures import counts_of
-from caplab.watch.values import Count, Route
+from caplab.watch.values import Count, Load
 
 BOUNDS = ("0.001", "0.01", "0.1", "1.0", "+Inf")
 LABELS = (
@@ -176,7 +176,7 @@ class FakeLab:
         self._answers("operator")
         return self.round_seconds
 
-    def counts(self, pod: str) -> Mapping[Route, Count]:
+    def counts(self, pod: str) -> Mapping[Load, Count]:
         self._answers(pod)
         return counts_of(self.metrics.get(pod, ""))
 

@@ -17,13 +17,14 @@ from caplab.model.probers import METRICS_PORT, SYSTEM_NAMESPACE, TOKEN_HEADER, T
 from caplab.watching import GROUP, VERSION
 
 from .figures import counts_of, oldest_round_seconds
-from .values import Count, Route
+from .values import Count, Load
 
 _TIMEOUT = (1.0, 2.0)  # seconds: to connect, to answer; a second later it is asked again
 _WHOLE_SECONDS = 3.0  # for all of an answer
 _MOST_BYTES = 16 << 20
 _PIECE_BYTES = 1 << 16
-_MOST_OBJECTS = 500  # of a kind
+_MOST_OBJECTS = 500  # of a kind, in one answer
+_MOST_ANSWERS = 4  # for all of a kind: what is listed first is not what is newest
 _OPERATOR_PORT = 9188
 _OPERATOR = "app.kubernetes.io/name=caplab-operator"
 _VANTAGE = "caplab.dev/vantage"
@@ -49,13 +50,21 @@ class Asker:
 
     def objects(self, plural: str) -> Sequence[Body]:
         """All of one of the lab's kinds; none where it is not served."""
-        try:
-            listed = self._json(f"/apis/{GROUP}/{VERSION}/{plural}", limit=_MOST_OBJECTS)
-        except client.ApiException as error:
-            if error.status == 404:
-                return []
-            raise
-        return list(listed["items"])
+        found: list[Body] = []
+        more: dict[str, str] = {}
+        for _ in range(_MOST_ANSWERS):
+            try:
+                listed = self._json(f"/apis/{GROUP}/{VERSION}/{plural}", limit=_MOST_OBJECTS, **more)
+            except client.ApiException as error:
+                if error.status == 404:
+                    return []
+                raise
+            found += listed["items"]
+            mark = (listed.get("metadata") or {}).get("continue")
+            if not mark:
+                return found
+            more = {"continue": str(mark)}
+        raise TooMuch(f"it has over {_MOST_ANSWERS * _MOST_OBJECTS:,} {plural}")
 
     def probers(self) -> Mapping[str, str]:
         """The running pod of each vantage, '' where none runs."""
@@ -72,7 +81,7 @@ class Asker:
             raise NobodyThere("no pod of it runs")
         return oldest_round_seconds(self._of_pod(running[0], _OPERATOR_PORT, {}))
 
-    def counts(self, pod: str) -> Mapping[Route, Count]:
+    def counts(self, pod: str) -> Mapping[Load, Count]:
         """Operations so far, by a prober's own word."""
         if not pod:
             raise NobodyThere("no pod of it runs")

@@ -21,7 +21,7 @@ from .asking import why
 from .drawing import Paper
 from .objects import cluster_of, latest_runs, live_faults, plain
 from .traffic import Traffic
-from .values import ClusterLine, Count, Picture, Route, RouteLine, RunLine, Said
+from .values import ClusterLine, Count, Load, Picture, RouteLine, RunLine, Said
 
 _PATIENCE_SECONDS = 3.5  # since the last good answer: what was said then is not relied on any longer
 _STUCK_SECONDS = 5.0  # of the operator's oldest round: what it writes down is old by then
@@ -45,7 +45,7 @@ class Asked(Protocol):
     def operator(self) -> float:
         """Seconds since the operator's oldest round."""
 
-    def counts(self, pod: str) -> Mapping[Route, Count]:
+    def counts(self, pod: str) -> Mapping[Load, Count]:
         """Operations so far, as a prober counts them."""
 
 
@@ -113,7 +113,7 @@ class Collector:
         self._runs_due = -math.inf
         self._lock = threading.Lock()
         self._traffic: dict[str, Traffic] = {}
-        self._probers: dict[str, Source[Mapping[Route, Count]]] = {}
+        self._probers: dict[str, Source[Mapping[Load, Count]]] = {}
         self._objects = Source("API server", self._look, Objects(), self._meet)
         self._operator = Source("operator", self._round, 0.0)
         self._host = Source[tuple[Any, ...]]("this host", self._lost_nodes, ())
@@ -190,7 +190,7 @@ class Collector:
         return Objects(tuple(clusters), faults, self._runs, self._asked.probers())
 
     def _meet(self, _at: float, objects: Objects) -> None:
-        """Begin to ask the probers that nobody has asked yet. Whoever was asked once stays, and is missed when gone."""
+        """Begin to ask the probers that nobody has asked yet. Those asked once stay, and are missed when gone."""
         with self._lock:
             for vantage in objects.pods:
                 if vantage not in self._probers:
@@ -199,14 +199,14 @@ class Collector:
     def _begin(self, vantage: str) -> None:
         traffic = self._traffic[vantage] = Traffic()
 
-        def counts() -> Mapping[Route, Count]:
+        def counts() -> Mapping[Load, Count]:
             return self._asked.counts(self._objects.value.pods.get(vantage, ""))
 
-        def taken(at: float, counted: Mapping[Route, Count]) -> None:
+        def taken(at: float, counted: Mapping[Load, Count]) -> None:
             with self._lock:
                 traffic.add(at, counted)
 
-        nothing: Mapping[Route, Count] = {}
+        nothing: Mapping[Load, Count] = {}
         source = self._probers[vantage] = Source(f"prober {one_line(vantage)}", counts, nothing, taken)
         source.start()
 

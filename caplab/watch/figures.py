@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from caplab.plain_text import one_line
 
-from .values import Count, Route
+from .values import Count, Load, Route
 
 _OPERATIONS = "caplab_operations_total"
 _LATENCY = "caplab_operation_latency_seconds_bucket"
@@ -48,7 +48,7 @@ class _Series:
     """What one combination of labels is of; detail is the outcome, or the bucket's upper bound."""
 
     name: str
-    route: Route
+    load: Load
     detail: str
 
     def add(self, value: float, total: _Sum) -> None:
@@ -63,24 +63,24 @@ class _Series:
             total.since_ack_seconds = value if known is None else min(known, value)
 
 
-def counts_of(text: str) -> Mapping[Route, Count]:
-    """Operations so far by route, from a prober's metrics; NotMetrics where a line of it cannot be read.
+def counts_of(text: str) -> Mapping[Load, Count]:
+    """Operations so far by load, from a prober's metrics; NotMetrics where a line of it cannot be read.
 
-    Workloads and levels are added up. Left out are the second clock's beats, what a cache loads from its database, and
+    Levels are added up. Left out are the second clock's beats, what a cache loads from its database, and
     writes by the route any, which replicas refuse.
     """
-    totals: dict[Route, _Sum] = {}
-    for line in text.splitlines():
+    totals: dict[Load, _Sum] = {}
+    for line in text.split("\n"):  # a label's value may have what else ends a line
         if not line.startswith(_OURS):
             continue
         labels, _, value = line.rpartition(" ")
         try:
             series = _series(labels)
             if series is not None:
-                series.add(float(value), totals.setdefault(series.route, _Sum()))
+                series.add(float(value), totals.setdefault(series.load, _Sum()))
         except (ValueError, KeyError) as error:
             raise NotMetrics(f"its metrics cannot be read: {one_line(line)[:100]}") from error
-    return {route: total.count() for route, total in totals.items()}
+    return {load: total.count() for load, total in totals.items()}
 
 
 def oldest_round_seconds(text: str) -> float:
@@ -111,7 +111,7 @@ def _series(text: str) -> _Series | None:
         access=access,
     )
     detail = {_OPERATIONS: "outcome", _LATENCY: "le"}.get(name)
-    return _Series(name, route, labels[detail] if detail else "")
+    return _Series(name, Load(route, labels["workload"]), labels[detail] if detail else "")
 
 
 def _access(operation: str) -> str:

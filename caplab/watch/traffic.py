@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from .values import Column, Count, Route, RouteLine, State
+from .values import Column, Count, Load, Route, RouteLine, State
 
 LOOK_BACK_SECONDS = 130  # seconds that are remembered
 RECENT_SECONDS = 3  # what the figures beside the columns are of
@@ -42,10 +42,10 @@ class Traffic:
     def __init__(self) -> None:
         self._slots: dict[int, Slot] = {}
         self._first: int | None = None
-        self._base: tuple[float, Mapping[Route, Count]] | None = None  # what the next second is counted from
-        self._last: tuple[float, Mapping[Route, Count]] | None = None
+        self._base: tuple[float, Mapping[Load, Count]] | None = None  # what the next second is counted from
+        self._last: tuple[float, Mapping[Load, Count]] | None = None
 
-    def add(self, at: float, counts: Mapping[Route, Count]) -> None:
+    def add(self, at: float, counts: Mapping[Load, Count]) -> None:
         """Note what was read at a moment.
 
         A second belongs to the two readings around its middle. Of a time longer than _MOST_GAP_SECONDS nothing is
@@ -83,7 +83,8 @@ class Traffic:
         newest = max(self._slots)
         recent = [self._slots.get(number, {}).get(route) for number in range(newest - RECENT_SECONDS + 1, newest + 1)]
         whole = total([delta for delta in recent if delta])
-        since = counts[route].since_ack_seconds if route in counts else None
+        ages = [count.since_ack_seconds for load, count in counts.items() if load.route == route]
+        since = min((age for age in ages if age is not None), default=None)
         return RouteLine(
             route=route,
             columns=columns,
@@ -114,12 +115,16 @@ class Traffic:
         return worst([delta for second in due if (delta := self._slots.get(second, {}).get(route))])
 
 
-def difference(before: Mapping[Route, Count], after: Mapping[Route, Count]) -> Slot:
-    """What ended between two readings, by route.
+def difference(before: Mapping[Load, Count], after: Mapping[Load, Count]) -> Slot:
+    """What ended between two readings, by route: of all loads together.
 
-    A count that went down has begun anew, since its prober or its load did: it counts from 0.
+    A count that went down has begun anew, since its prober or its load did: it counts from 0. One that is there no
+    more says nothing: its load has ended, while others may go on.
     """
-    return {route: _delta(before.get(route, Count()), count) for route, count in after.items()}
+    deltas: dict[Route, list[Delta]] = {}
+    for load, count in after.items():
+        deltas.setdefault(load.route, []).append(_delta(before.get(load, Count()), count))
+    return {route: total(several) if len(several) > 1 else several[0] for route, several in deltas.items()}
 
 
 def worst(deltas: Sequence[Delta]) -> Column:

@@ -83,6 +83,14 @@ class Route:
     access: str
 
 
+@dataclass(frozen=True, slots=True)
+class Load:
+    """One workload's operations on a route: its counters begin and go with it."""
+
+    route: Route
+    workload: str
+
+
 class State(Enum):
     """What is known of clients in a stretch of time."""
 
@@ -148,7 +156,7 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """Operations of one route so far: all that ended, those acknowledged, and the latter by their latency.
+    """Operations of one load so far: all that ended, those acknowledged, and the latter by their latency.
 
     buckets: upper bound in seconds -> acknowledged operations at most that slow.
     """

@@ -14,6 +14,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.client import HTTPException
 from typing import IO
 
 from .chart import NAMESPACE
@@ -62,7 +63,7 @@ def dashboards(progress: Progress, cache: Cache) -> None:
 
 
 def _end_with_the_terminal() -> None:
-    """Let a terminal that goes away end this as Ctrl-C does, unless whoever started it wants it to go on (nohup)."""
+    """Let a terminal that goes away end this as Ctrl-C does, unless it was started to go on without one (nohup)."""
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
         signal.signal(signal.SIGHUP, signal.default_int_handler)
 
@@ -206,10 +207,11 @@ def forwarded(command: Sequence[str], env: Mapping[str, str] | None = None) -> I
 
 
 def _await_answer(forward: Forward, url: str) -> None:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # loopback: never by a proxy
     until = time.monotonic() + _ANSWER_SECONDS
     while time.monotonic() < until:
         forward.check()
-        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=5):
+        with contextlib.suppress(OSError, HTTPException), opener.open(url, timeout=5):
             return
         time.sleep(_POLL_SECONDS)
     raise Failure(

@@ -22,9 +22,12 @@ PORT = 9189
 PATH = "/targets"
 OF_THE_LAB = "app.kubernetes.io/name in (caplab-operator,caplab-agent,caplab-prober)"  # selects, in its own namespace
 OF_CLUSTERS = "caplab.dev/cluster,caplab.dev/part"  # selects, in all namespaces
-_FRESH_SECONDS = 1.0  # however often it is asked, the API server is asked no more often than this
+_FRESH_SECONDS = 2.0  # each of Prometheus' jobs asks every 5 s, and the API server is asked no more often than this
 _META = "__meta_kubernetes_"
-_TOLD_LABELS = ("app.kubernetes.io/", "caplab.dev/")
+# By app.kubernetes.io/name Prometheus knows the lab's own pods, and it shows probers their token. A cluster's pods are
+# in anybody's namespace, and their labels are anybody's word: that label is not told of them.
+_LABELS_OF_CLUSTERS = ("caplab.dev/",)
+_LABELS_OF_THE_LAB = ("app.kubernetes.io/", *_LABELS_OF_CLUSTERS)
 
 Body = Mapping[str, Any]
 Group = dict[str, Any]
@@ -33,7 +36,8 @@ Group = dict[str, Any]
 def groups(lab: Iterable[Body], clusters: Iterable[Body]) -> list[Group]:
     """The target groups of http_sd, one a port: of the lab's pods, and of those that a cluster's StatefulSet made."""
     of_clusters = (pod for pod in clusters if _is_of_cluster(pod["metadata"]))
-    return [group for pods in (lab, of_clusters) for pod in pods if _is_there(pod) for group in _groups_of(pod)]
+    told = ((lab, _LABELS_OF_THE_LAB), (of_clusters, _LABELS_OF_CLUSTERS))
+    return [group for pods, labels in told for pod in pods if _is_there(pod) for group in _groups_of(pod, labels)]
 
 
 def _is_there(pod: Body) -> bool:
@@ -49,7 +53,7 @@ def _is_of_cluster(metadata: Body) -> bool:
     return named and made_by(stateful_set_of(labels), metadata)
 
 
-def _groups_of(pod: Body) -> Iterator[Group]:
+def _groups_of(pod: Body, labels_told: tuple[str, ...]) -> Iterator[Group]:
     metadata, address = pod["metadata"], pod["status"]["podIP"]
     told = {
         f"{_META}namespace": metadata["namespace"],
@@ -58,7 +62,7 @@ def _groups_of(pod: Body) -> Iterator[Group]:
         f"{_META}pod_node_name": pod["spec"].get("nodeName") or "",
     }
     for name, value in (metadata.get("labels") or {}).items():
-        if name.startswith(_TOLD_LABELS):
+        if name.startswith(labels_told):
             told[f"{_META}pod_label_{re.sub('[^a-zA-Z0-9_]', '_', name)}"] = value
     for container in pod["spec"]["containers"]:
         for port in container.get("ports") or ():
@@ -67,7 +71,7 @@ def _groups_of(pod: Body) -> Iterator[Group]:
 
 
 class Listing:
-    """The groups as JSON, listed anew where they are older than a second. Safe between threads."""
+    """The groups as JSON, listed anew where they are older than some seconds. Safe between threads."""
 
     def __init__(self, listed: Callable[[], list[Group]], clock: Callable[[], float] = time.monotonic) -> None:
         self._listed, self._clock = listed, clock

@@ -16,17 +16,21 @@ from .spec import CACHE
 SINGLE_WRITER = frozenset({"register", CACHE})
 # Writes of a key that are remembered: those of the last 16 s at 1,000 operations a second, of minutes at usual rates.
 KEPT = 256
+# Of all keys together: a cache may have thousands of them, and a write takes 190 bytes.
+KEPT_IN_ALL = 32_768
 
 # A version, and when it was sent and acknowledged, in nanoseconds. A plain tuple: one is made for each write.
 _Write = tuple[int, int, int]
 
 
 class AckedWrites:
-    """Not for two threads at once. Memory: KEPT writes a key that was written here, and no more."""
+    """Not for two threads at once. Memory: KEPT writes of each key, and of all KEPT_IN_ALL and one a key."""
 
     def __init__(self) -> None:
         self._newest: dict[str, int] = {}
         self._writes: dict[str, deque[_Write]] = {}
+        self._room = KEPT_IN_ALL
+        self._cramped: set[str] = set()  # keys of which less is remembered, since there was no room
 
     def note(self, key: str, version: int, invoke_ns: int, ack_ns: int) -> None:
         """Remember that a version of a key was acknowledged."""
@@ -35,7 +39,18 @@ class AckedWrites:
             self._writes[key] = deque(maxlen=KEPT)
         if newest is None or version > newest:
             self._newest[key] = version
-        self._writes[key].append((version, invoke_ns, ack_ns))
+        writes = self._writes[key]
+        if len(writes) < KEPT:
+            self._take_room(key, writes)
+        writes.append((version, invoke_ns, ack_ns))
+
+    def _take_room(self, key: str, writes: deque[_Write]) -> None:
+        """For one write more of a key; where there is none, in place of the oldest of that key."""
+        if self._room > 0:
+            self._room -= 1
+        elif writes:
+            writes.popleft()
+            self._cramped.add(key)
 
     def missed_since(self, key: str, version: int | None, invoke_ns: int) -> int | None:
         """When the oldest write that a read surely missed was acknowledged; None: it missed none that is known here.
@@ -46,7 +61,7 @@ class AckedWrites:
         if newest is None or (version is not None and version >= newest):
             return None
         writes = self._writes[key]
-        after_ns = _acked_ns(writes, version)
+        after_ns = _acked_ns(writes, version, len(writes) == KEPT or key in self._cramped)
         if after_ns is None:
             return None
         seen = -1 if version is None else version
@@ -54,9 +69,9 @@ class AckedWrites:
         return min(missed, default=None)
 
 
-def _acked_ns(writes: deque[_Write], version: int | None) -> int | None:
+def _acked_ns(writes: deque[_Write], version: int | None, are_some_forgotten: bool) -> int | None:
     """When what a read returned was acknowledged: what was sent later is newer; None: nobody knows."""
     # Nothing, or what is older than all that is remembered.
-    if version is None or (len(writes) == KEPT and version < writes[0][0]):
+    if version is None or (are_some_forgotten and version < writes[0][0]):
         return -1
     return next((ack for other, _, ack in writes if other == version), None)

@@ -8,13 +8,11 @@ from pathlib import Path
 
 import on_images_python
 import rule_checks
-from caplab_cluster import shell
-from caplab_cluster.chart import NAMESPACE, RELEASE
-from caplab_cluster.kind_cluster import CONTEXT, ZONES
-from caplab_cluster.paths import CHART
+from caplab_cluster.chart import NAMESPACE
+from caplab_cluster.kind_cluster import ZONES
 from caplab_cluster.progress import Progress
-from caplab_cluster.session import built_tools
 from kind_lab import Lab, await_that, log_folder, session
+from lab_release import upgrade
 from prometheus_seen import ask
 from rule_checks import alerts
 
@@ -35,14 +33,6 @@ def up(lab: Lab) -> Counter[str]:
 
 def all_of_the_lab_are_up(lab: Lab) -> bool:
     return OF_THE_LAB.items() <= up(lab).items()
-
-
-def upgrade(lab: Lab, *settings: str) -> None:
-    values = ["--values", str(lab.cache.cluster / "values.json"), *(f"--set={setting}" for setting in settings)]
-    flags = ["--kubeconfig", str(lab.cache.kubeconfig), "--kube-context", CONTEXT, "--namespace", NAMESPACE]
-    command = [built_tools(session()).helm, "upgrade", RELEASE, str(CHART), *values, *flags, "--wait", "--timeout=60s"]
-    answer = shell.ask(command, timeout_seconds=90)
-    assert answer.ok, answer.err
 
 
 def test_every_part_of_the_lab_is_scraped_and_every_rule_is_well(lab: Lab) -> None:

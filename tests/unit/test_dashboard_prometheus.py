@@ -153,7 +153,7 @@ def test_each_variable_takes_all_values_that_there_are(findings: Findings) -> No
     [
         ("sum by (", "refused: 400"),
         ("sum by () (caplab_no_such_metric)", "no reason is known"),
-        ('max by (cluster) (caplab_cluster_epoch{cluster="none"})', "nothing with any of the"),
+        ('max by (cluster) (caplab_stale_reads_total{cluster="none"})', "nothing with any of the"),
     ],
 )
 def test_a_query_that_fails_or_finds_nothing_is_caught(

@@ -92,6 +92,16 @@ def test_the_port_forward_ends_with_the_block() -> None:
         os.kill(pid, 0)
 
 
+def test_whether_it_answers_is_asked_of_it_and_of_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(dashboards, "_ANSWER_SECONDS", 2.0)
+    with forwarded(fake(_SERVES)) as forward:
+        dashboards._await_answer(forward, f"http://127.0.0.1:{forward.port}/api/health")
+
+
 def test_one_that_does_not_come_about_is_told_in_kubectls_own_words() -> None:
     began = time.monotonic()
     with pytest.raises(Failure, match="The port-forward ended: error: lost connection to pod"), forwarded(fake(_ENDS)):

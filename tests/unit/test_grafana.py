@@ -8,14 +8,18 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from fake_runs import FakeToolkit, experiments_in, journal, left_behind, record_of
 from histories import kill, run_record
+from kubernetes import client
+from urllib3.exceptions import HTTPError
 
 from caplab import grafana, kube, suite_run
 from caplab.grafana import TOKEN_VARIABLE, URL_VARIABLE, Grafana, NotMarked, Span, annotations_of, configured, find
@@ -124,6 +128,27 @@ def test_one_that_never_answers_is_left_in_time(monkeypatch: pytest.MonkeyPatch)
         assert time.monotonic() - began < 5
 
 
+def test_one_that_answers_drop_by_drop_is_left_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grafana, "_TIMEOUT", (0.2, 0.2))
+    monkeypatch.setattr(grafana, "_ALL_SECONDS", 0.3)
+    ended = threading.Event()
+
+    def drip(listening: socket.socket) -> None:
+        connection, _ = listening.accept()
+        with connection, suppress(OSError):
+            connection.sendall(b"HTTP/1.1 200 OK\r\nX-Endless: ")
+            while not ended.wait(0.05):
+                connection.sendall(b"x")
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=drip, args=(listening,), daemon=True).start()
+        began = time.monotonic()
+        with pytest.raises(NotMarked, match=r"some of 2 annotations: .* drop by drop"):
+            Grafana(f"http://127.0.0.1:{listening.getsockname()[1]}", TOKEN).mark([{}, {}])
+        assert time.monotonic() - began < 5
+        ended.set()
+
+
 def test_one_that_is_slow_is_not_waited_for_all_day(monkeypatch: pytest.MonkeyPatch, server: FakeGrafana) -> None:
     monkeypatch.setattr(grafana, "_ALL_SECONDS", -1.0)
     with pytest.raises(NotMarked, match="3 of 3 annotations: they take too long"):
@@ -153,6 +178,10 @@ def test_the_environment_names_one() -> None:
         ("ftp://g.example", TOKEN, "no address"),
         ("http://[", TOKEN, "no address"),
         ("http://g.example?x=1", TOKEN, "no address"),
+        ("http://g.example/?", TOKEN, "no address"),
+        ("http://g.example/#", TOKEN, "no address"),
+        ("http://g.example:99999", TOKEN, "no address"),
+        ("http://g.example:port", TOKEN, "no address"),
         ("http://g.example\x1b[2J", TOKEN, "no address"),
         ("http://admin:hunter2@g.example", TOKEN, "has a user in it"),
         ("http://g.example", f"{TOKEN}\nX-Other: 1", "characters that no token has"),
@@ -171,6 +200,19 @@ def test_what_makes_no_sense_is_refused_and_shows_no_secret(url: str, token: str
 def test_where_nothing_is_pinned_no_cluster_is_asked_for_a_grafana(monkeypatch: pytest.MonkeyPatch) -> None:
     kube.unpin()
     monkeypatch.setattr(kube, "pinned", lambda: pytest.fail("asked"))
+    assert find({}) == (None, "")
+
+
+@pytest.mark.parametrize("error", [client.ApiException(404), HTTPError("no answer"), OSError("no such program")])
+def test_whatever_asking_for_the_labs_own_comes_to_no_suite_ends_by_it(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(kube, "is_pinned", lambda: True)
+    monkeypatch.setattr(kube, "pinned", lambda: SimpleNamespace(api=None))
+    monkeypatch.setattr(client.CoreV1Api, "read_namespaced_service", broken)
     assert find({}) == (None, "")
 
 

@@ -131,6 +131,41 @@ def test_a_collector_that_breaks_costs_that_answer_only(server: Any, registry: C
     assert ask(server)[0] == 200
 
 
+def test_what_breaks_every_answer_is_logged_once_and_again_after_a_good_one(caplog: pytest.LogCaptureFixture) -> None:
+    broken = [True]
+
+    def tell() -> bytes:
+        if broken[0]:
+            raise RuntimeError("no\nanswer " + "x" * 9999)
+        return b"all"
+
+    server = metrics_port.serve_page(metrics_port.Page("/targets", "text/plain", tell), 0)
+    try:
+        for is_broken, logged in ((True, 1), (True, 1), (False, 1), (True, 2)):
+            broken[0] = is_broken
+            status, body = ask(server, "/targets")
+            assert (status, len(body) < 400) == (500 if is_broken else 200, True)
+            assert len(caplog.records) == logged
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert caplog.messages[0].startswith("/targets: RuntimeError: no answer xxx")
+
+
+def test_a_system_that_had_no_thread_left_for_a_while_keeps_nobody_out_later(
+    server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_left(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as without:
+        without.setattr(threading.Thread, "start", none_left)
+        clients = [connected(server, b"") for _ in range(2 * metrics_port.AT_ONCE)]
+        for client in clients:
+            assert client.recv(1) == b""
+    assert ask(server)[0] == 200
+
+
 def test_the_agent_tells_its_live_faults_by_kind() -> None:
     faults = [entry(Kill(), "pg-0"), entry(Kill(), "pg-1"), entry(Partition(), "pg-2")]
     told = generate_latest(of_agent(faults)).decode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -56,13 +57,27 @@ def test_one_that_is_not_there_is_made_with_no_more_than_the_right_to_read_stati
         (Role(True, "md5", ("pg_monitor",), True), "alter role monitor login nosuperuser"),
         (Role(True, KEPT, (), True), "grant pg_monitor to monitor"),
         (Role(True, KEPT, ("pg_monitor", 'pg_"x'), True), 'revoke "pg_""x" from monitor'),
-        (Role(True, KEPT, ("pg_monitor",), False), "comment on role monitor"),
     ],
-    ids=["attributes", "password", "right lost", "right more", "somebody's own"],
+    ids=["attributes", "password", "right lost", "right more"],
 )
 def test_what_somebody_changed_is_set_back(role: Role, begins: str) -> None:
     (statement,) = mends(role)
     assert statement.startswith(begins)
+
+
+def test_a_role_that_somebody_else_made_is_neither_changed_nor_dropped_and_that_is_logged_once(
+    clock: SimpleNamespace, caplog: pytest.LogCaptureFixture
+) -> None:
+    theirs = {"asWanted": False, "password": "md5", "memberOf": ["owners"], "isOurs": False}
+    for password in ("mon", ""):
+        held, sessions = Monitor(password), Sessions(role=theirs)
+        for _ in range(3):
+            keep(held, sessions)
+            clock.now += 5
+        assert sessions.run == []
+    assert [message for message in caplog.messages if "somebody else made it" in message] == [
+        "demo/pg: the role monitor: somebody else made it, so the exporter is not let in. Mend: rename it"
+    ]
 
 
 def test_it_is_taken_away_only_where_the_operator_made_it() -> None:
@@ -83,6 +98,7 @@ class Sessions:
 
     role: dict[str, Any] | None = None
     answers: bool = True
+    refuses: str = ""
     asked: list[str] = field(default_factory=list)
     run: list[str] = field(default_factory=list)
 
@@ -92,6 +108,8 @@ class Sessions:
 
     def change(self, pod: Pod, _superuser: str, statements: Sequence[str]) -> list[str]:
         self.run += [f"{pod.name}: {statement}" for statement in statements]
+        if self.refuses:
+            return [self.refuses]
         self.role = None if "drop" in statements[0] else WELL_AS_TOLD
         return []
 
@@ -164,3 +182,18 @@ def test_where_there_is_to_be_none_it_is_dropped_once_and_then_not_looked_for(cl
         clock.now += 5
         keep(held, sessions)
     assert len(sessions.asked) == 2
+
+
+def test_what_is_refused_again_and_again_is_logged_once(
+    clock: SimpleNamespace, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    held, sessions = Monitor(""), Sessions(role=WELL_AS_TOLD, refuses="role monitor owns objects")
+    for _ in range(3):
+        keep(held, sessions)
+        clock.now += 5
+    assert caplog.messages == ["demo/pg: the role monitor: drop role monitor: refused: role monitor owns objects"]
+    assert len(sessions.run) == 3
+    sessions.refuses = "another reason"
+    keep(held, sessions)
+    assert len(caplog.messages) == 2

@@ -53,6 +53,17 @@ def test_memory_is_bounded_and_the_newest_are_kept() -> None:
     assert acked.missed_since("k", 0, 99 * KEPT) == 2 * 9 * KEPT + 1
 
 
+def test_memory_is_bounded_also_where_there_are_many_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("caplab_probes.acked.KEPT_IN_ALL", 100)
+    acked, keys = AckedWrites(), [f"k{number}" for number in range(60)]
+    for version in range(50):
+        for key in keys:
+            acked.note(key, version, 2 * version, 2 * version + 1)
+    assert sum(map(len, acked._writes.values())) <= 100 + len(keys)
+    assert all(acked.missed_since(key, 0, 1000) is not None for key in keys)
+    assert all(acked.missed_since(key, 49, 1000) is None for key in keys)
+
+
 OUTCOMES = some.sampled_from(["ok", "ok", "ok", "info", "fail"])
 # A write with its outcome, or a read of what was current so many writes ago.
 STEPS = some.tuples(some.just("write"), OUTCOMES) | some.tuples(some.just("read"), some.integers(0, 4))

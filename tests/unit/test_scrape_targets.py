@@ -70,6 +70,13 @@ def test_only_pods_that_the_clusters_own_stateful_sets_made_are_told_whatever_la
     assert set(told(*real, *posing)) == {"pg-0", "pg-exporter-0"}
 
 
+def test_no_pod_of_a_namespace_passes_for_a_prober_and_is_sent_the_probers_token() -> None:
+    posing = pod("x-0", {**MEMBER, "caplab.dev/cluster": "x", "app.kubernetes.io/name": "caplab-prober"}, "x")
+    told = groups([], [posing])
+    assert len(told) == 2
+    assert not any("app_kubernetes_io" in name for group in told for name in group["labels"])
+
+
 @pytest.mark.parametrize("gone", [{"phase": "Succeeded"}, {"phase": "Failed"}, {"address": ""}])
 def test_a_pod_without_an_address_of_its_own_is_left_out(gone: dict[str, str]) -> None:
     assert told(pod("pg-0", MEMBER, "pg", **gone)) == []
@@ -93,13 +100,13 @@ def test_the_operator_lists_its_own_namespace_and_the_clusters_of_all(monkeypatc
     assert asked == [("lab", scrape_targets.OF_THE_LAB), ("", scrape_targets.OF_CLUSTERS)]
 
 
-def test_however_often_it_is_asked_the_api_server_is_asked_once_a_second() -> None:
+def test_however_often_it_is_asked_the_api_server_is_asked_every_two_seconds() -> None:
     now, asked = [0.0], []
     listing = Listing(lambda: asked.append(now[0]) or [], lambda: now[0])  # type: ignore[func-returns-value]
-    for seconds in (0.0, 0.5, 0.9, 1.0, 1.5, 2.1):
+    for seconds in (0.0, 1.0, 1.9, 2.0, 3.0, 4.1):
         now[0] = seconds
         assert listing.text() == b"[]"
-    assert asked == [0.0, 1.0, 2.1]
+    assert asked == [0.0, 2.0, 4.1]
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from http.server import ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 from caplab_cluster.node_notes import Notes
@@ -155,6 +156,23 @@ def test_objects_are_listed_and_a_kind_that_is_not_served_has_none(api: Api, ask
     assert asker.objects("runs") == []
     api.tell("/apis/caplab.dev/v1alpha1/runs", {"message": "you may not"}, 403)
     with pytest.raises(client.ApiException, match="you may not"):
+        asker.objects("runs")
+
+
+def test_what_is_listed_last_is_told_too_and_what_is_too_much_is_said_to_be_so(
+    monkeypatch: pytest.MonkeyPatch, asker: Asker
+) -> None:
+    answers = 3
+
+    def told(_path: str, **query: str | int) -> dict[str, Any]:
+        number = int(query.get("continue", 0))
+        mark = str(number + 1) if number + 1 < answers else ""
+        return {"items": [{"number": number}], "metadata": {"continue": mark}}
+
+    monkeypatch.setattr(asker, "_json", told)
+    assert asker.objects("runs") == [{"number": 0}, {"number": 1}, {"number": 2}]
+    answers = 9
+    with pytest.raises(TooMuch, match="it has over 2,000 runs"):
         asker.objects("runs")
 
 

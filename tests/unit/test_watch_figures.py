@@ -13,12 +13,12 @@ from watched_lab import metrics
 
 from caplab.watch.figures import NotMetrics, counts_of, oldest_round_seconds
 from caplab.watch.traffic import LOOK_BACK_SECONDS, Traffic, quantile
-from caplab.watch.values import Column, Count, Route, State
+from caplab.watch.values import Column, Count, Load, Route, State
 
-WRITES = Route("postgres", "lab", "pg", "a", "service", "write")
+WRITES = Load(Route("postgres", "lab", "pg", "a", "service", "write"), "register")
 
 
-def counts(ok: int, info: int = 0, slow: int = 0, since: float = 0.0) -> dict[Route, Count]:
+def counts(ok: int, info: int = 0, slow: int = 0, since: float = 0.0) -> dict[Load, Count]:
     return dict(counts_of(metrics(ok=ok, info=info, slow=slow, since=since)))
 
 
@@ -27,9 +27,26 @@ def shown(traffic: Traffic, now: float, columns: int = 8, seconds: int = 1) -> l
     return list(line.columns)
 
 
-def test_operations_of_all_loads_on_a_route_are_added_up() -> None:
-    text = metrics(ok=10, info=2, since=4.0) + metrics(ok=5, op="add", workload="set", since=0.25)
+def test_operations_of_a_load_are_added_up() -> None:
+    text = metrics(ok=10, info=2, since=4.0) + metrics(ok=5, op="cas", since=0.25)
     assert counts_of(text) == {WRITES: Count(17, 15, {0.001: 0, 0.01: 15, 0.1: 15, 1.0: 15, math.inf: 15}, 0.25)}
+
+
+def test_loads_on_a_route_are_added_up_and_one_that_ends_is_no_outage_of_the_others() -> None:
+    def told(ok: int, of_set: int | None) -> dict[Load, Count]:
+        # The load of register lost half of its writes before anybody looked.
+        others = "" if of_set is None else metrics(ok=of_set, op="add", workload="set", since=0.25)
+        return dict(counts_of(metrics(ok=ok, info=500, since=4.0) + others))
+
+    traffic = Traffic()
+    for at, ok, of_set in ((100, 500, 500), (101, 510, 530), (102, 520, 560), (103, 530, None), (104, 540, None)):
+        traffic.add(at, told(ok, of_set))
+    (line,) = traffic.lines(104.5, 5, 1)
+    assert [column.ratio for column in line.columns] == [1, 1, 1, 1, None]
+    assert [traffic._slots[second][WRITES.route].ended for second in (100, 101, 102, 103)] == [40, 40, 10, 10]
+    assert line.since_ack_seconds == pytest.approx(4.5)
+    traffic.add(105, told(550, 1))
+    assert traffic.lines(105.5, 5, 1)[0].since_ack_seconds == pytest.approx(0.75)
 
 
 def test_what_a_prober_really_tells_is_understood(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,17 +66,22 @@ def test_what_a_prober_really_tells_is_understood(monkeypatch: pytest.MonkeyPatc
 
 def test_reads_and_writes_are_apart() -> None:
     found = counts_of(metrics(op="read", ok=3) + metrics(op="write", ok=4))
-    assert {route.access: count.acked for route, count in found.items()} == {"read": 3, "write": 4}
+    assert {load.route.access: count.acked for load, count in found.items()} == {"read": 3, "write": 4}
 
 
 def test_beats_and_writes_that_replicas_refuse_are_no_load() -> None:
     text = metrics(workload="clock", ok=1) + metrics(route="any", ok=1) + metrics(route="any", op="read", ok=1)
-    assert [(route.route, route.access) for route in counts_of(text)] == [("any", "read")]
+    assert [(load.route.route, load.route.access) for load in counts_of(text)] == [("any", "read")]
+
+
+def test_a_label_with_a_line_separator_is_one_line_all_the_same() -> None:
+    (load,) = counts_of(metrics("a\u2028b\x85c", ok=1))
+    assert load.route.vantage == "a b c"
 
 
 def test_control_codes_in_labels_do_not_reach_the_terminal() -> None:
-    (route,) = counts_of(metrics("a\x1b[31m", ok=1))
-    assert route.vantage == "a [31m"
+    (load,) = counts_of(metrics("a\x1b[31m", ok=1))
+    assert load.route.vantage == "a [31m"
 
 
 @pytest.mark.parametrize(

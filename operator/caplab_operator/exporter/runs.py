@@ -96,7 +96,7 @@ def _rows(status: Body) -> dict[tuple[str, str], Body]:
 
 
 def _unix(moment: object) -> float | None:
-    """Seconds of a time in RFC 3339; None where it is none: whoever may write a status names it."""
+    """Read a time in RFC 3339 as seconds since 1970; None where it is none: clients write these statuses."""
     try:
         return datetime.fromisoformat(moment).timestamp()  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):

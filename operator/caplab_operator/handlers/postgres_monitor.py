@@ -27,6 +27,7 @@ class Monitor:
     password: str | None = None
     _asked: tuple[str, float] = ("", 0.0)  # of the primary: its pod's uid, and when
     _is_gone: bool = False  # it was taken away, or never there: nobody but the operator makes it
+    _logged: str = ""  # what was logged last; '' where the role is as it should be
 
     def keep(self, spec: PostgresSpec, seen: Seen, sessions: Sessions, superuser: str) -> None:
         """Make the role what it is to be, or take it away; what is refused is tried again next time."""
@@ -40,15 +41,26 @@ class Monitor:
             return
         try:
             statements = self._statements(answer, primary, sessions, superuser)
+        except monitor.ForeignRole as foreign:
+            self._note(spec, logging.WARNING, str(foreign))
+            return
         except (SqlError, LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
-            _log.warning("%s/%s: the role %s could not be looked at: %s", spec.namespace, spec.name, LOGIN, error)
+            self._note(spec, logging.WARNING, f"could not be looked at: {error}")
             return
         self._is_gone = not self.password and not statements
-        if statements:
-            refused = sessions.change(primary, superuser, [monitor.at_once(statements)])
-            done = f"refused: {'; '.join(refused)}" if refused else "done"
-            what = "; ".join(monitor.printable(statement) for statement in statements)
-            _log.info("%s/%s: the role %s: %s: %s", spec.namespace, spec.name, LOGIN, what, done)
+        if not statements:
+            self._logged = ""
+            return
+        refused = sessions.change(primary, superuser, [monitor.at_once(statements)])
+        done = f"refused: {'; '.join(refused)}" if refused else "done"
+        what = "; ".join(monitor.printable(statement) for statement in statements)
+        self._note(spec, logging.INFO, f"{what}: {done}")
+
+    def _note(self, spec: PostgresSpec, level: int, told: str) -> None:
+        """Log it, unless it is what was logged last: what is refused is tried again every few seconds."""
+        if told != self._logged:
+            _log.log(level, "%s/%s: the role %s: %s", spec.namespace, spec.name, LOGIN, told)
+        self._logged = told
 
     def _is_due(self, primary: Pod) -> bool:
         uid, at = self._asked

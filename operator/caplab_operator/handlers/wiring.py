@@ -57,7 +57,7 @@ class Lab:
         self.owned = OwnedWatch(self.api, self.rounds.clusters_in)
 
     def snapshot(self) -> exporter.Snapshot:
-        """The objects as last heard of, for whoever is in another thread."""
+        """Take the objects as last heard of; safe to call from any thread."""
         clusters = [
             {**body, "status": self.clusters.written.get(key_of(body), body.get("status"))}
             for body in list(self.clusters.bodies.values())

@@ -39,6 +39,10 @@ from pg_authid a where rolname = '{LOGIN}')::text, 'null')
 """
 
 
+class ForeignRole(Exception):
+    """There is such a role, and the operator did not make it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Role:
     """The role as the primary has it."""
@@ -62,12 +66,13 @@ def parse(answer: str) -> Role | None:
 
 
 def mends(role: Role | None, password: str, encrypted: Callable[[], str]) -> Sequence[str]:
-    """What makes the role what it is to be; nothing where it is. encrypted: a password as the server is to keep it."""
-    told = []
-    if role is None:
-        told.append(f"create role {LOGIN}")
-    if role is None or not role.is_ours:
-        told.append(f"comment on role {LOGIN} is '{_NOTE}'")
+    """What makes the role what it is to be; nothing where it is. encrypted: a password as the server is to keep it.
+
+    Raises ForeignRole.
+    """
+    if role is not None and not role.is_ours:
+        raise ForeignRole("somebody else made it, so the exporter is not let in. Mend: rename it")
+    told = [f"create role {LOGIN}", f"comment on role {LOGIN} is '{_NOTE}'"] if role is None else []
     if role is None or not role.as_wanted or not is_of(password, role.password):
         told.append(f"alter role {LOGIN} {_ATTRIBUTES} password '{encrypted()}'")
     member_of = role.member_of if role else ()

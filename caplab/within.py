@@ -1,0 +1,37 @@
+"""Work that is waited for only so long: it may hang where no time-out of its own reaches."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+class TooLong(TimeoutError):
+    """It did not end in time."""
+
+
+def within(seconds: float, work: Callable[[], T], name: str = "work") -> T:
+    """What the work comes to; raises what it raises, TooLong where it does not end in time.
+
+    Its thread, of that name, is left to end with this process.
+    """
+    answers: SimpleQueue[tuple[T | None, BaseException | None]] = SimpleQueue()
+
+    def run() -> None:
+        try:
+            answers.put((work(), None))
+        except BaseException as error:
+            answers.put((None, error))
+
+    threading.Thread(target=run, name=name, daemon=True).start()
+    try:
+        found, problem = answers.get(timeout=seconds)
+    except Empty as error:
+        raise TooLong(f"it did not end in {seconds:g} s") from error
+    if problem is not None:
+        raise problem
+    return found  # type: ignore[return-value]
