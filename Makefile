@@ -65,7 +65,8 @@ prove: test test-pythons ## the long proofs, whose output is kept under docs/evi
 	@PYTHONPATH=cluster $(PYTHON) bench/prove_cluster.py
 	@$(MAKE) -s up
 	@$(IN_VENV)pytest -q -m long --ignore tests/kind/test_fault_proofs.py --ignore tests/kind/test_planted.py \
-	  --ignore tests/kind/test_beside_others.py --ignore tests/kind/test_owned_objects.py --ignore tests/kind/test_hostile_specs.py tests/kind
+	  --ignore tests/kind/test_beside_others.py --ignore tests/kind/test_owned_objects.py --ignore tests/kind/test_hostile_specs.py \
+	  --ignore tests/kind/test_schedule.py tests/kind
 	@$(IN_VENV)python bench/prove_beside.py
 	@$(IN_VENV)python bench/prove_checkers.py
 	@$(IN_VENV)python bench/prove_compare.py
@@ -75,6 +76,7 @@ prove: test test-pythons ## the long proofs, whose output is kept under docs/evi
 	@$(IN_VENV)python bench/prove_failover.py
 	@$(IN_VENV)python bench/prove_dashboards.py
 	@$(IN_VENV)python bench/prove_cap.py
+	@$(IN_VENV)python bench/prove_schedule.py
 
 lint: venv ## formatting, lint, types, import contracts and workflows
 	@$(IN_VENV)ruff format --check .
