@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from json_schema import problems
 from rights_table import difference, in_table, rights_of
 
 from caplab import grafana
+from caplab.nightly.arguments import add_arguments
 
 Manifest = Mapping[str, Any]
 _SNAKE = {"sourceLabels": "source_labels", "targetLabel": "target_label"}
@@ -341,6 +343,23 @@ def nights_never_overlap_and_always_end(chart: Chart) -> None:
     assert "--minutes=90" in _runner(cron)["args"]
 
 
+def the_runner_is_given_what_it_takes(chart: Chart) -> None:
+    """What the chart writes into its arguments is what `caplab nightly run` knows, and comes to the same."""
+    values = ("schedule.accept=true", "schedule.notify.always=true", "schedule.bucket.url=s3://b/p",
+              "schedule.repeat=3", "schedule.settings.rate=a=b c", "schedule.keep.megabytes=100000")  # fmt: skip
+    parser = argparse.ArgumentParser(exit_on_error=False)
+    add_arguments(parser)
+    plain, whole = (
+        parser.parse_args(
+            _runner(_of_kind(chart.render(*_SCHEDULE, *more), "CronJob")["caplab-nightly"]["spec"])["args"][1:]
+        )
+        for more in ((), values)
+    )
+    assert (plain.suite, plain.accept, plain.tell_always, plain.bucket) == ("core", False, False, "")
+    assert (whole.accept, whole.tell_always, whole.bucket, whole.repeat) == (True, True, "s3://b/p", 3)
+    assert (whole.settings, whole.keep_megabytes) == ([("rate", "a=b c")], 100_000)
+
+
 def the_runner_is_restricted_and_knows_no_secret_but_those_it_is_given(chart: Chart) -> None:
     given = ("schedule.bucket.url=s3://b/p", "schedule.bucket.secret=keys", "schedule.bucket.endpoint=https://m:9000",
              "schedule.notify.webhookSecret=hook", "schedule.settings.rate=ten")  # fmt: skip
@@ -384,6 +403,7 @@ COMBINATIONS: tuple[tuple[str, ...], ...] = (
     ("dashboardConfigMaps.enabled=true",),
     _SCHEDULE,
     (*_SCHEDULE, "schedule.suspend=true", "schedule.suite=redis/control", "schedule.settings.persistence=everysec"),
+    (*_SCHEDULE, "schedule.accept=true", "schedule.repeat=5", "schedule.minutes=240"),
     (*_SCHEDULE, "schedule.volume.claim=mine", "schedule.page.enabled=false", "schedule.failOn=none"),
     (*_SCHEDULE, "schedule.volume.storageClass=standard", "schedule.history.failed=0", "schedule.timeZone=Etc/GMT+1"),
     (*_SCHEDULE, "schedule.bucket.url=s3://b/p", "schedule.bucket.secret=keys", "schedule.bucket.endpoint=http://m:9000"),
@@ -439,6 +459,7 @@ CHECKS: tuple[Callable[[Chart], None], ...] = (
     a_schedule_is_there_where_it_is_asked_for_and_nothing_else_with_it,
     the_runner_may_do_what_the_page_says_and_no_more,
     nights_never_overlap_and_always_end,
+    the_runner_is_given_what_it_takes,
     the_runner_is_restricted_and_knows_no_secret_but_those_it_is_given,
     results_outlive_the_release,
     every_combination_is_rendered,

@@ -47,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     night.add_argument("--keep-megabytes", type=_positive, metavar="N", help="prune the oldest above this size")
     night.add_argument("--last", type=_positive, default=_MOST_BASELINE,
                        help=f"how many of each suite stay in the baseline (default: {_MOST_BASELINE})")  # fmt: skip
+    night.add_argument("--accept", action="store_true", help="add it to the baseline although it is invalid or worse")
     night.add_argument("--tell-always", action="store_true", help="tell the webhook of valid nights too")
     serve = steps.add_parser("serve", help="a web page that lists the nights and opens each summary, until Ctrl-C")
     serve.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: this machine's own)")

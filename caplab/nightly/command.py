@@ -10,14 +10,15 @@ from collections.abc import Callable, Mapping
 from ..documents import read_text
 from ..model.fields import FieldError
 from . import folders
+from .notify import ALERTMANAGER_VARIABLE, WEBHOOK_VARIABLE
 from .outcomes import Codes, in_words, judge, plain, wanted, workflow_commands
 
 Say = Callable[[str], None]
 
 # Addresses may be secrets, so that they are no arguments; the pod says who it is.
 _FROM_ENVIRONMENT: Mapping[str, str] = {
-    "webhook": "CAPLAB_WEBHOOK_URL",
-    "alertmanager": "CAPLAB_ALERTMANAGER_URL",
+    "webhook": WEBHOOK_VARIABLE,
+    "alertmanager": ALERTMANAGER_VARIABLE,
     "runner": "CAPLAB_POD",
     "job": "CAPLAB_JOB",
 }
@@ -91,7 +92,7 @@ def _run(parsed: argparse.Namespace, say: Say) -> int:
     night = Night(
         suite=parsed.suite, repeat=parsed.repeat, settings=dict(parsed.settings), namespace=parsed.namespace,
         results=parsed.results.absolute(), bucket=parsed.bucket, fail_on=parsed.fail_on, seconds=60.0 * parsed.minutes,
-        bounds=bounds, keep_last=parsed.last, tell_always=parsed.tell_always,
+        bounds=bounds, keep_last=parsed.last, accept=parsed.accept, tell_always=parsed.tell_always,
         **{name: value for name, variable in _FROM_ENVIRONMENT.items() if (value := os.environ.get(variable))},
     )  # fmt: skip
     return run_night(night, leftovers.remove, say)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _NAMED = re.compile(r"(\d{8}-\d{6})-(.+)")
-_PART = ".part"  # a copy that is under way, or was broken off
+_DRAFT = ".{}.part"  # a copy that is under way, or was broken off: by its first dot no suite to whoever reads
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +91,10 @@ def add(suite: Path, baseline: Path) -> Path:
 
     heavy = {HISTORY, TIMELINE}  # what figures are made from, not the figures themselves
     target = baseline / suite.name
-    draft = baseline / f"{suite.name}{_PART}"
+    draft = baseline / _DRAFT.format(suite.name)
     baseline.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(draft, ignore_errors=True)
+    for broken_off in baseline.glob(_DRAFT.format("*")):
+        shutil.rmtree(broken_off, ignore_errors=True)
     shutil.copytree(suite, draft, ignore=lambda _, names: heavy.intersection(names))
     shutil.rmtree(target, ignore_errors=True)
     return draft.rename(target)

@@ -8,7 +8,7 @@ from typing import Any
 
 from kubernetes import client
 
-from ..hold import Hold, Leases, NotHeld
+from ..hold import Hold, Leases
 from ..kube import pinned
 from ..ownership import MANAGER, new_id, run_of
 from ..tidy import CLUSTER_PLURALS
@@ -27,15 +27,12 @@ _PLURALS = {"Fault": "faults", "Probe": "probes", **CLUSTER_PLURALS}
 def remove(namespace: str, why: str, api: client.ApiClient | None = None) -> list[str]:
     """Remove what runs that are over have made in a namespace, and say of their Run objects why they ended.
 
-    A sentence for each thing that was removed, or is left. Nothing is touched while a run is under way there. Raises
-    kubernetes' ApiException, and urllib3's errors.
+    A sentence for each thing that was removed, or is left. Nothing is touched while a run is under way there, which is
+    NotHeld. Raises kubernetes' ApiException, and urllib3's errors.
     """
     api = api or pinned().api
     hold = Hold(Leases(api), namespace, new_id())
-    try:
-        hold.begin(_PATIENCE_SECONDS)
-    except NotHeld as held:
-        return [f"what it left is left: {held}"]
+    hold.begin(_PATIENCE_SECONDS)
     try:
         custom: Any = client.CustomObjectsApi(api)
         told = _fail_runs(custom, namespace, why)

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from .report import Report
 
+WEBHOOK_VARIABLE, ALERTMANAGER_VARIABLE = "CAPLAB_WEBHOOK_URL", "CAPLAB_ALERTMANAGER_URL"  # they may be secrets
 _SECONDS = 10.0
 _ALERT_HOURS = 26  # until the next night has told how it is now
 _MOST_NOTES = 20

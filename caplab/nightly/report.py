@@ -36,7 +36,12 @@ class UnderWay:
     def from_json(cls, where: str, content: bytes) -> UnderWay:
         """Read it; FieldError names what is wrong."""
         fields = _fields(where, content)
-        return cls(**{name: fields.text(name) for name in ("suite", "began", "runner", "job")})
+        note = cls(
+            **{name: fields.text(name) for name in ("suite", "began", "runner")}, job=fields.optional_text("job") or ""
+        )
+        if not _is_moment(note.began):
+            raise fields.error("began", "a moment with its time zone")
+        return note
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +76,13 @@ class Report:
 def now() -> str:
     """The moment of the call, as reports have it."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def _is_moment(text: str) -> bool:
+    try:
+        return datetime.datetime.fromisoformat(text).tzinfo is not None
+    except ValueError:
+        return False
 
 
 def _fields(where: str, content: bytes) -> Fields:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -10,6 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..model.fields import FieldError
+from ..plain_text import one_line
+from ..report.grid import escaped
+from ..told import Told
 from . import folders, notify
 from .folders import Bounds
 from .outcomes import Codes, Outcome, in_words, judge, plain, wanted
@@ -25,11 +29,16 @@ BASELINE = "baseline"
 _END_SECONDS = 90.0  # for a suite that was told to end: it heals its faults and removes its clusters
 _COMPARE_SECONDS = 1200.0
 _MOST_NOTE_BYTES = 1 << 20
+_MOST_TOLD = 500  # letters of an error that others are told
+_NO_BASELINE = {Outcome.INVALID, Outcome.REGRESSED}  # the next night is not to be measured by what broke, or is worse
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Night:
-    """What is asked for. job, runner: the names of the Job and of its pod. keep_last: suites in the baseline."""
+    """What is asked for. job, runner: the names of the Job and of its pod. keep_last: suites in the baseline.
+
+    accept: the night is added to the baseline although it is invalid or worse.
+    """
 
     suite: str
     repeat: int = 1
@@ -41,6 +50,7 @@ class Night:
     seconds: float
     bounds: Bounds = field(default_factory=Bounds)
     keep_last: int = 20
+    accept: bool = False
     webhook: str = ""
     alertmanager: str = ""
     tell_always: bool = False
@@ -58,13 +68,35 @@ class Ended:
 
 
 def run_night(night: Night, clear: Clear, say: Say) -> int:
-    """The night's exit code. Raises FieldError where it cannot be as it is asked for, OSError where nothing is kept."""
+    """The night's exit code.
+
+    Raises FieldError where it cannot be as it is asked for, OSError where nothing is kept, Told where another night is
+    under way. Who is told of nights is told of that too.
+    """
+    began = now()
+    try:
+        return _night(night, began, clear, say)
+    except Exception as error:
+        note = f"The night came to no end: {one_line(str(error))[:_MOST_TOLD]}"
+        failed = Report(
+            suite=night.suite,
+            began=began,
+            ended=now(),
+            runner=night.runner,
+            outcome=Outcome.FAILED.value,
+            notes=(note,),
+        )
+        _tell(night, failed, "no folder", say)
+        raise
+
+
+def _night(night: Night, began: str, clear: Clear, say: Say) -> int:
     fail_on = wanted(night.fail_on)
     store = opened(night.bucket) if night.bucket else of_folder(night.results)
+    _prune(store, night.bounds, say)  # a volume that is full may have room afterwards
     notes, of_this_job = _before(night, store, clear, say)
     if of_this_job:
         return LAB_FAILED  # the Job's own pod before this one: the night is over, and was told
-    began = now()
     mine = UnderWay(suite=night.suite, began=began, runner=night.runner, job=night.job)
     store.write(UNDER_WAY, mine.to_json())
     night.results.mkdir(parents=True, exist_ok=True)
@@ -83,8 +115,9 @@ def run_night(night: Night, clear: Clear, say: Say) -> int:
     _write(night, folder, ended.folder, codes, report)
     if night.bucket:
         store.push(folder)
+    if _read(store) == mine:
+        store.remove(UNDER_WAY)
     _prune(store, night.bounds, say)
-    store.remove(UNDER_WAY)
     for line in (*report.notes, *plain(judgement, codes)):
         say(line)
     if judgement.failing or notes or night.tell_always:
@@ -94,19 +127,18 @@ def run_night(night: Night, clear: Clear, say: Say) -> int:
 
 def _before(night: Night, store: Store, clear: Clear, say: Say) -> tuple[list[str], bool]:
     """What became of the night before, where that is not said yet; and whether it was of this very Job."""
-    there = _read(store)
+    there, last = _read(store), _last_report(store)
     if there is None:
-        last = _last_report(store)
         return ([_told_of(last)] if last and last.outcome == BROKEN_OFF else []), False
+    of_this_job = bool(night.job) and there.job == night.job
+    if last and (last.began, last.runner) == (there.began, there.runner):  # it was over, and could not say so any more
+        store.remove(UNDER_WAY)
+        return [], of_this_job
     sentence = (
         f"The night of {there.began} ({there.suite}) was broken off: its runner {there.runner} ended without a word."
     )
-    say(sentence)
-    try:
-        cleared = list(clear(night.namespace, sentence))
-    except Exception as error:  # it is reported all the same: faults end by themselves, and the next run clears up too
-        cleared = [f"What it left could not be removed: {error}"]
-    for line in cleared:
+    cleared = _cleared(night, there, sentence, clear)
+    for line in (sentence, *cleared):
         say(line)
     report = Report(
         suite=there.suite, began=there.began, ended=now(), runner=there.runner, outcome=BROKEN_OFF,
@@ -117,7 +149,21 @@ def _before(night: Night, store: Store, clear: Clear, say: Say) -> tuple[list[st
     store.write(f"{name}/{REPORT}", report.to_json())
     store.remove(UNDER_WAY)
     _tell(night, report, name, say)
-    return [sentence], bool(night.job) and there.job == night.job
+    return [sentence], of_this_job
+
+
+def _cleared(night: Night, there: UnderWay, why: str, clear: Clear) -> list[str]:
+    """What was done about what a broken off night left. Told where a run is under way in its namespace."""
+    try:
+        return list(clear(night.namespace, why))
+    except Told as held:
+        raise Told(
+            f"The night of {there.began} ({there.suite}) by {there.runner} may still be under way: {held}"
+        ) from held
+    except Exception as error:  # it is reported all the same: faults end by themselves, and the next run clears up too
+        from ..faults.objects import said  # noqa: PLC0415  # the API server's client is slow to load
+
+        return [f"What it left could not be removed: {said(error)}"]
 
 
 def _read(store: Store) -> UnderWay | None:
@@ -162,7 +208,7 @@ def _suite(night: Night, say: Say) -> Ended:
     settings = {**night.settings, "namespace": night.namespace}
     command += [f"--set={name}={value}" for name, value in settings.items()]
     say(" ".join(command[2:]))
-    process = subprocess.Popen(command)
+    process = subprocess.Popen(command, env=_without_secrets(os.environ))
     notes: tuple[str, ...] = ()
     try:
         code = process.wait(night.seconds)
@@ -172,6 +218,15 @@ def _suite(night: Night, say: Say) -> Ended:
         notes, code = ("The runner was told to end in the midst of the suite.",), _end(process)
     new = [one.path for one in folders.suites(night.results) if one.path not in before]
     return Ended(code if code >= 0 else LAB_FAILED, new[-1] if new else None, notes)
+
+
+def _without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
+    """What a suite sees: neither the keys of a bucket nor addresses that may be secrets."""
+    return {
+        name: value
+        for name, value in environment.items()
+        if name not in (notify.WEBHOOK_VARIABLE, notify.ALERTMANAGER_VARIABLE) and not name.startswith("AWS_")
+    }
 
 
 def _end(process: subprocess.Popen[bytes]) -> int:
@@ -201,20 +256,18 @@ def _compare(baseline: Path, folder: Path | None, say: Say) -> int | None:
 
 
 def _keep(night: Night, folder: Path | None, outcomes: Sequence[Outcome], store: Store, say: Say) -> None:
-    """Add a suite to the baseline, unless it failed or became worse; then draw the figures over time."""
+    """Add a suite to the baseline, unless it failed, is invalid or became worse; then draw the figures over time."""
     if folder is None:
         return
     baseline = night.results / BASELINE
-    if not {Outcome.FAILED, Outcome.REGRESSED} & set(outcomes):
+    if Outcome.FAILED not in outcomes and (night.accept or not _NO_BASELINE & set(outcomes)):
         folders.add(folder, baseline)
         gone = folders.prune(baseline, Bounds(last=night.keep_last), datetime.datetime.now(datetime.UTC))
         if night.bucket:
             for one in gone:
                 store.remove(f"{BASELINE}/{one.path.name}")
             Store(store.files, f"{store.root}/{BASELINE}").push(baseline / folder.name)
-    if not folders.suites(baseline):
-        return
-    command = [*_CAPLAB, "trend", str(baseline), "--output", str(folder / TREND)]
+    command = [*_CAPLAB, "trend", str(night.results), "--output", str(folder / TREND)]  # each run is drawn once
     try:
         code = subprocess.run(command, timeout=_COMPARE_SECONDS, check=False).returncode
     except subprocess.TimeoutExpired:
@@ -235,13 +288,18 @@ def _write(night: Night, folder: Path, of_suite: Path | None, codes: Codes, repo
 
 
 def _page_of_broken(report: Report) -> str:
-    return f"# {report.suite}: {BROKEN_OFF.upper()}\n\n" + "".join(f"- {note}\n" for note in report.notes)
+    notes = "".join(f"- {escaped(note)}\n" for note in report.notes)
+    return f"# {escaped(report.suite)}: {BROKEN_OFF.upper()}\n\n{notes}"
 
 
 def _prune(store: Store, bounds: Bounds, say: Say) -> None:
-    for one in folders.to_prune(store.suites(), bounds, datetime.datetime.now(datetime.UTC)):
-        store.remove(one.path.name)
-        say(f"pruned: {one.path.name}")
+    """Remove what is over the bounds; what cannot be removed costs no night."""
+    try:
+        for one in folders.to_prune(store.suites(), bounds, datetime.datetime.now(datetime.UTC)):
+            store.remove(one.path.name)
+            say(f"pruned: {one.path.name}")
+    except OSError as error:
+        say(f"note: not everything was pruned: {one_line(str(error))}")
 
 
 def _tell(night: Night, report: Report, folder: str, say: Say) -> None:

@@ -76,7 +76,10 @@ class Store:
         if not self.files.exists(self._path(folder)):
             return
         for path in self.files.find(self._path(folder)):
-            file = target / self._inside(path).relative_to(folder)
+            inside = self._inside(path).relative_to(folder)
+            if ".." in inside.parts:  # a bucket's keys are any text
+                raise OSError(f"{path} is no name of a file")
+            file = target / inside
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(self.files.cat_file(path))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 from .. import plans, results
 from ..documents import read_json, read_text
 from ..judging import expectations
+from ..model.fields import FieldError, Fields
+from ..plain_text import one_line
 from ..report.cap_evidence import Evidence
 from ..report.cap_table import measured_tables
 from . import folders
@@ -22,20 +25,36 @@ def cap_table_of(folder: Path) -> str:
     if not said or not (folder / results.VERDICT).is_file():
         return ""
     begun, suite = said
-    verdict: Any = read_json(folder / results.VERDICT)
+    verdict = Fields.of(results.VERDICT, read_json(folder / results.VERDICT))
     machine = asdict(plans.read(folder).machine)
-    whole = {"suite": suite, **verdict, "date": f"{begun:%Y-%m-%d %H:%M:%S} UTC", "machine": machine}
+    whole = {"suite": suite, **verdict.values, "date": f"{begun:%Y-%m-%d %H:%M:%S} UTC", "machine": machine}
     return measured_tables(expectations(), Evidence.from_json(str(folder / results.VERDICT), whole))
 
 
 def page_of(folder: Path | None, suite: str, codes: Codes, fail_on: str, **more: Any) -> str:
-    """The page of a suite's folder; None: it left none. more: changes, notes and most_bytes, as of `Parts`."""
-    most_bytes = more.pop("most_bytes", MOST_BYTES)
-    runs = folder / results.SUMMARY if folder else None
+    """The page of a suite's folder; None: it left none. more: changes, notes and most_bytes, as of `Parts`.
+
+    A file of it that cannot be read, as a suite that was killed may leave one, is a note, and costs no other part.
+    """
+    most_bytes, notes = more.pop("most_bytes", MOST_BYTES), list(more.pop("notes", ()))
     parts = Parts(
         suite=suite or (folder.name if folder else "suite"),
-        table=cap_table_of(folder) if folder else "",
-        runs=read_text(runs) if runs and runs.is_file() else "",
+        table=_part(cap_table_of, folder, notes),
+        runs=_part(_runs_of, folder, notes),
+        notes=notes,
         **more,
     )
     return page(parts, judge(codes, wanted(fail_on)), codes, most_bytes)
+
+
+def _runs_of(folder: Path) -> str:
+    file = folder / results.SUMMARY
+    return read_text(file) if file.is_file() else ""
+
+
+def _part(read: Callable[[Path], str], folder: Path | None, notes: list[str]) -> str:
+    try:
+        return read(folder) if folder else ""
+    except (FieldError, OSError) as error:
+        notes.append(f"A part of this page is missing: {one_line(str(error))}")
+        return ""

@@ -22,12 +22,14 @@ from fake_objects import FakeObjects
 from kubernetes import client
 from suite_results import series, write
 
+from caplab.hold import NotHeld
 from caplab.model.fields import FieldError
-from caplab.nightly import leftovers, notify, runner
+from caplab.nightly import folders, leftovers, notify, runner
 from caplab.nightly.folders import Bounds
 from caplab.nightly.report import BROKEN_OFF, REPORT, UNDER_WAY, Report, UnderWay
 from caplab.nightly.runner import Night, run_night
 from caplab.nightly.store import Store, of_folder, opened
+from caplab.told import Told
 
 CAPLAB = """\
 import json, os, pathlib, sys, time
@@ -44,6 +46,9 @@ if command == "run":
     (folder / "plan.json").write_text(json.dumps(plan))
     (folder / "summary.md").write_text("# Runs\\n")
     (folder / "arguments").write_text(" ".join(arguments))
+    (folder / "environment").write_text("\\n".join(os.environ))
+    if broken := os.environ.get("FAKE_BROKEN"):
+        (folder / broken).write_text("[]")
     sys.exit(int(os.environ.get("FAKE_RUN", "0")))
 if command == "compare":
     print("the failover of pg is slower")
@@ -217,6 +222,178 @@ def test_what_cannot_be_cleared_is_reported_and_the_night_goes_on(night: Night) 
     assert report_of(night, "20261128-022300-smoke").outcome == BROKEN_OFF
 
 
+@pytest.mark.parametrize("began", ["", "yesterday", "2026-11-28", "2026-11-28T02:23:00"])
+def test_a_note_without_a_moment_is_one_that_cannot_be_read(night: Night, began: str) -> None:
+    night.results.mkdir()
+    note = UnderWay(suite="smoke", began=began, runner="r", job="j").to_json()
+    (night.results / UNDER_WAY).write_bytes(note)
+    with pytest.raises(FieldError, match="began"):
+        UnderWay.from_json("x", note)
+    assert made(night, lambda *_: [])[0] == 0
+
+
+def test_a_note_of_a_night_by_no_job_is_read() -> None:
+    note = UnderWay(suite="smoke", began="2026-11-28T02:23:00+00:00", runner="r", job="")
+    assert UnderWay.from_json("x", note.to_json()) == note
+
+
+def test_a_night_that_is_still_under_way_is_not_called_broken_off(night: Night, listener: Listener) -> None:
+    """Somebody begins a Job by hand: the cluster says that the other one's run is alive."""
+    night.results.mkdir()
+    note = UnderWay(suite="smoke", began="2026-11-28T02:23:00+00:00", runner="pod-0", job="job-0").to_json()
+    (night.results / UNDER_WAY).write_bytes(note)
+
+    def held(*_: str) -> list[str]:
+        raise NotHeld("The run r-2 is under way in caplab-nightly.")
+
+    with pytest.raises(Told, match="pod-0 may still be under way: The run r-2 is under way"):
+        made(replace(night, webhook=listener.url), held)
+    assert (night.results / UNDER_WAY).read_bytes() == note
+    assert of_folder(night.results).suites() == []
+    ((_, message),) = listener.bodies
+    assert message["outcome"] == "failed"
+
+
+def test_a_note_of_another_night_is_left(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two began in the same second, and neither saw the other's note."""
+    other = UnderWay(suite="smoke", began="2026-11-28T02:23:00+00:00", runner="pod-9", job="job-9").to_json()
+    compare = runner._compare
+
+    def meanwhile(*arguments: Any) -> int | None:
+        (night.results / UNDER_WAY).write_bytes(other)
+        return compare(*arguments)
+
+    monkeypatch.setattr(runner, "_compare", meanwhile)
+    made(night)
+    assert (night.results / UNDER_WAY).read_bytes() == other
+
+
+def test_a_night_whose_report_is_there_was_not_broken_off(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Store, "remove", lambda *_: None)  # it is killed just before its note goes
+    made(night)
+    assert (night.results / UNDER_WAY).exists()
+    monkeypatch.undo()
+    assert made(night)[0] == 3  # the next pod of its Job runs nothing
+    assert report_of(night, _only(night)).outcome == "valid"
+    assert not (night.results / UNDER_WAY).exists()
+
+
+def test_results_that_cannot_be_kept_are_told(
+    night: Night, monkeypatch: pytest.MonkeyPatch, listener: Listener
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Store, "write", full)
+    with pytest.raises(OSError, match="No space left"):
+        made(replace(night, webhook=listener.url))
+    ((_, message),) = listener.bodies
+    assert message["notes"] == ["The night came to no end: [Errno 28] No space left on device"]
+
+
+def test_what_is_over_the_bounds_goes_before_a_night_too(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = night.results / "20200101-000000-smoke"
+    for folder in (old, night.results / "20200102-000000-smoke"):
+        folder.mkdir(parents=True)
+        (folder / "summary.md").write_text("x")
+
+    def begun(*_: Any) -> Any:
+        assert not old.exists()
+        raise OSError("enough is seen")
+
+    monkeypatch.setattr(runner, "_suite", begun)
+    with pytest.raises(OSError, match="enough"):
+        made(replace(night, bounds=Bounds(age=datetime.timedelta(days=1))))
+
+
+def test_what_cannot_be_pruned_costs_no_night(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
+    remove = Store.remove
+
+    def refuse(store: Store, name: str) -> None:
+        if name != UNDER_WAY:
+            raise OSError("it is busy")
+        remove(store, name)
+
+    for name in ("20200101-000000-smoke", "20200102-000000-smoke"):
+        (night.results / name).mkdir(parents=True)
+        (night.results / name / "summary.md").write_text("x")
+    monkeypatch.setattr(Store, "remove", refuse)
+    code, said = made(replace(night, bounds=Bounds(age=datetime.timedelta(days=1))))
+    assert code == 0
+    assert "note: not everything was pruned: it is busy" in said
+    assert not (night.results / UNDER_WAY).exists()
+
+
+@pytest.mark.parametrize("file", ["verdict.json", "plan.json"])
+def test_a_folder_that_is_half_written_has_its_page_and_report(
+    night: Night, monkeypatch: pytest.MonkeyPatch, file: str
+) -> None:
+    monkeypatch.setenv("FAKE_RUN", "3")
+    monkeypatch.setenv("FAKE_BROKEN", file)
+    folder = night.results / os.environ["FAKE_NAME"]
+    assert made(night)[0] == 3
+    assert report_of(night, folder.name).outcome == "failed"
+    page = (folder / "nightly.md").read_text()
+    assert "every run" in page
+    assert ("A part of this page is missing: verdict.json" in page) is (file == "verdict.json")
+
+
+def test_a_suite_sees_no_keys_and_no_addresses_of_others(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
+    secrets = ("CAPLAB_WEBHOOK_URL", "CAPLAB_ALERTMANAGER_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+    for name in secrets:
+        monkeypatch.setenv(name, "secret")
+    made(night)
+    seen = (night.results / os.environ["FAKE_NAME"] / "environment").read_text().splitlines()
+    assert "FAKE_NAME" in seen
+    assert not set(secrets) & set(seen)
+
+
+@pytest.mark.parametrize("bad", ["FAKE_RUN", "FAKE_COMPARE"])
+def test_what_is_invalid_or_worse_is_no_baseline_unless_it_is_accepted(
+    night: Night, monkeypatch: pytest.MonkeyPatch, bad: str
+) -> None:
+    made(night)
+    monkeypatch.setenv(bad, "1")
+    monkeypatch.setenv("FAKE_NAME", folder_name(1))
+    made(night)
+    baseline = night.results / "baseline"
+    assert len(list(baseline.iterdir())) == 1
+    monkeypatch.setenv("FAKE_NAME", folder_name(2))
+    made(replace(night, accept=True))
+    assert len(list(baseline.iterdir())) == 2
+
+
+def test_the_first_night_is_no_baseline_where_it_is_invalid(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAKE_RUN", "1")
+    made(night)
+    assert not (night.results / "baseline").exists()
+    assert (night.results / os.environ["FAKE_NAME"] / "trend.html").exists()
+
+
+def test_a_copy_that_was_broken_off_is_no_suite_and_goes(night: Night) -> None:
+    draft = night.results / "baseline" / ".20200101-000000-smoke.part"
+    draft.mkdir(parents=True)
+    assert folders.suites(draft.parent) == []
+    made(night)
+    assert [one.name for one in draft.parent.iterdir()] == [os.environ["FAKE_NAME"]]
+
+
+def test_no_key_of_a_bucket_leads_out_of_the_folder_that_it_is_brought_to(tmp_path: Path) -> None:
+    class Files:
+        def exists(self, _: str) -> bool:
+            return True
+
+        def find(self, _: str) -> list[str]:
+            return ["nights/baseline/../../evil"]
+
+        def cat_file(self, _: str) -> bytes:
+            return b"evil"
+
+    with pytest.raises(OSError, match="is no name of a file"):
+        Store(Files(), "nights").pull("baseline", tmp_path / "results" / "baseline")
+    assert not (tmp_path / "evil").exists()
+
+
 def test_a_note_that_cannot_be_written_ends_the_night_before_a_run(night: Night, tmp_path: Path) -> None:
     night.results.write_text("a file")
     with pytest.raises(OSError, match=r"."):
@@ -380,8 +557,8 @@ def test_while_a_run_is_under_way_nothing_is_touched(objects: FakeObjects, monke
     monkeypatch.setattr(leftovers, "Leases", lambda _: FakeLeases())
     monkeypatch.setattr(FakeLeases, "holder", "r-2")
     objects.put_of_run("PostgresCluster", "pg", "r-1")
-    (told,) = leftovers.remove("ns", "it was killed", NO_API)
-    assert "The run r-2 is under way" in told
+    with pytest.raises(NotHeld, match="The run r-2 is under way"):
+        leftovers.remove("ns", "it was killed", NO_API)
     assert objects.names("PostgresCluster") == ["pg"]
 
 
