@@ -36,11 +36,12 @@ _SENTENCES: Mapping[Outcome, str] = {
     Outcome.INVALID: "A run broke what its row of the table promises.",
     Outcome.UNKNOWN: "A run proves nothing, and none broke a promise; its reasons are in the summary.",
     Outcome.FAILED: "Nothing was learned of the databases. The log has a sentence with the mend.",
-    Outcome.REGRESSED: "A figure is worse than in the baseline, or an expectation is violated that was not before.",
+    Outcome.REGRESSED: "A figure is worse than in the baseline, or an expectation is violated.",
     Outcome.UNCOMPARED: "The comparison with the baseline could not be made.",
 }
 _OF_RUN = {0: None, 1: Outcome.INVALID, 2: Outcome.UNKNOWN}
-_OF_COMPARISON = {0: None, 1: Outcome.REGRESSED, 2: None}  # 2: too few runs yet to say anything
+_OF_COMPARISON = {0: None, 1: Outcome.REGRESSED, 2: None}
+_WELL = {0: ", and nothing regressed", 2: "; whether anything regressed cannot be told, most often for too few runs"}
 _EXIT_CODES = {
     Outcome.FAILED: 3,
     Outcome.INVALID: 1,
@@ -123,6 +124,10 @@ def in_words(judgement: Judgement) -> str:
 
 def plain(judgement: Judgement, codes: Codes) -> Sequence[str]:
     """What `workflow_commands` says, for a log that knows no workflow commands."""
-    return [f"{TITLES[outcome]}: {sentence(outcome, codes)}" for outcome in judgement.outcomes] or [
-        "caplab: every run is valid" + ("" if codes.compare is None else ", and nothing regressed")
-    ]
+    lines = [f"{TITLES[outcome]}: {sentence(outcome, codes)}" for outcome in judgement.outcomes]
+    return lines or [f"caplab: {all_is_well(codes)}"]
+
+
+def all_is_well(codes: Codes) -> str:
+    """What is said where nothing came of it that should not be; no more than the comparison can tell."""
+    return "every run is valid" + ("" if codes.compare is None else _WELL.get(codes.compare, ""))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..report.grid import Grid, escaped, in_markdown
-from .outcomes import MOST_BYTES, Codes, Judgement, in_words, sentence
+from .outcomes import MOST_BYTES, Codes, Judgement, all_is_well, in_words, sentence
 
 _CUT = "\n\n*Cut here: the rest is in the artifacts.*\n"
 
@@ -52,7 +52,7 @@ def _came_to(judgement: Judgement, codes: Codes) -> str:
     ends = (("caplab run", codes.run), ("caplab compare", codes.compare))
     rows = [(command, "not called" if code is None else str(code)) for command, code in ends]
     lines = [f"- **{outcome.value}**: {escaped(sentence(outcome, codes))}" for outcome in judgement.outcomes]
-    said = "\n".join(lines) or "Every run is valid."
+    said = "\n".join(lines) or f"{all_is_well(codes).capitalize()}."
     grid = Grid("exit codes", ("command", "ended with"), tuple(rows), frozenset({0}))
     return "\n".join([said, "", *in_markdown(grid)])
 

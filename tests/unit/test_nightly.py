@@ -92,6 +92,18 @@ def test_pruning_touches_nothing_that_is_no_suites_folder(tmp_path: Path) -> Non
     assert (tmp_path / "20269999-020000-core").exists()
 
 
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [("", "valid"), ("0", "valid, and nothing regressed"), ("2", "whether anything regressed cannot be told")],
+)
+def test_no_more_is_said_than_the_comparison_can_tell(capsys: pytest.CaptureFixture[str], code: str, says: str) -> None:
+    for step in (["judge"], ["summary", "--suite", "core"]):
+        assert cli.main(["nightly", *step, "--run", "0", "--compare", code]) == 0
+        said = capsys.readouterr().out
+        assert says in said
+        assert ("nothing regressed" in said) is (code == "0")
+
+
 def test_a_suite_is_added_to_a_baseline_without_its_histories_whole_or_not_at_all(tmp_path: Path) -> None:
     suite = tmp_path / "20261129-020000-core"
     (suite / "01-x").mkdir(parents=True)
