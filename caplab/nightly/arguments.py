@@ -10,6 +10,7 @@ from . import outcomes
 from .outcomes import MOST_BYTES
 
 _MOST_BASELINE = 20  # suites of a name
+_MOST_PORT = 65_535
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     night.add_argument("--tell-always", action="store_true", help="tell the webhook of valid nights too")
     serve = steps.add_parser("serve", help="a web page that lists the nights and opens each summary, until Ctrl-C")
     serve.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: this machine's own)")
-    serve.add_argument("--port", type=_positive, default=8080, help="the port (default: 8080)")
+    serve.add_argument("--port", type=_port, default=8080, help="the port (default: 8080)")
     for step in (night, serve):
         step.add_argument("--results", type=Path, default=Path("results"), help="the folder (default: results)")
         step.add_argument(
@@ -73,6 +74,13 @@ def _code(text: str) -> int | None:
     if not (text.isascii() and text.isdigit() and int(text) < 256):
         raise argparse.ArgumentTypeError(f"'{printable(text)}' is no exit code")
     return int(text)
+
+
+def _port(text: str) -> int:
+    port = _positive(text)
+    if port > _MOST_PORT:
+        raise argparse.ArgumentTypeError(f"'{printable(text)}' is no port")
+    return port
 
 
 def _positive(text: str) -> int:

@@ -6,8 +6,9 @@ import html
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from markdown_it import MarkdownIt
 
@@ -46,8 +47,8 @@ class Answer:
 
 def answer(store: Store, path: str) -> Answer:
     """What is at a path: / lists, /FOLDER/ opens the summary, /FOLDER/FILE one of the files that are named above."""
-    parts = unquote(urlsplit(path).path).strip("/").split("/")
     try:
+        parts = unquote(urlsplit(path).path).strip("/").split("/")
         if parts == [""]:
             return _listed(store)
         if not named_suite(parts[0]):
@@ -57,15 +58,13 @@ def answer(store: Store, path: str) -> Answer:
         return _file(store, parts[0], parts[1]) if len(parts) == 2 else _missing()
     except FileNotFoundError:
         return _missing()
-    except (OSError, FieldError) as error:
+    except (OSError, ValueError) as error:  # ValueError: FieldError, and a path with a NUL
         text = f"<h1>The results cannot be read</h1><p>{html.escape(str(error))}</p>"
         return Answer(HTTPStatus.BAD_GATEWAY, _whole("results", text))
 
 
 def named_suite(name: str) -> bool:
     """Whether a name is one that suites' folders have: nothing else is ever looked at."""
-    from pathlib import Path  # noqa: PLC0415
-
     return "/" not in name and "\\" not in name and named(Path(name)) is not None
 
 
@@ -121,7 +120,7 @@ def _listed(store: Store) -> Answer:
 
 
 def _row(store: Store, kept: Kept) -> str:
-    name = html.escape(kept.path.name)
+    name = quote(kept.path.name, safe="")
     outcome = _outcome(store, kept.path.name)
     kind = "valid" if outcome == "valid" else "unsure" if outcome in ("unknown", "not told") else "bad"
     names = store.names(kept.path.name)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import http.client
+import re
 from http import HTTPStatus
 from pathlib import Path
 from threading import Thread
 
 import pytest
 
+from caplab import cli
 from caplab.nightly import page
 from caplab.nightly.page import answer, as_html
 from caplab.nightly.report import PAGE, REPORT, Report
@@ -66,6 +68,26 @@ def test_nothing_else_is_shown(store: Store, path: str) -> None:
     found = answer(store, path)
     assert found.status is HTTPStatus.NOT_FOUND
     assert b"secret" not in found.content
+
+
+@pytest.mark.parametrize("path", [f"/{NIGHT}%00/", f"/{NIGHT}/trend.html%00", "//[", f"/{NIGHT}-{'x' * 300}/"])
+def test_a_path_that_no_file_can_have_is_answered(store: Store, path: str) -> None:
+    assert answer(store, path).status in (HTTPStatus.NOT_FOUND, HTTPStatus.BAD_GATEWAY)
+
+
+@pytest.mark.parametrize("suite", ["a?b#c", "100%25", "<b>", '"><script>', "ü x", "'a'"])
+def test_a_folder_with_odd_letters_is_linked_to_so_that_it_opens(store: Store, suite: str) -> None:
+    store.write(f"20261201-022300-{suite}/summary.md", b"# Odd")
+    text = answer(store, "/").content.decode()
+    assert "<script>" not in text
+    (link,) = re.findall(r'<a href="(/20261201[^"]*/)">', text)
+    assert b"<h1>Odd</h1>" in answer(store, link).content
+
+
+def test_a_port_that_there_is_not_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["nightly", "serve", "--port", "65536"])
+    assert "'65536' is no port" in capsys.readouterr().err
 
 
 def test_an_empty_folder_and_one_that_is_not_there_have_no_nights(tmp_path: Path) -> None:
