@@ -22,6 +22,7 @@ from .values import IMAGE, MACHINE, SETTING, VERSION, Fact, Figure, Key, Measure
 _DEEPEST = 4  # folders below the one that is named: results, artifacts of a pipeline with results in them
 _MOST_FOLDERS = 20_000
 _STAMPED = re.compile(r"(\d{8})-(\d{6})-")  # how a run's id and a suite's folder begin
+_MOST_MEASURED = 1e18  # of any unit; beyond it sums are no numbers any more
 _GIB = 1 << 30
 _MEMBERS = re.compile(r'"[^"]*-\d+"')  # which members stand by differs with who is primary
 
@@ -124,6 +125,8 @@ def _figure(row: str, fields: Fields) -> tuple[Key, Figure] | None:
     measured, state = number_of(fields, "measured"), state_of(fields, "state")
     if measured is None or not math.isfinite(measured) or state is State.UNKNOWN:
         return None
+    if not 0 <= measured <= _MOST_MEASURED:
+        raise fields.error("measured", f"a number from 0 to {_MOST_MEASURED:g}")
     where = (fields.optional_text(name) or "" for name in ("side", "route"))
     figure = Figure(
         value=measured,

@@ -155,7 +155,7 @@ def _alarms(told: Comparison) -> list[str]:
             before = f"{one.violated_before} of {len(one.base.values)} before"
             lines.append(f"VIOLATED: {name_of(one)} in {one.violated} of {len(one.new.values)} runs; {before}")
     known = {one.key for one in told.table.figures}
-    lines += _violated_alone(told, known)
+    lines += [*_violated_alone(told, known), *_violated_elsewhere(told)]
     lines += [f"REGRESSED: {name_of(one)}: {_change(one)}; p {_chance(one.p)}" for one in told.regressed]
     lines += [_first_seen(one) for one in told.table.figures if one.first_seen]
     return lines
@@ -168,6 +168,15 @@ def _violated_alone(told: Comparison, known: Iterable[Key]) -> list[str]:
     for runs in told.chosen.new.values():
         found.update(key for run in runs for key, figure in run.figures.items() if figure.violated)
     return [f"VIOLATED: {_name(key)} in {_many(count, 'run')}" for key, count in found.items() if key not in skipped]
+
+
+def _violated_elsewhere(told: Comparison) -> list[str]:
+    """Of invalid runs that no figure tells of: it was not measured, or the run proves nothing else."""
+    weighed = (run for runs in told.chosen.new.values() for run in runs)
+    known = {run.run_id for run in weighed if any(figure.violated for figure in run.figures.values())}
+    rows = Counter(run.row for run in told.chosen.looked_at if run.state is State.VIOLATED and run.run_id not in known)
+    what = "whose figures are not compared: summary.md of its suite says what"
+    return [f"VIOLATED: {row} in {_many(count, 'run')} {what}" for row, count in rows.items()]
 
 
 def _first_seen(one: Weighed) -> str:

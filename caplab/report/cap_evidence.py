@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from caplab.check.finding import State, merge
 from caplab.model.expectations import Demand, Promise
-from caplab.model.fields import FieldError, Fields
+from caplab.model.fields import Fields
 from caplab.verdict import Judgement
 
 _STATES = {state.value: state for state in State}
@@ -118,6 +118,6 @@ def number_of(fields: Fields, name: str) -> float | None:
     if isinstance(value, int | float | str) and not isinstance(value, bool):
         try:
             return float(value)
-        except ValueError:
+        except (OverflowError, ValueError):
             pass
-    raise FieldError(f"{fields.where}: field '{name}' must be a number, found {value!r}.")
+    raise fields.error(name, "a number")

@@ -336,6 +336,29 @@ def test_a_file_that_cannot_be_read_is_named_and_costs_no_other(
     assert line
 
 
+@pytest.mark.parametrize("value", [-1.0, 1e308, 10**400, "1e400x"])
+def test_a_figure_that_none_can_be_costs_its_own_suite_only(tmp_path: Path, base: Path, value: Any) -> None:
+    """Unread, it would end `caplab trend` and make the comparison count with what is no number."""
+    write(base / "bad", [run(50, measured("failoverTime", 1.0) | {"measured": value})])
+    (unread,) = read(base).unread
+    assert "'measured' must be a number" in unread
+    assert main(["trend", str(base), "--output", str(tmp_path / "trend.html")]) == 0
+    assert compared(base, new(tmp_path, slower(1.0))) == 0
+
+
+def test_an_invalid_run_that_no_figure_tells_of_is_said(
+    tmp_path: Path, base: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It proves nothing else, so that its figures are left out; exit code 1 would stand there without a word."""
+    doubtful = run(100, measured("lost", 1, "forbidden"), reasons=["lost: wrong", "no evidence of the fault"])
+    silent = run(101, measured("lost", None) | {"state": "invalid"}, row="redis async kill-primary")
+    assert compared(base, new(tmp_path, [doubtful, silent]), "--format", "markdown") == 1
+    said = [line for line in lines(capsys) if "VIOLATED" in line]
+    assert [line.split(" in ")[0] for line in said] == [f"- VIOLATED: {ROW}", "- VIOLATED: redis async kill-primary"]
+    assert compared(base, new(tmp_path, series("lost", [1], 100, "forbidden"))) == 1
+    assert not [line for line in lines(capsys) if "not compared:" in line]  # its figure tells
+
+
 @pytest.mark.parametrize("what", ["missing", "empty", "bad"])
 def test_where_there_is_nothing_to_judge_it_ends_with_3(
     tmp_path: Path, base: Path, capsys: pytest.CaptureFixture[str], what: str
