@@ -42,7 +42,7 @@ case "$1" in
 nightly) exec "$FAKE_PYTHON" -m caplab "$@";;
 run)
   case "$*" in
-  "run smoke "*--plan|"run core "*--plan) exit 0;; # these there are; asking takes a second
+  "run smoke "*--plan|"run core "*--plan|"run postgres/kill-primary"*--plan) exit 0;; # these there are; asking takes a second
   *--plan) exec "$FAKE_PYTHON" -m caplab "$@";;
   esac
   echo "run $*" >> "$FAKE_LOG"
@@ -65,12 +65,11 @@ class Lab:
         self.source, self.folder = folder / "lab", folder
         self.log = folder / "log"
 
-    def nightly(self, **inputs: Any) -> Run:
+    def nightly(self, event: str = "workflow_dispatch", **inputs: Any) -> Run:
         """The job of resilience.yml, with a workspace of its own and the caches of earlier ones."""
         number = len(list(self.folder.glob("workspace*")))
-        run = Run(
-            self.source, self.folder / f"workspace{number}", self.folder / "store", env={"PATH": os.environ["PATH"]}
-        )
+        own = {"PATH": os.environ["PATH"]}
+        run = Run(self.source, self.folder / f"workspace{number}", self.folder / "store", event, own)
         (run.store / "summary.md").unlink(missing_ok=True)
         run_job(run, REPOSITORY / ".github" / "workflows" / "resilience.yml", "", inputs)
         return run
@@ -115,7 +114,7 @@ def test_a_valid_night_is_summed_up_kept_and_compared_with_the_next(lab: Lab, mo
     second = lab.nightly(suite="smoke")
     assert lab.calls()[3:] == ["up", "run", "compare", "down"]
     assert "the failover of pg is slower" in second.summary
-    artifact = lab.folder / "store" / "artifacts" / "resilience-1-1"
+    artifact = lab.folder / "store" / "artifacts" / "resilience-smoke-1-1"
     assert {"changes.md", "trend.html", "verdict.json", "01-redis-control"} <= {one.name for one in artifact.iterdir()}
     kept = lab.folder / "workspace1" / "baseline"
     assert sorted(one.name for one in kept.iterdir()) == ["20261129-020000-smoke", "20261130-020000-smoke"]
@@ -125,7 +124,7 @@ def test_a_valid_night_is_summed_up_kept_and_compared_with_the_next(lab: Lab, mo
 @pytest.mark.parametrize(
     ("run_code", "exit_code", "says", "kept"),
     [
-        (1, 1, "INVALID", True),
+        (1, 1, "INVALID", False),
         (2, 2, "UNKNOWN", True),
         (3, 3, "FAILED", False),
     ],
@@ -156,6 +155,26 @@ def test_a_regression_fails_the_job_and_stays_out_of_the_baseline_unless_it_is_a
     accepted = lab.nightly(suite="smoke", accept=True)
     assert accepted.exit_code == 1
     assert len(list((lab.folder / "workspace2" / "baseline").iterdir())) == 2
+
+
+def test_no_baseline_is_taken_for_that_of_another_suite_or_call(lab: Lab) -> None:
+    """One name begins as the other, and all are of one run of a workflow, which calls this one several times."""
+    calls = (
+        {"suite": "postgres/kill-primary-ahead"},
+        {"suite": "postgres/kill-primary"},
+        {"suite": "postgres/kill-primary", "name": "slow-disks"},
+    )
+    for inputs in calls:
+        run = lab.nightly("workflow_call", **inputs)
+        assert run.exit_code == 0
+        assert "there is no baseline yet" in run.summary
+    names = {one.name for one in (lab.folder / "store" / "artifacts").iterdir()}
+    assert names == {
+        "resilience-postgres.kill-primary-ahead-1-1",
+        "resilience-postgres.kill-primary-1-1",
+        "resilience-slow-disks-1-1",
+    }
+    assert "there is no baseline yet" not in lab.nightly(suite="postgres/kill-primary").summary
 
 
 def test_a_lab_that_does_not_come_up_is_the_labs_failure_and_is_removed(
