@@ -211,7 +211,7 @@ def _compare(parsed: argparse.Namespace) -> int:
     from .report.grid import WIDTH  # noqa: PLC0415
 
     wishes = Wishes(
-        base=parsed.base, new=parsed.new, last=parsed.last, newest=parsed.newest,
+        base=parsed.base, new=parsed.new, last=parsed.last, newest=parsed.newest, least=parsed.least_runs,
         rule=Rule(parsed.false_alarms, parsed.least_change), form=parsed.format, every=parsed.all, save=parsed.save,
         width=min(_WIDEST, max(WIDTH, terminal_columns())),
     )  # fmt: skip

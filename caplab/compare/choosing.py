@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from .options import MOST
 from .values import MeasuredRun, Results
 
+_FILL_OF = 4  # of so many runs before at most one is weighed with the new ones: the rest is what these are held against
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Chosen:
     """By row, in the order in which they began; looked_at are all that are judged now, also those that prove nothing.
 
-    Runs that prove nothing are in neither base nor new: doubtful is how many there are on both sides.
+    Runs that prove nothing are in neither base nor new: doubtful is how many there are on both sides. filled is how
+    many of the runs in new are the newest before, and not among those that are judged now.
     """
 
     base: dict[str, tuple[MeasuredRun, ...]]
     new: dict[str, tuple[MeasuredRun, ...]]
     looked_at: tuple[MeasuredRun, ...]
     doubtful: int
+    filled: int = 0
 
 
-def choose(base: Results, new: Results, last: int, newest: int | None) -> Chosen:
+def choose(base: Results, new: Results, last: int, newest: int | None, least: int = 1) -> Chosen:
     """Of each row the newest runs of new, None: all of them, and the last runs of base before them.
 
     Of more than MOST new runs, the newest are weighed; a violation counts in all of them.
+
+    Where new has fewer than least runs of a row, the newest before are weighed with them: of a night with one run of
+    each row nothing could ever be told. They count as figures only; whether they are invalid was said in their time.
 
     A run that is in both is new. Where base holds runs of new too, as a folder of all results does, only those of it
     count that began before the first new one of the row; another base may be of any time.
@@ -37,10 +44,23 @@ def choose(base: Results, new: Results, last: int, newest: int | None) -> Chosen
     if overlap:
         before = [run for run in before if run.row not in judged or run.began < judged[run.row][0].began]
     looked_at = tuple(run for runs in judged.values() for run in runs)
-    proving = {row: runs[-last:] for row, runs in _by_row(run for run in before if not run.doubtful).items()}
+    proving = _by_row(run for run in before if not run.doubtful)
     doubtful = sum(run.doubtful for run in (*before, *looked_at))
     weighed = {row: runs[-MOST:] for row, runs in _by_row(run for run in looked_at if not run.doubtful).items()}
-    return Chosen(proving, weighed, looked_at, doubtful)
+    fill = {row: _fill(proving.get(row, ()), least - len(runs)) for row, runs in weighed.items()}
+    return Chosen(
+        base={row: runs[: len(runs) - len(fill.get(row, ()))][-last:] for row, runs in proving.items()},
+        new={row: (*fill[row], *runs) for row, runs in weighed.items()},
+        looked_at=looked_at,
+        doubtful=doubtful,
+        filled=sum(len(runs) for runs in fill.values()),
+    )
+
+
+def _fill(before: Sequence[MeasuredRun], lacking: int) -> tuple[MeasuredRun, ...]:
+    """The newest of a row's runs before that are weighed with too few new ones."""
+    count = min(max(0, lacking), len(before) // _FILL_OF)
+    return tuple(before[len(before) - count :])
 
 
 def _by_row(runs: Iterable[MeasuredRun]) -> dict[str, tuple[MeasuredRun, ...]]:

@@ -26,6 +26,7 @@ class Wishes:
     new: Path
     last: int = LAST
     newest: int | None = None
+    least: int = 1
     rule: Rule = field(default_factory=Rule)
     form: str = "text"
     every: bool = False
@@ -41,7 +42,7 @@ def compare(wishes: Wishes) -> tuple[str, int]:
         raise Told(
             f"{wishes.new}: no run with a verdict is there{unread}. Mend: name the folder of a suite, or one of many."
         )
-    chosen = choose(base, new, wishes.last, wishes.newest)
+    chosen = choose(base, new, wishes.last, wishes.newest, wishes.least)
     told = Comparison(base, new, chosen, wishes.rule, differences(chosen), weigh(chosen, wishes.rule))
     forms = {
         "text": text(told, wishes.every, wishes.width),

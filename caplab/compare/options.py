@@ -22,6 +22,8 @@ def add_compare(parser: argparse.ArgumentParser) -> None:
         help=f"the last N earlier runs of each row are its baseline (default: {LAST})")  # fmt: skip
     add("--newest", type=_runs, metavar="N",
         help="judge only the newest N runs of each row of NEW (default: all)")  # fmt: skip
+    add("--least-runs", type=_runs, default=1, metavar="N",
+        help="where NEW has fewer runs of a row, judge the newest earlier ones with them (default: 1)")  # fmt: skip
     add("--false-alarms", type=_part, default=FALSE_ALARMS, metavar="PART",
         help="the chance of any false alarm in the whole table (default: 1%%)")  # fmt: skip
     add("--least-change", type=_part, default=LEAST_CHANGE, metavar="PART",

@@ -96,6 +96,7 @@ def to_json(told: Comparison) -> dict[str, Json]:
         "differences": [_difference_json(one) for one in told.differences.found],
         "runs_without_facts": {"base": told.differences.silent_before, "new": told.differences.silent_now},
         "doubtful_runs": told.chosen.doubtful,
+        "filled_runs": told.chosen.filled,
         "failures": list(told.new.failures),
         "unread": [*told.base.unread, *told.new.unread],
         "only_base": list(told.table.only_before),
@@ -265,6 +266,10 @@ def _ending(told: Comparison, every: bool) -> list[str]:
     flat = sum(_is_flat(one) for one in told.table.figures)
     if flat and not every:
         lines.append(f"The same in every run, and not shown (--all): {_many(flat, 'figure')}.")
+    if told.chosen.filled:
+        lines.append(
+            f"Too few new runs for themselves: {_many(told.chosen.filled, 'run')}, the newest before, count as now."
+        )
     lines += _too_few(told.table)
     if told.chosen.doubtful:
         doubtful = _many(told.chosen.doubtful, "run")

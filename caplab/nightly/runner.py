@@ -28,6 +28,7 @@ LAB_FAILED = 3
 BASELINE = "baseline"
 _END_SECONDS = 90.0  # for a suite that was told to end: it heals its faults and removes its clusters
 _COMPARE_SECONDS = 1200.0
+_LEAST_RUNS = "5"  # of a row: fewer, beside 20, can defend no regression in a table as large as core's
 _MOST_NOTE_BYTES = 1 << 20
 _MOST_TOLD = 500  # letters of an error that others are told
 _NO_BASELINE = {Outcome.INVALID, Outcome.REGRESSED}  # the next night is not to be measured by what broke, or is worse
@@ -243,7 +244,7 @@ def _compare(baseline: Path, folder: Path | None, say: Say) -> int | None:
     """What `caplab compare` ends with; None where there is nothing to compare. Its words are kept in the folder."""
     if folder is None or not folders.suites(baseline):
         return None
-    command = [*_CAPLAB, "compare", str(baseline), str(folder), "--format", "markdown"]
+    command = [*_CAPLAB, "compare", str(baseline), str(folder), "--least-runs", _LEAST_RUNS, "--format", "markdown"]
     try:
         done = subprocess.run(command, capture_output=True, timeout=_COMPARE_SECONDS, check=False)
     except subprocess.TimeoutExpired:

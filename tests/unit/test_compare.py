@@ -346,6 +346,59 @@ def test_a_figure_that_none_can_be_costs_its_own_suite_only(tmp_path: Path, base
     assert compared(base, new(tmp_path, slower(1.0))) == 0
 
 
+def night(folder: Path, number: int, factor: float) -> Path:
+    """A suite with one run of the row, so many hours after the first."""
+    seconds = factor * FAILOVERS[number % len(FAILOVERS)]
+    return write(folder / f"night{number}", series("failoverTime", [seconds], number))
+
+
+def test_one_run_a_night_is_judged_with_those_of_the_nights_before(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A slow-down that each night alone could never be told of is found in the fourth night."""
+    baseline = tmp_path / "baseline"
+    for number in range(20):
+        night(baseline, number, 1.0)
+    codes, alone = [], []
+    for number in range(20, 26):
+        new = night(tmp_path / "new", number, 1.3)
+        alone.append(compared(baseline, new))
+        codes.append(compared(baseline, new, "--least-runs", "5"))
+        said = capsys.readouterr().out
+        if codes[-1] != 1:
+            night(baseline, number, 1.3)  # as a rolling baseline takes it
+    assert alone == [2] * 6
+    assert codes == [0, 0, 0, 1, 1, 1]
+    assert "4 runs, the newest before, count as now" in " ".join(said.split())
+
+
+def test_runs_before_that_fill_up_leave_most_before_and_are_not_judged_anew(tmp_path: Path) -> None:
+    for number in range(7):
+        night(tmp_path / "base", number, 1.0)
+    new = night(tmp_path / "new", 20, 1.0)
+    chosen = choose(read(tmp_path / "base"), read(new), last=5, newest=None, least=5)
+    assert (len(chosen.base[ROW]), len(chosen.new[ROW]), chosen.filled) == (5, 2, 1)
+    assert [one.began[11:13] for one in (*chosen.base[ROW], *chosen.new[ROW])] == [
+        "01",
+        "02",
+        "03",
+        "04",
+        "05",
+        "06",
+        "20",
+    ]
+    assert len(chosen.looked_at) == 1
+    enough = choose(read(tmp_path / "base"), read(new), last=5, newest=None, least=1)
+    assert (len(enough.base[ROW]), len(enough.new[ROW]), enough.filled) == (5, 1, 0)
+
+
+def test_an_earlier_invalid_run_that_fills_up_ends_with_1_no_more(tmp_path: Path) -> None:
+    earlier = series("lost", [0] * 9 + [1], 0, "forbidden")
+    write(tmp_path / "base", earlier)
+    new = write(tmp_path / "new", series("lost", [0], 100, "forbidden"))
+    assert compared(tmp_path / "base", new, "--least-runs", "5") != 1
+
+
 def test_an_invalid_run_that_no_figure_tells_of_is_said(
     tmp_path: Path, base: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
