@@ -218,7 +218,9 @@ def _suite(night: Night, say: Say) -> Ended:
     except KeyboardInterrupt:
         notes, code = ("The runner was told to end in the midst of the suite.",), _end(process)
     new = [one.path for one in folders.suites(night.results) if one.path not in before]
-    return Ended(code if code >= 0 else LAB_FAILED, new[-1] if new else None, notes)
+    if code < 0 or (code == 0 and not new):  # without a verdict nothing is valid
+        code = LAB_FAILED
+    return Ended(code, new[-1] if new else None, notes)
 
 
 def _without_secrets(environment: Mapping[str, str]) -> dict[str, str]:

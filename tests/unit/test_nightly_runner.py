@@ -127,8 +127,11 @@ def _only(night: Night) -> str:
     return one.path.name
 
 
-def test_a_night_that_left_no_folder_has_one_with_its_report(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "_CAPLAB", (sys.executable, "-c", "raise SystemExit(3)"))
+@pytest.mark.parametrize("code", [0, 3])
+def test_a_night_that_left_no_folder_has_failed_and_has_one_with_its_report(
+    night: Night, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    monkeypatch.setattr(runner, "_CAPLAB", (sys.executable, "-c", f"raise SystemExit({code})"))
     assert made(night)[0] == 3
     assert report_of(night, _only(night)).outcome == "failed"
 

@@ -46,7 +46,7 @@ run)
   *--plan) exec "$FAKE_PYTHON" -m caplab "$@";;
   esac
   echo "run $*" >> "$FAKE_LOG"
-  [[ -n "$FAKE_SUITE" ]] || exit 3
+  [[ -n "$FAKE_SUITE" ]] || exit "${FAKE_RUN:-3}"
   while [[ $# -gt 1 && "$1" != --results ]]; do shift; done
   results="${2:-results}"; mkdir -p "$results" && cp -R "$FAKE_SUITE" "$results/$FAKE_NAME"
   exit "${FAKE_RUN:-0}";;
@@ -187,10 +187,12 @@ def test_a_lab_that_does_not_come_up_is_the_labs_failure_and_is_removed(
     assert "# smoke: FAILED" in run.summary
 
 
+@pytest.mark.parametrize("code", ["0", "3"])
 def test_a_suite_that_never_began_has_no_folder_and_is_the_labs_failure(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, code: str
 ) -> None:
     monkeypatch.setenv("FAKE_SUITE", "")
+    monkeypatch.setenv("FAKE_RUN", code)
     run = lab.nightly(suite="smoke")
     assert run.exit_code == 3
     assert lab.calls() == ["up", "run", "down"]
