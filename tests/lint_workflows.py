@@ -31,11 +31,13 @@ def actionlint(cache: Cache) -> Path:
 
 
 def problems(program: Path, files: list[Path]) -> list[str]:
-    """What actionlint says of workflows, a line each."""
+    """What actionlint says of workflows, a line each. Failure where it did not come to an end of its own."""
     command = [str(program), "-no-color", "-oneline", *map(str, files)]
-    return subprocess.run(
-        command, cwd=REPOSITORY, capture_output=True, text=True, timeout=_SECONDS, check=False
-    ).stdout.splitlines()
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=_SECONDS, check=False)
+    found = done.stdout.splitlines()
+    if done.returncode != int(bool(found)):
+        raise Failure(f"actionlint ended with {done.returncode}: {done.stderr.strip()[:500]}", "Run it by itself.")
+    return found
 
 
 def as_workflow(action: dict[str, Any]) -> dict[str, Any]:

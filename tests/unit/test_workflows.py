@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import yaml
 from caplab_cluster import versions
+from caplab_cluster.failure import Failure
 from caplab_cluster.paths import REPOSITORY, Cache
 from docs_examples import code
 from lint_workflows import MODULE, actionlint, every_problem
@@ -275,6 +276,15 @@ def test_what_is_wrong_in_a_workflow_or_in_the_actions_steps_is_seen(linter: Pat
     assert 'property "upp" is not defined' in found
 
 
+@pytest.mark.parametrize("ends", ["exit 3", "exit 1", "kill -9 $$", "echo wrong"])
+def test_a_linter_that_breaks_off_has_not_found_that_nothing_is_wrong(tmp_path: Path, ends: str) -> None:
+    program = tmp_path / "actionlint"
+    program.write_text(f"#!/bin/sh\n{ends}\n")
+    program.chmod(0o700)
+    with pytest.raises(Failure, match="actionlint ended with"):
+        every_problem(program)
+
+
 def test_actionlint_is_pinned() -> None:
     assert f"require github.com/rhysd/actionlint v{versions.ACTIONLINT}\n" in (MODULE / "go.mod").read_text()
 
@@ -283,7 +293,11 @@ def wrong(workflow: dict[Any, Any]) -> Iterator[str]:
     """What of a workflow breaks the rules of this repository."""
     if workflow.get("permissions") != {"contents": "read"}:
         yield "permissions"
+    if {"pull_request_target", "workflow_run"} & set(workflow.get(True) or ()):  # True: what YAML makes of `on`
+        yield "what others propose would run with this repository's rights"
     for name, job in workflow["jobs"].items():
+        if "permissions" in job:
+            yield f"{name}: permissions of its own"
         if not job.get("timeout-minutes"):
             yield f"{name}: no time-out"
         yield from wrong_steps(job["steps"])
@@ -316,6 +330,9 @@ def test_the_actions_steps_are_pinned_and_hold_no_expression_in_a_script() -> No
 def test_what_breaks_those_rules_is_seen() -> None:
     steps = [{"uses": "actions/checkout@v4", "with": {"persist-credentials": True}}, {"run": "echo ${{ inputs.x }}"}]
     assert len(list(wrong({"permissions": "write-all", "jobs": {"x": {"steps": steps}}}))) == 5
+    job = {"steps": [], "permissions": {"contents": "write"}, "timeout-minutes": 5}
+    strange = {True: {"pull_request_target": None}, "permissions": {"contents": "read"}, "jobs": {"x": job}}
+    assert len(list(wrong(strange))) == 2
 
 
 def test_the_schedule_is_off_the_full_hour() -> None:
