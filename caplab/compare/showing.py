@@ -259,16 +259,16 @@ def _ending(told: Comparison, every: bool) -> list[str]:
     """How it was judged, and what could not be."""
     rate, least = 100 * told.rule.false_alarms, 100 * told.rule.least_change
     lines = [
-        f"Where nothing changed, the chance of any false alarm in the whole table is at most {rate:g} % (exact rank"
-        f" test, corrected for the number of figures that could raise one: {told.table.tested}). A change of less than"
-        f" {least:g} % of the median before counts as none."
+        "Where nothing changed and runs are independent, the chance of any false alarm in the whole table is at most"
+        f" {rate:g} % (exact rank test, corrected for the number of figures that could raise one: {told.table.tested})."
+        f" A change of less than {least:g} % of the median before counts as none."
     ]
     flat = sum(_is_flat(one) for one in told.table.figures)
     if flat and not every:
         lines.append(f"The same in every run, and not shown (--all): {_many(flat, 'figure')}.")
     if told.chosen.filled:
         lines.append(
-            f"Too few new runs for themselves: {_many(told.chosen.filled, 'run')}, the newest before, count as now."
+            f"Rows with too few new runs are judged with their newest runs before: {_many(told.chosen.filled, 'run')}."
         )
     lines += _too_few(told.table)
     if told.chosen.doubtful:

@@ -41,7 +41,10 @@ _SENTENCES: Mapping[Outcome, str] = {
 }
 _OF_RUN = {0: None, 1: Outcome.INVALID, 2: Outcome.UNKNOWN}
 _OF_COMPARISON = {0: None, 1: Outcome.REGRESSED, 2: None}
-_WELL = {0: ", and nothing regressed", 2: "; whether anything regressed cannot be told, most often for too few runs"}
+_WELL = {
+    0: ", and nothing regressed",
+    2: "; whether anything regressed cannot be told, usually because there are too few runs",
+}
 _EXIT_CODES = {
     Outcome.FAILED: 3,
     Outcome.INVALID: 1,

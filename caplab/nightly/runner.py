@@ -78,7 +78,7 @@ def run_night(night: Night, clear: Clear, say: Say) -> int:
     try:
         return _night(night, began, clear, say)
     except Exception as error:
-        note = f"The night came to no end: {one_line(str(error))[:_MOST_TOLD]}"
+        note = f"The night could not be finished: {one_line(str(error))[:_MOST_TOLD]}"
         failed = Report(
             suite=night.suite,
             began=began,

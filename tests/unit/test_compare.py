@@ -369,7 +369,7 @@ def test_one_run_a_night_is_judged_with_those_of_the_nights_before(
             night(baseline, number, 1.3)  # as a rolling baseline takes it
     assert alone == [2] * 6
     assert codes == [0, 0, 0, 1, 1, 1]
-    assert "4 runs, the newest before, count as now" in " ".join(said.split())
+    assert "are judged with their newest runs before: 4 runs." in " ".join(said.split())
 
 
 def test_runs_before_that_fill_up_leave_most_before_and_are_not_judged_anew(tmp_path: Path) -> None:

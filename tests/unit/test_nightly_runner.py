@@ -291,7 +291,7 @@ def test_results_that_cannot_be_kept_are_told(
     with pytest.raises(OSError, match="No space left"):
         made(replace(night, webhook=listener.url))
     ((_, message),) = listener.bodies
-    assert message["notes"] == ["The night came to no end: [Errno 28] No space left on device"]
+    assert message["notes"] == ["The night could not be finished: [Errno 28] No space left on device"]
 
 
 def test_what_is_over_the_bounds_goes_before_a_night_too(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
