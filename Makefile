@@ -69,6 +69,7 @@ prove: test test-pythons ## the long proofs, whose output is kept under docs/evi
 	@$(IN_VENV)python bench/prove_cassandra.py
 	@$(IN_VENV)python bench/prove_failover.py
 	@$(IN_VENV)python bench/prove_dashboards.py
+	@$(IN_VENV)python bench/prove_watching.py
 	@$(IN_VENV)python bench/prove_cap.py
 
 lint: venv ## formatting, lint, types and import contracts
