@@ -87,8 +87,8 @@ def _loads() -> Panel:
     about = About(
         title="Loads from the database a second",
         description=(
-            "Loads that readers asked of the database since the cache had no answer. A stampede is many loads of one "
-            "key; with a protection they stay few."
+            "Loads that readers asked of the database because the cache had no answer. A stampede is many loads of one "
+            "key; the right protection keeps them few."
         ),
         unit="rps",
         links=_to(),
@@ -121,7 +121,7 @@ def _keys() -> Section:
 
     evicted = shared.of_exporter(
         "Keys evicted a second",
-        "Keys that had to go since memory was full.",
+        "Keys that were removed because memory was full.",
         "ops",
         to,
         rate("redis_evicted_keys_total"),
@@ -130,7 +130,7 @@ def _keys() -> Section:
         "Keys expired a second", "Keys whose time was over.", "ops", to, rate("redis_expired_keys_total")
     )
     memory = shared.of_exporter(
-        "Memory", "What each member's keys take.", "bytes", to,
+        "Memory", "What each member has allocated: keys, buffers and the replication backlog.", "bytes", to,
         Query(f"max by (member) (redis_memory_used_bytes{{{CLUSTER}}})", shared.MEMBER),
     )  # fmt: skip
     return section(

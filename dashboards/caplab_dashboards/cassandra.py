@@ -92,7 +92,7 @@ def _coordinators() -> Section:
     )
     unavailable = shared.of_exporter(
         "Unavailable a second",
-        "Requests refused at once, since too few replicas were up for their level: they took no effect.",
+        "Requests refused at once, because too few replicas were up for their level: they took no effect.",
         "ops",
         to,
         _rate("cassandra_client_request_unavailables_total"),

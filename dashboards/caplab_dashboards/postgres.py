@@ -32,14 +32,16 @@ def _members() -> Section:
     to = _to()
     replay = shared.of_exporter(
         "Replay delay of replicas",
-        "How long ago the last transaction was committed that a replica has replayed; it grows on an idle primary.",
+        "How long ago the last transaction that a replica has replayed was committed. It grows while nothing is "
+        "written, so it is lag only under load.",
         "s",
         to,
         Query(f"max by (member) (pg_replication_lag_seconds{{{CLUSTER}}})", shared.MEMBER),
     )
     sent = shared.of_exporter(
         "WAL that replicas have still to get",
-        "Bytes of WAL that the primary has written and a replica has not, as the primary itself sees it.",
+        "Bytes of WAL that the primary has written and a replica has not yet replayed, as the primary itself sees it: "
+        "also what the replica has received, and not replayed.",
         "bytes",
         to,
         Query(f"max by (application_name) (pg_stat_replication_pg_wal_lsn_diff{{{CLUSTER}}})", "{{application_name}}"),
@@ -69,7 +71,8 @@ def _work() -> Section:
     )
     sessions = shared.of_exporter(
         "Sessions",
-        "Sessions on each member, whatever they do; the dashed line is Postgres' usual limit.",
+        "Sessions on each member, whatever they do. The dashed line at 100 is Postgres' own default of "
+        "max_connections; the lab sets 240 unless the cluster says otherwise.",
         "none",
         to,
         Query(f"sum by (member) (pg_stat_activity_count{{{CLUSTER}}})", shared.MEMBER),

@@ -50,7 +50,7 @@ def _members() -> Section:
     )
     replicas = shared.of_exporter(
         "Replicas connected",
-        "How many replicas each member has: all of them belong to one primary, unless there are two.",
+        "How many replicas each member has. One member has all of them, unless there are two primaries.",
         "none",
         to,
         _gauge("redis_connected_slaves"),
@@ -58,8 +58,8 @@ def _members() -> Section:
     )
     offsets = shared.of_exporter(
         "Replication offset",
-        "How far each member's history has come. A replica that is behind is below its primary; one that was "
-        "discarded jumps.",
+        "How far each member's history has come. A replica that is behind is below its primary; a member that gives "
+        "up its own history for a new primary's jumps.",
         "bytes",
         to,
         _gauge("redis_master_repl_offset"),
@@ -85,7 +85,10 @@ def _work() -> Section:
         _gauge("redis_connected_clients"),
     )  # fmt: skip
     memory = shared.of_exporter(
-        "Memory", "What each member's data takes; at its limit it evicts keys or refuses writes.", "bytes", to,
+        "Memory",
+        "What each member has allocated: keys, buffers and the replication backlog. At maxmemory it evicts keys or "
+        "refuses writes.",
+        "bytes", to,
         _gauge("redis_memory_used_bytes"),
     )  # fmt: skip
     unsaved = shared.of_exporter(
