@@ -39,7 +39,7 @@ def _members() -> Section:
         Query(f"max by (member) (pg_replication_lag_seconds{{{CLUSTER}}})", shared.MEMBER),
     )
     sent = shared.of_exporter(
-        "WAL that replicas have still to get",
+        "WAL that replicas have still to replay",
         "Bytes of WAL that the primary has written and a replica has not yet replayed, as the primary itself sees it: "
         "also what the replica has received, and not replayed.",
         "bytes",

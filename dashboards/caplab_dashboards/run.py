@@ -140,7 +140,7 @@ def _longest(access: str) -> Panel:
         links=_TO,
         decimals=1,
     )
-    age = f'caplab_seconds_since_last_ack{{{_SELECTED},access="{access}"}}'
+    age = queries.since_ack(_SELECTED, access)
     query = Query(f"max by ({_BY_ROUTE}) (max_over_time({age}[$__range]))", shared.ROUTED)
     return bars(about, query, steps=((None, palette.OK), (1, palette.UNKNOWN), (5, palette.FAILED)))
 

@@ -74,14 +74,14 @@ def since_last_ack(selector: str, access: str, to: Sequence[DashboardLink]) -> P
         title=f"Since the last acknowledged {access}",
         description=(
             f"Seconds since a {access} was last acknowledged, by vantage and route. A line that climbs is an outage, "
-            "and its peak is how long it was. From 5 s on an alert fires, but not for the route any, nor for the side "
-            "of a partition that is not to be served."
+            "and its peak is how long it was. From 5 s on an alert fires, but not for the side of a partition that is "
+            "not to be served."
         ),
         unit="s",
         links=to,
         decimals=1,
     )
-    expr = f'max by (vantage, route) (caplab_seconds_since_last_ack{{{selector},access="{access}"}})'
+    expr = f"max by (vantage, route) ({queries.since_ack(selector, access)})"
     steps: Steps = ((None, palette.OK), (5, palette.FAILED))
     return graph(about, Query(expr, ROUTED), steps=steps, colors=BY_VANTAGE)
 
