@@ -93,7 +93,7 @@ lock: ## pin the newest fitting versions anew in requirements.lock
 	@$(PYTHON) -m venv --clear .venv-lock && .venv-lock/bin/pip install --quiet uv
 	@.venv-lock/bin/uv pip compile --quiet --universal --generate-hashes --no-header --extra dev --output-file requirements.lock pyproject.toml
 	@.venv-lock/bin/uv pip compile --quiet --generate-hashes --no-header --python-platform linux --python-version 3.13 --output-file images/python/requirements.lock pyproject.toml
-	@echo 'hypothesis pytest pytest-xdist' | tr ' ' '\n' | .venv-lock/bin/uv pip compile --quiet --generate-hashes --no-header --python-platform linux --python-version 3.13 --constraint requirements.lock --output-file tests/requirements.lock -
+	@echo 'grafana-foundation-sdk hypothesis pytest pytest-xdist' | tr ' ' '\n' | .venv-lock/bin/uv pip compile --quiet --generate-hashes --no-header --python-platform linux --python-version 3.13 --constraint requirements.lock --output-file tests/requirements.lock -
 	@rm -rf .venv-lock
 
 clean: ## remove the cluster and the lab's caches outside this checkout
