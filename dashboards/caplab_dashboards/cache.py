@@ -116,18 +116,15 @@ def _hits() -> Panel:
 def _keys() -> Section:
     to = _to()
 
-    def rate(name: str) -> Query:
-        return Query(f"sum by (member) (rate({name}{{{CLUSTER}}}[$__rate_interval]))", shared.MEMBER)
-
     evicted = shared.of_exporter(
         "Keys evicted a second",
         "Keys that were removed because memory was full.",
         "ops",
         to,
-        rate("redis_evicted_keys_total"),
+        shared.rate("redis_evicted_keys_total"),
     )
     expired = shared.of_exporter(
-        "Keys expired a second", "Keys whose time was over.", "ops", to, rate("redis_expired_keys_total")
+        "Keys expired a second", "Keys whose time was over.", "ops", to, shared.rate("redis_expired_keys_total")
     )
     memory = shared.of_exporter(
         "Memory", "What each member has allocated: keys, buffers and the replication backlog.", "bytes", to,

@@ -36,7 +36,7 @@ def _members() -> Section:
         "written, so it is lag only under load.",
         "s",
         to,
-        Query(f"max by (member) (pg_replication_lag_seconds{{{CLUSTER}}})", shared.MEMBER),
+        shared.gauge("pg_replication_lag_seconds"),
     )
     sent = shared.of_exporter(
         "WAL that replicas have still to replay",
@@ -55,19 +55,19 @@ def _members() -> Section:
 
 def _work() -> Section:
     to = _to()
-
-    def rate(name: str) -> Query:
-        return Query(f"sum by (member) (rate({name}{{{CLUSTER}}}[$__rate_interval]))", shared.MEMBER)
-
     commits = shared.of_exporter(
-        "Commits a second", "Transactions committed, on each member.", "ops", to, rate("pg_stat_database_xact_commit")
+        "Commits a second",
+        "Transactions committed, on each member.",
+        "ops",
+        to,
+        shared.rate("pg_stat_database_xact_commit"),
     )
     rollbacks = shared.of_exporter(
         "Rollbacks a second",
         "Transactions rolled back, on each member: among them writes that a fault broke off.",
         "ops",
         to,
-        rate("pg_stat_database_xact_rollback"),
+        shared.rate("pg_stat_database_xact_rollback"),
     )
     sessions = shared.of_exporter(
         "Sessions",

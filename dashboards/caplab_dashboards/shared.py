@@ -170,6 +170,16 @@ def clients(to: Sequence[DashboardLink]) -> Section:
     )
 
 
+def gauge(name: str) -> Query:
+    """A gauge of the engine's exporter, on each member of the cluster that is chosen."""
+    return Query(f"max by (member) ({name}{{{queries.CLUSTER}}})", MEMBER)
+
+
+def rate(name: str) -> Query:
+    """A counter of the engine's exporter, a second, on each member of the cluster that is chosen."""
+    return Query(f"sum by (member) (rate({name}{{{queries.CLUSTER}}}[$__rate_interval]))", MEMBER)
+
+
 def of_exporter(
     title: str,
     description: str,
