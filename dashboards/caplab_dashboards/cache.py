@@ -128,7 +128,7 @@ def _keys() -> Section:
     )
     memory = shared.of_exporter(
         "Memory", "What each member has allocated: keys, buffers and the replication backlog.", "bytes", to,
-        Query(f"max by (member) (redis_memory_used_bytes{{{CLUSTER}}})", shared.MEMBER),
+        shared.gauge("redis_memory_used_bytes"),
     )  # fmt: skip
     return section(
         "Keys and members",
