@@ -75,6 +75,7 @@ prove: test test-pythons ## the long proofs, whose output is kept under docs/evi
 	@$(IN_VENV)python bench/prove_cassandra.py
 	@$(IN_VENV)python bench/prove_failover.py
 	@$(IN_VENV)python bench/prove_dashboards.py
+	@$(IN_VENV)python bench/prove_watching.py
 	@$(IN_VENV)python bench/prove_cap.py
 	@$(IN_VENV)python bench/prove_schedule.py
 
@@ -100,7 +101,7 @@ lock: ## pin the newest fitting versions anew in requirements.lock
 	@$(PYTHON) -m venv --clear .venv-lock && .venv-lock/bin/pip install --quiet uv
 	@.venv-lock/bin/uv pip compile --quiet --universal --generate-hashes --no-header --extra compare --extra dev --output-file requirements.lock pyproject.toml
 	@.venv-lock/bin/uv pip compile --quiet --generate-hashes --no-header --python-platform linux --python-version 3.13 --output-file images/python/requirements.lock pyproject.toml
-	@echo 'hypothesis jsonschema pytest pytest-xdist scipy' | tr ' ' '\n' | .venv-lock/bin/uv pip compile --quiet --generate-hashes --no-header --python-platform linux --python-version 3.13 --constraint requirements.lock --output-file tests/requirements.lock -
+	@echo 'grafana-foundation-sdk hypothesis jsonschema pytest pytest-xdist scipy' | tr ' ' '\n' | .venv-lock/bin/uv pip compile --quiet --generate-hashes --no-header --python-platform linux --python-version 3.13 --constraint requirements.lock --output-file tests/requirements.lock -
 	@echo scipy | .venv-lock/bin/uv pip compile --quiet --generate-hashes --no-header --no-deps --python-platform linux --python-version 3.13 --constraint requirements.lock --output-file images/runner/requirements.lock -
 	@rm -rf .venv-lock
 

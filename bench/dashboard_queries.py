@@ -76,6 +76,11 @@ class Prometheus:
         there = self.series(f"last_over_time({named}[{window.built_in['__range']}])", window, instant=True)
         return frozenset(one["metric"]["engine"] for one in there)
 
+    def is_loaded(self, namespace: str, cluster: str, window: Window) -> bool:
+        """Whether a probe began an operation on one of those clusters in the window."""
+        named = f'caplab_operations_total{{cluster_namespace=~"{namespace}", cluster=~"{cluster}"}}'
+        return bool(self.series(f"last_over_time({named}[{window.built_in['__range']}])", window, instant=True))
+
     def series(self, query: str, window: Window, instant: bool) -> list[Any]:
         """What a query returns over the window, or (instant) at its end."""
         if instant:
@@ -97,7 +102,10 @@ class Variable:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One query with one filling, and how many series came back; engines are those of the clusters it asks about."""
+    """One query with one filling, and how many series came back.
+
+    engines are those of the clusters it asks about, is_loaded whether there was a load on one of them.
+    """
 
     dashboard: str
     where: str
@@ -106,6 +114,7 @@ class Asked:
     series: int = 0
     problem: str = ""
     engines: frozenset[str] | None = None  # None: it asks about no cluster
+    is_loaded: bool = True
 
 
 @dataclass(slots=True)
@@ -169,15 +178,18 @@ def _each(
             if count := len(prometheus.series(query, window, bool(target.get("instant")))):
                 yield replace(asked, series=count)
             else:
-                yield replace(asked, engines=_engines(used, prometheus, window))
+                yield _looked_into(asked, prometheus, window)
         except Refused as refused:
             yield replace(asked, problem=str(refused))
 
 
-def _engines(filling: Filling, prometheus: Prometheus, window: Window) -> frozenset[str] | None:
-    if not filling.get("cluster_namespace") and not filling.get("cluster"):
-        return None
-    return prometheus.engines(filling.get("cluster_namespace", ALL), filling.get("cluster", ALL), window)
+def _looked_into(asked: Asked, prometheus: Prometheus, window: Window) -> Asked:
+    """What there was of the clusters that a query without an answer asked about."""
+    if not asked.filling.get("cluster_namespace") and not asked.filling.get("cluster"):
+        return asked
+    named = (asked.filling.get("cluster_namespace", ALL), asked.filling.get("cluster", ALL))
+    there = prometheus.engines(*named, window)
+    return replace(asked, engines=there, is_loaded=prometheus.is_loaded(*named, window))
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +204,8 @@ class Reason:
 
 # Prometheus lists the values of labels by blocks of hours, and so names of clusters that went before.
 GONE = Reason("", "that cluster had gone before, though Prometheus still lists its name")
+IDLE = Reason("", "no load ran on that cluster")
+_OF_LOADS = re.compile(r"caplab_(operation|seconds_since_last_ack|probe_running|stale_reads_total|read_staleness)")
 REASONS = (
     Reason(r'cluster(_namespace)?=~?""', "there was no such cluster in the time range", True),
     Reason(r'experiment=""', "no run ended in the time range", True),
@@ -214,6 +228,8 @@ def reason_of(asked: Asked) -> Reason | None:
     """Why a query returned nothing, if that is known."""
     if asked.engines is not None and not asked.engines:
         return GONE
+    if not asked.is_loaded and _OF_LOADS.search(asked.query):
+        return IDLE
     return next((reason for reason in REASONS if _holds(reason, asked)), None)
 
 

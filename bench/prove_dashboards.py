@@ -51,7 +51,7 @@ def outages(prom: Prometheus, window: Window) -> list[str]:
     """Lines of Markdown: each run's failover by its history, and the longest gap in acks that Prometheus saw."""
     of_engines = f"{queries.EACH}, experiment!~'cache.*'"
     by_history = _figures(prom, f"caplab_run_failover_seconds{{{of_engines}}}", window, "engine")
-    age = f"max_over_time(caplab_seconds_since_last_ack[{window.built_in['__range']}])"
+    age = f"max_over_time(caplab_seconds_since_last_ack{{cluster!='cache'}}[{window.built_in['__range']}])"
     by_prometheus = _figures(prom, f"max by (engine, vantage, route) ({age})", window, "engine")
     lines = ["| engine | vantage | route | failover by the history | longest gap in a panel |", "|---|---|---|---|---|"]
     for key, seconds in sorted(by_history.items()):

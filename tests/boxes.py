@@ -89,9 +89,10 @@ def fresh(name, host, port):
         began = time.monotonic_ns()
         try:
             socket.create_connection((host, port), 0.5).close()
-            noted[name]["fresh"].append((began, True))
+            made = True
         except OSError:
-            noted[name]["fresh"].append((began, False))
+            made = False
+        noted[name]["fresh"].append((began, time.monotonic_ns(), made))
         time.sleep(0.1)
 
 def datagrams(name, host, port):
@@ -144,18 +145,18 @@ class Span:
 
 @dataclass(frozen=True)
 class Heard:
-    """What one route brought: replies on a connection from before, and new connections that were tried."""
+    """What one route brought: replies on a connection from before, and the begin and end of each try at a new one."""
 
     replies: tuple[int, ...]
-    fresh: tuple[tuple[int, bool], ...]
+    fresh: tuple[tuple[int, int, bool], ...]
 
     def in_(self, span: Span) -> int:
         """Replies in a span."""
         return sum(span.has(ns) for ns in self.replies)
 
     def opened(self, span: Span) -> set[bool]:
-        """Whether new connections tried in a span were made."""
-        return {done for ns, done in self.fresh if span.has(ns)}
+        """Whether new connections were made that were tried from begin to end within a span."""
+        return {made for begin_ns, end_ns, made in self.fresh if span.has(begin_ns) and span.has(end_ns)}
 
 
 class Talk:
@@ -175,7 +176,7 @@ class Talk:
         assert self._process.returncode == 0, err
         noted = json.loads(out)
         return {
-            name: Heard(tuple(one["replies"]), tuple((ns, done) for ns, done in one["fresh"]))
+            name: Heard(tuple(one["replies"]), tuple((begin, end, made) for begin, end, made in one["fresh"]))
             for name, one in noted.items()
         }
 

@@ -9,6 +9,8 @@ from caplab_cluster.paths import CHART
 from caplab_cluster.session import built_tools
 from kind_lab import Lab, session
 
+UNWATCHED = ("prometheus.enabled=false", "exporters.enabled=false")
+
 
 def upgrade(lab: Lab, *settings: str) -> None:
     """Upgrade with what `make up` set, and what is named beside it; without any, back to what `make up` set."""

@@ -26,12 +26,16 @@ def command(results: Path, name: str, settings: Mapping[str, str]) -> list[str]:
     return [str(BIN / "caplab"), "run", name, "--keep", "--results", str(results), *told]
 
 
-def run(lab: Lab, results: Path, name: str, **settings: str) -> tuple[int, dict[str, Any], Path]:
+def run(lab: Lab, results: Path, name: str, repeat: str = "1", **settings: str) -> tuple[int, dict[str, Any], Path]:
     """One `caplab run`: its exit code, its verdict.json, and the folder of its last run."""
     log = log_folder() / f"run-{name.replace('/', '-').removeprefix('-')[-60:]}.log"
     with log.open("w") as out:
         done = subprocess.run(
-            command(results, name, settings), env=environment(lab), stdout=out, stderr=out, check=False
+            [*command(results, name, settings), "--repeat", repeat],
+            env=environment(lab),
+            stdout=out,
+            stderr=out,
+            check=False,
         )
     print(f"\n{log.read_text()}")
     (folder,) = results.iterdir()

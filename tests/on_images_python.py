@@ -28,7 +28,7 @@ from caplab_cluster.toolchain import GoBuilder
 REQUIREMENTS = REPOSITORY / "tests" / "requirements.lock"
 PATH_FILE = "caplab-tests.pth"  # takes /site into the image's packages, as an installation would
 SECONDS = 600
-PACKAGES = ("", "cluster", "experiments", "operator", "probes", "tests")
+PACKAGES = ("", "cluster", "experiments", "operator", "probes", "dashboards", "tests")
 
 
 def image(session: Session, progress: Progress, name: str = "python") -> str:

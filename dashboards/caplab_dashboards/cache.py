@@ -87,8 +87,8 @@ def _loads() -> Panel:
     about = About(
         title="Loads from the database a second",
         description=(
-            "Loads that readers asked of the database since the cache had no answer. A stampede is many loads of one "
-            "key; with a protection they stay few."
+            "Loads that readers asked of the database because the cache had no answer. A stampede is many loads of one "
+            "key; the right protection keeps them few."
         ),
         unit="rps",
         links=_to(),
@@ -116,22 +116,19 @@ def _hits() -> Panel:
 def _keys() -> Section:
     to = _to()
 
-    def rate(name: str) -> Query:
-        return Query(f"sum by (member) (rate({name}{{{CLUSTER}}}[$__rate_interval]))", shared.MEMBER)
-
     evicted = shared.of_exporter(
         "Keys evicted a second",
-        "Keys that had to go since memory was full.",
+        "Keys that were removed because memory was full.",
         "ops",
         to,
-        rate("redis_evicted_keys_total"),
+        shared.rate("redis_evicted_keys_total"),
     )
     expired = shared.of_exporter(
-        "Keys expired a second", "Keys whose time was over.", "ops", to, rate("redis_expired_keys_total")
+        "Keys expired a second", "Keys whose time was over.", "ops", to, shared.rate("redis_expired_keys_total")
     )
     memory = shared.of_exporter(
-        "Memory", "What each member's keys take.", "bytes", to,
-        Query(f"max by (member) (redis_memory_used_bytes{{{CLUSTER}}})", shared.MEMBER),
+        "Memory", "What each member has allocated: keys, buffers and the replication backlog.", "bytes", to,
+        shared.gauge("redis_memory_used_bytes"),
     )  # fmt: skip
     return section(
         "Keys and members",

@@ -32,14 +32,6 @@ def _to() -> list[dashboard.DashboardLink]:
     return shared.to_run_and_overview()
 
 
-def _gauge(name: str) -> Query:
-    return Query(f"max by (member) ({name}{{{CLUSTER}}})", shared.MEMBER)
-
-
-def _rate(name: str) -> Query:
-    return Query(f"sum by (member) (rate({name}{{{CLUSTER}}}[$__rate_interval]))", shared.MEMBER)
-
-
 def _members() -> Section:
     to = _to()
     down = shared.of_exporter(
@@ -47,7 +39,7 @@ def _members() -> Section:
         "How many members each member's failure detector takes for down. In a cut, both sides see the other down.",
         "none",
         to,
-        _gauge("cassandra_endpoints_down"),
+        shared.gauge("cassandra_endpoints_down"),
         steps=_NO_PEER_DOWN,
         stepped=True,
     )
@@ -81,25 +73,25 @@ def _coordinators() -> Section:
         "Requests that each member coordinated.",
         "ops",
         to,
-        _rate("cassandra_client_requests_total"),
+        shared.rate("cassandra_client_requests_total"),
     )
     timeouts = shared.of_exporter(
         "Timeouts a second",
         "Requests whose replicas did not answer in time: of a write nobody knows whether it took effect.",
         "ops",
         to,
-        _rate("cassandra_client_request_timeouts_total"),
+        shared.rate("cassandra_client_request_timeouts_total"),
     )
     unavailable = shared.of_exporter(
         "Unavailable a second",
-        "Requests refused at once, since too few replicas were up for their level: they took no effect.",
+        "Requests refused at once, because too few replicas were up for their level: they took no effect.",
         "ops",
         to,
-        _rate("cassandra_client_request_unavailables_total"),
+        shared.rate("cassandra_client_request_unavailables_total"),
     )
     failures = shared.of_exporter(
         "Failures a second", "Requests that a replica answered with an error.", "ops", to,
-        _rate("cassandra_client_request_failures_total"),
+        shared.rate("cassandra_client_request_failures_total"),
     )  # fmt: skip
     return section(
         "What coordinators could not do", line(7, (6, requests), (6, timeouts), (6, unavailable), (6, failures))
@@ -113,14 +105,14 @@ def _work() -> Section:
         "Writes that a coordinator keeps for a member that is down, to bring them to it later.",
         "ops",
         to,
-        _rate("cassandra_hints_total"),
+        shared.rate("cassandra_hints_total"),
     )
     dropped = shared.of_exporter(
         "Messages dropped a second",
         "Messages that waited longer than their timeout and were not worked on, of all types.",
         "ops",
         to,
-        _rate("cassandra_dropped_messages_total"),
+        shared.rate("cassandra_dropped_messages_total"),
     )
     slowest = shared.of_exporter(
         "Coordinators: p99 of the slowest operation",

@@ -52,7 +52,7 @@ def _now() -> Section:
                 4,
                 _count(
                     "Faults live",
-                    "Faults that are live now, of all kinds.",
+                    "Kinds of fault that are live now, each counted once a cluster. Lost nodes are not among them.",
                     f"caplab_fault_active{{{_SOME}}} == 1",
                     ((None, palette.NONE), (1, palette.FAULT)),
                 ),
@@ -61,7 +61,8 @@ def _now() -> Section:
                 4,
                 _count(
                     "Faults overdue",
-                    "Live faults that are past their duration; an alert fires.",
+                    "Kinds of fault that are live past their duration, each counted once a cluster. From 10 s past it "
+                    "an alert fires.",
                     f"caplab_fault_overdue_seconds{{{_SOME}}} > 0",
                     GOOD_IF_ZERO,
                 ),
@@ -78,7 +79,11 @@ def _now() -> Section:
             (
                 4,
                 _count(
-                    "Scrapes that fail", "Parts that Prometheus cannot ask.", 'up{job=~"caplab-.+"} == 0', GOOD_IF_ZERO
+                    "Scrapes that fail",
+                    "Targets of all jobs that do not answer Prometheus: the lab's own parts, and members that a fault "
+                    "has silenced.",
+                    'up{job=~"caplab-.+"} == 0',
+                    GOOD_IF_ZERO,
                 ),
             ),
         ),
@@ -141,7 +146,8 @@ def _cap_table() -> Panel:
         description=(
             "The last run of each experiment, mode and fault: its verdict, and each figure beside its bound. Where a "
             "row judges a part of the clients (a side of a cut, a route), both are of that part. Without a bound "
-            "anything is allowed, or the anomaly must show. The experiment links to the run."
+            "anything is allowed, or the anomaly must show. A namespace keeps its last 30 runs: older ones have no "
+            "row here. The experiment links to the run."
         ),
         unit="none",
         links=[links.to(links.RUN, "")],
@@ -199,7 +205,10 @@ def _alerts() -> Panel:
 def _scrapes() -> Panel:
     about = About(
         title="Who answers Prometheus",
-        description="Whether all targets of each job answer. A prober that does not leaves its rows blank elsewhere.",
+        description=(
+            "Whether all targets of each job answer: red as soon as one does not, also a member that a fault has "
+            "silenced. A prober that does not answer leaves its rows blank elsewhere."
+        ),
         unit="none",
         links=[links.to(links.RUN, "")],
     )
@@ -211,7 +220,8 @@ def _stalls() -> Panel:
         title="Probers that stall",
         description=(
             "The share of time in which a prober itself stood still for half a second or more: operations were late, "
-            "through no fault of the database. A run with such a stall is judged unknown."
+            "through no fault of the database. A run that broke a promise about time meanwhile is judged unknown, not "
+            "invalid."
         ),
         unit="percentunit",
         links=[links.to(links.RUN, "")],
@@ -223,7 +233,11 @@ def _stalls() -> Panel:
 def _rounds() -> Panel:
     about = About(
         title="Operator and agents: oldest round",
-        description="Seconds since the operator last looked at each cluster, and each agent at its faults: the oldest.",
+        description=(
+            "Seconds since the operator's slowest loop last ended a round (about 1 s is normal), and since each agent "
+            "last heard of faults (up to a minute is normal where nothing changes). Alerts fire at 30 s and at 90 s; "
+            "the lines at 5 s and 15 s are the operator's."
+        ),
         unit="s",
         links=[links.to(links.RUN, "")],
         decimals=1,

@@ -32,14 +32,16 @@ def _members() -> Section:
     to = _to()
     replay = shared.of_exporter(
         "Replay delay of replicas",
-        "How long ago the last transaction was committed that a replica has replayed; it grows on an idle primary.",
+        "How long ago the last transaction that a replica has replayed was committed. It grows while nothing is "
+        "written, so it is lag only under load.",
         "s",
         to,
-        Query(f"max by (member) (pg_replication_lag_seconds{{{CLUSTER}}})", shared.MEMBER),
+        shared.gauge("pg_replication_lag_seconds"),
     )
     sent = shared.of_exporter(
-        "WAL that replicas have still to get",
-        "Bytes of WAL that the primary has written and a replica has not, as the primary itself sees it.",
+        "WAL that replicas have still to replay",
+        "Bytes of WAL that the primary has written and a replica has not yet replayed, as the primary itself sees it: "
+        "also what the replica has received, and not replayed.",
         "bytes",
         to,
         Query(f"max by (application_name) (pg_stat_replication_pg_wal_lsn_diff{{{CLUSTER}}})", "{{application_name}}"),
@@ -53,23 +55,24 @@ def _members() -> Section:
 
 def _work() -> Section:
     to = _to()
-
-    def rate(name: str) -> Query:
-        return Query(f"sum by (member) (rate({name}{{{CLUSTER}}}[$__rate_interval]))", shared.MEMBER)
-
     commits = shared.of_exporter(
-        "Commits a second", "Transactions committed, on each member.", "ops", to, rate("pg_stat_database_xact_commit")
+        "Commits a second",
+        "Transactions committed, on each member.",
+        "ops",
+        to,
+        shared.rate("pg_stat_database_xact_commit"),
     )
     rollbacks = shared.of_exporter(
         "Rollbacks a second",
         "Transactions rolled back, on each member: among them writes that a fault broke off.",
         "ops",
         to,
-        rate("pg_stat_database_xact_rollback"),
+        shared.rate("pg_stat_database_xact_rollback"),
     )
     sessions = shared.of_exporter(
         "Sessions",
-        "Sessions on each member, whatever they do; the dashed line is Postgres' usual limit.",
+        "Sessions on each member, whatever they do. The dashed line at 100 is Postgres' own default of "
+        "max_connections; the lab sets 240 unless the cluster says otherwise.",
         "none",
         to,
         Query(f"sum by (member) (pg_stat_activity_count{{{CLUSTER}}})", shared.MEMBER),

@@ -21,6 +21,7 @@ RUN = 'experiment="$experiment",engine="$engine",mode="$mode",fault="$fault"'
 WHOLE = 'vantage="all",route="all"'
 PARTS = 'vantage=~"all|majority|minority"'
 EACH = 'vantage!~"all|majority|minority"'
+NOT_ANY = ',route!="any"'  # members refuse writes by that route by design
 BY_RUN = "experiment, engine, mode, fault"
 
 
@@ -29,13 +30,18 @@ def worst(expression: str) -> str:
     return f"min_over_time(({expression})[$__interval:1s])"
 
 
+def since_ack(selector: str, access: str) -> str:
+    """The series of how long ago a write or a read ("write", "read") was last acknowledged."""
+    return f'caplab_seconds_since_last_ack{{{selector},access="{access}"{NOT_ANY if access == "write" else ""}}}'
+
+
 def outcomes(selector: str, ops: str, by: str = "vantage, route", stale: bool = False) -> str:
     """What became of operations in each second, as a value of palette.OUTCOMES.
 
     Nothing is shown where no probe starts operations, or where the prober was not scraped. The route any goes to
     members that refuse writes by design: it is left out of those.
     """
-    routes = ',route!="any"' if ops == WRITES else ""
+    routes = NOT_ANY if ops == WRITES else ""
 
     def each_second(outcome: str) -> str:
         return f'sum by ({by}) (irate(caplab_operations_total{{{selector},op=~"{ops}"{routes}{outcome}}}[{RECENT}]))'

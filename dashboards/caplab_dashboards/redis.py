@@ -28,14 +28,6 @@ def _to() -> list[dashboard.DashboardLink]:
     return [*shared.to_run_and_overview(), links.to(links.CACHE)]
 
 
-def _gauge(name: str) -> Query:
-    return Query(f"max by (member) ({name}{{{CLUSTER}}})", shared.MEMBER)
-
-
-def _rate(name: str) -> Query:
-    return Query(f"sum by (member) (rate({name}{{{CLUSTER}}}[$__rate_interval]))", shared.MEMBER)
-
-
 def _members() -> Section:
     to = _to()
     link = timeline(
@@ -50,19 +42,19 @@ def _members() -> Section:
     )
     replicas = shared.of_exporter(
         "Replicas connected",
-        "How many replicas each member has: all of them belong to one primary, unless there are two.",
+        "How many replicas each member has. One member has all of them, unless there are two primaries.",
         "none",
         to,
-        _gauge("redis_connected_slaves"),
+        shared.gauge("redis_connected_slaves"),
         stepped=True,
     )
     offsets = shared.of_exporter(
         "Replication offset",
-        "How far each member's history has come. A replica that is behind is below its primary; one that was "
-        "discarded jumps.",
+        "How far each member's history has come. A replica that is behind is below its primary; a member that gives "
+        "up its own history for a new primary's jumps.",
         "bytes",
         to,
-        _gauge("redis_master_repl_offset"),
+        shared.gauge("redis_master_repl_offset"),
     )
     return section(
         "Members and replication",
@@ -78,21 +70,24 @@ def _work() -> Section:
         "Commands that each member carried out.",
         "ops",
         to,
-        _rate("redis_commands_processed_total"),
+        shared.rate("redis_commands_processed_total"),
     )
     clients = shared.of_exporter(
         "Clients connected", "Clients of each member, replicas not among them.", "none", to,
-        _gauge("redis_connected_clients"),
+        shared.gauge("redis_connected_clients"),
     )  # fmt: skip
     memory = shared.of_exporter(
-        "Memory", "What each member's data takes; at its limit it evicts keys or refuses writes.", "bytes", to,
-        _gauge("redis_memory_used_bytes"),
+        "Memory",
+        "What each member has allocated: keys, buffers and the replication backlog. At maxmemory it evicts keys or "
+        "refuses writes.",
+        "bytes", to,
+        shared.gauge("redis_memory_used_bytes"),
     )  # fmt: skip
     unsaved = shared.of_exporter(
         "Changes since the last snapshot",
         "Changes that are in no snapshot of a member; the append-only file, where there is one, has them.",
         "none",
         to,
-        _gauge("redis_rdb_changes_since_last_save"),
+        shared.gauge("redis_rdb_changes_since_last_save"),
     )
     return section("Work", line(7, (6, commands), (6, clients), (6, memory), (6, unsaved)))

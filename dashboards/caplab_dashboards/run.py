@@ -40,12 +40,12 @@ def _found() -> Section:
             (4, _failover_bound()),
             (4, _count("acked_lost_writes", "Acked writes lost", "Writes acknowledged and gone.", _LOST)),
             (4, _count("stale_reads", "Stale reads", "Reads that missed an acknowledged write.", _STALE)),
-            (4, _of_run("ack_ratio", "Acked", "Operations acknowledged, of all attempted.", "percentunit")),
+            (4, _of_run("ack_ratio", "Acked", "Operations acknowledged, of all that were due.", "percentunit")),
         ),
         line(
             3,
             (4, _when("started", "Began", "When the last run of this row began.")),
-            (4, _when("ended", "Ended", "When the run was judged. The time range of its link holds all of it.")),
+            (4, _when("ended", "Ended", "When the run was judged. The link that caplab run prints shows all of it.")),
             (4, _of_run("attempted_writes", "Writes attempted", "Writes that probers began.", "none")),
             (4, _of_run("acked_writes", "Writes acked", "Writes that clients were told were done.", "none")),
             (4, _of_run("survived_writes", "Writes survived", "Acked writes that the final scan found.", "none")),
@@ -71,7 +71,8 @@ def _of_run(name: str, title: str, description: str, unit: str, steps: Steps = N
 
 def _count(name: str, title: str, description: str, steps: Steps) -> Panel:
     """A figure beside the bound that it is judged by."""
-    about = About(title=title, description=f"{description} Beside it: at most how many the row allows; blank: any.",
+    beside = "Beside it: the most that the row allows; blank: it sets no limit."
+    about = About(title=title, description=f"{description} {beside}",
                   unit="none", links=[links.to(links.OVERVIEW, "")], decimals=0)  # fmt: skip
     measured, most = Query(queries.judged(name, RUN), "seen"), Query(queries.bound(name, RUN), "at most")
     return figure(about, measured, most, steps=steps)
@@ -81,8 +82,8 @@ def _failover() -> Panel:
     about = About(
         title="Failover",
         description=(
-            "From the injection to the end of the last outage that began before heal; where the row judges a part of "
-            "the clients, of those."
+            "From the injection to the end of the last outage that began before heal. Where the row judges only some "
+            "of the clients (one side of a cut, one route), it is theirs."
         ),
         unit="s",
         links=[links.to(links.OVERVIEW, "")],
@@ -94,7 +95,7 @@ def _failover() -> Panel:
 def _failover_bound() -> Panel:
     about = About(
         title="Failover: at most",
-        description="The longest that the row allows under its settings; blank: any.",
+        description="The longest that the row allows under its settings; blank: it sets no limit.",
         unit="s",
         links=[links.to(links.OVERVIEW, "")],
         decimals=1,
@@ -139,7 +140,7 @@ def _longest(access: str) -> Panel:
         links=_TO,
         decimals=1,
     )
-    age = f'caplab_seconds_since_last_ack{{{_SELECTED},access="{access}"}}'
+    age = queries.since_ack(_SELECTED, access)
     query = Query(f"max by ({_BY_ROUTE}) (max_over_time({age}[$__range]))", shared.ROUTED)
     return bars(about, query, steps=((None, palette.OK), (1, palette.UNKNOWN), (5, palette.FAILED)))
 

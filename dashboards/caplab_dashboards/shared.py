@@ -43,8 +43,9 @@ def reads(selector: str, to: Sequence[DashboardLink]) -> Panel:
     about = About(
         title="Reads, second by second",
         description=(
-            "What became of the reads that ended in each second, by vantage and route. Purple: some read missed a "
-            "write that its own vantage had been told was done before. What other vantages wrote, the run's end judges."
+            "What became of the reads that ended in each second, by vantage and route. Purple: a read missed a write "
+            "that its own zone's prober had seen acknowledged before. Reads that missed what other zones wrote are "
+            "found at the end of the run only."
         ),
         unit="none",
         links=to,
@@ -73,13 +74,14 @@ def since_last_ack(selector: str, access: str, to: Sequence[DashboardLink]) -> P
         title=f"Since the last acknowledged {access}",
         description=(
             f"Seconds since a {access} was last acknowledged, by vantage and route. A line that climbs is an outage, "
-            "and its peak is how long it was. From 5 s on an alert fires."
+            "and its peak is how long it was. From 5 s on an alert fires, but not for the side of a partition that is "
+            "not to be served."
         ),
         unit="s",
         links=to,
         decimals=1,
     )
-    expr = f'max by (vantage, route) (caplab_seconds_since_last_ack{{{selector},access="{access}"}})'
+    expr = f"max by (vantage, route) ({queries.since_ack(selector, access)})"
     steps: Steps = ((None, palette.OK), (5, palette.FAILED))
     return graph(about, Query(expr, ROUTED), steps=steps, colors=BY_VANTAGE)
 
@@ -148,7 +150,7 @@ def epoch(selector: str, to: Sequence[DashboardLink]) -> Panel:
         title="Changes of the primary's term",
         description=(
             "How often the term changed in the last seconds (Postgres: the timeline; Redis: the replication id). Each "
-            "failover is a step up. Cassandra has no terms."
+            "failover is a short peak; otherwise it is 0. Cassandra has no terms."
         ),
         unit="none",
         links=to,
@@ -166,6 +168,16 @@ def clients(to: Sequence[DashboardLink]) -> Section:
         line(7, (12, writes(selector, to)), (12, reads(selector, to))),
         line(7, (12, since_last_ack(selector, "write", to)), (12, latency(selector, to))),
     )
+
+
+def gauge(name: str) -> Query:
+    """A gauge of the engine's exporter, on each member of the cluster that is chosen."""
+    return Query(f"max by (member) ({name}{{{queries.CLUSTER}}})", MEMBER)
+
+
+def rate(name: str) -> Query:
+    """A counter of the engine's exporter, a second, on each member of the cluster that is chosen."""
+    return Query(f"sum by (member) (rate({name}{{{queries.CLUSTER}}}[$__rate_interval]))", MEMBER)
 
 
 def of_exporter(

@@ -20,7 +20,7 @@ from caplab_cluster.chart import NAMESPACE as LAB_NAMESPACE
 from caplab_cluster.kind_cluster import NODES
 from cluster_object import ClusterObject
 from kind_lab import Lab, await_that
-from lab_release import upgrade
+from lab_release import UNWATCHED, upgrade
 from lab_runs import BIN, environment
 
 MOST_CORES = 0.3
@@ -28,7 +28,6 @@ MOST_MIB = 500.0
 WINDOW_SECONDS = 45.0
 ROUNDS = 3
 CLUSTERS = {"PostgresCluster": "pg", "RedisCluster": "rd", "CassandraCluster": "cs"}
-OFF = ("prometheus.enabled=false", "exporters.enabled=false")
 
 pytestmark = pytest.mark.long
 
@@ -94,7 +93,7 @@ def test_all_that_watches_takes_less_than_its_budget(lab: Lab, clusters: str, sw
         await_that("Prometheus and two exporters run", lambda: len(watchers(lab, clusters)) == 3, within_seconds=60)
         parts.append(taken(lab, watchers(lab, clusters)))
         with_it.append(taken(lab, nodes))
-        upgrade(lab, *OFF)
+        upgrade(lab, *UNWATCHED)
         await_that("none of them runs", lambda: not watchers(lab, clusters), within_seconds=60)
         without.append(taken(lab, nodes))
         upgrade(lab)

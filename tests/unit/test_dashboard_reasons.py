@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from dashboard_queries import GONE, Asked, Findings, reason_of, table, unexplained
+from dashboard_queries import GONE, IDLE, Asked, Findings, reason_of, table, unexplained
 
 EPOCH = Asked(
     "Run", "Changes of the primary's term A", 'changes(caplab_cluster_epoch{cluster="x"}[3s])', {"cluster": "x"}
@@ -31,6 +31,13 @@ def test_a_cluster_that_had_gone_is_the_reason_whatever_was_asked() -> None:
 def test_what_only_cassandra_lacks_excuses_no_other_engine(engines: tuple[str, ...], why: str | None) -> None:
     reason = reason_of(of_engines(*engines))
     assert (reason.why if reason else None) == why
+
+
+def test_no_load_excuses_what_loads_tell_and_nothing_else() -> None:
+    idle = replace(of_engines("postgres"), is_loaded=False)
+    assert reason_of(replace(idle, query="caplab_seconds_since_last_ack")) == IDLE
+    assert reason_of(replace(idle, query="pg_up")) is None
+    assert reason_of(replace(idle, query="caplab_seconds_since_last_ack", is_loaded=True)) is None
 
 
 def test_a_query_that_asks_about_no_cluster_is_not_excused_by_one_that_had_gone() -> None:
