@@ -364,24 +364,34 @@ def the_runner_is_restricted_and_knows_no_secret_but_those_it_is_given(chart: Ch
     given = ("schedule.bucket.url=s3://b/p", "schedule.bucket.secret=keys", "schedule.bucket.endpoint=https://m:9000",
              "schedule.notify.webhookSecret=hook", "schedule.settings.rate=ten")  # fmt: skip
     found = chart.render(*_SCHEDULE, *given)
-    cron, page = _of_kind(found, "CronJob")["caplab-nightly"]["spec"], _of_kind(found, "Deployment")["caplab-results"]
-    pods = [cron["jobTemplate"]["spec"]["template"]["spec"], page["spec"]["template"]["spec"]]
+    cron = _of_kind(found, "CronJob")["caplab-nightly"]["spec"]
+    pods = [cron["jobTemplate"]["spec"]["template"]["spec"], _results_page(found)]
     for pod in pods:
         (container,) = pod["containers"]
         assert container["securityContext"]["readOnlyRootFilesystem"] is True
         assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
         assert pod["securityContext"]["runAsNonRoot"] is True
         assert container["resources"]["limits"]["memory"]
-    secrets = [
-        {one["valueFrom"]["secretKeyRef"]["name"] for one in pod["containers"][0]["env"] if "secretKeyRef" in str(one)}
-        for pod in pods
-    ]
-    assert secrets == [{"keys", "hook"}, {"keys"}]
+    assert [_secrets(pod) for pod in pods] == [{"keys", "hook"}, {"keys"}]
+    assert _secrets(_results_page(chart.render(*_SCHEDULE, *given, "schedule.page.secret=readonly"))) == {"readonly"}
     assert {"--set=rate=ten", "--bucket=s3://b/p"} <= set(_runner(cron)["args"])
     assert pods[1]["automountServiceAccountToken"] is False
     assert not [one for one in pods[1]["containers"][0]["args"] if one.startswith("--host")]
-    plain = _of_kind(chart.render(*_SCHEDULE), "Deployment")["caplab-results"]["spec"]["template"]["spec"]
-    assert plain["volumes"][0]["persistentVolumeClaim"] == {"claimName": "caplab-results", "readOnly": True}
+    assert _results_page(chart.render(*_SCHEDULE))["volumes"][0]["persistentVolumeClaim"] == {
+        "claimName": "caplab-results",
+        "readOnly": True,
+    }
+
+
+def _results_page(rendered: list[dict[str, Any]]) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = _of_kind(rendered, "Deployment")["caplab-results"]["spec"]["template"]["spec"]
+    return found
+
+
+def _secrets(pod: Mapping[str, Any]) -> set[str]:
+    """Those that a pod's container takes its environment from."""
+    env = pod["containers"][0]["env"]
+    return {one["valueFrom"]["secretKeyRef"]["name"] for one in env if "secretKeyRef" in str(one)}
 
 
 def results_outlive_the_release(chart: Chart) -> None:
@@ -406,7 +416,8 @@ COMBINATIONS: tuple[tuple[str, ...], ...] = (
     (*_SCHEDULE, "schedule.accept=true", "schedule.repeat=5", "schedule.minutes=240"),
     (*_SCHEDULE, "schedule.volume.claim=mine", "schedule.page.enabled=false", "schedule.failOn=none"),
     (*_SCHEDULE, "schedule.volume.storageClass=standard", "schedule.history.failed=0", "schedule.timeZone=Etc/GMT+1"),
-    (*_SCHEDULE, "schedule.bucket.url=s3://b/p", "schedule.bucket.secret=keys", "schedule.bucket.endpoint=http://m:9000"),
+    (*_SCHEDULE, "schedule.bucket.url=s3://b/p", "schedule.bucket.secret=keys", "schedule.bucket.endpoint=http://m:9000",
+     "schedule.page.secret=readonly"),
     (*_SCHEDULE, "schedule.notify.webhookSecret=hook", "schedule.notify.alertmanager=http://am:9093",
      "schedule.notify.always=true", "prometheus.enabled=false"),
 )  # fmt: skip

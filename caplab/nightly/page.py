@@ -28,6 +28,7 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-ur
 _TREND_POLICY = (
     "sandbox allow-scripts; default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
 )
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;margin:2em auto;max-width:75em;padding:0 1em;color:#1d2733}"
     "table{border-collapse:collapse;display:block;overflow-x:auto}td,th{border:1px solid #c8d0d8;padding:.25em .6em}"
@@ -68,6 +69,18 @@ def named_suite(name: str) -> bool:
     return "/" not in name and "\\" not in name and named(Path(name)) is not None
 
 
+def meant(listening: str, host: str) -> bool:
+    """Whether a request names this server.
+
+    One that listens on a loopback is reached by that name alone: a page from elsewhere, whose own name leads here by
+    now (DNS rebinding), would read the results with the browser of whoever opened it.
+    """
+    try:
+        return listening not in _LOOPBACK or urlsplit(f"//{host}").hostname in _LOOPBACK
+    except ValueError:
+        return False
+
+
 def serve(store: Store, host: str, port: int) -> None:
     """Answer until the process is told to end."""
     server(store, host, port).serve_forever()
@@ -87,7 +100,7 @@ def server(store: Store, host: str, port: int) -> ThreadingHTTPServer:
             self._answer(with_content=False)
 
         def _answer(self, with_content: bool) -> None:
-            found = answer(store, self.path)
+            found = answer(store, self.path) if meant(host, self.headers["Host"] or "") else _ELSEWHERE
             self.send_response(found.status)
             for name, value in (
                 ("Content-Type", f"{found.kind}; charset=utf-8"),
@@ -171,3 +184,8 @@ def _whole(title: str, body: str) -> bytes:
 
 def _missing() -> Answer:
     return Answer(HTTPStatus.NOT_FOUND, _whole("not here", "<h1>There is no such page</h1>"))
+
+
+_ELSEWHERE = Answer(
+    HTTPStatus.MISDIRECTED_REQUEST, _whole("not here", "<h1>This page is at localhost, by no other name</h1>")
+)

@@ -123,6 +123,33 @@ def test_it_answers_reading_only(store: Store) -> None:
         made.server_close()
 
 
+@pytest.mark.parametrize(
+    ("listening", "host", "status"),
+    [
+        ("127.0.0.1", "localhost:8080", 200),
+        ("127.0.0.1", "[::1]:8080", 200),
+        ("127.0.0.1", "results.example:8080", 421),
+        ("127.0.0.1", "localhost.results.example", 421),
+        ("127.0.0.1", "127.0.0.1@results.example", 421),
+        ("127.0.0.1", "[", 421),
+        ("127.0.0.1", "", 421),
+        ("0.0.0.0", "results.example:8080", 200),
+    ],
+)
+def test_on_a_loopback_it_answers_by_no_other_name(store: Store, listening: str, host: str, status: int) -> None:
+    made = page.server(store, listening, 0)
+    Thread(target=made.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    try:
+        asked = http.client.HTTPConnection("127.0.0.1", made.server_port, timeout=10)
+        asked.request("GET", f"/{NIGHT}/", headers={"Host": host})
+        response = asked.getresponse()
+        assert (response.status, b"<h1>core</h1>" in response.read()) == (status, status == 200)
+        asked.close()
+    finally:
+        made.shutdown()
+        made.server_close()
+
+
 def test_folds_of_the_labs_own_pages_are_left_out_and_other_html_is_text() -> None:
     text = as_html(b"<details><summary>every run</summary>\n\n# Runs\n\n</details>\n<img src=x onerror=y>")
     assert "<h1>Runs</h1>" in text
