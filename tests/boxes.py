@@ -49,11 +49,12 @@ for served in (udp, tcp):
     threading.Thread(target=served, daemon=True).start()
 http.server.test(lambda *a: http.server.SimpleHTTPRequestHandler(*a, directory="/tmp"), port=8080)
 """
-# Says the same word again and again on one connection a route, tries a new one each 0.3 s, and sends datagrams. Its
-# seconds begin once all has gone on for a second, with replies on each connection: a new Service may refuse at first.
+# Says the same word again and again on one connection a route, tries a new one each 0.1 s, and sends datagrams. It is
+# talking once all has gone on for a second, with replies on each connection: a new Service may refuse at first. It
+# ends at the CLOCK_MONOTONIC nanosecond that it reads, or at once where whoever began it is gone.
 _TALK = """
 import json, math, socket, sys, threading, time
-seconds, routes = float(sys.argv[1]), json.loads(sys.argv[2])
+routes = json.loads(sys.argv[1])
 end = math.inf
 noted = {name: {"replies": [], "fresh": []} for name in routes}
 
@@ -69,7 +70,7 @@ def connected(host, port):
 
 def steady(name, host, port):
     line = connected(host, port)
-    line.settimeout(seconds + 30)
+    line.settimeout(60)
     def hear():
         try:
             while line.recv(1000):
@@ -121,9 +122,9 @@ while time.monotonic() - began < 1.2 or not all(
     if time.monotonic() - began > 20:
         sys.exit(f"not heard: {({name: len(one['replies']) for name, one in noted.items()})}")
     time.sleep(0.02)
-end = time.monotonic() + seconds
 print("talking", flush=True)
-for thread in threads: thread.join(seconds + 3)
+end = int(sys.stdin.readline() or 0) / 1e9
+for thread in threads: thread.join(max(0, end - time.monotonic()) + 3)
 print(json.dumps(noted))
 """
 
@@ -160,19 +161,20 @@ class Heard:
 
 
 class Talk:
-    """A pod that talks; end() waits for it."""
+    """A pod that talks until it is told to end."""
 
-    def __init__(self, lab: Lab, namespace: str, pod: str, seconds: float, routes: Mapping[str, tuple[str, str, int]]):
-        kubectl = lab.kubectl_command()
-        command = ["exec", "-n", namespace, pod, "--", "python3", "-c", _TALK, str(seconds), json.dumps(dict(routes))]
+    def __init__(self, lab: Lab, namespace: str, pod: str, routes: Mapping[str, tuple[str, str, int]]):
+        command = ["exec", "-i", "-n", namespace, pod, "--", "python3", "-c", _TALK, json.dumps(dict(routes))]
         self._process = subprocess.Popen(
-            [*kubectl, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
+            [*lab.kubectl_command(), *command],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
         assert self._process.stdout is not None
         assert self._process.stdout.readline() == "talking\n", self._process.communicate()[1]
 
-    def end(self) -> dict[str, Heard]:
-        out, err = self._process.communicate(timeout=60)
+    def end(self, at_ns: int = 0) -> dict[str, Heard]:
+        """What each route brought until a CLOCK_MONOTONIC nanosecond, or until now where that is over."""
+        out, err = self._process.communicate(f"{at_ns}\n", timeout=60)
         assert self._process.returncode == 0, err
         noted = json.loads(out)
         return {
@@ -215,8 +217,8 @@ class Boxes:
         """The ClusterIP of a box's own Service."""
         return str(self.lab.get("service", "-n", self.namespace, pod)["spec"]["clusterIP"])
 
-    def talk(self, pod: str, seconds: float, routes: Mapping[str, tuple[str, str, int]]) -> Talk:
-        return Talk(self.lab, self.namespace, pod, seconds, routes)
+    def talk(self, pod: str, routes: Mapping[str, tuple[str, str, int]]) -> Talk:
+        return Talk(self.lab, self.namespace, pod, routes)
 
     def datagrams(self, pod: str) -> list[tuple[str, int]]:
         """Who was heard by a box, and when."""

@@ -62,7 +62,7 @@ def silent_from(boxes: Boxes, name: str, pod: str) -> int:
     return int(target_of(fault_status(boxes.lab, boxes.namespace, name), pod)["effectiveNs"])
 
 
-def after(span: Span, seconds: float) -> Span:
+def after(span: Span, seconds: float = 2.0) -> Span:
     return Span(span.end_ns + int(0.5e9), span.end_ns + int(seconds * 1e9))
 
 
@@ -74,21 +74,22 @@ def test_a_cut_is_complete_on_both_routes_and_two_of_them_on_one_pod_end_by_them
     """from peers, and from clients 3 s later: each takes just its own, the connections there are included."""
     a, b = boxes.in_zone("a"), boxes.in_zone("b")
     to_a = {"direct": ("tcp", boxes.address(a), PORT), "service": ("tcp", boxes.service(a), PORT)}
-    peer, client = boxes.talk(b, 15, to_a), boxes.talk("client-b", 15, to_a)
+    peer, client = boxes.talk(b, to_a), boxes.talk("client-b", to_a)
     # What it says through a Service, only the far end sees by its address.
     itself = boxes.talk(
-        a, 15, {"service": ("tcp", boxes.service(b), PORT), "third": ("new", boxes.address("client-c"), PORT)}
+        a, {"service": ("tcp", boxes.service(b), PORT), "third": ("new", boxes.address("client-c"), PORT)}
     )
     inject(boxes, "peers", "a", 6, partition={"from": "peers"})
     await_that("3 s are over", lambda: seconds_live(boxes, "peers") > 3)
     inject(boxes, "clients", "a", 6, partition={"from": "clients"})
     peers, clients = span_of(boxes, "peers", a), span_of(boxes, "clients", a)
-    heard = {"peer": peer.end(), "client": client.end()}
+    over_ns = after(clients).end_ns
+    heard = {"peer": peer.end(over_ns), "client": client.end(over_ns)}
     for who, span in (("peer", peers), ("client", clients)):
         for route, one in heard[who].items():
             assert one.in_(before(span)) > 20, (who, route)
             assert (one.in_(span.shrunk()), one.opened(span)) == (0, {False}), (who, route)
-            assert True in one.opened(after(span, 2)), (who, route)
+            assert True in one.opened(after(span)), (who, route)
     # The one is over, the other is not: nobody healed it with it.
     between = Span(peers.end_ns + int(0.7e9), clients.end_ns)
     assert heard["peer"]["direct"].opened(between) == {True}
@@ -109,11 +110,11 @@ def seconds_live(boxes: Boxes, name: str) -> float:
 def test_a_one_way_cut_passes_the_other_way(boxes: Boxes, direction: str) -> None:
     a, b = boxes.in_zone("a"), boxes.in_zone("b")
     address_a, address_b = boxes.address(a), boxes.address(b)
-    talks = [boxes.talk(a, 7, {"b": ("udp", address_b, PORT)}), boxes.talk(b, 7, {"a": ("udp", address_a, PORT)})]
+    talks = [boxes.talk(a, {"b": ("udp", address_b, PORT)}), boxes.talk(b, {"a": ("udp", address_a, PORT)})]
     inject(boxes, direction, "a", 3, partition={"from": "peers", "direction": direction})
     span = span_of(boxes, direction, a)
     for talk in talks:
-        talk.end()
+        talk.end(after(span).end_ns)
     heard = {"by the target": [ns for sender, ns in boxes.datagrams(a) if sender == address_b],
              "by the other": [ns for sender, ns in boxes.datagrams(b) if sender == address_a]}  # fmt: skip
     under = {who: sum(span.shrunk().has(ns) for ns in times) for who, times in heard.items()}
@@ -121,7 +122,7 @@ def test_a_one_way_cut_passes_the_other_way(boxes: Boxes, direction: str) -> Non
     deaf = "by the target" if direction == "in" else "by the other"
     for who, times in heard.items():
         assert (under[who] == 0) == (who == deaf)
-        for spared in (before(span), after(span, 2)):
+        for spared in (before(span), after(span)):
             assert sum(spared.has(ns) for ns in times) > 20, who
 
 
@@ -132,18 +133,18 @@ def test_a_group_is_cut_from_all_others_and_lives_on_inside(boxes: Boxes) -> Non
     dns = str(boxes.lab.get("service", "-n", "kube-system", "kube-dns")["spec"]["clusterIP"])
     routes = {"api": ("new", api, 443), "dns": ("new", dns, 53), "b": ("tcp", boxes.service(b), PORT),
               "client of its own": ("new", boxes.address("client-a"), PORT)}  # fmt: skip
-    inside = boxes.talk(a, 10, routes)
-    near, far = (boxes.talk(f"client-{zone}", 10, {"a": ("tcp", boxes.service(a), PORT)}) for zone in "ab")
+    inside = boxes.talk(a, routes)
+    near, far = (boxes.talk(f"client-{zone}", {"a": ("tcp", boxes.service(a), PORT)}) for zone in "ab")
     inject(boxes, "group", "a", 5, partition={"from": "group", "dns": "Cut"})
     assert Server().fetch("a", "/metrics")  # the prober of the minority answers the lab
     assert boxes.ready(a)
     span = span_of(boxes, "group", a)
-    heard = inside.end()
+    heard = inside.end(after(span).end_ns)
     assert heard["api"].opened(span) == heard["dns"].opened(span) == {False}
     assert heard["client of its own"].opened(span) == {True}
     assert heard["b"].in_(span.shrunk()) == far.end()["a"].in_(span.shrunk()) == 0
     assert near.end()["a"].in_(span.shrunk()) > 100
-    assert True in heard["api"].opened(after(span, 2))
+    assert True in heard["api"].opened(after(span))
     # kubelet reaches it all the time: no probe makes a kill of the cut.
     assert (boxes.restarts(), boxes.ready(a)) == (restarts, True)
 
@@ -155,14 +156,14 @@ def test_a_cut_from_the_control_plane_takes_nothing_else(boxes: Boxes) -> None:
     dns = str(boxes.lab.get("service", "-n", "kube-system", "kube-dns")["spec"]["clusterIP"])
     routes = {"service": ("new", api, 443), "dns": ("new", dns, 53), "b": ("tcp", boxes.address(b), PORT),
               "endpoint": ("new", endpoints["addresses"][0]["ip"], endpoints["ports"][0]["port"])}  # fmt: skip
-    talk = boxes.talk(a, 7, routes)
+    talk = boxes.talk(a, routes)
     inject(boxes, "control-plane", "a", 3, partition={"from": "controlPlane"})
     span = span_of(boxes, "control-plane", a)
-    heard = talk.end()
+    heard = talk.end(after(span).end_ns)
     assert heard["service"].opened(span) == heard["endpoint"].opened(span) == {False}
     assert heard["dns"].opened(span) == {True}
     assert heard["b"].in_(span.shrunk()) > 50
-    assert heard["service"].opened(after(span, 2)) == {True}
+    assert heard["service"].opened(after(span)) == {True}
 
 
 def cpu_ns(lab: Lab, pod_uid: str) -> int:
@@ -180,19 +181,20 @@ def test_a_frozen_member_takes_no_cpu_and_answers_nobody_until_the_last_freeze_o
     a = boxes.in_zone("a")
     uid, restarts = boxes.pods()[a]["metadata"]["uid"], boxes.restarts()
     to_a = {"direct": ("tcp", boxes.address(a), PORT), "service": ("tcp", boxes.service(a), PORT)}
-    talk = boxes.talk("client-b", 12, to_a)
+    talk = boxes.talk("client-b", to_a)
     inject(boxes, "first", "a", 4, freeze={})
     used = cpu_ns(boxes.lab, uid)
     inject(boxes, "second", "a", 5, freeze={})
     await_phase(boxes.lab, boxes.namespace, "first", "Healed", within_seconds=10)
     assert cpu_ns(boxes.lab, uid) == used
     first, second = span_of(boxes, "first", a), span_of(boxes, "second", a)
-    whole, heard = Span(first.begin_ns, second.end_ns), talk.end()
+    whole = Span(first.begin_ns, second.end_ns)
+    heard = talk.end(after(whole).end_ns)
     assert second.end_ns > first.end_ns
     for route, one in heard.items():
         assert one.in_(before(whole)) > 20, route
         assert one.in_(whole.shrunk()) == 0, route
-        assert one.in_(after(whole, 2)) > 20, route
+        assert one.in_(after(whole)) > 20, route
     assert boxes.restarts() == restarts
     assert cpu_ns(boxes.lab, uid) > used
 
@@ -201,7 +203,7 @@ def test_a_frozen_member_takes_no_cpu_and_answers_nobody_until_the_last_freeze_o
 def test_a_killed_member_answers_nobody_until_heal_frozen_or_not(boxes: Boxes, signal: str) -> None:
     a = boxes.in_zone("a")
     talk = boxes.talk(
-        "client-b", 12, {"direct": ("new", boxes.address(a), PORT), "service": ("new", boxes.service(a), PORT)}
+        "client-b", {"direct": ("new", boxes.address(a), PORT), "service": ("new", boxes.service(a), PORT)}
     )
     frozen = signal == "SIGKILL"
     if frozen:
@@ -224,7 +226,7 @@ def test_a_pod_that_takes_the_place_of_one_under_a_fault_is_caught_within_a_seco
     inject(boxes, "freeze", "b", 12, freeze={})
     inject(boxes, "kill", "c", 12, kill={})
     faults = {"cut": a, "freeze": b, "kill": c}
-    talk = boxes.talk("client-b", 14, {"cut": ("new", boxes.service(a), PORT)})
+    talk = boxes.talk("client-b", {"cut": ("new", boxes.service(a), PORT)})
     old = {name: boxes.pods()[name]["metadata"]["uid"] for name in (a, b, c)}
     for name in (a, b, c):
         boxes.replace(name)

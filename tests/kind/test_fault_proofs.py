@@ -141,7 +141,7 @@ def test_a_fault_is_live_and_over_within_a_moment(boxes: Boxes, faults: Followed
         zone, name = ZONES[number % 3], f"{kind}-{number}"
         # What is to be dropped has to be sent: every 20 ms, from another zone.
         other = ZONES[(number + 1) % 3]
-        talk = boxes.talk(f"client-{other}", 2, {"box": ("tcp", boxes.address(whom[zone]), PORT)})
+        talk = boxes.talk(f"client-{other}", {"box": ("tcp", boxes.address(whom[zone]), PORT)})
         began = faults.create(name, {"target": {**BOXES, "zone": zone}, "durationSeconds": 30, **KINDS[kind]})
         await_that(f"{name} has its effect", lambda name=name: faults.effective(name), 5)  # type: ignore[misc]
         entry = next(one for one in faults.targets(name) if one["pod"] == whom[zone])
