@@ -127,22 +127,22 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(parsed: argparse.Namespace) -> int:
     from .places import choose_lab  # noqa: PLC0415  # the API server's client is slow to load
-    from .run import Wishes, planned, run  # noqa: PLC0415  # Chaos Toolkit takes a second to load
+    from .run import RunOptions, planned, run  # noqa: PLC0415  # Chaos Toolkit takes a second to load
 
     if parsed.resume is not None and (parsed.settings or parsed.repeat):
         print("FAILED: --resume goes on with the settings and repeats that the suite was begun with. "
               "Mend: leave --set and --repeat out.", file=sys.stderr)  # fmt: skip
         return LAB_FAILED
     settings = dict(parsed.settings)
-    wishes = Wishes(parsed.name, parsed.repeat or 1, settings, parsed.results, parsed.keep, parsed.resume)
-    runs = planned(wishes)
+    options = RunOptions(parsed.name, parsed.repeat or 1, settings, parsed.results, parsed.keep, parsed.resume)
+    runs = planned(options)
     if parsed.plan:
         print("\n".join(runs))
         return 0
     _choose_cluster(parsed.context)
     out = SteadyWriter(sys.stdout)
     print(f"cluster: {one_line(choose_lab())}", file=out, flush=True)
-    code = run(wishes, out)
+    code = run(options, out)
     if out.problem:
         complain(f"FAILED: {NOT_SHOWN}: {out.problem}.")
     return LAB_FAILED if out.problem else code
@@ -192,10 +192,10 @@ def _faults(parsed: argparse.Namespace) -> int:
 
 def _watch(parsed: argparse.Namespace) -> int:
     from .places import choose_lab  # noqa: PLC0415  # the API server's client is slow to load
-    from .watch.command import Wishes, watch  # noqa: PLC0415
+    from .watch.command import WatchOptions, watch  # noqa: PLC0415
 
     _choose_cluster(parsed.context)
-    return watch(Wishes(parsed.once, parsed.namespace), choose_lab())
+    return watch(WatchOptions(parsed.once, parsed.namespace), choose_lab())
 
 
 def _nightly(parsed: argparse.Namespace) -> int:
@@ -206,16 +206,16 @@ def _nightly(parsed: argparse.Namespace) -> int:
 
 def _compare(parsed: argparse.Namespace) -> int:
     _insist_on_scipy()
-    from .compare.command import Wishes, compare  # noqa: PLC0415  # SciPy takes a second to load
+    from .compare.command import CompareOptions, compare  # noqa: PLC0415  # SciPy takes a second to load
     from .compare.weighing import Rule  # noqa: PLC0415
     from .report.grid import WIDTH  # noqa: PLC0415
 
-    wishes = Wishes(
+    options = CompareOptions(
         base=parsed.base, new=parsed.new, last=parsed.last, newest=parsed.newest, least=parsed.least_runs,
         rule=Rule(parsed.false_alarms, parsed.least_change), form=parsed.format, every=parsed.all, save=parsed.save,
         width=min(_WIDEST, max(WIDTH, terminal_columns())),
     )  # fmt: skip
-    shown, code = compare(wishes)
+    shown, code = compare(options)
     print(shown, end="", flush=True)
     return code
 

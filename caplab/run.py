@@ -19,11 +19,11 @@ from .suites import Suite, experiments, find
 from .timings import earlier_runs
 from .told import Told
 
-__all__ = ["LAB_FAILED", "Wishes", "exit_code", "planned", "run"]
+__all__ = ["LAB_FAILED", "RunOptions", "exit_code", "planned", "run"]
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class RunOptions:
     """What the command line asks for; a run's settings override its suite's.
 
     resume: the suite's folder to go on with, resuming.NEWEST the newest that is not finished, None: begin anew.
@@ -38,33 +38,33 @@ class Wishes:
     resume: str | None = None
 
 
-def planned(wishes: Wishes) -> list[str]:
-    """The runs that are wished for, by name; FieldError where they can't be made, whatever the cluster is.
+def planned(options: RunOptions) -> list[str]:
+    """The runs that are asked for, by name; FieldError where they can't be made, whatever the cluster is.
 
     No cluster is asked. Of what is to be resumed, all runs are named.
     """
-    suite = find(experiments_folder(), wishes.name, dict(wishes.settings or {}))
-    if wishes.resume is None:
+    suite = find(experiments_folder(), options.name, dict(options.settings or {}))
+    if options.resume is None:
         refusals.refuse_unfit(suite)
     else:
-        resuming.folder_to_resume(wishes.folder, suite.name, wishes.name, wishes.resume)
-    return [run.name for run in suite.runs for _ in range(wishes.repeat)]
+        resuming.folder_to_resume(options.folder, suite.name, options.name, options.resume)
+    return [run.name for run in suite.runs for _ in range(options.repeat)]
 
 
-def run(wishes: Wishes, out: Out = sys.stdout) -> int:
-    """Run what is wished for; the exit code. Raises FieldError where there is no such thing, or nothing to resume."""
-    return _begin(wishes, out) if wishes.resume is None else _resume(wishes, wishes.resume, out)
+def run(options: RunOptions, out: Out = sys.stdout) -> int:
+    """Run what is asked for; the exit code. Raises FieldError where there is no such thing, or nothing to resume."""
+    return _begin(options, out) if options.resume is None else _resume(options, options.resume, out)
 
 
-def _begin(wishes: Wishes, out: Out) -> int:
-    settings = dict(wishes.settings or {})
-    suite = find(experiments_folder(), wishes.name, settings)
-    plan = plans.plan_of(suite, wishes.name, settings, wishes.repeat, Machine.here())
+def _begin(options: RunOptions, out: Out) -> int:
+    settings = dict(options.settings or {})
+    suite = find(experiments_folder(), options.name, settings)
+    plan = plans.plan_of(suite, options.name, settings, options.repeat, Machine.here())
     now = datetime.datetime.now(datetime.UTC)
-    folder = wishes.folder / f"{now:%Y%m%d-%H%M%S}-{suite.name}"
+    folder = options.folder / f"{now:%Y%m%d-%H%M%S}-{suite.name}"
     _make(folder)
     with resuming.held(folder):
-        return _carry_out(plan, suite, folder, wishes, out)
+        return _carry_out(plan, suite, folder, options, out)
 
 
 def _make(folder: Path) -> None:
@@ -80,17 +80,17 @@ def _make(folder: Path) -> None:
         ) from error
 
 
-def _resume(wishes: Wishes, asked: str, out: Out) -> int:
-    name = find(experiments_folder(), wishes.name, {}).name
-    folder = resuming.folder_to_resume(wishes.folder, name, wishes.name, asked)
+def _resume(options: RunOptions, asked: str, out: Out) -> int:
+    name = find(experiments_folder(), options.name, {}).name
+    folder = resuming.folder_to_resume(options.folder, name, options.name, asked)
     with resuming.held(folder):
         then = plans.read(folder)
-        suite = find(experiments_folder(), wishes.name, then.settings)
-        now = plans.plan_of(suite, wishes.name, then.settings, then.repeat, then.machine)
+        suite = find(experiments_folder(), options.name, then.settings)
+        now = plans.plan_of(suite, options.name, then.settings, then.repeat, then.machine)
         resuming.refuse_changed(folder, then, now)
         resuming.clear_for(folder, then, now)
         print(f"resuming {folder}: {len(resuming.unfinished(folder, now))} of {len(now.runs)} runs are left", file=out)
-        return _carry_out(now, suite, folder, wishes, out)
+        return _carry_out(now, suite, folder, options, out)
 
 
 def _keep_plan(folder: Path, plan: SuitePlan) -> None:
@@ -100,13 +100,13 @@ def _keep_plan(folder: Path, plan: SuitePlan) -> None:
         raise Told(f"Results cannot be kept in {folder}: {error.strerror}. Mend: make room there.") from error
 
 
-def _carry_out(plan: SuitePlan, suite: Suite, folder: Path, wishes: Wishes, out: Out) -> int:
+def _carry_out(plan: SuitePlan, suite: Suite, folder: Path, options: RunOptions, out: Out) -> int:
     _keep_plan(folder, plan)
     files = {one.experiment: one.file for one in suite.runs}
-    before = earlier_runs(wishes.folder, experiments(experiments_folder()))
+    before = earlier_runs(options.folder, experiments(experiments_folder()))
     session = begin_session()
     under_way = SuiteRun(plan, files, folder, before, out)
     under_way.all()
-    if not wishes.keep:
+    if not options.keep:
         under_way.tidy(session)
     return under_way.end()

@@ -33,7 +33,7 @@ PACKAGES = ("", "cluster", "experiments", "operator", "probes", "dashboards", "t
 
 def image(session: Session, progress: Progress, name: str = "python") -> str:
     """A lab image as this checkout has it, in the engine's store."""
-    source = node_image.choose(session.engine, GoBuilder(session.machine, session.cache), session.wishes).source
+    source = node_image.choose(session.engine, GoBuilder(session.machine, session.cache), session.options).source
     bases = Bases(session.engine, session.machine, session.cache, source)
     debian = {name: bases.ensure(progress, suite) for name, suite in lab_images.BASES.items()}
     images = lab_images.discover(LAB_IMAGES, debian, choose_official(source, lab_images.OFFICIAL))

@@ -19,7 +19,7 @@ _FILES = {"text": "compare.txt", "markdown": "compare.md", "json": "compare.json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wishes:
+class CompareOptions:
     """What the command line asks for. save: a folder for all three forms; None: nothing is written."""
 
     base: Path
@@ -34,24 +34,24 @@ class Wishes:
     width: int = 110
 
 
-def compare(wishes: Wishes) -> tuple[str, int]:
+def compare(options: CompareOptions) -> tuple[str, int]:
     """What is to be printed, and the exit code. Told where there is nothing to read, or nowhere to write."""
-    base, new = read(wishes.base), read(wishes.new)
+    base, new = read(options.base), read(options.new)
     if not new.runs:
         unread = f" ({new.unread[0]})" if new.unread else ""
         raise Told(
-            f"{wishes.new}: no run with a verdict is there{unread}. Mend: name the folder of a suite, or one of many."
+            f"{options.new}: no run with a verdict is there{unread}. Mend: name the folder of a suite, or one of many."
         )
-    chosen = choose(base, new, wishes.last, wishes.newest, wishes.least)
-    told = Comparison(base, new, chosen, wishes.rule, differences(chosen), weigh(chosen, wishes.rule))
+    chosen = choose(base, new, options.last, options.newest, options.least)
+    told = Comparison(base, new, chosen, options.rule, differences(chosen), weigh(chosen, options.rule))
     forms = {
-        "text": text(told, wishes.every, wishes.width),
+        "text": text(told, options.every, options.width),
         "markdown": markdown(told),
         "json": json.dumps(to_json(told), indent=1) + "\n",
     }
-    if wishes.save is not None:
-        _save(wishes.save, forms)
-    return forms[wishes.form], told.code
+    if options.save is not None:
+        _save(options.save, forms)
+    return forms[options.form], told.code
 
 
 def _save(folder: Path, forms: dict[str, str]) -> None:

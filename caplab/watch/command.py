@@ -32,19 +32,19 @@ _OFFSET_SECONDS = 0.6  # past the full second, when everybody was asked
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class WatchOptions:
     """What the command line asks for; namespace '': all of them."""
 
     once: bool = False
     namespace: str = ""
 
 
-def watch(wishes: Wishes, place: str) -> int:
+def watch(options: WatchOptions, place: str) -> int:
     """Show the lab that is pinned; the exit code. place: what it is, in words."""
-    collector = Collector(Asker(pinned().api), Notes.of(Cache.from_environment()), one_line(place), wishes.namespace)
+    collector = Collector(Asker(pinned().api), Notes.of(Cache.from_environment()), one_line(place), options.namespace)
     collector.start()
     try:
-        if wishes.once or not is_live(_console()):
+        if options.once or not is_live(_console()):
             return _once(collector, _console())
         for name in ("COLUMNS", "LINES"):  # a shell's word of the size in the beginning, which would be taken for good
             os.environ.pop(name, None)

@@ -1,4 +1,4 @@
-"""What to use of what a machine has: pure functions of the facts and the user's wishes."""
+"""What to use of what a machine has: pure functions of the facts and the user's options."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _INSTALL_MEND = "Start Docker, or install podman, or run this as root on Debian:
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class SetupOptions:
     """What the user asked for by environment variables; 'auto' leaves it to the lab."""
 
     engine: str = "auto"  # CAPLAB_ENGINE: auto, docker, podman
@@ -62,13 +62,13 @@ class JarsChoice:
         return "build" if self.maven is None else "host"
 
 
-def wishes_from(environment: Mapping[str, str]) -> Wishes:
-    """Read the wishes; Failure names a variable with a value that is none of the allowed."""
+def options_from(environment: Mapping[str, str]) -> SetupOptions:
+    """Read the options; Failure names a variable with a value that is none of the allowed."""
     allowed = {"CAPLAB_ENGINE": ("auto", "docker", "podman"), "CAPLAB_IMAGES": ("auto", "pull", "build")}
     for name, values in allowed.items():
         if (value := environment.get(name, "auto")) not in values:
             raise Failure(f"{name} is '{value}'.", f"Set {name} to one of: {', '.join(values)}.")
-    return Wishes(environment.get("CAPLAB_ENGINE", "auto"), environment.get("CAPLAB_IMAGES", "auto"))
+    return SetupOptions(environment.get("CAPLAB_ENGINE", "auto"), environment.get("CAPLAB_IMAGES", "auto"))
 
 
 def dotted(version: Version | None) -> str:
@@ -76,18 +76,18 @@ def dotted(version: Version | None) -> str:
     return "of unknown version" if version is None else ".".join(map(str, version))
 
 
-def choose_engine(machine: Machine, wishes: Wishes) -> EngineChoice:
+def choose_engine(machine: Machine, options: SetupOptions) -> EngineChoice:
     """A running Docker, else podman, else podman to be installed; Failure says why none can be."""
     docker_problem = _docker_problem(machine.docker)
     podman_problem = _podman_problem(machine)
-    if wishes.engine != "podman" and machine.docker and not docker_problem:
+    if options.engine != "podman" and machine.docker and not docker_problem:
         return EngineChoice("docker", machine.docker.path, False, f"Docker {dotted(machine.docker.version)} answers")
-    if wishes.engine == "docker":
+    if options.engine == "docker":
         raise Failure(
             f"CAPLAB_ENGINE asks for Docker, but {docker_problem}.",
             "Start or upgrade Docker, or unset CAPLAB_ENGINE to let podman take its place.",
         )
-    why = "CAPLAB_ENGINE asks for it" if wishes.engine == "podman" else docker_problem
+    why = "CAPLAB_ENGINE asks for it" if options.engine == "podman" else docker_problem
     if machine.podman and not podman_problem:
         return EngineChoice("podman", machine.podman.path, False, f"podman {dotted(machine.podman.version)}: {why}")
     if machine.podman:
@@ -132,10 +132,10 @@ def choose_tool(name: str, seen: Tool | None, fit: tuple[Version, Version]) -> T
     return ToolChoice(name, seen.path, f"{name} {dotted(seen.version)} on PATH")
 
 
-def choose_source(wishes: Wishes, have_pulled: bool, have_built: bool, answers: bool) -> SourceChoice:
+def choose_source(options: SetupOptions, have_pulled: bool, have_built: bool, answers: bool) -> SourceChoice:
     """Pull or build images: what is here already wins, then whether a container registry answers."""
-    if wishes.images != "auto":
-        return SourceChoice(wishes.images, "CAPLAB_IMAGES asks for it")
+    if options.images != "auto":
+        return SourceChoice(options.images, "CAPLAB_IMAGES asks for it")
     if have_pulled:
         return SourceChoice("pull", "kind's node image is here already")
     if have_built:

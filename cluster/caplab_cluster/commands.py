@@ -9,7 +9,7 @@ from pathlib import Path
 
 from . import chart, doctor, host, lab_images, node_image, podman, registry, toolchain, versions
 from .bases import Bases
-from .choose import Wishes, choose_engine, choose_jars, choose_official, wishes_from
+from .choose import SetupOptions, choose_engine, choose_jars, choose_official, options_from
 from .failure import Failure
 from .kind_cluster import (
     CONTEXT,
@@ -37,27 +37,27 @@ _ON_CONTROL_PLANE = ("grafana", "operator", "postgres-exporter", "prometheus", "
 
 def run_doctor(progress: Progress, cache: Cache) -> None:
     """Every check of this machine; Failure where one says the lab can't run."""
-    _examine(progress, look(cache.root), wishes_from(os.environ))
+    _examine(progress, look(cache.root), options_from(os.environ))
 
 
-def _examine(progress: Progress, machine: Machine, wishes: Wishes) -> None:
-    checks = doctor.examine(machine, wishes)
+def _examine(progress: Progress, machine: Machine, options: SetupOptions) -> None:
+    checks = doctor.examine(machine, options)
     progress.say(doctor.render(checks))
     doctor.refuse_unfit(checks)
 
 
 def up(progress: Progress, cache: Cache) -> None:
     """Bring the cluster up with all images in; changes nothing where it is up already."""
-    machine, wishes = look(cache.root), wishes_from(os.environ)
-    _examine(progress, machine, wishes)
-    session = Session(progress, cache, machine, wishes, choose_engine(machine, wishes))
+    machine, options = look(cache.root), options_from(os.environ)
+    _examine(progress, machine, options)
+    session = Session(progress, cache, machine, options, choose_engine(machine, options))
     if session.choice.install:
         podman.install(progress)
     engine = session.engine
     host.prepare(progress, session.machine, engine.name)
 
     builder = GoBuilder(session.machine, cache)
-    source = node_image.choose(engine, builder, session.wishes)
+    source = node_image.choose(engine, builder, session.options)
     progress.say(f"  images   {source.source}: {source.why}")
     bases = Bases(engine, session.machine, cache, source.source)
     tools = toolchain.ensure_tools(progress, builder, session.machine)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .choose import Wishes, choose_engine
+from .choose import SetupOptions, choose_engine
 from .failure import Failure
 from .machine import Machine
 
@@ -28,10 +28,10 @@ class Check:
     sentence: str = ""
 
 
-def examine(machine: Machine, wishes: Wishes) -> tuple[Check, ...]:
+def examine(machine: Machine, options: SetupOptions) -> tuple[Check, ...]:
     """Every check of a machine, in the order they are shown."""
     return (
-        _engine(machine, wishes),
+        _engine(machine, options),
         _cgroup(machine),
         _memory(machine),
         _disk(machine),
@@ -59,9 +59,9 @@ def render(checks: Sequence[Check]) -> str:
     return "\n".join(lines)
 
 
-def _engine(machine: Machine, wishes: Wishes) -> Check:
+def _engine(machine: Machine, options: SetupOptions) -> Check:
     try:
-        choice = choose_engine(machine, wishes)
+        choice = choose_engine(machine, options)
     except Failure as failure:
         return Check("container engine", "fail", "none", f"{failure.sentence} Mend: {failure.mend}")
     return Check("container engine", "ok", choice.why)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from . import versions
 from .bases import Bases
-from .choose import SourceChoice, Wishes, choose_source
+from .choose import SetupOptions, SourceChoice, choose_source
 from .digest import digest
 from .engine import Engine
 from .failure import Failure
@@ -30,12 +30,12 @@ def built_reference(builder: GoBuilder) -> str:
     return f"localhost/caplab/node:v{versions.KUBERNETES}-{inputs}"
 
 
-def choose(engine: Engine, builder: GoBuilder, wishes: Wishes) -> SourceChoice:
+def choose(engine: Engine, builder: GoBuilder, options: SetupOptions) -> SourceChoice:
     """Pull or build: asks the container registry only where nothing is here yet."""
     have_pulled = engine.has_image(versions.NODE_IMAGE)
     have_built = engine.has_image(built_reference(builder))
-    here = have_pulled or have_built or wishes.images != "auto"
-    return choose_source(wishes, have_pulled, have_built, not here and engine.can_pull(versions.NODE_IMAGE))
+    here = have_pulled or have_built or options.images != "auto"
+    return choose_source(options, have_pulled, have_built, not here and engine.can_pull(versions.NODE_IMAGE))
 
 
 def ensure(progress: Progress, engine: Engine, cache: Cache, bases: Bases, builder: GoBuilder, lab_base: str) -> str:

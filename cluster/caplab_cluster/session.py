@@ -1,4 +1,4 @@
-"""What every command starts from: the machine, the wishes, and the engine they lead to."""
+"""What every command starts from: the machine, the options, and the engine they lead to."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 
 from . import podman, toolchain
-from .choose import EngineChoice, Wishes, choose_engine, wishes_from
+from .choose import EngineChoice, SetupOptions, choose_engine, options_from
 from .engine import Engine
 from .machine import Machine, look
 from .paths import Cache
@@ -21,7 +21,7 @@ class Session:
     progress: Progress
     cache: Cache
     machine: Machine
-    wishes: Wishes
+    options: SetupOptions
     choice: EngineChoice
 
     @property
@@ -34,9 +34,9 @@ class Session:
 
 def begin(progress: Progress, cache: Cache) -> Session:
     """Look at the machine and choose the engine."""
-    wishes = wishes_from(os.environ)
+    options = options_from(os.environ)
     machine = look(cache.root)
-    return Session(progress, cache, machine, wishes, choose_engine(machine, wishes))
+    return Session(progress, cache, machine, options, choose_engine(machine, options))
 
 
 def built_tools(session: Session) -> Tools:

@@ -54,7 +54,7 @@ def test_a_docker_that_is_too_old_is_named_with_its_version(tmp_path: Path) -> N
     assert "Docker 19.3.1 is older than 20.10.0" in said
 
 
-def test_an_unknown_wish_is_named(tmp_path: Path) -> None:
+def test_an_unknown_option_is_named(tmp_path: Path) -> None:
     assert "CAPLAB_IMAGES is 'bild'" in sentence(up(tmp_path / "cache", CAPLAB_IMAGES="bild"))
 
 

@@ -6,16 +6,16 @@ from pathlib import Path
 import pytest
 from caplab_cluster import versions
 from caplab_cluster.choose import (
-    Wishes,
+    SetupOptions,
     check_can_bootstrap,
     choose_engine,
     choose_jars,
     choose_official,
     choose_source,
     choose_tool,
+    options_from,
     podman_settings,
     storage_settings,
-    wishes_from,
 )
 from caplab_cluster.failure import Failure
 from caplab_cluster.machine import EngineSeen, Machine, Tool, parse_version
@@ -26,11 +26,11 @@ SILENT_DOCKER = EngineSeen("/usr/bin/docker", None, "Cannot connect")
 OLD_DOCKER = EngineSeen("/usr/bin/docker", (19, 3, 0))
 PODMAN = EngineSeen("/usr/bin/podman", (4, 3, 1))
 OLD_PODMAN = EngineSeen("/usr/bin/podman", (3, 4, 0))
-AUTO, WANT_DOCKER, WANT_PODMAN = Wishes(), Wishes(engine="docker"), Wishes(engine="podman")
+AUTO, WANT_DOCKER, WANT_PODMAN = SetupOptions(), SetupOptions(engine="docker"), SetupOptions(engine="podman")
 
 
 @pytest.mark.parametrize(
-    ("docker", "podman", "wishes", "expected"),
+    ("docker", "podman", "options", "expected"),
     [
         (DOCKER, None, AUTO, ("docker", False)),
         (DOCKER, PODMAN, AUTO, ("docker", False)),
@@ -44,15 +44,15 @@ AUTO, WANT_DOCKER, WANT_PODMAN = Wishes(), Wishes(engine="docker"), Wishes(engin
     ],
 )
 def test_the_engine_is_docker_then_podman_then_podman_installed(
-    docker: EngineSeen | None, podman: EngineSeen | None, wishes: Wishes, expected: tuple[str, bool]
+    docker: EngineSeen | None, podman: EngineSeen | None, options: SetupOptions, expected: tuple[str, bool]
 ) -> None:
-    choice = choose_engine(replace(BARE_DEBIAN, docker=docker, podman=podman), wishes)
+    choice = choose_engine(replace(BARE_DEBIAN, docker=docker, podman=podman), options)
     assert (choice.name, choice.install) == expected
     assert choice.why
 
 
 @pytest.mark.parametrize(
-    ("machine", "wishes", "says"),
+    ("machine", "options", "says"),
     [
         (replace(BARE_DEBIAN, docker=OLD_DOCKER), WANT_DOCKER, "Docker 19.3.0 is older than 20.10.0"),
         (replace(BARE_DEBIAN, docker=SILENT_DOCKER), WANT_DOCKER, "no Docker engine answers"),
@@ -64,9 +64,9 @@ def test_the_engine_is_docker_then_podman_then_podman_installed(
         (replace(DOCKER_LAPTOP, docker=None), AUTO, "there is no Docker"),
     ],
 )
-def test_where_no_engine_can_be_used_one_sentence_says_why(machine: Machine, wishes: Wishes, says: str) -> None:
+def test_where_no_engine_can_be_used_one_sentence_says_why(machine: Machine, options: SetupOptions, says: str) -> None:
     with pytest.raises(Failure) as failed:
-        choose_engine(machine, wishes)
+        choose_engine(machine, options)
     assert says in failed.value.sentence
     assert failed.value.mend
 
@@ -107,29 +107,29 @@ def test_a_tool_on_path_is_used_when_its_version_is_fit(name: str, seen: Tool | 
 
 
 @pytest.mark.parametrize(
-    ("wishes", "pulled", "built", "answers", "expected"),
+    ("options", "pulled", "built", "answers", "expected"),
     [
-        (Wishes(), False, False, True, "pull"),
-        (Wishes(), False, False, False, "build"),
-        (Wishes(), False, True, True, "build"),
-        (Wishes(), True, True, False, "pull"),
-        (Wishes(images="build"), True, False, True, "build"),
-        (Wishes(images="pull"), False, True, False, "pull"),
+        (SetupOptions(), False, False, True, "pull"),
+        (SetupOptions(), False, False, False, "build"),
+        (SetupOptions(), False, True, True, "build"),
+        (SetupOptions(), True, True, False, "pull"),
+        (SetupOptions(images="build"), True, False, True, "build"),
+        (SetupOptions(images="pull"), False, True, False, "pull"),
     ],
 )
 def test_images_come_from_what_is_here_then_from_a_registry_that_answers(
-    wishes: Wishes, pulled: bool, built: bool, answers: bool, expected: str
+    options: SetupOptions, pulled: bool, built: bool, answers: bool, expected: str
 ) -> None:
-    choice = choose_source(wishes, pulled, built, answers)
+    choice = choose_source(options, pulled, built, answers)
     assert choice.source == expected
     assert choice.why
 
 
-def test_a_wish_that_is_none_of_the_allowed_is_named_with_its_mend() -> None:
+def test_an_option_that_is_none_of_the_allowed_is_named_with_its_mend() -> None:
     with pytest.raises(Failure, match="CAPLAB_ENGINE is 'dokcer'") as failed:
-        wishes_from({"CAPLAB_ENGINE": "dokcer"})
+        options_from({"CAPLAB_ENGINE": "dokcer"})
     assert "auto, docker, podman" in failed.value.mend
-    assert wishes_from({}) == Wishes()
+    assert options_from({}) == SetupOptions()
 
 
 @pytest.mark.parametrize("lacking", [{"root": False}, {"debian": False}, {"system": "Darwin"}])
@@ -184,6 +184,6 @@ def test_jars_come_by_the_hosts_maven_where_there_is_one_and_else_within_the_bui
 
 def test_official_images_are_taken_where_images_are_pulled_and_nowhere_else() -> None:
     official = {"prometheus": "registry.example/prometheus:v1"}
-    assert choose_official(choose_source(Wishes(), True, False, False).source, official) == official
-    assert choose_official(choose_source(Wishes(), False, True, False).source, official) == {}
-    assert choose_official(choose_source(Wishes(), False, False, False).source, official) == {}
+    assert choose_official(choose_source(SetupOptions(), True, False, False).source, official) == official
+    assert choose_official(choose_source(SetupOptions(), False, True, False).source, official) == {}
+    assert choose_official(choose_source(SetupOptions(), False, False, False).source, official) == {}

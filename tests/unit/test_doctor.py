@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from caplab_cluster.choose import Wishes
+from caplab_cluster.choose import SetupOptions
 from caplab_cluster.doctor import Check, examine, refuse_unfit, render
 from caplab_cluster.failure import Failure
 from caplab_cluster.machine import Machine
@@ -11,7 +11,7 @@ from machines import BARE_DEBIAN, DOCKER_LAPTOP, GIB
 
 
 def check(machine: Machine, name: str) -> Check:
-    return next(check for check in examine(machine, Wishes()) if check.name == name)
+    return next(check for check in examine(machine, SetupOptions()) if check.name == name)
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_what_is_lacking_is_said_in_a_sentence(machine: Machine, name: str, leve
 
 def test_a_fit_machine_passes_and_what_could_not_be_looked_at_is_unknown() -> None:
     for machine in (BARE_DEBIAN, DOCKER_LAPTOP):
-        checks = examine(machine, Wishes())
+        checks = examine(machine, SetupOptions())
         refuse_unfit(checks)
         assert len(render(checks).splitlines()) >= len(checks)
     assert check(DOCKER_LAPTOP, "memory").level == "unknown"
@@ -45,6 +45,6 @@ def test_a_fit_machine_passes_and_what_could_not_be_looked_at_is_unknown() -> No
 
 def test_an_unfit_machine_is_refused_with_sentence_and_mend() -> None:
     with pytest.raises(Failure) as failed:
-        refuse_unfit(examine(replace(BARE_DEBIAN, disk_free_bytes=GIB), Wishes()))
+        refuse_unfit(examine(replace(BARE_DEBIAN, disk_free_bytes=GIB), SetupOptions()))
     assert "1.0 GiB free" in failed.value.sentence
     assert "CAPLAB_CACHE" in failed.value.mend

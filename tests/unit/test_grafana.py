@@ -23,7 +23,7 @@ from urllib3.exceptions import HTTPError
 
 from caplab import grafana, kube, suite_run
 from caplab.grafana import TOKEN_VARIABLE, URL_VARIABLE, Grafana, NotMarked, Span, annotations_of, configured, find
-from caplab.run import Wishes, run
+from caplab.run import RunOptions, run
 
 TOKEN = "glsa_" + "t" * 32
 SPAN = Span(1_700_000_000_000, 1_700_000_060_000)
@@ -237,7 +237,7 @@ def toolkit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeToolkit:
 def made(tmp_path: Path) -> tuple[int, str, str]:
     """The exit code of a run of the suite 'two', what is shown, and the log of its first run."""
     out = io.StringIO()
-    code = run(Wishes(name="two", folder=tmp_path / "results", keep=True), out)
+    code = run(RunOptions(name="two", folder=tmp_path / "results", keep=True), out)
     logs = sorted((tmp_path / "results").glob("*/01-*/run.log"))
     return code, out.getvalue(), logs[0].read_text() if logs else ""
 

@@ -15,7 +15,7 @@ from fake_runs import SUITE, FakeToolkit, experiments_in, journal
 from caplab import places, plans, results, resuming, suite_run
 from caplab.cli import main
 from caplab.model.fields import FieldError
-from caplab.run import Wishes, run
+from caplab.run import RunOptions, run
 from caplab.toolkit import RunFailed
 
 
@@ -28,11 +28,11 @@ def toolkit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeToolkit:
     return fake
 
 
-def made(tmp_path: Path, **wishes: Any) -> tuple[int, str]:
+def made(tmp_path: Path, **options: Any) -> tuple[int, str]:
     """The exit code of a run of the suite 'two', and what is shown."""
     out = io.StringIO()
     values: dict[str, Any] = {"name": "two", "folder": tmp_path / "results", "keep": True}
-    code = run(Wishes(**(values | wishes)), out)
+    code = run(RunOptions(**(values | options)), out)
     return code, out.getvalue()
 
 

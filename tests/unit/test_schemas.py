@@ -20,7 +20,7 @@ from caplab import plans, results, suite_run
 from caplab.check import CHECKERS, Context, check_history
 from caplab.model.expectations import PROPERTIES
 from caplab.plans import Machine
-from caplab.run import Wishes, run
+from caplab.run import RunOptions, run
 
 # What readers of version 1 may rely upon: fields may be added here, and none may go.
 VERSION_1 = {
@@ -72,7 +72,7 @@ def suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     experiments = experiments_in(tmp_path / "experiments")
     monkeypatch.setattr(suite_run, "drive", fake)
     monkeypatch.setattr("caplab.run.experiments_folder", lambda: experiments)
-    run(Wishes("two", folder=tmp_path / "results", repeat=2, keep=True), io.StringIO())
+    run(RunOptions("two", folder=tmp_path / "results", repeat=2, keep=True), io.StringIO())
     (folder,) = (tmp_path / "results").iterdir()
     return folder
 
