@@ -89,8 +89,8 @@ lint: venv ## formatting, lint, types, import contracts and workflows
 venv: $(VENV)/ready ## the Python environment of the tests
 
 $(VENV)/ready: requirements.lock pyproject.toml
-	@[ -n "$(PYTHON_VERSION)" ] || { printf 'FAILED: %s does not run.\n  mend:  make PYTHON=python3.11\n' '$(PYTHON)' >&2; exit 1; }
-	@$(PYTHON) -c 'import sys; (3, 11) <= sys.version_info < (3, 15) or sys.exit("FAILED: Python 3.11 to 3.14 is needed.\n  mend:  make PYTHON=python3.11")'
+	@[ -n "$(PYTHON_VERSION)" ] || { printf 'FAILED: %s does not run.\n  hint:  make PYTHON=python3.11\n' '$(PYTHON)' >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; (3, 11) <= sys.version_info < (3, 15) or sys.exit("FAILED: Python 3.11 to 3.14 is needed.\n  hint:  make PYTHON=python3.11")'
 	@echo "  Python $(PYTHON_VERSION)'s environment in $(VENV) (from requirements.lock)"
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(IN_VENV)pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock

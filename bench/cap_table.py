@@ -62,7 +62,7 @@ def add(folder: Path, evidence: Path) -> Path:
     """Copy a suite's verdict.json, with when and where it was made; the copy. An older one never replaces a newer."""
     named = _FOLDER.fullmatch(folder.resolve().name)
     if not named:
-        raise FieldError(f"'{folder}' is no folder of a suite. Mend: name one such as results/20261121-080423-core.")
+        raise FieldError(f"'{folder}' is no folder of a suite. Hint: name one such as results/20261121-080423-core.")
     verdict = _json(folder / results.VERDICT)
     if not isinstance(verdict, dict):
         raise FieldError(f"{folder / results.VERDICT}: no verdicts of a suite.")
@@ -71,7 +71,7 @@ def add(folder: Path, evidence: Path) -> Path:
     new = Evidence.from_json(str(folder), made)
     copy = evidence / f"{named[2]}.json"
     if copy.exists() and Evidence.from_json(copy.name, _json(copy)).date > new.date:
-        raise FieldError(f"{copy.name} is newer than {folder}. Mend: remove it first, if the older one is to count.")
+        raise FieldError(f"{copy.name} is newer than {folder}. Hint: remove it first, if the older one is to count.")
     evidence.mkdir(parents=True, exist_ok=True)
     copy.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
     return copy
@@ -84,7 +84,7 @@ def _main(check: bool, folders: Sequence[Path], places: Places) -> int:
     if check:
         there = places.page.read_text(encoding="utf-8") if places.page.exists() else ""
         if there != text:
-            print(f"{places.page.name} is not up to date. Mend: make cap-table", file=sys.stderr)
+            print(f"{places.page.name} is not up to date. Hint: make cap-table", file=sys.stderr)
         return int(there != text)
     places.page.write_text(text, encoding="utf-8")
     return 0

@@ -31,11 +31,11 @@ def in_a_child(work: Callable[[], int], failed: int) -> int:
     return failed
 
 
-_CRASH = "the file is damaged in a way that its library does not survive. Mend: copy it again, whole."
+_CRASH = "the file is damaged in a way that its library does not survive. Hint: copy it again, whole."
 _REASONS = {
-    "SIGKILL": "by the kernel, where memory ran out, or by somebody. Mend: check a part of the history.",
-    "SIGTERM": "somebody ended it. Mend: check again.",
-    "SIGINT": "somebody ended it. Mend: check again.",
+    "SIGKILL": "by the kernel, where memory ran out, or by somebody. Hint: check a part of the history.",
+    "SIGTERM": "somebody ended it. Hint: check again.",
+    "SIGINT": "somebody ended it. Hint: check again.",
 }
 
 

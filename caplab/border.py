@@ -50,9 +50,9 @@ def complain(text: str) -> None:
 
 
 def sentence_of(error: Exception, command: str) -> str:
-    """What went wrong, with its mend where there is one; of what nobody expected, where its traceback is."""
+    """What went wrong, with its hint where there is one; of what nobody expected, where its traceback is."""
     if isinstance(error, Failure):
-        return f"{error.sentence} Mend: {error.mend}"
+        return f"{error.sentence} Hint: {error.hint}"
     if isinstance(error, Told | FieldError):
         return str(error)
     if isinstance(error, OSError) and error.filename:

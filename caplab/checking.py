@@ -84,19 +84,19 @@ def check_path(
     try:
         return _check_path(path, names, enough, bounds)
     except MemoryError as error:
-        raise NotChecked(f"{path}: there is not enough memory for it. Mend: check a part of it.") from error
+        raise NotChecked(f"{path}: there is not enough memory for it. Hint: check a part of it.") from error
     except OSError as error:
-        raise NotChecked(f"{path}: {error.strerror or error}. Mend: name a history that can be read.") from error
+        raise NotChecked(f"{path}: {error.strerror or error}. Hint: name a history that can be read.") from error
 
 
 def _check_path(path: Path, names: Sequence[str], enough: int | None, bounds: Bounds) -> tuple[Checked, ...]:
     for name in names:
         if name not in CHECKERS:
-            raise NotChecked(f"There is no checker '{name}'. Mend: use one of {', '.join(CHECKERS)}.")
+            raise NotChecked(f"There is no checker '{name}'. Hint: use one of {', '.join(CHECKERS)}.")
     if not path.exists():
-        raise NotChecked(f"{path}: there is no such file or folder. Mend: name a history or the folder of a run.")
+        raise NotChecked(f"{path}: there is no such file or folder. Hint: name a history or the folder of a run.")
     if not (path.is_dir() or path.is_file()):
-        raise NotChecked(f"{path}: it is no file that can be read twice. Mend: write it to one first.")
+        raise NotChecked(f"{path}: it is no file that can be read twice. Hint: write it to one first.")
     places = _runs(path) if path.is_dir() else (path,)
     return tuple(_check(place, names, enough, bounds) for place in places)
 
@@ -108,7 +108,7 @@ def _runs(folder: Path) -> tuple[Path, ...]:
     runs = tuple(sorted(inner.parent for inner in folder.glob(f"*/{results.RECORD}")))
     if not runs:
         raise NotChecked(
-            f"{folder}: no run is in this folder. Mend: name one that has {results.RECORD} and {results.HISTORY},"
+            f"{folder}: no run is in this folder. Hint: name one that has {results.RECORD} and {results.HISTORY},"
             " one of such folders, or a history's file."
         )
     return runs

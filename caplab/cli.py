@@ -35,7 +35,7 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
-        self.exit(_FAILED, f"{self.prog}: {message}. Mend: see {self.prog} --help.\n")
+        self.exit(_FAILED, f"{self.prog}: {message}. Hint: see {self.prog} --help.\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -131,7 +131,7 @@ def _run(parsed: argparse.Namespace) -> int:
 
     if parsed.resume is not None and (parsed.settings or parsed.repeat):
         print("FAILED: --resume goes on with the settings and repeats that the suite was begun with. "
-              "Mend: leave --set and --repeat out.", file=sys.stderr)  # fmt: skip
+              "Hint: leave --set and --repeat out.", file=sys.stderr)  # fmt: skip
         return LAB_FAILED
     settings = dict(parsed.settings)
     options = RunOptions(parsed.name, parsed.repeat or 1, settings, parsed.results, parsed.keep, parsed.resume)
@@ -233,7 +233,7 @@ _READERS = {"watch": _watch, "compare": _compare, "trend": _trend, "nightly": _n
 def _insist_on_scipy() -> None:
     """Told where it is not installed: the lab's images go without."""
     if importlib.util.find_spec("scipy") is None:
-        raise Told("SciPy is needed to compare, and is not installed. Mend: pip install 'caplab[compare]'.")
+        raise Told("SciPy is needed to compare, and is not installed. Hint: pip install 'caplab[compare]'.")
 
 
 def _choose_cluster(context: str | None) -> None:

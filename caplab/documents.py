@@ -23,7 +23,7 @@ def read_text(file: Path, most_bytes: int = MOST_BYTES) -> str:
     """An ordinary file's text. OSError where it can't be read, FieldError where it is no text, or over the bound."""
     with os.fdopen(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as opened:
         if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
-            raise FieldError(f"{file}: it is no ordinary file. Mend: write one.")
+            raise FieldError(f"{file}: it is no ordinary file. Hint: write one.")
         content = opened.read(most_bytes + 1)
     if len(content) > most_bytes:
         raise FieldError(f"{file}: it is over {in_words(most_bytes)} long, which no such file needs.")
@@ -55,7 +55,7 @@ def parse_yaml(text: str, name: str) -> Any:
     except (yaml.YAMLError, *_UNREADABLE) as error:
         raise FieldError(f"{name}: not YAML: {error}") from error
     if size > _MOST_VALUES:
-        raise FieldError(f"{name}: it stands for over {_MOST_VALUES:,} values. Mend: write fewer aliases (*).")
+        raise FieldError(f"{name}: it stands for over {_MOST_VALUES:,} values. Hint: write fewer aliases (*).")
     return document
 
 

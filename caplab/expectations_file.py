@@ -17,7 +17,7 @@ _SIDE = ("side", "route", "properties")
 SIDES = (MINORITY, MAJORITY)
 _WORDS = {promise.value: promise for promise in Promise if promise is not Promise.BOUNDED}
 _BOUNDS = {"atMost": Promise.BOUNDED, "atLeast": Promise.MUST_SHOW}
-_MEND = f"Mend: write {', '.join(_WORDS)}, {{atMost: EXPRESSION}}, or {{atLeast: EXPRESSION}}."
+_HINT = f"Hint: write {', '.join(_WORDS)}, {{atMost: EXPRESSION}}, or {{atLeast: EXPRESSION}}."
 
 
 def read(path: Path) -> Expectations:
@@ -37,7 +37,7 @@ def parse(text: str, name: str = "expectations.yaml") -> Expectations:
     names = [row.name for row in rows]
     for row in names:
         if names.count(row) > 1:
-            raise FieldError(f"{name}: the row '{row}' is there {names.count(row)} times. Mend: keep one.")
+            raise FieldError(f"{name}: the row '{row}' is there {names.count(row)} times. Hint: keep one.")
     return Expectations(rows)
 
 
@@ -85,11 +85,11 @@ def _demand(properties: Fields, name: str) -> Demand:
     if isinstance(value, str) and value in _WORDS:
         return Demand(name, _WORDS[value])
     if not isinstance(value, dict):
-        raise FieldError(f"{properties.where}: field '{name}' is {value!r}. {_MEND}")
+        raise FieldError(f"{properties.where}: field '{name}' is {value!r}. {_HINT}")
     bound = properties.object(name)
     bound.only(*_BOUNDS)
     if len(bound.values) != 1:
-        raise FieldError(f"{properties.where}: field '{name}' is {value!r}. {_MEND}")
+        raise FieldError(f"{properties.where}: field '{name}' is {value!r}. {_HINT}")
     (side,) = bound.values
     budget = bound.text(side)
     try:

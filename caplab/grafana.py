@@ -111,7 +111,7 @@ def configured(environment: Mapping[str, str] | None = None) -> tuple[Grafana | 
     environment = os.environ if environment is None else environment
     url, token = environment.get(URL_VARIABLE, "").rstrip("/"), environment.get(TOKEN_VARIABLE, "")
     if not url:
-        return None, f"{TOKEN_VARIABLE} is set, and {URL_VARIABLE} is not. Mend: set it too." if token else ""
+        return None, f"{TOKEN_VARIABLE} is set, and {URL_VARIABLE} is not. Hint: set it too." if token else ""
     if problem := _problem_of(url, token):
         return None, problem
     return Grafana(url, token), ""
@@ -166,12 +166,12 @@ def _problem_of(url: str, token: str) -> str:
         usable, has_user = False, False
     if not usable or not (url.isascii() and url.isprintable()) or set(url) & set(" ?#"):
         return (
-            f"{URL_VARIABLE} is no address of a Grafana. Mend: write it as http://HOST:PORT, with a path if it has one."
+            f"{URL_VARIABLE} is no address of a Grafana. Hint: write it as http://HOST:PORT, with a path if it has one."
         )
     if has_user:
-        return f"{URL_VARIABLE} has a user in it. Mend: leave that out, and give a token in {TOKEN_VARIABLE}."
+        return f"{URL_VARIABLE} has a user in it. Hint: leave that out, and give a token in {TOKEN_VARIABLE}."
     if not all(33 <= ord(char) <= 126 for char in token):
-        return f"{TOKEN_VARIABLE} has characters that no token has. Mend: give it without blanks and line ends."
+        return f"{TOKEN_VARIABLE} has characters that no token has. Hint: give it without blanks and line ends."
     return ""
 
 

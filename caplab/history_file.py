@@ -26,7 +26,7 @@ _BLOCK_BYTES = 1 << 20
 _BATCH_ROWS = 1 << 17
 _MOST_FOOTER_BYTES = 16 << 20  # a footer of 20 million rows in groups of 65,536 has 1 MiB
 _DEFAULT = Bounds()
-_CUT = "Mend: copy it again, whole."
+_CUT = "Hint: copy it again, whole."
 # How pyarrow words what it cannot take; its rows count the header.
 _FIELDS = re.compile(r"Row #(\d+): Expected (\d+) columns, got (\d+)")
 _CONVERSION = re.compile(r"In CSV column #(\d+): Row #(\d+): .*invalid (value '.*'|UTF8 data)", re.DOTALL)
@@ -42,7 +42,7 @@ def read(path: Path, bounds: Bounds = _DEFAULT) -> Table:
     memory, and ValueError with the reason where it is broken or cut off.
     """
     if path.exists() and not path.is_file():
-        raise ValueError("It is no ordinary file. Mend: write the history to one.")
+        raise ValueError("It is no ordinary file. Hint: write the history to one.")
     with path.open("rb") as file:
         begin = file.read(_BEGIN_BYTES)
     bounds.refuse_bytes(path.stat().st_size)
@@ -61,13 +61,13 @@ def read(path: Path, bounds: Bounds = _DEFAULT) -> Table:
 def _no_memory(bounds: Bounds) -> TooMuch:
     return TooMuch(
         f"There is no memory for what is in the file, of which at most {in_words(bounds.bytes)} are allowed."
-        " Mend: check a part of it, or allow more with --most-bytes where there is memory for it."
+        " Hint: check a part of it, or allow more with --most-bytes where there is memory for it."
     )
 
 
 def _reader(path: Path, begin: bytes) -> Callable[[Path, Bounds], Table]:
     if not begin:
-        raise ValueError("The file is empty. Mend: write a header and a row for each operation.")
+        raise ValueError("The file is empty. Hint: write a header and a row for each operation.")
     if begin.startswith(_PARQUET):
         return _parquet
     if begin.startswith(_ARROW):
@@ -81,11 +81,11 @@ def _reader(path: Path, begin: bytes) -> Callable[[Path, Bounds], Table]:
 def _refuse_what_is_no_text(path: Path, begin: bytes) -> None:
     for name, magic in _COMPRESSED.items():
         if begin.startswith(magic):
-            raise ValueError(f"The file is compressed ({name}). Mend: unpack it first.")
+            raise ValueError(f"The file is compressed ({name}). Hint: unpack it first.")
     if kind := _BINARY_NAMES.get(path.suffix):
         raise ValueError(f"The file is no {kind} file: it does not begin like one. {_CUT}")
     if b"\0" in begin:
-        raise ValueError("The file is neither Parquet nor Arrow nor CSV. Mend: write the history as one of them.")
+        raise ValueError("The file is neither Parquet nor Arrow nor CSV. Hint: write the history as one of them.")
 
 
 def _parquet(path: Path, bounds: Bounds) -> Table:
@@ -161,7 +161,7 @@ def _lines(path: Path) -> int:
     with path.open("rb") as file:
         header = file.readline(_HEADER_BYTES)
         if len(header) == _HEADER_BYTES:
-            raise ValueError(f"The first line is over {_HEADER_BYTES:,} bytes long. Mend: write a header.")
+            raise ValueError(f"The first line is over {_HEADER_BYTES:,} bytes long. Hint: write a header.")
         while block := file.read(_BLOCK_BYTES):
             ends += block.count(b"\n")
             returns += block.count(b"\r")
@@ -178,18 +178,18 @@ def _unreadable(path: Path, error: str) -> str:
     if few := _FIELDS.search(error):
         return (
             f"Row {int(few[1]) - 1}: it has {few[3]} fields where the header has {few[2]}."
-            " Mend: write every field of every row; a file that was cut off, copy again."
+            " Hint: write every field of every row; a file that was cut off, copy again."
         )
     said = _CONVERSION.search(error)
     if said is None:
-        return f"The CSV file cannot be read: {error.rstrip('.')}. Mend: write a header and a row for each operation."
+        return f"The CSV file cannot be read: {error.rstrip('.')}. Hint: write a header and a row for each operation."
     with path.open(encoding="utf-8-sig", errors="replace") as file:
         names = file.readline().rstrip("\r\n").split(",")
     name = names[int(said[1])].strip('"')
     where = f"Row {int(said[2]) - 1}: column '{name}'"
     if said[3] == "UTF8 data":
-        return f"{where} is no UTF-8 text. Mend: write it as UTF-8."
-    return f"{where} has the {said[3]}. Mend: write whole numbers ({SCHEMA.field(name).type}), and nothing for null."
+        return f"{where} is no UTF-8 text. Hint: write it as UTF-8."
+    return f"{where} has the {said[3]}. Hint: write whole numbers ({SCHEMA.field(name).type}), and nothing for null."
 
 
 def _refuse_lines(table: Table) -> None:
@@ -199,4 +199,4 @@ def _refuse_lines(table: Table) -> None:
             continue
         words = pc.unique(column).cast(pa.string())
         if pc.any(pc.match_substring(words, "\n")).as_py():
-            raise ValueError(f"Column '{name}' has a line end within a text. Mend: close every quotation mark.")
+            raise ValueError(f"Column '{name}' has a line end within a text. Hint: close every quotation mark.")

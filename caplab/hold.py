@@ -27,7 +27,7 @@ _log = logging.getLogger("caplab.run")
 
 
 class NotHeld(Told):
-    """The namespace is another run's; the message names it, and the mend."""
+    """The namespace is another run's; the message names it, and the hint."""
 
 
 class LeaseApi(Protocol):
@@ -101,7 +101,7 @@ class Hold:
             if self._monotonic() - started > patience:
                 raise NotHeld(
                     f"The run {self._leases.lease(self._namespace, NAME)[0]} is under way in {self._namespace}."
-                    " Mend: wait until it has ended, or give this one a namespace of its own: --set namespace=NAME."
+                    " Hint: wait until it has ended, or give this one a namespace of its own: --set namespace=NAME."
                 )
             time.sleep(_LOOK_SECONDS)
         self._thread = threading.Thread(target=self._renew, name="hold", daemon=True)

@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 
 class ContextRefused(Told):
-    """There is no context to use, or it is not to be used; the message says which and the mend."""
+    """There is no context to use, or it is not to be used; the message says which and the hint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ def refusal(context: str, identity: Identity) -> str:
         return ""
     lacks = "is no kind cluster's, whatever its name" if not identity.is_kind else "is of a cluster without the lab"
     return (
-        f"The current kube context '{context}' {lacks}. Mend: for the lab's own cluster (make up), unset KUBECONFIG;"
+        f"The current kube context '{context}' {lacks}. Hint: for the lab's own cluster (make up), unset KUBECONFIG;"
         f" if this one is meant, name it explicitly (--context {context}, or {CONTEXT_VARIABLE})."
     )
 
@@ -127,7 +127,7 @@ def identity_of(api: client.ApiClient, context: str) -> Identity:
     except (client.ApiException, HTTPError, ValueError) as error:
         raise ContextRefused(
             f"The API server of the kube context '{context}', {api.configuration.host}, does not answer as one:"
-            f" {_brief(error)}. Mend: see whether the cluster is up (make status) and the kubeconfig its own."
+            f" {_brief(error)}. Hint: see whether the cluster is up (make status) and the kubeconfig its own."
         ) from error
 
 
@@ -168,7 +168,7 @@ def _client(named: str | None, kubeconfig: Path | None) -> tuple[str, client.Api
         _bound_refreshing(settings)
     except Exception as error:  # of files that are no kubeconfig the client raises whatever comes
         raise ContextRefused(
-            f"The kube context '{context}' is of no use: {_brief(error)}. Mend: see `kubectl config get-contexts`."
+            f"The kube context '{context}' is of no use: {_brief(error)}. Hint: see `kubectl config get-contexts`."
         ) from error
     return context, bounded(settings)
 
@@ -181,7 +181,7 @@ def _current_context(file: str | None) -> str:
     except Exception as error:  # as above
         raise ContextRefused(
             f"There is no current kube context: {file or '~/.kube/config'}: {_brief(error)}."
-            " Mend: bring up the lab's cluster (make up) and unset KUBECONFIG, or name a context (--context)."
+            " Hint: bring up the lab's cluster (make up) and unset KUBECONFIG, or name a context (--context)."
         ) from error
 
 

@@ -44,8 +44,8 @@ class _Handler(BaseHTTPRequestHandler):
         """Answer."""
         path = self.path.partition("?")[0]
         if path != self.server.page.path:
-            mend = f"There is nothing else here. Mend: ask for {self.server.page.path}.\n"
-            self._send(404, "text/plain; charset=utf-8", mend.encode())
+            hint = f"There is nothing else here. Hint: ask for {self.server.page.path}.\n"
+            self._send(404, "text/plain; charset=utf-8", hint.encode())
             return
         try:
             with self.server.telling:

@@ -12,7 +12,7 @@ def choose_lab() -> str:
     place = pin(os.environ.get(CONTEXT_VARIABLE))
     if not place.identity.serves_lab:
         raise ContextRefused(
-            f"There is no lab in the cluster of {place.described()}. Mend: make up, or install its chart there."
+            f"There is no lab in the cluster of {place.described()}. Hint: make up, or install its chart there."
         )
     if place.context:
         os.environ[CONTEXT_VARIABLE] = place.context

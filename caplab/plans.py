@@ -138,6 +138,6 @@ def _machine(fields: Fields) -> Machine:
     fields.only(*Machine.__dataclass_fields__)
     load: Json = fields.values.get("load")
     if not isinstance(load, int | float) or isinstance(load, bool):
-        raise FieldError(f"{fields.where}: field 'load' must be a number. Mend: begin the suite anew.")
+        raise FieldError(f"{fields.where}: field 'load' must be a number. Hint: begin the suite anew.")
     told = (fields.optional_text(name) or "" for name in ("cpu", "architecture", "kernel"))  # not in older plans
     return Machine(fields.integer("cores"), fields.integer("memory_bytes"), float(load), *told)

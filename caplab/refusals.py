@@ -38,12 +38,12 @@ def refuse_unfit(suite: Suite) -> None:
 def _refuse_settings(run: Planned, configuration: Mapping[str, Any]) -> None:
     for name, value in run.settings.items():
         if name not in configuration:
-            raise FieldError(f"{run.experiment} has no setting '{name}'. Mend: use one of {', '.join(configuration)}.")
+            raise FieldError(f"{run.experiment} has no setting '{name}'. Hint: use one of {', '.join(configuration)}.")
         declared = configuration[name]
         kind = str(declared.get("env_var_type")) if isinstance(declared, dict) else ""
         if kind in _NUMBERS and not _is_number(value, kind):
             what = "a whole number" if kind == "int" else "a number"
-            raise FieldError(f"{run.experiment}: setting '{name}' is {what}, not '{value}'. Mend: write one.")
+            raise FieldError(f"{run.experiment}: setting '{name}' is {what}, not '{value}'. Hint: write one.")
 
 
 def _is_number(text: str, kind: str) -> bool:
@@ -66,9 +66,9 @@ def _refuse_without_row(
     engine, mode, fault = row
     modes = [one.mode for one in table.rows if (one.engine, one.fault) == (engine, fault)]
     if mode not in modes:
-        mend = f"set what makes one of {', '.join(modes)}" if modes else "add a row to experiments/expectations.yaml"
+        hint = f"set what makes one of {', '.join(modes)}" if modes else "add a row to experiments/expectations.yaml"
         raise FieldError(f"{run.name}: nothing is promised of {fault} with mode '{mode}', so that a run could not be"
-                         f" judged. Mend: {mend}.")  # fmt: skip
+                         f" judged. Hint: {hint}.")  # fmt: skip
 
 
 def _row(experiment: Mapping[str, Any], settings: Mapping[str, Any]) -> tuple[str, str, str] | None:

@@ -35,7 +35,7 @@ def folder_to_resume(folder: Path, suite: str, name: str, asked: str) -> Path:
     there = (
         f"all runs of {planned[0]} have their verdict" if planned else f"{folder} has no suite '{suite}' with a plan"
     )
-    raise FieldError(f"Nothing is to resume: {there}. Mend: run it without --resume.")
+    raise FieldError(f"Nothing is to resume: {there}. Hint: run it without --resume.")
 
 
 def refuse_changed(folder: Path, then: SuitePlan, now: SuitePlan) -> None:
@@ -43,7 +43,7 @@ def refuse_changed(folder: Path, then: SuitePlan, now: SuitePlan) -> None:
     if said := plans.difference(then, now):
         raise FieldError(
             f"The suite '{now.suite}' has changed since {folder} was begun: {said}. "
-            "Mend: put the suite's file back as it was, or run it without --resume."
+            "Hint: put the suite's file back as it was, or run it without --resume."
         )
 
 
@@ -81,7 +81,7 @@ def _lock(descriptor: int, folder: Path) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        raise FieldError(f"Another `caplab run` is at work in {folder}. Mend: wait until it has ended.") from error
+        raise FieldError(f"Another `caplab run` is at work in {folder}. Hint: wait until it has ended.") from error
     except OSError:
         return  # a file system without locks: runs go on, unguarded
 
@@ -89,14 +89,14 @@ def _lock(descriptor: int, folder: Path) -> None:
 def _refuse_unfit(folder: Path, name: str) -> None:
     if not (folder / plans.PLAN).is_file():
         raise FieldError(
-            f"Nothing is to resume in {folder}: it has no {plans.PLAN}. Mend: name a folder results/<time>-<suite>."
+            f"Nothing is to resume in {folder}: it has no {plans.PLAN}. Hint: name a folder results/<time>-<suite>."
         )
     plan = plans.read(folder)
     if plan.name != name:
         raise FieldError(
-            f"{folder} is of '{plan.name}', not of '{name}'. Mend: `caplab run {plan.name} --resume {folder}`."
+            f"{folder} is of '{plan.name}', not of '{name}'. Hint: `caplab run {plan.name} --resume {folder}`."
         )
     if not unfinished(folder, plan):
         raise FieldError(
-            f"Nothing is to resume: all runs of {folder} have their verdict. Mend: run it without --resume."
+            f"Nothing is to resume: all runs of {folder} have their verdict. Hint: run it without --resume."
         )

@@ -76,7 +76,7 @@ def _make(folder: Path) -> None:
     except OSError as error:
         raise Told(
             f"Results cannot be kept in {folder}: {error.strerror}."
-            " Mend: name a folder that you may write to (--results FOLDER)."
+            " Hint: name a folder that you may write to (--results FOLDER)."
         ) from error
 
 
@@ -97,7 +97,7 @@ def _keep_plan(folder: Path, plan: SuitePlan) -> None:
     try:
         plans.write(folder, plan)
     except OSError as error:
-        raise Told(f"Results cannot be kept in {folder}: {error.strerror}. Mend: make room there.") from error
+        raise Told(f"Results cannot be kept in {folder}: {error.strerror}. Hint: make room there.") from error
 
 
 def _carry_out(plan: SuitePlan, suite: Suite, folder: Path, options: RunOptions, out: Out) -> int:

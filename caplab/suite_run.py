@@ -85,8 +85,8 @@ class SuiteRun:
             self._say(render_suite(self.reports, colour=self._out.isatty()))
         self._write()
         if self._lost:
-            where, mend = self._folder, "make room there, and go on with --resume"
-            self._complain(f"what is to be kept in {where} cannot be written: {self._lost}. Mend: {mend}.")
+            where, hint = self._folder, "make room there, and go on with --resume"
+            self._complain(f"what is to be kept in {where} cannot be written: {self._lost}. Hint: {hint}.")
         for failure in self.failures:
             self._complain(failure)
         self._say(f"results: {self._folder}")

@@ -49,7 +49,7 @@ def find(folder: Path, name: str, settings: Mapping[str, str]) -> Suite:
     for file in (folder / f"{name}.yaml", Path(name)):
         if file.is_file():
             return Suite(file.stem, (Planned(_name_of(folder, file), file, dict(settings)),))
-    raise FieldError(f"There is no suite or experiment '{name}'. Mend: {_meant(folder, name)}.")
+    raise FieldError(f"There is no suite or experiment '{name}'. Hint: {_meant(folder, name)}.")
 
 
 def read_suite(folder: Path, file: Path, within: tuple[str, ...] = ()) -> Suite:
@@ -61,7 +61,7 @@ def read_suite(folder: Path, file: Path, within: tuple[str, ...] = ()) -> Suite:
     fields.only("title", "runs")
     runs = tuple(run for one in fields.objects("runs") for run in _runs(folder, one, (*within, file.stem)))
     if not runs:
-        raise FieldError(f"{file.name}: field 'runs' is empty. Mend: name at least one experiment.")
+        raise FieldError(f"{file.name}: field 'runs' is empty. Hint: name at least one experiment.")
     return Suite(file.stem, runs)
 
 

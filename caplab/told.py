@@ -1,4 +1,4 @@
-"""Errors that are made for whoever called: their message is one sentence, with its mend."""
+"""Errors that are made for whoever called: their message is one sentence, with its hint."""
 
 from __future__ import annotations
 

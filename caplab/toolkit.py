@@ -82,7 +82,7 @@ def _refuse_strange(settings: Mapping[str, str], experiment: Mapping[str, Any]) 
     known = experiment.get("configuration", {})
     for name in settings:
         if name not in known:
-            raise RunFailed(f"The experiment has no setting '{name}'. Mend: use one of {', '.join(known)}.")
+            raise RunFailed(f"The experiment has no setting '{name}'. Hint: use one of {', '.join(known)}.")
 
 
 class _Progress(RunEventHandler):  # type: ignore[misc]  # Chaos Toolkit has no types

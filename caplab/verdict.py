@@ -133,7 +133,7 @@ def _unless(still: str, judgement: Judgement) -> Judgement:
     is_of_time = PROPERTIES[judgement.demand.property].checker in _OF_TIME
     if not still or not is_of_time or judgement.state is not State.VIOLATED:
         return judgement
-    reason = f"{judgement.reason} But a prober itself stood still: {still}. Mend: a machine with nothing else to do."
+    reason = f"{judgement.reason} But a prober itself stood still: {still}. Hint: a machine with nothing else to do."
     return replace(judgement, state=State.UNKNOWN, reason=reason)
 
 

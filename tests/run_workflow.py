@@ -75,7 +75,7 @@ def run_job(run: Run, workflow: Path, job: str, inputs: Mapping[str, Any]) -> in
     jobs = said["jobs"]
     name = job or next(iter(jobs))
     if name not in jobs:
-        raise Refused(f"{workflow.name} has no job '{name}'. Mend: use {', '.join(jobs)}.")
+        raise Refused(f"{workflow.name} has no job '{name}'. Hint: use {', '.join(jobs)}.")
     for folder in ("temp", "cache", "artifacts"):
         (run.store / folder).mkdir(parents=True, exist_ok=True)
     run.workspace.mkdir(parents=True, exist_ok=True)
@@ -98,7 +98,7 @@ def _inputs(workflow: Mapping[Any, Any], event: str, given: Mapping[str, Any]) -
     declared = (trigger.get("inputs") if isinstance(trigger, Mapping) else None) or {}
     if strange := given.keys() - declared.keys():
         known = ", ".join(declared) or "none"
-        raise Refused(f"{event} has no input '{sorted(strange)[0]}'. Mend: use {known}.")
+        raise Refused(f"{event} has no input '{sorted(strange)[0]}'. Hint: use {known}.")
     return {name: given.get(name, one.get("default", "")) for name, one in declared.items()}
 
 
@@ -146,7 +146,7 @@ def _step(run: Run, step: Mapping[str, Any], contexts: dict[str, Any], action: P
     if len(commit) != 40:
         raise Refused(f"{uses} is not pinned by its commit.")
     if name not in _ACTIONS:
-        raise Refused(f"What {name} does is not known here. Mend: add it to {Path(__file__).name}.")
+        raise Refused(f"What {name} does is not known here. Hint: add it to {Path(__file__).name}.")
     return _ACTIONS[name](run, given), {}
 
 
@@ -223,7 +223,7 @@ def _own_caches(run: Run, given: Mapping[str, str]) -> int:
     """What lies in the user's own caches is there already, and stays."""
     inside = [line for line in given["path"].split() if not line.startswith("~/.cache/")]
     if inside:
-        raise Refused(f"{inside[0]} is no cache of the user's. Mend: use actions/cache/restore and save.")
+        raise Refused(f"{inside[0]} is no cache of the user's. Hint: use actions/cache/restore and save.")
     return 0
 
 

@@ -52,6 +52,6 @@ def check_history(history: Table, context: Context, names: Iterable[str] = tuple
     names = tuple(names)
     for name in names:
         if name not in CHECKERS:
-            raise ValueError(f"There is no checker '{name}'. Mend: use one of {', '.join(CHECKERS)}.")
+            raise ValueError(f"There is no checker '{name}'. Hint: use one of {', '.join(CHECKERS)}.")
     table = history if is_validated(history) else validate(history)
     return tuple(run_checker(name, CHECKERS[name], table, context) for name in names)

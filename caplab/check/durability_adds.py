@@ -67,7 +67,7 @@ def problem_of(adds: Adds) -> str:
         return f"{adds.nameless} adds do not say which value they added."
     twice = adds.value[1:][adds.value[1:] == adds.value[:-1]]
     if len(twice):
-        return f"The value {twice[0]} was added more than once, so its fate cannot be told. Mend: make values unique."
+        return f"The value {twice[0]} was added more than once, so its fate cannot be told. Hint: make values unique."
     return ""
 
 

@@ -160,7 +160,7 @@ def _order(words: Sequence[str], first_ack: Integers) -> list[int]:
     if numbers and names:
         raise ValueError(
             f"Epochs are whole numbers and names at once ('{numbers[0]}', '{names[0]}')."
-            " Mend: record those of one cluster, in one form."
+            " Hint: record those of one cluster, in one form."
         )
     acked = np.flatnonzero(first_ack != NEVER).tolist()
     if numbers:

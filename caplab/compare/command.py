@@ -40,7 +40,7 @@ def compare(options: CompareOptions) -> tuple[str, int]:
     if not new.runs:
         unread = f" ({new.unread[0]})" if new.unread else ""
         raise Told(
-            f"{options.new}: no run with a verdict is there{unread}. Mend: name the folder of a suite, or one of many."
+            f"{options.new}: no run with a verdict is there{unread}. Hint: name the folder of a suite, or one of many."
         )
     chosen = choose(base, new, options.last, options.newest, options.least)
     told = Comparison(base, new, chosen, options.rule, differences(chosen), weigh(chosen, options.rule))
@@ -60,5 +60,5 @@ def _save(folder: Path, forms: dict[str, str]) -> None:
         for name, content in forms.items():
             (folder / _FILES[name]).write_text(content, encoding="utf-8")
     except OSError as error:
-        mend = "Mend: name a folder that you may write to."
-        raise Told(f"What was compared cannot be kept in {folder}: {error.strerror}. {mend}") from error
+        hint = "Hint: name a folder that you may write to."
+        raise Told(f"What was compared cannot be kept in {folder}: {error.strerror}. {hint}") from error

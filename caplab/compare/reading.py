@@ -33,7 +33,7 @@ def read(place: Path) -> Results:
     A place without any verdict has no runs.
     """
     if not place.exists():
-        raise Told(f"{place}: there is no such file or folder. Mend: name a folder of results, or one of many.")
+        raise Told(f"{place}: there is no such file or folder. Hint: name a folder of results, or one of many.")
     runs: dict[str, MeasuredRun] = {}
     failures: list[str] = []
     unread: list[str] = []
@@ -58,7 +58,7 @@ def _files(place: Path) -> Iterator[Path]:
         return
     for seen, (folder, folders, files) in enumerate(os.walk(place)):
         if seen == _MOST_FOLDERS:
-            raise Told(f"{place}: there are over {_MOST_FOLDERS:,} folders in it. Mend: name one that holds results.")
+            raise Told(f"{place}: there are over {_MOST_FOLDERS:,} folders in it. Hint: name one that holds results.")
         here = Path(folder)
         if results.VERDICT in files:
             yield here / results.VERDICT
@@ -76,7 +76,7 @@ def _suite(file: Path) -> _Suite:
     fields = Fields.of(str(file), read_json(file))
     schema = fields.optional_text("schema")
     if schema not in (None, results.VERDICT_SCHEMA):
-        raise FieldError(f"{file}: it follows {schema}, which this caplab does not know. Mend: use a newer caplab.")
+        raise FieldError(f"{file}: it follows {schema}, which this caplab does not know. Hint: use a newer caplab.")
     if not {"runs", "verdict"} <= fields.values.keys():
         raise FieldError(f"{file}: it is no {results.VERDICT} of a suite.")
     machine, name = fields.optional_object("machine"), fields.optional_text("suite") or "?"
@@ -104,7 +104,7 @@ def _run(fields: Fields, suite: str, machine: Fields | None, folder_time: str) -
     run_id, row = fields.text("run"), fields.text("row")
     began = fields.optional_text("began") or _time_in(run_id) or folder_time
     if not began:
-        raise FieldError(f"{fields.where}: it is not known when the run began. Mend: leave its folder its name.")
+        raise FieldError(f"{fields.where}: it is not known when the run began. Hint: leave its folder its name.")
     properties = fields.objects("properties")
     return MeasuredRun(
         run_id=run_id,

@@ -287,8 +287,8 @@ def _too_few(table: Table) -> list[str]:
         return []
     wanted = [one.enough for one in few]
     need = max((size for size in wanted if size is not None), default=None)
-    mend = "more runs before are needed" if need is None or None in wanted else f"{need} new runs of each row would do"
-    return [f"Too few runs for that: {_many(len(few), 'figure')}; {mend}."]
+    hint = "more runs before are needed" if need is None or None in wanted else f"{need} new runs of each row would do"
+    return [f"Too few runs for that: {_many(len(few), 'figure')}; {hint}."]
 
 
 def _many(count: int, what: str) -> str:

@@ -31,7 +31,7 @@ def faults(every: bool, say: Say, complain: Say) -> int:
     try:
         rows += [row_of_node(loss.to_json(), now) for loss in _notes().all()]
     except Failure as failure:
-        problems.append(_with_mend(failure))
+        problems.append(_with_hint(failure))
     for line in table(rows, every):
         if line != NOTHING or not problems:  # who does not know all cannot say so
             say(line)
@@ -65,11 +65,11 @@ def heal(say: Say, complain: Say, bounds: Bounds | None = None) -> int:
 
 
 def bring_nodes_back(notes: Notes, say: Say, say_seconds: float = 2.0) -> tuple[int, list[str]]:
-    """Bring back every node that is away: how many were, and a sentence with its mend for each that stays away."""
+    """Bring back every node that is away: how many were, and a sentence with its hint for each that stays away."""
     try:
         lost = notes.live()
     except Failure as failure:
-        return 0, [_with_mend(failure)]
+        return 0, [_with_hint(failure)]
     say(f"{_counted(len(lost), 'lost node')}{': ' if lost else ''}{', '.join(loss.node for loss in lost)}")
     with ThreadPoolExecutor(max(1, len(lost))) as pool:
         tries = {pool.submit(bring_back, notes, loss): loss for loss in lost}
@@ -83,18 +83,18 @@ def bring_nodes_back(notes: Notes, say: Say, say_seconds: float = 2.0) -> tuple[
         if error is None:
             say(f"  node {loss.node}: {one.result().problem or 'runs again'}")
         else:
-            left.append(_with_mend(error))
+            left.append(_with_hint(error))
     return len(lost), left
 
 
 def _not_known(what: str, error: Exception) -> str:
-    if isinstance(error, ContextRefused):  # it names its mend itself
+    if isinstance(error, ContextRefused):  # it names its hint itself
         return f"{what} is not known: {error}"
-    return f"{what} is not known: {said(error)}. Mend: see whether the cluster is up (make status), then repeat."
+    return f"{what} is not known: {said(error)}. Hint: see whether the cluster is up (make status), then repeat."
 
 
-def _with_mend(error: BaseException) -> str:
-    return f"{error} Mend: {error.mend if isinstance(error, Failure) else 'repeat.'}"
+def _with_hint(error: BaseException) -> str:
+    return f"{error} Hint: {error.hint if isinstance(error, Failure) else 'repeat.'}"
 
 
 def _notes() -> Notes:

@@ -63,14 +63,14 @@ class Healing:
         for fault in faults:
             if refusal := _tried(partial(self._api.delete, fault)):
                 self._left.append(
-                    f"{name_of(fault)} is not deleted: {refusal}. Mend: see what you may do, then repeat."
+                    f"{name_of(fault)} is not deleted: {refusal}. Hint: see what you may do, then repeat."
                 )
             else:
                 self._asked[fault["metadata"]["uid"]] = name_of(fault)
         return len(faults)
 
     def await_all(self, more_seconds: float = 0.0) -> list[str]:
-        """Wait until they are gone, within the bounds; a sentence with its mend for each thing that is left.
+        """Wait until they are gone, within the bounds; a sentence with its hint for each thing that is left.
 
         more_seconds: for agents whose nodes were only just brought back.
         """
@@ -113,7 +113,7 @@ class Healing:
 
     def _sentences(self, fault: Fault) -> list[str]:
         if refusal := self._released.get(fault["metadata"]["uid"]):
-            return [f"{name_of(fault)}: its finalizer stays: {refusal}. Mend: see what you may do, then repeat."]
+            return [f"{name_of(fault)}: its finalizer stays: {refusal}. Hint: see what you may do, then repeat."]
         return what_is_left(fault, datetime.now(UTC))
 
 
@@ -144,7 +144,7 @@ def waited_for(left: Sequence[Fault]) -> str:
 
 
 def what_is_left(fault: Fault, now: datetime) -> list[str]:
-    """A sentence with its mend for each node whose agent is silent; else what else holds the object: pure."""
+    """A sentence with its hint for each node whose agent is silent; else what else holds the object: pure."""
     silent: dict[str, list[Entry]] = {}
     for entry in unanswered(fault):
         silent.setdefault(str(entry.get("node", "an unknown node")), []).append(entry)
@@ -153,7 +153,7 @@ def what_is_left(fault: Fault, now: datetime) -> list[str]:
     others = ", ".join(fault["metadata"].get("finalizers") or ()) or "nothing"
     return [
         f"{name_of(fault)}: every agent says that it has ended, but the object is still held by {others}."
-        " Mend: have whoever set that take it away."
+        " Hint: have whoever set that take it away."
     ]
 
 
@@ -162,7 +162,7 @@ def _silent(fault: Fault, node: str, silent: Collection[Entry], now: datetime) -
     return (
         f"{name_of(fault)}: the agent of node {node} does not answer for {pods}, so that nobody can say it is healed."
         f" {_by_itself(ends_by_itself(fault), now)}"
-        " Mend: see why the agent is silent (kubectl get pods -n caplab-system -o wide), then repeat."
+        " Hint: see why the agent is silent (kubectl get pods -n caplab-system -o wide), then repeat."
     )
 
 

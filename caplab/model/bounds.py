@@ -28,7 +28,7 @@ class Bounds:
             found = f"{'at least ' if at_least else ''}{rows:,} rows"
             raise TooMuch(
                 f"The history has {found}, and at most {self.rows:,} are read."
-                f" Mend: check a part of it, or allow more with --most-rows {rows} where there is memory for it."
+                f" Hint: check a part of it, or allow more with --most-rows {rows} where there is memory for it."
             )
 
     def refuse_bytes(self, size: int) -> None:
@@ -36,7 +36,7 @@ class Bounds:
         if size > self.bytes:
             raise TooMuch(
                 f"The history takes at least {in_words(size)} of memory, and at most {in_words(self.bytes)} are"
-                f" allowed. Mend: check a part of it, or allow more with --most-bytes {rounded_up(size)} where there is"
+                f" allowed. Hint: check a part of it, or allow more with --most-bytes {rounded_up(size)} where there is"
                 " memory for it."
             )
 

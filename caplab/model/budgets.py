@@ -57,7 +57,7 @@ def names(expression: str) -> frozenset[str]:
 def check(expression: str) -> None:
     """BudgetError where an expression is no budget over settings; a bare number is none."""
     if not names(expression):
-        raise BudgetError(f"The budget '{expression}' is a bare number. Mend: build it from the cluster's settings.")
+        raise BudgetError(f"The budget '{expression}' is a bare number. Hint: build it from the cluster's settings.")
 
 
 def _parsed(expression: str) -> ast.expr:
@@ -67,7 +67,7 @@ def _parsed(expression: str) -> ast.expr:
     try:
         tree = ast.parse(plain, mode="eval").body
     except (SyntaxError, ValueError):
-        raise BudgetError(f"'{expression}' is not an expression. Mend: write it like `ttl + loopWait + 2s`.") from None
+        raise BudgetError(f"'{expression}' is not an expression. Hint: write it like `ttl + loopWait + 2s`.") from None
     _refuse_strange(tree, expression)
     return tree
 
@@ -86,7 +86,7 @@ def _refuse_strange(tree: ast.expr, expression: str) -> None:
         case ast.Call(func=ast.Name(id=name), args=[_, *_] as parts, keywords=[]) if name in _FUNCTIONS:
             pass
         case _:
-            raise BudgetError(f"'{expression}' holds '{ast.unparse(tree)}'. Mend: use + - * / min max only.")
+            raise BudgetError(f"'{expression}' holds '{ast.unparse(tree)}'. Hint: use + - * / min max only.")
     for part in parts:
         _refuse_strange(part, expression)
 

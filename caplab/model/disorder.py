@@ -21,13 +21,13 @@ _NEVER = int(np.iinfo(np.int64).min)  # a null return: it is held against nothin
 def validate_stored(table: Table) -> Table:
     """As history.validate does, of a history as it stands in a file: it is left in its order.
 
-    Raises ValueError with the row (from 1), the reason and the mend: all that validate refuses, no operations at all,
+    Raises ValueError with the row (from 1), the reason and the hint: all that validate refuses, no operations at all,
     rows that are not sorted by invoke_ns, a read whose result is in another column than value, a session with two
     operations at a time.
     """
     history = validate(table)
     if not table.num_rows:
-        raise ValueError("The history has no operations. Mend: record some, one row each.")
+        raise ValueError("The history has no operations. Hint: record some, one row each.")
     refuse_unsorted(table)
     refuse_observed(history)
     refuse_overlaps(history)
@@ -42,7 +42,7 @@ def refuse_unsorted(table: Table) -> None:
         row = int(back[0]) + 1
         raise ValueError(
             f"Row {row + 1}: invoke_ns {invoke[row]} is before that of the row above, {invoke[row - 1]}."
-            " Mend: sort the history by invoke_ns."
+            " Hint: sort the history by invoke_ns."
         )
 
 
@@ -55,7 +55,7 @@ def refuse_observed(history: Table) -> None:
     found = pc.and_(pc.and_(pc.equal(history.column("op"), "read"), pc.is_valid(observed)), other)
     rows = np.flatnonzero(np.asarray(found, dtype=np.bool_))
     if len(rows):
-        raise ValueError(f"Row {rows[0] + 1}: it is a read, but observed is not its value. Mend: write it in value.")
+        raise ValueError(f"Row {rows[0] + 1}: it is a read, but observed is not its value. Hint: write it in value.")
 
 
 def refuse_overlaps(history: Table) -> None:
@@ -107,5 +107,5 @@ def _refuse(history: Table, first: int, second: int) -> None:
     raise ValueError(
         f"Rows {one + 1} and {other + 1}: session {cell('session', first)} of vantage '{cell('vantage', first)}' has"
         f" two operations at a time (one returned at {cell('return_ns', first)}, the other was invoked at"
-        f" {cell('invoke_ns', second)}). Mend: give every client that works beside others a session of its own."
+        f" {cell('invoke_ns', second)}). Hint: give every client that works beside others a session of its own."
     )

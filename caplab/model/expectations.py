@@ -121,5 +121,5 @@ class Expectations:
         known = ", ".join(f"'{row.name}'" for row in self.rows)
         raise LookupError(
             f"No expectation row '{engine} {mode} {fault}'."
-            f" Mend: add it to experiments/expectations.yaml, beside {known}."
+            f" Hint: add it to experiments/expectations.yaml, beside {known}."
         )

@@ -31,7 +31,7 @@ class Fields:
         """FieldError on a field that is none of names: a typing mistake must not pass unread."""
         for name in self.values:
             if name not in names:
-                raise FieldError(f"{self.where}: no such field '{name}'. Mend: use one of {', '.join(names)}.")
+                raise FieldError(f"{self.where}: no such field '{name}'. Hint: use one of {', '.join(names)}.")
 
     def text(self, name: str) -> str:
         """A string that is not empty."""

@@ -61,7 +61,7 @@ def validate(table: Table) -> Table:
     Missing optional columns come back as nulls, but for vantage (VANTAGE) and scheduled_ns (invoke_ns). Strings may
     be plain, large or dictionary-encoded, integers of any width that fits.
 
-    Raises ValueError with the row (from 1), the column and the mend: a column that is missing, unknown or of another
+    Raises ValueError with the row (from 1), the column and the hint: a column that is missing, unknown or of another
     type, a null or a word that is not allowed, a time beyond FARTHEST_NS, an operation
     that returned before it was invoked, or an acknowledged one without a return time.
     """
@@ -85,7 +85,7 @@ def refuse_schema(schema: Any) -> None:
     for field in schema:
         wanted = SCHEMA.field(field.name).type
         if not (is_text if wanted == pa.string() else is_integer)(field.type):
-            raise ValueError(f"Column '{field.name}' is {shown(str(field.type))}. Mend: write it as {wanted}.")
+            raise ValueError(f"Column '{field.name}' is {shown(str(field.type))}. Hint: write it as {wanted}.")
 
 
 def is_text(kind: Any) -> bool:
@@ -108,19 +108,19 @@ def _check_names(names: list[str]) -> None:
     if not set(names) & set(SCHEMA.names):
         first = shown(names[0]) if names else ""
         raise ValueError(
-            f"No column is one of a history; the first one is '{first}'. Mend: name the columns {', '.join(REQUIRED)}"
+            f"No column is one of a history; the first one is '{first}'. Hint: name the columns {', '.join(REQUIRED)}"
             " and what else there is; in a CSV by its first line, with commas between them."
         )
     for name in names:
         if name not in SCHEMA.names:
             meant = name.strip().lower()
-            mend = f"'{meant}'" if meant in SCHEMA.names else f"one of {', '.join(SCHEMA.names)}, or drop it"
-            raise ValueError(f"Column '{shown(name)}' is not part of a history. Mend: call it {mend}.")
+            hint = f"'{meant}'" if meant in SCHEMA.names else f"one of {', '.join(SCHEMA.names)}, or drop it"
+            raise ValueError(f"Column '{shown(name)}' is not part of a history. Hint: call it {hint}.")
         if names.count(name) > 1:
-            raise ValueError(f"Column '{name}' is there twice. Mend: drop one.")
+            raise ValueError(f"Column '{name}' is there twice. Hint: drop one.")
     for name in REQUIRED:
         if name not in names:
-            raise ValueError(f"The history has no column '{name}'. Mend: add it ({SCHEMA.field(name).type}).")
+            raise ValueError(f"The history has no column '{name}'. Hint: add it ({SCHEMA.field(name).type}).")
 
 
 def _converted(table: Table, field: Any) -> Column:
@@ -166,7 +166,7 @@ def _integers(column: Column, field: Any) -> Column:
         row = int(np.flatnonzero((found > most) | (found < -most - 1))[0])
         raise ValueError(
             f"Row {row + 1}: column '{field.name}' says {found[row]}, which does not fit {field.type}."
-            " Mend: use smaller numbers."
+            " Hint: use smaller numbers."
         ) from error
 
 
@@ -174,7 +174,7 @@ def _check_nulls(history: Table) -> None:
     for name in NEVER_NULL:
         if history.column(name).null_count:
             where = _rows(pc.is_null(history.column(name)))
-            raise ValueError(f"{where}: column '{name}' is null. Mend: give every operation its {name}.")
+            raise ValueError(f"{where}: column '{name}' is null. Hint: give every operation its {name}.")
 
 
 def _check_words(history: Table) -> None:
@@ -184,7 +184,7 @@ def _check_words(history: Table) -> None:
         if strange := sorted(word for word in words if word is not None and word not in allowed):
             where = _rows(pc.equal(column.indices, column.dictionary.index(strange[0])))
             raise ValueError(
-                f"{where}: column '{name}' says '{shown(strange[0])}'. Mend: use one of {', '.join(allowed)}."
+                f"{where}: column '{name}' says '{shown(strange[0])}'. Hint: use one of {', '.join(allowed)}."
             )
 
 
@@ -193,14 +193,14 @@ def _check_times(history: Table) -> None:
         column = history.column(name)
         far = pc.or_(pc.greater(column, FARTHEST_NS), pc.less(column, -FARTHEST_NS))
         if pc.any(far).as_py():
-            raise ValueError(f"{_rows(far)}: {name} is over 146 years away. Mend: count from a nearer moment.")
+            raise ValueError(f"{_rows(far)}: {name} is over 146 years away. Hint: count from a nearer moment.")
     invoke, returned, outcome = (history.column(name) for name in ("invoke_ns", "return_ns", "outcome"))
     backwards = pc.less(returned, invoke)
     if pc.any(backwards).as_py():
-        raise ValueError(f"{_rows(backwards)}: return_ns is before invoke_ns. Mend: take both from one clock.")
+        raise ValueError(f"{_rows(backwards)}: return_ns is before invoke_ns. Hint: take both from one clock.")
     unended = pc.and_(pc.is_null(returned), pc.equal(outcome, "ok"))
     if pc.any(unended).as_py():
-        raise ValueError(f"{_rows(unended)}: it is ok, but return_ns is null. Mend: what never returned is info.")
+        raise ValueError(f"{_rows(unended)}: it is ok, but return_ns is null. Hint: what never returned is info.")
 
 
 def _rows(bad: Column) -> str:

@@ -40,7 +40,7 @@ def nightly(parsed: argparse.Namespace, say: Say) -> int:
 def _newest(parsed: argparse.Namespace, say: Say) -> int:
     kept = folders.suites(parsed.folder)
     if not kept:
-        raise FieldError(f"{parsed.folder} has no suite's folder. Mend: name the folder given to caplab run --results.")
+        raise FieldError(f"{parsed.folder} has no suite's folder. Hint: name the folder given to caplab run --results.")
     say(str(kept[-1].path))
     return 0
 
@@ -75,7 +75,7 @@ def _judge(parsed: argparse.Namespace, say: Say) -> int:
 
 def _keep(parsed: argparse.Namespace, say: Say) -> int:
     if not folders.named(parsed.folder.resolve()):
-        raise FieldError(f"'{parsed.folder}' is no folder of a suite. Mend: name one such as results/<time>-core.")
+        raise FieldError(f"'{parsed.folder}' is no folder of a suite. Hint: name one such as results/<time>-core.")
     kept = folders.add(parsed.folder.resolve(), parsed.into)
     bounds = folders.Bounds(last=parsed.last)
     gone = folders.prune(parsed.into, bounds, datetime.datetime.now(datetime.UTC))
@@ -110,5 +110,5 @@ def _serve(parsed: argparse.Namespace, say: Say) -> int:
 
 def _codes(parsed: argparse.Namespace) -> Codes:
     if parsed.run is None:
-        raise FieldError("--run is missing. Mend: give the exit code of `caplab run`.")
+        raise FieldError("--run is missing. Hint: give the exit code of `caplab run`.")
     return Codes(parsed.run, parsed.compare)

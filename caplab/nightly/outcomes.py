@@ -35,7 +35,7 @@ TITLES: Mapping[Outcome, str] = {
 _SENTENCES: Mapping[Outcome, str] = {
     Outcome.INVALID: "A run broke what its row of the table promises.",
     Outcome.UNKNOWN: "A run proves nothing, and none broke a promise; its reasons are in the summary.",
-    Outcome.FAILED: "Nothing was learned of the databases. The log has a sentence with the mend.",
+    Outcome.FAILED: "Nothing was learned of the databases. The log has a sentence with the hint.",
     Outcome.REGRESSED: "A figure is worse than in the baseline, or an expectation is violated.",
     Outcome.UNCOMPARED: "The comparison with the baseline could not be made.",
 }
@@ -91,7 +91,7 @@ def wanted(text: str) -> frozenset[Outcome]:
     if strange or not words:
         found = f"'{strange[0]}'" if strange else "nothing"
         raise FieldError(
-            f"fail-on names {found}. Mend: use {', '.join(EVERY)}, separated by commas, or '{NOTHING}' alone."
+            f"fail-on names {found}. Hint: use {', '.join(EVERY)}, separated by commas, or '{NOTHING}' alone."
         )
     return frozenset(Outcome(word) for word in words)
 

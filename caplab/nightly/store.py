@@ -112,13 +112,13 @@ def opened(url: str, environment: Mapping[str, str] = os.environ) -> Store:
     scheme, _, rest = url.partition("://")
     bucket = rest.strip("/")
     if scheme != "s3" or not bucket or ".." in bucket.split("/"):
-        raise FieldError(f"'{url}' is no address of a bucket. Mend: write it as s3://BUCKET/PREFIX.")
+        raise FieldError(f"'{url}' is no address of a bucket. Hint: write it as s3://BUCKET/PREFIX.")
     from pyarrow.fs import S3FileSystem  # type: ignore[import-untyped]  # noqa: PLC0415  # slow to load, and rarely used
 
     endpoint = environment.get(ENDPOINT_VARIABLE, "")
     server = {"endpoint_override": endpoint.split("://")[-1], "scheme": endpoint.split("://")[0]} if endpoint else {}
     if endpoint and server["scheme"] not in ("http", "https"):
-        raise FieldError(f"{ENDPOINT_VARIABLE} is '{endpoint}'. Mend: write it as https://HOST:PORT.")
+        raise FieldError(f"{ENDPOINT_VARIABLE} is '{endpoint}'. Hint: write it as https://HOST:PORT.")
     region = environment.get(REGION_VARIABLE) or "us-east-1"
     files = S3FileSystem(
         region=region, connect_timeout=_CONNECT_SECONDS, request_timeout=_REQUEST_SECONDS, **server

@@ -220,7 +220,7 @@ class Collector:
         try:
             return tuple(loss.to_json() for loss in self._notes.live())
         except Failure as failure:
-            raise RuntimeError(f"{failure.sentence} Mend: {failure.mend}") from failure
+            raise RuntimeError(f"{failure.sentence} Hint: {failure.hint}") from failure
 
     def _of_host(self, now: datetime) -> list[Row]:
         return [plain(row_of_node(loss, now)) for loss in self._host.value]

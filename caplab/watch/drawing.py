@@ -99,7 +99,7 @@ def _head(picture: Picture, paper: Paper) -> list[Line]:
         lines.append(Text("answering: ").append(", ".join(answering), GOOD))
     lines += [_silent(said) for said in asked if not said.is_known]
     if not picture.probers and picture.api_server.is_known:
-        lines.append(Text("no prober is there: what clients get is unknown. Mend: make up", DOUBT))
+        lines.append(Text("no prober is there: what clients get is unknown. Hint: make up", DOUBT))
     return lines
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 if sys.version_info < (3, 11):  # noqa: UP036  (before anything that an older Python can't read)
-    sys.exit("FAILED: Python 3.11 or newer is needed.\n  mend:  make PYTHON=python3.11")
+    sys.exit("FAILED: Python 3.11 or newer is needed.\n  hint:  make PYTHON=python3.11")
 
 import argparse
 import fcntl
@@ -41,7 +41,7 @@ def _alone(cache: Cache) -> Iterator[None]:
     except OSError as error:
         raise Failure(
             f"The cache folder {cache.root} can't be written: {error.strerror}.",
-            "Set CAPLAB_CACHE to a folder of your own, or mend its permissions.",
+            "Set CAPLAB_CACHE to a folder of your own, or correct its permissions.",
         ) from error
     with lock:
         try:

@@ -11,7 +11,7 @@ from .failure import Failure
 from .machine import EngineSeen, Machine, Tool
 from .versions import Version
 
-_INSTALL_MEND = "Start Docker, or install podman, or run this as root on Debian: it then installs podman by itself."
+_INSTALL_HINT = "Start Docker, or install podman, or run this as root on Debian: it then installs podman by itself."
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +91,13 @@ def choose_engine(machine: Machine, options: SetupOptions) -> EngineChoice:
     if machine.podman and not podman_problem:
         return EngineChoice("podman", machine.podman.path, False, f"podman {dotted(machine.podman.version)}: {why}")
     if machine.podman:
-        raise Failure(f"No container engine is fit: {docker_problem}; {podman_problem}.", _INSTALL_MEND)
+        raise Failure(f"No container engine is fit: {docker_problem}; {podman_problem}.", _INSTALL_HINT)
     if machine.debian and machine.root and machine.system == "Linux":
         return EngineChoice("podman", "/usr/bin/podman", True, f"podman, to be installed from Debian's packages: {why}")
     lacks = "this is not Debian" if machine.root else "only root can install one"
     raise Failure(
         f"There is no container engine: {docker_problem}, there is no podman, and {lacks}.",
-        _INSTALL_MEND,
+        _INSTALL_HINT,
     )
 
 

@@ -45,8 +45,8 @@ def refuse_unfit(checks: Sequence[Check]) -> None:
     """Failure with the first check that fails."""
     for check in checks:
         if check.level == "fail":
-            what, _, mend = check.sentence.partition(" Mend: ")
-            raise Failure(what, mend)
+            what, _, hint = check.sentence.partition(" Hint: ")
+            raise Failure(what, hint)
 
 
 def render(checks: Sequence[Check]) -> str:
@@ -63,7 +63,7 @@ def _engine(machine: Machine, options: SetupOptions) -> Check:
     try:
         choice = choose_engine(machine, options)
     except Failure as failure:
-        return Check("container engine", "fail", "none", f"{failure.sentence} Mend: {failure.mend}")
+        return Check("container engine", "fail", "none", f"{failure.sentence} Hint: {failure.hint}")
     return Check("container engine", "ok", choice.why)
 
 
@@ -83,7 +83,7 @@ def _memory(machine: Machine) -> Check:
             "fail",
             found,
             f"There is too little memory: {found}, and the lab needs {MEMORY_NEEDED // GIB} GiB."
-            " Mend: Use a larger machine.",
+            " Hint: Use a larger machine.",
         )
     if machine.memory_bytes < MEMORY_WANTED:
         return Check("memory", "warn", found, "Enough for one database engine at a time, not for all three.")
@@ -100,7 +100,7 @@ def _disk(machine: Machine) -> Check:
             "fail",
             found,
             f"There is too little disk space: {found} where the cache is, and the lab needs"
-            f" {DISK_NEEDED // GIB} GiB. Mend: Free some space, or set CAPLAB_CACHE to a folder with room.",
+            f" {DISK_NEEDED // GIB} GiB. Hint: Free some space, or set CAPLAB_CACHE to a folder with room.",
         )
     if machine.disk_free_bytes < DISK_WANTED:
         return Check("disk", "warn", found, f"Enough from warm caches; a first start wants {DISK_WANTED // GIB} GiB.")
@@ -118,14 +118,14 @@ def _inotify(machine: Machine) -> tuple[Check, ...]:
 def _limit(name: str, value: int, needed: int, root: bool) -> Check:
     if value >= needed:
         return Check(f"inotify {name[9:]}", "ok", str(value))
-    mend = f"sysctl -w fs.inotify.{name}={needed}"
-    says = f"`make up` raises it until the next boot: {mend}" if root else f"Nodes may not start: run sudo {mend}"
+    hint = f"sysctl -w fs.inotify.{name}={needed}"
+    says = f"`make up` raises it until the next boot: {hint}" if root else f"Nodes may not start: run sudo {hint}"
     return Check(f"inotify {name[9:]}", "warn", str(value), says)
 
 
-def _feature(name: str, there: bool | None, needed_for: str, mend: str) -> Check:
+def _feature(name: str, there: bool | None, needed_for: str, hint: str) -> Check:
     if there is None:
         return Check(name, "unknown", "not tried here: `make status` tries it in a node")
     if there:
         return Check(name, "ok", "there")
-    return Check(name, "warn", "absent", f"Unavailable: {needed_for}. {mend}")
+    return Check(name, "warn", "absent", f"Unavailable: {needed_for}. {hint}")

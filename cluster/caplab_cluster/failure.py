@@ -1,4 +1,4 @@
-"""How a failure is told: one clear sentence, what was tried, the mend, the log's end."""
+"""How a failure is told: one clear sentence, what was tried, the hint, the log's end."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Diagnosis:
     """What a log's end shows, and what mends it."""
 
     sentence: str
-    mend: str
+    hint: str
 
 
 class Failure(Exception):
@@ -24,13 +24,13 @@ class Failure(Exception):
     def __init__(
         self,
         sentence: str,
-        mend: str,
+        hint: str,
         tried: tuple[str, ...] = (),
         log: Path | None = None,
     ) -> None:
         super().__init__(sentence)
         self.sentence = sentence
-        self.mend = mend
+        self.hint = hint
         self.tried = tried
         self.log = log
 
@@ -88,11 +88,11 @@ def tail(path: Path, lines: int = 25) -> str:
 
 
 def render(failure: Failure) -> str:
-    """The account as it is printed: the log's end first, the sentence and the mend last."""
+    """The account as it is printed: the log's end first, the sentence and the hint last."""
     parts: list[str] = []
     if failure.log and (end := tail(failure.log)):
         parts += [f"--- end of {failure.log}", end, "---"]
     parts.append(f"FAILED: {failure.sentence}")
     parts += [f"  tried: {textwrap.shorten(what, _TRIED_WIDTH, placeholder=' ...')}" for what in failure.tried]
-    parts.append(f"  mend:  {failure.mend}")
+    parts.append(f"  hint:  {failure.hint}")
     return "\n".join(parts)

@@ -49,7 +49,7 @@ def read(folder: Path) -> Context:
     try:
         said = tomllib.loads(file.read_text())
     except tomllib.TOMLDecodeError as error:
-        raise Failure(f"{file} is not TOML: {error}.", "Mend the line it names.") from error
+        raise Failure(f"{file} is not TOML: {error}.", "Correct the line it names.") from error
     if unknown := sorted(set(said) - {"sources", "wheels", "jars"}):
         raise Failure(f"{file} says '{unknown[0]}'.", "Use only: sources, wheels, jars.")
     sources = tuple(REPOSITORY / name for name in said.get("sources", []))

@@ -98,10 +98,10 @@ class Step:
         """The failure of a command, with the cause that its log shows."""
         found = diagnose(tail(self.log))
         sentence = f"The step '{self.title}' failed ({how})."
-        mend = "Read the log above, then repeat: what is done stays done."
+        hint = "Read the log above, then repeat: what is done stays done."
         if found:
-            sentence, mend = f"{sentence} {found.sentence}", found.mend
-        return Failure(sentence, mend, tried=(" ".join(command),), log=self.log)
+            sentence, hint = f"{sentence} {found.sentence}", found.hint
+        return Failure(sentence, hint, tried=(" ".join(command),), log=self.log)
 
     def _follow(self, process: subprocess.Popen[bytes]) -> None:
         """Wait for a process, showing that it is still at work."""

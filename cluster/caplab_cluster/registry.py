@@ -28,7 +28,7 @@ HOST = f"{NAME}:5000"  # as the nodes call it, and as lab images are named
 VOLUME = NAME  # goes with `make down`
 _WRITE_PORT = "5001/tcp"
 _CREDENTIALS = "config.json"
-_MEND = "Run `make down`, then `make up`."
+_HINT = "Run `make down`, then `make up`."
 _MANIFEST_TYPES = "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json"
 
 
@@ -86,7 +86,7 @@ class Registry:
         password = secrets.token_urlsafe(24)
         answer = self.engine.inside(NAME, "serve", "password", stdin=f"{password}\n")
         if not answer.ok:
-            raise Failure(f"The registry takes no password: {answer.err.strip()[-300:]}", _MEND)
+            raise Failure(f"The registry takes no password: {answer.err.strip()[-300:]}", _HINT)
         entry = {"auth": base64.b64encode(f"push:{password}".encode()).decode()}
         self.credentials.mkdir(parents=True, exist_ok=True)
         file = self.credentials / _CREDENTIALS
@@ -126,10 +126,10 @@ def ensure_running(engine: Engine, cache: Cache, network: str, image: str) -> Re
                 image)  # fmt: skip
     registry = _listening(engine, cache, within_seconds=20)
     if registry is None:
-        raise Failure("The registry container does not answer.", _MEND)
+        raise Failure("The registry container does not answer.", _HINT)
     registry.let_in()
     if not registry.answers():
-        raise Failure("The registry container does not take its password.", _MEND)
+        raise Failure("The registry container does not take its password.", _HINT)
     return registry
 
 

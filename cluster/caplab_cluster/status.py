@@ -21,26 +21,26 @@ def status(progress: Progress, cache: Cache) -> None:
     """Say what is there: engine, nodes, images, what the nodes take; Failure if it is not up."""
     session = begin(progress, cache)
     progress.say(f"  engine   {session.choice.why}")
-    mend = "Run `make up`."
+    hint = "Run `make up`."
     if session.choice.install:
-        raise Failure("There is no container engine yet, and so no cluster.", mend)
+        raise Failure("There is no container engine yet, and so no cluster.", hint)
     engine = session.engine
     cluster = KindCluster(engine, cache, built_tools(session))
     containers = cluster.containers()
     if not containers:
-        raise Failure(f"There is no cluster {NAME}.", mend)
+        raise Failure(f"There is no cluster {NAME}.", hint)
     for container in sorted(containers, key=lambda c: c.name):
         if container.state != "running":
             progress.say(f"  {container.name:<22} {container.state}")
     answer = cluster.kubectl("get", "nodes", "-o", "json", "--request-timeout=5s")
     if not answer.ok:
-        raise Failure(f"The cluster {NAME} is there, but its API server does not answer.", mend)
+        raise Failure(f"The cluster {NAME} is there, but its API server does not answer.", hint)
     _show_nodes(progress, json.loads(answer.out))
     _show_images(session, engine)
     _show_usage(session, engine)
     _show_kernel(session, engine)
     if problems := cluster.problems():
-        raise Failure(f"The cluster is not as it should be: {'; '.join(problems)}.", mend)
+        raise Failure(f"The cluster is not as it should be: {'; '.join(problems)}.", hint)
 
 
 def _show_nodes(progress: Progress, nodes: Mapping[str, Any]) -> None:

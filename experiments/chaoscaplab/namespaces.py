@@ -19,7 +19,7 @@ def namespace_of(configuration: Mapping[str, Any] | None, named: str = "") -> st
     """
     own = seen().namespace
     if own and named not in ("", own):
-        raise ActivityFailed(f"The run is in the namespace {own}, and this step names {named}. Mend: leave it out.")
+        raise ActivityFailed(f"The run is in the namespace {own}, and this step names {named}. Hint: leave it out.")
     return own or named or configured(configuration)
 
 

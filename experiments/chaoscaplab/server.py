@@ -38,7 +38,7 @@ class ExecFailed(Exception):
 
 
 class NotOurs(Exception):
-    """An object that the run under way may not remove or change; the message names it, and the mend."""
+    """An object that the run under way may not remove or change; the message names it, and the hint."""
 
 
 class Server(Leases):
@@ -199,7 +199,7 @@ class Server(Leases):
         pods = self.pods(SYSTEM_NAMESPACE, f"caplab.dev/vantage={vantage}")
         running = [pod.metadata.name for pod in pods if pod.status.phase == "Running"]
         if not running:
-            raise LookupError(f"There is no prober in zone {vantage}. Mend: make up.")
+            raise LookupError(f"There is no prober in zone {vantage}. Hint: make up.")
         core: Any = client.CoreV1Api(BoundedClient(self._api.configuration, TOKEN_HEADER, self._prober_token()))
         answer: Any = core.connect_get_namespaced_pod_proxy_with_path(
             f"{running[0]}:{METRICS_PORT}", SYSTEM_NAMESPACE, path, _preload_content=False, _request_timeout=_TIMEOUT
@@ -217,7 +217,7 @@ class Server(Leases):
         except client.ApiException as error:
             if error.status != 404:
                 raise
-            raise LookupError(f"The probers' token, the Secret {TOKEN_SECRET}, is not there. Mend: make up.") from error
+            raise LookupError(f"The probers' token, the Secret {TOKEN_SECRET}, is not there. Hint: make up.") from error
         return base64.b64decode((secret.data or {}).get(TOKEN_KEY, "")).decode()
 
 

@@ -44,7 +44,7 @@ def place(environment: Mapping[str, str]) -> Place:
     """Where this agent runs. Raises ValueError."""
     for name in ("CAPLAB_NODE", "CAPLAB_NAMESPACE"):
         if not environment.get(name):
-            raise ValueError(f"{name} is not set. Mend: the DaemonSet sets it from the pod's own fields.")
+            raise ValueError(f"{name} is not set. Hint: the DaemonSet sets it from the pod's own fields.")
     return Place(environment["CAPLAB_NODE"], environment["CAPLAB_NAMESPACE"])
 
 

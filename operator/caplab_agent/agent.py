@@ -104,7 +104,7 @@ class Agent:
         begun = [(entry, self.reads.read(entry.order)) for entry in entries]  # reading while the journal is written
         self._entries |= {entry.order.key: entry for entry, _ in begun}
         if not self._save():
-            problem = "the journal of the node cannot be written, so nothing was done. Mend: see the agent's log"
+            problem = "the journal of the node cannot be written, so nothing was done. Hint: see the agent's log"
             self._entries |= {entry.order.key: replace(entry, state=FAILED, problem=problem) for entry, _ in begun}
             self._tell(entry.order.fault_uid for entry, _ in begun)
             return

@@ -139,7 +139,7 @@ def _read(body: Body, target: Body) -> Asked:
     try:
         for field, uid in (("metadata.uid", names[0]), ("status.targets[].uid", pod[0])):
             if not is_uid(uid):
-                raise ValueError(f"{field} is {uid!r}, which is no uid. Mend: it is the operator's to write")
+                raise ValueError(f"{field} is {uid!r}, which is no uid. Hint: it is the operator's to write")
         order = Order(*names, *pod, _what(spec, target), str(target.get("replaces") or ""))
         return Asked(order, state, _seconds(spec), _until(body))
     except ValueError as error:
@@ -152,7 +152,7 @@ def _what(spec: Body, target: Body) -> What:
         named = " and ".join(asked) or "none"
         raise ValueError(
             f"of the faults that this agent knows (kill, freeze, partition) spec names {named}. "
-            "Mend: name one, and update the agent with the chart"
+            "Hint: name one, and update the agent with the chart"
         )
     if asked[0] == "kill":
         return _kill(spec["kill"])
@@ -164,7 +164,7 @@ def _what(spec: Body, target: Body) -> What:
 def _kill(asked: Body) -> Kill:
     kill = Kill(asked.get("signal", "SIGKILL"), asked.get("keepDown", True))
     if kill.signal not in SIGNALS:
-        raise ValueError(f"spec.kill.signal is {kill.signal!r}. Mend: one of {', '.join(sorted(SIGNALS))}")
+        raise ValueError(f"spec.kill.signal is {kill.signal!r}. Hint: one of {', '.join(sorted(SIGNALS))}")
     return kill
 
 
@@ -175,7 +175,7 @@ def _addresses(target: Body, field: str) -> tuple[str, ...]:
 def _seconds(spec: Body) -> int:
     seconds = spec.get("durationSeconds")
     if not isinstance(seconds, int) or seconds < 1:
-        raise ValueError(f"spec.durationSeconds is {seconds!r}. Mend: say after how many seconds the fault heals")
+        raise ValueError(f"spec.durationSeconds is {seconds!r}. Hint: say after how many seconds the fault heals")
     return seconds
 
 
@@ -187,6 +187,6 @@ def _until(body: Body) -> datetime:
         until = None
     if until is None or until.tzinfo is None:
         raise ValueError(
-            f"status.until is {text!r}, no time with a zone. Mend: it is the operator's to write"
+            f"status.until is {text!r}, no time with a zone. Hint: it is the operator's to write"
         ) from None
     return until

@@ -20,7 +20,7 @@ from .words import count, milliseconds
 
 _LOST = "the pod was not frozen any more: somebody thawed it"
 _NO_TIMER = "no timer could be set on the node that thaws the pod if the agent dies"
-_MEND_TIMER = "Mend: see whether systemd-run works there"
+_HINT_TIMER = "Hint: see whether systemd-run works there"
 _LATE = "the pod was thawed by its timer before the agent healed"
 
 
@@ -40,7 +40,7 @@ class Freezing:
             return None if stopped.is_set() or entry.order.replaces else failed(entry, _nothing_runs(entry.order))
         problem = self._timers.set(entry.order, seconds_left(entry, self._clock), *thawing(group.folder))
         if problem:
-            return failed(entry, f"{_NO_TIMER}, so nothing was frozen: {problem}. {_MEND_TIMER}")
+            return failed(entry, f"{_NO_TIMER}, so nothing was frozen: {problem}. {_HINT_TIMER}")
         if stopped.is_set():
             self._timers.stop(entry.order)
             return None
@@ -113,10 +113,10 @@ def _cpu(entry: Entry, group: PodGroup) -> str:
 
 
 def _nothing_runs(order: Order) -> str:
-    return f"no process of pod {order.pod} runs on this node, so nothing was frozen. Mend: wait until the member is up"
+    return f"no process of pod {order.pod} runs on this node, so nothing was frozen. Hint: wait until the member is up"
 
 
 def _unfrozen(group: PodGroup) -> str:
     if not group.pids():
-        return "the pod was gone before it was frozen. Mend: make the fault anew, so that its target is resolved anew"
-    return "some process of the pod did not stop in time, so all go on. Mend: see whether one waits for a disk"
+        return "the pod was gone before it was frozen. Hint: make the fault anew, so that its target is resolved anew"
+    return "some process of the pod did not stop in time, so all go on. Hint: see whether one waits for a disk"

@@ -30,7 +30,7 @@ class State(Enum):
 
 
 class NoFreezer(OSError):
-    """A pod's cgroup cannot be frozen; the message says why, and the mend."""
+    """A pod's cgroup cannot be frozen; the message says why, and the hint."""
 
 
 class Freezer:
@@ -57,7 +57,7 @@ class Freezer:
                 raise
         if not folder.exists():
             return State.GONE
-        raise NoFreezer(f"{folder} has neither {_V1} nor {_V2}. Mend: mount the node's /sys/fs/cgroup into the agent")
+        raise NoFreezer(f"{folder} has neither {_V1} nor {_V2}. Hint: mount the node's /sys/fs/cgroup into the agent")
 
     def freeze(self, folder: Path) -> bool:
         """Whether every process has stopped within the bound. Raises OSError, NoFreezer among them."""

@@ -29,7 +29,7 @@ class Was(Enum):
 
 
 class NoGate(Exception):
-    """A pod has no gate to close; the message names it and the mend."""
+    """A pod has no gate to close; the message names it and the hint."""
 
 
 class Gates:
@@ -58,7 +58,7 @@ class Gates:
         except (FileNotFoundError, NotADirectoryError) as error:
             raise NoGate(
                 f"pod {order.pod} has no volume '{VOLUME}' on this node, so it cannot be kept down. "
-                "Mend: keepDown: false, or delete the pod so that the operator's present template makes it anew"
+                "Hint: keepDown: false, or delete the pod so that the operator's present template makes it anew"
             ) from error
 
     def release(self, order: Order) -> Was:

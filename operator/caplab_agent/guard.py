@@ -10,12 +10,12 @@ from .faults import Body, Order, Partition
 CHAOS_LABEL, ALLOWED = "caplab.dev/chaos", "allowed"
 CLUSTER_LABEL, PART_LABEL = "caplab.dev/cluster", "caplab.dev/part"
 _NO_TARGET = "exporter"  # a part of a cluster that is neither a member nor a Sentinel
-_AGAIN = "Mend: make the fault anew, so that its target is resolved anew."
+_AGAIN = "Hint: make the fault anew, so that its target is resolved anew."
 PROTECTED = frozenset({"kube-system", "kube-public", "kube-node-lease", "local-path-storage"})
 
 
 def refusal(order: Order, namespace: Body | None, pod: Body | None, node: str, own_namespace: str) -> str:
-    """Why an order is not carried out, with the mend; '' if it may be. None: there is no such object."""
+    """Why an order is not carried out, with the hint; '' if it may be. None: there is no such object."""
     return (
         _namespace_refused(order, namespace, own_namespace)
         or _pod_refused(order, pod, node)
@@ -24,7 +24,7 @@ def refusal(order: Order, namespace: Body | None, pod: Body | None, node: str, o
 
 
 class Refused(Exception):
-    """An address that no packet may be dropped for; the message names the field and the mend."""
+    """An address that no packet may be dropped for; the message names the field and the hint."""
 
 
 def own_addresses(pod: Body | None) -> tuple[str, ...]:
@@ -47,15 +47,15 @@ def permitted(what: Partition, spared: tuple[str, ...]) -> Drops:
 
 
 def _permitted(field: str, text: str, never: set[Address]) -> Address:
-    mend = "Mend: it is the operator's to write, and must name other pods and Services only."
+    hint = "Hint: it is the operator's to write, and must name other pods and Services only."
     try:
         found = address(text)
     except ValueError:
-        raise Refused(f"status.targets[].{field} names {text!r}, which is no IP address. {mend}") from None
+        raise Refused(f"status.targets[].{field} names {text!r}, which is no IP address. {hint}") from None
     if found in never:
-        raise Refused(f"status.targets[].{field} names {text}, an address of the pod itself or of its node. {mend}")
+        raise Refused(f"status.targets[].{field} names {text}, an address of the pod itself or of its node. {hint}")
     if found.is_loopback or found.is_unspecified or found.is_multicast:
-        raise Refused(f"status.targets[].{field} names {text}, which is no address of another. {mend}")
+        raise Refused(f"status.targets[].{field} names {text}, which is no address of another. {hint}")
     return found
 
 
@@ -81,12 +81,12 @@ def _namespace_refused(order: Order, namespace: Body | None, own_namespace: str)
     name = order.namespace
     if name in PROTECTED or name == own_namespace:
         return (
-            f"namespace {name} is protected: no fault happens there. Mend: make the cluster in a namespace of its own."
+            f"namespace {name} is protected: no fault happens there. Hint: make the cluster in a namespace of its own."
         )
     if _labels(namespace).get(CHAOS_LABEL) != ALLOWED:
         return (
             f"namespace {name} does not carry the label {CHAOS_LABEL}={ALLOWED}. "
-            f"Mend: kubectl label namespace {name} {CHAOS_LABEL}={ALLOWED}, if faults may happen there."
+            f"Hint: kubectl label namespace {name} {CHAOS_LABEL}={ALLOWED}, if faults may happen there."
         )
     return ""
 
@@ -108,17 +108,17 @@ def _cluster_refused(order: Order, labels: Body) -> str:
     if not cluster:
         return (
             f"pod {order.pod} does not carry the label {CLUSTER_LABEL}: it is no member of a cluster. "
-            "Mend: status.targets must name members and Sentinels only."
+            "Hint: status.targets must name members and Sentinels only."
         )
     if labels.get(PART_LABEL) == _NO_TARGET:
         return (
             f"pod {order.pod} carries {PART_LABEL}={_NO_TARGET}: it only tells of members. "
-            "Mend: status.targets must name members and Sentinels only."
+            "Hint: status.targets must name members and Sentinels only."
         )
     if order.cluster and cluster != order.cluster:
         return (
             f"pod {order.pod} carries {CLUSTER_LABEL}={cluster}, and the fault is for {order.cluster!r}: "
-            "it is no member of that cluster. Mend: status.targets must name members of it only."
+            "it is no member of that cluster. Hint: status.targets must name members of it only."
         )
     return ""
 

@@ -172,7 +172,7 @@ def _told(entry: Entry, done: Strike) -> Entry:
 def _idle(blows: Sequence[Blow]) -> str:
     ids = ", ".join(blow.container.short for blow in blows if not blow.left)
     what = f"no process ran in container {ids}" if ids else "the pod has no container that was started"
-    return f"{what}, so nothing was killed. Mend: wait until the member is up"
+    return f"{what}, so nothing was killed. Hint: wait until the member is up"
 
 
 def _lines(signal: str, blow: Blow, began_ns: int) -> list[str]:
@@ -188,8 +188,8 @@ def _remains(blow: Blow) -> str:
     pids = ", ".join(str(pid) for pid in sorted(blow.left)[:10])
     text = f"container {blow.container.short} still holds {_processes(blow.left)} (pid {pids}) after the last signal."
     if 0 in blow.left:
-        return f"{text} Pid 0 is one the agent cannot see. Mend: run the agent with hostPID: true."
-    return f"{text} Mend: see whether they are frozen or wait for a disk, then delete the pod."
+        return f"{text} Pid 0 is one the agent cannot see. Hint: run the agent with hostPID: true."
+    return f"{text} Hint: see whether they are frozen or wait for a disk, then delete the pod."
 
 
 def _processes(pids: set[int]) -> str:

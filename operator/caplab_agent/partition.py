@@ -201,8 +201,8 @@ def _partition(order: Order) -> Partition:
 
 def _nowhere(order: Order, namespace: Namespace | None) -> str:
     if namespace is None:
-        return f"no process of pod {order.pod} runs on this node, so nothing was cut. Mend: wait until the member is up"
+        return f"no process of pod {order.pod} runs on this node, so nothing was cut. Hint: wait until the member is up"
     return (
         f"pod {order.pod} is in its node's own network, where a cut would hit the whole node. "
-        "Mend: no hostNetwork for members"
+        "Hint: no hostNetwork for members"
     )

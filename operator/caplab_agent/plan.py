@@ -9,7 +9,7 @@ from datetime import timedelta
 from .clock import Instant
 from .faults import ACTIVE, BEGUN, FAILED, HEALED, Asked, Body, Entry, Key, Order, Partition, asked_here, is_uid
 
-TOO_LATE = "the time was over before the agent got to it. Mend: a longer durationSeconds, or see why the agent was late"
+TOO_LATE = "the time was over before the agent got to it. Hint: a longer durationSeconds, or see why the agent was late"
 DIED = "the agent died in the midst of the injection: what it did is not known"
 LOST = "the journal of the node knows nothing of this fault: what it did is not known"
 REBOOTED = "the node booted anew in the midst of the fault"

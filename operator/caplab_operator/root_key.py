@@ -31,7 +31,7 @@ class Store(Protocol):
 
 
 class UnusableRootKey(Exception):
-    """The Secret holds no root key; the message has the mend."""
+    """The Secret holds no root key; the message has the hint."""
 
 
 class RootKey:
@@ -67,7 +67,7 @@ def _key_in(secret: Mapping[str, Any]) -> bytes:
         key = b""
     if len(key) != KEY_BYTES:
         raise UnusableRootKey(
-            f"Secret {NAME} in the lab's namespace holds no root key ({KEY_BYTES} bytes under '{_FIELD}'). Mend: put it"
+            f"Secret {NAME} in the lab's namespace holds no root key ({KEY_BYTES} bytes under '{_FIELD}'). Hint: put it"
             " back as it was, or delete it: an operator that has read it once makes it again."
         )
     return key

@@ -116,16 +116,16 @@ def _token(file: Path | None) -> str:
         token = file.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(
-            f"token-file {file} cannot be read: {error}. Mend: mount the Secret {TOKEN_SECRET}."
+            f"token-file {file} cannot be read: {error}. Hint: mount the Secret {TOKEN_SECRET}."
         ) from error
     if len(token) < _TOKEN_LETTERS:
-        raise ValueError(f"token-file {file} has {len(token)} letters. Mend: write {_TOKEN_LETTERS} or more.")
+        raise ValueError(f"token-file {file} has {len(token)} letters. Hint: write {_TOKEN_LETTERS} or more.")
     return token
 
 
 def _surroundings(parsed: argparse.Namespace) -> Surroundings:
     if not parsed.vantage:
-        raise ValueError("There is no vantage. Mend: give --vantage or CAPLAB_VANTAGE.")
+        raise ValueError("There is no vantage. Hint: give --vantage or CAPLAB_VANTAGE.")
     limits = Limits(**{name: getattr(parsed, name) for name in Limits.__dataclass_fields__})
     around = Surroundings(parsed.vantage, parsed.folder, limits, Exporter(parsed.vantage), session_numbers())
     if parsed.metrics_port:
@@ -144,7 +144,7 @@ async def _serve(parsed: argparse.Namespace) -> int:
 
 async def _run(parsed: argparse.Namespace) -> int:
     if not (parsed.service or parsed.member):
-        raise ValueError("There is no target. Mend: give --service HOST:PORT, or --member NAME=HOST:PORT.")
+        raise ValueError("There is no target. Hint: give --service HOST:PORT, or --member NAME=HOST:PORT.")
     around = _surroundings(parsed)
     spec = ProbeSpec(
         run_id=parsed.run_id,

@@ -154,25 +154,25 @@ class Engine:
     position: Callable[[Link], Awaitable[Position]] | None = None
 
     def check(self, spec: ProbeSpec) -> None:
-        """Raise ValueError, with the field and the mend, where it does not know what a probe asks for."""
+        """Raise ValueError, with the field and the hint, where it does not know what a probe asks for."""
         self._check_levels(spec)
         self._check_client(spec.client)
         if REPLICA in spec.routes and not self.has_primary:
-            raise ValueError(f"routes has {REPLICA!r}. Mend: use direct, a {self.kind} has no replicas of a primary.")
+            raise ValueError(f"routes has {REPLICA!r}. Hint: use direct, a {self.kind} has no replicas of a primary.")
         if spec.workload not in self.workloads:
-            mend = f"use one of {', '.join(self.workloads)}; a {self.kind} has no epochs"
-            raise ValueError(f"workload is {spec.workload!r}. Mend: {mend}.")
+            hint = f"use one of {', '.join(self.workloads)}; a {self.kind} has no epochs"
+            raise ValueError(f"workload is {spec.workload!r}. Hint: {hint}.")
 
     def _check_levels(self, spec: ProbeSpec) -> None:
         read, write = self.levels_of.get(spec.workload, (self.read_levels, self.write_levels))
         for name, level, known in (("read", spec.levels.read, read), ("write", spec.levels.write, write)):
             if level is not None and level not in known:
-                mend = f"use one of {', '.join(known)}" if known else f"leave it out, a {self.kind} has none"
+                hint = f"use one of {', '.join(known)}" if known else f"leave it out, a {self.kind} has none"
                 of = f" of the workload {spec.workload}" if spec.workload in self.levels_of else ""
-                raise ValueError(f"levels.{name}{of} is {level!r}. Mend: {mend}.")
+                raise ValueError(f"levels.{name}{of} is {level!r}. Hint: {hint}.")
 
     def _check_client(self, options: ClientOptions) -> None:
         for said, name in CLIENT_FIELDS.items():
             asked = getattr(options, name)
             if asked != getattr(PLAIN_CLIENT, name) and name not in self.client_options:
-                raise ValueError(f"client.{said} is {asked!r}. Mend: leave it out, a {self.kind} has no such option.")
+                raise ValueError(f"client.{said} is {asked!r}. Hint: leave it out, a {self.kind} has no such option.")

@@ -16,7 +16,7 @@ from .spec import CACHE, ProbeSpec
 
 
 class NoRoom(ValueError):
-    """A history that does not fit; the message is the arithmetic, and the mend."""
+    """A history that does not fit; the message is the arithmetic, and the hint."""
 
 
 @dataclass(slots=True, eq=False)
@@ -38,7 +38,7 @@ class Place:
         if rows * ROW_BYTES > self.promised_bytes and self.room.taken_bytes() > self.room.size_bytes:
             raise NoRoom(
                 f"{rows:,} rows of {ROW_BYTES} bytes are {in_words(rows * ROW_BYTES)}, and with other probes' the"
-                f" {in_words(self.room.size_bytes)} for runs under way are used up. Mend: a lower rate, or seconds."
+                f" {in_words(self.room.size_bytes)} for runs under way are used up. Hint: a lower rate, or seconds."
             )
 
 
@@ -62,7 +62,7 @@ class Room:
             raise NoRoom(
                 f"rate {spec.rate:g} * {spec.seconds or 0:g} s * {_rows_each(spec)} row * {ROW_BYTES} bytes are"
                 f" {in_words(wanted)}, and the prober's volume has {in_words(self.size_bytes)} for runs under"
-                f" way{others}. Mend: a lower rate, or fewer seconds."
+                f" way{others}. Hint: a lower rate, or fewer seconds."
             )
         place = Place(self, wanted)
         self._places.append(place)

@@ -92,12 +92,12 @@ def asked_for(folder: Path, namespaced: bool, path: str) -> Asked | Reply:
     if match is None or match[3] not in pages or (match[1] is not None) != namespaced:
         below = "/namespaces/<namespace>/runs" if namespaced else "/runs"
         return sentence(
-            404, f"There is no {path[:200]!r}. Mend: ask for /metrics or {below}/<runId>/{'|'.join(pages)}."
+            404, f"There is no {path[:200]!r}. Hint: ask for /metrics or {below}/<runId>/{'|'.join(pages)}."
         )
     if namespaced and NAMESPACE_NAME.fullmatch(match[1]) is None:
-        return sentence(400, f"The namespace is {match[1][:100]!r}. Mend: lower case letters, digits, '-'.")
+        return sentence(400, f"The namespace is {match[1][:100]!r}. Hint: lower case letters, digits, '-'.")
     if NAME.fullmatch(match[2]) is None:
-        return sentence(400, f"runId is {match[2][:200]!r}. Mend: letters, digits, '.', '_', '-'.")
+        return sentence(400, f"runId is {match[2][:200]!r}. Hint: letters, digits, '.', '_', '-'.")
     return Asked(folder / (match[1] or "") / match[2], match[2], match[3])
 
 
@@ -113,7 +113,7 @@ def page_reply(asked: Asked) -> Reply:
 
 def missing(asked: Asked) -> Reply:
     """Of a run that is not there, or was pruned while it was read: nothing may look like its whole history."""
-    return sentence(404, f"This prober holds no run '{asked.run_id}'. Mend: ask one of its vantages, before it is old.")
+    return sentence(404, f"This prober holds no run '{asked.run_id}'. Hint: ask one of its vantages, before it is old.")
 
 
 def unreadable(asked: Asked, why: str) -> Reply:
@@ -138,7 +138,7 @@ def sentence(status: int, text: str) -> Reply:
 
 _NO_TOKEN = sentence(
     401,
-    f"Only who sends the probers' token is answered. Mend: send it as {TOKEN_HEADER}, or as Authorization: Bearer;"
+    f"Only who sends the probers' token is answered. Hint: send it as {TOKEN_HEADER}, or as Authorization: Bearer;"
     " it is in the Secret caplab-prober-token of the lab's namespace. If that was changed by hand: make up.",
 )
 _BUSY = b"HTTP/1.0 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n"
@@ -301,6 +301,6 @@ def serve(exporter: Exporter, folder: Path, port: int, token: str = "", namespac
     try:
         server = _Server(port, registry_of(exporter), folder, token, namespaced)
     except OSError as error:
-        raise ValueError(f"metrics-port is {port}: {error}. Mend: name a free one, or 0 for none.") from error
+        raise ValueError(f"metrics-port is {port}: {error}. Hint: name a free one, or 0 for none.") from error
     threading.Thread(target=server.serve_forever, name="http", daemon=True).start()
     return server

@@ -33,9 +33,9 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 NAMESPACE_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")  # as the API server has them (RFC 1123)
 
 
-def _refuse_unless(fine: bool, field: str, value: object, mend: str) -> None:
+def _refuse_unless(fine: bool, field: str, value: object, hint: str) -> None:
     if not fine:
-        raise ValueError(f"{field} is {value!r}. Mend: {mend}.")
+        raise ValueError(f"{field} is {value!r}. Hint: {hint}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +89,8 @@ class ClientOptions:
         _refuse_unless(plain, "client.clientTimestamps", self.client_timestamps, "true or false")
         delay = self.speculative_delay_ms
         fits = delay is None or (type(delay) is int and 1 <= delay <= SPECULATIVE_MS_MAX)
-        mend = f"a whole number, 1 to {SPECULATIVE_MS_MAX}"
-        _refuse_unless(fits, "client.speculativeDelayMilliseconds", delay, mend)
+        hint = f"a whole number, 1 to {SPECULATIVE_MS_MAX}"
+        _refuse_unless(fits, "client.speculativeDelayMilliseconds", delay, hint)
         self._check_reads()
         self._check_skew()
         self._check_timeout()
@@ -107,14 +107,14 @@ class ClientOptions:
     def _check_timeout(self) -> None:
         timeout = self.timeout_ms
         fits = timeout is None or (type(timeout) is int and TIMEOUT_MS_MIN <= timeout <= TIMEOUT_MS_MAX)
-        mend = f"a whole number, {TIMEOUT_MS_MIN} to {TIMEOUT_MS_MAX}"
-        _refuse_unless(fits, "client.timeoutMilliseconds", timeout, mend)
+        hint = f"a whole number, {TIMEOUT_MS_MIN} to {TIMEOUT_MS_MAX}"
+        _refuse_unless(fits, "client.timeoutMilliseconds", timeout, hint)
 
     def _check_skew(self) -> None:
         skew, where = self.clock_skew_ms, self.skewed_vantages
         fits = skew is None or (type(skew) is int and abs(skew) <= CLOCK_SKEW_MS_MAX)
-        name, mend = "client.clockSkewMilliseconds", f"a whole number, -{CLOCK_SKEW_MS_MAX} to {CLOCK_SKEW_MS_MAX}"
-        _refuse_unless(fits, name, skew, mend)
+        name, hint = "client.clockSkewMilliseconds", f"a whole number, -{CLOCK_SKEW_MS_MAX} to {CLOCK_SKEW_MS_MAX}"
+        _refuse_unless(fits, name, skew, hint)
         _refuse_unless(skew is None or self.client_timestamps, name, skew, "only with clientTimestamps true")
         _refuse_unless(not where or skew is not None, "client.skewedVantages", where, "only with clockSkewMilliseconds")
 
@@ -126,8 +126,8 @@ class ClientOptions:
         _refuse_unless(fits, "client.maxLagBytes", lag, "a whole number, 0 or more")
         _refuse_unless(lag is None or routing == "lag-aware", "client.maxLagBytes", lag, "only with lag-aware")
         fits = wait is None or (type(wait) is int and 1 <= wait <= REPLICA_WAIT_MS_MAX)
-        name, mend = "client.replicaWaitMilliseconds", f"a whole number, 1 to {REPLICA_WAIT_MS_MAX}"
-        _refuse_unless(fits, name, wait, mend)
+        name, hint = "client.replicaWaitMilliseconds", f"a whole number, 1 to {REPLICA_WAIT_MS_MAX}"
+        _refuse_unless(fits, name, wait, hint)
         _refuse_unless(wait is None or routing == "causal", name, wait, "only with causal")
 
 
@@ -150,7 +150,7 @@ class ProbeSpec:
     """One probe as every vantage runs it; rate is operations a second of one vantage, over all its routes.
 
     seconds None: until told to stop. vantages is the same list everywhere: places in it go into values.
-    name tells the probes of a run apart. Raises ValueError, with the field and the mend.
+    name tells the probes of a run apart. Raises ValueError, with the field and the hint.
     """
 
     run_id: str
@@ -182,8 +182,8 @@ class ProbeSpec:
         used = routing is None or REPLICA in self.routes
         _refuse_unless(used, "client.readRouting", routing, f"leave it out, or add the route {REPLICA}")
         skewed = self.client.skewed_vantages
-        mend = f"some of {', '.join(self.vantages)}, each once"
-        _refuse_unless(len(set(skewed) & set(self.vantages)) == len(skewed), "client.skewedVantages", skewed, mend)
+        hint = f"some of {', '.join(self.vantages)}, each once"
+        _refuse_unless(len(set(skewed) & set(self.vantages)) == len(skewed), "client.skewedVantages", skewed, hint)
 
     def limits(self, usual: Limits) -> Limits:
         """A prober's limits, as this probe keeps them."""
@@ -195,8 +195,8 @@ class ProbeSpec:
 
     def _check_cache(self) -> None:
         if (self.cache is None) == (self.workload == CACHE):
-            mend = "say what it is" if self.cache is None else f"leave it out, it is for the workload {CACHE}"
-            raise ValueError(f"cache is {'missing' if self.cache is None else 'there'}. Mend: {mend}.")
+            hint = "say what it is" if self.cache is None else f"leave it out, it is for the workload {CACHE}"
+            raise ValueError(f"cache is {'missing' if self.cache is None else 'there'}. Hint: {hint}.")
         _refuse_unless(self.cache is None or self.routes == ("service",), "routes", self.routes, "only service")
 
 
@@ -214,7 +214,7 @@ def probe_from(body: Mapping[str, Any]) -> tuple[ProbeSpec, Target]:
     spec = body.get("spec") or {}
     for field in ("target", "workload", "rate", "vantages", "runId"):
         if field not in spec:
-            raise ValueError(f"spec.{field} is missing. Mend: add it.")
+            raise ValueError(f"spec.{field} is missing. Hint: add it.")
     probe = ProbeSpec(
         run_id=str(spec["runId"]),
         workload=str(spec["workload"]),

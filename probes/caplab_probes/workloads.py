@@ -54,7 +54,7 @@ class Writer:
 
     def __post_init__(self) -> None:
         if not 0 <= self.incarnation < INCARNATIONS:
-            raise ValueError(f"The prober started {self.incarnation} probes in this run. Mend: begin a new run.")
+            raise ValueError(f"The prober started {self.incarnation} probes in this run. Hint: begin a new run.")
 
 
 def run_of(value: int) -> int:
@@ -76,7 +76,7 @@ def run_values(run_id: str) -> tuple[int, int]:
 def value_of(writer: Writer, index: int) -> int:
     """What operation index writes; ValueError after 2^26 operations (93 hours at 200 a second)."""
     if not 0 <= index < 1 << INDEX_BITS:
-        raise ValueError(f"Operation {index} has no value of its own left. Mend: begin a new run.")
+        raise ValueError(f"Operation {index} has no value of its own left. Hint: begin a new run.")
     first = run_values(writer.spec.run_id)[0]
     who = writer.vantage << INCARNATION_BITS | writer.incarnation
     return first | who << INDEX_BITS | index

@@ -65,10 +65,10 @@ def test_a_fault_without_a_duration_or_a_kind_of_fault_is_refused_by_field(lab: 
     assert "spec.durationSeconds" in negative.err
 
 
-def test_a_fault_on_nobody_fails_with_the_mend(lab: Lab, open_namespace: str) -> None:
+def test_a_fault_on_nobody_fails_with_the_hint(lab: Lab, open_namespace: str) -> None:
     lab.apply(fault(open_namespace))
     await_that("it failed", lambda: phase_is(lab, open_namespace, "Failed"), 10)
-    assert "Mend:" in fault_status(lab, open_namespace)["message"]
+    assert "Hint:" in fault_status(lab, open_namespace)["message"]
     lab.kubectl("delete", "fault", "-n", open_namespace, "f", "--timeout=10s")
 
 

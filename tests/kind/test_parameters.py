@@ -105,7 +105,7 @@ def test_parameters_are_refused_with_their_name_and_the_reason_or_taken(
 
 
 @pytest.mark.parametrize("kind", ["CassandraCluster", "PostgresCluster", "RedisCluster"])
-def test_a_name_that_no_service_may_have_is_refused_with_the_mend(
+def test_a_name_that_no_service_may_have_is_refused_with_the_hint(
     api: client.CustomObjectsApi, namespace: str, kind: str
 ) -> None:
     for name in ("1abc", "a.b"):

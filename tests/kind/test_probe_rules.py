@@ -1,4 +1,4 @@
-"""What a Probe may ask for: the API server refuses the rest, with the field and the mend. Nothing is started for it."""
+"""What a Probe may ask for: the API server refuses the rest, with the field and the hint. Nothing is started for it."""
 
 from __future__ import annotations
 

@@ -30,12 +30,12 @@ def up(cache: Path, prefix: Sequence[str] = (), **environment: str) -> Answer:
 
 
 def sentence(answer: Answer) -> str:
-    """The one FAILED line; there must be exactly one, with a mend, and no traceback."""
+    """The one FAILED line; there must be exactly one, with a hint, and no traceback."""
     assert answer.code == 1, answer.out + answer.err
     assert "Traceback" not in answer.err
     failed = [line for line in answer.err.splitlines() if line.startswith("FAILED: ")]
     assert len(failed) == 1, answer.err
-    assert "\n  mend:  " in answer.err
+    assert "\n  hint:  " in answer.err
     return failed[0]
 
 

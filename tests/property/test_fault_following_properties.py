@@ -38,7 +38,7 @@ def test_a_place_is_all_that_is_there_and_never_more_than_the_bound(
     if allowed:
         assert {entry["uid"] for entry in resolve(spec(target, freeze={}), world)} == {pod.uid for pod in hit}
     else:
-        with pytest.raises(NoTarget, match="Mend:"):
+        with pytest.raises(NoTarget, match="Hint:"):
             resolve(spec(target, freeze={}), world)
 
 

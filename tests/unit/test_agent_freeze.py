@@ -92,7 +92,7 @@ def test_no_timer_no_freeze(kernel: Kernel, freezing: Freezing, programs: Progra
     programs.answer = lambda argv, text: Ran(1, "", "Failed to connect to bus\n")
     done = inject(freezing)
     assert (done.state, done.injected_ns, kernel.writes) == (FAILED, None, [])
-    assert "Failed to connect to bus. Mend: " in done.problem
+    assert "Failed to connect to bus. Hint: " in done.problem
 
 
 def test_a_timer_that_takes_too_long_is_no_timer(kernel: Kernel, freezing: Freezing, programs: Programs) -> None:
@@ -166,7 +166,7 @@ def test_a_pod_without_a_process_is_not_frozen(kernel: Kernel, freezing: Freezin
     kernel.pids = {}
     done = inject(freezing)
     assert (done.state, kernel.writes, programs.begun) == (FAILED, [], [])
-    assert "Mend: wait until the member is up" in done.problem
+    assert "Hint: wait until the member is up" in done.problem
 
 
 def test_a_freeze_that_was_stopped_before_it_began_leaves_neither_ice_nor_timer(
@@ -242,7 +242,7 @@ def test_a_replacement_that_does_not_come_is_not_waited_for_longer_than_the_faul
 
 
 def test_a_cgroup_that_cannot_be_frozen_is_named(tmp_path: Path) -> None:
-    with pytest.raises(NoFreezer, match=r"neither freezer.state nor cgroup.freeze. Mend: "):
+    with pytest.raises(NoFreezer, match=r"neither freezer.state nor cgroup.freeze. Hint: "):
         Freezer().freeze(tmp_path)
     assert not list(tmp_path.iterdir())
     assert Freezer().state(tmp_path / "gone") is State.GONE

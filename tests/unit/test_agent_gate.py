@@ -69,7 +69,7 @@ def test_a_gate_that_opened_by_itself_or_is_of_another_boot_is_told(gates: Gates
 
 def test_a_pod_without_the_volume_cannot_be_kept_down_and_one_that_is_gone_is_open(gates: Gates, folder: Path) -> None:
     folder.rmdir()
-    with pytest.raises(NoGate, match=r"pod pg-0 has no volume 'gate'.*Mend: "):
+    with pytest.raises(NoGate, match=r"pod pg-0 has no volume 'gate'.*Hint: "):
         gates.close(ORDER, 10)
     assert gates.release(ORDER) is Was.GONE
 

@@ -43,10 +43,10 @@ def test_a_member_in_a_labelled_namespace_may_be_hit() -> None:
         (replace(ORDER, cluster="other"), NAMESPACE, POD, "the fault is for 'other'"),
     ],
 )
-def test_the_guards_name_what_is_wrong_and_the_mend(order: Order, namespace: Any, pod: Any, names: str) -> None:
+def test_the_guards_name_what_is_wrong_and_the_hint(order: Order, namespace: Any, pod: Any, names: str) -> None:
     problem = refusal(order, namespace, pod, "node-1", "caplab-system")
     assert names in problem
-    assert "Mend: " in problem
+    assert "Hint: " in problem
 
 
 @pytest.mark.parametrize("what", [Kill(), Freeze(), Partition(("10.244.1.5",), ("fd00::5", "10.96.0.1"))])
@@ -82,7 +82,7 @@ def test_addresses_that_must_not_be_cut_are_refused_by_field(never: str, field: 
     lists = (("10.244.1.5", never), ()) if field == "dropsFrom" else ((), (never,))
     problem = refusal(replace(ORDER, what=Partition(*lists)), NAMESPACE, POD, "node-1", "caplab-system")
     assert f"status.targets[].{field} names" in problem
-    assert "Mend: " in problem
+    assert "Hint: " in problem
 
 
 def test_a_pod_whose_node_is_not_known_is_cut_only_once_it_is() -> None:

@@ -120,7 +120,7 @@ def test_what_the_guards_refuse_is_not_touched(lab: Lab, plant: Callable[[FakeAp
     lab.api.put(fault(), "ADDED")
     until(lambda: state(lab) == "Failed")
     assert names in lab.api.target()["problem"]
-    assert "Mend: " in lab.api.target()["problem"]
+    assert "Hint: " in lab.api.target()["problem"]
     assert not lab.signalled
     assert not lab.closed()
     until(lambda: lab.journal.read() == [])
@@ -301,5 +301,5 @@ def test_the_program_names_what_it_lacks(monkeypatch: pytest.MonkeyPatch, capsys
     for name in ("CAPLAB_NODE", "CAPLAB_NAMESPACE"):
         monkeypatch.delenv(name, raising=False)
     assert program.main() == 2
-    assert "CAPLAB_NODE is not set. Mend: " in capsys.readouterr().err
+    assert "CAPLAB_NODE is not set. Hint: " in capsys.readouterr().err
     assert program.place({"CAPLAB_NODE": "n", "CAPLAB_NAMESPACE": "s"}) == Place("n", "s")

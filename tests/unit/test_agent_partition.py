@@ -302,7 +302,7 @@ def test_a_pod_in_its_nodes_network_is_never_cut(node: Node, means: Partitioning
     done = inject(means)
     assert done.state == FAILED
     assert "its node's own network" in done.problem
-    assert "Mend: " in done.problem
+    assert "Hint: " in done.problem
     assert means.heal(done, HEAL).state == HEALED
     assert node.nft.ran == []
 
@@ -311,7 +311,7 @@ def test_a_pod_without_a_process_is_not_cut(node: Node, means: Partitioning) -> 
     node.kernel.pids = {}
     done = inject(means)
     assert done.state == FAILED
-    assert "nothing was cut. Mend: wait until the member is up" in done.problem
+    assert "nothing was cut. Hint: wait until the member is up" in done.problem
 
 
 def test_what_nft_does_not_do_fails_the_fault_with_what_it_said(node: Node, means: Partitioning) -> None:

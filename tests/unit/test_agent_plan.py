@@ -106,8 +106,8 @@ def test_a_fault_deleted_before_it_was_begun_is_healed_so_that_its_finalizer_can
 @pytest.mark.parametrize(
     ("body", "field"),
     [
-        (fault(kill=None), "spec names none. Mend: "),
-        (fault(freeze={}), "spec names kill and freeze. Mend: "),
+        (fault(kill=None), "spec names none. Hint: "),
+        (fault(freeze={}), "spec names kill and freeze. Hint: "),
         (fault(kill={"signal": "SIGSTOP"}), "spec.kill.signal"),
         (fault(kill={"signal": "SIGCHLD"}), "spec.kill.signal"),
         (fault(durationSeconds="ten"), "spec.durationSeconds"),

@@ -59,9 +59,9 @@ def raising(error: BaseException) -> Callable[[], int]:
 @pytest.mark.parametrize(
     ("error", "told"),
     [
-        (FieldError("field 'x' is missing. Mend: add it."), "FAILED: field 'x' is missing. Mend: add it."),
+        (FieldError("field 'x' is missing. Hint: add it."), "FAILED: field 'x' is missing. Hint: add it."),
         (ContextRefused("no context"), "FAILED: no context"),
-        (Failure("It is so.", "Do this."), "FAILED: It is so. Mend: Do this."),
+        (Failure("It is so.", "Do this."), "FAILED: It is so. Hint: Do this."),
         (PermissionError(13, "Permission denied", "/x/y.yaml"), "FAILED: /x/y.yaml: Permission denied."),
         (KeyboardInterrupt(), "interrupted: so it is"),
         (FieldError("red \x1b[31m and\nblue"), "FAILED: red [31m and blue"),
@@ -133,7 +133,7 @@ def test_results_that_can_be_kept_nowhere_are_refused_before_anything_is_run(
     assert run("--results", where) == 3
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"FAILED: Results cannot be kept in {where}/")
-    assert "Mend: name a folder" in line
+    assert "Hint: name a folder" in line
     assert toolkit.driven == []
 
 

@@ -102,7 +102,7 @@ def test_a_cache_is_emptied(server: FakeServer) -> None:
 @pytest.mark.parametrize("action", [actions.expire_hot_keys, actions.expire_many, actions.empty_cache])
 def test_where_nothing_is_cached_nothing_is_proven(server: FakeServer, action: Any) -> None:
     server.entries, server.hottest = 0, []
-    with pytest.raises(ActivityFailed, match=r"cache-1 has no entries\. Mend: begin with readers"):
+    with pytest.raises(ActivityFailed, match=r"cache-1 has no entries\. Hint: begin with readers"):
         action("cache")
     assert not event().proven
 
@@ -114,5 +114,5 @@ def test_a_cache_that_counts_no_reads_says_so(server: FakeServer) -> None:
 
 
 def test_only_a_redis_is_a_cache(server: FakeServer) -> None:
-    with pytest.raises(ActivityFailed, match=r"A PostgresCluster is no cache\. Mend: name a RedisCluster"):
+    with pytest.raises(ActivityFailed, match=r"A PostgresCluster is no cache\. Hint: name a RedisCluster"):
         actions.empty_cache("pg", kind="PostgresCluster")

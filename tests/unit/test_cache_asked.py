@@ -44,13 +44,13 @@ def test_it_is_read_as_it_is_said() -> None:
 @pytest.mark.parametrize(
     ("said", "problem"),
     [
-        ({"protection": "hope"}, "cache.protection is 'hope'. Mend: one of none, lock, xfetch, jitter, refresh-ahead"),
-        ({"keys": 0}, "cache.keys is 0. Mend: a whole number, 1 to 10000."),
-        ({"keys": 1.5}, "cache.keys is 1.5. Mend: a whole number, 1 to 10000."),
-        ({"exponent": -1}, "cache.exponent is -1.0. Mend: 0 to 10."),
-        ({"loadMilliseconds": 0}, "cache.loadMilliseconds is 0. Mend: a whole number, 1 to 600000."),
-        ({"store": ""}, "cache.store is ''. Mend: the name of a PostgresCluster."),
-        ({"ttl": 5}, "cache is 'ttl'. Mend: only store, protection"),
+        ({"protection": "hope"}, "cache.protection is 'hope'. Hint: one of none, lock, xfetch, jitter, refresh-ahead"),
+        ({"keys": 0}, "cache.keys is 0. Hint: a whole number, 1 to 10000."),
+        ({"keys": 1.5}, "cache.keys is 1.5. Hint: a whole number, 1 to 10000."),
+        ({"exponent": -1}, "cache.exponent is -1.0. Hint: 0 to 10."),
+        ({"loadMilliseconds": 0}, "cache.loadMilliseconds is 0. Hint: a whole number, 1 to 600000."),
+        ({"store": ""}, "cache.store is ''. Hint: the name of a PostgresCluster."),
+        ({"ttl": 5}, "cache is 'ttl'. Hint: only store, protection"),
     ],
 )
 def test_what_does_not_fit_is_refused_by_name(said: dict[str, Any], problem: str) -> None:
@@ -60,13 +60,13 @@ def test_what_does_not_fit_is_refused_by_name(said: dict[str, Any], problem: str
 
 
 def test_it_belongs_to_the_workload_and_to_a_cache() -> None:
-    with pytest.raises(ValueError, match=r"cache is missing. Mend: say what it is"):
+    with pytest.raises(ValueError, match=r"cache is missing. Hint: say what it is"):
         probe_from({**body(), "spec": {name: one for name, one in body()["spec"].items() if name != "cache"}})
-    with pytest.raises(ValueError, match=r"cache is there. Mend: leave it out, it is for the workload cache"):
+    with pytest.raises(ValueError, match=r"cache is there. Hint: leave it out, it is for the workload cache"):
         asked(workload="set")
-    with pytest.raises(ValueError, match=r"routes is .*Mend: only service"):
+    with pytest.raises(ValueError, match=r"routes is .*Hint: only service"):
         asked(routes=["service", "direct"])
-    with pytest.raises(ValueError, match=r"cache.store is missing. Mend: name a PostgresCluster"):
+    with pytest.raises(ValueError, match=r"cache.store is missing. Hint: name a PostgresCluster"):
         asked(cache={"keys": 4})
     for kind in ("PostgresCluster", "CassandraCluster"):
         with pytest.raises(ValueError, match="workload is 'cache'"):

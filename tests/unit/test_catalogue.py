@@ -45,18 +45,18 @@ def left_out(experiments: Iterable[str], runs: Iterable[Planned]) -> list[str]:
 
 def test_every_row_is_run_by_some_suite() -> None:
     missing = unrun(expectations().rows, [plan(run) for _, run in RUNS])
-    assert missing == [], "Mend: add runs of these rows to a suite of experiments/suites, or take the rows out"
+    assert missing == [], "Hint: add runs of these rows to a suite of experiments/suites, or take the rows out"
 
 
 def test_every_run_of_a_suite_has_its_row() -> None:
     missing = unpromised(expectations(), [plan(run) for _, run in RUNS])
-    assert missing == [], "Mend: add these rows to experiments/expectations.yaml, or take the runs out"
+    assert missing == [], "Hint: add these rows to experiments/expectations.yaml, or take the runs out"
 
 
 def test_every_experiment_is_in_the_full_suite() -> None:
     runs = [run for suite, run in RUNS if suite == FULL or FULL not in SUITES]
     missing = left_out(suites.experiments(FOLDER), runs)
-    assert missing == [], f"Mend: add these experiments to experiments/suites/{FULL}.yaml"
+    assert missing == [], f"Hint: add these experiments to experiments/suites/{FULL}.yaml"
 
 
 def test_what_is_missing_is_named() -> None:

@@ -139,7 +139,7 @@ def header(path: Path) -> None:
 
 
 BOMBS: list[tuple[Callable[[Path], None], tuple[str, ...], str]] = [
-    (rows_of_nothing, (), "has 25,000,000 rows, and at most 20,000,000 are read. Mend: .* --most-rows 25000000"),
+    (rows_of_nothing, (), "has 25,000,000 rows, and at most 20,000,000 are read. Hint: .* --most-rows 25000000"),
     (
         long_words_plain,
         ("--most-bytes", "64MiB"),

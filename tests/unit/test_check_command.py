@@ -143,7 +143,7 @@ def test_of_chosen_checkers_each_says_something_whether_or_not_it_applies(said: 
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ("session,op\n1,read\n", "h.csv: The history has no column 'invoke_ns'. Mend: add it (int64)."),
+        ("session,op\n1,read\n", "h.csv: The history has no column 'invoke_ns'. Hint: add it (int64)."),
         ("session,op,invoke_ns,return_ns,outcome\n1,read,2,1,ok\n", "h.csv: Row 1: return_ns is before invoke_ns."),
         ("session,op,invoke_ns,return_ns,outcome\n1,read,2,3,ok\n1,re", "h.csv: Row 2: it has 2 fields"),
         ("", "h.csv: The file is empty."),
@@ -180,7 +180,7 @@ def test_a_command_line_that_makes_no_sense_is_no_unknown_verdict(arguments: lis
 def test_a_checker_that_does_not_exist_is_refused_with_those_there_are(said: Said, tmp_path: Path) -> None:
     code, out, err = said(stored(tmp_path / "h.csv", CLEAN, FEW), "--checker", "durabilty")
     assert (code, out) == (3, "")
-    assert err.startswith("FAILED: There is no checker 'durabilty'. Mend: use one of durability, staleness")
+    assert err.startswith("FAILED: There is no checker 'durabilty'. Hint: use one of durability, staleness")
 
 
 def test_so_many_operations_as_asked_for_say_that_a_property_holds(said: Said, tmp_path: Path) -> None:
@@ -245,7 +245,7 @@ def test_a_folder_of_runs_is_every_run_by_its_name(said: Said, tmp_path: Path) -
 def test_a_folder_without_a_whole_run_is_refused(said: Said, tmp_path: Path) -> None:
     code, _, err = said(tmp_path)
     assert code == 3
-    assert "no run is in this folder. Mend: name one that has run.json and history.parquet" in err
+    assert "no run is in this folder. Hint: name one that has run.json and history.parquet" in err
     stored(tmp_path / results.HISTORY, CLEAN)
     code, _, err = said(tmp_path)
     assert code == 3

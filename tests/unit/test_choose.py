@@ -68,7 +68,7 @@ def test_where_no_engine_can_be_used_one_sentence_says_why(machine: Machine, opt
     with pytest.raises(Failure) as failed:
         choose_engine(machine, options)
     assert says in failed.value.sentence
-    assert failed.value.mend
+    assert failed.value.hint
 
 
 def test_podman_without_root_is_used_on_cgroup_v2() -> None:
@@ -125,10 +125,10 @@ def test_images_come_from_what_is_here_then_from_a_registry_that_answers(
     assert choice.why
 
 
-def test_an_option_that_is_none_of_the_allowed_is_named_with_its_mend() -> None:
+def test_an_option_that_is_none_of_the_allowed_is_named_with_its_hint() -> None:
     with pytest.raises(Failure, match="CAPLAB_ENGINE is 'dokcer'") as failed:
         options_from({"CAPLAB_ENGINE": "dokcer"})
-    assert "auto, docker, podman" in failed.value.mend
+    assert "auto, docker, podman" in failed.value.hint
     assert options_from({}) == SetupOptions()
 
 

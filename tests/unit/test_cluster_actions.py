@@ -133,7 +133,7 @@ def test_a_members_pod_is_deleted_in_order_until_another_has_its_place(server: F
     with pytest.raises(ActivityFailed, match=r"another pod has the place of m-\d; the pod is first"):
         actions.delete_member("pg", role="replica", within_seconds=0)
     server.status["primary"] = "m-9"
-    with pytest.raises(ActivityFailed, match=r"There is no pod m-9\. Mend"):
+    with pytest.raises(ActivityFailed, match=r"There is no pod m-9\. Hint"):
         actions.delete_member("pg")
 
 
@@ -180,7 +180,7 @@ def test_memory_that_never_runs_out_proves_nothing_and_is_emptied_too(
 ) -> None:
     server.evicted = iter([0] * 10_000)
     monkeypatch.setattr(redis_memory, "_MOST_CHUNKS", 3)
-    with pytest.raises(ActivityFailed, match=r"1500 keys of 10000 B were taken. Mend: .*smaller maxMemory"):
+    with pytest.raises(ActivityFailed, match=r"1500 keys of 10000 B were taken. Hint: .*smaller maxMemory"):
         actions.fill_memory("rd", 0, kind="RedisCluster")
     assert not event().proven
     assert "UNLINK" in server.asked[-1][1]

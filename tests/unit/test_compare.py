@@ -424,7 +424,7 @@ def test_where_there_is_nothing_to_judge_it_ends_with_3(
     assert compared(base, place) == 3
     said = capsys.readouterr().err
     assert said.startswith("FAILED: ")
-    assert "Mend: " in said
+    assert "Hint: " in said
     assert "Traceback" not in said
 
 

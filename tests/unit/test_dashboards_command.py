@@ -54,7 +54,7 @@ def test_grafana_where_it_is_else_prometheus(there: list[str], chosen: object) -
 def test_where_there_is_neither_that_is_said() -> None:
     with pytest.raises(Failure, match="neither a Grafana nor a Prometheus") as failure:
         choose_site(["caplab-operator"])
-    assert "make up" in failure.value.mend
+    assert "make up" in failure.value.hint
 
 
 def test_what_is_said_where_there_is_no_grafana() -> None:
@@ -78,7 +78,7 @@ def test_links_ask_of_everything_at_one_second_a_step() -> None:
     assert of_all('x{a="$a",b=~"$b",c="d"}[$__range]') == 'x{a=~".*",b=~".*",c="d"}[15m]'
 
 
-def test_a_checkout_without_the_dashboards_is_a_failure_with_its_mend(tmp_path: Path) -> None:
+def test_a_checkout_without_the_dashboards_is_a_failure_with_its_hint(tmp_path: Path) -> None:
     with pytest.raises(Failure, match=r"dashboards/overview\.json has no panel"):
         links(tmp_path, "http://here")
 

@@ -162,7 +162,7 @@ def test_the_check_that_the_readme_shows_is_what_is_printed(
     (tmp_path / "history.csv").write_text(history)
     monkeypatch.chdir(tmp_path)
     assert cli.main(["check", "history.csv"]) == 1
-    assert capsys.readouterr().out == findings, "Mend: put into README.md what is printed"
+    assert capsys.readouterr().out == findings, "Hint: put into README.md what is printed"
 
 
 @pytest.mark.parametrize("columns", [60, 80, 200])

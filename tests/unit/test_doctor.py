@@ -43,8 +43,8 @@ def test_a_fit_machine_passes_and_what_could_not_be_looked_at_is_unknown() -> No
     assert check(BARE_DEBIAN, "netem").level == "unknown"
 
 
-def test_an_unfit_machine_is_refused_with_sentence_and_mend() -> None:
+def test_an_unfit_machine_is_refused_with_sentence_and_hint() -> None:
     with pytest.raises(Failure) as failed:
         refuse_unfit(examine(replace(BARE_DEBIAN, disk_free_bytes=GIB), SetupOptions()))
     assert "1.0 GiB free" in failed.value.sentence
-    assert "CAPLAB_CACHE" in failed.value.mend
+    assert "CAPLAB_CACHE" in failed.value.hint

@@ -124,7 +124,7 @@ def test_an_engine_is_meant_by_its_kind_else_by_the_run_under_way() -> None:
     with pytest.raises(ActivityFailed, match="no clusters of kind 'MongoCluster'"):
         meant("MongoCluster")
     assert named("postgres") is postgres
-    with pytest.raises(LookupError, match=r"no engine 'pg'. Mend: use one of postgres, redis"):
+    with pytest.raises(LookupError, match=r"no engine 'pg'. Hint: use one of postgres, redis"):
         named("pg")
 
 

@@ -111,10 +111,10 @@ def test_replication_ids_that_first_ack_at_one_moment_are_in_one_order_whatever_
 
 
 @pytest.mark.parametrize("name", [OLD_ID, "abc", "007", "-1", "1.5"])
-def test_numbers_and_names_at_once_are_unknown_with_the_error_and_the_mend(name: str) -> None:
+def test_numbers_and_names_at_once_are_unknown_with_the_error_and_the_hint(name: str) -> None:
     finding = run_checker("epochs", check, history(writes("3", 0) + writes(name, 5000)), Context())
     assert finding.state is State.UNKNOWN
-    assert f"('3', '{name}'). Mend: record those of one cluster" in finding.reason
+    assert f"('3', '{name}'). Hint: record those of one cluster" in finding.reason
     assert "ValueError" in finding.error
 
 

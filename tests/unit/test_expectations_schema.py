@@ -35,7 +35,7 @@ def test_it_names_every_property_promise_and_route_there_is() -> None:
     definitions = SCHEMA["$defs"]
     for name, there in (("properties", [*PROPERTIES]), ("sideProperties", [*filter(is_by_side, PROPERTIES)])):
         named = definitions[name]["propertyNames"]["enum"]
-        assert sorted(named) == sorted(there), f"Mend: name those of caplab.model.expectations.PROPERTIES in '{name}'"
+        assert sorted(named) == sorted(there), f"Hint: name those of caplab.model.expectations.PROPERTIES in '{name}'"
     assert definitions["row"]["properties"]["sides"]["items"]["properties"]["side"]["enum"] == [*SIDES]
     assert sorted(definitions["route"]["enum"]) == sorted(ROUTES)
     words, _ = definitions["promise"]["oneOf"]

@@ -123,7 +123,7 @@ def test_an_extension_that_misspells_a_field_is_refused_by_name() -> None:
 def test_a_row_of_an_engine_that_there_is_not_is_refused() -> None:
     experiment = loaded("redis/control")
     experiment["extensions"][0]["row"]["engine"] = "valkey"
-    with pytest.raises(FieldError, match=r"row: There is no engine 'valkey'. Mend: use one of postgres, redis"):
+    with pytest.raises(FieldError, match=r"row: There is no engine 'valkey'. Hint: use one of postgres, redis"):
         plan_of(experiment, configuration(experiment), {})
 
 

@@ -192,7 +192,7 @@ def test_what_is_somebody_elses_is_neither_changed_nor_removed_and_is_named(
     server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     theirs = server.put("Service", "pg-exporter")
-    assert keep(server).startswith("it has no exporter: Service pg-exporter (nobody's cluster) is in its place. Mend:")
+    assert keep(server).startswith("it has no exporter: Service pg-exporter (nobody's cluster) is in its place. Hint:")
     assert [one for one in server.asked if one.startswith("PATCH")] == []
     monkeypatch.setenv(EXPORTERS_VARIABLE, "false")
     keep(server)

@@ -23,20 +23,20 @@ def test_known_causes_are_told_in_one_sentence(log_end: str, says: str) -> None:
     found = diagnose(log_end)
     assert found is not None
     assert found.sentence.startswith(says)
-    assert found.mend
+    assert found.hint
 
 
 def test_an_unknown_cause_is_not_guessed() -> None:
     assert diagnose("segmentation fault") is None
 
 
-def test_a_failure_shows_the_logs_end_what_was_tried_and_the_mend(tmp_path: Path) -> None:
+def test_a_failure_shows_the_logs_end_what_was_tried_and_the_hint(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_text("".join(f"line {i}\n" for i in range(100)))
-    text = render(Failure("It failed.", "Mend it.", tried=("this",), log=log))
+    text = render(Failure("It failed.", "Fix it.", tried=("this",), log=log))
     assert "line 99" in text
     assert "line 5\n" not in text
-    assert text.index("line 99") < text.index("FAILED: It failed.") < text.index("tried: this") < text.index("Mend it.")
+    assert text.index("line 99") < text.index("FAILED: It failed.") < text.index("tried: this") < text.index("Fix it.")
 
 
 def test_the_end_of_a_log_that_is_not_there_is_empty(tmp_path: Path) -> None:

@@ -114,7 +114,7 @@ def test_a_partition_says_from_whom_and_which_way(server: FakeServer) -> None:
 
 
 def test_what_does_not_fit_together_goes_to_the_api_server_as_it_is() -> None:
-    """It refuses, with the field and the mend: a second list of the rules here would only differ some day."""
+    """It refuses, with the field and the hint: a second list of the rules here would only differ some day."""
     target = target_of("PostgresCluster", "", "any", 1, ["pg-0"], "a", "n", 0)
     assert target == {
         "kind": "PostgresCluster", "role": "any", "count": 1, "members": ["pg-0"], "zone": "a", "node": "n",
@@ -129,7 +129,7 @@ def test_a_fault_that_lasts_no_longer_than_the_rows_budget_is_refused(
 ) -> None:
     current.seen().budget_seconds = 20.0
     if refused:
-        with pytest.raises(ActivityFailed, match=r"the row gives the failover 20 s.*Mend: .* for more than 20 s"):
+        with pytest.raises(ActivityFailed, match=r"the row gives the failover 20 s.*Hint: .* for more than 20 s"):
             action("pg", seconds=seconds)
         assert server.made == []
     else:

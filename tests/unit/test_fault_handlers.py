@@ -89,7 +89,7 @@ def test_where_the_operator_has_no_rights_there_is_no_cluster_and_so_no_primary(
     handlers_of(api, refused(403)).follow(body(KILL))
     assert api.written == ["hold", "status Failed"]
     assert api.fault
-    assert "Mend:" in api.fault["status"]["message"]
+    assert "Hint:" in api.fault["status"]["message"]
     with pytest.raises(ApiException):
         handlers_of(FakeFaultApi(body(KILL)), refused(500)).follow(body(KILL))
 

@@ -62,7 +62,7 @@ def test_a_group_of_a_cluster_leaves_other_clusters_alone() -> None:
 
 def test_a_bound_that_allows_all_members_is_kept_to() -> None:
     everybody = of("pg", members=["pg-0", "pg-1", "pg-2"])
-    with pytest.raises(NoTarget, match=r"3 of 3 members of pg .* bound is 1\. Mend: raise target\.maxMembers"):
+    with pytest.raises(NoTarget, match=r"3 of 3 members of pg .* bound is 1\. Hint: raise target\.maxMembers"):
         resolve(spec(everybody), WORLD)
     assert len(resolve(spec(everybody | {"maxMembers": 3}), WORLD)) == 3
 
@@ -83,19 +83,19 @@ BARE = World(pods=(*PG, *RD, *SENTINELS))
         (PRIMARY, "group", {}, with_pods(replace(PG[1], zone="")), "pg-1 on node-b: in no zone"),
     ],
 )
-def test_a_partition_with_nobody_on_the_other_side_is_refused_with_the_mend(
+def test_a_partition_with_nobody_on_the_other_side_is_refused_with_the_hint(
     target: dict[str, Any], source: str, partition: dict[str, str], world: World, why: str
 ) -> None:
     with pytest.raises(NoTarget, match=why) as found:
         cut(target, source, world, **partition)
-    assert "Mend:" in str(found.value)
+    assert "Hint:" in str(found.value)
 
 
 @pytest.mark.parametrize("source", ["controlPlane", "group"])
 def test_a_control_plane_on_a_targets_own_node_is_refused_with_the_reason(source: str) -> None:
     (address,) = PG[1].node_addresses
     shared = replace(WORLD, control_plane=CONTROL_PLANE | {address})
-    with pytest.raises(NoTarget, match=f"pg-1 is on node-b, whose own address {address} is the control plane's.*Mend:"):
+    with pytest.raises(NoTarget, match=f"pg-1 is on node-b, whose own address {address} is the control plane's.*Hint:"):
         cut(PRIMARY, source, shared)
     assert cut(of("pg", members=["pg-0"]), source, shared)[0]["pod"] == "pg-0"
     dns = replace(WORLD, dns=DNS | {address})
@@ -116,14 +116,14 @@ def test_a_far_end_that_is_just_starting_is_left_to_be_caught_when_it_is_up() ->
     assert cut(PRIMARY, "peers", target)[0]["pod"] == "pg-1"  # its agent says why it cannot be
 
 
-def test_more_entries_than_the_schema_allows_are_refused_with_the_mend() -> None:
+def test_more_entries_than_the_schema_allows_are_refused_with_the_hint() -> None:
     assert len(cut(of("pg", members=["pg-0"]), "peers", replace(WORLD, pods=MANY[:64]))) == 64
-    with pytest.raises(NoTarget, match=r"65 pods would carry something .* 64 is the most\. Mend:"):
+    with pytest.raises(NoTarget, match=r"65 pods would carry something .* 64 is the most\. Hint:"):
         cut(of("pg", members=["pg-0"]), "peers", replace(WORLD, pods=MANY[:65]))
 
 
-def test_more_addresses_than_the_schema_allows_are_refused_with_the_mend() -> None:
+def test_more_addresses_than_the_schema_allows_are_refused_with_the_hint() -> None:
     crowd = tuple(replace(one, part="", cluster="", engine="") for one in MANY)
     assert len(cut(PRIMARY, "clients", replace(BARE, clients=crowd[:64]))[0]["dropsTo"]) == 64
-    with pytest.raises(NoTarget, match=r"pg-1 would have to drop .* more than 64 addresses\. Mend:"):
+    with pytest.raises(NoTarget, match=r"pg-1 would have to drop .* more than 64 addresses\. Hint:"):
         cut(PRIMARY, "clients", replace(BARE, clients=crowd[:65]))

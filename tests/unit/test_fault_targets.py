@@ -62,16 +62,16 @@ def test_which_of_several_is_the_seeds_choice_and_always_the_same() -> None:
         ({"node": "z"}, None, "node z has no member or Sentinel.*: node-a, node-b, node-c"),
     ],
 )
-def test_a_target_that_means_nobody_is_refused_with_the_mend(
+def test_a_target_that_means_nobody_is_refused_with_the_hint(
     target: dict[str, Any], roles: Roles | None, why: str
 ) -> None:
     with pytest.raises(NoTarget, match=why) as found:
         names(target, roles=roles)
-    assert "Mend:" in str(found.value)
+    assert "Hint:" in str(found.value)
 
 
-def test_a_place_in_a_namespace_without_clusters_is_refused_with_the_mend() -> None:
-    with pytest.raises(NoTarget, match=r"no cluster of this namespace has a pod in a zone\. Mend:"):
+def test_a_place_in_a_namespace_without_clusters_is_refused_with_the_hint() -> None:
+    with pytest.raises(NoTarget, match=r"no cluster of this namespace has a pod in a zone\. Hint:"):
         choose({"zone": "a"}, 0, ())
 
 
@@ -120,9 +120,9 @@ def test_a_fault_hits_a_minority_at_most_where_nothing_else_is_said(
     assert (excess(target, FIVE[:hit], FIVE[:members]) == "") == allowed
 
 
-def test_too_many_are_refused_by_number_cluster_bound_and_mend() -> None:
+def test_too_many_are_refused_by_number_cluster_bound_and_hint() -> None:
     assert excess({"zone": "a"}, (*PG[:2], RD[0]), WORLD.pods) == (
-        "2 of 3 members of pg would be hit, and the bound is 1. Mend: raise target.maxMembers if that is meant,"
+        "2 of 3 members of pg would be hit, and the bound is 1. Hint: raise target.maxMembers if that is meant,"
         " or hit fewer."
     )
 
@@ -144,7 +144,7 @@ def test_a_group_is_all_of_the_zones_of_its_targets() -> None:
     ]
 
 
-def test_a_group_of_a_target_in_no_zone_is_refused_with_the_mend() -> None:
+def test_a_group_of_a_target_in_no_zone_is_refused_with_the_hint() -> None:
     nowhere = replace(PG[1], zone="")
     with pytest.raises(NoTarget, match=r"pg-1 on node-b: in no zone.*topology\.kubernetes\.io/zone"):
         zones_of([PG[0], nowhere])

@@ -76,7 +76,7 @@ def test_lost_nodes_are_listed_without_an_api_server_and_nothing_is_said_of_what
     assert cli.main(["faults"]) == 3
     told = capsys.readouterr()
     assert told.out == ""
-    assert told.err.startswith("FAILED: What Faults there are is not known: connection refused. Mend: ")
+    assert told.err.startswith("FAILED: What Faults there are is not known: connection refused. Hint: ")
     lose(fake)
     assert cli.main(["faults"]) == 3
     assert "pause-node" in capsys.readouterr().out
@@ -110,7 +110,7 @@ def test_heal_brings_nodes_back_without_an_api_server_and_says_what_it_does_not_
     assert commands.heal(said.append, left.append, QUICK) == 3
     assert fake.state(WORKERS[0]) == "running"
     assert said[-1] == "whether everything has ended is not known"
-    assert left[0].startswith("LEFT: What Faults there are is not known: connection refused. Mend:")
+    assert left[0].startswith("LEFT: What Faults there are is not known: connection refused. Hint:")
 
 
 @pytest.mark.usefixtures("fake")
@@ -135,7 +135,7 @@ def test_a_node_that_stays_away_and_a_silent_agent_are_left(fake: FakeEngine, mo
     left: list[str] = []
     assert commands.heal(lambda line: None, left.append, QUICK) == 3
     assert f"The node {WORKERS[0]} does not come back" in left[0]
-    assert "Mend: Bring it back by hand" in left[0]
+    assert "Hint: Bring it back by hand" in left[0]
     assert f"the agent of node {WORKERS[0]} does not answer for pg-0" in left[1]
 
 
@@ -147,7 +147,7 @@ def test_a_note_that_cannot_be_read_is_named_by_both(fake: FakeEngine, monkeypat
     told: list[str] = []
     assert commands.faults(False, lambda line: None, told.append) == 3
     assert commands.heal(lambda line: None, told.append, QUICK) == 3
-    assert all("spoilt.json cannot be read" in line and "Mend: See whether" in line for line in told)
+    assert all("spoilt.json cannot be read" in line and "Hint: See whether" in line for line in told)
 
 
 @pytest.mark.usefixtures("fake")
@@ -178,7 +178,7 @@ def test_both_use_the_labs_cluster_unless_another_context_is_named(
         assert os.environ["KUBECONFIG"] == str(own)
         refused = capsys.readouterr().err
         assert "'prod' is no kind cluster's" in refused
-        assert refused.count("Mend:") == 1
+        assert refused.count("Hint:") == 1
         assert cli.main([command, "--context", "prod"]) == 0
     kube.unpin()
     assert os.environ[CONTEXT_VARIABLE] == "prod"

@@ -27,7 +27,7 @@ from urllib3.exceptions import MaxRetryError, ProtocolError
 
 ANCHOR = {"monotonic_ns": 5, "unix_ns": 9}
 AWAY: tuple[Exception, ...] = (
-    LookupError("There is no prober in zone b. Mend: make up."),
+    LookupError("There is no prober in zone b. Hint: make up."),
     ApiException(status=503, reason="Service Unavailable"),
     MaxRetryError(None, "/api/v1", ProtocolError("closed")),  # type: ignore[arg-type]  # of no pool
     ProtocolError("the connection was closed in the middle"),
@@ -77,7 +77,7 @@ def test_a_prober_that_is_not_back_yet_is_waited_for(call: Callable[[Any], Any])
 @pytest.mark.parametrize(
     ("problem", "says"),
     [
-        (AWAY[0], "There is no prober in zone b. Mend: make up."),
+        (AWAY[0], "There is no prober in zone b. Hint: make up."),
         (AWAY[1], "503 Service Unavailable"),
         (AWAY[2], "closed"),
     ],
@@ -94,12 +94,12 @@ def test_a_prober_that_does_not_come_back_ends_the_wait_with_what_came_instead(
 def test_what_a_prober_itself_says_is_one_line_of_the_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(histories, "ANSWER_SECONDS", 0.0)
     refused = ApiException(status=404, reason="Not Found")
-    said: Any = b"This prober holds no run 'r-1'. Mend: ask one of its vantages, before it is old.\n"
+    said: Any = b"This prober holds no run 'r-1'. Hint: ask one of its vantages, before it is old.\n"
     refused.body = said
     with pytest.raises(NotInTime) as told:
         fetched(serving({}, [refused] * 99), "b", "runs/r-1/x")
     assert str(told.value).endswith(
-        "404 Not Found: This prober holds no run 'r-1'. Mend: ask one of its vantages, before it is old."
+        "404 Not Found: This prober holds no run 'r-1'. Hint: ask one of its vantages, before it is old."
     )
     assert "\n" not in str(told.value)
 
@@ -159,7 +159,7 @@ def test_what_a_prober_took_and_stood_still_is_read_from_its_metrics() -> None:
 @pytest.mark.parametrize("name", ["process_cpu_seconds_total", "caplab_prober_stall_seconds_total"])
 def test_a_prober_that_does_not_tell_it_is_named_with_what_is_missing(name: str) -> None:
     other = PAGES["metrics"].replace(name.encode(), b"something_else_total")
-    with pytest.raises(LookupError, match=rf"zone a does not tell its {name}. Mend: make up."):
+    with pytest.raises(LookupError, match=rf"zone a does not tell its {name}. Hint: make up."):
         spent(serving({**PAGES, "metrics": other}, []), "a")
 
 

@@ -95,7 +95,7 @@ def test_every_checker_is_unknown_about_an_empty_history() -> None:
 
 def test_checkers_may_be_chosen_and_a_wrong_name_is_refused_with_those_there_are() -> None:
     assert [finding.property for finding in check_history(table([]), Context(), ["epochs"])] == ["epochs"]
-    with pytest.raises(ValueError, match=r"no checker 'epoch'. Mend: use one of durability, staleness"):
+    with pytest.raises(ValueError, match=r"no checker 'epoch'. Hint: use one of durability, staleness"):
         check_history(table([]), Context(), ["epoch"])
 
 

@@ -192,7 +192,7 @@ def test_what_makes_no_sense_is_refused_and_shows_no_secret(url: str, token: str
     found, problem = find({URL_VARIABLE: url, TOKEN_VARIABLE: token})
     assert found is None
     assert says in problem
-    assert "Mend: " in problem
+    assert "Hint: " in problem
     assert TOKEN not in problem
     assert "hunter2" not in problem
 

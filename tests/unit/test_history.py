@@ -44,7 +44,7 @@ def test_missing_optional_columns_become_nulls_but_for_the_vantage_and_the_sched
 
 @pytest.mark.parametrize("name", REQUIRED)
 def test_a_missing_column_is_named(name: str) -> None:
-    with pytest.raises(ValueError, match=f"no column '{name}'. Mend: add it"):
+    with pytest.raises(ValueError, match=f"no column '{name}'. Hint: add it"):
         validate(table([operation(0)]).drop_columns([name]))
 
 
@@ -61,22 +61,22 @@ def test_a_column_that_is_there_twice_is_refused() -> None:
 @pytest.mark.parametrize(
     ("row", "says"),
     [
-        ({"op": "wirte"}, "Row 2: column 'op' says 'wirte'. Mend: use one of write, read"),
-        ({"outcome": "maybe"}, "Row 2: column 'outcome' says 'maybe'. Mend: use one of ok, fail, info"),
+        ({"op": "wirte"}, "Row 2: column 'op' says 'wirte'. Hint: use one of write, read"),
+        ({"outcome": "maybe"}, "Row 2: column 'outcome' says 'maybe'. Hint: use one of ok, fail, info"),
         ({"error": "oops"}, "Row 2: column 'error' says 'oops'"),
         ({"route": "round"}, "Row 2: column 'route' says 'round'"),
-        ({"vantage": None}, "Row 2: column 'vantage' is null. Mend: give every operation its vantage"),
+        ({"vantage": None}, "Row 2: column 'vantage' is null. Hint: give every operation its vantage"),
         ({"session": None}, "Row 2: column 'session' is null"),
         ({"scheduled_ns": None}, "Row 2: column 'scheduled_ns' is null"),
         ({"outcome": None}, "Row 2: column 'outcome' is null"),
-        ({"return_ns": ORIGIN_NS - MS}, "Row 2: return_ns is before invoke_ns. Mend: take both from one clock"),
-        ({"return_ns": 2**63 - 1}, "Row 2: return_ns is over 146 years away. Mend: count from a nearer moment"),
+        ({"return_ns": ORIGIN_NS - MS}, "Row 2: return_ns is before invoke_ns. Hint: take both from one clock"),
+        ({"return_ns": 2**63 - 1}, "Row 2: return_ns is over 146 years away. Hint: count from a nearer moment"),
         ({"invoke_ns": -(2**62) - 1}, "Row 2: invoke_ns is over 146 years away"),
         ({"scheduled_ns": -(2**63)}, "Row 2: scheduled_ns is over 146 years away"),
-        ({"return_ns": None}, "Row 2: it is ok, but return_ns is null. Mend: what never returned is info"),
+        ({"return_ns": None}, "Row 2: it is ok, but return_ns is null. Hint: what never returned is info"),
     ],
 )
-def test_a_row_that_makes_no_sense_is_refused_with_its_number_its_column_and_the_mend(
+def test_a_row_that_makes_no_sense_is_refused_with_its_number_its_column_and_the_hint(
     row: dict[str, Any], says: str
 ) -> None:
     with pytest.raises(ValueError, match=says):
@@ -98,9 +98,9 @@ def test_an_operation_that_never_returned_is_info() -> None:
     [
         ("session", pa.array([2**40]), "Row 1: column 'session' says 1099511627776, which does not fit int32"),
         ("value", pa.array([2**63], pa.uint64()), "Row 1: column 'value' says 9223372036854775808, .* fit int64"),
-        ("session", pa.array(["1"]), "Column 'session' is string. Mend: write it as int32"),
-        ("value", pa.array([1.5]), "Column 'value' is double. Mend: write it as int64"),
-        ("key", pa.array([7]), "Column 'key' is int64. Mend: write it as string"),
+        ("session", pa.array(["1"]), "Column 'session' is string. Hint: write it as int32"),
+        ("value", pa.array([1.5]), "Column 'value' is double. Hint: write it as int64"),
+        ("key", pa.array([7]), "Column 'key' is int64. Hint: write it as string"),
     ],
 )
 def test_a_column_of_another_type_is_refused(name: str, values: Any, says: str) -> None:
@@ -224,14 +224,14 @@ def test_a_run_record_lacks_no_field_silently() -> None:
 
 
 def test_a_stored_history_without_operations_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"has no operations\. Mend: record some"):
+    with pytest.raises(ValueError, match=r"has no operations\. Hint: record some"):
         validate_stored(table([]))
 
 
 def test_a_stored_history_stays_in_its_order_and_must_be_sorted() -> None:
     rows = [operation(0, key="x", session=1), operation(0, key="y", session=2), operation(1, key="z", session=3)]
     assert validate_stored(table(rows)).column("key").to_pylist() == ["x", "y", "z"]
-    with pytest.raises(ValueError, match=r"Row 3: invoke_ns 1 is before that of the row above, 2. Mend: sort"):
+    with pytest.raises(ValueError, match=r"Row 3: invoke_ns 1 is before that of the row above, 2. Hint: sort"):
         validate_stored(table([{**operation(0), "invoke_ns": ns, "return_ns": 9} for ns in (0, 2, 1)]))
 
 
@@ -245,7 +245,7 @@ def test_a_read_that_has_what_it_found_in_observed_is_refused_since_it_would_pas
     assert validate_stored(table(fitting)).num_rows == 4
     for value in (None, 1):
         misplaced = operation(4, op="read", value=value, observed=2, session=5)
-        with pytest.raises(ValueError, match=r"Row 5: it is a read, but observed is not its value\. Mend: write it in"):
+        with pytest.raises(ValueError, match=r"Row 5: it is a read, but observed is not its value\. Hint: write it in"):
             validate_stored(table([*fitting, misplaced]))
 
 
@@ -274,7 +274,7 @@ def test_sessions_with_one_operation_at_a_time_are_taken(rows: list[dict[str, An
 def test_a_session_with_two_operations_at_a_time_is_refused_and_both_are_named() -> None:
     rows = [within(1, 0, 7), within(2, 1, 2), within(2, 2, 9), within(1, 6, 8)]
     says = r"Rows 1 and 4: session 1 of vantage 'a' has two operations at a time \(one returned at 7, the other was"
-    with pytest.raises(ValueError, match=says + r" invoked at 6\). Mend: give every client"):
+    with pytest.raises(ValueError, match=says + r" invoked at 6\). Hint: give every client"):
         validate_stored(table(rows))
     with pytest.raises(ValueError, match="Rows 1 and 2"):
         validate_stored(table([within(70_000 * number, 0, 7) for number in (0, 0, 1, 2)]))

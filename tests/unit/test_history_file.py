@@ -78,13 +78,13 @@ def test_a_csv_may_have_its_columns_in_any_order_quoted_and_with_a_byte_order_ma
 REFUSED = [
     ("", "The file is empty"),
     (HEADER, "The history has no operations"),
-    (HEADER + ROWS + "2,read,x,1,9\n", r"Row 4: it has 5 fields where the header has 7\. Mend: .*cut off"),
+    (HEADER + ROWS + "2,read,x,1,9\n", r"Row 4: it has 5 fields where the header has 7\. Hint: .*cut off"),
     ((HEADER + ROWS)[:-9], "Row 3: it has 4 fields where the header has 7"),
     ((HEADER + ROWS)[:-2], "Row 3: column 'outcome' says 'inf'"),
     (HEADER + ROWS + "2,read,x,1,9,9,ok,\n", "Row 4: it has 8 fields where the header has 7"),
     (
         HEADER + ROWS + "2,read,x,1.5,9,9,ok\n",
-        "Row 4: column 'value' has the value '1.5'. Mend: write whole",
+        "Row 4: column 'value' has the value '1.5'. Hint: write whole",
     ),
     (HEADER + ROWS + "2,read,x,z,9,9,ok\n", "Row 4: column 'value' has the value 'z'"),
     (HEADER + ROWS + "9999999999,read,x,1,9,9,ok\n", r"Row 4: column 'session' has the value '9999999999'.*int32"),
@@ -98,22 +98,22 @@ REFUSED = [
     (HEADER + ROWS + '2,read,"x,1,9,9,ok\n3,read,x,1,9,9,ok\n', "Row 4: "),
     (
         HEADER + ROWS + '2,read,"x\n",1,9,9,ok\n',
-        "Column 'key' has a line end within a text. Mend: close every",
+        "Column 'key' has a line end within a text. Hint: close every",
     ),
     ((HEADER + ROWS + "2,read,\N{SNOWMAN},1,9,9,ok\n").encode("utf-16"), "neither Parquet nor Arrow nor CSV"),
     ((HEADER + ROWS).encode() + b"2,read,\xff,1,9,9,ok\n", "Row 4: column 'key' is no UTF-8 text"),
     (HEADER.replace("outcome", "result") + ROWS, "Column 'result' is not part of a history"),
     (HEADER.replace("key", "op") + ROWS, "Column 'op' is there twice"),
     ("session,op,key,value,invoke_ns,return_ns\n1,read,x,1,1,2\n", "The history has no column 'outcome'"),
-    (ROWS, "No column is one of a history; the first one is '1'. Mend: name the columns session, "),
+    (ROWS, "No column is one of a history; the first one is '1'. Hint: name the columns session, "),
     ((HEADER + ROWS).replace(",", ";"), "No column is one of a history; .*with commas between them"),
     ('{"session": 1}\n', "No column is one of a history"),
-    (HEADER.replace(",op", ", op") + ROWS, "Column ' op' is not part of a history. Mend: call it 'op'."),
+    (HEADER.replace(",op", ", op") + ROWS, "Column ' op' is not part of a history. Hint: call it 'op'."),
     (
         HEADER.replace("outcome", "Outcome") + ROWS,
         "Column 'Outcome' is not .* call it 'outcome'.",
     ),
-    (gzip.compress((HEADER + ROWS).encode()), r"The file is compressed \(gzip\). Mend: unpack it first."),
+    (gzip.compress((HEADER + ROWS).encode()), r"The file is compressed \(gzip\). Hint: unpack it first."),
     (b"PK\x03\x04" + bytes(200), r"The file is compressed \(zip\)"),
 ]
 
@@ -123,7 +123,7 @@ def test_a_broken_csv_is_refused_with_the_row_and_the_reason(text: str | bytes, 
     path = in_file(tmp_path, text)
     with pytest.raises(ValueError, match=says) as refused:
         validate_stored(read(path))
-    assert "Mend: " in str(refused.value)
+    assert "Hint: " in str(refused.value)
 
 
 def test_the_row_of_an_error_far_down_is_right(tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_a_binary_file_that_was_cut_off_anywhere_is_refused(name: str, tmp_path:
     whole = whole_file.read_bytes()
     for length in range(0, len(whole), 7):
         whole_file.write_bytes(whole[:length])
-        with pytest.raises(ValueError, match="Mend: "):
+        with pytest.raises(ValueError, match="Hint: "):
             read(whole_file)
 
 

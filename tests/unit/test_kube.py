@@ -54,7 +54,7 @@ def test_a_context_that_nobody_named_is_used_where_its_cluster_is_kinds_and_has_
     assert bool(told) == bool(says)
     if told:
         assert "'kind-prod'" in told
-        assert "Mend: for the lab's own cluster (make up), unset KUBECONFIG" in told
+        assert "Hint: for the lab's own cluster (make up), unset KUBECONFIG" in told
         assert "name it explicitly (--context kind-prod" in told
 
 
@@ -111,7 +111,7 @@ def test_runs_need_a_cluster_with_the_lab_even_where_it_is_named(
     api.groups, api.providers = ("apps",), PRODUCTION
     monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path, "x", production=api.address)))
     monkeypatch.setenv(CONTEXT_VARIABLE, "production")
-    with pytest.raises(ContextRefused, match=r"no lab in the cluster of context production at .*not a kind.*Mend"):
+    with pytest.raises(ContextRefused, match=r"no lab in the cluster of context production at .*not a kind.*Hint"):
         places.choose_lab()
 
 
@@ -120,7 +120,7 @@ def test_a_server_that_is_away_or_silent_or_something_else_is_said_to_be(
 ) -> None:
     monkeypatch.setattr(bounded, "READ_SECONDS", 0.2)
     with pytest.raises(
-        ContextRefused, match=r"of the kube context 'kind-x', http://127.0.0.1:1, does not answer.*Mend"
+        ContextRefused, match=r"of the kube context 'kind-x', http://127.0.0.1:1, does not answer.*Hint"
     ):
         connect(kubeconfig=kubeconfig(tmp_path, "kind-x", kind_x=NOWHERE))
     with socket.create_server(("127.0.0.1", 0)) as silent:  # it accepts, and says nothing
@@ -134,7 +134,7 @@ def test_a_server_that_is_away_or_silent_or_something_else_is_said_to_be(
 
 
 def test_a_named_context_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ContextRefused, match=r"'kind-gone' is of no use.*Mend"):
+    with pytest.raises(ContextRefused, match=r"'kind-gone' is of no use.*Hint"):
         connect("kind-gone", kubeconfig(tmp_path, "kind-caplab", kind_caplab=NOWHERE))
 
 
@@ -144,9 +144,9 @@ def test_a_named_context_that_is_not_there_is_refused(tmp_path: Path) -> None:
 def test_a_kubeconfig_that_is_none_is_refused_in_a_sentence(tmp_path: Path, text: str) -> None:
     path = tmp_path / "config"
     path.write_text(text)
-    with pytest.raises(ContextRefused, match=r"There is no current kube context: .*Mend: .*make up"):
+    with pytest.raises(ContextRefused, match=r"There is no current kube context: .*Hint: .*make up"):
         connect(kubeconfig=path)
-    with pytest.raises(ContextRefused, match=r"'x' is of no use: .*Mend"):
+    with pytest.raises(ContextRefused, match=r"'x' is of no use: .*Hint"):
         connect("x", path)
 
 
@@ -179,7 +179,7 @@ def test_a_program_for_credentials_that_does_not_end_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kube, "_CREDENTIALS_SECONDS", 0.3)
-    with pytest.raises(ContextRefused, match=r"program that it names for credentials, did not end in 0\.3 s\. Mend:"):
+    with pytest.raises(ContextRefused, match=r"program that it names for credentials, did not end in 0\.3 s\. Hint:"):
         connect(kubeconfig=exec_config(tmp_path, "sleep", "5"))
 
 

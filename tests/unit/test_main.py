@@ -24,7 +24,7 @@ def test_a_failure_is_one_sentence_and_exit_code_1(
 
     monkeypatch.setitem(entry._CHANGING, "up", fail)
     assert entry.main(["up"]) == 1
-    assert capsys.readouterr().err == "FAILED: It is so.\n  mend:  Do this.\n"
+    assert capsys.readouterr().err == "FAILED: It is so.\n  hint:  Do this.\n"
 
 
 def test_two_changing_commands_do_not_run_at_once(cache: Cache, capsys: pytest.CaptureFixture[str]) -> None:

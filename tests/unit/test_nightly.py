@@ -50,7 +50,7 @@ def test_only_what_is_named_fails_the_job() -> None:
 
 @pytest.mark.parametrize("text", ["", "invalid,none", "violated"])
 def test_words_that_are_none_are_refused_with_those_there_are(text: str) -> None:
-    with pytest.raises(FieldError, match=r"Mend: use invalid, unknown, failed, regressed, uncompared"):
+    with pytest.raises(FieldError, match=r"Hint: use invalid, unknown, failed, regressed, uncompared"):
         wanted(text)
 
 
@@ -119,8 +119,8 @@ def test_a_suite_is_added_to_a_baseline_without_its_histories_whole_or_not_at_al
 
 def test_what_is_missing_is_said_and_ends_with_3(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["nightly", "newest", str(tmp_path)]) == 3
-    assert "has no suite's folder. Mend:" in capsys.readouterr().err
+    assert "has no suite's folder. Hint:" in capsys.readouterr().err
     assert cli.main(["nightly", "keep", str(tmp_path), "--into", str(tmp_path / "b")]) == 3
-    assert "is no folder of a suite. Mend:" in capsys.readouterr().err
+    assert "is no folder of a suite. Hint:" in capsys.readouterr().err
     assert cli.main(["nightly", "judge", "--fail-on", "everything"]) == 3
     assert "fail-on names 'everything'" in capsys.readouterr().err

@@ -422,7 +422,7 @@ def test_with_a_bucket_the_night_is_brought_there_and_the_baseline_from_there(
 
 @pytest.mark.parametrize("url", ["http://bucket", "s3://", "s3://a/../b", "/results"])
 def test_an_address_that_is_no_buckets_is_refused(url: str) -> None:
-    with pytest.raises(FieldError, match="Mend: write it as s3://BUCKET/PREFIX"):
+    with pytest.raises(FieldError, match="Hint: write it as s3://BUCKET/PREFIX"):
         opened(url, {})
 
 

@@ -130,18 +130,18 @@ def test_which_replica_is_the_seeds_choice_and_never_the_primary(server: FakeSer
     [
         ({}, "name exactly one of node, zone and cluster"),
         ({"node": WORKERS[0], "zone": "a"}, "name exactly one"),
-        ({"node": "caplab-worker9"}, f"There is no node caplab-worker9. Mend: name one of {CONTROL_PLANE}"),
-        ({"node": CONTROL_PLANE}, "is the control plane.* Mend: Name one of caplab-worker,"),
-        ({"zone": "z"}, "no node in zone z. Mend: name one of a, b, c"),
+        ({"node": "caplab-worker9"}, f"There is no node caplab-worker9. Hint: name one of {CONTROL_PLANE}"),
+        ({"node": CONTROL_PLANE}, "is the control plane.* Hint: Name one of caplab-worker,"),
+        ({"zone": "z"}, "no node in zone z. Hint: name one of a, b, c"),
         ({"cluster": "gone"}, "There is no PostgresCluster ns/gone"),
         ({"cluster": "pg", "kind": "MongoCluster"}, "no clusters of kind 'MongoCluster'"),
-        ({"cluster": "pg", "role": "leader"}, "role is 'leader'. Mend: use one of primary, replica, any"),
-        ({"node": WORKERS[0], "seconds": 0}, "seconds is 0. Mend: give a kill-node from 1 to 3600 s"),
+        ({"cluster": "pg", "role": "leader"}, "role is 'leader'. Hint: use one of primary, replica, any"),
+        ({"node": WORKERS[0], "seconds": 0}, "seconds is 0. Hint: give a kill-node from 1 to 3600 s"),
         ({"node": WORKERS[0], "seconds": 3601}, "from 1 to 3600 s"),
         ({"node": WORKERS[0], "max_nodes": 0}, "max_nodes is 0"),
     ],
 )
-def test_what_is_meant_by_nobody_is_refused_with_the_mend(
+def test_what_is_meant_by_nobody_is_refused_with_the_hint(
     fake: FakeEngine, arguments: dict[str, Any], says: str
 ) -> None:
     with pytest.raises(ActivityFailed, match=says):
@@ -158,7 +158,7 @@ def test_a_cluster_without_a_primary_or_a_pod_without_a_node_is_refused(server: 
     assert server.body
     del server.body["status"]["primary"]
     for role in ("primary", "replica"):
-        with pytest.raises(ActivityFailed, match=f"pg has no {role} now. Mend: .* or use role any"):
+        with pytest.raises(ActivityFailed, match=f"pg has no {role} now. Hint: .* or use role any"):
             nodes.pause_node(cluster="pg", role=role, configuration=CONFIGURATION)
 
 
@@ -230,7 +230,7 @@ def test_a_node_that_does_not_come_back_is_told_and_hinders_no_other(
     back, (problem,) = nodes.bring_own_back()
     assert back == [WORKERS[1]]
     assert f"The node {WORKERS[0]} does not come back" in problem
-    assert "Mend: Bring it back by hand: docker unpause" in problem
+    assert "Hint: Bring it back by hand: docker unpause" in problem
 
 
 # --- a run -------------------------------------------------------------------------------------------------
@@ -270,7 +270,7 @@ def test_a_node_that_another_run_keeps_away_stays_away_until_that_run_is_dead(fa
     with subprocess.Popen(["sleep", "60"]) as other:
         taken_by(lost["id"], name_of(other.pid))
         under_way = run()
-        with pytest.raises(NotInTime, match=rf"{WORKERS[0]} is kept away by the run {lost['run']}.*Mend: wait"):
+        with pytest.raises(NotInTime, match=rf"{WORKERS[0]} is kept away by the run {lost['run']}.*Hint: wait"):
             clear(under_way._server, "ns")
         assert fake.state(WORKERS[0]) == "paused"
         other.kill()

@@ -77,7 +77,7 @@ def test_a_container_that_is_gone_needs_nothing_and_an_engine_that_is_silent_is_
     assert look(fake.engine, NODE) == ""
     with pytest.raises(Failure, match="docker does not say what it is") as failed:
         bring_back(notes, loss, FakeClock())
-    assert failed.value.mend == f"Bring it back by hand: docker unpause {NODE}."
+    assert failed.value.hint == f"Bring it back by hand: docker unpause {NODE}."
     assert notes.live() == [loss]
     fake.refuse()
     assert look(fake.engine, "no-node") == GONE

@@ -59,7 +59,7 @@ def test_note_and_watchdog_come_before_anything_is_done(fake: FakeEngine, notes:
 
 def test_without_a_watchdog_nothing_is_done(fake: FakeEngine, notes: Notes) -> None:
     def arm(notes: Notes, loss: Loss) -> None:
-        raise Failure("no process", "mend")
+        raise Failure("no process", "hint")
 
     with pytest.raises(Failure, match="no process"):
         taken(fake, notes, arm=arm)
@@ -88,7 +88,7 @@ def test_only_a_worker_of_the_labs_own_cluster_is_taken(fake: FakeEngine, notes:
     fake.add("caplab-external-load-balancer", role="external-load-balancer")
     with pytest.raises(Failure, match=says) as refused:
         taken(fake, notes, node=node)
-    assert refused.value.mend == f"Name one of {', '.join(WORKERS)}."
+    assert refused.value.hint == f"Name one of {', '.join(WORKERS)}."
     assert fake.orders() == []
     assert notes.all() == []
 
@@ -163,7 +163,7 @@ def test_a_note_is_read_as_it_was_written_and_one_that_cannot_be_is_named(fake: 
         (notes.folder / "spoilt.json").write_text(spoilt)
         with pytest.raises(Failure, match=r"spoilt\.json cannot be read") as failed:
             notes.all()
-        assert "make status" in failed.value.mend
+        assert "make status" in failed.value.hint
 
 
 def test_old_notes_go_and_those_of_nodes_that_are_away_stay(fake: FakeEngine, notes: Notes) -> None:

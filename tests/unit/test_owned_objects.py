@@ -67,7 +67,7 @@ def test_each_object_of_a_cluster_may_be_somebody_elses_and_then_nothing_is_appl
         server, kind, name = FakeServer(), manifest["kind"], manifest["metadata"]["name"]
         theirs = server.put(kind, name, api_version=manifest["apiVersion"], spec={"of": "theirs"})
         server.put("Secret", NAME, namespace=LAB, data={"key": base64.b64encode(bytes(32)).decode()})
-        with pytest.raises(ForeignObject, match=f"{kind} {name} .nobody's cluster.*Mend"):
+        with pytest.raises(ForeignObject, match=f"{kind} {name} .nobody's cluster.*Hint"):
             apply(server, engine)
         assert server.changes() == []
         assert next(iter(server.objects.values())) == theirs
@@ -218,7 +218,7 @@ def test_a_root_key_that_is_lost_is_made_again_by_an_operator_that_has_read_it()
     apply(server, "postgres")
     assert server.at("secrets", NAME, LAB)["data"] == key
     server.at("secrets", NAME, LAB)["data"] = {"key": "bm8="}
-    with pytest.raises(UnusableRootKey, match="Mend"):
+    with pytest.raises(UnusableRootKey, match="Hint"):
         apply(server, "postgres")
 
 
@@ -244,7 +244,7 @@ def test_with_another_root_key_the_secrets_that_are_there_win() -> None:
 def test_with_another_root_key_a_lost_secret_is_never_another_password() -> None:
     server = of_another_root_key()
     server.drop("secrets", "pg-application")
-    with pytest.raises(PasswordsLost, match=r"Secret pg-application is gone.*Mend: put"):
+    with pytest.raises(PasswordsLost, match=r"Secret pg-application is gone.*Hint: put"):
         apply(server, "postgres")
     assert "secrets/pg-application" not in server.names()
 

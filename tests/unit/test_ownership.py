@@ -136,7 +136,7 @@ def test_a_fault_or_load_of_somebodys_own_is_named_and_the_run_does_not_begin(
     statuses: tuple[dict[str, Any], ...] = ({}, UNDER_WAY[kind])
     for status in statuses:
         body.update(status)
-        with pytest.raises(NotOurs, match=rf"{kind} ns/mine was made by no run.*Mend: remove it \(kubectl delete"):
+        with pytest.raises(NotOurs, match=rf"{kind} ns/mine was made by no run.*Hint: remove it \(kubectl delete"):
             clearing.refuse_others(server, "ns")
     body.update(OVER[kind])
     clearing.refuse_others(server, "ns")
@@ -166,7 +166,7 @@ def cluster(server: Server, monkeypatch: pytest.MonkeyPatch) -> Cluster:
 
 def test_a_cluster_that_no_run_made_is_never_applied_over(objects: FakeObjects, cluster: Cluster) -> None:
     before = dict(objects.put(KIND, "pg", {"replicas": 1}))
-    with pytest.raises(NotOurs, match=r"PostgresCluster ns/pg was made by no run.*Mend: .*--set namespace=NAME"):
+    with pytest.raises(NotOurs, match=r"PostgresCluster ns/pg was made by no run.*Hint: .*--set namespace=NAME"):
         cluster.bring_up()
     assert objects.there["postgresclusters", "ns", "pg"] == before
     with pytest.raises(NotOurs):
@@ -228,7 +228,7 @@ def test_a_fault_on_a_whole_zone_is_refused_where_a_database_of_others_is_in_the
     monkeypatch.setattr(injecting, "_LIVE_SECONDS", 0.0)
     objects.put_of_run(KIND, "pg", "r-now")
     objects.put("RedisCluster", "sessions")
-    with pytest.raises(ActivityFailed, match=r"would hit RedisCluster ns/sessions too.*Mend: name the cluster"):
+    with pytest.raises(ActivityFailed, match=r"would hit RedisCluster ns/sessions too.*Hint: name the cluster"):
         actions.kill(zone="a")
     assert objects.names("Fault") == []
     with pytest.raises(ActivityFailed, match="is not live"):  # nobody is there to make it so

@@ -217,8 +217,8 @@ def test_by_hand_a_redis_is_probed_with_its_password_and_a_level(tmp_path: Path)
 @pytest.mark.parametrize(
     ("option", "value", "problem"),
     [
-        ("--write-level", "wait-0", "levels.write is 'wait-0'. Mend: use one of wait-1, "),
-        ("--timeout-ms", "49", "client.timeoutMilliseconds is 49. Mend: a whole number, 50 to 120000."),
+        ("--write-level", "wait-0", "levels.write is 'wait-0'. Hint: use one of wait-1, "),
+        ("--timeout-ms", "49", "client.timeoutMilliseconds is 49. Hint: a whole number, 50 to 120000."),
     ],
 )
 def test_by_hand_what_the_engine_does_not_know_is_refused(

@@ -130,7 +130,7 @@ def test_a_run_that_is_not_here_is_404_with_a_sentence(port: int, page: str) -> 
     status, _, body = ask(port, f"/runs/r2/{page}")
     assert (status, body.decode().splitlines()) == (
         404,
-        ["This prober holds no run 'r2'. Mend: ask one of its vantages, before it is old."],
+        ["This prober holds no run 'r2'. Hint: ask one of its vantages, before it is old."],
     )
 
 
@@ -213,7 +213,7 @@ def test_a_client_that_talks_nonsense_or_goes_away_costs_nothing(port: int) -> N
 def test_who_does_not_hold_the_token_learns_nothing(port: int, path: str, headers: dict[str, str]) -> None:
     status, _, body = ask(port, path, headers=headers)
     assert status == 401
-    assert body.startswith(b"Only who sends the probers' token is answered. Mend: send it as X-Caplab-Token")
+    assert body.startswith(b"Only who sends the probers' token is answered. Hint: send it as X-Caplab-Token")
     assert TOKEN.encode() not in body
 
 
@@ -351,6 +351,6 @@ def test_a_history_is_read_by_a_process_of_the_lowest_priority(folder: Path) -> 
     assert nice_of_readers() == []
 
 
-def test_a_port_that_is_taken_is_said_with_the_mend(port: int, folder: Path) -> None:
-    with pytest.raises(ValueError, match=rf"metrics-port is {port}.*Mend"):
+def test_a_port_that_is_taken_is_said_with_the_hint(port: int, folder: Path) -> None:
+    with pytest.raises(ValueError, match=rf"metrics-port is {port}.*Hint"):
         serve(Exporter("a"), folder, port)

@@ -83,18 +83,18 @@ def test_an_object_that_cannot_be_read_is_refused_with_the_field() -> None:
 @pytest.mark.parametrize(
     ("kind", "levels", "problem"),
     [
-        ("MongoCluster", {}, "target.kind is 'MongoCluster'. Mend: use one of PostgresCluster, RedisCluster, "),
+        ("MongoCluster", {}, "target.kind is 'MongoCluster'. Hint: use one of PostgresCluster, RedisCluster, "),
         (
             "PostgresCluster",
             {"write": "wait-1"},
-            "levels.write is 'wait-1'. Mend: leave it out, a PostgresCluster has none.",
+            "levels.write is 'wait-1'. Hint: leave it out, a PostgresCluster has none.",
         ),
-        ("RedisCluster", {"write": "wait-9"}, "levels.write is 'wait-9'. Mend: use one of wait-1, wait-2, "),
-        ("RedisCluster", {"read": "one"}, "levels.read is 'one'. Mend: leave it out, a RedisCluster has none."),
-        ("RedisCluster", {"scan": "one"}, "levels is 'scan'. Mend: only read and write."),
+        ("RedisCluster", {"write": "wait-9"}, "levels.write is 'wait-9'. Hint: use one of wait-1, wait-2, "),
+        ("RedisCluster", {"read": "one"}, "levels.read is 'one'. Hint: leave it out, a RedisCluster has none."),
+        ("RedisCluster", {"scan": "one"}, "levels is 'scan'. Hint: only read and write."),
     ],
 )
-def test_a_kind_or_a_level_that_no_engine_knows_is_refused_with_the_mend(
+def test_a_kind_or_a_level_that_no_engine_knows_is_refused_with_the_hint(
     kind: str, levels: dict[str, str], problem: str
 ) -> None:
     (refused,) = decide([probe_object(target={"kind": kind, "name": "x"}, levels=levels)], "a", []).refuse
@@ -110,102 +110,102 @@ def test_a_level_that_the_engine_knows_is_carried_on() -> None:
 @pytest.mark.parametrize(
     ("kind", "spec", "problem"),
     [
-        ("CassandraCluster", {"levels": {"write": "FOUR"}}, "levels.write is 'FOUR'. Mend: use one of ANY, ONE, "),
-        ("CassandraCluster", {"levels": {"read": "ANY"}}, "levels.read is 'ANY'. Mend: use one of ONE, TWO, "),
-        ("CassandraCluster", {"levels": {"read": "EACH_QUORUM"}}, "levels.read is 'EACH_QUORUM'. Mend: use one of "),
-        ("CassandraCluster", {"levels": {"write": "quorum"}}, "levels.write is 'quorum'. Mend: use one of ANY, "),
+        ("CassandraCluster", {"levels": {"write": "FOUR"}}, "levels.write is 'FOUR'. Hint: use one of ANY, ONE, "),
+        ("CassandraCluster", {"levels": {"read": "ANY"}}, "levels.read is 'ANY'. Hint: use one of ONE, TWO, "),
+        ("CassandraCluster", {"levels": {"read": "EACH_QUORUM"}}, "levels.read is 'EACH_QUORUM'. Hint: use one of "),
+        ("CassandraCluster", {"levels": {"write": "quorum"}}, "levels.write is 'quorum'. Hint: use one of ANY, "),
         (
             "CassandraCluster",
             {"workload": "clock"},
-            "workload is 'clock'. Mend: use one of set, register, register-multi, counter, cas, ids, set-scan, ",
+            "workload is 'clock'. Hint: use one of set, register, register-multi, counter, cas, ids, set-scan, ",
         ),
         (
             "RedisCluster",
             {"client": {"clientTimestamps": False}},
-            "client.clientTimestamps is False. Mend: leave it out, a RedisCluster has no such option.",
+            "client.clientTimestamps is False. Hint: leave it out, a RedisCluster has no such option.",
         ),
         (
             "PostgresCluster",
             {"client": {"speculativeDelayMilliseconds": 50}},
-            "client.speculativeDelayMilliseconds is 50. Mend: leave it out, a PostgresCluster has no such option.",
+            "client.speculativeDelayMilliseconds is 50. Hint: leave it out, a PostgresCluster has no such option.",
         ),
-        ("CassandraCluster", {"client": {"retries": 3}}, "client is 'retries'. Mend: only clientTimestamps, spec"),
+        ("CassandraCluster", {"client": {"retries": 3}}, "client is 'retries'. Hint: only clientTimestamps, spec"),
         (
             "CassandraCluster",
             {"workload": "counter", "levels": {"write": "SERIAL"}},
-            "levels.write of the workload counter is 'SERIAL'. Mend: use one of ONE, TWO, ",
+            "levels.write of the workload counter is 'SERIAL'. Hint: use one of ONE, TWO, ",
         ),
         (
             "CassandraCluster",
             {"workload": "counter", "levels": {"read": "LOCAL_SERIAL"}},
-            "levels.read of the workload counter is 'LOCAL_SERIAL'. Mend: use one of ONE, TWO, ",
+            "levels.read of the workload counter is 'LOCAL_SERIAL'. Hint: use one of ONE, TWO, ",
         ),
         (
             "CassandraCluster",
             {"workload": "counter", "levels": {"write": "ANY"}},
-            "levels.write of the workload counter is 'ANY'. Mend: use one of ONE, TWO, ",
+            "levels.write of the workload counter is 'ANY'. Hint: use one of ONE, TWO, ",
         ),
         (
             "CassandraCluster",
             {"workload": "cas", "levels": {"write": "QUORUM"}},
-            "levels.write of the workload cas is 'QUORUM'. Mend: use one of SERIAL, LOCAL_SERIAL.",
+            "levels.write of the workload cas is 'QUORUM'. Hint: use one of SERIAL, LOCAL_SERIAL.",
         ),
         ("CassandraCluster", {"workload": "ids", "levels": {"write": "ONE"}}, "levels.write of the workload ids is "),
         (
             "CassandraCluster",
             {"routes": ["replica"]},
-            "routes has 'replica'. Mend: use direct, a CassandraCluster has no replicas of a primary.",
+            "routes has 'replica'. Hint: use direct, a CassandraCluster has no replicas of a primary.",
         ),
         (
             "RedisCluster",
             {"routes": ["replica"], "client": {"readRouting": "causal"}},
-            "client.readRouting is 'causal'. Mend: leave it out, a RedisCluster has no such option.",
+            "client.readRouting is 'causal'. Hint: leave it out, a RedisCluster has no such option.",
         ),
         (
             "PostgresCluster",
             {"client": {"readRouting": "plain"}},
-            "client.readRouting is 'plain'. Mend: leave it out, or add the route replica.",
+            "client.readRouting is 'plain'. Hint: leave it out, or add the route replica.",
         ),
         (
             "PostgresCluster",
             {"routes": ["replica"], "client": {"readRouting": "nearest"}},
-            "client.readRouting is 'nearest'. Mend: one of plain, read-your-writes, monotonic, lag-aware, causal.",
+            "client.readRouting is 'nearest'. Hint: one of plain, read-your-writes, monotonic, lag-aware, causal.",
         ),
         (
             "PostgresCluster",
             {"routes": ["replica"], "client": {"readRouting": "causal", "maxLagBytes": 5}},
-            "client.maxLagBytes is 5. Mend: only with lag-aware.",
+            "client.maxLagBytes is 5. Hint: only with lag-aware.",
         ),
         (
             "PostgresCluster",
             {"routes": ["replica"], "client": {"readRouting": "lag-aware", "maxLagBytes": -1}},
-            "client.maxLagBytes is -1. Mend: a whole number, 0 or more.",
+            "client.maxLagBytes is -1. Hint: a whole number, 0 or more.",
         ),
         (
             "PostgresCluster",
             {"routes": ["replica"], "client": {"readRouting": "monotonic", "replicaWaitMilliseconds": 5}},
-            "client.replicaWaitMilliseconds is 5. Mend: only with causal.",
+            "client.replicaWaitMilliseconds is 5. Hint: only with causal.",
         ),
         (
             "PostgresCluster",
             {"routes": ["replica"], "client": {"readRouting": "causal", "replicaWaitMilliseconds": 0}},
-            "client.replicaWaitMilliseconds is 0. Mend: a whole number, 1 to 1000.",
+            "client.replicaWaitMilliseconds is 0. Hint: a whole number, 1 to 1000.",
         ),
         (
             "CassandraCluster",
             {"client": {"speculativeDelayMilliseconds": 0}},
-            "client.speculativeDelayMilliseconds is 0. Mend: a whole number, 1 to 10000.",
+            "client.speculativeDelayMilliseconds is 0. Hint: a whole number, 1 to 10000.",
         ),
         (
             "CassandraCluster",
             {"client": {"clientTimestamps": "no"}},
-            "client.clientTimestamps is 'no'. Mend: true or false.",
+            "client.clientTimestamps is 'no'. Hint: true or false.",
         ),
         *(
             (
                 kind,
                 {"client": {"clockSkewMilliseconds": 500}},
-                f"client.clockSkewMilliseconds is 500. Mend: leave it out, a {kind} has no such option.",
+                f"client.clockSkewMilliseconds is 500. Hint: leave it out, a {kind} has no such option.",
             )
             for kind in ("PostgresCluster", "RedisCluster")
         ),
@@ -213,25 +213,25 @@ def test_a_level_that_the_engine_knows_is_carried_on() -> None:
             (
                 "CassandraCluster",
                 {"client": {"clockSkewMilliseconds": skew}},
-                f"client.clockSkewMilliseconds is {skew!r}. Mend: a whole number, -3600000 to 3600000.",
+                f"client.clockSkewMilliseconds is {skew!r}. Hint: a whole number, -3600000 to 3600000.",
             )
             for skew in (3_600_001, -3_600_001, 1.5, "5", True)
         ),
         (
             "CassandraCluster",
             {"client": {"clockSkewMilliseconds": 0, "clientTimestamps": False}},
-            "client.clockSkewMilliseconds is 0. Mend: only with clientTimestamps true.",
+            "client.clockSkewMilliseconds is 0. Hint: only with clientTimestamps true.",
         ),
         (
             "CassandraCluster",
             {"client": {"skewedVantages": ["a"]}},
-            "client.skewedVantages is ('a',). Mend: only with clockSkewMilliseconds.",
+            "client.skewedVantages is ('a',). Hint: only with clockSkewMilliseconds.",
         ),
         *(
             (
                 "CassandraCluster",
                 {"client": {"clockSkewMilliseconds": 5, "skewedVantages": where}},
-                f"client.skewedVantages is {tuple(where)}. Mend: some of a, b, each once.",
+                f"client.skewedVantages is {tuple(where)}. Hint: some of a, b, each once.",
             )
             for where in (["a", "d"], ["a", "a"])
         ),
@@ -239,7 +239,7 @@ def test_a_level_that_the_engine_knows_is_carried_on() -> None:
             (
                 "CassandraCluster",
                 {"client": {"clockSkewMilliseconds": 5, "skewedVantages": where}},
-                f"client.skewedVantages is {where!r}. Mend: a list of vantages.",
+                f"client.skewedVantages is {where!r}. Hint: a list of vantages.",
             )
             for where in ("a", [1], None)
         ),
@@ -247,18 +247,18 @@ def test_a_level_that_the_engine_knows_is_carried_on() -> None:
             (
                 "PostgresCluster",
                 {"client": {"timeoutMilliseconds": timeout}},
-                f"client.timeoutMilliseconds is {timeout!r}. Mend: a whole number, 50 to 120000.",
+                f"client.timeoutMilliseconds is {timeout!r}. Hint: a whole number, 50 to 120000.",
             )
             for timeout in (49, 120_001, 600.5, "600", True)
         ),
         (
             "CassandraCluster",
             {"client": {"timeoutMilliseconds": 600}},
-            "client.timeoutMilliseconds is 600. Mend: leave it out, a CassandraCluster has no such option.",
+            "client.timeoutMilliseconds is 600. Hint: leave it out, a CassandraCluster has no such option.",
         ),
     ],
 )
-def test_what_an_engines_client_cannot_do_is_refused_with_the_mend(
+def test_what_an_engines_client_cannot_do_is_refused_with_the_hint(
     kind: str, spec: dict[str, Any], problem: str
 ) -> None:
     (refused,) = decide([probe_object(target={"kind": kind, "name": "x"}, **spec)], "a", []).refuse

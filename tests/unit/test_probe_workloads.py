@@ -178,8 +178,8 @@ def test_what_has_no_value_left_is_refused() -> None:
         ("seconds", 0.0),
     ],
 )
-def test_a_probe_that_makes_no_sense_is_refused_with_the_mend(field: str, value: object) -> None:
-    with pytest.raises(ValueError, match="Mend"):
+def test_a_probe_that_makes_no_sense_is_refused_with_the_hint(field: str, value: object) -> None:
+    with pytest.raises(ValueError, match="Hint"):
         replace(SET, **{field: value})  # type: ignore[arg-type]
 
 

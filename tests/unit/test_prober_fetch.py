@@ -92,13 +92,13 @@ def test_an_answer_without_end_is_not_taken(api: Api, server: Server, monkeypatc
 
 def test_a_zone_without_a_prober_is_named(api: Api, server: Server) -> None:
     api.pods = ({**RUNNING, "status": {"phase": "Pending"}},)
-    with pytest.raises(LookupError, match=r"There is no prober in zone a\. Mend: make up\."):
+    with pytest.raises(LookupError, match=r"There is no prober in zone a\. Hint: make up\."):
         server.fetch("a", "metrics")
     assert api.asked == []
 
 
-def test_a_token_that_was_deleted_is_named_with_the_mend(api: Api, server: Server) -> None:
+def test_a_token_that_was_deleted_is_named_with_the_hint(api: Api, server: Server) -> None:
     api.has_secret = False
-    with pytest.raises(LookupError, match=r"caplab-prober-token, is not there\. Mend: make up\."):
+    with pytest.raises(LookupError, match=r"caplab-prober-token, is not there\. Hint: make up\."):
         server.fetch("a", "metrics")
     assert api.asked == []

@@ -33,13 +33,13 @@ def no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["postgres/kill-primery"], "no suite or experiment 'postgres/kill-primery'. Mend: use postgres/kill-primary"),
-        (["postgres/x"], "There is no suite or experiment 'postgres/x'. Mend: use postgres/control or"),
-        (["nothing-like-it"], "Mend: use one of them, or a file's path; `caplab run --list` shows all there are."),
+        (["postgres/kill-primery"], "no suite or experiment 'postgres/kill-primery'. Hint: use postgres/kill-primary"),
+        (["postgres/x"], "There is no suite or experiment 'postgres/x'. Hint: use postgres/control or"),
+        (["nothing-like-it"], "Hint: use one of them, or a file's path; `caplab run --list` shows all there are."),
         (["postgres/kill-primary", "--set", "durabilty=async"],
-         "kill-primary has no setting 'durabilty'. Mend: use one of namespace, durability, rate, seconds, seed."),
+         "kill-primary has no setting 'durabilty'. Hint: use one of namespace, durability, rate, seconds, seed."),
         (["postgres/kill-primary", "--set", "durability=asynk"],
-         "nothing is promised of kill-primary with mode 'asynk', so that a run could not be judged. Mend: set what"
+         "nothing is promised of kill-primary with mode 'asynk', so that a run could not be judged. Hint: set what"
          " makes one of async, quorum, sync."),
         (["redis/kill-primary", "--set", "wait=2"], "nothing is promised of kill-primary with mode 'everysec-wait-2'"),
         (["postgres/control", "--set", "rate=fast"], "setting 'rate' is a number, not 'fast'"),

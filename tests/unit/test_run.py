@@ -214,7 +214,7 @@ def test_a_suite_that_has_changed_is_not_gone_on_with(
 ) -> None:
     folder = begun_and_interrupted(tmp_path, toolkit)
     experiments_in(tmp_path / "experiments", suite)
-    with pytest.raises(FieldError, match=f"'two' has changed since .*: {re.escape(says)}.*Mend: put the suite's file"):
+    with pytest.raises(FieldError, match=f"'two' has changed since .*: {re.escape(says)}.*Hint: put the suite's file"):
         made(tmp_path, resume=resuming.NEWEST)
     assert toolkit.driven == []
     assert names(folder) == THREE[:2]
@@ -238,19 +238,19 @@ def test_the_newest_that_is_not_finished_is_gone_on_with(tmp_path: Path, toolkit
     other.mkdir()
     code, shown = made(tmp_path, resume=resuming.NEWEST)
     assert (code, f"resuming {older}" in shown) == (0, True)
-    with pytest.raises(FieldError, match=r"Nothing is to resume: all runs of .* have their verdict. Mend: run it"):
+    with pytest.raises(FieldError, match=r"Nothing is to resume: all runs of .* have their verdict. Hint: run it"):
         made(tmp_path, resume=resuming.NEWEST)
     with pytest.raises(FieldError, match="Nothing is to resume: all runs of"):
         made(tmp_path, resume=str(older))
 
 
 def test_where_there_is_nothing_to_go_on_with_it_is_said(tmp_path: Path, toolkit: FakeToolkit) -> None:
-    with pytest.raises(FieldError, match=r"has no suite 'two' with a plan. Mend: run it without --resume"):
+    with pytest.raises(FieldError, match=r"has no suite 'two' with a plan. Hint: run it without --resume"):
         made(tmp_path, resume=resuming.NEWEST)
-    with pytest.raises(FieldError, match=r"it has no plan.json. Mend: name a folder"):
+    with pytest.raises(FieldError, match=r"it has no plan.json. Hint: name a folder"):
         made(tmp_path, resume=str(tmp_path))
     folder = begun_and_interrupted(tmp_path, toolkit)
-    with pytest.raises(FieldError, match=r"is of 'two', not of 'redis/control'. Mend"):
+    with pytest.raises(FieldError, match=r"is of 'two', not of 'redis/control'. Hint"):
         made(tmp_path, name="redis/control", resume=str(folder))
 
 

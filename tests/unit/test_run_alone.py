@@ -69,7 +69,7 @@ def test_the_second_is_told_whose_it_is_and_what_to_do() -> None:
     server = FakeServer()
     first = hold(server, "r-1")
     first.begin()
-    with pytest.raises(NotHeld, match=r"The run r-1 is under way in ns\. Mend: .*--set namespace=NAME"):
+    with pytest.raises(NotHeld, match=r"The run r-1 is under way in ns\. Hint: .*--set namespace=NAME"):
         hold(server, "r-2").begin()
     assert server.held[0] == "r-1"
     first.end()

@@ -66,7 +66,7 @@ def test_a_cut_that_hit_nobody_or_leaves_nobody_on_a_side_parts_nothing() -> Non
 
 
 def test_a_node_whose_zone_is_not_known_is_no_guess() -> None:
-    with pytest.raises(ValueError, match=r"node caplab-worker9 is in no zone. Mend: label it topology"):
+    with pytest.raises(ValueError, match=r"node caplab-worker9 is in no zone. Hint: label it topology"):
         sides(seen(fault(entry(node="caplab-worker9"), what=GROUP)))
 
 

@@ -202,7 +202,7 @@ def test_where_nothing_can_be_drawn_it_ends_with_3_and_a_sentence(
     assert main(["trend", str(place), "--output", str(file)]) == 3
     said = capsys.readouterr().err
     assert said.startswith("FAILED: ")
-    assert "Mend: " in said
+    assert "Hint: " in said
 
 
 def test_it_needs_no_scipy(tmp_path: Path) -> None:

@@ -325,7 +325,7 @@ def test_an_outage_that_a_prober_may_have_made_itself_is_unknown() -> None:
     assert judge(CALM, control(), found).state is State.VIOLATED
     verdict = judge(CALM, control(prober_standstills={"a": 3.25}), found)
     assert verdict.state is State.UNKNOWN
-    assert "a prober itself stood still: of zone a for 3.2 s. Mend:" in verdict.reasons[0]
+    assert "a prober itself stood still: of zone a for 3.2 s. Hint:" in verdict.reasons[0]
 
 
 def test_a_standstill_excuses_no_loss_and_doubts_no_calm() -> None:

@@ -42,7 +42,7 @@ def test_an_operator_that_began_before_its_kinds_were_served_waits_for_them(monk
 def test_one_whose_kinds_never_come_ends_and_says_which_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wiring, "_ROUND_SECONDS", 0.001)
     monkeypatch.setattr(wiring, "_KINDS_SECONDS", 0.01)
-    with pytest.raises(kopf.PermanentError, match=r"no kinds faults, runs\. Mend"):
+    with pytest.raises(kopf.PermanentError, match=r"no kinds faults, runs\. Hint"):
         asyncio.run(wiring._kinds_are_served(lab(Served(PLURALS - {"faults", "runs"}))))
 
 

@@ -104,12 +104,12 @@ def empty_cache(
 def _cache(name: str, namespace: str, kind: str, configuration: Configuration | None) -> Cache:
     found = asked_for(name, namespace, kind, configuration)
     if found.engine.ENGINE != REDIS:
-        raise ActivityFailed(f"A {found.engine.KIND} is no cache. Mend: name a RedisCluster.")
+        raise ActivityFailed(f"A {found.engine.KIND} is no cache. Hint: name a RedisCluster.")
     return Cache(found.server, found.namespace, str(found.body()["status"].get("primary")))
 
 
 def _empty(cache: Cache) -> ActivityFailed:
-    return ActivityFailed(f"{cache.pod} has no entries. Mend: begin with readers, and give them time to read.")
+    return ActivityFailed(f"{cache.pod} has no entries. Hint: begin with readers, and give them time to read.")
 
 
 def _asked(what: Any) -> Any:

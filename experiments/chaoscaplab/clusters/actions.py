@@ -35,7 +35,7 @@ def switchover(
     """
     found = asked_for(cluster, namespace, kind, configuration)
     if not found.engine.HAS_PRIMARY:
-        raise ActivityFailed(f"A {found.engine.KIND} has no primary. Mend: leave the switchover out.")
+        raise ActivityFailed(f"A {found.engine.KIND} has no primary. Hint: leave the switchover out.")
     body = found.body()
     old = str(body["status"].get("primary"))
     with Doing("switchover", old) as doing:
@@ -73,7 +73,7 @@ def delete_member(
     member = member_of(found.body(), role, seed)
     old = _uid_of(found, member)
     if not old:
-        raise ActivityFailed(f"There is no pod {member}. Mend: wait until {cluster} is Ready.")
+        raise ActivityFailed(f"There is no pod {member}. Hint: wait until {cluster} is Ready.")
     with Doing("deletion", member) as doing:
         began = time.monotonic()
         found.server.delete_pod(found.namespace, member)
@@ -103,7 +103,7 @@ def rolling_restart(
     found = asked_for(cluster, namespace, kind, configuration)
     spec = found.body()["spec"]
     if "operations" not in spec:
-        raise ActivityFailed(f"A {found.engine.KIND} has no operations.restart. Mend: leave the rolling restart out.")
+        raise ActivityFailed(f"A {found.engine.KIND} has no operations.restart. Hint: leave the rolling restart out.")
     began = datetime.now(UTC)
     with Doing("rolling restart", cluster) as doing:
         restart = {"restart": began.strftime("%Y-%m-%dT%H.%M.%S")}
@@ -162,7 +162,7 @@ def fill_memory(
     """
     found = asked_for(cluster, namespace, kind, configuration)
     if found.engine.ENGINE != REDIS:
-        raise ActivityFailed(f"A {found.engine.KIND} has no maxMemory. Mend: fill a RedisCluster.")
+        raise ActivityFailed(f"A {found.engine.KIND} has no maxMemory. Hint: fill a RedisCluster.")
     primary = str(found.body()["status"].get("primary"))
     with Doing("memory filled", primary) as doing:
         try:

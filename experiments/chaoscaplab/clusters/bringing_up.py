@@ -118,7 +118,7 @@ class Cluster:
     def _foreign(self) -> NotOurs:
         return NotOurs(
             f"{self.engine.KIND} {self.namespace}/{self.name} was made by no run, and is left as it is."
-            " Mend: give the run a namespace of its own (--set namespace=NAME), or remove the cluster."
+            " Hint: give the run a namespace of its own (--set namespace=NAME), or remove the cluster."
         )
 
     def delete(self) -> None:

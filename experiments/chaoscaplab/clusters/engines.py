@@ -68,7 +68,7 @@ def named(engine: str) -> Engine:
     for one in ENGINES:
         if engine == one.ENGINE:
             return one
-    raise LookupError(f"There is no engine '{engine}'. Mend: use one of {', '.join(one.ENGINE for one in ENGINES)}.")
+    raise LookupError(f"There is no engine '{engine}'. Hint: use one of {', '.join(one.ENGINE for one in ENGINES)}.")
 
 
 def meant(kind: str = "") -> Engine:
@@ -79,4 +79,4 @@ def meant(kind: str = "") -> Engine:
             return one
     kinds = ", ".join(one.KIND for one in ENGINES)
     problem = f"There are no clusters of kind '{wanted}'" if wanted else "No run is under way that has a cluster"
-    raise ActivityFailed(f"{problem}. Mend: give the step the argument kind, one of {kinds}.")
+    raise ActivityFailed(f"{problem}. Hint: give the step the argument kind, one of {kinds}.")

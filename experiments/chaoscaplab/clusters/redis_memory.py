@@ -71,7 +71,7 @@ def fill(server: Server, namespace: str, pod: str, seconds: int) -> Full:
         there = number(ask(server, namespace, pod, "DBSIZE"))
         if evicted > _TIMES_OVER * there:
             return Full(keys, evicted, refused=False)
-    raise NotFull(f"{keys} keys of {_BYTES} B were taken. Mend: give the cluster a smaller maxMemory.")
+    raise NotFull(f"{keys} keys of {_BYTES} B were taken. Hint: give the cluster a smaller maxMemory.")
 
 
 def empty(server: Server, namespace: str, pod: str) -> None:

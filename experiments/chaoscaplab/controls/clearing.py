@@ -27,7 +27,7 @@ def refuse_others(server: Server, namespace: str) -> None:
         for body in server.list(kind, namespace):
             if not run_of(body) and is_under_way(kind, body):
                 raise NotOurs(
-                    f"{kind} {named(body)} was made by no run, and is under way. Mend: remove it"
+                    f"{kind} {named(body)} was made by no run, and is under way. Hint: remove it"
                     f" (kubectl delete {kind.lower()} -n {namespace} {body['metadata']['name']}),"
                     " or give the run a namespace of its own: --set namespace=NAME."
                 )

@@ -195,7 +195,7 @@ class MeasuredRun:
     def _insist_on_hold(self) -> None:
         """NotHeld where another run has begun in the namespace meanwhile: it took this one for dead."""
         if problem := self._hold.problem():
-            raise NotHeld(f"The run was not alone: {problem}. Mend: repeat it; was this machine asleep?")
+            raise NotHeld(f"The run was not alone: {problem}. Hint: repeat it; was this machine asleep?")
 
     def _converge(self) -> str:
         """Wait until every member has what was written; why not, or ''."""

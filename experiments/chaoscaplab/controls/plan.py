@@ -62,7 +62,7 @@ def plan_of(experiment: Mapping[str, Any], configuration: Mapping[str, Any], sec
     """The plan of an experiment under a configuration; FieldError names what is missing or wrong."""
     blocks = [one for one in experiment.get("extensions") or () if one.get("name") == EXTENSION]
     if len(blocks) != 1:
-        raise ValueError(f"The experiment has {len(blocks)} extension blocks named '{EXTENSION}'. Mend: write one.")
+        raise ValueError(f"The experiment has {len(blocks)} extension blocks named '{EXTENSION}'. Hint: write one.")
     fields = Fields.of(f"extension {EXTENSION}", substitute(blocks[0], dict(configuration), dict(secrets)))
     fields.only("name", "cluster", "store", "loads", "vantages", "row", "seed", "mark")
     cluster, row = fields.object("cluster"), fields.object("row")

@@ -39,7 +39,7 @@ def sides_of(nodes: frozenset[str], zones: Mapping[str, str], vantages: Sequence
     ValueError names a node whose zone is not known.
     """
     for node in sorted(nodes - zones.keys()):
-        raise ValueError(f"The node {node} is in no zone. Mend: label it {ZONE_LABEL}, as make up does.")
+        raise ValueError(f"The node {node} is in no zone. Hint: label it {ZONE_LABEL}, as make up does.")
     here = {zones[node] for node in nodes}
     minority = tuple(vantage for vantage in vantages if vantage in here)
     majority = tuple(vantage for vantage in vantages if vantage not in here)

@@ -27,7 +27,7 @@ def refuse_short(what: str, seconds: float) -> None:
     if budget is not None and float(seconds) <= budget:
         raise ActivityFailed(
             f"seconds is {seconds}, and the row gives the failover {budget:g} s: it could not be told from the heal."
-            f" Mend: {what} for more than {budget:g} s, or raise no such expectation."
+            f" Hint: {what} for more than {budget:g} s, or raise no such expectation."
         )
 
 
@@ -59,7 +59,7 @@ def _refuse_bystanders(server: Server, namespace: str, run: Seen) -> None:
             if run_of(body) != run.run_id:
                 raise ActivityFailed(
                     f"The fault would hit {engine.KIND} {named(body)} too, which is not of this run."
-                    " Mend: name the cluster that is meant, or give the run a namespace of its own."
+                    " Hint: name the cluster that is meant, or give the run a namespace of its own."
                 )
 
 

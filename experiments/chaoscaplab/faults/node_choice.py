@@ -35,13 +35,13 @@ class Wish:
 def chosen(server: Server, wish: Wish, configuration: Mapping[str, Any] | None) -> list[Any]:
     """The nodes that are meant, as the API server knows them; ActivityFailed where there is none."""
     if sum(map(bool, (wish.node, wish.zone, wish.cluster))) != 1:
-        raise ActivityFailed("Which node? Mend: name exactly one of node, zone and cluster.")
+        raise ActivityFailed("Which node? Hint: name exactly one of node, zone and cluster.")
     nodes = {node.metadata.name: node for node in server.nodes()}
     if wish.zone:
         return in_zone(list(nodes.values()), wish.zone)
     name = wish.node or _node_of(server, wish, configuration)
     if name not in nodes:
-        raise ActivityFailed(f"There is no node {name}. Mend: name one of {', '.join(sorted(nodes))}.")
+        raise ActivityFailed(f"There is no node {name}. Hint: name one of {', '.join(sorted(nodes))}.")
     return [nodes[name]]
 
 
@@ -50,7 +50,7 @@ def in_zone(nodes: Sequence[Any], zone: str) -> list[Any]:
     found = [node for node in nodes if (node.metadata.labels or {}).get(ZONE_LABEL) == zone]
     if not found:
         zones = sorted({str(label) for node in nodes if (label := (node.metadata.labels or {}).get(ZONE_LABEL))})
-        raise ActivityFailed(f"There is no node in zone {zone}. Mend: name one of {', '.join(zones)}.")
+        raise ActivityFailed(f"There is no node in zone {zone}. Hint: name one of {', '.join(zones)}.")
     return found
 
 
@@ -59,11 +59,11 @@ def member_of(body: Body, role: str, seed: int) -> str:
     name, status = body["metadata"]["name"], body.get("status") or {}
     primary, every = status.get("primary"), [member["name"] for member in status.get("members") or ()]
     if role not in _ROLES:
-        raise ActivityFailed(f"role is '{role}'. Mend: use one of {', '.join(_ROLES)}.")
+        raise ActivityFailed(f"role is '{role}'. Hint: use one of {', '.join(_ROLES)}.")
     fitting = {"primary": [primary] if primary else [], "replica": [one for one in every if one != primary]}
     found = sorted(fitting.get(role, every))
     if not found or (role == "replica" and not primary):
-        raise ActivityFailed(f"{name} has no {role} now. Mend: wait until it is Ready, or use role any.")
+        raise ActivityFailed(f"{name} has no {role} now. Hint: wait until it is Ready, or use role any.")
     return str(random.Random(int(seed)).choice(found))
 
 
@@ -76,9 +76,9 @@ def _node_of(server: Server, wish: Wish, configuration: Configuration | None) ->
     where, kind = namespace_of(configuration, wish.namespace), meant(wish.kind).KIND
     body = server.get(kind, where, wish.cluster)
     if body is None:
-        raise ActivityFailed(f"There is no {kind} {where}/{wish.cluster}. Mend: name one that there is.")
+        raise ActivityFailed(f"There is no {kind} {where}/{wish.cluster}. Hint: name one that there is.")
     member = member_of(body, wish.role, wish.seed)
     pods = [pod for pod in server.pods(where, selector(wish.cluster)) if pod.metadata.name == member]
     if not pods or not pods[0].spec.node_name:
-        raise ActivityFailed(f"The pod {member} is on no node. Mend: wait until {wish.cluster} is Ready.")
+        raise ActivityFailed(f"The pod {member} is on no node. Hint: wait until {wish.cluster} is Ready.")
     return str(pods[0].spec.node_name)

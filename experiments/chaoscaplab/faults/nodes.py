@@ -165,7 +165,7 @@ def _bring_back(is_meant: Callable[[Loss], bool]) -> tuple[list[str], list[str]]
 def _kept_away(loss: Loss) -> str:
     return (
         f"The node {loss.node} is kept away by the run {loss.run or 'of another version'}, which is under way."
-        " Mend: wait until it has ended; `caplab heal` brings every node back."
+        " Hint: wait until it has ended; `caplab heal` brings every node back."
     )
 
 
@@ -193,7 +193,7 @@ def _take(
 ) -> list[dict[str, Any]]:
     if not least_seconds <= float(seconds) <= _MOST_SECONDS:
         raise ActivityFailed(
-            f"seconds is {seconds}. Mend: give a {way.kind} from {least_seconds:g} to {_MOST_SECONDS:g} s."
+            f"seconds is {seconds}. Hint: give a {way.kind} from {least_seconds:g} to {_MOST_SECONDS:g} s."
         )
     try:
         known = chosen(Server(), wish, configuration)
@@ -230,4 +230,4 @@ def _notes() -> Notes:
 
 
 def _sentence(failure: Failure) -> str:
-    return f"{failure.sentence} Mend: {failure.mend}"
+    return f"{failure.sentence} Hint: {failure.hint}"

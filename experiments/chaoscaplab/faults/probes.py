@@ -64,7 +64,7 @@ def proven(within_seconds: float = 5, configuration: Configuration | None = None
     """
     server, run = Server(), seen()
     if not (run.faults or run.lost_nodes):
-        raise ActivityFailed("This run has made no fault. Mend: ask after the action that makes one.")
+        raise ActivityFailed("This run has made no fault. Hint: ask after the action that makes one.")
 
     def left() -> str:
         for fault in list(run.faults.values()):

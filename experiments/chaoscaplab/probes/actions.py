@@ -35,7 +35,7 @@ def skewed_clocks(seconds: float = 15, namespace: str = "", configuration: Confi
             name, skew = probe["metadata"]["name"], client["clockSkewMilliseconds"]
             skewed.append(f"the clients of {name} in zone {', '.join(zones)} stamp {skew} ms off")
     if not skewed:
-        raise ActivityFailed("No load runs with a wrong clock. Mend: give one client.clockSkewMilliseconds.")
+        raise ActivityFailed("No load runs with a wrong clock. Hint: give one client.clockSkewMilliseconds.")
     with Doing("clock skew", "the clients' stamps") as doing:
         time.sleep(float(seconds))
         for sentence in skewed:

@@ -100,7 +100,7 @@ def spent(server: Server, vantage: str) -> Spent:
     try:
         cpu, still = (values[name] for name in _OF_PROBER)
     except KeyError as missing:
-        raise LookupError(f"The prober of zone {vantage} does not tell its {missing.args[0]}. Mend: make up.") from None
+        raise LookupError(f"The prober of zone {vantage} does not tell its {missing.args[0]}. Hint: make up.") from None
     return Spent(cpu, time.monotonic(), still)
 
 

@@ -19,7 +19,7 @@ class ForeignObject(Exception):
         more = f"; and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
         super().__init__(
             f"{'; '.join(self.named[:_NAMED])}{more}: not this cluster's own, so nothing of the cluster is applied and"
-            " nothing of theirs is touched. Mend: remove or rename them, or give the cluster another name."
+            " nothing of theirs is touched. Hint: remove or rename them, or give the cluster another name."
         )
 
 

@@ -21,7 +21,7 @@ _FINGERPRINT_CHARACTERS = 16
 
 
 class PasswordsLost(Exception):
-    """Only a cluster's databases know its passwords any more; the message names the Secret, and the mend."""
+    """Only a cluster's databases know its passwords any more; the message names the Secret, and the hint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def are_to_be_derived(root: str, secrets: Mapping[str, str | None], volumes: fro
     if missing := sorted(name for name, told in secrets.items() if told is None):
         raise PasswordsLost(
             f"Secret {', '.join(missing)} is gone, and the cluster's passwords are from another root key than the lab"
-            " has now: they cannot be made again, and others would let nobody in. Mend: put the Secret back, or"
+            " has now: they cannot be made again, and others would let nobody in. Hint: put the Secret back, or"
             " caplab-root-key in the lab's namespace as it was; or delete the cluster with its volumes."
         )
     return False

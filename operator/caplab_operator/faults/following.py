@@ -119,7 +119,7 @@ def _bounded(entries: Sequence[Entry]) -> tuple[list[Entry], str]:
         return fitting, ""
     return fitting, (
         f"not all is held: the fault has come to more than {MOST_ENTRIES} pods, or {MOST_ADDRESSES} addresses a pod."
-        " Mend: delete it, and make one of a cluster alone."
+        " Hint: delete it, and make one of a cluster alone."
     )
 
 

@@ -29,7 +29,7 @@ def resolve(spec: Mapping[str, Any], world: World, roles: Roles | None = None) -
     if len(found) > MOST_ENTRIES:
         raise NoTarget(
             f"{len(found)} pods would carry something of this fault, and {MOST_ENTRIES} is the most."
-            " Mend: name one cluster (target.kind, target.name)."
+            " Hint: name one cluster (target.kind, target.name)."
         )
     return found
 
@@ -57,24 +57,24 @@ def _cut(partition: Partition, chosen: Sequence[Pod], zones: frozenset[str], wor
     if too_many := [end for end in found if max(len(end.drops_from), len(end.drops_to)) > MOST_ADDRESSES]:
         raise NoTarget(
             f"{too_many[0].pod.name} would have to drop the packets of more than {MOST_ADDRESSES} addresses."
-            " Mend: name one cluster (target.kind, target.name), or have fewer clients in the namespace."
+            " Hint: name one cluster (target.kind, target.name), or have fewer clients in the namespace."
         )
     # A far end that is just starting is caught when it is up.
     return [entry_of_end(end) for end in found if end.end == TARGET or end.pod.is_up]
 
 
 _NOBODY = {
-    "peers": "the cluster has no other member to be cut off from. Mend: more replicas, or another partition.from.",
-    "controlPlane": "no address of the control plane is known. Mend: see why the Service default/kubernetes has none.",
-    "clients": "there is no prober, and no client in the namespace, to be cut off from. Mend: install the probers.",
-    "group": "there is nobody outside of these zones to be cut off from. Mend: another partition.from.",
+    "peers": "the cluster has no other member to be cut off from. Hint: more replicas, or another partition.from.",
+    "controlPlane": "no address of the control plane is known. Hint: see why the Service default/kubernetes has none.",
+    "clients": "there is no prober, and no client in the namespace, to be cut off from. Hint: install the probers.",
+    "group": "there is nobody outside of these zones to be cut off from. Hint: another partition.from.",
 }
 
 
 def _check_control_plane(partition: Partition, chosen: Sequence[Pod], world: World) -> None:
     """Raise NoTarget where what is to be cut off is not known, or shares an address with a target's node."""
     if partition.dns and not world.dns:
-        raise NoTarget("no address of the name service kube-system/kube-dns is known. Mend: partition.dns Keep.")
+        raise NoTarget("no address of the name service kube-system/kube-dns is known. Hint: partition.dns Keep.")
     if partition.source not in ("controlPlane", "group"):
         return
     services = world.control_plane | (world.dns if partition.dns else frozenset())
@@ -82,5 +82,5 @@ def _check_control_plane(partition: Partition, chosen: Sequence[Pod], world: Wor
         if shared := services & pod.node_addresses:
             raise NoTarget(
                 f"{pod.name} is on {pod.node}, whose own address {min(shared)} is the control plane's: it cannot be"
-                " cut off from one without the other, which are kubelet's probes. Mend: a target on another node."
+                " cut off from one without the other, which are kubelet's probes. Hint: a target on another node."
             )

@@ -26,7 +26,7 @@ class Roles:
 
 
 class NoTarget(Exception):
-    """The fault hits nobody; the message says why, and the mend."""
+    """The fault hits nobody; the message says why, and the hint."""
 
 
 def choose(target: Target, seed: int, pods: Sequence[Pod], roles: Roles | None = None) -> list[Pod]:
@@ -36,7 +36,7 @@ def choose(target: Target, seed: int, pods: Sequence[Pod], roles: Roles | None =
     Raises NoTarget where nobody is meant, or fewer than asked for.
     """
     if "name" in target and not any(pod.is_member for pod in pods):
-        raise NoTarget(f"{target['kind']} {target['name']} has no member. Mend: name a cluster of this namespace.")
+        raise NoTarget(f"{target['kind']} {target['name']} has no member. Hint: name a cluster of this namespace.")
     if "members" in target:
         chosen = _by_name(target, pods)
     elif "role" in target:
@@ -51,7 +51,7 @@ def zones_of(chosen: Sequence[Pod]) -> frozenset[str]:
     if without := [f"{pod.name} on {pod.node}" for pod in chosen if not pod.zone]:
         raise NoTarget(
             f"{', '.join(without)}: in no zone, and partition.from group cuts off whole zones."
-            " Mend: label the nodes with topology.kubernetes.io/zone."
+            " Hint: label the nodes with topology.kubernetes.io/zone."
         )
     return frozenset(pod.zone for pod in chosen)
 
@@ -62,7 +62,7 @@ def in_zones(zones: frozenset[str], pods: Iterable[Pod]) -> list[Pod]:
 
 
 def excess(target: Target, chosen: Iterable[Pod], pods: Iterable[Pod]) -> str:
-    """By which cluster's members a fault would hit too many, and the mend; '' where it keeps to its bound.
+    """By which cluster's members a fault would hit too many, and the hint; '' where it keeps to its bound.
 
     The bound is the target's maxMembers, else a minority of the members that are on a node, but at least one:
     what is left must be able to go on.
@@ -73,7 +73,7 @@ def excess(target: Target, chosen: Iterable[Pod], pods: Iterable[Pod]) -> str:
         if hit > bound:
             return (
                 f"{hit} of {there[cluster]} members of {cluster[1]} would be hit, and the bound is {bound}."
-                " Mend: raise target.maxMembers if that is meant, or hit fewer."
+                " Hint: raise target.maxMembers if that is meant, or hit fewer."
             )
     return ""
 
@@ -93,14 +93,14 @@ def _by_role(target: Target, seed: int, members: Sequence[Pod], roles: Roles) ->
         raise NoTarget(f"{name} has no {role}: a {target['kind']} has no primary: target role any.")
     if role == "any" and roles.up is not None and not roles.up:
         raise NoTarget(
-            f"no member of {name} says who is up in the ring. Mend: wait until the cluster is Ready,"
+            f"no member of {name} says who is up in the ring. Hint: wait until the cluster is Ready,"
             " or name members (target.members)."
         )
     fitting = [pod for pod in members if _fits(pod, role, roles)]
     if len(fitting) < count:
         raise NoTarget(
             f"{name} has {len(fitting)} of role {role}, and the fault asks for {count}."
-            " Mend: wait until the cluster is Ready, or lower target.count."
+            " Hint: wait until the cluster is Ready, or lower target.count."
         )
     return random.Random(seed).sample(fitting, count)
 
@@ -116,7 +116,7 @@ def _by_name(target: Target, pods: Sequence[Pod]) -> list[Pod]:
     if strangers := [name for name in target["members"] if name not in members]:
         raise NoTarget(
             f"{', '.join(strangers)}: no member of {target['name']} that is on a node."
-            f" Those are {', '.join(sorted(members))}. Mend: name some of them in target.members."
+            f" Those are {', '.join(sorted(members))}. Hint: name some of them in target.members."
         )
     return [members[name] for name in target["members"]]
 
@@ -128,10 +128,10 @@ def _by_place(target: Target, pods: Sequence[Pod]) -> list[Pod]:
         return chosen
     there = sorted({pod.zone if kind == "zone" else pod.node for pod in pods} - {""})
     if not there:
-        raise NoTarget(f"no cluster of this namespace has a pod in a {kind}. Mend: make the cluster first.")
+        raise NoTarget(f"no cluster of this namespace has a pod in a {kind}. Hint: make the cluster first.")
     whose = target.get("name", "any cluster of this namespace")
     raise NoTarget(
-        f"{kind} {target[kind]} has no member or Sentinel of {whose}. Mend: name in target.{kind} one that has:"
+        f"{kind} {target[kind]} has no member or Sentinel of {whose}. Hint: name in target.{kind} one that has:"
         f" {', '.join(there)}."
     )
 

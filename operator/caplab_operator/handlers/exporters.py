@@ -43,7 +43,7 @@ def keep(api: Api, exporting: Exporting, body: Body) -> str:
         (_apply if exporters_enabled() else _remove)(api, cluster, exporting.exporter)
     except ForeignObject as error:
         return (
-            f"it has no exporter: {error.named[0]} is in its place. Mend: remove or rename that, or rename the cluster."
+            f"it has no exporter: {error.named[0]} is in its place. Hint: remove or rename that, or rename the cluster."
         )
     except Exception as error:  # a cluster without metrics is a cluster all the same
         return f"its exporter is not as it should be yet: {sentence(error)}"

@@ -16,7 +16,7 @@ _LOOK_SECONDS = 0.02
 
 
 class NoRights(Exception):
-    """The API server does not let the operator work in a namespace; the message has the mend."""
+    """The API server does not let the operator work in a namespace; the message has the hint."""
 
 
 def ensure(api: Api, body: Mapping[str, Any]) -> None:
@@ -31,6 +31,6 @@ def ensure(api: Api, body: Mapping[str, Any]) -> None:
         if time.monotonic() > end:
             raise NoRights(
                 f"the role binding {namespace}/{name} gives the operator no rights: is the ClusterRole"
-                f" {binding['roleRef']['name']} there? Mend: make up."
+                f" {binding['roleRef']['name']} there? Hint: make up."
             )
         time.sleep(_LOOK_SECONDS)

@@ -141,7 +141,7 @@ async def _kinds_are_served(lab: Lab) -> None:
     end = time.monotonic() + _KINDS_SECONDS
     while missing := wanted - await asyncio.to_thread(lab.api.serves, GROUP, VERSION):
         if time.monotonic() > end:
-            raise kopf.PermanentError(f"the API server has no kinds {', '.join(sorted(missing))}. Mend: make up.")
+            raise kopf.PermanentError(f"the API server has no kinds {', '.join(sorted(missing))}. Hint: make up.")
         await asyncio.sleep(_ROUND_SECONDS)
 
 

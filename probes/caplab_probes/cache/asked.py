@@ -18,7 +18,7 @@ class CacheSpec:
     store: the PostgresCluster behind the RedisCluster that is the target. keys: how many there are; exponent: of Zipf's
     law (0: all are wanted alike). load_ms and places: what a load costs (database.Cost). connections: how many
     loads of one prober may be under way. write_every: one operation of so many is a write. Raises ValueError, with the
-    field and the mend.
+    field and the hint.
     """
 
     store: str
@@ -80,13 +80,13 @@ def cache_from(said: Mapping[str, Any]) -> CacheSpec:
     for field in said:
         _refuse_unless(field in FIELDS, "", field, f"only {', '.join(FIELDS)}")
     if "store" not in said:
-        raise ValueError("cache.store is missing. Mend: name a PostgresCluster.")
+        raise ValueError("cache.store is missing. Hint: name a PostgresCluster.")
     values = {FIELDS[field]: value for field, value in said.items()}
     if type(values.get("exponent")) is int:
         values["exponent"] = float(values["exponent"])
     return CacheSpec(**values)
 
 
-def _refuse_unless(fits: bool, field: str, value: object, mend: str) -> None:
+def _refuse_unless(fits: bool, field: str, value: object, hint: str) -> None:
     if not fits:
-        raise ValueError(f"cache{field and f'.{field}'} is {value!r}. Mend: {mend}.")
+        raise ValueError(f"cache{field and f'.{field}'} is {value!r}. Hint: {hint}.")

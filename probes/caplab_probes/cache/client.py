@@ -77,7 +77,7 @@ class CacheClient:
 
     async def scan(self, endpoint: Endpoint, workload: str, run_id: str) -> Scan:
         """Never asked for: a cache is no source of truth. Raises NotDone."""
-        raise NotDone("a cache is not scanned. Mend: scan its store.")
+        raise NotDone("a cache is not scanned. Hint: scan its store.")
 
     async def close(self) -> None:
         """Let go of everything."""

@@ -24,5 +24,5 @@ def named(name: str) -> Engine:
 def engine_of(kind: str) -> Engine:
     """The engine of a kind of cluster; ValueError for one that has none."""
     if kind not in KINDS:
-        raise ValueError(f"target.kind is {kind!r}. Mend: use one of {', '.join(KINDS)}.")
+        raise ValueError(f"target.kind is {kind!r}. Hint: use one of {', '.join(KINDS)}.")
     return named(KINDS[kind])

@@ -38,7 +38,7 @@ def too_long(most_bytes: int) -> str:
 def refuse_more(elements: int) -> None:
     """NotDone where a scan found more than a prober can hold."""
     if elements > SCAN_ELEMENTS:
-        raise NotDone(f"it holds over {SCAN_ELEMENTS:,} elements of the run. Mend: a lower rate, or fewer seconds")
+        raise NotDone(f"it holds over {SCAN_ELEMENTS:,} elements of the run. Hint: a lower rate, or fewer seconds")
 
 
 class WireError(Exception):

@@ -35,7 +35,7 @@ async def scan_run(opened: Opened, endpoint: Endpoint, workload: str, run_id: st
     members, copies = len(opened.cluster.metadata.all_hosts()), opened.replication_factor()
     if copies < members:
         raise NotDone(
-            f"of {copies} copies and {members} members none can read all by itself. Mend: scan on the route service"
+            f"of {copies} copies and {members} members none can read all by itself. Hint: scan on the route service"
         )
     return Scan(endpoint.name, None, False, await _read(opened, workload, run_id, "ONE", host))
 
