@@ -7,13 +7,13 @@ from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from caplab_operator.faults.moves import FINALIZER
+from caplab_operator.faults.inventory import Pod
+from caplab_operator.faults.lifecycle import FINALIZER
 from caplab_operator.faults.resolving import resolve
 from caplab_operator.faults.targets import Roles
-from caplab_operator.faults.world import Pod
 from caplab_operator.handlers.fault_reading import Reader
 from caplab_operator.handlers.faults import FaultHandlers
-from fault_world import WORLD, ZONES, body, listed, of, spec, status_of
+from fault_inventory import INVENTORY, ZONES, body, listed, of, spec, status_of
 
 PRIMARY = of("pg", role="primary")
 KILL, PEERS = spec(PRIMARY), spec(PRIMARY, partition={"from": "peers"})
@@ -23,7 +23,7 @@ LED = Roles(primary="pg-1")
 class FakeFaultApi:
     """One Fault and the pods of a namespace; says what was written, in order."""
 
-    def __init__(self, fault: dict[str, Any] | None, pods: Sequence[Pod] = WORLD.pods) -> None:
+    def __init__(self, fault: dict[str, Any] | None, pods: Sequence[Pod] = INVENTORY.pods) -> None:
         self.fault = fault
         self.pods = list(pods)
         self.written: list[str] = []
@@ -54,7 +54,7 @@ class FakeFaultApi:
     def apply_status(self, _body: Mapping[str, Any], status: Mapping[str, Any]) -> None:
         """As the API server merges it: what agents wrote stays."""
         assert self.fault
-        agents = {one["uid"]: one for one in self.fault["status"].get("targets") or ()}
+        agents = {entry["uid"]: entry for entry in self.fault["status"].get("targets") or ()}
         merged = [agents.get(entry["uid"], {}) | entry for entry in status.get("targets", ())]
         self.fault["status"] = {**status, "targets": merged}
         self.written.append(f"status {status['phase']}")
@@ -72,7 +72,7 @@ class FakeFaultApi:
 
 
 def _led(_api: object, _namespace: str, _name: str, pods: Callable[[], Sequence[object]]) -> Roles:
-    assert len(pods()) == len(WORLD.pods)
+    assert len(pods()) == len(INVENTORY.pods)
     return LED
 
 
@@ -81,8 +81,8 @@ def handlers_of(api: Any, roles: Callable[..., Roles] = _led) -> FaultHandlers:
     return FaultHandlers(api, {"PostgresCluster": roles}.__getitem__, Reader(api))
 
 
-def live(asked: dict[str, Any], phase: str = "Active", **metadata: Any) -> dict[str, Any]:
+def live(fault_spec: dict[str, Any], phase: str = "Active", **metadata: Any) -> dict[str, Any]:
     """A fault that was resolved just now."""
-    status = status_of(resolve(asked, WORLD, LED), phase)
+    status = status_of(resolve(fault_spec, INVENTORY, LED), phase)
     status["until"] = (datetime.now(UTC) + timedelta(seconds=30)).isoformat()
-    return body(asked, status, finalizers=[FINALIZER], **metadata)
+    return body(fault_spec, status, finalizers=[FINALIZER], **metadata)

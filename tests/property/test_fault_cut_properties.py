@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import pytest
 from caplab_operator.faults.cuts import End, ends
-from caplab_operator.faults.world import Partition, Pod, World
+from caplab_operator.faults.inventory import Inventory, Partition, Pod
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from random_worlds import DIRECTIONS, SOURCES, worlds
+from random_inventories import DIRECTIONS, SOURCES, inventories
 
 pytestmark = pytest.mark.property
 PARTITIONS = st.builds(Partition, st.sampled_from(SOURCES), st.sampled_from(DIRECTIONS), st.booleans())
@@ -26,14 +26,18 @@ class Party:
     pod: Pod | None = None
 
 
-def parties(world: World) -> list[Party]:
+def parties(inventory: Inventory) -> list[Party]:
     def each(what: str, pods: Sequence[Pod]) -> list[Party]:
         return [Party(what or pod.part, address, pod.zone, pod) for pod in pods for address in pod.addresses]
 
-    found = each("", world.pods) + each("client", world.clients) + each("prober", world.probers)
-    for what, addresses in (("operator", world.operator), ("control plane", world.control_plane), ("dns", world.dns)):
-        found += [Party(what, address) for address in addresses]
-    return found
+    everybody = each("", inventory.pods) + each("client", inventory.clients) + each("prober", inventory.probers)
+    for what, addresses in (
+        ("operator", inventory.operator),
+        ("control plane", inventory.control_plane),
+        ("dns", inventory.dns),
+    ):
+        everybody += [Party(what, address) for address in addresses]
+    return everybody
 
 
 def is_cut_off(partition: Partition, targets: Sequence[Pod], zones: frozenset[str], near: Party, far: Party) -> bool:
@@ -64,41 +68,41 @@ def must_drop(
     """Whether a packet from one to the other is to be dropped, at whichever end."""
     if not (carries_rules(sender) or carries_rules(receiver)):
         return False  # there is nobody to drop it
-    others_are_deaf = is_cut_off(partition, targets, zones, sender, receiver)
-    targets_are_deaf = is_cut_off(partition, targets, zones, receiver, sender)
-    return (partition.direction != "in" and others_are_deaf) or (partition.direction != "out" and targets_are_deaf)
+    others_drop = is_cut_off(partition, targets, zones, sender, receiver)
+    targets_drop = is_cut_off(partition, targets, zones, receiver, sender)
+    return (partition.direction != "in" and others_drop) or (partition.direction != "out" and targets_drop)
 
 
-def drops(found: Mapping[Pod, End], sender: Party, receiver: Party) -> bool:
-    out, inn = found.get(sender.pod) if sender.pod else None, found.get(receiver.pod) if receiver.pod else None
+def drops(carriers: Mapping[Pod, End], sender: Party, receiver: Party) -> bool:
+    out, inn = carriers.get(sender.pod) if sender.pod else None, carriers.get(receiver.pod) if receiver.pod else None
     return bool((out and receiver.address in out.drops_to) or (inn and sender.address in inn.drops_from))
 
 
-@given(worlds(), PARTITIONS, st.data())
+@given(inventories(), PARTITIONS, st.data())
 @settings(max_examples=300)
 def test_packets_are_dropped_where_the_words_say_so_and_nowhere_else(
-    world: World, partition: Partition, data: st.DataObject
+    inventory: Inventory, partition: Partition, data: st.DataObject
 ) -> None:
-    targets, zones = sides(world, partition, data)
-    found = {end.pod: end for end in ends(partition, targets, zones, world)}
-    everybody = parties(world)
+    targets, zones = sides(inventory, partition, data)
+    ends_by_pod = {end.pod: end for end in ends(partition, targets, zones, inventory)}
+    everybody = parties(inventory)
     for sender in everybody:
         for receiver in everybody:
             if sender is not receiver:
                 expected = must_drop(partition, targets, zones, sender, receiver)
-                assert drops(found, sender, receiver) == expected, (sender, receiver)
+                assert drops(ends_by_pod, sender, receiver) == expected, (sender, receiver)
 
 
-@given(worlds(), PARTITIONS, st.data())
+@given(inventories(), PARTITIONS, st.data())
 @settings(max_examples=200)
 def test_rules_are_carried_by_members_and_sentinels_in_order_and_never_against_themselves(
-    world: World, partition: Partition, data: st.DataObject
+    inventory: Inventory, partition: Partition, data: st.DataObject
 ) -> None:
-    targets, zones = sides(world, partition, data)
-    found = ends(partition, targets, zones, world)
-    assert len({end.pod for end in found}) == len(found)
-    for end in found:
-        assert end.pod in world.pods
+    targets, zones = sides(inventory, partition, data)
+    cut_ends = ends(partition, targets, zones, inventory)
+    assert len({end.pod for end in cut_ends}) == len(cut_ends)
+    for end in cut_ends:
+        assert end.pod in inventory.pods
         assert (end.end == "target") == (end.pod in targets)
         for addresses in (end.drops_from, end.drops_to):
             assert list(addresses) == sorted(set(addresses))
@@ -106,27 +110,27 @@ def test_rules_are_carried_by_members_and_sentinels_in_order_and_never_against_t
         assert partition.direction == "both" or not (end.drops_from and end.drops_to)
 
 
-@given(worlds(), PARTITIONS, st.data())
+@given(inventories(), PARTITIONS, st.data())
 @settings(max_examples=200)
 def test_between_two_that_carry_rules_a_packet_is_dropped_at_both_ends(
-    world: World, partition: Partition, data: st.DataObject
+    inventory: Inventory, partition: Partition, data: st.DataObject
 ) -> None:
     """Behind a Service only the far end sees the address."""
-    targets, zones = sides(world, partition, data)
-    found = {end.pod: end for end in ends(partition, targets, zones, world)}
-    carriers = [party for party in parties(world) if carries_rules(party)]
+    targets, zones = sides(inventory, partition, data)
+    ends_by_pod = {end.pod: end for end in ends(partition, targets, zones, inventory)}
+    carriers = [party for party in parties(inventory) if carries_rules(party)]
     for sender in carriers:
         for receiver in carriers:
-            one, other = found.get(sender.pod), found.get(receiver.pod)  # type: ignore[arg-type]
-            at_sender = one is not None and receiver.address in one.drops_to
-            at_receiver = other is not None and sender.address in other.drops_from
+            sender_end, receiver_end = ends_by_pod.get(sender.pod), ends_by_pod.get(receiver.pod)  # type: ignore[arg-type]
+            at_sender = sender_end is not None and receiver.address in sender_end.drops_to
+            at_receiver = receiver_end is not None and sender.address in receiver_end.drops_from
             assert at_sender == at_receiver
 
 
-def sides(world: World, partition: Partition, data: st.DataObject) -> tuple[list[Pod], frozenset[str]]:
+def sides(inventory: Inventory, partition: Partition, data: st.DataObject) -> tuple[list[Pod], frozenset[str]]:
     """Any targets, and the zones of a group."""
     if partition.is_group:
         zones = frozenset(data.draw(st.sets(st.sampled_from("abc"), min_size=1)))
-        return [pod for pod in world.pods if pod.zone in zones], zones
-    chosen = data.draw(st.lists(st.sampled_from(world.pods), unique=True)) if world.pods else []
+        return [pod for pod in inventory.pods if pod.zone in zones], zones
+    chosen = data.draw(st.lists(st.sampled_from(inventory.pods), unique=True)) if inventory.pods else []
     return chosen, frozenset()

@@ -19,7 +19,7 @@ from caplab_operator.settings import LAB_NAMESPACE_VARIABLE
 from cassandra_seen import BODY, HOSTS, PODS, SPEC, STARTS, WAITS, ZONES, before, host, pod, seen, up
 from fake_cassandra_management import FakeManagement
 from fake_server import FakeServer
-from fault_world import owned_by_stateful_set
+from fault_inventory import owned_by_stateful_set
 from loopback import listening
 
 # --- the management port ----------------------------------------------------------------------------------

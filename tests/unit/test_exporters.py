@@ -20,7 +20,7 @@ from caplab_operator.engines.redis.exporter import EXPORTER as OF_REDIS
 from caplab_operator.handlers import exporters
 from caplab_operator.handlers.engines import engines
 from caplab_operator.handlers.exporters import Exporting
-from caplab_operator.handlers.fault_pods import world_from
+from caplab_operator.handlers.fault_pods import inventory_from
 from caplab_operator.handlers.starting import Starting
 from caplab_operator.settings import EXPORTERS_VARIABLE, LAB_NAMESPACE_VARIABLE
 from fake_server import FakeServer
@@ -227,5 +227,5 @@ def test_no_fault_knows_it_neither_as_a_target_nor_as_a_client() -> None:
         "spec": {"nodeName": "control-plane"},
         "status": {"phase": "Running", "podIP": "10.0.0.9", "hostIP": "172.18.0.9"},
     }  # fmt: skip
-    world = world_from(lambda _: "", [body])
+    world = inventory_from(lambda _: "", [body])
     assert (world.pods, world.clients) == ((), ())

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 from caplab_operator.faults.cuts import End, ends
-from caplab_operator.faults.world import CONTROL_PLANE as CONTROL_PLANE_NEED
-from caplab_operator.faults.world import DNS as DNS_NEED
-from caplab_operator.faults.world import OUTSIDERS, Partition, Pod, World, needs_of, partition_of
-from fault_world import CONTROL_PLANE, DNS, PG, RD, SENTINELS, WORLD, of, spec
+from caplab_operator.faults.inventory import CONTROL_PLANE as CONTROL_PLANE_NEED
+from caplab_operator.faults.inventory import DNS as DNS_NEED
+from caplab_operator.faults.inventory import OUTSIDERS, Inventory, Partition, Pod, needs_of, partition_of
+from fault_inventory import CONTROL_PLANE, DNS, INVENTORY, PG, RD, SENTINELS, of, spec
 
 NOWHERE: frozenset[str] = frozenset()
 
@@ -20,10 +20,10 @@ def cut(
     targets: Sequence[Pod],
     direction: str = "both",
     dns: bool = False,
-    world: World = WORLD,
+    inventory: Inventory = INVENTORY,
     zones: frozenset[str] = NOWHERE,
 ) -> dict[str, End]:
-    return {end.pod.name: end for end in ends(Partition(source, direction, dns), targets, zones, world)}
+    return {end.pod.name: end for end in ends(Partition(source, direction, dns), targets, zones, inventory)}
 
 
 def short(addresses: Sequence[str]) -> list[int]:
@@ -33,28 +33,28 @@ def short(addresses: Sequence[str]) -> list[int]:
 
 @pytest.mark.parametrize("direction", ["both", "in", "out"])
 def test_between_members_both_ends_drop(direction: str) -> None:
-    found = cut("peers", [PG[1]], direction)
-    assert {name: end.end for name, end in found.items()} == {"pg-1": "target", "pg-0": "other", "pg-2": "other"}
-    deaf, unheard = direction != "out", direction != "in"
-    assert short(found["pg-1"].drops_from) == ([10, 12] if deaf else [])
-    assert short(found["pg-1"].drops_to) == ([10, 12] if unheard else [])
+    cut_ends = cut("peers", [PG[1]], direction)
+    assert {name: end.end for name, end in cut_ends.items()} == {"pg-1": "target", "pg-0": "other", "pg-2": "other"}
+    drop_from, drop_to = direction != "out", direction != "in"
+    assert short(cut_ends["pg-1"].drops_from) == ([10, 12] if drop_from else [])
+    assert short(cut_ends["pg-1"].drops_to) == ([10, 12] if drop_to else [])
     for peer in ("pg-0", "pg-2"):
-        assert short(found[peer].drops_to) == ([11] if deaf else [])
-        assert short(found[peer].drops_from) == ([11] if unheard else [])
+        assert short(cut_ends[peer].drops_to) == ([11] if drop_from else [])
+        assert short(cut_ends[peer].drops_from) == ([11] if drop_to else [])
 
 
 def test_targets_are_one_side_and_hear_each_other() -> None:
-    found = cut("peers", [PG[0], PG[1]])
-    assert short(found["pg-0"].drops_from) == short(found["pg-1"].drops_to) == [12]
-    assert short(found["pg-2"].drops_from) == [10, 11]
+    cut_ends = cut("peers", [PG[0], PG[1]])
+    assert short(cut_ends["pg-0"].drops_from) == short(cut_ends["pg-1"].drops_to) == [12]
+    assert short(cut_ends["pg-2"].drops_from) == [10, 11]
 
 
 def test_peers_are_members_of_the_same_cluster_and_no_sentinels() -> None:
-    found = cut("peers", [PG[0], RD[0], SENTINELS[0]])
-    assert set(found) == {"pg-0", "pg-1", "pg-2", "rd-0", "rd-1", "rd-2", "rd-sentinel-0"}
-    assert short(found["rd-0"].drops_from) == short(found["rd-sentinel-0"].drops_from) == [21, 22]
-    assert short(found["rd-1"].drops_from) == [20, 30]
-    assert short(found["pg-1"].drops_from) == [10]
+    cut_ends = cut("peers", [PG[0], RD[0], SENTINELS[0]])
+    assert set(cut_ends) == {"pg-0", "pg-1", "pg-2", "rd-0", "rd-1", "rd-2", "rd-sentinel-0"}
+    assert short(cut_ends["rd-0"].drops_from) == short(cut_ends["rd-sentinel-0"].drops_from) == [21, 22]
+    assert short(cut_ends["rd-1"].drops_from) == [20, 30]
+    assert short(cut_ends["pg-1"].drops_from) == [10]
 
 
 @pytest.mark.parametrize(("dns", "addresses"), [(False, CONTROL_PLANE), (True, CONTROL_PLANE | DNS)])
@@ -84,53 +84,53 @@ INSIDE = plain(10, 20, 30, 40, 50)
 @pytest.mark.parametrize("dns", [False, True])
 def test_a_group_cuts_a_zone_with_all_that_is_in_it(dns: bool) -> None:
     targets = [PG[0], RD[0], SENTINELS[0]]
-    found = cut("group", targets, dns=dns, zones=frozenset("a"))
-    assert {name for name, end in found.items() if end.end == "target"} == {"pg-0", "rd-0", "rd-sentinel-0"}
-    assert set(found) == {one.name for one in WORLD.pods}
-    for name, end in found.items():
+    cut_ends = cut("group", targets, dns=dns, zones=frozenset("a"))
+    assert {name for name, end in cut_ends.items() if end.end == "target"} == {"pg-0", "rd-0", "rd-sentinel-0"}
+    assert set(cut_ends) == {pod.name for pod in INVENTORY.pods}
+    for name, end in cut_ends.items():
         far = OUTSIDE | CONTROL_PLANE | (DNS if dns else set()) if end.end == "target" else INSIDE
         assert set(end.drops_from) == set(end.drops_to) == far, name
 
 
 def test_a_group_of_one_direction_leaves_the_other_alone() -> None:
-    deaf = cut("group", [PG[0]], "in", world=WORLD.of(of("pg")), zones=frozenset("a"))
-    assert set(deaf) == {"pg-0", "pg-1", "pg-2"}
-    assert set(deaf["pg-0"].drops_from) == plain(11, 12, 41, 51, 52) | {"10.244.0.5"} | CONTROL_PLANE
-    assert deaf["pg-0"].drops_to == deaf["pg-1"].drops_from == ()
-    assert set(deaf["pg-1"].drops_to) == plain(10, 40, 50)  # what is said to the zone's prober and client goes too
-    unheard = cut("group", [PG[0]], "out", world=WORLD.of(of("pg")), zones=frozenset("a"))
-    assert (unheard["pg-0"].drops_from, unheard["pg-0"].drops_to) == ((), deaf["pg-0"].drops_from)
+    inbound = cut("group", [PG[0]], "in", inventory=INVENTORY.of(of("pg")), zones=frozenset("a"))
+    assert set(inbound) == {"pg-0", "pg-1", "pg-2"}
+    assert set(inbound["pg-0"].drops_from) == plain(11, 12, 41, 51, 52) | {"10.244.0.5"} | CONTROL_PLANE
+    assert inbound["pg-0"].drops_to == inbound["pg-1"].drops_from == ()
+    assert set(inbound["pg-1"].drops_to) == plain(10, 40, 50)  # what is said to the zone's prober and client goes too
+    outbound = cut("group", [PG[0]], "out", inventory=INVENTORY.of(of("pg")), zones=frozenset("a"))
+    assert (outbound["pg-0"].drops_from, outbound["pg-0"].drops_to) == ((), inbound["pg-0"].drops_from)
 
 
 @pytest.mark.parametrize(
-    "world",
+    "inventory",
     [
-        replace(WORLD, pods=(PG[0], RD[1], SENTINELS[1])),
-        replace(WORLD, pods=(PG[0],)),
+        replace(INVENTORY, pods=(PG[0], RD[1], SENTINELS[1])),
+        replace(INVENTORY, pods=(PG[0],)),
     ],
 )
-def test_who_has_nobody_on_the_other_side_carries_nothing(world: World) -> None:
-    assert cut("peers", [PG[0]], world=world) == {}
+def test_who_has_nobody_on_the_other_side_carries_nothing(inventory: Inventory) -> None:
+    assert cut("peers", [PG[0]], inventory=inventory) == {}
 
 
 def test_a_pod_without_an_address_yet_carries_its_rules_already() -> None:
     new = replace(PG[2], addresses=NOWHERE)
-    found = cut("peers", [PG[0]], world=replace(WORLD, pods=(*PG[:2], new)))
-    assert short(found["pg-2"].drops_from) == [10]
-    assert short(found["pg-0"].drops_from) == [11]
+    cut_ends = cut("peers", [PG[0]], inventory=replace(INVENTORY, pods=(*PG[:2], new)))
+    assert short(cut_ends["pg-2"].drops_from) == [10]
+    assert short(cut_ends["pg-0"].drops_from) == [11]
 
 
 def test_all_addresses_of_a_pod_are_dropped() -> None:
     both = replace(PG[1], addresses=frozenset({"10.0.0.11", "fd00::11"}))
-    found = cut("peers", [PG[0]], world=replace(WORLD, pods=(PG[0], both)))
-    assert found["pg-0"].drops_from == ("10.0.0.11", "fd00::11")
+    cut_ends = cut("peers", [PG[0]], inventory=replace(INVENTORY, pods=(PG[0], both)))
+    assert cut_ends["pg-0"].drops_from == ("10.0.0.11", "fd00::11")
 
 
 def test_never_the_pods_own_address_nor_its_nodes() -> None:
-    shared = replace(WORLD, clients=(replace(PG[0], part=""), replace(PG[1], addresses=PG[0].node_addresses)))
-    assert [short(end.drops_from) for end in cut("clients", [PG[0]], world=shared).values()] == [[50, 51, 52]]
-    control = replace(WORLD, control_plane=CONTROL_PLANE | PG[0].node_addresses)
-    (end,) = cut("controlPlane", [PG[0]], world=control).values()
+    shared = replace(INVENTORY, clients=(replace(PG[0], part=""), replace(PG[1], addresses=PG[0].node_addresses)))
+    assert [short(end.drops_from) for end in cut("clients", [PG[0]], inventory=shared).values()] == [[50, 51, 52]]
+    control = replace(INVENTORY, control_plane=CONTROL_PLANE | PG[0].node_addresses)
+    (end,) = cut("controlPlane", [PG[0]], inventory=control).values()
     assert set(end.drops_from) == CONTROL_PLANE
 
 

@@ -9,11 +9,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from caplab_operator.faults.moves import FINALIZER
+from caplab_operator.faults.lifecycle import FINALIZER
 from caplab_operator.faults.targets import Roles
 from caplab_operator.settings import LAB_NAMESPACE_VARIABLE
 from fake_fault_api import KILL, LED, PEERS, FakeFaultApi, handlers_of, live
-from fault_world import PG, anew, body, of, spec, with_pods
+from fault_inventory import PG, anew, body, of, spec, with_pods
 from kubernetes.client import ApiException
 
 
@@ -24,9 +24,9 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_fault_is_held_before_the_agents_get_their_orders() -> None:
     api = FakeFaultApi(body(PEERS))
-    handlers_of(api).follow(body(PEERS))
+    handlers_of(api).advance(body(PEERS))
     assert api.written == ["hold", "status Pending"]
-    assert [(one["pod"], one["end"]) for one in api.entries] == [
+    assert [(entry["pod"], entry["end"]) for entry in api.entries] == [
         ("pg-1", "target"),
         ("pg-0", "other"),
         ("pg-2", "other"),
@@ -43,8 +43,8 @@ def test_roles_are_asked_for_only_where_a_target_names_one() -> None:
 
     for target in (of("pg", members=["pg-0"]), {"zone": "a"}, {"node": "node-a"}):
         api = FakeFaultApi(body(spec(target)))
-        handlers_of(api, nobody).follow(body(spec(target)))
-        assert [one["pod"] for one in api.entries][:1] == ["pg-0"]
+        handlers_of(api, nobody).advance(body(spec(target)))
+        assert [entry["pod"] for entry in api.entries][:1] == ["pg-0"]
 
 
 def test_the_authority_is_asked_while_pods_are_listed() -> None:
@@ -61,18 +61,18 @@ def test_the_authority_is_asked_while_pods_are_listed() -> None:
         return LED
 
     api = Waiting(body(KILL))
-    handlers_of(api, roles).follow(body(KILL))
-    assert [one["pod"] for one in api.entries] == ["pg-1"]
+    handlers_of(api, roles).advance(body(KILL))
+    assert [entry["pod"] for entry in api.entries] == ["pg-1"]
 
 
 def test_a_fault_that_hits_nobody_is_refused_on_the_object_and_let_go() -> None:
-    asked = spec(of("pg", members=["pg-9"]))
-    api = FakeFaultApi(body(asked))
+    fault_spec = spec(of("pg", members=["pg-9"]))
+    api = FakeFaultApi(body(fault_spec))
     handlers = handlers_of(api)
-    handlers.follow(body(asked))
+    handlers.advance(body(fault_spec))
     assert api.fault
     assert "pg-9: no member of pg" in api.fault["status"]["message"]
-    handlers.follow(deepcopy(api.fault))
+    handlers.advance(deepcopy(api.fault))
     assert api.written == ["hold", "status Failed", "release"]
 
 
@@ -86,22 +86,22 @@ def test_where_the_operator_has_no_rights_there_is_no_cluster_and_so_no_primary(
         return roles
 
     api = FakeFaultApi(body(KILL))
-    handlers_of(api, refused(403)).follow(body(KILL))
+    handlers_of(api, refused(403)).advance(body(KILL))
     assert api.written == ["hold", "status Failed"]
     assert api.fault
     assert "Hint:" in api.fault["status"]["message"]
     with pytest.raises(ApiException):
-        handlers_of(FakeFaultApi(body(KILL)), refused(500)).follow(body(KILL))
+        handlers_of(FakeFaultApi(body(KILL)), refused(500)).advance(body(KILL))
 
 
 @pytest.mark.parametrize("finalizers", [[], [FINALIZER]])
 def test_what_was_last_heard_of_a_fault_does_not_resolve_it_again(finalizers: list[str]) -> None:
     """The primary may be another by now."""
     api = FakeFaultApi(live(KILL))
-    handlers_of(api, lambda *_: Roles(primary="pg-0")).follow(body(KILL, finalizers=finalizers))
-    assert [one["pod"] for one in api.entries] == ["pg-1"]
+    handlers_of(api, lambda *_: Roles(primary="pg-0")).advance(body(KILL, finalizers=finalizers))
+    assert [entry["pod"] for entry in api.entries] == ["pg-1"]
     assert "status Pending" not in api.written
-    assert (api.lists == 0) == bool(finalizers)  # nor is its world read again, where that is known
+    assert (api.lists == 0) == bool(finalizers)  # nor is its inventory read again, where that is known
 
 
 @pytest.mark.parametrize("now", [None, body(KILL, uid="another")])
@@ -111,7 +111,7 @@ def test_a_fault_that_is_gone_meanwhile_gets_no_status(now: dict[str, Any] | Non
             self.written.append("hold")
 
     api = Gone(now)
-    handlers_of(api).follow(body(KILL))
+    handlers_of(api).advance(body(KILL))
     assert api.written == ["hold"]
 
 
@@ -122,7 +122,7 @@ def test_nothing_is_ordered_where_the_fault_could_not_be_held() -> None:
 
     api = Refusing(body(KILL))
     with pytest.raises(OSError, match="refused"):
-        handlers_of(api).follow(body(KILL))
+        handlers_of(api).advance(body(KILL))
     assert api.written == []
 
 
@@ -133,12 +133,12 @@ def test_a_phase_is_written_for_the_object_as_it_is_and_not_as_it_was_heard() ->
     added = {**api.entries[0], "uid": "new", "replaces": "u-pg-1"}
     api.entries.append(added)
     handlers = handlers_of(api)
-    handlers.follow(heard)
+    handlers.advance(heard)
     assert api.written == []  # what is there says something else
     api.say("Active")
-    handlers.follow(heard)
+    handlers.advance(heard)
     assert api.written == ["status Active"]
-    assert [one["uid"] for one in api.entries] == ["u-pg-1", "new"]
+    assert [entry["uid"] for entry in api.entries] == ["u-pg-1", "new"]
 
 
 def test_a_fault_on_a_node_that_is_gone_is_let_go_when_it_is_deleted() -> None:
@@ -146,18 +146,18 @@ def test_a_fault_on_a_node_that_is_gone_is_let_go_when_it_is_deleted() -> None:
     api = FakeFaultApi(deepcopy(going))
     api.nodes = set()
     handlers = handlers_of(api)
-    handlers.follow(going)
+    handlers.advance(going)
     assert api.fault
-    handlers.follow(deepcopy(api.fault))
+    handlers.advance(deepcopy(api.fault))
     assert api.written == ["status Healed", "release"]
 
 
 def test_a_pod_that_took_a_place_is_written_into_the_fault_and_only_once() -> None:
     heard = live(PEERS)
-    api, world = FakeFaultApi(deepcopy(heard)), with_pods(anew(PG[1]))
+    api, inventory = FakeFaultApi(deepcopy(heard)), with_pods(anew(PG[1]))
     handlers = handlers_of(api)
-    handlers.catch_up(heard, world)
-    handlers.catch_up(heard, world)  # before the watch tells of it
+    handlers.sync_targets(heard, inventory)
+    handlers.sync_targets(heard, inventory)  # before the watch tells of it
     assert api.written == ["status Active"]
     assert api.entries[-1]["replaces"] == "u-pg-1"
     assert api.entries[1]["dropsFrom"] == ["10.0.1.11"]
@@ -166,5 +166,5 @@ def test_a_pod_that_took_a_place_is_written_into_the_fault_and_only_once() -> No
 def test_a_fault_that_was_deleted_meanwhile_gets_no_new_entries() -> None:
     heard = live(KILL)
     api = FakeFaultApi({**heard, "metadata": {**heard["metadata"], "deletionTimestamp": "now"}})
-    handlers_of(api).catch_up(heard, with_pods(anew(PG[1])))
+    handlers_of(api).sync_targets(heard, with_pods(anew(PG[1])))
     assert api.written == []

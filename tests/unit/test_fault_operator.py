@@ -6,12 +6,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from caplab_operator.faults.moves import (
+from caplab_operator.faults.lifecycle import (
     FINALIZER,
-    Move,
-    Release,
-    Resolve,
-    Say,
+    Action,
+    RemoveFinalizer,
+    ResolveTargets,
+    UpdateStatus,
     decide,
     own,
     phase_of,
@@ -21,7 +21,7 @@ from caplab_operator.faults.moves import (
 )
 from caplab_operator.faults.resolving import entry_of
 from caplab_operator.handlers.watched import members_hit
-from fault_world import NOW, PG
+from fault_inventory import NOW, PG
 
 LATER = NOW + timedelta(seconds=30)
 UNTIL = (NOW + timedelta(seconds=20)).isoformat()
@@ -40,7 +40,7 @@ def entry(number: int, state: str | None = None, **more: Any) -> dict[str, Any]:
     return entry_of(PG[number]) | more | ({"state": state} if state else {})
 
 
-def next_move(body: dict[str, Any], *lost_nodes: str) -> Move:
+def next_move(body: dict[str, Any], *lost_nodes: str) -> Action:
     return decide(body, NOW, lost_nodes)
 
 
@@ -56,7 +56,7 @@ def phase(*states: str | None, before: str = "Pending", over: bool = False, goin
 
 
 def test_a_new_fault_is_resolved_once() -> None:
-    assert next_move(fault(held=False)) == Resolve()
+    assert next_move(fault(held=False)) == ResolveTargets()
     assert next_move(fault(resolved([entry(0)], UNTIL))) is None
 
 
@@ -94,7 +94,7 @@ def test_a_fault_whose_pods_are_all_gone_waits_for_those_that_take_their_places_
     assert phase("Gone", "Failed", over=True) == "Failed"
     gone = {"phase": "Active", "until": UNTIL, "targets": [entry(0, "Gone")]}
     assert decide(fault(gone), NOW) is None
-    assert decide(fault(gone), LATER) == Say({"phase": "Healed", "until": UNTIL, "targets": [entry(0)]})
+    assert decide(fault(gone), LATER) == UpdateStatus({"phase": "Healed", "until": UNTIL, "targets": [entry(0)]})
 
 
 def test_who_takes_a_place_does_not_make_a_live_fault_pending_again() -> None:
@@ -109,7 +109,9 @@ def test_a_change_of_phase_keeps_what_is_the_operators_and_nothing_else() -> Non
     mine = entry(0, cluster="pg", end="other", replaces="u", dropsFrom=["10.0.0.1"], dropsTo=[])
     written = mine | {"state": "Active", "proven": True, "evidence": ["x"], "effectiveNs": 1}
     status = {"phase": "Pending", "until": UNTIL, "message": "m", "targets": [written]}
-    assert next_move(fault(status)) == Say({"phase": "Active", "until": UNTIL, "message": "m", "targets": [mine]})
+    assert next_move(fault(status)) == UpdateStatus(
+        {"phase": "Active", "until": UNTIL, "message": "m", "targets": [mine]}
+    )
     assert own(written) == mine
 
 
@@ -119,21 +121,21 @@ def test_the_finalizer_goes_when_every_target_has_ended_and_not_before() -> None
 
     assert next_move(fault(at("Healed", "Active"), going=True)) is None
     assert next_move(fault(at("Healed", None), going=True)) is None
-    assert next_move(fault(at("Healed", "Failed"), going=True)) == Say(
+    assert next_move(fault(at("Healed", "Failed"), going=True)) == UpdateStatus(
         {"phase": "Failed", "targets": [entry(0), entry(1)]}
     )
-    assert next_move(fault(at("Healed", "Gone"), going=True)) == Say(
+    assert next_move(fault(at("Healed", "Gone"), going=True)) == UpdateStatus(
         {"phase": "Healed", "targets": [entry(0), entry(1)]}
     )
-    assert next_move(fault({**at("Healed", "Healed"), "phase": "Healed"}, going=True)) == Release()
-    assert next_move(fault({**at("Healed", "Gone"), "phase": "Healed"})) == Release()
+    assert next_move(fault({**at("Healed", "Healed"), "phase": "Healed"}, going=True)) == RemoveFinalizer()
+    assert next_move(fault({**at("Healed", "Gone"), "phase": "Healed"})) == RemoveFinalizer()
     assert next_move(fault({**at("Healed", "Healed"), "phase": "Healed"}, held=False)) is None
 
 
 def test_a_fault_that_hit_nobody_holds_nobody() -> None:
-    assert next_move(fault(refused("no primary"), going=True)) == Release()
+    assert next_move(fault(refused("no primary"), going=True)) == RemoveFinalizer()
     assert next_move(fault(refused("no primary"), held=False)) is None
-    assert next_move(fault(going=True)) == Release()
+    assert next_move(fault(going=True)) == RemoveFinalizer()
     assert next_move(fault(going=True, held=False)) is None
 
 
@@ -145,7 +147,7 @@ def test_a_target_on_a_node_that_is_gone_has_ended() -> None:
     status = {"phase": "Healing", "targets": [entry(0), entry(1, "Healed"), entry(2, "Gone")]}
     body = fault(status, going=True)
     assert unanswered(body) == ["node-a"]
-    assert next_move(body, "node-a") == Say({"phase": "Healed", "targets": [entry(0), entry(1), entry(2)]})
+    assert next_move(body, "node-a") == UpdateStatus({"phase": "Healed", "targets": [entry(0), entry(1), entry(2)]})
     assert unanswered(fault(status)) == []
 
 

@@ -1,4 +1,4 @@
-"""What of the API server's lists is the world of a fault, and how much is read for it."""
+"""What of the API server's lists is the inventory of a fault, and how much is read for it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from caplab_operator.faults.world import CONTROL_PLANE, DNS, OUTSIDERS, World
-from caplab_operator.handlers.fault_pods import world_from
+from caplab_operator.faults.inventory import CONTROL_PLANE, DNS, OUTSIDERS, Inventory
+from caplab_operator.handlers.fault_pods import inventory_from
 from caplab_operator.handlers.fault_reading import Reader
 from caplab_operator.settings import LAB_NAMESPACE_VARIABLE
 from fake_server import FakeServer
-from fault_world import CLIENTS, PG, PROBERS, SENTINELS, ZONES, listed, pod
+from fault_inventory import CLIENTS, PG, PROBERS, SENTINELS, ZONES, listed, pod
 
 NOTHING: frozenset[str] = frozenset()
 
@@ -23,8 +23,8 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(LAB_NAMESPACE_VARIABLE, "lab")
 
 
-def seen(*bodies: Mapping[str, Any], lab: Sequence[Mapping[str, Any]] = ()) -> World:
-    return world_from(ZONES.__getitem__, bodies, lab)
+def inventory_of(*bodies: Mapping[str, Any], lab: Sequence[Mapping[str, Any]] = ()) -> Inventory:
+    return inventory_from(ZONES.__getitem__, bodies, lab)
 
 
 def changed(body: dict[str, Any], **status: Any) -> dict[str, Any]:
@@ -34,45 +34,47 @@ def changed(body: dict[str, Any], **status: Any) -> dict[str, Any]:
 def test_pods_are_members_and_sentinels_of_clusters_and_all_others_are_clients() -> None:
     labels = {"caplab.dev/cluster": "pg", "caplab.dev/engine": "postgres"}
     helper = listed(replace(CLIENTS[0], uid="h"), **labels)  # of a cluster, and no part of it that is known
-    world = seen(listed(PG[0]), listed(SENTINELS[1]), listed(CLIENTS[0]), helper)
-    assert world.pods == (PG[0], SENTINELS[1])
-    assert world.clients == (CLIENTS[0],)
+    inventory = inventory_of(listed(PG[0]), listed(SENTINELS[1]), listed(CLIENTS[0]), helper)
+    assert inventory.pods == (PG[0], SENTINELS[1])
+    assert inventory.clients == (CLIENTS[0],)
 
 
 def test_a_member_that_is_to_end_can_still_talk_and_one_that_is_over_cannot() -> None:
     ending = listed(PG[0])
     ending["metadata"]["deletionTimestamp"] = "now"
-    assert seen(ending).pods == (PG[0],)
+    assert inventory_of(ending).pods == (PG[0],)
     for phase in ("Succeeded", "Failed"):
-        assert seen(changed(listed(PG[0]), phase=phase), changed(listed(CLIENTS[0]), phase=phase)) == World()
+        assert (
+            inventory_of(changed(listed(PG[0]), phase=phase), changed(listed(CLIENTS[0]), phase=phase)) == Inventory()
+        )
 
 
 def test_a_pod_on_no_node_is_nobody_and_one_without_an_address_is_there() -> None:
     waiting = listed(PG[0])
     waiting["spec"] = {}
     starting = changed(listed(PG[1]), podIP=None, hostIP=None)
-    assert seen(waiting, starting).pods == (replace(PG[1], addresses=NOTHING, node_addresses=NOTHING),)
-    assert seen({**starting, "status": {}}).pods == seen(starting).pods
+    assert inventory_of(waiting, starting).pods == (replace(PG[1], addresses=NOTHING, node_addresses=NOTHING),)
+    assert inventory_of({**starting, "status": {}}).pods == inventory_of(starting).pods
 
 
 def test_addresses_of_both_families_are_a_pods_own() -> None:
     both = changed(listed(PG[0]), podIPs=[{"ip": "10.0.0.10"}, {"ip": "fd00::10"}], hostIPs=[{"ip": "fd01::1"}])
-    (found,) = seen(both).pods
-    assert found.addresses == {"10.0.0.10", "fd00::10"}
-    assert found.node_addresses == {"172.18.0.1", "fd01::1"}
+    (pod,) = inventory_of(both).pods
+    assert pod.addresses == {"10.0.0.10", "fd00::10"}
+    assert pod.node_addresses == {"172.18.0.1", "fd01::1"}
 
 
 def test_a_client_on_its_nodes_own_network_cannot_be_told_from_the_node() -> None:
-    assert seen(changed(listed(CLIENTS[0]), podIP="172.18.0.1")).clients == ()
+    assert inventory_of(changed(listed(CLIENTS[0]), podIP="172.18.0.1")).clients == ()
 
 
 def test_probers_have_the_zone_of_their_vantage_and_the_operator_is_an_address() -> None:
     prober = listed(PROBERS[2], **{"app.kubernetes.io/name": "caplab-prober", "caplab.dev/vantage": "b"})
     operator = listed(pod("operator", "a", 60, node="control-plane"), **{"app.kubernetes.io/name": "caplab-operator"})
     other = listed(pod("agent", "a", 61), **{"app.kubernetes.io/name": "caplab-agent"})
-    world = seen(lab=[prober, operator, other])
-    assert world.probers == (replace(PROBERS[2], zone="b"),)
-    assert world.operator == {"10.0.0.60"}
+    inventory = inventory_of(lab=[prober, operator, other])
+    assert inventory.probers == (replace(PROBERS[2], zone="b"),)
+    assert inventory.operator == {"10.0.0.60"}
 
 
 # --- how much is read -------------------------------------------------------------------------------------
@@ -82,13 +84,13 @@ class FakeApi:
     """Lists pods by namespace; says what it was asked. An answer comes when so many wait for one."""
 
     def __init__(self, at_once: int = 1) -> None:
-        self.asked: list[str] = []
+        self.requests: list[str] = []
         self.pods: dict[str, list[dict[str, Any]]] = {"demo": [listed(PG[0]), listed(CLIENTS[0])], "lab": []}
         self.barrier = threading.Barrier(at_once, timeout=5)
         self.fails = False
 
     def pods_where(self, namespace: str, selector: str) -> list[dict[str, Any]]:
-        self.asked.append(f"pods {namespace} {selector}".strip())
+        self.requests.append(f"pods {namespace} {selector}".strip())
         self.barrier.wait()
         return self.pods[namespace]
 
@@ -96,7 +98,7 @@ class FakeApi:
         return ZONES[node]
 
     def get(self, _version: str, kind: str, namespace: str, name: str) -> dict[str, Any] | None:
-        self.asked.append(f"{kind} {namespace}/{name}")
+        self.requests.append(f"{kind} {namespace}/{name}")
         self.barrier.wait()
         if self.fails:
             raise OSError("no API server")
@@ -117,38 +119,38 @@ class Clock:
         return self.seconds
 
 
-def read(api: Any, *needs: str, reader: Reader | None = None) -> World:
-    return (reader or Reader(api)).begin("demo", frozenset(needs)).world()
+def read(api: Any, *needs: str, reader: Reader | None = None) -> Inventory:
+    return (reader or Reader(api)).begin("demo", frozenset(needs)).inventory()
 
 
 def test_pods_of_clusters_are_all_that_a_fault_without_outsiders_reads() -> None:
     api = FakeApi()
     read(api)
-    assert api.asked == ["pods demo caplab.dev/cluster"]
+    assert api.requests == ["pods demo caplab.dev/cluster"]
 
 
 def test_with_outsiders_all_pods_are_listed_and_whom_the_lab_has() -> None:
     api = FakeApi()
-    world = read(api, OUTSIDERS)
-    assert (world.pods, world.clients) == ((PG[0],), (CLIENTS[0],))
-    assert sorted(api.asked) == ["pods demo", "pods lab app.kubernetes.io/name in (caplab-prober,caplab-operator)"]
+    inventory = read(api, OUTSIDERS)
+    assert (inventory.pods, inventory.clients) == ((PG[0],), (CLIENTS[0],))
+    assert sorted(api.requests) == ["pods demo", "pods lab app.kubernetes.io/name in (caplab-prober,caplab-operator)"]
 
 
 def test_the_control_plane_is_a_services_own_addresses_and_those_it_leads_to() -> None:
     api = FakeApi()
-    world = read(api, CONTROL_PLANE, DNS)
-    assert world.control_plane == {"10.96.0.1", "172.18.0.9"}
-    assert world.dns == NOTHING  # there is no such Service
-    assert sorted(api.asked)[:2] == ["Endpoints default/kubernetes", "Endpoints kube-system/kube-dns"]
+    inventory = read(api, CONTROL_PLANE, DNS)
+    assert inventory.control_plane == {"10.96.0.1", "172.18.0.9"}
+    assert inventory.dns == NOTHING  # there is no such Service
+    assert sorted(api.requests)[:2] == ["Endpoints default/kubernetes", "Endpoints kube-system/kube-dns"]
 
 
 def test_the_control_planes_addresses_are_used_again_for_a_while() -> None:
     api, clock = FakeApi(), Clock()
     reader = Reader(api, clock)  # type: ignore[arg-type]
-    for seconds, asked in ((0.0, 2), (1.9, 2), (0.2, 4)):
+    for seconds, count in ((0.0, 2), (1.9, 2), (0.2, 4)):
         clock.seconds += seconds
         assert read(api, CONTROL_PLANE, reader=reader).control_plane
-        assert sum("default" in one for one in api.asked) == asked
+        assert sum("default" in request for request in api.requests) == count
 
 
 def test_what_could_not_be_read_is_read_again_at_once() -> None:
@@ -163,16 +165,16 @@ def test_what_could_not_be_read_is_read_again_at_once() -> None:
 
 def test_everything_is_read_at_the_same_time() -> None:
     api = FakeApi(at_once=6)
-    world = read(api, OUTSIDERS, CONTROL_PLANE, DNS)
-    assert len(api.asked) == 6
-    assert world.control_plane == {"10.96.0.1", "172.18.0.9"}
+    inventory = read(api, OUTSIDERS, CONTROL_PLANE, DNS)
+    assert len(api.requests) == 6
+    assert inventory.control_plane == {"10.96.0.1", "172.18.0.9"}
 
 
 def test_pods_are_read_by_the_selector_that_their_labels_make() -> None:
     server = FakeServer()
     for name, labels in (("pg-0", {"a": "1", "b": "2"}), ("pg-1", {"a": "1"})):
         server.put("Pod", name, metadata={"labels": labels})
-    assert [one["metadata"]["name"] for one in server.pods("demo", {"a": "1", "b": "2"})] == ["pg-0"]
+    assert [pod["metadata"]["name"] for pod in server.pods("demo", {"a": "1", "b": "2"})] == ["pg-0"]
     assert len(server.pods_where("demo", "")) == 2
 
 
@@ -181,4 +183,4 @@ def test_only_pods_that_a_clusters_own_set_made_are_of_it_whatever_labels_others
     stranger["metadata"]["ownerReferences"] = [{"kind": "ReplicaSet", "name": "pg", "uid": "r", "controller": True}]
     of_another_set["metadata"]["ownerReferences"][0]["name"] = "pg-of-somebody"
     bare["metadata"].pop("ownerReferences")
-    assert seen(listed(PG[0]), stranger, of_another_set, bare).pods == (PG[0],)
+    assert inventory_of(listed(PG[0]), stranger, of_another_set, bare).pods == (PG[0],)

@@ -14,10 +14,10 @@ from caplab_operator.engines.postgres import manifests
 from caplab_operator.engines.redis import observe as redis_observe
 from caplab_operator.faults.targets import Roles
 from caplab_operator.handlers import cassandra, postgres, redis
-from fault_world import WORLD, listed, pod
+from fault_inventory import INVENTORY, listed, pod
 
 CASSANDRA = [pod(f"cs-{number}", "abc"[number], 70 + number) for number in range(3)]
-LISTED = [listed(one) for one in (*WORLD.pods, *CASSANDRA)]  # of all clusters of the namespace
+LISTED = [listed(pod) for pod in (*INVENTORY.pods, *CASSANDRA)]  # of all clusters of the namespace
 
 
 class FakeApi:
@@ -38,7 +38,7 @@ class FakeApi:
 
 
 def names(pods: tuple[engine_pods.Pod, ...]) -> list[str]:
-    return [one.name for one in pods]
+    return [pod.name for pod in pods]
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_the_primary_of_redis_is_who_its_sentinels_want(
 
 
 @pytest.mark.parametrize(
-    ("said", "up"),
+    ("members", "up"),
     [
         ({}, {"cs-0", "cs-1", "cs-2"}),
         (cassandra_seen.lost(1), {"cs-0", "cs-2"}),
@@ -79,13 +79,13 @@ def test_the_primary_of_redis_is_who_its_sentinels_want(
     ],
 )
 def test_up_in_cassandra_is_who_all_peers_see_up(
-    monkeypatch: pytest.MonkeyPatch, said: dict[int, Any], up: set[str]
+    monkeypatch: pytest.MonkeyPatch, members: dict[int, Any], up: set[str]
 ) -> None:
     def look(place: cassandra_observe.Place) -> cassandra_observe.Seen:
         assert (names(place.pods), place.password) == (["cs-0", "cs-1", "cs-2"], "demo/cs-passwords")
-        return cassandra_seen.seen(said)
+        return cassandra_seen.seen(members)
 
     monkeypatch.setattr(cassandra_observe, "look", look)
     api: Any = FakeApi()
-    found = cassandra.CassandraClusters().roles(api, "demo", "cs", lambda: LISTED)
-    assert found == Roles(has_primaries=False, up=frozenset(up))
+    roles = cassandra.CassandraClusters().roles(api, "demo", "cs", lambda: LISTED)
+    assert roles == Roles(has_primaries=False, up=frozenset(up))

@@ -6,10 +6,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from caplab_operator.faults.inventory import engine_of
 from caplab_operator.faults.targets import NoTarget, Roles, choose, excess, in_zones, zones_of
-from caplab_operator.faults.world import engine_of
 from caplab_operator.handlers.engines import engines
-from fault_world import PG, RD, SENTINELS, WORLD, of, pod
+from fault_inventory import INVENTORY, PG, RD, SENTINELS, of, pod
 
 LED = Roles(primary="pg-1")
 FIVE = tuple(pod(f"pg-{number}", "abcab"[number], 60 + number) for number in range(5))
@@ -17,11 +17,11 @@ CASSANDRA = tuple(pod(f"cs-{number}", "abc"[number], 70 + number) for number in 
 
 
 def names(target: dict[str, Any], seed: int = 0, roles: Roles | None = LED) -> list[str]:
-    return [one.name for one in choose(target, seed, WORLD.of(target).pods, roles)]
+    return [pod.name for pod in choose(target, seed, INVENTORY.of(target).pods, roles)]
 
 
 @pytest.mark.parametrize(
-    ("target", "hit"),
+    ("target", "targeted"),
     [
         (of("pg", role="primary"), ["pg-1"]),
         (of("pg", role="primary", count=1), ["pg-1"]),
@@ -35,8 +35,8 @@ def names(target: dict[str, Any], seed: int = 0, roles: Roles | None = LED) -> l
         (of("pg", node="node-b"), ["pg-1"]),
     ],
 )
-def test_a_target_means_pods_by_role_name_or_place(target: dict[str, Any], hit: list[str]) -> None:
-    assert names(target) == hit
+def test_a_target_means_pods_by_role_name_or_place(target: dict[str, Any], targeted: list[str]) -> None:
+    assert names(target) == targeted
 
 
 def test_which_of_several_is_the_seeds_choice_and_always_the_same() -> None:
@@ -62,15 +62,15 @@ def test_which_of_several_is_the_seeds_choice_and_always_the_same() -> None:
         ({"node": "z"}, None, "node z has no member or Sentinel.*: node-a, node-b, node-c"),
     ],
 )
-def test_a_target_that_means_nobody_is_refused_with_the_hint(
+def test_a_target_that_means_nobody_is_refused_with_the_mend(
     target: dict[str, Any], roles: Roles | None, why: str
 ) -> None:
-    with pytest.raises(NoTarget, match=why) as found:
+    with pytest.raises(NoTarget, match=why) as refusal:
         names(target, roles=roles)
-    assert "Hint:" in str(found.value)
+    assert "Hint:" in str(refusal.value)
 
 
-def test_a_place_in_a_namespace_without_clusters_is_refused_with_the_hint() -> None:
+def test_a_place_in_a_namespace_without_clusters_is_refused_with_the_mend() -> None:
     with pytest.raises(NoTarget, match=r"no cluster of this namespace has a pod in a zone\. Hint:"):
         choose({"zone": "a"}, 0, ())
 
@@ -87,7 +87,7 @@ def test_a_ring_that_says_nothing_is_no_reason_to_guess() -> None:
     silent = Roles(has_primaries=False, up=frozenset())
     with pytest.raises(NoTarget, match=r"no member of cs says who is up.*name members \(target.members\)"):
         choose(of("cs", role="any"), 0, CASSANDRA, silent)
-    assert [one.name for one in choose(of("cs", members=["cs-1"]), 0, CASSANDRA)] == ["cs-1"]
+    assert [pod.name for pod in choose(of("cs", members=["cs-1"]), 0, CASSANDRA)] == ["cs-1"]
 
 
 @pytest.mark.parametrize("role", ["primary", "replica"])
@@ -97,7 +97,7 @@ def test_a_role_that_no_member_of_the_engine_ever_has_is_refused(role: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("members", "hit", "bound", "allowed"),
+    ("members", "targeted", "bound", "allowed"),
     [
         (1, 1, None, True),
         (2, 1, None, True),
@@ -114,29 +114,29 @@ def test_a_role_that_no_member_of_the_engine_ever_has_is_refused(role: str) -> N
     ],
 )
 def test_a_fault_hits_a_minority_at_most_where_nothing_else_is_said(
-    members: int, hit: int, bound: int | None, allowed: bool
+    members: int, targeted: int, bound: int | None, allowed: bool
 ) -> None:
     target = of("pg", role="any") | ({"maxMembers": bound} if bound else {})
-    assert (excess(target, FIVE[:hit], FIVE[:members]) == "") == allowed
+    assert (excess(target, FIVE[:targeted], FIVE[:members]) == "") == allowed
 
 
-def test_too_many_are_refused_by_number_cluster_bound_and_hint() -> None:
-    assert excess({"zone": "a"}, (*PG[:2], RD[0]), WORLD.pods) == (
+def test_too_many_are_refused_by_number_cluster_bound_and_mend() -> None:
+    assert excess({"zone": "a"}, (*PG[:2], RD[0]), INVENTORY.pods) == (
         "2 of 3 members of pg would be hit, and the bound is 1. Hint: raise target.maxMembers if that is meant,"
         " or hit fewer."
     )
 
 
 def test_sentinels_do_not_count_and_each_cluster_has_a_bound_of_its_own() -> None:
-    assert excess({"zone": "a"}, (PG[0], RD[0], *SENTINELS), WORLD.pods) == ""
-    assert "members of rd" in excess({"zone": "a"}, (PG[0], RD[0], RD[1]), WORLD.pods)
-    postgres_rd = tuple(replace(one, cluster="rd") for one in PG)  # another engine's of the same name
+    assert excess({"zone": "a"}, (PG[0], RD[0], *SENTINELS), INVENTORY.pods) == ""
+    assert "members of rd" in excess({"zone": "a"}, (PG[0], RD[0], RD[1]), INVENTORY.pods)
+    postgres_rd = tuple(replace(pod, cluster="rd") for pod in PG)  # another engine's of the same name
     assert excess({"zone": "a"}, (RD[0], postgres_rd[1]), (*RD[:2], *postgres_rd[:2])) == ""
 
 
 def test_a_group_is_all_of_the_zones_of_its_targets() -> None:
     zones = zones_of([PG[0], PG[2]])
-    assert [one.name for one in in_zones(zones, (*PG, *SENTINELS))] == [
+    assert [pod.name for pod in in_zones(zones, (*PG, *SENTINELS))] == [
         "pg-0",
         "pg-2",
         "rd-sentinel-0",
@@ -144,7 +144,7 @@ def test_a_group_is_all_of_the_zones_of_its_targets() -> None:
     ]
 
 
-def test_a_group_of_a_target_in_no_zone_is_refused_with_the_hint() -> None:
+def test_a_group_of_a_target_in_no_zone_is_refused_with_the_mend() -> None:
     nowhere = replace(PG[1], zone="")
     with pytest.raises(NoTarget, match=r"pg-1 on node-b: in no zone.*topology\.kubernetes\.io/zone"):
         zones_of([PG[0], nowhere])

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from caplab_cluster.kind_cluster import WORKERS
-from caplab_operator.faults import moves
+from caplab_operator.faults import lifecycle
 from kubernetes import client
 from standing_faults import NOW, FakeLab, entry, fault
 
@@ -26,8 +26,8 @@ def healed(lab: FakeLab) -> tuple[list[str], list[str]]:
 
 
 def test_the_finalizer_is_the_operators() -> None:
-    assert moves.FINALIZER == FINALIZER
-    assert moves.ENDED == ENDED
+    assert lifecycle.FINALIZER == FINALIZER
+    assert lifecycle.ENDED == ENDED
 
 
 def test_every_fault_is_ended_and_named() -> None:

@@ -1,4 +1,4 @@
-"""Faults that are live are followed round by round, and nothing is read while there are none."""
+"""The targets of live faults are synced round by round, and nothing is read while there are none."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 
 import kopf
 import pytest
+from caplab_operator.faults.inventory import Inventory
 from caplab_operator.faults.targets import Roles
-from caplab_operator.faults.world import World
 from caplab_operator.handlers import wiring
 from caplab_operator.handlers.engines import Engine
 from caplab_operator.handlers.fault_reading import Reader
@@ -19,7 +19,7 @@ from caplab_operator.handlers.live_faults import LiveFaults
 from caplab_operator.handlers.watched import Heard
 from caplab_operator.settings import LAB_NAMESPACE_VARIABLE
 from fake_fault_api import KILL, LED, PEERS, PRIMARY, FakeFaultApi, handlers_of, live
-from fault_world import PG, WORLD, anew, body, spec, with_pods
+from fault_inventory import INVENTORY, PG, anew, body, spec, with_pods
 
 
 @pytest.fixture(autouse=True)
@@ -52,11 +52,11 @@ def test_a_live_fault_is_followed_from_when_it_is_heard_of_to_its_end() -> None:
     api, heard = FakeFaultApi(live(PEERS)), Heard()
 
     async def scenario(rounds: LiveFaults) -> None:
-        rounds.stir()
+        rounds.wake()
         await asyncio.sleep(0)
         assert api.lists == 0  # nothing is live
         heard.hear("ADDED", live(PEERS))
-        rounds.stir()
+        rounds.wake()
         await until("pods are listed", lambda: api.lists > 0)
         assert api.written == []
         api.pods = list(with_pods(anew(PG[1])).pods)
@@ -73,7 +73,7 @@ def test_all_faults_of_a_namespace_share_a_list_and_each_is_followed() -> None:
     caught: list[str] = []
 
     class Failing(FaultHandlers):
-        def catch_up(self, body: Mapping[str, Any], world: World) -> None:
+        def sync_targets(self, body: Mapping[str, Any], inventory: Inventory) -> None:
             caught.append(body["metadata"]["name"])
             if body["metadata"]["name"] == "f1":
                 raise OSError("something unforeseen")
@@ -85,7 +85,7 @@ def test_all_faults_of_a_namespace_share_a_list_and_each_is_followed() -> None:
         handlers = Failing(served, handlers_of(api).roles_of, Reader(served))
         rounds = LiveFaults(heard, handlers, ThreadPoolExecutor(4))
         (bodies,) = rounds._live().values()
-        await rounds._catch_up("demo", bodies)
+        await rounds._sync("demo", bodies)
         assert (api.lists, sorted(caught)) == (1, ["f0", "f1", "f2"])  # in threads, so in any order
 
     asyncio.run(main())
@@ -98,7 +98,7 @@ def test_one_fault_that_nobody_can_read_ends_the_following_of_no_other() -> None
     heard.hear("ADDED", live(KILL))
 
     async def scenario(rounds: LiveFaults) -> None:
-        rounds.stir()
+        rounds.wake()
         await until("the new pod is caught", lambda: bool(api.written))
 
     in_rounds(api, heard, scenario)
@@ -109,8 +109,8 @@ def test_to_follow_faults_is_a_round_that_health_knows_only_while_it_lasts() -> 
     heard.hear("ADDED", live(KILL))
 
     async def scenario(rounds: LiveFaults) -> None:
-        rounds.stir()
-        await until("a round lasts", lambda: rounds.health.oldest()[0] == "following live faults")
+        rounds.wake()
+        await until("a round lasts", lambda: rounds.health.oldest()[0] == "target sync of live faults")
         heard.hear("DELETED", live(KILL))
         await until("there is none", lambda: rounds.health.oldest()[0] == "")
 
@@ -123,7 +123,7 @@ def test_a_list_that_fails_is_tried_again_in_the_next_round() -> None:
     heard.hear("ADDED", live(KILL))
 
     async def scenario(rounds: LiveFaults) -> None:
-        rounds.stir()
+        rounds.wake()
         await until("it failed", lambda: api.lists > 0)
         api.fails = False
         await until("the new pod is caught", lambda: bool(api.written))
@@ -134,14 +134,14 @@ def test_a_list_that_fails_is_tried_again_in_the_next_round() -> None:
 def test_another_fault_of_the_same_name_is_not_followed_by_what_was_read_for_the_old_one() -> None:
     """It would let go of the probers, of whom the old one had no need to know."""
     old, new = live(KILL), live(spec(PRIMARY, partition={"from": "clients"}), uid="another")
-    api, heard, read_for_old = FakeFaultApi(new), Heard(), World(pods=WORLD.pods)
+    api, heard, read_for_old = FakeFaultApi(new), Heard(), Inventory(pods=INVENTORY.pods)
 
     async def main() -> None:
         rounds = LiveFaults(heard, handlers_of(api), ThreadPoolExecutor(4))
         heard.hear("ADDED", new)
-        await rounds._catch_up_one(old, read_for_old)
+        await rounds._sync_one(old, read_for_old)
         assert api.written == []
-        await rounds._catch_up_one(new, read_for_old)
+        await rounds._sync_one(new, read_for_old)
         assert api.written == ["status Active"]  # as it would have been
 
     asyncio.run(main())
@@ -160,7 +160,9 @@ def test_a_fault_that_is_heard_of_is_resolved_and_then_followed() -> None:
         handlers: Any = Handlers()
         lab = wiring.Lab(api=served, engines={"PostgresCluster": Engine("PostgresCluster", "x", handlers)})
         wiring._register_events(registry, lab)
-        heard: Any = next(one.fn for one in registry._watching.get_all_handlers() if one.id.endswith("fault_heard"))
+        heard: Any = next(
+            handler.fn for handler in registry._watching.get_all_handlers() if handler.id.endswith("fault_heard")
+        )
         task = asyncio.create_task(lab.live_faults.run())
         await heard(event={"type": "ADDED"}, body=body(KILL))
         assert api.written == ["hold", "status Pending"]

@@ -10,7 +10,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
 from ..faults.cuts import TARGET
-from ..faults.moves import time_left
+from ..faults.lifecycle import time_left
 from .clusters import ENGINES, LABELS, Labels, labels_of
 
 KINDS = ("freeze", "kill", "partition")

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from .world import Partition, Pod, World
+from .inventory import Inventory, Partition, Pod
 
 TARGET, OTHER = "target", "other"
 
@@ -44,36 +44,38 @@ class End:
     drops_to: tuple[str, ...]
 
 
-def ends(partition: Partition, targets: Sequence[Pod], zones: frozenset[str], world: World) -> list[End]:
+def ends(partition: Partition, targets: Sequence[Pod], zones: frozenset[str], inventory: Inventory) -> list[End]:
     """Every pod that carries rules, the targets first, then by name; a target with nobody to be cut off from has none.
 
-    zones are those of a group; targets are then all pods of the world in them. The world holds what
+    zones are those of a group; targets are then all pods of the inventory in them. The inventory holds what
     partition.needs names.
     """
     drops: dict[Pod, tuple[set[str], set[str]]] = defaultdict(lambda: (set(), set()))
-    for near, far in cuts(partition, targets, zones, world):
-        _drop(drops, near, far, near_deaf=partition.direction != "out", far_deaf=partition.direction != "in")
+    for near, far in cuts(partition, targets, zones, inventory):
+        _drop(
+            drops, near, far, near_drops_from=partition.direction != "out", far_drops_from=partition.direction != "in"
+        )
     aimed_at = set(targets)
-    found = [_end(pod, TARGET if pod in aimed_at else OTHER, *lists) for pod, lists in drops.items()]
-    return sorted(found, key=lambda one: (one.end == OTHER, one.pod.name))
+    carriers = [_end(pod, TARGET if pod in aimed_at else OTHER, *lists) for pod, lists in drops.items()]
+    return sorted(carriers, key=lambda end: (end.end == OTHER, end.pod.name))
 
 
-def cuts(partition: Partition, targets: Sequence[Pod], zones: frozenset[str], world: World) -> list[Cut]:
+def cuts(partition: Partition, targets: Sequence[Pod], zones: frozenset[str], inventory: Inventory) -> list[Cut]:
     """The pairs of sides that a partition's words mean, without those that have nobody on a side."""
     near = Side(tuple(targets))
-    control_plane = Side((), world.control_plane | (world.dns if partition.dns else frozenset()))
+    control_plane = Side((), inventory.control_plane | (inventory.dns if partition.dns else frozenset()))
     match partition.source:
         case "peers":
-            found = list(_from_peers(targets, world))
+            pairs = list(_from_peers(targets, inventory))
         case "controlPlane":
-            found = [(near, control_plane)]
+            pairs = [(near, control_plane)]
         case "clients":
-            found = [(near, Side((), addresses_of((*world.clients, *world.probers))))]
+            pairs = [(near, Side((), addresses_of((*inventory.clients, *inventory.probers))))]
         case "group":
-            found = [_group(targets, zones, world), (near, control_plane)]
+            pairs = [_group(targets, zones, inventory), (near, control_plane)]
         case unknown:
             raise ValueError(f"partition.from {unknown} is none of peers, controlPlane, clients and group")
-    return [(one, other) for one, other in found if one and other]
+    return [(side, other) for side, other in pairs if side and other]
 
 
 def addresses_of(pods: Iterable[Pod]) -> frozenset[str]:
@@ -81,36 +83,39 @@ def addresses_of(pods: Iterable[Pod]) -> frozenset[str]:
     return frozenset(address for pod in pods for address in pod.addresses)
 
 
-def _from_peers(targets: Collection[Pod], world: World) -> Iterator[Cut]:
+def _from_peers(targets: Collection[Pod], inventory: Inventory) -> Iterator[Cut]:
     """A cut for each cluster: its targets are one side, and hear each other."""
     for cluster in sorted({(pod.engine, pod.cluster) for pod in targets}):
-        own = [pod for pod in world.pods if (pod.engine, pod.cluster) == cluster]
+        own = [pod for pod in inventory.pods if (pod.engine, pod.cluster) == cluster]
         others = tuple(pod for pod in own if pod.is_member and pod not in targets)
         yield Side(tuple(pod for pod in own if pod in targets)), Side(others)
 
 
-def _group(targets: Sequence[Pod], zones: frozenset[str], world: World) -> Cut:
-    outsiders = (*world.clients, *world.probers)
+def _group(targets: Sequence[Pod], zones: frozenset[str], inventory: Inventory) -> Cut:
+    outsiders = (*inventory.clients, *inventory.probers)
     inside = addresses_of(pod for pod in outsiders if pod.zone in zones)
-    outside = addresses_of(pod for pod in outsiders if pod.zone not in zones) | world.operator
-    others = tuple(pod for pod in world.pods if pod.zone not in zones)
+    outside = addresses_of(pod for pod in outsiders if pod.zone not in zones) | inventory.operator
+    others = tuple(pod for pod in inventory.pods if pod.zone not in zones)
     return Side(tuple(targets), inside), Side(others, outside)
 
 
 def _drop(
-    drops: dict[Pod, tuple[set[str], set[str]]], near: Side, far: Side, *, near_deaf: bool, far_deaf: bool
+    drops: dict[Pod, tuple[set[str], set[str]]], near: Side, far: Side, *, near_drops_from: bool, far_drops_from: bool
 ) -> None:
     """Note for each pod of two sides what it drops."""
-    for side, other, deaf, unheard in ((near, far, near_deaf, far_deaf), (far, near, far_deaf, near_deaf)):
+    for side, other, drop_from, drop_to in (
+        (near, far, near_drops_from, far_drops_from),
+        (far, near, far_drops_from, near_drops_from),
+    ):
         for pod in side.pods:
-            heard_from, said_to = drops[pod]
-            if deaf:
-                heard_from |= other.addresses
-            if unheard:
-                said_to |= other.addresses
+            drops_from, drops_to = drops[pod]
+            if drop_from:
+                drops_from |= other.addresses
+            if drop_to:
+                drops_to |= other.addresses
 
 
-def _end(pod: Pod, end: str, heard_from: set[str], said_to: set[str]) -> End:
+def _end(pod: Pod, end: str, drops_from: set[str], drops_to: set[str]) -> End:
     # Without its node's address it would fail kubelet's probes: a partition would turn into a kill.
     own = pod.addresses | pod.node_addresses
-    return End(pod, end, tuple(sorted(heard_from - own)), tuple(sorted(said_to - own)))
+    return End(pod, end, tuple(sorted(drops_from - own)), tuple(sorted(drops_to - own)))

@@ -6,18 +6,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .cuts import TARGET, End, ends
+from .inventory import Inventory, Partition, Pod, partition_of
 from .targets import NoTarget, Roles, choose, excess, in_zones, zones_of
-from .world import Partition, Pod, World, partition_of
 
 MOST_ENTRIES = MOST_ADDRESSES = 64  # the kind's schema allows no more
 
 Entry = dict[str, Any]  # the operator's part of one; agents add what they do to their own
 
 
-def resolve(spec: Mapping[str, Any], world: World, roles: Roles | None = None) -> list[Entry]:
+def resolve(spec: Mapping[str, Any], inventory: Inventory, roles: Roles | None = None) -> list[Entry]:
     """An entry for each pod that carries something of the fault. Raises NoTarget where it is not to be carried out."""
     target, partition = spec["target"], partition_of(spec)
-    near = world.of(target)
+    near = inventory.of(target)
     chosen = choose(target, spec["seed"], near.pods, roles)
     zones: frozenset[str] = frozenset()
     if partition and partition.is_group:
@@ -25,13 +25,13 @@ def resolve(spec: Mapping[str, Any], world: World, roles: Roles | None = None) -
         chosen = in_zones(zones, near.pods)
     if too_many := excess(target, chosen, near.pods):
         raise NoTarget(too_many)
-    found = _cut(partition, chosen, zones, near) if partition else [entry_of(pod) for pod in chosen]
-    if len(found) > MOST_ENTRIES:
+    entries = _cut(partition, chosen, zones, near) if partition else [entry_of(pod) for pod in chosen]
+    if len(entries) > MOST_ENTRIES:
         raise NoTarget(
-            f"{len(found)} pods would carry something of this fault, and {MOST_ENTRIES} is the most."
+            f"{len(entries)} pods would carry something of this fault, and {MOST_ENTRIES} is the most."
             " Hint: name one cluster (target.kind, target.name)."
         )
-    return found
+    return entries
 
 
 def entry_of(pod: Pod) -> Entry:
@@ -48,19 +48,19 @@ def entry_of_end(end: End) -> Entry:
     }  # fmt: skip
 
 
-def _cut(partition: Partition, chosen: Sequence[Pod], zones: frozenset[str], world: World) -> list[Entry]:
-    _check_control_plane(partition, chosen, world)
-    found = ends(partition, chosen, zones, world)
-    if not any(end.end == TARGET for end in found):
+def _cut(partition: Partition, chosen: Sequence[Pod], zones: frozenset[str], inventory: Inventory) -> list[Entry]:
+    _check_control_plane(partition, chosen, inventory)
+    carriers = ends(partition, chosen, zones, inventory)
+    if not any(end.end == TARGET for end in carriers):
         names = ", ".join(pod.name for pod in chosen)
         raise NoTarget(f"{names}: {_NOBODY[partition.source]}")
-    if too_many := [end for end in found if max(len(end.drops_from), len(end.drops_to)) > MOST_ADDRESSES]:
+    if too_many := [end for end in carriers if max(len(end.drops_from), len(end.drops_to)) > MOST_ADDRESSES]:
         raise NoTarget(
             f"{too_many[0].pod.name} would have to drop the packets of more than {MOST_ADDRESSES} addresses."
             " Hint: name one cluster (target.kind, target.name), or have fewer clients in the namespace."
         )
     # A far end that is just starting is caught when it is up.
-    return [entry_of_end(end) for end in found if end.end == TARGET or end.pod.is_up]
+    return [entry_of_end(end) for end in carriers if end.end == TARGET or end.pod.is_up]
 
 
 _NOBODY = {
@@ -71,13 +71,13 @@ _NOBODY = {
 }
 
 
-def _check_control_plane(partition: Partition, chosen: Sequence[Pod], world: World) -> None:
+def _check_control_plane(partition: Partition, chosen: Sequence[Pod], inventory: Inventory) -> None:
     """Raise NoTarget where what is to be cut off is not known, or shares an address with a target's node."""
-    if partition.dns and not world.dns:
+    if partition.dns and not inventory.dns:
         raise NoTarget("no address of the name service kube-system/kube-dns is known. Hint: partition.dns Keep.")
     if partition.source not in ("controlPlane", "group"):
         return
-    services = world.control_plane | (world.dns if partition.dns else frozenset())
+    services = inventory.control_plane | (inventory.dns if partition.dns else frozenset())
     for pod in chosen:
         if shared := services & pod.node_addresses:
             raise NoTarget(

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .world import Pod
+from .inventory import Pod
 
 Target = Mapping[str, Any]  # a Fault's spec.target
 
@@ -26,7 +26,7 @@ class Roles:
 
 
 class NoTarget(Exception):
-    """The fault hits nobody; the message says why, and the hint."""
+    """The fault hits nobody; the message says why, and the mend."""
 
 
 def choose(target: Target, seed: int, pods: Sequence[Pod], roles: Roles | None = None) -> list[Pod]:
@@ -62,17 +62,17 @@ def in_zones(zones: frozenset[str], pods: Iterable[Pod]) -> list[Pod]:
 
 
 def excess(target: Target, chosen: Iterable[Pod], pods: Iterable[Pod]) -> str:
-    """By which cluster's members a fault would hit too many, and the hint; '' where it keeps to its bound.
+    """By which cluster's members a fault would hit too many, and the mend; '' where it keeps to its bound.
 
     The bound is the target's maxMembers, else a minority of the members that are on a node, but at least one:
     what is left must be able to go on.
     """
     there = _members(pods)
-    for cluster, hit in sorted(_members(chosen).items()):
+    for cluster, targeted in sorted(_members(chosen).items()):
         bound = target.get("maxMembers", max(1, (there[cluster] - 1) // 2))
-        if hit > bound:
+        if targeted > bound:
             return (
-                f"{hit} of {there[cluster]} members of {cluster[1]} would be hit, and the bound is {bound}."
+                f"{targeted} of {there[cluster]} members of {cluster[1]} would be hit, and the bound is {bound}."
                 " Hint: raise target.maxMembers if that is meant, or hit fewer."
             )
     return ""

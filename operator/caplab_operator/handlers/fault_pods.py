@@ -1,4 +1,4 @@
-"""Pods as the API server lists them, as the world that faults know."""
+"""Pods as the API server lists them, as the inventory that faults know."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from ..engines.objects import stateful_set_of
 from ..engines.ownership import made_by
 from ..faults.cuts import addresses_of
-from ..faults.world import MEMBER, SENTINEL, Pod, World
+from ..faults.inventory import MEMBER, SENTINEL, Inventory, Pod
 
 _CLUSTER, _ENGINE, _PART = "caplab.dev/cluster", "caplab.dev/engine", "caplab.dev/part"
 _NAME, _VANTAGE = "app.kubernetes.io/name", "caplab.dev/vantage"
@@ -21,17 +21,17 @@ Body = Mapping[str, Any]
 ZoneOf = Callable[[str], str]
 
 
-def world_from(
+def inventory_from(
     zone_of: ZoneOf,
     listed: Iterable[Body],
     lab: Iterable[Body] = (),
     control_plane: frozenset[str] = frozenset(),
     dns: frozenset[str] = frozenset(),
-) -> World:
-    """The world, from the pods of a namespace and those of the lab; zone_of tells a node's zone."""
+) -> Inventory:
+    """The inventory, from the pods of a namespace and those of the lab; zone_of tells a node's zone."""
     there = [(body, _pod(body, zone_of)) for body in listed if _can_talk(body)]
     of_lab = [(_labels(body).get(_NAME), _pod(body, zone_of)) for body in lab if _can_talk(body)]
-    return World(
+    return Inventory(
         pods=tuple(pod for _, pod in there if pod.part in (MEMBER, SENTINEL)),
         # One on its node's own network cannot be told from the node.
         clients=tuple(
@@ -73,7 +73,7 @@ def _is_of_cluster(body: Body) -> bool:
 
 def _addresses(status: Body, name: str) -> frozenset[str]:
     """All of its addresses: where there are two families, a list beside the first one."""
-    return frozenset(filter(None, [status.get(name), *(one.get("ip") for one in status.get(f"{name}s") or ())]))
+    return frozenset(filter(None, [status.get(name), *(address.get("ip") for address in status.get(f"{name}s") or ())]))
 
 
 def _labels(body: Body) -> Mapping[str, str]:

@@ -1,4 +1,4 @@
-"""Reads the world for faults, all of it at once: whoever is to be hit waits for nothing else."""
+"""Reads the inventory for faults, all of it at once: whoever is to be hit waits for nothing else."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any, ParamSpec, TypeVar
 
 from ..api import Api
-from ..faults.world import CONTROL_PLANE, DNS, OUTSIDERS, World
+from ..faults.inventory import CONTROL_PLANE, DNS, OUTSIDERS, Inventory
 from ..settings import LAB_NAMESPACE_VARIABLE
-from .fault_pods import OF_CLUSTERS, OF_THE_LAB, world_from
+from .fault_pods import OF_CLUSTERS, OF_THE_LAB, inventory_from
 
 # What is cut off with the control plane: a Service each, with its Endpoints.
 _SERVICES = {CONTROL_PLANE: ("default", "kubernetes"), DNS: ("kube-system", "kube-dns")}
@@ -37,9 +37,9 @@ class Reading:
         """The pods of the namespace's clusters, and perhaps others of it, when they are there."""
         return self.listed.result()
 
-    def world(self) -> World:
+    def inventory(self) -> Inventory:
         """All that was asked for, when it is there."""
-        return world_from(
+        return inventory_from(
             self.api.zone_of,
             self.listed.result(),
             self.lab.result() if self.lab else (),
@@ -48,7 +48,7 @@ class Reading:
         )
 
     def _addresses(self, need: str) -> frozenset[str]:
-        return frozenset(address for found in self.services.get(need, ()) for address in found.result())
+        return frozenset(address for addresses in self.services.get(need, ()) for address in addresses.result())
 
 
 @dataclass
@@ -61,7 +61,7 @@ class Reader:
     _known: dict[str, tuple[float, list[Future[frozenset[str]]]]] = field(default_factory=dict)  # by the need
 
     def begin(self, namespace: str, needs: frozenset[str]) -> Reading:
-        """Begin to read a namespace's world; pods of no cluster only where outsiders are needed."""
+        """Begin to read a namespace's inventory; pods of no cluster only where outsiders are needed."""
         with_outsiders = OUTSIDERS in needs
         listed = self.submit(self.api.pods_where, namespace, "" if with_outsiders else OF_CLUSTERS)
         home = os.environ[LAB_NAMESPACE_VARIABLE]
@@ -73,12 +73,12 @@ class Reader:
         return self._threads.submit(read, *args, **kwargs)
 
     def _addresses(self, need: str) -> list[Future[frozenset[str]]]:
-        at, found = self._known.get(need, (-math.inf, []))
-        failed = any(one.done() and one.exception() for one in found)
+        at, reads = self._known.get(need, (-math.inf, []))
+        failed = any(read.done() and read.exception() for read in reads)
         if failed or self.clock() - at > _FRESH_SECONDS:
-            found = [self.submit(ask, self.api, *_SERVICES[need]) for ask in (_own_addresses, _led_to)]
-            self._known[need] = self.clock(), found
-        return found
+            reads = [self.submit(ask, self.api, *_SERVICES[need]) for ask in (_own_addresses, _led_to)]
+            self._known[need] = self.clock(), reads
+        return reads
 
 
 def _own_addresses(api: Api, namespace: str, name: str) -> frozenset[str]:
@@ -90,4 +90,4 @@ def _own_addresses(api: Api, namespace: str, name: str) -> frozenset[str]:
 def _led_to(api: Api, namespace: str, name: str) -> frozenset[str]:
     """The addresses that a Service leads to."""
     subsets = (api.get("v1", "Endpoints", namespace, name) or {}).get("subsets") or ()
-    return frozenset(one["ip"] for subset in subsets for one in subset.get("addresses") or ())
+    return frozenset(address["ip"] for subset in subsets for address in subset.get("addresses") or ())

@@ -11,10 +11,10 @@ from typing import Any
 from kubernetes.client import ApiException
 
 from ..api import Api, stamp
-from ..faults import following, moves
+from ..faults import lifecycle, target_sync
+from ..faults.inventory import Inventory, needs_of
 from ..faults.resolving import resolve
 from ..faults.targets import NoTarget, Roles
-from ..faults.world import World, needs_of
 from .fault_reading import Reader
 
 Body = Mapping[str, Any]
@@ -34,58 +34,58 @@ class FaultHandlers:
     roles_of: Callable[[str], RolesOf]
     reader: Reader
 
-    def follow(self, body: Body) -> None:
-        """Make the next move, if there is one; what it changes comes back as an event."""
-        lost = [node for node in moves.unanswered(body) if not self.api.node_exists(node)]
-        match moves.decide(body, _now(), lost):
-            case moves.Resolve():
-                self._resolve(body)
-            case moves.Say():
-                self._say(body, lambda now: moves.decide(now, _now(), lost))
-            case moves.Release():
+    def advance(self, body: Body) -> None:
+        """Take the next action, if there is one; what it changes comes back as an event."""
+        lost = [node for node in lifecycle.unanswered(body) if not self.api.node_exists(node)]
+        match lifecycle.decide(body, _now(), lost):
+            case lifecycle.ResolveTargets():
+                self._resolve_targets(body)
+            case lifecycle.UpdateStatus():
+                self._update_status(body, lambda now: lifecycle.decide(now, _now(), lost))
+            case lifecycle.RemoveFinalizer():
                 self.api.apply(_identity(body))
 
-    def catch_up(self, body: Body, world: World) -> None:
-        """Have a live fault hold whom it is to hold in the world as it is now."""
+    def sync_targets(self, body: Body, inventory: Inventory) -> None:
+        """Have a live fault hold whom it is to hold by the inventory as it is now."""
 
-        def next_status(now: Body) -> moves.Move:
-            status = following.followed(now, world, _now()) if following.is_live(now, _now()) else None
-            return moves.Say(status) if status else None
+        def next_status(now: Body) -> lifecycle.Action:
+            status = target_sync.synced(now, inventory, _now()) if target_sync.is_live(now, _now()) else None
+            return lifecycle.UpdateStatus(status) if status else None
 
         if next_status(body):
-            self._say(body, next_status)
+            self._update_status(body, next_status)
 
-    def _say(self, body: Body, decide: Callable[[Body], moves.Move]) -> None:
+    def _update_status(self, body: Body, decide: Callable[[Body], lifecycle.Action]) -> None:
         """Decide again on the object as it is, and write that.
 
         What was last heard may be older than what was written, and would take entries away.
         """
         now = self._read(body)
-        move = decide(now) if now else None
-        if now and isinstance(move, moves.Say):
-            self.api.apply_status(now, move.status)
-            _log.info("%s: %s", _name(now), _told(move.status))
+        action = decide(now) if now else None
+        if now and isinstance(action, lifecycle.UpdateStatus):
+            self.api.apply_status(now, action.status)
+            _log.info("%s: %s", _name(now), _log_line(action.status))
 
-    def _resolve(self, body: Body) -> None:
-        if moves.is_held(body) and _is_resolved(self._read(body)):
+    def _resolve_targets(self, body: Body) -> None:
+        if lifecycle.is_held(body) and _is_resolved(self._read(body)):
             return  # what was last heard is older than what was written
         namespace, spec = body["metadata"]["namespace"], body["spec"]
         reading = self.reader.begin(namespace, needs_of([spec]))
         now = self.reader.submit(self._read, body)
-        # First the finalizer, then the orders: an object that can go at once might leave a member under its fault.
-        held = self.reader.submit(self.api.apply, _identity(body, finalizers=[moves.FINALIZER]))
+        # First the finalizer, then the assignments: an object that can go at once might leave a member under its fault.
+        held = self.reader.submit(self.api.apply, _identity(body, finalizers=[lifecycle.FINALIZER]))
         target, roles = spec["target"], None
         if "role" in target:
             roles = self.reader.submit(self._roles, namespace, target, reading.bodies)
         try:
-            entries = resolve(spec, reading.world(), roles.result() if roles else None)
-            status = moves.resolved(entries, _until(spec))
+            entries = resolve(spec, reading.inventory(), roles.result() if roles else None)
+            status = lifecycle.resolved(entries, _until(spec))
         except NoTarget as nobody:
-            status = moves.refused(str(nobody))
+            status = lifecycle.refused(str(nobody))
         held.result()
         if not _is_resolved(now.result()):
             self.api.apply_status(body, status)
-            _log.info("%s: %s", _name(body), _told(status))
+            _log.info("%s: %s", _name(body), _log_line(status))
 
     def _roles(self, namespace: str, target: Body, listed: Callable[[], Sequence[Body]]) -> Roles:
         """The authority's word; nobody's where the operator has no rights, which come with each cluster."""
@@ -120,7 +120,7 @@ def _name(body: Body) -> str:
     return f"fault {body['metadata']['namespace']}/{body['metadata']['name']}"
 
 
-def _told(status: Mapping[str, Any]) -> str:
+def _log_line(status: Mapping[str, Any]) -> str:
     """A status in a line of the log."""
     pods = [f"{entry['pod']} ({entry['uid']})" for entry in status.get("targets") or () if entry.get("end") != "other"]
     return " ".join(filter(None, [status["phase"], ", ".join(pods), status.get("message", "")]))

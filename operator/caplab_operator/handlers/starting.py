@@ -10,7 +10,7 @@ from ..engines import starting
 from ..engines.common import CAN_START
 from ..engines.conditions import Said
 from ..engines.objects import of_cluster
-from ..faults.world import engine_of
+from ..faults.inventory import engine_of
 from .watched import Key
 
 _AGAIN_SECONDS = 3.0  # between two readings: a log costs the node something

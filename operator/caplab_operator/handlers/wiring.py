@@ -125,7 +125,7 @@ def _register_events(registry: kopf.OperatorRegistry, lab: Lab) -> None:
     @kopf.on.event(GROUP, VERSION, "faults", registry=registry)
     async def fault_heard(event: kopf.RawEvent, body: kopf.Body, **_: Any) -> None:
         key = lab.faults.hear(event["type"], dict(body))
-        lab.live_faults.stir()
+        lab.live_faults.wake()
         await _follow_fault(lab, key)
 
 
@@ -187,12 +187,12 @@ async def _look_at_faults(lab: Lab) -> None:
 
 
 async def _follow_fault(lab: Lab, key: Key) -> None:
-    """One move at a time for a fault, each from the object as it was last heard of."""
+    """One action at a time for a fault, each from the object as it was last heard of."""
     async with lab.faults.locks[key]:
         body = lab.faults.bodies.get(key)
         if body is None:
             return
         try:
-            await asyncio.get_running_loop().run_in_executor(lab.threads, lab.fault_handlers.follow, body)
+            await asyncio.get_running_loop().run_in_executor(lab.threads, lab.fault_handlers.advance, body)
         except Exception as error:  # the next round tries again
             _log.warning("%s %s/%s: %s", *key, error)

@@ -8,7 +8,7 @@ from typing import Any
 
 MEMBER, SENTINEL = "member", "sentinel"  # parts of a cluster
 
-# What more of the world a fault has to know than the pods it is aimed at.
+# What more of the inventory a fault needs than the pods that it is aimed at.
 OUTSIDERS, CONTROL_PLANE, DNS = "outsiders", "control plane", "dns"
 
 
@@ -38,7 +38,7 @@ class Pod:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class World:
+class Inventory:
     """Everybody who may be on a side of a fault, as far as it was asked for; pods on no node are not in it.
 
     pods are members and Sentinels of the Fault's namespace, clients its pods that belong to no cluster. A prober's zone
@@ -52,8 +52,8 @@ class World:
     control_plane: frozenset[str] = frozenset()
     dns: frozenset[str] = frozenset()
 
-    def of(self, target: Mapping[str, Any]) -> World:
-        """The world with the pods of the target's cluster only, where it names one."""
+    def of(self, target: Mapping[str, Any]) -> Inventory:
+        """The inventory with the pods of the target's cluster only, where it names one."""
         if "name" not in target:
             return self
         cluster = engine_of(target["kind"]), target["name"]
@@ -67,7 +67,7 @@ def engine_of(kind: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """A Fault's spec.partition: whom the targets are cut off from, who is deaf, and whether DNS goes too."""
+    """A Fault's spec.partition: whom the targets are cut off from, which way is cut, and whether DNS goes too."""
 
     source: str  # peers, controlPlane, clients, group
     direction: str = "both"  # in: the targets do not hear the others; out: the others do not hear the targets
@@ -80,7 +80,7 @@ class Partition:
 
     @property
     def needs(self) -> frozenset[str]:
-        """What has to be known of the world."""
+        """What has to be known of the inventory."""
         outsiders = {OUTSIDERS} if self.source in ("clients", "group") else set()
         control_plane = {CONTROL_PLANE} if self.source in ("controlPlane", "group") else set()
         return frozenset(outsiders | control_plane | ({DNS} if self.dns else set()))
@@ -88,13 +88,13 @@ class Partition:
 
 def partition_of(spec: Mapping[str, Any]) -> Partition | None:
     """The partition that a Fault's spec asks for, if it does."""
-    asked = spec.get("partition")
-    if asked is None:
+    partition = spec.get("partition")
+    if partition is None:
         return None
-    return Partition(asked["from"], asked.get("direction", "both"), asked.get("dns") == "Cut")
+    return Partition(partition["from"], partition.get("direction", "both"), partition.get("dns") == "Cut")
 
 
 def needs_of(specs: Iterable[Mapping[str, Any]]) -> frozenset[str]:
-    """What has to be known of the world for all these faults."""
+    """What has to be known of the inventory for all these faults."""
     partitions = [partition_of(spec) for spec in specs]
     return frozenset(need for partition in partitions if partition for need in partition.needs)

@@ -1,11 +1,11 @@
-"""Random worlds for the properties of faults."""
+"""Random inventories for the properties of faults."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from caplab_operator.faults.world import MEMBER, SENTINEL, Pod, World
-from fault_world import CONTROL_PLANE, DNS, OPERATOR
+from caplab_operator.faults.inventory import MEMBER, SENTINEL, Inventory, Pod
+from fault_inventory import CONTROL_PLANE, DNS, OPERATOR
 from hypothesis import strategies as st
 
 CLUSTERS = [("postgres", "pg"), ("redis", "rd"), ("cassandra", "cs")]
@@ -13,7 +13,7 @@ SOURCES, DIRECTIONS = ["peers", "controlPlane", "clients", "group"], ["both", "i
 
 
 @st.composite
-def worlds(draw: st.DrawFn) -> World:
+def inventories(draw: st.DrawFn) -> Inventory:
     """Clusters in any zones, some of their pods without an address yet; clients, probers."""
     numbers = iter(range(1, 250))
 
@@ -30,7 +30,7 @@ def worlds(draw: st.DrawFn) -> World:
 
     pods = [pod for engine, name in CLUSTERS for pod in some(name, 4, engine, name, MEMBER)]
     pods += some("rd-sentinel", 3, "redis", "rd", SENTINEL)
-    return World(
+    return Inventory(
         pods=tuple(pods), clients=tuple(some("app", 3)), probers=tuple(some("prober", 3)),
         operator=OPERATOR, control_plane=CONTROL_PLANE, dns=DNS,
     )  # fmt: skip

@@ -19,27 +19,27 @@ Entries = Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Resolve:
+class ResolveTargets:
     """Choose the members, and write them down for the agents."""
 
 
 @dataclass(frozen=True, slots=True)
-class Say:
+class UpdateStatus:
     """Write this status."""
 
     status: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Release:
+class RemoveFinalizer:
     """Take the finalizer away: nobody is under this fault any more."""
 
 
-Move = Resolve | Say | Release | None
+Action = ResolveTargets | UpdateStatus | RemoveFinalizer | None
 
 
-def decide(body: Body, now: datetime, lost_nodes: Collection[str] = ()) -> Move:
-    """The next move for a Fault; None: nothing to do until something changes.
+def decide(body: Body, now: datetime, lost_nodes: Collection[str] = ()) -> Action:
+    """The next action for a Fault; None: nothing to do until something changes.
 
     A target on one of lost_nodes has ended: there is no agent to say so, and nothing left to heal.
     """
@@ -48,15 +48,15 @@ def decide(body: Body, now: datetime, lost_nodes: Collection[str] = ()) -> Move:
     targets = status.get("targets") or []
     if "phase" not in status:
         if going:
-            return Release() if held else None
-        return Resolve()
+            return RemoveFinalizer() if held else None
+        return ResolveTargets()
     phase = status["phase"]
     if targets:
         phase = phase_of(targets, going or time_left(status, now) <= timedelta(0), going, lost_nodes, phase)
     if phase != status["phase"]:
-        return Say(with_entries(status, [own(target) for target in targets], phase=phase))
+        return UpdateStatus(with_entries(status, [own(target) for target in targets], phase=phase))
     if held and (phase in ENDED or not targets):
-        return Release()
+        return RemoveFinalizer()
     return None
 
 

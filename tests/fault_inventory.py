@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from caplab_operator.faults.world import MEMBER, SENTINEL, Pod, World
+from caplab_operator.faults.inventory import MEMBER, SENTINEL, Inventory, Pod
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ZONES = {f"node-{zone}": zone for zone in "abc"} | {"control-plane": ""}
@@ -23,7 +23,7 @@ def pod(name: str, zone: str, number: int, part: str = MEMBER, **changes: Any) -
     """A pod of the cluster that its name begins with; number tells its address."""
     cluster = name.partition("-")[0]
     engine = {"pg": "postgres", "rd": "redis", "cs": "cassandra"}.get(cluster, "")
-    found = Pod(
+    made = Pod(
         uid=f"u-{name}",
         name=name,
         node=f"node-{zone}",
@@ -34,13 +34,13 @@ def pod(name: str, zone: str, number: int, part: str = MEMBER, **changes: Any) -
         cluster=cluster if engine else "",
         part=part if engine else "",
     )
-    return replace(found, **changes)
+    return replace(made, **changes)
 
 
-def anew(one: Pod, **changes: Any) -> Pod:
+def anew(pod: Pod, **changes: Any) -> Pod:
     """The pod that takes another's place, at another address."""
-    (address,) = one.addresses
-    return replace(one, uid=f"{one.uid}-2", addresses=frozenset({address.replace("10.0.0.", "10.0.1.")}), **changes)
+    (address,) = pod.addresses
+    return replace(pod, uid=f"{pod.uid}-2", addresses=frozenset({address.replace("10.0.0.", "10.0.1.")}), **changes)
 
 
 PG = tuple(pod(f"pg-{number}", "abc"[number], 10 + number) for number in range(3))
@@ -48,7 +48,7 @@ RD = tuple(pod(f"rd-{number}", "abc"[number], 20 + number) for number in range(3
 SENTINELS = tuple(pod(f"rd-sentinel-{number}", "abc"[number], 30 + number, SENTINEL) for number in range(3))
 CLIENTS = (pod("app", "a", 40), pod("web", "b", 41))
 PROBERS = tuple(pod(f"prober-{zone}", zone, 50 + "abc".index(zone)) for zone in "abc")
-WORLD = World(
+INVENTORY = Inventory(
     pods=(*PG, *RD, *SENTINELS),
     clients=CLIENTS,
     probers=PROBERS,
@@ -58,10 +58,10 @@ WORLD = World(
 )
 
 
-def with_pods(*pods: Pod, without: Sequence[str] = ()) -> World:
-    """The world with these pods in the place of those of the same names, or beside them."""
-    names = {one.name for one in pods} | set(without)
-    return replace(WORLD, pods=(*(one for one in WORLD.pods if one.name not in names), *pods))
+def with_pods(*pods: Pod, without: Sequence[str] = ()) -> Inventory:
+    """The inventory with these pods in the place of those of the same names, or beside them."""
+    names = {pod.name for pod in pods} | set(without)
+    return replace(INVENTORY, pods=(*(pod for pod in INVENTORY.pods if pod.name not in names), *pods))
 
 
 def spec(target: dict[str, Any], **kind: Any) -> dict[str, Any]:
@@ -78,11 +78,12 @@ def of(cluster: str, **how: Any) -> dict[str, Any]:
     return {"kind": kind, "name": cluster, **how}
 
 
-def body(asked: dict[str, Any], status: dict[str, Any] | None = None, **metadata: Any) -> dict[str, Any]:
+def body(fault_spec: dict[str, Any], status: dict[str, Any] | None = None, **metadata: Any) -> dict[str, Any]:
     """A Fault."""
     own = {"name": "f", "namespace": "demo", "uid": "u-f", **metadata}
     return {
-        "apiVersion": "caplab.dev/v1alpha1", "kind": "Fault", "metadata": own, "spec": asked, "status": status or {},
+        "apiVersion": "caplab.dev/v1alpha1", "kind": "Fault", "metadata": own, "spec": fault_spec,
+        "status": status or {},
     }  # fmt: skip
 
 
@@ -97,21 +98,21 @@ def owned_by_stateful_set(pod: str) -> dict[str, Any]:
     return {"ownerReferences": [owner]}
 
 
-def listed(one: Pod, **labels: str) -> dict[str, Any]:
+def listed(pod: Pod, **labels: str) -> dict[str, Any]:
     """As the API server lists it."""
-    own = {"caplab.dev/engine": one.engine, "caplab.dev/cluster": one.cluster, "caplab.dev/part": one.part}
+    own = {"caplab.dev/engine": pod.engine, "caplab.dev/cluster": pod.cluster, "caplab.dev/part": pod.part}
     return {
         "metadata": {
-            "name": one.name,
+            "name": pod.name,
             "namespace": "demo",
-            "uid": one.uid,
-            "labels": (own if one.cluster else {}) | labels,
-            **owned_by_stateful_set(one.name),
+            "uid": pod.uid,
+            "labels": (own if pod.cluster else {}) | labels,
+            **owned_by_stateful_set(pod.name),
         },
-        "spec": {"nodeName": one.node},
+        "spec": {"nodeName": pod.node},
         "status": {
             "phase": "Running",
-            "podIP": min(one.addresses, default=None),
-            "hostIP": min(one.node_addresses, default=None),
+            "podIP": min(pod.addresses, default=None),
+            "hostIP": min(pod.node_addresses, default=None),
         },
     }

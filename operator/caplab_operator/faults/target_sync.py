@@ -1,0 +1,131 @@
+"""A fault that is live follows its targets: pods that take a place are caught, and cuts go by the addresses there are.
+
+Pure: from the entries of status.targets and the inventory as it is now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from . import lifecycle
+from .cuts import TARGET, ends
+from .inventory import Inventory, Partition, Pod, partition_of
+from .resolving import MOST_ADDRESSES, MOST_ENTRIES, Entry, entry_of, entry_of_end
+from .targets import excess, in_zones, is_in_place
+
+_LIVE = frozenset({"Pending", "Active", "Healing"})
+# An entry that its agent gets to only when the time is over is Failed.
+_LATEST_BEGIN = timedelta(seconds=1)
+
+Body = Mapping[str, Any]
+Entries = Sequence[Mapping[str, Any]]
+
+
+def is_live(body: Body, now: datetime) -> bool:
+    """Whether a Fault's targets are to be synced: it is resolved, its time is not over, and it goes on by itself."""
+    status, kill = body.get("status") or {}, body["spec"].get("kill")
+    strikes_once = kill is not None and not kill.get("keepDown", True)
+    is_on = status.get("phase") in _LIVE and not lifecycle.is_going(body) and bool(status.get("targets"))
+    return is_on and not strikes_once and lifecycle.time_left(status, now) > timedelta(0)
+
+
+def synced(body: Body, inventory: Inventory, now: datetime) -> dict[str, Any] | None:
+    """The status to be written for a fault that is live; None: its entries are as they should be."""
+    spec, status = body["spec"], body["status"]
+    existing: Entries = status["targets"]
+    near = inventory.of(spec["target"])
+    partition = partition_of(spec)
+    wanted = _cut(spec, existing, partition, near) if partition else _held(spec, existing, near)
+    entries = _kept(existing, wanted, near)
+    if lifecycle.time_left(status, now) > _LATEST_BEGIN:
+        entries += _begun(existing, wanted, near)
+    entries, left_out = _bounded(entries)
+    if entries == [lifecycle.own(entry) for entry in existing]:
+        return None
+    return lifecycle.with_entries(status, entries, **({"message": left_out} if left_out else {}))
+
+
+def _held(spec: Mapping[str, Any], existing: Entries, inventory: Inventory) -> dict[str, Entry]:
+    """By uid, what a kill or a freeze holds: the pods with the names of those it hit."""
+    names = _names_of_targets(existing)
+    return {pod.uid: entry_of(pod) for pod in inventory.pods if pod.name in names and is_in_place(spec["target"], pod)}
+
+
+def _cut(spec: Mapping[str, Any], existing: Entries, partition: Partition, inventory: Inventory) -> dict[str, Entry]:
+    """By uid, the ends of a partition as the inventory is now."""
+    zones: frozenset[str] = frozenset()
+    if partition.is_group:
+        # As resolved, and not of those who are there now: a zone stays cut off while its pods are made anew.
+        zones = frozenset(entry["zone"] for entry in existing if _is_target(entry))
+    targets = _targets(spec["target"], zones, existing, inventory)
+    return {end.pod.uid: entry_of_end(end) for end in ends(partition, targets, zones, inventory)}
+
+
+def _targets(target: Mapping[str, Any], zones: frozenset[str], existing: Entries, inventory: Inventory) -> list[Pod]:
+    """Those of the same names; where zones or a node are meant, all that are there, unless they are too many."""
+    names = _names_of_targets(existing)
+    if zones:
+        fitting = in_zones(zones, inventory.pods)
+    elif "zone" in target or "node" in target:
+        fitting = [pod for pod in inventory.pods if is_in_place(target, pod)]
+    else:
+        return [pod for pod in inventory.pods if pod.name in names]
+    return [pod for pod in fitting if pod.name in names] if excess(target, fitting, inventory.pods) else fitting
+
+
+def _kept(existing: Entries, wanted: Mapping[str, Entry], inventory: Inventory) -> list[Entry]:
+    """The entries there are, with what they are to drop now; none is ever taken away."""
+    there = {pod.uid for pod in inventory.pods}
+    return [_now(entry, wanted.get(entry["uid"]), entry["uid"] in there) for entry in existing]
+
+
+def _now(entry: Mapping[str, Any], wanted: Entry | None, is_there: bool) -> Entry:
+    mine = lifecycle.own(entry)
+    if "dropsFrom" not in mine or not is_there or entry.get("state") in lifecycle.ENDED:
+        return mine
+    fresh = wanted or {"dropsFrom": [], "dropsTo": []}  # nobody is left on the other side
+    return mine | {name: fresh[name] for name in ("end", "dropsFrom", "dropsTo") if name in fresh}
+
+
+def _begun(existing: Entries, wanted: Mapping[str, Entry], inventory: Inventory) -> list[Entry]:
+    """New entries, each with whose place it takes, unless that one has ended: it stays so.
+
+    Agents wait for a pod that takes a place to start. Another one's entry comes when it is up.
+    """
+    uids, up = {entry["uid"] for entry in existing}, {pod.uid for pod in inventory.pods if pod.is_up}
+    replaced = {entry.get("replaces") for entry in existing}
+    last = {entry["pod"]: entry for entry in existing if entry["uid"] not in replaced}
+    begun = []
+    for uid, entry in wanted.items():
+        before = last.get(entry["pod"])
+        if uid in uids or (before and before.get("state") in ("Healed", "Failed")):
+            continue
+        if before:
+            begun.append(entry | {"replaces": before["uid"]})
+        elif uid in up:
+            begun.append(entry)
+    return begun
+
+
+def _bounded(entries: Sequence[Entry]) -> tuple[list[Entry], str]:
+    """As many entries and addresses as the kind's schema allows, and a sentence where that is not all."""
+    fitting = [
+        entry | {name: entry[name][:MOST_ADDRESSES] for name in ("dropsFrom", "dropsTo") if name in entry}
+        for entry in entries[:MOST_ENTRIES]
+    ]
+    if fitting == list(entries):
+        return fitting, ""
+    return fitting, (
+        f"not all is held: the fault has come to more than {MOST_ENTRIES} pods, or {MOST_ADDRESSES} addresses a pod."
+        " Hint: delete it, and make one of a cluster alone."
+    )
+
+
+def _is_target(entry: Mapping[str, Any]) -> bool:
+    return bool(entry.get("end", TARGET) == TARGET)
+
+
+def _names_of_targets(existing: Iterable[Mapping[str, Any]]) -> set[str]:
+    return {entry["pod"] for entry in existing if _is_target(entry)}
