@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from chaoscaplab.clusters.engines import named
+from chaoscaplab.clusters.engines import engine_named
 from chaoscaplab.server import Server
-from chaoscaplab.waiting import until
+from chaoscaplab.waiting import wait_until
 
 _GONE_SECONDS = 120
 
@@ -14,7 +14,7 @@ _GONE_SECONDS = 120
 def remove(server: Server, namespace: str, clusters: Mapping[str, str]) -> None:
     """Delete clusters, their names by engine, and wait until the namespace has no pod of any cluster."""
     for engine, name in clusters.items():
-        kind = named(engine).KIND
+        kind = engine_named(engine).KIND
         if (found := server.get(kind, namespace, name)) is not None:
             server.remove(kind, found)
 
@@ -22,4 +22,4 @@ def remove(server: Server, namespace: str, clusters: Mapping[str, str]) -> None:
         pods = server.pods(namespace, "caplab.dev/cluster")
         return f"{len(pods)} are left" if pods else ""
 
-    until("every pod is gone", left, _GONE_SECONDS)
+    wait_until("every pod is gone", left, _GONE_SECONDS)

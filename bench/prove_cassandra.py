@@ -16,10 +16,10 @@ from caplab_cluster.kind_cluster import NODES
 from caplab_cluster.paths import REPOSITORY, Cache
 from caplab_cluster.progress import Progress
 from caplab_cluster.session import begin
-from chaoscaplab.clusters.bringing_up import Cluster
-from chaoscaplab.clusters.engines import named
+from chaoscaplab.clusters.engines import engine_named
+from chaoscaplab.clusters.provision import Cluster
 from chaoscaplab.server import Server
-from chaoscaplab.waiting import until
+from chaoscaplab.waiting import wait_until
 from evidence import made_by, printed_by_tests, spread
 from proof_clusters import remove
 
@@ -34,7 +34,7 @@ TESTS = "tests/kind/test_cassandra_cluster.py"
 
 def start(server: Server, engines: Sequence[str]) -> dict[str, float]:
     """Clusters applied at one moment: for each the seconds until it was Ready by its status."""
-    clusters = {one: Cluster(server, named(one), NAMESPACE, ENGINES[one], {}) for one in engines}
+    clusters = {one: Cluster(server, engine_named(one), NAMESPACE, ENGINES[one], {}) for one in engines}
     started = time.monotonic()
     for cluster in clusters.values():
         server.apply(cluster.engine.KIND, NAMESPACE, cluster.name, {})
@@ -46,7 +46,7 @@ def start(server: Server, engines: Sequence[str]) -> dict[str, float]:
                 seconds[one] = time.monotonic() - started
         return ", ".join(set(engines) - set(seconds))
 
-    until("all are Ready", left, 300)
+    wait_until("all are Ready", left, 300)
     return seconds
 
 

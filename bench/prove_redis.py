@@ -16,12 +16,12 @@ import uuid
 from collections.abc import Sequence
 
 from caplab_cluster.paths import REPOSITORY, Cache
-from chaoscaplab.clusters.bringing_up import Cluster
-from chaoscaplab.clusters.engines import named
-from chaoscaplab.probes.histories import cores, fetch_clock, fetch_history, spent
+from chaoscaplab.clusters.engines import engine_named
+from chaoscaplab.clusters.provision import Cluster
+from chaoscaplab.probes.histories import cores, fetch_clock, fetch_history, prober_usage
 from chaoscaplab.probes.loads import Loads
 from chaoscaplab.server import Server
-from chaoscaplab.waiting import until
+from chaoscaplab.waiting import wait_until
 from evidence import made_by, spread
 from kubernetes import client
 from proof_clusters import remove
@@ -42,7 +42,7 @@ FULL_RATE, FULL_SECONDS, FULL_RUNS = 1000.0, 30.0, 3
 
 def ready_seconds(server: Server) -> float:
     """From applying a new object to Ready by its status."""
-    cluster = Cluster(server, named("redis"), NAMESPACE, NAME, {})
+    cluster = Cluster(server, engine_named("redis"), NAMESPACE, NAME, {})
     started = time.monotonic()
     server.apply(KIND, NAMESPACE, NAME, {})
     cluster.await_ready()
@@ -65,12 +65,12 @@ def fail_over(server: Server, cluster: Cluster) -> tuple[str, float]:
     fault = server.create(
         "Fault", NAMESPACE, name, {"target": target, "kill": {"keepDown": True}, "durationSeconds": DOWN_SECONDS}
     )
-    until("there is another primary", lambda: "" if primary(server) not in (old, "") else "none yet", 30)
+    wait_until("there is another primary", lambda: "" if primary(server) not in (old, "") else "none yet", 30)
     new = primary(server)
     moment = promoted_at(new)
-    until("the fault is over", lambda: "" if ended(server, name) else "it is not", 30)
+    wait_until("the fault is over", lambda: "" if ended(server, name) else "it is not", 30)
     server.remove("Fault", fault)
-    cluster.bring_up()  # members that were restarted are made anew, or their node would make them wait
+    cluster.provision()  # members that were restarted are made anew, or their node would make them wait
     return new, moment
 
 
@@ -99,7 +99,7 @@ def delays(history: Table, promotions: Sequence[tuple[str, int]]) -> list[float]
 
 def service_delays(server: Server) -> list[float]:
     """From promotions to the Service, in seconds, over all failovers and zones."""
-    cluster = Cluster(server, named("redis"), NAMESPACE, NAME, {})
+    cluster = Cluster(server, engine_named("redis"), NAMESPACE, NAME, {})
     run = f"service-{uuid.uuid4().hex[:6]}"
     loads = Loads(server, NAMESPACE, {"kind": KIND, "name": NAME}, run, ZONES, 0)
     # 100 a second: a client finds the Service switched at most 10 ms after it is.
@@ -121,9 +121,9 @@ def full_rate(server: Server) -> tuple[float, float, float]:
     loads = Loads(server, NAMESPACE, {"kind": KIND, "name": NAME}, run, zone, 0)
     probes = [{"name": "set", "workload": "set", "rate": FULL_RATE, "seconds": 900}]
     loads.start(probes)
-    before = {zone[0]: spent(server, zone[0])}
+    before = {zone[0]: prober_usage(server, zone[0])}
     time.sleep(FULL_SECONDS)
-    taken = cores(before, {zone[0]: spent(server, zone[0])})[zone[0]]
+    taken = cores(before, {zone[0]: prober_usage(server, zone[0])})[zone[0]]
     loads.end(probes)
     history = validate(fetch_history(server, NAMESPACE, run, zone))
     scheduled = sorted(history.column("scheduled_ns").to_pylist())

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from caplab_cluster.kind_cluster import ZONES
-from chaoscaplab.clusters.engines import meant, scan_routes
+from chaoscaplab.clusters.engines import engine_for_kind, scan_routes
 from chaoscaplab.probes.histories import fetch_history, fetch_scan
 from chaoscaplab.probes.loads import Loads
 from chaoscaplab.server import Server
@@ -37,7 +37,7 @@ class Measured:
         server, run_id, target = self.loads.server, self.loads.run_id, self.loads.target
         cluster = server.get(target["kind"], self.loads.namespace, target["name"])
         assert cluster, "there is no cluster any more that could be read"
-        self.loads.scan("set-scan", ZONES[0], scan_routes(meant(target["kind"]), cluster["spec"]), name)
+        self.loads.scan("set-scan", ZONES[0], scan_routes(engine_for_kind(target["kind"]), cluster["spec"]), name)
         self.history = validate(fetch_history(server, self.loads.namespace, run_id, ZONES))
         windows: tuple[FaultWindow, ...] = ()
         found = check_history(

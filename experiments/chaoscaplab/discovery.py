@@ -24,11 +24,11 @@ PROBES = ("chaoscaplab.clusters.probes", "chaoscaplab.faults.probes", "chaoscapl
 
 def discover(discover_system: bool = True) -> Discovery:
     """Every action and probe; of the system there is nothing to discover: `caplab faults` and kubectl tell of it."""
-    found: Discovery = initialize_discovery_result("chaoscaplab", version("caplab"), "kubernetes")
+    discovery: Discovery = initialize_discovery_result("chaoscaplab", version("caplab"), "kubernetes")
     for modules, look in ((ACTIONS, discover_actions), (PROBES, discover_probes)):
         for module in modules:
-            found["activities"].extend(_typed(look(module), module))
-    return found
+            discovery["activities"].extend(_typed(look(module), module))
+    return discovery
 
 
 def _typed(activities: DiscoveredActivities, module: str) -> DiscoveredActivities:
@@ -45,7 +45,7 @@ def _typed(activities: DiscoveredActivities, module: str) -> DiscoveredActivitie
 def type_name(hint: Any) -> str:
     """Chaos Toolkit's name of a type, such as string or list; of one that may be None, that of the other: pure."""
     if get_origin(hint) in (Union, types.UnionType):
-        (hint,) = [one for one in get_args(hint) if one is not types.NoneType]
-    known: Mapping[Any, type] = {Sequence: list, Mapping: dict}
+        (hint,) = [argument for argument in get_args(hint) if argument is not types.NoneType]
+    plain: Mapping[Any, type] = {Sequence: list, Mapping: dict}
     origin = get_origin(hint) or hint
-    return str(portable_type_name(known.get(origin, origin)))
+    return str(portable_type_name(plain.get(origin, origin)))

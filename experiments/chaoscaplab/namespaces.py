@@ -9,7 +9,7 @@ from chaoslib.exceptions import ActivityFailed
 
 from caplab.ownership import NAMESPACE
 
-from .current import seen
+from .run_context import current_run
 
 
 def namespace_of(configuration: Mapping[str, Any] | None, named: str = "") -> str:
@@ -17,7 +17,7 @@ def namespace_of(configuration: Mapping[str, Any] | None, named: str = "") -> st
 
     ActivityFailed where a step of a run names another one: a run has one namespace, which it holds.
     """
-    own = seen().namespace
+    own = current_run().namespace
     if own and named not in ("", own):
         raise ActivityFailed(f"The run is in the namespace {own}, and this step names {named}. Hint: leave it out.")
     return own or named or configured(configuration)

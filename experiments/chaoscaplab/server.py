@@ -18,7 +18,7 @@ from caplab.ownership import MANAGER, labels_of, run_of, session
 from caplab.tidy import CLUSTER_PLURALS
 from caplab.watching import GROUP, VERSION
 
-from .current import seen
+from .run_context import current_run
 
 _MOST_ANSWER_BYTES = 1 << 30  # a history of 1,000 operations a second and eight hours, compressed, is a fifth of it
 _TIMEOUT = (5, 30)  # seconds: to connect, to answer
@@ -92,14 +92,14 @@ class Server(Leases):
     def get(self, kind: str, namespace: str, name: str) -> Body | None:
         """An object, or None where there is none."""
         try:
-            found: Body = self._custom.get_namespaced_custom_object(
+            body: Body = self._custom.get_namespaced_custom_object(
                 GROUP, VERSION, namespace, PLURALS[kind], name, _request_timeout=_TIMEOUT
             )
         except client.ApiException as error:
             if error.status == 404:
                 return None
             raise
-        return found
+        return body
 
     def list(self, kind: str, namespace: str) -> Sequence[Body]:
         """All objects of a kind in a namespace."""
@@ -116,7 +116,7 @@ class Server(Leases):
         it holds the namespace. Raises NotOurs.
         """
         if problem := not_removable(body):
-            raise NotOurs(f"{kind} {named(body)} is left as it is: {problem}.")
+            raise NotOurs(f"{kind} {full_name(body)} is left as it is: {problem}.")
         metadata = body["metadata"]
         only = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": metadata["uid"]}}
         try:
@@ -148,20 +148,20 @@ class Server(Leases):
 
     def annotations(self, namespace: str, endpoints: str) -> dict[str, str]:
         """The annotations of an Endpoints object: where Patroni keeps its state."""
-        found = self._core.read_namespaced_endpoints(endpoints, namespace, _request_timeout=_TIMEOUT)
-        return dict(found.metadata.annotations or {})
+        response = self._core.read_namespaced_endpoints(endpoints, namespace, _request_timeout=_TIMEOUT)
+        return dict(response.metadata.annotations or {})
 
     def pods(self, namespace: str, selector: str) -> Sequence[Any]:
         """The pods that a label selector selects."""
-        found = self._core.list_namespaced_pod(namespace, label_selector=selector, _request_timeout=_TIMEOUT)
-        return list(found.items)
+        response = self._core.list_namespaced_pod(namespace, label_selector=selector, _request_timeout=_TIMEOUT)
+        return list(response.items)
 
     def volumes(self, namespace: str, selector: str) -> Sequence[Any]:
         """The volume claims that a label selector selects."""
-        found = self._core.list_namespaced_persistent_volume_claim(
+        response = self._core.list_namespaced_persistent_volume_claim(
             namespace, label_selector=selector, _request_timeout=_TIMEOUT
         )
-        return list(found.items)
+        return list(response.items)
 
     def nodes(self) -> Sequence[Any]:
         """The nodes of the cluster."""
@@ -183,7 +183,7 @@ class Server(Leases):
         except client.ApiException as error:
             raise ExecFailed(f"{command[0]} in {pod}: {error.reason}") from error
         answer.run_forever(timeout=_TIMEOUT[1])
-        out, said = str(answer.read_stdout() or ""), str(answer.read_stderr() or "")
+        out, errors = str(answer.read_stdout() or ""), str(answer.read_stderr() or "")
         try:
             code = answer.returncode
         except ValueError as error:  # no exit code but a sentence: there is no container to run it in
@@ -191,7 +191,7 @@ class Server(Leases):
         finally:
             answer.close()
         if code != 0:
-            raise ExecFailed(f"{command[0]} in {pod}: {said.strip() or f'exit code {code}'}")
+            raise ExecFailed(f"{command[0]} in {pod}: {errors.strip() or f'exit code {code}'}")
         return out
 
     def fetch(self, vantage: str, path: str) -> bytes:
@@ -233,7 +233,7 @@ def sentence(error: Exception) -> str:
 
 def not_removable(body: Body) -> str:
     """Why the run under way may not remove an object; '' where it may."""
-    run, made_by = seen(), run_of(body)
+    run, made_by = current_run(), run_of(body)
     if not made_by:
         return "no run has made it"
     if made_by == run.run_id:
@@ -243,13 +243,13 @@ def not_removable(body: Body) -> str:
     return run.hold()
 
 
-def named(body: Body) -> str:
+def full_name(body: Body) -> str:
     """Namespace and name of an object."""
     return f"{body['metadata']['namespace']}/{body['metadata']['name']}"
 
 
 def _labels() -> dict[str, str]:
-    return labels_of(seen().run_id, session().id)
+    return labels_of(current_run().run_id, session().id)
 
 
 def _head(kind: str, namespace: str, name: str) -> Body:

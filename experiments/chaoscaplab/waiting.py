@@ -14,7 +14,7 @@ class NotInTime(Exception):
     """What was waited for did not come; the message says what, and how things stood."""
 
 
-def until(what: str, look: Callable[[], str], within_seconds: float) -> float:
+def wait_until(what: str, look: Callable[[], str], within_seconds: float) -> float:
     """Look again and again until `look` returns ''; the seconds it took.
 
     What look returns otherwise says how things stand. Raises NotInTime with the last of that.
@@ -27,9 +27,9 @@ def until(what: str, look: Callable[[], str], within_seconds: float) -> float:
     return time.monotonic() - started
 
 
-def insist(what: str, look: Callable[[], str], within_seconds: float) -> None:
-    """`until` for a step of an experiment: ActivityFailed where it does not come."""
+def require(what: str, look: Callable[[], str], within_seconds: float) -> None:
+    """`wait_until` for a step of an experiment: ActivityFailed where it does not come."""
     try:
-        until(what, look, within_seconds)
+        wait_until(what, look, within_seconds)
     except NotInTime as late:
         raise ActivityFailed(str(late)) from late

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
-from chaoscaplab import current
+from chaoscaplab import run_context
 from chaoscaplab.caches import actions
-from chaoscaplab.clusters import asked
+from chaoscaplab.clusters import lookup
 from chaoscaplab.server import ExecFailed
 from chaoslib.exceptions import ActivityFailed
 
@@ -56,15 +56,15 @@ class FakeServer:
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeServer]:
     fake = FakeServer()
-    monkeypatch.setattr(asked, "Server", lambda: fake)
+    monkeypatch.setattr(lookup, "Server", lambda: fake)
     monkeypatch.setattr("chaoscaplab.caches.actions.time.sleep", lambda _: None)
-    current.begin("RedisCluster")
+    run_context.begin_run("RedisCluster")
     yield fake
-    current.begin("")
+    run_context.begin_run("")
 
 
-def event() -> current.Event:
-    (one,) = current.seen().events
+def event() -> run_context.Event:
+    (one,) = run_context.current_run().events
     return one
 
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from chaoscaplab import current
+from chaoscaplab import run_context
 from chaoscaplab.clusters import cassandra
-from chaoscaplab.clusters.bringing_up import Cluster
 from chaoscaplab.clusters.engines import scan_routes
+from chaoscaplab.clusters.provision import Cluster
 from chaoscaplab.controls.measured import MeasuredRun
 from chaoscaplab.controls.plan import Plan
 from chaoscaplab.probes.loads import Loads
@@ -54,9 +54,9 @@ SPEC: dict[str, Any] = {
 
 @pytest.fixture(autouse=True)
 def no_run() -> Iterator[None]:
-    current.begin("")
+    run_context.begin_run("")
     yield
-    current.begin("")
+    run_context.begin_run("")
 
 
 def state(**change: Any) -> dict[str, Any]:
@@ -264,7 +264,7 @@ def test_the_scan_takes_the_engines_routes(monkeypatch: pytest.MonkeyPatch) -> N
     made: list[tuple[str, Any]] = []
     loads = Loads(fake(), "ns", {"kind": cassandra.KIND, "name": "cs"}, "r-1", ("a", "b", "c"), 0)
     monkeypatch.setattr(Loads, "_make", lambda self, name, probe: made.append((name, probe)))
-    monkeypatch.setattr(Loads, "_not", lambda *_: "")
+    monkeypatch.setattr(Loads, "_not_in_phase", lambda *_: "")
     loads.scan("set-scan", "b", cassandra.SCAN_ROUTES)
     loads.scan("set-scan", "a", ["service"], "again")
     assert [(name, probe["name"], probe["routes"], probe["vantages"]) for name, probe in made] == [
@@ -304,7 +304,9 @@ def test_budgets_may_name_the_load_and_how_long_the_fault_was_asked_for() -> Non
     run = measured("cassandra", "ALL-ONE", "kill-node")
     assert run._own_settings() == {"writesPerSecond": 120, "vantages": 3}
     for name, seconds in (("f1", 15), ("f2", 9)):
-        current.seen().note_fault({"metadata": {"name": name}, "spec": {"durationSeconds": seconds}})
+        run_context.current_run().note_fault({"metadata": {"name": name}, "spec": {"durationSeconds": seconds}})
     assert run._own_settings() == {"writesPerSecond": 120, "vantages": 3, "faultSeconds": 15}
-    current.seen().note_event(current.Event("switchover", "cs", 10**18, 10**18 + 20_500_000_000, (), True))
+    run_context.current_run().note_event(
+        run_context.Event("switchover", "cs", 10**18, 10**18 + 20_500_000_000, (), True)
+    )
     assert run._own_settings()["faultSeconds"] == 20.5

@@ -8,9 +8,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from chaoscaplab import current
-from chaoscaplab.clusters import actions, asked, redis_memory
-from chaoscaplab.clusters.bringing_up import Cluster
+from chaoscaplab import run_context
+from chaoscaplab.clusters import actions, lookup, redis_memory
+from chaoscaplab.clusters.provision import Cluster
 from chaoscaplab.server import ExecFailed
 from chaoslib.exceptions import ActivityFailed
 
@@ -73,15 +73,15 @@ class FakeServer:
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeServer]:
     fake = FakeServer({"replicas": 3}, {"primary": "m-0", "sentinels": [{"name": "s-0"}]})
-    monkeypatch.setattr(asked, "Server", lambda: fake)
+    monkeypatch.setattr(lookup, "Server", lambda: fake)
     monkeypatch.setattr(Cluster, "not_steady", lambda _: "")
-    current.begin("PostgresCluster")
+    run_context.begin_run("PostgresCluster")
     yield fake
-    current.begin("")
+    run_context.begin_run("")
 
 
-def event() -> current.Event:
-    (only,) = current.seen().events
+def event() -> run_context.Event:
+    (only,) = run_context.current_run().events
     assert only.ended_unix_ns is not None
     assert only.ended_unix_ns >= only.began_unix_ns
     return only

@@ -7,10 +7,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from chaoscaplab import current
-from chaoscaplab.clusters import postgres, redis, standing
-from chaoscaplab.clusters.bringing_up import Cluster
-from chaoscaplab.clusters.engines import ENGINES, Engine, meant, named, scan_routes
+from chaoscaplab import run_context
+from chaoscaplab.clusters import cluster_status, postgres, redis
+from chaoscaplab.clusters.engines import ENGINES, Engine, engine_for_kind, engine_named, scan_routes
+from chaoscaplab.clusters.provision import Cluster
 from chaoscaplab.faults import actions
 from chaoscaplab.probes.loads import clock_run
 from chaoscaplab.server import ExecFailed
@@ -27,9 +27,9 @@ OLD, NEW, LATER = "39110c49" * 5, "e7fde5a2" * 5, "0a3b44f1" * 5  # replication 
 
 @pytest.fixture(autouse=True)
 def no_run() -> Iterator[None]:
-    current.begin("")
+    run_context.begin_run("")
     yield
-    current.begin("")
+    run_context.begin_run("")
 
 
 class FakeServer:
@@ -75,12 +75,12 @@ def cluster(spec: dict[str, Any] | None = None, **status: Any) -> dict[str, Any]
 
 
 def test_a_cluster_is_ready_only_as_its_latest_spec_asks() -> None:
-    assert standing.not_ready(cluster()) == ""
-    assert "not seen" in standing.not_ready(cluster(observedGeneration=1))
+    assert cluster_status.not_ready(cluster()) == ""
+    assert "not seen" in cluster_status.not_ready(cluster(observedGeneration=1))
     conditions = [{"type": "Ready", "message": "rd-1 lags"}]
-    assert standing.not_ready(cluster(phase="Degraded", conditions=conditions)) == "it is Degraded: rd-1 lags"
-    assert "Ready" in standing.not_ready(cluster(readyMembers=2))
-    assert "new" in standing.not_ready({**cluster(), "status": {"observedGeneration": 2}})
+    assert cluster_status.not_ready(cluster(phase="Degraded", conditions=conditions)) == "it is Degraded: rd-1 lags"
+    assert "Ready" in cluster_status.not_ready(cluster(readyMembers=2))
+    assert "new" in cluster_status.not_ready({**cluster(), "status": {"observedGeneration": 2}})
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -110,22 +110,22 @@ def test_members_that_a_fault_restarted_are_those_with_a_restarted_container(mon
 
     found = Cluster(server(), redis, "ns", "rd", {})
     monkeypatch.setattr(FakeServer, "pods", lambda *_: [pod("rd-0", 0), pod("rd-1", 0, 2), pod("rd-2")])
-    assert [one.metadata.name for one in found._restarted()] == ["rd-1"]
+    assert [one.metadata.name for one in found._restarted_pods()] == ["rd-1"]
 
 
 def test_an_engine_is_meant_by_its_kind_else_by_the_run_under_way() -> None:
     with pytest.raises(
         ActivityFailed, match=r"No run is under way.*kind, one of PostgresCluster, RedisCluster, CassandraCluster"
     ):
-        meant()
-    current.begin("RedisCluster")
-    assert meant() is redis
-    assert meant("PostgresCluster") is postgres
+        engine_for_kind()
+    run_context.begin_run("RedisCluster")
+    assert engine_for_kind() is redis
+    assert engine_for_kind("PostgresCluster") is postgres
     with pytest.raises(ActivityFailed, match="no clusters of kind 'MongoCluster'"):
-        meant("MongoCluster")
-    assert named("postgres") is postgres
+        engine_for_kind("MongoCluster")
+    assert engine_named("postgres") is postgres
     with pytest.raises(LookupError, match=r"no engine 'pg'. Hint: use one of postgres, redis"):
-        named("pg")
+        engine_named("pg")
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_a_kill_hits_the_cluster_of_the_run_unless_it_names_another_kind(
 ) -> None:
     made: list[dict[str, Any]] = []
     monkeypatch.setattr(actions, "inject", lambda namespace, spec: made.append(spec))
-    current.begin(run)
+    run_context.begin_run(run)
     actions.kill("rd", kind=kind)
     assert [spec["target"]["kind"] for spec in made] == [hit]
 

@@ -1,4 +1,4 @@
-"""The experiments' own pure parts: plans, baselines, windows, calm."""
+"""The experiments' own pure parts: plans, baselines, windows, the steady state."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 from caplab_cluster.paths import REPOSITORY
-from chaoscaplab import current
-from chaoscaplab.clusters.engines import ENGINES, named
-from chaoscaplab.controls.doubts import baseline_of
+from chaoscaplab import run_context
+from chaoscaplab.clusters.engines import ENGINES, engine_named
+from chaoscaplab.controls.baseline import baseline_of
 from chaoscaplab.controls.measured import settings_of_cache
 from chaoscaplab.controls.plan import Plan, plan_of
 from chaoscaplab.controls.report import by_vantage, figures_of
@@ -91,7 +91,7 @@ def test_an_experiment_as_it_is_has_a_row_and_speaks_of_its_own_cluster(name: st
 def test_a_cache_has_a_store_and_nothing_else_has() -> None:
     experiment = loaded("cache/expire-hot-key")
     plan = plan_of(experiment, configuration(experiment, protection="lock"), {})
-    assert (plan.of.ENGINE, plan.cluster, plan.store and plan.store.name) == ("redis", "cache", "pg")
+    assert (plan.cluster_engine.ENGINE, plan.cluster, plan.store and plan.store.name) == ("redis", "cache", "pg")
     assert plan.loads[0]["cache"] == {
         "protection": "lock",
         "keys": 20,
@@ -164,7 +164,7 @@ def test_cassandras_reads_and_writes_are_at_the_levels_that_its_settings_name() 
     by_name = {load["name"]: load["levels"] for load in plan.loads}
     assert by_name == {"set": {"write": "ALL"}, "register": {"write": "ALL", "read": "ONE"}}
     assert plan.mode == "ALL-ONE"
-    for op, levels in named("cassandra").LEVELS.items():
+    for op, levels in engine_named("cassandra").LEVELS.items():
         for level in levels:
             assert planned("cassandra/control", **{op: level}).loads[1]["levels"][op] == level
 
@@ -394,7 +394,7 @@ def counted(text: str) -> Counts:
     return counts_of(text, "ours")
 
 
-def test_calm_is_when_everything_is_acknowledged_and_nothing_else_happens() -> None:
+def test_it_is_steady_when_everything_is_acknowledged_and_nothing_else_happens() -> None:
     before = counted(METRICS)
     assert before["add", "direct", "set", "rd", "ok"] == 10
     assert unacknowledged(before, before) == ""
@@ -408,7 +408,7 @@ def test_calm_is_when_everything_is_acknowledged_and_nothing_else_happens() -> N
     assert counted(METRICS.replace('route="direct"', 'route="any"')) == {}  # replicas refuse what goes there
 
 
-def test_the_calm_of_a_run_is_that_of_its_own_clusters(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_steady_state_of_a_run_is_that_of_its_own_clusters(monkeypatch: pytest.MonkeyPatch) -> None:
     """Planted: another run's load on the same prober, in a namespace of its own, whose writes all fail."""
     theirs = METRICS.replace('"ours"', '"theirs"').replace('workload="clock"', 'workload="register"')
     both = [METRICS + theirs, (METRICS + theirs).replace('outcome="fail"} 9', 'outcome="fail"} 99')]
@@ -418,14 +418,14 @@ def test_the_calm_of_a_run_is_that_of_its_own_clusters(monkeypatch: pytest.Monke
     monkeypatch.setattr(probes, "Server", lambda: None)
     asked: list[str] = []
 
-    def calm(_server: object, _vantage: str, namespace: str, seconds: float) -> Any:
+    def streak(_server: object, _vantage: str, namespace: str, seconds: float) -> Any:
         asked.append(namespace)
         return SimpleNamespace(problem=lambda: "", seconds=seconds)
 
-    monkeypatch.setattr(probes, "_Calm", calm)
-    current.begin("RedisCluster", "r-1", "ours")
+    monkeypatch.setattr(probes, "_AckStreak", streak)
+    run_context.begin_run("RedisCluster", "r-1", "ours")
     assert probes.acknowledged(["a", "b"], 1, configuration={"namespace": "theirs"})
-    current.begin("")
+    run_context.begin_run("")
     assert probes.acknowledged(["a"], 1, configuration={"namespace": "theirs"})
     assert asked == ["ours", "ours", "theirs"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chaoscaplab import current
+from chaoscaplab import run_context
 from chaoscaplab.faults import actions, injecting, nodes, probes
 from chaoscaplab.faults.specs import prefix_of, spec_of, target_of
 from chaoslib.exceptions import ActivityFailed
@@ -39,7 +39,8 @@ class FakeServer:
     def list(self, kind: str, namespace: str) -> Sequence[dict[str, Any]]:
         self._go_on()
         return [
-            of_run(one, current.seen().run_id) if name not in self.foreign else one for name, one in self.faults.items()
+            of_run(one, run_context.current_run().run_id) if name not in self.foreign else one
+            for name, one in self.faults.items()
         ]
 
     def remove(self, kind: str, body: dict[str, Any]) -> None:
@@ -54,9 +55,9 @@ class FakeServer:
 @pytest.fixture(autouse=True)
 def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("CAPLAB_CACHE", str(tmp_path / "cache"))
-    current.begin("PostgresCluster")
+    run_context.begin_run("PostgresCluster")
     yield
-    current.begin("")
+    run_context.begin_run("")
 
 
 @pytest.fixture
@@ -102,7 +103,7 @@ def test_every_fault_hits_whom_it_is_told(
 ) -> None:
     status = action(seconds="12", seed="7", configuration={"namespace": "ns"}, **arguments)
     assert server.made == [("ns", {"target": target, **what, "durationSeconds": 12, "seed": 7})]
-    ((name, made),) = current.seen().faults.items()
+    ((name, made),) = run_context.current_run().faults.items()
     assert name.startswith(f"{next(iter(what))}-{prefix}-")
     assert status == made["status"]
 
@@ -127,7 +128,7 @@ def test_what_does_not_fit_together_goes_to_the_api_server_as_it_is() -> None:
 def test_a_fault_that_lasts_no_longer_than_the_rows_budget_is_refused(
     server: FakeServer, action: Any, seconds: Any, refused: bool
 ) -> None:
-    current.seen().budget_seconds = 20.0
+    run_context.current_run().budget_seconds = 20.0
     if refused:
         with pytest.raises(ActivityFailed, match=r"the row gives the failover 20 s.*Hint: .* for more than 20 s"):
             action("pg", seconds=seconds)
@@ -138,7 +139,7 @@ def test_a_fault_that_lasts_no_longer_than_the_rows_budget_is_refused(
 
 
 def test_a_member_that_may_come_back_at_once_may_be_killed_for_any_time(server: FakeServer) -> None:
-    current.seen().budget_seconds = 20.0
+    run_context.current_run().budget_seconds = 20.0
     actions.kill("pg", seconds=1, keep_down=False)
     ((_, spec),) = server.made
     assert spec["kill"] == {"signal": "SIGKILL", "keepDown": False}
@@ -181,7 +182,7 @@ def test_a_refusal_of_the_api_server_is_told_in_its_words(server: FakeServer, mo
 
 def test_heal_ends_every_fault_and_brings_nodes_back(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
     server.faults = {"f": fault(), "g": fault(name="g")}
-    monkeypatch.setattr(nodes, "bring_own_back", lambda: (["caplab-worker"], []))
+    monkeypatch.setattr(nodes, "restore_own_nodes", lambda: (["caplab-worker"], []))
     assert actions.heal("ns") == ["f", "g", "caplab-worker"]
     assert server.faults == {}
 
@@ -199,7 +200,7 @@ def test_heal_says_which_node_stays_away_and_ends_the_faults_all_the_same(
     server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.faults = {"f": fault()}
-    monkeypatch.setattr(nodes, "bring_own_back", lambda: ([], ["caplab-worker does not come back"]))
+    monkeypatch.setattr(nodes, "restore_own_nodes", lambda: ([], ["caplab-worker does not come back"]))
     with pytest.raises(ActivityFailed, match="caplab-worker does not come back"):
         actions.heal("ns")
     assert server.faults == {}
@@ -250,9 +251,9 @@ def test_a_fault_of_which_a_pod_shows_nothing_is_named(server: FakeServer, targe
 def test_a_lost_node_that_shows_nothing_is_named_and_no_fault_at_all_proves_nothing(server: FakeServer) -> None:
     with pytest.raises(ActivityFailed, match="has made no fault"):
         probes.proven(within_seconds=0)
-    current.seen().note_lost_node(lost_node())
+    run_context.current_run().note_lost_node(lost_node())
     assert probes.proven(within_seconds=0)
-    current.seen().note_lost_node(lost_node(proven=False))
+    run_context.current_run().note_lost_node(lost_node(proven=False))
     with pytest.raises(ActivityFailed, match="no evidence of caplab-worker"):
         probes.proven(within_seconds=0)
 
@@ -273,12 +274,12 @@ def test_all_has_ended_when_faults_are_over_and_nodes_are_back(
 ) -> None:
     server.faults = {"f": fault(phase="Healed"), "g": fault(phase="Failed", name="g")}
     assert probes.all_ended(0, "ns")
-    assert set(current.seen().faults) == {"f", "g"}
+    assert set(run_context.current_run().faults) == {"f", "g"}
     monkeypatch.setattr(probes, "_LATE_SECONDS", 0.0)
-    current.seen().note_lost_node(lost_node())
+    run_context.current_run().note_lost_node(lost_node())
     with pytest.raises(ActivityFailed, match=r"every fault has ended; caplab-worker"):
         probes.all_ended(0, "ns")
-    current.seen().note_lost_node(lost_node(over=True))
+    run_context.current_run().note_lost_node(lost_node(over=True))
     assert probes.all_ended(0, "ns")
     server.faults["h"] = fault(phase="Healing", name="h")
     with pytest.raises(ActivityFailed, match=r"every fault has ended; h"):

@@ -10,13 +10,13 @@ import pytest
 from caplab_probes.reading import arrow_stream
 from chaoscaplab.probes import histories, loads
 from chaoscaplab.probes.histories import (
-    Spent,
+    ProberUsage,
+    event_loop_stalls,
     fetch_clock,
     fetch_history,
     fetch_scan,
-    fetched,
-    spent,
-    standstills,
+    fetch_when_up,
+    prober_usage,
 )
 from chaoscaplab.probes.loads import Loads
 from chaoscaplab.server import Server
@@ -63,7 +63,7 @@ CALLS: tuple[Callable[[Any], Any], ...] = (
     lambda server: fetch_history(server, "ns", "r-1", ("a", "b")),
     lambda server: fetch_scan(server, "ns", "r-1", "b", ""),
     lambda server: fetch_clock(server, "ns", "r-1", "b"),
-    lambda server: spent(server, "b"),
+    lambda server: prober_usage(server, "b"),
 )
 
 
@@ -87,7 +87,7 @@ def test_a_prober_that_does_not_come_back_ends_the_wait_with_what_came_instead(
 ) -> None:
     monkeypatch.setattr(histories, "ANSWER_SECONDS", 0.0)
     with pytest.raises(NotInTime, match=r"prober of zone b answers for runs/r-1/x") as told:
-        fetched(serving({}, [problem] * 99), "b", "runs/r-1/x")
+        fetch_when_up(serving({}, [problem] * 99), "b", "runs/r-1/x")
     assert says in str(told.value)
 
 
@@ -97,7 +97,7 @@ def test_what_a_prober_itself_says_is_one_line_of_the_error(monkeypatch: pytest.
     said: Any = b"This prober holds no run 'r-1'. Hint: ask one of its vantages, before it is old.\n"
     refused.body = said
     with pytest.raises(NotInTime) as told:
-        fetched(serving({}, [refused] * 99), "b", "runs/r-1/x")
+        fetch_when_up(serving({}, [refused] * 99), "b", "runs/r-1/x")
     assert str(told.value).endswith(
         "404 Not Found: This prober holds no run 'r-1'. Hint: ask one of its vantages, before it is old."
     )
@@ -152,18 +152,18 @@ def test_a_scan_that_fails_or_never_ends_is_told_and_the_others_are_waited_for(
 
 
 def test_what_a_prober_took_and_stood_still_is_read_from_its_metrics() -> None:
-    found = spent(serving(PAGES, []), "a")
-    assert (found.cpu_seconds, found.standstill_seconds) == (1.5, 0.25)
+    found = prober_usage(serving(PAGES, []), "a")
+    assert (found.cpu_seconds, found.stall_seconds) == (1.5, 0.25)
 
 
 @pytest.mark.parametrize("name", ["process_cpu_seconds_total", "caplab_prober_stall_seconds_total"])
 def test_a_prober_that_does_not_tell_it_is_named_with_what_is_missing(name: str) -> None:
     other = PAGES["metrics"].replace(name.encode(), b"something_else_total")
     with pytest.raises(LookupError, match=rf"zone a does not tell its {name}. Hint: make up."):
-        spent(serving({**PAGES, "metrics": other}, []), "a")
+        prober_usage(serving({**PAGES, "metrics": other}, []), "a")
 
 
 def test_standstills_are_those_between_two_looks() -> None:
-    before = {"a": Spent(1, 1, 2.0), "b": Spent(1, 1, 0.5), "c": Spent(1, 1, 1.0)}
-    after = {"a": Spent(2, 2, 5.25), "b": Spent(2, 2, 0.5)}  # that of c died
-    assert standstills(before, after) == {"a": 3.25}
+    before = {"a": ProberUsage(1, 1, 2.0), "b": ProberUsage(1, 1, 0.5), "c": ProberUsage(1, 1, 1.0)}
+    after = {"a": ProberUsage(2, 2, 5.25), "b": ProberUsage(2, 2, 0.5)}  # that of c died
+    assert event_loop_stalls(before, after) == {"a": 3.25}

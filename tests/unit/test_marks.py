@@ -7,17 +7,17 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from chaoscaplab import current
+from chaoscaplab import run_context
 from chaoscaplab.controls import marks
 from chaoscaplab.controls import run as control
-from chaoscaplab.controls.marks import Mark, Marked, Seen, changes, marks_in
+from chaoscaplab.controls.marks import ClusterObservation, Mark, MarkTracker, changes, marks_in
 
 from caplab.model.fields import FieldError, Fields
 
 EXPERIMENT = {
     "method": [{"name": "before"}, {"name": "delete-it"}, {"name": "it-is-back"}, {"name": "twice"}, {"name": "twice"}]
 }
-CALM = Seen("rd-0", "e1", {"rd-0": ("u0", 0, False), "rd-1": ("u1", 0, False)})
+STEADY = ClusterObservation("rd-0", "e1", {"rd-0": ("u0", 0, False), "rd-1": ("u1", 0, False)})
 
 
 def read(mark: Any) -> tuple[Mark, ...]:
@@ -42,43 +42,49 @@ def test_a_mark_that_means_no_step_of_the_method_is_refused_by_name(mark: Any) -
 @pytest.mark.parametrize(
     ("after", "says"),
     [
-        (CALM, []),
-        (Seen("rd-0", "e1", {"rd-1": ("u1", 0, False)}), ["the pod rd-0 is gone"]),
+        (STEADY, []),
+        (ClusterObservation("rd-0", "e1", {"rd-1": ("u1", 0, False)}), ["the pod rd-0 is gone"]),
         (
-            Seen("rd-1", "e2", {"rd-0": ("u9", 0, False), "rd-1": ("u1", 0, False)}),
+            ClusterObservation("rd-1", "e2", {"rd-0": ("u9", 0, False), "rd-1": ("u1", 0, False)}),
             [
                 "the pod rd-0 is another one: its uid was u0, and is u9",
                 "the primary was rd-0, and is rd-1 in another epoch",
             ],
         ),
-        (Seen("rd-0", "e1", {"rd-0": ("u0", 1, False), "rd-1": ("u1", 0, False)}), ["the pod rd-0 has restarted"]),
-        (Seen("rd-0", "e1", {"rd-0": ("u0", 0, True), "rd-1": ("u1", 0, False)}), ["the pod rd-0 is being deleted"]),
+        (
+            ClusterObservation("rd-0", "e1", {"rd-0": ("u0", 1, False), "rd-1": ("u1", 0, False)}),
+            ["the pod rd-0 has restarted"],
+        ),
+        (
+            ClusterObservation("rd-0", "e1", {"rd-0": ("u0", 0, True), "rd-1": ("u1", 0, False)}),
+            ["the pod rd-0 is being deleted"],
+        ),
     ],
 )
-def test_what_became_of_the_members_is_the_proof(after: Seen, says: list[str]) -> None:
-    assert changes(CALM, after) == says
+def test_what_became_of_the_members_is_the_proof(after: ClusterObservation, says: list[str]) -> None:
+    assert changes(STEADY, after) == says
 
 
-def marked(*looks: Seen | Exception, mark: Mark | None = None) -> Marked:
+def tracker(*looks: ClusterObservation | Exception, mark: Mark | None = None) -> MarkTracker:
     """With the looks that are taken, in their order."""
     left = list(looks)
 
-    def look() -> Seen:
+    def look() -> ClusterObservation:
         now = left.pop(0)
         if isinstance(now, Exception):
             raise now
         return now
 
-    return Marked((mark or Mark("delete-it", "delete-it"),), look)
+    return MarkTracker((mark or Mark("delete-it", "delete-it"),), look)
 
 
-GONE = Seen("rd-1", "e2", {"rd-1": ("u1", 0, False)})
+GONE = ClusterObservation("rd-1", "e2", {"rd-1": ("u1", 0, False)})
 
 
 def test_an_event_is_from_right_before_the_step_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
     moments = iter([100, 200])
     monkeypatch.setattr(marks.time, "time_ns", lambda: next(moments))  # type: ignore[attr-defined]
-    run = marked(CALM, GONE)
+    run = tracker(STEADY, GONE)
     for step in ("before", "delete-it", "it-is-back"):
         run.step_begins(step)
         run.step_ended(step)
@@ -90,7 +96,7 @@ def test_an_event_is_from_right_before_the_step_to_its_end(monkeypatch: pytest.M
 
 
 def test_what_shows_only_later_is_seen_later() -> None:
-    run = marked(CALM, CALM, GONE)
+    run = tracker(STEADY, STEADY, GONE)
     run.step_begins("delete-it")
     run.step_ended("delete-it")
     (event,) = run.events()
@@ -98,8 +104,8 @@ def test_what_shows_only_later_is_seen_later() -> None:
 
 
 def test_a_step_that_changed_nothing_or_whose_cluster_was_not_seen_proves_nothing() -> None:
-    for looks in ((CALM, CALM, CALM), (OSError("away"),), (CALM, OSError("away"), OSError("away"))):
-        run = marked(*looks)
+    for looks in ((STEADY, STEADY, STEADY), (OSError("away"),), (STEADY, OSError("away"), OSError("away"))):
+        run = tracker(*looks)
         run.step_begins("delete-it")
         if len(looks) > 1:
             run.step_ended("delete-it")
@@ -109,7 +115,7 @@ def test_a_step_that_changed_nothing_or_whose_cluster_was_not_seen_proves_nothin
 
 
 def test_a_mark_over_several_steps_ends_with_the_last_and_one_that_never_began_is_none() -> None:
-    run = marked(CALM, GONE, mark=Mark("delete-it", "it-is-back"))
+    run = tracker(STEADY, GONE, mark=Mark("delete-it", "it-is-back"))
     assert run.events() == []
     run.step_ended("it-is-back")  # without its begin
     assert run.events() == []
@@ -126,25 +132,25 @@ def test_a_mark_over_several_steps_ends_with_the_last_and_one_that_never_began_i
 @pytest.fixture
 def under_way(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     stages = SimpleNamespace(add=lambda *_: None)
-    run = SimpleNamespace(marked=marked(CALM, GONE), stages=stages)
+    run = SimpleNamespace(mark_tracker=tracker(STEADY, GONE), stages=stages)
     monkeypatch.setattr(control._state, "run", run)
     yield run
-    current.begin("")
+    run_context.begin_run("")
 
 
 def test_the_control_tells_of_each_step_of_whatever_provider(under_way: Any) -> None:
     step: Any = {"name": "delete-it", "provider": {"type": "process", "path": "kubectl"}}
     control.before_activity_control(step)
     control.after_activity_control(step, {"status": "succeeded", "duration": 1.0})
-    (event,) = under_way.marked.events()
+    (event,) = under_way.mark_tracker.events()
     assert event.proven
 
 
-def test_a_members_pods_are_told_by_uid_restarts_and_deletion() -> None:
+def test_a_members_pods_are_known_by_uid_restarts_and_deletion() -> None:
     container = SimpleNamespace(restart_count=2)
     pod = SimpleNamespace(
         metadata=SimpleNamespace(name="rd-0", uid="u0", deletion_timestamp="now"),
         status=SimpleNamespace(container_statuses=[container, container]),
     )
     cluster: Any = SimpleNamespace(body=lambda: {"status": {"primary": "rd-0", "epoch": "e"}}, members=lambda: [pod])
-    assert Seen.of(cluster) == Seen("rd-0", "e", {"rd-0": ("u0", 4, True)})
+    assert ClusterObservation.of(cluster) == ClusterObservation("rd-0", "e", {"rd-0": ("u0", 4, True)})

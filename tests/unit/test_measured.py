@@ -7,12 +7,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from chaoscaplab import current
-from chaoscaplab.controls import measured, surroundings
+from chaoscaplab import run_context
+from chaoscaplab.controls import measured, versions
 from chaoscaplab.controls.measured import MeasuredRun
 from chaoscaplab.controls.plan import Plan
 from chaoscaplab.faults import nodes
-from chaoscaplab.probes.histories import Spent
+from chaoscaplab.probes.histories import ProberUsage
 from histories import adds, table
 from hit_faults import entry, fault, lost_node
 
@@ -53,7 +53,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> MeasuredRun:
     faked._hold = SimpleNamespace(problem=lambda: "")
     faked._server, faked._loads = SimpleNamespace(nodes=lambda: NODES), Scanned()
     faked._cluster = SimpleNamespace(not_steady=lambda: "", body=lambda: {}, members=lambda: [])
-    monkeypatch.setattr(measured, "spent", lambda server, vantage: Spent(1.0, 1.0))
+    monkeypatch.setattr(measured, "prober_usage", lambda server, vantage: ProberUsage(1.0, 1.0))
     monkeypatch.setattr(measured, "cores", lambda before, after: {})
     monkeypatch.setattr(measured, "fetch_history", lambda server, namespace, run_id, vantages: table(adds([1])))
     monkeypatch.setattr(measured, "fetch_clock", lambda *_: ("boot", WallAnchor(500, 10**18)))
@@ -84,20 +84,22 @@ def test_a_scan_of_registers_that_fails_is_in_the_record_and_the_run_is_kept(run
 
 
 def test_a_group_cut_and_a_lost_node_give_the_record_its_sides(run: MeasuredRun) -> None:
-    current.seen().note_fault(fault(entry(node="caplab-worker2"), what={"partition": {"from": "group"}}))
+    run_context.current_run().note_fault(fault(entry(node="caplab-worker2"), what={"partition": {"from": "group"}}))
     assert ended(run).sides == {"minority": ("b",), "majority": ("a", "c")}
-    current.seen().note_lost_node(lost_node(node="caplab-worker3"))
+    run_context.current_run().note_lost_node(lost_node(node="caplab-worker3"))
     assert ended(run).sides == {"minority": ("b", "c"), "majority": ("a",)}
 
 
 def test_without_a_cut_there_are_no_sides_and_a_server_that_says_nothing_costs_no_run(run: MeasuredRun) -> None:
     run._server = None  # type: ignore[assignment]  # whoever asks it fails
-    current.seen().note_fault(fault(entry()))
+    run_context.current_run().note_fault(fault(entry()))
     assert ended(run).sides == {}
 
 
 def test_an_event_is_a_window_of_the_record_and_how_long_it_took_is_a_setting(run: MeasuredRun) -> None:
-    current.seen().note_event(current.Event("switchover", "pg", 10**18, 10**18 + 3 * 10**9, ("pg-1 took over",), True))
+    run_context.current_run().note_event(
+        run_context.Event("switchover", "pg", 10**18, 10**18 + 3 * 10**9, ("pg-1 took over",), True)
+    )
     record = ended(run)
     (window,) = record.fault_windows
     assert (window.kind, window.injected_ns, window.healed_ns) == ("switchover", 500, 3_000_000_500)
@@ -135,10 +137,10 @@ def test_a_server_that_says_nothing_leaves_versions_and_images_out(run: Measured
 
 def test_a_digest_of_sources_changes_with_a_module_its_name_and_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text("x = 1")
-    before = surroundings.sources(tmp_path)
-    surroundings.sources.cache_clear()
+    before = versions.sources(tmp_path)
+    versions.sources.cache_clear()
     (tmp_path / "notes.txt").write_text("no module")
-    assert surroundings.sources(tmp_path) == before
-    surroundings.sources.cache_clear()
+    assert versions.sources(tmp_path) == before
+    versions.sources.cache_clear()
     (tmp_path / "a.py").rename(tmp_path / "b.py")
-    assert surroundings.sources(tmp_path) != before
+    assert versions.sources(tmp_path) != before

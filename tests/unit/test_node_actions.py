@@ -17,9 +17,9 @@ from caplab_cluster.node_back import bring_back
 from caplab_cluster.node_notes import Clock, Notes
 from caplab_cluster.paths import Cache
 from caplab_cluster.processes import name_of
-from chaoscaplab import current
+from chaoscaplab import run_context
 from chaoscaplab.controls import measured
-from chaoscaplab.controls.clearing import clear
+from chaoscaplab.controls.leftovers import remove_leftovers
 from chaoscaplab.controls.measured import MeasuredRun
 from chaoscaplab.controls.plan import Plan
 from chaoscaplab.faults import node_choice, nodes
@@ -85,9 +85,9 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: FakeServer) ->
     monkeypatch.setenv("CAPLAB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(nodes, "begin", lambda progress, cache: SimpleNamespace(engine=fake.engine))
     monkeypatch.setattr(node_loss, "start_watchdog", lambda notes, loss: None)
-    current.begin("PostgresCluster")
+    run_context.begin_run("PostgresCluster")
     yield fake
-    current.begin("")
+    run_context.begin_run("")
 
 
 def notes() -> Notes:
@@ -113,7 +113,7 @@ def test_a_node_is_meant_by_its_name_its_zone_or_who_runs_on_it(
     (lost,) = nodes.pause_node(seconds=10, configuration=CONFIGURATION, **arguments)
     assert fake.orders() == [f"pause {hit}"]
     assert (lost["node"], lost["kind"], lost["state"], lost["proven"]) == (hit, "pause-node", "paused", True)
-    assert list(current.seen().lost_nodes.values()) == [lost]
+    assert list(run_context.current_run().lost_nodes.values()) == [lost]
     assert nodes.live() == [lost]
 
 
@@ -147,7 +147,7 @@ def test_what_is_meant_by_nobody_is_refused_with_the_hint(
     with pytest.raises(ActivityFailed, match=says):
         nodes.kill_node(configuration=CONFIGURATION, **arguments)
     assert fake.orders() == []
-    assert current.seen().lost_nodes == {}
+    assert run_context.current_run().lost_nodes == {}
     assert nodes.live() == []
 
 
@@ -174,7 +174,7 @@ def test_a_context_that_must_be_named_is_refused(fake: FakeEngine, monkeypatch: 
 
 @pytest.mark.parametrize("action", [nodes.pause_node, nodes.stop_node, nodes.kill_node])
 def test_a_node_lost_for_no_longer_than_the_rows_budget_is_refused(fake: FakeEngine, action: Any) -> None:
-    current.seen().budget_seconds = 20.0
+    run_context.current_run().budget_seconds = 20.0
     with pytest.raises(ActivityFailed, match=r"the row gives the failover 20 s.*keep the node away for more than 20 s"):
         action(node=WORKERS[0], seconds=20)
     assert fake.orders() == []
@@ -184,7 +184,7 @@ def test_a_node_lost_for_no_longer_than_the_rows_budget_is_refused(fake: FakeEng
 
 @pytest.mark.parametrize(("orderly", "order"), [(False, "kill"), (True, "stop -t 10")])
 def test_a_restart_is_over_at_once_and_needs_no_budget(fake: FakeEngine, orderly: bool, order: str) -> None:
-    current.seen().budget_seconds = 20.0
+    run_context.current_run().budget_seconds = 20.0
     (lost,) = nodes.restart_node(node=WORKERS[0], orderly=orderly)
     assert fake.orders() == [f"{order} {WORKERS[0]}", f"start {WORKERS[0]}"]
     assert (lost["over"], lost["proven"]) == (True, True)
@@ -209,13 +209,13 @@ def taken_by(id_: str, process: str) -> None:
 def test_heal_brings_back_the_nodes_that_its_own_run_lost(fake: FakeEngine) -> None:
     (other,) = nodes.pause_node(node=WORKERS[0])
     taken_by(other["id"], OTHER)
-    current.begin("PostgresCluster")  # another run, in another process
+    run_context.begin_run("PostgresCluster")  # another run, in another process
     nodes.stop_node(node=WORKERS[1], max_nodes=2)
     assert nodes.look_again() == [WORKERS[1]]
-    assert nodes.bring_own_back() == ([WORKERS[1]], [])
+    assert nodes.restore_own_nodes() == ([WORKERS[1]], [])
     assert fake.state(WORKERS[0]) == "paused"
     assert nodes.look_again() == []
-    (lost,) = current.seen().lost_nodes.values()
+    (lost,) = run_context.current_run().lost_nodes.values()
     assert (lost["over"], lost["proven"]) == (True, True)
 
 
@@ -227,7 +227,7 @@ def test_a_node_that_does_not_come_back_is_told_and_hinders_no_other(
     monkeypatch.setattr(Clock, "sleep", lambda self, seconds: None)
     monkeypatch.setattr("caplab_cluster.node_back._BACK_SECONDS", 1.0)
     fake.refuse("unpause")
-    back, (problem,) = nodes.bring_own_back()
+    back, (problem,) = nodes.restore_own_nodes()
     assert back == [WORKERS[1]]
     assert f"The node {WORKERS[0]} does not come back" in problem
     assert "Hint: Bring it back by hand: docker unpause" in problem
@@ -258,11 +258,11 @@ def test_a_lost_node_is_a_window_of_the_run_as_it_ended(fake: FakeEngine) -> Non
 
 def test_a_run_begins_with_every_node_back(fake: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     nodes.pause_node(node=WORKERS[0])
-    clear(run()._server, "ns")
+    remove_leftovers(run()._server, "ns")
     assert fake.state(WORKERS[0]) == "running"
-    monkeypatch.setattr(nodes, "bring_back_of_dead", lambda: ["it does not come back"])
+    monkeypatch.setattr(nodes, "restore_nodes_of_ended_runs", lambda: ["it does not come back"])
     with pytest.raises(NotInTime, match="it does not come back"):
-        clear(run()._server, "ns")
+        remove_leftovers(run()._server, "ns")
 
 
 def test_a_node_that_another_run_keeps_away_stays_away_until_that_run_is_dead(fake: FakeEngine) -> None:
@@ -271,10 +271,10 @@ def test_a_node_that_another_run_keeps_away_stays_away_until_that_run_is_dead(fa
         taken_by(lost["id"], name_of(other.pid))
         under_way = run()
         with pytest.raises(NotInTime, match=rf"{WORKERS[0]} is kept away by the run {lost['run']}.*Hint: wait"):
-            clear(under_way._server, "ns")
+            remove_leftovers(under_way._server, "ns")
         assert fake.state(WORKERS[0]) == "paused"
         other.kill()
-    clear(under_way._server, "ns")
+    remove_leftovers(under_way._server, "ns")
     assert fake.state(WORKERS[0]) == "running"
 
 
@@ -284,8 +284,8 @@ def test_of_a_note_that_does_not_say_who_took_the_node_its_time_decides(fake: Fa
     note = json.loads(old.read_text())
     del note["run"], note["taker"]
     old.write_text(json.dumps(note))
-    (still_away,) = nodes.bring_back_of_dead()
+    (still_away,) = nodes.restore_nodes_of_ended_runs()
     assert "kept away by the run of another version" in still_away
     old.write_text(json.dumps({**note, "due_ns": 0}))
-    assert nodes.bring_back_of_dead() == []
+    assert nodes.restore_nodes_of_ended_runs() == []
     assert fake.state(WORKERS[0]) == "running"

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chaoscaplab import current
+from chaoscaplab import run_context
 from chaoscaplab.clusters import postgres
-from chaoscaplab.clusters.bringing_up import Cluster
-from chaoscaplab.controls import clearing
+from chaoscaplab.clusters.provision import Cluster
+from chaoscaplab.controls import leftovers
 from chaoscaplab.faults import actions, injecting, nodes
 from chaoscaplab.namespaces import namespace_of
 from chaoscaplab.server import NotOurs, Server
@@ -26,14 +26,14 @@ KIND = "PostgresCluster"
 
 
 @pytest.fixture(autouse=True)
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[current.Seen]:
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[run_context.RunContext]:
     """A run under way in ns, which it holds."""
     monkeypatch.setenv("CAPLAB_CACHE", str(tmp_path))
     ownership.begin_session()
-    seen = current.begin(KIND, "r-now", "ns")
+    seen = run_context.begin_run(KIND, "r-now", "ns")
     seen.hold = lambda: ""
     yield seen
-    current.begin("")
+    run_context.begin_run("")
     ownership.begin_session()
 
 
@@ -79,7 +79,7 @@ def test_what_no_run_made_is_never_removed(server: Server, objects: FakeObjects)
 
 
 def test_what_a_run_that_is_over_left_goes_only_while_its_namespace_is_held(
-    server: Server, objects: FakeObjects, run: current.Seen
+    server: Server, objects: FakeObjects, run: run_context.RunContext
 ) -> None:
     body = objects.put_of_run(KIND, "pg", "r-dead")
     run.hold = lambda: "the namespace ns is held by r-2 by now"
@@ -99,7 +99,7 @@ def test_what_a_run_that_is_over_left_goes_only_while_its_namespace_is_held(
 
 
 def test_what_a_run_made_itself_it_ends_even_where_it_lost_the_namespace(
-    server: Server, objects: FakeObjects, run: current.Seen
+    server: Server, objects: FakeObjects, run: run_context.RunContext
 ) -> None:
     fault = server.create("Fault", "ns", "f", {})
     run.hold = lambda: "the namespace ns is held by r-2 by now"
@@ -137,18 +137,18 @@ def test_a_fault_or_load_of_somebodys_own_is_named_and_the_run_does_not_begin(
     for status in statuses:
         body.update(status)
         with pytest.raises(NotOurs, match=rf"{kind} ns/mine was made by no run.*Hint: remove it \(kubectl delete"):
-            clearing.refuse_others(server, "ns")
+            leftovers.refuse_foreign_activity(server, "ns")
     body.update(OVER[kind])
-    clearing.refuse_others(server, "ns")
-    clearing.clear(server, "ns")
+    leftovers.refuse_foreign_activity(server, "ns")
+    leftovers.remove_leftovers(server, "ns")
     assert objects.names(kind) == ["mine"]  # it does no harm
 
 
 def test_faults_and_loads_of_runs_that_are_over_go(server: Server, objects: FakeObjects) -> None:
     for kind, status in UNDER_WAY.items():
         objects.put_of_run(kind, f"old-{kind.lower()}", "r-dead", **status)
-    clearing.refuse_others(server, "ns")
-    clearing.clear(server, "ns")
+    leftovers.refuse_foreign_activity(server, "ns")
+    leftovers.remove_leftovers(server, "ns")
     assert sorted(objects.removed) == ["old-fault", "old-probe"]
     assert objects.there == {}
 
@@ -167,7 +167,7 @@ def cluster(server: Server, monkeypatch: pytest.MonkeyPatch) -> Cluster:
 def test_a_cluster_that_no_run_made_is_never_applied_over(objects: FakeObjects, cluster: Cluster) -> None:
     before = dict(objects.put(KIND, "pg", {"replicas": 1}))
     with pytest.raises(NotOurs, match=r"PostgresCluster ns/pg was made by no run.*Hint: .*--set namespace=NAME"):
-        cluster.bring_up()
+        cluster.provision()
     assert objects.there["postgresclusters", "ns", "pg"] == before
     with pytest.raises(NotOurs):
         cluster.delete()
@@ -176,10 +176,10 @@ def test_a_cluster_that_no_run_made_is_never_applied_over(objects: FakeObjects, 
 def test_one_that_somebody_makes_at_the_same_moment_is_not_either(
     objects: FakeObjects, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Cluster, "_found", lambda _: None)
+    monkeypatch.setattr(Cluster, "_read", lambda _: None)
     objects.put(KIND, "pg", {"replicas": 1})
     with pytest.raises(NotOurs, match="was made by no run"):
-        cluster.bring_up()
+        cluster.provision()
     assert objects.there["postgresclusters", "ns", "pg"]["spec"] == {"replicas": 1}
     assert ownership.session().made == []
 
@@ -187,22 +187,22 @@ def test_one_that_somebody_makes_at_the_same_moment_is_not_either(
 def test_a_new_cluster_is_the_sessions_and_one_of_an_earlier_run_is_taken_over(
     objects: FakeObjects, cluster: Cluster
 ) -> None:
-    cluster.bring_up()
+    cluster.provision()
     (made,) = ownership.session().made
     assert (made.kind, made.namespace, made.name) == (KIND, "ns", "pg")
-    cluster.bring_up()  # by the next run of the suite
+    cluster.provision()  # by the next run of the suite
     assert len(ownership.session().made) == 1
     assert ownership.session().reused == set()
     ownership.begin_session()
     objects.conflicts = 2
-    cluster.bring_up()
+    cluster.provision()
     assert ownership.session().made == []
     assert ownership.session().reused == {(KIND, "ns", "pg")}
     body = objects.there["postgresclusters", "ns", "pg"]
     assert (body["metadata"]["uid"], body["spec"]) == (made.uid, {"replicas": 3})
     assert session_of(body) == ownership.session().id
     cluster.delete()  # it did not come back, and is made anew
-    cluster.bring_up()
+    cluster.provision()
     assert ownership.session().reused == set()
     assert len(ownership.session().made) == 1
 
@@ -210,7 +210,7 @@ def test_a_new_cluster_is_the_sessions_and_one_of_an_earlier_run_is_taken_over(
 # --- one namespace for a run -------------------------------------------------------------------------------
 
 
-def test_every_step_is_in_the_namespace_of_the_run(run: current.Seen) -> None:
+def test_every_step_is_in_the_namespace_of_the_run(run: run_context.RunContext) -> None:
     assert namespace_of(None) == "ns"
     assert namespace_of({"namespace": "configured"}, "ns") == "ns"
     with pytest.raises(ActivityFailed, match="The run is in the namespace ns, and this step names team-db"):
@@ -330,4 +330,4 @@ def test_clusters_that_were_there_before_are_told_of() -> None:
 
 def test_the_protocol_of_leases_is_that_of_the_api_server() -> None:
     assert issubclass(Server, Leases)
-    assert nodes.bring_back_of_dead() == []
+    assert nodes.restore_nodes_of_ended_runs() == []

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from chaoscaplab import current
+from chaoscaplab import run_context
 from chaoscaplab.probes import actions
 from chaoslib.exceptions import ActivityFailed
 from fake_objects import of_run
@@ -30,9 +30,9 @@ def probes(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
             return found
 
     monkeypatch.setattr(actions, "Server", FakeServer)
-    current.begin("CassandraCluster", "r-1", "ns")
+    run_context.begin_run("CassandraCluster", "r-1", "ns")
     yield found
-    current.begin("")
+    run_context.begin_run("")
 
 
 def test_a_load_with_a_wrong_clock_is_the_evidence(probes: list[dict[str, Any]]) -> None:
@@ -40,7 +40,7 @@ def test_a_load_with_a_wrong_clock_is_the_evidence(probes: list[dict[str, Any]])
     probes.append({**probe(clockSkewMilliseconds=-9000), "metadata": {"name": "theirs"}})
     said = ["the clients of register-1 in zone c stamp -5000 ms off"]
     assert actions.skewed_clocks(0) == said
-    (event,) = current.seen().events
+    (event,) = run_context.current_run().events
     assert (event.kind, event.evidence, event.proven) == ("clock skew", tuple(said), True)
 
 
@@ -51,4 +51,4 @@ def test_without_such_a_load_there_is_no_fault(probes: list[dict[str, Any]], one
     probes += [one] if one else []
     with pytest.raises(ActivityFailed, match="No load runs with a wrong clock"):
         actions.skewed_clocks(0)
-    assert current.seen().events == []
+    assert run_context.current_run().events == []

@@ -6,9 +6,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from chaoscaplab.controls.happened import lasted_seconds, windows_in
+from chaoscaplab.controls.fault_windows import lasted_seconds, windows_in
 from chaoscaplab.controls.sides import cut_off, sides_of, zones_of
-from chaoscaplab.current import Event, Seen
+from chaoscaplab.run_context import Event, RunContext
 from hit_faults import entry, fault, lost_node
 
 from caplab.model.runs import WallAnchor
@@ -19,8 +19,8 @@ ANCHOR = WallAnchor(monotonic_ns=500, unix_ns=10**18)
 SWITCHOVER = Event("switchover", "pg", 10**18 + 100, 10**18 + 2_000_000_100, ("pg-1 took over",), True)
 
 
-def seen(*faults: dict[str, Any], lost: tuple[dict[str, Any], ...] = (), events: tuple[Event, ...] = ()) -> Seen:
-    found = Seen("PostgresCluster")
+def seen(*faults: dict[str, Any], lost: tuple[dict[str, Any], ...] = (), events: tuple[Event, ...] = ()) -> RunContext:
+    found = RunContext("PostgresCluster")
     for one in faults:
         found.note_fault(one)
     for node in lost:
@@ -30,7 +30,7 @@ def seen(*faults: dict[str, Any], lost: tuple[dict[str, Any], ...] = (), events:
     return found
 
 
-def sides(found: Seen, vantages: tuple[str, ...] = ("a", "b", "c")) -> dict[str, tuple[str, ...]]:
+def sides(found: RunContext, vantages: tuple[str, ...] = ("a", "b", "c")) -> dict[str, tuple[str, ...]]:
     return sides_of(cut_off(found), ZONES, vantages)
 
 

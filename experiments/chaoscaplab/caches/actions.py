@@ -8,9 +8,9 @@ from typing import Any
 from chaoslib.exceptions import ActivityFailed
 from chaoslib.types import Configuration
 
-from ..clusters.asked import asked_for
+from ..clusters.lookup import lookup_cluster
 from ..clusters.redis import ENGINE as REDIS
-from ..doing import Doing
+from ..recorded_event import RecordedEvent
 from ..server import ExecFailed
 from .entries import Cache
 
@@ -35,22 +35,24 @@ def expire_hot_keys(
     the cluster is no Redis, counts no reads (evictionPolicy must be an LFU one), or has no entries.
     """
     cache = _cache(cluster, namespace, kind, configuration)
-    told: list[dict[str, Any]] = []
-    with Doing("hot keys expired", cache.pod) as doing:
+    expired_entries: list[dict[str, Any]] = []
+    with RecordedEvent("hot keys expired", cache.pod) as event:
         for _ in range(int(times)):
-            hottest = _asked(lambda: cache.hottest(int(count)))
+            hottest = _ask(lambda: cache.hottest(int(count)))
             if not hottest:
                 raise _empty(cache)
             keys = [hot.key for hot in hottest]
-            taken = _asked(lambda keys=keys: cache.expire(keys, _milliseconds(after_seconds)))
+            taken = _ask(lambda keys=keys: cache.expire(keys, _milliseconds(after_seconds)))
             if taken:
-                one = hottest[0]
-                doing.saw(
-                    f"{one.key} had {one.remaining_ms} ms left (LFU {one.frequency}), and now {after_seconds:g} s"
+                first = hottest[0]
+                event.add_evidence(
+                    f"{first.key} had {first.remaining_ms} ms left (LFU {first.frequency}), and now {after_seconds:g} s"
                 )
-            told += [{"key": hot.key, "frequency": hot.frequency, "remaining_ms": hot.remaining_ms} for hot in hottest]
+            expired_entries += [
+                {"key": hot.key, "frequency": hot.frequency, "remaining_ms": hot.remaining_ms} for hot in hottest
+            ]
             time.sleep(float(after_seconds) + float(pause_seconds))
-    return told
+    return expired_entries
 
 
 def expire_many(
@@ -68,14 +70,16 @@ def expire_many(
     server says have expired meanwhile (expired). ActivityFailed where the cluster is no Redis, or has no entries.
     """
     cache = _cache(cluster, namespace, kind, configuration)
-    with Doing("entries expired at once", cache.pod) as doing:
-        before = _asked(cache.expired)
-        entries = _asked(lambda: cache.expire_all(_milliseconds(after_seconds)))
+    with RecordedEvent("entries expired at once", cache.pod) as event:
+        before = _ask(cache.expired)
+        entries = _ask(lambda: cache.expire_all(_milliseconds(after_seconds)))
         if not entries:
             raise _empty(cache)
         time.sleep(float(after_seconds) + float(refill_seconds))
-        expired = _asked(cache.expired) - before
-        doing.saw(f"{entries} entries were given {after_seconds:g} s; {expired} keys expired by the server's own count")
+        expired = _ask(cache.expired) - before
+        event.add_evidence(
+            f"{entries} entries were given {after_seconds:g} s; {expired} keys expired by the server's own count"
+        )
     return {"entries": entries, "expired": expired}
 
 
@@ -92,27 +96,27 @@ def empty_cache(
     run under way. Returns how many keys there were (keys). ActivityFailed where the cluster is no Redis, or was empty.
     """
     cache = _cache(cluster, namespace, kind, configuration)
-    with Doing("cache emptied", cache.pod) as doing:
-        keys = _asked(cache.empty)
+    with RecordedEvent("cache emptied", cache.pod) as event:
+        keys = _ask(cache.empty)
         if not keys:
             raise _empty(cache)
-        doing.saw(f"there were {keys} keys, and then none")
+        event.add_evidence(f"there were {keys} keys, and then none")
         time.sleep(float(refill_seconds))
     return {"keys": keys}
 
 
 def _cache(name: str, namespace: str, kind: str, configuration: Configuration | None) -> Cache:
-    found = asked_for(name, namespace, kind, configuration)
-    if found.engine.ENGINE != REDIS:
-        raise ActivityFailed(f"A {found.engine.KIND} is no cache. Hint: name a RedisCluster.")
-    return Cache(found.server, found.namespace, str(found.body()["status"].get("primary")))
+    redis_cluster = lookup_cluster(name, namespace, kind, configuration)
+    if redis_cluster.engine.ENGINE != REDIS:
+        raise ActivityFailed(f"A {redis_cluster.engine.KIND} is no cache. Hint: name a RedisCluster.")
+    return Cache(redis_cluster.server, redis_cluster.namespace, str(redis_cluster.body()["status"].get("primary")))
 
 
 def _empty(cache: Cache) -> ActivityFailed:
     return ActivityFailed(f"{cache.pod} has no entries. Hint: begin with readers, and give them time to read.")
 
 
-def _asked(what: Any) -> Any:
+def _ask(what: Any) -> Any:
     try:
         return what()
     except ExecFailed as error:

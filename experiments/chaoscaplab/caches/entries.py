@@ -11,22 +11,22 @@ from ..server import Server
 
 # ARGV: prefix, how many. Key, frequency (the logarithmic counter of LFU, 0 to 255) and PTTL of those read most.
 _HOTTEST = """
-    local cursor, found = '0', {}
+    local cursor, entries = '0', {}
     repeat
         local reply = redis.call('SCAN', cursor, 'MATCH', ARGV[1] .. '*', 'COUNT', 1000)
         cursor = reply[1]
         for _, key in ipairs(reply[2]) do
             local often = redis.call('OBJECT', 'FREQ', key)
-            if often then table.insert(found, {key, often}) end
+            if often then table.insert(entries, {key, often}) end
         end
     until cursor == '0'
-    table.sort(found, function(one, two) return one[2] > two[2] or (one[2] == two[2] and one[1] < two[1]) end)
-    local told = {}
-    for place = 1, math.min(#found, tonumber(ARGV[2])) do
-        local key, often = unpack(found[place])
-        table.insert(told, key .. ' ' .. often .. ' ' .. redis.call('PTTL', key))
+    table.sort(entries, function(a, b) return a[2] > b[2] or (a[2] == b[2] and a[1] < b[1]) end)
+    local lines = {}
+    for place = 1, math.min(#entries, tonumber(ARGV[2])) do
+        local key, often = unpack(entries[place])
+        table.insert(lines, key .. ' ' .. often .. ' ' .. redis.call('PTTL', key))
     end
-    return told """
+    return lines """
 # ARGV: milliseconds. How many of KEYS have so long left now.
 _EXPIRE = """
     local count = 0

@@ -1,1 +1,1 @@
-"""Clusters under test: brought up, looked at, and waited for; a module for each engine."""
+"""Clusters under test: provisioned, looked at, and waited for; a module for each engine."""

@@ -9,13 +9,13 @@ from typing import Any
 from chaoslib.exceptions import ActivityFailed
 from chaoslib.types import Configuration
 
-from ..doing import Doing
 from ..faults.node_choice import member_of
+from ..recorded_event import RecordedEvent
 from ..server import ExecFailed
-from ..waiting import insist
+from ..waiting import require
 from . import redis_memory
-from .asked import asked_for
-from .bringing_up import Cluster
+from .lookup import lookup_cluster
+from .provision import Cluster
 from .redis import ENGINE as REDIS
 
 __all__ = ["delete_member", "fill_memory", "rolling_restart", "scale", "switchover"]
@@ -33,24 +33,24 @@ def switchover(
     kind is the cluster's, where it is not that of the run under way. Returns who it was (old) and who it is (new).
     ActivityFailed where the engine has none, refuses, or does not come to it within_seconds.
     """
-    found = asked_for(cluster, namespace, kind, configuration)
-    if not found.engine.HAS_PRIMARY:
-        raise ActivityFailed(f"A {found.engine.KIND} has no primary. Hint: leave the switchover out.")
-    body = found.body()
+    target = lookup_cluster(cluster, namespace, kind, configuration)
+    if not target.engine.HAS_PRIMARY:
+        raise ActivityFailed(f"A {target.engine.KIND} has no primary. Hint: leave the switchover out.")
+    body = target.body()
     old = str(body["status"].get("primary"))
-    with Doing("switchover", old) as doing:
+    with RecordedEvent("switchover", old) as event:
         try:
-            found.engine.switch_over(found.server, found.namespace, body)
+            target.engine.switch_over(target.server, target.namespace, body)
         except ExecFailed as error:
             raise ActivityFailed(f"{cluster} does not hand over: {error}") from error
 
         def still() -> str:
-            now = found.body()["status"].get("primary")
+            now = target.body()["status"].get("primary")
             return f"the primary is {now or 'nobody'}" if now in (None, old) else ""
 
-        insist(f"{cluster} has another primary than {old}", still, float(within_seconds))
-        new = str(found.body()["status"]["primary"])
-        doing.saw(f"the primary was {old}, and is {new}")
+        require(f"{cluster} has another primary than {old}", still, float(within_seconds))
+        new = str(target.body()["status"]["primary"])
+        event.add_evidence(f"the primary was {old}, and is {new}")
     return {"old": old, "new": new}
 
 
@@ -69,22 +69,22 @@ def delete_member(
     under way. Returns the member, and the uids of its pod before and after (old, new). ActivityFailed where no
     other pod has its place within_seconds.
     """
-    found = asked_for(cluster, namespace, kind, configuration)
-    member = member_of(found.body(), role, seed)
-    old = _uid_of(found, member)
+    target = lookup_cluster(cluster, namespace, kind, configuration)
+    member = member_of(target.body(), role, seed)
+    old = _uid_of(target, member)
     if not old:
         raise ActivityFailed(f"There is no pod {member}. Hint: wait until {cluster} is Ready.")
-    with Doing("deletion", member) as doing:
+    with RecordedEvent("deletion", member) as event:
         began = time.monotonic()
-        found.server.delete_pod(found.namespace, member)
+        target.server.delete_pod(target.namespace, member)
 
         def still() -> str:
-            now = _uid_of(found, member)
+            now = _uid_of(target, member)
             return f"the pod is {now or 'not made anew yet'}" if now in ("", old) else ""
 
-        insist(f"another pod has the place of {member}", still, float(within_seconds))
-        new = _uid_of(found, member)
-        doing.saw(f"the pod {old} was replaced by {new} after {time.monotonic() - began:.1f} s")
+        require(f"another pod has the place of {member}", still, float(within_seconds))
+        new = _uid_of(target, member)
+        event.add_evidence(f"the pod {old} was replaced by {new} after {time.monotonic() - began:.1f} s")
     return {"member": member, "old": old, "new": new}
 
 
@@ -100,22 +100,22 @@ def rolling_restart(
     Of engines whose spec has operations.restart: Cassandra. kind is the cluster's, where it is not that of the run
     under way. Returns the members. ActivityFailed where it does not end within_seconds.
     """
-    found = asked_for(cluster, namespace, kind, configuration)
-    spec = found.body()["spec"]
+    target = lookup_cluster(cluster, namespace, kind, configuration)
+    spec = target.body()["spec"]
     if "operations" not in spec:
-        raise ActivityFailed(f"A {found.engine.KIND} has no operations.restart. Hint: leave the rolling restart out.")
+        raise ActivityFailed(f"A {target.engine.KIND} has no operations.restart. Hint: leave the rolling restart out.")
     began = datetime.now(UTC)
-    with Doing("rolling restart", cluster) as doing:
+    with RecordedEvent("rolling restart", cluster) as event:
         restart = {"restart": began.strftime("%Y-%m-%dT%H.%M.%S")}
-        found.change(lambda body: {**body["spec"], "operations": {**body["spec"]["operations"], **restart}})
+        target.change(lambda body: {**body["spec"], "operations": {**body["spec"]["operations"], **restart}})
 
         def not_restarted() -> str:
-            old = [pod.metadata.name for pod in found.members() if not _has_started_since(pod, began)]
-            return f"{', '.join(old)} still to restart" if old else found.not_steady()
+            old = [pod.metadata.name for pod in target.members() if not _has_started_since(pod, began)]
+            return f"{', '.join(old)} still to restart" if old else target.not_steady()
 
-        insist(f"every member of {cluster} has restarted", not_restarted, float(within_seconds))
-        members = sorted(str(pod.metadata.name) for pod in found.members())
-        doing.saw(f"{', '.join(members)} have started since")
+        require(f"every member of {cluster} has restarted", not_restarted, float(within_seconds))
+        members = sorted(str(pod.metadata.name) for pod in target.members())
+        event.add_evidence(f"{', '.join(members)} have started since")
     return members
 
 
@@ -132,18 +132,18 @@ def scale(
     replicas: its members from now on. kind is the cluster's, where it is not that of the run under way. Returns how
     many there were (before). ActivityFailed where it does not come to that within_seconds.
     """
-    found = asked_for(cluster, namespace, kind, configuration)
-    spec = found.body()["spec"]
+    target = lookup_cluster(cluster, namespace, kind, configuration)
+    spec = target.body()["spec"]
     before, wanted = int(spec["replicas"]), int(replicas)
-    with Doing("scale", cluster) as doing:
-        found.change(lambda body: {**body["spec"], "replicas": wanted})
+    with RecordedEvent("scale", cluster) as event:
+        target.change(lambda body: {**body["spec"], "replicas": wanted})
 
         def not_there() -> str:
-            members = len(found.members())
-            return f"it has {members} members" if members != wanted else found.not_steady()
+            members = len(target.members())
+            return f"it has {members} members" if members != wanted else target.not_steady()
 
-        insist(f"{cluster} has {wanted} members", not_there, float(within_seconds))
-        doing.saw(f"it had {before} members, and has {wanted}")
+        require(f"{cluster} has {wanted} members", not_there, float(within_seconds))
+        event.add_evidence(f"it had {before} members, and has {wanted}")
     return {"before": before}
 
 
@@ -160,19 +160,19 @@ def fill_memory(
     of the run under way. Returns what was seen: keys, evicted_keys and refused. ActivityFailed where the cluster is no
     Redis, or the primary never ran out of memory.
     """
-    found = asked_for(cluster, namespace, kind, configuration)
-    if found.engine.ENGINE != REDIS:
-        raise ActivityFailed(f"A {found.engine.KIND} has no maxMemory. Hint: fill a RedisCluster.")
-    primary = str(found.body()["status"].get("primary"))
-    with Doing("memory filled", primary) as doing:
+    target = lookup_cluster(cluster, namespace, kind, configuration)
+    if target.engine.ENGINE != REDIS:
+        raise ActivityFailed(f"A {target.engine.KIND} has no maxMemory. Hint: fill a RedisCluster.")
+    primary = str(target.body()["status"].get("primary"))
+    with RecordedEvent("memory filled", primary) as event:
         try:
-            full = redis_memory.fill(found.server, found.namespace, primary, int(seconds))
-            doing.saw(full.sentence())
+            full = redis_memory.fill(target.server, target.namespace, primary, int(seconds))
+            event.add_evidence(full.sentence())
             time.sleep(float(seconds))
         except (ExecFailed, redis_memory.NotFull) as error:
             raise ActivityFailed(f"The memory of {primary} was not filled: {error}") from error
         finally:
-            redis_memory.empty(found.server, found.namespace, primary)
+            redis_memory.empty(target.server, target.namespace, primary)
     return {"keys": full.keys, "evicted_keys": full.evicted_keys, "refused": full.refused}
 
 
@@ -183,6 +183,6 @@ def _uid_of(cluster: Cluster, member: str) -> str:
 
 def _has_started_since(pod: Any, moment: datetime) -> bool:
     """Whether every container of a pod runs, and began to after a moment: pure."""
-    running = [one.state.running for one in pod.status.container_statuses or ()]
+    running = [container.state.running for container in pod.status.container_statuses or ()]
     whole = moment.replace(microsecond=0)  # Kubernetes tells whole seconds
-    return bool(running) and all(one is not None and one.started_at > whole for one in running)
+    return bool(running) and all(state is not None and state.started_at > whole for state in running)

@@ -11,7 +11,7 @@ from caplab.model.runs import FirstCommit
 from caplab.model.sizes import size_bytes
 
 from ..server import Body, ExecFailed, Server
-from . import standing
+from . import cluster_status
 
 KIND = "CassandraCluster"
 ENGINE = "cassandra"
@@ -30,20 +30,20 @@ _RUNNING = "running"
 
 def ask(server: Server, namespace: str, pod: str, method: str, path: str) -> dict[str, Any]:
     """What a member's management answers; ExecFailed where it refuses, or says what is no answer."""
-    said = server.execute(namespace, pod, "lab-cassandra", method, path)
+    output = server.execute(namespace, pod, "lab-cassandra", method, path)
     try:
-        answer = json.loads(said)
+        answer = json.loads(output)
     except ValueError as error:
-        raise ExecFailed(f"lab-cassandra in {pod}: {said.strip()[:200]!r} is not JSON") from error
+        raise ExecFailed(f"lab-cassandra in {pod}: {output.strip()[:200]!r} is not JSON") from error
     if not isinstance(answer, dict):
-        raise ExecFailed(f"lab-cassandra in {pod}: {said.strip()[:200]!r} is no object")
+        raise ExecFailed(f"lab-cassandra in {pod}: {output.strip()[:200]!r} is no object")
     return answer
 
 
 def settings_in_force(server: Server, namespace: str, body: Body) -> dict[str, Json]:
     """What every member says of itself: each one coordinates, and so each one's settings count."""
     pods = [member["name"] for member in body["status"]["members"]]
-    return standing.agreed(standing.of_each(pods, lambda pod: _member_settings(server, namespace, pod)))
+    return cluster_status.agreed(cluster_status.ask_each(pods, lambda pod: _member_settings(server, namespace, pod)))
 
 
 def _member_settings(server: Server, namespace: str, pod: str) -> dict[str, Json]:
@@ -62,11 +62,11 @@ def not_running(pod: str, state: Mapping[str, Any]) -> str:
     return f"{pod} is {state.get('stage', 'of no known stage')}{f': {problem}' if problem else ''}"
 
 
-def differences(spec: Mapping[str, Any], found: Mapping[str, Json]) -> list[str]:
+def differences(spec: Mapping[str, Any], in_force: Mapping[str, Json]) -> list[str]:
     """What a cluster's spec asks for and is not in force: pure."""
     by_name = ("replicas", "replicationFactor", "phiConvictThreshold", "commitlogSync", "paxosVariant")
     hints = spec["hintedHandoff"]
-    asked = {
+    requested = {
         **{name: spec[name] for name in by_name},
         **spec["timeouts"],
         "hintedHandoffEnabled": hints["enabled"],
@@ -76,8 +76,8 @@ def differences(spec: Mapping[str, Any], found: Mapping[str, Json]) -> list[str]
         "heapBytes": size_bytes(spec["heap"]),
     }
     if spec["commitlogSync"] != "batch":  # which has no period: every write waits for its sync
-        asked["commitlogSyncPeriodMilliseconds"] = spec["commitlogSyncPeriodMilliseconds"]
-    return standing.differing(asked, found)
+        requested["commitlogSyncPeriodMilliseconds"] = spec["commitlogSyncPeriodMilliseconds"]
+    return cluster_status.differing(requested, in_force)
 
 
 def not_ready(body: Body) -> str:
@@ -85,7 +85,9 @@ def not_ready(body: Body) -> str:
     status = body["status"]
     if status.get("rollout"):
         return f"its members are changing: {status['rollout']}"
-    strange = [f"{one['name']} is {one.get('state') or 'unknown'}" for one in status["members"] if not _is_up(one)]
+    strange = [
+        f"{member['name']} is {member.get('state') or 'unknown'}" for member in status["members"] if not _is_up(member)
+    ]
     return f"as their peers see them, {', '.join(strange)}" if strange else ""
 
 
@@ -99,14 +101,14 @@ def not_caught_up(server: Server, namespace: str, body: Body) -> str:
     pods = sorted(str(member["name"]) for member in members)
     if not pods:
         return "there are no members"
-    states = standing.of_each(pods, lambda pod: _state(server, namespace, pod))
+    states = cluster_status.ask_each(pods, lambda pod: _state(server, namespace, pod))
     if problems := [problem for pod in pods if (problem := not_whole(pod, states[pod], len(pods)))]:
         return "; ".join(problems)
     if apart := apart_in_schema(states):
         return apart
     # Only now: what is still in buffers is not among the hints on disk, and a flush takes a moment.
     names = {str(member.get("hostId")): str(member["name"]) for member in members}
-    kept = standing.of_each(pods, lambda pod: _hints(server, namespace, pod, names))
+    kept = cluster_status.ask_each(pods, lambda pod: _hints(server, namespace, pod, names))
     return "; ".join(filter(None, kept.values()))
 
 
@@ -135,7 +137,7 @@ def not_whole(pod: str, state: Mapping[str, Any], members: int) -> str:
 
 def apart_in_schema(states: Mapping[str, Mapping[str, Any]]) -> str:
     """Where members differ about the schema; '' where all have one: pure."""
-    versions: Collection[str] = {one for state in states.values() for one in state.get("schemas", {}).values()}
+    versions: Collection[str] = {schema for state in states.values() for schema in state.get("schemas", {}).values()}
     return "" if len(versions) == 1 else f"the members have {len(versions)} versions of the schema"
 
 

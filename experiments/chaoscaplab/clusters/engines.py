@@ -10,7 +10,7 @@ from chaoslib.exceptions import ActivityFailed
 from caplab.model.fields import Json
 from caplab.model.runs import FirstCommit
 
-from ..current import seen
+from ..run_context import current_run
 from ..server import Body, Server
 from . import cassandra, postgres, redis
 
@@ -32,7 +32,7 @@ class Engine(Protocol):
         them says.
         """
 
-    def differences(self, spec: Mapping[str, Json], found: Mapping[str, Json]) -> list[str]:
+    def differences(self, spec: Mapping[str, Json], in_force: Mapping[str, Json]) -> list[str]:
         """What a spec asks for and is not in force: pure."""
 
     def not_ready(self, body: Body) -> str:
@@ -63,20 +63,22 @@ def scan_routes(engine: Engine, spec: Mapping[str, Any]) -> list[str]:
     return [route for route in engine.SCAN_ROUTES if whole or route != "direct"]
 
 
-def named(engine: str) -> Engine:
+def engine_named(engine: str) -> Engine:
     """The engine of a name, as a row has it; LookupError with those there are."""
-    for one in ENGINES:
-        if engine == one.ENGINE:
-            return one
-    raise LookupError(f"There is no engine '{engine}'. Hint: use one of {', '.join(one.ENGINE for one in ENGINES)}.")
+    for candidate in ENGINES:
+        if engine == candidate.ENGINE:
+            return candidate
+    raise LookupError(
+        f"There is no engine '{engine}'. Hint: use one of {', '.join(candidate.ENGINE for candidate in ENGINES)}."
+    )
 
 
-def meant(kind: str = "") -> Engine:
+def engine_for_kind(kind: str = "") -> Engine:
     """The engine that a step means: that of the kind it names, else that of the run under way. ActivityFailed."""
-    wanted = kind or seen().kind
-    for one in ENGINES:
-        if wanted == one.KIND:
-            return one
-    kinds = ", ".join(one.KIND for one in ENGINES)
+    wanted = kind or current_run().kind
+    for candidate in ENGINES:
+        if wanted == candidate.KIND:
+            return candidate
+    kinds = ", ".join(candidate.KIND for candidate in ENGINES)
     problem = f"There are no clusters of kind '{wanted}'" if wanted else "No run is under way that has a cluster"
     raise ActivityFailed(f"{problem}. Hint: give the step the argument kind, one of {kinds}.")

@@ -11,7 +11,7 @@ from caplab.model.keys import run_number
 from caplab.model.runs import FirstCommit
 
 from ..server import Body, ExecFailed, Server
-from . import standing
+from . import cluster_status
 
 KIND = "PostgresCluster"
 ENGINE = "postgres"
@@ -48,20 +48,20 @@ def settings_in_force(server: Server, namespace: str, body: Body) -> dict[str, J
     """What the running cluster says of itself: Patroni's store, and the primary's own Postgres."""
     name, primary = body["metadata"]["name"], body["status"]["primary"]
     config = json.loads(server.annotations(namespace, f"{name}-primary-config").get("config", "{}"))
-    found: dict[str, Json] = {ours: config.get(theirs) for ours, theirs in _PATRONI.items()}
-    found["durability"] = _DURABILITY.get(config.get("synchronous_mode", False), "other")
+    settings: dict[str, Json] = {ours: config.get(theirs) for ours, theirs in _PATRONI.items()}
+    settings["durability"] = _DURABILITY.get(config.get("synchronous_mode", False), "other")
     answer = sql(server, namespace, primary, "select name, setting from pg_settings where " + _one_of_settings())
     for line in answer.splitlines():
         setting, _, value = line.partition("|")
-        found[_SERVER_SETTINGS[setting]] = int(value) if value.isdecimal() else value
-    return found
+        settings[_SERVER_SETTINGS[setting]] = int(value) if value.isdecimal() else value
+    return settings
 
 
-def differences(spec: Mapping[str, Any], found: Mapping[str, Json]) -> list[str]:
+def differences(spec: Mapping[str, Any], in_force: Mapping[str, Json]) -> list[str]:
     """What a cluster's spec asks for and is not in force: pure."""
-    asked = {**spec["failover"], "durability": spec["durability"]}
-    wrong = standing.differing(asked, found)
-    standbys = str(found.get("synchronousStandbyNames") or "")
+    requested = {**spec["failover"], "durability": spec["durability"]}
+    wrong = cluster_status.differing(requested, in_force)
+    standbys = str(in_force.get("synchronousStandbyNames") or "")
     fits = {"async": standbys == "", "quorum": standbys.startswith("ANY 1"), "sync": standbys not in ("", "*")}
     if not fits[spec["durability"]]:
         wrong.append(f"synchronous_standby_names is '{standbys}' under durability {spec['durability']}")
@@ -70,8 +70,8 @@ def differences(spec: Mapping[str, Any], found: Mapping[str, Json]) -> list[str]
 
 def not_ready(body: Body) -> str:
     """How a cluster that is Ready falls short of its spec by its own status; '' where it does not: pure."""
-    durability, asked = body["status"].get("durability"), body["spec"]["durability"]
-    return "" if durability == asked else f"its durability is {durability}, not yet {asked}"
+    durability, requested = body["status"].get("durability"), body["spec"]["durability"]
+    return "" if durability == requested else f"its durability is {durability}, not yet {requested}"
 
 
 def not_caught_up(server: Server, namespace: str, body: Body) -> str:
@@ -83,7 +83,9 @@ def not_caught_up(server: Server, namespace: str, body: Body) -> str:
         reached = sql(server, namespace, primary, "select pg_current_wal_lsn()")
     except ExecFailed as error:
         return str(error)
-    behind = standing.of_each(standing.replicas(body), lambda member: _behind(server, namespace, member, reached))
+    behind = cluster_status.ask_each(
+        cluster_status.replicas(body), lambda member: _behind(server, namespace, member, reached)
+    )
     return "; ".join(filter(None, behind.values()))
 
 

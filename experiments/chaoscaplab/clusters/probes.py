@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from chaoslib.types import Configuration
 
-from ..current import seen
-from ..waiting import insist
-from .asked import asked_for
+from ..run_context import current_run
+from ..waiting import require
+from .lookup import lookup_cluster
 
 __all__ = ["recovered", "steady"]
 
@@ -22,8 +22,8 @@ def steady(
 
     kind is the cluster's, where it is not that of the run under way.
     """
-    found = asked_for(cluster, namespace, kind, configuration)
-    insist(f"{cluster} is in its steady state", found.not_steady, within_seconds)
+    target = lookup_cluster(cluster, namespace, kind, configuration)
+    require(f"{cluster} is in its steady state", target.not_steady, within_seconds)
     return True
 
 
@@ -36,5 +36,5 @@ def recovered(
 ) -> bool:
     """As `steady`, after a fault: from now on the run counts as settled."""
     steady(cluster, within_seconds, namespace, kind, configuration)
-    seen().note_settled()
+    current_run().note_settled()
     return True

@@ -12,7 +12,7 @@ from caplab.model.runs import FirstCommit
 from caplab.model.sizes import size_bytes
 
 from ..server import Body, ExecFailed, Server
-from . import standing
+from . import cluster_status
 
 KIND = "RedisCluster"
 ENGINE = "redis"
@@ -40,10 +40,10 @@ def ask(server: Server, namespace: str, pod: str, *command: str) -> list[str]:
 
 def settings_in_force(server: Server, namespace: str, body: Body) -> dict[str, Json]:
     """What every member and every Sentinel says of itself: each may be the one that matters next."""
-    members, sentinels = ([one["name"] for one in body["status"][part]] for part in ("members", "sentinels"))
-    of_members = standing.of_each(members, lambda pod: _member_settings(server, namespace, pod))
-    of_sentinels = standing.of_each(sentinels, lambda pod: _sentinel_settings(server, namespace, pod))
-    return {**standing.agreed(of_members), **standing.agreed(of_sentinels)}
+    members, sentinels = ([pod["name"] for pod in body["status"][part]] for part in ("members", "sentinels"))
+    of_members = cluster_status.ask_each(members, lambda pod: _member_settings(server, namespace, pod))
+    of_sentinels = cluster_status.ask_each(sentinels, lambda pod: _sentinel_settings(server, namespace, pod))
+    return {**cluster_status.agreed(of_members), **cluster_status.agreed(of_sentinels)}
 
 
 def _member_settings(server: Server, namespace: str, pod: str) -> dict[str, Json]:
@@ -78,16 +78,16 @@ def persistence(config: Mapping[str, str]) -> str:
     return config["appendfsync"] if config["appendfsync"] in ("everysec", "always") else "other"
 
 
-def differences(spec: Mapping[str, Any], found: Mapping[str, Json]) -> list[str]:
+def differences(spec: Mapping[str, Any], in_force: Mapping[str, Json]) -> list[str]:
     """What a cluster's spec asks for and is not in force: pure."""
     by_name = ("persistence", "minReplicasToWrite", "minReplicasMaxLagSeconds", "evictionPolicy", "sentinels")
-    asked = {
+    requested = {
         **{name: spec[name] for name in by_name},
         **spec["failover"],
         "maxMemoryBytes": size_bytes(spec["maxMemory"]),
         "quorum": spec["sentinels"] // 2 + 1,
     }
-    return standing.differing(asked, found)
+    return cluster_status.differing(requested, in_force)
 
 
 def not_ready(body: Body) -> str:
@@ -111,7 +111,9 @@ def not_caught_up(server: Server, namespace: str, body: Body) -> str:
         return str(error)
     if reached["role"] != "master":
         return f"{primary} is no primary any more"
-    behind = standing.of_each(standing.replicas(body), lambda pod: _behind(server, namespace, pod, reached))
+    behind = cluster_status.ask_each(
+        cluster_status.replicas(body), lambda pod: _behind(server, namespace, pod, reached)
+    )
     return "; ".join(filter(None, behind.values()))
 
 

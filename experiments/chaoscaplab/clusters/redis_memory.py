@@ -25,9 +25,9 @@ _FILL = """
 _EMPTY = """
     local cursor, gone = '0', 0
     repeat
-        local found = redis.call('SCAN', cursor, 'MATCH', ARGV[1] .. '*', 'COUNT', 1000)
-        cursor = found[1]
-        for _, key in ipairs(found[2]) do gone = gone + redis.call('UNLINK', key) end
+        local reply = redis.call('SCAN', cursor, 'MATCH', ARGV[1] .. '*', 'COUNT', 1000)
+        cursor = reply[1]
+        for _, key in ipairs(reply[2]) do gone = gone + redis.call('UNLINK', key) end
     until cursor == '0'
     return gone """
 

@@ -14,8 +14,8 @@ from typing import Any
 
 from caplab.model.fields import Fields, Json
 
-from ..clusters.bringing_up import Cluster
-from ..current import Event
+from ..clusters.provision import Cluster
+from ..run_context import Event
 
 _log = logging.getLogger("caplab.run")
 
@@ -35,12 +35,12 @@ def marks_in(fields: Fields, experiment: Mapping[str, Any]) -> tuple[Mark, ...]:
     """
     if "mark" not in fields.values:
         return ()
-    steps = [str(one.get("name")) for one in experiment.get("method") or ()]
-    known = [name for name in steps if steps.count(name) == 1]
-    marks = tuple(_mark(fields, one) for one in _listed(fields))
+    steps = [str(step.get("name")) for step in experiment.get("method") or ()]
+    usable = [name for name in steps if steps.count(name) == 1]
+    marks = tuple(_mark(fields, value) for value in _listed(fields))
     for mark in marks:
-        if mark.begins not in known or mark.ends not in known or steps.index(mark.begins) > steps.index(mark.ends):
-            raise fields.error("mark", f"of steps that the method has once, in their order: {', '.join(known)}")
+        if mark.begins not in usable or mark.ends not in usable or steps.index(mark.begins) > steps.index(mark.ends):
+            raise fields.error("mark", f"of steps that the method has once, in their order: {', '.join(usable)}")
     return marks
 
 
@@ -54,16 +54,16 @@ def _listed(fields: Fields) -> Sequence[Json]:
 def _mark(fields: Fields, value: Json) -> Mark:
     if isinstance(value, str):
         return Mark(value, value)
-    said = Fields.of(f"{fields.where}, field mark", value)
-    said.only("begins", "ends")
-    return Mark(said.text("begins"), said.text("ends"))
+    pair = Fields.of(f"{fields.where}, field mark", value)
+    pair.only("begins", "ends")
+    return Mark(pair.text("begins"), pair.text("ends"))
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ClusterObservation:
     """How a cluster stood: the primary and its epoch ('' where there is none), and each member's pod.
 
-    A pod is told by its uid, its restarts, and whether it is being deleted.
+    A pod is known by its uid, its restarts, and whether it is being deleted.
     """
 
     primary: str
@@ -71,13 +71,13 @@ class Seen:
     pods: Mapping[str, tuple[str, int, bool]]
 
     @classmethod
-    def of(cls, cluster: Cluster) -> Seen:
+    def of(cls, cluster: Cluster) -> ClusterObservation:
         """As it stands now. Raises what the API server's client raises, LookupError where the cluster is gone."""
         status = cluster.body().get("status") or {}
         pods = {
             str(pod.metadata.name): (
                 str(pod.metadata.uid),
-                sum(one.restart_count for one in pod.status.container_statuses or ()),
+                sum(container.restart_count for container in pod.status.container_statuses or ()),
                 pod.metadata.deletion_timestamp is not None,
             )
             for pod in cluster.members()
@@ -85,12 +85,12 @@ class Seen:
         return cls(str(status.get("primary", "")), str(status.get("epoch", "")), pods)
 
 
-def changes(before: Seen, after: Seen) -> list[str]:
+def changes(before: ClusterObservation, after: ClusterObservation) -> list[str]:
     """What became of the members and of the primary, a sentence each; [] where nothing did: pure."""
-    found = [_change(name, pod, after.pods.get(name)) for name, pod in sorted(before.pods.items())]
+    sentences = [_change(name, pod, after.pods.get(name)) for name, pod in sorted(before.pods.items())]
     if (before.primary, before.epoch) != (after.primary, after.epoch) and before.primary:
-        found.append(f"the primary was {before.primary}, and is {after.primary or 'nobody'} in another epoch")
-    return [sentence for sentence in found if sentence]
+        sentences.append(f"the primary was {before.primary}, and is {after.primary or 'nobody'} in another epoch")
+    return [sentence for sentence in sentences if sentence]
 
 
 def _change(name: str, before: tuple[str, int, bool], after: tuple[str, int, bool] | None) -> str:
@@ -104,13 +104,13 @@ def _change(name: str, before: tuple[str, int, bool], after: tuple[str, int, boo
 
 
 @dataclass
-class Marked:
+class MarkTracker:
     """The marks of one run, as its steps begin and end."""
 
     marks: Sequence[Mark]
-    look: Callable[[], Seen]
-    _before: dict[Mark, Seen | None] = field(default_factory=dict)
-    _after: dict[Mark, Seen | None] = field(default_factory=dict)
+    look: Callable[[], ClusterObservation]
+    _before: dict[Mark, ClusterObservation | None] = field(default_factory=dict)
+    _after: dict[Mark, ClusterObservation | None] = field(default_factory=dict)
     _began: dict[Mark, int] = field(default_factory=dict)
     _ended: dict[Mark, int] = field(default_factory=dict)
 
@@ -118,7 +118,7 @@ class Marked:
         """Look at the cluster, and then stamp the moment: looking is no part of the fault."""
         for mark in self.marks:
             if mark.begins == name:
-                self._before[mark] = self._seen()
+                self._before[mark] = self._observe()
                 self._began[mark] = time.time_ns()
 
     def step_ended(self, name: str) -> None:
@@ -126,29 +126,29 @@ class Marked:
         for mark in self.marks:
             if mark.ends == name and mark in self._began:
                 self._ended[mark] = time.time_ns()
-                self._after[mark] = self._seen()
+                self._after[mark] = self._observe()
 
     def events(self) -> list[Event]:
         """An event for each mark that began; where its end showed nothing yet, as the cluster stands now."""
         return [self._event(mark) for mark in self.marks if mark in self._began]
 
     def _event(self, mark: Mark) -> Event:
-        before, witnessed = self._before[mark], self._witnessed(mark)
+        before, observed = self._before[mark], self._observed_changes(mark)
         spoken = mark.begins if mark.begins == mark.ends else f"{mark.begins} to the end of {mark.ends}"
         target = before.primary if before and before.primary else "the cluster"
-        evidence = (f"times by the experiment's own word: {spoken}", *(witnessed or ["nothing was seen of it"]))
-        return Event(mark.begins, target, self._began[mark], self._ended.get(mark), evidence, bool(witnessed))
+        evidence = (f"times by the experiment's own word: {spoken}", *(observed or ["nothing was seen of it"]))
+        return Event(mark.begins, target, self._began[mark], self._ended.get(mark), evidence, bool(observed))
 
-    def _witnessed(self, mark: Mark) -> list[str]:
+    def _observed_changes(self, mark: Mark) -> list[str]:
         before = self._before[mark]
         if before is None:
             return []
         at_once = self._after.get(mark)
-        found = changes(before, at_once) if at_once else []
-        later = None if found else self._seen()
-        return found or (changes(before, later) if later else [])
+        at_end = changes(before, at_once) if at_once else []
+        later = None if at_end else self._observe()
+        return at_end or (changes(before, later) if later else [])
 
-    def _seen(self) -> Seen | None:
+    def _observe(self) -> ClusterObservation | None:
         try:
             return self.look()
         except Exception as error:  # whatever it is: what was not seen is no evidence

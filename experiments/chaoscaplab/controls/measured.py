@@ -13,26 +13,34 @@ from caplab.model.fields import Json
 from caplab.model.history import Table
 from caplab.model.runs import CONTROL, Baseline, FaultWindow, FirstCommit, RunRecord, WallAnchor
 
-from ..clusters.bringing_up import Cluster
-from ..clusters.engines import named, scan_routes
-from ..clusters.others import remove_others
+from ..clusters.cleanup import remove_other_clusters
+from ..clusters.engines import engine_named, scan_routes
 from ..clusters.postgres import ENGINE as POSTGRES
-from ..current import begin as begin_seeing
+from ..clusters.provision import Cluster
 from ..faults import nodes
-from ..probes.histories import Spent, cores, fetch_clock, fetch_history, fetch_scan, spent, standstills
+from ..probes.histories import (
+    ProberUsage,
+    cores,
+    event_loop_stalls,
+    fetch_clock,
+    fetch_history,
+    fetch_scan,
+    prober_usage,
+)
 from ..probes.loads import Loads, clock_run
 from ..probes.scans import scans_of
+from ..run_context import begin_run
 from ..server import Body, Server
-from ..waiting import NotInTime, until
-from .clearing import clear, refuse_others
-from .doubts import baseline_of
-from .happened import lasted_seconds, monotonic, windows_in
-from .marks import Marked, Seen
+from ..waiting import NotInTime, wait_until
+from .baseline import baseline_of
+from .fault_windows import lasted_seconds, monotonic, windows_in
+from .leftovers import refuse_foreign_activity, remove_leftovers
+from .marks import ClusterObservation, MarkTracker
 from .plan import Plan
 from .report import RunObject
 from .sides import cut_off, sides_of, zones_of
 from .stages import Stages
-from .surroundings import lab_images, versions_of
+from .versions import lab_images, versions_of
 
 _CONVERGE_SECONDS = 60.0
 FAULT_SECONDS = "faultSeconds"  # how long the fault was asked for, or took, as budgets name it
@@ -49,7 +57,7 @@ class MeasuredRun:
         self.run_object = run_object
         self.stages = Stages()
         self._server, self._plan, self._experiment = server, plan, experiment
-        self._engine = plan.of
+        self._engine = plan.cluster_engine
         self._cluster = Cluster(server, self._engine, plan.namespace, plan.cluster, plan.spec)
         self._store = _store(server, plan)
         store = _target(self._store) if self._store else None
@@ -59,12 +67,12 @@ class MeasuredRun:
         self._probes = [*plan.loads, *([_CLOCK] if fails_over else [])]
         self._hold = Hold(server, plan.namespace, run_id)
         self._loaded = False
-        self.marked = Marked(plan.marks, lambda: Seen.of(self._cluster))
-        self._seen = begin_seeing(self._engine.KIND, run_id, plan.namespace)
+        self.mark_tracker = MarkTracker(plan.marks, lambda: ClusterObservation.of(self._cluster))
+        self._seen = begin_run(self._engine.KIND, run_id, plan.namespace)
         self._body: Body = {}
         self._settings: dict[str, Json] = {}
         self._epoch: Json = None  # before the fault
-        self._spent: dict[str, Spent] = {}
+        self._usage_before: dict[str, ProberUsage] = {}
 
     def begin(self) -> None:
         """Cluster Ready at its settings, nothing left of earlier runs, loads running."""
@@ -74,23 +82,23 @@ class MeasuredRun:
             self._seen.hold = self._hold.problem
             for cluster in self._clusters():
                 cluster.refuse_foreign()
-            refuse_others(self._server, self._plan.namespace)
-            clear(self._server, self._plan.namespace)
-            remove_others(self._server, self._plan.namespace, self._needed())
-            self._body, self._settings = self._cluster.bring_up()
+            refuse_foreign_activity(self._server, self._plan.namespace)
+            remove_leftovers(self._server, self._plan.namespace)
+            remove_other_clusters(self._server, self._plan.namespace, self._needed())
+            self._body, self._settings = self._cluster.provision()
             if self._store is not None:
-                _, of_store = self._store.bring_up()
+                _, of_store = self._store.provision()
                 self._settings = {**of_store, **self._settings}
         self._seen.budget_seconds = self._budget_seconds()
         with self.stages.stage("load"):
             self.run_object.begun()
             self._loaded = True
             self._loads.start(self._probes)
-            self._spent = self._look_at_probers()
+            self._usage_before = self._prober_usages()
             # Not earlier: of members that were just made anew, the status may be a round behind.
             self._epoch = self._cluster.body()["status"].get("epoch")
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """End what loads there are, and leave the namespace to the next run; safe to repeat, and nothing is raised."""
         self.end_loads()
         self._hold.end()
@@ -110,11 +118,11 @@ class MeasuredRun:
 
         A scan that fails costs what is judged by it, and not the run: the record says why.
         """
-        self._insist_on_hold()
-        for event in self.marked.events():
+        self._require_hold()
+        for event in self.mark_tracker.events():
             self._seen.note_event(event)
         with self.stages.stage("end of load"):
-            spent_now = self._look_at_probers()
+            usage_after = self._prober_usages()
             self._loaded = False
             self._loads.end(self._probes)
         with self.stages.stage("final scan"):
@@ -144,8 +152,8 @@ class MeasuredRun:
             steady_ns=None if self._seen.steady_unix_ns is None else monotonic(self._seen.steady_unix_ns, anchor),
             sides=self._sides(),
             first_commit=self._first_commit(),
-            prober_cores=cores(self._spent, spent_now),
-            prober_standstills=standstills(self._spent, spent_now),
+            prober_cores=cores(self._usage_before, usage_after),
+            prober_standstills=event_loop_stalls(self._usage_before, usage_after),
             images=self._images(),
             specs={"cluster": self._body["spec"], "loads": list(self._plan.loads)},
         )
@@ -165,8 +173,8 @@ class MeasuredRun:
         parted = cut_off(self._seen)
         return sides_of(parted, zones_of(self._server.nodes()), self._plan.vantages) if parted else {}
 
-    def _look_at_probers(self) -> dict[str, Spent]:
-        return {vantage: spent(self._server, vantage) for vantage in self._plan.vantages}
+    def _prober_usages(self) -> dict[str, ProberUsage]:
+        return {vantage: prober_usage(self._server, vantage) for vantage in self._plan.vantages}
 
     def _own_settings(self) -> dict[str, Json]:
         """What a budget may name beside the cluster's settings."""
@@ -181,7 +189,7 @@ class MeasuredRun:
     def _budget_seconds(self) -> float | None:
         """What the row gives the failover under the settings in force; None where it lasts as long as the fault."""
         row = expectations().find(self._plan.engine, self._plan.mode, self._plan.fault)
-        budget = next((one.budget for one in row.demands if one.property == "failoverTime"), None)
+        budget = next((demand.budget for demand in row.demands if demand.property == "failoverTime"), None)
         if budget is None or FAULT_SECONDS in names(budget):
             return None
         return evaluate(budget, {**self._settings, **self._own_settings()})
@@ -192,7 +200,7 @@ class MeasuredRun:
     def _clusters(self) -> list[Cluster]:
         return [self._cluster, *([self._store] if self._store else [])]
 
-    def _insist_on_hold(self) -> None:
+    def _require_hold(self) -> None:
         """NotHeld where another run has begun in the namespace meanwhile: it took this one for dead."""
         if problem := self._hold.problem():
             raise NotHeld(f"The run was not alone: {problem}. Hint: repeat it; was this machine asleep?")
@@ -200,14 +208,14 @@ class MeasuredRun:
     def _converge(self) -> str:
         """Wait until every member has what was written; why not, or ''."""
         try:
-            until("all members have caught up", (self._store or self._cluster).not_steady, _CONVERGE_SECONDS)
+            wait_until("all members have caught up", (self._store or self._cluster).not_steady, _CONVERGE_SECONDS)
         except NotInTime as late:
             return str(late)
         return ""
 
     def _baseline(self, journal: Mapping[str, Any], boot_id: str) -> Baseline:
         """What the journal says, and whether faults and histories were stamped by one clock."""
-        found = baseline_of(journal)
+        baseline = baseline_of(journal)
         strange = [
             str(target.get("pod"))
             for fault in self._seen.faults.values()
@@ -215,8 +223,10 @@ class MeasuredRun:
             if target.get("bootId", boot_id) != boot_id
         ]
         if not strange:
-            return found
-        return Baseline(False, f"{found.problem} faults of {', '.join(strange)} were stamped by another clock".strip())
+            return baseline
+        return Baseline(
+            False, f"{baseline.problem} faults of {', '.join(strange)} were stamped by another clock".strip()
+        )
 
     def _first_commit(self) -> FirstCommit | None:
         """The second clock, where there is a new epoch and beats were asked for."""
@@ -238,15 +248,15 @@ class MeasuredRun:
 def _store(server: Server, plan: Plan) -> Cluster | None:
     """The database behind a cache."""
     store = plan.store
-    return Cluster(server, named(POSTGRES), plan.namespace, store.name, store.spec) if store else None
+    return Cluster(server, engine_named(POSTGRES), plan.namespace, store.name, store.spec) if store else None
 
 
 def settings_of_cache(plan: Plan) -> dict[str, Json]:
     """What readers of a cache were told, and how many reads a second they make; nothing where there is none."""
     for load in plan.loads:
         if "cache" in load:
-            told = {f"cache{name[0].upper()}{name[1:]}": value for name, value in load["cache"].items()}
-            return {**told, "cacheReadsPerSecond": load["rate"] * len(plan.vantages)}
+            settings = {f"cache{name[0].upper()}{name[1:]}": value for name, value in load["cache"].items()}
+            return {**settings, "cacheReadsPerSecond": load["rate"] * len(plan.vantages)}
     return {}
 
 

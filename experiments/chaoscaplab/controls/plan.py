@@ -11,7 +11,7 @@ from chaoslib import substitute
 from caplab.model.fields import FieldError, Fields, Json
 from caplab.model.runs import CACHE
 
-from ..clusters.engines import Engine, named
+from ..clusters.engines import Engine, engine_named
 from ..clusters.redis import ENGINE as REDIS
 from ..namespaces import configured
 from .marks import Mark, marks_in
@@ -47,7 +47,7 @@ class Plan:
     marks: Sequence[Mark] = ()
 
     @property
-    def of(self) -> Engine:
+    def cluster_engine(self) -> Engine:
         """The engine of the cluster."""
         return _engine_of(self.engine)
 
@@ -60,7 +60,7 @@ class Plan:
 
 def plan_of(experiment: Mapping[str, Any], configuration: Mapping[str, Any], secrets: Mapping[str, Any]) -> Plan:
     """The plan of an experiment under a configuration; FieldError names what is missing or wrong."""
-    blocks = [one for one in experiment.get("extensions") or () if one.get("name") == EXTENSION]
+    blocks = [block for block in experiment.get("extensions") or () if block.get("name") == EXTENSION]
     if len(blocks) != 1:
         raise ValueError(f"The experiment has {len(blocks)} extension blocks named '{EXTENSION}'. Hint: write one.")
     fields = Fields.of(f"extension {EXTENSION}", substitute(blocks[0], dict(configuration), dict(secrets)))
@@ -73,7 +73,10 @@ def plan_of(experiment: Mapping[str, Any], configuration: Mapping[str, Any], sec
         namespace=configured(configuration),
         cluster=cluster.text("name"),
         spec=_spec(cluster),
-        loads=[_load(one, engine, _LONGEST_SECONDS + _asked_seconds(configuration)) for one in fields.objects("loads")],
+        loads=[
+            _load(load, engine, _LONGEST_SECONDS + _requested_seconds(configuration))
+            for load in fields.objects("loads")
+        ],
         vantages=fields.texts("vantages"),
         engine=row.text("engine"),
         mode=row.text("mode"),
@@ -93,7 +96,7 @@ def _engine(row: Fields) -> Engine:
 
 def _engine_of(name: str) -> Engine:
     """The engine of the cluster that rows of a name are about; LookupError with those there are."""
-    return named(REDIS if name == CACHE else name)
+    return engine_named(REDIS if name == CACHE else name)
 
 
 def _store(fields: Fields, engine: str) -> Store | None:
@@ -102,9 +105,9 @@ def _store(fields: Fields, engine: str) -> Store | None:
         if "store" in fields.values:
             raise fields.error("store", f"nothing: only a row of {CACHE} has one")
         return None
-    said = fields.object("store")
-    said.only("name", "spec")
-    return Store(said.text("name"), said.object("spec").values)
+    store = fields.object("store")
+    store.only("name", "spec")
+    return Store(store.text("name"), store.object("spec").values)
 
 
 def _spec(cluster: Fields) -> Mapping[str, Json]:
@@ -121,8 +124,8 @@ def _spec(cluster: Fields) -> Mapping[str, Json]:
     return {**spec, **variants.object(chosen).values}
 
 
-def _asked_seconds(configuration: Mapping[str, Any]) -> float:
-    """How long the fault, or the calm of a control run, is asked for; 0 where that is no setting."""
+def _requested_seconds(configuration: Mapping[str, Any]) -> float:
+    """How long the fault, or the quiet of a control run, is asked for; 0 where that is no setting."""
     return float(str(configuration.get("seconds", 0)))
 
 
@@ -150,8 +153,8 @@ def _client(fields: Fields | None) -> dict[str, Json]:
     if fields is None:
         return {}
     fields.only(*_CLIENT)
-    said = {name: value for name, value in fields.values.items() if value not in (None, "")}
-    return {name: _CLIENT[name](fields, name) for name in said}
+    options = {name: value for name, value in fields.values.items() if value not in (None, "")}
+    return {name: _CLIENT[name](fields, name) for name in options}
 
 
 def _cache(fields: Fields | None) -> dict[str, Json]:
@@ -162,12 +165,12 @@ def _cache(fields: Fields | None) -> dict[str, Json]:
     return {name: _CACHE[name](fields, name) for name in fields.values}
 
 
-def _truth(fields: Fields, name: str) -> Json:
-    known: dict[str, Json] = {"true": True, "false": False}
+def _boolean(fields: Fields, name: str) -> Json:
+    booleans: dict[str, Json] = {"true": True, "false": False}
     word = str(fields.values[name]).lower()
-    if word not in known:
+    if word not in booleans:
         raise fields.error(name, "true or false")
-    return known[word]
+    return booleans[word]
 
 
 def _whole(unit: str, least: int, most: int | None = None) -> Callable[[Fields, str], Json]:
@@ -203,9 +206,9 @@ def _levels(fields: Fields | None, engine: Engine) -> dict[str, Json]:
     asked = {op: fields.optional_text(op) for op in fields.values}
     levels: dict[str, Json] = {op: level for op, level in asked.items() if level not in (None, _NO_LEVEL)}
     for op, level in levels.items():
-        known = engine.LEVELS.get(op, ())
-        if level not in known:
-            raise fields.error(op, f"one of {', '.join((_NO_LEVEL, *known))} for {engine.KIND}")
+        levels_known = engine.LEVELS.get(op, ())
+        if level not in levels_known:
+            raise fields.error(op, f"one of {', '.join((_NO_LEVEL, *levels_known))} for {engine.KIND}")
     return levels
 
 
@@ -227,7 +230,7 @@ _CACHE: Mapping[str, Callable[[Fields, str], Json]] = {
     "writeEvery": _whole("operations", 1),
 }
 _CLIENT: Mapping[str, Callable[[Fields, str], Json]] = {
-    "clientTimestamps": _truth,
+    "clientTimestamps": _boolean,
     "speculativeDelayMilliseconds": _whole("milliseconds", 1),
     "readRouting": Fields.text,
     "maxLagBytes": _whole("bytes", 0),

@@ -59,7 +59,7 @@ class RunObject:
         self._prune()
         self._begun = True
         self._server.apply("Run", self._plan.namespace, self._run_id, self._spec)
-        self._say({"phase": "Running"})
+        self._publish({"phase": "Running"})
 
     def done(self, judged: Judged) -> None:
         """The run was judged."""
@@ -74,15 +74,15 @@ class RunObject:
             "bySide": by_side(judged.verdict.judgements),
             "byVantage": [_bounded(row, judged) for row in by_vantage(findings)],
         }
-        self._say(status)
+        self._publish(status)
 
     def failed(self, why: str) -> None:
         """The lab could not judge it; nothing is said of a run that never began."""
         if not self._begun:
             return
-        self._say({"phase": "Failed", "endedAt": _now(), "verdict": "unknown", "reasons": [why[:500]]})
+        self._publish({"phase": "Failed", "endedAt": _now(), "verdict": "unknown", "reasons": [why[:500]]})
 
-    def _say(self, status: Mapping[str, Any]) -> None:
+    def _publish(self, status: Mapping[str, Any]) -> None:
         full = {"startedAt": self._started, **status}
         self._server.apply_status("Run", self._plan.namespace, self._run_id, full)
 
@@ -112,8 +112,8 @@ def bounds_of(judgements: Iterable[Judgement], side: str | None = None, route: s
         demand, limit = judgement.demand, _limit(judgement)
         is_about = demand.side in (None, side) and demand.route in (None, route)
         if is_about and limit is not None and demand.property in _BOUNDED:
-            known = bounds.get(name := _BOUNDED[demand.property])
-            bounds[name] = min(limit, known) if isinstance(known, float) else limit
+            tightest = bounds.get(name := _BOUNDED[demand.property])
+            bounds[name] = min(limit, tightest) if isinstance(tightest, float) else limit
     return bounds
 
 
@@ -129,8 +129,8 @@ def by_side(judgements: Iterable[Judgement]) -> list[dict[str, Json]]:
         if judgement.measured is not None:
             row[figure] = judgement.measured if figure == _SECONDS else int(judgement.measured)
         if (limit := _limit(judgement)) is not None:
-            known = row.get("bounds")
-            row["bounds"] = {**(known if isinstance(known, Mapping) else {}), figure: limit}
+            bounds = row.get("bounds")
+            row["bounds"] = {**(bounds if isinstance(bounds, Mapping) else {}), figure: limit}
     return [rows[where] for where in sorted(rows)]
 
 

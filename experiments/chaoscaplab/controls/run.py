@@ -1,6 +1,6 @@
 """The control that makes a measured run: `controls: [{name: caplab, provider: {type: python, module: ...}}]`.
 
-Before the experiment: the cluster at its settings, in a proven calm, under load. After it: the final scan,
+Before the experiment: the cluster at its settings, in a proven steady state, under load. After it: the final scan,
 the histories, the run's folder, and the verdict in the journal under `caplab`. Works with the stock `chaos run`
 as with `caplab run`, which tells it where results go by CAPLAB_RUN_FOLDER.
 """
@@ -73,20 +73,20 @@ def after_experiment_control(context: Experiment, state: Journal) -> None:
 def before_activity_control(context: Activity) -> None:
     """Where the experiment marks a fault of its own: it may begin now."""
     if _state.run is not None:
-        _state.run.marked.step_begins(context["name"])
+        _state.run.mark_tracker.step_begins(context["name"])
 
 
 def after_activity_control(context: Activity, state: Run) -> None:
     """Time every step of the experiment as a stage of its own; a step that comes twice adds up."""
     if _state.run is not None:
-        _state.run.marked.step_ended(context["name"])
+        _state.run.mark_tracker.step_ended(context["name"])
         _state.run.stages.add(context["name"], float(state.get("duration") or 0.0))
 
 
 def cleanup_control() -> None:
     """Called whatever happened: no load outlives its run, nor does its hold on the namespace."""
     if _state.run is not None:
-        _state.run.let_go()
+        _state.run.release()
         _state.run = None
 
 
@@ -110,5 +110,5 @@ def _measure(run: MeasuredRun, journal: Journal, outcome: dict[str, Any]) -> Non
 
 def folder_of(run_id: str) -> Path:
     """Where a run's results go: where `caplab run` says, else results/ of the working folder."""
-    told = os.environ.get(FOLDER_VARIABLE)
-    return Path(told) if told else Path("results") / run_id / "run"
+    folder = os.environ.get(FOLDER_VARIABLE)
+    return Path(folder) if folder else Path("results") / run_id / "run"

@@ -8,29 +8,29 @@ from typing import Any
 from caplab.faults.rows import Fault, hit_entries
 from caplab.model.runs import MAJORITY, MINORITY
 
-from ..current import Seen
 from ..faults.node_choice import ZONE_LABEL
+from ..run_context import RunContext
 
 
-def cut_off(seen: Seen) -> frozenset[str]:
+def cut_off(context: RunContext) -> frozenset[str]:
     """The nodes that a run's faults parted from all others, by name: those of group cuts, and those that were lost.
 
     Other cuts leave clients of every zone on every side, and a kill or a freeze parts nobody.
     """
     parted = {
         str(entry["node"])
-        for fault in seen.faults.values()
+        for fault in context.faults.values()
         if _is_group_cut(fault)
         for entry in hit_entries(fault)
         if "injectedNs" in entry
     }
-    return frozenset(parted | {str(lost["node"]) for lost in seen.lost_nodes.values() if lost["state"]})
+    return frozenset(parted | {str(lost["node"]) for lost in context.lost_nodes.values() if lost["state"]})
 
 
 def zones_of(nodes: Sequence[Any]) -> dict[str, str]:
     """Each node's zone, by its name; nodes are the API server's. One without a zone is left out."""
     labels = {str(node.metadata.name): node.metadata.labels or {} for node in nodes}
-    return {name: str(said[ZONE_LABEL]) for name, said in labels.items() if ZONE_LABEL in said}
+    return {name: str(node_labels[ZONE_LABEL]) for name, node_labels in labels.items() if ZONE_LABEL in node_labels}
 
 
 def sides_of(nodes: frozenset[str], zones: Mapping[str, str], vantages: Sequence[str]) -> dict[str, tuple[str, ...]]:

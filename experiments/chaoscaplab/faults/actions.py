@@ -13,11 +13,11 @@ from chaoslib.types import Configuration
 
 from caplab.faults.healing import AGENT_STARTS_SECONDS
 
-from ..clusters.engines import meant
-from ..current import seen
+from ..clusters.engines import engine_for_kind
 from ..namespaces import namespace_of
+from ..run_context import current_run
 from ..server import Server
-from ..waiting import insist
+from ..waiting import require
 from . import nodes
 from .injecting import inject, own_faults, phase_of, refuse_short
 from .specs import spec_of, target_of
@@ -148,15 +148,15 @@ def heal(namespace: str = "", configuration: Configuration | None = None) -> lis
     faults = own_faults(server, where)
     for fault in faults:
         server.remove("Fault", fault)
-    back, still_away = nodes.bring_own_back()  # the agents on them have to say that faults have ended
+    back, still_away = nodes.restore_own_nodes()  # the agents on them have to say that faults have ended
 
     def left() -> str:
         faults = own_faults(server, where)
         for fault in faults:
-            seen().note_fault(fault)  # its last word, before it goes
+            current_run().note_fault(fault)  # its last word, before it goes
         return ", ".join(f"{fault['metadata']['name']} is {phase_of(fault)}" for fault in faults)
 
-    insist("all faults have ended", left, _HEAL_SECONDS + (AGENT_STARTS_SECONDS if back else 0.0))
+    require("all faults have ended", left, _HEAL_SECONDS + (AGENT_STARTS_SECONDS if back else 0.0))
     if still_away:
         raise ActivityFailed("; ".join(still_away))
     return [*(str(fault["metadata"]["name"]) for fault in faults), *back]
@@ -164,4 +164,4 @@ def heal(namespace: str = "", configuration: Configuration | None = None) -> lis
 
 def _kind(cluster: str, kind: str) -> str:
     """That of the run under way goes with a cluster's name only: without one, every cluster is meant."""
-    return meant(kind).KIND if cluster else kind
+    return engine_for_kind(kind).KIND if cluster else kind

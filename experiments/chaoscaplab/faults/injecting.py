@@ -12,9 +12,9 @@ from caplab.faults.rows import OVER
 from caplab.ownership import run_of
 
 from ..clusters.engines import ENGINES
-from ..current import Seen, seen
-from ..server import Body, Server, named, sentence
-from ..waiting import until
+from ..run_context import RunContext, current_run
+from ..server import Body, Server, full_name, sentence
+from ..waiting import wait_until
 from .specs import Spec, prefix_of
 from .windows import problem_of
 
@@ -23,7 +23,7 @@ _LIVE_SECONDS = 10.0  # from the object to the first sign of a node's agent; it 
 
 def refuse_short(what: str, seconds: float) -> None:
     """ActivityFailed where a fault that lasts is over before the row's budget is: it would end in the heal anyway."""
-    budget = seen().budget_seconds
+    budget = current_run().budget_seconds
     if budget is not None and float(seconds) <= budget:
         raise ActivityFailed(
             f"seconds is {seconds}, and the row gives the failover {budget:g} s: it could not be told from the heal."
@@ -36,13 +36,13 @@ def inject(namespace: str, spec: Spec) -> dict[str, Any]:
 
     Of a partition the first packet may still have to be dropped: `proven` of the probes waits for that.
     """
-    server, run = Server(), seen()
+    server, run = Server(), current_run()
     if run.namespace and "name" not in spec["target"]:
         _refuse_bystanders(server, namespace, run)
     name = f"{prefix_of(spec)}-{uuid.uuid4().hex[:8]}"
     try:
         server.create("Fault", namespace, name, spec)
-        until(f"the fault {name} is live", lambda: _not_live(server, namespace, name, run), _LIVE_SECONDS)
+        wait_until(f"the fault {name} is live", lambda: _not_live(server, namespace, name, run), _LIVE_SECONDS)
     except Exception as error:  # refused by the API server, by the operator, by an agent; or nobody answers
         raise ActivityFailed(f"The fault {name} is not live: {sentence(error)}") from error
     fault = run.faults[name]
@@ -52,23 +52,23 @@ def inject(namespace: str, spec: Spec) -> dict[str, Any]:
     return status
 
 
-def _refuse_bystanders(server: Server, namespace: str, run: Seen) -> None:
+def _refuse_bystanders(server: Server, namespace: str, run: RunContext) -> None:
     """ActivityFailed where a fault on every cluster of the run's namespace would hit one that is not of this run."""
     for engine in ENGINES:
         for body in server.list(engine.KIND, namespace):
             if run_of(body) != run.run_id:
                 raise ActivityFailed(
-                    f"The fault would hit {engine.KIND} {named(body)} too, which is not of this run."
+                    f"The fault would hit {engine.KIND} {full_name(body)} too, which is not of this run."
                     " Hint: name the cluster that is meant, or give the run a namespace of its own."
                 )
 
 
 def own_faults(server: Server, namespace: str) -> list[Body]:
     """The Faults of a namespace that this run has made."""
-    return [fault for fault in server.list("Fault", namespace) if run_of(fault) == seen().run_id]
+    return [fault for fault in server.list("Fault", namespace) if run_of(fault) == current_run().run_id]
 
 
-def _not_live(server: Server, namespace: str, name: str, run: Seen) -> str:
+def _not_live(server: Server, namespace: str, name: str, run: RunContext) -> str:
     fault = server.get("Fault", namespace, name)
     if fault is None:
         return "it was deleted"

@@ -22,10 +22,10 @@ from kubernetes.client import ApiException
 
 from caplab.kube import ContextRefused
 
-from ..current import seen
+from ..run_context import current_run
 from ..server import Server, sentence
 from .injecting import refuse_short
-from .node_choice import Wish, addresses_of, chosen
+from .node_choice import NodeChoice, addresses_of, chosen_nodes
 
 __all__ = ["kill_node", "pause_node", "restart_node", "stop_node"]
 
@@ -53,7 +53,7 @@ def pause_node(
     Returns what is known of each node. ActivityFailed says why it could not be, and leaves nothing behind.
     """
     refuse_short("keep the node away", seconds)
-    return _take(PAUSE, Wish(node, zone, cluster, role, seed, namespace, kind), seconds, max_nodes, configuration)
+    return _take(PAUSE, NodeChoice(node, zone, cluster, role, seed, namespace, kind), seconds, max_nodes, configuration)
 
 
 def stop_node(
@@ -77,7 +77,7 @@ def stop_node(
     Returns what is known of each node. ActivityFailed says why it could not be, and leaves nothing behind.
     """
     refuse_short("keep the node away", seconds)
-    return _take(STOP, Wish(node, zone, cluster, role, seed, namespace, kind), seconds, max_nodes, configuration)
+    return _take(STOP, NodeChoice(node, zone, cluster, role, seed, namespace, kind), seconds, max_nodes, configuration)
 
 
 def kill_node(
@@ -101,7 +101,7 @@ def kill_node(
     Returns what is known of each node. ActivityFailed says why it could not be, and leaves nothing behind.
     """
     refuse_short("keep the node away", seconds)
-    return _take(KILL, Wish(node, zone, cluster, role, seed, namespace, kind), seconds, max_nodes, configuration)
+    return _take(KILL, NodeChoice(node, zone, cluster, role, seed, namespace, kind), seconds, max_nodes, configuration)
 
 
 def restart_node(
@@ -127,15 +127,17 @@ def restart_node(
     Returns what is known of each node. ActivityFailed says why it could not be, and leaves nothing behind.
     """
     way = RESTART_ORDERLY if orderly else RESTART
-    return _take(way, Wish(node, zone, cluster, role, seed, namespace, kind), seconds, max_nodes, configuration, 0.0)
+    return _take(
+        way, NodeChoice(node, zone, cluster, role, seed, namespace, kind), seconds, max_nodes, configuration, 0.0
+    )
 
 
-def bring_own_back() -> tuple[list[str], list[str]]:
+def restore_own_nodes() -> tuple[list[str], list[str]]:
     """Bring back the nodes that this run lost: their names; and a sentence for each that stays away."""
-    return _bring_back(lambda loss: loss.run == seen().run_id)
+    return _bring_back(lambda loss: loss.run == current_run().run_id)
 
 
-def bring_back_of_dead() -> list[str]:
+def restore_nodes_of_ended_runs() -> list[str]:
     """Bring back the nodes that runs have lost which are over; a sentence for each node that is still away.
 
     Also for those that a run which is under way keeps away: they are that one's.
@@ -171,7 +173,7 @@ def _kept_away(loss: Loss) -> str:
 
 def look_again() -> list[str]:
     """Read again what is known of the nodes that this run took away; the names of those that are still away."""
-    run, notes = seen(), _notes()
+    run, notes = current_run(), _notes()
     for id_ in list(run.lost_nodes):
         if loss := notes.get(id_):
             run.note_lost_node(loss.to_json())
@@ -185,7 +187,7 @@ def live() -> list[dict[str, Any]]:
 
 def _take(
     way: Way,
-    wish: Wish,
+    choice: NodeChoice,
     seconds: float,
     max_nodes: int,
     configuration: Configuration | None,
@@ -196,24 +198,24 @@ def _take(
             f"seconds is {seconds}. Hint: give a {way.kind} from {least_seconds:g} to {_MOST_SECONDS:g} s."
         )
     try:
-        known = chosen(Server(), wish, configuration)
+        nodes = chosen_nodes(Server(), choice, configuration)
     except (ApiException, ContextRefused) as error:
         raise ActivityFailed(f"Which node is meant is not known: {sentence(error)}") from error
     taken: list[Loss] = []
     try:
         cache = Cache.from_environment()
         engine = begin(Progress(cache.logs / "nodes"), cache).engine
-        for one in known:
+        for node in nodes:
             taken.append(
                 take(
                     _notes(),
                     engine,
-                    one.metadata.name,
+                    node.metadata.name,
                     way,
                     float(seconds),
-                    addresses_of(one),
+                    addresses_of(node),
                     int(max_nodes),
-                    run=seen().run_id,
+                    run=current_run().run_id,
                 )
             )
     except Failure as failure:
@@ -221,7 +223,7 @@ def _take(
             bring_back(_notes(), loss)
         raise ActivityFailed(_sentence(failure)) from failure
     for loss in taken:
-        seen().note_lost_node(loss.to_json())
+        current_run().note_lost_node(loss.to_json())
     return [loss.to_json() for loss in taken]
 
 

@@ -11,10 +11,10 @@ from chaoslib.types import Configuration
 
 from caplab.faults.rows import is_live, is_proven, row_of, row_of_node
 
-from ..current import seen
 from ..namespaces import namespace_of
+from ..run_context import current_run
 from ..server import Server
-from ..waiting import insist
+from ..waiting import require
 from . import nodes
 from .injecting import own_faults
 
@@ -29,7 +29,7 @@ def all_ended(within_seconds: float, namespace: str = "", configuration: Configu
     within_seconds: how long that may take; 10 s more are given to agents that were just restarted. ActivityFailed names
     what has not ended.
     """
-    server, run = Server(), seen()
+    server, run = Server(), current_run()
     where = namespace_of(configuration, namespace)
 
     def left() -> str:
@@ -39,7 +39,7 @@ def all_ended(within_seconds: float, namespace: str = "", configuration: Configu
         going = [fault for fault in faults if is_live(fault)]
         return ", ".join([*(fault["metadata"]["name"] for fault in going), *nodes.look_again()])
 
-    insist("every fault has ended", left, float(within_seconds) + _LATE_SECONDS)
+    require("every fault has ended", left, float(within_seconds) + _LATE_SECONDS)
     return True
 
 
@@ -62,7 +62,7 @@ def proven(within_seconds: float = 5, configuration: Configuration | None = None
     within_seconds: how long that may take; of a partition it is the first dropped packet. ActivityFailed names a fault
     that shows none, and says so where the run has made no fault.
     """
-    server, run = Server(), seen()
+    server, run = Server(), current_run()
     if not (run.faults or run.lost_nodes):
         raise ActivityFailed("This run has made no fault. Hint: ask after the action that makes one.")
 
@@ -77,5 +77,5 @@ def proven(within_seconds: float = 5, configuration: Configuration | None = None
         unproven += [lost["node"] for lost in run.lost_nodes.values() if not lost["proven"]]
         return f"no evidence of {', '.join(unproven)}" if unproven else ""
 
-    insist("every fault shows its evidence", left, float(within_seconds))
+    require("every fault shows its evidence", left, float(within_seconds))
     return True

@@ -59,10 +59,10 @@ def problem_of(fault: Fault) -> str:
     status = fault.get("status") or {}
     if status.get("phase") != "Failed":
         return ""
-    said = [
+    problems = [
         f"{target.get('pod')}: {target['problem']}" for target in status.get("targets", []) if target.get("problem")
     ]
-    return "; ".join(said) or status.get("message") or "no reason given"
+    return "; ".join(problems) or status.get("message") or "no reason given"
 
 
 def _name(entry: Entry) -> str:
@@ -73,7 +73,7 @@ def _name(entry: Entry) -> str:
 
 def _far_evidence(ends: Sequence[Entry]) -> list[str]:
     """What the far ends saw, each line with its pod; those that prove something come first, and few are enough."""
-    told = sorted(ends, key=lambda end: not end.get("proven"))
-    lines = [f"{_name(end)}: {line}" for end in told for line in end.get("evidence") or ()]
+    ordered = sorted(ends, key=lambda end: not end.get("proven"))
+    lines = [f"{_name(end)}: {line}" for end in ordered for line in end.get("evidence") or ()]
     more = len(lines) - _FAR_LINES
     return [*lines[:_FAR_LINES], f"and {more} lines more"] if more > 1 else lines

@@ -9,9 +9,9 @@ from chaoslib.types import Configuration
 
 from caplab.ownership import run_of
 
-from ..current import seen
-from ..doing import Doing
 from ..namespaces import namespace_of
+from ..recorded_event import RecordedEvent
+from ..run_context import current_run
 from ..server import Server
 
 __all__ = ["skewed_clocks"]
@@ -25,10 +25,12 @@ def skewed_clocks(seconds: float = 15, namespace: str = "", configuration: Confi
     """
     skewed = []
     probes = Server().list("Probe", namespace_of(configuration, namespace))
-    for probe in (one for one in probes if run_of(one) == seen().run_id):
+    for probe in (candidate for candidate in probes if run_of(candidate) == current_run().run_id):
         client = probe["spec"].get("client") or {}
         running = {
-            one["name"] for one in (probe.get("status") or {}).get("vantages") or () if one["phase"] == "Running"
+            vantage["name"]
+            for vantage in (probe.get("status") or {}).get("vantages") or ()
+            if vantage["phase"] == "Running"
         }
         zones = sorted(running & set(client.get("skewedVantages") or running))
         if client.get("clockSkewMilliseconds") and zones:
@@ -36,8 +38,8 @@ def skewed_clocks(seconds: float = 15, namespace: str = "", configuration: Confi
             skewed.append(f"the clients of {name} in zone {', '.join(zones)} stamp {skew} ms off")
     if not skewed:
         raise ActivityFailed("No load runs with a wrong clock. Hint: give one client.clockSkewMilliseconds.")
-    with Doing("clock skew", "the clients' stamps") as doing:
+    with RecordedEvent("clock skew", "the clients' stamps") as event:
         time.sleep(float(seconds))
         for sentence in skewed:
-            doing.saw(sentence)
+            event.add_evidence(sentence)
     return skewed

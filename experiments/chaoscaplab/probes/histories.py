@@ -18,16 +18,16 @@ from caplab.model.probers import page
 from caplab.model.runs import SET_SCAN, FinalScan, WallAnchor
 
 from ..server import Server, sentence
-from ..waiting import until
+from ..waiting import wait_until
 from .scans import final_scan
 
 ANSWER_SECONDS = 60.0  # a prober whose node was away takes as long to be back as the node's own pods
 # Of the prober as a whole, whatever loads it has.
 _OF_PROBER = ("process_cpu_seconds_total", "caplab_prober_stall_seconds_total")
-_SAID = 200  # characters of what came instead of an answer
+_REASON_LENGTH = 200  # characters of what came instead of an answer
 
 
-def fetched(server: Server, vantage: str, path: str) -> bytes:
+def fetch_when_up(server: Server, vantage: str, path: str) -> bytes:
     """What the prober of a zone serves at a path, waited for while there is none, or one that does not answer.
 
     Raises NotInTime with what came instead.
@@ -38,33 +38,33 @@ def fetched(server: Server, vantage: str, path: str) -> bytes:
         try:
             answers.append(server.fetch(vantage, path))
         except (LookupError, ApiException, HTTPError) as error:
-            return _said(error).rstrip(".")
+            return _reason(error).rstrip(".")
         return ""
 
-    until(f"the prober of zone {vantage} answers for {path}", look, ANSWER_SECONDS)
+    wait_until(f"the prober of zone {vantage} answers for {path}", look, ANSWER_SECONDS)
     return answers[0]
 
 
-def _said(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     """In one line: a prober answers with a sentence of text, which the client's error puts between headers."""
-    told = sentence(error)
-    if isinstance(error, ApiException) and "\n" in told:
+    reason = sentence(error)
+    if isinstance(error, ApiException) and "\n" in reason:
         body = error.body.decode(errors="replace") if isinstance(error.body, bytes) else str(error.body or "")
-        return f"{error.status} {error.reason}: {body.strip()[:_SAID]}"
-    return told
+        return f"{error.status} {error.reason}: {body.strip()[:_REASON_LENGTH]}"
+    return reason
 
 
 def fetch_history(server: Server, namespace: str, run_id: str, vantages: Sequence[str]) -> Table:
     """What every vantage recorded of a run, in one table."""
     path = page(namespace, run_id, "history.arrow")
     with ThreadPoolExecutor(len(vantages)) as pool:
-        answers = list(pool.map(lambda vantage: fetched(server, vantage, path), vantages))
+        answers = list(pool.map(lambda vantage: fetch_when_up(server, vantage, path), vantages))
     return pa.concat_tables([pa.ipc.open_stream(answer).read_all() for answer in answers])
 
 
 def fetch_clock(server: Server, namespace: str, run_id: str, vantage: str) -> tuple[str, WallAnchor]:
     """The boot id and the wall anchor of a prober: all share the machine's clock where boot ids are equal."""
-    metas = json.loads(fetched(server, vantage, page(namespace, run_id, "metas.json")))
+    metas = json.loads(fetch_when_up(server, vantage, page(namespace, run_id, "metas.json")))
     anchor = metas[0]["wall_anchor"]
     return str(metas[0]["boot_id"]), WallAnchor(anchor["monotonic_ns"], anchor["unix_ns"])
 
@@ -79,32 +79,32 @@ def fetch_scan(
     failed: Mapping[str, str] | None = None,
 ) -> FinalScan:
     """What is known of a run's final scans beyond their rows, as scans.final_scan has it."""
-    notes = json.loads(fetched(server, vantage, page(namespace, run_id, "scans.json")))
+    notes = json.loads(fetch_when_up(server, vantage, page(namespace, run_id, "scans.json")))
     return final_scan(notes, unconverged, scans, failed)
 
 
 @dataclass(frozen=True, slots=True)
-class Spent:
-    """What a prober has taken, and stood still itself, so far, in seconds; at a moment of the monotonic clock."""
+class ProberUsage:
+    """What a prober has used so far, and how long its event loop has stalled, in seconds; at a monotonic moment."""
 
     cpu_seconds: float
     at_seconds: float
-    standstill_seconds: float = 0.0
+    stall_seconds: float = 0.0
 
 
-def spent(server: Server, vantage: str) -> Spent:
-    """What the prober of a zone has taken so far."""
-    text = fetched(server, vantage, "metrics").decode()
+def prober_usage(server: Server, vantage: str) -> ProberUsage:
+    """What the prober of a zone has used so far."""
+    text = fetch_when_up(server, vantage, "metrics").decode()
     samples = (sample for family in text_string_to_metric_families(text) for sample in family.samples)
     values = {sample.name: sample.value for sample in samples if sample.name in _OF_PROBER}
     try:
         cpu, still = (values[name] for name in _OF_PROBER)
     except KeyError as missing:
         raise LookupError(f"The prober of zone {vantage} does not tell its {missing.args[0]}. Hint: make up.") from None
-    return Spent(cpu, time.monotonic(), still)
+    return ProberUsage(cpu, time.monotonic(), still)
 
 
-def cores(before: Mapping[str, Spent], after: Mapping[str, Spent]) -> dict[str, float]:
+def cores(before: Mapping[str, ProberUsage], after: Mapping[str, ProberUsage]) -> dict[str, float]:
     """Cores taken between two looks, by vantage; a prober that died in between is left out: pure."""
     return {
         vantage: round(
@@ -115,10 +115,10 @@ def cores(before: Mapping[str, Spent], after: Mapping[str, Spent]) -> dict[str, 
     }
 
 
-def standstills(before: Mapping[str, Spent], after: Mapping[str, Spent]) -> dict[str, float]:
-    """Seconds in which probers themselves stood still between two looks, by vantage, of those that did: pure."""
+def event_loop_stalls(before: Mapping[str, ProberUsage], after: Mapping[str, ProberUsage]) -> dict[str, float]:
+    """Seconds in which the event loops of probers stalled between two looks, by vantage, of those that did: pure."""
     still = {
-        vantage: round(after[vantage].standstill_seconds - first.standstill_seconds, 3)
+        vantage: round(after[vantage].stall_seconds - first.stall_seconds, 3)
         for vantage, first in before.items()
         if vantage in after
     }

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from ..server import Server
-from ..waiting import NotInTime, until
+from ..waiting import NotInTime, wait_until
 
 _BEGIN_SECONDS = 60.0  # three probers that make one schema in a new Cassandra take longest
 _END_SECONDS = 30.0
@@ -43,14 +43,18 @@ class Loads:
         for probe in probes:
             self._make(probe["name"], probe)
         for probe in probes:
-            until(f"load {probe['name']} runs", partial(self._not, probe["name"], "Running"), _BEGIN_SECONDS)
+            wait_until(
+                f"load {probe['name']} runs", partial(self._not_in_phase, probe["name"], "Running"), _BEGIN_SECONDS
+            )
 
     def end(self, probes: Sequence[Mapping[str, Any]]) -> None:
         """End every load in order, and wait until its last row is written."""
         for probe in probes:
             self._make(probe["name"], {**probe, "stop": True})
         for probe in probes:
-            until(f"load {probe['name']} has ended", partial(self._not, probe["name"], "Done"), _END_SECONDS)
+            wait_until(
+                f"load {probe['name']} has ended", partial(self._not_in_phase, probe["name"], "Done"), _END_SECONDS
+            )
 
     def scan(self, workload: str, vantage: str, routes: Sequence[str], name: str = SCAN) -> None:
         """Have one prober read what there is now: of every member (direct), of all together (service).
@@ -76,7 +80,7 @@ class Loads:
         return failed
 
     def _await_scan(self, name: str) -> None:
-        until(f"{name} is done", lambda: self._not(name, "Done", 1), _SCAN_SECONDS)
+        wait_until(f"{name} is done", lambda: self._not_in_phase(name, "Done", 1), _SCAN_SECONDS)
 
     def _make(self, name: str, probe: Mapping[str, Any]) -> None:
         clock, cached = probe["workload"] == "clock", "cache" in probe
@@ -95,10 +99,10 @@ class Loads:
         """A name of its own for each run: a Probe object runs once."""
         return f"{name}-{self.run_id.rpartition('-')[2]}"
 
-    def _not(self, name: str, phase: str, vantages: int | None = None) -> str:
+    def _not_in_phase(self, name: str, phase: str, vantages: int | None = None) -> str:
         """Which vantages are not in a phase yet; '' where all are. LoadFailed where one has failed."""
-        found = self.server.get("Probe", self.namespace, self._object(name)) or {}
-        entries = (found.get("status") or {}).get("vantages") or []
+        body = self.server.get("Probe", self.namespace, self._object(name)) or {}
+        entries = (body.get("status") or {}).get("vantages") or []
         for entry in entries:
             if entry["phase"] == "Failed":
                 raise LoadFailed(f"load {name} at vantage {entry['name']}: {entry['lastError']}")

@@ -9,10 +9,10 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from ..current import seen
 from ..namespaces import namespace_of
+from ..run_context import current_run
 from ..server import Server
-from ..waiting import insist
+from ..waiting import require
 
 __all__ = ["acknowledged"]
 
@@ -32,14 +32,14 @@ def acknowledged(
     operation and route that does not.
     """
     server, namespace = Server(), namespace_of(configuration)
-    watched = {vantage: _Calm(server, vantage, namespace, seconds) for vantage in vantages}
+    watched = {vantage: _AckStreak(server, vantage, namespace, seconds) for vantage in vantages}
 
     def look() -> str:
-        return "; ".join(filter(None, (calm.problem() for calm in watched.values())))
+        return "; ".join(filter(None, (streak.problem() for streak in watched.values())))
 
-    insist(f"operations are acknowledged for {seconds:g} s on end", look, within_seconds)
-    calm_seconds = min(calm.seconds for calm in watched.values())
-    seen().note_steady(time.time_ns() - round(calm_seconds * 1e9))
+    require(f"operations are acknowledged for {seconds:g} s on end", look, within_seconds)
+    steady_seconds = min(streak.seconds for streak in watched.values())
+    current_run().note_steady(time.time_ns() - round(steady_seconds * 1e9))
     return True
 
 
@@ -47,7 +47,7 @@ def acknowledged(
 Counts = Mapping[tuple[str, str, str, str, str], float]
 
 
-class _Calm:
+class _AckStreak:
     """One vantage, watched from the last moment at which something was not acknowledged."""
 
     def __init__(self, server: Server, vantage: str, namespace: str, seconds: float) -> None:
@@ -56,17 +56,17 @@ class _Calm:
 
     @property
     def seconds(self) -> float:
-        """How long it has been calm."""
+        """How long every operation has been acknowledged."""
         return time.monotonic() - self._since
 
     def problem(self) -> str:
-        """Why it is not calm yet; '' where it is."""
+        """What is not acknowledged yet, or not for long enough; '' where it is."""
         now, counts = time.monotonic(), self._counts()
         if troubles := unacknowledged(self._first, counts):
             self._since, self._first = now, counts
             return f"zone {self._vantage}: {troubles}"
         if now - self._since < self._seconds:
-            return f"zone {self._vantage} is calm for {now - self._since:.1f} s"
+            return f"zone {self._vantage} has been steady for {now - self._since:.1f} s"
         silent = silent_series(self._first, counts)
         return f"zone {self._vantage}: nothing was acknowledged of {silent}" if silent else ""
 
@@ -103,8 +103,8 @@ def unacknowledged(before: Counts, now: Counts) -> str:
 
 def silent_series(before: Counts, now: Counts) -> str:
     """Operations and routes without an acknowledgement between two looks; 'any load' where there is no load: pure."""
-    known = sorted({series[:-1] for series in now})
-    if not known:
+    all_series = sorted({series[:-1] for series in now})
+    if not all_series:
         return "any load"
-    silent = [one for one in known if now.get((*one, "ok"), 0) <= before.get((*one, "ok"), 0)]
+    silent = [series for series in all_series if now.get((*series, "ok"), 0) <= before.get((*series, "ok"), 0)]
     return ", ".join(f"{op} by {route}" for op, route, *_ in silent)

@@ -26,7 +26,7 @@ def scans_of(loads: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     That of sets where no load leaves anything: a run without a final scan would look like one whose scan was lost.
     """
     needed = {_SCAN_OF.get(load["workload"]) for load in loads}
-    return tuple(one for one in (SET_SCAN, REGISTER_SCAN, COUNTER_SCAN) if one in needed) or (SET_SCAN,)
+    return tuple(scan for scan in (SET_SCAN, REGISTER_SCAN, COUNTER_SCAN) if scan in needed) or (SET_SCAN,)
 
 
 def final_scan(

@@ -7,11 +7,11 @@ from collections.abc import Collection
 from caplab.ownership import run_of
 
 from ..server import Server
-from .bringing_up import Cluster
 from .engines import ENGINES
+from .provision import Cluster
 
 
-def remove_others(server: Server, namespace: str, needed: Collection[tuple[str, str]]) -> list[str]:
+def remove_other_clusters(server: Server, namespace: str, needed: Collection[tuple[str, str]]) -> list[str]:
     """Remove the namespace's clusters that runs made, but those needed (kind and name); the names of what is gone.
 
     One that no run made stays. Raises NotInTime, and NotOurs where the run does not hold the namespace any more.

@@ -30,12 +30,12 @@ def versions_of(engine: str, settings: Mapping[str, Json], server: Server) -> di
     of_engine = {engine: str(settings["serverVersion"])} if "serverVersion" in settings else {}
     packages = {name: version(name) for name in _PACKAGES}
     own = {"python": platform.python_version(), "caplab-sources": sources(Path(caplab.__file__).parent)}
-    return {**of_engine, **packages, **own, **_told("the nodes' versions", lambda: _of_nodes(server))}
+    return {**of_engine, **packages, **own, **_best_effort("the nodes' versions", lambda: _of_nodes(server))}
 
 
 def lab_images(server: Server) -> dict[str, str]:
     """The images of operator, agents and probers, by the container's name."""
-    return _told("the lab's images", lambda: _of_lab(server))
+    return _best_effort("the lab's images", lambda: _of_lab(server))
 
 
 @cache
@@ -60,11 +60,14 @@ def _of_nodes(server: Server) -> dict[str, str]:
 def _of_lab(server: Server) -> dict[str, str]:
     pods = server.pods(SYSTEM_NAMESPACE, _OF_THE_LAB)
     containers = [container for pod in pods for container in pod.spec.containers]
-    every = {one.name: sorted({other.image for other in containers if other.name == one.name}) for one in containers}
+    every = {
+        container.name: sorted({other.image for other in containers if other.name == container.name})
+        for container in containers
+    }
     return {name: ", ".join(images) for name, images in sorted(every.items())}
 
 
-def _told(what: str, read: Callable[[], dict[str, str]]) -> dict[str, str]:
+def _best_effort(what: str, read: Callable[[], dict[str, str]]) -> dict[str, str]:
     """What the API server says; nothing where it does not: a run is worth its figures all the same."""
     try:
         return read()

@@ -29,7 +29,7 @@ class Event:
 
 
 @dataclass
-class Seen:
+class RunContext:
     """The cluster's kind, Fault objects by name and lost nodes by id as last seen, events, moments (unix ns).
 
     run_id: what objects that are made are labelled with, one of its own too where no run is under way. namespace: the
@@ -72,16 +72,16 @@ class Seen:
         self.settled_unix_ns = time.time_ns()
 
 
-_seen = Seen()
+_context = RunContext()
 
 
-def seen() -> Seen:
+def current_run() -> RunContext:
     """Of the run under way."""
-    return _seen
+    return _context
 
 
-def begin(kind: str, run_id: str = "", namespace: str = "") -> Seen:
+def begin_run(kind: str, run_id: str = "", namespace: str = "") -> RunContext:
     """Forget the run before; the next one has a cluster of this kind, in this namespace."""
-    global _seen  # noqa: PLW0603  # the one place there is
-    _seen = Seen(kind, run_id or new_id(), namespace)
-    return _seen
+    global _context  # noqa: PLW0603  # the one place there is
+    _context = RunContext(kind, run_id or new_id(), namespace)
+    return _context

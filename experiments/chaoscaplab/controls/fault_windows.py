@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from caplab.model.runs import FaultWindow, WallAnchor
 
-from ..current import Event, Seen
 from ..faults.windows import window_of_node, windows_of
+from ..run_context import Event, RunContext
 
 _SECOND_NS = 10**9
 
 
-def windows_in(seen: Seen, boot_id: str, anchor: WallAnchor) -> tuple[FaultWindow, ...]:
+def windows_in(context: RunContext, boot_id: str, anchor: WallAnchor) -> tuple[FaultWindow, ...]:
     """Of every fault, lost node and event, in the order of their injections, on the clock of the histories."""
-    windows = [window for fault in seen.faults.values() for window in windows_of(fault)]
-    lost = (window_of_node(one, boot_id, anchor) for one in seen.lost_nodes.values())
+    windows = [window for fault in context.faults.values() for window in windows_of(fault)]
+    lost = (window_of_node(loss, boot_id, anchor) for loss in context.lost_nodes.values())
     windows += [window for window in lost if window]
-    windows += [window_of_event(event, anchor) for event in seen.events]
+    windows += [window_of_event(event, anchor) for event in context.events]
     return tuple(sorted(windows, key=lambda window: window.injected_ns))
 
 
@@ -31,13 +31,13 @@ def window_of_event(event: Event, anchor: WallAnchor) -> FaultWindow:
     )
 
 
-def lasted_seconds(seen: Seen) -> float | None:
+def lasted_seconds(context: RunContext) -> float | None:
     """How long the longest fault was asked for, or the longest event took; None where there was none."""
-    lasted: list[float] = [fault["spec"]["durationSeconds"] for fault in seen.faults.values()]
-    lasted += [lost["seconds"] for lost in seen.lost_nodes.values()]
+    lasted: list[float] = [fault["spec"]["durationSeconds"] for fault in context.faults.values()]
+    lasted += [lost["seconds"] for lost in context.lost_nodes.values()]
     lasted += [
         (event.ended_unix_ns - event.began_unix_ns) / _SECOND_NS
-        for event in seen.events
+        for event in context.events
         if event.ended_unix_ns is not None
     ]
     return max(lasted, default=None)

@@ -10,15 +10,15 @@ from caplab.faults.rows import is_live
 from caplab.ownership import run_of
 
 from ..faults import nodes
-from ..server import Body, NotOurs, Server, named
-from ..waiting import NotInTime, until
+from ..server import Body, NotOurs, Server, full_name
+from ..waiting import NotInTime, wait_until
 
 _KINDS = ("Fault", "Probe")
 _GONE_SECONDS = 60.0
 _ENDED = frozenset({"Done", "Failed"})  # phases of a Probe at a vantage
 
 
-def refuse_others(server: Server, namespace: str) -> None:
+def refuse_foreign_activity(server: Server, namespace: str) -> None:
     """NotOurs where a fault or a load that no run made is under way there: the run would measure that too.
 
     One that is over does no harm, and stays.
@@ -27,23 +27,23 @@ def refuse_others(server: Server, namespace: str) -> None:
         for body in server.list(kind, namespace):
             if not run_of(body) and is_under_way(kind, body):
                 raise NotOurs(
-                    f"{kind} {named(body)} was made by no run, and is under way. Hint: remove it"
+                    f"{kind} {full_name(body)} was made by no run, and is under way. Hint: remove it"
                     f" (kubectl delete {kind.lower()} -n {namespace} {body['metadata']['name']}),"
                     " or give the run a namespace of its own: --set namespace=NAME."
                 )
 
 
-def clear(server: Server, namespace: str) -> None:
+def remove_leftovers(server: Server, namespace: str) -> None:
     """Remove the faults and loads of runs that are over, and bring back the nodes that such runs have lost.
 
     Theirs would be taken for this run's. Raises NotInTime where something stays, or another run keeps a node away.
     """
-    if still_away := nodes.bring_back_of_dead():
+    if still_away := nodes.restore_nodes_of_ended_runs():
         raise NotInTime("; ".join(still_away))
     for kind in _KINDS:
         for body in _of_runs(server, kind, namespace):
             server.remove(kind, body)
-        until(f"no {kind} of another run is left", partial(_left, server, kind, namespace), _GONE_SECONDS)
+        wait_until(f"no {kind} of another run is left", partial(_left, server, kind, namespace), _GONE_SECONDS)
 
 
 def is_under_way(kind: str, body: Mapping[str, Any]) -> bool:
@@ -51,7 +51,7 @@ def is_under_way(kind: str, body: Mapping[str, Any]) -> bool:
     if kind == "Fault":
         return is_live(body)
     vantages = (body.get("status") or {}).get("vantages") or ()
-    return not vantages or any(one.get("phase") not in _ENDED for one in vantages)
+    return not vantages or any(vantage.get("phase") not in _ENDED for vantage in vantages)
 
 
 def _of_runs(server: Server, kind: str, namespace: str) -> list[Body]:

@@ -6,10 +6,10 @@ from chaoslib.types import Configuration
 
 from ..namespaces import namespace_of
 from ..server import Server
-from .bringing_up import Cluster
-from .engines import meant
+from .engines import engine_for_kind
+from .provision import Cluster
 
 
-def asked_for(name: str, namespace: str, kind: str, configuration: Configuration | None) -> Cluster:
+def lookup_cluster(name: str, namespace: str, kind: str, configuration: Configuration | None) -> Cluster:
     """By its name; kind and namespace are the run's where the step names none. ActivityFailed."""
-    return Cluster(Server(), meant(kind), namespace_of(configuration, namespace), name, {})
+    return Cluster(Server(), engine_for_kind(kind), namespace_of(configuration, namespace), name, {})

@@ -30,7 +30,7 @@ def _before(journal: Mapping[str, Any]) -> list[str]:
 
 
 def _method(activities: Sequence[Mapping[str, Any]]) -> list[str]:
-    return [f"{_name(one)}: {_why(one)}" for one in activities if one.get("status") != "succeeded"]
+    return [f"{_name(activity)}: {_why(activity)}" for activity in activities if activity.get("status") != "succeeded"]
 
 
 def _went_well(probe: Mapping[str, Any]) -> bool:

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from chaoscaplab.clusters import bringing_up, postgres
-from chaoscaplab.clusters.bringing_up import Cluster
+from chaoscaplab.clusters import postgres, provision
+from chaoscaplab.clusters.provision import Cluster
 from chaoscaplab.waiting import NotInTime
 from fake_objects import of_run
 
@@ -54,7 +54,7 @@ class FakeServer:
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bringing_up, "_BACK_SECONDS", 0.0)
+    monkeypatch.setattr(provision, "_BACK_SECONDS", 0.0)
     monkeypatch.setattr(postgres, "READY_SECONDS", 0.0)
     monkeypatch.setattr(postgres, "settings_in_force", lambda *_: {"ttlSeconds": 20})
     monkeypatch.setattr(postgres, "differences", lambda *_: [])
@@ -64,7 +64,7 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def brought_up(server: Any) -> dict[str, Any]:
-    return Cluster(server, postgres, "runs", "pg", {"replicas": 1}).bring_up()[1]
+    return Cluster(server, postgres, "runs", "pg", {"replicas": 1}).provision()[1]
 
 
 def test_a_cluster_that_comes_back_by_itself_stays() -> None:

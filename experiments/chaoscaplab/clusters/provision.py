@@ -1,4 +1,4 @@
-"""The cluster of an experiment, brought to the settings it asks for and to a proven calm."""
+"""The cluster of an experiment, brought to the settings it asks for and to a proven steady state."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from caplab.model.fields import Json
 from caplab.ownership import run_of, session
 
 from ..server import Body, ExecFailed, NotOurs, Server
-from ..waiting import NotInTime, until
-from . import standing
+from ..waiting import NotInTime, wait_until
+from . import cluster_status
 from .engines import Engine
 
 _GONE_SECONDS = 120.0
@@ -36,12 +36,12 @@ class Cluster:
 
     def body(self) -> Body:
         """The object as it is now; LookupError where it is gone."""
-        found = self._found()
-        if found is None:
+        body = self._read()
+        if body is None:
             raise LookupError(f"{self.engine.KIND} {self.namespace}/{self.name} is not there any more.")
-        return found
+        return body
 
-    def bring_up(self) -> tuple[Body, dict[str, Json]]:
+    def provision(self) -> tuple[Body, dict[str, Json]]:
         """Give it its spec and wait until it is Ready, caught up and as it was asked for; its settings in force.
 
         One that no run made is left as it is: NotOurs names it. Members that a fault has restarted are made anew first:
@@ -51,32 +51,32 @@ class Cluster:
         self.server.open_namespace(self.namespace)
         self.refuse_foreign()
         try:
-            self._come_up(_BACK_SECONDS if self._found() else self.engine.READY_SECONDS)
+            self._reach_steady_state(_BACK_SECONDS if self._read() else self.engine.READY_SECONDS)
         except NotInTime as late:
             _log.warning("%s It is made anew.", late)
             self.delete()
             self.await_gone()
-            self._come_up(self.engine.READY_SECONDS)
-        until("its settings are in force", lambda: "; ".join(self._differences()), self.engine.READY_SECONDS)
+            self._reach_steady_state(self.engine.READY_SECONDS)
+        wait_until("its settings are in force", lambda: "; ".join(self._differences()), self.engine.READY_SECONDS)
         body = self.body()
         return body, self.settings(body)
 
     def await_ready(self) -> float:
         """Wait until the operator says that it is Ready; seconds."""
-        return until(f"{self.name} is Ready", self._not_ready, self.engine.READY_SECONDS)
+        return wait_until(f"{self.name} is Ready", self._not_ready, self.engine.READY_SECONDS)
 
-    def _come_up(self, seconds: float) -> None:
-        """Give it its spec; each of the steps to a proven calm is given so many seconds. NotInTime."""
-        self._be_there()
+    def _reach_steady_state(self, seconds: float) -> None:
+        """Give it its spec; each of the steps to a proven steady state is given so many seconds. NotInTime."""
+        self._ensure_object()
         self.await_ready()
-        for pod in self._restarted():
-            self._renew(pod)
-        until(f"{self.name} is steady", self.not_steady, seconds)
+        for pod in self._restarted_pods():
+            self._recreate(pod)
+        wait_until(f"{self.name} is steady", self.not_steady, seconds)
 
     def refuse_foreign(self) -> None:
         """NotOurs where there is one of this name that no run made: it is not to be applied over."""
-        found = self._found()
-        if found is not None and not run_of(found):
+        body = self._read()
+        if body is not None and not run_of(body):
             raise self._foreign()
 
     def change(self, spec_of: Callable[[Body], Mapping[str, Any]]) -> Body:
@@ -90,13 +90,13 @@ class Cluster:
                     raise
         raise NotInTime(f"{self.engine.KIND} {self.namespace}/{self.name} is changed by others all the time.")
 
-    def _be_there(self) -> None:
+    def _ensure_object(self) -> None:
         """Make the object, or take over that of a run which is over."""
-        found = self._found()
-        if found is not None and "deletionTimestamp" in found["metadata"]:
+        body = self._read()
+        if body is not None and "deletionTimestamp" in body["metadata"]:
             self.await_gone()
-            found = None
-        if found is None:
+            body = None
+        if body is None:
             session().note_made(self.engine.KIND, self._create())
             return
         self.refuse_foreign()
@@ -123,19 +123,19 @@ class Cluster:
 
     def delete(self) -> None:
         """Have it removed; NotOurs where that is not the run's to do."""
-        if (found := self._found()) is not None:
-            self.server.remove(self.engine.KIND, found)
+        if (body := self._read()) is not None:
+            self.server.remove(self.engine.KIND, body)
 
     def await_gone(self) -> None:
         """Wait until it, its members and their volumes are gone; NotInTime."""
 
         def left() -> str:
-            what = standing.selector(self.name)
+            what = cluster_status.selector(self.name)
             there = [*self.server.pods(self.namespace, what), *self.server.volumes(self.namespace, what)]
-            names = [str(one.metadata.name) for one in there]
-            return ", ".join([*names, *([f"the {self.engine.KIND} itself"] if self._found() else [])])
+            names = [str(item.metadata.name) for item in there]
+            return ", ".join([*names, *([f"the {self.engine.KIND} itself"] if self._read() else [])])
 
-        until(f"{self.name} is gone", left, _GONE_SECONDS)
+        wait_until(f"{self.name} is gone", left, _GONE_SECONDS)
 
     def not_steady(self) -> str:
         """Why it is not in its steady state; '' where it is: Ready, and its members have what was written by now."""
@@ -147,16 +147,16 @@ class Cluster:
 
     def members(self) -> Sequence[Any]:
         """The pods of its members."""
-        return self.server.pods(self.namespace, standing.selector(self.name))
+        return self.server.pods(self.namespace, cluster_status.selector(self.name))
 
-    def _found(self) -> Body | None:
+    def _read(self) -> Body | None:
         return self.server.get(self.engine.KIND, self.namespace, self.name)
 
     def _not_ready(self) -> str:
-        body = self._found()
+        body = self._read()
         if body is None:
             return "there is no such cluster"
-        return standing.not_ready(body) or self.engine.not_ready(body)
+        return cluster_status.not_ready(body) or self.engine.not_ready(body)
 
     def _differences(self) -> list[str]:
         body = self.body()
@@ -167,10 +167,14 @@ class Cluster:
         except ExecFailed as error:  # the primary has just become another one; a member starts
             return [str(error)]
 
-    def _restarted(self) -> list[Any]:
-        return [pod for pod in self.members() if any(one.restart_count for one in pod.status.container_statuses or ())]
+    def _restarted_pods(self) -> list[Any]:
+        return [
+            pod
+            for pod in self.members()
+            if any(container.restart_count for container in pod.status.container_statuses or ())
+        ]
 
-    def _renew(self, pod: Any) -> None:
+    def _recreate(self, pod: Any) -> None:
         """Delete a member's pod and wait for its successor to be one of the cluster again; its volume stays."""
         name, uid = pod.metadata.name, pod.metadata.uid
         self.server.delete_pod(self.namespace, name)
@@ -179,6 +183,6 @@ class Cluster:
             new = any(pod.metadata.name == name and pod.metadata.uid != uid for pod in self.members())
             return "" if new else "the old one is left"
 
-        until(f"{name} is made anew", still_there, _GONE_SECONDS)
+        wait_until(f"{name} is made anew", still_there, _GONE_SECONDS)
         # The operator's status may be a round behind: what counts is that the member follows again.
-        until(f"{self.name} is steady again", self.not_steady, self.engine.READY_SECONDS)
+        wait_until(f"{self.name} is steady again", self.not_steady, self.engine.READY_SECONDS)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 
-from .current import Event, seen
+from .run_context import Event, current_run
 
 
-class Doing:
+class RecordedEvent:
     """Notes an event of the run when it is over: proven where something was seen of it."""
 
     def __init__(self, kind: str, target: str) -> None:
@@ -15,14 +15,14 @@ class Doing:
         self._began = 0
         self._evidence: list[str] = []
 
-    def __enter__(self) -> Doing:
+    def __enter__(self) -> RecordedEvent:
         self._began = time.time_ns()
         return self
 
-    def saw(self, sentence: str) -> None:
+    def add_evidence(self, sentence: str) -> None:
         """Evidence that it took place."""
         self._evidence.append(sentence)
 
     def __exit__(self, *_: object) -> None:
         evidence = tuple(self._evidence)
-        seen().note_event(Event(self._kind, self._target, self._began, time.time_ns(), evidence, bool(evidence)))
+        current_run().note_event(Event(self._kind, self._target, self._began, time.time_ns(), evidence, bool(evidence)))

@@ -24,26 +24,28 @@ def not_ready(body: Body) -> str:
     if status.get("observedGeneration") != body["metadata"]["generation"]:
         return "the operator has not seen its latest spec"
     if status.get("phase") != "Ready" or status.get("readyMembers") != spec["replicas"]:
-        conditions = {one["type"]: one["message"] for one in status.get("conditions", [])}
+        conditions = {condition["type"]: condition["message"] for condition in status.get("conditions", [])}
         return f"it is {status.get('phase', 'new')}: {conditions.get('Ready', 'nothing is known yet')}"
     return ""
 
 
-def differing(asked: Mapping[str, Json], found: Mapping[str, Json]) -> list[str]:
+def differing(requested: Mapping[str, Json], in_force: Mapping[str, Json]) -> list[str]:
     """A sentence for each setting that is not in force as it was asked for: pure."""
     return [
-        f"{name} is {found.get(name)!r} and not {value!r}" for name, value in asked.items() if found.get(name) != value
+        f"{name} is {in_force.get(name)!r} and not {value!r}"
+        for name, value in requested.items()
+        if in_force.get(name) != value
     ]
 
 
 def agreed(answers: Mapping[str, Mapping[str, Json]]) -> dict[str, Json]:
     """What all say; of what they do not agree on, what each of them says: pure."""
-    found: dict[str, Json] = {}
+    settings: dict[str, Json] = {}
     for name in sorted({name for answer in answers.values() for name in answer}):
-        said = {pod: answer.get(name) for pod, answer in answers.items()}
-        first, *others = said.values()
-        found[name] = first if all(other == first for other in others) else said
-    return found
+        values = {pod: answer.get(name) for pod, answer in answers.items()}
+        first, *others = values.values()
+        settings[name] = first if all(other == first for other in others) else values
+    return settings
 
 
 def replicas(body: Body) -> list[str]:
@@ -52,7 +54,7 @@ def replicas(body: Body) -> list[str]:
     return [member["name"] for member in status["members"] if member["name"] != status.get("primary")]
 
 
-def of_each(pods: Sequence[str], ask: Callable[[str], Answer]) -> dict[str, Answer]:
+def ask_each(pods: Sequence[str], ask: Callable[[str], Answer]) -> dict[str, Answer]:
     """What each pod answers, all asked at once."""
     with ThreadPoolExecutor(max(1, len(pods))) as pool:
         return dict(zip(pods, pool.map(ask, pods), strict=True))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from chaoscaplab.clusters.others import remove_others
+from chaoscaplab.clusters.cleanup import remove_other_clusters
 from fake_objects import of_run
 
 RUN, SOMEBODY = "r-dead", ""
@@ -50,7 +50,7 @@ class Pod:
 
 def test_clusters_of_earlier_runs_go_and_it_is_waited_until_their_members_are_gone() -> None:
     fake: Any = FakeServer(PostgresCluster_pg=RUN, RedisCluster_rd=RUN, CassandraCluster_cs=RUN)
-    assert remove_others(fake, "runs", {("CassandraCluster", "cs")}) == ["pg", "rd"]
+    assert remove_other_clusters(fake, "runs", {("CassandraCluster", "cs")}) == ["pg", "rd"]
     assert list(fake.there) == [("CassandraCluster", "cs")]
     assert fake.pods_of == {"pg": 0, "rd": 0}
 
@@ -58,11 +58,11 @@ def test_clusters_of_earlier_runs_go_and_it_is_waited_until_their_members_are_go
 def test_one_of_the_same_kind_and_another_name_goes_too() -> None:
     fake: Any = FakeServer(RedisCluster_rd=RUN, RedisCluster_cache=RUN, PostgresCluster_pg=RUN)
     needed = {("RedisCluster", "cache"), ("PostgresCluster", "pg")}
-    assert remove_others(fake, "runs", needed) == ["rd"]
+    assert remove_other_clusters(fake, "runs", needed) == ["rd"]
     assert set(fake.there) == needed
 
 
 def test_what_somebody_else_made_stays() -> None:
     fake: Any = FakeServer(PostgresCluster_pg=SOMEBODY, RedisCluster_rd=RUN)
-    assert remove_others(fake, "runs", set()) == ["rd"]
+    assert remove_other_clusters(fake, "runs", set()) == ["rd"]
     assert list(fake.there) == [("PostgresCluster", "pg")]
