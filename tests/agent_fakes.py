@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from caplab_agent.clock import Clock, Instant
-from caplab_agent.commands import Ran, Wait
+from caplab_agent.commands import ProgramResult, Wait
 
 POD_UID = "11111111-2222-3333-4444-555555555555"
 ID, PAUSE = "ab" * 32, "cd" * 32
@@ -38,7 +38,7 @@ class FakeClock(Clock):
 class Programs:
     """Takes the place of commands.start: notes what was begun, and answers as it is told."""
 
-    answer: Callable[[Sequence[str], str], Ran] = lambda argv, text: Ran(0)
+    answer: Callable[[Sequence[str], str], ProgramResult] = lambda argv, text: ProgramResult(0)
     begun: list[tuple[str, ...]] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
 

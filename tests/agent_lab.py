@@ -22,18 +22,18 @@ from caplab_agent.cgroups import Cgroups
 from caplab_agent.clock import Clock
 from caplab_agent.commands import Wait
 from caplab_agent.faults import Freeze, Kill, Partition
-from caplab_agent.freeze import Freezing
+from caplab_agent.freeze import FreezeInjector
 from caplab_agent.freezer import Freezer
 from caplab_agent.gate import Gates
 from caplab_agent.holds import Holds
-from caplab_agent.injections import Place
+from caplab_agent.injections import AgentLocation
+from caplab_agent.injectors import Injectors
 from caplab_agent.journal import Journal
-from caplab_agent.kill import Killer
-from caplab_agent.means import ByKind
+from caplab_agent.kill import KillInjector
+from caplab_agent.kill_attempt import Bounds
 from caplab_agent.netns import Namespaces
-from caplab_agent.partition import Partitioning
+from caplab_agent.partition import PartitionInjector
 from caplab_agent.report import Reporter
-from caplab_agent.strike import Bounds
 from caplab_agent.thaw_timer import ThawTimers
 from fake_nft import FakeNft
 from kubernetes import client
@@ -88,8 +88,8 @@ class FakeApi:
 
     def target(self, uid: str = "f1") -> Body:
         with self.changed:
-            found: Body = json.loads(json.dumps(self.faults[uid]["status"]["targets"][0]))
-        return found
+            target: Body = json.loads(json.dumps(self.faults[uid]["status"]["targets"][0]))
+        return target
 
     def answer(self, path: str) -> tuple[int, Body]:
         if self.status != 200:
@@ -107,9 +107,9 @@ class FakeApi:
         fault = self.faults.get(body["metadata"]["uid"])
         if self.status != 200 or fault is None:
             return 409 if self.status == 200 else self.status
-        for entry in body["status"]["targets"]:
-            held = next(one for one in fault["status"]["targets"] if one["uid"] == entry["uid"])
-            held.update(entry)
+        for applied in body["status"]["targets"]:
+            target = next(each for each in fault["status"]["targets"] if each["uid"] == applied["uid"])
+            target.update(applied)
         self.put(fault)
         return 200
 
@@ -118,9 +118,9 @@ class FakeApi:
             with self.changed:
                 if len(self.events) <= since and not self.changed.wait(0.2):
                     continue
-                news, since = self.events[since:], len(self.events)
+                events, since = self.events[since:], len(self.events)
             self.silent.wait()
-            for event in news:
+            for event in events:
                 write(json.dumps(event).encode() + b"\n")
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
@@ -238,18 +238,20 @@ class Lab:
         gates = Gates(self.root / "pods", self.clock)
         cgroups, holds = Cgroups(self.root / "cgroup", self.read), Holds(Freezer(), self.clock)
         bounds = Bounds(0.2, 1)
-        means = ByKind(
+        injectors = Injectors(
             {
-                Kill: Killer(self.clock, cgroups, gates, holds, calls.pod, self.send, bounds),
-                Freeze: Freezing(self.clock, cgroups, holds, ThawTimers(self.run)),
-                Partition: Partitioning(self.clock, Namespaces(self.root / "proc", cgroups, self.run), calls.pod),
+                Kill: KillInjector(self.clock, cgroups, gates, holds, calls.pod, self.send, bounds),
+                Freeze: FreezeInjector(self.clock, cgroups, holds, ThawTimers(self.run)),
+                Partition: PartitionInjector(self.clock, Namespaces(self.root / "proc", cgroups, self.run), calls.pod),
             }
         )
         reporter = Reporter(calls.report, again_seconds=0.1)
-        self.agent = Agent(Place("node-1", "caplab-system"), self.clock, self.journal, calls, means, reporter)
+        self.agent = Agent(
+            AgentLocation("node-1", "caplab-system"), self.clock, self.journal, calls, injectors, reporter
+        )
         self.thread = threading.Thread(target=self.agent.run, daemon=True)
         self.thread.start()
-        self.watcher = Watcher(api, PLURAL, "", self.agent.changed)
+        self.watcher = Watcher(api, PLURAL, "", self.agent.on_faults)
         self.watcher.start()
 
     def stop(self) -> None:
@@ -281,7 +283,7 @@ def lab_in(folder: Path) -> Iterator[Lab]:
     api.server.server_close()
 
 
-def until(true: Callable[[], bool], seconds: float = 10) -> None:
+def wait_until(true: Callable[[], bool], seconds: float = 10) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline

@@ -16,28 +16,28 @@ from typing import Any
 from agent_fakes import ID, POD_UID, SLICE
 from caplab_agent.cgroups import Cgroups
 from caplab_agent.clock import Clock
-from caplab_agent.faults import Entry, Kill, Order
+from caplab_agent.faults import Assignment, FaultRecord, Kill
 from caplab_agent.freezer import Freezer
 from caplab_agent.gate import Gates
 from caplab_agent.holds import Holds
-from caplab_agent.kill import Killer
-from caplab_agent.strike import Bounds
+from caplab_agent.kill import KillInjector
+from caplab_agent.kill_attempt import Bounds
 
-ORDER = Order("f1", "lab", "kill-it", "pg", POD_UID, "pg-0", Kill())
+ASSIGNMENT = Assignment("f1", "lab", "kill-it", "pg", POD_UID, "pg-0", Kill())
 POD = {"status": {"containerStatuses": [{"name": "member", "containerID": f"containerd://{ID}"}]}}
 
 
 def living(session: int) -> list[int]:
     """The processes of a session that are no zombies, as a cgroup would list them."""
-    found = []
+    pids = []
     for each in Path("/proc").iterdir():
         try:
             fields = (each / "stat").read_text().rpartition(")")[2].split() if each.name.isdecimal() else []
         except OSError:
             continue
         if fields and int(fields[3]) == session and fields[0] not in "ZX":
-            found.append(int(each.name))
-    return found
+            pids.append(int(each.name))
+    return pids
 
 
 @dataclass
@@ -49,8 +49,8 @@ class Node:
     started: list[subprocess.Popen[bytes]] = field(default_factory=list)
     signals: list[tuple[int, int]] = field(default_factory=list)
     states: list[str] = field(default_factory=list)  # of the freezer, one a signal
-    deaf: bool = False
-    told: list[Any] = field(default_factory=list)  # the pod as the API server tells it, one a time it is asked again
+    ignores_signals: bool = False
+    pod_bodies: list[Any] = field(default_factory=list)  # what the API server answers, one a time the pod is read
     holds: Holds = field(default_factory=lambda: Holds(Freezer(), Clock()))
 
     @property
@@ -74,17 +74,17 @@ class Node:
 
     def send(self, pid: int, number: int) -> None:
         self.signals.append((pid, number))
-        if not self.deaf:
+        if not self.ignores_signals:
             os.kill(pid, number)
 
-    def reread(self, order: Order) -> Any:
-        return self.told.pop(0) if self.told else None
+    def read_pod(self, assignment: Assignment) -> Any:
+        return self.pod_bodies.pop(0) if self.pod_bodies else None
 
-    def killer(self, read: Callable[[Path], list[int]] | None = None) -> Killer:
+    def injector(self, read: Callable[[Path], list[int]] | None = None) -> KillInjector:
         clock = Clock()
         groups = Cgroups(self.root / "cgroup", read or self.read)
         gates = Gates(self.root / "pods", clock)
-        return Killer(clock, groups, gates, self.holds, self.reread, self.send, Bounds(0.3, 1.5))
+        return KillInjector(clock, groups, gates, self.holds, self.read_pod, self.send, Bounds(0.3, 1.5))
 
 
 def node_in(folder: Path) -> Iterator[Node]:
@@ -100,17 +100,17 @@ def node_in(folder: Path) -> Iterator[Node]:
         process.wait()
 
 
-def entry(kill: Kill | None = None, seconds: float = 10, replaces: str = "") -> Entry:
+def new_record(kill: Kill | None = None, seconds: float = 10, replaces: str = "") -> FaultRecord:
     clock = Clock()
-    order = replace(ORDER, what=kill or Kill(), replaces=replaces)
-    return Entry(order, clock.boot_id, clock.now().ns + int(seconds * 1e9))
+    assignment = replace(ASSIGNMENT, action=kill or Kill(), replaces=replaces)
+    return FaultRecord(assignment, clock.boot_id, clock.now().ns + int(seconds * 1e9))
 
 
-def inject(node: Node, kill: Kill | None = None, pod: Any = POD) -> Entry:
-    return injected(node.killer().inject(entry(kill), pod, threading.Event()))
+def inject(node: Node, kill: Kill | None = None, pod: Any = POD) -> FaultRecord:
+    return injected(node.injector().inject(new_record(kill), pod, threading.Event()))
 
 
-def injected(done: Entry | None) -> Entry:
+def injected(done: FaultRecord | None) -> FaultRecord:
     assert done
     return done
 

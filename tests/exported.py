@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from caplab_agent import exporter as agent
-from caplab_agent.faults import Entry, Freeze, Kill, Order, Partition
+from caplab_agent.faults import Assignment, FaultRecord, Freeze, Kill, Partition
 from caplab_operator import exporter as operator
 from caplab_operator.exporter import Snapshot
 from caplab_probes import clock
@@ -41,8 +41,8 @@ def cluster(kind: str, name: str, namespace: str = "demo", **status: Any) -> dic
 
 def fault(name: str, kind: str = "kill", namespace: str = "demo", **status: Any) -> dict[str, Any]:
     """Of pg's primary."""
-    entry = {"uid": "u", "pod": "pg-0", "cluster": "pg", "node": "n", "state": "Active"}
-    told = {"phase": "Active", "until": UNTIL, "targets": [entry], **status}
+    target = {"uid": "u", "pod": "pg-0", "cluster": "pg", "node": "n", "state": "Active"}
+    told = {"phase": "Active", "until": UNTIL, "targets": [target], **status}
     spec = {"target": {"kind": "PostgresCluster", "name": "pg", "role": "primary"}, kind: {}, "durationSeconds": 30}
     return {"metadata": {"namespace": namespace, "name": name}, "spec": spec, "status": told}
 
@@ -75,14 +75,14 @@ def of_operator(snapshot: Snapshot) -> CollectorRegistry:
     return registry
 
 
-def of_agent(entries: Sequence[Entry] = ()) -> CollectorRegistry:
+def of_agent(records: Sequence[FaultRecord] = ()) -> CollectorRegistry:
     """The agent's registry, with these faults on its node."""
-    return agent.registry_of("node-a", lambda: entries, lambda: 3.0)
+    return agent.registry_of("node-a", lambda: records, lambda: 3.0)
 
 
-def entry(what: Kill | Freeze | Partition, pod: str = "pg-0") -> Entry:
+def fault_record(action: Kill | Freeze | Partition, pod: str = "pg-0") -> FaultRecord:
     """A fault that is live."""
-    return Entry(Order("f", "demo", "f", "pg", f"u-{pod}", pod, what), "boot", 1, "Active")
+    return FaultRecord(Assignment("f", "demo", "f", "pg", f"u-{pod}", pod, action), "boot", 1, "Active")
 
 
 @contextmanager
@@ -100,5 +100,5 @@ def everything() -> Iterator[dict[str, CollectorRegistry]]:
         yield {
             "prober": prober.registry_of(exporter),
             "operator": of_operator(lab),
-            "agent": of_agent([entry(Kill())]),
+            "agent": of_agent([fault_record(Kill())]),
         }

@@ -21,16 +21,16 @@ from .api import PLURAL, Api
 from .cgroups import Cgroups
 from .clock import Clock
 from .faults import Freeze, Kill, Partition
-from .freeze import Freezing
+from .freeze import FreezeInjector
 from .freezer import Freezer
 from .gate import Gates
 from .holds import Holds
-from .injections import Place
+from .injections import AgentLocation
+from .injectors import FaultInjector, Injectors, PodReader
 from .journal import Journal
-from .kill import Killer
-from .means import ByKind, Means, Reread
+from .kill import KillInjector
 from .netns import Namespaces
-from .partition import Partitioning
+from .partition import PartitionInjector
 from .report import Reporter
 from .thaw_timer import ThawTimers
 
@@ -40,12 +40,12 @@ PROC = Path("/proc")
 JOURNAL = Path("/var/lib/caplab/faults.json")
 
 
-def place(environment: Mapping[str, str]) -> Place:
+def agent_location(environment: Mapping[str, str]) -> AgentLocation:
     """Where this agent runs. Raises ValueError."""
     for name in ("CAPLAB_NODE", "CAPLAB_NAMESPACE"):
         if not environment.get(name):
             raise ValueError(f"{name} is not set. Hint: the DaemonSet sets it from the pod's own fields.")
-    return Place(environment["CAPLAB_NODE"], environment["CAPLAB_NAMESPACE"])
+    return AgentLocation(environment["CAPLAB_NODE"], environment["CAPLAB_NAMESPACE"])
 
 
 def connection() -> client.ApiClient:
@@ -55,14 +55,14 @@ def connection() -> client.ApiClient:
     return bounded(settings)
 
 
-def means(clock: Clock, reread: Reread) -> Means:
+def node_injectors(clock: Clock, read_pod: PodReader) -> FaultInjector:
     """What this agent can do, on the node it runs on."""
     cgroups, holds = Cgroups(CGROUPS), Holds(Freezer(), clock)
-    return ByKind(
+    return Injectors(
         {
-            Kill: Killer(clock, cgroups, Gates(PODS, clock), holds, reread),
-            Freeze: Freezing(clock, cgroups, holds, ThawTimers(commands.start)),
-            Partition: Partitioning(clock, Namespaces(PROC, cgroups, commands.start), reread),
+            Kill: KillInjector(clock, cgroups, Gates(PODS, clock), holds, read_pod),
+            Freeze: FreezeInjector(clock, cgroups, holds, ThawTimers(commands.start)),
+            Partition: PartitionInjector(clock, Namespaces(PROC, cgroups, commands.start), read_pod),
         }
     )
 
@@ -72,16 +72,16 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("urllib3").setLevel(logging.ERROR)
     try:
-        here, connected = place(os.environ), connection()
+        location, connected = agent_location(os.environ), connection()
     except (ContextRefused, ValueError) as error:
         print(f"FAILED: {error}", file=sys.stderr)
         return 2
-    clock, api = Clock(), Api(connected, here.node)
-    agent = Agent(here, clock, Journal(JOURNAL), api, means(clock, api.pod), Reporter(api.report))
+    clock, api = Clock(), Api(connected, location.node)
+    agent = Agent(location, clock, Journal(JOURNAL), api, node_injectors(clock, api.pod), Reporter(api.report))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: agent.stop())
-    exporter.serve(exporter.registry_of(here.node, agent.live, lambda: agent.unheard_seconds))
-    Watcher(connected, PLURAL, "", agent.changed).start()
+    exporter.serve(exporter.registry_of(location.node, agent.live, lambda: agent.seconds_since_event))
+    Watcher(connected, PLURAL, "", agent.on_faults).start()
     agent.run()
     return 0
 

@@ -13,7 +13,7 @@ from kubernetes import client
 
 from caplab.watching import GROUP, VERSION
 
-from .faults import Body, Order
+from .faults import Assignment, Body
 
 PLURAL = "faults"
 _TIMEOUT_SECONDS = 2
@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class PendingReads:
     """A namespace and a pod that are being read."""
 
     namespace: Future[Body | None]
@@ -41,21 +41,23 @@ class Api:
         self._custom = client.CustomObjectsApi(api)
         self._threads = ThreadPoolExecutor(8, thread_name_prefix="read")
 
-    def read(self, order: Order) -> Reading:
-        """Begin to read an order's namespace and pod, both at once."""
-        return Reading(
-            self._threads.submit(_get, self._core.read_namespace, name=order.namespace),
-            self._threads.submit(_get, self._core.read_namespaced_pod, name=order.pod, namespace=order.namespace),
+    def read(self, assignment: Assignment) -> PendingReads:
+        """Begin to read an assignment's namespace and pod, both at once."""
+        return PendingReads(
+            self._threads.submit(_get, self._core.read_namespace, name=assignment.namespace),
+            self._threads.submit(
+                _get, self._core.read_namespaced_pod, name=assignment.pod, namespace=assignment.namespace
+            ),
         )
 
-    def pod(self, order: Order) -> Body | None:
-        """An order's pod as it is now; None: it is gone, or the API server does not say."""
+    def pod(self, assignment: Assignment) -> Body | None:
+        """An assignment's pod as it is now; None: it is gone, or the API server does not say."""
         try:
-            pod = _get(self._core.read_namespaced_pod, name=order.pod, namespace=order.namespace)
+            pod = _get(self._core.read_namespaced_pod, name=assignment.pod, namespace=assignment.namespace)
         except Exception as error:  # whatever it is: who waits for a pod asks again
-            _log.debug("pod %s/%s: %s", order.namespace, order.pod, error)
+            _log.debug("pod %s/%s: %s", assignment.namespace, assignment.pod, error)
             return None
-        return pod if pod and pod["metadata"].get("uid") == order.pod_uid else None
+        return pod if pod and pod["metadata"].get("uid") == assignment.pod_uid else None
 
     def warm(self, namespace: str) -> None:
         """Have two connections and their threads ready: a handshake would cost the next read more than itself."""

@@ -86,7 +86,7 @@ class Cgroups:
     def __init__(self, root: Path, read: Reader = read_procs) -> None:
         self._root = root
         self._read = read
-        self._known: dict[str, PodGroup] = {}
+        self._pods: dict[str, PodGroup] = {}
 
     def find(self, pod_uid: str, container_id: str) -> Container:
         """A container of a pod; its folder is None when it has no cgroup."""
@@ -98,14 +98,14 @@ class Cgroups:
 
     def pod(self, pod_uid: str) -> PodGroup | None:
         """The cgroup of a pod; None when it has none (yet, or any more)."""
-        known = self._known.get(pod_uid)
-        if known is not None and known.folder.is_dir():  # it is asked for again and again while a fault is live
-            return known
-        self._known.pop(pod_uid, None)
-        found = self._find_pod(pod_uid)
-        if found is not None:
-            self._known[pod_uid] = found
-        return found
+        cached = self._pods.get(pod_uid)
+        if cached is not None and cached.folder.is_dir():  # it is asked for again and again while a fault is live
+            return cached
+        self._pods.pop(pod_uid, None)
+        group = self._find_pod(pod_uid)
+        if group is not None:
+            self._pods[pod_uid] = group
+        return group
 
     def _find_pod(self, pod_uid: str) -> PodGroup | None:
         for top in self._hierarchies():
@@ -123,8 +123,8 @@ class Cgroups:
     def _hierarchies(self) -> list[Path]:
         if (self._root / "cgroup.controllers").exists():
             return [self._root]
-        there = [self._root / name for name in _PREFERRED if (self._root / name).is_dir()]
-        return there or [self._root]
+        mounted = [self._root / name for name in _PREFERRED if (self._root / name).is_dir()]
+        return mounted or [self._root]
 
 
 def _folders(top: Path, pod_uid: str) -> Iterator[Path]:
@@ -135,8 +135,8 @@ def _folders(top: Path, pod_uid: str) -> Iterator[Path]:
 
 
 def _of(name: str, pod_uid: str) -> bool:
-    found = _POD.search(name)
-    return bool(found) and found[1].replace("_", "-") == pod_uid  # type: ignore[index]
+    match = _POD.search(name)
+    return bool(match) and match[1].replace("_", "-") == pod_uid  # type: ignore[index]
 
 
 def _all_pids(top: Path, read: Reader) -> set[int]:

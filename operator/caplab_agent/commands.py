@@ -11,7 +11,7 @@ _TIMEOUT_SECONDS = 5.0  # they take milliseconds; whoever waits holds up other f
 
 
 @dataclass(frozen=True, slots=True)
-class Ran:
+class ProgramResult:
     """How a program ended."""
 
     code: int
@@ -24,7 +24,7 @@ class Ran:
         return " ".join((self.err or self.out).split())[:400] or f"exit code {self.code}"
 
 
-Wait: TypeAlias = Callable[[], Ran]
+Wait: TypeAlias = Callable[[], ProgramResult]
 
 
 class Start(Protocol):
@@ -39,13 +39,13 @@ def start(argv: Sequence[str], text: str = "", files: Sequence[int] = ()) -> Wai
     pipe = subprocess.PIPE
     process = subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe, text=True, pass_fds=tuple(files))
 
-    def wait() -> Ran:
+    def wait() -> ProgramResult:
         try:
             out, err = process.communicate(text, timeout=_TIMEOUT_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()
             raise TimeoutError(f"{argv[0]} took longer than {_TIMEOUT_SECONDS:g} s, and was killed") from None
-        return Ran(process.returncode, out, err)
+        return ProgramResult(process.returncode, out, err)
 
     return wait

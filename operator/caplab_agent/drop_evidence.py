@@ -8,47 +8,49 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from .drop_rules import Dropped, Drops, Seen
+from .drop_rules import DropCounters, Dropped, Drops
 from .words import count
 
 NOTHING = "no packet was dropped"
-ANEW = "the pod's network was made anew: rules put in again "
+NEW_NETWORK = "the pod's network was made anew: rules put in again "
 _DROPS, _DROPPED = "drops packets ", "dropped "
 _LINES = 12  # of single addresses; the others are summed up
 
 
-def asked(evidence: Iterable[str], drops: Drops) -> tuple[str, ...]:
+def with_drops(evidence: Iterable[str], drops: Drops) -> tuple[str, ...]:
     """With what is to be dropped."""
     sources, destinations = (count(len(each), "address", "addresses") for each in (drops.sources, drops.destinations))
     return (f"{_DROPS}from {sources} and to {destinations}", *_but(_DROPS, evidence))
 
 
-def anew(evidence: Iterable[str], after_ns: int) -> tuple[str, ...]:
+def with_new_network(evidence: Iterable[str], after_ns: int) -> tuple[str, ...]:
     """With when the rules were put into another network namespace."""
-    return (*_but(ANEW, evidence), f"{ANEW}{after_ns / 1e9:.1f} s after injection")
+    return (*_but(NEW_NETWORK, evidence), f"{NEW_NETWORK}{after_ns / 1e9:.1f} s after injection")
 
 
-def counted(evidence: Iterable[str], seen: Seen, now_ns: int, injected_ns: int) -> tuple[str, ...]:
-    """With what was dropped so far, most first; counts that were told before stay when nothing is known now."""
-    if not seen.dropped:
+def with_counts(evidence: Iterable[str], counters: DropCounters, now_ns: int, injected_ns: int) -> tuple[str, ...]:
+    """With what was dropped so far, most first; counts that were reported before stay when nothing is known now."""
+    if not counters.dropped:
         return tuple(evidence)
-    most = sorted(seen.dropped, key=lambda one: -one.packets)
-    lines = [_line(one, now_ns, injected_ns) for one in most[:_LINES]]
+    most = sorted(counters.dropped, key=lambda drop: -drop.packets)
+    lines = [_line(drop, now_ns, injected_ns) for drop in most[:_LINES]]
     rest = most[_LINES:]
     if rest:
-        packets = count(sum(one.packets for one in rest), "packet")
+        packets = count(sum(drop.packets for drop in rest), "packet")
         lines.append(f"{_DROPPED}{packets} of {count(len(rest), 'other address', 'other addresses')}")
     return (*_but(_DROPPED, evidence), *lines)
 
 
-def first_ns(seen: Seen, now_ns: int, injected_ns: int) -> int:
+def first_drop_ns(counters: DropCounters, now_ns: int, injected_ns: int) -> int:
     """When the first packet was dropped. The rules are in force a moment before nft says so: never before injection."""
-    return max(injected_ns, now_ns - max(one.age_ms for one in seen.dropped) * 1_000_000)
+    return max(injected_ns, now_ns - max(drop.age_ms for drop in counters.dropped) * 1_000_000)
 
 
-def _line(one: Dropped, now_ns: int, injected_ns: int) -> str:
-    after = max(0, round((now_ns - injected_ns) / 1e6) - one.age_ms)
-    return f"{_DROPPED}{count(one.packets, 'packet')} {one.direction} {one.address}, first {after} ms after injection"
+def _line(drop: Dropped, now_ns: int, injected_ns: int) -> str:
+    after = max(0, round((now_ns - injected_ns) / 1e6) - drop.age_ms)
+    return (
+        f"{_DROPPED}{count(drop.packets, 'packet')} {drop.direction} {drop.address}, first {after} ms after injection"
+    )
 
 
 def _but(prefix: str, evidence: Iterable[str]) -> tuple[str, ...]:

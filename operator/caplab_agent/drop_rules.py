@@ -2,10 +2,10 @@
 
 Each fault has a table of its own in the pod's network namespace, so that faults which overlap come and go apart:
 
-- The sets deaf4, deaf6, mute4 and mute6 hold the addresses to be dropped; their elements run out in the kernel, so
-  that the cut ends even when nobody is left to end it.
-- The sets in4, in6, out4 and out6 hold what was seen of these addresses. An element comes with the first packet and is
-  not refreshed: its time-out minus what is left of it is how long ago that was.
+- The sets drop_from4, drop_from6, drop_to4 and drop_to6 hold the addresses to be dropped; their elements run out in
+  the kernel, so that the cut ends even when nobody is left to end it.
+- The sets in4, in6, out4 and out6 hold what was counted of these addresses. An element comes with the first packet and
+  is not refreshed: its time-out minus what is left of it is how long ago that was.
 - All tables count before any table drops, so that of two faults which drop the same packet both have the evidence.
 - What goes over lo is the pod speaking to itself, by whichever of its addresses, and is never dropped.
 
@@ -24,7 +24,7 @@ Address: TypeAlias = IPv4Address | IPv6Address
 
 # The agent's heal ends the cut, a busy machine's a little late. The elements' own end is for when there is no agent.
 GRACE_MS = 2000
-_SEEN_HOURS = 2  # longer than any fault
+_COUNTER_HOURS = 2  # longer than any fault
 _SET = re.compile(r"\bset (\w+) \{(.*?)\n\s*\}\n", re.DOTALL)
 _ELEMENTS = re.compile(r"elements = \{(.*?)\}", re.DOTALL)
 _PACKETS, _EXPIRES = re.compile(r"\bpackets (\d+)"), re.compile(r"\bexpires (\w+)")
@@ -51,7 +51,7 @@ class Dropped:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class DropCounters:
     """A table as printed; cuts: whether it still names an address to be dropped."""
 
     dropped: tuple[Dropped, ...]
@@ -60,12 +60,12 @@ class Seen:
 
 def address(text: str) -> Address:
     """An IP address; one of IPv4 that is written as IPv6 is what its packets carry. Raises ValueError."""
-    found = ip_address(text)
-    if isinstance(found, IPv6Address):
-        if found.scope_id is not None:  # any text at all, and it would end up in a transaction
+    parsed = ip_address(text)
+    if isinstance(parsed, IPv6Address):
+        if parsed.scope_id is not None:  # any text at all, and it would end up in a transaction
             raise ValueError(f"{text!r} names an interface")
-        return found.ipv4_mapped or found
-    return found
+        return parsed.ipv4_mapped or parsed
+    return parsed
 
 
 def table(fault_uid: str) -> str:
@@ -87,16 +87,16 @@ def replacement(fault_uid: str, drops: Drops, milliseconds: int) -> str:
 def change(fault_uid: str, drops: Drops, milliseconds: int) -> str:
     """A transaction that drops these addresses from now on, and leaves alone what was counted."""
     name = table(fault_uid)
-    lines = [f"flush set inet {name} {one}" for one, _, _ in _sets(drops)]
+    lines = [f"flush set inet {name} {set_name}" for set_name, _, _ in _sets(drops)]
     lines += [
-        f"add element inet {name} {one} {{ {_elements(addresses, milliseconds)} }}"
-        for one, _, addresses in _sets(drops)
+        f"add element inet {name} {set_name} {{ {_elements(addresses, milliseconds)} }}"
+        for set_name, _, addresses in _sets(drops)
         if addresses
     ]
     return "\n".join(lines) + "\n"
 
 
-def parse(text: str) -> Seen:
+def parse(text: str) -> DropCounters:
     """Read a table as `nft list table` prints it."""
     sets = {name: list(_printed(body)) for name, body in _SET.findall(text)}
     dropped = tuple(
@@ -106,7 +106,7 @@ def parse(text: str) -> Seen:
         if (packets := _PACKETS.search(element)) and int(packets[1])
         for age in [_age(element)]
     )
-    return Seen(dropped, any(sets.get(name) for name, _, _ in _sets(Drops())))
+    return DropCounters(dropped, any(sets.get(name) for name, _, _ in _sets(Drops())))
 
 
 def _whole(fault_uid: str, drops: Drops, milliseconds: int) -> str:
@@ -115,9 +115,9 @@ def _whole(fault_uid: str, drops: Drops, milliseconds: int) -> str:
         elements = f" elements = {{ {_elements(addresses, milliseconds)} }};" if addresses else ""
         lines.append(f"  set {name} {{ type {kind}; flags timeout;{elements} }}")
     for name, kind in (("in4", "ipv4_addr"), ("in6", "ipv6_addr"), ("out4", "ipv4_addr"), ("out6", "ipv6_addr")):
-        lines.append(f"  set {name} {{ type {kind}; flags dynamic,timeout; timeout {_SEEN_HOURS}h; size 1024; }}")
-    lines += _chains("in", "prerouting", 'iifname "lo" accept', "saddr", "deaf")
-    lines += _chains("out", "output", 'oifname "lo" accept', "daddr", "mute")
+        lines.append(f"  set {name} {{ type {kind}; flags dynamic,timeout; timeout {_COUNTER_HOURS}h; size 1024; }}")
+    lines += _chains("in", "prerouting", 'iifname "lo" accept', "saddr", "drop_from")
+    lines += _chains("out", "output", 'oifname "lo" accept', "daddr", "drop_to")
     return "\n".join([*lines, "}"]) + "\n"
 
 
@@ -130,7 +130,7 @@ def _chains(way: str, hook: str, own: str, end: str, drops: str) -> Iterator[str
 
 
 def _sets(drops: Drops) -> Iterator[tuple[str, str, list[Address]]]:
-    for name, addresses in (("deaf", drops.sources), ("mute", drops.destinations)):
+    for name, addresses in (("drop_from", drops.sources), ("drop_to", drops.destinations)):
         for version, kind in ((4, "ipv4_addr"), (6, "ipv6_addr")):
             yield f"{name}{version}", kind, sorted({each for each in addresses if each.version == version}, key=int)
 
@@ -140,13 +140,13 @@ def _elements(addresses: Sequence[Address], milliseconds: int) -> str:
 
 
 def _printed(body: str) -> Iterator[str]:
-    found = _ELEMENTS.search(body)
-    yield from (element.strip() for element in found[1].split(",")) if found else ()
+    elements = _ELEMENTS.search(body)
+    yield from (element.strip() for element in elements[1].split(",")) if elements else ()
 
 
 def _age(element: str) -> int:
     left = _EXPIRES.search(element)
-    whole = _SEEN_HOURS * _MILLISECONDS["h"]
+    whole = _COUNTER_HOURS * _MILLISECONDS["h"]
     if left is None:  # it came this very moment, and nothing of its time is used up
         return 0
     return max(0, whole - sum(int(number) * _MILLISECONDS[unit] for number, unit in _DURATION.findall(left[1])))

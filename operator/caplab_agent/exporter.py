@@ -1,4 +1,4 @@
-"""What an agent tells Prometheus: the faults that are live on its node, and whether it hears the API server."""
+"""What an agent exports to Prometheus: the faults that are live on its node, and whether it hears the API server."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from prometheus_client.metrics_core import Metric
 
 from caplab import metrics_port
 
-from .faults import Entry, Freeze, Kill, Partition
+from .faults import FaultRecord, Freeze, Kill, Partition
 
 PORT = 9186
 _KINDS = {Freeze: "freeze", Kill: "kill", Partition: "partition"}
@@ -20,8 +20,10 @@ _log = logging.getLogger(__name__)
 
 
 class _Collector:
-    def __init__(self, node: str, live: Callable[[], Iterable[Entry]], unheard_seconds: Callable[[], float]) -> None:
-        self._node, self._live, self._unheard_seconds = node, live, unheard_seconds
+    def __init__(
+        self, node: str, live: Callable[[], Iterable[FaultRecord]], seconds_since_event: Callable[[], float]
+    ) -> None:
+        self._node, self._live, self._seconds_since_event = node, live, seconds_since_event
 
     def collect(self) -> Iterator[Metric]:
         active = GaugeMetricFamily(
@@ -29,7 +31,7 @@ class _Collector:
             "Pods of the node that are under a fault of that kind.",
             labels=("node", "kind"),
         )
-        counts = Counter(_KINDS[type(entry.order.what)] for entry in self._live())
+        counts = Counter(_KINDS[type(record.assignment.action)] for record in self._live())
         for kind in _KINDS.values():
             active.add_metric((self._node, kind), float(counts[kind]))
         yield active
@@ -38,16 +40,16 @@ class _Collector:
             "Since the agent last took in all Faults from the API server: over a minute, it does not hear it.",
             labels=("node",),
         )
-        oldest.add_metric((self._node,), self._unheard_seconds())
+        oldest.add_metric((self._node,), self._seconds_since_event())
         yield oldest
 
 
 def registry_of(
-    node: str, live: Callable[[], Iterable[Entry]], unheard_seconds: Callable[[], float]
+    node: str, live: Callable[[], Iterable[FaultRecord]], seconds_since_event: Callable[[], float]
 ) -> CollectorRegistry:
-    """What /metrics tells; live: the entries that are."""
+    """What /metrics says; live: the records that are."""
     registry = CollectorRegistry()
-    registry.register(_Collector(node, live, unheard_seconds))
+    registry.register(_Collector(node, live, seconds_since_event))
     ProcessCollector(registry=registry)
     return registry
 

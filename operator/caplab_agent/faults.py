@@ -49,11 +49,11 @@ class Partition:
     drops_to: tuple[str, ...] = ()
 
 
-What: TypeAlias = Kill | Freeze | Partition
+FaultAction: TypeAlias = Kill | Freeze | Partition
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class Assignment:
     """What one Fault asks to be done to one pod of this node.
 
     cluster: the one the pod must belong to; '': any. replaces: the uid of the pod whose place it took while the fault
@@ -66,7 +66,7 @@ class Order:
     cluster: str
     pod_uid: str
     pod: str
-    what: What = Kill()
+    action: FaultAction = Kill()
     replaces: str = ""
 
     @property
@@ -76,16 +76,16 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """An order and what became of it so far; state BEGUN: its injection is under way, or was when the agent died.
+class FaultRecord:
+    """An assignment and what became of it so far; state BEGUN: its injection is under way, or was when the agent died.
 
-    Times in nanoseconds are CLOCK_MONOTONIC of the boot boot_id. An ended entry holds nothing on the node.
-    effective_ns: the first sign of the effect. The last three are the means' own, for whichever agent goes on: the CPU
-    time the pod had used when it was frozen (ns), the inode of the network namespace that has the rules, and the
+    Times in nanoseconds are CLOCK_MONOTONIC of the boot boot_id. An ended record holds nothing on the node.
+    effective_ns: the first sign of the effect. The last three are the injectors' own, for whichever agent goes on: the
+    CPU time the pod had used when it was frozen (ns), the inode of the network namespace that has the rules, and the
     addresses which no rule of this pod may name.
     """
 
-    order: Order
+    assignment: Assignment
     boot_id: str
     deadline_ns: int
     state: str = BEGUN
@@ -99,7 +99,7 @@ class Entry:
     effective_ns: int | None = None
     cpu_ns: int | None = None
     netns: int | None = None
-    spared: tuple[str, ...] = ()
+    protected_addresses: tuple[str, ...] = ()
 
     @property
     def ended(self) -> bool:
@@ -108,17 +108,17 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class RequestedFault:
     """An entry of status.targets as read; problem: why it cannot be carried out, '' if it can."""
 
-    order: Order
+    assignment: Assignment
     state: str
     seconds: int = 0
     until: datetime | None = None
     problem: str = ""
 
 
-def asked_here(body: Body, node: str) -> Iterator[Asked]:
+def requested_faults(body: Body, node: str) -> Iterator[RequestedFault]:
     """What a Fault asks of a node, one for each of its pods there."""
     for target in (body.get("status") or {}).get("targets") or ():
         if target.get("node") == node:
@@ -130,7 +130,7 @@ def is_uid(text: str) -> bool:
     return bool(_UID.fullmatch(text))
 
 
-def _read(body: Body, target: Body) -> Asked:
+def _read(body: Body, target: Body) -> RequestedFault:
     metadata, spec = body["metadata"], body.get("spec") or {}
     cluster = str((spec.get("target") or {}).get("name") or target.get("cluster") or "")
     names = metadata["uid"], metadata["namespace"], metadata["name"], cluster
@@ -140,29 +140,29 @@ def _read(body: Body, target: Body) -> Asked:
         for field, uid in (("metadata.uid", names[0]), ("status.targets[].uid", pod[0])):
             if not is_uid(uid):
                 raise ValueError(f"{field} is {uid!r}, which is no uid. Hint: it is the operator's to write")
-        order = Order(*names, *pod, _what(spec, target), str(target.get("replaces") or ""))
-        return Asked(order, state, _seconds(spec), _until(body))
+        assignment = Assignment(*names, *pod, _action(spec, target), str(target.get("replaces") or ""))
+        return RequestedFault(assignment, state, _seconds(spec), _until(body))
     except ValueError as error:
-        return Asked(Order(*names, *pod), state, problem=str(error))
+        return RequestedFault(Assignment(*names, *pod), state, problem=str(error))
 
 
-def _what(spec: Body, target: Body) -> What:
-    asked = [name for name in ("kill", "freeze", "partition") if isinstance(spec.get(name), Mapping)]
-    if len(asked) != 1:
-        named = " and ".join(asked) or "none"
+def _action(spec: Body, target: Body) -> FaultAction:
+    actions = [name for name in ("kill", "freeze", "partition") if isinstance(spec.get(name), Mapping)]
+    if len(actions) != 1:
+        named = " and ".join(actions) or "none"
         raise ValueError(
             f"of the faults that this agent knows (kill, freeze, partition) spec names {named}. "
             "Hint: name one, and update the agent with the chart"
         )
-    if asked[0] == "kill":
+    if actions[0] == "kill":
         return _kill(spec["kill"])
-    if asked[0] == "freeze":
+    if actions[0] == "freeze":
         return Freeze()
     return Partition(_addresses(target, "dropsFrom"), _addresses(target, "dropsTo"))
 
 
-def _kill(asked: Body) -> Kill:
-    kill = Kill(asked.get("signal", "SIGKILL"), asked.get("keepDown", True))
+def _kill(spec: Body) -> Kill:
+    kill = Kill(spec.get("signal", "SIGKILL"), spec.get("keepDown", True))
     if kill.signal not in SIGNALS:
         raise ValueError(f"spec.kill.signal is {kill.signal!r}. Hint: one of {', '.join(sorted(SIGNALS))}")
     return kill

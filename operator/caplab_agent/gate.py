@@ -13,13 +13,13 @@ from enum import Enum
 from pathlib import Path
 
 from .clock import Clock
-from .faults import Order
+from .faults import Assignment
 
 VOLUME = "gate"
 GRACE_CENTISECONDS = 50  # the agent's heal opens the gate; the file's own end is for when there is no agent
 
 
-class Was(Enum):
+class GateState(Enum):
     """How a gate was found when it was to be opened."""
 
     HELD = "held"
@@ -43,42 +43,42 @@ class Gates:
         self._pods = pods
         self._clock = clock
 
-    def close(self, order: Order, seconds: float) -> None:
+    def close(self, assignment: Assignment, seconds: float) -> None:
         """Keep the pod's member from starting for so long, or until release. Raises NoGate, OSError."""
         until = self._clock.uptime_centiseconds() + int(seconds * 100) + 1 + GRACE_CENTISECONDS
-        draft = f"draft-{order.fault_uid}"
+        draft = f"draft-{assignment.fault_uid}"
         try:
-            with self._folder(order.pod_uid) as folder:
+            with self._folder(assignment.pod_uid) as folder:
                 _remove(draft, folder)
                 flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
                 with os.fdopen(os.open(draft, flags, 0o644, dir_fd=folder), "w") as file:
                     os.fchmod(file.fileno(), 0o644)  # the member's user reads it, whatever our umask
                     file.write(f"{self._clock.boot_id} {until}\n")
-                os.rename(draft, _closed(order), src_dir_fd=folder, dst_dir_fd=folder)
+                os.rename(draft, _closed(assignment), src_dir_fd=folder, dst_dir_fd=folder)
         except (FileNotFoundError, NotADirectoryError) as error:
             raise NoGate(
-                f"pod {order.pod} has no volume '{VOLUME}' on this node, so it cannot be kept down. "
+                f"pod {assignment.pod} has no volume '{VOLUME}' on this node, so it cannot be kept down. "
                 "Hint: keepDown: false, or delete the pod so that the operator's present template makes it anew"
             ) from error
 
-    def release(self, order: Order) -> Was:
+    def release(self, assignment: Assignment) -> GateState:
         """Take away this fault's file, and no other's; safe to repeat. Raises OSError."""
         try:
-            with self._folder(order.pod_uid) as folder:
-                _remove(f"draft-{order.fault_uid}", folder)
-                line = _read(_closed(order), folder)
-                return self._judge(line) if _remove(_closed(order), folder) else Was.REMOVED
+            with self._folder(assignment.pod_uid) as folder:
+                _remove(f"draft-{assignment.fault_uid}", folder)
+                line = _read(_closed(assignment), folder)
+                return self._judge(line) if _remove(_closed(assignment), folder) else GateState.REMOVED
         except (FileNotFoundError, NotADirectoryError):
-            return Was.GONE
+            return GateState.GONE
 
-    def there(self, order: Order) -> bool:
+    def exists(self, assignment: Assignment) -> bool:
         """Whether the pod's volume is there; it goes with its pod."""
-        return self._volume(order.pod_uid).is_dir()
+        return self._volume(assignment.pod_uid).is_dir()
 
-    def _judge(self, line: str) -> Was:
+    def _judge(self, line: str) -> GateState:
         boot_id, _, until = line.strip().partition(" ")
         holds = boot_id == self._clock.boot_id and until.isdecimal() and int(until) > self._clock.uptime_centiseconds()
-        return Was.HELD if holds else Was.EXPIRED
+        return GateState.HELD if holds else GateState.EXPIRED
 
     @contextmanager
     def _folder(self, pod_uid: str) -> Iterator[int]:
@@ -92,8 +92,8 @@ class Gates:
         return self._pods / pod_uid / "volumes" / "kubernetes.io~empty-dir" / VOLUME
 
 
-def _closed(order: Order) -> str:
-    return f"closed-{order.fault_uid}"
+def _closed(assignment: Assignment) -> str:
+    return f"closed-{assignment.fault_uid}"
 
 
 def _read(name: str, folder: int) -> str:

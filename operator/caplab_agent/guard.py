@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from .drop_rules import Address, Drops, address
-from .faults import Body, Order, Partition
+from .faults import Assignment, Body, Partition
 
 CHAOS_LABEL, ALLOWED = "caplab.dev/chaos", "allowed"
 CLUSTER_LABEL, PART_LABEL = "caplab.dev/cluster", "caplab.dev/part"
 _NO_TARGET = "exporter"  # a part of a cluster that is neither a member nor a Sentinel
 _AGAIN = "Hint: make the fault anew, so that its target is resolved anew."
-PROTECTED = frozenset({"kube-system", "kube-public", "kube-node-lease", "local-path-storage"})
+PROTECTED_NAMESPACES = frozenset({"kube-system", "kube-public", "kube-node-lease", "local-path-storage"})
 
 
-def refusal(order: Order, namespace: Body | None, pod: Body | None, node: str, own_namespace: str) -> str:
-    """Why an order is not carried out, with the hint; '' if it may be. None: there is no such object."""
+def refusal(assignment: Assignment, namespace: Body | None, pod: Body | None, node: str, own_namespace: str) -> str:
+    """Why an assignment is not carried out, with the hint; '' if it may be. None: there is no such object."""
     return (
-        _namespace_refused(order, namespace, own_namespace)
-        or _pod_refused(order, pod, node)
-        or _addresses_refused(order, pod)
+        _namespace_refused(assignment, namespace, own_namespace)
+        or _pod_refused(assignment, pod, node)
+        or _addresses_refused(assignment, pod)
     )
 
 
@@ -28,44 +28,46 @@ class Refused(Exception):
 
 
 def own_addresses(pod: Body | None) -> tuple[str, ...]:
-    """The addresses of a pod and of its node, as far as its status tells them yet."""
+    """The addresses of a pod and of its node, as far as its status names them yet."""
     return tuple(sorted({text for field in ("podIP", "hostIP") for text in _listed(pod, field)}))
 
 
-def knows_its_node(pod: Body | None) -> bool:
-    """Whether a pod's status tells its node's address: until then nobody can say that it is not cut off."""
+def has_host_ip(pod: Body | None) -> bool:
+    """Whether a pod's status names its node's address: until then nobody can say that it is not cut off."""
     return any(_listed(pod, "hostIP"))
 
 
-def permitted(what: Partition, spared: tuple[str, ...]) -> Drops:
-    """The addresses of a partition as values; spared: those of the pod and its node. Raises Refused."""
-    never = {address(each) for each in spared}
+def permitted(partition: Partition, protected_addresses: tuple[str, ...]) -> Drops:
+    """The addresses of a partition as values; protected_addresses: those of the pod and its node. Raises Refused."""
+    protected = {address(each) for each in protected_addresses}
     return Drops(
-        tuple(_permitted("dropsFrom", each, never) for each in what.drops_from),
-        tuple(_permitted("dropsTo", each, never) for each in what.drops_to),
+        tuple(_permitted("dropsFrom", each, protected) for each in partition.drops_from),
+        tuple(_permitted("dropsTo", each, protected) for each in partition.drops_to),
     )
 
 
-def _permitted(field: str, text: str, never: set[Address]) -> Address:
+def _permitted(field: str, text: str, protected: set[Address]) -> Address:
     hint = "Hint: it is the operator's to write, and must name other pods and Services only."
     try:
-        found = address(text)
+        parsed = address(text)
     except ValueError:
         raise Refused(f"status.targets[].{field} names {text!r}, which is no IP address. {hint}") from None
-    if found in never:
+    if parsed in protected:
         raise Refused(f"status.targets[].{field} names {text}, an address of the pod itself or of its node. {hint}")
-    if found.is_loopback or found.is_unspecified or found.is_multicast:
+    if parsed.is_loopback or parsed.is_unspecified or parsed.is_multicast:
         raise Refused(f"status.targets[].{field} names {text}, which is no address of another. {hint}")
-    return found
+    return parsed
 
 
-def _addresses_refused(order: Order, pod: Body | None) -> str:
-    if not isinstance(order.what, Partition):
+def _addresses_refused(assignment: Assignment, pod: Body | None) -> str:
+    if not isinstance(assignment.action, Partition):
         return ""
-    if not order.replaces and not knows_its_node(pod):
-        return f"the status of pod {order.pod} names no hostIP, so that it may be cut off from its own node. {_AGAIN}"
+    if not assignment.replaces and not has_host_ip(pod):
+        return (
+            f"the status of pod {assignment.pod} names no hostIP, so that it may be cut off from its own node. {_AGAIN}"
+        )
     try:
-        permitted(order.what, own_addresses(pod))
+        permitted(assignment.action, own_addresses(pod))
     except Refused as refused:
         return str(refused)
     return ""
@@ -77,9 +79,9 @@ def _listed(pod: Body | None, field: str) -> Iterator[str]:
     yield from (str(each) for each in (status.get(field), *several) if each)
 
 
-def _namespace_refused(order: Order, namespace: Body | None, own_namespace: str) -> str:
-    name = order.namespace
-    if name in PROTECTED or name == own_namespace:
+def _namespace_refused(assignment: Assignment, namespace: Body | None, own_namespace: str) -> str:
+    name = assignment.namespace
+    if name in PROTECTED_NAMESPACES or name == own_namespace:
         return (
             f"namespace {name} is protected: no fault happens there. Hint: make the cluster in a namespace of its own."
         )
@@ -91,33 +93,33 @@ def _namespace_refused(order: Order, namespace: Body | None, own_namespace: str)
     return ""
 
 
-def _pod_refused(order: Order, pod: Body | None, node: str) -> str:
+def _pod_refused(assignment: Assignment, pod: Body | None, node: str) -> str:
     if pod is None:
-        return f"pod {order.pod} is gone. {_AGAIN}"
+        return f"pod {assignment.pod} is gone. {_AGAIN}"
     uid = pod["metadata"].get("uid")
-    if uid != order.pod_uid:
-        return f"pod {order.pod} has uid {uid}, and the target has {order.pod_uid}: it was replaced. {_AGAIN}"
+    if uid != assignment.pod_uid:
+        return f"pod {assignment.pod} has uid {uid}, and the target has {assignment.pod_uid}: it was replaced. {_AGAIN}"
     there = (pod.get("spec") or {}).get("nodeName")
     if there != node:
-        return f"pod {order.pod} is on node {there}, not on {node}. {_AGAIN}"
-    return _cluster_refused(order, _labels(pod))
+        return f"pod {assignment.pod} is on node {there}, not on {node}. {_AGAIN}"
+    return _cluster_refused(assignment, _labels(pod))
 
 
-def _cluster_refused(order: Order, labels: Body) -> str:
+def _cluster_refused(assignment: Assignment, labels: Body) -> str:
     cluster = labels.get(CLUSTER_LABEL)
     if not cluster:
         return (
-            f"pod {order.pod} does not carry the label {CLUSTER_LABEL}: it is no member of a cluster. "
+            f"pod {assignment.pod} does not carry the label {CLUSTER_LABEL}: it is no member of a cluster. "
             "Hint: status.targets must name members and Sentinels only."
         )
     if labels.get(PART_LABEL) == _NO_TARGET:
         return (
-            f"pod {order.pod} carries {PART_LABEL}={_NO_TARGET}: it only tells of members. "
+            f"pod {assignment.pod} carries {PART_LABEL}={_NO_TARGET}: it only tells of members. "
             "Hint: status.targets must name members and Sentinels only."
         )
-    if order.cluster and cluster != order.cluster:
+    if assignment.cluster and cluster != assignment.cluster:
         return (
-            f"pod {order.pod} carries {CLUSTER_LABEL}={cluster}, and the fault is for {order.cluster!r}: "
+            f"pod {assignment.pod} carries {CLUSTER_LABEL}={cluster}, and the fault is for {assignment.cluster!r}: "
             "it is no member of that cluster. Hint: status.targets must name members of it only."
         )
     return ""

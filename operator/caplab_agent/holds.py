@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Froze:
+class FreezeResult:
     """A freeze: the moment before it was asked for, and when every process had stopped; None: some did not in time."""
 
     began: Instant
@@ -47,7 +47,7 @@ class Holds:
         self._lock = threading.Lock()
         self._pods: dict[str, _Pod] = {}
 
-    def take(self, pod_uid: str, fault_uid: str, folder: Path) -> Froze:
+    def acquire(self, pod_uid: str, fault_uid: str, folder: Path) -> FreezeResult:
         """Freeze the pod until its release by the same fault, which does not hold it if this fails. Raises OSError."""
         pod = self._pod(pod_uid)
         with pod.changed:
@@ -59,8 +59,8 @@ class Holds:
                 frozen = self._freezer.freeze(folder)
             finally:
                 if not frozen:
-                    self._give_up(pod, fault_uid)
-            return Froze(began, self._clock.now().ns if frozen else None)
+                    self._remove_holder(pod, fault_uid)
+            return FreezeResult(began, self._clock.now().ns if frozen else None)
 
     def adopt(self, pod_uid: str, fault_uid: str, folder: Path) -> State:
         """Know that a fault holds the pod, whoever froze it; how the pod is. Raises OSError."""
@@ -74,10 +74,10 @@ class Holds:
         """End a fault's hold, the last one thaws the pod; how it was. Safe to repeat. Raises OSError."""
         pod = self._pod(pod_uid)
         with pod.changed:
-            found = self._state(pod, folder)
+            state = self._state(pod, folder)
             pod.folder = folder
-            self._give_up(pod, fault_uid)
-            return found
+            self._remove_holder(pod, fault_uid)
+            return state
 
     def forget(self, pod_uid: str) -> None:
         """The pod is gone, and with it whatever held it."""
@@ -111,7 +111,7 @@ class Holds:
             _log.exception("%s cannot be frozen again after a kill", pod.folder)
         _log.warning("%s did not freeze again after a kill", pod.folder)
 
-    def _give_up(self, pod: _Pod, fault_uid: str) -> None:
+    def _remove_holder(self, pod: _Pod, fault_uid: str) -> None:
         pod.holders.discard(fault_uid)
         if not pod.holders and pod.folder is not None:
             self._freezer.thaw(pod.folder)

@@ -9,20 +9,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from .api import Reading
-from .faults import FAILED, Entry, Key, Order
+from .api import PendingReads
+from .faults import FAILED, Assignment, FaultRecord, Key
 from .guard import refusal
-from .means import Means
+from .injectors import FaultInjector
 
 _GUARD_SECONDS = 5.0  # how long the two reads may take in all before the fault is given up
 _AGAIN_SECONDS = 0.2
 _log = logging.getLogger(__name__)
 
 
-class Reads(Protocol):
+class ClusterReader(Protocol):
     """What is read of the API server."""
 
-    def read(self, order: Order) -> Reading:
+    def read(self, assignment: Assignment) -> PendingReads:
         """Begin to read what the guards ask for."""
 
     def warm(self, namespace: str) -> None:
@@ -30,7 +30,7 @@ class Reads(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class AgentLocation:
     """Where the agent is."""
 
     node: str
@@ -38,38 +38,38 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of an injection; entry None: it was stopped before anything was done."""
+class InjectionResult:
+    """What became of an injection; record None: it was stopped before anything was done."""
 
     key: Key
-    entry: Entry | None
+    record: FaultRecord | None
 
 
 @dataclass(slots=True)
 class Injections:
-    """Guards, then means. done is called from each injection's thread; all else belongs to one other thread."""
+    """Guards, then injectors. done is called from each injection's thread; all else belongs to one other thread."""
 
-    place: Place
-    reads: Reads
-    means: Means
-    done: Callable[[Outcome], object]
+    location: AgentLocation
+    reader: ClusterReader
+    injectors: FaultInjector
+    done: Callable[[InjectionResult], object]
     _running: dict[Key, tuple[threading.Event, threading.Thread]] = field(default_factory=dict)
 
     @property
     def busy(self) -> set[Key]:
-        """Those whose outcome was not taken yet."""
+        """Those whose result was not taken yet."""
         return set(self._running)
 
     @property
     def unstopped(self) -> set[Key]:
-        """Those of them that were not told to stop."""
+        """Those of them that were not asked to stop."""
         return {key for key, (stopped, _) in self._running.items() if not stopped.is_set()}
 
-    def begin(self, entry: Entry, reading: Reading) -> None:
+    def begin(self, record: FaultRecord, pending: PendingReads) -> None:
         """Inject as soon as what is being read is there, and allows it."""
         stopped = threading.Event()
-        thread = threading.Thread(target=self._inject, args=(entry, reading, stopped), name="inject", daemon=True)
-        self._running[entry.order.key] = stopped, thread
+        thread = threading.Thread(target=self._inject, args=(record, pending, stopped), name="inject", daemon=True)
+        self._running[record.assignment.key] = stopped, thread
         thread.start()
 
     def stop(self, key: Key) -> bool:
@@ -79,40 +79,40 @@ class Injections:
             running[0].set()
         return running is not None
 
-    def taken(self, outcome: Outcome) -> None:
-        """An outcome was written down."""
-        self._running.pop(outcome.key, None)
+    def taken(self, result: InjectionResult) -> None:
+        """A result was written down."""
+        self._running.pop(result.key, None)
 
     def finish(self) -> None:
-        """Stop all, and wait for their outcomes: what has begun is bounded, what waits ends at once."""
+        """Stop all, and wait for their results: what has begun is bounded, what waits ends at once."""
         for stopped, _ in self._running.values():
             stopped.set()
         for _, thread in self._running.values():
             thread.join()
 
-    def _inject(self, entry: Entry, reading: Reading, stopped: threading.Event) -> None:
-        done: Entry | None
+    def _inject(self, record: FaultRecord, pending: PendingReads, stopped: threading.Event) -> None:
+        done: FaultRecord | None
         try:
-            done = self._guarded(entry, reading, stopped)
-        except Exception as error:  # the loop has to hear of it, whatever it is
-            _log.exception("injection of Fault %s/%s", entry.order.namespace, entry.order.name)
-            done = replace(entry, problem=f"the injection failed: {error}")
-        self.done(Outcome(entry.order.key, done))
+            done = self._guarded(record, pending, stopped)
+        except Exception as error:  # the loop has to know of it, whatever it is
+            _log.exception("injection of Fault %s/%s", record.assignment.namespace, record.assignment.name)
+            done = replace(record, problem=f"the injection failed: {error}")
+        self.done(InjectionResult(record.assignment.key, done))
 
-    def _guarded(self, entry: Entry, reading: Reading, stopped: threading.Event) -> Entry | None:
+    def _guarded(self, record: FaultRecord, pending: PendingReads, stopped: threading.Event) -> FaultRecord | None:
         began = time.monotonic()
         while not stopped.is_set():
             try:
-                namespace, pod = reading.wait()
+                namespace, pod = pending.wait()
             except Exception as error:
                 if time.monotonic() - began > _GUARD_SECONDS:
                     problem = f"the API server did not let the guards look, so nothing was done: {error}"
-                    return replace(entry, state=FAILED, problem=problem)
+                    return replace(record, state=FAILED, problem=problem)
                 stopped.wait(_AGAIN_SECONDS)
-                reading = self.reads.read(entry.order)
+                pending = self.reader.read(record.assignment)
                 continue
-            problem = refusal(entry.order, namespace, pod, self.place.node, self.place.namespace)
+            problem = refusal(record.assignment, namespace, pod, self.location.node, self.location.namespace)
             if problem or pod is None:
-                return replace(entry, state=FAILED, problem=problem)
-            return self.means.inject(entry, pod, stopped)
+                return replace(record, state=FAILED, problem=problem)
+            return self.injectors.inject(record, pod, stopped)
         return None

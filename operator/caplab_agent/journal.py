@@ -14,10 +14,10 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar, get_origin, get_type_hints
 
-from .faults import Entry, Freeze, Kill, Order, Partition, What
+from .faults import Assignment, FaultAction, FaultRecord, Freeze, Kill, Partition
 
 _FORMAT = 2
-_KINDS: dict[str, type[What]] = {"kill": Kill, "freeze": Freeze, "partition": Partition}
+_KINDS: dict[str, type[FaultAction]] = {"kill": Kill, "freeze": Freeze, "partition": Partition}
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 _log = logging.getLogger(__name__)
 
@@ -31,56 +31,60 @@ class Journal:
         self._file = file
         file.parent.mkdir(parents=True, exist_ok=True)
 
-    def read(self) -> list[Entry]:
-        """All entries; a file that cannot be understood is set aside, and its faults heal as lost ones."""
+    def read(self) -> list[FaultRecord]:
+        """All records; a file that cannot be understood is set aside, and its faults heal as lost ones."""
         try:
             content = self._file.read_bytes()
         except FileNotFoundError:
             return []
         try:
-            return entries_from(json.loads(content))
+            return records_from(json.loads(content))
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             aside = self._file.with_suffix(".unreadable")
             self._file.replace(aside)
             _log.error("%s cannot be understood (%r): set aside as %s", self._file, error, aside)
             return []
 
-    def write(self, entries: Iterable[Entry]) -> None:
+    def write(self, records: Iterable[FaultRecord]) -> None:
         """Replace the file. Raises OSError."""
         draft = self._file.with_suffix(".draft")
-        draft.write_text(json.dumps({"format": _FORMAT, "entries": [_fields(entry) for entry in entries]}))
+        draft.write_text(json.dumps({"format": _FORMAT, "entries": [_fields(record) for record in records]}))
         draft.replace(self._file)
 
 
-def entries_from(document: Mapping[str, Any]) -> list[Entry]:
-    """The entries of a journal's document. Raises ValueError, TypeError, KeyError."""
+def records_from(document: Mapping[str, Any]) -> list[FaultRecord]:
+    """The records of a journal's document. Raises ValueError, TypeError, KeyError."""
     if document["format"] != _FORMAT:
         raise ValueError(f"format is {document['format']!r}, not {_FORMAT}")
-    return [_entry(dict(one)) for one in document["entries"]]
+    return [_record(dict(fields)) for fields in document["entries"]]
 
 
-def _fields(entry: Entry) -> dict[str, Any]:
-    fields = asdict(entry)
-    fields["order"]["what"]["kind"] = _NAMES[type(entry.order.what)]
-    return fields
+def _fields(record: FaultRecord) -> dict[str, Any]:
+    """A record as the file has it: format 2 keeps the names that it began with."""
+    fields = asdict(record)
+    assignment = fields.pop("assignment")
+    action = {**assignment.pop("action"), "kind": _NAMES[type(record.assignment.action)]}
+    protected = fields.pop("protected_addresses")
+    return {"order": {**assignment, "what": action}, **fields, "spared": protected}
 
 
-def _entry(fields: dict[str, Any]) -> Entry:
-    order = dict(fields.pop("order"))
-    what = dict(order.pop("what"))
-    kind = _KINDS[what.pop("kind")]
-    made = _sound(Order(**order, what=_sound(kind(**_tuples(what)))))
-    return _sound(Entry(order=made, **_tuples(fields)))
+def _record(fields: dict[str, Any]) -> FaultRecord:
+    assignment = dict(fields.pop("order"))
+    action = dict(assignment.pop("what"))
+    kind = _KINDS[action.pop("kind")]
+    made = _checked(Assignment(**assignment, action=_checked(kind(**_tuples(action)))))
+    protected = fields.pop("spared", [])
+    return _checked(FaultRecord(assignment=made, **_tuples({**fields, "protected_addresses": protected})))
 
 
-def _sound(made: T) -> T:
+def _checked(made: T) -> T:
     """As it is, if each field is of the type that it is declared with; TypeError names the first that is not."""
     for name, kind in get_type_hints(type(made)).items():
         value = getattr(made, name)
         expected = kind if isinstance(kind, UnionType) else get_origin(kind) or kind
         if not isinstance(value, expected) or (isinstance(value, bool) and kind is not bool):
             raise TypeError(f"{type(made).__name__}.{name} is {value!r}")
-        if isinstance(value, tuple) and not all(isinstance(one, str) for one in value):
+        if isinstance(value, tuple) and not all(isinstance(item, str) for item in value):
             raise TypeError(f"{type(made).__name__}.{name} is {value!r}")
     return made
 

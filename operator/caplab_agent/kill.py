@@ -10,24 +10,24 @@ from dataclasses import replace
 
 from .cgroups import Cgroups
 from .clock import Clock
-from .faults import ACTIVE, FAILED, HEALED, Body, Entry, Kill, Order
-from .gate import Gates, NoGate, Was
+from .faults import ACTIVE, FAILED, HEALED, Assignment, Body, FaultRecord, Kill
+from .gate import Gates, GateState, NoGate
 from .holds import Holds
-from .means import Found, Reread, awaited, ended, failed, gone, seconds_held, seconds_left, stamped
+from .injectors import HealResult, PodReader, ended, failed, gone, seconds_held, seconds_left, stamped, wait_for
+from .kill_attempt import Bounds, ContainerKill, KillAttempt, Send, new_kill_attempt
 from .plan import Heal
-from .strike import Blow, Bounds, Send, Strike, strike
 from .words import count, milliseconds
 
 _ID = re.compile(r"containerd://([0-9a-f]{32,64})")  # part of a cgroup's name: nothing shorter may match one
-_FOUND = {
-    Was.EXPIRED: "the gate had opened by itself before the agent healed",
-    Was.REMOVED: "the gate was not there any more at heal: somebody else opened it",
-    Was.GONE: "the gate's volume was gone at heal, though the pod was not",
+_GATE_NOTES = {
+    GateState.EXPIRED: "the gate had opened by itself before the agent healed",
+    GateState.REMOVED: "the gate was not there any more at heal: somebody else opened it",
+    GateState.GONE: "the gate's volume was gone at heal, though the pod was not",
 }
 
 
-class Killer:
-    """Means of kill faults."""
+class KillInjector:
+    """Injector of kill faults."""
 
     def __init__(
         self,
@@ -35,7 +35,7 @@ class Killer:
         cgroups: Cgroups,
         gates: Gates,
         holds: Holds,
-        reread: Reread,
+        read_pod: PodReader,
         send: Send = os.kill,
         bounds: Bounds | None = None,
     ) -> None:
@@ -43,151 +43,153 @@ class Killer:
         self._cgroups = cgroups
         self._gates = gates
         self._holds = holds
-        self._reread = reread
+        self._read_pod = read_pod
         self._send = send
         self._bounds = bounds or Bounds()
 
-    def inject(self, entry: Entry, pod: Body, stopped: threading.Event) -> Entry | None:
+    def inject(self, record: FaultRecord, pod: Body, stopped: threading.Event) -> FaultRecord | None:
         """Close the gate, then signal until the containers are empty; whose pod came later is kept from starting."""
-        order, kill = entry.order, _kill(entry)
-        if order.replaces and not kill.keep_down:
-            return replace(entry, state=HEALED, evidence=("the pod was made after the kill: nothing to be done",))
+        assignment, kill = record.assignment, _kill(record)
+        if assignment.replaces and not kill.keep_down:
+            return replace(record, state=HEALED, evidence=("the pod was made after the kill: nothing to be done",))
         try:
-            if kill.keep_down and not awaited(lambda: self._close(entry), entry, stopped, self._clock):
+            if kill.keep_down and not wait_for(lambda: self._close(record), record, stopped, self._clock):
                 return None
         except NoGate as error:
-            return failed(entry, str(error))
-        struck = self._caught(entry, stopped) if order.replaces else self._struck(entry, pod, stopped)
-        if kill.keep_down and (struck is None or struck.ended):
-            self._gates.release(order)
-        return struck
+            return failed(record, str(error))
+        done = self._kill_replacement(record, stopped) if assignment.replaces else self._kill_pod(record, pod, stopped)
+        if kill.keep_down and (done is None or done.ended):
+            self._gates.release(assignment)
+        return done
 
-    def heal(self, entry: Entry, heal: Heal) -> Entry:
+    def heal(self, record: FaultRecord, heal: Heal) -> FaultRecord:
         """Open this fault's gate; a kill that kept nothing down has nothing to undo."""
         began = self._clock.now()
-        if not _kill(entry).keep_down:
-            return ended(entry, heal, Found(), began, self._clock)
-        was = self._gates.release(entry.order)
-        if was is Was.GONE and not self._runs(entry.order):
-            found = Found((self._until_gone(entry),), gone=True)
-        elif was is Was.HELD and entry.injected_ns is not None:
-            found = Found((f"gate held {seconds_held(entry, self._clock)}",))
+        if not _kill(record).keep_down:
+            return ended(record, heal, HealResult(), began, self._clock)
+        state = self._gates.release(record.assignment)
+        if state is GateState.GONE and not self._runs(record.assignment):
+            result = HealResult((self._until_gone(record),), gone=True)
+        elif state is GateState.HELD and record.injected_ns is not None:
+            result = HealResult((f"gate held {seconds_held(record, self._clock)}",))
         else:
-            found = Found((_FOUND.get(was, "gate opened"),), held=False)
-        return ended(entry, heal, found, began, self._clock)
+            result = HealResult((_GATE_NOTES.get(state, "gate opened"),), held=False)
+        return ended(record, heal, result, began, self._clock)
 
-    def adjust(self, entry: Entry, order: Order) -> Entry:
+    def adjust(self, record: FaultRecord, assignment: Assignment) -> FaultRecord:
         """A kill drops no addresses."""
-        return replace(entry, order=order)
+        return replace(record, assignment=assignment)
 
-    def tend(self, entry: Entry) -> Entry:
+    def poll(self, record: FaultRecord) -> FaultRecord:
         """Whether the pod is gone, and its gate with it: what replaces it has another."""
-        if not _kill(entry).keep_down or self._gates.there(entry.order) or self._runs(entry.order):
-            return entry
-        return gone(entry, self._until_gone(entry), self._clock)
+        if not _kill(record).keep_down or self._gates.exists(record.assignment) or self._runs(record.assignment):
+            return record
+        return gone(record, self._until_gone(record), self._clock)
 
-    def _close(self, entry: Entry) -> bool | None:
+    def _close(self, record: FaultRecord) -> bool | None:
         try:
-            self._gates.close(entry.order, seconds_left(entry, self._clock))
+            self._gates.close(record.assignment, seconds_left(record, self._clock))
         except NoGate:
-            if entry.order.replaces:
+            if record.assignment.replaces:
                 return None
             raise
         return True
 
-    def _struck(self, entry: Entry, pod: Body, stopped: threading.Event) -> Entry | None:
-        done = self._strike(entry, pod)
+    def _kill_pod(self, record: FaultRecord, pod: Body, stopped: threading.Event) -> FaultRecord | None:
+        attempt = self._new_attempt(record, pod)
         if not stopped.is_set():
-            done.run(_kill(entry).number)
-        if done.began is None and stopped.is_set():
+            attempt.run(_kill(record).number)
+        if attempt.began is None and stopped.is_set():
             return None
-        told = _told(entry, done)
-        return stamped(told, self._clock) if told.ended and done.began else told
+        done = _after(record, attempt)
+        return stamped(done, self._clock) if done.ended and attempt.began else done
 
-    def _caught(self, entry: Entry, stopped: threading.Event) -> Entry | None:
-        """A pod whose gate was closed while it came up: proven at once, or struck if it was quicker."""
+    def _kill_replacement(self, record: FaultRecord, stopped: threading.Event) -> FaultRecord | None:
+        """A pod whose gate was closed while it came up: proven at once, or killed if it was quicker."""
         closed = self._clock.now()
 
-        def look() -> Entry | None:
-            group = self._cgroups.pod(entry.order.pod_uid)
+        def attempt_now() -> FaultRecord | None:
+            group = self._cgroups.pod(record.assignment.pod_uid)
             if group is None or group.containers() <= 1:  # the sandbox: what is made from now on finds the gate closed
-                told = replace(entry, state=ACTIVE, proven=True, injected_ns=closed.ns, injected_at=closed.stamp)
+                done = replace(record, state=ACTIVE, proven=True, injected_ns=closed.ns, injected_at=closed.stamp)
                 evidence = "gate closed before the pod's first process, until heal"
-                return replace(told, effective_ns=closed.ns, evidence=(evidence,))
-            pod = self._reread(entry.order)
+                return replace(done, effective_ns=closed.ns, evidence=(evidence,))
+            pod = self._read_pod(record.assignment)
             if pod is None or not _all_named(pod):
                 return None
-            done = self._strike(entry, pod)
-            done.run(_kill(entry).number)
-            return _told(entry, done) if done.began else None
+            attempt = self._new_attempt(record, pod)
+            attempt.run(_kill(record).number)
+            return _after(record, attempt) if attempt.began else None
 
-        told = awaited(look, entry, stopped, self._clock)
-        return stamped(told, self._clock) if told and told.ended else told
+        done = wait_for(attempt_now, record, stopped, self._clock)
+        return stamped(done, self._clock) if done and done.ended else done
 
-    def _strike(self, entry: Entry, pod: Body) -> Strike:
-        uid = entry.order.pod_uid
+    def _new_attempt(self, record: FaultRecord, pod: Body) -> KillAttempt:
+        uid = record.assignment.pod_uid
         containers = [self._cgroups.find(uid, each) for each in container_ids(pod)]
-        return strike(containers, self._clock, self._send, self._bounds, lambda: self._holds.thawed(uid))
+        return new_kill_attempt(containers, self._clock, self._send, self._bounds, lambda: self._holds.thawed(uid))
 
-    def _runs(self, order: Order) -> bool:
-        group = self._cgroups.pod(order.pod_uid)
+    def _runs(self, assignment: Assignment) -> bool:
+        group = self._cgroups.pod(assignment.pod_uid)
         return group is not None and bool(group.pids())
 
-    def _until_gone(self, entry: Entry) -> str:
-        return f"gate held {seconds_held(entry, self._clock)}, until the pod was gone"
+    def _until_gone(self, record: FaultRecord) -> str:
+        return f"gate held {seconds_held(record, self._clock)}, until the pod was gone"
 
 
-def _kill(entry: Entry) -> Kill:
-    assert isinstance(entry.order.what, Kill)
-    return entry.order.what
+def _kill(record: FaultRecord) -> Kill:
+    assert isinstance(record.assignment.action, Kill)
+    return record.assignment.action
 
 
 def _all_named(pod: Body) -> bool:
-    asked = (pod.get("spec") or {}).get("containers") or ()
-    return len(container_ids(pod)) >= max(1, len(asked))
+    containers = (pod.get("spec") or {}).get("containers") or ()
+    return len(container_ids(pod)) >= max(1, len(containers))
 
 
 def container_ids(pod: Body) -> list[str]:
     """The ids of a pod's application containers, as its status names them; neither the sandbox nor init ones."""
     statuses = (pod.get("status") or {}).get("containerStatuses") or ()
-    found = (_ID.fullmatch(str(status.get("containerID"))) for status in statuses)
-    return [each[1] for each in found if each]
+    matches = (_ID.fullmatch(str(status.get("containerID"))) for status in statuses)
+    return [match[1] for match in matches if match]
 
 
-def _told(entry: Entry, done: Strike) -> Entry:
-    """What a strike proves (pure but for the times it carries)."""
-    if done.began is None:
-        return failed(entry, _idle(done.blows))
-    left = [blow for blow in done.blows if blow.left]
-    began = done.began.ns
-    kill = _kill(entry)
+def _after(record: FaultRecord, attempt: KillAttempt) -> FaultRecord:
+    """What a kill attempt proves (pure but for the times it carries)."""
+    if attempt.began is None:
+        return failed(record, _idle(attempt.kills))
+    left = [each for each in attempt.kills if each.left]
+    began = attempt.began.ns
+    kill = _kill(record)
     gate = ("gate closed until heal",) if kill.keep_down and not left else ()
-    evidence = (*(line for blow in done.blows for line in _lines(kill.signal, blow, began)), *gate)
-    told = replace(entry, injected_ns=began, injected_at=done.began.stamp, evidence=evidence)
+    evidence = (*(line for each in attempt.kills for line in _lines(kill.signal, each, began)), *gate)
+    done = replace(record, injected_ns=began, injected_at=attempt.began.stamp, evidence=evidence)
     if left:
-        return replace(told, state=FAILED, problem=" ".join(_remains(blow) for blow in left))
-    return replace(told, state=ACTIVE, proven=True, effective_ns=max(blow.empty_ns or began for blow in done.blows))
+        return replace(done, state=FAILED, problem=" ".join(_remains(each) for each in left))
+    return replace(done, state=ACTIVE, proven=True, effective_ns=max(each.empty_ns or began for each in attempt.kills))
 
 
-def _idle(blows: Sequence[Blow]) -> str:
-    ids = ", ".join(blow.container.short for blow in blows if not blow.left)
-    what = f"no process ran in container {ids}" if ids else "the pod has no container that was started"
-    return f"{what}, so nothing was killed. Hint: wait until the member is up"
+def _idle(kills: Sequence[ContainerKill]) -> str:
+    ids = ", ".join(each.container.short for each in kills if not each.left)
+    reason = f"no process ran in container {ids}" if ids else "the pod has no container that was started"
+    return f"{reason}, so nothing was killed. Hint: wait until the member is up"
 
 
-def _lines(signal: str, blow: Blow, began_ns: int) -> list[str]:
-    first = f"{signal} to {_processes(blow.seen)}"
-    lines = [f"SIGKILL to {_processes(blow.forced)} which {signal} had not ended"] if blow.forced else []
-    if blow.empty_ns is None:
+def _lines(signal: str, killed: ContainerKill, began_ns: int) -> list[str]:
+    first = f"{signal} to {_processes(killed.pids)}"
+    lines = [f"SIGKILL to {_processes(killed.forced)} which {signal} had not ended"] if killed.forced else []
+    if killed.empty_ns is None:
         return [first, *lines]
-    after = milliseconds(began_ns, blow.empty_ns)
-    return [f"{first}; cgroup of container {blow.container.short} empty after {after} ms", *lines]
+    after = milliseconds(began_ns, killed.empty_ns)
+    return [f"{first}; cgroup of container {killed.container.short} empty after {after} ms", *lines]
 
 
-def _remains(blow: Blow) -> str:
-    pids = ", ".join(str(pid) for pid in sorted(blow.left)[:10])
-    text = f"container {blow.container.short} still holds {_processes(blow.left)} (pid {pids}) after the last signal."
-    if 0 in blow.left:
+def _remains(killed: ContainerKill) -> str:
+    pids = ", ".join(str(pid) for pid in sorted(killed.left)[:10])
+    text = (
+        f"container {killed.container.short} still holds {_processes(killed.left)} (pid {pids}) after the last signal."
+    )
+    if 0 in killed.left:
         return f"{text} Pid 0 is one the agent cannot see. Hint: run the agent with hostPID: true."
     return f"{text} Hint: see whether they are frozen or wait for a disk, then delete the pod."
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .cgroups import Cgroups, PodGroup
-from .commands import Ran, Start
+from .commands import ProgramResult, Start
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Namespaces:
         """Whether a pod's namespace is the node's own, where no fault may happen."""
         return namespace.inode == self.inode(1)
 
-    def run(self, namespace: Namespace, argv: Sequence[str], text: str = "") -> Ran:
+    def run(self, namespace: Namespace, argv: Sequence[str], text: str = "") -> ProgramResult:
         """Run a program in the namespace. Raises Moved, OSError."""
         try:
             file = os.open(self._file(namespace.pid), os.O_RDONLY)

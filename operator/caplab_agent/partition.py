@@ -12,11 +12,11 @@ from dataclasses import replace
 from typing import TypeVar
 
 from .clock import Clock
-from .drop_evidence import NOTHING, anew, asked, counted, first_ns
-from .drop_rules import GRACE_MS, Seen
-from .faults import ACTIVE, Body, Entry, Key, Order, Partition
-from .guard import Refused, knows_its_node, own_addresses, permitted
-from .means import Found, Reread, awaited, ended, failed, gone, seconds_held, seconds_left
+from .drop_evidence import NOTHING, first_drop_ns, with_counts, with_drops, with_new_network
+from .drop_rules import GRACE_MS, DropCounters
+from .faults import ACTIVE, Assignment, Body, FaultRecord, Key, Partition
+from .guard import Refused, has_host_ip, own_addresses, permitted
+from .injectors import HealResult, PodReader, ended, failed, gone, seconds_held, seconds_left, wait_for
 from .netns import Moved, Namespace, Namespaces
 from .plan import Heal
 from .tables import Tables
@@ -26,183 +26,188 @@ _SOONEST_NS, _LATEST_NS = 200_000_000, 2_000_000_000  # between two looks for th
 _T = TypeVar("_T")
 
 
-class Partitioning:
-    """Means of partition faults."""
+class PartitionInjector:
+    """Injector of partition faults."""
 
-    def __init__(self, clock: Clock, namespaces: Namespaces, reread: Reread) -> None:
+    def __init__(self, clock: Clock, namespaces: Namespaces, read_pod: PodReader) -> None:
         self._clock = clock
         self._namespaces = namespaces
         self._tables = Tables(namespaces)
-        self._reread = reread
+        self._read_pod = read_pod
         # Where the rules are and when they were read last: who does not know finds out.
-        self._known: dict[Key, Namespace] = {}
+        self._cached: dict[Key, Namespace] = {}
         self._read_ns: dict[Key, int] = {}
 
-    def inject(self, entry: Entry, pod: Body, stopped: threading.Event) -> Entry | None:
-        """Put the rules into the pod's network. The proof comes with the first packet, which tend sees."""
-        order = entry.order
-        namespace = awaited(lambda: self._running(order), entry, stopped, self._clock)
-        known = awaited(lambda: self._placed(order, pod), entry, stopped, self._clock) if namespace else None
-        if stopped.is_set() or (order.replaces and known is None):
+    def inject(self, record: FaultRecord, pod: Body, stopped: threading.Event) -> FaultRecord | None:
+        """Put the rules into the pod's network. The proof comes with the first packet, which poll sees."""
+        assignment = record.assignment
+        namespace = wait_for(lambda: self._running(assignment), record, stopped, self._clock)
+        placed = wait_for(lambda: self._placed(assignment, pod), record, stopped, self._clock) if namespace else None
+        if stopped.is_set() or (assignment.replaces and placed is None):
             return None
         if namespace is None or self._namespaces.is_the_nodes(namespace):
-            return failed(entry, _nowhere(order, namespace))
-        return self._cut(replace(entry, spared=own_addresses(known)))
+            return failed(record, _nowhere(assignment, namespace))
+        return self._cut(replace(record, protected_addresses=own_addresses(placed)))
 
-    def heal(self, entry: Entry, heal: Heal) -> Entry:
+    def heal(self, record: FaultRecord, heal: Heal) -> FaultRecord:
         """Delete this fault's table, with a last look at what it dropped."""
-        order, began = entry.order, self._clock.now()
-        self._forget(order.key)
+        assignment, began = record.assignment, self._clock.now()
+        self._forget(assignment.key)
         try:
-            was = self._within(order, lambda where: (where, self._tables.remove(where, order.fault_uid)))
+            removed = self._within(assignment, lambda where: (where, self._tables.remove(where, assignment.fault_uid)))
         except OSError as error:
-            if seconds_left(entry, self._clock) > -GRACE_MS / 1000:
+            if seconds_left(record, self._clock) > -GRACE_MS / 1000:
                 raise
             note = f"the cut had ended by itself, and the rules could not be deleted: {error}"
-            return ended(entry, heal, Found((note,), held=False), began, self._clock)
-        entry, found = self._found(entry, *was) if was else (entry, self._found_nowhere(entry))
-        notes = found.notes if entry.proven or found.gone else (NOTHING, *found.notes)
-        return ended(entry, heal, replace(found, notes=notes), began, self._clock)
+            return ended(record, heal, HealResult((note,), held=False), began, self._clock)
+        record, result = self._heal_result(record, *removed) if removed else (record, self._without_process(record))
+        notes = result.notes if record.proven or result.gone else (NOTHING, *result.notes)
+        return ended(record, heal, replace(result, notes=notes), began, self._clock)
 
-    def adjust(self, entry: Entry, order: Order) -> Entry:
+    def adjust(self, record: FaultRecord, assignment: Assignment) -> FaultRecord:
         """Drop the packets of the addresses that are asked for now; what was counted stays."""
         try:
-            drops = permitted(_partition(order), entry.spared)
+            drops = permitted(_partition(assignment), record.protected_addresses)
         except Refused as refused:
-            return replace(entry, problem=str(refused))  # what is in force stays so
+            return replace(record, problem=str(refused))  # what is in force stays so
 
         def change(where: Namespace) -> bool:
-            if where.inode == entry.netns:
-                self._tables.change(where, order.fault_uid, drops, seconds_left(entry, self._clock))
-            return True  # in another namespace, tend puts in all there is
+            if where.inode == record.netns:
+                self._tables.change(where, assignment.fault_uid, drops, seconds_left(record, self._clock))
+            return True  # in another namespace, poll puts in all there is
 
-        if not self._within(order, change):
-            return entry
-        return replace(entry, order=order, problem="", evidence=asked(entry.evidence, drops))
+        if not self._within(assignment, change):
+            return record
+        return replace(record, assignment=assignment, problem="", evidence=with_drops(record.evidence, drops))
 
-    def tend(self, entry: Entry) -> Entry:
+    def poll(self, record: FaultRecord) -> FaultRecord:
         """Whether a packet was dropped, whether the pod is gone, and whether its network is the one with the rules."""
-        order = entry.order
-        known = self._known.get(order.key)
-        if known is not None and self._namespaces.inode(known.pid) == entry.netns:
-            return entry if entry.proven or not self._is_due(entry) else self._looked(entry, known)
-        if self._namespaces.group(order.pod_uid) is None:
-            self._forget(order.key)
-            return gone(entry, self._until_gone(entry), self._clock)
-        return self._within(order, lambda where: self._sought(entry, known, where)) or entry
+        assignment = record.assignment
+        cached = self._cached.get(assignment.key)
+        if cached is not None and self._namespaces.inode(cached.pid) == record.netns:
+            return record if record.proven or not self._is_due(record) else self._read_counters(record, cached)
+        if self._namespaces.group(assignment.pod_uid) is None:
+            self._forget(assignment.key)
+            return gone(record, self._until_gone(record), self._clock)
+        return self._within(assignment, lambda where: self._relocated(record, cached, where)) or record
 
-    def _sought(self, entry: Entry, known: Namespace | None, where: Namespace) -> Entry:
+    def _relocated(self, record: FaultRecord, cached: Namespace | None, where: Namespace) -> FaultRecord:
         """The pod's process is another one than before, and so may its network be."""
-        if where.inode == entry.netns:
-            seen = self._tables.look(where, entry.order.fault_uid)
-            self._known[entry.order.key] = where
-            if seen is not None:
-                return self._told(entry, seen)
-            if known is None:  # the rules went while there was no agent: heal finds that, and takes the proof away
-                return entry
+        if where.inode == record.netns:
+            counters = self._tables.read(where, record.assignment.fault_uid)
+            self._cached[record.assignment.key] = where
+            if counters is not None:
+                return self._with_counters(record, counters)
+            if cached is None:  # the rules went while there was no agent: heal finds that, and takes the proof away
+                return record
             # The process is gone, and the rules with it: another network that was given the number of the one before.
-        self._put(entry, where)
-        self._known[entry.order.key] = where
-        after_ns = self._clock.now().ns - (entry.injected_ns or 0)
-        return replace(entry, netns=where.inode, evidence=anew(entry.evidence, after_ns))
+        self._put(record, where)
+        self._cached[record.assignment.key] = where
+        after_ns = self._clock.now().ns - (record.injected_ns or 0)
+        return replace(record, netns=where.inode, evidence=with_new_network(record.evidence, after_ns))
 
-    def _cut(self, entry: Entry) -> Entry:
-        order = entry.order
+    def _cut(self, record: FaultRecord) -> FaultRecord:
+        assignment = record.assignment
         try:
-            drops = permitted(_partition(order), entry.spared)
-            where = self._within(order, lambda where: self._put(entry, where))
+            drops = permitted(_partition(assignment), record.protected_addresses)
+            where = self._within(assignment, lambda where: self._put(record, where))
         except Refused as refused:
-            return failed(entry, str(refused))
+            return failed(record, str(refused))
         except OSError as error:
-            self._clear(order)
-            return failed(entry, f"the pod could not be cut off: {error}")
+            self._clear(assignment)
+            return failed(record, f"the pod could not be cut off: {error}")
         now = self._clock.now()
         if where is None:
-            return failed(entry, _nowhere(order, None))
-        self._known[order.key] = where
-        told = replace(entry, state=ACTIVE, injected_ns=now.ns, injected_at=now.stamp, netns=where.inode)
-        return replace(told, evidence=asked((), drops))
+            return failed(record, _nowhere(assignment, None))
+        self._cached[assignment.key] = where
+        active = replace(record, state=ACTIVE, injected_ns=now.ns, injected_at=now.stamp, netns=where.inode)
+        return replace(active, evidence=with_drops((), drops))
 
-    def _put(self, entry: Entry, where: Namespace) -> Namespace:
-        drops = permitted(_partition(entry.order), entry.spared)
-        self._tables.put(where, entry.order.fault_uid, drops, seconds_left(entry, self._clock))
+    def _put(self, record: FaultRecord, where: Namespace) -> Namespace:
+        drops = permitted(_partition(record.assignment), record.protected_addresses)
+        self._tables.put(where, record.assignment.fault_uid, drops, seconds_left(record, self._clock))
         return where
 
-    def _clear(self, order: Order) -> None:
+    def _clear(self, assignment: Assignment) -> None:
         """A program that took too long may have done its work all the same."""
         with suppress(OSError):
-            self._within(order, lambda where: self._tables.remove(where, order.fault_uid))
+            self._within(assignment, lambda where: self._tables.remove(where, assignment.fault_uid))
 
-    def _looked(self, entry: Entry, where: Namespace) -> Entry:
-        self._read_ns[entry.order.key] = self._clock.now().ns
-        seen = self._tables.look(where, entry.order.fault_uid)
-        return entry if seen is None else self._told(entry, seen)
+    def _read_counters(self, record: FaultRecord, where: Namespace) -> FaultRecord:
+        self._read_ns[record.assignment.key] = self._clock.now().ns
+        counters = self._tables.read(where, record.assignment.fault_uid)
+        return record if counters is None else self._with_counters(record, counters)
 
-    def _told(self, entry: Entry, seen: Seen) -> Entry:
-        if not seen.dropped or entry.injected_ns is None:
-            return entry
+    def _with_counters(self, record: FaultRecord, counters: DropCounters) -> FaultRecord:
+        if not counters.dropped or record.injected_ns is None:
+            return record
         now = self._clock.now().ns
-        first = entry.effective_ns or first_ns(seen, now, entry.injected_ns)
-        evidence = counted(entry.evidence, seen, now, entry.injected_ns)
-        return replace(entry, proven=True, effective_ns=first, evidence=evidence)
+        first = record.effective_ns or first_drop_ns(counters, now, record.injected_ns)
+        evidence = with_counts(record.evidence, counters, now, record.injected_ns)
+        return replace(record, proven=True, effective_ns=first, evidence=evidence)
 
-    def _is_due(self, entry: Entry) -> bool:
+    def _is_due(self, record: FaultRecord) -> bool:
         """The longer nothing was dropped, the less often it is looked for: the kernel knows when the first one was."""
         now = self._clock.now().ns
-        pause = min(max((now - (entry.injected_ns or now)) // 8, _SOONEST_NS), _LATEST_NS)
-        return now >= self._read_ns.get(entry.order.key, 0) + pause
+        pause = min(max((now - (record.injected_ns or now)) // 8, _SOONEST_NS), _LATEST_NS)
+        return now >= self._read_ns.get(record.assignment.key, 0) + pause
 
-    def _found(self, entry: Entry, where: Namespace, seen: Seen | None) -> tuple[Entry, Found]:
-        if seen is not None:
-            what = _partition(entry.order)
-            expired = not seen.cuts and bool(what.drops_from or what.drops_to)
+    def _heal_result(
+        self, record: FaultRecord, where: Namespace, counters: DropCounters | None
+    ) -> tuple[FaultRecord, HealResult]:
+        if counters is not None:
+            partition = _partition(record.assignment)
+            expired = not counters.cuts and bool(partition.drops_from or partition.drops_to)
             notes = ("the cut had ended by itself before the agent healed",) if expired else ()
-            return self._told(entry, seen), Found(notes, held=not expired)
-        if where.inode == entry.netns:
-            return entry, Found(("the rules were not there any more at heal: somebody removed them",), held=False)
-        return entry, Found(("the pod's network was made anew right before heal, and held no rules yet",))
+            return self._with_counters(record, counters), HealResult(notes, held=not expired)
+        if where.inode == record.netns:
+            return record, HealResult(("the rules were not there any more at heal: somebody removed them",), held=False)
+        return record, HealResult(("the pod's network was made anew right before heal, and held no rules yet",))
 
-    def _found_nowhere(self, entry: Entry) -> Found:
-        if self._namespaces.group(entry.order.pod_uid) is None:
-            return Found((self._until_gone(entry),), gone=True)
-        return Found(("no process of the pod ran at heal",))
+    def _without_process(self, record: FaultRecord) -> HealResult:
+        if self._namespaces.group(record.assignment.pod_uid) is None:
+            return HealResult((self._until_gone(record),), gone=True)
+        return HealResult(("no process of the pod ran at heal",))
 
-    def _until_gone(self, entry: Entry) -> str:
-        return f"cut off for {seconds_held(entry, self._clock)}, until the pod was gone"
+    def _until_gone(self, record: FaultRecord) -> str:
+        return f"cut off for {seconds_held(record, self._clock)}, until the pod was gone"
 
     def _forget(self, key: Key) -> None:
-        self._known.pop(key, None)
+        self._cached.pop(key, None)
         self._read_ns.pop(key, None)
 
-    def _within(self, order: Order, do: Callable[[Namespace], _T]) -> _T | None:
+    def _within(self, assignment: Assignment, do: Callable[[Namespace], _T]) -> _T | None:
         """Do something in the pod's own network namespace; None: it has none at present."""
         for _ in range(_TRIES):
-            where = self._namespaces.find(order.pod_uid)
+            where = self._namespaces.find(assignment.pod_uid)
             if where is None or self._namespaces.is_the_nodes(where):
                 return None
             with suppress(Moved):
                 return do(where)
-        raise OSError(f"the processes of pod {order.pod} come and go too quickly to enter its network")
+        raise OSError(f"the processes of pod {assignment.pod} come and go too quickly to enter its network")
 
-    def _running(self, order: Order) -> Namespace | None:
+    def _running(self, assignment: Assignment) -> Namespace | None:
         """A sandbox that is being made is in the node's namespace for a moment."""
-        found = self._namespaces.find(order.pod_uid)
-        return None if found and order.replaces and self._namespaces.is_the_nodes(found) else found
+        namespace = self._namespaces.find(assignment.pod_uid)
+        return None if namespace and assignment.replaces and self._namespaces.is_the_nodes(namespace) else namespace
 
-    def _placed(self, order: Order, pod: Body) -> Body | None:
-        known = pod if knows_its_node(pod) or not order.replaces else self._reread(order)
-        return known if knows_its_node(known) else None
-
-
-def _partition(order: Order) -> Partition:
-    assert isinstance(order.what, Partition)
-    return order.what
+    def _placed(self, assignment: Assignment, pod: Body) -> Body | None:
+        current = pod if has_host_ip(pod) or not assignment.replaces else self._read_pod(assignment)
+        return current if has_host_ip(current) else None
 
 
-def _nowhere(order: Order, namespace: Namespace | None) -> str:
+def _partition(assignment: Assignment) -> Partition:
+    assert isinstance(assignment.action, Partition)
+    return assignment.action
+
+
+def _nowhere(assignment: Assignment, namespace: Namespace | None) -> str:
     if namespace is None:
-        return f"no process of pod {order.pod} runs on this node, so nothing was cut. Hint: wait until the member is up"
+        return (
+            f"no process of pod {assignment.pod} runs on this node, so nothing was cut. "
+            "Hint: wait until the member is up"
+        )
     return (
-        f"pod {order.pod} is in its node's own network, where a cut would hit the whole node. "
+        f"pod {assignment.pod} is in its node's own network, where a cut would hit the whole node. "
         "Hint: no hostNetwork for members"
     )

@@ -7,7 +7,20 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from .clock import Instant
-from .faults import ACTIVE, BEGUN, FAILED, HEALED, Asked, Body, Entry, Key, Order, Partition, asked_here, is_uid
+from .faults import (
+    ACTIVE,
+    BEGUN,
+    FAILED,
+    HEALED,
+    Assignment,
+    Body,
+    FaultRecord,
+    Key,
+    Partition,
+    RequestedFault,
+    is_uid,
+    requested_faults,
+)
 
 TOO_LATE = "the time was over before the agent got to it. Hint: a longer durationSeconds, or see why the agent was late"
 DIED = "the agent died in the midst of the injection: what it did is not known"
@@ -16,7 +29,7 @@ REBOOTED = "the node booted anew in the midst of the fault"
 
 
 @dataclass(frozen=True, slots=True)
-class Here:
+class DecisionContext:
     """Where and when a decision is made."""
 
     node: str
@@ -26,7 +39,7 @@ class Here:
 
 @dataclass(frozen=True, slots=True)
 class Heal:
-    """An entry that is to end; why: for its evidence, '' when its time is over as asked; problem: it failed."""
+    """A record that is to end; why: for its evidence, '' when its time is over as asked; problem: it failed."""
 
     key: Key
     why: str = ""
@@ -34,85 +47,87 @@ class Heal:
 
 
 @dataclass(frozen=True, slots=True)
-class Moves:
+class Plan:
     """What to do.
 
-    begin: to inject; adjust: what is live is to be as these orders ask; record: to write down and report, nothing to
-    do; heal; forget: ended, and everybody knows.
+    begin: to inject; adjust: what is live is to be as these assignments ask; report: to write down and report, nothing
+    to do; heal; forget: ended, and everybody knows.
     """
 
-    begin: tuple[Entry, ...] = ()
-    adjust: tuple[Order, ...] = ()
-    record: tuple[Entry, ...] = ()
+    begin: tuple[FaultRecord, ...] = ()
+    adjust: tuple[Assignment, ...] = ()
+    report: tuple[FaultRecord, ...] = ()
     heal: tuple[Heal, ...] = ()
     forget: tuple[Key, ...] = ()
 
 
-def decide(seen: Sequence[Body] | None, journal: Mapping[Key, Entry], busy: Collection[Key], here: Here) -> Moves:
+def decide(
+    faults: Sequence[Body] | None, journal: Mapping[Key, FaultRecord], busy: Collection[Key], context: DecisionContext
+) -> Plan:
     """What to do, given every Fault there is (None: none were listed yet), and what this node's journal holds.
 
-    busy: entries whose injection is running in this process. Without a list nothing is begun or forgotten,
+    busy: records whose injection is running in this process. Without a list nothing is begun or forgotten,
     but what is due is healed all the same.
     """
-    fresh = [entry for body in seen or () for entry in _fresh(body, journal, here)]
-    bodies = {body["metadata"]["uid"]: body for body in seen or ()}
+    fresh = [record for body in faults or () for record in _fresh(body, journal, context)]
+    bodies = {body["metadata"]["uid"]: body for body in faults or ()}
     heal = [
-        _heal(entry, bodies.get(key[0]), seen is not None, key in busy, here)
-        for key, entry in journal.items()
-        if not entry.ended
+        _heal(record, bodies.get(key[0]), faults is not None, key in busy, context)
+        for key, record in journal.items()
+        if not record.ended
     ]
-    healing = {one.key for one in heal if one}
-    return Moves(
-        begin=tuple(entry for entry in fresh if entry.state == BEGUN and not entry.problem),
-        adjust=tuple(_changed(seen or (), journal, healing, here)),
-        record=tuple(entry for entry in fresh if entry.ended or entry.problem),
-        heal=tuple(one for one in heal if one),
-        forget=() if seen is None else tuple(_settled(bodies, journal, here.node)),
+    healing = {each.key for each in heal if each}
+    return Plan(
+        begin=tuple(record for record in fresh if record.state == BEGUN and not record.problem),
+        adjust=tuple(_changed(faults or (), journal, healing, context)),
+        report=tuple(record for record in fresh if record.ended or record.problem),
+        heal=tuple(each for each in heal if each),
+        forget=() if faults is None else tuple(_settled(bodies, journal, context.node)),
     )
 
 
-def _fresh(body: Body, journal: Mapping[Key, Entry], here: Here) -> Iterator[Entry]:
-    for asked in asked_here(body, here.node):
-        if asked.order.key not in journal and asked.state in (BEGUN, ACTIVE):
-            yield _entry(asked, "deletionTimestamp" in body["metadata"], here)
+def _fresh(body: Body, journal: Mapping[Key, FaultRecord], context: DecisionContext) -> Iterator[FaultRecord]:
+    for requested in requested_faults(body, context.node):
+        if requested.assignment.key not in journal and requested.state in (BEGUN, ACTIVE):
+            yield _record(requested, "deletionTimestamp" in body["metadata"], context)
 
 
 def _changed(
-    seen: Sequence[Body], journal: Mapping[Key, Entry], healing: Collection[Key], here: Here
-) -> Iterator[Order]:
-    """Orders whose addresses are others than those that are in force: pods come and go while a partition lasts."""
-    for asked in (asked for body in seen for asked in asked_here(body, here.node)):
-        order, entry = asked.order, journal.get(asked.order.key)
-        if entry is None or entry.state != ACTIVE or order.key in healing or asked.problem:
+    faults: Sequence[Body], journal: Mapping[Key, FaultRecord], healing: Collection[Key], context: DecisionContext
+) -> Iterator[Assignment]:
+    """Assignments whose addresses are others than those that are in force: pods come and go while a partition lasts."""
+    for requested in (requested for body in faults for requested in requested_faults(body, context.node)):
+        assignment, record = requested.assignment, journal.get(requested.assignment.key)
+        if record is None or record.state != ACTIVE or assignment.key in healing or requested.problem:
             continue
-        if isinstance(order.what, Partition) and order.what != entry.order.what:
-            yield order
+        if isinstance(assignment.action, Partition) and assignment.action != record.assignment.action:
+            yield assignment
 
 
-def _entry(asked: Asked, deleted: bool, here: Here) -> Entry:
-    entry = Entry(asked.order, here.boot_id, here.now.ns)
-    if not is_uid(asked.order.pod_uid):  # nothing can have been done to it, and nothing must be
-        return replace(entry, state=FAILED, problem=asked.problem)
-    if asked.state == ACTIVE:  # recorded as begun: the next decision heals what may be left of it
-        return replace(entry, problem=LOST)
+def _record(requested: RequestedFault, deleted: bool, context: DecisionContext) -> FaultRecord:
+    record = FaultRecord(requested.assignment, context.boot_id, context.now.ns)
+    if not is_uid(requested.assignment.pod_uid):  # nothing can have been done to it, and nothing must be
+        return replace(record, state=FAILED, problem=requested.problem)
+    if requested.state == ACTIVE:  # recorded as begun: the next decision heals what may be left of it
+        return replace(record, problem=LOST)
     if deleted:
-        return replace(entry, state=HEALED, evidence=("deleted before it was begun: nothing was done",))
-    if asked.problem:
-        return replace(entry, state=FAILED, problem=asked.problem)
-    assert asked.until is not None
-    left = min(timedelta(seconds=asked.seconds), asked.until - here.now.wall)
+        return replace(record, state=HEALED, evidence=("deleted before it was begun: nothing was done",))
+    if requested.problem:
+        return replace(record, state=FAILED, problem=requested.problem)
+    assert requested.until is not None
+    left = min(timedelta(seconds=requested.seconds), requested.until - context.now.wall)
     if left <= timedelta(0):
-        return replace(entry, state=FAILED, problem=TOO_LATE)
-    return replace(entry, deadline_ns=here.now.ns + left // timedelta(microseconds=1) * 1000)
+        return replace(record, state=FAILED, problem=TOO_LATE)
+    return replace(record, deadline_ns=context.now.ns + left // timedelta(microseconds=1) * 1000)
 
 
-def _heal(entry: Entry, body: Body | None, listed: bool, busy: bool, here: Here) -> Heal | None:
-    key = entry.order.key
-    if entry.boot_id != here.boot_id:
+def _heal(record: FaultRecord, body: Body | None, listed: bool, busy: bool, context: DecisionContext) -> Heal | None:
+    key = record.assignment.key
+    if record.boot_id != context.boot_id:
         return Heal(key, REBOOTED)
-    if entry.state == BEGUN and not busy:
-        return Heal(key, problem=entry.problem or DIED)
-    if here.now.ns >= entry.deadline_ns:
+    if record.state == BEGUN and not busy:
+        return Heal(key, problem=record.problem or DIED)
+    if context.now.ns >= record.deadline_ns:
         return Heal(key)
     if body is not None and "deletionTimestamp" in body["metadata"]:
         return Heal(key, "healed early: the Fault was deleted")
@@ -121,18 +136,21 @@ def _heal(entry: Entry, body: Body | None, listed: bool, busy: bool, here: Here)
     return None
 
 
-def _settled(bodies: Mapping[str, Body], journal: Mapping[Key, Entry], node: str) -> Iterator[Key]:
-    """Entries of faults of which all is over, and which the objects themselves show so.
+def _settled(bodies: Mapping[str, Body], journal: Mapping[Key, FaultRecord], node: str) -> Iterator[Key]:
+    """Records of faults of which all is over, and which the objects themselves show so.
 
-    All entries of one Fault go together: each report names them all, and one that is no longer named loses
+    All records of one Fault go together: each report names them all, and one that is no longer named loses
     its fields. That an object shows the end (not just that a report was taken) keeps a watch that lags from
-    bringing an entry back as a new one.
+    bringing a record back as a new one.
     """
-    living = {key[0] for key, entry in journal.items() if not entry.ended}
+    living = {key[0] for key, record in journal.items() if not record.ended}
     states = {
-        asked.order.key: asked.state for uid in bodies if uid not in living for asked in asked_here(bodies[uid], node)
+        requested.assignment.key: requested.state
+        for uid in bodies
+        if uid not in living
+        for requested in requested_faults(bodies[uid], node)
     }
     open_still = {
-        key[0] for key, entry in journal.items() if key[0] in bodies and states.get(key, entry.state) != entry.state
+        key[0] for key, record in journal.items() if key[0] in bodies and states.get(key, record.state) != record.state
     }
     return (key for key in journal if key[0] not in living | open_still)

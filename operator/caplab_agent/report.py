@@ -1,4 +1,4 @@
-"""What the agent says of its entries: the body it applies (pure), and the thread that brings it to the API server."""
+"""What the agent says of its records: the body it applies (pure), and the thread that brings it to the API server."""
 
 from __future__ import annotations
 
@@ -10,44 +10,44 @@ from typing import Any, TypeAlias
 
 from caplab.watching import GROUP, VERSION
 
-from .faults import BEGUN, Body, Entry
+from .faults import BEGUN, Body, FaultRecord
 
 Send: TypeAlias = Callable[[Body], None]
 
 _log = logging.getLogger(__name__)
 
 
-def report_body(entries: Iterable[Entry]) -> dict[str, Any] | None:
-    """What to apply for one Fault: every entry of this node that has a state; None if none has.
+def report_body(records: Iterable[FaultRecord]) -> dict[str, Any] | None:
+    """What to apply for one Fault: every record of this node that has a state; None if none has.
 
     All of them together: server-side apply takes away what its manager no longer names.
     """
-    told = [entry for entry in entries if entry.state != BEGUN]
-    if not told:
+    reported = [record for record in records if record.state != BEGUN]
+    if not reported:
         return None
-    order = told[0].order
+    assignment = reported[0].assignment
     return {
         "apiVersion": f"{GROUP}/{VERSION}",
         "kind": "Fault",
         # With the uid, a newer Fault of the same name refuses it.
-        "metadata": {"namespace": order.namespace, "name": order.name, "uid": order.fault_uid},
-        "status": {"targets": [_target(entry) for entry in told]},
+        "metadata": {"namespace": assignment.namespace, "name": assignment.name, "uid": assignment.fault_uid},
+        "status": {"targets": [_target(record) for record in reported]},
     }
 
 
-def _target(entry: Entry) -> dict[str, Any]:
+def _target(record: FaultRecord) -> dict[str, Any]:
     fields = {
-        "uid": entry.order.pod_uid,
-        "state": entry.state,
-        "injectedAt": entry.injected_at or None,
-        "injectedNs": entry.injected_ns,
-        "effectiveNs": entry.effective_ns,
-        "healedAt": entry.healed_at or None,
-        "healedNs": entry.healed_ns,
-        "bootId": entry.boot_id,
-        "proven": entry.proven,
-        "evidence": [line[:300] for line in entry.evidence[:20]],
-        "problem": entry.problem[:1000] or None,
+        "uid": record.assignment.pod_uid,
+        "state": record.state,
+        "injectedAt": record.injected_at or None,
+        "injectedNs": record.injected_ns,
+        "effectiveNs": record.effective_ns,
+        "healedAt": record.healed_at or None,
+        "healedNs": record.healed_ns,
+        "bootId": record.boot_id,
+        "proven": record.proven,
+        "evidence": [line[:300] for line in record.evidence[:20]],
+        "problem": record.problem[:1000] or None,
     }
     return {name: value for name, value in fields.items() if value is not None}
 
@@ -72,7 +72,7 @@ class Reporter:
             self._stopped = True
             self._changed.notify()
 
-    def tell(self, fault_uid: str, body: Body) -> None:
+    def report(self, fault_uid: str, body: Body) -> None:
         """Report this in place of what was to be reported of the Fault before."""
         with self._changed:
             self._pending[fault_uid] = body, 0.0

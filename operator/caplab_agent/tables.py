@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .commands import Ran
-from .drop_rules import GRACE_MS, Drops, Seen, change, parse, put, replacement, table
+from .commands import ProgramResult
+from .drop_rules import GRACE_MS, DropCounters, Drops, change, parse, put, replacement, table
 from .netns import Namespace, Namespaces
 
 _ABSENT, _EXISTS = "No such file or directory", "File exists"  # as nft says it of a table
@@ -24,35 +24,35 @@ class Tables:
     def put(self, namespace: Namespace, fault_uid: str, drops: Drops, seconds: float) -> None:
         """Drop these addresses for so long and the grace, in place of whatever the fault dropped there before."""
         ms = _milliseconds(seconds)
-        ran = self._nft(namespace, put(fault_uid, drops, ms))
-        if ran.code and _EXISTS in ran.err:
-            ran = self._nft(namespace, replacement(fault_uid, drops, ms))
-        _absent(ran, "made")
+        result = self._nft(namespace, put(fault_uid, drops, ms))
+        if result.code and _EXISTS in result.err:
+            result = self._nft(namespace, replacement(fault_uid, drops, ms))
+        _absent(result, "made")
 
     def change(self, namespace: Namespace, fault_uid: str, drops: Drops, seconds: float) -> bool:
         """Drop these addresses from now on, and keep the counts; False: there is no such table."""
         return not _absent(self._nft(namespace, change(fault_uid, drops, _milliseconds(seconds))), "changed")
 
-    def look(self, namespace: Namespace, fault_uid: str) -> Seen | None:
-        """What the table has seen; None: there is none."""
-        ran = self._namespaces.run(namespace, ("nft", "list", "table", "inet", table(fault_uid)))
-        return None if _absent(ran, "read") else parse(ran.out)
+    def read(self, namespace: Namespace, fault_uid: str) -> DropCounters | None:
+        """What the table has counted; None: there is none."""
+        result = self._namespaces.run(namespace, ("nft", "list", "table", "inet", table(fault_uid)))
+        return None if _absent(result, "read") else parse(result.out)
 
-    def remove(self, namespace: Namespace, fault_uid: str) -> Seen | None:
-        """Delete the table, and no other; what it had seen. None: there was none."""
-        ran = self._namespaces.run(namespace, (*_PRINT_AND_DELETE, table(fault_uid)))
-        return None if _absent(ran, "deleted") else parse(ran.out)
+    def remove(self, namespace: Namespace, fault_uid: str) -> DropCounters | None:
+        """Delete the table, and no other; what it had counted. None: there was none."""
+        result = self._namespaces.run(namespace, (*_PRINT_AND_DELETE, table(fault_uid)))
+        return None if _absent(result, "deleted") else parse(result.out)
 
-    def _nft(self, namespace: Namespace, transaction: str) -> Ran:
+    def _nft(self, namespace: Namespace, transaction: str) -> ProgramResult:
         return self._namespaces.run(namespace, ("nft", "-f", "-"), transaction)
 
 
-def _absent(ran: Ran, done: str) -> bool:
-    if not ran.code:
+def _absent(result: ProgramResult, done: str) -> bool:
+    if not result.code:
         return False
-    if _ABSENT in ran.err and done != "made":
+    if _ABSENT in result.err and done != "made":
         return True
-    raise NftFailed(f"the table of rules could not be {done}: {ran.reason}")
+    raise NftFailed(f"the table of rules could not be {done}: {result.reason}")
 
 
 def _milliseconds(seconds: float) -> int:

@@ -12,7 +12,7 @@ import shlex
 from pathlib import Path
 
 from .commands import Start
-from .faults import Order
+from .faults import Assignment
 
 GRACE_SECONDS = 0.5  # the agent's heal thaws; the timer is for when there is no agent
 _NODE = ("nsenter", "-t", "1", "-m", "--")
@@ -20,45 +20,51 @@ _log = logging.getLogger(__name__)
 
 
 class ThawTimers:
-    """Timers of the node, one an order."""
+    """Timers of the node, one an assignment."""
 
     def __init__(self, start: Start) -> None:
         self._start = start
 
-    def set(self, order: Order, seconds: float, file: Path, text: str) -> str:
+    def set(self, assignment: Assignment, seconds: float, file: Path, text: str) -> str:
         """Have text written to file after so many seconds and the grace, unless stopped. Why not; '' if it is set."""
         command = (
             *("systemd-run", "--quiet", "--collect", f"--on-active={max(0.0, seconds) + GRACE_SECONDS:.3f}s"),
-            *("--timer-property=AccuracySec=20ms", f"--unit={_unit(order)}", "sh", "-c", script(order, file, text)),
+            *(
+                "--timer-property=AccuracySec=20ms",
+                f"--unit={_unit(assignment)}",
+                "sh",
+                "-c",
+                script(assignment, file, text),
+            ),
         )
         try:
-            ran = self._start((*_NODE, *command))()
+            result = self._start((*_NODE, *command))()
         except OSError as error:  # it took too long, and may have been set: other timers would wait for it
-            self.stop(order)
+            self.stop(assignment)
             return str(error)
-        return ran.reason if ran.code else ""
+        return result.reason if result.code else ""
 
-    def stop(self, order: Order) -> None:
-        """Take an order's timer away, if it is there. What goes wrong is logged: at worst it thaws what is thawed."""
+    def stop(self, assignment: Assignment) -> None:
+        """Take an assignment's timer away, if it is there. What fails is logged: at worst it thaws what is thawed."""
         try:
-            ran = self._start((*_NODE, "systemctl", "stop", f"{_unit(order)}.timer"))()
+            result = self._start((*_NODE, "systemctl", "stop", f"{_unit(assignment)}.timer"))()
         except OSError as error:
-            _log.warning("stop of %s: %s", _unit(order), error)
+            _log.warning("stop of %s: %s", _unit(assignment), error)
             return
-        if ran.code and "not loaded" not in ran.err:
-            _log.warning("stop of %s: %s", _unit(order), ran.reason)
+        if result.code and "not loaded" not in result.err:
+            _log.warning("stop of %s: %s", _unit(assignment), result.reason)
 
 
-def script(order: Order, file: Path, text: str) -> str:
+def script(assignment: Assignment, file: Path, text: str) -> str:
     """What a timer does (pure): thaw, unless another timer of the pod still waits. One that runs does not wait."""
-    others = shlex.quote(f"{_prefix(order)}-*.timer")
+    others = shlex.quote(f"{_prefix(assignment)}-*.timer")
     waiting = f"systemctl list-units --plain --no-legend --state=waiting {others} | grep -q ."
     return f"{waiting} || echo {text} > {shlex.quote(str(file))}"
 
 
-def _prefix(order: Order) -> str:
-    return f"caplab-thaw-{order.pod_uid}"
+def _prefix(assignment: Assignment) -> str:
+    return f"caplab-thaw-{assignment.pod_uid}"
 
 
-def _unit(order: Order) -> str:
-    return f"{_prefix(order)}-{order.fault_uid}"
+def _unit(assignment: Assignment) -> str:
+    return f"{_prefix(assignment)}-{assignment.fault_uid}"

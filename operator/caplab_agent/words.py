@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 
-def count(number: int, what: str, plural: str = "") -> str:
+def count(number: int, noun: str, plural: str = "") -> str:
     """1 process, 2 processes."""
-    return f"{number} {what if number == 1 else plural or what + 's'}"
+    return f"{number} {noun if number == 1 else plural or noun + 's'}"
 
 
 def milliseconds(begin_ns: int, end_ns: int) -> int:

@@ -39,7 +39,7 @@ class World:
 
     def take(self, fault: str) -> None:
         if not self.kills:  # it would wait for them
-            assert self.holds.take(POD_UID, fault, self.folder).frozen_ns is not None
+            assert self.holds.acquire(POD_UID, fault, self.folder).frozen_ns is not None
             self.held.add(fault)
 
     def release(self, fault: str) -> None:
@@ -61,8 +61,8 @@ class World:
         while self.kills:
             self.dead(fault)
         self.holds = self.new_holds()
-        for one in sorted(self.held):
-            assert self.holds.adopt(POD_UID, one, self.folder) is State.FROZEN
+        for holder in sorted(self.held):
+            assert self.holds.adopt(POD_UID, holder, self.folder) is State.FROZEN
 
     @property
     def frozen(self) -> bool:
@@ -98,7 +98,7 @@ def test_threads_that_freeze_thaw_and_kill_at_once_leave_the_pod_thawed(tmp_path
                     with world.holds.thawed(POD_UID):
                         assert not world.frozen
                     continue
-                assert world.holds.take(POD_UID, fault, tmp_path).frozen_ns is not None
+                assert world.holds.acquire(POD_UID, fault, tmp_path).frozen_ns is not None
                 assert world.holds.adopt(POD_UID, fault, tmp_path) is State.FROZEN
                 assert world.holds.release(POD_UID, fault, tmp_path) is State.FROZEN
         except BaseException as error:

@@ -1,4 +1,4 @@
-"""Whatever happens to a fault, and whenever its agent dies: it is injected at most once, ends in time, and is told."""
+"""Whatever happens to a fault, and whenever its agent dies: injected at most once, ended in time, and reported."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 from caplab_agent.clock import Instant
-from caplab_agent.faults import ACTIVE, BEGUN, ENDED, FAILED, GONE, HEALED, Entry, Key, Partition
-from caplab_agent.plan import Here, decide
+from caplab_agent.faults import ACTIVE, BEGUN, ENDED, FAILED, GONE, HEALED, FaultRecord, Key, Partition
+from caplab_agent.plan import DecisionContext, decide
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -28,13 +28,13 @@ class World:
 
     def __init__(self) -> None:
         self.now = 0
-        self.journal: dict[Key, Entry] = {}
+        self.journal: dict[Key, FaultRecord] = {}
         self.busy: set[Key] = set()
         self.injections: list[Key] = []
         self.states: dict[str, str] = {"p1": "", "p2": ""}
         self.deleted = self.removed = False
         self.addresses = 0
-        self.seen: list[dict[str, Any]] | None = None
+        self.watched: list[dict[str, Any]] | None = None
 
     def objects(self) -> list[dict[str, Any]]:
         metadata: dict[str, Any] = {"uid": "f1", "namespace": "lab", "name": "f"}
@@ -66,13 +66,13 @@ class World:
         self.removed = self.removed or (self.deleted and set(self.states.values()) <= ENDED)
 
     def reported(self) -> None:
-        self.states |= {key[1]: entry.state for key, entry in self.journal.items()}
+        self.states |= {key[1]: record.state for key, record in self.journal.items()}
 
     def watch(self) -> None:
-        self.seen = self.objects()
+        self.watched = self.objects()
 
     def die(self) -> None:
-        self.busy, self.seen = set(), None
+        self.busy, self.watched = set(), None
 
     def lose(self) -> None:
         """The agent dies and its journal with it."""
@@ -81,7 +81,7 @@ class World:
 
     def go(self) -> None:
         """A pod goes, and the agent sees it."""
-        live = [key for key, entry in self.journal.items() if entry.state == ACTIVE]
+        live = [key for key, record in self.journal.items() if record.state == ACTIVE]
         self.journal |= {key: replace(self.journal[key], state=GONE) for key in live[:1]}
 
     def change(self) -> None:
@@ -89,24 +89,24 @@ class World:
         self.addresses += 1
 
     def decide(self) -> bool:
-        here = Here("n", "boot", Instant(self.now, WALL + timedelta(seconds=self.now / SECOND)))
-        moves = decide(self.seen, self.journal, self.busy, here)
-        for entry in moves.begin:
-            self.journal[entry.order.key] = entry
-            self.busy.add(entry.order.key)
-            self.injections.append(entry.order.key)
-        for order in moves.adjust:
-            assert self.journal[order.key].state == ACTIVE
-            assert order.key not in {heal.key for heal in moves.heal}
-            self.journal[order.key] = replace(self.journal[order.key], order=order)
-        self.journal |= {entry.order.key: entry for entry in moves.record}
-        healed = [heal for heal in moves.heal if heal.key not in self.busy]
+        context = DecisionContext("n", "boot", Instant(self.now, WALL + timedelta(seconds=self.now / SECOND)))
+        plan = decide(self.watched, self.journal, self.busy, context)
+        for record in plan.begin:
+            self.journal[record.assignment.key] = record
+            self.busy.add(record.assignment.key)
+            self.injections.append(record.assignment.key)
+        for assignment in plan.adjust:
+            assert self.journal[assignment.key].state == ACTIVE
+            assert assignment.key not in {heal.key for heal in plan.heal}
+            self.journal[assignment.key] = replace(self.journal[assignment.key], assignment=assignment)
+        self.journal |= {record.assignment.key: record for record in plan.report}
+        healed = [heal for heal in plan.heal if heal.key not in self.busy]
         for heal in healed:
             ended = FAILED if heal.problem else HEALED
             self.journal[heal.key] = replace(self.journal[heal.key], state=ended)
-        for key in moves.forget:
+        for key in plan.forget:
             del self.journal[key]
-        return bool(moves.record or healed or moves.adjust)
+        return bool(plan.report or healed or plan.adjust)
 
 
 @settings(max_examples=1000)
@@ -115,9 +115,9 @@ def test_a_fault_ends_in_time_and_everybody_knows_whatever_happens(steps: list[s
     world = World()
     for step in steps:
         world.step(step)
-        for key, entry in world.journal.items():
-            assert entry.ended or key in world.busy or world.now < entry.deadline_ns
-            assert entry.state != BEGUN or key in world.busy  # nobody would ever finish it
+        for key, record in world.journal.items():
+            assert record.ended or key in world.busy or world.now < record.deadline_ns
+            assert record.state != BEGUN or key in world.busy  # nobody would ever finish it
     for step in ["watch", "injected", *["wait"] * 11, "reported", "watch"]:
         world.step(step)
     assert world.removed or set(world.states.values()) <= ENDED
@@ -126,7 +126,7 @@ def test_a_fault_ends_in_time_and_everybody_knows_whatever_happens(steps: list[s
 
 @settings(max_examples=1000)
 @given(STEPS)
-def test_no_pod_is_hit_twice_while_the_journal_lives(steps: list[str]) -> None:
+def test_no_pod_is_injected_twice_while_the_journal_lives(steps: list[str]) -> None:
     world = World()
     for step in steps:
         if step != "lose":
@@ -147,10 +147,10 @@ def test_nothing_is_forgotten_before_its_end_was_shown_or_its_object_was_gone(st
 
 @settings(max_examples=500)
 @given(STEPS)
-def test_what_is_live_and_seen_is_in_force(steps: list[str]) -> None:
+def test_what_is_live_and_watched_is_in_force(steps: list[str]) -> None:
     world = World()
     for step in [*steps, "watch"]:
         world.step(step)
-    for entry in world.journal.values():
-        if entry.state == ACTIVE and not world.removed:
-            assert entry.order.what == Partition((f"10.0.0.{world.addresses}",), ())
+    for record in world.journal.values():
+        if record.state == ACTIVE and not world.removed:
+            assert record.assignment.action == Partition((f"10.0.0.{world.addresses}",), ())

@@ -36,28 +36,28 @@ def named(text: str) -> set[str]:
 @settings(max_examples=400)
 @given(ANYTHING, ANYTHING, st.lists(st.one_of(V4, V6), max_size=3), st.integers(0, 3))
 def test_no_transaction_names_what_the_guard_refuses(
-    sources: list[str], destinations: list[str], spared: list[str], own: int
+    sources: list[str], destinations: list[str], protected_addresses: list[str], own: int
 ) -> None:
-    spared = [*spared, *sources[:own]]  # an own address among those that are asked for
-    spared = [each for each in spared if is_address(each)]
-    never = {str(address(each)) for each in spared}
-    what = Partition(tuple(sources), tuple(destinations))
+    protected_addresses = [*protected_addresses, *sources[:own]]  # an own address among those that are asked for
+    protected_addresses = [each for each in protected_addresses if is_address(each)]
+    never = {str(address(each)) for each in protected_addresses}
+    partition = Partition(tuple(sources), tuple(destinations))
     if any(not is_address(each) or str(address(each)) in never or is_nobodys(each) for each in sources + destinations):
         with pytest.raises(Refused, match=r"status.targets\[\].drops(From|To) names "):
-            permitted(what, tuple(spared))
+            permitted(partition, tuple(protected_addresses))
         return
-    drops = permitted(what, tuple(spared))
-    asked = {str(address(each)) for each in (*sources, *destinations)}
+    drops = permitted(partition, tuple(protected_addresses))
+    requested = {str(address(each)) for each in (*sources, *destinations)}
     for text in (put("f1", drops, 5), replacement("f1", drops, 5), change("f1", drops, 5)):
-        assert named(text) == asked
+        assert named(text) == requested
         assert not named(text) & never
         assert not any(ip_address(each).is_loopback for each in named(text))
         assert set(re.findall(r"caplab_\w+", text)) == {"caplab_f1"}
 
 
 def is_nobodys(text: str) -> bool:
-    found = address(text)
-    return found.is_loopback or found.is_unspecified or found.is_multicast
+    parsed = address(text)
+    return parsed.is_loopback or parsed.is_unspecified or parsed.is_multicast
 
 
 def is_address(text: str) -> bool:
@@ -76,18 +76,18 @@ def test_addresses_and_packets_come_back_as_they_were(
     drops = permitted(Partition(tuple(sources), tuple(destinations)), ())
     clock = FakeClock()
     nft = FakeNft(clock)
-    heard = sorted(set(drops.sources), key=str)
+    senders = sorted(set(drops.sources), key=str)
     with tempfile.TemporaryFile() as file:  # stands for a network namespace
         enter = ("nsenter", f"--net=/proc/self/fd/{file.fileno()}", "nft")
         assert nft((*enter, "-f", "-"), put("f1", drops, milliseconds), (file.fileno(),))().code == 0
-        for packets, each in enumerate(heard, 1):
+        for packets, each in enumerate(senders, 1):
             nft.drop(os.fstat(file.fileno()).st_ino, str(each), packets, f"in{each.version}")
         clock.ns += later_ms * 1_000_000
         printed = nft((*enter, "list", "table", "inet", "caplab_f1"), "", (file.fileno(),))().out
-    seen = parse(printed)
-    told = {(one.direction, one.address, one.packets, one.age_ms) for one in seen.dropped}
-    assert told == {("from", each, packets, later_ms) for packets, each in enumerate(heard, 1)}
-    assert seen.cuts == (bool(drops.sources or drops.destinations) and later_ms < milliseconds)
+    counters = parse(printed)
+    dropped = {(drop.direction, drop.address, drop.packets, drop.age_ms) for drop in counters.dropped}
+    assert dropped == {("from", each, packets, later_ms) for packets, each in enumerate(senders, 1)}
+    assert counters.cuts == (bool(drops.sources or drops.destinations) and later_ms < milliseconds)
 
 
 @given(st.integers(1, 7_200_000))

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 from agent_fakes import ID, PAUSE, POD_UID
-from agent_node import POD, Node, entry, inject, injected, living, node_in, settle
-from caplab_agent.faults import ACTIVE, HEALED, Entry, Kill
+from agent_node import POD, Node, inject, injected, living, new_record, node_in, settle
+from caplab_agent.faults import ACTIVE, HEALED, FaultRecord, Kill
 from caplab_agent.freezer import State
 
 UNNAMED: Any = {"metadata": {}, "spec": {"containers": [{}]}, "status": {}}
@@ -27,17 +27,17 @@ class Catching:
 
     def __init__(self, node: Node, seconds: float = 10) -> None:
         self.stopped = threading.Event()
-        self.outcome: list[Entry | None] = []
-        self._killer, self._entry = node.killer(), entry(seconds=seconds, replaces="the-one-before")
+        self.results: list[FaultRecord | None] = []
+        self._injector, self._record = node.injector(), new_record(seconds=seconds, replaces="the-one-before")
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
 
     def _run(self) -> None:
-        self.outcome.append(self._killer.inject(self._entry, UNNAMED, self.stopped))
+        self.results.append(self._injector.inject(self._record, UNNAMED, self.stopped))
 
-    def ended(self) -> Entry | None:
+    def ended(self) -> FaultRecord | None:
         self.thread.join(10)
-        return self.outcome[0]
+        return self.results[0]
 
 
 def test_a_replacement_is_waited_for_and_its_gate_closed_before_its_first_process(node: Node) -> None:
@@ -65,21 +65,21 @@ def test_a_replacement_that_was_quicker_is_killed_as_soon_as_its_containers_are_
     settle(node.container(PAUSE, "sleep", "60"), 1)
     member = node.container(ID, "sleep", "60")
     settle(member, 1)
-    node.told = [None, UNNAMED, {**POD, "spec": {"containers": [{}]}}]
+    node.pod_bodies = [None, UNNAMED, {**POD, "spec": {"containers": [{}]}}]
     done = injected(Catching(node).ended())
     assert (done.state, done.proven) == (ACTIVE, True)
     assert done.evidence[0].startswith("SIGKILL to 1 process")
-    assert not node.told
+    assert not node.pod_bodies
     assert not living(member.pid)
     assert living(node.started[0].pid)
 
 
-def test_a_replacement_is_struck_only_when_all_its_containers_are_named(node: Node) -> None:
+def test_a_replacement_is_killed_only_when_all_its_containers_are_named(node: Node) -> None:
     settle(node.container(PAUSE, "sleep", "60"), 1)
     settle(node.container(ID, "sleep", "60"), 1)
     both = [{"containerID": f"containerd://{each}"} for each in (ID, "ef" * 32)]
-    one_of_two = {**POD, "spec": {"containers": [{}, {}]}}
-    node.told = [one_of_two, {"spec": {"containers": [{}, {}]}, "status": {"containerStatuses": both}}]
+    half_named = {**POD, "spec": {"containers": [{}, {}]}}
+    node.pod_bodies = [half_named, {"spec": {"containers": [{}, {}]}, "status": {"containerStatuses": both}}]
     settle(node.container("ef" * 32, "sleep", "60"), 1)
     done = injected(Catching(node).ended())
     assert [line[:7] for line in done.evidence[:2]] == ["SIGKILL"] * 2
@@ -106,15 +106,15 @@ def test_who_waits_for_the_names_of_containers_opens_the_gate_again_when_it_is_t
     assert not node.signals
 
 
-def test_a_replacement_that_does_not_come_within_the_time_was_not_hit(node: Node) -> None:
+def test_a_replacement_that_does_not_come_within_the_time_was_not_killed(node: Node) -> None:
     node.gate.rmdir()
     assert Catching(node, seconds=0.05).ended() is None
 
 
 def test_a_kill_that_keeps_nothing_down_has_nothing_to_do_with_a_replacement(node: Node) -> None:
     settle(node.container(ID, "sleep", "60"), 1)
-    killer = node.killer()
-    done = killer.inject(entry(Kill(keep_down=False), replaces="the-one-before"), POD, threading.Event())
+    injector = node.injector()
+    done = injector.inject(new_record(Kill(keep_down=False), replaces="the-one-before"), POD, threading.Event())
     assert done
     assert (done.state, done.injected_ns, done.proven) == (HEALED, None, False)
     assert "nothing to be done" in done.evidence[0]
@@ -126,18 +126,18 @@ def frozen(node: Node) -> Node:
     """A node whose member is frozen by a fault: it dies of no signal, as on cgroup v1."""
     settle(node.container(ID, "sleep", "60"), 1)
     (node.pod / "freezer.state").write_text("THAWED")
-    node.holds.take(POD_UID, "f9", node.pod)
+    node.holds.acquire(POD_UID, "f9", node.pod)
     kill = node.send
 
     def send(pid: int, number: int) -> None:
         kill(pid, number)
         node.states.append((node.pod / "freezer.state").read_text())
 
-    def deaf_while_frozen(pid: int, number: int) -> None:
-        node.deaf = (node.pod / "freezer.state").read_text() == "FROZEN"
+    def ignore_while_frozen(pid: int, number: int) -> None:
+        node.ignores_signals = (node.pod / "freezer.state").read_text() == "FROZEN"
         send(pid, number)
 
-    node.send = deaf_while_frozen  # type: ignore[method-assign]
+    node.send = ignore_while_frozen  # type: ignore[method-assign]
     return node
 
 
@@ -176,7 +176,7 @@ def test_a_freeze_waits_until_a_kill_is_done(node: Node) -> None:
     node.pod.mkdir(parents=True)
     (node.pod / "freezer.state").write_text("THAWED")
     with node.holds.thawed(POD_UID):
-        freezing = threading.Thread(target=node.holds.take, args=(POD_UID, "f1", node.pod))
+        freezing = threading.Thread(target=node.holds.acquire, args=(POD_UID, "f1", node.pod))
         freezing.start()
         freezing.join(0.05)
         assert freezing.is_alive()
@@ -188,6 +188,6 @@ def test_a_freeze_waits_until_a_kill_is_done(node: Node) -> None:
 def test_the_kill_of_a_frozen_pod_is_not_taken_for_a_thaw_by_somebody(node: Node) -> None:
     node.pod.mkdir(parents=True)
     (node.pod / "freezer.state").write_text("THAWED")
-    node.holds.take(POD_UID, "f1", node.pod)
+    node.holds.acquire(POD_UID, "f1", node.pod)
     with node.holds.thawed(POD_UID):
         assert node.holds.adopt(POD_UID, "f1", node.pod) is State.FROZEN

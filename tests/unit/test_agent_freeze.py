@@ -12,17 +12,17 @@ from pathlib import Path
 import pytest
 from agent_fakes import ID, PAUSE, POD_UID, SECOND, FakeClock, Kernel, Programs
 from caplab_agent.cgroups import Cgroups
-from caplab_agent.commands import Ran
-from caplab_agent.faults import ACTIVE, FAILED, GONE, HEALED, Entry, Freeze, Order
-from caplab_agent.freeze import Freezing
+from caplab_agent.commands import ProgramResult
+from caplab_agent.faults import ACTIVE, FAILED, GONE, HEALED, Assignment, FaultRecord, Freeze
+from caplab_agent.freeze import FreezeInjector
 from caplab_agent.freezer import Freezer, NoFreezer, State
 from caplab_agent.holds import Holds
 from caplab_agent.plan import DIED, Heal
 from caplab_agent.thaw_timer import ThawTimers, script
 
-ORDER = Order("f1", "lab", "freeze-it", "pg", POD_UID, "pg-0", Freeze())
-OTHER = replace(ORDER, fault_uid="f2")
-HEAL = Heal(ORDER.key)
+ASSIGNMENT = Assignment("f1", "lab", "freeze-it", "pg", POD_UID, "pg-0", Freeze())
+OTHER = replace(ASSIGNMENT, fault_uid="f2")
+HEAL = Heal(ASSIGNMENT.key)
 
 
 @pytest.fixture(params=[1, 2], ids=["v1", "v2"])
@@ -44,31 +44,31 @@ def programs() -> Programs:
     return Programs()
 
 
-def agent(kernel: Kernel, clock: FakeClock, programs: Programs) -> Freezing:
-    """The means of an agent that was started just now."""
+def new_injector(kernel: Kernel, clock: FakeClock, programs: Programs) -> FreezeInjector:
+    """The injector of an agent that was started just now."""
     holds = Holds(Freezer(kernel.write, bound_seconds=0.02), clock)
-    return Freezing(clock, Cgroups(kernel.root, kernel.read), holds, ThawTimers(programs))
+    return FreezeInjector(clock, Cgroups(kernel.root, kernel.read), holds, ThawTimers(programs))
 
 
 @pytest.fixture
-def freezing(kernel: Kernel, clock: FakeClock, programs: Programs) -> Freezing:
-    return agent(kernel, clock, programs)
+def injector(kernel: Kernel, clock: FakeClock, programs: Programs) -> FreezeInjector:
+    return new_injector(kernel, clock, programs)
 
 
-def entry(order: Order = ORDER, seconds: float = 10) -> Entry:
-    return Entry(order, "boot-1", 1000 * SECOND + int(seconds * SECOND))
+def new_record(assignment: Assignment = ASSIGNMENT, seconds: float = 10) -> FaultRecord:
+    return FaultRecord(assignment, "boot-1", 1000 * SECOND + int(seconds * SECOND))
 
 
-def inject(freezing: Freezing, what: Entry | None = None) -> Entry:
-    done = freezing.inject(what or entry(), {}, threading.Event())
+def inject(injector: FreezeInjector, record: FaultRecord | None = None) -> FaultRecord:
+    done = injector.inject(record or new_record(), {}, threading.Event())
     assert done
     return done
 
 
 def test_a_frozen_pod_is_proven_with_its_processes_and_its_times(
-    kernel: Kernel, freezing: Freezing, clock: FakeClock
+    kernel: Kernel, injector: FreezeInjector, clock: FakeClock
 ) -> None:
-    done = inject(freezing)
+    done = inject(injector)
     assert kernel.frozen
     assert (done.state, done.proven, done.problem) == (ACTIVE, True, "")
     assert done.evidence == ("3 processes frozen after 1 ms",)
@@ -76,10 +76,12 @@ def test_a_frozen_pod_is_proven_with_its_processes_and_its_times(
     assert done.cpu_ns == 5_000_000
 
 
-def test_the_timer_is_set_before_the_pod_is_frozen(kernel: Kernel, freezing: Freezing, programs: Programs) -> None:
+def test_the_timer_is_set_before_the_pod_is_frozen(
+    kernel: Kernel, injector: FreezeInjector, programs: Programs
+) -> None:
     frozen_at: list[bool] = []
-    programs.answer = lambda argv, text: frozen_at.append(kernel.frozen) or Ran(0)  # type: ignore[func-returns-value]
-    inject(freezing, entry(seconds=12))
+    programs.answer = lambda argv, text: frozen_at.append(kernel.frozen) or ProgramResult(0)  # type: ignore[func-returns-value]
+    inject(injector, new_record(seconds=12))
     (argv,) = programs.begun
     assert argv[:6] == ("nsenter", "-t", "1", "-m", "--", "systemd-run")
     assert "--on-active=12.500s" in argv
@@ -88,123 +90,127 @@ def test_the_timer_is_set_before_the_pod_is_frozen(kernel: Kernel, freezing: Fre
     assert frozen_at == [False]
 
 
-def test_no_timer_no_freeze(kernel: Kernel, freezing: Freezing, programs: Programs) -> None:
-    programs.answer = lambda argv, text: Ran(1, "", "Failed to connect to bus\n")
-    done = inject(freezing)
+def test_no_timer_no_freeze(kernel: Kernel, injector: FreezeInjector, programs: Programs) -> None:
+    programs.answer = lambda argv, text: ProgramResult(1, "", "Failed to connect to bus\n")
+    done = inject(injector)
     assert (done.state, done.injected_ns, kernel.writes) == (FAILED, None, [])
     assert "Failed to connect to bus. Hint: " in done.problem
 
 
-def test_a_timer_that_takes_too_long_is_no_timer(kernel: Kernel, freezing: Freezing, programs: Programs) -> None:
-    def answer(argv: Sequence[str], text: str) -> Ran:
+def test_a_timer_that_takes_too_long_is_no_timer(kernel: Kernel, injector: FreezeInjector, programs: Programs) -> None:
+    def answer(argv: Sequence[str], text: str) -> ProgramResult:
         raise TimeoutError("systemd-run took longer than 5 s, and was killed")
 
     programs.answer = answer
-    done = inject(freezing)
+    done = inject(injector)
     assert (done.state, kernel.writes) == (FAILED, [])
     assert "took longer" in done.problem
 
 
 def test_heal_thaws_stops_the_timer_and_says_how_long_and_how_little_ran(
-    kernel: Kernel, freezing: Freezing, clock: FakeClock, programs: Programs
+    kernel: Kernel, injector: FreezeInjector, clock: FakeClock, programs: Programs
 ) -> None:
-    done = inject(freezing)
+    done = inject(injector)
     clock.pass_seconds(10)
     kernel.use_cpu(5_100_000)
-    healed = freezing.heal(done, HEAL)
+    healed = injector.heal(done, HEAL)
     assert not kernel.frozen
     assert (healed.state, healed.proven, healed.healed_ns) == (HEALED, True, clock.ns)
     assert healed.evidence[-1] == "frozen for 10.0 s, in which the pod used 0.1 ms of CPU time"
     assert programs.begun[-1][-3:] == ("systemctl", "stop", f"caplab-thaw-{POD_UID}-f1.timer")
-    assert freezing.heal(done, HEAL).state == HEALED  # safe to repeat
+    assert injector.heal(done, HEAL).state == HEALED  # safe to repeat
 
 
 def test_a_pod_that_somebody_thawed_loses_its_proof_and_is_not_frozen_again(
-    kernel: Kernel, freezing: Freezing, clock: FakeClock
+    kernel: Kernel, injector: FreezeInjector, clock: FakeClock
 ) -> None:
-    done = inject(freezing)
-    assert freezing.tend(done) is done
+    done = inject(injector)
+    assert injector.poll(done) is done
     clock.pass_seconds(3)
     Freezer(kernel.write).thaw(kernel.pod)
-    told = freezing.tend(done)
-    assert (told.state, told.proven) == (ACTIVE, False)
-    assert told.evidence[-1] == "the pod was not frozen any more: somebody thawed it, 3.0 s after injection"
-    assert freezing.tend(told) is told
+    polled = injector.poll(done)
+    assert (polled.state, polled.proven) == (ACTIVE, False)
+    assert polled.evidence[-1] == "the pod was not frozen any more: somebody thawed it, 3.0 s after injection"
+    assert injector.poll(polled) is polled
     assert not kernel.frozen
-    assert not freezing.heal(told, HEAL).proven
-    assert "somebody thawed it" in freezing.heal(done, HEAL).evidence[-1]  # seen only then
+    assert not injector.heal(polled, HEAL).proven
+    assert "somebody thawed it" in injector.heal(done, HEAL).evidence[-1]  # seen only then
 
 
-def test_a_container_that_is_born_frozen_at_heal_is_no_thaw(kernel: Kernel, freezing: Freezing) -> None:
-    done = inject(freezing)
+def test_a_container_that_is_born_frozen_at_heal_is_no_thaw(kernel: Kernel, injector: FreezeInjector) -> None:
+    done = inject(injector)
     kernel.stuck = True
     Freezer(kernel.write, bound_seconds=0).freeze(kernel.pod)
-    assert freezing.tend(done) is done
-    assert freezing.heal(done, HEAL).proven
+    assert injector.poll(done) is done
+    assert injector.heal(done, HEAL).proven
 
 
-def test_a_late_heal_finds_that_the_timer_thawed_the_pod(kernel: Kernel, freezing: Freezing, clock: FakeClock) -> None:
-    done = inject(freezing)
+def test_a_late_heal_finds_that_the_timer_thawed_the_pod(
+    kernel: Kernel, injector: FreezeInjector, clock: FakeClock
+) -> None:
+    done = inject(injector)
     clock.pass_seconds(11)
     Freezer(kernel.write).thaw(kernel.pod)
-    assert agent(kernel, clock, Programs()).tend(done) is done  # it is the heal's to judge
-    healed = freezing.heal(done, HEAL)
+    assert new_injector(kernel, clock, Programs()).poll(done) is done  # it is the heal's to judge
+    healed = injector.heal(done, HEAL)
     assert (healed.state, healed.proven) == (HEALED, False)
     assert healed.evidence[-1] == "the pod was thawed by its timer before the agent healed"
 
 
-def test_what_does_not_stop_in_time_is_thawed_again(kernel: Kernel, freezing: Freezing, programs: Programs) -> None:
+def test_what_does_not_stop_in_time_is_thawed_again(
+    kernel: Kernel, injector: FreezeInjector, programs: Programs
+) -> None:
     kernel.stuck = True
-    done = inject(freezing)
+    done = inject(injector)
     assert (done.state, done.proven) == (FAILED, False)
     assert "did not stop in time" in done.problem
     assert kernel.writes[-1][1] in ("THAWED", "0")
     assert programs.begun[-1][-2] == "stop"
 
 
-def test_a_pod_without_a_process_is_not_frozen(kernel: Kernel, freezing: Freezing, programs: Programs) -> None:
+def test_a_pod_without_a_process_is_not_frozen(kernel: Kernel, injector: FreezeInjector, programs: Programs) -> None:
     kernel.pids = {}
-    done = inject(freezing)
+    done = inject(injector)
     assert (done.state, kernel.writes, programs.begun) == (FAILED, [], [])
     assert "Hint: wait until the member is up" in done.problem
 
 
 def test_a_freeze_that_was_stopped_before_it_began_leaves_neither_ice_nor_timer(
-    kernel: Kernel, freezing: Freezing, programs: Programs
+    kernel: Kernel, injector: FreezeInjector, programs: Programs
 ) -> None:
     stopped = threading.Event()
-    programs.answer = lambda argv, text: stopped.set() or Ran(0)  # type: ignore[func-returns-value]
-    assert freezing.inject(entry(), {}, stopped) is None
+    programs.answer = lambda argv, text: stopped.set() or ProgramResult(0)  # type: ignore[func-returns-value]
+    assert injector.inject(new_record(), {}, stopped) is None
     assert kernel.writes == []
     assert programs.begun[-1][-2] == "stop"
-    assert freezing.inject(entry(), {}, stopped) is None
+    assert injector.inject(new_record(), {}, stopped) is None
 
 
 def test_a_pod_that_goes_is_gone_with_its_freeze(
-    kernel: Kernel, freezing: Freezing, clock: FakeClock, programs: Programs
+    kernel: Kernel, injector: FreezeInjector, clock: FakeClock, programs: Programs
 ) -> None:
-    done = inject(freezing)
+    done = inject(injector)
     clock.pass_seconds(2)
     kernel.remove()
-    for ended in (freezing.tend(done), freezing.heal(done, HEAL)):
+    for ended in (injector.poll(done), injector.heal(done, HEAL)):
         assert (ended.state, ended.proven, ended.healed_ns) == (GONE, True, clock.ns)
         assert ended.evidence[-1] == "frozen for 2.0 s, until the pod was gone"
         assert programs.begun[-1][-2] == "stop"
 
 
-def test_of_two_freezes_the_last_one_thaws(kernel: Kernel, freezing: Freezing, programs: Programs) -> None:
-    first, second = inject(freezing), inject(freezing, entry(OTHER))
-    assert freezing.heal(second, Heal(OTHER.key)).proven
+def test_of_two_freezes_the_last_one_thaws(kernel: Kernel, injector: FreezeInjector, programs: Programs) -> None:
+    first, second = inject(injector), inject(injector, new_record(OTHER))
+    assert injector.heal(second, Heal(OTHER.key)).proven
     assert kernel.frozen
     assert programs.begun[-1][-1] == f"caplab-thaw-{POD_UID}-f2.timer"
-    assert freezing.heal(first, HEAL).proven
+    assert injector.heal(first, HEAL).proven
     assert not kernel.frozen
 
 
-def test_the_next_agent_knows_who_holds_a_pod(kernel: Kernel, freezing: Freezing, clock: FakeClock) -> None:
-    first, second = inject(freezing), inject(freezing, entry(OTHER))
-    later = agent(kernel, clock, Programs())
-    assert [later.tend(one) for one in (first, second)] == [first, second]
+def test_the_next_agent_knows_who_holds_a_pod(kernel: Kernel, injector: FreezeInjector, clock: FakeClock) -> None:
+    first, second = inject(injector), inject(injector, new_record(OTHER))
+    later = new_injector(kernel, clock, Programs())
+    assert [later.poll(each) for each in (first, second)] == [first, second]
     assert later.heal(first, HEAL).proven
     assert kernel.frozen
     assert later.heal(second, Heal(OTHER.key)).proven
@@ -212,33 +218,33 @@ def test_the_next_agent_knows_who_holds_a_pod(kernel: Kernel, freezing: Freezing
 
 
 def test_a_freeze_that_its_agent_did_not_survive_is_thawed(
-    kernel: Kernel, freezing: Freezing, clock: FakeClock, programs: Programs
+    kernel: Kernel, injector: FreezeInjector, clock: FakeClock, programs: Programs
 ) -> None:
-    inject(freezing)
-    healed = agent(kernel, clock, programs).heal(entry(), Heal(ORDER.key, problem=DIED))
+    inject(injector)
+    healed = new_injector(kernel, clock, programs).heal(new_record(), Heal(ASSIGNMENT.key, problem=DIED))
     assert (healed.state, healed.problem, healed.proven) == (FAILED, DIED, False)
     assert not kernel.frozen
     assert programs.begun[-1][-2] == "stop"
 
 
-def test_a_replacement_is_frozen_as_soon_as_it_has_a_process(kernel: Kernel, freezing: Freezing) -> None:
+def test_a_replacement_is_frozen_as_soon_as_it_has_a_process(kernel: Kernel, injector: FreezeInjector) -> None:
     pids, kernel.pids = kernel.pids, {}
-    waiting, outcome = entry(replace(ORDER, replaces="the-one-before")), list[Entry | None]()
-    thread = threading.Thread(target=lambda: outcome.append(freezing.inject(waiting, {}, threading.Event())))
+    waiting, results = new_record(replace(ASSIGNMENT, replaces="the-one-before")), list[FaultRecord | None]()
+    thread = threading.Thread(target=lambda: results.append(injector.inject(waiting, {}, threading.Event())))
     thread.start()
     kernel.pids = pids
     thread.join(10)
-    assert outcome[0]
-    assert outcome[0].proven
+    assert results[0]
+    assert results[0].proven
     assert kernel.frozen
 
 
 def test_a_replacement_that_does_not_come_is_not_waited_for_longer_than_the_fault(
-    kernel: Kernel, freezing: Freezing
+    kernel: Kernel, injector: FreezeInjector
 ) -> None:
     kernel.pids = {}
-    waiting = entry(replace(ORDER, replaces="the-one-before"), seconds=0)
-    assert freezing.inject(waiting, {}, threading.Event()) is None
+    waiting = new_record(replace(ASSIGNMENT, replaces="the-one-before"), seconds=0)
+    assert injector.inject(waiting, {}, threading.Event()) is None
 
 
 def test_a_cgroup_that_cannot_be_frozen_is_named(tmp_path: Path) -> None:
@@ -250,10 +256,10 @@ def test_a_cgroup_that_cannot_be_frozen_is_named(tmp_path: Path) -> None:
     Freezer().thaw(tmp_path / "gone")
 
 
-def test_a_cgroup_without_a_freezer_fails_the_fault(kernel: Kernel, freezing: Freezing) -> None:
+def test_a_cgroup_without_a_freezer_fails_the_fault(kernel: Kernel, injector: FreezeInjector) -> None:
     for name in ("freezer.state", "cgroup.freeze"):
         (kernel.pod / name).unlink(missing_ok=True)
-    done = inject(freezing)
+    done = inject(injector)
     assert done.state == FAILED
     assert "could not be frozen" in done.problem
 
@@ -278,11 +284,11 @@ def test_a_pods_cgroup_tells_its_containers_and_its_cpu_time(kernel: Kernel) -> 
 )
 def test_a_timer_thaws_unless_another_one_of_the_pod_still_waits(tmp_path: Path, systemctl: str, thawed: bool) -> None:
     stub, file = tmp_path / "systemctl", tmp_path / "it's a file"
-    stub.write_text(f'#!/bin/sh\necho "$*" > {tmp_path}/asked\n{systemctl}\n')
+    stub.write_text(f'#!/bin/sh\necho "$*" > {tmp_path}/arguments\n{systemctl}\n')
     stub.chmod(0o755)
     file.write_text("FROZEN")
     path = f"{tmp_path}:{os.environ['PATH']}"
-    subprocess.run(["sh", "-c", script(ORDER, file, "THAWED")], env={"PATH": path}, check=False, timeout=10)
+    subprocess.run(["sh", "-c", script(ASSIGNMENT, file, "THAWED")], env={"PATH": path}, check=False, timeout=10)
     assert file.read_text().strip() == ("THAWED" if thawed else "FROZEN")
-    asked = (tmp_path / "asked").read_text()
-    assert f"--state=waiting caplab-thaw-{POD_UID}-*.timer" in asked
+    arguments = (tmp_path / "arguments").read_text()
+    assert f"--state=waiting caplab-thaw-{POD_UID}-*.timer" in arguments

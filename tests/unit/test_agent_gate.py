@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pytest
 from caplab_agent.clock import Clock
-from caplab_agent.faults import Kill, Order
-from caplab_agent.gate import GRACE_CENTISECONDS, Gates, NoGate, Was
+from caplab_agent.faults import Assignment, Kill
+from caplab_agent.gate import GRACE_CENTISECONDS, Gates, GateState, NoGate
 
 IMAGES = Path(__file__).parents[2] / "images"
-ORDER = Order("f1", "lab", "kill-it", "pg", "p1", "pg-0", Kill())
-OTHER = replace(ORDER, fault_uid="f2")
+ASSIGNMENT = Assignment("f1", "lab", "kill-it", "pg", "p1", "pg-0", Kill())
+OTHER = replace(ASSIGNMENT, fault_uid="f2")
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def test_a_closed_gate_names_boot_and_end_and_everybody_may_read_it(gates: Gates
     clock = Clock()
     mask = os.umask(0o077)
     try:
-        gates.close(ORDER, 10)
+        gates.close(ASSIGNMENT, 10)
     finally:
         os.umask(mask)
     (file,) = folder.iterdir()
@@ -51,27 +51,27 @@ def test_a_closed_gate_names_boot_and_end_and_everybody_may_read_it(gates: Gates
 
 
 def test_two_faults_hold_one_gate_apart_and_a_release_may_be_repeated(gates: Gates, folder: Path) -> None:
-    gates.close(ORDER, 10)
+    gates.close(ASSIGNMENT, 10)
     gates.close(OTHER, 10)
-    assert gates.release(ORDER) is Was.HELD
+    assert gates.release(ASSIGNMENT) is GateState.HELD
     assert [file.name for file in folder.iterdir()] == ["closed-f2"]
-    assert gates.release(ORDER) is Was.REMOVED
-    assert gates.release(OTHER) is Was.HELD
+    assert gates.release(ASSIGNMENT) is GateState.REMOVED
+    assert gates.release(OTHER) is GateState.HELD
 
 
-def test_a_gate_that_opened_by_itself_or_is_of_another_boot_is_told(gates: Gates, folder: Path) -> None:
-    gates.close(ORDER, -1)
-    assert gates.release(ORDER) is Was.EXPIRED
+def test_a_gate_that_opened_by_itself_or_is_of_another_boot_is_reported(gates: Gates, folder: Path) -> None:
+    gates.close(ASSIGNMENT, -1)
+    assert gates.release(ASSIGNMENT) is GateState.EXPIRED
     (folder / "closed-f1").write_text("another-boot 99999999999\n")
-    assert gates.release(ORDER) is Was.EXPIRED
+    assert gates.release(ASSIGNMENT) is GateState.EXPIRED
     assert not list(folder.iterdir())
 
 
 def test_a_pod_without_the_volume_cannot_be_kept_down_and_one_that_is_gone_is_open(gates: Gates, folder: Path) -> None:
     folder.rmdir()
     with pytest.raises(NoGate, match=r"pod pg-0 has no volume 'gate'.*Hint: "):
-        gates.close(ORDER, 10)
-    assert gates.release(ORDER) is Was.GONE
+        gates.close(ASSIGNMENT, 10)
+    assert gates.release(ASSIGNMENT) is GateState.GONE
 
 
 def test_links_that_a_pod_put_there_are_not_followed(gates: Gates, folder: Path, tmp_path: Path) -> None:
@@ -79,17 +79,17 @@ def test_links_that_a_pod_put_there_are_not_followed(gates: Gates, folder: Path,
     victim.write_text("precious")
     for name in ("draft-f1", "closed-f1"):
         (folder / name).symlink_to(victim)
-    gates.close(ORDER, 10)
+    gates.close(ASSIGNMENT, 10)
     assert not (folder / "closed-f1").is_symlink()
     assert victim.read_text() == "precious"
     (folder / "closed-f1").unlink()
     (folder / "closed-f1").symlink_to(victim)
-    assert gates.release(ORDER) is Was.EXPIRED
+    assert gates.release(ASSIGNMENT) is GateState.EXPIRED
     assert victim.read_text() == "precious"
     folder.rmdir()
     folder.symlink_to(tmp_path)
     with pytest.raises(NoGate):
-        gates.close(ORDER, 10)
+        gates.close(ASSIGNMENT, 10)
 
 
 @pytest.fixture
@@ -172,15 +172,15 @@ def test_what_the_agent_writes_is_what_the_member_understands(home: Path, tmp_pa
     gate = home / "pods/p1/volumes/kubernetes.io~empty-dir/gate"
     gate.mkdir(parents=True)
     gates = Gates(home / "pods", Clock())
-    gates.close(ORDER, 60)
+    gates.close(ASSIGNMENT, 60)
     with start_member(home, gate) as member:
         assert member.stdout
         assert "kept down" in member.stdout.readline()
-        assert gates.release(ORDER) is Was.HELD
+        assert gates.release(ASSIGNMENT) is GateState.HELD
         assert ended(member)[-1].startswith("patroni")
 
 
-def test_a_waiting_member_ends_when_it_is_told_to_and_idles_meanwhile(home: Path) -> None:
+def test_a_waiting_member_ends_when_it_is_asked_to_and_idles_meanwhile(home: Path) -> None:
     close(home / "gate", "f1", 60)
     with start_member(home, home / "gate") as member:
         assert member.stdout

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 from caplab_agent.drop_rules import Drops, address
-from caplab_agent.faults import Freeze, Kill, Order, Partition
+from caplab_agent.faults import Assignment, Freeze, Kill, Partition
 from caplab_agent.guard import Refused, own_addresses, permitted, refusal
 
-ORDER = Order("f1", "lab", "kill-it", "pg", "p1", "pg-0", Kill())
+ASSIGNMENT = Assignment("f1", "lab", "kill-it", "pg", "p1", "pg-0", Kill())
 
 NAMESPACE: Any = {"metadata": {"name": "lab", "labels": {"caplab.dev/chaos": "allowed"}}}
 POD: Any = {
@@ -23,39 +23,41 @@ EXPORTER: Any = {**POD, "metadata": {**POD["metadata"], "labels": EXPORTER_LABEL
 
 
 def test_a_member_in_a_labelled_namespace_may_be_hit() -> None:
-    assert not refusal(ORDER, NAMESPACE, POD, "node-1", "caplab-system")
+    assert not refusal(ASSIGNMENT, NAMESPACE, POD, "node-1", "caplab-system")
 
 
 @pytest.mark.parametrize(
-    ("order", "namespace", "pod", "names"),
+    ("assignment", "namespace", "pod", "names"),
     [
-        (ORDER, {"metadata": {"name": "lab"}}, POD, "namespace lab does not carry"),
-        (ORDER, {"metadata": {"labels": {"caplab.dev/chaos": "no"}}}, POD, "caplab.dev/chaos=allowed"),
-        (ORDER, None, POD, "namespace lab does not carry"),
-        (replace(ORDER, namespace="kube-system"), NAMESPACE, POD, "namespace kube-system is protected"),
-        (replace(ORDER, namespace="caplab-system"), NAMESPACE, POD, "namespace caplab-system is protected"),
-        (ORDER, NAMESPACE, None, "pod pg-0 is gone"),
-        (ORDER, NAMESPACE, {**POD, "metadata": {**POD["metadata"], "uid": "p2"}}, "uid p2"),
-        (ORDER, NAMESPACE, {**POD, "spec": {"nodeName": "node-2"}}, "on node node-2"),
-        (ORDER, NAMESPACE, {**POD, "metadata": {"uid": "p1"}}, "does not carry the label caplab.dev/cluster"),
-        (replace(ORDER, cluster=""), NAMESPACE, {**POD, "metadata": {"uid": "p1"}}, "does not carry the label"),
-        (ORDER, NAMESPACE, EXPORTER, "pod pg-0 carries caplab.dev/part=exporter: it only tells of members"),
-        (replace(ORDER, cluster="other"), NAMESPACE, POD, "the fault is for 'other'"),
+        (ASSIGNMENT, {"metadata": {"name": "lab"}}, POD, "namespace lab does not carry"),
+        (ASSIGNMENT, {"metadata": {"labels": {"caplab.dev/chaos": "no"}}}, POD, "caplab.dev/chaos=allowed"),
+        (ASSIGNMENT, None, POD, "namespace lab does not carry"),
+        (replace(ASSIGNMENT, namespace="kube-system"), NAMESPACE, POD, "namespace kube-system is protected"),
+        (replace(ASSIGNMENT, namespace="caplab-system"), NAMESPACE, POD, "namespace caplab-system is protected"),
+        (ASSIGNMENT, NAMESPACE, None, "pod pg-0 is gone"),
+        (ASSIGNMENT, NAMESPACE, {**POD, "metadata": {**POD["metadata"], "uid": "p2"}}, "uid p2"),
+        (ASSIGNMENT, NAMESPACE, {**POD, "spec": {"nodeName": "node-2"}}, "on node node-2"),
+        (ASSIGNMENT, NAMESPACE, {**POD, "metadata": {"uid": "p1"}}, "does not carry the label caplab.dev/cluster"),
+        (replace(ASSIGNMENT, cluster=""), NAMESPACE, {**POD, "metadata": {"uid": "p1"}}, "does not carry the label"),
+        (ASSIGNMENT, NAMESPACE, EXPORTER, "pod pg-0 carries caplab.dev/part=exporter: it only tells of members"),
+        (replace(ASSIGNMENT, cluster="other"), NAMESPACE, POD, "the fault is for 'other'"),
     ],
 )
-def test_the_guards_name_what_is_wrong_and_the_hint(order: Order, namespace: Any, pod: Any, names: str) -> None:
-    problem = refusal(order, namespace, pod, "node-1", "caplab-system")
+def test_the_guards_name_what_is_wrong_and_the_hint(
+    assignment: Assignment, namespace: Any, pod: Any, names: str
+) -> None:
+    problem = refusal(assignment, namespace, pod, "node-1", "caplab-system")
     assert names in problem
     assert "Hint: " in problem
 
 
-@pytest.mark.parametrize("what", [Kill(), Freeze(), Partition(("10.244.1.5",), ("fd00::5", "10.96.0.1"))])
-def test_every_kind_may_hit_a_member_of_any_cluster_where_none_is_named(what: Any) -> None:
-    assert not refusal(replace(ORDER, cluster="", what=what), NAMESPACE, POD, "node-1", "caplab-system")
+@pytest.mark.parametrize("action", [Kill(), Freeze(), Partition(("10.244.1.5",), ("fd00::5", "10.96.0.1"))])
+def test_every_kind_may_hit_a_member_of_any_cluster_where_none_is_named(action: Any) -> None:
+    assert not refusal(replace(ASSIGNMENT, cluster="", action=action), NAMESPACE, POD, "node-1", "caplab-system")
 
 
 @pytest.mark.parametrize(
-    "never",
+    "protected",
     [
         "10.244.1.7",  # the pod's own
         "fd00::7",
@@ -78,25 +80,25 @@ def test_every_kind_may_hit_a_member_of_any_cluster_where_none_is_named(what: An
     ],
 )
 @pytest.mark.parametrize("field", ["dropsFrom", "dropsTo"])
-def test_addresses_that_must_not_be_cut_are_refused_by_field(never: str, field: str) -> None:
-    lists = (("10.244.1.5", never), ()) if field == "dropsFrom" else ((), (never,))
-    problem = refusal(replace(ORDER, what=Partition(*lists)), NAMESPACE, POD, "node-1", "caplab-system")
+def test_addresses_that_must_not_be_cut_are_refused_by_field(protected: str, field: str) -> None:
+    lists = (("10.244.1.5", protected), ()) if field == "dropsFrom" else ((), (protected,))
+    problem = refusal(replace(ASSIGNMENT, action=Partition(*lists)), NAMESPACE, POD, "node-1", "caplab-system")
     assert f"status.targets[].{field} names" in problem
     assert "Hint: " in problem
 
 
 def test_a_pod_whose_node_is_not_known_is_cut_only_once_it_is() -> None:
     unplaced = {**POD, "status": {}}
-    order = replace(ORDER, what=Partition(("10.244.1.5",), ()))
-    assert "hostIP" in refusal(order, NAMESPACE, unplaced, "node-1", "caplab-system")
-    assert not refusal(replace(order, replaces="p0"), NAMESPACE, unplaced, "node-1", "caplab-system")
+    assignment = replace(ASSIGNMENT, action=Partition(("10.244.1.5",), ()))
+    assert "hostIP" in refusal(assignment, NAMESPACE, unplaced, "node-1", "caplab-system")
+    assert not refusal(replace(assignment, replaces="p0"), NAMESPACE, unplaced, "node-1", "caplab-system")
 
 
 def test_permitted_addresses_are_values_and_a_pods_own_are_all_that_its_status_names() -> None:
     assert own_addresses(POD) == ("10.244.1.7", "10.89.0.3", "fd00::7")
     assert own_addresses({"status": {"hostIPs": [{"ip": "10.89.0.4"}]}}) == ("10.89.0.4",)
     assert own_addresses(None) == ()
-    found = permitted(Partition(("::ffff:10.0.0.1",), ("FD00::5",)), own_addresses(POD))
-    assert found == Drops((address("10.0.0.1"),), (address("fd00::5"),))
+    drops = permitted(Partition(("::ffff:10.0.0.1",), ("FD00::5",)), own_addresses(POD))
+    assert drops == Drops((address("10.0.0.1"),), (address("fd00::5"),))
     with pytest.raises(Refused):
         permitted(Partition(("10.0.0.1",), ()), ("10.0.0.1",))

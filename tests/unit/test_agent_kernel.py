@@ -24,16 +24,16 @@ from agent_fakes import ID, POD_UID, Programs
 from caplab_agent import commands
 from caplab_agent.cgroups import Cgroups
 from caplab_agent.clock import Clock
-from caplab_agent.faults import ACTIVE, HEALED, Entry, Freeze, Kill, Order, Partition
-from caplab_agent.freeze import Freezing
+from caplab_agent.faults import ACTIVE, HEALED, Assignment, FaultRecord, Freeze, Kill, Partition
+from caplab_agent.freeze import FreezeInjector
 from caplab_agent.freezer import Freezer
 from caplab_agent.gate import Gates
 from caplab_agent.holds import Holds
-from caplab_agent.kill import Killer
+from caplab_agent.kill import KillInjector
+from caplab_agent.kill_attempt import Bounds
 from caplab_agent.netns import Namespaces
-from caplab_agent.partition import Partitioning
+from caplab_agent.partition import PartitionInjector
 from caplab_agent.plan import Heal
-from caplab_agent.strike import Bounds
 from caplab_agent.thaw_timer import ThawTimers
 
 POD4, PEER4, OTHER4 = "10.77.0.1", "10.77.0.2", "10.77.0.3"
@@ -49,11 +49,11 @@ POD: Any = {
 ECHO = """
 import socket, sys, threading
 def udp(family, host):
-    with socket.socket(family, socket.SOCK_DGRAM) as one:
-        one.bind((host, 7000))
+    with socket.socket(family, socket.SOCK_DGRAM) as echo:
+        echo.bind((host, 7000))
         while True:
-            text, sender = one.recvfrom(100)
-            try: one.sendto(text, sender)
+            text, sender = echo.recvfrom(100)
+            try: echo.sendto(text, sender)
             except OSError: pass
 for family, host in ((socket.AF_INET, sys.argv[1]), (socket.AF_INET6, sys.argv[2])):
     threading.Thread(target=udp, args=(family, host), daemon=True).start()
@@ -69,11 +69,11 @@ import socket, sys
 print(flush=True)
 for line in sys.stdin:
     family, host = line.split()
-    with socket.socket(getattr(socket, family), socket.SOCK_DGRAM) as one:
-        one.settimeout(0.3)
+    with socket.socket(getattr(socket, family), socket.SOCK_DGRAM) as client:
+        client.settimeout(0.3)
         try:
-            one.sendto(b"x", (host, 7000))
-            print("yes" if one.recv(9) else "no", flush=True)
+            client.sendto(b"x", (host, 7000))
+            print("yes" if client.recv(9) else "no", flush=True)
         except OSError:
             print("no", flush=True)
 """
@@ -134,16 +134,20 @@ class Net:
         self.asker.stdin.flush()
         return bool(self.asker.stdout.readline() == "yes\n")
 
-    def means(self) -> Partitioning:
+    def injector(self) -> PartitionInjector:
         cgroups = Cgroups(self.root / "cgroup", lambda folder: [self.pod] if folder == self.folder else [])
-        return Partitioning(self.clock, Namespaces(Path("/proc"), cgroups, commands.start), lambda order: None)
+        return PartitionInjector(
+            self.clock, Namespaces(Path("/proc"), cgroups, commands.start), lambda assignment: None
+        )
 
-    def entry(self, what: Partition, fault_uid: str = "f1", seconds: float = 30) -> Entry:
-        order = Order(fault_uid, "lab", "cut-it", "pg", POD_UID, "pg-0", what)
-        return Entry(order, self.clock.boot_id, self.clock.now().ns + int(seconds * 1e9))
+    def new_record(self, action: Partition, fault_uid: str = "f1", seconds: float = 30) -> FaultRecord:
+        assignment = Assignment(fault_uid, "lab", "cut-it", "pg", POD_UID, "pg-0", action)
+        return FaultRecord(assignment, self.clock.boot_id, self.clock.now().ns + int(seconds * 1e9))
 
-    def cut(self, means: Partitioning, what: Partition, fault_uid: str = "f1", seconds: float = 30) -> Entry:
-        done = means.inject(self.entry(what, fault_uid, seconds), POD, threading.Event())
+    def cut(
+        self, injector: PartitionInjector, action: Partition, fault_uid: str = "f1", seconds: float = 30
+    ) -> FaultRecord:
+        done = injector.inject(self.new_record(action, fault_uid, seconds), POD, threading.Event())
         assert done
         assert (done.state, done.problem) == (ACTIVE, "")
         return done
@@ -171,18 +175,18 @@ BOTH = Partition((PEER4, PEER6), (PEER4, PEER6))
 def test_packets_of_both_families_are_dropped_counted_and_let_through_again(net: Net) -> None:
     assert net.hears()
     assert net.hears(POD6)
-    means = net.means()
-    done = net.cut(means, BOTH)
+    injector = net.injector()
+    done = net.cut(injector, BOTH)
     assert not net.hears()
     first_lost_ns = net.clock.now().ns
     assert not net.hears(POD6)
     assert not net.hears()
-    told = means.tend(done)
-    assert told.proven
-    assert told.injected_ns
-    assert told.effective_ns
-    assert told.injected_ns <= told.effective_ns < first_lost_ns + 100_000_000  # and not when it was looked at
-    healed = means.heal(told, Heal(done.order.key))
+    polled = injector.poll(done)
+    assert polled.proven
+    assert polled.injected_ns
+    assert polled.effective_ns
+    assert polled.injected_ns <= polled.effective_ns < first_lost_ns + 100_000_000  # and not when it was looked at
+    healed = injector.heal(polled, Heal(done.assignment.key))
     assert net.hears()
     assert net.hears(POD6)
     assert (healed.state, healed.proven) == (HEALED, True)
@@ -193,24 +197,24 @@ def test_packets_of_both_families_are_dropped_counted_and_let_through_again(net:
 
 
 def test_each_direction_is_cut_by_itself(net: Net) -> None:
-    means = net.means()
-    done = net.cut(means, Partition((), (PEER4,)))
+    injector = net.injector()
+    done = net.cut(injector, Partition((), (PEER4,)))
     assert not net.hears()  # the pod has it, and its answer is dropped
-    told = means.tend(done)
-    assert told.evidence[1].startswith(f"dropped 1 packet to {PEER4}")
-    means.heal(told, Heal(done.order.key))
+    polled = injector.poll(done)
+    assert polled.evidence[1].startswith(f"dropped 1 packet to {PEER4}")
+    injector.heal(polled, Heal(done.assignment.key))
     assert net.hears()
 
 
 def test_a_connection_that_is_there_is_cut_and_goes_on_after_heal(net: Net) -> None:
     program = (
         "import socket, sys\n"
-        f"one = socket.create_connection(('{POD4}', 7001), 5)\n"
-        "one.settimeout(20)\n"
+        f"client = socket.create_connection(('{POD4}', 7001), 5)\n"
+        "client.settimeout(20)\n"
         "print(flush=True)\n"
         "for line in sys.stdin:\n"
-        "    one.sendall(b'x')\n"
-        "    print(one.recv(9), flush=True)\n"
+        "    client.sendall(b'x')\n"
+        "    print(client.recv(9), flush=True)\n"
     )
     client = net.run(python(net.peer, program))
     assert client.stdin
@@ -218,21 +222,21 @@ def test_a_connection_that_is_there_is_cut_and_goes_on_after_heal(net: Net) -> N
     client.stdin.write("\n")
     client.stdin.flush()
     assert client.stdout.readline()
-    means = net.means()
-    done = net.cut(means, BOTH)
+    injector = net.injector()
+    done = net.cut(injector, BOTH)
     client.stdin.write("\n")
     client.stdin.flush()
     while not done.proven:
-        done = means.tend(done)
-    means.heal(done, Heal(done.order.key))
+        done = injector.poll(done)
+    injector.heal(done, Heal(done.assignment.key))
     assert client.stdout.readline() == "b'x'\n"  # sent again by TCP
 
 
 def test_what_a_pod_says_to_itself_is_never_dropped(net: Net) -> None:
     """Not even where an own address was asked for, which the guards do not let through."""
-    means = net.means()
-    spared: Any = {"status": {"hostIP": "10.77.0.9"}}
-    done = means.inject(net.entry(Partition((POD4,), (POD4,))), spared, threading.Event())
+    injector = net.injector()
+    pod: Any = {"status": {"hostIP": "10.77.0.9"}}
+    done = injector.inject(net.new_record(Partition((POD4,), (POD4,))), pod, threading.Event())
     assert done
     own = net.run(python(net.pod, ASK))
     assert own.stdin
@@ -240,49 +244,49 @@ def test_what_a_pod_says_to_itself_is_never_dropped(net: Net) -> None:
     own.stdin.write(f"AF_INET {POD4}\n")
     own.stdin.flush()
     assert own.stdout.readline() == "yes\n"
-    assert means.heal(done, Heal(done.order.key)).evidence[-1] == "no packet was dropped"
+    assert injector.heal(done, Heal(done.assignment.key)).evidence[-1] == "no packet was dropped"
 
 
 def test_the_kernel_ends_the_cut_when_no_agent_does(net: Net) -> None:
-    means = net.means()
-    done = net.cut(means, BOTH, seconds=0.4)
+    injector = net.injector()
+    done = net.cut(injector, BOTH, seconds=0.4)
     assert not net.hears()
     deadline = time.monotonic() + 10
     while not net.hears():
         assert time.monotonic() < deadline
-    healed = net.means().heal(done, Heal(done.order.key))
+    healed = net.injector().heal(done, Heal(done.assignment.key))
     assert (healed.state, healed.proven) == (HEALED, False)
     assert healed.evidence[-1] == "the cut had ended by itself before the agent healed"
 
 
 def test_addresses_change_without_a_gap_and_counts_stay(net: Net) -> None:
-    means = net.means()
-    done = net.cut(means, Partition((PEER4,), ()))
+    injector = net.injector()
+    done = net.cut(injector, Partition((PEER4,), ()))
     assert not net.hears()
-    done = means.adjust(done, replace(done.order, what=Partition((OTHER4,), ())))
+    done = injector.adjust(done, replace(done.assignment, action=Partition((OTHER4,), ())))
     assert net.hears()
-    done = means.adjust(done, replace(done.order, what=Partition((OTHER4, PEER4), ())))
+    done = injector.adjust(done, replace(done.assignment, action=Partition((OTHER4, PEER4), ())))
     assert not net.hears()
-    told = means.tend(done).evidence[-1]
-    assert told.startswith(f"dropped 2 packets from {PEER4}"), told
+    line = injector.poll(done).evidence[-1]
+    assert line.startswith(f"dropped 2 packets from {PEER4}"), line
 
 
 def test_of_two_partitions_each_has_its_evidence_and_its_end(net: Net) -> None:
-    means = net.means()
-    first, second = net.cut(means, BOTH), net.cut(means, BOTH, "f2")
+    injector = net.injector()
+    first, second = net.cut(injector, BOTH), net.cut(injector, BOTH, "f2")
     assert not net.hears()
-    assert means.heal(first, Heal(first.order.key)).proven
+    assert injector.heal(first, Heal(first.assignment.key)).proven
     assert not net.hears()
-    assert means.heal(second, Heal(second.order.key)).proven
+    assert injector.heal(second, Heal(second.assignment.key)).proven
     assert net.hears()
-    gone = means.heal(second, Heal(second.order.key))
+    gone = injector.heal(second, Heal(second.assignment.key))
     assert "somebody removed them" in gone.evidence[-1]
 
 
 def test_rules_are_there_within_milliseconds(net: Net) -> None:
-    means = net.means()
+    injector = net.injector()
     began = time.monotonic()
-    net.cut(means, BOTH)
+    net.cut(injector, BOTH)
     print(f"cut off after {(time.monotonic() - began) * 1000:.1f} ms")
     assert time.monotonic() - began < 1  # 6 ms on an idle machine
 
@@ -306,9 +310,9 @@ class Group:
         self.started.append(process)
         return process
 
-    def entry(self, what: Freeze | Kill) -> Entry:
-        order = Order("f1", "lab", "f", "pg", POD_UID, "pg-0", what)
-        return Entry(order, self.clock.boot_id, self.clock.now().ns + 30_000_000_000)
+    def new_record(self, action: Freeze | Kill) -> FaultRecord:
+        assignment = Assignment("f1", "lab", "f", "pg", POD_UID, "pg-0", action)
+        return FaultRecord(assignment, self.clock.boot_id, self.clock.now().ns + 30_000_000_000)
 
     def remove(self) -> None:
         Freezer().thaw(self.top / f"pod{POD_UID}")
@@ -349,8 +353,8 @@ def group(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Group]:
 BREEDS = "while true; do sleep 60 & sleep 0.002; done"
 
 
-def freezing(group: Group, holds: Holds) -> Freezing:
-    return Freezing(group.clock, Cgroups(group.root), holds, ThawTimers(Programs()))
+def freeze_injector(group: Group, holds: Holds) -> FreezeInjector:
+    return FreezeInjector(group.clock, Cgroups(group.root), holds, ThawTimers(Programs()))
 
 
 def is_still(read: Callable[[], object]) -> bool:
@@ -364,26 +368,26 @@ def test_processes_stop_forks_and_all_and_go_on_at_heal(group: Group) -> None:
     procs = group.container / "cgroup.procs"
     while len(procs.read_text().split()) < 5:
         time.sleep(0.01)
-    means = freezing(group, Holds(Freezer(), group.clock))
-    done = means.inject(group.entry(Freeze()), {}, threading.Event())
+    injector = freeze_injector(group, Holds(Freezer(), group.clock))
+    done = injector.inject(group.new_record(Freeze()), {}, threading.Event())
     assert done
     assert (done.state, done.proven, done.problem) == (ACTIVE, True, "")
     assert is_still(procs.read_text)
     print(done.evidence)
     group.run("sleep", "60")  # what is started in it now is born frozen
-    assert means.tend(done) == done
-    healed = means.heal(done, Heal(done.order.key))
+    assert injector.poll(done) == done
+    healed = injector.heal(done, Heal(done.assignment.key))
     assert (healed.state, healed.proven) == (HEALED, True)
     deadline = time.monotonic() + 10
     while is_still(procs.read_text):
         assert time.monotonic() < deadline
 
 
-def kill(group: Group, holds: Holds, seconds: float) -> Entry:
+def kill(group: Group, holds: Holds, seconds: float) -> FaultRecord:
     gates = Gates(group.top / "no pods", group.clock)
     bounds = Bounds(0.2, seconds)
-    killer = Killer(group.clock, Cgroups(group.root), gates, holds, lambda order: None, bounds=bounds)
-    done = killer.inject(group.entry(Kill(keep_down=False)), POD, threading.Event())
+    injector = KillInjector(group.clock, Cgroups(group.root), gates, holds, lambda assignment: None, bounds=bounds)
+    done = injector.inject(group.new_record(Kill(keep_down=False)), POD, threading.Event())
     assert done
     return done
 
@@ -391,8 +395,8 @@ def kill(group: Group, holds: Holds, seconds: float) -> Entry:
 def test_a_frozen_process_is_killed_all_the_same(group: Group) -> None:
     member = group.run("sleep", "60")
     holds = Holds(Freezer(), group.clock)
-    means = freezing(group, holds)
-    frozen = means.inject(group.entry(Freeze()), {}, threading.Event())
+    injector = freeze_injector(group, holds)
+    frozen = injector.inject(group.new_record(Freeze()), {}, threading.Event())
     assert frozen
     if group.root != group.top:  # v1: who does not know of the freeze kills nobody
         assert "still holds 1 process" in kill(group, Holds(Freezer(), group.clock), 0.2).problem
@@ -401,8 +405,8 @@ def test_a_frozen_process_is_killed_all_the_same(group: Group) -> None:
     assert member.wait(5) == -signal.SIGKILL
     print(done.evidence)
     group.run("sleep", "60")  # as kubelet starts it again
-    assert means.tend(frozen) == frozen
-    assert means.heal(frozen, Heal(frozen.order.key)).proven
+    assert injector.poll(frozen) == frozen
+    assert injector.heal(frozen, Heal(frozen.assignment.key)).proven
 
 
 def test_a_program_that_takes_too_long_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -417,8 +421,8 @@ def test_a_program_gets_its_input_and_its_files_and_tells_how_it_ended(tmp_path:
     (tmp_path / "file").write_text("said\nso\n")
     with (tmp_path / "file").open() as file:
         script = f"cat; cat /proc/self/fd/{file.fileno()} >&2; exit 3"
-        ran = commands.start(("sh", "-c", script), "in", (file.fileno(),))()
-    assert (ran.code, ran.out, ran.reason) == (3, "in", "said so")
-    assert commands.Ran(4).reason == "exit code 4"
+        result = commands.start(("sh", "-c", script), "in", (file.fileno(),))()
+    assert (result.code, result.out, result.reason) == (3, "in", "said so")
+    assert commands.ProgramResult(4).reason == "exit code 4"
     with pytest.raises(FileNotFoundError):
         commands.start(("no-such-program",))

@@ -13,16 +13,21 @@ from typing import Any
 
 import pytest
 from agent_fakes import ID, PAUSE, POD_UID
-from agent_node import ORDER, POD, Node, entry, inject, injected, living, node_in, settle
+from agent_node import ASSIGNMENT, POD, Node, inject, injected, living, new_record, node_in, settle
 from caplab_agent.cgroups import Cgroups, read_procs
 from caplab_agent.clock import Clock
-from caplab_agent.faults import ACTIVE, FAILED, GONE, HEALED, Entry, Kill
+from caplab_agent.faults import ACTIVE, FAILED, GONE, HEALED, FaultRecord, Kill
 from caplab_agent.gate import Gates
 from caplab_agent.kill import container_ids
 from caplab_agent.plan import DIED, REBOOTED, Heal
 
 FORKS = "import os, time\nfor _ in range(4): os.fork()\ntime.sleep(60)"
-DEAF = "import signal, time\nfor one in (15, 2): signal.signal(one, signal.SIG_IGN)\nprint(flush=True)\ntime.sleep(60)"
+IGNORES = (
+    "import signal, time\n"
+    "for number in (15, 2): signal.signal(number, signal.SIG_IGN)\n"
+    "print(flush=True)\n"
+    "time.sleep(60)"
+)
 BREEDS = "while true; do sleep 60 & sleep 0.002; done"
 
 
@@ -59,8 +64,8 @@ def test_the_gate_is_closed_before_the_first_signal(node: Node) -> None:
         send(pid, number)
 
     node.send = look_and_send  # type: ignore[method-assign]
-    killer = node.killer()
-    killer.inject(entry(), POD, threading.Event())
+    injector = node.injector()
+    injector.inject(new_record(), POD, threading.Event())
     assert gate_at_signal[0]
 
 
@@ -80,12 +85,12 @@ def test_a_kill_that_keeps_nothing_down_closes_no_gate(node: Node) -> None:
     done = inject(node, Kill(keep_down=False))
     assert done.proven
     assert not list(node.gate.iterdir())
-    healed = node.killer().heal(done, Heal(done.order.key))
+    healed = node.injector().heal(done, Heal(done.assignment.key))
     assert (healed.state, healed.proven) == (HEALED, True)
 
 
 def test_a_signal_is_sent_once_and_what_ignores_it_is_killed(node: Node) -> None:
-    member = node.container(ID, sys.executable, "-c", DEAF)
+    member = node.container(ID, sys.executable, "-c", IGNORES)
     assert member.stdout
     member.stdout.readline()
     done = inject(node, Kill("SIGTERM"))
@@ -133,7 +138,7 @@ def test_one_empty_container_of_two_is_enough_to_touch_neither(node: Node) -> No
 def test_what_does_not_die_fails_the_fault_and_is_named(node: Node) -> None:
     member = node.container(ID, "sleep", "60")
     settle(member, 1)
-    node.deaf = True
+    node.ignores_signals = True
     done = inject(node)
     assert (done.state, done.proven) == (FAILED, False)
     assert f"still holds 1 process (pid {member.pid})" in done.problem
@@ -144,8 +149,8 @@ def test_what_does_not_die_fails_the_fault_and_is_named(node: Node) -> None:
 
 def test_processes_of_another_pid_namespace_are_never_signalled_as_group_zero(node: Node) -> None:
     node.container(ID, "sleep", "60")
-    killer = node.killer(read=lambda folder: [0, 1] if ID in folder.name else [])
-    done = injected(killer.inject(entry(), POD, threading.Event()))
+    injector = node.injector(read=lambda folder: [0, 1] if ID in folder.name else [])
+    done = injected(injector.inject(new_record(), POD, threading.Event()))
     assert done.state == FAILED
     assert "hostPID" in done.problem
     assert not node.signals
@@ -166,19 +171,19 @@ def test_a_fault_that_ended_before_its_first_signal_does_nothing(node: Node) -> 
     settle(member, 1)
     stopped = threading.Event()
     stopped.set()
-    assert node.killer().inject(entry(), POD, stopped) is None
+    assert node.injector().inject(new_record(), POD, stopped) is None
     assert living(member.pid)
     assert not list(node.gate.iterdir())
 
 
-def active(node: Node) -> Entry:
+def active(node: Node) -> FaultRecord:
     settle(node.container(ID, "sleep", "60"), 1)
     return inject(node)
 
 
 def test_heal_opens_the_gate_and_says_how_long_it_held(node: Node) -> None:
     done = active(node)
-    healed = node.killer().heal(done, Heal(done.order.key))
+    healed = node.injector().heal(done, Heal(done.assignment.key))
     assert (healed.state, healed.proven) == (HEALED, True)
     assert healed.evidence[-1].startswith("gate held 0.")
     assert healed.healed_ns
@@ -189,29 +194,29 @@ def test_heal_opens_the_gate_and_says_how_long_it_held(node: Node) -> None:
 
 def test_a_pod_that_goes_takes_the_fault_with_it_and_keeps_its_proof(node: Node) -> None:
     done = active(node)
-    assert node.killer().tend(done) is done
+    assert node.injector().poll(done) is done
     remove(node)
     node.gate.rmdir()
-    gone = node.killer().tend(done)
+    gone = node.injector().poll(done)
     assert (gone.state, gone.proven) == (GONE, True)
     assert gone.evidence[-1].startswith("gate held 0.")
     assert "until the pod was gone" in gone.evidence[-1]
     assert gone.healed_ns
-    healed = node.killer().heal(done, Heal(done.order.key))
+    healed = node.injector().heal(done, Heal(done.assignment.key))
     assert (healed.state, healed.proven) == (GONE, True)  # found by the heal itself, ahead of the next look
 
 
 def test_a_volume_that_goes_without_its_pod_is_no_end(node: Node) -> None:
     done = active(node)
     delete_volume(node)
-    assert node.killer().tend(done) is done
+    assert node.injector().poll(done) is done
 
 
 def test_a_kill_that_keeps_nothing_down_has_nothing_to_look_after(node: Node) -> None:
     settle(node.container(ID, "sleep", "60"), 1)
     done = inject(node, Kill(keep_down=False))
     node.gate.rmdir()
-    assert node.killer().tend(done) is done
+    assert node.injector().poll(done) is done
 
 
 def remove(node: Node) -> None:
@@ -238,7 +243,7 @@ def test_a_gate_that_did_not_hold_to_the_end_takes_the_proof_away(
 ) -> None:
     done = active(node)
     spoil(node)
-    healed = node.killer().heal(done, Heal(done.order.key))
+    healed = node.injector().heal(done, Heal(done.assignment.key))
     assert (healed.state, healed.proven) == (HEALED, False)
     assert says in healed.evidence[-1]
 
@@ -246,20 +251,20 @@ def test_a_gate_that_did_not_hold_to_the_end_takes_the_proof_away(
 def test_heal_removes_no_gate_of_another_fault(node: Node) -> None:
     done = active(node)
     (node.gate / "closed-f2").write_text("x 1\n")
-    node.killer().heal(done, Heal(done.order.key))
+    node.injector().heal(done, Heal(done.assignment.key))
     assert [file.name for file in node.gate.iterdir()] == ["closed-f2"]
 
 
 def test_another_boot_leaves_no_time_of_its_clock_and_no_proof(node: Node) -> None:
     done = replace(active(node), boot_id="another")
-    healed = node.killer().heal(done, Heal(done.order.key, REBOOTED))
+    healed = node.injector().heal(done, Heal(done.assignment.key, REBOOTED))
     assert (healed.state, healed.proven, healed.healed_ns) == (HEALED, False, None)
     assert healed.evidence[-1] == REBOOTED
 
 
 def test_an_injection_that_was_cut_short_is_undone_and_failed(node: Node) -> None:
-    Gates(node.root / "pods", Clock()).close(ORDER, 10)
-    healed = node.killer().heal(entry(), Heal(ORDER.key, problem=DIED))
+    Gates(node.root / "pods", Clock()).close(ASSIGNMENT, 10)
+    healed = node.injector().heal(new_record(), Heal(ASSIGNMENT.key, problem=DIED))
     assert (healed.state, healed.problem, healed.proven) == (FAILED, DIED, False)
     assert not list(node.gate.iterdir())
 
@@ -286,14 +291,14 @@ def test_a_container_is_found_in_every_layout_and_its_processes_read(tmp_path: P
     inner.mkdir(parents=True)
     (inner.parent / "cgroup.procs").write_text("17\n4\n")
     (inner / "cgroup.procs").write_text("0\n")
-    found = Cgroups(tmp_path).find(POD_UID, ID)
-    assert found.folder == inner.parent
-    assert found.pids() == {17, 4, 0}
+    container = Cgroups(tmp_path).find(POD_UID, ID)
+    assert container.folder == inner.parent
+    assert container.pids() == {17, 4, 0}
 
 
 def test_folders_of_other_pods_are_not_searched_and_a_missing_cgroup_is_empty(tmp_path: Path) -> None:
     (tmp_path / f"freezer/pod{POD_UID.replace('1', '9')}" / ID).mkdir(parents=True)
-    found = Cgroups(tmp_path).find(POD_UID, ID)
-    assert found.folder is None
-    assert found.pids() == set()
+    container = Cgroups(tmp_path).find(POD_UID, ID)
+    assert container.folder is None
+    assert container.pids() == set()
     assert read_procs(tmp_path / "gone") == []

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from agent_fakes import ID, POD_UID
-from agent_lab import Body, Lab, deleted, fault, lab_in, state, until
+from agent_lab import Body, Lab, deleted, fault, lab_in, state, wait_until
 
 PEER, OTHER = "10.244.1.5", "10.244.2.6"
 
@@ -42,8 +42,8 @@ def network(lab: Lab) -> int:
     return lab.enter(lab.member.pid, "pod")
 
 
-def changed(lab: Lab, uid: str = "f1", **fields: Any) -> None:
-    """The operator writes its part of the entry anew."""
+def change_target(lab: Lab, uid: str = "f1", **fields: Any) -> None:
+    """The operator writes its part of the target anew."""
     body = json.loads(json.dumps(lab.api.faults[uid]))
     body["status"]["targets"][0] |= fields
     lab.api.put(body)
@@ -52,30 +52,30 @@ def changed(lab: Lab, uid: str = "f1", **fields: Any) -> None:
 def test_a_pod_is_frozen_for_its_time_and_forgotten(lab: Lab) -> None:
     lab.start()
     lab.api.put(freeze(seconds=1.5), "ADDED")
-    until(lambda: state(lab) == "Active")
+    wait_until(lambda: state(lab) == "Active")
     assert is_frozen(lab)
     active = lab.api.target()
     assert active["proven"]
     assert active["injectedNs"] <= active["effectiveNs"]
-    until(lambda: state(lab) == "Healed")
+    wait_until(lambda: state(lab) == "Healed")
     assert not is_frozen(lab)
     assert lab.api.target()["proven"]
     assert [argv[5] for argv in lab.programs.begun] == ["systemd-run", "systemctl"]
-    until(lambda: lab.journal.read() == [])
+    wait_until(lambda: lab.journal.read() == [])
 
 
 def test_overlapping_freezes_outlive_an_agent_and_the_last_one_thaws(lab: Lab) -> None:
     lab.start()
     for uid in ("f1", "f2"):
         lab.api.put(freeze(uid), "ADDED")
-        until(lambda uid=uid: state(lab, uid) == "Active")  # type: ignore[misc]
+        wait_until(lambda uid=uid: state(lab, uid) == "Active")  # type: ignore[misc]
     lab.stop()
     lab.api.put(deleted(lab.api.faults["f1"]))
     lab.start()  # its first move is to heal the one: it knows by then who else holds the pod
-    until(lambda: state(lab) == "Healed")
+    wait_until(lambda: state(lab) == "Healed")
     assert is_frozen(lab)
     lab.api.put(deleted(lab.api.faults["f2"]))
-    until(lambda: state(lab, "f2") == "Healed")
+    wait_until(lambda: state(lab, "f2") == "Healed")
     assert not is_frozen(lab)
     assert lab.api.target()["proven"]
     assert lab.api.target("f2")["proven"]
@@ -85,15 +85,15 @@ def test_a_partition_is_proven_by_its_first_packet_and_gone_at_heal(lab: Lab) ->
     inode = network(lab)
     lab.start()
     lab.api.put(partition(seconds=2.5), "ADDED")
-    until(lambda: state(lab) == "Active")
+    wait_until(lambda: state(lab) == "Active")
     assert lab.api.target()["proven"] is False
     lab.nft.drop(inode, PEER, 3)
-    until(lambda: lab.api.target()["proven"])  # told while the fault is live
+    wait_until(lambda: lab.api.target()["proven"])  # reported while the fault is live
     active = lab.api.target()
     assert active["state"] == "Active"
     assert active["injectedNs"] <= active["effectiveNs"]
     assert active["evidence"][1].startswith(f"dropped 3 packets from {PEER}, first ")
-    until(lambda: state(lab) == "Healed")
+    wait_until(lambda: state(lab) == "Healed")
     assert lab.nft.namespaces[inode] == {}
     assert lab.api.target()["proven"]
 
@@ -102,37 +102,37 @@ def test_addresses_that_the_operator_changes_are_changed_in_the_pod(lab: Lab) ->
     inode = network(lab)
     lab.start()
     lab.api.put(partition(), "ADDED")
-    until(lambda: state(lab) == "Active")
-    changed(lab, dropsFrom=[PEER, OTHER])
-    until(lambda: set(lab.nft.namespaces[inode]["caplab_f1"].dropped["deaf4"]) == {PEER, OTHER})
-    until(lambda: lab.api.target()["evidence"][0] == "drops packets from 2 addresses and to 0 addresses")
+    wait_until(lambda: state(lab) == "Active")
+    change_target(lab, dropsFrom=[PEER, OTHER])
+    wait_until(lambda: set(lab.nft.namespaces[inode]["caplab_f1"].dropped["drop_from4"]) == {PEER, OTHER})
+    wait_until(lambda: lab.api.target()["evidence"][0] == "drops packets from 2 addresses and to 0 addresses")
     lab.restart()
-    changed(lab, dropsFrom=[OTHER])  # the next agent knows what is in force
-    until(lambda: set(lab.nft.namespaces[inode]["caplab_f1"].dropped["deaf4"]) == {OTHER})
-    assert lab.journal.read()[0].spared == ("10.244.1.7", "10.89.0.3")
+    change_target(lab, dropsFrom=[OTHER])  # the next agent knows what is in force
+    wait_until(lambda: set(lab.nft.namespaces[inode]["caplab_f1"].dropped["drop_from4"]) == {OTHER})
+    assert lab.journal.read()[0].protected_addresses == ("10.244.1.7", "10.89.0.3")
 
 
 def test_an_address_of_the_pods_node_is_refused_and_nothing_is_cut(lab: Lab) -> None:
     network(lab)
     lab.start()
     lab.api.put(partition(sources=(PEER, "10.89.0.3")), "ADDED")
-    until(lambda: state(lab) == "Failed")
+    wait_until(lambda: state(lab) == "Failed")
     assert "dropsFrom names 10.89.0.3" in lab.api.target()["problem"]
-    assert lab.nft.ran == []
+    assert lab.nft.calls == []
 
 
 def test_a_pod_that_goes_while_it_is_kept_down_is_reported_gone(lab: Lab) -> None:
     lab.start()
     lab.api.put(fault(), "ADDED")
-    until(lambda: state(lab) == "Active")
+    wait_until(lambda: state(lab) == "Active")
     (lab.gate / "closed-f1").unlink()
     lab.gate.rmdir()
-    until(lambda: state(lab) == "Gone")
+    wait_until(lambda: state(lab) == "Gone")
     gone = lab.api.target()
     assert gone["proven"]
     assert gone["healedNs"] > gone["injectedNs"]
     assert "until the pod was gone" in gone["evidence"][-1]
-    until(lambda: lab.journal.read() == [])
+    wait_until(lambda: lab.journal.read() == [])
 
 
 def replacement(uid: str, number: int) -> Body:
@@ -151,81 +151,81 @@ def add_pod(lab: Lab, number: int) -> None:
     lab.api.pods[f"new-{number}"] = {**lab.api.pod, "metadata": metadata, "status": {}}
 
 
-def test_orders_that_wait_for_their_pods_keep_no_other_from_beginning(lab: Lab) -> None:
+def test_assignments_that_wait_for_their_pods_keep_no_other_from_beginning(lab: Lab) -> None:
     lab.start()
     for number in range(40):
         add_pod(lab, number)
         lab.api.put(replacement(f"w{number}", number), "ADDED")
-    until(lambda: len(lab.journal.read()) == 40)
+    wait_until(lambda: len(lab.journal.read()) == 40)
     lab.api.put(fault(), "ADDED")
-    until(lambda: state(lab) == "Active")
+    wait_until(lambda: state(lab) == "Active")
     gate = lab.root / "pods" / pod_uid(7) / "volumes/kubernetes.io~empty-dir/gate"
     gate.mkdir(parents=True)
-    until(lambda: state(lab, "w7") == "Active")
+    wait_until(lambda: state(lab, "w7") == "Active")
     assert lab.api.target("w7")["proven"]
     assert [file.name for file in gate.iterdir()] == ["closed-w7"]
     lab.api.put(deleted(lab.api.faults["w8"]))
-    until(lambda: state(lab, "w8") == "Healed")
+    wait_until(lambda: state(lab, "w8") == "Healed")
     assert lab.api.target("w8")["evidence"] == ["ended before it was begun: nothing was done"]
 
 
-def test_an_order_that_waits_for_its_pod_is_left_to_the_next_agent(lab: Lab) -> None:
+def test_an_assignment_that_waits_for_its_pod_is_left_to_the_next_agent(lab: Lab) -> None:
     add_pod(lab, 1)
     lab.start()
     lab.api.put(replacement("w1", 1), "ADDED")
-    until(lambda: len(lab.journal.read()) == 1)
+    wait_until(lambda: len(lab.journal.read()) == 1)
     lab.stop()
     assert lab.journal.read() == []
     assert state(lab, "w1") == ""
     lab.start()
-    until(lambda: len(lab.journal.read()) == 1)
+    wait_until(lambda: len(lab.journal.read()) == 1)
     (lab.root / "pods" / pod_uid(1) / "volumes/kubernetes.io~empty-dir/gate").mkdir(parents=True)
-    until(lambda: state(lab, "w1") == "Active")
+    wait_until(lambda: state(lab, "w1") == "Active")
 
 
-def test_an_order_that_waits_in_vain_ends_with_its_time(lab: Lab) -> None:
+def test_an_assignment_that_waits_in_vain_ends_with_its_time(lab: Lab) -> None:
     add_pod(lab, 1)
     body = replacement("w1", 1)
     lab.start()
     lab.api.put({**body, "status": {**body["status"], "until": fault(seconds=1)["status"]["until"]}}, "ADDED")
-    until(lambda: state(lab, "w1") == "Healed")
+    wait_until(lambda: state(lab, "w1") == "Healed")
     assert "injectedNs" not in lab.api.target("w1")
 
 
 def test_a_killed_and_frozen_pod_heals_from_each_by_itself(lab: Lab) -> None:
     lab.start()
     lab.api.put(freeze("f1"), "ADDED")
-    until(lambda: state(lab, "f1") == "Active")
+    wait_until(lambda: state(lab, "f1") == "Active")
     lab.api.put(fault("f2"), "ADDED")
-    until(lambda: state(lab, "f2") == "Active")
+    wait_until(lambda: state(lab, "f2") == "Active")
     assert lab.member
     lab.member.wait(5)
     assert is_frozen(lab)
     lab.api.put(deleted(lab.api.faults["f1"]))
-    until(lambda: state(lab, "f1") == "Healed")
+    wait_until(lambda: state(lab, "f1") == "Healed")
     assert not is_frozen(lab)
     assert lab.closed() == ["closed-f2"]
     assert lab.api.target("f1")["proven"]
 
 
-def test_a_step_that_raises_keeps_no_other_entry_from_its_end(lab: Lab) -> None:
+def test_a_step_that_raises_keeps_no_other_fault_from_its_end(lab: Lab) -> None:
     inode = network(lab)
     lab.start()
     lab.api.put(partition("f1"), "ADDED")
     lab.api.put(freeze("f2"), "ADDED")
-    until(lambda: state(lab, "f1") == state(lab, "f2") == "Active")
+    wait_until(lambda: state(lab, "f1") == state(lab, "f2") == "Active")
     lab.nft.refuses = "Error: netlink: Device busy\n"
     for uid in ("f1", "f2"):
         lab.api.put(deleted(lab.api.faults[uid]))
-    until(lambda: state(lab, "f2") == "Healed")
+    wait_until(lambda: state(lab, "f2") == "Healed")
     assert state(lab, "f1") == "Active"
     lab.nft.refuses = ""
-    until(lambda: state(lab, "f1") == "Healed")
+    wait_until(lambda: state(lab, "f1") == "Healed")
     assert lab.nft.namespaces[inode] == {}
 
 
 @pytest.mark.parametrize("kind", ["freeze", "partition"])
-def test_the_effect_follows_the_entry_at_once(lab: Lab, kind: str) -> None:
+def test_the_effect_follows_the_target_at_once(lab: Lab, kind: str) -> None:
     network(lab)
     lab.start()
     unresolved = freeze() if kind == "freeze" else partition()
@@ -234,7 +234,7 @@ def test_the_effect_follows_the_entry_at_once(lab: Lab, kind: str) -> None:
     time.sleep(0.3)
     began = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
     lab.api.put({**unresolved, "status": {**unresolved["status"], "targets": targets}})
-    until(lambda: state(lab) == "Active")
+    wait_until(lambda: state(lab) == "Active")
     milliseconds = (lab.api.target()["injectedNs"] - began) / 1e6
     print(f"{kind} after {milliseconds:.1f} ms, without the programs' own time")
     assert milliseconds < 500  # about 10 on an idle machine

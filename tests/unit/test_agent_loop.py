@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 from agent_fakes import POD_UID
-from agent_lab import FakeApi, Lab, deleted, fault, lab_in, state, until
+from agent_lab import FakeApi, Lab, deleted, fault, lab_in, state, wait_until
 from caplab_agent import __main__ as program
-from caplab_agent.faults import Entry, Kill, Order
+from caplab_agent.faults import Assignment, FaultRecord, Kill
 from caplab_agent.gate import Gates
-from caplab_agent.injections import Place
+from caplab_agent.injections import AgentLocation
 from caplab_agent.plan import DIED, LOST, TOO_LATE
 
 
@@ -27,27 +27,27 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
 def test_a_fault_is_carried_out_proven_healed_at_its_time_and_then_forgotten(lab: Lab) -> None:
     lab.start()
     lab.api.put(fault(seconds=1.5), "ADDED")
-    until(lambda: state(lab) == "Active")
+    wait_until(lambda: state(lab) == "Active")
     active = lab.api.target()
     assert active["proven"] is True
     assert active["bootId"] == lab.clock.boot_id
     assert lab.member
     assert lab.member.wait(1) == -signal.SIGKILL
     assert lab.closed() == ["closed-f1"]
-    until(lambda: state(lab) == "Healed")
+    wait_until(lambda: state(lab) == "Healed")
     healed = lab.api.target()
     assert 1.0e9 < healed["healedNs"] - healed["injectedNs"] < 2.5e9
     assert healed["evidence"][-1].startswith("gate held 1.")
     assert healed["zone"] == "a"
     assert not lab.closed()
-    until(lambda: lab.journal.read() == [])
+    wait_until(lambda: lab.journal.read() == [])
     assert len({pid for pid, _ in lab.signalled}) == 1
     path, body = lab.api.patches[-1]
     assert "fieldManager=caplab-agent-node-1" in path
     assert set(body["status"]) == {"targets"}
 
 
-def test_the_first_signal_follows_the_entry_at_once(lab: Lab) -> None:
+def test_the_first_signal_follows_the_target_at_once(lab: Lab) -> None:
     lab.start()
     unresolved = fault()
     targets = unresolved["status"].pop("targets")
@@ -56,7 +56,7 @@ def test_the_first_signal_follows_the_entry_at_once(lab: Lab) -> None:
     resolved = {**unresolved, "status": {**unresolved["status"], "targets": targets}}
     began = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
     lab.api.put(resolved)
-    until(lambda: bool(lab.signalled))
+    wait_until(lambda: bool(lab.signalled))
     milliseconds = (lab.signalled[0][1] - began) / 1e6
     print(f"first signal after {milliseconds:.1f} ms")
     assert milliseconds < 500  # about 10 on an idle machine
@@ -66,35 +66,35 @@ def test_a_deleted_fault_heals_at_once(lab: Lab) -> None:
     lab.start()
     body = fault()
     lab.api.put(body, "ADDED")
-    until(lambda: state(lab) == "Active")
+    wait_until(lambda: state(lab) == "Active")
     lab.api.put(deleted(lab.api.faults["f1"]))
-    until(lambda: state(lab) == "Healed")
+    wait_until(lambda: state(lab) == "Healed")
     assert "healed early: the Fault was deleted" in lab.api.target()["evidence"]
     assert not lab.closed()
     lab.api.remove("f1")
-    until(lambda: lab.journal.read() == [])
+    wait_until(lambda: lab.journal.read() == [])
 
 
 def test_a_fault_whose_object_was_torn_away_heals(lab: Lab) -> None:
     lab.start()
     lab.api.put(fault(), "ADDED")
-    until(lambda: state(lab) == "Active")
+    wait_until(lambda: state(lab) == "Active")
     lab.api.remove("f1")
-    until(lambda: not lab.closed())
-    until(lambda: lab.journal.read() == [])
+    wait_until(lambda: not lab.closed())
+    wait_until(lambda: lab.journal.read() == [])
 
 
 def test_a_fault_deleted_before_it_was_begun_is_reported_healed(lab: Lab) -> None:
     lab.api.put(deleted(fault()), "ADDED")
     lab.start()
-    until(lambda: state(lab) == "Healed")
+    wait_until(lambda: state(lab) == "Healed")
     assert not lab.signalled
 
 
 def test_a_late_fault_is_not_begun(lab: Lab) -> None:
     lab.api.put(fault(seconds=-1), "ADDED")
     lab.start()
-    until(lambda: state(lab) == "Failed")
+    wait_until(lambda: state(lab) == "Failed")
     assert lab.api.target()["problem"] == TOO_LATE
     assert not lab.signalled
 
@@ -118,71 +118,71 @@ def test_what_the_guards_refuse_is_not_touched(lab: Lab, plant: Callable[[FakeAp
     plant(lab.api)
     lab.start()
     lab.api.put(fault(), "ADDED")
-    until(lambda: state(lab) == "Failed")
+    wait_until(lambda: state(lab) == "Failed")
     assert names in lab.api.target()["problem"]
     assert "Hint: " in lab.api.target()["problem"]
     assert not lab.signalled
     assert not lab.closed()
-    until(lambda: lab.journal.read() == [])
+    wait_until(lambda: lab.journal.read() == [])
 
 
 def test_guards_that_cannot_look_for_a_moment_look_again(lab: Lab) -> None:
     lab.api.reads_status = 503
     lab.start()
     lab.api.put(fault(), "ADDED")
-    until(lambda: len(lab.journal.read()) == 1)
+    wait_until(lambda: len(lab.journal.read()) == 1)
     time.sleep(0.3)
     assert not lab.signalled
     lab.api.reads_status = 200
-    until(lambda: state(lab) == "Active")
+    wait_until(lambda: state(lab) == "Active")
 
 
 def test_a_fault_deleted_while_the_guards_cannot_look_does_nothing(lab: Lab) -> None:
     lab.api.reads_status = 503
     lab.start()
     lab.api.put(fault(), "ADDED")
-    until(lambda: len(lab.journal.read()) == 1)
+    wait_until(lambda: len(lab.journal.read()) == 1)
     lab.api.put(deleted(lab.api.faults["f1"]))
-    until(lambda: state(lab) == "Healed")
+    wait_until(lambda: state(lab) == "Healed")
     assert "nothing was done" in lab.api.target()["evidence"][0]
     assert not lab.signalled
 
 
 def test_the_journal_is_written_before_the_first_signal(lab: Lab) -> None:
-    written: list[list[Entry]] = []
+    written: list[list[FaultRecord]] = []
     lab.before_signal = lambda: written.append(lab.journal.read())
     lab.start()
     lab.api.put(fault(), "ADDED")
-    until(lambda: state(lab) == "Active")
-    assert [entry.order.key for entry in written[0]] == [("f1", POD_UID)]
+    wait_until(lambda: state(lab) == "Active")
+    assert [record.assignment.key for record in written[0]] == [("f1", POD_UID)]
 
 
 def test_a_journal_that_cannot_be_written_stops_the_fault_before_it_begins(lab: Lab) -> None:
     lab.start()
     (lab.root / "journal" / "faults.draft").mkdir()
     lab.api.put(fault(), "ADDED")
-    until(lambda: state(lab) == "Failed")
+    wait_until(lambda: state(lab) == "Failed")
     assert "journal" in lab.api.target()["problem"]
     assert not lab.signalled
 
 
-def test_an_agent_that_is_told_to_end_heals_nothing_and_the_next_one_goes_on(lab: Lab) -> None:
+def test_an_agent_that_is_stopped_heals_nothing_and_the_next_one_goes_on(lab: Lab) -> None:
     lab.start()
     lab.api.put(fault(seconds=2.5), "ADDED")
-    until(lambda: state(lab) == "Active")
+    wait_until(lambda: state(lab) == "Active")
     lab.stop()
     assert lab.closed() == ["closed-f1"]
     lab.start_member()
     lab.start()
     time.sleep(0.3)
     assert lab.closed() == ["closed-f1"]
-    until(lambda: state(lab) == "Healed")
+    wait_until(lambda: state(lab) == "Healed")
     assert lab.api.target()["proven"] is True
     assert len({pid for pid, _ in lab.signalled}) == 1  # it was not killed twice
     assert not lab.closed()
 
 
-def test_an_agent_that_is_told_to_end_in_the_midst_of_an_injection_writes_down_what_came_of_it(lab: Lab) -> None:
+def test_an_agent_that_is_stopped_in_the_midst_of_an_injection_writes_down_what_came_of_it(lab: Lab) -> None:
     signalling = threading.Event()
 
     def before_signal() -> None:
@@ -192,27 +192,27 @@ def test_an_agent_that_is_told_to_end_in_the_midst_of_an_injection_writes_down_w
     lab.before_signal = before_signal
     lab.start()
     lab.api.put(fault(), "ADDED")
-    until(signalling.is_set)  # with the gate closed and no signal on its way yet, nothing would have to be written
+    wait_until(signalling.is_set)  # with the gate closed and no signal on its way yet, nothing would have to be written
     assert lab.closed() == ["closed-f1"]
     lab.stop()
-    (entry,) = lab.journal.read()
-    assert (entry.state, entry.proven) == ("Active", True)
+    (record,) = lab.journal.read()
+    assert (record.state, record.proven) == ("Active", True)
 
 
-def journalled(lab: Lab, boot_id: str = "", **fields: Any) -> Entry:
-    """An entry an agent left behind, its gate closed."""
-    order = Order("f1", "lab", "kill-f1", "pg", POD_UID, "pg-0", Kill())
-    Gates(lab.root / "pods", lab.clock).close(order, 60)
-    entry = Entry(order, boot_id or lab.clock.boot_id, lab.clock.now().ns + 60_000_000_000, **fields)
-    lab.journal.write([entry])
-    return entry
+def journalled(lab: Lab, boot_id: str = "", **fields: Any) -> FaultRecord:
+    """A record that an agent left behind, its gate closed."""
+    assignment = Assignment("f1", "lab", "kill-f1", "pg", POD_UID, "pg-0", Kill())
+    Gates(lab.root / "pods", lab.clock).close(assignment, 60)
+    record = FaultRecord(assignment, boot_id or lab.clock.boot_id, lab.clock.now().ns + 60_000_000_000, **fields)
+    lab.journal.write([record])
+    return record
 
 
 def test_an_injection_that_the_agent_did_not_survive_is_undone_and_failed(lab: Lab) -> None:
     journalled(lab)
     lab.api.put(fault(), "ADDED")
     lab.start()
-    until(lambda: state(lab) == "Failed")
+    wait_until(lambda: state(lab) == "Failed")
     assert lab.api.target()["problem"] == DIED
     assert not lab.closed()
     assert not lab.signalled
@@ -222,10 +222,10 @@ def test_after_another_boot_everything_is_healed_without_an_api_server(lab: Lab)
     lab.api.status = 503
     journalled(lab, boot_id="another", state="Active", injected_ns=1, proven=True)
     lab.start()
-    until(lambda: not lab.closed())
+    wait_until(lambda: not lab.closed())
     lab.api.put(fault(state="Active"))
     lab.api.status = 200
-    until(lambda: state(lab) == "Healed")
+    wait_until(lambda: state(lab) == "Healed")
     assert lab.api.target()["proven"] is False
 
 
@@ -234,7 +234,7 @@ def test_a_fault_whose_journal_was_lost_is_healed_and_failed(lab: Lab) -> None:
     (lab.root / "journal" / "faults.json").write_text("{")
     lab.api.put(fault(state="Active"), "ADDED")
     lab.start()
-    until(lambda: state(lab) == "Failed")
+    wait_until(lambda: state(lab) == "Failed")
     assert lab.api.target()["problem"] == LOST
     assert not lab.closed()
 
@@ -243,45 +243,45 @@ def test_a_fault_whose_journal_was_lost_is_healed_and_failed(lab: Lab) -> None:
 def test_an_api_server_that_does_not_answer_delays_the_report_and_not_the_heal(lab: Lab, silent: bool) -> None:
     lab.start()
     lab.api.put(fault(seconds=1.5), "ADDED")
-    until(lambda: state(lab) == "Active")
+    wait_until(lambda: state(lab) == "Active")
     healed_by = time.monotonic() + 2.5
     if silent:
         lab.api.silent.clear()
     else:
         lab.api.status = 503
-    until(lambda: not lab.closed(), healed_by - time.monotonic())
+    wait_until(lambda: not lab.closed(), healed_by - time.monotonic())
     assert state(lab) == "Active"
-    until(lambda: lab.journal.read()[0].state == "Healed", 0.5)
-    lab.restart()  # even then it is told
+    wait_until(lambda: lab.journal.read()[0].state == "Healed", 0.5)
+    lab.restart()  # even then it is reported
     lab.api.status = 200
     lab.api.silent.set()
-    until(lambda: state(lab) == "Healed")
+    wait_until(lambda: state(lab) == "Healed")
     assert lab.api.target()["proven"] is True
-    until(lambda: lab.journal.read() == [])
+    wait_until(lambda: lab.journal.read() == [])
 
 
 def test_two_overlapping_faults_on_one_pod_heal_apart(lab: Lab) -> None:
     lab.start()
     lab.api.put(fault("f1"), "ADDED")
-    until(lambda: state(lab, "f1") == "Active")
+    wait_until(lambda: state(lab, "f1") == "Active")
     lab.start_member()
     lab.api.put(fault("f2", seconds=1.5), "ADDED")
-    until(lambda: state(lab, "f2") == "Active")
+    wait_until(lambda: state(lab, "f2") == "Active")
     assert lab.closed() == ["closed-f1", "closed-f2"]
-    until(lambda: state(lab, "f2") == "Healed")
+    wait_until(lambda: state(lab, "f2") == "Healed")
     assert lab.closed() == ["closed-f1"]
     assert state(lab, "f1") == "Active"
     lab.api.put(deleted(lab.api.faults["f1"]))
-    until(lambda: not lab.closed())
+    wait_until(lambda: not lab.closed())
 
 
 def test_a_kill_that_keeps_nothing_down_stays_active_until_its_time_and_kills_once(lab: Lab) -> None:
     lab.start()
     lab.api.put(fault(seconds=1.5, keepDown=False), "ADDED")
-    until(lambda: state(lab) == "Active")
+    wait_until(lambda: state(lab) == "Active")
     lab.start_member()
     assert not lab.closed()
-    until(lambda: state(lab) == "Healed")
+    wait_until(lambda: state(lab) == "Healed")
     assert lab.api.target()["proven"] is True
     assert len({pid for pid, _ in lab.signalled}) == 1
 
@@ -292,7 +292,7 @@ def test_an_empty_container_fails_the_fault(lab: Lab) -> None:
     lab.member.wait()
     lab.start()
     lab.api.put(fault(), "ADDED")
-    until(lambda: state(lab) == "Failed")
+    wait_until(lambda: state(lab) == "Failed")
     assert lab.api.target()["proven"] is False
     assert not lab.closed()
 
@@ -302,4 +302,4 @@ def test_the_program_names_what_it_lacks(monkeypatch: pytest.MonkeyPatch, capsys
         monkeypatch.delenv(name, raising=False)
     assert program.main() == 2
     assert "CAPLAB_NODE is not set. Hint: " in capsys.readouterr().err
-    assert program.place({"CAPLAB_NODE": "n", "CAPLAB_NAMESPACE": "s"}) == Place("n", "s")
+    assert program.agent_location({"CAPLAB_NODE": "n", "CAPLAB_NAMESPACE": "s"}) == AgentLocation("n", "s")

@@ -11,24 +11,26 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from caplab_agent.faults import ACTIVE, FAILED, GONE, HEALED, Entry, Freeze, Kill, Order, Partition
+from caplab_agent.faults import ACTIVE, FAILED, GONE, HEALED, Assignment, FaultRecord, Freeze, Kill, Partition
 from caplab_agent.journal import Journal
 from caplab_agent.report import Reporter, report_body
 
-ORDER = Order("f1", "lab", "kill-it", "pg", "p1", "pg-0", Kill("SIGTERM", False))
-ENTRY = Entry(
-    ORDER, "boot-1", 5, ACTIVE, 3, "2026-01-01T12:00:00.123Z", proven=True, evidence=("SIGKILL to 3 processes",)
+ASSIGNMENT = Assignment("f1", "lab", "kill-it", "pg", "p1", "pg-0", Kill("SIGTERM", False))
+RECORD = FaultRecord(
+    ASSIGNMENT, "boot-1", 5, ACTIVE, 3, "2026-01-01T12:00:00.123Z", proven=True, evidence=("SIGKILL to 3 processes",)
 )
 
 
 def test_the_journal_gives_back_what_was_written(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "new" / "faults.json")
     assert journal.read() == []
-    cut = replace(ORDER, pod_uid="p3", what=Partition(("10.0.0.1", "fd00::1"), ("10.0.0.2",)), replaces="p0")
+    cut = replace(ASSIGNMENT, pod_uid="p3", action=Partition(("10.0.0.1", "fd00::1"), ("10.0.0.2",)), replaces="p0")
     every = [
-        ENTRY,
-        replace(ENTRY, order=replace(ORDER, pod_uid="p2", what=Freeze()), state=FAILED, problem="x", cpu_ns=7),
-        replace(ENTRY, order=cut, effective_ns=4, netns=4026532561, spared=("10.0.0.9", "10.0.0.8")),
+        RECORD,
+        replace(
+            RECORD, assignment=replace(ASSIGNMENT, pod_uid="p2", action=Freeze()), state=FAILED, problem="x", cpu_ns=7
+        ),
+        replace(RECORD, assignment=cut, effective_ns=4, netns=4026532561, protected_addresses=("10.0.0.9", "10.0.0.8")),
     ]
     journal.write(every)
     assert Journal(tmp_path / "new" / "faults.json").read() == every
@@ -44,8 +46,8 @@ def test_a_journal_that_cannot_be_understood_is_set_aside(tmp_path: Path, text: 
     file.write_text(text)
     assert Journal(file).read() == []
     assert (tmp_path / "faults.unreadable").read_text() == text
-    Journal(file).write([ENTRY])
-    assert Journal(file).read() == [ENTRY]
+    Journal(file).write([RECORD])
+    assert Journal(file).read() == [RECORD]
 
 
 def test_a_journal_that_is_no_text_is_set_aside(tmp_path: Path) -> None:
@@ -74,7 +76,7 @@ def test_a_field_of_another_type_makes_a_journal_that_cannot_be_understood(
     tmp_path: Path, path: tuple[str, ...], value: object
 ) -> None:
     file = tmp_path / "faults.json"
-    Journal(file).write([ENTRY])
+    Journal(file).write([RECORD])
     document = json.loads(file.read_text())
     *way, last = path
     below = document["entries"][0]
@@ -88,15 +90,17 @@ def test_a_field_of_another_type_makes_a_journal_that_cannot_be_understood(
 
 def test_a_crash_while_writing_leaves_the_journal_as_it_was(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "faults.json")
-    journal.write([ENTRY])
+    journal.write([RECORD])
     (tmp_path / "faults.draft").write_text('{"format": 2, "ent')
-    assert journal.read() == [ENTRY]
+    assert journal.read() == [RECORD]
 
 
-def test_a_report_names_every_begun_entry_of_its_fault_and_no_field_of_the_operator() -> None:
-    other = replace(ENTRY, order=replace(ORDER, pod_uid="p2"), state=HEALED, healed_ns=9, healed_at="t", problem="p")
-    waiting = Entry(replace(ORDER, pod_uid="p3"), "boot-1", 5)
-    body = report_body([ENTRY, other, waiting])
+def test_a_report_names_every_begun_record_of_its_fault_and_no_field_of_the_operator() -> None:
+    other = replace(
+        RECORD, assignment=replace(ASSIGNMENT, pod_uid="p2"), state=HEALED, healed_ns=9, healed_at="t", problem="p"
+    )
+    waiting = FaultRecord(replace(ASSIGNMENT, pod_uid="p3"), "boot-1", 5)
+    body = report_body([RECORD, other, waiting])
     assert body
     assert body["metadata"] == {"namespace": "lab", "name": "kill-it", "uid": "f1"}
     assert body["status"] == {
@@ -117,23 +121,23 @@ def test_a_report_names_every_begun_entry_of_its_fault_and_no_field_of_the_opera
     assert report_body([waiting]) is None
 
 
-def test_a_report_tells_when_the_effect_was_there_and_that_a_pod_is_gone() -> None:
-    body = report_body([replace(ENTRY, state=GONE, effective_ns=4)])
+def test_a_report_says_when_the_effect_was_there_and_that_a_pod_is_gone() -> None:
+    body = report_body([replace(RECORD, state=GONE, effective_ns=4)])
     assert body
     (target,) = body["status"]["targets"]
     assert (target["state"], target["injectedNs"], target["effectiveNs"]) == ("Gone", 3, 4)
 
 
-def test_an_entry_of_a_kind_that_is_not_known_makes_a_journal_that_cannot_be_understood(tmp_path: Path) -> None:
+def test_a_record_of_a_kind_that_is_not_known_makes_a_journal_that_cannot_be_understood(tmp_path: Path) -> None:
     file = tmp_path / "faults.json"
-    Journal(file).write([ENTRY])
+    Journal(file).write([RECORD])
     file.write_text(file.read_text().replace('"kind": "kill"', '"kind": "burn"'))
     assert Journal(file).read() == []
     assert (tmp_path / "faults.unreadable").exists()
 
 
 def test_a_report_keeps_to_the_bounds_of_the_schema() -> None:
-    body = report_body([replace(ENTRY, evidence=("x" * 400,) * 30, problem="y" * 2000)])
+    body = report_body([replace(RECORD, evidence=("x" * 400,) * 30, problem="y" * 2000)])
     assert body
     (target,) = body["status"]["targets"]
     assert len(target["evidence"]) == 20
@@ -164,7 +168,7 @@ def body(name: str, state: str = ACTIVE) -> dict[str, Any]:
     return {"metadata": {"namespace": "lab", "name": name}, "state": state}
 
 
-def until(true: Callable[[], bool]) -> None:
+def wait_until(true: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 10
     while not true():
         assert time.monotonic() < deadline
@@ -187,43 +191,43 @@ def reporter(server: Server) -> Iterator[Reporter]:
 
 def test_a_report_is_tried_until_it_is_taken_and_then_no_more(server: Server, reporter: Reporter) -> None:
     server.up = False
-    reporter.tell("f1", body("a"))
-    until(lambda: server.tries >= 3)
+    reporter.report("f1", body("a"))
+    wait_until(lambda: server.tries >= 3)
     server.up = True
-    until(lambda: bool(server.taken))
+    wait_until(lambda: bool(server.taken))
     time.sleep(0.2)
     assert server.taken == [body("a")]
 
 
 def test_the_newest_report_of_a_fault_replaces_the_one_that_waits(server: Server, reporter: Reporter) -> None:
     server.up = False
-    reporter.tell("f1", body("a"))
-    until(lambda: server.tries >= 1)
-    reporter.tell("f1", body("a", HEALED))
+    reporter.report("f1", body("a"))
+    wait_until(lambda: server.tries >= 1)
+    reporter.report("f1", body("a", HEALED))
     server.up = True
-    until(lambda: bool(server.taken))
+    wait_until(lambda: bool(server.taken))
     time.sleep(0.2)
     assert server.taken == [body("a", HEALED)]
 
 
 def test_a_report_that_changes_while_it_is_sent_is_sent_again(server: Server, reporter: Reporter) -> None:
     server.silent.clear()
-    reporter.tell("f1", body("a"))
-    until(lambda: server.tries == 1)
+    reporter.report("f1", body("a"))
+    wait_until(lambda: server.tries == 1)
     began = time.monotonic()
-    reporter.tell("f1", body("a", HEALED))
-    assert time.monotonic() - began < 0.1  # telling waits for nobody
+    reporter.report("f1", body("a", HEALED))
+    assert time.monotonic() - began < 0.1  # reporting waits for nobody
     server.silent.set()
-    until(lambda: len(server.taken) == 2)
+    wait_until(lambda: len(server.taken) == 2)
     assert server.taken[-1] == body("a", HEALED)
 
 
 def test_a_report_that_is_refused_for_good_holds_up_no_other(server: Server, reporter: Reporter) -> None:
     server.refused = {"bad"}
-    reporter.tell("f1", body("bad"))
-    until(lambda: server.tries >= 1)
-    reporter.tell("f2", body("good"))
-    until(lambda: server.taken == [body("good")])
+    reporter.report("f1", body("bad"))
+    wait_until(lambda: server.tries >= 1)
+    reporter.report("f2", body("good"))
+    wait_until(lambda: server.taken == [body("good")])
     reporter.drop("f1")
     time.sleep(0.1)
     tries = server.tries

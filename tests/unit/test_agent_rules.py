@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from caplab_agent.drop_evidence import anew, asked, counted, first_ns
-from caplab_agent.drop_rules import Dropped, Drops, Seen, address, change, parse, put, replacement, table
+from caplab_agent.drop_evidence import first_drop_ns, with_counts, with_drops, with_new_network
+from caplab_agent.drop_rules import DropCounters, Dropped, Drops, address, change, parse, put, replacement, table
 
 MILLISECOND = 1_000_000
 PEER, SIX = address("10.244.1.5"), address("fd00::5")
 # As nft 1.0.6 prints it; newer ones print the elements' own time-out beside what is left of it.
 PRINTED = """table inet caplab_f1 {
-    set deaf4 {
+    set drop_from4 {
         type ipv4_addr
         flags timeout
         elements = { 10.244.1.5 timeout 10s500ms expires 4s176ms, 10.244.1.6 timeout 10s500ms expires 4s176ms }
@@ -36,14 +36,14 @@ PRINTED = """table inet caplab_f1 {
     chain drop_in {
         type filter hook prerouting priority raw; policy accept;
         iifname "lo" accept
-        ip saddr @deaf4 drop
+        ip saddr @drop_from4 drop
     }
 }
 """
 
 
 def test_a_printed_table_tells_packets_and_how_long_ago_the_first_was() -> None:
-    assert parse(PRINTED) == Seen(
+    assert parse(PRINTED) == DropCounters(
         (
             Dropped("from", PEER, 37, 616),
             Dropped("from", address("10.244.1.6"), 1, 60_000),
@@ -59,7 +59,7 @@ def test_a_table_whose_addresses_have_run_out_cuts_no_more() -> None:
     ).replace(" 10s500ms expires 4s176ms }", "")
     assert not parse(ended).cuts
     assert len(parse(ended).dropped) == 3
-    assert parse("") == Seen((), cuts=False)
+    assert parse("") == DropCounters((), cuts=False)
 
 
 def test_an_element_of_this_very_moment_is_no_time_old() -> None:
@@ -74,8 +74,8 @@ def test_a_table_is_made_or_replaced_in_one_transaction_and_named_after_its_faul
     made = put("1b-2c", drops, 1500)
     assert made.startswith("create table inet caplab_1b_2c\ntable inet caplab_1b_2c {\n")
     assert made.count(f"{PEER} timeout 1500ms") == 1
-    assert "set deaf6 { type ipv6_addr; flags timeout; elements = { fd00::5 timeout 1500ms }; }" in made
-    assert "set mute4 { type ipv4_addr; flags timeout; }" in made
+    assert "set drop_from6 { type ipv6_addr; flags timeout; elements = { fd00::5 timeout 1500ms }; }" in made
+    assert "set drop_to4 { type ipv4_addr; flags timeout; }" in made
     again = replacement("1b-2c", drops, 1500)
     assert again.startswith("table inet caplab_1b_2c\ndelete table inet caplab_1b_2c\ntable inet caplab_1b_2c {\n")
 
@@ -96,11 +96,11 @@ def test_every_fault_counts_before_any_fault_drops() -> None:
 
 def test_a_change_fills_the_sets_of_addresses_and_leaves_the_counts_alone() -> None:
     assert change("f1", Drops((PEER,), ()), 700).splitlines() == [
-        "flush set inet caplab_f1 deaf4",
-        "flush set inet caplab_f1 deaf6",
-        "flush set inet caplab_f1 mute4",
-        "flush set inet caplab_f1 mute6",
-        f"add element inet caplab_f1 deaf4 {{ {PEER} timeout 700ms }}",
+        "flush set inet caplab_f1 drop_from4",
+        "flush set inet caplab_f1 drop_from6",
+        "flush set inet caplab_f1 drop_to4",
+        "flush set inet caplab_f1 drop_to6",
+        f"add element inet caplab_f1 drop_from4 {{ {PEER} timeout 700ms }}",
     ]
 
 
@@ -112,25 +112,25 @@ def test_what_is_no_address_is_not_taken_for_one(text: str) -> None:
 
 def test_evidence_names_the_most_dropped_addresses_and_sums_up_the_rest() -> None:
     many = tuple(Dropped("from", address(f"10.0.0.{n}"), n, 500) for n in range(1, 41))
-    told = counted(("other",), Seen(many, True), 1000 * MILLISECOND, 400 * MILLISECOND)
-    assert told[0] == "other"
-    assert told[1] == "dropped 40 packets from 10.0.0.40, first 100 ms after injection"
-    assert told[-1] == "dropped 406 packets of 28 other addresses"
-    assert len(told) <= 20
-    assert counted(told, Seen((), True), 1, 1) == told
+    lines = with_counts(("other",), DropCounters(many, True), 1000 * MILLISECOND, 400 * MILLISECOND)
+    assert lines[0] == "other"
+    assert lines[1] == "dropped 40 packets from 10.0.0.40, first 100 ms after injection"
+    assert lines[-1] == "dropped 406 packets of 28 other addresses"
+    assert len(lines) <= 20
+    assert with_counts(lines, DropCounters((), True), 1, 1) == lines
 
 
 def test_the_first_packet_is_never_earlier_than_the_injection() -> None:
-    seen = Seen((Dropped("from", PEER, 1, 50), Dropped("to", PEER, 9, 20)), True)
-    assert first_ns(seen, 1000 * MILLISECOND, 900 * MILLISECOND) == 950 * MILLISECOND
-    assert first_ns(seen, 1000 * MILLISECOND, 970 * MILLISECOND) == 970 * MILLISECOND
-    assert "first 0 ms after injection" in counted((), seen, 1000 * MILLISECOND, 970 * MILLISECOND)[1]
+    counters = DropCounters((Dropped("from", PEER, 1, 50), Dropped("to", PEER, 9, 20)), True)
+    assert first_drop_ns(counters, 1000 * MILLISECOND, 900 * MILLISECOND) == 950 * MILLISECOND
+    assert first_drop_ns(counters, 1000 * MILLISECOND, 970 * MILLISECOND) == 970 * MILLISECOND
+    assert "first 0 ms after injection" in with_counts((), counters, 1000 * MILLISECOND, 970 * MILLISECOND)[1]
 
 
 def test_lines_about_the_present_take_each_others_place() -> None:
-    told = asked(asked(("x",), Drops((PEER,), ())), Drops((PEER, SIX), (PEER,)))
-    assert told == ("drops packets from 2 addresses and to 1 address", "x")
-    assert anew(anew(("x",), 10**9), 3 * 10**9) == (
+    lines = with_drops(with_drops(("x",), Drops((PEER,), ())), Drops((PEER, SIX), (PEER,)))
+    assert lines == ("drops packets from 2 addresses and to 1 address", "x")
+    assert with_new_network(with_new_network(("x",), 10**9), 3 * 10**9) == (
         "x",
         "the pod's network was made anew: rules put in again 3.0 s after injection",
     )

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from caplab_agent import exporter as agent
 from caplab_agent.faults import Freeze, Kill, Partition
-from exported import entry, of_agent
+from exported import fault_record, of_agent
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
 from caplab import metrics_port
@@ -172,13 +172,13 @@ def test_a_system_that_had_no_thread_left_for_a_while_keeps_nobody_out_later(
 
 
 def test_the_agent_tells_its_live_faults_by_kind() -> None:
-    faults = [entry(Kill(), "pg-0"), entry(Kill(), "pg-1"), entry(Partition(), "pg-2")]
+    faults = [fault_record(Kill(), "pg-0"), fault_record(Kill(), "pg-1"), fault_record(Partition(), "pg-2")]
     told = generate_latest(of_agent(faults)).decode()
     assert 'caplab_agent_faults_active{kind="kill",node="node-a"} 2.0' in told
     assert 'caplab_agent_faults_active{kind="partition",node="node-a"} 1.0' in told
     assert 'caplab_agent_faults_active{kind="freeze",node="node-a"} 0.0' in told
     assert 'caplab_agent_oldest_poll_seconds{node="node-a"} 3.0' in told
-    assert 'kind="freeze",node="node-a"} 1.0' in generate_latest(of_agent([entry(Freeze())])).decode()
+    assert 'kind="freeze",node="node-a"} 1.0' in generate_latest(of_agent([fault_record(Freeze())])).decode()
 
 
 def test_an_agent_whose_port_is_taken_goes_on(

@@ -29,57 +29,57 @@ class Bounds:
 
 
 @dataclass(slots=True)
-class Blow:
-    """What became of one container: the processes seen, those left, and when it was first found empty."""
+class ContainerKill:
+    """What became of one container: its processes so far, those left, and when it was first found empty."""
 
     container: Container
-    seen: set[int] = field(default_factory=set)
+    pids: set[int] = field(default_factory=set)
     left: set[int] = field(default_factory=set)
     forced: set[int] = field(default_factory=set)  # that did not end by another signal
     empty_ns: int | None = None
 
-    def look(self, ns: int) -> None:
-        """See what is in it now."""
+    def refresh(self, ns: int) -> None:
+        """Read what is in it now."""
         self.left = self.container.pids()
-        self.seen |= self.left
+        self.pids |= self.left
         self.empty_ns = None if self.left else self.empty_ns or ns
 
 
 @dataclass(slots=True)
-class Strike:
+class KillAttempt:
     """One kill of some containers; began is stamped right before the first signal, None: there was none.
 
     thawed: entered after the first SIGKILL, since on cgroup v1 a frozen process does not die of it; left at the end.
     What is thawed then executes nothing any more.
     """
 
-    blows: list[Blow]
+    kills: list[ContainerKill]
     clock: Clock
     send: Send = os.kill
     bounds: Bounds = field(default_factory=Bounds)
     thawed: Thawed = nullcontext
     began: Instant | None = None
-    _asked: set[int] = field(default_factory=set)
+    _signalled: set[int] = field(default_factory=set)
     _thawing: ExitStack = field(default_factory=ExitStack)
 
     def run(self, number: signal.Signals) -> None:
         """Signal until all are empty, at most bounds.whole_seconds. No signal if one is empty at the start."""
         with self._thawing:
-            self._until_empty(number)
+            self._kill_until_empty(number)
 
-    def _until_empty(self, number: signal.Signals) -> None:
+    def _kill_until_empty(self, number: signal.Signals) -> None:
         pause = _SHORTEST_SECONDS
         killed = False
         while True:
             now = self.clock.now()
-            for blow in self.blows:
-                blow.look(now.ns)
+            for each in self.kills:
+                each.refresh(now.ns)
             if self.began is None:
-                if not self.blows or not all(blow.left for blow in self.blows):
+                if not self.kills or not all(each.left for each in self.kills):
                     return
                 self.began = now = self.clock.now()
             passed = (now.ns - self.began.ns) / 1e9
-            if not any(blow.left for blow in self.blows) or passed >= self.bounds.whole_seconds:
+            if not any(each.left for each in self.kills) or passed >= self.bounds.whole_seconds:
                 return
             polite = number != signal.SIGKILL and passed < self.bounds.polite_seconds
             self._signal(number, polite)
@@ -90,22 +90,24 @@ class Strike:
             pause = min(2 * pause, _LONGEST_SECONDS)
 
     def _signal(self, number: signal.Signals, polite: bool) -> None:
-        for blow in self.blows:
+        for each in self.kills:
             if polite:
-                self._each(blow.left - self._asked, number)
-                self._asked |= blow.left
+                self._send_to(each.left - self._signalled, number)
+                self._signalled |= each.left
             else:
                 if number != signal.SIGKILL:
-                    blow.forced |= blow.left
-                self._each(blow.left, signal.SIGKILL)
+                    each.forced |= each.left
+                self._send_to(each.left, signal.SIGKILL)
 
-    def _each(self, pids: set[int], number: signal.Signals) -> None:
+    def _send_to(self, pids: set[int], number: signal.Signals) -> None:
         # 0 stands for a process of another pid namespace, and to kill() it would mean our own group; 1 is the node.
         for pid in sorted(pids - {0, 1, os.getpid()}):
             with contextlib.suppress(ProcessLookupError):
                 self.send(pid, number)
 
 
-def strike(containers: Sequence[Container], clock: Clock, send: Send, bounds: Bounds, thawed: Thawed) -> Strike:
-    """A strike at these containers, not begun."""
-    return Strike([Blow(container) for container in containers], clock, send, bounds, thawed)
+def new_kill_attempt(
+    containers: Sequence[Container], clock: Clock, send: Send, bounds: Bounds, thawed: Thawed
+) -> KillAttempt:
+    """A kill attempt on these containers, not begun."""
+    return KillAttempt([ContainerKill(container) for container in containers], clock, send, bounds, thawed)
