@@ -20,7 +20,7 @@ from caplab_cluster.paths import Cache
 
 from .model.fields import FieldError
 from .plain_text import one_line
-from .told import Told
+from .command_error import CommandError
 
 NOT_SHOWN = "what was to be shown could not be written"
 LAB_FAILED = 3  # 1 and 2 would say something of what was measured
@@ -53,7 +53,7 @@ def sentence_of(error: Exception, command: str) -> str:
     """What went wrong, with its hint where there is one; of what nobody expected, where its traceback is."""
     if isinstance(error, Failure):
         return f"{error.sentence} Hint: {error.hint}"
-    if isinstance(error, Told | FieldError):
+    if isinstance(error, CommandError | FieldError):
         return str(error)
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}."

@@ -23,7 +23,7 @@ from .model.bounds import MOST_BYTES, MOST_ROWS, Bounds, rounded_up
 from .model.bounds import parsed as parsed_size
 from .nightly.arguments import add_arguments as add_nightly_arguments
 from .plain_text import SteadyWriter, one_line, printable, terminal_columns
-from .told import Told
+from .command_error import CommandError
 
 _LEFT = "what was asked to end ends by itself; `caplab faults` says what has not yet"
 _WIDEST = 160  # columns of a table that a terminal has room for
@@ -231,9 +231,9 @@ _READERS = {"watch": _watch, "compare": _compare, "trend": _trend, "nightly": _n
 
 
 def _insist_on_scipy() -> None:
-    """Told where it is not installed: the lab's images go without."""
+    """CommandError where it is not installed: the lab's images go without."""
     if importlib.util.find_spec("scipy") is None:
-        raise Told("SciPy is needed to compare, and is not installed. Hint: pip install 'caplab[compare]'.")
+        raise CommandError("SciPy is needed to compare, and is not installed. Hint: pip install 'caplab[compare]'.")
 
 
 def _choose_cluster(context: str | None) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .documents import parse_yaml, read_text
 from .model import budgets
-from .model.expectations import PROPERTIES, RATIO, Demand, Expectation, Expectations, Promise
+from .model.expectations import PROPERTIES, RATIO, PropertyExpectation, Expectation, Expectations, Promise
 from .model.fields import FieldError, Fields
 from .model.history import ROUTES
 from .model.runs import MAJORITY, MINORITY
@@ -45,10 +45,10 @@ def _row(numbered: Fields) -> Expectation:
     engine, mode, fault = (numbered.text(field) for field in ("engine", "mode", "fault"))
     fields = Fields(f"{numbered.where} ({engine} {mode} {fault})", numbered.values)
     fields.only(*_ROW)
-    demands = [*_demands(fields, None), *(one for side in _sides(fields) for one in _demands(*side))]
-    if not demands:
+    properties = [*_property_expectations(fields, None), *(one for side in _sides(fields) for one in _property_expectations(*side))]
+    if not properties:
         raise fields.error("properties", "at least one property: a row that promises nothing judges nothing")
-    return Expectation(engine, mode, fault, tuple(demands), fields.text("why"), fields.text("source"))
+    return Expectation(engine, mode, fault, tuple(properties), fields.text("why"), fields.text("source"))
 
 
 def _sides(fields: Fields) -> list[tuple[Fields, str | None]]:
@@ -65,7 +65,7 @@ def _sides(fields: Fields) -> list[tuple[Fields, str | None]]:
     return found
 
 
-def _demands(fields: Fields, side: str | None) -> list[Demand]:
+def _property_expectations(fields: Fields, side: str | None) -> list[PropertyExpectation]:
     """Of one block of properties."""
     route = fields.optional_text("route")
     if route is not None and route not in ROUTES:
@@ -77,13 +77,13 @@ def _demands(fields: Fields, side: str | None) -> list[Demand]:
             if not PROPERTIES[name].by_side:
                 raise properties.error(name, "named for the row as a whole: it is not told by side")
     told = {name: route if side or PROPERTIES[name].by_route else None for name in properties.values}
-    return [replace(_demand(properties, name), side=side, route=told[name]) for name in properties.values]
+    return [replace(_property_expectation(properties, name), side=side, route=told[name]) for name in properties.values]
 
 
-def _demand(properties: Fields, name: str) -> Demand:
+def _property_expectation(properties: Fields, name: str) -> PropertyExpectation:
     value = properties.values[name]
     if isinstance(value, str) and value in _WORDS:
-        return Demand(name, _WORDS[value])
+        return PropertyExpectation(name, _WORDS[value])
     if not isinstance(value, dict):
         raise FieldError(f"{properties.where}: field '{name}' is {value!r}. {_HINT}")
     bound = properties.object(name)
@@ -97,4 +97,4 @@ def _demand(properties: Fields, name: str) -> Demand:
         (budgets.names if PROPERTIES[name].unit == RATIO else budgets.check)(budget)
     except budgets.BudgetError as error:
         raise FieldError(f"{bound.where}.{side}: {error}") from error
-    return Demand(name, _BOUNDS[side], budget)
+    return PropertyExpectation(name, _BOUNDS[side], budget)

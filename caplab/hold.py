@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from kubernetes import client
 
-from .told import Told
+from .command_error import CommandError
 
 NAME = "caplab-run"
 _RENEW_SECONDS, DEAD_SECONDS = 5.0, 20.0
@@ -26,7 +26,7 @@ _GONE, _CONFLICT = 404, 409
 _log = logging.getLogger("caplab.run")
 
 
-class NotHeld(Told):
+class NotHeld(CommandError):
     """The namespace is another run's; the message names it, and the hint."""
 
 

@@ -17,7 +17,7 @@ from kubernetes import client, config
 from urllib3.exceptions import HTTPError
 
 from .bounded import bounded
-from .told import Told
+from .command_error import CommandError
 from .watching import GROUP
 from .within import TooLong, within
 
@@ -31,7 +31,7 @@ _CREDENTIALS_SECONDS = 60.0  # such a program may ask the user something
 T = TypeVar("T")
 
 
-class ContextRefused(Told):
+class ContextRefused(CommandError):
     """There is no context to use, or it is not to be used; the message says which and the hint."""
 
 

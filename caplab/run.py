@@ -17,7 +17,7 @@ from .plans import Machine, SuitePlan
 from .suite_run import LAB_FAILED, SuiteRun, exit_code
 from .suites import Suite, experiments, find
 from .timings import earlier_runs
-from .told import Told
+from .command_error import CommandError
 
 __all__ = ["LAB_FAILED", "RunOptions", "exit_code", "planned", "run"]
 
@@ -68,13 +68,13 @@ def _begin(options: RunOptions, out: Out) -> int:
 
 
 def _make(folder: Path) -> None:
-    """A new suite's folder; Told where nothing can be kept in it: no run has begun then."""
+    """A new suite's folder; CommandError where nothing can be kept in it: no run has begun then."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not os.access(folder, os.W_OK | os.X_OK):
             raise PermissionError(0, "Permission denied")
     except OSError as error:
-        raise Told(
+        raise CommandError(
             f"Results cannot be kept in {folder}: {error.strerror}."
             " Hint: name a folder that you may write to (--results FOLDER)."
         ) from error
@@ -97,7 +97,7 @@ def _keep_plan(folder: Path, plan: SuitePlan) -> None:
     try:
         plans.write(folder, plan)
     except OSError as error:
-        raise Told(f"Results cannot be kept in {folder}: {error.strerror}. Hint: make room there.") from error
+        raise CommandError(f"Results cannot be kept in {folder}: {error.strerror}. Hint: make room there.") from error
 
 
 def _carry_out(plan: SuitePlan, suite: Suite, folder: Path, options: RunOptions, out: Out) -> int:

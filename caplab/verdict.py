@@ -8,7 +8,7 @@ from typing import TypeGuard
 
 from caplab.check.finding import Finding, State, merge
 from caplab.model import budgets
-from caplab.model.expectations import PROPERTIES, SHARE, Demand, Expectation, Promise
+from caplab.model.expectations import PROPERTIES, SHARE, PropertyExpectation, Expectation, Promise
 from caplab.model.fields import Json
 from caplab.model.runs import CONTROL, RunRecord
 
@@ -22,7 +22,7 @@ class Judgement:
     none. at_least: measured is only a lower bound. None: not measured, or no limit.
     """
 
-    demand: Demand
+    expected: PropertyExpectation
     state: State
     reason: str
     measured: float | None = None
@@ -33,22 +33,22 @@ class Judgement:
     @property
     def unit(self) -> str:
         """Of what is measured, and of the limit."""
-        return PROPERTIES[self.demand.property].unit
+        return PROPERTIES[self.expected.property].unit
 
     def to_json(self) -> dict[str, Json]:
         """A plain dict, as verdict.json keeps it."""
         return {
-            "property": self.demand.property,
-            "side": self.demand.side,
-            "route": self.demand.route,
-            "promise": self.demand.promise.value,
+            "property": self.expected.property,
+            "side": self.expected.side,
+            "route": self.expected.route,
+            "promise": self.expected.promise.value,
             "state": self.state.value,
             "reason": self.reason,
             "unit": self.unit,
             "measured": self.measured,
             "of": self.of,
             "at_least": self.at_least,
-            "budget": self.demand.budget,
+            "budget": self.expected.budget,
             "limit": self.limit,
         }
 
@@ -82,11 +82,11 @@ def judge(row: Expectation, run: RunRecord, findings: Iterable[Finding]) -> Verd
     """
     by_checker = {finding.property: finding for finding in findings}
     still = _stood_still(run)
-    judgements = tuple(_unless(still, _judge(demand, run.settings, by_checker)) for demand in row.demands)
+    judgements = tuple(_unless(still, _judge(expected, run.settings, by_checker)) for expected in row.properties)
     doubts = (*_wrong_row(row, run), *_baseline_doubts(run), *_fault_doubts(run))
     wrong = [one for one in judgements if one.state is not State.HOLDS]
     wrong.sort(key=lambda one: one.state is not State.VIOLATED)  # what is violated comes first
-    reasons = (*doubts, *(f"{one.demand.name()}: {one.reason}" for one in wrong))
+    reasons = (*doubts, *(f"{one.expected.name()}: {one.reason}" for one in wrong))
     state = State.UNKNOWN if doubts else merge(judgement.state for judgement in judgements)
     return Verdict(row.name, state, reasons, judgements)
 
@@ -130,22 +130,22 @@ def _stood_still(run: RunRecord) -> str:
 
 def _unless(still: str, judgement: Judgement) -> Judgement:
     """The judgement, but a violation that the probers' own standstill may be is unknown."""
-    is_of_time = PROPERTIES[judgement.demand.property].checker in _OF_TIME
+    is_of_time = PROPERTIES[judgement.expected.property].checker in _OF_TIME
     if not still or not is_of_time or judgement.state is not State.VIOLATED:
         return judgement
     reason = f"{judgement.reason} But a prober itself stood still: {still}. Hint: a machine with nothing else to do."
     return replace(judgement, state=State.UNKNOWN, reason=reason)
 
 
-def _judge(demand: Demand, settings: Mapping[str, Json], findings: Mapping[str, Finding]) -> Judgement:
+def _judge(expected: PropertyExpectation, settings: Mapping[str, Json], findings: Mapping[str, Finding]) -> Judgement:
     """Judge one property; where it was not measured, or its budget has no value, it is unknown."""
     try:
-        found = _measured(demand, findings)
-        limit = budgets.evaluate(demand.budget, settings) if demand.budget is not None else None
+        found = _measured(expected, findings)
+        limit = budgets.evaluate(expected.budget, settings) if expected.budget is not None else None
     except (_Unmeasured, budgets.BudgetError) as problem:
-        return Judgement(demand, State.UNKNOWN, str(problem))
-    state, reason = _weigh(demand, found, limit)
-    return Judgement(demand, state, reason, found.value, found.of, found.at_least, limit)
+        return Judgement(expected, State.UNKNOWN, str(problem))
+    state, reason = _weigh(expected, found, limit)
+    return Judgement(expected, state, reason, found.value, found.of, found.at_least, limit)
 
 
 class _Unmeasured(Exception):
@@ -161,14 +161,14 @@ class _Measured:
     at_least: bool
 
 
-def _measured(demand: Demand, findings: Mapping[str, Finding]) -> _Measured:
-    where = PROPERTIES[demand.property]
+def _measured(expected: PropertyExpectation, findings: Mapping[str, Finding]) -> _Measured:
+    where = PROPERTIES[expected.property]
     finding = findings.get(where.checker)
     if finding is None:
         raise _Unmeasured(f"the checker '{where.checker}' did not run.")
     if finding.state is State.UNKNOWN:
         raise _Unmeasured(finding.reason)
-    figures = _of_route(_of_side(finding.figures, demand.side), demand)
+    figures = _of_route(_of_side(finding.figures, expected.side), expected)
     value, of, lower_bounds = _counted(figures.get(where.figure)), figures.get(where.of), figures.get("lower_bounds")
     if not _is_number(value):
         raise _Unmeasured(f"the checker '{where.checker}' gives no number '{where.figure}'.")
@@ -196,18 +196,18 @@ def _of_side(figures: Mapping[str, Json], side: str | None) -> Mapping[str, Json
     return {"by_route": of_side, **_mapping(of_side.get("all"))}
 
 
-def _of_route(figures: Mapping[str, Json], demand: Demand) -> Mapping[str, Json]:
+def _of_route(figures: Mapping[str, Json], expected: PropertyExpectation) -> Mapping[str, Json]:
     """The figures of a route, of a checker that tells routes apart: by name, or as rows that say theirs."""
     by_route = figures.get("by_route")
-    if demand.route is None or by_route is None:
+    if expected.route is None or by_route is None:
         return figures
     if isinstance(by_route, Mapping):
-        of_route = by_route.get(demand.route)
+        of_route = by_route.get(expected.route)
     else:
         rows = by_route if isinstance(by_route, Sequence) and not isinstance(by_route, str) else ()
-        of_route = next((row for row in rows if _mapping(row).get("route") == demand.route), None)
+        of_route = next((row for row in rows if _mapping(row).get("route") == expected.route), None)
     if not isinstance(of_route, Mapping):
-        raise _Unmeasured(f"no operation took the route '{demand.route}'.")
+        raise _Unmeasured(f"no operation took the route '{expected.route}'.")
     return of_route
 
 
@@ -215,31 +215,31 @@ def _mapping(value: Json) -> Mapping[str, Json]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _weigh(demand: Demand, found: _Measured, limit: float | None) -> tuple[State, str]:
-    unit = PROPERTIES[demand.property].unit
+def _weigh(expected: PropertyExpectation, found: _Measured, limit: float | None) -> tuple[State, str]:
+    unit = PROPERTIES[expected.property].unit
     among = "" if found.of is None else f" of {found.of:g}"
     shown = f"{'at least ' if found.at_least else ''}{_shown(found.value, unit)}{among}"
-    match demand.promise:
+    match expected.promise:
         case Promise.FORBIDDEN:
             return (State.VIOLATED, f"{shown}; forbidden.") if found.value > 0 else (State.HOLDS, f"none{among}.")
         case Promise.MUST_SHOW:
-            return _must_show(demand, found.value, shown, limit)
+            return _must_show(expected, found.value, shown, limit)
         case Promise.POSSIBLE:
             return State.HOLDS, shown
         case Promise.BOUNDED if limit is not None:
-            text = f"{shown}; the budget is {_shown(limit, unit)} ({demand.budget})."
+            text = f"{shown}; the budget is {_shown(limit, unit)} ({expected.budget})."
             if found.value > limit:
                 return State.VIOLATED, text
             return (State.UNKNOWN if found.at_least else State.HOLDS), text
     return State.UNKNOWN, "the row bounds it, but gives no budget."
 
 
-def _must_show(demand: Demand, measured: float, shown: str, limit: float | None) -> tuple[State, str]:
+def _must_show(expected: PropertyExpectation, measured: float, shown: str, limit: float | None) -> tuple[State, str]:
     """What shows less than the least that is promised proves nothing, and is no violation."""
     if measured > 0 and measured >= (limit or 0):
         return State.HOLDS, shown
-    unit = PROPERTIES[demand.property].unit
-    least = "" if limit is None else f"{shown}; at least {_shown(limit, unit)} ({demand.budget}): "
+    unit = PROPERTIES[expected.property].unit
+    least = "" if limit is None else f"{shown}; at least {_shown(limit, unit)} ({expected.budget}): "
     return State.UNKNOWN, f"{least}it must show here, and did not."
 
 

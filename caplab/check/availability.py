@@ -8,7 +8,7 @@ from caplab.model.fields import Json
 from caplab.model.history import Table
 
 from .availability_fault import InFault
-from .availability_figures import Seen, figures_of
+from .availability_figures import SeriesAvailability, figures_of
 from .columns import among
 from .finding import Context, Finding, State
 from .outages import find, first_ack_ns
@@ -58,7 +58,7 @@ def applies(history: Table) -> str:
     return "" if (~among(history, "op", ["scan"])).any() else "all operations are scans"
 
 
-def _look(series: Series, context: Context, origin_ns: int, end_ns: int) -> Seen:
+def _look(series: Series, context: Context, origin_ns: int, end_ns: int) -> SeriesAvailability:
     injected, healed = context.injected_ns, context.healed_ns
     # Windows are counted from the injection where there is one, so that none straddles it.
     outages = find(series, origin_ns if injected is None else injected, injected)
@@ -70,7 +70,7 @@ def _look(series: Series, context: Context, origin_ns: int, end_ns: int) -> Seen
         failover_ns = (end_ns if last is None else last) - injected
     first_ack_ns = _first_ack_after_ns(series, parts, injected)
     in_fault = None if injected is None else InFault.of(series, injected, healed)
-    return Seen(series, parts, phase, failover_ns, first_ack_ns, in_fault, context.has_primary)
+    return SeriesAvailability(series, parts, phase, failover_ns, first_ack_ns, in_fault, context.has_primary)
 
 
 def _first_ack_after_ns(series: Series, parts: Sorted, injected_ns: int | None) -> int | None:

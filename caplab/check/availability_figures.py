@@ -21,7 +21,7 @@ _READS = ("read", "load")
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class SeriesAvailability:
     """A series, its outages and phases; times count from the injection, failover_ns is at least so if open.
 
     in_fault is None where there is no fault.
@@ -58,7 +58,7 @@ class Seen:
         return any(outage.end_ns is None for outage in self.parts.failover)
 
 
-def figures_of(seen: Sequence[Seen], sides: Mapping[str, Sequence[str]]) -> dict[str, Json]:
+def figures_of(seen: Sequence[SeriesAvailability], sides: Mapping[str, Sequence[str]]) -> dict[str, Json]:
     """All of them, as docs/checkers/availability.md lists them; there is at least one series.
 
     sides: the vantages of each side of a cut.
@@ -85,29 +85,29 @@ def figures_of(seen: Sequence[Seen], sides: Mapping[str, Sequence[str]]) -> dict
     }
 
 
-def _of_side(seen: Sequence[Seen]) -> dict[str, Json]:
+def _of_side(seen: Sequence[SeriesAvailability]) -> dict[str, Json]:
     """Of a side's routes every series tells: what its own member serves is what a cut is about."""
     by_route = {route: _summary(group, group) for route, group in _grouped(seen, "route").items()}
     return {ALL: _summary(seen, _telling(seen)), **by_route}
 
 
-def _grouped(seen: Sequence[Seen], label: str) -> dict[str, list[Seen]]:
-    def key(one: Seen) -> str:
+def _grouped(seen: Sequence[SeriesAvailability], label: str) -> dict[str, list[SeriesAvailability]]:
+    def key(one: SeriesAvailability) -> str:
         return str(getattr(one.series, label))
 
     return {name: list(group) for name, group in groupby(sorted(seen, key=key), key)}
 
 
-def _telling(seen: Sequence[Seen]) -> Sequence[Seen]:
+def _telling(seen: Sequence[SeriesAvailability]) -> Sequence[SeriesAvailability]:
     """Those that tell of the cluster; where there are none, all there is."""
     return [one for one in seen if one.of_cluster] or seen
 
 
-def _worst(seen: Iterable[Seen]) -> float:
+def _worst(seen: Iterable[SeriesAvailability]) -> float:
     return max((one.failover_ns for one in seen), default=0) / 1e9
 
 
-def _summary(seen: Sequence[Seen], telling: Sequence[Seen]) -> dict[str, Json]:
+def _summary(seen: Sequence[SeriesAvailability], telling: Sequence[SeriesAvailability]) -> dict[str, Json]:
     """Of a group of series; how it was served is judged by those of them that tell of it."""
     earlier, failover, later = (
         sum(len(getattr(one.parts, name)) for one in seen) for name in ("earlier", "failover", "later")
@@ -129,7 +129,7 @@ def _summary(seen: Sequence[Seen], telling: Sequence[Seen]) -> dict[str, Json]:
     }
 
 
-def _in_fault(seen: Iterable[Seen]) -> list[InFault]:
+def _in_fault(seen: Iterable[SeriesAvailability]) -> list[InFault]:
     return [one.in_fault for one in seen if one.in_fault is not None]
 
 
@@ -139,11 +139,11 @@ def _acks(acked: Sequence[Mask]) -> dict[str, Json]:
     return {"operations": operations, "acked": count, "ack_ratio": count / operations}
 
 
-def _labels(one: Seen) -> dict[str, Json]:
+def _labels(one: SeriesAvailability) -> dict[str, Json]:
     return {"vantage": one.series.vantage, "op": one.series.op, "route": one.series.route}
 
 
-def _series_figures(one: Seen) -> dict[str, Json]:
+def _series_figures(one: SeriesAvailability) -> dict[str, Json]:
     outages = (*one.parts.earlier, *one.parts.failover, *one.parts.later)
     return {
         **_labels(one),
@@ -155,12 +155,12 @@ def _series_figures(one: Seen) -> dict[str, Json]:
     }
 
 
-def _phases_by_op(seen: Sequence[Seen]) -> list[Json]:
+def _phases_by_op(seen: Sequence[SeriesAvailability]) -> list[Json]:
     """For each op and phase, over all vantages: reads and writes must not share a quantile."""
     return [{"op": op, **row} for op, group in _grouped(seen, "op").items() for row in _phases(group)]
 
 
-def _phases(seen: Sequence[Seen]) -> Iterator[dict[str, Json]]:
+def _phases(seen: Sequence[SeriesAvailability]) -> Iterator[dict[str, Json]]:
     """A row for each phase that has operations."""
     phase = np.concatenate([one.phase for one in seen])
     acked = np.concatenate([one.series.acked for one in seen])

@@ -47,7 +47,7 @@ def search(found: Versions, sessions: Sessions) -> Violations:
     known = (_written(found, sessions), _read(found, sessions))
     own = [_own(suspects, each, found, sessions) for each in known]
     suspects = suspects[_had_read_since(suspects, since_ns, found, sessions)]
-    seen = _Seen.of(found, sessions)
+    seen = _ObservedWrites.of(found, sessions)
     others = [_through_others(suspects, each, seen, found, sessions) for each in known]
     return dict(zip(GUARANTEES, (*own, *others), strict=True))
 
@@ -60,21 +60,21 @@ def _suspects(found: Versions) -> tuple[Integers, Integers]:
     reads, acks = found.reads, found.acks
     key = np.concatenate((reads.key, acks.key))
     return_ns = np.concatenate((reads.return_ns, acks.return_ns))
-    bar = np.concatenate((reads.bar, np.arange(1, len(acks.key) + 1)))
+    required_version = np.concatenate((reads.required_version, np.arange(1, len(acks.key) + 1)))
     order = line_order(key, return_ns)
     key, return_ns = key[order], return_ns[order]
     most = len(acks.key) + 1  # no bar is higher
-    bars, levels = packed((key, bar[order]), (reads.key, np.minimum(reads.level, most)))
-    newest = np.maximum.accumulate(bars)
+    required_versions, returned_versions = packed((key, required_version[order]), (reads.key, np.minimum(reads.returned_version, most)))
+    newest = np.maximum.accumulate(required_versions)
     returned, invoked = packed((key, return_ns), (reads.key, reads.invoke_ns))
     before = np.searchsorted(returned, invoked, side="right")
-    suspects = np.flatnonzero(np.append(newest, -1)[before - 1] > levels)  # at -1: nothing had returned
-    first = np.searchsorted(newest, levels[suspects], side="right")
+    suspects = np.flatnonzero(np.append(newest, -1)[before - 1] > returned_versions)  # at -1: nothing had returned
+    first = np.searchsorted(newest, returned_versions[suspects], side="right")
     return suspects, return_ns[first]
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
+class _KnownVersions:
     """When sessions first knew of newer versions of keys, by writing or by reading them."""
 
     keys: int
@@ -82,13 +82,13 @@ class _Known:
     row: Integers  # of the operation of each
 
     @classmethod
-    def of(cls, session: Integers, key: Integers, turn: Integers, bar: Integers, row: Integers, keys: int) -> _Known:
-        climbs, order = Climbs.of(session * keys + key, turn, bar)
+    def of(cls, session: Integers, key: Integers, turn: Integers, required_version: Integers, row: Integers, keys: int) -> _KnownVersions:
+        climbs, order = Climbs.of(session * keys + key, turn, required_version)
         return cls(keys, climbs, row[order])
 
-    def first_newer(self, session: Integers, key: Integers, level: Integers) -> Integers:
+    def first_newer(self, session: Integers, key: Integers, returned_version: Integers) -> Integers:
         """Where each session first knew of a newer version of the key than level."""
-        return self.climbs.first_above(session * self.keys + key, level)
+        return self.climbs.first_above(session * self.keys + key, returned_version)
 
     def sessions_by_key(self) -> tuple[Integers, Integers]:
         """The sessions that knew anything of a key, key after key; and where those of each key begin, and the end."""
@@ -97,23 +97,23 @@ class _Known:
         return session[order], np.searchsorted(key[order], np.arange(self.keys + 1))
 
 
-def _written(found: Versions, sessions: Sessions) -> _Known:
+def _written(found: Versions, sessions: Sessions) -> _KnownVersions:
     writes = found.writes
     ok = sessions.writes[writes.ok[sessions.writes]]
     session, turn = sessions.of_write[ok], sessions.write_turn[ok]
-    return _Known.of(session, writes.key[ok], turn, writes.bar[ok], writes.row[ok], len(found.nothing))
+    return _KnownVersions.of(session, writes.key[ok], turn, writes.required_version[ok], writes.row[ok], len(found.nothing))
 
 
-def _read(found: Versions, sessions: Sessions) -> _Known:
+def _read(found: Versions, sessions: Sessions) -> _KnownVersions:
     reads, turns = found.reads, sessions.reads
     session, turn = sessions.of_read[turns], sessions.read_turn[turns]
-    return _Known.of(session, reads.key[turns], turn, reads.bar[turns], reads.row[turns], len(found.nothing))
+    return _KnownVersions.of(session, reads.key[turns], turn, reads.required_version[turns], reads.row[turns], len(found.nothing))
 
 
-def _own(suspects: Integers, known: _Known, found: Versions, sessions: Sessions) -> Broken:
+def _own(suspects: Integers, known: _KnownVersions, found: Versions, sessions: Sessions) -> Broken:
     """Reads older than what their own session knew."""
     reads = found.reads
-    at = known.first_newer(sessions.of_read[suspects], reads.key[suspects], reads.level[suspects])
+    at = known.first_newer(sessions.of_read[suspects], reads.key[suspects], reads.returned_version[suspects])
     broken = known.climbs.place[at] < sessions.read_turn[suspects]
     return Broken(suspects[broken], known.row[at[broken]], None)
 
@@ -131,7 +131,7 @@ def _had_read_since(suspects: Integers, since_ns: Integers, found: Versions, ses
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class _ObservedWrites:
     """When sessions first read later writes of others."""
 
     sessions: int
@@ -139,7 +139,7 @@ class _Seen:
     read: Integers  # the place in Versions.reads of each
 
     @classmethod
-    def of(cls, found: Versions, sessions: Sessions) -> _Seen:
+    def of(cls, found: Versions, sessions: Sessions) -> _ObservedWrites:
         some = sessions.reads[found.reads.write[sessions.reads] >= 0]
         write = found.reads.write[some]
         code = sessions.of_read[some] * sessions.count + sessions.of_write[write]
@@ -151,7 +151,7 @@ class _Seen:
         return self.climbs.first_above(reader * self.sessions + writer, turn)
 
 
-def _through_others(suspects: Integers, known: _Known, seen: _Seen, found: Versions, sessions: Sessions) -> Broken:
+def _through_others(suspects: Integers, known: _KnownVersions, seen: _ObservedWrites, found: Versions, sessions: Sessions) -> Broken:
     """Reads older than what a session knew before a write of its own that the reader's session had read."""
     reads = found.reads
     writers, begins = known.sessions_by_key()
@@ -161,7 +161,7 @@ def _through_others(suspects: Integers, known: _Known, seen: _Seen, found: Versi
     while len(left := left[begins[reads.key[left]] + nth < begins[reads.key[left] + 1]]):
         key = reads.key[left]
         writer = writers[begins[key] + nth]
-        newer = known.first_newer(writer, key, reads.level[left])
+        newer = known.first_newer(writer, key, reads.returned_version[left])
         through = seen.first_later(sessions.of_read[left], writer, known.climbs.place[newer])
         broken = seen.climbs.place[through] < sessions.read_turn[left]
         parts.append(np.stack((left[broken], known.row[newer[broken]], seen.read[through[broken]])))

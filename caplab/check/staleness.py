@@ -19,7 +19,7 @@ from .sides import by_side
 from .staleness_figures import Judged, behind_versions, by_label, figures_of, phases
 from .staleness_scan import Shown, shown_at_the_end
 from .staleness_witnesses import Anomalies, witnesses
-from .versions import ANY, Versions, acked_before, applies, key_codes, versions
+from .versions import UNBOUNDED, Versions, acked_before, applies, key_codes, versions
 
 __all__ = ["NAME", "applies", "check"]
 
@@ -62,16 +62,16 @@ def check(history: Table, context: Context) -> Finding:
 def _judge_reads(history: Table, context: Context, found: Versions, shown: Shown | None) -> Judged:
     reads, acks = found.reads, found.acks
     acked = acked_before(acks, reads.key, reads.invoke_ns)
-    missing = acked > reads.level
+    missing = acked > reads.returned_version
     missing_lost = dirty = None
     stale = missing
     if shown is not None:
         missing_lost = missing.copy()
-        missing_lost[missing] = shown.are_lost(reads.key[missing], reads.level[missing] + 1, acked[missing], acks)
+        missing_lost[missing] = shown.are_lost(reads.key[missing], reads.returned_version[missing] + 1, acked[missing], acks)
         stale = missing & ~missing_lost
-        dirty = (reads.bar > shown.level[reads.key]) & (reads.return_ns < shown.begin_ns)
+        dirty = (reads.required_version > shown.returned_version[reads.key]) & (reads.return_ns < shown.begin_ns)
     # Versions count from 1: the first that a read missed is one more than its own, and so at its own place.
-    first_missed_ns = acks.return_ns[reads.level[stale]]
+    first_missed_ns = acks.return_ns[reads.returned_version[stale]]
     behind_ns = reads.invoke_ns[stale] - first_missed_ns
     # Unexpected reads are reads too, though of no version.
     row = np.concatenate((reads.row, found.unexpected))
@@ -83,14 +83,14 @@ def _judge_reads(history: Table, context: Context, found: Versions, shown: Shown
         None if missing_lost is None else np.append(missing_lost, none),
         None if dirty is None else np.append(dirty, none),
         behind_ns,
-        acked[stale] - reads.level[stale],
+        acked[stale] - reads.returned_version[stale],
     )
 
 
 def _undecided(found: Versions) -> int:
     """Reads that would be stale, but the write of what they returned may have taken effect late."""
     reads = found.reads
-    late = np.flatnonzero(reads.level == ANY)
+    late = np.flatnonzero(reads.returned_version == UNBOUNDED)
     acked = acked_before(found.acks, reads.key[late], reads.invoke_ns[late])
     return int((acked > found.writes.newest[reads.write[late]]).sum())
 

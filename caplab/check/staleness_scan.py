@@ -10,7 +10,7 @@ from caplab.model.history import Table
 
 from .columns import Integers, Mask
 from .scans import KeyedScan
-from .versions import ANY, Acks, Versions, key_codes
+from .versions import UNBOUNDED, Acks, Versions, key_codes
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Shown:
     over newer ones, or what nobody wrote. row is that of the key in the history; -1 where the scan has none.
     """
 
-    level: Integers
+    returned_version: Integers
     row: Integers
     unexpected: Integers  # rows
     rows: Integers
@@ -30,12 +30,12 @@ class Shown:
     def lost(self, acks: Acks) -> int:
         """How many acked writes are newer than what the scan shows."""
         version = np.arange(1, len(acks.key) + 1)
-        return int(((version > self.level[acks.key]) & (acks.return_ns < self.begin_ns)).sum())
+        return int(((version > self.returned_version[acks.key]) & (acks.return_ns < self.begin_ns)).sum())
 
     def are_lost(self, key: Integers, first: Integers, last: Integers, acks: Acks) -> Mask:
         """Whether all versions from first to last of a key are lost."""
         # Versions are acked in their order: the first is the likeliest to be there, the last to come after the scan.
-        lost: Mask = (first > self.level[key]) & (acks.return_ns[last - 1] < self.begin_ns)
+        lost: Mask = (first > self.returned_version[key]) & (acks.return_ns[last - 1] < self.begin_ns)
         return lost
 
 
@@ -44,13 +44,13 @@ def shown_at_the_end(history: Table, found: Versions, scan: KeyedScan) -> Shown:
     keys = key_codes(history)[0]
     rows = scan.rows[found.ordered[keys[scan.rows]]]
     write = found.returned(history, rows)
-    level, row = found.nothing.copy(), np.full(len(found.nothing), -1)
+    returned_version, row = found.nothing.copy(), np.full(len(found.nothing), -1)
     some = write >= 0
-    np.maximum.at(level, keys[rows[some]], found.writes.level[write[some]])
+    np.maximum.at(returned_version, keys[rows[some]], found.writes.returned_version[write[some]])
     unexpected = rows[write == -2]
-    level[keys[unexpected]] = ANY
+    returned_version[keys[unexpected]] = UNBOUNDED
     row[keys[rows]] = rows
     newest = some.copy()
-    newest[some] = found.writes.level[write[some]] == level[keys[rows[some]]]
+    newest[some] = found.writes.returned_version[write[some]] == returned_version[keys[rows[some]]]
     row[keys[rows[newest]]] = rows[newest]
-    return Shown(level, row, unexpected, scan.rows, scan.begin_ns)
+    return Shown(returned_version, row, unexpected, scan.rows, scan.begin_ns)

@@ -73,7 +73,7 @@ class _Told:
     def stale(self, read: int) -> Json:
         """A read by its place in Versions.reads, and the first ack that it missed."""
         reads, acks = self.found.reads, self.found.acks
-        row, missed = int(reads.row[read]), int(reads.level[read])
+        row, missed = int(reads.row[read]), int(reads.returned_version[read])
         behind_ms = (reads.invoke_ns[read] - acks.return_ns[missed]) / 1e6
         newer = self._cell("value", int(acks.row[missed]))
         what = f"{self._returned(row, 'A read')}, though {newer} had been acked {behind_ms:.3f} ms before."
@@ -82,8 +82,8 @@ class _Told:
     def dirty(self, read: int, shown: Shown) -> Json:
         """A read of what the final scan shows as rolled back."""
         row, key = int(self.found.reads.row[read]), int(self.found.reads.key[read])
-        level, scan_row = int(shown.level[key]), int(shown.row[key])
-        older = int(self.found.acks.row[level - 1]) if level > self.found.nothing[key] else -1
+        returned_version, scan_row = int(shown.returned_version[key]), int(shown.row[key])
+        older = int(self.found.acks.row[returned_version - 1]) if returned_version > self.found.nothing[key] else -1
         left = f"only {self._cell('value', older)}" if older >= 0 else "nothing"
         if scan_row < 0 and len(shown.rows):
             scan_row = int(shown.rows[0])  # of another key: it shows that there was a scan

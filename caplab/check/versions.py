@@ -22,7 +22,7 @@ from caplab.model.history import Table
 from .columns import NEVER, Integers, Mask, among, codes, integers, present
 from .lines import line_order, packed
 
-ANY = NEVER  # the level of what may have taken effect at any time
+UNBOUNDED = NEVER  # the level of what may have taken effect at any time
 _OTHERS = ("add", "incr", "cas", "id")  # whoever does these to a key as well writes no versions; a load changes nothing
 
 
@@ -35,8 +35,8 @@ class Writes:
     value: Integers
     invoke_ns: Integers
     ok: Mask
-    level: Integers
-    bar: Integers
+    returned_version: Integers
+    required_version: Integers
     newest: Integers  # the version of the last acked write up to this one, itself included
 
 
@@ -58,8 +58,8 @@ class Reads:
     write: Integers  # the write it returned, as a place in Writes; -1 where it found nothing
     invoke_ns: Integers
     return_ns: Integers
-    level: Integers
-    bar: Integers
+    returned_version: Integers
+    required_version: Integers
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,11 +170,11 @@ def _number(history: Table, key: Integers, rows: Integers, keys: int) -> tuple[I
     acks = Acks(rows[ok], line[ok], integers(history, "return_ns", NEVER)[rows[ok]])
     nothing = np.searchsorted(acks.key, np.arange(keys))
     newest = np.cumsum(ok, dtype=np.int64)
-    bar = newest.copy()
-    bar[~ok] = acked_before(acks, line[~ok], invoke_ns[~ok]) + 1
-    level = np.where(ok, newest, ANY)
+    required_version = newest.copy()
+    required_version[~ok] = acked_before(acks, line[~ok], invoke_ns[~ok]) + 1
+    returned_version = np.where(ok, newest, UNBOUNDED)
     value = integers(history, "value", 0)[rows]
-    return nothing, Writes(rows, line, value, invoke_ns, ok, level, bar, newest), acks
+    return nothing, Writes(rows, line, value, invoke_ns, ok, returned_version, required_version, newest), acks
 
 
 def acked_before(acks: Acks, key: Integers, moment_ns: Integers) -> Integers:
@@ -190,11 +190,11 @@ def _reads(history: Table, key: Integers, ordered: Mask, nothing: Integers, writ
     write = _returned(history, rows, key[rows], writes)
     unexpected, known, write = rows[write == -2], rows[write != -2], write[write != -2]
     line = key[known]
-    level, bar = nothing[line], nothing[line]
+    returned_version, required_version = nothing[line], nothing[line]
     some = write >= 0
-    level[some], bar[some] = writes.level[write[some]], writes.bar[write[some]]
+    returned_version[some], required_version[some] = writes.returned_version[write[some]], writes.required_version[write[some]]
     return_ns = integers(history, "return_ns", NEVER)[known]
-    return Reads(known, line, write, invoke_ns[known], return_ns, level, bar), unexpected
+    return Reads(known, line, write, invoke_ns[known], return_ns, returned_version, required_version), unexpected
 
 
 def _returned(history: Table, rows: Integers, key: Integers, writes: Writes) -> Integers:

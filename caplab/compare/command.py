@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from caplab.told import Told
+from caplab.command_error import CommandError
 
 from .choosing import choose
 from .differing import differences
@@ -35,11 +35,11 @@ class CompareOptions:
 
 
 def compare(options: CompareOptions) -> tuple[str, int]:
-    """What is to be printed, and the exit code. Told where there is nothing to read, or nowhere to write."""
+    """What is to be printed, and the exit code. CommandError where there is nothing to read, or nowhere to write."""
     base, new = read(options.base), read(options.new)
     if not new.runs:
         unread = f" ({new.unread[0]})" if new.unread else ""
-        raise Told(
+        raise CommandError(
             f"{options.new}: no run with a verdict is there{unread}. Hint: name the folder of a suite, or one of many."
         )
     chosen = choose(base, new, options.last, options.newest, options.least)
@@ -61,4 +61,4 @@ def _save(folder: Path, forms: dict[str, str]) -> None:
             (folder / _FILES[name]).write_text(content, encoding="utf-8")
     except OSError as error:
         hint = "Hint: name a folder that you may write to."
-        raise Told(f"What was compared cannot be kept in {folder}: {error.strerror}. {hint}") from error
+        raise CommandError(f"What was compared cannot be kept in {folder}: {error.strerror}. {hint}") from error

@@ -72,7 +72,7 @@ PROPERTIES: Mapping[str, Property] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Demand:
+class PropertyExpectation:
     """A row's word on one property; budget over settings: the most (BOUNDED), the least (MUST_SHOW).
 
     side: of the clients on that side of a cut only (RunRecord.sides). route: by that one only; None: the worst of all.
@@ -92,12 +92,12 @@ class Demand:
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """One row. Only what demands name counts."""
+    """One row. Only the properties it names count."""
 
     engine: str
     mode: str
     fault: str  # CONTROL for the mode's control run
-    demands: tuple[Demand, ...]
+    properties: tuple[PropertyExpectation, ...]
     why: str
     source: str
 

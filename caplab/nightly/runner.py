@@ -13,7 +13,7 @@ from pathlib import Path
 from ..model.fields import FieldError
 from ..plain_text import one_line
 from ..report.grid import escaped
-from ..told import Told
+from ..command_error import CommandError
 from . import folders, notify
 from .folders import Bounds
 from .outcomes import Codes, Outcome, in_words, judge, plain, wanted
@@ -71,7 +71,7 @@ class Ended:
 def run_night(night: Night, clear: Clear, say: Say) -> int:
     """The night's exit code.
 
-    Raises FieldError where it cannot be as it is asked for, OSError where nothing is kept, Told where another night is
+    Raises FieldError where it cannot be as it is asked for, OSError where nothing is kept, CommandError where another night is
     under way. Who is told of nights is told of that too.
     """
     began = now()
@@ -154,11 +154,11 @@ def _before(night: Night, store: Store, clear: Clear, say: Say) -> tuple[list[st
 
 
 def _cleared(night: Night, there: UnderWay, why: str, clear: Clear) -> list[str]:
-    """What was done about what a broken off night left. Told where a run is under way in its namespace."""
+    """What was done about what a broken off night left. CommandError where a run is under way in its namespace."""
     try:
         return list(clear(night.namespace, why))
-    except Told as held:
-        raise Told(
+    except CommandError as held:
+        raise CommandError(
             f"The night of {there.began} ({there.suite}) by {there.runner} may still be under way: {held}"
         ) from held
     except Exception as error:  # it is reported all the same: faults end by themselves, and the next run clears up too

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from caplab.check.finding import State, merge
-from caplab.model.expectations import Demand, Promise
+from caplab.model.expectations import PropertyExpectation, Promise
 from caplab.model.fields import Fields
 from caplab.verdict import Judgement
 
@@ -76,7 +76,7 @@ def _run(fields: Fields) -> MeasuredRun:
 
 
 def _judgement(fields: Fields) -> Judgement:
-    demand = Demand(
+    expected = PropertyExpectation(
         property=fields.text("property"),
         promise=_promise(fields, "promise"),
         budget=fields.optional_text("budget"),
@@ -84,7 +84,7 @@ def _judgement(fields: Fields) -> Judgement:
         route=fields.optional_text("route"),
     )
     return Judgement(
-        demand,
+        expected,
         state_of(fields, "state"),
         fields.optional_text("reason") or "",
         measured=number_of(fields, "measured"),

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from caplab.model.expectations import Demand, Expectation, Promise
+from caplab.model.expectations import PropertyExpectation, Expectation, Promise
 from caplab.verdict import Judgement
 
 from .cap_words import NOT_MEASURED, promised, shown
 from .grid import Grid
 
-Judged = Callable[[Expectation, Demand], Sequence[Judgement]]  # what the newest runs of a row say of a demand
+Judged = Callable[[Expectation, PropertyExpectation], Sequence[Judgement]]  # what the newest runs of a row say of a property
 
 # What is told of in which column, in a few words; of a property with '' the column says enough.
 _COLUMNS = {
@@ -35,7 +35,7 @@ _COLUMNS = {
 
 def overview(title: str, rows: Sequence[tuple[Expectation, str]], judged: Judged) -> Grid:
     """A line for each row; with a row goes its verdict in a word. Columns that no row has a word for are left out."""
-    named = {demand.property for row, _ in rows for demand in row.demands}
+    named = {expected.property for row, _ in rows for expected in row.properties}
     columns = {title: words for title, words in _COLUMNS.items() if named & words.keys()}
     header = ("mode", "fault", *columns, "verdict")
     lines = tuple(
@@ -46,16 +46,16 @@ def overview(title: str, rows: Sequence[tuple[Expectation, str]], judged: Judged
 
 
 def _cell(row: Expectation, words: dict[str, str], judged: Judged) -> str:
-    told = [(demand, judged(row, demand)) for demand in row.demands if demand.property in words]
-    return "; ".join(_part(demand, words[demand.property], found) for demand, found in told)
+    told = [(expected, judged(row, expected)) for expected in row.properties if expected.property in words]
+    return "; ".join(_part(expected, words[expected.property], found) for expected, found in told)
 
 
-def _part(demand: Demand, word: str, found: Sequence[Judgement]) -> str:
+def _part(expected: PropertyExpectation, word: str, found: Sequence[Judgement]) -> str:
     """Such as 'majority: 22.890 s (≤ 26.0 s)'."""
-    of = " ".join(part for part in (demand.side, word) if part)
+    of = " ".join(part for part in (expected.side, word) if part)
     figure = shown(found) if found else NOT_MEASURED
-    return f"{of}{': ' if of else ''}{figure.split(' (<')[0]}{_promise(demand, found)}"
+    return f"{of}{': ' if of else ''}{figure.split(' (<')[0]}{_promise(expected, found)}"
 
 
-def _promise(demand: Demand, found: Sequence[Judgement]) -> str:
-    return "" if demand.promise is Promise.POSSIBLE else f" ({promised(demand, found).split('  (')[0]})"
+def _promise(expected: PropertyExpectation, found: Sequence[Judgement]) -> str:
+    return "" if expected.promise is Promise.POSSIBLE else f" ({promised(expected, found).split('  (')[0]})"

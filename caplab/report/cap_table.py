@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from caplab.check.finding import State, merge
-from caplab.model.expectations import Demand, Expectation, Expectations
+from caplab.model.expectations import PropertyExpectation, Expectation, Expectations
 from caplab.verdict import Judgement
 
 from . import words
@@ -44,7 +44,7 @@ class _Row:
         """None: never measured."""
         if self.evidence is None:
             return None
-        return merge(_state(_found(self.runs, demand), demand) for demand in self.row.demands)
+        return merge(_state(_found(self.runs, expected), expected) for expected in self.row.properties)
 
 
 def cap_table(expectations: Expectations, evidence: Sequence[Evidence], without_primary: Collection[str]) -> str:
@@ -116,8 +116,8 @@ def _engine(engine: str, rows: Sequence[_Row], has_primary: bool) -> list[str]:
 def _at_a_glance(rows: Sequence[_Row]) -> Grid:
     by_name = {row.row.name: row for row in rows}
 
-    def judged(of: Expectation, demand: Demand) -> list[Judgement]:
-        return [one for _, one in _found(by_name[of.name].runs, demand)]
+    def judged(of: Expectation, expected: PropertyExpectation) -> list[Judgement]:
+        return [one for _, one in _found(by_name[of.name].runs, expected)]
 
     said = [(row.row, "-" if row.state is None else row.state.value) for row in rows]
     return overview(tally(_states(rows)), said, judged)
@@ -132,47 +132,47 @@ def _lines(row: _Row, has_primary: bool) -> list[tuple[str, ...]]:
     """A line a property; what a line shares with the one above is left out."""
     made: list[tuple[str, ...]] = []
     above = ""
-    for demand in row.row.demands:
-        of, told = where(demand), (row.row.mode, row.row.fault)
+    for expected in row.row.properties:
+        of, told = where(expected), (row.row.mode, row.row.fault)
         date = row.evidence.date[:10] if row.evidence else ""
-        named = words.of_property(demand.property, has_primary)
+        named = words.of_property(expected.property, has_primary)
         first = not made
-        beside = (of if of != above else "", named, *_judged(row, demand), date if first else "")
+        beside = (of if of != above else "", named, *_judged(row, expected), date if first else "")
         made.append((*(told if first else ("", "")), *beside))
         above = of
     return made
 
 
-def _judged(row: _Row, demand: Demand) -> tuple[str, str, str]:
+def _judged(row: _Row, expected: PropertyExpectation) -> tuple[str, str, str]:
     """What was promised, what was measured, and the verdict on it."""
-    found = _found(row.runs, demand)
-    judged, fits = [one for _, one in found], _fits(found, demand)
-    said = promised(demand, judged if fits else ())
+    found = _found(row.runs, expected)
+    judged, fits = [one for _, one in found], _fits(found, expected)
+    said = promised(expected, judged if fits else ())
     if not judged:
         return said, NOT_MEASURED, words.NOTHING
     if not fits:
         return said, shown(judged), "promise changed"
-    state = _state(found, demand)
+    state = _state(found, expected)
     return said, shown(judged), words.of_state(state) if state is State.VIOLATED else state.value
 
 
-def _state(found: Sequence[_Found], demand: Demand) -> State:
+def _state(found: Sequence[_Found], expected: PropertyExpectation) -> State:
     """The verdict on one property by today's row; of a run that is no case of its row nothing is known."""
-    if not _fits(found, demand):
+    if not _fits(found, expected):
         return State.UNKNOWN
     return merge(State.UNKNOWN if run.doubtful else one.state for run, one in found)
 
 
-def _fits(found: Sequence[_Found], demand: Demand) -> bool:
+def _fits(found: Sequence[_Found], expected: PropertyExpectation) -> bool:
     """Whether a property was judged at all, and by what the row says today."""
-    return bool(found) and all(one.demand == demand for _, one in found)
+    return bool(found) and all(one.expected == expected for _, one in found)
 
 
-def _found(runs: Iterable[MeasuredRun], demand: Demand) -> list[_Found]:
+def _found(runs: Iterable[MeasuredRun], expected: PropertyExpectation) -> list[_Found]:
     """A property, of the same side and route, of every run that has it."""
-    sought = (demand.property, demand.side, demand.route)
+    sought = (expected.property, expected.side, expected.route)
     every = ((run, one) for run in runs for one in run.judgements)
-    return [(run, one) for run, one in every if (one.demand.property, one.demand.side, one.demand.route) == sought]
+    return [(run, one) for run, one in every if (one.expected.property, one.expected.side, one.expected.route) == sought]
 
 
 def _reasons(rows: Sequence[_Row]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from caplab.check.finding import State
-from caplab.model.expectations import Demand, Promise
+from caplab.model.expectations import PropertyExpectation, Promise
 from caplab.verdict import Judgement
 
 from .judged import measured, predicted
@@ -14,18 +14,18 @@ NOT_MEASURED = "not measured"
 _ALL = "all"
 
 
-def where(demand: Demand) -> str:
+def where(expected: PropertyExpectation) -> str:
     """Such as 'minority, direct'; 'all' where neither side nor route is named."""
-    return ", ".join(part for part in (demand.side, demand.route) if part) or _ALL
+    return ", ".join(part for part in (expected.side, expected.route) if part) or _ALL
 
 
-def promised(demand: Demand, judged: Sequence[Judgement]) -> str:
+def promised(expected: PropertyExpectation, judged: Sequence[Judgement]) -> str:
     """The promise; of a budget the expression, with its value under the settings of the runs that were judged by it."""
-    if demand.budget is None:
-        return predicted(Judgement(demand, State.UNKNOWN, ""))
+    if expected.budget is None:
+        return predicted(Judgement(expected, State.UNKNOWN, ""))
     limited = [one for one in judged if one.limit is not None]
     if not limited:
-        return f"{'≤' if demand.promise is Promise.BOUNDED else 'must show >='} {demand.budget}"
+        return f"{'≤' if expected.promise is Promise.BOUNDED else 'must show >='} {expected.budget}"
     return _range(limited, lambda one: one.limit or 0, predicted)
 
 

@@ -19,7 +19,7 @@ def predicted_beside_measured(report: RunReport) -> Grid:
     """In the order of the row."""
     has_primary = report.record.has_primary
     rows = tuple(
-        (words.of_demand(one.demand, has_primary), predicted(one), measured(one), _MARKS[one.state])
+        (words.of_expected(one.expected, has_primary), predicted(one), measured(one), _MARKS[one.state])
         for one in report.verdict.judgements
     )
     return Grid("predicted beside measured", ("property", "predicted", "measured", ""), rows, frozenset({0, 1, 2, 3}))
@@ -27,15 +27,15 @@ def predicted_beside_measured(report: RunReport) -> Grid:
 
 def predicted(judgement: Judgement) -> str:
     """What the row promises, with its budget's value under the run's settings."""
-    demand = judgement.demand
-    match demand.promise:
-        case Promise.MUST_SHOW if demand.budget is not None:
-            return f"must show >= {_limit(judgement)}  ({demand.budget})"
+    expected = judgement.expected
+    match expected.promise:
+        case Promise.MUST_SHOW if expected.budget is not None:
+            return f"must show >= {_limit(judgement)}  ({expected.budget})"
         case Promise.MUST_SHOW:
             return "must show"
         case Promise.BOUNDED:
-            return f"≤ {_limit(judgement)}  ({demand.budget or 'no budget'})"
-    return str(demand.promise.value)
+            return f"≤ {_limit(judgement)}  ({expected.budget or 'no budget'})"
+    return str(expected.promise.value)
 
 
 def _limit(judgement: Judgement) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from caplab.check.finding import ENOUGH, State
-from caplab.model.expectations import RATIO, SHARE, Demand
+from caplab.model.expectations import RATIO, SHARE, PropertyExpectation
 from caplab.model.runs import WallAnchor
 
 from .. import plain_text
@@ -62,9 +62,9 @@ def of_property(name: str, has_primary: bool = True) -> str:
     return _PROPERTIES.get(name, name)
 
 
-def of_demand(demand: Demand, has_primary: bool = True) -> str:
+def of_expected(expected: PropertyExpectation, has_primary: bool = True) -> str:
     """A property with the side and the route that it is asked of."""
-    return of_figure(demand.property, demand.side, demand.route, has_primary)
+    return of_figure(expected.property, expected.side, expected.route, has_primary)
 
 
 def of_figure(name: str, side: str | None, route: str | None, has_primary: bool = True) -> str:

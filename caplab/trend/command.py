@@ -6,18 +6,18 @@ import datetime
 from pathlib import Path
 
 from caplab.compare.reading import read
-from caplab.told import Told
+from caplab.command_error import CommandError
 
 from .page import page
 from .series import rows_of
 
 
 def trend(place: Path, file: Path, last: int) -> str:
-    """Write the page; what is to be printed. Told where there is nothing to draw, or nowhere to write."""
+    """Write the page; what is to be printed. CommandError where there is nothing to draw, or nowhere to write."""
     found = read(place)
     if not found.runs:
         unread = f" ({found.unread[0]})" if found.unread else ""
-        raise Told(f"{place}: no run with a verdict is there{unread}. Hint: name a folder of results.")
+        raise CommandError(f"{place}: no run with a verdict is there{unread}. Hint: name a folder of results.")
     rows = rows_of(found.runs, last)
     made = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC"
     text = page(rows, str(place), found.unread, made)
@@ -25,7 +25,7 @@ def trend(place: Path, file: Path, last: int) -> str:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise Told(f"{file}: {error.strerror}. Hint: name a file that you may write (--output FILE).") from error
+        raise CommandError(f"{file}: {error.strerror}. Hint: name a file that you may write (--output FILE).") from error
     drawn = sum(len(row.runs) for row in rows)
     unread = f", files that could not be read {len(found.unread)}" if found.unread else ""
     return f"{file}: runs {drawn}, rows {len(rows)}{unread}\n"

@@ -15,7 +15,7 @@ from caplab import results
 from caplab.cli import main
 from caplab.compare.choosing import choose
 from caplab.compare.reading import read
-from caplab.told import Told
+from caplab.command_error import CommandError
 
 FAILOVERS = [20.1, 20.6, 20.2, 20.4, 20.7, 20.8, 21.0, 20.3, 20.5, 20.65]
 
@@ -429,7 +429,7 @@ def test_where_there_is_nothing_to_judge_it_ends_with_3(
 
 
 def test_a_base_that_is_not_there_is_a_mistake(tmp_path: Path) -> None:
-    with pytest.raises(Told, match="no such file or folder"):
+    with pytest.raises(CommandError, match="no such file or folder"):
         read(tmp_path / "none")
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from caplab.expectations_file import parse, read
 from caplab.model.budgets import BudgetError, check, evaluate, names
-from caplab.model.expectations import PROPERTIES, Demand, Promise
+from caplab.model.expectations import PROPERTIES, PropertyExpectation, Promise
 from caplab.model.fields import FieldError, Json
 
 TABLE = Path(__file__).parents[2] / "experiments" / "expectations.yaml"
@@ -97,7 +97,7 @@ def test_the_table_has_postgres_kills_and_controls_in_both_modes() -> None:
     table = read(TABLE)
     for mode in ("async", "quorum"):
         assert table.find("postgres", mode, "kill-primary").name == f"postgres {mode} kill-primary"
-        control = {demand.property: demand.promise for demand in table.find("postgres", mode, "none").demands}
+        control = {expected.property: expected.promise for expected in table.find("postgres", mode, "none").properties}
         assert all(control[name] is Promise.FORBIDDEN for name in ("outages", "lost", "failovers"))
     assert all(row.why and row.source for row in table.rows)
 
@@ -105,15 +105,15 @@ def test_the_table_has_postgres_kills_and_controls_in_both_modes() -> None:
 def test_quorum_forbids_the_loss_that_async_bounds() -> None:
     table = read(TABLE)
     lost = {
-        mode: next(d for d in table.find("postgres", mode, "kill-primary").demands if d.property == "lost")
+        mode: next(d for d in table.find("postgres", mode, "kill-primary").properties if d.property == "lost")
         for mode in ("async", "quorum")
     }
     assert lost["quorum"].promise is Promise.FORBIDDEN
     assert lost["async"].promise is Promise.BOUNDED
 
 
-def demands_of(mode: str, fault: str) -> dict[str, Demand]:
-    return {demand.property: demand for demand in read(TABLE).find("redis", mode, fault).demands}
+def properties_of(mode: str, fault: str) -> dict[str, PropertyExpectation]:
+    return {expected.property: expected for expected in read(TABLE).find("redis", mode, fault).properties}
 
 
 @pytest.mark.parametrize("persistence", ["none", "everysec", "always"])
@@ -122,10 +122,10 @@ def test_redis_has_a_kill_and_a_control_for_all_that_members_keep_and_writes_wai
     persistence: str, wait: str
 ) -> None:
     mode = f"{persistence}-wait-{wait}"
-    control = {name: demand.promise for name, demand in demands_of(mode, "none").items()}
+    control = {name: expected.promise for name, expected in properties_of(mode, "none").items()}
     assert set(control.values()) == {Promise.FORBIDDEN}
     assert control.keys() == {"outages", "failovers", "lost", "unexpected", "duplicated", "twoPrimaries"}
-    kill = demands_of(mode, "kill-primary")
+    kill = properties_of(mode, "kill-primary")
     assert kill["failovers"].promise is Promise.MUST_SHOW
     # WAIT is no consensus: the replica that answered need not be the one that is promoted.
     assert kill["lost"].promise is (Promise.POSSIBLE if wait == "1" else Promise.BOUNDED)
@@ -133,18 +133,18 @@ def test_redis_has_a_kill_and_a_control_for_all_that_members_keep_and_writes_wai
 
 
 def test_what_a_redis_primary_that_comes_back_may_lose_is_what_its_disk_lacks() -> None:
-    lost = {kept: demands_of(f"{kept}-ComeBack", "crash-primary")["lost"] for kept in ("none", "everysec", "always")}
+    lost = {kept: properties_of(f"{kept}-ComeBack", "crash-primary")["lost"] for kept in ("none", "everysec", "always")}
     assert lost["none"].promise is Promise.MUST_SHOW
     assert (lost["everysec"].promise, lost["everysec"].budget) == (Promise.BOUNDED, "writesPerSecond * 2s")
     assert lost["always"].promise is Promise.FORBIDDEN
-    waits, killed = demands_of("everysec-WaitForDecision", "crash-primary"), demands_of("none-wait-0", "kill-primary")
+    waits, killed = properties_of("everysec-WaitForDecision", "crash-primary"), properties_of("none-wait-0", "kill-primary")
     assert waits == killed
 
 
 def test_a_redis_primary_that_comes_back_does_so_before_it_is_down_for_the_sentinels() -> None:
     """A replication id changes at a start too: failovers are not to be told from that."""
     for kept in ("none", "everysec", "always"):
-        back = demands_of(f"{kept}-ComeBack", "crash-primary")
+        back = properties_of(f"{kept}-ComeBack", "crash-primary")
         assert "failovers" not in back
         assert evaluate(back["failoverTime"].budget or "", {"downAfterMilliseconds": 5000}) == 5
 
@@ -155,10 +155,10 @@ LEVELS = ("ONE-ONE", "TWO-ONE", "QUORUM-QUORUM", "ALL-ONE", "SERIAL-SERIAL")
 @pytest.mark.parametrize("mode", LEVELS)
 def test_cassandra_has_a_kill_and_a_control_at_every_pair_of_levels(mode: str) -> None:
     kill, control = (read(TABLE).find("cassandra", mode, fault) for fault in ("kill-node", "none"))
-    assert {demand.route for demand in kill.demands if PROPERTIES[demand.property].by_route} == {"service"}
-    assert {demand.route for demand in control.demands} == {None}
+    assert {expected.route for expected in kill.properties if PROPERTIES[expected.property].by_route} == {"service"}
+    assert {expected.route for expected in control.properties} == {None}
     for found in (kill, control):
-        promises = {demand.property: demand.promise for demand in found.demands}
+        promises = {expected.property: expected.promise for expected in found.properties}
         assert all(promises[name] is Promise.FORBIDDEN for name in ("unexpected", "duplicated"))
         # At ONE the dead member may have been the only one with a write that its commit log has no marker after yet.
         may_lose = (mode, found) == ("ONE-ONE", kill)
@@ -171,7 +171,7 @@ def test_a_cassandra_write_at_all_waits_for_the_dead_member_and_nothing_else_doe
         "readMilliseconds": 800, "writeMilliseconds": 700, "casMilliseconds": 600, "phiConvictThreshold": 4,
     }  # fmt: skip
     kills = {
-        mode: {one.property: one for one in read(TABLE).find("cassandra", mode, "kill-node").demands} for mode in LEVELS
+        mode: {one.property: one for one in read(TABLE).find("cassandra", mode, "kill-node").properties} for mode in LEVELS
     }
     least = [(mode, one.budget) for mode in LEVELS for one in kills[mode].values() if one.promise is Promise.MUST_SHOW]
     assert least == [("ALL-ONE", "faultSeconds")]
@@ -188,11 +188,11 @@ def test_what_is_asked_of_a_side_and_a_route_is_a_demand_of_its_own() -> None:
         "    - {side: minority, route: direct, properties: {writesServed: {atMost: ttl}, stale: must-show}}\n"
         "    - {side: majority, properties: {writeOutage: {atMost: ttl}}}"
     )
-    assert parse(text).rows[0].demands == (
-        Demand("lost", Promise.POSSIBLE),
-        Demand("writesServed", Promise.BOUNDED, "ttl", "minority", "direct"),
-        Demand("stale", Promise.MUST_SHOW, None, "minority", "direct"),
-        Demand("writeOutage", Promise.BOUNDED, "ttl", "majority"),
+    assert parse(text).rows[0].properties == (
+        PropertyExpectation("lost", Promise.POSSIBLE),
+        PropertyExpectation("writesServed", Promise.BOUNDED, "ttl", "minority", "direct"),
+        PropertyExpectation("stale", Promise.MUST_SHOW, None, "minority", "direct"),
+        PropertyExpectation("writeOutage", Promise.BOUNDED, "ttl", "majority"),
     )
 
 
@@ -206,12 +206,12 @@ def test_every_promise_can_be_written() -> None:
         "properties: {lost: possible, outages: forbidden, failovers: must-show, failoverTime: {atMost: ttl},"
         " writeOutage: {atLeast: ttl}}"
     )
-    assert parse(text).rows[0].demands == (
-        Demand("lost", Promise.POSSIBLE),
-        Demand("outages", Promise.FORBIDDEN),
-        Demand("failovers", Promise.MUST_SHOW),
-        Demand("failoverTime", Promise.BOUNDED, "ttl"),
-        Demand("writeOutage", Promise.MUST_SHOW, "ttl"),
+    assert parse(text).rows[0].properties == (
+        PropertyExpectation("lost", Promise.POSSIBLE),
+        PropertyExpectation("outages", Promise.FORBIDDEN),
+        PropertyExpectation("failovers", Promise.MUST_SHOW),
+        PropertyExpectation("failoverTime", Promise.BOUNDED, "ttl"),
+        PropertyExpectation("writeOutage", Promise.MUST_SHOW, "ttl"),
     )
 
 

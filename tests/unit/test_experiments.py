@@ -70,9 +70,9 @@ def test_every_experiment_has_a_row_for_all_its_settings(name: str, settings: di
 def test_what_a_budget_asks_of_a_cache_its_experiment_says(name: str, settings: dict[str, str]) -> None:
     plan = planned(name, **settings)
     asked = [
-        names(demand.budget)
-        for demand in expectations().find(plan.engine, plan.mode, plan.fault).demands
-        if demand.budget
+        names(expected.budget)
+        for expected in expectations().find(plan.engine, plan.mode, plan.fault).properties
+        if expected.budget
     ]
     for one in {one for of_demand in asked for one in of_demand if one.startswith("cache")}:
         assert evaluate(one, settings_of_cache(plan)) > 0

@@ -29,7 +29,7 @@ from caplab.nightly.folders import Bounds
 from caplab.nightly.report import BROKEN_OFF, REPORT, UNDER_WAY, Report, UnderWay
 from caplab.nightly.runner import Night, run_night
 from caplab.nightly.store import Store, of_folder, opened
-from caplab.told import Told
+from caplab.command_error import CommandError
 
 CAPLAB = """\
 import json, os, pathlib, sys, time
@@ -249,7 +249,7 @@ def test_a_night_that_is_still_under_way_is_not_called_broken_off(night: Night, 
     def held(*_: str) -> list[str]:
         raise NotHeld("The run r-2 is under way in caplab-nightly.")
 
-    with pytest.raises(Told, match="pod-0 may still be under way: The run r-2 is under way"):
+    with pytest.raises(CommandError, match="pod-0 may still be under way: The run r-2 is under way"):
         made(replace(night, webhook=listener.url), held)
     assert (night.results / UNDER_WAY).read_bytes() == note
     assert of_folder(night.results).suites() == []

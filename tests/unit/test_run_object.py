@@ -14,7 +14,7 @@ from histories import run_record, table
 
 from caplab.check import Finding, State
 from caplab.judging import Judged
-from caplab.model.expectations import Demand, Expectation, Promise
+from caplab.model.expectations import PropertyExpectation, Expectation, Promise
 from caplab.model.fields import Json
 from caplab.verdict import judge
 
@@ -28,37 +28,37 @@ FINDINGS = (
 SIDES = {"minority": ("c",), "majority": ("a", "b")}
 
 
-def judged(*demands: Demand, sides: Any = None) -> Judged:
+def judged(*properties: PropertyExpectation, sides: Any = None) -> Judged:
     record = replace(run_record(), sides=sides or {})
-    row = Expectation("postgres", "async", "kill-primary", demands, "why", "source")
+    row = Expectation("postgres", "async", "kill-primary", properties, "why", "source")
     by_side = {side: {"all": {"failover_seconds": 1.0}, "direct": {"failover_seconds": 1.0}} for side in sides or ()}
     found = [replace(one, figures={**one.figures, "by_side": by_side}) for one in FINDINGS]
     return Judged(record, table([]), tuple(found), judge(row, record, found))
 
 
-def bounds(*demands: Demand, side: str | None = None, route: str | None = None, sides: Any = None) -> Any:
-    return bounds_of(judged(*demands, sides=sides).verdict.judgements, side, route)
+def bounds(*properties: PropertyExpectation, side: str | None = None, route: str | None = None, sides: Any = None) -> Any:
+    return bounds_of(judged(*properties, sides=sides).verdict.judgements, side, route)
 
 
 @pytest.mark.parametrize(
-    ("demand", "bound"),
+    ("expected", "bound"),
     [
-        (Demand("failoverTime", Promise.BOUNDED, "ttl + 2s"), {"failoverSeconds": 22.0}),
-        (Demand("failoverTime", Promise.FORBIDDEN), {"failoverSeconds": 0.0}),
-        (Demand("lost", Promise.FORBIDDEN), {"lost": 0.0}),
-        (Demand("stale", Promise.FORBIDDEN), {"staleReads": 0.0}),
-        (Demand("lost", Promise.POSSIBLE), {}),
-        (Demand("failoverTime", Promise.MUST_SHOW, "ttl"), {}),  # the least, and no most
-        (Demand("failovers", Promise.FORBIDDEN), {}),
+        (PropertyExpectation("failoverTime", Promise.BOUNDED, "ttl + 2s"), {"failoverSeconds": 22.0}),
+        (PropertyExpectation("failoverTime", Promise.FORBIDDEN), {"failoverSeconds": 0.0}),
+        (PropertyExpectation("lost", Promise.FORBIDDEN), {"lost": 0.0}),
+        (PropertyExpectation("stale", Promise.FORBIDDEN), {"staleReads": 0.0}),
+        (PropertyExpectation("lost", Promise.POSSIBLE), {}),
+        (PropertyExpectation("failoverTime", Promise.MUST_SHOW, "ttl"), {}),  # the least, and no most
+        (PropertyExpectation("failovers", Promise.FORBIDDEN), {}),
     ],
 )
-def test_a_bound_is_the_most_that_the_row_promises(demand: Demand, bound: dict[str, float]) -> None:
-    assert bounds(demand) == bound
+def test_a_bound_is_the_most_that_the_row_promises(expected: PropertyExpectation, bound: dict[str, float]) -> None:
+    assert bounds(expected) == bound
 
 
 def test_a_side_and_a_route_have_bounds_of_their_own_and_the_run_as_a_whole_has_none_of_them() -> None:
-    majority = Demand("failoverTime", Promise.BOUNDED, "ttl + 2s", side="majority")
-    direct = Demand("failoverTime", Promise.BOUNDED, "ttl", side="majority", route="direct")
+    majority = PropertyExpectation("failoverTime", Promise.BOUNDED, "ttl + 2s", side="majority")
+    direct = PropertyExpectation("failoverTime", Promise.BOUNDED, "ttl", side="majority", route="direct")
     both = (majority, direct)
     assert bounds(*both, sides=SIDES) == {}
     assert bounds(*both, side="minority", route="direct", sides=SIDES) == {}
@@ -67,17 +67,17 @@ def test_a_side_and_a_route_have_bounds_of_their_own_and_the_run_as_a_whole_has_
 
 
 def test_what_is_judged_of_a_part_of_the_clients_is_told_with_its_bound() -> None:
-    demands = (
-        Demand("failoverTime", Promise.BOUNDED, "ttl + 2s", side="majority", route="direct"),
-        Demand("lost", Promise.MUST_SHOW, side="minority", route="direct"),  # nothing was measured there
-        Demand("lost", Promise.FORBIDDEN),
-        Demand("failovers", Promise.POSSIBLE, route="direct"),
+    properties = (
+        PropertyExpectation("failoverTime", Promise.BOUNDED, "ttl + 2s", side="majority", route="direct"),
+        PropertyExpectation("lost", Promise.MUST_SHOW, side="minority", route="direct"),  # nothing was measured there
+        PropertyExpectation("lost", Promise.FORBIDDEN),
+        PropertyExpectation("failovers", Promise.POSSIBLE, route="direct"),
     )
-    assert by_side(judged(*demands, sides=SIDES).verdict.judgements) == [
+    assert by_side(judged(*properties, sides=SIDES).verdict.judgements) == [
         {"side": "majority", "route": "direct", "failoverSeconds": 1.0, "bounds": {"failoverSeconds": 22.0}},
         {"side": "minority", "route": "direct"},
     ]
-    forbidden = by_side(judged(Demand("stale", Promise.FORBIDDEN, route="service"), sides={}).verdict.judgements)
+    forbidden = by_side(judged(PropertyExpectation("stale", Promise.FORBIDDEN, route="service"), sides={}).verdict.judgements)
     assert forbidden == [{"side": "all", "route": "service", "staleReads": 3, "bounds": {"staleReads": 0.0}}]
 
 
@@ -97,8 +97,8 @@ def said(of: Judged) -> Any:
 
 
 def test_a_judged_run_says_its_figures_and_bounds() -> None:
-    majority = Demand("failoverTime", Promise.BOUNDED, "ttl + 2s", side="majority")
-    status = said(judged(Demand("lost", Promise.FORBIDDEN), majority, sides=SIDES))
+    majority = PropertyExpectation("failoverTime", Promise.BOUNDED, "ttl + 2s", side="majority")
+    status = said(judged(PropertyExpectation("lost", Promise.FORBIDDEN), majority, sides=SIDES))
     assert status["figures"] == {"acked": 5, "lost": 0, "failoverSeconds": 12.0, "staleReads": 3}
     assert status["bounds"] == {"lost": 0.0}
     assert [row["bounds"] for row in status["byVantage"]] == [{"failoverSeconds": 22.0, "lost": 0.0}, {"lost": 0.0}]
@@ -109,8 +109,8 @@ def test_the_schema_knows_all_that_is_said() -> None:
     """What a schema does not name, the API server drops without a word."""
     (version,) = yaml.safe_load((CHART / "templates" / "crds" / "run.yaml").read_text())["spec"]["versions"]
     known = version["schema"]["openAPIV3Schema"]["properties"]["status"]["properties"]
-    status = said(judged(Demand("lost", Promise.FORBIDDEN), Demand("failoverTime", Promise.BOUNDED, "ttl")))
-    status["bySide"] = said(judged(Demand("stale", Promise.FORBIDDEN, route="service")))["bySide"]
+    status = said(judged(PropertyExpectation("lost", Promise.FORBIDDEN), PropertyExpectation("failoverTime", Promise.BOUNDED, "ttl")))
+    status["bySide"] = said(judged(PropertyExpectation("stale", Promise.FORBIDDEN, route="service")))["bySide"]
     assert set(status) <= set(known)
     for field in ("figures", "bounds"):
         assert set(status[field]) <= set(known[field]["properties"])

@@ -10,15 +10,15 @@ from histories import NEW_ID, OLD_ID, REDIS, kill, operation, run_record, scan, 
 
 from caplab.check import Context, Finding, State, check_history
 from caplab.expectations_file import read
-from caplab.model.expectations import Demand, Expectation, Promise
+from caplab.model.expectations import PropertyExpectation, Expectation, Promise
 from caplab.model.runs import Baseline, FinalScan
 from caplab.verdict import Verdict, judge
 
 TABLE = read(Path(__file__).parents[2] / "experiments" / "expectations.yaml")
 
 
-def row(*demands: Demand, fault: str = "kill-primary", route: str | None = None) -> Expectation:
-    of_route = tuple(replace(demand, route=demand.route or route) for demand in demands)
+def row(*properties: PropertyExpectation, fault: str = "kill-primary", route: str | None = None) -> Expectation:
+    of_route = tuple(replace(expected, route=expected.route or route) for expected in properties)
     return Expectation("postgres", "async", fault, of_route, "why", "source")
 
 
@@ -30,8 +30,8 @@ def availability(**figures: Any) -> Finding:
     return Finding("availability", State.VIOLATED, "as found", {"failover_seconds": 12.0, **figures})
 
 
-FORBIDDEN = row(Demand("lost", Promise.FORBIDDEN))
-BOUNDED = row(Demand("failoverTime", Promise.BOUNDED, "ttl + loopWait + 2s"))  # 27 s
+FORBIDDEN = row(PropertyExpectation("lost", Promise.FORBIDDEN))
+BOUNDED = row(PropertyExpectation("failoverTime", Promise.BOUNDED, "ttl + loopWait + 2s"))  # 27 s
 
 
 @pytest.mark.parametrize(
@@ -46,13 +46,13 @@ BOUNDED = row(Demand("failoverTime", Promise.BOUNDED, "ttl + loopWait + 2s"))  #
     ],
 )
 def test_a_promise_is_held_against_its_figure(promise: Promise, lost: int, state: State) -> None:
-    assert judge(row(Demand("lost", promise)), run_record(), [durability(lost=lost)]).state is state
+    assert judge(row(PropertyExpectation("lost", promise)), run_record(), [durability(lost=lost)]).state is state
 
 
 @pytest.mark.parametrize(("seconds", "state"), [(19.9, State.UNKNOWN), (20.0, State.HOLDS), (95.0, State.HOLDS)])
 def test_what_must_show_for_so_long_is_unknown_where_it_was_shorter(seconds: float, state: State) -> None:
     verdict = judge(
-        row(Demand("failoverTime", Promise.MUST_SHOW, "ttl")), run_record(), [availability(failover_seconds=seconds)]
+        row(PropertyExpectation("failoverTime", Promise.MUST_SHOW, "ttl")), run_record(), [availability(failover_seconds=seconds)]
     )
     assert verdict.state is state
     assert verdict.judgements[0].limit == 20
@@ -90,10 +90,10 @@ def test_only_what_the_row_names_counts() -> None:
 
 def test_a_row_with_a_route_is_judged_by_that_route() -> None:
     by_route = {"service": {"failover_seconds": 30.0, "lower_bounds": []}, "direct": {"failover_seconds": 3.0}}
-    demand = BOUNDED.demands[0]
+    expected = BOUNDED.properties[0]
     for route, state in (("service", State.VIOLATED), ("direct", State.HOLDS), ("replica", State.UNKNOWN)):
-        assert judge(row(demand, route=route), run_record(), [availability(by_route=by_route)]).state is state
-    assert judge(row(Demand("lost", Promise.FORBIDDEN), route="service"), run_record(), [durability()]).state is (
+        assert judge(row(expected, route=route), run_record(), [availability(by_route=by_route)]).state is state
+    assert judge(row(PropertyExpectation("lost", Promise.FORBIDDEN), route="service"), run_record(), [durability()]).state is (
         State.HOLDS
     )
 
@@ -108,13 +108,13 @@ def test_a_row_with_a_route_is_judged_by_that_route() -> None:
 )
 def test_what_was_not_measured_is_unknown(findings: list[Finding], says: str) -> None:
     for promise in (Promise.FORBIDDEN, Promise.POSSIBLE):
-        verdict = judge(row(Demand("lost", promise)), run_record(), findings)
+        verdict = judge(row(PropertyExpectation("lost", promise)), run_record(), findings)
         assert verdict.state is State.UNKNOWN
         assert says in verdict.reasons[0]
 
 
 def test_one_violation_beats_what_is_unknown_and_is_told_first() -> None:
-    both = row(*BOUNDED.demands, *FORBIDDEN.demands)
+    both = row(*BOUNDED.properties, *FORBIDDEN.properties)
     verdict = judge(both, run_record(settings={}), [durability(lost=2), availability()])
     assert verdict.state is State.VIOLATED
     assert [reason.split(":")[0] for reason in verdict.reasons] == ["lost", "failoverTime"]
@@ -142,7 +142,7 @@ def test_a_run_that_is_no_case_of_its_row_is_unknown_whatever_it_measured(
 
 
 def test_a_control_run_that_had_a_fault_is_no_control_run() -> None:
-    control = row(Demand("lost", Promise.FORBIDDEN), fault="none")
+    control = row(PropertyExpectation("lost", Promise.FORBIDDEN), fault="none")
     assert judge(control, run_record(fault="none", fault_windows=()), [durability()]).state is State.HOLDS
     verdict = judge(control, run_record(fault="none"), [durability()])
     assert verdict.state is State.UNKNOWN
@@ -154,7 +154,7 @@ def test_a_row_that_demands_nothing_proves_nothing() -> None:
 
 
 def test_a_verdict_is_plain_json() -> None:
-    verdict = judge(row(*FORBIDDEN.demands, *BOUNDED.demands), run_record(), [durability(lost=1), availability()])
+    verdict = judge(row(*FORBIDDEN.properties, *BOUNDED.properties), run_record(), [durability(lost=1), availability()])
     plain = verdict.to_json()
     assert json.loads(json.dumps(plain)) == plain
     assert plain["verdict"] == "invalid"
@@ -277,43 +277,43 @@ SIDES = {
 
 
 @pytest.mark.parametrize(
-    ("demand", "state", "measured"),
+    ("expected", "state", "measured"),
     [
-        (Demand("writeOutage", Promise.BOUNDED, "ttl / 4", "minority"), State.VIOLATED, 9.0),
-        (Demand("writeOutage", Promise.BOUNDED, "ttl / 4", "majority"), State.HOLDS, 1.0),
-        (Demand("writeOutage", Promise.BOUNDED, "ttl / 4", "minority", "direct"), State.UNKNOWN, 0.5),  # a lower bound
-        (Demand("writesServed", Promise.BOUNDED, "ttl / 4", "minority", "direct"), State.HOLDS, 4.0),
-        (Demand("writesServed", Promise.MUST_SHOW, "ttl", "minority", "direct"), State.UNKNOWN, 4.0),
-        (Demand("writeOutage", Promise.FORBIDDEN, None, "minority", "service"), State.UNKNOWN, None),
-        (Demand("writeOutage", Promise.FORBIDDEN, None, "elsewhere"), State.UNKNOWN, None),
+        (PropertyExpectation("writeOutage", Promise.BOUNDED, "ttl / 4", "minority"), State.VIOLATED, 9.0),
+        (PropertyExpectation("writeOutage", Promise.BOUNDED, "ttl / 4", "majority"), State.HOLDS, 1.0),
+        (PropertyExpectation("writeOutage", Promise.BOUNDED, "ttl / 4", "minority", "direct"), State.UNKNOWN, 0.5),  # a lower bound
+        (PropertyExpectation("writesServed", Promise.BOUNDED, "ttl / 4", "minority", "direct"), State.HOLDS, 4.0),
+        (PropertyExpectation("writesServed", Promise.MUST_SHOW, "ttl", "minority", "direct"), State.UNKNOWN, 4.0),
+        (PropertyExpectation("writeOutage", Promise.FORBIDDEN, None, "minority", "service"), State.UNKNOWN, None),
+        (PropertyExpectation("writeOutage", Promise.FORBIDDEN, None, "elsewhere"), State.UNKNOWN, None),
     ],
 )
 def test_a_demand_on_a_side_and_a_route_is_held_against_the_figures_there(
-    demand: Demand, state: State, measured: float | None
+    expected: PropertyExpectation, state: State, measured: float | None
 ) -> None:
-    verdict = judge(row(demand), run_record(), [availability(by_side=SIDES)])
+    verdict = judge(row(expected), run_record(), [availability(by_side=SIDES)])
     assert (verdict.state, verdict.judgements[0].measured) == (state, measured)
     if state is not State.HOLDS:
-        assert verdict.reasons[0].startswith(f"{demand.name()}: ")
+        assert verdict.reasons[0].startswith(f"{expected.name()}: ")
 
 
 def test_a_route_may_be_a_row_of_figures_too() -> None:
     stale = Finding(
         "staleness", State.VIOLATED, "", {"stale": 9, "by_route": [{"route": "replica", "stale": 4, "reads": 8}]}
     )
-    verdict = judge(row(Demand("stale", Promise.FORBIDDEN, route="replica")), run_record(), [stale])
+    verdict = judge(row(PropertyExpectation("stale", Promise.FORBIDDEN, route="replica")), run_record(), [stale])
     assert verdict.reasons == ("stale (replica): 4 of 8; forbidden.",)
-    absent = judge(row(Demand("stale", Promise.FORBIDDEN, route="direct")), run_record(), [stale])
+    absent = judge(row(PropertyExpectation("stale", Promise.FORBIDDEN, route="direct")), run_record(), [stale])
     assert absent.reasons == ("stale (direct): no operation took the route 'direct'.",)
 
 
 def test_a_list_of_what_violates_counts_as_how_many_they_are() -> None:
     found = Finding("registers", State.VIOLATED, "", {"violating_keys": ["x", "y"], "keys": 48, "operations": 900})
-    verdict = judge(row(Demand("notLinearizable", Promise.FORBIDDEN)), run_record(), [found])
+    verdict = judge(row(PropertyExpectation("notLinearizable", Promise.FORBIDDEN)), run_record(), [found])
     assert verdict.reasons == ("notLinearizable: 2 of 48; forbidden.",)
 
 
-CALM = row(Demand("outages", Promise.FORBIDDEN), Demand("lost", Promise.FORBIDDEN), fault="none")
+CONTROL = row(PropertyExpectation("outages", Promise.FORBIDDEN), PropertyExpectation("lost", Promise.FORBIDDEN), fault="none")
 
 
 def control(**record: Any) -> Any:
@@ -322,16 +322,16 @@ def control(**record: Any) -> Any:
 
 def test_an_outage_that_a_prober_may_have_made_itself_is_unknown() -> None:
     found = [availability(outages=2), durability()]
-    assert judge(CALM, control(), found).state is State.VIOLATED
-    verdict = judge(CALM, control(prober_standstills={"a": 3.25}), found)
+    assert judge(CONTROL, control(), found).state is State.VIOLATED
+    verdict = judge(CONTROL, control(prober_standstills={"a": 3.25}), found)
     assert verdict.state is State.UNKNOWN
     assert "a prober itself stood still: of zone a for 3.2 s. Hint:" in verdict.reasons[0]
 
 
 def test_a_standstill_excuses_no_loss_and_doubts_no_calm() -> None:
     still = control(prober_standstills={"a": 3.25})
-    assert judge(CALM, still, [availability(outages=2), durability(lost=1)]).state is State.VIOLATED
-    assert judge(CALM, still, [availability(outages=0), durability()]).state is State.HOLDS
+    assert judge(CONTROL, still, [availability(outages=2), durability(lost=1)]).state is State.VIOLATED
+    assert judge(CONTROL, still, [availability(outages=0), durability()]).state is State.HOLDS
 
 
 def test_a_standstill_of_the_side_that_was_cut_off_excuses_nothing() -> None:

@@ -47,7 +47,7 @@ def check(history: Table, context: Context) -> Finding:
     clusters = clusters_of(operations)
     violating, undecided = _judge(operations, clusters)
     found = _told(history, operations, violating.alone, witnesses(operations, clusters, violating), context)
-    seen = _Seen(
+    seen = _Tally(
         _count_keys(operations),
         len(operations.writers) + len(operations.readers),
         _names(operations, violating.keys),
@@ -66,7 +66,7 @@ def check(history: Table, context: Context) -> Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class _Tally:
     """What the state hangs on."""
 
     keys: int
@@ -127,7 +127,7 @@ def _count_keys(operations: Operations) -> int:
     return int(there.sum())
 
 
-def _state(seen: _Seen, found: Sequence[Mapping[str, Json]], context: Context) -> tuple[State, str]:
+def _state(seen: _Tally, found: Sequence[Mapping[str, Json]], context: Context) -> tuple[State, str]:
     if seen.violating:
         reason = f"{len(seen.violating)} of {seen.keys} keys are not linearizable. {found[0]['what']}"
         return State.VIOLATED, reason

@@ -189,7 +189,7 @@ class MeasuredRun:
     def _budget_seconds(self) -> float | None:
         """What the row gives the failover under the settings in force; None where it lasts as long as the fault."""
         row = expectations().find(self._plan.engine, self._plan.mode, self._plan.fault)
-        budget = next((demand.budget for demand in row.demands if demand.property == "failoverTime"), None)
+        budget = next((expected.budget for expected in row.properties if expected.property == "failoverTime"), None)
         if budget is None or FAULT_SECONDS in names(budget):
             return None
         return evaluate(budget, {**self._settings, **self._own_settings()})

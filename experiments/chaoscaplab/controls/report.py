@@ -105,14 +105,14 @@ def figures_of(findings: Mapping[str, Finding]) -> dict[str, Json]:
 def bounds_of(judgements: Iterable[Judgement], side: str | None = None, route: str | None = None) -> dict[str, Json]:
     """The most that the row promises of each figure: of the run as a whole, or on a side of the cut and a route: pure.
 
-    Where several of its demands are about the same clients, all of them bind.
+    Where several of its properties are about the same clients, all of them bind.
     """
     bounds: dict[str, Json] = {}
     for judgement in judgements:
-        demand, limit = judgement.demand, _limit(judgement)
-        is_about = demand.side in (None, side) and demand.route in (None, route)
-        if is_about and limit is not None and demand.property in _BOUNDED:
-            tightest = bounds.get(name := _BOUNDED[demand.property])
+        expected, limit = judgement.expected, _limit(judgement)
+        is_about = expected.side in (None, side) and expected.route in (None, route)
+        if is_about and limit is not None and expected.property in _BOUNDED:
+            tightest = bounds.get(name := _BOUNDED[expected.property])
             bounds[name] = min(limit, tightest) if isinstance(tightest, float) else limit
     return bounds
 
@@ -121,8 +121,8 @@ def by_side(judgements: Iterable[Judgement]) -> list[dict[str, Json]]:
     """What the row judges on a side of the cut or a route only: each figure, and the most that it promises: pure."""
     rows: dict[tuple[str, str], dict[str, Json]] = {}
     for judgement in judgements:
-        demand, figure = judgement.demand, _BOUNDED.get(judgement.demand.property)
-        where = (demand.side or _ALL, demand.route or _ALL)
+        expected, figure = judgement.expected, _BOUNDED.get(judgement.expected.property)
+        where = (expected.side or _ALL, expected.route or _ALL)
         if figure is None or where == (_ALL, _ALL):
             continue
         row = rows.setdefault(where, {"side": where[0], "route": where[1]})
@@ -135,9 +135,9 @@ def by_side(judgements: Iterable[Judgement]) -> list[dict[str, Json]]:
 
 
 def _limit(judgement: Judgement) -> float | None:
-    if judgement.demand.promise is Promise.FORBIDDEN:
+    if judgement.expected.promise is Promise.FORBIDDEN:
         return 0.0
-    return judgement.limit if judgement.demand.promise is Promise.BOUNDED else None
+    return judgement.limit if judgement.expected.promise is Promise.BOUNDED else None
 
 
 def _bounded(row: Mapping[str, Json], judged: Judged) -> dict[str, Json]:

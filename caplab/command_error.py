@@ -3,5 +3,5 @@
 from __future__ import annotations
 
 
-class Told(Exception):
+class CommandError(Exception):
     """Ends a command with exit code 3 and its message, as it is."""
