@@ -104,7 +104,7 @@ def planted(folder: Path) -> tuple[bool, list[str]]:
 
 
 def soak(folder: Path, engine: str) -> tuple[bool, list[str]]:
-    """An engine without a fault under the experiments' own loads: whether all is calm, and the run's summary."""
+    """An engine without a fault under the experiments' own loads: whether all is well, and the run's summary."""
     settings = {**SOAKS[engine], "seconds": str(SOAK_SECONDS)}
     told = [part for setting, value in settings.items() for part in ("--set", f"{setting}={value}")]
     results = caplab_run(f"{engine}/control", folder, *told)

@@ -17,13 +17,13 @@ from caplab_cluster.paths import Cache
 from . import __version__
 from .apart import in_a_child
 from .border import LAB_FAILED, NOT_SHOWN, complain, guarded
+from .command_error import CommandError
 from .compare.options import HELP as COMPARE_HELP
 from .compare.options import add_compare, add_trend
 from .model.bounds import MOST_BYTES, MOST_ROWS, Bounds, rounded_up
 from .model.bounds import parsed as parsed_size
 from .nightly.arguments import add_arguments as add_nightly_arguments
 from .plain_text import SteadyWriter, one_line, printable, terminal_columns
-from .command_error import CommandError
 
 _LEFT = "what was asked to end ends by itself; `caplab faults` says what has not yet"
 _WIDEST = 160  # columns of a table that a terminal has room for

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .documents import parse_yaml, read_text
 from .model import budgets
-from .model.expectations import PROPERTIES, RATIO, PropertyExpectation, Expectation, Expectations, Promise
+from .model.expectations import PROPERTIES, RATIO, Expectation, Expectations, Promise, PropertyExpectation
 from .model.fields import FieldError, Fields
 from .model.history import ROUTES
 from .model.runs import MAJORITY, MINORITY
@@ -45,7 +45,10 @@ def _row(numbered: Fields) -> Expectation:
     engine, mode, fault = (numbered.text(field) for field in ("engine", "mode", "fault"))
     fields = Fields(f"{numbered.where} ({engine} {mode} {fault})", numbered.values)
     fields.only(*_ROW)
-    properties = [*_property_expectations(fields, None), *(one for side in _sides(fields) for one in _property_expectations(*side))]
+    properties = [
+        *_property_expectations(fields, None),
+        *(one for side in _sides(fields) for one in _property_expectations(*side)),
+    ]
     if not properties:
         raise fields.error("properties", "at least one property: a row that promises nothing judges nothing")
     return Expectation(engine, mode, fault, tuple(properties), fields.text("why"), fields.text("source"))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import plans, refusals, resuming
+from .command_error import CommandError
 from .judging import experiments_folder
 from .ownership import begin_session
 from .plain_text import Out
@@ -17,7 +18,6 @@ from .plans import Machine, SuitePlan
 from .suite_run import LAB_FAILED, SuiteRun, exit_code
 from .suites import Suite, experiments, find
 from .timings import earlier_runs
-from .command_error import CommandError
 
 __all__ = ["LAB_FAILED", "RunOptions", "exit_code", "planned", "run"]
 

@@ -8,7 +8,7 @@ from typing import TypeGuard
 
 from caplab.check.finding import Finding, State, merge
 from caplab.model import budgets
-from caplab.model.expectations import PROPERTIES, SHARE, PropertyExpectation, Expectation, Promise
+from caplab.model.expectations import PROPERTIES, SHARE, Expectation, Promise, PropertyExpectation
 from caplab.model.fields import Json
 from caplab.model.runs import CONTROL, RunRecord
 

@@ -1,4 +1,4 @@
-"""Every workload on one cluster in the calm, and what each checker says of its part of the history."""
+"""Every workload on one cluster in the steady state, and what each checker says of its part of the history."""
 
 from __future__ import annotations
 

@@ -14,14 +14,14 @@ import numpy as np
 from caplab.model.fields import Json
 from caplab.model.history import Table
 
-from .cache_calm import calm_after
 from .cache_phases import Phase, Rows, Span, phase_of, spans_of
+from .cache_recovery import recovery_after
 from .columns import Integers, among
 from .finding import Context, Finding, State
 
 NAME = "cache"
 PEAK_NS = 1_000_000_000  # of the loads' peak
-_SLOW_NS = 25_000_000  # what a read may take in the calm, at least
+_SLOW_NS = 25_000_000  # what a read may take in the steady state, at least
 
 
 def check(history: Table, context: Context) -> Finding:
@@ -36,7 +36,7 @@ def check(history: Table, context: Context) -> Finding:
     calm_seconds: from the injection until 3 s begin in which 95 % of reads of each 500 ms were acked, within twice the
     p99 before (or 25 ms); among lower_bounds where that never was, or did not last to the end. What expires in its own
     time later on, as it did before the fault, is none of its doing.
-    metastable: 1 where the last 5 s after heal, or more, had no calm; sustaining_loads_per_second: what the
+    metastable: 1 where the last 5 s after heal, or more, had no steady state; sustaining_loads_per_second: what the
     database was asked for in that time, and sustaining_wasted_share: of that, what came too late.
 
     Violated where it is metastable. Unknown with fewer than context.enough reads or with no load.
@@ -68,18 +68,18 @@ def _figures(rows: Rows, context: Context) -> dict[str, Json]:
 def _of_fault(rows: Rows, injected_ns: int, spans: Mapping[str, Span], phases: Mapping[str, Phase]) -> dict[str, Json]:
     before, during = phases["before"].p99, phases["during"].p99
     quiet = 0.0 if before is None or before.at_least else before.seconds
-    calm = calm_after(rows, injected_ns, spans["after"], max(_SLOW_NS, round(2e9 * quiet)))
-    bounds = {"calm_seconds": calm.at_least, "read_p99_ratio": during is not None and during.at_least}
+    recovery = recovery_after(rows, injected_ns, spans["after"], max(_SLOW_NS, round(2e9 * quiet)))
+    bounds = {"calm_seconds": recovery.at_least, "read_p99_ratio": during is not None and during.at_least}
     figures: dict[str, Json] = {
         "read_p99_ratio": during.seconds / quiet if during and quiet else None,
         "peak_to_mean": _peak_to_mean(rows.sent_ns, spans["after"]),
-        "calm_seconds": calm.seconds,
-        "metastable": int(calm.held is not None),
+        "calm_seconds": recovery.seconds,
+        "metastable": int(recovery.held is not None),
         "lower_bounds": [name for name, at_least in bounds.items() if at_least],
     }
-    if calm.held is not None:
-        loads = calm.held.of(rows.sent_ns)
-        figures["sustaining_loads_per_second"] = float(loads.sum() / calm.held.seconds)
+    if recovery.held is not None:
+        loads = recovery.held.of(rows.sent_ns)
+        figures["sustaining_loads_per_second"] = float(loads.sum() / recovery.held.seconds)
         figures["sustaining_wasted_share"] = float(rows.wasted[loads].mean()) if loads.any() else None
     return figures
 
@@ -101,6 +101,6 @@ def _judge(figures: dict[str, Json]) -> tuple[State, str]:
         )
     if not figures["loads"]:
         return State.UNKNOWN, "The database was not asked once."
-    calm = figures.get("calm_seconds")
-    told = "" if calm is None else f"; calm {calm:.1f} s after the injection"
+    recovery = figures.get("calm_seconds")
+    told = "" if recovery is None else f"; recovered {recovery:.1f} s after the injection"
     return State.HOLDS, f"{figures['loads']} loads for {figures['reads']} reads{told}."

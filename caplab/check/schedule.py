@@ -1,6 +1,6 @@
 """Schedule: whether the load was started when it was due, which everything else takes for granted.
 
-An instrument that is late measures itself. Only the calm counts: once a server hangs, an operation
+An instrument that is late measures itself. Only the steady state counts: once a server hangs, an operation
 waits for its place, and that is the fault's doing.
 """
 
@@ -20,7 +20,7 @@ _ON_TIME = 0.99  # of all operations
 
 
 def check(history: Table, context: Context) -> Finding:
-    """Lateness (from the scheduled to the real start) of what was scheduled in the calm before the injection.
+    """Lateness (from the scheduled to the real start) of what was scheduled in the steady state before the injection.
 
     Figures: operations, on_time_ratio (started within 5 ms), late_p50_seconds, late_p99_seconds,
     late_max_seconds. Unknown, never violated: a late instrument says nothing of the database, but makes the
@@ -28,7 +28,8 @@ def check(history: Table, context: Context) -> Finding:
     """
     late_ns = _lateness(history, context)
     if len(late_ns) < context.enough:
-        return Finding(NAME, State.UNKNOWN, f"Only {len(late_ns)} operations in the calm; {context.enough} are needed.")
+        reason = f"Only {len(late_ns)} operations in the steady state; {context.enough} are needed."
+        return Finding(NAME, State.UNKNOWN, reason)
     p50, p99, worst = (float(value) / 1e9 for value in np.quantile(late_ns, [0.5, 0.99, 1], method="inverted_cdf"))
     on_time = float((late_ns <= LATE_NS).mean())
     figures: dict[str, Json] = {

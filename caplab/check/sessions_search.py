@@ -63,8 +63,10 @@ def _suspects(found: Versions) -> tuple[Integers, Integers]:
     required_version = np.concatenate((reads.required_version, np.arange(1, len(acks.key) + 1)))
     order = line_order(key, return_ns)
     key, return_ns = key[order], return_ns[order]
-    most = len(acks.key) + 1  # no bar is higher
-    required_versions, returned_versions = packed((key, required_version[order]), (reads.key, np.minimum(reads.returned_version, most)))
+    most = len(acks.key) + 1  # no required version is higher
+    required_versions, returned_versions = packed(
+        (key, required_version[order]), (reads.key, np.minimum(reads.returned_version, most))
+    )
     newest = np.maximum.accumulate(required_versions)
     returned, invoked = packed((key, return_ns), (reads.key, reads.invoke_ns))
     before = np.searchsorted(returned, invoked, side="right")
@@ -78,16 +80,18 @@ class _KnownVersions:
     """When sessions first knew of newer versions of keys, by writing or by reading them."""
 
     keys: int
-    climbs: Climbs  # of the bars of each session and key, by turn
+    climbs: Climbs  # of the required versions of each session and key, by turn
     row: Integers  # of the operation of each
 
     @classmethod
-    def of(cls, session: Integers, key: Integers, turn: Integers, required_version: Integers, row: Integers, keys: int) -> _KnownVersions:
+    def of(
+        cls, session: Integers, key: Integers, turn: Integers, required_version: Integers, row: Integers, keys: int
+    ) -> _KnownVersions:
         climbs, order = Climbs.of(session * keys + key, turn, required_version)
         return cls(keys, climbs, row[order])
 
     def first_newer(self, session: Integers, key: Integers, returned_version: Integers) -> Integers:
-        """Where each session first knew of a newer version of the key than level."""
+        """Where each session first knew of a newer version of the key than the returned one."""
         return self.climbs.first_above(session * self.keys + key, returned_version)
 
     def sessions_by_key(self) -> tuple[Integers, Integers]:
@@ -101,13 +105,17 @@ def _written(found: Versions, sessions: Sessions) -> _KnownVersions:
     writes = found.writes
     ok = sessions.writes[writes.ok[sessions.writes]]
     session, turn = sessions.of_write[ok], sessions.write_turn[ok]
-    return _KnownVersions.of(session, writes.key[ok], turn, writes.required_version[ok], writes.row[ok], len(found.nothing))
+    return _KnownVersions.of(
+        session, writes.key[ok], turn, writes.required_version[ok], writes.row[ok], len(found.nothing)
+    )
 
 
 def _read(found: Versions, sessions: Sessions) -> _KnownVersions:
     reads, turns = found.reads, sessions.reads
     session, turn = sessions.of_read[turns], sessions.read_turn[turns]
-    return _KnownVersions.of(session, reads.key[turns], turn, reads.required_version[turns], reads.row[turns], len(found.nothing))
+    return _KnownVersions.of(
+        session, reads.key[turns], turn, reads.required_version[turns], reads.row[turns], len(found.nothing)
+    )
 
 
 def _own(suspects: Integers, known: _KnownVersions, found: Versions, sessions: Sessions) -> Broken:
@@ -151,7 +159,9 @@ class _ObservedWrites:
         return self.climbs.first_above(reader * self.sessions + writer, turn)
 
 
-def _through_others(suspects: Integers, known: _KnownVersions, seen: _ObservedWrites, found: Versions, sessions: Sessions) -> Broken:
+def _through_others(
+    suspects: Integers, known: _KnownVersions, seen: _ObservedWrites, found: Versions, sessions: Sessions
+) -> Broken:
     """Reads older than what a session knew before a write of its own that the reader's session had read."""
     reads = found.reads
     writers, begins = known.sessions_by_key()

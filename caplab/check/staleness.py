@@ -67,7 +67,9 @@ def _judge_reads(history: Table, context: Context, found: Versions, shown: Shown
     stale = missing
     if shown is not None:
         missing_lost = missing.copy()
-        missing_lost[missing] = shown.are_lost(reads.key[missing], reads.returned_version[missing] + 1, acked[missing], acks)
+        missing_lost[missing] = shown.are_lost(
+            reads.key[missing], reads.returned_version[missing] + 1, acked[missing], acks
+        )
         stale = missing & ~missing_lost
         dirty = (reads.required_version > shown.returned_version[reads.key]) & (reads.return_ns < shown.begin_ns)
     # Versions count from 1: the first that a read missed is one more than its own, and so at its own place.

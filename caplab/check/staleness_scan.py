@@ -17,8 +17,9 @@ from .versions import UNBOUNDED, Acks, Versions, key_codes
 class Shown:
     """Which version of each key the final scan shows, and where.
 
-    level is ANY where nothing can be said of what was lost: the scan shows an info write, which may have taken effect
-    over newer ones, or what nobody wrote. row is that of the key in the history; -1 where the scan has none.
+    returned_version is UNBOUNDED where nothing can be said of what was lost: the scan shows an info write, which may
+    have taken effect over newer ones, or what nobody wrote. row is that of the key in the history; -1 where the scan
+    has none.
     """
 
     returned_version: Integers

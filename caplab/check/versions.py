@@ -6,9 +6,10 @@ acked versions are in one order that everybody must agree on. A write of unknown
 later time: it is surely newer than what was acked before it was invoked, and surely older than nothing.
 
 Versions are whole numbers that count the acked writes of all ordered keys, key after key. Of each operation there are
-two: its `level`, how new what it returned may be at most, and its `bar`, how new what is read after it has to be at
-least. They are equal but for info writes, whose level is ANY. A read of nothing is at its key's `nothing`. What was
-read is older than what another operation wrote or returned if its level is below the other's bar.
+two: its `returned_version`, how new what it returned may be at most, and its `required_version`, how new what is read
+after it has to be at least. They are equal but for info writes, whose returned version is UNBOUNDED. A read of nothing
+is at its key's `nothing`. What was read is older than what another operation wrote or returned if its returned version
+is below the other's required version.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from caplab.model.history import Table
 from .columns import NEVER, Integers, Mask, among, codes, integers, present
 from .lines import line_order, packed
 
-UNBOUNDED = NEVER  # the level of what may have taken effect at any time
+UNBOUNDED = NEVER  # the returned version of what may have taken effect at any time
 _OTHERS = ("add", "incr", "cas", "id")  # whoever does these to a key as well writes no versions; a load changes nothing
 
 
@@ -192,7 +193,10 @@ def _reads(history: Table, key: Integers, ordered: Mask, nothing: Integers, writ
     line = key[known]
     returned_version, required_version = nothing[line], nothing[line]
     some = write >= 0
-    returned_version[some], required_version[some] = writes.returned_version[write[some]], writes.required_version[write[some]]
+    returned_version[some], required_version[some] = (
+        writes.returned_version[write[some]],
+        writes.required_version[write[some]],
+    )
     return_ns = integers(history, "return_ns", NEVER)[known]
     return Reads(known, line, write, invoke_ns[known], return_ns, returned_version, required_version), unexpected
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from caplab import results
 from caplab.check.finding import State
+from caplab.command_error import CommandError
 from caplab.documents import read_json
 from caplab.model.fields import FieldError, Fields, Json
 from caplab.report.cap_evidence import doubtful, number_of, state_of
-from caplab.command_error import CommandError
 
 from .values import IMAGE, MACHINE, SETTING, VERSION, Fact, Figure, Key, MeasuredRun, Results
 
@@ -28,8 +28,9 @@ _MEMBERS = re.compile(r'"[^"]*-\d+"')  # which members stand by differs with who
 
 
 def read(place: Path) -> Results:
-    """The runs in a place; CommandError where it is not there. A file in it that cannot be read is named, and costs no other.
+    """The runs in a place; CommandError where it is not there.
 
+    A file in it that cannot be read is named, and costs no other.
     A place without any verdict has no runs.
     """
     if not place.exists():
@@ -58,7 +59,9 @@ def _files(place: Path) -> Iterator[Path]:
         return
     for seen, (folder, folders, files) in enumerate(os.walk(place)):
         if seen == _MOST_FOLDERS:
-            raise CommandError(f"{place}: there are over {_MOST_FOLDERS:,} folders in it. Hint: name one that holds results.")
+            raise CommandError(
+                f"{place}: there are over {_MOST_FOLDERS:,} folders in it. Hint: name one that holds results."
+            )
         here = Path(folder)
         if results.VERDICT in files:
             yield here / results.VERDICT

@@ -64,7 +64,7 @@ PROPERTIES: Mapping[str, Property] = {
     "stampedeMax": Property("load", "factor_max", RATIO, by_side=False, by_route=False),
     "loadPeak": Property("cache", "peak_to_mean", RATIO, by_side=False, by_route=False),
     "readP99Ratio": Property("cache", "read_p99_ratio", RATIO, by_side=False, by_route=False),
-    "calmTime": Property("cache", "calm_seconds", "s", by_side=False, by_route=False),
+    "timeToRecover": Property("cache", "calm_seconds", "s", by_side=False, by_route=False),
     "metastable": Property("cache", "metastable", by_side=False, by_route=False),
     "twoPrimaries": Property("epochs", "overlaps", of="acked", by_side=False, by_route=False),
     "failovers": Property("epochs", "changes", by_side=False, by_route=False),

@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..command_error import CommandError
 from ..model.fields import FieldError
 from ..plain_text import one_line
 from ..report.grid import escaped
-from ..command_error import CommandError
 from . import folders, notify
 from .folders import Bounds
 from .outcomes import Codes, Outcome, in_words, judge, plain, wanted
@@ -71,8 +71,8 @@ class Ended:
 def run_night(night: Night, clear: Clear, say: Say) -> int:
     """The night's exit code.
 
-    Raises FieldError where it cannot be as it is asked for, OSError where nothing is kept, CommandError where another night is
-    under way. Who is told of nights is told of that too.
+    Raises FieldError where it cannot be as it is asked for, OSError where nothing is kept, CommandError where another
+    night is under way. Who is told of nights is told of that too.
     """
     began = now()
     try:

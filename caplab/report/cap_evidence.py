@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from caplab.check.finding import State, merge
-from caplab.model.expectations import PropertyExpectation, Promise
+from caplab.model.expectations import Promise, PropertyExpectation
 from caplab.model.fields import Fields
 from caplab.verdict import Judgement
 

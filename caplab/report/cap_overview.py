@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from caplab.model.expectations import PropertyExpectation, Expectation, Promise
+from caplab.model.expectations import Expectation, Promise, PropertyExpectation
 from caplab.verdict import Judgement
 
 from .cap_words import NOT_MEASURED, promised, shown
 from .grid import Grid
 
-Judged = Callable[[Expectation, PropertyExpectation], Sequence[Judgement]]  # what the newest runs of a row say of a property
+# What the newest runs of a row say of a property.
+Judged = Callable[[Expectation, PropertyExpectation], Sequence[Judgement]]
 
 # What is told of in which column, in a few words; of a property with '' the column says enough.
 _COLUMNS = {
@@ -28,7 +29,7 @@ _COLUMNS = {
     "loads of one miss": {"stampedeMax": ""},
     "reads' p99 over the normal p99": {"readP99Ratio": ""},
     "peak of loads over their mean": {"loadPeak": ""},
-    "calm again after": {"calmTime": ""},
+    "recovered after": {"timeToRecover": ""},
     "runs that do not end by themselves": {"metastable": ""},
 }  # fmt: skip
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from caplab.check.finding import State, merge
-from caplab.model.expectations import PropertyExpectation, Expectation, Expectations
+from caplab.model.expectations import Expectation, Expectations, PropertyExpectation
 from caplab.verdict import Judgement
 
 from . import words
@@ -172,7 +172,9 @@ def _found(runs: Iterable[MeasuredRun], expected: PropertyExpectation) -> list[_
     """A property, of the same side and route, of every run that has it."""
     sought = (expected.property, expected.side, expected.route)
     every = ((run, one) for run in runs for one in run.judgements)
-    return [(run, one) for run, one in every if (one.expected.property, one.expected.side, one.expected.route) == sought]
+    return [
+        (run, one) for run, one in every if (one.expected.property, one.expected.side, one.expected.route) == sought
+    ]
 
 
 def _reasons(rows: Sequence[_Row]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from caplab.check.finding import State
-from caplab.model.expectations import PropertyExpectation, Promise
+from caplab.model.expectations import Promise, PropertyExpectation
 from caplab.verdict import Judgement
 
 from .judged import measured, predicted

@@ -86,7 +86,9 @@ def instrument(report: RunReport) -> str:
     parts = []
     if on_time is not None and p99 is not None:
         counted = words.counted(number(figures, "operations") or 0)
-        parts.append(f"{on_time:.2%} of {counted} operations in the calm started within 5 ms (p99 {p99 * 1000:.1f} ms)")
+        parts.append(
+            f"{on_time:.2%} of {counted} operations in the steady state started within 5 ms (p99 {p99 * 1000:.1f} ms)"
+        )
     if cores := report.record.prober_cores:
         parts.append(", ".join(f"zone {vantage} {taken:.2f} core" for vantage, taken in sorted(cores.items())))
     standstills = sorted(report.record.prober_standstills.items())

@@ -47,7 +47,7 @@ _PROPERTIES = {
     "stampedeMax": "loads of the worst miss",
     "loadPeak": "peak of loads over their mean",
     "readP99Ratio": "p99 of reads over the normal p99",
-    "calmTime": "time to calm",
+    "timeToRecover": "time to recover",
     "metastable": "does not end by itself",
 }
 # What an engine stamps, and what it calls its epochs.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import datetime
 from pathlib import Path
 
-from caplab.compare.reading import read
 from caplab.command_error import CommandError
+from caplab.compare.reading import read
 
 from .page import page
 from .series import rows_of
@@ -25,7 +25,9 @@ def trend(place: Path, file: Path, last: int) -> str:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise CommandError(f"{file}: {error.strerror}. Hint: name a file that you may write (--output FILE).") from error
+        raise CommandError(
+            f"{file}: {error.strerror}. Hint: name a file that you may write (--output FILE)."
+        ) from error
     drawn = sum(len(row.runs) for row in rows)
     unread = f", files that could not be read {len(found.unread)}" if found.unread else ""
     return f"{file}: runs {drawn}, rows {len(rows)}{unread}\n"

@@ -19,7 +19,7 @@ from caplab.model import bounds
 from caplab.model.bounds import Bounds, TooMuch
 
 MIB = 2**20
-CALM_MIB = 220  # what the command takes for a history of a few rows, with room for other libraries' versions
+SMALL_MIB = 220  # what the command takes for a history of a few rows, with room for other libraries' versions
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,7 @@ def test_what_is_too_much_is_refused_before_it_is_in_memory(
     assert (ended.code, ended.out) == (3, "")
     assert re.search(says, ended.err), ended.err
     assert ended.err.count("\n") == 1
-    assert ended.mib < CALM_MIB + 520, ended.mib
+    assert ended.mib < SMALL_MIB + 520, ended.mib
 
 
 @pytest.mark.parametrize("write", [long_words_once, the_same_word_twice, views_of_one_text])
@@ -177,7 +177,7 @@ def test_what_a_file_has_once_is_kept_once(write: Callable[[Path], None], tmp_pa
     write(path)
     ended = check(path)
     assert (ended.code, ended.err) == (0, "")
-    assert ended.mib < CALM_MIB + 200, ended.mib
+    assert ended.mib < SMALL_MIB + 200, ended.mib
 
 
 def test_a_bound_that_is_raised_lets_it_in(tmp_path: Path) -> None:

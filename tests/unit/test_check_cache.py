@@ -22,7 +22,7 @@ def phases(finding: Finding) -> list[dict[str, Any]]:
     return cast("list[dict[str, Any]]", finding.figures["phases"])
 
 
-def test_a_fault_that_nobody_feels_is_calm_at_once() -> None:
+def test_a_fault_that_nobody_feels_leaves_the_readers_in_the_steady_state() -> None:
     finding = found(reads(0, 40), loads(0, 40, 1))
     assert finding.state is State.HOLDS
     figures = finding.figures
@@ -32,7 +32,7 @@ def test_a_fault_that_nobody_feels_is_calm_at_once() -> None:
     assert [one["loads_per_second"] for one in phases(finding)] == pytest.approx([1, 1, 1], rel=0.01)
 
 
-def test_reads_that_wait_for_loads_show_in_the_ratio_and_until_when_there_was_no_calm() -> None:
+def test_reads_that_wait_for_loads_show_in_the_ratio_and_until_when_there_was_no_steady_state() -> None:
     finding = found(reads(0, 10), reads(10, 13, LOAD_MS), reads(13, 40), loads(0, 40, 1))
     assert finding.figures["read_p99_ratio"] == pytest.approx(LOAD_MS / QUIET_MS)
     assert finding.figures["calm_seconds"] == 3
@@ -80,12 +80,12 @@ def test_what_lasts_when_the_fault_is_gone_is_metastable_and_the_load_that_susta
 
 
 @pytest.mark.parametrize(("since_s", "metastable"), [(36, 0), (34, 1)])
-def test_an_end_without_calm_that_is_short_is_not_taken_for_one_that_does_not_end(
+def test_an_end_without_steady_state_that_is_short_is_not_taken_for_one_that_does_not_end(
     since_s: float, metastable: int
 ) -> None:
     finding = found(reads(0, since_s), reads(since_s, 40, 950, "fail"), loads(0, 40, 1))
     assert finding.figures["metastable"] == metastable
-    # The fault itself was not felt; what does not end is no calm all the same.
+    # The fault itself was not felt; what does not end is no steady state all the same.
     assert finding.figures["calm_seconds"] == (29.5 if metastable else 0)
     assert finding.figures["lower_bounds"] == ["calm_seconds"] * metastable
 
@@ -95,19 +95,19 @@ def test_what_expires_in_its_own_time_later_on_is_not_the_faults_doing() -> None
     assert found(reads(0, 10), *felt, loads(0, 40, 1)).figures["calm_seconds"] == 1
 
 
-@pytest.mark.parametrize(("pause_s", "calm_s"), [(2.5, 4.5), (3, 1)])
-def test_a_calm_is_one_of_three_seconds(pause_s: float, calm_s: float) -> None:
+@pytest.mark.parametrize(("pause_s", "recovery_s"), [(2.5, 4.5), (3, 1)])
+def test_a_steady_state_is_one_of_three_seconds(pause_s: float, recovery_s: float) -> None:
     again_s = 11 + pause_s
     felt = [reads(10, 11, LOAD_MS), reads(11, again_s), reads(again_s, again_s + 1, LOAD_MS), reads(again_s + 1, 40)]
-    assert found(reads(0, 10), *felt, loads(0, 40, 1)).figures["calm_seconds"] == calm_s
+    assert found(reads(0, 10), *felt, loads(0, 40, 1)).figures["calm_seconds"] == recovery_s
 
 
-def test_without_a_calm_to_the_end_it_is_not_known_when_it_comes() -> None:
+def test_without_a_steady_state_to_the_end_it_is_not_known_when_it_comes() -> None:
     finding = found(reads(0, 10), reads(10, 21, LOAD_MS), reads(21, 23), loads(0, 23, 1))
     assert (finding.figures["calm_seconds"], finding.figures["lower_bounds"]) == (12.5, ["calm_seconds"])
 
 
-def test_a_calm_in_between_is_an_end() -> None:
+def test_a_steady_state_in_between_is_an_end() -> None:
     finding = found(
         reads(0, 10), reads(10, 37, 950, "fail"), reads(37, 38), reads(38, 40, 950, "fail"), loads(0, 40, 1)
     )

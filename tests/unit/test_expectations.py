@@ -6,7 +6,7 @@ import pytest
 
 from caplab.expectations_file import parse, read
 from caplab.model.budgets import BudgetError, check, evaluate, names
-from caplab.model.expectations import PROPERTIES, PropertyExpectation, Promise
+from caplab.model.expectations import PROPERTIES, Promise, PropertyExpectation
 from caplab.model.fields import FieldError, Json
 
 TABLE = Path(__file__).parents[2] / "experiments" / "expectations.yaml"
@@ -137,7 +137,10 @@ def test_what_a_redis_primary_that_comes_back_may_lose_is_what_its_disk_lacks() 
     assert lost["none"].promise is Promise.MUST_SHOW
     assert (lost["everysec"].promise, lost["everysec"].budget) == (Promise.BOUNDED, "writesPerSecond * 2s")
     assert lost["always"].promise is Promise.FORBIDDEN
-    waits, killed = properties_of("everysec-WaitForDecision", "crash-primary"), properties_of("none-wait-0", "kill-primary")
+    waits, killed = (
+        properties_of("everysec-WaitForDecision", "crash-primary"),
+        properties_of("none-wait-0", "kill-primary"),
+    )
     assert waits == killed
 
 
@@ -171,7 +174,8 @@ def test_a_cassandra_write_at_all_waits_for_the_dead_member_and_nothing_else_doe
         "readMilliseconds": 800, "writeMilliseconds": 700, "casMilliseconds": 600, "phiConvictThreshold": 4,
     }  # fmt: skip
     kills = {
-        mode: {one.property: one for one in read(TABLE).find("cassandra", mode, "kill-node").properties} for mode in LEVELS
+        mode: {one.property: one for one in read(TABLE).find("cassandra", mode, "kill-node").properties}
+        for mode in LEVELS
     }
     least = [(mode, one.budget) for mode in LEVELS for one in kills[mode].values() if one.promise is Promise.MUST_SHOW]
     assert least == [("ALL-ONE", "faultSeconds")]

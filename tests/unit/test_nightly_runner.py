@@ -22,6 +22,7 @@ from fake_objects import FakeObjects
 from kubernetes import client
 from suite_results import series, write
 
+from caplab.command_error import CommandError
 from caplab.hold import NotHeld
 from caplab.model.fields import FieldError
 from caplab.nightly import folders, leftovers, notify, runner
@@ -29,7 +30,6 @@ from caplab.nightly.folders import Bounds
 from caplab.nightly.report import BROKEN_OFF, REPORT, UNDER_WAY, Report, UnderWay
 from caplab.nightly.runner import Night, run_night
 from caplab.nightly.store import Store, of_folder, opened
-from caplab.command_error import CommandError
 
 CAPLAB = """\
 import json, os, pathlib, sys, time

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from caplab.check import Finding, State
-from caplab.model.expectations import PropertyExpectation, Expectation, Promise
+from caplab.model.expectations import Expectation, Promise, PropertyExpectation
 from caplab.model.runs import FinalScan, FirstCommit
 from caplab.report import ClockCheck, RunReport, render_run, render_suite
 from caplab.report.grid import WIDTH
@@ -46,7 +46,9 @@ def control() -> RunReport:
 
 def failed_lab() -> RunReport:
     whole = valid(run_id="run-5", clock=None, seconds={}, fault_windows=())
-    row = Expectation("postgres", "quorum", "kill-primary", (PropertyExpectation("lost", Promise.FORBIDDEN),), "why", "source")
+    row = Expectation(
+        "postgres", "quorum", "kill-primary", (PropertyExpectation("lost", Promise.FORBIDDEN),), "why", "source"
+    )
     return replace(whole, findings=(), verdict=judge(row, whole.record, ()))
 
 

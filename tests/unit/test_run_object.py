@@ -14,7 +14,7 @@ from histories import run_record, table
 
 from caplab.check import Finding, State
 from caplab.judging import Judged
-from caplab.model.expectations import PropertyExpectation, Expectation, Promise
+from caplab.model.expectations import Expectation, Promise, PropertyExpectation
 from caplab.model.fields import Json
 from caplab.verdict import judge
 
@@ -36,7 +36,9 @@ def judged(*properties: PropertyExpectation, sides: Any = None) -> Judged:
     return Judged(record, table([]), tuple(found), judge(row, record, found))
 
 
-def bounds(*properties: PropertyExpectation, side: str | None = None, route: str | None = None, sides: Any = None) -> Any:
+def bounds(
+    *properties: PropertyExpectation, side: str | None = None, route: str | None = None, sides: Any = None
+) -> Any:
     return bounds_of(judged(*properties, sides=sides).verdict.judgements, side, route)
 
 
@@ -77,7 +79,9 @@ def test_what_is_judged_of_a_part_of_the_clients_is_told_with_its_bound() -> Non
         {"side": "majority", "route": "direct", "failoverSeconds": 1.0, "bounds": {"failoverSeconds": 22.0}},
         {"side": "minority", "route": "direct"},
     ]
-    forbidden = by_side(judged(PropertyExpectation("stale", Promise.FORBIDDEN, route="service"), sides={}).verdict.judgements)
+    forbidden = by_side(
+        judged(PropertyExpectation("stale", Promise.FORBIDDEN, route="service"), sides={}).verdict.judgements
+    )
     assert forbidden == [{"side": "all", "route": "service", "staleReads": 3, "bounds": {"staleReads": 0.0}}]
 
 
@@ -109,7 +113,11 @@ def test_the_schema_knows_all_that_is_said() -> None:
     """What a schema does not name, the API server drops without a word."""
     (version,) = yaml.safe_load((CHART / "templates" / "crds" / "run.yaml").read_text())["spec"]["versions"]
     known = version["schema"]["openAPIV3Schema"]["properties"]["status"]["properties"]
-    status = said(judged(PropertyExpectation("lost", Promise.FORBIDDEN), PropertyExpectation("failoverTime", Promise.BOUNDED, "ttl")))
+    status = said(
+        judged(
+            PropertyExpectation("lost", Promise.FORBIDDEN), PropertyExpectation("failoverTime", Promise.BOUNDED, "ttl")
+        )
+    )
     status["bySide"] = said(judged(PropertyExpectation("stale", Promise.FORBIDDEN, route="service")))["bySide"]
     assert set(status) <= set(known)
     for field in ("figures", "bounds"):

@@ -36,7 +36,7 @@ def test_a_load_on_time_holds_and_a_late_one_is_doubtful() -> None:
     assert found([1.0] * 98 + [6.0] * 2) == (State.UNKNOWN, 0.98)
 
 
-def test_only_the_calm_counts() -> None:
+def test_only_the_steady_state_counts() -> None:
     late = [9.0] * 30 + [1.0] * 100 + [9.0] * 300
     window = FaultWindow("kill", "pg-0", 130 * 10_000_000, None)
     assert found(late, Context((window,), steady_ns=30 * 10_000_000)) == (State.HOLDS, 1.0)

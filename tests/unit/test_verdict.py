@@ -10,7 +10,7 @@ from histories import NEW_ID, OLD_ID, REDIS, kill, operation, run_record, scan, 
 
 from caplab.check import Context, Finding, State, check_history
 from caplab.expectations_file import read
-from caplab.model.expectations import PropertyExpectation, Expectation, Promise
+from caplab.model.expectations import Expectation, Promise, PropertyExpectation
 from caplab.model.runs import Baseline, FinalScan
 from caplab.verdict import Verdict, judge
 
@@ -52,7 +52,9 @@ def test_a_promise_is_held_against_its_figure(promise: Promise, lost: int, state
 @pytest.mark.parametrize(("seconds", "state"), [(19.9, State.UNKNOWN), (20.0, State.HOLDS), (95.0, State.HOLDS)])
 def test_what_must_show_for_so_long_is_unknown_where_it_was_shorter(seconds: float, state: State) -> None:
     verdict = judge(
-        row(PropertyExpectation("failoverTime", Promise.MUST_SHOW, "ttl")), run_record(), [availability(failover_seconds=seconds)]
+        row(PropertyExpectation("failoverTime", Promise.MUST_SHOW, "ttl")),
+        run_record(),
+        [availability(failover_seconds=seconds)],
     )
     assert verdict.state is state
     assert verdict.judgements[0].limit == 20
@@ -93,9 +95,9 @@ def test_a_row_with_a_route_is_judged_by_that_route() -> None:
     expected = BOUNDED.properties[0]
     for route, state in (("service", State.VIOLATED), ("direct", State.HOLDS), ("replica", State.UNKNOWN)):
         assert judge(row(expected, route=route), run_record(), [availability(by_route=by_route)]).state is state
-    assert judge(row(PropertyExpectation("lost", Promise.FORBIDDEN), route="service"), run_record(), [durability()]).state is (
-        State.HOLDS
-    )
+    assert judge(
+        row(PropertyExpectation("lost", Promise.FORBIDDEN), route="service"), run_record(), [durability()]
+    ).state is (State.HOLDS)
 
 
 @pytest.mark.parametrize(
@@ -281,7 +283,11 @@ SIDES = {
     [
         (PropertyExpectation("writeOutage", Promise.BOUNDED, "ttl / 4", "minority"), State.VIOLATED, 9.0),
         (PropertyExpectation("writeOutage", Promise.BOUNDED, "ttl / 4", "majority"), State.HOLDS, 1.0),
-        (PropertyExpectation("writeOutage", Promise.BOUNDED, "ttl / 4", "minority", "direct"), State.UNKNOWN, 0.5),  # a lower bound
+        (
+            PropertyExpectation("writeOutage", Promise.BOUNDED, "ttl / 4", "minority", "direct"),
+            State.UNKNOWN,
+            0.5,
+        ),  # a lower bound
         (PropertyExpectation("writesServed", Promise.BOUNDED, "ttl / 4", "minority", "direct"), State.HOLDS, 4.0),
         (PropertyExpectation("writesServed", Promise.MUST_SHOW, "ttl", "minority", "direct"), State.UNKNOWN, 4.0),
         (PropertyExpectation("writeOutage", Promise.FORBIDDEN, None, "minority", "service"), State.UNKNOWN, None),
@@ -313,7 +319,9 @@ def test_a_list_of_what_violates_counts_as_how_many_they_are() -> None:
     assert verdict.reasons == ("notLinearizable: 2 of 48; forbidden.",)
 
 
-CONTROL = row(PropertyExpectation("outages", Promise.FORBIDDEN), PropertyExpectation("lost", Promise.FORBIDDEN), fault="none")
+CONTROL = row(
+    PropertyExpectation("outages", Promise.FORBIDDEN), PropertyExpectation("lost", Promise.FORBIDDEN), fault="none"
+)
 
 
 def control(**record: Any) -> Any:

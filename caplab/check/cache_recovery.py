@@ -1,0 +1,67 @@
+"""When a cache's readers are in the steady state again after a fault, and whether that never comes by itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .cache_phases import Rows, Span
+from .columns import Integers
+
+WINDOW_NS = 500_000_000  # each of them steady, or not
+STEADY_WINDOWS = 6  # in a row: the steady state
+HELD_NS = 5_000_000_000  # so long after heal without a steady state, up to the end: it does not end by itself
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """seconds: from the injection until it begins, or at_least so long.
+
+    held: the time after heal, up to the end, that had no steady state where it is long enough to say that it does not
+    end by itself; None where it is not.
+    """
+
+    seconds: float
+    at_least: bool
+    held: Span | None
+
+
+def recovery_after(rows: Rows, injected_ns: int, after: Span, limit_ns: int) -> Recovery:
+    """When 95 % of the reads of every window are acked within the limit again."""
+    unsteady = _unsteady(rows, injected_ns, limit_ns)
+    # The window in which the load ends may be cut short: it is left out.
+    windows = (rows.end_ns - injected_ns) // WINDOW_NS
+    held = Span(_held_from_ns(unsteady, windows, injected_ns, after), after.end_ns)
+    lasts = held.end_ns - held.begin_ns >= HELD_NS
+    first = None if lasts else _first_steady(unsteady, windows)
+    return Recovery((windows if first is None else first) * WINDOW_NS / 1e9, first is None, held if lasts else None)
+
+
+def _first_steady(unsteady: Integers, windows: int) -> int | None:
+    """The window with which the first steady state begins; None where there is none before so many windows are over."""
+    edges = np.concatenate(([-1], unsteady[unsteady < windows], [windows]))
+    steady = np.flatnonzero(np.diff(edges) > STEADY_WINDOWS)
+    return int(edges[steady[0]]) + 1 if len(steady) else None
+
+
+def _held_from_ns(unsteady: Integers, windows: int, injected_ns: int, after: Span) -> int:
+    """Since when, after heal, there was no steady state up to the end; the end where there was."""
+    if not len(unsteady) or int(unsteady[-1]) + 1 < windows:
+        return after.end_ns
+    return max(after.begin_ns, injected_ns + _unbroken(unsteady) * WINDOW_NS)
+
+
+def _unsteady(rows: Rows, injected_ns: int, limit_ns: int) -> Integers:
+    """The windows from the injection on, by number, in which more than 5 % of the reads were slow or not acked."""
+    since = rows.scheduled_ns >= injected_ns
+    windows = (rows.scheduled_ns[since] - injected_ns) // WINDOW_NS
+    slow = (rows.took_ns[since] > limit_ns) | ~rows.acked[since]
+    every, bad = np.bincount(windows), np.bincount(windows, weights=slow)
+    return np.flatnonzero(20 * bad > every).astype(np.int64)
+
+
+def _unbroken(unsteady: Integers) -> int:
+    """The first of the unbroken row of windows that ends with the last."""
+    breaks = np.flatnonzero(np.diff(unsteady) > 1)
+    return int(unsteady[breaks[-1] + 1 if len(breaks) else 0])
