@@ -1,16 +1,16 @@
-"""Members and Sentinels as a member that starts or ends sees them: what each answers, and what it is told."""
+"""Members and Sentinels as a member that starts or ends sees them: what each answers, and which commands it gets."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from caplab_redis_member.surroundings import RECORD_PORT, SENTINEL_PORT, Surroundings
+from caplab_redis_member.config import RECORD_PORT, SENTINEL_PORT, MemberConfig
 from caplab_wire.resp import Answer, Refusal
 
 HOSTS = tuple(f"rd-{number}.rd-members.lab.svc.cluster.local" for number in range(3))
 SENTINELS = tuple(f"rd-sentinel-{number}.rd-sentinels.lab.svc.cluster.local" for number in range(3))
-PLACE = Surroundings(
+CONFIG = MemberConfig(
     host=HOSTS[0],
     members=HOSTS,
     sentinels=SENTINELS,
@@ -42,17 +42,17 @@ class Member:
 
 
 @dataclass
-class World:
+class FakeCluster:
     """Who is missing does not answer. on_failover is what a Sentinel does when it is asked for one."""
 
     members: dict[str, Member]
     names: dict[str, str]  # what each Sentinel names
-    on_failover: Callable[[World], None] = lambda world: None
-    each_pause: Callable[[World], None] = lambda world: None
+    on_failover: Callable[[FakeCluster], None] = lambda cluster: None
+    each_pause: Callable[[FakeCluster], None] = lambda cluster: None
     config_epoch: int = 0
     flags: str = "master"  # of the primary, as Sentinels have them
     records: dict[str, str] = field(default_factory=dict)  # of members that wait
-    told: list[str] = field(default_factory=list)
+    commands: list[str] = field(default_factory=list)
     now: float = 0.0
 
     def ask(
@@ -69,7 +69,7 @@ class World:
             raise ConnectionRefusedError
         if command == "INFO replication":
             return self.members[host].info()
-        self.told.append(f"{host.partition('.')[0]} {command}")
+        self.commands.append(f"{host.partition('.')[0]} {command}")
         return "OK"
 
     def _sentinel(self, host: str, command: str) -> Answer:
@@ -78,7 +78,7 @@ class World:
         if command == "SENTINEL MASTER caplab":
             return ["ip", self.names[host], "flags", self.flags, "config-epoch", str(self.config_epoch)]
         assert command == "SENTINEL FAILOVER caplab"
-        self.told.append(command)
+        self.commands.append(command)
         self.on_failover(self)
         return "OK"
 
@@ -90,26 +90,26 @@ class World:
         return self.now
 
 
-def world(members: Mapping[str, Member] | None = None, names: str = HOSTS[0], **fields: object) -> World:
-    """rd-0 is primary, the others have what it has; all Sentinels name one."""
+def fake_cluster(members: Mapping[str, Member] | None = None, names: str = HOSTS[0], **fields: object) -> FakeCluster:
+    """rd-0 is primary, the others have what it has; all Sentinels name the same member."""
     usual = {HOSTS[0]: Member(), HOSTS[1]: Member(HOSTS[0]), HOSTS[2]: Member(HOSTS[0])}
-    return World(dict(usual if members is None else members), dict.fromkeys(SENTINELS, names), **fields)  # type: ignore[arg-type]
+    return FakeCluster(dict(usual if members is None else members), dict.fromkeys(SENTINELS, names), **fields)  # type: ignore[arg-type]
 
 
-def promote(host: str) -> Callable[[World], None]:
+def promote(host: str) -> Callable[[FakeCluster], None]:
     """What a Sentinel does: that member is a master, and everybody names it."""
 
-    def do(world: World) -> None:
-        world.members[host] = Member(offset=world.members[host].offset)
-        world.names = dict.fromkeys(world.names, host)
+    def do(cluster: FakeCluster) -> None:
+        cluster.members[host] = Member(offset=cluster.members[host].offset)
+        cluster.names = dict.fromkeys(cluster.names, host)
 
     return do
 
 
-def refuse(text: str) -> Callable[[World], None]:
+def refuse(text: str) -> Callable[[FakeCluster], None]:
     """A Sentinel that will not."""
 
-    def do(_world: World) -> None:
+    def do(_cluster: FakeCluster) -> None:
         raise Refusal(text)
 
     return do

@@ -1,4 +1,4 @@
-"""A member that waits tells the others what it has, on a port of its own: only who knows the password hears it."""
+"""A member that waits publishes what it has, on a port of its own: only who knows the password gets it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from io import BufferedIOBase
 
-from .surroundings import RECORD_PORT
+from .config import RECORD_PORT
 
 RECORD = "RECORD"  # the one command there is, after AUTH
 _SECONDS = 2.0  # for a whole conversation's next word
@@ -39,9 +39,9 @@ def published(text: str, password: str, port: int = RECORD_PORT, host: str = "")
             server.shutdown()
 
 
-def _converse(asked: BufferedIOBase, answers: BufferedIOBase, text: str, password: str) -> None:
+def _converse(requests: BufferedIOBase, answers: BufferedIOBase, text: str, password: str) -> None:
     let_in = False
-    while command := _command(asked):
+    while command := _command(requests):
         if command[0] == "AUTH":
             let_in = hmac.compare_digest(command[-1].encode(), password.encode())
             answers.write(b"+OK\r\n" if let_in else b"-WRONGPASS\r\n")
@@ -52,16 +52,16 @@ def _converse(asked: BufferedIOBase, answers: BufferedIOBase, text: str, passwor
             answers.write(b"-NOPERM\r\n")
 
 
-def _command(asked: BufferedIOBase) -> list[str]:
+def _command(requests: BufferedIOBase) -> list[str]:
     """The words of the next command; [] at the end. Raises ValueError for what is none."""
-    line = asked.readline(_BYTES)
+    line = requests.readline(_BYTES)
     if not line:
         return []
     count = _length(line, b"*", _WORDS)
     words = []
     for _ in range(count):
-        length = _length(asked.readline(_BYTES), b"$", _BYTES)
-        words.append(asked.read(length + 2)[:-2].decode())
+        length = _length(requests.readline(_BYTES), b"$", _BYTES)
+        words.append(requests.read(length + 2)[:-2].decode())
     return words
 
 

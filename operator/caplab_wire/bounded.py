@@ -62,8 +62,8 @@ def received_bytes(descriptor: int) -> int:
     """
     connection = socket.socket(fileno=descriptor)
     try:
-        told = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _RECEIVED_AT + 8)
-        return int(struct.unpack_from("Q", told, _RECEIVED_AT)[0])
+        info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _RECEIVED_AT + 8)
+        return int(struct.unpack_from("Q", info, _RECEIVED_AT)[0])
     except (OSError, AttributeError, struct.error):
         return 0
     finally:

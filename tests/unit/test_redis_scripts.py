@@ -25,8 +25,8 @@ case "$1" in sentinel) cat "$HOME/named/$host";; role) cat "$HOME/roles/$host";;
 """
 
 
-# Gives the decision of the roll call, when there is one.
-ROLL_CALL = """#!/bin/bash
+# Gives the decision of the startup program, when there is one.
+STARTUP = """#!/bin/bash
 until [[ -s "$HOME/decision" ]]; do kill -0 $PPID || exit; sleep 0.02; done
 cat "$HOME/decision"
 """
@@ -57,10 +57,10 @@ class Home:
     def all_name(self, number: int) -> None:
         self.say(NAMED, _0=HOSTS[number], _1=HOSTS[number], _2=HOSTS[number])
 
-    def decide(self, number: int, known: str = "confirmed") -> None:
-        """What comes out of the roll call."""
+    def decide(self, number: int, confirmation: str = "confirmed") -> None:
+        """What the startup program decides."""
         draft = self.folder / "draft"
-        draft.write_text(f"{HOSTS[number]} {known}\n")
+        draft.write_text(f"{HOSTS[number]} {confirmation}\n")
         draft.rename(self.folder / "decision")
 
     def was(self, replica_of: str | None) -> None:
@@ -101,7 +101,7 @@ def home(tmp_path: Path) -> Home:
     stubs = {
         "redis-cli": REDIS_CLI,
         "redis-server": '#!/bin/bash\necho STARTED; cat "$1"\n',
-        "python3": ROLL_CALL,
+        "python3": STARTUP,
         "getent": '#!/bin/bash\n[[ ! -e "$HOME/unresolved" ]]\n',
     }
     for name, text in stubs.items():
@@ -125,8 +125,8 @@ def home(tmp_path: Path) -> Home:
 
 
 def follows(configuration: str) -> str | None:
-    found = [line.split()[1] for line in configuration.splitlines() if line.startswith("replicaof ")]
-    return found[0] if found else None
+    primaries = [line.split()[1] for line in configuration.splitlines() if line.startswith("replicaof ")]
+    return primaries[0] if primaries else None
 
 
 def started(member: subprocess.Popen[str]) -> str:
@@ -134,8 +134,8 @@ def started(member: subprocess.Popen[str]) -> str:
     return out.partition("STARTED\n")[2]
 
 
-def test_a_member_waits_for_the_roll_call_whoever_is_named_or_primary(home: Home) -> None:
-    """Only the roll call asks whether the Sentinels know that the primary is up."""
+def test_a_member_waits_for_its_startup_decision_whoever_is_named_or_primary(home: Home) -> None:
+    """Only the startup program asks whether the Sentinels know that the primary is up."""
     home.was(replica_of=HOSTS[0])
     home.all_name(1)
     home.say(ROLES, _1="master")
@@ -186,12 +186,12 @@ def test_a_waiting_member_ends_when_it_is_told_to(home: Home) -> None:
     ],
 )
 def test_the_time_of_the_file_tells_since_when_a_member_knows_who_is_primary(
-    home: Home, was: str | None, decided: int, known: str, is_news: bool
+    home: Home, was: str | None, decided: int, confirmation: str, is_news: bool
 ) -> None:
     home.was(replica_of=was)
     file = home.folder / "data" / "redis.conf"
     os.utime(file, (1000, 1000))
-    home.decide(decided, known)
+    home.decide(decided, confirmation)
     home.run("run-member", HOSTS[0])
     assert (file.stat().st_mtime > 1000) is is_news
 

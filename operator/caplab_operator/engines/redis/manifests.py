@@ -18,9 +18,9 @@ SENTINEL_PORT = 26379
 MEMBER, SENTINEL = "member", "sentinel"  # the parts of a cluster
 _USER_ID = 10003  # images/redis
 _PASSWORDS = {name: variable for name, variable in VARIABLES.items() if name != objects.APPLICATION}
-# A primary that is told to go hands over first (images/redis/hand-over), and has a moment left to end in.
+# A primary that is told to go hands its role over first (images/redis/switchover), and has a moment left to end in.
 GRACE_SECONDS = 30
-_HAND_OVER = {"preStop": {"exec": {"command": ["hand-over"]}}}
+_SWITCHOVER = {"preStop": {"exec": {"command": ["switchover"]}}}
 _SENTINEL_REQUESTS = {"memory": "16Mi", "cpu": "20m"}
 _MOUNTS = [
     {"name": "data", "mountPath": "/data"},
@@ -152,7 +152,7 @@ def members(spec: RedisSpec, image: str, replicas: int) -> Manifest:
         env=_environment(spec, members_service(spec.name)),
         ports=[{"name": "redis", "containerPort": REDIS_PORT}],
         readinessProbe=_open("redis"),
-        lifecycle=_HAND_OVER,
+        lifecycle=_SWITCHOVER,
         volumeMounts=_MOUNTS,
     )
     selector = objects.part(spec, MEMBER)

@@ -16,8 +16,8 @@ MASTER = "caplab"  # what Sentinels call the primary
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
-    """A member's place in its cluster."""
+class MemberConfig:
+    """A member's place in its cluster, and how it is set."""
 
     host: str
     members: tuple[str, ...]
@@ -44,11 +44,11 @@ def data_folder(environment: Mapping[str, str] = os.environ) -> Path:
     return Path(environment.get("CAPLAB_DATA", "/data"))
 
 
-def surroundings(environment: Mapping[str, str] = os.environ) -> Surroundings:
+def load_config(environment: Mapping[str, str] = os.environ) -> MemberConfig:
     """As they are now: the operator may change its file at any time. Raises OSError, KeyError, ValueError."""
     text = (Path(environment.get("CAPLAB_CONFIG", "/etc/caplab")) / "lab.env").read_text()
     lab = dict(word.split("=", 1) for word in shlex.split(text))
-    return Surroundings(
+    return MemberConfig(
         host=environment["MEMBER_HOST"],
         members=tuple(lab["MEMBER_HOSTS"].split()),
         sentinels=tuple(lab["SENTINEL_HOSTS"].split()),

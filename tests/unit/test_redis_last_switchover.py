@@ -1,4 +1,4 @@
-"""A primary whose pod is told to go: it hands over in good order, or leaves in time what can't be done."""
+"""A primary whose pod is told to go: a switchover in good order, or what can't be done is left in time."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from dataclasses import replace
 
 import pytest
 from caplab_operator.engines.redis import manifests
-from caplab_redis_member import hand_over, surroundings
-from caplab_redis_member.hand_over import HandOver
+from caplab_redis_member import config as config_module
+from caplab_redis_member import switchover
+from caplab_redis_member.switchover import Switchover
 from caplab_wire import resp
 from fake_redis import fake_redis
-from redis_member import HOSTS, PLACE, Member, World, promote, refuse, world
+from redis_member import CONFIG, HOSTS, FakeCluster, Member, fake_cluster, promote, refuse
 from redis_seen import SPEC
 
 PAUSE = "rd-0 CLIENT PAUSE 60000 WRITE"
@@ -20,103 +21,106 @@ SEND_AWAY = "rd-0 CLIENT KILL TYPE normal"
 FOLLOW = [f"rd-0 REPLICAOF {HOSTS[1]} 6379", "rd-0 CONFIG REWRITE", SEND_AWAY, SEND_AWAY]
 
 
-def hand_over_in(monkeypatch: pytest.MonkeyPatch, around: World, host: str = HOSTS[0]) -> bool:
-    monkeypatch.setattr(surroundings, "ask", around.ask)
-    place = replace(PLACE, host=host)
-    return HandOver(place, say=lambda _text: None, clock=around.clock, pause=around.pause).run()
+def switchover_in(monkeypatch: pytest.MonkeyPatch, cluster: FakeCluster, host: str = HOSTS[0]) -> bool:
+    monkeypatch.setattr(config_module, "ask", cluster.ask)
+    config = replace(CONFIG, host=host)
+    return Switchover(config, log=lambda _text: None, clock=cluster.clock, pause=cluster.pause).run()
 
 
 def test_writes_are_held_back_before_the_choice_and_the_old_primary_follows_the_new_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    around = world(on_failover=promote(HOSTS[1]))
-    assert hand_over_in(monkeypatch, around)
-    assert around.told == [PAUSE, FAILOVER, *FOLLOW]
+    cluster = fake_cluster(on_failover=promote(HOSTS[1]))
+    assert switchover_in(monkeypatch, cluster)
+    assert cluster.commands == [PAUSE, FAILOVER, *FOLLOW]
 
 
 def test_nobody_is_chosen_before_the_replicas_have_all_that_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    def gain(now: World) -> None:
+    def gain(now: FakeCluster) -> None:
         now.members[HOSTS[2]].offset = min(100, now.members[HOSTS[2]].offset + 10)
 
-    def chosen(now: World) -> None:
+    def chosen(now: FakeCluster) -> None:
         assert now.members[HOSTS[2]].offset == 100
         promote(HOSTS[1])(now)
 
     members = {HOSTS[0]: Member(), HOSTS[1]: Member(HOSTS[0]), HOSTS[2]: Member(HOSTS[0], offset=40)}
-    assert hand_over_in(monkeypatch, world(members, on_failover=chosen, each_pause=gain))
+    assert switchover_in(monkeypatch, fake_cluster(members, on_failover=chosen, each_pause=gain))
 
 
 def test_a_replica_that_never_catches_up_is_not_waited_for_where_another_has_all(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     behind = {HOSTS[0]: Member(), HOSTS[1]: Member(HOSTS[0]), HOSTS[2]: Member(HOSTS[0], offset=40, linked=False)}
-    around = world(behind, on_failover=promote(HOSTS[1]))
-    assert hand_over_in(monkeypatch, around)
-    assert 3 < around.now < 5, "Sentinels did not have the time to see who has most"
+    cluster = fake_cluster(behind, on_failover=promote(HOSTS[1]))
+    assert switchover_in(monkeypatch, cluster)
+    assert 3 < cluster.now < 5, "Sentinels did not have the time to see who has most"
 
 
 @pytest.mark.parametrize(
-    ("around", "told"),
+    ("cluster", "commands"),
     [
-        (world({HOSTS[0]: Member()}), []),  # all members go at once
-        (world({HOSTS[0]: Member(HOSTS[1]), HOSTS[1]: Member(), HOSTS[2]: Member(HOSTS[1])}), []),  # a replica
-        (world({HOSTS[1]: Member(HOSTS[0]), HOSTS[2]: Member(HOSTS[0])}), []),  # this one does not answer itself
-        (world({**world().members, HOSTS[1]: Member(HOSTS[0], 9), HOSTS[2]: Member(HOSTS[0], 9)}), [PAUSE]),
-        (replace(world(), names={}), [PAUSE]),  # no Sentinel answers
+        (fake_cluster({HOSTS[0]: Member()}), []),  # all members go at once
+        (fake_cluster({HOSTS[0]: Member(HOSTS[1]), HOSTS[1]: Member(), HOSTS[2]: Member(HOSTS[1])}), []),  # a replica
+        (fake_cluster({HOSTS[1]: Member(HOSTS[0]), HOSTS[2]: Member(HOSTS[0])}), []),  # this one does not answer itself
+        (
+            fake_cluster({**fake_cluster().members, HOSTS[1]: Member(HOSTS[0], 9), HOSTS[2]: Member(HOSTS[0], 9)}),
+            [PAUSE],
+        ),
+        (replace(fake_cluster(), names={}), [PAUSE]),  # no Sentinel answers
     ],
     ids=["alone", "replica", "silent itself", "all behind", "no Sentinels"],
 )
-def test_what_cannot_be_handed_over_is_left_in_time_and_its_writes_stay_held_back(
-    monkeypatch: pytest.MonkeyPatch, around: World, told: list[str]
+def test_what_cannot_be_switched_over_is_left_in_time_and_its_writes_stay_held_back(
+    monkeypatch: pytest.MonkeyPatch, cluster: FakeCluster, commands: list[str]
 ) -> None:
-    assert not hand_over_in(monkeypatch, around)
-    assert around.told == told
-    assert around.now < 11
+    assert not switchover_in(monkeypatch, cluster)
+    assert cluster.commands == commands
+    assert cluster.now < 11
 
 
 @pytest.mark.parametrize("refusal", ["NOGOODSLAVE No suitable replica to promote", "ERR no"])
 def test_sentinels_that_refuse_are_asked_again_but_not_for_ever(monkeypatch: pytest.MonkeyPatch, refusal: str) -> None:
-    around = world(on_failover=refuse(refusal))
-    assert not hand_over_in(monkeypatch, around)
-    assert around.told.count(FAILOVER) > 3
-    assert not any("REPLICAOF" in said for said in around.told)
+    cluster = fake_cluster(on_failover=refuse(refusal))
+    assert not switchover_in(monkeypatch, cluster)
+    assert cluster.commands.count(FAILOVER) > 3
+    assert not any("REPLICAOF" in command for command in cluster.commands)
 
 
 def test_a_failover_that_somebody_else_began_is_awaited(monkeypatch: pytest.MonkeyPatch) -> None:
-    def under_way(now: World) -> None:
+    def under_way(now: FakeCluster) -> None:
         promote(HOSTS[1])(now)
         refuse("INPROG Failover already in progress")(now)
 
-    around = world(on_failover=under_way)
-    assert hand_over_in(monkeypatch, around)
-    assert around.told[-4:] == FOLLOW
+    cluster = fake_cluster(on_failover=under_way)
+    assert switchover_in(monkeypatch, cluster)
+    assert cluster.commands[-4:] == FOLLOW
 
 
 def test_all_of_it_takes_less_than_the_pods_grace() -> None:
     worst = (
-        hand_over._ONE_CAUGHT_UP_SECONDS
-        + 1.5 * hand_over._PROMOTED_SECONDS
-        + hand_over._SERVICES_FOLLOW_SECONDS
+        switchover._ONE_CAUGHT_UP_SECONDS
+        + 1.5 * switchover._PROMOTED_SECONDS
+        + switchover._SERVICES_FOLLOW_SECONDS
         + 4.0  # the last look of each step waits for who is silent
     )
     assert worst <= manifests.GRACE_SECONDS - 3
     template = manifests.members(SPEC, "image", 3)["spec"]["template"]["spec"]
     assert template["terminationGracePeriodSeconds"] == manifests.GRACE_SECONDS
-    assert template["containers"][0]["lifecycle"]["preStop"]["exec"]["command"] == ["hand-over"]
+    assert template["containers"][0]["lifecycle"]["preStop"]["exec"]["command"] == ["switchover"]
 
 
 def test_redis_protocol_is_spoken_and_refusals_are_told_apart_from_silence() -> None:
-    async def asked(password: str, *commands: tuple[str, ...]) -> list[resp.Answer]:
+    async def answers_of(password: str, *commands: tuple[str, ...]) -> list[resp.Answer]:
         async with fake_redis() as fake:
             return await asyncio.to_thread(resp.ask, "127.0.0.1", fake.port, password, *commands)
 
     answers = asyncio.run(
-        asked("secret", ("INFO", "replication"), ("GET", "k"), ("INCR", "n"), ("LRANGE", "l", "0", "1"))
+        answers_of("secret", ("INFO", "replication"), ("GET", "k"), ("INCR", "n"), ("LRANGE", "l", "0", "1"))
     )
     assert resp.information(answers[0])["role"] == "master"
     assert answers[1:] == [None, 1, []]
     with pytest.raises(resp.Refusal, match="WRONGPASS"):
-        asyncio.run(asked("another"))
+        asyncio.run(answers_of("another"))
     with pytest.raises(OSError, match="refused"):
         resp.ask("127.0.0.1", 1, "secret", ("PING",), seconds=0.5)
     assert resp.pairs(["a", "b"]) == {"a": "b"}
@@ -130,10 +134,10 @@ def test_an_answer_without_a_bound_or_sense_is_silence(answer: bytes) -> None:
         writer.write(b"+OK\r\n" + answer)
         writer.close()
 
-    async def asked() -> None:
+    async def answers_of() -> None:
         async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
             port = server.sockets[0].getsockname()[1]
             await asyncio.to_thread(resp.ask, "127.0.0.1", port, "secret", ("PING",))
 
     with pytest.raises(OSError):  # noqa: PT011
-        asyncio.run(asked())
+        asyncio.run(answers_of())

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 from caplab_redis_member.record import Record
-from caplab_redis_member.roll_call import choose
+from caplab_redis_member.startup import choose_primary
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -85,7 +85,7 @@ def test_nothing_that_the_last_primary_acknowledged_is_lost_by_the_choice(
     life = Life()
     for event, host in events:
         life.happen(event, host)
-    chosen = choose([life.record(host) for host in HOSTS], named, HOSTS[0], HOSTS)
+    chosen = choose_primary([life.record(host) for host in HOSTS], named, HOSTS[0], HOSTS)
     if life.primary not in life.wiped:
         assert life.disks[chosen] == life.disks[life.primary]
     else:

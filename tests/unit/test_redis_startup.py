@@ -11,17 +11,26 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
-from caplab_redis_member import roll_call, surroundings
+from caplab_redis_member import config as config_module
+from caplab_redis_member import startup
+from caplab_redis_member.config import MemberConfig
 from caplab_redis_member.publishing import RECORD, published
 from caplab_redis_member.record import Record, read_record
-from caplab_redis_member.roll_call import ROLL_CALL_SECONDS, Look, RollCall, Start, Wait, choose, decide
-from caplab_redis_member.surroundings import Surroundings
+from caplab_redis_member.startup import (
+    RECORDS_TIMEOUT_SECONDS,
+    ClusterView,
+    Start,
+    Startup,
+    Wait,
+    choose_primary,
+    decide,
+)
 from caplab_wire import resp
-from redis_member import HOSTS, PLACE, SENTINELS, Member, World, promote, world
+from redis_member import CONFIG, HOSTS, SENTINELS, FakeCluster, Member, fake_cluster, promote
 
 R0, R1, R2 = HOSTS
-NEW = replace(PLACE, bootstrap=True)
-LATE = ROLL_CALL_SECONDS
+NEW = replace(CONFIG, bootstrap=True)
+LATE = RECORDS_TIMEOUT_SECONDS
 
 
 def record(host: str, follows: str = R0, since: float = 10.0, offset: int = 100, has_data: bool = True) -> Record:
@@ -42,7 +51,7 @@ def nothing(host: str) -> Record:
         ([nothing(R0), record(R1, offset=900), record(R2, offset=500)], R0, R1),
         ([record(R0, has_data=False), record(R1, offset=500), record(R2, offset=900)], R0, R2),
         ([record(R1, offset=500), record(R2, offset=900)], R0, R2),
-        ([record(R1), record(R2)], R1, R1),  # both have the same: whom the Sentinels name is spared a failover
+        ([record(R1), record(R2)], R1, R1),  # both have the same: whom the Sentinels name needs no failover
         # two think they were primary: one was promoted when the other was lost
         ([record(R0, since=10), record(R1, follows=R1, since=20), record(R2, follows=R1, since=21)], R0, R1),
         ([record(R0, since=30), record(R1, follows=R1, since=20)], R1, R0),
@@ -62,32 +71,34 @@ def nothing(host: str) -> Record:
 def test_the_one_with_the_most_data_is_chosen_whatever_the_order(
     records: list[Record], named: str | None, chosen: str
 ) -> None:
-    assert choose(records, named, R0, HOSTS) == chosen
-    assert choose(records[::-1], named, R0, HOSTS) == chosen
+    assert choose_primary(records, named, R0, HOSTS) == chosen
+    assert choose_primary(records[::-1], named, R0, HOSTS) == chosen
 
 
-def looks(own: Record, *others: Record, named: str | None = R0, decided: bool = False, **roles: str) -> Look:
+def view_of(own: Record, *others: Record, named: str | None = R0, decided: bool = False, **roles: str) -> ClusterView:
     running = {HOSTS[int(number.strip("_"))]: role for number, role in roles.items()}
-    return Look(named=named, decided=decided, roles=running, records={one.host: one for one in (own, *others)})
+    return ClusterView(
+        named=named, decided=decided, roles=running, records={each.host: each for each in (own, *others)}
+    )
 
 
-def steps(host: str, look: Look, place: Surroundings = PLACE, waited: float = 0.0) -> Start | str:
-    step = decide(replace(place, host=host), look, waited)
+def steps(host: str, view: ClusterView, config: MemberConfig = CONFIG, waited: float = 0.0) -> Start | str:
+    step = decide(replace(config, host=host), view, waited)
     return step.why if isinstance(step, Wait) else step
 
 
 ALL = [record(R0), record(R1), record(R2)]
 
 
-def of_all(host: str, records: list[Record] = ALL, **look: object) -> Look:
-    own = next(one for one in records if one.host == host)
-    return looks(own, *(one for one in records if one.host != host), **look)  # type: ignore[arg-type]
+def of_all(host: str, records: list[Record] = ALL, **view: object) -> ClusterView:
+    own = next(each for each in records if each.host == host)
+    return view_of(own, *(each for each in records if each.host != host), **view)  # type: ignore[arg-type]
 
 
 def test_the_primary_that_is_named_and_has_most_starts_and_the_others_wait_for_it_and_follow() -> None:
     assert steps(R0, of_all(R0)) == Start(R0, True)
     assert steps(R1, of_all(R1)) == f"{R0}, who has most, to be primary"
-    assert steps(R1, looks(record(R1), record(R2), _0="master")) == Start(R0, True)
+    assert steps(R1, view_of(record(R1), record(R2), _0="master")) == Start(R0, True)
 
 
 def test_one_that_is_chosen_and_not_named_starts_alone_for_the_sentinels_to_promote_it() -> None:
@@ -96,36 +107,36 @@ def test_one_that_is_chosen_and_not_named_starts_alone_for_the_sentinels_to_prom
     assert "who has most" in str(steps(R0, of_all(R0, lost)))
     assert "who has most" in str(steps(R2, of_all(R2, lost)))
     # it runs: the one that is named waits until it no longer is
-    assert "to name another" in str(steps(R0, looks(nothing(R0), record(R2), _1="slave")))
-    assert steps(R0, looks(nothing(R0), record(R2), named=R1, _1="master")) == Start(R1, True)
+    assert "to name another" in str(steps(R0, view_of(nothing(R0), record(R2), _1="slave")))
+    assert steps(R0, view_of(nothing(R0), record(R2), named=R1, _1="master")) == Start(R1, True)
 
 
 def test_nobody_starts_as_primary_whom_no_majority_of_sentinels_names() -> None:
     assert steps(R0, of_all(R0, named=None)) == "the Sentinels"
-    assert steps(R0, looks(record(R0), named=None), waited=1e6) == "the Sentinels"
+    assert steps(R0, view_of(record(R0), named=None), waited=1e6) == "the Sentinels"
 
 
 def test_those_that_are_missing_are_waited_for_but_not_for_ever() -> None:
-    early = looks(record(R1), record(R2))
-    assert steps(R1, early) == f"{R0} to say what they have"
+    early = view_of(record(R1), record(R2))
+    assert steps(R1, early) == f"{R0} to publish their records"
     assert steps(R1, early, waited=LATE) == f"{R2}, who has most, to be primary"
-    assert steps(R2, looks(record(R2), record(R1)), waited=LATE) == Start(R0, False)
+    assert steps(R2, view_of(record(R2), record(R1)), waited=LATE) == Start(R0, False)
     assert steps(R1, early, waited=2 * LATE) == Start(R0, False), "the chosen one can't start"
 
 
 def test_a_primary_that_sentinels_promoted_need_not_wait_for_who_can_only_have_less() -> None:
-    promoted = looks(record(R0), decided=True)
+    promoted = view_of(record(R0), decided=True)
     assert steps(R0, promoted) == Start(R0, True)
-    assert "to say what they have" in str(steps(R0, looks(record(R0))))
-    assert "to say what they have" in str(steps(R0, looks(record(R0, follows=R1), decided=True)))
+    assert "to publish their records" in str(steps(R0, view_of(record(R0))))
+    assert "to publish their records" in str(steps(R0, view_of(record(R0, follows=R1), decided=True)))
 
 
 def test_who_has_nothing_never_leads_those_that_may_have_something() -> None:
-    empty = looks(nothing(R0))
+    empty = view_of(nothing(R0))
     for waited in (0.0, LATE, 100 * LATE):
-        assert "to say what they have" in str(steps(R0, empty, waited=waited))
-        assert "to say what they have" in str(steps(R0, empty, NEW, waited=waited))
-    nothing_is_kept = replace(PLACE, persistence="none")
+        assert "to publish their records" in str(steps(R0, empty, waited=waited))
+        assert "to publish their records" in str(steps(R0, empty, NEW, waited=waited))
+    nothing_is_kept = replace(CONFIG, persistence="none")
     assert steps(R0, empty, nothing_is_kept, waited=LATE) == Start(R0, True)
 
 
@@ -133,32 +144,32 @@ def test_a_new_cluster_begins_with_its_first_member_and_a_kept_volume_is_found_w
     new = [nothing(R0), nothing(R1), nothing(R2)]
     assert steps(R0, of_all(R0, new, named=None), NEW) == Start(R0, True)
     assert steps(R1, of_all(R1, new, named=None), NEW) == f"{R0}, who has most, to be primary"
-    assert steps(R1, looks(nothing(R1), named=None, _0="master"), NEW) == Start(R0, True)
+    assert steps(R1, view_of(nothing(R1), named=None, _0="master"), NEW) == Start(R0, True)
     kept = [nothing(R0), nothing(R1), record(R2, follows=R2)]
     assert steps(R0, of_all(R0, kept), NEW) == f"{R2}, who has most, to be primary"
     assert steps(R2, of_all(R2, kept), NEW) == Start(R0, False)
-    assert "to say" in str(steps(R2, looks(record(R2, follows=R2)), NEW, waited=1e6))
+    assert "to publish" in str(steps(R2, view_of(record(R2, follows=R2)), NEW, waited=1e6))
 
 
 def test_beside_others_that_run_the_sentinels_decide() -> None:
-    crashed = looks(record(R0), _1="slave", _2="slave")
+    crashed = view_of(record(R0), _1="slave", _2="slave")
     assert "to name another" in str(steps(R0, crashed, waited=1e6))
-    assert steps(R0, crashed, replace(PLACE, come_back=True)) == Start(R0, False)
-    restarted = looks(record(R1), _2="slave")
+    assert steps(R0, crashed, replace(CONFIG, come_back=True)) == Start(R0, False)
+    restarted = view_of(record(R1), _2="slave")
     assert "to name another" in str(steps(R1, restarted))
     assert steps(R1, restarted, waited=LATE) == Start(R0, False)
-    assert steps(R1, looks(record(R1), named=None, _0="master")) == Start(R0, True)
+    assert steps(R1, view_of(record(R1), named=None, _0="master")) == Start(R0, True)
 
 
 def test_nobody_follows_a_primary_that_is_just_being_replaced() -> None:
-    replaced = replace(looks(record(R1), _0="master"), being_replaced=frozenset({R0}))
+    replaced = replace(view_of(record(R1), _0="master"), being_replaced=frozenset({R0}))
     assert "to name another" in str(steps(R1, replaced))
     assert steps(R1, replace(replaced, named=R2, roles={R2: "master"})) == Start(R2, True)
 
 
 def test_nobody_follows_a_primary_before_every_sentinel_has_seen_that_it_is_up() -> None:
     """One that holds it for down would begin a failover, and find a replica that has less than the primary."""
-    unseen = replace(looks(record(R1), _0="master"), held_down=frozenset({R0}))
+    unseen = replace(view_of(record(R1), _0="master"), held_down=frozenset({R0}))
     assert steps(R1, unseen) == f"the Sentinels to see that {R0} is up"
     assert steps(R1, replace(unseen, held_down=frozenset({R2}))) == Start(R0, True)
     assert steps(R1, replace(unseen, primary_for={R0: 9.9}), waited=100) == f"the Sentinels to see that {R0} is up"
@@ -166,57 +177,57 @@ def test_nobody_follows_a_primary_before_every_sentinel_has_seen_that_it_is_up()
 
 
 def test_the_only_member_asks_nobody() -> None:
-    assert steps(R0, looks(record(R0), named=None), replace(PLACE, members=(R0,))) == Start(R0, True)
+    assert steps(R0, view_of(record(R0), named=None), replace(CONFIG, members=(R0,))) == Start(R0, True)
 
 
-def roll_call_in(monkeypatch: pytest.MonkeyPatch, around: World, own: Record) -> tuple[Start, list[str]]:
-    said: list[str] = []
-    monkeypatch.setattr(surroundings, "ask", around.ask)
-    place = replace(PLACE, host=own.host)
-    return RollCall(lambda: place, own, said.append, around.clock, around.pause).run(), said
+def startup_in(monkeypatch: pytest.MonkeyPatch, cluster: FakeCluster, own: Record) -> tuple[Start, list[str]]:
+    logged: list[str] = []
+    monkeypatch.setattr(config_module, "ask", cluster.ask)
+    config = replace(CONFIG, host=own.host)
+    return Startup(lambda: config, own, logged.append, cluster.clock, cluster.pause).run(), logged
 
 
 def test_a_named_member_without_data_has_the_chosen_one_promoted_and_follows_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def comes_up(now: World) -> None:
+    def comes_up(now: FakeCluster) -> None:
         if now.now > 1 and R1 in now.records:
             del now.records[R1]
             now.members[R1] = Member(R0, linked=False)
 
     records = {R1: json.dumps(asdict(record(R1))), R2: json.dumps(asdict(record(R2, offset=5)))}
-    around = world({}, each_pause=comes_up, on_failover=promote(R1), records=records)
-    start, said = roll_call_in(monkeypatch, around, nothing(R0))
+    cluster = fake_cluster({}, each_pause=comes_up, on_failover=promote(R1), records=records)
+    start, logged = startup_in(monkeypatch, cluster, nothing(R0))
     assert start == Start(R1, True)
-    assert around.told == ["SENTINEL FAILOVER caplab"]
-    assert said[0] == f"waiting for {R1}, who has most, to be primary"
+    assert cluster.commands == ["SENTINEL FAILOVER caplab"]
+    assert logged[0] == f"waiting for {R1}, who has most, to be primary"
 
 
 def test_a_crashed_primary_hurries_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sentinels keep their own time where others run."""
 
-    def later(now: World) -> None:
+    def later(now: FakeCluster) -> None:
         if now.now > 5:
             promote(R1)(now)
 
-    around = world({R1: Member(R0), R2: Member(R0)}, each_pause=later)
-    start, said = roll_call_in(monkeypatch, around, record(R0))
-    assert (start, around.told) == (Start(R1, True), [])
-    assert said == [f"waiting for the Sentinels to name another primary (they name: {R0})"]
+    cluster = fake_cluster({R1: Member(R0), R2: Member(R0)}, each_pause=later)
+    start, logged = startup_in(monkeypatch, cluster, record(R0))
+    assert (start, cluster.commands) == (Start(R1, True), [])
+    assert logged == [f"waiting for the Sentinels to name another primary (they name: {R0})"]
 
 
 def test_one_that_was_chosen_and_is_just_starting_is_not_taken_for_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It neither says what it has nor listens: a replica that started now might be promoted in its place."""
+    """It neither publishes its record nor listens: a replica that started now might be promoted in its place."""
 
-    def starts(now: World) -> None:
+    def starts(now: FakeCluster) -> None:
         if now.now > LATE - 1:
             now.records.pop(R0, None)
         if now.now > LATE + 5:
             now.members[R0] = Member()
 
     records = {R0: json.dumps(asdict(record(R0)))}
-    around = world({}, each_pause=starts, records=records)
-    start, _ = roll_call_in(monkeypatch, around, record(R1))
+    cluster = fake_cluster({}, each_pause=starts, records=records)
+    start, _ = startup_in(monkeypatch, cluster, record(R1))
     assert start == Start(R0, True)
 
 
@@ -225,15 +236,15 @@ def test_how_long_a_primary_has_been_up_counts_from_when_it_was_seen_and_not_fro
 ) -> None:
     """All start at once, and the Sentinels too: they hold the primary for down when it comes up; one never sees it."""
 
-    def comes_up(now: World) -> None:
+    def comes_up(now: FakeCluster) -> None:
         if now.now > 20:
             now.members.setdefault(R0, Member())
 
-    around = world({}, each_pause=comes_up, records={R2: json.dumps(asdict(record(R2)))}, flags="master,s_down")
-    start, said = roll_call_in(monkeypatch, around, record(R1))
+    cluster = fake_cluster({}, each_pause=comes_up, records={R2: json.dumps(asdict(record(R2)))}, flags="master,s_down")
+    start, logged = startup_in(monkeypatch, cluster, record(R1))
     assert start == Start(R0, True)
-    assert said[-1] == f"waiting for the Sentinels to see that {R0} is up"
-    assert around.now >= 30
+    assert logged[-1] == f"waiting for the Sentinels to see that {R0} is up"
+    assert cluster.now >= 30
 
 
 @pytest.mark.parametrize(
@@ -245,24 +256,24 @@ def test_how_long_a_primary_has_been_up_counts_from_when_it_was_seen_and_not_fro
         (["10.0.0.9", "10.0.0.9", "10.0.0.9"], 3, None, False),  # nobody's name
     ],
 )
-def test_a_look_takes_sentinels_for_what_their_majority_says(
+def test_an_observation_takes_sentinels_for_what_their_majority_says(
     monkeypatch: pytest.MonkeyPatch, names: list[str], epoch: int, named: str | None, decided: bool
 ) -> None:
-    around = replace(world({R1: Member()}), config_epoch=epoch)
-    around.names = dict(zip(SENTINELS, names, strict=False))
-    around.records = {R1: json.dumps(asdict(record(R1))), R2: "{}"}
-    monkeypatch.setattr(surroundings, "ask", around.ask)
+    cluster = replace(fake_cluster({R1: Member()}), config_epoch=epoch)
+    cluster.names = dict(zip(SENTINELS, names, strict=False))
+    cluster.records = {R1: json.dumps(asdict(record(R1))), R2: "{}"}
+    monkeypatch.setattr(config_module, "ask", cluster.ask)
     with ThreadPoolExecutor(8) as pool:
-        found = roll_call.look_around(PLACE, record(R0), pool)
-    assert (found.named, found.decided) == (named, decided)
-    assert not found.being_replaced
-    assert not found.held_down
-    around.flags = "master,o_down,failover_in_progress"
+        view = startup.observe(CONFIG, record(R0), pool)
+    assert (view.named, view.decided) == (named, decided)
+    assert not view.being_replaced
+    assert not view.held_down
+    cluster.flags = "master,o_down,failover_in_progress"
     with ThreadPoolExecutor(8) as pool:
-        failing_over = roll_call.look_around(PLACE, record(R0), pool)
+        failing_over = startup.observe(CONFIG, record(R0), pool)
     assert failing_over.being_replaced == failing_over.held_down == frozenset(names)
-    assert found.roles == {R1: "master"}
-    assert found.records == {R0: record(R0)}, "who runs, and who says nonsense, is not of the roll call"
+    assert view.roles == {R1: "master"}
+    assert view.records == {R0: record(R0)}, "who runs, and who says nonsense, is not among the records"
 
 
 MANIFEST = (
@@ -288,7 +299,7 @@ def data(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.mark.parametrize(
-    ("conf", "manifest", "size", "found"),
+    ("conf", "manifest", "size", "expected"),
     [
         (None, None, 0, nothing(R1)),
         ("port 6379\n", MANIFEST, 50, record(R1, R1, 1234.0, 750)),
@@ -300,14 +311,14 @@ def data(tmp_path: Path) -> Callable[..., Path]:
     ids=["never ran", "crashed", "ended in good order", "only a base", "no file", "an empty manifest"],
 )
 def test_a_member_reads_from_its_disk_what_it_has_and_what_it_was(
-    data: Callable[..., Path], conf: str | None, manifest: str | None, size: int, found: Record
+    data: Callable[..., Path], conf: str | None, manifest: str | None, size: int, expected: Record
 ) -> None:
     folder = data(conf, manifest, size)
-    assert read_record(folder, R1, keeps=True) == found
-    assert read_record(folder, R1, keeps=False) == replace(found, has_data=False, offset=0)
+    assert read_record(folder, R1, keeps=True) == expected
+    assert read_record(folder, R1, keeps=False) == replace(expected, has_data=False, offset=0)
 
 
-def test_what_is_published_is_heard_by_who_knows_the_password_only() -> None:
+def test_what_is_published_is_read_by_who_knows_the_password_only() -> None:
     with published('{"host": "x"}', "secret", 0, "127.0.0.1") as port:
         assert resp.ask("127.0.0.1", port, "secret", (RECORD,)) == ['{"host": "x"}']
         with pytest.raises(resp.Refusal, match="WRONGPASS"):
