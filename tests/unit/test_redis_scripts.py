@@ -176,7 +176,7 @@ def test_a_waiting_member_ends_when_it_is_told_to(home: Home) -> None:
 
 
 @pytest.mark.parametrize(
-    ("was", "decided", "known", "is_news"),
+    ("was", "decided", "confirmation", "is_news"),
     [
         (None, 0, "confirmed", False),  # primary as before: since then
         (None, 1, "confirmed", True),
