@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from random import Random
 
 from caplab_probes import clock
-from caplab_probes.acked import KEPT
+from caplab_probes.acked import WRITES_PER_KEY
 from caplab_probes.exporter import Exporter, registry_of
 from caplab_probes.workloads import REGISTERS
 from caplab_probes.writer import Row
@@ -68,7 +68,7 @@ def main() -> None:
     cases = {
         "set": ("set", adds()),
         "register": ("register", registers(stale=False)),
-        f"register, each read misses {KEPT} writes or more": ("register", registers(stale=True)),
+        f"register, each read misses {WRITES_PER_KEY} writes or more": ("register", registers(stale=True)),
     }
     for name, (workload, rows) in cases.items():
         rounds = [measured(workload, rows) for _ in range(ROUNDS)]

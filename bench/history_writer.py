@@ -68,7 +68,7 @@ async def put_on_load(folder: Path, port: int, rate: float, seconds: float | Non
     spec = ProbeSpec(RUN, "set", rate, ("service", "direct"), ("a",), seed=1, seconds=seconds)
     topology = Topology(Endpoint("service", "127.0.0.1", port), (Endpoint("m0", "127.0.0.1", port),))
     limits = Limits(in_flight=64)  # what is measured is the writer, whatever else this machine does
-    around = probe.Surroundings("a", folder, limits, Exporter("a"), session_numbers())
+    around = probe.ProberContext("a", folder, limits, Exporter("a"), session_numbers())
     client = named("redis").client(_LOGIN, limits, lambda: topology, spec.client)
     running = asyncio.create_task(probe.Probe(spec, around, client, lambda: topology).run())
     memory: list[int] = []

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from caplab_probes.engines.cassandra.client import CassandraClient
-from caplab_probes.engines.cassandra.shared import Shared
+from caplab_probes.engines.cassandra.connection import SharedDriver
 from caplab_probes.engines.cassandra.statements import KEYSPACE, TABLES, TEXTS
 from caplab_probes.links import Endpoint, Result, Topology
 from caplab_probes.spec import PLAIN_CLIENT, ClientOptions, Limits
@@ -184,11 +184,11 @@ class FakeRing:
         return set().union(*(self.added[address] for address in self._copies(sent)))
 
     def _of_run(self, sent: Sent, rows: Registers, run: int) -> list[tuple[Any, ...]]:
-        found: dict[tuple[int, str], int] = {}
+        newest: dict[tuple[int, str], int] = {}
         for address in self._copies(sent):
             for key, value in rows[address].items():
-                found[key] = max(value, found.get(key, value))
-        return [(key, value) for (of, key), value in found.items() if of == run]
+                newest[key] = max(value, newest.get(key, value))
+        return [(key, value) for (of, key), value in newest.items() if of == run]
 
     def _add(self, *row: int) -> None:
         for address in set(self.addresses) - self.down:
@@ -267,8 +267,8 @@ class Cluster:
         return {KEYSPACE: _Keyspace(strategy, dict.fromkeys(ring.tables))} if ring.keyspace else {}
 
     def get_host(self, endpoint: Any) -> Host | None:
-        known = endpoint.address in self._ring.addresses and endpoint.port == PORT
-        return Host(endpoint.address) if known else None
+        is_member = endpoint.address in self._ring.addresses and endpoint.port == PORT
+        return Host(endpoint.address) if is_member else None
 
     def all_hosts(self) -> list[Host]:
         return [Host(address) for address in self._ring.addresses]
@@ -313,7 +313,7 @@ class Session:
         if planted is None and host is not None and host.address in ring.down:
             planted = Planted(NoHostAvailable("down", {}), 0)
         hosts = [host] if host else [Host(address) for address in ring.addresses if address not in ring.down]
-        request.attempted_hosts = [one for one in hosts if one][: planted.asked if planted else 1]
+        request.attempted_hosts = [host for host in hosts if host][: planted.asked if planted else 1]
         if planted and planted.hang:
             ring.hanging.append(request)
         elif planted:
@@ -344,7 +344,7 @@ def client_of(
 ) -> CassandraClient:
     where = topology or Topology(SERVICE, MEMBERS)
     login = {"username": "caplab", "password": "secret"}
-    return CassandraClient(Shared(login, limits, lambda: where, options, ring.connect), limits, lambda: where)
+    return CassandraClient(SharedDriver(login, limits, lambda: where, options, ring.connect), limits, lambda: where)
 
 
 async def perform(ring: FakeRing, *operations: Operation, endpoint: Endpoint = SERVICE) -> list[Result]:

@@ -30,7 +30,7 @@ def message(kind: bytes, body: bytes = b"") -> bytes:
     return kind + struct.pack("!i", len(body) + 4) + body
 
 
-def said(kind: bytes, severity: bytes, sqlstate: bytes) -> bytes:
+def response(kind: bytes, severity: bytes, sqlstate: bytes) -> bytes:
     """A notice (N) or an error (E); the text is as translated as a server's may be."""
     fields = b"S" + b"TRANSLATED\0V" + severity + b"\0C" + sqlstate + b"\0Mtext\0\0"
     return message(kind, fields)
@@ -64,7 +64,7 @@ def bound_values(body: bytes) -> list[bytes]:
     return values
 
 
-WHO = "inet_server_addr"  # in the statement by which a client learns whom it speaks with
+IDENTITY = "inet_server_addr"  # in the statement by which a client learns whom it speaks with
 READY = message(b"Z", b"I")
 DONE = message(b"C", b"INSERT 0 1\0")
 CALLED = message(b"C", b"CALL\0")
@@ -73,7 +73,7 @@ NOTHING_DONE = message(b"C", b"INSERT 0 0\0")
 
 @dataclass
 class FakeServer:
-    """Answers statements by the replies set on it; statements as they came are in seen, their values in bound."""
+    """Answers statements by the replies set on it; `statements` as they came, their values in bound."""
 
     timeline: bytes | None = b"00000003"
     reply: bytes = DONE
@@ -82,7 +82,7 @@ class FakeServer:
     hanging: str = ""  # only those with this in them
     close_instead: bool = False
     accept: bool = True
-    seen: list[str] = field(default_factory=list)
+    statements: list[str] = field(default_factory=list)
     bound: list[list[bytes]] = field(default_factory=list)
     connections: int = 0
     open: int = 0
@@ -111,7 +111,7 @@ class FakeServer:
                 values = bound_values(body)
             elif kind == b"S":
                 writer.write(await self._answer(statement, values))
-                if self.close_instead and WHO not in statement:
+                if self.close_instead and IDENTITY not in statement:
                     return
             elif kind == b"X":
                 return
@@ -120,7 +120,7 @@ class FakeServer:
         (length,) = struct.unpack("!i", await reader.readexactly(4))
         await reader.readexactly(length - 4)
         if not self.accept:
-            writer.write(said(b"E", b"FATAL", b"57P03"))
+            writer.write(response(b"E", b"FATAL", b"57P03"))
             return False
         standby = b"on" if self.timeline is None else b"off"
         writer.write(message(b"R", struct.pack("!i", 0)) + parameter(b"in_hot_standby", standby) + READY)
@@ -128,10 +128,10 @@ class FakeServer:
 
     async def _answer(self, statement: str, values: list[bytes]) -> bytes:
         begin = message(b"1") + message(b"2")
-        if WHO in statement:
+        if IDENTITY in statement:
             timeline = self.timeline or b""
             return begin + rows(b"127.0.0.1|" + timeline) + READY
-        self.seen.append(statement)
+        self.statements.append(statement)
         self.bound.append(values)
         if self.hang and self.hanging in statement:
             await self.hang.wait()

@@ -63,7 +63,7 @@ class FakeRedis:
     registers: dict[bytes, bytes] = field(default_factory=dict)
     ends: dict[bytes, float] = field(default_factory=dict)  # of registers that have one, on the fake's clock
     later_seconds: float = 0.0  # so far its clock is ahead
-    seen: list[list[bytes]] = field(default_factory=list)
+    commands: list[list[bytes]] = field(default_factory=list)
     packets: list[bytes] = field(default_factory=list)
     connections: int = 0
     open: int = 0
@@ -71,7 +71,7 @@ class FakeRedis:
 
     @property
     def operations(self) -> list[list[bytes]]:
-        return [command for command in self.seen if command[0] not in AROUND]
+        return [command for command in self.commands if command[0] not in AROUND]
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
@@ -90,7 +90,7 @@ class FakeRedis:
             self.packets.append(data)
             parser.feed(data)
             while (command := parser.gets()) is not False:
-                self.seen.append(command)
+                self.commands.append(command)
                 answer = await self._answer(command)
                 if answer is None:
                     return

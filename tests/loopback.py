@@ -48,7 +48,7 @@ async def silent() -> AsyncIterator[int]:
             writer.close()
 
 
-async def until(true: Callable[[], object]) -> None:
+async def wait_until(true: Callable[[], object]) -> None:
     """Wait until something holds; TimeoutError after 5 s."""
     async with asyncio.timeout(5):
         while not true():

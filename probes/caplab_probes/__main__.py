@@ -17,12 +17,11 @@ from pathlib import Path
 from caplab.kube import ContextRefused, connect
 from caplab.model.probers import TOKEN_SECRET
 
-from .control import Control
+from .controller import Controller
 from .engines import KINDS, named
 from .exporter import Exporter
 from .links import Endpoint, Topology
-from .probe import Probe, Surroundings
-from .pulse import pulse
+from .probe import Probe, ProberContext
 from .serving import serve
 from .sessions import session_numbers
 from .spec import (
@@ -37,10 +36,11 @@ from .spec import (
     ProbeSpec,
     Target,
 )
+from .stalls import watch_stalls
 
 METRICS_PORT = 9187
 _TOKEN_LETTERS = 32
-_TELL_SECONDS = 1.0
+_REPORT_SECONDS = 1.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -123,29 +123,31 @@ def _token(file: Path | None) -> str:
     return token
 
 
-def _surroundings(parsed: argparse.Namespace) -> Surroundings:
+def _prober_context(parsed: argparse.Namespace) -> ProberContext:
     if not parsed.vantage:
         raise ValueError("There is no vantage. Hint: give --vantage or CAPLAB_VANTAGE.")
     limits = Limits(**{name: getattr(parsed, name) for name in Limits.__dataclass_fields__})
-    around = Surroundings(parsed.vantage, parsed.folder, limits, Exporter(parsed.vantage), session_numbers())
+    context = ProberContext(parsed.vantage, parsed.folder, limits, Exporter(parsed.vantage), session_numbers())
     if parsed.metrics_port:
-        serve(around.exporter, around.folder, parsed.metrics_port, _token(parsed.token_file), parsed.command == "serve")
-    return around
+        serve(
+            context.exporter, context.folder, parsed.metrics_port, _token(parsed.token_file), parsed.command == "serve"
+        )
+    return context
 
 
 async def _serve(parsed: argparse.Namespace) -> int:
     stopped = asyncio.Event()
     _on_signal(stopped.set)
-    around = _surroundings(parsed)
-    async with pulse(around.exporter.stood_still):
-        await Control(connect(parsed.context), around, parsed.namespace).run(stopped)
+    context = _prober_context(parsed)
+    async with watch_stalls(context.exporter.add_stall):
+        await Controller(connect(parsed.context), context, parsed.namespace).run(stopped)
     return 0
 
 
 async def _run(parsed: argparse.Namespace) -> int:
     if not (parsed.service or parsed.member):
         raise ValueError("There is no target. Hint: give --service HOST:PORT, or --member NAME=HOST:PORT.")
-    around = _surroundings(parsed)
+    context = _prober_context(parsed)
     spec = ProbeSpec(
         run_id=parsed.run_id,
         workload=parsed.workload,
@@ -170,26 +172,26 @@ async def _run(parsed: argparse.Namespace) -> int:
     topology = Topology(parsed.service, tuple(parsed.member))
     password = os.environ.get("CAPLAB_PASSWORD", "")
     login = {"username": parsed.user, "password": password, "database": parsed.database}
-    client = engine.client(login, spec.limits(around.limits), lambda: topology, spec.client)
+    client = engine.client(login, spec.limits(context.limits), lambda: topology, spec.client)
     kind = next(kind for kind, name in KINDS.items() if name == parsed.engine)
     target = Target("", kind, "")  # no object, only its addresses
-    probe = Probe(spec, around, client, lambda: topology, engine.has_primary, engine.position, target=target)
+    probe = Probe(spec, context, client, lambda: topology, engine.has_primary, engine.position, target=target)
     _on_signal(probe.stop)
-    telling = asyncio.create_task(_tell_waiting(probe))
+    reporting = asyncio.create_task(_report_waiting(probe))
     await probe.run()
-    telling.cancel()
+    reporting.cancel()
     print(json.dumps(asdict(probe.status)))
     return 0 if probe.status.phase == "Done" and not probe.status.last_error else 1
 
 
-async def _tell_waiting(probe: Probe) -> None:
+async def _report_waiting(probe: Probe) -> None:
     """Say on stderr what a probe waits for, once each."""
-    told = ""
+    reported = ""
     while True:
-        await asyncio.sleep(_TELL_SECONDS)
-        if probe.status.phase == "Pending" and probe.status.last_error != told:
-            told = probe.status.last_error
-            print(f"waiting: {told}", file=sys.stderr, flush=True)
+        await asyncio.sleep(_REPORT_SECONDS)
+        if probe.status.phase == "Pending" and probe.status.last_error != reported:
+            reported = probe.status.last_error
+            print(f"waiting: {reported}", file=sys.stderr, flush=True)
 
 
 def _on_signal(call: Callable[[], None]) -> None:

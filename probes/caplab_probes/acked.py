@@ -15,9 +15,9 @@ from .spec import CACHE
 # The workloads whose keys have one writer each.
 SINGLE_WRITER = frozenset({"register", CACHE})
 # Writes of a key that are remembered: those of the last 16 s at 1,000 operations a second, of minutes at usual rates.
-KEPT = 256
+WRITES_PER_KEY = 256
 # Of all keys together: a cache may have thousands of them, and a write takes 190 bytes.
-KEPT_IN_ALL = 32_768
+WRITES_IN_ALL = 32_768
 
 # A version, and when it was sent and acknowledged, in nanoseconds. A plain tuple: one is made for each write.
 _Write = tuple[int, int, int]
@@ -29,28 +29,28 @@ class AckedWrites:
     def __init__(self) -> None:
         self._newest: dict[str, int] = {}
         self._writes: dict[str, deque[_Write]] = {}
-        self._room = KEPT_IN_ALL
-        self._cramped: set[str] = set()  # keys of which less is remembered, since there was no room
+        self._free_slots = WRITES_IN_ALL
+        self._truncated: set[str] = set()  # keys of which less is remembered, since there was no room
 
     def note(self, key: str, version: int, invoke_ns: int, ack_ns: int) -> None:
         """Remember that a version of a key was acknowledged."""
         newest = self._newest.get(key)
         if newest is None:
-            self._writes[key] = deque(maxlen=KEPT)
+            self._writes[key] = deque(maxlen=WRITES_PER_KEY)
         if newest is None or version > newest:
             self._newest[key] = version
         writes = self._writes[key]
-        if len(writes) < KEPT:
-            self._take_room(key, writes)
+        if len(writes) < WRITES_PER_KEY:
+            self._take_slot(key, writes)
         writes.append((version, invoke_ns, ack_ns))
 
-    def _take_room(self, key: str, writes: deque[_Write]) -> None:
+    def _take_slot(self, key: str, writes: deque[_Write]) -> None:
         """For one write more of a key; where there is none, in place of the oldest of that key."""
-        if self._room > 0:
-            self._room -= 1
+        if self._free_slots > 0:
+            self._free_slots -= 1
         elif writes:
             writes.popleft()
-            self._cramped.add(key)
+            self._truncated.add(key)
 
     def missed_since(self, key: str, version: int | None, invoke_ns: int) -> int | None:
         """When the oldest write that a read surely missed was acknowledged; None: it missed none that is known here.
@@ -61,11 +61,13 @@ class AckedWrites:
         if newest is None or (version is not None and version >= newest):
             return None
         writes = self._writes[key]
-        after_ns = _acked_ns(writes, version, len(writes) == KEPT or key in self._cramped)
+        after_ns = _acked_ns(writes, version, len(writes) == WRITES_PER_KEY or key in self._truncated)
         if after_ns is None:
             return None
-        seen = -1 if version is None else version
-        missed = (ack for other, sent, ack in writes if other > seen and sent > after_ns and ack < invoke_ns)
+        returned_version = -1 if version is None else version
+        missed = (
+            ack for other, sent, ack in writes if other > returned_version and sent > after_ns and ack < invoke_ns
+        )
         return min(missed, default=None)
 
 

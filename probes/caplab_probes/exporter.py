@@ -39,7 +39,7 @@ class Labels(NamedTuple):
 
 
 @dataclass(slots=True)
-class _Spread:
+class _Histogram:
     """A histogram of seconds."""
 
     buckets: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS) + 1))
@@ -49,7 +49,7 @@ class _Spread:
         self.buckets[bisect_left(BUCKETS, seconds)] += 1
         self.sum += seconds
 
-    def add(self, other: _Spread) -> None:
+    def add(self, other: _Histogram) -> None:
         self.buckets = [mine + theirs for mine, theirs in zip(self.buckets, other.buckets, strict=True)]
         self.sum += other.sum
 
@@ -57,29 +57,29 @@ class _Spread:
     def count(self) -> int:
         return sum(self.buckets)
 
-    def told(self) -> list[tuple[str, float]]:
+    def cumulative(self) -> list[tuple[str, float]]:
         """Cumulated, as Prometheus has them."""
         return list(zip(_BOUNDS, map(float, accumulate(self.buckets)), strict=True))
 
 
 @dataclass(slots=True)
 class _Series:
-    """Operations of one route, kind and level. All outcomes are told from the first on: a rate needs to see the 0."""
+    """Operations of one route, kind and level. All outcomes are there from the first on: a rate needs to see the 0."""
 
     first_ns: int
     last_ack_ns: int | None = None
     outcomes: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_OUTCOMES, 0))
-    latency: _Spread = field(default_factory=_Spread)
+    latency: _Histogram = field(default_factory=_Histogram)
 
 
-class Figures:
+class LoadFigures:
     """What is known of one load's operations; all of it under the exporter's lock."""
 
     def __init__(self, lock: threading.Lock, workload: str) -> None:
         self.loads = 0  # probes that are there
         self.running: Counter[str] = Counter()  # those that start operations, by route
         self.series: dict[tuple[str, str, str], _Series] = {}  # by route, kind and level
-        self.staleness: dict[str, _Spread] = {}  # of stale reads, by route
+        self.staleness: dict[str, _Histogram] = {}  # of stale reads, by route
         self._acked = AckedWrites() if workload in SINGLE_WRITER else None
         self._lock = lock
 
@@ -118,7 +118,7 @@ class Figures:
         elif row.op == _READ:
             staleness = self.staleness.get(row.route or "")
             if staleness is None:
-                staleness = self.staleness[row.route or ""] = _Spread()
+                staleness = self.staleness[row.route or ""] = _Histogram()
             since_ns = acked.missed_since(row.key, row.value, row.invoke_ns)
             if since_ns is not None:
                 staleness.observe((row.invoke_ns - since_ns) / _SECOND_NS)
@@ -135,12 +135,12 @@ class Figures:
                     acks[where] = max(acks.get(where, 0), series.last_ack_ns)
         return {where: (now_ns - acks.get(where, first)) / _SECOND_NS for where, first in firsts.items()}
 
-    def latencies(self) -> dict[tuple[str, str], _Spread]:
+    def latencies(self) -> dict[tuple[str, str], _Histogram]:
         """By route and kind, of all levels."""
-        spreads: dict[tuple[str, str], _Spread] = {}
+        histograms: dict[tuple[str, str], _Histogram] = {}
         for (route, op, _), series in self.series.items():
-            spreads.setdefault((route, op), _Spread()).add(series.latency)
-        return spreads
+            histograms.setdefault((route, op), _Histogram()).add(series.latency)
+        return histograms
 
 
 class Exporter:
@@ -148,16 +148,16 @@ class Exporter:
 
     def __init__(self, vantage: str) -> None:
         self._vantage = vantage
-        self._loads: dict[Labels, Figures] = {}
+        self._loads: dict[Labels, LoadFigures] = {}
         self._stall_seconds = 0.0
         self._lock = threading.Lock()
 
     @contextmanager
-    def load(self, engine: str, cluster_namespace: str, cluster: str, workload: str) -> Iterator[Figures]:
+    def load(self, engine: str, cluster_namespace: str, cluster: str, workload: str) -> Iterator[LoadFigures]:
         """The figures of a load. Its series go with the last of it: an age that grows for ever would be no trouble."""
         labels = Labels(engine, cluster_namespace, cluster, workload, self._vantage)
         with self._lock:
-            figures = self._loads.setdefault(labels, Figures(self._lock, workload))
+            figures = self._loads.setdefault(labels, LoadFigures(self._lock, workload))
             figures.loads += 1
         try:
             yield figures
@@ -167,7 +167,7 @@ class Exporter:
                 if not figures.loads:
                     del self._loads[labels]
 
-    def stood_still(self, seconds: float) -> None:
+    def add_stall(self, seconds: float) -> None:
         """Count a time in which the prober itself did nothing."""
         with self._lock:
             self._stall_seconds += seconds
@@ -185,7 +185,7 @@ class Exporter:
         yield from families
 
 
-def _families(loads: Iterable[tuple[Labels, Figures]], now_ns: int) -> list[Metric]:
+def _families(loads: Iterable[tuple[Labels, LoadFigures]], now_ns: int) -> list[Metric]:
     running = GaugeMetricFamily(
         "caplab_probe_running", "1 while a probe starts operations, 0 before and after.", labels=Labels._fields
     )
@@ -219,11 +219,11 @@ def _families(loads: Iterable[tuple[Labels, Figures]], now_ns: int) -> list[Metr
         for key, series in figures.series.items():
             for outcome, count in series.outcomes.items():
                 operations.add_metric((*labels, *key, outcome), count)
-        for of, spread in figures.latencies().items():
-            latency.add_metric((*labels, *of), buckets=spread.told(), sum_value=spread.sum)
-        for route, spread in figures.staleness.items():
-            stale.add_metric((*labels, route), spread.count)
-            staleness.add_metric((*labels, route), buckets=spread.told(), sum_value=spread.sum)
+        for of, histogram in figures.latencies().items():
+            latency.add_metric((*labels, *of), buckets=histogram.cumulative(), sum_value=histogram.sum)
+        for route, histogram in figures.staleness.items():
+            stale.add_metric((*labels, route), histogram.count)
+            staleness.add_metric((*labels, route), buckets=histogram.cumulative(), sum_value=histogram.sum)
     return [running, age, operations, latency, stale, staleness]
 
 

@@ -49,12 +49,12 @@ class Result:
 
 
 def result_of(
-    operation: Operation, outcome: Outcome, found: int | None, server: str | None, epoch: str | None = None
+    operation: Operation, outcome: Outcome, value: int | None, server: str | None, epoch: str | None = None
 ) -> Result:
     """An operation's result; found: the number that came back, which means what the operation asked for."""
     if operation.op == "cas":
-        return Result(outcome, None, server, epoch, observed=found)
-    return Result(outcome, found, server, epoch)
+        return Result(outcome, None, server, epoch, observed=value)
+    return Result(outcome, value, server, epoch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,14 +165,16 @@ class Engine:
 
     def _check_levels(self, spec: ProbeSpec) -> None:
         read, write = self.levels_of.get(spec.workload, (self.read_levels, self.write_levels))
-        for name, level, known in (("read", spec.levels.read, read), ("write", spec.levels.write, write)):
-            if level is not None and level not in known:
-                hint = f"use one of {', '.join(known)}" if known else f"leave it out, a {self.kind} has none"
+        for name, level, levels in (("read", spec.levels.read, read), ("write", spec.levels.write, write)):
+            if level is not None and level not in levels:
+                hint = f"use one of {', '.join(levels)}" if levels else f"leave it out, a {self.kind} has none"
                 of = f" of the workload {spec.workload}" if spec.workload in self.levels_of else ""
                 raise ValueError(f"levels.{name}{of} is {level!r}. Hint: {hint}.")
 
     def _check_client(self, options: ClientOptions) -> None:
-        for said, name in CLIENT_FIELDS.items():
+        for field_name, name in CLIENT_FIELDS.items():
             asked = getattr(options, name)
             if asked != getattr(PLAIN_CLIENT, name) and name not in self.client_options:
-                raise ValueError(f"client.{said} is {asked!r}. Hint: leave it out, a {self.kind} has no such option.")
+                raise ValueError(
+                    f"client.{field_name} is {asked!r}. Hint: leave it out, a {self.kind} has no such option."
+                )

@@ -10,7 +10,7 @@ from typing import Any
 from caplab.model.runs import WallAnchor
 
 from . import clock
-from .cache.asked import CacheSpec
+from .cache.spec import CacheSpec
 from .schedule import Schedule
 from .spec import ClientOptions, Levels, ProbeSpec
 from .workloads import INCARNATIONS, Writer

@@ -11,23 +11,23 @@ from pathlib import Path
 from . import clock, meta
 from .cache.loads import Load
 from .engines import KINDS
-from .exporter import Exporter, Figures
+from .exporter import Exporter, LoadFigures
+from .history_quota import HistoryQuota, Reservation
 from .links import Client, Endpoint, NotDone, Topology
 from .pruning import RunsInUse
 from .read_routing import routing_of
 from .recorder import Recorder
-from .replicas import Ask, Positions, ReplicaReads
-from .room import Place, Room
+from .replicas import AskPosition, Positions, ReplicaReads
 from .routing import Router
 from .scan import run_scan
-from .schedule import SECOND_NS, Due, Schedule, due, of_seconds, phase_ns
+from .schedule import SECOND_NS, DueOperation, Schedule, due, of_seconds, phase_ns
 from .sessions import Attempt, Sessions
 from .spec import Limits, ProbeSpec, Target
 from .workloads import Operation, Writer, operation
 from .writer import Row, SegmentWriter
 
 _NAP_SECONDS = 0.2  # the longest sleep: rows must be flushed and a stop be noticed
-_PREPARE_AGAIN_SECONDS = 1.0
+_PREPARE_RETRY_SECONDS = 1.0
 _DRAIN_NAP_SECONDS = 0.02
 _DRAIN_MARGIN_SECONDS = 5.0  # for a machine that has no time for the prober
 _NO_TARGET = Target("", "", "")
@@ -44,7 +44,7 @@ class Status:
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class ProberContext:
     """What a prober gives to each of its probes; folder is where each run's folder is made, or each namespace's."""
 
     vantage: str
@@ -53,7 +53,7 @@ class Surroundings:
     exporter: Exporter
     numbers: Iterator[int]
     runs: RunsInUse = field(default_factory=RunsInUse)
-    room: Room = field(default_factory=Room)
+    quota: HistoryQuota = field(default_factory=HistoryQuota)
 
 
 class Probe:
@@ -62,29 +62,29 @@ class Probe:
     def __init__(
         self,
         spec: ProbeSpec,
-        around: Surroundings,
+        context: ProberContext,
         client: Client,
         topology: Callable[[], Topology],
         has_primary: bool = True,
-        position: Ask | None = None,
-        tell_loads: Callable[[Callable[[Load], None]], None] | None = None,
+        position: AskPosition | None = None,
+        report_loads_to: Callable[[Callable[[Load], None]], None] | None = None,
         target: Target = _NO_TARGET,
     ) -> None:
         self.spec = spec
         self._target = target
-        self._figures: Figures | None = None
-        self._tell_loads = tell_loads
-        self._ended = 0  # operations of the schedule that have their row
+        self._figures: LoadFigures | None = None
+        self._report_loads_to = report_loads_to
+        self._completed = 0  # operations of the schedule that have their row
         self._position = position
         self._has_primary = has_primary
-        self._around = around
+        self._context = context
         self._client = client
         self._topology = topology
         self._run_name = f"{target.namespace}/{spec.run_id}" if target.namespace else spec.run_id
-        self._folder = around.folder / self._run_name
+        self._folder = context.folder / self._run_name
         self._recorder: Recorder | None = None
         self._tasks: set[asyncio.Task[None] | None] = set()
-        self._broken: Exception | None = None
+        self._internal_error: Exception | None = None
         self._stopped = asyncio.Event()
         self._never_began = ""  # why it was stopped before its first operation
         self._status = Status("Pending", 0, now())
@@ -101,37 +101,37 @@ class Probe:
     async def run(self) -> None:
         """Do it all; what goes wrong for good is in the status."""
         try:
-            async with self._around.runs.using(self._around.folder, self._run_name):
+            async with self._context.runs.using(self._context.folder, self._run_name):
                 try:
                     await self._run()
                 finally:
                     await self._client.close()
-            self._enter("Done", self._never_began)
+            self._set_phase("Done", self._never_began)
         except (OSError, ValueError, NotDone) as error:
-            self._enter("Failed", str(error))
+            self._set_phase("Failed", str(error))
         except Exception as error:  # the other probes of this process go on
-            self._enter("Failed", f"the prober failed: {error!r}")
+            self._set_phase("Failed", f"the prober failed: {error!r}")
 
     async def _run(self) -> None:
-        with self._around.room.kept_for(self.spec) as place:
-            writer = Writer(self.spec, self.spec.vantages.index(self._around.vantage), meta.reserve(self._folder))
+        with self._context.quota.reserve(self.spec) as reservation:
+            writer = Writer(self.spec, self.spec.vantages.index(self._context.vantage), meta.reserve(self._folder))
             self._recorder = Recorder(SegmentWriter(self._folder, writer.incarnation))
             if self.spec.workload.endswith("-scan"):
                 await self._scan(writer, self._recorder)
             else:
                 engine = KINDS.get(self._target.kind, "")
                 labels = (engine, self._target.namespace, self._target.name, self.spec.workload)
-                with self._around.exporter.load(*labels) as self._figures:
-                    await self._load(writer, self._recorder, place, self._figures)
+                with self._context.exporter.load(*labels) as self._figures:
+                    await self._load(writer, self._recorder, reservation, self._figures)
 
     async def _scan(self, writer: Writer, recorder: Recorder) -> None:
-        self._enter("Running")
+        self._set_phase("Running")
         try:
             await run_scan(writer, self._client, self._topology(), self._folder, recorder)
         finally:
             recorder.close(clock.now_ns())
 
-    async def _load(self, writer: Writer, recorder: Recorder, place: Place, figures: Figures) -> None:
+    async def _load(self, writer: Writer, recorder: Recorder, reservation: Reservation, figures: LoadFigures) -> None:
         # After a restart the tables are there, and the cluster may be under fault: operations begin at once.
         if not meta.read_metas(self._folder):
             await self._prepare()
@@ -142,15 +142,15 @@ class Probe:
         meta.write_meta(self._folder, record)
         router = Router(self._topology, self._has_primary)
         reads = self._replica_reads(router)
-        limits = spec.limits(self._around.limits)
-        sessions = Sessions(self._client, router, limits, self._around.numbers, self._take, reads)
-        if self._tell_loads is not None:
-            self._tell_loads(self._take_load)
-        self._enter("Running")
+        limits = spec.limits(self._context.limits)
+        sessions = Sessions(self._client, router, limits, self._context.numbers, self._record, reads)
+        if self._report_loads_to is not None:
+            self._report_loads_to(self._record_load)
+        self._set_phase("Running")
         try:
             with figures.runs(spec.routes):
-                begun = await self._follow(schedule, writer, sessions, recorder, place)
-            sessions.hurry(self._around.limits.statement_seconds)
+                begun = await self._run_schedule(schedule, writer, sessions, recorder, reservation)
+            sessions.shorten_deadline(self._context.limits.statement_seconds)
             await self._drain(begun)
         finally:
             if reads is not None:
@@ -164,7 +164,7 @@ class Probe:
         if routing is None or self._position is None:
             return None
         # Where members are is old news soon: it is waited for no longer than by default, also where the client waits.
-        positions = Positions(self._client, self._topology, self._position, self._around.limits.statement_seconds)
+        positions = Positions(self._client, self._topology, self._position, self._context.limits.statement_seconds)
         return ReplicaReads(routing, positions, self._topology, router.primary)
 
     async def _prepare(self) -> None:
@@ -173,7 +173,7 @@ class Probe:
             if not problem:
                 return
             self._status = replace(self._status, last_error=problem)
-            await asyncio.sleep(_PREPARE_AGAIN_SECONDS)
+            await asyncio.sleep(_PREPARE_RETRY_SECONDS)
         self._never_began = f"it never began: {self._status.last_error or 'it was stopped at once'}"
 
     async def _try_to_prepare(self) -> str:
@@ -188,78 +188,78 @@ class Probe:
                 return ""
         return problem
 
-    async def _follow(
-        self, schedule: Schedule, writer: Writer, sessions: Sessions, recorder: Recorder, place: Place
+    async def _run_schedule(
+        self, schedule: Schedule, writer: Writer, sessions: Sessions, recorder: Recorder, reservation: Reservation
     ) -> int:
         """Start every operation when it is due, until the schedule is over or somebody says stop; how many."""
-        start_ns = round(self._around.limits.start_seconds * SECOND_NS)
+        start_ns = round(self._context.limits.start_seconds * SECOND_NS)
         index = 0
         while not schedule.over(index) and not self._stopped.is_set():
             now_ns = clock.now_ns()
-            for one in due(schedule, index, now_ns, start_ns):
-                self._begin(one, writer, sessions)
-                index = one.index + 1
+            for due_operation in due(schedule, index, now_ns, start_ns):
+                self._begin(due_operation, writer, sessions)
+                index = due_operation.index + 1
             recorder.tick(now_ns)
-            place.wrote(recorder.count)
-            self._raise_if_broken()
+            reservation.note_rows(recorder.count)
+            self._raise_internal_error()
             wait_ns = max(0, schedule.due_ns(index) - clock.now_ns())
             await asyncio.sleep(min(wait_ns / SECOND_NS, _NAP_SECONDS))
         return index
 
-    def _begin(self, one: Due, writer: Writer, sessions: Sessions) -> None:
-        op = operation(writer, one.index)
-        if one.overload:
-            sessions.overload(op, one.scheduled_ns)
+    def _begin(self, due_operation: DueOperation, writer: Writer, sessions: Sessions) -> None:
+        op = operation(writer, due_operation.index)
+        if due_operation.overload:
+            sessions.overload(op, due_operation.scheduled_ns)
             return
-        task = asyncio.create_task(self._carry_out(op, one.scheduled_ns, sessions))
+        task = asyncio.create_task(self._carry_out(op, due_operation.scheduled_ns, sessions))
         self._tasks.add(task)
 
     async def _carry_out(self, op: Operation, scheduled_ns: int, sessions: Sessions) -> None:
         try:
             await sessions.carry_out(op, scheduled_ns)
         except Exception as error:
-            self._broken = error
+            self._internal_error = error
         finally:
             self._tasks.discard(asyncio.current_task())
 
     async def _drain(self, begun: int) -> None:
         """Wait until every operation has its row: each ends within the prober's limits, also where its client waits."""
-        limits = self._around.limits
-        patience = limits.start_seconds + limits.connect_seconds + limits.statement_seconds + _DRAIN_MARGIN_SECONDS
-        end_ns = clock.now_ns() + round(patience * SECOND_NS)
-        while self._ended < begun:
-            self._raise_if_broken()
+        limits = self._context.limits
+        drain_seconds = limits.start_seconds + limits.connect_seconds + limits.statement_seconds + _DRAIN_MARGIN_SECONDS
+        end_ns = clock.now_ns() + round(drain_seconds * SECOND_NS)
+        while self._completed < begun:
+            self._raise_internal_error()
             if clock.now_ns() > end_ns:
-                raise RuntimeError(f"{begun - self._ended} operations have no end")
+                raise RuntimeError(f"{begun - self._completed} operations have no end")
             await asyncio.sleep(_DRAIN_NAP_SECONDS)
-        self._raise_if_broken()
+        self._raise_internal_error()
 
-    def _raise_if_broken(self) -> None:
+    def _raise_internal_error(self) -> None:
         """A fault of the prober's own must not look like one of the cluster's."""
-        if self._broken is not None:
-            raise self._broken
+        if self._internal_error is not None:
+            raise self._internal_error
 
-    def _take(self, attempt: Attempt) -> None:
-        self._ended += 1
-        self._note(attempt)
+    def _record(self, attempt: Attempt) -> None:
+        self._completed += 1
+        self._record_attempt(attempt)
 
-    def _take_load(self, load: Load) -> None:
+    def _record_load(self, load: Load) -> None:
         """A session of its own: nothing is known of what came before."""
-        asked = self.spec.cache
+        cache = self.spec.cache
         op = Operation(
-            0, "load", "service", load.key, level=asked.protection if asked else None, workload=self.spec.workload
+            0, "load", "service", load.key, level=cache.protection if cache else None, workload=self.spec.workload
         )
-        session = next(self._around.numbers)
-        self._note(Attempt(op, session, load.invoke_ns, load.invoke_ns, load.return_ns, load.result))
+        session = next(self._context.numbers)
+        self._record_attempt(Attempt(op, session, load.invoke_ns, load.invoke_ns, load.return_ns, load.result))
 
-    def _note(self, attempt: Attempt) -> None:
+    def _record_attempt(self, attempt: Attempt) -> None:
         assert self._recorder is not None
         assert self._figures is not None
-        row = row_of(attempt, self._around.vantage)
+        row = row_of(attempt, self._context.vantage)
         self._recorder.add(row)
         self._figures.observe(row)
 
-    def _enter(self, phase: str, error: str = "") -> None:
+    def _set_phase(self, phase: str, error: str = "") -> None:
         self._status = Status(phase, 0, now(), error)
 
 

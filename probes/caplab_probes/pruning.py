@@ -24,9 +24,9 @@ RUNS_MAX = 200
 # Half of the volume's 2 GiB (charts/caplab/templates/prober.yaml): the other half is for what runs write
 # until the next one begins: 8 hours at 200 operations a second and 185 bytes a row, 1.8 at 1000.
 BYTES_MAX = 1 << 30
-_GOING = ".going-"  # no run's name begins with a dot
+_REMOVING = ".going-"  # no run's name begins with a dot
 # What a prober writes. By hand it may be given any folder, where others' must stay.
-_OURS = re.compile(r"(meta|scan)-\d{2}\.(json|draft)|\d{2}-\d{8}\.arrows(\.part)?")
+_PROBER_FILE = re.compile(r"(meta|scan)-\d{2}\.(json|draft)|\d{2}-\d{8}\.arrows(\.part)?")
 log = logging.getLogger(__name__)
 
 
@@ -77,16 +77,16 @@ class RunsInUse:
     def __init__(self) -> None:
         self._users: Counter[str] = Counter()
         # One at a time: a run that is taken up again while others are removed begins after that.
-        self._turn = asyncio.Lock()
+        self._lock = asyncio.Lock()
 
     @asynccontextmanager
     async def using(self, folder: Path, run_id: str) -> AsyncIterator[None]:
         """Within it a run's folder under folder is there and is not removed; others may go before. Raises OSError."""
         self._users[run_id] += 1
         try:
-            async with self._turn:
+            async with self._lock:
                 # In a thread: other probes of this process keep their schedules.
-                await asyncio.to_thread(_begin, folder, run_id, frozenset(self._users))
+                await asyncio.to_thread(_make_run_folder, folder, run_id, frozenset(self._users))
             yield
         finally:
             self._users[run_id] -= 1
@@ -94,7 +94,7 @@ class RunsInUse:
                 del self._users[run_id]
 
 
-def _begin(folder: Path, run_id: str, in_use: Collection[str]) -> None:
+def _make_run_folder(folder: Path, run_id: str, in_use: Collection[str]) -> None:
     (folder / run_id).mkdir(parents=True, exist_ok=True)
     try:
         prune(folder, in_use)
@@ -110,9 +110,10 @@ def prune(folder: Path, in_use: Collection[str], count: int = RUNS_MAX, size_byt
     for name in surplus(measure(folder), in_use, count, size_bytes):
         log.info("removing the old run %s", name)
         run = folder / name
-        run.rename(run.with_name(f"{_GOING}{run.name}"))
-    for going in (*folder.glob(f"{_GOING}*"), *folder.glob(f"*/{_GOING}*")):  # also what a killed prober had begun with
-        shutil.rmtree(going)
+        run.rename(run.with_name(f"{_REMOVING}{run.name}"))
+    # Also what a killed prober had begun with.
+    for removing in (*folder.glob(f"{_REMOVING}*"), *folder.glob(f"*/{_REMOVING}*")):
+        shutil.rmtree(removing)
 
 
 def measure(folder: Path) -> list[RunFolder]:
@@ -122,13 +123,17 @@ def measure(folder: Path) -> list[RunFolder]:
 
 def _runs(folder: Path, before: str) -> list[RunFolder]:
     with os.scandir(folder) as entries:
-        found = [_measure(entry, before) for entry in entries if _is_run(entry)]
-    return [run for run in found if run is not None]
+        runs = [_measure(entry, before) for entry in entries if _is_run(entry)]
+    return [run for run in runs if run is not None]
 
 
 def _namespaces(folder: Path) -> list[str]:
     with os.scandir(folder) as entries:
-        return [one.name for one in entries if one.is_dir(follow_symlinks=False) and NAMESPACE_NAME.fullmatch(one.name)]
+        return [
+            entry.name
+            for entry in entries
+            if entry.is_dir(follow_symlinks=False) and NAMESPACE_NAME.fullmatch(entry.name)
+        ]
 
 
 def _is_run(entry: os.DirEntry[str]) -> bool:
@@ -139,10 +144,10 @@ def _measure(run: os.DirEntry[str], before: str) -> RunFolder | None:
     stats = [run.stat()]
     with os.scandir(run) as entries:
         for entry in entries:
-            if _OURS.fullmatch(entry.name) is None:
+            if _PROBER_FILE.fullmatch(entry.name) is None:
                 return None
             with suppress(FileNotFoundError):  # a segment is renamed when its second is over
                 stats.append(entry.stat())
     # The kubelet counts blocks; a file just written may have none yet.
-    size_bytes = sum(max(one.st_size, one.st_blocks * 512) for one in stats)
-    return RunFolder(f"{before}{run.name}", size_bytes, max(one.st_mtime_ns for one in stats))
+    size_bytes = sum(max(stat.st_size, stat.st_blocks * 512) for stat in stats)
+    return RunFolder(f"{before}{run.name}", size_bytes, max(stat.st_mtime_ns for stat in stats))

@@ -57,7 +57,7 @@ def needs_lsn(options: ClientOptions) -> bool:
 
 
 @dataclass(slots=True)
-class Seen:
+class ObservedLsns:
     """Up to where a session has written and read; unknown_ns: when a write came back without its position."""
 
     written: int = 0
@@ -81,21 +81,27 @@ class Seen:
             self.unknown_ns = None
 
 
-def eligible(routing: ReadRouting, seen: Seen, positions: Mapping[str, Position], now_ns: int) -> frozenset[str]:
+def eligible(
+    routing: ReadRouting, observed: ObservedLsns, positions: Mapping[str, Position], now_ns: int
+) -> frozenset[str]:
     """The replicas that a read may go to."""
-    needed = _needed(routing, seen, positions, now_ns)
+    needed = _needed(routing, observed, positions, now_ns)
     if needed is None:
         return frozenset()
-    return frozenset(name for name, one in positions.items() if not one.primary and one.lsn >= needed)
+    return frozenset(name for name, position in positions.items() if not position.primary and position.lsn >= needed)
 
 
-def _needed(routing: ReadRouting, seen: Seen, positions: Mapping[str, Position], now_ns: int) -> int | None:
+def _needed(routing: ReadRouting, observed: ObservedLsns, positions: Mapping[str, Position], now_ns: int) -> int | None:
     """What a replica must have replayed; None: nobody knows."""
     if routing.name == "lag-aware":
-        fresh = [one.lsn for one in positions.values() if one.primary and now_ns - one.asked_ns <= FRESH_NS]
+        fresh = [
+            position.lsn
+            for position in positions.values()
+            if position.primary and now_ns - position.asked_ns <= FRESH_NS
+        ]
         return max(fresh) - routing.max_lag_bytes if fresh else None
     if routing.name == "monotonic":
-        return seen.read
-    if seen.unknown_ns is not None:
+        return observed.read
+    if observed.unknown_ns is not None:
         return None
-    return seen.written if routing.name == "read-your-writes" else max(seen.written, seen.read)
+    return observed.written if routing.name == "read-your-writes" else max(observed.written, observed.read)

@@ -23,15 +23,15 @@ from .recovery import recovered
 
 _BATCH_ROWS = 1 << 16  # segments come in batches of some ten rows, which would hardly be compressed
 _BLOCK_BYTES = 1 << 16
-_LOWEST = 19  # of nice(2)
+_NICENESS = 19  # of nice(2)
 
 
-class NotRead(Exception):
+class HistoryUnreadable(Exception):
     """A history that cannot be put together; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class HistoryStream:
     """A history that is ready: how long its stream is, and the stream."""
 
     length: int
@@ -43,7 +43,7 @@ class Stored:
         while left:
             block = self.stream.read(min(left, _BLOCK_BYTES))
             if not block:
-                raise NotRead("the history ended early")
+                raise HistoryUnreadable("the history ended early")
             left -= len(block)
             yield block
 
@@ -58,25 +58,25 @@ def arrow_stream(history: Table) -> bytes:
 
 
 @contextlib.contextmanager
-def read_apart(run: Path) -> Iterator[Stored]:
+def read_in_child(run: Path) -> Iterator[HistoryStream]:
     """A run's history, read by a child that lives no longer than the block; raises NotRead."""
     command = [sys.executable, "-m", __name__, str(run)]
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as child:
         assert child.stdout
         try:
-            yield _begun(child.stdout)
+            yield _opened(child.stdout)
         finally:
             child.kill()
 
 
-def _begun(stream: IO[bytes]) -> Stored:
+def _opened(stream: IO[bytes]) -> HistoryStream:
     try:
-        told = json.loads(stream.readline())
+        header = json.loads(stream.readline())
     except ValueError:
-        raise NotRead("the reading process ended early") from None
-    if problem := told.get("problem"):
-        raise NotRead(problem)
-    return Stored(told["length"], stream)
+        raise HistoryUnreadable("the reading process ended early") from None
+    if problem := header.get("problem"):
+        raise HistoryUnreadable(problem)
+    return HistoryStream(header["length"], stream)
 
 
 def main(folder: Path, out: BinaryIO) -> None:
@@ -92,6 +92,6 @@ def main(folder: Path, out: BinaryIO) -> None:
 
 
 if __name__ == "__main__":
-    os.nice(_LOWEST)
+    os.nice(_NICENESS)
     with contextlib.suppress(BrokenPipeError):
         main(Path(sys.argv[1]), sys.stdout.buffer)

@@ -34,18 +34,18 @@ class Recorder:
             if len(self._rows) > ROWS_MAX:
                 raise OSError(f"the history's disk takes no rows: {len(self._rows)} are waiting")
             return
-        self._hand_over(now_ns)
+        self._flush(now_ns)
 
     def close(self, now_ns: int) -> None:
         """Write what is left and close the segment; blocks."""
         try:
-            self._hand_over(now_ns)
+            self._flush(now_ns)
             self._executor.submit(self._writer.close).result()
             self._settle()
         finally:
             self._executor.shutdown()
 
-    def _hand_over(self, now_ns: int) -> None:
+    def _flush(self, now_ns: int) -> None:
         self._settle()
         rows, self._rows = self._rows, []
         self._flushed_ns = now_ns

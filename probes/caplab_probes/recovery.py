@@ -25,7 +25,7 @@ from .writer import Row, batch_of, read_folder
 _UNWRITTEN_NS = 2 * SECOND_NS
 _OWN_VALUE = ("add", "write", "cas")
 _NO_OWN_VALUE = ("incr", "id")
-_TELLING = ("op", "value", "scheduled_ns")
+_COLUMNS = ("op", "value", "scheduled_ns")
 
 
 def recovered(folder: Path) -> Table:
@@ -39,7 +39,7 @@ def recovered(folder: Path) -> Table:
     killed = [meta for meta in read_metas(folder) if not meta.closed]
     table = read_folder(folder)
     unrecorded = ((meta, op, due_ns) for meta in killed for op, due_ns in _unrecorded(meta, table))
-    missing = [_unknown(-1 - number, *one) for number, one in enumerate(unrecorded)]
+    missing = [_unknown(-1 - number, *write) for number, write in enumerate(unrecorded)]
     return pa.concat_tables([table, pa.Table.from_batches([batch_of(missing)])]) if missing else table
 
 
@@ -68,14 +68,14 @@ def _recorded(meta: Meta, table: Table) -> set[int]:
     A value that is written says whose it is; that of an increment or an id does not, but its time on the schedule does.
     """
     first = value_of(meta.writer, 0)
-    found: set[int] = set()
-    for op, value, scheduled_ns in zip(*(table.column(name).to_pylist() for name in _TELLING), strict=True):
+    indices: set[int] = set()
+    for op, value, scheduled_ns in zip(*(table.column(name).to_pylist() for name in _COLUMNS), strict=True):
         if op in _OWN_VALUE:
             if first <= value < first + (1 << INDEX_BITS):
-                found.add(index_of(value))
+                indices.add(index_of(value))
         elif op in _NO_OWN_VALUE and (index := meta.schedule.index_at(scheduled_ns)) is not None:
-            found.add(index)
-    return found
+            indices.add(index)
+    return indices
 
 
 def _unknown(session: int, meta: Meta, op: Operation, due_ns: int) -> Row:

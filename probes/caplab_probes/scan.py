@@ -20,11 +20,11 @@ from .workloads import Writer
 from .writer import Row
 
 _TRIES = 5
-_AGAIN_SECONDS = 1.0
+_RETRY_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Scanned:
+class EndpointScan:
     """How the scan of one endpoint went, by its workload; elements None: it failed, for the reason in problem."""
 
     workload: str
@@ -70,11 +70,13 @@ def _endpoints(routes: tuple[str, ...], topology: Topology) -> list[tuple[str, E
     return members + ([("service", topology.service)] if "service" in routes and topology.service else [])
 
 
-async def _scan_endpoint(writer: Writer, client: Client, route: str, endpoint: Endpoint, recorder: Recorder) -> Scanned:
+async def _scan_endpoint(
+    writer: Writer, client: Client, route: str, endpoint: Endpoint, recorder: Recorder
+) -> EndpointScan:
     """Reading twice changes nothing, so that a scan may be tried again."""
     problem, workload = "", writer.spec.workload
     for attempt in range(_TRIES):
-        await asyncio.sleep(_AGAIN_SECONDS if attempt else 0)
+        await asyncio.sleep(_RETRY_SECONDS if attempt else 0)
         invoke_ns = clock.now_ns()
         try:
             scan = await client.scan(endpoint, workload, writer.spec.run_id)
@@ -83,9 +85,9 @@ async def _scan_endpoint(writer: Writer, client: Client, route: str, endpoint: E
             continue
         for key, value in scan.elements:
             recorder.add(_row(writer, route, scan, key, value, invoke_ns))
-        found = len(scan.elements)
-        return Scanned(workload, endpoint.name, scan.server, scan.epoch, scan.primary, invoke_ns, found)
-    return Scanned(workload, endpoint.name, None, None, False, invoke_ns, None, problem)
+        count = len(scan.elements)
+        return EndpointScan(workload, endpoint.name, scan.server, scan.epoch, scan.primary, invoke_ns, count)
+    return EndpointScan(workload, endpoint.name, None, None, False, invoke_ns, None, problem)
 
 
 def _row(writer: Writer, route: str, scan: Scan, key: str | None, value: int, invoke_ns: int) -> Row:

@@ -47,7 +47,7 @@ def phase_ns(seed: int, vantage: int, rate: float) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Due:
+class DueOperation:
     """An operation whose time has come; overload: it is too late to start it."""
 
     index: int
@@ -55,14 +55,14 @@ class Due:
     overload: bool
 
 
-def due(schedule: Schedule, first: int, now_ns: int, start_ns: int) -> list[Due]:
+def due(schedule: Schedule, first: int, now_ns: int, start_ns: int) -> list[DueOperation]:
     """Operations from index first on that are due, in order; those more than start_ns late are overloads.
 
     None is ever left out: after a stall (a frozen prober) every missed operation comes back as an overload.
     """
-    ready: list[Due] = []
+    ready: list[DueOperation] = []
     index = first
     while not schedule.over(index) and (scheduled := schedule.due_ns(index)) <= now_ns:
-        ready.append(Due(index, scheduled, now_ns - scheduled > start_ns))
+        ready.append(DueOperation(index, scheduled, now_ns - scheduled > start_ns))
         index += 1
     return ready

@@ -39,17 +39,17 @@ from caplab.model.probers import TOKEN_HEADER
 
 from .exporter import Exporter, registry_of
 from .meta import read_plain
-from .reading import NotRead, read_apart
+from .reading import HistoryUnreadable, read_in_child
 from .scan import read_notes
 from .spec import NAME, NAMESPACE_NAME
 
 ARROW = "application/vnd.apache.arrow.stream"
-AT_ONCE = 8  # requests; more are told to come again
-ASKING_SECONDS = 5.0  # for a client to say what it wants
-_MAKING_ROOM = 0.2  # seconds until a thread whose connection was cut has ended
-ANSWERING_SECONDS = 60.0  # and then to take the whole answer
+MAX_REQUESTS = 8  # requests; more are told to come again
+REQUEST_SECONDS = 5.0  # for a client to say what it wants
+_EVICTION_SECONDS = 0.2  # seconds until a thread whose connection was cut has ended
+RESPONSE_SECONDS = 60.0  # and then to take the whole answer
 _RUN_PATH = re.compile(r"(?:/namespaces/([^/]*))?/runs/([^/]*)/([a-z.]+)")
-_one_at_a_time = threading.Lock()  # a history is in the memory of its reader as a whole
+_history_lock = threading.Lock()  # a history is in the memory of its reader as a whole
 log = logging.getLogger(__name__)
 
 
@@ -63,12 +63,12 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class RunPage:
     """A page of a run's folder."""
 
     run: Path
     run_id: str
-    page: str
+    name: str
 
 
 def _json(plain: object) -> bytes:
@@ -82,7 +82,7 @@ _PAGES: Mapping[str, Callable[[Path], bytes]] = {
 }
 
 
-def asked_for(folder: Path, namespaced: bool, path: str) -> Asked | Reply:
+def parse_path(folder: Path, namespaced: bool, path: str) -> RunPage | Reply:
     """The page that a path names: pure. 400 for what is no name of a namespace or run, 404 for what is no page.
 
     Takes no escapes (%2e): no name needs them.
@@ -91,34 +91,36 @@ def asked_for(folder: Path, namespaced: bool, path: str) -> Asked | Reply:
     pages = (HISTORY, *_PAGES)
     if match is None or match[3] not in pages or (match[1] is not None) != namespaced:
         below = "/namespaces/<namespace>/runs" if namespaced else "/runs"
-        return sentence(
+        return text_reply(
             404, f"There is no {path[:200]!r}. Hint: ask for /metrics or {below}/<runId>/{'|'.join(pages)}."
         )
     if namespaced and NAMESPACE_NAME.fullmatch(match[1]) is None:
-        return sentence(400, f"The namespace is {match[1][:100]!r}. Hint: lower case letters, digits, '-'.")
+        return text_reply(400, f"The namespace is {match[1][:100]!r}. Hint: lower case letters, digits, '-'.")
     if NAME.fullmatch(match[2]) is None:
-        return sentence(400, f"runId is {match[2][:200]!r}. Hint: letters, digits, '.', '_', '-'.")
-    return Asked(folder / (match[1] or "") / match[2], match[2], match[3])
+        return text_reply(400, f"runId is {match[2][:200]!r}. Hint: letters, digits, '.', '_', '-'.")
+    return RunPage(folder / (match[1] or "") / match[2], match[2], match[3])
 
 
-def page_reply(asked: Asked) -> Reply:
+def page_reply(page: RunPage) -> Reply:
     """The reply for a page of JSON: 404 where there is no such run, 500 where reading fails. Never raises."""
     try:
-        reply = Reply(200, "application/json", _PAGES[asked.page](asked.run))
+        reply = Reply(200, "application/json", _PAGES[page.name](page.run))
     except Exception as error:  # whatever is wrong with one run's files, the prober goes on
-        log.warning("%s of run %s: %r", asked.page, asked.run_id, error)
-        reply = unreadable(asked, repr(error))
-    return reply if asked.run.is_dir() else missing(asked)
+        log.warning("%s of run %s: %r", page.name, page.run_id, error)
+        reply = unreadable(page, repr(error))
+    return reply if page.run.is_dir() else not_found(page)
 
 
-def missing(asked: Asked) -> Reply:
+def not_found(page: RunPage) -> Reply:
     """Of a run that is not there, or was pruned while it was read: nothing may look like its whole history."""
-    return sentence(404, f"This prober holds no run '{asked.run_id}'. Hint: ask one of its vantages, before it is old.")
+    return text_reply(
+        404, f"This prober holds no run '{page.run_id}'. Hint: ask one of its vantages, before it is old."
+    )
 
 
-def unreadable(asked: Asked, why: str) -> Reply:
+def unreadable(page: RunPage, why: str) -> Reply:
     """Of a run whose files cannot be read."""
-    return sentence(500, f"Run {asked.run_id} could not be read: {why}.")
+    return text_reply(500, f"Run {page.run_id} could not be read: {why}.")
 
 
 def metrics_reply(registry: CollectorRegistry, accept: str) -> Reply:
@@ -128,15 +130,15 @@ def metrics_reply(registry: CollectorRegistry, accept: str) -> Reply:
         return Reply(200, kind, encode(registry))
     except Exception as error:
         log.warning("/metrics: %r", error)
-        return sentence(500, f"The metrics could not be told: {error!r}.")
+        return text_reply(500, f"The metrics could not be told: {error!r}.")
 
 
-def sentence(status: int, text: str) -> Reply:
+def text_reply(status: int, text: str) -> Reply:
     """A reply of one line of text."""
     return Reply(status, "text/plain; charset=utf-8", f"{text}\n".encode())
 
 
-_NO_TOKEN = sentence(
+_NO_TOKEN = text_reply(
     401,
     f"Only who sends the probers' token is answered. Hint: send it as {TOKEN_HEADER}, or as Authorization: Bearer;"
     " it is in the Secret caplab-prober-token of the lab's namespace. If that was changed by hand: make up.",
@@ -144,11 +146,11 @@ _NO_TOKEN = sentence(
 _BUSY = b"HTTP/1.0 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n"
 
 
-def holds(token: str, headers: Message) -> bool:
+def has_token(token: str, headers: Message) -> bool:
     """Whether a request has the token; '': none is asked for."""
     kind, _, bearer = headers.get("Authorization", "").partition(" ")
-    said = headers.get(TOKEN_HEADER) or (bearer if kind.lower() == "bearer" else "")
-    return not token or hmac.compare_digest(said.encode("utf-8", "replace"), token.encode())
+    sent_token = headers.get(TOKEN_HEADER) or (bearer if kind.lower() == "bearer" else "")
+    return not token or hmac.compare_digest(sent_token.encode("utf-8", "replace"), token.encode())
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -159,7 +161,7 @@ class _Handler(BaseHTTPRequestHandler):
     def setup(self) -> None:
         """Begin to count the time: a client that is slow to ask, or to take the answer, is let go."""
         super().setup()
-        self._limit(self.server.asking_seconds)
+        self._limit(self.server.request_seconds)
 
     def finish(self) -> None:
         """End."""
@@ -168,23 +170,23 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer."""
-        if not holds(self.server.token, self.headers):
+        if not has_token(self.server.token, self.headers):
             self._send(_NO_TOKEN)
             return
-        self.server.note_asked(self.connection)
+        self.server.mark_authenticated(self.connection)
         self._timer.cancel()
-        self._limit(self.server.answering_seconds)
+        self._limit(self.server.response_seconds)
         path = self.path.partition("?")[0]
         if path == "/metrics":
             self._send(metrics_reply(self.server.registry, self.headers.get("Accept", "")))
             return
-        asked = asked_for(self.server.folder, self.server.namespaced, path)
-        if isinstance(asked, Reply):
-            self._send(asked)
-        elif asked.page == HISTORY:
-            self._send_history(asked)
+        page = parse_path(self.server.folder, self.server.namespaced, path)
+        if isinstance(page, Reply):
+            self._send(page)
+        elif page.name == HISTORY:
+            self._send_history(page)
         else:
-            self._send(page_reply(asked))
+            self._send(page_reply(page))
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Say nothing: a line a scrape would fill the log."""
@@ -193,26 +195,26 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing of what a client without a token sends."""
 
     def _limit(self, seconds: float) -> None:
-        self._timer = threading.Timer(seconds, _cut, [self.connection])
+        self._timer = threading.Timer(seconds, _disconnect, [self.connection])
         self._timer.daemon = True
         self._timer.start()
 
-    def _send_history(self, asked: Asked) -> None:
-        if not asked.run.is_dir():
-            self._send(missing(asked))
+    def _send_history(self, page: RunPage) -> None:
+        if not page.run.is_dir():
+            self._send(not_found(page))
             return
-        with _one_at_a_time:
+        with _history_lock:
             try:
-                with self.server.read(asked.run) as stored:
-                    if not asked.run.is_dir():
-                        self._send(missing(asked))
+                with self.server.read(page.run) as history:
+                    if not page.run.is_dir():
+                        self._send(not_found(page))
                         return
-                    self._head(200, ARROW, stored.length)
-                    for block in stored.blocks():
+                    self._head(200, ARROW, history.length)
+                    for block in history.blocks():
                         self.wfile.write(block)
-            except NotRead as error:
-                log.warning("history of run %s: %s", asked.run_id, error)
-                self._send(unreadable(asked, str(error)))
+            except HistoryUnreadable as error:
+                log.warning("history of run %s: %s", page.run_id, error)
+                self._send(unreadable(page, str(error)))
 
     def _send(self, reply: Reply) -> None:
         self._head(reply.status, reply.kind, len(reply.body))
@@ -226,7 +228,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
 
-def _cut(connection: socket.socket) -> None:
+def _disconnect(connection: socket.socket) -> None:
     with suppress(OSError):  # it has ended
         connection.shutdown(socket.SHUT_RDWR)
 
@@ -235,13 +237,13 @@ class _Server(ThreadingHTTPServer):
     """A daemon thread a request, and only so many; a request that breaks costs a line of the log."""
 
     request_queue_size = 16
-    asking_seconds, answering_seconds = ASKING_SECONDS, ANSWERING_SECONDS
-    read = staticmethod(read_apart)
+    request_seconds, response_seconds = REQUEST_SECONDS, RESPONSE_SECONDS
+    read = staticmethod(read_in_child)
 
     def __init__(self, port: int, registry: CollectorRegistry, folder: Path, token: str, namespaced: bool) -> None:
         self.registry, self.folder, self.token, self.namespaced = registry, folder, token, namespaced
-        self._places = threading.BoundedSemaphore(AT_ONCE)
-        self._asking: dict[Any, None] = {}  # who has not yet shown the token, the longest first
+        self._slots = threading.BoundedSemaphore(MAX_REQUESTS)
+        self._unauthenticated: dict[Any, None] = {}  # who has not yet shown the token, the longest first
         self._lock = threading.Lock()
         super().__init__(("" if token else "127.0.0.1", port), _Handler)
 
@@ -250,13 +252,15 @@ class _Server(ThreadingHTTPServer):
         socketserver.TCPServer.server_bind(self)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Answer in a thread, where there is a place; else say so at once.
+        """Answer in a thread, where there is a slot; else say so at once.
 
-        Who has not shown the token makes room: the places are not for those who hold them without one.
+        Who has not shown the token makes room: the slots are not for those who hold them without one.
         """
-        if self._places.acquire(blocking=False) or (self._let_one_go() and self._places.acquire(timeout=_MAKING_ROOM)):
+        if self._slots.acquire(blocking=False) or (
+            self._evict_oldest() and self._slots.acquire(timeout=_EVICTION_SECONDS)
+        ):
             with self._lock:
-                self._asking[request] = None
+                self._unauthenticated[request] = None
             super().process_request(request, client_address)
             return
         request.settimeout(0)
@@ -269,22 +273,22 @@ class _Server(ThreadingHTTPServer):
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self.note_asked(request)
-            self._places.release()
+            self.mark_authenticated(request)
+            self._slots.release()
 
-    def note_asked(self, request: Any) -> None:
+    def mark_authenticated(self, request: Any) -> None:
         """A client has shown the token, or has gone: it makes no room any more."""
         with self._lock:
-            self._asking.pop(request, None)
+            self._unauthenticated.pop(request, None)
 
-    def _let_one_go(self) -> bool:
+    def _evict_oldest(self) -> bool:
         """End the connection that has been asking for the longest; whether there is one."""
         with self._lock:
-            oldest = next(iter(self._asking), None)
+            oldest = next(iter(self._unauthenticated), None)
             if oldest is None:
                 return False
-            del self._asking[oldest]
-        _cut(oldest)
+            del self._unauthenticated[oldest]
+        _disconnect(oldest)
         return True
 
     def handle_error(self, request: Any, client_address: Any) -> None:

@@ -18,12 +18,12 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from . import clock
-from .knowledge import Knowledge
 from .links import Client, Endpoint, Link, NotOpened, Result
+from .operation_deadline import OperationDeadline
 from .outcomes import OK, OVERLOAD, Outcome
-from .patience import Patience
 from .replicas import ReplicaReads
 from .routing import Router
+from .session_state import SessionState
 from .spec import REPLICA, Limits
 from .workloads import Operation
 
@@ -56,28 +56,28 @@ def session_numbers() -> Iterator[int]:
 class _Session:
     number: int
     links: dict[str, tuple[Endpoint, Link]] = field(default_factory=dict)
-    knowledge: Knowledge = field(default_factory=Knowledge)
+    state: SessionState = field(default_factory=SessionState)
 
     def link(self, endpoint: Endpoint) -> Link | None:
         """The open link to an endpoint; a link to where it was before is closed."""
-        known = self.links.get(endpoint.name)
-        if known and known[0] == endpoint and known[1].alive:
-            return known[1]
-        if known:
+        open_link = self.links.get(endpoint.name)
+        if open_link and open_link[0] == endpoint and open_link[1].alive:
+            return open_link[1]
+        if open_link:
             self.links.pop(endpoint.name)[1].close()
         return None
 
 
 @dataclass(slots=True)
-class _UnderWay:
-    """An operation that has a session and a place; ended: it has given them back, and is recorded."""
+class _PendingOperation:
+    """An operation that has a session and a slot; ended: it has given them back, and is recorded."""
 
     operation: Operation
     scheduled_ns: int
     invoke_ns: int  # a read that is routed waits for its replica within it
     endpoint: Endpoint
     session: _Session
-    gate: asyncio.Semaphore
+    slots: asyncio.Semaphore
     ended: bool = False
 
 
@@ -102,9 +102,9 @@ class Sessions:
         self._limits = limits
         self._numbers = numbers
         self._record = record
-        self._patience = Patience(limits.statement_seconds)
+        self._deadline = OperationDeadline(limits.statement_seconds)
         self._idle: defaultdict[str, list[_Session]] = defaultdict(list)
-        self._gates: defaultdict[tuple[str, str, str], asyncio.Semaphore] = defaultdict(self._gate)
+        self._slots: defaultdict[tuple[str, str, str], asyncio.Semaphore] = defaultdict(self._new_slots)
         self._hanging: Counter[tuple[str, str, str | None]] = Counter()
         self._abandoned: set[Link] = set()
         self._opening: Counter[str] = Counter()  # by name of the endpoint
@@ -117,7 +117,7 @@ class Sessions:
         self._record(Attempt(operation, NO_SESSION, scheduled_ns, now, now, result))
 
     async def carry_out(self, operation: Operation, scheduled_ns: int) -> None:
-        """Start an operation as soon as there is a place for it, and record what came of it.
+        """Start an operation as soon as there is a slot for it, and record what came of it.
 
         One that has timed out is recorded then; this returns when its answer is there or its link has gone.
         """
@@ -125,34 +125,34 @@ class Sessions:
             await self._carry_out_routed(operation, scheduled_ns, self._reads)
             return
         endpoint = self._router.choose(operation)
-        gate = await self._admitted(operation, scheduled_ns, endpoint)
-        if endpoint is not None and gate is not None:
+        slots = await self._admit(operation, scheduled_ns, endpoint)
+        if endpoint is not None and slots is not None:
             session = self._session(operation.route)
-            operation = session.knowledge.completed(operation)
-            await self._begin(_UnderWay(operation, scheduled_ns, clock.now_ns(), endpoint, session, gate))
+            operation = session.state.with_expected(operation)
+            await self._begin(_PendingOperation(operation, scheduled_ns, clock.now_ns(), endpoint, session, slots))
 
     async def _carry_out_routed(self, operation: Operation, scheduled_ns: int, reads: ReplicaReads) -> None:
         """The session comes first, for where it may read follows from what it has seen."""
         session, invoke_ns = self._session(operation.route), clock.now_ns()
-        endpoint = await reads.choose(session.knowledge.seen)
-        gate = await self._admitted(operation, scheduled_ns, endpoint)
-        if endpoint is None or gate is None:
+        endpoint = await reads.choose(session.state.observed)
+        slots = await self._admit(operation, scheduled_ns, endpoint)
+        if endpoint is None or slots is None:
             self._idle[operation.route].append(session)
         else:
-            await self._begin(_UnderWay(operation, scheduled_ns, invoke_ns, endpoint, session, gate))
+            await self._begin(_PendingOperation(operation, scheduled_ns, invoke_ns, endpoint, session, slots))
 
-    async def _admitted(
+    async def _admit(
         self, operation: Operation, scheduled_ns: int, endpoint: Endpoint | None
     ) -> asyncio.Semaphore | None:
-        """The endpoint's gate, entered; None: it could not be, and the operation is recorded."""
+        """The endpoint's slots, one of them taken; None: none was free in time, and the operation is recorded."""
         if endpoint is None:
             now = clock.now_ns()
             self._record(Attempt(operation, NO_SESSION, scheduled_ns, now, now, _NO_ENDPOINT))
             return None
-        gate = self._gates[operation.route, operation.op, endpoint.name]
-        patience = self._limits.start_seconds - (clock.now_ns() - scheduled_ns) / 1e9
-        if await _enter(gate, patience):
-            return gate
+        slots = self._slots[operation.route, operation.op, endpoint.name]
+        wait_seconds = self._limits.start_seconds - (clock.now_ns() - scheduled_ns) / 1e9
+        if await _acquire(slots, wait_seconds):
+            return slots
         self.overload(operation, scheduled_ns)
         return None
 
@@ -160,27 +160,27 @@ class Sessions:
         idle = self._idle[route]
         return idle.pop() if idle else _Session(next(self._numbers))
 
-    async def _begin(self, one: _UnderWay) -> None:
-        link = one.session.link(one.endpoint)
-        if link is None and self._opening[one.endpoint.name] and self._is_full(one.operation, one.endpoint):
+    async def _begin(self, pending: _PendingOperation) -> None:
+        link = pending.session.link(pending.endpoint)
+        if link is None and self._opening[pending.endpoint.name] and self._is_full(pending.operation, pending.endpoint):
             # One look at a time whether it still is: if all connected again at once, the server would do nothing else.
-            self._end(one, Result(OVERLOAD, server=self._server_at[one.endpoint.name]))
+            self._finish(pending, Result(OVERLOAD, server=self._server_at[pending.endpoint.name]))
             return
         try:
-            link = link or await self._open(one.session, one.endpoint)
+            link = link or await self._open(pending.session, pending.endpoint)
         except NotOpened as refused:
-            self._end(one, Result(refused.outcome))
+            self._finish(pending, Result(refused.outcome))
         else:
-            await self._perform(one, link)
+            await self._perform(pending, link)
 
     def _is_full(self, operation: Operation, endpoint: Endpoint) -> bool:
-        """Whether all places are taken by operations that hang, unless the endpoint leads elsewhere by now."""
+        """Whether all slots are taken by operations that hang, unless the endpoint leads elsewhere by now."""
         server = self._server_at.get(endpoint.name)
         return self._hanging[operation.route, operation.op, server] >= self._limits.in_flight
 
-    def hurry(self, seconds: float) -> None:
+    def shorten_deadline(self, seconds: float) -> None:
         """The load is over: wait no longer than that for what is under way, however long a client would."""
-        self._patience.shorten(seconds)
+        self._deadline.shorten(seconds)
 
     def close(self) -> None:
         """Let go of every link, also of those that still wait for an answer."""
@@ -198,62 +198,66 @@ class Sessions:
         self._server_at[endpoint.name] = link.server
         return link
 
-    async def _perform(self, one: _UnderWay, link: Link) -> None:
-        place = (one.operation.route, one.operation.op, link.server)
-        if self._hanging[place] >= self._limits.in_flight:
-            self._end(one, Result(OVERLOAD, server=link.server))
+    async def _perform(self, pending: _PendingOperation, link: Link) -> None:
+        key = (pending.operation.route, pending.operation.op, link.server)
+        if self._hanging[key] >= self._limits.in_flight:
+            self._finish(pending, Result(OVERLOAD, server=link.server))
             return
-        self._hanging[place] += 1
-        give_up = partial(self._give_up, one, link)
-        self._patience.begin(give_up)
+        self._hanging[key] += 1
+        give_up = partial(self._give_up, pending, link)
+        self._deadline.begin(give_up)
         try:
-            result = await link.perform(one.operation)
+            result = await link.perform(pending.operation)
         finally:
-            self._patience.end(give_up)
-            self._hanging[place] -= 1
-        if one.ended:
+            self._deadline.end(give_up)
+            self._hanging[key] -= 1
+        if pending.ended:
             self._abandoned.discard(link)
             link.close()
         else:
-            self._end(one, result)
+            self._finish(pending, result)
 
-    def _give_up(self, one: _UnderWay, link: Link) -> None:
-        del one.session.links[one.endpoint.name]
+    def _give_up(self, pending: _PendingOperation, link: Link) -> None:
+        del pending.session.links[pending.endpoint.name]
         self._abandoned.add(link)
-        self._end(one, Result(_TIMED_OUT, server=link.server))
+        self._finish(pending, Result(_TIMED_OUT, server=link.server))
 
-    def _end(self, one: _UnderWay, result: Result) -> None:
-        """Record an operation, and give its place and its session to the next."""
-        one.ended = True
+    def _finish(self, pending: _PendingOperation, result: Result) -> None:
+        """Record an operation, and give its slot and its session to the next."""
+        pending.ended = True
         return_ns = None if result.outcome == _TIMED_OUT else clock.now_ns()
-        attempt = Attempt(one.operation, one.session.number, one.scheduled_ns, one.invoke_ns, return_ns, result)
+        attempt = Attempt(
+            pending.operation, pending.session.number, pending.scheduled_ns, pending.invoke_ns, return_ns, result
+        )
         if result.outcome.outcome == "info":
-            one.session.number, one.session.knowledge = next(self._numbers), Knowledge()
+            pending.session.number, pending.session.state = next(self._numbers), SessionState()
         elif result.outcome == OK:
-            self._learn(one, result)
-        one.gate.release()
-        self._idle[one.operation.route].append(one.session)
-        self._router.learn(one.operation, one.endpoint, result.outcome)
+            self._learn(pending, result)
+        pending.slots.release()
+        self._idle[pending.operation.route].append(pending.session)
+        self._router.learn(pending.operation, pending.endpoint, result.outcome)
         self._record(attempt)
 
-    def _learn(self, one: _UnderWay, result: Result) -> None:
-        knowledge = one.session.knowledge
-        knowledge.learn(one.operation, result)
-        if one.operation.route == REPLICA:
+    def _learn(self, pending: _PendingOperation, result: Result) -> None:
+        state = pending.session.state
+        state.learn(pending.operation, result)
+        if pending.operation.route == REPLICA:
             self._router.note_role(result.server, result.epoch is not None)
             if self._reads is not None:
-                self._reads.seen_by(knowledge.seen).learn(one.operation, result, one.invoke_ns, clock.now_ns())
+                self._reads.observed_by(state.observed).learn(
+                    pending.operation, result, pending.invoke_ns, clock.now_ns()
+                )
 
-    def _gate(self) -> asyncio.Semaphore:
+    def _new_slots(self) -> asyncio.Semaphore:
         return asyncio.Semaphore(self._limits.in_flight)
 
 
-async def _enter(gate: asyncio.Semaphore, seconds: float) -> bool:
-    """Whether there was a place within so many seconds; first come, first served."""
-    if not gate.locked():
-        return await gate.acquire()
+async def _acquire(slots: asyncio.Semaphore, seconds: float) -> bool:
+    """Whether there was a slot within so many seconds; first come, first served."""
+    if not slots.locked():
+        return await slots.acquire()
     try:
         async with asyncio.timeout(seconds):
-            return await gate.acquire()
+            return await slots.acquire()
     except TimeoutError:
         return False

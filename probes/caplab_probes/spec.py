@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .cache.asked import CacheSpec, cache_from
+from .cache.spec import CacheSpec, cache_from
 
 SCANS = ("set-scan", "register-scan", "counter-scan")
 WORKLOADS = ("set", "register", "register-multi", "counter", "cas", "ids", "clock", *SCANS)
@@ -40,7 +40,7 @@ def _refuse_unless(fine: bool, field: str, value: object, hint: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """A client's patience: seconds, and how many operations may hang.
+    """A client's limits: seconds, and how many operations may hang.
 
     in_flight bounds what waits on one server, a kind of operation and a route, answered or timed
     out: a server that hangs while its clients reconnect would else run out of connections.
@@ -120,8 +120,8 @@ class ClientOptions:
 
     def _check_reads(self) -> None:
         routing, lag, wait = self.read_routing, self.max_lag_bytes, self.replica_wait_ms
-        known = routing is None or routing in READ_ROUTINGS
-        _refuse_unless(known, "client.readRouting", routing, f"one of {', '.join(READ_ROUTINGS)}")
+        is_known = routing is None or routing in READ_ROUTINGS
+        _refuse_unless(is_known, "client.readRouting", routing, f"one of {', '.join(READ_ROUTINGS)}")
         fits = lag is None or (type(lag) is int and lag >= 0)
         _refuse_unless(fits, "client.maxLagBytes", lag, "a whole number, 0 or more")
         _refuse_unless(lag is None or routing == "lag-aware", "client.maxLagBytes", lag, "only with lag-aware")
@@ -168,8 +168,8 @@ class ProbeSpec:
     def __post_init__(self) -> None:
         _refuse_unless(NAME.fullmatch(self.run_id) is not None, "runId", self.run_id, "letters, digits, '.', '_', '-'")
         _refuse_unless(NAME.fullmatch(self.name) is not None, "name", self.name, "letters, digits, '.', '_', '-'")
-        known = (*WORKLOADS, CACHE)
-        _refuse_unless(self.workload in known, "workload", self.workload, f"one of {', '.join(known)}")
+        workloads = (*WORKLOADS, CACHE)
+        _refuse_unless(self.workload in workloads, "workload", self.workload, f"one of {', '.join(workloads)}")
         self._check_cache()
         fits = math.isfinite(self.rate) and 0 < self.rate <= RATE_MAX
         _refuse_unless(fits, "rate", self.rate, f"more than 0 and at most {RATE_MAX:g}")
@@ -232,17 +232,17 @@ def probe_from(body: Mapping[str, Any]) -> tuple[ProbeSpec, Target]:
     return probe, Target(body["metadata"]["namespace"], str(target.get("kind")), str(target.get("name")))
 
 
-def _levels(said: Mapping[str, Any]) -> Levels:
-    for field in said:
+def _levels(fields: Mapping[str, Any]) -> Levels:
+    for field in fields:
         _refuse_unless(field in ("read", "write"), "levels", field, "only read and write")
-    return Levels(said.get("read"), said.get("write"))
+    return Levels(fields.get("read"), fields.get("write"))
 
 
-def _client(said: Mapping[str, Any]) -> ClientOptions:
-    for field in said:
+def _client(fields: Mapping[str, Any]) -> ClientOptions:
+    for field in fields:
         _refuse_unless(field in CLIENT_FIELDS, "client", field, f"only {', '.join(CLIENT_FIELDS)}")
-    options = {CLIENT_FIELDS[field]: value for field, value in said.items()}
+    options = {CLIENT_FIELDS[field]: value for field, value in fields.items()}
     vantages = options.get("skewed_vantages", ())
-    listed = isinstance(vantages, list | tuple) and all(isinstance(one, str) for one in vantages)
+    listed = isinstance(vantages, list | tuple) and all(isinstance(vantage, str) for vantage in vantages)
     _refuse_unless(listed, "client.skewedVantages", vantages, "a list of vantages")
     return ClientOptions(**{**options, "skewed_vantages": tuple(vantages)})

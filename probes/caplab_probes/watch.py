@@ -22,7 +22,7 @@ Body = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class WantedProbe:
     """A Probe object that is to run here; uid tells it from an older one of the same name."""
 
     uid: str
@@ -32,7 +32,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class RefusedProbe:
     """A Probe object that names this vantage but cannot be read."""
 
     uid: str
@@ -42,34 +42,34 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
-class Moves:
+class ProbeActions:
     """What to do: probes to start, uids to stop, objects to refuse."""
 
-    start: tuple[Wanted, ...] = ()
+    start: tuple[WantedProbe, ...] = ()
     stop: tuple[str, ...] = ()
-    refuse: tuple[Refused, ...] = ()
+    refuse: tuple[RefusedProbe, ...] = ()
 
 
-def decide(objects: Collection[Body], vantage: str, known: Collection[str]) -> Moves:
+def decide(objects: Collection[Body], vantage: str, started: Collection[str]) -> ProbeActions:
     """What to do at a vantage where known (uids) were started already.
 
     An object runs once: one that has ended here, by its own status, is not begun again after a
     restart. Changes to a spec other than stop and vantages do not reach a probe that runs.
     """
-    start: list[Wanted] = []
-    refuse: list[Refused] = []
+    start: list[WantedProbe] = []
+    refuse: list[RefusedProbe] = []
     wanted: set[str] = set()
     for body in objects:
         if not _asks_for(body, vantage):
             continue
         uid = body["metadata"]["uid"]
         wanted.add(uid)
-        if uid in known or _phase_here(body, vantage) in _ENDED:
+        if uid in started or _phase_here(body, vantage) in _ENDED:
             continue
-        one = _read(body)
-        (start if isinstance(one, Wanted) else refuse).append(one)  # type: ignore[arg-type]
-    stop = tuple(uid for uid in known if uid not in wanted)
-    return Moves(tuple(start), stop, tuple(refuse))
+        probe = _read(body)
+        (start if isinstance(probe, WantedProbe) else refuse).append(probe)  # type: ignore[arg-type]
+    stop = tuple(uid for uid in started if uid not in wanted)
+    return ProbeActions(tuple(start), stop, tuple(refuse))
 
 
 def _asks_for(body: Body, vantage: str) -> bool:
@@ -83,14 +83,14 @@ def _phase_here(body: Body, vantage: str) -> str:
     return next((str(entry.get("phase")) for entry in entries if entry.get("name") == vantage), "")
 
 
-def _read(body: Body) -> Wanted | Refused:
+def _read(body: Body) -> WantedProbe | RefusedProbe:
     metadata = body["metadata"]
     try:
         spec, target = probe_from(body)
         engine_of(target.kind).check(spec)
     except (ValueError, TypeError) as error:
-        return Refused(metadata["uid"], metadata["namespace"], metadata["name"], str(error))
-    return Wanted(metadata["uid"], metadata["name"], spec, target)
+        return RefusedProbe(metadata["uid"], metadata["namespace"], metadata["name"], str(error))
+    return WantedProbe(metadata["uid"], metadata["name"], spec, target)
 
 
 def status_body(namespace: str, name: str, vantage: str, status: Status) -> dict[str, Any]:

@@ -162,16 +162,16 @@ def _cached(writer: Writer, index: int, route: str) -> Operation:
 
     Which key is read or written is drawn by how much it is wanted. Key n is the vantage's at place n modulo theirs.
     """
-    spec, asked = writer.spec, writer.spec.cache
-    assert asked is not None
-    own = range(writer.vantage, asked.keys, len(spec.vantages))
+    spec, cache = writer.spec, writer.spec.cache
+    assert cache is not None
+    own = range(writer.vantage, cache.keys, len(spec.vantages))
     first = index < len(own)
-    drawn = rank_of(_draw(writer, index), asked.keys, asked.exponent)
-    if own and (first or index % asked.write_every == 0):
-        number = own[index] if first else own[drawn * len(own) // asked.keys]
+    drawn = rank_of(_draw(writer, index), cache.keys, cache.exponent)
+    if own and (first or index % cache.write_every == 0):
+        number = own[index] if first else own[drawn * len(own) // cache.keys]
         return _change(writer, index, route, "write", cached_key_of(spec, number), value_of(writer, index))
     read = _read(writer, index, route, cached_key_of(spec, drawn))
-    return replace(read, level=asked.protection)
+    return replace(read, level=cache.protection)
 
 
 _MAKERS: Mapping[str, Callable[[Writer, int, str], Operation]] = {

@@ -18,7 +18,7 @@ import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow has no stubs
 from caplab.model.history import SCHEMA, Table
 
 SEGMENT_NS = 1_000_000_000
-OPEN = ".part"
+OPEN_SUFFIX = ".part"
 _SEGMENT = re.compile(r"\d{2}-\d{8}\.arrows(\.part)?")
 
 
@@ -89,11 +89,11 @@ class SegmentWriter:
         if self._stream is not None:
             self._stream.close()
             self._file.close()
-            self._path.rename(self._path.with_name(self._path.name.removesuffix(OPEN)))
+            self._path.rename(self._path.with_name(self._path.name.removesuffix(OPEN_SUFFIX)))
             self._stream = None
 
     def _open(self, now_ns: int) -> None:
-        self._path = self._folder / f"{self._incarnation:02d}-{self._number:08d}.arrows{OPEN}"
+        self._path = self._folder / f"{self._incarnation:02d}-{self._number:08d}.arrows{OPEN_SUFFIX}"
         # Unbuffered: a batch is in the kernel's hands when write_batch returns.
         self._file = FileIO(self._path, "x")
         self._stream = pa.ipc.new_stream(self._file, SCHEMA)
@@ -116,7 +116,7 @@ def _batches(path: Path) -> Iterator[Any]:
     try:
         data = path.read_bytes()
     except FileNotFoundError:  # closed by rename since it was listed
-        data = path.with_name(path.name.removesuffix(OPEN)).read_bytes()
+        data = path.with_name(path.name.removesuffix(OPEN_SUFFIX)).read_bytes()
     try:
         with pa.ipc.open_stream(data) as reader:
             yield from reader

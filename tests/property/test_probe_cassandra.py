@@ -97,32 +97,32 @@ def test_only_what_is_acknowledged_is_ok_and_only_a_read_observes(operation: Ope
 @given(operations, st.integers(1, 2**63 - 1))
 def test_a_statement_says_which_run_its_data_is_of_and_fits_its_table(operation: Operation, value: int) -> None:
     own = operation.op in ("add", "write")
-    one = replace(operation, value=value) if own else operation
-    conditional = one.op == "cas" or (one.op != "read" and one.level in COMMIT_LEVELS)
-    for statement in (statement_of(one), *([first_write_of(one)] if conditional and own else [])):
+    op = replace(operation, value=value) if own else operation
+    conditional = op.op == "cas" or (op.op != "read" and op.level in COMMIT_LEVELS)
+    for statement in (statement_of(op), *([first_write_of(op)] if conditional and own else [])):
         assert statement.text in TEXTS
         assert statement.text.count("?") == len(statement.values)
         assert (statement.serial is not None) == (" IF " in statement.text) == conditional
         run = run_of(value) if own else 9
         assert run in statement.values
         assert 0 <= run < 2**31  # an int of CQL
-    if one.op == "add":
+    if op.op == "add":
         # Where a scan looks for it.
-        assert statement_of(one).values == (run_of(value), bucket_of(value), value)
+        assert statement_of(op).values == (run_of(value), bucket_of(value), value)
 
 
 @given(st.integers(0, 1 << 20), st.integers(-30, 30), st.sampled_from(sorted(combinations(range(5), 2))))
 def test_zones_that_count_alike_do_not_meet_in_one_partition(index: int, apart: int, two: tuple[int, int]) -> None:
     """Lightweight transactions on one partition are in each other's way; a zone's own are 256 apart in one."""
     spec = ProbeSpec("run-1", "set", 40.0, ("service",), ("a", "b", "c", "d", "e"), seed=0)
-    one, other = (Writer(spec, vantage) for vantage in two)
-    assert bucket_of(value_of(one, index + 30)) != bucket_of(value_of(other, index + 30 + apart))
-    assert len({bucket_of(value_of(one, index + number)) for number in range(BUCKETS)}) == BUCKETS
+    first, second = (Writer(spec, vantage) for vantage in two)
+    assert bucket_of(value_of(first, index + 30)) != bucket_of(value_of(second, index + 30 + apart))
+    assert len({bucket_of(value_of(first, index + number)) for number in range(BUCKETS)}) == BUCKETS
 
 
 @given(st.text(min_size=1), st.sampled_from(["ONE", "ALL"]))
 def test_a_scan_of_a_set_looks_into_every_bucket_once(run_id: str, level: str) -> None:
-    buckets = [one.values[1] for one in scans_of("set-scan", run_id, level)]
+    buckets = [statement.values[1] for statement in scans_of("set-scan", run_id, level)]
     assert buckets == list(range(BUCKETS))
     assert element_of((7,)) == (None, 7)
     assert element_of(("k", 7)) == ("k", 7)
@@ -140,15 +140,15 @@ def test_whatever_the_driver_says_an_operation_has_an_outcome(
         ring = FakeRing()
         client = client_of(ring)
         link = await client.open(SERVICE)
-        for one, first, second in [*steps, *((ID, first, second) for _, first, second in steps)]:
+        for op, first, second in [*steps, *((ID, first, second) for _, first, second in steps)]:
             ring.planted = [first, second]
-            performing = asyncio.create_task(link.perform(one))
+            performing = asyncio.create_task(link.perform(op))
             await asyncio.wait({performing}, timeout=0.05)
             if not performing.done():  # the session would time out
                 link.close()
             result = await performing
             assert result.outcome.outcome in OUTCOMES
-            assert one.op != "id" or (result.value is not None) == (result.outcome.outcome == "ok")
+            assert op.op != "id" or (result.value is not None) == (result.outcome.outcome == "ok")
             if not link.alive:
                 link = await client.open(SERVICE)
         await client.close()

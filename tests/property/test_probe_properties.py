@@ -22,7 +22,7 @@ pytestmark = pytest.mark.property
 specs = st.builds(
     ProbeSpec,
     run_id=st.from_regex(r"[a-z0-9][a-z0-9-]{0,20}", fullmatch=True),
-    workload=st.sampled_from([one for one in WORKLOADS if one not in SCANS]),
+    workload=st.sampled_from([workload for workload in WORKLOADS if workload not in SCANS]),
     rate=st.floats(0.1, 500),
     routes=st.lists(st.sampled_from(["service", "direct", "any", "replica"]), min_size=1, unique=True).map(tuple),
     vantages=st.lists(st.sampled_from("abcdef"), min_size=1, unique=True).map(tuple),
@@ -44,10 +44,10 @@ def test_every_operation_is_due_once_in_order_and_never_early(anchor: int, rate:
     schedule, now, index = Schedule(anchor, rate, count=500), anchor, 0
     for nap in (0, *naps):
         now += nap
-        for one in due(schedule, index, now, 250_000_000):
-            assert one.index == index
-            assert one.scheduled_ns == schedule.due_ns(index) <= now
-            assert one.overload == (now - one.scheduled_ns > 250_000_000)
+        for due_operation in due(schedule, index, now, 250_000_000):
+            assert due_operation.index == index
+            assert due_operation.scheduled_ns == schedule.due_ns(index) <= now
+            assert due_operation.overload == (now - due_operation.scheduled_ns > 250_000_000)
             index += 1
     assert schedule.over(index) or schedule.due_ns(index) > now
 
@@ -65,14 +65,14 @@ def test_values_are_equal_only_for_the_same_operation_of_a_run(one: Writer, two:
 
 @given(writers(), st.integers(0, 10**6))
 def test_an_operation_speaks_the_words_of_the_history_and_is_always_the_same(writer: Writer, index: int) -> None:
-    one = operation(writer, index)
-    assert one == operation(writer, index)
-    assert one.op in OPS
-    assert one.route in ROUTES
-    assert (one.value is None) == (one.op in ("read", "id"))
-    assert (one.key is None) == (one.op == "add")
-    assert one.level == (writer.spec.levels.read if one.op == "read" else writer.spec.levels.write)
-    assert one.workload == writer.spec.workload
+    op = operation(writer, index)
+    assert op == operation(writer, index)
+    assert op.op in OPS
+    assert op.route in ROUTES
+    assert (op.value is None) == (op.op in ("read", "id"))
+    assert (op.key is None) == (op.op == "add")
+    assert op.level == (writer.spec.levels.read if op.op == "read" else writer.spec.levels.write)
+    assert op.workload == writer.spec.workload
 
 
 @given(
@@ -125,8 +125,8 @@ def test_whatever_is_cut_off_the_last_segment_the_rest_is_a_prefix(batches: list
         torn = [path for path in segments(folder) if path.name.endswith(".part")]
         for path in torn:
             path.write_bytes(path.read_bytes()[: -cut or None])
-        found = read_folder(folder).column("value").to_pylist()
-        assert found == written[: len(found)]
+        values = read_folder(folder).column("value").to_pylist()
+        assert values == written[: len(values)]
 
 
 probe_objects = st.builds(
@@ -151,11 +151,13 @@ probe_objects = st.builds(
 
 
 @given(st.lists(probe_objects, unique_by=lambda body: body["metadata"]["uid"]), st.sets(st.sampled_from("123456")))
-def test_once_the_moves_are_made_there_is_nothing_more_to_do(objects: list[dict[str, object]], known: set[str]) -> None:
-    moves = decide(objects, "a", known)
-    assert not {one.uid for one in moves.start} & known
-    assert set(moves.stop) <= known
-    after = (known | {one.uid for one in moves.start}) - set(moves.stop)
+def test_once_the_moves_are_made_there_is_nothing_more_to_do(
+    objects: list[dict[str, object]], started: set[str]
+) -> None:
+    actions = decide(objects, "a", started)
+    assert not {probe.uid for probe in actions.start} & started
+    assert set(actions.stop) <= started
+    after = (started | {probe.uid for probe in actions.start}) - set(actions.stop)
     again = decide(objects, "a", after)
     assert not again.start
     assert not again.stop

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 from caplab_probes.links import Position, Result
 from caplab_probes.outcomes import OK
-from caplab_probes.read_routing import Seen, eligible, routing_of
+from caplab_probes.read_routing import ObservedLsns, eligible, routing_of
 from caplab_probes.spec import READ_ROUTINGS, ClientOptions
 from caplab_probes.workloads import Operation
 from hypothesis import given
@@ -27,8 +27,8 @@ class World:
     routing_name: str
     log: int = 0
     replayed: dict[str, int] = field(default_factory=lambda: dict.fromkeys(REPLICAS, 0))
-    known: dict[str, Position] = field(default_factory=dict)
-    seen: defaultdict[int, Seen] = field(default_factory=lambda: defaultdict(Seen))
+    positions: dict[str, Position] = field(default_factory=dict)
+    observed: defaultdict[int, ObservedLsns] = field(default_factory=lambda: defaultdict(ObservedLsns))
     written: defaultdict[int, int] = field(default_factory=lambda: defaultdict(int))  # what each session wrote last
     shown: defaultdict[int, int] = field(default_factory=lambda: defaultdict(int))  # the most that each has read
     now: int = 0
@@ -38,32 +38,32 @@ class World:
         if action == "replay":
             self.replayed[replica] = min(self.log, self.replayed[replica] + number)
         elif action == "look":
-            self.known[replica] = Position(self.replayed[replica], False, self.now)
-            self.known["p"] = Position(self.log, True, self.now)
+            self.positions[replica] = Position(self.replayed[replica], False, self.now)
+            self.positions["p"] = Position(self.log, True, self.now)
         elif action in ("write", "write without position"):
             self.log += number
             self.written[session] = self.log
-            self._seen(session).learn(WRITE, Result(OK, epoch="1", lsn=self._lsn(action)), self.now, self.now)
+            self._observed(session).learn(WRITE, Result(OK, epoch="1", lsn=self._lsn(action)), self.now, self.now)
         else:
             self._read(session, replica)
 
     def _lsn(self, action: str) -> int | None:
         return self.log + 1 if action == "write" else None  # asked for a little later
 
-    def _seen(self, session: int) -> Seen:
-        return self.seen[0 if self.routing_name == "causal" else session]
+    def _observed(self, session: int) -> ObservedLsns:
+        return self.observed[0 if self.routing_name == "causal" else session]
 
     def _read(self, session: int, replica: str) -> None:
         routing = routing_of(ClientOptions(read_routing=self.routing_name))
         assert routing
-        names = eligible(routing, self._seen(session), self.known, self.now)
+        names = eligible(routing, self._observed(session), self.positions, self.now)
         assert "p" not in names
         server = replica if replica in names else "p"
         shows = self.log if server == "p" else self.replayed[server]
         self._check(session, shows)
         self.shown[session] = max(self.shown[session], shows)
         epoch = "1" if server == "p" else None
-        self._seen(session).learn(READ, Result(OK, epoch=epoch, lsn=shows), self.now, self.now)
+        self._observed(session).learn(READ, Result(OK, epoch=epoch, lsn=shows), self.now, self.now)
 
     def _check(self, session: int, shows: int) -> None:
         if self.routing_name == "read-your-writes":
@@ -94,17 +94,17 @@ positions = st.dictionaries(
 
 @given(
     st.sampled_from(READ_ROUTINGS[1:]),
-    st.builds(Seen, st.integers(0, 50), st.integers(0, 50), st.none() | st.integers(0, 9)),
+    st.builds(ObservedLsns, st.integers(0, 50), st.integers(0, 50), st.none() | st.integers(0, 9)),
     positions,
     st.integers(0, 3 * 10**9),
 )
 def test_a_replica_that_is_further_is_never_the_worse_one(
-    name: str, seen: Seen, known: dict[str, Position], now_ns: int
+    name: str, observed: ObservedLsns, positions: dict[str, Position], now_ns: int
 ) -> None:
     routing = routing_of(ClientOptions(read_routing=name))
     assert routing
-    names = eligible(routing, seen, known, now_ns)
-    assert not any(known[one].primary for one in names)
-    least = min((known[one].lsn for one in names), default=None)
+    names = eligible(routing, observed, positions, now_ns)
+    assert not any(positions[member].primary for member in names)
+    least = min((positions[member].lsn for member in names), default=None)
     if least is not None:
-        assert names == {one for one, at in known.items() if not at.primary and at.lsn >= least}
+        assert names == {member for member, at in positions.items() if not at.primary and at.lsn >= least}

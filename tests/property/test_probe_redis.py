@@ -82,17 +82,17 @@ def test_whatever_a_redis_says_an_operation_has_an_outcome(
     async def scenario() -> None:
         async with fake_redis() as fake:
             link = await client_of(fake).open(service_of(fake))
-            for one, reply, acked in steps:
+            for op, reply, acked in steps:
                 fake.reply, fake.acked = reply, acked or reply_of(1)
-                performing = asyncio.create_task(link.perform(one))
+                performing = asyncio.create_task(link.perform(op))
                 await asyncio.wait({performing}, timeout=0.05)
                 if not performing.done():  # half a reply: the session would time out
                     link.close()
                 result = await performing
                 assert result.outcome.outcome in OUTCOMES
                 assert (result.outcome.outcome == "ok") == (result.outcome.error is None)
-                assert result.value is None or (result.outcome.outcome == "ok" and one.op in ("read", "id"))
-                assert result.observed is None or (result.outcome.outcome == "ok" and one.op == "cas")
+                assert result.value is None or (result.outcome.outcome == "ok" and op.op in ("read", "id"))
+                assert result.observed is None or (result.outcome.outcome == "ok" and op.op == "cas")
             link.close()
 
     asyncio.run(scenario())

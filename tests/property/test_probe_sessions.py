@@ -90,9 +90,9 @@ class ScriptedLink:
 )
 @settings(max_examples=40)
 def test_whatever_happens_every_operation_is_recorded_once_by_a_session_that_did_nothing_else(
-    script: list[str], naps_ms: list[int], patience_seconds: float
+    script: list[str], naps_ms: list[int], deadline_seconds: float
 ) -> None:
-    limits = Limits(connect_seconds=0.02, statement_seconds=patience_seconds, start_seconds=0.01, in_flight=3)
+    limits = Limits(connect_seconds=0.02, statement_seconds=deadline_seconds, start_seconds=0.01, in_flight=3)
     attempts: list[Attempt] = []
     server = ScriptedServer(list(script))
 
@@ -104,7 +104,7 @@ def test_whatever_happens_every_operation_is_recorded_once_by_a_session_that_did
             op = Operation(index, "add", ("service", "direct")[index % 2], value=index)
             tasks.append(asyncio.create_task(sessions.carry_out(op, clock.now_ns())))
             await asyncio.sleep(nap / 1000)
-        sessions.hurry(0.02)
+        sessions.shorten_deadline(0.02)
         async with asyncio.timeout(5):
             while len(attempts) < len(naps_ms):  # also what hangs ends
                 await asyncio.sleep(0.005)
@@ -116,10 +116,14 @@ def test_whatever_happens_every_operation_is_recorded_once_by_a_session_that_did
     assert server.most <= limits.in_flight
     assert not +server.waiting
     for number in {attempt.session for attempt in attempts} - {NO_SESSION}:
-        mine = sorted((one for one in attempts if one.session == number), key=lambda one: one.invoke_ns)
+        mine = sorted(
+            (attempt for attempt in attempts if attempt.session == number), key=lambda attempt: attempt.invoke_ns
+        )
         # One at a time, and nothing after an info.
-        assert all(one.return_ns is not None and one.return_ns <= two.invoke_ns for one, two in pairwise(mine))
-        assert all(one.result.outcome.outcome != "info" for one in mine[:-1])
+        assert all(
+            attempt.return_ns is not None and attempt.return_ns <= two.invoke_ns for attempt, two in pairwise(mine)
+        )
+        assert all(attempt.result.outcome.outcome != "info" for attempt in mine[:-1])
     for attempt in attempts:
         assert (attempt.return_ns is None) == (attempt.result.outcome == Outcome("info", "timeout"))
         assert attempt.session != NO_SESSION or attempt.result.outcome == OVERLOAD

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from caplab_probes.cache.database import Cost, Database
 from caplab_probes.cache.loads import Load
-from caplab_probes.cache.reader import Loaded, NotLoaded
+from caplab_probes.cache.reader import Loaded, LoadFailed
 from caplab_probes.links import Endpoint, Result
 from caplab_probes.outcomes import OK, Outcome
-from fake_postgres import DONE, WRITE, FakeServer, client_of, fake_server, rows, said
-from loopback import run, until
+from fake_postgres import DONE, WRITE, FakeServer, client_of, fake_server, response, rows
+from loopback import run, wait_until
 
 COST = Cost(milliseconds=50, places=20)
 LOAD = "SELECT caplab_load($1, $2, $3)"
@@ -32,7 +32,7 @@ class Scene:
     @property
     def keys(self) -> list[str]:
         """What the server was asked for."""
-        bound = zip(self.fake.seen, self.fake.bound, strict=True)
+        bound = zip(self.fake.statements, self.fake.bound, strict=True)
         return [values[0].decode() for statement, values in bound if statement == LOAD]
 
     @property
@@ -43,18 +43,18 @@ class Scene:
         """A load that the server is at work on."""
         before = len(self.keys)
         loading = asyncio.create_task(self.database.load(key))
-        await until(lambda: len(self.keys) > before)
+        await wait_until(lambda: len(self.keys) > before)
         return loading
 
 
 @asynccontextmanager
 async def scene(connections: int = 1, **settings: object) -> AsyncIterator[Scene]:
     async with fake_server(**{"reply": rows(b"7"), **settings}) as fake:
-        one = Scene(fake, connections)
+        stored = Scene(fake, connections)
         try:
-            yield one
+            yield stored
         finally:
-            one.database.close()
+            stored.database.close()
 
 
 async def cancelled(loading: asyncio.Task[Any]) -> None:
@@ -65,10 +65,10 @@ async def cancelled(loading: asyncio.Task[Any]) -> None:
 
 def test_a_load_brings_the_version_and_is_recorded_as_long_as_it_took() -> None:
     async def scenario() -> None:
-        async with scene() as one:
-            loaded = await one.database.load("k")
-            assert one.fake.bound == [[b"k", b"50", b"20"]]
-            (load,) = one.loads
+        async with scene() as stored:
+            loaded = await stored.database.load("k")
+            assert stored.fake.bound == [[b"k", b"50", b"20"]]
+            (load,) = stored.loads
             assert (load.key, load.result) == ("k", Result(OK, 7, "pg-1", "3"))
             assert 0 < load.invoke_ns < load.return_ns
             assert loaded == Loaded(7, (load.return_ns - load.invoke_ns) / 1e9, "pg-1")
@@ -78,9 +78,9 @@ def test_a_load_brings_the_version_and_is_recorded_as_long_as_it_took() -> None:
 
 def test_a_key_that_is_not_there_has_no_version() -> None:
     async def scenario() -> None:
-        async with scene(reply=rows(None)) as one:
-            assert (await one.database.load("k")).version is None
-            assert one.outcomes == [OK]
+        async with scene(reply=rows(None)) as stored:
+            assert (await stored.database.load("k")).version is None
+            assert stored.outcomes == [OK]
 
     run(scenario)
 
@@ -88,23 +88,23 @@ def test_a_key_that_is_not_there_has_no_version() -> None:
 def test_only_so_many_loads_are_under_way_and_their_connections_are_used_again() -> None:
     async def scenario() -> None:
         hang = asyncio.Event()
-        async with scene(2, hang=hang) as one:
-            loading = [asyncio.create_task(one.database.load(f"k{number}")) for number in range(6)]
-            await until(lambda: len(one.keys) == 2)
+        async with scene(2, hang=hang) as stored:
+            loading = [asyncio.create_task(stored.database.load(f"k{number}")) for number in range(6)]
+            await wait_until(lambda: len(stored.keys) == 2)
             hang.set()
             await asyncio.gather(*loading)
-            assert one.keys == ["k0", "k1", "k2", "k3", "k4", "k5"]
-            assert one.fake.connections == 2
-            assert one.outcomes == [OK] * 6
+            assert stored.keys == ["k0", "k1", "k2", "k3", "k4", "k5"]
+            assert stored.fake.connections == 2
+            assert stored.outcomes == [OK] * 6
 
     run(scenario)
 
 
 def test_the_time_that_a_load_waited_for_its_place_is_not_the_databases() -> None:
     async def scenario() -> None:
-        async with scene() as one:
-            await asyncio.gather(one.database.load("first"), one.database.load("second"))
-            first, second = one.loads
+        async with scene() as stored:
+            await asyncio.gather(stored.database.load("first"), stored.database.load("second"))
+            first, second = stored.loads
             assert second.invoke_ns >= first.return_ns
 
     run(scenario)
@@ -113,15 +113,15 @@ def test_the_time_that_a_load_waited_for_its_place_is_not_the_databases() -> Non
 def test_a_load_whose_reader_has_gone_is_recorded_once_and_its_connection_is_used_again() -> None:
     async def scenario() -> None:
         hang = asyncio.Event()
-        async with scene(hang=hang) as one:
-            await cancelled(await one.begin("k"))
-            assert one.loads == []  # the database is still at work
+        async with scene(hang=hang) as stored:
+            await cancelled(await stored.begin("k"))
+            assert stored.loads == []  # the database is still at work
             hang.set()
-            await until(lambda: one.loads)
-            assert one.loads[0].result == Result(WASTED, server="pg-1", epoch="3")
-            assert (await one.database.load("another")).version == 7
-            assert one.outcomes == [WASTED, OK]
-            assert one.fake.connections == 1
+            await wait_until(lambda: stored.loads)
+            assert stored.loads[0].result == Result(WASTED, server="pg-1", epoch="3")
+            assert (await stored.database.load("another")).version == 7
+            assert stored.outcomes == [WASTED, OK]
+            assert stored.fake.connections == 1
 
     run(scenario)
 
@@ -129,16 +129,16 @@ def test_a_load_whose_reader_has_gone_is_recorded_once_and_its_connection_is_use
 def test_a_load_whose_reader_has_gone_keeps_its_place_until_the_database_is_done() -> None:
     async def scenario() -> None:
         hang = asyncio.Event()
-        async with scene(hang=hang) as one:
-            await cancelled(await one.begin("first"))
-            second = asyncio.create_task(one.database.load("second"))
+        async with scene(hang=hang) as stored:
+            await cancelled(await stored.begin("first"))
+            second = asyncio.create_task(stored.database.load("second"))
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.05):
                     await asyncio.shield(second)
-            assert (one.keys, one.fake.connections) == (["first"], 1)
+            assert (stored.keys, stored.fake.connections) == (["first"], 1)
             hang.set()
             await second
-            assert one.keys == ["first", "second"]
+            assert stored.keys == ["first", "second"]
 
     run(scenario)
 
@@ -146,11 +146,11 @@ def test_a_load_whose_reader_has_gone_keeps_its_place_until_the_database_is_done
 def test_what_a_database_refuses_to_a_reader_who_has_gone_is_recorded_as_refused() -> None:
     async def scenario() -> None:
         hang = asyncio.Event()
-        async with scene(hang=hang, reply=said(b"E", b"ERROR", b"53100")) as one:
-            await cancelled(await one.begin("k"))
+        async with scene(hang=hang, reply=response(b"E", b"ERROR", b"53100")) as stored:
+            await cancelled(await stored.begin("k"))
             hang.set()
-            await until(lambda: one.loads)
-            assert one.outcomes == [Outcome("fail", "refused")]
+            await wait_until(lambda: stored.loads)
+            assert stored.outcomes == [Outcome("fail", "refused")]
 
     run(scenario)
 
@@ -158,16 +158,16 @@ def test_what_a_database_refuses_to_a_reader_who_has_gone_is_recorded_as_refused
 def test_a_load_whose_reader_goes_while_it_waits_for_its_place_is_never_sent() -> None:
     async def scenario() -> None:
         hang = asyncio.Event()
-        async with scene(hang=hang) as one:
-            first = await one.begin("first")
-            second, third = (asyncio.create_task(one.database.load(key)) for key in ("second", "third"))
+        async with scene(hang=hang) as stored:
+            first = await stored.begin("first")
+            second, third = (asyncio.create_task(stored.database.load(key)) for key in ("second", "third"))
             await asyncio.sleep(0)
             await cancelled(second)
             hang.set()
             await asyncio.gather(first, third)
-            assert one.keys == ["first", "third"]
-            assert [load.key for load in one.loads] == ["first", "third"]
-            assert one.fake.connections == 1
+            assert stored.keys == ["first", "third"]
+            assert [load.key for load in stored.loads] == ["first", "third"]
+            assert stored.fake.connections == 1
 
     run(scenario)
 
@@ -175,50 +175,50 @@ def test_a_load_whose_reader_goes_while_it_waits_for_its_place_is_never_sent() -
 @pytest.mark.parametrize(
     ("reply", "outcome"),
     [
-        (said(b"E", b"ERROR", b"53100"), Outcome("fail", "refused")),
-        (said(b"E", b"ERROR", b"57014"), Outcome("fail", "timeout")),
+        (response(b"E", b"ERROR", b"53100"), Outcome("fail", "refused")),
+        (response(b"E", b"ERROR", b"57014"), Outcome("fail", "timeout")),
     ],
 )
 def test_a_load_that_the_database_refuses_is_recorded_and_its_connection_is_used_again(
     reply: bytes, outcome: Outcome
 ) -> None:
     async def scenario() -> None:
-        async with scene(reply=reply) as one:
-            with pytest.raises(NotLoaded) as refused:
-                await one.database.load("k")
+        async with scene(reply=reply) as stored:
+            with pytest.raises(LoadFailed) as refused:
+                await stored.database.load("k")
             assert refused.value.outcome == outcome
-            assert one.outcomes == [outcome]
-            one.fake.reply = rows(b"8")
-            assert (await one.database.load("k")).version == 8
-            assert one.fake.connections == 1
+            assert stored.outcomes == [outcome]
+            stored.fake.reply = rows(b"8")
+            assert (await stored.database.load("k")).version == 8
+            assert stored.fake.connections == 1
 
     run(scenario)
 
 
 def test_a_load_whose_connection_closes_has_failed_and_the_next_has_another() -> None:
     async def scenario() -> None:
-        async with scene(close_instead=True) as one:
-            with pytest.raises(NotLoaded) as refused:
-                await one.database.load("k")
+        async with scene(close_instead=True) as stored:
+            with pytest.raises(LoadFailed) as refused:
+                await stored.database.load("k")
             assert refused.value.outcome == Outcome("fail", "closed")
-            assert one.outcomes == [refused.value.outcome]
-            one.fake.close_instead = False
-            assert (await one.database.load("k")).version == 7
-            assert one.fake.connections == 2
+            assert stored.outcomes == [refused.value.outcome]
+            stored.fake.close_instead = False
+            assert (await stored.database.load("k")).version == 7
+            assert stored.fake.connections == 2
 
     run(scenario)
 
 
 def test_where_no_connection_is_made_nothing_is_loaded_or_recorded_and_the_place_is_given_back() -> None:
     async def scenario() -> None:
-        async with scene(accept=False) as one:
-            with pytest.raises(NotLoaded) as refused:
-                await one.database.load("k")
+        async with scene(accept=False) as stored:
+            with pytest.raises(LoadFailed) as refused:
+                await stored.database.load("k")
             assert refused.value.outcome == Outcome("fail", "refused")
-            assert await one.database.write(WRITE) == Result(Outcome("fail", "refused"))
-            assert one.loads == []
-            one.fake.accept = True
-            assert (await one.database.load("k")).version == 7
+            assert await stored.database.write(WRITE) == Result(Outcome("fail", "refused"))
+            assert stored.loads == []
+            stored.fake.accept = True
+            assert (await stored.database.load("k")).version == 7
 
     run(scenario)
 
@@ -226,13 +226,13 @@ def test_where_no_connection_is_made_nothing_is_loaded_or_recorded_and_the_place
 def test_a_write_does_not_wait_behind_loads() -> None:
     async def scenario() -> None:
         hang = asyncio.Event()
-        async with scene(hang=hang, hanging="caplab_load", replies=[DONE]) as one:
-            first = asyncio.create_task(one.database.load("first"))
-            second = asyncio.create_task(one.database.load("second"))
-            await until(lambda: one.keys)
-            assert await one.database.write(WRITE) == Result(OK, None, "pg-1", "3")
+        async with scene(hang=hang, hanging="caplab_load", replies=[DONE]) as stored:
+            first = asyncio.create_task(stored.database.load("first"))
+            second = asyncio.create_task(stored.database.load("second"))
+            await wait_until(lambda: stored.keys)
+            assert await stored.database.write(WRITE) == Result(OK, None, "pg-1", "3")
             assert (first.done(), second.done()) == (False, False)
-            assert one.outcomes == []
+            assert stored.outcomes == []
             hang.set()
             await asyncio.gather(first, second)
 
@@ -241,14 +241,14 @@ def test_a_write_does_not_wait_behind_loads() -> None:
 
 def test_a_write_that_changed_nothing_is_told_as_it_is_and_writes_share_connections() -> None:
     async def scenario() -> None:
-        async with scene(reply=said(b"E", b"ERROR", b"25006")) as one:
-            assert (await one.database.write(WRITE)).outcome == Outcome("fail", "readonly")
-            one.fake.reply = DONE
-            assert (await one.database.write(WRITE)).outcome == OK
-            assert one.fake.connections == 1
-            await asyncio.gather(*(one.database.write(WRITE) for _ in range(9)))
-            assert one.fake.connections == 4
-            assert one.loads == []
+        async with scene(reply=response(b"E", b"ERROR", b"25006")) as stored:
+            assert (await stored.database.write(WRITE)).outcome == Outcome("fail", "readonly")
+            stored.fake.reply = DONE
+            assert (await stored.database.write(WRITE)).outcome == OK
+            assert stored.fake.connections == 1
+            await asyncio.gather(*(stored.database.write(WRITE) for _ in range(9)))
+            assert stored.fake.connections == 4
+            assert stored.loads == []
 
     run(scenario)
 
@@ -256,26 +256,28 @@ def test_a_write_that_changed_nothing_is_told_as_it_is_and_writes_share_connecti
 def test_the_connection_of_a_write_that_was_left_is_closed_and_its_place_given_back() -> None:
     async def scenario() -> None:
         hang = asyncio.Event()
-        async with scene(hang=hang, reply=DONE) as one:
-            writing = [asyncio.create_task(one.database.write(WRITE)) for _ in range(4)]
-            await until(lambda: len(one.fake.seen) == 4)
+        async with scene(hang=hang, reply=DONE) as stored:
+            writing = [asyncio.create_task(stored.database.write(WRITE)) for _ in range(4)]
+            await wait_until(lambda: len(stored.fake.statements) == 4)
             for write in writing:
                 await cancelled(write)
             hang.set()
-            await until(lambda: one.fake.open == 0)
-            assert (await one.database.write(WRITE)).outcome == OK
-            assert one.fake.connections == 5
+            await wait_until(lambda: stored.fake.open == 0)
+            assert (await stored.database.write(WRITE)).outcome == OK
+            assert stored.fake.connections == 5
 
     run(scenario)
 
 
 def test_close_lets_go_of_links_that_rest() -> None:
     async def scenario() -> None:
-        async with scene(2) as one:
-            await asyncio.gather(one.database.load("first"), one.database.load("second"), one.database.write(WRITE))
-            assert one.fake.open == 3
-            one.database.close()
-            await until(lambda: one.fake.open == 0)
+        async with scene(2) as stored:
+            await asyncio.gather(
+                stored.database.load("first"), stored.database.load("second"), stored.database.write(WRITE)
+            )
+            assert stored.fake.open == 3
+            stored.database.close()
+            await wait_until(lambda: stored.fake.open == 0)
 
     run(scenario)
 
@@ -283,17 +285,17 @@ def test_close_lets_go_of_links_that_rest() -> None:
 def test_close_cancels_loads_that_are_under_way_or_wait() -> None:
     async def scenario() -> None:
         hang = asyncio.Event()
-        async with scene(2, hang=hang) as one:
-            loading = [await one.begin("first"), await one.begin("second")]
-            loading.append(asyncio.create_task(one.database.load("third")))
+        async with scene(2, hang=hang) as stored:
+            loading = [await stored.begin("first"), await stored.begin("second")]
+            loading.append(asyncio.create_task(stored.database.load("third")))
             await asyncio.sleep(0)
-            one.database.close()
+            stored.database.close()
             for load in loading:
                 with pytest.raises(asyncio.CancelledError):
                     await load
             hang.set()
-            await until(lambda: one.fake.open == 0)
-            assert one.keys == ["first", "second"]
+            await wait_until(lambda: stored.fake.open == 0)
+            assert stored.keys == ["first", "second"]
 
     run(scenario)
 
@@ -301,11 +303,11 @@ def test_close_cancels_loads_that_are_under_way_or_wait() -> None:
 def test_close_lets_go_of_the_link_of_a_load_whose_reader_has_gone() -> None:
     async def scenario() -> None:
         hang = asyncio.Event()
-        async with scene(hang=hang) as one:
-            await cancelled(await one.begin("k"))
-            one.database.close()
+        async with scene(hang=hang) as stored:
+            await cancelled(await stored.begin("k"))
+            stored.database.close()
             hang.set()
-            await until(lambda: one.fake.open == 0)
+            await wait_until(lambda: stored.fake.open == 0)
 
     run(scenario)
 
@@ -313,14 +315,14 @@ def test_close_lets_go_of_the_link_of_a_load_whose_reader_has_gone() -> None:
 def test_close_ends_a_write_that_is_under_way_and_sends_none_of_those_that_wait() -> None:
     async def scenario() -> None:
         hang = asyncio.Event()
-        async with scene(hang=hang, reply=DONE) as one:
-            writing = [asyncio.create_task(one.database.write(WRITE)) for _ in range(6)]
-            await until(lambda: len(one.fake.seen) == 4)
-            one.database.close()
+        async with scene(hang=hang, reply=DONE) as stored:
+            writing = [asyncio.create_task(stored.database.write(WRITE)) for _ in range(6)]
+            await wait_until(lambda: len(stored.fake.statements) == 4)
+            stored.database.close()
             outcomes = [(await write).outcome for write in writing]
             assert outcomes == [Outcome("info", "closed")] * 4 + [Outcome("fail", "closed")] * 2
             hang.set()
-            await until(lambda: one.fake.open == 0)
-            assert len(one.fake.seen) == one.fake.connections == 4
+            await wait_until(lambda: stored.fake.open == 0)
+            assert len(stored.fake.statements) == stored.fake.connections == 4
 
     run(scenario)

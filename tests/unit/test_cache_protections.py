@@ -9,10 +9,10 @@ import pytest
 from caplab_probes.cache import entries
 from caplab_probes.cache.entries import Entry
 from caplab_probes.cache.popularity import rank_of
-from caplab_probes.cache.protections import PROTECTIONS, Move, Terms
+from caplab_probes.cache.protections import PROTECTIONS, CacheTiming, ReadAction
 from caplab_probes.mixing import mix
 
-TERMS = Terms(ttl_seconds=10.0, grace_seconds=5.0)
+TERMS = CacheTiming(ttl_seconds=10.0, grace_seconds=5.0)
 
 
 def entry(remaining_seconds: float, load_seconds: float = 0.05) -> Entry:
@@ -22,28 +22,30 @@ def entry(remaining_seconds: float, load_seconds: float = 0.05) -> Entry:
 @pytest.mark.parametrize("name", PROTECTIONS)
 def test_where_there_is_nothing_a_reader_loads_and_what_is_fresh_is_served(name: str) -> None:
     rule = PROTECTIONS[name]
-    assert rule.move(TERMS, None, 0.5) is Move.LOAD
+    assert rule.action_on(TERMS, None, 0.5) is ReadAction.LOAD
     fresh = entry(rule.lifetime(TERMS, 1e-9))
-    assert rule.move(TERMS, fresh, 0.5) is Move.SERVE
+    assert rule.action_on(TERMS, fresh, 0.5) is ReadAction.SERVE
 
 
 @pytest.mark.parametrize(
-    ("name", "remaining_seconds", "move"),
+    ("name", "remaining_seconds", "action"),
     [
-        ("none", 0.001, Move.SERVE),
-        ("lock", 0.001, Move.SERVE),
-        ("jitter", 0.001, Move.SERVE),
-        ("refresh-ahead", 2.001, Move.SERVE),
-        ("refresh-ahead", 1.999, Move.REFRESH),
-        ("stale-while-revalidate", 5.001, Move.SERVE),
-        ("stale-while-revalidate", 4.999, Move.REFRESH),
+        ("none", 0.001, ReadAction.SERVE),
+        ("lock", 0.001, ReadAction.SERVE),
+        ("jitter", 0.001, ReadAction.SERVE),
+        ("refresh-ahead", 2.001, ReadAction.SERVE),
+        ("refresh-ahead", 1.999, ReadAction.REFRESH),
+        ("stale-while-revalidate", 5.001, ReadAction.SERVE),
+        ("stale-while-revalidate", 4.999, ReadAction.REFRESH),
         # A load takes 0.05 s: at half a chance it is early by 0.035 s.
-        ("xfetch", 0.036, Move.SERVE),
-        ("xfetch", 0.034, Move.LOAD),
+        ("xfetch", 0.036, ReadAction.SERVE),
+        ("xfetch", 0.034, ReadAction.LOAD),
     ],
 )
-def test_when_a_reader_does_something_before_the_entry_is_gone(name: str, remaining_seconds: float, move: Move) -> None:
-    assert PROTECTIONS[name].move(TERMS, entry(remaining_seconds), 0.5) is move
+def test_when_a_reader_does_something_before_the_entry_is_gone(
+    name: str, remaining_seconds: float, action: ReadAction
+) -> None:
+    assert PROTECTIONS[name].action_on(TERMS, entry(remaining_seconds), 0.5) is action
 
 
 def test_how_long_an_entry_stays() -> None:
@@ -61,11 +63,11 @@ def test_how_long_an_entry_stays() -> None:
 
 
 def test_who_loads_alone() -> None:
-    alone = {name: rule.alone for name, rule in PROTECTIONS.items() if rule.alone}
-    assert alone == {
-        "lock": {Move.LOAD},
-        "refresh-ahead": {Move.REFRESH},
-        "stale-while-revalidate": {Move.REFRESH},
+    exclusive = {name: rule.exclusive for name, rule in PROTECTIONS.items() if rule.exclusive}
+    assert exclusive == {
+        "lock": {ReadAction.LOAD},
+        "refresh-ahead": {ReadAction.REFRESH},
+        "stale-while-revalidate": {ReadAction.REFRESH},
     }
 
 
@@ -73,8 +75,10 @@ def test_xfetch_loads_earlier_the_longer_a_load_takes_and_nearly_never_long_befo
     draws = [draw / 10_000 for draw in range(1, 10_001)]
 
     def early(remaining_seconds: float, load_seconds: float) -> float:
-        moves = Counter(PROTECTIONS["xfetch"].move(TERMS, entry(remaining_seconds, load_seconds), one) for one in draws)
-        return moves[Move.LOAD] / len(draws)
+        actions = Counter(
+            PROTECTIONS["xfetch"].action_on(TERMS, entry(remaining_seconds, load_seconds), draw) for draw in draws
+        )
+        return actions[ReadAction.LOAD] / len(draws)
 
     # P(-d ln u >= r) = exp(-r / d)
     assert early(0.05, 0.05) == pytest.approx(math.exp(-1), abs=0.001)
@@ -84,13 +88,13 @@ def test_xfetch_loads_earlier_the_longer_a_load_takes_and_nearly_never_long_befo
 
 
 def test_an_entry_is_read_back_and_what_is_none_is_not() -> None:
-    text = entries.written(123, 0.0507).encode()
-    assert entries.read(text, 1500) == Entry(123, 0.0507, 1.5)
-    assert entries.read(text, -1) == Entry(123, 0.0507, math.inf)
-    assert entries.read(None, -2) is None
-    assert entries.read(text, -2) is None  # it went between the two commands
+    text = entries.encode(123, 0.0507).encode()
+    assert entries.decode(text, 1500) == Entry(123, 0.0507, 1.5)
+    assert entries.decode(text, -1) == Entry(123, 0.0507, math.inf)
+    assert entries.decode(None, -2) is None
+    assert entries.decode(text, -2) is None  # it went between the two commands
     for foreign in (b"", b"5", b"x 5", b"5 x", b"-5 5"):
-        assert entries.read(foreign, 1000) is None
+        assert entries.decode(foreign, 1000) is None
 
 
 def test_few_keys_are_wanted_by_most() -> None:

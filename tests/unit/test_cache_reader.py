@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from caplab_probes import clock
 from caplab_probes.cache.entries import Entry
-from caplab_probes.cache.protections import PROTECTIONS, Terms
-from caplab_probes.cache.reader import CacheGone, Loaded, NotLoaded, Reader
+from caplab_probes.cache.protections import PROTECTIONS, CacheTiming
+from caplab_probes.cache.reader import CacheUnavailable, Loaded, LoadFailed, Reader
 from caplab_probes.outcomes import OK, Outcome
 
-TERMS = Terms(ttl_seconds=10.0, grace_seconds=5.0)
+TERMS = CacheTiming(ttl_seconds=10.0, grace_seconds=5.0)
 LOAD_SECONDS = 0.05
 
 
@@ -28,7 +28,7 @@ class FakeCache:
 
     def _ask(self) -> float:
         if self.gone:
-            raise CacheGone("gone")
+            raise CacheUnavailable("gone")
         return clock.now_ns() / 1e9
 
     async def get(self, key: str) -> tuple[Entry | None, str | None]:
@@ -68,17 +68,17 @@ class FakeDatabase:
         version = self.loads
         await asyncio.sleep(self.seconds)
         if self.problem:
-            raise NotLoaded(Outcome("fail", self.problem))
+            raise LoadFailed(Outcome("fail", self.problem))
         return Loaded(version, self.seconds, "pg-0")
 
 
 class Scene:
     """Two processes in front of one cache and one database."""
 
-    def __init__(self, protection: str, patience_seconds: float = 30.0) -> None:
+    def __init__(self, protection: str, deadline_seconds: float = 30.0) -> None:
         self.cache, self.database = FakeCache(), FakeDatabase()
         rule = PROTECTIONS[protection]
-        self.readers = [Reader(self.cache, self.database, rule, TERMS, lambda: 0.5, patience_seconds) for _ in range(2)]
+        self.readers = [Reader(self.cache, self.database, rule, TERMS, lambda: 0.5, deadline_seconds) for _ in range(2)]
 
     async def read_all(self, count: int = 10) -> list[Any]:
         return await asyncio.gather(*(reader.read("hot") for reader in self.readers for _ in range(count)))
@@ -93,11 +93,11 @@ def test_of_readers_that_miss_together_all_load_and_under_the_lock_one(protectio
     async def scenario() -> None:
         scene = Scene(protection)
         results = await scene.read_all()
-        assert {one.outcome for one in results} == {OK}
+        assert {result.outcome for result in results} == {OK}
         assert scene.database.loads == loads
         again = await scene.read_all()
         assert scene.database.loads == loads
-        assert {one.server for one in again} == {"cache-0"}
+        assert {result.server for result in again} == {"cache-0"}
         assert not scene.cache.claims
 
     run(scenario)
@@ -113,11 +113,11 @@ def test_what_is_loaded_anew_behind_readers_is_loaded_once_and_nobody_waits(prot
         began = clock.now_ns()
         served = await scene.read_all()
         assert (clock.now_ns() - began) / 1e9 < LOAD_SECONDS
-        assert {one.value for one in served} == {1}
+        assert {result.value for result in served} == {1}
         while scene.cache.kept["hot"][0].version == 1:
             await asyncio.sleep(0.005)
         assert scene.database.loads == 2
-        assert {one.value for one in await scene.read_all()} == {2}
+        assert {result.value for result in await scene.read_all()} == {2}
 
     run(scenario)
 
@@ -154,7 +154,7 @@ def test_without_the_cache_readers_go_straight_to_the_database(protection: str) 
         scene = Scene(protection)
         scene.cache.gone = True
         results = await scene.read_all(3)
-        assert {(one.outcome, one.server) for one in results} == {(OK, "pg-0")}
+        assert {(result.outcome, result.server) for result in results} == {(OK, "pg-0")}
         assert scene.database.loads == 6
 
     run(scenario)
@@ -163,10 +163,10 @@ def test_without_the_cache_readers_go_straight_to_the_database(protection: str) 
 @pytest.mark.parametrize("protection", ["none", "lock"])
 def test_a_reader_waits_only_so_long_and_what_comes_later_is_in_no_cache(protection: str) -> None:
     async def scenario() -> None:
-        scene = Scene(protection, patience_seconds=0.05)
+        scene = Scene(protection, deadline_seconds=0.05)
         scene.database.seconds = 0.2
         results = await scene.read_all(2)
-        assert {one.outcome for one in results} == {Outcome("fail", "timeout")}
+        assert {result.outcome for result in results} == {Outcome("fail", "timeout")}
         await asyncio.sleep(0.25)
         assert not scene.cache.kept
         scene.database.seconds = 0.01
@@ -181,7 +181,7 @@ def test_a_database_that_refuses_is_no_entry(protection: str) -> None:
     async def scenario() -> None:
         scene = Scene(protection)
         scene.database.problem = "refused"
-        assert {one.outcome for one in await scene.read_all(2)} == {Outcome("fail", "refused")}
+        assert {result.outcome for result in await scene.read_all(2)} == {Outcome("fail", "refused")}
         assert not scene.cache.kept
         scene.database.problem = ""
         assert (await scene.readers[0].read("hot")).outcome == OK

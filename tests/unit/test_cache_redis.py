@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from caplab_probes import clock
 from caplab_probes.cache.entries import Entry
-from caplab_probes.cache.reader import CacheGone, Loaded
+from caplab_probes.cache.reader import CacheUnavailable, Loaded
 from caplab_probes.cache.redis_cache import RedisCache
 from caplab_probes.links import Endpoint, Link
 from fake_redis import FakeRedis, client_of, error, fake_redis, service_of
-from loopback import run, silent, until
+from loopback import run, silent, wait_until
 
 LOADED = Loaded(7, 0.0507, "pg-1")
 PATIENT, HASTY = 5.0, 0.3  # seconds
@@ -156,10 +156,10 @@ def test_a_cache_that_refuses_or_closes_is_gone_and_its_link_is_not_used_again(
                 lambda: cache.release("k", "one"),
             ]
             for number, ask in enumerate(asked, start=1):
-                with pytest.raises(CacheGone, match=problem):
+                with pytest.raises(CacheUnavailable, match=problem):
                     await ask()
                 assert fake.connections == number
-            await until(lambda: fake.open == 0)
+            await wait_until(lambda: fake.open == 0)
             fake.reply, fake.close_instead = None, False
             assert await cache.claim("k", "one", 10.0)
             assert fake.connections == 5
@@ -170,9 +170,9 @@ def test_a_cache_that_refuses_or_closes_is_gone_and_its_link_is_not_used_again(
 def test_a_replica_takes_no_entry_and_is_gone() -> None:
     async def scenario() -> None:
         async with fake_redis(replid=None) as fake, cache_on(fake) as cache:
-            with pytest.raises(CacheGone, match="READONLY"):
+            with pytest.raises(CacheUnavailable, match="READONLY"):
                 await cache.put("k", LOADED, 10.0)
-            await until(lambda: fake.open == 0)
+            await wait_until(lambda: fake.open == 0)
 
     run(scenario)
 
@@ -183,15 +183,15 @@ def test_a_cache_that_is_slower_than_its_seconds_is_gone_and_its_late_answer_is_
         async with fake_redis(hang=hang) as fake, cache_on(fake, HASTY) as cache:
             began = clock.now_ns()
             asking = asyncio.create_task(cache.claim("k", "one", 10.0))
-            await until(lambda: fake.operations)
-            with pytest.raises(CacheGone):
+            await wait_until(lambda: fake.operations)
+            with pytest.raises(CacheUnavailable):
                 await asking
             assert (clock.now_ns() - began) / 1e9 >= HASTY
             fake.hang = None
             assert (await cache.get("another"))[0] is None
             assert fake.connections == 2
             hang.set()
-            await until(lambda: fake.open == 1)
+            await wait_until(lambda: fake.open == 1)
 
     run(scenario)
 
@@ -201,7 +201,7 @@ def test_a_cache_that_does_not_say_hello_in_its_seconds_is_gone() -> None:
         async with silent() as port:
             began = clock.now_ns()
             async with cache_on(FakeRedis(port=port), 0.1) as cache:
-                with pytest.raises(CacheGone):
+                with pytest.raises(CacheUnavailable):
                     await cache.get("k")
             assert (clock.now_ns() - began) / 1e9 < 0.9  # its client would wait for a second
 
@@ -214,9 +214,9 @@ def test_a_cache_that_lets_nobody_in_or_is_not_there_is_gone(there: bool) -> Non
         async with fake_redis() as fake:
             client = client_of(fake, password="wrong")
             cache = RedisCache(client, service_of(fake) if there else NOBODY, PATIENT)
-            with pytest.raises(CacheGone, match="WRONGPASS" if there else "127.0.0.1"):
+            with pytest.raises(CacheUnavailable, match="WRONGPASS" if there else "127.0.0.1"):
                 await cache.get("k")
-            await until(lambda: fake.open == 0)
+            await wait_until(lambda: fake.open == 0)
 
     run(scenario)
 
@@ -226,12 +226,12 @@ def test_the_link_of_a_cancelled_reader_is_closed() -> None:
         hang = asyncio.Event()
         async with fake_redis(hang=hang) as fake, cache_on(fake) as cache:
             asking = asyncio.create_task(cache.get("k"))
-            await until(lambda: fake.operations)
+            await wait_until(lambda: fake.operations)
             asking.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await asking
             hang.set()
-            await until(lambda: fake.open == 0)
+            await wait_until(lambda: fake.open == 0)
             assert await cache.claim("k", "one", 10.0)
             assert fake.connections == 2
 
@@ -280,7 +280,7 @@ def test_close_lets_go_of_every_link_that_rests() -> None:
             await asyncio.gather(*(cache.get("k") for _ in range(3)))
             assert fake.open == 3
             cache.close()
-            await until(lambda: fake.open == 0)
+            await wait_until(lambda: fake.open == 0)
 
     run(scenario)
 
@@ -291,14 +291,14 @@ def test_close_ends_what_is_under_way_and_opens_no_more() -> None:
         async with fake_redis(hang=hang) as fake:
             cache = RedisCache(client_of(fake), service_of(fake), PATIENT)
             asking = asyncio.create_task(cache.get("k"))
-            await until(lambda: fake.operations)
+            await wait_until(lambda: fake.operations)
             cache.close()
-            with pytest.raises(CacheGone, match="closed"):
+            with pytest.raises(CacheUnavailable, match="closed"):
                 await asking
-            with pytest.raises(CacheGone, match="no readers any more"):
+            with pytest.raises(CacheUnavailable, match="no readers any more"):
                 await cache.get("k")
             hang.set()
-            await until(lambda: fake.open == 0)
+            await wait_until(lambda: fake.open == 0)
             assert fake.connections == 1
 
     run(scenario)
@@ -308,7 +308,7 @@ def test_a_cache_that_is_too_slow_says_how_long_it_was_waited_for() -> None:
     async def scenario() -> None:
         hang = asyncio.Event()
         async with fake_redis(hang=hang) as fake, cache_on(fake, HASTY) as cache:
-            with pytest.raises(CacheGone, match=r"no answer within 0\.3 s"):
+            with pytest.raises(CacheUnavailable, match=r"no answer within 0\.3 s"):
                 await cache.get("k")
             hang.set()
 

@@ -18,7 +18,7 @@ from caplab_cluster.paths import DASHBOARDS
 from caplab_cluster.prometheus_links import links
 from caplab_dashboards import files, palette
 from caplab_probes import clock
-from caplab_probes.exporter import Exporter, Figures, registry_of
+from caplab_probes.exporter import Exporter, LoadFigures, registry_of
 from caplab_probes.writer import Row
 from dashboard_queries import Findings, Prometheus, Window, run, substitute, table, unexplained
 from own_prometheus import backfill, exporter, needs_prometheus, prometheus
@@ -169,7 +169,7 @@ def test_a_query_that_fails_or_finds_nothing_is_caught(
 class Prober:
     """The prober's own exporter, fed with 50 writes a second on each route; those in an outage time out 1 s later."""
 
-    def __init__(self, figures: Figures, outage: Outage) -> None:
+    def __init__(self, figures: LoadFigures, outage: Outage) -> None:
         self._figures, self._outage = figures, outage
         self._began_ns = clock.now_ns()
         self._told: set[int] = set()

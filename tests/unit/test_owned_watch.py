@@ -11,7 +11,7 @@ import pytest
 from caplab_operator.handlers import owned_watch
 from caplab_operator.handlers.owned_watch import OwnedWatch
 from caplab_operator.ledger import Ledger, version_of
-from loopback import listening, run, until
+from loopback import listening, run, wait_until
 
 MANIFEST: dict[str, Any] = {
     "apiVersion": "v1", "kind": "Service",
@@ -178,15 +178,17 @@ def test_a_namespace_with_clusters_is_watched_by_metadata_only_for_as_long_as_it
             watch = watching(cluster, port=fake.port)
             fake.events = [{"type": "DELETED", "object": {"metadata": APPLIED}}]
             watch.keep({"demo"})
-            await until(lambda: cluster.stirred == 1)
+            await wait_until(lambda: cluster.stirred == 1)
             assert all("PartialObjectMetadata" in accepted for accepted in fake.accepted)
             fake.events = [{"type": "ERROR", "object": {"code": 410}}]  # too old: listed anew
             lists = fake.lists
-            await until(lambda: fake.lists > lists + 20)
+            await wait_until(lambda: fake.lists > lists + 20)
             fake.broken = True
             lists = fake.lists
             caplog.clear()
-            await until(lambda: fake.lists > lists + 20 * len(owned_watch.KINDS))  # nonsense ends no watch for good
+            await wait_until(
+                lambda: fake.lists > lists + 20 * len(owned_watch.KINDS)
+            )  # nonsense ends no watch for good
             assert len(caplog.messages) <= 2 * len(owned_watch.KINDS)  # and fills no log
             watch.keep(())
             await asyncio.sleep(0.1)

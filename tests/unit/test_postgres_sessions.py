@@ -13,7 +13,7 @@ from caplab_operator.engines.postgres import sessions, sql
 from caplab_operator.engines.postgres.readings import Reading
 from caplab_operator.engines.postgres.sessions import Sessions, log_in
 from caplab_operator.engines.postgres.sql import Session, SqlError
-from fake_postgres import FakeServer, rows, said
+from fake_postgres import FakeServer, response, rows
 from loopback import listening, silent
 from postgres_seen import pod
 
@@ -60,11 +60,11 @@ def test_a_statement_has_its_values_and_its_rows(monkeypatch: pytest.MonkeyPatch
     fake = FakeServer(reply=rows(b"a|b"))
     found = with_server(monkeypatch, fake, lambda: session().ask("select $1", "x", seconds=5))
     assert found == [["a", "b"]]
-    assert (fake.seen, fake.bound) == (["select $1"], [[b"x"]])
+    assert (fake.statements, fake.bound) == (["select $1"], [[b"x"]])
 
 
 def test_a_refusal_has_its_code_and_the_connection_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    fake = FakeServer(replies=[said(b"E", b"ERROR", b"42501")], reply=rows(b"1"))
+    fake = FakeServer(replies=[response(b"E", b"ERROR", b"42501")], reply=rows(b"1"))
 
     def ask() -> tuple[str, bool, list[list[str | None]]]:
         mine = session()
@@ -165,9 +165,9 @@ def test_a_pod_that_is_gone_leaves_no_connection(monkeypatch: pytest.MonkeyPatch
 
 
 def test_changes_go_one_by_one_and_what_is_refused_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    fake = FakeServer(replies=[said(b"E", b"ERROR", b"42501")])
+    fake = FakeServer(replies=[response(b"E", b"ERROR", b"42501")])
     refused = with_server(monkeypatch, fake, lambda: Sessions().change(MEMBER, "pw", ["one", "two"]))
-    assert (fake.seen, refused) == (["one", "two"], ["text"])
+    assert (fake.statements, refused) == (["one", "two"], ["text"])
     assert Sessions().change(pod("pg-1", address=None), "pw", ["one"]) == ["it has no address yet"]
 
 
@@ -177,7 +177,7 @@ def test_clients_log_in_or_it_is_told_why_not(monkeypatch: pytest.MonkeyPatch) -
 
     assert with_server(monkeypatch, FakeServer(reply=rows(b"1")), try_it) is None
     assert isinstance(with_server(monkeypatch, FakeServer(accept=False), try_it), SqlError)
-    assert isinstance(with_server(monkeypatch, FakeServer(reply=said(b"E", b"ERROR", b"57014")), try_it), SqlError)
+    assert isinstance(with_server(monkeypatch, FakeServer(reply=response(b"E", b"ERROR", b"57014")), try_it), SqlError)
     assert str(log_in(pod("pg-0", address=None), "caplab", "pw", "caplab")) == "it has no address yet"
 
 

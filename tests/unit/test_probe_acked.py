@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from caplab_probes.acked import KEPT, AckedWrites
+from caplab_probes.acked import WRITES_PER_KEY, AckedWrites
 from caplab_probes.exporter import BUCKETS, Exporter
 from caplab_probes.writer import Row
 from histories import at, history
@@ -16,7 +16,7 @@ from caplab.check import Context
 from caplab.check.staleness import check
 
 
-def known(*writes: tuple[int, int, int]) -> AckedWrites:
+def acked_writes(*writes: tuple[int, int, int]) -> AckedWrites:
     acked = AckedWrites()
     for version, invoke_ns, ack_ns in writes:
         acked.note("k", version, invoke_ns, ack_ns)
@@ -24,7 +24,7 @@ def known(*writes: tuple[int, int, int]) -> AckedWrites:
 
 
 def test_the_oldest_ack_that_a_read_missed_is_known() -> None:
-    acked = known((3, 8, 10), (4, 20, 30), (5, 32, 40))
+    acked = acked_writes((3, 8, 10), (4, 20, 30), (5, 32, 40))
     assert acked.missed_since("k", 3, 50) == 30
     assert acked.missed_since("k", 4, 50) == 40
     assert acked.missed_since("k", 5, 50) is None
@@ -43,18 +43,18 @@ def test_the_oldest_ack_that_a_read_missed_is_known() -> None:
     ],
 )
 def test_what_may_have_been_written_late_is_not_called_stale(writes: list[tuple[int, int, int]]) -> None:
-    assert known(*writes).missed_since("k", 3, 50) is None
+    assert acked_writes(*writes).missed_since("k", 3, 50) is None
 
 
 def test_memory_is_bounded_and_the_newest_are_kept() -> None:
-    acked = known(*((version, 2 * version, 2 * version + 1) for version in range(10 * KEPT)))
-    assert len(acked._writes["k"]) == KEPT
+    acked = acked_writes(*((version, 2 * version, 2 * version + 1) for version in range(10 * WRITES_PER_KEY)))
+    assert len(acked._writes["k"]) == WRITES_PER_KEY
     # The oldest that it missed is forgotten; that it missed some is not.
-    assert acked.missed_since("k", 0, 99 * KEPT) == 2 * 9 * KEPT + 1
+    assert acked.missed_since("k", 0, 99 * WRITES_PER_KEY) == 2 * 9 * WRITES_PER_KEY + 1
 
 
 def test_memory_is_bounded_also_where_there_are_many_keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("caplab_probes.acked.KEPT_IN_ALL", 100)
+    monkeypatch.setattr("caplab_probes.acked.WRITES_IN_ALL", 100)
     acked, keys = AckedWrites(), [f"k{number}" for number in range(60)]
     for version in range(50):
         for key in keys:

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager, contextmanager
 import pytest
 from caplab_probes.engines import opening
 from caplab_probes.engines.cassandra import driver
-from caplab_probes.engines.opening import ANSWER_BYTES, refuse_more
+from caplab_probes.engines.opening import ANSWER_BYTES, check_scan_size
 from caplab_probes.engines.postgres.wire import PostgresError
 from caplab_probes.engines.postgres.wire import Wire as PostgresWire
 from caplab_probes.engines.redis.wire import RedisError, pack
@@ -79,9 +79,9 @@ def test_a_postgres_that_does_not_stop_is_given_up(parts: list[bytes]) -> None:
         async with answering(b"".join(parts), greeting=GREETING) as (port, taken):
             wire = await PostgresWire.open({"hostaddr": "127.0.0.1", "port": port, "user": "u", "dbname": "d",
                                             "sslmode": "disable", "gssencmode": "disable"})  # fmt: skip
-            with pytest.raises(PostgresError, match="the answer is over 1,048,576 bytes") as told:
+            with pytest.raises(PostgresError, match="the answer is over 1,048,576 bytes") as caught:
                 await wire.ask("select 1")
-            assert told.value.sent  # nobody knows what became of it
+            assert caught.value.sent  # nobody knows what became of it
             assert not wire.alive
         assert taken[0] < 32 * MIB
 
@@ -122,9 +122,9 @@ def test_a_redis_that_does_not_stop_is_given_up(begin: bytes) -> None:
     async def scenario() -> None:
         async with answering(begin) as (port, taken):
             wire = await RedisWire.open("127.0.0.1", port)
-            with pytest.raises(RedisError, match="the answer is over 1,048,576 bytes") as told:
+            with pytest.raises(RedisError, match="the answer is over 1,048,576 bytes") as caught:
                 await wire.ask(pack(("GET", "k")), 1)
-            assert told.value.sent
+            assert caught.value.sent
             assert not wire.alive
         assert taken[0] < 32 * MIB
 
@@ -153,9 +153,9 @@ def test_replies_that_are_asked_for_are_no_vast_lists() -> None:
 
 def test_a_scan_that_finds_more_than_a_prober_can_hold_is_not_done(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(opening, "SCAN_ELEMENTS", 10)
-    refuse_more(10)
+    check_scan_size(10)
     with pytest.raises(NotDone, match="over 10 elements"):
-        refuse_more(11)
+        check_scan_size(11)
 
 
 @contextmanager
@@ -186,6 +186,6 @@ def test_a_cassandra_whose_frame_is_too_long_is_given_up_when_it_begins() -> Non
     supported = 6
     header = struct.pack("!BBhBi", 0x85, 0, 0, supported, 200 * MIB)
     limits = Limits(connect_seconds=5.0)
-    with cassandra_that_says(header + bytes(1000)) as port, pytest.raises(NoHostAvailable) as told:
+    with cassandra_that_says(header + bytes(1000)) as port, pytest.raises(NoHostAvailable) as caught:
         driver.connect(("127.0.0.1",), port, {"username": "", "password": ""}, limits, PLAIN_CLIENT)
-    assert "the answer is over 16,777,216 bytes" in str(told.value.errors)
+    assert "the answer is over 16,777,216 bytes" in str(caught.value.errors)

@@ -39,7 +39,7 @@ from fake_cassandra import (
     client_of,
     perform,
 )
-from loopback import until
+from loopback import wait_until
 
 OK = Outcome("ok")
 REFUSED = Outcome("fail", "refused")
@@ -55,8 +55,8 @@ def test_operations_are_carried_out_by_the_coordinator_that_answers() -> None:
     results = asyncio.run(perform(ring, ADD, WRITE, READ))
     assert results == [Result(OK, None, "cs-0"), Result(OK, None, "cs-0"), Result(OK, WRITE.value, "cs-0")]
     assert ring.added["10.0.0.3"] == {(RUN, bucket_of(ADD.value or 0), ADD.value)}
-    assert [one.host for one in ring.sent] == [None] * 3
-    assert {one.profile for one in ring.sent} == {SERVICE_PROFILE}
+    assert [request.host for request in ring.sent] == [None] * 3
+    assert {request.profile for request in ring.sent} == {SERVICE_PROFILE}
 
 
 def test_a_member_coordinates_what_goes_to_it() -> None:
@@ -72,14 +72,14 @@ def test_a_level_goes_with_each_write_and_a_serial_one_is_a_transaction(level: s
     ring = FakeRing()
     asyncio.run(perform(ring, replace(ADD, level=level), replace(WRITE, level=level)))
     commit = {"SERIAL": "QUORUM", "LOCAL_SERIAL": "LOCAL_QUORUM"}
-    for one in ring.sent:
-        name = ConsistencyLevel.value_to_name[one.bound.consistency_level]
+    for request in ring.sent:
+        name = ConsistencyLevel.value_to_name[request.bound.consistency_level]
         assert name == commit.get(level or "", level or "QUORUM")
-        assert (" IF " in one.bound.text) == (level in commit)
-        serial = one.bound.serial_consistency_level
+        assert (" IF " in request.bound.text) == (level in commit)
+        serial = request.bound.serial_consistency_level
         assert (serial and ConsistencyLevel.value_to_name[serial]) == (level if level in commit else None)
         # A transaction that is sent twice might not find what its first half did.
-        assert one.bound.is_idempotent == (level not in commit)
+        assert request.bound.is_idempotent == (level not in commit)
 
 
 @pytest.mark.parametrize("level", [*READ_LEVELS, None])
@@ -98,7 +98,13 @@ def test_a_transaction_writes_a_register_that_is_new_then_a_newer_value_and_neve
     assert [first.outcome, newer.outcome, older.outcome, read.outcome] == [OK, OK, REFUSED, OK]
     assert read.value == NEWER.value
     # Only the first write needs two.
-    assert [one.bound.text.split()[0] for one in ring.sent] == ["UPDATE", "INSERT", "UPDATE", "UPDATE", "SELECT"]
+    assert [request.bound.text.split()[0] for request in ring.sent] == [
+        "UPDATE",
+        "INSERT",
+        "UPDATE",
+        "UPDATE",
+        "SELECT",
+    ]
 
 
 def test_an_element_that_is_there_already_is_not_added_again() -> None:
@@ -112,11 +118,11 @@ def test_a_compare_and_set_shows_what_it_found() -> None:
     first, second, third, absent, read = asyncio.run(
         perform(ring, CAS, again, CAS, replace(again, key=f"{RUN:07x}/other"), at(READ, "SERIAL"))
     )
-    assert {one.outcome for one in (first, second, third, absent, read)} == {OK}
-    assert [one.observed for one in (first, second, third, absent)] == [None, CAS.value, 99, None]
+    assert {result.outcome for result in (first, second, third, absent, read)} == {OK}
+    assert [result.observed for result in (first, second, third, absent)] == [None, CAS.value, 99, None]
     assert read.value == 99
-    assert {one.bound.serial_consistency_level for one in ring.sent[:4]} == {ConsistencyLevel.SERIAL}
-    assert not any(one.bound.is_idempotent for one in ring.sent[:4])
+    assert {request.bound.serial_consistency_level for request in ring.sent[:4]} == {ConsistencyLevel.SERIAL}
+    assert not any(request.bound.is_idempotent for request in ring.sent[:4])
 
 
 def test_a_register_that_all_write_takes_any_value_whatever_is_there() -> None:
@@ -124,22 +130,22 @@ def test_a_register_that_all_write_takes_any_value_whatever_is_there() -> None:
     older, serial = replace(WRITE, workload="register-multi"), replace(WRITE, workload="register-multi", level="SERIAL")
     newer = replace(serial, value=NEWER.value)
     results = asyncio.run(perform(ring, newer, older, READ, serial, READ))
-    assert [one.outcome for one in results] == [OK] * 5
+    assert [result.outcome for result in results] == [OK] * 5
     assert [results[2].value, results[4].value] == [older.value, serial.value]
-    assert [" IF " in one.bound.text for one in ring.sent] == [True, False, False, True, False]
+    assert [" IF " in request.bound.text for request in ring.sent] == [True, False, False, True, False]
 
 
 def test_a_counter_counts_at_its_level_and_is_never_sent_twice() -> None:
     ring = FakeRing()
     results = asyncio.run(perform(ring, at(INCR, "TWO"), INCR, at(COUNT, "ONE")))
-    assert [one.outcome for one in results] == [OK] * 3
+    assert [result.outcome for result in results] == [OK] * 3
     assert results[2].value == 2
-    assert [ConsistencyLevel.value_to_name[one.bound.consistency_level] for one in ring.sent] == [
+    assert [ConsistencyLevel.value_to_name[request.bound.consistency_level] for request in ring.sent] == [
         "TWO",
         "QUORUM",
         "ONE",
     ]
-    assert [one.bound.is_idempotent for one in ring.sent] == [False, False, True]
+    assert [request.bound.is_idempotent for request in ring.sent] == [False, False, True]
 
 
 @pytest.mark.parametrize(
@@ -160,8 +166,8 @@ def test_ids_go_on_from_the_last_one_whoever_had_it() -> None:
     async def scenario() -> None:
         ring = FakeRing()
         client = client_of(ring)
-        one, other = await client.open(SERVICE), await client.open(SERVICE)
-        given = [(await link.perform(ID)).value for link in (one, one, other, other, one)]
+        first, second = await client.open(SERVICE), await client.open(SERVICE)
+        given = [(await link.perform(ID)).value for link in (first, first, second, second, first)]
         assert given == [1, 2, 3, 4, 5]
         # A second statement only where somebody else had an id since.
         assert len(ring.sent) == 5 + 2
@@ -224,7 +230,7 @@ def test_to_close_a_link_ends_its_operation_and_no_others_and_a_late_answer_is_d
         client = client_of(ring)
         hanging, other = await client.open(SERVICE), await client.open(SERVICE)
         performing = asyncio.create_task(hanging.perform(ADD))
-        await until(lambda: bool(ring.hanging))
+        await wait_until(lambda: bool(ring.hanging))
         hanging.close()
         assert (await performing).outcome == Outcome("info", "closed")
         assert not hanging.alive
@@ -246,7 +252,7 @@ def test_an_operation_that_times_out_is_recorded_then_and_its_link_abandoned_unt
         router = Router(lambda: Topology(SERVICE, MEMBERS), has_primary=False)
         sessions = Sessions(client, router, LIMITS, session_numbers(), attempts.append)
         hanging = asyncio.create_task(sessions.carry_out(ADD, time.monotonic_ns()))
-        await until(lambda: bool(attempts))
+        await wait_until(lambda: bool(attempts))
         assert attempts[0].result == Result(Outcome("info", "timeout"))  # nobody knows which member had it
         assert not hanging.done()
         await sessions.carry_out(ADD, time.monotonic_ns())
@@ -362,7 +368,7 @@ def test_after_a_failure_it_connects_again_and_not_at_every_operation(monkeypatc
                 await client.open(SERVICE)
             assert refused.value.outcome == REFUSED
         assert len(ring.contacts) == 1
-        monkeypatch.setattr("caplab_probes.engines.cassandra.shared.AGAIN_SECONDS", 0.0)
+        monkeypatch.setattr("caplab_probes.engines.cassandra.connection.RETRY_SECONDS", 0.0)
         await client.open(SERVICE)
         assert len(ring.contacts) == 2
         await client.close()

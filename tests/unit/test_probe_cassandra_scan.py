@@ -11,7 +11,7 @@ from caplab_probes.engines.cassandra.client import ENGINE
 from caplab_probes.engines.cassandra.statements import BUCKETS, bucket_of
 from caplab_probes.exporter import Exporter
 from caplab_probes.links import NotDone, Scan, Topology
-from caplab_probes.probe import Probe, Surroundings
+from caplab_probes.probe import Probe, ProberContext
 from caplab_probes.sessions import session_numbers
 from caplab_probes.spec import ProbeSpec
 from caplab_probes.workloads import run_values
@@ -52,20 +52,20 @@ def test_a_member_reads_what_it_holds_itself_and_the_service_what_all_hold(count
     ring = filled(range(count), missing_at_the_last=3)
     local = asyncio.run(scan(ring, 2))
     assert local == Scan("cs-2", None, False, tuple((None, LOW + n) for n in range(min(count, 3), count)))
-    assert {one.host for one in ring.sent} == {Host("10.0.0.3")}
-    assert {one.bound.consistency_level for one in ring.sent} == {ConsistencyLevel.ONE}
+    assert {request.host for request in ring.sent} == {Host("10.0.0.3")}
+    assert {request.bound.consistency_level for request in ring.sent} == {ConsistencyLevel.ONE}
     ring.sent.clear()
     together = asyncio.run(scan(ring, None))
     assert together == Scan("all", None, True, tuple((None, LOW + n) for n in range(count)))
-    assert {one.bound.consistency_level for one in ring.sent} == {ConsistencyLevel.ALL}
-    assert sorted(one.bound.values for one in ring.sent) == [(NUMBER, bucket) for bucket in range(BUCKETS)]
+    assert {request.bound.consistency_level for request in ring.sent} == {ConsistencyLevel.ALL}
+    assert sorted(request.bound.values for request in ring.sent) == [(NUMBER, bucket) for bucket in range(BUCKETS)]
 
 
 @pytest.mark.parametrize("count", [0, 1, 2500])
 def test_registers_are_read_in_pages_with_their_keys(count: int) -> None:
     ring = filled(range(count))
-    found = asyncio.run(scan(ring, 1, "register-scan"))
-    assert found.elements == tuple(sorted((f"{NUMBER:07x}/k{n}", LOW + n) for n in range(count)))
+    result = asyncio.run(scan(ring, 1, "register-scan"))
+    assert result.elements == tuple(sorted((f"{NUMBER:07x}/k{n}", LOW + n) for n in range(count)))
     assert len(ring.sent) == max(1, -(-count // 1000))
 
 
@@ -91,7 +91,7 @@ def test_members_are_scanned_first_and_all_together_last(tmp_path: Path) -> None
     async def scenario() -> None:
         ring = filled(range(4), missing_at_the_last=1)
         spec = ProbeSpec(RUN_ID, "set-scan", 1, ("service", "direct"), ("a",), seed=1)
-        around = Surroundings("a", tmp_path, LIMITS, Exporter("a"), session_numbers())
+        around = ProberContext("a", tmp_path, LIMITS, Exporter("a"), session_numbers())
         probe = Probe(spec, around, client_of(ring), lambda: Topology(SERVICE, MEMBERS), ENGINE.has_primary)
         await probe.run()
         assert (probe.status.phase, probe.status.operations) == ("Done", 4 + 4 + 3 + 4)

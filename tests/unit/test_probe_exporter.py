@@ -24,15 +24,15 @@ def samples(exporter: Exporter) -> dict[str, float]:
     """By name and labels, without those of the load itself."""
     registry = CollectorRegistry()
     registry.register(exporter)
-    found = {}
+    values = {}
     for family in registry.collect():
-        for one in family.samples:
-            labels = {**one.labels}
+        for sample in family.samples:
+            labels = {**sample.labels}
             if "cluster" in labels:
                 assert [labels.pop(name) for name in ("engine", "cluster_namespace", "cluster")] == [*PG]
             assert labels.pop("vantage") == "a"
-            found[" ".join([one.name.removeprefix("caplab_"), *labels.values()])] = one.value
-    return found
+            values[" ".join([sample.name.removeprefix("caplab_"), *labels.values()])] = sample.value
+    return values
 
 
 def test_age_latency_and_counts_are_told() -> None:
@@ -40,24 +40,24 @@ def test_age_latency_and_counts_are_told() -> None:
     with exporter.load(*PG, "set") as figures, figures.runs(SERVICE):
         figures.observe(ACKED._replace(level="wait-1"))
         figures.observe(ACKED._replace(outcome="info", return_ns=None))
-        told = samples(exporter)
-    assert told["probe_running set"] == 1
-    assert told["seconds_since_last_ack set service write"] == 2.0
-    assert told["operations_total set service add wait-1 ok"] == 1
-    assert told["operations_total set service add  info"] == 1
-    assert told["operation_latency_seconds_bucket set service add 0.0025"] == 0
-    assert told["operation_latency_seconds_bucket set service add 0.005"] == 1
-    assert told["operation_latency_seconds_bucket set service add +Inf"] == 1
-    assert told["operation_latency_seconds_sum set service add"] == 0.004
-    assert not any(name.startswith("stale_reads") for name in told)  # a set has no versions
+        metrics = samples(exporter)
+    assert metrics["probe_running set"] == 1
+    assert metrics["seconds_since_last_ack set service write"] == 2.0
+    assert metrics["operations_total set service add wait-1 ok"] == 1
+    assert metrics["operations_total set service add  info"] == 1
+    assert metrics["operation_latency_seconds_bucket set service add 0.0025"] == 0
+    assert metrics["operation_latency_seconds_bucket set service add 0.005"] == 1
+    assert metrics["operation_latency_seconds_bucket set service add +Inf"] == 1
+    assert metrics["operation_latency_seconds_sum set service add"] == 0.004
+    assert not any(name.startswith("stale_reads") for name in metrics)  # a set has no versions
 
 
 def test_every_outcome_is_told_from_the_first_operation_on() -> None:
     exporter = Exporter("a")
     with exporter.load(*PG, "set") as figures:
         figures.observe(ACKED)
-        told = samples(exporter)
-    assert [told[f"operations_total set service add  {outcome}"] for outcome in ("ok", "fail", "info")] == [1, 0, 0]
+        metrics = samples(exporter)
+    assert [metrics[f"operations_total set service add  {outcome}"] for outcome in ("ok", "fail", "info")] == [1, 0, 0]
 
 
 def test_the_age_counts_from_the_first_operation_until_there_is_an_ack_of_its_access() -> None:
@@ -66,9 +66,9 @@ def test_the_age_counts_from_the_first_operation_until_there_is_an_ack_of_its_ac
         figures.observe(ACKED._replace(op="write", outcome="fail"))
         figures.observe(ACKED._replace(op="write", outcome="fail", scheduled_ns=NOW))
         figures.observe(ACKED._replace(op="read", return_ns=NOW + SECOND))
-        told = samples(exporter)
-    assert told["seconds_since_last_ack register service write"] == 2.004
-    assert told["seconds_since_last_ack register service read"] == 1.0
+        metrics = samples(exporter)
+    assert metrics["seconds_since_last_ack register service write"] == 2.004
+    assert metrics["seconds_since_last_ack register service read"] == 1.0
 
 
 def test_the_age_is_that_of_the_latest_ack_of_any_kind_and_level() -> None:
@@ -87,10 +87,10 @@ def test_there_is_no_age_while_a_probe_does_not_run() -> None:
         assert samples(exporter)["probe_running set"] == 0
         with figures.runs(SERVICE):
             figures.observe(ACKED)
-        told = samples(exporter)
-        assert told["probe_running set"] == 0
-        assert told["operations_total set service add  ok"] == 1
-        assert not any(name.startswith("seconds_since") for name in told)
+        metrics = samples(exporter)
+        assert metrics["probe_running set"] == 0
+        assert metrics["operations_total set service add  ok"] == 1
+        assert not any(name.startswith("seconds_since") for name in metrics)
 
 
 def test_the_age_of_a_route_goes_with_the_last_probe_on_it_and_others_stay() -> None:
@@ -100,9 +100,11 @@ def test_the_age_of_a_route_goes_with_the_last_probe_on_it_and_others_stay() -> 
             for route in ("service", "direct"):
                 figures.observe(ACKED._replace(route=route))
             assert len([name for name in samples(exporter) if name.startswith("seconds_since")]) == 2
-        told = samples(exporter)
-    assert [name for name in told if name.startswith("seconds_since")] == ["seconds_since_last_ack set service write"]
-    assert told["probe_running set"] == 1
+        metrics = samples(exporter)
+    assert [name for name in metrics if name.startswith("seconds_since")] == [
+        "seconds_since_last_ack set service write"
+    ]
+    assert metrics["probe_running set"] == 1
 
 
 def test_probes_of_one_workload_on_one_cluster_share_series_which_go_with_the_last() -> None:
@@ -113,9 +115,9 @@ def test_probes_of_one_workload_on_one_cluster_share_series_which_go_with_the_la
                 figures.observe(ACKED)
             assert samples(exporter)["operations_total set service add  ok"] == 2
             assert samples(exporter)["operations_total register service add  ok"] == 1
-        told = samples(exporter)
-        assert (told["probe_running set"], told["operations_total set service add  ok"]) == (1, 2)
-        assert "probe_running register" not in told
+        metrics = samples(exporter)
+        assert (metrics["probe_running set"], metrics["operations_total set service add  ok"]) == (1, 2)
+        assert "probe_running register" not in metrics
     assert list(samples(exporter)) == ["prober_stall_seconds_total"]
 
 
@@ -139,10 +141,10 @@ def test_a_read_that_misses_an_own_acked_write_is_stale_and_how_long_it_is_told(
         assert samples(exporter)[f"stale_reads_total {workload} service"] == 0
         figures.observe(read(3, NOW))
         figures.observe(read(None, NOW - 7 * SECOND))
-        told = samples(exporter)
-    assert told[f"stale_reads_total {workload} service"] == 2
-    assert told[f"read_staleness_seconds_count {workload} service"] == 2
-    assert told[f"read_staleness_seconds_sum {workload} service"] == 6 + 1
+        metrics = samples(exporter)
+    assert metrics[f"stale_reads_total {workload} service"] == 2
+    assert metrics[f"read_staleness_seconds_count {workload} service"] == 2
+    assert metrics[f"read_staleness_seconds_sum {workload} service"] == 6 + 1
 
 
 def test_a_read_that_began_before_the_ack_is_not_stale() -> None:
@@ -175,14 +177,14 @@ def test_what_is_not_acknowledged_is_neither_missed_nor_stale() -> None:
 
 
 def test_what_the_prober_costs_is_told_beside() -> None:
-    told = generate_latest(registry_of(Exporter("a"))).decode()
-    assert "\nprocess_cpu_seconds_total " in told
-    assert "\nprocess_resident_memory_bytes " in told
+    metrics = generate_latest(registry_of(Exporter("a"))).decode()
+    assert "\nprocess_cpu_seconds_total " in metrics
+    assert "\nprocess_resident_memory_bytes " in metrics
 
 
 def test_the_time_in_which_the_prober_stood_still_adds_up() -> None:
     exporter = Exporter("a")
     assert samples(exporter)["prober_stall_seconds_total"] == 0
-    exporter.stood_still(0.75)
-    exporter.stood_still(1.5)
+    exporter.add_stall(0.75)
+    exporter.add_stall(1.5)
     assert samples(exporter)["prober_stall_seconds_total"] == 2.25

@@ -32,8 +32,8 @@ from fake_postgres import (
     fake_server,
     parameter,
     perform,
+    response,
     rows,
-    said,
 )
 
 
@@ -45,22 +45,22 @@ from fake_postgres import (
         (rows(b"42"), READ, Outcome("ok"), 42),
         (rows(), READ, Outcome("ok"), None),
         (NOTHING_DONE, WRITE, Outcome("fail", "refused"), None),
-        (said(b"E", b"ERROR", b"25006"), ADD, Outcome("fail", "readonly"), None),
-        (said(b"E", b"ERROR", b"53100"), ADD, Outcome("fail", "refused"), None),
+        (response(b"E", b"ERROR", b"25006"), ADD, Outcome("fail", "readonly"), None),
+        (response(b"E", b"ERROR", b"53100"), ADD, Outcome("fail", "refused"), None),
         # In the extended protocol the statement completes before its commit, and the commit may still speak.
-        (DONE + said(b"N", b"WARNING", b"01000"), ADD, Outcome("info", "no-quorum"), None),
-        (DONE + said(b"E", b"ERROR", b"40001"), ADD, Outcome("fail", "refused"), None),
-        (DONE + said(b"E", b"FATAL", b"57P01"), ADD, Outcome("info", "closed"), None),
-        (said(b"N", b"NOTICE", b"00000") + DONE, ADD, Outcome("ok"), None),
-        (said(b"N", b"WARNING", b"01000") + rows(b"42"), READ, Outcome("ok"), 42),
+        (DONE + response(b"N", b"WARNING", b"01000"), ADD, Outcome("info", "no-quorum"), None),
+        (DONE + response(b"E", b"ERROR", b"40001"), ADD, Outcome("fail", "refused"), None),
+        (DONE + response(b"E", b"FATAL", b"57P01"), ADD, Outcome("info", "closed"), None),
+        (response(b"N", b"NOTICE", b"00000") + DONE, ADD, Outcome("ok"), None),
+        (response(b"N", b"WARNING", b"01000") + rows(b"42"), READ, Outcome("ok"), 42),
         # A CALL says nothing of rows, and its first commit may warn.
         (CALLED, BEAT, Outcome("ok"), None),
-        (said(b"N", b"WARNING", b"01000") + CALLED, BEAT, Outcome("info", "no-quorum"), None),
+        (response(b"N", b"WARNING", b"01000") + CALLED, BEAT, Outcome("info", "no-quorum"), None),
         # An error of its second transaction does not undo the first.
-        (said(b"E", b"ERROR", b"53100"), BEAT, Outcome("info", "refused"), None),
-        (said(b"E", b"ERROR", b"57014"), BEAT, Outcome("info", "timeout"), None),
-        (said(b"E", b"ERROR", b"25006"), BEAT, Outcome("fail", "readonly"), None),
-        (said(b"E", b"ERROR", b"42883"), BEAT, Outcome("fail", "refused"), None),
+        (response(b"E", b"ERROR", b"53100"), BEAT, Outcome("info", "refused"), None),
+        (response(b"E", b"ERROR", b"57014"), BEAT, Outcome("info", "timeout"), None),
+        (response(b"E", b"ERROR", b"25006"), BEAT, Outcome("fail", "readonly"), None),
+        (response(b"E", b"ERROR", b"42883"), BEAT, Outcome("fail", "refused"), None),
     ],
 )
 def test_an_answer_has_its_outcome(reply: bytes, operation: Operation, outcome: Outcome, value: int | None) -> None:
@@ -74,8 +74,8 @@ def test_an_answer_has_its_outcome(reply: bytes, operation: Operation, outcome: 
 
 
 UNKNOWN = Outcome("info", "no-quorum")
-WARNED = said(b"N", b"WARNING", b"01000")
-READONLY = said(b"E", b"ERROR", b"25006")
+WARNED = response(b"N", b"WARNING", b"01000")
+READONLY = response(b"E", b"ERROR", b"25006")
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_what_several_vantages_change_has_its_outcome_and_what_it_found(
         async with fake_server(reply=reply) as fake:
             (result,) = await perform(fake, operation)
             assert result == replace(expected, server="pg-1", epoch="3")
-            assert len(fake.seen) == 1
+            assert len(fake.statements) == 1
 
     asyncio.run(scenario())
 
@@ -115,7 +115,7 @@ def test_each_operation_is_one_statement_with_its_values() -> None:
     async def scenario() -> None:
         async with fake_server(reply=rows(b"1")) as fake:
             await perform(fake, MULTI, WRITE, CAS, CAS_FIRST, INCR, ID)
-            multi, write, cas, first, incr, given = fake.seen
+            multi, write, cas, first, incr, given = fake.statements
             assert "WHERE" in write  # not an older value
             assert "WHERE" not in multi
             assert cas.startswith("UPDATE caplab_register")
@@ -152,7 +152,7 @@ def test_on_the_route_replica_operations_come_back_with_positions_where_a_routin
 
 def test_a_write_whose_position_cannot_be_had_is_acknowledged_all_the_same() -> None:
     async def scenario() -> None:
-        async with fake_server(replies=[DONE, said(b"E", b"FATAL", b"57P01")]) as fake:
+        async with fake_server(replies=[DONE, response(b"E", b"FATAL", b"57P01")]) as fake:
             options = ClientOptions(read_routing="causal")
             link = await client_of(fake, options=options).open(Endpoint("pg-1", "127.0.0.1", fake.port))
             assert await link.perform(routed(WRITE)) == Result(Outcome("ok"), None, "pg-1", "3")
@@ -165,7 +165,7 @@ def test_a_member_says_where_it_is() -> None:
         async with fake_server(replies=[rows(b"900|f"), rows(b"901|t"), rows(b"|f")]) as fake:
             link = await client_of(fake).open(Endpoint("pg-1", "127.0.0.1", fake.port))
             replica, primary = await position(link), await position(link)
-            assert [(one.lsn, one.primary) for one in (replica, primary)] == [(900, False), (901, True)]
+            assert [(position.lsn, position.primary) for position in (replica, primary)] == [(900, False), (901, True)]
             assert 0 < replica.asked_ns < primary.asked_ns
             with pytest.raises(NotDone, match="replayed nothing"):
                 await position(link)
@@ -181,7 +181,7 @@ def test_counters_are_scanned_from_their_own_table() -> None:
         async with fake_server(reply=rows(b"k|7")) as fake:
             scan = await client_of(fake).scan(Endpoint("pg-1", "127.0.0.1", fake.port), "counter-scan", "run-1")
             assert scan.elements == (("k", 7),)
-            assert "FROM caplab_counter" in fake.seen[-1]
+            assert "FROM caplab_counter" in fake.statements[-1]
 
     asyncio.run(scenario())
 
@@ -195,7 +195,7 @@ def test_a_connection_that_closes_before_the_answer_is_info_and_is_known_to_be_d
             assert not link.alive
             # The next one is never sent.
             assert (await link.perform(ADD)).outcome == Outcome("fail", "closed")
-            assert len(fake.seen) == 1
+            assert len(fake.statements) == 1
 
     asyncio.run(scenario())
 
@@ -218,7 +218,7 @@ def test_server_and_epoch_are_asked_for_once_a_connection() -> None:
             results = await perform(fake, ADD, ADD, ADD)
             assert {result.epoch for result in results} == {"3"}
             assert fake.connections == 1
-            assert len(fake.seen) == 3
+            assert len(fake.statements) == 3
 
     asyncio.run(scenario())
 
@@ -227,7 +227,7 @@ def test_a_promotion_on_an_open_connection_is_learned_with_the_first_write_that_
     async def scenario() -> None:
         async with fake_server(timeline=None) as fake:
             link = await client_of(fake).open(Endpoint("pg-1", "127.0.0.1", fake.port))
-            fake.reply = said(b"E", b"ERROR", b"25006")
+            fake.reply = response(b"E", b"ERROR", b"25006")
             assert (await link.perform(ADD)).epoch is None
             fake.timeline = b"00000010"
             fake.reply = DONE + parameter(b"in_hot_standby", b"off")
@@ -294,7 +294,7 @@ def test_tables_are_made_and_a_scan_reads_a_members_elements() -> None:
         async with fake_server() as fake:
             endpoint = Endpoint("pg-1", "127.0.0.1", fake.port)
             await client_of(fake).prepare(endpoint)
-            assert sum(statement.startswith("CREATE") for statement in fake.seen) == 9
+            assert sum(statement.startswith("CREATE") for statement in fake.statements) == 9
             fake.reply = rows(b"|7", b"|9")
             scan = await client_of(fake).scan(endpoint, "set-scan", "run-1")
             assert (scan.server, scan.primary, scan.elements) == ("pg-1", True, ((None, 7), (None, 9)))
@@ -309,14 +309,14 @@ def test_where_everything_is_there_nothing_is_made() -> None:
     async def scenario() -> None:
         async with fake_server(reply=rows(b"t")) as fake:
             await client_of(fake).prepare(Endpoint("pg-1", "127.0.0.1", fake.port))
-            assert not [statement for statement in fake.seen if statement.startswith("CREATE")]
+            assert not [statement for statement in fake.statements if statement.startswith("CREATE")]
 
     asyncio.run(scenario())
 
 
 def test_a_vantage_that_loses_the_race_to_make_the_procedure_is_not_done_and_may_try_again() -> None:
     async def scenario() -> None:
-        async with fake_server(reply=said(b"E", b"ERROR", b"XX000")) as fake:
+        async with fake_server(reply=response(b"E", b"ERROR", b"XX000")) as fake:
             with pytest.raises(NotDone, match="pg-1: "):
                 await client_of(fake).prepare(Endpoint("pg-1", "127.0.0.1", fake.port))
             fake.reply = DONE
@@ -329,7 +329,7 @@ def test_a_beat_is_one_call_with_its_run_and_its_value() -> None:
     async def scenario() -> None:
         async with fake_server(reply=CALLED) as fake:
             await perform(fake, BEAT)
-            assert fake.seen == ["CALL caplab_beat($1, $2)"]
+            assert fake.statements == ["CALL caplab_beat($1, $2)"]
             assert fake.bound == [[b"9", str(BEAT.value).encode()]]
 
     asyncio.run(scenario())
@@ -341,7 +341,7 @@ def test_a_scan_that_hangs_or_fails_is_not_done() -> None:
             endpoint = Endpoint("pg-1", "127.0.0.1", fake.port)
             with pytest.raises(NotDone, match=r"pg-1: not done in 0.5 s"):
                 await client_of(fake).scan(endpoint, "set-scan", "run-1")
-            fake.hang, fake.reply = None, said(b"E", b"ERROR", b"42P01")
+            fake.hang, fake.reply = None, response(b"E", b"ERROR", b"42P01")
             with pytest.raises(NotDone, match="pg-1: "):
                 await client_of(fake).scan(endpoint, "set-scan", "run-1")
 

@@ -44,9 +44,9 @@ def run_folder(folder: Path, name: str, changed: int, size: int = 10) -> Path:
 def test_a_run_is_as_old_as_its_newest_file_and_takes_what_all_of_them_take(tmp_path: Path) -> None:
     run_folder(tmp_path, "r", 100, size=50_000)
     (tmp_path / "not-a-run").write_text("x")
-    (found,) = measure(tmp_path)
-    assert (found.name, found.changed_ns) == ("r", 100 * 10**9)
-    assert 100_000 <= found.size_bytes < 120_000
+    (run,) = measure(tmp_path)
+    assert (run.name, run.changed_ns) == ("r", 100 * 10**9)
+    assert 100_000 <= run.size_bytes < 120_000
 
 
 def test_what_goes_is_gone_and_what_a_killed_prober_began_to_remove_too(tmp_path: Path) -> None:

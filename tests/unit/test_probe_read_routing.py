@@ -12,7 +12,7 @@ import pytest
 from caplab_probes import clock
 from caplab_probes.links import Endpoint, NotDone, NotOpened, Position, Result, Scan, Topology
 from caplab_probes.outcomes import OK, Outcome
-from caplab_probes.read_routing import FRESH_NS, ReadRouting, Seen, eligible, needs_lsn, routing_of
+from caplab_probes.read_routing import FRESH_NS, ObservedLsns, ReadRouting, eligible, needs_lsn, routing_of
 from caplab_probes.replicas import Positions, ReplicaReads
 from caplab_probes.routing import Router
 from caplab_probes.sessions import Attempt, Sessions
@@ -29,43 +29,43 @@ POSITIONS = {"pg-0": Position(1000, True, 0), "pg-1": Position(1000, False, 0), 
 
 
 def routing(name: str, wait_ms: int | None = None) -> ReadRouting:
-    found = routing_of(ClientOptions(read_routing=name, replica_wait_ms=wait_ms))
-    assert found
-    return found
+    chosen = routing_of(ClientOptions(read_routing=name, replica_wait_ms=wait_ms))
+    assert chosen
+    return chosen
 
 
-def seen(written: int = 0, read: int = 0, unknown_ns: int | None = None) -> Seen:
-    return Seen(written, read, unknown_ns)
+def observed(written: int = 0, read: int = 0, unknown_ns: int | None = None) -> ObservedLsns:
+    return ObservedLsns(written, read, unknown_ns)
 
 
 @pytest.mark.parametrize(
     ("name", "of", "names"),
     [
-        ("read-your-writes", seen(), {"pg-1", "pg-2"}),
-        ("read-your-writes", seen(written=700), {"pg-1", "pg-2"}),
-        ("read-your-writes", seen(written=701), {"pg-1"}),
-        ("read-your-writes", seen(written=1001), set()),
-        ("read-your-writes", seen(read=1001), {"pg-1", "pg-2"}),
-        ("read-your-writes", seen(unknown_ns=5), set()),
-        ("monotonic", seen(read=701), {"pg-1"}),
-        ("monotonic", seen(written=1001), {"pg-1", "pg-2"}),
-        ("monotonic", seen(unknown_ns=5), {"pg-1", "pg-2"}),
-        ("causal", seen(written=701), {"pg-1"}),
-        ("causal", seen(read=701), {"pg-1"}),
-        ("causal", seen(read=700, written=600), {"pg-1", "pg-2"}),
-        ("causal", seen(unknown_ns=5), set()),
-        ("lag-aware", seen(written=2000, read=2000, unknown_ns=5), {"pg-1", "pg-2"}),
+        ("read-your-writes", observed(), {"pg-1", "pg-2"}),
+        ("read-your-writes", observed(written=700), {"pg-1", "pg-2"}),
+        ("read-your-writes", observed(written=701), {"pg-1"}),
+        ("read-your-writes", observed(written=1001), set()),
+        ("read-your-writes", observed(read=1001), {"pg-1", "pg-2"}),
+        ("read-your-writes", observed(unknown_ns=5), set()),
+        ("monotonic", observed(read=701), {"pg-1"}),
+        ("monotonic", observed(written=1001), {"pg-1", "pg-2"}),
+        ("monotonic", observed(unknown_ns=5), {"pg-1", "pg-2"}),
+        ("causal", observed(written=701), {"pg-1"}),
+        ("causal", observed(read=701), {"pg-1"}),
+        ("causal", observed(read=700, written=600), {"pg-1", "pg-2"}),
+        ("causal", observed(unknown_ns=5), set()),
+        ("lag-aware", observed(written=2000, read=2000, unknown_ns=5), {"pg-1", "pg-2"}),
     ],
 )
-def test_a_read_goes_only_to_replicas_that_have_replayed_enough(name: str, of: Seen, names: set[str]) -> None:
+def test_a_read_goes_only_to_replicas_that_have_replayed_enough(name: str, of: ObservedLsns, names: set[str]) -> None:
     assert eligible(routing(name), of, POSITIONS, 0) == names
 
 
 def test_lag_is_measured_against_a_primary_that_was_asked_just_now() -> None:
-    def lag_aware(bytes_: int, now_ns: int = 0, known: Mapping[str, Position] = POSITIONS) -> frozenset[str]:
-        found = routing_of(ClientOptions(read_routing="lag-aware", max_lag_bytes=bytes_))
-        assert found
-        return eligible(found, Seen(), known, now_ns)
+    def lag_aware(bytes_: int, now_ns: int = 0, positions: Mapping[str, Position] = POSITIONS) -> frozenset[str]:
+        chosen = routing_of(ClientOptions(read_routing="lag-aware", max_lag_bytes=bytes_))
+        assert chosen
+        return eligible(chosen, ObservedLsns(), positions, now_ns)
 
     assert lag_aware(300) == {"pg-1", "pg-2"}
     assert lag_aware(299) == {"pg-1"}
@@ -74,8 +74,8 @@ def test_lag_is_measured_against_a_primary_that_was_asked_just_now() -> None:
     # What it has written since then nobody knows.
     assert lag_aware(300, FRESH_NS + 1) == set()
     # Of two that take themselves for primaries the one that is further counts.
-    assert lag_aware(300, known={**POSITIONS, "pg-3": Position(1200, True, 0)}) == {"pg-1"}
-    assert eligible(routing("lag-aware"), Seen(), {}, 0) == set()
+    assert lag_aware(300, positions={**POSITIONS, "pg-3": Position(1200, True, 0)}) == {"pg-1"}
+    assert eligible(routing("lag-aware"), ObservedLsns(), {}, 0) == set()
 
 
 def test_which_routings_ask_for_something() -> None:
@@ -88,15 +88,15 @@ def test_which_routings_ask_for_something() -> None:
 
 
 def test_a_write_without_a_position_is_covered_by_what_a_primary_says_later() -> None:
-    one = Seen()
-    one.learn(WRITE, Result(OK, lsn=500, epoch="1"), 1, 2)
-    one.learn(WRITE, Result(OK, epoch="1"), 3, 4)
-    assert one.unknown_ns == 4
-    one.learn(READ, Result(OK, lsn=600, epoch="1"), 3, 5)  # it was asked for before that write was acknowledged
-    one.learn(READ, Result(OK, lsn=900, epoch=None), 5, 6)  # a replica's
-    assert one == Seen(500, 900, 4)
-    one.learn(READ, Result(OK, lsn=650, epoch="1"), 7, 8)
-    assert one == Seen(650, 900, None)
+    observed = ObservedLsns()
+    observed.learn(WRITE, Result(OK, lsn=500, epoch="1"), 1, 2)
+    observed.learn(WRITE, Result(OK, epoch="1"), 3, 4)
+    assert observed.unknown_ns == 4
+    observed.learn(READ, Result(OK, lsn=600, epoch="1"), 3, 5)  # it was asked for before that write was acknowledged
+    observed.learn(READ, Result(OK, lsn=900, epoch=None), 5, 6)  # a replica's
+    assert observed == ObservedLsns(500, 900, 4)
+    observed.learn(READ, Result(OK, lsn=650, epoch="1"), 7, 8)
+    assert observed == ObservedLsns(650, 900, None)
 
 
 @dataclass
@@ -119,13 +119,13 @@ class Cluster:
 
     members: Mapping[str, Member] = field(
         default_factory=lambda: {
-            one.name: one for one in (Member("pg-0", primary=True), Member("pg-1"), Member("pg-2"))
+            member.name: member for member in (Member("pg-0", primary=True), Member("pg-1"), Member("pg-2"))
         }
     )
     open_links: int = 0
 
     def member(self, endpoint: Endpoint) -> Member:
-        primary = next(one for one in self.members.values() if one.primary)
+        primary = next(member for member in self.members.values() if member.primary)
         return primary if endpoint.name == "service" else self.members[endpoint.name]
 
     async def open(self, endpoint: Endpoint) -> MemberLink:
@@ -189,7 +189,7 @@ def test_positions_are_of_the_members_that_answer_and_are_forgotten_with_them() 
         cluster, topology = Cluster(), TOPOLOGY
         positions = Positions(cluster, lambda: topology, ask, 0.05)
         await looked_at(cluster, *cluster.members)
-        assert {name: (one.lsn, one.primary) for name, one in positions.known.items()} == {
+        assert {name: (position.lsn, position.primary) for name, position in positions.by_member.items()} == {
             "pg-0": (100, True),
             "pg-1": (100, False),
             "pg-2": (100, False),
@@ -197,17 +197,17 @@ def test_positions_are_of_the_members_that_answer_and_are_forgotten_with_them() 
         cluster.members["pg-1"].hangs = True
         cluster.members["pg-2"].answers = False
         async with asyncio.timeout(5):
-            while positions.known.keys() != {"pg-0"}:
-                await positions.news(1)
+            while positions.by_member.keys() != {"pg-0"}:
+                await positions.wait_for_answer(1)
         # It came back with less than it had.
         cluster.members["pg-2"].answers, cluster.members["pg-2"].lsn = True, 40
         async with asyncio.timeout(5):
-            while "pg-2" not in positions.known:
-                await positions.news(1)
-        assert positions.known["pg-2"].lsn == 40
+            while "pg-2" not in positions.by_member:
+                await positions.wait_for_answer(1)
+        assert positions.by_member["pg-2"].lsn == 40
         topology = Topology(SERVICE, MEMBERS[:1])
         async with asyncio.timeout(5):
-            while "pg-2" in positions.known or cluster.open_links > 1:
+            while "pg-2" in positions.by_member or cluster.open_links > 1:
                 await asyncio.sleep(0.001)
         positions.close()
         assert cluster.open_links == 0
@@ -231,7 +231,7 @@ async def sessions_of(cluster: Cluster, name: str, *operations: Operation, wait_
 
 
 def servers(attempts: list[Attempt]) -> Counter[str | None]:
-    return Counter(one.result.server for one in attempts if one.operation.op == "read")
+    return Counter(attempt.result.server for attempt in attempts if attempt.operation.op == "read")
 
 
 def test_reads_take_the_replicas_in_turn_and_own_writes_are_read_from_the_primary_until_one_has_them() -> None:
@@ -241,7 +241,7 @@ def test_reads_take_the_replicas_in_turn_and_own_writes_are_read_from_the_primar
         assert servers(before) == {"pg-1": 2, "pg-2": 2}
         written = await sessions_of(cluster, "read-your-writes", WRITE, READ, READ)
         assert servers(written) == {"pg-0": 2}
-        assert [one.result.value for one in written] == [None, 1, 1]
+        assert [attempt.result.value for attempt in written] == [None, 1, 1]
         cluster.members["pg-2"].lsn = cluster.members["pg-0"].lsn + 10
         assert servers(await sessions_of(cluster, "read-your-writes", WRITE, READ, READ)) == {"pg-2": 2}
         assert cluster.open_links == 0
@@ -254,9 +254,9 @@ def test_a_session_that_read_from_one_replica_does_not_go_to_one_that_is_behind_
         cluster = Cluster()
         cluster.members["pg-1"].lsn = 90
         assert servers(await sessions_of(cluster, "lag-aware", *[READ] * 6)) == {"pg-1": 3, "pg-2": 3}
-        found = await sessions_of(cluster, "monotonic", *[READ] * 6)
-        assert servers(found)["pg-1"] <= 1  # before it had read from the other
-        assert servers(found)["pg-0"] == 0
+        attempts = await sessions_of(cluster, "monotonic", *[READ] * 6)
+        assert servers(attempts)["pg-1"] <= 1  # before it had read from the other
+        assert servers(attempts)["pg-0"] == 0
 
     asyncio.run(scenario())
 
@@ -301,7 +301,7 @@ def test_what_one_session_writes_binds_the_others_of_a_causal_probe_only() -> No
         await asyncio.gather(*(sessions.carry_out(READ, clock.now_ns()) for _ in range(2)))
         reads.close()
         sessions.close()
-        (other,) = (one for one in attempts[-2:] if one.session != writer)
+        (other,) = (attempt for attempt in attempts[-2:] if attempt.session != writer)
         return other.result.server
 
     assert asyncio.run(scenario("read-your-writes")) in ("pg-1", "pg-2")
@@ -313,9 +313,9 @@ def test_where_nobody_is_known_a_read_is_refused_or_goes_to_the_primary() -> Non
         router = Router(lambda: topology)
         positions = Positions(Cluster(), lambda: topology, ask, 0.2)
         reads = ReplicaReads(routing("monotonic"), positions, lambda: topology, router.primary)
-        found = await reads.choose(Seen())
+        endpoint = await reads.choose(ObservedLsns())
         reads.close()
-        return found
+        return endpoint
 
     assert asyncio.run(scenario(Topology(SERVICE, ()))) == SERVICE
     assert asyncio.run(scenario(Topology(None, ()))) is None

@@ -97,13 +97,13 @@ def test_a_write_with_a_level_counts_when_so_many_replicas_have_it(
             assert result.outcome == outcome
             # It was carried out, whatever WAIT said; and WAIT ends before the operation times out.
             assert fake.lists or fake.registers
-            assert fake.seen[-1] == [b"WAIT", level.removeprefix("wait-").encode(), b"180"]
+            assert fake.commands[-1] == [b"WAIT", level.removeprefix("wait-").encode(), b"180"]
 
     asyncio.run(scenario())
 
 
 @pytest.mark.parametrize(
-    ("reply", "operation", "outcome", "found"),
+    ("reply", "operation", "outcome", "value"),
     [
         # A cas answers what was there, which is what was expected where it took effect.
         (reply_of(b""), CAS_ONCE, Outcome("ok"), None),
@@ -122,13 +122,13 @@ def test_a_write_with_a_level_counts_when_so_many_replicas_have_it(
     ],
 )
 def test_what_several_vantages_change_has_its_outcome_and_what_it_found(
-    reply: bytes, operation: Operation, outcome: Outcome, found: int | None
+    reply: bytes, operation: Operation, outcome: Outcome, value: int | None
 ) -> None:
     async def scenario() -> None:
         async with fake_redis(reply=reply) as fake:
             (result,) = await perform(fake, operation)
             cas = operation.op == "cas"
-            assert result == Result(outcome, None if cas else found, "rd-1", REPLID, observed=found if cas else None)
+            assert result == Result(outcome, None if cas else value, "rd-1", REPLID, observed=value if cas else None)
 
     asyncio.run(scenario())
 
@@ -152,8 +152,8 @@ def test_a_compare_and_set_a_counter_and_ids_do_what_they_say_and_are_found_apar
         async with fake_redis() as fake:
             again = replace(CAS_ONCE, expected=CAS_ONCE.value, value=99)
             results = await perform(fake, CAS_ONCE, again, CAS_ONCE, READ, INCR, INCR, COUNT, ID, ID, MULTI, READ)
-            assert [one.observed for one in results[:3]] == [None, CAS_ONCE.value, 99]
-            assert [one.value for one in results[3:]] == [99, None, None, 2, 1, 2, None, MULTI.value]
+            assert [result.observed for result in results[:3]] == [None, CAS_ONCE.value, 99]
+            assert [result.value for result in results[3:]] == [99, None, None, 2, 1, 2, None, MULTI.value]
             prefix = f"{RUN:07x}/".encode()
             assert set(fake.registers) == {
                 REGISTER.encode(),
@@ -182,7 +182,7 @@ def test_a_write_its_question_for_the_epoch_and_its_wait_are_one_packet() -> Non
     async def scenario() -> None:
         async with fake_redis() as fake:
             await perform(fake, SURE)
-            assert [command[0] for command in fake.seen[-3:]] == [b"RPUSH", b"INFO", b"WAIT"]
+            assert [command[0] for command in fake.commands[-3:]] == [b"RPUSH", b"INFO", b"WAIT"]
             assert len(fake.packets) == 2  # the first one logs in
             assert fake.packets[1].count(b"WAIT") == 1
 
@@ -280,7 +280,11 @@ def test_the_server_is_asked_for_once_a_connection_by_its_own_address() -> None:
             results = await perform(fake, ADD, WRITE_ONCE, READ)
             assert {result.server for result in results} == {"rd-1"}
             assert fake.connections == 1
-            assert fake.seen[:3] == [[b"AUTH", b"caplab", b"secret"], [b"CLIENT", b"INFO"], [b"INFO", b"replication"]]
+            assert fake.commands[:3] == [
+                [b"AUTH", b"caplab", b"secret"],
+                [b"CLIENT", b"INFO"],
+                [b"INFO", b"replication"],
+            ]
             link = await client_of(fake).open(Endpoint("rd-7", "127.0.0.1", fake.port))
             assert link.server == "rd-7"  # a member is who the API server says it is
             link.close()
@@ -319,7 +323,7 @@ def test_without_a_password_nobody_logs_in() -> None:
     async def scenario() -> None:
         async with fake_redis() as fake:
             (await client_of(fake, password="").open(service_of(fake))).close()
-            assert [command[0] for command in fake.seen] == [b"CLIENT", b"INFO"]
+            assert [command[0] for command in fake.commands] == [b"CLIENT", b"INFO"]
 
     asyncio.run(scenario())
 

@@ -12,14 +12,14 @@ READONLY, OK = Outcome("fail", "readonly"), Outcome("ok")
 
 
 def names(router: Router, op: str, route: str, count: int, outcome: Outcome = OK) -> list[str]:
-    found = []
+    endpoints = []
     for index in range(count):
         operation = Operation(index, op, route)
         endpoint = router.choose(operation)
         assert endpoint
         router.learn(operation, endpoint, outcome)
-        found.append(endpoint.name)
-    return found
+        endpoints.append(endpoint.name)
+    return endpoints
 
 
 def router() -> Router:
@@ -31,25 +31,25 @@ def test_the_service_is_used_whatever_comes_back() -> None:
 
 
 def test_direct_reads_take_the_members_in_turn() -> None:
-    found = names(router(), "read", "direct", 6)
-    assert found[:3] == found[3:]
-    assert len(set(found)) == 3
+    endpoints = names(router(), "read", "direct", 6)
+    assert endpoints[:3] == endpoints[3:]
+    assert len(set(endpoints)) == 3
 
 
 def test_direct_writes_stay_with_the_member_that_takes_them_and_go_on_from_one_that_does_not() -> None:
-    one = router()
-    assert names(one, "add", "direct", 3) == ["pg-0"] * 3
-    assert names(one, "add", "direct", 4, READONLY) == ["pg-0", "pg-1", "pg-2", "pg-0"]
-    assert names(one, "add", "direct", 2) == ["pg-1", "pg-1"]
+    direct_router = router()
+    assert names(direct_router, "add", "direct", 3) == ["pg-0"] * 3
+    assert names(direct_router, "add", "direct", 4, READONLY) == ["pg-0", "pg-1", "pg-2", "pg-0"]
+    assert names(direct_router, "add", "direct", 2) == ["pg-1", "pg-1"]
 
 
 def test_many_writes_that_hang_on_one_member_move_the_choice_by_one() -> None:
-    one = router()
+    direct_router = router()
     operations = [Operation(index, "add", "direct") for index in range(4)]
-    assert {one.choose(operation) for operation in operations} == {MEMBERS[0]}
+    assert {direct_router.choose(operation) for operation in operations} == {MEMBERS[0]}
     for operation in operations:
-        one.learn(operation, MEMBERS[0], Outcome("info", "timeout"))
-    assert one.choose(operations[0]) == MEMBERS[1]
+        direct_router.learn(operation, MEMBERS[0], Outcome("info", "timeout"))
+    assert direct_router.choose(operations[0]) == MEMBERS[1]
 
 
 def test_a_primary_that_lacks_a_standby_is_still_the_primary() -> None:
@@ -65,48 +65,50 @@ def test_route_any_offers_writes_to_every_member() -> None:
 
 
 def test_where_there_is_no_primary_direct_writes_take_the_members_in_turn_whatever_comes_back() -> None:
-    one = Router(lambda: Topology(SERVICE, MEMBERS), has_primary=False)
-    found = names(one, "add", "direct", 6) + names(one, "add", "direct", 6, Outcome("fail", "refused"))
-    assert found == found[:3] * 4
-    assert len(set(found)) == 3
-    assert set(names(one, "add", "service", 3)) == {"service"}
+    any_router = Router(lambda: Topology(SERVICE, MEMBERS), has_primary=False)
+    endpoints = names(any_router, "add", "direct", 6) + names(
+        any_router, "add", "direct", 6, Outcome("fail", "refused")
+    )
+    assert endpoints == endpoints[:3] * 4
+    assert len(set(endpoints)) == 3
+    assert set(names(any_router, "add", "service", 3)) == {"service"}
 
 
 def test_operations_of_several_routes_by_turns_meet_every_member() -> None:
-    one = Router(lambda: Topology(SERVICE, MEMBERS[:2]), has_primary=False)
+    any_router = Router(lambda: Topology(SERVICE, MEMBERS[:2]), has_primary=False)
     met = {("add", route): set[str]() for route in ("direct", "any")}
     for _ in range(4):
-        for (op, route), known in met.items():
-            known.update(names(one, op, route, 1))
+        for (op, route), members in met.items():
+            members.update(names(any_router, op, route, 1))
     assert set(map(len, met.values())) == {2}
 
 
 def test_route_replica_writes_by_the_service_and_reads_of_all_but_the_member_that_answered_as_primary() -> None:
-    one = router()
-    assert set(names(one, "write", "replica", 3)) == {"service"}
-    assert set(names(one, "read", "replica", 6)) == {"pg-0", "pg-1", "pg-2"}
-    one.note_role("pg-1", primary=True)
-    found = names(one, "read", "replica", 4)
-    assert set(found[:2]) == set(found[2:]) == {"pg-0", "pg-2"}
+    replica_router = router()
+    assert set(names(replica_router, "write", "replica", 3)) == {"service"}
+    assert set(names(replica_router, "read", "replica", 6)) == {"pg-0", "pg-1", "pg-2"}
+    replica_router.note_role("pg-1", primary=True)
+    endpoints = names(replica_router, "read", "replica", 4)
+    assert set(endpoints[:2]) == set(endpoints[2:]) == {"pg-0", "pg-2"}
     # A failover: the new one answers as a primary, and the old one is a replica again.
-    one.note_role("pg-2", primary=True)
-    assert set(names(one, "read", "replica", 2)) == {"pg-0", "pg-1"}
-    one.note_role("pg-0", primary=False)
-    assert set(names(one, "read", "replica", 2)) == {"pg-0", "pg-1"}
-    one.note_role("pg-2", primary=False)
-    assert set(names(one, "read", "replica", 3)) == {"pg-0", "pg-1", "pg-2"}
+    replica_router.note_role("pg-2", primary=True)
+    assert set(names(replica_router, "read", "replica", 2)) == {"pg-0", "pg-1"}
+    replica_router.note_role("pg-0", primary=False)
+    assert set(names(replica_router, "read", "replica", 2)) == {"pg-0", "pg-1"}
+    replica_router.note_role("pg-2", primary=False)
+    assert set(names(replica_router, "read", "replica", 3)) == {"pg-0", "pg-1", "pg-2"}
 
 
 def test_without_a_service_the_writes_of_route_replica_find_the_primary_as_direct_ones_do() -> None:
-    one = Router(lambda: Topology(None, MEMBERS))
-    assert names(one, "write", "replica", 2, READONLY) == ["pg-0", "pg-1"]
-    assert names(one, "write", "replica", 2) == ["pg-2", "pg-2"]
+    replica_router = Router(lambda: Topology(None, MEMBERS))
+    assert names(replica_router, "write", "replica", 2, READONLY) == ["pg-0", "pg-1"]
+    assert names(replica_router, "write", "replica", 2) == ["pg-2", "pg-2"]
 
 
 def test_a_primary_alone_has_no_replica() -> None:
-    one = Router(lambda: Topology(SERVICE, MEMBERS[:1]))
-    one.note_role("pg-0", primary=True)
-    assert one.choose(Operation(0, "read", "replica")) is None
+    replica_router = Router(lambda: Topology(SERVICE, MEMBERS[:1]))
+    replica_router.note_role("pg-0", primary=True)
+    assert replica_router.choose(Operation(0, "read", "replica")) is None
 
 
 @pytest.mark.parametrize("route", ["service", "direct", "any", "replica"])

@@ -14,14 +14,14 @@ import pytest
 from caplab_probes.engines.opening import Opener, WorkingLink
 from caplab_probes.exporter import Exporter
 from caplab_probes.links import Endpoint, Topology
-from caplab_probes.probe import Probe, Surroundings
+from caplab_probes.probe import Probe, ProberContext
 from caplab_probes.scan import read_notes
 from caplab_probes.sessions import session_numbers
 from caplab_probes.spec import ProbeSpec
 from caplab_probes.writer import read_folder
 from fake_postgres import LIMITS, FakeServer, client_of, fake_server, rows
 from fake_redis import REPLID, FakeRedis, fake_redis
-from loopback import until
+from loopback import wait_until
 
 from caplab.model.history import validate
 
@@ -31,7 +31,7 @@ async def run_probe(
 ) -> Probe:
     settings: dict[str, object] = {"workload": "set", "rate": 50, "routes": ("service",), "seconds": 1.0, **spec}
     probe_spec = ProbeSpec("run-1", vantages=("a",), seed=1, **settings)  # type: ignore[arg-type]
-    around = Surroundings("a", folder, LIMITS, Exporter("a"), session_numbers())
+    around = ProberContext("a", folder, LIMITS, Exporter("a"), session_numbers())
     topology = Topology(Endpoint("service", "localhost", fake.port), (Endpoint("pg-1", "127.0.0.1", fake.port),))
     probe = Probe(probe_spec, around, client_of(fake), lambda: topology)
     task = asyncio.create_task(probe.run())
@@ -67,7 +67,7 @@ def test_while_commits_hang_few_are_under_way_and_the_rest_are_overloads(tmp_pat
                 await asyncio.sleep(0.4)
                 fake.hang = waits
                 await asyncio.sleep(1.0)
-                assert sum(statement.startswith("INSERT") for statement in fake.seen) <= 20 + 4
+                assert sum(statement.startswith("INSERT") for statement in fake.statements) <= 20 + 4
                 assert fake.open <= 2 * LIMITS.in_flight + 1
                 fake.hang = None
                 waits.set()
@@ -156,7 +156,7 @@ def test_a_probe_waits_for_its_target_says_why_and_can_be_stopped(tmp_path: Path
         async with fake_server(accept=False) as fake:
 
             async def look(probe: Probe) -> None:
-                await until(lambda: probe.status.last_error)
+                await wait_until(lambda: probe.status.last_error)
                 assert probe.status.phase == "Pending"
                 assert probe.status.last_error.startswith("pg-1: ")
                 probe.stop()
@@ -202,14 +202,14 @@ def test_by_hand_a_redis_is_probed_with_its_password_and_a_level(tmp_path: Path)
     async def scenario() -> None:
         async with fake_redis() as fake:
             load = ("--workload", "register", "--rate", "50", "--seconds", "1", "--write-level", "wait-1")
-            code, said, _ = await by_hand(fake, tmp_path, *load, "--timeout-ms", "2000")
-            assert (code, json.loads(said)["phase"], json.loads(said)["operations"]) == (0, "Done", 50)
+            code, printed, _ = await by_hand(fake, tmp_path, *load, "--timeout-ms", "2000")
+            assert (code, json.loads(printed)["phase"], json.loads(printed)["operations"]) == (0, "Done", 50)
             history = validate(read_folder(tmp_path / "r1")).to_pylist()
             assert {(row["op"], row["level"]) for row in history} == {("write", "wait-1"), ("read", None)}
             assert {(row["outcome"], row["epoch"]) for row in history} == {("ok", REPLID)}
-            assert [b"WAIT", b"1", b"1800"] in fake.seen  # by the time that its operations have
-            code, said, _ = await by_hand(fake, tmp_path, "--workload", "register-scan")
-            assert (code, json.loads(said)["operations"]) == (0, len(fake.registers))
+            assert [b"WAIT", b"1", b"1800"] in fake.commands  # by the time that its operations have
+            code, printed, _ = await by_hand(fake, tmp_path, "--workload", "register-scan")
+            assert (code, json.loads(printed)["operations"]) == (0, len(fake.registers))
 
     asyncio.run(scenario())
 

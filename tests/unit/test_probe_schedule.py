@@ -18,14 +18,14 @@ def test_rounding_does_not_add_up() -> None:
 def test_nothing_is_due_before_its_time() -> None:
     schedule = Schedule(anchor_ns=1000, rate=10)
     assert due(schedule, 0, 999, START_NS) == []
-    assert [one.index for one in due(schedule, 0, 1000, START_NS)] == [0]
+    assert [due_operation.index for due_operation in due(schedule, 0, 1000, START_NS)] == [0]
     assert due(schedule, 1, 1000, START_NS) == []
 
 
 def test_after_a_stall_what_is_too_late_is_an_overload_and_the_rest_is_started() -> None:
     ready = due(Schedule(anchor_ns=0, rate=10), 0, SECOND_NS, START_NS)
-    assert [one.index for one in ready] == list(range(11))
-    assert [one.index for one in ready if not one.overload] == [8, 9, 10]
+    assert [due_operation.index for due_operation in ready] == list(range(11))
+    assert [due_operation.index for due_operation in ready if not due_operation.overload] == [8, 9, 10]
 
 
 def test_a_schedule_of_some_seconds_ends() -> None:

@@ -22,7 +22,7 @@ import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow has no stubs
 import pytest
 from caplab_probes import meta, serving
 from caplab_probes.exporter import Exporter
-from caplab_probes.reading import NotRead, Stored, arrow_stream, read_apart
+from caplab_probes.reading import HistoryStream, HistoryUnreadable, arrow_stream, read_in_child
 from caplab_probes.recovery import recovered
 from caplab_probes.schedule import SECOND_NS, Schedule
 from caplab_probes.serving import serve
@@ -65,8 +65,8 @@ def server(folder: Path) -> Iterator[Any]:
 
 @pytest.fixture
 def port(server: Any) -> int:
-    found: int = server.server_address[1]
-    return found
+    number: int = server.server_address[1]
+    return number
 
 
 def ask(
@@ -86,9 +86,9 @@ def ask(
     ("accept", "kind"), [("", "text/plain"), ("application/openmetrics-text; version=1.0.0", "application/openmetrics")]
 )
 def test_metrics_are_served_as_the_scraper_likes_them(port: int, accept: str, kind: str) -> None:
-    status, told, body = ask(port, "/metrics", accept=accept)
+    status, content_type, body = ask(port, "/metrics", accept=accept)
     assert status == 200
-    assert told.startswith(kind)
+    assert content_type.startswith(kind)
     assert b'caplab_operations_total{cluster="pg",cluster_namespace="demo",engine="postgres",level=' in body
     assert b"process_cpu_seconds_total" in body
 
@@ -119,8 +119,8 @@ def test_metas_and_the_notes_of_scans_come_as_lists(port: int, folder: Path) -> 
     meta.reserve(folder / "r1")  # of a probe that has not begun
     status, kind, body = ask(port, "/runs/r1/scans.json")
     assert (status, kind) == (200, "application/json")
-    said = [(note["endpoint"], note["incarnation"]) for note in json.loads(body)]
-    assert said == [("pg-0", 1), ("pg-0", 12), ("pg-1", 12)]
+    pairs = [(note["endpoint"], note["incarnation"]) for note in json.loads(body)]
+    assert pairs == [("pg-0", 1), ("pg-0", 12), ("pg-1", 12)]
     (plain,) = json.loads(ask(port, "/runs/r1/metas.json")[2])
     assert plain == json.loads(json.dumps(asdict(RECORD)))
 
@@ -155,8 +155,8 @@ def test_a_run_that_is_not_here_is_404_with_a_sentence(port: int, page: str) -> 
     ],
 )
 def test_there_is_no_way_out_of_the_folder(port: int, path: str, status: int) -> None:
-    found, kind, body = ask(port, path)
-    assert (found, kind) == (status, "text/plain; charset=utf-8")
+    answered, kind, body = ask(port, path)
+    assert (answered, kind) == (status, "text/plain; charset=utf-8")
     assert body.count(b"\n") == 1
 
 
@@ -188,9 +188,9 @@ def test_metrics_that_fail_are_500(port: int, monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_run_that_is_pruned_while_it_is_read_is_not_there(server: Any, port: int) -> None:
     @contextmanager
-    def half(run: Path) -> Iterator[Stored]:
+    def half(run: Path) -> Iterator[HistoryStream]:
         shutil.rmtree(run)
-        yield Stored(3, io.BytesIO(b"abc"))
+        yield HistoryStream(3, io.BytesIO(b"abc"))
 
     server.read = half
     assert ask(port, "/runs/r1/history.arrow")[0] == 404
@@ -271,16 +271,16 @@ def connected(port: int, sends: bytes) -> socket.socket:
 
 
 def test_who_is_slow_to_ask_is_let_go(server: Any, port: int) -> None:
-    server.asking_seconds = 0.7
-    slow = [connected(port, b"GET /metr") for _ in range(serving.AT_ONCE)]
+    server.request_seconds = 0.7
+    slow = [connected(port, b"GET /metr") for _ in range(serving.MAX_REQUESTS)]
     began = time.monotonic()
-    assert [client.recv(100) for client in slow] == [b""] * serving.AT_ONCE
+    assert [client.recv(100) for client in slow] == [b""] * serving.MAX_REQUESTS
     assert time.monotonic() - began < 3
     assert ask(port, "/metrics")[0] == 200
 
 
 def test_who_holds_a_place_without_the_token_makes_room_for_who_has_it(server: Any, port: int) -> None:
-    slow = [connected(port, b"GET /metr") for _ in range(2 * serving.AT_ONCE)]
+    slow = [connected(port, b"GET /metr") for _ in range(2 * serving.MAX_REQUESTS)]
     assert ask(port, "/metrics")[0] == 200
     assert slow[0].recv(100) == b""  # the one that asked for the longest
     for client in slow:
@@ -289,11 +289,11 @@ def test_who_holds_a_place_without_the_token_makes_room_for_who_has_it(server: A
 
 def test_only_so_many_are_answered_at_a_time(server: Any, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     over = threading.Event()
-    monkeypatch.setattr(serving, "metrics_reply", lambda *_: over.wait(10) and serving.sentence(200, "done"))
+    monkeypatch.setattr(serving, "metrics_reply", lambda *_: over.wait(10) and serving.text_reply(200, "done"))
     request = f"GET /metrics HTTP/1.0\r\nX-Caplab-Token: {TOKEN}\r\n\r\n".encode()
-    busy = [connected(port, request) for _ in range(serving.AT_ONCE)]
+    busy = [connected(port, request) for _ in range(serving.MAX_REQUESTS)]
     end = time.monotonic() + 5
-    while server._asking or server._places._value:
+    while server._unauthenticated or server._slots._value:
         assert time.monotonic() < end
         time.sleep(0.005)
     with connected(port, request) as one_more:
@@ -306,13 +306,13 @@ def test_who_is_slow_to_take_a_history_is_cut_off_and_its_reader_ends(server: An
     ended = threading.Event()
 
     @contextmanager
-    def endless(run: Path) -> Iterator[Stored]:
+    def endless(run: Path) -> Iterator[HistoryStream]:
         try:
-            yield Stored(1 << 40, open("/dev/zero", "rb"))  # noqa: SIM115, PTH123
+            yield HistoryStream(1 << 40, open("/dev/zero", "rb"))  # noqa: SIM115, PTH123
         finally:
             ended.set()
 
-    server.read, server.answering_seconds = endless, 0.5
+    server.read, server.response_seconds = endless, 0.5
     request = f"GET /namespaces/demo/runs/r1/history.arrow HTTP/1.0\r\nX-Caplab-Token: {TOKEN}\r\n\r\n"
     with connected(port, request.encode()):
         assert ended.wait(5)
@@ -326,26 +326,26 @@ def test_a_request_is_bounded(port: int) -> None:
 
 def test_a_reader_that_dies_is_a_sentence(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/bin/false")
-    with pytest.raises(NotRead, match="ended early"), read_apart(folder / "r1"):
+    with pytest.raises(HistoryUnreadable, match="ended early"), read_in_child(folder / "r1"):
         pass
 
 
 def nice_of_readers() -> list[int]:
     """The priorities of this process' children that read histories (proc(5): ppid is the 4th field, nice the 19th)."""
-    found = []
+    niceness = []
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             fields = (process / "stat").read_text().rpartition(")")[2].split()
             if int(fields[1]) == os.getpid() and b"caplab_probes.reading" in (process / "cmdline").read_bytes():
-                found.append(int(fields[16]))
-    return found
+                niceness.append(int(fields[16]))
+    return niceness
 
 
 def test_a_history_is_read_by_a_process_of_the_lowest_priority(folder: Path) -> None:
     writer = SegmentWriter(folder / "r1", 1)
     for number in range(40):  # more than a pipe holds: it waits to be read
         writer.write([ROW._replace(value=random.getrandbits(60)) for _ in range(500)], number * 10**9)
-    with read_apart(folder / "r1") as stored:
+    with read_in_child(folder / "r1") as stored:
         assert nice_of_readers() == [19]
         assert len(b"".join(stored.blocks())) == stored.length
     assert nice_of_readers() == []

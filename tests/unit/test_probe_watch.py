@@ -14,15 +14,15 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
-from caplab_probes import control
-from caplab_probes.control import Control
+from caplab_probes import controller
+from caplab_probes.controller import Controller
 from caplab_probes.exporter import Exporter
 from caplab_probes.links import Endpoint
-from caplab_probes.probe import Status, Surroundings
+from caplab_probes.probe import ProberContext, Status
 from caplab_probes.sessions import session_numbers
 from caplab_probes.spec import ClientOptions, Levels, Limits, Target, probe_from
 from caplab_probes.targets import LiveTopology, topology_of
-from caplab_probes.watch import PLURAL, Moves, Wanted, apply_status, decide, status_body
+from caplab_probes.watch import PLURAL, ProbeActions, WantedProbe, apply_status, decide, status_body
 from kubernetes import client
 
 from caplab.watching import Watcher
@@ -38,12 +38,12 @@ def probe_object(uid: str = "u1", phase: str = "", deleted: bool = False, **spec
     return {"metadata": metadata, "spec": whole, "status": {"vantages": entries}}
 
 
-def names(moves: Moves) -> tuple[list[str], list[str], list[str]]:
-    return [one.uid for one in moves.start], list(moves.stop), [one.uid for one in moves.refuse]
+def names(actions: ProbeActions) -> tuple[list[str], list[str], list[str]]:
+    return [probe.uid for probe in actions.start], list(actions.stop), [probe.uid for probe in actions.refuse]
 
 
 @pytest.mark.parametrize(
-    ("objects", "known", "expected"),
+    ("objects", "started", "expected"),
     [
         ([probe_object()], [], (["u1"], [], [])),
         ([probe_object()], ["u1"], ([], [], [])),
@@ -70,9 +70,9 @@ def names(moves: Moves) -> tuple[list[str], list[str], list[str]]:
     ],
 )
 def test_what_to_do_follows_from_what_is_asked_and_what_runs(
-    objects: list[dict[str, Any]], known: list[str], expected: tuple[list[str], list[str], list[str]]
+    objects: list[dict[str, Any]], started: list[str], expected: tuple[list[str], list[str], list[str]]
 ) -> None:
-    assert names(decide(objects, "a", known)) == expected
+    assert names(decide(objects, "a", started)) == expected
 
 
 def test_an_object_that_cannot_be_read_is_refused_with_the_field() -> None:
@@ -274,13 +274,13 @@ def test_the_options_of_a_client_are_carried_on_and_the_default_ones_suit_every_
     cassandra = probe_object(target={"kind": "CassandraCluster", "name": "cs"}, client=asked)
     (wanted,) = decide([cassandra], "a", []).start
     assert wanted.spec.client == ClientOptions(client_timestamps=False, speculative_delay_ms=50)
-    for said in ({}, {"clientTimestamps": True}):
-        (wanted,) = decide([probe_object(client=said)], "a", []).start
+    for options in ({}, {"clientTimestamps": True}):
+        (wanted,) = decide([probe_object(client=options)], "a", []).start
         assert wanted.spec.client == ClientOptions()
 
 
 @pytest.mark.parametrize(
-    ("said", "at"),
+    ("options", "at"),
     [
         ({}, {"a": None, "b": None}),
         ({"clockSkewMilliseconds": -250}, {"a": -250, "b": -250}),
@@ -288,9 +288,9 @@ def test_the_options_of_a_client_are_carried_on_and_the_default_ones_suit_every_
     ],
 )
 def test_a_clock_is_skewed_at_the_vantages_that_are_named_or_at_all(
-    said: dict[str, Any], at: dict[str, int | None]
+    options: dict[str, Any], at: dict[str, int | None]
 ) -> None:
-    cassandra = probe_object(target={"kind": "CassandraCluster", "name": "cs"}, client=said)
+    cassandra = probe_object(target={"kind": "CassandraCluster", "name": "cs"}, client=options)
     (wanted,) = decide([cassandra], "a", []).start
     assert {vantage: wanted.spec.client.at(vantage).clock_skew_ms for vantage in at} == at
 
@@ -301,15 +301,15 @@ def asked_for_clients(
     """What a prober at a vantage asks an engine for, for loads with these clients."""
     asked: list[tuple[Limits, ClientOptions]] = []
     engine = SimpleNamespace(client=lambda login, limits, topology, options: asked.append((limits, options)))
-    monkeypatch.setattr(control, "engine_of", lambda kind: engine)
-    monkeypatch.setattr(control, "read_login", lambda api, target: {})
-    monkeypatch.setattr(control, "LiveTopology", lambda api, target: SimpleNamespace(start=lambda: None))
-    around = Surroundings(vantage, folder, Limits(), Exporter(vantage), session_numbers())
+    monkeypatch.setattr(controller, "engine_of", lambda kind: engine)
+    monkeypatch.setattr(controller, "read_login", lambda api, target: {})
+    monkeypatch.setattr(controller, "LiveTopology", lambda api, target: SimpleNamespace(start=lambda: None))
+    around = ProberContext(vantage, folder, Limits(), Exporter(vantage), session_numbers())
 
     async def scenario() -> None:
-        prober = Control(client.ApiClient(client.Configuration()), around)
-        for said in clients:
-            prober._reach(Wanted("u1", "load", *probe_from(probe_object(client=said))))
+        prober = Controller(client.ApiClient(client.Configuration()), around)
+        for options in clients:
+            prober._reach(WantedProbe("u1", "load", *probe_from(probe_object(client=options))))
 
     asyncio.run(scenario())
     return asked
@@ -406,7 +406,7 @@ def api() -> Iterator[FakeApi]:
     fake.server.server_close()
 
 
-def until(true: Callable[[], bool]) -> None:
+def wait_until(true: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 10
     while not true():
         assert time.monotonic() < deadline
@@ -422,10 +422,10 @@ def test_the_watcher_tells_of_every_change_and_lists_anew(api: FakeApi, namespac
         {"type": "DELETED", "object": probe_object("u1")},
     ]
     watcher = Watcher(
-        api.client(), PLURAL, namespace, lambda found: heard.append([body["metadata"]["uid"] for body in found])
+        api.client(), PLURAL, namespace, lambda bodies: heard.append([body["metadata"]["uid"] for body in bodies])
     )
     watcher.start()
-    until(lambda: len(heard) >= 4)
+    wait_until(lambda: len(heard) >= 4)
     watcher.stop()
     assert heard[:4] == [["u1"], ["u1", "u2"], ["u2"], ["u1"]]
 
@@ -433,12 +433,12 @@ def test_the_watcher_tells_of_every_change_and_lists_anew(api: FakeApi, namespac
 def test_the_watcher_goes_on_after_the_api_server_was_away(api: FakeApi) -> None:
     heard: list[int] = []
     api.broken = True
-    watcher = Watcher(api.client(), PLURAL, "", lambda found: heard.append(len(found)))
+    watcher = Watcher(api.client(), PLURAL, "", lambda bodies: heard.append(len(bodies)))
     watcher.start()
     time.sleep(0.2)
     assert not heard
     api.broken = False
-    until(lambda: bool(heard))
+    wait_until(lambda: bool(heard))
     watcher.stop()
 
 
@@ -459,24 +459,26 @@ def test_the_status_of_an_object_that_is_gone_is_no_error(api: FakeApi) -> None:
 def test_control_starts_what_is_asked_refuses_what_it_cannot_read_and_says_so(api: FakeApi, tmp_path: Path) -> None:
     api.objects = [probe_object("u1"), probe_object("u2", workload="sets"), probe_object("u3", vantages=["c"])]
 
-    def told(name: str) -> list[dict[str, Any]]:
+    def statuses(name: str) -> list[dict[str, Any]]:
         return [body["status"]["vantages"][0] for path, _, body in list(api.patches) if f"/{name}/" in path]
 
     async def scenario() -> None:
         stopped = asyncio.Event()
-        around = Surroundings("a", tmp_path, Limits(), Exporter("a"), session_numbers())
-        control = asyncio.create_task(Control(api.client(), around).run(stopped))
+        around = ProberContext("a", tmp_path, Limits(), Exporter("a"), session_numbers())
+        control = asyncio.create_task(Controller(api.client(), around).run(stopped))
         # There is no secret in this API server, so the probe waits for its target and says why.
-        await asyncio.to_thread(until, lambda: any("PostgresCluster pg" in one["lastError"] for one in told("load-u1")))
-        await asyncio.to_thread(until, lambda: bool(told("load-u2")))
+        await asyncio.to_thread(
+            wait_until, lambda: any("PostgresCluster pg" in one["lastError"] for one in statuses("load-u1"))
+        )
+        await asyncio.to_thread(wait_until, lambda: bool(statuses("load-u2")))
         api.objects = [probe_object("u1", stop=True)]
-        await asyncio.to_thread(until, lambda: told("load-u1")[-1]["phase"] == "Done")
+        await asyncio.to_thread(wait_until, lambda: statuses("load-u1")[-1]["phase"] == "Done")
         stopped.set()
         await control
 
     asyncio.run(scenario())
-    assert told("load-u2")[0]["phase"] == "Failed"
-    assert not told("load-u3")
+    assert statuses("load-u2")[0]["phase"] == "Failed"
+    assert not statuses("load-u3")
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 import yaml
-from caplab_probes.cache.asked import FIELDS as CACHE_FIELDS
 from caplab_probes.cache.protections import PROTECTIONS
+from caplab_probes.cache.spec import FIELDS as CACHE_FIELDS
 from caplab_probes.spec import (
     CACHE,
     CLIENT_FIELDS,
@@ -51,8 +51,8 @@ def test_routes_take_turns() -> None:
 
 def test_a_set_only_adds_and_says_who_added_what() -> None:
     adds = [operation(Writer(SET, 1), index) for index in range(100)]
-    assert {one.op for one in adds} == {"add"}
-    assert [index_of(one.value or 0) for one in adds] == list(range(100))
+    assert {op.op for op in adds} == {"add"}
+    assert [index_of(op.value or 0) for op in adds] == list(range(100))
 
 
 def test_a_clock_beats_with_unique_values_that_say_their_run() -> None:
@@ -60,7 +60,7 @@ def test_a_clock_beats_with_unique_values_that_say_their_run() -> None:
     beats = [operation(writer, index) for index in range(100)]
     value = value_of(writer, 1)
     assert beats[1] == Operation(1, "write", "direct", key=CLOCK_KEY, value=value, workload="clock")
-    assert {run_of(one.value or 0) for one in beats} == {run_number("run-1-clock")}
+    assert {run_of(op.value or 0) for op in beats} == {run_number("run-1-clock")}
     assert all(map(is_beat, beats))
     assert not any(is_beat(operation(Writer(spec, 0), index)) for spec in (SET, REGISTER) for index in range(100))
 
@@ -87,9 +87,9 @@ def test_a_register_has_one_writer_and_its_versions_grow_also_over_a_restart() -
     for vantage in range(3):
         for incarnation in (0, 1):
             for index in range(400):
-                one = operation(Writer(REGISTER, vantage, incarnation), index)
-                if one.op == "write":
-                    writes.setdefault(one.key or "", []).append((vantage, one.value or 0))
+                op = operation(Writer(REGISTER, vantage, incarnation), index)
+                if op.op == "write":
+                    writes.setdefault(op.key or "", []).append((vantage, op.value or 0))
     for versions in writes.values():
         assert len({vantage for vantage, _ in versions}) == 1
         values = [value for _, value in versions]
@@ -98,11 +98,11 @@ def test_a_register_has_one_writer_and_its_versions_grow_also_over_a_restart() -
 
 def test_registers_are_read_by_everybody_on_the_route_they_are_written_on() -> None:
     some = [operation(Writer(REGISTER, 0), index) for index in range(3000)]
-    reads = [one for one in some if one.op == "read"]
+    reads = [op for op in some if op.op == "read"]
     assert 0.4 < len(reads) / len(some) < 0.6
-    assert {(one.key or "").split("/")[2] for one in reads} == {"a", "b", "c"}
-    assert all((one.key or "").split("/")[3] == one.route for one in reads)
-    assert {one.key for one in some if one.op == "write"} <= {one.key for one in reads}
+    assert {(op.key or "").split("/")[2] for op in reads} == {"a", "b", "c"}
+    assert all((op.key or "").split("/")[3] == op.route for op in reads)
+    assert {op.key for op in some if op.op == "write"} <= {op.key for op in reads}
 
 
 def some_of(workload: str, vantage: int = 0, count: int = 2000) -> list[Operation]:
@@ -115,31 +115,31 @@ def some_of(workload: str, vantage: int = 0, count: int = 2000) -> list[Operatio
 )
 def test_every_vantage_changes_and_reads_every_key_of_a_shared_workload(workload: str, op: str, keys: int) -> None:
     of_vantages = [some_of(workload, vantage) for vantage in range(3)]
-    changed = [{(one.route, one.key) for one in some if one.op == op} for some in of_vantages]
-    read = [{(one.route, one.key) for one in some if one.op == "read"} for some in of_vantages]
+    changed = [{(sent.route, sent.key) for sent in some if sent.op == op} for some in of_vantages]
+    read = [{(sent.route, sent.key) for sent in some if sent.op == "read"} for some in of_vantages]
     assert len(changed[0]) == 2 * keys  # of each route its own
     assert changed[0] == changed[1] == changed[2] == read[0]
-    shares = [sum(one.op == op for one in some) / len(some) for some in of_vantages]
+    shares = [sum(sent.op == op for sent in some) / len(some) for some in of_vantages]
     assert all(0.4 < share < 0.6 for share in shares)
 
 
 def test_values_of_registers_that_all_write_are_unique_and_counters_count_by_one() -> None:
     for workload in ("register-multi", "cas"):
-        values = [one.value for vantage in range(3) for one in some_of(workload, vantage) if one.op != "read"]
+        values = [op.value for vantage in range(3) for op in some_of(workload, vantage) if op.op != "read"]
         assert len(set(values)) == len(values)
-    assert {one.value for one in some_of("counter") if one.op == "incr"} == {1}
+    assert {op.value for op in some_of("counter") if op.op == "incr"} == {1}
 
 
 def test_ids_are_asked_for_by_one_name_on_all_routes_and_bring_no_value() -> None:
     ids = some_of("ids", 1)
-    assert {(one.op, one.value, one.key) for one in ids} == {("id", None, f"{run_number('run-1'):07x}/probe")}
-    assert {one.route for one in ids} == {"service", "direct"}
+    assert {(op.op, op.value, op.key) for op in ids} == {("id", None, f"{run_number('run-1'):07x}/probe")}
+    assert {op.route for op in ids} == {"service", "direct"}
 
 
 def test_a_read_of_the_route_replica_is_at_the_level_of_its_routing_and_others_are_not() -> None:
     routed = replace(REGISTER, routes=("service", "replica"), client=ClientOptions(read_routing="monotonic"))
     some = [operation(Writer(routed, 0), index) for index in range(200)]
-    assert {(one.op, one.route, one.level) for one in some} == {
+    assert {(op.op, op.route, op.level) for op in some} == {
         ("read", "service", None),
         ("read", "replica", "monotonic"),
         ("write", "service", None),

@@ -65,16 +65,16 @@ def test_a_segment_is_closed_by_rename_when_its_second_is_over(tmp_path: Path) -
 def test_a_killed_writer_loses_nothing_that_it_had_handed_over(tmp_path: Path) -> None:
     process = subprocess.Popen([sys.executable, "-c", ENDLESS, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     assert process.stdout
-    told = 0
+    written = 0
     while len(segments(tmp_path)) < 3:
-        told = int(process.stdout.readline())
+        written = int(process.stdout.readline())
     process.send_signal(signal.SIGKILL)
-    told = max([told, *map(int, process.stdout.read().split())])
+    written = max([written, *map(int, process.stdout.read().split())])
     process.wait()
     process.stdout.close()
-    found = values(tmp_path)
-    assert found == list(range(len(found)))
-    assert len(found) >= told
+    read = values(tmp_path)
+    assert read == list(range(len(read)))
+    assert len(read) >= written
     assert segments(tmp_path)[-1].name.endswith(".part")
 
 
@@ -147,8 +147,8 @@ def test_what_a_killed_prober_may_have_sent_is_info(tmp_path: Path) -> None:
     rows = [row for row in validate(recovered(tmp_path)).to_pylist() if row["outcome"] == "info"]
     indices = [index_of(row["value"]) for row in rows]
     assert indices == [18, 19, *range(21, 41)]
-    found = {(row["vantage"], row["op"], row["level"], row["return_ns"]) for row in rows}
-    assert found == {("b", "add", "wait-1", None)}
+    info_rows = {(row["vantage"], row["op"], row["level"], row["return_ns"]) for row in rows}
+    assert info_rows == {("b", "add", "wait-1", None)}
     assert len({row["session"] for row in rows}) == len(rows)
     assert rows[0]["invoke_ns"] == SECOND_NS + 18 * SECOND_NS // 10
 
@@ -159,30 +159,32 @@ def test_a_killed_prober_whose_client_waits_may_have_sent_more_since_its_last_ro
     assert [index_of(row["value"]) for row in rows] == [18, 19, *range(21, 41 + 15)]
 
 
-@pytest.mark.parametrize(("workload", "op", "told"), [("counter", "incr", 1), ("ids", "id", None), ("cas", "write", 0)])
+@pytest.mark.parametrize(
+    ("workload", "op", "expected"), [("counter", "incr", 1), ("ids", "id", None), ("cas", "write", 0)]
+)
 def test_what_writes_no_value_of_its_own_is_known_by_its_time_and_a_cas_comes_back_as_a_write(
-    tmp_path: Path, workload: str, op: str, told: int | None
+    tmp_path: Path, workload: str, op: str, expected: int | None
 ) -> None:
     writer = Writer(replace(SPEC, workload=workload, levels=Levels()), 1, meta.reserve(tmp_path))
     schedule = Schedule(anchor_ns=SECOND_NS, rate=10)
     meta.write_meta(tmp_path, meta.begin(writer, schedule))
     sent = [(index, operation(writer, index)) for index in range(30)]
-    changes = [index for index, one in sent if one.op != "read"]
+    changes = [index for index, op_sent in sent if op_sent.op != "read"]
     rows = [
         # A read shows a value that somebody wrote: it is not taken for the write's own row.
-        ROW._replace(op=one.op, value=value_of(writer, changes[3]) if one.op == "read" else one.value)
-        for index, one in sent
+        ROW._replace(op=op_sent.op, value=value_of(writer, changes[3]) if op_sent.op == "read" else op_sent.value)
+        for index, op_sent in sent
         if index != changes[3]
     ]
     times = [schedule.due_ns(index) for index, _ in sent if index != changes[3]]
     rows = [row._replace(scheduled_ns=due) for row, due in zip(rows, times, strict=True)]
     SegmentWriter(tmp_path, writer.incarnation).write(rows, 0)
-    found = [row for row in validate(recovered(tmp_path)).to_pylist() if row["outcome"] == "info"]
-    assert found[0]["scheduled_ns"] == schedule.due_ns(changes[3])
-    assert all(row["scheduled_ns"] > schedule.due_ns(changes[-1]) for row in found[1:])
-    assert {row["op"] for row in found} == {op}
-    assert found[0]["value"] == (value_of(writer, changes[3]) if told == 0 else told)
-    assert {row["expected"] for row in found} == {None}
+    info_rows = [row for row in validate(recovered(tmp_path)).to_pylist() if row["outcome"] == "info"]
+    assert info_rows[0]["scheduled_ns"] == schedule.due_ns(changes[3])
+    assert all(row["scheduled_ns"] > schedule.due_ns(changes[-1]) for row in info_rows[1:])
+    assert {row["op"] for row in info_rows} == {op}
+    assert info_rows[0]["value"] == (value_of(writer, changes[3]) if expected == 0 else expected)
+    assert {row["expected"] for row in info_rows} == {None}
 
 
 def test_of_an_incarnation_that_still_runs_nothing_is_there_that_is_not_due_yet(
@@ -220,7 +222,7 @@ def test_nothing_is_added_to_the_history_of_a_prober_that_ended_in_order(tmp_pat
 def test_a_restarted_prober_is_another_incarnation_in_the_same_folder(tmp_path: Path) -> None:
     first, second = recorded(tmp_path, closed=False), recorded(tmp_path, closed=True)
     assert (first.incarnation, second.incarnation) == (0, 1)
-    assert [one.writer for one in meta.read_metas(tmp_path)] == [first, second]
+    assert [written.writer for written in meta.read_metas(tmp_path)] == [first, second]
     assert len(set(values(tmp_path))) == 38
 
 

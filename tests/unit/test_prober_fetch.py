@@ -73,8 +73,8 @@ def server(api: Api) -> Server:
     made: Any = object.__new__(Server)
     made._api = bounded(client.Configuration(host=f"http://127.0.0.1:{api.server_address[1]}"))
     made._core = client.CoreV1Api(made._api)
-    found: Server = made
-    return found
+    server: Server = made
+    return server
 
 
 def test_the_token_goes_with_what_is_asked_of_a_prober_and_with_nothing_else(api: Api, server: Server) -> None:

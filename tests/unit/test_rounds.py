@@ -18,7 +18,7 @@ from caplab_operator.handlers.watched import Watched
 from caplab_operator.health import BOUND_SECONDS, Health
 from caplab_operator.settings import LAB_NAMESPACE_VARIABLE
 from kubernetes.client import ApiException
-from loopback import run, until
+from loopback import run, wait_until
 
 READY: dict[str, Any] = {"phase": "Ready", "conditions": []}
 
@@ -134,12 +134,12 @@ def test_a_cluster_that_is_stuck_slows_no_other_and_is_told_of() -> None:
         world.handlers.stuck = {"slow"}
         for name in ("slow", "quick"):
             world.hear(body(name))
-        await until(lambda: world.handlers.looks.get("quick", 0) > 3)
+        await wait_until(lambda: world.handlers.looks.get("quick", 0) > 3)
         assert "slow" not in world.handlers.looks
         assert world.health.trouble() == ""
         world.seconds = BOUND_SECONDS + 1
         seen = world.handlers.looks["quick"]
-        await until(lambda: world.handlers.looks["quick"] > seen + 2)
+        await wait_until(lambda: world.handlers.looks["quick"] > seen + 2)
         assert world.health.trouble() == "RedisCluster demo/slow: no round has ended for 121 s"
         world.hear(body("slow"), "DELETED")
         assert world.health.trouble() == ""  # who is gone has no rounds to end
@@ -150,20 +150,20 @@ def test_a_cluster_that_is_stuck_slows_no_other_and_is_told_of() -> None:
 def test_a_cluster_that_is_looked_at_while_to_apply_it_is_stuck_is_told_of_too() -> None:
     async def scenario(world: World) -> None:
         world.hear(body("rd"))
-        await until(lambda: world.handlers.looks.get("rd", 0) > 1)
+        await wait_until(lambda: world.handlers.looks.get("rd", 0) > 1)
         world.seconds = BOUND_SECONDS + 1
         looks = world.handlers.looks["rd"]
-        await until(lambda: world.handlers.looks["rd"] > looks + 2)
+        await wait_until(lambda: world.handlers.looks["rd"] > looks + 2)
         assert world.health.trouble() == ""  # nothing was to be applied since
         world.handlers.never_applied = {"rd"}
         world.rounds.running["uid-rd"].stir()
-        await until(lambda: "applying RedisCluster demo/rd" in world.health._ended)
+        await wait_until(lambda: "applying RedisCluster demo/rd" in world.health._ended)
         world.seconds *= 2.5
         looks = world.handlers.looks["rd"]
-        await until(lambda: world.handlers.looks["rd"] > looks + 2)
+        await wait_until(lambda: world.handlers.looks["rd"] > looks + 2)
         assert world.health.trouble() == "applying RedisCluster demo/rd: no round has ended for 182 s"
         world.handlers.let_go.set()
-        await until(lambda: world.health.trouble() == "")
+        await wait_until(lambda: world.health.trouble() == "")
 
     in_world(scenario)
 
@@ -171,17 +171,17 @@ def test_a_cluster_that_is_looked_at_while_to_apply_it_is_stuck_is_told_of_too()
 def test_a_new_spec_and_a_stirred_cluster_are_applied_at_once_and_a_status_stirs_nobody() -> None:
     async def scenario(world: World) -> None:
         world.hear(body("rd"))
-        await until(lambda: world.handlers.applied == [("rd", 1)])
+        await wait_until(lambda: world.handlers.applied == [("rd", 1)])
         world.heard.hear("MODIFIED", body("rd"))
         world.rounds.heard_of(body("rd"), 1)
         seen = world.handlers.looks.get("rd", 0)
-        await until(lambda: world.handlers.looks.get("rd", 0) > seen + 3)
+        await wait_until(lambda: world.handlers.looks.get("rd", 0) > seen + 3)
         assert world.handlers.applied == [("rd", 1)]
         world.heard.hear("MODIFIED", body("rd", generation=2))
         world.rounds.heard_of(body("rd", generation=2), 1)
-        await until(lambda: world.handlers.applied[1:] == [("rd", 2)])
+        await wait_until(lambda: world.handlers.applied[1:] == [("rd", 2)])
         world.rounds.running["uid-rd"].stir()
-        await until(lambda: len(world.handlers.applied) == 3)
+        await wait_until(lambda: len(world.handlers.applied) == 3)
 
     in_world(scenario)
 
@@ -189,7 +189,7 @@ def test_a_new_spec_and_a_stirred_cluster_are_applied_at_once_and_a_status_stirs
 def test_another_cluster_of_the_same_name_has_loops_of_its_own() -> None:
     async def scenario(world: World) -> None:
         world.hear(body("rd"))
-        await until(lambda: world.handlers.applied)
+        await wait_until(lambda: world.handlers.applied)
         world.hear(body("rd", uid="another"), "MODIFIED")
         assert list(world.rounds.running) == ["another"]
         assert world.api.forgotten == ["uid-rd"]
@@ -203,11 +203,11 @@ def test_a_conflict_is_told_of_and_the_cluster_goes_on_by_itself_when_it_is_over
     async def scenario(world: World) -> None:
         world.handlers.refuse = ForeignObject(["Service rd-any (nobody's cluster)"])
         world.hear(body("rd"))
-        await until(lambda: world.api.condition("rd", "Conflict").get("status") == "True")
+        await wait_until(lambda: world.api.condition("rd", "Conflict").get("status") == "True")
         assert world.api.statuses["rd"]["phase"] == "Creating"
         assert "rd" not in world.handlers.looks  # nothing of it is there
         world.handlers.refuse = None
-        await until(lambda: world.api.statuses["rd"]["phase"] == "Ready")
+        await wait_until(lambda: world.api.statuses["rd"]["phase"] == "Ready")
         assert world.api.condition("rd", "Conflict")["status"] == "False"
 
     in_world(scenario)
@@ -216,13 +216,13 @@ def test_a_conflict_is_told_of_and_the_cluster_goes_on_by_itself_when_it_is_over
 def test_a_cluster_that_cannot_be_looked_at_is_not_called_ready_for_ever() -> None:
     async def scenario(world: World) -> None:
         world.hear(body("rd"))
-        await until(lambda: world.api.statuses.get("rd", {}).get("phase") == "Ready")
+        await wait_until(lambda: world.api.statuses.get("rd", {}).get("phase") == "Ready")
         world.handlers.blind = OSError("something unforeseen")
-        await until(lambda: world.api.statuses["rd"]["phase"] == "Unknown")
+        await wait_until(lambda: world.api.statuses["rd"]["phase"] == "Unknown")
         ready = world.api.condition("rd", "Ready")
         assert (ready["status"], "something unforeseen" in ready["message"]) == ("Unknown", True)
         world.handlers.blind = None
-        await until(lambda: world.api.statuses["rd"]["phase"] == "Ready")
+        await wait_until(lambda: world.api.statuses["rd"]["phase"] == "Ready")
 
     in_world(scenario)
 
@@ -272,7 +272,7 @@ def test_an_exporter_that_cannot_be_made_holds_up_nothing_and_is_tried_again_lat
         world.rounds.engines = {"RedisCluster": engine}
         world.handlers.refuse = refuse
         world.hear(body("rd"))
-        await until(lambda: world.handlers.looks.get("rd", 0) > 3 and len(world.handlers.applied) > 2)
+        await wait_until(lambda: world.handlers.looks.get("rd", 0) > 3 and len(world.handlers.applied) > 2)
         assert bool(tried) == (refuse is None)  # only where all else of the cluster is applied
         assert (world.api.condition("rd", "Startable")["status"] == "True") == (refuse is None)
 
@@ -293,13 +293,13 @@ def test_an_exporter_that_is_stuck_is_told_of_and_the_cluster_is_looked_at_all_t
         engine = Engine("RedisCluster", "redisclusters", world.handlers, None, exporting)
         world.rounds.engines = {"RedisCluster": engine}
         world.hear(body("rd"))
-        await until(lambda: world.handlers.looks.get("rd", 0) > 1)
+        await wait_until(lambda: world.handlers.looks.get("rd", 0) > 1)
         world.seconds = BOUND_SECONDS + 1
         looks = world.handlers.looks["rd"]
-        await until(lambda: world.handlers.looks["rd"] > looks + 2)
+        await wait_until(lambda: world.handlers.looks["rd"] > looks + 2)
         assert world.health.trouble() == "applying RedisCluster demo/rd: no round has ended for 121 s"
         world.handlers.let_go.set()
-        await until(lambda: world.health.trouble() == "")
+        await wait_until(lambda: world.health.trouble() == "")
 
     in_world(scenario)
 
@@ -308,6 +308,6 @@ def test_what_was_changed_again_while_it_was_applied_is_applied_once_more() -> N
     async def scenario(world: World) -> None:
         world.api.outdated["uid-rd"] = True
         world.hear(body("rd"))
-        await until(lambda: len(world.handlers.applied) == 2)
+        await wait_until(lambda: len(world.handlers.applied) == 2)
 
     in_world(scenario)

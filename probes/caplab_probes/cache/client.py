@@ -9,15 +9,15 @@ from ..engines import named
 from ..links import Endpoint, NotDone, Result, Scan
 from ..spec import PLAIN_CLIENT, Limits
 from ..workloads import Operation
-from .asked import CacheSpec
+from .access import ClusterAccess
 from .database import Cost, Database
 from .loads import Load
-from .reached import Reached
 from .reader import Reader
 from .redis_cache import RedisCache
+from .spec import CacheSpec
 
 _CACHE_SECONDS = 0.2  # a cache that takes longer is none
-_PATIENCE_SHARE = 0.95  # of the statement's time: the reader gives up before the operation is taken for hanging
+_DEADLINE_SHARE = 0.95  # of the statement's time: the reader gives up before the operation is taken for hanging
 
 
 class CacheLink:
@@ -45,17 +45,19 @@ class CacheClient:
     seed: of what readers draw.
     """
 
-    def __init__(self, asked: CacheSpec, cache: Reached, store: Reached, limits: Limits, seed: int) -> None:
-        self._asked, self._limits, self._random = asked, limits, Random(seed)
+    def __init__(
+        self, cache_spec: CacheSpec, cache: ClusterAccess, store: ClusterAccess, limits: Limits, seed: int
+    ) -> None:
+        self._spec, self._limits, self._random = cache_spec, limits, Random(seed)
         self._cache, self._store = cache, store
         self._redis = named("redis").client(cache.login, limits, cache.topology, PLAIN_CLIENT)
         self._postgres = named("postgres").client(store.login, limits, store.topology, PLAIN_CLIENT)
         self._shared: tuple[RedisCache, Database, Reader] | None = None
-        self._tell: Callable[[Load], None] | None = None
+        self._on_load: Callable[[Load], None] | None = None
 
-    def tell_loads(self, tell: Callable[[Load], None]) -> None:
+    def report_loads_to(self, on_load: Callable[[Load], None]) -> None:
         """From now on call that once for each load that the database was asked for, when it is done with it."""
-        self._tell = tell
+        self._on_load = on_load
 
     async def open(self, endpoint: Endpoint) -> CacheLink:
         """A link; endpoint is the cache's Service."""
@@ -66,9 +68,9 @@ class CacheClient:
         """Make what the workload needs where it is missing; raises NotDone."""
         problem = "no endpoint of the store is known"
         topology = self._store.topology()
-        for one in filter(None, (topology.service, *topology.members)):
+        for store_endpoint in filter(None, (topology.service, *topology.members)):
             try:
-                await self._postgres.prepare(one)
+                await self._postgres.prepare(store_endpoint)
             except NotDone as error:
                 problem = str(error)
             else:
@@ -91,20 +93,20 @@ class CacheClient:
 
     def _begun(self, endpoint: Endpoint) -> tuple[RedisCache, Database, Reader]:
         if self._shared is None:
-            asked, service = self._asked, self._store.topology().service
+            cache_spec, service = self._spec, self._store.topology().service
             if service is None:
                 raise RuntimeError("a PostgresCluster has a Service")
             cache = RedisCache(self._redis, endpoint, _CACHE_SECONDS)
-            cost = Cost(asked.load_ms, asked.places)
-            database = Database(self._postgres, service, cost, asked.connections, self._note)
-            patience = _PATIENCE_SHARE * self._limits.statement_seconds
-            reader = Reader(cache, database, asked.rule, asked.terms, self._uniform, patience)
+            cost = Cost(cache_spec.load_ms, cache_spec.places)
+            database = Database(self._postgres, service, cost, cache_spec.connections, self._note)
+            deadline_seconds = _DEADLINE_SHARE * self._limits.statement_seconds
+            reader = Reader(cache, database, cache_spec.rule, cache_spec.timing, self._uniform, deadline_seconds)
             self._shared = cache, database, reader
         return self._shared
 
     def _note(self, load: Load) -> None:
-        if self._tell is not None:
-            self._tell(load)
+        if self._on_load is not None:
+            self._on_load(load)
 
     def _uniform(self) -> float:
         """From (0, 1]: its logarithm is a number."""

@@ -13,10 +13,10 @@ from ..outcomes import OK, Outcome
 from ..workloads import Operation
 from .loads import Load
 from .pool import Pool
-from .reader import Loaded, NotLoaded
+from .reader import Loaded, LoadFailed
 
 _WRITERS = 4  # connections of their own: a write does not wait behind loads
-_WASTED = Outcome("fail", "timeout")  # the database did it, and nobody waited any more
+_ABANDONED = Outcome("fail", "timeout")  # the database did it, and nobody waited any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +28,10 @@ class Cost:
 
 
 @dataclass(slots=True)
-class _Wanted:
+class _Waiter:
     """Whether a load's reader is still there."""
 
-    still: bool = True
+    is_there: bool = True
 
 
 class Database:
@@ -51,14 +51,14 @@ class Database:
 
     async def load(self, key: str) -> Loaded:
         """As of Source."""
-        wanted = _Wanted()
-        task = asyncio.create_task(self._carry_out(key, wanted))
+        waiter = _Waiter()
+        task = asyncio.create_task(self._carry_out(key, waiter))
         self._tasks.add(task)
         task.add_done_callback(self._done)
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
-            wanted.still = False
+            waiter.is_there = False
             raise
 
     async def write(self, operation: Operation) -> Result:
@@ -76,25 +76,25 @@ class Database:
         self._loading.close()
         self._writing.close()
 
-    async def _carry_out(self, key: str, wanted: _Wanted) -> Loaded:
+    async def _carry_out(self, key: str, waiter: _Waiter) -> Loaded:
         try:
             async with self._loading.link() as link:
-                # It may have waited for its place for longer than its reader did.
-                load = await self._sent(link, key, wanted) if wanted.still else None
+                # It may have waited for its slot for longer than its reader did.
+                load = await self._send(link, key, waiter) if waiter.is_there else None
         except NotOpened as refused:
-            raise NotLoaded(refused.outcome) from refused
+            raise LoadFailed(refused.outcome) from refused
         if load is None:
-            raise NotLoaded(_WASTED)
+            raise LoadFailed(_ABANDONED)
         if load.result.outcome != OK:
-            raise NotLoaded(load.result.outcome)
+            raise LoadFailed(load.result.outcome)
         return Loaded(load.result.value, (load.return_ns - load.invoke_ns) / 1e9, load.result.server)
 
-    async def _sent(self, link: PostgresLink, key: str, wanted: _Wanted) -> Load:
+    async def _send(self, link: PostgresLink, key: str, waiter: _Waiter) -> Load:
         """A load that the database did, or refused."""
         invoke_ns = clock.now_ns()
         result = await link.load(key, self._cost.milliseconds, self._cost.places)
-        if result.outcome == OK and not wanted.still:
-            result = Result(_WASTED, server=result.server, epoch=result.epoch)
+        if result.outcome == OK and not waiter.is_there:
+            result = Result(_ABANDONED, server=result.server, epoch=result.epoch)
         load = Load(key, invoke_ns, clock.now_ns(), result)
         self._record(load)
         return load

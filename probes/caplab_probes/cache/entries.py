@@ -19,20 +19,20 @@ class Entry:
     remaining_seconds: float
 
 
-def written(version: int, load_seconds: float) -> str:
+def encode(version: int, load_seconds: float) -> str:
     """An entry as the cache keeps it; the cache itself knows for how long."""
     return f"{version} {round(load_seconds * 1e6)}"
 
 
-def read(value: bytes | None, remaining_ms: int) -> Entry | None:
+def decode(value: bytes | None, remaining_ms: int) -> Entry | None:
     """What the cache answered: the value, and PTTL. None where there is nothing, or what somebody else wrote."""
-    if value is None or remaining_ms == _GONE:
+    if value is None or remaining_ms == _NO_KEY:
         return None
     version, _, micros = value.partition(b" ")
     if not (version.isdigit() and micros.isdigit()):
         return None
-    remaining = math.inf if remaining_ms == _NO_END else remaining_ms / 1000
+    remaining = math.inf if remaining_ms == _NO_EXPIRY else remaining_ms / 1000
     return Entry(int(version), int(micros) / 1e6, remaining)
 
 
-_NO_END, _GONE = -1, -2  # as PTTL says them
+_NO_EXPIRY, _NO_KEY = -1, -2  # as PTTL says them

@@ -14,7 +14,7 @@ from enum import Enum
 from .entries import Entry
 
 
-class Move(Enum):
+class ReadAction(Enum):
     """What a reader does."""
 
     SERVE = "serve"  # what it found
@@ -23,7 +23,7 @@ class Move(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class CacheTiming:
     """How long an entry is good for, and what each protection makes of that.
 
     ttl_seconds: for how long it is good. jitter_share: up to this part of it is taken off at random. beta: of XFetch, 1
@@ -43,60 +43,60 @@ class Protection:
     """One rule. draw is uniform in (0, 1].
 
     lifetime: for how many seconds a new entry stays. found: what to do with an entry; where there is none, a reader
-    loads. alone: of the moves that load, those that one reader of all makes at a time.
+    loads. exclusive: of the actions that load, those that one reader of all makes at a time.
     """
 
-    lifetime: Callable[[Terms, float], float]
-    found: Callable[[Terms, Entry, float], Move]
-    alone: frozenset[Move] = frozenset()
+    lifetime: Callable[[CacheTiming, float], float]
+    on_hit: Callable[[CacheTiming, Entry, float], ReadAction]
+    exclusive: frozenset[ReadAction] = frozenset()
 
-    def move(self, terms: Terms, entry: Entry | None, draw: float) -> Move:
+    def action_on(self, timing: CacheTiming, entry: Entry | None, draw: float) -> ReadAction:
         """What a reader does with what it found."""
-        return Move.LOAD if entry is None else self.found(terms, entry, draw)
+        return ReadAction.LOAD if entry is None else self.on_hit(timing, entry, draw)
 
 
-def _its_time(terms: Terms, _: float) -> float:
-    return terms.ttl_seconds
+def _ttl(timing: CacheTiming, _: float) -> float:
+    return timing.ttl_seconds
 
 
-def _serve(_terms: Terms, _entry: Entry, _draw: float) -> Move:
-    return Move.SERVE
+def _serve(_timing: CacheTiming, _entry: Entry, _draw: float) -> ReadAction:
+    return ReadAction.SERVE
 
 
-def _jittered(terms: Terms, draw: float) -> float:
-    return terms.ttl_seconds * (1 - terms.jitter_share * draw)
+def _jittered(timing: CacheTiming, draw: float) -> float:
+    return timing.ttl_seconds * (1 - timing.jitter_share * draw)
 
 
-def _xfetch(terms: Terms, entry: Entry, draw: float) -> Move:
+def _xfetch(timing: CacheTiming, entry: Entry, draw: float) -> ReadAction:
     """Earlier the longer a load takes: with the chance that by the next read it would be too late."""
-    early = entry.load_seconds * terms.beta * -math.log(draw)
-    return Move.LOAD if early >= entry.remaining_seconds else Move.SERVE
+    early = entry.load_seconds * timing.beta * -math.log(draw)
+    return ReadAction.LOAD if early >= entry.remaining_seconds else ReadAction.SERVE
 
 
-def _refresh_ahead(terms: Terms, entry: Entry, _: float) -> Move:
-    return Move.REFRESH if entry.remaining_seconds < terms.ahead_share * terms.ttl_seconds else Move.SERVE
+def _refresh_ahead(timing: CacheTiming, entry: Entry, _: float) -> ReadAction:
+    return ReadAction.REFRESH if entry.remaining_seconds < timing.ahead_share * timing.ttl_seconds else ReadAction.SERVE
 
 
-def _with_grace(terms: Terms, _: float) -> float:
-    return terms.ttl_seconds + terms.grace_seconds
+def _with_grace(timing: CacheTiming, _: float) -> float:
+    return timing.ttl_seconds + timing.grace_seconds
 
 
-def _stale_while_revalidate(terms: Terms, entry: Entry, _: float) -> Move:
-    return Move.REFRESH if entry.remaining_seconds < terms.grace_seconds else Move.SERVE
+def _stale_while_revalidate(timing: CacheTiming, entry: Entry, _: float) -> ReadAction:
+    return ReadAction.REFRESH if entry.remaining_seconds < timing.grace_seconds else ReadAction.SERVE
 
 
 PROTECTIONS: Mapping[str, Protection] = {
-    "none": Protection(_its_time, _serve),
+    "none": Protection(_ttl, _serve),
     # Single flight: the first loads, the others wait for its entry (Nishtala et al., "Scaling Memcache at Facebook",
     # NSDI 2013, leases).
-    "lock": Protection(_its_time, _serve, frozenset({Move.LOAD})),
+    "lock": Protection(_ttl, _serve, frozenset({ReadAction.LOAD})),
     # Vattani, Chierichetti & Lowenstein, "Optimal Probabilistic Cache Stampede Prevention", VLDB 2015.
-    "xfetch": Protection(_its_time, _xfetch),
+    "xfetch": Protection(_ttl, _xfetch),
     # Lifetimes drawn apart, so that what was loaded together does not expire together (AWS Builders' Library,
     # "Caching challenges and strategies").
     "jitter": Protection(_jittered, _serve),
     # Loaded anew before its time is over (Caffeine, refreshAfterWrite; Oracle Coherence, refresh-ahead).
-    "refresh-ahead": Protection(_its_time, _refresh_ahead, frozenset({Move.REFRESH})),
+    "refresh-ahead": Protection(_ttl, _refresh_ahead, frozenset({ReadAction.REFRESH})),
     # RFC 5861, stale-while-revalidate.
-    "stale-while-revalidate": Protection(_with_grace, _stale_while_revalidate, frozenset({Move.REFRESH})),
+    "stale-while-revalidate": Protection(_with_grace, _stale_while_revalidate, frozenset({ReadAction.REFRESH})),
 }

@@ -16,17 +16,17 @@ from typing import Protocol
 from ..links import Result
 from ..outcomes import OK, Outcome
 from .entries import Entry
-from .protections import Move, Protection, Terms
+from .protections import CacheTiming, Protection, ReadAction
 
 _POLL_SECONDS = 0.01  # how often one that waits for another's load looks whether it is there
 _LATE = Result(Outcome("fail", "timeout"))
 
 
-class CacheGone(Exception):
+class CacheUnavailable(Exception):
     """The cache does not answer, or refuses; the message says which."""
 
 
-class NotLoaded(Exception):
+class LoadFailed(Exception):
     """The database gave no answer; outcome says why."""
 
     def __init__(self, outcome: Outcome) -> None:
@@ -67,31 +67,31 @@ class Source(Protocol):
 
 
 class Reader:
-    """All reads of one prober. uniform: draws from (0, 1]; patience_seconds: for how long a reader waits."""
+    """All reads of one prober. uniform: draws from (0, 1]; deadline_seconds: for how long a reader waits."""
 
     def __init__(
         self,
         cache: Cache,
         source: Source,
         protection: Protection,
-        terms: Terms,
+        timing: CacheTiming,
         uniform: Callable[[], float],
-        patience_seconds: float,
+        deadline_seconds: float,
     ) -> None:
         self._cache, self._source = cache, source
-        self._protection, self._terms, self._uniform = protection, terms, uniform
-        self._patience_seconds = patience_seconds
+        self._protection, self._timing, self._uniform = protection, timing, uniform
+        self._deadline_seconds = deadline_seconds
         self._flights: dict[str, asyncio.Task[Loaded]] = {}
         self._refreshes: dict[str, asyncio.Task[None]] = {}
 
     async def read(self, key: str) -> Result:
         """One read; never raises for what cache or database do."""
         try:
-            async with asyncio.timeout(self._patience_seconds):
+            async with asyncio.timeout(self._deadline_seconds):
                 return await self._read(key)
         except TimeoutError:
             return _LATE
-        except NotLoaded as problem:
+        except LoadFailed as problem:
             return Result(problem.outcome)
 
     def close(self) -> None:
@@ -102,69 +102,69 @@ class Reader:
     async def _read(self, key: str) -> Result:
         try:
             entry, server = await self._cache.get(key)
-        except CacheGone:
+        except CacheUnavailable:
             return _result(await self._source.load(key))
-        move = self._protection.move(self._terms, entry, self._uniform())
-        if entry is None or move is Move.LOAD:
+        action = self._protection.action_on(self._timing, entry, self._uniform())
+        if entry is None or action is ReadAction.LOAD:
             return _result(await self._load(key))
-        if move is Move.REFRESH:
+        if action is ReadAction.REFRESH:
             self._refresh(key)
         return Result(OK, entry.version, server)
 
     async def _load(self, key: str) -> Loaded:
-        if Move.LOAD not in self._protection.alone:
+        if ReadAction.LOAD not in self._protection.exclusive:
             return await self._load_and_put(key)
         flight = self._flights.get(key)
         if flight is None:
-            flight = self._flights[key] = asyncio.create_task(self._fly(key))
-            flight.add_done_callback(lambda done: _forget(self._flights, key, done))
+            flight = self._flights[key] = asyncio.create_task(self._single_flight(key))
+            flight.add_done_callback(lambda done: _discard_task(self._flights, key, done))
         return await asyncio.shield(flight)  # others of this process wait for it too
 
-    async def _fly(self, key: str) -> Loaded:
+    async def _single_flight(self, key: str) -> Loaded:
         """One load in all processes, here or elsewhere."""
         token = uuid.uuid4().hex
-        async with asyncio.timeout(self._patience_seconds):
+        async with asyncio.timeout(self._deadline_seconds):
             while True:
                 try:
-                    if await self._cache.claim(key, token, self._patience_seconds):
-                        return await self._load_alone(key, token)
+                    if await self._cache.claim(key, token, self._deadline_seconds):
+                        return await self._load_claimed(key, token)
                     await asyncio.sleep(_POLL_SECONDS)
                     entry, server = await self._cache.get(key)
-                except CacheGone:
+                except CacheUnavailable:
                     return await self._source.load(key)
                 if entry is not None:
                     return Loaded(entry.version, entry.load_seconds, server)
 
-    async def _load_alone(self, key: str, token: str) -> Loaded:
+    async def _load_claimed(self, key: str, token: str) -> Loaded:
         try:
             return await self._load_and_put(key)
         finally:
-            await self._let_go(key, token)
+            await self._release_claim(key, token)
 
     async def _load_and_put(self, key: str) -> Loaded:
         loaded = await self._source.load(key)
         if loaded.version is not None:
-            with suppress(CacheGone):  # the reader has what it came for
-                await self._cache.put(key, loaded, self._protection.lifetime(self._terms, self._uniform()))
+            with suppress(CacheUnavailable):  # the reader has what it came for
+                await self._cache.put(key, loaded, self._protection.lifetime(self._timing, self._uniform()))
         return loaded
 
     def _refresh(self, key: str) -> None:
         if key not in self._refreshes:
-            task = self._refreshes[key] = asyncio.create_task(self._refresh_alone(key))
-            task.add_done_callback(lambda done: _forget(self._refreshes, key, done))
+            task = self._refreshes[key] = asyncio.create_task(self._refresh_claimed(key))
+            task.add_done_callback(lambda done: _discard_task(self._refreshes, key, done))
 
-    async def _refresh_alone(self, key: str) -> None:
+    async def _refresh_claimed(self, key: str) -> None:
         """Load a key anew unless somebody does; readers have what is there meanwhile."""
         token = uuid.uuid4().hex
         try:
-            async with asyncio.timeout(self._patience_seconds):
-                if await self._cache.claim(key, token, self._patience_seconds):
-                    await self._load_alone(key, token)
-        except (CacheGone, NotLoaded, TimeoutError):
+            async with asyncio.timeout(self._deadline_seconds):
+                if await self._cache.claim(key, token, self._deadline_seconds):
+                    await self._load_claimed(key, token)
+        except (CacheUnavailable, LoadFailed, TimeoutError):
             return  # the next reader finds the entry as it is, and tries again
 
-    async def _let_go(self, key: str, token: str) -> None:
-        with suppress(CacheGone):  # a claim ends by itself
+    async def _release_claim(self, key: str, token: str) -> None:
+        with suppress(CacheUnavailable):  # a claim ends by itself
             await self._cache.release(key, token)
 
 
@@ -172,7 +172,9 @@ def _result(loaded: Loaded) -> Result:
     return Result(OK, loaded.version, loaded.server)
 
 
-def _forget(tasks: dict[str, asyncio.Task[Loaded]] | dict[str, asyncio.Task[None]], key: str, done: object) -> None:
+def _discard_task(
+    tasks: dict[str, asyncio.Task[Loaded]] | dict[str, asyncio.Task[None]], key: str, done: object
+) -> None:
     del tasks[key]
     if isinstance(done, asyncio.Task) and not done.cancelled():
         done.exception()  # whoever waited has it; nobody may have

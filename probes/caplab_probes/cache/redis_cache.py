@@ -14,7 +14,7 @@ from ..links import Client, Endpoint, NotOpened
 from . import entries
 from .entries import Entry
 from .pool import Pool
-from .reader import CacheGone, Loaded
+from .reader import CacheUnavailable, Loaded
 
 # Only one's own claim: it may have run out, and be another's by now.
 _RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
@@ -33,11 +33,11 @@ class RedisCache:
     async def get(self, key: str) -> tuple[Entry | None, str | None]:
         """As of Cache."""
         (value, remaining_ms), server = await self._ask(("GET", _entry(key)), ("PTTL", _entry(key)))
-        return entries.read(value, remaining_ms), server
+        return entries.decode(value, remaining_ms), server
 
     async def put(self, key: str, loaded: Loaded, lifetime_seconds: float) -> None:
         """As of Cache."""
-        value = entries.written(loaded.version or 0, loaded.seconds)
+        value = entries.encode(loaded.version or 0, loaded.seconds)
         await self._ask(("SET", _entry(key), value, "PX", max(1, round(1000 * lifetime_seconds))))
 
     async def claim(self, key: str, token: str, seconds: float) -> bool:
@@ -58,9 +58,9 @@ class RedisCache:
             async with asyncio.timeout(self._seconds), self._links.link() as link:
                 return await link.ask_all(*commands), link.server
         except TimeoutError as problem:
-            raise CacheGone(f"no answer within {self._seconds:g} s") from problem
+            raise CacheUnavailable(f"no answer within {self._seconds:g} s") from problem
         except (RedisError, NotOpened) as problem:
-            raise CacheGone(str(problem)) from problem
+            raise CacheUnavailable(str(problem)) from problem
 
 
 def _entry(key: str) -> str:

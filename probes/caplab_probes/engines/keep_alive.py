@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 
 _DEAD_AFTER_MS = 4000
-_BEYOND_PATIENCE_SECONDS = 3.0
+_BEYOND_DEADLINE_SECONDS = 3.0
 
 
 def user_timeout_ms(statement_seconds: float) -> int:
@@ -14,7 +14,7 @@ def user_timeout_ms(statement_seconds: float) -> int:
     What is sent to a process that is frozen or busy, its kernel acknowledges: only a peer that is cut off, or a machine
     that is gone, is silent. Its connection must not end before the operation on it has been given up.
     """
-    return max(_DEAD_AFTER_MS, round(1000 * (statement_seconds + _BEYOND_PATIENCE_SECONDS)))
+    return max(_DEAD_AFTER_MS, round(1000 * (statement_seconds + _BEYOND_DEADLINE_SECONDS)))
 
 
 def keep_alive(statement_seconds: float) -> tuple[tuple[int, int, int], ...]:

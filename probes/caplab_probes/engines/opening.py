@@ -20,7 +20,7 @@ _SERVICE, _READ_ONLY = "service", "readonly"
 _TRY_AGAIN_NS = 500_000_000
 
 
-def leads_astray(endpoint: Endpoint, opened_ns: int, outcome: Outcome) -> bool:
+def leads_to_replica(endpoint: Endpoint, opened_ns: int, outcome: Outcome) -> bool:
     """Whether a link to the primary's Service is to be given up, since what it reached is no primary.
 
     A connection stays where it is, and the Service may long lead to another member. Not with each operation: clients
@@ -30,12 +30,12 @@ def leads_astray(endpoint: Endpoint, opened_ns: int, outcome: Outcome) -> bool:
     return endpoint.name == _SERVICE and outcome.error == _READ_ONLY and is_old
 
 
-def too_long(most_bytes: int) -> str:
+def answer_too_long(most_bytes: int) -> str:
     """Why a connection is given up whose answer does not end."""
     return f"the answer is over {most_bytes:,} bytes"
 
 
-def refuse_more(elements: int) -> None:
+def check_scan_size(elements: int) -> None:
     """NotDone where a scan found more than a prober can hold."""
     if elements > SCAN_ELEMENTS:
         raise NotDone(f"it holds over {SCAN_ELEMENTS:,} elements of the run. Hint: a lower rate, or fewer seconds")
@@ -78,16 +78,16 @@ class Opener:
 
     async def prepare(self, endpoint: Endpoint) -> None:
         """Make what the workloads need where it is missing; raises NotDone."""
-        await self._beside(endpoint, lambda link: link.prepare())
+        await self._on_own_link(endpoint, lambda link: link.prepare())
 
     async def scan(self, endpoint: Endpoint, workload: str, run_id: str) -> Scan:
         """Read all that a member holds of a run; raises NotDone."""
-        return await self._beside(endpoint, lambda link: link.scan(workload, run_id))
+        return await self._on_own_link(endpoint, lambda link: link.scan(workload, run_id))
 
     async def close(self) -> None:
         """Do nothing: links share nothing."""
 
-    async def _beside(self, endpoint: Endpoint, work: Callable[[WorkingLink], Awaitable[_T]]) -> _T:
+    async def _on_own_link(self, endpoint: Endpoint, work: Callable[[WorkingLink], Awaitable[_T]]) -> _T:
         """Work that is no operation, on a link of its own and with more time."""
         try:
             link = await self.open(endpoint)

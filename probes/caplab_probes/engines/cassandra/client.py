@@ -16,10 +16,10 @@ from ...links import Client, Endpoint, Engine, NotDone, NotOpened, Result, Scan,
 from ...outcomes import OK, Outcome, Trouble
 from ...spec import PLAIN_CLIENT, WORKLOADS, ClientOptions, Limits
 from ...workloads import Operation
+from .connection import DriverConnection, SharedDriver
 from .driver import DIRECT_PROFILE, SERVICE_PROFILE, send
 from .outcomes import ERRORS, Answer, applied, found_by, found_nothing, not_sent, reading
 from .scanning import scan_run
-from .shared import Opened, Shared
 from .statements import LEVELS_OF, READ_LEVELS, WRITE_LEVELS, Kind, Statement, first_write_of, next_id_of, statement_of
 
 OPENING_SECONDS = 20.0  # for the shared connection where nobody keeps a schedule: a busy machine takes seconds for it
@@ -33,8 +33,10 @@ _T = TypeVar("_T")
 class CassandraLink:
     """A place for one operation at a time, by the Service (any coordinator) or by one member."""
 
-    def __init__(self, opened: Opened, endpoint: Endpoint, topology: Callable[[], Topology], seconds: float) -> None:
-        self._opened = opened
+    def __init__(
+        self, connection: DriverConnection, endpoint: Endpoint, topology: Callable[[], Topology], seconds: float
+    ) -> None:
+        self._connection = connection
         self._endpoint = endpoint
         self._topology = topology
         self._seconds = seconds
@@ -46,7 +48,7 @@ class CassandraLink:
     @property
     def alive(self) -> bool:
         """Whether it can be used; a member that is down refuses, and its links stay."""
-        return not self._closed and not self._opened.lost
+        return not self._closed and not self._connection.lost
 
     def close(self) -> None:
         """Let go at once: an operation under way ends as closed, and its answer is dropped. Others are not touched."""
@@ -83,10 +85,10 @@ class CassandraLink:
         self._last_ids[operation.key] = given = (last or 0) + 1
         return self._result(operation, answer, outcome, given)
 
-    def _result(self, operation: Operation, answer: Answer, outcome: Outcome, found: int | None) -> Result:
+    def _result(self, operation: Operation, answer: Answer, outcome: Outcome, value: int | None) -> Result:
         if answer.asked == 0:  # no member of those that the driver knows takes it
-            self._opened.notice_loss(self._topology())
-        return result_of(operation, outcome, found, self._server_of(answer))
+            self._connection.notice_loss(self._topology())
+        return result_of(operation, outcome, value, self._server_of(answer))
 
     def _server_of(self, answer: Answer) -> str | None:
         if answer.server is not None:
@@ -101,64 +103,64 @@ class CassandraLink:
         if self._closed or left <= 0:
             return not_sent(Trouble.CLOSED if self._closed else Trouble.TIMEOUT)
         if self.server is None:
-            self._waiting = send(self._opened.session, bound, left, SERVICE_PROFILE)
+            self._waiting = send(self._connection.session, bound, left, SERVICE_PROFILE)
         else:
-            host = self._opened.host(self._endpoint.host)
+            host = self._connection.host(self._endpoint.host)
             if host is None:  # without one the driver would choose
                 return not_sent(Trouble.REFUSED)
-            self._waiting = send(self._opened.session, bound, left, DIRECT_PROFILE, host)
+            self._waiting = send(self._connection.session, bound, left, DIRECT_PROFILE, host)
         return await self._waiting
 
     async def _bound(self, statement: Statement, until: float) -> Any:
         """The statement as the driver sends it, prepared first where it is not yet; or what came instead."""
-        bound = self._opened.bound(statement)
+        bound = self._connection.bound(statement)
         if bound is not None:
             return bound
         try:
             async with asyncio.timeout_at(until):
-                await self._opened.prepared()
+                await self._connection.prepared()
         except (TimeoutError, OperationTimedOut):
             return not_sent(Trouble.TIMEOUT)
         except ERRORS:
             return not_sent(Trouble.REFUSED)
-        return self._opened.bound(statement)
+        return self._connection.bound(statement)
 
 
 class CassandraClient:
     """Links to one cluster, all of one driver."""
 
-    def __init__(self, shared: Shared, limits: Limits, topology: Callable[[], Topology]) -> None:
+    def __init__(self, shared: SharedDriver, limits: Limits, topology: Callable[[], Topology]) -> None:
         self._shared = shared
         self._limits = limits
         self._topology = topology
 
     async def open(self, endpoint: Endpoint) -> CassandraLink:
         """A link; raises NotOpened where the driver is connected to nobody, or not to the member asked for."""
-        opened = await self._shared.opened(self._limits.connect_seconds)
-        if endpoint.name != "service" and not opened.connected(opened.host(endpoint.host)):
+        connection = await self._shared.connection(self._limits.connect_seconds)
+        if endpoint.name != "service" and not connection.connected(connection.host(endpoint.host)):
             raise NotOpened(Outcome("fail", "refused"), f"{endpoint.host}: the driver has no connection to it")
-        return CassandraLink(opened, endpoint, self._topology, self._limits.statement_seconds)
+        return CassandraLink(connection, endpoint, self._topology, self._limits.statement_seconds)
 
     async def prepare(self, endpoint: Endpoint) -> None:
         """Make tables and prepare the statements, by whichever member; raises NotDone."""
-        await self._patiently(endpoint, self._prepare)
+        await self._with_time(endpoint, self._prepare)
 
     async def scan(self, endpoint: Endpoint, workload: str, run_id: str) -> Scan:
         """Read all that a member holds of a run, or by the Service all that all members hold; raises NotDone."""
-        return await self._patiently(endpoint, lambda opened: scan_run(opened, endpoint, workload, run_id))
+        return await self._with_time(endpoint, lambda connection: scan_run(connection, endpoint, workload, run_id))
 
     async def close(self) -> None:
         """End the driver."""
         await self._shared.close()
 
-    async def _prepare(self, opened: Opened) -> None:
-        await asyncio.to_thread(opened.make_tables)
-        await opened.prepared()
+    async def _prepare(self, connection: DriverConnection) -> None:
+        await asyncio.to_thread(connection.make_tables)
+        await connection.prepared()
 
-    async def _patiently(self, endpoint: Endpoint, work: Callable[[Opened], Awaitable[_T]]) -> _T:
+    async def _with_time(self, endpoint: Endpoint, work: Callable[[DriverConnection], Awaitable[_T]]) -> _T:
         try:
             async with asyncio.timeout(self._limits.scan_seconds):
-                return await work(await self._shared.opened(OPENING_SECONDS))
+                return await work(await self._shared.connection(OPENING_SECONDS))
         except TimeoutError:
             raise NotDone(f"{endpoint.name}: not done in {self._limits.scan_seconds:g} s") from None
         except (NotDone, NotOpened, *ERRORS) as error:
@@ -169,7 +171,7 @@ def client(
     login: Mapping[str, str], limits: Limits, topology: Callable[[], Topology], options: ClientOptions = PLAIN_CLIENT
 ) -> Client:
     """A client for one cluster; login has username and password ('': none is asked for)."""
-    return CassandraClient(Shared(login, limits, topology, options), limits, topology)
+    return CassandraClient(SharedDriver(login, limits, topology, options), limits, topology)
 
 
 ENGINE = Engine(

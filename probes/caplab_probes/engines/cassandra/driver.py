@@ -28,7 +28,7 @@ from cassandra.timestamps import MonotonicTimestampGenerator
 
 from ...spec import ClientOptions, Limits
 from ..keep_alive import keep_alive
-from ..opening import too_long
+from ..opening import answer_too_long
 from .outcomes import Answer
 
 DATA_CENTRE = "dc1"
@@ -39,7 +39,7 @@ RECONNECT_SECONDS = 0.5
 # A connection on which nothing came for so long is asked for a sign of life, and given up when there is none in time: a
 # member that froze or is cut off is left alone after 2 to 3 s. (30 s each by default.)
 HEARTBEAT_SECONDS = 1
-HEARTBEAT_PATIENCE_SECONDS = 1
+HEARTBEAT_TIMEOUT_SECONDS = 1
 CONTROL_SECONDS = 2.0  # for what the driver asks about the ring and the schema, on a connection of its own
 AGREEMENT_SECONDS = 10.0  # for the members to agree on the schema
 # News of members and tables are acted upon after a random delay of up to so much. (2 and 10 s by default, which spares
@@ -70,7 +70,7 @@ def connect(
         connect_timeout=limits.connect_seconds,
         control_connection_timeout=CONTROL_SECONDS,
         idle_heartbeat_interval=HEARTBEAT_SECONDS,
-        idle_heartbeat_timeout=HEARTBEAT_PATIENCE_SECONDS,
+        idle_heartbeat_timeout=HEARTBEAT_TIMEOUT_SECONDS,
         max_schema_agreement_wait=AGREEMENT_SECONDS,
         schema_event_refresh_window=REFRESH_SECONDS,
         topology_event_refresh_window=REFRESH_SECONDS,
@@ -100,7 +100,7 @@ def bounded(connection: Any) -> Any:
             frame = self._current_frame
             size = max(self._io_buffer.readable_io_bytes(), frame.end_pos if frame else 0)
             if size > FRAME_BYTES:
-                self.defunct(ConnectionException(too_long(FRAME_BYTES), self.endpoint))
+                self.defunct(ConnectionException(answer_too_long(FRAME_BYTES), self.endpoint))
 
     return Bounded
 

@@ -7,20 +7,20 @@ from collections.abc import Iterator
 from typing import Any
 
 from ...links import Endpoint, NotDone, Scan
-from ..opening import refuse_more
+from ..opening import check_scan_size
+from .connection import DriverConnection
 from .driver import DIRECT_PROFILE, send
 from .outcomes import Answer
-from .shared import Opened
 from .statements import Statement, element_of, scans_of
 
-_AT_ONCE = 16  # statements under way: a small part of the 128 threads that a member has by itself for its clients
+_CONCURRENCY = 16  # statements under way: a small part of the 128 threads that a member has by itself for its clients
 _REQUEST_SECONDS = 15.0  # the driver's time-out; the server's own for a range is 10 s
 _ROWS = 1000  # a page
 
 Element = tuple[str | None, int]
 
 
-async def scan_run(opened: Opened, endpoint: Endpoint, workload: str, run_id: str) -> Scan:
+async def scan_run(connection: DriverConnection, endpoint: Endpoint, workload: str, run_id: str) -> Scan:
     """What one member holds of a run, without asking another; by the Service, what all members hold together.
 
     A member reads by itself at level ONE as its own coordinator, if it has a copy of every key: raises NotDone where it
@@ -28,48 +28,50 @@ async def scan_run(opened: Opened, endpoint: Endpoint, workload: str, run_id: st
     what the driver raises.
     """
     if endpoint.name == "service":
-        return Scan("all", None, True, await _read(opened, workload, run_id, "ALL", None))
-    host = opened.host(endpoint.host)
-    if host is None or not opened.connected(host):
+        return Scan("all", None, True, await _read(connection, workload, run_id, "ALL", None))
+    host = connection.host(endpoint.host)
+    if host is None or not connection.connected(host):
         raise NotDone("the driver has no connection to it")
-    members, copies = len(opened.cluster.metadata.all_hosts()), opened.replication_factor()
+    members, copies = len(connection.cluster.metadata.all_hosts()), connection.replication_factor()
     if copies < members:
         raise NotDone(
             f"of {copies} copies and {members} members none can read all by itself. Hint: scan on the route service"
         )
-    return Scan(endpoint.name, None, False, await _read(opened, workload, run_id, "ONE", host))
+    return Scan(endpoint.name, None, False, await _read(connection, workload, run_id, "ONE", host))
 
 
-async def _read(opened: Opened, workload: str, run_id: str, level: str, host: Any) -> tuple[Element, ...]:
-    await opened.prepared()
+async def _read(connection: DriverConnection, workload: str, run_id: str, level: str, host: Any) -> tuple[Element, ...]:
+    await connection.prepared()
     statements = scans_of(workload, run_id, level)
-    found: list[Element] = []
+    elements: list[Element] = []
     try:
         async with asyncio.TaskGroup() as group:
-            for _ in range(_AT_ONCE):
-                group.create_task(_work(opened, statements, host, found))
+            for _ in range(_CONCURRENCY):
+                group.create_task(_work(connection, statements, host, elements))
     except ExceptionGroup as failed:
         raise failed.exceptions[0] from None
-    return tuple(sorted(found, key=lambda element: (element[0] or "", element[1])))
+    return tuple(sorted(elements, key=lambda element: (element[0] or "", element[1])))
 
 
-async def _work(opened: Opened, statements: Iterator[Statement], host: Any, found: list[Element]) -> None:
+async def _work(
+    connection: DriverConnection, statements: Iterator[Statement], host: Any, elements: list[Element]
+) -> None:
     """Carry out statements as long as there are any; the iterator is shared with others of its kind."""
     for statement in statements:
         more: bytes | None = None
         while True:
-            answer = await _page(opened, statement, host, more)
-            found += map(element_of, answer.rows)
-            refuse_more(len(found))
+            answer = await _page(connection, statement, host, more)
+            elements += map(element_of, answer.rows)
+            check_scan_size(len(elements))
             more = answer.more
             if more is None:
                 break
 
 
-async def _page(opened: Opened, statement: Statement, host: Any, more: bytes | None) -> Answer:
-    bound = opened.bound(statement)
+async def _page(connection: DriverConnection, statement: Statement, host: Any, more: bytes | None) -> Answer:
+    bound = connection.bound(statement)
     bound.fetch_size = _ROWS
-    answer = await send(opened.session, bound, _REQUEST_SECONDS, DIRECT_PROFILE, host, more)
+    answer = await send(connection.session, bound, _REQUEST_SECONDS, DIRECT_PROFILE, host, more)
     if answer.error is not None:
         raise NotDone(str(answer.error))
     return answer

@@ -14,11 +14,12 @@ from ...read_routing import needs_lsn
 from ...spec import PLAIN_CLIENT, REPLICA, ClientOptions, Limits
 from ...workloads import Operation, is_beat, run_values
 from ..keep_alive import user_timeout_ms
-from ..names import Names
-from ..opening import SCAN_BYTES, Opener, leads_astray, refuse_more
+from ..opening import SCAN_BYTES, Opener, check_scan_size, leads_to_replica
+from ..resolver import Resolver
 from .outcomes import classify, classify_beat
 from .statements import (
     BEAT_BODY,
+    IDENTITY,
     LOAD,
     LOAD_BODY,
     POSITION,
@@ -27,7 +28,6 @@ from .statements import (
     SCAN_REGISTERS,
     SCAN_SET,
     TABLES,
-    WHO,
     statement_of,
 )
 from .wire import Answer, PostgresError, Wire
@@ -77,7 +77,7 @@ class PostgresLink:
 
     async def identify(self) -> None:
         """Learn server and epoch; raises PostgresError."""
-        (address, timeline) = (await self._wire.ask(WHO)).rows[0]
+        (address, timeline) = (await self._wire.ask(IDENTITY)).rows[0]
         self._standby = self._wire.parameter(_STANDBY)
         if self._endpoint.name == _SERVICE:
             self.server = self._member_at(address or self._endpoint.host)
@@ -92,13 +92,13 @@ class PostgresLink:
         except PostgresError as error:
             judge = classify_beat if is_beat(operation) else classify
             outcome = judge(error.sent, error.problem, error.warnings)
-            if leads_astray(self._endpoint, self._opened_ns, outcome):
+            if leads_to_replica(self._endpoint, self._opened_ns, outcome):
                 self.close()
             return Result(outcome, server=self.server, epoch=self.epoch)
         if self._wire.parameter(_STANDBY) != self._standby:
             await self._identify_again()
-        outcome, found = _reading(operation, answer)
-        result = result_of(operation, outcome, found, self.server, self.epoch)
+        outcome, value = _reading(operation, answer)
+        result = result_of(operation, outcome, value, self.server, self.epoch)
         return replace(result, lsn=await self._lsn(operation, answer)) if with_lsn else result
 
     async def load(self, key: str, milliseconds: int, places: int) -> Result:
@@ -108,8 +108,8 @@ class PostgresLink:
         except PostgresError as error:
             outcome = classify(error.sent, error.problem, error.warnings)
             return Result(Outcome("fail", outcome.error), server=self.server, epoch=self.epoch)
-        outcome, found = _found(answer)
-        return Result(outcome, found, self.server, self.epoch)
+        outcome, value = _value_in(answer)
+        return Result(outcome, value, self.server, self.epoch)
 
     async def position(self) -> Position:
         """Where the server is; raises NotDone."""
@@ -143,7 +143,7 @@ class PostgresLink:
         else:
             scan = SCAN_COUNTERS if workload == "counter-scan" else SCAN_REGISTERS
             answer = await self._wire.ask(scan, key_prefix(run_id), most_bytes=SCAN_BYTES)
-        refuse_more(len(answer.rows))
+        check_scan_size(len(answer.rows))
         elements = tuple((key, int(value or 0)) for key, value in answer.rows)
         return Scan(self.server, self.epoch, self.epoch is not None, elements)
 
@@ -162,20 +162,20 @@ class PostgresLink:
             self.close()
 
 
-def _found(answer: Answer) -> tuple[Outcome, int | None]:
+def _value_in(answer: Answer) -> tuple[Outcome, int | None]:
     """Of a read: it commits nothing, so a warning takes nothing from it."""
     value = answer.rows[0][0] if answer.rows else None
     return classify(True, None), None if value is None else int(value)
 
 
 def _reading(operation: Operation, answer: Answer) -> tuple[Outcome, int | None]:
-    outcome, found = _found(answer)
+    outcome, value = _value_in(answer)
     if operation.op == "read":
-        return outcome, found
+        return outcome, value
     if operation.op in ("id", "cas"):
         outcome = classify(True, None, answer.warnings)
-        set_now = operation.op == "cas" and found == operation.value
-        return outcome, (operation.expected if set_now else found) if outcome == OK else None
+        set_now = operation.op == "cas" and value == operation.value
+        return outcome, (operation.expected if set_now else value) if outcome == OK else None
     if not answer.changed and not is_beat(operation):  # a CALL does not say how many rows it changed
         return Outcome("fail", "refused"), None  # a newer write of the same writer was there already
     return classify(True, None, answer.warnings), None
@@ -189,14 +189,14 @@ class _Connector:
     ) -> None:
         self._topology = topology
         self._with_lsn = with_lsn
-        self._names = Names()
+        self._resolver = Resolver()
         self._parameters = {**_PARAMETERS, "user": login["username"], "dbname": login["database"]}
         self._parameters["tcp_user_timeout"] = user_timeout_ms(limits.statement_seconds)
         if login["password"]:
             self._parameters["password"] = login["password"]
 
     async def connect(self, endpoint: Endpoint) -> PostgresLink:
-        address = await self._names.address(endpoint.host)
+        address = await self._resolver.address(endpoint.host)
         where: dict[str, str | int] = {"host": endpoint.host, "hostaddr": address, "port": endpoint.port}
         try:
             return await self._identified(await Wire.open({**self._parameters, **where}), endpoint)

@@ -52,7 +52,7 @@ PREPARED = (
     " AND EXISTS (SELECT FROM pg_proc WHERE oid = to_regprocedure('caplab_load(text, int, int)') AND prosrc = $2)"
 )
 # The insertion timeline: the control file's lags behind until the first checkpoint after a promotion.
-WHO = (
+IDENTITY = (
     "SELECT host(inet_server_addr()), CASE WHEN pg_is_in_recovery() THEN NULL"
     " ELSE substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END"
 )

@@ -20,7 +20,7 @@ from psycopg.pq import PGconn as NewPGconn
 from psycopg.pq.abc import PGconn, PGresult
 
 from ...outcomes import Trouble
-from ..opening import ANSWER_BYTES, WireError, too_long
+from ..opening import ANSWER_BYTES, WireError, answer_too_long
 from .outcomes import ServerError
 
 Row = tuple[str | None, ...]
@@ -68,8 +68,8 @@ class ByteCounter:
 
     def _total(self) -> int:
         try:
-            told = self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _RECEIVED_AT + 8)
-            (total,) = struct.unpack_from("Q", told, _RECEIVED_AT)
+            info = self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _RECEIVED_AT + 8)
+            (total,) = struct.unpack_from("Q", info, _RECEIVED_AT)
         except (OSError, AttributeError, struct.error):
             return 0
         return int(total)
@@ -159,7 +159,7 @@ class Wire:
     def _on_readable(self) -> None:
         # libpq takes in what there is: looked at before, so that it never holds more than the bound.
         if self._counter.count() > self._most_bytes:
-            self._why_closed = too_long(self._most_bytes)
+            self._why_closed = answer_too_long(self._most_bytes)
             self.close()
             return
         try:

@@ -12,13 +12,13 @@ from ...links import Client, Endpoint, Engine, NotDone, NotOpened, Result, Scan,
 from ...outcomes import OK, Outcome
 from ...spec import CACHE, PLAIN_CLIENT, WORKLOADS, ClientOptions, Limits
 from ...workloads import Operation
-from ..names import Names
-from ..opening import ANSWER_BYTES, SCAN_BYTES, Opener, leads_astray, refuse_more
+from ..opening import ANSWER_BYTES, SCAN_BYTES, Opener, check_scan_size, leads_to_replica
+from ..resolver import Resolver
 from .outcomes import ErrorReply, classify
 from .statements import (
     COUNTERS,
+    IDENTITY,
     REPLICATION,
-    WHO,
     WRITE_LEVELS,
     Command,
     address_in,
@@ -66,7 +66,7 @@ class RedisLink:
     async def identify(self, login: Mapping[str, str], member_at: Callable[[str], str]) -> None:
         """Log in, learn server and epoch; raises RedisError."""
         hello: list[Command] = [("AUTH", login["username"], login["password"])] if login["password"] else []
-        *_, who, replication = await self.ask_all(*hello, WHO, REPLICATION)
+        *_, who, replication = await self.ask_all(*hello, IDENTITY, REPLICATION)
         if self.server == "service":
             self.server = member_at(address_in(who) or "")
         self.epoch = epoch_in(replication)
@@ -83,10 +83,10 @@ class RedisLink:
             return Result(classify(error.sent, error.problem), server=self.server, epoch=self.epoch)
         self.epoch = epoch_in(replies[1]) if len(replies) > 1 else None
         acked = replies[2] if len(replies) > 2 else None
-        outcome, found = _reading(operation, replies[0], wanted, acked)
-        if leads_astray(self._endpoint, self._opened_ns, outcome):
+        outcome, value = _reading(operation, replies[0], wanted, acked)
+        if leads_to_replica(self._endpoint, self._opened_ns, outcome):
             self.close()
-        return result_of(operation, outcome, found, self.server, self.epoch)
+        return result_of(operation, outcome, value, self.server, self.epoch)
 
     async def scan(self, workload: str, run_id: str) -> Scan:
         """Everything this member holds of a run; raises RedisError."""
@@ -100,13 +100,13 @@ class RedisLink:
             raise NotDone("it is no primary")
 
     async def _set(self, run_id: str) -> tuple[tuple[None, int], ...]:
-        found: list[bytes] = []
+        elements: list[bytes] = []
         while True:
-            page = await self._ask(set_page(run_id, len(found), _PAGE))
-            found += page
-            refuse_more(len(found))
+            page = await self._ask(set_page(run_id, len(elements), _PAGE))
+            elements += page
+            check_scan_size(len(elements))
             if len(page) < _PAGE:
-                return tuple((None, int(value)) for value in found)
+                return tuple((None, int(value)) for value in elements)
 
     async def _keyed(self, before: str, run_id: str) -> tuple[tuple[str, int], ...]:
         """The whole numbers of all keys of a run that have this before their name."""
@@ -115,15 +115,15 @@ class RedisLink:
         while True:
             cursor, some = await self._ask(("SCAN", cursor, "MATCH", f"{before}{key_prefix(run_id)}*", "COUNT", _STEP))
             keys.update(some)
-            refuse_more(len(keys))
+            check_scan_size(len(keys))
             if cursor == b"0":
                 break
         names = sorted(keys)
         values: list[bytes | None] = []
         for first in range(0, len(names), _PAGE):
             values += await self._ask(("MGET", *names[first : first + _PAGE]))
-        found = zip(names, values, strict=True)
-        return tuple((name.decode().removeprefix(before), int(value)) for name, value in found if value)
+        pairs = zip(names, values, strict=True)
+        return tuple((name.decode().removeprefix(before), int(value)) for name, value in pairs if value)
 
     async def _ask(self, command: Command) -> Any:
         """The reply to a command of a scan."""
@@ -179,10 +179,10 @@ class _Connector:
         self._statement_seconds = limits.statement_seconds
         self._wait_ms = round(1000 * _WAIT_SHARE * limits.statement_seconds)
         self._topology = topology
-        self._names = Names()
+        self._resolver = Resolver()
 
     async def connect(self, endpoint: Endpoint) -> RedisLink:
-        address = await self._names.address(endpoint.host)
+        address = await self._resolver.address(endpoint.host)
         wire = await Wire.open(address, endpoint.port, self._statement_seconds)
         link = RedisLink(wire, endpoint, self._wait_ms)
         try:

@@ -35,7 +35,7 @@ CAS = """
     if was == ARGV[2] then redis.call('SET', KEYS[1], ARGV[1]) end
     return was """
 
-WHO: Command = ("CLIENT", "INFO")
+IDENTITY: Command = ("CLIENT", "INFO")
 REPLICATION: Command = ("INFO", "replication")
 # Before the keys of counters and ids: what reads all of a run's registers must not find them.
 COUNTERS, _IDS = "counter/", "id/"
@@ -82,8 +82,8 @@ def set_page(run_id: str, first: int, count: int) -> Command:
 
 def address_in(reply: Any) -> str | None:
     """The server's own address in what CLIENT INFO answers: behind a Service that is the pod's."""
-    found = _ADDRESS.search(reply) if isinstance(reply, bytes) else None
-    return found[1].decode() if found else None
+    match = _ADDRESS.search(reply) if isinstance(reply, bytes) else None
+    return match[1].decode() if match else None
 
 
 def epoch_in(reply: Any) -> str | None:

@@ -14,7 +14,7 @@ import hiredis
 
 from ...outcomes import Trouble
 from ..keep_alive import keep_alive
-from ..opening import ANSWER_BYTES, WireError, too_long
+from ..opening import ANSWER_BYTES, WireError, answer_too_long
 from .outcomes import ErrorReply
 from .statements import Command
 
@@ -105,7 +105,7 @@ class Wire(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Some bytes of replies."""
         if self._is_too_long(data):
-            self._why_closed = too_long(self._most_bytes)
+            self._why_closed = answer_too_long(self._most_bytes)
             self.close()
             return
         try:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from caplab_probes.engines.redis.client import client
 from caplab_probes.exporter import Exporter
-from caplab_probes.knowledge import Knowledge
 from caplab_probes.links import Result, Topology
 from caplab_probes.outcomes import OK
-from caplab_probes.probe import Probe, Surroundings
+from caplab_probes.probe import Probe, ProberContext
+from caplab_probes.session_state import SessionState
 from caplab_probes.sessions import session_numbers
 from caplab_probes.spec import ProbeSpec
 from caplab_probes.workloads import Operation
@@ -25,34 +25,34 @@ CAS = Operation(0, "cas", "service", key="k", value=5, workload="cas")
 
 
 def test_a_cas_expects_what_its_session_read_set_or_found_last_and_first_nothing() -> None:
-    known = Knowledge()
-    assert known.completed(CAS) == CAS
-    known.learn(READ, Result(OK, 3))
-    assert known.completed(CAS) == replace(CAS, expected=3)
-    assert known.completed(replace(CAS, key="other")).expected is None
-    known.learn(known.completed(CAS), Result(OK, observed=3))
-    assert known.completed(CAS).expected == 5
-    known.learn(known.completed(CAS), Result(OK, observed=7))
-    assert known.completed(CAS).expected == 7
-    known.learn(known.completed(CAS), Result(OK, observed=None))
-    assert known.completed(CAS).expected is None
-    known.learn(known.completed(CAS), Result(OK, observed=None))
-    assert known.completed(CAS).expected == 5
+    state = SessionState()
+    assert state.with_expected(CAS) == CAS
+    state.learn(READ, Result(OK, 3))
+    assert state.with_expected(CAS) == replace(CAS, expected=3)
+    assert state.with_expected(replace(CAS, key="other")).expected is None
+    state.learn(state.with_expected(CAS), Result(OK, observed=3))
+    assert state.with_expected(CAS).expected == 5
+    state.learn(state.with_expected(CAS), Result(OK, observed=7))
+    assert state.with_expected(CAS).expected == 7
+    state.learn(state.with_expected(CAS), Result(OK, observed=None))
+    assert state.with_expected(CAS).expected is None
+    state.learn(state.with_expected(CAS), Result(OK, observed=None))
+    assert state.with_expected(CAS).expected == 5
 
 
 def test_other_operations_are_as_they_were_and_teach_nothing() -> None:
-    known = Knowledge()
-    for one in (replace(READ, workload="register"), Operation(0, "add", "service", value=1)):
-        known.learn(one, Result(OK, 3))
-        assert known.completed(one) is one
-    assert known.completed(CAS).expected is None
+    state = SessionState()
+    for op in (replace(READ, workload="register"), Operation(0, "add", "service", value=1)):
+        state.learn(op, Result(OK, 3))
+        assert state.with_expected(op) is op
+    assert state.with_expected(CAS).expected is None
 
 
 async def run(fake: FakeRedis, folder: Path, vantage: str) -> None:
     spec = ProbeSpec("run-1", "cas", 100, ("service",), ("a", "b"), seed=1, seconds=1.0)
     topology = Topology(service_of(fake), (member_of(fake),))
     login = {"username": "caplab", "password": "secret"}
-    around = Surroundings(vantage, folder / vantage, LIMITS, Exporter(vantage), session_numbers())
+    around = ProberContext(vantage, folder / vantage, LIMITS, Exporter(vantage), session_numbers())
     probe = Probe(spec, around, client(login, LIMITS, lambda: topology), lambda: topology)
     await probe.run()
     assert probe.status.phase == "Done"
@@ -66,12 +66,12 @@ def test_every_value_of_a_key_that_vantages_compare_and_set_has_one_follower(tmp
     asyncio.run(scenario())
     rows = [row for v in "ab" for row in validate(read_folder(tmp_path / v / "run-1")).to_pylist()]
     done = [row for row in rows if row["op"] == "cas" and row["outcome"] == "ok" and row["observed"] == row["expected"]]
-    found = [
+    changes = [
         row for row in rows if row["op"] == "cas" and row["outcome"] == "ok" and row["observed"] != row["expected"]
     ]
     steps = {(row["key"], row["expected"]) for row in done}
     assert len(steps) == len(done) > 20
-    assert len(found) > 5
+    assert len(changes) > 5
     values = {(row["key"], row["value"]) for row in done} | {(row["key"], None) for row in rows}
-    assert {(row["key"], row["observed"]) for row in found} <= values
+    assert {(row["key"], row["observed"]) for row in changes} <= values
     assert {(row["key"], row["value"]) for row in rows if row["op"] == "read"} <= values

@@ -13,17 +13,17 @@ from cassandra.connection import DefaultEndPoint
 from ...links import NotDone, NotOpened, Topology
 from ...outcomes import Outcome
 from ...spec import ClientOptions, Limits
-from ..names import Names
+from ..resolver import Resolver
 from .driver import AGREEMENT_SECONDS, connect
 from .outcomes import ERRORS
 from .statements import KEYSPACE, TABLES, TEXTS, Kind, Statement
 
-AGAIN_SECONDS = 1.0  # between two tries to connect: each takes threads of its own
+RETRY_SECONDS = 1.0  # between two tries to connect: each takes threads of its own
 
 Connect = Callable[..., tuple[Any, Any]]
 
 
-class Opened:
+class DriverConnection:
     """The driver's Cluster and Session with the statements prepared there; lost: it will never reach a member again."""
 
     def __init__(self, cluster: Any, session: Any, port: int) -> None:
@@ -98,7 +98,7 @@ class Opened:
             raise NotDone("the members do not agree on the schema yet") from error
 
 
-class Shared:
+class SharedDriver:
     """Opens when it is first asked for, again after a failure or a loss, until it is closed."""
 
     def __init__(
@@ -113,12 +113,12 @@ class Shared:
         self._limits = limits
         self._topology = topology
         self._connect = connect
-        self._names = Names()
-        self._task: asyncio.Task[Opened] | None = None
+        self._resolver = Resolver()
+        self._task: asyncio.Task[DriverConnection] | None = None
         self._failed_at = 0.0
         self._closed = False
 
-    async def opened(self, seconds: float) -> Opened:
+    async def connection(self, seconds: float) -> DriverConnection:
         """The connection, waited for no longer than that; raises NotOpened. It goes on opening all the same."""
         task = self._opening()
         try:
@@ -136,7 +136,7 @@ class Shared:
             await asyncio.wait({self._task})
             await self._end(self._task)
 
-    def _opening(self) -> asyncio.Task[Opened]:
+    def _opening(self) -> asyncio.Task[DriverConnection]:
         if self._closed:
             raise NotOpened(Outcome("fail", "refused"), "the client is closed")
         task = self._task
@@ -145,26 +145,26 @@ class Shared:
             task.add_done_callback(self._note)
         return task
 
-    def _is_over(self, task: asyncio.Task[Opened]) -> bool:
+    def _is_over(self, task: asyncio.Task[DriverConnection]) -> bool:
         if task.cancelled() or task.exception() is not None:
-            return asyncio.get_running_loop().time() - self._failed_at >= AGAIN_SECONDS
+            return asyncio.get_running_loop().time() - self._failed_at >= RETRY_SECONDS
         return task.result().lost
 
-    def _note(self, task: asyncio.Task[Opened]) -> None:
+    def _note(self, task: asyncio.Task[DriverConnection]) -> None:
         if task.cancelled() or task.exception() is not None:
             self._failed_at = asyncio.get_running_loop().time()
 
-    async def _open(self, before: asyncio.Task[Opened] | None) -> Opened:
+    async def _open(self, before: asyncio.Task[DriverConnection] | None) -> DriverConnection:
         if before is not None:
             await self._end(before)
         port, contacts = await self._contacts()
         return await asyncio.to_thread(self._open_in_thread, contacts, port)
 
-    def _open_in_thread(self, contacts: tuple[str, ...], port: int) -> Opened:
-        opened = Opened(*self._connect(contacts, port, *self._arguments), port)
+    def _open_in_thread(self, contacts: tuple[str, ...], port: int) -> DriverConnection:
+        connection = DriverConnection(*self._connect(contacts, port, *self._arguments), port)
         with suppress(*ERRORS):  # the tables may not be there yet
-            opened.prepare_statements()
-        return opened
+            connection.prepare_statements()
+        return connection
 
     async def _contacts(self) -> tuple[int, tuple[str, ...]]:
         """Port and addresses of all members that the Service has; where the name is not resolved, of those known."""
@@ -176,9 +176,9 @@ class Shared:
             return topology.members[0].port, members
         with suppress(OSError):
             async with asyncio.timeout(self._limits.connect_seconds):
-                return topology.service.port, await self._names.addresses(topology.service.host)
+                return topology.service.port, await self._resolver.addresses(topology.service.host)
         return topology.service.port, members
 
-    async def _end(self, task: asyncio.Task[Opened]) -> None:
+    async def _end(self, task: asyncio.Task[DriverConnection]) -> None:
         if not task.cancelled() and task.exception() is None:
             await asyncio.to_thread(task.result().cluster.shutdown)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from caplab_probes.cache.asked import CacheSpec
+from caplab_probes.cache.spec import CacheSpec
 from caplab_probes.engines import engine_of
 from caplab_probes.meta import begin, read_metas, reserve, write_meta
 from caplab_probes.schedule import Schedule
@@ -37,12 +37,12 @@ def asked(**spec: Any) -> ProbeSpec:
 def test_it_is_read_as_it_is_said() -> None:
     cache = asked().cache
     assert cache == CacheSpec("pg", "lock", keys=4, exponent=0.0, write_every=10)
-    assert cache.terms.ttl_seconds == 10
+    assert cache.timing.ttl_seconds == 10
     engine_of("RedisCluster").check(asked())
 
 
 @pytest.mark.parametrize(
-    ("said", "problem"),
+    ("fields", "problem"),
     [
         ({"protection": "hope"}, "cache.protection is 'hope'. Hint: one of none, lock, xfetch, jitter, refresh-ahead"),
         ({"keys": 0}, "cache.keys is 0. Hint: a whole number, 1 to 10000."),
@@ -53,15 +53,15 @@ def test_it_is_read_as_it_is_said() -> None:
         ({"ttl": 5}, "cache is 'ttl'. Hint: only store, protection"),
     ],
 )
-def test_what_does_not_fit_is_refused_by_name(said: dict[str, Any], problem: str) -> None:
+def test_what_does_not_fit_is_refused_by_name(fields: dict[str, Any], problem: str) -> None:
     with pytest.raises(ValueError, match="cache") as refused:
-        asked(cache={**SAID, **said})
+        asked(cache={**SAID, **fields})
     assert str(refused.value).startswith(problem)
 
 
 def test_it_belongs_to_the_workload_and_to_a_cache() -> None:
     with pytest.raises(ValueError, match=r"cache is missing. Hint: say what it is"):
-        probe_from({**body(), "spec": {name: one for name, one in body()["spec"].items() if name != "cache"}})
+        probe_from({**body(), "spec": {name: value for name, value in body()["spec"].items() if name != "cache"}})
     with pytest.raises(ValueError, match=r"cache is there. Hint: leave it out, it is for the workload cache"):
         asked(workload="set")
     with pytest.raises(ValueError, match=r"routes is .*Hint: only service"):
@@ -81,13 +81,13 @@ def test_every_key_is_written_once_by_one_vantage_before_it_is_read_by_all() -> 
         ops = [operation(writer, index) for index in range(2000)]
         own = {cached_key_of(spec, number) for number in range(vantage, 8, 3)}
         begun = ops[: len(own)]
-        assert {one.op for one in begun} == {"write"}
-        firsts += [one.key for one in begun]
-        assert {one.key for one in ops if one.op == "write"} == own
-        reads = Counter(one.key for one in ops if one.op == "read")
+        assert {op.op for op in begun} == {"write"}
+        firsts += [op.key for op in begun]
+        assert {op.key for op in ops if op.op == "write"} == own
+        reads = Counter(op.key for op in ops if op.op == "read")
         assert [key for key, _ in reads.most_common(2)] == [cached_key_of(spec, 0), cached_key_of(spec, 1)]
-        assert {one.level for one in ops if one.op == "read"} == {"lock"}
-        assert len({one.value for one in ops if one.op == "write"}) == sum(one.op == "write" for one in ops)
+        assert {op.level for op in ops if op.op == "read"} == {"lock"}
+        assert len({op.value for op in ops if op.op == "write"}) == sum(op.op == "write" for op in ops)
     assert sorted(map(str, firsts)) == [cached_key_of(spec, number) for number in range(8)]
 
 

@@ -15,61 +15,64 @@ from caplab.model.probers import ROOM_BYTES, ROW_BYTES
 from .spec import CACHE, ProbeSpec
 
 
-class NoRoom(ValueError):
+class QuotaExceeded(ValueError):
     """A history that does not fit; the message is the arithmetic, and the hint."""
 
 
 @dataclass(slots=True, eq=False)
-class Place:
-    """What a probe has been promised of the room, and what it has taken; two of the same size are two places."""
+class Reservation:
+    """What a probe has reserved of the quota, and what it has taken; two of the same size are two reservations."""
 
-    room: Room
-    promised_bytes: int
+    quota: HistoryQuota
+    reserved_bytes: int
     rows: int = 0
 
     @property
     def size_bytes(self) -> int:
         """What it takes, or is to take."""
-        return max(self.promised_bytes, self.rows * ROW_BYTES)
+        return max(self.reserved_bytes, self.rows * ROW_BYTES)
 
-    def wrote(self, rows: int) -> None:
-        """Note how many rows it has by now; NoRoom where the room is used up."""
+    def note_rows(self, rows: int) -> None:
+        """Note how many rows it has by now; QuotaExceeded where the quota is used up."""
         self.rows = rows
-        if rows * ROW_BYTES > self.promised_bytes and self.room.taken_bytes() > self.room.size_bytes:
-            raise NoRoom(
+        if rows * ROW_BYTES > self.reserved_bytes and self.quota.taken_bytes() > self.quota.size_bytes:
+            raise QuotaExceeded(
                 f"{rows:,} rows of {ROW_BYTES} bytes are {in_words(rows * ROW_BYTES)}, and with other probes' the"
-                f" {in_words(self.room.size_bytes)} for runs under way are used up. Hint: a lower rate, or seconds."
+                f" {in_words(self.quota.size_bytes)} for runs under way are used up. Hint: a lower rate, or seconds."
             )
 
 
-class Room:
+class HistoryQuota:
     """The bytes for the runs that probes of this process write; for one event loop."""
 
     def __init__(self, size_bytes: int = ROOM_BYTES) -> None:
         self.size_bytes = size_bytes
-        self._places: list[Place] = []
+        self._reservations: list[Reservation] = []
 
     def taken_bytes(self) -> int:
         """What all probes take, or are to take."""
-        return sum(place.size_bytes for place in self._places)
+        return sum(reservation.size_bytes for reservation in self._reservations)
 
     @contextmanager
-    def kept_for(self, spec: ProbeSpec) -> Iterator[Place]:
-        """A place for a probe while it runs; NoRoom where it would not fit. One without an end gets what there is."""
+    def reserve(self, spec: ProbeSpec) -> Iterator[Reservation]:
+        """A reservation for a probe while it runs; QuotaExceeded where it would not fit.
+
+        One without an end gets what there is.
+        """
         taken, wanted = self.taken_bytes(), needed_bytes(spec)
         if taken + wanted > self.size_bytes:
             others = f", of which other probes have {in_words(taken)}" if taken else ""
-            raise NoRoom(
+            raise QuotaExceeded(
                 f"rate {spec.rate:g} * {spec.seconds or 0:g} s * {_rows_each(spec)} row * {ROW_BYTES} bytes are"
                 f" {in_words(wanted)}, and the prober's volume has {in_words(self.size_bytes)} for runs under"
                 f" way{others}. Hint: a lower rate, or fewer seconds."
             )
-        place = Place(self, wanted)
-        self._places.append(place)
+        reservation = Reservation(self, wanted)
+        self._reservations.append(reservation)
         try:
-            yield place
+            yield reservation
         finally:
-            self._places.remove(place)
+            self._reservations.remove(reservation)
 
 
 def needed_bytes(spec: ProbeSpec) -> int:

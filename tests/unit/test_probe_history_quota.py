@@ -6,7 +6,7 @@ import pytest
 import yaml
 from caplab_cluster.paths import CHART
 from caplab_probes import pruning
-from caplab_probes.room import NoRoom, Room, needed_bytes
+from caplab_probes.history_quota import HistoryQuota, QuotaExceeded, needed_bytes
 from caplab_probes.spec import ProbeSpec
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,7 +19,7 @@ def spec(rate: float, seconds: float | None, workload: str = "set") -> ProbeSpec
 
 
 def test_what_does_not_fit_is_refused_with_the_arithmetic() -> None:
-    with pytest.raises(NoRoom) as refused, Room().kept_for(spec(2000, 86_400)):
+    with pytest.raises(QuotaExceeded) as refused, HistoryQuota().reserve(spec(2000, 86_400)):
         pass
     assert str(refused.value) == (
         "rate 2000 * 86400 s * 1 row * 200 bytes are 32.19 GiB, and the prober's volume has 1 GiB for runs under way."
@@ -28,31 +28,31 @@ def test_what_does_not_fit_is_refused_with_the_arithmetic() -> None:
 
 
 def test_probes_share_the_room_and_give_it_back() -> None:
-    room = Room(1000 * ROW_BYTES)
-    with room.kept_for(spec(10, 60)):
-        with pytest.raises(NoRoom, match="of which other probes have"), room.kept_for(spec(10, 50)):
+    room = HistoryQuota(1000 * ROW_BYTES)
+    with room.reserve(spec(10, 60)):
+        with pytest.raises(QuotaExceeded, match="of which other probes have"), room.reserve(spec(10, 50)):
             pass
-        with room.kept_for(spec(10, 40)):
+        with room.reserve(spec(10, 40)):
             assert room.taken_bytes() == room.size_bytes
-    with room.kept_for(spec(10, 100)):
+    with room.reserve(spec(10, 100)):
         pass
 
 
 def test_one_without_an_end_is_ended_when_the_room_is_used_up_and_others_keep_what_they_were_promised() -> None:
-    room = Room(1000 * ROW_BYTES)
-    with room.kept_for(spec(10, 60)) as promised, room.kept_for(spec(10, None)) as endless:
-        endless.wrote(400)
-        with pytest.raises(NoRoom, match="401 rows of 200 bytes"):
-            endless.wrote(401)
-        promised.wrote(600)
+    room = HistoryQuota(1000 * ROW_BYTES)
+    with room.reserve(spec(10, 60)) as promised, room.reserve(spec(10, None)) as endless:
+        endless.note_rows(400)
+        with pytest.raises(QuotaExceeded, match="401 rows of 200 bytes"):
+            endless.note_rows(401)
+        promised.note_rows(600)
 
 
 def test_of_two_places_of_one_size_each_is_given_back_by_its_own_probe() -> None:
-    room = Room()
-    first, second = room.kept_for(spec(10, 60)), room.kept_for(spec(10, 60))
+    room = HistoryQuota()
+    first, second = room.reserve(spec(10, 60)), room.reserve(spec(10, 60))
     _, place = first.__enter__(), second.__enter__()
     second.__exit__(None, None, None)
-    place.wrote(1)
+    place.note_rows(1)
     first.__exit__(None, None, None)
     assert room.taken_bytes() == 0
 
@@ -64,21 +64,21 @@ def test_of_two_places_of_one_size_each_is_given_back_by_its_own_probe() -> None
 def test_whatever_runs_at_once_the_volume_is_not_filled(
     probes: list[tuple[float, float | None]], rows: list[int]
 ) -> None:
-    room, places = Room(), []
+    room, places = HistoryQuota(), []
     for rate, seconds in probes:
         try:
-            places.append(room.kept_for(spec(rate, seconds)))
+            places.append(room.reserve(spec(rate, seconds)))
             places[-1].__enter__()
-        except NoRoom:
+        except QuotaExceeded:
             places.pop()
-    assert sum(place.promised_bytes for place in room._places) <= ROOM_BYTES
-    for place, count in zip(list(room._places), rows, strict=False):
+    assert sum(place.reserved_bytes for place in room._reservations) <= ROOM_BYTES
+    for place, count in zip(list(room._reservations), rows, strict=False):
         try:
-            place.wrote(count)
-        except NoRoom:
+            place.note_rows(count)
+        except QuotaExceeded:
             assert room.taken_bytes() > ROOM_BYTES
             return
-        assert place.size_bytes <= ROOM_BYTES or place.promised_bytes >= count * ROW_BYTES
+        assert place.size_bytes <= ROOM_BYTES or place.reserved_bytes >= count * ROW_BYTES
 
 
 def test_the_room_and_the_old_runs_fit_the_volume_and_the_schema_says_the_same() -> None:
@@ -87,7 +87,7 @@ def test_the_room_and_the_old_runs_fit_the_volume_and_the_schema_says_the_same()
     assert ROOM_BYTES + pruning.BYTES_MAX <= 2 * 2**30
     schema = yaml.safe_load((CHART / "templates/crds/probe.yaml").read_text())
     rules = schema["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["x-kubernetes-validations"]
-    (rule,) = [one["rule"] for one in rules if "self.rate" in one["rule"]]
+    (rule,) = [rule["rule"] for rule in rules if "self.rate" in rule["rule"]]
     assert f"<= {ROOM_BYTES}.0" in rule
     assert f"{2 * ROW_BYTES}.0 : {ROW_BYTES}.0" in rule
     assert needed_bytes(spec(10, 10)) == 10 * 10 * ROW_BYTES

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .protections import PROTECTIONS, Protection, Terms
+from .protections import PROTECTIONS, CacheTiming, Protection
 
 KEYS_MAX, EXPONENT_MAX, MILLISECONDS_MAX, PLACES_MAX, CONNECTIONS_MAX = 10_000, 10.0, 600_000, 64, 60
 
@@ -34,8 +34,8 @@ class CacheSpec:
 
     def __post_init__(self) -> None:
         _refuse_unless(bool(self.store), "store", self.store, "the name of a PostgresCluster")
-        known = ", ".join(PROTECTIONS)
-        _refuse_unless(self.protection in PROTECTIONS, "protection", self.protection, f"one of {known}")
+        names = ", ".join(PROTECTIONS)
+        _refuse_unless(self.protection in PROTECTIONS, "protection", self.protection, f"one of {names}")
         _refuse_unless(0 <= self.exponent <= EXPONENT_MAX, "exponent", self.exponent, f"0 to {EXPONENT_MAX:g}")
         for field, name, most in (
             ("keys", "keys", KEYS_MAX),
@@ -55,9 +55,9 @@ class CacheSpec:
         return PROTECTIONS[self.protection]
 
     @property
-    def terms(self) -> Terms:
+    def timing(self) -> CacheTiming:
         """How long its entries are good for."""
-        return Terms(self.ttl_ms / 1000, grace_seconds=self.grace_ms / 1000)
+        return CacheTiming(self.ttl_ms / 1000, grace_seconds=self.grace_ms / 1000)
 
 
 # Names of the fields as a Probe object has them.
@@ -75,13 +75,13 @@ FIELDS: Mapping[str, str] = {
 }
 
 
-def cache_from(said: Mapping[str, Any]) -> CacheSpec:
+def cache_from(cache: Mapping[str, Any]) -> CacheSpec:
     """Read spec.cache of a Probe object; ValueError names the field that is missing or wrong."""
-    for field in said:
+    for field in cache:
         _refuse_unless(field in FIELDS, "", field, f"only {', '.join(FIELDS)}")
-    if "store" not in said:
+    if "store" not in cache:
         raise ValueError("cache.store is missing. Hint: name a PostgresCluster.")
-    values = {FIELDS[field]: value for field, value in said.items()}
+    values = {FIELDS[field]: value for field, value in cache.items()}
     if type(values.get("exponent")) is int:
         values["exponent"] = float(values["exponent"])
     return CacheSpec(**values)

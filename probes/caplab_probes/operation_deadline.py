@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 
-class Patience:
+class OperationDeadline:
     """A timer an operation; seconds: for how long one is waited for."""
 
     def __init__(self, seconds: float) -> None:

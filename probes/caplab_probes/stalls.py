@@ -12,25 +12,25 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 PERIOD_SECONDS = 0.1
-STANDSTILL_SECONDS = 0.5  # half of what an operation has by default
+STALL_SECONDS = 0.5  # half of what an operation has by default
 
 
 @asynccontextmanager
-async def pulse(stood_still: Callable[[float], None]) -> AsyncIterator[None]:
-    """While the block runs, tell of every beat that came late by STANDSTILL_SECONDS or more, and by how many it was."""
-    beating = asyncio.create_task(_beat(stood_still), name="pulse")
+async def watch_stalls(on_stall: Callable[[float], None]) -> AsyncIterator[None]:
+    """While the block runs, report every wake-up that came late by STALL_SECONDS or more, and by how many it was."""
+    watching = asyncio.create_task(_watch(on_stall), name="stall-watch")
     try:
         yield
     finally:
-        beating.cancel()
+        watching.cancel()
         with contextlib.suppress(asyncio.CancelledError):
-            await beating
+            await watching
 
 
-async def _beat(stood_still: Callable[[float], None]) -> None:
+async def _watch(on_stall: Callable[[float], None]) -> None:
     now = asyncio.get_running_loop().time
     while True:
         due = now() + PERIOD_SECONDS
         await asyncio.sleep(PERIOD_SECONDS)
-        if (late := now() - due) >= STANDSTILL_SECONDS:
-            stood_still(late)
+        if (late := now() - due) >= STALL_SECONDS:
+            on_stall(late)

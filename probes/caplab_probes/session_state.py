@@ -5,18 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from .links import Result
-from .read_routing import Seen
+from .read_routing import ObservedLsns
 from .workloads import Operation
 
 
 @dataclass(slots=True)
-class Knowledge:
+class SessionState:
     """The values of keys as a session saw them last, and up to where it has seen the write-ahead log."""
 
     values: dict[str, int | None] = field(default_factory=dict)
-    seen: Seen = field(default_factory=Seen)
+    observed: ObservedLsns = field(default_factory=ObservedLsns)
 
-    def completed(self, operation: Operation) -> Operation:
+    def with_expected(self, operation: Operation) -> Operation:
         """A cas expects the value that its session saw last; of a key that it never saw, nothing."""
         if operation.op != "cas":
             return operation

@@ -20,9 +20,9 @@ from caplab_probes.engines.keep_alive import keep_alive, user_timeout_ms
 from caplab_probes.engines.postgres import client as postgres_client
 from caplab_probes.exporter import Exporter
 from caplab_probes.links import Client, Endpoint, Topology
+from caplab_probes.operation_deadline import OperationDeadline
 from caplab_probes.outcomes import Outcome
-from caplab_probes.patience import Patience
-from caplab_probes.probe import Probe, Surroundings
+from caplab_probes.probe import Probe, ProberContext
 from caplab_probes.sessions import session_numbers
 from caplab_probes.spec import PLAIN_CLIENT, ClientOptions, Limits, ProbeSpec
 from caplab_probes.writer import read_folder
@@ -45,7 +45,7 @@ def probe_of(fake: Fake, folder: Path, options: ClientOptions, **spec: object) -
     settings: dict[str, Any] = {"run_id": "run-1", "workload": "set", "rate": 20, "seconds": 1.0, **spec}
     whole = ProbeSpec(routes=("service",), vantages=("a",), seed=1, client=options, **settings)
     topology = Topology(Endpoint("service", "127.0.0.1", fake.port), ())
-    around = Surroundings("a", folder, LIMITS, Exporter("a"), session_numbers())
+    around = ProberContext("a", folder, LIMITS, Exporter("a"), session_numbers())
     return Probe(whole, around, client_of(fake, options.limits(LIMITS)), lambda: topology)
 
 
@@ -150,10 +150,10 @@ def test_a_connection_is_given_up_by_the_kernel_only_after_the_operation_on_it_i
 
 
 def options_of(file: int) -> list[int]:
-    with closing(socket.socket(fileno=os.dup(file))) as one:
+    with closing(socket.socket(fileno=os.dup(file))) as duplicate:
         names = (socket.TCP_USER_TIMEOUT, socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
-        assert one.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
-        return [one.getsockopt(socket.IPPROTO_TCP, name) for name in names]
+        assert duplicate.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        return [duplicate.getsockopt(socket.IPPROTO_TCP, name) for name in names]
 
 
 @pytest.mark.parametrize(("limits", "milliseconds"), [(Limits(), 4000), (PATIENT.limits(Limits()), 33_000)])
@@ -191,7 +191,7 @@ def test_a_server_that_is_silent_while_its_kernel_acknowledges_is_not_given_up_b
     asyncio.run(scenario())
 
 
-def asked_in(seconds: float, then: Callable[[Patience], Awaitable[None]]) -> list[str]:
+def asked_in(seconds: float, then: Callable[[OperationDeadline], Awaitable[None]]) -> list[str]:
     """Which of two waits, 'first' and 'second', were given up."""
     given_up: list[str] = []
 
@@ -202,7 +202,7 @@ def asked_in(seconds: float, then: Callable[[Patience], Awaitable[None]]) -> lis
         given_up.append("second")
 
     async def scenario() -> None:
-        patience = Patience(seconds)
+        patience = OperationDeadline(seconds)
         patience.begin(first)
         await then(patience)
         patience.begin(second)
@@ -215,19 +215,19 @@ def asked_in(seconds: float, then: Callable[[Patience], Awaitable[None]]) -> lis
     return given_up
 
 
-async def nothing(_: Patience) -> None:
+async def nothing(_: OperationDeadline) -> None:
     pass
 
 
-async def shorten(patience: Patience) -> None:
+async def shorten(patience: OperationDeadline) -> None:
     patience.shorten(0.01)
 
 
-async def lengthen(patience: Patience) -> None:
+async def lengthen(patience: OperationDeadline) -> None:
     patience.shorten(60)
 
 
-async def shorten_too_late(patience: Patience) -> None:
+async def shorten_too_late(patience: OperationDeadline) -> None:
     await asyncio.sleep(0.05)
     patience.shorten(0.01)
 
@@ -244,6 +244,6 @@ async def shorten_too_late(patience: Patience) -> None:
     ],
 )
 def test_patience_may_become_shorter_and_never_longer(
-    seconds: float, then: Callable[[Patience], Awaitable[None]], given_up: list[str]
+    seconds: float, then: Callable[[OperationDeadline], Awaitable[None]], given_up: list[str]
 ) -> None:
     assert asked_in(seconds, then) == given_up

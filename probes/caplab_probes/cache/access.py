@@ -9,7 +9,7 @@ from ..links import Topology
 
 
 @dataclass(frozen=True, slots=True)
-class Reached:
+class ClusterAccess:
     """Its login (as of links.Engine) and its endpoints as last seen."""
 
     login: Mapping[str, str]
