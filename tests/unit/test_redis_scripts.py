@@ -95,7 +95,7 @@ class Home:
 def home(tmp_path: Path) -> Home:
     for name in ("bin", "config", "data", "gate", NAMED, ROLES):
         (tmp_path / name).mkdir()
-    for script in ("run-member", "run-sentinel", "sentinels-say", "users-of"):
+    for script in ("run-member", "run-sentinel", "named-primary", "users-of"):
         shutil.copy(IMAGES / "redis" / script, tmp_path / "bin")
     shutil.copy(IMAGES / "base" / "wait-at-gate", tmp_path / "bin")
     stubs = {
