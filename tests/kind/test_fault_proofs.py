@@ -1,6 +1,6 @@
 """Faults again and again: how soon they are live, that hundreds leave nothing, and that they end whoever dies.
 
-On boxes (tests/boxes.py), and a RedisCluster where a role is meant. Only in `make prove`.
+On echo pods (tests/echo_pods.py), and a RedisCluster where a role is meant. Only in `make prove`.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from boxes import CLUSTER, KIND, PORT, Boxes, make_boxes
 from caplab_cluster.chart import NAMESPACE
 from caplab_cluster.kind_cluster import CONTROL_PLANE, WORKERS, ZONES
 from chaoscaplab.server import Server
 from cluster_object import ClusterObject
+from echo_pods import CLUSTER, KIND, PORT, EchoPods, make_echo_pods
 from kind_lab import Lab, await_that
 from kubernetes import client, watch
 from lab_state import drop_rules, frozen_pods, gate_files, journals, thaw_timers
-from outside import Outside
+from outside_client import OutsideClient
 
 from caplab.kube import connect
 from caplab.watching import GROUP, VERSION
@@ -38,24 +38,24 @@ MEDIAN_SECONDS, LONGEST_SECONDS = 0.15, 0.5
 SHARE = int(os.environ.get("SHARE", "1"))
 INJECTIONS, RANDOM_FAULTS, DEATHS = 50 // SHARE, 200 // SHARE, 20 // SHARE
 LATE_SECONDS = 2.0
-BOXES = {"kind": KIND, "name": CLUSTER}
+ECHO_PODS = {"kind": KIND, "name": CLUSTER}
 
 
 @pytest.fixture(scope="module")
-def boxes(lab: Lab) -> Iterator[Boxes]:
+def echo_pods(lab: Lab) -> Iterator[EchoPods]:
     os.environ["KUBECONFIG"] = str(lab.cache.kubeconfig)
     name = f"fault-proofs-{uuid.uuid4().hex[:6]}"
     lab.kubectl("create", "namespace", name)
     lab.kubectl("label", "namespace", name, "caplab.dev/chaos=allowed")
     ClusterObject(lab, "RedisCluster", name, "rd").apply()
-    made = make_boxes(lab, name)
+    made = make_echo_pods(lab, name)
     ClusterObject(lab, "RedisCluster", name, "rd").await_ready(3)
     yield made
     lab.kubectl("delete", "faults", "--all", "-n", name, "--wait=true", "--timeout=60s")
     lab.kubectl("delete", "namespace", name, "--wait=false")
 
 
-class Followed:
+class FaultWatcher:
     """Every Fault of a namespace as last seen, also when it is gone."""
 
     def __init__(self, namespace: str) -> None:
@@ -94,8 +94,8 @@ class Followed:
         return began
 
     def status(self, name: str) -> dict[str, Any]:
-        found: dict[str, Any] = self.last.get(name, {}).get("status") or {}
-        return found
+        status: dict[str, Any] = self.last.get(name, {}).get("status") or {}
+        return status
 
     def targets(self, name: str) -> list[dict[str, Any]]:
         return [entry for entry in self.status(name).get("targets", []) if entry.get("end", "target") == "target"]
@@ -105,12 +105,12 @@ class Followed:
 
 
 @pytest.fixture(scope="module")
-def faults(boxes: Boxes) -> Followed:
-    return Followed(boxes.namespace)
+def faults(echo_pods: EchoPods) -> FaultWatcher:
+    return FaultWatcher(echo_pods.namespace)
 
 
-def said(what: str, seconds: list[float]) -> str:
-    milliseconds = [round(1000 * one) for one in (min(seconds), statistics.median(seconds), max(seconds))]
+def summary(what: str, seconds: list[float]) -> str:
+    milliseconds = [round(1000 * second) for second in (min(seconds), statistics.median(seconds), max(seconds))]
     return f"{what}: {' / '.join(map(str, milliseconds))} ms of {len(seconds)}"
 
 
@@ -118,10 +118,10 @@ def soon(seconds: list[float]) -> bool:
     return statistics.median(seconds) <= MEDIAN_SECONDS and max(seconds) <= LONGEST_SECONDS
 
 
-def box_is_back(boxes: Boxes, pod: str) -> None:
-    """A killed box, made anew: kubelet waits longer each time before it starts the same one again."""
-    boxes.lab.kubectl("delete", "pod", "-n", boxes.namespace, pod, "--grace-period=0", "--force")
-    await_that(f"{pod} is back", lambda: pod in boxes.pods() and boxes.ready(pod), 60)
+def echo_pod_is_back(echo_pods: EchoPods, pod: str) -> None:
+    """A killed echo pod, made anew: kubelet waits longer each time before it starts the same one again."""
+    echo_pods.lab.kubectl("delete", "pod", "-n", echo_pods.namespace, pod, "--grace-period=0", "--force")
+    await_that(f"{pod} is back", lambda: pod in echo_pods.pods() and echo_pods.ready(pod), 60)
 
 
 KINDS: dict[str, dict[str, Any]] = {
@@ -133,34 +133,34 @@ KINDS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
-def test_a_fault_is_live_and_over_within_a_moment(boxes: Boxes, faults: Followed, kind: str) -> None:
+def test_a_fault_is_live_and_over_within_a_moment(echo_pods: EchoPods, faults: FaultWatcher, kind: str) -> None:
     """From the object to its effect, and from its deletion to the heal, by the agents' stamps."""
-    whom = {zone: boxes.in_zone(zone) for zone in ZONES}
+    whom = {zone: echo_pods.in_zone(zone) for zone in ZONES}
     injections, heals = [], []
     for number in range(INJECTIONS):
         zone, name = ZONES[number % 3], f"{kind}-{number}"
         # What is to be dropped has to be sent: every 20 ms, from another zone.
         other = ZONES[(number + 1) % 3]
-        talk = boxes.talk(f"client-{other}", {"box": ("tcp", boxes.address(whom[zone]), PORT)})
-        began = faults.create(name, {"target": {**BOXES, "zone": zone}, "durationSeconds": 30, **KINDS[kind]})
+        echo_client = echo_pods.start_client(f"client-{other}", {"echo": ("tcp", echo_pods.address(whom[zone]), PORT)})
+        began = faults.create(name, {"target": {**ECHO_PODS, "zone": zone}, "durationSeconds": 30, **KINDS[kind]})
         await_that(f"{name} has its effect", lambda name=name: faults.effective(name), 5)  # type: ignore[misc]
-        entry = next(one for one in faults.targets(name) if one["pod"] == whom[zone])
+        entry = next(target for target in faults.targets(name) if target["pod"] == whom[zone])
         injections.append((entry["effectiveNs"] - began) / 1e9)
         asked = faults.delete(name)
         await_that(f"{name} is gone", lambda name=name: name in faults.gone, 10)  # type: ignore[misc]
-        entry = next(one for one in faults.targets(name) if one["pod"] == whom[zone])
+        entry = next(target for target in faults.targets(name) if target["pod"] == whom[zone])
         assert entry["proven"], entry
         heals.append((entry["healedNs"] - asked) / 1e9)
-        talk.end()
+        echo_client.end()
         if kind == "kill":
-            box_is_back(boxes, whom[zone])
-    print("\n" + said(f"{kind}, object to effect, min / median / max", injections))
-    print(said(f"{kind}, deletion to heal, min / median / max", heals))
+            echo_pod_is_back(echo_pods, whom[zone])
+    print("\n" + summary(f"{kind}, object to effect, min / median / max", injections))
+    print(summary(f"{kind}, deletion to heal, min / median / max", heals))
     assert soon(injections)
     assert soon(heals)
 
 
-def test_a_role_is_resolved_and_cut_within_a_moment(boxes: Boxes, faults: Followed) -> None:
+def test_a_role_is_resolved_and_cut_within_a_moment(echo_pods: EchoPods, faults: FaultWatcher) -> None:
     """The primary as the Sentinels name it; what it says to its replicas each second is what is dropped."""
     injections, heals = [], []
     target = {"kind": "RedisCluster", "name": "rd", "role": "primary"}
@@ -173,23 +173,23 @@ def test_a_role_is_resolved_and_cut_within_a_moment(boxes: Boxes, faults: Follow
         asked = faults.delete(name)
         await_that(f"{name} is gone", lambda name=name: name in faults.gone, 10)  # type: ignore[misc]
         heals.append((faults.targets(name)[0]["healedNs"] - asked) / 1e9)
-    print("\n" + said("a primary's cut, object to rules, min / median / max", injections))
-    print(said("a primary's cut, deletion to heal, min / median / max", heals))
+    print("\n" + summary("a primary's cut, object to rules, min / median / max", injections))
+    print(summary("a primary's cut, deletion to heal, min / median / max", heals))
     assert soon(injections)
     assert soon(heals)
 
 
-def left(lab: Lab, boxes: Boxes) -> dict[str, Any]:
+def left(lab: Lab, echo_pods: EchoPods) -> dict[str, Any]:
     """Whatever faults may leave behind; {} where there is nothing."""
-    found = {
+    leftovers = {
         "rules": drop_rules(lab),
         "frozen": frozen_pods(lab),
         "gates": gate_files(lab),
         "journals": journals(lab),
         "timers": thaw_timers(lab),
-        "objects": [one["metadata"]["name"] for one in lab.get("faults", "-n", boxes.namespace)["items"]],
+        "objects": [fault["metadata"]["name"] for fault in lab.get("faults", "-n", echo_pods.namespace)["items"]],
     }
-    return {what: there for what, there in found.items() if there}
+    return {what: there for what, there in leftovers.items() if there}
 
 
 def any_fault(chance: random.Random) -> dict[str, Any]:
@@ -201,9 +201,9 @@ def any_fault(chance: random.Random) -> dict[str, Any]:
         [role, member, {"zone": chance.choice(ZONES)}, {"node": chance.choice(WORKERS), "maxMembers": 2}]
     )
     if chance.random() < 0.25:
-        # Boxes only: kubelet waits longer for each kill of the same pod, and a box is soon made anew.
+        # Echo pods only: kubelet waits longer for each kill of the same pod, and an echo pod is soon made anew.
         kill = {"signal": chance.choice(["SIGKILL", "SIGTERM", "SIGABRT"]), "keepDown": chance.random() < 0.7}
-        target = {**BOXES, "zone": chance.choice(ZONES)}
+        target = {**ECHO_PODS, "zone": chance.choice(ZONES)}
         return {"target": target, "durationSeconds": seconds, "kill": kill}
     if chance.random() < 0.4:
         return {"target": target, "durationSeconds": seconds, "freeze": {}}
@@ -214,7 +214,7 @@ def any_fault(chance: random.Random) -> dict[str, Any]:
     return {"target": target, "durationSeconds": seconds, "partition": cut}
 
 
-def test_two_hundred_random_faults_leave_nothing(lab: Lab, boxes: Boxes, faults: Followed) -> None:
+def test_two_hundred_random_faults_leave_nothing(lab: Lab, echo_pods: EchoPods, faults: FaultWatcher) -> None:
     """Up to three at a time, some healed early, and pods that are replaced in their midst."""
     chance, live, phases = random.Random(1), [], []
     for number in range(RANDOM_FAULTS):
@@ -226,8 +226,8 @@ def test_two_hundred_random_faults_leave_nothing(lab: Lab, boxes: Boxes, faults:
                 "delete",
                 "pod",
                 "-n",
-                boxes.namespace,
-                boxes.in_zone(chance.choice(ZONES)),
+                echo_pods.namespace,
+                echo_pods.in_zone(chance.choice(ZONES)),
                 "--force",
                 "--grace-period=0",
             )
@@ -258,11 +258,11 @@ def test_two_hundred_random_faults_leave_nothing(lab: Lab, boxes: Boxes, faults:
     )
     print(f"\n{len(phases)} random faults: { {phase: phases.count(phase) for phase in sorted(set(phases))} }")
     print(*problems, sep="\n")
-    lab.kubectl("delete", "faults", "--all", "-n", boxes.namespace, "--timeout=60s")
-    assert left(lab, boxes) == {}
+    lab.kubectl("delete", "faults", "--all", "-n", echo_pods.namespace, "--timeout=60s")
+    assert left(lab, echo_pods) == {}
     for zone in ZONES:
-        box_is_back(boxes, boxes.in_zone(zone))
-    ClusterObject(lab, "RedisCluster", boxes.namespace, "rd").await_ready(3)
+        echo_pod_is_back(echo_pods, echo_pods.in_zone(zone))
+    ClusterObject(lab, "RedisCluster", echo_pods.namespace, "rd").await_ready(3)
     assert phases.count("Failed") < len(phases) / 4
 
 
@@ -297,14 +297,14 @@ import sys, time
 from chaoscaplab.faults.actions import freeze, kill, partition
 seconds = int(sys.argv[2])
 for act, zone, more in ((kill, "a", {}), (freeze, "b", {}), (partition, "c", {"cut_from": "clients"})):
-    act(zone=zone, seconds=seconds, namespace=sys.argv[1], kind="PostgresCluster", cluster="box", **more)
+    act(zone=zone, seconds=seconds, namespace=sys.argv[1], kind="PostgresCluster", cluster="echo", **more)
 print("live", flush=True)
 time.sleep(600)
 """
 
 
 @pytest.mark.parametrize("victim", ["agent-killed", "agent-deleted", "operator", "api-server", "runner"])
-def test_whoever_dies_a_fault_ends_in_time(lab: Lab, boxes: Boxes, faults: Followed, victim: str) -> None:
+def test_whoever_dies_a_fault_ends_in_time(lab: Lab, echo_pods: EchoPods, faults: FaultWatcher, victim: str) -> None:
     """A kill, a freeze and a cut at once; the end is what a client sees, with no API server between."""
     deaths: dict[str, Callable[[Lab], None]] = {
         "agent-killed": kill_agents, "agent-deleted": delete_agents, "operator": delete_operator,
@@ -313,51 +313,56 @@ def test_whoever_dies_a_fault_ends_in_time(lab: Lab, boxes: Boxes, faults: Follo
     rounds = DEATHS // 2 if victim.startswith("agent") else DEATHS
     chance, late = random.Random(2), []
     for number in range(rounds):
-        late += one_death(lab, boxes, faults, f"{victim}-{number}", deaths.get(victim), chance)
-    print("\n" + said(f"{victim}: heard again after the time was over, min / median / max", late))
+        late += one_death(lab, echo_pods, faults, f"{victim}-{number}", deaths.get(victim), chance)
+    print("\n" + summary(f"{victim}: heard again after the time was over, min / median / max", late))
     assert max(late) <= LATE_SECONDS
-    lab.kubectl("delete", "faults", "--all", "-n", boxes.namespace, "--timeout=60s")
-    await_that("nothing is left", lambda: left(lab, boxes) == {}, 30)
+    lab.kubectl("delete", "faults", "--all", "-n", echo_pods.namespace, "--timeout=60s")
+    await_that("nothing is left", lambda: left(lab, echo_pods) == {}, 30)
 
 
 def one_death(
-    lab: Lab, boxes: Boxes, faults: Followed, name: str, dies: Callable[[Lab], None] | None, chance: random.Random
+    lab: Lab,
+    echo_pods: EchoPods,
+    faults: FaultWatcher,
+    name: str,
+    dies: Callable[[Lab], None] | None,
+    chance: random.Random,
 ) -> list[float]:
-    """For each of three faults, how many seconds after its time was over the box was heard again."""
-    whom = {what: boxes.in_zone(zone) for what, zone in (("kill", "a"), ("freeze", "b"), ("partition", "c"))}
+    """For each of three faults, how many seconds after its time was over the echo pod answered again."""
+    whom = {what: echo_pods.in_zone(zone) for what, zone in (("kill", "a"), ("freeze", "b"), ("partition", "c"))}
     seconds = chance.randint(3, 8)
-    outside = Outside(boxes, "client-b", {what: boxes.address(pod) for what, pod in whom.items()})
+    outside_client = OutsideClient(echo_pods, "client-b", {what: echo_pods.address(pod) for what, pod in whom.items()})
     try:
-        await_that("all are heard", lambda: all(outside.answers(what) for what in whom))
+        await_that("all are heard", lambda: all(outside_client.answers(what) for what in whom))
         began = time.time()
         if dies is None:
-            run_and_kill(boxes, seconds)
+            run_and_kill(echo_pods, seconds)
         else:
             for what, zone in (("kill", "a"), ("freeze", "b"), ("partition", "c")):
-                faults.create(f"{name}-{what}", {"target": {**BOXES, "zone": zone},
+                faults.create(f"{name}-{what}", {"target": {**ECHO_PODS, "zone": zone},
                                                  "durationSeconds": seconds, **KINDS[what]})  # fmt: skip
-        await_that("none is heard", lambda: all(outside.silent(what, began) for what in whom), 10)
+        await_that("none is heard", lambda: all(outside_client.silent(what, began) for what in whom), 10)
         live = time.time()
         if dies is not None:
             time.sleep(chance.uniform(0, seconds - 1))
             dies(lab)
-        heard = {what: outside.await_answer(what, live, seconds + 30) for what in whom}
+        heard = {what: outside_client.await_answer(what, live, seconds + 30) for what in whom}
     finally:
-        outside.close()
+        outside_client.close()
     await_that("the API server answers", lambda: lab.cluster.kubectl("get", "--raw", "/readyz").ok, 60)
     if dies is kill_agents:
         delete_agents(lab)  # kubelet waits longer each time before it starts the same one again
     await_that("agents run", lambda: agents_run(lab), 120)
-    over = {what: injected_at(faults.server, boxes, pod, began) + seconds for what, pod in whom.items()}
-    box_is_back(boxes, whom["kill"])
+    over = {what: injected_at(faults.server, echo_pods, pod, began) + seconds for what, pod in whom.items()}
+    echo_pod_is_back(echo_pods, whom["kill"])
     return [heard[what] - over[what] for what in whom]
 
 
-def injected_at(server: Server, boxes: Boxes, pod: str, since: float) -> float:
+def injected_at(server: Server, echo_pods: EchoPods, pod: str, since: float) -> float:
     """When the one fault on a pod since a moment was injected, by its agent's stamp: unix seconds."""
     stamps = [
         datetime.datetime.fromisoformat(entry["injectedAt"]).timestamp()
-        for fault in server.list("Fault", boxes.namespace)
+        for fault in server.list("Fault", echo_pods.namespace)
         for entry in (fault.get("status") or {}).get("targets", [])
         if entry["pod"] == pod and entry.get("end") == "target" and "injectedAt" in entry
     ]
@@ -365,9 +370,9 @@ def injected_at(server: Server, boxes: Boxes, pod: str, since: float) -> float:
     return stamp
 
 
-def run_and_kill(boxes: Boxes, seconds: int) -> None:
+def run_and_kill(echo_pods: EchoPods, seconds: int) -> None:
     runner = subprocess.Popen(
-        [sys.executable, "-c", RUNNER, boxes.namespace, str(seconds)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", RUNNER, echo_pods.namespace, str(seconds)], stdout=subprocess.PIPE, text=True
     )
     assert runner.stdout is not None
     assert runner.stdout.readline() == "live\n"

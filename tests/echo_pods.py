@@ -1,4 +1,4 @@
-"""Boxes: pods that pose as a cluster's members and only echo, to see from outside what a fault does to them.
+"""Echo pods: they pose as a cluster's members and only echo, to see from outside what a fault does to them.
 
 One a zone, in a StatefulSet, with a readiness probe and a gate as members have; beside them a client a zone.
 Whoever talks notes each reply in CLOCK_MONOTONIC, the clock that agents stamp faults with.
@@ -15,7 +15,7 @@ from typing import Any
 from caplab_cluster.kind_cluster import ZONES
 from kind_lab import Lab, await_that
 
-CLUSTER = "box"
+CLUSTER = "echo"
 KIND = "PostgresCluster"  # to the lab by their labels; there is no such object
 PORT = 7000
 _ECHO = """
@@ -27,7 +27,7 @@ def udp():
     server.bind(("", 7000))
     while True:
         data, sender = server.recvfrom(100)
-        with open("/tmp/heard", "a") as file:
+        with open("/tmp/datagrams", "a") as file:
             file.write(f"{sender[0]} {time.monotonic_ns()}\\n")
 
 def tcp():
@@ -44,7 +44,7 @@ def echo(connection):
         pass
 
 open("/tmp/name", "w").close()
-open("/tmp/heard", "a").close()
+open("/tmp/datagrams", "a").close()
 for served in (udp, tcp):
     threading.Thread(target=served, daemon=True).start()
 http.server.test(lambda *a: http.server.SimpleHTTPRequestHandler(*a, directory="/tmp"), port=8080)
@@ -52,32 +52,32 @@ http.server.test(lambda *a: http.server.SimpleHTTPRequestHandler(*a, directory="
 # Says the same word again and again on one connection a route, tries a new one each 0.1 s, and sends datagrams. It is
 # talking once all has gone on for a second, with replies on each connection: a new Service may refuse at first. It
 # ends at the CLOCK_MONOTONIC nanosecond that it reads, or at once where whoever began it is gone.
-_TALK = """
+_CLIENT = """
 import json, math, socket, sys, threading, time
 routes = json.loads(sys.argv[1])
 end = math.inf
 noted = {name: {"replies": [], "fresh": []} for name in routes}
 
 def connected(host, port):
-    patience = time.monotonic() + 15
+    deadline = time.monotonic() + 15
     while True:
         try:
             return socket.create_connection((host, port), 2)
         except OSError:
-            if time.monotonic() > patience:
+            if time.monotonic() > deadline:
                 raise
             time.sleep(0.1)
 
 def steady(name, host, port):
     line = connected(host, port)
     line.settimeout(60)
-    def hear():
+    def receive():
         try:
             while line.recv(1000):
                 noted[name]["replies"].append(time.monotonic_ns())
         except OSError:
             pass
-    threading.Thread(target=hear, daemon=True).start()
+    threading.Thread(target=receive, daemon=True).start()
     while time.monotonic() < end:
         try:
             line.send(b"x")
@@ -105,22 +105,22 @@ def datagrams(name, host, port):
             pass
         time.sleep(0.02)
 
-def heard_for_a_second(name):
+def answered_for_a_second(name):
     replies = noted[name]["replies"]
     return len(replies) > 25 and time.monotonic_ns() - replies[0] > 1_000_000_000
 
 kinds = {"tcp": (steady, fresh), "new": (fresh,), "udp": (datagrams,)}
 threads = [
-    threading.Thread(target=one, args=(name, host, port), daemon=True)
-    for name, (kind, host, port) in routes.items() for one in kinds[kind]
+    threading.Thread(target=function, args=(name, host, port), daemon=True)
+    for name, (kind, host, port) in routes.items() for function in kinds[kind]
 ]
 began = time.monotonic()
 for thread in threads: thread.start()
 while time.monotonic() - began < 1.2 or not all(
-    heard_for_a_second(name) for name, (kind, *_) in routes.items() if kind == "tcp"
+    answered_for_a_second(name) for name, (kind, *_) in routes.items() if kind == "tcp"
 ):
     if time.monotonic() - began > 20:
-        sys.exit(f"not heard: {({name: len(one['replies']) for name, one in noted.items()})}")
+        sys.exit(f"no answer: {({name: len(log['replies']) for name, log in noted.items()})}")
     time.sleep(0.02)
 print("talking", flush=True)
 end = int(sys.stdin.readline() or 0) / 1e9
@@ -145,13 +145,13 @@ class Span:
 
 
 @dataclass(frozen=True)
-class Heard:
+class RouteLog:
     """What one route brought: replies on a connection from before, and the begin and end of each try at a new one."""
 
     replies: tuple[int, ...]
     fresh: tuple[tuple[int, int, bool], ...]
 
-    def in_(self, span: Span) -> int:
+    def replies_in(self, span: Span) -> int:
         """Replies in a span."""
         return sum(span.has(ns) for ns in self.replies)
 
@@ -160,11 +160,11 @@ class Heard:
         return {made for begin_ns, end_ns, made in self.fresh if span.has(begin_ns) and span.has(end_ns)}
 
 
-class Talk:
+class EchoClient:
     """A pod that talks until it is told to end."""
 
     def __init__(self, lab: Lab, namespace: str, pod: str, routes: Mapping[str, tuple[str, str, int]]):
-        command = ["exec", "-i", "-n", namespace, pod, "--", "python3", "-c", _TALK, json.dumps(dict(routes))]
+        command = ["exec", "-i", "-n", namespace, pod, "--", "python3", "-c", _CLIENT, json.dumps(dict(routes))]
         self._process = subprocess.Popen(
             [*lab.kubectl_command(), *command],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -172,20 +172,20 @@ class Talk:
         assert self._process.stdout is not None
         assert self._process.stdout.readline() == "talking\n", self._process.communicate()[1]
 
-    def end(self, at_ns: int = 0) -> dict[str, Heard]:
+    def end(self, at_ns: int = 0) -> dict[str, RouteLog]:
         """What each route brought until a CLOCK_MONOTONIC nanosecond, or until now where that is over."""
         out, err = self._process.communicate(f"{at_ns}\n", timeout=60)
         assert self._process.returncode == 0, err
         noted = json.loads(out)
         return {
-            name: Heard(tuple(one["replies"]), tuple((begin, end, made) for begin, end, made in one["fresh"]))
-            for name, one in noted.items()
+            name: RouteLog(tuple(log["replies"]), tuple((begin, end, made) for begin, end, made in log["fresh"]))
+            for name, log in noted.items()
         }
 
 
 @dataclass(frozen=True)
-class Boxes:
-    """box-0, box-1 and box-2, one a zone, and client-a, -b and -c, in a namespace open to faults."""
+class EchoPods:
+    """echo-0, echo-1 and echo-2, one a zone, and client-a, -b and -c, in a namespace open to faults."""
 
     lab: Lab
     namespace: str
@@ -196,39 +196,39 @@ class Boxes:
         return {name: pod for name, pod in pods.items() if name.startswith((f"{CLUSTER}-", "client-"))}
 
     def in_zone(self, zone: str) -> str:
-        """The box of a zone; whatever takes its place is there too, since the others hold theirs."""
+        """The echo pod of a zone; whatever takes its place is there too, since the others hold theirs."""
         return self.by_zone[zone]
 
-    def replace(self, box: str) -> None:
-        """Delete a box at once; another has its place. Of two away at a time, each might come to the other's zone."""
-        old = self.pods()[box]["metadata"]["uid"]
-        self.lab.kubectl("delete", "pod", "-n", self.namespace, box, "--grace-period=0", "--force")
+    def replace(self, name: str) -> None:
+        """Delete an echo pod at once; another has its place. Two away at a time might swap their zones."""
+        old = self.pods()[name]["metadata"]["uid"]
+        self.lab.kubectl("delete", "pod", "-n", self.namespace, name, "--grace-period=0", "--force")
 
         def is_placed() -> bool:
-            pod = self.pods().get(box)
+            pod = self.pods().get(name)
             return pod is not None and pod["metadata"]["uid"] != old and "nodeName" in pod["spec"]
 
-        await_that(f"another {box} has a node", is_placed, 5)
+        await_that(f"another {name} has a node", is_placed, 5)
 
     def address(self, pod: str) -> str:
         return str(self.pods()[pod]["status"]["podIP"])
 
     def service(self, pod: str) -> str:
-        """The ClusterIP of a box's own Service."""
+        """The ClusterIP of an echo pod's own Service."""
         return str(self.lab.get("service", "-n", self.namespace, pod)["spec"]["clusterIP"])
 
-    def talk(self, pod: str, routes: Mapping[str, tuple[str, str, int]]) -> Talk:
-        return Talk(self.lab, self.namespace, pod, routes)
+    def start_client(self, pod: str, routes: Mapping[str, tuple[str, str, int]]) -> EchoClient:
+        return EchoClient(self.lab, self.namespace, pod, routes)
 
     def datagrams(self, pod: str) -> list[tuple[str, int]]:
-        """Who was heard by a box, and when."""
-        lines = self.lab.inside(self.namespace, pod, "cat", "/tmp/heard").out.splitlines()
+        """Whose datagrams an echo pod received, and when."""
+        lines = self.lab.inside(self.namespace, pod, "cat", "/tmp/datagrams").out.splitlines()
         return [(line.split()[0], int(line.split()[1])) for line in lines]
 
     def began(self, pod: str) -> int:
-        """When a box's process began."""
-        said = self.lab.kubectl("logs", "-n", self.namespace, pod)
-        return next(int(line.split()[1]) for line in said.splitlines() if line.startswith("began "))
+        """When an echo pod's process began."""
+        output = self.lab.kubectl("logs", "-n", self.namespace, pod)
+        return next(int(line.split()[1]) for line in output.splitlines() if line.startswith("began "))
 
     def restarts(self) -> dict[str, int]:
         return {
@@ -238,19 +238,21 @@ class Boxes:
 
     def ready(self, pod: str) -> bool:
         conditions = self.pods()[pod]["status"].get("conditions", [])
-        return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
+        return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
 
 
-def make_boxes(lab: Lab, namespace: str) -> Boxes:
-    """Boxes and clients, Ready."""
+def make_echo_pods(lab: Lab, namespace: str) -> EchoPods:
+    """Echo pods and clients, Ready."""
     lab.apply(*_objects(lab, namespace))
-    boxes = Boxes(lab, namespace, {})
+    echo_pods = EchoPods(lab, namespace, {})
     await_that(
-        "boxes and clients are Ready", lambda: len(boxes.pods()) == 6 and all(map(boxes.ready, boxes.pods())), 60
+        "echo pods and clients are Ready",
+        lambda: len(echo_pods.pods()) == 6 and all(map(echo_pods.ready, echo_pods.pods())),
+        60,
     )
-    pods = {pod["spec"]["nodeName"]: name for name, pod in boxes.pods().items() if name.startswith(f"{CLUSTER}-")}
-    zones = {zone: pods[boxes.pods()[f"client-{zone}"]["spec"]["nodeName"]] for zone in ZONES}
-    return Boxes(lab, namespace, zones)
+    pods = {pod["spec"]["nodeName"]: name for name, pod in echo_pods.pods().items() if name.startswith(f"{CLUSTER}-")}
+    zones = {zone: pods[echo_pods.pods()[f"client-{zone}"]["spec"]["nodeName"]] for zone in ZONES}
+    return EchoPods(lab, namespace, zones)
 
 
 def _objects(lab: Lab, namespace: str) -> Iterable[dict[str, Any]]:
@@ -285,7 +287,7 @@ def _objects(lab: Lab, namespace: str) -> Iterable[dict[str, Any]]:
 
 def _pod_spec(lab: Lab, **place: Any) -> dict[str, Any]:
     container = {
-        "name": "box",
+        "name": "echo",
         "image": lab.images["toolbox"],
         "imagePullPolicy": "Never",
         "command": ["bash", "-c", '. wait-at-gate; wait_at_gate; exec python3 -c "$ECHO"'],
