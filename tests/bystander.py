@@ -65,8 +65,8 @@ class Bystander:
 
     def state(self) -> dict[str, Any]:
         """What must stay: who each object is, what the Secrets say, and the rows, read by a login that they hold."""
-        found: dict[str, Any] = {f"{item['kind']}/{item['metadata']['name']}": item for item in self._own()}
-        kept: dict[str, Any] = {name: _kept(item) for name, item in found.items()}
+        own: dict[str, Any] = {f"{item['kind']}/{item['metadata']['name']}": item for item in self._own()}
+        kept: dict[str, Any] = {name: _kept(item) for name, item in own.items()}
         for kind in self.kinds:
             cluster = self._cluster(kind)
             kept[f"uid of {kind}"] = cluster.read()["metadata"]["uid"]
@@ -87,8 +87,8 @@ class Bystander:
 
     def _own(self) -> list[dict[str, Any]]:
         names = [f"{item['kind'].lower()}/{item['metadata']['name']}" for item in _OBJECTS]
-        found: list[dict[str, Any]] = self.lab.get(*names, "-n", self.namespace)["items"]
-        return found
+        items: list[dict[str, Any]] = self.lab.get(*names, "-n", self.namespace)["items"]
+        return items
 
     def _password(self, kind: str) -> str:
         secret = self.lab.get("secret", "-n", self.namespace, f"{DATABASES[kind]}-application")
@@ -143,5 +143,7 @@ class Bystander:
 def _kept(item: dict[str, Any]) -> str:
     """An object as its keeper made it: who it is, whose, and what it says; a claim's phase and node may come later."""
     metadata = item["metadata"]
-    said = {name: item.get(name) for name in ("data", "spec") if item["kind"] != "PersistentVolumeClaim"}
-    return json.dumps([metadata["uid"], metadata.get("labels"), metadata.get("ownerReferences"), said], sort_keys=True)
+    content = {name: item.get(name) for name in ("data", "spec") if item["kind"] != "PersistentVolumeClaim"}
+    return json.dumps(
+        [metadata["uid"], metadata.get("labels"), metadata.get("ownerReferences"), content], sort_keys=True
+    )

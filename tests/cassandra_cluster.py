@@ -48,8 +48,8 @@ def manage(lab: Lab, namespace: str, pod: str, method: str, path: str) -> dict[s
     """What a member's management port answers."""
     answer = lab.inside(namespace, pod, "lab-cassandra", method, path)
     assert answer.ok, answer.out + answer.err
-    found: dict[str, Any] = json.loads(answer.out)
-    return found
+    state: dict[str, Any] = json.loads(answer.out)
+    return state
 
 
 def state(lab: Lab, namespace: str, pod: str) -> dict[str, Any]:
@@ -80,8 +80,8 @@ def adds(measured: Measured) -> list[dict[str, Any]]:
 
 def password(lab: Lab, namespace: str) -> str:
     """That clients are to log in with."""
-    found = lab.get("secret", "cs-application", "-n", namespace)["data"]["password"]
-    return base64.b64decode(found).decode()
+    encoded = lab.get("secret", "cs-application", "-n", namespace)["data"]["password"]
+    return base64.b64decode(encoded).decode()
 
 
 def cql(lab: Lab, namespace: str, pod: str, statement: str, login: str) -> str:

@@ -98,10 +98,10 @@ class Chart:
         """The objects, each by its kind and name only once."""
         answer = self.ask(*settings)
         assert answer.ok, answer.err
-        found = [one for one in yaml.safe_load_all(answer.out) if one]
-        names = [_key(one) for one in found]
+        manifests = [document for document in yaml.safe_load_all(answer.out) if document]
+        names = [_key(manifest) for manifest in manifests]
         assert len(names) == len(set(names))
-        return found
+        return manifests
 
 
 def _key(manifest: Manifest) -> tuple[str, str]:
@@ -109,7 +109,7 @@ def _key(manifest: Manifest) -> tuple[str, str]:
 
 
 def _of_kind(manifests: list[dict[str, Any]], kind: str) -> dict[str, dict[str, Any]]:
-    return {one["metadata"]["name"]: one for one in manifests if one["kind"] == kind}
+    return {manifest["metadata"]["name"]: manifest for manifest in manifests if manifest["kind"] == kind}
 
 
 def _jobs(manifests: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -120,7 +120,7 @@ def _jobs(manifests: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 def prometheus_is_there_and_goes_where_it_is_disabled_and_nothing_else_with_it(chart: Chart) -> None:
     def without_secret(manifests: list[dict[str, Any]]) -> dict[tuple[str, str], Any]:
         token = re.compile("caplab-prober")  # drawn anew each time
-        return {_key(one): one for one in manifests if not token.search(one["metadata"]["name"])}
+        return {_key(manifest): manifest for manifest in manifests if not token.search(manifest["metadata"]["name"])}
 
     enabled, disabled = without_secret(chart.render()), without_secret(chart.render("prometheus.enabled=false"))
     assert enabled.keys() - disabled.keys() == {
@@ -136,23 +136,28 @@ def prometheus_is_there_and_goes_where_it_is_disabled_and_nothing_else_with_it(c
 
 
 def prometheus_holds_no_right_and_no_token_of_an_account(chart: Chart) -> None:
-    found = chart.render()
-    bound = [subject["name"] for one in found if one["kind"].endswith("RoleBinding") for subject in one["subjects"]]
+    manifests = chart.render()
+    bound = [
+        subject["name"]
+        for manifest in manifests
+        if manifest["kind"].endswith("RoleBinding")
+        for subject in manifest["subjects"]
+    ]
     assert "caplab-operator" in bound
     assert "caplab-prometheus" not in bound
-    pod = _of_kind(found, "Deployment")["caplab-prometheus"]["spec"]["template"]["spec"]
+    pod = _of_kind(manifests, "Deployment")["caplab-prometheus"]["spec"]["template"]["spec"]
     assert pod["automountServiceAccountToken"] is False
-    assert _of_kind(found, "ServiceAccount")["caplab-prometheus"]["automountServiceAccountToken"] is False
+    assert _of_kind(manifests, "ServiceAccount")["caplab-prometheus"]["automountServiceAccountToken"] is False
 
 
 def prometheus_is_bounded_in_time_size_and_memory(chart: Chart) -> None:
-    found = chart.render("prometheus.retention=2h", "prometheus.retentionSize=1GB")
-    (container,) = _of_kind(found, "Deployment")["caplab-prometheus"]["spec"]["template"]["spec"]["containers"]
+    manifests = chart.render("prometheus.retention=2h", "prometheus.retentionSize=1GB")
+    (container,) = _of_kind(manifests, "Deployment")["caplab-prometheus"]["spec"]["template"]["spec"]["containers"]
     assert "--storage.tsdb.retention.time=2h" in container["args"]
     assert "--storage.tsdb.retention.size=1GB" in container["args"]
     assert container["resources"]["limits"]["memory"]
     assert not [argument for argument in container["args"] if "lifecycle" in argument or "admin" in argument]
-    assert all(job["sample_limit"] and job["body_size_limit"] for job in _jobs(found).values())
+    assert all(job["sample_limit"] and job["body_size_limit"] for job in _jobs(manifests).values())
 
 
 def members_are_scraped_where_there_are_exporters(chart: Chart) -> None:
@@ -162,11 +167,11 @@ def members_are_scraped_where_there_are_exporters(chart: Chart) -> None:
 
 
 def exporters_are_the_operators_to_make_and_run_their_own_images_only(chart: Chart) -> None:
-    def told(*settings: str) -> dict[str, Any]:
+    def environment(*settings: str) -> dict[str, Any]:
         pod = _of_kind(chart.render(*settings), "Deployment")["caplab-operator"]["spec"]["template"]["spec"]
-        return {one["name"]: one.get("value") for one in pod["containers"][0]["env"]}
+        return {variable["name"]: variable.get("value") for variable in pod["containers"][0]["env"]}
 
-    enabled, disabled = told(), told("exporters.enabled=false")
+    enabled, disabled = environment(), environment("exporters.enabled=false")
     assert (enabled.pop("CAPLAB_EXPORTERS"), disabled.pop("CAPLAB_EXPORTERS")) == ("true", "false")
     assert enabled.keys() - disabled.keys() == {"CAPLAB_IMAGE_POSTGRES_EXPORTER", "CAPLAB_IMAGE_REDIS_EXPORTER"}
     nameless = ("images.postgres-exporter=", "images.redis-exporter=")
@@ -184,14 +189,14 @@ def another_configuration_takes_another_pod(chart: Chart) -> None:
 
 
 def no_monitor_is_there_unasked(chart: Chart) -> None:
-    assert not [one for one in chart.render() if one["apiVersion"].startswith("monitoring.coreos.com")]
-    labels = [one["metadata"].get("labels", {}) for one in chart.render()]
-    assert not [one for one in labels if "grafana_dashboard" in one]
+    assert not [manifest for manifest in chart.render() if manifest["apiVersion"].startswith("monitoring.coreos.com")]
+    labels = [manifest["metadata"].get("labels", {}) for manifest in chart.render()]
+    assert not [names for names in labels if "grafana_dashboard" in names]
 
 
 def monitors_say_the_same_as_the_labs_own_prometheus(chart: Chart) -> None:
-    found = chart.render("exporters.enabled=true", "monitors.enabled=true", "monitors.labels.release=kps")
-    jobs, monitors = _jobs(found), _of_kind(found, "PodMonitor")
+    manifests = chart.render("exporters.enabled=true", "monitors.enabled=true", "monitors.labels.release=kps")
+    jobs, monitors = _jobs(manifests), _of_kind(manifests, "PodMonitor")
     assert monitors.keys() == jobs.keys() - {"caplab-prometheus"}
     for name, monitor in monitors.items():
         assert problems(monitor["spec"], POD_MONITOR) == []
@@ -211,8 +216,8 @@ def monitors_say_the_same_as_the_labs_own_prometheus(chart: Chart) -> None:
 
 
 def _snake(relabelings: Any) -> Iterator[dict[str, Any]]:
-    for one in relabelings:
-        yield {_SNAKE.get(name, name): value for name, value in one.items()}
+    for relabeling in relabelings:
+        yield {_SNAKE.get(name, name): value for name, value in relabeling.items()}
 
 
 def the_prometheus_rule_has_the_labs_own_rules(chart: Chart) -> None:
@@ -223,7 +228,7 @@ def the_prometheus_rule_has_the_labs_own_rules(chart: Chart) -> None:
 
 def grafana_is_there_where_it_is_asked_for_and_nothing_else_with_it(chart: Chart) -> None:
     def keys(*settings: str) -> set[tuple[str, str]]:
-        return {_key(one) for one in chart.render(*settings)}
+        return {_key(manifest) for manifest in chart.render(*settings)}
 
     own = {
         (kind, "caplab-grafana") for kind in ("ServiceAccount", "ConfigMap", "Service", "NetworkPolicy", "Deployment")
@@ -245,14 +250,14 @@ def dashboards_are_labelled_for_a_grafana_that_collects_them_only_where_that_is_
 
 
 def grafana_finds_its_dashboards_and_the_labs_prometheus(chart: Chart) -> None:
-    found = chart.render("grafana.enabled=true", *_GRAFANA)
-    data = _of_kind(found, "ConfigMap")["caplab-grafana"]["data"]
+    manifests = chart.render("grafana.enabled=true", *_GRAFANA)
+    data = _of_kind(manifests, "ConfigMap")["caplab-grafana"]["data"]
     (source,) = yaml.safe_load(data["datasources.yaml"])["datasources"]
     (provider,) = yaml.safe_load(data["providers.yaml"])["providers"]
     assert source["url"] == "http://caplab-prometheus:9090"
     assert (source["type"], source["jsonData"]["timeInterval"], source["editable"]) == ("prometheus", "1s", False)
-    assert _of_kind(found, "Service")["caplab-prometheus"]["spec"]["ports"][0]["port"] == 9090
-    pod = _grafana_pod(found)
+    assert _of_kind(manifests, "Service")["caplab-prometheus"]["spec"]["ports"][0]["port"] == 9090
+    pod = _grafana_pod(manifests)
     mounts = {mount["name"]: mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]}
     assert mounts["dashboards"] == provider["options"]["path"]
     volumes = {volume["name"]: volume for volume in pod["volumes"]}
@@ -265,18 +270,18 @@ def grafana_finds_its_dashboards_and_the_labs_prometheus(chart: Chart) -> None:
 
 
 def nobody_reaches_grafana_but_by_a_port_forward_and_it_can_do_nothing(chart: Chart) -> None:
-    found = chart.render("grafana.enabled=true", *_GRAFANA)
-    pod = _grafana_pod(found)
+    manifests = chart.render("grafana.enabled=true", *_GRAFANA)
+    pod = _grafana_pod(manifests)
     (container,) = pod["containers"]
-    told = {one["name"]: one["value"] for one in container["env"]}
-    assert told["GF_SERVER_HTTP_ADDR"] == "127.0.0.1"
-    assert told["GF_AUTH_ANONYMOUS_ORG_ROLE"] == "Viewer"
-    assert told["GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION"] == "true"
+    environment = {variable["name"]: variable["value"] for variable in container["env"]}
+    assert environment["GF_SERVER_HTTP_ADDR"] == "127.0.0.1"
+    assert environment["GF_AUTH_ANONYMOUS_ORG_ROLE"] == "Viewer"
+    assert environment["GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION"] == "true"
     assert not {"ports", "readinessProbe", "livenessProbe"} & container.keys()
     assert pod["automountServiceAccountToken"] is False
     assert container["resources"]["limits"]["memory"]
-    assert _of_kind(found, "Service")[grafana.SERVICE]["spec"].get("type", "ClusterIP") == "ClusterIP"
-    policy = _of_kind(found, "NetworkPolicy")["caplab-grafana"]["spec"]
+    assert _of_kind(manifests, "Service")[grafana.SERVICE]["spec"].get("type", "ClusterIP") == "ClusterIP"
+    policy = _of_kind(manifests, "NetworkPolicy")["caplab-grafana"]["spec"]
     assert "ingress" not in policy
     assert set(policy["policyTypes"]) == {"Ingress", "Egress"}
 
@@ -298,7 +303,7 @@ _NIGHTLY = REPOSITORY / "docs" / "nightly.md"
 
 def a_schedule_is_there_where_it_is_asked_for_and_nothing_else_with_it(chart: Chart) -> None:
     def keys(*settings: str) -> set[tuple[str, str]]:
-        return {_key(one) for one in chart.render(*settings)}
+        return {_key(manifest) for manifest in chart.render(*settings)}
 
     rights = {
         (kind, name)
@@ -319,15 +324,20 @@ def a_schedule_is_there_where_it_is_asked_for_and_nothing_else_with_it(chart: Ch
 
 
 def the_runner_may_do_what_the_page_says_and_no_more(chart: Chart) -> None:
-    found = chart.render(*_SCHEDULE)
+    manifests = chart.render(*_SCHEDULE)
     written = in_table(_NIGHTLY.read_text())
     for kind, name, where in (
         ("ClusterRole", "caplab-runner", "everywhere"),
         ("Role", "caplab-runner", "the lab's namespace"),
         ("Role", "caplab-suite", "the runs' namespace"),
     ):
-        assert difference(rights_of(_of_kind(found, kind)[name]["rules"]), written["caplab-runner", where]) == ""
-    bound = [subject["name"] for one in found if one["kind"].endswith("RoleBinding") for subject in one["subjects"]]
+        assert difference(rights_of(_of_kind(manifests, kind)[name]["rules"]), written["caplab-runner", where]) == ""
+    bound = [
+        subject["name"]
+        for manifest in manifests
+        if manifest["kind"].endswith("RoleBinding")
+        for subject in manifest["subjects"]
+    ]
     assert "caplab-results" not in bound
 
 
@@ -363,9 +373,9 @@ def the_runner_is_given_what_it_takes(chart: Chart) -> None:
 def the_runner_is_restricted_and_knows_no_secret_but_those_it_is_given(chart: Chart) -> None:
     given = ("schedule.bucket.url=s3://b/p", "schedule.bucket.secret=keys", "schedule.bucket.endpoint=https://m:9000",
              "schedule.notify.webhookSecret=hook", "schedule.settings.rate=ten")  # fmt: skip
-    found = chart.render(*_SCHEDULE, *given)
-    cron = _of_kind(found, "CronJob")["caplab-nightly"]["spec"]
-    pods = [cron["jobTemplate"]["spec"]["template"]["spec"], _results_page(found)]
+    manifests = chart.render(*_SCHEDULE, *given)
+    cron = _of_kind(manifests, "CronJob")["caplab-nightly"]["spec"]
+    pods = [cron["jobTemplate"]["spec"]["template"]["spec"], _results_page(manifests)]
     for pod in pods:
         (container,) = pod["containers"]
         assert container["securityContext"]["readOnlyRootFilesystem"] is True
@@ -376,7 +386,7 @@ def the_runner_is_restricted_and_knows_no_secret_but_those_it_is_given(chart: Ch
     assert _secrets(_results_page(chart.render(*_SCHEDULE, *given, "schedule.page.secret=readonly"))) == {"readonly"}
     assert {"--set=rate=ten", "--bucket=s3://b/p"} <= set(_runner(cron)["args"])
     assert pods[1]["automountServiceAccountToken"] is False
-    assert not [one for one in pods[1]["containers"][0]["args"] if one.startswith("--host")]
+    assert not [argument for argument in pods[1]["containers"][0]["args"] if argument.startswith("--host")]
     assert _results_page(chart.render(*_SCHEDULE))["volumes"][0]["persistentVolumeClaim"] == {
         "claimName": "caplab-results",
         "readOnly": True,
@@ -384,14 +394,14 @@ def the_runner_is_restricted_and_knows_no_secret_but_those_it_is_given(chart: Ch
 
 
 def _results_page(rendered: list[dict[str, Any]]) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = _of_kind(rendered, "Deployment")["caplab-results"]["spec"]["template"]["spec"]
-    return found
+    pod: Mapping[str, Any] = _of_kind(rendered, "Deployment")["caplab-results"]["spec"]["template"]["spec"]
+    return pod
 
 
 def _secrets(pod: Mapping[str, Any]) -> set[str]:
     """Those that a pod's container takes its environment from."""
     env = pod["containers"][0]["env"]
-    return {one["valueFrom"]["secretKeyRef"]["name"] for one in env if "secretKeyRef" in str(one)}
+    return {variable["valueFrom"]["secretKeyRef"]["name"] for variable in env if "secretKeyRef" in str(variable)}
 
 
 def results_outlive_the_release(chart: Chart) -> None:
@@ -400,9 +410,9 @@ def results_outlive_the_release(chart: Chart) -> None:
 
 
 def _runner(cron: Mapping[str, Any]) -> Mapping[str, Any]:
-    (container,) = cron["jobTemplate"]["spec"]["template"]["spec"]["containers"]
-    found: Mapping[str, Any] = container
-    return found
+    containers: list[Mapping[str, Any]] = cron["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    (container,) = containers
+    return container
 
 
 # What people set together; each is rendered, and on kind the API server is asked about it.

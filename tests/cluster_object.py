@@ -9,7 +9,7 @@ from typing import Any
 
 from caplab_cluster.chart import NAMESPACE as LAB_NAMESPACE
 from caplab_cluster.shell import ask
-from kind_lab import Lab, await_that
+from kind_lab import Lab, wait_until
 
 Status = Mapping[str, Any]
 # Objects that go with their cluster: of every engine's; volumes may be kept.
@@ -30,8 +30,8 @@ def defaulted(lab: Lab, namespace: str, kind: str) -> dict[str, Any]:
     document = json.dumps(body(kind, namespace, "x", {}))
     answer = ask([*lab.kubectl_command(), "create", "--dry-run=server", "-o", "json", "-f", "-"], stdin=document)
     assert answer.ok, answer.err
-    found: dict[str, Any] = json.loads(answer.out)
-    return found
+    cluster: dict[str, Any] = json.loads(answer.out)
+    return cluster
 
 
 def leftovers(lab: Lab, namespace: str, *more: str) -> set[str]:
@@ -43,7 +43,7 @@ def leftovers(lab: Lab, namespace: str, *more: str) -> set[str]:
 def await_gone(lab: Lab, namespace: str, *more: str, within_seconds: float = 90) -> None:
     """Wait until a namespace has nothing of that any more; what is left is named."""
     try:
-        await_that("every object is gone", lambda: not leftovers(lab, namespace, *more), within_seconds)
+        wait_until("every object is gone", lambda: not leftovers(lab, namespace, *more), within_seconds)
     except AssertionError as late:
         raise AssertionError(f"{late}; left: {sorted(leftovers(lab, namespace, *more))}") from late
 
@@ -66,38 +66,38 @@ class ClusterObject:
         self.lab.kubectl("patch", self.kind, "-n", self.namespace, self.name, *patch)
 
     def read(self) -> dict[str, Any]:
-        found: dict[str, Any] = self.lab.get(self.kind, "-n", self.namespace, self.name)
-        return found
+        body: dict[str, Any] = self.lab.get(self.kind, "-n", self.namespace, self.name)
+        return body
 
     def status(self) -> dict[str, Any]:
-        found: dict[str, Any] = self.read().get("status", {})
-        return found
+        status: dict[str, Any] = self.read().get("status", {})
+        return status
 
     def await_status(self, what: str, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         try:
-            await_that(what, lambda: holds(self.status()), self.patience_seconds)
+            wait_until(what, lambda: holds(self.status()), self.patience_seconds)
         except AssertionError as missed:
             raise AssertionError(f"{missed}\n{self.described()}") from missed
         return self.status()
 
     def described(self) -> str:
         """What there is to see of it when it is not as it should be: its status, its pods, their last words."""
-        told = [json.dumps(self.status(), indent=1)]
+        parts = [json.dumps(self.status(), indent=1)]
         for name, pod in sorted(self.pods().items()):
-            told.append(f"{name}: {json.dumps(pod['status'].get('containerStatuses', pod['status']))}")
-            told.append(self.lab.cluster.kubectl("logs", "-n", self.namespace, name, "--tail=25").out)
+            parts.append(f"{name}: {json.dumps(pod['status'].get('containerStatuses', pod['status']))}")
+            parts.append(self.lab.cluster.kubectl("logs", "-n", self.namespace, name, "--tail=25").out)
         operator = ("logs", "-n", LAB_NAMESPACE, "deployment/caplab-operator", "--tail=25")
-        return "\n".join([*told, self.lab.cluster.kubectl(*operator).out])
+        return "\n".join([*parts, self.lab.cluster.kubectl(*operator).out])
 
     def await_ready(self, members: int) -> dict[str, Any]:
         """Ready by the latest spec, with nothing left to do."""
         generation = self.read()["metadata"]["generation"]
         return self.await_status(
             f"{self.name} is Ready with {members} members",
-            lambda found: (
-                (found.get("phase"), found.get("readyMembers")) == ("Ready", members)
-                and found.get("observedGeneration") == generation
-                and "rollout" not in found
+            lambda status: (
+                (status.get("phase"), status.get("readyMembers")) == ("Ready", members)
+                and status.get("observedGeneration") == generation
+                and "rollout" not in status
             ),
         )
 
@@ -117,7 +117,7 @@ class ClusterObject:
             ready = {name: pod["metadata"]["uid"] for name, pod in self.pods().items() if _is_ready(pod)}
             return ready.keys() >= before.keys() and not set(before.values()) & set(ready.values())
 
-        await_that(f"{', '.join(before)} are replaced", replaced, self.patience_seconds)
+        wait_until(f"{', '.join(before)} are replaced", replaced, self.patience_seconds)
 
     def volume(self, member: str) -> str:
         """The uid of a member's volume; '' where it has none."""
@@ -129,8 +129,11 @@ class ClusterObject:
         volume = self.volume(member)
         self.lab.kubectl("delete", "pvc", "-n", self.namespace, f"data-{member}", "--wait=false")
         self.lab.kubectl("delete", "pod", "-n", self.namespace, member)
-        await_that("it has another volume", lambda: self.volume(member) not in ("", volume))
+        wait_until("it has another volume", lambda: self.volume(member) not in ("", volume))
 
 
 def _is_ready(pod: dict[str, Any]) -> bool:
-    return any(one["type"] == "Ready" and one["status"] == "True" for one in pod["status"].get("conditions", ()))
+    return any(
+        condition["type"] == "Ready" and condition["status"] == "True"
+        for condition in pod["status"].get("conditions", ())
+    )

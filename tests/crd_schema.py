@@ -27,7 +27,10 @@ def schemas() -> Mapping[str, Schema]:
     """The schema of every kind of the chart, by the kind's name."""
     files = (REPOSITORY / "charts" / "caplab" / "templates" / "crds").glob("*.yaml")
     documents = [yaml.safe_load(file.read_text()) for file in files]
-    return {one["spec"]["names"]["kind"]: one["spec"]["versions"][0]["schema"]["openAPIV3Schema"] for one in documents}
+    return {
+        document["spec"]["names"]["kind"]: document["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+        for document in documents
+    }
 
 
 def problems(manifest: Mapping[str, Any]) -> list[str]:
@@ -47,7 +50,8 @@ def _problems(value: Any, schema: Schema, where: str) -> Iterator[str]:
         return
     for keyword in schema.keys() - _OTHERWISE_CHECKED - {"type"}:
         yield from (
-            f"{where}{said}" if said.startswith(".") else f"{where}: {said}" for said in _RULES[keyword](value, schema)
+            f"{where}{problem}" if problem.startswith(".") else f"{where}: {problem}"
+            for problem in _RULES[keyword](value, schema)
         )
     yield from _inner(value, schema, where)
 
@@ -94,12 +98,12 @@ def _bound(
     return rule
 
 
-def _less(one: float, other: float) -> bool:
-    return one < other
+def _less(value: float, other: float) -> bool:
+    return value < other
 
 
-def _more(one: float, other: float) -> bool:
-    return one > other
+def _more(value: float, other: float) -> bool:
+    return value > other
 
 
 _RULES: Mapping[str, Callable[[Any, Schema], Iterator[str]]] = {

@@ -25,7 +25,7 @@ def pages() -> list[Path]:
 def handbook() -> list[Path]:
     """The pages that people wrote: evidence and the CAP table are made by programs."""
     made = (REPOSITORY / "docs" / "evidence", REPOSITORY / "docs" / "cap-table.md")
-    return [page for page in pages() if not any(page.is_relative_to(one) for one in made)]
+    return [page for page in pages() if not any(page.is_relative_to(folder) for folder in made)]
 
 
 def links(text: str) -> list[str]:
@@ -60,12 +60,16 @@ def code(text: str) -> Iterator[tuple[str, str]]:
 
 def manifests(text: str) -> list[Mapping[str, Any]]:
     """The lab's objects that a page shows: as YAML, or as JSON in a command."""
-    found: list[Mapping[str, Any]] = []
+    documents: list[Mapping[str, Any]] = []
     for language, block in code(text):
-        found += [json.loads(one) for one in _IN_A_COMMAND.findall(block)]
+        documents += [json.loads(text) for text in _IN_A_COMMAND.findall(block)]
         if language == "yaml" or block.startswith("apiVersion:"):
-            found += [one for one in yaml.safe_load_all(block) if isinstance(one, dict) and "apiVersion" in one]
-    return found
+            documents += [
+                document
+                for document in yaml.safe_load_all(block)
+                if isinstance(document, dict) and "apiVersion" in document
+            ]
+    return documents
 
 
 def commands(text: str, program: str) -> list[str]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from caplab_cluster.kind_cluster import ZONES
-from kind_lab import Lab, await_that
+from kind_lab import Lab, wait_until
 
 CLUSTER = "echo"
 KIND = "PostgresCluster"  # to the lab by their labels; there is no such object
@@ -208,7 +208,7 @@ class EchoPods:
             pod = self.pods().get(name)
             return pod is not None and pod["metadata"]["uid"] != old and "nodeName" in pod["spec"]
 
-        await_that(f"another {name} has a node", is_placed, 5)
+        wait_until(f"another {name} has a node", is_placed, 5)
 
     def address(self, pod: str) -> str:
         return str(self.pods()[pod]["status"]["podIP"])
@@ -245,7 +245,7 @@ def make_echo_pods(lab: Lab, namespace: str) -> EchoPods:
     """Echo pods and clients, Ready."""
     lab.apply(*_objects(lab, namespace))
     echo_pods = EchoPods(lab, namespace, {})
-    await_that(
+    wait_until(
         "echo pods and clients are Ready",
         lambda: len(echo_pods.pods()) == 6 and all(map(echo_pods.ready, echo_pods.pods())),
         60,

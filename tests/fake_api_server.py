@@ -31,7 +31,7 @@ class FakeApiServer:
         if self.broken:
             return 200, self.broken
         if path.startswith("/api/v1/nodes"):
-            nodes = [{"metadata": {"name": one}, "spec": {"providerID": one}} for one in self.providers]
+            nodes = [{"metadata": {"name": name}, "spec": {"providerID": name}} for name in self.providers]
             return (403, b"{}") if self.forbidden else (200, json.dumps({"items": nodes}).encode())
         if path.rstrip("/") == "/apis":
             versions: list[Any] = [{"groupVersion": "v1", "version": "v1"}]

@@ -66,8 +66,8 @@ class FakeObjects:
         self, _group: str, _version: str, namespace: str, plural: str, name: str, body: Body, **more: Any
     ) -> Body:
         old = self.there.get((plural, namespace, name))
-        known = {"uid": old["metadata"]["uid"]} if old else {}
-        return self._keep(plural, {**body, "metadata": {**body["metadata"], **known}}, more["field_manager"])
+        identity = {"uid": old["metadata"]["uid"]} if old else {}
+        return self._keep(plural, {**body, "metadata": {**body["metadata"], **identity}}, more["field_manager"])
 
     def patch_namespaced_custom_object_status(
         self, _group: str, _version: str, namespace: str, plural: str, name: str, body: Body, **_: Any
@@ -81,14 +81,16 @@ class FakeObjects:
 
     def list_namespaced_custom_object(self, _group: str, _version: str, namespace: str, plural: str, **_: Any) -> Body:
         return {
-            "items": [copy.deepcopy(one) for (of, ns, _), one in self.there.items() if (of, ns) == (plural, namespace)]
+            "items": [
+                copy.deepcopy(body) for (of, ns, _), body in self.there.items() if (of, ns) == (plural, namespace)
+            ]
         }
 
     def delete_namespaced_custom_object(
         self, _group: str, _version: str, namespace: str, plural: str, name: str, body: Body, **_: Any
     ) -> None:
-        found = self._get(plural, namespace, name)
-        if body["preconditions"]["uid"] != found["metadata"]["uid"]:
+        stored = self._get(plural, namespace, name)
+        if body["preconditions"]["uid"] != stored["metadata"]["uid"]:
             raise ApiException(status=409)
         del self.there[plural, namespace, name]
         self.removed.append(name)
@@ -105,7 +107,7 @@ class FakeObjects:
         metadata["resourceVersion"] = str(self.made)
         labels: Body = {f"f:{name}": {} for name in metadata.get("labels") or ()}
         entry = {"manager": manager, "fieldsV1": {"f:metadata": {"f:labels": labels}}}
-        others = [one for one in metadata.get("managedFields") or () if one["manager"] != manager]
+        others = [entry for entry in metadata.get("managedFields") or () if entry["manager"] != manager]
         metadata["managedFields"] = [*others, entry]
         self.there[plural, metadata["namespace"], metadata["name"]] = body
         return body

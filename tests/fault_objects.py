@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from kind_lab import Lab, await_that
+from kind_lab import Lab, wait_until
 
 
 def fault(
@@ -39,7 +39,7 @@ def fault_on(
 
 def await_phase(lab: Lab, namespace: str, name: str, *phases: str, within_seconds: float = 5) -> dict[str, Any]:
     """The Fault's status once it is in one of the phases."""
-    await_that(f"{name} is {' or '.join(phases)}", lambda: phase_is(lab, namespace, *phases, name=name), within_seconds)
+    wait_until(f"{name} is {' or '.join(phases)}", lambda: phase_is(lab, namespace, *phases, name=name), within_seconds)
     return fault_status(lab, namespace, name)
 
 
@@ -52,8 +52,8 @@ def target_of(status: Mapping[str, Any], pod: str) -> dict[str, Any]:
 
 
 def fault_status(lab: Lab, namespace: str, name: str = "f") -> dict[str, Any]:
-    found: dict[str, Any] = lab.get("fault", "-n", namespace, name).get("status", {})
-    return found
+    status: dict[str, Any] = lab.get("fault", "-n", namespace, name).get("status", {})
+    return status
 
 
 def phase_is(lab: Lab, namespace: str, *phases: str, name: str = "f") -> bool:

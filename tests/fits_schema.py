@@ -16,8 +16,8 @@ _TYPES: Mapping[str, type | tuple[type, ...]] = {
 def status_schema(crd: Path) -> Mapping[str, Any]:
     """The schema of a kind's status, from the file of its definition."""
     versions = yaml.safe_load(crd.read_text())["spec"]["versions"]
-    found: Mapping[str, Any] = versions[0]["schema"]["openAPIV3Schema"]["properties"]["status"]
-    return found
+    schema: Mapping[str, Any] = versions[0]["schema"]["openAPIV3Schema"]["properties"]["status"]
+    return schema
 
 
 def misfits(schema: Mapping[str, Any], value: Any, where: str = "status") -> list[str]:
@@ -29,23 +29,25 @@ def misfits(schema: Mapping[str, Any], value: Any, where: str = "status") -> lis
 
 
 def _of_its_own(schema: Mapping[str, Any], value: Any, where: str) -> list[str]:
-    found = []
+    problems = []
     if isinstance(value, str | list) and len(value) > schema.get("maxLength", schema.get("maxItems", len(value))):
-        found.append(f"{where}: too long")
+        problems.append(f"{where}: too long")
     if "enum" in schema and value not in schema["enum"]:
-        found.append(f"{where}: {value!r} is none of {schema['enum']}")
+        problems.append(f"{where}: {value!r} is none of {schema['enum']}")
     if schema["type"] == "integer" and not -(2**63) <= value < 2**63:
-        found.append(f"{where}: {value} does not fit")
-    return found + [f"{where}: lacks {name}" for name in schema.get("required", ()) if name not in value]
+        problems.append(f"{where}: {value} does not fit")
+    return problems + [f"{where}: lacks {name}" for name in schema.get("required", ()) if name not in value]
 
 
 def _below(schema: Mapping[str, Any], value: Any, where: str) -> list[str]:
     if isinstance(value, list):
         return [
-            one for number, item in enumerate(value) for one in misfits(schema["items"], item, f"{where}[{number}]")
+            problem
+            for number, item in enumerate(value)
+            for problem in misfits(schema["items"], item, f"{where}[{number}]")
         ]
     if not isinstance(value, dict):
         return []
     parts = schema.get("properties", {})
-    return [one for name, item in value.items() for one in (
+    return [problem for name, item in value.items() for problem in (
         misfits(parts[name], item, f"{where}.{name}") if name in parts else [f"{where}: no field {name}"])]  # fmt: skip

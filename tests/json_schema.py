@@ -14,11 +14,11 @@ Schema = Mapping[str, Any]
 def problems(value: Any, schema: Schema, root: Schema | None = None, where: str = "$") -> list[str]:
     """What is wrong with a value, each with its place; empty where it is valid. KeyError on an unknown keyword."""
     root = schema if root is None else root
-    found: list[str] = []
+    sentences: list[str] = []
     for keyword in sorted(schema.keys() - _SAY_NOTHING):
-        found += [f"{where}: {said}" if not said.startswith("$") else said
-                  for said in _RULES[keyword](value, schema, root, where)]  # fmt: skip
-    return found
+        sentences += [f"{where}: {problem}" if not problem.startswith("$") else problem
+                      for problem in _RULES[keyword](value, schema, root, where)]  # fmt: skip
+    return sentences
 
 
 def _ref(value: Any, schema: Schema, root: Schema, where: str) -> list[str]:
@@ -84,12 +84,12 @@ def _size(
 
 
 def _one_of(value: Any, schema: Schema, root: Schema, where: str) -> Iterator[str]:
-    if sum(not problems(value, one, root) for one in schema["oneOf"]) != 1:
+    if sum(not problems(value, variant, root) for variant in schema["oneOf"]) != 1:
         yield f"{value!r} is not exactly one of {schema['oneOf']}"
 
 
 def _any_of(value: Any, schema: Schema, root: Schema, where: str) -> Iterator[str]:
-    if all(problems(value, one, root) for one in schema["anyOf"]):
+    if all(problems(value, variant, root) for variant in schema["anyOf"]):
         yield f"none of {schema['anyOf']}"
 
 

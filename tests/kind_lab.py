@@ -34,7 +34,7 @@ def caplab(*arguments: str) -> Answer:
     return Answer(done.returncode, done.stdout, done.stderr)
 
 
-def await_that(what: str, condition: Callable[[], bool], within_seconds: float = 60) -> float:
+def wait_until(what: str, condition: Callable[[], bool], within_seconds: float = 60) -> float:
     """Wait until a condition holds; seconds it took."""
     started = time.monotonic()
     while not condition():

@@ -22,8 +22,8 @@ def environment(lab: Lab) -> dict[str, str]:
 
 def command(results: Path, name: str, settings: Mapping[str, str]) -> list[str]:
     """The words of a `caplab run` of a suite, an experiment or a file."""
-    told = [word for setting, value in settings.items() for word in ("--set", f"{setting}={value}")]
-    return [str(BIN / "caplab"), "run", name, "--keep", "--results", str(results), *told]
+    options = [word for setting, value in settings.items() for word in ("--set", f"{setting}={value}")]
+    return [str(BIN / "caplab"), "run", name, "--keep", "--results", str(results), *options]
 
 
 def run(lab: Lab, results: Path, name: str, repeat: str = "1", **settings: str) -> tuple[int, dict[str, Any], Path]:

@@ -21,12 +21,12 @@ def gate_files(lab: Lab) -> list[str]:
 
 def journals(lab: Lab) -> list[str]:
     """What agents still remember of faults."""
-    found = []
+    contents = []
     for node in WORKERS:
         answer = lab.engine.ask("exec", node, "sh", "-c", "cat /var/lib/caplab/faults.json 2>/dev/null || true")
         if answer.out.strip() and json.loads(answer.out).get("entries"):
-            found.append(f"{node}: {answer.out}")
-    return found
+            contents.append(f"{node}: {answer.out}")
+    return contents
 
 
 def live_faults(lab: Lab) -> list[str]:

@@ -34,16 +34,16 @@ def problems(program: Path, files: list[Path]) -> list[str]:
     """What actionlint says of workflows, a line each. Failure where it did not come to an end of its own."""
     command = [str(program), "-no-color", "-oneline", *map(str, files)]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=_SECONDS, check=False)
-    found = done.stdout.splitlines()
-    if done.returncode != int(bool(found)):
+    lines = done.stdout.splitlines()
+    if done.returncode != int(bool(lines)):
         raise Failure(f"actionlint ended with {done.returncode}: {done.stderr.strip()[:500]}", "Run it by itself.")
-    return found
+    return lines
 
 
 def as_workflow(action: dict[str, Any]) -> dict[str, Any]:
     """A composite action's steps as those of a reusable workflow with the same inputs."""
-    inputs = {name: {"type": "string", "default": one["default"]} for name, one in action["inputs"].items()}
-    outputs = {name: one["value"] for name, one in action["outputs"].items()}
+    inputs = {name: {"type": "string", "default": declared["default"]} for name, declared in action["inputs"].items()}
+    outputs = {name: declared["value"] for name, declared in action["outputs"].items()}
     return {
         "name": action["name"],
         "on": {"workflow_call": {"inputs": inputs}},
@@ -63,12 +63,12 @@ def every_problem(program: Path, repository: Path = REPOSITORY) -> list[str]:
 def main() -> int:
     """Say what is wrong."""
     try:
-        found = every_problem(actionlint(Cache.from_environment()))
+        lines = every_problem(actionlint(Cache.from_environment()))
     except Failure as failure:
         print(render(failure), file=sys.stderr)
         return 1
-    print("\n".join(found) if found else "actionlint: nothing is wrong with the workflows and the action")
-    return int(bool(found))
+    print("\n".join(lines) if lines else "actionlint: nothing is wrong with the workflows and the action")
+    return int(bool(lines))
 
 
 if __name__ == "__main__":

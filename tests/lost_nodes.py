@@ -43,12 +43,12 @@ def taken(
 
 def unfollowed(fake: FakeEngine, notes: Notes) -> Loss:
     """The note of a node whose taker died while it gave the order."""
-    seen: list[Loss] = []
+    losses: list[Loss] = []
 
     def arm(notes: Notes, loss: Loss) -> None:
-        seen.append(loss)
+        losses.append(loss)
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         taken(fake, notes, arm=arm)
-    return seen[0]
+    return losses[0]

@@ -40,10 +40,10 @@ class Measured:
         self.loads.scan("set-scan", ZONES[0], scan_routes(engine_for_kind(target["kind"]), cluster["spec"]), name)
         self.history = validate(fetch_history(server, self.loads.namespace, run_id, ZONES))
         windows: tuple[FaultWindow, ...] = ()
-        found = check_history(
+        findings = check_history(
             self.history, Context(windows, fetch_scan(server, self.loads.namespace, run_id, ZONES[0], ""), None)
         )
-        self.findings = {finding.property: finding for finding in found}
+        self.findings = {finding.property: finding for finding in findings}
 
     def figure(self, checker: str, name: str) -> Any:
         return self.findings[checker].figures[name]

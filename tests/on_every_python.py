@@ -20,8 +20,8 @@ _ASK = "import sys; print('%d.%d' % sys.version_info[:2])"
 
 def candidates(version: str) -> Iterator[str]:
     """Where an interpreter of a version may be: on PATH, or among those that pyenv installed."""
-    if found := shutil.which(f"python{version}"):
-        yield found
+    if path := shutil.which(f"python{version}"):
+        yield path
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
     yield from map(str, sorted(pyenv.glob(f"versions/{version}.*/bin/python{version}"), reverse=True))
 
@@ -43,8 +43,8 @@ def summary(passed: Sequence[str], missing: Sequence[str]) -> str:
 
 def main() -> int:
     """Run them: 0 all that are here passed, 1 one failed or none is here."""
-    found = {version: interpreter(version) for version in VERSIONS}
-    for version, path in found.items():
+    paths = {version: interpreter(version) for version in VERSIONS}
+    for version, path in paths.items():
         if path is None:
             continue
         print(f"Python {version}: {path}", flush=True)
@@ -54,8 +54,8 @@ def main() -> int:
         ).returncode:
             print(f"FAILED on Python {version}", file=sys.stderr)
             return 1
-    print(summary([version for version in VERSIONS if found[version]], [v for v in VERSIONS if not found[v]]))
-    return 0 if any(found.values()) else 1
+    print(summary([version for version in VERSIONS if paths[version]], [v for v in VERSIONS if not paths[v]]))
+    return 0 if any(paths.values()) else 1
 
 
 if __name__ == "__main__":

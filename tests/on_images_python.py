@@ -37,10 +37,10 @@ def image(session: Session, progress: Progress, name: str = "python") -> str:
     bases = Bases(session.engine, session.machine, session.cache, source)
     debian = {name: bases.ensure(progress, suite) for name, suite in lab_images.BASES.items()}
     images = lab_images.discover(LAB_IMAGES, debian, choose_official(source, lab_images.OFFICIAL))
-    (found,) = [one.local for one in images if one.name == name]
-    if not session.engine.has_image(found):
-        raise Failure(f"There is no image {found}: the lab's images are not built from this checkout.", "Run: make up")
-    return found
+    (local,) = [image.local for image in images if image.name == name]
+    if not session.engine.has_image(local):
+        raise Failure(f"There is no image {local}: the lab's images are not built from this checkout.", "Run: make up")
+    return local
 
 
 def packages(step: Step, cache: Cache) -> Path:

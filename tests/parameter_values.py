@@ -15,37 +15,37 @@ _WITH_UNIT = {"cassandra"}
 
 def parameters(engine: str, most: int) -> st.SearchStrategy[dict[str, str]]:
     """What `parameters` of a spec may hold."""
-    known = {name: value_of(engine, one) for name, one in allowed(engine).items()}
-    names = st.lists(st.sampled_from(sorted(known)), unique=True, max_size=most)
-    return names.flatmap(lambda some: st.fixed_dictionaries({name: known[name] for name in some}))
+    values = {name: value_of(engine, parameter) for name, parameter in allowed(engine).items()}
+    names = st.lists(st.sampled_from(sorted(values)), unique=True, max_size=most)
+    return names.flatmap(lambda some: st.fixed_dictionaries({name: values[name] for name in some}))
 
 
-def value_of(engine: str, one: Parameter) -> st.SearchStrategy[str]:
+def value_of(engine: str, parameter: Parameter) -> st.SearchStrategy[str]:
     """Values of one parameter."""
-    return _KINDS[one.kind](engine, one)
+    return _KINDS[parameter.kind](engine, parameter)
 
 
-def _whole(engine: str, one: Parameter) -> st.SearchStrategy[str]:
+def _whole(engine: str, parameter: Parameter) -> st.SearchStrategy[str]:
     low, high = -(10**18) + 1, 10**18 - 1
-    low = low if one.minimum is None else max(low, math.ceil(one.minimum))
-    high = high if one.maximum is None else min(high, math.floor(one.maximum))
+    low = low if parameter.minimum is None else max(low, math.ceil(parameter.minimum))
+    high = high if parameter.maximum is None else min(high, math.floor(parameter.maximum))
     # Few digits where there is a unit: 15 are taken.
-    if one.kind in ("size", "time", "rate"):
+    if parameter.kind in ("size", "time", "rate"):
         low, high = max(low, -1), min(high, 10**15 - 1)
-    unit = one.unit if engine in _WITH_UNIT and one.kind != "integer" else ""
+    unit = parameter.unit if engine in _WITH_UNIT and parameter.kind != "integer" else ""
     return st.integers(low, max(low, high)).map(lambda number: f"{number}{unit}")
 
 
-def _real(_: str, one: Parameter) -> st.SearchStrategy[str]:
-    low = 0 if one.minimum is None else math.ceil(one.minimum)
-    high = 1000 if one.maximum is None else min(1000, math.floor(one.maximum))
+def _real(_: str, parameter: Parameter) -> st.SearchStrategy[str]:
+    low = 0 if parameter.minimum is None else math.ceil(parameter.minimum)
+    high = 1000 if parameter.maximum is None else min(1000, math.floor(parameter.maximum))
     return st.integers(low, high).map(str)
 
 
 _KINDS: Mapping[str, Callable[[str, Parameter], st.SearchStrategy[str]]] = {
     "bool": lambda engine, _: st.sampled_from(_WORDS[engine]),
-    "enum": lambda _, one: st.sampled_from(one.values),
-    "letters": lambda _, one: st.text(st.sampled_from(one.values), max_size=9),
+    "enum": lambda _, parameter: st.sampled_from(parameter.values),
+    "letters": lambda _, parameter: st.text(st.sampled_from(parameter.values), max_size=9),
     "integer": _whole,
     "size": _whole,
     "time": _whole,

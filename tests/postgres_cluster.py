@@ -28,4 +28,4 @@ def await_status(lab: Lab, namespace: str, what: str, holds: Callable[[dict[str,
 
 
 def is_ready(members: int) -> Callable[[dict[str, Any]], bool]:
-    return lambda found: found.get("phase") == "Ready" and found.get("readyMembers") == members
+    return lambda status: status.get("phase") == "Ready" and status.get("readyMembers") == members

@@ -17,8 +17,8 @@ NAMES = st.from_regex(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?", fullmatch=True)  # of 
 def schema_of(crd: Path) -> Mapping[str, Any]:
     """The schema of a kind's spec, from the file of its definition."""
     versions = yaml.safe_load(crd.read_text())["spec"]["versions"]
-    found: Mapping[str, Any] = versions[0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
-    return found
+    schema: Mapping[str, Any] = versions[0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    return schema
 
 
 def by_schema(schema: Mapping[str, Any], parameters: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:

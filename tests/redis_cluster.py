@@ -28,13 +28,13 @@ def ask(lab: Lab, namespace: str, pod: str, *command: str) -> list[str]:
 
 def watched(lab: Lab, namespace: str, sentinel: str) -> dict[str, str]:
     """What a Sentinel says of the primary and of how it watches it."""
-    said = ask(lab, namespace, sentinel, "sentinel", "master", "caplab")
-    return dict(zip(said[::2], said[1::2], strict=True))
+    words = ask(lab, namespace, sentinel, "sentinel", "master", "caplab")
+    return dict(zip(words[::2], words[1::2], strict=True))
 
 
 def setting(lab: Lab, namespace: str, pod: str, name: str) -> str:
-    found = ask(lab, namespace, pod, "config", "get", name)
-    return found[1] if len(found) > 1 else ""
+    words = ask(lab, namespace, pod, "config", "get", name)
+    return words[1] if len(words) > 1 else ""
 
 
 def await_status(lab: Lab, namespace: str, what: str, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
@@ -45,5 +45,5 @@ def await_ready(lab: Lab, namespace: str, members: int = 3, sentinels: int = 3) 
     """Ready by the latest spec."""
     ClusterObject(lab, KIND, namespace, "rd").await_ready(members)
     return await_status(
-        lab, namespace, f"{sentinels} Sentinels are ready", lambda found: found.get("readySentinels") == sentinels
+        lab, namespace, f"{sentinels} Sentinels are ready", lambda status: status.get("readySentinels") == sentinels
     )

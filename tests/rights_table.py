@@ -50,8 +50,8 @@ def in_table(text: str | None = None) -> dict[tuple[str, str], set[Right]]:
     return table
 
 
-def difference(told: set[Right], written: set[Right]) -> str:
+def difference(granted: set[Right], written: set[Right]) -> str:
     """What the two do not have in common, for whoever has to change one of them; '' where they are the same."""
-    more = [f"it may, and the page does not say so: {right}" for right in sorted(told - written)]
-    less = [f"the page says it may, and it may not: {right}" for right in sorted(written - told)]
+    more = [f"it may, and the page does not say so: {right}" for right in sorted(granted - written)]
+    less = [f"the page says it may, and it may not: {right}" for right in sorted(written - granted)]
     return "\n".join(more + less)

@@ -100,8 +100,10 @@ def outcomes(folder: Path, run: Run, with_spoilt: bool = True) -> Mapping[str, b
     return tested
 
 
-def wrong(found: Mapping[str, bool], with_spoilt: bool = True) -> list[str]:
+def wrong(outcomes: Mapping[str, bool], with_spoilt: bool = True) -> list[str]:
     """What is not as it must be: the rules as they are pass, and nothing that is spoilt does."""
     must = {"as-they-are": True, "well-formed": True}
     must |= {f"{name}-{way}": False for name, way, _ in spoilt() if with_spoilt}
-    return [f"{case}: {found.get(case)}, not {wanted}" for case, wanted in must.items() if found.get(case) != wanted]
+    return [
+        f"{case}: {outcomes.get(case)}, not {wanted}" for case, wanted in must.items() if outcomes.get(case) != wanted
+    ]

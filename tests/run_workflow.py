@@ -71,8 +71,8 @@ class Run:
 
 def run_job(run: Run, workflow: Path, job: str, inputs: Mapping[str, Any]) -> int:
     """Run a job; the exit code of its first step that failed, else 0. Raises Refused and NotKnown."""
-    said = yaml.safe_load(workflow.read_text())
-    jobs = said["jobs"]
+    document = yaml.safe_load(workflow.read_text())
+    jobs = document["jobs"]
     name = job or next(iter(jobs))
     if name not in jobs:
         raise Refused(f"{workflow.name} has no job '{name}'. Hint: use {', '.join(jobs)}.")
@@ -80,7 +80,7 @@ def run_job(run: Run, workflow: Path, job: str, inputs: Mapping[str, Any]) -> in
         (run.store / folder).mkdir(parents=True, exist_ok=True)
     run.workspace.mkdir(parents=True, exist_ok=True)
     contexts = {
-        "inputs": _inputs(said, run.event, inputs),
+        "inputs": _inputs(document, run.event, inputs),
         "env": {},
         "github": run.github(),
         "steps": {},
@@ -97,9 +97,9 @@ def _inputs(workflow: Mapping[Any, Any], event: str, given: Mapping[str, Any]) -
     trigger = on.get(event) if isinstance(on, Mapping) else None
     declared = (trigger.get("inputs") if isinstance(trigger, Mapping) else None) or {}
     if strange := given.keys() - declared.keys():
-        known = ", ".join(declared) or "none"
-        raise Refused(f"{event} has no input '{sorted(strange)[0]}'. Hint: use {known}.")
-    return {name: given.get(name, one.get("default", "")) for name, one in declared.items()}
+        names = ", ".join(declared) or "none"
+        raise Refused(f"{event} has no input '{sorted(strange)[0]}'. Hint: use {names}.")
+    return {name: given.get(name, declared_input.get("default", "")) for name, declared_input in declared.items()}
 
 
 def _matrix(job: Mapping[str, Any]) -> dict[str, str]:
@@ -183,15 +183,15 @@ def _local_action(
     run: Run, folder: Path, given: Mapping[str, str], contexts: Mapping[str, Any]
 ) -> tuple[int, dict[str, str]]:
     """A composite action: its own inputs and steps; its outputs also where a step of it failed."""
-    said = yaml.safe_load((folder / "action.yml").read_text())
-    if strange := given.keys() - said["inputs"].keys():
+    document = yaml.safe_load((folder / "action.yml").read_text())
+    if strange := given.keys() - document["inputs"].keys():
         raise Refused(f"{folder}/action.yml has no input '{sorted(strange)[0]}'.")
-    inputs = {name: given.get(name, str(one.get("default", ""))) for name, one in said["inputs"].items()}
+    inputs = {name: given.get(name, str(declared.get("default", ""))) for name, declared in document["inputs"].items()}
     inner = {**contexts, "inputs": inputs, "steps": {}, "github": {**contexts["github"], "action_path": str(folder)}}
     before, run.exit_code = run.exit_code, 0
-    _steps(run, said["runs"]["steps"], inner, folder)
+    _steps(run, document["runs"]["steps"], inner, folder)
     code, run.exit_code = run.exit_code, before
-    outputs = {name: filled(one["value"], Scope(inner)) for name, one in said["outputs"].items()}
+    outputs = {name: filled(declared["value"], Scope(inner)) for name, declared in document["outputs"].items()}
     return code, outputs
 
 
@@ -283,7 +283,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--input", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--store", type=Path, help="where caches and artifacts are kept, for the next one too")
     parsed = parser.parse_args(arguments)
-    inputs = dict(one.split("=", 1) for one in parsed.input)
+    inputs = dict(pair.split("=", 1) for pair in parsed.input)
     with tempfile.TemporaryDirectory(prefix="workflow-") as folder:
         store = (parsed.store or Path(folder) / "store").absolute()
         run = Run(REPOSITORY, Path(folder) / "workspace", store, parsed.event)

@@ -32,8 +32,8 @@ def measured(name: str, value: float | None, promise: str = "possible", **fields
 def run(number: int, *properties: Mapping[str, Any], row: str = ROW, **fields: Any) -> dict[str, Any]:
     """The run that began so many hours after the first of November."""
     began = _BEGIN + datetime.timedelta(hours=number)
-    states = [one["state"] for one in properties]
-    wrong = [f"{one['property']}: wrong" for one in properties if one["state"] != "valid"]
+    states = [judgement["state"] for judgement in properties]
+    wrong = [f"{judgement['property']}: wrong" for judgement in properties if judgement["state"] != "valid"]
     whole = {
         "run": f"{began:%Y%m%d-%H%M%S}-{row.replace(' ', '-')}", "name": row, "began": f"{began:%Y-%m-%dT%H:%M:%SZ}",
         "experiment": "a title", "has_primary": not row.startswith("cassandra"),
@@ -54,7 +54,7 @@ def series(
 
 def write(folder: Path, runs: Sequence[Mapping[str, Any]], **fields: Any) -> Path:
     """A suite's folder with its verdict."""
-    states = [one["verdict"] for one in runs]
+    states = [run["verdict"] for run in runs]
     verdict = {
         "schema": results.VERDICT_SCHEMA, "suite": "core", "machine": MACHINE,
         "verdict": next((state for state in ("invalid", "unknown") if state in states or not states), "valid"),

@@ -87,8 +87,8 @@ def exposition(samples: Sequence[Sample], at: float | None = None) -> str:
     """The text that Prometheus reads; at is the samples' time, where it is not that of the scrape."""
     by_name: dict[str, list[str]] = {}
     for name, labels, value in samples:
-        told = ",".join(f'{label}="{text}"' for label, text in labels.items())
-        by_name.setdefault(name, []).append(f"{name}{{{told}}} {value:.6f}" + ("" if at is None else f" {at:.3f}"))
+        pairs = ",".join(f'{label}="{text}"' for label, text in labels.items())
+        by_name.setdefault(name, []).append(f"{name}{{{pairs}}} {value:.6f}" + ("" if at is None else f" {at:.3f}"))
     return "".join("\n".join(lines) + "\n" for lines in by_name.values())
 
 

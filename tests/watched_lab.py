@@ -113,8 +113,8 @@ class Handler(BaseHTTPRequestHandler):
         self.server.asked.append((path, self.headers.get("X-Caplab-Token")))
         if path in self.server.silent:
             self.server.ended.wait()
-        told, selected = self.server.answers, f"{path}?{parse_qs(query).get('labelSelector', [''])[0]}"
-        status, body = told.get(selected) or told.get(path) or (404, b'{"message": "no such thing"}')
+        answers, selected = self.server.answers, f"{path}?{parse_qs(query).get('labelSelector', [''])[0]}"
+        status, body = answers.get(selected) or answers.get(path) or (404, b'{"message": "no such thing"}')
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -140,16 +140,16 @@ def tell_of_a_lab(api: Api, vantages: str = "ab", providers: Sequence[str] = KIN
     versions = [{"groupVersion": "caplab.dev/v1alpha1", "version": "v1alpha1"}]
     api.tell("/apis/", {"groups": [{"name": "caplab.dev", "versions": versions}]})
     api.tell(
-        "/api/v1/nodes", {"items": [{"metadata": {"name": one}, "spec": {"providerID": one}} for one in providers]}
+        "/api/v1/nodes", {"items": [{"metadata": {"name": name}, "spec": {"providerID": name}} for name in providers]}
     )
     for plural, items in (("postgresclusters", [cluster()]), ("runs", [run(lost=0, acked=9)]), ("faults", [])):
         api.tell(f"/apis/caplab.dev/v1alpha1/{plural}", {"items": items})
-    pods = [pod(f"p-{one}", **{"caplab.dev/vantage": one}) for one in vantages]
+    pods = [pod(f"p-{vantage}", **{"caplab.dev/vantage": vantage}) for vantage in vantages]
     api.tell(f"{PODS}?caplab.dev/vantage", {"items": pods})
     api.tell(f"{PODS}?app.kubernetes.io/name=caplab-operator", {"items": [pod("operator")]})
     api.tell(f"{PODS}/operator:9188/proxy/metrics", b"caplab_operator_oldest_round_seconds 0.2\n")
-    for one in vantages:
-        api.tell(f"{PODS}/p-{one}:9187/proxy/metrics", metrics(one, ok=20).encode())
+    for vantage in vantages:
+        api.tell(f"{PODS}/p-{vantage}:9187/proxy/metrics", metrics(vantage, ok=20).encode())
 
 
 class FakeLab:

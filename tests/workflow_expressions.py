@@ -30,10 +30,10 @@ class Scope:
             return {"true": True, "false": False, "null": ""}[first]
         if first not in self.contexts:
             raise NotKnown(f"there is no context '{first}'")
-        found: Any = self.contexts[first]
+        value: Any = self.contexts[first]
         for name in rest:
-            found = found.get(name, "") if isinstance(found, Mapping) else ""
-        return found
+            value = value.get(name, "") if isinstance(value, Mapping) else ""
+        return value
 
     def call(self, name: str, arguments: list[Any]) -> Any:
         """What a function comes to."""
@@ -54,24 +54,24 @@ class Scope:
 
 def filled(text: str, scope: Scope) -> str:
     """A text with its ${{ }} worked out."""
-    return _WHOLE.sub(lambda found: shown(evaluate(found[1], scope)), text)
+    return _WHOLE.sub(lambda match: shown(evaluate(match[1], scope)), text)
 
 
 def holds(condition: str, scope: Scope) -> bool:
     """Whether a step with this `if` is run: one that asks no status function runs only if nothing has failed."""
     inner = condition.strip()
     whole = _WHOLE.fullmatch(inner)
-    found = bool(evaluate(whole[1] if whole else inner, scope))
-    return found if scope.called else found and not scope.failed
+    holding = bool(evaluate(whole[1] if whole else inner, scope))
+    return holding if scope.called else holding and not scope.failed
 
 
 def evaluate(text: str, scope: Scope) -> Any:
     """What an expression comes to. Raises NotKnown."""
     tokens = _tokens(text)
-    found = _or(tokens, scope)
+    value = _or(tokens, scope)
     if tokens:
         raise NotKnown(f"'{text.strip()}': what is '{tokens[0]}' doing there?")
-    return found
+    return value
 
 
 def shown(value: Any) -> str:
@@ -80,35 +80,35 @@ def shown(value: Any) -> str:
 
 
 def _tokens(text: str) -> list[str]:
-    found, position = [], 0
+    tokens, position = [], 0
     text = text.strip()
     while position < len(text):
         match = _TOKEN.match(text, position)
         if not match:
             raise NotKnown(f"'{text}': not understood from '{text[position:]}' on")
-        found.append(match[0].strip())
+        tokens.append(match[0].strip())
         position = match.end()
-    return found
+    return tokens
 
 
 def _chain(operator: str, inner: Callable[[list[str], Scope], Any], stops: Callable[[Any], bool]) -> Any:
     def read(tokens: list[str], scope: Scope) -> Any:
-        found = inner(tokens, scope)
+        value = inner(tokens, scope)
         while tokens and tokens[0] == operator:
             tokens.pop(0)
             other = inner(tokens, scope)  # it is read in any case; GitHub too asks every status function
-            found = found if stops(found) else other
-        return found
+            value = value if stops(value) else other
+        return value
 
     return read
 
 
 def _equal(tokens: list[str], scope: Scope) -> Any:
-    found = _not(tokens, scope)
+    left = _not(tokens, scope)
     if tokens and tokens[0] in ("==", "!="):
         equal = tokens.pop(0) == "=="
-        return (shown(found).lower() == shown(_not(tokens, scope)).lower()) is equal
-    return found
+        return (shown(left).lower() == shown(_not(tokens, scope)).lower()) is equal
+    return left
 
 
 def _not(tokens: list[str], scope: Scope) -> Any:
@@ -135,19 +135,19 @@ def _atom(tokens: list[str], scope: Scope) -> Any:
 
 
 def _arguments(tokens: list[str], scope: Scope) -> list[Any]:
-    found: list[Any] = []
+    values: list[Any] = []
     while tokens and tokens[0] != ")":
-        found.append(_or(tokens, scope))
+        values.append(_or(tokens, scope))
         if tokens and tokens[0] == ",":
             tokens.pop(0)
-    return list(_closed(found, tokens))
+    return list(_closed(values, tokens))
 
 
-def _closed(found: Any, tokens: list[str]) -> Any:
+def _closed(value: Any, tokens: list[str]) -> Any:
     if not tokens or tokens.pop(0) != ")":
         raise NotKnown("a bracket is not closed")
-    return found
+    return value
 
 
-_and = _chain("&&", _equal, lambda found: not found)
+_and = _chain("&&", _equal, lambda value: not value)
 _or = _chain("||", _and, bool)

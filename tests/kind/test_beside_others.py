@@ -24,7 +24,7 @@ from caplab_operator.engines.ownership import ForeignObject
 from caplab_operator.handlers import applied, redis
 from caplab_operator.settings import LAB_NAMESPACE_VARIABLE
 from cluster_object import ClusterObject
-from kind_lab import Lab, await_that, log_folder
+from kind_lab import Lab, log_folder, wait_until
 from kubernetes.client import ApiException
 from lab_runs import BIN, environment
 
@@ -121,7 +121,7 @@ class Neighbour:
         cluster.apply()
         said = cluster.await_status("it says that there is a conflict", lambda status: bool(conflict(status)))
         self.lab.kubectl("delete", kind, "-n", self.namespace, name)
-        await_that("it is gone", lambda: not self._is_there(kind, name))
+        wait_until("it is gone", lambda: not self._is_there(kind, name))
         return f"{kind} {name}: {conflict(said)}"
 
     def _is_there(self, kind: str, name: str) -> bool:
@@ -225,4 +225,4 @@ def test_only_the_question_whose_an_object_is_keeps_a_bystanders_objects(
     monkeypatch.setattr(applied, "are_to_be_derived", lambda *_: True)  # it would not overwrite a Secret either
     with suppress(ApiException):  # two objects merged into one may make no sense to the API server
         operator.reconcile(Api(), cluster)
-    await_that("the bystander's objects are not as they were", lambda: not bystander.is_unchanged(before), 10)
+    wait_until("the bystander's objects are not as they were", lambda: not bystander.is_unchanged(before), 10)

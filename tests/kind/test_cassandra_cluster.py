@@ -15,7 +15,7 @@ from caplab_cluster.kind_cluster import ZONES
 from cassandra_cluster import KIND, NEEDED, WRITES_ONLY, adds, cql, held, manage, password, state, states
 from cluster_object import ClusterObject, await_gone
 from fault_objects import fault, fault_status
-from kind_lab import Lab, await_that
+from kind_lab import Lab, wait_until
 from measured_load import Measured, load, record
 
 NAMESPACE = f"cassandra-tests-{uuid.uuid4().hex[:6]}"
@@ -73,7 +73,7 @@ def down(lab: Lab, cs: ClusterObject, count: int, seconds: int = 120) -> Iterato
     targets = fault_status(lab, cs.namespace, name)["targets"]
     yield Outage(tuple(one["pod"] for one in targets), min(one["injectedNs"] for one in targets))
     lab.kubectl("delete", "fault", "-n", cs.namespace, name)
-    await_that("the fault is gone", lambda: not faults(lab, cs.namespace), 20)
+    wait_until("the fault is gone", lambda: not faults(lab, cs.namespace), 20)
     cs.await_ready(3)
 
 
@@ -169,9 +169,9 @@ def test_with_one_down_two_replicas_serve_and_hints_bring_it_what_it_missed(lab:
     with load(lab, KIND, NAMESPACE, "cs", LIGHT, levels=QUORUM) as measured:
         with down(lab, cs, 1) as outage:
             (dead,) = outage.dead
-            await_that("the others keep hints for it", lambda: hinted(lab, cs, dead), 20)
+            wait_until("the others keep hints for it", lambda: hinted(lab, cs, dead), 20)
             check_levels(lab, 2)
-        await_that("the hints are delivered", lambda: no_hints_left(lab), 60)
+        wait_until("the hints are delivered", lambda: no_hints_left(lab), 60)
     nothing_lost(measured)
     copies = held(measured)
     assert {name: copies[name] for name in MEMBERS if name != dead} == {
@@ -203,7 +203,7 @@ def test_with_two_down_one_replica_serves_and_a_repair_heals_what_hints_do_not(l
     with load(lab, KIND, NAMESPACE, "cs", LIGHT, levels={"read": "ONE", "write": "ONE"}) as measured:
         with down(lab, cs, 2) as outage:
             check_levels(lab, 1)
-        await_that("the hints are delivered", lambda: no_hints_left(lab), 60)
+        wait_until("the hints are delivered", lambda: no_hints_left(lab), 60)
     written, copies = {row["value"] for row in adds(measured)}, held(measured)
     missed = {name: len(written - copies[name]) for name in outage.dead}
     assert min(missed.values()) > 50, f"there was nothing to repair: {missed}"
@@ -252,13 +252,13 @@ def test_what_is_changed_by_hand_is_mended_within_seconds(lab: Lab, cs: ClusterO
     assert lab.inside(NAMESPACE, "cs-1", "nodetool", "disablehandoff").ok
     assert cql(lab, NAMESPACE, "cs-0", "ALTER KEYSPACE caplab WITH durable_writes = false", mine) == "[]"
     wanted = {"hintedHandoffEnabled": True, "keyspaceDurableWrites": True}
-    took = await_that(
+    took = wait_until(
         "durability is as it was",
         lambda: all(wanted.items() <= state(lab, NAMESPACE, one)["settings"].items() for one in MEMBERS),
         10,
     )
     assert cql(lab, NAMESPACE, "cs-0", "ALTER ROLE caplab WITH PASSWORD = 'other'", mine) == "[]"
-    again = await_that(
+    again = wait_until(
         "clients log in",
         lambda: cql(lab, NAMESPACE, "cs-2", "SELECT key FROM system.local", mine).startswith("[Row"),
         15,
@@ -281,7 +281,7 @@ def test_it_scales_out_and_in_under_load_and_loses_nothing(lab: Lab, cs: Cluster
         three = cs.await_ready(3)
     assert [member["owns"] for member in three["members"]] == pytest.approx([100, 100, 100])
     assert set(cs.pods()) == set(MEMBERS)
-    await_that("no volume is left over", lambda: len(lab.get("pvc", "-n", NAMESPACE)["items"]) == 3)
+    wait_until("no volume is left over", lambda: len(lab.get("pvc", "-n", NAMESPACE)["items"]) == 3)
     nothing_lost(measured)
     shares = ", ".join(f"{name} {share:.1f} %" for name, share in sorted(owns.items()))
     print(
@@ -294,11 +294,11 @@ def test_a_wiped_member_takes_its_own_place_again(lab: Lab, cs: ClusterObject) -
     before = {member["name"]: member["hostId"] for member in cs.status()["members"]}
     with load(lab, KIND, NAMESPACE, "cs", LIGHT, levels=QUORUM, routes=["service", "direct"]) as measured:
         cs.wipe("cs-0")
-        await_that(
+        wait_until(
             "it has another host id", lambda: host_ids(cs).get("cs-0") not in (None, before["cs-0"]), READY_SECONDS
         )
         found = cs.await_ready(3)
-        await_that("the hints are delivered", lambda: no_hints_left(lab), 60)
+        wait_until("the hints are delivered", lambda: no_hints_left(lab), 60)
     assert {name: host for name, host in host_ids(cs).items() if name != "cs-0"} == {
         name: host for name, host in before.items() if name != "cs-0"
     }

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from cassandra_cluster import KIND, cql, password, state
 from cluster_object import ClusterObject
-from kind_lab import Lab, await_that
+from kind_lab import Lab, wait_until
 from measured_load import load
 
 pytestmark = pytest.mark.long  # a cluster of its own; what the gate tries of this is in test_cassandra_cluster.py
@@ -46,7 +46,7 @@ def test_hints_changed_by_hand_on_one_member_are_mended_within_seconds(
     lab: Lab, cs: ClusterObject, command: tuple[str, ...], name: str, wanted: object
 ) -> None:
     assert lab.inside(NAMESPACE, "cs-1", *command).ok
-    took = await_that(f"{name} is mended", lambda: state(lab, NAMESPACE, "cs-1")["settings"][name] == wanted, 5)
+    took = wait_until(f"{name} is mended", lambda: state(lab, NAMESPACE, "cs-1")["settings"][name] == wanted, 5)
     print(f"\nafter {' '.join(command)} {name} was mended after {took:.1f} s")
     cs.await_ready(3)
 
@@ -63,7 +63,7 @@ def test_other_copies_are_told_and_not_made_behind_peoples_back(lab: Lab, cs: Cl
 def test_a_keyspace_that_was_dropped_is_there_again(lab: Lab, cs: ClusterObject) -> None:
     cql(lab, NAMESPACE, "cs-0", "DROP KEYSPACE caplab", password(lab, NAMESPACE))
     settings = "settings"
-    await_that("it is there", lambda: "keyspaceReplication" in state(lab, NAMESPACE, "cs-1")[settings], 20)
+    wait_until("it is there", lambda: "keyspaceReplication" in state(lab, NAMESPACE, "cs-1")[settings], 20)
     cs.await_ready(3)
     assert "CREATE" not in cql(
         lab, NAMESPACE, "cs-1", "CREATE TABLE caplab.t (k int PRIMARY KEY)", password(lab, NAMESPACE)

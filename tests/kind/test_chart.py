@@ -16,7 +16,7 @@ from caplab_cluster.session import built_tools
 from caplab_cluster.shell import Answer, ask
 from chart_checks import CHECKS, Chart
 from fault_objects import fault, phase_is
-from kind_lab import Lab, await_that, run_make, session
+from kind_lab import Lab, run_make, session, wait_until
 from lab_state import gate_files
 from postgres_cluster import await_status, is_ready, postgres
 
@@ -52,18 +52,18 @@ def test_an_uninstall_leaves_nothing_not_even_a_live_fault_and_up_brings_it_all_
     lab.apply(postgres(namespace, durability="quorum"))
     await_status(lab, namespace, "three members Ready", is_ready(3))
     lab.apply(fault(namespace, seconds=3000), stuck_run(namespace))
-    await_that("the fault is live", lambda: phase_is(lab, namespace, "Active"), 10)
+    wait_until("the fault is live", lambda: phase_is(lab, namespace, "Active"), 10)
     assert gate_files(lab)
 
     answer = helm(lab, "uninstall", RELEASE, "--wait")
     assert answer.ok, answer.err
     assert gate_files(lab) == []
-    await_that("the kinds are gone", lambda: "caplab.dev" not in lab.kubectl("get", "crd", "-o", "name"))
+    wait_until("the kinds are gone", lambda: "caplab.dev" not in lab.kubectl("get", "crd", "-o", "name"))
     everywhere = "clusterroles,clusterrolebindings,validatingadmissionpolicies,validatingadmissionpolicybindings"
     assert "caplab" not in lab.kubectl("get", everywhere, "-o", "name")
     left = ("get", "all,serviceaccounts", "-n", NAMESPACE, "-o", "name")
-    await_that("its pods are gone", lambda: "caplab-" not in lab.kubectl(*left))
-    await_that(
+    wait_until("its pods are gone", lambda: "caplab-" not in lab.kubectl(*left))
+    wait_until(
         "the members are gone", lambda: "pod/pg" not in lab.kubectl("get", "pods", "-n", namespace, "-o", "name")
     )
     answer = run_make("up")
@@ -101,7 +101,7 @@ def test_up_mends_a_release_whose_helm_was_killed(lab: Lab) -> None:
     flags = ["--kubeconfig", str(lab.cache.kubeconfig), "--kube-context", CONTEXT, "--namespace", NAMESPACE]
     values = ["--values", str(lab.cache.cluster / "values.json"), "--set", "images.operator=no/such:image"]
     process = subprocess.Popen([program, "upgrade", RELEASE, str(CHART), *values, *flags, "--wait"])
-    await_that("helm is at it", lambda: "pending-upgrade" in helm(lab, "status", RELEASE).out)
+    wait_until("helm is at it", lambda: "pending-upgrade" in helm(lab, "status", RELEASE).out)
     process.kill()
     process.wait()
     (lab.cache.cluster / "chart").unlink()

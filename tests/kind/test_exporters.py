@@ -12,7 +12,7 @@ import pytest
 from caplab_cluster.chart import NAMESPACE as LAB_NAMESPACE
 from caplab_dashboards.sources import CASSANDRA, POSTGRES, REDIS
 from cluster_object import ClusterObject
-from kind_lab import Lab, await_that
+from kind_lab import Lab, wait_until
 from postgres_cluster import sql
 from redis_cluster import ask
 
@@ -46,7 +46,7 @@ class Watched:
 
     def await_up(self, name: str, within_seconds: float = 60) -> None:
         for member in self.cluster(name).pods():
-            await_that(f"{member} is told of", lambda member=member: self.is_up(name, member), within_seconds)  # type: ignore[misc]
+            wait_until(f"{member} is told of", lambda member=member: self.is_up(name, member), within_seconds)  # type: ignore[misc]
 
 
 def raw(lab: Lab, path: str) -> str:
@@ -87,8 +87,8 @@ def test_a_login_that_somebody_changed_is_set_back(watched: Watched) -> None:
     primary = watched.cluster("pg").status()["primary"]
     sql(watched.lab, watched.namespace, primary, "alter role monitor nologin superuser")
     ask(watched.lab, watched.namespace, "rd-0", "acl", "deluser", "monitor")
-    await_that("rd-0 lets the exporter in", lambda: watched.is_up("rd", "rd-0"), AGAIN_SECONDS)
-    await_that("the primary does", lambda: watched.is_up("pg", primary), 2 * AGAIN_SECONDS)
+    wait_until("rd-0 lets the exporter in", lambda: watched.is_up("rd", "rd-0"), AGAIN_SECONDS)
+    wait_until("the primary does", lambda: watched.is_up("pg", primary), 2 * AGAIN_SECONDS)
     question = "select rolsuper, rolcanlogin from pg_roles where rolname = 'monitor'"
     assert sql(watched.lab, watched.namespace, primary, question) == "f|t"
 
@@ -115,7 +115,7 @@ def test_an_exporter_that_somebody_deleted_is_there_again(watched: Watched) -> N
         found = watched.lab.cluster.kubectl("get", *exporter, "-o", "jsonpath={.metadata.uid}").out
         return found not in ("", before)
 
-    await_that("another one is there", is_again, AGAIN_SECONDS)
+    wait_until("another one is there", is_again, AGAIN_SECONDS)
     watched.await_up("rd")
 
 
@@ -143,10 +143,10 @@ def test_switched_off_and_on_again_exporters_go_and_come_and_no_member_restarts(
     primary = clusters[0].status()["primary"]
     try:
         switch(lab, on=False)
-        await_that("exporters are gone", lambda: not lab.get(*kinds)["items"], 40)
-        await_that("so is the role", lambda: sql(lab, watched.namespace, primary, role) == "0", 20)
+        wait_until("exporters are gone", lambda: not lab.get(*kinds)["items"], 40)
+        wait_until("so is the role", lambda: sql(lab, watched.namespace, primary, role) == "0", 20)
         users = ("rd-0", "acl", "users")
-        await_that("so is the user", lambda: "monitor" not in ask(lab, watched.namespace, *users), 20)
+        wait_until("so is the user", lambda: "monitor" not in ask(lab, watched.namespace, *users), 20)
     finally:
         switch(lab, on=True)
     for name in ("pg", "rd"):

@@ -17,7 +17,7 @@ from caplab_cluster.kind_cluster import WORKERS, ZONES
 from chaoscaplab.server import Server
 from echo_pods import PORT, EchoPods, Span, make_echo_pods
 from fault_objects import await_phase, fault_on, fault_status, target_of
-from kind_lab import Lab, await_that, caplab
+from kind_lab import Lab, caplab, wait_until
 from lab_state import cuts, drop_rules, frozen_pods, gate_files, journals
 
 AGENT, OPERATOR = "app.kubernetes.io/name=caplab-agent", "app.kubernetes.io/name=caplab-operator"
@@ -82,7 +82,7 @@ def test_a_cut_is_complete_on_both_routes_and_two_of_them_on_one_pod_end_by_them
         a, {"service": ("tcp", echo_pods.service(b), PORT), "third": ("new", echo_pods.address("client-c"), PORT)}
     )
     inject(echo_pods, "peers", "a", 6, partition={"from": "peers"})
-    await_that("3 s are over", lambda: seconds_live(echo_pods, "peers") > 3)
+    wait_until("3 s are over", lambda: seconds_live(echo_pods, "peers") > 3)
     inject(echo_pods, "clients", "a", 6, partition={"from": "clients"})
     peers, clients = span_of(echo_pods, "peers", a), span_of(echo_pods, "clients", a)
     over_ns = after(clients).end_ns
@@ -217,7 +217,7 @@ def test_a_killed_member_answers_nobody_until_heal_frozen_or_not(echo_pods: Echo
     span = span_of(echo_pods, "kill", a)
     if frozen:
         span_of(echo_pods, "freeze", a)
-    await_that("it is back", lambda: echo_pods.ready(a))
+    wait_until("it is back", lambda: echo_pods.ready(a))
     down = Span(silent_from(echo_pods, "kill", a), span.end_ns)
     for route, log in client.end().items():
         assert log.opened(down) == {False}, route
@@ -240,7 +240,7 @@ def test_a_pod_that_takes_the_place_of_one_under_a_fault_is_caught_within_a_seco
         entry = target_of(fault_status(echo_pods.lab, echo_pods.namespace, fault), pod)
         return (entry.get("state"), entry.get("replaces")) == ("Active", old[pod])
 
-    await_that("all three are caught again", lambda: all(caught(*each) for each in faults.items()), 10)
+    wait_until("all three are caught again", lambda: all(caught(*each) for each in faults.items()), 10)
     cut = span_of(echo_pods, "cut", a)
     print(f"cut {(cut.begin_ns - echo_pods.began(a)) / 1e9:.3f} s after its process began")
     assert cut.begin_ns - echo_pods.began(a) < 1e9
@@ -253,7 +253,7 @@ def test_a_pod_that_takes_the_place_of_one_under_a_fault_is_caught_within_a_seco
     assert log.opened(cut) == {False}
     for fault, pod in (("freeze", b), ("kill", c)):
         span = span_of(echo_pods, fault, pod)
-        await_that(f"{pod} goes on", lambda pod=pod: echo_pods.ready(pod))  # type: ignore[misc]
+        wait_until(f"{pod} goes on", lambda pod=pod: echo_pods.ready(pod))  # type: ignore[misc]
         late = (span.begin_ns - echo_pods.began(pod)) / 1e9
         print(f"{fault} {late:.3f} s after its process began")  # mostly before: then it is the one after the heal
         assert late < 1, fault
@@ -263,7 +263,7 @@ def test_a_fault_on_more_members_than_it_may_hit_is_refused_with_the_number(echo
     stateful_set, twin = ("statefulset/echo", "-n", echo_pods.namespace), "echo-3"
     echo_pods.lab.kubectl("scale", *stateful_set, "--replicas=4")
     try:
-        await_that("there is a fourth", lambda: twin in echo_pods.pods() and echo_pods.ready(twin))
+        wait_until("there is a fourth", lambda: twin in echo_pods.pods() and echo_pods.ready(twin))
         node = echo_pods.pods()[twin]["spec"]["nodeName"]
         zone = next(zone for zone in ZONES if echo_pods.pods()[echo_pods.in_zone(zone)]["spec"]["nodeName"] == node)
         echo_pods.lab.apply(fault_on(echo_pods.namespace, "many", {"zone": zone}, 5, freeze={}))
@@ -284,7 +284,7 @@ def test_caplab_heal_ends_everything_at_once_with_no_operator_running(echo_pods:
     inject(echo_pods, "kill", "c", 600, kill={})
     lab.kubectl("scale", "deployment", "-n", NAMESPACE, "caplab-operator", "--replicas=0")
     try:
-        await_that("no operator", lambda: not lab.get("pods", "-n", NAMESPACE, "-l", OPERATOR)["items"], 30)
+        wait_until("no operator", lambda: not lab.get("pods", "-n", NAMESPACE, "-l", OPERATOR)["items"], 30)
         listed = caplab("faults")
         assert all(
             f"{echo_pods.namespace}/{name}" in listed.out or name in listed.out for name in ("cut", "freeze", "kill")
@@ -297,7 +297,7 @@ def test_caplab_heal_ends_everything_at_once_with_no_operator_running(echo_pods:
     finally:
         lab.kubectl("scale", "deployment", "-n", NAMESPACE, "caplab-operator", "--replicas=1")
     lab.kubectl("rollout", "status", "deployment", "-n", NAMESPACE, "caplab-operator", "--timeout=60s")
-    await_that("all three are Ready", lambda: all(echo_pods.ready(echo_pods.in_zone(zone)) for zone in "abc"))
+    wait_until("all three are Ready", lambda: all(echo_pods.ready(echo_pods.in_zone(zone)) for zone in "abc"))
 
 
 @pytest.mark.parametrize("victim", [AGENT, OPERATOR])
@@ -307,12 +307,12 @@ def test_whoever_dies_in_the_midst_of_faults_they_end_in_time(echo_pods: EchoPod
         inject(echo_pods, kind, zone, 8, **{kind: how})
     began = time.monotonic()
     lab.kubectl("delete", "pod", "-n", NAMESPACE, "-l", victim, "--grace-period=0", "--force", "--wait=false")
-    await_that("nothing is held", lambda: not held(lab), 15)
+    wait_until("nothing is held", lambda: not held(lab), 15)
     print(f"\nended {time.monotonic() - began:.1f} s after the death of {victim}")
     assert time.monotonic() - began < 8 + 2
     for kind in kinds:
         await_phase(lab, echo_pods.namespace, kind, "Healed", within_seconds=20)
-    await_that("all three are Ready", lambda: all(echo_pods.ready(echo_pods.in_zone(zone)) for zone in "abc"))
+    wait_until("all three are Ready", lambda: all(echo_pods.ready(echo_pods.in_zone(zone)) for zone in "abc"))
 
 
 def held(lab: Lab) -> list[str]:
@@ -325,7 +325,7 @@ def test_a_namespace_that_was_closed_since_is_spared_by_the_agent(echo_pods: Ech
     lab, namespace = echo_pods.lab, echo_pods.namespace
     lab.kubectl("scale", "deployment", "-n", NAMESPACE, "caplab-operator", "--replicas=0")
     try:
-        await_that("no operator", lambda: not lab.get("pods", "-n", NAMESPACE, "-l", OPERATOR)["items"], 30)
+        wait_until("no operator", lambda: not lab.get("pods", "-n", NAMESPACE, "-l", OPERATOR)["items"], 30)
         lab.apply(fault_on(namespace, "late", {"zone": "a"}, 60, kill={}))
         lab.kubectl("label", "namespace", namespace, "caplab.dev/chaos-")
     finally:

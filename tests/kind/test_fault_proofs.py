@@ -24,7 +24,7 @@ from caplab_cluster.kind_cluster import CONTROL_PLANE, WORKERS, ZONES
 from chaoscaplab.server import Server
 from cluster_object import ClusterObject
 from echo_pods import CLUSTER, KIND, PORT, EchoPods, make_echo_pods
-from kind_lab import Lab, await_that
+from kind_lab import Lab, wait_until
 from kubernetes import client, watch
 from lab_state import drop_rules, frozen_pods, gate_files, journals, thaw_timers
 from outside_client import OutsideClient
@@ -121,7 +121,7 @@ def soon(seconds: list[float]) -> bool:
 def echo_pod_is_back(echo_pods: EchoPods, pod: str) -> None:
     """A killed echo pod, made anew: kubelet waits longer each time before it starts the same one again."""
     echo_pods.lab.kubectl("delete", "pod", "-n", echo_pods.namespace, pod, "--grace-period=0", "--force")
-    await_that(f"{pod} is back", lambda: pod in echo_pods.pods() and echo_pods.ready(pod), 60)
+    wait_until(f"{pod} is back", lambda: pod in echo_pods.pods() and echo_pods.ready(pod), 60)
 
 
 KINDS: dict[str, dict[str, Any]] = {
@@ -143,11 +143,11 @@ def test_a_fault_is_live_and_over_within_a_moment(echo_pods: EchoPods, faults: F
         other = ZONES[(number + 1) % 3]
         echo_client = echo_pods.start_client(f"client-{other}", {"echo": ("tcp", echo_pods.address(whom[zone]), PORT)})
         began = faults.create(name, {"target": {**ECHO_PODS, "zone": zone}, "durationSeconds": 30, **KINDS[kind]})
-        await_that(f"{name} has its effect", lambda name=name: faults.effective(name), 5)  # type: ignore[misc]
+        wait_until(f"{name} has its effect", lambda name=name: faults.effective(name), 5)  # type: ignore[misc]
         entry = next(target for target in faults.targets(name) if target["pod"] == whom[zone])
         injections.append((entry["effectiveNs"] - began) / 1e9)
         asked = faults.delete(name)
-        await_that(f"{name} is gone", lambda name=name: name in faults.gone, 10)  # type: ignore[misc]
+        wait_until(f"{name} is gone", lambda name=name: name in faults.gone, 10)  # type: ignore[misc]
         entry = next(target for target in faults.targets(name) if target["pod"] == whom[zone])
         assert entry["proven"], entry
         heals.append((entry["healedNs"] - asked) / 1e9)
@@ -167,11 +167,11 @@ def test_a_role_is_resolved_and_cut_within_a_moment(echo_pods: EchoPods, faults:
     for number in range(INJECTIONS):
         name = f"role-{number}"
         began = faults.create(name, {"target": target, "durationSeconds": 30, "partition": {"from": "clients"}})
-        await_that(f"{name} is live", lambda name=name: faults.status(name).get("phase") == "Active", 5)  # type: ignore[misc]
+        wait_until(f"{name} is live", lambda name=name: faults.status(name).get("phase") == "Active", 5)  # type: ignore[misc]
         (entry,) = faults.targets(name)
         injections.append((entry["injectedNs"] - began) / 1e9)
         asked = faults.delete(name)
-        await_that(f"{name} is gone", lambda name=name: name in faults.gone, 10)  # type: ignore[misc]
+        wait_until(f"{name} is gone", lambda name=name: name in faults.gone, 10)  # type: ignore[misc]
         heals.append((faults.targets(name)[0]["healedNs"] - asked) / 1e9)
     print("\n" + summary("a primary's cut, object to rules, min / median / max", injections))
     print(summary("a primary's cut, deletion to heal, min / median / max", heals))
@@ -235,9 +235,9 @@ def test_two_hundred_random_faults_leave_nothing(lab: Lab, echo_pods: EchoPods, 
             oldest = live[0]
             if chance.random() < 0.3:
                 faults.delete(oldest)
-                await_that(f"{oldest} is gone", lambda oldest=oldest: oldest in faults.gone, 20)  # type: ignore[misc]
+                wait_until(f"{oldest} is gone", lambda oldest=oldest: oldest in faults.gone, 20)  # type: ignore[misc]
             else:
-                await_that(
+                wait_until(
                     f"{oldest} has ended",
                     lambda oldest=oldest: faults.status(oldest).get("phase") in ("Healed", "Failed"),  # type: ignore[misc]
                     20,
@@ -245,7 +245,7 @@ def test_two_hundred_random_faults_leave_nothing(lab: Lab, echo_pods: EchoPods, 
             phases.append(faults.status(oldest).get("phase", "deleted before it was resolved"))
             live.remove(oldest)
     for name in live:
-        await_that(f"{name} has ended", lambda name=name: faults.status(name).get("phase") in ("Healed", "Failed"), 20)  # type: ignore[misc]
+        wait_until(f"{name} has ended", lambda name=name: faults.status(name).get("phase") in ("Healed", "Failed"), 20)  # type: ignore[misc]
         phases.append(faults.status(name)["phase"])
     problems = sorted(
         {
@@ -317,7 +317,7 @@ def test_whoever_dies_a_fault_ends_in_time(lab: Lab, echo_pods: EchoPods, faults
     print("\n" + summary(f"{victim}: heard again after the time was over, min / median / max", late))
     assert max(late) <= LATE_SECONDS
     lab.kubectl("delete", "faults", "--all", "-n", echo_pods.namespace, "--timeout=60s")
-    await_that("nothing is left", lambda: left(lab, echo_pods) == {}, 30)
+    wait_until("nothing is left", lambda: left(lab, echo_pods) == {}, 30)
 
 
 def one_death(
@@ -333,7 +333,7 @@ def one_death(
     seconds = chance.randint(3, 8)
     outside_client = OutsideClient(echo_pods, "client-b", {what: echo_pods.address(pod) for what, pod in whom.items()})
     try:
-        await_that("all are heard", lambda: all(outside_client.answers(what) for what in whom))
+        wait_until("all are heard", lambda: all(outside_client.answers(what) for what in whom))
         began = time.time()
         if dies is None:
             run_and_kill(echo_pods, seconds)
@@ -341,7 +341,7 @@ def one_death(
             for what, zone in (("kill", "a"), ("freeze", "b"), ("partition", "c")):
                 faults.create(f"{name}-{what}", {"target": {**ECHO_PODS, "zone": zone},
                                                  "durationSeconds": seconds, **KINDS[what]})  # fmt: skip
-        await_that("none is heard", lambda: all(outside_client.silent(what, began) for what in whom), 10)
+        wait_until("none is heard", lambda: all(outside_client.silent(what, began) for what in whom), 10)
         live = time.time()
         if dies is not None:
             time.sleep(chance.uniform(0, seconds - 1))
@@ -349,10 +349,10 @@ def one_death(
         heard = {what: outside_client.await_answer(what, live, seconds + 30) for what in whom}
     finally:
         outside_client.close()
-    await_that("the API server answers", lambda: lab.cluster.kubectl("get", "--raw", "/readyz").ok, 60)
+    wait_until("the API server answers", lambda: lab.cluster.kubectl("get", "--raw", "/readyz").ok, 60)
     if dies is kill_agents:
         delete_agents(lab)  # kubelet waits longer each time before it starts the same one again
-    await_that("agents run", lambda: agents_run(lab), 120)
+    wait_until("agents run", lambda: agents_run(lab), 120)
     over = {what: injected_at(faults.server, echo_pods, pod, began) + seconds for what, pod in whom.items()}
     echo_pod_is_back(echo_pods, whom["kill"])
     return [heard[what] - over[what] for what in whom]

@@ -10,10 +10,10 @@ import pytest
 from caplab_cluster.chart import NAMESPACE
 from caplab_cluster.shell import Answer
 from fault_objects import fault, fault_status, phase_is
-from kind_lab import Lab, await_that
+from kind_lab import Lab, wait_until
 from lab_state import gate_files, journals
 from redis_cluster import KIND, await_ready, await_status, redis, status
-from scraped import of_agents, of_operator
+from scraped_metrics import of_agents, of_operator
 
 FAULT_METRICS = ("caplab_fault_active", "caplab_fault_overdue_seconds")
 DOWN_SECONDS = 12  # the Sentinels promote another within two or three
@@ -67,7 +67,7 @@ def test_a_fault_without_a_duration_or_a_kind_of_fault_is_refused_by_field(lab: 
 
 def test_a_fault_on_nobody_fails_with_the_hint(lab: Lab, open_namespace: str) -> None:
     lab.apply(fault(open_namespace))
-    await_that("it failed", lambda: phase_is(lab, open_namespace, "Failed"), 10)
+    wait_until("it failed", lambda: phase_is(lab, open_namespace, "Failed"), 10)
     assert "Hint:" in fault_status(lab, open_namespace)["message"]
     lab.kubectl("delete", "fault", "-n", open_namespace, "f", "--timeout=10s")
 
@@ -77,7 +77,7 @@ def test_a_killed_primary_stays_down_until_the_time_is_over(lab: Lab, open_names
     kill = partial(fault, open_namespace, kind=KIND, cluster="rd")
     epoch = status(lab, open_namespace)["epoch"]
     lab.apply(kill(seconds=DOWN_SECONDS))
-    await_that("it is live", lambda: phase_is(lab, open_namespace, "Active"), 5)
+    wait_until("it is live", lambda: phase_is(lab, open_namespace, "Active"), 5)
     (target,) = fault_status(lab, open_namespace)["targets"]
     assert (target["uid"], target["pod"], target["proven"]) == (uid, primary, True)
     assert any("empty" in line for line in target["evidence"]), target["evidence"]
@@ -91,13 +91,13 @@ def test_a_killed_primary_stays_down_until_the_time_is_over(lab: Lab, open_names
     member = ("rd", open_namespace, "redis", primary, target["zone"])
     assert [told[name, *member] for name in ("caplab_member_up", "caplab_member_primary")] == [0, 0]
     # Its container is started anew, and waits at the gate: the process is there, and no server.
-    await_that("it waits at the gate", lambda: processes(lab, open_namespace, primary) != "", 10)
+    wait_until("it waits at the gate", lambda: processes(lab, open_namespace, primary) != "", 10)
     assert "redis-server" not in processes(lab, open_namespace, primary).split()
     changed = lab.try_apply(kill(seconds=30))
     assert not changed.ok
     assert "delete it (that heals it)" in changed.err
 
-    await_that("it healed", lambda: phase_is(lab, open_namespace, "Healed"), 15)
+    wait_until("it healed", lambda: phase_is(lab, open_namespace, "Healed"), 15)
     (target,) = fault_status(lab, open_namespace)["targets"]
     held = (target["healedNs"] - target["injectedNs"]) / 1e9
     print(f"\nheld {held:.3f} s: {target['evidence']}")

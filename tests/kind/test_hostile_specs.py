@@ -12,7 +12,7 @@ from caplab_cluster.chart import NAMESPACE as OPERATOR_NAMESPACE
 from chaoscaplab.server import PLURALS, Server, sentence
 from hostile_specs import NAMES, specs
 from hypothesis import HealthCheck, Phase, given, settings
-from kind_lab import Lab, await_that
+from kind_lab import Lab, wait_until
 from kubernetes import client
 
 from caplab.kube import connect
@@ -96,10 +96,10 @@ def test_hostile_specs_are_refused_by_field_or_reconciled(lab: Lab, namespace: s
             if (body.get("status") or {}).get("observedGeneration") != body["metadata"]["generation"]
         ]
 
-    await_that("every accepted one is reconciled", lambda: unreconciled() == [], 60)
+    wait_until("every accepted one is reconciled", lambda: unreconciled() == [], 60)
     lab.kubectl("delete", kind, "-n", namespace, "--wait=false", *accepted)
-    await_that("they are gone", lambda: server.list(kind, namespace) == [], 60)
+    wait_until("they are gone", lambda: server.list(kind, namespace) == [], 60)
     assert restarts(lab) == before
     assert lab.get("service", "plain-any", "-n", namespace)["metadata"] == untouched
     server.create(kind, namespace, "tame", {})
-    await_that("the operator still does its work", lambda: unreconciled() == [], 20)
+    wait_until("the operator still does its work", lambda: unreconciled() == [], 20)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from caplab_cluster.kind_cluster import CONTROL_PLANE, NETWORK, WORKERS, ZONES
-from kind_lab import Lab, await_that, in_namespace, service, toolbox_pod
+from kind_lab import Lab, in_namespace, service, toolbox_pod, wait_until
 
 SQUATTERS_MAX = 3
 
@@ -65,7 +65,7 @@ def await_every_route(lab: Lab, namespace: str, within_seconds: float) -> float:
         return not failing
 
     try:
-        return await_that("every route works", works, within_seconds)
+        return wait_until("every route works", works, within_seconds)
     except AssertionError as late:
         raise AssertionError(f"{late}; failing:\n" + "\n".join(failing)) from late
 
@@ -109,8 +109,8 @@ def test_a_restarted_node_with_another_address_comes_back_ready(
     after = lab.engine.addresses(node)[0]
     assert after != before, "the test did not manage to change the address"
 
-    await_that("every node Ready", lambda: lab.cluster.problems() == [], 120)
-    await_that(
+    wait_until("every node Ready", lambda: lab.cluster.problems() == [], 120)
+    wait_until(
         "the node's object tells the new address",
         lambda: after in str(lab.get("node", node)["status"]["addresses"]),
     )

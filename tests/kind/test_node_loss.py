@@ -14,7 +14,7 @@ from caplab_cluster.kind_cluster import CONTROL_PLANE, WORKERS
 from caplab_cluster.node_notes import Notes
 from chaoscaplab.faults import nodes
 from chaoslib.exceptions import ActivityFailed
-from kind_lab import Lab, await_that, caplab
+from kind_lab import Lab, caplab, wait_until
 
 from caplab.faults.commands import bring_nodes_back
 
@@ -33,7 +33,7 @@ def all_back(lab: Lab) -> Iterator[None]:
     os.environ["KUBECONFIG"] = str(lab.cache.kubeconfig)
     yield
     bring_nodes_back(Notes.of(lab.cache), print)
-    await_that("every node Ready", lambda: is_ready(lab), 120)
+    wait_until("every node Ready", lambda: is_ready(lab), 120)
 
 
 def is_ready(lab: Lab) -> bool:
@@ -56,7 +56,7 @@ def test_a_paused_node_comes_back_in_time_though_its_runner_was_killed(lab: Lab)
     assert state(lab) == "paused"
     listed = caplab("faults")
     assert (listed.code, WORKER in listed.out) == (0, True), listed
-    seconds = await_that("it runs again", lambda: state(lab) == "running", 20)
+    seconds = wait_until("it runs again", lambda: state(lab) == "running", 20)
     print(f"\npaused {time.monotonic() - away:.1f} s, asked for 6 s")
     assert 4 < seconds < 8
     assert "nothing is live" in caplab("faults").out
@@ -76,8 +76,8 @@ def test_a_node_that_went_down_starts_again_and_is_ready(lab: Lab, way: object) 
     assert callable(way)
     (lost,) = way(node=WORKER, seconds=3)
     assert lost["proven"]
-    await_that("it runs again", lambda: state(lab) == "running", 30)
-    seconds = await_that("every node Ready", lambda: is_ready(lab), 120)
+    wait_until("it runs again", lambda: state(lab) == "running", 30)
+    seconds = wait_until("every node Ready", lambda: is_ready(lab), 120)
     print(f"\n{lost['kind']}: {lost['evidence']}, Ready {seconds:.1f} s after it ran again")
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from caplab_cluster.chart import NAMESPACE as LAB_NAMESPACE
 from cluster_object import ClusterObject
-from kind_lab import Lab, await_that
+from kind_lab import Lab, wait_until
 
 AGAIN_SECONDS = 5.0
 CREATING_SECONDS = {"CassandraCluster": 240.0, "PostgresCluster": 90.0, "RedisCluster": 90.0}
@@ -61,7 +61,7 @@ def await_again(cluster: ClusterObject, name: str, before: dict[str, Any]) -> fl
         item = own(cluster).get(name)
         return item is not None and content(item) == content(before)
 
-    return await_that(f"{name} is as it was\n{json.dumps(content(before))}", is_again, AGAIN_SECONDS)
+    return wait_until(f"{name} is as it was\n{json.dumps(content(before))}", is_again, AGAIN_SECONDS)
 
 
 def conditions(cluster: ClusterObject) -> dict[str, dict[str, Any]]:
@@ -73,7 +73,7 @@ def await_conflict(cluster: ClusterObject, name: str) -> None:
         found = conditions(cluster).get("Conflict", {})
         return found.get("status") == "True" and name in found["message"]
 
-    await_that(f"{cluster.kind} {cluster.name} says that {name} is in its way", named, 15)
+    wait_until(f"{cluster.kind} {cluster.name} says that {name} is in its way", named, 15)
     assert cluster.status()["phase"] != "Ready"
 
 
@@ -188,16 +188,16 @@ def test_a_deleted_stateful_set_takes_no_data_along(lab: Lab, namespace: str, ki
     cluster.await_ready(3)
     write_row(cluster, "old")
     volumes = {member: cluster.volume(member) for member in ("db-0", "db-1", "db-2")}
-    await_that("the cluster owns its volumes", lambda: _owns_volumes(cluster), AGAIN_SECONDS)
+    wait_until("the cluster owns its volumes", lambda: _owns_volumes(cluster), AGAIN_SECONDS)
     uid, pods = own(cluster)["StatefulSet/db"]["metadata"]["uid"], cluster.uids()
     delete(cluster, "StatefulSet/db")
-    await_that("there is another", lambda: _uid(cluster) not in ("", uid), AGAIN_SECONDS)
+    wait_until("there is another", lambda: _uid(cluster) not in ("", uid), AGAIN_SECONDS)
     cluster.await_replaced(pods)
     cluster.await_ready(3)
     assert {member: cluster.volume(member) for member in volumes} == volumes
     assert read_row(cluster) == "old"
     lab.kubectl("delete", kind, "-n", namespace, "db")
-    await_that("the volumes are gone", lambda: not lab.get("pvc", "-n", namespace)["items"], 60)
+    wait_until("the volumes are gone", lambda: not lab.get("pvc", "-n", namespace)["items"], 60)
 
 
 def _owns_volumes(cluster: ClusterObject) -> bool:
@@ -218,9 +218,9 @@ def test_a_cluster_made_again_over_kept_volumes_has_its_rows_and_logins(lab: Lab
     write_row(cluster, "old")
     first = password(cluster)
     lab.kubectl("delete", kind, "-n", namespace, "db")
-    await_that("it is gone", lambda: not lab.get("services", "-n", namespace)["items"], 60)
+    wait_until("it is gone", lambda: not lab.get("services", "-n", namespace)["items"], 60)
     cluster.apply(storage={"onDeletion": "Retain"})
-    seconds = await_that("it is Ready again", lambda: cluster.status().get("phase") == "Ready", 120)
+    seconds = wait_until("it is Ready again", lambda: cluster.status().get("phase") == "Ready", 120)
     print(f"{kind}: Ready over kept volumes after {seconds:.0f} s")
     assert password(cluster) == first
     assert read_row(cluster) == "old"
@@ -236,5 +236,5 @@ def test_a_cluster_that_cannot_start_says_why(lab: Lab, namespace: str) -> None:
         found = conditions(cluster).get("Startable", {})
         return str(found.get("message", "")) if found.get("status") == "False" else ""
 
-    await_that("it says that no node takes it", lambda: "Insufficient memory" in told(huge), 30)
+    wait_until("it says that no node takes it", lambda: "Insufficient memory" in told(huge), 30)
     assert "no node takes huge-" in told(huge)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from kind_lab import Lab
 from lab_runs import run
-from planted import claiming
+from planted_experiments import claiming
 
 pytestmark = pytest.mark.long
 

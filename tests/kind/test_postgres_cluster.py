@@ -11,7 +11,7 @@ import pytest
 from caplab_cluster.chart import NAMESPACE as OPERATOR_NAMESPACE
 from caplab_cluster.kind_cluster import ZONES
 from cluster_object import await_gone
-from kind_lab import Lab, await_that
+from kind_lab import Lab, wait_until
 from postgres_cluster import await_status, is_ready, postgres, sql, status
 
 
@@ -40,7 +40,7 @@ def test_a_cluster_gets_a_member_a_zone_and_replicates_to_each(lab: Lab, pg: str
             there = sql(lab, pg, name, "select count(*) from pg_tables where tablename = 't'") == "1"
             return there and sql(lab, pg, name, "select v from t") == "42"
 
-        await_that(f"{member['name']} has the row", has_the_row)
+        wait_until(f"{member['name']} has the row", has_the_row)
 
 
 def waits_as_asked(durability: str, standby_names: str) -> bool:
@@ -65,7 +65,7 @@ def test_durability_is_switched_live_as_postgres_itself_says(lab: Lab, pg: str) 
         def waits(wanted: str = durability, primary: str = primary) -> bool:
             return waits_as_asked(wanted, sql(lab, pg, primary, "show synchronous_standby_names"))
 
-        await_that(f"the primary waits as {durability} asks", waits)
+        wait_until(f"the primary waits as {durability} asks", waits)
         assert sql(lab, pg, primary, "show synchronous_commit") == "on"
     assert {pod["metadata"]["uid"] for pod in lab.get("pods", "-n", pg)["items"]} == before
 
@@ -93,7 +93,7 @@ def test_a_cluster_scales_up_and_down(lab: Lab, pg: str) -> None:
     change(lab, pg, replicas=2)
     found = await_status(lab, pg, "two members Ready", is_ready(2))
     assert len(found["members"]) == 2
-    await_that("no volume is left over", lambda: len(lab.get("pvc", "-n", pg)["items"]) == 2)
+    wait_until("no volume is left over", lambda: len(lab.get("pvc", "-n", pg)["items"]) == 2)
 
 
 @contextmanager
@@ -114,9 +114,9 @@ def test_deletion_removes_everything_and_keeps_volumes_only_where_asked(
     await_status(lab, namespace, "one member Ready", is_ready(1))
     with lingering(lab, namespace, "rolebinding", "pg-patroni"):
         lab.kubectl("delete", "postgrescluster", "-n", namespace, "pg", "--wait=false")
-        await_that("its pod is gone", lambda: lab.get("pods", "-n", namespace)["items"] == [])
+        wait_until("its pod is gone", lambda: lab.get("pods", "-n", namespace)["items"] == [])
     await_gone(lab, namespace)
-    await_that(
+    wait_until(
         f"{volumes_left} volumes are left", lambda: len(lab.get("pvc", "-n", namespace)["items"]) == volumes_left
     )
 
@@ -153,7 +153,7 @@ def test_the_operator_is_back_within_seconds_of_its_death_and_disturbs_no_member
     selector = "app.kubernetes.io/name=caplab-operator"
     lab.kubectl("delete", "pod", "-n", OPERATOR_NAMESPACE, "-l", selector, "--grace-period=0", "--force")
     change(lab, pg, durability="quorum")
-    seconds = await_that(
+    seconds = wait_until(
         "the new operator applied the change", lambda: status(lab, pg).get("durability") == "quorum", 30
     )
     print(f"a change was applied {seconds:.1f} s after the operator died")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from cluster_object import ClusterObject
-from kind_lab import Lab, await_that
+from kind_lab import Lab, wait_until
 from postgres_cluster import sql
 
 _SETTLED_SECONDS = 10.0  # a round a second, and Patroni's own loop
@@ -60,7 +60,7 @@ class Writer:
         self._said = ""
         self._thread = threading.Thread(target=self._write)
         self._thread.start()
-        await_that("the writer writes", lambda: self.rows() > 5)
+        wait_until("the writer writes", lambda: self.rows() > 5)
 
     def _write(self) -> None:
         command = ("exec", "-n", self._pg.namespace, self._member, "--", "bash", "-c", self._LOOP)
@@ -94,7 +94,7 @@ def await_durable(pg: Postgres, settings: Mapping[str, str]) -> None:
         values = all(pg.shown(name) == {value} for name, value in settings.items())
         return values and pg.condition("DurabilityApplied")[0] == "True"
 
-    seconds = await_that("durability is as asked", holds, _SETTLED_SECONDS)
+    seconds = wait_until("durability is as asked", holds, _SETTLED_SECONDS)
     print(f"mended after {seconds:.1f} s")
 
 
@@ -106,7 +106,7 @@ def delete_primary_under_writes(pg: Postgres) -> tuple[int, set[int]]:
         pg.lab.kubectl("delete", "pod", "-n", pg.namespace, primary, "--wait=false")
         pg.await_status("another is primary", lambda found: found.get("primary") not in (None, primary))
         before = writer.rows()
-        await_that("the writer writes again", lambda: writer.rows() > before + 5)
+        wait_until("the writer writes again", lambda: writer.rows() > before + 5)
     finally:
         writer.stop()
     lost = writer.lost()
@@ -130,7 +130,7 @@ def test_a_running_cluster_is_what_its_status_says_whatever_is_changed_by_hand_o
     assert pg.sql(primary, "select count(*) from pg_db_role_setting") == "0"
 
     pg.sql(primary, "alter role caplab password 'another'")
-    await_that("clients log in again", lambda: logs_in(pg), 20)
+    wait_until("clients log in again", lambda: logs_in(pg), 20)
 
     pg.await_ready(3)
     pg.change(parameters={"max_connections": "300"})

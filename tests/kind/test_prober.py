@@ -13,7 +13,7 @@ from caplab_cluster.chart import NAMESPACE
 from caplab_cluster.kind_cluster import CONTEXT
 from caplab_cluster.session import built_tools
 from caplab_probes.recovery import recovered
-from kind_lab import Lab, await_that, session
+from kind_lab import Lab, session, wait_until
 from postgres_cluster import await_status, is_ready, postgres, sql
 
 from caplab.model.history import validate
@@ -62,7 +62,7 @@ def fetch(lab: Lab, namespace: str, run: str, vantage: str, target: Path) -> Pat
 def scan_at_the_end(lab: Lab, namespace: str, run: str) -> None:
     """Every member's elements, into the run's history."""
     lab.apply(probe(namespace, "scan", run, "set-scan", ["a"], routes=["direct"]))
-    await_that("the final scan is done", lambda: all_are(lab, namespace, "scan", "Done", 1), 60)
+    wait_until("the final scan is done", lambda: all_are(lab, namespace, "scan", "Done", 1), 60)
 
 
 # The brackets keep the pattern from finding the shell that looks for it.
@@ -81,7 +81,7 @@ def test_a_success_with_the_warning_of_a_cancelled_synchronous_wait_is_info(
     found = await_status(lab, namespace, "three members Ready", is_ready(3))
     run = f"cancelled-{uuid.uuid4().hex[:8]}"
     lab.apply(probe(namespace, "load", run, "set", ["a"], routes=["service"], seconds=12))
-    await_that("the load runs", lambda: all_are(lab, namespace, "load", "Running", 1, 50), 60)
+    wait_until("the load runs", lambda: all_are(lab, namespace, "load", "Running", 1, 50), 60)
     standbys = [member["name"] for member in found["members"] if member["name"] != found["primary"]]
     for standby in standbys:
         lab.inside(namespace, standby, "bash", "-c", STOP_WAL.format(signal="STOP"))
@@ -92,10 +92,10 @@ def test_a_success_with_the_warning_of_a_cancelled_synchronous_wait_is_info(
         cancelled += int(sql(lab, namespace, found["primary"], CANCEL))
         return cancelled >= 5
 
-    await_that("waits were cancelled", some_were_cancelled, 15)
+    wait_until("waits were cancelled", some_were_cancelled, 15)
     for standby in standbys:
         lab.inside(namespace, standby, "bash", "-c", STOP_WAL.format(signal="CONT"))
-    await_that("the load has ended", lambda: all_are(lab, namespace, "load", "Done", 1), 60)
+    wait_until("the load has ended", lambda: all_are(lab, namespace, "load", "Done", 1), 60)
     await_status(lab, namespace, "all members Ready again", is_ready(3))
     scan_at_the_end(lab, namespace, run)
 

@@ -11,9 +11,9 @@ import rule_checks
 from caplab_cluster.chart import NAMESPACE
 from caplab_cluster.kind_cluster import ZONES
 from caplab_cluster.progress import Progress
-from kind_lab import Lab, await_that, log_folder, session
+from kind_lab import Lab, log_folder, session, wait_until
+from lab_prometheus import ask
 from lab_release import upgrade
-from prometheus_seen import ask
 from rule_checks import alerts
 
 WITH_IT = "serviceaccount,configmap,service,deployment,networkpolicy"
@@ -36,7 +36,7 @@ def all_of_the_lab_are_up(lab: Lab) -> bool:
 
 
 def test_every_part_of_the_lab_is_scraped_and_every_rule_is_well(lab: Lab) -> None:
-    await_that("all targets of the lab are up", lambda: all_of_the_lab_are_up(lab), within_seconds=30)
+    wait_until("all targets of the lab are up", lambda: all_of_the_lab_are_up(lab), within_seconds=30)
     rules = [rule for group in ask(lab, "rules")["groups"] for rule in group["rules"]]
     assert alerts().keys() <= {rule["name"] for rule in rules}
     assert {rule["health"] for rule in rules} == {"ok"}, [rule for rule in rules if rule["health"] != "ok"]
@@ -61,11 +61,11 @@ def test_an_upgrade_takes_it_away_and_adds_it_to_a_running_lab(lab: Lab) -> None
         upgrade(lab, "prometheus.enabled=false")
         assert there() == ""
         pods = ("get", "pods", "-n", NAMESPACE, "-o", "name")
-        await_that("its pod is gone", lambda: "prometheus" not in lab.kubectl(*pods), within_seconds=20)
+        wait_until("its pod is gone", lambda: "prometheus" not in lab.kubectl(*pods), within_seconds=20)
     finally:
         upgrade(lab)
     assert "deployment.apps/caplab-prometheus" in there()
-    await_that("all targets of the lab are up", lambda: all_of_the_lab_are_up(lab), within_seconds=30)
+    wait_until("all targets of the lab are up", lambda: all_of_the_lab_are_up(lab), within_seconds=30)
     same = lab.get("pods", "-n", NAMESPACE, "-l", "app.kubernetes.io/name=caplab-operator")["items"]
     assert [pod["metadata"]["uid"] for pod in same] == [pod["metadata"]["uid"] for pod in operator]
 

@@ -11,7 +11,7 @@ import pytest
 from caplab_cluster.chart import NAMESPACE as OPERATOR_NAMESPACE
 from caplab_cluster.kind_cluster import ZONES
 from cluster_object import ClusterObject, await_gone
-from kind_lab import Lab, await_that
+from kind_lab import Lab, wait_until
 from measured_load import Measured, load
 from redis_cluster import KIND, ask, await_ready, await_status, redis, setting, status, watched
 
@@ -79,7 +79,7 @@ def test_a_cluster_has_a_member_and_a_sentinel_in_each_zone_and_services_that_le
     ask(lab, rd, found["primary"], "set", "k", "42")
     for member in found["members"]:
         name = member["name"]
-        await_that(f"{name} has the value", lambda name=name: ask(lab, rd, name, "get", "k") == ["42"])  # type: ignore[misc]
+        wait_until(f"{name} has the value", lambda name=name: ask(lab, rd, name, "get", "k") == ["42"])  # type: ignore[misc]
 
 
 def client(lab: Lab, pod: str, port: int, *command: str, password: str = "$APPLICATION_PASSWORD") -> str:
@@ -202,7 +202,7 @@ def test_a_cluster_scales_up_and_down_under_load(lab: Lab, rd: str) -> None:
     all_acked(measured, route="service")
     nothing_lost(measured)
     assert set(members(lab)) == {"rd-0", "rd-1", "rd-2"}
-    await_that("no volume is left over", lambda: len(lab.get("pvc", "-n", rd)["items"]) == 3)
+    wait_until("no volume is left over", lambda: len(lab.get("pvc", "-n", rd)["items"]) == 3)
 
 
 @pytest.mark.long
@@ -212,9 +212,9 @@ def test_a_primary_that_is_to_go_hands_over_first(lab: Lab, rd: str) -> None:
     operator_replicas(lab, 0)  # it would take back what is set by hand
     for name in ("rd-0", "rd-1", "rd-2"):
         ask(lab, rd, name, "config", "set", "replica-priority", "0")
-    await_that("the Sentinel may choose rd-3 only", lambda: barred(lab) >= 2)
+    wait_until("the Sentinel may choose rd-3 only", lambda: barred(lab) >= 2)
     ask(lab, rd, "rd-sentinel-0", "sentinel", "failover", "caplab")
-    await_that("rd-3 is primary", lambda: ask(lab, rd, "rd-3", "role")[0] == "master")
+    wait_until("rd-3 is primary", lambda: ask(lab, rd, "rd-3", "role")[0] == "master")
     operator_replicas(lab, 1)
     await_status(lab, rd, "the operator sees it", lambda found: found.get("primary") == "rd-3")
     await_ready(lab, rd, 4)
@@ -231,7 +231,7 @@ def operator_replicas(lab: Lab, replicas: int) -> None:
     lab.kubectl("rollout", "status", "-n", OPERATOR_NAMESPACE, "deployment/caplab-operator", "--timeout=60s")
     if replicas == 0:
         selector = "app.kubernetes.io/name=caplab-operator"
-        await_that("it is gone", lambda: lab.get("pods", "-n", OPERATOR_NAMESPACE, "-l", selector)["items"] == [])
+        wait_until("it is gone", lambda: lab.get("pods", "-n", OPERATOR_NAMESPACE, "-l", selector)["items"] == [])
 
 
 def barred(lab: Lab) -> int:
@@ -245,7 +245,7 @@ def test_a_wiped_replica_catches_up(lab: Lab, rd: str) -> None:
     replica = next(one["name"] for one in found["members"] if one["role"] == "replica")
     ask(lab, rd, found["primary"], "set", "before-the-wipe", "42")
     ClusterObject(lab, KIND, rd, "rd").wipe(replica)
-    await_that("it has the data", lambda: has(lab, replica, "before-the-wipe"), 60)
+    wait_until("it has the data", lambda: has(lab, replica, "before-the-wipe"), 60)
     assert await_ready(lab, rd)["primary"] == found["primary"]
 
 
@@ -261,13 +261,13 @@ def test_all_members_at_once_come_back_with_their_data(lab: Lab, rd: str) -> Non
     before = uids(lab)
     # Not with kubectl's own wait: it can miss the end of a pod whose name is there again at once.
     lab.kubectl("delete", "pod", "-n", rd, "-l", "caplab.dev/cluster=rd", "--wait=false")
-    await_that(
+    wait_until(
         "every member is another",
         lambda: before.keys() == (now := uids(lab)).keys() and all(now[name] != uid for name, uid in before.items()),
         90,
     )
     for name in before:
-        await_that(f"{name} has the data", lambda name=name: has(lab, name, "before-the-end"), 60)  # type: ignore[misc]
+        wait_until(f"{name} has the data", lambda name=name: has(lab, name, "before-the-end"), 60)  # type: ignore[misc]
     await_ready(lab, rd)
     assert not set(before.values()) & set(uids(lab).values())
 

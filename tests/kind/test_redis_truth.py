@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from cluster_object import ClusterObject
-from kind_lab import Lab, await_that
+from kind_lab import Lab, wait_until
 from measured_load import Measured, load
 from redis_cluster import KIND, ask, await_ready, redis, setting, status
 
@@ -52,7 +52,7 @@ def test_durability_changed_by_hand_on_one_member_is_mended_within_seconds(
 ) -> None:
     ask(lab, rd, pod, "config", "set", name, off)
     ask(lab, rd, pod, "config", "rewrite")
-    took = await_that(f"{name} of {pod} is mended", lambda: setting(lab, rd, pod, name) == wanted, _SECONDS)
+    took = wait_until(f"{name} of {pod} is mended", lambda: setting(lab, rd, pod, name) == wanted, _SECONDS)
     print(f"\n{name} of {pod} was mended after {took:.1f} s")
     assert await_ready(lab, rd)["persistence"] == "always"
     assert conditions(lab)["DurabilityApplied"][0] == "True"
@@ -65,8 +65,8 @@ def test_users_changed_by_hand_can_log_in_again_and_no_others(
 ) -> None:
     ask(lab, rd, pod, "acl", "setuser", "caplab", *change)
     ask(lab, rd, pod, "acl", "setuser", "mallory", "on", "nopass", "+@all", "~*")
-    await_that("clients log in", lambda: logins(lab, pod, port) == "PONG", _SECONDS)
-    await_that("nobody else does", lambda: "mallory" not in "".join(ask(lab, rd, pod, "acl", "list")), _SECONDS)
+    wait_until("clients log in", lambda: logins(lab, pod, port) == "PONG", _SECONDS)
+    wait_until("nobody else does", lambda: "mallory" not in "".join(ask(lab, rd, pod, "acl", "list")), _SECONDS)
     await_ready(lab, rd)
 
 
@@ -115,7 +115,7 @@ def test_a_primary_whose_node_is_drained_hands_over_and_loses_nothing(lab: Lab, 
     try:
         with load(lab, KIND, rd, "rd") as measured:
             lab.kubectl("drain", node, "--ignore-daemonsets", "--delete-emptydir-data", selector, "--timeout=60s")
-            await_that("another is primary", lambda: status(lab, rd).get("primary") not in (None, primary))
+            wait_until("another is primary", lambda: status(lab, rd).get("primary") not in (None, primary))
     finally:
         lab.kubectl("uncordon", node)
     nothing_lost(measured)
@@ -165,7 +165,7 @@ def test_all_members_at_once_and_the_primary_has_lost_its_disk(lab: Lab, rd: str
     primary = settle(lab, persistence="always", minReplicasToWrite=0)["primary"]
     write_to(lab, rd, primary, 200)
     written, cluster = keys(lab, rd, primary), ClusterObject(lab, KIND, rd, "rd")
-    await_that("all have it", lambda: all(keys(lab, rd, name) == written for name in cluster.uids()))
+    wait_until("all have it", lambda: all(keys(lab, rd, name) == written for name in cluster.uids()))
     uids = cluster.uids()
     lab.inside(rd, primary, "find", "/data", "-mindepth", "1", "-delete")
     lab.kubectl("delete", "pod", "-n", rd, "-l", "caplab.dev/cluster=rd", "--wait=false")
@@ -197,7 +197,7 @@ def test_a_change_of_resources_restarts_the_replicas_first_though_the_primary_is
                 primaries.append(now)
             return found["phase"] == "Ready" and "rollout" not in found
 
-        await_that("all are restarted", rolled, 120)
+        wait_until("all are restarted", rolled, 120)
     assert (applied["status"], applied["reason"]) == ("False", "WaitsForRestart")
     assert len(primaries) == 2, primaries
     newest = max(cluster.pods().values(), key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
@@ -217,7 +217,7 @@ def test_a_cluster_made_again_over_kept_volumes_is_led_by_who_has_the_data(lab: 
         ask(lab, rd, replica, "replicaof", "nowhere.invalid", "6379")
     ask(lab, rd, primary, "set", "the-last-one", "42")
     lab.kubectl("delete", KIND, "-n", rd, "rd", "--wait=true")
-    await_that("its pods are gone", lambda: not ClusterObject(lab, KIND, rd, "rd").pods())
+    wait_until("its pods are gone", lambda: not ClusterObject(lab, KIND, rd, "rd").pods())
     lab.apply(redis(rd, persistence="always", storage={"onDeletion": "Delete"}))
     found = await_ready(lab, rd)
     assert keys(lab, rd, found["primary"]) == written + 1

@@ -22,7 +22,7 @@ from caplab_operator.engines.redis import manifests as redis
 from caplab_operator.engines.redis.exporter import EXPORTER as REDIS_EXPORTER
 from caplab_operator.engines.redis.slices import endpoint_slice
 from caplab_operator.engines.redis.spec import parse as parse_redis
-from kind_lab import Lab, await_that, in_namespace, service, toolbox_pod
+from kind_lab import Lab, in_namespace, service, toolbox_pod, wait_until
 
 Manifest = dict[str, Any]
 Attack = tuple[Manifest, str]  # what the operator is not to make, and the sentence that refuses it
@@ -58,7 +58,7 @@ def of_clusters(lab: Lab, namespace: str) -> str:
     del binding["metadata"]["ownerReferences"]  # there is no such cluster, so it would be collected
     lab.apply(binding)
     allowed = ("auth", "can-i", "patch", "statefulsets", "-n", namespace, AS_OPERATOR)
-    await_that("the API server has heard of it", lambda: lab.cluster.kubectl(*allowed).ok, within_seconds=10)
+    wait_until("the API server has heard of it", lambda: lab.cluster.kubectl(*allowed).ok, within_seconds=10)
     return namespace
 
 
@@ -273,7 +273,7 @@ def test_no_member_runs_as_somebodys_own_account_that_has_rights(lab: Lab, of_cl
     binding["metadata"] = {"name": "theirs"}
     lab.apply(*in_namespace(of_clusters, role_that_lets("theirs", "secrets", "list"), binding))
     members = postgres.stateful_set(spec, lab.images["postgres"], 3)
-    await_that(
+    wait_until(
         "the API server has heard of the binding",
         lambda: "the service account x-member may make pods or read" in attempt(lab, [members], AS_OPERATOR).err,
         within_seconds=10,
@@ -379,7 +379,7 @@ def member(lab: Lab, namespace: str) -> str:
     lab.apply(*in_namespace(namespace, *given, pod))
     flag = f"--as=system:serviceaccount:{namespace}:x-member"
     own = in_namespace(namespace, {"apiVersion": "v1", "kind": "Endpoints", "metadata": {"name": "x-primary"}})
-    await_that("the API server has heard of its role", lambda: attempt(lab, own, flag).ok, within_seconds=10)
+    wait_until("the API server has heard of its role", lambda: attempt(lab, own, flag).ok, within_seconds=10)
     return flag
 
 

@@ -16,7 +16,7 @@ from caplab_cluster.shell import ask
 from caplab_operator.engines import objects
 from caplab_operator.engines.postgres import manifests as postgres
 from caplab_operator.engines.postgres.spec import parse
-from kind_lab import Lab, await_that, in_namespace, session
+from kind_lab import Lab, in_namespace, session, wait_until
 from rights_table import Right, difference, in_table, rights_of
 
 EVERYWHERE, AT_HOME, AT_A_CLUSTER = "everywhere", "the lab's namespace", "namespace of a cluster x"
@@ -55,7 +55,7 @@ def with_cluster(lab: Lab, namespace: str) -> str:
     lab.apply(*in_namespace(namespace, *given))
     heard = Right("get", "secrets", "x-application")
     prober = f"{LAB_NAMESPACE}:caplab-prober"
-    await_that("the API server has heard of them", lambda: heard in told(lab, prober, namespace), within_seconds=10)
+    wait_until("the API server has heard of them", lambda: heard in told(lab, prober, namespace), within_seconds=10)
     return namespace
 
 

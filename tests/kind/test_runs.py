@@ -19,13 +19,13 @@ from caplab_cluster.paths import REPOSITORY
 from cluster_object import ClusterObject
 from experiment_files import loaded
 from fault_objects import await_phase, fault_on
-from kind_lab import Lab, await_that, log_folder
+from kind_lab import Lab, log_folder, wait_until
+from lab_prometheus import fired
 from lab_runs import BIN, command, environment, run
 from lab_state import gate_files, live_faults, running_loads
 from measured_load import load
-from planted import claiming
-from prometheus_seen import fired
-from workloads_on import findings_of, kept_or_broken
+from planted_experiments import claiming
+from workload_checks import findings_of, kept_or_broken
 
 from caplab.judging import judge_folder
 from caplab.ownership import NAMESPACE as RUNS
@@ -71,7 +71,7 @@ def test_a_killed_member_of_each_engine_is_measured_judged_and_exported(lab: Lab
     assert len(folders) == len(FAILOVERS)
     for folder, labels in zip(folders, FAILOVERS, strict=True):
         was_measured(folder)
-        await_that("the operator exports it", lambda labels=labels: labels in gauges(lab), 10)  # type: ignore[misc]
+        wait_until("the operator exports it", lambda labels=labels: labels in gauges(lab), 10)  # type: ignore[misc]
         told = gauges(lab)
         assert f'caplab_run_verdict{{{labels},verdict="valid"}} 1.0' in told
         assert f'caplab_run_acked_lost_writes{{{labels},route="all",vantage="all"}}' in told
@@ -127,7 +127,7 @@ def test_a_member_of_each_engine_that_is_frozen_or_cut_off_from_clients_acks_not
     # Three JVMs more, and Patroni's loops, would be noise in what the next tests measure; and what no run made is in
     # their way.
     lab.kubectl("delete", "cassandraclusters,postgresclusters,redisclusters", "-n", RUNS, "--all", timeout_seconds=120)
-    await_that("its members are gone", lambda: "cs-" not in lab.kubectl("get", "pods", "-n", RUNS, "-o", "name"))
+    wait_until("its members are gone", lambda: "cs-" not in lab.kubectl("get", "pods", "-n", RUNS, "-o", "name"))
     print(f"\nacks of the member before and under freeze and cut, and of all after: {counted}")
     for before, under, after in (acks for faults in counted.values() for acks in faults):
         assert before > 0
@@ -249,7 +249,7 @@ def test_an_interrupted_run_heals_at_once_and_leaves_nothing(lab: Lab, tmp_path:
     assert process.wait(40) == 3
     assert live_faults(lab) == []
     assert gate_files(lab) == []
-    await_that("no load runs", lambda: running_loads(lab, RUNS) == [], 20)
+    wait_until("no load runs", lambda: running_loads(lab, RUNS) == [], 20)
 
 
 def test_a_run_that_is_killed_leaves_a_fault_that_ends_by_itself(lab: Lab, tmp_path: Path) -> None:
@@ -259,9 +259,9 @@ def test_a_run_that_is_killed_leaves_a_fault_that_ends_by_itself(lab: Lab, tmp_p
     process.kill()
     process.wait()
     assert gate_files(lab) != []
-    await_that("the gate is open", lambda: gate_files(lab) == [], 30)
+    wait_until("the gate is open", lambda: gate_files(lab) == [], 30)
     assert time.monotonic() - live < 15 + 2
-    await_that("the fault says so", lambda: live_faults(lab) == [], 10)
+    wait_until("the fault says so", lambda: live_faults(lab) == [], 10)
     print(f"\nlive after {live - began:.1f} s, ended {time.monotonic() - live:.1f} s later")
 
 
@@ -278,7 +278,7 @@ def begin_kill(lab: Lab, results: Path, seconds: int) -> subprocess.Popen[bytes]
         faults = lab.get("faults", "-n", RUNS)["items"]
         return any(fault.get("status", {}).get("phase") == "Active" for fault in faults)
 
-    await_that("the fault is live", live, 120)
+    wait_until("the fault is live", live, 120)
     return process
 
 
@@ -287,7 +287,7 @@ def test_a_prober_that_dies_in_the_midst_costs_no_verdict(lab: Lab, tmp_path: Pa
     process = subprocess.Popen(
         command(tmp_path, "postgres/crash-primary", {}), env=environment(lab), stdout=subprocess.DEVNULL
     )
-    await_that("the primary crashed", lambda: live_faults(lab) != [], 120)
+    wait_until("the primary crashed", lambda: live_faults(lab) != [], 120)
     lab.engine.must("exec", WORKERS[2], "pkill", "-9", "-f", "caplab_probes serve")
     assert process.wait(180) in (0, 2)
     (folder,) = tmp_path.glob("*/01-*")

@@ -14,7 +14,7 @@ from caplab_cluster.kind_cluster import CONTEXT
 from cluster_object import ClusterObject, body
 from experiment_files import loaded
 from fault_objects import fault_on
-from kind_lab import Lab, await_that
+from kind_lab import Lab, wait_until
 from lab_runs import BIN, environment
 
 from caplab.judging import judge_folder
@@ -122,7 +122,7 @@ def test_a_run_that_fails_beside_one_that_is_under_way_takes_nothing_of_it_and_e
         words("redis/control", tmp_path / "first", namespace=open_namespace, seconds="3"),
         env=environment(lab), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
-    await_that("its loads are made", lambda: lab.get("probes", "-n", open_namespace)["items"] != [], 90)
+    wait_until("its loads are made", lambda: lab.get("probes", "-n", open_namespace)["items"] != [], 90)
     under_way = standing(lab, open_namespace)
     labels = under_way["RedisCluster/rd"]["labels"]
     assert set(labels) == {RUN_LABEL, SESSION_LABEL}
@@ -133,7 +133,7 @@ def test_a_run_that_fails_beside_one_that_is_under_way_takes_nothing_of_it_and_e
     assert first.returncode == 0
     (run,) = lab.get("runs", "-n", open_namespace)["items"]
     assert run["metadata"]["labels"] == labels
-    await_that("its cluster goes", lambda: standing(lab, open_namespace) == before, 60)
+    wait_until("its cluster goes", lambda: standing(lab, open_namespace) == before, 60)
 
 
 @pytest.mark.long

@@ -15,7 +15,7 @@ from caplab_cluster.paths import CHART
 from caplab_cluster.session import built_tools
 from caplab_cluster.shell import Answer, ask
 from chart_checks import COMBINATIONS, Chart
-from kind_lab import Lab, await_that, session
+from kind_lab import Lab, session, wait_until
 from lab_state import gate_files
 from rights_table import Right, difference, in_table, rights_of
 
@@ -50,7 +50,7 @@ def schedule(lab: Lab) -> Iterator[Callable[..., None]]:
     lab.kubectl("delete", *JOBS, "--ignore-not-found", "--wait=true", timeout_seconds=300)
     upgrade(lab, {})
     lab.kubectl("delete", "pvc", "-n", NAMESPACE, "caplab-results", "--ignore-not-found", "--wait=true")
-    await_that("the runs' namespace is gone", lambda: RUNS not in lab.kubectl("get", "namespaces", "-o", "name"), 180)
+    wait_until("the runs' namespace is gone", lambda: RUNS not in lab.kubectl("get", "namespaces", "-o", "name"), 180)
 
 
 def jobs(lab: Lab) -> list[dict[str, Any]]:
@@ -143,7 +143,7 @@ def test_nights_begin_by_themselves_and_never_overlap(lab: Lab, schedule: Callab
         most_at_once = max(most_at_once, sum(not condition(job) for job in found))
         return sum(bool(condition(job)) for job in found) >= 2
 
-    await_that("two nights are over", two_are_over, 600)
+    wait_until("two nights are over", two_are_over, 600)
     found = jobs(lab)
     assert [condition(job) for job in found[:2]] == ["Complete", "Complete"], found
     assert all(job["metadata"]["ownerReferences"][0]["kind"] == "CronJob" for job in found)
@@ -161,10 +161,10 @@ def test_nights_begin_by_themselves_and_never_overlap(lab: Lab, schedule: Callab
 def test_a_killed_runner_leaves_nothing_for_long_and_is_reported(lab: Lab, schedule: Callable[..., None]) -> None:
     schedule(suspend=True, suite="redis/kill-primary", settings={"seconds": str(KILL_SECONDS)})
     start(lab, "killed")
-    await_that("the fault is live", lambda: "Active" in phases(lab), 240)
+    wait_until("the fault is live", lambda: "Active" in phases(lab), 240)
     lab.engine.must("exec", CONTROL_PLANE, "pkill", "-KILL", "-f", "caplab nightly run")
-    took = await_that("its clusters are gone", lambda: not of_runs(lab, CLUSTERS), CLEARED_SECONDS)
-    await_that("its Job has failed", lambda: condition(jobs(lab)[0]) == "Failed", 60)
+    took = wait_until("its clusters are gone", lambda: not of_runs(lab, CLUSTERS), CLEARED_SECONDS)
+    wait_until("its Job has failed", lambda: condition(jobs(lab)[0]) == "Failed", 60)
     print(f"\nafter the runner's death: no cluster, fault and load of it is left after {took:.1f} s")
     assert of_runs(lab, "faults,probes") == ""
     assert gate_files(lab) == []
@@ -175,7 +175,7 @@ def test_a_killed_runner_leaves_nothing_for_long_and_is_reported(lab: Lab, sched
     assert report["outcome"] == "broken off"
     assert 'class="bad">broken off<' in page(lab, "/")
     start(lab, "next")
-    await_that("the next night is over", lambda: bool(condition(jobs(lab)[1])), 300)
+    wait_until("the next night is over", lambda: bool(condition(jobs(lab)[1])), 300)
     assert condition(jobs(lab)[1]) == "Complete"
     told = reports(lab)[1]
     assert told["outcome"] == "valid"

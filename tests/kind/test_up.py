@@ -12,7 +12,7 @@ import pytest
 from caplab_cluster import registry
 from caplab_cluster.kind_cluster import NODES, WORKERS
 from caplab_cluster.paths import REPOSITORY
-from kind_lab import Lab, await_that, connect, log_folder, run_make
+from kind_lab import Lab, connect, log_folder, run_make, wait_until
 from lab_state import digest_of
 
 
@@ -71,7 +71,7 @@ def test_up_makes_anew_a_cluster_whose_machine_died_and_is_safe_to_interrupt(lab
             stderr=out,
         )
         ids = {container.id for container in lab.cluster.containers()}
-        await_that(
+        wait_until(
             "new nodes are being made",
             lambda: len({c.id for c in lab.cluster.containers()} - ids) == len(NODES),
         )

@@ -19,7 +19,7 @@ from caplab_cluster import usage
 from caplab_cluster.chart import NAMESPACE as LAB_NAMESPACE
 from caplab_cluster.kind_cluster import NODES
 from cluster_object import ClusterObject
-from kind_lab import Lab, await_that
+from kind_lab import Lab, wait_until
 from lab_release import UNWATCHED, upgrade
 from lab_runs import BIN, environment
 
@@ -90,11 +90,11 @@ def test_all_that_watches_takes_less_than_its_budget(lab: Lab, clusters: str, sw
     nodes = {node: (node, "") for node in NODES}
     with_it, without, parts = [], [], []
     for _ in range(ROUNDS):
-        await_that("Prometheus and two exporters run", lambda: len(watchers(lab, clusters)) == 3, within_seconds=60)
+        wait_until("Prometheus and two exporters run", lambda: len(watchers(lab, clusters)) == 3, within_seconds=60)
         parts.append(taken(lab, watchers(lab, clusters)))
         with_it.append(taken(lab, nodes))
         upgrade(lab, *UNWATCHED)
-        await_that("none of them runs", lambda: not watchers(lab, clusters), within_seconds=60)
+        wait_until("none of them runs", lambda: not watchers(lab, clusters), within_seconds=60)
         without.append(taken(lab, nodes))
         upgrade(lab)
     *seen, drawn = watch_for(lab, WINDOW_SECONDS)

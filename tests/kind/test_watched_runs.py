@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 from kind_lab import Lab
+from lab_prometheus import ask
 from lab_release import UNWATCHED, upgrade
 from lab_runs import run
-from prometheus_seen import ask
 
 FEW, MANY = 3, 30
 GROWTH = 1.05

@@ -21,7 +21,7 @@ from caplab_probes import clock
 from caplab_probes.exporter import Exporter, LoadFigures, registry_of
 from caplab_probes.writer import Row
 from dashboard_queries import Findings, Prometheus, Window, run, substitute, table, unexplained
-from own_prometheus import backfill, exporter, needs_prometheus, prometheus
+from local_prometheus import backfill, exporter, needs_prometheus, prometheus
 from prometheus_client import generate_latest
 from synthetic_metrics import CLUSTERS, ROUTES, Outage, exposition, lab, targets
 

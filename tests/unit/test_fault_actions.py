@@ -13,8 +13,8 @@ from chaoscaplab.faults import actions, injecting, nodes, probes
 from chaoscaplab.faults.specs import prefix_of, spec_of, target_of
 from chaoslib.exceptions import ActivityFailed
 from fake_objects import of_run
-from hit_faults import entry, fault, lost_node
 from kubernetes import client
+from run_faults import entry, fault, lost_node
 
 
 class FakeServer:

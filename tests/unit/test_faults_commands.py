@@ -14,7 +14,7 @@ from caplab_cluster.node_notes import Loss, Notes
 from caplab_cluster.paths import Cache
 from fake_api_server import PRODUCTION, fake_api_server, kubeconfig
 from fake_engine import ADDRESSES, FakeEngine, fake_engine
-from standing_faults import FakeLab, entry, fault
+from listed_faults import FakeLab, entry, fault
 
 from caplab import cli, kube
 from caplab.faults import commands

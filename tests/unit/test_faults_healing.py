@@ -9,7 +9,7 @@ import pytest
 from caplab_cluster.kind_cluster import WORKERS
 from caplab_operator.faults import lifecycle
 from kubernetes import client
-from standing_faults import NOW, FakeLab, entry, fault
+from listed_faults import NOW, FakeLab, entry, fault
 
 from caplab.faults import objects
 from caplab.faults.healing import Bounds, Healing, waited_for, what_is_left

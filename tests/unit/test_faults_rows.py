@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from standing_faults import NOW, UNTIL, entry, fault
+from listed_faults import NOW, UNTIL, entry, fault
 
 from caplab.faults.listing import NOTHING, table
 from caplab.faults.rows import row_of, row_of_node, target_words

@@ -14,7 +14,7 @@ from chaoscaplab.controls.plan import Plan
 from chaoscaplab.faults import nodes
 from chaoscaplab.probes.histories import ProberUsage
 from histories import adds, table
-from hit_faults import entry, fault, lost_node
+from run_faults import entry, fault, lost_node
 
 from caplab.hold import NotHeld
 from caplab.model.runs import FinalScan, RunRecord, WallAnchor

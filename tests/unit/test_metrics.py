@@ -13,7 +13,7 @@ from caplab_cluster.paths import REPOSITORY
 from caplab_operator.exporter import Snapshot
 from caplab_probes import exporter as prober
 from caplab_probes.exporter import Exporter
-from exported import cluster, everything, fault, of_operator, row, run
+from exported_metrics import cluster, everything, fault, of_operator, row, run
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import Metric
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from caplab_agent import exporter as agent
 from caplab_agent.faults import Freeze, Kill, Partition
-from exported import fault_record, of_agent
+from exported_metrics import fault_record, of_agent
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
 from caplab import metrics_port

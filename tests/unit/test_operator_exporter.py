@@ -12,7 +12,7 @@ from caplab_operator.exporter import Snapshot, Text, runs
 from caplab_operator.exporter.clusters import Members, cluster_metrics, epoch_number
 from caplab_operator.exporter.faults import KINDS, fault_metrics
 from caplab_operator.exporter.runs import latest, metrics
-from exported import UNTIL, cluster, fault, of_operator, run
+from exported_metrics import UNTIL, cluster, fault, of_operator, run
 from prometheus_client import generate_latest
 from prometheus_client.metrics_core import Metric
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 from dashboard_queries import Prometheus
-from own_prometheus import exporter, needs_prometheus, prometheus
+from local_prometheus import exporter, needs_prometheus, prometheus
 from rule_checks import CONFIG
 
 # What an exporter tells of a member; @ is another one after each start.

@@ -9,7 +9,7 @@ import pytest
 from chaoscaplab.controls.fault_windows import lasted_seconds, windows_in
 from chaoscaplab.controls.sides import cut_off, sides_of, zones_of
 from chaoscaplab.run_context import Event, RunContext
-from hit_faults import entry, fault, lost_node
+from run_faults import entry, fault, lost_node
 
 from caplab.model.runs import WallAnchor
 

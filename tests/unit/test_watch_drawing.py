@@ -7,8 +7,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from listed_faults import NOW, entry, fault
 from rich.console import Console
-from standing_faults import NOW, entry, fault
 from watched_lab import cluster, metrics, run
 
 from caplab.watch import sparkline

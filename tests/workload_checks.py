@@ -84,14 +84,14 @@ def part_of(history: Table, probe: str) -> Table:
 
 def findings_of(lab: Lab, kind: str, namespace: str, name: str) -> dict[str, dict[str, Finding]]:
     """Probe -> checker -> finding; a few probes at once, since each brings a client of its own to every zone."""
-    found: dict[str, dict[str, Finding]] = {}
+    by_probe: dict[str, dict[str, Finding]] = {}
     for probes in batched(PROBES[kind], AT_ONCE):
         history = record(lab, kind, namespace, name, probes, SECONDS, ZONES)
         for probe in probes:
             judged = JUDGED.get(probe["name"], ("registers",))
             findings = check_history(part_of(history, probe["name"]), Context(), judged)
-            found[probe["name"]] = {finding.property: finding for finding in findings}
-    return found
+            by_probe[probe["name"]] = {finding.property: finding for finding in findings}
+    return by_probe
 
 
 def batched(probes: Probes, size: int) -> Iterator[Probes]:

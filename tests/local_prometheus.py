@@ -76,11 +76,11 @@ def _await_ready(address: str, process: subprocess.Popen[bytes], log: Path) -> N
 def backfill(folder: Path, scrapes: Sequence[tuple[float, str]]) -> None:
     """Write samples of the past into data/, as if each text had been scraped at its time (seconds since 1970)."""
     assert PROMTOOL
-    told: dict[str, list[str]] = {}
+    by_name: dict[str, list[str]] = {}
     for _, text in scrapes:
         for line in text.splitlines():
-            told.setdefault(line.partition("{")[0], []).append(line)
-    lines = [f"# TYPE {name} unknown\n" + "\n".join(samples) for name, samples in told.items()]
+            by_name.setdefault(line.partition("{")[0], []).append(line)
+    lines = [f"# TYPE {name} unknown\n" + "\n".join(samples) for name, samples in by_name.items()]
     source = folder / "scrapes.txt"
     source.write_text("\n".join(lines) + "\n# EOF\n")
     command = [PROMTOOL, "tsdb", "create-blocks-from", "openmetrics", str(source), str(folder / "data")]

@@ -22,9 +22,9 @@ def ask(lab: Lab, path: str, **query: str) -> Any:
 def fired(lab: Lab, since: float) -> set[tuple[str, str]]:
     """The alerts that began to fire since then, in seconds since 1970, by name and engine ('' for the lab's own)."""
     window = {"start": f"{since - 1:.3f}", "end": f"{time.time():.3f}", "step": "1"}
-    found = ask(lab, "query_range", query=_FIRING, **window)["result"]
+    series = ask(lab, "query_range", query=_FIRING, **window)["result"]
     return {
-        (one["metric"]["alertname"], one["metric"].get("engine", ""))
-        for one in found
-        if float(one["values"][0][0]) > since
+        (alert["metric"]["alertname"], alert["metric"].get("engine", ""))
+        for alert in series
+        if float(alert["values"][0][0]) > since
     }

@@ -8,25 +8,25 @@ from caplab_operator.exporter import PORT as OPERATOR_PORT
 from kind_lab import Lab
 from prometheus_client.parser import text_string_to_metric_families
 
-Told = dict[tuple[str, ...], float]
+Samples = dict[tuple[str, ...], float]
 
 
-def scraped(lab: Lab, name: str, port: int) -> Told:
+def scraped(lab: Lab, name: str, port: int) -> Samples:
     """Of all pods of that name: by metric, and the values of its labels in the order of their names."""
-    told: Told = {}
+    samples: Samples = {}
     for pod in lab.get("pods", "-n", NAMESPACE, "-l", f"app.kubernetes.io/name={name}")["items"]:
         path = f"/api/v1/namespaces/{NAMESPACE}/pods/{pod['metadata']['name']}:{port}/proxy/metrics"
         for family in text_string_to_metric_families(lab.kubectl("get", "--raw", path)):
             for sample in family.samples:
-                told[sample.name, *(value for _, value in sorted(sample.labels.items()))] = sample.value
-    return told
+                samples[sample.name, *(value for _, value in sorted(sample.labels.items()))] = sample.value
+    return samples
 
 
-def of_operator(lab: Lab) -> Told:
+def of_operator(lab: Lab) -> Samples:
     """The operator's."""
     return scraped(lab, "caplab-operator", OPERATOR_PORT)
 
 
-def of_agents(lab: Lab) -> Told:
+def of_agents(lab: Lab) -> Samples:
     """Those of all agents."""
     return scraped(lab, "caplab-agent", AGENT_PORT)

@@ -35,16 +35,16 @@ def cluster(kind: str, name: str, namespace: str = "demo", **status: Any) -> dic
         | ({"lagBytes": 7} if n else {})
         for n in range(3)
     ]
-    told = {"phase": "Ready", "readyMembers": 3, "members": members, "conditions": _CONDITIONS, "epoch": 4, **status}
-    return {"kind": kind, "metadata": {"namespace": namespace, "name": name}, "spec": {"replicas": 3}, "status": told}
+    full = {"phase": "Ready", "readyMembers": 3, "members": members, "conditions": _CONDITIONS, "epoch": 4, **status}
+    return {"kind": kind, "metadata": {"namespace": namespace, "name": name}, "spec": {"replicas": 3}, "status": full}
 
 
 def fault(name: str, kind: str = "kill", namespace: str = "demo", **status: Any) -> dict[str, Any]:
     """Of pg's primary."""
     target = {"uid": "u", "pod": "pg-0", "cluster": "pg", "node": "n", "state": "Active"}
-    told = {"phase": "Active", "until": UNTIL, "targets": [target], **status}
+    full = {"phase": "Active", "until": UNTIL, "targets": [target], **status}
     spec = {"target": {"kind": "PostgresCluster", "name": "pg", "role": "primary"}, kind: {}, "durationSeconds": 30}
-    return {"metadata": {"namespace": namespace, "name": name}, "spec": spec, "status": told}
+    return {"metadata": {"namespace": namespace, "name": name}, "spec": spec, "status": full}
 
 
 def run(name: str, experiment: str = "kill-primary", second: int = 1, **status: Any) -> dict[str, Any]:
@@ -55,7 +55,7 @@ def run(name: str, experiment: str = "kill-primary", second: int = 1, **status: 
     }  # fmt: skip
     bounds = {"failoverSeconds": 24.0, "lost": 0.0, "staleReads": 0.0}
     of_run = {"experiment": f"postgres/{experiment}", "engine": "postgres", "mode": "quorum", "fault": experiment}
-    told = {
+    full = {
         "startedAt": "2026-01-01T00:00:00+00:00",
         "endedAt": f"2026-01-01T00:{second // 60:02d}:{second % 60:02d}+00:00",
         "verdict": "valid",
@@ -64,7 +64,7 @@ def run(name: str, experiment: str = "kill-primary", second: int = 1, **status: 
         "byVantage": [{"vantage": "a", "route": "direct", "lost": 1, "failoverSeconds": 1.5, "bounds": {"lost": 0.0}}],
         **status,
     }
-    return {"metadata": {"namespace": "demo", "name": name}, "spec": of_run, "status": told}
+    return {"metadata": {"namespace": "demo", "name": name}, "spec": of_run, "status": full}
 
 
 def of_operator(snapshot: Snapshot) -> CollectorRegistry:

@@ -32,34 +32,34 @@ def fault(
         "creationTimestamp": "2026-11-21T11:59:50Z", "finalizers": [FINALIZER],
     }  # fmt: skip
     target = {"kind": "PostgresCluster", "name": "pg", "role": "primary"}
-    told = {"phase": "Active", "until": UNTIL, "targets": list(entries), **status}
-    return {"metadata": metadata, "spec": {"target": target, **(what or {"kill": {}})}, "status": told}
+    full = {"phase": "Active", "until": UNTIL, "targets": list(entries), **status}
+    return {"metadata": metadata, "spec": {"target": target, **(what or {"kill": {}})}, "status": full}
 
 
 class FakeLab:
     """Faults, with agents and an operator that do their part between one look and the next."""
 
     def __init__(self, *faults: dict[str, Any], silent: Sequence[str] = (), operator: bool = True) -> None:
-        self.faults = [copy.deepcopy(one) for one in faults]
+        self.faults = [copy.deepcopy(fault) for fault in faults]
         self.silent, self.operator = silent, operator
         self.seconds = 0.0
         self.released: list[str] = []
         self.forbidden: tuple[str, ...] = ()
 
     def all(self) -> list[dict[str, Any]]:
-        found = copy.deepcopy(self.faults)
+        faults = copy.deepcopy(self.faults)
         self._go_on()
-        return found
+        return faults
 
     def delete(self, fault: Any) -> None:
         self._may("delete")
-        (mine,) = [one for one in self.faults if one["metadata"]["uid"] == fault["metadata"]["uid"]]
+        (mine,) = [candidate for candidate in self.faults if candidate["metadata"]["uid"] == fault["metadata"]["uid"]]
         mine["metadata"]["deletionTimestamp"] = "now"
         self._sweep()
 
     def release(self, fault: Any) -> None:
         self._may("patch")
-        (mine,) = [one for one in self.faults if one["metadata"]["uid"] == fault["metadata"]["uid"]]
+        (mine,) = [candidate for candidate in self.faults if candidate["metadata"]["uid"] == fault["metadata"]["uid"]]
         assert not unanswered(mine), "a finalizer was taken away from a fault that may be live"
         self.released.append(mine["metadata"]["name"])
         mine["metadata"]["finalizers"].remove(FINALIZER)
@@ -69,15 +69,15 @@ class FakeLab:
         self.seconds += seconds
 
     def _go_on(self) -> None:
-        for one in self.faults:
-            if "deletionTimestamp" not in one["metadata"]:
+        for fault in self.faults:
+            if "deletionTimestamp" not in fault["metadata"]:
                 continue
-            targets = one["status"].get("targets") or []
+            targets = fault["status"].get("targets") or []
             for target in targets:
                 if target["node"] not in self.silent and target.get("state") not in ENDED:
                     target["state"] = "Healed"
-            if self.operator and not unanswered(one) and is_held(one):
-                one["metadata"]["finalizers"].remove(FINALIZER)
+            if self.operator and not unanswered(fault) and is_held(fault):
+                fault["metadata"]["finalizers"].remove(FINALIZER)
         self._sweep()
 
     def _may(self, verb: str) -> None:
@@ -88,7 +88,7 @@ class FakeLab:
 
     def _sweep(self) -> None:
         self.faults = [
-            one
-            for one in self.faults
-            if "deletionTimestamp" not in one["metadata"] or one["metadata"].get("finalizers")
+            fault
+            for fault in self.faults
+            if "deletionTimestamp" not in fault["metadata"] or fault["metadata"].get("finalizers")
         ]

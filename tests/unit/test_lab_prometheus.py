@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from prometheus_seen import fired
+from lab_prometheus import fired
 
 
 class FakeLab:
