@@ -57,9 +57,9 @@ def sentence(error: Exception) -> str:
     """What went wrong, in the API server's own words where it was that which refused."""
     if isinstance(error, ApiException) and error.body:
         with contextlib.suppress(ValueError):
-            told = json.loads(error.body)
-            if isinstance(told, dict) and told.get("message"):
-                return str(told["message"])
+            status = json.loads(error.body)
+            if isinstance(status, dict) and status.get("message"):
+                return str(status["message"])
     return str(error) or type(error).__name__
 
 
@@ -86,7 +86,7 @@ class Api:
         try:
             applied = self._apply(manifest, self.ledger.uid(manifest) or self._uid(manifest))
         except ApiException as error:
-            self.ledger.strike(controller(manifest["metadata"])["uid"], _name_of(manifest))
+            self.ledger.invalidate(controller(manifest["metadata"])["uid"], _name_of(manifest))
             if error.status != _CONFLICT:
                 raise
             applied = self._apply(manifest, self._uid(manifest))  # it is gone, or another, since it was looked up
@@ -126,7 +126,7 @@ class Api:
         if existing is None or "deletionTimestamp" in existing or not is_own(manifest, existing):
             return False
         metadata = manifest["metadata"]
-        self.ledger.strike(controller(metadata)["uid"], _name_of(manifest))
+        self.ledger.invalidate(controller(metadata)["uid"], _name_of(manifest))
         only = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": existing["uid"]}}
         with _gone_is_no_error():
             path = path_of(manifest["apiVersion"], manifest["kind"], metadata["namespace"], metadata["name"])
@@ -210,8 +210,8 @@ class Api:
 
     def secret(self, namespace: str, name: str) -> dict[str, str]:
         """A secret's values as text; {} where there is none."""
-        found = self.get("v1", "Secret", namespace, name)
-        data = (found or {}).get("data") or {}
+        secret = self.get("v1", "Secret", namespace, name)
+        data = (secret or {}).get("data") or {}
         return {key: base64.b64decode(value).decode() for key, value in data.items()}
 
     def zone_of(self, node: str) -> str:

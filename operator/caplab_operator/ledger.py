@@ -14,7 +14,7 @@ Name = tuple[str, str]  # kind and name
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class AppliedObject:
     """An object as it was applied."""
 
     uid: str
@@ -37,19 +37,19 @@ def revision_of(metadata: Metadata) -> int:
 class Ledger:
     """By the uid of the cluster; any thread may ask."""
 
-    _entries: dict[str, dict[Name, Entry]] = field(default_factory=dict)
+    _entries: dict[str, dict[Name, AppliedObject]] = field(default_factory=dict)
     # What was heard of an object while none was noted: an event may be here before the answer that the apply got.
-    _heard: dict[str, dict[Name, tuple[int, Entry | None]]] = field(default_factory=dict)
+    _latest_events: dict[str, dict[Name, tuple[int, AppliedObject | None]]] = field(default_factory=dict)
     _outdated: set[str] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def note(self, manifest: Mapping[str, Any], applied: Metadata) -> None:
         """A manifest was applied; the object's metadata since then. Who changed it by now is not written over."""
         owner, name = _owner(manifest), (manifest["kind"], manifest["metadata"]["name"])
-        entry = Entry(applied["uid"], version_of(applied))
+        entry = AppliedObject(applied["uid"], version_of(applied))
         with self._lock:
-            revision, heard = self._heard.get(owner, {}).pop(name, (0, entry))
-            if heard != entry and revision > revision_of(applied):
+            revision, latest = self._latest_events.get(owner, {}).pop(name, (0, entry))
+            if latest != entry and revision > revision_of(applied):
                 self._outdated.add(owner)
             else:
                 self._entries.setdefault(owner, {})[name] = entry
@@ -67,21 +67,21 @@ class Ledger:
             entry = self._entries.get(_owner(manifest), {}).get((manifest["kind"], manifest["metadata"]["name"]))
         return entry.uid if entry else None
 
-    def strike(self, cluster: str, name: Name) -> bool:
+    def invalidate(self, cluster: str, name: Name) -> bool:
         """An object is not as it was applied any more, or may not be; whether it was known."""
         with self._lock:
             return self._entries.get(cluster, {}).pop(name, None) is not None
 
-    def hear(self, cluster: str, name: Name, metadata: Metadata, gone: bool = False) -> bool:
+    def on_event(self, cluster: str, name: Name, metadata: Metadata, gone: bool = False) -> bool:
         """Take in an event; whether a known object is gone, another or changed. It is no longer known then."""
-        heard = None if gone else Entry(metadata["uid"], version_of(metadata))
+        current = None if gone else AppliedObject(metadata["uid"], version_of(metadata))
         with self._lock:
-            known = self._entries.get(cluster, {}).get(name)
-            if known is None:
+            applied = self._entries.get(cluster, {}).get(name)
+            if applied is None:
                 if controller(metadata).get("uid") == cluster:
-                    self._heard.setdefault(cluster, {})[name] = (revision_of(metadata), heard)
+                    self._latest_events.setdefault(cluster, {})[name] = (revision_of(metadata), current)
                 return False
-            if changed := known != heard:
+            if changed := applied != current:
                 del self._entries[cluster][name]
         return changed
 
@@ -89,20 +89,20 @@ class Ledger:
         """Whether a known object is another by now, or has changed."""
         with self._lock:
             entry = self._entries.get(cluster, {}).get(name)
-        return entry is not None and entry != Entry(metadata["uid"], version_of(metadata))
+        return entry is not None and entry != AppliedObject(metadata["uid"], version_of(metadata))
 
     def missing(self, cluster: str, kind: str, there: Iterable[str]) -> set[Name]:
         """The known objects of a kind that are not among those there are."""
         names = set(there)
         with self._lock:
-            known = self._entries.get(cluster, {})
-            return {name for name in known if name[0] == kind and name[1] not in names}
+            entries = self._entries.get(cluster, {})
+            return {name for name in entries if name[0] == kind and name[1] not in names}
 
     def forget(self, cluster: str) -> None:
         """A cluster is gone."""
         with self._lock:
             self._entries.pop(cluster, None)
-            self._heard.pop(cluster, None)
+            self._latest_events.pop(cluster, None)
             self._outdated.discard(cluster)
 
 

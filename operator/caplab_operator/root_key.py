@@ -46,10 +46,10 @@ class RootKey:
         """The key as the Secret has it now; the Secret is made where there is none. Raises UnusableRootKey."""
         namespace = os.environ[LAB_NAMESPACE_VARIABLE]
         with self._lock:
-            while (found := self._store.get("v1", "Secret", namespace, NAME)) is None:
+            while (secret := self._store.get("v1", "Secret", namespace, NAME)) is None:
                 if self._store.create(manifest(namespace, self._key or secrets.token_bytes(KEY_BYTES))):
                     _log.info("the lab's root key was made: Secret %s/%s", namespace, NAME)
-            self._key = _key_in(found)
+            self._key = _key_in(secret)
             return self._key
 
 

@@ -36,8 +36,10 @@ Group = dict[str, Any]
 def groups(lab: Iterable[Body], clusters: Iterable[Body]) -> list[Group]:
     """The target groups of http_sd, one a port: of the lab's pods, and of those that a cluster's StatefulSet made."""
     of_clusters = (pod for pod in clusters if _is_of_cluster(pod["metadata"]))
-    told = ((lab, _LABELS_OF_THE_LAB), (of_clusters, _LABELS_OF_CLUSTERS))
-    return [group for pods, labels in told for pod in pods if _is_there(pod) for group in _groups_of(pod, labels)]
+    pods_and_labels = ((lab, _LABELS_OF_THE_LAB), (of_clusters, _LABELS_OF_CLUSTERS))
+    return [
+        group for pods, labels in pods_and_labels for pod in pods if _is_there(pod) for group in _groups_of(pod, labels)
+    ]
 
 
 def _is_there(pod: Body) -> bool:
@@ -55,7 +57,7 @@ def _is_of_cluster(metadata: Body) -> bool:
 
 def _groups_of(pod: Body, labels_told: tuple[str, ...]) -> Iterator[Group]:
     metadata, address = pod["metadata"], pod["status"]["podIP"]
-    told = {
+    labels_of_pod = {
         f"{_META}namespace": metadata["namespace"],
         f"{_META}pod_name": metadata["name"],
         f"{_META}pod_ip": address,
@@ -63,10 +65,10 @@ def _groups_of(pod: Body, labels_told: tuple[str, ...]) -> Iterator[Group]:
     }
     for name, value in (metadata.get("labels") or {}).items():
         if name.startswith(labels_told):
-            told[f"{_META}pod_label_{re.sub('[^a-zA-Z0-9_]', '_', name)}"] = value
+            labels_of_pod[f"{_META}pod_label_{re.sub('[^a-zA-Z0-9_]', '_', name)}"] = value
     for container in pod["spec"]["containers"]:
         for port in container.get("ports") or ():
-            labels = {**told, f"{_META}pod_container_port_name": port.get("name", "")}
+            labels = {**labels_of_pod, f"{_META}pod_container_port_name": port.get("name", "")}
             yield {"targets": [f"{address}:{port['containerPort']}"], "labels": labels}
 
 

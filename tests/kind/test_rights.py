@@ -70,12 +70,12 @@ def own_objects(lab: Lab, namespace: str) -> list[Manifest]:
         *postgres.secrets(pg_spec, lambda _: "p"),
         *postgres.build(pg_spec, lab.images["postgres"], LAB_NAMESPACE, 3),
         *redis.secrets(rd_spec, lambda _: "p"),
-        *redis.build(rd_spec, lab.images["redis"], LAB_NAMESPACE, redis.Standing(3, None, bootstrap=True)),
+        *redis.build(rd_spec, lab.images["redis"], LAB_NAMESPACE, redis.PersistedState(3, None, bootstrap=True)),
         endpoint_slice(rd_spec, "x-primary", []),
         *exporter.build(pg_spec, POSTGRES_EXPORTER, lab.images["postgres-exporter"], LAB_NAMESPACE, "p", "r"),
         *exporter.build(rd_spec, REDIS_EXPORTER, lab.images["redis-exporter"], LAB_NAMESPACE, "p", "r"),
         *cassandra.secrets(cs_spec, lambda _: "p"),
-        *cassandra.build(cs_spec, lab.images["cassandra"], LAB_NAMESPACE, {}, cassandra.Standing(3)),
+        *cassandra.build(cs_spec, lab.images["cassandra"], LAB_NAMESPACE, {}, cassandra.PersistedState(3)),
     ]
     for owner in (owner for item in made for owner in item["metadata"]["ownerReferences"]):
         owner.setdefault("uid", "b")

@@ -9,20 +9,20 @@ from typing import Any
 
 import pytest
 import yaml
-from caplab_operator.engines.cassandra import configuration, manifests, mending, repairs, rollout, status, steps
-from caplab_operator.engines.cassandra.manifests import Standing
-from caplab_operator.engines.cassandra.observe import Member, Place, Seen, Work, member_from
+from caplab_operator.engines.cassandra import configuration, manifests, repairs, rollout, settings_drift, status, steps
+from caplab_operator.engines.cassandra.manifests import PersistedState
+from caplab_operator.engines.cassandra.observe import Member, ObservedCassandra, Place, Work, member_from
 from caplab_operator.engines.cassandra.ring import Row
-from caplab_operator.engines.cassandra.roll_call import ring_of
+from caplab_operator.engines.cassandra.ring_state import ring_of
 from caplab_operator.engines.cassandra.spec import CassandraSpec, Operations, parse
-from caplab_operator.engines.cassandra.steps import Deployed, Keep, Restart, Tell
+from caplab_operator.engines.cassandra.steps import Deployed, Persist, Restart, Send
 from caplab_operator.engines.pods import Pod, ordinal
-from cassandra_seen import CRD, SPEC, ZONES, pod, up
-from cassandra_world import World
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from observed_cassandra import CRD, SPEC, ZONES, pod, up
 from parameter_values import parameters
 from random_specs import NAMES, OBJECT_NAME, body_of, by_schema, schema_of
+from simulated_cassandra import SimulatedCluster
 
 pytestmark = pytest.mark.property
 
@@ -41,7 +41,7 @@ def test_whatever_is_asked_for_can_be_built_and_is_owned_and_named_well(
     asked: dict[str, Any], name: str, current: int | None
 ) -> None:
     spec = asked_for(asked, name)
-    standing = steps.standing_for(spec, Deployed(Standing(current), "", True) if current else None)
+    standing = steps.persisted_for(spec, Deployed(PersistedState(current), "", True) if current else None)
     made = [*manifests.build(spec, "image", "lab", ZONES, standing), *manifests.secrets(spec, lambda _: "x")]
     for item in made:
         owner = item["metadata"]["ownerReferences"][0]
@@ -62,7 +62,7 @@ def test_what_can_change_live_never_changes_a_pod(one: dict[str, Any], other: di
     operations = {**one["operations"], "repair": other["operations"]["repair"]}
     live = {name: other[name] for name in _LIVE} | {"hintedHandoff": hints, "operations": operations}
     made = [
-        manifests.stateful_set(asked_for(spec), "image", Standing(3))["spec"]["template"]
+        manifests.stateful_set(asked_for(spec), "image", PersistedState(3))["spec"]["template"]
         for spec in (one, {**one, **live})
     ]
     assert made[0] == made[1]
@@ -71,8 +71,8 @@ def test_what_can_change_live_never_changes_a_pod(one: dict[str, Any], other: di
 @given(specs, specs)
 def test_telling_what_differs_leaves_no_difference(one: dict[str, Any], other: dict[str, Any]) -> None:
     found, wanted = asked_for(one), asked_for(other)
-    look = Seen(Place((pod(0),), "pw"), {"cs-0": up(0, settings=configuration.settings(found))})
-    told = mending.to_tell(wanted, look).get("cs-0", {})
+    look = ObservedCassandra(Place((pod(0),), "pw"), {"cs-0": up(0, settings=configuration.settings(found))})
+    told = settings_drift.live_changes(wanted, look).get("cs-0", {})
     live = configuration.live_settings(wanted)
     now = {**configuration.live_settings(found), **{name: live[name] for name in told}}
     assert configuration.drift(live, now) == {}
@@ -114,7 +114,7 @@ said = st.builds(
 
 
 @st.composite
-def looks(draw: st.DrawFn) -> Seen:
+def looks(draw: st.DrawFn) -> ObservedCassandra:
     there = draw(st.lists(st.integers(0, 4), unique=True))
     pods: tuple[Pod, ...] = tuple(
         pod(
@@ -124,7 +124,7 @@ def looks(draw: st.DrawFn) -> Seen:
         for number in there
     )  # fmt: skip
     answers = {one.name: answer for one in pods if (answer := draw(st.none() | said))}
-    return Seen(Place(pods, "pw"), answers)
+    return ObservedCassandra(Place(pods, "pw"), answers)
 
 
 statuses = st.fixed_dictionaries(
@@ -139,12 +139,14 @@ statuses = st.fixed_dictionaries(
 )
 
 
-def two_members(waiting: Member, running: Member, *others: Member, at: str = "10.0.0.1") -> Seen:
+def two_members(waiting: Member, running: Member, *others: Member, at: str = "10.0.0.1") -> ObservedCassandra:
     """cs-0 waits; cs-1 and others run, from an address on."""
     numbers = range(len(others) + 2)
     addresses = ["10.0.0.9", at, *(f"10.0.0.{number + 5}" for number in numbers)]
     pods = tuple(pod(number, address=addresses[number]) for number in numbers)
-    return Seen(Place(pods, "pw"), {f"cs-{number}": one for number, one in enumerate((waiting, running, *others))})
+    return ObservedCassandra(
+        Place(pods, "pw"), {f"cs-{number}": one for number, one in enumerate((waiting, running, *others))}
+    )
 
 
 def running(host: str, host_ids: Mapping[str, str], live: set[str]) -> Member:
@@ -153,7 +155,7 @@ def running(host: str, host_ids: Mapping[str, str], live: set[str]) -> Member:
 
 def takes_part(row: Row) -> bool:
     """Whether it runs, and has not left by its own word and everybody's."""
-    has_left = row.said is not None and row.said.mode == "DECOMMISSIONED" and not row.state
+    has_left = row.member is not None and row.member.mode == "DECOMMISSIONED" and not row.state
     return row.stage == "running" and not has_left
 
 
@@ -190,19 +192,19 @@ WAS_H1: dict[str, Any] = {"members": [{"name": "cs-0", "hostId": "h1", "address"
 )  # fmt: skip
 @given(looks(), statuses, st.integers(1, 5), st.integers(1, 5), st.booleans(), st.sampled_from(["", "r"]))
 def test_whatever_is_seen_has_a_status_and_no_step_that_could_lose_data(
-    look: Seen, so_far: dict[str, Any], size: int, wanted: int, is_current: bool, asked: str
+    look: ObservedCassandra, so_far: dict[str, Any], size: int, wanted: int, is_current: bool, asked: str
 ) -> None:
     spec = replace(SPEC, replicas=wanted, operations=Operations(asked, ""))
     ring = ring_of(look, so_far)
     repair = repairs.repair_of(spec, ring, so_far, "2026-01-01T00:00:00Z")
-    step = rollout.next_step(spec, ring, Deployed(Standing(size), "r1", is_current), repair)
-    done = status.Done({}, step.why if step else "", step is None or step.upkeep, repair)
+    step = rollout.next_step(spec, ring, Deployed(PersistedState(size), "r1", is_current), repair)
+    done = status.Done({}, step.why if step else "", step is None or step.is_maintenance, repair)
     found = status.build(spec, look, ring, so_far, "2026-01-01T00:00:00Z", done)
     assert {row["state"] for row in found["members"]} <= {"UN", "DN", "UJ", "UL", ""}
     assert (found["phase"] == "Ready") <= (found["readyMembers"] == wanted)
     rows = {row.name: row for row in ring.rows}
     match step:
-        case Tell(chosen, "/start", query):
+        case Send(chosen, "/start", query):
             assert rows[chosen.name].waits
             if query.get("as") == "first":
                 assert all(row.waits for row in ring.rows)
@@ -213,13 +215,15 @@ def test_whatever_is_seen_has_a_status_and_no_step_that_could_lose_data(
                 assert not any(view.host_ids.get(at) == host for view in ring.views.values() for at in view.live)
             else:
                 assert all(row.is_up for row in ring.rows if row.host_id and not row.waits and takes_part(row))
-        case Tell(chosen, "/decommission", _):
+        case Send(chosen, "/decommission", _):
             assert all(row.is_up for row in ring.rows if row.name != chosen.name)
             assert ordinal(chosen.name) == size - 1 >= wanted
-        case Keep(standing) if standing.replicas < size:
+        case Persist(standing) if standing.replicas < size:
             (going,) = [row for row in ring.rows if ordinal(row.name) == size - 1]
             assert (
-                going.said is None or going.said.mode == "DECOMMISSIONED" or going.stage not in ("running", "starting")
+                going.member is None
+                or going.member.mode == "DECOMMISSIONED"
+                or going.stage not in ("running", "starting")
             )
             assert standing.replicas == size - 1 >= wanted
         case Restart(chosen):
@@ -236,7 +240,7 @@ events = st.one_of(
 )
 
 
-def happen(world: World, what: str, number: int, wipe: bool) -> None:
+def happen(world: SimulatedCluster, what: str, number: int, wipe: bool) -> None:
     operations = world.spec.operations
     match what:
         case "kill":
@@ -256,7 +260,7 @@ def happen(world: World, what: str, number: int, wipe: bool) -> None:
 @given(st.integers(1, 4), st.lists(events, max_size=12))
 def test_whatever_happens_to_a_cluster_it_becomes_what_was_asked_for(size: int, happens: list[Any]) -> None:
     spec = replace(SPEC, replicas=size)
-    world = World(spec)
+    world = SimulatedCluster(spec)
     world.reconcile(spec)
     for what, number, wipe in happens:
         happen(world, what, number, wipe)

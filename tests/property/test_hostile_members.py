@@ -12,20 +12,29 @@ from typing import Any
 import pytest
 from caplab_operator.engines.cassandra import observe as cassandra
 from caplab_operator.engines.cassandra import status as cassandra_status
-from caplab_operator.engines.cassandra.roll_call import ring_of
-from caplab_operator.engines.postgres import answers, mending, patroni, readings, rejoin, rollout, settings, status
-from caplab_operator.engines.postgres.observe import Seen
+from caplab_operator.engines.cassandra.ring_state import ring_of
+from caplab_operator.engines.postgres import (
+    answers,
+    patroni,
+    readings,
+    rejoin,
+    rollout,
+    settings,
+    settings_drift,
+    status,
+)
+from caplab_operator.engines.postgres.observe import ObservedPostgres
 from caplab_operator.engines.redis import observe as redis
 from caplab_operator.engines.redis import status as redis_status
 from caplab_operator.engines.redis.primary import primary_of
-from cassandra_seen import SPEC as CASSANDRA
-from cassandra_seen import pod as cassandra_pod
 from fits_schema import misfits, status_schema
 from hypothesis import example, given
 from hypothesis import strategies as st
-from postgres_seen import CURRENT, QUORUM, SPEC, answer, done, pod
-from redis_seen import SPEC as REDIS
-from redis_seen import pod as redis_pod
+from observed_cassandra import SPEC as CASSANDRA
+from observed_cassandra import pod as cassandra_pod
+from observed_postgres import CURRENT, QUORUM, SPEC, answer, done, pod
+from observed_redis import SPEC as REDIS
+from observed_redis import pod as redis_pod
 
 pytestmark = pytest.mark.property
 CRDS = Path(__file__).parents[2] / "charts" / "caplab" / "templates" / "crds"
@@ -95,7 +104,7 @@ def test_whatever_postgres_and_patroni_say_has_a_status(
     heard = {"pg-0": answers.answer_from(first), "pg-1": answers.answer_from(second)}
     said = {name: one for name, one in heard.items() if one is not None}
     told = {} if (own := read(reading)) is None else {"pg-0": own, "pg-1": own}
-    look = Seen(
+    look = ObservedPostgres(
         tuple(pod(f"pg-{number}") for number in range(3)), "pg-0", said, answers.topology_from(topology),
         answers.config_from(config), answers.history_from(history), told,
     )  # fmt: skip
@@ -105,7 +114,10 @@ def test_whatever_postgres_and_patroni_say_has_a_status(
     for name in rejoin.lagging(look):
         rejoin.needs_copy(look, name, 7)
     for each in told.values():
-        assert all(text.startswith("alter ") for text in [*mending.system_resets(each), *mending.override_resets(each)])
+        assert all(
+            text.startswith("alter ")
+            for text in [*settings_drift.system_resets(each), *settings_drift.override_resets(each)]
+        )
     before = {"phase": "Ready", "primary": "pg-2"}
     assert misfits(POSTGRES_STATUS, status.build(spec, look, before, NOW, {}, done(look, spec))) == []
 
@@ -135,7 +147,7 @@ def test_whatever_redis_and_sentinel_say_has_a_status(
     with suppress(*redis._NO_ANSWER):
         told["rd-sentinel-0"] = redis.sentinel_from(master, replicas, debug)
     pods = tuple(redis_pod(f"rd-{number}", number) for number in range(3))
-    look = redis.Seen(redis.Place(pods, (redis_pod("rd-sentinel-0", 0),), "pw"), 0.0, said, told)
+    look = redis.ObservedRedis(redis.Place(pods, (redis_pod("rd-sentinel-0", 0),), "pw"), 0.0, said, told)
     found = redis_status.build(REDIS, look, primary_of(look), {"phase": "Ready"}, NOW, {}, redis_status.Done())
     assert misfits(REDIS_STATUS, found) == []
 
@@ -154,6 +166,6 @@ def test_whatever_cassandra_says_has_a_status(first: Any, second: Any) -> None:
             said[name] = cassandra.member_from(found)
         except (AttributeError, KeyError, TypeError, ValueError):
             continue
-    look = cassandra.Seen(cassandra.Place(tuple(cassandra_pod(number) for number in range(3)), "pw"), said)
+    look = cassandra.ObservedCassandra(cassandra.Place(tuple(cassandra_pod(number) for number in range(3)), "pw"), said)
     built = cassandra_status.build(CASSANDRA, look, ring_of(look, {}), {}, NOW, cassandra_status.Done())
     assert misfits(CASSANDRA_STATUS, built) == []

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 import pytest
 from caplab_operator.engines.pods import ordinal
 from caplab_operator.engines.postgres import rollout, settings
-from caplab_operator.engines.postgres.observe import Seen
-from caplab_operator.engines.postgres.rollout import HandOver, RestartPostgres
+from caplab_operator.engines.postgres.observe import ObservedPostgres
+from caplab_operator.engines.postgres.rollout import RestartPostgres, Switchover
 from caplab_operator.engines.postgres.spec import PostgresSpec
 from caplab_operator.engines.rolling import Deployed, Resize, Restart
 from hypothesis import given
 from hypothesis import strategies as st
-from postgres_seen import SPEC, answer, pod, reading, seen, setting
+from observed_postgres import SPEC, answer, observed, pod, reading, setting
 
 pytestmark = pytest.mark.property
 MOST_STEPS = 40
@@ -30,7 +30,7 @@ class World:
     asked: int
     hand_overs: int = 0
 
-    def seen(self) -> Seen:
+    def observed(self) -> ObservedPostgres:
         names = [f"pg-{number}" for number in range(len(self.revisions))]
         readings, answers = {}, {}
         for number, name in enumerate(names):
@@ -40,10 +40,10 @@ class World:
                 reasons = {"max_connections": {"old_value": has, "new_value": str(self.asked)}}
                 answers[name] = answer(name, f"pg-{self.primary}", pending_restart_reason=reasons)
         pods = [pod(name, revision=revision) for name, revision in zip(names, self.revisions, strict=True)]
-        return seen(self.spec, f"pg-{self.primary}", pods, answers, readings)
+        return observed(self.spec, f"pg-{self.primary}", pods, answers, readings)
 
     def step(self) -> rollout.Step | None:
-        look = self.seen()
+        look = self.observed()
         deployed = Deployed(len(self.revisions), "r1", is_current=True)
         return rollout.next_step(self.spec, look, deployed, settings.gaps(self.spec, look))
 
@@ -60,7 +60,7 @@ class World:
                 self.start(ordinal(chosen.name))
             case RestartPostgres(chosen):
                 self.start(ordinal(chosen.name))
-            case HandOver(former, candidate):
+            case Switchover(former, candidate):
                 assert ordinal(former.name) == self.primary
                 assert ordinal(candidate) < self.spec.replicas
                 self.primary, self.hand_overs = ordinal(candidate), self.hand_overs + 1

@@ -8,18 +8,18 @@ from typing import Any
 
 import pytest
 from caplab_operator.engines.pods import Pod, ordinal
-from caplab_operator.engines.redis import configuration, health, manifests, mending, rollout, slices, status
+from caplab_operator.engines.redis import configuration, health, manifests, rollout, settings_drift, slices, status
 from caplab_operator.engines.redis.directives import IMMUTABLE
-from caplab_operator.engines.redis.manifests import Standing
-from caplab_operator.engines.redis.observe import KnownReplica, Member, Place, Seen, Sentinel
+from caplab_operator.engines.redis.manifests import PersistedState
+from caplab_operator.engines.redis.observe import KnownReplica, Member, ObservedRedis, Place, Sentinel
 from caplab_operator.engines.redis.primary import primary_of
 from caplab_operator.engines.redis.rollout import Deployed, Resize
 from caplab_operator.engines.redis.spec import RedisSpec, parse
 from hypothesis import given
 from hypothesis import strategies as st
+from observed_redis import CRD
 from parameter_values import parameters
 from random_specs import NAMES, OBJECT_NAME, body_of, by_schema, schema_of
-from redis_seen import CRD
 
 pytestmark = pytest.mark.property
 
@@ -39,7 +39,7 @@ def test_whatever_is_asked_for_can_be_built_and_is_owned_and_named_well(
     asked: dict[str, Any], name: str, current: int | None, bootstrap: bool
 ) -> None:
     spec = asked_for(asked, name)
-    standing = Standing(rollout.wanted_replicas(spec, None, current), None, bootstrap)
+    standing = PersistedState(rollout.wanted_replicas(spec, None, current), None, bootstrap)
     made = [
         *manifests.build(spec, "image", "lab", standing),
         *manifests.secrets(spec, lambda _: "x"),
@@ -59,7 +59,7 @@ def test_whatever_is_asked_for_can_be_built_and_is_owned_and_named_well(
 
 
 def templates(spec: RedisSpec) -> list[Any]:
-    made = manifests.build(spec, "image", "lab", Standing(spec.replicas, "rd-1", bootstrap=False))
+    made = manifests.build(spec, "image", "lab", PersistedState(spec.replicas, "rd-1", bootstrap=False))
     return [item["spec"]["template"] for item in made if item["kind"] == "StatefulSet"]
 
 
@@ -101,7 +101,7 @@ sentinels = st.builds(Sentinel, hosts, flags, known, st.integers(0, 4), settings
 
 
 @st.composite
-def looks(draw: st.DrawFn) -> Seen:
+def looks(draw: st.DrawFn) -> ObservedRedis:
     there = draw(st.lists(st.sampled_from(pod_names), unique=True))
     watchers = draw(st.lists(st.sampled_from([f"rd-sentinel-{i}" for i in range(3)]), unique=True))
     revisions = st.sampled_from(["r0", "r1"])
@@ -110,25 +110,25 @@ def looks(draw: st.DrawFn) -> Seen:
     )
     said = {name: answer for name in there if (answer := draw(st.none() | members))}
     told = {name: heard for name in watchers if (heard := draw(st.none() | sentinels))}
-    return Seen(Place(pods, tuple(pod(name) for name in watchers), "pw"), 0.0, said, told)
+    return ObservedRedis(Place(pods, tuple(pod(name) for name in watchers), "pw"), 0.0, said, told)
 
 
 @given(looks())
-def test_the_primary_is_always_a_master_by_its_own_word_that_somebody_wants(look: Seen) -> None:
+def test_the_primary_is_always_a_master_by_its_own_word_that_somebody_wants(look: ObservedRedis) -> None:
     primary = primary_of(look)
     if primary is None:
         return
-    assert look.said[primary].is_master
-    assert not look.said[primary].loading
-    wanted = {one.names for one in look.told.values()} | {
-        replica.host for one in look.told.values() for replica in one.replicas if "promoted" in replica.flags
+    assert look.members[primary].is_master
+    assert not look.members[primary].loading
+    wanted = {one.names for one in look.sentinels.values()} | {
+        replica.host for one in look.sentinels.values() for replica in one.replicas if "promoted" in replica.flags
     }
     assert {host(primary), pod(primary).address} & wanted
 
 
 @given(specs, looks(), st.integers(1, 9), st.booleans())
 def test_whatever_is_seen_has_a_status_and_no_step_removes_the_primary_while_others_could_take_over(
-    asked: dict[str, Any], look: Seen, size: int, is_current: bool
+    asked: dict[str, Any], look: ObservedRedis, size: int, is_current: bool
 ) -> None:
     spec = asked_for(asked)
     primary = primary_of(look)
@@ -144,5 +144,5 @@ def test_whatever_is_seen_has_a_status_and_no_step_removes_the_primary_while_oth
         assert ordinal(primary) < step.replicas
     if isinstance(step, rollout.Restart) and step.pod.name == primary and step.pod.ready:
         assert spec.replicas == 1
-    if reset := mending.to_reset(spec, look, primary):
-        assert max(health.beyond(spec, look.told[reset.name])) > 0
+    if reset := settings_drift.to_reset(spec, look, primary):
+        assert max(health.beyond(spec, look.sentinels[reset.name])) > 0

@@ -9,18 +9,18 @@ from typing import Any
 
 import pytest
 from caplab_operator.engines.cassandra import manifests, observe
-from caplab_operator.engines.cassandra.manifests import Standing
-from caplab_operator.engines.cassandra.observe import Member, Place, Seen
+from caplab_operator.engines.cassandra.manifests import PersistedState
+from caplab_operator.engines.cassandra.observe import Member, ObservedCassandra, Place
 from caplab_operator.engines.objects import part
 from caplab_operator.handlers import clusters
 from caplab_operator.handlers.cassandra import IMAGE_VARIABLE, CassandraClusters
 from caplab_operator.handlers.engines import engines
 from caplab_operator.settings import LAB_NAMESPACE_VARIABLE
-from cassandra_seen import BODY, HOSTS, PODS, SPEC, STARTS, WAITS, ZONES, before, host, pod, seen, up
 from fake_cassandra_management import FakeManagement
 from fake_server import FakeServer
 from fault_inventory import owned_by_stateful_set
 from loopback import listening
+from observed_cassandra import BODY, HOSTS, PODS, SPEC, STARTS, WAITS, ZONES, before, host, observed, pod, up
 
 # --- the management port ----------------------------------------------------------------------------------
 
@@ -40,7 +40,7 @@ def over_http(
 
 def test_a_member_is_asked_and_let_in_by_password(monkeypatch: pytest.MonkeyPatch) -> None:
     fake = FakeManagement()
-    assert over_http(monkeypatch, fake, observe.look).said == {"cs-0": WAITS}
+    assert over_http(monkeypatch, fake, observe.look).members == {"cs-0": WAITS}
     assert fake.asked == ["GET /state"]
 
 
@@ -48,9 +48,9 @@ def test_a_member_that_does_not_take_the_password_is_told_apart_from_a_silent_on
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     found = over_http(monkeypatch, FakeManagement(), observe.look, password="old")
-    assert (found.said, found.refused) == ({}, {"cs-0"})
+    assert (found.members, found.refused) == ({}, {"cs-0"})
     silent = over_http(monkeypatch, FakeManagement(raw=b""), observe.look)
-    assert (silent.said, silent.refused) == ({}, set())
+    assert (silent.members, silent.refused) == ({}, set())
 
 
 @pytest.mark.parametrize(
@@ -65,23 +65,25 @@ def test_a_member_that_does_not_take_the_password_is_told_apart_from_a_silent_on
     ],
 )
 def test_what_nobody_can_read_is_silence(monkeypatch: pytest.MonkeyPatch, fake: FakeManagement) -> None:
-    assert over_http(monkeypatch, fake, observe.look) == Seen(Place((pod(0, address="127.0.0.1"),), "pw"), {})
+    assert over_http(monkeypatch, fake, observe.look) == ObservedCassandra(
+        Place((pod(0, address="127.0.0.1"),), "pw"), {}
+    )
 
 
 def test_one_that_hangs_is_waited_for_no_longer_than_the_time_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(observe, "TIMEOUT_SECONDS", 0.05)
-    assert over_http(monkeypatch, FakeManagement(hang=True), observe.look).said == {}
+    assert over_http(monkeypatch, FakeManagement(hang=True), observe.look).members == {}
 
 
 def test_a_member_without_an_address_is_silent_and_of_nobody_nothing_is_seen() -> None:
-    assert observe.look(Place((pod(0, address=None),), "pw")).said == {}
-    assert observe.look(Place((), "pw")).said == {}
-    assert observe.tell(Place((), "pw"), pod(0, address=None), "/start", {}) == "cs-0 has no address"
+    assert observe.look(Place((pod(0, address=None),), "pw")).members == {}
+    assert observe.look(Place((), "pw")).members == {}
+    assert observe.send(Place((), "pw"), pod(0, address=None), "/start", {}) == "cs-0 has no address"
 
 
 def test_a_member_is_told_in_a_query_and_its_refusal_is_its_own_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     def tell(place: Place) -> str:
-        return observe.tell(place, place.pods[0], "/repair", {"id": "a b&c"})
+        return observe.send(place, place.pods[0], "/repair", {"id": "a b&c"})
 
     fake = FakeManagement()
     assert over_http(monkeypatch, fake, tell) == ""
@@ -109,7 +111,9 @@ class FakeApi:
         self.pod_list = [self.pod(number) for number in range(3)]
         self.stateful_set: dict[str, Any] | None = None
         if replicas is not None:
-            made = manifests.stateful_set(replace(SPEC, generation=generation), "image", Standing(replicas, HOSTS))
+            made = manifests.stateful_set(
+                replace(SPEC, generation=generation), "image", PersistedState(replicas, HOSTS)
+            )
             made["metadata"]["generation"] = 1
             self.stateful_set = {**made, "status": {"observedGeneration": 1, "updateRevision": revision}}
 
@@ -187,10 +191,10 @@ class Members:
         self.locked = False
         self.told: list[tuple[str, ...]] = []
 
-    def look(self, place: Place) -> Seen:
+    def look(self, place: Place) -> ObservedCassandra:
         if self.locked or place.password != "pw":
-            return Seen(place, {}, frozenset(one.name for one in place.pods))
-        return replace(seen(self.said, place.pods), place=place)
+            return ObservedCassandra(place, {}, frozenset(one.name for one in place.pods))
+        return replace(observed(self.said, place.pods), place=place)
 
     def tell(self, _place: Place, to: Any, path: str, query: Mapping[str, str]) -> str:
         self.told.append((to.name, path, *(f"{name}={value}" for name, value in query.items())))
@@ -212,7 +216,7 @@ def one_round(
     body: Mapping[str, Any] = BODY,
 ) -> Mapping[str, Any]:
     monkeypatch.setattr(observe, "look", members.look)
-    monkeypatch.setattr(observe, "tell", members.tell)
+    monkeypatch.setattr(observe, "send", members.tell)
     so_far = before(0, 1, 2) if so_far is None else so_far
     return clusters.look(api, handlers or CassandraClusters(), body, so_far, {})
 
@@ -297,7 +301,7 @@ def test_a_set_that_was_made_for_a_newer_spec_meanwhile_is_left_alone(monkeypatc
     api, members = FakeApi(), Members(LEFT)
 
     class Overtaken(Members):
-        def look(self, place: Place) -> Seen:
+        def look(self, place: Place) -> ObservedCassandra:
             return members.look(place)
 
     newer, answers = FakeApi(generation=4).stateful_set, iter([api.stateful_set])

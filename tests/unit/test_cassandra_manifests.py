@@ -12,9 +12,9 @@ import pytest
 import yaml
 from caplab_operator.engines import objects
 from caplab_operator.engines.cassandra import configuration, manifests
-from caplab_operator.engines.cassandra.manifests import Standing
+from caplab_operator.engines.cassandra.manifests import PersistedState
 from caplab_operator.engines.cassandra.spec import CassandraSpec, Gossip, HintedHandoff, Operations, Timeouts, parse
-from cassandra_seen import BODY, SPEC, ZONES
+from observed_cassandra import BODY, SPEC, ZONES
 
 
 def test_a_complete_object_is_parsed() -> None:
@@ -23,7 +23,7 @@ def test_a_complete_object_is_parsed() -> None:
 
 
 def everything(spec: CassandraSpec = SPEC) -> list[dict[str, Any]]:
-    return manifests.build(spec, "image", "lab", ZONES, Standing(spec.replicas))
+    return manifests.build(spec, "image", "lab", ZONES, PersistedState(spec.replicas))
 
 
 def test_every_object_is_owned_by_the_cluster_and_in_its_namespace() -> None:
@@ -51,8 +51,8 @@ def test_no_password_is_anywhere_but_in_the_secrets_and_clients_read_only_their_
     assert [rule["resourceNames"] for rule in rules if rule["resources"] == ["secrets"]] == [["cs-application"]]
 
 
-def stateful_set(spec: CassandraSpec = SPEC, standing: Standing | None = None) -> dict[str, Any]:
-    return manifests.stateful_set(spec, "image", standing or Standing(spec.replicas))
+def stateful_set(spec: CassandraSpec = SPEC, standing: PersistedState | None = None) -> dict[str, Any]:
+    return manifests.stateful_set(spec, "image", standing or PersistedState(spec.replicas))
 
 
 def test_pods_run_as_an_ordinary_user_without_rights_or_a_liveness_probe() -> None:
@@ -83,7 +83,7 @@ def test_a_fourth_member_finds_a_place_on_three_nodes() -> None:
 
 
 def test_the_operator_itself_restarts_members_and_sizes_their_set() -> None:
-    body = stateful_set(standing=Standing(5, frozenset({"h2", "h1"})))
+    body = stateful_set(standing=PersistedState(5, frozenset({"h2", "h1"})))
     assert (body["spec"]["replicas"], body["spec"]["updateStrategy"]) == (5, {"type": "OnDelete"})
     assert body["spec"]["podManagementPolicy"] == "Parallel"  # a member must not wait for another to be Ready
     assert body["metadata"]["annotations"] == {"caplab.dev/generation": "3", "caplab.dev/settled": "h1,h2"}

@@ -7,12 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from caplab_operator.engines.cassandra import configuration, mending, observe, status
+from caplab_operator.engines.cassandra import configuration, observe, settings_drift, status
 from caplab_operator.engines.cassandra.observe import Member, Work
 from caplab_operator.engines.cassandra.repairs import Repair
 from caplab_operator.engines.cassandra.ring import Ring
-from caplab_operator.engines.cassandra.roll_call import ring_of
-from cassandra_seen import (
+from caplab_operator.engines.cassandra.ring_state import ring_of
+from observed_cassandra import (
     HOSTS,
     LATER,
     NOW,
@@ -25,9 +25,9 @@ from cassandra_seen import (
     host,
     leaving,
     lost,
+    observed,
     pod,
     ring,
-    seen,
     up,
 )
 
@@ -182,7 +182,7 @@ def build(
     now: str = NOW,
     **done: Any,
 ) -> dict[str, Any]:
-    look, known = seen(members, pods), so_far or before(0, 1, 2)
+    look, known = observed(members, pods), so_far or before(0, 1, 2)
     return status.build(SPEC, look, ring_of(look, known), known, now, status.Done(**done))
 
 
@@ -279,7 +279,7 @@ def test_a_parameter_that_is_older_than_the_rules_reaches_no_member_and_is_told(
     )
     assert not {"authenticator", "zz\nseed"} & configuration.start_options(spec).keys()
     assert configuration.start_options(spec)["concurrent_reads"] == "16"
-    look = seen()
+    look = observed()
     found = condition(status.build(spec, look, ring_of(look, {}), {}, NOW, status.Done()), "SettingsApplied")
     assert found[:2] == ("False", "Refused")
     assert "parameter authenticator: who may log in, and do what, stands on it" in found[2]
@@ -359,20 +359,22 @@ def test_durability_that_all_have_is_told_in_a_sentence_and_what_is_silent_is_un
 
 def test_a_login_is_made_good_by_one_member_and_only_where_all_have_lost_it() -> None:
     lost_by_all = {number: up(number, application="there is no role caplab") for number in range(3)}
-    assert mending.to_restore(seen(lost_by_all)) == PODS[0]
-    assert mending.to_restore(seen({**lost_by_all, 0: None, 1: up(1, application=None)})) == PODS[2]
+    assert settings_drift.member_to_restore(observed(lost_by_all)) == PODS[0]
+    assert settings_drift.member_to_restore(observed({**lost_by_all, 0: None, 1: up(1, application=None)})) == PODS[2]
     # Two that differ would take it from each other again and again.
-    assert mending.to_restore(seen({**lost_by_all, 2: up(2)})) is None
-    assert mending.to_restore(seen(dict.fromkeys(range(3), up(0, application=None)))) is None
-    assert mending.to_restore(seen()) is None
+    assert settings_drift.member_to_restore(observed({**lost_by_all, 2: up(2)})) is None
+    assert settings_drift.member_to_restore(observed(dict.fromkeys(range(3), up(0, application=None)))) is None
+    assert settings_drift.member_to_restore(observed()) is None
 
 
 def test_members_are_told_what_differs_and_can_change_while_they_run() -> None:
     changed = {**up(1).settings, "hintedHandoffEnabled": False, "readMilliseconds": 5000, "heapBytes": 1}
     del changed["paxosVariant"]  # one that it does not say could not be seen to be applied
-    look = seen({0: None, 1: up(1, settings=changed), 2: STARTS})
-    assert mending.to_tell(SPEC, look) == {"cs-1": {"hintedHandoffEnabled": "true", "readMilliseconds": "800"}}
-    assert mending.to_tell(SPEC, seen()) == {}
+    look = observed({0: None, 1: up(1, settings=changed), 2: STARTS})
+    assert settings_drift.live_changes(SPEC, look) == {
+        "cs-1": {"hintedHandoffEnabled": "true", "readMilliseconds": "800"}
+    }
+    assert settings_drift.live_changes(SPEC, observed()) == {}
 
 
 def test_conditions_keep_their_time_while_they_stay() -> None:

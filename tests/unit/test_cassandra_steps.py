@@ -7,15 +7,15 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from caplab_operator.engines.cassandra import rollout, steps, upkeep
-from caplab_operator.engines.cassandra.manifests import Standing
+from caplab_operator.engines.cassandra import maintenance, rollout, steps
+from caplab_operator.engines.cassandra.manifests import PersistedState
 from caplab_operator.engines.cassandra.observe import Member, Work
 from caplab_operator.engines.cassandra.repairs import Repair, repair_of
 from caplab_operator.engines.cassandra.ring import Ring
 from caplab_operator.engines.cassandra.spec import CassandraSpec, Operations
-from caplab_operator.engines.cassandra.steps import Deployed, Keep, Restart, Tell, Wait
+from caplab_operator.engines.cassandra.steps import Deployed, Persist, Restart, Send, Wait
 from caplab_operator.engines.pods import Pod
-from cassandra_seen import (
+from observed_cassandra import (
     CURRENT,
     HOSTS,
     NOW,
@@ -32,7 +32,7 @@ from cassandra_seen import (
     ring,
     up,
 )
-from cassandra_world import World
+from simulated_cassandra import SimulatedCluster
 
 Said = Mapping[int, Member | None]
 
@@ -48,11 +48,11 @@ def step(
     match rollout.next_step(spec, found, deployed, repair):
         case None:
             return None
-        case Tell(chosen, path, query):
+        case Send(chosen, path, query):
             return path, chosen.name, *query.values()
         case Restart(chosen):
             return "restart", chosen.name
-        case Keep(standing):
+        case Persist(standing):
             return "keep", str(standing.replicas), ",".join(sorted(standing.settled))
         case Wait(why):
             return "wait", why
@@ -66,7 +66,7 @@ def waits(found: tuple[str, ...] | None, why: str) -> bool:
 # --- beginning --------------------------------------------------------------------------------------------
 
 NEW: Said = dict.fromkeys(range(3), WAITS)
-FRESH = Deployed(Standing(3), "r1", is_current=True)
+FRESH = Deployed(PersistedState(3), "r1", is_current=True)
 
 
 def test_a_new_cluster_begins_with_its_first_member_once_all_say_that_they_have_no_data() -> None:
@@ -120,7 +120,7 @@ def test_nobody_joins_while_a_member_that_is_down_has_no_pod() -> None:
 def test_one_that_has_left_keeps_nobody_from_joining() -> None:
     gone = up(3, mode="DECOMMISSIONED", native=False)
     found = ring({**TWO, 3: gone}, (*PODS, pod(3)), before(0, 1))
-    assert step(found, Deployed(Standing(4, HOSTS), "r1", True)) == ("/start", "cs-2", "joining")
+    assert step(found, Deployed(PersistedState(4, HOSTS), "r1", True)) == ("/start", "cs-2", "joining")
 
 
 def test_one_that_has_not_been_heard_of_yet_keeps_nobody_from_joining() -> None:
@@ -162,7 +162,7 @@ def test_a_pod_that_is_ending_is_told_nothing() -> None:
 
 FIVE = tuple(pod(number) for number in range(5))
 ALL = range(5)
-GROWN = Deployed(Standing(5, frozenset(map(host, ALL))), "r1", is_current=True)
+GROWN = Deployed(PersistedState(5, frozenset(map(host, ALL))), "r1", is_current=True)
 
 
 def five(changes: Said | None = None, others: Sequence[int] = ALL) -> Ring:
@@ -204,7 +204,7 @@ def test_nobody_leaves_while_a_copy_might_be_lost_by_it(members: Said, why: str)
 
 def test_nobody_goes_by_what_is_not_known() -> None:
     assert waits(step(ring(dict.fromkeys(ALL), FIVE, {}), GROWN), "not up for all")
-    four = Deployed(Standing(4, HOSTS), "r1", True)
+    four = Deployed(PersistedState(4, HOSTS), "r1", True)
     begins = ring({3: STARTS}, FIVE[:4], before(0, 1, 2))
     assert waits(step(begins, four), "cs-3 is not up for all")
     no_pod = ring({number: up(number, ALL) for number in (0, 1, 3, 4)}, FIVE[:2] + FIVE[3:], before(*ALL))
@@ -219,7 +219,7 @@ def test_a_member_that_is_silent_while_somebody_unknown_is_in_the_ring_may_be_th
 def test_a_leave_that_failed_is_tried_once_more_and_the_reason_told() -> None:
     failed = replace(leaving(4, "failed", others=ALL), work=Work("decommission", "cs-4", "failed", "stream failed"))
     found = rollout.next_step(SPEC, five({**five_seeing(4), 4: failed}), GROWN, None)
-    assert isinstance(found, Tell)
+    assert isinstance(found, Send)
     assert (found.path, "once more (stream failed)" in found.why) == ("/decommission", True)
 
 
@@ -238,13 +238,13 @@ def test_a_member_that_has_left_and_is_wanted_again_joins_anew() -> None:
 
 
 def test_a_set_that_is_too_small_grows() -> None:
-    assert step(ring(), replace(CURRENT, standing=Standing(2, HOSTS))) == ("keep", "3", "h0,h1,h2")
+    assert step(ring(), replace(CURRENT, persisted=PersistedState(2, HOSTS))) == ("keep", "3", "h0,h1,h2")
 
 
 @pytest.mark.parametrize(("current", "wanted"), [(None, 3), (2, 3), (3, 3), (5, 5)])
 def test_an_applied_spec_never_takes_members_away(current: int | None, wanted: int) -> None:
-    deployed = Deployed(Standing(current, HOSTS), "r1", True) if current else None
-    assert steps.standing_for(SPEC, deployed) == Standing(wanted, HOSTS if current else frozenset())
+    deployed = Deployed(PersistedState(current, HOSTS), "r1", True) if current else None
+    assert steps.persisted_for(SPEC, deployed) == PersistedState(wanted, HOSTS if current else frozenset())
 
 
 # --- restarting -------------------------------------------------------------------------------------------
@@ -282,29 +282,29 @@ def test_members_are_restarted_one_by_one_while_all_others_serve(found: Ring, wa
 
 
 def test_nothing_is_restarted_or_resized_by_what_is_not_yet_known() -> None:
-    for standing in (Standing(3, HOSTS), Standing(5, HOSTS)):
+    for standing in (PersistedState(3, HOSTS), PersistedState(5, HOSTS)):
         assert waits(step(ring({}, OLD), Deployed(standing, "r1", False)), "not yet as the spec asks")
 
 
 def test_who_waits_begins_even_while_the_set_is_not_yet_known() -> None:
-    assert step(ring(FIRST_UP, so_far={}), Deployed(Standing(3), "", False)) == ("/start", "cs-1", "joining")
+    assert step(ring(FIRST_UP, so_far={}), Deployed(PersistedState(3), "", False)) == ("/start", "cs-1", "joining")
 
 
 def test_the_set_is_read_as_it_was_made() -> None:
     annotations = {"caplab.dev/generation": "3", "caplab.dev/settled": "h0,h1"}
     made = {"metadata": {"generation": 7, "annotations": annotations}, "spec": {"replicas": 4}}
     known = {**made, "status": {"observedGeneration": 7, "updateRevision": "r9"}}
-    assert steps.deployed_from(SPEC, known) == Deployed(Standing(4, frozenset({"h0", "h1"})), "r9", True)
+    assert steps.deployed_from(SPEC, known) == Deployed(PersistedState(4, frozenset({"h0", "h1"})), "r9", True)
     assert not steps.deployed_from(replace(SPEC, generation=4), known).is_current
     assert not steps.deployed_from(SPEC, made).is_current
     bare = {"metadata": {"generation": 7}, "spec": {"replicas": 4}}
-    assert steps.deployed_from(SPEC, bare).standing == Standing(4)
+    assert steps.deployed_from(SPEC, bare).persisted == PersistedState(4)
 
 
 # --- upkeep -----------------------------------------------------------------------------------------------
 
-SETTLED_BEFORE = replace(CURRENT, standing=Standing(3, frozenset({"h0", "h1"})))
-CLEANUP = upkeep.cleanup_name(HOSTS)
+SETTLED_BEFORE = replace(CURRENT, persisted=PersistedState(3, frozenset({"h0", "h1"})))
+CLEANUP = maintenance.cleanup_name(HOSTS)
 
 
 def at(kind: str, id_: str, state: str, number: int, problem: str = "") -> Member:
@@ -313,8 +313,8 @@ def at(kind: str, id_: str, state: str, number: int, problem: str = "") -> Membe
 
 def test_after_a_join_the_others_drop_what_is_not_theirs_any_more_one_by_one() -> None:
     found = rollout.next_step(SPEC, ring(), SETTLED_BEFORE, None)
-    assert isinstance(found, Tell)
-    assert found.upkeep
+    assert isinstance(found, Send)
+    assert found.is_maintenance
     assert step(ring(), SETTLED_BEFORE) == ("/cleanup", "cs-0", CLEANUP)
     assert waits(step(ring({0: at("cleanup", CLEANUP, "running", 0)}), SETTLED_BEFORE), "cs-0 is at a cleanup")
     first = at("cleanup", CLEANUP, "done", 0)
@@ -325,7 +325,7 @@ def test_after_a_join_the_others_drop_what_is_not_theirs_any_more_one_by_one() -
 
 @pytest.mark.parametrize("settled", [(), ("h0", "h1", "h7"), ("h0", "h1", "h2", "h3")])
 def test_nothing_is_dropped_after_a_first_start_a_replacement_or_a_leave(settled: tuple[str, ...]) -> None:
-    deployed = replace(CURRENT, standing=Standing(3, frozenset(settled)))
+    deployed = replace(CURRENT, persisted=PersistedState(3, frozenset(settled)))
     assert step(ring(), deployed) == ("keep", "3", "h0,h1,h2")
     assert step(ring({1: None}), deployed) is None
 
@@ -333,7 +333,7 @@ def test_nothing_is_dropped_after_a_first_start_a_replacement_or_a_leave(settled
 def test_a_ring_whose_hosts_are_not_known_is_not_written_down() -> None:
     alone = ring({0: up(0, [], host_id="")}, PODS[:1], {})
     assert alone.rows[0].is_ready
-    assert step(alone, Deployed(Standing(1), "r1", True), replace(SPEC, replicas=1)) is None
+    assert step(alone, Deployed(PersistedState(1), "r1", True), replace(SPEC, replicas=1)) is None
 
 
 ASKED = replace(SPEC, operations=Operations("r1", ""))
@@ -391,17 +391,17 @@ def test_cleaning_up_comes_before_a_repair_and_restarts_before_both() -> None:
 # --- a whole life -----------------------------------------------------------------------------------------
 
 
-def settle(world: World) -> list[str]:
+def settle(world: SimulatedCluster) -> list[str]:
     """What the operator did until nothing was left to do."""
-    world.told.clear()
+    world.steps_taken.clear()
     for _ in range(60):
         if world.tick() is None and world.status["phase"] == "Ready":
-            return list(world.told)
+            return list(world.steps_taken)
     raise AssertionError(f"never settles: {world.status}")
 
 
 def test_a_cluster_is_made_grows_shrinks_restarts_and_is_repaired() -> None:
-    world = World(SPEC)
+    world = SimulatedCluster(SPEC)
     world.reconcile(SPEC)
     assert settle(world) == ["start first/cs-0", "start joining/cs-1", "start joining/cs-2"]
     world.kill("cs-1", wipe=False)

@@ -24,10 +24,10 @@ from caplab_operator.handlers.fault_pods import inventory_from
 from caplab_operator.handlers.starting import Starting
 from caplab_operator.settings import EXPORTERS_VARIABLE, LAB_NAMESPACE_VARIABLE
 from fake_server import FakeServer
-from postgres_seen import BODY as PG_BODY
-from postgres_seen import SPEC as PG
-from redis_seen import BODY as RD_BODY
-from redis_seen import SPEC as RD
+from observed_postgres import BODY as PG_BODY
+from observed_postgres import SPEC as PG
+from observed_redis import BODY as RD_BODY
+from observed_redis import SPEC as RD
 
 PARTS = [("Secret", "secrets"), ("NetworkPolicy", "networkpolicies"), ("Service", "services"),
          ("StatefulSet", "statefulsets")]  # fmt: skip
@@ -119,11 +119,11 @@ def test_redis_exporter_has_its_login_from_its_secret_and_asks_for_no_settings()
 def test_switching_it_changes_nothing_that_members_are_made_of(enabled: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """So that no member restarts, in either direction."""
     before = [postgres.stateful_set(PG, "i", 3), redis.members(RD, "i", 3), redis.sentinels(RD, "i")]
-    files = [postgres.config_map(PG), redis.config_map(RD, redis.Standing(3, "rd-0", False))]
+    files = [postgres.config_map(PG), redis.config_map(RD, redis.PersistedState(3, "rd-0", False))]
     secrets = [*postgres.secrets(PG, str), *redis.secrets(RD, str)]
     monkeypatch.setenv(EXPORTERS_VARIABLE, enabled)
     assert [postgres.stateful_set(PG, "i", 3), redis.members(RD, "i", 3), redis.sentinels(RD, "i")] == before
-    assert [postgres.config_map(PG), redis.config_map(RD, redis.Standing(3, "rd-0", False))] == files
+    assert [postgres.config_map(PG), redis.config_map(RD, redis.PersistedState(3, "rd-0", False))] == files
     assert [*postgres.secrets(PG, str), *redis.secrets(RD, str)] == secrets
     assert "monitor" not in json.dumps([before, files, secrets]).replace("pg_monitor", "")
 
@@ -166,7 +166,7 @@ def test_all_of_it_is_made_with_a_password_that_is_derived(server: FakeServer, b
     made = built(spec, of_kind(body["kind"]).exporter, password)["Secret"]
     assert server.at("secrets", name)["data"] == made["data"]
     server.drop("secrets", name)
-    server.ledger.strike("u-1", ("Secret", name))  # as the watch does
+    server.ledger.invalidate("u-1", ("Secret", name))  # as the watch does
     keep(server, body)
     assert server.at("secrets", name)["data"] == made["data"]
 

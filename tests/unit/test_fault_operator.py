@@ -20,7 +20,7 @@ from caplab_operator.faults.lifecycle import (
     unanswered,
 )
 from caplab_operator.faults.resolving import entry_of
-from caplab_operator.handlers.watched import members_hit
+from caplab_operator.handlers.watched import active_faults
 from fault_inventory import NOW, PG
 
 LATER = NOW + timedelta(seconds=30)
@@ -155,6 +155,6 @@ def test_members_hit_by_a_fault_are_known_by_its_name() -> None:
     old = {name: value for name, value in entry(0, "Active", injectedAt="then").items() if name != "end"}
     far = entry(2, "Active", injectedAt="then", end="other")
     body = fault({"phase": "Active", "targets": [old, entry(1, "Active", injectedAt="then"), far]})
-    assert members_hit([body], "n") == {"pg-0": "f", "pg-1": "f"}
-    assert members_hit([fault({"phase": "Active", "targets": [entry(1)]})], "n") == {}
-    assert members_hit([body], "elsewhere") == {}
+    assert active_faults([body], "n") == {"pg-0": "f", "pg-1": "f"}
+    assert active_faults([fault({"phase": "Active", "targets": [entry(1)]})], "n") == {}
+    assert active_faults([body], "elsewhere") == {}

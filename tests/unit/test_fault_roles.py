@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import cassandra_seen
+import observed_cassandra
+import observed_redis
 import pytest
-import redis_seen
 from caplab_operator.engines import pods as engine_pods
 from caplab_operator.engines.cassandra import observe as cassandra_observe
 from caplab_operator.engines.postgres import manifests
@@ -54,15 +54,15 @@ def test_the_primary_of_postgres_is_who_holds_the_leader_object(
     assert postgres.PostgresClusters().roles(api, "demo", "pg", nobody) == Roles(primary=primary)
 
 
-@pytest.mark.parametrize(("answers", "primary"), [((None, None), "rd-0"), ((redis_seen.replica(), None), None)])
+@pytest.mark.parametrize(("answers", "primary"), [((None, None), "rd-0"), ((observed_redis.replica(), None), None)])
 def test_the_primary_of_redis_is_who_its_sentinels_want(
     monkeypatch: pytest.MonkeyPatch, answers: tuple[Any, Any], primary: str | None
 ) -> None:
-    def look(place: redis_observe.Place) -> redis_observe.Seen:
+    def look(place: redis_observe.Place) -> redis_observe.ObservedRedis:
         assert names(place.members) == ["rd-0", "rd-1", "rd-2"]
         assert names(place.sentinels) == ["rd-sentinel-0", "rd-sentinel-1", "rd-sentinel-2"]
         assert place.password == "demo/rd-passwords"
-        return redis_seen.seen({"rd-0": answers[0]} if answers[0] else {})
+        return observed_redis.observed({"rd-0": answers[0]} if answers[0] else {})
 
     monkeypatch.setattr(redis_observe, "look", look)
     api: Any = FakeApi()
@@ -73,7 +73,7 @@ def test_the_primary_of_redis_is_who_its_sentinels_want(
     ("members", "up"),
     [
         ({}, {"cs-0", "cs-1", "cs-2"}),
-        (cassandra_seen.lost(1), {"cs-0", "cs-2"}),
+        (observed_cassandra.lost(1), {"cs-0", "cs-2"}),
         ({1: None}, {"cs-0", "cs-1", "cs-2"}),  # silent, and up by its peers' word
         (dict.fromkeys(range(3)), set()),
     ],
@@ -81,9 +81,9 @@ def test_the_primary_of_redis_is_who_its_sentinels_want(
 def test_up_in_cassandra_is_who_all_peers_see_up(
     monkeypatch: pytest.MonkeyPatch, members: dict[int, Any], up: set[str]
 ) -> None:
-    def look(place: cassandra_observe.Place) -> cassandra_observe.Seen:
+    def look(place: cassandra_observe.Place) -> cassandra_observe.ObservedCassandra:
         assert (names(place.pods), place.password) == (["cs-0", "cs-1", "cs-2"], "demo/cs-passwords")
-        return cassandra_seen.seen(members)
+        return observed_cassandra.observed(members)
 
     monkeypatch.setattr(cassandra_observe, "look", look)
     api: Any = FakeApi()

@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import cassandra_seen
+import observed_cassandra
+import observed_redis
 import pytest
-import redis_seen
 import yaml
 from caplab_cluster.paths import CHART
 from caplab_operator.engines import exporter, objects
@@ -20,7 +20,7 @@ from caplab_operator.engines.postgres import manifests as postgres
 from caplab_operator.engines.postgres.exporter import EXPORTER as POSTGRES_EXPORTER
 from caplab_operator.engines.redis import manifests as redis
 from caplab_operator.engines.redis.exporter import EXPORTER as REDIS_EXPORTER
-from postgres_seen import SPEC
+from observed_postgres import SPEC
 
 LAB = "caplab-system"
 Policy = Mapping[str, Any]
@@ -46,14 +46,14 @@ def member(labels: Mapping[str, str], namespace: str = "demo") -> End:
 
 PG = member(objects.part(SPEC))
 OTHER_PG = member({**objects.part(SPEC), "caplab.dev/cluster": "other"})
-RD, SENTINEL = (member(objects.part(redis_seen.SPEC, part)) for part in ("member", "sentinel"))
-CS = member(objects.part(cassandra_seen.SPEC))
+RD, SENTINEL = (member(objects.part(observed_redis.SPEC, part)) for part in ("member", "sentinel"))
+CS = member(objects.part(observed_cassandra.SPEC))
 OPERATOR = End(LAB, {"app.kubernetes.io/name": "caplab-operator"}, ports={"metrics": 9188, "targets": 9189})
 PROBER = End(LAB, {"app.kubernetes.io/name": "caplab-prober", "caplab.dev/vantage": "a"}, ports={"metrics": 9187})
 AGENT = End(LAB, {"app.kubernetes.io/name": "caplab-agent"}, ports={"metrics": 9186})
 PROMETHEUS = End(LAB, {"app.kubernetes.io/name": "caplab-prometheus"}, ports={"web": 9090})
 MONITORING = End("monitoring", {}, {"caplab.dev/monitoring": "allowed"})
-PG_EXPORTER, RD_EXPORTER = member(objects.part(SPEC, "exporter")), member(objects.part(redis_seen.SPEC, "exporter"))
+PG_EXPORTER, RD_EXPORTER = member(objects.part(SPEC, "exporter")), member(objects.part(observed_redis.SPEC, "exporter"))
 OTHER_PG_EXPORTER = member({**objects.part(SPEC, "exporter"), "caplab.dev/cluster": "other"})
 RUNNER, RESULTS = (End(LAB, {"app.kubernetes.io/name": name}) for name in ("caplab-runner", "caplab-results"))
 UNINSTALL = End(LAB, {"app.kubernetes.io/name": "caplab-uninstall"})
@@ -78,10 +78,10 @@ def _enabled(template: str) -> str:
 def of_clusters() -> list[Policy]:
     made = [
         *postgres.build(SPEC, "image", LAB, 3),
-        *redis.build(redis_seen.SPEC, "image", LAB, redis_seen.STANDING),
-        *cassandra.build(cassandra_seen.SPEC, "image", LAB, {}, cassandra.Standing(3)),
+        *redis.build(observed_redis.SPEC, "image", LAB, observed_redis.STANDING),
+        *cassandra.build(observed_cassandra.SPEC, "image", LAB, {}, cassandra.PersistedState(3)),
         *exporter.build(SPEC, POSTGRES_EXPORTER, "image", LAB, "p", "r"),
-        *exporter.build(redis_seen.SPEC, REDIS_EXPORTER, "image", LAB, "p", "r"),
+        *exporter.build(observed_redis.SPEC, REDIS_EXPORTER, "image", LAB, "p", "r"),
     ]
     return [item for item in made if item["kind"] == "NetworkPolicy"]
 

@@ -20,7 +20,7 @@ from caplab_operator.engines.redis import observe as redis
 from caplab_operator.handlers import redis_watch
 from caplab_wire import bounded, resp
 from fake_postgres import READY, message, rows
-from postgres_seen import pod
+from observed_postgres import pod
 
 MIB = 1 << 20
 HERE = pod("x-0", address="127.0.0.1")
@@ -93,7 +93,7 @@ def test_a_redis_that_does_not_stop_is_silent_and_little_of_it_is_read(
         monkeypatch.setattr(redis, "SENTINEL_PORT", port)
         place = redis.Place((HERE,), (replace(HERE, name="x-sentinel-0"),), "pw")
         found = redis.look(place, ["hz"])
-        assert (found.said, found.told, found.shut_out) == ({}, {}, frozenset())
+        assert (found.members, found.sentinels, found.shut_out) == ({}, {}, frozenset())
         assert redis.users_of(place, HERE) == ()
         assert taken_of(taken) < 16 * MIB  # most of it is what the kernel holds
 
@@ -101,7 +101,7 @@ def test_a_redis_that_does_not_stop_is_silent_and_little_of_it_is_read(
 def test_what_a_redis_answers_too_long_is_said_where_something_was_to_be_done(monkeypatch: pytest.MonkeyPatch) -> None:
     with answering(b"+OK\r\n$1048576\r\n", bytes(65536)) as (port, _):
         monkeypatch.setattr(redis, "REDIS_PORT", port)
-        told = redis.tell_member(redis.Place((HERE,), (), "pw"), HERE, [("CONFIG", "SET", "hz", "10")])
+        told = redis.send_to_member(redis.Place((HERE,), (), "pw"), HERE, [("CONFIG", "SET", "hz", "10")])
         assert told == ["the answer is over 1,048,576 bytes"]
 
 
@@ -136,7 +136,7 @@ def test_a_management_port_that_does_not_stop_is_silent_and_little_of_it_is_read
         monkeypatch.setattr(cassandra, "MANAGEMENT_PORT", port)
         monkeypatch.setattr(cassandra, "TIMEOUT_SECONDS", 0.5)
         assert patroni.look([HERE], None).answers == {}
-        assert cassandra.look(cassandra.Place((HERE,), "pw")).said == {}
+        assert cassandra.look(cassandra.Place((HERE,), "pw")).members == {}
         assert taken_of(taken) < 16 * MIB
 
 
@@ -148,7 +148,7 @@ def test_a_management_port_that_drips_is_given_up_after_three_waits(
         monkeypatch.setattr(cassandra, "MANAGEMENT_PORT", port)
         monkeypatch.setattr(cassandra, "TIMEOUT_SECONDS", 0.2)
         began = time.monotonic()
-        assert cassandra.look(cassandra.Place((HERE,), "pw")).said == {}
+        assert cassandra.look(cassandra.Place((HERE,), "pw")).members == {}
         assert time.monotonic() - began < 2
 
 
@@ -161,7 +161,7 @@ def test_no_member_sends_the_operator_elsewhere(monkeypatch: pytest.MonkeyPatch)
         with answering(moved) as (port, _):
             monkeypatch.setattr(patroni, "PATRONI_PORT", port)
             assert patroni.look([HERE], None).answers == {}
-            assert patroni.tell("127.0.0.1", "pw", "/restart", {}).startswith("302")
+            assert patroni.send("127.0.0.1", "pw", "/restart", {}).startswith("302")
         assert gone == []
 
 

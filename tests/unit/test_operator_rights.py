@@ -49,13 +49,13 @@ def test_it_waits_until_the_api_server_has_heard_of_it_and_asks_no_more_then(ser
 def test_a_binding_that_is_lost_is_made_again(server: FakeServer) -> None:
     rights.ensure(server, BODY)
     server.drop("rolebindings", "pg-operator")
-    server.ledger.strike("u", ("RoleBinding", "pg-operator"))  # as the watch does
+    server.ledger.invalidate("u", ("RoleBinding", "pg-operator"))  # as the watch does
     rights.ensure(server, BODY)
     assert server.at("rolebindings", "pg-operator")
 
 
 def test_rights_that_do_not_come_are_told_with_the_role(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rights, "_HEARD_SECONDS", 0.0)
+    monkeypatch.setattr(rights, "_PROPAGATION_SECONDS", 0.0)
     server.refusals = itertools.repeat(True)
     with pytest.raises(rights.NoRights, match="is the ClusterRole caplab-operator-namespaced there"):
         rights.ensure(server, BODY)

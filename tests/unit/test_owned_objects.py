@@ -21,18 +21,18 @@ from caplab_operator.engines.redis import slices
 from caplab_operator.handlers.applied import Applied, StillThere, apply_all
 from caplab_operator.root_key import NAME, UnusableRootKey
 from caplab_operator.settings import LAB_NAMESPACE_VARIABLE
-from cassandra_seen import SPEC as CASSANDRA
 from fake_server import FakeServer
 from kubernetes.client import ApiException
-from postgres_seen import SPEC as POSTGRES
-from redis_seen import SPEC as REDIS
+from observed_cassandra import SPEC as CASSANDRA
+from observed_postgres import SPEC as POSTGRES
+from observed_redis import SPEC as REDIS
 
 LAB = "lab"
 Build = Callable[[Any], list[dict[str, Any]]]
 ENGINES: dict[str, tuple[Cluster, Any, Build]] = {
     "postgres": (POSTGRES, postgres, lambda spec: postgres.build(spec, "image", LAB, 3)),
-    "redis": (REDIS, redis, lambda spec: redis.build(spec, "image", LAB, redis.Standing(3, None, True))),
-    "cassandra": (CASSANDRA, cassandra, lambda spec: cassandra.build(spec, "i", LAB, {}, cassandra.Standing(3))),
+    "redis": (REDIS, redis, lambda spec: redis.build(spec, "image", LAB, redis.PersistedState(3, None, True))),
+    "cassandra": (CASSANDRA, cassandra, lambda spec: cassandra.build(spec, "i", LAB, {}, cassandra.PersistedState(3))),
 }
 
 
@@ -156,7 +156,7 @@ def test_an_object_that_is_kept_is_applied_again_once_it_is_known_to_have_change
     kept.ensure(server, manifest)
     assert len(server.changes()) == 1
     server.drop("configmaps", "pg-patroni")
-    server.ledger.strike(POSTGRES.uid, ("ConfigMap", "pg-patroni"))
+    server.ledger.invalidate(POSTGRES.uid, ("ConfigMap", "pg-patroni"))
     kept.ensure(server, manifest)
     assert "configmaps/pg-patroni" in server.names()
 
@@ -351,7 +351,7 @@ def test_endpoints_that_patroni_would_write_over_are_in_the_way(name: str) -> No
 def test_a_slice_that_is_applied_only_later_is_looked_at_before_anything_is_applied() -> None:
     server = FakeServer()
     server.put("EndpointSlice", "rd-primary", api_version="discovery.k8s.io/v1")
-    objects = redis.build(REDIS, "image", LAB, redis.Standing(3, None, True))
+    objects = redis.build(REDIS, "image", LAB, redis.PersistedState(3, None, True))
     with pytest.raises(ForeignObject, match="EndpointSlice rd-primary"):
         apply_all(server, REDIS, partial(redis.secrets, REDIS), objects, [slices.primary_slice(REDIS)])
     assert [one for one in server.changes() if "/lab/" not in one] == []

@@ -25,10 +25,10 @@ class Cluster:
     """That counts how often it is stirred."""
 
     def __init__(self, uid: str = "u-1", name: str = "rd") -> None:
-        self.uid, self.key, self.stirred = uid, ("RedisCluster", "demo", name), 0
+        self.uid, self.key, self.woken = uid, ("RedisCluster", "demo", name), 0
 
-    def stir(self) -> None:
-        self.stirred += 1
+    def wake(self) -> None:
+        self.woken += 1
 
 
 class FakeApi:
@@ -55,19 +55,19 @@ def test_a_deleted_and_a_changed_object_are_applied_again_once() -> None:
         cluster = Cluster()
         watch = watching(cluster)
         for _ in range(2):
-            watch.heard("demo", "Service", event, metadata)
-        assert cluster.stirred == 1
+            watch.on_event("demo", "Service", event, metadata)
+        assert cluster.woken == 1
         assert watch.api.ledger.uid(MANIFEST) is None  # it is looked at again before it is applied
 
 
 def test_what_the_operator_did_itself_and_what_is_not_the_clusters_stirs_nobody() -> None:
     cluster = Cluster()
     watch = watching(cluster, Cluster("u-2", "other"))
-    watch.heard("demo", "Service", "MODIFIED", APPLIED)
-    watch.heard("demo", "EndpointSlice", "DELETED", {**APPLIED, "name": "rd-any-x7z"})  # Kubernetes' own
-    watch.heard("elsewhere", "Service", "DELETED", APPLIED)
-    watch.listed("demo", "Service", [APPLIED])
-    assert cluster.stirred == 0
+    watch.on_event("demo", "Service", "MODIFIED", APPLIED)
+    watch.on_event("demo", "EndpointSlice", "DELETED", {**APPLIED, "name": "rd-any-x7z"})  # Kubernetes' own
+    watch.on_event("elsewhere", "Service", "DELETED", APPLIED)
+    watch.on_list("demo", "Service", [APPLIED])
+    assert cluster.woken == 0
 
 
 @pytest.mark.parametrize(
@@ -83,9 +83,9 @@ def test_what_the_operator_did_itself_and_what_is_not_the_clusters_stirs_nobody(
 def test_an_event_may_be_here_before_the_answer_that_the_apply_got(event: str, version: str, outdated: bool) -> None:
     watch = watching(Cluster())
     ledger: Ledger = watch.api.ledger
-    ledger.strike("u-1", NAME)
+    ledger.invalidate("u-1", NAME)
     owned = {**APPLIED, "ownerReferences": MANIFEST["metadata"]["ownerReferences"]}
-    watch.heard("demo", "Service", event, {**owned, "resourceVersion": version})
+    watch.on_event("demo", "Service", event, {**owned, "resourceVersion": version})
     ledger.note(MANIFEST, APPLIED)
     assert (ledger.uid(MANIFEST) is None) is outdated
     assert [ledger.take_outdated("u-1"), ledger.take_outdated("u-1")] == [outdated, False]
@@ -102,8 +102,8 @@ def test_a_status_changes_no_generation_and_so_stirs_nobody() -> None:
 @pytest.mark.parametrize("there", [[], [{**APPLIED, "uid": "another"}]])
 def test_a_list_is_the_net_for_what_a_watch_missed(there: list[dict[str, Any]]) -> None:
     cluster = Cluster()
-    watching(cluster).listed("demo", "Service", there)
-    assert cluster.stirred == 1
+    watching(cluster).on_list("demo", "Service", there)
+    assert cluster.woken == 1
 
 
 CLAIM = {"name": "data-rd-0", "uid": "c", "resourceVersion": "1", "labels": {"caplab.dev/cluster": "rd"}}
@@ -112,14 +112,14 @@ CLAIM = {"name": "data-rd-0", "uid": "c", "resourceVersion": "1", "labels": {"ca
 def test_a_volume_that_is_new_or_has_changed_has_its_cluster_take_it_in() -> None:
     cluster, other = Cluster(), Cluster("u-2", "other")
     watch = watching(cluster, other)
-    watch.heard("demo", "PersistentVolumeClaim", "ADDED", CLAIM)
-    watch.heard("demo", "PersistentVolumeClaim", "MODIFIED", CLAIM)
-    watch.listed("demo", "PersistentVolumeClaim", [])
-    assert (cluster.stirred, other.stirred) == (1, 0)
+    watch.on_event("demo", "PersistentVolumeClaim", "ADDED", CLAIM)
+    watch.on_event("demo", "PersistentVolumeClaim", "MODIFIED", CLAIM)
+    watch.on_list("demo", "PersistentVolumeClaim", [])
+    assert (cluster.woken, other.woken) == (1, 0)
     # somebody took the owner away, or the StatefulSet's controller wrote it
-    watch.heard("demo", "PersistentVolumeClaim", "MODIFIED", {**CLAIM, "resourceVersion": "2"})
-    watch.heard("demo", "PersistentVolumeClaim", "DELETED", {**CLAIM, "resourceVersion": "3"})
-    assert (cluster.stirred, other.stirred) == (2, 0)
+    watch.on_event("demo", "PersistentVolumeClaim", "MODIFIED", {**CLAIM, "resourceVersion": "2"})
+    watch.on_event("demo", "PersistentVolumeClaim", "DELETED", {**CLAIM, "resourceVersion": "3"})
+    assert (cluster.woken, other.woken) == (2, 0)
 
 
 def test_volumes_that_are_there_before_they_are_watched_are_taken_in_once() -> None:
@@ -127,11 +127,11 @@ def test_volumes_that_are_there_before_they_are_watched_are_taken_in_once() -> N
     cluster = Cluster()
     watch = watching(cluster)
     for _ in range(2):
-        watch.listed("demo", "PersistentVolumeClaim", [CLAIM, {**CLAIM, "uid": "d", "labels": None}])
-    assert cluster.stirred == 1
+        watch.on_list("demo", "PersistentVolumeClaim", [CLAIM, {**CLAIM, "uid": "d", "labels": None}])
+    assert cluster.woken == 1
     watch.keep([])  # the cluster is gone; one of its name comes over the same volumes
-    watch.listed("demo", "PersistentVolumeClaim", [CLAIM])
-    assert cluster.stirred == 2
+    watch.on_list("demo", "PersistentVolumeClaim", [CLAIM])
+    assert cluster.woken == 2
 
 
 class FakeWatch:
@@ -178,7 +178,7 @@ def test_a_namespace_with_clusters_is_watched_by_metadata_only_for_as_long_as_it
             watch = watching(cluster, port=fake.port)
             fake.events = [{"type": "DELETED", "object": {"metadata": APPLIED}}]
             watch.keep({"demo"})
-            await wait_until(lambda: cluster.stirred == 1)
+            await wait_until(lambda: cluster.woken == 1)
             assert all("PartialObjectMetadata" in accepted for accepted in fake.accepted)
             fake.events = [{"type": "ERROR", "object": {"code": 410}}]  # too old: listed anew
             lists = fake.lists

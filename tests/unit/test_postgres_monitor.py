@@ -15,7 +15,7 @@ from caplab_operator.engines.postgres import monitor
 from caplab_operator.engines.postgres.monitor import Role
 from caplab_operator.handlers import postgres_monitor
 from caplab_operator.handlers.postgres_monitor import Monitor
-from postgres_seen import SPEC, seen
+from observed_postgres import SPEC, observed
 
 # Of a server: create role monitor password 'mon2'.
 KEPT = (
@@ -26,7 +26,7 @@ WELL = Role(True, KEPT, ("pg_monitor",), is_ours=True)
 
 
 def mends(role: Role | None) -> list[str]:
-    return [statement.split(" password ")[0] for statement in monitor.mends(role, "mon", lambda: "SCRAM")]
+    return [statement.split(" password ")[0] for statement in monitor.corrections(role, "mon", lambda: "SCRAM")]
 
 
 def test_a_password_is_known_by_what_the_server_keeps_of_it() -> None:
@@ -134,7 +134,7 @@ def logged(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 def keep(held: Monitor, sessions: Sessions, look: Any = None) -> None:
-    held.keep(SPEC, look or seen(), sessions, "su")  # type: ignore[arg-type]
+    held.keep(SPEC, look or observed(), sessions, "su")  # type: ignore[arg-type]
 
 
 def test_it_is_made_on_the_primary_at_the_first_look_and_asked_of_every_five_seconds(clock: SimpleNamespace) -> None:
@@ -155,7 +155,7 @@ def test_no_answer_is_not_taken_for_no_role_and_no_primary_is_asked_nothing() ->
     held, sessions = Monitor("mon"), Sessions(answers=False)
     keep(held, sessions)
     assert sessions.run == []
-    for look in (seen(primary=None), seen(primary="pg-1", readings={"pg-1": None})):
+    for look in (observed(primary=None), observed(primary="pg-1", readings={"pg-1": None})):
         keep(held, sessions, look)
     assert sessions.asked == ["pg-0"]
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from caplab_operator.engines.postgres import observe
-from postgres_seen import pod
+from observed_postgres import pod
 
 HERE = pod("pg-0", address="127.0.0.1")
 
@@ -65,21 +65,21 @@ def patroni(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakePatroni]:
 
 def test_a_member_is_told_with_its_password_and_its_refusal_is_in_its_own_words(patroni: FakePatroni) -> None:
     patroni.answers = {"/config": (200, b"{}"), "/switchover": (412, b"candidate does not exists")}
-    assert observe.tell("127.0.0.1", "pw", "/config", {"ttl": 20}, method="PATCH") == ""
+    assert observe.send("127.0.0.1", "pw", "/config", {"ttl": 20}, method="PATCH") == ""
     assert patroni.asked == [("PATCH", "/config", "Basic cGF0cm9uaTpwdw==", {"ttl": 20})]
-    assert observe.tell("127.0.0.1", "pw", "/switchover", {}) == "412 candidate does not exists"
+    assert observe.send("127.0.0.1", "pw", "/switchover", {}) == "412 candidate does not exists"
 
 
 def test_what_takes_longer_than_anybody_waits_is_under_way_and_not_refused(patroni: FakePatroni) -> None:
     patroni.answers = {"/restart": (200, None)}
     began = time.monotonic()
-    assert observe.tell("127.0.0.1", "pw", "/restart", {}) == ""
+    assert observe.send("127.0.0.1", "pw", "/restart", {}) == ""
     assert time.monotonic() - began < 2
 
 
 def test_a_member_that_is_not_there_has_not_been_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(observe, "PATRONI_PORT", 1)
-    assert "refused" in observe.tell("127.0.0.1", "pw", "/restart", {})
+    assert "refused" in observe.send("127.0.0.1", "pw", "/restart", {})
 
 
 @pytest.mark.parametrize("body", [None, b"no json", b"[1]", b'"' + b"x" * (1 << 21) + b'"'])

@@ -10,8 +10,8 @@ from caplab_operator.engines import objects
 from caplab_operator.engines.postgres import manifests, patroni
 from caplab_operator.engines.postgres.spec import parse
 from caplab_operator.engines.rolling import GENERATION_ANNOTATION
-from caplab_operator.handlers.watched import Watched
-from postgres_seen import BODY, SPEC
+from caplab_operator.handlers.watched import WatchedClusters
+from observed_postgres import BODY, SPEC
 
 from caplab.model.sizes import size_bytes
 
@@ -118,7 +118,7 @@ def test_a_pod_that_is_told_to_end_hands_over_first_and_only_the_operator_restar
     assert body["spec"]["replicas"] == 5
     assert body["metadata"]["annotations"] == {GENERATION_ANNOTATION: "3"}
     pod = body["spec"]["template"]["spec"]
-    assert pod["containers"][0]["lifecycle"] == {"preStop": {"exec": {"command": ["hand-over"]}}}
+    assert pod["containers"][0]["lifecycle"] == {"preStop": {"exec": {"command": ["switchover"]}}}
     assert pod["terminationGracePeriodSeconds"] == 20
 
 
@@ -148,16 +148,16 @@ def test_drift_is_what_has_to_change_and_nothing_else() -> None:
 
 
 def test_a_deleted_cluster_is_forgotten_and_one_made_anew_is_another() -> None:
-    watched = Watched()
+    watched = WatchedClusters()
     key = ("PostgresCluster", "demo", "pg")
     body = {**BODY, "status": {"phase": "Ready"}}
-    watched.hear("ADDED", body)
+    watched.on_event("ADDED", body)
     watched.written[key] = {"phase": "Degraded"}
-    watched.hear("MODIFIED", body)
+    watched.on_event("MODIFIED", body)
     assert watched.written[key] == {"phase": "Degraded"}
-    watched.hear("MODIFIED", {**body, "metadata": {**BODY["metadata"], "uid": "u-2"}})
+    watched.on_event("MODIFIED", {**body, "metadata": {**BODY["metadata"], "uid": "u-2"}})
     assert watched.written[key] == {"phase": "Ready"}
-    watched.hear("ADDED", {**body, "kind": "RedisCluster"})
+    watched.on_event("ADDED", {**body, "kind": "RedisCluster"})
     assert watched.written[key] == {"phase": "Ready"}
-    watched.hear("DELETED", body)
+    watched.on_event("DELETED", body)
     assert list(watched.bodies) == [("RedisCluster", "demo", "pg")]

@@ -8,17 +8,17 @@ from typing import Any
 
 import pytest
 from caplab_operator.engines.pods import Pod
-from caplab_operator.engines.postgres import mending, rejoin, rollout, settings
-from caplab_operator.engines.postgres.observe import Seen
-from caplab_operator.engines.postgres.rollout import HandOver, RestartPostgres
+from caplab_operator.engines.postgres import rejoin, rollout, settings, settings_drift
+from caplab_operator.engines.postgres.observe import ObservedPostgres
+from caplab_operator.engines.postgres.rollout import RestartPostgres, Switchover
 from caplab_operator.engines.postgres.spec import PostgresSpec
 from caplab_operator.engines.rolling import Deployed, Resize, Restart, Wait
-from postgres_seen import CURRENT, QUORUM, SPEC, answer, by_alter_system, override, pod, reading, seen, setting
+from observed_postgres import CURRENT, QUORUM, SPEC, answer, by_alter_system, observed, override, pod, reading, setting
 
 SYNC = replace(SPEC, durability="sync")
 
 
-def step(look: Seen, deployed: Deployed = CURRENT, spec: PostgresSpec = SPEC) -> tuple[str, Any] | None:
+def step(look: ObservedPostgres, deployed: Deployed = CURRENT, spec: PostgresSpec = SPEC) -> tuple[str, Any] | None:
     """The kind of the step, and what it is about."""
     match rollout.next_step(spec, look, deployed, settings.gaps(spec, look)):
         case None:
@@ -27,7 +27,7 @@ def step(look: Seen, deployed: Deployed = CURRENT, spec: PostgresSpec = SPEC) ->
             return "restart", chosen.name
         case RestartPostgres(chosen):
             return "restart postgres", chosen.name
-        case HandOver(_, candidate):
+        case Switchover(_, candidate):
             return "hand over", candidate
         case Resize(replicas):
             return "resize", replicas
@@ -41,9 +41,9 @@ def revised(*revisions: str, **changes: Any) -> list[Pod]:
 
 
 def test_nothing_is_to_be_done_where_all_is_as_asked() -> None:
-    assert step(seen()) is None
-    assert step(seen(answers={"pg-1": None})) is None
-    kind, _ = step(seen(), replace(CURRENT, is_current=False)) or ("", "")
+    assert step(observed()) is None
+    assert step(observed(answers={"pg-1": None})) is None
+    kind, _ = step(observed(), replace(CURRENT, is_current=False)) or ("", "")
     assert kind == "wait"
 
 
@@ -52,7 +52,7 @@ def test_pods_of_an_old_template_are_replaced_replicas_first_and_the_primary_han
     pods = ["r0", "r0", "r0"]
     done: list[tuple[str, Any]] = []
     primary = "pg-2"
-    while found := step(seen(primary=primary, pods=revised(*pods))):
+    while found := step(observed(primary=primary, pods=revised(*pods))):
         done.append(found)
         if found[0] == "hand over":
             primary = found[1]
@@ -63,11 +63,11 @@ def test_pods_of_an_old_template_are_replaced_replicas_first_and_the_primary_han
 
 def test_the_next_is_replaced_only_when_all_stream_again() -> None:
     pods = revised("r0", "r0", "r1")
-    starting = seen(pods=pods, answers={"pg-2": answer("pg-2", replication_state=None)})
+    starting = observed(pods=pods, answers={"pg-2": answer("pg-2", replication_state=None)})
     assert step(starting) == ("wait", "2 of 3 members to restart: not ready: pg-2 (running)")
-    assert step(seen(pods=pods[:2])) == ("wait", "2 of 3 members to restart: not ready: 1 not started")
-    assert step(seen(pods=pods)) == ("restart", "pg-1")
-    silent = seen(QUORUM, pods=pods)
+    assert step(observed(pods=pods[:2])) == ("wait", "2 of 3 members to restart: not ready: 1 not started")
+    assert step(observed(pods=pods)) == ("restart", "pg-1")
+    silent = observed(QUORUM, pods=pods)
     nobody = replace(silent, topology={"members": [{"name": "pg-0", "role": "leader"}]})
     assert step(nobody, spec=QUORUM) == (
         "wait",
@@ -77,26 +77,26 @@ def test_the_next_is_replaced_only_when_all_stream_again() -> None:
 
 def test_a_pod_that_does_not_run_is_replaced_at_once_unless_it_leads() -> None:
     pods = [pod("pg-0", revision="r0", ready=False), pod("pg-1", revision="r0", ready=False), pod("pg-2")]
-    assert step(seen(pods=pods, answers={"pg-1": None})) == ("restart", "pg-1")
+    assert step(observed(pods=pods, answers={"pg-1": None})) == ("restart", "pg-1")
     leaving = [pods[0], replace(pods[1], leaving=True), pods[2]]
-    assert (step(seen(pods=leaving, answers={"pg-1": None})) or ("", ""))[0] == "wait"
+    assert (step(observed(pods=leaving, answers={"pg-1": None})) or ("", ""))[0] == "wait"
 
 
 def test_the_only_member_is_restarted_in_its_place() -> None:
     alone = replace(SPEC, replicas=1)
-    assert step(seen(alone, pods=revised("r0")), replace(CURRENT, replicas=1), alone) == ("restart", "pg-0")
+    assert step(observed(alone, pods=revised("r0")), replace(CURRENT, replicas=1), alone) == ("restart", "pg-0")
     waits = {"pg-0": reading(alone, {"shared_buffers": setting("shared_buffers", "1", waits_for_restart=True)})}
-    assert step(seen(alone, readings=waits), replace(CURRENT, replicas=1), alone) == ("restart postgres", "pg-0")
+    assert step(observed(alone, readings=waits), replace(CURRENT, replicas=1), alone) == ("restart postgres", "pg-0")
 
 
 @pytest.mark.parametrize(
     ("spec", "lags", "chosen"), [(SPEC, {"pg-1": 5}, "pg-2"), (QUORUM, {"pg-2": 5}, "pg-1"), (SPEC, {}, "pg-1")]
 )
 def test_who_lags_least_takes_over(spec: PostgresSpec, lags: Mapping[str, int], chosen: str) -> None:
-    assert step(seen(spec, pods=revised("r0", "r1", "r1"), lags=lags), spec=spec) == ("hand over", chosen)
+    assert step(observed(spec, pods=revised("r0", "r1", "r1"), lags=lags), spec=spec) == ("hand over", chosen)
 
 
-def only_standby(look: Seen, name: str) -> Seen:
+def only_standby(look: ObservedPostgres, name: str) -> ObservedPostgres:
     """Patroni waits for one chosen standby."""
     rows = [
         {**row, "role": "replica"} if row["name"] != name and row["role"] != "leader" else row
@@ -106,14 +106,14 @@ def only_standby(look: Seen, name: str) -> Seen:
 
 
 def test_only_who_is_waited_for_takes_over() -> None:
-    look = only_standby(seen(SYNC, pods=revised("r0", "r1", "r1"), lags={"pg-2": 9}), "pg-2")
+    look = only_standby(observed(SYNC, pods=revised("r0", "r1", "r1"), lags={"pg-2": 9}), "pg-2")
     assert step(look, spec=SYNC) == ("hand over", "pg-2")
 
 
 # --- Settings that count from the next start ----------------------------------------------------------------
 
 
-def connections(asked: int, *members: int) -> tuple[PostgresSpec, Seen]:
+def connections(asked: int, *members: int) -> tuple[PostgresSpec, ObservedPostgres]:
     """A cluster whose members still have so many."""
     spec = replace(SPEC, parameters={"max_connections": str(asked)})
     readings, answers = {}, {}
@@ -124,7 +124,7 @@ def connections(asked: int, *members: int) -> tuple[PostgresSpec, Seen]:
         if has != asked:
             reasons = {"max_connections": {"old_value": str(has), "new_value": str(asked)}}
             answers[name] = answer(name, pending_restart=True, pending_restart_reason=reasons)
-    return spec, seen(spec, readings=readings, answers=answers)
+    return spec, observed(spec, readings=readings, answers=answers)
 
 
 def test_more_connections_reach_replicas_first_and_the_primary_by_handing_over() -> None:
@@ -172,14 +172,14 @@ TWO = replace(SPEC, replicas=2)
     ],
 )
 def test_a_primary_that_would_go_hands_over_first(primary: str | None, expected: tuple[str, Any]) -> None:
-    assert step(seen(TWO, primary=primary, pods=FOUR), replace(CURRENT, replicas=4), TWO) == expected
+    assert step(observed(TWO, primary=primary, pods=FOUR), replace(CURRENT, replicas=4), TWO) == expected
 
 
 def test_where_only_one_that_goes_may_take_over_it_does_so_in_between() -> None:
     spec = replace(SYNC, replicas=2)
-    look = only_standby(seen(spec, primary="pg-3", pods=FOUR), "pg-2")
+    look = only_standby(observed(spec, primary="pg-3", pods=FOUR), "pg-2")
     assert step(look, replace(CURRENT, replicas=4), spec) == ("hand over", "pg-2")
-    nobody = only_standby(seen(spec, primary="pg-3", pods=FOUR), "none")
+    nobody = only_standby(observed(spec, primary="pg-3", pods=FOUR), "none")
     assert (step(nobody, replace(CURRENT, replicas=4), spec) or ("", ""))[0] == "wait"
 
 
@@ -188,11 +188,11 @@ def test_where_only_one_that_goes_may_take_over_it_does_so_in_between() -> None:
 
 def test_all_that_alter_system_wrote_is_taken_back() -> None:
     lines = (by_alter_system("fsync", "off"), by_alter_system("a.b", "1"), by_alter_system("fsync", "off"))
-    assert mending.system_resets(reading(lines=lines)) == [
+    assert settings_drift.system_resets(reading(lines=lines)) == [
         'alter system reset "fsync"',
         'alter system reset "a"."b"',
     ]
-    assert mending.system_resets(reading()) == []
+    assert settings_drift.system_resets(reading()) == []
 
 
 def test_what_weakens_one_role_or_database_is_taken_back_and_nothing_else() -> None:
@@ -205,7 +205,7 @@ def test_what_weakens_one_role_or_database_is_taken_back_and_nothing_else() -> N
         override("work_mem", "1MB", role="caplab"),
         override("synchronous_commit", "remote_apply", role="strong"),
     )
-    assert mending.override_resets(reading(overrides=overrides)) == [
+    assert settings_drift.override_resets(reading(overrides=overrides)) == [
         'alter role "caplab" reset "synchronous_commit"',
         'alter database "my""db" reset "synchronous_commit"',
         'alter role "caplab" in database "db" reset "synchronous_commit"',
@@ -215,11 +215,11 @@ def test_what_weakens_one_role_or_database_is_taken_back_and_nothing_else() -> N
 
 def test_a_replica_whose_log_is_gone_needs_a_copy() -> None:
     stuck = answer("pg-1", replication_state=None, xlog={"received_location": 5 * 2**24 + 7})
-    look = seen(answers={"pg-1": stuck})
+    look = observed(answers={"pg-1": stuck})
     assert rejoin.lagging(look) == ["pg-1"]
-    assert rejoin.lagging(seen()) == []
-    assert rejoin.lagging(seen(primary=None, answers={"pg-1": stuck})) == []
+    assert rejoin.lagging(observed()) == []
+    assert rejoin.lagging(observed(primary=None, answers={"pg-1": stuck})) == []
     assert not rejoin.needs_copy(look, "pg-1", 5)
     assert rejoin.needs_copy(look, "pg-1", 6)
-    silent = seen(answers={"pg-1": answer("pg-1", replication_state=None)})
+    silent = observed(answers={"pg-1": answer("pg-1", replication_state=None)})
     assert not rejoin.needs_copy(silent, "pg-1", 6)

@@ -15,7 +15,7 @@ from caplab_operator.engines.postgres.sessions import Sessions, log_in
 from caplab_operator.engines.postgres.sql import Session, SqlError
 from fake_postgres import FakeServer, response, rows
 from loopback import listening, silent
-from postgres_seen import pod
+from observed_postgres import pod
 
 MEMBER = pod("pg-0", address="127.0.0.1")
 ANSWER: dict[str, Any] = {

@@ -9,17 +9,17 @@ from typing import Any
 import pytest
 from caplab_operator.engines.parameters import not_taken
 from caplab_operator.engines.postgres import patroni, status
-from caplab_operator.engines.postgres.observe import Seen
+from caplab_operator.engines.postgres.observe import ObservedPostgres
 from caplab_operator.engines.postgres.readings import Line, Reading
 from caplab_operator.engines.postgres.spec import PostgresSpec
-from postgres_seen import CONF, QUORUM, SPEC, answer, by_alter_system, done, override, reading, seen, setting
+from observed_postgres import CONF, QUORUM, SPEC, answer, by_alter_system, done, observed, override, reading, setting
 
 NOW, LATER = "2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z"
 SYNC = replace(SPEC, durability="sync")
 
 
 def build(
-    look: Seen,
+    look: ObservedPostgres,
     spec: PostgresSpec = SPEC,
     before: Mapping[str, Any] | None = None,
     now: str = NOW,
@@ -35,7 +35,7 @@ def condition(found: Mapping[str, Any], name: str) -> tuple[str, str]:
 
 
 def test_a_cluster_whose_members_are_all_well_is_ready() -> None:
-    found = build(seen())
+    found = build(observed())
     assert (found["phase"], found["primary"], found["epoch"], found["readyMembers"]) == ("Ready", "pg-0", 1, 3)
     assert [member["zone"] for member in found["members"]] == ["a", "b", "c"]
     assert {one["type"]: one["status"] for one in found["conditions"]} == {
@@ -47,14 +47,14 @@ def test_a_cluster_whose_members_are_all_well_is_ready() -> None:
 
 
 def test_a_silent_replica_leaves_the_cluster_degraded() -> None:
-    found = build(seen(answers={"pg-2": None}), before={"phase": "Ready"})
+    found = build(observed(answers={"pg-2": None}), before={"phase": "Ready"})
     assert (found["phase"], found["readyMembers"]) == ("Degraded", 2)
     assert found["members"][2]["state"] == "silent"
 
 
 def test_a_replica_that_runs_and_does_not_stream_is_not_ready() -> None:
     """Whatever Patroni's topology said of it a second ago."""
-    look = seen(answers={"pg-1": answer("pg-1", replication_state=None)})
+    look = observed(answers={"pg-1": answer("pg-1", replication_state=None)})
     found = build(look, before={"phase": "Ready"})
     assert (found["phase"], found["members"][1]["ready"]) == ("Degraded", False)
     assert condition(found, "Ready") == ("False", "not ready: pg-1 (running)")
@@ -63,28 +63,28 @@ def test_a_replica_that_runs_and_does_not_stream_is_not_ready() -> None:
 def test_a_replica_whose_primary_has_hung_up_is_not_ready_though_it_does_not_know_yet() -> None:
     """It was frozen: its own word is of before that."""
     streams = reading(streams_to=frozenset({"pg-2"}))
-    found = build(seen(readings={"pg-0": streams}), before={"phase": "Ready"})
+    found = build(observed(readings={"pg-0": streams}), before={"phase": "Ready"})
     assert (found["phase"], found["readyMembers"]) == ("Degraded", 2)
     assert condition(found, "Ready") == ("False", "not ready: pg-1 (not streamed to by the primary)")
     streams = reading(streams_to=frozenset({"pg-1", "pg-2"}))
-    assert build(seen(readings={"pg-0": streams}), before={"phase": "Ready"})["phase"] == "Ready"
+    assert build(observed(readings={"pg-0": streams}), before={"phase": "Ready"})["phase"] == "Ready"
 
 
 def test_a_cluster_that_clients_cannot_log_in_to_is_not_ready() -> None:
     refused = {"pg-0": "", "pg-1": "FATAL: password authentication failed", "pg-2": ""}
-    found = build(seen(), before={"phase": "Ready"}, logins=refused)
+    found = build(observed(), before={"phase": "Ready"}, logins=refused)
     assert found["phase"] == "Degraded"
     assert condition(found, "Ready") == (
         "False",
         "clients cannot log in: pg-1: FATAL: password authentication failed",
     )
-    assert condition(build(seen(), logins={"pg-0": ""}), "Ready")[0] == "False"
+    assert condition(build(observed(), logins={"pg-0": ""}), "Ready")[0] == "False"
 
 
 def test_a_leader_that_is_not_itself_a_running_primary_is_no_primary() -> None:
     """The lock outlives its holder for ttl: only both together are a primary."""
     for said in (None, {"role": "replica", "state": "running"}, {"role": "primary", "state": "stopping"}):
-        found = build(seen(answers={"pg-0": said}), before={"phase": "Ready"})
+        found = build(observed(answers={"pg-0": said}), before={"phase": "Ready"})
         assert found["phase"] == "Down"
         assert "primary" not in found
         assert "durability" not in found
@@ -92,24 +92,24 @@ def test_a_leader_that_is_not_itself_a_running_primary_is_no_primary() -> None:
 
 
 def test_a_member_that_says_primary_without_the_lock_is_no_primary() -> None:
-    assert "primary" not in build(replace(seen(), leader="pg-1"))
+    assert "primary" not in build(replace(observed(), leader="pg-1"))
 
 
 def test_a_cluster_is_creating_until_it_was_ready_once() -> None:
-    assert build(seen(answers={"pg-2": None}))["phase"] == "Creating"
+    assert build(observed(answers={"pg-2": None}))["phase"] == "Creating"
 
 
 def test_a_condition_keeps_its_time_while_its_status_stays() -> None:
-    first = build(seen())
-    assert build(seen(), before=first, now=LATER) == first
-    third = build(seen(answers={"pg-2": None}), before=first, now=LATER)
+    first = build(observed())
+    assert build(observed(), before=first, now=LATER) == first
+    third = build(observed(answers={"pg-2": None}), before=first, now=LATER)
     times = {one["type"]: one["lastTransitionTime"] for one in third["conditions"]}
     assert times == {"Ready": LATER, "DurabilityApplied": NOW, "SettingsApplied": NOW}
 
 
 @pytest.mark.parametrize("spec", [QUORUM, SYNC])
 def test_a_cluster_whose_commits_wait_for_a_standby_that_is_not_there_is_not_ready(spec: PostgresSpec) -> None:
-    look = seen(spec)
+    look = observed(spec)
     assert build(look, spec)["phase"] == "Ready"
     rows = [{**row, "role": "leader" if row["name"] == "pg-0" else "replica"} for row in look.topology["members"]]  # type: ignore[index]
     found = build(replace(look, topology={"members": rows}), spec, {"phase": "Ready"})
@@ -122,7 +122,7 @@ def test_a_cluster_whose_commits_wait_for_a_standby_that_is_not_there_is_not_rea
 
 @pytest.mark.parametrize("spec", [SPEC, QUORUM, SYNC])
 def test_durability_is_what_the_primary_itself_waits_for(spec: PostgresSpec) -> None:
-    found = build(seen(spec), spec)
+    found = build(observed(spec), spec)
     assert found["durability"] == spec.durability
     assert condition(found, "DurabilityApplied")[0] == "True"
 
@@ -140,7 +140,7 @@ def test_durability_is_what_the_primary_itself_waits_for(spec: PostgresSpec) -> 
 def test_a_primary_that_waits_for_others_than_patroni_says_is_told_of(
     spec: PostgresSpec, names: str, amounts_to: str
 ) -> None:
-    look = seen(spec, readings={"pg-0": reading(spec, {"synchronous_standby_names": names})})
+    look = observed(spec, readings={"pg-0": reading(spec, {"synchronous_standby_names": names})})
     found = build(look, spec)
     assert found["durability"] == amounts_to
     expected = "True" if amounts_to == spec.durability else "False"
@@ -156,14 +156,14 @@ def test_one_weak_setting_of_one_member_is_told_with_its_value_and_where_it_is_f
     member: str, name: str, value: str
 ) -> None:
     weak = {member: reading(QUORUM, {name: setting(name, value)})}
-    found = build(seen(QUORUM, readings=weak), QUORUM, {"phase": "Ready"})
+    found = build(observed(QUORUM, readings=weak), QUORUM, {"phase": "Ready"})
     assert found["durability"] == "other"
     assert found["phase"] == "Degraded"
     assert condition(found, "DurabilityApplied") == ("False", f"{member}: {name} is {value} (in postgresql.conf)")
 
 
 def weakened(changed: Reading, spec: PostgresSpec = QUORUM) -> str:
-    stands, why = condition(build(seen(spec, readings={"pg-1": changed}), spec), "DurabilityApplied")
+    stands, why = condition(build(observed(spec, readings={"pg-1": changed}), spec), "DurabilityApplied")
     assert stands == "False"
     return why
 
@@ -184,7 +184,7 @@ def test_what_alter_system_wrote_is_told_also_before_it_counts() -> None:
 def test_what_holds_for_a_role_or_a_database_only_is_told_once() -> None:
     def both(changed: tuple[Any, ...]) -> str:
         readings = {name: reading(QUORUM, overrides=changed) for name in ("pg-0", "pg-1", "pg-2")}
-        return condition(build(seen(QUORUM, readings=readings), QUORUM), "DurabilityApplied")[1]
+        return condition(build(observed(QUORUM, readings=readings), QUORUM), "DurabilityApplied")[1]
 
     off = ("synchronous_commit", "off")
     assert both((override(*off, role="caplab"),)) == "synchronous_commit is off for role caplab"
@@ -197,20 +197,20 @@ def test_what_holds_for_a_role_or_a_database_only_is_told_once() -> None:
 
 def test_a_value_of_the_operators_own_connection_says_nothing_of_others() -> None:
     mine = setting("synchronous_commit", "off", source="user", file="")
-    found = build(seen(readings={"pg-1": reading(changed={"synchronous_commit": mine})}))
+    found = build(observed(readings={"pg-1": reading(changed={"synchronous_commit": mine})}))
     assert condition(found, "DurabilityApplied")[0] == "True"
 
 
 def test_a_member_that_does_not_say_its_settings_leaves_them_unknown() -> None:
-    found = build(seen(QUORUM, readings={"pg-2": None}), QUORUM)
+    found = build(observed(QUORUM, readings={"pg-2": None}), QUORUM)
     assert condition(found, "DurabilityApplied")[0] == "Unknown"
     assert condition(found, "SettingsApplied")[0] == "Unknown"
     assert found["durability"] == "quorum"
     assert found["phase"] == "Creating"
-    why = replace(seen(QUORUM, readings={"pg-2": None}), silences={"pg-2": "password authentication failed"})
+    why = replace(observed(QUORUM, readings={"pg-2": None}), silences={"pg-2": "password authentication failed"})
     said = condition(build(why, QUORUM), "DurabilityApplied")[1]
     assert said == "settings not told by pg-2 (password authentication failed); by the others' it is quorum"
-    found = build(seen(QUORUM, readings={"pg-0": None}), QUORUM)
+    found = build(observed(QUORUM, readings={"pg-0": None}), QUORUM)
     assert "durability" not in found
 
 
@@ -222,7 +222,7 @@ MORE = replace(SPEC, parameters={"max_connections": "300", "work_mem": "8MB"})
 def applied(*changes: Mapping[str, Any], **more: Any) -> tuple[str, str]:
     """What SettingsApplied says where pg-1 (and pg-2) differ."""
     readings = {f"pg-{number}": reading(MORE, changed, **more) for number, changed in enumerate(changes, 1)}
-    return condition(build(seen(MORE, readings=readings), MORE), "SettingsApplied")
+    return condition(build(observed(MORE, readings=readings), MORE), "SettingsApplied")
 
 
 def test_every_way_to_write_a_value_is_the_same_value() -> None:
@@ -240,7 +240,7 @@ def test_what_differs_is_told_by_setting_and_member() -> None:
 
 
 def test_a_setting_of_patronis_that_differs_is_told() -> None:
-    look = seen()
+    look = observed()
     found = build(replace(look, config={**(look.config or {}), "pause": True}), before={"phase": "Ready"})
     assert condition(found, "SettingsApplied") == ("False", "not the spec's: pause is True, not False (Patroni)")
     assert found["phase"] == "Degraded"
@@ -251,7 +251,7 @@ def test_what_waits_for_a_restart_is_told_also_where_only_patroni_knows() -> Non
     said = "waiting for a restart: max_connections is 240, not yet 300 (pg-1)"
     assert applied({"max_connections": waits}) == ("False", said)
     reasons = {"max_connections": {"old_value": "240", "new_value": "300"}}
-    look = seen(
+    look = observed(
         MORE,
         answers={"pg-1": answer("pg-1", pending_restart_reason=reasons)},
         readings={"pg-1": reading(MORE, {"max_connections": "240"})},
@@ -268,7 +268,7 @@ def test_what_postgres_refuses_is_told_in_its_words() -> None:
     )
     older = reading(MORE)
     without = replace(older, settings={name: one for name, one in older.settings.items() if name != "work_mem"})
-    found = condition(build(seen(MORE, readings={"pg-1": without}), MORE), "SettingsApplied")
+    found = condition(build(observed(MORE, readings={"pg-1": without}), MORE), "SettingsApplied")
     assert found == ("False", "Postgres does not take: work_mem is no parameter of it (pg-1)")
 
 
@@ -285,7 +285,7 @@ def test_what_no_spec_may_name_never_reaches_postgres_and_is_told() -> None:
     given = patroni.parameters(spec)
     assert given["work_mem"] == "1MB"
     assert not (sly.keys() - {"work_mem"}) & given.keys()
-    stands, why = condition(build(seen(spec), spec), "SettingsApplied")
+    stands, why = condition(build(observed(spec), spec), "SettingsApplied")
     assert stands == "False"
     assert all(name in why for name in ("FSYNC: no parameter has that name", "fsync: durability", "archive_command: "))
 
@@ -297,8 +297,8 @@ def test_how_much_of_the_volume_the_log_takes_is_not_for_the_spec_to_say(name: s
 
 def test_a_cluster_with_settings_or_members_still_to_change_is_not_ready() -> None:
     differs = {"pg-1": reading(changed={"wal_keep_size": "1MB"})}
-    assert build(seen(readings=differs), before={"phase": "Ready"})["phase"] == "Degraded"
-    under_way = build(seen(), before={"phase": "Ready"}, rollout="2 of 3 members to restart")
+    assert build(observed(readings=differs), before={"phase": "Ready"})["phase"] == "Degraded"
+    under_way = build(observed(), before={"phase": "Ready"}, rollout="2 of 3 members to restart")
     assert (under_way["phase"], under_way["rollout"]) == ("Degraded", "2 of 3 members to restart")
 
 
@@ -307,28 +307,28 @@ def test_a_cluster_with_settings_or_members_still_to_change_is_not_ready() -> No
 
 def test_the_last_failover_comes_from_patronis_history() -> None:
     history = [[1, 100, "no recovery target", "t1", "pg-1"], [2, 200, "no recovery target", "t2", "pg-2"]]
-    found = build(replace(seen(), history=history))
+    found = build(replace(observed(), history=history))
     assert found["lastFailover"] == {"at": "t2", "from": "pg-1", "to": "pg-2", "cause": "no fault of the lab"}
-    assert "lastFailover" not in build(seen())
+    assert "lastFailover" not in build(observed())
 
 
 def test_a_failover_has_its_cause_and_the_time_without_a_primary() -> None:
     """Patroni's history may tell of it a round after the new primary was seen."""
     at = [f"2026-01-01T00:00:{second:02}Z" for second in range(10)]
-    silent = seen(answers={"pg-0": None})
-    before = build(seen(), now=at[0])
+    silent = observed(answers={"pg-0": None})
+    before = build(observed(), now=at[0])
     gone = build(silent, before=before, now=at[1])
     assert gone["primaryGap"] == {"member": "pg-0", "since": at[1]}
     assert build(silent, before=gone, now=at[2])["primaryGap"]["since"] == at[1]
-    back = build(seen(), before=gone, now=at[3])
+    back = build(observed(), before=gone, now=at[3])
     assert back["primaryGap"] == {"member": "pg-0", "since": at[1], "until": at[3]}
     history = [[1, 1, "x", "t1", "pg-0"], [2, 2, "x", "t2", "pg-2"]]
-    later = replace(seen(), history=history)
+    later = replace(observed(), history=history)
     told = build(later, before=back, now=at[4], hit={"pg-0": "kill-1"})
     assert told["lastFailover"] == {
         "at": "t2", "from": "pg-0", "to": "pg-2", "cause": "fault kill-1", "seconds": 2.0,
     }  # fmt: skip
-    first = build(replace(seen(), history=history[1:]), before=back, now=at[4], hit={"pg-0": "kill-1"})
+    first = build(replace(observed(), history=history[1:]), before=back, now=at[4], hit={"pg-0": "kill-1"})
     assert (first["lastFailover"]["from"], first["lastFailover"]["cause"]) == ("pg-0", "fault kill-1")
     # the fault's object may be gone by then
     assert build(later, before=told, now=at[5])["lastFailover"] == told["lastFailover"]
@@ -336,5 +336,5 @@ def test_a_failover_has_its_cause_and_the_time_without_a_primary() -> None:
 
 def test_a_hand_over_is_no_fault() -> None:
     history = [[1, 1, "x", "t1", "pg-0"], [2, 2, "x", "t2", "pg-2"]]
-    found = build(replace(seen(), history=history), causes={"pg-0": "handed over by the operator"})
+    found = build(replace(observed(), history=history), causes={"pg-0": "handed over by the operator"})
     assert found["lastFailover"]["cause"] == "handed over by the operator"

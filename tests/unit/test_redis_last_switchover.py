@@ -12,8 +12,8 @@ from caplab_redis_member import switchover
 from caplab_redis_member.switchover import Switchover
 from caplab_wire import resp
 from fake_redis import fake_redis
+from observed_redis import SPEC
 from redis_member import CONFIG, HOSTS, FakeCluster, Member, fake_cluster, promote, refuse
-from redis_seen import SPEC
 
 PAUSE = "rd-0 CLIENT PAUSE 60000 WRITE"
 FAILOVER = "SENTINEL FAILOVER caplab"

@@ -13,9 +13,9 @@ from caplab_operator.engines import objects
 from caplab_operator.engines.parameters import allowed
 from caplab_operator.engines.redis import configuration, manifests, slices
 from caplab_operator.engines.redis.directives import DEFAULTS, IMMUTABLE
-from caplab_operator.engines.redis.manifests import Standing
+from caplab_operator.engines.redis.manifests import PersistedState
 from caplab_operator.engines.redis.spec import Failover, RedisSpec, parse
-from redis_seen import BODY, PODS, SPEC, STANDING
+from observed_redis import BODY, PODS, SPEC, STANDING
 
 
 def test_a_complete_object_is_parsed() -> None:
@@ -100,7 +100,7 @@ def test_what_redis_changes_while_it_runs_restarts_nobody(changes: dict[str, Any
     assert template(changed) == template(SPEC)
     pods = manifests.sentinels(SPEC, "image")["spec"]["template"]
     assert manifests.sentinels(changed, "image")["spec"]["template"] == pods
-    assert manifests.config_map(changed, Standing(changed.replicas, "rd-0", False)) != manifests.config_map(
+    assert manifests.config_map(changed, PersistedState(changed.replicas, "rd-0", False)) != manifests.config_map(
         SPEC, STANDING
     )
 
@@ -112,13 +112,13 @@ def test_what_takes_a_restart_changes_the_members_pods(changes: dict[str, Any]) 
     assert template(replace(SPEC, **changes)) != template(SPEC)
 
 
-def lab_env(standing: Standing) -> dict[str, str]:
+def lab_env(standing: PersistedState) -> dict[str, str]:
     text = manifests.config_map(SPEC, standing)["data"]["lab.env"]
     return dict(word.split("=", 1) for word in shlex.split(text))
 
 
 def test_start_scripts_learn_who_there_is_and_who_was_primary_last() -> None:
-    found = lab_env(Standing(2, "rd-1", bootstrap=False))
+    found = lab_env(PersistedState(2, "rd-1", bootstrap=False))
     host = "rd-{}.rd-members.demo.svc.cluster.local"
     assert found == {
         "MEMBER_HOSTS": f"{host.format(0)} {host.format(1)}",
@@ -129,7 +129,7 @@ def test_start_scripts_learn_who_there_is_and_who_was_primary_last() -> None:
         "PERSISTENCE": "everysec",
         "QUORUM": "2",
     }
-    first = lab_env(Standing(3, None, bootstrap=True))
+    first = lab_env(PersistedState(3, None, bootstrap=True))
     assert (first["BOOTSTRAP"], first["INITIAL_PRIMARY"]) == ("yes", host.format(0))
 
 
@@ -175,7 +175,7 @@ def test_a_directive_that_is_no_longer_named_goes_back_to_redis_own_value() -> N
 
 def test_a_parameter_that_is_older_than_the_rules_reaches_no_member() -> None:
     old = replace(SPEC, parameters={"appendfsync": "no", "DIR": "/", "hz": "20"})
-    assert configuration.asked(old) == {**configuration.asked(SPEC), "hz": "20"}
+    assert configuration.named_directives(old) == {**configuration.named_directives(SPEC), "hz": "20"}
 
 
 def test_parameters_come_before_the_labs_own() -> None:

@@ -10,10 +10,10 @@ import pytest
 from caplab_operator.api import Api
 from caplab_operator.engines.pods import Pod
 from caplab_operator.engines.redis import configuration, observe
-from caplab_operator.engines.redis.observe import Access, Place, Seen
+from caplab_operator.engines.redis.observe import Access, ObservedRedis, Place
 from caplab_operator.handlers import redis
 from caplab_operator.handlers.redis import RedisClusters
-from redis_seen import BODY, CURRENT, SPEC, master, replica, seen, sentinel
+from observed_redis import BODY, CURRENT, SPEC, master, observed, replica, sentinel
 
 PASSWORDS = {"operator": "o", "replication": "r", "sentinel": "s", "caplab": "c"}
 
@@ -22,7 +22,7 @@ PASSWORDS = {"operator": "o", "replication": "r", "sentinel": "s", "caplab": "c"
 class World:
     """What is seen, and what members and Sentinels are told."""
 
-    look: Seen
+    look: ObservedRedis
     told: list[str] = field(default_factory=list)
     restarted: list[str] = field(default_factory=list)
 
@@ -45,13 +45,13 @@ class World:
 
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
-    made = World(seen())
+    made = World(observed())
     monkeypatch.setattr(redis, "_passwords", lambda _api, _spec: PASSWORDS)
     monkeypatch.setattr(redis, "_place", lambda _api, _spec, _passwords: made.look.place)
     monkeypatch.setattr(redis, "_deployed", lambda _api, _spec: CURRENT)
     monkeypatch.setattr(observe, "look", lambda _place, _directives=(), **_: made.look)
-    monkeypatch.setattr(observe, "tell_member", made.tell)
-    monkeypatch.setattr(observe, "tell_sentinel", made.tell)
+    monkeypatch.setattr(observe, "send_to_member", made.tell)
+    monkeypatch.setattr(observe, "send_to_sentinel", made.tell)
     monkeypatch.setattr(observe, "users_of", lambda _place, _pod: ("user caplab on",))
     return made
 
@@ -64,17 +64,17 @@ def round_of(world: World, clusters: RedisClusters) -> dict[str, Any]:
     return dict(clusters.watch_over(cast(Api, world), BODY, {"phase": "Ready"}, {}))
 
 
-def with_users(*users: str) -> Seen:
+def with_users(*users: str) -> ObservedRedis:
     """All have the users they were set to, but rd-1."""
     well = ("user caplab on",)
     told = {f"rd-sentinel-{i}": sentinel(access=Access(f"run s{i}", well)) for i in range(3)}
     members = {"rd-0": master(access=Access("run 0", well)), "rd-2": replica(access=Access("run 2", well))}
-    return seen({**members, "rd-1": replica(access=Access("run 1", users))}, told)
+    return observed({**members, "rd-1": replica(access=Access("run 1", users))}, told)
 
 
 def test_a_setting_changed_by_hand_is_told_with_its_value_and_set_back_in_the_same_round(world: World) -> None:
     off = {**configuration.directives(SPEC), "appendonly": "no"}
-    world.look = seen({"rd-1": replica(settings=off)})
+    world.look = observed({"rd-1": replica(settings=off)})
     found = round_of(world, RedisClusters())
     assert (found["phase"], found["persistence"]) == ("Degraded", "other")
     assert conditions(found)["DurabilityApplied"] == ("False", "rd-1: appendonly is no, not yes")
@@ -93,7 +93,7 @@ def test_a_user_changed_by_hand_is_told_and_set_back_in_the_same_round(world: Wo
 
 
 def test_members_of_an_earlier_spec_are_named_and_the_next_one_is_restarted(world: World) -> None:
-    world.look = seen(pods=[replace(pod, revision="r0") for pod in seen().place.members])
+    world.look = observed(pods=[replace(pod, revision="r0") for pod in observed().place.members])
     found = round_of(world, RedisClusters())
     assert conditions(found)["SettingsApplied"] == ("False", "waits for a restart: rd-0; rd-1; rd-2")
     assert world.restarted == ["rd-2"]

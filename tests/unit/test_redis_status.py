@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from caplab_operator.engines.redis import configuration, health, observe, status
 from caplab_operator.engines.redis.directives import DEFAULTS
-from caplab_operator.engines.redis.observe import Access, KnownReplica, Member, Seen
+from caplab_operator.engines.redis.observe import Access, KnownReplica, Member, ObservedRedis
 from caplab_operator.engines.redis.primary import primary_of
 from caplab_wire.resp import Answer
-from redis_seen import (
+from observed_redis import (
     BOTH,
     GONE,
     LATER,
@@ -22,10 +22,10 @@ from redis_seen import (
     SPEC,
     master,
     naming,
+    observed,
     promoting,
     replica,
     replicas_flagged,
-    seen,
     sentinel,
 )
 
@@ -33,28 +33,30 @@ from redis_seen import (
 @pytest.mark.parametrize(
     ("look", "primary"),
     [
-        (seen(), "rd-0"),
-        (seen({"rd-0": None}), None),  # named, but silent
-        (seen({"rd-0": replica("rd-1")}), None),  # named, but a replica
-        (seen({"rd-0": master(loading=True)}), None),
-        (seen(BOTH, naming("rd-1", "rd-1", "rd-0")), "rd-1"),  # a majority
-        (seen(BOTH, naming("rd-1", "rd-0", "")), None),  # one each
-        (seen(BOTH, naming("rd-1", "", "")), "rd-1"),  # of those that answer
-        (seen({}, naming("", "", "")), None),  # a master by nobody's decision
-        (seen({"rd-0": None, **BOTH}, {"rd-sentinel-2": promoting("rd-1")}), "rd-1"),
-        (seen(BOTH, {"rd-sentinel-2": promoting("rd-1")}), "rd-1"),  # the old one does not know yet
-        (seen({}, {"rd-sentinel-2": promoting("rd-1")}), "rd-0"),  # chosen, not promoted yet
-        (seen(BOTH, {"rd-sentinel-2": replace(promoting("rd-1"), flags=frozenset({"master"}))}), "rd-0"),
+        (observed(), "rd-0"),
+        (observed({"rd-0": None}), None),  # named, but silent
+        (observed({"rd-0": replica("rd-1")}), None),  # named, but a replica
+        (observed({"rd-0": master(loading=True)}), None),
+        (observed(BOTH, naming("rd-1", "rd-1", "rd-0")), "rd-1"),  # a majority
+        (observed(BOTH, naming("rd-1", "rd-0", "")), None),  # one each
+        (observed(BOTH, naming("rd-1", "", "")), "rd-1"),  # of those that answer
+        (observed({}, naming("", "", "")), None),  # a master by nobody's decision
+        (observed({"rd-0": None, **BOTH}, {"rd-sentinel-2": promoting("rd-1")}), "rd-1"),
+        (observed(BOTH, {"rd-sentinel-2": promoting("rd-1")}), "rd-1"),  # the old one does not know yet
+        (observed({}, {"rd-sentinel-2": promoting("rd-1")}), "rd-0"),  # chosen, not promoted yet
+        (observed(BOTH, {"rd-sentinel-2": replace(promoting("rd-1"), flags=frozenset({"master"}))}), "rd-0"),
         (
-            seen({**BOTH, "rd-2": master()}, {"rd-sentinel-1": promoting("rd-1"), "rd-sentinel-2": promoting("rd-2")}),
+            observed(
+                {**BOTH, "rd-2": master()}, {"rd-sentinel-1": promoting("rd-1"), "rd-sentinel-2": promoting("rd-2")}
+            ),
             "rd-0",  # two failovers at once: the majority decides
         ),
-        (seen({}, {f"rd-sentinel-{i}": sentinel(names="rd-0") for i in range(3)}), "rd-0"),
-        (seen({}, {f"rd-sentinel-{i}": replace(sentinel(), names="10.0.0.0") for i in range(3)}), "rd-0"),
-        (seen({}, {f"rd-sentinel-{i}": replace(sentinel(), names="10.9.9.9") for i in range(3)}), None),
+        (observed({}, {f"rd-sentinel-{i}": sentinel(names="rd-0") for i in range(3)}), "rd-0"),
+        (observed({}, {f"rd-sentinel-{i}": replace(sentinel(), names="10.0.0.0") for i in range(3)}), "rd-0"),
+        (observed({}, {f"rd-sentinel-{i}": replace(sentinel(), names="10.9.9.9") for i in range(3)}), None),
     ],
 )
-def test_the_primary_is_a_master_that_the_sentinels_want(look: Seen, primary: str | None) -> None:
+def test_the_primary_is_a_master_that_the_sentinels_want(look: ObservedRedis, primary: str | None) -> None:
     assert primary_of(look) == primary
 
 
@@ -80,13 +82,13 @@ def test_answers_of_members_and_sentinels_are_read() -> None:
 
 def test_a_replica_is_told_apart_by_what_keeps_it_from_being_one() -> None:
     looks = {
-        "linked": seen(),
-        "unlinked": seen({"rd-1": replica(link_up=False)}),
-        "loading": seen({"rd-1": replica(loading=True)}),
-        "follows another": seen({"rd-1": replica("rd-2")}),
-        "stray master": seen({"rd-1": master()}),
-        "silent": seen({"rd-1": None}),
-        "leaving": seen(pods=[PODS[0], replace(PODS[1], leaving=True), PODS[2]]),
+        "linked": observed(),
+        "unlinked": observed({"rd-1": replica(link_up=False)}),
+        "loading": observed({"rd-1": replica(loading=True)}),
+        "follows another": observed({"rd-1": replica("rd-2")}),
+        "stray master": observed({"rd-1": master()}),
+        "silent": observed({"rd-1": None}),
+        "leaving": observed(pods=[PODS[0], replace(PODS[1], leaving=True), PODS[2]]),
     }
     assert {state: health.members(look, "rd-0")[1]["state"] for state, look in looks.items()} == {
         state: state for state in looks
@@ -95,16 +97,16 @@ def test_a_replica_is_told_apart_by_what_keeps_it_from_being_one() -> None:
 
 
 def test_clients_of_replicas_are_led_to_stale_ones_rather_than_to_nobody() -> None:
-    def names(look: Seen) -> list[str]:
+    def names(look: ObservedRedis) -> list[str]:
         return [one.name for one in health.replicas_of(look, "rd-0")]
 
-    assert names(seen()) == ["rd-1", "rd-2"]
-    assert names(seen({"rd-1": replica(link_up=False)})) == ["rd-2"]
-    assert names(seen({"rd-1": replica(link_up=False), "rd-2": None})) == ["rd-1"]
-    assert names(seen({"rd-0": master(offset=5 * 2**20)})) == ["rd-1", "rd-2"], "the Service would flap under load"
+    assert names(observed()) == ["rd-1", "rd-2"]
+    assert names(observed({"rd-1": replica(link_up=False)})) == ["rd-2"]
+    assert names(observed({"rd-1": replica(link_up=False), "rd-2": None})) == ["rd-1"]
+    assert names(observed({"rd-0": master(offset=5 * 2**20)})) == ["rd-1", "rd-2"], "the Service would flap under load"
 
 
-def build(look: Seen, before: Mapping[str, Any] | None = None, now: str = NOW, **done: Any) -> dict[str, Any]:
+def build(look: ObservedRedis, before: Mapping[str, Any] | None = None, now: str = NOW, **done: Any) -> dict[str, Any]:
     hit = done.pop("hit", {})
     return status.build(SPEC, look, primary_of(look), before or {}, now, hit, status.Done(**done))
 
@@ -114,7 +116,7 @@ def condition(found: Mapping[str, Any], name: str) -> tuple[str, str]:
 
 
 def test_a_cluster_whose_members_and_sentinels_are_all_well_is_ready() -> None:
-    found = build(seen())
+    found = build(observed())
     assert (found["phase"], found["primary"], found["epoch"], found["persistence"]) == (
         "Ready", "rd-0", "a" * 40, "everysec",
     )  # fmt: skip
@@ -128,25 +130,30 @@ def test_a_cluster_whose_members_and_sentinels_are_all_well_is_ready() -> None:
 @pytest.mark.parametrize(
     ("look", "why"),
     [
-        (seen({"rd-2": replica(link_up=False)}), "rd-2 (unlinked)"),
-        (seen({"rd-2": replica("rd-1")}), "rd-2 (follows another)"),
-        (seen(pods=PODS[:2]), "2 instead of 3"),
-        (seen(sentinels={"rd-sentinel-1": None}), "rd-sentinel-1 (silent)"),
-        (seen(sentinels=naming("rd-0", "rd-0", "rd-1")), "rd-sentinel-2 (names another)"),
-        (seen(sentinels={"rd-sentinel-0": sentinel(others=3)}), "rd-sentinel-0 (knows 2 replicas, 3 others)"),
+        (observed({"rd-2": replica(link_up=False)}), "rd-2 (unlinked)"),
+        (observed({"rd-2": replica("rd-1")}), "rd-2 (follows another)"),
+        (observed(pods=PODS[:2]), "2 instead of 3"),
+        (observed(sentinels={"rd-sentinel-1": None}), "rd-sentinel-1 (silent)"),
+        (observed(sentinels=naming("rd-0", "rd-0", "rd-1")), "rd-sentinel-2 (names another)"),
+        (observed(sentinels={"rd-sentinel-0": sentinel(others=3)}), "rd-sentinel-0 (knows 2 replicas, 3 others)"),
         (
-            seen(sentinels={"rd-sentinel-0": sentinel(known=replicas_flagged("slave", "s_down,slave,disconnected"))}),
+            observed(
+                sentinels={"rd-sentinel-0": sentinel(known=replicas_flagged("slave", "s_down,slave,disconnected"))}
+            ),
             "rd-sentinel-0 (out of touch with 1 replicas)",
         ),
-        (seen(sentinels={"rd-sentinel-0": sentinel(flags="master,failover_in_progress")}), "failing over"),
-        (seen({"rd-2": replica(settings={**DEFAULTS, "appendonly": "no"})}), "rd-2: appendonly is no, not yes"),
-        (seen({"rd-1": replica(access=Access(refusal="WRONGPASS"))}), "rd-1 (refuses clients' login)"),
-        (seen(sentinels={"rd-sentinel-1": sentinel(access=Access(refusal="NOPERM"))}), "rd-sentinel-1 (refuses clie"),
-        (replace(seen({"rd-1": None}), shut_out=frozenset({"rd-1"})), "rd-1 (refuses the operator)"),
-        (seen({"rd-0": master(offset=5 * 2**20)}), "rd-1 (behind), rd-2 (behind)"),
+        (observed(sentinels={"rd-sentinel-0": sentinel(flags="master,failover_in_progress")}), "failing over"),
+        (observed({"rd-2": replica(settings={**DEFAULTS, "appendonly": "no"})}), "rd-2: appendonly is no, not yes"),
+        (observed({"rd-1": replica(access=Access(refusal="WRONGPASS"))}), "rd-1 (refuses clients' login)"),
+        (
+            observed(sentinels={"rd-sentinel-1": sentinel(access=Access(refusal="NOPERM"))}),
+            "rd-sentinel-1 (refuses clie",
+        ),
+        (replace(observed({"rd-1": None}), shut_out=frozenset({"rd-1"})), "rd-1 (refuses the operator)"),
+        (observed({"rd-0": master(offset=5 * 2**20)}), "rd-1 (behind), rd-2 (behind)"),
     ],
 )
-def test_a_cluster_that_lacks_something_is_degraded_and_says_what(look: Seen, why: str) -> None:
+def test_a_cluster_that_lacks_something_is_degraded_and_says_what(look: ObservedRedis, why: str) -> None:
     found = build(look, {"phase": "Ready"})
     assert found["phase"] == "Degraded"
     assert why in condition(found, "Ready")[1]
@@ -154,24 +161,24 @@ def test_a_cluster_that_lacks_something_is_degraded_and_says_what(look: Seen, wh
 
 
 def test_settings_that_redis_refuses_are_told_in_its_own_words() -> None:
-    look = seen({"rd-1": replica(settings={**configuration.directives(SPEC), "hz": "11"})})
+    look = observed({"rd-1": replica(settings={**configuration.directives(SPEC), "hz": "11"})})
     assert condition(build(look), "SettingsApplied") == ("False", "not the spec's: rd-1: hz is 11, not 10")
     refused = build(look, refusals={"rd-1": "ERR no such hz"})
     assert condition(refused, "SettingsApplied") == (
         "False", "refused: rd-1: ERR no such hz. not the spec's: rd-1: hz is 11, not 10",
     )  # fmt: skip
-    silent = build(seen(pods=(), watchers=()))
+    silent = build(observed(pods=(), watchers=()))
     assert condition(silent, "SettingsApplied") == ("Unknown", "no answer: rd-0, rd-1, rd-2")
 
 
 def test_members_that_differ_in_persistence_are_other() -> None:
     none = configuration.directives(replace(SPEC, persistence="none"))
-    assert build(seen({"rd-1": replica(settings=none)}))["persistence"] == "other"
-    assert build(seen(dict.fromkeys(("rd-0", "rd-1", "rd-2"))))["persistence"] == "unknown"
+    assert build(observed({"rd-1": replica(settings=none)}))["persistence"] == "other"
+    assert build(observed(dict.fromkeys(("rd-0", "rd-1", "rd-2"))))["persistence"] == "unknown"
 
 
 def test_a_failover_has_its_cause_and_the_time_without_a_primary() -> None:
-    before = build(seen())
+    before = build(observed())
     assert "lastFailover" not in before
     gone = build(GONE, before)
     assert (gone["phase"], gone["primaryGap"]) == ("Down", {"member": "rd-0", "since": NOW})
@@ -183,17 +190,19 @@ def test_a_failover_has_its_cause_and_the_time_without_a_primary() -> None:
 
 
 def test_a_primary_that_came_back_is_no_failover() -> None:
-    found = build(seen(), build(GONE, build(seen())), LATER)
+    found = build(observed(), build(GONE, build(observed())), LATER)
     assert "lastFailover" not in found
     assert found["primaryGap"]["until"] == LATER
 
 
 def test_an_earlier_gap_is_not_taken_for_a_later_failovers() -> None:
-    came_back = build(seen(), build(GONE, build(seen())), LATER)
+    came_back = build(observed(), build(GONE, build(observed())), LATER)
     found = build(PROMOTED, came_back, "2026-01-01T00:01:00Z", handed_over="rd-0")
     assert (found["lastFailover"]["seconds"], found["lastFailover"]["cause"]) == (0.0, "handed over by the operator")
 
 
 def test_a_primary_whose_pod_was_told_to_end_is_no_riddle() -> None:
-    leaving = build(replace(seen(), place=replace(seen().place, members=(replace(PODS[0], leaving=True), *PODS[1:]))))
+    leaving = build(
+        replace(observed(), place=replace(observed().place, members=(replace(PODS[0], leaving=True), *PODS[1:])))
+    )
     assert build(PROMOTED, leaving, LATER)["lastFailover"]["cause"] == "its pod was told to end"

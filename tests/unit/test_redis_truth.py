@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from caplab_operator.engines.pods import Pod
 from caplab_operator.engines.redis import configuration, durability, observe, settings, users
-from caplab_operator.engines.redis.observe import Access, Member, Place, Seen
+from caplab_operator.engines.redis.observe import Access, Member, ObservedRedis, Place
 from caplab_operator.engines.redis.spec import RedisSpec
 from caplab_operator.handlers.redis_users import Users, users_of_members
 from fake_redis import fake_redis
-from redis_seen import PODS, SPEC, master, replica, seen, sentinel
+from observed_redis import PODS, SPEC, master, observed, replica, sentinel
 
 ALWAYS = replace(SPEC, persistence="always", min_replicas_to_write=1)
 HEALTHY_INFO = {
@@ -28,14 +28,14 @@ def with_settings(spec: RedisSpec, **changes: str) -> dict[str, str]:
     return {**configuration.directives(spec), **{name.replace("_", "-"): value for name, value in changes.items()}}
 
 
-def look(spec: RedisSpec = ALWAYS, member: str = "rd-1", trouble: str = "", **changes: str) -> Seen:
+def look(spec: RedisSpec = ALWAYS, member: str = "rd-1", trouble: str = "", **changes: str) -> ObservedRedis:
     """All members as the spec has them, but one of them."""
     members: dict[str, Member | None] = {"rd-0": master(settings=with_settings(spec))}
     members |= {name: replica(settings=with_settings(spec)) for name in ("rd-1", "rd-2")}
     odd = members[member]
     assert odd is not None
     members[member] = replace(odd, settings=with_settings(spec, **changes), append_only_trouble=trouble)
-    return seen(members)
+    return observed(members)
 
 
 def test_members_that_all_keep_the_promise_are_what_the_spec_says() -> None:
@@ -65,12 +65,12 @@ def test_one_setting_of_one_member_breaks_the_promise_and_is_named(
 
 
 def test_a_member_that_does_not_answer_leaves_the_persistence_unknown() -> None:
-    for silent in (seen({"rd-2": None}), seen(pods=PODS[:2]), seen({"rd-2": replica(settings={})})):
+    for silent in (observed({"rd-2": None}), observed(pods=PODS[:2]), observed({"rd-2": replica(settings={})})):
         assert durability.persistence(SPEC, silent) == "unknown"
         assert durability.applied(SPEC, silent) == (
             "Unknown", "NoAnswer", "what rd-2 would keep is unknown: no answer",
         )  # fmt: skip
-    worse = seen({"rd-2": None, "rd-1": replica(settings=with_settings(SPEC, appendonly="no"))})
+    worse = observed({"rd-2": None, "rd-1": replica(settings=with_settings(SPEC, appendonly="no"))})
     assert durability.applied(SPEC, worse)[0] == "False"
 
 
@@ -98,25 +98,28 @@ def test_a_member_tells_itself_what_is_wrong_with_its_append_only_file(info: dic
     assert observe.member_from({**HEALTHY_INFO, **info}, []).append_only_trouble == trouble
 
 
-def said_of_settings(found: Seen, **done: Any) -> tuple[str, str, str]:
+def said_of_settings(found: ObservedRedis, **done: Any) -> tuple[str, str, str]:
     return settings.applied(SPEC, found, done.get("refusals", {}), done.get("users", {}), done.get("outdated", ()))
 
 
 def test_what_waits_for_a_restart_is_told_by_name() -> None:
-    waiting = seen({"rd-1": replica(settings=with_settings(SPEC, databases="4"))})
+    waiting = observed({"rd-1": replica(settings=with_settings(SPEC, databases="4"))})
     assert said_of_settings(waiting, outdated=["rd-0"]) == (
         "False", "WaitsForRestart", "waits for a restart: rd-0; rd-1 (databases)",
     )  # fmt: skip
 
 
 def test_users_that_somebody_changed_are_named() -> None:
-    assert said_of_settings(seen(), users={"rd-1": ["caplab"]})[1:] == ("NotYet", "not the spec's: rd-1: users caplab")
+    assert said_of_settings(observed(), users={"rd-1": ["caplab"]})[1:] == (
+        "NotYet",
+        "not the spec's: rd-1: users caplab",
+    )
 
 
 def test_who_is_silent_has_settings_that_nobody_knows() -> None:
-    found = said_of_settings(seen({"rd-1": None}, {"rd-sentinel-2": None}))
+    found = said_of_settings(observed({"rd-1": None}, {"rd-sentinel-2": None}))
     assert found == ("Unknown", "NoAnswer", "no answer: rd-1, rd-sentinel-2")
-    assert said_of_settings(seen())[0] == "True"
+    assert said_of_settings(observed())[0] == "True"
 
 
 PASSWORDS = {"operator": "o", "replication": "r", "sentinel": "s", "caplab": "c"}
@@ -136,27 +139,27 @@ class Members:
 
 
 def hold(monkeypatch: pytest.MonkeyPatch, members: Members) -> None:
-    monkeypatch.setattr(observe, "tell_member", members.tell)
-    monkeypatch.setattr(observe, "tell_sentinel", members.tell)
+    monkeypatch.setattr(observe, "send_to_member", members.tell)
+    monkeypatch.setattr(observe, "send_to_sentinel", members.tell)
     monkeypatch.setattr(observe, "users_of", lambda _place, _pod: AS_SET)
 
 
-def accesses(**odd: Access) -> Seen:
+def accesses(**odd: Access) -> ObservedRedis:
     """All have the users they were set to, but those given."""
     well = {name: Access(f"run of {name}", AS_SET) for name in ("rd-0", "rd-1", "rd-2")}
     of = {**well, **{name.replace("_", "-"): access for name, access in odd.items()}}
     told = {f"rd-sentinel-{i}": sentinel(access=Access(f"run of s{i}", AS_SET)) for i in range(3)}
-    return seen({name: replica(access=access) for name, access in of.items()}, told)
+    return observed({name: replica(access=access) for name, access in of.items()}, told)
 
 
 def test_users_are_set_once_in_the_life_of_a_process_and_then_held(monkeypatch: pytest.MonkeyPatch) -> None:
     members, held = Members(), Users()
     hold(monkeypatch, members)
     assert held.changed(accesses()) == {}
-    held.mend(SPEC, accesses(), PASSWORDS)
+    held.correct(SPEC, accesses(), PASSWORDS)
     assert [name for name, _ in members.told] == ["rd-0", "rd-1", "rd-2", *(f"rd-sentinel-{i}" for i in range(3))]
     members.told.clear()
-    held.mend(SPEC, accesses(), PASSWORDS)
+    held.correct(SPEC, accesses(), PASSWORDS)
     assert members.told == []
 
 
@@ -174,10 +177,10 @@ def test_users_changed_by_hand_are_noticed_and_mended(
 ) -> None:
     members, held = Members(), Users()
     hold(monkeypatch, members)
-    held.mend(SPEC, accesses(), PASSWORDS)
+    held.correct(SPEC, accesses(), PASSWORDS)
     members.told.clear()
     assert held.changed(accesses(rd_1=access)) == {"rd-1": names}
-    held.mend(SPEC, accesses(rd_1=access), PASSWORDS)
+    held.correct(SPEC, accesses(rd_1=access), PASSWORDS)
     ((pod, commands),) = members.told
     assert pod == "rd-1"
     assert "ACL SETUSER caplab reset on >c ~* &* +@read" in "\n".join(commands)
@@ -187,17 +190,17 @@ def test_users_changed_by_hand_are_noticed_and_mended(
 def test_a_password_that_the_secret_no_longer_has_is_made_good(monkeypatch: pytest.MonkeyPatch) -> None:
     members, held = Members(), Users()
     hold(monkeypatch, members)
-    held.mend(SPEC, accesses(), PASSWORDS)
+    held.correct(SPEC, accesses(), PASSWORDS)
     members.told.clear()
-    held.mend(SPEC, accesses(rd_2=Access("run of rd-2", AS_SET, "WRONGPASS")), PASSWORDS)
+    held.correct(SPEC, accesses(rd_2=Access("run of rd-2", AS_SET, "WRONGPASS")), PASSWORDS)
     assert [name for name, _ in members.told] == ["rd-2"]
 
 
 def test_what_redis_refuses_of_users_is_told_and_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     members, held = Members(refuses=True), Users()
     hold(monkeypatch, members)
-    assert held.mend(SPEC, accesses(), PASSWORDS)["rd-0"] == "ERR no"
-    assert held.mend(SPEC, accesses(), PASSWORDS)["rd-0"] == "ERR no"
+    assert held.correct(SPEC, accesses(), PASSWORDS)["rd-0"] == "ERR no"
+    assert held.correct(SPEC, accesses(), PASSWORDS)["rd-0"] == "ERR no"
 
 
 def test_no_password_is_ever_logged() -> None:
@@ -228,7 +231,7 @@ EXPORTERS = f"user monitor on #{hashlib.sha256(b'mon').hexdigest()} -@all +info"
 def test_the_exporters_user_is_given_to_running_members_and_to_no_sentinel(monkeypatch: pytest.MonkeyPatch) -> None:
     members, held = Members(), Users()
     hold(monkeypatch, members)
-    held.mend(SPEC, accesses(), WATCHED)
+    held.correct(SPEC, accesses(), WATCHED)
     has = {name: any(line.startswith("ACL SETUSER monitor reset on >mon -@all +ping +info") for line in lines)
            for name, lines in members.told}  # fmt: skip
     assert has == {name: not name.startswith("rd-sentinel") for name in has}
@@ -240,11 +243,11 @@ def test_a_member_that_does_not_let_the_exporter_in_is_told_again(monkeypatch: p
     members, held = Members(), Users()
     hold(monkeypatch, members)
     monkeypatch.setattr(observe, "users_of", lambda _place, _pod: (*AS_SET, *filter(None, [line])))
-    held.mend(SPEC, accesses(), WATCHED)
+    held.correct(SPEC, accesses(), WATCHED)
     members.told.clear()
     with_line = (*AS_SET, *filter(None, [line]))
     of = {f"rd_{number}": Access(f"run of rd-{number}", with_line) for number in range(3)}
-    held.mend(SPEC, accesses(**of), WATCHED)
+    held.correct(SPEC, accesses(**of), WATCHED)
     assert [name for name, _ in members.told if not name.startswith("rd-sentinel")] == ["rd-0", "rd-1", "rd-2"]
 
 

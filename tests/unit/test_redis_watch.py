@@ -15,7 +15,7 @@ from caplab_operator.handlers import redis_watch, wiring
 from caplab_operator.handlers.engines import Engine
 from caplab_operator.handlers.redis_routes import Routes
 from caplab_operator.handlers.redis_watch import PromotionWatch
-from redis_seen import BODY, GONE, PROMOTED, SPEC, pod, seen
+from observed_redis import BODY, GONE, PROMOTED, SPEC, observed, pod
 
 
 class FakeApi:
@@ -35,10 +35,10 @@ class FakeApi:
 def test_of_two_looks_the_later_counts_whichever_is_done_first() -> None:
     api: Any = FakeApi()
     routes = Routes()
-    routes.lead_to_all(api, SPEC, seen(began=1.0))
+    routes.lead_to_all(api, SPEC, observed(began=1.0))
     assert api.applied == [("rd-primary", ["rd-0"]), ("rd-replicas", ["rd-1", "rd-2"])]
     assert routes.lead_to_primary(api, SPEC, replace(PROMOTED, began=3.0))
-    routes.lead_to_all(api, SPEC, seen(began=2.0))  # a round that had to wait for somebody silent
+    routes.lead_to_all(api, SPEC, observed(began=2.0))  # a round that had to wait for somebody silent
     assert not routes.lead_to_primary(api, SPEC, replace(GONE, began=4.0))  # nobody is no better
     assert not routes.lead_to_primary(api, SPEC, replace(PROMOTED, began=5.0))
     assert api.applied[2:] == [("rd-primary", ["rd-1"])]
@@ -202,19 +202,19 @@ def test_each_cluster_is_followed_once_and_as_long_as_it_is_there() -> None:
             "PostgresCluster": Engine("PostgresCluster", "postgresclusters", handlers),
         }
         lab = wiring.Lab(api=api, engines=engines)
-        lab.clusters.hear("ADDED", BODY)
-        lab.clusters.hear("ADDED", another("u-9", kind="PostgresCluster"))
+        lab.clusters.on_event("ADDED", BODY)
+        lab.clusters.on_event("ADDED", another("u-9", kind="PostgresCluster"))
         for _ in range(4):  # the first attempt fails
             await wiring._keep_following(lab)
             await asyncio.sleep(0)
         assert followed == ["u-1", "u-1"]
         task = lab.followers["u-1"]
-        lab.clusters.hear("MODIFIED", another("u-2"))
+        lab.clusters.on_event("MODIFIED", another("u-2"))
         for _ in range(2):
             await wiring._keep_following(lab)
             await asyncio.sleep(0)
         assert (task.cancelled(), followed) == (True, ["u-1", "u-1", "u-2"])
-        lab.clusters.hear("DELETED", another("u-2"))
+        lab.clusters.on_event("DELETED", another("u-2"))
         task = lab.followers["u-2"]
         await wiring._keep_following(lab)
         await asyncio.sleep(0)
@@ -239,9 +239,9 @@ def test_a_refusal_is_no_answer_and_is_told_where_something_was_to_be_done(monke
         here, nowhere = pod("rd-0", 0, address="127.0.0.1"), pod("rd-1", 1, address=None)
         place = Place((here, nowhere), (pod("rd-sentinel-0", 0, address="127.0.0.1"),), "pw")
         found = await asyncio.to_thread(observe.look, place, ["hz"])
-        assert (found.said, found.told) == ({}, {})
+        assert (found.members, found.sentinels) == ({}, {})
         set_it = [("CONFIG", "SET", "hz", "1"), ("CONFIG", "SET", "timeout", "1")]
-        assert await asyncio.to_thread(observe.tell_member, place, here, set_it) == ["refused", "refused"]
-        assert "no address" in observe.tell_member(place, nowhere, set_it)[0]
+        assert await asyncio.to_thread(observe.send_to_member, place, here, set_it) == ["refused", "refused"]
+        assert "no address" in observe.send_to_member(place, nowhere, set_it)[0]
 
     asyncio.run(main())

@@ -14,7 +14,7 @@ from caplab_operator.engines.passwords import PasswordsLost
 from caplab_operator.handlers import clusters, exporters, rounds
 from caplab_operator.handlers.engines import Engine
 from caplab_operator.handlers.rounds import Rounds
-from caplab_operator.handlers.watched import Watched
+from caplab_operator.handlers.watched import WatchedClusters
 from caplab_operator.health import BOUND_SECONDS, Health
 from caplab_operator.settings import LAB_NAMESPACE_VARIABLE
 from kubernetes.client import ApiException
@@ -93,15 +93,15 @@ class Handlers:
 
 class World:
     def __init__(self) -> None:
-        self.api, self.handlers, self.heard, self.seconds = FakeApi(), Handlers(), Watched(), 0.0
+        self.api, self.handlers, self.heard, self.seconds = FakeApi(), Handlers(), WatchedClusters(), 0.0
         engines = {"RedisCluster": Engine("RedisCluster", "redisclusters", self.handlers)}
         api: Any = self.api
         self.health = Health(lambda: self.seconds)
         self.rounds = Rounds(api, engines, self.heard, lambda _: {}, self.health)
 
     def hear(self, of: Mapping[str, Any], event: str = "ADDED") -> None:
-        self.heard.hear(event, of)
-        self.rounds.heard_of(of, None)
+        self.heard.on_event(event, of)
+        self.rounds.on_event(of, None)
 
     async def end(self) -> None:
         tasks = self.rounds.tasks()
@@ -156,7 +156,7 @@ def test_a_cluster_that_is_looked_at_while_to_apply_it_is_stuck_is_told_of_too()
         await wait_until(lambda: world.handlers.looks["rd"] > looks + 2)
         assert world.health.trouble() == ""  # nothing was to be applied since
         world.handlers.never_applied = {"rd"}
-        world.rounds.running["uid-rd"].stir()
+        world.rounds.running["uid-rd"].wake()
         await wait_until(lambda: "applying RedisCluster demo/rd" in world.health._ended)
         world.seconds *= 2.5
         looks = world.handlers.looks["rd"]
@@ -172,15 +172,15 @@ def test_a_new_spec_and_a_stirred_cluster_are_applied_at_once_and_a_status_stirs
     async def scenario(world: World) -> None:
         world.hear(body("rd"))
         await wait_until(lambda: world.handlers.applied == [("rd", 1)])
-        world.heard.hear("MODIFIED", body("rd"))
-        world.rounds.heard_of(body("rd"), 1)
+        world.heard.on_event("MODIFIED", body("rd"))
+        world.rounds.on_event(body("rd"), 1)
         seen = world.handlers.looks.get("rd", 0)
         await wait_until(lambda: world.handlers.looks.get("rd", 0) > seen + 3)
         assert world.handlers.applied == [("rd", 1)]
-        world.heard.hear("MODIFIED", body("rd", generation=2))
-        world.rounds.heard_of(body("rd", generation=2), 1)
+        world.heard.on_event("MODIFIED", body("rd", generation=2))
+        world.rounds.on_event(body("rd", generation=2), 1)
         await wait_until(lambda: world.handlers.applied[1:] == [("rd", 2)])
-        world.rounds.running["uid-rd"].stir()
+        world.rounds.running["uid-rd"].wake()
         await wait_until(lambda: len(world.handlers.applied) == 3)
 
     in_world(scenario)

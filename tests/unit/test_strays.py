@@ -8,7 +8,7 @@ import pytest
 from caplab_operator.engines.postgres import manifests
 from caplab_operator.engines.strays import additions, removal
 from fake_server import FakeServer
-from postgres_seen import SPEC
+from observed_postgres import SPEC
 
 SERVICE: dict[str, Any] = {
     "kind": "Service",

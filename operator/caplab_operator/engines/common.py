@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .conditions import Said, Status, condition, never_ready
+from .conditions import ConditionState, Status, condition, never_ready
 
 CONFLICT, STARTABLE = "Conflict", "Startable"
-NO_CONFLICT: Said = ("False", "NoConflict", "every object of the cluster is its own")
-CAN_START: Said = ("True", "NothingInTheWay", "nothing keeps a member from starting")
+NO_CONFLICT: ConditionState = ("False", "NoConflict", "every object of the cluster is its own")
+CAN_START: ConditionState = ("True", "NothingInTheWay", "nothing keeps a member from starting")
 _READY = "Ready"
 
 
@@ -18,14 +18,14 @@ _READY = "Ready"
 class Common:
     """What the operator's common layer found out about a cluster."""
 
-    conflict: Said = NO_CONFLICT
-    startable: Said = CAN_START
+    conflict: ConditionState = NO_CONFLICT
+    startable: ConditionState = CAN_START
 
     @property
     def obstacles(self) -> list[str]:
         """In words, what is in the cluster's way."""
         pairs = ((self.conflict, NO_CONFLICT), (self.startable, CAN_START))
-        return [said[2] for said, fine in pairs if said != fine]
+        return [state[2] for state, fine in pairs if state != fine]
 
     @property
     def is_conflict(self) -> bool:
@@ -37,34 +37,34 @@ def complete(status: Mapping[str, Any], common: Common, generation: int, before:
     """The status with the common conditions; before is the status so far. A cluster in conflict is not Ready."""
     so_far, own = before.get("conditions") or [], status.get("conditions") or []
     named = ((CONFLICT, common.conflict), (STARTABLE, common.startable))
-    conditions = [one for one in own if one["type"] not in (CONFLICT, STARTABLE)]
-    conditions += [condition(name, said, generation, so_far, now) for name, said in named]
+    conditions = [entry for entry in own if entry["type"] not in (CONFLICT, STARTABLE)]
+    conditions += [condition(name, state, generation, so_far, now) for name, state in named]
     complete_status = {**status, "conditions": conditions}
     if common.is_conflict and status.get("phase") == "Ready":
         complete_status["phase"] = _not_ready(before, "Degraded")
     return complete_status
 
 
-def held_up(before: Mapping[str, Any], generation: int, now: str) -> Status:
+def in_conflict(before: Mapping[str, Any], generation: int, now: str) -> Status:
     """The status of a cluster that is not looked at, since its objects are not its own: it is not Ready."""
-    said = ("False", "Conflict", "the cluster is not applied: the condition Conflict says why")
+    state = ("False", "Conflict", "the cluster is not applied: the condition Conflict says why")
     return {
-        **_with_ready(before, said, generation, now),
+        **_with_ready(before, state, generation, now),
         "observedGeneration": generation,
         "phase": _not_ready(before, "Degraded"),
     }
 
 
-def unseen(before: Mapping[str, Any], why: str, generation: int, now: str) -> Status:
+def unobserved(before: Mapping[str, Any], why: str, generation: int, now: str) -> Status:
     """The status of a cluster that could not be looked at: whether it is Ready is not known."""
-    said = ("Unknown", "NotObserved", f"the cluster could not be looked at: {why}")
-    return {**_with_ready(before, said, generation, now), "phase": _not_ready(before, "Unknown")}
+    state = ("Unknown", "NotObserved", f"the cluster could not be looked at: {why}")
+    return {**_with_ready(before, state, generation, now), "phase": _not_ready(before, "Unknown")}
 
 
-def _with_ready(before: Mapping[str, Any], said: Said, generation: int, now: str) -> Status:
+def _with_ready(before: Mapping[str, Any], state: ConditionState, generation: int, now: str) -> Status:
     so_far = before.get("conditions") or []
-    ready = condition(_READY, said, generation, so_far, now)
-    return {**before, "conditions": [ready, *(one for one in so_far if one["type"] != _READY)]}
+    ready = condition(_READY, state, generation, so_far, now)
+    return {**before, "conditions": [ready, *(entry for entry in so_far if entry["type"] != _READY)]}
 
 
 def _not_ready(before: Mapping[str, Any], otherwise: str) -> str:

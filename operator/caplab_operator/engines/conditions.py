@@ -6,15 +6,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 Status = dict[str, Any]
-Said = tuple[str, str, str]  # status, reason, message
+ConditionState = tuple[str, str, str]  # status, reason, message
 # The kinds' schemas allow no more.
 _MESSAGE_CHARACTERS = 1000
 _ROLLOUT_CHARACTERS = 200
 
 
-def condition(name: str, said: Said, generation: int, before: Sequence[Mapping[str, Any]], now: str) -> Status:
+def condition(
+    name: str, state: ConditionState, generation: int, before: Sequence[Mapping[str, Any]], now: str
+) -> Status:
     """A condition keeps its time while its status stays; before are the conditions so far."""
-    status, reason, message = said
+    status, reason, message = state
     old: Mapping[str, Any] = next((c for c in before if c["type"] == name), {})
     since = old["lastTransitionTime"] if old.get("status") == status else now
     return {
@@ -27,7 +29,7 @@ def condition(name: str, said: Said, generation: int, before: Sequence[Mapping[s
     }
 
 
-def settings_applied(refusals: Mapping[str, str], silence: str, drifts: Mapping[str, Iterable[str]]) -> Said:
+def settings_applied(refusals: Mapping[str, str], silence: str, drifts: Mapping[str, Iterable[str]]) -> ConditionState:
     """What is said of the spec's settings: refusals in the engine's own words, and settings that differ, by member.
 
     silence: that nobody says what settings it has; '' where somebody does.

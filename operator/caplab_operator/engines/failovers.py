@@ -20,25 +20,25 @@ def primary_gap(primary: str | None, before: Mapping[str, Any], now: str) -> Sta
 
 
 def explained(
-    failover: Mapping[str, Any], known: Mapping[str, Any], gap: Mapping[str, Any] | None, causes: Mapping[str, str]
+    failover: Mapping[str, Any], previous: Mapping[str, Any], gap: Mapping[str, Any] | None, causes: Mapping[str, str]
 ) -> Status:
     """The failover with its cause, and for how long there was no primary; once found they stay.
 
-    known is the failover in the status so far; causes tell what happened to a member.
+    previous is the failover in the status so far; causes tell what happened to a member.
     """
     # Who tells of the first failover may not know the first primary: then it is who was there before the gap.
     old = str(failover.get("from") or (gap or {}).get("member") or "")
-    found: Status = {**failover, "cause": causes.get(old, "no fault of the lab")}
+    result: Status = {**failover, "cause": causes.get(old, "no fault of the lab")}
     if old:
-        found["from"] = old
+        result["from"] = old
     if gap and "until" in gap and gap["member"] == old:
         seconds = datetime.fromisoformat(gap["until"]) - datetime.fromisoformat(gap["since"])
-        found["seconds"] = seconds.total_seconds()
-    if (known.get("at"), known.get("to")) == (failover["at"], failover["to"]):
-        found |= {name: known[name] for name in ("from", "cause", "seconds") if name in known}
-    return found
+        result["seconds"] = seconds.total_seconds()
+    if (previous.get("at"), previous.get("to")) == (failover["at"], failover["to"]):
+        result |= {name: previous[name] for name in ("from", "cause", "seconds") if name in previous}
+    return result
 
 
-def faults(hit: Mapping[str, str]) -> dict[str, str]:
+def faults(active_faults: Mapping[str, str]) -> dict[str, str]:
     """Causes: of each member the fault that it is or was under, by its name."""
-    return {member: f"fault {name}" for member, name in hit.items()}
+    return {member: f"fault {name}" for member, name in active_faults.items()}

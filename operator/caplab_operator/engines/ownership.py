@@ -78,13 +78,13 @@ def claims_of(stateful_set: Manifest, claims: Iterable[Metadata]) -> list[Metada
 
 def claims_left_by(stateful_set: Manifest, claims: Iterable[Metadata]) -> list[Metadata]:
     """The volume claims of its cluster's members that are no more: of pods beyond its number."""
-    labels, known = stateful_set["metadata"]["labels"], {claim["name"] for claim in claims_of(stateful_set, claims)}
+    labels, in_use = stateful_set["metadata"]["labels"], {claim["name"] for claim in claims_of(stateful_set, claims)}
     templates = [template["metadata"]["name"] for template in stateful_set["spec"].get("volumeClaimTemplates") or ()]
     sets = {f"{template}-{stateful_set['metadata']['name']}" for template in templates}
     return [
         claim
         for claim in claims
-        if claim["name"] not in known
+        if claim["name"] not in in_use
         and stateful_set_name(claim) in sets
         and labels.items() <= (claim.get("labels") or {}).items()
     ]

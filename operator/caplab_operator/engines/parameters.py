@@ -46,19 +46,19 @@ def table(engine: str) -> Mapping[str, Parameter]:
 @cache
 def allowed(engine: str) -> Mapping[str, Parameter]:
     """Those that a spec may name."""
-    return {name: one for name, one in table(engine).items() if not one.refused}
+    return {name: parameter for name, parameter in table(engine).items() if not parameter.refused}
 
 
-def taken(engine: str, asked: Mapping[str, str]) -> dict[str, str]:
+def taken(engine: str, named: Mapping[str, str]) -> dict[str, str]:
     """Those of a spec's parameters that reach a member: an object may be older than the API server's rules."""
-    return {name: value for name, value in asked.items() if name in allowed(engine)}
+    return {name: value for name, value in named.items() if name in allowed(engine)}
 
 
-def not_taken(engine: str, asked: Mapping[str, str]) -> dict[str, str]:
+def not_taken(engine: str, named: Mapping[str, str]) -> dict[str, str]:
     """The others, and why each is refused."""
-    known = table(engine)
+    parameters = table(engine)
     return {
-        name: known[name].refused if name in known else "no parameter has that name"
-        for name in asked
+        name: parameters[name].refused if name in parameters else "no parameter has that name"
+        for name in named
         if name not in allowed(engine)
     }

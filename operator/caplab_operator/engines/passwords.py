@@ -51,10 +51,10 @@ def are_to_be_derived(root: str, secrets: Mapping[str, str | None], volumes: fro
     volumes tells the same of the volumes: what is on a volume is what a login is checked against, so they decide.
     Raises PasswordsLost where a Secret is gone that derives from another key.
     """
-    made_with = volumes or frozenset(told for told in secrets.values() if told is not None)
+    made_with = volumes or frozenset(fingerprint for fingerprint in secrets.values() if fingerprint is not None)
     if made_with <= {root}:
         return True
-    if missing := sorted(name for name, told in secrets.items() if told is None):
+    if missing := sorted(name for name, fingerprint in secrets.items() if fingerprint is None):
         raise PasswordsLost(
             f"Secret {', '.join(missing)} is gone, and the cluster's passwords are from another root key than the lab"
             " has now: they cannot be made again, and others would let nobody in. Hint: put the Secret back, or"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .common import CAN_START
-from .conditions import Said
+from .conditions import ConditionState
 
 # Of a container that waits: reasons that do not go away by waiting.
 _STUCK = {
@@ -52,27 +52,27 @@ class Trouble:
     text: str
     question: Question | None = None
 
-    def said(self, answer: str = "") -> Said:
+    def as_state(self, answer: str = "") -> ConditionState:
         """As a condition says it; answer is what the question's answer amounts to."""
         return self.status, self.reason, f"{self.text}: {answer}" if answer else self.text
 
 
 def trouble_of(pods: Sequence[Body], stateful_sets: Iterable[Body], now: datetime.datetime) -> Trouble | None:
     """The first thing that keeps a member from starting, the certain ones first; None where nothing is known to."""
-    troubles = [found for pod in sorted(pods, key=_name) if (found := _of_pod(pod, now))]
+    troubles = [trouble for pod in sorted(pods, key=_name) if (trouble := _of_pod(pod, now))]
     there = {_name(pod) for pod in pods}
-    troubles += [found for one in stateful_sets if (found := _of_missing(one, there, now))]
-    return min(troubles, key=lambda one: one.status != "False", default=None)
+    troubles += [trouble for stateful_set in stateful_sets if (trouble := _of_missing(stateful_set, there, now))]
+    return min(troubles, key=lambda trouble: trouble.status != "False", default=None)
 
 
-def conclude(trouble: Trouble | None, answer: str) -> Said:
+def conclude(trouble: Trouble | None, answer: str) -> ConditionState:
     """What the condition says. A slow start that nothing warns of and that logs nothing is just slow."""
     if trouble is None:
         return CAN_START
     if trouble.reason == NO_POD:
-        status, reason, text = trouble.said(answer)
+        status, reason, text = trouble.as_state(answer)
         return ("False" if answer else status), reason, text  # a warning: quota, or what admits pods, is in the way
-    return trouble.said(answer) if answer or trouble.status == "False" else CAN_START
+    return trouble.as_state(answer) if answer or trouble.status == "False" else CAN_START
 
 
 def last_line(log: bytes) -> str:
@@ -96,8 +96,8 @@ def _of_pod(pod: Body, now: datetime.datetime) -> Trouble | None:
         text = last_line(str(scheduled.get("message", "")).encode())
         return Trouble("False", "Unschedulable", f"no node takes {name}: {text}")
     for container in (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())):
-        if found := _of_container(name, container, now):
-            return found
+        if trouble := _of_container(name, container, now):
+            return trouble
     if not pod["spec"].get("nodeName") or _age(scheduled.get("lastTransitionTime"), now) < _SLOW_SECONDS:
         return None
     if status.get("phase") == "Pending":
@@ -138,7 +138,7 @@ def _last_end(container: Body) -> Body:
 
 
 def _condition(status: Body, name: str) -> Body:
-    return next((one for one in status.get("conditions") or () if one["type"] == name), {})
+    return next((condition for condition in status.get("conditions") or () if condition["type"] == name), {})
 
 
 def _age(at: str | None, now: datetime.datetime) -> float:

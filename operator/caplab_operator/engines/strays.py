@@ -19,14 +19,14 @@ Body = Mapping[str, Any]
 
 def additions(metadata: Body, manager: str) -> list[Body]:
     """The fields of an object's content that others than the manager have, each in the form FieldsV1."""
-    found: list[Body] = []
+    added: list[Body] = []
     for entry in metadata.get("managedFields") or ():
         fields = entry.get("fieldsV1") or {}
         content = {f"f:{name}": fields[f"f:{name}"] for name in _CONTENT if f"f:{name}" in fields}
         # A subresource is the part of a controller's: a status, or a scale.
         if entry.get("manager") != manager and not entry.get("subresource") and content:
-            found.append(content)
-    return found
+            added.append(content)
+    return added
 
 
 def removal(body: Body, added: Iterable[Body]) -> dict[str, Any]:
@@ -53,11 +53,11 @@ def _strip(body: dict[str, Any], fields: Body) -> None:
 def _stripped_list(items: list[Any], fields: Body) -> list[Any]:
     kept = list(items)
     for key, below in fields.items():
-        kind, _, told = key.partition(":")
+        kind, _, text = key.partition(":")
         if kind == "v":
-            kept = [item for item in kept if item != json.loads(told)]
+            kept = [item for item in kept if item != json.loads(text)]
         elif kind == "k":
-            chosen = json.loads(told)
+            chosen = json.loads(text)
             mine = [item for item in kept if isinstance(item, dict) and chosen.items() <= item.items()]
             if "." in below:  # the item itself is an addition
                 kept = [item for item in kept if item not in mine]

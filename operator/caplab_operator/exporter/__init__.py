@@ -44,11 +44,11 @@ class _Live:
 
 
 class _Runs:
-    def __init__(self, told: Sequence[Body]) -> None:
-        self._told = told
+    def __init__(self, bodies: Sequence[Body]) -> None:
+        self._bodies = bodies
 
     def collect(self) -> Iterator[Metric]:
-        return runs.metrics(runs.latest(self._told))
+        return runs.metrics(runs.latest(self._bodies))
 
 
 class Text:
@@ -67,7 +67,9 @@ class Text:
     def __call__(self) -> bytes:
         """As Prometheus reads it."""
         now = self._snapshot().runs
-        if len(now) != len(self._runs) or any(one is not known for one, known in zip(now, self._runs, strict=True)):
+        if len(now) != len(self._runs) or any(
+            run is not previous for run, previous in zip(now, self._runs, strict=True)
+        ):
             self._of_runs = generate_latest(runs_registry(now))
             self._runs = now
         return generate_latest(self._live) + self._of_runs
@@ -87,10 +89,10 @@ def live_registry(snapshot: Callable[[], Snapshot], oldest_round_seconds: Callab
     return registry
 
 
-def runs_registry(told: Sequence[Body]) -> CollectorRegistry:
+def runs_registry(bodies: Sequence[Body]) -> CollectorRegistry:
     """The latest of these runs."""
     registry = CollectorRegistry()
-    registry.register(_Runs(told))
+    registry.register(_Runs(bodies))
     return registry
 
 

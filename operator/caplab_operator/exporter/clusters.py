@@ -41,14 +41,14 @@ class Members:
 
     def of(self, cluster: Body) -> list[Body]:
         """The members of a cluster's status, and those that it should have and that were there before."""
-        told = list(_status(cluster).get("members") or ())
+        reported = list(_status(cluster).get("members") or ())
         zones = self._zones.setdefault(labels_of(cluster), {})
-        zones |= {member["name"]: member.get("zone", "") for member in told}
-        there, wanted = {member["name"] for member in told}, cluster["spec"].get("replicas", 0)
+        zones |= {member["name"]: member.get("zone", "") for member in reported}
+        there, wanted = {member["name"] for member in reported}, cluster["spec"].get("replicas", 0)
         for name in [name for name in zones if name not in there and ordinal(name) >= wanted]:
             del zones[name]  # the cluster has become smaller
         gone = [{"name": name, "zone": zone} for name, zone in zones.items() if name not in there]
-        return [*told, *gone]
+        return [*reported, *gone]
 
     def keep(self, clusters: Sequence[Body]) -> None:
         """Forget all other clusters."""
@@ -103,9 +103,9 @@ def _conditions(clusters: Sequence[Body]) -> Metric:
         labels=(*LABELS, "condition", "status"),
     )
     for cluster in clusters:
-        for one in _status(cluster).get("conditions") or ():
+        for condition in _status(cluster).get("conditions") or ():
             for state in _STATES:
-                family.add_metric((*labels_of(cluster), one["type"], state), float(one["status"] == state))
+                family.add_metric((*labels_of(cluster), condition["type"], state), float(condition["status"] == state))
     return family
 
 

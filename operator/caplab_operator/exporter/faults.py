@@ -22,12 +22,12 @@ Key = tuple[str, str, str, str]  # kind of fault, then the cluster's labels
 
 def fault_metrics(faults: Sequence[Body], clusters: Iterable[Body], now: datetime) -> Iterator[Metric]:
     """Gauges of every kind for every cluster, and of every fault for the clusters that it hits; 0 where nothing is."""
-    known = [labels_of(cluster) for cluster in clusters]
-    active: dict[Key, float] = {(kind, *labels): 0.0 for labels in known for kind in KINDS}
+    all_labels = [labels_of(cluster) for cluster in clusters]
+    active: dict[Key, float] = {(kind, *labels): 0.0 for labels in all_labels for kind in KINDS}
     overdue = dict(active)
     for fault in faults:
         for kind in [kind for kind in KINDS if kind in fault["spec"]]:
-            for labels in hit_by(fault, known):
+            for labels in hit_by(fault, all_labels):
                 key, is_active = (kind, *labels), is_live(fault, labels[2])
                 late = seconds_overdue(fault, now) if is_active else 0.0
                 active[key] = max(active.get(key, 0.0), float(is_active))
@@ -45,13 +45,13 @@ def _family(name: str, text: str, samples: Mapping[Key, float]) -> Metric:
     return family
 
 
-def hit_by(fault: Body, known: Iterable[Labels]) -> set[Labels]:
+def hit_by(fault: Body, all_labels: Iterable[Labels]) -> set[Labels]:
     """The clusters that a fault hits: those of its targets' entries, and the one that it names."""
     namespace, target = fault["metadata"]["namespace"], fault["spec"]["target"]
     names = {entry["cluster"] for entry in _entries(fault) if entry.get("cluster")}
     if "name" in target:
         return {(ENGINES.get(target.get("kind", ""), ""), namespace, target["name"])}
-    of_names = {labels for labels in known if labels[1] == namespace and labels[2] in names}
+    of_names = {labels for labels in all_labels if labels[1] == namespace and labels[2] in names}
     return of_names | {("", namespace, name) for name in names - {labels[2] for labels in of_names}}
 
 

@@ -26,7 +26,7 @@ class Roles:
 
 
 class NoTarget(Exception):
-    """The fault hits nobody; the message says why, and the mend."""
+    """The fault hits nobody; the message says why, and has the hint."""
 
 
 def choose(target: Target, seed: int, pods: Sequence[Pod], roles: Roles | None = None) -> list[Pod]:
@@ -62,7 +62,7 @@ def in_zones(zones: frozenset[str], pods: Iterable[Pod]) -> list[Pod]:
 
 
 def excess(target: Target, chosen: Iterable[Pod], pods: Iterable[Pod]) -> str:
-    """By which cluster's members a fault would hit too many, and the mend; '' where it keeps to its bound.
+    """By which cluster's members a fault would hit too many, and the hint; '' where it keeps to its bound.
 
     The bound is the target's maxMembers, else a minority of the members that are on a node, but at least one:
     what is left must be able to go on.

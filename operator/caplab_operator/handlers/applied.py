@@ -44,9 +44,9 @@ def apply_all(
     claims = api.metadata_of_all("v1", "PersistentVolumeClaim", cluster.namespace)
     there = look_at_all(api, [*made, *objects, *later], claims)
     _await_the_end_of_an_earlier_one(api, objects, later, there)
-    sets = [one for one in objects if one["kind"] == "StatefulSet"]
-    own = [claim for one in sets for claim in claims_of(one, claims)]
-    left = [claim for one in sets for claim in claims_left_by(one, claims)]
+    sets = [stateful_set for stateful_set in objects if stateful_set["kind"] == "StatefulSet"]
+    own = [claim for stateful_set in sets for claim in claims_of(stateful_set, claims)]
+    left = [claim for stateful_set in sets for claim in claims_left_by(stateful_set, claims)]
     derived = are_to_be_derived(passwords.root, _roots(made, there), frozenset(map(volumes.root_of, own)) - {""})
     root = passwords.root if derived else ""
     if cluster.keep_volumes:  # before anything tells that the cluster is as it is asked for, and may be deleted
@@ -73,7 +73,7 @@ def _await_the_end_of_an_earlier_one(
     if any(_name(manifest) in there for manifest in objects if manifest["kind"] in ("Service", "StatefulSet")):
         return
     sets = [manifest for manifest in objects if manifest["kind"] == "StatefulSet"]
-    members = {pod for one in sets for pod in stateful_pods(one)}
+    members = {pod for stateful_set in sets for pod in stateful_pods(stateful_set)}
     pods = api.metadata_of_all("v1", "Pod", sets[0]["metadata"]["namespace"]) if sets else ()
     left = [f"Pod {pod['name']}" for pod in pods if pod["name"] in members]
     left += [f"{kind} {name}" for kind, name in map(_name, later) if kind == "Endpoints" and (kind, name) in there]
@@ -124,8 +124,8 @@ def _look(api: Api, manifest: Manifest, there: Mapping[Name, Metadata]) -> Metad
 
 def _roots(secrets: Sequence[Manifest], there: Mapping[Name, Metadata]) -> dict[str, str | None]:
     """Which root key each Secret that is there is from, as are_to_be_derived has it."""
-    found = {secret["metadata"]["name"]: there.get(_name(secret)) for secret in secrets}
-    return {name: metadata and volumes.root_of(metadata) for name, metadata in found.items()}  # type: ignore[misc]
+    existing = {secret["metadata"]["name"]: there.get(_name(secret)) for secret in secrets}
+    return {name: metadata and volumes.root_of(metadata) for name, metadata in existing.items()}  # type: ignore[misc]
 
 
 def _marked(secret: Manifest, root: str) -> Manifest:

@@ -8,8 +8,8 @@ from typing import Any
 from kubernetes.client import ApiException
 
 from ..api import Api, now, sentence
-from ..engines.common import CAN_START, Common, complete, held_up, unseen
-from ..engines.conditions import Said, never_ready
+from ..engines.common import CAN_START, Common, complete, in_conflict, unobserved
+from ..engines.conditions import ConditionState, never_ready
 from ..engines.ownership import ForeignObject
 from ..engines.passwords import PasswordsLost
 from ..root_key import UnusableRootKey
@@ -49,9 +49,9 @@ def look(
     handlers: Handlers,
     body: Body,
     before: Body,
-    hit: Mapping[str, str],
+    active_faults: Mapping[str, str],
     applied: Common = Common(),  # noqa: B008 - frozen
-    why: Callable[[], Said] = lambda: CAN_START,
+    why: Callable[[], ConditionState] = lambda: CAN_START,
 ) -> Body:
     """Look at a cluster, and write its status if it changed; the status. before is the one last written.
 
@@ -59,20 +59,20 @@ def look(
     """
     common, generation = applied, body["metadata"]["generation"]
     if common.is_conflict and never_ready(before):
-        found: Body = held_up(before, generation, now())  # nothing of it is there
+        status: Body = in_conflict(before, generation, now())  # nothing of it is there
     else:
         try:
-            found = handlers.watch_over(api, body, before, hit)
+            status = handlers.watch_over(api, body, before, active_faults)
         except ForeignObject as error:
-            common, found = obstacle(error), held_up(before, generation, now())
-    if found.get("phase") != "Ready" and common == Common():
+            common, status = obstacle(error), in_conflict(before, generation, now())
+    if status.get("phase") != "Ready" and common == Common():
         common = Common(startable=why())
-    return _write(api, body, before, complete(found, common, generation, before, now()))
+    return _write(api, body, before, complete(status, common, generation, before, now()))
 
 
-def tell_of_blindness(api: Api, body: Body, before: Body, error: Exception) -> Body:
+def report_unobserved(api: Api, body: Body, before: Body, error: Exception) -> Body:
     """Have a cluster's status say that it could not be looked at: what it said so far may be wrong by now."""
-    return _write(api, body, before, unseen(before, sentence(error), body["metadata"]["generation"], now()))
+    return _write(api, body, before, unobserved(before, sentence(error), body["metadata"]["generation"], now()))
 
 
 def _write(api: Api, body: Body, before: Body, status: Body) -> Body:

@@ -26,10 +26,10 @@ class Handlers(Protocol):
     def reconcile(self, api: Api, body: Body) -> None:
         """Make the cluster's objects what its spec asks for."""
 
-    def watch_over(self, api: Api, body: Body, before: Body, hit: Mapping[str, str]) -> Body:
-        """Look at a running cluster, mend it, and return its status, which the common layer completes and writes.
+    def watch_over(self, api: Api, body: Body, before: Body, active_faults: Mapping[str, str]) -> Body:
+        """Look at a running cluster, correct it, and return its status, which the common layer completes and writes.
 
-        hit names the fault that each member under one is under.
+        active_faults names the fault that each member under one is under.
         """
 
     def roles(self, api: Api, namespace: str, cluster: str, listed: Callable[[], Sequence[Body]]) -> Roles:

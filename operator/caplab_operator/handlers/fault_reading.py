@@ -58,7 +58,7 @@ class Reader:
     api: Api
     clock: Callable[[], float] = time.monotonic
     _threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(16, thread_name_prefix="read"))
-    _known: dict[str, tuple[float, list[Future[frozenset[str]]]]] = field(default_factory=dict)  # by the need
+    _reads: dict[str, tuple[float, list[Future[frozenset[str]]]]] = field(default_factory=dict)  # by the need
 
     def begin(self, namespace: str, needs: frozenset[str]) -> Reading:
         """Begin to read a namespace's inventory; pods of no cluster only where outsiders are needed."""
@@ -73,11 +73,11 @@ class Reader:
         return self._threads.submit(read, *args, **kwargs)
 
     def _addresses(self, need: str) -> list[Future[frozenset[str]]]:
-        at, reads = self._known.get(need, (-math.inf, []))
+        at, reads = self._reads.get(need, (-math.inf, []))
         failed = any(read.done() and read.exception() for read in reads)
         if failed or self.clock() - at > _FRESH_SECONDS:
             reads = [self.submit(ask, self.api, *_SERVICES[need]) for ask in (_own_addresses, _led_to)]
-            self._known[need] = self.clock(), reads
+            self._reads[need] = self.clock(), reads
         return reads
 
 

@@ -16,7 +16,7 @@ from ..faults import target_sync
 from ..faults.inventory import Inventory, needs_of
 from ..health import Health
 from .faults import FaultHandlers
-from .watched import Body, Heard, key_of
+from .watched import Body, WatchedObjects, key_of
 
 _ROUND_SECONDS = 0.25
 
@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 class LiveFaults:
     """Syncs the targets of those of the faults heard of that are live."""
 
-    heard: Heard
+    watched: WatchedObjects
     handlers: FaultHandlers
     threads: Executor
     health: Health = field(default_factory=Health)
@@ -52,7 +52,7 @@ class LiveFaults:
     def _live(self) -> dict[str, list[Body]]:
         """By namespace, the faults that are live."""
         now, live = datetime.datetime.now(datetime.UTC), defaultdict(list)
-        for body in self.heard.bodies.values():
+        for body in self.watched.bodies.values():
             if _is_live(body, now):
                 live[body["metadata"]["namespace"]].append(body)
         return live
@@ -69,11 +69,11 @@ class LiveFaults:
 
     async def _sync_one(self, body: Body, inventory: Inventory) -> None:
         key = key_of(body)
-        async with self.heard.locks[key]:
-            if not self.heard.same(key, body):
+        async with self.watched.locks[key]:
+            if not self.watched.same(key, body):
                 return  # another one of its name may need to know more of the inventory
             try:
-                await self._in_thread(lambda: self.handlers.sync_targets(self.heard.bodies[key], inventory))
+                await self._in_thread(lambda: self.handlers.sync_targets(self.watched.bodies[key], inventory))
             except Exception as error:  # the next round tries again
                 _log.warning("%s %s/%s has had no target sync: %s", *key, error)
 

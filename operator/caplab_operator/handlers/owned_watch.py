@@ -57,7 +57,7 @@ class OwnedWatch:
         for namespace in [name for name, task in self._watches.items() if name not in wanted or task.done()]:
             self._watches.pop(namespace).cancel()
         there = {cluster.uid for namespace in wanted for cluster in self.clusters_in(namespace)}
-        self._claims = {uid: known for uid, known in self._claims.items() if uid in there}
+        self._claims = {uid: versions for uid, versions in self._claims.items() if uid in there}
         for namespace in wanted - self._watches.keys():
             self._watches[namespace] = asyncio.create_task(self._watch(namespace))
 
@@ -69,17 +69,17 @@ class OwnedWatch:
         if self._session:
             await self._session.close()
 
-    def heard(self, namespace: str, kind: str, event: str, metadata: Metadata) -> None:
+    def on_event(self, namespace: str, kind: str, event: str, metadata: Metadata) -> None:
         """Take in one event: a cluster whose object changed without the operator's doing is applied again."""
         name = kind, str(metadata["name"])
         for cluster in self.clusters_in(namespace):
             if kind == CLAIM:
                 if event != "DELETED":
                     self._look_at_claims(cluster, [metadata])
-            elif self._ledger.hear(cluster.uid, name, metadata, gone=event == "DELETED"):
+            elif self._ledger.on_event(cluster.uid, name, metadata, gone=event == "DELETED"):
                 self._apply_again(cluster, name)
 
-    def listed(self, namespace: str, kind: str, there: Sequence[Metadata]) -> None:
+    def on_list(self, namespace: str, kind: str, there: Sequence[Metadata]) -> None:
         """Take in all objects of a kind that there are."""
         for cluster in self.clusters_in(namespace):
             if kind == CLAIM:
@@ -88,32 +88,32 @@ class OwnedWatch:
             for metadata in there:
                 name = kind, str(metadata["name"])
                 if self._ledger.differs(cluster.uid, name, metadata):
-                    self._strike(cluster, name)
-            for name in self._ledger.missing(cluster.uid, kind, (one["name"] for one in there)):
-                self._strike(cluster, name)
+                    self._invalidate(cluster, name)
+            for name in self._ledger.missing(cluster.uid, kind, (metadata["name"] for metadata in there)):
+                self._invalidate(cluster, name)
 
     def _look_at_claims(self, cluster: ClusterRounds, claims: Sequence[Metadata]) -> None:
         """A cluster takes in its volumes (engines/volumes.py) whenever one of them is new to it, or has changed.
 
         StatefulSets make them, so the ledger does not know them. They may be there before they are watched.
         """
-        own = {one["uid"]: one["resourceVersion"] for one in claims if _cluster_of(one) == cluster.key[2]}
-        known = self._claims.setdefault(cluster.uid, {})
-        if own.items() - known.items():
-            known |= own
-            cluster.stir()
+        own = {claim["uid"]: claim["resourceVersion"] for claim in claims if _cluster_of(claim) == cluster.key[2]}
+        versions = self._claims.setdefault(cluster.uid, {})
+        if own.items() - versions.items():
+            versions |= own
+            cluster.wake()
 
     @property
     def _ledger(self) -> Ledger:
         return self.api.ledger
 
-    def _strike(self, cluster: ClusterRounds, name: Name) -> None:
-        if self._ledger.strike(cluster.uid, name):
+    def _invalidate(self, cluster: ClusterRounds, name: Name) -> None:
+        if self._ledger.invalidate(cluster.uid, name):
             self._apply_again(cluster, name)
 
     def _apply_again(self, cluster: ClusterRounds, name: Name) -> None:
         _log.info("%s %s of %s %s/%s has changed: applied again", *name, *cluster.key)
-        cluster.stir()
+        cluster.wake()
 
     async def _watch(self, namespace: str) -> None:
         async with asyncio.TaskGroup() as group:
@@ -121,19 +121,19 @@ class OwnedWatch:
                 group.create_task(self._watch_kind(namespace, api_version, kind))
 
     async def _watch_kind(self, namespace: str, api_version: str, kind: str) -> None:
-        path, told = path_of(api_version, kind, namespace), ""
+        path, logged = path_of(api_version, kind, namespace), ""
         while True:
             try:
                 listed = await self._list(path)
-                told = ""
-                self.listed(namespace, kind, [item["metadata"] for item in listed["items"] or ()])
+                logged = ""
+                self.on_list(namespace, kind, [item["metadata"] for item in listed["items"] or ()])
                 async for event in self._events(path, listed["metadata"]["resourceVersion"]):
-                    self.heard(namespace, kind, event["type"], event["object"]["metadata"])
+                    self.on_event(namespace, kind, event["type"], event["object"]["metadata"])
             except (aiohttp.ClientError, TimeoutError, ValueError, KeyError) as error:
                 # Once: where a cluster may not be applied, nobody has the rights to watch for as long as that lasts.
-                if (text := str(error) or type(error).__name__) != told:
+                if (text := str(error) or type(error).__name__) != logged:
                     _log.warning("%s of %s are watched anew: %s", kind, namespace, text)
-                told = text
+                logged = text
                 await asyncio.sleep(_AGAIN_SECONDS)
 
     async def _list(self, path: str) -> Any:

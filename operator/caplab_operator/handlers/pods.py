@@ -43,12 +43,15 @@ def _pod(api: Api, body: Mapping[str, Any]) -> Pod:
         namespace=metadata["namespace"],
         revision=(metadata.get("labels") or {}).get(_REVISION_LABEL, ""),
         files=(metadata.get("annotations") or {}).get(_FILES_ANNOTATION, ""),
-        ready=any(said["type"] == "Ready" and said["status"] == "True" for said in status.get("conditions") or ()),
+        ready=any(
+            condition["type"] == "Ready" and condition["status"] == "True"
+            for condition in status.get("conditions") or ()
+        ),
         leaving="deletionTimestamp" in metadata,
     )
 
 
-def have_seen(api: Api, pods: Sequence[Pod], config_map: Mapping[str, Any]) -> None:
+def refresh_files(api: Api, pods: Sequence[Pod], config_map: Mapping[str, Any]) -> None:
     """Have the pods' nodes bring them a ConfigMap's files now, and not when a minute is over.
 
     A node looks at a pod's files again whenever anything of the pod changes, and so when it is told of them here.

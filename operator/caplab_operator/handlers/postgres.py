@@ -1,4 +1,4 @@
-"""PostgresCluster: applied when its spec changes, observed, mended and taken on step by step all the time."""
+"""PostgresCluster: applied when its spec changes, observed, held to it, and taken on step by step all the time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..api import Api, now
 from ..engines import objects
 from ..engines.conditions import Status
 from ..engines.postgres import health, manifests, observe, rollout, settings, status
-from ..engines.postgres.observe import Seen
+from ..engines.postgres.observe import ObservedPostgres
 from ..engines.postgres.readings import Reading
 from ..engines.postgres.sessions import Sessions
 from ..engines.postgres.spec import PostgresSpec, parse
@@ -25,8 +25,8 @@ from ..settings import LAB_NAMESPACE_VARIABLE
 from . import exporters
 from .applied import apply_all
 from .pods import pods_of
+from .postgres_drift import DriftCorrection
 from .postgres_logins import Logins
-from .postgres_mending import Mending
 from .postgres_monitor import Monitor
 from .postgres_steps import Steps
 
@@ -39,12 +39,12 @@ Body = Mapping[str, Any]
 
 
 @dataclass
-class Known:
+class ClusterCache:
     """What is kept of a cluster between two rounds; all of it can be found again."""
 
     sessions: Sessions = field(default_factory=Sessions)
     logins: Logins = field(default_factory=Logins)
-    mending: Mending = field(default_factory=Mending)
+    drift_correction: DriftCorrection = field(default_factory=DriftCorrection)
     monitor: Monitor = field(default_factory=Monitor)
     steps: Steps = field(default_factory=Steps)
     sizing: threading.Lock = field(default_factory=threading.Lock)  # held by who decides on the members' number
@@ -55,14 +55,14 @@ class PostgresClusters:
     """The handlers of the kind."""
 
     def __init__(self) -> None:
-        self._known: dict[str, Known] = {}
+        self._caches: dict[str, ClusterCache] = {}
 
     def reconcile(self, api: Api, body: Body) -> None:
         """Make the cluster's objects what its spec asks for; the number of members only ever grows here."""
-        spec, known = parse(body), self._of(body)
+        spec, cache = parse(body), self._of(body)
         image, lab_namespace = os.environ[IMAGE_VARIABLE], os.environ[LAB_NAMESPACE_VARIABLE]
-        known.monitor.password = exporters.password(api, spec)
-        with known.sizing:
+        cache.monitor.password = exporters.password(api, spec)
+        with cache.sizing:
             deployed = _deployed(api, spec)
             replicas = wanted_replicas(spec, None, deployed.replicas if deployed else None)
             objects_of_it = manifests.build(spec, image, lab_namespace, replicas)
@@ -72,39 +72,45 @@ class PostgresClusters:
         """The primary is who holds the leader object; nobody has to be asked for that."""
         return Roles(primary=_holder(_lock(api, namespace, cluster)))
 
-    def watch_over(self, api: Api, body: Body, before: Body, hit: Mapping[str, str]) -> Status:
+    def watch_over(self, api: Api, body: Body, before: Body, active_faults: Mapping[str, str]) -> Status:
         """Look at a running cluster, do what it needs next, and return its status.
 
-        hit names the fault that each member under one is under.
+        active_faults names the fault that each member under one is under.
         """
-        spec, known = parse(body), self._of(body)
+        spec, cache = parse(body), self._of(body)
         passwords = api.secret(spec.namespace, objects.secret_name(spec.name))
         login = api.secret(spec.namespace, objects.login_name(spec.name))
-        seen = _look(api, spec, known, passwords)
-        primary = health.primary_of(seen)
-        known.mending.mend(spec, seen, known.sessions, passwords)
-        logins = known.logins.tried(spec, seen, known.sessions, passwords, login)
-        known.monitor.keep(spec, seen, known.sessions, passwords.get("superuser", ""))
-        gaps, deployed = settings.gaps(spec, seen), _deployed(api, spec)
-        step = rollout.next_step(spec, seen, deployed, gaps) if deployed else None
-        said = self._take(api, spec, known, seen, passwords, step) if step else ""
-        _note_causes(known, seen, primary)
-        done = status.Done(gaps, logins, said, known.causes)
-        return status.build(spec, seen, before, now(), hit, done)
+        observed = _look(api, spec, cache, passwords)
+        primary = health.primary_of(observed)
+        cache.drift_correction.correct(spec, observed, cache.sessions, passwords)
+        logins = cache.logins.tried(spec, observed, cache.sessions, passwords, login)
+        cache.monitor.keep(spec, observed, cache.sessions, passwords.get("superuser", ""))
+        gaps, deployed = settings.gaps(spec, observed), _deployed(api, spec)
+        step = rollout.next_step(spec, observed, deployed, gaps) if deployed else None
+        progress = self._take(api, spec, cache, observed, passwords, step) if step else ""
+        _note_causes(cache, observed, primary)
+        done = status.Done(gaps, logins, progress, cache.causes)
+        return status.build(spec, observed, before, now(), active_faults, done)
 
     async def follow(self, api: Api, body: Body) -> None:
         """Nothing changes between rounds: only forget the cluster when it goes. Until cancelled."""
         try:
             await asyncio.Event().wait()
         finally:
-            if known := self._known.pop(body["metadata"]["uid"], None):
-                known.sessions.keep_only(set())
+            if cache := self._caches.pop(body["metadata"]["uid"], None):
+                cache.sessions.keep_only(set())
 
-    def _of(self, body: Body) -> Known:
-        return self._known.setdefault(body["metadata"]["uid"], Known())
+    def _of(self, body: Body) -> ClusterCache:
+        return self._caches.setdefault(body["metadata"]["uid"], ClusterCache())
 
     def _take(
-        self, api: Api, spec: PostgresSpec, known: Known, seen: Seen, passwords: Mapping[str, str], step: rollout.Step
+        self,
+        api: Api,
+        spec: PostgresSpec,
+        cache: ClusterCache,
+        observed: ObservedPostgres,
+        passwords: Mapping[str, str],
+        step: rollout.Step,
     ) -> str:
         """Take a step; what the status says of it."""
         match step:
@@ -113,30 +119,34 @@ class PostgresClusters:
                 api.delete_pod(spec.namespace, pod.name, pod.uid)
             case Resize(replicas):
                 _log.info("%s/%s: %s", spec.namespace, spec.name, step.why)
-                _resize(api, spec, known, replicas)
-            case rollout.RestartPostgres() | rollout.HandOver():
-                return known.steps.take(spec, seen, step, passwords.get("patroni", ""), known.causes)
+                _resize(api, spec, cache, replicas)
+            case rollout.RestartPostgres() | rollout.Switchover():
+                return cache.steps.take(spec, observed, step, passwords.get("patroni", ""), cache.causes)
         return step.why
 
 
-def _look(api: Api, spec: PostgresSpec, known: Known, passwords: Mapping[str, str]) -> Seen:
+def _look(api: Api, spec: PostgresSpec, cache: ClusterCache, passwords: Mapping[str, str]) -> ObservedPostgres:
     """What Patroni says and what each member's own Postgres does, asked at the same time."""
     pods = pods_of(api, spec.namespace, objects.part(spec))
     lock = _lock(api, spec.namespace, spec.name)
     _keep_labelled(api, spec, lock)
-    told: dict[str, Reading | str] = {}
+    answers: dict[str, Reading | str] = {}
 
     def read() -> None:
-        told.update(known.sessions.look(pods, passwords.get("superuser", ""), settings.names(spec)))
+        answers.update(cache.sessions.look(pods, passwords.get("superuser", ""), settings.names(spec)))
 
     reader = threading.Thread(target=read, name="postgres-settings")
     reader.start()
     try:
-        seen = observe.look(pods, _holder(lock))
+        observed = observe.look(pods, _holder(lock))
     finally:
         reader.join()
-    readings = {name: one for name, one in told.items() if isinstance(one, Reading)}
-    return replace(seen, readings=readings, silences={name: one for name, one in told.items() if isinstance(one, str)})
+    readings = {name: answer for name, answer in answers.items() if isinstance(answer, Reading)}
+    return replace(
+        observed,
+        readings=readings,
+        silences={name: answer for name, answer in answers.items() if isinstance(answer, str)},
+    )
 
 
 def _lock(api: Api, namespace: str, cluster: str) -> Mapping[str, Any]:
@@ -162,22 +172,22 @@ def _keep_labelled(api: Api, spec: PostgresSpec, lock: Mapping[str, Any]) -> Non
 
 
 def _deployed(api: Api, spec: PostgresSpec) -> Deployed | None:
-    found = api.get("apps/v1", "StatefulSet", spec.namespace, spec.name)
-    return deployed_from(spec, found) if found else None
+    stateful_set = api.get("apps/v1", "StatefulSet", spec.namespace, spec.name)
+    return deployed_from(spec, stateful_set) if stateful_set else None
 
 
-def _resize(api: Api, spec: PostgresSpec, known: Known, replicas: int) -> None:
+def _resize(api: Api, spec: PostgresSpec, cache: ClusterCache, replicas: int) -> None:
     """Unless a newer spec has been applied meanwhile: then the next round decides anew."""
-    with known.sizing:
+    with cache.sizing:
         deployed = _deployed(api, spec)
         if deployed and deployed.is_current:
             api.apply(manifests.stateful_set(spec, os.environ[IMAGE_VARIABLE], replicas))
 
 
-def _note_causes(known: Known, seen: Seen, primary: str | None) -> None:
+def _note_causes(cache: ClusterCache, observed: ObservedPostgres, primary: str | None) -> None:
     """One whose pod is told to end hands over by itself, maybe between two rounds; who is primary has no cause."""
-    for pod in seen.pods:
+    for pod in observed.pods:
         if pod.leaving:
-            known.causes.setdefault(pod.name, "its pod was told to end")
-        elif pod.name == primary and not known.steps.hands_over(pod.name):
-            known.causes.pop(pod.name, None)
+            cache.causes.setdefault(pod.name, "its pod was told to end")
+        elif pod.name == primary and not cache.steps.hands_over(pod.name):
+            cache.causes.pop(pod.name, None)

@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from ..engines.pods import Pod
-from ..engines.postgres import health, mending
-from ..engines.postgres.observe import Seen
+from ..engines.postgres import health, settings_drift
+from ..engines.postgres.observe import ObservedPostgres
 from ..engines.postgres.sessions import Sessions, log_in
 from ..engines.postgres.spec import PostgresSpec
 from ..engines.postgres.sql import SqlError
@@ -28,24 +28,29 @@ class Logins:
     _tried: dict[str, tuple[str, float, str]] = field(default_factory=dict)  # by member: pod's uid, when, what it said
 
     def tried(
-        self, spec: PostgresSpec, seen: Seen, sessions: Sessions, passwords: Mapping[str, str], login: Mapping[str, str]
+        self,
+        spec: PostgresSpec,
+        observed: ObservedPostgres,
+        sessions: Sessions,
+        passwords: Mapping[str, str],
+        login: Mapping[str, str],
     ) -> dict[str, str]:
         """Why a client can't log in, '' where it can, by member; those that are ready are tried when it is time."""
-        ready = {member["name"] for member in health.members(seen) if member["ready"]}
-        due = [pod for pod in seen.pods if pod.name in ready and self._is_due(pod)]
+        ready = {member["name"] for member in health.members(observed) if member["ready"]}
+        due = [pod for pod in observed.pods if pod.name in ready and self._is_due(pod)]
         with ThreadPoolExecutor(max(1, len(due))) as pool:
             errors = list(pool.map(lambda pod: _try(pod, login), due))
         for pod, error in zip(due, errors, strict=True):
             self._tried[pod.name] = (pod.uid, time.monotonic(), str(error) if error else "")
         if any(error is not None and error.sqlstate in _REFUSED_LOGIN for error in errors):
-            _give_back(spec, seen, sessions, passwords.get("superuser", ""), login)
-        uids = {pod.name: pod.uid for pod in seen.pods}
+            _give_back(spec, observed, sessions, passwords.get("superuser", ""), login)
+        uids = {pod.name: pod.uid for pod in observed.pods}
         self._tried = {name: last for name, last in self._tried.items() if uids.get(name) == last[0]}
-        return {name: said for name, (_, _, said) in self._tried.items()}
+        return {name: refusal for name, (_, _, refusal) in self._tried.items()}
 
     def _is_due(self, pod: Pod) -> bool:
-        uid, at, said = self._tried.get(pod.name, ("", 0.0, ""))
-        return uid != pod.uid or bool(said) or time.monotonic() - at >= _AGAIN_SECONDS
+        uid, at, refusal = self._tried.get(pod.name, ("", 0.0, ""))
+        return uid != pod.uid or bool(refusal) or time.monotonic() - at >= _AGAIN_SECONDS
 
 
 def _try(pod: Pod, login: Mapping[str, str]) -> SqlError | None:
@@ -54,9 +59,11 @@ def _try(pod: Pod, login: Mapping[str, str]) -> SqlError | None:
     return log_in(pod, login.get("username", ""), login.get("password", ""), login.get("database", ""))
 
 
-def _give_back(spec: PostgresSpec, seen: Seen, sessions: Sessions, superuser: str, login: Mapping[str, str]) -> None:
+def _give_back(
+    spec: PostgresSpec, observed: ObservedPostgres, sessions: Sessions, superuser: str, login: Mapping[str, str]
+) -> None:
     """The password that the Secret tells clients is the one that counts."""
-    primary = next((pod for pod in seen.pods if pod.name == health.primary_of(seen)), None)
+    primary = next((pod for pod in observed.pods if pod.name == health.primary_of(observed)), None)
     if primary is None or not login.get("password"):
         return
     role = login.get("username", "")
@@ -64,7 +71,7 @@ def _give_back(spec: PostgresSpec, seen: Seen, sessions: Sessions, superuser: st
         encrypted = sessions.encrypted(primary, superuser, role, login["password"])
     except SqlError:
         return
-    refused = sessions.change(primary, superuser, [mending.new_password(role, encrypted)])
+    refused = sessions.change(primary, superuser, [settings_drift.new_password(role, encrypted)])
     _log.warning(
         "%s/%s: clients could not log in: the password of role %s is set to its Secret's%s",
         spec.namespace, spec.name, role, f", refused: {'; '.join(refused)}" if refused else "",

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from ..engines.exporter import LOGIN
 from ..engines.pods import Pod
 from ..engines.postgres import health, monitor
-from ..engines.postgres.observe import Seen
+from ..engines.postgres.observe import ObservedPostgres
 from ..engines.postgres.sessions import Sessions
 from ..engines.postgres.spec import PostgresSpec
 from ..engines.postgres.sql import SqlError
@@ -29,11 +29,16 @@ class Monitor:
     _is_gone: bool = False  # it was taken away, or never there: nobody but the operator makes it
     _logged: str = ""  # what was logged last; '' where the role is as it should be
 
-    def keep(self, spec: PostgresSpec, seen: Seen, sessions: Sessions, superuser: str) -> None:
+    def keep(self, spec: PostgresSpec, observed: ObservedPostgres, sessions: Sessions, superuser: str) -> None:
         """Make the role what it is to be, or take it away; what is refused is tried again next time."""
-        primary = next((pod for pod in seen.pods if pod.name == health.primary_of(seen)), None)
+        primary = next((pod for pod in observed.pods if pod.name == health.primary_of(observed)), None)
         # One that said nothing in this round would only be waited for once more.
-        if primary is None or primary.name not in seen.readings or self.password is None or not self._is_due(primary):
+        if (
+            primary is None
+            or primary.name not in observed.readings
+            or self.password is None
+            or not self._is_due(primary)
+        ):
             return
         self._asked = primary.uid, time.monotonic()
         answer = sessions.ask(primary, superuser, monitor.QUESTION)
@@ -56,11 +61,11 @@ class Monitor:
         what = "; ".join(monitor.printable(statement) for statement in statements)
         self._note(spec, logging.INFO, f"{what}: {done}")
 
-    def _note(self, spec: PostgresSpec, level: int, told: str) -> None:
+    def _note(self, spec: PostgresSpec, level: int, text: str) -> None:
         """Log it, unless it is what was logged last: what is refused is tried again every few seconds."""
-        if told != self._logged:
-            _log.log(level, "%s/%s: the role %s: %s", spec.namespace, spec.name, LOGIN, told)
-        self._logged = told
+        if text != self._logged:
+            _log.log(level, "%s/%s: the role %s: %s", spec.namespace, spec.name, LOGIN, text)
+        self._logged = text
 
     def _is_due(self, primary: Pod) -> bool:
         uid, at = self._asked
@@ -70,4 +75,4 @@ class Monitor:
         role, password = monitor.parse(answer), self.password
         if not password:
             return monitor.removal(role)
-        return monitor.mends(role, password, lambda: sessions.encrypted(primary, superuser, LOGIN, password))
+        return monitor.corrections(role, password, lambda: sessions.encrypted(primary, superuser, LOGIN, password))

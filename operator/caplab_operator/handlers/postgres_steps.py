@@ -7,11 +7,11 @@ import time
 from dataclasses import dataclass, field
 
 from ..engines.postgres import observe
-from ..engines.postgres.observe import Seen
-from ..engines.postgres.rollout import HandOver, RestartPostgres
+from ..engines.postgres.observe import ObservedPostgres
+from ..engines.postgres.rollout import RestartPostgres, Switchover
 from ..engines.postgres.spec import PostgresSpec
 
-_PATIENCE_SECONDS = 15.0  # until a step that seems to have come to nothing is tried again
+_STEP_SECONDS = 15.0  # until a step that seems to have come to nothing is tried again
 # For this long a primary that is restarted in its place keeps its lock: beyond it another takes over.
 _START_SECONDS = 30
 # What a member still waits for after so many restarts, no further one brings it.
@@ -30,24 +30,29 @@ class Steps:
     _restarts: dict[str, list[float]] = field(default_factory=dict)  # when, by member
 
     def take(
-        self, spec: PostgresSpec, seen: Seen, step: RestartPostgres | HandOver, password: str, causes: dict[str, str]
+        self,
+        spec: PostgresSpec,
+        observed: ObservedPostgres,
+        step: RestartPostgres | Switchover,
+        password: str,
+        causes: dict[str, str],
     ) -> str:
         """Begin a step, if it is not begun yet; what the status says of it."""
         pod = step.pod if isinstance(step, RestartPostgres) else step.primary
-        about = (pod.name, str((seen.answers.get(pod.name) or {}).get("postmaster_start_time")))
+        about = (pod.name, str((observed.answers.get(pod.name) or {}).get("postmaster_start_time")))
         if (about == self._about and time.monotonic() < self._until) or not pod.address:
             return step.why
         if isinstance(step, RestartPostgres) and self._is_in_vain(pod.name):
             return f"{step.why}: {pod.name} still waits after {_MOST_RESTARTS} restarts"
-        self._about, self._until = about, time.monotonic() + _PATIENCE_SECONDS
-        self._hands_over = isinstance(step, HandOver)
-        if isinstance(step, HandOver):
+        self._about, self._until = about, time.monotonic() + _STEP_SECONDS
+        self._hands_over = isinstance(step, Switchover)
+        if isinstance(step, Switchover):
             causes[pod.name] = "handed over by the operator"
             path, what = "/switchover", {"leader": pod.name, "candidate": step.candidate}
         else:
             path, what = "/restart", {"timeout": str(_START_SECONDS)}
         _log.info("%s/%s: %s: %s %s", spec.namespace, pod.name, step.why, path, what)
-        if refused := observe.tell(pod.address, password, path, what):
+        if refused := observe.send(pod.address, password, path, what):
             _log.warning("%s/%s refused %s: %s", spec.namespace, pod.name, path, refused)
             return f"{step.why}: refused: {refused}"
         return step.why

@@ -1,4 +1,4 @@
-"""RedisCluster: applied when its spec changes, observed and mended all the time, followed between the rounds."""
+"""RedisCluster: applied when its spec changes, observed and held to it all the time, followed between the rounds."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from ..api import Api, now
 from ..engines import objects
 from ..engines.conditions import Status, never_ready
 from ..engines.pods import Pod
-from ..engines.redis import configuration, manifests, mending, observe, rollout, slices, status
-from ..engines.redis.observe import Place, Seen
+from ..engines.redis import configuration, manifests, observe, rollout, settings_drift, slices, status
+from ..engines.redis.observe import ObservedRedis, Place
 from ..engines.redis.primary import primary_of
 from ..engines.redis.spec import RedisSpec, parse
 from ..engines.redis.users import MONITOR, OPERATOR
@@ -23,10 +23,10 @@ from ..faults.targets import Roles
 from ..settings import LAB_NAMESPACE_VARIABLE
 from . import exporters
 from .applied import Applied, apply_all
-from .pods import have_seen, pods_among, pods_of
-from .redis_hand_over import hand_over
+from .pods import pods_among, pods_of, refresh_files
 from .redis_routes import Routes
-from .redis_users import Users, tell
+from .redis_switchover import switch_over
+from .redis_users import Users, send_commands
 from .redis_watch import PromotionWatch
 
 IMAGE_VARIABLE = "CAPLAB_IMAGE_REDIS"
@@ -38,13 +38,13 @@ Body = Mapping[str, Any]
 
 
 @dataclass
-class Known:
+class ClusterCache:
     """What is kept of a cluster between two rounds."""
 
     routes: Routes = field(default_factory=Routes)
     applied: Applied = field(default_factory=Applied)
     sizing: threading.Lock = field(default_factory=threading.Lock)  # held by who decides on the members' number
-    place: Place | None = None  # as last seen
+    place: Place | None = None  # as last observed
     handed_over: str | None = None  # whom the operator had hand over, until that has shown
     users: Users = field(default_factory=Users)
     exporters_password: str = ""  # '' where there is to be no exporter, or it is not known yet
@@ -54,17 +54,17 @@ class RedisClusters:
     """The handlers of the kind."""
 
     def __init__(self) -> None:
-        self._known: dict[str, Known] = {}
+        self._caches: dict[str, ClusterCache] = {}
 
     def reconcile(self, api: Api, body: Body) -> None:
         """Make the cluster's objects what its spec asks for; the number of members only ever grows here."""
-        spec, known = parse(body), self._of(body)
-        known.exporters_password = exporters.password(api, spec)
-        with known.sizing:
+        spec, cache = parse(body), self._of(body)
+        cache.exporters_password = exporters.password(api, spec)
+        with cache.sizing:
             deployed = _deployed(api, spec)
-            standing = _standing(spec, deployed, None, body.get("status") or {})
+            persisted = _persisted_state(spec, deployed, None, body.get("status") or {})
             image, lab_namespace = os.environ[IMAGE_VARIABLE], os.environ[LAB_NAMESPACE_VARIABLE]
-            objects_of_it = manifests.build(spec, image, lab_namespace, standing)
+            objects_of_it = manifests.build(spec, image, lab_namespace, persisted)
             slices_of_it = [slices.primary_slice(spec), slices.replicas_slice(spec, ())]
             apply_all(api, spec, partial(manifests.secrets, spec), objects_of_it, slices_of_it)
 
@@ -77,52 +77,52 @@ class RedisClusters:
         )
         return Roles(primary=primary_of(observe.look(Place(members, sentinels, passwords.get("operator", "")))))
 
-    def watch_over(self, api: Api, body: Body, before: Body, hit: Mapping[str, str]) -> Status:
+    def watch_over(self, api: Api, body: Body, before: Body, active_faults: Mapping[str, str]) -> Status:
         """Look at a running cluster, do what it needs next, and return its status.
 
-        hit names the fault that each member under one is under.
+        active_faults names the fault that each member under one is under.
         """
-        spec, known = parse(body), self._of(body)
-        passwords = {**_passwords(api, spec), MONITOR: known.exporters_password}
-        known.place = _place(api, spec, passwords)
-        seen = observe.look(known.place, tuple(configuration.directives(spec)))
-        primary = primary_of(seen)
-        known.routes.lead_to_all(api, spec, seen)
-        changed_users = known.users.changed(seen)
-        refusals = _mend(spec, seen, primary) | known.users.mend(spec, seen, passwords)
+        spec, cache = parse(body), self._of(body)
+        passwords = {**_passwords(api, spec), MONITOR: cache.exporters_password}
+        cache.place = _place(api, spec, passwords)
+        observed = observe.look(cache.place, tuple(configuration.directives(spec)))
+        primary = primary_of(observed)
+        cache.routes.lead_to_all(api, spec, observed)
+        changed_users = cache.users.changed(observed)
+        refusals = _correct_drift(spec, observed, primary) | cache.users.correct(spec, observed, passwords)
         deployed = _deployed(api, spec)
-        with known.sizing:
-            files = manifests.config_map(spec, _standing(spec, deployed, primary, before))
-            known.applied.ensure(api, files)
-        have_seen(api, known.place.members + known.place.sentinels, files)
-        step = rollout.next_step(spec, seen, primary, deployed) if deployed else None
+        with cache.sizing:
+            files = manifests.config_map(spec, _persisted_state(spec, deployed, primary, before))
+            cache.applied.ensure(api, files)
+        refresh_files(api, cache.place.members + cache.place.sentinels, files)
+        step = rollout.next_step(spec, observed, primary, deployed) if deployed else None
         if step:
-            _take(api, spec, known, seen, step)
-        outdated = [pod.name for pod in rollout.outdated(seen, deployed)] if deployed else []
-        done = status.Done(refusals, step.why if step else "", known.handed_over, changed_users, outdated)
-        found = status.build(spec, seen, primary, before, now(), hit, done)
-        if primary not in (None, known.handed_over, before.get("primary")):
-            known.handed_over = None  # it has shown
-        return found
+            _take(api, spec, cache, observed, step)
+        outdated = [pod.name for pod in rollout.outdated(observed, deployed)] if deployed else []
+        done = status.Done(refusals, step.why if step else "", cache.handed_over, changed_users, outdated)
+        new_status = status.build(spec, observed, primary, before, now(), active_faults, done)
+        if primary not in (None, cache.handed_over, before.get("primary")):
+            cache.handed_over = None  # it has shown
+        return new_status
 
     async def follow(self, api: Api, body: Body) -> None:
         """Have the primary's Service follow a promotion at once; until cancelled."""
-        spec, known = parse(body), self._of(body)
+        spec, cache = parse(body), self._of(body)
         try:
-            await PromotionWatch(lambda: known.place, lambda: _look_quickly(api, spec, known)).run()
+            await PromotionWatch(lambda: cache.place, lambda: _look_quickly(api, spec, cache)).run()
         finally:
-            self._known.pop(spec.uid, None)
+            self._caches.pop(spec.uid, None)
 
-    def _of(self, body: Body) -> Known:
-        return self._known.setdefault(body["metadata"]["uid"], Known())
+    def _of(self, body: Body) -> ClusterCache:
+        return self._caches.setdefault(body["metadata"]["uid"], ClusterCache())
 
 
-def _look_quickly(api: Api, spec: RedisSpec, known: Known) -> bool:
+def _look_quickly(api: Api, spec: RedisSpec, cache: ClusterCache) -> bool:
     """Whether the primary is another than before."""
-    if known.place is None:
+    if cache.place is None:
         return False
     try:
-        return known.routes.lead_to_primary(api, spec, observe.look(known.place, seconds=_QUICK_SECONDS))
+        return cache.routes.lead_to_primary(api, spec, observe.look(cache.place, seconds=_QUICK_SECONDS))
     except Exception as error:  # the API server's; the round will do it
         _log.warning("the primary of %s/%s could not be followed: %s", spec.namespace, spec.name, error)
         return False
@@ -144,50 +144,54 @@ def _place(api: Api, spec: RedisSpec, passwords: Mapping[str, str]) -> Place:
 
 
 def _deployed(api: Api, spec: RedisSpec) -> rollout.Deployed | None:
-    found = api.get("apps/v1", "StatefulSet", spec.namespace, spec.name)
-    return rollout.deployed_from(spec, found) if found else None
+    stateful_set = api.get("apps/v1", "StatefulSet", spec.namespace, spec.name)
+    return rollout.deployed_from(spec, stateful_set) if stateful_set else None
 
 
-def _standing(
+def _persisted_state(
     spec: RedisSpec, deployed: rollout.Deployed | None, primary: str | None, before: Body
-) -> manifests.Standing:
+) -> manifests.PersistedState:
     """What start scripts have to know; before is the status so far."""
     last = primary or before.get("primary") or (before.get("primaryGap") or {}).get("member")
     replicas = rollout.wanted_replicas(spec, primary, deployed.replicas if deployed else None)
-    return manifests.Standing(replicas, last, never_ready(before))
+    return manifests.PersistedState(replicas, last, never_ready(before))
 
 
-def _mend(spec: RedisSpec, seen: Seen, primary: str | None) -> dict[str, str]:
+def _correct_drift(spec: RedisSpec, observed: ObservedRedis, primary: str | None) -> dict[str, str]:
     """Set what differs from the spec, and have a Sentinel forget who is gone; what was refused, by pod."""
-    place = seen.place
-    members, sentinels = mending.members_drift(spec, seen), mending.sentinels_drift(spec, seen)
-    told = {
-        pod.name: tell(spec, pod, observe.tell_member, place, mending.member_commands(members[pod.name]))
+    place = observed.place
+    members, sentinels = settings_drift.members_drift(spec, observed), settings_drift.sentinels_drift(spec, observed)
+    refusals = {
+        pod.name: send_commands(
+            spec, pod, observe.send_to_member, place, settings_drift.member_commands(members[pod.name])
+        )
         for pod in place.members
         if pod.name in members
     } | {
-        pod.name: tell(spec, pod, observe.tell_sentinel, place, mending.sentinel_commands(sentinels[pod.name]))
+        pod.name: send_commands(
+            spec, pod, observe.send_to_sentinel, place, settings_drift.sentinel_commands(sentinels[pod.name])
+        )
         for pod in place.sentinels
         if pod.name in sentinels
     }
-    if forgetful := mending.to_reset(spec, seen, primary):
-        tell(spec, forgetful, observe.tell_sentinel, place, [("SENTINEL", "RESET", configuration.MASTER)])
-    return {name: refused for name, refused in told.items() if refused}
+    if forgetful := settings_drift.to_reset(spec, observed, primary):
+        send_commands(spec, forgetful, observe.send_to_sentinel, place, [("SENTINEL", "RESET", configuration.MASTER)])
+    return {name: refused for name, refused in refusals.items() if refused}
 
 
-def _take(api: Api, spec: RedisSpec, known: Known, seen: Seen, step: rollout.Step) -> None:
+def _take(api: Api, spec: RedisSpec, cache: ClusterCache, observed: ObservedRedis, step: rollout.Step) -> None:
     """Take the next step of a rolling restart or of a change of size."""
     match step:
         case rollout.Restart(pod):
             _log.info("%s/%s is restarted: %s", spec.namespace, pod.name, step.why)
             api.delete_pod(spec.namespace, pod.name, pod.uid)
-        case rollout.HandOver(sentinel):
-            if hand_over(spec, seen, sentinel, lambda now: known.routes.lead_to_primary(api, spec, now)):
-                known.handed_over = primary_of(seen)
+        case rollout.Switchover(sentinel):
+            if switch_over(spec, observed, sentinel, lambda now: cache.routes.lead_to_primary(api, spec, now)):
+                cache.handed_over = primary_of(observed)
         case rollout.Resize(replicas):
-            _resize(api, spec, known, replicas)
+            _resize(api, spec, cache, replicas)
 
 
-def _resize(api: Api, spec: RedisSpec, known: Known, replicas: int) -> None:
-    with known.sizing:
+def _resize(api: Api, spec: RedisSpec, cache: ClusterCache, replicas: int) -> None:
+    with cache.sizing:
         api.apply(manifests.members(spec, os.environ[IMAGE_VARIABLE], replicas))

@@ -8,7 +8,7 @@ import threading
 from ..api import Api
 from ..engines.redis import slices
 from ..engines.redis.health import replicas_of
-from ..engines.redis.observe import Seen
+from ..engines.redis.observe import ObservedRedis
 from ..engines.redis.primary import primary_of
 from ..engines.redis.spec import RedisSpec
 from .applied import Applied
@@ -23,24 +23,24 @@ class Routes:
         self._primary: str | None = None
         self._looked = -math.inf
 
-    def lead_to_primary(self, api: Api, spec: RedisSpec, seen: Seen) -> bool:
+    def lead_to_primary(self, api: Api, spec: RedisSpec, observed: ObservedRedis) -> bool:
         """Have NAME-primary lead to the primary; whether that is another than before.
 
         Of two looks the one that began later counts, whichever is done first: a round that waits for silent
         members must not undo what the fast watch found meanwhile.
         """
-        primary = primary_of(seen)
+        primary = primary_of(observed)
         with self._lock:
-            if primary is None or seen.began < self._looked:
+            if primary is None or observed.began < self._looked:
                 return False
-            pod = next(pod for pod in seen.place.members if pod.name == primary)
+            pod = next(pod for pod in observed.place.members if pod.name == primary)
             self._applied.ensure(api, slices.primary_slice(spec, pod))
-            self._looked, before, self._primary = seen.began, self._primary, primary
+            self._looked, before, self._primary = observed.began, self._primary, primary
             return primary != before
 
-    def lead_to_all(self, api: Api, spec: RedisSpec, seen: Seen) -> None:
+    def lead_to_all(self, api: Api, spec: RedisSpec, observed: ObservedRedis) -> None:
         """Have both Services lead where they should."""
-        self.lead_to_primary(api, spec, seen)
-        primary = primary_of(seen)
-        if primary is not None and seen.began >= self._looked:
-            self._applied.ensure(api, slices.replicas_slice(spec, replicas_of(seen, primary)))
+        self.lead_to_primary(api, spec, observed)
+        primary = primary_of(observed)
+        if primary is not None and observed.began >= self._looked:
+            self._applied.ensure(api, slices.replicas_slice(spec, replicas_of(observed, primary)))

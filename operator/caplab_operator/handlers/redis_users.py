@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..engines.pods import Pod
-from ..engines.redis import mending, observe
-from ..engines.redis.observe import Access, Place, Seen
+from ..engines.redis import observe, settings_drift
+from ..engines.redis.observe import Access, ObservedRedis, Place
 from ..engines.redis.spec import RedisSpec
 from ..engines.redis.users import (
     EXPORTERS_USER,
@@ -23,43 +23,49 @@ from ..engines.redis.users import (
 
 _log = logging.getLogger(__name__)
 
-Tell = Callable[[Place, Pod, Sequence[Command]], list[str]]
+SendTo = Callable[[Place, Pod, Sequence[Command]], list[str]]
 
 
 @dataclass
 class Users:
     """What the users of each process were set to, as it lists them itself: Redis has its own spelling of rules."""
 
-    _known: dict[str, tuple[str, ...]] = field(default_factory=dict)  # by run id
+    _users_set: dict[str, tuple[str, ...]] = field(default_factory=dict)  # by run id
 
-    def changed(self, seen: Seen) -> dict[str, list[str]]:
+    def changed(self, observed: ObservedRedis) -> dict[str, list[str]]:
         """Users that somebody changed since, by member or Sentinel."""
-        return mending.users_drift(seen, self._known)
+        return settings_drift.users_drift(observed, self._users_set)
 
-    def mend(self, spec: RedisSpec, seen: Seen, passwords: Mapping[str, str]) -> dict[str, str]:
+    def correct(self, spec: RedisSpec, observed: ObservedRedis, passwords: Mapping[str, str]) -> dict[str, str]:
         """Set the users of each process that is new, has other ones, or refuses clients; what was refused, by pod."""
-        access = seen.access
-        self._known = {one.run_id: self._known[one.run_id] for one in access.values() if one.run_id in self._known}
-        pods = (*seen.place.members, *seen.place.sentinels)
+        access = observed.access
+        self._users_set = {
+            access.run_id: self._users_set[access.run_id]
+            for access in access.values()
+            if access.run_id in self._users_set
+        }
+        pods = (*observed.place.members, *observed.place.sentinels)
         due = [
             pod
             for pod in pods
             if pod.name in access
-            and not (self._is_well(access[pod.name]) and _has_exporters(seen.place, pod, passwords, access[pod.name]))
+            and not (
+                self._is_well(access[pod.name]) and _has_exporters(observed.place, pod, passwords, access[pod.name])
+            )
         ]
-        refusals = {pod.name: self._set(spec, seen.place, pod, passwords, access[pod.name]) for pod in due}
+        refusals = {pod.name: self._set(spec, observed.place, pod, passwords, access[pod.name]) for pod in due}
         return {name: refused for name, refused in refusals.items() if refused}
 
     def _is_well(self, access: Access) -> bool:
-        return self._known.get(access.run_id) == access.users and not access.refusal
+        return self._users_set.get(access.run_id) == access.users and not access.refusal
 
     def _set(self, spec: RedisSpec, place: Place, pod: Pod, passwords: Mapping[str, str], access: Access) -> str:
         member = pod in place.members
-        do = observe.tell_member if member else observe.tell_sentinel
+        do = observe.send_to_member if member else observe.send_to_sentinel
         users = users_of_members(passwords) if member else SENTINEL_USERS
-        refused = tell(spec, pod, do, place, commands(users, passwords, access.users))
+        refused = send_commands(spec, pod, do, place, commands(users, passwords, access.users))
         if not refused and (listed := observe.users_of(place, pod)):
-            self._known[access.run_id] = listed
+            self._users_set[access.run_id] = listed
         return refused
 
 
@@ -74,11 +80,11 @@ def _has_exporters(place: Place, pod: Pod, passwords: Mapping[str, str], access:
     return not password or pod not in place.members or has_login(EXPORTERS_USER.name, password, access.users)
 
 
-def tell(spec: RedisSpec, pod: Pod, do: Tell, place: Place, commands: Sequence[Command]) -> str:
+def send_commands(spec: RedisSpec, pod: Pod, do: SendTo, place: Place, commands: Sequence[Command]) -> str:
     """Have a member or a Sentinel do that; what was refused, '' where nothing was."""
     if not commands:
         return ""
     refused = "; ".join(do(place, pod, commands))
-    said = "; ".join(printable(command) for command in commands)
-    _log.info("%s/%s was told: %s%s", spec.namespace, pod.name, said, f", and refused: {refused}" if refused else "")
+    text = "; ".join(printable(command) for command in commands)
+    _log.info("%s/%s was told: %s%s", spec.namespace, pod.name, text, f", and refused: {refused}" if refused else "")
     return refused

@@ -38,7 +38,7 @@ class PromotionWatch:
     def __init__(self, place: Callable[[], Place | None], look: Callable[[], bool]) -> None:
         self._place = place
         self._look = look
-        self._heard = asyncio.Event()
+        self._woken = asyncio.Event()
         self._hunt_until = 0.0
 
     async def run(self) -> None:
@@ -50,8 +50,8 @@ class PromotionWatch:
                 while True:
                     self._follow_pods(group, attending)
                     with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(self._heard.wait(), _AGAIN_SECONDS)
-                    if self._heard.is_set():
+                        await asyncio.wait_for(self._woken.wait(), _AGAIN_SECONDS)
+                    if self._woken.is_set():
                         await self._hunt(pool)
         finally:
             pool.shutdown(wait=False)
@@ -71,11 +71,11 @@ class PromotionWatch:
         """Look once; while a promotion is due, look until it is found."""
         loop = asyncio.get_running_loop()
         while True:
-            self._heard.clear()
-            found = await loop.run_in_executor(pool, self._look)
-            if found:
+            self._woken.clear()
+            is_new = await loop.run_in_executor(pool, self._look)
+            if is_new:
                 self._hunt_until = 0.0
-            if not self._heard.is_set() and time.monotonic() >= self._hunt_until:
+            if not self._woken.is_set() and time.monotonic() >= self._hunt_until:
                 return
             await asyncio.sleep(_PAUSE_SECONDS)
 
@@ -99,7 +99,7 @@ class PromotionWatch:
         with contextlib.suppress(OSError):
             while left > 0 and (data := await streams[0].read(1024)):
                 left -= len(data)
-        self._heard.set()
+        self._woken.set()
 
     async def _to_events(self, streams: Streams, password: str) -> None:
         """Of a Sentinel: what it is doing, as it says itself."""
@@ -111,13 +111,13 @@ class PromotionWatch:
             left -= len(line)
             word = line.rstrip(b"\r\n")
             if len(before) == 2 and before[0] == b"message":
-                self._hear(word.decode(errors="replace"))
+                self._on_event(word.decode(errors="replace"))
             before.append(word)
 
-    def _hear(self, channel: str) -> None:
+    def _on_event(self, channel: str) -> None:
         if channel == _PROMOTING:
             self._hunt_until = time.monotonic() + _HUNT_SECONDS
-        self._heard.set()
+        self._woken.set()
 
 
 def _notice_loss(writer: asyncio.StreamWriter) -> None:

@@ -11,7 +11,7 @@ from ..api import Api
 from ..engines.objects import operator_binding
 from ..settings import LAB_NAMESPACE_VARIABLE
 
-_HEARD_SECONDS = 3.0  # for which the API server may not have heard of a binding yet; some milliseconds as a rule
+_PROPAGATION_SECONDS = 3.0  # for which the API server may not have heard of a binding yet; some milliseconds as a rule
 _LOOK_SECONDS = 0.02
 
 
@@ -26,7 +26,7 @@ def ensure(api: Api, body: Mapping[str, Any]) -> None:
         return
     api.apply(binding)
     namespace, name = binding["metadata"]["namespace"], binding["metadata"]["name"]
-    end = time.monotonic() + _HEARD_SECONDS
+    end = time.monotonic() + _PROPAGATION_SECONDS
     while not api.may("patch", "apps", "statefulsets", namespace):
         if time.monotonic() > end:
             raise NoRights(

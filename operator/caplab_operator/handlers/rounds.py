@@ -18,13 +18,13 @@ from ..health import Health
 from . import clusters, exporters
 from .engines import Engine
 from .starting import Starting
-from .watched import Key, Watched, is_going, key_of
+from .watched import Key, WatchedClusters, is_going, key_of
 
 _ROUND_SECONDS = 1.0  # between two looks at a cluster, and at least between two times that it is applied
 _RETRY_SECONDS = 2.0  # until what could not be applied is tried again
 _EXPORTER_SECONDS = 30.0  # the same, where it is only the exporter
 _NET_SECONDS = 300.0  # until everything is applied again though nothing is known to have changed
-_BLIND_ROUNDS = 3  # that fail one after the other, until the status says so
+_UNOBSERVED_ROUNDS = 3  # that fail one after the other, until the status says so
 _MOST_THREADS = 128  # made as they are needed: two a cluster
 
 T = TypeVar("T")
@@ -34,12 +34,12 @@ _log = logging.getLogger(__name__)
 
 @dataclass
 class Rounds:
-    """Of all clusters there are; hit names the fault that each member of a namespace under one is under."""
+    """Of all clusters there are; active_faults names the fault of each member of a namespace that is under one."""
 
     api: Api
     engines: Mapping[str, Engine]
-    heard: Watched
-    hit: Callable[[str], Mapping[str, str]]
+    watched: WatchedClusters
+    active_faults: Callable[[str], Mapping[str, str]]
     health: Health
     running: dict[str, ClusterRounds] = field(default_factory=dict)  # by the uid of the cluster
     threads: ThreadPoolExecutor = field(
@@ -48,8 +48,8 @@ class Rounds:
 
     def keep(self) -> None:
         """Have each cluster that is there its loops, and no other."""
-        there = {body["metadata"]["uid"]: body for body in self.heard.bodies.values() if not is_going(body)}
-        for uid in [uid for uid, one in self.running.items() if uid not in there or one.task.done()]:
+        there = {body["metadata"]["uid"]: body for body in self.watched.bodies.values() if not is_going(body)}
+        for uid in [uid for uid, cluster in self.running.items() if uid not in there or cluster.task.done()]:
             self.running.pop(uid).end()
             if uid not in there:
                 self.api.ledger.forget(uid)
@@ -57,20 +57,20 @@ class Rounds:
             if uid not in self.running:
                 self.running[uid] = ClusterRounds(self, key_of(body), uid)
 
-    def heard_of(self, body: Body, generation: int | None) -> None:
+    def on_event(self, body: Body, generation: int | None) -> None:
         """A cluster was heard of, whose generation was another before: a new spec is applied at once."""
         self.keep()
         metadata = body["metadata"]
-        if generation != metadata["generation"] and (one := self.running.get(metadata["uid"])):
-            one.stir()
+        if generation != metadata["generation"] and (cluster := self.running.get(metadata["uid"])):
+            cluster.wake()
 
     def clusters_in(self, namespace: str) -> list[ClusterRounds]:
         """The clusters of a namespace."""
-        return [one for one in self.running.values() if one.key[1] == namespace]
+        return [cluster for cluster in self.running.values() if cluster.key[1] == namespace]
 
     def tasks(self) -> list[asyncio.Task[None]]:
         """All of their tasks."""
-        return [one.task for one in self.running.values()]
+        return [cluster.task for cluster in self.running.values()]
 
 
 class ClusterRounds:
@@ -80,7 +80,7 @@ class ClusterRounds:
         self.key, self.uid = key, uid
         self._rounds = rounds
         self._engine = rounds.engines[key[0]]
-        self._stirred = asyncio.Event()
+        self._woken = asyncio.Event()
         self._applied = Common()  # what kept it from being applied last
         self._unexported = ""  # what kept its exporter from being as it should be last
         self._tried = asyncio.Event()  # to apply it, for the first time
@@ -93,9 +93,9 @@ class ClusterRounds:
         """Whether it was applied, or could not be: before that nobody has the rights to watch its objects."""
         return self._tried.is_set()
 
-    def stir(self) -> None:
+    def wake(self) -> None:
         """Its spec, or one of its objects, has changed: it is to be applied."""
-        self._stirred.set()
+        self._woken.set()
 
     def end(self) -> None:
         """Its cluster is gone, or it has ended itself."""
@@ -117,7 +117,7 @@ class ClusterRounds:
     async def _keep_applied(self) -> None:
         while True:
             began = time.monotonic()
-            self._stirred.clear()
+            self._woken.clear()
             if body := self._body():
                 apply = partial(clusters.apply, self._rounds.api, self._engine.handlers, body)
                 with self._rounds.health.working(f"applying {self._name}"):
@@ -126,10 +126,10 @@ class ClusterRounds:
                     await self._keep_exporter(body)
             self._tried.set()
             if self._rounds.api.ledger.take_outdated(self.uid):
-                self.stir()
+                self.wake()
             wait = self._seconds_to_net()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stirred.wait(), wait)
+                await asyncio.wait_for(self._woken.wait(), wait)
             await asyncio.sleep(max(0.0, _ROUND_SECONDS - (time.monotonic() - began)))
 
     async def _keep_exporter(self, body: Body) -> None:
@@ -151,8 +151,8 @@ class ClusterRounds:
     def _note(self, applied: Common) -> None:
         """Keep what came of applying it, and log that once."""
         if applied != self._applied:
-            told = "; ".join(applied.obstacles)
-            _log.warning("%s %s", self._name, f"is not applied: {told}" if told else "is applied again")
+            obstacles = "; ".join(applied.obstacles)
+            _log.warning("%s %s", self._name, f"is not applied: {obstacles}" if obstacles else "is applied again")
         self._applied = applied
 
     async def _keep_looking(self) -> None:
@@ -165,12 +165,12 @@ class ClusterRounds:
             await asyncio.sleep(max(0.0, _ROUND_SECONDS - (time.monotonic() - began)))
 
     async def _look(self, body: Body) -> None:
-        rounds, before = self._rounds, self._rounds.heard.written.get(self.key, {})
-        hit = rounds.hit(self.key[1])
+        rounds, before = self._rounds, self._rounds.watched.written.get(self.key, {})
+        active_faults = rounds.active_faults(self.key[1])
 
         def look() -> Body:
             return clusters.look(
-                rounds.api, self._engine.handlers, body, before, hit, self._applied, self._starting.why
+                rounds.api, self._engine.handlers, body, before, active_faults, self._applied, self._starting.why
             )
 
         try:
@@ -179,18 +179,18 @@ class ClusterRounds:
         except Exception as error:  # one round's trouble must not end the rounds
             _log.warning("%s could not be looked at: %s", self._name, error)
             self._failures += 1
-            if self._failures < _BLIND_ROUNDS:
+            if self._failures < _UNOBSERVED_ROUNDS:
                 return
             with contextlib.suppress(Exception):  # who cannot write it either tries again in the next round
                 reason = error
-                status = await self._in_thread(lambda: clusters.tell_of_blindness(rounds.api, body, before, reason))
-                rounds.heard.note_written(self.key, body, status)
+                status = await self._in_thread(lambda: clusters.report_unobserved(rounds.api, body, before, reason))
+                rounds.watched.note_written(self.key, body, status)
             return
-        rounds.heard.note_written(self.key, body, status)
+        rounds.watched.note_written(self.key, body, status)
 
     def _body(self) -> Body | None:
         """The cluster as it was last heard of."""
-        body = self._rounds.heard.bodies.get(self.key)
+        body = self._rounds.watched.bodies.get(self.key)
         return body if body and body["metadata"]["uid"] == self.uid and not is_going(body) else None
 
     async def _in_thread(self, do: Callable[[], T]) -> T:

@@ -8,7 +8,7 @@ import time
 from ..api import Api
 from ..engines import starting
 from ..engines.common import CAN_START
-from ..engines.conditions import Said
+from ..engines.conditions import ConditionState
 from ..engines.objects import of_cluster
 from ..faults.inventory import engine_of
 from .watched import Key
@@ -23,17 +23,17 @@ class Starting:
         self._api = api
         kind, self._namespace, name = key
         self._selector = of_cluster(engine_of(kind), name)
-        self._read: tuple[float, Said] | None = None
+        self._read: tuple[float, ConditionState] | None = None
         self._missing = ""  # the pod that was not there at the last look
 
-    def why(self) -> Said:
+    def why(self) -> ConditionState:
         """What the condition Startable says; read anew every few seconds at most."""
         now = time.monotonic()
         if self._read is None or now - self._read[0] >= _AGAIN_SECONDS:
             self._read = now, self._look()
         return self._read[1]
 
-    def _look(self) -> Said:
+    def _look(self) -> ConditionState:
         pods = self._api.all_of("v1", "Pod", self._namespace, self._selector)
         sets = self._api.all_of("apps/v1", "StatefulSet", self._namespace, self._selector)
         trouble = starting.trouble_of(pods, sets, datetime.datetime.now(datetime.UTC))

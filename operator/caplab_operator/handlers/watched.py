@@ -25,13 +25,13 @@ def is_going(body: Body) -> bool:
 
 
 @dataclass
-class Heard:
+class WatchedObjects:
     """Objects, with a lock each for whoever acts on one."""
 
     bodies: dict[Key, Body] = field(default_factory=dict)
     locks: defaultdict[Key, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
 
-    def hear(self, event_type: str | None, body: Body) -> Key:
+    def on_event(self, event_type: str | None, body: Body) -> Key:
         """Take in what a watch says of one object; its key."""
         key = key_of(body)
         if event_type == "DELETED":
@@ -43,24 +43,24 @@ class Heard:
 
     def same(self, key: Key, body: Body) -> bool:
         """Whether the object of that name is still the one the body tells of."""
-        known = self.bodies.get(key)
-        return known is not None and bool(known["metadata"]["uid"] == body["metadata"]["uid"])
+        current = self.bodies.get(key)
+        return current is not None and bool(current["metadata"]["uid"] == body["metadata"]["uid"])
 
 
 @dataclass
-class Watched(Heard):
+class WatchedClusters(WatchedObjects):
     """Clusters, and the status last written for each."""
 
     written: dict[Key, Body] = field(default_factory=dict)
 
-    def hear(self, event_type: str | None, body: Body) -> Key:
+    def on_event(self, event_type: str | None, body: Body) -> Key:
         """As Heard; a new object of an old name begins with its own status."""
         key = key_of(body)
         if event_type == "DELETED":
             self.written.pop(key, None)
         elif not self.same(key, body):
             self.written[key] = dict(body.get("status") or {})
-        return super().hear(event_type, body)
+        return super().on_event(event_type, body)
 
     def note_written(self, key: Key, body: Body, status: Body) -> None:
         """A status was written for the object of the body, if that is still there."""
@@ -68,7 +68,7 @@ class Watched(Heard):
             self.written[key] = status
 
 
-def members_hit(faults: Iterable[Body], namespace: str) -> dict[str, str]:
+def active_faults(faults: Iterable[Body], namespace: str) -> dict[str, str]:
     """Pod -> name of the fault that it is or was under, the latest last; of one namespace.
 
     The far end of a partition is not what was aimed at.

@@ -23,7 +23,7 @@ from .faults import FaultHandlers
 from .live_faults import LiveFaults
 from .owned_watch import OwnedWatch
 from .rounds import Rounds
-from .watched import Heard, Key, Watched, is_going, key_of, members_hit
+from .watched import Key, WatchedClusters, WatchedObjects, active_faults, is_going, key_of
 
 _ROUND_SECONDS = 1.0
 _KINDS_SECONDS = 60.0  # for which the kinds are waited for, until the operator ends and is started anew
@@ -37,9 +37,9 @@ class Lab:
 
     api: Api = field(default_factory=Api)
     engines: Mapping[str, Engine] = field(default_factory=lambda: {engine.kind: engine for engine in engines()})
-    clusters: Watched = field(default_factory=Watched)
-    faults: Heard = field(default_factory=Heard)
-    runs: Heard = field(default_factory=Heard)
+    clusters: WatchedClusters = field(default_factory=WatchedClusters)
+    faults: WatchedObjects = field(default_factory=WatchedObjects)
+    runs: WatchedObjects = field(default_factory=WatchedObjects)
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
     followers: dict[str, asyncio.Task[None]] = field(default_factory=dict)  # by the uid of the cluster
     # Of faults alone: a look at clusters may wait for silent members for seconds, and a fault must not wait for that.
@@ -53,7 +53,7 @@ class Lab:
     def __post_init__(self) -> None:
         self.fault_handlers = FaultHandlers(self.api, lambda kind: self.engines[kind].handlers.roles, Reader(self.api))
         self.live_faults = LiveFaults(self.faults, self.fault_handlers, self.threads, self.health)
-        self.rounds = Rounds(self.api, self.engines, self.clusters, self._hit, self.health)
+        self.rounds = Rounds(self.api, self.engines, self.clusters, self._active_faults, self.health)
         self.owned = OwnedWatch(self.api, self.rounds.clusters_in)
 
     def snapshot(self) -> exporter.Snapshot:
@@ -64,8 +64,8 @@ class Lab:
         ]
         return exporter.Snapshot(clusters, list(self.faults.bodies.values()), list(self.runs.bodies.values()))
 
-    def _hit(self, namespace: str) -> Mapping[str, str]:
-        return members_hit(self.faults.bodies.values(), namespace)
+    def _active_faults(self, namespace: str) -> Mapping[str, str]:
+        return active_faults(self.faults.bodies.values(), namespace)
 
 
 def register(registry: kopf.OperatorRegistry) -> None:
@@ -111,20 +111,20 @@ def _register_life(registry: kopf.OperatorRegistry, lab: Lab) -> None:
 def _register_clusters(registry: kopf.OperatorRegistry, lab: Lab, engine: Engine) -> None:
     # Only heard of: what is to be done is done by its rounds, from what is there, whatever happened.
     @kopf.on.event(GROUP, VERSION, engine.plural, registry=registry)
-    async def cluster_heard(event: kopf.RawEvent, body: kopf.Body, **_: Any) -> None:
-        known = lab.clusters.bodies.get(key_of(body))
-        lab.clusters.hear(event["type"], dict(body))
-        lab.rounds.heard_of(dict(body), known["metadata"]["generation"] if known else None)
+    async def on_cluster_event(event: kopf.RawEvent, body: kopf.Body, **_: Any) -> None:
+        previous = lab.clusters.bodies.get(key_of(body))
+        lab.clusters.on_event(event["type"], dict(body))
+        lab.rounds.on_event(dict(body), previous["metadata"]["generation"] if previous else None)
 
 
 def _register_events(registry: kopf.OperatorRegistry, lab: Lab) -> None:
     @kopf.on.event(GROUP, VERSION, "runs", registry=registry)
-    async def run_heard(event: kopf.RawEvent, body: kopf.Body, **_: Any) -> None:
-        lab.runs.hear(event["type"], dict(body))
+    async def on_run_event(event: kopf.RawEvent, body: kopf.Body, **_: Any) -> None:
+        lab.runs.on_event(event["type"], dict(body))
 
     @kopf.on.event(GROUP, VERSION, "faults", registry=registry)
-    async def fault_heard(event: kopf.RawEvent, body: kopf.Body, **_: Any) -> None:
-        key = lab.faults.hear(event["type"], dict(body))
+    async def on_fault_event(event: kopf.RawEvent, body: kopf.Body, **_: Any) -> None:
+        key = lab.faults.on_event(event["type"], dict(body))
         lab.live_faults.wake()
         await _follow_fault(lab, key)
 
@@ -160,7 +160,7 @@ async def _in_rounds(name: str, one_round: Callable[[Lab], Awaitable[None]], lab
 async def _keep_clusters(lab: Lab) -> None:
     """Have each cluster that is there its loops, its namespace its watches, and its engine follow it."""
     lab.rounds.keep()
-    lab.owned.keep({one.key[1] for one in lab.rounds.running.values() if one.was_tried})
+    lab.owned.keep({cluster.key[1] for cluster in lab.rounds.running.values() if cluster.was_tried})
     await _keep_following(lab)
 
 

@@ -138,19 +138,19 @@ def live_settings(spec: CassandraSpec) -> dict[str, Setting]:
 
 def durability(spec: CassandraSpec) -> dict[str, Setting]:
     """What decides over what a member keeps of an acknowledged write, and for how long it keeps what another missed."""
-    found: dict[str, Setting] = {
+    wanted: dict[str, Setting] = {
         "commitlogSync": spec.commitlog_sync,
         "hintedHandoffEnabled": spec.hinted_handoff.enabled,
         "hintWindowSeconds": spec.hinted_handoff.window_seconds,
         "hintsPaused": False,
         "hintsDisabledDatacenters": "",
         "keyspaceDurableWrites": True,
-        # In the words of images/cassandra. To copy all keys anew is for people to decide: told, not mended.
+        # In the words of images/cassandra. To copy all keys anew is for people to decide: told, not corrected.
         "keyspaceReplication": f"NetworkTopologyStrategy {{dc1={spec.replication_factor}}}",
     }
     if spec.commitlog_sync != "batch":
-        found["commitlogSyncPeriodMilliseconds"] = spec.commitlog_sync_period_milliseconds
-    return found
+        wanted["commitlogSyncPeriodMilliseconds"] = spec.commitlog_sync_period_milliseconds
+    return wanted
 
 
 def settings(spec: CassandraSpec) -> dict[str, Setting]:
@@ -164,23 +164,23 @@ def settings(spec: CassandraSpec) -> dict[str, Setting]:
     }
 
 
-def drift(wanted: Mapping[str, Setting], found: Mapping[str, Setting]) -> dict[str, Setting]:
-    """What has to be set so that a member that said `found` does what is wanted; {} where it does."""
-    return {name: value for name, value in wanted.items() if found.get(name) != value}
+def drift(wanted: Mapping[str, Setting], actual: Mapping[str, Setting]) -> dict[str, Setting]:
+    """What has to be set so that a member that said `actual` does what is wanted; {} where it does."""
+    return {name: value for name, value in wanted.items() if actual.get(name) != value}
 
 
-def options_drift(spec: CassandraSpec, found: Mapping[str, str]) -> dict[str, str]:
+def options_drift(spec: CassandraSpec, actual: Mapping[str, str]) -> dict[str, str]:
     """What a member's file names otherwise than the spec has it; of what the member says."""
     wanted = start_options(spec)
-    return {name: value for name, value in wanted.items() if name in found and not _is_option(value, found[name])}
+    return {name: value for name, value in wanted.items() if name in actual and not _is_option(value, actual[name])}
 
 
-def _is_option(asked: str, found: str) -> bool:
+def _is_option(wanted: str, actual: str) -> bool:
     """Whether an option is as asked for. Cassandra chooses itself where it is asked for none or for -1."""
-    if asked in (found, "0", "-1"):
+    if wanted in (actual, "0", "-1"):
         return True
     try:
-        return float(asked) == float(found)
+        return float(wanted) == float(actual)
     except ValueError:
         return False
 

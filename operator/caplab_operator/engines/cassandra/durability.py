@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ..conditions import Said
-from . import mending
+from ..conditions import ConditionState
+from . import settings_drift
 from .configuration import durability
-from .observe import RUNNING, Seen
+from .observe import RUNNING, ObservedCassandra
 from .spec import CassandraSpec
 
 _HOW = {
@@ -15,16 +15,18 @@ _HOW = {
 }
 
 
-def silent_members(spec: CassandraSpec, seen: Seen) -> list[str]:
+def silent_members(spec: CassandraSpec, observed: ObservedCassandra) -> list[str]:
     """Members that there are or are to be, and that do not say how they are set."""
-    there = {pod.name for pod in seen.place.pods} | {f"{spec.name}-{number}" for number in range(spec.replicas)}
-    return sorted(there - {name for name, said in seen.said.items() if said.stage == RUNNING and said.settings})
+    there = {pod.name for pod in observed.place.pods} | {f"{spec.name}-{number}" for number in range(spec.replicas)}
+    return sorted(
+        there - {name for name, member in observed.members.items() if member.stage == RUNNING and member.settings}
+    )
 
 
-def applied(spec: CassandraSpec, seen: Seen) -> Said:
+def applied(spec: CassandraSpec, observed: ObservedCassandra) -> ConditionState:
     """Whether every member keeps what the spec promises; else where, and what it does instead."""
-    wrong = mending.differences(durability(spec), seen)
-    silent = silent_members(spec, seen)
+    wrong = settings_drift.differences(durability(spec), observed)
+    silent = silent_members(spec, observed)
     unknown = [f"what {', '.join(silent)} would keep is unknown: no answer"] if silent else []
     if wrong:
         return (

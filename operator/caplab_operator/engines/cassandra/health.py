@@ -10,7 +10,7 @@ Trouble = tuple[str, str]  # reason and sentence
 
 def _turned_away(ring: Ring) -> Trouble | None:
     """Where clients can't log in with what their secret says, or would not find their keyspace."""
-    words = {row.name: row.said.application for row in ring.rows if row.said}
+    words = {row.name: row.member.application for row in ring.rows if row.member}
     if wrong := [f"{name}: {word}" for name, word in words.items() if word]:
         return "ClientsTurnedAway", "; ".join(wrong)
     if unknown := [name for name, word in words.items() if word is None]:
@@ -33,7 +33,9 @@ def _how(row: Row) -> str:
 def trouble(spec: CassandraSpec, ring: Ring) -> Trouble | None:
     """Reason and sentence of what a cluster lacks apart from settings; None: nothing."""
     if lacking := not_serving(spec, ring):
-        problems = [f"; {row.name} says: {row.said.problem}" for row in ring.rows if row.said and row.said.problem]
+        problems = [
+            f"; {row.name} says: {row.member.problem}" for row in ring.rows if row.member and row.member.problem
+        ]
         return "MembersNotReady", lacking + "".join(problems)
     if len(ring.schemas) != 1:
         return "SchemasDiffer", f"members see {len(ring.schemas)} versions of the schema"

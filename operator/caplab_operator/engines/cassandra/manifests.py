@@ -28,7 +28,7 @@ _MOUNTS = [
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class PersistedState:
     """What the StatefulSet keeps of a running cluster."""
 
     replicas: int  # those there are, which may be more than are asked for
@@ -41,7 +41,7 @@ def members_service(cluster: str) -> str:
 
 
 def build(
-    spec: CassandraSpec, image: str, lab_namespace: str, zones: Mapping[str, str], standing: Standing
+    spec: CassandraSpec, image: str, lab_namespace: str, zones: Mapping[str, str], persisted: PersistedState
 ) -> list[Manifest]:
     """Every object but the secrets, in the order they are applied.
 
@@ -54,7 +54,7 @@ def build(
         *services(spec),
         objects.disruption_budget(spec, spec.name, objects.part(spec)),
         config_map(spec, zones),
-        stateful_set(spec, image, standing),
+        stateful_set(spec, image, persisted),
     ]
 
 
@@ -82,7 +82,7 @@ def services(spec: CassandraSpec) -> list[Manifest]:
     ]
 
 
-def stateful_set(spec: CassandraSpec, image: str, standing: Standing) -> Manifest:
+def stateful_set(spec: CassandraSpec, image: str, persisted: PersistedState) -> Manifest:
     """The members: the operator restarts them itself, one by one."""
     members = objects.part(spec)
     volumes = [
@@ -100,12 +100,12 @@ def stateful_set(spec: CassandraSpec, image: str, standing: Standing) -> Manifes
         },
     }
     body = objects.stateful_set(
-        spec, spec.name, members, standing.replicas, template,
+        spec, spec.name, members, persisted.replicas, template,
         serviceName=members_service(spec.name), updateStrategy={"type": "OnDelete"}, **objects.volumes_of_members(spec),
     )  # fmt: skip
     body["metadata"]["annotations"] = {
         GENERATION_ANNOTATION: str(spec.generation),
-        SETTLED_ANNOTATION: ",".join(sorted(standing.settled)),
+        SETTLED_ANNOTATION: ",".join(sorted(persisted.settled)),
     }
     return body
 

@@ -67,24 +67,26 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """One look at a cluster; who was silent is missing in said. refused: they do not take the password."""
+class ObservedCassandra:
+    """One look at a cluster; who was silent is missing in members. refused: they do not take the password."""
 
     place: Place
-    said: Mapping[str, Member]
+    members: Mapping[str, Member]
     refused: frozenset[str] = frozenset()
 
 
-def look(place: Place) -> Seen:
+def look(place: Place) -> ObservedCassandra:
     """Ask everybody at once; silence is an answer too."""
     with ThreadPoolExecutor(max(1, len(place.pods))) as pool:
-        asked = {pod.name: pool.submit(_state, place, pod) for pod in place.pods}
-        answers = {name: answer.result() for name, answer in asked.items()}
-    said = {name: answer for name, answer in answers.items() if isinstance(answer, Member)}
-    return Seen(place, said, frozenset(name for name, answer in answers.items() if answer == _UNAUTHORIZED))
+        futures = {pod.name: pool.submit(_state, place, pod) for pod in place.pods}
+        answers = {name: answer.result() for name, answer in futures.items()}
+    members = {name: answer for name, answer in answers.items() if isinstance(answer, Member)}
+    return ObservedCassandra(
+        place, members, frozenset(name for name, answer in answers.items() if answer == _UNAUTHORIZED)
+    )
 
 
-def tell(place: Place, pod: Pod, path: str, query: Mapping[str, str]) -> str:
+def send(place: Place, pod: Pod, path: str, query: Mapping[str, str]) -> str:
     """Have a member do something; what it or the way to it refused, '' where nothing did."""
     try:
         status, body = _ask(place, pod, "POST", f"{path}?{urlencode(query)}")
@@ -151,9 +153,9 @@ def _text(value: object) -> str:
 
 def _id(value: object) -> str:
     """A host id or an address; TypeError where it is none."""
-    if len(found := _text(value)) > _ID_CHARACTERS:
-        raise TypeError(f"{found[:_ID_CHARACTERS]}... is neither a host id nor an address")
-    return found
+    if len(text := _text(value)) > _ID_CHARACTERS:
+        raise TypeError(f"{text[:_ID_CHARACTERS]}... is neither a host id nor an address")
+    return text
 
 
 def _flag(value: object) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 from .ring import Ring, Row
 from .spec import CassandraSpec
-from .steps import Step, Tell, Wait
+from .steps import Send, Step, Wait
 
 _REPAIR = "repair"
 _PROBLEM_CHARACTERS = 500  # the kind's schema allows no more
@@ -30,34 +30,37 @@ class Repair:
 
     def as_status(self) -> dict[str, Any]:
         """As the cluster's status has it."""
-        found: dict[str, Any] = {"request": self.request, "done": list(self.done)}
-        found |= {name: text for name, text in (("at", self.at), ("problem", self.problem)) if text}
-        return found
+        status: dict[str, Any] = {"request": self.request, "done": list(self.done)}
+        status |= {name: text for name, text in (("at", self.at), ("problem", self.problem)) if text}
+        return status
 
 
 def repair_of(spec: CassandraSpec, ring: Ring, before: Mapping[str, Any], now: str) -> Repair | None:
-    """The repair so far, with what is seen now; None where none was ever asked for. before is the status so far.
+    """The repair so far, with what is observed now; None where none was ever asked for. before is the status so far.
 
     A request that failed is not tried again: another text asks once more.
     """
-    known = before.get("repair") or {}
-    found = Repair(
-        known.get("request", ""), tuple(known.get("done") or ()), known.get("at", ""), known.get("problem", "")
+    previous = before.get("repair") or {}
+    repair = Repair(
+        previous.get("request", ""),
+        tuple(previous.get("done") or ()),
+        previous.get("at", ""),
+        previous.get("problem", ""),
     )
     request = spec.operations.repair
     if not request:
-        return found if known else None
-    if found.request != request:
-        found = Repair(request)
-    return _looked_at(spec, ring, found, now) if found.is_due else found
+        return repair if previous else None
+    if repair.request != request:
+        repair = Repair(request)
+    return _looked_at(spec, ring, repair, now) if repair.is_due else repair
 
 
-def _looked_at(spec: CassandraSpec, ring: Ring, known: Repair, now: str) -> Repair:
-    works = {row.name: row.said.work for row in ring.rows if row.said and _is_this(row, known.request)}
-    done = (*known.done, *(name for name, work in works.items() if work.state == "done" and name not in known.done))
+def _looked_at(spec: CassandraSpec, ring: Ring, repair: Repair, now: str) -> Repair:
+    works = {row.name: row.member.work for row in ring.rows if row.member and _is_this(row, repair.request)}
+    done = (*repair.done, *(name for name, work in works.items() if work.state == "done" and name not in repair.done))
     failed = [f"{name}: {work.problem}" for name, work in works.items() if work.state == "failed" and name not in done]
     is_all = len(ring.rows) == spec.replicas and all(row.name in done for row in ring.rows)
-    return Repair(known.request, done, now if is_all else "", failed[0][:_PROBLEM_CHARACTERS] if failed else "")
+    return Repair(repair.request, done, now if is_all else "", failed[0][:_PROBLEM_CHARACTERS] if failed else "")
 
 
 def next_step(ring: Ring, repair: Repair | None) -> Step | None:
@@ -65,11 +68,13 @@ def next_step(ring: Ring, repair: Repair | None) -> Step | None:
     if repair is None or not repair.is_due:
         return None
     for row in ring.rows:
-        if row.said and row.said.work.state == "running":
-            return Wait(f"{so_far(repair)}: {row.name} is at a {row.said.work.kind}", upkeep=True)
+        if row.member and row.member.work.state == "running":
+            return Wait(f"{so_far(repair)}: {row.name} is at a {row.member.work.kind}", is_maintenance=True)
     for row in ring.rows:
         if row.name not in repair.done:
-            return Tell(row.pod, "/repair", {"id": repair.request}, f"{so_far(repair)}: {row.name} begins", upkeep=True)
+            return Send(
+                row.pod, "/repair", {"id": repair.request}, f"{so_far(repair)}: {row.name} begins", is_maintenance=True
+            )
     return None
 
 
@@ -79,4 +84,4 @@ def so_far(repair: Repair) -> str:
 
 
 def _is_this(row: Row, request: str) -> bool:
-    return row.said is not None and (row.said.work.kind, row.said.work.id) == (_REPAIR, request)
+    return row.member is not None and (row.member.work.kind, row.member.work.id) == (_REPAIR, request)

@@ -1,4 +1,4 @@
-"""A look at a cluster as its members' word amounts to: values, made by roll_call.py."""
+"""A look at a cluster as its members' word amounts to: values, made by ring_state.py."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Row:
     """A member: its pod, its own word, and its peers'."""
 
     pod: Pod
-    said: Member | None
+    member: Member | None
     host_id: str  # '' while it has none, or nobody knows it
     address: str  # as the ring has it, else its pod's
     up_by: int  # peers that answer and see it up
@@ -32,12 +32,12 @@ class Row:
     @property
     def stage(self) -> str:
         """By its own word; '' where it is silent."""
-        return self.said.stage if self.said else ""
+        return self.member.stage if self.member else ""
 
     @property
     def waits(self) -> bool:
         """Whether it has no data, and waits to be told how to begin."""
-        return self.said is not None and self.said.stage == WAITING and self.said.fresh
+        return self.member is not None and self.member.stage == WAITING and self.member.fresh
 
     @property
     def is_up(self) -> bool:
@@ -47,7 +47,7 @@ class Row:
     @property
     def is_ready(self) -> bool:
         """Whether it is up and serves clients."""
-        serves = self.said is not None and self.said.native and self.pod.ready and not self.pod.leaving
+        serves = self.member is not None and self.member.native and self.pod.ready and not self.pod.leaving
         return self.is_up and serves
 
 

@@ -1,7 +1,7 @@
 """The next step of a cluster that is to become what its spec asks for: pure.
 
-Everything is decided by what is seen now, so that an operator that has just started goes on where the last one was.
-In this order: who waits begins, who is to go leaves, who has an old template restarts, then upkeep (upkeep.py).
+Everything is decided by what is observed now, so that an operator that has just started goes on where the last one was.
+In this order: who waits begins, who is to go leaves, who has an old template restarts, then maintenance.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ..pods import ordinal
-from . import health, upkeep
-from .beginning import next_start
+from . import health, maintenance
+from .bootstrap import next_start
 from .observe import FAILED, RUNNING, STARTING, Work
 from .repairs import Repair
 from .ring import DECOMMISSIONED, DOWN, LEAVING, Ring, Row
 from .spec import CassandraSpec
-from .steps import Deployed, Keep, Restart, Step, Tell, Wait
+from .steps import Deployed, Persist, Restart, Send, Step, Wait
 
 _DECOMMISSION = "decommission"
 
@@ -32,7 +32,7 @@ def next_step(spec: CassandraSpec, ring: Ring, deployed: Deployed, repair: Repai
         return _resize(spec, ring, deployed)
     if old:
         return _restart(spec, ring, old)
-    return upkeep.next_step(spec, ring, deployed, repair)
+    return maintenance.next_step(spec, ring, deployed, repair)
 
 
 def outdated(ring: Ring, deployed: Deployed) -> Sequence[Row]:
@@ -57,9 +57,9 @@ def _is_stuck(row: Row) -> bool:
 
 def _has_left(row: Row) -> bool:
     """Whether it has left the ring for good, by its peers' word too; once it is written down it calls itself fresh."""
-    if row.said is None or row.pod.leaving or row.state not in ("", DOWN):
+    if row.member is None or row.pod.leaving or row.state not in ("", DOWN):
         return False
-    return row.said.mode == DECOMMISSIONED and row.said.fresh
+    return row.member.mode == DECOMMISSIONED and row.member.fresh
 
 
 def _to_restart(spec: CassandraSpec, old: Sequence[Row]) -> str:
@@ -76,18 +76,18 @@ def _restart(spec: CassandraSpec, ring: Ring, old: Sequence[Row]) -> Step:
 def _resize(spec: CassandraSpec, ring: Ring, deployed: Deployed) -> Step:
     why = f"from {deployed.replicas} members to {spec.replicas}"
     if deployed.replicas < spec.replicas:
-        return Keep(replace(deployed.standing, replicas=spec.replicas), why)
+        return Persist(replace(deployed.persisted, replicas=spec.replicas), why)
     last = next((row for row in ring.rows if ordinal(row.name) == deployed.replicas - 1), None)
     if last is None:
         return Wait(f"{why}: the pod of the last is not there")
     if _is_gone(last, ring):
-        return Keep(replace(deployed.standing, replicas=deployed.replicas - 1), f"{why}: {last.name} has left")
+        return Persist(replace(deployed.persisted, replicas=deployed.replicas - 1), f"{why}: {last.name} has left")
     return _leave(last, ring, deployed, why)
 
 
 def _is_gone(row: Row, ring: Ring) -> bool:
     """Whether it has left the ring, or never was in it, by its own word or by that of all others that answer."""
-    if row.said and row.said.mode == DECOMMISSIONED:
+    if row.member and row.member.mode == DECOMMISSIONED:
         return True
     if row.stage in (STARTING, RUNNING) or not ring.views:
         return False
@@ -96,15 +96,15 @@ def _is_gone(row: Row, ring: Ring) -> bool:
 
 
 def _leave(row: Row, ring: Ring, deployed: Deployed, why: str) -> Step:
-    work = row.said.work if row.said and row.said.work.kind == _DECOMMISSION else Work()
+    work = row.member.work if row.member and row.member.work.kind == _DECOMMISSION else Work()
     if work.state == "running" or (row.state == LEAVING and work.state != "failed"):
         return Wait(f"{why}: {row.name} is leaving")
     if len(ring.rows) != deployed.replicas:
         return Wait(f"{why}: there are {len(ring.rows)} pods")
     # Its data goes to the others: with one of them away, copies would be missing afterwards.
-    if amiss := [one.name for one in ring.rows if not (one.is_up or one is row)]:
+    if amiss := [other.name for other in ring.rows if not (other.is_up or other is row)]:
         return Wait(f"{why}: not up for all: {', '.join(amiss)}")
     if row.stage != RUNNING or row.down_by:
         return Wait(f"{why}: {row.name} is not up for all")
     again = f" once more ({work.problem})" if work.state == "failed" else ""
-    return Tell(row.pod, "/decommission", {"id": row.name}, f"{why}: {row.name} leaves{again}")
+    return Send(row.pod, "/decommission", {"id": row.name}, f"{why}: {row.name} leaves{again}")

@@ -1,4 +1,4 @@
-"""A CassandraCluster's status: a pure function of the spec, of what was seen, and of what was done."""
+"""A CassandraCluster's status: a pure function of the spec, of what was observed, and of what was done."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..conditions import Said, Status, condition, phase, rollout_field, settings_applied
+from ..conditions import ConditionState, Status, condition, phase, rollout_field, settings_applied
 from ..parameters import not_taken
 from ..pods import ordinal
-from . import durability, health, mending
-from .observe import Seen
+from . import durability, health, settings_drift
+from .observe import ObservedCassandra
 from .repairs import Repair
 from .ring import Ring, Row
 from .spec import CassandraSpec
@@ -27,14 +27,16 @@ class Done:
     outdated: tuple[str, ...] = ()  # pods that are still to be made anew
 
 
-def build(spec: CassandraSpec, seen: Seen, ring: Ring, before: Mapping[str, Any], now: str, done: Done) -> Status:
+def build(
+    spec: CassandraSpec, observed: ObservedCassandra, ring: Ring, before: Mapping[str, Any], now: str, done: Done
+) -> Status:
     """The status to be written; before is the status so far, now an RFC 3339 time."""
-    applied = _settings_applied(spec, seen, done)
-    durable = durability.applied(spec, seen)
+    applied = _settings_applied(spec, observed, done)
+    durable = durability.applied(spec, observed)
     ready = _ready(spec, ring, durable, applied, done)
     conditions = before.get("conditions") or []
     rows = sorted((*ring.rows, *ring.absent), key=lambda row: ordinal(row.name))
-    serving = next((row.name for row in ring.rows if row.said and row.said.native), None)
+    serving = next((row.name for row in ring.rows if row.member and row.member.native), None)
     status: Status = {
         "observedGeneration": spec.generation,
         "phase": phase(ready[0] == "True", serving, before),
@@ -70,7 +72,9 @@ def _member(ring: Ring, row: Row) -> Status:
     return member
 
 
-def _ready(spec: CassandraSpec, ring: Ring, durable: Said, applied: Said, done: Done) -> Said:
+def _ready(
+    spec: CassandraSpec, ring: Ring, durable: ConditionState, applied: ConditionState, done: Done
+) -> ConditionState:
     if amiss := health.trouble(spec, ring):
         return "False", *amiss
     if durable[0] != "True":
@@ -82,7 +86,9 @@ def _ready(spec: CassandraSpec, ring: Ring, durable: Said, applied: Said, done: 
     return "True", "AllReady", f"{len(ring.rows)} members, each up for all others"
 
 
-def _settings_applied(spec: CassandraSpec, seen: Seen, done: Done) -> Said:
-    silence = "" if any(said.settings for said in seen.said.values()) else "no member says its settings"
+def _settings_applied(spec: CassandraSpec, observed: ObservedCassandra, done: Done) -> ConditionState:
+    silence = "" if any(member.settings for member in observed.members.values()) else "no member says its settings"
     forbidden = {f"parameter {name}": why for name, why in not_taken(spec.ENGINE, spec.parameters).items()}
-    return settings_applied({**forbidden, **done.refusals}, silence, mending.not_applied(spec, seen, done.outdated))
+    return settings_applied(
+        {**forbidden, **done.refusals}, silence, settings_drift.not_applied(spec, observed, done.outdated)
+    )

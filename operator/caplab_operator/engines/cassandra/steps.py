@@ -8,7 +8,7 @@ from typing import Any
 
 from ..pods import Pod
 from ..rolling import is_current
-from .manifests import SETTLED_ANNOTATION, Standing
+from .manifests import SETTLED_ANNOTATION, PersistedState
 from .spec import CassandraSpec
 
 
@@ -16,25 +16,25 @@ from .spec import CassandraSpec
 class Deployed:
     """The members' StatefulSet as it is."""
 
-    standing: Standing
+    persisted: PersistedState
     revision: str  # that its pods should be of
     is_current: bool  # made from the spec as it is now, and its controller knows
 
     @property
     def replicas(self) -> int:
         """Its size."""
-        return self.standing.replicas
+        return self.persisted.replicas
 
 
 @dataclass(frozen=True, slots=True)
-class Tell:
+class Send:
     """Have a member begin, leave, clean up or repair: a POST to its management port."""
 
     pod: Pod
     path: str
     query: Mapping[str, str]
     why: str
-    upkeep: bool = False  # it changes neither who is a member nor how one is
+    is_maintenance: bool = False  # it changes neither who is a member nor how one is
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +43,16 @@ class Restart:
 
     pod: Pod
     why: str
-    upkeep: bool = False
+    is_maintenance: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Keep:
+class Persist:
     """Give the StatefulSet this size, and have it remember this."""
 
-    standing: Standing
+    persisted: PersistedState
     why: str
-    upkeep: bool = False
+    is_maintenance: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,22 +60,22 @@ class Wait:
     """Nothing yet."""
 
     why: str
-    upkeep: bool = False
+    is_maintenance: bool = False
 
 
-Step = Tell | Restart | Keep | Wait
+Step = Send | Restart | Persist | Wait
 
 
 def deployed_from(spec: CassandraSpec, stateful_set: Mapping[str, Any]) -> Deployed:
     """From the object as the API server returns it."""
     settled = (stateful_set["metadata"].get("annotations") or {}).get(SETTLED_ANNOTATION) or ""
-    standing = Standing(stateful_set["spec"]["replicas"], frozenset(settled.split(",")) - {""})
+    persisted = PersistedState(stateful_set["spec"]["replicas"], frozenset(settled.split(",")) - {""})
     revision = (stateful_set.get("status") or {}).get("updateRevision", "")
-    return Deployed(standing, revision, is_current(spec, stateful_set))
+    return Deployed(persisted, revision, is_current(spec, stateful_set))
 
 
-def standing_for(spec: CassandraSpec, deployed: Deployed | None) -> Standing:
+def persisted_for(spec: CassandraSpec, deployed: Deployed | None) -> PersistedState:
     """As the spec asks; no fewer members than there are, since who goes has to leave the ring first."""
     if deployed is None:
-        return Standing(spec.replicas)
-    return Standing(max(spec.replicas, deployed.replicas), deployed.standing.settled)
+        return PersistedState(spec.replicas)
+    return PersistedState(max(spec.replicas, deployed.replicas), deployed.persisted.settled)

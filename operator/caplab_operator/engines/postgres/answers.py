@@ -17,43 +17,43 @@ _OF_A_MEMBER = ("name", "role", "state")
 Answer = dict[str, Any]
 
 
-def answer_from(found: object) -> Answer | None:
+def answer_from(raw: object) -> Answer | None:
     """A member's own word, from /patroni."""
-    if not isinstance(found, Mapping):
+    if not isinstance(raw, Mapping):
         return None
-    answer = _with(found, _TEXTS, _is_text) | _with(found, ("timeline",), _is_number)
-    if isinstance(place := found.get("xlog"), Mapping):
+    answer = _with(raw, _TEXTS, _is_text) | _with(raw, ("timeline",), _is_number)
+    if isinstance(place := raw.get("xlog"), Mapping):
         answer["xlog"] = _with(place, ("received_location",), _is_number)
-    if isinstance(reasons := found.get("pending_restart_reason"), Mapping):
+    if isinstance(reasons := raw.get("pending_restart_reason"), Mapping):
         answer["pending_restart_reason"] = {name: reasons[name] for name in reasons if _is_name(name)}
     return answer
 
 
-def topology_from(found: object) -> Answer | None:
+def topology_from(raw: object) -> Answer | None:
     """What the leader says of all, from /cluster."""
-    if not isinstance(found, Mapping):
+    if not isinstance(raw, Mapping):
         return None
-    rows = [row for row in _rows(found.get("members")) if isinstance(row, Mapping) and _is_name(row.get("name"))]
+    rows = [row for row in _rows(raw.get("members")) if isinstance(row, Mapping) and _is_name(row.get("name"))]
     return {"members": [_with(row, _OF_A_MEMBER, _is_name) | _with(row, ("lag",), _is_number) for row in rows]}
 
 
-def config_from(found: object) -> Mapping[str, Any] | None:
+def config_from(raw: object) -> Mapping[str, Any] | None:
     """The settings of the cluster, from /config."""
-    return found if isinstance(found, Mapping) else None
+    return raw if isinstance(raw, Mapping) else None
 
 
-def history_from(found: object) -> Sequence[Sequence[Any]]:
+def history_from(raw: object) -> Sequence[Sequence[Any]]:
     """The timelines that ended, from /history: [timeline, lsn, reason, time, new leader]; the latest of them."""
-    rows = [row for row in _rows(found) if isinstance(row, list)]
+    rows = [row for row in _rows(raw) if isinstance(row, list)]
     return tuple(row for row in rows if len(row) < 5 or (_is_text(row[3]) and _is_name(row[4])))
 
 
-def _rows(found: object) -> list[Any]:
-    return found[-_MOST_ROWS:] if isinstance(found, list) else []
+def _rows(raw: object) -> list[Any]:
+    return raw[-_MOST_ROWS:] if isinstance(raw, list) else []
 
 
-def _with(found: Mapping[Any, Any], names: Sequence[str], is_sound: Any) -> Answer:
-    return {name: found[name] for name in names if name in found and is_sound(found[name])}
+def _with(raw: Mapping[Any, Any], names: Sequence[str], is_sound: Any) -> Answer:
+    return {name: raw[name] for name in names if name in raw and is_sound(raw[name])}
 
 
 def _is_text(value: object) -> bool:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from ..conditions import Said
+from ..conditions import ConditionState
 from . import health, patroni
-from .observe import Seen
+from .observe import ObservedPostgres
 from .readings import AUTO_CONF, Override, Reading, Setting
 from .spec import PostgresSpec
 
@@ -30,19 +30,23 @@ OTHER = "other"
 
 def weaknesses(readings: Mapping[str, Reading]) -> list[str]:
     """Every setting that keeps less than is promised, with its member, its value and where that comes from."""
-    found: dict[str, None] = {}  # in the order they were found, each once
+    texts: dict[str, None] = {}  # in the order they were found, each once
     for member, reading in sorted(readings.items()):
         for text in _weak_settings(reading):
-            found[f"{member}: {text}"] = None
+            texts[f"{member}: {text}"] = None
     for reading in readings.values():
         for override in weak_overrides(reading):
-            found[f"{override.name} is {override.value} {_for_whom(override)}"] = None
-    return list(found)
+            texts[f"{override.name} is {override.value} {_for_whom(override)}"] = None
+    return list(texts)
 
 
 def weak_overrides(reading: Reading) -> list[Override]:
     """What holds for a role or a database only, and keeps less than is promised."""
-    return [one for one in reading.overrides if one.name in _SAFE and one.value not in _SAFE[one.name]]
+    return [
+        override
+        for override in reading.overrides
+        if override.name in _SAFE and override.value not in _SAFE[override.name]
+    ]
 
 
 def in_force(config: Mapping[str, object] | None, primary: Reading | None, weak: bool) -> str:
@@ -61,26 +65,28 @@ def in_force(config: Mapping[str, object] | None, primary: Reading | None, weak:
     return asked if fits else OTHER
 
 
-def said(spec: PostgresSpec, seen: Seen, primary: str | None) -> tuple[str, Said]:
+def assess(spec: PostgresSpec, observed: ObservedPostgres, primary: str | None) -> tuple[str, ConditionState]:
     """What is in force ('' where nobody can know), and the condition DurabilityApplied."""
-    weak = weaknesses(seen.readings)
-    found = in_force(seen.config, seen.readings.get(primary or ""), bool(weak))
-    return found, _condition(spec, seen, primary, weak, found)
+    weak = weaknesses(observed.readings)
+    actual = in_force(observed.config, observed.readings.get(primary or ""), bool(weak))
+    return actual, _condition(spec, observed, primary, weak, actual)
 
 
-def _condition(spec: PostgresSpec, seen: Seen, primary: str | None, weak: Sequence[str], found: str) -> Said:
+def _condition(
+    spec: PostgresSpec, observed: ObservedPostgres, primary: str | None, weak: Sequence[str], actual: str
+) -> ConditionState:
     if weak:
         return "False", "Weakened", "; ".join(weak)
-    if seen.config is None:
+    if observed.config is None:
         return "Unknown", "NoAnswer", "no member answers"
-    if not found:
-        who = f"settings not told by {health.unread(seen)}" if primary else "there is no primary"
+    if not actual:
+        who = f"settings not told by {health.unread(observed)}" if primary else "there is no primary"
         return "Unknown", "NoPrimary", f"{who}: what its commits wait for is not known"
-    if found != spec.durability:
-        return "False", "Observed", f"the running cluster is {found}"
-    if silent := health.unread(seen):
-        return "Unknown", "NoAnswer", f"settings not told by {silent}; by the others' it is {found}"
-    return "True", "Observed", f"the running cluster is {found}, by every member's own settings"
+    if actual != spec.durability:
+        return "False", "Observed", f"the running cluster is {actual}"
+    if silent := health.unread(observed):
+        return "Unknown", "NoAnswer", f"settings not told by {silent}; by the others' it is {actual}"
+    return "True", "Observed", f"the running cluster is {actual}, by every member's own settings"
 
 
 def _weak_settings(reading: Reading) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ..conditions import Status
-from .observe import Seen
+from .observe import ObservedPostgres
 from .spec import PostgresSpec
 
 _PRIMARY, _STREAMING = "running", "streaming"
@@ -13,28 +13,28 @@ _CUT_OFF = "not streamed to by the primary"
 _STANDBY_ROLE = {"quorum": "quorum_standby", "sync": "sync_standby"}  # in Patroni's topology
 
 
-def primary_of(seen: Seen) -> str | None:
+def primary_of(observed: ObservedPostgres) -> str | None:
     """The holder of the leader object, if it says itself that it is a running primary."""
-    answer = seen.answers.get(seen.leader or "")
+    answer = observed.answers.get(observed.leader or "")
     if answer and answer.get("role") in ("primary", "master") and answer.get("state") == _PRIMARY:
-        return seen.leader
+        return observed.leader
     return None
 
 
-def members(seen: Seen) -> list[Status]:
+def members(observed: ObservedPostgres) -> list[Status]:
     """Every member as it describes itself, and its lag as the topology has it.
 
     A replica is ready while it streams by its own word and by its primary's: one that was frozen takes a moment to see
     that its primary has long hung up.
     """
-    told = {member["name"]: member for member in (seen.topology or {}).get("members", [])}
-    primary = primary_of(seen)
-    found = []
-    for pod in sorted(seen.pods, key=lambda pod: pod.name):
-        answer, row = seen.answers.get(pod.name), told.get(pod.name, {})
+    topology_rows = {member["name"]: member for member in (observed.topology or {}).get("members", [])}
+    primary = primary_of(observed)
+    statuses = []
+    for pod in sorted(observed.pods, key=lambda pod: pod.name):
+        answer, row = observed.answers.get(pod.name), topology_rows.get(pod.name, {})
         # Its own word: the topology's may be of a second ago, before it was restarted.
         state = str(answer.get("replication_state") or answer.get("state") or "unknown") if answer else "silent"
-        if state == _STREAMING and not _is_streamed_to(seen, primary, pod.name):
+        if state == _STREAMING and not _is_streamed_to(observed, primary, pod.name):
             state = _CUT_OFF
         member: Status = {
             "name": pod.name,
@@ -45,53 +45,53 @@ def members(seen: Seen) -> list[Status]:
         }
         if isinstance(row.get("lag"), int):
             member["lagBytes"] = row["lag"]
-        found.append(member)
-    return found
+        statuses.append(member)
+    return statuses
 
 
-def _is_streamed_to(seen: Seen, primary: str | None, name: str) -> bool:
-    reading = seen.readings.get(primary or "")
+def _is_streamed_to(observed: ObservedPostgres, primary: str | None, name: str) -> bool:
+    reading = observed.readings.get(primary or "")
     return reading is None or reading.streams_to is None or name in reading.streams_to
 
 
-def standbys(spec: PostgresSpec, seen: Seen) -> dict[str, int]:
+def standbys(spec: PostgresSpec, observed: ObservedPostgres) -> dict[str, int]:
     """The replicas that may take over and lose nothing, by name, each with the bytes that it lags behind."""
     role = _STANDBY_ROLE.get(spec.durability)
-    streaming = {member["name"] for member in members(seen) if member["ready"] and member["role"] == "replica"}
+    streaming = {member["name"] for member in members(observed) if member["ready"] and member["role"] == "replica"}
     return {
         row["name"]: row["lag"] if isinstance(row.get("lag"), int) else 0
-        for row in (seen.topology or {}).get("members", [])
+        for row in (observed.topology or {}).get("members", [])
         if row["name"] in streaming and role in (None, row.get("role"))
     }
 
 
-def trouble(spec: PostgresSpec, seen: Seen) -> tuple[str, str] | None:
+def trouble(spec: PostgresSpec, observed: ObservedPostgres) -> tuple[str, str] | None:
     """Why members are not all as they should be, as a reason and a sentence; None where they are."""
-    found = members(seen)
-    waiting = [f"{member['name']} ({member['state']})" for member in found if not member["ready"]]
-    missing = spec.replicas - len(found)
-    if primary_of(seen) is None:
+    statuses = members(observed)
+    waiting = [f"{member['name']} ({member['state']})" for member in statuses if not member["ready"]]
+    missing = spec.replicas - len(statuses)
+    if primary_of(observed) is None:
         return "NoPrimary", "no member holds the leader lock and runs as primary"
     if waiting:
         return "MembersNotReady", f"not ready: {', '.join(waiting)}"
     if missing > 0:
         return "MembersNotReady", f"not ready: {missing} not started"
-    if spec.durability in _STANDBY_ROLE and not standbys(spec, seen):
+    if spec.durability in _STANDBY_ROLE and not standbys(spec, observed):
         return "NoSynchronousStandby", "no standby counts for commits yet: writes block"
     return None
 
 
-def unread(seen: Seen) -> str:
+def unread(observed: ObservedPostgres) -> str:
     """Whose Postgres does not say its settings, and why; '' where everybody's does."""
-    silent = [pod.name for pod in seen.pods if pod.name not in seen.readings]
-    return ", ".join(f"{name} ({why})" if (why := seen.silences.get(name)) else name for name in silent)
+    silent = [pod.name for pod in observed.pods if pod.name not in observed.readings]
+    return ", ".join(f"{name} ({why})" if (why := observed.silences.get(name)) else name for name in silent)
 
 
-def locked_out(seen: Seen, logins: Mapping[str, str]) -> tuple[str, str] | None:
+def locked_out(observed: ObservedPostgres, logins: Mapping[str, str]) -> tuple[str, str] | None:
     """Where clients can't log in, as a reason and a sentence; logins: why not, by member, '' where they can."""
     refused: Sequence[str] = [f"{name}: {text}" for name, text in sorted(logins.items()) if text]
     if refused:
         return "LoginRefused", f"clients cannot log in: {'; '.join(refused)}"
-    if untried := [pod.name for pod in seen.pods if pod.name not in logins]:
+    if untried := [pod.name for pod in observed.pods if pod.name not in logins]:
         return "LoginNotTried", f"nobody has logged in yet as clients do: {', '.join(sorted(untried))}"
     return None

@@ -14,7 +14,7 @@ from .spec import PostgresSpec
 
 POSTGRES_PORT = 5432
 PATRONI_PORT = 8008
-GRACE_SECONDS = 20  # for handing over (images/postgres/hand-over) and a clean end after it
+GRACE_SECONDS = 20  # for handing over (images/postgres/switchover) and a clean end after it
 _USER_ID = 10002  # images/postgres
 _STATE = ("config", "sync", "failover")  # what Patroni keeps, beside the leader object, each in Endpoints of its own
 _MOST_MEMBERS = 9  # spec.replicas' maximum in the CRD
@@ -194,7 +194,7 @@ def _container(spec: PostgresSpec, image: str) -> Manifest:
             {"name": "patroni", "containerPort": PATRONI_PORT},
         ],
         # A primary that is told to end hands over before it does; one that is killed is not asked.
-        lifecycle={"preStop": {"exec": {"command": ["hand-over"]}}},
+        lifecycle={"preStop": {"exec": {"command": ["switchover"]}}},
         readinessProbe={"httpGet": {"path": "/readiness", "port": "patroni"}, "periodSeconds": 2, "timeoutSeconds": 2},
         volumeMounts=[
             {"name": "data", "mountPath": "/data"},

@@ -58,28 +58,30 @@ def parse(answer: str) -> Role | None:
 
     Raises LookupError, TypeError, ValueError and RecursionError where it makes no sense.
     """
-    found = json.loads(answer)
-    if found is None:
+    row = json.loads(answer)
+    if row is None:
         return None
-    member_of = tuple(map(str, found["memberOf"]))
-    return Role(bool(found["asWanted"]), str(found["password"]), member_of, bool(found["isOurs"]))
+    member_of = tuple(map(str, row["memberOf"]))
+    return Role(bool(row["asWanted"]), str(row["password"]), member_of, bool(row["isOurs"]))
 
 
-def mends(role: Role | None, password: str, encrypted: Callable[[], str]) -> Sequence[str]:
+def corrections(role: Role | None, password: str, encrypted: Callable[[], str]) -> Sequence[str]:
     """What makes the role what it is to be; nothing where it is. encrypted: a password as the server is to keep it.
 
     Raises ForeignRole.
     """
     if role is not None and not role.is_ours:
         raise ForeignRole("somebody else made it, so the exporter is not let in. Hint: rename it")
-    told = [f"create role {LOGIN}", f"comment on role {LOGIN} is '{_NOTE}'"] if role is None else []
+    statements = [f"create role {LOGIN}", f"comment on role {LOGIN} is '{_NOTE}'"] if role is None else []
     if role is None or not role.as_wanted or not is_of(password, role.password):
-        told.append(f"alter role {LOGIN} {_ATTRIBUTES} password '{encrypted()}'")
+        statements.append(f"alter role {LOGIN} {_ATTRIBUTES} password '{encrypted()}'")
     member_of = role.member_of if role else ()
     if RIGHTS not in member_of:
-        told.append(f"grant {RIGHTS} to {LOGIN}")
-    told += [f'revoke "{name.replace(chr(34), chr(34) * 2)}" from {LOGIN}' for name in member_of if name != RIGHTS]
-    return told
+        statements.append(f"grant {RIGHTS} to {LOGIN}")
+    statements += [
+        f'revoke "{name.replace(chr(34), chr(34) * 2)}" from {LOGIN}' for name in member_of if name != RIGHTS
+    ]
+    return statements
 
 
 def removal(role: Role | None) -> Sequence[str]:

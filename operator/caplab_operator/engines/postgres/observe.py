@@ -20,7 +20,7 @@ _REFUSAL_CHARACTERS = 300
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ObservedPostgres:
     """One look at a cluster.
 
     answers holds each answering member's own /patroni; topology, config and history are
@@ -38,17 +38,17 @@ class Seen:
     silences: Mapping[str, str] = field(default_factory=dict)  # why a member's Postgres does not say its settings
 
 
-def look(pods: Sequence[Pod], leader: str | None) -> Seen:
+def look(pods: Sequence[Pod], leader: str | None) -> ObservedPostgres:
     """Ask every member at once; silence is an answer too (a missing entry)."""
     with ThreadPoolExecutor(max(1, len(pods))) as pool:
-        said = dict(zip([pod.name for pod in pods], pool.map(lambda pod: _get(pod, "/patroni"), pods), strict=True))
-    answers = {name: answer for name, one in said.items() if (answer := answer_from(one)) is not None}
+        bodies = dict(zip([pod.name for pod in pods], pool.map(lambda pod: _get(pod, "/patroni"), pods), strict=True))
+    answers = {name: answer for name, body in bodies.items() if (answer := answer_from(body)) is not None}
     # The leader knows best; without it, anyone who answers repeats what the store holds.
     askable = sorted((pod for pod in pods if pod.name in answers), key=lambda pod: pod.name != leader)
     if not askable:
-        return Seen(tuple(pods), leader, answers)
+        return ObservedPostgres(tuple(pods), leader, answers)
     topology, config, history = (_get(askable[0], path) for path in ("/cluster", "/config", "/history"))
-    return Seen(
+    return ObservedPostgres(
         tuple(pods),
         leader,
         answers,
@@ -58,7 +58,7 @@ def look(pods: Sequence[Pod], leader: str | None) -> Seen:
     )
 
 
-def tell(address: str, password: str, path: str, what: Mapping[str, Any], method: str = "POST") -> str:
+def send(address: str, password: str, path: str, what: Mapping[str, Any], method: str = "POST") -> str:
     """Have a member's Patroni do something; what it refuses ('' where nothing), in its own words.
 
     No answer in time is no refusal: it may be at it for longer than anybody waits here.
@@ -72,8 +72,8 @@ def tell(address: str, password: str, path: str, what: Mapping[str, Any], method
         return ""
     except OSError as error:
         return str(error)
-    said = body.decode(errors="replace").strip()[:_REFUSAL_CHARACTERS]
-    return "" if 200 <= status < 300 else f"{status} {said}"
+    text = body.decode(errors="replace").strip()[:_REFUSAL_CHARACTERS]
+    return "" if 200 <= status < 300 else f"{status} {text}"
 
 
 def _get(pod: Pod, path: str) -> object:

@@ -84,7 +84,7 @@ def dynamic_settings(spec: PostgresSpec) -> dict[str, Any]:
     }
 
 
-def drift(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
+def drift(wanted: Mapping[str, Any], actual: Mapping[str, Any]) -> dict[str, Any]:
     """The patch that brings found settings to the wanted ones; {} where none is needed.
 
     A parameter that is no longer wanted is taken out by a null, as Patroni's PATCH has it.
@@ -92,26 +92,26 @@ def drift(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]
     patch: dict[str, Any] = {}
     for name, value in wanted.items():
         if isinstance(value, Mapping):
-            below = drift(value, _mapping(found.get(name)))
+            below = drift(value, _mapping(actual.get(name)))
             if below:
                 patch[name] = below
-        elif found.get(name) != value:
+        elif actual.get(name) != value:
             patch[name] = value
     if "parameters" in wanted:
-        for name in set(_mapping(found.get("parameters"))) - set(wanted["parameters"]):
+        for name in set(_mapping(actual.get("parameters"))) - set(wanted["parameters"]):
             patch.setdefault("parameters", {})[name] = None
     return patch
 
 
-def _mapping(found: object) -> Mapping[str, Any]:
+def _mapping(value: object) -> Mapping[str, Any]:
     """What a member says may be anything."""
-    return found if isinstance(found, Mapping) else {}
+    return value if isinstance(value, Mapping) else {}
 
 
-def durability_of(found: Mapping[str, Any]) -> str:
+def durability_of(config: Mapping[str, Any]) -> str:
     """The durability that found settings amount to; 'other' where somebody mixed their own."""
     for name, settings in _SYNCHRONOUS.items():
-        if all(found.get(key) == value for key, value in settings.items()):
+        if all(config.get(key) == value for key, value in settings.items()):
             return name
     return "other"
 

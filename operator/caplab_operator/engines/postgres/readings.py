@@ -82,15 +82,15 @@ class Reading:
 
 def parse(answer: str) -> Reading:
     """What QUESTION's one field means. Raises LookupError, TypeError, ValueError where it is no answer to it."""
-    found = json.loads(answer)
-    settings = (_setting(row) for row in found["settings"] or ())
+    fields = json.loads(answer)
+    settings = (_setting(row) for row in fields["settings"] or ())
     return Reading(
-        {one.name: one for one in settings},
-        tuple(_line(row) for row in found["lines"] or ()),
-        tuple(override for row in found["overrides"] or () for override in _overrides(*row)),
-        _flag(found["recovering"]),
-        _flag(found["follows"]),
-        frozenset(map(_text, found["streams_to"] or ())),
+        {setting.name: setting for setting in settings},
+        tuple(_line(row) for row in fields["lines"] or ()),
+        tuple(override for row in fields["overrides"] or () for override in _overrides(*row)),
+        _flag(fields["recovering"]),
+        _flag(fields["follows"]),
+        frozenset(map(_text, fields["streams_to"] or ())),
     )
 
 

@@ -8,7 +8,7 @@ it back before Postgres has taken that in. It then believes that it is still the
 from __future__ import annotations
 
 from . import health
-from .observe import Seen
+from .observe import ObservedPostgres
 
 SECONDS_BEFORE_A_COPY = 15.0  # a replica that only starts streams within a few
 SECONDS_BEFORE_A_RESTART = 5.0  # Patroni looks each second or two
@@ -20,20 +20,20 @@ from pg_ls_waldir() where name ~ '^[0-9A-F]{24}$'
 """
 
 
-def lagging(seen: Seen) -> list[str]:
+def lagging(observed: ObservedPostgres) -> list[str]:
     """The replicas that run and do not stream, while there is a primary."""
-    if health.primary_of(seen) is None:
+    if health.primary_of(observed) is None:
         return []
-    rows = health.members(seen)
+    rows = health.members(observed)
     return [row["name"] for row in rows if row["role"] == "replica" and row["state"] == "running"]
 
 
-def follows_nobody(seen: Seen) -> list[str]:
+def follows_nobody(observed: ObservedPostgres) -> list[str]:
     """Those of them that know of nobody to stream from."""
-    return [name for name in lagging(seen) if (reading := seen.readings.get(name)) and not reading.follows]
+    return [name for name in lagging(observed) if (reading := observed.readings.get(name)) and not reading.follows]
 
 
-def needs_copy(seen: Seen, member: str, oldest_segment: int) -> bool:
+def needs_copy(observed: ObservedPostgres, member: str, oldest_segment: int) -> bool:
     """Whether the primary no longer has what a replica needs next."""
-    place = (seen.answers[member].get("xlog") or {}).get("received_location")
+    place = (observed.answers[member].get("xlog") or {}).get("received_location")
     return isinstance(place, int) and place // _SEGMENT_BYTES < oldest_segment

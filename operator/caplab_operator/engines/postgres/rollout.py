@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from ..pods import Pod, ordinal
 from ..rolling import Deployed, Resize, Restart, Wait, last_of, wanted_replicas
 from . import health
-from .observe import Seen
+from .observe import ObservedPostgres
 from .patroni import parameters
 from .settings import Gap
 from .spec import PostgresSpec
@@ -36,7 +36,7 @@ class RestartPostgres:
 
 
 @dataclass(frozen=True, slots=True)
-class HandOver:
+class Switchover:
     """Have Patroni make this replica the primary."""
 
     primary: Pod
@@ -44,45 +44,56 @@ class HandOver:
     why: str
 
 
-Step = Restart | RestartPostgres | HandOver | Resize | Wait
+Step = Restart | RestartPostgres | Switchover | Resize | Wait
 
 
-def next_step(spec: PostgresSpec, seen: Seen, deployed: Deployed, gaps: Mapping[str, Gap]) -> Step | None:
+def next_step(
+    spec: PostgresSpec, observed: ObservedPostgres, deployed: Deployed, gaps: Mapping[str, Gap]
+) -> Step | None:
     """What to do now; None: nothing has to change. gaps are what parts each member from the spec's settings."""
     if not deployed.is_current:
         return Wait("the members' StatefulSet is not yet as the spec asks for")
     if deployed.replicas != spec.replicas:
-        return _resize(spec, seen, deployed)
-    outdated = [pod for pod in seen.pods if pod.revision != deployed.revision]
-    waiting = [pod for pod in seen.pods if pod.name in gaps and gaps[pod.name].waits and pod not in outdated]
-    return _renew(spec, seen, outdated, waiting, gaps) if outdated or waiting else None
+        return _resize(spec, observed, deployed)
+    outdated = [pod for pod in observed.pods if pod.revision != deployed.revision]
+    waiting = [pod for pod in observed.pods if pod.name in gaps and gaps[pod.name].waits and pod not in outdated]
+    return _renew(spec, observed, outdated, waiting, gaps) if outdated or waiting else None
 
 
 def _renew(
-    spec: PostgresSpec, seen: Seen, outdated: Sequence[Pod], waiting: Sequence[Pod], gaps: Mapping[str, Gap]
+    spec: PostgresSpec,
+    observed: ObservedPostgres,
+    outdated: Sequence[Pod],
+    waiting: Sequence[Pod],
+    gaps: Mapping[str, Gap],
 ) -> Step:
     """Pods whose template is not the present one, and members with settings that count only from their next start."""
     why = f"{len(outdated) + len(waiting)} of {spec.replicas} members to restart"
-    primary = health.primary_of(seen)
+    primary = health.primary_of(observed)
     # One that does not even run costs nobody anything, and may be what the others wait for.
     if stuck := [pod for pod in outdated if not pod.ready and not pod.leaving and pod.name != primary]:
         return Restart(last_of(stuck), why)
-    if amiss := health.trouble(spec, seen):
+    if amiss := health.trouble(spec, observed):
         return Wait(f"{why}: {amiss[1]}")
     if replicas := [pod for pod in outdated if pod.name != primary]:
         return Restart(last_of(replicas), why)
-    lowered = _lowered(spec, seen, primary)
+    lowered = _lowered(spec, observed, primary)
     # One for which the primary has to have less first is restarted after it.
     if replicas := [pod for pod in waiting if pod.name != primary and not lowered >= gaps[pod.name].waits.keys()]:
         return RestartPostgres(last_of(replicas), why)
-    return _renew_primary(spec, seen, outdated, waiting, lowered, why)
+    return _renew_primary(spec, observed, outdated, waiting, lowered, why)
 
 
 def _renew_primary(
-    spec: PostgresSpec, seen: Seen, outdated: Sequence[Pod], waiting: Sequence[Pod], lowered: set[str], why: str
+    spec: PostgresSpec,
+    observed: ObservedPostgres,
+    outdated: Sequence[Pod],
+    waiting: Sequence[Pod],
+    lowered: set[str],
+    why: str,
 ) -> Step:
     """All others are as far as they can be."""
-    primary = health.primary_of(seen)
+    primary = health.primary_of(observed)
     if spec.replicas == 1 and outdated:
         return Restart(outdated[0], why)
     if not outdated and (spec.replicas == 1 or lowered):
@@ -90,12 +101,12 @@ def _renew_primary(
         if former := [pod for pod in waiting if pod.name == primary]:
             return RestartPostgres(former[0], why)
         return Wait(f"{why}: replicas can't have less than the primary: {', '.join(sorted(lowered))}")
-    return _hand_over(spec, seen, range(spec.replicas), why)
+    return _switchover(spec, observed, range(spec.replicas), why)
 
 
-def _lowered(spec: PostgresSpec, seen: Seen, primary: str | None) -> set[str]:
+def _lowered(spec: PostgresSpec, observed: ObservedPostgres, primary: str | None) -> set[str]:
     """What the spec asks less of than the primary has, so that no standby may have so little yet."""
-    reading, asked = seen.readings.get(primary or ""), parameters(spec)
+    reading, asked = observed.readings.get(primary or ""), parameters(spec)
     if reading is None:
         return set()
     return {
@@ -109,24 +120,24 @@ def _whole(text: str) -> int:
     return int(text) if text.strip().isdecimal() else 0
 
 
-def _hand_over(spec: PostgresSpec, seen: Seen, ordinals: Iterable[int], why: str) -> Step:
+def _switchover(spec: PostgresSpec, observed: ObservedPostgres, ordinals: Iterable[int], why: str) -> Step:
     """To the replica of these ordinals that lags least, of those that lose nothing."""
     among = set(ordinals)
-    lags = {name: lag for name, lag in health.standbys(spec, seen).items() if ordinal(name) in among}
-    primary = next((pod for pod in seen.pods if pod.name == health.primary_of(seen)), None)
+    lags = {name: lag for name, lag in health.standbys(spec, observed).items() if ordinal(name) in among}
+    primary = next((pod for pod in observed.pods if pod.name == health.primary_of(observed)), None)
     if primary is None or not lags:
         return Wait(f"{why}: there is no replica that may take over")
-    return HandOver(primary, min(sorted(lags), key=lambda name: lags[name]), f"{why}: the primary hands over")
+    return Switchover(primary, min(sorted(lags), key=lambda name: lags[name]), f"{why}: the primary hands over")
 
 
-def _resize(spec: PostgresSpec, seen: Seen, deployed: Deployed) -> Step:
-    why, primary = f"from {deployed.replicas} members to {spec.replicas}", health.primary_of(seen)
+def _resize(spec: PostgresSpec, observed: ObservedPostgres, deployed: Deployed) -> Step:
+    why, primary = f"from {deployed.replicas} members to {spec.replicas}", health.primary_of(observed)
     if wanted_replicas(spec, primary, deployed.replicas) == spec.replicas:
         return Resize(spec.replicas, why)
     if primary is None:
         return Wait(f"{why}: there is no primary")
     if deployed.replicas > ordinal(primary) + 1:
         return Resize(ordinal(primary) + 1, why)
-    stays = _hand_over(spec, seen, range(spec.replicas), why)
+    stays = _switchover(spec, observed, range(spec.replicas), why)
     # Where only one that goes as well may be waited for, it is primary in between: another stands by for it then.
-    return stays if isinstance(stays, HandOver) else _hand_over(spec, seen, range(deployed.replicas), why)
+    return stays if isinstance(stays, Switchover) else _switchover(spec, observed, range(deployed.replicas), why)

@@ -29,8 +29,8 @@ class Sessions:
         self.keep_only({pod.uid for pod in pods})
         question = ",".join(sorted({*names, *NAMES}))
         with ThreadPoolExecutor(max(1, len(pods))) as pool:
-            found = pool.map(lambda pod: self._read(pod, password, question), pods)
-        return {pod.name: reading for pod, reading in zip(pods, found, strict=True)}
+            readings = pool.map(lambda pod: self._read(pod, password, question), pods)
+        return {pod.name: reading for pod, reading in zip(pods, readings, strict=True)}
 
     def change(self, pod: Pod, password: str, statements: Sequence[str]) -> list[str]:
         """Run statements, each a transaction of its own; what was refused."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ..conditions import Said
+from ..conditions import ConditionState
 from ..parameters import not_taken
 from . import health
-from .observe import Seen
+from .observe import ObservedPostgres
 from .patroni import drift, dynamic_settings, parameters
 from .readings import Line, Reading, Setting
 from .spec import PostgresSpec
@@ -27,44 +27,44 @@ class Gap:
         return bool(self.differs or self.refused or self.waits)
 
 
-def gaps(spec: PostgresSpec, seen: Seen) -> dict[str, Gap]:
+def gaps(spec: PostgresSpec, observed: ObservedPostgres) -> dict[str, Gap]:
     """Of each member that says its settings, and has not all of the spec's."""
     wanted = {name.lower(): value for name, value in parameters(spec).items()}
-    found = {
-        name: _gap(wanted, reading, (seen.answers.get(name) or {}).get("pending_restart_reason") or {})
-        for name, reading in seen.readings.items()
+    by_member = {
+        name: _gap(wanted, reading, (observed.answers.get(name) or {}).get("pending_restart_reason") or {})
+        for name, reading in observed.readings.items()
     }
-    return {name: gap for name, gap in found.items() if gap}
+    return {name: gap for name, gap in by_member.items() if gap}
 
 
-def said(spec: PostgresSpec, seen: Seen, found: Mapping[str, Gap]) -> Said:
+def applied(spec: PostgresSpec, observed: ObservedPostgres, member_gaps: Mapping[str, Gap]) -> ConditionState:
     """The condition SettingsApplied."""
     if forbidden := not_taken(spec.ENGINE, spec.parameters):
         named = "; ".join(f"{name}: {why}" for name, why in sorted(forbidden.items()))
         return "False", "Refused", f"spec.parameters names what it may not, take it out: {named}"
-    if not seen.readings:
+    if not observed.readings:
         return "Unknown", "NoAnswer", "no member says its settings"
     for reason, lead, what in (
-        ("Refused", "Postgres does not take", {name: gap.refused for name, gap in found.items()}),
-        ("NotYet", "not the spec's", {"Patroni": _of_patroni(spec, seen), **_differing(found)}),
-        ("RestartNeeded", "waiting for a restart", {name: gap.waits for name, gap in found.items()}),
+        ("Refused", "Postgres does not take", {name: gap.refused for name, gap in member_gaps.items()}),
+        ("NotYet", "not the spec's", {"Patroni": _of_patroni(spec, observed), **_differing(member_gaps)}),
+        ("RestartNeeded", "waiting for a restart", {name: gap.waits for name, gap in member_gaps.items()}),
     ):
-        if told := _by_setting(what):
-            return "False", reason, f"{lead}: {told}"
-    if silent := health.unread(seen):
+        if text := _by_setting(what):
+            return "False", reason, f"{lead}: {text}"
+    if silent := health.unread(observed):
         return "Unknown", "NoAnswer", f"settings not told by {silent}"
     return "True", "Observed", "every member has the spec's settings"
 
 
-def _of_patroni(spec: PostgresSpec, seen: Seen) -> dict[str, str]:
+def _of_patroni(spec: PostgresSpec, observed: ObservedPostgres) -> dict[str, str]:
     """Patroni's own settings that differ; of Postgres' members tell themselves."""
-    config = seen.config or {}
+    config = observed.config or {}
     changed = drift(dynamic_settings(spec), config) if config else {}
     return {name: f"is {config.get(name)}, not {value}" for name, value in changed.items() if name != "postgresql"}
 
 
-def _differing(found: Mapping[str, Gap]) -> dict[str, Mapping[str, str]]:
-    return {name: gap.differs for name, gap in found.items()}
+def _differing(member_gaps: Mapping[str, Gap]) -> dict[str, Mapping[str, str]]:
+    return {name: gap.differs for name, gap in member_gaps.items()}
 
 
 def names(spec: PostgresSpec) -> list[str]:
@@ -106,10 +106,10 @@ def _shown(setting: Setting) -> str:
     return f"is {setting.value}{unit}"
 
 
-def _by_setting(found: Mapping[str, Mapping[str, str]]) -> str:
+def _by_setting(by_member: Mapping[str, Mapping[str, str]]) -> str:
     """Settings, each with its members, those that say the same together."""
     members: dict[tuple[str, str], list[str]] = {}
-    for member, texts in sorted(found.items()):
+    for member, texts in sorted(by_member.items()):
         for name, text in texts.items():
             members.setdefault((name, text), []).append(member)
     return "; ".join(f"{name} {text} ({', '.join(who)})" for (name, text), who in sorted(members.items()))

@@ -1,4 +1,4 @@
-"""A PostgresCluster's status: a pure function of the spec, of what was seen, and of what was done."""
+"""A PostgresCluster's status: a pure function of the spec, of what was observed, and of what was done."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..conditions import Said, Status, condition, phase, rollout_field
+from ..conditions import ConditionState, Status, condition, phase, rollout_field
 from ..failovers import explained, faults, primary_gap
 from . import durability, health, settings
-from .observe import Seen
+from .observe import ObservedPostgres
 from .settings import Gap
 from .spec import PostgresSpec
 
@@ -25,16 +25,21 @@ class Done:
 
 
 def build(
-    spec: PostgresSpec, seen: Seen, before: Mapping[str, Any], now: str, hit: Mapping[str, str], done: Done
+    spec: PostgresSpec,
+    observed: ObservedPostgres,
+    before: Mapping[str, Any],
+    now: str,
+    active_faults: Mapping[str, str],
+    done: Done,
 ) -> Status:
     """The status to be written; before is the status so far, now an RFC 3339 time.
 
-    hit names the fault that a member is or was under: what a failover from it is put down to.
+    active_faults names the fault that a member is or was under: what a failover from it is put down to.
     """
-    primary, members = health.primary_of(seen), health.members(seen)
-    in_force, durable = durability.said(spec, seen, primary)
-    applied = settings.said(spec, seen, done.gaps)
-    ready = _ready(spec, seen, durable, applied, done)
+    primary, members = health.primary_of(observed), health.members(observed)
+    in_force, durable = durability.assess(spec, observed, primary)
+    applied = settings.applied(spec, observed, done.gaps)
+    ready = _ready(spec, observed, durable, applied, done)
     conditions = before.get("conditions") or []
     named = (("Ready", ready), ("DurabilityApplied", durable), ("SettingsApplied", applied))
     status: Status = {
@@ -47,20 +52,22 @@ def build(
     }
     if primary:
         status["primary"] = primary
-        if "timeline" in seen.answers[primary]:
-            status["epoch"] = seen.answers[primary]["timeline"]
+        if "timeline" in observed.answers[primary]:
+            status["epoch"] = observed.answers[primary]["timeline"]
     if in_force:
         status["durability"] = in_force
     if gap := primary_gap(primary, before, now):
         status["primaryGap"] = gap
-    if failover := _last_failover(seen.history):
-        causes = {**done.causes, **faults(hit)}
+    if failover := _last_failover(observed.history):
+        causes = {**done.causes, **faults(active_faults)}
         status["lastFailover"] = explained(failover, before.get("lastFailover") or {}, gap, causes)
     return status
 
 
-def _ready(spec: PostgresSpec, seen: Seen, durable: Said, applied: Said, done: Done) -> Said:
-    if amiss := health.trouble(spec, seen) or health.locked_out(seen, done.logins):
+def _ready(
+    spec: PostgresSpec, observed: ObservedPostgres, durable: ConditionState, applied: ConditionState, done: Done
+) -> ConditionState:
+    if amiss := health.trouble(spec, observed) or health.locked_out(observed, done.logins):
         return "False", *amiss
     if durable[0] != "True":
         return "False", "DurabilityNotApplied", durable[2]
@@ -68,7 +75,7 @@ def _ready(spec: PostgresSpec, seen: Seen, durable: Said, applied: Said, done: D
         return "False", "SettingsNotApplied", "not all of the spec's settings are in force"
     if done.rollout:
         return "False", "MembersChange", done.rollout
-    return "True", "AllReady", f"{len(seen.pods)} of {spec.replicas} members ready"
+    return "True", "AllReady", f"{len(observed.pods)} of {spec.replicas} members ready"
 
 
 def _last_failover(history: Sequence[Sequence[Any]]) -> Status | None:

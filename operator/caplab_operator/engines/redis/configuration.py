@@ -43,7 +43,7 @@ _NOT_HELD = "maxclients"
 _NEVER_PRIMARY = {"replica-priority": "0"}
 
 
-def asked(spec: RedisSpec) -> dict[str, str]:
+def named_directives(spec: RedisSpec) -> dict[str, str]:
     """The directives that differ from Redis' own values, or may."""
     return {
         **_PERSISTENCE[spec.persistence],
@@ -59,16 +59,16 @@ def asked(spec: RedisSpec) -> dict[str, str]:
 def directives(spec: RedisSpec, leaving: bool = False) -> dict[str, str]:
     """All directives that a member is held to; one that is leaving must not become primary any more."""
     held = {name: value for name, value in DEFAULTS.items() if name != _NOT_HELD}
-    return {**held, **_FIXED, **asked(spec), **(_NEVER_PRIMARY if leaving else {})}
+    return {**held, **_FIXED, **named_directives(spec), **(_NEVER_PRIMARY if leaving else {})}
 
 
-def drift(wanted: Mapping[str, str], found: Mapping[str, str]) -> dict[str, str]:
-    """What has to be set so that a member that answered `found` does what is wanted; {} where it does."""
+def drift(wanted: Mapping[str, str], actual: Mapping[str, str]) -> dict[str, str]:
+    """What has to be set so that a member that answered `actual` does what is wanted; {} where it does."""
     return {
         name: value
         for name, value in wanted.items()
         # A Redis that does not know a directive does what its absence means.
-        if canonical(name, found.get(name, DEFAULTS.get(name, ""))) != canonical(name, value)
+        if canonical(name, actual.get(name, DEFAULTS.get(name, ""))) != canonical(name, value)
     }
 
 
@@ -115,7 +115,7 @@ def redis_conf(spec: RedisSpec) -> str:
     """What every member's redis.conf begins with; its start script adds users, names and whom it follows."""
     # The default user is off: this is no open door, and without it only the pod itself could connect.
     fixed = {"port": "6379", "protected-mode": "no"}
-    lines = {**fixed, **asked(spec)}
+    lines = {**fixed, **named_directives(spec)}
     return "".join(f"{name} {value}\n" if value else f'{name} ""\n' for name, value in lines.items())
 
 

@@ -9,13 +9,13 @@ from ..parameters import table
 # No spec may name these, since durability, or who may be primary, stands on them; a member that somebody changed goes
 # back to Redis' own values.
 _HELD_TOO = frozenset({"activedefrag", "no-appendfsync-on-rewrite", "replica-priority"})
-_HELD = {name: one for name, one in table("redis").items() if not one.refused or name in _HELD_TOO}
+_HELD = {name: parameter for name, parameter in table("redis").items() if not parameter.refused or name in _HELD_TOO}
 # Redis' own values: a directive that is no longer named goes back to it, on running members too.
-DEFAULTS: dict[str, str] = {name: one.default for name, one in _HELD.items()}
+DEFAULTS: dict[str, str] = {name: parameter.default for name, parameter in _HELD.items()}
 # Redis refuses to change these while it runs.
-IMMUTABLE = frozenset(name for name, one in _HELD.items() if not one.live)
+IMMUTABLE = frozenset(name for name, parameter in _HELD.items() if not parameter.live)
 
-_BYTES = frozenset(name for name, one in _HELD.items() if one.kind == "size")
+_BYTES = frozenset(name for name, parameter in _HELD.items() if parameter.kind == "size")
 _UNITS = {
     "": 1, "b": 1, "k": 10**3, "kb": 2**10, "m": 10**6, "mb": 2**20, "g": 10**9, "gb": 2**30,
 }  # fmt: skip

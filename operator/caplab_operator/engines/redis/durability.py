@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..conditions import Said
+from ..conditions import ConditionState
 from .configuration import directives, persistence_settings
-from .observe import Member, Seen
+from .observe import Member, ObservedRedis
 from .spec import RedisSpec
 
 UNKNOWN, OTHER = "unknown", "other"
 _ACKNOWLEDGED = ("min-replicas-to-write", "min-replicas-max-lag")
 
 
-def persistence(spec: RedisSpec, seen: Seen) -> str:
+def persistence(spec: RedisSpec, observed: ObservedRedis) -> str:
     """What all members' own settings amount to; other where they differ or mix, unknown while one is silent."""
-    if silent_members(spec, seen):
+    if silent_members(spec, observed):
         return UNKNOWN
-    kinds = {persistence_of(member) for member in seen.said.values()}
+    kinds = {persistence_of(member) for member in observed.members.values()}
     return kinds.pop() if len(kinds) == 1 else OTHER
 
 
@@ -29,18 +29,20 @@ def persistence_of(member: Member) -> str:
     return OTHER
 
 
-def silent_members(spec: RedisSpec, seen: Seen) -> list[str]:
+def silent_members(spec: RedisSpec, observed: ObservedRedis) -> list[str]:
     """Members that there are or are to be, and that do not say how they are set."""
-    there = {pod.name for pod in seen.place.members} | {f"{spec.name}-{number}" for number in range(spec.replicas)}
-    return sorted(there - {name for name, member in seen.said.items() if member.settings})
+    there = {pod.name for pod in observed.place.members} | {f"{spec.name}-{number}" for number in range(spec.replicas)}
+    return sorted(there - {name for name, member in observed.members.items() if member.settings})
 
 
-def applied(spec: RedisSpec, seen: Seen) -> Said:
+def applied(spec: RedisSpec, observed: ObservedRedis) -> ConditionState:
     """Whether each member keeps what the spec promises; else where, and what it does instead."""
     wrong = [
-        f"{name}: {'; '.join(lacks)}" for name, member in sorted(seen.said.items()) if (lacks := _lacks(spec, member))
+        f"{name}: {'; '.join(lacks)}"
+        for name, member in sorted(observed.members.items())
+        if (lacks := _lacks(spec, member))
     ]
-    silent = silent_members(spec, seen)
+    silent = silent_members(spec, observed)
     unknown = f"what {', '.join(silent)} would keep is unknown: no answer"
     if wrong:
         return "False", "NotInForce", "; ".join([*wrong, *([unknown] if silent else [])])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..conditions import Status
 from ..pods import Pod
-from .observe import Member, Seen, Sentinel
+from .observe import Member, ObservedRedis, Sentinel
 from .primary import FAILING_OVER, named_by, pod_named
 from .spec import RedisSpec
 
@@ -18,48 +18,48 @@ _NO_LOGIN = "refuses clients' login"
 _OUT_OF_TOUCH = frozenset({"s_down", "o_down", "disconnected"})
 
 
-def member_state(seen: Seen, primary: str | None, pod: Pod) -> str:
+def member_state(observed: ObservedRedis, primary: str | None, pod: Pod) -> str:
     """State: running (the primary), linked (a replica), or what keeps it from being either."""
-    member = seen.said.get(pod.name)
+    member = observed.members.get(pod.name)
     if pod.leaving or member is None or member.loading:
-        return "leaving" if pod.leaving else _silence(seen, pod) if member is None else "loading"
+        return "leaving" if pod.leaving else _silence(observed, pod) if member is None else "loading"
     if member.access.refusal:
         return _NO_LOGIN
     if member.is_master:
         return "running" if pod.name == primary else "stray master"
-    return _link_state(seen, primary, member)
+    return _link_state(observed, primary, member)
 
 
-def _link_state(seen: Seen, primary: str | None, member: Member) -> str:
+def _link_state(observed: ObservedRedis, primary: str | None, member: Member) -> str:
     if not member.link_up:
         return "unlinked"
-    if primary is not None and pod_named(seen.place.members, member.follows) != primary:
+    if primary is not None and pod_named(observed.place.members, member.follows) != primary:
         return "follows another"
-    return "behind" if _lag_bytes(seen, primary, member) > _BEHIND_BYTES else "linked"
+    return "behind" if _lag_bytes(observed, primary, member) > _BEHIND_BYTES else "linked"
 
 
-def _lag_bytes(seen: Seen, primary: str | None, member: Member) -> int:
-    return max(0, seen.said[primary].offset - member.offset) if primary else 0
+def _lag_bytes(observed: ObservedRedis, primary: str | None, member: Member) -> int:
+    return max(0, observed.members[primary].offset - member.offset) if primary else 0
 
 
-def _silence(seen: Seen, pod: Pod) -> str:
-    return "refuses the operator" if pod.name in seen.shut_out else "silent"
+def _silence(observed: ObservedRedis, pod: Pod) -> str:
+    return "refuses the operator" if pod.name in observed.shut_out else "silent"
 
 
-def sentinel_state(spec: RedisSpec, seen: Seen, primary: str | None, pod: Pod) -> str:
+def sentinel_state(spec: RedisSpec, observed: ObservedRedis, primary: str | None, pod: Pod) -> str:
     """State: watching, or what keeps it from that."""
-    sentinel = seen.told.get(pod.name)
+    sentinel = observed.sentinels.get(pod.name)
     if pod.leaving or sentinel is None:
-        return "leaving" if pod.leaving else _silence(seen, pod)
+        return "leaving" if pod.leaving else _silence(observed, pod)
     if sentinel.access.refusal:
         return _NO_LOGIN
-    return _watch_state(spec, seen, primary, sentinel)
+    return _watch_state(spec, observed, primary, sentinel)
 
 
-def _watch_state(spec: RedisSpec, seen: Seen, primary: str | None, sentinel: Sentinel) -> str:
+def _watch_state(spec: RedisSpec, observed: ObservedRedis, primary: str | None, sentinel: Sentinel) -> str:
     if FAILING_OVER in sentinel.flags:
         return "failing over"
-    if primary is None or named_by(seen, sentinel) != primary:
+    if primary is None or named_by(observed, sentinel) != primary:
         return "names another" if primary else "names a lost primary"
     if any(beyond(spec, sentinel)):
         return f"knows {len(sentinel.replicas)} replicas, {sentinel.others} others"
@@ -78,42 +78,42 @@ def is_well(state: str) -> bool:
     return state in _WELL
 
 
-def members(seen: Seen, primary: str | None) -> list[Status]:
+def members(observed: ObservedRedis, primary: str | None) -> list[Status]:
     """Every member, as its status has it."""
     rows = []
-    for pod in sorted(seen.place.members, key=lambda pod: pod.name):
-        state = member_state(seen, primary, pod)
+    for pod in sorted(observed.place.members, key=lambda pod: pod.name):
+        state = member_state(observed, primary, pod)
         role = "primary" if pod.name == primary else "replica"
         row: Status = {"name": pod.name, "zone": pod.zone, "role": role, "state": state, "ready": is_well(state)}
-        if primary and role == "replica" and pod.name in seen.said:
-            row["lagBytes"] = _lag_bytes(seen, primary, seen.said[pod.name])
+        if primary and role == "replica" and pod.name in observed.members:
+            row["lagBytes"] = _lag_bytes(observed, primary, observed.members[pod.name])
         rows.append(row)
     return rows
 
 
-def sentinels(spec: RedisSpec, seen: Seen, primary: str | None) -> list[Status]:
+def sentinels(spec: RedisSpec, observed: ObservedRedis, primary: str | None) -> list[Status]:
     """Every Sentinel, as its status has it."""
     rows = []
-    for pod in sorted(seen.place.sentinels, key=lambda pod: pod.name):
-        state = sentinel_state(spec, seen, primary, pod)
+    for pod in sorted(observed.place.sentinels, key=lambda pod: pod.name):
+        state = sentinel_state(spec, observed, primary, pod)
         rows.append({"name": pod.name, "zone": pod.zone, "state": state, "ready": is_well(state)})
     return rows
 
 
-def replicas_of(seen: Seen, primary: str) -> list[Pod]:
+def replicas_of(observed: ObservedRedis, primary: str) -> list[Pod]:
     """The replicas whose link to the primary is up; while none is, those that answer: they still have data."""
-    states = {pod.name: member_state(seen, primary, pod) for pod in seen.place.members if pod.name != primary}
-    linked = [pod for pod in seen.place.members if states.get(pod.name) in _LINKED]
-    return linked or [pod for pod in seen.place.members if states.get(pod.name) in _HAVE_DATA]
+    states = {pod.name: member_state(observed, primary, pod) for pod in observed.place.members if pod.name != primary}
+    linked = [pod for pod in observed.place.members if states.get(pod.name) in _LINKED]
+    return linked or [pod for pod in observed.place.members if states.get(pod.name) in _HAVE_DATA]
 
 
-def trouble(spec: RedisSpec, seen: Seen, primary: str | None) -> tuple[str, str] | None:
+def trouble(spec: RedisSpec, observed: ObservedRedis, primary: str | None) -> tuple[str, str] | None:
     """Reason and sentence of what a cluster lacks apart from settings; None: nothing."""
     if primary is None:
         return "NoPrimary", "no member is a master by its own word and the Sentinels' decision"
-    if lacking := _lacking(spec.replicas, members(seen, primary)):
+    if lacking := _lacking(spec.replicas, members(observed, primary)):
         return "MembersNotReady", lacking
-    if lacking := _lacking(spec.sentinels, sentinels(spec, seen, primary)):
+    if lacking := _lacking(spec.sentinels, sentinels(spec, observed, primary)):
         return "SentinelsNotReady", lacking
     return None
 

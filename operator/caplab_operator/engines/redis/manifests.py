@@ -44,7 +44,7 @@ _POD: Manifest = {
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class PersistedState:
     """What start scripts have to know of a running cluster."""
 
     replicas: int  # those there are, which may be more than are asked for
@@ -72,7 +72,7 @@ def member_host(spec: RedisSpec, pod: str) -> str:
     return f"{pod}.{members_service(spec.name)}.{spec.namespace}.svc.cluster.local"
 
 
-def build(spec: RedisSpec, image: str, lab_namespace: str, standing: Standing) -> list[Manifest]:
+def build(spec: RedisSpec, image: str, lab_namespace: str, persisted: PersistedState) -> list[Manifest]:
     """Every object but the secrets and the slices, in the order they are applied; lab_namespace is the prober's."""
     return [
         objects.client_role(spec),
@@ -81,8 +81,8 @@ def build(spec: RedisSpec, image: str, lab_namespace: str, standing: Standing) -
         *services(spec),
         objects.disruption_budget(spec, spec.name, objects.part(spec, MEMBER)),
         objects.disruption_budget(spec, sentinels_name(spec.name), objects.part(spec, SENTINEL)),
-        config_map(spec, standing),
-        members(spec, image, standing.replicas),
+        config_map(spec, persisted),
+        members(spec, image, persisted.replicas),
         sentinels(spec, image),
     ]
 
@@ -96,29 +96,29 @@ def secrets(spec: RedisSpec, password: Callable[[str], str]) -> list[Manifest]:
     ]
 
 
-def config_map(spec: RedisSpec, standing: Standing) -> Manifest:
+def config_map(spec: RedisSpec, persisted: PersistedState) -> Manifest:
     """What members and Sentinels start with: a change reaches their files without a restart."""
     files = {
         "redis.conf": redis_conf(spec),
         "timing.conf": timing_conf(spec),
         "users": file_of(MEMBER_USERS),
         "sentinel-users": file_of(SENTINEL_USERS),
-        "lab.env": _lab_env(spec, standing),
+        "lab.env": _lab_env(spec, persisted),
     }
     return objects.config_map(spec, f"{spec.name}-redis", files)
 
 
-def _lab_env(spec: RedisSpec, standing: Standing) -> str:
+def _lab_env(spec: RedisSpec, persisted: PersistedState) -> str:
     """For start scripts to source."""
     watchers = [
         f"{sentinels_name(spec.name)}-{number}.{sentinels_service(spec.name)}.{spec.namespace}.svc.cluster.local"
         for number in range(spec.sentinels)
     ]
     values = {
-        "MEMBER_HOSTS": " ".join(member_host(spec, f"{spec.name}-{number}") for number in range(standing.replicas)),
+        "MEMBER_HOSTS": " ".join(member_host(spec, f"{spec.name}-{number}") for number in range(persisted.replicas)),
         "SENTINEL_HOSTS": " ".join(watchers),
-        "INITIAL_PRIMARY": member_host(spec, standing.primary or f"{spec.name}-0"),
-        "BOOTSTRAP": "yes" if standing.bootstrap else "no",
+        "INITIAL_PRIMARY": member_host(spec, persisted.primary or f"{spec.name}-0"),
+        "BOOTSTRAP": "yes" if persisted.bootstrap else "no",
         "RESTARTED_PRIMARY": spec.failover.restarted_primary,
         "PERSISTENCE": spec.persistence,
         "QUORUM": str(spec.quorum),

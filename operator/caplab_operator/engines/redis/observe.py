@@ -93,23 +93,23 @@ class Sentinel:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """One look at a cluster; who was silent is missing in said and told."""
+class ObservedRedis:
+    """One look at a cluster; who was silent is missing in members and sentinels."""
 
     place: Place
     began: float  # monotonic seconds
-    said: Mapping[str, Member]
-    told: Mapping[str, Sentinel]
+    members: Mapping[str, Member]
+    sentinels: Mapping[str, Sentinel]
     shut_out: frozenset[str] = frozenset()  # silent since they refuse the operator's own login
 
     @property
     def access(self) -> dict[str, Access]:
         """Whom everybody who answers lets in."""
-        of_members = {name: member.access for name, member in self.said.items()}
-        return of_members | {name: sentinel.access for name, sentinel in self.told.items()}
+        of_members = {name: member.access for name, member in self.members.items()}
+        return of_members | {name: sentinel.access for name, sentinel in self.sentinels.items()}
 
 
-def look(place: Place, directives: Sequence[str] = (), seconds: float = TIMEOUT_SECONDS) -> Seen:
+def look(place: Place, directives: Sequence[str] = (), seconds: float = TIMEOUT_SECONDS) -> ObservedRedis:
     """Ask everybody at once; silence is an answer too. seconds bounds each wait for one of them.
 
     With directives it is a thorough look: settings, users and the clients' login too.
@@ -120,7 +120,7 @@ def look(place: Place, directives: Sequence[str] = (), seconds: float = TIMEOUT_
         sentinels = {pod.name: pool.submit(_sentinel, place, pod, bool(directives), seconds) for pod in place.sentinels}
         of_members = {name: answer.result() for name, answer in members.items()}
         of_sentinels = {name: answer.result() for name, answer in sentinels.items()}
-    return Seen(
+    return ObservedRedis(
         place,
         began,
         {name: answer for name, answer in of_members.items() if isinstance(answer, Member)},
@@ -129,14 +129,14 @@ def look(place: Place, directives: Sequence[str] = (), seconds: float = TIMEOUT_
     )
 
 
-def tell_member(place: Place, pod: Pod, commands: Sequence[Command]) -> list[str]:
+def send_to_member(place: Place, pod: Pod, commands: Sequence[Command]) -> list[str]:
     """Have a member do something; what it or the way to it refused."""
-    return _tell(place, pod, REDIS_PORT, commands)
+    return _send(place, pod, REDIS_PORT, commands)
 
 
-def tell_sentinel(place: Place, pod: Pod, commands: Sequence[Command]) -> list[str]:
+def send_to_sentinel(place: Place, pod: Pod, commands: Sequence[Command]) -> list[str]:
     """Have a Sentinel do something; what it or the way to it refused."""
-    return _tell(place, pod, SENTINEL_PORT, commands)
+    return _send(place, pod, SENTINEL_PORT, commands)
 
 
 def users_of(place: Place, pod: Pod) -> tuple[str, ...]:
@@ -157,7 +157,7 @@ def _sorted(users: Answer) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _tell(place: Place, pod: Pod, port: int, commands: Sequence[Command]) -> list[str]:
+def _send(place: Place, pod: Pod, port: int, commands: Sequence[Command]) -> list[str]:
     try:
         answers = _ask(pod, port, place.password, commands, TIMEOUT_SECONDS)
     except (OSError, Refusal) as error:
@@ -234,15 +234,15 @@ def member_from(info: Mapping[str, Any], config: Answer) -> Member:
 
 def _at_most(characters: int, text: object) -> str:
     """Raises ValueError for what is longer than Redis has it."""
-    if len(found := str(text)) > characters:
+    if len(value := str(text)) > characters:
         raise ValueError(f"{characters + 1} characters or more")
-    return found
+    return value
 
 
 def _offset(text: object) -> int:
-    if not 0 <= (found := int(str(text))) < _MOST_OFFSET:
-        raise ValueError(f"{found} is no place in a stream")
-    return found
+    if not 0 <= (offset := int(str(text))) < _MOST_OFFSET:
+        raise ValueError(f"{offset} is no place in a stream")
+    return offset
 
 
 def _append_only_trouble(info: Mapping[str, Any]) -> str:
@@ -263,16 +263,17 @@ def _append_only_trouble(info: Mapping[str, Any]) -> str:
 
 def sentinel_from(master: Answer, replicas: Answer, debug: Answer) -> Sentinel:
     """A Sentinel from its answers to _MASTER_QUESTIONS. Raises KeyError, TypeError, ValueError where they are none."""
-    told = _pairs(master)
-    known = [_pairs(replica) for replica in _list(replicas)]
+    fields = _pairs(master)
+    replica_fields = [_pairs(replica) for replica in _list(replicas)]
     return Sentinel(
-        names=told["ip"],
-        flags=frozenset(told["flags"].split(",")),
+        names=fields["ip"],
+        flags=frozenset(fields["flags"].split(",")),
         replicas=tuple(
-            KnownReplica(one["ip"], frozenset(one["flags"].split(",")), int(one["slave-priority"])) for one in known
+            KnownReplica(replica["ip"], frozenset(replica["flags"].split(",")), int(replica["slave-priority"]))
+            for replica in replica_fields
         ),
-        others=int(told["num-other-sentinels"]),
-        settings=told,
+        others=int(fields["num-other-sentinels"]),
+        settings=fields,
         periods={name.lower(): value for name, value in _pairs(debug).items()},
     )
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from ..pods import Pod
-from .observe import Seen, Sentinel
+from .observe import ObservedRedis, Sentinel
 
 FAILING_OVER = "failover_in_progress"
 _PROMOTED = "promoted"
@@ -18,31 +18,31 @@ def pod_named(pods: Sequence[Pod], host: str) -> str | None:
     return next((pod.name for pod in pods if first == pod.name or host == pod.address), None)
 
 
-def named_by(seen: Seen, sentinel: Sentinel) -> str | None:
+def named_by(observed: ObservedRedis, sentinel: Sentinel) -> str | None:
     """Whom a Sentinel takes for primary."""
-    return pod_named(seen.place.members, sentinel.names)
+    return pod_named(observed.place.members, sentinel.names)
 
 
-def primary_of(seen: Seen) -> str | None:
+def primary_of(observed: ObservedRedis) -> str | None:
     """The primary, who is a master by its own word; None while there is none that the Sentinels want.
 
     A Sentinel that leads a failover names the old primary until all replicas follow the new one, a second
     or more after it was promoted: so whom it has promoted comes before whom the majority names.
     """
-    masters = {name for name, member in seen.said.items() if member.is_master and not member.loading}
-    promoted = masters & _promoted(seen)
+    masters = {name for name, member in observed.members.items() if member.is_master and not member.loading}
+    promoted = masters & _promoted(observed)
     if len(promoted) == 1:
         return promoted.pop()
-    named = Counter(named_by(seen, sentinel) for sentinel in seen.told.values())
+    named = Counter(named_by(observed, sentinel) for sentinel in observed.sentinels.values())
     first, votes = next(iter(named.most_common(1)), (None, 0))
-    return first if first in masters and votes * 2 > len(seen.told) else None
+    return first if first in masters and votes * 2 > len(observed.sentinels) else None
 
 
-def _promoted(seen: Seen) -> set[str | None]:
+def _promoted(observed: ObservedRedis) -> set[str | None]:
     """Whom a Sentinel that leads a failover has chosen."""
     return {
-        pod_named(seen.place.members, replica.host)
-        for sentinel in seen.told.values()
+        pod_named(observed.place.members, replica.host)
+        for sentinel in observed.sentinels.values()
         if FAILING_OVER in sentinel.flags
         for replica in sentinel.replicas
         if _PROMOTED in replica.flags

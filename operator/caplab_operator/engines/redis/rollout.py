@@ -10,72 +10,82 @@ from dataclasses import dataclass
 from ..pods import Pod, ordinal
 from ..rolling import Deployed, Resize, Restart, Wait, deployed_from, last_of, wanted_replicas
 from . import health
-from .observe import Seen
+from .observe import ObservedRedis
 from .primary import FAILING_OVER, named_by, pod_named
 from .spec import RedisSpec
 
-__all__ = ["Deployed", "HandOver", "Resize", "Restart", "Step", "Wait", "deployed_from", "next_step", "wanted_replicas"]
+__all__ = [
+    "Deployed",
+    "Resize",
+    "Restart",
+    "Step",
+    "Switchover",
+    "Wait",
+    "deployed_from",
+    "next_step",
+    "wanted_replicas",
+]
 
 
 @dataclass(frozen=True, slots=True)
-class HandOver:
+class Switchover:
     """Have this Sentinel make another member primary."""
 
     sentinel: Pod
     why: str
 
 
-Step = Restart | HandOver | Resize | Wait
+Step = Restart | Switchover | Resize | Wait
 
 
-def next_step(spec: RedisSpec, seen: Seen, primary: str | None, deployed: Deployed) -> Step | None:
+def next_step(spec: RedisSpec, observed: ObservedRedis, primary: str | None, deployed: Deployed) -> Step | None:
     """What to do now; None: nothing has to change."""
     if not deployed.is_current:
         return Wait("the members' StatefulSet is not yet as the spec asks for")
     if deployed.replicas != spec.replicas:
-        return _resize(spec, seen, primary, deployed)
-    return _restart(spec, seen, primary, outdated(seen, deployed))
+        return _resize(spec, observed, primary, deployed)
+    return _restart(spec, observed, primary, outdated(observed, deployed))
 
 
-def outdated(seen: Seen, deployed: Deployed) -> list[Pod]:
+def outdated(observed: ObservedRedis, deployed: Deployed) -> list[Pod]:
     """Members whose pods were made from an earlier spec; none while it is not known which they are to be of."""
-    return [pod for pod in seen.place.members if pod.revision != deployed.revision] if deployed.is_current else []
+    return [pod for pod in observed.place.members if pod.revision != deployed.revision] if deployed.is_current else []
 
 
-def _restart(spec: RedisSpec, seen: Seen, primary: str | None, due: list[Pod]) -> Step | None:
+def _restart(spec: RedisSpec, observed: ObservedRedis, primary: str | None, due: list[Pod]) -> Step | None:
     if not due:
         return None
     why = f"{len(due)} of {spec.replicas} members to restart"
     # One that does not even run costs nobody anything, and may be what the others wait for.
     if stuck := [pod for pod in due if not pod.ready and not pod.leaving]:
         return Restart(last_of(stuck), why)
-    if amiss := health.trouble(spec, seen, primary):
+    if amiss := health.trouble(spec, observed, primary):
         return Wait(f"{why}: {amiss[1]}")
     if replicas := [pod for pod in due if pod.name != primary]:
         return Restart(last_of(replicas), why)
     if spec.replicas == 1:
         return Restart(due[0], why)
-    return HandOver(seen.place.sentinels[0], f"{why}: the primary hands over")
+    return Switchover(observed.place.sentinels[0], f"{why}: the primary hands over")
 
 
-def _resize(spec: RedisSpec, seen: Seen, primary: str | None, deployed: Deployed) -> Step:
+def _resize(spec: RedisSpec, observed: ObservedRedis, primary: str | None, deployed: Deployed) -> Step:
     why = f"from {deployed.replicas} members to {spec.replicas}"
     if wanted_replicas(spec, primary, deployed.replicas) == spec.replicas:
         return Resize(spec.replicas, why)
     if primary is None:
         return Wait(f"{why}: there is no primary")
-    # Sentinel can't be told whom to choose, only whom not to: members that go have priority 0 (mending.py).
-    going = {pod.name for pod in seen.place.members if ordinal(pod.name) >= spec.replicas} - {primary}
-    for pod in seen.place.sentinels:
-        if _would_spare(seen, pod, primary, going):
-            return HandOver(pod, f"{why}: the primary hands over")
+    # Sentinel can't be told whom to choose, only whom not to: members that go have priority 0 (settings_drift.py).
+    going = {pod.name for pod in observed.place.members if ordinal(pod.name) >= spec.replicas} - {primary}
+    for pod in observed.place.sentinels:
+        if _would_spare(observed, pod, primary, going):
+            return Switchover(pod, f"{why}: the primary hands over")
     return Wait(f"{why}: no Sentinel knows yet which members must not become primary")
 
 
-def _would_spare(seen: Seen, pod: Pod, primary: str, going: set[str]) -> bool:
+def _would_spare(observed: ObservedRedis, pod: Pod, primary: str, going: set[str]) -> bool:
     """Whether a Sentinel would choose one that stays."""
-    sentinel = seen.told.get(pod.name)
-    if sentinel is None or FAILING_OVER in sentinel.flags or named_by(seen, sentinel) != primary:
+    sentinel = observed.sentinels.get(pod.name)
+    if sentinel is None or FAILING_OVER in sentinel.flags or named_by(observed, sentinel) != primary:
         return False
-    barred = {pod_named(seen.place.members, one.host) for one in sentinel.replicas if one.priority == 0}
+    barred = {pod_named(observed.place.members, replica.host) for replica in sentinel.replicas if replica.priority == 0}
     return going <= barred

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ..conditions import Said
+from ..conditions import ConditionState
 from ..parameters import not_taken
-from . import durability, mending
+from . import durability, settings_drift
 from .configuration import live
-from .observe import Seen
+from .observe import ObservedRedis
 from .spec import RedisSpec
 
 
 def applied(
     spec: RedisSpec,
-    seen: Seen,
+    observed: ObservedRedis,
     refusals: Mapping[str, str],
     users: Mapping[str, Sequence[str]],
     outdated: Sequence[str],
-) -> Said:
+) -> ConditionState:
     """Whether all are in force.
 
     refusals are in Redis' own words, by pod; users are those that somebody changed, by pod; outdated are the members
@@ -29,42 +29,42 @@ def applied(
         *(f"{name}: {text}" for name, text in sorted(refusals.items())),
     ]
     differing = [
-        *_differing(spec, seen),
+        *_differing(spec, observed),
         *(f"{name}: users {', '.join(names)}" for name, names in sorted(users.items())),
     ]
-    waiting = _waiting(spec, seen, outdated)
-    silent = [*durability.silent_members(spec, seen), *_silent_sentinels(spec, seen)]
-    said = (
+    waiting = _waiting(spec, observed, outdated)
+    silent = [*durability.silent_members(spec, observed), *_silent_sentinels(spec, observed)]
+    findings = (
         ("False", "Refused", "refused: ", refused),
         ("False", "NotYet", "not the spec's: ", differing),
         ("False", "WaitsForRestart", "waits for a restart: ", waiting),
         ("Unknown", "NoAnswer", "no answer: ", [", ".join(silent)] if silent else []),
     )
-    if texts := [f"{lead}{'; '.join(parts)}" for _, _, lead, parts in said if parts]:
-        status, reason = next((status, reason) for status, reason, _, parts in said if parts)
+    if texts := [f"{lead}{'; '.join(parts)}" for _, _, lead, parts in findings if parts]:
+        status, reason = next((status, reason) for status, reason, _, parts in findings if parts)
         return status, reason, ". ".join(texts)
     return "True", "Observed", "every member and every Sentinel has the spec's settings"
 
 
-def _differing(spec: RedisSpec, seen: Seen) -> list[str]:
+def _differing(spec: RedisSpec, observed: ObservedRedis) -> list[str]:
     """What can be set while they run."""
-    found = {name: member.settings for name, member in seen.said.items()}
-    found |= {name: {**one.settings, **one.periods} for name, one in seen.told.items()}
+    actual = {name: member.settings for name, member in observed.members.items()}
+    actual |= {name: {**sentinel.settings, **sentinel.periods} for name, sentinel in observed.sentinels.items()}
     drifts = {
-        **{name: live(changes) for name, changes in mending.members_drift(spec, seen).items()},
-        **mending.sentinels_drift(spec, seen),
+        **{name: live(changes) for name, changes in settings_drift.members_drift(spec, observed).items()},
+        **settings_drift.sentinels_drift(spec, observed),
     }
-    return [f"{name}: {_told(changes, found[name])}" for name, changes in sorted(drifts.items()) if changes]
+    return [f"{name}: {_described(changes, actual[name])}" for name, changes in sorted(drifts.items()) if changes]
 
 
-def _told(wanted: Mapping[str, str], found: Mapping[str, str]) -> str:
+def _described(wanted: Mapping[str, str], actual: Mapping[str, str]) -> str:
     return ", ".join(
-        f"{name} is {found.get(name) or 'empty'}, not {value or 'empty'}" for name, value in wanted.items()
+        f"{name} is {actual.get(name) or 'empty'}, not {value or 'empty'}" for name, value in wanted.items()
     )
 
 
-def _waiting(spec: RedisSpec, seen: Seen, outdated: Sequence[str]) -> list[str]:
-    drifts = mending.members_drift(spec, seen)
+def _waiting(spec: RedisSpec, observed: ObservedRedis, outdated: Sequence[str]) -> list[str]:
+    drifts = settings_drift.members_drift(spec, observed)
     waiting = []
     for name in sorted({*drifts, *outdated}):
         changes = drifts.get(name, {})
@@ -74,6 +74,6 @@ def _waiting(spec: RedisSpec, seen: Seen, outdated: Sequence[str]) -> list[str]:
     return waiting
 
 
-def _silent_sentinels(spec: RedisSpec, seen: Seen) -> list[str]:
+def _silent_sentinels(spec: RedisSpec, observed: ObservedRedis) -> list[str]:
     """Sentinels that are there and do not answer; one that is not there has no settings."""
-    return sorted({pod.name for pod in seen.place.sentinels} - seen.told.keys())
+    return sorted({pod.name for pod in observed.place.sentinels} - observed.sentinels.keys())

@@ -1,4 +1,4 @@
-"""A RedisCluster's status: a pure function of the spec, of what was seen, and of what was done."""
+"""A RedisCluster's status: a pure function of the spec, of what was observed, and of what was done."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..conditions import Said, Status, condition, phase, rollout_field
+from ..conditions import ConditionState, Status, condition, phase, rollout_field
 from ..failovers import explained, faults, primary_gap
 from . import durability, health, settings
-from .observe import Seen
+from .observe import ObservedRedis
 from .spec import RedisSpec
 
 
@@ -26,22 +26,22 @@ class Done:
 
 def build(
     spec: RedisSpec,
-    seen: Seen,
+    observed: ObservedRedis,
     primary: str | None,
     before: Mapping[str, Any],
     now: str,
-    hit: Mapping[str, str],
+    active_faults: Mapping[str, str],
     done: Done,
 ) -> Status:
     """The status to be written; before is the status so far, now an RFC 3339 time.
 
-    hit names the fault that a member is or was under: what a failover from it is put down to.
+    active_faults names the fault that a member is or was under: what a failover from it is put down to.
     """
-    durable = durability.applied(spec, seen)
-    applied = settings.applied(spec, seen, done.refusals, done.users, done.outdated)
-    members, sentinels = health.members(seen, primary), health.sentinels(spec, seen, primary)
+    durable = durability.applied(spec, observed)
+    applied = settings.applied(spec, observed, done.refusals, done.users, done.outdated)
+    members, sentinels = health.members(observed, primary), health.sentinels(spec, observed, primary)
     all_well = f"{len(members)} members, {len(sentinels)} Sentinels, clients can log in to each"
-    ready = _ready(health.trouble(spec, seen, primary), durable, applied, all_well)
+    ready = _ready(health.trouble(spec, observed, primary), durable, applied, all_well)
     conditions = before.get("conditions") or []
     status: Status = {
         "observedGeneration": spec.generation,
@@ -55,21 +55,25 @@ def build(
             condition("DurabilityApplied", durable, spec.generation, conditions, now),
             condition("SettingsApplied", applied, spec.generation, conditions, now),
         ],
-        "persistence": durability.persistence(spec, seen),
+        "persistence": durability.persistence(spec, observed),
         **rollout_field(done.rollout),
     }
     if primary:
-        status |= {"primary": primary, "epoch": seen.said[primary].replication_id}
+        status |= {"primary": primary, "epoch": observed.members[primary].replication_id}
     handed_over = {done.handed_over: "handed over by the operator"} if done.handed_over else {}
     gap = primary_gap(primary, before, now)
     if gap:
         status["primaryGap"] = gap
-    if failover := _last_failover(primary, before, gap, now, {**faults(hit), **_ended(seen, before), **handed_over}):
+    if failover := _last_failover(
+        primary, before, gap, now, {**faults(active_faults), **_ended(observed, before), **handed_over}
+    ):
         status["lastFailover"] = failover
     return status
 
 
-def _ready(amiss: tuple[str, str] | None, durable: Said, applied: Said, all_well: str) -> Said:
+def _ready(
+    amiss: tuple[str, str] | None, durable: ConditionState, applied: ConditionState, all_well: str
+) -> ConditionState:
     if amiss:
         return "False", *amiss
     if durable[0] != "True":
@@ -79,11 +83,11 @@ def _ready(amiss: tuple[str, str] | None, durable: Said, applied: Said, all_well
     return "True", "AllReady", all_well
 
 
-def _ended(seen: Seen, before: Mapping[str, Any]) -> dict[str, str]:
-    """Members whose pods were told to end, now or when last seen: a primary among them handed over first."""
-    told = {pod.name for pod in seen.place.members if pod.leaving}
-    told |= {row["name"] for row in before.get("members") or [] if row.get("state") == "leaving"}
-    return dict.fromkeys(told, "its pod was told to end")
+def _ended(observed: ObservedRedis, before: Mapping[str, Any]) -> dict[str, str]:
+    """Members whose pods were told to end, now or when last observed: a primary among them handed over first."""
+    ended = {pod.name for pod in observed.place.members if pod.leaving}
+    ended |= {row["name"] for row in before.get("members") or [] if row.get("state") == "leaving"}
+    return dict.fromkeys(ended, "its pod was told to end")
 
 
 def _last_failover(
@@ -94,10 +98,10 @@ def _last_failover(
     causes: Mapping[str, str],
 ) -> Status | None:
     """Redis keeps no history: a failover is that the primary is another than before."""
-    known: Status | None = before.get("lastFailover")
+    previous: Status | None = before.get("lastFailover")
     ended = gap if gap and gap.get("until") == now else None  # an earlier gap is another failover's
     old = before.get("primary") or (ended or {}).get("member")
     if primary is None or old is None or primary == old:
-        return known
-    found = explained({"at": now, "from": old, "to": primary}, known or {}, ended, causes)
-    return {"seconds": 0.0, **found}
+        return previous
+    failover = explained({"at": now, "from": old, "to": primary}, previous or {}, ended, causes)
+    return {"seconds": 0.0, **failover}

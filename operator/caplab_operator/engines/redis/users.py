@@ -72,13 +72,13 @@ def file_of(users: Sequence[User]) -> str:
     return "".join(f"{user.name} {VARIABLES[user.name]} {user.rules}\n" for user in users)
 
 
-def commands(users: Sequence[User], passwords: Mapping[str, str], found: Sequence[str]) -> list[Command]:
-    """Make the users what they are to be, and nobody else; found are those there are, as ACL LIST has them.
+def commands(users: Sequence[User], passwords: Mapping[str, str], listed: Sequence[str]) -> list[Command]:
+    """Make the users what they are to be, and nobody else; listed are those there are, as ACL LIST has them.
 
     A user whose password is not known stays as it is.
     """
     wanted = {user.name for user in users} | {DEFAULT}
-    strangers = sorted(set(map(name_in, found)) - wanted)
+    strangers = sorted(set(map(name_in, listed)) - wanted)
     return [
         ("ACL", "SETUSER", DEFAULT, "off"),
         *(
@@ -90,10 +90,10 @@ def commands(users: Sequence[User], passwords: Mapping[str, str], found: Sequenc
     ]
 
 
-def has_login(name: str, password: str, found: Sequence[str]) -> bool:
+def has_login(name: str, password: str, listed: Sequence[str]) -> bool:
     """Whether that user is among those there are, and has that password."""
     digest = f"#{hashlib.sha256(password.encode()).hexdigest()}"
-    return any(name_in(line) == name and digest in line.split() for line in found)
+    return any(name_in(line) == name and digest in line.split() for line in listed)
 
 
 def name_in(line: str) -> str:
@@ -101,9 +101,9 @@ def name_in(line: str) -> str:
     return line.split()[1]
 
 
-def changed(before: Sequence[str], found: Sequence[str]) -> list[str]:
+def changed(before: Sequence[str], after: Sequence[str]) -> list[str]:
     """The users that differ between two answers to ACL LIST, by name."""
-    return sorted({name_in(line) for line in set(before) ^ set(found)})
+    return sorted({name_in(line) for line in set(before) ^ set(after)})
 
 
 def printable(command: Command) -> str:

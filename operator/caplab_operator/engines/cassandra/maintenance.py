@@ -14,7 +14,7 @@ from . import health, repairs
 from .repairs import Repair
 from .ring import Ring, Row
 from .spec import CassandraSpec
-from .steps import Deployed, Keep, Step, Tell, Wait
+from .steps import Deployed, Persist, Send, Step, Wait
 
 _CLEANUP = "cleanup"
 
@@ -22,12 +22,12 @@ _CLEANUP = "cleanup"
 def next_step(spec: CassandraSpec, ring: Ring, deployed: Deployed, repair: Repair | None) -> Step | None:
     """A cleanup or a repair, one member at a time; None: neither is due."""
     if amiss := health.not_serving(spec, ring):
-        return Wait(f"{repairs.so_far(repair)}: {amiss}", upkeep=True) if repair and repair.is_due else None
+        return Wait(f"{repairs.so_far(repair)}: {amiss}", is_maintenance=True) if repair and repair.is_due else None
     return _cleanup(ring, deployed) or repairs.next_step(ring, repair)
 
 
 def _cleanup(ring: Ring, deployed: Deployed) -> Step | None:
-    hosts, settled = frozenset(row.host_id for row in ring.rows), deployed.standing.settled
+    hosts, settled = frozenset(row.host_id for row in ring.rows), deployed.persisted.settled
     if hosts == settled or "" in hosts:
         return None
     # A first ring has nothing to drop, and who took a place took just what its former self had.
@@ -36,17 +36,17 @@ def _cleanup(ring: Ring, deployed: Deployed) -> Step | None:
         for row in ring.rows:
             if row.host_id in settled and (step := _of(row, name)):
                 return step
-    return Keep(replace(deployed.standing, settled=hosts), "", upkeep=True)
+    return Persist(replace(deployed.persisted, settled=hosts), "", is_maintenance=True)
 
 
 def _of(row: Row, name: str) -> Step | None:
     """None where it is through; a failure too, since what is held too much does no harm."""
-    work = row.said.work if row.said else None
+    work = row.member.work if row.member else None
     if work and work.state == "running":
-        return Wait(f"{row.name} is at a {work.kind}", upkeep=True)
+        return Wait(f"{row.name} is at a {work.kind}", is_maintenance=True)
     if work and (work.kind, work.id) == (_CLEANUP, name):
         return None
-    return Tell(row.pod, "/cleanup", {"id": name}, f"{row.name} drops what others have taken over", upkeep=True)
+    return Send(row.pod, "/cleanup", {"id": name}, f"{row.name} drops what others have taken over", is_maintenance=True)
 
 
 def cleanup_name(hosts: Collection[str]) -> str:

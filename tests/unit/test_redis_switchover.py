@@ -1,4 +1,4 @@
-"""A hand-over: writes held back, everybody caught up, another made primary, the old one and its clients sent on."""
+"""A switchover: writes held back, everybody caught up, another made primary, the old one and its clients sent on."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 import pytest
 from caplab_operator.engines.pods import Pod
 from caplab_operator.engines.redis import observe
-from caplab_operator.engines.redis.observe import Member, Place, Seen, Sentinel
+from caplab_operator.engines.redis.observe import Member, ObservedRedis, Place, Sentinel
 from caplab_operator.engines.redis.spec import Failover, RedisSpec
-from caplab_operator.handlers import redis_hand_over
-from caplab_operator.handlers.redis_hand_over import hand_over
+from caplab_operator.handlers import redis_switchover
+from caplab_operator.handlers.redis_switchover import switch_over
 
 SPEC = RedisSpec(
     name="rd", namespace="demo", uid="u", generation=1, replicas=2, sentinels=1, persistence="everysec",
@@ -41,7 +41,7 @@ class Cluster:
     said: list[str] = field(default_factory=list)
     _looks_to_promotion: int | None = None
 
-    def look(self, _place: Place) -> Seen:
+    def look(self, _place: Place) -> ObservedRedis:
         self.lag = max(0, self.lag - 1)
         if self._looks_to_promotion:
             self._looks_to_promotion -= 1
@@ -50,13 +50,13 @@ class Cluster:
         other = Member(new, "b", 100 - self.lag, "" if new else "rd-0", not new, False, {})
         names = "rd-1" if new else "rd-0"
         told = Sentinel(names, frozenset({"master"}), (), 0, {}, {})
-        return Seen(PLACE, 0.0, {"rd-0": old, "rd-1": other}, {"rd-sentinel-0": told})
+        return ObservedRedis(PLACE, 0.0, {"rd-0": old, "rd-1": other}, {"rd-sentinel-0": told})
 
-    def tell_member(self, _place: Place, to: Pod, commands: Sequence[Sequence[str]]) -> list[str]:
+    def send_to_member(self, _place: Place, to: Pod, commands: Sequence[Sequence[str]]) -> list[str]:
         self.said += [f"{to.name} {' '.join(command)}" for command in commands]
         return []
 
-    def tell_sentinel(self, _place: Place, _to: Pod, commands: Sequence[Sequence[str]]) -> list[str]:
+    def send_to_sentinel(self, _place: Place, _to: Pod, commands: Sequence[Sequence[str]]) -> list[str]:
         self.said += [" ".join(command) for command in commands]
         if self.refuses:
             return [self.refuses]
@@ -65,15 +65,17 @@ class Cluster:
         return []
 
 
-def carry_out(monkeypatch: pytest.MonkeyPatch, cluster: Cluster, patience_seconds: float) -> tuple[bool, list[Seen]]:
-    for name in ("look", "tell_member", "tell_sentinel"):
+def carry_out(
+    monkeypatch: pytest.MonkeyPatch, cluster: Cluster, patience_seconds: float
+) -> tuple[bool, list[ObservedRedis]]:
+    for name in ("look", "send_to_member", "send_to_sentinel"):
         monkeypatch.setattr(observe, name, getattr(cluster, name))
-    monkeypatch.setattr(redis_hand_over, "_CATCH_UP_SECONDS", patience_seconds)
-    monkeypatch.setattr(redis_hand_over, "_HAND_OVER_SECONDS", patience_seconds)
-    monkeypatch.setattr(redis_hand_over, "_SERVICES_FOLLOW_SECONDS", 0)
-    shown: list[Seen] = []
+    monkeypatch.setattr(redis_switchover, "_CATCH_UP_SECONDS", patience_seconds)
+    monkeypatch.setattr(redis_switchover, "_SWITCHOVER_SECONDS", patience_seconds)
+    monkeypatch.setattr(redis_switchover, "_SERVICES_FOLLOW_SECONDS", 0)
+    shown: list[ObservedRedis] = []
     began = replace(cluster.look(PLACE), began=0.0)
-    return hand_over(SPEC, began, PLACE.sentinels[0], shown.append), shown
+    return switch_over(SPEC, began, PLACE.sentinels[0], shown.append), shown
 
 
 PAUSE, UNPAUSE = "rd-0 CLIENT PAUSE 6000 WRITE", "rd-0 CLIENT UNPAUSE"

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "images/postgres/hand-over"
+SCRIPT = Path(__file__).parents[2] / "images/postgres/switchover"
 
 
 @dataclass

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from caplab_operator.engines.cassandra import configuration, rollout, status
-from caplab_operator.engines.cassandra.manifests import Standing
-from caplab_operator.engines.cassandra.observe import Member, Place, Seen, Work
+from caplab_operator.engines.cassandra.manifests import PersistedState
+from caplab_operator.engines.cassandra.observe import Member, ObservedCassandra, Place, Work
 from caplab_operator.engines.cassandra.repairs import repair_of
-from caplab_operator.engines.cassandra.roll_call import ring_of
+from caplab_operator.engines.cassandra.ring_state import ring_of
 from caplab_operator.engines.cassandra.spec import CassandraSpec
-from caplab_operator.engines.cassandra.steps import Deployed, Keep, Restart, Step, Tell, standing_for
+from caplab_operator.engines.cassandra.steps import Deployed, Persist, Restart, Send, Step, persisted_for
 from caplab_operator.engines.pods import Pod, ordinal
 
 
@@ -21,27 +21,27 @@ class Life:
     """A pod and the process in it."""
 
     pod: Pod
-    said: Member
+    member: Member
     replaces: str = ""  # the host whose place it takes
 
 
 @dataclass
-class World:
+class SimulatedCluster:
     """Everybody hears of everything in the next tick; host ids and addresses are never used twice."""
 
     spec: CassandraSpec
     lives: dict[str, Life] = field(default_factory=dict)
     volumes: dict[str, str] = field(default_factory=dict)  # host id by member, of those that have data
     hosts: dict[str, str] = field(default_factory=dict)  # the ring: address by host id
-    standing: Standing | None = None
+    standing: PersistedState | None = None
     status: dict[str, Any] = field(default_factory=dict)
-    told: list[str] = field(default_factory=list)
+    steps_taken: list[str] = field(default_factory=list)
     count: int = 0
 
     def reconcile(self, spec: CassandraSpec) -> None:
         self.spec = replace(spec, generation=self.spec.generation + 1)
         deployed = Deployed(self.standing, "", True) if self.standing else None
-        self.standing = standing_for(self.spec, deployed)
+        self.standing = persisted_for(self.spec, deployed)
 
     @property
     def revision(self) -> str:
@@ -52,41 +52,41 @@ class World:
         self._progress()
         step = self._round()
         match step:
-            case Tell():
+            case Send():
                 self._take(step)
             case Restart(pod):
                 self._note(f"restart {pod.name}")
                 del self.lives[pod.name]
-            case Keep(standing):
+            case Persist(standing):
                 self._resize(standing)
         return step
 
     def _round(self) -> Step | None:
         assert self.standing
-        seen = self.look()
-        ring = ring_of(seen, self.status)
+        observed = self.look()
+        ring = ring_of(observed, self.status)
         repair = repair_of(self.spec, ring, self.status, "2026-01-01T00:00:00Z")
         step = rollout.next_step(self.spec, ring, Deployed(self.standing, self.revision, True), repair)
-        done = status.Done({}, step.why if step else "", step is None or step.upkeep, repair)
-        self.status = status.build(self.spec, seen, ring, self.status, "2026-01-01T00:00:00Z", done)
+        done = status.Done({}, step.why if step else "", step is None or step.is_maintenance, repair)
+        self.status = status.build(self.spec, observed, ring, self.status, "2026-01-01T00:00:00Z", done)
         return step
 
-    def look(self) -> Seen:
+    def look(self) -> ObservedCassandra:
         lives = self.lives.values()
         # Everybody by his own word, with the one ring that all see.
-        return Seen(
-            Place(tuple(life.pod for life in lives), "pw"), {one.pod.name: self._view(one.said) for one in lives}
+        return ObservedCassandra(
+            Place(tuple(life.pod for life in lives), "pw"), {life.pod.name: self._view(life.member) for life in lives}
         )
 
-    def _view(self, said: Member) -> Member:
-        if said.stage != "running":
-            return said
-        live = frozenset(life.pod.address or "" for life in self.lives.values() if life.said.host_id in self.hosts)
-        joining = frozenset(life.pod.address or "" for life in self.lives.values() if life.said.stage == "starting")
-        leaving = frozenset(life.pod.address or "" for life in self.lives.values() if life.said.mode == "LEAVING")
+    def _view(self, member: Member) -> Member:
+        if member.stage != "running":
+            return member
+        live = frozenset(life.pod.address or "" for life in self.lives.values() if life.member.host_id in self.hosts)
+        joining = frozenset(life.pod.address or "" for life in self.lives.values() if life.member.stage == "starting")
+        leaving = frozenset(life.pod.address or "" for life in self.lives.values() if life.member.mode == "LEAVING")
         addresses = {address: host for host, address in self.hosts.items()}
         return replace(
-            said, live=live | joining, joining=joining, leaving=leaving, host_ids=addresses,
+            member, live=live | joining, joining=joining, leaving=leaving, host_ids=addresses,
             owns=dict.fromkeys(addresses, 1.0), schemas=dict.fromkeys(live, "s"),
             settings=configuration.settings(self.spec), application="",
         )  # fmt: skip
@@ -119,36 +119,36 @@ class World:
         return Life(pod, Member("waiting", fresh=True))
 
     def _go_on(self, life: Life) -> None:
-        name, said = life.pod.name, life.said
-        if said.stage == "starting":
-            host = said.host_id or f"h{life.pod.uid}"
+        name, member = life.pod.name, life.member
+        if member.stage == "starting":
+            host = member.host_id or f"h{life.pod.uid}"
             self.hosts.pop(life.replaces, None)
             self.hosts[host] = life.pod.address or ""
             self.volumes[name] = host
-            life.said = Member("running", mode="NORMAL", native=True, host_id=host)
+            life.member = Member("running", mode="NORMAL", native=True, host_id=host)
             life.pod = replace(life.pod, ready=True)
-        elif said.work.state == "running":
-            work = replace(said.work, state="done")
-            life.said = replace(said, work=work)
+        elif member.work.state == "running":
+            work = replace(member.work, state="done")
+            life.member = replace(member, work=work)
             if work.kind == "decommission":
-                self.hosts.pop(said.host_id)
+                self.hosts.pop(member.host_id)
                 self.volumes.pop(name)
-                life.said = replace(life.said, mode="DECOMMISSIONED", fresh=True, native=False)
+                life.member = replace(life.member, mode="DECOMMISSIONED", fresh=True, native=False)
 
-    def _take(self, step: Tell) -> None:
+    def _take(self, step: Send) -> None:
         life, what = self.lives[step.pod.name], step.query
         how = "".join(f"{value}/" for value in what.values()) if step.path == "/start" else ""
         self._note(f"{step.path[1:]} {how}{step.pod.name}")
         if step.path == "/start":
-            assert life.said.stage == "waiting"
+            assert life.member.stage == "waiting"
             self._begin(life, what)
         else:
-            assert life.said.stage == "running"
-            mode = "LEAVING" if step.path == "/decommission" else life.said.mode
-            life.said = replace(life.said, work=Work(step.path[1:], what["id"], "running"), mode=mode)
+            assert life.member.stage == "running"
+            mode = "LEAVING" if step.path == "/decommission" else life.member.mode
+            life.member = replace(life.member, work=Work(step.path[1:], what["id"], "running"), mode=mode)
 
     def _begin(self, life: Life, how: Mapping[str, str]) -> None:
-        others = [one.said.stage for one in self.lives.values() if one is not life]
+        others = [other.member.stage for other in self.lives.values() if other is not life]
         assert "starting" not in others, "two begin at once"
         if how.get("as") == "first":
             assert set(others) <= {"waiting"}, "a second cluster begins"
@@ -159,13 +159,13 @@ class World:
             assert life.replaces not in self.volumes.values(), "somebody else's place is taken"
         else:
             assert self.hosts, "there is nobody to join"
-        life.said = Member("starting")
+        life.member = Member("starting")
 
-    def _resize(self, standing: Standing) -> None:
+    def _resize(self, standing: PersistedState) -> None:
         assert self.standing
         for number in range(standing.replicas, self.standing.replicas):
             assert self.volumes.get(f"cs-{number}") not in self.hosts, "a member goes that has not left"
         self.standing = standing
 
     def _note(self, what: str) -> None:
-        self.told.append(what)
+        self.steps_taken.append(what)

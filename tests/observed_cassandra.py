@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from caplab_operator.engines.cassandra import configuration
-from caplab_operator.engines.cassandra.manifests import Standing
-from caplab_operator.engines.cassandra.observe import Member, Place, Seen, Work
+from caplab_operator.engines.cassandra.manifests import PersistedState
+from caplab_operator.engines.cassandra.observe import Member, ObservedCassandra, Place, Work
 from caplab_operator.engines.cassandra.ring import Ring
-from caplab_operator.engines.cassandra.roll_call import ring_of
+from caplab_operator.engines.cassandra.ring_state import ring_of
 from caplab_operator.engines.cassandra.spec import CassandraSpec, Gossip, HintedHandoff, Operations, Timeouts
 from caplab_operator.engines.cassandra.steps import Deployed
 from caplab_operator.engines.pods import Pod
@@ -82,7 +82,7 @@ def host(number: int) -> str:
 
 PODS = tuple(pod(number) for number in range(3))
 HOSTS = frozenset(map(host, range(3)))
-CURRENT = Deployed(Standing(3, HOSTS), "r1", is_current=True)
+CURRENT = Deployed(PersistedState(3, HOSTS), "r1", is_current=True)
 
 
 def up(number: int, others: Sequence[int] = (0, 1, 2), down: Sequence[int] = (), **changes: Any) -> Member:
@@ -110,12 +110,14 @@ WAITS = Member("waiting", fresh=True)
 STARTS = Member("starting")
 
 
-def seen(members: Mapping[int, Member | None] | None = None, pods: Sequence[Pod] = PODS) -> Seen:
+def observed(members: Mapping[int, Member | None] | None = None, pods: Sequence[Pod] = PODS) -> ObservedCassandra:
     """All well; what is given replaces an answer, None is silence."""
     said = {f"cs-{number}": up(number) for number in range(3)}
     said |= {f"cs-{number}": answer for number, answer in (members or {}).items()}  # type: ignore[misc]
     names = {one.name for one in pods}
-    return Seen(Place(tuple(pods), "pw"), {name: answer for name, answer in said.items() if answer and name in names})
+    return ObservedCassandra(
+        Place(tuple(pods), "pw"), {name: answer for name, answer in said.items() if answer and name in names}
+    )
 
 
 def before(*numbers: int, **more: Any) -> dict[str, Any]:
@@ -129,7 +131,7 @@ def ring(
     pods: Sequence[Pod] = PODS,
     so_far: Mapping[str, Any] | None = None,
 ) -> Ring:
-    return ring_of(seen(members, pods), before(0, 1, 2) if so_far is None else so_far)
+    return ring_of(observed(members, pods), before(0, 1, 2) if so_far is None else so_far)
 
 
 def lost(number: int) -> dict[int, Member | None]:

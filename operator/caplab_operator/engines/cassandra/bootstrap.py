@@ -11,10 +11,10 @@ from ..pods import ordinal
 from .observe import RUNNING, STARTING
 from .ring import DECOMMISSIONED, JOINING, LEAVING, Ring, Row
 from .spec import CassandraSpec
-from .steps import Tell, Wait
+from .steps import Send, Wait
 
 
-def next_start(spec: CassandraSpec, ring: Ring) -> Tell | Wait | None:
+def next_start(spec: CassandraSpec, ring: Ring) -> Send | Wait | None:
     """Whom to tell how to begin; None: nobody waits, and nobody is joining."""
     waiting = [row for row in ring.rows if row.waits and (ordinal(row.name) < spec.replicas or row.host_id)]
     if busy := [row for row in ring.rows if row.state == JOINING]:
@@ -22,7 +22,7 @@ def next_start(spec: CassandraSpec, ring: Ring) -> Tell | Wait | None:
     if not waiting:
         return None
     if _none_has_data(spec, ring):
-        return _tell(ring.rows[0], {"as": "first"}, "begins a new cluster")
+        return _send_start(ring.rows[0], {"as": "first"}, "begins a new cluster")
     if starting := [row for row in ring.rows if row.stage == STARTING]:
         return Wait(f"{waiting[0].name} waits until {starting[0].name} has started")
     if not ring.views:
@@ -36,7 +36,7 @@ def _none_has_data(spec: CassandraSpec, ring: Ring) -> bool:
     return there >= set(range(spec.replicas)) and all(row.waits and not row.pod.leaving for row in ring.rows)
 
 
-def _return(waiting: Sequence[Row], ring: Ring) -> Tell | Wait | None:
+def _return(waiting: Sequence[Row], ring: Ring) -> Send | Wait | None:
     """The first of those that the ring still knows takes its own place again."""
     former = [row for row in waiting if row.host_id and ring.addresses(row.host_id)]
     wait: Wait | None = None
@@ -48,7 +48,9 @@ def _return(waiting: Sequence[Row], ring: Ring) -> Tell | Wait | None:
         elif taken := _taken(row, ring):
             wait = wait or Wait(f"{row.name} lost its data, and waits since {taken}")
         else:
-            return _tell(row, {"replacing": min(ring.addresses(row.host_id))}, "takes its own place without its data")
+            return _send_start(
+                row, {"replacing": min(ring.addresses(row.host_id))}, "takes its own place without its data"
+            )
     return wait
 
 
@@ -66,25 +68,25 @@ def _taken(row: Row, ring: Ring) -> str:
     return f"some see another host up at {live[0]}, where it was" if live else ""
 
 
-def _join(waiting: Sequence[Row], ring: Ring) -> Tell | Wait:
+def _join(waiting: Sequence[Row], ring: Ring) -> Send | Wait:
     name = waiting[0].name
     if amiss := [row for row in (*ring.rows, *ring.absent) if _is_concerned(row) and not row.is_up]:
         until = "has left" if amiss[0].state == LEAVING else "is up for all"
         return Wait(f"{name} waits until {amiss[0].name} {until}")
     if len(ring.schemas) != 1:
         return Wait(f"{name} waits until all agree on the schema")
-    return _tell(waiting[0], {"as": "joining"}, "joins")
+    return _send_start(waiting[0], {"as": "joining"}, "joins")
 
 
 def _is_concerned(row: Row) -> bool:
     """Whether it is in the ring or may come to it by itself: not who waits, has left, or has never been heard of."""
-    if row.said is None:
+    if row.member is None:
         return bool(row.host_id or row.state)
-    has_left = row.said.mode == DECOMMISSIONED and not row.state  # by everybody's word
+    has_left = row.member.mode == DECOMMISSIONED and not row.state  # by everybody's word
     return not row.waits and not has_left
 
 
-def _tell(row: Row, query: dict[str, str], what: str) -> Tell | Wait:
+def _send_start(row: Row, query: dict[str, str], what: str) -> Send | Wait:
     if row.pod.leaving:
         return Wait(f"{row.name} is ending")
-    return Tell(row.pod, "/start", query, f"{row.name} {what}")
+    return Send(row.pod, "/start", query, f"{row.name} {what}")

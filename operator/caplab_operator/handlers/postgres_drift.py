@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ..engines.pods import Pod
-from ..engines.postgres import health, mending, observe, patroni, rejoin, settings
-from ..engines.postgres.observe import Seen
+from ..engines.postgres import health, observe, patroni, rejoin, settings, settings_drift
+from ..engines.postgres.observe import ObservedPostgres
 from ..engines.postgres.sessions import Sessions
 from ..engines.postgres.spec import PostgresSpec
 
@@ -21,74 +21,78 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass
-class Mending:
+class DriftCorrection:
     """Of one cluster: since when its members have been amiss."""
 
     _differing: dict[str, float] = field(default_factory=dict)  # since when, by member
     _standing_still: dict[str, float] = field(default_factory=dict)
     _alone: dict[str, float] = field(default_factory=dict)
 
-    def mend(self, spec: PostgresSpec, seen: Seen, sessions: Sessions, passwords: Mapping[str, str]) -> None:
+    def correct(
+        self, spec: PostgresSpec, observed: ObservedPostgres, sessions: Sessions, passwords: Mapping[str, str]
+    ) -> None:
         """Change what differs from the spec; a member that does not take it is asked again next time."""
         superuser, patronis = passwords.get("superuser", ""), passwords.get("patroni", "")
-        _mend_patroni(spec, seen, patronis)
-        _mend_postgres(spec, seen, sessions, superuser)
-        self._write_anew(spec, seen, patronis)
-        self._copy_anew(spec, seen, sessions, passwords)
-        self._have_follow(spec, seen, patronis)
+        _correct_patroni(spec, observed, patronis)
+        _correct_postgres(spec, observed, sessions, superuser)
+        self._write_anew(spec, observed, patronis)
+        self._copy_anew(spec, observed, sessions, passwords)
+        self._have_follow(spec, observed, patronis)
 
-    def _write_anew(self, spec: PostgresSpec, seen: Seen, password: str) -> None:
+    def _write_anew(self, spec: PostgresSpec, observed: ObservedPostgres, password: str) -> None:
         """Where a setting differs for long, somebody wrote into the file that is Patroni's: it writes it again."""
-        differing = {name for name, gap in settings.gaps(spec, seen).items() if gap.differs}
+        differing = {name for name, gap in settings.gaps(spec, observed).items() if gap.differs}
         _keep_since(self._differing, differing)
-        for pod in seen.pods:
+        for pod in observed.pods:
             if pod.address and _is_past(self._differing, pod.name, _RELOAD_SECONDS):
                 self._differing[pod.name] = time.monotonic()
-                refused = observe.tell(pod.address, password, "/reload", {})
+                refused = observe.send(pod.address, password, "/reload", {})
                 _note(spec, pod, "writes its settings anew", refused)
 
-    def _have_follow(self, spec: PostgresSpec, seen: Seen, password: str) -> None:
+    def _have_follow(self, spec: PostgresSpec, observed: ObservedPostgres, password: str) -> None:
         """A replica that follows nobody though there is a primary is restarted: Patroni then reads what it has."""
-        _keep_since(self._alone, set(rejoin.follows_nobody(seen)))
-        for pod in seen.pods:
+        _keep_since(self._alone, set(rejoin.follows_nobody(observed)))
+        for pod in observed.pods:
             if pod.address and _is_past(self._alone, pod.name, rejoin.SECONDS_BEFORE_A_RESTART):
                 self._alone[pod.name] = time.monotonic() + _RESTART_AGAIN_SECONDS
-                refused = observe.tell(pod.address, password, "/restart", {})
+                refused = observe.send(pod.address, password, "/restart", {})
                 _note(spec, pod, "follows nobody, and is restarted", refused)
 
-    def _copy_anew(self, spec: PostgresSpec, seen: Seen, sessions: Sessions, passwords: Mapping[str, str]) -> None:
-        lagging = rejoin.lagging(seen)
+    def _copy_anew(
+        self, spec: PostgresSpec, observed: ObservedPostgres, sessions: Sessions, passwords: Mapping[str, str]
+    ) -> None:
+        lagging = rejoin.lagging(observed)
         _keep_since(self._standing_still, set(lagging))
         late = [name for name in lagging if _is_past(self._standing_still, name, rejoin.SECONDS_BEFORE_A_COPY)]
-        primary = next((pod for pod in seen.pods if pod.name == health.primary_of(seen)), None)
+        primary = next((pod for pod in observed.pods if pod.name == health.primary_of(observed)), None)
         if not late or primary is None:
             return
         oldest = sessions.ask(primary, passwords.get("superuser", ""), rejoin.OLDEST_SEGMENT)
-        for pod in seen.pods:
+        for pod in observed.pods:
             is_known = oldest.isascii() and oldest.isdecimal() and len(oldest) < 20
-            if pod.name in late and pod.address and is_known and rejoin.needs_copy(seen, pod.name, int(oldest)):
+            if pod.name in late and pod.address and is_known and rejoin.needs_copy(observed, pod.name, int(oldest)):
                 self._standing_still[pod.name] = time.monotonic() + _COPY_AGAIN_SECONDS
-                refused = observe.tell(pod.address, passwords.get("patroni", ""), "/reinitialize", {"force": True})
+                refused = observe.send(pod.address, passwords.get("patroni", ""), "/reinitialize", {"force": True})
                 _note(spec, pod, "gets a new copy, since the log that it needs is gone", refused)
 
 
-def _mend_patroni(spec: PostgresSpec, seen: Seen, password: str) -> None:
-    if seen.config is None:
+def _correct_patroni(spec: PostgresSpec, observed: ObservedPostgres, password: str) -> None:
+    if observed.config is None:
         return
-    patch = patroni.drift(patroni.dynamic_settings(spec), seen.config)
-    pod = next((pod for pod in seen.pods if pod.name in seen.answers and pod.address), None)
+    patch = patroni.drift(patroni.dynamic_settings(spec), observed.config)
+    pod = next((pod for pod in observed.pods if pod.name in observed.answers and pod.address), None)
     if patch and pod and pod.address:
-        _note(spec, pod, f"is told {patch}", observe.tell(pod.address, password, "/config", patch, method="PATCH"))
+        _note(spec, pod, f"is told {patch}", observe.send(pod.address, password, "/config", patch, method="PATCH"))
 
 
-def _mend_postgres(spec: PostgresSpec, seen: Seen, sessions: Sessions, password: str) -> None:
-    primary = health.primary_of(seen)
-    for pod in seen.pods:
-        if (reading := seen.readings.get(pod.name)) is None:
+def _correct_postgres(spec: PostgresSpec, observed: ObservedPostgres, sessions: Sessions, password: str) -> None:
+    primary = health.primary_of(observed)
+    for pod in observed.pods:
+        if (reading := observed.readings.get(pod.name)) is None:
             continue
-        statements = mending.system_resets(reading)
-        statements += [mending.RELOAD] if statements else []
-        statements += mending.override_resets(reading) if pod.name == primary else []
+        statements = settings_drift.system_resets(reading)
+        statements += [settings_drift.RELOAD] if statements else []
+        statements += settings_drift.override_resets(reading) if pod.name == primary else []
         if statements:
             refused = sessions.change(pod, password, statements)
             _note(spec, pod, f"had been changed by hand, and does: {'; '.join(statements)}", "; ".join(refused))

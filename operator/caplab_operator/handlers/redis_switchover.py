@@ -8,77 +8,79 @@ from collections.abc import Callable
 
 from ..engines.pods import Pod
 from ..engines.redis import configuration, manifests, observe
-from ..engines.redis.observe import Seen
+from ..engines.redis.observe import ObservedRedis
 from ..engines.redis.primary import primary_of
 from ..engines.redis.spec import RedisSpec
 from ..engines.redis.users import Command
 
 _CATCH_UP_SECONDS = 1.0  # a linked replica takes milliseconds
-_HAND_OVER_SECONDS = 5.0  # a promotion takes less than one
+_SWITCHOVER_SECONDS = 5.0  # a promotion takes less than one
 _LOOK_SECONDS = 0.02
 # Until every node's Services lead to the new primary (docs/evidence/redis.md): a client that comes back sooner
 # lands where it was, and would stay there, with all its writes refused.
 _SERVICES_FOLLOW_SECONDS = 0.5
 _SEND_AWAY = ("CLIENT", "KILL", "TYPE", "normal")
 # The old primary holds writes back for no longer than this, whatever becomes of the operator meanwhile.
-_PAUSE_MILLISECONDS = round((_CATCH_UP_SECONDS + _HAND_OVER_SECONDS) * 1000)
+_PAUSE_MILLISECONDS = round((_CATCH_UP_SECONDS + _SWITCHOVER_SECONDS) * 1000)
 
 _log = logging.getLogger(__name__)
 
 
-def hand_over(spec: RedisSpec, seen: Seen, sentinel: Pod, found: Callable[[Seen], object]) -> bool:
+def switch_over(
+    spec: RedisSpec, observed: ObservedRedis, sentinel: Pod, on_look: Callable[[ObservedRedis], object]
+) -> bool:
     """Have a Sentinel make another member primary, and the old one its replica; whether it came to that.
 
-    found is told of each look, so that Services can follow at once. Left to themselves, Sentinels would choose
+    on_look gets each look, so that Services can follow at once. Left to themselves, Sentinels would choose
     while the old primary still takes writes, and let it go on for eight seconds more, all of them lost. So: writes
     are held back first, what there is reaches the replicas, and in the end the old primary's clients are sent away,
     with whatever they had still to say.
     """
-    old = primary_of(seen)
-    former = next(pod for pod in seen.place.members if pod.name == old)
-    _say(spec, seen, former, ("CLIENT", "PAUSE", str(_PAUSE_MILLISECONDS), "WRITE"))
+    old = primary_of(observed)
+    former = next(pod for pod in observed.place.members if pod.name == old)
+    _send(spec, observed, former, ("CLIENT", "PAUSE", str(_PAUSE_MILLISECONDS), "WRITE"))
     new = None
-    if _all_caught_up(seen, former.name) and _begin(spec, seen, sentinel):
-        new = _await_another(seen, former.name, found)
+    if _all_caught_up(observed, former.name) and _begin(spec, observed, sentinel):
+        new = _await_another(observed, former.name, on_look)
     if new:
         host = manifests.member_host(spec, new)
         follow = ("REPLICAOF", host, str(manifests.REDIS_PORT))
-        _say(spec, seen, former, follow, ("CONFIG", "REWRITE"), _SEND_AWAY)
+        _send(spec, observed, former, follow, ("CONFIG", "REWRITE"), _SEND_AWAY)
         time.sleep(_SERVICES_FOLLOW_SECONDS)  # no node says when its rules lead elsewhere
-        _say(spec, seen, former, _SEND_AWAY)
-    _say(spec, seen, former, ("CLIENT", "UNPAUSE"))
+        _send(spec, observed, former, _SEND_AWAY)
+    _send(spec, observed, former, ("CLIENT", "UNPAUSE"))
     return new is not None
 
 
-def _begin(spec: RedisSpec, seen: Seen, sentinel: Pod) -> bool:
-    refused = observe.tell_sentinel(seen.place, sentinel, [("SENTINEL", "FAILOVER", configuration.MASTER)])
+def _begin(spec: RedisSpec, observed: ObservedRedis, sentinel: Pod) -> bool:
+    refused = observe.send_to_sentinel(observed.place, sentinel, [("SENTINEL", "FAILOVER", configuration.MASTER)])
     _log.info("%s/%s hands over; %s: %s", spec.namespace, spec.name, sentinel.name, "; ".join(refused) or "OK")
     return not refused
 
 
-def _all_caught_up(seen: Seen, primary: str) -> bool:
+def _all_caught_up(observed: ObservedRedis, primary: str) -> bool:
     """Wait until every replica that answers has what the primary has."""
     end = time.monotonic() + _CATCH_UP_SECONDS
     while time.monotonic() < end:
-        said = observe.look(seen.place).said
-        if primary in said and all(member.offset >= said[primary].offset for member in said.values()):
+        members = observe.look(observed.place).members
+        if primary in members and all(member.offset >= members[primary].offset for member in members.values()):
             return True
         time.sleep(_LOOK_SECONDS)
     return False
 
 
-def _await_another(seen: Seen, old: str, found: Callable[[Seen], object]) -> str | None:
-    end = time.monotonic() + _HAND_OVER_SECONDS
+def _await_another(observed: ObservedRedis, old: str, on_look: Callable[[ObservedRedis], object]) -> str | None:
+    end = time.monotonic() + _SWITCHOVER_SECONDS
     while time.monotonic() < end:
-        now = observe.look(seen.place)
-        found(now)
+        now = observe.look(observed.place)
+        on_look(now)
         if (new := primary_of(now)) and new != old:
             return new
         time.sleep(_LOOK_SECONDS)
     return None
 
 
-def _say(spec: RedisSpec, seen: Seen, pod: Pod, *commands: Command) -> None:
+def _send(spec: RedisSpec, observed: ObservedRedis, pod: Pod, *commands: Command) -> None:
     """Have a member do all that; what it refuses is only noted, since the next round looks anew."""
-    if refused := observe.tell_member(seen.place, pod, commands):
-        _log.warning("%s/%s refused in a hand-over: %s", spec.namespace, pod.name, "; ".join(refused))
+    if refused := observe.send_to_member(observed.place, pod, commands):
+        _log.warning("%s/%s refused in a switchover: %s", spec.namespace, pod.name, "; ".join(refused))

@@ -9,8 +9,8 @@ from typing import Any
 
 from caplab_operator.engines.pods import Pod
 from caplab_operator.engines.redis import configuration, manifests
-from caplab_operator.engines.redis.manifests import Standing
-from caplab_operator.engines.redis.observe import KnownReplica, Member, Place, Seen, Sentinel
+from caplab_operator.engines.redis.manifests import PersistedState
+from caplab_operator.engines.redis.observe import KnownReplica, Member, ObservedRedis, Place, Sentinel
 from caplab_operator.engines.redis.rollout import Deployed
 from caplab_operator.engines.redis.spec import Failover, RedisSpec
 
@@ -56,7 +56,7 @@ BODY: dict[str, Any] = {
     },
 }
 NOW, LATER = "2026-01-01T00:00:00Z", "2026-01-01T00:00:02Z"
-STANDING = Standing(3, "rd-0", bootstrap=False)
+STANDING = PersistedState(3, "rd-0", bootstrap=False)
 CURRENT = Deployed(3, "r1", is_current=True)
 
 
@@ -117,17 +117,17 @@ def promoting(new: str, old: str = "rd-0") -> Sentinel:
     return sentinel(old, "master,o_down,failover_in_progress", known=known)
 
 
-def seen(
+def observed(
     members: Mapping[str, Member | None] | None = None,
     sentinels: Mapping[str, Sentinel | None] | None = None,
     pods: Sequence[Pod] = PODS,
     watchers: Sequence[Pod] = WATCHERS,
     began: float = 0.0,
-) -> Seen:
+) -> ObservedRedis:
     """All well and rd-0 primary; what is given replaces an answer, None is silence."""
     said = {"rd-0": master(), "rd-1": replica(), "rd-2": replica(), **(members or {})}
     told = {f"rd-sentinel-{i}": sentinel() for i in range(3)} | dict(sentinels or {})
-    return Seen(
+    return ObservedRedis(
         Place(tuple(pods), tuple(watchers), "pw"),
         began,
         {name: answer for name, answer in said.items() if answer and name in {one.name for one in pods}},
@@ -142,5 +142,5 @@ def naming(*names: str) -> dict[str, Sentinel | None]:
 BOTH: dict[str, Member | None] = {"rd-1": master()}  # two masters: rd-0, and rd-1
 
 
-GONE = seen({"rd-0": None})
-PROMOTED = seen({"rd-0": None, "rd-1": master(), "rd-2": replica("rd-1")}, naming("rd-1", "rd-1", "rd-1"))
+GONE = observed({"rd-0": None})
+PROMOTED = observed({"rd-0": None, "rd-1": master(), "rd-2": replica("rd-1")}, naming("rd-1", "rd-1", "rd-1"))

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..pods import Pod, ordinal
-from .observe import RUNNING, STARTING, Member, Seen
+from .observe import RUNNING, STARTING, Member, ObservedCassandra
 from .ring import DOWN, JOINING, LEAVING, UP, Ring, Row, address_of
 
 _NORMAL = "NORMAL"
@@ -21,16 +21,16 @@ _GOSSIPING = frozenset({_NORMAL, "LEAVING", "MOVING", "DECOMMISSION_FAILED"})
 Before = Mapping[str, Any]
 
 
-def ring_of(seen: Seen, before: Before) -> Ring:
+def ring_of(observed: ObservedCassandra, before: Before) -> Ring:
     """The members of one look; before is the status so far."""
-    views = {name: said for name, said in seen.said.items() if _gossips(said)}
+    views = {name: member for name, member in observed.members.items() if _gossips(member)}
     remembered = {row["name"]: row for row in before.get("members") or ()}
-    there = {pod.name: pod for pod in seen.place.pods}
+    there = {pod.name: pod for pod in observed.place.pods}
     gone = {name: _no_pod(row) for name, row in remembered.items() if name not in there}
 
     def rows(pods: Mapping[str, Pod]) -> list[Row]:
-        found = [_row(pod, seen, views, remembered) for pod in pods.values()]
-        return sorted(found, key=lambda row: ordinal(row.name))
+        ring_rows = [_row(pod, observed, views, remembered) for pod in pods.values()]
+        return sorted(ring_rows, key=lambda row: ordinal(row.name))
 
     return Ring(tuple(rows(there)), tuple(row for row in rows(gone) if row.host_id), views)
 
@@ -43,46 +43,48 @@ def _no_pod(before: Before) -> Pod:
     )  # fmt: skip
 
 
-def _gossips(said: Member) -> bool:
-    return said.stage == RUNNING and said.mode in _GOSSIPING
+def _gossips(member: Member) -> bool:
+    return member.stage == RUNNING and member.mode in _GOSSIPING
 
 
-def _row(pod: Pod, seen: Seen, views: Mapping[str, Member], remembered: Mapping[str, Before]) -> Row:
-    said, before = seen.said.get(pod.name), remembered.get(pod.name, {})
-    host = said.host_id if said and said.host_id else _former(pod, seen, views, remembered)
-    known = {address for view in views.values() if host and (address := address_of(view, host))}
+def _row(pod: Pod, observed: ObservedCassandra, views: Mapping[str, Member], remembered: Mapping[str, Before]) -> Row:
+    member, before = observed.members.get(pod.name), remembered.get(pod.name, {})
+    host = member.host_id if member and member.host_id else _former(pod, observed, views, remembered)
+    addresses = {address for view in views.values() if host and (address := address_of(view, host))}
     # Before it is told to begin it is in no ring, whatever the others still hear of its address.
-    can_gossip = said is None or said.stage == STARTING or _gossips(said)
+    can_gossip = member is None or member.stage == STARTING or _gossips(member)
     current = pod.address if can_gossip else None
     words = [word for name, view in views.items() if name != pod.name and (word := _word(view, current, host))]
     up = [word for word in words if word != DOWN]
     return Row(
         pod=pod,
-        said=said,
+        member=member,
         host_id=host,
-        address=_address(pod, known, before),
+        address=_address(pod, addresses, before),
         up_by=len(up),
         down_by=len(words) - len(up),
-        state=_state(said, up, len(words) - len(up)),
+        state=_state(member, up, len(words) - len(up)),
     )
 
 
-def _address(pod: Pod, known: set[str], before: Before) -> str:
-    if pod.address in known or not known:
+def _address(pod: Pod, addresses: set[str], before: Before) -> str:
+    if pod.address in addresses or not addresses:
         return pod.address or str(before.get("address") or "")
-    return min(known)
+    return min(addresses)
 
 
-def _former(pod: Pod, seen: Seen, views: Mapping[str, Member], remembered: Mapping[str, Before]) -> str:
+def _former(
+    pod: Pod, observed: ObservedCassandra, views: Mapping[str, Member], remembered: Mapping[str, Before]
+) -> str:
     """The host id of a member that does not say it: as it was before, or by its address.
 
     One that nobody in the ring knows any more counts as none; where nobody is to be asked it stays.
     """
     before = remembered.get(pod.name, {})
-    known = {host for view in views.values() for host in view.host_ids.values()}
-    claimed = {other.host_id for other in seen.said.values()}
+    hosts_in_ring = {host for view in views.values() for host in view.host_ids.values()}
+    claimed = {other.host_id for other in observed.members.values()}
     old = str(before.get("hostId") or "")
-    if old and old not in claimed and (old in known or not views):
+    if old and old not in claimed and (old in hosts_in_ring or not views):
         return old
     # An address may be somebody else's former one.
     claimed |= {str(row.get("hostId") or "") for name, row in remembered.items() if name != pod.name}
@@ -104,24 +106,24 @@ def _word(view: Member, address: str | None, host_id: str) -> str:
     return JOINING if where in view.joining or where not in view.host_ids else UP
 
 
-def _state(said: Member | None, up: Sequence[str], down: int) -> str:
+def _state(member: Member | None, up: Sequence[str], down: int) -> str:
     """What most peers say; where they are at one with each other, its own word decides.
 
     Where no peer answers for it, its own word counts only if its ring has no other.
     """
-    itself = _own_word(said)
+    itself = _own_word(member)
     if not up and not down:
-        return itself if said and _is_alone(said) else ""
+        return itself if member and _is_alone(member) else ""
     if len(up) > down or (len(up) == down and itself):
         return Counter(up).most_common(1)[0][0]
     return DOWN
 
 
-def _own_word(said: Member | None) -> str:
-    if said is None or not _gossips(said):
+def _own_word(member: Member | None) -> str:
+    if member is None or not _gossips(member):
         return ""
-    return UP if said.mode == _NORMAL else LEAVING
+    return UP if member.mode == _NORMAL else LEAVING
 
 
-def _is_alone(said: Member) -> bool:
-    return len(said.host_ids.keys() - said.joining) <= 1
+def _is_alone(member: Member) -> bool:
+    return len(member.host_ids.keys() - member.joining) <= 1

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from ..pods import Pod, ordinal
 from . import health
 from .configuration import MASTER, PERIODS, directives, drift, live, sentinel_periods, sentinel_settings
-from .observe import Seen
+from .observe import ObservedRedis
 from .primary import FAILING_OVER, named_by
 from .spec import RedisSpec
 from .users import Command, changed
@@ -15,24 +15,26 @@ from .users import Command, changed
 Changes = Mapping[str, str]
 
 
-def members_drift(spec: RedisSpec, seen: Seen) -> dict[str, Changes]:
+def members_drift(spec: RedisSpec, observed: ObservedRedis) -> dict[str, Changes]:
     """Settings that differ from the spec's, by member; of those that answered."""
     return {
         name: changes
-        for name, member in seen.said.items()
+        for name, member in observed.members.items()
         if (changes := drift(directives(spec, leaving=ordinal(name) >= spec.replicas), member.settings))
     }
 
 
-def sentinels_drift(spec: RedisSpec, seen: Seen) -> dict[str, Changes]:
+def sentinels_drift(spec: RedisSpec, observed: ObservedRedis) -> dict[str, Changes]:
     """Settings that differ from the spec's, by Sentinel; of those that answered."""
     wanted = {**sentinel_settings(spec), **sentinel_periods(spec)}
-    found = {name: {**sentinel.settings, **sentinel.periods} for name, sentinel in seen.told.items()}
-    return {name: changes for name, settings in found.items() if (changes := _differing(wanted, settings))}
+    settings_by_name = {
+        name: {**sentinel.settings, **sentinel.periods} for name, sentinel in observed.sentinels.items()
+    }
+    return {name: changes for name, settings in settings_by_name.items() if (changes := _differing(wanted, settings))}
 
 
-def _differing(wanted: Changes, found: Changes) -> Changes:
-    return {name: value for name, value in wanted.items() if found.get(name) != value}
+def _differing(wanted: Changes, actual: Changes) -> Changes:
+    return {name: value for name, value in wanted.items() if actual.get(name) != value}
 
 
 def member_commands(changes: Changes) -> list[Command]:
@@ -48,33 +50,36 @@ def sentinel_commands(changes: Changes) -> list[Command]:
     ]
 
 
-def users_drift(seen: Seen, known: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
-    """Users that somebody changed, by member or Sentinel; known is what they were set to, by run id.
+def users_drift(observed: ObservedRedis, expected: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    """Users that somebody changed, by member or Sentinel; expected is what they were set to, by run id.
 
-    A process that is not in known has the users of its own start script, or nobody has looked yet: no drift.
+    A process that is not in expected has the users of its own start script, or nobody has looked yet: no drift.
     """
     return {
         name: names
-        for name, one in seen.access.items()
-        if one.run_id in known and (names := changed(known[one.run_id], one.users))
+        for name, access in observed.access.items()
+        if access.run_id in expected and (names := changed(expected[access.run_id], access.users))
     }
 
 
-def to_reset(spec: RedisSpec, seen: Seen, primary: str | None) -> Pod | None:
+def to_reset(spec: RedisSpec, observed: ObservedRedis, primary: str | None) -> Pod | None:
     """A Sentinel that has to forget replicas or Sentinels that are no more; None: none, or not now.
 
     Until it has heard of everybody again it can't decide with the others, so: one at a time, and only
     while all is well otherwise.
     """
-    rows = health.members(seen, primary)
+    rows = health.members(observed, primary)
     if primary is None or len(rows) != spec.replicas or not all(row["ready"] for row in rows):
         return None
-    pods = {pod.name: pod for pod in seen.place.sentinels if not pod.leaving}
-    if len(pods) != spec.sentinels or pods.keys() != seen.told.keys():
+    pods = {pod.name: pod for pod in observed.place.sentinels if not pod.leaving}
+    if len(pods) != spec.sentinels or pods.keys() != observed.sentinels.keys():
         return None
-    if any(FAILING_OVER in one.flags or named_by(seen, one) != primary for one in seen.told.values()):
+    if any(
+        FAILING_OVER in sentinel.flags or named_by(observed, sentinel) != primary
+        for sentinel in observed.sentinels.values()
+    ):
         return None
-    counts = {name: health.beyond(spec, one) for name, one in seen.told.items()}
+    counts = {name: health.beyond(spec, sentinel) for name, sentinel in observed.sentinels.items()}
     if any(min(count) < 0 for count in counts.values()):
         return None
     return next((pods[name] for name, count in sorted(counts.items()) if max(count) > 0), None)

@@ -8,7 +8,7 @@ from typing import Any
 
 from caplab_operator.engines.pods import Pod
 from caplab_operator.engines.postgres import patroni, settings
-from caplab_operator.engines.postgres.observe import Seen
+from caplab_operator.engines.postgres.observe import ObservedPostgres
 from caplab_operator.engines.postgres.readings import Line, Override, Reading, Setting
 from caplab_operator.engines.postgres.spec import Failover, PostgresSpec
 from caplab_operator.engines.postgres.status import Done
@@ -94,14 +94,14 @@ def answer(name: str, primary: str | None = "pg-0", **changes: Any) -> dict[str,
     return {"role": "replica", "state": "running", "replication_state": "streaming", "timeline": 1, **changes}
 
 
-def seen(
+def observed(
     spec: PostgresSpec = SPEC,
     primary: str | None = "pg-0",
     pods: Sequence[Pod] | None = None,
     answers: Mapping[str, Mapping[str, Any] | None] | None = None,
     readings: Mapping[str, Reading | None] | None = None,
     lags: Mapping[str, int] | None = None,
-) -> Seen:
+) -> ObservedPostgres:
     """A cluster that is as its spec asks, but for what is said; None: silence."""
     pods = tuple(pods if pods is not None else [pod(f"pg-{number}") for number in range(spec.replicas)])
     said = {one.name: answer(one.name, primary) for one in pods} | dict(answers or {})
@@ -113,7 +113,7 @@ def seen(
         else {"name": one.name, "role": role, "state": "streaming", "lag": (lags or {}).get(one.name, 0)}
         for one in pods
     ]
-    return Seen(
+    return ObservedPostgres(
         pods,
         primary,
         {name: one for name, one in said.items() if one is not None},
@@ -123,7 +123,7 @@ def seen(
     )
 
 
-def done(look: Seen, spec: PostgresSpec = SPEC, **changes: Any) -> Done:
+def done(look: ObservedPostgres, spec: PostgresSpec = SPEC, **changes: Any) -> Done:
     """Nothing under way, and clients log in everywhere."""
     logins = {one.name: "" for one in look.pods}
     return replace(Done(gaps=settings.gaps(spec, look), logins=logins), **changes)
