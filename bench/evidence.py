@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from caplab_cluster.machine import look
+from caplab_cluster.machine import inspect_machine
 from caplab_cluster.paths import REPOSITORY, Cache
 
 
@@ -23,7 +23,7 @@ def made_by(script: str, load: float, circumstance: str = "") -> str:
 
     load is the machine's when the script began; circumstance is a few words more.
     """
-    machine = look(Cache.from_environment().root)
+    machine = inspect_machine(Cache.from_environment().root)
     facts = [
         f"{machine.cpus} cores",
         f"{(machine.memory_bytes or 0) / 1024**3:.0f} GiB",

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from caplab_cluster.machine import Tool, look_for_go
+from caplab_cluster.machine import Tool, detect_go
 from caplab_cluster.paths import Cache
 from caplab_cluster.progress import Progress
 from caplab_cluster.toolchain import GoBuilder
@@ -32,7 +32,7 @@ class _GoAlone:
 def built() -> Path:
     """The program, in the lab's cache; built where it is not up to date. Raises where Go says no."""
     cache = Cache.from_environment()
-    go = GoBuilder(_GoAlone(look_for_go()), cache).ensure_go(Progress(cache.logs))
+    go = GoBuilder(_GoAlone(detect_go()), cache).ensure_go(Progress(cache.logs))
     program = cache.binaries / "porcupine-bench"
     program.parent.mkdir(parents=True, exist_ok=True)
     settings = {

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 from caplab_cluster.chart import NAMESPACE, RELEASE, USED_IMAGES
 from caplab_cluster.paths import CHART, DASHBOARDS, REPOSITORY
-from caplab_cluster.shell import Answer, ask
+from caplab_cluster.shell import CommandResult, ask
 from json_schema import problems
 from rights_table import difference, in_table, rights_of
 
@@ -86,7 +86,7 @@ class Chart:
 
     helm: str
 
-    def ask(self, *settings: str) -> Answer:
+    def ask(self, *settings: str) -> CommandResult:
         """What helm renders, with every image named."""
         images = [f"images.{name}=registry.example/{name}@sha256:0" for name in USED_IMAGES]
         flags = [f"--set={setting}" for setting in (*images, *settings)]

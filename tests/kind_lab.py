@@ -17,21 +17,21 @@ from caplab_cluster.kind_cluster import KindCluster
 from caplab_cluster.paths import REPOSITORY, Cache
 from caplab_cluster.progress import Progress
 from caplab_cluster.session import Session, begin, built_tools
-from caplab_cluster.shell import Answer, ask
+from caplab_cluster.shell import CommandResult, ask
 
 
-def run_make(target: str, **environment: str) -> Answer:
+def run_make(target: str, **environment: str) -> CommandResult:
     """One make target of this checkout, to its end."""
     env = {**os.environ, **environment}
     done = subprocess.run(["make", "-s", target], cwd=REPOSITORY, env=env, capture_output=True, text=True, check=False)
-    return Answer(done.returncode, done.stdout, done.stderr)
+    return CommandResult(done.returncode, done.stdout, done.stderr)
 
 
-def caplab(*arguments: str) -> Answer:
+def caplab(*arguments: str) -> CommandResult:
     """One caplab command of this environment, to its end."""
     command = [str(Path(sys.executable).parent / "caplab"), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return Answer(done.returncode, done.stdout, done.stderr)
+    return CommandResult(done.returncode, done.stdout, done.stderr)
 
 
 def wait_until(what: str, condition: Callable[[], bool], within_seconds: float = 60) -> float:
@@ -68,11 +68,11 @@ class Lab:
         """For a process of one's own."""
         return [built_tools(session()).kubectl, "--kubeconfig", str(self.cache.kubeconfig)]
 
-    def try_apply(self, *objects: dict[str, Any]) -> Answer:
+    def try_apply(self, *objects: dict[str, Any]) -> CommandResult:
         document = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
         return ask([*self.kubectl_command(), "apply", "-f", "-"], stdin=document)
 
-    def inside(self, namespace: str, pod: str, *command: str) -> Answer:
+    def inside(self, namespace: str, pod: str, *command: str) -> CommandResult:
         return self.cluster.kubectl("exec", "-n", namespace, pod, "--", *command, timeout_seconds=30)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 from caplab_cluster.failure import Failure, render
-from caplab_cluster.machine import look
+from caplab_cluster.machine import inspect_machine
 from caplab_cluster.paths import REPOSITORY, Cache
 from caplab_cluster.progress import Progress
 from caplab_cluster.toolchain import Binary, GoBuilder
@@ -25,7 +25,7 @@ _SECONDS = 120
 
 def actionlint(cache: Cache) -> Path:
     """The program, built where it is not yet. Raises Failure."""
-    builder = GoBuilder(look(cache.root), cache, MODULE)
+    builder = GoBuilder(inspect_machine(cache.root), cache, MODULE)
     builder.ensure(Progress(cache.logs / "lint"), "build actionlint", [_BINARY])
     return builder.folder / _BINARY.name
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 from caplab_cluster.kind_cluster import WORKERS
-from caplab_cluster.node_loss import PAUSE, Way, take
-from caplab_cluster.node_notes import Clock, Loss, Moment, Notes
+from caplab_cluster.node_loss import PAUSE, NodeAction, take_down
+from caplab_cluster.node_loss_store import Clock, ClockReading, NodeLoss, NodeLossStore
 from fake_engine import ADDRESSES, FakeEngine
 
 NODE = WORKERS[0]
@@ -19,8 +19,8 @@ class FakeClock(Clock):
     def __init__(self, boot_id: str = "boot", then: Callable[[float], None] = lambda seconds: None) -> None:
         self.boot_id, self._then, self._seconds = boot_id, then, 0.0
 
-    def now(self) -> Moment:
-        return Moment(round(self._seconds * 1e9), 10**18 + round(self._seconds * 1e9))
+    def now(self) -> ClockReading:
+        return ClockReading(round(self._seconds * 1e9), 10**18 + round(self._seconds * 1e9))
 
     def sleep(self, seconds: float) -> None:
         self._seconds += seconds
@@ -29,26 +29,28 @@ class FakeClock(Clock):
 
 def taken(
     fake: FakeEngine,
-    notes: Notes,
-    way: Way = PAUSE,
+    store: NodeLossStore,
+    action: NodeAction = PAUSE,
     seconds: float = 10,
     node: str = NODE,
     max_nodes: int = 1,
     clock: Clock | None = None,
-    arm: Callable[[Notes, Loss], None] = lambda notes, loss: None,
-) -> Loss:
+    arm_watchdog: Callable[[NodeLossStore, NodeLoss], None] = lambda store, loss: None,
+) -> NodeLoss:
     addresses = [ADDRESSES.get(node, "10.89.0.99")]
-    return take(notes, fake.engine, node, way, seconds, addresses, max_nodes, clock or FakeClock(), arm)
+    return take_down(
+        store, fake.engine, node, action, seconds, addresses, max_nodes, clock or FakeClock(), arm_watchdog
+    )
 
 
-def unfollowed(fake: FakeEngine, notes: Notes) -> Loss:
+def unfollowed(fake: FakeEngine, store: NodeLossStore) -> NodeLoss:
     """The note of a node whose taker died while it gave the order."""
-    losses: list[Loss] = []
+    losses: list[NodeLoss] = []
 
-    def arm(notes: Notes, loss: Loss) -> None:
+    def arm_watchdog(store: NodeLossStore, loss: NodeLoss) -> None:
         losses.append(loss)
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        taken(fake, notes, arm=arm)
+        taken(fake, store, arm_watchdog=arm_watchdog)
     return losses[0]

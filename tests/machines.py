@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from caplab_cluster.machine import EngineSeen, Machine
+from caplab_cluster.machine import DetectedEngine, Machine
 
 GIB = 1024**3
 
@@ -36,7 +36,7 @@ DOCKER_LAPTOP = replace(
     system="Darwin",
     debian=False,
     root=False,
-    docker=EngineSeen("/usr/local/bin/docker", (28, 2, 2)),
+    docker=DetectedEngine("/usr/local/bin/docker", (28, 2, 2)),
     cgroup=None,
     open_files_limit=None,
     memory_bytes=None,

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from caplab_cluster.failure import Failure
 from caplab_cluster.node_back import bring_back
-from caplab_cluster.node_notes import Notes
+from caplab_cluster.node_loss_store import NodeLossStore
 from caplab_cluster.paths import Cache
 
 from caplab.kube import ContextRefused, pinned
@@ -29,7 +29,7 @@ def faults(every: bool, say: Say, complain: Say) -> int:
     except Exception as error:
         problems.append(_not_known("What Faults there are", error))
     try:
-        rows += [row_of_node(loss.to_json(), now) for loss in _notes().all()]
+        rows += [row_of_node(loss.to_json(), now) for loss in _store().all()]
     except Failure as failure:
         problems.append(_with_hint(failure))
     for line in table(rows, every):
@@ -50,7 +50,7 @@ def heal(say: Say, complain: Say, bounds: Bounds | None = None) -> int:
     except Exception as error:
         healing = None
         left.append(_not_known("What Faults there are", error))
-    away, still_away = bring_nodes_back(_notes(), say)  # the agents on them have to answer
+    away, still_away = bring_nodes_back(_store(), say)  # the agents on them have to answer
     left += still_away
     if healing:
         try:
@@ -64,15 +64,15 @@ def heal(say: Say, complain: Say, bounds: Bounds | None = None) -> int:
     return SOMETHING_LEFT if left else 0
 
 
-def bring_nodes_back(notes: Notes, say: Say, say_seconds: float = 2.0) -> tuple[int, list[str]]:
+def bring_nodes_back(store: NodeLossStore, say: Say, say_seconds: float = 2.0) -> tuple[int, list[str]]:
     """Bring back every node that is away: how many were, and a sentence with its hint for each that stays away."""
     try:
-        lost = notes.live()
+        lost = store.live()
     except Failure as failure:
         return 0, [_with_hint(failure)]
     say(f"{_counted(len(lost), 'lost node')}{': ' if lost else ''}{', '.join(loss.node for loss in lost)}")
     with ThreadPoolExecutor(max(1, len(lost))) as pool:
-        tries = {pool.submit(bring_back, notes, loss): loss for loss in lost}
+        tries = {pool.submit(bring_back, store, loss): loss for loss in lost}
         seconds = 0.0
         while waiting := wait(tries, say_seconds).not_done:
             seconds += say_seconds
@@ -97,8 +97,8 @@ def _with_hint(error: BaseException) -> str:
     return f"{error} Hint: {error.hint if isinstance(error, Failure) else 'repeat.'}"
 
 
-def _notes() -> Notes:
-    return Notes.of(Cache.from_environment())
+def _store() -> NodeLossStore:
+    return NodeLossStore.of(Cache.from_environment())
 
 
 def _api() -> Api:

@@ -14,7 +14,7 @@ GRACE_SECONDS = 0.5  # past status.until, what an agent left behind ends by itse
 
 Fault = Mapping[str, Any]
 Entry = Mapping[str, Any]
-Lost = Mapping[str, Any]  # a lost node, as caplab_cluster.node_notes.Loss.to_json has it
+Lost = Mapping[str, Any]  # a lost node, as caplab_cluster.node_loss_store.NodeLoss.to_json has it
 
 
 @dataclass(frozen=True, slots=True)

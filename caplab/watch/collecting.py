@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Generic, Protocol, TypeVar
 
 from caplab_cluster.failure import Failure
-from caplab_cluster.node_notes import Notes
+from caplab_cluster.node_loss_store import NodeLossStore
 
 from caplab.faults.rows import Row, row_of_node
 from caplab.plain_text import one_line
@@ -107,8 +107,8 @@ class Objects:
 class Collector:
     """Collects until it is stopped; `picture` is what is known at a moment."""
 
-    def __init__(self, asked: Asked, notes: Notes, place: str, namespace: str = "") -> None:
-        self._asked, self._notes, self._place, self._namespace = asked, notes, place, namespace
+    def __init__(self, asked: Asked, store: NodeLossStore, place: str, namespace: str = "") -> None:
+        self._asked, self._store, self._place, self._namespace = asked, store, place, namespace
         self._runs: tuple[RunLine, ...] = ()
         self._runs_due = -math.inf
         self._lock = threading.Lock()
@@ -218,7 +218,7 @@ class Collector:
 
     def _lost_nodes(self) -> tuple[Any, ...]:
         try:
-            return tuple(loss.to_json() for loss in self._notes.live())
+            return tuple(loss.to_json() for loss in self._store.live())
         except Failure as failure:
             raise RuntimeError(f"{failure.sentence} Hint: {failure.hint}") from failure
 

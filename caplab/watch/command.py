@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from caplab_cluster.node_notes import Notes
+from caplab_cluster.node_loss_store import NodeLossStore
 from caplab_cluster.paths import Cache
 from rich.console import Console, Group
 from rich.live import Live
@@ -41,7 +41,9 @@ class WatchOptions:
 
 def watch(options: WatchOptions, place: str) -> int:
     """Show the lab that is pinned; the exit code. place: what it is, in words."""
-    collector = Collector(Asker(pinned().api), Notes.of(Cache.from_environment()), one_line(place), options.namespace)
+    collector = Collector(
+        Asker(pinned().api), NodeLossStore.of(Cache.from_environment()), one_line(place), options.namespace
+    )
     collector.start()
     try:
         if options.once or not is_live(_console()):

@@ -36,21 +36,23 @@ _POD_SECURITY = tuple(
 def ensure(progress: Progress, cache: Cache, tools: Tools, cluster: KindCluster, images: Mapping[str, str]) -> None:
     """Install or upgrade the release, and wait until the operator runs."""
     values = values_of(images)
-    ids = json.dumps(dict(cluster.made_ids()), sort_keys=True)
-    own = own_values(os.environ)
-    wanted = digest([CHART], json.dumps(values, sort_keys=True), ids, *_POD_SECURITY, *(one.read_text() for one in own))
+    ids = json.dumps(dict(cluster.recorded_ids()), sort_keys=True)
+    user_files = user_values(os.environ)
+    wanted = digest(
+        [CHART], json.dumps(values, sort_keys=True), ids, *_POD_SECURITY, *(file.read_text() for file in user_files)
+    )
     note = cache.cluster / "chart"
     with progress.step("chart installed") as step:
-        if note.exists() and note.read_text() == wanted and _stands(cache, tools, cluster):
+        if note.exists() and note.read_text() == wanted and _is_intact(cache, tools, cluster):
             step.already()
             return
         file = cache.cluster / "values.json"  # JSON is YAML
         file.write_text(json.dumps(values, indent=1) + "\n")
-        _forget_unfinished(cluster)
+        _delete_unfinished_release(cluster)
         step.run(
             [tools.helm, "upgrade", RELEASE, str(CHART), "--install", "--namespace", NAMESPACE, "--create-namespace",
              "--kubeconfig", str(cache.kubeconfig), "--kube-context", CONTEXT, "--values", str(file),
-             *(f"--values={one}" for one in own), "--wait", "--timeout", f"{_READY_SECONDS}s"]
+             *(f"--values={file}" for file in user_files), "--wait", "--timeout", f"{_READY_SECONDS}s"]
         )  # fmt: skip
         cluster.kubectl("label", "namespace", NAMESPACE, "--overwrite", *_POD_SECURITY)
         note.write_text(wanted)
@@ -62,9 +64,9 @@ def values_of(images: Mapping[str, str]) -> dict[str, Any]:
     return {"images": {name: images[name] for name in used}, "grafana": {"enabled": "grafana" in images}}
 
 
-def own_values(environment: Mapping[str, str]) -> list[Path]:
+def user_values(environment: Mapping[str, str]) -> list[Path]:
     """The files in CAPLAB_VALUES, separated by colons; a later one's word counts. Failure: one is missing."""
-    files = [Path(one).absolute() for one in environment.get(VALUES_VARIABLE, "").split(":") if one]
+    files = [Path(file).absolute() for file in environment.get(VALUES_VARIABLE, "").split(":") if file]
     for file in files:
         if not file.is_file():
             raise Failure(f"{VALUES_VARIABLE} names {file}, and there is no such file.", "Name a file of Helm values.")
@@ -78,24 +80,24 @@ def grafana_or_why_not(official: Mapping[str, str]) -> str:
     return "none, since its image can't be pulled: `make dashboards` opens Prometheus' own page instead"
 
 
-def _forget_unfinished(cluster: KindCluster) -> None:
+def _delete_unfinished_release(cluster: KindCluster) -> None:
     """Drop the record of a helm that died half-way: it would refuse every later upgrade."""
     unfinished = f"owner=helm,name={RELEASE},status in (pending-install,pending-upgrade,pending-rollback)"
     cluster.kubectl("delete", "secret", "--namespace", NAMESPACE, "--selector", unfinished)
 
 
-def _stands(cache: Cache, tools: Tools, cluster: KindCluster) -> bool:
+def _is_intact(cache: Cache, tools: Tools, cluster: KindCluster) -> bool:
     """Whether all that the chart made is there, and works together: somebody may have deleted or changed it by hand."""
-    return _operator_available(cluster) and _all_is_there(cache, tools, cluster) and _token_is_the_probers(cluster)
+    return _operator_available(cluster) and _all_objects_exist(cache, tools, cluster) and _probers_have_token(cluster)
 
 
-def _all_is_there(cache: Cache, tools: Tools, cluster: KindCluster) -> bool:
+def _all_objects_exist(cache: Cache, tools: Tools, cluster: KindCluster) -> bool:
     where = ["--kubeconfig", str(cache.kubeconfig), "--kube-context", CONTEXT]
     made = ask([tools.helm, "get", "manifest", RELEASE, "--namespace", NAMESPACE, *where])
     return made.ok and cluster.kubectl("get", "--filename", "-", "--output", "name", stdin=made.out).ok
 
 
-def _token_is_the_probers(cluster: KindCluster) -> bool:
+def _probers_have_token(cluster: KindCluster) -> bool:
     """Whether the probers were made with the token that the Secret has (templates/prober.yaml): they read it once."""
     in_namespace = ("--namespace", NAMESPACE, "--output")
     token = cluster.kubectl("get", "secret", "caplab-prober-token", *in_namespace, "jsonpath={.data.token}").out

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from . import versions
 from .failure import Failure
-from .machine import EngineSeen, Machine, Tool
+from .machine import DetectedEngine, Machine, Tool
 from .versions import Version
 
 _INSTALL_HINT = "Start Docker, or install podman, or run this as root on Debian: it then installs podman by itself."
@@ -101,7 +101,7 @@ def choose_engine(machine: Machine, options: SetupOptions) -> EngineChoice:
     )
 
 
-def _docker_problem(docker: EngineSeen | None) -> str:
+def _docker_problem(docker: DetectedEngine | None) -> str:
     if docker is None:
         return "there is no Docker"
     if docker.version is None:
@@ -122,14 +122,14 @@ def _podman_problem(machine: Machine) -> str:
     return ""
 
 
-def choose_tool(name: str, seen: Tool | None, fit: tuple[Version, Version]) -> ToolChoice:
+def choose_tool(name: str, detected: Tool | None, fit: tuple[Version, Version]) -> ToolChoice:
     """The tool on PATH if its version is in fit (ends included), else one built here."""
     low, high = fit
-    if seen is None:
+    if detected is None:
         return ToolChoice(name, None, f"{name} is not on PATH")
-    if seen.version is None or not low <= seen.version <= high:
-        return ToolChoice(name, None, f"{name} {dotted(seen.version)} on PATH is not fit")
-    return ToolChoice(name, seen.path, f"{name} {dotted(seen.version)} on PATH")
+    if detected.version is None or not low <= detected.version <= high:
+        return ToolChoice(name, None, f"{name} {dotted(detected.version)} on PATH is not fit")
+    return ToolChoice(name, detected.path, f"{name} {dotted(detected.version)} on PATH")
 
 
 def choose_source(options: SetupOptions, have_pulled: bool, have_built: bool, answers: bool) -> SourceChoice:

@@ -21,12 +21,12 @@ from .kind_cluster import (
     RESTART_SECONDS,
     KindCluster,
     kubernetes_version,
-    next_move,
+    next_action,
     refuse_other_minor,
 )
-from .machine import Machine, look
+from .machine import Machine, inspect_machine
 from .node_back import bring_back
-from .node_notes import Notes
+from .node_loss_store import NodeLossStore
 from .paths import LAB_IMAGES, Cache
 from .progress import Progress
 from .session import Session, begin, built_tools
@@ -37,18 +37,18 @@ _ON_CONTROL_PLANE = ("grafana", "operator", "postgres-exporter", "prometheus", "
 
 def run_doctor(progress: Progress, cache: Cache) -> None:
     """Every check of this machine; Failure where one says the lab can't run."""
-    _examine(progress, look(cache.root), options_from(os.environ))
+    _examine(progress, inspect_machine(cache.root), options_from(os.environ))
 
 
 def _examine(progress: Progress, machine: Machine, options: SetupOptions) -> None:
     checks = doctor.examine(machine, options)
-    progress.say(doctor.render(checks))
+    progress.report(doctor.render(checks))
     doctor.refuse_unfit(checks)
 
 
 def up(progress: Progress, cache: Cache) -> None:
     """Bring the cluster up with all images in; changes nothing where it is up already."""
-    machine, options = look(cache.root), options_from(os.environ)
+    machine, options = inspect_machine(cache.root), options_from(os.environ)
     _examine(progress, machine, options)
     session = Session(progress, cache, machine, options, choose_engine(machine, options))
     if session.choice.install:
@@ -58,7 +58,7 @@ def up(progress: Progress, cache: Cache) -> None:
 
     builder = GoBuilder(session.machine, cache)
     source = node_image.choose(engine, builder, session.options)
-    progress.say(f"  images   {source.source}: {source.why}")
+    progress.report(f"  images   {source.source}: {source.why}")
     bases = Bases(engine, session.machine, cache, source.source)
     tools = toolchain.ensure_tools(progress, builder, session.machine)
     debian = {name: bases.ensure(progress, suite) for name, suite in lab_images.BASES.items()}
@@ -66,16 +66,18 @@ def up(progress: Progress, cache: Cache) -> None:
     image = node_image.ensure(progress, engine, cache, bases, builder, base)
     registry_image = registry.ensure_image(progress, engine, base)
     official = choose_official(source.source, lab_images.OFFICIAL | lab_images.ONLY_PULLED)
-    progress.say(f"  Grafana  {chart.grafana_or_why_not(official)}")
+    progress.report(f"  Grafana  {chart.grafana_or_why_not(official)}")
     images = lab_images.discover(LAB_IMAGES, debian, official)
     jars = choose_jars(machine.maven)
-    progress.say(f"  jars     {jars.source}: {jars.why}")
+    progress.report(f"  jars     {jars.source}: {jars.why}")
     lab_images.build(progress, engine, cache, images, debian, jars.maven)
 
     cluster = KindCluster(engine, cache, tools)
     is_new = _bring_up(progress, cache, cluster, image)
-    if left := cluster.favour_workers():  # again each time: a weight does not outlive its container's run
-        progress.say(f"  note: {', '.join(left)} have no more than their share of processor time; probers may be late")
+    if left := cluster.raise_worker_cpu_shares():  # again each time: a weight does not outlive its container's run
+        progress.report(
+            f"  note: {', '.join(left)} have no more than their share of processor time; probers may be late"
+        )
     store = registry.ensure_running(engine, cache, NETWORK, registry_image)
     references = lab_images.publish(progress, store, images)
     lab_images.send(progress, engine, {node: images_of(node, references) for node in NODES})
@@ -84,9 +86,9 @@ def up(progress: Progress, cache: Cache) -> None:
             cluster.await_ready(step, READY_SECONDS)
         cluster.note_complete(image)
     chart.ensure(progress, cache, tools, cluster, _note_images(cache, references))
-    progress.say(progress.table())
-    progress.say(f"\nThe cluster {NAME} is up. To talk to it:\n  export KUBECONFIG={cache.kubeconfig}")
-    progress.say(f"  export PATH={Path(tools.kubectl).parent}:$PATH    # kubectl, if yours is not fit")
+    progress.report(progress.table())
+    progress.report(f"\nThe cluster {NAME} is up. To talk to it:\n  export KUBECONFIG={cache.kubeconfig}")
+    progress.report(f"  export PATH={Path(tools.kubectl).parent}:$PATH    # kubectl, if yours is not fit")
 
 
 def images_of(node: str, references: Mapping[str, str]) -> list[str]:
@@ -100,13 +102,13 @@ def _bring_up(progress: Progress, cache: Cache, cluster: KindCluster, image: str
     """Make, start or make anew the cluster, as what is there demands; True: it is new, and may not be Ready yet."""
     _end_losses(progress, cache)
     containers = cluster.containers()
-    move, why = next_move(containers, cluster.made())
-    if move in ("none", "start"):
-        move, why = _revive(progress, cluster, move, why)
-    if move == "none":
+    action, why = next_action(containers, cluster.record())
+    if action in ("none", "start"):
+        action, why = _reuse(progress, cluster, action, why)
+    if action == "none":
         return False
-    if move == "recreate":
-        progress.say(f"  the cluster is made anew: {why}")
+    if action == "recreate":
+        progress.report(f"  the cluster is made anew: {why}")
         with progress.step("remove what is left"):
             cluster.remove()
     with progress.step("create the cluster") as step:
@@ -116,22 +118,22 @@ def _bring_up(progress: Progress, cache: Cache, cluster: KindCluster, image: str
 
 def _end_losses(progress: Progress, cache: Cache) -> None:
     """Bring nodes back that an experiment took away: a paused one cannot be started."""
-    notes = Notes.of(cache)
-    for loss in notes.live():
+    store = NodeLossStore.of(cache)
+    for loss in store.live():
         with progress.step(f"bring back {loss.node}"):
-            bring_back(notes, loss)
+            bring_back(store, loss)
 
 
-def _revive(progress: Progress, cluster: KindCluster, move: str, why: str) -> tuple[str, str]:
+def _reuse(progress: Progress, cluster: KindCluster, action: str, why: str) -> tuple[str, str]:
     """Use the cluster that is there, or say why it must be made anew."""
-    if move == "none" and (silent := cluster.silent_nodes()):
+    if action == "none" and (silent := cluster.silent_nodes()):
         return "recreate", f"{', '.join(silent)} should run, but does not"
-    made = cluster.made()
-    if made and made.config != cluster.configuration():
-        progress.say("  note: kind-config.yaml has changed since this cluster was made; `make down up` applies it")
+    record = cluster.record()
+    if record and record.config != cluster.configuration():
+        progress.report("  note: kind-config.yaml has changed since this cluster was made; `make down up` applies it")
     try:
         with progress.step("cluster Ready") as step:
-            if move == "start":
+            if action == "start":
                 cluster.start(step)
                 cluster.await_ready(step, READY_SECONDS)
             elif cluster.problems():
@@ -154,14 +156,14 @@ def down(progress: Progress, cache: Cache) -> None:
     """Remove the cluster, its registry and its network; caches and images stay."""
     session = begin(progress, cache)
     if session.choice.install:
-        progress.say("  there is no container engine, so there is no cluster")
+        progress.report("  there is no container engine, so there is no cluster")
         return
     with progress.step(f"remove the cluster {NAME}") as step:
         removed = KindCluster(session.engine, cache).remove()
         session.engine.ask("volume", "rm", "--force", registry.VOLUME)
         if not removed:
             step.already()
-    progress.say("  removed: " + (", ".join(removed) or "nothing, there was no cluster"))
+    progress.report("  removed: " + (", ".join(removed) or "nothing, there was no cluster"))
 
 
 def environment(progress: Progress, cache: Cache) -> None:
@@ -175,7 +177,7 @@ def environment(progress: Progress, cache: Cache) -> None:
         "CAPLAB_HELM": tools.helm,
     }
     for name, value in lines.items():
-        progress.say(f"export {name}='{value}'")
+        progress.report(f"export {name}='{value}'")
 
 
 def clean(progress: Progress, cache: Cache) -> None:

@@ -58,7 +58,7 @@ def dashboards(progress: Progress, cache: Cache) -> None:
         address = f"http://127.0.0.1:{forward.port}"
         _await_answer(forward, f"{address}{site.health}")
         for line in introduction(site, address):
-            progress.say(line)
+            progress.report(line)
         forward.wait()
 
 
@@ -122,7 +122,7 @@ def _is_free(port: int) -> bool:
     return True
 
 
-class Forward:
+class PortForward:
     """A port-forward under way."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
@@ -137,8 +137,8 @@ class Forward:
     def _await_port(self) -> int:
         until = time.monotonic() + _FORWARD_SECONDS
         while time.monotonic() < until:
-            if found := _FORWARDING.search(self._line()):
-                return int(found[1])
+            if match := _FORWARDING.search(self._line()):
+                return int(match[1])
             if self._process.poll() is not None and self._lines.empty():
                 break
         raise self.failure()
@@ -156,9 +156,9 @@ class Forward:
             self._reader.join(1)
         while not self._lines.empty():
             self._line()
-        said = self._last or "it said nothing"
+        last_words = self._last or "it said nothing"
         return Failure(
-            f"The port-forward ended: {said}.", "Run `make dashboards` again; `make status` says what is there."
+            f"The port-forward ended: {last_words}.", "Run `make dashboards` again; `make status` says what is there."
         )
 
     def check(self) -> None:
@@ -181,7 +181,7 @@ def _read(stream: IO[str], lines: queue.Queue[str]) -> None:
 
 
 @contextmanager
-def forwarded(command: Sequence[str], env: Mapping[str, str] | None = None) -> Iterator[Forward]:
+def forwarded(command: Sequence[str], env: Mapping[str, str] | None = None) -> Iterator[PortForward]:
     """Run a port-forward for the block, in a process group of its own; it is ended whatever happens."""
     try:
         process = subprocess.Popen(
@@ -197,7 +197,7 @@ def forwarded(command: Sequence[str], env: Mapping[str, str] | None = None) -> I
     except OSError as error:
         raise Failure(f"{command[0]} does not run: {error.strerror}.", "Run `make up`: it provides kubectl.") from error
     try:
-        yield Forward(process)
+        yield PortForward(process)
     finally:
         process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -206,7 +206,7 @@ def forwarded(command: Sequence[str], env: Mapping[str, str] | None = None) -> I
         process.wait()
 
 
-def _await_answer(forward: Forward, url: str) -> None:
+def _await_answer(forward: PortForward, url: str) -> None:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # loopback: never by a proxy
     until = time.monotonic() + _ANSWER_SECONDS
     while time.monotonic() < until:

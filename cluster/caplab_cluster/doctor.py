@@ -24,7 +24,7 @@ class Check:
 
     name: str
     level: str
-    found: str
+    value: str
     sentence: str = ""
 
 
@@ -53,7 +53,7 @@ def render(checks: Sequence[Check]) -> str:
     """A line a check, its sentence below it where there is something to say."""
     lines = []
     for check in checks:
-        lines.append(f"  {check.level:<7}  {check.name:<18} {check.found}")
+        lines.append(f"  {check.level:<7}  {check.name:<18} {check.value}")
         if check.sentence:
             lines.append(f"           {'':<18} {check.sentence}")
     return "\n".join(lines)
@@ -76,35 +76,35 @@ def _cgroup(machine: Machine) -> Check:
 def _memory(machine: Machine) -> Check:
     if machine.memory_bytes is None:
         return Check("memory", "unknown", f"not told by {machine.system}: give the engine's virtual machine 8 GiB")
-    found = f"{machine.memory_bytes / GIB:.1f} GiB"
+    value = f"{machine.memory_bytes / GIB:.1f} GiB"
     if machine.memory_bytes < MEMORY_NEEDED:
         return Check(
             "memory",
             "fail",
-            found,
-            f"There is too little memory: {found}, and the lab needs {MEMORY_NEEDED // GIB} GiB."
+            value,
+            f"There is too little memory: {value}, and the lab needs {MEMORY_NEEDED // GIB} GiB."
             " Hint: Use a larger machine.",
         )
     if machine.memory_bytes < MEMORY_WANTED:
-        return Check("memory", "warn", found, "Enough for one database engine at a time, not for all three.")
-    return Check("memory", "ok", found)
+        return Check("memory", "warn", value, "Enough for one database engine at a time, not for all three.")
+    return Check("memory", "ok", value)
 
 
 def _disk(machine: Machine) -> Check:
     if machine.disk_free_bytes is None:
         return Check("disk", "unknown", "not told", f"The lab needs {DISK_WANTED // GIB} GiB free where its cache is.")
-    found = f"{machine.disk_free_bytes / GIB:.1f} GiB free"
+    value = f"{machine.disk_free_bytes / GIB:.1f} GiB free"
     if machine.disk_free_bytes < DISK_NEEDED:
         return Check(
             "disk",
             "fail",
-            found,
-            f"There is too little disk space: {found} where the cache is, and the lab needs"
+            value,
+            f"There is too little disk space: {value} where the cache is, and the lab needs"
             f" {DISK_NEEDED // GIB} GiB. Hint: Free some space, or set CAPLAB_CACHE to a folder with room.",
         )
     if machine.disk_free_bytes < DISK_WANTED:
-        return Check("disk", "warn", found, f"Enough from warm caches; a first start wants {DISK_WANTED // GIB} GiB.")
-    return Check("disk", "ok", found)
+        return Check("disk", "warn", value, f"Enough from warm caches; a first start wants {DISK_WANTED // GIB} GiB.")
+    return Check("disk", "ok", value)
 
 
 def _inotify(machine: Machine) -> tuple[Check, ...]:

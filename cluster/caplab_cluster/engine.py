@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .failure import Failure
 from .progress import Step
-from .shell import Answer, ask
+from .shell import CommandResult, ask
 
 KIND_CLUSTER_LABEL = "io.x-k8s.kind.cluster"
 _REMOVE_TRIES = 4
@@ -34,7 +34,7 @@ class Engine:
     path: str
     env: Mapping[str, str]
 
-    def ask(self, *arguments: str, timeout_seconds: float = 30, stdin: str | None = None) -> Answer:
+    def ask(self, *arguments: str, timeout_seconds: float = 30, stdin: str | None = None) -> CommandResult:
         """A short command whose answer is wanted."""
         return ask([self.path, *arguments], timeout_seconds, self.env, stdin)
 
@@ -107,16 +107,16 @@ class Engine:
         """Remove containers and their volumes, whatever state they are in; Failure where one stays."""
         # Docker kills at once; podman would wait for each to stop.
         at_once = ["--time=0"] if self.name == "podman" else []
-        left, said = list(names), ""
+        left, refusal = list(names), ""
         # podman only learns from the first try that a container's processes died without it.
         for _ in range(_REMOVE_TRIES):
             if not left:
                 break
-            said = self.ask("rm", "--force", "--volumes", *at_once, *left, timeout_seconds=120).err.strip()
+            refusal = self.ask("rm", "--force", "--volumes", *at_once, *left, timeout_seconds=120).err.strip()
             left = [name for name in left if self.ask("container", "inspect", name).ok]
         if left:
             raise Failure(
-                f"{self.name} does not remove {', '.join(left)}: {said[-300:]}",
+                f"{self.name} does not remove {', '.join(left)}: {refusal[-300:]}",
                 f"Remove them by hand ({self.name} rm --force), then repeat.",
             )
         for name in names:
@@ -125,11 +125,13 @@ class Engine:
             if volumes:
                 self.ask("volume", "rm", "--force", *volumes)
 
-    def favour(self, container: str, cpu_shares: int) -> bool:
+    def set_cpu_shares(self, container: str, cpu_shares: int) -> bool:
         """Give a running container a weight where processor time is short (1024 is everybody's); False: it cannot."""
         return self.ask("update", "--cpu-shares", str(cpu_shares), container).ok
 
-    def inside(self, container: str, *command: str, timeout_seconds: float = 60, stdin: str | None = None) -> Answer:
+    def inside(
+        self, container: str, *command: str, timeout_seconds: float = 60, stdin: str | None = None
+    ) -> CommandResult:
         """Run a command in a running container."""
         flags = ["--interactive"] if stdin is not None else []
         return self.ask("exec", *flags, container, *command, timeout_seconds=timeout_seconds, stdin=stdin)

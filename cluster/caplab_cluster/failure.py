@@ -36,7 +36,7 @@ class Failure(Exception):
 
 
 # In this order: a full disk also breaks downloads, and no network breaks what follows it.
-_SIGNS: tuple[tuple[str, Diagnosis], ...] = (
+_PATTERNS: tuple[tuple[str, Diagnosis], ...] = (
     (
         r"no space left on device|disk quota exceeded|not enough free disk space|"
         r"don't have enough free space",
@@ -69,7 +69,7 @@ _SIGNS: tuple[tuple[str, Diagnosis], ...] = (
 
 def diagnose(log_end: str) -> Diagnosis | None:
     """The known cause that a log's end shows, or None."""
-    for pattern, diagnosis in _SIGNS:
+    for pattern, diagnosis in _PATTERNS:
         if re.search(pattern, log_end, re.IGNORECASE):
             return diagnosis
     return None

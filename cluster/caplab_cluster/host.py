@@ -25,8 +25,8 @@ def prepare(progress: Progress, machine: Machine, engine_name: str) -> None:
         if value is not None and value < needed:
             done = ask(["sysctl", "-w", f"fs.inotify.{name}={needed}"])
             how = "until the next boot" if done.ok else f"did not work: {done.err.strip()}"
-            progress.say(f"  needs root: fs.inotify.{name} {value} -> {needed}, {how}")
+            progress.report(f"  needs root: fs.inotify.{name} {value} -> {needed}, {how}")
     modules = Path("/lib/modules")  # kind mounts it into every node; Docker would make it, podman refuses
     if engine_name == "podman" and not modules.exists():
-        progress.say(f"  needs root: making the empty folder {modules}, which kind mounts into the nodes")
+        progress.report(f"  needs root: making the empty folder {modules}, which kind mounts into the nodes")
         modules.mkdir(parents=True)

@@ -47,21 +47,21 @@ def read(folder: Path) -> Context:
     if not file.exists():
         return Context()
     try:
-        said = tomllib.loads(file.read_text())
+        settings = tomllib.loads(file.read_text())
     except tomllib.TOMLDecodeError as error:
         raise Failure(f"{file} is not TOML: {error}.", "Correct the line it names.") from error
-    if unknown := sorted(set(said) - {"sources", "wheels", "jars"}):
+    if unknown := sorted(set(settings) - {"sources", "wheels", "jars"}):
         raise Failure(f"{file} says '{unknown[0]}'.", "Use only: sources, wheels, jars.")
-    sources = tuple(REPOSITORY / name for name in said.get("sources", []))
+    sources = tuple(REPOSITORY / name for name in settings.get("sources", []))
     for source in sources:
         if not source.is_dir():
             raise Failure(f"{file} names the source {source}, which is no folder.", "Name a folder of the repository.")
-    wheels, jars = (folder / said[name] if name in said else None for name in ("wheels", "jars"))
+    wheels, jars = (folder / settings[name] if name in settings else None for name in ("wheels", "jars"))
     return Context(sources, wheels, jars)
 
 
 @contextmanager
-def laid_out(step: Step, cache: Cache, folder: Path, maven: Tool | None) -> Iterator[Path]:
+def build_context(step: Step, cache: Cache, folder: Path, maven: Tool | None) -> Iterator[Path]:
     """The build context of an image folder: the folder itself, or a copy with what it asks for."""
     context = read(folder)
     if context == Context():

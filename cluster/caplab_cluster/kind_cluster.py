@@ -14,7 +14,7 @@ from .engine import KIND_CLUSTER_LABEL, Container, Engine, kind_environment
 from .failure import Failure
 from .paths import KIND_CONFIG, Cache
 from .progress import Step
-from .shell import Answer, ask
+from .shell import CommandResult, ask
 from .toolchain import Tools
 
 NAME = "caplab"
@@ -31,7 +31,7 @@ WORKER_CPU_SHARES = 4096  # four times what everybody has
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class ClusterRecord:
     """What `make up` notes once a cluster is complete: container ids by name, image, configuration."""
 
     ids: Mapping[str, str]
@@ -39,16 +39,16 @@ class Made:
     config: str
 
 
-def next_move(containers: Sequence[Container], made: Made | None) -> tuple[str, str]:
+def next_action(containers: Sequence[Container], record: ClusterRecord | None) -> tuple[str, str]:
     """What to do about what is there: (none | create | start | recreate, why).
 
     Only a cluster that was once complete, with its own containers all there, is kept.
     """
     if not containers:
         return "create", "there is no cluster"
-    if made is None:
+    if record is None:
         return "recreate", "an earlier attempt did not finish"
-    if {c.name: c.id for c in containers} != dict(made.ids):
+    if {c.name: c.id for c in containers} != dict(record.ids):
         return "recreate", "some of its node containers are gone or not its own"
     stopped = sorted(c.name for c in containers if c.state != "running")
     if stopped:
@@ -58,15 +58,15 @@ def next_move(containers: Sequence[Container], made: Made | None) -> tuple[str, 
 
 def problems_of(nodes: Mapping[str, Any]) -> list[str]:
     """What keeps a `kubectl get nodes -o json` from being the lab's cluster, all Ready."""
-    seen = {item["metadata"]["name"]: item for item in nodes.get("items", [])}
-    problems = [f"node {name} is missing" for name in NODES if name not in seen]
-    for name, item in sorted(seen.items()):
+    by_name = {item["metadata"]["name"]: item for item in nodes.get("items", [])}
+    problems = [f"node {name} is missing" for name in NODES if name not in by_name]
+    for name, item in sorted(by_name.items()):
         conditions = {c["type"]: c["status"] for c in item.get("status", {}).get("conditions", [])}
         if conditions.get("Ready") != "True":
             problems.append(f"node {name} is not Ready")
     zones = sorted(
         zone
-        for item in seen.values()
+        for item in by_name.values()
         if (zone := item["metadata"].get("labels", {}).get("topology.kubernetes.io/zone"))
     )
     if zones != list(ZONES):
@@ -81,30 +81,30 @@ class KindCluster:
         self._engine = engine
         self._cache = cache
         self._tools = tools
-        self._made = cache.cluster / "made.json"
+        self._record_file = cache.cluster / "made.json"
 
     def containers(self) -> list[Container]:
         """Its node containers, in whatever state."""
         return self._engine.containers(f"label={KIND_CLUSTER_LABEL}={NAME}")
 
-    def made(self) -> Made | None:
+    def record(self) -> ClusterRecord | None:
         """The note of a complete cluster, if there is one."""
         try:
-            note = json.loads(self._made.read_text())
-            return Made(note["ids"], note["image"], note["config"])
+            note = json.loads(self._record_file.read_text())
+            return ClusterRecord(note["ids"], note["image"], note["config"])
         except (OSError, ValueError, KeyError):
             return None
 
-    def made_ids(self) -> Mapping[str, str]:
+    def recorded_ids(self) -> Mapping[str, str]:
         """The ids of the complete cluster's containers; {} where it is not complete."""
-        made = self.made()
-        return made.ids if made else {}
+        record = self.record()
+        return record.ids if record else {}
 
     def configuration(self) -> str:
         """A digest of kind-config.yaml as it is now."""
         return digest([], KIND_CONFIG.read_text())
 
-    def kubectl(self, *arguments: str, timeout_seconds: float = 20, stdin: str | None = None) -> Answer:
+    def kubectl(self, *arguments: str, timeout_seconds: float = 20, stdin: str | None = None) -> CommandResult:
         """Ask the cluster, with the lab's own kubeconfig and context."""
         kubectl = self._tools.kubectl if self._tools else "kubectl"
         flags = ["--kubeconfig", str(self._cache.kubeconfig), "--context", CONTEXT]
@@ -121,13 +121,13 @@ class KindCluster:
         """Nodes that run by the engine's books only: their machine died, and the books stayed."""
         return [name for name in NODES if not self._engine.inside(name, "true", timeout_seconds=10).ok]
 
-    def favour_workers(self) -> list[str]:
+    def raise_worker_cpu_shares(self) -> list[str]:
         """Let the workers go first where processor time is short; the names of those that could not be favoured.
 
         Four nodes and whatever else runs share a few cores. A prober that waits for them in the bursts of
         every second starts operations late: 98.6 % within 5 ms without this, 99.5 % with it, on two cores.
         """
-        return [name for name in WORKERS if not self._engine.favour(name, WORKER_CPU_SHARES)]
+        return [name for name in WORKERS if not self._engine.set_cpu_shares(name, WORKER_CPU_SHARES)]
 
     def create(self, step: Step, image: str) -> None:
         """Make the cluster with a node image."""
@@ -170,14 +170,14 @@ class KindCluster:
         """Remember that the cluster is complete."""
         ids = {container.name: container.id for container in self.containers()}
         note = {"ids": ids, "image": image, "config": self.configuration()}
-        temporary = self._made.with_suffix(".tmp")
+        temporary = self._record_file.with_suffix(".tmp")
         temporary.write_text(json.dumps(note, indent=1))
-        temporary.rename(self._made)
+        temporary.rename(self._record_file)
 
     def remove(self) -> list[str]:
         """Remove the cluster, its registry and network, and its notes; what was removed."""
         # The note goes first: an interrupted removal must not look like a complete cluster.
-        self._made.unlink(missing_ok=True)
+        self._record_file.unlink(missing_ok=True)
         names = [container.name for container in self.containers()]
         names += [c.name for c in self._engine.containers(f"name={registry.NAME}") if c.name == registry.NAME]
         self._engine.remove(names)
@@ -186,7 +186,7 @@ class KindCluster:
         return names
 
 
-def kubernetes_version(answer: Answer) -> str:
+def kubernetes_version(answer: CommandResult) -> str:
     """The server's version of `kubectl version -o json`; '' where it can't be told."""
     try:
         return str(json.loads(answer.out)["serverVersion"]["gitVersion"])

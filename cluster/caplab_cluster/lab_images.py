@@ -120,7 +120,7 @@ def build(
                 f"FROM_{parent.upper()}": bases[parent] if parent in bases else by_name[parent].local
                 for parent in image.parents
             }
-            with image_context.laid_out(step, cache, image.folder, maven) as context:
+            with image_context.build_context(step, cache, image.folder, maven) as context:
                 engine.build(step, context, image.folder / "Dockerfile", image.local, arguments)
 
 

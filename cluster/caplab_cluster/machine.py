@@ -25,7 +25,7 @@ class Tool:
 
 
 @dataclass(frozen=True, slots=True)
-class EngineSeen:
+class DetectedEngine:
     """A container engine's client on PATH; version is the engine's, None where none answers."""
 
     path: str
@@ -41,8 +41,8 @@ class Machine:
     debian: bool
     root: bool
     systemd: bool
-    docker: EngineSeen | None
-    podman: EngineSeen | None
+    docker: DetectedEngine | None
+    podman: DetectedEngine | None
     go: Tool | None
     kind: Tool | None
     kubectl: Tool | None
@@ -61,11 +61,11 @@ class Machine:
 
 def parse_version(text: str) -> Version | None:
     """The first version in a text: 'go version go1.26.8 linux' -> (1, 26, 8)."""
-    found = re.search(r"(\d+)\.(\d+)(?:\.(\d+))?", text)
-    return (int(found[1]), int(found[2]), int(found[3] or 0)) if found else None
+    match = re.search(r"(\d+)\.(\d+)(?:\.(\d+))?", text)
+    return (int(match[1]), int(match[2]), int(match[3] or 0)) if match else None
 
 
-def look(cache: Path) -> Machine:
+def inspect_machine(cache: Path) -> Machine:
     """Look at this machine; cache is where the disk must have room."""
     linux = platform.system() == "Linux"
     return Machine(
@@ -75,7 +75,7 @@ def look(cache: Path) -> Machine:
         systemd=Path("/run/systemd/system").is_dir(),
         docker=_docker(),
         podman=_podman(),
-        go=look_for_go(),
+        go=detect_go(),
         kind=_tool("kind", "version"),
         kubectl=_tool("kubectl", "version", "--client"),
         helm=_tool("helm", "version", "--short"),
@@ -92,7 +92,7 @@ def look(cache: Path) -> Machine:
     )
 
 
-def look_for_go() -> Tool | None:
+def detect_go() -> Tool | None:
     """The Go on PATH, for those who need nothing else of the machine."""
     return _tool("go", "version")
 
@@ -117,23 +117,23 @@ def _tool(name: str, *arguments: str) -> Tool | None:
     return Tool(path, parse_version(answer.out) if answer.ok else None)
 
 
-def _docker() -> EngineSeen | None:
+def _docker() -> DetectedEngine | None:
     path = shutil.which("docker")
     # podman-docker installs a 'docker' that is podman: it is seen as podman instead.
     if path is None or "podman" in ask([path, "--version"], timeout_seconds=10).out.lower():
         return None
     answer = ask([path, "version", "--format", "{{.Server.Version}}"], timeout_seconds=10)
     if not answer.ok:
-        said = (answer.err or answer.out).strip().splitlines()
-        return EngineSeen(path, None, said[-1].partition(". ")[0] if said else "it says nothing")
-    return EngineSeen(path, parse_version(answer.out))
+        lines = (answer.err or answer.out).strip().splitlines()
+        return DetectedEngine(path, None, lines[-1].partition(". ")[0] if lines else "it says nothing")
+    return DetectedEngine(path, parse_version(answer.out))
 
 
-def _podman() -> EngineSeen | None:
+def _podman() -> DetectedEngine | None:
     path = shutil.which("podman")
     if path is None:
         return None
-    return EngineSeen(path, parse_version(ask([path, "--version"], timeout_seconds=10).out))
+    return DetectedEngine(path, parse_version(ask([path, "--version"], timeout_seconds=10).out))
 
 
 def _cgroup() -> int | None:
@@ -148,8 +148,8 @@ def _open_files_limit() -> int:
 
 
 def _memory() -> int | None:
-    found = re.search(r"^MemTotal:\s+(\d+) kB", _read(Path("/proc/meminfo")), re.MULTILINE)
-    return int(found[1]) * 1024 if found else None
+    match = re.search(r"^MemTotal:\s+(\d+) kB", _read(Path("/proc/meminfo")), re.MULTILINE)
+    return int(match[1]) * 1024 if match else None
 
 
 def _disk_free(path: Path) -> int | None:

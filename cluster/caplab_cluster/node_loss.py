@@ -17,97 +17,97 @@ from pathlib import Path
 from .engine import KIND_CLUSTER_LABEL, Container, Engine
 from .failure import Failure
 from .kind_cluster import CONTROL_PLANE, NAME, WORKERS
-from .node_back import LOOK_SECONDS, ORDER_SECONDS, look, run_again
-from .node_notes import Clock, Loss, Notes
+from .node_back import COMMAND_SECONDS, POLL_SECONDS, container_state, resume_node
+from .node_loss_store import Clock, NodeLoss, NodeLossStore
 from .processes import this_process
 from .shell import ask
 
 KIND_ROLE_LABEL = "io.x-k8s.kind.role"
 _STOP_SECONDS = 10  # for an orderly end, before the engine kills what is left
-_SHOWN_SECONDS = 5.0  # from an order's end until the engine shows its effect
+_EFFECT_SECONDS = 5.0  # from an order's end until the engine shows its effect
 _CLAIM_SECONDS = 10.0
 _DOWN = frozenset({"exited", "stopped"})
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
-    """How a node is taken away: the order to the engine, and the states that show that it was followed."""
+class NodeAction:
+    """How a node is taken away: the command to the engine, and the states that show that it was followed."""
 
     kind: str
-    order: tuple[str, ...]
+    command: tuple[str, ...]
     states: frozenset[str]
 
 
 _STOP, _KILL = ("stop", "-t", str(_STOP_SECONDS)), ("kill",)
-PAUSE = Way("pause-node", ("pause",), frozenset({"paused"}))
-STOP = Way("stop-node", _STOP, _DOWN)
-KILL = Way("kill-node", _KILL, _DOWN)
-RESTART = Way("restart-node", _KILL, _DOWN)
-RESTART_ORDERLY = Way("restart-node", _STOP, _DOWN)
+PAUSE = NodeAction("pause-node", ("pause",), frozenset({"paused"}))
+STOP = NodeAction("stop-node", _STOP, _DOWN)
+KILL = NodeAction("kill-node", _KILL, _DOWN)
+RESTART = NodeAction("restart-node", _KILL, _DOWN)
+RESTART_ORDERLY = NodeAction("restart-node", _STOP, _DOWN)
 
 
-def take(
-    notes: Notes,
+def take_down(
+    store: NodeLossStore,
     engine: Engine,
     node: str,
-    way: Way,
+    action: NodeAction,
     seconds: float,
     addresses: Collection[str],
     max_nodes: int = 1,
     clock: Clock | None = None,
-    arm: Callable[[Notes, Loss], None] | None = None,
+    arm_watchdog: Callable[[NodeLossStore, NodeLoss], None] | None = None,
     run: str = "",
-) -> Loss:
+) -> NodeLoss:
     """Take a worker node away; it is brought back so many seconds after the engine has shown it away.
 
     addresses are the node's as the API server knows them: the container must have one of them. max_nodes: how many
-    nodes may be away at once, this one included. arm starts the watchdog; run: the id of the run that takes it, if one
-    does. Raises Failure, with nothing left of what was done: where it is no worker of the lab's own cluster, does not
-    run, where too many are away, or where the engine does not show it away.
+    nodes may be away at once, this one included. arm_watchdog starts the watchdog; run: the id of the run that
+    takes it, if one does. Raises Failure, with nothing left of what was done: where it is no worker of the
+    lab's own cluster, does not run, where too many are away, or where the engine does not show it away.
     """
     clock = clock or Clock()
-    with _claims(notes):
-        notes.prune()
-        container = fit(node, _workers(engine), notes.live(), max_nodes)
-        _same(engine, container, addresses)
-        loss = _noted(engine, container, way, seconds, clock, run)
-        notes.put(loss)
-    with notes.locked(node, ORDER_SECONDS):
+    with _claims(store):
+        store.prune()
+        container = select_container(node, _workers(engine), store.live(), max_nodes)
+        _refuse_foreign(engine, container, addresses)
+        loss = _new_loss(engine, container, action, seconds, clock, run)
+        store.put(loss)
+    with store.locked(node, COMMAND_SECONDS):
         try:
-            (arm or start_watchdog)(notes, loss)
+            (arm_watchdog or start_watchdog)(store, loss)
         except Failure:
-            notes.put(replace(loss, over=True, problem="no watchdog, so that nothing was done"))
+            store.put(replace(loss, over=True, problem="no watchdog, so that nothing was done"))
             raise
-        return _order(notes, engine, loss, way, clock)
+        return _take_down(store, engine, loss, action, clock)
 
 
-def fit(node: str, workers: Sequence[Container], live: Sequence[Loss], max_nodes: int) -> Container:
+def select_container(node: str, workers: Sequence[Container], live: Sequence[NodeLoss], max_nodes: int) -> Container:
     """The container of a node that may be taken away; Failure says why it may not: pure."""
     if node == CONTROL_PLANE:
         raise Failure(
             f"{node} is the control plane: without it nothing could be measured or healed.", f"Name one of {_named()}."
         )
-    found = next((one for one in workers if one.name == node), None)
-    if node not in WORKERS or found is None:
+    container = next((worker for worker in workers if worker.name == node), None)
+    if node not in WORKERS or container is None:
         raise Failure(f"{node} is no worker node of the lab's cluster {NAME}.", f"Name one of {_named()}.")
     if away := next((loss for loss in live if loss.node == node), None):
         raise Failure(f"The node {node} is away already: {away.kind}.", "Wait, or bring it back: caplab heal.")
-    if found.state != "running":
-        raise Failure(f"The node {node} does not run: its container is {found.state}.", "Bring it back: make up.")
+    if container.state != "running":
+        raise Failure(f"The node {node} does not run: its container is {container.state}.", "Bring it back: make up.")
     if len(live) >= max_nodes:
         raise Failure(
             f"{', '.join(loss.node for loss in live) or 'No node'} is away, and max_nodes is {max_nodes}:"
             f" {node} would be one too many.",
             "Wait, bring it back (caplab heal), or raise max_nodes.",
         )
-    return found
+    return container
 
 
-def start_watchdog(notes: Notes, loss: Loss) -> None:
+def start_watchdog(store: NodeLossStore, loss: NodeLoss) -> None:
     """Start a process of its own session that brings the node back in time; Failure where it does not start."""
     package = Path(__file__).resolve().parent
     paths = [str(package.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
-    command = [sys.executable, "-m", f"{package.name}.node_watchdog", str(notes.folder), loss.id]
+    command = [sys.executable, "-m", f"{package.name}.node_watchdog", str(store.folder), loss.id]
     answer = ask(command, env={"PYTHONPATH": os.pathsep.join(paths)})
     if not answer.ok:
         raise Failure(
@@ -118,9 +118,9 @@ def start_watchdog(notes: Notes, loss: Loss) -> None:
 
 
 @contextmanager
-def _claims(notes: Notes) -> Iterator[None]:
+def _claims(store: NodeLossStore) -> Iterator[None]:
     """One at a time: two that look at once would both find few enough nodes away."""
-    with notes.locked("claims", _CLAIM_SECONDS) as held:
+    with store.locked("claims", _CLAIM_SECONDS) as held:
         if not held:
             raise Failure("Another process is taking nodes away.", "Wait for it, or end it, then repeat.")
         yield
@@ -130,7 +130,7 @@ def _workers(engine: Engine) -> list[Container]:
     return engine.containers(f"label={KIND_CLUSTER_LABEL}={NAME}", f"label={KIND_ROLE_LABEL}=worker")
 
 
-def _same(engine: Engine, container: Container, addresses: Collection[str]) -> None:
+def _refuse_foreign(engine: Engine, container: Container, addresses: Collection[str]) -> None:
     """Failure where the kube context's node of this name is another machine than the container."""
     own = engine.addresses(container.name)
     if not set(own) & set(addresses):
@@ -141,14 +141,16 @@ def _same(engine: Engine, container: Container, addresses: Collection[str]) -> N
         )
 
 
-def _noted(engine: Engine, container: Container, way: Way, seconds: float, clock: Clock, run: str) -> Loss:
+def _new_loss(
+    engine: Engine, container: Container, action: NodeAction, seconds: float, clock: Clock, run: str
+) -> NodeLoss:
     """As it is before the order: due only when an order that nobody follows up must have taken effect."""
-    now, order_ns = clock.now(), round((ORDER_SECONDS + _SHOWN_SECONDS) * 1e9)
-    loss = Loss(
+    now, order_ns = clock.now(), round((COMMAND_SECONDS + _EFFECT_SECONDS) * 1e9)
+    loss = NodeLoss(
         id=f"{container.name}-{uuid.uuid4().hex[:8]}",
         node=container.name,
         container=container.id,
-        kind=way.kind,
+        kind=action.kind,
         seconds=seconds,
         engine=engine.name,
         path=engine.path,
@@ -165,36 +167,40 @@ def _noted(engine: Engine, container: Container, way: Way, seconds: float, clock
     return loss.due_in(order_ns / 1e9 + seconds, clock)
 
 
-def _order(notes: Notes, engine: Engine, loss: Loss, way: Way, clock: Clock) -> Loss:
+def _take_down(store: NodeLossStore, engine: Engine, loss: NodeLoss, action: NodeAction, clock: Clock) -> NodeLoss:
     begun = clock.now()
     loss = replace(loss, injected_ns=begun.ns, injected_unix_ns=begun.unix_ns)
-    answer = engine.ask(*way.order, loss.container, timeout_seconds=ORDER_SECONDS)
-    state = _shown(engine, loss.container, way.states, clock)
+    answer = engine.ask(*action.command, loss.container, timeout_seconds=COMMAND_SECONDS)
+    state = _await_state(engine, loss.container, action.states, clock)
     took = (clock.now().ns - begun.ns) / 1e9
-    known = notes.get(loss.id)
-    if known and known.over:  # somebody has healed it meanwhile; should the order have come after that, it is undone
-        run_again(replace(loss, state=state), clock)
+    recorded = store.get(loss.id)
+    if recorded and recorded.over:
+        # Somebody has healed it meanwhile; should the order have come after that, it is undone.
+        resume_node(replace(loss, state=state), clock)
         raise Failure(f"{loss.node} was brought back before it was away.", "Repeat, while nobody heals.")
-    if state not in way.states:
-        notes.put(run_again(replace(loss, state=state, problem=f"the engine shows it {state or 'not at all'}"), clock))
-        said = (answer.err or answer.out).strip()[-300:]
+    if state not in action.states:
+        store.put(
+            resume_node(replace(loss, state=state, problem=f"the engine shows it {state or 'not at all'}"), clock)
+        )
+        reason = (answer.err or answer.out).strip()[-300:]
+        shown = state or "not shown"
         raise Failure(
-            f"{engine.name} {way.order[0]} of {loss.node} had no effect: it is {state or 'not shown'}. {said}".strip(),
+            f"{engine.name} {action.command[0]} of {loss.node} had no effect: it is {shown}. {reason}".strip(),
             f"See whether {engine.name} works by itself ({engine.name} inspect {loss.node}).",
         )
     shown = f"container {loss.container[:12]} read back as {state} {took:.3f} s after the order"
     loss = replace(loss, state=state, evidence=(shown,)).due_in(loss.seconds, clock)
     if loss.seconds <= 0:
-        loss = run_again(loss, clock)
-    notes.put(loss)
+        loss = resume_node(loss, clock)
+    store.put(loss)
     return loss
 
 
-def _shown(engine: Engine, container: str, wanted: Collection[str], clock: Clock) -> str:
+def _await_state(engine: Engine, container: str, wanted: Collection[str], clock: Clock) -> str:
     """The container's state once it is one of those wanted, or else when the time for that is over."""
-    end_ns = clock.now().ns + round(_SHOWN_SECONDS * 1e9)
-    while (state := look(engine, container)) not in wanted and clock.now().ns < end_ns:
-        clock.sleep(LOOK_SECONDS)
+    end_ns = clock.now().ns + round(_EFFECT_SECONDS * 1e9)
+    while (state := container_state(engine, container)) not in wanted and clock.now().ns < end_ns:
+        clock.sleep(POLL_SECONDS)
     return state
 
 

@@ -13,67 +13,67 @@ from pathlib import Path
 
 from .failure import Failure
 from .node_back import bring_back
-from .node_notes import Clock, Loss, Notes
+from .node_loss_store import Clock, NodeLoss, NodeLossStore
 
-_LOOK_SECONDS = (
+_POLL_SECONDS = (
     0.25  # between two looks at the note: who took the node says when it is due, and who heals that it is over
 )
-_AGAIN_SECONDS = 2.0  # after the engine refused
+_RETRY_SECONDS = 2.0  # after the engine refused
 _GIVE_UP_SECONDS = 3600.0  # past its time
-_PATIENCE_SECONDS = 2.0  # for whoever holds the lock; when a node is due, nobody is at it who is not stopped
+_LOCK_SECONDS = 2.0  # for whoever holds the lock; when a node is due, nobody is at it who is not stopped
 
 
-def watch(notes: Notes, loss: Loss, clock: Clock) -> None:
+def watch(store: NodeLossStore, loss: NodeLoss, clock: Clock) -> None:
     """Return when the node is back, by whomever; a note that is lost is no reason to leave it away."""
     while not loss.over:
         left = loss.left_seconds(clock)
         if left > 0:
-            clock.sleep(min(left, _LOOK_SECONDS))
+            clock.sleep(min(left, _POLL_SECONDS))
         elif left < -_GIVE_UP_SECONDS:
             return
         else:
-            loss = _try(notes, loss, clock)
-        loss = _known(notes, loss)
+            loss = _try_bring_back(store, loss, clock)
+        loss = _reread(store, loss)
 
 
-def _try(notes: Notes, loss: Loss, clock: Clock) -> Loss:
+def _try_bring_back(store: NodeLossStore, loss: NodeLoss, clock: Clock) -> NodeLoss:
     try:
-        return bring_back(notes, loss, clock, _PATIENCE_SECONDS)
+        return bring_back(store, loss, clock, _LOCK_SECONDS)
     except (Failure, OSError) as error:
         print(f"{loss.id}: {error}", flush=True)
-        clock.sleep(_AGAIN_SECONDS)
+        clock.sleep(_RETRY_SECONDS)
         return loss
 
 
-def _known(notes: Notes, loss: Loss) -> Loss:
+def _reread(store: NodeLossStore, loss: NodeLoss) -> NodeLoss:
     try:
-        return notes.get(loss.id) or loss
+        return store.get(loss.id) or loss
     except Failure:
         return loss
 
 
 def main(arguments: list[str]) -> None:
     """Return at once in the process that was started; its child watches, and ends itself."""
-    notes = Notes(Path(arguments[0]))
-    loss = notes.get(arguments[1])
+    store = NodeLossStore(Path(arguments[0]))
+    loss = store.get(arguments[1])
     if loss is None:
-        sys.exit(f"There is no note {arguments[1]} in {notes.folder}.")
+        sys.exit(f"There is no note {arguments[1]} in {store.folder}.")
     if os.fork():
         return
     os.setsid()
     os.chdir("/")
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    _redirect(notes.folder / "watchdog.log")
-    watch(notes, loss, Clock())
+    _redirect(store.folder / "watchdog.log")
+    watch(store, loss, Clock())
     os._exit(0)
 
 
 def _redirect(log: Path) -> None:
     """Off the pipes of whoever started this, who waits for their end."""
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    said = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    for number, file in enumerate((nothing, said, said)):
+    devnull = os.open(os.devnull, os.O_RDONLY)
+    log_file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    for number, file in enumerate((devnull, log_file, log_file)):
         os.dup2(file, number)
 
 

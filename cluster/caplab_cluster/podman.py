@@ -22,7 +22,7 @@ PACKAGES = (
 
 def install(progress: Progress) -> None:
     """Install podman from Debian's packages (needs root)."""
-    progress.say("  needs root: installing podman and what it needs from Debian's packages")
+    progress.report("  needs root: installing podman and what it needs from Debian's packages")
     quiet = {"DEBIAN_FRONTEND": "noninteractive"}
     with progress.step("install podman") as step:
         step.run(["apt-get", "update", "-q"], env=quiet)

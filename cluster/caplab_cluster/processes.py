@@ -33,10 +33,10 @@ def is_running(name: str) -> bool:
 def _start_of(id_: int) -> str:
     """In ticks since the boot; '' where there is no such process, or it is dead already."""
     try:
-        said = (_PROC / str(id_) / "stat").read_text(errors="replace").rpartition(")")[2].split()
+        stat = (_PROC / str(id_) / "stat").read_text(errors="replace").rpartition(")")[2].split()
     except OSError:
         return ""
-    return "" if said[_STATE] in _DEAD else said[_START]
+    return "" if stat[_STATE] in _DEAD else stat[_START]
 
 
 def _is_there(id_: int) -> bool:

@@ -96,11 +96,11 @@ class Step:
 
     def failure(self, command: Sequence[str], how: str) -> Failure:
         """The failure of a command, with the cause that its log shows."""
-        found = diagnose(tail(self.log))
+        diagnosis = diagnose(tail(self.log))
         sentence = f"The step '{self.title}' failed ({how})."
         hint = "Read the log above, then repeat: what is done stays done."
-        if found:
-            sentence, hint = f"{sentence} {found.sentence}", found.hint
+        if diagnosis:
+            sentence, hint = f"{sentence} {diagnosis.sentence}", diagnosis.hint
         return Failure(sentence, hint, tried=(" ".join(command),), log=self.log)
 
     def _follow(self, process: subprocess.Popen[bytes]) -> None:
@@ -157,7 +157,7 @@ class Progress:
         self._started = time.monotonic()
         self.records: list[StepRecord] = []
 
-    def say(self, text: str) -> None:
+    def report(self, text: str) -> None:
         """One line to the reader."""
         print(text, file=self._out, flush=True)
 
@@ -178,7 +178,7 @@ class Progress:
     def _end(self, step: Step, outcome: str) -> None:
         self.records.append(StepRecord(step.title, step.elapsed, outcome))
         clear = "\r\033[K" if self._out.isatty() else ""
-        self.say(f"{clear}  {step.title:<58} {outcome:<6} {duration(step.elapsed):>10}")
+        self.report(f"{clear}  {step.title:<58} {outcome:<6} {duration(step.elapsed):>10}")
 
     def table(self) -> str:
         """The steps and their times, and the whole."""

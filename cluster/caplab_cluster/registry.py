@@ -74,14 +74,14 @@ class Registry:
         """Send an image of the engine's store to it; layers it has are not sent."""
         target = f"{self.address}/{name}:{tag}"
         if self.engine.name == "podman":
-            known = f"--authfile={self.credentials / _CREDENTIALS}"
-            self.engine.run(step, "push", "--tls-verify=false", known, local, target)
+            authfile = f"--authfile={self.credentials / _CREDENTIALS}"
+            self.engine.run(step, "push", "--tls-verify=false", authfile, local, target)
             return
         self.engine.run(step, "tag", local, target)
         self.engine.run(step, "--config", str(self.credentials), "push", target)
         self.engine.run(step, "rmi", target)
 
-    def let_in(self) -> None:
+    def set_password(self) -> None:
         """Give the registry a new password, and keep it for whoever may read this user's files."""
         password = secrets.token_urlsafe(24)
         answer = self.engine.inside(NAME, "serve", "password", stdin=f"{password}\n")
@@ -107,27 +107,27 @@ class Registry:
 
     def _password(self) -> str:
         try:
-            known = json.loads((self.credentials / _CREDENTIALS).read_text())
-            return str(known["auths"][self.address]["auth"])
+            stored = json.loads((self.credentials / _CREDENTIALS).read_text())
+            return str(stored["auths"][self.address]["auth"])
         except (OSError, ValueError, KeyError):
             return ""
 
 
 def ensure_running(engine: Engine, cache: Cache, network: str, image: str) -> Registry:
     """Start the registry, or find it running; one that does not answer, or not to the password, is made anew."""
-    found = [c for c in engine.containers(f"name={NAME}") if c.name == NAME]
-    if found and found[0].state == "running" and found[0].image == image:
+    containers = [c for c in engine.containers(f"name={NAME}") if c.name == NAME]
+    if containers and containers[0].state == "running" and containers[0].image == image:
         registry = _listening(engine, cache, within_seconds=3)
         if registry and registry.answers():
             return registry
-    engine.remove([container.name for container in found])
+    engine.remove([container.name for container in containers])
     engine.must("run", "--detach", "--name", NAME, "--network", network, "--label", "dev.caplab=registry",
                 "--volume", f"{VOLUME}:/var/lib/docker-registry", "--publish", f"127.0.0.1::{_WRITE_PORT}",
                 image)  # fmt: skip
     registry = _listening(engine, cache, within_seconds=20)
     if registry is None:
         raise Failure("The registry container does not answer.", _HINT)
-    registry.let_in()
+    registry.set_password()
     if not registry.answers():
         raise Failure("The registry container does not take its password.", _HINT)
     return registry

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from . import podman, toolchain
 from .choose import EngineChoice, SetupOptions, choose_engine, options_from
 from .engine import Engine
-from .machine import Machine, look
+from .machine import Machine, inspect_machine
 from .paths import Cache
 from .progress import Progress
 from .toolchain import GoBuilder, Tools
@@ -35,7 +35,7 @@ class Session:
 def begin(progress: Progress, cache: Cache) -> Session:
     """Look at the machine and choose the engine."""
     options = options_from(os.environ)
-    machine = look(cache.root)
+    machine = inspect_machine(cache.root)
     return Session(progress, cache, machine, options, choose_engine(machine, options))
 
 

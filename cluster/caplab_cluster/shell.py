@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class CommandResult:
     """What a command said. code is 127 where it does not exist, 124 where it took too long."""
 
     code: int
@@ -27,7 +27,7 @@ def ask(
     timeout_seconds: float = 30,
     env: Mapping[str, str] | None = None,
     stdin: str | None = None,
-) -> Answer:
+) -> CommandResult:
     """Run a command to its end; env is added to this process's own."""
     try:
         done = subprocess.run(
@@ -42,9 +42,9 @@ def ask(
             check=False,
         )
     except FileNotFoundError:
-        return Answer(127, "", f"{command[0]}: not found")
+        return CommandResult(127, "", f"{command[0]}: not found")
     except PermissionError:
-        return Answer(126, "", f"{command[0]}: permission denied")
+        return CommandResult(126, "", f"{command[0]}: permission denied")
     except subprocess.TimeoutExpired:
-        return Answer(124, "", f"{command[0]}: no answer within {timeout_seconds:g} s")
-    return Answer(done.returncode, done.stdout, done.stderr)
+        return CommandResult(124, "", f"{command[0]}: no answer within {timeout_seconds:g} s")
+    return CommandResult(done.returncode, done.stdout, done.stderr)

@@ -20,7 +20,7 @@ _STATUS_SECONDS = 2.0  # how long the processor time is watched
 def status(progress: Progress, cache: Cache) -> None:
     """Say what is there: engine, nodes, images, what the nodes take; Failure if it is not up."""
     session = begin(progress, cache)
-    progress.say(f"  engine   {session.choice.why}")
+    progress.report(f"  engine   {session.choice.why}")
     hint = "Run `make up`."
     if session.choice.install:
         raise Failure("There is no container engine yet, and so no cluster.", hint)
@@ -31,7 +31,7 @@ def status(progress: Progress, cache: Cache) -> None:
         raise Failure(f"There is no cluster {NAME}.", hint)
     for container in sorted(containers, key=lambda c: c.name):
         if container.state != "running":
-            progress.say(f"  {container.name:<22} {container.state}")
+            progress.report(f"  {container.name:<22} {container.state}")
     answer = cluster.kubectl("get", "nodes", "-o", "json", "--request-timeout=5s")
     if not answer.ok:
         raise Failure(f"The cluster {NAME} is there, but its API server does not answer.", hint)
@@ -52,17 +52,17 @@ def _show_nodes(progress: Progress, nodes: Mapping[str, Any]) -> None:
         zone = item["metadata"]["labels"].get("topology.kubernetes.io/zone", "-")
         version = status["nodeInfo"]["kubeletVersion"]
         readiness = "Ready" if ready == "True" else "NotReady"
-        progress.say(f"  {item['metadata']['name']:<22} zone {zone}  {address:<15} {version}  {readiness}")
+        progress.report(f"  {item['metadata']['name']:<22} zone {zone}  {address:<15} {version}  {readiness}")
 
 
 def _show_images(session: Session, engine: Engine) -> None:
     try:
         references: dict[str, str] = json.loads((session.cache.cluster / "images.json").read_text())
     except (OSError, ValueError):
-        session.progress.say("  images   none sent yet")
+        session.progress.report("  images   none sent yet")
         return
     for name, reference in sorted(references.items()):
-        session.progress.say(f"  image    {name:<13} {reference}")
+        session.progress.report(f"  image    {name:<13} {reference}")
 
 
 def _show_usage(session: Session, engine: Engine) -> None:
@@ -70,7 +70,7 @@ def _show_usage(session: Session, engine: Engine) -> None:
     if taken:
         memory = sum(node.memory_bytes for node in taken.values()) / doctor.GIB
         cores = sum(node.cores for node in taken.values())
-        session.progress.say(f"  nodes take {memory:.2f} GiB and {cores:.2f} cores (over {_STATUS_SECONDS:g} s)")
+        session.progress.report(f"  nodes take {memory:.2f} GiB and {cores:.2f} cores (over {_STATUS_SECONDS:g} s)")
 
 
 def _show_kernel(session: Session, engine: Engine) -> None:
@@ -81,4 +81,4 @@ def _show_kernel(session: Session, engine: Engine) -> None:
     }
     for name, command in tries.items():
         there = engine.inside(NODES[0], "unshare", "--net", "sh", "-c", command).ok
-        session.progress.say(f"  kernel   {name:<24} {'there' if there else 'absent'}")
+        session.progress.report(f"  kernel   {name:<24} {'there' if there else 'absent'}")

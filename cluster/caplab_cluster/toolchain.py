@@ -82,7 +82,7 @@ def choose_tools(machine: Machine) -> tuple[ToolChoice, ToolChoice, ToolChoice]:
     )
 
 
-class SeesGo(Protocol):
+class HasGo(Protocol):
     """What a builder must know of the machine."""
 
     @property
@@ -93,7 +93,7 @@ class SeesGo(Protocol):
 class GoBuilder:
     """Builds from a Go module, cluster/gomodule, into the cache; what is built already is not built again."""
 
-    def __init__(self, machine: SeesGo, cache: Cache, module: Path = GO_MODULE) -> None:
+    def __init__(self, machine: HasGo, cache: Cache, module: Path = GO_MODULE) -> None:
         self._choice = choose_tool("go", machine.go, versions.GO_FIT)
         self._cache = cache
         self._module = module
@@ -183,7 +183,7 @@ def ensure_tools(progress: Progress, builder: GoBuilder, machine: Machine) -> To
     choices = choose_tools(machine)
     to_build = [choice.name for choice in choices if choice.path is None]
     for choice in choices:
-        progress.say(f"  {choice.name:<8} {choice.why}" + ("" if choice.path else ": built from Go modules"))
+        progress.report(f"  {choice.name:<8} {choice.why}" + ("" if choice.path else ": built from Go modules"))
     if to_build:
         builder.ensure(progress, f"build {', '.join(to_build)}", [HOST_TOOLS[name] for name in to_build])
     return tools_at(builder, choices)

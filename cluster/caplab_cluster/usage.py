@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from .engine import Engine
-from .shell import Answer
+from .shell import CommandResult
 
 # Bytes in use without the file cache (the kernel drops that when somebody needs the room),
 # then nanoseconds of processor time; cgroup v2 first. The node's own cgroup is the root of
@@ -81,7 +81,7 @@ def measure_pods(engine: Engine, pods: Mapping[str, tuple[str, str]], seconds: f
 
 
 def _read(engine: Engine, pods: Mapping[str, tuple[str, str]]) -> dict[str, tuple[int, int]]:
-    def ask(place: tuple[str, str]) -> Answer:
+    def ask(place: tuple[str, str]) -> CommandResult:
         node, uid = place
         return engine.inside(node, "bash", "-c", _READ, "read", uid)
 

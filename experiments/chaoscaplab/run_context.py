@@ -34,9 +34,9 @@ class RunContext:
 
     run_id: what objects that are made are labelled with, one of its own too where no run is under way. namespace: the
     run's only one, '' without a run. hold: why that is not the run's at this moment, '' where it is.
-    A lost node is as caplab_cluster.node_notes.Loss.to_json has it. kind '': no run is under way. steady: since when
-    every operation was acknowledged, before the first fault. settled: when the members were all well again.
-    budget_seconds: how long the row gives the failover; None: it does not say.
+    A lost node is as caplab_cluster.node_loss_store.NodeLoss.to_json has it. kind '': no run is under way.
+    steady: since when every operation was acknowledged, before the first fault. settled: when the
+    members were all well again. budget_seconds: how long the row gives the failover; None: it does not say.
     """
 
     kind: str = ""

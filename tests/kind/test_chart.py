@@ -13,7 +13,7 @@ from caplab_cluster.chart import NAMESPACE, RELEASE
 from caplab_cluster.kind_cluster import CONTEXT
 from caplab_cluster.paths import CHART
 from caplab_cluster.session import built_tools
-from caplab_cluster.shell import Answer, ask
+from caplab_cluster.shell import CommandResult, ask
 from chart_checks import CHECKS, Chart
 from fault_objects import fault, phase_is
 from kind_lab import Lab, run_make, session, wait_until
@@ -21,7 +21,7 @@ from lab_state import gate_files
 from postgres_cluster import await_status, is_ready, postgres
 
 
-def helm(lab: Lab, *arguments: str) -> Answer:
+def helm(lab: Lab, *arguments: str) -> CommandResult:
     program = built_tools(session()).helm
     flags = ["--kubeconfig", str(lab.cache.kubeconfig), "--kube-context", CONTEXT, "--namespace", NAMESPACE]
     return ask([program, *arguments, *flags], timeout_seconds=120)

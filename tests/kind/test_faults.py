@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from caplab_cluster.chart import NAMESPACE
-from caplab_cluster.shell import Answer
+from caplab_cluster.shell import CommandResult
 from fault_objects import fault, fault_status, phase_is
 from kind_lab import Lab, wait_until
 from lab_state import gate_files, journals
@@ -39,7 +39,7 @@ def primary(lab: Lab, open_namespace: str) -> str:
     return str(await_ready(lab, open_namespace)["primary"])
 
 
-def try_fault(lab: Lab, namespace: str, **fields: Any) -> Answer:
+def try_fault(lab: Lab, namespace: str, **fields: Any) -> CommandResult:
     return lab.try_apply(fault(namespace, **fields))
 
 

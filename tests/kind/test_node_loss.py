@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 from caplab_cluster.kind_cluster import CONTROL_PLANE, WORKERS
-from caplab_cluster.node_notes import Notes
+from caplab_cluster.node_loss_store import NodeLossStore
 from chaoscaplab.faults import nodes
 from chaoslib.exceptions import ActivityFailed
 from kind_lab import Lab, caplab, wait_until
@@ -32,7 +32,7 @@ time.sleep(600)
 def all_back(lab: Lab) -> Iterator[None]:
     os.environ["KUBECONFIG"] = str(lab.cache.kubeconfig)
     yield
-    bring_nodes_back(Notes.of(lab.cache), print)
+    bring_nodes_back(NodeLossStore.of(lab.cache), print)
     wait_until("every node Ready", lambda: is_ready(lab), 120)
 
 

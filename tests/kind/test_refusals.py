@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from caplab_cluster import podman
 from caplab_cluster.paths import REPOSITORY, Cache
-from caplab_cluster.shell import Answer
+from caplab_cluster.shell import CommandResult
 from kind_lab import Lab
 
 linux_root = pytest.mark.skipif(
@@ -21,15 +21,15 @@ linux_root = pytest.mark.skipif(
 )
 
 
-def up(cache: Path, prefix: Sequence[str] = (), **environment: str) -> Answer:
+def up(cache: Path, prefix: Sequence[str] = (), **environment: str) -> CommandResult:
     """`up` with a cache of its own, from a copy of this environment."""
     env = {**os.environ, "PYTHONPATH": str(REPOSITORY / "cluster"), "CAPLAB_CACHE": str(cache), **environment}
     command = [*prefix, sys.executable, "-m", "caplab_cluster", "up"]
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=300)
-    return Answer(done.returncode, done.stdout, done.stderr)
+    return CommandResult(done.returncode, done.stdout, done.stderr)
 
 
-def sentence(answer: Answer) -> str:
+def sentence(answer: CommandResult) -> str:
     """The one FAILED line; there must be exactly one, with a hint, and no traceback."""
     assert answer.code == 1, answer.out + answer.err
     assert "Traceback" not in answer.err
@@ -114,7 +114,7 @@ def test_no_permission_to_use_or_install_an_engine_is_said(tmp_path: Path) -> No
             parent.chmod(parent.stat().st_mode | 0o011)
     command = [*nobody, "/usr/bin/python3", "-m", "caplab_cluster", "up"]
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, cwd="/")
-    said = sentence(Answer(done.returncode, done.stdout, done.stderr))
+    said = sentence(CommandResult(done.returncode, done.stdout, done.stderr))
     assert "without root" in said or "only root can install one" in said
 
 

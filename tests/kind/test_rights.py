@@ -10,7 +10,7 @@ from typing import Any
 import cluster_object
 import pytest
 from caplab_cluster.chart import NAMESPACE as LAB_NAMESPACE
-from caplab_cluster.shell import Answer, ask
+from caplab_cluster.shell import CommandResult, ask
 from caplab_operator.engines import exporter, network, objects
 from caplab_operator.engines.cassandra import manifests as cassandra
 from caplab_operator.engines.cassandra.spec import parse as parse_cassandra
@@ -31,7 +31,7 @@ CLUSTER_KINDS = ("CassandraCluster", "PostgresCluster", "RedisCluster")
 AS_OPERATOR = f"--as=system:serviceaccount:{LAB_NAMESPACE}:caplab-operator"
 
 
-def attempt(lab: Lab, items: Sequence[dict[str, Any]], *flags: str) -> Answer:
+def attempt(lab: Lab, items: Sequence[dict[str, Any]], *flags: str) -> CommandResult:
     """What the API server says of objects that would be created; a line on err for each that it refuses."""
     document = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(items)})
     return ask([*lab.kubectl_command(), "create", "--dry-run=server", "-f", "-", *flags], stdin=document)
@@ -402,7 +402,7 @@ def test_a_postgres_member_makes_endpoints_of_its_own_clusters_state_only(
 
 
 def test_a_postgres_member_changes_nothing_but_its_role_and_state(lab: Lab, namespace: str, member: str) -> None:
-    def tried(*command: str) -> Answer:
+    def tried(*command: str) -> CommandResult:
         return lab.cluster.kubectl(*command, "-n", namespace, member)
 
     dry = "--dry-run=server"

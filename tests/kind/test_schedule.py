@@ -13,7 +13,7 @@ from caplab_cluster.chart import NAMESPACE, RELEASE
 from caplab_cluster.kind_cluster import CONTEXT, CONTROL_PLANE
 from caplab_cluster.paths import CHART
 from caplab_cluster.session import built_tools
-from caplab_cluster.shell import Answer, ask
+from caplab_cluster.shell import CommandResult, ask
 from chart_checks import COMBINATIONS, Chart
 from kind_lab import Lab, session, wait_until
 from lab_state import gate_files
@@ -30,7 +30,7 @@ REPORTS = (
 )
 
 
-def helm(lab: Lab, *arguments: str) -> Answer:
+def helm(lab: Lab, *arguments: str) -> CommandResult:
     flags = ["--kubeconfig", str(lab.cache.kubeconfig), "--kube-context", CONTEXT, "--namespace", NAMESPACE]
     return ask([built_tools(session()).helm, *arguments, *flags], timeout_seconds=180)
 

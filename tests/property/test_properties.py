@@ -6,7 +6,7 @@ import pytest
 from caplab_cluster.digest import digest
 from caplab_cluster.engine import Container
 from caplab_cluster.failure import Failure
-from caplab_cluster.kind_cluster import NODES, Made, next_move
+from caplab_cluster.kind_cluster import NODES, ClusterRecord, next_action
 from caplab_cluster.lab_images import in_build_order
 from caplab_cluster.machine import parse_version
 from hypothesis import given
@@ -43,8 +43,8 @@ def test_different_words_give_different_digests(one: list[str], other: list[str]
 def test_only_a_cluster_with_all_its_own_containers_is_ever_kept(
     found: dict[str, tuple[str, str]], complete: bool
 ) -> None:
-    made = Made(dict.fromkeys(NODES, "1"), "image", "config") if complete else None
-    move, why = next_move([Container(name, id_, state, "i") for name, (id_, state) in found.items()], made)
+    made = ClusterRecord(dict.fromkeys(NODES, "1"), "image", "config") if complete else None
+    move, why = next_action([Container(name, id_, state, "i") for name, (id_, state) in found.items()], made)
     own = complete and {name: id_ for name, (id_, _) in found.items()} == dict.fromkeys(NODES, "1")
     assert (move in ("none", "start")) == own
     assert (move == "none") == (own and all(state == "running" for _, state in found.values()))

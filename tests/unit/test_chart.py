@@ -11,7 +11,7 @@ import pytest
 from caplab_cluster import chart
 from caplab_cluster.failure import Failure
 from caplab_cluster.paths import Cache
-from caplab_cluster.shell import Answer
+from caplab_cluster.shell import CommandResult
 from caplab_cluster.toolchain import Tools
 
 TOKEN = "dG9rZW4="
@@ -27,16 +27,16 @@ class Cluster:
         self.probers = f"{HASH}\n{probers}\n"
         self.stdin: str | None = None
 
-    def kubectl(self, *arguments: str, stdin: str | None = None) -> Answer:
+    def kubectl(self, *arguments: str, stdin: str | None = None) -> CommandResult:
         match arguments[1]:
             case "deployment":
-                return Answer(0, self.available, "")
+                return CommandResult(0, self.available, "")
             case "secret":
-                return Answer(0 if self.token else 1, self.token, "")
+                return CommandResult(0 if self.token else 1, self.token, "")
             case "daemonsets":
-                return Answer(0, self.probers, "")
+                return CommandResult(0, self.probers, "")
         self.stdin = stdin
-        return Answer(int(self.missing), "", "secrets not found")
+        return CommandResult(int(self.missing), "", "secrets not found")
 
 
 @pytest.fixture
@@ -48,17 +48,17 @@ def tools(tmp_path: Path) -> Tools:
 
 
 def stands(cluster: Any, tools: Tools) -> bool:
-    return chart._stands(Cache(Path(os.devnull)), tools, cluster)
+    return chart._is_intact(Cache(Path(os.devnull)), tools, cluster)
 
 
 def test_values_of_ones_own_are_files_that_are_there(tmp_path: Path) -> None:
     mine, other = tmp_path / "mine.yaml", tmp_path / "other.yaml"
     mine.write_text("schedule: {enabled: true}")
-    assert chart.own_values({}) == []
+    assert chart.user_values({}) == []
     with pytest.raises(Failure, match=r"CAPLAB_VALUES names .*other\.yaml, and there is no such file"):
-        chart.own_values({"CAPLAB_VALUES": f"{mine}:{other}"})
+        chart.user_values({"CAPLAB_VALUES": f"{mine}:{other}"})
     other.write_text("")
-    assert chart.own_values({"CAPLAB_VALUES": f"{mine}:{other}"}) == [mine, other]
+    assert chart.user_values({"CAPLAB_VALUES": f"{mine}:{other}"}) == [mine, other]
 
 
 def test_what_is_all_there_stands(tools: Tools) -> None:

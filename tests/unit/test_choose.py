@@ -18,14 +18,14 @@ from caplab_cluster.choose import (
     storage_settings,
 )
 from caplab_cluster.failure import Failure
-from caplab_cluster.machine import EngineSeen, Machine, Tool, parse_version
+from caplab_cluster.machine import DetectedEngine, Machine, Tool, parse_version
 from machines import BARE_DEBIAN, DOCKER_LAPTOP
 
-DOCKER = EngineSeen("/usr/bin/docker", (28, 2, 2))
-SILENT_DOCKER = EngineSeen("/usr/bin/docker", None, "Cannot connect")
-OLD_DOCKER = EngineSeen("/usr/bin/docker", (19, 3, 0))
-PODMAN = EngineSeen("/usr/bin/podman", (4, 3, 1))
-OLD_PODMAN = EngineSeen("/usr/bin/podman", (3, 4, 0))
+DOCKER = DetectedEngine("/usr/bin/docker", (28, 2, 2))
+SILENT_DOCKER = DetectedEngine("/usr/bin/docker", None, "Cannot connect")
+OLD_DOCKER = DetectedEngine("/usr/bin/docker", (19, 3, 0))
+PODMAN = DetectedEngine("/usr/bin/podman", (4, 3, 1))
+OLD_PODMAN = DetectedEngine("/usr/bin/podman", (3, 4, 0))
 AUTO, WANT_DOCKER, WANT_PODMAN = SetupOptions(), SetupOptions(engine="docker"), SetupOptions(engine="podman")
 
 
@@ -44,7 +44,7 @@ AUTO, WANT_DOCKER, WANT_PODMAN = SetupOptions(), SetupOptions(engine="docker"), 
     ],
 )
 def test_the_engine_is_docker_then_podman_then_podman_installed(
-    docker: EngineSeen | None, podman: EngineSeen | None, options: SetupOptions, expected: tuple[str, bool]
+    docker: DetectedEngine | None, podman: DetectedEngine | None, options: SetupOptions, expected: tuple[str, bool]
 ) -> None:
     choice = choose_engine(replace(BARE_DEBIAN, docker=docker, podman=podman), options)
     assert (choice.name, choice.install) == expected

@@ -133,18 +133,18 @@ def test_ctrl_c_is_how_it_ends(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     out = io.StringIO()
     ended = []
 
-    def interrupted(forward: dashboards.Forward) -> str:
+    def interrupted(forward: dashboards.PortForward) -> str:
         if forward.port:
             ended.append(forward._process)
         raise KeyboardInterrupt
 
-    wait = dashboards.Forward.wait
+    wait = dashboards.PortForward.wait
 
-    def waits(forward: dashboards.Forward) -> None:
-        monkeypatch.setattr(dashboards.Forward, "_line", interrupted)
+    def waits(forward: dashboards.PortForward) -> None:
+        monkeypatch.setattr(dashboards.PortForward, "_line", interrupted)
         wait(forward)
 
-    monkeypatch.setattr(dashboards.Forward, "wait", waits)
+    monkeypatch.setattr(dashboards.PortForward, "wait", waits)
     dashboards.dashboards(Progress(tmp_path, out), Cache(tmp_path))
     assert "Grafana  http://127.0.0.1:" in out.getvalue()
     assert ended[0].poll() is not None

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from caplab_cluster.kind_cluster import WORKERS
-from caplab_cluster.node_loss import PAUSE, take
-from caplab_cluster.node_notes import Loss, Notes
+from caplab_cluster.node_loss import PAUSE, take_down
+from caplab_cluster.node_loss_store import NodeLoss, NodeLossStore
 from caplab_cluster.paths import Cache
 from fake_api_server import PRODUCTION, fake_api_server, kubeconfig
 from fake_engine import ADDRESSES, FakeEngine, fake_engine
@@ -31,9 +31,9 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     return fake_engine(tmp_path / "engine")
 
 
-def lose(fake: FakeEngine, node: str = WORKERS[0]) -> Loss:
-    notes = Notes.of(Cache.from_environment())
-    return take(notes, fake.engine, node, PAUSE, 60, [ADDRESSES[node]], 3, arm=lambda notes, loss: None)
+def lose(fake: FakeEngine, node: str = WORKERS[0]) -> NodeLoss:
+    store = NodeLossStore.of(Cache.from_environment())
+    return take_down(store, fake.engine, node, PAUSE, 60, [ADDRESSES[node]], 3, arm_watchdog=lambda store, loss: None)
 
 
 def with_api(monkeypatch: pytest.MonkeyPatch, lab: FakeLab | Exception) -> None:
@@ -140,9 +140,9 @@ def test_a_node_that_stays_away_and_a_silent_agent_are_left(fake: FakeEngine, mo
 
 
 def test_a_note_that_cannot_be_read_is_named_by_both(fake: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    notes = Notes.of(Cache.from_environment())
-    notes.put(replace(lose(fake), id="spoilt", over=True))
-    (notes.folder / "spoilt.json").write_text("{")
+    store = NodeLossStore.of(Cache.from_environment())
+    store.put(replace(lose(fake), id="spoilt", over=True))
+    (store.folder / "spoilt.json").write_text("{")
     with_api(monkeypatch, FakeLab())
     told: list[str] = []
     assert commands.faults(False, lambda line: None, told.append) == 3

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from caplab_cluster.engine import Container
 from caplab_cluster.failure import Failure
-from caplab_cluster.kind_cluster import NODES, Made, next_move, problems_of, refuse_other_minor
+from caplab_cluster.kind_cluster import NODES, ClusterRecord, next_action, problems_of, refuse_other_minor
 
 IDS = {name: f"id-{name}" for name in NODES}
-MADE = Made(IDS, "image", "config")
+MADE = ClusterRecord(IDS, "image", "config")
 
 
 def containers(**states: str) -> list[Container]:
@@ -16,16 +16,16 @@ def containers(**states: str) -> list[Container]:
 
 
 def test_nothing_there_is_created() -> None:
-    assert next_move([], None)[0] == "create"
-    assert next_move([], MADE)[0] == "create"
+    assert next_action([], None)[0] == "create"
+    assert next_action([], MADE)[0] == "create"
 
 
 def test_a_complete_cluster_that_runs_is_left_alone() -> None:
-    assert next_move(containers(), MADE)[0] == "none"
+    assert next_action(containers(), MADE)[0] == "none"
 
 
 def test_stopped_nodes_of_a_complete_cluster_are_started() -> None:
-    move, why = next_move(containers(caplab_worker2="exited"), MADE)
+    move, why = next_action(containers(caplab_worker2="exited"), MADE)
     assert (move, why) == ("start", "stopped: caplab-worker2")
 
 
@@ -38,8 +38,8 @@ def test_stopped_nodes_of_a_complete_cluster_are_started() -> None:
         ([*containers(), Container("caplab-worker4", "x", "running", "image")], MADE),
     ],
 )
-def test_a_half_made_or_foreign_cluster_is_made_anew(found: list[Container], made: Made | None) -> None:
-    assert next_move(found, made)[0] == "recreate"
+def test_a_half_made_or_foreign_cluster_is_made_anew(found: list[Container], made: ClusterRecord | None) -> None:
+    assert next_action(found, made)[0] == "recreate"
 
 
 def nodes(

@@ -14,7 +14,7 @@ import pytest
 from caplab_cluster import node_loss
 from caplab_cluster.kind_cluster import CONTROL_PLANE, WORKERS
 from caplab_cluster.node_back import bring_back
-from caplab_cluster.node_notes import Clock, Notes
+from caplab_cluster.node_loss_store import Clock, NodeLossStore
 from caplab_cluster.paths import Cache
 from caplab_cluster.processes import name_of
 from chaoscaplab import run_context
@@ -84,14 +84,14 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: FakeServer) ->
     fake = fake_engine(tmp_path / "engine")
     monkeypatch.setenv("CAPLAB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(nodes, "begin", lambda progress, cache: SimpleNamespace(engine=fake.engine))
-    monkeypatch.setattr(node_loss, "start_watchdog", lambda notes, loss: None)
+    monkeypatch.setattr(node_loss, "start_watchdog", lambda store, loss: None)
     run_context.begin_run("PostgresCluster")
     yield fake
     run_context.begin_run("")
 
 
-def notes() -> Notes:
-    return Notes.of(Cache.from_environment())
+def store() -> NodeLossStore:
+    return NodeLossStore.of(Cache.from_environment())
 
 
 CONFIGURATION = {"namespace": "ns"}
@@ -202,8 +202,8 @@ def test_of_a_zone_all_nodes_go_or_none(fake: FakeEngine, server: FakeServer, mo
 
 def taken_by(id_: str, process: str) -> None:
     """As if another process had taken that node."""
-    (loss,) = [one for one in notes().live() if one.id == id_]
-    notes().put(replace(loss, taker=process))
+    (loss,) = [one for one in store().live() if one.id == id_]
+    store().put(replace(loss, taker=process))
 
 
 def test_heal_brings_back_the_nodes_that_its_own_run_lost(fake: FakeEngine) -> None:
@@ -245,8 +245,8 @@ def run() -> MeasuredRun:
 def test_a_lost_node_is_a_window_of_the_run_as_it_ended(fake: FakeEngine) -> None:
     under_way = run()
     (lost,) = nodes.pause_node(node=WORKERS[0], seconds=12)
-    (loss,) = notes().live()
-    bring_back(notes(), loss)  # by the watchdog
+    (loss,) = store().live()
+    bring_back(store(), loss)  # by the watchdog
     (window,) = under_way._windows(lost["boot_id"], WallAnchor(0, 0))
     assert (window.kind, window.target, window.proven) == ("pause-node", WORKERS[0], True)
     assert window.healed_ns
@@ -280,7 +280,7 @@ def test_a_node_that_another_run_keeps_away_stays_away_until_that_run_is_dead(fa
 
 def test_of_a_note_that_does_not_say_who_took_the_node_its_time_decides(fake: FakeEngine) -> None:
     (lost,) = nodes.pause_node(node=WORKERS[0])
-    old = notes().folder / f"{lost['id']}.json"
+    old = store().folder / f"{lost['id']}.json"
     note = json.loads(old.read_text())
     del note["run"], note["taker"]
     old.write_text(json.dumps(note))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from caplab_cluster import usage
-from caplab_cluster.shell import Answer
+from caplab_cluster.shell import CommandResult
 from caplab_cluster.usage import Budget, Usage
 
 UID = "12ab-34cd"
@@ -64,12 +64,12 @@ class FakeEngine:
     def __init__(self) -> None:
         self.nanoseconds = 0
 
-    def inside(self, node: str, *command: str) -> Answer:
+    def inside(self, node: str, *command: str) -> CommandResult:
         assert command[:2] == ("bash", "-c")
         if node == "lost":
-            return Answer(1, "", "no such container")
+            return CommandResult(1, "", "no such container")
         self.nanoseconds += 10**9
-        return Answer(0, f"{GIB}\n{self.nanoseconds}\n", "")
+        return CommandResult(0, f"{GIB}\n{self.nanoseconds}\n", "")
 
 
 def measured(nodes: Sequence[str]) -> dict[str, Usage]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from caplab_cluster.node_notes import Notes
+from caplab_cluster.node_loss_store import NodeLossStore
 from kubernetes import client
 from urllib3.exceptions import HTTPError, IncompleteRead
 from watched_lab import PODS, SECRET, Api, FakeLab, Handler, cluster, metrics, pod, run, served
@@ -35,7 +35,7 @@ def lab() -> Iterator[FakeLab]:
 
 @pytest.fixture
 def collector(lab: FakeLab, tmp_path: Path) -> Iterator[Collector]:
-    collector = Collector(lab, Notes(tmp_path), "context kind-caplab")
+    collector = Collector(lab, NodeLossStore(tmp_path), "context kind-caplab")
     yield collector
     collector.stop()
 
@@ -129,7 +129,7 @@ def test_a_prober_whose_pod_is_gone_is_missed(lab: FakeLab, collector: Collector
 
 
 def test_a_namespace_can_be_asked_for(lab: FakeLab, tmp_path: Path) -> None:
-    collector = Collector(lab, Notes(tmp_path), "", "other")
+    collector = Collector(lab, NodeLossStore(tmp_path), "", "other")
     collector.start()
     try:
         picture = awaited(collector, lambda picture: picture.is_whole)

@@ -11,8 +11,8 @@ from typing import Any
 
 from caplab_cluster.failure import Failure
 from caplab_cluster.node_back import bring_back
-from caplab_cluster.node_loss import KILL, PAUSE, RESTART, RESTART_ORDERLY, STOP, Way, take
-from caplab_cluster.node_notes import Loss, Notes
+from caplab_cluster.node_loss import KILL, PAUSE, RESTART, RESTART_ORDERLY, STOP, NodeAction, take_down
+from caplab_cluster.node_loss_store import NodeLoss, NodeLossStore
 from caplab_cluster.paths import Cache
 from caplab_cluster.progress import Progress
 from caplab_cluster.session import begin
@@ -144,17 +144,17 @@ def restore_nodes_of_ended_runs() -> list[str]:
     """
     _, still_away = _bring_back(lambda loss: not loss.is_under_way())
     try:
-        return [*still_away, *(_kept_away(loss) for loss in _notes().live() if loss.is_under_way())]
+        return [*still_away, *(_kept_away(loss) for loss in _store().live() if loss.is_under_way())]
     except Failure as failure:
         return [_sentence(failure)]
 
 
-def _bring_back(is_meant: Callable[[Loss], bool]) -> tuple[list[str], list[str]]:
+def _bring_back(is_meant: Callable[[NodeLoss], bool]) -> tuple[list[str], list[str]]:
     back, still_away = [], []
     try:
-        for loss in filter(is_meant, _notes().live()):
+        for loss in filter(is_meant, _store().live()):
             try:
-                bring_back(_notes(), loss)
+                bring_back(_store(), loss)
                 back.append(loss.node)
             except Failure as failure:
                 still_away.append(_sentence(failure))
@@ -164,7 +164,7 @@ def _bring_back(is_meant: Callable[[Loss], bool]) -> tuple[list[str], list[str]]
     return back, still_away
 
 
-def _kept_away(loss: Loss) -> str:
+def _kept_away(loss: NodeLoss) -> str:
     return (
         f"The node {loss.node} is kept away by the run {loss.run or 'of another version'}, which is under way."
         " Hint: wait until it has ended; `caplab heal` brings every node back."
@@ -173,20 +173,20 @@ def _kept_away(loss: Loss) -> str:
 
 def look_again() -> list[str]:
     """Read again what is known of the nodes that this run took away; the names of those that are still away."""
-    run, notes = current_run(), _notes()
+    run, store = current_run(), _store()
     for id_ in list(run.lost_nodes):
-        if loss := notes.get(id_):
+        if loss := store.get(id_):
             run.note_lost_node(loss.to_json())
     return [lost["node"] for lost in run.lost_nodes.values() if not lost["over"]]
 
 
 def live() -> list[dict[str, Any]]:
     """What this host knows of each node that is away, whoever took it."""
-    return [loss.to_json() for loss in _notes().live()]
+    return [loss.to_json() for loss in _store().live()]
 
 
 def _take(
-    way: Way,
+    way: NodeAction,
     choice: NodeChoice,
     seconds: float,
     max_nodes: int,
@@ -201,14 +201,14 @@ def _take(
         nodes = chosen_nodes(Server(), choice, configuration)
     except (ApiException, ContextRefused) as error:
         raise ActivityFailed(f"Which node is meant is not known: {sentence(error)}") from error
-    taken: list[Loss] = []
+    taken: list[NodeLoss] = []
     try:
         cache = Cache.from_environment()
         engine = begin(Progress(cache.logs / "nodes"), cache).engine
         for node in nodes:
             taken.append(
-                take(
-                    _notes(),
+                take_down(
+                    _store(),
                     engine,
                     node.metadata.name,
                     way,
@@ -220,15 +220,15 @@ def _take(
             )
     except Failure as failure:
         for loss in taken:
-            bring_back(_notes(), loss)
+            bring_back(_store(), loss)
         raise ActivityFailed(_sentence(failure)) from failure
     for loss in taken:
         current_run().note_lost_node(loss.to_json())
     return [loss.to_json() for loss in taken]
 
 
-def _notes() -> Notes:
-    return Notes.of(Cache.from_environment())
+def _store() -> NodeLossStore:
+    return NodeLossStore.of(Cache.from_environment())
 
 
 def _sentence(failure: Failure) -> str:

@@ -21,7 +21,7 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class ClockReading:
     """One moment on both clocks, in nanoseconds: CLOCK_MONOTONIC, and since 1970."""
 
     ns: int
@@ -34,9 +34,9 @@ class Clock:
     def __init__(self) -> None:
         self.boot_id = _BOOT_ID.read_text().strip() if _BOOT_ID.exists() else ""
 
-    def now(self) -> Moment:
+    def now(self) -> ClockReading:
         """Read both clocks."""
-        return Moment(time.clock_gettime_ns(time.CLOCK_MONOTONIC), time.time_ns())
+        return ClockReading(time.clock_gettime_ns(time.CLOCK_MONOTONIC), time.time_ns())
 
     def sleep(self, seconds: float) -> None:
         """Wait."""
@@ -44,7 +44,7 @@ class Clock:
 
 
 @dataclass(frozen=True, slots=True)
-class Loss:
+class NodeLoss:
     """A node that is taken away for a bounded time; noted before anything is done to it.
 
     kind is pause-node, stop-node, kill-node or restart-node; container the engine's id of it; engine, path and env are
@@ -102,7 +102,7 @@ class Loss:
         """Whether an order may be under way that nobody waits for any more."""
         return not self.state and clock.boot_id == self.boot_id and clock.now().ns < self.order_ends_ns
 
-    def due_in(self, seconds: float, clock: Clock) -> Loss:
+    def due_in(self, seconds: float, clock: Clock) -> NodeLoss:
         """The same, to be brought back so many seconds from now."""
         now, ahead_ns = clock.now(), round(seconds * 1e9)
         return replace(self, due_ns=now.ns + ahead_ns, due_unix_ns=now.unix_ns + ahead_ns)
@@ -112,38 +112,38 @@ class Loss:
         return {**asdict(self), "env": dict(self.env), "evidence": list(self.evidence), "proven": self.proven}
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Loss:
+    def from_json(cls, value: Mapping[str, Any]) -> NodeLoss:
         """Read what to_json gives; TypeError or KeyError where it is something else."""
-        unknown = {"run": "", "taker": "", **value}  # notes of an earlier version do not say who took it
-        known = {field.name: unknown[field.name] for field in fields(cls)}
-        return cls(**{**known, "evidence": tuple(value["evidence"])})
+        with_defaults = {"run": "", "taker": "", **value}  # notes of an earlier version do not say who took it
+        values = {field.name: with_defaults[field.name] for field in fields(cls)}
+        return cls(**{**values, "evidence": tuple(value["evidence"])})
 
 
 @dataclass(frozen=True, slots=True)
-class Notes:
+class NodeLossStore:
     """The notes of one cache, a file each."""
 
     folder: Path
 
     @classmethod
-    def of(cls, cache: Cache) -> Notes:
+    def of(cls, cache: Cache) -> NodeLossStore:
         """Beside what else is known of the lab's cluster."""
         return cls(cache.cluster / "lost-nodes")
 
-    def all(self) -> list[Loss]:
+    def all(self) -> list[NodeLoss]:
         """Every loss there is a note of, the oldest first; Failure names a note that cannot be read."""
-        found = [loss for path in self.folder.glob("*.json") if (loss := _read(path))]
-        return sorted(found, key=lambda loss: loss.injected_unix_ns)
+        losses = [loss for path in self.folder.glob("*.json") if (loss := _read(path))]
+        return sorted(losses, key=lambda loss: loss.injected_unix_ns)
 
-    def live(self) -> list[Loss]:
+    def live(self) -> list[NodeLoss]:
         """Those that are not over."""
         return [loss for loss in self.all() if not loss.over]
 
-    def get(self, id_: str) -> Loss | None:
+    def get(self, id_: str) -> NodeLoss | None:
         """The loss of an id; None where there is no note of it."""
         return _read(self._file(id_))
 
-    def put(self, loss: Loss) -> None:
+    def put(self, loss: NodeLoss) -> None:
         """Write a note down, whole or not at all."""
         self.folder.mkdir(parents=True, exist_ok=True)
         draft = self._file(loss.id).with_suffix(".draft")
@@ -157,18 +157,18 @@ class Notes:
             self._file(loss.id).unlink(missing_ok=True)
 
     @contextmanager
-    def locked(self, name: str, patience_seconds: float) -> Iterator[bool]:
+    def locked(self, name: str, timeout_seconds: float) -> Iterator[bool]:
         """Hold a lock that goes with its holder; False where it was not free in time: whoever has it may be stopped."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / f"{name}.lock").open("a") as file:
-            yield _lock(file.fileno(), patience_seconds)
+            yield _lock(file.fileno(), timeout_seconds)
 
     def _file(self, id_: str) -> Path:
         return self.folder / f"{id_}.json"
 
 
-def _lock(file: int, patience_seconds: float) -> bool:
-    end = time.monotonic() + patience_seconds
+def _lock(file: int, timeout_seconds: float) -> bool:
+    end = time.monotonic() + timeout_seconds
     while True:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -180,9 +180,9 @@ def _lock(file: int, patience_seconds: float) -> bool:
             return True
 
 
-def _read(path: Path) -> Loss | None:
+def _read(path: Path) -> NodeLoss | None:
     try:
-        return Loss.from_json(json.loads(path.read_text()))
+        return NodeLoss.from_json(json.loads(path.read_text()))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, KeyError) as error:
