@@ -115,7 +115,7 @@ def injected(done: FaultRecord | None) -> FaultRecord:
     return done
 
 
-def settle(process: subprocess.Popen[bytes], count: int) -> None:
+def await_processes(process: subprocess.Popen[bytes], count: int) -> None:
     deadline = time.monotonic() + 10
     while len(living(process.pid)) < count:
         assert time.monotonic() < deadline

@@ -179,14 +179,14 @@ class Agent:
             self._stopped = True
         elif isinstance(event, InjectionResult):
             self._injections.taken(event)
-            self._settle(event)
+            self._record_result(event)
             self._save()
             self._report([event.key[0]])
         else:
             self._faults = event
             self._warm(event)
 
-    def _settle(self, result: InjectionResult) -> None:
+    def _record_result(self, result: InjectionResult) -> None:
         if result.record is not None:
             self._records[result.key] = result.record
         elif self._stopped:  # nothing was done: to the next agent it is new

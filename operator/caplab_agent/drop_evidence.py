@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from .drop_rules import DropCounters, Dropped, Drops
+from .drop_rules import DropAddresses, DropCount, DropCounters
 from .words import count
 
 NOTHING = "no packet was dropped"
@@ -17,7 +17,7 @@ _DROPS, _DROPPED = "drops packets ", "dropped "
 _LINES = 12  # of single addresses; the others are summed up
 
 
-def with_drops(evidence: Iterable[str], drops: Drops) -> tuple[str, ...]:
+def with_drops(evidence: Iterable[str], drops: DropAddresses) -> tuple[str, ...]:
     """With what is to be dropped."""
     sources, destinations = (count(len(each), "address", "addresses") for each in (drops.sources, drops.destinations))
     return (f"{_DROPS}from {sources} and to {destinations}", *_but(_DROPS, evidence))
@@ -46,7 +46,7 @@ def first_drop_ns(counters: DropCounters, now_ns: int, injected_ns: int) -> int:
     return max(injected_ns, now_ns - max(drop.age_ms for drop in counters.dropped) * 1_000_000)
 
 
-def _line(drop: Dropped, now_ns: int, injected_ns: int) -> str:
+def _line(drop: DropCount, now_ns: int, injected_ns: int) -> str:
     after = max(0, round((now_ns - injected_ns) / 1e6) - drop.age_ms)
     return (
         f"{_DROPPED}{count(drop.packets, 'packet')} {drop.direction} {drop.address}, first {after} ms after injection"

@@ -33,7 +33,7 @@ _DURATION = re.compile(r"(\d+)(ms|[dhms])")
 
 
 @dataclass(frozen=True, slots=True)
-class Drops:
+class DropAddresses:
     """Addresses that the guards let through: packets from some and to some are dropped."""
 
     sources: tuple[Address, ...] = ()
@@ -41,7 +41,7 @@ class Drops:
 
 
 @dataclass(frozen=True, slots=True)
-class Dropped:
+class DropCount:
     """What was dropped of one address; age_ms: how long ago the first packet was."""
 
     direction: str  # from or to
@@ -52,10 +52,10 @@ class Dropped:
 
 @dataclass(frozen=True, slots=True)
 class DropCounters:
-    """A table as printed; cuts: whether it still names an address to be dropped."""
+    """A table as printed; in_force: whether it still names an address to be dropped."""
 
-    dropped: tuple[Dropped, ...]
-    cuts: bool
+    dropped: tuple[DropCount, ...]
+    in_force: bool
 
 
 def address(text: str) -> Address:
@@ -68,25 +68,25 @@ def address(text: str) -> Address:
     return parsed
 
 
-def table(fault_uid: str) -> str:
+def table_name(fault_uid: str) -> str:
     """The name of a fault's table."""
     return f"caplab_{fault_uid.replace('-', '_')}"
 
 
-def put(fault_uid: str, drops: Drops, milliseconds: int) -> str:
+def create_table(fault_uid: str, drops: DropAddresses, milliseconds: int) -> str:
     """A transaction that makes the table, and fails if there is one of that name."""
-    return f"create table inet {table(fault_uid)}\n{_whole(fault_uid, drops, milliseconds)}"
+    return f"create table inet {table_name(fault_uid)}\n{_whole(fault_uid, drops, milliseconds)}"
 
 
-def replacement(fault_uid: str, drops: Drops, milliseconds: int) -> str:
-    """A transaction that makes the table in place of the one there is; the kernel takes longer for it than for put."""
-    name = table(fault_uid)
+def replace_table(fault_uid: str, drops: DropAddresses, milliseconds: int) -> str:
+    """A transaction that makes the table in place of the one there is; slower in the kernel than create_table."""
+    name = table_name(fault_uid)
     return f"table inet {name}\ndelete table inet {name}\n{_whole(fault_uid, drops, milliseconds)}"
 
 
-def change(fault_uid: str, drops: Drops, milliseconds: int) -> str:
+def change_addresses(fault_uid: str, drops: DropAddresses, milliseconds: int) -> str:
     """A transaction that drops these addresses from now on, and leaves alone what was counted."""
-    name = table(fault_uid)
+    name = table_name(fault_uid)
     lines = [f"flush set inet {name} {set_name}" for set_name, _, _ in _sets(drops)]
     lines += [
         f"add element inet {name} {set_name} {{ {_elements(addresses, milliseconds)} }}"
@@ -96,21 +96,21 @@ def change(fault_uid: str, drops: Drops, milliseconds: int) -> str:
     return "\n".join(lines) + "\n"
 
 
-def parse(text: str) -> DropCounters:
+def parse_table(text: str) -> DropCounters:
     """Read a table as `nft list table` prints it."""
     sets = {name: list(_printed(body)) for name, body in _SET.findall(text)}
     dropped = tuple(
-        Dropped(direction, ip_address(element.split()[0]), int(packets[1]), age)
+        DropCount(direction, ip_address(element.split()[0]), int(packets[1]), age)
         for name, direction in (("in4", "from"), ("in6", "from"), ("out4", "to"), ("out6", "to"))
         for element in sets.get(name, ())
         if (packets := _PACKETS.search(element)) and int(packets[1])
         for age in [_age(element)]
     )
-    return DropCounters(dropped, any(sets.get(name) for name, _, _ in _sets(Drops())))
+    return DropCounters(dropped, any(sets.get(name) for name, _, _ in _sets(DropAddresses())))
 
 
-def _whole(fault_uid: str, drops: Drops, milliseconds: int) -> str:
-    lines = [f"table inet {table(fault_uid)} {{"]
+def _whole(fault_uid: str, drops: DropAddresses, milliseconds: int) -> str:
+    lines = [f"table inet {table_name(fault_uid)} {{"]
     for name, kind, addresses in _sets(drops):
         elements = f" elements = {{ {_elements(addresses, milliseconds)} }};" if addresses else ""
         lines.append(f"  set {name} {{ type {kind}; flags timeout;{elements} }}")
@@ -129,7 +129,7 @@ def _chains(way: str, hook: str, own: str, end: str, drops: str) -> Iterator[str
     yield f"    ip {end} @{drops}4 drop; ip6 {end} @{drops}6 drop; }}"
 
 
-def _sets(drops: Drops) -> Iterator[tuple[str, str, list[Address]]]:
+def _sets(drops: DropAddresses) -> Iterator[tuple[str, str, list[Address]]]:
     for name, addresses in (("drop_from", drops.sources), ("drop_to", drops.destinations)):
         for version, kind in ((4, "ipv4_addr"), (6, "ipv6_addr")):
             yield f"{name}{version}", kind, sorted({each for each in addresses if each.version == version}, key=int)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from .cgroups import Cgroups, PodGroup
 from .clock import Clock
 from .faults import ACTIVE, Assignment, Body, FaultRecord
-from .freezer import State, thawing
+from .freezer import FreezerState, thawing
 from .holds import Holds
 from .injectors import HealResult, ended, failed, gone, seconds_held, seconds_left, stamped, wait_for
 from .plan import Heal
@@ -59,9 +59,9 @@ class FreezeInjector:
             used = _cpu(record, group)
             state = self._holds.release(assignment.pod_uid, assignment.fault_uid, group.folder)
             # A container that is being started anew, born frozen, makes the pod's state change for a moment.
-            if state in (State.FROZEN, State.CHANGING):
+            if state in (FreezerState.FROZEN, FreezerState.CHANGING):
                 result = HealResult((f"frozen for {seconds_held(record, self._clock)}{used}",))
-            elif state is not State.GONE:
+            elif state is not FreezerState.GONE:
                 late = seconds_left(record, self._clock) < -GRACE_SECONDS
                 result = HealResult((_LATE if late else _LOST,), held=False)
         healed = ended(record, heal, result, began, self._clock)
@@ -77,13 +77,15 @@ class FreezeInjector:
         assignment = record.assignment
         group = self._cgroups.pod(assignment.pod_uid)
         state = (
-            State.GONE if group is None else self._holds.adopt(assignment.pod_uid, assignment.fault_uid, group.folder)
+            FreezerState.GONE
+            if group is None
+            else self._holds.adopt(assignment.pod_uid, assignment.fault_uid, group.folder)
         )
-        if state is State.GONE:
+        if state is FreezerState.GONE:
             self._holds.forget(assignment.pod_uid)
             self._timers.stop(assignment)
             return gone(record, self._until_gone(record), self._clock)
-        if state is State.THAWED and record.proven and seconds_left(record, self._clock) > 0:
+        if state is FreezerState.THAWED and record.proven and seconds_left(record, self._clock) > 0:
             note = f"{_LOST}, {seconds_held(record, self._clock)} after injection"
             return replace(record, proven=False, evidence=(*record.evidence, note))
         return record

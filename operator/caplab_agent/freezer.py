@@ -20,7 +20,7 @@ _V1, _V2, _EVENTS = "freezer.state", "cgroup.freeze", "cgroup.events"
 _GONE = (errno.ENOENT, errno.ENODEV)
 
 
-class State(Enum):
+class FreezerState(Enum):
     """How a cgroup is found."""
 
     FROZEN = "frozen"
@@ -43,41 +43,41 @@ class Freezer:
         self._write = write
         self._bound = bound_seconds
 
-    def state(self, folder: Path) -> State:
+    def state(self, folder: Path) -> FreezerState:
         """What the kernel says now. Raises OSError, NoFreezer among them."""
         try:
             if (folder / _V1).exists():
                 return _state((folder / _V1).read_text().strip(), "FROZEN", "THAWED")
             if (folder / _V2).exists():
                 if (folder / _V2).read_text().strip() == "0":
-                    return State.THAWED
+                    return FreezerState.THAWED
                 return _state((folder / _EVENTS).read_text(), "frozen 1", "")
         except OSError as error:
             if error.errno not in _GONE:
                 raise
         if not folder.exists():
-            return State.GONE
+            return FreezerState.GONE
         raise NoFreezer(f"{folder} has neither {_V1} nor {_V2}. Hint: mount the node's /sys/fs/cgroup into the agent")
 
     def freeze(self, folder: Path) -> bool:
         """Whether every process has stopped within the bound. Raises OSError, NoFreezer among them."""
         ends, pause = time.monotonic() + self._bound, _SHORTEST_SECONDS
         state = self.state(folder)
-        while state is not State.GONE:
+        while state is not FreezerState.GONE:
             # Asked for again each time: on v1, a process that came meanwhile may keep it from freezing for good.
             state = self._ask(folder, True)
-            if state is State.FROZEN or time.monotonic() >= ends:
+            if state is FreezerState.FROZEN or time.monotonic() >= ends:
                 break
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_SECONDS)
-        return state is State.FROZEN
+        return state is FreezerState.FROZEN
 
     def thaw(self, folder: Path) -> None:
         """Let every process go on; a cgroup that is gone needs none. Raises OSError, NoFreezer among them."""
-        if self.state(folder) is not State.GONE:
+        if self.state(folder) is not FreezerState.GONE:
             self._ask(folder, False)
 
-    def _ask(self, folder: Path, freeze: bool) -> State:
+    def _ask(self, folder: Path, freeze: bool) -> FreezerState:
         try:
             self._write(*(_freezing(folder) if freeze else thawing(folder)))
         except OSError as error:
@@ -95,7 +95,7 @@ def _freezing(folder: Path) -> tuple[Path, str]:
     return (folder / _V1, "FROZEN") if (folder / _V1).exists() else (folder / _V2, "1")
 
 
-def _state(text: str, frozen: str, thawed: str) -> State:
+def _state(text: str, frozen: str, thawed: str) -> FreezerState:
     if frozen in text.splitlines():
-        return State.FROZEN
-    return State.THAWED if text == thawed else State.CHANGING
+        return FreezerState.FROZEN
+    return FreezerState.THAWED if text == thawed else FreezerState.CHANGING

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .drop_rules import Address, Drops, address
+from .drop_rules import Address, DropAddresses, address
 from .faults import Assignment, Body, Partition
 
 CHAOS_LABEL, ALLOWED = "caplab.dev/chaos", "allowed"
 CLUSTER_LABEL, PART_LABEL = "caplab.dev/cluster", "caplab.dev/part"
 _NO_TARGET = "exporter"  # a part of a cluster that is neither a member nor a Sentinel
-_AGAIN = "Hint: make the fault anew, so that its target is resolved anew."
+_HINT = "Hint: make the fault anew, so that its target is resolved anew."
 PROTECTED_NAMESPACES = frozenset({"kube-system", "kube-public", "kube-node-lease", "local-path-storage"})
 
 
@@ -23,7 +23,7 @@ def refusal(assignment: Assignment, namespace: Body | None, pod: Body | None, no
     )
 
 
-class Refused(Exception):
+class AddressRefused(Exception):
     """An address that no packet may be dropped for; the message names the field and the hint."""
 
 
@@ -37,10 +37,10 @@ def has_host_ip(pod: Body | None) -> bool:
     return any(_listed(pod, "hostIP"))
 
 
-def permitted(partition: Partition, protected_addresses: tuple[str, ...]) -> Drops:
+def permitted(partition: Partition, protected_addresses: tuple[str, ...]) -> DropAddresses:
     """The addresses of a partition as values; protected_addresses: those of the pod and its node. Raises Refused."""
     protected = {address(each) for each in protected_addresses}
-    return Drops(
+    return DropAddresses(
         tuple(_permitted("dropsFrom", each, protected) for each in partition.drops_from),
         tuple(_permitted("dropsTo", each, protected) for each in partition.drops_to),
     )
@@ -51,11 +51,13 @@ def _permitted(field: str, text: str, protected: set[Address]) -> Address:
     try:
         parsed = address(text)
     except ValueError:
-        raise Refused(f"status.targets[].{field} names {text!r}, which is no IP address. {hint}") from None
+        raise AddressRefused(f"status.targets[].{field} names {text!r}, which is no IP address. {hint}") from None
     if parsed in protected:
-        raise Refused(f"status.targets[].{field} names {text}, an address of the pod itself or of its node. {hint}")
+        raise AddressRefused(
+            f"status.targets[].{field} names {text}, an address of the pod itself or of its node. {hint}"
+        )
     if parsed.is_loopback or parsed.is_unspecified or parsed.is_multicast:
-        raise Refused(f"status.targets[].{field} names {text}, which is no address of another. {hint}")
+        raise AddressRefused(f"status.targets[].{field} names {text}, which is no address of another. {hint}")
     return parsed
 
 
@@ -64,11 +66,11 @@ def _addresses_refused(assignment: Assignment, pod: Body | None) -> str:
         return ""
     if not assignment.replaces and not has_host_ip(pod):
         return (
-            f"the status of pod {assignment.pod} names no hostIP, so that it may be cut off from its own node. {_AGAIN}"
+            f"the status of pod {assignment.pod} names no hostIP, so that it may be cut off from its own node. {_HINT}"
         )
     try:
         permitted(assignment.action, own_addresses(pod))
-    except Refused as refused:
+    except AddressRefused as refused:
         return str(refused)
     return ""
 
@@ -95,13 +97,13 @@ def _namespace_refused(assignment: Assignment, namespace: Body | None, own_names
 
 def _pod_refused(assignment: Assignment, pod: Body | None, node: str) -> str:
     if pod is None:
-        return f"pod {assignment.pod} is gone. {_AGAIN}"
+        return f"pod {assignment.pod} is gone. {_HINT}"
     uid = pod["metadata"].get("uid")
     if uid != assignment.pod_uid:
-        return f"pod {assignment.pod} has uid {uid}, and the target has {assignment.pod_uid}: it was replaced. {_AGAIN}"
-    there = (pod.get("spec") or {}).get("nodeName")
-    if there != node:
-        return f"pod {assignment.pod} is on node {there}, not on {node}. {_AGAIN}"
+        return f"pod {assignment.pod} has uid {uid}, and the target has {assignment.pod_uid}: it was replaced. {_HINT}"
+    host = (pod.get("spec") or {}).get("nodeName")
+    if host != node:
+        return f"pod {assignment.pod} is on node {host}, not on {node}. {_HINT}"
     return _cluster_refused(assignment, _labels(pod))
 
 

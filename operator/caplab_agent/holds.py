@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .clock import Clock, Instant
-from .freezer import Freezer, State
+from .freezer import Freezer, FreezerState
 
 _log = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ class Holds:
                     self._remove_holder(pod, fault_uid)
             return FreezeResult(began, self._clock.now().ns if frozen else None)
 
-    def adopt(self, pod_uid: str, fault_uid: str, folder: Path) -> State:
+    def adopt(self, pod_uid: str, fault_uid: str, folder: Path) -> FreezerState:
         """Know that a fault holds the pod, whoever froze it; how the pod is. Raises OSError."""
         pod = self._pod(pod_uid)
         with pod.changed:
@@ -70,7 +70,7 @@ class Holds:
             pod.holders.add(fault_uid)
             return self._state(pod, folder)
 
-    def release(self, pod_uid: str, fault_uid: str, folder: Path) -> State:
+    def release(self, pod_uid: str, fault_uid: str, folder: Path) -> FreezerState:
         """End a fault's hold, the last one thaws the pod; how it was. Safe to repeat. Raises OSError."""
         pod = self._pod(pod_uid)
         with pod.changed:
@@ -116,10 +116,10 @@ class Holds:
         if not pod.holders and pod.folder is not None:
             self._freezer.thaw(pod.folder)
 
-    def _state(self, pod: _Pod, folder: Path) -> State:
+    def _state(self, pod: _Pod, folder: Path) -> FreezerState:
         state = self._freezer.state(folder)
         # Thawed by us: for a kill, which sees to it that nothing of the pod goes on.
-        return State.FROZEN if pod.kills and pod.holders and state is not State.GONE else state
+        return FreezerState.FROZEN if pod.kills and pod.holders and state is not FreezerState.GONE else state
 
     def _pod(self, pod_uid: str) -> _Pod:
         with self._lock:

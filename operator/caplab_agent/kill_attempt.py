@@ -24,8 +24,8 @@ _SHORTEST_SECONDS, _LONGEST_SECONDS = 0.002, 0.05  # between two looks
 class Bounds:
     """How long, in seconds, a signal other than SIGKILL is waited for, and everything together."""
 
-    polite_seconds: float = 1.0
-    whole_seconds: float = 5.0
+    graceful_seconds: float = 1.0
+    total_seconds: float = 5.0
 
 
 @dataclass(slots=True)
@@ -63,7 +63,7 @@ class KillAttempt:
     _thawing: ExitStack = field(default_factory=ExitStack)
 
     def run(self, number: signal.Signals) -> None:
-        """Signal until all are empty, at most bounds.whole_seconds. No signal if one is empty at the start."""
+        """Signal until all are empty, at most bounds.total_seconds. No signal if one is empty at the start."""
         with self._thawing:
             self._kill_until_empty(number)
 
@@ -79,19 +79,19 @@ class KillAttempt:
                     return
                 self.began = now = self.clock.now()
             passed = (now.ns - self.began.ns) / 1e9
-            if not any(each.left for each in self.kills) or passed >= self.bounds.whole_seconds:
+            if not any(each.left for each in self.kills) or passed >= self.bounds.total_seconds:
                 return
-            polite = number != signal.SIGKILL and passed < self.bounds.polite_seconds
-            self._signal(number, polite)
-            if not polite and not killed:
+            graceful = number != signal.SIGKILL and passed < self.bounds.graceful_seconds
+            self._signal(number, graceful)
+            if not graceful and not killed:
                 killed = True
                 self._thawing.enter_context(self.thawed())
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_SECONDS)
 
-    def _signal(self, number: signal.Signals, polite: bool) -> None:
+    def _signal(self, number: signal.Signals, graceful: bool) -> None:
         for each in self.kills:
-            if polite:
+            if graceful:
                 self._send_to(each.left - self._signalled, number)
                 self._signalled |= each.left
             else:

@@ -20,7 +20,7 @@ class Namespace:
     inode: int
 
 
-class Moved(OSError):
+class ProcessMoved(OSError):
     """The process is not there any more, or not where it was: look again."""
 
 
@@ -61,11 +61,11 @@ class Namespaces:
         try:
             file = os.open(self._file(namespace.pid), os.O_RDONLY)
         except FileNotFoundError as error:
-            raise Moved(f"process {namespace.pid} is gone") from error
+            raise ProcessMoved(f"process {namespace.pid} is gone") from error
         try:
             # The id may belong to another process by now; what was opened stays what it is.
             if os.fstat(file).st_ino != namespace.inode or namespace.pid not in namespace.group.pids():
-                raise Moved(f"process {namespace.pid} is another one by now")
+                raise ProcessMoved(f"process {namespace.pid} is another one by now")
             return self._start(("nsenter", f"--net=/proc/self/fd/{file}", *argv), text, (file,))()
         finally:
             os.close(file)

@@ -14,12 +14,12 @@ from typing import TypeVar
 from .clock import Clock
 from .drop_evidence import NOTHING, first_drop_ns, with_counts, with_drops, with_new_network
 from .drop_rules import GRACE_MS, DropCounters
+from .drop_tables import DropTables
 from .faults import ACTIVE, Assignment, Body, FaultRecord, Key, Partition
-from .guard import Refused, has_host_ip, own_addresses, permitted
+from .guard import AddressRefused, has_host_ip, own_addresses, permitted
 from .injectors import HealResult, PodReader, ended, failed, gone, seconds_held, seconds_left, wait_for
-from .netns import Moved, Namespace, Namespaces
+from .netns import Namespace, Namespaces, ProcessMoved
 from .plan import Heal
-from .tables import Tables
 
 _TRIES = 3  # a pod's processes come and go
 _SOONEST_NS, _LATEST_NS = 200_000_000, 2_000_000_000  # between two looks for the first packet
@@ -32,7 +32,7 @@ class PartitionInjector:
     def __init__(self, clock: Clock, namespaces: Namespaces, read_pod: PodReader) -> None:
         self._clock = clock
         self._namespaces = namespaces
-        self._tables = Tables(namespaces)
+        self._tables = DropTables(namespaces)
         self._read_pod = read_pod
         # Where the rules are and when they were read last: who does not know finds out.
         self._cached: dict[Key, Namespace] = {}
@@ -46,7 +46,7 @@ class PartitionInjector:
         if stopped.is_set() or (assignment.replaces and placed is None):
             return None
         if namespace is None or self._namespaces.is_the_nodes(namespace):
-            return failed(record, _nowhere(assignment, namespace))
+            return failed(record, _no_network(assignment, namespace))
         return self._cut(replace(record, protected_addresses=own_addresses(placed)))
 
     def heal(self, record: FaultRecord, heal: Heal) -> FaultRecord:
@@ -54,7 +54,9 @@ class PartitionInjector:
         assignment, began = record.assignment, self._clock.now()
         self._forget(assignment.key)
         try:
-            removed = self._within(assignment, lambda where: (where, self._tables.remove(where, assignment.fault_uid)))
+            removed = self._in_network(
+                assignment, lambda namespace: (namespace, self._tables.remove(namespace, assignment.fault_uid))
+            )
         except OSError as error:
             if seconds_left(record, self._clock) > -GRACE_MS / 1000:
                 raise
@@ -68,15 +70,15 @@ class PartitionInjector:
         """Drop the packets of the addresses that are asked for now; what was counted stays."""
         try:
             drops = permitted(_partition(assignment), record.protected_addresses)
-        except Refused as refused:
+        except AddressRefused as refused:
             return replace(record, problem=str(refused))  # what is in force stays so
 
-        def change(where: Namespace) -> bool:
-            if where.inode == record.netns:
-                self._tables.change(where, assignment.fault_uid, drops, seconds_left(record, self._clock))
+        def change(namespace: Namespace) -> bool:
+            if namespace.inode == record.netns:
+                self._tables.change(namespace, assignment.fault_uid, drops, seconds_left(record, self._clock))
             return True  # in another namespace, poll puts in all there is
 
-        if not self._within(assignment, change):
+        if not self._in_network(assignment, change):
             return record
         return replace(record, assignment=assignment, problem="", evidence=with_drops(record.evidence, drops))
 
@@ -89,53 +91,53 @@ class PartitionInjector:
         if self._namespaces.group(assignment.pod_uid) is None:
             self._forget(assignment.key)
             return gone(record, self._until_gone(record), self._clock)
-        return self._within(assignment, lambda where: self._relocated(record, cached, where)) or record
+        return self._in_network(assignment, lambda namespace: self._relocated(record, cached, namespace)) or record
 
-    def _relocated(self, record: FaultRecord, cached: Namespace | None, where: Namespace) -> FaultRecord:
+    def _relocated(self, record: FaultRecord, cached: Namespace | None, namespace: Namespace) -> FaultRecord:
         """The pod's process is another one than before, and so may its network be."""
-        if where.inode == record.netns:
-            counters = self._tables.read(where, record.assignment.fault_uid)
-            self._cached[record.assignment.key] = where
+        if namespace.inode == record.netns:
+            counters = self._tables.read(namespace, record.assignment.fault_uid)
+            self._cached[record.assignment.key] = namespace
             if counters is not None:
                 return self._with_counters(record, counters)
             if cached is None:  # the rules went while there was no agent: heal finds that, and takes the proof away
                 return record
             # The process is gone, and the rules with it: another network that was given the number of the one before.
-        self._put(record, where)
-        self._cached[record.assignment.key] = where
+        self._put(record, namespace)
+        self._cached[record.assignment.key] = namespace
         after_ns = self._clock.now().ns - (record.injected_ns or 0)
-        return replace(record, netns=where.inode, evidence=with_new_network(record.evidence, after_ns))
+        return replace(record, netns=namespace.inode, evidence=with_new_network(record.evidence, after_ns))
 
     def _cut(self, record: FaultRecord) -> FaultRecord:
         assignment = record.assignment
         try:
             drops = permitted(_partition(assignment), record.protected_addresses)
-            where = self._within(assignment, lambda where: self._put(record, where))
-        except Refused as refused:
+            namespace = self._in_network(assignment, lambda namespace: self._put(record, namespace))
+        except AddressRefused as refused:
             return failed(record, str(refused))
         except OSError as error:
             self._clear(assignment)
             return failed(record, f"the pod could not be cut off: {error}")
         now = self._clock.now()
-        if where is None:
-            return failed(record, _nowhere(assignment, None))
-        self._cached[assignment.key] = where
-        active = replace(record, state=ACTIVE, injected_ns=now.ns, injected_at=now.stamp, netns=where.inode)
+        if namespace is None:
+            return failed(record, _no_network(assignment, None))
+        self._cached[assignment.key] = namespace
+        active = replace(record, state=ACTIVE, injected_ns=now.ns, injected_at=now.stamp, netns=namespace.inode)
         return replace(active, evidence=with_drops((), drops))
 
-    def _put(self, record: FaultRecord, where: Namespace) -> Namespace:
+    def _put(self, record: FaultRecord, namespace: Namespace) -> Namespace:
         drops = permitted(_partition(record.assignment), record.protected_addresses)
-        self._tables.put(where, record.assignment.fault_uid, drops, seconds_left(record, self._clock))
-        return where
+        self._tables.put(namespace, record.assignment.fault_uid, drops, seconds_left(record, self._clock))
+        return namespace
 
     def _clear(self, assignment: Assignment) -> None:
         """A program that took too long may have done its work all the same."""
         with suppress(OSError):
-            self._within(assignment, lambda where: self._tables.remove(where, assignment.fault_uid))
+            self._in_network(assignment, lambda namespace: self._tables.remove(namespace, assignment.fault_uid))
 
-    def _read_counters(self, record: FaultRecord, where: Namespace) -> FaultRecord:
+    def _read_counters(self, record: FaultRecord, namespace: Namespace) -> FaultRecord:
         self._read_ns[record.assignment.key] = self._clock.now().ns
-        counters = self._tables.read(where, record.assignment.fault_uid)
+        counters = self._tables.read(namespace, record.assignment.fault_uid)
         return record if counters is None else self._with_counters(record, counters)
 
     def _with_counters(self, record: FaultRecord, counters: DropCounters) -> FaultRecord:
@@ -153,14 +155,14 @@ class PartitionInjector:
         return now >= self._read_ns.get(record.assignment.key, 0) + pause
 
     def _heal_result(
-        self, record: FaultRecord, where: Namespace, counters: DropCounters | None
+        self, record: FaultRecord, namespace: Namespace, counters: DropCounters | None
     ) -> tuple[FaultRecord, HealResult]:
         if counters is not None:
             partition = _partition(record.assignment)
-            expired = not counters.cuts and bool(partition.drops_from or partition.drops_to)
+            expired = not counters.in_force and bool(partition.drops_from or partition.drops_to)
             notes = ("the cut had ended by itself before the agent healed",) if expired else ()
             return self._with_counters(record, counters), HealResult(notes, held=not expired)
-        if where.inode == record.netns:
+        if namespace.inode == record.netns:
             return record, HealResult(("the rules were not there any more at heal: somebody removed them",), held=False)
         return record, HealResult(("the pod's network was made anew right before heal, and held no rules yet",))
 
@@ -176,14 +178,14 @@ class PartitionInjector:
         self._cached.pop(key, None)
         self._read_ns.pop(key, None)
 
-    def _within(self, assignment: Assignment, do: Callable[[Namespace], _T]) -> _T | None:
+    def _in_network(self, assignment: Assignment, step: Callable[[Namespace], _T]) -> _T | None:
         """Do something in the pod's own network namespace; None: it has none at present."""
         for _ in range(_TRIES):
-            where = self._namespaces.find(assignment.pod_uid)
-            if where is None or self._namespaces.is_the_nodes(where):
+            namespace = self._namespaces.find(assignment.pod_uid)
+            if namespace is None or self._namespaces.is_the_nodes(namespace):
                 return None
-            with suppress(Moved):
-                return do(where)
+            with suppress(ProcessMoved):
+                return step(namespace)
         raise OSError(f"the processes of pod {assignment.pod} come and go too quickly to enter its network")
 
     def _running(self, assignment: Assignment) -> Namespace | None:
@@ -201,7 +203,7 @@ def _partition(assignment: Assignment) -> Partition:
     return assignment.action
 
 
-def _nowhere(assignment: Assignment, namespace: Namespace | None) -> str:
+def _no_network(assignment: Assignment, namespace: Namespace | None) -> str:
     if namespace is None:
         return (
             f"no process of pod {assignment.pod} runs on this node, so nothing was cut. "

@@ -69,7 +69,7 @@ def decide(
     busy: records whose injection is running in this process. Without a list nothing is begun or forgotten,
     but what is due is healed all the same.
     """
-    fresh = [record for body in faults or () for record in _fresh(body, journal, context)]
+    new = [record for body in faults or () for record in _new_records(body, journal, context)]
     bodies = {body["metadata"]["uid"]: body for body in faults or ()}
     heal = [
         _heal(record, bodies.get(key[0]), faults is not None, key in busy, context)
@@ -78,15 +78,15 @@ def decide(
     ]
     healing = {each.key for each in heal if each}
     return Plan(
-        begin=tuple(record for record in fresh if record.state == BEGUN and not record.problem),
+        begin=tuple(record for record in new if record.state == BEGUN and not record.problem),
         adjust=tuple(_changed(faults or (), journal, healing, context)),
-        report=tuple(record for record in fresh if record.ended or record.problem),
+        report=tuple(record for record in new if record.ended or record.problem),
         heal=tuple(each for each in heal if each),
-        forget=() if faults is None else tuple(_settled(bodies, journal, context.node)),
+        forget=() if faults is None else tuple(_forgettable(bodies, journal, context.node)),
     )
 
 
-def _fresh(body: Body, journal: Mapping[Key, FaultRecord], context: DecisionContext) -> Iterator[FaultRecord]:
+def _new_records(body: Body, journal: Mapping[Key, FaultRecord], context: DecisionContext) -> Iterator[FaultRecord]:
     for requested in requested_faults(body, context.node):
         if requested.assignment.key not in journal and requested.state in (BEGUN, ACTIVE):
             yield _record(requested, "deletionTimestamp" in body["metadata"], context)
@@ -136,7 +136,7 @@ def _heal(record: FaultRecord, body: Body | None, listed: bool, busy: bool, cont
     return None
 
 
-def _settled(bodies: Mapping[str, Body], journal: Mapping[Key, FaultRecord], node: str) -> Iterator[Key]:
+def _forgettable(bodies: Mapping[str, Body], journal: Mapping[Key, FaultRecord], node: str) -> Iterator[Key]:
     """Records of faults of which all is over, and which the objects themselves show so.
 
     All records of one Fault go together: each report names them all, and one that is no longer named loses

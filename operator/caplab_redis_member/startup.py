@@ -93,9 +93,9 @@ def decide(config: MemberConfig, view: ClusterView, waited_seconds: float) -> St
         return Start(config.host, confirmed=True)
     primary = _primary_to_follow(config, view, own)
     if primary and view.roles.get(primary) == _MASTER and primary not in view.being_replaced:
-        return _behind(primary, view)
+        return _as_replica(primary, view)
     if view.roles:
-        return _beside_running_ones(config, view, primary, waited_seconds)
+        return _beside_running_members(config, view, primary, waited_seconds)
     return _by_records(config, view, primary, waited_seconds)
 
 
@@ -105,14 +105,14 @@ def _primary_to_follow(config: MemberConfig, view: ClusterView, own: Record) -> 
     return primary if primary != config.host else None
 
 
-def _behind(primary: str, view: ClusterView) -> Start | Wait:
+def _as_replica(primary: str, view: ClusterView) -> Start | Wait:
     """As a replica of one that is up, unless Sentinels don't know that yet."""
     if primary in view.held_down and view.primary_for.get(primary, 0.0) < _NOTICED_UP_SECONDS:
         return Wait(f"the Sentinels to see that {primary} is up")
     return Start(primary, confirmed=True)
 
 
-def _beside_running_ones(
+def _beside_running_members(
     config: MemberConfig, view: ClusterView, primary: str | None, waited_seconds: float
 ) -> Start | Wait:
     """Sentinels choose among those that run. A replica of a primary that is away does no harm, but it can wait."""

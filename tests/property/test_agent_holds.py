@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from agent_fakes import POD_UID, FakeClock
-from caplab_agent.freezer import Freezer, State
+from caplab_agent.freezer import Freezer, FreezerState
 from caplab_agent.holds import Holds
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -43,8 +43,8 @@ class World:
             self.held.add(fault)
 
     def release(self, fault: str) -> None:
-        was = self.holds.release(POD_UID, fault, self.folder)
-        assert was is State.FROZEN or fault not in self.held
+        state = self.holds.release(POD_UID, fault, self.folder)
+        assert state is FreezerState.FROZEN or fault not in self.held
         self.held.discard(fault)
 
     def kill(self, fault: str) -> None:
@@ -62,7 +62,7 @@ class World:
             self.dead(fault)
         self.holds = self.new_holds()
         for holder in sorted(self.held):
-            assert self.holds.adopt(POD_UID, holder, self.folder) is State.FROZEN
+            assert self.holds.adopt(POD_UID, holder, self.folder) is FreezerState.FROZEN
 
     @property
     def frozen(self) -> bool:
@@ -99,8 +99,8 @@ def test_threads_that_freeze_thaw_and_kill_at_once_leave_the_pod_thawed(tmp_path
                         assert not world.frozen
                     continue
                 assert world.holds.acquire(POD_UID, fault, tmp_path).frozen_ns is not None
-                assert world.holds.adopt(POD_UID, fault, tmp_path) is State.FROZEN
-                assert world.holds.release(POD_UID, fault, tmp_path) is State.FROZEN
+                assert world.holds.adopt(POD_UID, fault, tmp_path) is FreezerState.FROZEN
+                assert world.holds.release(POD_UID, fault, tmp_path) is FreezerState.FROZEN
         except BaseException as error:
             errors.append(error)
 

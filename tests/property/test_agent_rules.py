@@ -9,9 +9,9 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import pytest
 from agent_fakes import FakeClock
-from caplab_agent.drop_rules import address, change, parse, put, replacement
+from caplab_agent.drop_rules import address, change_addresses, create_table, parse_table, replace_table
 from caplab_agent.faults import Partition
-from caplab_agent.guard import Refused, permitted
+from caplab_agent.guard import AddressRefused, permitted
 from fake_nft import FakeNft, duration
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -43,12 +43,12 @@ def test_no_transaction_names_what_the_guard_refuses(
     never = {str(address(each)) for each in protected_addresses}
     partition = Partition(tuple(sources), tuple(destinations))
     if any(not is_address(each) or str(address(each)) in never or is_nobodys(each) for each in sources + destinations):
-        with pytest.raises(Refused, match=r"status.targets\[\].drops(From|To) names "):
+        with pytest.raises(AddressRefused, match=r"status.targets\[\].drops(From|To) names "):
             permitted(partition, tuple(protected_addresses))
         return
     drops = permitted(partition, tuple(protected_addresses))
     requested = {str(address(each)) for each in (*sources, *destinations)}
-    for text in (put("f1", drops, 5), replacement("f1", drops, 5), change("f1", drops, 5)):
+    for text in (create_table("f1", drops, 5), replace_table("f1", drops, 5), change_addresses("f1", drops, 5)):
         assert named(text) == requested
         assert not named(text) & never
         assert not any(ip_address(each).is_loopback for each in named(text))
@@ -79,19 +79,19 @@ def test_addresses_and_packets_come_back_as_they_were(
     senders = sorted(set(drops.sources), key=str)
     with tempfile.TemporaryFile() as file:  # stands for a network namespace
         enter = ("nsenter", f"--net=/proc/self/fd/{file.fileno()}", "nft")
-        assert nft((*enter, "-f", "-"), put("f1", drops, milliseconds), (file.fileno(),))().code == 0
+        assert nft((*enter, "-f", "-"), create_table("f1", drops, milliseconds), (file.fileno(),))().code == 0
         for packets, each in enumerate(senders, 1):
             nft.drop(os.fstat(file.fileno()).st_ino, str(each), packets, f"in{each.version}")
         clock.ns += later_ms * 1_000_000
         printed = nft((*enter, "list", "table", "inet", "caplab_f1"), "", (file.fileno(),))().out
-    counters = parse(printed)
+    counters = parse_table(printed)
     dropped = {(drop.direction, drop.address, drop.packets, drop.age_ms) for drop in counters.dropped}
     assert dropped == {("from", each, packets, later_ms) for packets, each in enumerate(senders, 1)}
-    assert counters.cuts == (bool(drops.sources or drops.destinations) and later_ms < milliseconds)
+    assert counters.in_force == (bool(drops.sources or drops.destinations) and later_ms < milliseconds)
 
 
 @given(st.integers(1, 7_200_000))
 def test_every_duration_that_nft_prints_is_read_to_the_millisecond(left: int) -> None:
     element = f"10.0.0.1 counter packets 1 bytes 9 expires {duration(left)}"
     text = f"table inet x {{\n\tset in4 {{\n\t\telements = {{ {element} }}\n\t}}\n}}\n"
-    assert parse(text).dropped[0].age_ms == 7_200_000 - left
+    assert parse_table(text).dropped[0].age_ms == 7_200_000 - left

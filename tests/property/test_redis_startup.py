@@ -17,7 +17,7 @@ EVENTS = st.sampled_from(["write", "replicate", "die", "return", "fail over", "w
 
 
 @dataclass
-class Life:
+class SimulatedCluster:
     """What each member has on its disk, each write as it was acknowledged: with fsync always, by the primary alone."""
 
     primary: str = HOSTS[0]
@@ -28,7 +28,7 @@ class Life:
     up: set[str] = field(default_factory=lambda: set(HOSTS))
     wiped: set[str] = field(default_factory=set)
 
-    def happen(self, event: str, host: str) -> None:
+    def apply(self, event: str, host: str) -> None:
         self.now += 1
         does = {
             "write": self._write, "replicate": self._replicate, "die": self._die, "return": self._return,
@@ -82,12 +82,14 @@ class Life:
 def test_nothing_that_the_last_primary_acknowledged_is_lost_by_the_choice(
     events: list[tuple[str, str]], named: str | None
 ) -> None:
-    life = Life()
+    cluster = SimulatedCluster()
     for event, host in events:
-        life.happen(event, host)
-    chosen = choose_primary([life.record(host) for host in HOSTS], named, HOSTS[0], HOSTS)
-    if life.primary not in life.wiped:
-        assert life.disks[chosen] == life.disks[life.primary]
+        cluster.apply(event, host)
+    chosen = choose_primary([cluster.record(host) for host in HOSTS], named, HOSTS[0], HOSTS)
+    if cluster.primary not in cluster.wiped:
+        assert cluster.disks[chosen] == cluster.disks[cluster.primary]
     else:
-        followed_it = [host for host in HOSTS if life.follows[host][0] == life.primary]
-        assert all(len(life.disks[chosen]) >= len(life.disks[host]) for host in followed_it if host not in life.wiped)
+        followed_it = [host for host in HOSTS if cluster.follows[host][0] == cluster.primary]
+        assert all(
+            len(cluster.disks[chosen]) >= len(cluster.disks[host]) for host in followed_it if host not in cluster.wiped
+        )

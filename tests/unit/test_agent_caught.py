@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 from agent_fakes import ID, PAUSE, POD_UID
-from agent_node import POD, Node, inject, injected, living, new_record, node_in, settle
+from agent_node import POD, Node, await_processes, inject, injected, living, new_record, node_in
 from caplab_agent.faults import ACTIVE, HEALED, FaultRecord, Kill
-from caplab_agent.freezer import State
+from caplab_agent.freezer import FreezerState
 
 UNNAMED: Any = {"metadata": {}, "spec": {"containers": [{}]}, "status": {}}
 
@@ -22,7 +22,7 @@ def node(tmp_path: Path) -> Iterator[Node]:
     yield from node_in(tmp_path)
 
 
-class Catching:
+class ReplacementInjection:
     """An injection of a replacement in a thread of its own."""
 
     def __init__(self, node: Node, seconds: float = 10) -> None:
@@ -42,10 +42,10 @@ class Catching:
 
 def test_a_replacement_is_waited_for_and_its_gate_closed_before_its_first_process(node: Node) -> None:
     node.gate.rmdir()
-    catching = Catching(node)
-    assert catching.thread.is_alive()
+    injection = ReplacementInjection(node)
+    assert injection.thread.is_alive()
     node.gate.mkdir()
-    done = injected(catching.ended())
+    done = injected(injection.ended())
     assert (done.state, done.proven) == (ACTIVE, True)
     assert done.evidence == ("gate closed before the pod's first process, until heal",)
     assert done.effective_ns == done.injected_ns
@@ -55,18 +55,18 @@ def test_a_replacement_is_waited_for_and_its_gate_closed_before_its_first_proces
 
 
 def test_a_sandbox_alone_is_no_process_of_the_member(node: Node) -> None:
-    settle(node.container(PAUSE, "sleep", "60"), 1)
-    done = injected(Catching(node).ended())
+    await_processes(node.container(PAUSE, "sleep", "60"), 1)
+    done = injected(ReplacementInjection(node).ended())
     assert done.evidence == ("gate closed before the pod's first process, until heal",)
     assert living(node.started[0].pid)
 
 
 def test_a_replacement_that_was_quicker_is_killed_as_soon_as_its_containers_are_known(node: Node) -> None:
-    settle(node.container(PAUSE, "sleep", "60"), 1)
+    await_processes(node.container(PAUSE, "sleep", "60"), 1)
     member = node.container(ID, "sleep", "60")
-    settle(member, 1)
+    await_processes(member, 1)
     node.pod_bodies = [None, UNNAMED, {**POD, "spec": {"containers": [{}]}}]
-    done = injected(Catching(node).ended())
+    done = injected(ReplacementInjection(node).ended())
     assert (done.state, done.proven) == (ACTIVE, True)
     assert done.evidence[0].startswith("SIGKILL to 1 process")
     assert not node.pod_bodies
@@ -75,44 +75,44 @@ def test_a_replacement_that_was_quicker_is_killed_as_soon_as_its_containers_are_
 
 
 def test_a_replacement_is_killed_only_when_all_its_containers_are_named(node: Node) -> None:
-    settle(node.container(PAUSE, "sleep", "60"), 1)
-    settle(node.container(ID, "sleep", "60"), 1)
+    await_processes(node.container(PAUSE, "sleep", "60"), 1)
+    await_processes(node.container(ID, "sleep", "60"), 1)
     both = [{"containerID": f"containerd://{each}"} for each in (ID, "ef" * 32)]
     half_named = {**POD, "spec": {"containers": [{}, {}]}}
     node.pod_bodies = [half_named, {"spec": {"containers": [{}, {}]}, "status": {"containerStatuses": both}}]
-    settle(node.container("ef" * 32, "sleep", "60"), 1)
-    done = injected(Catching(node).ended())
+    await_processes(node.container("ef" * 32, "sleep", "60"), 1)
+    done = injected(ReplacementInjection(node).ended())
     assert [line[:7] for line in done.evidence[:2]] == ["SIGKILL"] * 2
 
 
 def test_who_waits_for_a_replacement_ends_when_it_is_told_to_with_nothing_done(node: Node) -> None:
     node.gate.rmdir()
-    catching = Catching(node)
-    catching.stopped.set()
-    assert catching.ended() is None
+    injection = ReplacementInjection(node)
+    injection.stopped.set()
+    assert injection.ended() is None
     node.gate.mkdir()
     assert not list(node.gate.iterdir())
 
 
 def test_who_waits_for_the_names_of_containers_opens_the_gate_again_when_it_is_told_to_end(node: Node) -> None:
-    settle(node.container(PAUSE, "sleep", "60"), 1)
-    settle(node.container(ID, "sleep", "60"), 1)
-    catching = Catching(node)
+    await_processes(node.container(PAUSE, "sleep", "60"), 1)
+    await_processes(node.container(ID, "sleep", "60"), 1)
+    injection = ReplacementInjection(node)
     while not list(node.gate.iterdir()):
         time.sleep(0.005)
-    catching.stopped.set()
-    assert catching.ended() is None
+    injection.stopped.set()
+    assert injection.ended() is None
     assert not list(node.gate.iterdir())
     assert not node.signals
 
 
 def test_a_replacement_that_does_not_come_within_the_time_was_not_killed(node: Node) -> None:
     node.gate.rmdir()
-    assert Catching(node, seconds=0.05).ended() is None
+    assert ReplacementInjection(node, seconds=0.05).ended() is None
 
 
 def test_a_kill_that_keeps_nothing_down_has_nothing_to_do_with_a_replacement(node: Node) -> None:
-    settle(node.container(ID, "sleep", "60"), 1)
+    await_processes(node.container(ID, "sleep", "60"), 1)
     injector = node.injector()
     done = injector.inject(new_record(Kill(keep_down=False), replaces="the-one-before"), POD, threading.Event())
     assert done
@@ -124,7 +124,7 @@ def test_a_kill_that_keeps_nothing_down_has_nothing_to_do_with_a_replacement(nod
 @pytest.fixture
 def frozen(node: Node) -> Node:
     """A node whose member is frozen by a fault: it dies of no signal, as on cgroup v1."""
-    settle(node.container(ID, "sleep", "60"), 1)
+    await_processes(node.container(ID, "sleep", "60"), 1)
     (node.pod / "freezer.state").write_text("THAWED")
     node.holds.acquire(POD_UID, "f9", node.pod)
     kill = node.send
@@ -190,4 +190,4 @@ def test_the_kill_of_a_frozen_pod_is_not_taken_for_a_thaw_by_somebody(node: Node
     (node.pod / "freezer.state").write_text("THAWED")
     node.holds.acquire(POD_UID, "f1", node.pod)
     with node.holds.thawed(POD_UID):
-        assert node.holds.adopt(POD_UID, "f1", node.pod) is State.FROZEN
+        assert node.holds.adopt(POD_UID, "f1", node.pod) is FreezerState.FROZEN

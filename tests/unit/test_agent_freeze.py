@@ -15,7 +15,7 @@ from caplab_agent.cgroups import Cgroups
 from caplab_agent.commands import ProgramResult
 from caplab_agent.faults import ACTIVE, FAILED, GONE, HEALED, Assignment, FaultRecord, Freeze
 from caplab_agent.freeze import FreezeInjector
-from caplab_agent.freezer import Freezer, NoFreezer, State
+from caplab_agent.freezer import Freezer, FreezerState, NoFreezer
 from caplab_agent.holds import Holds
 from caplab_agent.plan import DIED, Heal
 from caplab_agent.thaw_timer import ThawTimers, script
@@ -251,7 +251,7 @@ def test_a_cgroup_that_cannot_be_frozen_is_named(tmp_path: Path) -> None:
     with pytest.raises(NoFreezer, match=r"neither freezer.state nor cgroup.freeze. Hint: "):
         Freezer().freeze(tmp_path)
     assert not list(tmp_path.iterdir())
-    assert Freezer().state(tmp_path / "gone") is State.GONE
+    assert Freezer().state(tmp_path / "gone") is FreezerState.GONE
     assert not Freezer().freeze(tmp_path / "gone")
     Freezer().thaw(tmp_path / "gone")
 

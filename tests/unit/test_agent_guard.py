@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from caplab_agent.drop_rules import Drops, address
+from caplab_agent.drop_rules import DropAddresses, address
 from caplab_agent.faults import Assignment, Freeze, Kill, Partition
-from caplab_agent.guard import Refused, own_addresses, permitted, refusal
+from caplab_agent.guard import AddressRefused, own_addresses, permitted, refusal
 
 ASSIGNMENT = Assignment("f1", "lab", "kill-it", "pg", "p1", "pg-0", Kill())
 
@@ -99,6 +99,6 @@ def test_permitted_addresses_are_values_and_a_pods_own_are_all_that_its_status_n
     assert own_addresses({"status": {"hostIPs": [{"ip": "10.89.0.4"}]}}) == ("10.89.0.4",)
     assert own_addresses(None) == ()
     drops = permitted(Partition(("::ffff:10.0.0.1",), ("FD00::5",)), own_addresses(POD))
-    assert drops == Drops((address("10.0.0.1"),), (address("fd00::5"),))
-    with pytest.raises(Refused):
+    assert drops == DropAddresses((address("10.0.0.1"),), (address("fd00::5"),))
+    with pytest.raises(AddressRefused):
         permitted(Partition(("10.0.0.1",), ()), ("10.0.0.1",))

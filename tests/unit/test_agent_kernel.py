@@ -126,7 +126,7 @@ class Net:
         self.started.append(process)
         return process
 
-    def hears(self, host: str = POD4) -> bool:
+    def answers(self, host: str = POD4) -> bool:
         """Whether the pod answers the peer."""
         assert self.asker.stdin
         assert self.asker.stdout
@@ -173,22 +173,22 @@ BOTH = Partition((PEER4, PEER6), (PEER4, PEER6))
 
 
 def test_packets_of_both_families_are_dropped_counted_and_let_through_again(net: Net) -> None:
-    assert net.hears()
-    assert net.hears(POD6)
+    assert net.answers()
+    assert net.answers(POD6)
     injector = net.injector()
     done = net.cut(injector, BOTH)
-    assert not net.hears()
+    assert not net.answers()
     first_lost_ns = net.clock.now().ns
-    assert not net.hears(POD6)
-    assert not net.hears()
+    assert not net.answers(POD6)
+    assert not net.answers()
     polled = injector.poll(done)
     assert polled.proven
     assert polled.injected_ns
     assert polled.effective_ns
     assert polled.injected_ns <= polled.effective_ns < first_lost_ns + 100_000_000  # and not when it was looked at
     healed = injector.heal(polled, Heal(done.assignment.key))
-    assert net.hears()
-    assert net.hears(POD6)
+    assert net.answers()
+    assert net.answers(POD6)
     assert (healed.state, healed.proven) == (HEALED, True)
     assert [line.partition(", first ")[0] for line in healed.evidence[1:]] == [
         f"dropped 2 packets from {PEER4}",
@@ -199,11 +199,11 @@ def test_packets_of_both_families_are_dropped_counted_and_let_through_again(net:
 def test_each_direction_is_cut_by_itself(net: Net) -> None:
     injector = net.injector()
     done = net.cut(injector, Partition((), (PEER4,)))
-    assert not net.hears()  # the pod has it, and its answer is dropped
+    assert not net.answers()  # the pod has it, and its answer is dropped
     polled = injector.poll(done)
     assert polled.evidence[1].startswith(f"dropped 1 packet to {PEER4}")
     injector.heal(polled, Heal(done.assignment.key))
-    assert net.hears()
+    assert net.answers()
 
 
 def test_a_connection_that_is_there_is_cut_and_goes_on_after_heal(net: Net) -> None:
@@ -250,9 +250,9 @@ def test_what_a_pod_says_to_itself_is_never_dropped(net: Net) -> None:
 def test_the_kernel_ends_the_cut_when_no_agent_does(net: Net) -> None:
     injector = net.injector()
     done = net.cut(injector, BOTH, seconds=0.4)
-    assert not net.hears()
+    assert not net.answers()
     deadline = time.monotonic() + 10
-    while not net.hears():
+    while not net.answers():
         assert time.monotonic() < deadline
     healed = net.injector().heal(done, Heal(done.assignment.key))
     assert (healed.state, healed.proven) == (HEALED, False)
@@ -262,11 +262,11 @@ def test_the_kernel_ends_the_cut_when_no_agent_does(net: Net) -> None:
 def test_addresses_change_without_a_gap_and_counts_stay(net: Net) -> None:
     injector = net.injector()
     done = net.cut(injector, Partition((PEER4,), ()))
-    assert not net.hears()
+    assert not net.answers()
     done = injector.adjust(done, replace(done.assignment, action=Partition((OTHER4,), ())))
-    assert net.hears()
+    assert net.answers()
     done = injector.adjust(done, replace(done.assignment, action=Partition((OTHER4, PEER4), ())))
-    assert not net.hears()
+    assert not net.answers()
     line = injector.poll(done).evidence[-1]
     assert line.startswith(f"dropped 2 packets from {PEER4}"), line
 
@@ -274,11 +274,11 @@ def test_addresses_change_without_a_gap_and_counts_stay(net: Net) -> None:
 def test_of_two_partitions_each_has_its_evidence_and_its_end(net: Net) -> None:
     injector = net.injector()
     first, second = net.cut(injector, BOTH), net.cut(injector, BOTH, "f2")
-    assert not net.hears()
+    assert not net.answers()
     assert injector.heal(first, Heal(first.assignment.key)).proven
-    assert not net.hears()
+    assert not net.answers()
     assert injector.heal(second, Heal(second.assignment.key)).proven
-    assert net.hears()
+    assert net.answers()
     gone = injector.heal(second, Heal(second.assignment.key))
     assert "somebody removed them" in gone.evidence[-1]
 
@@ -350,7 +350,7 @@ def group(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Group]:
     made.remove()
 
 
-BREEDS = "while true; do sleep 60 & sleep 0.002; done"
+FORKING = "while true; do sleep 60 & sleep 0.002; done"
 
 
 def freeze_injector(group: Group, holds: Holds) -> FreezeInjector:
@@ -364,7 +364,7 @@ def is_still(read: Callable[[], object]) -> bool:
 
 
 def test_processes_stop_forks_and_all_and_go_on_at_heal(group: Group) -> None:
-    group.run("bash", "-c", BREEDS)
+    group.run("bash", "-c", FORKING)
     procs = group.container / "cgroup.procs"
     while len(procs.read_text().split()) < 5:
         time.sleep(0.01)

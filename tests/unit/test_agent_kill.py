@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from agent_fakes import ID, PAUSE, POD_UID
-from agent_node import ASSIGNMENT, POD, Node, inject, injected, living, new_record, node_in, settle
+from agent_node import ASSIGNMENT, POD, Node, await_processes, inject, injected, living, new_record, node_in
 from caplab_agent.cgroups import Cgroups, read_procs
 from caplab_agent.clock import Clock
 from caplab_agent.faults import ACTIVE, FAILED, GONE, HEALED, FaultRecord, Kill
@@ -28,7 +28,7 @@ IGNORES = (
     "print(flush=True)\n"
     "time.sleep(60)"
 )
-BREEDS = "while true; do sleep 60 & sleep 0.002; done"
+FORKING = "while true; do sleep 60 & sleep 0.002; done"
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def node(tmp_path: Path) -> Iterator[Node]:
 def test_a_kill_empties_the_container_closes_the_gate_and_proves_it(node: Node) -> None:
     member = node.container(ID, sys.executable, "-c", FORKS)
     pause = node.container(PAUSE, "sleep", "60")
-    settle(member, 16)
+    await_processes(member, 16)
     before = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
     done = inject(node)
     assert (done.state, done.proven, done.problem) == (ACTIVE, True, "")
@@ -55,7 +55,7 @@ def test_a_kill_empties_the_container_closes_the_gate_and_proves_it(node: Node) 
 
 
 def test_the_gate_is_closed_before_the_first_signal(node: Node) -> None:
-    settle(node.container(ID, "sleep", "60"), 1)
+    await_processes(node.container(ID, "sleep", "60"), 1)
     gate_at_signal: list[bool] = []
     send = node.send
 
@@ -70,18 +70,18 @@ def test_the_gate_is_closed_before_the_first_signal(node: Node) -> None:
 
 
 def test_processes_that_are_born_during_the_kill_die_too(node: Node) -> None:
-    settle(node.container(ID, "bash", "-c", BREEDS), 10)
+    await_processes(node.container(ID, "bash", "-c", FORKING), 10)
     assert inject(node).proven
     assert not living(node.started[0].pid)
 
 
 def test_processes_in_cgroups_below_the_containers_die_too(node: Node) -> None:
-    settle(node.container(ID, "sleep", "60", folder="inner/most"), 1)
+    await_processes(node.container(ID, "sleep", "60", folder="inner/most"), 1)
     assert inject(node).proven
 
 
 def test_a_kill_that_keeps_nothing_down_closes_no_gate(node: Node) -> None:
-    settle(node.container(ID, "sleep", "60"), 1)
+    await_processes(node.container(ID, "sleep", "60"), 1)
     done = inject(node, Kill(keep_down=False))
     assert done.proven
     assert not list(node.gate.iterdir())
@@ -101,7 +101,7 @@ def test_a_signal_is_sent_once_and_what_ignores_it_is_killed(node: Node) -> None
 
 
 def test_a_signal_that_suffices_is_followed_by_none(node: Node) -> None:
-    settle(node.container(ID, "sleep", "60"), 1)
+    await_processes(node.container(ID, "sleep", "60"), 1)
     done = inject(node, Kill("SIGTERM"))
     assert done.proven
     assert {number for _, number in node.signals} == {signal.SIGTERM}
@@ -127,7 +127,7 @@ def test_a_container_without_a_process_was_not_killed_and_its_gate_is_open_again
 
 
 def test_one_empty_container_of_two_is_enough_to_touch_neither(node: Node) -> None:
-    settle(node.container(ID, "sleep", "60"), 1)
+    await_processes(node.container(ID, "sleep", "60"), 1)
     ids = [{"containerID": f"containerd://{each}"} for each in (ID, "ef" * 32)]
     done = inject(node, pod={"status": {"containerStatuses": ids}})
     assert done.state == FAILED
@@ -137,7 +137,7 @@ def test_one_empty_container_of_two_is_enough_to_touch_neither(node: Node) -> No
 
 def test_what_does_not_die_fails_the_fault_and_is_named(node: Node) -> None:
     member = node.container(ID, "sleep", "60")
-    settle(member, 1)
+    await_processes(member, 1)
     node.ignores_signals = True
     done = inject(node)
     assert (done.state, done.proven) == (FAILED, False)
@@ -158,7 +158,7 @@ def test_processes_of_another_pid_namespace_are_never_signalled_as_group_zero(no
 
 def test_a_pod_without_a_gate_is_not_killed_but_refused(node: Node) -> None:
     member = node.container(ID, "sleep", "60")
-    settle(member, 1)
+    await_processes(member, 1)
     node.gate.rmdir()
     done = inject(node)
     assert done.state == FAILED
@@ -168,7 +168,7 @@ def test_a_pod_without_a_gate_is_not_killed_but_refused(node: Node) -> None:
 
 def test_a_fault_that_ended_before_its_first_signal_does_nothing(node: Node) -> None:
     member = node.container(ID, "sleep", "60")
-    settle(member, 1)
+    await_processes(member, 1)
     stopped = threading.Event()
     stopped.set()
     assert node.injector().inject(new_record(), POD, stopped) is None
@@ -177,7 +177,7 @@ def test_a_fault_that_ended_before_its_first_signal_does_nothing(node: Node) -> 
 
 
 def active(node: Node) -> FaultRecord:
-    settle(node.container(ID, "sleep", "60"), 1)
+    await_processes(node.container(ID, "sleep", "60"), 1)
     return inject(node)
 
 
@@ -213,7 +213,7 @@ def test_a_volume_that_goes_without_its_pod_is_no_end(node: Node) -> None:
 
 
 def test_a_kill_that_keeps_nothing_down_has_nothing_to_look_after(node: Node) -> None:
-    settle(node.container(ID, "sleep", "60"), 1)
+    await_processes(node.container(ID, "sleep", "60"), 1)
     done = inject(node, Kill(keep_down=False))
     node.gate.rmdir()
     assert node.injector().poll(done) is done
@@ -231,7 +231,7 @@ def delete_volume(node: Node) -> None:
     """And only that: the pod goes on."""
     remove(node)
     node.gate.rmdir()
-    settle(node.container(PAUSE, "sleep", "60"), 1)
+    await_processes(node.container(PAUSE, "sleep", "60"), 1)
 
 
 @pytest.mark.parametrize(

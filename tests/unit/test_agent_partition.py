@@ -12,7 +12,7 @@ import pytest
 from agent_fakes import ID, PAUSE, POD_UID, SECOND, FakeClock, Kernel
 from caplab_agent.cgroups import Cgroups
 from caplab_agent.faults import ACTIVE, FAILED, GONE, HEALED, Assignment, FaultRecord, Partition
-from caplab_agent.netns import Moved, Namespaces
+from caplab_agent.netns import Namespaces, ProcessMoved
 from caplab_agent.partition import PartitionInjector
 from caplab_agent.plan import DIED, REBOOTED, Heal
 from fake_nft import FakeNft
@@ -368,14 +368,14 @@ def test_a_process_that_became_another_pods_is_not_entered(node: Node) -> None:
     assert namespace
     assert (namespace.pid, namespace.inode) == (100, node.inode())
     node.enter(100, "another pod")
-    with pytest.raises(Moved):
+    with pytest.raises(ProcessMoved):
         namespaces.run(namespace, ("nft",))
     node.enter(100, "pod")
     node.kernel.pids = {}
-    with pytest.raises(Moved):
+    with pytest.raises(ProcessMoved):
         namespaces.run(namespace, ("nft",))
     (node.root / "proc/100/ns/net").unlink()
-    with pytest.raises(Moved):
+    with pytest.raises(ProcessMoved):
         namespaces.run(namespace, ("nft",))
     assert node.nft.calls == []
 

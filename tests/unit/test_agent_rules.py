@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import pytest
 from caplab_agent.drop_evidence import first_drop_ns, with_counts, with_drops, with_new_network
-from caplab_agent.drop_rules import DropCounters, Dropped, Drops, address, change, parse, put, replacement, table
+from caplab_agent.drop_rules import (
+    DropAddresses,
+    DropCount,
+    DropCounters,
+    address,
+    change_addresses,
+    create_table,
+    parse_table,
+    replace_table,
+    table_name,
+)
 
 MILLISECOND = 1_000_000
 PEER, SIX = address("10.244.1.5"), address("fd00::5")
@@ -43,13 +53,13 @@ PRINTED = """table inet caplab_f1 {
 
 
 def test_a_printed_table_tells_packets_and_how_long_ago_the_first_was() -> None:
-    assert parse(PRINTED) == DropCounters(
+    assert parse_table(PRINTED) == DropCounters(
         (
-            Dropped("from", PEER, 37, 616),
-            Dropped("from", address("10.244.1.6"), 1, 60_000),
-            Dropped("to", SIX, 2, 2000),
+            DropCount("from", PEER, 37, 616),
+            DropCount("from", address("10.244.1.6"), 1, 60_000),
+            DropCount("to", SIX, 2, 2000),
         ),
-        cuts=True,
+        in_force=True,
     )
 
 
@@ -57,45 +67,45 @@ def test_a_table_whose_addresses_have_run_out_cuts_no_more() -> None:
     ended = PRINTED.replace(
         "elements = { 10.244.1.5 timeout 10s500ms expires 4s176ms, 10.244.1.6 timeout", "x"
     ).replace(" 10s500ms expires 4s176ms }", "")
-    assert not parse(ended).cuts
-    assert len(parse(ended).dropped) == 3
-    assert parse("") == DropCounters((), cuts=False)
+    assert not parse_table(ended).in_force
+    assert len(parse_table(ended).dropped) == 3
+    assert parse_table("") == DropCounters((), in_force=False)
 
 
 def test_an_element_of_this_very_moment_is_no_time_old() -> None:
     text = "table inet x {\n\tset in4 {\n\t\telements = { 10.0.0.1 counter packets 1 bytes 9 }\n\t}\n}\n"
-    assert parse(text).dropped == (Dropped("from", address("10.0.0.1"), 1, 0),)
-    assert parse(text.replace("packets 1", "packets 0")).dropped == ()
+    assert parse_table(text).dropped == (DropCount("from", address("10.0.0.1"), 1, 0),)
+    assert parse_table(text.replace("packets 1", "packets 0")).dropped == ()
 
 
 def test_a_table_is_made_or_replaced_in_one_transaction_and_named_after_its_fault() -> None:
-    drops = Drops((PEER, PEER, SIX), ())
-    assert table("1b-2c") == "caplab_1b_2c"
-    made = put("1b-2c", drops, 1500)
+    drops = DropAddresses((PEER, PEER, SIX), ())
+    assert table_name("1b-2c") == "caplab_1b_2c"
+    made = create_table("1b-2c", drops, 1500)
     assert made.startswith("create table inet caplab_1b_2c\ntable inet caplab_1b_2c {\n")
     assert made.count(f"{PEER} timeout 1500ms") == 1
     assert "set drop_from6 { type ipv6_addr; flags timeout; elements = { fd00::5 timeout 1500ms }; }" in made
     assert "set drop_to4 { type ipv4_addr; flags timeout; }" in made
-    again = replacement("1b-2c", drops, 1500)
+    again = replace_table("1b-2c", drops, 1500)
     assert again.startswith("table inet caplab_1b_2c\ndelete table inet caplab_1b_2c\ntable inet caplab_1b_2c {\n")
 
 
 def test_what_a_pod_says_to_itself_is_let_through_ahead_of_every_rule() -> None:
-    chains = put("f1", Drops((PEER,), (PEER,)), 1).split("  chain ")[1:]
+    chains = create_table("f1", DropAddresses((PEER,), (PEER,)), 1).split("  chain ")[1:]
     assert len(chains) == 4
     for chain in chains:
         assert chain.index('name "lo" accept') < chain.index("@")
 
 
 def test_every_fault_counts_before_any_fault_drops() -> None:
-    text = put("f1", Drops((PEER,), (PEER,)), 1)
+    text = create_table("f1", DropAddresses((PEER,), (PEER,)), 1)
     for way, hook in (("in", "prerouting"), ("out", "output")):
         assert f"chain count_{way} {{ type filter hook {hook} priority raw - 1;" in text
         assert f"chain drop_{way} {{ type filter hook {hook} priority raw;" in text
 
 
 def test_a_change_fills_the_sets_of_addresses_and_leaves_the_counts_alone() -> None:
-    assert change("f1", Drops((PEER,), ()), 700).splitlines() == [
+    assert change_addresses("f1", DropAddresses((PEER,), ()), 700).splitlines() == [
         "flush set inet caplab_f1 drop_from4",
         "flush set inet caplab_f1 drop_from6",
         "flush set inet caplab_f1 drop_to4",
@@ -111,7 +121,7 @@ def test_what_is_no_address_is_not_taken_for_one(text: str) -> None:
 
 
 def test_evidence_names_the_most_dropped_addresses_and_sums_up_the_rest() -> None:
-    many = tuple(Dropped("from", address(f"10.0.0.{n}"), n, 500) for n in range(1, 41))
+    many = tuple(DropCount("from", address(f"10.0.0.{n}"), n, 500) for n in range(1, 41))
     lines = with_counts(("other",), DropCounters(many, True), 1000 * MILLISECOND, 400 * MILLISECOND)
     assert lines[0] == "other"
     assert lines[1] == "dropped 40 packets from 10.0.0.40, first 100 ms after injection"
@@ -121,14 +131,14 @@ def test_evidence_names_the_most_dropped_addresses_and_sums_up_the_rest() -> Non
 
 
 def test_the_first_packet_is_never_earlier_than_the_injection() -> None:
-    counters = DropCounters((Dropped("from", PEER, 1, 50), Dropped("to", PEER, 9, 20)), True)
+    counters = DropCounters((DropCount("from", PEER, 1, 50), DropCount("to", PEER, 9, 20)), True)
     assert first_drop_ns(counters, 1000 * MILLISECOND, 900 * MILLISECOND) == 950 * MILLISECOND
     assert first_drop_ns(counters, 1000 * MILLISECOND, 970 * MILLISECOND) == 970 * MILLISECOND
     assert "first 0 ms after injection" in with_counts((), counters, 1000 * MILLISECOND, 970 * MILLISECOND)[1]
 
 
 def test_lines_about_the_present_take_each_others_place() -> None:
-    lines = with_drops(with_drops(("x",), Drops((PEER,), ())), Drops((PEER, SIX), (PEER,)))
+    lines = with_drops(with_drops(("x",), DropAddresses((PEER,), ())), DropAddresses((PEER, SIX), (PEER,)))
     assert lines == ("drops packets from 2 addresses and to 1 address", "x")
     assert with_new_network(with_new_network(("x",), 10**9), 3 * 10**9) == (
         "x",

@@ -37,7 +37,7 @@ def record(host: str, follows: str = R0, since: float = 10.0, offset: int = 100,
     return Record(host=host, follows=follows, since=since, offset=offset, has_data=has_data)
 
 
-def nothing(host: str) -> Record:
+def empty_record(host: str) -> Record:
     return Record(host=host)
 
 
@@ -48,7 +48,7 @@ def nothing(host: str) -> Record:
         ([record(R0), record(R1, offset=900), record(R2, offset=500)], R0, R0),
         ([record(R0, follows=R2), record(R1, follows=R2), record(R2, follows=R2)], R0, R2),
         # it lost its disk, or is away: the replica that got furthest
-        ([nothing(R0), record(R1, offset=900), record(R2, offset=500)], R0, R1),
+        ([empty_record(R0), record(R1, offset=900), record(R2, offset=500)], R0, R1),
         ([record(R0, has_data=False), record(R1, offset=500), record(R2, offset=900)], R0, R2),
         ([record(R1, offset=500), record(R2, offset=900)], R0, R2),
         ([record(R1), record(R2)], R1, R1),  # both have the same: whom the Sentinels name needs no failover
@@ -58,11 +58,11 @@ def nothing(host: str) -> Record:
         # the last primary is away: not one that was primary before it, but who followed it
         ([record(R0, since=10, offset=900), record(R1, follows=R2, since=21)], R0, R1),
         # nobody has anything
-        ([nothing(R0), nothing(R1), nothing(R2)], R2, R2),
-        ([nothing(R1), nothing(R0)], None, R0),
-        ([nothing(R2), nothing(R1)], None, R1),
+        ([empty_record(R0), empty_record(R1), empty_record(R2)], R2, R2),
+        ([empty_record(R1), empty_record(R0)], None, R0),
+        ([empty_record(R2), empty_record(R1)], None, R1),
         # a file of data without a word on who was primary
-        ([Record(host=R1, offset=5, has_data=True), nothing(R0)], R0, R1),
+        ([Record(host=R1, offset=5, has_data=True), empty_record(R0)], R0, R1),
         # the latest word is of somebody who is no member (any more), and so is none
         ([record(R0, since=10, offset=5), record(R1, follows="elsewhere", since=20, offset=900)], R0, R0),
         ([record(R1, follows="elsewhere", offset=5), record(R0, follows="elsewhere", offset=9)], R1, R0),
@@ -82,7 +82,7 @@ def view_of(own: Record, *others: Record, named: str | None = R0, decided: bool 
     )
 
 
-def steps(host: str, view: ClusterView, config: MemberConfig = CONFIG, waited: float = 0.0) -> Start | str:
+def decision(host: str, view: ClusterView, config: MemberConfig = CONFIG, waited: float = 0.0) -> Start | str:
     step = decide(replace(config, host=host), view, waited)
     return step.why if isinstance(step, Wait) else step
 
@@ -90,94 +90,94 @@ def steps(host: str, view: ClusterView, config: MemberConfig = CONFIG, waited: f
 ALL = [record(R0), record(R1), record(R2)]
 
 
-def of_all(host: str, records: list[Record] = ALL, **view: object) -> ClusterView:
+def view_of_all(host: str, records: list[Record] = ALL, **view: object) -> ClusterView:
     own = next(each for each in records if each.host == host)
     return view_of(own, *(each for each in records if each.host != host), **view)  # type: ignore[arg-type]
 
 
 def test_the_primary_that_is_named_and_has_most_starts_and_the_others_wait_for_it_and_follow() -> None:
-    assert steps(R0, of_all(R0)) == Start(R0, True)
-    assert steps(R1, of_all(R1)) == f"{R0}, who has most, to be primary"
-    assert steps(R1, view_of(record(R1), record(R2), _0="master")) == Start(R0, True)
+    assert decision(R0, view_of_all(R0)) == Start(R0, True)
+    assert decision(R1, view_of_all(R1)) == f"{R0}, who has most, to be primary"
+    assert decision(R1, view_of(record(R1), record(R2), _0="master")) == Start(R0, True)
 
 
 def test_one_that_is_chosen_and_not_named_starts_alone_for_the_sentinels_to_promote_it() -> None:
-    lost = [nothing(R0), record(R1, offset=900), record(R2, offset=500)]
-    assert steps(R1, of_all(R1, lost)) == Start(R0, False)
-    assert "who has most" in str(steps(R0, of_all(R0, lost)))
-    assert "who has most" in str(steps(R2, of_all(R2, lost)))
+    lost = [empty_record(R0), record(R1, offset=900), record(R2, offset=500)]
+    assert decision(R1, view_of_all(R1, lost)) == Start(R0, False)
+    assert "who has most" in str(decision(R0, view_of_all(R0, lost)))
+    assert "who has most" in str(decision(R2, view_of_all(R2, lost)))
     # it runs: the one that is named waits until it no longer is
-    assert "to name another" in str(steps(R0, view_of(nothing(R0), record(R2), _1="slave")))
-    assert steps(R0, view_of(nothing(R0), record(R2), named=R1, _1="master")) == Start(R1, True)
+    assert "to name another" in str(decision(R0, view_of(empty_record(R0), record(R2), _1="slave")))
+    assert decision(R0, view_of(empty_record(R0), record(R2), named=R1, _1="master")) == Start(R1, True)
 
 
 def test_nobody_starts_as_primary_whom_no_majority_of_sentinels_names() -> None:
-    assert steps(R0, of_all(R0, named=None)) == "the Sentinels"
-    assert steps(R0, view_of(record(R0), named=None), waited=1e6) == "the Sentinels"
+    assert decision(R0, view_of_all(R0, named=None)) == "the Sentinels"
+    assert decision(R0, view_of(record(R0), named=None), waited=1e6) == "the Sentinels"
 
 
 def test_those_that_are_missing_are_waited_for_but_not_for_ever() -> None:
     early = view_of(record(R1), record(R2))
-    assert steps(R1, early) == f"{R0} to publish their records"
-    assert steps(R1, early, waited=LATE) == f"{R2}, who has most, to be primary"
-    assert steps(R2, view_of(record(R2), record(R1)), waited=LATE) == Start(R0, False)
-    assert steps(R1, early, waited=2 * LATE) == Start(R0, False), "the chosen one can't start"
+    assert decision(R1, early) == f"{R0} to publish their records"
+    assert decision(R1, early, waited=LATE) == f"{R2}, who has most, to be primary"
+    assert decision(R2, view_of(record(R2), record(R1)), waited=LATE) == Start(R0, False)
+    assert decision(R1, early, waited=2 * LATE) == Start(R0, False), "the chosen one can't start"
 
 
 def test_a_primary_that_sentinels_promoted_need_not_wait_for_who_can_only_have_less() -> None:
     promoted = view_of(record(R0), decided=True)
-    assert steps(R0, promoted) == Start(R0, True)
-    assert "to publish their records" in str(steps(R0, view_of(record(R0))))
-    assert "to publish their records" in str(steps(R0, view_of(record(R0, follows=R1), decided=True)))
+    assert decision(R0, promoted) == Start(R0, True)
+    assert "to publish their records" in str(decision(R0, view_of(record(R0))))
+    assert "to publish their records" in str(decision(R0, view_of(record(R0, follows=R1), decided=True)))
 
 
 def test_who_has_nothing_never_leads_those_that_may_have_something() -> None:
-    empty = view_of(nothing(R0))
+    empty = view_of(empty_record(R0))
     for waited in (0.0, LATE, 100 * LATE):
-        assert "to publish their records" in str(steps(R0, empty, waited=waited))
-        assert "to publish their records" in str(steps(R0, empty, NEW, waited=waited))
+        assert "to publish their records" in str(decision(R0, empty, waited=waited))
+        assert "to publish their records" in str(decision(R0, empty, NEW, waited=waited))
     nothing_is_kept = replace(CONFIG, persistence="none")
-    assert steps(R0, empty, nothing_is_kept, waited=LATE) == Start(R0, True)
+    assert decision(R0, empty, nothing_is_kept, waited=LATE) == Start(R0, True)
 
 
 def test_a_new_cluster_begins_with_its_first_member_and_a_kept_volume_is_found_whoever_has_it() -> None:
-    new = [nothing(R0), nothing(R1), nothing(R2)]
-    assert steps(R0, of_all(R0, new, named=None), NEW) == Start(R0, True)
-    assert steps(R1, of_all(R1, new, named=None), NEW) == f"{R0}, who has most, to be primary"
-    assert steps(R1, view_of(nothing(R1), named=None, _0="master"), NEW) == Start(R0, True)
-    kept = [nothing(R0), nothing(R1), record(R2, follows=R2)]
-    assert steps(R0, of_all(R0, kept), NEW) == f"{R2}, who has most, to be primary"
-    assert steps(R2, of_all(R2, kept), NEW) == Start(R0, False)
-    assert "to publish" in str(steps(R2, view_of(record(R2, follows=R2)), NEW, waited=1e6))
+    new = [empty_record(R0), empty_record(R1), empty_record(R2)]
+    assert decision(R0, view_of_all(R0, new, named=None), NEW) == Start(R0, True)
+    assert decision(R1, view_of_all(R1, new, named=None), NEW) == f"{R0}, who has most, to be primary"
+    assert decision(R1, view_of(empty_record(R1), named=None, _0="master"), NEW) == Start(R0, True)
+    kept = [empty_record(R0), empty_record(R1), record(R2, follows=R2)]
+    assert decision(R0, view_of_all(R0, kept), NEW) == f"{R2}, who has most, to be primary"
+    assert decision(R2, view_of_all(R2, kept), NEW) == Start(R0, False)
+    assert "to publish" in str(decision(R2, view_of(record(R2, follows=R2)), NEW, waited=1e6))
 
 
 def test_beside_others_that_run_the_sentinels_decide() -> None:
     crashed = view_of(record(R0), _1="slave", _2="slave")
-    assert "to name another" in str(steps(R0, crashed, waited=1e6))
-    assert steps(R0, crashed, replace(CONFIG, come_back=True)) == Start(R0, False)
+    assert "to name another" in str(decision(R0, crashed, waited=1e6))
+    assert decision(R0, crashed, replace(CONFIG, come_back=True)) == Start(R0, False)
     restarted = view_of(record(R1), _2="slave")
-    assert "to name another" in str(steps(R1, restarted))
-    assert steps(R1, restarted, waited=LATE) == Start(R0, False)
-    assert steps(R1, view_of(record(R1), named=None, _0="master")) == Start(R0, True)
+    assert "to name another" in str(decision(R1, restarted))
+    assert decision(R1, restarted, waited=LATE) == Start(R0, False)
+    assert decision(R1, view_of(record(R1), named=None, _0="master")) == Start(R0, True)
 
 
 def test_nobody_follows_a_primary_that_is_just_being_replaced() -> None:
     replaced = replace(view_of(record(R1), _0="master"), being_replaced=frozenset({R0}))
-    assert "to name another" in str(steps(R1, replaced))
-    assert steps(R1, replace(replaced, named=R2, roles={R2: "master"})) == Start(R2, True)
+    assert "to name another" in str(decision(R1, replaced))
+    assert decision(R1, replace(replaced, named=R2, roles={R2: "master"})) == Start(R2, True)
 
 
 def test_nobody_follows_a_primary_before_every_sentinel_has_seen_that_it_is_up() -> None:
     """One that holds it for down would begin a failover, and find a replica that has less than the primary."""
     unseen = replace(view_of(record(R1), _0="master"), held_down=frozenset({R0}))
-    assert steps(R1, unseen) == f"the Sentinels to see that {R0} is up"
-    assert steps(R1, replace(unseen, held_down=frozenset({R2}))) == Start(R0, True)
-    assert steps(R1, replace(unseen, primary_for={R0: 9.9}), waited=100) == f"the Sentinels to see that {R0} is up"
-    assert steps(R1, replace(unseen, primary_for={R0: 10.0})) == Start(R0, True), "one is cut off from it"
+    assert decision(R1, unseen) == f"the Sentinels to see that {R0} is up"
+    assert decision(R1, replace(unseen, held_down=frozenset({R2}))) == Start(R0, True)
+    assert decision(R1, replace(unseen, primary_for={R0: 9.9}), waited=100) == f"the Sentinels to see that {R0} is up"
+    assert decision(R1, replace(unseen, primary_for={R0: 10.0})) == Start(R0, True), "one is cut off from it"
 
 
 def test_the_only_member_asks_nobody() -> None:
-    assert steps(R0, view_of(record(R0), named=None), replace(CONFIG, members=(R0,))) == Start(R0, True)
+    assert decision(R0, view_of(record(R0), named=None), replace(CONFIG, members=(R0,))) == Start(R0, True)
 
 
 def startup_in(monkeypatch: pytest.MonkeyPatch, cluster: FakeCluster, own: Record) -> tuple[Start, list[str]]:
@@ -197,7 +197,7 @@ def test_a_named_member_without_data_has_the_chosen_one_promoted_and_follows_it(
 
     records = {R1: json.dumps(asdict(record(R1))), R2: json.dumps(asdict(record(R2, offset=5)))}
     cluster = fake_cluster({}, each_pause=comes_up, on_failover=promote(R1), records=records)
-    start, logged = startup_in(monkeypatch, cluster, nothing(R0))
+    start, logged = startup_in(monkeypatch, cluster, empty_record(R0))
     assert start == Start(R1, True)
     assert cluster.commands == ["SENTINEL FAILOVER caplab"]
     assert logged[0] == f"waiting for {R1}, who has most, to be primary"
@@ -301,7 +301,7 @@ def data(tmp_path: Path) -> Callable[..., Path]:
 @pytest.mark.parametrize(
     ("conf", "manifest", "size", "expected"),
     [
-        (None, None, 0, nothing(R1)),
+        (None, None, 0, empty_record(R1)),
         ("port 6379\n", MANIFEST, 50, record(R1, R1, 1234.0, 750)),
         (f"port 6379\nreplicaof {R0} 6379\n", MANIFEST + " endoffset 801\n", 50, record(R1, R0, 1234.0, 801)),
         (f"replicaof {R2} 6379\nreplicaof {R0} 6379\n", "file a seq 1 type b\n", 0, record(R1, R0, 1234.0, 0)),

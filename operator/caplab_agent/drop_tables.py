@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from .commands import ProgramResult
-from .drop_rules import GRACE_MS, DropCounters, Drops, change, parse, put, replacement, table
+from .drop_rules import (
+    GRACE_MS,
+    DropAddresses,
+    DropCounters,
+    change_addresses,
+    create_table,
+    parse_table,
+    replace_table,
+    table_name,
+)
 from .netns import Namespace, Namespaces
 
 _ABSENT, _EXISTS = "No such file or directory", "File exists"  # as nft says it of a table
@@ -15,33 +24,33 @@ class NftFailed(OSError):
     """nft did not do it; the message is nft's."""
 
 
-class Tables:
+class DropTables:
     """The tables of this node's pods. All methods raise Moved, NftFailed, OSError."""
 
     def __init__(self, namespaces: Namespaces) -> None:
         self._namespaces = namespaces
 
-    def put(self, namespace: Namespace, fault_uid: str, drops: Drops, seconds: float) -> None:
+    def put(self, namespace: Namespace, fault_uid: str, drops: DropAddresses, seconds: float) -> None:
         """Drop these addresses for so long and the grace, in place of whatever the fault dropped there before."""
         ms = _milliseconds(seconds)
-        result = self._nft(namespace, put(fault_uid, drops, ms))
+        result = self._nft(namespace, create_table(fault_uid, drops, ms))
         if result.code and _EXISTS in result.err:
-            result = self._nft(namespace, replacement(fault_uid, drops, ms))
+            result = self._nft(namespace, replace_table(fault_uid, drops, ms))
         _absent(result, "made")
 
-    def change(self, namespace: Namespace, fault_uid: str, drops: Drops, seconds: float) -> bool:
+    def change(self, namespace: Namespace, fault_uid: str, drops: DropAddresses, seconds: float) -> bool:
         """Drop these addresses from now on, and keep the counts; False: there is no such table."""
-        return not _absent(self._nft(namespace, change(fault_uid, drops, _milliseconds(seconds))), "changed")
+        return not _absent(self._nft(namespace, change_addresses(fault_uid, drops, _milliseconds(seconds))), "changed")
 
     def read(self, namespace: Namespace, fault_uid: str) -> DropCounters | None:
         """What the table has counted; None: there is none."""
-        result = self._namespaces.run(namespace, ("nft", "list", "table", "inet", table(fault_uid)))
-        return None if _absent(result, "read") else parse(result.out)
+        result = self._namespaces.run(namespace, ("nft", "list", "table", "inet", table_name(fault_uid)))
+        return None if _absent(result, "read") else parse_table(result.out)
 
     def remove(self, namespace: Namespace, fault_uid: str) -> DropCounters | None:
         """Delete the table, and no other; what it had counted. None: there was none."""
-        result = self._namespaces.run(namespace, (*_PRINT_AND_DELETE, table(fault_uid)))
-        return None if _absent(result, "deleted") else parse(result.out)
+        result = self._namespaces.run(namespace, (*_PRINT_AND_DELETE, table_name(fault_uid)))
+        return None if _absent(result, "deleted") else parse_table(result.out)
 
     def _nft(self, namespace: Namespace, transaction: str) -> ProgramResult:
         return self._namespaces.run(namespace, ("nft", "-f", "-"), transaction)
