@@ -23,7 +23,7 @@ STEPS = st.lists(
 )
 
 
-class World:
+class SimulatedPod:
     """A pod's cgroup, who holds it, and the kills that are under way."""
 
     def __init__(self, folder: Path) -> None:
@@ -73,21 +73,21 @@ class World:
 @given(STEPS)
 def test_a_pod_is_frozen_exactly_while_it_is_held_and_not_being_killed(steps: list[tuple[str, str]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        world = World(Path(folder))
+        pod = SimulatedPod(Path(folder))
         for step, fault in steps:
-            getattr(world, step)(fault)
-            assert world.frozen == (bool(world.held) and not world.kills)
-        while world.kills:
-            world.dead("")
-        for fault in sorted(world.held):
-            assert world.frozen
-            world.release(fault)
-        assert not world.frozen
+            getattr(pod, step)(fault)
+            assert pod.frozen == (bool(pod.held) and not pod.kills)
+        while pod.kills:
+            pod.dead("")
+        for fault in sorted(pod.held):
+            assert pod.frozen
+            pod.release(fault)
+        assert not pod.frozen
 
 
 @pytest.mark.parametrize("seed", range(10))
 def test_threads_that_freeze_thaw_and_kill_at_once_leave_the_pod_thawed(tmp_path: Path, seed: int) -> None:
-    world = World(tmp_path)
+    pod = SimulatedPod(tmp_path)
     errors: list[BaseException] = []
 
     def run(fault: str) -> None:
@@ -95,12 +95,12 @@ def test_threads_that_freeze_thaw_and_kill_at_once_leave_the_pod_thawed(tmp_path
         try:
             for _ in range(30):
                 if choose.random() < 0.3:
-                    with world.holds.thawed(POD_UID):
-                        assert not world.frozen
+                    with pod.holds.thawed(POD_UID):
+                        assert not pod.frozen
                     continue
-                assert world.holds.acquire(POD_UID, fault, tmp_path).frozen_ns is not None
-                assert world.holds.adopt(POD_UID, fault, tmp_path) is FreezerState.FROZEN
-                assert world.holds.release(POD_UID, fault, tmp_path) is FreezerState.FROZEN
+                assert pod.holds.acquire(POD_UID, fault, tmp_path).frozen_ns is not None
+                assert pod.holds.adopt(POD_UID, fault, tmp_path) is FreezerState.FROZEN
+                assert pod.holds.release(POD_UID, fault, tmp_path) is FreezerState.FROZEN
         except BaseException as error:
             errors.append(error)
 
@@ -110,4 +110,4 @@ def test_threads_that_freeze_thaw_and_kill_at_once_leave_the_pod_thawed(tmp_path
     for thread in threads:
         thread.join(60)
     assert errors == []
-    assert not world.frozen
+    assert not pod.frozen

@@ -23,7 +23,7 @@ STEPS = st.lists(
 )
 
 
-class World:
+class SimulatedNode:
     """One fault with two pods on a node, the API server's view of it and the view the agent has of that."""
 
     def __init__(self) -> None:
@@ -112,45 +112,45 @@ class World:
 @settings(max_examples=1000)
 @given(STEPS)
 def test_a_fault_ends_in_time_and_everybody_knows_whatever_happens(steps: list[str]) -> None:
-    world = World()
+    node = SimulatedNode()
     for step in steps:
-        world.step(step)
-        for key, record in world.journal.items():
-            assert record.ended or key in world.busy or world.now < record.deadline_ns
-            assert record.state != BEGUN or key in world.busy  # nobody would ever finish it
+        node.step(step)
+        for key, record in node.journal.items():
+            assert record.ended or key in node.busy or node.now < record.deadline_ns
+            assert record.state != BEGUN or key in node.busy  # nobody would ever finish it
     for step in ["watch", "injected", *["wait"] * 11, "reported", "watch"]:
-        world.step(step)
-    assert world.removed or set(world.states.values()) <= ENDED
-    assert not world.journal
+        node.step(step)
+    assert node.removed or set(node.states.values()) <= ENDED
+    assert not node.journal
 
 
 @settings(max_examples=1000)
 @given(STEPS)
 def test_no_pod_is_injected_twice_while_the_journal_lives(steps: list[str]) -> None:
-    world = World()
+    node = SimulatedNode()
     for step in steps:
         if step != "lose":
-            world.step(step)
-    assert len(world.injections) == len(set(world.injections))
+            node.step(step)
+    assert len(node.injections) == len(set(node.injections))
 
 
 @settings(max_examples=1000)
 @given(STEPS)
 def test_nothing_is_forgotten_before_its_end_was_shown_or_its_object_was_gone(steps: list[str]) -> None:
-    world = World()
+    node = SimulatedNode()
     for step in steps:
-        before = dict(world.journal)
-        world.step(step)
-        for key in before.keys() - world.journal.keys() if step != "lose" else ():
-            assert world.removed or world.states[key[1]] in ENDED
+        before = dict(node.journal)
+        node.step(step)
+        for key in before.keys() - node.journal.keys() if step != "lose" else ():
+            assert node.removed or node.states[key[1]] in ENDED
 
 
 @settings(max_examples=500)
 @given(STEPS)
 def test_what_is_live_and_watched_is_in_force(steps: list[str]) -> None:
-    world = World()
+    node = SimulatedNode()
     for step in [*steps, "watch"]:
-        world.step(step)
-    for record in world.journal.values():
-        if record.state == ACTIVE and not world.removed:
-            assert record.assignment.action == Partition((f"10.0.0.{world.addresses}",), ())
+        node.step(step)
+    for record in node.journal.values():
+        if record.state == ACTIVE and not node.removed:
+            assert record.assignment.action == Partition((f"10.0.0.{node.addresses}",), ())
