@@ -56,7 +56,7 @@ class ClusterObject:
     kind: str
     namespace: str
     name: str
-    patience_seconds: float = 90.0
+    timeout_seconds: float = 90.0
 
     def apply(self, **spec: Any) -> None:
         self.lab.apply(body(self.kind, self.namespace, self.name, spec))
@@ -75,7 +75,7 @@ class ClusterObject:
 
     def await_status(self, what: str, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         try:
-            wait_until(what, lambda: holds(self.status()), self.patience_seconds)
+            wait_until(what, lambda: holds(self.status()), self.timeout_seconds)
         except AssertionError as missed:
             raise AssertionError(f"{missed}\n{self.described()}") from missed
         return self.status()
@@ -117,7 +117,7 @@ class ClusterObject:
             ready = {name: pod["metadata"]["uid"] for name, pod in self.pods().items() if _is_ready(pod)}
             return ready.keys() >= before.keys() and not set(before.values()) & set(ready.values())
 
-        wait_until(f"{', '.join(before)} are replaced", replaced, self.patience_seconds)
+        wait_until(f"{', '.join(before)} are replaced", replaced, self.timeout_seconds)
 
     def volume(self, member: str) -> str:
         """The uid of a member's volume; '' where it has none."""

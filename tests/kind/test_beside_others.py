@@ -119,10 +119,10 @@ class Neighbour:
         """A cluster that wants objects of somebody else's says which, for as long as it is there."""
         cluster = ClusterObject(self.lab, kind, self.namespace, name)
         cluster.apply()
-        said = cluster.await_status("it says that there is a conflict", lambda status: bool(conflict(status)))
+        status = cluster.await_status("it says that there is a conflict", lambda status: bool(conflict(status)))
         self.lab.kubectl("delete", kind, "-n", self.namespace, name)
         wait_until("it is gone", lambda: not self._is_there(kind, name))
-        return f"{kind} {name}: {conflict(said)}"
+        return f"{kind} {name}: {conflict(status)}"
 
     def _is_there(self, kind: str, name: str) -> bool:
         return bool(self.lab.kubectl("get", kind, "-n", self.namespace, name, "--ignore-not-found", "-o", "name"))
@@ -147,14 +147,21 @@ class Neighbour:
             return subprocess.run(command, env=environment(self.lab), stdout=log, stderr=log, check=False).returncode
 
     def _command(self, name: str, **settings: str) -> list[str]:
-        told = [word for setting, value in settings.items() for word in ("--set", f"{setting}={value}")]
-        return [str(BIN / "caplab"), "run", name, "--results", str(self.results / uuid.uuid4().hex[:8]), *told]
+        options = [word for setting, value in settings.items() for word in ("--set", f"{setting}={value}")]
+        return [str(BIN / "caplab"), "run", name, "--results", str(self.results / uuid.uuid4().hex[:8]), *options]
 
 
 def conflict(status: Any) -> str:
     """What a status says of a conflict; '' where there is none."""
     conditions = status.get("conditions") or []
-    return next((one["message"] for one in conditions if (one["type"], one["status"]) == ("Conflict", "True")), "")
+    return next(
+        (
+            condition["message"]
+            for condition in conditions
+            if (condition["type"], condition["status"]) == ("Conflict", "True")
+        ),
+        "",
+    )
 
 
 @pytest.fixture
@@ -179,9 +186,9 @@ def test_databases_of_others_keep_uid_rows_and_passwords_whatever_the_lab_does_b
     with ThreadPoolExecutor(2) as pool:
         for number in range(PAIRS):
             began = time.monotonic()
-            told = list(pool.map(lambda action: action(), order[2 * number : 2 * number + 2]))
-            assert bystander.state() == before, told
-            print(f"| {number + 1} | {told[0]} | {told[1]} | {time.monotonic() - began:.0f} s |", flush=True)
+            outcomes = list(pool.map(lambda action: action(), order[2 * number : 2 * number + 2]))
+            assert bystander.state() == before, outcomes
+            print(f"| {number + 1} | {outcomes[0]} | {outcomes[1]} | {time.monotonic() - began:.0f} s |", flush=True)
 
 
 def shop(namespace: str) -> dict[str, Any]:

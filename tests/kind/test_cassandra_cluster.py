@@ -35,7 +35,7 @@ def cs(lab: Lab) -> Iterator[ClusterObject]:
     """One cluster named cs for all tests here; each leaves it Ready with three members."""
     lab.kubectl("create", "namespace", NAMESPACE)
     lab.kubectl("label", "namespace", NAMESPACE, "caplab.dev/chaos=allowed")
-    cluster = ClusterObject(lab, KIND, NAMESPACE, "cs", patience_seconds=READY_SECONDS)
+    cluster = ClusterObject(lab, KIND, NAMESPACE, "cs", timeout_seconds=READY_SECONDS)
     started = time.monotonic()
     cluster.apply()
     cluster.await_ready(3)
@@ -69,17 +69,17 @@ def down(lab: Lab, cs: ClusterObject, count: int, seconds: int = 120) -> Iterato
             keepDown=True,
         )
     )
-    cs.await_status(f"{count} members are seen down", lambda found: list(states(found).values()).count("DN") == count)
+    cs.await_status(f"{count} members are seen down", lambda status: list(states(status).values()).count("DN") == count)
     targets = fault_status(lab, cs.namespace, name)["targets"]
-    yield Outage(tuple(one["pod"] for one in targets), min(one["injectedNs"] for one in targets))
+    yield Outage(tuple(target["pod"] for target in targets), min(target["injectedNs"] for target in targets))
     lab.kubectl("delete", "fault", "-n", cs.namespace, name)
     wait_until("the fault is gone", lambda: not faults(lab, cs.namespace), 20)
     cs.await_ready(3)
 
 
 def faults(lab: Lab, namespace: str) -> list[Any]:
-    found: list[Any] = lab.get("faults", "-n", namespace)["items"]
-    return found
+    items: list[Any] = lab.get("faults", "-n", namespace)["items"]
+    return items
 
 
 def no_hints_left(lab: Lab) -> bool:
@@ -93,15 +93,15 @@ def nothing_lost(measured: Measured) -> None:
 
 
 def test_every_member_has_its_zone_for_a_rack_and_sees_all_others_up(lab: Lab, cs: ClusterObject) -> None:
-    found = cs.status()
-    assert sorted(member["zone"] for member in found["members"]) == list(ZONES)
-    for member in found["members"]:
+    status = cs.status()
+    assert sorted(member["zone"] for member in status["members"]) == list(ZONES)
+    for member in status["members"]:
         assert (member["state"], member["seenUpBy"], member["seenDownBy"]) == ("UN", 2, 0)
         assert member["owns"] == pytest.approx(100)
-        said = state(lab, NAMESPACE, member["name"])
-        assert (said["rack"], said["hostId"]) == (member["zone"], member["hostId"])
-        assert said["version"].startswith("5.0.")
-    assert "primary" not in found
+        member_state = state(lab, NAMESPACE, member["name"])
+        assert (member_state["rack"], member_state["hostId"]) == (member["zone"], member["hostId"])
+        assert member_state["version"].startswith("5.0.")
+    assert "primary" not in status
 
 
 def test_nobody_manages_a_member_without_its_password_and_jmx_is_not_open_to_the_network(
@@ -132,7 +132,7 @@ def check_levels(lab: Lab, alive: int) -> None:
     kinds = sorted(set(words_of.values()))
     print(f"\nwith {alive} of 3 replicas alive")
     for kind in kinds:
-        print(f"  {kind}: {', '.join(sorted(one for one, word in words_of.items() if word == kind))}")
+        print(f"  {kind}: {', '.join(sorted(level for level, word in words_of.items() if word == kind))}")
 
 
 def answers_of_levels(lab: Lab) -> dict[tuple[str, str], set[str]]:
@@ -149,15 +149,15 @@ def answers_of_levels(lab: Lab) -> dict[tuple[str, str], set[str]]:
     ]
     rows = record(lab, KIND, NAMESPACE, "cs", probes, LEVEL_SECONDS, vantages=ZONES[:1]).to_pylist()
     begun_ns = max(min(row["scheduled_ns"] for row in rows if row["level"] == name) for name in NEEDED)
-    found: dict[tuple[str, str], set[str]] = {
+    answers: dict[tuple[str, str], set[str]] = {
         (name, op): set() for name in NEEDED for op in (("write",) if name in WRITES_ONLY else ("write", "read"))
     }
     for row in rows:
         # A dozen drivers begin at once in one prober: until all have, what it is late with is its own.
         settled = row["scheduled_ns"] > begun_ns + SETTLE_NS and row["error"] != "overload"
-        if settled and (row["level"], row["op"]) in found:
-            found[row["level"], row["op"]].add(f"{row['outcome']} {row['error'] or ''}".strip())
-    return found
+        if settled and (row["level"], row["op"]) in answers:
+            answers[row["level"], row["op"]].add(f"{row['outcome']} {row['error'] or ''}".strip())
+    return answers
 
 
 def test_each_level_succeeds_while_all_replicas_are_alive(lab: Lab, cs: ClusterObject) -> None:
@@ -208,7 +208,7 @@ def test_with_two_down_one_replica_serves_and_a_repair_heals_what_hints_do_not(l
     missed = {name: len(written - copies[name]) for name in outage.dead}
     assert min(missed.values()) > 50, f"there was nothing to repair: {missed}"
     cs.change(operations={"repair": "after-the-outage"}, hintedHandoff={"windowSeconds": 10800})
-    done = cs.await_status("the repair is done", lambda found: "at" in found.get("repair", {}))["repair"]
+    done = cs.await_status("the repair is done", lambda status: "at" in status.get("repair", {}))["repair"]
     assert (done["request"], sorted(done["done"])) == ("after-the-outage", sorted(MEMBERS))
     measured.scan("again")
     assert held(measured) == dict.fromkeys(MEMBERS, everything(measured))
@@ -231,8 +231,8 @@ def test_what_cassandra_can_change_live_is_changed_and_disturbs_nobody(lab: Lab,
         )
         cs.await_ready(3)
         for member in MEMBERS:
-            found = state(lab, NAMESPACE, member)["settings"]
-            assert {name: found[name] for name in wanted} == wanted
+            in_force = state(lab, NAMESPACE, member)["settings"]
+            assert {name: in_force[name] for name in wanted} == wanted
         cs.change(
             phiConvictThreshold=5,
             paxosVariant="v2",
@@ -254,7 +254,7 @@ def test_what_is_changed_by_hand_is_mended_within_seconds(lab: Lab, cs: ClusterO
     wanted = {"hintedHandoffEnabled": True, "keyspaceDurableWrites": True}
     took = wait_until(
         "durability is as it was",
-        lambda: all(wanted.items() <= state(lab, NAMESPACE, one)["settings"].items() for one in MEMBERS),
+        lambda: all(wanted.items() <= state(lab, NAMESPACE, member)["settings"].items() for member in MEMBERS),
         10,
     )
     assert cql(lab, NAMESPACE, "cs-0", "ALTER ROLE caplab WITH PASSWORD = 'other'", mine) == "[]"
@@ -264,9 +264,11 @@ def test_what_is_changed_by_hand_is_mended_within_seconds(lab: Lab, cs: ClusterO
         15,
     )
     print(f"\ndurability was mended after {took:.1f} s, the clients' password after {again:.1f} s")
-    found = {one["type"]: (one["status"], one["message"]) for one in cs.await_ready(3)["conditions"]}
-    assert found["DurabilityApplied"][0] == "True"
-    assert "the keyspace has 3 copies of each key" in found["DurabilityApplied"][1]
+    conditions = {
+        condition["type"]: (condition["status"], condition["message"]) for condition in cs.await_ready(3)["conditions"]
+    }
+    assert conditions["DurabilityApplied"][0] == "True"
+    assert "the keyspace has 3 copies of each key" in conditions["DurabilityApplied"][1]
 
 
 @pytest.mark.long  # a minute; the row of cassandra/join-and-leave asks for the same
@@ -297,12 +299,12 @@ def test_a_wiped_member_takes_its_own_place_again(lab: Lab, cs: ClusterObject) -
         wait_until(
             "it has another host id", lambda: host_ids(cs).get("cs-0") not in (None, before["cs-0"]), READY_SECONDS
         )
-        found = cs.await_ready(3)
+        status = cs.await_ready(3)
         wait_until("the hints are delivered", lambda: no_hints_left(lab), 60)
     assert {name: host for name, host in host_ids(cs).items() if name != "cs-0"} == {
         name: host for name, host in before.items() if name != "cs-0"
     }
-    assert states(found) == dict.fromkeys(MEMBERS, "UN")
+    assert states(status) == dict.fromkeys(MEMBERS, "UN")
     assert before["cs-0"] not in state(lab, NAMESPACE, "cs-1")["hostIds"].values(), "the old one is still in the ring"
     nothing_lost(measured)
     assert held(measured)["cs-0"] == everything(measured)
@@ -317,7 +319,7 @@ def test_a_rolling_restart_keeps_the_quorum(lab: Lab, cs: ClusterObject) -> None
     before = cs.uids()
     with load(lab, KIND, NAMESPACE, "cs", LIGHT, levels=QUORUM, routes=["service"]) as measured:
         cs.change(operations={"restart": "once"})
-        cs.await_status("a rollout is under way", lambda found: "rollout" in found)
+        cs.await_status("a rollout is under way", lambda status: "rollout" in status)
         cs.await_ready(3)
     assert not set(before.values()) & set(cs.uids().values())
     nothing_lost(measured)

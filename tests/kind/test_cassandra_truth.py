@@ -20,16 +20,16 @@ def cs(lab: Lab) -> Iterator[ClusterObject]:
     """One cluster named cs for all tests here; each leaves it Ready with three members."""
     lab.kubectl("create", "namespace", NAMESPACE)
     lab.kubectl("label", "namespace", NAMESPACE, "caplab.dev/chaos=allowed")
-    cluster = ClusterObject(lab, KIND, NAMESPACE, "cs", patience_seconds=120)
+    cluster = ClusterObject(lab, KIND, NAMESPACE, "cs", timeout_seconds=120)
     cluster.apply()
     cluster.await_ready(3)
     yield cluster
     lab.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
 
 
-def said(cs: ClusterObject, kind: str) -> tuple[str, str]:
-    (found,) = [one for one in cs.status()["conditions"] if one["type"] == kind]
-    return found["status"], found["message"]
+def condition_of(cs: ClusterObject, kind: str) -> tuple[str, str]:
+    (condition,) = [condition for condition in cs.status()["conditions"] if condition["type"] == kind]
+    return condition["status"], condition["message"]
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def said(cs: ClusterObject, kind: str) -> tuple[str, str]:
         (("nodetool", "pausehandoff"), "hintsPaused", False),
         (("nodetool", "disablehintsfordc", "dc1"), "hintsDisabledDatacenters", ""),
     ],
-    ids=lambda one: one[1] if isinstance(one, tuple) else "",
+    ids=lambda case: case[1] if isinstance(case, tuple) else "",
 )
 def test_hints_changed_by_hand_on_one_member_are_mended_within_seconds(
     lab: Lab, cs: ClusterObject, command: tuple[str, ...], name: str, wanted: object
@@ -54,8 +54,8 @@ def test_hints_changed_by_hand_on_one_member_are_mended_within_seconds(
 def test_other_copies_are_told_and_not_made_behind_peoples_back(lab: Lab, cs: ClusterObject) -> None:
     alter = "ALTER KEYSPACE caplab WITH replication = {'class': 'NetworkTopologyStrategy', 'dc1': %d}"
     cql(lab, NAMESPACE, "cs-0", alter % 1, password(lab, NAMESPACE))
-    cs.await_status("it is told", lambda _: said(cs, "DurabilityApplied")[0] == "False")
-    assert "cs-2: keyspaceReplication is NetworkTopologyStrategy {dc1=1}" in said(cs, "DurabilityApplied")[1]
+    cs.await_status("it is told", lambda _: condition_of(cs, "DurabilityApplied")[0] == "False")
+    assert "cs-2: keyspaceReplication is NetworkTopologyStrategy {dc1=1}" in condition_of(cs, "DurabilityApplied")[1]
     cql(lab, NAMESPACE, "cs-0", alter % 3, password(lab, NAMESPACE))
     cs.await_ready(3)
 
@@ -72,14 +72,14 @@ def test_a_keyspace_that_was_dropped_is_there_again(lab: Lab, cs: ClusterObject)
 
 def test_an_option_that_waits_for_a_restart_is_named_until_all_have_it(lab: Lab, cs: ClusterObject) -> None:
     cs.change(parameters={"concurrent_compactors": "2"})
-    cs.await_status("it is named", lambda _: "waits for a restart" in said(cs, "SettingsApplied")[1])
+    cs.await_status("it is named", lambda _: "waits for a restart" in condition_of(cs, "SettingsApplied")[1])
     cs.await_ready(3)
-    assert said(cs, "SettingsApplied")[0] == "True"
+    assert condition_of(cs, "SettingsApplied")[0] == "True"
     for member in ("cs-0", "cs-1", "cs-2"):
         assert state(lab, NAMESPACE, member)["options"]["concurrent_compactors"] == "2"
     assert lab.inside(NAMESPACE, "cs-2", "nodetool", "setconcurrentcompactors", "1").ok
     by_hand = "cs-2: concurrent_compactors is 1, not 2 (waits for a restart)"
-    cs.await_status("what was changed by hand is named", lambda _: by_hand in said(cs, "SettingsApplied")[1])
+    cs.await_status("what was changed by hand is named", lambda _: by_hand in condition_of(cs, "SettingsApplied")[1])
     lab.kubectl("delete", "pod", "-n", NAMESPACE, "cs-2")
     cs.await_ready(3)
 

@@ -64,13 +64,13 @@ def watched(lab: Lab) -> Iterator[Watched]:
     name = f"exporters-{uuid.uuid4().hex[:8]}"
     lab.kubectl("create", "namespace", name)
     lab.kubectl("label", "namespace", name, "caplab.dev/clusters=allowed")
-    found = Watched(lab, name)
+    pair = Watched(lab, name)
     try:
         for cluster in ("pg", "rd"):
-            found.cluster(cluster).apply(replicas=2)
+            pair.cluster(cluster).apply(replicas=2)
         for cluster in ("pg", "rd"):
-            found.cluster(cluster).await_ready(2)
-        yield found
+            pair.cluster(cluster).await_ready(2)
+        yield pair
     finally:
         lab.kubectl("delete", "namespace", name, "--wait=false")
 
@@ -78,9 +78,9 @@ def watched(lab: Lab) -> Iterator[Watched]:
 @pytest.mark.parametrize(("name", "wanted"), [("pg", set(POSTGRES)), ("rd", set(REDIS))])
 def test_each_member_is_told_of_with_all_that_dashboards_ask_for(watched: Watched, name: str, wanted: set[str]) -> None:
     watched.await_up(name)
-    told = [names(watched.metrics(name, member)) for member in watched.cluster(name).pods()]
-    assert [wanted - _OF_SOME - one for one in told] == [set(), set()]
-    assert wanted <= set().union(*told)
+    names_of_members = [names(watched.metrics(name, member)) for member in watched.cluster(name).pods()]
+    assert [wanted - _OF_SOME - exported for exported in names_of_members] == [set(), set()]
+    assert wanted <= set().union(*names_of_members)
 
 
 def test_a_login_that_somebody_changed_is_set_back(watched: Watched) -> None:
@@ -112,8 +112,8 @@ def test_an_exporter_that_somebody_deleted_is_there_again(watched: Watched) -> N
     watched.lab.kubectl("delete", *exporter, "--wait=false")
 
     def is_again() -> bool:
-        found = watched.lab.cluster.kubectl("get", *exporter, "-o", "jsonpath={.metadata.uid}").out
-        return found not in ("", before)
+        uid = watched.lab.cluster.kubectl("get", *exporter, "-o", "jsonpath={.metadata.uid}").out
+        return uid not in ("", before)
 
     wait_until("another one is there", is_again, AGAIN_SECONDS)
     watched.await_up("rd")

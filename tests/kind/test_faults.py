@@ -81,15 +81,15 @@ def test_a_killed_primary_stays_down_until_the_time_is_over(lab: Lab, open_names
     (target,) = fault_status(lab, open_namespace)["targets"]
     assert (target["uid"], target["pod"], target["proven"]) == (uid, primary, True)
     assert any("empty" in line for line in target["evidence"]), target["evidence"]
-    told = of_operator(lab)
-    assert [told[name, "rd", open_namespace, "redis", "kill"] for name in FAULT_METRICS] == [1, 0]
-    assert told["caplab_cluster_members_desired", "rd", open_namespace, "redis"] == 3
+    samples = of_operator(lab)
+    assert [samples[name, "rd", open_namespace, "redis", "kill"] for name in FAULT_METRICS] == [1, 0]
+    assert samples["caplab_cluster_members_desired", "rd", open_namespace, "redis"] == 3
     assert of_agents(lab)["caplab_agent_faults_active", "kill", target["node"]] == 1
-    await_status(lab, open_namespace, "another primary", lambda found: found.get("primary") not in (None, primary))
+    await_status(lab, open_namespace, "another primary", lambda status: status.get("primary") not in (None, primary))
     assert phase_is(lab, open_namespace, "Active")
-    told = of_operator(lab)
+    samples = of_operator(lab)
     member = ("rd", open_namespace, "redis", primary, target["zone"])
-    assert [told[name, *member] for name in ("caplab_member_up", "caplab_member_primary")] == [0, 0]
+    assert [samples[name, *member] for name in ("caplab_member_up", "caplab_member_primary")] == [0, 0]
     # Its container is started anew, and waits at the gate: the process is there, and no server.
     wait_until("it waits at the gate", lambda: processes(lab, open_namespace, primary) != "", 10)
     assert "redis-server" not in processes(lab, open_namespace, primary).split()
@@ -105,9 +105,9 @@ def test_a_killed_primary_stays_down_until_the_time_is_over(lab: Lab, open_names
     assert target["proven"]
     assert of_operator(lab)["caplab_fault_active", "rd", open_namespace, "redis", "kill"] == 0
     assert of_agents(lab)["caplab_agent_faults_active", "kill", target["node"]] == 0
-    found = await_ready(lab, open_namespace)
-    assert (found["lastFailover"]["from"], found["lastFailover"]["cause"]) == (primary, "fault f")
-    assert found["epoch"] != epoch
+    rd_status = await_ready(lab, open_namespace)
+    assert (rd_status["lastFailover"]["from"], rd_status["lastFailover"]["cause"]) == (primary, "fault f")
+    assert rd_status["epoch"] != epoch
     lab.kubectl("delete", "fault", "-n", open_namespace, "f", "--timeout=10s")
     assert gate_files(lab) == []
     assert journals(lab) == []

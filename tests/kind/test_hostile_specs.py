@@ -29,7 +29,7 @@ NO_PODS = {
 
 def hostile(schema: Mapping[str, Any], count: int) -> list[tuple[str, Any]]:
     """So many pairs of a name and a spec; every fourth name is hostile too, the others are plain and each another."""
-    found: list[tuple[str, Any]] = []
+    cases: list[tuple[str, Any]] = []
 
     @settings(
         max_examples=count,
@@ -40,10 +40,10 @@ def hostile(schema: Mapping[str, Any], count: int) -> list[tuple[str, Any]]:
     )
     @given(NAMES, specs(schema))
     def collect(name: str, spec: Any) -> None:
-        found.append((name if len(found) % 4 == 0 else f"plain-{len(found)}", spec))
+        cases.append((name if len(cases) % 4 == 0 else f"plain-{len(cases)}", spec))
 
     collect()
-    return found
+    return cases
 
 
 def restarts(lab: Lab) -> tuple[str, int]:

@@ -43,17 +43,17 @@ def the_registry(lab: Lab) -> registry.Registry:
 
 
 def blobs_of_registry(lab: Lab) -> set[str]:
-    found = lab.engine.inside(
+    answer = lab.engine.inside(
         registry.NAME, "find", "/var/lib/docker-registry/docker/registry/v2/blobs", "-name", "data"
     )
-    assert found.ok, found.err
-    return set(found.out.split())
+    assert answer.ok, answer.err
+    return set(answer.out.split())
 
 
 def blobs_of_node(lab: Lab) -> set[str]:
-    found = lab.engine.inside(NODE, "ctr", "--namespace", "k8s.io", "content", "ls", "-q")
-    assert found.ok, found.err
-    return set(found.out.split())
+    answer = lab.engine.inside(NODE, "ctr", "--namespace", "k8s.io", "content", "ls", "-q")
+    assert answer.ok, answer.err
+    return set(answer.out.split())
 
 
 def test_a_new_image_sends_its_own_layer_only_and_a_second_time_nothing(lab: Lab, extra: list[LabImage]) -> None:

@@ -42,16 +42,16 @@ def fails(lab: Lab, namespace: str) -> list[str]:
     expected = routes(lab, namespace)
     assert len(expected) == 9
     script = "; ".join(f"echo {url} $(curl -sS --max-time 3 {url} 2>&1)" for url in expected)
-    found = []
+    failures = []
     for source in ZONES:
         answer = lab.inside(namespace, f"pod-{source}", "sh", "-c", script)
         answers = dict(line.split(" ", 1) for line in answer.out.splitlines() if " " in line)
-        found += [
+        failures += [
             f"{source} -> {pod} by {url}: {answers.get(url, answer.err)}"
             for url, pod in expected.items()
             if answers.get(url) != pod
         ]
-    return found
+    return failures
 
 
 def await_every_route(lab: Lab, namespace: str, within_seconds: float) -> float:

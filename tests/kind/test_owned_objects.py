@@ -44,7 +44,9 @@ def own(cluster: ClusterObject) -> dict[str, dict[str, Any]]:
     return {
         f"{item['kind']}/{item['metadata']['name']}": item
         for item in items
-        if any(one["uid"] == uid and one.get("controller") for one in item["metadata"].get("ownerReferences") or ())
+        if any(
+            owner["uid"] == uid and owner.get("controller") for owner in item["metadata"].get("ownerReferences") or ()
+        )
     }
 
 
@@ -65,13 +67,13 @@ def await_again(cluster: ClusterObject, name: str, before: dict[str, Any]) -> fl
 
 
 def conditions(cluster: ClusterObject) -> dict[str, dict[str, Any]]:
-    return {one["type"]: one for one in cluster.status().get("conditions", [])}
+    return {condition["type"]: condition for condition in cluster.status().get("conditions", [])}
 
 
 def await_conflict(cluster: ClusterObject, name: str) -> None:
     def named() -> bool:
-        found = conditions(cluster).get("Conflict", {})
-        return found.get("status") == "True" and name in found["message"]
+        conflict = conditions(cluster).get("Conflict", {})
+        return conflict.get("status") == "True" and name in conflict["message"]
 
     wait_until(f"{cluster.kind} {cluster.name} says that {name} is in its way", named, 15)
     assert cluster.status()["phase"] != "Ready"
@@ -202,7 +204,7 @@ def test_a_deleted_stateful_set_takes_no_data_along(lab: Lab, namespace: str, ki
 
 def _owns_volumes(cluster: ClusterObject) -> bool:
     uid, claims = cluster.read()["metadata"]["uid"], cluster.lab.get("pvc", "-n", cluster.namespace)["items"]
-    return all(uid in [owner["uid"] for owner in one["metadata"].get("ownerReferences", ())] for one in claims)
+    return all(uid in [owner["uid"] for owner in claim["metadata"].get("ownerReferences", ())] for claim in claims)
 
 
 def _uid(cluster: ClusterObject) -> str:
@@ -232,9 +234,9 @@ def test_a_cluster_that_cannot_start_says_why(lab: Lab, namespace: str) -> None:
     huge = cluster_of(lab, namespace, "PostgresCluster", "huge")
     huge.apply(resources={"memoryRequest": "900Gi"})
 
-    def told(cluster: ClusterObject) -> str:
-        found = conditions(cluster).get("Startable", {})
-        return str(found.get("message", "")) if found.get("status") == "False" else ""
+    def startable_message(cluster: ClusterObject) -> str:
+        startable = conditions(cluster).get("Startable", {})
+        return str(startable.get("message", "")) if startable.get("status") == "False" else ""
 
-    wait_until("it says that no node takes it", lambda: "Insufficient memory" in told(huge), 30)
-    assert "no node takes huge-" in told(huge)
+    wait_until("it says that no node takes it", lambda: "Insufficient memory" in startable_message(huge), 30)
+    assert "no node takes huge-" in startable_message(huge)

@@ -21,10 +21,13 @@ LONG = pytest.mark.long
     "engine", ["postgres", pytest.param("cassandra", marks=LONG), pytest.param("redis", marks=LONG)]
 )
 def test_the_table_is_what_the_engine_in_the_image_says(lab: Lab, engine: str) -> None:
-    said = asking.ask(lab.engine, engine)
-    assert files.as_text(files.decided(engine, said)) == files.table_file(engine).read_text()
+    settings = asking.ask(lab.engine, engine)
+    assert files.as_text(files.decided(engine, settings)) == files.table_file(engine).read_text()
     # Planted: what an engine newly knows is found.
-    assert files.decided(engine, {**said, "brand_new": {"kind": "bool"}}).keys() - files.decided(engine, said).keys()
+    assert (
+        files.decided(engine, {**settings, "brand_new": {"kind": "bool"}}).keys()
+        - files.decided(engine, settings).keys()
+    )
 
 
 FSYNC_BY_A_NAME = "zz.a = '1'\nfsync = off\nzz.b"

@@ -28,13 +28,13 @@ def pg(lab: Lab, namespace: str) -> str:
 
 
 def test_a_cluster_gets_a_member_a_zone_and_replicates_to_each(lab: Lab, pg: str) -> None:
-    found = status(lab, pg)
-    assert sorted(member["zone"] for member in found["members"]) == list(ZONES)
-    assert [member["role"] for member in found["members"]].count("primary") == 1
-    assert found["epoch"] == 1
-    assert found["durability"] == "async"
-    sql(lab, pg, found["primary"], "create table t (v int); insert into t values (42)")
-    for member in found["members"]:
+    pg_status = status(lab, pg)
+    assert sorted(member["zone"] for member in pg_status["members"]) == list(ZONES)
+    assert [member["role"] for member in pg_status["members"]].count("primary") == 1
+    assert pg_status["epoch"] == 1
+    assert pg_status["durability"] == "async"
+    sql(lab, pg, pg_status["primary"], "create table t (v int); insert into t values (42)")
+    for member in pg_status["members"]:
 
         def has_the_row(name: str = member["name"]) -> bool:
             there = sql(lab, pg, name, "select count(*) from pg_tables where tablename = 't'") == "1"
@@ -56,8 +56,8 @@ def test_durability_is_switched_live_as_postgres_itself_says(lab: Lab, pg: str) 
     before = {pod["metadata"]["uid"] for pod in lab.get("pods", "-n", pg)["items"]}
     for durability in ("quorum", "sync", "async"):
 
-        def applied(found: dict[str, Any], wanted: str = durability) -> bool:
-            return found.get("durability") == wanted
+        def applied(observed: dict[str, Any], wanted: str = durability) -> bool:
+            return observed.get("durability") == wanted
 
         change(lab, pg, durability=durability)
         primary: str = await_status(lab, pg, durability, applied)["primary"]
@@ -74,25 +74,25 @@ def test_a_crashed_primary_is_replaced_and_the_status_says_so(lab: Lab, pg: str)
     old = status(lab, pg)["primary"]
     # Every process but the container's first: Postgres dies, Patroni lives and gives up the lock.
     lab.inside(pg, old, "bash", "-c", "kill -9 -1")
-    found = await_status(
+    pg_status = await_status(
         lab,
         pg,
         "another primary in a later epoch",
-        lambda found: found.get("primary") != old and found.get("epoch", 0) > 1,
+        lambda observed: observed.get("primary") != old and observed.get("epoch", 0) > 1,
     )
-    assert found["primary"] != old
-    found = await_status(lab, pg, "all members Ready again", is_ready(3))
-    assert found["lastFailover"]["to"] == found["primary"]
+    assert pg_status["primary"] != old
+    pg_status = await_status(lab, pg, "all members Ready again", is_ready(3))
+    assert pg_status["lastFailover"]["to"] == pg_status["primary"]
     service = lab.get("endpoints", "-n", pg, "pg-primary")["subsets"][0]["addresses"][0]["ip"]
-    assert service == lab.get("pod", "-n", pg, found["primary"])["status"]["podIP"]
+    assert service == lab.get("pod", "-n", pg, pg_status["primary"])["status"]["podIP"]
 
 
 def test_a_cluster_scales_up_and_down(lab: Lab, pg: str) -> None:
     change(lab, pg, replicas=4)
     await_status(lab, pg, "four members Ready", is_ready(4))
     change(lab, pg, replicas=2)
-    found = await_status(lab, pg, "two members Ready", is_ready(2))
-    assert len(found["members"]) == 2
+    pg_status = await_status(lab, pg, "two members Ready", is_ready(2))
+    assert len(pg_status["members"]) == 2
     wait_until("no volume is left over", lambda: len(lab.get("pvc", "-n", pg)["items"]) == 2)
 
 
@@ -167,8 +167,10 @@ def test_only_the_agents_run_as_root_and_nothing_may_do_everything(lab: Lab, pg:
     assert len(agents) == len(ZONES)
     assert len(pods) == 2 + 2 * len(ZONES) + 3 + 1  # operator, Prometheus, probers, agents, members, their exporter
     for pod in pods:
-        assert all(one["securityContext"]["readOnlyRootFilesystem"] is True for one in pod["spec"]["containers"])
-        privileged = [one["securityContext"].get("privileged", False) for one in pod["spec"]["containers"]]
+        assert all(
+            container["securityContext"]["readOnlyRootFilesystem"] is True for container in pod["spec"]["containers"]
+        )
+        privileged = [container["securityContext"].get("privileged", False) for container in pod["spec"]["containers"]]
         assert any(privileged) == (pod in agents), pod["metadata"]["name"]
         if pod in agents:
             continue

@@ -29,18 +29,18 @@ class Postgres(ClusterObject):
         return {self.sql(name, f"show {setting}") for name in self.pods()}
 
     def condition(self, name: str) -> tuple[str, str]:
-        found = [one for one in self.status().get("conditions", []) if one["type"] == name]
-        return (found[0]["status"], found[0]["message"]) if found else ("", "")
+        conditions = [condition for condition in self.status().get("conditions", []) if condition["type"] == name]
+        return (conditions[0]["status"], conditions[0]["message"]) if conditions else ("", "")
 
-    def hand_over_to(self, candidate: str) -> None:
+    def switch_over_to(self, candidate: str) -> None:
         """By Patroni's own means."""
         primary = self.primary
         command = ("patronictl", "-c", "/etc/caplab/patroni.yml", "switchover", "pg-primary")
-        told = self.lab.inside(
+        answer = self.lab.inside(
             self.namespace, primary, *command, "--leader", primary, "--candidate", candidate, "--force"
         )
-        assert told.ok, told.err
-        self.await_status(f"{candidate} is primary", lambda found: found.get("primary") == candidate)
+        assert answer.ok, answer.err
+        self.await_status(f"{candidate} is primary", lambda status: status.get("primary") == candidate)
         self.await_ready(len(self.pods()))
 
 
@@ -81,7 +81,7 @@ class Writer:
 
 
 def made(lab: Lab, namespace: str, **spec: Any) -> Postgres:
-    pg = Postgres(lab, "PostgresCluster", namespace, "pg", patience_seconds=150.0)
+    pg = Postgres(lab, "PostgresCluster", namespace, "pg", timeout_seconds=150.0)
     pg.apply(**spec)
     pg.await_ready(spec.get("replicas", 3))
     return pg
@@ -104,7 +104,7 @@ def delete_primary_under_writes(pg: Postgres) -> tuple[int, set[int]]:
     writer = Writer(pg, next(name for name in pg.pods() if name != primary))
     try:
         pg.lab.kubectl("delete", "pod", "-n", pg.namespace, primary, "--wait=false")
-        pg.await_status("another is primary", lambda found: found.get("primary") not in (None, primary))
+        pg.await_status("another is primary", lambda status: status.get("primary") not in (None, primary))
         before = writer.rows()
         wait_until("the writer writes again", lambda: writer.rows() > before + 5)
     finally:
@@ -134,14 +134,14 @@ def test_a_running_cluster_is_what_its_status_says_whatever_is_changed_by_hand_o
 
     pg.await_ready(3)
     pg.change(parameters={"max_connections": "300"})
-    pg.await_status("it says that something is under way", lambda found: found.get("phase") != "Ready")
+    pg.await_status("it says that something is under way", lambda status: status.get("phase") != "Ready")
     pg.await_ready(3)
     assert pg.shown("max_connections") == {"300"}
     assert pg.status()["epoch"] == 2
 
     uids = pg.uids()
     pg.change(resources={"cpuRequest": "60m"})
-    pg.await_status("it says what is under way", lambda found: "rollout" in found)
+    pg.await_status("it says what is under way", lambda status: "rollout" in status)
     pg.await_ready(3)
     assert not set(uids.values()) & set(pg.uids().values())
     assert pg.status()["epoch"] == 3
@@ -159,10 +159,10 @@ def logs_in(pg: Postgres) -> bool:
 @pytest.fixture
 def pg(lab: Lab, namespace: str) -> Iterator[Postgres]:
     """Asynchronous, and its primary is the one of the highest number."""
-    found = made(lab, namespace)
-    if found.primary != "pg-2":
-        found.hand_over_to("pg-2")
-    yield found
+    cluster = made(lab, namespace)
+    if cluster.primary != "pg-2":
+        cluster.switch_over_to("pg-2")
+    yield cluster
     lab.kubectl("delete", "postgrescluster", "-n", namespace, "pg", "--wait=false")
 
 
@@ -171,7 +171,7 @@ def test_fewer_connections_cost_no_failover(pg: Postgres) -> None:
     """No replica may have less than its primary: so that one is restarted in its place, and first."""
     epoch, primary = pg.status()["epoch"], pg.primary
     pg.change(parameters={"max_connections": "200"})
-    pg.await_status("it says that something is under way", lambda found: found.get("phase") != "Ready")
+    pg.await_status("it says that something is under way", lambda status: status.get("phase") != "Ready")
     pg.await_ready(3)
     assert pg.shown("max_connections") == {"200"}
     assert (pg.status()["epoch"], pg.primary) == (epoch, primary)
@@ -204,7 +204,7 @@ def test_a_drained_node_hands_its_primary_over_first(lab: Lab, pg: Postgres) -> 
     try:
         selector = ("--pod-selector", "caplab.dev/engine=postgres", "--delete-emptydir-data", "--timeout=60s")
         lab.kubectl("drain", node, *selector)
-        pg.await_status("another is primary", lambda found: found.get("primary") not in (None, primary))
+        pg.await_status("another is primary", lambda status: status.get("primary") not in (None, primary))
     finally:
         lab.kubectl("uncordon", node)
         writer.stop()
@@ -221,7 +221,7 @@ def test_a_replica_that_is_away_for_longer_than_the_log_is_kept_fills_no_volume_
     more = "create table if not exists filler (n int); insert into filler values (1); select pg_switch_wal()"
     assert lab.inside(pg.namespace, "pg-0", "bash", "-c", "kill -STOP -1").ok
     try:
-        pg.await_status("pg-0 is missed", lambda found: found.get("phase") == "Degraded")
+        pg.await_status("pg-0 is missed", lambda status: status.get("phase") == "Degraded")
         for _ in range(50):  # of 16 MiB each
             pg.sql(pg.primary, more)
         pg.sql(pg.primary, "checkpoint")

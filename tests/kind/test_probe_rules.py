@@ -58,7 +58,7 @@ REFUSED: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
-def said(asked: dict[str, Any]) -> str:
+def refusal(asked: dict[str, Any]) -> str:
     """What the API server says against a Probe that would ask for this; '' where it takes it. It is not kept."""
     more = {name: value for name, value in asked.items() if name != "kind" and value is not None}
     spec = {
@@ -83,7 +83,7 @@ def said(asked: dict[str, Any]) -> str:
 
 def test_a_probe_asks_for_what_fits_together_and_nothing_else(lab: Lab) -> None:
     os.environ["KUBECONFIG"] = str(lab.cache.kubeconfig)
-    assert [(asked, problem) for asked in GOOD if (problem := said(asked))] == []
-    found = [(part, asked, said(asked)) for part, asked in REFUSED]
-    print("\n".join(problem for _, _, problem in found))
-    assert [(part, asked, problem) for part, asked, problem in found if part not in problem] == []
+    assert [(asked, problem) for asked in GOOD if (problem := refusal(asked))] == []
+    refusals = [(part, asked, refusal(asked)) for part, asked in REFUSED]
+    print("\n".join(problem for _, _, problem in refusals))
+    assert [(part, asked, problem) for part, asked, problem in refusals if part not in problem] == []

@@ -35,15 +35,15 @@ def probe(namespace: str, name: str, run: str, workload: str, vantages: list[str
 
 
 def entries(lab: Lab, namespace: str, name: str) -> dict[str, dict[str, Any]]:
-    found = lab.get("probe", "-n", namespace, name).get("status", {}).get("vantages", [])
-    return {entry["name"]: entry for entry in found}
+    vantages = lab.get("probe", "-n", namespace, name).get("status", {}).get("vantages", [])
+    return {entry["name"]: entry for entry in vantages}
 
 
 def all_are(lab: Lab, namespace: str, name: str, phase: str, vantages: int, operations: int = 0) -> bool:
-    found = entries(lab, namespace, name)
-    failed = {vantage: entry["lastError"] for vantage, entry in found.items() if entry["phase"] == "Failed"}
+    at_vantages = entries(lab, namespace, name)
+    failed = {vantage: entry["lastError"] for vantage, entry in at_vantages.items() if entry["phase"] == "Failed"}
     assert not failed, failed
-    fitting = [e for e in found.values() if e["phase"] == phase and e["operations"] >= operations]
+    fitting = [e for e in at_vantages.values() if e["phase"] == phase and e["operations"] >= operations]
     return len(fitting) == vantages
 
 
@@ -78,18 +78,18 @@ def test_a_success_with_the_warning_of_a_cancelled_synchronous_wait_is_info(
 ) -> None:
     """The write is there, but no standby has it: 'ok' would promise too much, 'fail' would be wrong."""
     lab.apply(postgres(namespace, durability="quorum"))
-    found = await_status(lab, namespace, "three members Ready", is_ready(3))
+    pg_status = await_status(lab, namespace, "three members Ready", is_ready(3))
     run = f"cancelled-{uuid.uuid4().hex[:8]}"
     lab.apply(probe(namespace, "load", run, "set", ["a"], routes=["service"], seconds=12))
     wait_until("the load runs", lambda: all_are(lab, namespace, "load", "Running", 1, 50), 60)
-    standbys = [member["name"] for member in found["members"] if member["name"] != found["primary"]]
+    standbys = [member["name"] for member in pg_status["members"] if member["name"] != pg_status["primary"]]
     for standby in standbys:
         lab.inside(namespace, standby, "bash", "-c", STOP_WAL.format(signal="STOP"))
     cancelled = 0
 
     def some_were_cancelled() -> bool:
         nonlocal cancelled
-        cancelled += int(sql(lab, namespace, found["primary"], CANCEL))
+        cancelled += int(sql(lab, namespace, pg_status["primary"], CANCEL))
         return cancelled >= 5
 
     wait_until("waits were cancelled", some_were_cancelled, 15)

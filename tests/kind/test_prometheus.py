@@ -27,8 +27,8 @@ OF_THE_LAB = {
 
 def up(lab: Lab) -> Counter[str]:
     """The targets that are up, by job."""
-    found = ask(lab, "targets", state="active")["activeTargets"]
-    return Counter(one["labels"]["job"] for one in found if one["health"] == "up")
+    targets = ask(lab, "targets", state="active")["activeTargets"]
+    return Counter(target["labels"]["job"] for target in targets if target["health"] == "up")
 
 
 def all_of_the_lab_are_up(lab: Lab) -> bool:
@@ -40,8 +40,8 @@ def test_every_part_of_the_lab_is_scraped_and_every_rule_is_well(lab: Lab) -> No
     rules = [rule for group in ask(lab, "rules")["groups"] for rule in group["rules"]]
     assert alerts().keys() <= {rule["name"] for rule in rules}
     assert {rule["health"] for rule in rules} == {"ok"}, [rule for rule in rules if rule["health"] != "ok"]
-    told = ask(lab, "query", query="caplab_agent_oldest_poll_seconds")["result"]
-    assert len({one["metric"]["instance"] for one in told}) == len(ZONES)
+    series = ask(lab, "query", query="caplab_agent_oldest_poll_seconds")["result"]
+    assert len({sample["metric"]["instance"] for sample in series}) == len(ZONES)
 
 
 def test_its_pod_would_be_let_in_by_the_restricted_profile(lab: Lab) -> None:
@@ -53,8 +53,8 @@ def test_its_pod_would_be_let_in_by_the_restricted_profile(lab: Lab) -> None:
 
 def test_an_upgrade_takes_it_away_and_adds_it_to_a_running_lab(lab: Lab) -> None:
     def there() -> str:
-        found = lab.kubectl("get", WITH_IT, "-n", NAMESPACE, "-o", "name")
-        return " ".join(line for line in found.splitlines() if "prometheus" in line or "targets" in line)
+        names = lab.kubectl("get", WITH_IT, "-n", NAMESPACE, "-o", "name")
+        return " ".join(line for line in names.splitlines() if "prometheus" in line or "targets" in line)
 
     operator = lab.get("pods", "-n", NAMESPACE, "-l", "app.kubernetes.io/name=caplab-operator")["items"]
     try:
@@ -83,5 +83,5 @@ def test_the_rules_pass_their_tests_in_its_own_image_and_no_spoilt_rule_does(lab
         print(answer.err)
         return answer.out
 
-    found = rule_checks.outcomes(tmp_path, in_image, with_spoilt)
-    assert rule_checks.wrong(found, with_spoilt) == []
+    outcomes = rule_checks.outcomes(tmp_path, in_image, with_spoilt)
+    assert rule_checks.wrong(outcomes, with_spoilt) == []

@@ -46,7 +46,12 @@ def uids(lab: Lab) -> dict[str, str]:
 def addresses(lab: Lab, service: str) -> set[str]:
     """Where a Service leads to, as kube-proxy sees it."""
     slices = lab.get("endpointslices", "-n", NAMESPACE, "-l", f"kubernetes.io/service-name={service}")["items"]
-    return {address for one in slices for endpoint in one["endpoints"] or [] for address in endpoint["addresses"]}
+    return {
+        address
+        for endpoint_slice in slices
+        for endpoint in endpoint_slice["endpoints"] or []
+        for address in endpoint["addresses"]
+    }
 
 
 def address(lab: Lab, pod: str) -> str:
@@ -65,19 +70,19 @@ def all_acked(measured: Measured, **where: str) -> None:
 
 
 def test_a_cluster_has_a_member_and_a_sentinel_in_each_zone_and_services_that_lead_there(lab: Lab, rd: str) -> None:
-    found = status(lab, rd)
+    rd_status = status(lab, rd)
     for part in ("members", "sentinels"):
-        assert sorted(one["zone"] for one in found[part]) == list(ZONES)
-    assert [one["role"] for one in found["members"]].count("primary") == 1
-    assert found["persistence"] == "everysec"
-    assert len(found["epoch"]) == 40
-    primary = address(lab, found["primary"])
-    every = {address(lab, one["name"]) for one in found["members"]}
+        assert sorted(pod["zone"] for pod in rd_status[part]) == list(ZONES)
+    assert [member["role"] for member in rd_status["members"]].count("primary") == 1
+    assert rd_status["persistence"] == "everysec"
+    assert len(rd_status["epoch"]) == 40
+    primary = address(lab, rd_status["primary"])
+    every = {address(lab, pod["name"]) for pod in rd_status["members"]}
     assert addresses(lab, "rd-primary") == {primary}
     assert addresses(lab, "rd-replicas") == every - {primary}
     assert addresses(lab, "rd-any") == every
-    ask(lab, rd, found["primary"], "set", "k", "42")
-    for member in found["members"]:
+    ask(lab, rd, rd_status["primary"], "set", "k", "42")
+    for member in rd_status["members"]:
         name = member["name"]
         wait_until(f"{name} has the value", lambda name=name: ask(lab, rd, name, "get", "k") == ["42"])  # type: ignore[misc]
 
@@ -168,8 +173,8 @@ def test_the_number_of_sentinels_is_changed_under_load_and_none_that_is_gone_is_
         for number in (5, 3):
             change(lab, sentinels=number)
             await_ready(lab, rd, sentinels=number)
-            for one in range(number):
-                knows = watched(lab, rd, f"rd-sentinel-{one}")
+            for sentinel in range(number):
+                knows = watched(lab, rd, f"rd-sentinel-{sentinel}")
                 assert (knows["num-other-sentinels"], knows["quorum"]) == (str(number - 1), str(number // 2 + 1))
     all_acked(measured, route="service")
     nothing_lost(measured)
@@ -216,12 +221,12 @@ def test_a_primary_that_is_to_go_hands_over_first(lab: Lab, rd: str) -> None:
     ask(lab, rd, "rd-sentinel-0", "sentinel", "failover", "caplab")
     wait_until("rd-3 is primary", lambda: ask(lab, rd, "rd-3", "role")[0] == "master")
     operator_replicas(lab, 1)
-    await_status(lab, rd, "the operator sees it", lambda found: found.get("primary") == "rd-3")
+    await_status(lab, rd, "the operator sees it", lambda observed: observed.get("primary") == "rd-3")
     await_ready(lab, rd, 4)
     with load(lab, KIND, rd, "rd") as measured:
         change(lab, replicas=3)
-        found = await_ready(lab, rd, 3)
-    assert found["primary"] in {"rd-0", "rd-1", "rd-2"}
+        rd_status = await_ready(lab, rd, 3)
+    assert rd_status["primary"] in {"rd-0", "rd-1", "rd-2"}
     assert set(members(lab)) == {"rd-0", "rd-1", "rd-2"}
     nothing_lost(measured)
 
@@ -241,12 +246,12 @@ def barred(lab: Lab) -> int:
 
 
 def test_a_wiped_replica_catches_up(lab: Lab, rd: str) -> None:
-    found = status(lab, rd)
-    replica = next(one["name"] for one in found["members"] if one["role"] == "replica")
-    ask(lab, rd, found["primary"], "set", "before-the-wipe", "42")
+    rd_status = status(lab, rd)
+    replica = next(member["name"] for member in rd_status["members"] if member["role"] == "replica")
+    ask(lab, rd, rd_status["primary"], "set", "before-the-wipe", "42")
     ClusterObject(lab, KIND, rd, "rd").wipe(replica)
     wait_until("it has the data", lambda: has(lab, replica, "before-the-wipe"), 60)
-    assert await_ready(lab, rd)["primary"] == found["primary"]
+    assert await_ready(lab, rd)["primary"] == rd_status["primary"]
 
 
 def has(lab: Lab, member: str, key: str) -> bool:

@@ -28,7 +28,10 @@ def rd(lab: Lab) -> Iterator[str]:
 
 
 def conditions(lab: Lab) -> dict[str, tuple[str, str]]:
-    return {one["type"]: (one["status"], one["message"]) for one in status(lab, NAMESPACE)["conditions"]}
+    return {
+        condition["type"]: (condition["status"], condition["message"])
+        for condition in status(lab, NAMESPACE)["conditions"]
+    }
 
 
 def logins(lab: Lab, pod: str, port: int = 6379) -> str:
@@ -71,14 +74,14 @@ def test_users_changed_by_hand_can_log_in_again_and_no_others(
 
 
 def test_a_member_whose_operator_login_is_off_is_told_and_not_taken_for_well(lab: Lab, rd: str) -> None:
-    replica = next(one["name"] for one in status(lab, rd)["members"] if one["role"] == "replica")
+    replica = next(member["name"] for member in status(lab, rd)["members"] if member["role"] == "replica")
     ask(lab, rd, replica, "acl", "setuser", "operator", "off")
-    found = ClusterObject(lab, KIND, rd, "rd").await_status(
-        "it is told", lambda found: found["persistence"] == "unknown" and found["phase"] == "Degraded"
+    rd_status = ClusterObject(lab, KIND, rd, "rd").await_status(
+        "it is told", lambda observed: observed["persistence"] == "unknown" and observed["phase"] == "Degraded"
     )
-    state = {one["name"]: one["state"] for one in found["members"]}
+    state = {member["name"]: member["state"] for member in rd_status["members"]}
     assert state[replica] == "refuses the operator"
-    assert {kind: said[0] for kind, said in conditions(lab).items()}["DurabilityApplied"] == "Unknown"
+    assert {kind: condition[0] for kind, condition in conditions(lab).items()}["DurabilityApplied"] == "Unknown"
     lab.kubectl("delete", "pod", "-n", rd, replica)
     await_ready(lab, rd)
 
@@ -100,10 +103,10 @@ def test_a_primary_whose_pod_is_deleted_hands_over_and_loses_nothing_though_noth
     primary = settle(lab, persistence="none", minReplicasToWrite=0)["primary"]
     with load(lab, KIND, rd, "rd") as measured:
         lab.kubectl("delete", "pod", "-n", rd, primary)
-        found = await_ready(lab, rd)
+        rd_status = await_ready(lab, rd)
     nothing_lost(measured)
-    assert found["primary"] != primary
-    assert found["lastFailover"]["cause"] == "its pod was told to end"
+    assert rd_status["primary"] != primary
+    assert rd_status["lastFailover"]["cause"] == "its pod was told to end"
     print(f"\ndeleted under load: {measured.outcomes(route='service')} by the Service")
 
 
@@ -131,8 +134,8 @@ def keys(lab: Lab, rd: str, pod: str) -> int:
 def write_to(lab: Lab, rd: str, primary: str, number: int) -> None:
     name = uuid.uuid4().hex[:6]
     command = f"for i in $(seq {number}); do echo set {name}-$i $i; done | lab-redis-cli"
-    said = lab.inside(rd, primary, "bash", "-c", command)
-    assert said.out.split() == ["OK"] * number
+    answer = lab.inside(rd, primary, "bash", "-c", command)
+    assert answer.out.split() == ["OK"] * number
 
 
 @pytest.mark.parametrize(
@@ -155,9 +158,9 @@ def test_all_members_at_once_and_the_one_with_the_most_data_leads(lab: Lab, rd: 
     assert written == before[replicas[0]] + 200
     lab.kubectl("delete", "pod", "-n", rd, "-l", which, "--wait=false")
     cluster.await_replaced(uids)
-    found = await_ready(lab, rd)
+    rd_status = await_ready(lab, rd)
     assert {name: keys(lab, rd, name) for name in uids} == dict.fromkeys(uids, written), cluster.described()
-    assert found["primary"] == primary
+    assert rd_status["primary"] == primary
 
 
 @pytest.mark.long
@@ -170,9 +173,9 @@ def test_all_members_at_once_and_the_primary_has_lost_its_disk(lab: Lab, rd: str
     lab.inside(rd, primary, "find", "/data", "-mindepth", "1", "-delete")
     lab.kubectl("delete", "pod", "-n", rd, "-l", "caplab.dev/cluster=rd", "--wait=false")
     cluster.await_replaced(uids)
-    found = await_ready(lab, rd)
+    rd_status = await_ready(lab, rd)
     assert {name: keys(lab, rd, name) for name in cluster.uids()} == dict.fromkeys(cluster.uids(), written)
-    assert found["primary"] != primary
+    assert rd_status["primary"] != primary
 
 
 @pytest.mark.long
@@ -187,15 +190,15 @@ def test_a_change_of_resources_restarts_the_replicas_first_though_the_primary_is
     assert primary == "rd-2"
     with load(lab, KIND, rd, "rd") as measured:
         cluster.change(resources={"cpuRequest": "60m"})
-        waiting = cluster.await_status("it tells what waits", lambda found: bool(found.get("rollout")))
-        applied = next(one for one in waiting["conditions"] if one["type"] == "SettingsApplied")
+        waiting = cluster.await_status("it tells what waits", lambda observed: bool(observed.get("rollout")))
+        applied = next(condition for condition in waiting["conditions"] if condition["type"] == "SettingsApplied")
         primaries = [primary]
 
         def rolled() -> bool:
-            found = status(lab, rd)
-            if (now := found.get("primary")) not in (None, primaries[-1]):
+            rd_status = status(lab, rd)
+            if (now := rd_status.get("primary")) not in (None, primaries[-1]):
                 primaries.append(now)
-            return found["phase"] == "Ready" and "rollout" not in found
+            return rd_status["phase"] == "Ready" and "rollout" not in rd_status
 
         wait_until("all are restarted", rolled, 120)
     assert (applied["status"], applied["reason"]) == ("False", "WaitsForRestart")
@@ -219,5 +222,5 @@ def test_a_cluster_made_again_over_kept_volumes_is_led_by_who_has_the_data(lab: 
     lab.kubectl("delete", KIND, "-n", rd, "rd", "--wait=true")
     wait_until("its pods are gone", lambda: not ClusterObject(lab, KIND, rd, "rd").pods())
     lab.apply(redis(rd, persistence="always", storage={"onDeletion": "Delete"}))
-    found = await_ready(lab, rd)
-    assert keys(lab, rd, found["primary"]) == written + 1
+    rd_status = await_ready(lab, rd)
+    assert keys(lab, rd, rd_status["primary"]) == written + 1

@@ -50,8 +50,8 @@ def fake(folder: Path, name: str, prints: str) -> str:
 
 def test_a_docker_that_is_too_old_is_named_with_its_version(tmp_path: Path) -> None:
     path = fake(tmp_path / "bin", "docker", "19.03.1")
-    said = sentence(up(tmp_path / "cache", PATH=path, CAPLAB_ENGINE="docker"))
-    assert "Docker 19.3.1 is older than 20.10.0" in said
+    message = sentence(up(tmp_path / "cache", PATH=path, CAPLAB_ENGINE="docker"))
+    assert "Docker 19.3.1 is older than 20.10.0" in message
 
 
 def test_an_unknown_option_is_named(tmp_path: Path) -> None:
@@ -81,8 +81,8 @@ def own_cache(tmp_path: Path) -> Iterator[Path]:
 def test_no_network_is_said_in_a_sentence(lab: Lab, own_cache: Path) -> None:
     if lab.engine.name != "podman":
         pytest.skip("Docker's daemon keeps its network, whatever this process has")
-    said = sentence(up(own_cache, ["unshare", "--net"]))
-    assert "There is no network, or a package registry does not answer." in said
+    message = sentence(up(own_cache, ["unshare", "--net"]))
+    assert "There is no network, or a package registry does not answer." in message
 
 
 @pytest.fixture
@@ -96,8 +96,8 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 @linux_root
 def test_no_space_is_said_before_anything_is_done(small_disk: Path) -> None:
-    said = sentence(up(small_disk / "cache"))
-    assert "too little disk space: 0.1 GiB free" in said
+    message = sentence(up(small_disk / "cache"))
+    assert "too little disk space: 0.1 GiB free" in message
 
 
 @linux_root
@@ -114,12 +114,12 @@ def test_no_permission_to_use_or_install_an_engine_is_said(tmp_path: Path) -> No
             parent.chmod(parent.stat().st_mode | 0o011)
     command = [*nobody, "/usr/bin/python3", "-m", "caplab_cluster", "up"]
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, cwd="/")
-    said = sentence(CommandResult(done.returncode, done.stdout, done.stderr))
-    assert "without root" in said or "only root can install one" in said
+    message = sentence(CommandResult(done.returncode, done.stdout, done.stderr))
+    assert "without root" in message or "only root can install one" in message
 
 
 @linux_root
 def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    said = sentence(up(tmp_path / "file" / "cache"))
-    assert "can't be written" in said
+    message = sentence(up(tmp_path / "file" / "cache"))
+    assert "can't be written" in message

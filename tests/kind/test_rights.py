@@ -423,8 +423,9 @@ def test_a_postgres_member_changes_nothing_but_its_role_and_state(lab: Lab, name
 def test_of_all_pods_members_of_postgres_only_are_somebody_to_the_api_server(lab: Lab, namespace: str) -> None:
     sets = [item for item in own_objects(lab, namespace) if item["kind"] == "StatefulSet"]
     templates = [item["spec"]["template"] for item in sets]
-    pods = {(one["metadata"]["labels"]["caplab.dev/engine"], one["metadata"]["labels"]["caplab.dev/part"]): one["spec"]
-            for one in templates}  # fmt: skip
+    labels = [template["metadata"]["labels"] for template in templates]
+    parts = [(own["caplab.dev/engine"], own["caplab.dev/part"]) for own in labels]
+    pods = dict(zip(parts, (template["spec"] for template in templates), strict=True))
     assert len(pods) == len(sets)
     somebody = {which for which, pod in pods.items() if pod.get("automountServiceAccountToken") is not False}
     assert somebody == {("postgres", "member")}

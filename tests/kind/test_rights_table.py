@@ -24,7 +24,7 @@ UNINSTALLING = "everywhere, while uninstalling"
 TABLE = in_table()
 
 
-def told(lab: Lab, account: str, namespace: str) -> set[Right]:
+def granted_rights(lab: Lab, account: str, namespace: str) -> set[Right]:
     """By `kubectl auth can-i --list`'s own question."""
     review = {
         "apiVersion": "authorization.k8s.io/v1",
@@ -55,20 +55,22 @@ def with_cluster(lab: Lab, namespace: str) -> str:
     lab.apply(*in_namespace(namespace, *given))
     heard = Right("get", "secrets", "x-application")
     prober = f"{LAB_NAMESPACE}:caplab-prober"
-    wait_until("the API server has heard of them", lambda: heard in told(lab, prober, namespace), within_seconds=10)
+    wait_until(
+        "the API server has heard of them", lambda: heard in granted_rights(lab, prober, namespace), within_seconds=10
+    )
     return namespace
 
 
 def test_each_account_may_do_what_the_page_says_and_nothing_more(lab: Lab, with_cluster: str) -> None:
-    of_anybody = told(lab, "nowhere:nobody", "default")
+    of_anybody = granted_rights(lab, "nowhere:nobody", "default")
     places = {EVERYWHERE: "default", AT_HOME: LAB_NAMESPACE, AT_A_CLUSTER: with_cluster}
     wrong = []
     for account in sorted({account for account, where in TABLE if where != UNINSTALLING}):
         home = LAB_NAMESPACE if account.startswith("caplab-") else with_cluster
         for where, namespace in places.items():
             written = TABLE.get((account, EVERYWHERE), set()) | TABLE.get((account, where), set())
-            found = told(lab, f"{home}:{account}", namespace) - of_anybody
-            if problem := difference(found, written):
+            granted = granted_rights(lab, f"{home}:{account}", namespace) - of_anybody
+            if problem := difference(granted, written):
                 wrong.append(f"{account}, {where}:\n{problem}")
     assert not wrong, "\n".join(wrong)
 

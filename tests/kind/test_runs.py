@@ -72,12 +72,12 @@ def test_a_killed_member_of_each_engine_is_measured_judged_and_exported(lab: Lab
     for folder, labels in zip(folders, FAILOVERS, strict=True):
         was_measured(folder)
         wait_until("the operator exports it", lambda labels=labels: labels in gauges(lab), 10)  # type: ignore[misc]
-        told = gauges(lab)
-        assert f'caplab_run_verdict{{{labels},verdict="valid"}} 1.0' in told
-        assert f'caplab_run_acked_lost_writes{{{labels},route="all",vantage="all"}}' in told
-        assert f'caplab_run_failover_seconds{{{labels},route="service",vantage="a"}}' in told
+        samples = gauges(lab)
+        assert f'caplab_run_verdict{{{labels},verdict="valid"}} 1.0' in samples
+        assert f'caplab_run_acked_lost_writes{{{labels},route="all",vantage="all"}}' in samples
+        assert f'caplab_run_failover_seconds{{{labels},route="service",vantage="a"}}' in samples
         route = "service" if 'engine="cassandra"' in labels else "all"  # as its row judges it
-        assert f'caplab_run_failover_bound_seconds{{{labels},route="{route}",vantage="all"}}' in told
+        assert f'caplab_run_failover_bound_seconds{{{labels},route="{route}",vantage="all"}}' in samples
     assert f'caplab_run_acked_lost_writes{{{FAILOVERS[0]},route="all",vantage="all"}} 0.0' in gauges(lab)
     assert live_faults(lab) == []
     assert running_loads(lab, RUNS) == []
@@ -103,7 +103,7 @@ CLUSTERS: dict[str, tuple[str, str, dict[str, Any]]] = {
 }
 
 
-def test_every_workload_and_read_routing_keeps_its_promises_in_the_calm(lab: Lab) -> None:
+def test_every_workload_and_read_routing_keeps_its_promises_in_the_steady_state(lab: Lab) -> None:
     """On the cluster that the suite left, and those it removed when it went on to the next engine."""
     assert [kind for kind in CLUSTERS if lab.get(kind, "-n", RUNS)["items"]] == ["CassandraCluster"]
     others = {kind: ClusterObject(lab, kind, RUNS, CLUSTERS[kind][0]) for kind in ("PostgresCluster", "RedisCluster")}
@@ -111,11 +111,11 @@ def test_every_workload_and_read_routing_keeps_its_promises_in_the_calm(lab: Lab
         other.apply(replicas=3)
     for other in others.values():
         other.await_ready(3)
-    found = {kind: findings_of(lab, kind, RUNS, CLUSTERS[kind][0]) for kind in CLUSTERS}
-    told = [(kind, *broken) for kind, by_probe in found.items() for broken in kept_or_broken(by_probe)]
-    for kind, sentence, _ in told:
+    findings = {kind: findings_of(lab, kind, RUNS, CLUSTERS[kind][0]) for kind in CLUSTERS}
+    promises = [(kind, *broken) for kind, by_probe in findings.items() for broken in kept_or_broken(by_probe)]
+    for kind, sentence, _ in promises:
         print(f"{kind} {sentence}")
-    assert [(kind, sentence) for kind, sentence, kept in told if not kept] == []
+    assert [(kind, sentence) for kind, sentence, kept in promises if not kept] == []
 
 
 def test_a_member_of_each_engine_that_is_frozen_or_cut_off_from_clients_acks_nothing_until_heal(lab: Lab) -> None:
@@ -141,7 +141,7 @@ def freeze_and_cut(lab: Lab, kind: str, name: str, role: str, probe: dict[str, A
     with load(lab, kind, RUNS, name, rate=20, routes=["direct", "service"], **probe) as measured:
         for what, how in {"freeze": {}, "partition": {"from": "clients"}}.items():
             cluster.await_ready(3)
-            time.sleep(3)  # of calm, for the load to show it
+            time.sleep(3)  # of quiet, for the load to show it
             lab.apply(fault_on(RUNS, f"{name}-{what}", {"kind": kind, "name": name, "role": role}, 4, **{what: how}))
             status = await_phase(lab, RUNS, f"{name}-{what}", "Healed", within_seconds=20)
             hit += [entry for entry in status["targets"] if entry["end"] == "target"]
@@ -210,11 +210,11 @@ def test_the_stock_chaos_command_runs_it_too_and_its_journal_has_the_verdict(lab
         cwd=tmp_path, env=environment(lab), capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    said = json.loads(journal.read_text())
-    assert said["status"] == "completed"
-    assert said["caplab"]["row"] == "postgres async crash-primary"
-    assert said["caplab"]["verdict"] == "valid", said["caplab"]
-    assert (tmp_path / said["caplab"]["folder"] / "history.parquet").exists()
+    document = json.loads(journal.read_text())
+    assert document["status"] == "completed"
+    assert document["caplab"]["row"] == "postgres async crash-primary"
+    assert document["caplab"]["verdict"] == "valid", document["caplab"]
+    assert (tmp_path / document["caplab"]["folder"] / "history.parquet").exists()
     assert live_faults(lab) == []
 
 

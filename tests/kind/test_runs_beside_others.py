@@ -43,15 +43,16 @@ def bystanders(lab: Lab, open_namespace: str) -> dict[str, Any]:
 def standing(lab: Lab, namespace: str) -> dict[str, Any]:
     """Uid, generation, labels and whether it is going, of each cluster of a namespace."""
     items = lab.get(",".join(KINDS), "-n", namespace)["items"]
-    told = ("uid", "generation", "labels", "deletionTimestamp")
+    fields = ("uid", "generation", "labels", "deletionTimestamp")
     return {
-        f"{one['kind']}/{one['metadata']['name']}": {name: one["metadata"].get(name) for name in told} for one in items
+        f"{item['kind']}/{item['metadata']['name']}": {name: item["metadata"].get(name) for name in fields}
+        for item in items
     }
 
 
 def words(name: str, results: Path, **settings: str) -> list[str]:
-    told = [word for setting, value in settings.items() for word in ("--set", f"{setting}={value}")]
-    return [str(BIN / "caplab"), "run", name, "--results", str(results), *told]
+    options = [word for setting, value in settings.items() for word in ("--set", f"{setting}={value}")]
+    return [str(BIN / "caplab"), "run", name, "--results", str(results), *options]
 
 
 def caplab_run(lab: Lab, name: str, results: Path, **settings: str) -> subprocess.CompletedProcess[str]:
@@ -147,11 +148,11 @@ def test_two_good_runs_at_once_are_one_after_the_other_and_both_valid(
         )
         for number in range(2)
     ]  # fmt: skip
-    told = [run.communicate(timeout=300)[0] for run in runs]
-    print("\n".join(told))
+    outputs = [run.communicate(timeout=300)[0] for run in runs]
+    print("\n".join(outputs))
     codes = sorted(run.returncode for run in runs)
     # The second waits for its turn, for 30 s; then it says whose turn it is.
-    assert codes == [0, 0] or (codes == [0, 3] and any("is under way in" in text for text in told))
+    assert codes == [0, 0] or (codes == [0, 3] and any("is under way in" in text for text in outputs))
 
 
 def deleting(tmp_path: Path, namespace: str) -> Path:

@@ -54,15 +54,15 @@ def schedule(lab: Lab) -> Iterator[Callable[..., None]]:
 
 
 def jobs(lab: Lab) -> list[dict[str, Any]]:
-    found = lab.get(*JOBS)["items"]
-    return sorted(found, key=lambda job: str(job["metadata"]["creationTimestamp"]))
+    items = lab.get(*JOBS)["items"]
+    return sorted(items, key=lambda job: str(job["metadata"]["creationTimestamp"]))
 
 
 def condition(job: dict[str, Any]) -> str:
     """Complete, Failed, or '' while it is under way."""
-    for one in job["status"].get("conditions") or ():
-        if one["status"] == "True" and one["type"] in ("Complete", "Failed"):
-            return str(one["type"])
+    for entry in job["status"].get("conditions") or ():
+        if entry["status"] == "True" and entry["type"] in ("Complete", "Failed"):
+            return str(entry["type"])
     return ""
 
 
@@ -75,8 +75,8 @@ def page(lab: Lab, path: str) -> str:
 def reports(lab: Lab) -> list[dict[str, Any]]:
     """Each night's report, the oldest first."""
     where = ["exec", "-n", NAMESPACE, "deployment/caplab-results", "--"]
-    found: list[dict[str, Any]] = json.loads(f"[{lab.kubectl(*where, 'python3', '-c', REPORTS)}]")
-    return found
+    nights: list[dict[str, Any]] = json.loads(f"[{lab.kubectl(*where, 'python3', '-c', REPORTS)}]")
+    return nights
 
 
 def of_runs(lab: Lab, kinds: str) -> str:
@@ -98,7 +98,7 @@ def test_the_api_server_takes_every_combination_of_values(lab: Lab, settings: tu
 
 def test_what_the_api_server_does_not_take_is_seen(lab: Lab, tmp_path: Path) -> None:
     rendered = Chart(built_tools(session()).helm).render("schedule.enabled=true", "schedule.namespace=default")
-    (cron,) = (one for one in rendered if one["kind"] == "CronJob")
+    (cron,) = (manifest for manifest in rendered if manifest["kind"] == "CronJob")
     cron["spec"]["schedule"] = "61 * * * *"
     file = tmp_path / "chart.yaml"
     file.write_text(yaml.safe_dump(cron))
@@ -110,7 +110,7 @@ def test_what_the_api_server_does_not_take_is_seen(lab: Lab, tmp_path: Path) -> 
 def test_the_runner_may_do_what_the_page_says_and_no_more(lab: Lab, schedule: Callable[..., None]) -> None:
     schedule(suspend=True)
 
-    def told(account: str, namespace: str) -> set[Right]:
+    def granted_rights(account: str, namespace: str) -> set[Right]:
         review = {
             "apiVersion": "authorization.k8s.io/v1",
             "kind": "SelfSubjectRulesReview",
@@ -122,13 +122,15 @@ def test_the_runner_may_do_what_the_page_says_and_no_more(lab: Lab, schedule: Ca
         assert answer.ok, answer.err
         return rights_of(json.loads(answer.out)["status"]["resourceRules"])
 
-    of_anybody = told("nowhere:nobody", "default")
+    of_anybody = granted_rights("nowhere:nobody", "default")
     table = in_table((CHART.parents[1] / "docs" / "nightly.md").read_text())
     everywhere = table["caplab-runner", "everywhere"]
     for where, namespace in (("the lab's namespace", NAMESPACE), ("the runs' namespace", RUNS), ("", "default")):
         written = everywhere | table.get(("caplab-runner", where), set())
-        assert difference(told(f"{NAMESPACE}:caplab-runner", namespace) - of_anybody, written) == "", namespace
-        assert told(f"{NAMESPACE}:caplab-results", namespace) - of_anybody == set()
+        assert difference(granted_rights(f"{NAMESPACE}:caplab-runner", namespace) - of_anybody, written) == "", (
+            namespace
+        )
+        assert granted_rights(f"{NAMESPACE}:caplab-results", namespace) - of_anybody == set()
 
 
 @pytest.mark.long
@@ -139,19 +141,19 @@ def test_nights_begin_by_themselves_and_never_overlap(lab: Lab, schedule: Callab
 
     def two_are_over() -> bool:
         nonlocal most_at_once
-        found = jobs(lab)
-        most_at_once = max(most_at_once, sum(not condition(job) for job in found))
-        return sum(bool(condition(job)) for job in found) >= 2
+        all_jobs = jobs(lab)
+        most_at_once = max(most_at_once, sum(not condition(job) for job in all_jobs))
+        return sum(bool(condition(job)) for job in all_jobs) >= 2
 
     wait_until("two nights are over", two_are_over, 600)
-    found = jobs(lab)
-    assert [condition(job) for job in found[:2]] == ["Complete", "Complete"], found
-    assert all(job["metadata"]["ownerReferences"][0]["kind"] == "CronJob" for job in found)
+    all_jobs = jobs(lab)
+    assert [condition(job) for job in all_jobs[:2]] == ["Complete", "Complete"], all_jobs
+    assert all(job["metadata"]["ownerReferences"][0]["kind"] == "CronJob" for job in all_jobs)
     assert most_at_once == 1
     events = lab.get("events", "-n", NAMESPACE, "--field-selector", "reason=JobAlreadyActive")["items"]
     assert "concurrency policy is Forbid" in events[0]["message"]
-    told = reports(lab)[:2]
-    assert [report["outcome"] for report in told] == ["valid", "valid"], told
+    latest = reports(lab)[:2]
+    assert [report["outcome"] for report in latest] == ["valid", "valid"], latest
     assert 'class="valid">valid<' in page(lab, "/")
     runs = lab.get("runs", "-n", RUNS)["items"]
     assert sum(run["status"]["phase"] == "Done" for run in runs) >= 2
@@ -177,9 +179,9 @@ def test_a_killed_runner_leaves_nothing_for_long_and_is_reported(lab: Lab, sched
     start(lab, "next")
     wait_until("the next night is over", lambda: bool(condition(jobs(lab)[1])), 300)
     assert condition(jobs(lab)[1]) == "Complete"
-    told = reports(lab)[1]
-    assert told["outcome"] == "valid"
-    assert "was broken off" in told["notes"][0]
+    report = reports(lab)[1]
+    assert report["outcome"] == "valid"
+    assert "was broken off" in report["notes"][0]
     assert of_runs(lab, CLUSTERS) == ""
 
 

@@ -36,31 +36,31 @@ pytestmark = pytest.mark.long
 def clusters(lab: Lab, namespace: str) -> str:
     """A namespace with a cluster of three of each engine."""
     objects = [ClusterObject(lab, kind, namespace, name) for kind, name in CLUSTERS.items()]
-    for one in objects:
-        one.apply(replicas=3)
-    for one in objects:
-        one.await_ready(3)
+    for cluster in objects:
+        cluster.apply(replicas=3)
+    for cluster in objects:
+        cluster.await_ready(3)
     return namespace
 
 
 def watchers(lab: Lab, namespace: str) -> dict[str, tuple[str, str]]:
     """Node and uid of Prometheus' pod and the exporters' pods, by name."""
-    found = [
+    pods = [
         *lab.get("pods", "-n", LAB_NAMESPACE, "-l", "app.kubernetes.io/name=caplab-prometheus")["items"],
         *lab.get("pods", "-n", namespace, "-l", "caplab.dev/part=exporter")["items"],
     ]
     return {
         pod["metadata"]["name"]: (pod["spec"]["nodeName"], pod["metadata"]["uid"])
-        for pod in found
+        for pod in pods
         if pod["status"]["phase"] == "Running"
     }
 
 
 def taken(lab: Lab, places: dict[str, tuple[str, str]]) -> tuple[float, float]:
     """Cores and MiB of several places together."""
-    found = usage.measure_pods(lab.engine, places, WINDOW_SECONDS)
-    assert set(found) == set(places)
-    return sum(one.cores for one in found.values()), sum(one.memory_bytes for one in found.values()) / 2**20
+    usages = usage.measure_pods(lab.engine, places, WINDOW_SECONDS)
+    assert set(usages) == set(places)
+    return sum(used.cores for used in usages.values()), sum(used.memory_bytes for used in usages.values()) / 2**20
 
 
 @pytest.fixture
@@ -97,20 +97,20 @@ def test_all_that_watches_takes_less_than_its_budget(lab: Lab, clusters: str, sw
         wait_until("none of them runs", lambda: not watchers(lab, clusters), within_seconds=60)
         without.append(taken(lab, nodes))
         upgrade(lab)
-    *seen, drawn = watch_for(lab, WINDOW_SECONDS)
+    *cost, drawn = watch_for(lab, WINDOW_SECONDS)
     assert drawn > WINDOW_SECONDS * 1000, "it did not go on drawing"
     medians = {
         "Prometheus and exporters": median(parts),
         "nodes with it": median(with_it),
         "nodes without": median(without),
-        "caplab watch": (seen[0], seen[1]),
+        "caplab watch": (cost[0], cost[1]),
     }
     for name, (cores, mib) in medians.items():
         print(f"{name}: {cores:.3f} core, {mib:.0f} MiB")
-    cores, mib = (a - b + c for a, b, c in zip(medians["nodes with it"], medians["nodes without"], seen, strict=True))
+    cores, mib = (a - b + c for a, b, c in zip(medians["nodes with it"], medians["nodes without"], cost, strict=True))
     print(f"with it less without, and caplab watch: {cores:.3f} core, {mib:.0f} MiB")
-    assert max(cores, medians["Prometheus and exporters"][0] + seen[0]) < MOST_CORES
-    assert max(mib, medians["Prometheus and exporters"][1] + seen[1]) < MOST_MIB
+    assert max(cores, medians["Prometheus and exporters"][0] + cost[0]) < MOST_CORES
+    assert max(mib, medians["Prometheus and exporters"][1] + cost[1]) < MOST_MIB
 
 
 def median(pairs: list[tuple[float, float]]) -> tuple[float, float]:

@@ -44,7 +44,7 @@ def test_thirty_runs_leave_hardly_more_series_than_three(lab: Lab, namespace: st
 def verdicts(lab: Lab, results: Path) -> dict[str, Any]:
     """The verdict of each row of core."""
     _, verdict, _ = run(lab, results, "core")
-    return {one["name"]: one["verdict"] for one in verdict["runs"]}
+    return {run["name"]: run["verdict"] for run in verdict["runs"]}
 
 
 def test_core_has_the_same_verdicts_watched_and_unwatched(lab: Lab, tmp_path: Path) -> None:
