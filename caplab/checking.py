@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow has no stubs
 
 from . import history_file, memory, results
-from .check import APPLIES, CHECKERS, Context, Finding, State, alone, availability, check_history, merge, schedule
+from .check import APPLIES, CHECKERS, Context, Finding, State, availability, check_history, merge, schedule, standalone
 from .model.bounds import Bounds
 from .model.disorder import validate_stored
 from .model.history import Table
@@ -143,7 +143,7 @@ def _of_file(path: Path, bounds: Bounds) -> _Subject:
     without = {schedule.NAME: "it is of a run, whose load is known"}
     if "scheduled_ns" not in table.column_names:
         without[availability.NAME] = NO_SCHEDULE
-    return _Subject(history, alone.context_of(history), without)
+    return _Subject(history, standalone.context_of(history), without)
 
 
 def _left_out(subject: _Subject) -> dict[str, str]:

@@ -37,7 +37,9 @@ def check(history: Table, context: Context) -> Finding:
     context.enough operations, or when a vantage that was heard before the injection scheduled nothing after it.
     """
     whole = list(split(history))
-    every = whole if context.steady_ns is None else [part for one in whole if (part := one.since(context.steady_ns))]
+    every = (
+        whole if context.steady_ns is None else [part for series in whole if (part := series.since(context.steady_ns))]
+    )
     total = sum(len(series.acked) for series in every)
     if total < context.enough:
         return Finding(
@@ -45,8 +47,11 @@ def check(history: Table, context: Context) -> Finding:
         )
     origin_ns = min(int(series.scheduled_ns[0]) for series in every)
     end_ns = max(series.end_ns for series in every)
-    seen = [_look(series, context, origin_ns, end_ns) for series in every]
-    figures = {**figures_of(seen, context.sides), "warm_up_operations": sum(len(one.acked) for one in whole) - total}
+    availabilities = [_availability_of(series, context, origin_ns, end_ns) for series in every]
+    figures = {
+        **figures_of(availabilities, context.sides),
+        "warm_up_operations": sum(len(series.acked) for series in whole) - total,
+    }
     if silent := _silent(every, context.injected_ns):
         reason = f"Nothing was scheduled after the injection by vantage {', '.join(silent)}."
         return Finding(NAME, State.UNKNOWN, reason, figures)
@@ -58,7 +63,7 @@ def applies(history: Table) -> str:
     return "" if (~among(history, "op", ["scan"])).any() else "all operations are scans"
 
 
-def _look(series: Series, context: Context, origin_ns: int, end_ns: int) -> SeriesAvailability:
+def _availability_of(series: Series, context: Context, origin_ns: int, end_ns: int) -> SeriesAvailability:
     injected, healed = context.injected_ns, context.healed_ns
     # Windows are counted from the injection where there is one, so that none straddles it.
     outages = find(series, origin_ns if injected is None else injected, injected)

@@ -34,15 +34,15 @@ class InFault:
 
 def served_seconds(parts: Sequence[InFault]) -> float | None:
     """How long the one of them was served that was served longest; None of nothing."""
-    return max(one.served_ns for one in parts) / 1e9 if parts else None
+    return max(part.served_ns for part in parts) / 1e9 if parts else None
 
 
 def unacked_share(parts: Sequence[InFault]) -> float | None:
     """Of what was scheduled in the window; None where nothing was."""
-    scheduled = sum(one.scheduled for one in parts)
-    return sum(one.unacked for one in parts) / scheduled if scheduled else None
+    scheduled = sum(part.scheduled for part in parts)
+    return sum(part.unacked for part in parts) / scheduled if scheduled else None
 
 
 def acked_in_fault(parts: Sequence[InFault]) -> int | None:
     """How many of those invoked in the window were acked in it; None of nothing."""
-    return sum(one.acked for one in parts) if parts else None
+    return sum(part.acked for part in parts) if parts else None

@@ -58,113 +58,122 @@ class SeriesAvailability:
         return any(outage.end_ns is None for outage in self.parts.failover)
 
 
-def figures_of(seen: Sequence[SeriesAvailability], sides: Mapping[str, Sequence[str]]) -> dict[str, Json]:
+def figures_of(availabilities: Sequence[SeriesAvailability], sides: Mapping[str, Sequence[str]]) -> dict[str, Json]:
     """All of them, as docs/checkers/availability.md lists them; there is at least one series.
 
     sides: the vantages of each side of a cut.
     """
-    by_vantage = {name: _worst(_telling(group)) for name, group in _grouped(seen, "vantage").items()}
+    by_vantage = {name: _worst(_telling(group)) for name, group in _grouped(availabilities, "vantage").items()}
     worst = max(by_vantage, key=lambda name: (by_vantage[name], name))
     best = min(by_vantage, key=lambda name: (by_vantage[name], name))
     return {
-        **_summary(seen, _telling(seen)),
+        **_summary(availabilities, _telling(availabilities)),
         "worst_vantage": worst,
         "best_vantage": best,
         "best_failover_seconds": by_vantage[best],
         "by_route": {
             name: {**_summary(group, _telling(group)), "phases": _phases_by_op(group)}
-            for name, group in _grouped(seen, "route").items()
+            for name, group in _grouped(availabilities, "route").items()
         },
         "by_side": {
             side: _of_side(group)
             for side, vantages in sides.items()
-            if (group := [one for one in seen if one.series.vantage in vantages])
+            if (group := [availability for availability in availabilities if availability.series.vantage in vantages])
         },
-        "series": [_series_figures(one) for one in seen],
-        "phases": [{**_labels(one), **row} for one in seen for row in _phases([one])],
+        "series": [_series_figures(availability) for availability in availabilities],
+        "phases": [
+            {**_labels(availability), **row} for availability in availabilities for row in _phases([availability])
+        ],
     }
 
 
-def _of_side(seen: Sequence[SeriesAvailability]) -> dict[str, Json]:
+def _of_side(availabilities: Sequence[SeriesAvailability]) -> dict[str, Json]:
     """Of a side's routes every series tells: what its own member serves is what a cut is about."""
-    by_route = {route: _summary(group, group) for route, group in _grouped(seen, "route").items()}
-    return {ALL: _summary(seen, _telling(seen)), **by_route}
+    by_route = {route: _summary(group, group) for route, group in _grouped(availabilities, "route").items()}
+    return {ALL: _summary(availabilities, _telling(availabilities)), **by_route}
 
 
-def _grouped(seen: Sequence[SeriesAvailability], label: str) -> dict[str, list[SeriesAvailability]]:
-    def key(one: SeriesAvailability) -> str:
-        return str(getattr(one.series, label))
+def _grouped(availabilities: Sequence[SeriesAvailability], label: str) -> dict[str, list[SeriesAvailability]]:
+    def key(availability: SeriesAvailability) -> str:
+        return str(getattr(availability.series, label))
 
-    return {name: list(group) for name, group in groupby(sorted(seen, key=key), key)}
+    return {name: list(group) for name, group in groupby(sorted(availabilities, key=key), key)}
 
 
-def _telling(seen: Sequence[SeriesAvailability]) -> Sequence[SeriesAvailability]:
+def _telling(availabilities: Sequence[SeriesAvailability]) -> Sequence[SeriesAvailability]:
     """Those that tell of the cluster; where there are none, all there is."""
-    return [one for one in seen if one.of_cluster] or seen
+    return [availability for availability in availabilities if availability.of_cluster] or availabilities
 
 
-def _worst(seen: Iterable[SeriesAvailability]) -> float:
-    return max((one.failover_ns for one in seen), default=0) / 1e9
+def _worst(availabilities: Iterable[SeriesAvailability]) -> float:
+    return max((availability.failover_ns for availability in availabilities), default=0) / 1e9
 
 
-def _summary(seen: Sequence[SeriesAvailability], telling: Sequence[SeriesAvailability]) -> dict[str, Json]:
+def _summary(availabilities: Sequence[SeriesAvailability], telling: Sequence[SeriesAvailability]) -> dict[str, Json]:
     """Of a group of series; how it was served is judged by those of them that tell of it."""
     earlier, failover, later = (
-        sum(len(getattr(one.parts, name)) for one in seen) for name in ("earlier", "failover", "later")
+        sum(len(getattr(availability.parts, name)) for availability in availabilities)
+        for name in ("earlier", "failover", "later")
     )
-    writes, reads = ([one for one in telling if one.is_read == wanted] for wanted in (False, True))
+    writes, reads = (
+        [availability for availability in telling if availability.is_read == wanted] for wanted in (False, True)
+    )
     by_name = {"failover_seconds": telling, "write_outage_seconds": writes, "read_outage_seconds": reads}
     return {
-        **_acks([one.series.acked for one in seen]),
+        **_acks([availability.series.acked for availability in availabilities]),
         **{name: _worst(parts) for name, parts in by_name.items() if parts},
         "writes_served_seconds": served_seconds(_in_fault(writes)),
         "reads_served_seconds": served_seconds(_in_fault(reads)),
-        "unacked_share": unacked_share(_in_fault(seen)),
-        "writes_acked_in_fault": acked_in_fault(_in_fault(one for one in seen if not one.is_read)),
-        "member_outage_seconds": _worst(one for one in seen if not one.of_cluster),
+        "unacked_share": unacked_share(_in_fault(availabilities)),
+        "writes_acked_in_fault": acked_in_fault(
+            _in_fault(availability for availability in availabilities if not availability.is_read)
+        ),
+        "member_outage_seconds": _worst(availability for availability in availabilities if not availability.of_cluster),
         "outages": earlier + failover + later,
         "earlier_outages": earlier,
         "later_outages": later,
-        "lower_bounds": [name for name, parts in by_name.items() if any(one.open for one in parts)],
+        "lower_bounds": [name for name, parts in by_name.items() if any(availability.open for availability in parts)],
     }
 
 
-def _in_fault(seen: Iterable[SeriesAvailability]) -> list[InFault]:
-    return [one.in_fault for one in seen if one.in_fault is not None]
+def _in_fault(availabilities: Iterable[SeriesAvailability]) -> list[InFault]:
+    return [availability.in_fault for availability in availabilities if availability.in_fault is not None]
 
 
 def _acks(acked: Sequence[Mask]) -> dict[str, Json]:
-    operations = sum(len(one) for one in acked)
-    count = sum(int(one.sum()) for one in acked)
+    operations = sum(len(mask) for mask in acked)
+    count = sum(int(mask.sum()) for mask in acked)
     return {"operations": operations, "acked": count, "ack_ratio": count / operations}
 
 
-def _labels(one: SeriesAvailability) -> dict[str, Json]:
-    return {"vantage": one.series.vantage, "op": one.series.op, "route": one.series.route}
+def _labels(availability: SeriesAvailability) -> dict[str, Json]:
+    return {"vantage": availability.series.vantage, "op": availability.series.op, "route": availability.series.route}
 
 
-def _series_figures(one: SeriesAvailability) -> dict[str, Json]:
-    outages = (*one.parts.earlier, *one.parts.failover, *one.parts.later)
+def _series_figures(availability: SeriesAvailability) -> dict[str, Json]:
+    outages = (*availability.parts.earlier, *availability.parts.failover, *availability.parts.later)
     return {
-        **_labels(one),
-        **_acks([one.series.acked]),
-        "failover_seconds": one.failover_ns / 1e9,
-        "first_ack_seconds": None if one.first_ack_ns is None else one.first_ack_ns / 1e9,
+        **_labels(availability),
+        **_acks([availability.series.acked]),
+        "failover_seconds": availability.failover_ns / 1e9,
+        "first_ack_seconds": None if availability.first_ack_ns is None else availability.first_ack_ns / 1e9,
         "outages": [{"start_ns": outage.start_ns, "end_ns": outage.end_ns} for outage in outages],
-        "lower_bounds": ["failover_seconds"] if one.open else [],
+        "lower_bounds": ["failover_seconds"] if availability.open else [],
     }
 
 
-def _phases_by_op(seen: Sequence[SeriesAvailability]) -> list[Json]:
+def _phases_by_op(availabilities: Sequence[SeriesAvailability]) -> list[Json]:
     """For each op and phase, over all vantages: reads and writes must not share a quantile."""
-    return [{"op": op, **row} for op, group in _grouped(seen, "op").items() for row in _phases(group)]
+    return [{"op": op, **row} for op, group in _grouped(availabilities, "op").items() for row in _phases(group)]
 
 
-def _phases(seen: Sequence[SeriesAvailability]) -> Iterator[dict[str, Json]]:
+def _phases(availabilities: Sequence[SeriesAvailability]) -> Iterator[dict[str, Json]]:
     """A row for each phase that has operations."""
-    phase = np.concatenate([one.phase for one in seen])
-    acked = np.concatenate([one.series.acked for one in seen])
-    latency_ns = np.concatenate([one.series.return_ns - one.series.scheduled_ns for one in seen])
+    phase = np.concatenate([availability.phase for availability in availabilities])
+    acked = np.concatenate([availability.series.acked for availability in availabilities])
+    latency_ns = np.concatenate(
+        [availability.series.return_ns - availability.series.scheduled_ns for availability in availabilities]
+    )
     for number, name in enumerate(PHASES):
         here = phase == number
         if here.any():

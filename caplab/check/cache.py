@@ -102,5 +102,5 @@ def _judge(figures: dict[str, Json]) -> tuple[State, str]:
     if not figures["loads"]:
         return State.UNKNOWN, "The database was not asked once."
     recovery = figures.get("calm_seconds")
-    told = "" if recovery is None else f"; recovered {recovery:.1f} s after the injection"
-    return State.HOLDS, f"{figures['loads']} loads for {figures['reads']} reads{told}."
+    recovered = "" if recovery is None else f"; recovered {recovery:.1f} s after the injection"
+    return State.HOLDS, f"{figures['loads']} loads for {figures['reads']} reads{recovered}."

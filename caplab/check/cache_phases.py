@@ -54,8 +54,8 @@ class Span:
 
     def of(self, times_ns: Integers) -> Mask:
         """Which of the times are in it."""
-        found: Mask = (times_ns >= self.begin_ns) & (times_ns < self.end_ns)
-        return found
+        inside: Mask = (times_ns >= self.begin_ns) & (times_ns < self.end_ns)
+        return inside
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from caplab.model.history import Table
 from caplab.model.runs import COUNTER_SCAN
 
 from .columns import NEVER, Integers, Mask, among, integers, present
-from .counters_witnesses import Looked, witnesses
+from .counters_witnesses import CounterReads, witnesses
 from .finding import Context, Finding, State
 from .lines import line_order, packed
 from .scans import keyed_scan
@@ -45,19 +45,19 @@ def check(history: Table, context: Context) -> Finding:
     if not counter.any():
         problem = f"None of {skipped} keys is a counter." if skipped else "No operation is an incr."
         return Finding(NAME, State.UNKNOWN, problem, {"keys": 0, "keys_skipped": skipped})
-    looked, scan_problem = _looks(history, context, key, counter, other)
-    looked = _bounded(history, key, effective & counter[key], looked)
+    counter_reads, scan_problem = _all_reads(history, context, key, counter, other)
+    counter_reads = _bounded(history, key, effective & counter[key], counter_reads)
     figures: dict[str, Json] = {
         "keys": int(counter.sum()),
         "keys_skipped": skipped,
         "increments": int((effective & counter[key]).sum()),
-        "reads": int((~looked.scanned).sum()),
-        "scanned": int(looked.scanned.sum()),
-        **looked.to_json(),
+        "reads": int((~counter_reads.scanned).sum()),
+        "scanned": int(counter_reads.scanned.sum()),
+        **counter_reads.to_json(),
         "scan_problem": scan_problem,
-        "witnesses": witnesses(history, looked, key, names, context),
+        "witnesses": witnesses(history, counter_reads, key, names, context),
     }
-    return Finding(NAME, *_judge(figures, len(looked.row), context.enough), figures)
+    return Finding(NAME, *_judge(figures, len(counter_reads.row), context.enough), figures)
 
 
 def applies(history: Table) -> str:
@@ -82,25 +82,27 @@ def _counters(history: Table, key: Integers, keys: int) -> tuple[Mask, Mask, int
     return has[0] & ~has[1], has[1], int((has[0] & has[1]).sum())
 
 
-def _looks(history: Table, context: Context, key: Integers, counter: Mask, other: Mask) -> tuple[Looked, str]:
+def _all_reads(history: Table, context: Context, key: Integers, counter: Mask, other: Mask) -> tuple[CounterReads, str]:
     """Every ok read of a counter, and what the final scan shows of each."""
     reads = np.flatnonzero(among(history, "op", ["read"]) & among(history, "outcome", ["ok"]) & counter[key])
     scan = keyed_scan(history, context.final_scan, ~other[key], COUNTER_SCAN)
     if isinstance(scan, str):
-        return _looked(history, key, reads, np.zeros(0, dtype=np.int64), NEVER, -1), scan
+        return _reads_at(history, key, reads, np.zeros(0, dtype=np.int64), NEVER, -1), scan
     rows = scan.rows[counter[key[scan.rows]] & (present(history, "value") | (key != len(counter) - 1))[scan.rows]]
     absent = np.setdiff1d(np.flatnonzero(counter), key[rows])
     proof = int(scan.rows[0]) if len(scan.rows) else -1
-    looked = _looked(history, key, np.concatenate((reads, rows)), absent, scan.begin_ns, proof)
-    looked.scanned[len(reads) :] = True
-    return looked, ""
+    counter_reads = _reads_at(history, key, np.concatenate((reads, rows)), absent, scan.begin_ns, proof)
+    counter_reads.scanned[len(reads) :] = True
+    return counter_reads, ""
 
 
-def _looked(history: Table, key: Integers, rows: Integers, absent: Integers, begin_ns: int, proof: int) -> Looked:
+def _reads_at(
+    history: Table, key: Integers, rows: Integers, absent: Integers, begin_ns: int, proof: int
+) -> CounterReads:
     """Reads by their rows, and counters that the scan does not show, by their keys."""
     none = np.zeros(len(absent), dtype=np.int64)
     nothing = np.zeros(len(rows) + len(absent), dtype=np.int64)
-    return Looked(
+    return CounterReads(
         row=np.concatenate((rows, none + proof)),
         key=np.concatenate((key[rows], absent)),
         value=np.concatenate((integers(history, "value", 0)[rows], none)),
@@ -134,25 +136,25 @@ class _Sums:
         return sums
 
 
-def _bounded(history: Table, key: Integers, increments: Mask, looked: Looked) -> Looked:
+def _bounded(history: Table, key: Integers, increments: Mask, counter_reads: CounterReads) -> CounterReads:
     """The same with the bounds."""
     amount = integers(history, "value", 1)
     acked = increments & among(history, "outcome", ["ok"])
     returned = _Sums.of(key[acked], integers(history, "return_ns", NEVER)[acked], amount[acked])
     invoked = _Sums.of(key[increments], integers(history, "invoke_ns", 0)[increments], amount[increments])
-    order = line_order(looked.key, looked.invoke_ns)  # searches near each other are many times faster
-    sorted_key = looked.key[order]
-    looked.least[order] = returned.before(sorted_key, looked.invoke_ns[order], included=False)
-    looked.most[order] = invoked.before(sorted_key, looked.return_ns[order], included=True)
-    return looked
+    order = line_order(counter_reads.key, counter_reads.invoke_ns)  # searches near each other are many times faster
+    sorted_key = counter_reads.key[order]
+    counter_reads.least[order] = returned.before(sorted_key, counter_reads.invoke_ns[order], included=False)
+    counter_reads.most[order] = invoked.before(sorted_key, counter_reads.return_ns[order], included=True)
+    return counter_reads
 
 
-def _judge(figures: dict[str, Json], looks: int, enough: int) -> tuple[State, str]:
+def _judge(figures: dict[str, Json], reads: int, enough: int) -> tuple[State, str]:
     if figures["below"] or figures["above"]:
         return State.VIOLATED, (
-            f"Of {looks} reads of counters {figures['below']} miss acked increments (up to {figures['missing_max']}),"
+            f"Of {reads} reads of counters {figures['below']} miss acked increments (up to {figures['missing_max']}),"
             f" {figures['above']} show more than was added (up to {figures['excess_max']})."
         )
-    if looks < enough:
-        return State.UNKNOWN, f"Only {looks} reads of counters; {enough} are needed."
-    return State.HOLDS, f"All {looks} reads of {figures['keys']} counters are between what was acked and what was sent."
+    if reads < enough:
+        return State.UNKNOWN, f"Only {reads} reads of counters; {enough} are needed."
+    return State.HOLDS, f"All {reads} reads of {figures['keys']} counters are between what was acked and what was sent."

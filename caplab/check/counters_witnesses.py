@@ -18,7 +18,7 @@ MOST_OPERATIONS = 50  # of one witness: nobody reads more
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class CounterReads:
     """Values of counters, and their bounds: what they have to be at least, and at most.
 
     row is that in the history; of a counter that the final scan lacks it is one of the scan's other rows, or -1.
@@ -53,23 +53,25 @@ class Looked:
         }
 
 
-def witnesses(history: Table, looked: Looked, key: Integers, names: Sequence[str], context: Context) -> list[Json]:
+def witnesses(history: Table, reads: CounterReads, key: Integers, names: Sequence[str], context: Context) -> list[Json]:
     """The first reads below and above their bounds, by invocation.
 
     One below with as few acked increments, the largest first, as add up to more than it returned. One above with all
     increments that it may have counted, failed ones too, since these may be what it counted. Of more than
     MOST_OPERATIONS the latest are shown, with a word of how many are not.
     """
-    places = [_in_order(looked, mask) for mask in (looked.below, looked.above)]
+    places = [_in_order(reads, mask) for mask in (reads.below, reads.above)]
     many = shares([len(place) for place in places])
     chosen = [place[:shown] for place, shown in zip(places, many, strict=True)]
-    told = _Told(history, looked, _increments(history, key, looked.key[np.concatenate(chosen)]), names, context)
-    return [*map(told.below, chosen[0].tolist()), *map(told.above, chosen[1].tolist())]
+    builder = _WitnessBuilder(
+        history, reads, _increments(history, key, reads.key[np.concatenate(chosen)]), names, context
+    )
+    return [*map(builder.below, chosen[0].tolist()), *map(builder.above, chosen[1].tolist())]
 
 
-def _in_order(looked: Looked, mask: Mask) -> Integers:
+def _in_order(reads: CounterReads, mask: Mask) -> Integers:
     places = np.flatnonzero(mask)
-    return places[np.argsort(looked.invoke_ns[places], kind="stable")]
+    return places[np.argsort(reads.invoke_ns[places], kind="stable")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +95,9 @@ def _increments(history: Table, key: Integers, wanted: Integers) -> _Increments:
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
+class _WitnessBuilder:
     history: Table
-    looked: Looked
+    reads: CounterReads
     increments: _Increments
     names: Sequence[str]
     context: Context
@@ -103,31 +105,31 @@ class _Told:
     def below(self, place: int) -> Json:
         """A look that misses increments."""
         of = self.increments
-        acked = np.flatnonzero((of.key == self.looked.key[place]) & (of.acked_ns < self.looked.invoke_ns[place]))
+        acked = np.flatnonzero((of.key == self.reads.key[place]) & (of.acked_ns < self.reads.invoke_ns[place]))
         acked = acked[np.argsort(-of.amount[acked], kind="stable")]
         sums = np.cumsum(of.amount[acked])
-        needed = int(np.searchsorted(sums, self.looked.value[place], side="right")) + 1
-        what = f"{self._saw(place)}, though {self.looked.least[place]} had been added and acked before"
+        needed = int(np.searchsorted(sums, self.reads.value[place], side="right")) + 1
+        what = f"{self._saw(place)}, though {self.reads.least[place]} had been added and acked before"
         return self._witness(what, place, np.sort(of.row[acked[:needed]]))
 
     def above(self, place: int) -> Json:
         """A look that shows too much."""
         of = self.increments
-        mine = of.key == self.looked.key[place]
-        rows = of.row[mine & (of.invoke_ns <= self.looked.return_ns[place])]
+        mine = of.key == self.reads.key[place]
+        rows = of.row[mine & (of.invoke_ns <= self.reads.return_ns[place])]
         if not len(rows):
             rows = of.row[mine][:1]  # that came later: it shows that this is a counter
-        what = f"{self._saw(place)}, though no more than {self.looked.most[place]} can have been added by then"
+        what = f"{self._saw(place)}, though no more than {self.reads.most[place]} can have been added by then"
         return self._witness(what, place, rows)
 
     def _saw(self, place: int) -> str:
-        name = self.names[int(self.looked.key[place])]
-        who = "The final scan" if self.looked.scanned[place] else "A read"
+        name = self.names[int(self.reads.key[place])]
+        who = "The final scan" if self.reads.scanned[place] else "A read"
         of = f"'{name}'" if name else "the counter"
-        return f"{who} of {of} returned {self.looked.value[place]}"
+        return f"{who} of {of} returned {self.reads.value[place]}"
 
     def _witness(self, what: str, place: int, rows: Integers) -> Json:
         left_out = max(0, len(rows) - MOST_OPERATIONS)
         more = f" (the latest {MOST_OPERATIONS} of {len(rows)} increments are shown)" if left_out else ""
-        shown = (*rows[left_out:].tolist(), int(self.looked.row[place]))
+        shown = (*rows[left_out:].tolist(), int(self.reads.row[place]))
         return witness(self.history, f"{what}{more}.", shown, self.context)

@@ -44,16 +44,16 @@ def check(history: Table, context: Context) -> Finding:
     if problem := problem_of(adds):
         return Finding(NAME, State.UNKNOWN, problem)
     scan = context.final_scan
-    found = scan_of(history, scan.server if scan else None, scan.invoke_ns if scan else None)
-    fates = _fates(adds, found.element)
+    scanned = scan_of(history, scan.server if scan else None, scan.invoke_ns if scan else None)
+    fates = _fates(adds, scanned.element)
     figures = _figures(adds, fates)
     figures["by_side"] = by_side(history, context, adds.row, lambda which: _of_adds(adds, fates, which))
     figures["by_member"] = [_own_copy(history, adds, name, size) for name, size in (scan.local if scan else {}).items()]
-    state, reason = _judge(figures, _scan_problem(scan, len(found.element)), context.enough)
+    state, reason = _judge(figures, _scan_problem(scan, len(scanned.element)), context.enough)
     shown: dict[str, Json] = {}
     if state is State.VIOLATED:
         anomalies = fates.lost, fates.unexpected, fates.duplicated
-        shown["witnesses"] = witnesses(history, context, adds, *anomalies, found)
+        shown["witnesses"] = witnesses(history, context, adds, *anomalies, scanned)
     return Finding(NAME, state, reason, {**figures, **_samples(adds, fates), **shown})
 
 
@@ -80,12 +80,12 @@ def _scan_problem(scan: FinalScan | None, rows: int) -> str:
     return unusable(scan) or incomplete(scan, rows)
 
 
-def _fates(adds: Adds, found: Integers) -> _Fates:
-    there = within(adds.value, found)
-    again = np.flatnonzero(found[1:] == found[:-1])
-    strange = ~within(found, adds.value[~adds.failed])
+def _fates(adds: Adds, elements: Integers) -> _Fates:
+    there = within(adds.value, elements)
+    again = np.flatnonzero(elements[1:] == elements[:-1])
+    strange = ~within(elements, adds.value[~adds.failed])
     unacked_found = ~adds.ok & ~adds.failed & there
-    return _Fates(there, adds.ok & ~there, unacked_found, _distinct(found[strange]), _distinct(found[again]))
+    return _Fates(there, adds.ok & ~there, unacked_found, _distinct(elements[strange]), _distinct(elements[again]))
 
 
 def _distinct(values: Integers) -> Integers:
@@ -137,8 +137,8 @@ def _by_vantage(adds: Adds, fates: _Fates) -> list[Json]:
 
 def _own_copy(history: Table, adds: Adds, member: str, elements: int) -> Json:
     """What one member itself holds; one that holds nothing has no rows, and is known by its number only."""
-    found = scan_of(history, member).element
-    lacking = int((adds.ok & ~within(adds.value, found)).sum()) if len(found) == elements else None
+    copy = scan_of(history, member).element
+    lacking = int((adds.ok & ~within(adds.value, copy)).sum()) if len(copy) == elements else None
     return {"server": member, "elements": elements, "lacking": lacking}
 
 

@@ -32,9 +32,9 @@ def adds_of(history: Table) -> Adds:
     """All adds but overloads, which were not sent."""
     every = among(history, "op", ["add"])
     sent = every & ~among(history, "error", ["overload"])
-    known = sent & present(history, "value")
+    named = sent & present(history, "value")
     group, labels = _sides(history, every)
-    row = np.flatnonzero(known)
+    row = np.flatnonzero(named)
     value = integers(history, "value", 0)[row]
     order = np.argsort(value, kind="stable")
     row = row[order]
@@ -45,9 +45,9 @@ def adds_of(history: Table) -> Adds:
         integers(history, "return_ns", NEVER)[row],
         among(history, "outcome", ["ok"])[row],
         among(history, "outcome", ["fail"])[row],
-        group[known[every]][order],
+        group[named[every]][order],
         labels,
-        int(sent.sum() - known.sum()),
+        int(sent.sum() - named.sum()),
     )
 
 
@@ -55,10 +55,10 @@ def _sides(history: Table, adds: Mask) -> tuple[Integers, tuple[tuple[str, str],
     """Each add's (vantage, route), as an index into those there are, sorted by name."""
     group, labels = groups(history, adds)
     there = np.flatnonzero(np.bincount(group, minlength=len(labels))).tolist()
-    by_name = sorted(there, key=lambda one: (labels[one][0], labels[one][2]))
+    by_name = sorted(there, key=lambda label: (labels[label][0], labels[label][2]))
     rank = np.zeros(len(labels), dtype=np.int64)
     rank[by_name] = np.arange(len(by_name))
-    return rank[group], tuple((labels[one][0], labels[one][2]) for one in by_name)
+    return rank[group], tuple((labels[label][0], labels[label][2]) for label in by_name)
 
 
 def problem_of(adds: Adds) -> str:

@@ -30,8 +30,8 @@ def _lost(adds: Adds, lost: Mask) -> list[_Proof]:
     places = np.flatnonzero(lost)
     first = places[np.argsort(adds.row[places])][:MOST].tolist()
     return [
-        (f"The value {adds.value[one]} was acked, and the final scan does not have it.", [int(adds.row[one])])
-        for one in first
+        (f"The value {adds.value[place]} was acked, and the final scan does not have it.", [int(adds.row[place])])
+        for place in first
     ]
 
 

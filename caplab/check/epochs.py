@@ -125,12 +125,14 @@ def _figures(writes: _Writes, overlaps: _Overlaps) -> dict[str, Json]:
     place, order, words = overlaps.place, overlaps.order, writes.words
     overlap_ns = 0
     if len(place):
-        begins = np.array([overlaps.first[overlaps.later[one]] for one in writes.epoch[place].tolist()], dtype=np.int64)
+        begins = np.array(
+            [overlaps.first[overlaps.later[epoch]] for epoch in writes.epoch[place].tolist()], dtype=np.int64
+        )
         overlap_ns = int((writes.return_ns[place] - writes.return_ns[begins]).max())
     return {
         "acked": len(writes.row),
         "without_epoch": writes.without_epoch,
-        "epochs": [int(words[one]) if _NUMBER.fullmatch(words[one]) else words[one] for one in order],
+        "epochs": [int(words[epoch]) if _NUMBER.fullmatch(words[epoch]) else words[epoch] for epoch in order],
         "changes": max(0, len(order) - 1),
         "overlaps": len(place),
         "overlap_seconds": overlap_ns / 1e9,
@@ -146,7 +148,7 @@ def _witnesses(history: Table, context: Context, writes: _Writes, overlaps: _Ove
     for place in overlaps.place[:MOST].tolist():
         epoch = int(writes.epoch[place])
         later = overlaps.later[epoch]
-        own, other = (writes.words[one] for one in (epoch, later))
+        own, other = (writes.words[code] for code in (epoch, later))
         places = [place, overlaps.first[later], *([] if _NUMBER.fullmatch(own) else [overlaps.first[epoch]])]
         what = f"A write was acked in epoch {own}, though it was invoked after epoch {other} had begun to ack."
         shown.append(witness(history, what, writes.row[places], context))
@@ -164,8 +166,8 @@ def _order(words: Sequence[str], first_ack: Integers) -> list[int]:
         )
     acked = np.flatnonzero(first_ack != NEVER).tolist()
     if numbers:
-        return sorted(acked, key=lambda one: int(words[one]))
-    return sorted(acked, key=lambda one: (int(first_ack[one]), words[one]))
+        return sorted(acked, key=lambda epoch: int(words[epoch]))
+    return sorted(acked, key=lambda epoch: (int(first_ack[epoch]), words[epoch]))
 
 
 def _judge(figures: dict[str, Json], enough: int) -> tuple[State, str]:

@@ -27,9 +27,9 @@ class State(Enum):
 
 def merge(states: Iterable[State]) -> State:
     """Violated beats unknown beats holds; of nothing at all nothing is known."""
-    seen = set(states)
+    distinct = set(states)
     for state in (State.VIOLATED, State.UNKNOWN, State.HOLDS):
-        if state in seen:
+        if state in distinct:
             return state
     return State.UNKNOWN
 

@@ -29,14 +29,14 @@ def check(history: Table, context: Context) -> Finding:
     Violated by either. Unknown with fewer than context.enough ids.
     """
     acked = among(history, "op", ["id"]) & among(history, "outcome", ["ok"])
-    known = acked & present(history, "value")
-    ids = _ids(history, np.flatnonzero(known))
+    with_value = acked & present(history, "value")
+    ids = _ids(history, np.flatnonzero(with_value))
     again, first = _duplicates(ids)
     late, greater = _out_of_order(ids)
     figures: dict[str, Json] = {
         "keys": len(np.unique(ids.key)),
         "ids": len(ids.row),
-        "without_value": int((acked & ~known).sum()),
+        "without_value": int((acked & ~with_value).sum()),
         "duplicates": len(again),
         "out_of_order": len(late),
     }

@@ -55,8 +55,8 @@ def line_order(line: Integers, *numbers: Integers) -> Integers:
 def dense(code: Integers) -> tuple[Integers, Integers]:
     """Codes (not negative) numbered from 0 in their order, without gaps; and the code of each number."""
     if not len(code) or int(code.max()) >= _TABLE:
-        known, number = np.unique(code, return_inverse=True)
-        return number, known
+        distinct, number = np.unique(code, return_inverse=True)
+        return number, distinct
     there = np.bincount(code) > 0
     return (np.cumsum(there, dtype=np.int64) - 1)[code], np.flatnonzero(there)
 
@@ -77,12 +77,12 @@ class Climbs:
     @classmethod
     def of(cls, code: Integers, place: Integers, height: Integers) -> tuple[Climbs, Integers]:
         """From heights (not negative) as they came, with the codes of their lines; and their order by line."""
-        line, known = dense(code)
+        line, distinct = dense(code)
         order = by_line(line)
         line, height = line[order], height[order]
         span = int(height.max(initial=0)) + 2
         highest = np.maximum.accumulate(line * span + height)
-        return cls(np.append(place[order], NEVER), known, np.append(line, -1), highest, span), order
+        return cls(np.append(place[order], NEVER), distinct, np.append(line, -1), highest, span), order
 
     def first_above(self, code: Integers, level: Integers) -> Integers:
         """For each line by its code and level (from -1), the index of the first height above it."""

@@ -41,8 +41,8 @@ def check(history: Table, context: Context) -> Finding:
     miss = _misses(history, rows)
     figures = _figures(history, rows, miss)
     largest = np.argsort(-miss.loads, kind="stable")[:MOST]
-    shown = [one for one in largest if miss.loads[one] > 1]
-    figures["witnesses"] = [_witness(history, rows[miss.order], miss, int(one), context) for one in shown]
+    shown = [number for number in largest if miss.loads[number] > 1]
+    figures["witnesses"] = [_witness(history, rows[miss.order], miss, int(number), context) for number in shown]
     return Finding(NAME, *_judge(figures, context.enough), figures)
 
 
@@ -94,8 +94,8 @@ def _figures(history: Table, rows: Integers, miss: _Misses) -> dict[str, Json]:
     }
 
 
-def _witness(history: Table, rows: Integers, miss: _Misses, one: int, context: Context) -> Json:
-    begin, loads = int(miss.begin[one]), int(miss.loads[one])
+def _witness(history: Table, rows: Integers, miss: _Misses, number: int, context: Context) -> Json:
+    begin, loads = int(miss.begin[number]), int(miss.loads[number])
     key = history.column("key")[int(rows[begin])].as_py() or ""
     text = f"'{key}' was loaded {loads} times where once would have done."
     return witness(history, text, rows[begin : begin + min(loads, _SHOWN)].tolist(), context)

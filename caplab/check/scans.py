@@ -63,16 +63,16 @@ def keyed_scan(history: Table, final: FinalScan | None, of: Mask, workload: str)
     if final is not None and (problem := unusable(final)):
         return problem
     server = final.server if final else None
-    found = present(history, "value")
+    has_value = present(history, "value")
     if record is None and not among(history, "op", ["add"]).any():
         record = final
-        of = of | ~(found | present(history, "key"))
+        of = of | ~(has_value | present(history, "key"))
     rows = np.flatnonzero(final_scan_rows(history, server, of, record.invoke_ns if record else None))
     if not len(rows):
         nothing_found = record is not None and record.elements == 0
         return KeyedScan(rows, NEVER) if nothing_found else "There is no final scan of keys."
     begin_ns = int(integers(history, "invoke_ns", 0)[rows[0]])
-    elements = int((final_scan_rows(history, server, begun_ns=begin_ns) & found).sum())
+    elements = int((final_scan_rows(history, server, begun_ns=begin_ns) & has_value).sum())
     if record is not None and (problem := incomplete(record, elements)):
         return problem
     return KeyedScan(rows, begin_ns)

@@ -85,4 +85,4 @@ def labelled(history: Table, name: str, rows: Integers) -> tuple[Integers, Seque
     order = sorted(range(len(words)), key=words.__getitem__)
     place = np.empty(len(words), dtype=np.int64)
     place[order] = np.arange(len(words))
-    return place[code[rows]], [words[one] for one in order]
+    return place[code[rows]], [words[number] for number in order]

@@ -18,7 +18,7 @@ from .sessions_order import Sessions, sessions_of
 from .sessions_search import Violations, search
 from .sessions_witnesses import witnesses
 from .sides import by_side
-from .versions import Versions, applies, versions
+from .versions import Versions, applies, versions_of
 
 __all__ = ["NAME", "applies", "check"]
 
@@ -45,30 +45,30 @@ def check(history: Table, context: Context) -> Finding:
 
     Violated by any. Unknown with fewer than context.enough reads, or without such keys.
     """
-    found = versions(history)
-    if found.problem:
-        return Finding(NAME, State.UNKNOWN, found.problem, {"keys": 0, "keys_skipped": found.skipped})
-    sessions = sessions_of(history, found)
-    violations = search(found, sessions)
-    figures = _figures(history, found, sessions, violations)
-    figures["by_side"] = by_side(history, context, found.reads.row, lambda which: _of_reads(violations, which))
-    figures["witnesses"] = witnesses(history, found, violations, context)
+    versions = versions_of(history)
+    if versions.problem:
+        return Finding(NAME, State.UNKNOWN, versions.problem, {"keys": 0, "keys_skipped": versions.skipped})
+    sessions = sessions_of(history, versions)
+    violations = search(versions, sessions)
+    figures = _figures(history, versions, sessions, violations)
+    figures["by_side"] = by_side(history, context, versions.reads.row, lambda which: _of_reads(violations, which))
+    figures["witnesses"] = witnesses(history, versions, violations, context)
     return Finding(NAME, *_judge(figures, violations, context.enough), figures)
 
 
-def _figures(history: Table, found: Versions, sessions: Sessions, violations: Violations) -> dict[str, Json]:
+def _figures(history: Table, versions: Versions, sessions: Sessions, violations: Violations) -> dict[str, Json]:
     return {
         **{name: len(each.read) for name, each in violations.items()},
-        "keys": found.keys,
-        "keys_skipped": found.skipped,
-        "reads": len(found.reads.row),
+        "keys": versions.keys,
+        "keys_skipped": versions.skipped,
+        "reads": len(versions.reads.row),
         "sessions": sessions.count,
-        **{f"by_{name}": _by(history, name, found, violations) for name in ("route", "level", "vantage")},
+        **{f"by_{name}": _by(history, name, versions, violations) for name in ("route", "level", "vantage")},
     }
 
 
-def _by(history: Table, name: str, found: Versions, violations: Violations) -> list[Json]:
-    label, words = labelled(history, name, found.reads.row)
+def _by(history: Table, name: str, versions: Versions, violations: Violations) -> list[Json]:
+    label, words = labelled(history, name, versions.reads.row)
     counts = {"reads": np.bincount(label, minlength=len(words))}
     counts |= {kind: np.bincount(label[each.read], minlength=len(words)) for kind, each in violations.items()}
     return [

@@ -32,16 +32,16 @@ class Sessions:
     writes: Integers
 
 
-def sessions_of(history: Table, found: Versions) -> Sessions:
+def sessions_of(history: Table, versions: Versions) -> Sessions:
     """Put them in order; a session of a validated history does one thing at a time."""
-    reads, writes = found.reads.row, found.writes.row
+    reads, writes = versions.reads.row, versions.writes.row
     rows = np.concatenate((reads, writes))
-    session, known = dense(_codes(history)[rows])
+    session, distinct = dense(_codes(history)[rows])
     # What never returned is held against nothing that follows, and comes first of what was invoked with it.
     turn, order = _turns(session, integers(history, "invoke_ns", 0)[rows], integers(history, "return_ns", _NULL)[rows])
     many = len(reads)
     return Sessions(
-        len(known),
+        len(distinct),
         session[:many],
         session[many:],
         turn[:many],

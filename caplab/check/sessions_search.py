@@ -38,26 +38,26 @@ class Broken:
 Violations: TypeAlias = Mapping[str, Broken]
 
 
-def search(found: Versions, sessions: Sessions) -> Violations:
+def search(versions: Versions, sessions: Sessions) -> Violations:
     """All violations of each of GUARANTEES."""
-    suspects, since_ns = _suspects(found)
+    suspects, since_ns = _suspects(versions)
     # By session, key and time: searches near each other are many times faster.
     order = by_line(sessions.of_read[suspects])  # they are by key and time
     suspects, since_ns = suspects[order], since_ns[order]
-    known = (_written(found, sessions), _read(found, sessions))
-    own = [_own(suspects, each, found, sessions) for each in known]
-    suspects = suspects[_had_read_since(suspects, since_ns, found, sessions)]
-    seen = _ObservedWrites.of(found, sessions)
-    others = [_through_others(suspects, each, seen, found, sessions) for each in known]
+    known_versions = (_written(versions, sessions), _read(versions, sessions))
+    own = [_own(suspects, each, versions, sessions) for each in known_versions]
+    suspects = suspects[_had_read_since(suspects, since_ns, versions, sessions)]
+    observed_writes = _ObservedWrites.of(versions, sessions)
+    others = [_through_others(suspects, each, observed_writes, versions, sessions) for each in known_versions]
     return dict(zip(GUARANTEES, (*own, *others), strict=True))
 
 
-def _suspects(found: Versions) -> tuple[Integers, Integers]:
+def _suspects(versions: Versions) -> tuple[Integers, Integers]:
     """Reads of what is older than an operation on their key that had returned by then, and when the first of these did.
 
     Nothing else can break a guarantee: whatever a session knew by then, an operation had told it.
     """
-    reads, acks = found.reads, found.acks
+    reads, acks = versions.reads, versions.acks
     key = np.concatenate((reads.key, acks.key))
     return_ns = np.concatenate((reads.return_ns, acks.return_ns))
     required_version = np.concatenate((reads.required_version, np.arange(1, len(acks.key) + 1)))
@@ -101,39 +101,39 @@ class _KnownVersions:
         return session[order], np.searchsorted(key[order], np.arange(self.keys + 1))
 
 
-def _written(found: Versions, sessions: Sessions) -> _KnownVersions:
-    writes = found.writes
+def _written(versions: Versions, sessions: Sessions) -> _KnownVersions:
+    writes = versions.writes
     ok = sessions.writes[writes.ok[sessions.writes]]
     session, turn = sessions.of_write[ok], sessions.write_turn[ok]
     return _KnownVersions.of(
-        session, writes.key[ok], turn, writes.required_version[ok], writes.row[ok], len(found.nothing)
+        session, writes.key[ok], turn, writes.required_version[ok], writes.row[ok], len(versions.nothing)
     )
 
 
-def _read(found: Versions, sessions: Sessions) -> _KnownVersions:
-    reads, turns = found.reads, sessions.reads
+def _read(versions: Versions, sessions: Sessions) -> _KnownVersions:
+    reads, turns = versions.reads, sessions.reads
     session, turn = sessions.of_read[turns], sessions.read_turn[turns]
     return _KnownVersions.of(
-        session, reads.key[turns], turn, reads.required_version[turns], reads.row[turns], len(found.nothing)
+        session, reads.key[turns], turn, reads.required_version[turns], reads.row[turns], len(versions.nothing)
     )
 
 
-def _own(suspects: Integers, known: _KnownVersions, found: Versions, sessions: Sessions) -> Broken:
+def _own(suspects: Integers, known_versions: _KnownVersions, versions: Versions, sessions: Sessions) -> Broken:
     """Reads older than what their own session knew."""
-    reads = found.reads
-    at = known.first_newer(sessions.of_read[suspects], reads.key[suspects], reads.returned_version[suspects])
-    broken = known.climbs.place[at] < sessions.read_turn[suspects]
-    return Broken(suspects[broken], known.row[at[broken]], None)
+    reads = versions.reads
+    at = known_versions.first_newer(sessions.of_read[suspects], reads.key[suspects], reads.returned_version[suspects])
+    broken = known_versions.climbs.place[at] < sessions.read_turn[suspects]
+    return Broken(suspects[broken], known_versions.row[at[broken]], None)
 
 
-def _had_read_since(suspects: Integers, since_ns: Integers, found: Versions, sessions: Sessions) -> Mask:
+def _had_read_since(suspects: Integers, since_ns: Integers, versions: Versions, sessions: Sessions) -> Mask:
     """Whether each one's session had read a write invoked since then: others cannot have told it anything."""
-    some = sessions.reads[found.reads.write[sessions.reads] >= 0]
-    by_time = np.argsort(found.writes.row)  # rows are in the order of invocation
+    some = sessions.reads[versions.reads.write[sessions.reads] >= 0]
+    by_time = np.argsort(versions.writes.row)  # rows are in the order of invocation
     age = np.empty(len(by_time), dtype=np.int64)
     age[by_time] = np.arange(len(by_time))
-    climbs, _ = Climbs.of(sessions.of_read[some], sessions.read_turn[some], age[found.reads.write[some]])
-    older = np.searchsorted(found.writes.invoke_ns[by_time], since_ns)
+    climbs, _ = Climbs.of(sessions.of_read[some], sessions.read_turn[some], age[versions.reads.write[some]])
+    older = np.searchsorted(versions.writes.invoke_ns[by_time], since_ns)
     had: Mask = climbs.place[climbs.first_above(sessions.of_read[suspects], older - 1)] < sessions.read_turn[suspects]
     return had
 
@@ -147,9 +147,9 @@ class _ObservedWrites:
     read: Integers  # the place in Versions.reads of each
 
     @classmethod
-    def of(cls, found: Versions, sessions: Sessions) -> _ObservedWrites:
-        some = sessions.reads[found.reads.write[sessions.reads] >= 0]
-        write = found.reads.write[some]
+    def of(cls, versions: Versions, sessions: Sessions) -> _ObservedWrites:
+        some = sessions.reads[versions.reads.write[sessions.reads] >= 0]
+        write = versions.reads.write[some]
         code = sessions.of_read[some] * sessions.count + sessions.of_write[write]
         climbs, order = Climbs.of(code, sessions.read_turn[some], sessions.write_turn[write])
         return cls(sessions.count, climbs, some[order])
@@ -160,20 +160,24 @@ class _ObservedWrites:
 
 
 def _through_others(
-    suspects: Integers, known: _KnownVersions, seen: _ObservedWrites, found: Versions, sessions: Sessions
+    suspects: Integers,
+    known_versions: _KnownVersions,
+    observed_writes: _ObservedWrites,
+    versions: Versions,
+    sessions: Sessions,
 ) -> Broken:
     """Reads older than what a session knew before a write of its own that the reader's session had read."""
-    reads = found.reads
-    writers, begins = known.sessions_by_key()
+    reads = versions.reads
+    writers, begins = known_versions.sessions_by_key()
     parts = [np.zeros((3, 0), dtype=np.int64)]
     left, nth = suspects, 0
     # Every round asks the next session that knows the key, of all reads that are not found out yet.
     while len(left := left[begins[reads.key[left]] + nth < begins[reads.key[left] + 1]]):
         key = reads.key[left]
         writer = writers[begins[key] + nth]
-        newer = known.first_newer(writer, key, reads.returned_version[left])
-        through = seen.first_later(sessions.of_read[left], writer, known.climbs.place[newer])
-        broken = seen.climbs.place[through] < sessions.read_turn[left]
-        parts.append(np.stack((left[broken], known.row[newer[broken]], seen.read[through[broken]])))
+        newer = known_versions.first_newer(writer, key, reads.returned_version[left])
+        through = observed_writes.first_later(sessions.of_read[left], writer, known_versions.climbs.place[newer])
+        broken = observed_writes.climbs.place[through] < sessions.read_turn[left]
+        parts.append(np.stack((left[broken], known_versions.row[newer[broken]], observed_writes.read[through[broken]])))
         left, nth = left[~broken], nth + 1
     return Broken(*np.concatenate(parts, axis=1))

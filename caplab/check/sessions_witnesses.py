@@ -15,30 +15,30 @@ from .versions import Versions
 from .witness import shares, witness
 
 
-def witnesses(history: Table, found: Versions, violations: Violations, context: Context) -> list[Json]:
+def witnesses(history: Table, versions: Versions, violations: Violations, context: Context) -> list[Json]:
     """The first violations of each guarantee, by invocation.
 
     The read, the operation that knew of a newer version, what lies between them (a later write of its session, and the
     read of that), and the writes of all that is read: without these it would be another anomaly.
     """
-    told = _Told(history, found, context)
+    builder = _WitnessBuilder(history, versions, context)
     many = shares([len(broken.read) for broken in violations.values()])
     return [
-        told.violation(name, broken, place)
+        builder.violation(name, broken, place)
         for (name, broken), shown in zip(violations.items(), many, strict=True)
-        for place in np.argsort(found.reads.row[broken.read])[:shown].tolist()
+        for place in np.argsort(versions.reads.row[broken.read])[:shown].tolist()
     ]
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
+class _WitnessBuilder:
     history: Table
-    found: Versions
+    versions: Versions
     context: Context
 
     def violation(self, name: str, broken: Broken, place: int) -> Json:
         """One of a guarantee's violations."""
-        reads = self.found.reads
+        reads = self.versions.reads
         read, newer = int(broken.read[place]), int(broken.newer[place])
         rows = [int(reads.row[read]), self._origin(read), newer, self._origin_of_row(newer)]
         knew, now = f"{self._who(newer)} {self._did(newer)}", self._did(rows[0])
@@ -52,12 +52,12 @@ class _Told:
 
     def _origin(self, read: int) -> int:
         """The row of the write that a read returned; -1 where it found nothing."""
-        write = int(self.found.reads.write[read])
-        return int(self.found.writes.row[write]) if write >= 0 else -1
+        write = int(self.versions.reads.write[read])
+        return int(self.versions.writes.row[write]) if write >= 0 else -1
 
     def _origin_of_row(self, row: int) -> int:
         """The same of a row of the history, which may be a write."""
-        place = np.flatnonzero(self.found.reads.row == row)
+        place = np.flatnonzero(self.versions.reads.row == row)
         return self._origin(int(place[0])) if len(place) else -1
 
     def _who(self, row: int) -> str:

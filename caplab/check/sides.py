@@ -28,10 +28,10 @@ def by_side(history: Table, context: Context, rows: Integers, figures: Figures) 
     figures takes a mask over rows. A vantage of no side is left out.
     """
     route, words = labelled(history, "route", rows) if context.sides else (rows, [])
-    told: dict[str, Json] = {}
+    figures_by_side: dict[str, Json] = {}
     for side, vantages in context.sides.items():
         here = among(history, "vantage", vantages)[rows]
         if here.any():
-            by_route = {words[one]: figures(here & (route == one)) for one in np.unique(route[here]).tolist()}
-            told[side] = {ALL: figures(here), **by_route}
-    return told
+            by_route = {words[code]: figures(here & (route == code)) for code in np.unique(route[here]).tolist()}
+            figures_by_side[side] = {ALL: figures(here), **by_route}
+    return figures_by_side

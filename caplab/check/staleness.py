@@ -19,7 +19,7 @@ from .sides import by_side
 from .staleness_figures import Judged, behind_versions, by_label, figures_of, phases
 from .staleness_scan import Shown, shown_at_the_end
 from .staleness_witnesses import Anomalies, witnesses
-from .versions import UNBOUNDED, Versions, acked_before, applies, key_codes, versions
+from .versions import UNBOUNDED, Versions, acked_before, applies, key_codes, versions_of
 
 __all__ = ["NAME", "applies", "check"]
 
@@ -45,22 +45,22 @@ def check(history: Table, context: Context) -> Finding:
 
     Violated by stale, dirty or unexpected reads. Unknown with fewer than context.enough reads, or without such keys.
     """
-    found = versions(history)
-    scan = keyed_scan(history, context.final_scan, found.ordered[key_codes(history)[0]], REGISTER_SCAN)
-    shown = scan if isinstance(scan, str) else shown_at_the_end(history, found, scan)
+    versions = versions_of(history)
+    scan = keyed_scan(history, context.final_scan, versions.ordered[key_codes(history)[0]], REGISTER_SCAN)
+    shown = scan if isinstance(scan, str) else shown_at_the_end(history, versions, scan)
     # What nobody wrote is wrong even where nobody wrote anything.
-    if found.problem and not len(found.unexpected) and (isinstance(shown, str) or not len(shown.unexpected)):
-        return Finding(NAME, State.UNKNOWN, found.problem, {"keys": 0, "keys_skipped": found.skipped})
-    judged = _judge_reads(history, context, found, None if isinstance(shown, str) else shown)
-    figures = {**_figures(found, shown, judged), **by_label(history, judged)}
+    if versions.problem and not len(versions.unexpected) and (isinstance(shown, str) or not len(shown.unexpected)):
+        return Finding(NAME, State.UNKNOWN, versions.problem, {"keys": 0, "keys_skipped": versions.skipped})
+    judged = _judge_reads(history, context, versions, None if isinstance(shown, str) else shown)
+    figures = {**_figures(versions, shown, judged), **by_label(history, judged)}
     figures["by_side"] = by_side(history, context, judged.row, lambda which: figures_of(judged, which))
-    anomalies = Anomalies(judged.stale, judged.dirty, found.unexpected)
-    figures["witnesses"] = witnesses(history, found, anomalies, None if isinstance(shown, str) else shown, context)
+    anomalies = Anomalies(judged.stale, judged.dirty, versions.unexpected)
+    figures["witnesses"] = witnesses(history, versions, anomalies, None if isinstance(shown, str) else shown, context)
     return Finding(NAME, *_judge(figures, context.enough), figures)
 
 
-def _judge_reads(history: Table, context: Context, found: Versions, shown: Shown | None) -> Judged:
-    reads, acks = found.reads, found.acks
+def _judge_reads(history: Table, context: Context, versions: Versions, shown: Shown | None) -> Judged:
+    reads, acks = versions.reads, versions.acks
     acked = acked_before(acks, reads.key, reads.invoke_ns)
     missing = acked > reads.returned_version
     missing_lost = dirty = None
@@ -76,8 +76,8 @@ def _judge_reads(history: Table, context: Context, found: Versions, shown: Shown
     first_missed_ns = acks.return_ns[reads.returned_version[stale]]
     behind_ns = reads.invoke_ns[stale] - first_missed_ns
     # Unexpected reads are reads too, though of no version.
-    row = np.concatenate((reads.row, found.unexpected))
-    none = np.zeros(len(found.unexpected), dtype=np.bool_)
+    row = np.concatenate((reads.row, versions.unexpected))
+    none = np.zeros(len(versions.unexpected), dtype=np.bool_)
     return Judged(
         row,
         phases(history, row, context),
@@ -89,23 +89,23 @@ def _judge_reads(history: Table, context: Context, found: Versions, shown: Shown
     )
 
 
-def _undecided(found: Versions) -> int:
+def _undecided(versions: Versions) -> int:
     """Reads that would be stale, but the write of what they returned may have taken effect late."""
-    reads = found.reads
+    reads = versions.reads
     late = np.flatnonzero(reads.returned_version == UNBOUNDED)
-    acked = acked_before(found.acks, reads.key[late], reads.invoke_ns[late])
-    return int((acked > found.writes.newest[reads.write[late]]).sum())
+    acked = acked_before(versions.acks, reads.key[late], reads.invoke_ns[late])
+    return int((acked > versions.writes.newest[reads.write[late]]).sum())
 
 
-def _figures(found: Versions, shown: Shown | str, judged: Judged) -> dict[str, Json]:
+def _figures(versions: Versions, shown: Shown | str, judged: Judged) -> dict[str, Json]:
     return {
-        "keys": found.keys,
-        "keys_skipped": found.skipped,
+        "keys": versions.keys,
+        "keys_skipped": versions.skipped,
         **figures_of(judged, np.ones(len(judged.row), dtype=np.bool_)),
         "behind_versions": behind_versions(judged),
-        "undecided": _undecided(found),
-        "unexpected": len(found.unexpected),
-        "lost": None if isinstance(shown, str) else shown.lost(found.acks),
+        "undecided": _undecided(versions),
+        "unexpected": len(versions.unexpected),
+        "lost": None if isinstance(shown, str) else shown.lost(versions.acks),
         "unexpected_at_the_end": None if isinstance(shown, str) else len(shown.unexpected),
         "scan_problem": shown if isinstance(shown, str) else "",
     }

@@ -40,18 +40,18 @@ class Shown:
         return lost
 
 
-def shown_at_the_end(history: Table, found: Versions, scan: KeyedScan) -> Shown:
+def shown_at_the_end(history: Table, versions: Versions, scan: KeyedScan) -> Shown:
     """The newest version that the scan shows of each key; a key that it does not show is not there."""
     keys = key_codes(history)[0]
-    rows = scan.rows[found.ordered[keys[scan.rows]]]
-    write = found.returned(history, rows)
-    returned_version, row = found.nothing.copy(), np.full(len(found.nothing), -1)
+    rows = scan.rows[versions.ordered[keys[scan.rows]]]
+    write = versions.returned(history, rows)
+    returned_version, row = versions.nothing.copy(), np.full(len(versions.nothing), -1)
     some = write >= 0
-    np.maximum.at(returned_version, keys[rows[some]], found.writes.returned_version[write[some]])
+    np.maximum.at(returned_version, keys[rows[some]], versions.writes.returned_version[write[some]])
     unexpected = rows[write == -2]
     returned_version[keys[unexpected]] = UNBOUNDED
     row[keys[rows]] = rows
     newest = some.copy()
-    newest[some] = found.writes.returned_version[write[some]] == returned_version[keys[rows[some]]]
+    newest[some] = versions.writes.returned_version[write[some]] == returned_version[keys[rows[some]]]
     row[keys[rows[newest]]] = rows[newest]
     return Shown(returned_version, row, unexpected, scan.rows, scan.begin_ns)

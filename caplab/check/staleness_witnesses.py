@@ -26,22 +26,24 @@ class Anomalies:
     unexpected: Integers
 
 
-def witnesses(history: Table, found: Versions, wrong: Anomalies, shown: Shown | None, context: Context) -> list[Json]:
+def witnesses(
+    history: Table, versions: Versions, wrong: Anomalies, shown: Shown | None, context: Context
+) -> list[Json]:
     """The first of each kind of anomaly, by invocation; each stands for itself.
 
     A stale read: what it returned and the first ack that it missed. A dirty one: what it returned, and what the final
     scan shows in its place. An unexpected one: the write that failed or came later, where there is one.
     """
-    stale, dirty = (_in_order(found, mask) for mask in (wrong.stale, wrong.dirty))
+    stale, dirty = (_in_order(versions, mask) for mask in (wrong.stale, wrong.dirty))
     at_the_end = np.zeros(0, dtype=np.int64) if shown is None else shown.unexpected
     many = shares([len(stale), len(dirty), len(wrong.unexpected), len(at_the_end)])
     read, scanned = np.sort(wrong.unexpected)[: many[2]], at_the_end[: many[3]]
-    told = _Told(history, found, _writes_of(history, np.concatenate((read, scanned))), context)
-    listed = [told.stale(place) for place in stale[: many[0]].tolist()]
+    builder = _WitnessBuilder(history, versions, _writes_of(history, np.concatenate((read, scanned))), context)
+    listed = [builder.stale(place) for place in stale[: many[0]].tolist()]
     if shown is not None:
-        listed += [told.dirty(place, shown) for place in dirty[: many[1]].tolist()]
-    listed += [told.unexpected(row, "A read") for row in read.tolist()]
-    return listed + [told.unexpected(row, "The final scan") for row in scanned.tolist()]
+        listed += [builder.dirty(place, shown) for place in dirty[: many[1]].tolist()]
+    listed += [builder.unexpected(row, "A read") for row in read.tolist()]
+    return listed + [builder.unexpected(row, "The final scan") for row in scanned.tolist()]
 
 
 def _writes_of(history: Table, rows: Integers) -> dict[int, int]:
@@ -51,28 +53,28 @@ def _writes_of(history: Table, rows: Integers) -> dict[int, int]:
     value, key = integers(history, "value", 0), key_codes(history)[0]
     same = among(history, "op", ["write"]) & present(history, "value") & np.isin(value, value[rows])
     writes = np.flatnonzero(same)[::-1].tolist()  # the first one stays
-    known = {(int(key[write]), int(value[write])): write for write in writes}
+    written = {(int(key[write]), int(value[write])): write for write in writes}
     pairs = {row: (int(key[row]), int(value[row])) for row in rows.tolist()}
-    return {row: known[pair] for row, pair in pairs.items() if pair in known}
+    return {row: written[pair] for row, pair in pairs.items() if pair in written}
 
 
-def _in_order(found: Versions, mask: Mask | None) -> Integers:
+def _in_order(versions: Versions, mask: Mask | None) -> Integers:
     if mask is None:
         return np.zeros(0, dtype=np.int64)
     places = np.flatnonzero(mask)
-    return places[np.argsort(found.reads.row[places])]
+    return places[np.argsort(versions.reads.row[places])]
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
+class _WitnessBuilder:
     history: Table
-    found: Versions
+    versions: Versions
     writes: Mapping[int, int]  # of unexpected reads
     context: Context
 
     def stale(self, read: int) -> Json:
         """A read by its place in Versions.reads, and the first ack that it missed."""
-        reads, acks = self.found.reads, self.found.acks
+        reads, acks = self.versions.reads, self.versions.acks
         row, missed = int(reads.row[read]), int(reads.returned_version[read])
         behind_ms = (reads.invoke_ns[read] - acks.return_ns[missed]) / 1e6
         newer = self._cell("value", int(acks.row[missed]))
@@ -81,9 +83,11 @@ class _Told:
 
     def dirty(self, read: int, shown: Shown) -> Json:
         """A read of what the final scan shows as rolled back."""
-        row, key = int(self.found.reads.row[read]), int(self.found.reads.key[read])
+        row, key = int(self.versions.reads.row[read]), int(self.versions.reads.key[read])
         returned_version, scan_row = int(shown.returned_version[key]), int(shown.row[key])
-        older = int(self.found.acks.row[returned_version - 1]) if returned_version > self.found.nothing[key] else -1
+        older = (
+            int(self.versions.acks.row[returned_version - 1]) if returned_version > self.versions.nothing[key] else -1
+        )
         left = f"only {self._cell('value', older)}" if older >= 0 else "nothing"
         if scan_row < 0 and len(shown.rows):
             scan_row = int(shown.rows[0])  # of another key: it shows that there was a scan
@@ -99,8 +103,8 @@ class _Told:
 
     def _origin(self, read: int) -> int:
         """The row of the write that a read returned; -1 where it found nothing."""
-        write = int(self.found.reads.write[read])
-        return int(self.found.writes.row[write]) if write >= 0 else -1
+        write = int(self.versions.reads.write[read])
+        return int(self.versions.writes.row[write]) if write >= 0 else -1
 
     def _returned(self, row: int, who: str) -> str:
         value = self._cell("value", row)

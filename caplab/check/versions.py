@@ -108,7 +108,7 @@ def applies(history: Table) -> str:
     return "" if _keys_of(history).count else "no key has ordered values"
 
 
-def versions(history: Table) -> Versions:
+def versions_of(history: Table) -> Versions:
     """Find the ordered keys, and the versions that were written and read there."""
     keys = _keys_of(history)
     nothing, writes, acks = _number(history, keys.key, keys.writes, len(keys.ordered))
@@ -189,16 +189,18 @@ def _reads(history: Table, key: Integers, ordered: Mask, nothing: Integers, writ
     invoke_ns = integers(history, "invoke_ns", 0)
     rows = rows[line_order(key[rows], invoke_ns[rows])]
     write = _returned(history, rows, key[rows], writes)
-    unexpected, known, write = rows[write == -2], rows[write != -2], write[write != -2]
-    line = key[known]
+    unexpected, explained, write = rows[write == -2], rows[write != -2], write[write != -2]
+    line = key[explained]
     returned_version, required_version = nothing[line], nothing[line]
     some = write >= 0
     returned_version[some], required_version[some] = (
         writes.returned_version[write[some]],
         writes.required_version[write[some]],
     )
-    return_ns = integers(history, "return_ns", NEVER)[known]
-    return Reads(known, line, write, invoke_ns[known], return_ns, returned_version, required_version), unexpected
+    return_ns = integers(history, "return_ns", NEVER)[explained]
+    return Reads(
+        explained, line, write, invoke_ns[explained], return_ns, returned_version, required_version
+    ), unexpected
 
 
 def _returned(history: Table, rows: Integers, key: Integers, writes: Writes) -> Integers:

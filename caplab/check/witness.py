@@ -34,16 +34,16 @@ def operations(history: Table, rows: Sequence[int], context: Context) -> list[Js
 
 
 def _operation(row: int, cells: Mapping[str, Json], origin: int) -> Json:
-    told: dict[str, Json] = {"row": row}
-    told |= {name: cells[name] for name in _COLUMNS if cells[name] is not None}
-    if told["op"] in ("read", "scan"):
-        told.setdefault("value", None)  # that nothing was there is what it says
-    told["outcome"] = cells["outcome"]
+    operation: dict[str, Json] = {"row": row}
+    operation |= {name: cells[name] for name in _COLUMNS if cells[name] is not None}
+    if operation["op"] in ("read", "scan"):
+        operation.setdefault("value", None)  # that nothing was there is what it says
+    operation["outcome"] = cells["outcome"]
     if cells["error"] is not None:
-        told["error"] = cells["error"]
-    told["invoke_seconds"] = _seconds(cells["invoke_ns"], origin)
-    told["return_seconds"] = _seconds(cells["return_ns"], origin)
-    return told
+        operation["error"] = cells["error"]
+    operation["invoke_seconds"] = _seconds(cells["invoke_ns"], origin)
+    operation["return_seconds"] = _seconds(cells["return_ns"], origin)
+    return operation
 
 
 def _seconds(ns: Json, origin: int) -> float | None:

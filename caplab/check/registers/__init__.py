@@ -13,7 +13,7 @@ import numpy as np
 
 from caplab.check.columns import Integers, Mask, among, codes, integers, present
 from caplab.check.finding import Context, Finding, State
-from caplab.check.witness import operations as as_told
+from caplab.check.witness import operations as operation_rows
 from caplab.model.fields import Json
 from caplab.model.history import Table
 
@@ -46,23 +46,23 @@ def check(history: Table, context: Context) -> Finding:
     operations = operations_of(history)
     clusters = clusters_of(operations)
     violating, undecided = _judge(operations, clusters)
-    found = _told(history, operations, violating.alone, witnesses(operations, clusters, violating), context)
-    seen = _Tally(
+    shown = _witnesses(history, operations, violating.alone, witnesses(operations, clusters, violating), context)
+    tally = _Tally(
         _count_keys(operations),
         len(operations.writers) + len(operations.readers),
         _names(operations, violating.keys),
         _names(operations, undecided),
     )
     figures: dict[str, Json] = {
-        "keys": seen.keys,
-        "operations": seen.operations,
-        "violating_keys": seen.violating,
-        "undecided_keys": seen.undecided,
+        "keys": tally.keys,
+        "operations": tally.operations,
+        "violating_keys": tally.violating,
+        "undecided_keys": tally.undecided,
         "other_keys": operations.other_keys,
-        "witness": found[0]["operations"] if found else [],
-        "witnesses": found,
+        "witness": shown[0]["operations"] if shown else [],
+        "witnesses": shown,
     }
-    return Finding(NAME, *_state(seen, found, context), figures)
+    return Finding(NAME, *_state(tally, shown, context), figures)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,18 +92,21 @@ def _judge(operations: Operations, clusters: Clusters) -> tuple[Violating, Mask]
     return Violating(alone, by_zones, by_search), undecided
 
 
-def _told(
+def _witnesses(
     history: Table, operations: Operations, alone: Integers, proofs: Sequence[tuple[int, list[int]]], context: Context
 ) -> list[dict[str, Json]]:
     """The witnesses, in words and as rows; of what nobody wrote, with the writers that failed to."""
     steps = {step.row: step for step in steps_of(operations.at_rows(sorted(row for _, rows in proofs for row in rows)))}
-    failed = {key: _failed(history, rows[0], steps[rows[0]].seen) if alone[key] != NONE else [] for key, rows in proofs}
+    failed = {
+        key: _failed(history, rows[0], steps[rows[0]].observed) if alone[key] != NONE else [] for key, rows in proofs
+    }
     shown = sorted({row for key, rows in proofs for row in rows + failed[key]})
-    told = dict(zip(shown, as_told(history, shown, context), strict=True))  # all at once: much the quickest
+    # All at once: much the quickest.
+    operation_at = dict(zip(shown, operation_rows(history, shown, context), strict=True))
     return [
         {
             "what": sentence(operations.keys[key], [steps[row] for row in rows], bool(failed[key])),
-            "operations": [told[row] for row in sorted(failed[key] + rows)],
+            "operations": [operation_at[row] for row in sorted(failed[key] + rows)],
         }
         for key, rows in proofs
     ]
@@ -114,7 +117,7 @@ def _failed(history: Table, row: int, value: int | None) -> list[int]:
     key, _ = codes(history, "key")
     rows = among(history, "op", ["write", "cas"]) & among(history, "outcome", ["fail"]) & (key == key[row])
     rows &= present(history, "value") & (integers(history, "value", 0) == value)
-    return [int(one) for one in np.flatnonzero(rows)]
+    return [int(place) for place in np.flatnonzero(rows)]
 
 
 def _names(operations: Operations, keys: Mask) -> list[str]:
@@ -127,16 +130,16 @@ def _count_keys(operations: Operations) -> int:
     return int(there.sum())
 
 
-def _state(seen: _Tally, found: Sequence[Mapping[str, Json]], context: Context) -> tuple[State, str]:
-    if seen.violating:
-        reason = f"{len(seen.violating)} of {seen.keys} keys are not linearizable. {found[0]['what']}"
+def _state(tally: _Tally, shown: Sequence[Mapping[str, Json]], context: Context) -> tuple[State, str]:
+    if tally.violating:
+        reason = f"{len(tally.violating)} of {tally.keys} keys are not linearizable. {shown[0]['what']}"
         return State.VIOLATED, reason
-    if seen.undecided:
+    if tally.undecided:
         return State.UNKNOWN, (
-            f"Of {len(seen.undecided)} of {seen.keys} keys it is not known: values that were seen had been written more"
-            f" than once, and {BUDGET} states were not enough to look at every order."
+            f"Of {len(tally.undecided)} of {tally.keys} keys it is not known: values that were seen had been written"
+            f" more than once, and {BUDGET} states were not enough to look at every order."
         )
-    if seen.operations < context.enough:
-        reason = f"Only {seen.operations} operations on registers; {context.enough} are needed."
+    if tally.operations < context.enough:
+        reason = f"Only {tally.operations} operations on registers; {context.enough} are needed."
         return State.UNKNOWN, reason
-    return State.HOLDS, f"Keys that are linearizable: all {seen.keys}, in {seen.operations} operations."
+    return State.HOLDS, f"Keys that are linearizable: all {tally.keys}, in {tally.operations} operations."

@@ -43,8 +43,8 @@ class Chains:
         order = np.lexsort((self.place, self.head))
         line, head = Line.over(len(first), first, last), self.head[order]
         latest = np.maximum.accumulate(line.at(head, last[order]))
-        found: Integers = order[1:][line.at(head, first[order])[1:] < latest[:-1]]
-        return found
+        out_of_order: Integers = order[1:][line.at(head, first[order])[1:] < latest[:-1]]
+        return out_of_order
 
 
 def chains_of(operations: Operations, clusters: Clusters) -> Chains:

@@ -47,8 +47,8 @@ def clusters_of(operations: Operations) -> Clusters:
     expected = Part(cas.row, cas.key, operations.expected, operations.expected_null, cas.invoke_ns, cas.return_ns)
     (source, expects), shared = sources(writers, [readers, expected], keys)
     repeated = np.zeros(keys, dtype=np.bool_)
-    for key, found in ((readers.key, source), (expected.key, expects)):
-        repeated[key[shared[found]]] = True
+    for key, writer_places in ((readers.key, source), (expected.key, expects)):
+        repeated[key[shared[writer_places]]] = True
     return Clusters(
         np.concatenate([writers.key, np.arange(keys)]),
         np.concatenate([writers.invoke_ns, beginnings]),

@@ -31,16 +31,16 @@ def disordered(operations: Operations, clusters: Clusters) -> Mask:
     O(n log n), over all keys at once.
     """
     keys, key = len(operations.keys), clusters.key
-    found = np.zeros(keys, dtype=np.bool_)
+    violated = np.zeros(keys, dtype=np.bool_)
     readers = operations.readers
     # Of a value that nobody wrote the key is known for it already: any source will do.
-    found[readers.key[readers.return_ns < clusters.invoke_ns[clusters.source]]] = True
+    violated[readers.key[readers.return_ns < clusters.invoke_ns[clusters.source]]] = True
     first, last = clusters.edges(readers)
     line = Line.over(keys, first, last)
     if len(operations.cas):
         chains = chains_of(operations, clusters)
-        found[key[chains.broken]] = True
-        found[key[chains.disordered(first, last)]] = True
+        violated[key[chains.broken]] = True
+        violated[key[chains.disordered(first, last)]] = True
         heads, first, last = chains.edges(first, last)
         key = key[heads]
-    return found | conflicts(line, key, first, last, keys)
+    return violated | conflicts(line, key, first, last, keys)

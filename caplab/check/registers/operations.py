@@ -101,8 +101,8 @@ def _places(ordered: Integers, wanted: Sequence[int] | Integers) -> Integers:
     places: Integers = np.searchsorted(ordered, sought).astype(np.int64)
     within = places < len(ordered)
     places, sought = places[within], sought[within]
-    found: Integers = places[ordered[places] == sought]
-    return found
+    matching: Integers = places[ordered[places] == sought]
+    return matching
 
 
 def _grouped(key: Integers, keys: Integers) -> list[Integers]:
@@ -135,9 +135,11 @@ def operations_of(history: Table) -> Operations:
 
 def _roles(history: Table) -> _Roles:
     (op, ops), (outcome, outcomes) = (codes(history, name) for name in ("op", "outcome"))
-    roles = [_OTHER if one in _OTHER_OPS else _ROLES.get((one, end), _NONE) for one in ops for end in outcomes]
-    found: _Roles = np.array(roles, dtype=np.uint8)[op * len(outcomes) + outcome]
-    return found
+    roles = [
+        _OTHER if op_name in _OTHER_OPS else _ROLES.get((op_name, end), _NONE) for op_name in ops for end in outcomes
+    ]
+    by_row: _Roles = np.array(roles, dtype=np.uint8)[op * len(outcomes) + outcome]
+    return by_row
 
 
 def _split(history: Table, columns: Part, role: _Roles) -> tuple[Part, Part, Integers, Integers, Mask]:
@@ -160,5 +162,5 @@ def _cas(history: Table, columns: Part, role: _Roles) -> tuple[_Roles, Part, Int
     expected_null, observed_null = (~present(history, name) for name in ("expected", "observed"))
     refused = (role == _CAS) & ~found_expected(history)
     value, null = np.where(refused, observed, columns.value), np.where(refused, observed_null, columns.null)
-    seen = Part(columns.row, columns.key, value, null, columns.invoke_ns, columns.return_ns)
-    return np.where(refused, np.uint8(_READ), role), seen, expected, expected_null
+    observed_part = Part(columns.row, columns.key, value, null, columns.invoke_ns, columns.return_ns)
+    return np.where(refused, np.uint8(_READ), role), observed_part, expected, expected_null

@@ -28,10 +28,10 @@ def violation_ns(steps: Sequence[Step], budget: int = BUDGET) -> int | None:
 
     steps are of one key, by their invocation. Raises OutOfBudgetError.
     """
-    seen = {step.seen for step in steps if step.sees}
-    search = _Search(seen, budget)
+    observed = {step.observed for step in steps if step.observes}
+    search = _Search(observed, budget)
     # What nobody knows to have taken effect, and nobody saw, can as well be left out.
-    binding = [step for step in steps if step.certain or step.written in seen]
+    binding = [step for step in steps if step.certain or step.written in observed]
     for ns, is_return, place in _events(binding):
         if not is_return:
             search.call(place, binding[place])
@@ -49,8 +49,8 @@ def _events(steps: Sequence[Step]) -> list[tuple[int, bool, int]]:
 class _Search:
     """Every state that may be at one moment. All values that nobody sees are one to it."""
 
-    def __init__(self, seen: set[int | None], budget: int) -> None:
-        self._number = {value: number for number, value in enumerate(seen - {None}, 1)} | {None: 0}
+    def __init__(self, observed: set[int | None], budget: int) -> None:
+        self._number = {value: number for number, value in enumerate(observed - {None}, 1)} | {None: 0}
         self._budget = budget
         self._states: set[_State] = {(0, 0)}
         self._bits: dict[int, int] = {}  # by place
@@ -64,7 +64,7 @@ class _Search:
         """An operation is invoked."""
         bit = self._free.pop() if self._free else 1 << len(self._bits)
         self._bits[place] = bit
-        needs = self._number[step.seen] if step.sees else None
+        needs = self._number[step.observed] if step.observes else None
         if not step.writes and needs is not None:
             self._reads[needs] = self._reads.get(needs, 0) | bit
             self._states = {(value, done | bit if value == needs else done) for value, done in self._states}

@@ -38,9 +38,9 @@ class _Choice:
         rows = tuple(row[kept] for row in self.rows)
         return _Choice(self.key[kept], self.cluster[kept], self.first[kept], self.last[kept], rows)
 
-    def rows_of(self, one: int) -> set[int]:
+    def rows_of(self, place: int) -> set[int]:
         """The rows of one of them."""
-        return {int(row[one]) for row in self.rows} - {_NONE}
+        return {int(row[place]) for row in self.rows} - {_NONE}
 
 
 def of_two(operations: Operations, clusters: Clusters) -> dict[int, list[int]]:
@@ -50,12 +50,12 @@ def of_two(operations: Operations, clusters: Clusters) -> dict[int, list[int]]:
     acked = np.full(len(operations.keys), NEVER)
     np.minimum.at(acked, writers.key, writers.return_ns)
     absent = np.flatnonzero((source >= len(writers)) & (acked[readers.key] < readers.invoke_ns))
-    found = {}
+    smallest = {}
     if len(absent):
         which = np.flatnonzero(writers.return_ns == acked[writers.key])
         first = dict(zip(writers.key[which].tolist(), writers.row[which].tolist(), strict=True))
-        found = {key: [first[key], int(readers.row[place])] for key, place in _first_of_each(readers.key, absent)}
-    return found | {
+        smallest = {key: [first[key], int(readers.row[place])] for key, place in _first_of_each(readers.key, absent)}
+    return smallest | {
         key: [int(readers.row[place]), int(writers.row[source[place]])]
         for key, place in _first_of_each(readers.key, early)
     }
@@ -81,12 +81,12 @@ def of_more(operations: Operations) -> dict[int, list[int]]:
     every = _Choice(clusters.key, np.arange(len(first)), first, last, ())
     conflicting = _partners(line, every, every) != _NONE
     choices = _choices(operations, clusters, conflicting)
-    found: dict[int, list[int]] = {}
+    smallest: dict[int, list[int]] = {}
     for pair in _PAIRS:
         done = np.zeros(len(operations.keys), dtype=np.bool_)
-        done[list(found)] = True
-        found |= _conflicts(line, *(choices[cost].without(done) for cost in pair))
-    return found
+        done[list(smallest)] = True
+        smallest |= _conflicts(line, *(choices[cost].without(done) for cost in pair))
+    return smallest
 
 
 def _choices(operations: Operations, clusters: Clusters, conflicting: Mask) -> dict[int, _Choice]:
@@ -97,9 +97,9 @@ def _choices(operations: Operations, clusters: Clusters, conflicting: Mask) -> d
     readers, source = operations.readers.where(of_conflict), clusters.source[of_conflict]
     from_start = source >= count  # they read absent
     absent, absent_source = readers.where(from_start), source[from_start]
-    seen, source = readers.where(~from_start), source[~from_start]
-    first = np.minimum(seen.return_ns, writers.return_ns[source])
-    last = np.maximum(seen.invoke_ns, writers.invoke_ns[source])
+    of_values, source = readers.where(~from_start), source[~from_start]
+    first = np.minimum(of_values.return_ns, writers.return_ns[source])
+    last = np.maximum(of_values.invoke_ns, writers.invoke_ns[source])
     of_writers = _Choice(
         np.concatenate([writers.key[written], absent.key]),
         np.concatenate([written, absent_source]),
@@ -107,7 +107,7 @@ def _choices(operations: Operations, clusters: Clusters, conflicting: Mask) -> d
         np.concatenate([writers.invoke_ns[written], absent.invoke_ns]),
         (np.concatenate([writers.row[written], absent.row]),),
     )
-    with_read = _Choice(seen.key, source, first, last, (writers.row[source], seen.row))
+    with_read = _Choice(of_values.key, source, first, last, (writers.row[source], of_values.row))
     return {1: of_writers, 2: with_read, 3: _joined(with_read)}
 
 
@@ -128,8 +128,8 @@ def _conflicts(line: Line, some: _Choice, others: _Choice) -> dict[int, list[int
     which = np.flatnonzero(partner != _NONE)
     keys, first = np.unique(others.key[which], return_index=True)
     return {
-        int(key): sorted(others.rows_of(one) | some.rows_of(int(partner[one])))
-        for key, one in zip(keys, which[first].tolist(), strict=True)
+        int(key): sorted(others.rows_of(place) | some.rows_of(int(partner[place])))
+        for key, place in zip(keys, which[first].tolist(), strict=True)
     }
 
 

@@ -19,23 +19,23 @@ def sound(steps: Sequence[Step], kept: Sequence[int]) -> list[Step]:
     """
     there = set(kept)
     part = [steps[place] for place in kept]
-    seen = {step.seen for step in part if step.sees}
+    observed = {step.observed for step in part if step.observes}
     wrote = {step.written for step in part if step.writes} | {None}
-    missing: dict[int | None, list[Step]] = {value: [] for value in seen}
+    missing: dict[int | None, list[Step]] = {value: [] for value in observed}
     for place, step in enumerate(steps):
-        if step.writes and step.written in seen and place not in there:
+        if step.writes and step.written in observed and place not in there:
             missing[step.written].append(step)
     others = {value: _Writers(part, value) for value, writers in missing.items() if writers and value in wrote}
-    told = []
+    result = []
     for step in part:
-        founded = step.seen in wrote and (
-            step.seen not in others or others[step.seen].exclude(missing[step.seen], step)
+        founded = step.observed in wrote and (
+            step.observed not in others or others[step.observed].exclude(missing[step.observed], step)
         )
-        if founded or not step.sees:
-            told.append(step)
+        if founded or not step.observes:
+            result.append(step)
         elif step.writes:
-            told.append(replace(step, sees=False, seen=None))
-    return told
+            result.append(replace(step, observes=False, observed=None))
+    return result
 
 
 class _Writers:
@@ -47,10 +47,10 @@ class _Writers:
         self._return_ns = [return_ns for return_ns, _ in by_return]
         self._latest = list(accumulate((invoke_ns for _, invoke_ns in by_return), max))
 
-    def exclude(self, writers: Sequence[Step], seer: Step) -> bool:
-        """Whether the seer saw none of these: another value was written between, or they came after it."""
-        place = bisect_left(self._return_ns, seer.invoke_ns)
+    def exclude(self, writers: Sequence[Step], observer: Step) -> bool:
+        """Whether the observer saw none of these: another value was written between, or they came after it."""
+        place = bisect_left(self._return_ns, observer.invoke_ns)
         if not place:
-            return all(writer.invoke_ns > seer.return_ns for writer in writers)
+            return all(writer.invoke_ns > observer.return_ns for writer in writers)
         latest_ns = self._latest[place - 1]  # the last invocation of those that had returned
-        return all(writer.return_ns < latest_ns or writer.invoke_ns > seer.return_ns for writer in writers)
+        return all(writer.return_ns < latest_ns or writer.invoke_ns > observer.return_ns for writer in writers)

@@ -15,20 +15,20 @@ _ROOM = 8  # a table may have so many places for each operation; beyond that, so
 _WIDE = 2**62  # numbers below it do not overflow
 
 
-def sources(writers: Part, seen: Sequence[Part], keys: int) -> tuple[list[Integers], Mask]:
-    """For each part of seen, the place of the writer whose value each of its operations saw, or NOBODY.
+def sources(writers: Part, readers: Sequence[Part], keys: int) -> tuple[list[Integers], Mask]:
+    """For each part of readers, the place of the writer whose value each of its operations saw, or NOBODY.
 
     Writers have their places among themselves; after them comes, for each key, the beginning, in which it is absent.
     Beside these a mask over all places and one more (for NOBODY, False): who shares a value with another writer.
     """
     written = writers.where(~writers.null) if writers.null.any() else writers
-    places, shared = _by_value(written, seen) or _by_key_and_value(written, seen, keys)
+    places, shared = _by_value(written, readers) or _by_key_and_value(written, readers, keys)
     if written is not writers:
-        places = [np.append(np.flatnonzero(~writers.null), NOBODY)[found] for found in places]
+        places = [np.append(np.flatnonzero(~writers.null), NOBODY)[part_places] for part_places in places]
         shared = _spread(shared, ~writers.null)
-    for part, found in zip(seen, places, strict=True):
+    for part, part_places in zip(readers, places, strict=True):
         if part.null.any():
-            found[part.null] = len(writers) + part.key[part.null]
+            part_places[part.null] = len(writers) + part.key[part.null]
     shared = np.append(shared, np.zeros(keys + 1, dtype=np.bool_))
     shared[len(writers) + writers.key[writers.null]] = True  # absent is a value that was written again
     return places, shared
@@ -40,27 +40,27 @@ def _spread(some: Mask, where: Mask) -> Mask:
     return every
 
 
-def _by_value(writers: Part, seen: Sequence[Part]) -> tuple[list[Integers], Mask] | None:
+def _by_value(writers: Part, readers: Sequence[Part]) -> tuple[list[Integers], Mask] | None:
     """Where values lie close together and each was written to one key only; else None."""
-    low, span = _range(writers, seen)
-    if span > _room(writers, seen):
+    low, span = _range(writers, readers)
+    if span > _room(writers, readers):
         return None
     table, shared = _table(writers.value - low, span)
     if shared.any() and (writers.key != writers.key[table[writers.value - low]]).any():
         return None
     places = []
-    for part in seen:
-        found = table[np.where(part.null, 0, part.value - low)] if part.null.any() else table[part.value - low]
+    for part in readers:
+        part_places = table[np.where(part.null, 0, part.value - low)] if part.null.any() else table[part.value - low]
         if len(writers):
-            found[writers.key[found] != part.key] = NOBODY
-        places.append(found)
+            part_places[writers.key[part_places] != part.key] = NOBODY
+        places.append(part_places)
     return places, shared
 
 
-def _by_key_and_value(writers: Part, seen: Sequence[Part], keys: int) -> tuple[list[Integers], Mask]:
-    low, span = _range(writers, seen)
-    parts = [writers, *seen]
-    if keys * span <= _room(writers, seen):
+def _by_key_and_value(writers: Part, readers: Sequence[Part], keys: int) -> tuple[list[Integers], Mask]:
+    low, span = _range(writers, readers)
+    parts = [writers, *readers]
+    if keys * span <= _room(writers, readers):
         numbers = [part.key * span + np.where(part.null, 0, part.value - low) for part in parts]
         size = keys * span
     else:
@@ -74,9 +74,9 @@ def _by_key_and_value(writers: Part, seen: Sequence[Part], keys: int) -> tuple[l
     return [table[number] for number in numbers[1:]], shared
 
 
-def _range(writers: Part, seen: Sequence[Part]) -> tuple[int, int]:
+def _range(writers: Part, readers: Sequence[Part]) -> tuple[int, int]:
     """The lowest value, and how many there are from it to the highest."""
-    values = [part.value[~part.null] if part.null.any() else part.value for part in (writers, *seen)]
+    values = [part.value[~part.null] if part.null.any() else part.value for part in (writers, *readers)]
     values = [value for value in values if len(value)]
     if not values:
         return 0, 1
@@ -84,8 +84,8 @@ def _range(writers: Part, seen: Sequence[Part]) -> tuple[int, int]:
     return low, max(int(value.max()) for value in values) - low + 1
 
 
-def _room(writers: Part, seen: Sequence[Part]) -> int:
-    return _ROOM * (len(writers) + sum(map(len, seen))) + 1024
+def _room(writers: Part, readers: Sequence[Part]) -> int:
+    return _ROOM * (len(writers) + sum(map(len, readers))) + 1024
 
 
 def _table(numbers: Integers, size: int) -> tuple[Integers, Mask]:

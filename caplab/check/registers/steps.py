@@ -12,14 +12,14 @@ from .operations import Operations, Part
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """An operation: what it needs to see (if it sees) and what it writes (if it writes). None is absent.
+    """An operation: what it needs to observe (if it observes) and what it writes (if it writes). None is absent.
 
     return_ns is NEVER where it may take effect any time later, or never.
     """
 
     row: int
-    sees: bool
-    seen: int | None
+    observes: bool
+    observed: int | None
     writes: bool
     written: int | None
     invoke_ns: int
@@ -51,4 +51,4 @@ def _rows(part: Part) -> Iterator[tuple[int, int | None, int, int]]:
 
 
 def _values(value: Integers, null: Mask) -> list[int | None]:
-    return [None if absent else one for one, absent in zip(value.tolist(), null.tolist(), strict=True)]
+    return [None if absent else number for number, absent in zip(value.tolist(), null.tolist(), strict=True)]

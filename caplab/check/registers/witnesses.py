@@ -34,9 +34,9 @@ class Violating:
     @property
     def keys(self) -> Mask:
         """All of them."""
-        found: Mask = (self.alone != NONE) | self.by_zones
-        found[list(self.by_search)] = True
-        return found
+        violating: Mask = (self.alone != NONE) | self.by_zones
+        violating[list(self.by_search)] = True
+        return violating
 
 
 def witnesses(operations: Operations, clusters: Clusters, violating: Violating) -> list[tuple[int, list[int]]]:
@@ -45,38 +45,38 @@ def witnesses(operations: Operations, clusters: Clusters, violating: Violating) 
     The first is the smallest there is, but for keys with cas or values written twice: theirs are only so small that
     nothing can be left out.
     """
-    found = {int(key): [int(violating.alone[key])] for key in np.flatnonzero(violating.alone != NONE)}
+    smallest = {int(key): [int(violating.alone[key])] for key in np.flatnonzero(violating.alone != NONE)}
     has_cas = np.zeros(len(violating.alone), dtype=np.bool_)
     has_cas[operations.writers.key[operations.cas]] = True
-    found |= _plain(operations, clusters, violating.by_zones & ~has_cas)
-    for key, part in operations.each_key(_first(violating.by_zones & has_cas, MOST - len(found))):
-        found[key] = shrunk_by_zones(part)
+    smallest |= _plain(operations, clusters, violating.by_zones & ~has_cas)
+    for key, part in operations.each_key(_first(violating.by_zones & has_cas, MOST - len(smallest))):
+        smallest[key] = shrunk_by_zones(part)
     searched = np.zeros(len(has_cas), dtype=np.bool_)
     searched[list(violating.by_search)] = True
-    for key, part in operations.each_key(_first(searched, MOST - len(found))):
-        found[key] = shrunk_by_search(_until(steps_of(part), violating.by_search[key]))
-    return sorted(found.items(), key=lambda one: (len(one[1]), one[1]))[:MOST]
+    for key, part in operations.each_key(_first(searched, MOST - len(smallest))):
+        smallest[key] = shrunk_by_search(_until(steps_of(part), violating.by_search[key]))
+    return sorted(smallest.items(), key=lambda item: (len(item[1]), item[1]))[:MOST]
 
 
 def _plain(operations: Operations, clusters: Clusters, keys: Mask) -> dict[int, list[int]]:
     """Of keys without cas and with unique values: of so many that the smallest is among them, and enough to show."""
     if not keys.any():
         return {}
-    found = {key: rows for key, rows in of_two(operations, clusters).items() if keys[key]}
+    smallest = {key: rows for key, rows in of_two(operations, clusters).items() if keys[key]}
     rest = keys.copy()
-    rest[list(found)] = False
+    rest[list(smallest)] = False
     # A key without a witness of two has one of three at best.
-    while rest.any() and (len(found) < MOST or min(map(len, found.values())) > 3):
+    while rest.any() and (len(smallest) < MOST or min(map(len, smallest.values())) > 3):
         some = _first(rest, MOST)
-        found |= of_more(operations.of_keys(some))
+        smallest |= of_more(operations.of_keys(some))
         rest &= ~some
-    return found
+    return smallest
 
 
 def _until(steps: Sequence[Step], ns: int) -> list[Step]:
     """What was invoked by then, and later writers of what it saw: that these came too late is part of the proof."""
-    seen = {step.seen for step in steps if step.sees and step.invoke_ns <= ns}
-    return [step for step in steps if step.invoke_ns <= ns or (step.writes and step.written in seen)]
+    observed = {step.observed for step in steps if step.observes and step.invoke_ns <= ns}
+    return [step for step in steps if step.invoke_ns <= ns or (step.writes and step.written in observed)]
 
 
 def _first(which: Mask, count: int) -> Mask:

@@ -10,38 +10,38 @@ from .steps import Step
 def sentence(key: str, steps: Sequence[Step], failed: bool) -> str:
     """Of the operations of a witness, by their invocation. failed: what it shows is the value of a failed write."""
     where = f"on key '{key}'" if key else "on the key without a name"
-    seers = [step for step in steps if step.sees]
+    observers = [step for step in steps if step.observes]
     if len(steps) == 1:
         why = "though its write failed" if failed else "and nobody had written it"
-        return f"{_value(seers[0])} was seen {where}, {why}."
-    if any(step.writes for step in seers):
-        return _of_cas(where, steps, seers)
-    if len(seers) == 1:
-        return _of_one_read(where, steps, seers[0])
-    names = sorted({_value(step) for step in seers} | {str(step.written) for step in steps if step.writes})
+        return f"{_value(observers[0])} was seen {where}, {why}."
+    if any(step.writes for step in observers):
+        return _of_cas(where, steps, observers)
+    if len(observers) == 1:
+        return _of_one_read(where, steps, observers[0])
+    names = sorted({_value(step) for step in observers} | {str(step.written) for step in steps if step.writes})
     if "nothing" in names:
         return f"Nothing was found {where} after {names[0]} had been seen there."
     return f"Of the values {' and '.join(names)} {where} each would have to come before the other."
 
 
 def _of_one_read(where: str, steps: Sequence[Step], read: Step) -> str:
-    others = [step.written for step in steps if step.writes and step.written != read.seen]
+    others = [step.written for step in steps if step.writes and step.written != read.observed]
     if not others:
         return f"{_value(read)} was seen {where} before its write was invoked."
     if len(others) > 1:
         return f"{_value(read).capitalize()} was seen {where}, which no order of the writes explains."
-    if read.seen is None:
+    if read.observed is None:
         return f"Nothing was found {where} after {others[0]} had been written."
     after = "it had been deleted" if others[0] is None else f"{others[0]} had been written over it"
     return f"{_value(read)} was seen {where} after {after}."
 
 
-def _of_cas(where: str, steps: Sequence[Step], seers: Sequence[Step]) -> str:
-    expected = [_value(step) for step in seers if step.writes]
-    if len(expected) == len(seers) == 2 and expected[0] == expected[1]:
+def _of_cas(where: str, steps: Sequence[Step], observers: Sequence[Step]) -> str:
+    expected = [_value(step) for step in observers if step.writes]
+    if len(expected) == len(observers) == 2 and expected[0] == expected[1]:
         return f"Two cas {where} took effect on the same value, {expected[0]}."
     return f"No order of these {len(steps)} operations {where} explains what each of them saw."
 
 
 def _value(step: Step) -> str:
-    return "nothing" if step.seen is None else str(step.seen)
+    return "nothing" if step.observed is None else str(step.observed)

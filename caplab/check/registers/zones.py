@@ -48,7 +48,7 @@ class Line:
 
 def conflicts(line: Line, key: Integers, first: Integers, last: Integers, keys: int) -> Mask:
     """For each key, whether two of its clusters would each have to come before the other."""
-    found = np.zeros(keys, dtype=np.bool_)
+    conflicting = np.zeros(keys, dtype=np.bool_)
     # Key after key, and so nearly in order on the line: sorting and searching then keep to the processor's caches.
     by_key = by_line(key)
     key, first, last = key[by_key], first[by_key], last[by_key]
@@ -58,12 +58,12 @@ def conflicts(line: Line, key: Integers, first: Integers, last: Integers, keys: 
     order = np.argsort(begin, kind="stable")
     begin, forward = begin[order], forward[order]
     if not len(forward):
-        return found
+        return conflicting
     end = line.at(key[forward], last[forward])
-    found[key[forward[1:][begin[1:] < end[:-1]]]] = True
+    conflicting[key[forward[1:][begin[1:] < end[:-1]]]] = True
     # Of forward zones that do not overlap, only the last that begins before a backward one can hold it.
     inner_begin, inner_end = line.at(key[backward], last[backward]), line.at(key[backward], first[backward])
     before = np.searchsorted(begin, inner_begin) - 1
     within = (before >= 0) & (inner_end < end[before])
-    found[key[backward[within]]] = True
-    return found
+    conflicting[key[backward[within]]] = True
+    return conflicting

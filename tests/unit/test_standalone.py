@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from histories import Row, adds, at, history, operation, scan
 
-from caplab.check import alone, durability
+from caplab.check import durability, standalone
 from caplab.check.finding import State
 from caplab.model.runs import FinalScan
 
@@ -15,14 +15,14 @@ VALUES = range(5)
 
 
 def seen(rows: list[Row]) -> FinalScan:
-    found = alone.final_scan(history(rows))
+    found = standalone.final_scan(history(rows))
     assert found
     return found
 
 
 def judged(rows: list[Row]) -> tuple[State, str]:
     table = history(rows)
-    finding = durability.check(table, alone.context_of(table))
+    finding = durability.check(table, standalone.context_of(table))
     return finding.state, finding.reason
 
 
@@ -31,7 +31,7 @@ def some(elements: Any, ms: float = 1000, **columns: Any) -> list[Row]:
 
 
 def test_without_a_scan_there_is_none() -> None:
-    assert alone.final_scan(history(adds(VALUES))) is None
+    assert standalone.final_scan(history(adds(VALUES))) is None
     assert judged(adds(VALUES)) == (State.UNKNOWN, "There is no record of a final scan.")
 
 
@@ -43,8 +43,8 @@ def test_the_last_scan_counts_and_one_before_the_end_of_the_load_does_not() -> N
 
 def test_one_operation_is_enough_unless_more_are_asked_for() -> None:
     table = history(adds([1]) + some([1]))
-    assert durability.check(table, alone.context_of(table)).state is State.HOLDS
-    assert durability.check(table, alone.context_of(table, 2)).state is State.UNKNOWN
+    assert durability.check(table, standalone.context_of(table)).state is State.HOLDS
+    assert durability.check(table, standalone.context_of(table, 2)).state is State.UNKNOWN
 
 
 def test_a_scan_that_found_nothing_may_say_so_in_a_row_without_a_value() -> None:

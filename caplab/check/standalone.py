@@ -53,7 +53,7 @@ class _Scans:
     words: tuple[str, ...]  # of servers
     key: Integers
     value: Integers
-    found: Mask  # an element, and not only the word that there was none
+    has_element: Mask  # an element, and not only the word that there was none
     ok: Mask
 
     def where(self, rows: Mask) -> _Scans:
@@ -65,7 +65,7 @@ class _Scans:
             self.words,
             self.key[rows],
             self.value[rows],
-            self.found[rows],
+            self.has_element[rows],
             self.ok[rows],
         )
 
@@ -97,12 +97,12 @@ class _Scans:
 
     def elements(self) -> Integers:
         """What was found, as rows of key and value, sorted."""
-        both = np.stack((self.key[self.found], self.value[self.found]), axis=1)
+        both = np.stack((self.key[self.has_element], self.value[self.has_element]), axis=1)
         return both[np.lexsort((both[:, 1], both[:, 0]))]
 
     def servers(self) -> list[str | None]:
         """Every server there is; None stands for no name."""
-        return [None if one < 0 else self.words[one] for one in np.unique(self.server).tolist()]
+        return [None if code < 0 else self.words[code] for code in np.unique(self.server).tolist()]
 
 
 def _decided(scans: _Scans) -> FinalScan:
@@ -112,11 +112,11 @@ def _decided(scans: _Scans) -> FinalScan:
         return FinalScan(True, None, server, f"{int((~deciding.ok).sum())} rows of it are not ok")
     elements = deciding.elements()
     for other in scans.servers():
-        one = scans.of(other)
-        if other != server and one.ok.all() and not np.array_equal(one.elements(), elements):
+        scan = scans.of(other)
+        if other != server and scan.ok.all() and not np.array_equal(scan.elements(), elements):
             names = " and ".join(f"'{name}'" for name in (server, other))
             return deciding.judged(
-                f"the last scans of {names} differ ({len(elements)} and {len(one.elements())} elements)"
+                f"the last scans of {names} differ ({len(elements)} and {len(scan.elements())} elements)"
             )
     return deciding.judged()
 
