@@ -25,16 +25,16 @@ final class Management {
     private Management() {}
 
     /** Why something that was asked for is not done; the HTTP status says whose fault that is. */
-    static final class Refused extends Exception {
+    static final class RequestRefused extends Exception {
         final int status;
 
-        Refused(int status, String why) {
+        RequestRefused(int status, String why) {
             super(why);
             this.status = status;
         }
     }
 
-    private record Answer(int status, Map<String, Object> body) {}
+    private record Response(int status, Map<String, Object> body) {}
 
     static void serve() throws IOException {
         HttpServer server = HttpServer.create(new InetSocketAddress(PORT), 0);
@@ -61,76 +61,76 @@ final class Management {
     }
 
     private static void handle(HttpExchange exchange) throws IOException {
-        Answer answer;
+        Response response;
         try {
-            answer = answer(exchange);
-        } catch (Refused refused) {
-            answer = new Answer(refused.status, Map.of("error", refused.getMessage()));
+            response = route(exchange);
+        } catch (RequestRefused refused) {
+            response = new Response(refused.status, Map.of("error", refused.getMessage()));
         } catch (Throwable error) {
-            answer = new Answer(500, Map.of("error", String.valueOf(error)));
+            response = new Response(500, Map.of("error", String.valueOf(error)));
         }
-        byte[] body = JSON.writeValueAsBytes(answer.body);
+        byte[] body = JSON.writeValueAsBytes(response.body);
         exchange.getResponseHeaders().set("Content-Type", "application/json");
-        exchange.sendResponseHeaders(answer.status, body.length);
+        exchange.sendResponseHeaders(response.status, body.length);
         exchange.getResponseBody().write(body);
         exchange.close();
     }
 
-    private static Answer answer(HttpExchange exchange) throws Exception {
+    private static Response route(HttpExchange exchange) throws Exception {
         String path = exchange.getRequestURI().getPath();
         Map<String, String> query = query(exchange.getRequestURI().getRawQuery());
         return switch (exchange.getRequestMethod() + " " + path) {
-            case "GET /state" -> new Answer(200, State.now());
+            case "GET /state" -> new Response(200, State.now());
             case "POST /start" -> start(query);
             case "POST /settings" -> settings(query);
             case "POST /application" -> {
-                mustRun();
+                requireRunning();
                 Roles.restore();
-                Application.look();
-                yield new Answer(200, Map.of("problem", String.valueOf(Application.problem)));
+                ClientAccess.check();
+                yield new Response(200, Map.of("problem", String.valueOf(ClientAccess.problem)));
             }
             case "POST /hints/flush" -> {
-                mustRun();
-                yield new Answer(200, Map.of("hints", State.flushedHints()));
+                requireRunning();
+                yield new Response(200, Map.of("hints", State.flushHints()));
             }
             case "POST /decommission", "POST /repair", "POST /cleanup" -> work(path.substring(1), query);
-            default -> throw new Refused(404, "There is no " + exchange.getRequestMethod() + " " + path + ".");
+            default -> throw new RequestRefused(404, "There is no " + exchange.getRequestMethod() + " " + path + ".");
         };
     }
 
-    private static Answer start(Map<String, String> query) throws Refused {
+    private static Response start(Map<String, String> query) throws RequestRefused {
         String how = query.getOrDefault("replacing", query.getOrDefault("as", ""));
         if (!query.containsKey("replacing") && !how.equals("first") && !how.equals("joining"))
-            throw new Refused(400, "Say as=first, as=joining or replacing=ADDRESS.");
-        if (!Member.tell(how)) throw new Refused(409, "It does not wait to be told: it is " + Member.stage + ".");
-        return new Answer(202, Map.of("beginning", how));
+            throw new RequestRefused(400, "Say as=first, as=joining or replacing=ADDRESS.");
+        if (!Member.chooseBootstrap(how)) throw new RequestRefused(409, "It does not wait to be told: it is " + Member.stage + ".");
+        return new Response(202, Map.of("beginning", how));
     }
 
-    private static Answer settings(Map<String, String> query) throws Refused {
-        mustRun();
-        for (Map.Entry<String, String> one : query.entrySet()) Settings.set(one.getKey(), one.getValue());
-        return new Answer(200, Settings.now());
+    private static Response settings(Map<String, String> query) throws RequestRefused {
+        requireRunning();
+        for (Map.Entry<String, String> setting : query.entrySet()) Settings.set(setting.getKey(), setting.getValue());
+        return new Response(200, Settings.now());
     }
 
-    private static Answer work(String kind, Map<String, String> query) throws Refused {
-        mustRun();
-        if (!Work.begin(kind, query.getOrDefault("id", "")))
-            throw new Refused(409, "Another " + Work.now().get("kind") + " is under way.");
-        return new Answer(202, Work.now());
+    private static Response work(String kind, Map<String, String> query) throws RequestRefused {
+        requireRunning();
+        if (!MaintenanceTask.begin(kind, query.getOrDefault("id", "")))
+            throw new RequestRefused(409, "Another " + MaintenanceTask.now().get("kind") + " is under way.");
+        return new Response(202, MaintenanceTask.now());
     }
 
-    private static void mustRun() throws Refused {
-        if (!Member.stage.equals("running")) throw new Refused(409, "The member is " + Member.stage + ".");
+    private static void requireRunning() throws RequestRefused {
+        if (!Member.stage.equals("running")) throw new RequestRefused(409, "The member is " + Member.stage + ".");
     }
 
     private static Map<String, String> query(String raw) {
-        Map<String, String> found = new LinkedHashMap<>();
-        if (raw == null) return found;
+        Map<String, String> parameters = new LinkedHashMap<>();
+        if (raw == null) return parameters;
         for (String pair : raw.split("&")) {
             int equals = pair.indexOf('=');
-            if (equals > 0) found.put(decoded(pair.substring(0, equals)), decoded(pair.substring(equals + 1)));
+            if (equals > 0) parameters.put(decoded(pair.substring(0, equals)), decoded(pair.substring(equals + 1)));
         }
-        return found;
+        return parameters;
     }
 
     private static String decoded(String text) {

@@ -16,18 +16,18 @@ import org.apache.cassandra.service.CassandraDaemon;
  */
 public final class Member {
     /** How a member begins. RESTARTED: with the data it has. */
-    enum Beginning { FIRST, JOINING, REPLACING, RESTARTED }
+    enum BootstrapMode { FIRST, JOINING, REPLACING, RESTARTED }
 
     /** waiting, starting, running or failed: the words of the management port. */
     static volatile String stage = "waiting";
     static volatile String problem = "";
-    static volatile Beginning beginning = Beginning.RESTARTED;
+    static volatile BootstrapMode bootstrapMode = BootstrapMode.RESTARTED;
 
     private static final Path DATA = Path.of(System.getProperty("cassandra.storagedir"));
     /** There once this member has joined: until then whatever is in its volume is the rest of an attempt. */
     private static final Path JOINED = DATA.resolve("joined");
     private static final List<String> OF_CASSANDRA = List.of("data", "commitlog", "hints", "saved_caches", "cdc_raw");
-    private static final CompletableFuture<String> told = new CompletableFuture<>();
+    private static final CompletableFuture<String> bootstrapChoice = new CompletableFuture<>();
 
     private Member() {}
 
@@ -38,9 +38,9 @@ public final class Member {
         if (joined) {
             System.out.println("starting with the data of an earlier life");
         } else {
-            clear();
+            removeLeftovers();
             System.out.println("no data of an earlier life: waiting to be told how to begin");
-            begin(told.get());
+            applyBootstrap(bootstrapChoice.get());
         }
         try {
             CassandraDaemon.main(arguments);
@@ -54,35 +54,35 @@ public final class Member {
         }
     }
 
-    static boolean fresh() {
+    static boolean isFresh() {
         return !Files.exists(JOINED);
     }
 
     /** Tell a waiting member how to begin: 'first', 'joining', or the address of the dead member whose place it takes. Whether it was waiting. */
-    static synchronized boolean tell(String how) {
+    static synchronized boolean chooseBootstrap(String how) {
         if (!stage.equals("waiting")) return false;
         stage = "starting";
-        return told.complete(how);
+        return bootstrapChoice.complete(how);
     }
 
     /** It has left the ring for good: if it is started again, it begins as if it had never been there. */
-    static void forget() throws IOException {
+    static void forgetJoined() throws IOException {
         Files.deleteIfExists(JOINED);
     }
 
-    private static void begin(String how) {
+    private static void applyBootstrap(String how) {
         switch (how) {
-            case "first" -> beginning = Beginning.FIRST;
-            case "joining" -> beginning = Beginning.JOINING;
+            case "first" -> bootstrapMode = BootstrapMode.FIRST;
+            case "joining" -> bootstrapMode = BootstrapMode.JOINING;
             default -> {
-                beginning = Beginning.REPLACING;
+                bootstrapMode = BootstrapMode.REPLACING;
                 System.setProperty("cassandra.replace_address_first_boot", how);
             }
         }
         System.out.println("told to begin: " + how);
     }
 
-    private static void clear() throws IOException {
+    private static void removeLeftovers() throws IOException {
         for (String name : OF_CASSANDRA) {
             Path folder = DATA.resolve(name);
             if (Files.exists(folder)) remove(folder);

@@ -29,7 +29,7 @@ public final class Roles extends CassandraRoleManager {
     private static void setUp() {
         createKeyspace();
         if (!DatabaseDescriptor.getRoleManager().isExistingRole(role())) restoreRole();
-        Application.watch();
+        ClientAccess.watch();
     }
 
     private static RoleResource role() {

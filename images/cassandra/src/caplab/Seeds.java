@@ -23,22 +23,22 @@ public final class Seeds implements SeedProvider {
     @Override
     public List<InetAddressAndPort> getSeeds() {
         InetAddressAndPort self = FBUtilities.getBroadcastAddressAndPort();
-        if (Member.beginning == Member.Beginning.FIRST) return List.of(self);
+        if (Member.bootstrapMode == Member.BootstrapMode.FIRST) return List.of(self);
         List<InetAddressAndPort> seeds = new ArrayList<>(others(self));
-        if (Member.beginning == Member.Beginning.RESTARTED) seeds.add(self);
+        if (Member.bootstrapMode == Member.BootstrapMode.RESTARTED) seeds.add(self);
         return seeds;
     }
 
     private List<InetAddressAndPort> others(InetAddressAndPort self) {
-        List<InetAddressAndPort> found = new ArrayList<>();
+        List<InetAddressAndPort> seeds = new ArrayList<>();
         try {
             for (InetAddress address : InetAddress.getAllByName(service)) {
                 InetAddressAndPort other = InetAddressAndPort.getByAddress(address);
-                if (!other.equals(self)) found.add(other);
+                if (!other.equals(self)) seeds.add(other);
             }
         } catch (UnknownHostException error) {
             System.out.println("no seeds by name: " + error.getMessage());
         }
-        return found;
+        return seeds;
     }
 }

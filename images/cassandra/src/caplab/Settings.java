@@ -35,38 +35,38 @@ final class Settings {
     private Settings() {}
 
     static Map<String, Object> now() {
-        Map<String, Object> found = new LinkedHashMap<>();
-        found.put("phiConvictThreshold", ((FailureDetector) FailureDetector.instance).getPhiConvictThreshold());
-        found.put("hintedHandoffEnabled", DatabaseDescriptor.hintedHandoffEnabled());
-        found.put("hintWindowSeconds", DatabaseDescriptor.getMaxHintWindow() / 1000);
-        found.put("hintsPaused", HintsService.instance.isDispatchPaused());
-        found.put("hintsDisabledDatacenters", String.join(" ", new TreeSet<>(DatabaseDescriptor.hintedHandoffDisabledDCs())));
-        found.put("hintsFlushPeriodMilliseconds", DatabaseDescriptor.getHintsFlushPeriodInMS());
-        found.put("readMilliseconds", DatabaseDescriptor.getReadRpcTimeout(TimeUnit.MILLISECONDS));
-        found.put("writeMilliseconds", DatabaseDescriptor.getWriteRpcTimeout(TimeUnit.MILLISECONDS));
-        found.put("casMilliseconds", DatabaseDescriptor.getCasContentionTimeout(TimeUnit.MILLISECONDS));
-        found.put("paxosVariant", StorageProxy.instance.getPaxosVariant());
-        found.put("commitlogSync", DatabaseDescriptor.getCommitLogSync().name());
-        found.put("commitlogSyncPeriodMilliseconds", commitlogSyncPeriod());
-        found.put("ringDelayMilliseconds", StorageService.RING_DELAY_MILLIS);
-        found.put("numTokens", DatabaseDescriptor.getNumTokens());
-        found.put("replicationFactor", Integer.parseInt(System.getenv("REPLICATION_FACTOR")));
-        found.put("heapBytes", heapBytes());
-        addKeyspace(found, Schema.instance.getKeyspaceMetadata(Roles.KEYSPACE));
-        return found;
+        Map<String, Object> settings = new LinkedHashMap<>();
+        settings.put("phiConvictThreshold", ((FailureDetector) FailureDetector.instance).getPhiConvictThreshold());
+        settings.put("hintedHandoffEnabled", DatabaseDescriptor.hintedHandoffEnabled());
+        settings.put("hintWindowSeconds", DatabaseDescriptor.getMaxHintWindow() / 1000);
+        settings.put("hintsPaused", HintsService.instance.isDispatchPaused());
+        settings.put("hintsDisabledDatacenters", String.join(" ", new TreeSet<>(DatabaseDescriptor.hintedHandoffDisabledDCs())));
+        settings.put("hintsFlushPeriodMilliseconds", DatabaseDescriptor.getHintsFlushPeriodInMS());
+        settings.put("readMilliseconds", DatabaseDescriptor.getReadRpcTimeout(TimeUnit.MILLISECONDS));
+        settings.put("writeMilliseconds", DatabaseDescriptor.getWriteRpcTimeout(TimeUnit.MILLISECONDS));
+        settings.put("casMilliseconds", DatabaseDescriptor.getCasContentionTimeout(TimeUnit.MILLISECONDS));
+        settings.put("paxosVariant", StorageProxy.instance.getPaxosVariant());
+        settings.put("commitlogSync", DatabaseDescriptor.getCommitLogSync().name());
+        settings.put("commitlogSyncPeriodMilliseconds", commitlogSyncPeriod());
+        settings.put("ringDelayMilliseconds", StorageService.RING_DELAY_MILLIS);
+        settings.put("numTokens", DatabaseDescriptor.getNumTokens());
+        settings.put("replicationFactor", Integer.parseInt(System.getenv("REPLICATION_FACTOR")));
+        settings.put("heapBytes", heapBytes());
+        addKeyspace(settings, Schema.instance.getKeyspaceMetadata(Roles.KEYSPACE));
+        return settings;
     }
 
     /** The options that this member's file names, as they are in force: some can be changed by hand while Cassandra runs. */
     static Map<String, Object> options() {
-        Map<String, Object> found = new TreeMap<>();
+        Map<String, Object> options = new TreeMap<>();
         for (String name : OPTIONS) {
             try {
-                found.put(name, String.valueOf(Config.class.getField(name).get(DatabaseDescriptor.getRawConfig())));
+                options.put(name, String.valueOf(Config.class.getField(name).get(DatabaseDescriptor.getRawConfig())));
             } catch (ReflectiveOperationException unknown) {
                 // Cassandra would not have started with it.
             }
         }
-        return found;
+        return options;
     }
 
     private static List<String> named(Path file) {
@@ -78,24 +78,24 @@ final class Settings {
     }
 
     /** Nothing where there is no keyspace: it is made once the first member runs, and may be dropped. */
-    private static void addKeyspace(Map<String, Object> found, KeyspaceMetadata keyspace) {
+    private static void addKeyspace(Map<String, Object> settings, KeyspaceMetadata keyspace) {
         if (keyspace == null) return;
         ReplicationParams replication = keyspace.params.replication;
-        found.put("keyspaceReplication", replication.klass.getSimpleName() + " " + new TreeMap<>(replication.options));
-        found.put("keyspaceDurableWrites", keyspace.params.durableWrites);
+        settings.put("keyspaceReplication", replication.klass.getSimpleName() + " " + new TreeMap<>(replication.options));
+        settings.put("keyspaceDurableWrites", keyspace.params.durableWrites);
     }
 
     /** What was written while it was otherwise is in no commit log: it goes to the disk now. */
-    private static void setDurableWrites(boolean durable) throws Management.Refused {
+    private static void setDurableWrites(boolean durable) throws Management.RequestRefused {
         KeyspaceMetadata keyspace = Schema.instance.getKeyspaceMetadata(Roles.KEYSPACE);
-        if (keyspace == null) throw new Management.Refused(409, "There is no keyspace " + Roles.KEYSPACE + ".");
+        if (keyspace == null) throw new Management.RequestRefused(409, "There is no keyspace " + Roles.KEYSPACE + ".");
         if (keyspace.params.durableWrites != durable)
             QueryProcessor.process(
                     String.format("ALTER KEYSPACE %s WITH durable_writes = %s", Roles.KEYSPACE, durable), ConsistencyLevel.ONE);
         try {
             StorageService.instance.forceKeyspaceFlush(Roles.KEYSPACE);
         } catch (IOException error) {
-            throw new Management.Refused(500, "The keyspace can't be flushed: " + error.getMessage() + ".");
+            throw new Management.RequestRefused(500, "The keyspace can't be flushed: " + error.getMessage() + ".");
         }
     }
 
@@ -117,12 +117,12 @@ final class Settings {
     }
 
     private static void disableHintsFor(Set<String> datacenters) {
-        for (String known : Set.copyOf(DatabaseDescriptor.hintedHandoffDisabledDCs()))
-            if (!datacenters.contains(known)) DatabaseDescriptor.enableHintsForDC(known);
+        for (String datacenter : Set.copyOf(DatabaseDescriptor.hintedHandoffDisabledDCs()))
+            if (!datacenters.contains(datacenter)) DatabaseDescriptor.enableHintsForDC(datacenter);
         datacenters.forEach(DatabaseDescriptor::disableHintsForDC);
     }
 
-    static void set(String name, String value) throws Management.Refused {
+    static void set(String name, String value) throws Management.RequestRefused {
         try {
             switch (name) {
                 case "phiConvictThreshold" ->
@@ -137,10 +137,10 @@ final class Settings {
                 case "writeMilliseconds" -> StorageService.instance.setWriteRpcTimeout(Long.parseLong(value));
                 case "casMilliseconds" -> StorageService.instance.setCasContentionTimeout(Long.parseLong(value));
                 case "paxosVariant" -> StorageProxy.instance.setPaxosVariant(value);
-                default -> throw new Management.Refused(400, name + " is no setting that can change while Cassandra runs.");
+                default -> throw new Management.RequestRefused(400, name + " is no setting that can change while Cassandra runs.");
             }
         } catch (IllegalArgumentException error) {
-            throw new Management.Refused(400, name + " is '" + value + "': " + error.getMessage() + ".");
+            throw new Management.RequestRefused(400, name + " is '" + value + "': " + error.getMessage() + ".");
         }
     }
 }

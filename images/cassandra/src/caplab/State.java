@@ -19,65 +19,65 @@ final class State {
      * order, and two threads that begin to load classes which need each other wait for each other for ever (JVMS 5.5).
      */
     static Map<String, Object> now() {
-        Map<String, Object> found = new LinkedHashMap<>();
-        found.put("stage", Member.stage);
-        found.put("problem", Member.problem);
-        found.put("fresh", Member.fresh());
-        found.put("address", System.getenv("POD_IP"));
-        found.put("rack", System.getProperty("caplab.rack"));
-        found.put("work", Work.now());
-        if (Member.stage.equals("running")) addRing(found, StorageService.instance);
-        return found;
+        Map<String, Object> fields = new LinkedHashMap<>();
+        fields.put("stage", Member.stage);
+        fields.put("problem", Member.problem);
+        fields.put("fresh", Member.isFresh());
+        fields.put("address", System.getenv("POD_IP"));
+        fields.put("rack", System.getProperty("caplab.rack"));
+        fields.put("work", MaintenanceTask.now());
+        if (Member.stage.equals("running")) addRing(fields, StorageService.instance);
+        return fields;
     }
 
-    private static void addRing(Map<String, Object> found, StorageService service) {
-        found.put("version", FBUtilities.getReleaseVersionString());
-        found.put("mode", service.getOperationMode());
-        found.put("hostId", service.getLocalHostId());
-        found.put("native", service.isNativeTransportRunning());
-        found.put("live", service.getLiveNodes());
-        found.put("unreachable", service.getUnreachableNodes());
-        found.put("joining", service.getJoiningNodes());
-        found.put("leaving", service.getLeavingNodes());
-        found.put("hostIds", service.getEndpointToHostId());
-        found.put("owns", owns(service));
-        found.put("schemas", schemas());
-        found.put("settings", Settings.now());
-        found.put("options", Settings.options());
-        found.put("application", Application.problem);
-        found.put("hints", hints());
+    private static void addRing(Map<String, Object> fields, StorageService service) {
+        fields.put("version", FBUtilities.getReleaseVersionString());
+        fields.put("mode", service.getOperationMode());
+        fields.put("hostId", service.getLocalHostId());
+        fields.put("native", service.isNativeTransportRunning());
+        fields.put("live", service.getLiveNodes());
+        fields.put("unreachable", service.getUnreachableNodes());
+        fields.put("joining", service.getJoiningNodes());
+        fields.put("leaving", service.getLeavingNodes());
+        fields.put("hostIds", service.getEndpointToHostId());
+        fields.put("owns", owns(service));
+        fields.put("schemas", schemas());
+        fields.put("settings", Settings.now());
+        fields.put("options", Settings.options());
+        fields.put("application", ClientAccess.problem);
+        fields.put("hints", hints());
     }
 
     private static Map<String, Object> owns(StorageService service) {
-        Map<String, Object> found = new LinkedHashMap<>();
+        Map<String, Object> shares = new LinkedHashMap<>();
         try {
-            service.effectiveOwnership(Roles.KEYSPACE).forEach((address, share) -> found.put(address.getHostAddress(), share));
+            service.effectiveOwnership(Roles.KEYSPACE).forEach((address, share) -> shares.put(address.getHostAddress(), share));
         } catch (RuntimeException | AssertionError noKeyspace) {
             // It is made once the first member runs, and may be dropped.
         }
-        return found;
+        return shares;
     }
 
     private static Map<String, Object> schemas() {
-        Map<String, Object> found = new LinkedHashMap<>();
+        Map<String, Object> versions = new LinkedHashMap<>();
         for (InetAddressAndPort endpoint : Gossiper.instance.getLiveMembers()) {
             UUID version = Gossiper.instance.getSchemaVersion(endpoint);
-            if (version != null) found.put(endpoint.getHostAddress(false), version.toString());
+            if (version != null) versions.put(endpoint.getHostAddress(false), version.toString());
         }
-        return found;
+        return versions;
     }
 
     /** Bytes of hints on disk, by the host id of whom they are for. */
     private static Map<String, Object> hints() {
-        Map<String, Object> found = new LinkedHashMap<>();
+        Map<String, Object> sizes = new LinkedHashMap<>();
         for (PendingHintsInfo pending : HintsService.instance.getPendingHintsInfo())
             if (pending.totalFiles > 0)
-                found.put(pending.hostId.toString(), HintsService.instance.getTotalHintsSize(pending.hostId));
-        return found;
+                sizes.put(pending.hostId.toString(), HintsService.instance.getTotalHintsSize(pending.hostId));
+        return sizes;
     }
 
     /** As hints, with those that were still in memory. */
-    static Map<String, Object> flushedHints() {
+    static Map<String, Object> flushHints() {
         HintsService.instance.flushAndFsyncBlockingly(
                 StorageService.instance.getEndpointToHostId().values().stream().map(UUID::fromString).toList());
         return hints();

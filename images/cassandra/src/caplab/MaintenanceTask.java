@@ -9,16 +9,16 @@ import org.apache.cassandra.utils.progress.ProgressEventType;
 import org.apache.cassandra.utils.progress.ProgressListener;
 
 /** What takes a member a while, one at a time: to leave the ring, to repair, to drop what is no longer its own. */
-final class Work {
+final class MaintenanceTask {
     private static final String RUNNING = "running";
-    private static Work last = new Work("", "", "");
+    private static MaintenanceTask last = new MaintenanceTask("", "", "");
 
     private final String kind;
     private final String id;
     private volatile String state;
     private volatile String problem = "";
 
-    private Work(String kind, String id, String state) {
+    private MaintenanceTask(String kind, String id, String state) {
         this.kind = kind;
         this.id = id;
         this.state = state;
@@ -26,31 +26,31 @@ final class Work {
 
     /** The last one of this process. */
     static synchronized Map<String, Object> now() {
-        Map<String, Object> found = new LinkedHashMap<>();
-        found.put("kind", last.kind);
-        found.put("id", last.id);
-        found.put("state", last.state);
-        found.put("problem", last.problem);
-        return found;
+        Map<String, Object> fields = new LinkedHashMap<>();
+        fields.put("kind", last.kind);
+        fields.put("id", last.id);
+        fields.put("state", last.state);
+        fields.put("problem", last.problem);
+        return fields;
     }
 
     /** Begin; false where another is under way. */
     static synchronized boolean begin(String kind, String id) {
         if (last.state.equals(RUNNING)) return false;
-        Work work = new Work(kind, id, RUNNING);
-        last = work;
-        Thread thread = new Thread(work::carryOut, kind);
+        MaintenanceTask task = new MaintenanceTask(kind, id, RUNNING);
+        last = task;
+        Thread thread = new Thread(task::run, kind);
         thread.setDaemon(true);
         thread.start();
         return true;
     }
 
-    private void carryOut() {
+    private void run() {
         try {
             switch (kind) {
                 case "decommission" -> {
                     StorageService.instance.decommission(false);
-                    Member.forget();
+                    Member.forgetJoined();
                 }
                 case "repair" -> repair();
                 default -> StorageService.instance.forceKeyspaceCleanup(1, Roles.KEYSPACE);

@@ -17,25 +17,25 @@ import org.apache.cassandra.schema.Schema;
 import org.mindrot.jbcrypt.BCrypt;
 
 /** Whether clients can log in here with what their secret says, and find their keyspace: looked at again and again, since both can be changed by hand. */
-final class Application {
+final class ClientAccess {
     private static final int PERIOD_SECONDS = 2;
     private static final AtomicBoolean watched = new AtomicBoolean();
     private static final ScheduledExecutorService thread = Executors.newSingleThreadScheduledExecutor(runnable -> {
-        Thread made = new Thread(runnable, "application");
-        made.setDaemon(true);
-        return made;
+        Thread checker = new Thread(runnable, "application");
+        checker.setDaemon(true);
+        return checker;
     });
     /** What clients lack, as the last look found it; '' where they lack nothing, null before the first. */
     static volatile String problem;
 
-    private Application() {}
+    private ClientAccess() {}
 
     static void watch() {
-        if (watched.compareAndSet(false, true)) thread.scheduleWithFixedDelay(Application::look, 0, PERIOD_SECONDS, TimeUnit.SECONDS);
+        if (watched.compareAndSet(false, true)) thread.scheduleWithFixedDelay(ClientAccess::check, 0, PERIOD_SECONDS, TimeUnit.SECONDS);
     }
 
     /** What cannot be read now, since members that hold the roles are away, stays as it was seen last. */
-    static void look() {
+    static void check() {
         try {
             problem = problem();
         } catch (RuntimeException unreadable) {
@@ -59,12 +59,12 @@ final class Application {
         if (!DatabaseDescriptor.getAuthorizer()
                 .authorize(new AuthenticatedUser(Roles.APPLICATION), keyspace)
                 .containsAll(keyspace.applicablePermissions())) return role + " lacks rights on the keyspace " + Roles.KEYSPACE;
-        forgetWhatIsOld((PasswordAuthenticator) DatabaseDescriptor.getAuthenticator(), password);
+        invalidateOldCredentials((PasswordAuthenticator) DatabaseDescriptor.getAuthenticator(), password);
         return "";
     }
 
     /** A password is kept for a minute, and clients would be refused by an old one for so long. */
-    private static void forgetWhatIsOld(PasswordAuthenticator authenticator, String password) {
+    private static void invalidateOldCredentials(PasswordAuthenticator authenticator, String password) {
         try {
             authenticator.legacyAuthenticate(Map.of(
                     PasswordAuthenticator.USERNAME_KEY, Roles.APPLICATION, PasswordAuthenticator.PASSWORD_KEY, password));
