@@ -30,14 +30,14 @@ class FakeServer:
         return {"kind": kind, "metadata": {"name": name}, "spec": {}, "status": {"primary": "cache-1"}}
 
     def execute(self, _namespace: str, pod: str, *command: str) -> str:
-        _, _, *said = command  # lab-redis-cli -e
-        self.asked.append((pod, said))
+        _, _, *words = command  # lab-redis-cli -e
+        self.asked.append((pod, words))
         if self.problem:
             raise ExecFailed(self.problem)
-        return "\n".join(self._answer(said)) + "\n"
+        return "\n".join(self._answer(words)) + "\n"
 
-    def _answer(self, said: Sequence[str]) -> list[str]:
-        match said:
+    def _answer(self, words: Sequence[str]) -> list[str]:
+        match words:
             case ["EVAL", script, "0", "cache/", count] if "OBJECT" in script:
                 return self.hottest[: int(count)]
             case ["EVAL", script, "0", "cache/", _] if "PEXPIRE" in script:
@@ -50,7 +50,7 @@ class FakeServer:
                 return [f"(integer) {self.entries}"]
             case ["FLUSHALL", "ASYNC"]:
                 return ["OK"]
-        raise AssertionError(f"nobody asks {said}")
+        raise AssertionError(f"nobody asks {words}")
 
 
 @pytest.fixture
@@ -64,13 +64,13 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeServer]:
 
 
 def event() -> run_context.Event:
-    (one,) = run_context.current_run().events
-    return one
+    (only,) = run_context.current_run().events
+    return only
 
 
 def test_the_hottest_entry_is_found_and_given_a_moment_and_that_is_its_evidence(server: FakeServer) -> None:
-    told = actions.expire_hot_keys("cache", after_seconds=0.5)
-    assert told == [{"key": HOT, "frequency": 93, "remaining_ms": 7200}]
+    entries = actions.expire_hot_keys("cache", after_seconds=0.5)
+    assert entries == [{"key": HOT, "frequency": 93, "remaining_ms": 7200}]
     pod, (*_, count, key, milliseconds) = server.asked[-1]
     assert (pod, count, key, milliseconds) == ("cache-1", "1", HOT, "500")
     assert event().evidence == (f"{HOT} had 7200 ms left (LFU 93), and now 0.5 s",)
@@ -78,8 +78,8 @@ def test_the_hottest_entry_is_found_and_given_a_moment_and_that_is_its_evidence(
 
 
 def test_it_is_done_as_often_and_to_as_many_as_is_asked_for(server: FakeServer) -> None:
-    told = actions.expire_hot_keys("cache", count=2, times=3)
-    assert [one["frequency"] for one in told] == [93, 80] * 3
+    entries = actions.expire_hot_keys("cache", count=2, times=3)
+    assert [entry["frequency"] for entry in entries] == [93, 80] * 3
     assert len(event().evidence) == 3
 
 
@@ -95,7 +95,7 @@ def test_all_entries_expire_at_one_moment_and_the_server_counts_them(server: Fak
 
 def test_a_cache_is_emptied(server: FakeServer) -> None:
     assert actions.empty_cache("cache") == {"keys": 20}
-    assert [said for _, said in server.asked] == [["DBSIZE"], ["FLUSHALL", "ASYNC"]]
+    assert [words for _, words in server.asked] == [["DBSIZE"], ["FLUSHALL", "ASYNC"]]
     assert event().evidence == ("there were 20 keys, and then none",)
 
 

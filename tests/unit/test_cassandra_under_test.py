@@ -123,10 +123,10 @@ def settings_of(server: Any) -> dict[str, Json]:
 
 
 def test_every_member_says_its_settings_and_budgets_can_name_them() -> None:
-    found = settings_of(fake())
-    assert found == {**IN_FORCE, "replicas": 3, "serverVersion": "5.0.6"}
-    assert cassandra.differences(SPEC, found) == []
-    assert evaluate("cas + max(read, write)", found) == pytest.approx(1.6)
+    settings = settings_of(fake())
+    assert settings == {**IN_FORCE, "replicas": 3, "serverVersion": "5.0.6"}
+    assert cassandra.differences(SPEC, settings) == []
+    assert evaluate("cas + max(read, write)", settings) == pytest.approx(1.6)
 
 
 def test_every_setting_of_cassandra_that_is_not_in_force_is_told_by_name() -> None:
@@ -155,9 +155,9 @@ def test_a_batched_commit_log_has_no_period_to_compare() -> None:
 def test_one_member_that_differs_from_the_others_is_told_by_its_word(
     change: dict[str, Any], name: str, says: Json
 ) -> None:
-    found = settings_of(fake({"cs-2": change}))
-    assert found[name] == {"cs-0": settings_of(fake())[name], "cs-1": settings_of(fake())[name], "cs-2": says}
-    (problem,) = cassandra.differences(SPEC, found)
+    settings = settings_of(fake({"cs-2": change}))
+    assert settings[name] == {"cs-0": settings_of(fake())[name], "cs-1": settings_of(fake())[name], "cs-2": says}
+    (problem,) = cassandra.differences(SPEC, settings)
     assert problem.startswith(name)
 
 
@@ -240,8 +240,8 @@ def test_without_any_schema_or_member_nothing_is_known() -> None:
 def test_hints_that_only_a_flush_shows_are_told_with_whom_they_are_for() -> None:
     """The state says that there are none on disk: those in buffers are seen only once they are written."""
     hints = {"cs-0": {"hints": {HOSTS["cs-1"]: 123, "host-gone": 7}}, "cs-2": {"hints": {HOSTS["cs-1"]: 4}}}
-    said = cassandra.not_caught_up(fake(hints=hints), "ns", cluster())
-    assert said == "cs-0 still has hints: 123 B for cs-1, 7 B for host-gone; cs-2 still has hints: 4 B for cs-1"
+    sentence = cassandra.not_caught_up(fake(hints=hints), "ns", cluster())
+    assert sentence == "cs-0 still has hints: 123 B for cs-1, 7 B for host-gone; cs-2 still has hints: 4 B for cs-1"
 
 
 @pytest.mark.parametrize(

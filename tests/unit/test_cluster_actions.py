@@ -55,17 +55,17 @@ class FakeServer:
             self.uids[name] = "second"
 
     def execute(self, _namespace: str, pod: str, *command: str) -> str:
-        said = " ".join(command).removeprefix("lab-redis-cli -e ")
-        self.asked.append((pod, " ".join(said.split())))
+        words = " ".join(command).removeprefix("lab-redis-cli -e ")
+        self.asked.append((pod, " ".join(words.split())))
         if self.stubborn:
             raise ExecFailed("it does not want to")
-        if "switchover" in said or "FAILOVER" in said:
+        if "switchover" in words or "FAILOVER" in words:
             self.status["primary"] = "m-1"
-        if said.startswith("INFO stats"):
+        if words.startswith("INFO stats"):
             return f"evicted_keys:{next(self.evicted)}\r\n"
-        if said.startswith("DBSIZE"):
+        if words.startswith("DBSIZE"):
             return "2000\n"
-        if "string.rep" in said:
+        if "string.rep" in words:
             return self.taken.pop(0) if self.taken else "500\n"
         return "0\n"
 

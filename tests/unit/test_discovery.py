@@ -22,8 +22,8 @@ from chaoslib.discovery.package import get_discover_function
 
 
 def discovered() -> dict[tuple[str, str], dict[str, Any]]:
-    found = get_discover_function(chaoscaplab)(discover_system=True)
-    return {(activity["mod"], activity["name"]): activity for activity in found["activities"]}
+    discovery = get_discover_function(chaoscaplab)(discover_system=True)
+    return {(activity["mod"], activity["name"]): activity for activity in discovery["activities"]}
 
 
 def test_discovery_finds_every_action_and_probe_and_nothing_else() -> None:
@@ -61,7 +61,7 @@ def test_every_argument_has_a_type_and_is_explained() -> None:
         assert activity["doc"], name
         assert activity["return_type"] in ("boolean", "list", "mapping", "number"), name
         assert activity["type"] == ("action" if module in ACTIONS else "probe")
-        assert [one["name"] for one in activity["arguments"]] == list(inspect.signature(function).parameters)
+        assert [argument["name"] for argument in activity["arguments"]] == list(inspect.signature(function).parameters)
         for argument in activity["arguments"]:
             assert argument["type"] in ("boolean", "integer", "list", "mapping", "number", "string"), argument
             if module in (ACTIONS[0], ACTIONS[1], PROBES[1]) and argument["name"] not in ("configuration", "namespace"):
@@ -76,8 +76,8 @@ def test_names_of_types_are_those_of_chaos_toolkit() -> None:
 
 
 def test_the_name_it_is_discovered_by_is_of_the_labs_version() -> None:
-    told = (REPOSITORY / "experiments" / "chaoscaplab.dist-info" / "METADATA").read_text()
-    assert f"\nVersion: {version('caplab')}\n" in told
+    metadata = (REPOSITORY / "experiments" / "chaoscaplab.dist-info" / "METADATA").read_text()
+    assert f"\nVersion: {version('caplab')}\n" in metadata
 
 
 def test_the_stock_command_discovers_it_by_its_name(tmp_path: Path) -> None:
@@ -92,6 +92,6 @@ def test_the_stock_command_discovers_it_by_its_name(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
     )
-    found = json.loads(done.stdout)
-    assert found["extension"]["name"] == "chaoscaplab"
-    assert {(one["mod"], one["name"]) for one in found["activities"]} == set(discovered())
+    discovery = json.loads(done.stdout)
+    assert discovery["extension"]["name"] == "chaoscaplab"
+    assert {(activity["mod"], activity["name"]) for activity in discovery["activities"]} == set(discovered())

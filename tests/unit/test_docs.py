@@ -47,7 +47,7 @@ def test_a_link_that_leads_nowhere_is_seen(tmp_path: Path) -> None:
     assert broken_links(page) == ["gone.md", "gone.svg", "other.md#no-heading", "#there"]
 
 
-@pytest.mark.parametrize(("page", "manifest"), SHOWN, ids=[f"{page.name}-{one['kind']}" for page, one in SHOWN])
+@pytest.mark.parametrize(("page", "manifest"), SHOWN, ids=[f"{page.name}-{shown['kind']}" for page, shown in SHOWN])
 def test_a_manifest_that_is_shown_is_one_that_the_schemas_take(page: Path, manifest: dict[str, Any]) -> None:
     assert problems(manifest) == []
 
@@ -84,16 +84,16 @@ def test_no_column_claims_to_show_a_list() -> None:
     """Of a list the API server shows the first entry only: three members, one of them down, were `UN`."""
     files = (REPOSITORY / "charts" / "caplab" / "templates" / "crds").glob("*.yaml")
     for version in (yaml.safe_load(file.read_text())["spec"]["versions"][0] for file in files):
-        assert [one for one in version["additionalPrinterColumns"] if "[*]" in one["jsonPath"]] == []
+        assert [column for column in version["additionalPrinterColumns"] if "[*]" in column["jsonPath"]] == []
 
 
 def strange_keywords(schema: Any) -> list[str]:
     inner = [
         *schema.get("properties", {}).values(),
-        *(schema[one] for one in ("items", "additionalProperties") if one in schema),
+        *(schema[key] for key in ("items", "additionalProperties") if key in schema),
     ]
-    return [one for one in schema if not re.fullmatch(r"x-kubernetes-[a-z-]+|[a-zA-Z]+", one)] + [
-        said for one in inner for said in strange_keywords(one)
+    return [key for key in schema if not re.fullmatch(r"x-kubernetes-[a-z-]+|[a-zA-Z]+", key)] + [
+        keyword for inner_schema in inner for keyword in strange_keywords(inner_schema)
     ]
 
 
@@ -101,7 +101,7 @@ def strange_keywords(schema: Any) -> list[str]:
 def test_every_make_target_that_is_named_is_there(page: Path) -> None:
     text = page.read_text()
     named = [line.split()[1] for line in commands(text, "make")] + re.findall(r"`make ([a-z-]+)`", text)
-    assert {one for one in named if "=" not in one} <= TARGETS
+    assert {command for command in named if "=" not in command} <= TARGETS
 
 
 @pytest.mark.parametrize("page", handbook(), ids=lambda page: str(page.relative_to(REPOSITORY)))
@@ -124,7 +124,7 @@ def test_the_page_of_experiments_names_each_of_them_and_no_other() -> None:
     there = set(suites.experiments(experiments_folder()))
     (table,) = re.findall(r"^\| experiment \|.*?\n\n", EXPERIMENTS, re.MULTILINE | re.DOTALL)
     first = [row.split("|")[1] for row in table.splitlines()[2:] if row]
-    named = {one for cell in first for one in re.findall(r"\w+/[\w-]+", cell)} - {"ENGINE/control"}
+    named = {name for cell in first for name in re.findall(r"\w+/[\w-]+", cell)} - {"ENGINE/control"}
     assert named | {f"{engine}/control" for engine in ("postgres", "redis", "cassandra")} == there
 
 
@@ -135,8 +135,8 @@ def test_the_page_of_experiments_names_every_action_and_probe() -> None:
     named = {
         (re.findall(r"`([\w.]+)`", module)[0], name) for module, names in rows for name in re.findall(r"`(\w+)`", names)
     }
-    there = {(one["mod"].removeprefix("chaoscaplab."), one["name"]) for one in activities}
-    assert {one for one in named if one[0] != "controls.run"} == there
+    there = {(activity["mod"].removeprefix("chaoscaplab."), activity["name"]) for activity in activities}
+    assert {name for name in named if name[0] != "controls.run"} == there
 
 
 def test_the_extension_that_is_shown_is_one_that_a_run_takes() -> None:
@@ -148,10 +148,12 @@ def test_the_extension_that_is_shown_is_one_that_a_run_takes() -> None:
 
 @pytest.mark.parametrize("page", handbook(), ids=lambda page: str(page.relative_to(REPOSITORY)))
 def test_every_file_of_the_repository_that_is_named_is_there(page: Path) -> None:
-    roots = "|".join(one.name for one in REPOSITORY.iterdir() if one.is_dir() and not one.name.startswith("."))
+    roots = "|".join(
+        folder.name for folder in REPOSITORY.iterdir() if folder.is_dir() and not folder.name.startswith(".")
+    )
     named = set(re.findall(rf"`((?:{roots})/[\w./-]+)`", page.read_text()))
-    generic = {one for one in named if re.search(r"ENGINE|NAME|\.caplab\.dev$", one)}
-    assert {one for one in named - generic if not (REPOSITORY / one).exists()} == set()
+    generic = {name for name in named if re.search(r"ENGINE|NAME|\.caplab\.dev$", name)}
+    assert {name for name in named - generic if not (REPOSITORY / name).exists()} == set()
 
 
 def test_the_check_that_the_readme_shows_is_what_is_printed(

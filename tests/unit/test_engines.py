@@ -41,9 +41,9 @@ class FakeServer:
         self._answers, self._body = answers, body
 
     def execute(self, namespace: str, pod: str, *command: str) -> str:
-        said = " ".join(command).removeprefix("lab-redis-cli -e ")
-        self.asked.append((pod, said))
-        (answer,) = [value for (of, words), value in self._answers.items() if of == pod and said.startswith(words)]
+        line = " ".join(command).removeprefix("lab-redis-cli -e ")
+        self.asked.append((pod, line))
+        (answer,) = [value for (of, words), value in self._answers.items() if of == pod and line.startswith(words)]
         if isinstance(answer, ExecFailed):
             raise answer
         return answer
@@ -108,9 +108,9 @@ def test_members_that_a_fault_restarted_are_those_with_a_restarted_container(mon
         statuses = [SimpleNamespace(restart_count=count) for count in restarts] or None
         return SimpleNamespace(metadata=SimpleNamespace(name=name), status=SimpleNamespace(container_statuses=statuses))
 
-    found = Cluster(server(), redis, "ns", "rd", {})
+    rd = Cluster(server(), redis, "ns", "rd", {})
     monkeypatch.setattr(FakeServer, "pods", lambda *_: [pod("rd-0", 0), pod("rd-1", 0, 2), pod("rd-2")])
-    assert [one.metadata.name for one in found._restarted_pods()] == ["rd-1"]
+    assert [pod.metadata.name for pod in rd._restarted_pods()] == ["rd-1"]
 
 
 def test_an_engine_is_meant_by_its_kind_else_by_the_run_under_way() -> None:
@@ -159,20 +159,20 @@ def test_a_kill_without_a_run_must_say_which_kind_it_means(monkeypatch: pytest.M
 def test_a_postgres_setting_that_is_not_in_force_is_told_by_name() -> None:
     failover: dict[str, Json] = {"ttlSeconds": 20, "loopWaitSeconds": 1}
     asked: dict[str, Json] = {"durability": "quorum", "failover": failover}
-    found: dict[str, Json] = {**failover, "durability": "quorum", "synchronousStandbyNames": "ANY 1 (a,b)"}
-    assert postgres.differences(asked, found) == []
-    assert postgres.differences(asked, {**found, "ttlSeconds": 30}) == ["ttlSeconds is 30 and not 20"]
-    assert "'' under durability quorum" in postgres.differences(asked, {**found, "synchronousStandbyNames": ""})[0]
-    still = {**found, "durability": "async"}
+    settings: dict[str, Json] = {**failover, "durability": "quorum", "synchronousStandbyNames": "ANY 1 (a,b)"}
+    assert postgres.differences(asked, settings) == []
+    assert postgres.differences(asked, {**settings, "ttlSeconds": 30}) == ["ttlSeconds is 30 and not 20"]
+    assert "'' under durability quorum" in postgres.differences(asked, {**settings, "synchronousStandbyNames": ""})[0]
+    still = {**settings, "durability": "async"}
     # Postgres itself still waits for standbys.
     assert len(postgres.differences({**asked, "durability": "async"}, still)) == 1
 
 
 def test_postgres_says_its_settings_by_patronis_store_and_its_primary() -> None:
     fake = server({("rd-0", "psql"): "server_version|17.6\nsynchronous_standby_names|ANY 1 (a)\n"})
-    found = postgres.settings_in_force(fake, "ns", cluster())
-    assert (found["ttlSeconds"], found["durability"]) == (20, "quorum")
-    assert (found["serverVersion"], found["synchronousStandbyNames"]) == ("17.6", "ANY 1 (a)")
+    settings = postgres.settings_in_force(fake, "ns", cluster())
+    assert (settings["ttlSeconds"], settings["durability"]) == (20, "quorum")
+    assert (settings["serverVersion"], settings["synchronousStandbyNames"]) == ("17.6", "ANY 1 (a)")
 
 
 def test_a_postgres_cluster_whose_durability_is_not_applied_yet_is_not_ready() -> None:
@@ -188,8 +188,8 @@ def test_a_postgres_replica_that_is_behind_or_does_not_answer_is_named() -> None
     }
     assert postgres.not_caught_up(server(answers), "ns", cluster()) == ""
     answers |= {("rd-1", "psql"): "t|f\n", ("rd-2", "psql"): ExecFailed("psql in rd-2: no socket")}
-    said = postgres.not_caught_up(server(answers), "ns", cluster())
-    assert said == "rd-1 is behind 0/3000060; psql in rd-2: no socket"
+    sentence = postgres.not_caught_up(server(answers), "ns", cluster())
+    assert sentence == "rd-1 is behind 0/3000060; psql in rd-2: no socket"
 
 
 def test_the_first_commit_of_postgres_is_of_the_runs_own_beats_on_the_new_timeline() -> None:
@@ -262,8 +262,8 @@ def in_force(change: Callable[[str], dict[str, str]] = lambda pod: {}) -> dict[s
 
 
 def test_redis_says_its_settings_by_its_members_and_its_sentinels() -> None:
-    found = in_force()
-    assert found == {
+    settings = in_force()
+    assert settings == {
         "persistence": "everysec",
         "minReplicasToWrite": 1,
         "minReplicasMaxLagSeconds": 10,
@@ -276,8 +276,8 @@ def test_redis_says_its_settings_by_its_members_and_its_sentinels() -> None:
         "quorum": 2,
         "sentinels": 3,
     }
-    assert redis.differences(SPEC, found) == []
-    assert evaluate("downAfter + failoverTimeout", found) == 7
+    assert redis.differences(SPEC, settings) == []
+    assert evaluate("downAfter + failoverTimeout", settings) == 7
 
 
 def test_every_setting_of_redis_that_is_not_in_force_is_told_by_name() -> None:
@@ -290,10 +290,10 @@ def test_every_setting_of_redis_that_is_not_in_force_is_told_by_name() -> None:
 
 
 def test_sentinels_that_disagree_are_told_each_by_its_word() -> None:
-    found = in_force(lambda pod: {"down-after-milliseconds": "30000"} if pod == "rd-sentinel-1" else {})
-    said = {"rd-sentinel-0": 1000, "rd-sentinel-1": 30000, "rd-sentinel-2": 1000}
-    assert found["downAfterMilliseconds"] == said
-    assert redis.differences(SPEC, found) == [f"downAfterMilliseconds is {said} and not 1000"]
+    settings = in_force(lambda pod: {"down-after-milliseconds": "30000"} if pod == "rd-sentinel-1" else {})
+    answers = {"rd-sentinel-0": 1000, "rd-sentinel-1": 30000, "rd-sentinel-2": 1000}
+    assert settings["downAfterMilliseconds"] == answers
+    assert redis.differences(SPEC, settings) == [f"downAfterMilliseconds is {answers} and not 1000"]
 
 
 @pytest.mark.parametrize(
@@ -308,9 +308,9 @@ def test_sentinels_that_disagree_are_told_each_by_its_word() -> None:
 def test_a_replica_with_other_settings_than_the_primary_counts_since_it_may_be_promoted(
     change: dict[str, str], name: str, says: Json
 ) -> None:
-    found = in_force(lambda pod: change if pod == "rd-2" else {})
-    assert found[name] == {"rd-0": in_force()[name], "rd-1": in_force()[name], "rd-2": says}
-    assert len(redis.differences(SPEC, found)) == 1
+    settings = in_force(lambda pod: change if pod == "rd-2" else {})
+    assert settings[name] == {"rd-0": in_force()[name], "rd-1": in_force()[name], "rd-2": says}
+    assert len(redis.differences(SPEC, settings)) == 1
 
 
 def test_redis_is_asked_such_that_a_refusal_is_no_answer() -> None:
@@ -382,12 +382,12 @@ def test_a_primary_that_is_none_any_more_or_silent_is_told() -> None:
 def test_the_first_beat_is_the_first_under_another_replication_id() -> None:
     beats = [f"{OLD} 7 1700000000000001", f"{NEW} 8 1700000002000002", f"{LATER} 9 1700000003000003"]
     fake = server({("rd-0", "LRANGE"): "\n".join([*beats, ""])})
-    found = redis.first_commit(fake, "ns", redis_cluster(epoch=LATER), OLD, "r1-clock")
-    assert found == FirstCommit(NEW, 1_700_000_002_000_002_000)
+    commit = redis.first_commit(fake, "ns", redis_cluster(epoch=LATER), OLD, "r1-clock")
+    assert commit == FirstCommit(NEW, 1_700_000_002_000_002_000)
     assert redis.first_beat(beats[:1], OLD) is None
     assert redis.first_beat([], OLD) is None
     wiped = beats[1:]  # the primary came back empty
-    assert redis.first_beat(wiped, OLD) == found
+    assert redis.first_beat(wiped, OLD) == commit
 
 
 def test_beats_are_looked_for_where_probers_write_them() -> None:

@@ -66,7 +66,7 @@ def test_every_experiment_has_a_row_for_all_its_settings(name: str, settings: di
     assert plan.writes_per_second == 3 * sum(load["rate"] for load in sets)
 
 
-@pytest.mark.parametrize(("name", "settings"), [one for one in MODES if one[0].startswith(f"{CACHE}/")])
+@pytest.mark.parametrize(("name", "settings"), [mode for mode in MODES if mode[0].startswith(f"{CACHE}/")])
 def test_what_a_budget_asks_of_a_cache_its_experiment_says(name: str, settings: dict[str, str]) -> None:
     plan = planned(name, **settings)
     asked = [
@@ -74,8 +74,8 @@ def test_what_a_budget_asks_of_a_cache_its_experiment_says(name: str, settings: 
         for expected in expectations().find(plan.engine, plan.mode, plan.fault).properties
         if expected.budget
     ]
-    for one in {one for of_demand in asked for one in of_demand if one.startswith("cache")}:
-        assert evaluate(one, settings_of_cache(plan)) > 0
+    for setting in {setting for of_demand in asked for setting in of_demand if setting.startswith("cache")}:
+        assert evaluate(setting, settings_of_cache(plan)) > 0
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
@@ -85,7 +85,7 @@ def test_an_experiment_as_it_is_has_a_row_and_speaks_of_its_own_cluster(name: st
     steps = [*loaded(name)["steady-state-hypothesis"]["probes"], *loaded(name)["method"]]
     arguments = [step["provider"]["arguments"] for step in steps]
     behind = {plan.store.name} if plan.store else set()
-    assert {one["cluster"] for one in arguments if "cluster" in one} == {plan.cluster} | behind
+    assert {argument["cluster"] for argument in arguments if "cluster" in argument} == {plan.cluster} | behind
 
 
 def test_a_cache_has_a_store_and_nothing_else_has() -> None:
@@ -291,10 +291,10 @@ def test_the_suites_run_every_engine_there_is() -> None:
     engines = [engine.ENGINE for engine in ENGINES]
     smoke = suites.find(FOLDER, "smoke", {}).runs
     killed = {engine.ENGINE: "primary" if engine.HAS_PRIMARY else "node" for engine in ENGINES}
-    assert [one.experiment for one in smoke] == [f"{engine}/kill-{killed[engine]}" for engine in engines]
+    assert [run.experiment for run in smoke] == [f"{engine}/kill-{killed[engine]}" for engine in engines]
     core = suites.find(FOLDER, "core", {}).runs
     assert len(core) <= 20
-    assert {f"{engine}/control" for engine in engines} <= {one.experiment for one in core}
+    assert {f"{engine}/control" for engine in engines} <= {run.experiment for run in core}
 
 
 def test_every_engine_is_known_wherever_a_list_of_them_is_kept() -> None:
@@ -335,8 +335,8 @@ def test_a_suite_may_name_others_but_not_itself(tmp_path: Path) -> None:
 
 
 def test_a_suites_settings_yield_to_the_command_lines() -> None:
-    found = suites.find(FOLDER, "core", {"durability": "async"})
-    assert {run.settings["durability"] for run in found.runs} == {"async"}
+    suite = suites.find(FOLDER, "core", {"durability": "async"})
+    assert {run.settings["durability"] for run in suite.runs} == {"async"}
 
 
 def fault(*targets: dict[str, Any], phase: str = "Active", message: str = "") -> dict[str, Any]:
@@ -373,8 +373,8 @@ def test_a_journal_in_order_is_a_baseline_that_held() -> None:
 
 def test_a_method_that_failed_an_interrupt_and_a_missed_baseline_are_doubts() -> None:
     raised = ["Traceback", "chaoslib.exceptions.ActivityFailed: The fault f failed: no process\n"]
-    found = baseline_of(journal(run=[step("failed", exception=raised)]))
-    assert (found.held, found.problem) == (False, "kill-the-primary: The fault f failed: no process")
+    baseline = baseline_of(journal(run=[step("failed", exception=raised)]))
+    assert (baseline.held, baseline.problem) == (False, "kill-the-primary: The fault f failed: no process")
     assert "interrupted" in baseline_of(journal(status="interrupted")).problem
     assert not baseline_of(journal(steady_states={})).held
     missed = {"steady_state_met": False, "probes": [step(tolerance_met=False, exception=None)]}
@@ -438,11 +438,11 @@ def note(server: str | None, elements: int | None, problem: str = "", **fields: 
 
 def test_the_primarys_scan_decides_and_without_it_there_is_none() -> None:
     notes = [note("pg-1", 8), note("pg-0", 9, primary=True, invoke_ns=11)]
-    found = final_scan(notes, "")
-    assert (found.converged, found.elements, found.server, found.invoke_ns) == (True, 9, "pg-0", 11)
+    scan = final_scan(notes, "")
+    assert (scan.converged, scan.elements, scan.server, scan.invoke_ns) == (True, 9, "pg-0", 11)
     assert final_scan(notes, "pg-1 behind").converged is False
     assert final_scan(notes[:1], "").elements is None
-    assert found.local == {"pg-1": 8}
+    assert scan.local == {"pg-1": 8}
 
 
 def test_the_scan_of_all_members_together_decides_beside_each_ones_own() -> None:
@@ -451,9 +451,9 @@ def test_the_scan_of_all_members_together_decides_beside_each_ones_own() -> None
         note(None, None, "cs-2: timed out"),
         note("all", 9, primary=True),
     ]
-    found = final_scan(notes, "")
-    assert (found.server, found.elements, dict(found.local)) == ("all", 9, {"cs-0": 7, "cs-1": 8})
-    assert found.problem == "cs-2: timed out"
+    scan = final_scan(notes, "")
+    assert (scan.server, scan.elements, dict(scan.local)) == ("all", 9, {"cs-0": 7, "cs-1": 8})
+    assert scan.problem == "cs-2: timed out"
 
 
 REGISTER = "register-scan"
@@ -481,9 +481,9 @@ def test_the_scan_of_sets_is_the_record_whichever_came_last_and_that_of_register
         note("pg-0", 900, primary=True, invoke_ns=4),
         note("pg-1", 47, workload=REGISTER),
     ]
-    found = final_scan(notes, "", ("set-scan", REGISTER))
-    assert (found.elements, found.invoke_ns, dict(found.local)) == (900, 4, {"pg-1": 900})
-    registers = found.keyed[REGISTER]
+    scan = final_scan(notes, "", ("set-scan", REGISTER))
+    assert (scan.elements, scan.invoke_ns, dict(scan.local)) == (900, 4, {"pg-1": 900})
+    registers = scan.keyed[REGISTER]
     assert (registers.elements, registers.invoke_ns, dict(registers.local)) == (48, 3, {"pg-1": 47})
     alone = final_scan(notes, "", (REGISTER,))
     assert (alone.elements, dict(alone.keyed)) == (48, {})

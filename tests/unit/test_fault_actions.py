@@ -39,8 +39,8 @@ class FakeServer:
     def list(self, kind: str, namespace: str) -> Sequence[dict[str, Any]]:
         self._go_on()
         return [
-            of_run(one, run_context.current_run().run_id) if name not in self.foreign else one
-            for name, one in self.faults.items()
+            of_run(body, run_context.current_run().run_id) if name not in self.foreign else body
+            for name, body in self.faults.items()
         ]
 
     def remove(self, kind: str, body: dict[str, Any]) -> None:
@@ -214,9 +214,9 @@ def test_what_is_live_is_told_in_plain_values(server: FakeServer, monkeypatch: p
     cut: dict[str, Any] = {"partition": {"from": "peers", "direction": "in"}}
     server.faults = {"over": over, "f": fault(entry(), entry("pg-1", end="other", proven=True), what=cut)}
     monkeypatch.setattr(nodes, "live", lambda: [lost_node()])
-    found = probes.live("ns")
-    assert json.loads(json.dumps(found)) == found
-    assert [(one["name"], one["kind"], one["detail"], one["pods"], one["proven"]) for one in found] == [
+    rows = probes.live("ns")
+    assert json.loads(json.dumps(rows)) == rows
+    assert [(row["name"], row["kind"], row["detail"], row["pods"], row["proven"]) for row in rows] == [
         ("f", "partition", "from peers, in", ["pg-0"], True),
         ("caplab-worker-1", "pause-node", "", [], True),
     ]

@@ -48,7 +48,7 @@ def test_a_pod_that_went_and_the_one_in_its_place_are_two_windows_of_one_fault()
     gone = entry(state="Gone", healedNs=70, proven=True)
     after = entry(uid="new", replaces="uid of pg-0", state="Healed", injectedNs=90, healedNs=200, proven=True)
     windows = windows_of(fault(gone, after, what={"freeze": {}}))
-    assert [(one.target, one.injected_ns, one.healed_ns) for one in windows] == [
+    assert [(window.target, window.injected_ns, window.healed_ns) for window in windows] == [
         ("pg-0", 5, 70),
         ("pg-0 (made anew)", 90, 200),
     ]

@@ -86,22 +86,22 @@ def test_a_prober_that_does_not_come_back_ends_the_wait_with_what_came_instead(
     problem: Exception, says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(histories, "ANSWER_SECONDS", 0.0)
-    with pytest.raises(NotInTime, match=r"prober of zone b answers for runs/r-1/x") as told:
+    with pytest.raises(NotInTime, match=r"prober of zone b answers for runs/r-1/x") as raised:
         fetch_when_up(serving({}, [problem] * 99), "b", "runs/r-1/x")
-    assert says in str(told.value)
+    assert says in str(raised.value)
 
 
 def test_what_a_prober_itself_says_is_one_line_of_the_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(histories, "ANSWER_SECONDS", 0.0)
     refused = ApiException(status=404, reason="Not Found")
-    said: Any = b"This prober holds no run 'r-1'. Hint: ask one of its vantages, before it is old.\n"
-    refused.body = said
-    with pytest.raises(NotInTime) as told:
+    body: Any = b"This prober holds no run 'r-1'. Hint: ask one of its vantages, before it is old.\n"
+    refused.body = body
+    with pytest.raises(NotInTime) as raised:
         fetch_when_up(serving({}, [refused] * 99), "b", "runs/r-1/x")
-    assert str(told.value).endswith(
+    assert str(raised.value).endswith(
         "404 Not Found: This prober holds no run 'r-1'. Hint: ask one of its vantages, before it is old."
     )
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(raised.value)
 
 
 def entry(phase: str, error: str = "") -> dict[str, Any]:
@@ -152,8 +152,8 @@ def test_a_scan_that_fails_or_never_ends_is_told_and_the_others_are_waited_for(
 
 
 def test_what_a_prober_took_and_stood_still_is_read_from_its_metrics() -> None:
-    found = prober_usage(serving(PAGES, []), "a")
-    assert (found.cpu_seconds, found.stall_seconds) == (1.5, 0.25)
+    usage = prober_usage(serving(PAGES, []), "a")
+    assert (usage.cpu_seconds, usage.stall_seconds) == (1.5, 0.25)
 
 
 @pytest.mark.parametrize("name", ["process_cpu_seconds_total", "caplab_prober_stall_seconds_total"])

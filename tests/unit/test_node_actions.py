@@ -202,7 +202,7 @@ def test_of_a_zone_all_nodes_go_or_none(fake: FakeEngine, server: FakeServer, mo
 
 def taken_by(id_: str, process: str) -> None:
     """As if another process had taken that node."""
-    (loss,) = [one for one in store().live() if one.id == id_]
+    (loss,) = [loss for loss in store().live() if loss.id == id_]
     store().put(replace(loss, taker=process))
 
 

@@ -30,9 +30,9 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[run_context
     """A run under way in ns, which it holds."""
     monkeypatch.setenv("CAPLAB_CACHE", str(tmp_path))
     ownership.begin_session()
-    seen = run_context.begin_run(KIND, "r-now", "ns")
-    seen.hold = lambda: ""
-    yield seen
+    context = run_context.begin_run(KIND, "r-now", "ns")
+    context.hold = lambda: ""
+    yield context
     run_context.begin_run("")
     ownership.begin_session()
 
@@ -324,8 +324,8 @@ def test_where_another_run_is_under_way_by_now_nothing_is_removed(objects: FakeO
 def test_clusters_that_were_there_before_are_told_of() -> None:
     session = Session()
     session.reused.add((KIND, "ns", "pg"))
-    (told,) = tidy.left_by_others(session)
-    assert told.endswith("to remove it: kubectl delete postgrescluster -n ns pg")
+    (sentence,) = tidy.left_by_others(session)
+    assert sentence.endswith("to remove it: kubectl delete postgrescluster -n ns pg")
 
 
 def test_the_protocol_of_leases_is_that_of_the_api_server() -> None:

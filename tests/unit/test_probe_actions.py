@@ -23,32 +23,32 @@ def probe(phase: str = "Running", **client: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def probes(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
-    found: list[dict[str, Any]] = []
+    objects: list[dict[str, Any]] = []
 
     class FakeServer:
         def list(self, _kind: str, _namespace: str) -> list[dict[str, Any]]:
-            return found
+            return objects
 
     monkeypatch.setattr(actions, "Server", FakeServer)
     run_context.begin_run("CassandraCluster", "r-1", "ns")
-    yield found
+    yield objects
     run_context.begin_run("")
 
 
 def test_a_load_with_a_wrong_clock_is_the_evidence(probes: list[dict[str, Any]]) -> None:
     probes += [probe(clockSkewMilliseconds=-5000, skewedVantages=["c"]), probe(), {"metadata": {}, "spec": {}}]
     probes.append({**probe(clockSkewMilliseconds=-9000), "metadata": {"name": "theirs"}})
-    said = ["the clients of register-1 in zone c stamp -5000 ms off"]
-    assert actions.skewed_clocks(0) == said
+    sentences = ["the clients of register-1 in zone c stamp -5000 ms off"]
+    assert actions.skewed_clocks(0) == sentences
     (event,) = run_context.current_run().events
-    assert (event.kind, event.evidence, event.proven) == ("clock skew", tuple(said), True)
+    assert (event.kind, event.evidence, event.proven) == ("clock skew", tuple(sentences), True)
 
 
 @pytest.mark.parametrize(
-    "one", [probe(), probe(clockSkewMilliseconds=0), probe("Failed", clockSkewMilliseconds=-5000), None]
+    "body", [probe(), probe(clockSkewMilliseconds=0), probe("Failed", clockSkewMilliseconds=-5000), None]
 )
-def test_without_such_a_load_there_is_no_fault(probes: list[dict[str, Any]], one: dict[str, Any] | None) -> None:
-    probes += [one] if one else []
+def test_without_such_a_load_there_is_no_fault(probes: list[dict[str, Any]], body: dict[str, Any] | None) -> None:
+    probes += [body] if body else []
     with pytest.raises(ActivityFailed, match="No load runs with a wrong clock"):
         actions.skewed_clocks(0)
     assert run_context.current_run().events == []

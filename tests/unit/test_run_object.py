@@ -32,8 +32,8 @@ def judged(*properties: PropertyExpectation, sides: Any = None) -> Judged:
     record = replace(run_record(), sides=sides or {})
     row = Expectation("postgres", "async", "kill-primary", properties, "why", "source")
     by_side = {side: {"all": {"failover_seconds": 1.0}, "direct": {"failover_seconds": 1.0}} for side in sides or ()}
-    found = [replace(one, figures={**one.figures, "by_side": by_side}) for one in FINDINGS]
-    return Judged(record, table([]), tuple(found), judge(row, record, found))
+    findings = [replace(finding, figures={**finding.figures, "by_side": by_side}) for finding in FINDINGS]
+    return Judged(record, table([]), tuple(findings), judge(row, record, findings))
 
 
 def bounds(
@@ -93,7 +93,7 @@ class Server:
         self.status = status
 
 
-def said(of: Judged) -> Any:
+def status_of(of: Judged) -> Any:
     server: Any = Server()
     plan: Any = SimpleNamespace(namespace="ns", engine="postgres", mode="async", fault="kill-primary", seed=1, spec={})
     RunObject(server, plan, "r-1", "").done(of)
@@ -102,28 +102,28 @@ def said(of: Judged) -> Any:
 
 def test_a_judged_run_says_its_figures_and_bounds() -> None:
     majority = PropertyExpectation("failoverTime", Promise.BOUNDED, "ttl + 2s", side="majority")
-    status = said(judged(PropertyExpectation("lost", Promise.FORBIDDEN), majority, sides=SIDES))
+    status = status_of(judged(PropertyExpectation("lost", Promise.FORBIDDEN), majority, sides=SIDES))
     assert status["figures"] == {"acked": 5, "lost": 0, "failoverSeconds": 12.0, "staleReads": 3}
     assert status["bounds"] == {"lost": 0.0}
     assert [row["bounds"] for row in status["byVantage"]] == [{"failoverSeconds": 22.0, "lost": 0.0}, {"lost": 0.0}]
-    assert "bounds" not in said(judged())["byVantage"][0]
+    assert "bounds" not in status_of(judged())["byVantage"][0]
 
 
 def test_the_schema_knows_all_that_is_said() -> None:
     """What a schema does not name, the API server drops without a word."""
     (version,) = yaml.safe_load((CHART / "templates" / "crds" / "run.yaml").read_text())["spec"]["versions"]
-    known = version["schema"]["openAPIV3Schema"]["properties"]["status"]["properties"]
-    status = said(
+    schema = version["schema"]["openAPIV3Schema"]["properties"]["status"]["properties"]
+    status = status_of(
         judged(
             PropertyExpectation("lost", Promise.FORBIDDEN), PropertyExpectation("failoverTime", Promise.BOUNDED, "ttl")
         )
     )
-    status["bySide"] = said(judged(PropertyExpectation("stale", Promise.FORBIDDEN, route="service")))["bySide"]
-    assert set(status) <= set(known)
+    status["bySide"] = status_of(judged(PropertyExpectation("stale", Promise.FORBIDDEN, route="service")))["bySide"]
+    assert set(status) <= set(schema)
     for field in ("figures", "bounds"):
-        assert set(status[field]) <= set(known[field]["properties"])
+        assert set(status[field]) <= set(schema[field]["properties"])
     for field in ("bySide", "byVantage"):
-        of_row = known[field]["items"]["properties"]
+        of_row = schema[field]["items"]["properties"]
         assert status[field]
         for row in status[field]:
             assert set(row) <= set(of_row)

@@ -19,33 +19,35 @@ ANCHOR = WallAnchor(monotonic_ns=500, unix_ns=10**18)
 SWITCHOVER = Event("switchover", "pg", 10**18 + 100, 10**18 + 2_000_000_100, ("pg-1 took over",), True)
 
 
-def seen(*faults: dict[str, Any], lost: tuple[dict[str, Any], ...] = (), events: tuple[Event, ...] = ()) -> RunContext:
-    found = RunContext("PostgresCluster")
-    for one in faults:
-        found.note_fault(one)
+def context_of(
+    *faults: dict[str, Any], lost: tuple[dict[str, Any], ...] = (), events: tuple[Event, ...] = ()
+) -> RunContext:
+    context = RunContext("PostgresCluster")
+    for body in faults:
+        context.note_fault(body)
     for node in lost:
-        found.note_lost_node(node)
+        context.note_lost_node(node)
     for event in events:
-        found.note_event(event)
-    return found
+        context.note_event(event)
+    return context
 
 
-def sides(found: RunContext, vantages: tuple[str, ...] = ("a", "b", "c")) -> dict[str, tuple[str, ...]]:
-    return sides_of(cut_off(found), ZONES, vantages)
+def sides(context: RunContext, vantages: tuple[str, ...] = ("a", "b", "c")) -> dict[str, tuple[str, ...]]:
+    return sides_of(cut_off(context), ZONES, vantages)
 
 
 def test_a_group_cut_parts_the_vantages_of_its_targets_zones_from_the_others() -> None:
-    assert sides(seen(fault(entry(), what=GROUP))) == {"minority": ("a",), "majority": ("b", "c")}
+    assert sides(context_of(fault(entry(), what=GROUP))) == {"minority": ("a",), "majority": ("b", "c")}
     far = entry("pg-1", end="other", node="caplab-worker2")
-    assert sides(seen(fault(entry(), far, what=GROUP)))["minority"] == ("a",)
-    both = seen(fault(entry(), what=GROUP), fault(entry("pg-2", node="caplab-worker3"), what=GROUP, name="g"))
+    assert sides(context_of(fault(entry(), far, what=GROUP)))["minority"] == ("a",)
+    both = context_of(fault(entry(), what=GROUP), fault(entry("pg-2", node="caplab-worker3"), what=GROUP, name="g"))
     assert sides(both) == {"minority": ("a", "c"), "majority": ("b",)}
 
 
 def test_a_lost_node_parts_the_vantage_of_its_zone_from_the_others() -> None:
-    assert sides(seen(lost=(lost_node(node="caplab-worker2"),))) == {"minority": ("b",), "majority": ("a", "c")}
+    assert sides(context_of(lost=(lost_node(node="caplab-worker2"),))) == {"minority": ("b",), "majority": ("a", "c")}
     # Noted, and then nothing was done to it.
-    assert sides(seen(lost=(lost_node(state=""),))) == {}
+    assert sides(context_of(lost=(lost_node(state=""),))) == {}
 
 
 @pytest.mark.parametrize(
@@ -53,21 +55,21 @@ def test_a_lost_node_parts_the_vantage_of_its_zone_from_the_others() -> None:
     [{"kill": {}}, {"freeze": {}}, *({"partition": {"from": whom}} for whom in ("peers", "controlPlane", "clients"))],
 )
 def test_no_other_fault_parts_the_vantages(what: dict[str, Any]) -> None:
-    assert sides(seen(fault(entry(), what=what), events=(SWITCHOVER,))) == {}
+    assert sides(context_of(fault(entry(), what=what), events=(SWITCHOVER,))) == {}
 
 
 def test_a_cut_that_hit_nobody_or_leaves_nobody_on_a_side_parts_nothing() -> None:
     never = entry()
     del never["injectedNs"]
-    assert sides(seen(fault(never, what=GROUP))) == {}
-    assert sides(seen()) == {}
-    assert sides(seen(fault(entry(), what=GROUP)), vantages=("b", "c")) == {}
-    assert sides(seen(fault(entry(), what=GROUP)), vantages=("a",)) == {}
+    assert sides(context_of(fault(never, what=GROUP))) == {}
+    assert sides(context_of()) == {}
+    assert sides(context_of(fault(entry(), what=GROUP)), vantages=("b", "c")) == {}
+    assert sides(context_of(fault(entry(), what=GROUP)), vantages=("a",)) == {}
 
 
 def test_a_node_whose_zone_is_not_known_is_no_guess() -> None:
     with pytest.raises(ValueError, match=r"node caplab-worker9 is in no zone. Hint: label it topology"):
-        sides(seen(fault(entry(node="caplab-worker9"), what=GROUP)))
+        sides(context_of(fault(entry(node="caplab-worker9"), what=GROUP)))
 
 
 def test_zones_are_the_labels_of_nodes() -> None:
@@ -79,8 +81,8 @@ def test_zones_are_the_labels_of_nodes() -> None:
 
 
 def test_an_event_is_a_window_on_the_clock_of_the_histories_among_the_others() -> None:
-    found = seen(fault(entry(injectedNs=900, healedNs=950)), lost=(lost_node(),), events=(SWITCHOVER,))
-    first, middle, last = windows_in(found, "boot", ANCHOR)
+    context = context_of(fault(entry(injectedNs=900, healedNs=950)), lost=(lost_node(),), events=(SWITCHOVER,))
+    first, middle, last = windows_in(context, "boot", ANCHOR)
     assert (first.kind, first.target, first.evidence, first.proven) == ("switchover", "pg", ("pg-1 took over",), True)
     assert (first.injected_ns, first.healed_ns) == (600, 2_000_000_600)
     assert [middle.kind, last.kind] == ["kill", "pause-node"]
@@ -88,12 +90,12 @@ def test_an_event_is_a_window_on_the_clock_of_the_histories_among_the_others() -
 
 def test_an_event_that_has_not_ended_is_not_healed() -> None:
     open_ended = Event("scale", "pg", 10**18, None, (), False)
-    (window,) = windows_in(seen(events=(open_ended,)), "boot", ANCHOR)
+    (window,) = windows_in(context_of(events=(open_ended,)), "boot", ANCHOR)
     assert (window.healed_ns, window.proven) == (None, False)
-    assert lasted_seconds(seen(events=(open_ended,))) is None
+    assert lasted_seconds(context_of(events=(open_ended,))) is None
 
 
 def test_a_fault_is_as_long_as_it_was_asked_for_and_an_event_as_long_as_it_took() -> None:
-    assert lasted_seconds(seen()) is None
-    assert lasted_seconds(seen(fault(entry()), lost=(lost_node(seconds=4),), events=(SWITCHOVER,))) == 10
-    assert lasted_seconds(seen(lost=(lost_node(seconds=1),), events=(SWITCHOVER,))) == 2.0
+    assert lasted_seconds(context_of()) is None
+    assert lasted_seconds(context_of(fault(entry()), lost=(lost_node(seconds=4),), events=(SWITCHOVER,))) == 10
+    assert lasted_seconds(context_of(lost=(lost_node(seconds=1),), events=(SWITCHOVER,))) == 2.0
