@@ -76,7 +76,7 @@ def _nft(lab: Lab, command: str, wanted: str) -> list[str]:
         f" | paste - - | sort -u -k1,1 | cut -f2); do nsenter --net=$net/ns/net {command} 2>/dev/null; done"
         f" | grep '{wanted}' || true"
     )
-    return _said_on_nodes(lab, shell)
+    return _lines_on_nodes(lab, shell)
 
 
 def frozen_pods(lab: Lab) -> list[str]:
@@ -85,15 +85,15 @@ def frozen_pods(lab: Lab) -> list[str]:
         "cd /sys/fs/cgroup; { find freezer/kubelet* -name freezer.self_freezing -exec grep -l 1 {} +;"
         " find . -path './kubelet*' -name cgroup.freeze -exec grep -l 1 {} +; } 2>/dev/null || true"
     )
-    return _said_on_nodes(lab, shell)
+    return _lines_on_nodes(lab, shell)
 
 
 def thaw_timers(lab: Lab) -> list[str]:
     """Timers of the lab's on any node."""
     shell = "systemctl list-units --all --plain --no-legend 'caplab-*' || true"
-    return _said_on_nodes(lab, shell)
+    return _lines_on_nodes(lab, shell)
 
 
-def _said_on_nodes(lab: Lab, shell: str) -> list[str]:
+def _lines_on_nodes(lab: Lab, shell: str) -> list[str]:
     answers = {node: lab.engine.ask("exec", node, "sh", "-c", shell).out for node in WORKERS}
     return [f"{node}: {line}" for node, out in answers.items() for line in out.splitlines()]

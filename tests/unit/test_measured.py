@@ -58,7 +58,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> MeasuredRun:
     monkeypatch.setattr(measured, "fetch_history", lambda server, namespace, run_id, vantages: table(adds([1])))
     monkeypatch.setattr(measured, "fetch_clock", lambda *_: ("boot", WallAnchor(500, 10**18)))
     monkeypatch.setattr(measured, "fetch_scan", fetch_scan)
-    monkeypatch.setattr(nodes, "look_again", lambda: None)
+    monkeypatch.setattr(nodes, "refresh_lost_nodes", lambda: None)
     return made
 
 

@@ -188,7 +188,7 @@ def test_a_restart_is_over_at_once_and_needs_no_budget(fake: FakeEngine, orderly
     (lost,) = nodes.restart_node(node=WORKERS[0], orderly=orderly)
     assert fake.orders() == [f"{order} {WORKERS[0]}", f"start {WORKERS[0]}"]
     assert (lost["over"], lost["proven"]) == (True, True)
-    assert nodes.look_again() == []
+    assert nodes.refresh_lost_nodes() == []
 
 
 def test_of_a_zone_all_nodes_go_or_none(fake: FakeEngine, server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -211,10 +211,10 @@ def test_heal_brings_back_the_nodes_that_its_own_run_lost(fake: FakeEngine) -> N
     taken_by(other["id"], OTHER)
     run_context.begin_run("PostgresCluster")  # another run, in another process
     nodes.stop_node(node=WORKERS[1], max_nodes=2)
-    assert nodes.look_again() == [WORKERS[1]]
+    assert nodes.refresh_lost_nodes() == [WORKERS[1]]
     assert nodes.restore_own_nodes() == ([WORKERS[1]], [])
     assert fake.state(WORKERS[0]) == "paused"
-    assert nodes.look_again() == []
+    assert nodes.refresh_lost_nodes() == []
     (lost,) = run_context.current_run().lost_nodes.values()
     assert (lost["over"], lost["proven"]) == (True, True)
 

@@ -44,7 +44,7 @@ _EXPIRE_ALL = """
 
 
 @dataclass(frozen=True, slots=True)
-class Hot:
+class HotKey:
     """An entry, how often it is read by LFU's logarithmic counter (0 to 255), and how long it had left."""
 
     key: str
@@ -60,7 +60,7 @@ class Cache:
     namespace: str
     pod: str
 
-    def hottest(self, count: int) -> list[Hot]:
+    def hottest(self, count: int) -> list[HotKey]:
         """The entries read most; ExecFailed also where the eviction policy is none of LFU's, which alone counts."""
         return [_hot(line) for line in self._eval(_HOTTEST, [], [CACHE_ENTRIES, str(count)])]
 
@@ -91,6 +91,6 @@ class Cache:
         return [line for line in lines if line]
 
 
-def _hot(line: str) -> Hot:
+def _hot(line: str) -> HotKey:
     key, frequency, remaining_ms = line.rsplit(" ", 2)
-    return Hot(key, int(frequency), int(remaining_ms))
+    return HotKey(key, int(frequency), int(remaining_ms))

@@ -37,7 +37,7 @@ class NotFull(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Full:
+class FillResult:
     """keys: fillers written. evicted_keys: of any kind, by the server's own count. refused: writes are."""
 
     keys: int
@@ -50,7 +50,7 @@ class Full:
         return f"{self.keys} keys of {_BYTES} B were written; {what}"
 
 
-def fill(server: Server, namespace: str, pod: str, seconds: int) -> Full:
+def fill(server: Server, namespace: str, pod: str, seconds: int) -> FillResult:
     """Write until writes are refused, or until everything that was there has probably been evicted.
 
     ExecFailed where the server does not answer, NotFull where neither comes.
@@ -67,10 +67,10 @@ def fill(server: Server, namespace: str, pod: str, seconds: int) -> Full:
         keys += written
         evicted = _evicted(server, namespace, pod) - evicted_before
         if written < _CHUNK:
-            return Full(keys, evicted, refused=True)
+            return FillResult(keys, evicted, refused=True)
         there = number(ask(server, namespace, pod, "DBSIZE"))
         if evicted > _TIMES_OVER * there:
-            return Full(keys, evicted, refused=False)
+            return FillResult(keys, evicted, refused=False)
     raise NotFull(f"{keys} keys of {_BYTES} B were taken. Hint: give the cluster a smaller maxMemory.")
 
 

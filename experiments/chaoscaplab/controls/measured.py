@@ -166,7 +166,7 @@ class MeasuredRun:
         return scan_routes(self._engine, self._body["spec"])
 
     def _windows(self, boot_id: str, anchor: WallAnchor) -> tuple[FaultWindow, ...]:
-        nodes.look_again()
+        nodes.refresh_lost_nodes()
         return windows_in(self._seen, boot_id, anchor)
 
     def _sides(self) -> dict[str, tuple[str, ...]]:

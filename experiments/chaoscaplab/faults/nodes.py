@@ -160,7 +160,7 @@ def _bring_back(is_meant: Callable[[NodeLoss], bool]) -> tuple[list[str], list[s
                 still_away.append(_sentence(failure))
     except Failure as failure:
         still_away.append(_sentence(failure))
-    look_again()
+    refresh_lost_nodes()
     return back, still_away
 
 
@@ -171,7 +171,7 @@ def _kept_away(loss: NodeLoss) -> str:
     )
 
 
-def look_again() -> list[str]:
+def refresh_lost_nodes() -> list[str]:
     """Read again what is known of the nodes that this run took away; the names of those that are still away."""
     run, store = current_run(), _store()
     for id_ in list(run.lost_nodes):

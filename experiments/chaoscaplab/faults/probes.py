@@ -37,7 +37,7 @@ def all_ended(within_seconds: float, namespace: str = "", configuration: Configu
         for fault in faults:
             run.note_fault(fault)
         going = [fault for fault in faults if is_live(fault)]
-        return ", ".join([*(fault["metadata"]["name"] for fault in going), *nodes.look_again()])
+        return ", ".join([*(fault["metadata"]["name"] for fault in going), *nodes.refresh_lost_nodes()])
 
     require("every fault has ended", left, float(within_seconds) + _LATE_SECONDS)
     return True
@@ -72,7 +72,7 @@ def proven(within_seconds: float = 5, configuration: Configuration | None = None
             now = server.get("Fault", metadata["namespace"], metadata["name"])
             if now and now["metadata"].get("uid") == metadata.get("uid"):
                 run.note_fault(now)
-        nodes.look_again()
+        nodes.refresh_lost_nodes()
         unproven = [name for name, fault in run.faults.items() if not is_proven(fault)]
         unproven += [lost["node"] for lost in run.lost_nodes.values() if not lost["proven"]]
         return f"no evidence of {', '.join(unproven)}" if unproven else ""
