@@ -78,11 +78,11 @@ def judge(row: Expectation, run: RunRecord, findings: Iterable[Finding]) -> Verd
     Only what the row names counts. A run that is no case of its row (no evidence of the fault, a baseline
     that failed, another mode) is unknown whatever it measured; the reasons still tell what else was wrong.
     Otherwise a violated property makes it invalid; a property that was not measured, or an anomaly
-    that must show and did not, makes it unknown. So does a violated property of time where a prober itself stood still.
+    that must show and did not, makes it unknown. So does a violated property of time where a prober stalled.
     """
     by_checker = {finding.property: finding for finding in findings}
-    still = _stood_still(run)
-    judgements = tuple(_unless(still, _judge(expected, run.settings, by_checker)) for expected in row.properties)
+    stalled = _stalled_probers(run)
+    judgements = tuple(_unless(stalled, _judge(expected, run.settings, by_checker)) for expected in row.properties)
     doubts = (*_wrong_row(row, run), *_baseline_doubts(run), *_fault_doubts(run))
     wrong = [one for one in judgements if one.state is not State.HOLDS]
     wrong.sort(key=lambda one: one.state is not State.VIOLATED)  # what is violated comes first
@@ -114,26 +114,27 @@ def _fault_doubts(run: RunRecord) -> Sequence[str]:
     )
 
 
-# Checkers that judge by when clients were answered: a prober that stands still looks to them like a database that does.
+# Checkers that judge by when clients were answered: a prober that stalls looks to them like a database that does.
 _OF_TIME = frozenset({"availability", "cache"})
 
 
-def _stood_still(run: RunRecord) -> str:
-    """Which probers stood still that no fault had cut off, or had taken the node from; '' where none did."""
-    still = {
+def _stalled_probers(run: RunRecord) -> str:
+    """Which probers stalled that no fault had cut off, or had taken the node from; '' where none did."""
+    stalled = {
         vantage: seconds
         for vantage, seconds in sorted(run.prober_standstills.items())
         if vantage not in run.sides.get("minority", ())
     }
-    return ", ".join(f"of zone {vantage} for {seconds:.1f} s" for vantage, seconds in still.items())
+    return ", ".join(f"of zone {vantage} for {seconds:.1f} s" for vantage, seconds in stalled.items())
 
 
-def _unless(still: str, judgement: Judgement) -> Judgement:
-    """The judgement, but a violation that the probers' own standstill may be is unknown."""
+def _unless(stalled: str, judgement: Judgement) -> Judgement:
+    """The judgement, but a violation that may be the probers' own event-loop stall is unknown."""
     is_of_time = PROPERTIES[judgement.expected.property].checker in _OF_TIME
-    if not still or not is_of_time or judgement.state is not State.VIOLATED:
+    if not stalled or not is_of_time or judgement.state is not State.VIOLATED:
         return judgement
-    reason = f"{judgement.reason} But a prober itself stood still: {still}. Hint: a machine with nothing else to do."
+    stall = f"But the event loop of a prober stalled: {stalled}. Hint: a machine with nothing else to do."
+    reason = f"{judgement.reason} {stall}"
     return replace(judgement, state=State.UNKNOWN, reason=reason)
 
 

@@ -91,8 +91,8 @@ def instrument(report: RunReport) -> str:
         )
     if cores := report.record.prober_cores:
         parts.append(", ".join(f"zone {vantage} {taken:.2f} core" for vantage, taken in sorted(cores.items())))
-    standstills = sorted(report.record.prober_standstills.items())
-    parts += [f"zone {vantage} itself stood still for {words.seconds(still)}" for vantage, still in standstills]
+    stalls = sorted(report.record.prober_standstills.items())
+    parts += [f"the event loop of zone {vantage} stalled for {words.seconds(stalled)}" for vantage, stalled in stalls]
     return f"probers: {words.DOT.join(parts)}" if parts else ""
 
 

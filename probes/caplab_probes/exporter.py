@@ -176,7 +176,7 @@ class Exporter:
         """The metrics, as prometheus_client asks for them."""
         stall = CounterMetricFamily(
             "caplab_prober_stall_seconds",
-            "Time in which the prober itself stood still, half a second or more each.",
+            "Time in which the prober's event loop stalled, half a second or more each.",
             labels=("vantage",),
         )
         with self._lock:

@@ -163,7 +163,7 @@ def test_a_prober_that_does_not_tell_it_is_named_with_what_is_missing(name: str)
         prober_usage(serving({**PAGES, "metrics": other}, []), "a")
 
 
-def test_standstills_are_those_between_two_looks() -> None:
+def test_stalls_are_those_between_two_looks() -> None:
     before = {"a": ProberUsage(1, 1, 2.0), "b": ProberUsage(1, 1, 0.5), "c": ProberUsage(1, 1, 1.0)}
     after = {"a": ProberUsage(2, 2, 5.25), "b": ProberUsage(2, 2, 0.5)}  # that of c died
     assert event_loop_stalls(before, after) == {"a": 3.25}

@@ -333,16 +333,16 @@ def test_an_outage_that_a_prober_may_have_made_itself_is_unknown() -> None:
     assert judge(CONTROL, control(), found).state is State.VIOLATED
     verdict = judge(CONTROL, control(prober_standstills={"a": 3.25}), found)
     assert verdict.state is State.UNKNOWN
-    assert "a prober itself stood still: of zone a for 3.2 s. Hint:" in verdict.reasons[0]
+    assert "the event loop of a prober stalled: of zone a for 3.2 s. Hint:" in verdict.reasons[0]
 
 
-def test_a_standstill_excuses_no_loss_and_doubts_no_calm() -> None:
+def test_a_stall_excuses_no_loss_and_doubts_no_control_run() -> None:
     still = control(prober_standstills={"a": 3.25})
     assert judge(CONTROL, still, [availability(outages=2), durability(lost=1)]).state is State.VIOLATED
     assert judge(CONTROL, still, [availability(outages=0), durability()]).state is State.HOLDS
 
 
-def test_a_standstill_of_the_side_that_was_cut_off_excuses_nothing() -> None:
+def test_a_stall_of_the_side_that_was_cut_off_excuses_nothing() -> None:
     sides = {"minority": ("a",), "majority": ("b", "c")}
     found = [availability(failover_seconds=40.0)]
     assert judge(BOUNDED, run_record(sides=sides, prober_standstills={"a": 9.0}), found).state is State.VIOLATED
