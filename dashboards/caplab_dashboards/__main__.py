@@ -16,8 +16,8 @@ def main(arguments: list[str] | None = None) -> int:
         for path in files.write():
             print(path)
         return 0
-    known = sources.known()
-    broken = [violation for board in files.read().values() for violation in linter.check(board, known)]
+    types = sources.known_series()
+    broken = [violation for board in files.read().values() for violation in linter.check(board, types)]
     for violation in broken:
         print(violation, file=sys.stderr)
     return 1 if broken else 0

@@ -48,13 +48,13 @@ def _members() -> Section:
         line(
             6,
             (8, shared.members(CLUSTER, to)),
-            (8, _heard(to)),
+            (8, _answering(to)),
             (8, down),
         ),
     )
 
 
-def _heard(to: Sequence[DashboardLink]) -> Panel:
+def _answering(to: Sequence[DashboardLink]) -> Panel:
     """Cassandra's exporter is its own JVM: it is silent where the process is."""
     about = About(
         title="Members whose JVM answers",

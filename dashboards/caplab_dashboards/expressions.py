@@ -33,7 +33,7 @@ class Expression:
 
 def read(text: str) -> Expression:
     """Read an expression, Grafana's variables and all."""
-    variables = frozenset(one or other for one, other in VARIABLE.findall(text))
+    variables = frozenset(braced or bare for braced, bare in VARIABLE.findall(text))
     bare = _BRACES.sub("", _STRING.sub('""', text.replace("${", "$").replace("}", "}")))
     windows = frozenset(_RANGE.findall(bare))
     bare = _RANGE.sub("", bare)

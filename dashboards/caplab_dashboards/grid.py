@@ -48,12 +48,12 @@ def place(sections: Sequence[Section]) -> list[dashboard.Panel | dashboard.RowPa
         heading = dashboard.GridPos(h=1, w=COLUMNS, x=0, y=y)
         placed.append(dashboard.RowPanel(title=part.title, id_val=len(placed) + 1, grid_pos=heading))
         y += 1
-        for one in part.lines:
+        for line in part.lines:
             x = 0
-            for width, panel in one.panels:
-                panel.grid_pos = dashboard.GridPos(h=one.height, w=width, x=x, y=y)
+            for width, panel in line.panels:
+                panel.grid_pos = dashboard.GridPos(h=line.height, w=width, x=x, y=y)
                 panel.id_val = len(placed) + 1
                 placed.append(panel)
                 x += width
-            y += one.height
+            y += line.height
     return placed

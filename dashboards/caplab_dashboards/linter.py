@@ -40,11 +40,11 @@ class Violation:
 Rule = Callable[[Json, Mapping[str, str]], Iterator[tuple[str, str]]]  # where and what
 
 
-def check(board: Json, known: Mapping[str, str]) -> list[Violation]:
-    """Every broken rule of a dashboard; known are the series that there are, with their types."""
+def check(board: Json, types: Mapping[str, str]) -> list[Violation]:
+    """Every broken rule of a dashboard; types are those of the series that there are."""
     title = str(board.get("title", "?"))
     return [
-        Violation(name, f"{title}: {where}", what) for name, rule in RULES.items() for where, what in rule(board, known)
+        Violation(name, f"{title}: {where}", what) for name, rule in RULES.items() for where, what in rule(board, types)
     ]
 
 
@@ -67,33 +67,33 @@ def _defaults(panel: Json) -> Json:
     return defaults
 
 
-def _units(board: Json, _known: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def _units(board: Json, _types: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for panel in panels_of(board):
         named = [_defaults(panel).get("unit")]
         for override in panel.get("fieldConfig", {}).get("overrides", []):
-            named += [one["value"] for one in override["properties"] if one["id"] == "unit"]
+            named += [property_["value"] for property_ in override["properties"] if property_["id"] == "unit"]
         for unit in named:
             if unit not in _UNITS:
                 yield panel["title"], f"its unit is {unit!r}; name one of Grafana's"
 
 
-def _descriptions(board: Json, _known: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def _descriptions(board: Json, _types: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for panel in panels_of(board):
         text = panel.get("description") or ""
         if len(text) < _DESCRIPTION_LEAST or not text.endswith("."):
             yield panel.get("title") or "?", "it has no description; say in a sentence what it shows"
 
 
-def _titles(board: Json, _known: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    seen: set[str] = set()
+def _titles(board: Json, _types: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    titles: set[str] = set()
     for panel in panels_of(board):
         title = panel.get("title") or ""
-        if not title or title in seen:
+        if not title or title in titles:
             yield title or "?", "its title is missing or another panel's; give it one of its own"
-        seen.add(title)
+        titles.add(title)
 
 
-def _thresholds(board: Json, _known: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def _thresholds(board: Json, _types: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for panel in panels_of(board):
         steps = _defaults(panel).get("thresholds", {}).get("steps") or []
         values = [step.get("value") for step in steps]
@@ -101,7 +101,7 @@ def _thresholds(board: Json, _known: Mapping[str, str]) -> Iterator[tuple[str, s
             yield panel["title"], "it has no thresholds; give it steps, the first without a value, then upwards"
 
 
-def _links(board: Json, _known: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def _links(board: Json, _types: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for panel in panels_of(board):
         if not panel.get("links"):
             yield panel["title"], "it has no link; lead on to another dashboard"
@@ -113,28 +113,28 @@ def _links(board: Json, _known: Mapping[str, str]) -> Iterator[tuple[str, str]]:
                 yield panel["title"], "its own link asks for a series' labels; make it a link of its series"
 
 
-def _datasources(board: Json, _known: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def _datasources(board: Json, _types: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     variables = board["templating"]["list"]
     if not variables or variables[0]["type"] != "datasource":
         yield "variables", "the first is not the data source; let people choose their Prometheus"
     asked = [(panel["title"], panel) for panel in panels_of(board)] + list(targets_of(board))
-    asked += [(one["name"], one) for one in variables if one["type"] == "query"]
-    asked += [(one["name"], one) for one in board["annotations"]["list"]]
-    for where, one in asked:
-        if one.get("datasource") != _SOURCE:
-            yield where, f"its data source is {one.get('datasource')}; make it ${{datasource}}"
+    asked += [(variable["name"], variable) for variable in variables if variable["type"] == "query"]
+    asked += [(annotation["name"], annotation) for annotation in board["annotations"]["list"]]
+    for where, source in asked:
+        if source.get("datasource") != _SOURCE:
+            yield where, f"its data source is {source.get('datasource')}; make it ${{datasource}}"
 
 
-def _overlaps(board: Json, _known: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    for one, other in combinations(board.get("panels", []), 2):
-        a, b = one["gridPos"], other["gridPos"]
+def _overlaps(board: Json, _types: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    for panel, other in combinations(board.get("panels", []), 2):
+        a, b = panel["gridPos"], other["gridPos"]
         beside = a["x"] + a["w"] <= b["x"] or b["x"] + b["w"] <= a["x"]
         below = a["y"] + a["h"] <= b["y"] or b["y"] + b["h"] <= a["y"]
         if not (beside or below):
-            yield one["title"], f"it lies over '{other['title']}'; move one of them"
+            yield panel["title"], f"it lies over '{other['title']}'; move one of them"
 
 
-def _widths(board: Json, _known: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def _widths(board: Json, _types: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for panel in board.get("panels", []):
         place = panel["gridPos"]
         if place["x"] < 0 or place["x"] + place["w"] > COLUMNS:
@@ -142,47 +142,49 @@ def _widths(board: Json, _known: Mapping[str, str]) -> Iterator[tuple[str, str]]
         if panel["type"] != "row" and (place["w"] < NARROWEST or place["h"] < _HEIGHT_LEAST):
             yield panel["title"], f"it is too small to read; make it at least {NARROWEST} by {_HEIGHT_LEAST}"
         overrides = panel.get("fieldConfig", {}).get("overrides", [])
-        taken = sum(one["value"] for each in overrides for one in each["properties"] if one["id"] == "custom.width")
+        properties = [each for override in overrides for each in override["properties"]]
+        taken = sum(each["value"] for each in properties if each["id"] == "custom.width")
         if taken > _TABLE_MOST:
             yield panel["title"], f"its columns take {taken} points; people would have to scroll sideways"
 
 
-def _steps(board: Json, _known: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def _steps(board: Json, _types: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for panel in panels_of(board):
         if panel.get("interval") != "1s" or (panel.get("maxDataPoints") or 0) < COLUMNS * 100:
             yield panel["title"], "a second may not show; let its interval be 1s, and its points enough for one each"
 
 
-def _rates(board: Json, known: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def _rates(board: Json, types: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for where, target in targets_of(board):
         read = expressions.read(target["expr"])
         for name in sorted(read.rated):
-            if known.get(name) not in ("counter", None):
-                yield where, f"it takes the rate of {name}, a {known[name]}; rates are of counters"
+            if types.get(name) not in ("counter", None):
+                yield where, f"it takes the rate of {name}, a {types[name]}; rates are of counters"
             if not name:
                 yield where, "it takes the rate of a result; take rates of counters, then add them up"
         for name in sorted(read.metrics - read.rated):
-            if known.get(name) == "counter":
+            if types.get(name) == "counter":
                 yield where, f"it shows the counter {name} as it is; take its rate"
 
 
-def _grouping(board: Json, _known: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def _grouping(board: Json, _types: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for where, target in targets_of(board):
         for name in expressions.read(target["expr"]).ungrouped:
             yield where, f"{name} has no 'by'; name the labels that stay, by () where none do"
 
 
-def _windows(board: Json, _known: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def _windows(board: Json, _types: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for where, target in targets_of(board):
         for window in sorted(expressions.read(target["expr"]).windows - _WINDOWS):
             yield where, f"its window is {window}; take 3s for what must show a second, else $__rate_interval"
 
 
-def _metrics(board: Json, known: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def _metrics(board: Json, types: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     asked = [(where, target["expr"]) for where, target in targets_of(board)]
-    asked += [(one["name"], metric_of(one)) for one in board["templating"]["list"] if one["type"] == "query"]
+    variables = [variable for variable in board["templating"]["list"] if variable["type"] == "query"]
+    asked += [(variable["name"], metric_of(variable)) for variable in variables]
     for where, text in asked:
-        for name in sorted(expressions.read(text).metrics - set(known)):
+        for name in sorted(expressions.read(text).metrics - set(types)):
             yield where, f"nothing exports {name}; name a metric of docs/metrics.md or of an engine's exporter"
 
 
@@ -192,10 +194,10 @@ def metric_of(variable: Json) -> str:
     return query.removeprefix("label_values(").rpartition(",")[0]
 
 
-def _variables(board: Json, _known: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    variables = {one["name"]: one for one in board["templating"]["list"]}
+def _variables(board: Json, _types: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    variables = {variable["name"]: variable for variable in board["templating"]["list"]}
     texts = [(where, target["expr"]) for where, target in targets_of(board)]
-    texts += [(name, metric_of(one)) for name, one in variables.items() if one["type"] == "query"]
+    texts += [(name, metric_of(variable)) for name, variable in variables.items() if variable["type"] == "query"]
     used = {"datasource"}
     for where, text in texts:
         names = {name for name in expressions.read(text).variables if not name.startswith("__")}
@@ -207,19 +209,19 @@ def _variables(board: Json, _known: Mapping[str, str]) -> Iterator[tuple[str, st
                 yield where, f"{name} may be several; match it by =~"
     for name in sorted(set(variables) - used):
         yield name, "no query asks for this variable; take it away"
-    for name, one in variables.items():
-        if not one.get("label") or not one.get("description"):
+    for name, variable in variables.items():
+        if not variable.get("label") or not variable.get("description"):
             yield name, "the variable has no label or description; say what it chooses"
 
 
-def _legends(board: Json, _known: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def _legends(board: Json, _types: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for panel in panels_of(board):
         for target in panel.get("targets", []):
             if target.get("range") and "__auto" in (target.get("legendFormat") or "__auto"):
                 yield panel["title"], "its series have no names; give the query a legend"
 
 
-def _colors(board: Json, _known: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def _colors(board: Json, _types: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for panel in [*panels_of(board), *board["annotations"]["list"]]:
         for color in sorted(set(colors_in(panel)) - palette.ALL):
             yield (

@@ -22,7 +22,7 @@ def dashboard_() -> dashboard.Dashboard:
     return board(
         links.OVERVIEW,
         "The lab at a glance: clusters, faults, and the last run of each row of the CAP table.",
-        [_now(), _last_runs(), _itself()],
+        [_now(), _last_runs(), _lab_health()],
         chosen,
         _SOME,
     )
@@ -180,7 +180,7 @@ def _cap_table() -> Panel:
     )
 
 
-def _itself() -> Section:
+def _lab_health() -> Section:
     return section(
         "The lab itself",
         line(6, (12, _alerts()), (12, _scrapes())),

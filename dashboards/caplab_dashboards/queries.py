@@ -83,11 +83,11 @@ def roles(selector: str) -> str:
 def verdict(selector: str) -> str:
     """A run's verdict, as a value of palette.VERDICTS."""
 
-    def told(name: str, value: int) -> str:
+    def as_value(name: str, value: int) -> str:
         return f'(max by ({BY_RUN}) (caplab_run_verdict{{{selector}verdict="{name}"}}) == 1) * 0 + {value}'
 
     states = (("invalid", palette.INVALID), ("unknown", palette.UNDECIDED), ("valid", palette.VALID))
-    return " or ".join(told(name, value) for name, value in states)
+    return " or ".join(as_value(name, value) for name, value in states)
 
 
 def of_runs(name: str, selector: str = "", which: str = WHOLE) -> str:
@@ -102,7 +102,7 @@ def bound_of(name: str) -> str:
 
 def judged(name: str, selector: str = "") -> str:
     """A figure as it is judged: of the parts of the clients that have a bound, or else of all."""
-    part, bound = (f"caplab_run_{one}{{{_and(selector, PARTS)}}}" for one in (name, bound_of(name)))
+    part, bound = (f"caplab_run_{metric}{{{_and(selector, PARTS)}}}" for metric in (name, bound_of(name)))
     return f"max by ({BY_RUN}) ({part} and on ({BY_RUN}, vantage, route) {bound}) or {of_runs(name, selector)}"
 
 

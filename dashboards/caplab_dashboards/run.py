@@ -24,13 +24,13 @@ def dashboard_() -> dashboard.Dashboard:
     return board(
         links.RUN,
         "One run, second by second: what each vantage saw, who was primary, which faults were live, what was found.",
-        [_found(), _seconds(), _by_route(), _operations()],
+        [_result(), _seconds(), _by_route(), _operations()],
         [*shared.cluster_variables("caplab_cluster_ready"), *variables.run()],
         CLUSTER,
     )
 
 
-def _found() -> Section:
+def _result() -> Section:
     return section(
         "What the last run of this row found",
         line(

@@ -54,26 +54,26 @@ EXPORTERS: Mapping[str, Mapping[str, str]] = {"postgres": POSTGRES, "redis": RED
 
 def of_page(markdown: str) -> dict[str, str]:
     """The lab's own metrics and their types, by the tables of docs/metrics.md."""
-    found: dict[str, str] = {}
+    metrics: dict[str, str] = {}
     for line in markdown.splitlines():
         name, type_ = _ROW.match(line), _TYPE.search(line)
         if name and type_:
-            found[name[1]] = type_[1]
-    return found
+            metrics[name[1]] = type_[1]
+    return metrics
 
 
 def series(metrics: Mapping[str, str]) -> dict[str, str]:
     """The names that queries see: of a histogram its three counters."""
-    seen: dict[str, str] = {}
+    names: dict[str, str] = {}
     for name, type_ in metrics.items():
         if type_ == HISTOGRAM:
-            seen |= {f"{name}_{part}": COUNTER for part in ("bucket", "count", "sum")}
+            names |= {f"{name}_{part}": COUNTER for part in ("bucket", "count", "sum")}
         else:
-            seen[name] = type_
-    return seen
+            names[name] = type_
+    return names
 
 
-def known(page: Path = METRICS_PAGE) -> dict[str, str]:
+def known_series(page: Path = METRICS_PAGE) -> dict[str, str]:
     """Every series that a dashboard may name, with its type."""
     metrics = dict(PROMETHEUS) | of_page(page.read_text())
     for exporter in EXPORTERS.values():

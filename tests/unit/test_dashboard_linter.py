@@ -31,7 +31,7 @@ KNOWN = sources.series(
 
 
 def panel(board: Board, kind: str = "state-timeline") -> Any:
-    return next(one for one in board["panels"] if one["type"] == kind)
+    return next(panel_ for panel_ in board["panels"] if panel_["type"] == kind)
 
 
 def query(board: Board) -> Any:
@@ -47,8 +47,8 @@ def _no_description(board: Board) -> None:
 
 
 def _same_title(board: Board) -> None:
-    one, other = [one for one in board["panels"] if one["type"] != "row"][:2]
-    one["title"] = other["title"]
+    first, other = [panel_ for panel_ in board["panels"] if panel_["type"] != "row"][:2]
+    first["title"] = other["title"]
 
 
 def _thresholds_downwards(board: Board) -> None:
@@ -164,9 +164,11 @@ def test_rules_see_more_than_one_kind_of_violation(redis: Board, rule: str, expr
 def test_a_table_that_is_too_wide_is_caught() -> None:
     board = copy.deepcopy(files.read()["overview"])
     column = panel(board, "table")["fieldConfig"]["overrides"][0]
-    width = next(one for one in column["properties"] if one["id"] == "custom.width")
+    width = next(property_ for property_ in column["properties"] if property_["id"] == "custom.width")
     width["value"] += 200
-    assert "scroll sideways" in str([one for one in linter.check(board, KNOWN) if one.rule == "widths"])
+    assert "scroll sideways" in str(
+        [violation for violation in linter.check(board, KNOWN) if violation.rule == "widths"]
+    )
 
 
 def test_a_panels_own_link_that_asks_for_a_series_labels_is_caught(redis: Board) -> None:

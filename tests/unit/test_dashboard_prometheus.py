@@ -118,9 +118,9 @@ def test_a_run_shows_the_figures_that_its_row_judges(
     row = {"experiment": f"{engine}/kill-primary", "engine": engine, "mode": mode, "fault": "kill-primary"}
 
     def shown(title: str, number: int = 0) -> list[float]:
-        panel = next(one for one in BOARDS["run"]["panels"] if one["title"] == title)
+        panel = next(panel_ for panel_ in BOARDS["run"]["panels"] if panel_["title"] == title)
         filled = substitute(panel["targets"][number]["expr"], {**row, **window.built_in})
-        return [float(one["value"][1]) for one in prom.series(filled, window, instant=True)]
+        return [float(series["value"][1]) for series in prom.series(filled, window, instant=True)]
 
     assert shown("Failover") == [failover]
     assert shown("Failover: at most") == [24.0]
@@ -144,12 +144,12 @@ def test_each_variable_takes_all_values_that_there_are(findings: Findings) -> No
     of_run = {variable.name: set(variable.values) for variable in findings.variables if "Run" in variable.dashboard}
     assert of_run["cluster"] == {cluster.name for cluster in CLUSTERS}
     assert of_run["vantage"] == {"a", "b", "c"}
-    fillings = {one.filling.get("vantage") for one in findings.queries}
+    fillings = {query.filling.get("vantage") for query in findings.queries}
     assert {"a", "b", "c", ".*"} <= fillings
 
 
 @pytest.mark.parametrize(
-    ("expression", "said"),
+    ("expression", "reason"),
     [
         ("sum by (", "refused: 400"),
         ("sum by () (caplab_no_such_metric)", "no reason is known"),
@@ -157,13 +157,13 @@ def test_each_variable_takes_all_values_that_there_are(findings: Findings) -> No
     ],
 )
 def test_a_query_that_fails_or_finds_nothing_is_caught(
-    asked: tuple[Prometheus, Window], expression: str, said: str
+    asked: tuple[Prometheus, Window], expression: str, reason: str
 ) -> None:
     board = copy.deepcopy(BOARDS["cache"])
     board["panels"] = [panel for panel in board["panels"] if panel["type"] == "state-timeline"][:1]
     board["panels"][0]["targets"][0]["expr"] = expression
     (problem,) = unexplained(run([board], *asked))
-    assert said in problem
+    assert reason in problem
 
 
 class Prober:
@@ -211,11 +211,11 @@ def scraped(folder: Path, outage: Outage, lasts: float) -> Shown:
     with export.load("postgres", "demo", "pg", "register") as figures, figures.runs(ROUTES):
         prober, began = Prober(figures, outage), time.time()
 
-        def told() -> str:
+        def exposition() -> str:
             prober.catch_up()
             return generate_latest(registry).decode()
 
-        with exporter(told) as port, prometheus(folder, {"caplab-prober": port}) as address:
+        with exporter(exposition) as port, prometheus(folder, {"caplab-prober": port}) as address:
             time.sleep(max(0.0, began + lasts - time.time()))  # what is tried here is time itself
             prom, window = Prometheus(address), Window(began, began + lasts)
             (up,) = prom.series("up[20s]", window, instant=True)

@@ -58,15 +58,15 @@ def test_where_there_is_neither_that_is_said() -> None:
 
 
 def test_what_is_said_where_there_is_no_grafana() -> None:
-    said = introduction(PROMETHEUS, "http://127.0.0.1:9090")
-    assert said[0].startswith("  There is no Grafana here, since its image could not be pulled;")
-    assert sum("/graph?g0.expr=" in line for line in said) == 6
-    assert max(map(len, said)) < 1000
+    lines = introduction(PROMETHEUS, "http://127.0.0.1:9090")
+    assert lines[0].startswith("  There is no Grafana here, since its image could not be pulled;")
+    assert sum("/graph?g0.expr=" in line for line in lines) == 6
+    assert max(map(len, lines)) < 1000
 
 
 def test_what_is_said_of_grafana() -> None:
-    said = introduction(GRAFANA, "http://127.0.0.1:3000")
-    assert "http://127.0.0.1:3000/d/caplab-run" in said[1]
+    lines = introduction(GRAFANA, "http://127.0.0.1:3000")
+    assert "http://127.0.0.1:3000/d/caplab-run" in lines[1]
 
 
 def test_links_ask_of_everything_at_one_second_a_step() -> None:
