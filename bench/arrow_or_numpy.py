@@ -25,8 +25,8 @@ def tasks(history: Table) -> dict[str, dict[str, Way]]:
     """Each task, in the ways there are."""
     adds = history.filter(pc.and_(pc.equal(history.column("op"), "add"), pc.is_valid(history.column("value"))))
     scan = history.filter(pc.equal(history.column("op"), "scan"))
-    added, found = (one.column("value").combine_chunks() for one in (adds, scan))
-    value, element = np.asarray(added), np.asarray(found)
+    added, scanned = (table.column("value").combine_chunks() for table in (adds, scan))
+    value, element = np.asarray(added), np.asarray(scanned)
     group = codes(history, "vantage")[0] * 8 + codes(history, "op")[0]
     due, returned = integers(history, "scheduled_ns", 0), integers(history, "return_ns", NEVER)
     both = pa.table({"group": group, "due": due})
@@ -40,7 +40,7 @@ def tasks(history: Table) -> dict[str, dict[str, Way]]:
         "which added values a scan has": {
             "numpy": lambda: within(np.sort(value), np.sort(element)),
             "numpy's isin": lambda: np.isin(value, element),
-            "pyarrow": lambda: pc.is_in(added, value_set=found),
+            "pyarrow": lambda: pc.is_in(added, value_set=scanned),
         },
         "operations by series and schedule": {
             "numpy": lambda: np.argsort(group.astype(np.uint16), kind="stable"),
@@ -69,11 +69,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--operations", type=int, default=5_000_000)
     parser.add_argument("--rounds", type=int, default=3)
-    wished = parser.parse_args()
-    history = make(wished.operations).history
+    options = parser.parse_args()
+    history = make(options.operations).history
     print(f"{history.num_rows:,} operations; numpy {np.__version__}, pyarrow {pa.__version__}")
     for task, ways in tasks(history).items():
-        taken = ", ".join(f"{name} {seconds(way, wished.rounds):.3f} s" for name, way in ways.items())
+        taken = ", ".join(f"{name} {seconds(way, options.rounds):.3f} s" for name, way in ways.items())
         print(f"{task:36} {taken}")
 
 

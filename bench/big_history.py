@@ -101,10 +101,10 @@ def _read(load: _Load, random: np.random.Generator) -> _Load:
     read = np.flatnonzero((load.op == READ) & (load.outcome == 0))
     # Both in one order of key and time: what stands before a read is the write it sees.
     place = _positions(load, wrote, read) - 1 - np.where(random.random(len(read)) < _STALE, 3, 0)
-    found = (place >= 0) & (load.key[wrote[np.maximum(place, 0)]] == load.key[read])
+    is_written = (place >= 0) & (load.key[wrote[np.maximum(place, 0)]] == load.key[read])
     load.value[load.op == READ] = 0
-    load.value[read[found]] = load.value[wrote[place[found]]]
-    load.present[read[found]] = True
+    load.value[read[is_written]] = load.value[wrote[place[is_written]]]
+    load.present[read[is_written]] = True
     return load
 
 

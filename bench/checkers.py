@@ -35,36 +35,36 @@ MIB = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class Cost:
     """What one of them took: seconds by the clock and of processor time, memory in bytes at most, and what it said."""
 
     what: str
     seconds: float
     cpu_seconds: float
     peak_bytes: int
-    said: str
+    result: str
 
 
-def measure(file: Path, what: str) -> Taken:
+def measure(file: Path, what: str) -> Cost:
     """In a process of its own."""
     command = [sys.executable, __file__, "--measure", what, str(file)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    return Taken(what, **json.loads(done.stdout))
+    return Cost(what, **json.loads(done.stdout))
 
 
-def taken(file: Path, what: str) -> dict[str, object]:
+def measured(file: Path, what: str) -> dict[str, object]:
     """Read the history, do it, and say what that took."""
     keep_freed()  # as caplab check does
     with pa.OSFile(str(file)) as source:
         history = ipc.open_file(source).read_all()
     context = _context(json.loads(file.with_suffix(".json").read_text()))
     began, cpu_began = time.perf_counter(), time.process_time()
-    said = _do(what, history, context)
+    result = _do(what, history, context)
     return {
         "seconds": time.perf_counter() - began,
         "cpu_seconds": time.process_time() - cpu_began,
         "peak_bytes": _peak_bytes(),
-        "said": said,
+        "result": result,
     }
 
 
@@ -83,9 +83,9 @@ def _peak_bytes() -> int:
     return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")) * 1024
 
 
-def _context(known: dict[str, int]) -> Context:
-    window = FaultWindow("kill", "pg-0", known["injected_ns"], known["healed_ns"], ("cgroup empty",), True)
-    return Context((window,), FinalScan(True, known["elements"], "pg-1", invoke_ns=known["begun_ns"]))
+def _context(facts: dict[str, int]) -> Context:
+    window = FaultWindow("kill", "pg-0", facts["injected_ns"], facts["healed_ns"], ("cgroup empty",), True)
+    return Context((window,), FinalScan(True, facts["elements"], "pg-1", invoke_ns=facts["begun_ns"]))
 
 
 def write(folder: Path, operations: int, seed: int) -> Path:
@@ -95,24 +95,24 @@ def write(folder: Path, operations: int, seed: int) -> Path:
     with ipc.new_file(str(file), made.history.schema) as out:
         out.write_table(made.history)
     assert scan
-    known = {
+    facts = {
         "injected_ns": made.context.injected_ns,
         "healed_ns": made.context.healed_ns,
         "elements": scan.elements,
         "begun_ns": scan.invoke_ns,
     }
-    file.with_suffix(".json").write_text(json.dumps(known))
+    file.with_suffix(".json").write_text(json.dumps(facts))
     return file
 
 
-def show(rows: Sequence[Taken], size: int) -> None:
+def show(rows: Sequence[Cost], size: int) -> None:
     """The table; the sum is of the checkers."""
     checkers = [row for row in rows if row.what in NAMES]
     print(f"{'':12} {'seconds':>8} {'processor':>9} {'most memory':>12} {'x Arrow':>8}")
     for row in rows:
         print(
             f"{row.what:12} {row.seconds:8.2f} {row.cpu_seconds:9.2f} {row.peak_bytes / MIB:8,.0f} MiB"
-            f" {row.peak_bytes / size:8.2f}  {row.said}"
+            f" {row.peak_bytes / size:8.2f}  {row.result}"
         )
     print(f"{'all checkers':12} {sum(row.seconds for row in checkers):8.2f}", end=" ")
     print(f"{sum(row.cpu_seconds for row in checkers):9.2f}", end=" ")
@@ -127,16 +127,16 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--checker", action="append", default=[], help="only this one; again for more")
     parser.add_argument("--measure", nargs=2, metavar=("WHAT", "FILE"), help=argparse.SUPPRESS)
-    wished = parser.parse_args()
-    if wished.measure:
-        print(json.dumps(taken(Path(wished.measure[1]), wished.measure[0])))
+    options = parser.parse_args()
+    if options.measure:
+        print(json.dumps(measured(Path(options.measure[1]), options.measure[0])))
         return
     with tempfile.TemporaryDirectory(prefix="caplab-bench-") as folder:
-        file = write(Path(folder), wished.operations, wished.seed)
+        file = write(Path(folder), options.operations, options.seed)
         size = file.stat().st_size
-        print(f"{wished.operations:,} operations, {size / MIB:,.0f} MiB as an Arrow file (text as codes);", end=" ")
+        print(f"{options.operations:,} operations, {size / MIB:,.0f} MiB as an Arrow file (text as codes);", end=" ")
         print(f"numpy {np.__version__}, pyarrow {pa.__version__}")
-        names = wished.checker or NAMES
+        names = options.checker or NAMES
         show([measure(file, what) for what in (READING, VALIDATION, *names)], size)
 
 

@@ -22,7 +22,7 @@ _POINTS_MOST = 3600  # what panels ask for: panels.POINTS
 _LABEL_VALUES = re.compile(r"^label_values\((?P<series>.*), *(?P<label>\w+)\)$")
 
 
-class Refused(Exception):
+class QueryRefused(Exception):
     """Prometheus refused a query, or did not answer."""
 
 
@@ -60,9 +60,9 @@ class Prometheus:
             with urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as answer:
                 body = answer.read(_ANSWER_BYTES_MOST)
         except urllib.error.HTTPError as error:
-            raise Refused(f"{error.code}: {error.read(2000).decode(errors='replace')}") from error
+            raise QueryRefused(f"{error.code}: {error.read(2000).decode(errors='replace')}") from error
         except OSError as error:
-            raise Refused(f"Prometheus at {self.address} does not answer: {error}") from error
+            raise QueryRefused(f"Prometheus at {self.address} does not answer: {error}") from error
         return json.loads(body)["data"]
 
     def values(self, label: str, series: str, window: Window) -> list[str]:
@@ -74,7 +74,7 @@ class Prometheus:
         """The engines of the clusters of some names (patterns) that were there in the window; none: there was none."""
         named = f'caplab_cluster_ready{{cluster_namespace=~"{namespace}", cluster=~"{cluster}"}}'
         there = self.series(f"last_over_time({named}[{window.built_in['__range']}])", window, instant=True)
-        return frozenset(one["metric"]["engine"] for one in there)
+        return frozenset(series["metric"]["engine"] for series in there)
 
     def is_loaded(self, namespace: str, cluster: str, window: Window) -> bool:
         """Whether a probe began an operation on one of those clusters in the window."""
@@ -101,7 +101,7 @@ class Variable:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class QueryResult:
     """One query with one filling, and how many series came back.
 
     engines are those of the clusters it asks about, is_loaded whether there was a load on one of them.
@@ -122,12 +122,12 @@ class Findings:
     """All that was asked."""
 
     variables: list[Variable] = field(default_factory=list)
-    queries: list[Asked] = field(default_factory=list)
+    queries: list[QueryResult] = field(default_factory=list)
 
 
 def substitute(text: str, filling: Filling) -> str:
     """A text with the values of variables put in; those without one become empty."""
-    return expressions.VARIABLE.sub(lambda found: filling.get(found[1] or found[2], ""), text)
+    return expressions.VARIABLE.sub(lambda match: filling.get(match[1] or match[2], ""), text)
 
 
 def run(boards: Sequence[Json], prometheus: Prometheus, window: Window) -> Findings:
@@ -142,21 +142,21 @@ def run(boards: Sequence[Json], prometheus: Prometheus, window: Window) -> Findi
 
 def _fillings(board: Json, prometheus: Prometheus, window: Window, findings: Findings) -> Iterator[Filling]:
     """Every combination of values, each variable's asked with those of the variables before it."""
-    variables = [one for one in board["templating"]["list"] if one["type"] == "query"]
+    variables = [variable for variable in board["templating"]["list"] if variable["type"] == "query"]
     fillings: list[dict[str, str]] = [{}]
     for variable in variables:
-        found = _LABEL_VALUES.match(variable["query"]["query"])
-        if not found:
+        match = _LABEL_VALUES.match(variable["query"]["query"])
+        if not match:
             raise ValueError(f"{board['title']}: {variable['name']} is no label_values(SERIES, LABEL).")
         longer = []
-        known: dict[str, tuple[str, ...]] = {}
+        values: dict[str, tuple[str, ...]] = {}
         for filling in fillings:
-            series = substitute(found["series"], filling)
-            if series not in known:
-                known[series] = tuple(prometheus.values(found["label"], series, window))
-                used = {name: filling[name] for name in expressions.read(found["series"]).variables & set(filling)}
-                findings.variables.append(Variable(board["title"], variable["name"], used, known[series]))
-            choices = (*known[series], ALL) if variable.get("multi") else known[series]
+            series = substitute(match["series"], filling)
+            if series not in values:
+                values[series] = tuple(prometheus.values(match["label"], series, window))
+                used = {name: filling[name] for name in expressions.read(match["series"]).variables & set(filling)}
+                findings.variables.append(Variable(board["title"], variable["name"], used, values[series]))
+            choices = (*values[series], ALL) if variable.get("multi") else values[series]
             longer += [{**filling, variable["name"]: value} for value in choices or ("",)]
         fillings = longer
     return iter(fillings)
@@ -164,32 +164,32 @@ def _fillings(board: Json, prometheus: Prometheus, window: Window, findings: Fin
 
 def _each(
     board: Json, where: str, target: Json, fillings: Sequence[Filling], prometheus: Prometheus, window: Window
-) -> Iterator[Asked]:
+) -> Iterator[QueryResult]:
     names = expressions.read(target["expr"]).variables
-    seen: set[str] = set()
+    queries: set[str] = set()
     for filling in fillings:
         used = {name: value for name, value in filling.items() if name in names}
         query = substitute(target["expr"], {**used, **window.built_in})
-        if query in seen:
+        if query in queries:
             continue
-        seen.add(query)
-        asked = Asked(board["title"], where, query, used)
+        queries.add(query)
+        result = QueryResult(board["title"], where, query, used)
         try:
             if count := len(prometheus.series(query, window, bool(target.get("instant")))):
-                yield replace(asked, series=count)
+                yield replace(result, series=count)
             else:
-                yield _looked_into(asked, prometheus, window)
-        except Refused as refused:
-            yield replace(asked, problem=str(refused))
+                yield _with_clusters(result, prometheus, window)
+        except QueryRefused as refused:
+            yield replace(result, problem=str(refused))
 
 
-def _looked_into(asked: Asked, prometheus: Prometheus, window: Window) -> Asked:
+def _with_clusters(result: QueryResult, prometheus: Prometheus, window: Window) -> QueryResult:
     """What there was of the clusters that a query without an answer asked about."""
-    if not asked.filling.get("cluster_namespace") and not asked.filling.get("cluster"):
-        return asked
-    named = (asked.filling.get("cluster_namespace", ALL), asked.filling.get("cluster", ALL))
+    if not result.filling.get("cluster_namespace") and not result.filling.get("cluster"):
+        return result
+    named = (result.filling.get("cluster_namespace", ALL), result.filling.get("cluster", ALL))
     there = prometheus.engines(*named, window)
-    return replace(asked, engines=there, is_loaded=prometheus.is_loaded(*named, window))
+    return replace(result, engines=there, is_loaded=prometheus.is_loaded(*named, window))
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,37 +224,43 @@ REASONS = (
 )
 
 
-def reason_of(asked: Asked) -> Reason | None:
+def reason_of(result: QueryResult) -> Reason | None:
     """Why a query returned nothing, if that is known."""
-    if asked.engines is not None and not asked.engines:
+    if result.engines is not None and not result.engines:
         return GONE
-    if not asked.is_loaded and _OF_LOADS.search(asked.query):
+    if not result.is_loaded and _OF_LOADS.search(result.query):
         return IDLE
-    return next((reason for reason in REASONS if _holds(reason, asked)), None)
+    return next((reason for reason in REASONS if _holds(reason, result)), None)
 
 
-def _holds(reason: Reason, asked: Asked) -> bool:
-    of_the_engine = not reason.engine or asked.engines == frozenset({reason.engine})
-    return of_the_engine and bool(re.search(reason.of, asked.query))
+def _holds(reason: Reason, result: QueryResult) -> bool:
+    of_the_engine = not reason.engine or result.engines == frozenset({reason.engine})
+    return of_the_engine and bool(re.search(reason.of, result.query))
 
 
 def unexplained(findings: Findings) -> list[str]:
     """What was refused, and what returned nothing though it should have: sentences; [] where all is well."""
-    wrong = [f"{one.dashboard}, {one.where}: refused: {one.problem}" for one in findings.queries if one.problem]
-    for (board, where), asked in _by_query(findings).items():
-        empty = [one for one in asked if not one.series and not one.problem]
-        unknown = [one for one in empty if reason_of(one) is None]
+    wrong = [
+        f"{result.dashboard}, {result.where}: refused: {result.problem}"
+        for result in findings.queries
+        if result.problem
+    ]
+    for (board, where), results in _by_query(findings).items():
+        empty = [result for result in results if not result.series and not result.problem]
+        unknown = [result for result in empty if reason_of(result) is None]
         if unknown:
             wrong.append(f"{board}, {where}: nothing, and no reason is known, with {dict(unknown[0].filling)}")
-        elif len(empty) == len(asked) and not all((reason := reason_of(one)) and reason.everywhere for one in empty):
-            wrong.append(f"{board}, {where}: nothing with any of the {len(asked)} fillings")
+        elif len(empty) == len(results) and not all(
+            (reason := reason_of(result)) and reason.everywhere for result in empty
+        ):
+            wrong.append(f"{board}, {where}: nothing with any of the {len(results)} fillings")
     return wrong
 
 
-def _by_query(findings: Findings) -> dict[tuple[str, str], list[Asked]]:
-    queries: dict[tuple[str, str], list[Asked]] = {}
-    for one in findings.queries:
-        queries.setdefault((one.dashboard, one.where), []).append(one)
+def _by_query(findings: Findings) -> dict[tuple[str, str], list[QueryResult]]:
+    queries: dict[tuple[str, str], list[QueryResult]] = {}
+    for result in findings.queries:
+        queries.setdefault((result.dashboard, result.where), []).append(result)
     return queries
 
 
@@ -264,15 +270,15 @@ def table(findings: Findings) -> list[str]:
     values: dict[tuple[str, str], set[str]] = {}
     for variable in findings.variables:
         values.setdefault((variable.dashboard, variable.name), set()).update(variable.values)
-    for (board, name), known in values.items():
-        lines.append(f"| {board} | {name} | {', '.join(sorted(known)) or 'none: there was no such thing'} |")
+    for (board, name), choices in values.items():
+        lines.append(f"| {board} | {name} | {', '.join(sorted(choices)) or 'none: there was no such thing'} |")
     lines += [
         "",
         "| dashboard | panel and query | fillings | with data | where there was none |",
         "|---|---|---|---|---|",
     ]
-    for (board, where), asked in _by_query(findings).items():
-        empty = [one for one in asked if not one.series]
-        whys = sorted({reason.why if (reason := reason_of(one)) else "unknown" for one in empty})
-        lines.append(f"| {board} | {where} | {len(asked)} | {len(asked) - len(empty)} | {'; '.join(whys)} |")
+    for (board, where), results in _by_query(findings).items():
+        empty = [result for result in results if not result.series]
+        whys = sorted({reason.why if (reason := reason_of(result)) else "unknown" for result in empty})
+        lines.append(f"| {board} | {where} | {len(results)} | {len(results) - len(empty)} | {'; '.join(whys)} |")
     return lines

@@ -91,9 +91,9 @@ def child(folder: Path, port: int, rate: float, seconds: float | None) -> None:
         mock.patch.object(SegmentWriter, "write", spent.counted(SegmentWriter.write)),
         mock.patch.object(SegmentWriter, "close", spent.counted(SegmentWriter.close)),
     ):
-        told = asyncio.run(put_on_load(folder, port, rate, seconds))
+        usage = asyncio.run(put_on_load(folder, port, rate, seconds))
     writing = spent.ns / 1e9 + rate * (seconds or 0) * seconds_a_row()
-    print(json.dumps({**told, "writing_seconds": writing}))
+    print(json.dumps({**usage, "writing_seconds": writing}))
 
 
 def seconds_a_row() -> float:
@@ -118,13 +118,13 @@ def begin(folder: Path, port: int, rate: float, seconds: float | None) -> subpro
 def cost(port: int, rate: float, seconds: float) -> bool:
     """Processor time and memory; whether they are within bounds."""
     with tempfile.TemporaryDirectory() as name:
-        told = json.loads(begin(Path(name), port, rate, seconds).communicate()[0])
+        usage = json.loads(begin(Path(name), port, rate, seconds).communicate()[0])
         rows = read_folder(Path(name) / RUN).num_rows
         size = sum(path.stat().st_size for path in (Path(name) / RUN).iterdir())
-    share = told["writing_seconds"] / told["cores_seconds"]
-    memory = [bytes_ / 2**20 for bytes_ in told["memory"]]
+    share = usage["writing_seconds"] / usage["cores_seconds"]
+    memory = [bytes_ / 2**20 for bytes_ in usage["memory"]]
     early, late = memory[len(memory) // 4], max(memory)
-    cores, writing = told["cores_seconds"] / seconds, told["writing_seconds"] / seconds
+    cores, writing = usage["cores_seconds"] / seconds, usage["writing_seconds"] / seconds
     print("    rows bytes/row prober's cores of them writing share  MiB at a quarter   most")
     print(f"{rows:>8} {size / rows:>9.0f} {cores:>14.3f} {writing:>15.4f} {share:>5.1%} {early:>17.0f} {late:>6.0f}")
     return bool(share <= SHARE_MAX and late <= GROWTH_MAX * early)
@@ -165,15 +165,15 @@ def main() -> int:
     parser.add_argument("--seconds", type=float)
     parser.add_argument("--kills", type=int, default=5)
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.child:
-        child(asked.child, asked.port, asked.rate, asked.seconds)
+    options = parser.parse_args()
+    if options.child:
+        child(options.child, options.port, options.rate, options.seconds)
         return 0
-    seconds = asked.seconds or 240.0
-    print(f"{os.cpu_count()} cpus, load {os.getloadavg()[0]:.1f} at the start; {asked.rate:g}/s for {seconds:g} s")
-    with own_redis(asked.port):
-        fine = cost(asked.port, asked.rate, seconds)
-        fine &= kills(asked.port, asked.rate, asked.kills, 5.0)
+    seconds = options.seconds or 240.0
+    print(f"{os.cpu_count()} cpus, load {os.getloadavg()[0]:.1f} at the start; {options.rate:g}/s for {seconds:g} s")
+    with own_redis(options.port):
+        fine = cost(options.port, options.rate, seconds)
+        fine &= kills(options.port, options.rate, options.kills, 5.0)
     return 0 if fine else 1
 
 

@@ -69,7 +69,7 @@ class Figures:
 def figures(what: str, late_seconds: list[float], cores: float, acked: str = "") -> Figures:
     """Figures of one measurement."""
     late = sorted(1000 * seconds for seconds in late_seconds)
-    on_time = sum(one <= ON_TIME_MS for one in late) / len(late)
+    on_time = sum(milliseconds <= ON_TIME_MS for milliseconds in late) / len(late)
     median, p99 = statistics.median(late), late[int(0.99 * len(late))]
     return Figures(what, len(late), on_time, median, p99, late[-1], cores, acked)
 
@@ -81,9 +81,9 @@ def prober(bench: Bench, workload: str, *options: str) -> Figures:
     late = [(row["invoke_ns"] - row["scheduled_ns"]) / 1e9 for row in rows]
     acked = sum(row["outcome"] == "ok" for row in rows)
     latency = sorted((row["return_ns"] - row["scheduled_ns"]) / 1e6 for row in rows if row["outcome"] == "ok")
-    said = f"acked {acked}/{len(rows)}, latency p50 {latency[len(latency) // 2]:.1f} ms"
+    summary = f"acked {acked}/{len(rows)}, latency p50 {latency[len(latency) // 2]:.1f} ms"
     what = " ".join(["prober,", f"{workload},", *options[1:], f"{bench.rate:g}/s"])
-    return figures(what, late, (used - start_seconds) / bench.seconds, said)
+    return figures(what, late, (used - start_seconds) / bench.seconds, summary)
 
 
 def run_prober(
@@ -151,7 +151,7 @@ async def on_asyncio(
     late: list[float] = []
     tasks: list[asyncio.Task[None]] = []
 
-    async def one(value: int, due: float) -> None:
+    async def operate(value: int, due: float) -> None:
         if not free:  # this disk stalls for longer than CLIENTS can hold
             return
         late.append(time.monotonic() - due)
@@ -163,7 +163,7 @@ async def on_asyncio(
     for value in range(round(bench.rate * bench.seconds)):
         due = anchor + value / bench.rate
         await asyncio.sleep(max(0.0, due - time.monotonic()))
-        tasks.append(asyncio.create_task(one(value, due)))
+        tasks.append(asyncio.create_task(operate(value, due)))
     await asyncio.gather(*tasks)
     return figures(what, late, (time.process_time() - cpu) / bench.seconds)
 
@@ -174,9 +174,9 @@ def psycopg_threads(bench: Bench) -> Figures:
     late: list[float] = []
 
     def work(connection: psycopg.Connection) -> None:
-        while (one := due.get()) is not None:
-            late.append(time.monotonic() - one[1])
-            connection.execute(INSERT, (one[0],))
+        while (item := due.get()) is not None:
+            late.append(time.monotonic() - item[1])
+            connection.execute(INSERT, (item[0],))
 
     connections = [psycopg.connect(dsn(bench.port), autocommit=True) for _ in range(CLIENTS)]
     threads = [threading.Thread(target=work, args=(connection,)) for connection in connections]
@@ -214,19 +214,20 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=55499)
     parser.add_argument("--rate", type=float, default=200.0)
     parser.add_argument("--seconds", type=float, default=30.0)
-    asked = parser.parse_args()
-    bench = Bench(asked.engine, asked.port, asked.rate, asked.seconds)
+    options = parser.parse_args()
+    bench = Bench(options.engine, options.port, options.rate, options.seconds)
     load = os.getloadavg()[0]
     print(f"{os.cpu_count()} cpus, load {load:.1f} at the start; lateness in ms, processor time in cores")
     print(f"{'':<34} {'starts':>6} {'p50':>7} {'p99':>7} {'worst':>8} {'in 5 ms':>9} {'cores':>6}")
     ours: list[Figures] = []
-    with own_postgres(asked.bin, asked.port) if asked.engine == "postgres" else own_redis(asked.port):
-        for workload in PROBERS[asked.engine]:
+    with own_postgres(options.bin, options.port) if options.engine == "postgres" else own_redis(options.port):
+        for workload in PROBERS[options.engine]:
             ours.append(prober(bench, *workload))
             print(ours[-1].line(), flush=True)
-        for measure in CLIENTS_OF[asked.engine]:
+        for measure in CLIENTS_OF[options.engine]:
             print(measure(bench).line(), flush=True)
-    return 0 if all(one.on_time >= 0.99 and one.cores <= 0.25 * max(1, asked.rate / 1000) for one in ours) else 1
+    most_cores = 0.25 * max(1, options.rate / 1000)
+    return 0 if all(figure.on_time >= 0.99 and figure.cores <= most_cores for figure in ours) else 1
 
 
 if __name__ == "__main__":

@@ -15,8 +15,8 @@ def remove(server: Server, namespace: str, clusters: Mapping[str, str]) -> None:
     """Delete clusters, their names by engine, and wait until the namespace has no pod of any cluster."""
     for engine, name in clusters.items():
         kind = engine_named(engine).KIND
-        if (found := server.get(kind, namespace, name)) is not None:
-            server.remove(kind, found)
+        if (object_ := server.get(kind, namespace, name)) is not None:
+            server.remove(kind, object_)
 
     def left() -> str:
         pods = server.pods(namespace, "caplab.dev/cluster")

@@ -70,7 +70,7 @@ def of_core(results: Path) -> tuple[bool, list[str]]:
     whole = not verdict_of(results)["failures"] and all(len(runs) == REPEATS for runs in verdicts.values())
     agree = whole and all(verdict == "valid" for runs in verdicts.values() for verdict, _ in runs)
     rounds = [sum(runs[number][1] for runs in verdicts.values()) / 60 for number in range(REPEATS)] if whole else []
-    first, *more = [f"{one:.1f}" for one in rounds] or ["-"]
+    first, *more = [f"{minutes:.1f}" for minutes in rounds] or ["-"]
     lines = [
         f"Each of the {len(verdicts)} runs {REPEATS} times in a row. The first of an engine's runs makes its cluster, "
         f"as in `make chaos`: the first runs of all took {first} minutes, their repeats {' and '.join(more) or '-'}.",
@@ -79,7 +79,7 @@ def of_core(results: Path) -> tuple[bool, list[str]]:
         "|---|---|---|",
     ]
     for name, runs in verdicts.items():
-        took = ", ".join(f"{one:.0f}" for _, one in runs)
+        took = ", ".join(f"{seconds_taken:.0f}" for _, seconds_taken in runs)
         lines.append(f"| {name} | {' '.join(verdict for verdict, _ in runs)} | {took} |")
     return agree, [*lines, "", *(results / "summary.md").read_text().splitlines()]
 
@@ -88,10 +88,10 @@ def seconds_of(results: Path) -> dict[str, float]:
     """How long each run took, by its id, as junit.xml has it."""
     cases = ElementTree.parse(results / "junit.xml").iter("testcase")
     return {
-        str(one.attrib["value"]): float(case.attrib["time"])
+        str(property_.attrib["value"]): float(case.attrib["time"])
         for case in cases
-        for one in case.iter("property")
-        if one.attrib["name"] == "run"
+        for property_ in case.iter("property")
+        if property_.attrib["name"] == "run"
     }
 
 
@@ -106,15 +106,15 @@ def planted(folder: Path) -> tuple[bool, list[str]]:
 def soak(folder: Path, engine: str) -> tuple[bool, list[str]]:
     """An engine without a fault under the experiments' own loads: whether all is well, and the run's summary."""
     settings = {**SOAKS[engine], "seconds": str(SOAK_SECONDS)}
-    told = [part for setting, value in settings.items() for part in ("--set", f"{setting}={value}")]
-    results = caplab_run(f"{engine}/control", folder, *told)
+    options = [part for setting, value in settings.items() for part in ("--set", f"{setting}={value}")]
+    results = caplab_run(f"{engine}/control", folder, *options)
     return verdict_of(results)["verdict"] == "valid", (results / "summary.md").read_text().splitlines()
 
 
 def verdict_of(results: Path) -> dict[str, Any]:
     """A suite's verdict.json."""
-    found: dict[str, Any] = json.loads((results / "verdict.json").read_text())
-    return found
+    verdict: dict[str, Any] = json.loads((results / "verdict.json").read_text())
+    return verdict
 
 
 def keep(part: str, title: str, well: bool, lines: Sequence[str], load: float) -> None:

@@ -34,16 +34,16 @@ TESTS = "tests/kind/test_cassandra_cluster.py"
 
 def start(server: Server, engines: Sequence[str]) -> dict[str, float]:
     """Clusters applied at one moment: for each the seconds until it was Ready by its status."""
-    clusters = {one: Cluster(server, engine_named(one), NAMESPACE, ENGINES[one], {}) for one in engines}
+    clusters = {engine: Cluster(server, engine_named(engine), NAMESPACE, ENGINES[engine], {}) for engine in engines}
     started = time.monotonic()
     for cluster in clusters.values():
         server.apply(cluster.engine.KIND, NAMESPACE, cluster.name, {})
     seconds: dict[str, float] = {}
 
     def left() -> str:
-        for one, cluster in clusters.items():
-            if one not in seconds and not cluster.not_steady():
-                seconds[one] = time.monotonic() - started
+        for engine, cluster in clusters.items():
+            if engine not in seconds and not cluster.not_steady():
+                seconds[engine] = time.monotonic() - started
         return ", ".join(set(engines) - set(seconds))
 
     wait_until("all are Ready", left, 300)

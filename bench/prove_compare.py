@@ -79,7 +79,7 @@ def _table(base: Rows, new: Rows, rule: Rule | None = None) -> Table:
 
 
 def _marked(table: Table) -> dict[Key, Result]:
-    return {one.key: one.result for one in table.figures if one.result in LOUD}
+    return {figure.key: figure.result for figure in table.figures if figure.result in LOUD}
 
 
 def _slower(factor: float, row: str) -> Change:
@@ -105,8 +105,8 @@ def _planted(good: list[bool], rounds: int) -> list[str]:
         recorded = failovers(row, "failover-postgres.md")
         name = f"{row}: {min(recorded):.1f} / {np.median(recorded):.1f} / {max(recorded):.1f} s in {len(recorded)} runs"
         cases.append((name, lambda factor, of=recorded: _found_alone(of, factor, rounds)))  # type: ignore[misc]
-    for name, found in cases:
-        shares = [found(factor) for factor in SLOWER]
+    for name, share_found in cases:
+        shares = [share_found(factor) for factor in SLOWER]
         lines.append(f"| {name} | " + " | ".join(f"{100 * share:.0f} %" for share in shares) + " |")
         if "kill-primary" in name:
             good.append(shares[SLOWER.index(1.3)] == 1.0)
@@ -136,12 +136,12 @@ def _found_alone(recorded: Sequence[float], factor: float, rounds: int) -> float
     hits = 0
     for _ in range(rounds):
         base, new = rng.choice(recorded, BASE), factor * rng.choice(recorded, NEW)
-        told = _table(
+        comparison = _table(
             {QUORUM: with_failovers(QUORUM, base.tolist())},
             {QUORUM: with_failovers(QUORUM, new.tolist(), LATER)},
             rule,
         )
-        hits += _marked(told).get(Key(QUORUM, "failoverTime")) is Result.REGRESSED
+        hits += _marked(comparison).get(Key(QUORUM, "failoverTime")) is Result.REGRESSED
     return hits / rounds
 
 
@@ -164,12 +164,12 @@ def _lost(good: list[bool]) -> list[str]:
     lines = ["| what is planted | result | violated in | first seen | exit code 1 |", "| :-- | :-- | --: | :-- | :-- |"]
     wanted = [(True, False), (False, True), (True, False)]
     for (name, row, before, now, forbidden), (alarm, first) in zip(every, wanted, strict=True):
-        told = _table({row: _losing(row, before, 0, forbidden)}, {row: _losing(row, now, LATER, forbidden)})
-        (one,) = (figure for figure in told.figures if figure.key == Key(row, "lost"))
-        is_alarm = one.violated > 0 or one.result is Result.REGRESSED
-        good += [is_alarm == alarm, one.first_seen == first]
-        runs = f"{one.violated} of {len(now)}"
-        shown = (name, one.result.value, runs, "yes" if one.first_seen else "no", "yes" if is_alarm else "no")
+        comparison = _table({row: _losing(row, before, 0, forbidden)}, {row: _losing(row, now, LATER, forbidden)})
+        (lost,) = (figure for figure in comparison.figures if figure.key == Key(row, "lost"))
+        is_alarm = lost.violated > 0 or lost.result is Result.REGRESSED
+        good += [is_alarm == alarm, lost.first_seen == first]
+        runs = f"{lost.violated} of {len(now)}"
+        shown = (name, lost.result.value, runs, "yes" if lost.first_seen else "no", "yes" if is_alarm else "no")
         lines.append(f"| {' | '.join(shown)} |")
     return [
         "## One lost write more than before",
@@ -225,9 +225,9 @@ def _marks(rows: Rows, rounds: int, rule: Rule, seed: int) -> tuple[int, int]:
     rng = np.random.default_rng(seed)
     marked = regressed = 0
     for _ in range(rounds):
-        found = _marked(_table(drawn(rows, BASE, rng), drawn(rows, NEW, rng, LATER, unchanged), rule)).values()
-        marked += bool(found)
-        regressed += Result.REGRESSED in found
+        results = _marked(_table(drawn(rows, BASE, rng), drawn(rows, NEW, rng, LATER, unchanged), rule)).values()
+        marked += bool(results)
+        regressed += Result.REGRESSED in results
     return marked, regressed
 
 
@@ -241,8 +241,8 @@ def _naive(good: list[bool], rounds: int) -> list[str]:
     rng = np.random.default_rng(23)
     alarms = 0
     for _ in range(rounds):
-        told = _table(drawn(rows, BASE, rng), drawn(rows, NEW, rng, LATER), Rule(0.01, 0.0))
-        alarms += any(one.p / told.tested <= 0.01 for one in told.figures)
+        comparison = _table(drawn(rows, BASE, rng), drawn(rows, NEW, rng, LATER), Rule(0.01, 0.0))
+        alarms += any(figure.p / comparison.tested <= 0.01 for figure in comparison.figures)
     good.append(alarms > stats.binom.ppf(0.999, rounds, 0.01))
     return [
         "The same trial sees a rule that breaks its word: with each figure tested at 1 %, as if there were no others,"

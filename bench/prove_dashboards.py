@@ -42,7 +42,10 @@ def made() -> tuple[bool, Window]:
     """Make the runs; whether all are valid, and the time range they took."""
     started = time.time() - _BEFORE_SECONDS
     commands = [[sys.executable, "-m", "caplab", "run", name] for name in RUNS]
-    codes = [subprocess.run(one, cwd=REPOSITORY, timeout=_RUN_SECONDS_MOST, check=False).returncode for one in commands]
+    codes = [
+        subprocess.run(command, cwd=REPOSITORY, timeout=_RUN_SECONDS_MOST, check=False).returncode
+        for command in commands
+    ]
     time.sleep(_AFTER_SECONDS)  # the figures of the last run are scraped
     return not any(codes), Window(started, time.time())
 
@@ -55,8 +58,8 @@ def outages(prom: Prometheus, window: Window) -> list[str]:
     by_prometheus = _figures(prom, f"max by (engine, vantage, route) ({age})", window, "engine")
     lines = ["| engine | vantage | route | failover by the history | longest gap in a panel |", "|---|---|---|---|---|"]
     for key, seconds in sorted(by_history.items()):
-        seen = by_prometheus.get(key)
-        lines.append(f"| {' | '.join(key)} | {seconds:.2f} s | {'-' if seen is None else f'{seen:.2f} s'} |")
+        by_panel = by_prometheus.get(key)
+        lines.append(f"| {' | '.join(key)} | {seconds:.2f} s | {'-' if by_panel is None else f'{by_panel:.2f} s'} |")
     return lines
 
 
@@ -70,8 +73,10 @@ def _figures(prom: Prometheus, query: str, window: Window, engine: str) -> dict[
 
 def page(head: str, findings: Findings, wrong: Sequence[str], gaps: Sequence[str]) -> str:
     """The page of evidence."""
-    with_data = sum(bool(one.series) for one in findings.queries)
-    said = [f"- {sentence}" for sentence in wrong] or ["Nothing was refused, and nothing was empty without a reason."]
+    with_data = sum(bool(query.series) for query in findings.queries)
+    sentences = [f"- {sentence}" for sentence in wrong] or [
+        "Nothing was refused, and nothing was empty without a reason."
+    ]
     return "\n".join(
         [
             "# Dashboards",
@@ -81,7 +86,7 @@ def page(head: str, findings: Findings, wrong: Sequence[str], gaps: Sequence[str
             f"{len(findings.queries)} queries with their variables filled in were asked of the lab's Prometheus by "
             f"its HTTP API, as Grafana asks them; {with_data} returned data. Grafana itself was not run.",
             "",
-            *said,
+            *sentences,
             "",
             "## Outages",
             "The history's failover counts from the injection to the end of the last outage that began before heal, of "
@@ -109,8 +114,10 @@ def main() -> int:
         findings = run(list(files.read().values()), prom, window)
         gaps = outages(prom, window)
     wrong = unexplained(findings) + ([] if valid else ["not all runs are valid"])
-    told = f"the last {minutes:g} minutes" if minutes else f"{' and '.join(RUNS)}, {window.end - window.start:.0f} s"
-    EVIDENCE.write_text(page(made_by(__file__, load, told), findings, wrong, gaps))
+    circumstance = (
+        f"the last {minutes:g} minutes" if minutes else f"{' and '.join(RUNS)}, {window.end - window.start:.0f} s"
+    )
+    EVIDENCE.write_text(page(made_by(__file__, load, circumstance), findings, wrong, gaps))
     for sentence in wrong:
         print(f"FAILED: {sentence}", file=sys.stderr)
     print(f"{len(findings.queries)} queries; see {EVIDENCE.relative_to(REPOSITORY)}")

@@ -72,7 +72,7 @@ def excerpt(summary: str) -> str:
     )
 
 
-def page(engine: str, found: Sequence[tuple[Series, int, str]], load: float) -> str:
+def page(engine: str, measurements: Sequence[tuple[Series, int, str]], load: float) -> str:
     """The evidence as a page."""
     codes = ("all valid", "some invalid", "some unknown", "the lab failed")
     parts = [
@@ -84,7 +84,7 @@ def page(engine: str, found: Sequence[tuple[Series, int, str]], load: float) -> 
         " *clocks apart*: the probes' first acknowledged write beside the first complete one of the new epoch, as the"
         " server itself stamped it.",
     ]
-    for series, code, summary in found:
+    for series, code, summary in measurements:
         parts += ["", f"## {series.title}: {codes[code]}", "", excerpt(summary)]
     return "\n".join(parts) + "\n"
 
@@ -93,13 +93,13 @@ def prove(engine: str) -> int:
     """Measure all series of an engine; 0 where every run was valid."""
     load = os.getloadavg()[0]
     evidence = REPOSITORY / "docs" / "evidence" / f"failover-{engine}.md"
-    found = []
+    measurements = []
     with tempfile.TemporaryDirectory(prefix="caplab-failover-") as folder:
         for number, series in enumerate(SERIES[engine]):
             print(f"== {series.title}", flush=True)
-            found.append((series, *measure(series, Path(folder) / str(number))))
-            evidence.write_text(page(engine, found, load))
-    return max(code for _, code, _ in found)
+            measurements.append((series, *measure(series, Path(folder) / str(number))))
+            evidence.write_text(page(engine, measurements, load))
+    return max(code for _, code, _ in measurements)
 
 
 if __name__ == "__main__":

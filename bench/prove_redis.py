@@ -89,12 +89,12 @@ def primary(server: Server) -> str:
 def delays(history: Table, promotions: Sequence[tuple[str, int]]) -> list[float]:
     """For each promotion and zone: seconds until a write by the Service was begun that the new primary acknowledged."""
     rows = [row for row in history.to_pylist() if row["op"] == "add" and row["outcome"] == "ok"]
-    found = []
+    delays_seconds = []
     for member, at_ns in promotions:
         for zone in ZONES:
             own = [row["invoke_ns"] for row in rows if row["vantage"] == zone and row["server"] == member]
-            found.append((min(ns for ns in own if ns >= at_ns) - at_ns) / 1e9)
-    return found
+            delays_seconds.append((min(ns for ns in own if ns >= at_ns) - at_ns) / 1e9)
+    return delays_seconds
 
 
 def service_delays(server: Server) -> list[float]:

@@ -31,7 +31,7 @@ def in_the_cluster() -> tuple[bool, str]:
 
 def in_a_pipeline() -> tuple[bool, str]:
     """Whether two nights of the workflow end well, the second one compared with the first, and what they say."""
-    well, said = True, []
+    well, reports = True, []
     with tempfile.TemporaryDirectory(prefix="nights-") as store:
         for number in (1, 2):
             workflow = Path(".github", "workflows", "resilience.yml")
@@ -42,8 +42,8 @@ def in_a_pipeline() -> tuple[bool, str]:
                 print(done.stdout[-5000:], done.stderr, flush=True)
             _, _, end = done.stdout.partition(_SUMMED_UP)
             well &= done.returncode == 0 and ("Not compared" in end) is (number == 1)
-            said.append(f"night {number}\n{end.partition('<details>')[0].strip()}\n{end[end.rfind('=== steps') :]}")
-    return well, "\n\n".join(part.strip() for part in said)
+            reports.append(f"night {number}\n{end.partition('<details>')[0].strip()}\n{end[end.rfind('=== steps') :]}")
+    return well, "\n\n".join(part.strip() for part in reports)
 
 
 def main(words: list[str]) -> int:

@@ -90,13 +90,13 @@ def not_causal(rows: Sequence[dict[str, Any]]) -> int:
     """Reads that show less than what the vantage had written or read before, whichever its session."""
     done = [row for row in rows if row["outcome"] == "ok"]
     moments = [(row["invoke_ns"], 1, row) for row in done] + [(row["return_ns"], 0, row) for row in done]
-    known: defaultdict[str, int] = defaultdict(int)
+    newest: defaultdict[str, int] = defaultdict(int)
     count = 0
     for _, begins, row in sorted(moments, key=lambda moment: moment[:2]):
         if begins:
-            count += row["op"] == "read" and (row["value"] or 0) < known[row["key"]]
+            count += row["op"] == "read" and (row["value"] or 0) < newest[row["key"]]
         else:
-            known[row["key"]] = max(known[row["key"]], row["value"] or 0)
+            newest[row["key"]] = max(newest[row["key"]], row["value"] or 0)
     return count
 
 
@@ -107,20 +107,20 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=55490)
     parser.add_argument("--rate", type=float, default=80.0)
     parser.add_argument("--seconds", type=float, default=20.0)
-    asked = parser.parse_args()
-    print(f"{os.cpu_count()} cpus, load {os.getloadavg()[0]:.1f}; {asked.rate:g}/s for {asked.seconds:g} s")
+    options = parser.parse_args()
+    print(f"{os.cpu_count()} cpus, load {os.getloadavg()[0]:.1f}; {options.rate:g}/s for {options.seconds:g} s")
     names = " ".join(f"{name:>16}" for name in ("read_your_writes", "monotonic_reads", *_LAST))
     print(f"{'':<17} {'reads':>6} {'on replicas':>11} {'p50 ms':>7} {'p99 ms':>7} {names}")
-    found: dict[str, Measured] = {}
-    with own_postgres(asked.bin, asked.port, replicas=2):
-        with psycopg.connect(dsn(asked.port + 2), autocommit=True) as late:
+    measurements: dict[str, Measured] = {}
+    with own_postgres(options.bin, options.port, replicas=2):
+        with psycopg.connect(dsn(options.port + 2), autocommit=True) as late:
             late.execute(f"ALTER SYSTEM SET recovery_min_apply_delay = {LATE_MS}")
             late.execute("SELECT pg_reload_conf()")
         for routing in READ_ROUTINGS:
-            found[routing] = measure(probe(routing, asked.port, asked.rate, asked.seconds))
-            print(found[routing].line(routing), flush=True)
-    kept = all(found[routing].violations[promise] == 0 for routing, promise in PROMISES.items())
-    shown = all(found["plain"].violations[promise] > 0 for promise in PROMISES.values())
+            measurements[routing] = measure(probe(routing, options.port, options.rate, options.seconds))
+            print(measurements[routing].line(routing), flush=True)
+    kept = all(measurements[routing].violations[promise] == 0 for routing, promise in PROMISES.items())
+    shown = all(measurements["plain"].violations[promise] > 0 for promise in PROMISES.values())
     return 0 if kept and shown else 1
 
 

@@ -80,12 +80,12 @@ def _again(run: MeasuredRun, number: int, figures: Mapping[Key, Figure]) -> Meas
 
 def _spreads(runs: Sequence[MeasuredRun]) -> dict[Key, float]:
     """The relative spread of each figure."""
-    found = {}
+    spreads = {}
     for key in runs[0].figures:
         values = [run.figures[key].value for run in runs if key in run.figures]
         middle = float(np.mean(values))
-        found[key] = max(_LEAST_SPREAD, float(np.std(values)) / middle) if middle else 0.0
-    return found
+        spreads[key] = max(_LEAST_SPREAD, float(np.std(values)) / middle) if middle else 0.0
+    return spreads
 
 
 def _drawn(

@@ -43,7 +43,7 @@ def made(plan: Plan) -> Table:
     text = {
         "vantage": _words(np.zeros(count, dtype=np.int64), ["a"]),
         "op": _words(is_write[order].astype(np.int64), ["read", "write"]),
-        "key": _words(key[order], [str(one) for one in range(plan.keys)]),
+        "key": _words(key[order], [str(number) for number in range(plan.keys)]),
         "outcome": _words(lost[order].astype(np.int64), ["ok", "info"]),
     }
     numbers = {
@@ -65,8 +65,8 @@ def _intervals(rng: np.random.Generator, count: int, sessions: int) -> tuple[Int
     session = np.arange(count) % sessions
     pause, took = rng.integers(1_000, 200_000, count), rng.integers(200_000, 2_000_000, count)
     return_ns = np.empty(count, dtype=np.int64)
-    for one in range(sessions):
-        return_ns[one::sessions] = np.cumsum((pause + took)[one::sessions])
+    for first in range(sessions):
+        return_ns[first::sessions] = np.cumsum((pause + took)[first::sessions])
     return session, return_ns - took, return_ns
 
 
@@ -78,8 +78,8 @@ def _values(key: Integers, at_ns: Integers, is_write: Mask, stale: Mask) -> Inte
     nth = (
         np.cumsum(wrote) - 1 - (stale[order] & ~wrote)
     )  # which of all writes is seen; those of a key follow each other
-    seen = writes[np.maximum(nth, 0)]
-    absent = (nth < 0) | (key[seen] != key)
+    returned = writes[np.maximum(nth, 0)]
+    absent = (nth < 0) | (key[returned] != key)
     value = np.empty(len(key), dtype=np.int64)
-    value[order] = np.where(absent, _ABSENT, order[seen])
+    value[order] = np.where(absent, _ABSENT, order[returned])
     return value

@@ -45,8 +45,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         for seed in range(arguments.seed, arguments.seed + arguments.rounds):
             for unique, cas in ((True, False), (True, True), (False, False), (False, True)):
-                found, differ = disagreements(seed, unique, cas, program, Path(folder))
-                count, illegal, differing = count + KEYS, illegal + found, differing + len(differ)
+                illegal_here, differ = disagreements(seed, unique, cas, program, Path(folder))
+                count, illegal, differing = count + KEYS, illegal + illegal_here, differing + len(differ)
                 for key in sorted(differ):
                     print(f"seed {seed}, unique {unique}, cas {cas}: they differ on {key}")
     print(f"{count} histories, {illegal} of them not linearizable: {differing} disagreements with Porcupine")

@@ -80,8 +80,8 @@ java -cp ".:$lib/*" Fields
 
 def newest_image(engine: Engine, name: str) -> str:
     """The id of the lab's image of a database that was built last; '' where there is none."""
-    found = engine.must("images", "--quiet", "--filter", f"reference=localhost/caplab/{name}").split()
-    return found[0] if found else ""
+    ids = engine.must("images", "--quiet", "--filter", f"reference=localhost/caplab/{name}").split()
+    return ids[0] if ids else ""
 
 
 def ask(engine: Engine, name: str) -> dict[str, Row]:
@@ -104,29 +104,29 @@ _SIZE_UNITS, _TIME_UNITS = ("B", "kB", "8kB", "MB"), ("ms", "s", "min")
 _AT_START = ("internal", "postmaster")
 
 
-def read_postgres(said: str) -> dict[str, Row]:
+def read_postgres(answer: str) -> dict[str, Row]:
     """Rows of pg_settings."""
     return {
-        one["name"]: _without_nothing({
-            "kind": _postgres_kind(one),
-            "unit": one["unit"],
-            "minimum": _number(one["min_val"]),
-            "maximum": _number(one["max_val"]),
+        setting["name"]: _without_nothing({
+            "kind": _postgres_kind(setting),
+            "unit": setting["unit"],
+            "minimum": _number(setting["min_val"]),
+            "maximum": _number(setting["max_val"]),
             # The empty value of an enum is its default: naming it says nothing.
-            "values": [value for value in one["enumvals"] or [] if value],
-            "live": one["context"] not in _AT_START,
-            "refused": FIXED if one["context"] == "internal" else "",
+            "values": [value for value in setting["enumvals"] or [] if value],
+            "live": setting["context"] not in _AT_START,
+            "refused": FIXED if setting["context"] == "internal" else "",
         })
-        for one in json.loads(said)
+        for setting in json.loads(answer)
     }  # fmt: skip
 
 
-def _postgres_kind(one: Mapping[str, Any]) -> str:
-    if one["unit"] in _SIZE_UNITS:
+def _postgres_kind(setting: Mapping[str, Any]) -> str:
+    if setting["unit"] in _SIZE_UNITS:
         return "size"
-    if one["unit"] in _TIME_UNITS:
+    if setting["unit"] in _TIME_UNITS:
         return "time"
-    return _POSTGRES_KINDS[one["vartype"]]
+    return _POSTGRES_KINDS[setting["vartype"]]
 
 
 def _number(text: str | None) -> float | None:
@@ -136,9 +136,9 @@ def _number(text: str | None) -> float | None:
     return int(value) if value.is_integer() and abs(value) < 2**63 else value
 
 
-def read_redis(said: str) -> dict[str, Row]:
+def read_redis(answer: str) -> dict[str, Row]:
     """What CONFIG GET * returns, and what Redis says to values that it can't take."""
-    first, *lines = said.splitlines()
+    first, *lines = answer.splitlines()
     defaults: Mapping[str, str] = json.loads(first)
     rows = {}
     for name, live, refusal in (line.split("\t") for line in lines):
@@ -179,11 +179,13 @@ _CASSANDRA_UNITS = {
 }  # fmt: skip
 
 
-def read_cassandra(said: str) -> dict[str, Row]:
+def read_cassandra(answer: str) -> dict[str, Row]:
     """The fields of Cassandra's Config; none of them is changed while it runs, by way of a parameter."""
     rows = {}
-    for name, kind, values, old, _ in (line.split("\t") for line in said.splitlines()):
-        rows[name] = _without_nothing({**_cassandra_kind(kind), "values": [one for one in values.split(",") if one]})
+    for name, kind, values, old, _ in (line.split("\t") for line in answer.splitlines()):
+        rows[name] = _without_nothing(
+            {**_cassandra_kind(kind), "values": [value for value in values.split(",") if value]}
+        )
         if values:
             rows[name]["kind"] = "enum"
         if old:
@@ -196,11 +198,11 @@ def _cassandra_kind(kind: str) -> Row:
     if spec := re.fullmatch(r"org\.apache\.cassandra\.config\.(\w+)\$(Int|Long)(\w+)Bound", kind):
         most = 2**31 - 2 if spec[2] == "Int" else 2**63 - 2
         return {"kind": _CASSANDRA_SPECS[spec[1]], "unit": _CASSANDRA_UNITS[spec[3]], "minimum": 0, "maximum": most}
-    found = _CASSANDRA_KINDS.get(kind, "text")
-    if found != "integer":
-        return {"kind": found}
+    type_ = _CASSANDRA_KINDS.get(kind, "text")
+    if type_ != "integer":
+        return {"kind": type_}
     bits = 63 if kind == "long" else 31
-    return {"kind": found, "minimum": -(2**bits), "maximum": 2**bits - 1}
+    return {"kind": type_, "minimum": -(2**bits), "maximum": 2**bits - 1}
 
 
 _ENGINES: dict[str, tuple[str, Callable[[str], dict[str, Row]]]] = {

@@ -30,13 +30,13 @@ def schema_file(engine: str) -> Path:
 
 def decided(engine: str, rows: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """What the engine says of its parameters, with what people decided of them."""
-    found = {}
+    decisions = {}
     for name, row in sorted(rows.items()):
         minimum, maximum = BOUNDS[engine].get(name, (None, None))
         narrower = {"minimum": minimum, "maximum": maximum} if minimum is not None else {}
         why = row.get("refused") or reason(engine, name, row["kind"])
-        found[name] = {**row, **narrower, **({"refused": why} if why else {})}
-    return found
+        decisions[name] = {**row, **narrower, **({"refused": why} if why else {})}
+    return decisions
 
 
 def as_text(rows: Mapping[str, Mapping[str, Any]]) -> str:
@@ -54,8 +54,8 @@ def fragment(engine: str) -> str:
     """The lines of the kind's definition that are made from the table."""
     table = {name: from_row(name, row) for name, row in json.loads(table_file(engine).read_text()).items()}
     lines = [BEGIN.format(engine=engine)]
-    for one in rules(engine, table):
-        for number, (key, value) in enumerate(one.as_yaml().items()):
+    for rule in rules(engine, table):
+        for number, (key, value) in enumerate(rule.as_yaml().items()):
             lines.append(f"{'  ' if number else '- '}{key}: {json.dumps(value)}")
     return "\n".join([*lines, END])
 
@@ -64,9 +64,9 @@ def with_fragment(text: str, engine: str) -> str:
     """A kind's definition with the lines between the two marks as they should be."""
     begin, end = BEGIN.format(engine=engine), END
     pattern = re.compile(rf"^( *){re.escape(begin)}.*?{re.escape(end)}$", re.DOTALL | re.MULTILINE)
-    (found,) = pattern.finditer(text)
-    made = "\n".join(f"{found[1]}{line}" for line in fragment(engine).splitlines())
-    return text[: found.start()] + made + text[found.end() :]
+    (match,) = pattern.finditer(text)
+    made = "\n".join(f"{match[1]}{line}" for line in fragment(engine).splitlines())
+    return text[: match.start()] + made + text[match.end() :]
 
 
 def write_schema(engine: str) -> bool:

@@ -36,8 +36,8 @@ class Measure:
         return {**_BYTES, **_BYTES_CASSANDRA, **_MILLISECONDS, **self.units}.get(unit, 1)
 
 
-def _units(known: Mapping[str, float], names: str) -> Mapping[str, float]:
-    return {name: known[name] for name in names.split()}
+def _units(factors: Mapping[str, float], names: str) -> Mapping[str, float]:
+    return {name: factors[name] for name in names.split()}
 
 
 _MEASURES: Mapping[tuple[str, str], Measure] = {
@@ -49,7 +49,7 @@ _MEASURES: Mapping[tuple[str, str], Measure] = {
     ("cassandra", "size"): Measure(noun="a size", units=_BYTES_CASSANDRA, plain=False),
     ("cassandra", "time"): Measure(noun="a time", units=_units(_MILLISECONDS, "ns us ms s m h d"), plain=False),
     ("cassandra", "rate"): Measure(
-        noun="a rate", units={f"{unit}/s": one for unit, one in _BYTES_CASSANDRA.items()}, plain=False
+        noun="a rate", units={f"{unit}/s": factor for unit, factor in _BYTES_CASSANDRA.items()}, plain=False
     ),
 }  # fmt: skip
 
@@ -77,7 +77,7 @@ class Rule:
     """
 
     right: str
-    said: str
+    message: str
     about: str = "{ }"
 
     def as_yaml(self) -> dict[str, str]:
@@ -85,73 +85,75 @@ class Rule:
         return {
             "message": "parameters names a setting that may not be named here, or a value that it does not take",
             "rule": f"[{self.about}].all(about, self.all(name, {self.right}))",
-            "messageExpression": f"[{self.about}].map(about, self.map(name, !({self.right}), {self.said})[0])[0]",
+            "messageExpression": f"[{self.about}].map(about, self.map(name, !({self.right}), {self.message})[0])[0]",
         }
 
 
 def rules(engine: str, table: Mapping[str, Parameter]) -> list[Rule]:
     """All rules of an engine's parameters: their names first, then the values of each kind."""
-    allowed = [one for one in table.values() if not one.refused]
-    values = [(kind, [one for one in allowed if one.kind == kind]) for kind in _VALUES]
-    return [_names(engine, table), *(_VALUES[kind](engine, some) for kind, some in values if some)]
+    allowed = [parameter for parameter in table.values() if not parameter.refused]
+    values = [(kind, [parameter for parameter in allowed if parameter.kind == kind]) for kind in _VALUES]
+    return [_names(engine, table), *(_VALUES[kind](engine, parameters) for kind, parameters in values if parameters)]
 
 
 def _names(engine: str, table: Mapping[str, Parameter]) -> Rule:
     reasons: dict[str, list[str]] = {}
-    for one in table.values():
-        reasons.setdefault(one.refused, []).append(one.name)
+    for parameter in table.values():
+        reasons.setdefault(parameter.refused, []).append(parameter.name)
     why = quoted(f"{_TITLES[engine]} has no parameter of that name")
     for reason, names in reasons.items():
         about = quoted(f"{reason}: leave it out" if reason else "parameters are written in lower case")
         why = f"name.lowerAscii() in {_list(names)} ? {about} : {why}"
-    allowed = [one.name for one in table.values() if not one.refused]
+    allowed = [parameter.name for parameter in table.values() if not parameter.refused]
     return Rule(f"name in {_list(allowed)}", f"strings.quote(name) + ' is refused: ' + ({why})")
 
 
 def _values_rule(
-    some: Sequence[Parameter], about: Mapping[str, str], right: str, takes: Callable[[Parameter], str]
+    parameters: Sequence[Parameter], about: Mapping[str, str], right: str, takes: Callable[[Parameter], str]
 ) -> Rule:
     """A rule of values: `about` says of each parameter what `right` looks up, and `takes` what it takes."""
-    texts = _map({one.name: quoted(takes(one)) for one in some})
-    said = f"name + ' must be ' + {texts}[name] + ', not ' + strings.quote(self[name])"
-    return Rule(f"!(name in about) || ({right})", said, _map(about))
+    texts = _map({parameter.name: quoted(takes(parameter)) for parameter in parameters})
+    message = f"name + ' must be ' + {texts}[name] + ', not ' + strings.quote(self[name])"
+    return Rule(f"!(name in about) || ({right})", message, _map(about))
 
 
-def _bools(engine: str, some: Sequence[Parameter]) -> Rule:
+def _bools(engine: str, parameters: Sequence[Parameter]) -> Rule:
     words = _WORDS[engine]
-    about = {one.name: "true" for one in some}
-    return _values_rule(some, about, f"self[name] in {_list(words)}", lambda _: " or ".join(words))
+    about = {parameter.name: "true" for parameter in parameters}
+    return _values_rule(parameters, about, f"self[name] in {_list(words)}", lambda _: " or ".join(words))
 
 
-def _enums(_: str, some: Sequence[Parameter]) -> Rule:
-    about = {one.name: _list(one.values) for one in some}
-    return _values_rule(some, about, "self[name] in about[name]", lambda one: f"one of {', '.join(one.values)}")
+def _enums(_: str, parameters: Sequence[Parameter]) -> Rule:
+    about = {parameter.name: _list(parameter.values) for parameter in parameters}
+    return _values_rule(
+        parameters, about, "self[name] in about[name]", lambda parameter: f"one of {', '.join(parameter.values)}"
+    )
 
 
-def _letters(_: str, some: Sequence[Parameter]) -> Rule:
-    about = {one.name: quoted(f"^[{re.escape(''.join(one.values))}]{{0,40}}$") for one in some}
+def _letters(_: str, parameters: Sequence[Parameter]) -> Rule:
+    about = {parameter.name: quoted(f"^[{re.escape(''.join(parameter.values))}]{{0,40}}$") for parameter in parameters}
     right = "self[name].matches(about[name])"
-    return _values_rule(some, about, right, lambda one: f"made of the letters {''.join(one.values)}")
+    return _values_rule(parameters, about, right, lambda parameter: f"made of the letters {''.join(parameter.values)}")
 
 
-def _integers(_: str, some: Sequence[Parameter]) -> Rule:
-    about = {one.name: f"[{int(_low(one))}, {int(_high(one))}]" for one in some}
+def _integers(_: str, parameters: Sequence[Parameter]) -> Rule:
+    about = {parameter.name: f"[{int(_low(parameter))}, {int(_high(parameter))}]" for parameter in parameters}
     inside = "about[name][0] <= int(self[name]) && int(self[name]) <= about[name][1]"
     right = f"self[name].matches('^(0|-?[1-9][0-9]{{0,17}})$') && {inside}"
-    return _values_rule(some, about, right, lambda one: f"a whole number {_range(one)}")
+    return _values_rule(parameters, about, right, lambda parameter: f"a whole number {_range(parameter)}")
 
 
-def _reals(_: str, some: Sequence[Parameter]) -> Rule:
-    about = {one.name: f"[{float(_low(one))!r}, {float(_high(one))!r}]" for one in some}
+def _reals(_: str, parameters: Sequence[Parameter]) -> Rule:
+    about = {parameter.name: f"[{float(_low(parameter))!r}, {float(_high(parameter))!r}]" for parameter in parameters}
     number = f"self[name].matches('^-?{_WHOLE}{_FRACTION}$')"
     right = f"{number} && about[name][0] <= double(self[name]) && double(self[name]) <= about[name][1]"
-    return _values_rule(some, about, right, lambda one: f"a number {_range(one)}")
+    return _values_rule(parameters, about, right, lambda parameter: f"a number {_range(parameter)}")
 
 
 def _measured(kind: str) -> Callable[[str, Sequence[Parameter]], Rule]:
-    def rule(engine: str, some: Sequence[Parameter]) -> Rule:
+    def rule(engine: str, parameters: Sequence[Parameter]) -> Rule:
         measure = _MEASURES[engine, kind]
-        about = {one.name: _scaled(measure, one) for one in some}
+        about = {parameter.name: _scaled(measure, parameter) for parameter in parameters}
         number = f"double(self[name].find('^-?[0-9]+{_FRACTION}'))"
         unit = "self[name].find('[A-Za-z/]+$')"
         given = f"{_map({name: repr(float(factor)) for name, factor in measure.units.items()})}[{unit}]"
@@ -162,7 +164,10 @@ def _measured(kind: str) -> Callable[[str, Sequence[Parameter]], Rule]:
         inside = [f"about[name][1] <= {amount}", f"{amount} <= about[name][2]"]
         right = " && ".join([f"self[name].matches({_form(measure)})", *big_enough, *inside])
         return _values_rule(
-            some, about, right, lambda one: f"{measure.noun} {_range(one)}, in {', '.join(measure.units)}"
+            parameters,
+            about,
+            right,
+            lambda parameter: f"{measure.noun} {_range(parameter)}, in {', '.join(measure.units)}",
         )
 
     return rule
@@ -173,27 +178,27 @@ def _form(measure: Measure) -> str:
     return quoted(f"^-?{_WHOLE}{_FRACTION if measure.fraction else ''}({units}){'?' if measure.plain else ''}$")
 
 
-def _scaled(measure: Measure, one: Parameter) -> str:
-    factor = measure.factor(one.unit)
-    return f"[{float(factor)!r}, {float(_low(one) * factor)!r}, {float(_high(one) * factor)!r}]"
+def _scaled(measure: Measure, parameter: Parameter) -> str:
+    factor = measure.factor(parameter.unit)
+    return f"[{float(factor)!r}, {float(_low(parameter) * factor)!r}, {float(_high(parameter) * factor)!r}]"
 
 
 # More than any engine's largest number: a bound that is none.
 _NO_BOUND = 10.0**18 - 1
 
 
-def _low(one: Parameter) -> float:
-    return -_NO_BOUND if one.minimum is None else max(one.minimum, -_NO_BOUND)
+def _low(parameter: Parameter) -> float:
+    return -_NO_BOUND if parameter.minimum is None else max(parameter.minimum, -_NO_BOUND)
 
 
-def _high(one: Parameter) -> float:
-    return _NO_BOUND if one.maximum is None else min(one.maximum, _NO_BOUND)
+def _high(parameter: Parameter) -> float:
+    return _NO_BOUND if parameter.maximum is None else min(parameter.maximum, _NO_BOUND)
 
 
-def _range(one: Parameter) -> str:
-    if one.maximum is None or one.maximum > _NO_BOUND:
-        return "of any size" if one.minimum is None else f"from {_amount(one.minimum, one.unit)}"
-    return f"from {_amount(_low(one), one.unit)} to {_amount(one.maximum, one.unit)}"
+def _range(parameter: Parameter) -> str:
+    if parameter.maximum is None or parameter.maximum > _NO_BOUND:
+        return "of any size" if parameter.minimum is None else f"from {_amount(parameter.minimum, parameter.unit)}"
+    return f"from {_amount(_low(parameter), parameter.unit)} to {_amount(parameter.maximum, parameter.unit)}"
 
 
 def _amount(number: float, unit: str) -> str:

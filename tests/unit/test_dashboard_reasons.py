@@ -5,23 +5,23 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from dashboard_queries import GONE, IDLE, Asked, Findings, reason_of, table, unexplained
+from dashboard_queries import GONE, IDLE, Findings, QueryResult, reason_of, table, unexplained
 
-EPOCH = Asked(
+EPOCH = QueryResult(
     "Run", "Changes of the primary's term A", 'changes(caplab_cluster_epoch{cluster="x"}[3s])', {"cluster": "x"}
 )
 
 
-def of_engines(*engines: str) -> Asked:
+def of_engines(*engines: str) -> QueryResult:
     return replace(EPOCH, engines=frozenset(engines))
 
 
 def test_a_cluster_that_had_gone_is_the_reason_whatever_was_asked() -> None:
     assert reason_of(of_engines()) == GONE
-    asked = replace(of_engines(), query="up")
-    assert reason_of(asked) == GONE
+    result = replace(of_engines(), query="up")
+    assert reason_of(result) == GONE
     there = replace(of_engines("postgres"), query="up", series=1)
-    assert unexplained(Findings(queries=[asked, there])) == []
+    assert unexplained(Findings(queries=[result, there])) == []
 
 
 @pytest.mark.parametrize(
@@ -41,10 +41,10 @@ def test_no_load_excuses_what_loads_tell_and_nothing_else() -> None:
 
 
 def test_a_query_that_asks_about_no_cluster_is_not_excused_by_one_that_had_gone() -> None:
-    asked = replace(EPOCH, query="up", filling={}, engines=None)
-    (problem,) = unexplained(Findings(queries=[asked]))
+    result = replace(EPOCH, query="up", filling={}, engines=None)
+    (problem,) = unexplained(Findings(queries=[result]))
     assert "no reason is known" in problem
-    assert "unknown" in table(Findings(queries=[asked]))[-1]
+    assert "unknown" in table(Findings(queries=[result]))[-1]
 
 
 def test_a_query_that_is_empty_for_every_cluster_is_caught_though_all_had_gone() -> None:
