@@ -1,1 +1,1 @@
-"""The node agent: carries out, proves and heals the faults that hit pods of its node."""
+"""The node agent, which injects, proves and heals the faults on its node's pods."""

@@ -1,4 +1,7 @@
-"""python3 -m caplab_agent: runs on its node until it is told to stop, and heals nothing because of that."""
+"""Entry point of python3 -m caplab_agent, which runs until it is told to stop.
+
+Stopping heals nothing: the next agent goes on from the journal.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,7 @@ JOURNAL = Path("/var/lib/caplab/faults.json")
 
 
 def agent_location(environment: Mapping[str, str]) -> AgentLocation:
-    """Where this agent runs. Raises ValueError."""
+    """Read the agent's node and namespace from the environment. Raises ValueError if one is missing."""
     for name in ("CAPLAB_NODE", "CAPLAB_NAMESPACE"):
         if not environment.get(name):
             raise ValueError(f"{name} is not set. Hint: the DaemonSet sets it from the pod's own fields.")
@@ -49,14 +52,14 @@ def agent_location(environment: Mapping[str, str]) -> AgentLocation:
 
 
 def connection() -> client.ApiClient:
-    """A client without retries of its own: each caller has its own bound."""
+    """Make an API client that does not retry: each caller limits its own attempts."""
     settings = connect().configuration
     settings.retries = False
     return bounded(settings)
 
 
 def node_injectors(clock: Clock, read_pod: PodReader) -> FaultInjector:
-    """What this agent can do, on the node it runs on."""
+    """Make the injectors of this node, one for each kind of fault."""
     cgroups, holds = Cgroups(CGROUPS), Holds(Freezer(), clock)
     return Injectors(
         {
@@ -68,7 +71,7 @@ def node_injectors(clock: Clock, read_pod: PodReader) -> FaultInjector:
 
 
 def main() -> int:
-    """Run the agent; 0: it was told to stop, 2: it cannot run like this."""
+    """Run the agent, and return its exit code: 0 if it was told to stop, 2 if it cannot start."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("urllib3").setLevel(logging.ERROR)
     try:

@@ -1,4 +1,7 @@
-"""The agent's loop: one thread decides and writes the journal; injections, reads and reports have their own."""
+"""The agent's loop: one thread decides and writes the journal.
+
+Injections, reads and reports run in threads of their own.
+"""
 
 from __future__ import annotations
 
@@ -22,15 +25,15 @@ _HEAL_AGAIN_SECONDS = 1.0
 _POLL_SECONDS = 0.25
 _log = logging.getLogger(__name__)
 
-Event: TypeAlias = "list[Body] | InjectionResult | None"  # all Faults; an injection that ended; to end
+Event: TypeAlias = "list[Body] | InjectionResult | None"  # all Faults; a finished injection; None: stop
 _T = TypeVar("_T")
 
 
 @dataclass(slots=True)
 class Agent:
-    """Carries out the assignments of Faults with this node, until stop.
+    """Carries out what Faults assign to this node, until stop.
 
-    on_faults and stop may be called from any thread, or from a signal's handler.
+    on_faults and stop may be called from any thread or from a signal handler.
     """
 
     location: AgentLocation
@@ -47,20 +50,20 @@ class Agent:
     _polled_at: float = float("-inf")  # time.monotonic()
     _last_event_at: float = field(default_factory=time.monotonic)
     _injections: Injections = field(init=False)
-    # Heals and looks at several pods run beside each other: they wait for programs, not for the processor.
+    # Several pods are healed and polled in parallel: these steps wait for programs, not for the CPU.
     _workers: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(8, thread_name_prefix="injectors"))
 
     def __post_init__(self) -> None:
         self._injections = Injections(self.location, self.reader, self.injectors, self._events.put)
 
     def on_faults(self, objects: list[Body]) -> None:
-        """These are all Faults there are."""
+        """Take in a list of all Faults that exist."""
         self._last_event_at = time.monotonic()
         self._events.put(objects)
 
     @property
     def seconds_since_event(self) -> float:
-        """How long ago all Faults were last listed."""
+        """Seconds since all Faults were last listed."""
         return time.monotonic() - self._last_event_at
 
     def stop(self) -> None:
@@ -68,13 +71,13 @@ class Agent:
         self._events.put(None)
 
     def run(self) -> None:
-        """Go on from the journal, then do what is asked, until stop."""
+        """Resume from the journal, then carry out Faults until stop."""
         self._records = {record.assignment.key: record for record in self.journal.read()}
         self.reporter.start()
         self._report(key[0] for key in self._records)
         while not self._stopped:
-            self._poll()  # ahead of all else: the injectors learn what the agent before left to them
-            while self._decide():  # what was healed or recorded may be forgotten, what was lost healed
+            self._poll()  # first of all: the injectors learn what the previous agent left behind
+            while self._decide():  # a healed record may now be forgotten, and a lost one healed
                 pass
             self._take_events(self._pause())
         self._injections.finish()
@@ -83,7 +86,7 @@ class Agent:
         self.reporter.stop()
 
     def _decide(self) -> bool:
-        """Decide and carry out; whether a record was added, changed or healed."""
+        """Make and carry out one plan, and return whether it added, changed or healed a record."""
         context = DecisionContext(self.location.node, self.clock.boot_id, self.clock.now())
         plan = decide(self._faults, self._records, self._injections.busy, context)
         if plan.begin:
@@ -101,12 +104,11 @@ class Agent:
         return bool(touched)
 
     def _begin(self, records: Iterable[FaultRecord]) -> None:
-        begun = [
-            (record, self.reader.read(record.assignment)) for record in records
-        ]  # reading while the journal is written
+        # The reads run while the journal is written.
+        begun = [(record, self.reader.read(record.assignment)) for record in records]
         self._records |= {record.assignment.key: record for record, _ in begun}
         if not self._save():
-            problem = "the journal of the node cannot be written, so nothing was done. Hint: see the agent's log"
+            problem = "the node's journal cannot be written, so nothing was done. Hint: see the agent's log"
             self._records |= {
                 record.assignment.key: replace(record, state=FAILED, problem=problem) for record, _ in begun
             }
@@ -116,7 +118,7 @@ class Agent:
             self._injections.begin(record, pending)
 
     def _poll(self) -> None:
-        """Look after what is live, each quarter of a second."""
+        """Poll the live records if the last poll was 0.25 s ago or more."""
         if time.monotonic() - self._polled_at < _POLL_SECONDS:
             return
         self._polled_at = time.monotonic()
@@ -126,7 +128,7 @@ class Agent:
             self._report(key[0] for key in touched)
 
     def live(self) -> list[FaultRecord]:
-        """What is Active and of this boot; may be asked from any thread."""
+        """List the records that are Active and of this boot. May be called from any thread."""
         records = list(self._records.values())
         return [record for record in records if record.state == ACTIVE and record.boot_id == self.clock.boot_id]
 
@@ -137,14 +139,14 @@ class Agent:
         return lambda record: self.injectors.heal(record, heal)
 
     def _update(self, steps: Sequence[tuple[Key, Callable[[FaultRecord], FaultRecord]]]) -> list[Key]:
-        """Take these records on by one step each, beside each other; the keys of those that changed."""
+        """Apply one step to each of these records, in parallel, and return the keys of those that changed."""
 
         def take(step: tuple[Key, Callable[[FaultRecord], FaultRecord]]) -> FaultRecord:
             key, go_on = step
             try:
                 return go_on(self._records[key])
-            except Exception:  # whatever it is, it must not keep the others from being healed
-                _log.exception("Fault and pod %s: tried again", key)
+            except Exception:  # no error of one record may keep the others from being healed
+                _log.exception("Fault and pod %s: this step failed and is tried again", key)
                 return self._records[key]
 
         results = list(self._workers.map(take, steps) if len(steps) > 1 else map(take, steps))
@@ -153,12 +155,12 @@ class Agent:
         return touched
 
     def _pause(self) -> float | None:
-        """Seconds until something is due; None: not before there is an event."""
+        """Return the seconds until something is due; None: nothing is due before the next event."""
         injecting = self._injections.busy
         live = [record for key, record in self._records.items() if not record.ended and key not in injecting]
         busy = [self._records[key] for key in self._injections.unstopped]
         now = self.clock.now().ns
-        # What is due and still lives could not be healed just now.
+        # A record that is due and still live could not be healed just now.
         waits = [(record.deadline_ns - now) / 1e9 for record in live + busy]
         waits = [wait if wait > 0 else _HEAL_AGAIN_SECONDS for wait in waits]
         if self.live():
@@ -166,7 +168,7 @@ class Agent:
         return min(waits, default=None)
 
     def _take_events(self, seconds: float | None) -> None:
-        """Wait for an event at most so long, then take all there is."""
+        """Wait at most so many seconds for an event, then handle all that are queued."""
         try:
             self._on_event(self._events.get(timeout=seconds))
             while True:
@@ -189,14 +191,14 @@ class Agent:
     def _record_result(self, result: InjectionResult) -> None:
         if result.record is not None:
             self._records[result.key] = result.record
-        elif self._stopped:  # nothing was done: to the next agent it is new
+        elif self._stopped:  # nothing was done, so the next agent treats it as new
             del self._records[result.key]
         else:
-            evidence = ("ended before it was begun: nothing was done",)
+            evidence = ("ended before it began: nothing was done",)
             self._records[result.key] = replace(self._records[result.key], state=HEALED, evidence=evidence)
 
     def _warm(self, objects: Iterable[Body]) -> None:
-        """Be ready for Faults whose targets are not resolved yet."""
+        """Open connections ahead for Faults whose targets are not resolved yet."""
         waiting = {
             body["metadata"]["uid"]: body["metadata"]["namespace"]
             for body in objects
@@ -211,7 +213,7 @@ class Agent:
         try:
             self.journal.write(self._records.values())
         except OSError:
-            _log.exception("the journal cannot be written")
+            _log.exception("Cannot write the journal")
             return False
         return True
 

@@ -1,4 +1,4 @@
-"""The API server as the agent uses it: two quick reads, and server-side apply of a status."""
+"""The agent's calls to the API server: two quick reads, and server-side apply of a status."""
 
 from __future__ import annotations
 
@@ -22,18 +22,21 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class PendingReads:
-    """A namespace and a pod that are being read."""
+    """Reads of a namespace and a pod that are under way."""
 
     namespace: Future[Body | None]
     pod: Future[Body | None]
 
     def wait(self) -> tuple[Body | None, Body | None]:
-        """Both; None is one that there is not. Raises what the client raises when the API server does not answer."""
+        """Return the namespace and the pod, None for one that does not exist.
+
+        Raises what the client raises if the API server does not answer.
+        """
         return self.namespace.result(), self.pod.result()
 
 
 class Api:
-    """Short time-outs, and no client retries: whoever calls knows when to try again."""
+    """Calls with short time-outs and no retries: the caller decides when to try again."""
 
     def __init__(self, api: client.ApiClient, node: str) -> None:
         self._manager = f"caplab-agent-{node}"
@@ -42,7 +45,7 @@ class Api:
         self._threads = ThreadPoolExecutor(8, thread_name_prefix="read")
 
     def read(self, assignment: Assignment) -> PendingReads:
-        """Begin to read an assignment's namespace and pod, both at once."""
+        """Start reading an assignment's namespace and pod, in parallel."""
         return PendingReads(
             self._threads.submit(_get, self._core.read_namespace, name=assignment.namespace),
             self._threads.submit(
@@ -51,21 +54,21 @@ class Api:
         )
 
     def pod(self, assignment: Assignment) -> Body | None:
-        """An assignment's pod as it is now; None: it is gone, or the API server does not say."""
+        """Read an assignment's pod as it is now; None: it is gone, or the API server does not answer."""
         try:
             pod = _get(self._core.read_namespaced_pod, name=assignment.pod, namespace=assignment.namespace)
-        except Exception as error:  # whatever it is: who waits for a pod asks again
+        except Exception as error:  # of any kind: a caller that waits for a pod asks again
             _log.debug("pod %s/%s: %s", assignment.namespace, assignment.pod, error)
             return None
         return pod if pod and pod["metadata"].get("uid") == assignment.pod_uid else None
 
     def warm(self, namespace: str) -> None:
-        """Have two connections and their threads ready: a handshake would cost the next read more than itself."""
+        """Open two connections and their threads ahead: a handshake takes longer than the read itself."""
         for _ in range(2):
             self._threads.submit(_get, self._core.read_namespace, name=namespace)
 
     def report(self, body: Body) -> None:
-        """Apply a report; an object that is gone, or another of its name by now, needs none."""
+        """Apply a report. If the object is gone or was replaced by another of its name, do nothing."""
         try:
             self._custom.patch_namespaced_custom_object_status(
                 GROUP,

@@ -1,4 +1,4 @@
-"""Pods and containers as the kernel sees them: cgroups below /sys/fs/cgroup, found by uid and by id."""
+"""The cgroups of pods and containers below /sys/fs/cgroup, found by uid and by id."""
 
 from __future__ import annotations
 
@@ -12,16 +12,19 @@ from typing import TypeAlias
 
 Reader: TypeAlias = Callable[[Path], list[int]]
 
-_PREFERRED = ("freezer", "systemd", "unified")  # of cgroup v1, where every hierarchy holds every process
+_PREFERRED = ("freezer", "systemd", "unified")  # hierarchies of cgroup v1, each of which holds every process
 _POD = re.compile(r"pod([0-9a-f]{8}[-_](?:[0-9a-f]{4}[-_]){3}[0-9a-f]{12})")
 _CONTAINER = re.compile(r"[0-9a-f]{64}")
-_ACCOUNTS = ("cpuacct", "cpu,cpuacct", "cpuacct,cpu")  # of cgroup v1, as distributions mount it
+_ACCOUNTS = ("cpuacct", "cpu,cpuacct", "cpuacct,cpu")  # of cgroup v1, by the names that distributions mount it under
 _GONE = (errno.ENOENT, errno.ENODEV)
-_THREADED = errno.EOPNOTSUPP  # its processes are listed by the folder above
+_THREADED = errno.EOPNOTSUPP  # a threaded cgroup: the folder above lists its processes
 
 
 def read_procs(folder: Path) -> list[int]:
-    """The processes right in a cgroup, by the node's ids; 0 is one of another pid namespace."""
+    """Read the pids of the processes directly in a cgroup, as the node numbers them.
+
+    A pid of 0 stands for a process that this pid namespace cannot see.
+    """
     try:
         return [int(line) for line in (folder / "cgroup.procs").read_text().split()]
     except OSError as error:
@@ -32,7 +35,7 @@ def read_procs(folder: Path) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """A container's cgroup; folder None: there is none (any more)."""
+    """A container's cgroup; folder None: it has none, or no longer has one."""
 
     id: str
     folder: Path | None
@@ -40,11 +43,11 @@ class Container:
 
     @property
     def short(self) -> str:
-        """Enough of the id for people."""
+        """The id's first 12 characters, enough for people to recognize it."""
         return self.id[:12]
 
     def pids(self) -> set[int]:
-        """Every process in it and in the cgroups below; empty also when it is gone."""
+        """Read the pids of all processes in the cgroup and in those below it; empty also if it is gone."""
         if self.folder is None:
             return set()
         return _all_pids(self.folder, self.read)
@@ -52,25 +55,25 @@ class Container:
 
 @dataclass(frozen=True, slots=True)
 class PodGroup:
-    """The cgroup of a whole pod, which each of its containers is made in; account: the file with its CPU time."""
+    """The cgroup of a whole pod, which contains those of its containers; account: the file with its CPU time."""
 
     folder: Path
     account: Path
     read: Reader = read_procs
 
     def pids(self) -> set[int]:
-        """Every process of the pod; empty also when it is gone."""
+        """Read the pids of all processes of the pod; empty also if it is gone."""
         return _all_pids(self.folder, self.read)
 
     def containers(self) -> int:
-        """How many containers have a cgroup, the sandbox and such as have ended included."""
+        """Count the containers that have a cgroup, including the sandbox and those that have ended."""
         try:
             return sum(1 for each in self.folder.iterdir() if each.is_dir() and _CONTAINER.search(each.name))
         except OSError:
             return 0
 
     def cpu_ns(self) -> int | None:
-        """The CPU time the pod has used so far; None when nobody keeps count."""
+        """Read the CPU time that the pod has used so far, in nanoseconds; None: it is not accounted."""
         try:
             if self.account.name == "cpuacct.usage":
                 return int(self.account.read_text())
@@ -81,7 +84,7 @@ class PodGroup:
 
 
 class Cgroups:
-    """Finds pods and containers below root, of cgroup v1 or v2, with systemd's names or plain ones."""
+    """Finds pods and containers below root, on cgroup v1 or v2, by systemd's names or plain ones."""
 
     def __init__(self, root: Path, read: Reader = read_procs) -> None:
         self._root = root
@@ -89,7 +92,7 @@ class Cgroups:
         self._pods: dict[str, PodGroup] = {}
 
     def find(self, pod_uid: str, container_id: str) -> Container:
-        """A container of a pod; its folder is None when it has no cgroup."""
+        """Find a container of a pod; its folder is None if it has no cgroup."""
         for top in self._hierarchies():
             for folder in _folders(top, pod_uid):
                 if container_id in folder.name:
@@ -97,9 +100,9 @@ class Cgroups:
         return Container(container_id, None, self._read)
 
     def pod(self, pod_uid: str) -> PodGroup | None:
-        """The cgroup of a pod; None when it has none (yet, or any more)."""
+        """Find the cgroup of a pod; None: it has none yet, or no longer has one."""
         cached = self._pods.get(pod_uid)
-        if cached is not None and cached.folder.is_dir():  # it is asked for again and again while a fault is live
+        if cached is not None and cached.folder.is_dir():  # a live fault asks again and again
             return cached
         self._pods.pop(pod_uid, None)
         group = self._find_pod(pod_uid)
@@ -128,7 +131,7 @@ class Cgroups:
 
 
 def _folders(top: Path, pod_uid: str) -> Iterator[Path]:
-    """Every folder but those of other pods: a node has many, and time counts."""
+    """Walk all folders but those of other pods: a node has many, and time counts."""
     for folder, below, _ in os.walk(top):
         below[:] = [name for name in below if not _POD.search(name) or _of(name, pod_uid)]
         yield from (Path(folder, name) for name in below)

@@ -1,4 +1,4 @@
-"""The node's clocks. Faults are timed by CLOCK_MONOTONIC, the clock of the histories."""
+"""The node's clocks. Faults are timed by CLOCK_MONOTONIC, as histories are."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Instant:
-    """One moment on both clocks: CLOCK_MONOTONIC nanoseconds and the wall's."""
+    """One moment on both clocks: nanoseconds of CLOCK_MONOTONIC, and wall time."""
 
     ns: int
     wall: datetime
 
     @property
     def stamp(self) -> str:
-        """RFC 3339 with milliseconds."""
+        """The wall time by RFC 3339, in UTC with milliseconds."""
         return self.wall.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{self.wall.microsecond // 1000:03d}Z"
 
 
 class Clock:
-    """Reads the clocks; boot_id says which boot the monotonic ones count from."""
+    """Reads the clocks; boot_id names the boot that the monotonic ones count from."""
 
     def __init__(self, proc: Path = Path("/proc")) -> None:
         self._uptime = proc / "uptime"
@@ -33,9 +33,9 @@ class Clock:
         return Instant(time.clock_gettime_ns(time.CLOCK_MONOTONIC), datetime.now(UTC))
 
     def uptime_centiseconds(self) -> int:
-        """What /proc/uptime says, the only clock a shell script can read without a program.
+        """Read /proc/uptime, the only clock that a shell script can read without a program.
 
-        It counts time in suspension, as CLOCK_MONOTONIC does not: never mix the two.
+        It includes time spent suspended, which CLOCK_MONOTONIC does not: never mix the two.
         """
         seconds, _, fraction = self._uptime.read_text().split()[0].partition(".")
         return int(seconds) * 100 + int(fraction.ljust(2, "0")[:2])

@@ -1,7 +1,7 @@
-"""What the evidence says of a partition. Pure.
+"""The evidence of a partition: pure functions.
 
-A line that tells of the present takes the place of the one that told of it before, so that evidence stays short however
-often pods come and go.
+A line about the present state replaces the earlier line about it, so that evidence stays short however often pods come
+and go.
 """
 
 from __future__ import annotations
@@ -12,24 +12,24 @@ from .drop_rules import DropAddresses, DropCount, DropCounters
 from .words import count
 
 NOTHING = "no packet was dropped"
-NEW_NETWORK = "the pod's network was made anew: rules put in again "
+NEW_NETWORK = "the pod's network was recreated: rules installed again "
 _DROPS, _DROPPED = "drops packets ", "dropped "
-_LINES = 12  # of single addresses; the others are summed up
+_LINES = 12  # with one address each; one more line sums up the other addresses
 
 
 def with_drops(evidence: Iterable[str], drops: DropAddresses) -> tuple[str, ...]:
-    """With what is to be dropped."""
+    """Replace the line that says how many addresses are to be dropped."""
     sources, destinations = (count(len(each), "address", "addresses") for each in (drops.sources, drops.destinations))
     return (f"{_DROPS}from {sources} and to {destinations}", *_but(_DROPS, evidence))
 
 
 def with_new_network(evidence: Iterable[str], after_ns: int) -> tuple[str, ...]:
-    """With when the rules were put into another network namespace."""
+    """Replace the line that says when the rules were installed in another network namespace."""
     return (*_but(NEW_NETWORK, evidence), f"{NEW_NETWORK}{after_ns / 1e9:.1f} s after injection")
 
 
 def with_counts(evidence: Iterable[str], counters: DropCounters, now_ns: int, injected_ns: int) -> tuple[str, ...]:
-    """With what was dropped so far, most first; counts that were reported before stay when nothing is known now."""
+    """Replace the lines that count dropped packets, the highest count first; without new counts the old ones stay."""
     if not counters.dropped:
         return tuple(evidence)
     most = sorted(counters.dropped, key=lambda drop: -drop.packets)
@@ -42,7 +42,10 @@ def with_counts(evidence: Iterable[str], counters: DropCounters, now_ns: int, in
 
 
 def first_drop_ns(counters: DropCounters, now_ns: int, injected_ns: int) -> int:
-    """When the first packet was dropped. The rules are in force a moment before nft says so: never before injection."""
+    """Compute when the first packet was dropped, in nanoseconds.
+
+    The rules are in force a moment before nft reports it: the result is never before injection.
+    """
     return max(injected_ns, now_ns - max(drop.age_ms for drop in counters.dropped) * 1_000_000)
 
 

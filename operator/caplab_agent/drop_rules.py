@@ -1,13 +1,13 @@
-"""The rules that cut a pod off, as nft reads and prints them. Pure.
+"""The rules that cut a pod off, as nft reads and prints them: pure functions.
 
-Each fault has a table of its own in the pod's network namespace, so that faults which overlap come and go apart:
+Each fault has a table of its own in the pod's network namespace, so that overlapping faults come and go independently:
 
-- The sets drop_from4, drop_from6, drop_to4 and drop_to6 hold the addresses to be dropped; their elements run out in
-  the kernel, so that the cut ends even when nobody is left to end it.
-- The sets in4, in6, out4 and out6 hold what was counted of these addresses. An element comes with the first packet and
-  is not refreshed: its time-out minus what is left of it is how long ago that was.
-- All tables count before any table drops, so that of two faults which drop the same packet both have the evidence.
-- What goes over lo is the pod speaking to itself, by whichever of its addresses, and is never dropped.
+- The sets drop_from4, drop_from6, drop_to4 and drop_to6 hold the addresses to drop. Their elements expire in the
+  kernel, so that the cut ends even when no agent is left to end it.
+- The sets in4, in6, out4 and out6 hold the counters of these addresses. The first packet adds an element, which is not
+  refreshed: its time-out minus the time left is how long ago that packet came.
+- All tables count before any table drops, so that two faults which drop the same packet both have the evidence.
+- Traffic over lo is the pod talking to itself, by any of its addresses, and is never dropped.
 
 https://wiki.nftables.org/wiki-nftables/index.php/Element_timeouts
 """
@@ -22,7 +22,7 @@ from typing import TypeAlias
 
 Address: TypeAlias = IPv4Address | IPv6Address
 
-# The agent's heal ends the cut, a busy machine's a little late. The elements' own end is for when there is no agent.
+# The agent's heal ends the cut, a little late on a busy machine. The elements expire for when there is no agent.
 GRACE_MS = 2000
 _COUNTER_HOURS = 2  # longer than any fault
 _SET = re.compile(r"\bset (\w+) \{(.*?)\n\s*\}\n", re.DOTALL)
@@ -34,7 +34,7 @@ _DURATION = re.compile(r"(\d+)(ms|[dhms])")
 
 @dataclass(frozen=True, slots=True)
 class DropAddresses:
-    """Addresses that the guards let through: packets from some and to some are dropped."""
+    """Addresses that the guard permits: packets from sources and to destinations are dropped."""
 
     sources: tuple[Address, ...] = ()
     destinations: tuple[Address, ...] = ()
@@ -42,7 +42,7 @@ class DropAddresses:
 
 @dataclass(frozen=True, slots=True)
 class DropCount:
-    """What was dropped of one address; age_ms: how long ago the first packet was."""
+    """The packets dropped from or to one address; age_ms: how long ago the first one came."""
 
     direction: str  # from or to
     address: Address
@@ -52,40 +52,40 @@ class DropCount:
 
 @dataclass(frozen=True, slots=True)
 class DropCounters:
-    """A table as printed; in_force: whether it still names an address to be dropped."""
+    """The counters of a table; in_force: whether it still names an address to drop."""
 
     dropped: tuple[DropCount, ...]
     in_force: bool
 
 
 def address(text: str) -> Address:
-    """An IP address; one of IPv4 that is written as IPv6 is what its packets carry. Raises ValueError."""
+    """Parse an IP address; an IPv4 address in IPv6 notation becomes IPv4, as in its packets. Raises ValueError."""
     parsed = ip_address(text)
     if isinstance(parsed, IPv6Address):
-        if parsed.scope_id is not None:  # any text at all, and it would end up in a transaction
+        if parsed.scope_id is not None:  # it may be any text, and would end up in a transaction
             raise ValueError(f"{text!r} names an interface")
         return parsed.ipv4_mapped or parsed
     return parsed
 
 
 def table_name(fault_uid: str) -> str:
-    """The name of a fault's table."""
+    """Return the name of a fault's table."""
     return f"caplab_{fault_uid.replace('-', '_')}"
 
 
 def create_table(fault_uid: str, drops: DropAddresses, milliseconds: int) -> str:
-    """A transaction that makes the table, and fails if there is one of that name."""
+    """Write a transaction that creates the table, and fails if it exists."""
     return f"create table inet {table_name(fault_uid)}\n{_whole(fault_uid, drops, milliseconds)}"
 
 
 def replace_table(fault_uid: str, drops: DropAddresses, milliseconds: int) -> str:
-    """A transaction that makes the table in place of the one there is; slower in the kernel than create_table."""
+    """Write a transaction that creates the table, or replaces it; the kernel takes longer than for create_table."""
     name = table_name(fault_uid)
     return f"table inet {name}\ndelete table inet {name}\n{_whole(fault_uid, drops, milliseconds)}"
 
 
 def change_addresses(fault_uid: str, drops: DropAddresses, milliseconds: int) -> str:
-    """A transaction that drops these addresses from now on, and leaves alone what was counted."""
+    """Write a transaction that drops these addresses from now on and keeps the counters."""
     name = table_name(fault_uid)
     lines = [f"flush set inet {name} {set_name}" for set_name, _, _ in _sets(drops)]
     lines += [
@@ -147,6 +147,6 @@ def _printed(body: str) -> Iterator[str]:
 def _age(element: str) -> int:
     left = _EXPIRES.search(element)
     whole = _COUNTER_HOURS * _MILLISECONDS["h"]
-    if left is None:  # it came this very moment, and nothing of its time is used up
+    if left is None:  # it was added at this very moment, and none of its time is used up
         return 0
     return max(0, whole - sum(int(number) * _MILLISECONDS[unit] for number, unit in _DURATION.findall(left[1])))

@@ -1,4 +1,4 @@
-"""One fault's table in one pod's network namespace: nft makes it, changes it, prints it and deletes it."""
+"""One fault's table in one pod's network namespace, which nft creates, changes, prints and deletes."""
 
 from __future__ import annotations
 
@@ -15,40 +15,40 @@ from .drop_rules import (
 )
 from .netns import Namespace, Namespaces
 
-_ABSENT, _EXISTS = "No such file or directory", "File exists"  # as nft says it of a table
-# One program fewer to wait for; nft itself cannot print and delete in one go.
+_ABSENT, _EXISTS = "No such file or directory", "File exists"  # nft's words
+# A shell, as nft itself cannot print and delete in one call: one program fewer to wait for.
 _PRINT_AND_DELETE = ("sh", "-c", 'nft list table inet "$0" && nft delete table inet "$0"')
 
 
 class NftFailed(OSError):
-    """nft did not do it; the message is nft's."""
+    """A failure of nft; the message quotes it."""
 
 
 class DropTables:
-    """The tables of this node's pods. All methods raise Moved, NftFailed, OSError."""
+    """The tables of this node's pods. All methods raise ProcessMoved, NftFailed, OSError."""
 
     def __init__(self, namespaces: Namespaces) -> None:
         self._namespaces = namespaces
 
     def put(self, namespace: Namespace, fault_uid: str, drops: DropAddresses, seconds: float) -> None:
-        """Drop these addresses for so long and the grace, in place of whatever the fault dropped there before."""
+        """Drop these addresses for so many seconds plus the grace, instead of those that the fault dropped before."""
         ms = _milliseconds(seconds)
         result = self._nft(namespace, create_table(fault_uid, drops, ms))
         if result.code and _EXISTS in result.err:
             result = self._nft(namespace, replace_table(fault_uid, drops, ms))
-        _absent(result, "made")
+        _absent(result, "created")
 
     def change(self, namespace: Namespace, fault_uid: str, drops: DropAddresses, seconds: float) -> bool:
-        """Drop these addresses from now on, and keep the counts; False: there is no such table."""
+        """Drop these addresses from now on and keep the counters; False: the table does not exist."""
         return not _absent(self._nft(namespace, change_addresses(fault_uid, drops, _milliseconds(seconds))), "changed")
 
     def read(self, namespace: Namespace, fault_uid: str) -> DropCounters | None:
-        """What the table has counted; None: there is none."""
+        """Read the table's counters; None: the table does not exist."""
         result = self._namespaces.run(namespace, ("nft", "list", "table", "inet", table_name(fault_uid)))
         return None if _absent(result, "read") else parse_table(result.out)
 
     def remove(self, namespace: Namespace, fault_uid: str) -> DropCounters | None:
-        """Delete the table, and no other; what it had counted. None: there was none."""
+        """Delete this fault's table and return its counters; None: it did not exist."""
         result = self._namespaces.run(namespace, (*_PRINT_AND_DELETE, table_name(fault_uid)))
         return None if _absent(result, "deleted") else parse_table(result.out)
 
@@ -59,9 +59,9 @@ class DropTables:
 def _absent(result: ProgramResult, done: str) -> bool:
     if not result.code:
         return False
-    if _ABSENT in result.err and done != "made":
+    if _ABSENT in result.err and done != "created":
         return True
-    raise NftFailed(f"the table of rules could not be {done}: {result.reason}")
+    raise NftFailed(f"the rule table could not be {done}: {result.reason}")
 
 
 def _milliseconds(seconds: float) -> int:

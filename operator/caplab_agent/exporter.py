@@ -1,4 +1,4 @@
-"""What an agent exports to Prometheus: the faults that are live on its node, and whether it hears the API server."""
+"""The agent's Prometheus metrics: the live faults on its node, and whether the API server reaches it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class _Collector:
     def collect(self) -> Iterator[Metric]:
         active = GaugeMetricFamily(
             "caplab_agent_faults_active",
-            "Pods of the node that are under a fault of that kind.",
+            "Pods of the node that are under a fault of this kind.",
             labels=("node", "kind"),
         )
         counts = Counter(_KINDS[type(record.assignment.action)] for record in self._live())
@@ -37,7 +37,7 @@ class _Collector:
         yield active
         oldest = GaugeMetricFamily(
             "caplab_agent_oldest_poll_seconds",
-            "Since the agent last took in all Faults from the API server: over a minute, it does not hear it.",
+            "Seconds since the agent last listed all Faults; over 60, it is cut off from the API server.",
             labels=("node",),
         )
         oldest.add_metric((self._node,), self._seconds_since_event())
@@ -47,7 +47,7 @@ class _Collector:
 def registry_of(
     node: str, live: Callable[[], Iterable[FaultRecord]], seconds_since_event: Callable[[], float]
 ) -> CollectorRegistry:
-    """What /metrics says; live: the records that are."""
+    """Make the registry behind /metrics; live returns the live records."""
     registry = CollectorRegistry()
     registry.register(_Collector(node, live, seconds_since_event))
     ProcessCollector(registry=registry)
@@ -55,8 +55,8 @@ def registry_of(
 
 
 def serve(registry: CollectorRegistry) -> None:
-    """Serve /metrics in a daemon thread. Where that cannot be, the agent goes on: what it has to heal comes first."""
+    """Serve /metrics in a daemon thread. If that fails, the agent goes on without: its heals come first."""
     try:
         metrics_port.serve(registry, PORT)
     except OSError as error:
-        _log.error("no metrics on port %d: %s", PORT, error)
+        _log.error("Cannot serve metrics on port %d: %s", PORT, error)

@@ -1,4 +1,4 @@
-"""What Fault objects ask of a node, and what became of it: values, and reading them from objects."""
+"""Assignments and fault records: what Faults ask of a node and what became of it, and how they are parsed."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ Key: TypeAlias = tuple[str, str]  # uid of the Fault, uid of the pod
 
 BEGUN, ACTIVE, HEALED, FAILED, GONE = "", "Active", "Healed", "Failed", "Gone"
 ENDED = frozenset({HEALED, FAILED, GONE})
-# Those whose default action ends a process (signal(7)), as the CRD lists them.
+# The signals whose default action ends a process (signal(7)), as the CRD lists them.
 SIGNALS = frozenset(
     {"SIGHUP", "SIGINT", "SIGQUIT", "SIGILL", "SIGTRAP", "SIGABRT", "SIGBUS", "SIGFPE", "SIGKILL", "SIGUSR1"}
     | {"SIGSEGV", "SIGUSR2", "SIGPIPE", "SIGALRM", "SIGTERM", "SIGXCPU", "SIGXFSZ", "SIGVTALRM", "SIGPROF", "SIGSYS"}
 )
-# Uids become parts of paths that root writes to, and whoever may write a status names them.
+# Uids become parts of paths that root writes to, and anyone who may write a status can choose them.
 _UID = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]{0,39}")
 
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """Every process of a member's containers ends; keep_down: and it stays down until the fault heals."""
+    """A fault that ends every process of a member's containers; keep_down: it stays down until heal."""
 
     signal: str = "SIGKILL"
     keep_down: bool = True
@@ -38,12 +38,15 @@ class Kill:
 
 @dataclass(frozen=True, slots=True)
 class Freeze:
-    """Every process of the pod stops where it is, and goes on at heal."""
+    """A fault that stops every process of a pod where it is, until heal."""
 
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """Packets from and to these addresses are dropped in the pod's network; sorted, each once, as written."""
+    """A fault that drops packets from and to these addresses in a pod's network.
+
+    The addresses are sorted, without duplicates, and in the notation of the Fault.
+    """
 
     drops_from: tuple[str, ...] = ()
     drops_to: tuple[str, ...] = ()
@@ -54,10 +57,10 @@ FaultAction: TypeAlias = Kill | Freeze | Partition
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """What one Fault asks to be done to one pod of this node.
+    """The action that one Fault asks for on one pod of this node.
 
-    cluster: the one the pod must belong to; '': any. replaces: the uid of the pod whose place it took while the fault
-    was under way, so that it may not run yet; '': it took nobody's.
+    cluster: the cluster that the pod must belong to; '': any. replaces: the uid of the pod that this one replaced
+    during the fault, in which case it may not run yet; '': it replaced none.
     """
 
     fault_uid: str
@@ -71,18 +74,19 @@ class Assignment:
 
     @property
     def key(self) -> Key:
-        """What tells it from all others."""
+        """The uids of the Fault and of the pod, by which an assignment is unique."""
         return self.fault_uid, self.pod_uid
 
 
 @dataclass(frozen=True, slots=True)
 class FaultRecord:
-    """An assignment and what became of it so far; state BEGUN: its injection is under way, or was when the agent died.
+    """An assignment and what became of it so far.
 
-    Times in nanoseconds are CLOCK_MONOTONIC of the boot boot_id. An ended record holds nothing on the node.
-    effective_ns: the first sign of the effect. The last three are the injectors' own, for whichever agent goes on: the
-    CPU time the pod had used when it was frozen (ns), the inode of the network namespace that has the rules, and the
-    addresses which no rule of this pod may name.
+    state BEGUN: its injection is under way, or was when the agent died. Times in nanoseconds are CLOCK_MONOTONIC of
+    the boot boot_id. After an ended record nothing is left on the node. effective_ns: the first sign of the effect.
+    The last three fields belong to the injectors, and let another agent go on. cpu_ns: the CPU time that the pod had
+    used when it was frozen; netns: the inode of the network namespace that has the rules; protected_addresses: those
+    that no rule of this pod may name.
     """
 
     assignment: Assignment
@@ -103,13 +107,13 @@ class FaultRecord:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing is left to do but to report it."""
+        """Whether the record only has to be reported any more."""
         return self.state in ENDED
 
 
 @dataclass(frozen=True, slots=True)
 class RequestedFault:
-    """An entry of status.targets as read; problem: why it cannot be carried out, '' if it can."""
+    """An entry of status.targets, parsed; problem: why it cannot be carried out, '' if it can."""
 
     assignment: Assignment
     state: str
@@ -119,14 +123,14 @@ class RequestedFault:
 
 
 def requested_faults(body: Body, node: str) -> Iterator[RequestedFault]:
-    """What a Fault asks of a node, one for each of its pods there."""
+    """Yield what a Fault asks of a node, one item for each of its pods there."""
     for target in (body.get("status") or {}).get("targets") or ():
         if target.get("node") == node:
             yield _read(body, target)
 
 
 def is_uid(text: str) -> bool:
-    """Whether it can be part of a path or of a name on the node."""
+    """Check that a text can be part of a path or of a name on the node."""
     return bool(_UID.fullmatch(text))
 
 
@@ -139,7 +143,7 @@ def _read(body: Body, target: Body) -> RequestedFault:
     try:
         for field, uid in (("metadata.uid", names[0]), ("status.targets[].uid", pod[0])):
             if not is_uid(uid):
-                raise ValueError(f"{field} is {uid!r}, which is no uid. Hint: it is the operator's to write")
+                raise ValueError(f"{field} is {uid!r}, not a uid. Hint: leave this field to the operator")
         assignment = Assignment(*names, *pod, _action(spec, target), str(target.get("replaces") or ""))
         return RequestedFault(assignment, state, _seconds(spec), _until(body))
     except ValueError as error:
@@ -151,8 +155,8 @@ def _action(spec: Body, target: Body) -> FaultAction:
     if len(actions) != 1:
         named = " and ".join(actions) or "none"
         raise ValueError(
-            f"of the faults that this agent knows (kill, freeze, partition) spec names {named}. "
-            "Hint: name one, and update the agent with the chart"
+            f"spec names {named} of the faults that this agent supports (kill, freeze, partition). "
+            "Hint: name exactly one, and upgrade the agent together with the chart"
         )
     if actions[0] == "kill":
         return _kill(spec["kill"])
@@ -164,7 +168,9 @@ def _action(spec: Body, target: Body) -> FaultAction:
 def _kill(spec: Body) -> Kill:
     kill = Kill(spec.get("signal", "SIGKILL"), spec.get("keepDown", True))
     if kill.signal not in SIGNALS:
-        raise ValueError(f"spec.kill.signal is {kill.signal!r}. Hint: one of {', '.join(sorted(SIGNALS))}")
+        raise ValueError(
+            f"spec.kill.signal is {kill.signal!r}, an unsupported signal. Hint: use one of {', '.join(sorted(SIGNALS))}"
+        )
     return kill
 
 
@@ -175,7 +181,10 @@ def _addresses(target: Body, field: str) -> tuple[str, ...]:
 def _seconds(spec: Body) -> int:
     seconds = spec.get("durationSeconds")
     if not isinstance(seconds, int) or seconds < 1:
-        raise ValueError(f"spec.durationSeconds is {seconds!r}. Hint: say after how many seconds the fault heals")
+        raise ValueError(
+            f"spec.durationSeconds is {seconds!r}, not a positive integer. "
+            "Hint: say after how many seconds the fault heals"
+        )
     return seconds
 
 
@@ -187,6 +196,6 @@ def _until(body: Body) -> datetime:
         until = None
     if until is None or until.tzinfo is None:
         raise ValueError(
-            f"status.until is {text!r}, no time with a zone. Hint: it is the operator's to write"
+            f"status.until is {text!r}, not a time with a time zone. Hint: leave this field to the operator"
         ) from None
     return until

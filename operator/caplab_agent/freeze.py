@@ -1,6 +1,6 @@
 """The freeze: every process of a pod stops where it is, and goes on at heal.
 
-It is the pod's own cgroup that is frozen, so that a container which is restarted meanwhile is born frozen.
+The pod's own cgroup is frozen, so that a container which is restarted meanwhile starts frozen.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from .plan import Heal
 from .thaw_timer import GRACE_SECONDS, ThawTimers
 from .words import count, milliseconds
 
-_LOST = "the pod was not frozen any more: somebody thawed it"
-_NO_TIMER = "no timer could be set on the node that thaws the pod if the agent dies"
-_HINT_TIMER = "Hint: see whether systemd-run works there"
+_LOST = "the pod was no longer frozen: somebody thawed it"
+_NO_TIMER = "the node's timer that thaws the pod if the agent dies could not be set"
+_HINT_TIMER = "Hint: check that systemd-run works on the node"
 _LATE = "the pod was thawed by its timer before the agent healed"
 
 
 class FreezeInjector:
-    """Injector of freeze faults."""
+    """The injector of freeze faults."""
 
     def __init__(self, clock: Clock, cgroups: Cgroups, holds: Holds, timers: ThawTimers) -> None:
         self._clock = clock
@@ -34,7 +34,7 @@ class FreezeInjector:
         self._timers = timers
 
     def inject(self, record: FaultRecord, pod: Body, stopped: threading.Event) -> FaultRecord | None:
-        """Set the timer that thaws the pod if nobody does, then freeze it."""
+        """Set the timer that thaws the pod if no agent does, then freeze it."""
         group = wait_for(lambda: self._running(record.assignment), record, stopped, self._clock)
         if group is None:
             return (
@@ -58,7 +58,7 @@ class FreezeInjector:
         if group is not None:
             used = _cpu(record, group)
             state = self._holds.release(assignment.pod_uid, assignment.fault_uid, group.folder)
-            # A container that is being started anew, born frozen, makes the pod's state change for a moment.
+            # A container that is being restarted, and starts frozen, makes the pod's state change for a moment.
             if state in (FreezerState.FROZEN, FreezerState.CHANGING):
                 result = HealResult((f"frozen for {seconds_held(record, self._clock)}{used}",))
             elif state is not FreezerState.GONE:
@@ -69,11 +69,11 @@ class FreezeInjector:
         return healed
 
     def adjust(self, record: FaultRecord, assignment: Assignment) -> FaultRecord:
-        """A freeze drops no addresses."""
+        """Take on the assignment; a freeze has no addresses to change."""
         return replace(record, assignment=assignment)
 
     def poll(self, record: FaultRecord) -> FaultRecord:
-        """Whether the pod is still frozen, or gone. An agent that starts learns here who holds it."""
+        """Check whether the pod is still frozen, or gone. An agent that starts learns here which faults hold it."""
         assignment = record.assignment
         group = self._cgroups.pod(assignment.pod_uid)
         state = (
@@ -101,7 +101,7 @@ class FreezeInjector:
         assignment = record.assignment
         try:
             freeze = self._holds.acquire(assignment.pod_uid, assignment.fault_uid, group.folder)
-        except OSError as error:  # nobody knows how far it came: its timer stays
+        except OSError as error:  # it is not known how far the freeze got: its timer stays
             return failed(record, f"the pod could not be frozen: {error}")
         begun = replace(record, injected_ns=freeze.began.ns, injected_at=freeze.began.stamp)
         if freeze.frozen_ns is None:
@@ -129,5 +129,7 @@ def _nothing_runs(assignment: Assignment) -> str:
 
 def _unfrozen(group: PodGroup) -> str:
     if not group.pids():
-        return "the pod was gone before it was frozen. Hint: make the fault anew, so that its target is resolved anew"
-    return "some process of the pod did not stop in time, so all go on. Hint: see whether one waits for a disk"
+        return (
+            "the pod was gone before it was frozen. Hint: create the fault again, so that its target is resolved again"
+        )
+    return "some process of the pod did not stop in time, so all were thawed. Hint: check whether one waits for a disk"

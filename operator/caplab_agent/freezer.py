@@ -15,28 +15,28 @@ from typing import TypeAlias
 
 Write: TypeAlias = Callable[[Path, str], object]
 
-_SHORTEST_SECONDS, _LONGEST_SECONDS = 0.0005, 0.01  # between two looks
+_SHORTEST_SECONDS, _LONGEST_SECONDS = 0.0005, 0.01  # between two attempts
 _V1, _V2, _EVENTS = "freezer.state", "cgroup.freeze", "cgroup.events"
 _GONE = (errno.ENOENT, errno.ENODEV)
 
 
 class FreezerState(Enum):
-    """How a cgroup is found."""
+    """The freezer state of a cgroup."""
 
     FROZEN = "frozen"
     THAWED = "thawed"
-    CHANGING = "changing"  # asked to freeze, and some process has not stopped yet
+    CHANGING = "changing"  # told to freeze, but some process has not stopped yet
     GONE = "gone"
 
 
 class NoFreezer(OSError):
-    """A pod's cgroup cannot be frozen; the message says why, and the hint."""
+    """A cgroup that cannot be frozen; the message says why, with a hint."""
 
 
 class Freezer:
-    """Freezes cgroups with all that is below them; what is made there later is born frozen.
+    """Freezes cgroups and all below them; a process that is created there later starts frozen.
 
-    bound_seconds: how long a cgroup may take until all its processes have stopped.
+    bound_seconds: how long all processes of a cgroup may take to stop.
     """
 
     def __init__(self, write: Write = Path.write_text, bound_seconds: float = 1.0) -> None:
@@ -44,7 +44,7 @@ class Freezer:
         self._bound = bound_seconds
 
     def state(self, folder: Path) -> FreezerState:
-        """What the kernel says now. Raises OSError, NoFreezer among them."""
+        """Read a cgroup's state from the kernel. Raises OSError, NoFreezer among them."""
         try:
             if (folder / _V1).exists():
                 return _state((folder / _V1).read_text().strip(), "FROZEN", "THAWED")
@@ -60,11 +60,11 @@ class Freezer:
         raise NoFreezer(f"{folder} has neither {_V1} nor {_V2}. Hint: mount the node's /sys/fs/cgroup into the agent")
 
     def freeze(self, folder: Path) -> bool:
-        """Whether every process has stopped within the bound. Raises OSError, NoFreezer among them."""
+        """Freeze a cgroup; whether every process stopped in time. Raises OSError, NoFreezer among them."""
         ends, pause = time.monotonic() + self._bound, _SHORTEST_SECONDS
         state = self.state(folder)
         while state is not FreezerState.GONE:
-            # Asked for again each time: on v1, a process that came meanwhile may keep it from freezing for good.
+            # Told again each time: on v1, a process that was created meanwhile can keep it from freezing for good.
             state = self._ask(folder, True)
             if state is FreezerState.FROZEN or time.monotonic() >= ends:
                 break
@@ -73,7 +73,7 @@ class Freezer:
         return state is FreezerState.FROZEN
 
     def thaw(self, folder: Path) -> None:
-        """Let every process go on; a cgroup that is gone needs none. Raises OSError, NoFreezer among them."""
+        """Thaw a cgroup, unless it is gone. Raises OSError, NoFreezer among them."""
         if self.state(folder) is not FreezerState.GONE:
             self._ask(folder, False)
 
@@ -87,7 +87,7 @@ class Freezer:
 
 
 def thawing(folder: Path) -> tuple[Path, str]:
-    """The file that thaws a cgroup, and what is to be written into it."""
+    """Return the file that thaws a cgroup, and the text to write into it."""
     return (folder / _V1, "THAWED") if (folder / _V1).exists() else (folder / _V2, "0")
 
 

@@ -1,7 +1,7 @@
-"""The gate in front of a member: while a file closed-<Fault uid> is in its volume, run-member starts no database.
+"""The start gate of a member: while its volume holds a file closed-<Fault uid>, run-member starts no database.
 
-A file holds by itself and for a bounded time: it names the boot and the time of /proc/uptime up to which it counts, so
-that a member comes back even when the agent and the API server are gone for good.
+A file keeps the gate closed by itself, for a bounded time. It names the boot and the time of /proc/uptime at which it
+expires, so that a member comes back even if the agent and the API server are gone for good.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ from .clock import Clock
 from .faults import Assignment
 
 VOLUME = "gate"
-GRACE_CENTISECONDS = 50  # the agent's heal opens the gate; the file's own end is for when there is no agent
+GRACE_CENTISECONDS = 50  # the agent's heal opens the gate; the file expires for when there is no agent
 
 
 class GateState(Enum):
-    """How a gate was found when it was to be opened."""
+    """The state of a gate when it was to be opened."""
 
     HELD = "held"
-    EXPIRED = "expired"  # the file was there and no longer counted
-    REMOVED = "removed"
-    GONE = "gone"  # and so is the pod's volume
+    EXPIRED = "expired"  # the file was there but no longer valid
+    REMOVED = "removed"  # the file was not there
+    GONE = "gone"  # neither was the pod's volume
 
 
 class NoGate(Exception):
-    """A pod has no gate to close; the message names it and the hint."""
+    """A pod without a gate; the message names the pod, with a hint."""
 
 
 class Gates:
     """The gates of a node's pods, below kubelet's folder of pods.
 
-    The folders belong to pods, which may put links into them: everything is done relative to the opened folder, and
-    no link is followed.
+    The folders belong to the pods, which may put links into them: all access is relative to an open folder, and
+    follows no link.
     """
 
     def __init__(self, pods: Path, clock: Clock) -> None:
@@ -44,7 +44,7 @@ class Gates:
         self._clock = clock
 
     def close(self, assignment: Assignment, seconds: float) -> None:
-        """Keep the pod's member from starting for so long, or until release. Raises NoGate, OSError."""
+        """Keep the pod's member from starting for so many seconds, or until release. Raises NoGate, OSError."""
         until = self._clock.uptime_centiseconds() + int(seconds * 100) + 1 + GRACE_CENTISECONDS
         draft = f"draft-{assignment.fault_uid}"
         try:
@@ -52,17 +52,19 @@ class Gates:
                 _remove(draft, folder)
                 flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
                 with os.fdopen(os.open(draft, flags, 0o644, dir_fd=folder), "w") as file:
-                    os.fchmod(file.fileno(), 0o644)  # the member's user reads it, whatever our umask
+                    os.fchmod(
+                        file.fileno(), 0o644
+                    )  # the member's user must be able to read it, whatever the agent's umask
                     file.write(f"{self._clock.boot_id} {until}\n")
                 os.rename(draft, _closed(assignment), src_dir_fd=folder, dst_dir_fd=folder)
         except (FileNotFoundError, NotADirectoryError) as error:
             raise NoGate(
                 f"pod {assignment.pod} has no volume '{VOLUME}' on this node, so it cannot be kept down. "
-                "Hint: keepDown: false, or delete the pod so that the operator's present template makes it anew"
+                "Hint: use keepDown: false, or delete the pod, so that the operator recreates it with the volume"
             ) from error
 
     def release(self, assignment: Assignment) -> GateState:
-        """Take away this fault's file, and no other's; safe to repeat. Raises OSError."""
+        """Remove this fault's file, and return how the gate was before; safe to repeat. Raises OSError."""
         try:
             with self._folder(assignment.pod_uid) as folder:
                 _remove(f"draft-{assignment.fault_uid}", folder)
@@ -72,7 +74,7 @@ class Gates:
             return GateState.GONE
 
     def exists(self, assignment: Assignment) -> bool:
-        """Whether the pod's volume is there; it goes with its pod."""
+        """Check whether the pod's volume exists; it is deleted with its pod."""
         return self._volume(assignment.pod_uid).is_dir()
 
     def _judge(self, line: str) -> GateState:
@@ -100,7 +102,7 @@ def _read(name: str, folder: int) -> str:
     try:
         with os.fdopen(os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder), "rb") as file:
             return file.read(200).decode(errors="replace")
-    except OSError:  # not there, or not what was put there: its removal tells
+    except OSError:  # it is missing, or not the file that was created: its removal tells which
         return ""
 
 

@@ -1,7 +1,7 @@
-"""Which freezes hold which pod: a pod is frozen exactly while one does, and no kill is under way in it.
+"""The holds of freezes on pods: a pod is frozen exactly while a freeze holds it and no kill is under way in it.
 
 On cgroup v1 a frozen process dies only once it is thawed. So a kill has its pod thawed from its first SIGKILL until
-nothing is left of it, and no freeze begins in between.
+all its processes have ended, and no freeze begins in between.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class FreezeResult:
-    """A freeze: the moment before it was asked for, and when every process had stopped; None: some did not in time."""
+    """When a freeze began, and when every process had stopped; None: some did not stop in time."""
 
     began: Instant
     frozen_ns: int | None
@@ -32,13 +32,13 @@ class _Pod:
     changed: threading.Condition = field(default_factory=threading.Condition)
     holders: set[str] = field(default_factory=set)  # uids of Faults
     kills: int = 0
-    folder: Path | None = None  # known as soon as somebody holds it
+    folder: Path | None = None  # known as soon as a fault holds the pod
 
 
 class Holds:
-    """The freezes of a node's pods, by the pods' and the Faults' uids. May be used from any thread.
+    """The holds on a node's pods, by the uids of pods and Faults. May be used from any thread.
 
-    What an agent before this one froze is made known to it by adopt.
+    What an earlier agent froze becomes known by adopt.
     """
 
     def __init__(self, freezer: Freezer, clock: Clock) -> None:
@@ -48,7 +48,7 @@ class Holds:
         self._pods: dict[str, _Pod] = {}
 
     def acquire(self, pod_uid: str, fault_uid: str, folder: Path) -> FreezeResult:
-        """Freeze the pod until its release by the same fault, which does not hold it if this fails. Raises OSError."""
+        """Freeze the pod until the same fault releases it; on failure the fault does not hold it. Raises OSError."""
         pod = self._pod(pod_uid)
         with pod.changed:
             pod.changed.wait_for(lambda: not pod.kills)
@@ -63,7 +63,7 @@ class Holds:
             return FreezeResult(began, self._clock.now().ns if frozen else None)
 
     def adopt(self, pod_uid: str, fault_uid: str, folder: Path) -> FreezerState:
-        """Know that a fault holds the pod, whoever froze it; how the pod is. Raises OSError."""
+        """Note that a fault holds the pod, whichever agent froze it, and return its state. Raises OSError."""
         pod = self._pod(pod_uid)
         with pod.changed:
             pod.folder = folder
@@ -71,7 +71,10 @@ class Holds:
             return self._state(pod, folder)
 
     def release(self, pod_uid: str, fault_uid: str, folder: Path) -> FreezerState:
-        """End a fault's hold, the last one thaws the pod; how it was. Safe to repeat. Raises OSError."""
+        """End a fault's hold, thaw the pod if it was the last, and return the state before.
+
+        Safe to repeat. Raises OSError.
+        """
         pod = self._pod(pod_uid)
         with pod.changed:
             state = self._state(pod, folder)
@@ -80,13 +83,13 @@ class Holds:
             return state
 
     def forget(self, pod_uid: str) -> None:
-        """The pod is gone, and with it whatever held it."""
+        """Drop a pod that is gone, with all its holds."""
         with self._lock:
             self._pods.pop(pod_uid, None)
 
     @contextmanager
     def thawed(self, pod_uid: str) -> Iterator[None]:
-        """Have a pod thawed meanwhile, and frozen again afterwards if somebody holds it then."""
+        """Keep a pod thawed inside the block, and freeze it again afterwards if a fault still holds it."""
         pod = self._pod(pod_uid)
         with pod.changed:
             pod.kills += 1
@@ -108,7 +111,7 @@ class Holds:
             if self._freezer.freeze(pod.folder):
                 return
         except OSError:
-            _log.exception("%s cannot be frozen again after a kill", pod.folder)
+            _log.exception("Cannot freeze %s again after a kill", pod.folder)
         _log.warning("%s did not freeze again after a kill", pod.folder)
 
     def _remove_holder(self, pod: _Pod, fault_uid: str) -> None:
@@ -118,7 +121,7 @@ class Holds:
 
     def _state(self, pod: _Pod, folder: Path) -> FreezerState:
         state = self._freezer.state(folder)
-        # Thawed by us: for a kill, which sees to it that nothing of the pod goes on.
+        # A pod that is thawed for a kill counts as frozen: the kill ends every process that would go on.
         return FreezerState.FROZEN if pod.kills and pod.holders and state is not FreezerState.GONE else state
 
     def _pod(self, pod_uid: str) -> _Pod:

@@ -1,4 +1,4 @@
-"""Injections under way, each in a thread of its own: one that waits for its pod must not keep others from beginning."""
+"""The injections under way, each in a thread of its own, so that one that waits for its pod does not delay others."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from .faults import FAILED, Assignment, FaultRecord, Key
 from .guard import refusal
 from .injectors import FaultInjector
 
-_GUARD_SECONDS = 5.0  # how long the two reads may take in all before the fault is given up
+_GUARD_SECONDS = 5.0  # how long the two reads may take in all before the fault fails
 _AGAIN_SECONDS = 0.2
 _log = logging.getLogger(__name__)
 
 
 class ClusterReader(Protocol):
-    """What is read of the API server."""
+    """A reader of the API server."""
 
     def read(self, assignment: Assignment) -> PendingReads:
-        """Begin to read what the guards ask for."""
+        """Start the reads that the guard needs."""
 
     def warm(self, namespace: str) -> None:
-        """Be ready to read quickly."""
+        """Prepare for quick reads."""
 
 
 @dataclass(frozen=True, slots=True)
 class AgentLocation:
-    """Where the agent is."""
+    """The node and the namespace that the agent runs in."""
 
     node: str
     namespace: str
@@ -39,7 +39,7 @@ class AgentLocation:
 
 @dataclass(frozen=True, slots=True)
 class InjectionResult:
-    """What became of an injection; record None: it was stopped before anything was done."""
+    """The result of an injection; record None: it was stopped before it did anything."""
 
     key: Key
     record: FaultRecord | None
@@ -47,7 +47,10 @@ class InjectionResult:
 
 @dataclass(slots=True)
 class Injections:
-    """Guards, then injectors. done is called from each injection's thread; all else belongs to one other thread."""
+    """Runs the guard, then the injector, for each new fault record.
+
+    done is called from each injection's thread. All methods must be called from one other thread.
+    """
 
     location: AgentLocation
     reader: ClusterReader
@@ -57,34 +60,34 @@ class Injections:
 
     @property
     def busy(self) -> set[Key]:
-        """Those whose result was not taken yet."""
+        """The keys of the injections whose result was not taken yet."""
         return set(self._running)
 
     @property
     def unstopped(self) -> set[Key]:
-        """Those of them that were not asked to stop."""
+        """The keys of the busy injections that were not told to stop."""
         return {key for key, (stopped, _) in self._running.items() if not stopped.is_set()}
 
     def begin(self, record: FaultRecord, pending: PendingReads) -> None:
-        """Inject as soon as what is being read is there, and allows it."""
+        """Start a thread that injects once the reads are done, if the guard allows it."""
         stopped = threading.Event()
         thread = threading.Thread(target=self._inject, args=(record, pending, stopped), name="inject", daemon=True)
         self._running[record.assignment.key] = stopped, thread
         thread.start()
 
     def stop(self, key: Key) -> bool:
-        """Whether it is under way; then it begins nothing any more."""
+        """Tell an injection to do nothing more if it has not begun, and return whether it is under way."""
         running = self._running.get(key)
         if running:
             running[0].set()
         return running is not None
 
     def taken(self, result: InjectionResult) -> None:
-        """A result was written down."""
+        """Forget an injection whose result was recorded."""
         self._running.pop(result.key, None)
 
     def finish(self) -> None:
-        """Stop all, and wait for their results: what has begun is bounded, what waits ends at once."""
+        """Stop all injections and wait for their results; those that have begun end within their bounds."""
         for stopped, _ in self._running.values():
             stopped.set()
         for _, thread in self._running.values():
@@ -94,8 +97,8 @@ class Injections:
         done: FaultRecord | None
         try:
             done = self._guarded(record, pending, stopped)
-        except Exception as error:  # the loop has to know of it, whatever it is
-            _log.exception("injection of Fault %s/%s", record.assignment.namespace, record.assignment.name)
+        except Exception as error:  # the loop has to learn of every failure
+            _log.exception("Injection of Fault %s/%s failed", record.assignment.namespace, record.assignment.name)
             done = replace(record, problem=f"the injection failed: {error}")
         self.done(InjectionResult(record.assignment.key, done))
 
@@ -106,7 +109,7 @@ class Injections:
                 namespace, pod = pending.wait()
             except Exception as error:
                 if time.monotonic() - began > _GUARD_SECONDS:
-                    problem = f"the API server did not let the guards look, so nothing was done: {error}"
+                    problem = f"the guard could not read from the API server, so nothing was done: {error}"
                     return replace(record, state=FAILED, problem=problem)
                 stopped.wait(_AGAIN_SECONDS)
                 pending = self.reader.read(record.assignment)

@@ -1,4 +1,4 @@
-"""What a kind of fault has to be able to do, and what all of them have in common."""
+"""The protocol of an injector, and functions that all injectors share."""
 
 from __future__ import annotations
 
@@ -14,54 +14,56 @@ from .plan import REBOOTED, Heal
 _LOOKUP_SECONDS = 0.02  # between two lookups for a pod that is coming up
 _Value = TypeVar("_Value")
 
-PodReader: TypeAlias = Callable[[Assignment], Body | None]  # the assignment's pod as it is now, if it can be had
+PodReader: TypeAlias = Callable[[Assignment], Body | None]  # the assignment's pod as it is now, or None
 
 
 class FaultInjector(Protocol):
-    """How a kind of fault is carried out. Each returns the record as it then stands, and may raise OSError.
+    """The steps of one kind of fault. Each returns the updated record, and may raise OSError.
 
-    Calls for one record never overlap; calls for several do. Nothing but the record is kept from one agent to the next.
+    Calls for one record never overlap, but those for different records do. From one agent to the next only the record
+    is kept.
     """
 
     def inject(self, record: FaultRecord, pod: Body, stopped: threading.Event) -> FaultRecord | None:
-        """Do it to the pod: Active, or an end. None: stopped was set first, and nothing of it is left.
+        """Inject the fault into the pod: the record is Active, or has ended.
 
-        Where the assignment replaces a pod this waits for the new one, until stopped is set or the time is over.
+        None: stopped was set first, and nothing is left to undo. If the pod replaced another, wait for it to run, until
+        stopped is set or the fault's time is over.
         """
 
     def heal(self, record: FaultRecord, heal: Heal) -> FaultRecord:
-        """Undo what is undone of it, whatever of it was done; safe to repeat. Always an end."""
+        """Undo whatever was done, and return an ended record. Safe to repeat."""
 
     def adjust(self, record: FaultRecord, assignment: Assignment) -> FaultRecord:
-        """Have what is Active as the assignment now asks, which differs in its addresses."""
+        """Change an Active record to the assignment, which has other addresses."""
 
     def poll(self, record: FaultRecord) -> FaultRecord:
-        """Look after what is Active: its first sign, its pod's end. Takes a few milliseconds at most.
+        """Check an Active record for the first sign of its effect and for the end of its pod.
 
-        Called for all records of the agent before, ahead of anything else.
+        Takes a few milliseconds at most. An agent that starts calls this first, for all records in its journal.
         """
 
 
 class Injectors:
-    """The injector of every kind of fault."""
+    """An injector of all kinds of faults, which calls the one for each record's kind."""
 
     def __init__(self, injectors: Mapping[type[FaultAction], FaultInjector]) -> None:
         self._injectors = injectors
 
     def inject(self, record: FaultRecord, pod: Body, stopped: threading.Event) -> FaultRecord | None:
-        """As FaultInjector."""
+        """Inject the fault, as FaultInjector describes."""
         return self._of(record).inject(record, pod, stopped)
 
     def heal(self, record: FaultRecord, heal: Heal) -> FaultRecord:
-        """As FaultInjector."""
+        """Heal the record, as FaultInjector describes."""
         return self._of(record).heal(record, heal)
 
     def adjust(self, record: FaultRecord, assignment: Assignment) -> FaultRecord:
-        """As FaultInjector."""
+        """Change the record, as FaultInjector describes."""
         return self._of(record).adjust(record, assignment)
 
     def poll(self, record: FaultRecord) -> FaultRecord:
-        """As FaultInjector."""
+        """Check the record, as FaultInjector describes."""
         return self._of(record).poll(record)
 
     def _of(self, record: FaultRecord) -> FaultInjector:
@@ -70,7 +72,7 @@ class Injectors:
 
 @dataclass(frozen=True, slots=True)
 class HealResult:
-    """What a heal found: notes for the evidence, whether the fault had held to its end, whether its pod was gone."""
+    """What a heal found: notes for the evidence, whether the fault held to its end, whether its pod was gone."""
 
     notes: tuple[str, ...] = ()
     held: bool = True
@@ -78,10 +80,10 @@ class HealResult:
 
 
 def ended(record: FaultRecord, heal: Heal, result: HealResult, began: Instant, clock: Clock) -> FaultRecord:
-    """A record that was healed. Of what nobody knows, or of another boot, what was found says nothing.
+    """End a record after its heal.
 
-    It is stamped with when its heal began: until then the fault was in force; while it is undone, which may
-    take long on a busy machine, it may not be.
+    Its stamp is when the heal began: until then the fault was in force, but during the heal, which may take long on a
+    busy machine, it may not have been. If the heal has a problem or the node was rebooted, the result proves nothing.
     """
     notes = () if heal.problem or heal.why == REBOOTED else result.notes
     why = (heal.why,) if heal.why else ()
@@ -93,41 +95,42 @@ def ended(record: FaultRecord, heal: Heal, result: HealResult, began: Instant, c
 
 
 def gone(record: FaultRecord, note: str, clock: Clock) -> FaultRecord:
-    """A record whose pod is gone just now, and with it all that was done to it."""
+    """End a record whose pod has just gone, and with it all effects of the fault."""
     return stamped(replace(record, state=GONE, evidence=(*record.evidence, note)), clock)
 
 
 def failed(record: FaultRecord, problem: str) -> FaultRecord:
-    """A record that was not done."""
+    """Mark a record as Failed."""
     return replace(record, state=FAILED, problem=problem)
 
 
 def stamped(record: FaultRecord, clock: Clock) -> FaultRecord:
-    """A record that ends now."""
+    """Stamp a record as ended now."""
     return _stamped(record, clock.now(), clock)
 
 
 def _stamped(record: FaultRecord, now: Instant, clock: Clock) -> FaultRecord:
-    # Another boot's clock says nothing beside the one that injectedNs was read from.
+    # The clock of another boot cannot be compared with the one that injectedNs was read from.
     return replace(record, healed_at=now.stamp, healed_ns=now.ns if record.boot_id == clock.boot_id else None)
 
 
 def seconds_held(record: FaultRecord, clock: Clock) -> str:
-    """How long an injected record has lasted, for people."""
+    """Format how long an injected record has lasted."""
     return f"{(clock.now().ns - (record.injected_ns or 0)) / 1e9:.1f} s"
 
 
 def seconds_left(record: FaultRecord, clock: Clock) -> float:
-    """Until the record's time is over."""
+    """Return the seconds until the record's deadline; negative after it."""
     return (record.deadline_ns - clock.now().ns) / 1e9
 
 
 def wait_for(
     lookup: Callable[[], _Value | None], record: FaultRecord, stopped: threading.Event, clock: Clock
 ) -> _Value | None:
-    """What lookup returns: at once or not at all, but for a pod that may not run yet.
+    """Return what lookup returns, or None if stopped was set.
 
-    For that it looks each 20 ms. None: it was not there, or stopped was set.
+    If the record's pod replaced another and so may not run yet, repeat the lookup every 20 ms until it finds something
+    or the record's time is over.
     """
     while not stopped.is_set():
         value = lookup()

@@ -1,7 +1,7 @@
-"""What the agent has begun and not settled yet, in one file on the node.
+"""The journal: the agent's fault records that are not settled yet, in one file on the node.
 
-Written before anything is done, and enough to heal by without an API server. The file is replaced as a whole, and
-not synced to disk: it has to outlive the agent, not the node's boot, and after another boot there is nothing to heal.
+It is written before anything is done, and suffices to heal without an API server. The file is replaced as a whole and
+not synced to disk: it has to outlive the agent but not the node's boot, since after a reboot there is nothing to heal.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ T = TypeVar("T")
 
 
 class Journal:
-    """The file; its folder is made."""
+    """The journal's file, whose folder is created."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
         file.parent.mkdir(parents=True, exist_ok=True)
 
     def read(self) -> list[FaultRecord]:
-        """All records; a file that cannot be understood is set aside, and its faults heal as lost ones."""
+        """Read all records. An unreadable file is set aside, and its faults are healed as lost ones."""
         try:
             content = self._file.read_bytes()
         except FileNotFoundError:
@@ -42,25 +42,25 @@ class Journal:
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             aside = self._file.with_suffix(".unreadable")
             self._file.replace(aside)
-            _log.error("%s cannot be understood (%r): set aside as %s", self._file, error, aside)
+            _log.error("%s is unreadable (%r) and was moved to %s", self._file, error, aside)
             return []
 
     def write(self, records: Iterable[FaultRecord]) -> None:
-        """Replace the file. Raises OSError."""
+        """Replace the file with these records. Raises OSError."""
         draft = self._file.with_suffix(".draft")
         draft.write_text(json.dumps({"format": _FORMAT, "entries": [_fields(record) for record in records]}))
         draft.replace(self._file)
 
 
 def records_from(document: Mapping[str, Any]) -> list[FaultRecord]:
-    """The records of a journal's document. Raises ValueError, TypeError, KeyError."""
+    """Parse the records of a journal's document. Raises ValueError, TypeError, KeyError."""
     if document["format"] != _FORMAT:
         raise ValueError(f"format is {document['format']!r}, not {_FORMAT}")
     return [_record(dict(fields)) for fields in document["entries"]]
 
 
 def _fields(record: FaultRecord) -> dict[str, Any]:
-    """A record as the file has it: format 2 keeps the names that it began with."""
+    """Convert a record to the file's format, version 2, which keeps its original field names."""
     fields = asdict(record)
     assignment = fields.pop("assignment")
     action = {**assignment.pop("action"), "kind": _NAMES[type(record.assignment.action)]}
@@ -78,7 +78,7 @@ def _record(fields: dict[str, Any]) -> FaultRecord:
 
 
 def _checked(made: T) -> T:
-    """As it is, if each field is of the type that it is declared with; TypeError names the first that is not."""
+    """Return the value if each field has its declared type. Raises TypeError, which names the first that has not."""
     for name, kind in get_type_hints(type(made)).items():
         value = getattr(made, name)
         expected = kind if isinstance(kind, UnionType) else get_origin(kind) or kind
@@ -90,5 +90,5 @@ def _checked(made: T) -> T:
 
 
 def _tuples(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """JSON knows lists only."""
+    """Convert the lists of JSON to tuples."""
     return {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}

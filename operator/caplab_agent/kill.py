@@ -18,16 +18,16 @@ from .kill_attempt import Bounds, ContainerKill, KillAttempt, Send, new_kill_att
 from .plan import Heal
 from .words import count, milliseconds
 
-_ID = re.compile(r"containerd://([0-9a-f]{32,64})")  # part of a cgroup's name: nothing shorter may match one
+_ID = re.compile(r"containerd://([0-9a-f]{32,64})")  # it is looked for in cgroups' names: nothing shorter may match
 _GATE_NOTES = {
     GateState.EXPIRED: "the gate had opened by itself before the agent healed",
-    GateState.REMOVED: "the gate was not there any more at heal: somebody else opened it",
-    GateState.GONE: "the gate's volume was gone at heal, though the pod was not",
+    GateState.REMOVED: "the gate was already open at heal: somebody else had opened it",
+    GateState.GONE: "the gate's volume was gone at heal, although the pod was not",
 }
 
 
 class KillInjector:
-    """Injector of kill faults."""
+    """The injector of kill faults."""
 
     def __init__(
         self,
@@ -48,10 +48,10 @@ class KillInjector:
         self._bounds = bounds or Bounds()
 
     def inject(self, record: FaultRecord, pod: Body, stopped: threading.Event) -> FaultRecord | None:
-        """Close the gate, then signal until the containers are empty; whose pod came later is kept from starting."""
+        """Close the gate, then signal until the containers are empty. A replacement pod is kept from starting."""
         assignment, kill = record.assignment, _kill(record)
         if assignment.replaces and not kill.keep_down:
-            return replace(record, state=HEALED, evidence=("the pod was made after the kill: nothing to be done",))
+            return replace(record, state=HEALED, evidence=("the pod was created after the kill: nothing to do",))
         try:
             if kill.keep_down and not wait_for(lambda: self._close(record), record, stopped, self._clock):
                 return None
@@ -63,7 +63,7 @@ class KillInjector:
         return done
 
     def heal(self, record: FaultRecord, heal: Heal) -> FaultRecord:
-        """Open this fault's gate; a kill that kept nothing down has nothing to undo."""
+        """Open this fault's gate; without keepDown there is nothing to undo."""
         began = self._clock.now()
         if not _kill(record).keep_down:
             return ended(record, heal, HealResult(), began, self._clock)
@@ -77,11 +77,11 @@ class KillInjector:
         return ended(record, heal, result, began, self._clock)
 
     def adjust(self, record: FaultRecord, assignment: Assignment) -> FaultRecord:
-        """A kill drops no addresses."""
+        """Take on the assignment; a kill has no addresses to change."""
         return replace(record, assignment=assignment)
 
     def poll(self, record: FaultRecord) -> FaultRecord:
-        """Whether the pod is gone, and its gate with it: what replaces it has another."""
+        """Check whether the pod is gone, and its gate with it: a replacement pod has another gate."""
         if not _kill(record).keep_down or self._gates.exists(record.assignment) or self._runs(record.assignment):
             return record
         return gone(record, self._until_gone(record), self._clock)
@@ -105,12 +105,12 @@ class KillInjector:
         return stamped(done, self._clock) if done.ended and attempt.began else done
 
     def _kill_replacement(self, record: FaultRecord, stopped: threading.Event) -> FaultRecord | None:
-        """A pod whose gate was closed while it came up: proven at once, or killed if it was quicker."""
+        """Prove that a pod's gate was closed before it started, or kill it if it started first."""
         closed = self._clock.now()
 
         def attempt_now() -> FaultRecord | None:
             group = self._cgroups.pod(record.assignment.pod_uid)
-            if group is None or group.containers() <= 1:  # the sandbox: what is made from now on finds the gate closed
+            if group is None or group.containers() <= 1:  # only the sandbox: any later container finds the gate closed
                 done = replace(record, state=ACTIVE, proven=True, injected_ns=closed.ns, injected_at=closed.stamp)
                 evidence = "gate closed before the pod's first process, until heal"
                 return replace(done, effective_ns=closed.ns, evidence=(evidence,))
@@ -148,14 +148,14 @@ def _all_named(pod: Body) -> bool:
 
 
 def container_ids(pod: Body) -> list[str]:
-    """The ids of a pod's application containers, as its status names them; neither the sandbox nor init ones."""
+    """List the ids of a pod's application containers from its status, without the sandbox and init containers."""
     statuses = (pod.get("status") or {}).get("containerStatuses") or ()
     matches = (_ID.fullmatch(str(status.get("containerID"))) for status in statuses)
     return [match[1] for match in matches if match]
 
 
 def _after(record: FaultRecord, attempt: KillAttempt) -> FaultRecord:
-    """What a kill attempt proves (pure but for the times it carries)."""
+    """Update a record with what a kill attempt proves."""
     if attempt.began is None:
         return failed(record, _idle(attempt.kills))
     left = [each for each in attempt.kills if each.left]
@@ -171,13 +171,13 @@ def _after(record: FaultRecord, attempt: KillAttempt) -> FaultRecord:
 
 def _idle(kills: Sequence[ContainerKill]) -> str:
     ids = ", ".join(each.container.short for each in kills if not each.left)
-    reason = f"no process ran in container {ids}" if ids else "the pod has no container that was started"
+    reason = f"no process ran in container {ids}" if ids else "no container of the pod has started"
     return f"{reason}, so nothing was killed. Hint: wait until the member is up"
 
 
 def _lines(signal: str, killed: ContainerKill, began_ns: int) -> list[str]:
     first = f"{signal} to {_processes(killed.pids)}"
-    lines = [f"SIGKILL to {_processes(killed.forced)} which {signal} had not ended"] if killed.forced else []
+    lines = [f"SIGKILL to {_processes(killed.forced)} that {signal} had not ended"] if killed.forced else []
     if killed.empty_ns is None:
         return [first, *lines]
     after = milliseconds(began_ns, killed.empty_ns)
@@ -190,8 +190,8 @@ def _remains(killed: ContainerKill) -> str:
         f"container {killed.container.short} still holds {_processes(killed.left)} (pid {pids}) after the last signal."
     )
     if 0 in killed.left:
-        return f"{text} Pid 0 is one the agent cannot see. Hint: run the agent with hostPID: true."
-    return f"{text} Hint: see whether they are frozen or wait for a disk, then delete the pod."
+        return f"{text} Pid 0 is a process that the agent cannot see. Hint: run the agent with hostPID: true."
+    return f"{text} Hint: check whether they are frozen or wait for a disk, then delete the pod."
 
 
 def _processes(pids: set[int]) -> str:

@@ -1,4 +1,7 @@
-"""Signals until containers are empty. A list of pids proves nothing: it misses what was forked meanwhile."""
+"""Kill attempts: signals until containers are empty.
+
+A list of pids alone would prove nothing: it misses processes that are forked meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +20,12 @@ from .clock import Clock, Instant
 Send: TypeAlias = Callable[[int, int], None]
 Thawed: TypeAlias = Callable[[], AbstractContextManager[object]]
 
-_SHORTEST_SECONDS, _LONGEST_SECONDS = 0.002, 0.05  # between two looks
+_SHORTEST_SECONDS, _LONGEST_SECONDS = 0.002, 0.05  # between two reads
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How long, in seconds, a signal other than SIGKILL is waited for, and everything together."""
+    """Bounds of a kill attempt in seconds: how long a signal other than SIGKILL is waited for, and all in all."""
 
     graceful_seconds: float = 1.0
     total_seconds: float = 5.0
@@ -30,16 +33,16 @@ class Bounds:
 
 @dataclass(slots=True)
 class ContainerKill:
-    """What became of one container: its processes so far, those left, and when it was first found empty."""
+    """One container's part of a kill attempt: its pids so far, those left, and when it was first seen empty."""
 
     container: Container
     pids: set[int] = field(default_factory=set)
     left: set[int] = field(default_factory=set)
-    forced: set[int] = field(default_factory=set)  # that did not end by another signal
+    forced: set[int] = field(default_factory=set)  # pids that another signal did not end
     empty_ns: int | None = None
 
     def refresh(self, ns: int) -> None:
-        """Read what is in it now."""
+        """Read which processes are in the container now; ns: the time of the read."""
         self.left = self.container.pids()
         self.pids |= self.left
         self.empty_ns = None if self.left else self.empty_ns or ns
@@ -47,10 +50,10 @@ class ContainerKill:
 
 @dataclass(slots=True)
 class KillAttempt:
-    """One kill of some containers; began is stamped right before the first signal, None: there was none.
+    """An attempt to kill some containers; began is set right before the first signal, None: none was sent.
 
-    thawed: entered after the first SIGKILL, since on cgroup v1 a frozen process does not die of it; left at the end.
-    What is thawed then executes nothing any more.
+    thawed: a context that is entered after the first SIGKILL and left at the end, since on cgroup v1 a frozen process
+    does not die of it. A process that is thawed then executes nothing more.
     """
 
     kills: list[ContainerKill]
@@ -63,7 +66,10 @@ class KillAttempt:
     _thawing: ExitStack = field(default_factory=ExitStack)
 
     def run(self, number: signal.Signals) -> None:
-        """Signal until all are empty, at most bounds.total_seconds. No signal if one is empty at the start."""
+        """Signal until all containers are empty, for at most bounds.total_seconds.
+
+        Send no signal if one is empty at the start.
+        """
         with self._thawing:
             self._kill_until_empty(number)
 
@@ -100,7 +106,7 @@ class KillAttempt:
                 self._send_to(each.left, signal.SIGKILL)
 
     def _send_to(self, pids: set[int], number: signal.Signals) -> None:
-        # 0 stands for a process of another pid namespace, and to kill() it would mean our own group; 1 is the node.
+        # 0 stands for a process of another pid namespace, and kill() takes it as our own group; 1 is the node's init.
         for pid in sorted(pids - {0, 1, os.getpid()}):
             with contextlib.suppress(ProcessLookupError):
                 self.send(pid, number)
@@ -109,5 +115,5 @@ class KillAttempt:
 def new_kill_attempt(
     containers: Sequence[Container], clock: Clock, send: Send, bounds: Bounds, thawed: Thawed
 ) -> KillAttempt:
-    """A kill attempt on these containers, not begun."""
+    """Make a kill attempt on these containers, to be run."""
     return KillAttempt([ContainerKill(container) for container in containers], clock, send, bounds, thawed)

@@ -1,4 +1,4 @@
-"""Network namespaces of pods, found by their processes, and programs run inside of them."""
+"""Network namespaces of pods, which are found by their processes, and programs that run inside them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .commands import ProgramResult, Start
 
 @dataclass(frozen=True, slots=True)
 class Namespace:
-    """The network namespace of a process of a pod; inode tells it from all others that there are at the time."""
+    """The network namespace of a pod's process; among those that exist at a time, the inode is unique."""
 
     group: PodGroup
     pid: int
@@ -21,11 +21,11 @@ class Namespace:
 
 
 class ProcessMoved(OSError):
-    """The process is not there any more, or not where it was: look again."""
+    """A process that is gone, or no longer in its namespace: look it up again."""
 
 
 class Namespaces:
-    """The namespaces of a node's pods; proc: the /proc that knows the node's processes."""
+    """The network namespaces of a node's pods; proc: the /proc with the node's processes."""
 
     def __init__(self, proc: Path, cgroups: Cgroups, start: Start) -> None:
         self._proc = proc
@@ -33,11 +33,11 @@ class Namespaces:
         self._start = start
 
     def group(self, pod_uid: str) -> PodGroup | None:
-        """The pod's cgroup; None: the pod is gone, or not there yet."""
+        """Find the pod's cgroup; None: the pod is gone, or does not run yet."""
         return self._cgroups.pod(pod_uid)
 
     def find(self, pod_uid: str) -> Namespace | None:
-        """The namespace of a pod, by its process with the lowest id: mostly the sandbox's, which lives longest."""
+        """Find a pod's namespace by its process with the lowest pid: usually the sandbox's, which lives longest."""
         group = self._cgroups.pod(pod_uid)
         for pid in sorted(group.pids() - {0}) if group is not None else ():
             inode = self.inode(pid)
@@ -46,26 +46,26 @@ class Namespaces:
         return None
 
     def inode(self, pid: int) -> int | None:
-        """Of the namespace of a process; None: it is gone."""
+        """Read the inode of a process's namespace; None: the process is gone."""
         try:
             return self._file(pid).stat().st_ino
         except OSError:
             return None
 
     def is_the_nodes(self, namespace: Namespace) -> bool:
-        """Whether a pod's namespace is the node's own, where no fault may happen."""
+        """Check whether a pod's namespace is the node's own, in which no fault is allowed."""
         return namespace.inode == self.inode(1)
 
     def run(self, namespace: Namespace, argv: Sequence[str], text: str = "") -> ProgramResult:
-        """Run a program in the namespace. Raises Moved, OSError."""
+        """Run a program in the namespace, and wait for its end. Raises ProcessMoved, OSError."""
         try:
             file = os.open(self._file(namespace.pid), os.O_RDONLY)
         except FileNotFoundError as error:
             raise ProcessMoved(f"process {namespace.pid} is gone") from error
         try:
-            # The id may belong to another process by now; what was opened stays what it is.
+            # By now the pid may belong to another process; the open file stays the same namespace.
             if os.fstat(file).st_ino != namespace.inode or namespace.pid not in namespace.group.pids():
-                raise ProcessMoved(f"process {namespace.pid} is another one by now")
+                raise ProcessMoved(f"pid {namespace.pid} now belongs to another process or namespace")
             return self._start(("nsenter", f"--net=/proc/self/fd/{file}", *argv), text, (file,))()
         finally:
             os.close(file)

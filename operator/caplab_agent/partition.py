@@ -1,6 +1,6 @@
 """The partition: packets between a pod and others are dropped in the pod's own network namespace.
 
-A fault's rules are one table there. The kernel itself ends the cut when the time is over and no agent is left to do it.
+Each fault has one table of rules there. If no agent is left, the kernel ends the cut when the fault's time is over.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ from .netns import Namespace, Namespaces, ProcessMoved
 from .plan import Heal
 
 _TRIES = 3  # a pod's processes come and go
-_SOONEST_NS, _LATEST_NS = 200_000_000, 2_000_000_000  # between two looks for the first packet
+_SOONEST_NS, _LATEST_NS = 200_000_000, 2_000_000_000  # between two reads of the counters, until the first packet
 _T = TypeVar("_T")
 
 
 class PartitionInjector:
-    """Injector of partition faults."""
+    """The injector of partition faults."""
 
     def __init__(self, clock: Clock, namespaces: Namespaces, read_pod: PodReader) -> None:
         self._clock = clock
         self._namespaces = namespaces
         self._tables = DropTables(namespaces)
         self._read_pod = read_pod
-        # Where the rules are and when they were read last: who does not know finds out.
+        # Where the rules are, and when they were last read. Both are caches: an agent that starts finds out again.
         self._cached: dict[Key, Namespace] = {}
         self._read_ns: dict[Key, int] = {}
 
     def inject(self, record: FaultRecord, pod: Body, stopped: threading.Event) -> FaultRecord | None:
-        """Put the rules into the pod's network. The proof comes with the first packet, which poll sees."""
+        """Install the rules in the pod's network. The proof is the first dropped packet, which poll detects."""
         assignment = record.assignment
         namespace = wait_for(lambda: self._running(assignment), record, stopped, self._clock)
         placed = wait_for(lambda: self._placed(assignment, pod), record, stopped, self._clock) if namespace else None
@@ -50,7 +50,7 @@ class PartitionInjector:
         return self._cut(replace(record, protected_addresses=own_addresses(placed)))
 
     def heal(self, record: FaultRecord, heal: Heal) -> FaultRecord:
-        """Delete this fault's table, with a last look at what it dropped."""
+        """Delete this fault's table, and read its counters a last time."""
         assignment, began = record.assignment, self._clock.now()
         self._forget(assignment.key)
         try:
@@ -67,23 +67,23 @@ class PartitionInjector:
         return ended(record, heal, replace(result, notes=notes), began, self._clock)
 
     def adjust(self, record: FaultRecord, assignment: Assignment) -> FaultRecord:
-        """Drop the packets of the addresses that are asked for now; what was counted stays."""
+        """Drop the packets of the assignment's addresses from now on, and keep the counters."""
         try:
             drops = permitted(_partition(assignment), record.protected_addresses)
         except AddressRefused as refused:
-            return replace(record, problem=str(refused))  # what is in force stays so
+            return replace(record, problem=str(refused))  # the rules in force stay
 
         def change(namespace: Namespace) -> bool:
             if namespace.inode == record.netns:
                 self._tables.change(namespace, assignment.fault_uid, drops, seconds_left(record, self._clock))
-            return True  # in another namespace, poll puts in all there is
+            return True  # in another namespace, poll installs all rules
 
         if not self._in_network(assignment, change):
             return record
         return replace(record, assignment=assignment, problem="", evidence=with_drops(record.evidence, drops))
 
     def poll(self, record: FaultRecord) -> FaultRecord:
-        """Whether a packet was dropped, whether the pod is gone, and whether its network is the one with the rules."""
+        """Check whether a packet was dropped, whether the pod is gone, and whether its network still has the rules."""
         assignment = record.assignment
         cached = self._cached.get(assignment.key)
         if cached is not None and self._namespaces.inode(cached.pid) == record.netns:
@@ -94,15 +94,15 @@ class PartitionInjector:
         return self._in_network(assignment, lambda namespace: self._relocated(record, cached, namespace)) or record
 
     def _relocated(self, record: FaultRecord, cached: Namespace | None, namespace: Namespace) -> FaultRecord:
-        """The pod's process is another one than before, and so may its network be."""
+        """Check the rules after the pod's process has changed, and install them again if its network has too."""
         if namespace.inode == record.netns:
             counters = self._tables.read(namespace, record.assignment.fault_uid)
             self._cached[record.assignment.key] = namespace
             if counters is not None:
                 return self._with_counters(record, counters)
-            if cached is None:  # the rules went while there was no agent: heal finds that, and takes the proof away
+            if cached is None:  # the rules went while no agent ran: heal notices, and takes the proof away
                 return record
-            # The process is gone, and the rules with it: another network that was given the number of the one before.
+            # The process is gone, and the rules with it: this is a new network that got the old one's inode.
         self._put(record, namespace)
         self._cached[record.assignment.key] = namespace
         after_ns = self._clock.now().ns - (record.injected_ns or 0)
@@ -131,7 +131,7 @@ class PartitionInjector:
         return namespace
 
     def _clear(self, assignment: Assignment) -> None:
-        """A program that took too long may have done its work all the same."""
+        """Remove the table after a failure: a program that took too long may have installed it all the same."""
         with suppress(OSError):
             self._in_network(assignment, lambda namespace: self._tables.remove(namespace, assignment.fault_uid))
 
@@ -149,7 +149,10 @@ class PartitionInjector:
         return replace(record, proven=True, effective_ns=first, evidence=evidence)
 
     def _is_due(self, record: FaultRecord) -> bool:
-        """The longer nothing was dropped, the less often it is looked for: the kernel knows when the first one was."""
+        """Check whether to read the counters now: the longer no packet was dropped, the less often.
+
+        Nothing is missed, as the kernel notes when the first one came.
+        """
         now = self._clock.now().ns
         pause = min(max((now - (record.injected_ns or now)) // 8, _SOONEST_NS), _LATEST_NS)
         return now >= self._read_ns.get(record.assignment.key, 0) + pause
@@ -163,8 +166,8 @@ class PartitionInjector:
             notes = ("the cut had ended by itself before the agent healed",) if expired else ()
             return self._with_counters(record, counters), HealResult(notes, held=not expired)
         if namespace.inode == record.netns:
-            return record, HealResult(("the rules were not there any more at heal: somebody removed them",), held=False)
-        return record, HealResult(("the pod's network was made anew right before heal, and held no rules yet",))
+            return record, HealResult(("the rules were already gone at heal: somebody removed them",), held=False)
+        return record, HealResult(("the pod's network was recreated right before heal, and had no rules yet",))
 
     def _without_process(self, record: FaultRecord) -> HealResult:
         if self._namespaces.group(record.assignment.pod_uid) is None:
@@ -179,7 +182,7 @@ class PartitionInjector:
         self._read_ns.pop(key, None)
 
     def _in_network(self, assignment: Assignment, step: Callable[[Namespace], _T]) -> _T | None:
-        """Do something in the pod's own network namespace; None: it has none at present."""
+        """Run a step in the pod's own network namespace; None: it has none at present."""
         for _ in range(_TRIES):
             namespace = self._namespaces.find(assignment.pod_uid)
             if namespace is None or self._namespaces.is_the_nodes(namespace):
@@ -189,7 +192,7 @@ class PartitionInjector:
         raise OSError(f"the processes of pod {assignment.pod} come and go too quickly to enter its network")
 
     def _running(self, assignment: Assignment) -> Namespace | None:
-        """A sandbox that is being made is in the node's namespace for a moment."""
+        """Find the pod's namespace; a sandbox that is being created is in the node's own for a moment."""
         namespace = self._namespaces.find(assignment.pod_uid)
         return None if namespace and assignment.replaces and self._namespaces.is_the_nodes(namespace) else namespace
 
@@ -211,5 +214,5 @@ def _no_network(assignment: Assignment, namespace: Namespace | None) -> str:
         )
     return (
         f"pod {assignment.pod} is in its node's own network, where a cut would hit the whole node. "
-        "Hint: no hostNetwork for members"
+        "Hint: do not use hostNetwork for members"
     )

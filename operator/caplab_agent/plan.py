@@ -1,4 +1,4 @@
-"""What to do next, decided from what is asked, what was begun, and the time. Pure."""
+"""The agent's decisions, from the Faults, the journal's records, and the time: pure functions."""
 
 from __future__ import annotations
 
@@ -22,15 +22,18 @@ from .faults import (
     requested_faults,
 )
 
-TOO_LATE = "the time was over before the agent got to it. Hint: a longer durationSeconds, or see why the agent was late"
-DIED = "the agent died in the midst of the injection: what it did is not known"
-LOST = "the journal of the node knows nothing of this fault: what it did is not known"
-REBOOTED = "the node booted anew in the midst of the fault"
+TOO_LATE = (
+    "the fault's time was over before the agent began. "
+    "Hint: use a longer durationSeconds, or find out why the agent was late"
+)
+DIED = "the agent died during the injection: its effect is unknown"
+LOST = "the node's journal has no record of this fault: its effect is unknown"
+REBOOTED = "the node rebooted during the fault"
 
 
 @dataclass(frozen=True, slots=True)
 class DecisionContext:
-    """Where and when a decision is made."""
+    """The node, the boot and the time of a decision."""
 
     node: str
     boot_id: str
@@ -39,7 +42,10 @@ class DecisionContext:
 
 @dataclass(frozen=True, slots=True)
 class Heal:
-    """A record that is to end; why: for its evidence, '' when its time is over as asked; problem: it failed."""
+    """An order to end a record.
+
+    why: the reason, for its evidence, '' if its time is over as requested; problem: why it failed, '' if it did not.
+    """
 
     key: Key
     why: str = ""
@@ -48,10 +54,10 @@ class Heal:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to do.
+    """The steps that a decision asks for.
 
-    begin: to inject; adjust: what is live is to be as these assignments ask; report: to write down and report, nothing
-    to do; heal; forget: ended, and everybody knows.
+    begin: records to inject; adjust: new assignments of live records; report: records to write down and report only;
+    heal: records to end; forget: ended records that their Faults already show.
     """
 
     begin: tuple[FaultRecord, ...] = ()
@@ -64,10 +70,10 @@ class Plan:
 def decide(
     faults: Sequence[Body] | None, journal: Mapping[Key, FaultRecord], busy: Collection[Key], context: DecisionContext
 ) -> Plan:
-    """What to do, given every Fault there is (None: none were listed yet), and what this node's journal holds.
+    """Decide the next steps.
 
-    busy: records whose injection is running in this process. Without a list nothing is begun or forgotten,
-    but what is due is healed all the same.
+    faults: all Faults that exist; None: not listed yet, so that nothing is begun or forgotten, but records that are due
+    are healed all the same. journal: this node's records. busy: those whose injection is running in this process.
     """
     new = [record for body in faults or () for record in _new_records(body, journal, context)]
     bodies = {body["metadata"]["uid"]: body for body in faults or ()}
@@ -95,7 +101,7 @@ def _new_records(body: Body, journal: Mapping[Key, FaultRecord], context: Decisi
 def _changed(
     faults: Sequence[Body], journal: Mapping[Key, FaultRecord], healing: Collection[Key], context: DecisionContext
 ) -> Iterator[Assignment]:
-    """Assignments whose addresses are others than those that are in force: pods come and go while a partition lasts."""
+    """Yield assignments with addresses other than those in force: pods come and go during a partition."""
     for requested in (requested for body in faults for requested in requested_faults(body, context.node)):
         assignment, record = requested.assignment, journal.get(requested.assignment.key)
         if record is None or record.state != ACTIVE or assignment.key in healing or requested.problem:
@@ -106,12 +112,12 @@ def _changed(
 
 def _record(requested: RequestedFault, deleted: bool, context: DecisionContext) -> FaultRecord:
     record = FaultRecord(requested.assignment, context.boot_id, context.now.ns)
-    if not is_uid(requested.assignment.pod_uid):  # nothing can have been done to it, and nothing must be
+    if not is_uid(requested.assignment.pod_uid):  # nothing was done to it, and nothing must be
         return replace(record, state=FAILED, problem=requested.problem)
-    if requested.state == ACTIVE:  # recorded as begun: the next decision heals what may be left of it
+    if requested.state == ACTIVE:  # recorded as begun, so that the next decision heals what may be left of it
         return replace(record, problem=LOST)
     if deleted:
-        return replace(record, state=HEALED, evidence=("deleted before it was begun: nothing was done",))
+        return replace(record, state=HEALED, evidence=("deleted before it began: nothing was done",))
     if requested.problem:
         return replace(record, state=FAILED, problem=requested.problem)
     assert requested.until is not None
@@ -137,11 +143,10 @@ def _heal(record: FaultRecord, body: Body | None, listed: bool, busy: bool, cont
 
 
 def _forgettable(bodies: Mapping[str, Body], journal: Mapping[Key, FaultRecord], node: str) -> Iterator[Key]:
-    """Records of faults of which all is over, and which the objects themselves show so.
+    """Yield the records of Faults that have ended completely and whose objects show it.
 
-    All records of one Fault go together: each report names them all, and one that is no longer named loses
-    its fields. That an object shows the end (not just that a report was taken) keeps a watch that lags from
-    bringing a record back as a new one.
+    All records of one Fault go together: each report names them all, and one that is no longer named loses its fields.
+    The object itself must show the end, as a watch that lags would otherwise bring a record back as a new one.
     """
     living = {key[0] for key, record in journal.items() if not record.ended}
     states = {

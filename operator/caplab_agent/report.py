@@ -1,4 +1,4 @@
-"""What the agent says of its records: the body it applies (pure), and the thread that brings it to the API server."""
+"""The agent's reports: the body that it applies to a Fault's status, and the thread that sends it."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _log = logging.getLogger(__name__)
 
 
 def report_body(records: Iterable[FaultRecord]) -> dict[str, Any] | None:
-    """What to apply for one Fault: every record of this node that has a state; None if none has.
+    """Build the body to apply for one Fault from its records with a state; None: no record has one.
 
-    All of them together: server-side apply takes away what its manager no longer names.
+    It names all of them, since server-side apply removes what its manager no longer names. Pure.
     """
     reported = [record for record in records if record.state != BEGUN]
     if not reported:
@@ -29,7 +29,7 @@ def report_body(records: Iterable[FaultRecord]) -> dict[str, Any] | None:
     return {
         "apiVersion": f"{GROUP}/{VERSION}",
         "kind": "Fault",
-        # With the uid, a newer Fault of the same name refuses it.
+        # With the uid, the API server refuses it for a newer Fault of the same name.
         "metadata": {"namespace": assignment.namespace, "name": assignment.name, "uid": assignment.fault_uid},
         "status": {"targets": [_target(record) for record in reported]},
     }
@@ -53,7 +53,10 @@ def _target(record: FaultRecord) -> dict[str, Any]:
 
 
 class Reporter:
-    """Sends the newest report of each Fault, again every again_seconds until send returns; never blocks its caller."""
+    """Sends the newest report of each Fault, and again every again_seconds until send succeeds.
+
+    It never blocks its caller.
+    """
 
     def __init__(self, send: Send, again_seconds: float = 1.0) -> None:
         self._send = send
@@ -63,23 +66,23 @@ class Reporter:
         self._stopped = False
 
     def start(self) -> None:
-        """Begin, in a daemon thread."""
+        """Start a daemon thread that sends reports."""
         threading.Thread(target=self._run, name="report", daemon=True).start()
 
     def stop(self) -> None:
-        """Send no more; what was not taken is reported by the next agent, from the journal."""
+        """Send no more; the next agent reports from the journal what was not sent."""
         with self._changed:
             self._stopped = True
             self._changed.notify()
 
     def report(self, fault_uid: str, body: Body) -> None:
-        """Report this in place of what was to be reported of the Fault before."""
+        """Queue a report, in place of an earlier one of this Fault that was not sent yet."""
         with self._changed:
             self._pending[fault_uid] = body, 0.0
             self._changed.notify()
 
     def drop(self, fault_uid: str) -> None:
-        """Nothing is to be said of a Fault any more."""
+        """Report nothing more about a Fault."""
         with self._changed:
             self._pending.pop(fault_uid, None)
 
@@ -105,8 +108,9 @@ class Reporter:
     def _sent(self, body: Body) -> bool:
         try:
             self._send(body)
-        except Exception as error:  # whatever it is: the fault goes on and heals, and this is tried again
+        except Exception as error:  # of any kind: the fault goes on and heals, and the report is sent again
             reason = " ".join(str(error).split())[:300]
-            _log.warning("report of Fault %s/%s: %s", body["metadata"]["namespace"], body["metadata"]["name"], reason)
+            names = body["metadata"]["namespace"], body["metadata"]["name"]
+            _log.warning("Report of Fault %s/%s was not sent: %s", *names, reason)
             return False
         return True

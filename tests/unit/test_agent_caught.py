@@ -117,7 +117,7 @@ def test_a_kill_that_keeps_nothing_down_has_nothing_to_do_with_a_replacement(nod
     done = injector.inject(new_record(Kill(keep_down=False), replaces="the-one-before"), POD, threading.Event())
     assert done
     assert (done.state, done.injected_ns, done.proven) == (HEALED, None, False)
-    assert "nothing to be done" in done.evidence[0]
+    assert "nothing to do" in done.evidence[0]
     assert not node.signals
 
 

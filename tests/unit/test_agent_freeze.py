@@ -99,7 +99,7 @@ def test_no_timer_no_freeze(kernel: Kernel, injector: FreezeInjector, programs: 
 
 def test_a_timer_that_takes_too_long_is_no_timer(kernel: Kernel, injector: FreezeInjector, programs: Programs) -> None:
     def answer(argv: Sequence[str], text: str) -> ProgramResult:
-        raise TimeoutError("systemd-run took longer than 5 s, and was killed")
+        raise TimeoutError("systemd-run took longer than 5 s and was killed")
 
     programs.answer = answer
     done = inject(injector)
@@ -130,7 +130,7 @@ def test_a_pod_that_somebody_thawed_loses_its_proof_and_is_not_frozen_again(
     Freezer(kernel.write).thaw(kernel.pod)
     polled = injector.poll(done)
     assert (polled.state, polled.proven) == (ACTIVE, False)
-    assert polled.evidence[-1] == "the pod was not frozen any more: somebody thawed it, 3.0 s after injection"
+    assert polled.evidence[-1] == "the pod was no longer frozen: somebody thawed it, 3.0 s after injection"
     assert injector.poll(polled) is polled
     assert not kernel.frozen
     assert not injector.heal(polled, HEAL).proven

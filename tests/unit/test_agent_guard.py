@@ -39,7 +39,7 @@ def test_a_member_in_a_labelled_namespace_may_be_hit() -> None:
         (ASSIGNMENT, NAMESPACE, {**POD, "spec": {"nodeName": "node-2"}}, "on node node-2"),
         (ASSIGNMENT, NAMESPACE, {**POD, "metadata": {"uid": "p1"}}, "does not carry the label caplab.dev/cluster"),
         (replace(ASSIGNMENT, cluster=""), NAMESPACE, {**POD, "metadata": {"uid": "p1"}}, "does not carry the label"),
-        (ASSIGNMENT, NAMESPACE, EXPORTER, "pod pg-0 carries caplab.dev/part=exporter: it only tells of members"),
+        (ASSIGNMENT, NAMESPACE, EXPORTER, "pod pg-0 carries caplab.dev/part=exporter: it only exports metrics"),
         (replace(ASSIGNMENT, cluster="other"), NAMESPACE, POD, "the fault is for 'other'"),
     ],
 )

@@ -97,7 +97,7 @@ def test_a_signal_is_sent_once_and_what_ignores_it_is_killed(node: Node) -> None
     assert done.proven
     assert node.signals.count((member.pid, signal.SIGTERM)) == 1
     assert (member.pid, signal.SIGKILL) in node.signals
-    assert "SIGKILL to 1 process which SIGTERM had not ended" in done.evidence
+    assert "SIGKILL to 1 process that SIGTERM had not ended" in done.evidence
 
 
 def test_a_signal_that_suffices_is_followed_by_none(node: Node) -> None:
@@ -236,7 +236,7 @@ def delete_volume(node: Node) -> None:
 
 @pytest.mark.parametrize(
     ("spoil", "says"),
-    [(remove, "not there any more"), (expire, "opened by itself"), (delete_volume, "the gate's volume was gone")],
+    [(remove, "already open"), (expire, "opened by itself"), (delete_volume, "the gate's volume was gone")],
 )
 def test_a_gate_that_did_not_hold_to_the_end_takes_the_proof_away(
     node: Node, spoil: Callable[[Node], None], says: str

@@ -166,7 +166,7 @@ def test_assignments_that_wait_for_their_pods_keep_no_other_from_beginning(lab: 
     assert [file.name for file in gate.iterdir()] == ["closed-w7"]
     lab.api.put(deleted(lab.api.faults["w8"]))
     wait_until(lambda: state(lab, "w8") == "Healed")
-    assert lab.api.target("w8")["evidence"] == ["ended before it was begun: nothing was done"]
+    assert lab.api.target("w8")["evidence"] == ["ended before it began: nothing was done"]
 
 
 def test_an_assignment_that_waits_for_its_pod_is_left_to_the_next_agent(lab: Lab) -> None:

@@ -177,7 +177,7 @@ def test_rules_that_somebody_removed_take_the_proof_away(node: Node, injector: P
     assert injector.poll(polled) is polled
     healed = injector.heal(polled, HEAL)
     assert (healed.state, healed.proven) == (HEALED, False)
-    assert healed.evidence[-1] == "the rules were not there any more at heal: somebody removed them"
+    assert healed.evidence[-1] == "the rules were already gone at heal: somebody removed them"
     assert injector.heal(polled, HEAL).state == HEALED  # safe to repeat
 
 
@@ -228,7 +228,7 @@ def test_a_sandbox_that_was_made_anew_gets_the_rules_again(node: Node, injector:
     new = injector.poll(polled)
     assert (new.state, new.proven, new.netns) == (ACTIVE, True, node.inode(again))
     assert new.effective_ns == polled.effective_ns
-    assert new.evidence[-1] == "the pod's network was made anew: rules put in again 4.0 s after injection"
+    assert new.evidence[-1] == "the pod's network was recreated: rules installed again 4.0 s after injection"
     assert list(node.nft.namespaces[node.inode(again)]) == ["caplab_f1_a"]
     assert f"{PEER} timeout 8000ms" in node.nft.calls[-1][2]
     assert injector.poll(new) is new

@@ -108,8 +108,8 @@ def test_a_fault_deleted_before_it_was_begun_is_healed_so_that_its_finalizer_can
 @pytest.mark.parametrize(
     ("body", "field"),
     [
-        (fault(kill=None), "spec names none. Hint: "),
-        (fault(freeze={}), "spec names kill and freeze. Hint: "),
+        (fault(kill=None), "spec names none of the faults that this agent supports"),
+        (fault(freeze={}), "spec names kill and freeze of the faults that this agent supports"),
         (fault(kill={"signal": "SIGSTOP"}), "spec.kill.signal"),
         (fault(kill={"signal": "SIGCHLD"}), "spec.kill.signal"),
         (fault(durationSeconds="ten"), "spec.durationSeconds"),

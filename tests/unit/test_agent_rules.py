@@ -142,5 +142,5 @@ def test_lines_about_the_present_take_each_others_place() -> None:
     assert lines == ("drops packets from 2 addresses and to 1 address", "x")
     assert with_new_network(with_new_network(("x",), 10**9), 3 * 10**9) == (
         "x",
-        "the pod's network was made anew: rules put in again 3.0 s after injection",
+        "the pod's network was recreated: rules installed again 3.0 s after injection",
     )

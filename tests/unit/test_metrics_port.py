@@ -190,4 +190,4 @@ def test_an_agent_whose_port_is_taken_goes_on(
         monkeypatch.setattr(agent, "PORT", taken.getsockname()[1])
         with caplog.at_level(logging.ERROR):
             agent.serve(of_agent())
-    assert "no metrics on port" in caplog.text
+    assert "Cannot serve metrics on port" in caplog.text
