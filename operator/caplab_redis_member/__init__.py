@@ -1,1 +1,1 @@
-"""What a Redis member does before it starts and before it ends: the standard library only."""
+"""The steps of a Redis member before it starts and before it ends, with the standard library only."""

@@ -1,4 +1,4 @@
-"""A member that waits publishes what it has, on a port of its own: only who knows the password gets it."""
+"""The record of a waiting member's disk, published on a port of its own to clients that know the password."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from io import BufferedIOBase
 
 from .config import RECORD_PORT
 
-RECORD = "RECORD"  # the one command there is, after AUTH
-_SECONDS = 2.0  # for a whole conversation's next word
-_WORDS, _BYTES = 4, 1000  # no command is longer
+RECORD = "RECORD"  # the only command besides AUTH
+_SECONDS = 2.0  # for each read from a client
+_WORDS, _BYTES = 4, 1000  # the longest command
 
 
 @contextmanager
 def published(text: str, password: str, port: int = RECORD_PORT, host: str = "") -> Iterator[int]:
-    """Answer who asks, as Redis would, until the end; yields the port."""
+    """Serve text by Redis' protocol inside the block; yields the port."""
 
     class Handler(socketserver.StreamRequestHandler):
         timeout = _SECONDS
 
         def handle(self) -> None:
-            with suppress(OSError, ValueError):  # who does not speak so is not answered
+            with suppress(OSError, ValueError):  # a client that does not speak the protocol gets no answer
                 _converse(self.rfile, self.wfile, text, password)
 
     class Server(socketserver.ThreadingTCPServer):
@@ -53,7 +53,7 @@ def _converse(requests: BufferedIOBase, answers: BufferedIOBase, text: str, pass
 
 
 def _command(requests: BufferedIOBase) -> list[str]:
-    """The words of the next command; [] at the end. Raises ValueError for what is none."""
+    """Read the words of the next command; [] at the end. Raises ValueError if it is not a command."""
     line = requests.readline(_BYTES)
     if not line:
         return []
@@ -68,5 +68,5 @@ def _command(requests: BufferedIOBase) -> list[str]:
 def _length(line: bytes, kind: bytes, most: int) -> int:
     length = int(line[1:]) if line[:1] == kind else 0
     if not 0 < length <= most:
-        raise ValueError("no command")
+        raise ValueError("not a command")
     return length

@@ -1,4 +1,4 @@
-"""What a member has on its disk, and what it was when that was written."""
+"""The record of a member's disk: its data, and the role it had when that was written."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ _INCREMENTAL = "i"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """One member's. It says nothing of a member that never ran."""
+    """The data and the last role of one member."""
 
     host: str
-    follows: str = ""  # whom it followed last; itself: it was primary; '': it never ran
-    since: float = 0.0  # when it was told so, seconds of Unix time
-    offset: int = 0  # up to where its file has the replication stream; after a crash without what is no data in it
+    follows: str = ""  # the host that it followed last; its own: it was primary; '': it never ran
+    since: float = 0.0  # when it was told to, in seconds of Unix time
+    # How far its file has the replication stream, in bytes; after a crash only the stream's data is counted.
+    offset: int = 0
     has_data: bool = False
 
 
 def read_record(data: Path, host: str, keeps: bool) -> Record:
-    """From the member's volume; keeps: what is there is used by a restart. Raises OSError."""
+    """Read the record from the member's volume; keeps: a restart uses the data that is there. Raises OSError."""
     configuration = data / "redis.conf"
     if not configuration.exists():
         follows, since = "", 0.0
@@ -33,13 +34,13 @@ def read_record(data: Path, host: str, keeps: bool) -> Record:
 
 
 def _followed(configuration: str) -> str:
-    """Redis rewrites its file whenever a Sentinel changes its role."""
+    """Find the primary in redis.conf, which Redis rewrites whenever a Sentinel changes its role; '': none."""
     lines = [line.split() for line in configuration.splitlines()]
     return next((words[1] for words in reversed(lines) if words[:1] == ["replicaof"] and len(words) > 1), "")
 
 
 def _offset(folder: Path) -> int | None:
-    """Where in the replication stream the append-only file ends, by its manifest; None where there is no file."""
+    """Compute where in the replication stream the append-only file ends, by its manifest; None: there is no file."""
     try:
         lines = (folder / _MANIFEST).read_text(errors="replace").splitlines()
     except FileNotFoundError:
@@ -48,7 +49,7 @@ def _offset(folder: Path) -> int | None:
     last = next((entry for entry in reversed(entries) if entry.get("type") == _INCREMENTAL), None)
     if last is None:
         return 0 if entries else None
-    if "endoffset" in last:  # it ended in good order
+    if "endoffset" in last:  # Redis shut down cleanly
         return int(last["endoffset"])
     file = folder / last.get("file", "")
     return int(last.get("startoffset", 0)) + (file.stat().st_size if file.is_file() else 0)

@@ -1,12 +1,12 @@
-"""Whom a member that starts follows, or that it is primary, where nobody runs who could say so.
+"""The startup decision: which primary a starting member follows, or that it is primary itself.
 
-Each member that waits publishes what it has on its disk, and reads what the others have. All come to the same choice
-(choose_primary): the one who was primary last, since a replica has nothing that its primary had not before; where that
-one is away or has lost its disk, the replica of it that got furthest. Only whom the Sentinels name ever starts as
-primary. If another is chosen, it starts alone, as a replica of the one they name: so they find nobody else whom they
-could promote.
-For the same reason replicas start only once every Sentinel has seen that the primary is up: one that still holds it for
-down would begin a failover, and could promote a replica that has not yet what the primary has.
+Each waiting member publishes the record of its disk and reads those of the others. All make the same choice
+(choose_primary): the member that was primary last, since a replica has no data that its primary did not have before;
+if that one is away or has lost its disk, the replica of it that got furthest. Only a member that the Sentinels name
+ever starts as primary. If another one is chosen, it starts alone, as a replica of the one that they name, so that they
+find no other member to promote.
+For the same reason replicas start only once every Sentinel has seen that the primary is up: a Sentinel that still takes
+it for down would begin a failover, and could promote a replica that does not have the primary's data yet.
 """
 
 from __future__ import annotations
@@ -27,36 +27,39 @@ from .config import MASTER, RECORD_PORT, SENTINEL_PORT, MemberConfig, data_folde
 from .publishing import RECORD, published
 from .record import Record, read_record
 
-# How long those are waited for who do not publish their records: a pod that starts anew takes some seconds.
+# How long to wait for members that do not publish their records: a pod that restarts takes some seconds.
 RECORDS_TIMEOUT_SECONDS = 30.0
-# One that no longer publishes its record is starting: it does not listen yet.
+# How long the record of a member that no longer publishes it counts: it is starting, and does not listen yet.
 _STARTING_SECONDS = 15.0
-# How long Sentinels may take to see that a primary is up: they look four times in down-after. One that is cut off from
-# it never sees it.
+# How long Sentinels may take to see that a primary is up: they ping it four times in down-after. A Sentinel that is cut
+# off from it never sees it.
 _NOTICED_UP_SECONDS = 10.0
 _POLL_SECONDS = 0.1
 _FAILOVER_AGAIN_SECONDS = 2.0
-_MASTER, _REPLICA = "master", "slave"  # INFO's words
-_FAILING_OVER, _DOWN = "failover_in_progress", frozenset({"s_down", "o_down"})  # SENTINEL MASTER's
+_MASTER, _REPLICA = "master", "slave"  # roles in INFO
+_FAILING_OVER, _DOWN = "failover_in_progress", frozenset({"s_down", "o_down"})  # flags in SENTINEL MASTER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterView:
-    """The others, as a member that waits sees them."""
+    """The cluster as a waiting member sees it."""
 
-    named: str | None = None  # whom enough Sentinels take for primary
-    decided: bool = False  # they do so after a failover, and not by their first file
-    being_replaced: frozenset[str] = frozenset()  # members from whom a Sentinel is failing over to another
-    held_down: frozenset[str] = frozenset()  # members that a Sentinel holds for down, though they may be up by now
+    named: str | None = None  # the primary that a quorum of Sentinels names
+    decided: bool = False  # they name it after a failover, and not from their first configuration
+    being_replaced: frozenset[str] = frozenset()  # members that a Sentinel is failing over from
+    held_down: frozenset[str] = frozenset()  # members that a Sentinel takes for down, though they may be up by now
     # Seconds for which members have been seen as primary.
     primary_for: Mapping[str, float] = field(default_factory=dict)
-    roles: Mapping[str, str] = field(default_factory=dict)  # of other members that run
-    records: Mapping[str, Record] = field(default_factory=dict)  # of members that wait, this one among them
+    roles: Mapping[str, str] = field(default_factory=dict)  # of the other members that run
+    records: Mapping[str, Record] = field(default_factory=dict)  # of the members that wait, this one included
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Start, and follow that member; itself: as primary. confirmed: it is primary by its own word, or this one is."""
+    """A decision to start and follow primary, or, if that is the member itself, to start as primary.
+
+    confirmed: the member followed reports itself as primary, or this one is to be primary for sure.
+    """
 
     primary: str
     confirmed: bool
@@ -64,20 +67,23 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Not yet. promote: the Sentinels need not wait until their time is up to find the chosen one."""
+    """A decision not to start yet; promote: a Sentinel is to be asked for a failover to the chosen member at once."""
 
     why: str
     promote: bool = False
 
 
 def choose_primary(records: Sequence[Record], named: str | None, initial: str, members: Sequence[str]) -> str:
-    """The member with the most data, by what each has on its disk: pure, and the same for all who see the same."""
+    """Choose the member with the most data from the records of their disks.
+
+    Pure: all members with the same view make the same choice.
+    """
     with_data = {record.host: record for record in records if record.has_data}
     if not with_data:
         hosts = sorted(record.host for record in records)
         return next((host for host in (named, initial) if host in hosts), hosts[0]) or hosts[0]
-    # The last word on who was primary: a file that says so is written when a member is promoted, or told to follow. One
-    # that followed somebody who is no member says nothing of who was.
+    # The newest record names the last primary: a member's file is written when it is promoted or told to follow. A
+    # record of a member that followed a host that is not a member does not count.
     conclusive = [record for record in with_data.values() if record.follows in members]
     leader = max(conclusive, key=lambda record: (record.since, record.host)).follows if conclusive else None
     if leader in with_data:
@@ -87,7 +93,7 @@ def choose_primary(records: Sequence[Record], named: str | None, initial: str, m
 
 
 def decide(config: MemberConfig, view: ClusterView, waited_seconds: float) -> Start | Wait:
-    """What a member does that starts: pure."""
+    """Decide whether a member starts now, and with which primary (pure)."""
     own = view.records[config.host]
     if len(config.members) == 1:
         return Start(config.host, confirmed=True)
@@ -100,13 +106,13 @@ def decide(config: MemberConfig, view: ClusterView, waited_seconds: float) -> St
 
 
 def _primary_to_follow(config: MemberConfig, view: ClusterView, own: Record) -> str | None:
-    """Another member: whom the Sentinels name, else whom it followed, else the very first one."""
+    """Find another member to follow: the one the Sentinels name, else the last one followed, else the initial one."""
     primary = view.named or own.follows or (config.initial_primary if config.bootstrap else None)
     return primary if primary != config.host else None
 
 
 def _as_replica(primary: str, view: ClusterView) -> Start | Wait:
-    """As a replica of one that is up, unless Sentinels don't know that yet."""
+    """Start as a replica of a primary that is up, unless a Sentinel does not know yet that it is."""
     if primary in view.held_down and view.primary_for.get(primary, 0.0) < _NOTICED_UP_SECONDS:
         return Wait(f"the Sentinels to see that {primary} is up")
     return Start(primary, confirmed=True)
@@ -115,12 +121,15 @@ def _as_replica(primary: str, view: ClusterView) -> Start | Wait:
 def _beside_running_members(
     config: MemberConfig, view: ClusterView, primary: str | None, waited_seconds: float
 ) -> Start | Wait:
-    """Sentinels choose among those that run. A replica of a primary that is away does no harm, but it can wait."""
+    """Decide while other members run, among which the Sentinels choose.
+
+    A replica of a primary that is away does no harm, but it can wait.
+    """
     if view.named == config.host and config.come_back:
         return Start(config.host, confirmed=False)
     if primary and waited_seconds >= RECORDS_TIMEOUT_SECONDS:
         return Start(primary, confirmed=False)
-    return Wait(f"the Sentinels to name another primary (they name: {view.named or 'nobody'})")
+    return Wait(f"the Sentinels to name another primary (they name: {view.named or 'none'})")
 
 
 def _by_records(config: MemberConfig, view: ClusterView, primary: str | None, waited_seconds: float) -> Start | Wait:
@@ -131,17 +140,17 @@ def _by_records(config: MemberConfig, view: ClusterView, primary: str | None, wa
     if chosen == config.host:
         return _as_chosen(config, view)
     if primary and waited_seconds >= 2 * RECORDS_TIMEOUT_SECONDS:
-        return Start(primary, confirmed=False)  # the chosen one can't start
-    return Wait(f"{chosen}, who has most, to be primary", promote=view.named == config.host)
+        return Start(primary, confirmed=False)  # the chosen member cannot start
+    return Wait(f"{chosen}, which has the most data, to become primary", promote=view.named == config.host)
 
 
 def _can_do_without(config: MemberConfig, view: ClusterView, chosen: str, waited_seconds: float) -> bool:
-    """Whether it may be decided without those that are missing."""
+    """Check whether the decision can be made without the missing records."""
     record = view.records[chosen]
     if not record.has_data and config.persistence != "none":
-        return False  # one who comes later would throw its data away
+        return False  # a member that comes later with data would lose it
     if view.decided and view.named == chosen == record.follows:
-        return True  # the primary itself: nobody has more
+        return True  # the chosen member is the primary itself: no other has more
     return waited_seconds >= RECORDS_TIMEOUT_SECONDS and not config.bootstrap
 
 
@@ -150,13 +159,13 @@ def _as_chosen(config: MemberConfig, view: ClusterView) -> Start | Wait:
     if view.named == config.host or (is_new and view.named is None):
         return Start(config.host, confirmed=True)
     if view.named:
-        return Start(view.named, confirmed=False)  # the Sentinels promote this one: nobody else runs
+        return Start(view.named, confirmed=False)  # the Sentinels will promote this member, since no other runs
     return Wait("the Sentinels")
 
 
 @dataclass
 class Startup:
-    """The startup of a member, until it may start; pause and clock are time's."""
+    """The wait of a member until it may start; pause and clock are those of the module time."""
 
     load_config: Callable[[], MemberConfig]
     record: Record
@@ -170,7 +179,7 @@ class Startup:
     _primary_since: dict[str, float] = field(default_factory=dict)
 
     def run(self) -> Start:
-        """Wait until it is known whom to follow."""
+        """Wait until the member may start, and return the decision."""
         began = self.clock()
         with ThreadPoolExecutor(16) as pool:
             while True:
@@ -183,7 +192,7 @@ class Startup:
                 self.pause(_POLL_SECONDS)
 
     def _with_memory(self, view: ClusterView) -> ClusterView:
-        """With the records of those who have gone silent a moment ago, and how long others have been primary."""
+        """Add to a view the records of members that fell silent a moment ago, and how long others have been primary."""
         now = self.clock()
         primaries = [host for host, role in view.roles.items() if role == _MASTER]
         self._primary_since = {host: self._primary_since.get(host, now) for host in primaries}
@@ -201,7 +210,7 @@ class Startup:
             self.log(f"waiting for {step.why}")
             self._logged = step.why
         self._waits_for_chosen = self._waits_for_chosen or step.promote
-        # While nobody ran Sentinels may have tried in vain, and would not again for twice their failover-timeout.
+        # While no member ran, Sentinels may have tried in vain, and do not try again for twice their failover-timeout.
         is_due = self.clock() - self._promoted_at >= _FAILOVER_AGAIN_SECONDS
         if self._waits_for_chosen and is_due and view.named == config.host and _REPLICA in view.roles.values():
             self._promoted_at = self.clock()
@@ -209,12 +218,12 @@ class Startup:
 
 
 def _request_failover(config: MemberConfig) -> None:
-    with suppress(OSError, Refusal):  # again soon
+    with suppress(OSError, Refusal):  # it is requested again soon
         config.ask(config.sentinels[0], ("SENTINEL", "FAILOVER", MASTER), port=SENTINEL_PORT)
 
 
 def observe(config: MemberConfig, own: Record, pool: ThreadPoolExecutor) -> ClusterView:
-    """Ask everybody at once."""
+    """Ask all members and Sentinels in parallel; own: the record of this member."""
     sentinels = [pool.submit(_ask_sentinel, config, host) for host in config.sentinels]
     roles = {host: pool.submit(_ask_role, config, host) for host in config.others}
     records = {host: pool.submit(_ask_record, config, host) for host in config.others}
@@ -235,7 +244,7 @@ def observe(config: MemberConfig, own: Record, pool: ThreadPoolExecutor) -> Clus
 
 @dataclass(frozen=True, slots=True)
 class _Master:
-    """The primary by a Sentinel's word."""
+    """The primary that a Sentinel names."""
 
     host: str
     epoch: int
@@ -267,7 +276,7 @@ def _ask_record(config: MemberConfig, host: str) -> Record | None:
 
 
 def main() -> None:
-    """Print whom to follow, and whether that is known for sure: for run-member to read. The log is stderr."""
+    """Print the primary to follow and whether it is confirmed, for run-member to read; log to stderr."""
     config = load_config()
     keeps = config.persistence != "none" or config.come_back
     record = read_record(data_folder(), config.host, keeps)

@@ -1,8 +1,8 @@
-"""Before a member ends that is primary: another is made primary in good order, so that nothing acknowledged is lost.
+"""The switchover before a primary ends, so that no acknowledged write is lost.
 
-The same steps as the operator's own switchover (handlers/redis_switchover.py): writes are held back, the replicas get
-all there is, a Sentinel promotes one, the old primary follows it, and its clients are sent away. What can't be done
-in time is left: the member then ends as it would have without this, its writes still held back.
+It takes the same steps as the operator's own switchover (handlers/redis_switchover.py): writes are paused, the replicas
+catch up, a Sentinel promotes one of them, the old primary follows it, and its clients are disconnected. If a step does
+not succeed in time, the member ends as it would have without a switchover, with writes still paused.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from caplab_wire.resp import Refusal, information, pairs
 
 from .config import MASTER, REDIS_PORT, SENTINEL_PORT, MemberConfig, load_config
 
-# All in all less than the pod's grace (engines/redis/manifests.py), after which it is killed.
+# In all, these are less than the pod's grace period (engines/redis/manifests.py), after which it is killed.
 _ALL_CAUGHT_UP_SECONDS = 3.0  # a linked replica takes milliseconds
-_ONE_CAUGHT_UP_SECONDS = 10.0  # from the beginning; Sentinels, who look each second, know by then who has most
+_ONE_CAUGHT_UP_SECONDS = 10.0  # from the beginning; by then Sentinels, which ask once a second, know who has most
 _PROMOTED_SECONDS = 8.0
-_PAUSE_MILLISECONDS = 60_000  # longer than the pod lives
+_PAUSE_MILLISECONDS = 60_000  # longer than the pod still lives
 _POLL_SECONDS = 0.05
-_SERVICES_FOLLOW_SECONDS = 0.5  # as the operator's
+_SERVICES_FOLLOW_SECONDS = 0.5  # the same as the operator's
 _SEND_AWAY = ("CLIENT", "KILL", "TYPE", "normal")
-_FAILING_OVER = "INPROG"  # somebody else had the same idea
+_FAILING_OVER = "INPROG"  # a failover is already under way
 
 Log = Callable[[str], None]
 _T = TypeVar("_T")
@@ -33,7 +33,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class Replica:
-    """A replica of the member that ends, by its own word."""
+    """A replica of the member that ends, as it reports itself."""
 
     host: str
     linked: bool
@@ -42,7 +42,7 @@ class Replica:
 
 @dataclass
 class Switchover:
-    """A switchover from a member that is about to end; pause and clock are time's."""
+    """A switchover from a member that is about to end; pause and clock are those of the module time."""
 
     config: MemberConfig
     log: Log = print
@@ -51,16 +51,16 @@ class Switchover:
     _began: float = field(init=False, default=0.0)
 
     def run(self) -> bool:
-        """Whether another is primary now."""
+        """Switch over, and return whether another member is primary now."""
         self._began = self.clock()
         if not self._is_primary():
             return False
         if not self._replicas():
-            self.log("not done: no replica answers")
+            self.log("not done: no replica answered")
             return False
         self._command(("CLIENT", "PAUSE", str(_PAUSE_MILLISECONDS), "WRITE"))
         if not self._await_caught_up():
-            self.log("not done: no replica has all that there is")
+            self.log("not done: no replica has caught up")
             return False
         new = self._await_promotion() if self._begin_failover() else None
         if new is None:
@@ -75,7 +75,7 @@ class Switchover:
         return own is not None and own.get("role") == "master" and len(self.config.members) > 1
 
     def _await_caught_up(self) -> bool:
-        """Wait until all replicas have what there is; later, until one has."""
+        """Wait until all replicas have caught up; after 3 s, until one has."""
         for elapsed in self._poll_until(self._began + _ONE_CAUGHT_UP_SECONDS):
             own, replicas = self._info(self.config.host), self._replicas()
             if own is None or not replicas:
@@ -86,7 +86,7 @@ class Switchover:
         return False
 
     def _begin_failover(self) -> bool:
-        """Have a Sentinel begin; those that name another can't."""
+        """Ask a Sentinel that still names this member to begin a failover; whether one is under way."""
         for _ in self._poll_until(self.clock() + _PROMOTED_SECONDS / 2):
             names = self._ask_each(self.config.sentinels, self._named_by)
             if not names:
@@ -95,7 +95,7 @@ class Switchover:
                 if self._fail_over(sentinel):
                     return True
             if any(named and named != self.config.host for named in names.values()):
-                return True  # it is under way already
+                return True  # a failover is already under way
         return False
 
     def _fail_over(self, sentinel: str) -> bool:
@@ -118,7 +118,7 @@ class Switchover:
 
     def _follow(self, new: str) -> None:
         self._command(("REPLICAOF", new, str(REDIS_PORT)), ("CONFIG", "REWRITE"), _SEND_AWAY)
-        self.pause(_SERVICES_FOLLOW_SECONDS)  # a client that comes back sooner would land here again
+        self.pause(_SERVICES_FOLLOW_SECONDS)  # a client that reconnects sooner would reach this member again
         self._command(_SEND_AWAY)
 
     def _replicas(self) -> list[Replica]:
@@ -155,14 +155,14 @@ class Switchover:
             self.log(f"refused: {refusal}")
 
     def _poll_until(self, end: float) -> Iterator[float]:
-        """Again and again until then; each time the seconds since the beginning."""
+        """Yield the seconds since the switchover began, again and again until end, a time of the clock."""
         while (now := self.clock()) < end:
             yield now - self._began
             self.pause(_POLL_SECONDS)
 
 
 def main() -> None:
-    """What the pod runs before it is told to end. It logs to the member's log."""
+    """Run the switchover as the pod's preStop hook, and write to the member's log."""
     try:
         with open("/proc/1/fd/1", "w", buffering=1) as log:  # noqa: PTH123
             Switchover(load_config(), log=lambda text: print(f"switchover: {text}", file=log)).run()

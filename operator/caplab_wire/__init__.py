@@ -1,4 +1,4 @@
-"""How members are asked: in bounded time, and with no more read of an answer than a bound.
+"""Requests to members, with bounds on the time that an answer takes and on the bytes that are read of it.
 
-The standard library only, and no other package of the lab: the operator has it, and so has what runs beside a member.
+It uses only the standard library and no other package of the lab, since the code that runs beside a member uses it too.
 """

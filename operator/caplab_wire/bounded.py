@@ -1,4 +1,4 @@
-"""A connection that ends: whoever is asked may answer anything, for ever, a byte at a time."""
+"""Bounded connections: a member may answer anything, without end, or a byte at a time."""
 
 from __future__ import annotations
 
@@ -7,26 +7,29 @@ import struct
 import time
 from typing import Any
 
-MOST_BYTES = 1 << 20  # of all that a member says on one connection: nobody who is asked has more to say
+MOST_BYTES = 1 << 20  # read from one connection in all: no answer is that long
 _RECEIVED_AT = 128  # tcp_info.tcpi_bytes_received of linux/tcp.h
-_WAITS = 3  # for so many waits all of it may last, since one on a busy machine is long
+_WAITS = 3  # a connection may last for so many waits in all, since a busy machine may take one wait for a step
 
 
 class BoundedSocket(socket.socket):
-    """Reads no more bytes and no longer than it may, in all; only recv_into, which is all that makefile uses."""
+    """A socket with bounds on the total bytes and time of its reads.
+
+    They hold only for recv_into, the one method that makefile uses.
+    """
 
     _end = float("inf")
     _wait_seconds = 0.0
     _most_bytes = _left_bytes = 0
 
     def bound(self, seconds: float, most_bytes: int) -> None:
-        """From now on."""
+        """Set the bounds, from now on: most_bytes in all, seconds for each wait, and three times as many in all."""
         self._end = time.monotonic() + _WAITS * seconds
         self._wait_seconds = seconds
         self._most_bytes = self._left_bytes = most_bytes
 
     def recv_into(self, *arguments: Any) -> int:
-        """As socket's. Raises TimeoutError and ConnectionError where a bound is reached."""
+        """Read as socket.recv_into does. Raises TimeoutError and ConnectionError if a bound is reached."""
         left = self._end - time.monotonic()
         if left <= 0:
             raise TimeoutError("timed out")
@@ -39,7 +42,7 @@ class BoundedSocket(socket.socket):
 
 
 def connect(host: str, port: int, seconds: float, most_bytes: int = MOST_BYTES) -> BoundedSocket:
-    """Connect to a host; seconds bounds each wait, and three times as many all of them. Raises OSError."""
+    """Connect to a host; seconds bounds each wait, and three times as many bound all of them. Raises OSError."""
     problem: OSError | None = None
     for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
         connection = BoundedSocket(family, kind, protocol)
@@ -56,9 +59,9 @@ def connect(host: str, port: int, seconds: float, most_bytes: int = MOST_BYTES) 
 
 
 def received_bytes(descriptor: int) -> int:
-    """How many bytes have come on a connection that a library reads, with those that nobody has read yet.
+    """Count the bytes received on a TCP connection that a library reads, including those not read yet.
 
-    The kernel's own count. Linux only, and TCP: 0 elsewhere.
+    The count is the kernel's, on Linux only; 0: there is none.
     """
     connection = socket.socket(fileno=descriptor)
     try:
@@ -67,4 +70,4 @@ def received_bytes(descriptor: int) -> int:
     except (OSError, AttributeError, struct.error):
         return 0
     finally:
-        connection.detach()  # it stays the library's
+        connection.detach()  # the descriptor stays open for the library

@@ -1,4 +1,4 @@
-"""The little of Redis' protocol (RESP 2) that is needed to ask members and Sentinels something."""
+"""A minimal client of Redis' protocol (RESP 2), enough to send commands to members and Sentinels."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ Command = Sequence[str]
 
 
 class Refusal(Exception):
-    """An error that Redis answered with, in its own words."""
+    """An error that Redis answered with; the message is Redis' own."""
 
 
-# A line, a number, a refusal, a list of such; None where there is nothing.
+# A line, a number, a refusal, a list of these, or None for an empty answer.
 Answer = str | int | None | Refusal | list["Answer"]
 
 
 def ask(host: str, port: int, password: str, *commands: Command, seconds: float = 1.0) -> list[Answer]:
-    """The answers to commands, one after the other. Raises OSError where nobody answers in time, and Refusal."""
+    """Send commands and return their answers in order. Raises Refusal, and OSError if there is no answer in time."""
     answers: list[Answer] = []
     for answer in exchange(host, port, (USER, password), commands, seconds):
         if isinstance(answer, Refusal):
@@ -34,9 +34,10 @@ def ask(host: str, port: int, password: str, *commands: Command, seconds: float 
 def exchange(
     host: str, port: int, login: tuple[str, str], commands: Sequence[Command], seconds: float
 ) -> Iterator[Answer]:
-    """Log in, and yield the answer to each command as it comes, refusals among them. seconds bounds each wait.
+    """Log in, and yield the answer to each command as it comes, refusals included. seconds bounds each wait.
 
-    Raises Refusal of the login, and OSError where nobody answers in time, too much, or not as Redis does.
+    Raises Refusal if the login is refused, and OSError if the answer does not come in time, is too long, or is not
+    Redis' protocol.
     """
     try:
         with connect(host, port, seconds) as connection, connection.makefile("rb") as stream:
@@ -57,7 +58,7 @@ def _packed(command: Command) -> bytes:
 def _answer(stream: BinaryIO, depth: int = 0) -> Answer:
     line = stream.readline(_LINE_BYTES)
     if not line.endswith(b"\r\n"):
-        raise ConnectionError("closed in the middle of an answer")
+        raise ConnectionError("the connection was closed in the middle of an answer")
     kind, rest = line[:1], line[1:-2].decode(errors="replace")
     if kind == b"-":
         return Refusal(rest)
@@ -72,24 +73,24 @@ def _long_answer(kind: bytes, length: int, stream: BinaryIO, depth: int) -> Answ
     if length < 0:
         return None
     if length > (_MOST_PARTS if kind == b"*" else MOST_BYTES) or depth > _MOST_DEPTH:
-        raise ValueError(f"an answer of {length} parts or bytes, {depth} lists deep")
+        raise ValueError(f"an answer has {length} parts or bytes, {depth} lists deep")
     if kind == b"*":
         return [_answer(stream, depth + 1) for _ in range(length)]
     if kind != b"$":
-        raise ValueError(f"an answer that begins with {kind!r}")
+        raise ValueError(f"an answer begins with {kind!r}")
     data = stream.read(length + 2)
     if len(data) < length + 2:
-        raise ConnectionError("closed in the middle of an answer")
+        raise ConnectionError("the connection was closed in the middle of an answer")
     return data[:-2].decode(errors="replace")
 
 
 def information(text: Answer) -> dict[str, str]:
-    """The fields of INFO."""
+    """Parse the fields of an answer to INFO."""
     pairs = (line.partition(":") for line in str(text).splitlines())
     return {name: value for name, colon, value in pairs if colon}
 
 
 def pairs(flat: Answer) -> dict[str, str]:
-    """Names and values by turns."""
+    """Parse a list of alternating names and values."""
     words = [str(word) for word in flat] if isinstance(flat, list) else []
     return dict(zip(words[::2], words[1::2], strict=False))

@@ -1,4 +1,4 @@
-"""One HTTP request to a member: no proxy of the environment, and no redirection to where the member would have it."""
+"""Single HTTP requests to members, which use no proxy from the environment and follow no redirect."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def request(
     headers: Mapping[str, str] | None = None,
     body: bytes | None = None,
 ) -> tuple[int, bytes]:
-    """Status and body of the answer; seconds bounds each wait.
+    """Send a request, and return the answer's status and body, of at most MOST_BYTES. seconds bounds each wait.
 
-    Raises OSError where nobody answers in time, too much, or not as HTTP has it; TimeoutError is among them.
+    Raises OSError, TimeoutError among them, if the answer does not come in time, is too long, or is not HTTP.
     """
     connection = HTTPConnection(host, port)
     try:
@@ -29,12 +29,12 @@ def request(
         answer = connection.getresponse()
         return answer.status, answer.read(MOST_BYTES)
     except (HTTPException, ValueError) as error:
-        raise ConnectionError(f"{host}:{port} does not answer as HTTP has it: {error!r}") from error
+        raise ConnectionError(f"{host}:{port} does not speak HTTP: {error!r}") from error
     finally:
         connection.close()
 
 
 def login(user: str, password: str) -> dict[str, str]:
-    """The header of who logs in."""
+    """Make the headers of a basic login."""
     token = base64.b64encode(f"{user}:{password}".encode()).decode()
     return {"Authorization": f"Basic {token}"}

@@ -97,15 +97,15 @@ def view_of_all(host: str, records: list[Record] = ALL, **view: object) -> Clust
 
 def test_the_primary_that_is_named_and_has_most_starts_and_the_others_wait_for_it_and_follow() -> None:
     assert decision(R0, view_of_all(R0)) == Start(R0, True)
-    assert decision(R1, view_of_all(R1)) == f"{R0}, who has most, to be primary"
+    assert decision(R1, view_of_all(R1)) == f"{R0}, which has the most data, to become primary"
     assert decision(R1, view_of(record(R1), record(R2), _0="master")) == Start(R0, True)
 
 
 def test_one_that_is_chosen_and_not_named_starts_alone_for_the_sentinels_to_promote_it() -> None:
     lost = [empty_record(R0), record(R1, offset=900), record(R2, offset=500)]
     assert decision(R1, view_of_all(R1, lost)) == Start(R0, False)
-    assert "who has most" in str(decision(R0, view_of_all(R0, lost)))
-    assert "who has most" in str(decision(R2, view_of_all(R2, lost)))
+    assert "which has the most data" in str(decision(R0, view_of_all(R0, lost)))
+    assert "which has the most data" in str(decision(R2, view_of_all(R2, lost)))
     # it runs: the one that is named waits until it no longer is
     assert "to name another" in str(decision(R0, view_of(empty_record(R0), record(R2), _1="slave")))
     assert decision(R0, view_of(empty_record(R0), record(R2), named=R1, _1="master")) == Start(R1, True)
@@ -119,7 +119,7 @@ def test_nobody_starts_as_primary_whom_no_majority_of_sentinels_names() -> None:
 def test_those_that_are_missing_are_waited_for_but_not_for_ever() -> None:
     early = view_of(record(R1), record(R2))
     assert decision(R1, early) == f"{R0} to publish their records"
-    assert decision(R1, early, waited=LATE) == f"{R2}, who has most, to be primary"
+    assert decision(R1, early, waited=LATE) == f"{R2}, which has the most data, to become primary"
     assert decision(R2, view_of(record(R2), record(R1)), waited=LATE) == Start(R0, False)
     assert decision(R1, early, waited=2 * LATE) == Start(R0, False), "the chosen one can't start"
 
@@ -143,10 +143,10 @@ def test_who_has_nothing_never_leads_those_that_may_have_something() -> None:
 def test_a_new_cluster_begins_with_its_first_member_and_a_kept_volume_is_found_whoever_has_it() -> None:
     new = [empty_record(R0), empty_record(R1), empty_record(R2)]
     assert decision(R0, view_of_all(R0, new, named=None), NEW) == Start(R0, True)
-    assert decision(R1, view_of_all(R1, new, named=None), NEW) == f"{R0}, who has most, to be primary"
+    assert decision(R1, view_of_all(R1, new, named=None), NEW) == f"{R0}, which has the most data, to become primary"
     assert decision(R1, view_of(empty_record(R1), named=None, _0="master"), NEW) == Start(R0, True)
     kept = [empty_record(R0), empty_record(R1), record(R2, follows=R2)]
-    assert decision(R0, view_of_all(R0, kept), NEW) == f"{R2}, who has most, to be primary"
+    assert decision(R0, view_of_all(R0, kept), NEW) == f"{R2}, which has the most data, to become primary"
     assert decision(R2, view_of_all(R2, kept), NEW) == Start(R0, False)
     assert "to publish" in str(decision(R2, view_of(record(R2, follows=R2)), NEW, waited=1e6))
 
@@ -200,7 +200,7 @@ def test_a_named_member_without_data_has_the_chosen_one_promoted_and_follows_it(
     start, logged = startup_in(monkeypatch, cluster, empty_record(R0))
     assert start == Start(R1, True)
     assert cluster.commands == ["SENTINEL FAILOVER caplab"]
-    assert logged[0] == f"waiting for {R1}, who has most, to be primary"
+    assert logged[0] == f"waiting for {R1}, which has the most data, to become primary"
 
 
 def test_a_crashed_primary_hurries_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
