@@ -20,13 +20,13 @@ class FakeManagement:
     refusal: tuple[int, str] | None = None
     raw: bytes | None = None
     hang: bool = False
-    asked: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
     port: int = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
         method, target, _ = head.split("\r\n", 1)[0].split(" ")
-        self.asked.append(f"{method} {target}")
+        self.requests.append(f"{method} {target}")
         if self.hang:
             await reader.read()  # until the other has had enough
         elif self.raw is not None:

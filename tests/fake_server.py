@@ -25,7 +25,7 @@ class FakeServer(Api):
         client: Any = object()
         super().__init__(client)
         self.objects: dict[Where, Body] = {}
-        self.asked: list[str] = []
+        self.requests: list[str] = []
         self.before: Callable[[str, str], None] = lambda _method, _path: None
         self.logs: dict[str, bytes] = {}
         self.refusals: Iterator[bool] = itertools.repeat(
@@ -41,7 +41,7 @@ class FakeServer(Api):
 
     def may(self, verb: str, group: str, resource: str, namespace: str) -> bool:
         """Whoever is refused is refused at this moment only."""
-        self.asked.append(f"MAY {verb} {resource} in {namespace}")
+        self.requests.append(f"MAY {verb} {resource} in {namespace}")
         return not next(self.refusals)
 
     def drop(self, plural: str, name: str, namespace: str = "demo") -> Body:
@@ -57,7 +57,7 @@ class FakeServer(Api):
 
     def changes(self) -> list[str]:
         """What was asked for that is no read."""
-        return [one for one in self.asked if not one.startswith("GET")]
+        return [request for request in self.requests if not request.startswith("GET")]
 
     def _answer(
         self,
@@ -69,14 +69,14 @@ class FakeServer(Api):
         accept: str = "*/*",
         timeout: tuple[float, float] | None = None,
     ) -> bytes:
-        self.asked.append(f"{method} {path}")
+        self.requests.append(f"{method} {path}")
         self.before(method, path)
         where, query = _where(path), query or {}
         if path.endswith("/log"):
             return self.logs[where[2]]
         if method == "GET" and not where[2]:
-            found = self._listed(where, query)
-            return _encoded({"items": found or (None if "Metadata" in accept else [])})
+            items = self._listed(where, query)
+            return _encoded({"items": items or (None if "Metadata" in accept else [])})
         if method == "POST":
             where = (where[0], where[1], str((body or {})["metadata"]["name"]))
             if where in self.objects:
@@ -90,16 +90,16 @@ class FakeServer(Api):
         return _encoded(there)
 
     def _listed(self, where: Where, query: Mapping[str, str]) -> list[Body]:
-        asked = [one.split("=") for one in query.get("labelSelector", "").split(",") if "=" in one]
-        wanted = {name: value for name, value in asked if not name.endswith("!")}
-        unwanted = {(name.removesuffix("!"), value) for name, value in asked if name.endswith("!")}
+        terms = [term.split("=") for term in query.get("labelSelector", "").split(",") if "=" in term]
+        wanted = {name: value for name, value in terms if not name.endswith("!")}
+        unwanted = {(name.removesuffix("!"), value) for name, value in terms if name.endswith("!")}
         return [
-            one
-            for (namespace, plural, _), one in self.objects.items()
+            body
+            for (namespace, plural, _), body in self.objects.items()
             if plural == where[1]
             and where[0] in ("", namespace)
-            and wanted.items() <= (one["metadata"].get("labels") or {}).items()
-            and not unwanted & (one["metadata"].get("labels") or {}).items()
+            and wanted.items() <= (body["metadata"].get("labels") or {}).items()
+            and not unwanted & (body["metadata"].get("labels") or {}).items()
         ]
 
     def _patched(self, where: Where, body: Body, apply: bool) -> Body:
@@ -132,13 +132,13 @@ class FakeServer(Api):
 
 def _merged(there: Mapping[str, Any], patch: Mapping[str, Any]) -> Body:
     """As a JSON merge patch has it."""
-    found = {name: value for name, value in there.items() if patch.get(name, "") is not None}
+    merged = {name: value for name, value in there.items() if patch.get(name, "") is not None}
     for name, value in patch.items():
         if isinstance(value, Mapping):
-            found[name] = _merged(found.get(name) or {}, value)
+            merged[name] = _merged(merged.get(name) or {}, value)
         elif value is not None:
-            found[name] = value
-    return found
+            merged[name] = value
+    return merged
 
 
 def _where(path: str) -> Where:

@@ -126,7 +126,7 @@ def _by_schema(schema: Mapping[str, Any]) -> st.SearchStrategy[Any]:
         declared = {name: specs(below) for name, below in schema["properties"].items()}
         unknown = st.dictionaries(st.sampled_from(["sudo", "replicaz", "x" * 70]), _WILD, max_size=1)
         fixed = st.fixed_dictionaries({}, optional=declared)
-        return st.one_of(fixed, fixed, fixed, st.builds(lambda fields, more: {**more, **fields}, fixed, unknown))
+        return st.one_of(fixed, fixed, fixed, st.builds(lambda fields, extra: {**extra, **fields}, fixed, unknown))
     if kind == "object":
         # Right ones as often as any: what a wild name hides must be reached too.
         right = st.sampled_from(_PARAMETERS).map(lambda pair: dict([pair]))

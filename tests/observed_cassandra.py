@@ -87,7 +87,7 @@ CURRENT = Deployed(PersistedState(3, HOSTS), "r1", is_current=True)
 
 def up(number: int, others: Sequence[int] = (0, 1, 2), down: Sequence[int] = (), **changes: Any) -> Member:
     """A member that runs, with what it sees: all others up, but those that are down."""
-    found = Member(
+    member = Member(
         stage="running",
         mode="NORMAL",
         host_id=host(number),
@@ -99,7 +99,7 @@ def up(number: int, others: Sequence[int] = (0, 1, 2), down: Sequence[int] = (),
         settings=configuration.settings(SPEC),
         application="",
     )
-    return replace(found, **changes)
+    return replace(member, **changes)
 
 
 def leaving(number: int, state: str = "running", **changes: Any) -> Member:
@@ -112,11 +112,11 @@ STARTS = Member("starting")
 
 def observed(members: Mapping[int, Member | None] | None = None, pods: Sequence[Pod] = PODS) -> ObservedCassandra:
     """All well; what is given replaces an answer, None is silence."""
-    said = {f"cs-{number}": up(number) for number in range(3)}
-    said |= {f"cs-{number}": answer for number, answer in (members or {}).items()}  # type: ignore[misc]
-    names = {one.name for one in pods}
+    answers = {f"cs-{number}": up(number) for number in range(3)}
+    answers |= {f"cs-{number}": answer for number, answer in (members or {}).items()}  # type: ignore[misc]
+    names = {member.name for member in pods}
     return ObservedCassandra(
-        Place(tuple(pods), "pw"), {name: answer for name, answer in said.items() if answer and name in names}
+        Place(tuple(pods), "pw"), {name: answer for name, answer in answers.items() if answer and name in names}
     )
 
 

@@ -104,26 +104,26 @@ def observed(
 ) -> ObservedPostgres:
     """A cluster that is as its spec asks, but for what is said; None: silence."""
     pods = tuple(pods if pods is not None else [pod(f"pg-{number}") for number in range(spec.replicas)])
-    said = {one.name: answer(one.name, primary) for one in pods} | dict(answers or {})
-    read = {one.name: reading(spec) for one in pods} | dict(readings or {})
+    own_answers = {member.name: answer(member.name, primary) for member in pods} | dict(answers or {})
+    read = {member.name: reading(spec) for member in pods} | dict(readings or {})
     role = _STANDBY_ROLES.get(spec.durability, "replica")
     rows: list[dict[str, Any]] = [
-        {"name": one.name, "role": "leader", "state": "running"}
-        if one.name == primary
-        else {"name": one.name, "role": role, "state": "streaming", "lag": (lags or {}).get(one.name, 0)}
-        for one in pods
+        {"name": member.name, "role": "leader", "state": "running"}
+        if member.name == primary
+        else {"name": member.name, "role": role, "state": "streaming", "lag": (lags or {}).get(member.name, 0)}
+        for member in pods
     ]
     return ObservedPostgres(
         pods,
         primary,
-        {name: one for name, one in said.items() if one is not None},
+        {name: own_answer for name, own_answer in own_answers.items() if own_answer is not None},
         {"members": rows},
         patroni.dynamic_settings(spec),
-        readings={name: one for name, one in read.items() if one is not None},
+        readings={name: own_reading for name, own_reading in read.items() if own_reading is not None},
     )
 
 
 def done(look: ObservedPostgres, spec: PostgresSpec = SPEC, **changes: Any) -> Done:
     """Nothing under way, and clients log in everywhere."""
-    logins = {one.name: "" for one in look.pods}
+    logins = {member.name: "" for member in look.pods}
     return replace(Done(gaps=settings.gaps(spec, look), logins=logins), **changes)

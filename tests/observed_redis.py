@@ -78,43 +78,43 @@ def host(name: str) -> str:
 
 
 def master(**changes: Any) -> Member:
-    found = Member(True, "a" * 40, 500, "", False, False, configuration.directives(SPEC))
-    return replace(found, **changes)
+    member = Member(True, "a" * 40, 500, "", False, False, configuration.directives(SPEC))
+    return replace(member, **changes)
 
 
 def replica(of: str = "rd-0", **changes: Any) -> Member:
-    found = Member(False, "a" * 40, 490, host(of), True, False, configuration.directives(SPEC))
-    return replace(found, **changes)
+    member = Member(False, "a" * 40, 490, host(of), True, False, configuration.directives(SPEC))
+    return replace(member, **changes)
 
 
 def sentinel(
-    names: str = "rd-0", flags: str = "master", others: int = 2, known: Sequence[KnownReplica] = (), **changes: Any
+    names: str = "rd-0", flags: str = "master", others: int = 2, replicas: Sequence[KnownReplica] = (), **changes: Any
 ) -> Sentinel:
     usual = [KnownReplica(host(f"rd-{i}"), frozenset({"slave"}), 100) for i in range(3) if f"rd-{i}" != names]
     settings = configuration.sentinel_settings(SPEC)
-    found = Sentinel(
+    view = Sentinel(
         host(names),
         frozenset(flags.split(",")),
-        tuple(known or usual),
+        tuple(replicas or usual),
         others,
         settings,
         configuration.sentinel_periods(SPEC),
     )
-    return replace(found, **changes)
+    return replace(view, **changes)
 
 
 def replicas_flagged(*flags: str) -> list[KnownReplica]:
-    return [KnownReplica(host(f"rd-{i}"), frozenset(said.split(",")), 100) for i, said in enumerate(flags, 1)]
+    return [KnownReplica(host(f"rd-{i}"), frozenset(text.split(",")), 100) for i, text in enumerate(flags, 1)]
 
 
 def promoting(new: str, old: str = "rd-0") -> Sentinel:
     """One that leads a failover and has chosen whom to promote."""
-    known = [
+    replicas = [
         KnownReplica(host(f"rd-{i}"), frozenset({"slave", "promoted"} if f"rd-{i}" == new else {"slave"}), 100)
         for i in range(3)
         if f"rd-{i}" != old
     ]
-    return sentinel(old, "master,o_down,failover_in_progress", known=known)
+    return sentinel(old, "master,o_down,failover_in_progress", replicas=replicas)
 
 
 def observed(
@@ -125,13 +125,21 @@ def observed(
     began: float = 0.0,
 ) -> ObservedRedis:
     """All well and rd-0 primary; what is given replaces an answer, None is silence."""
-    said = {"rd-0": master(), "rd-1": replica(), "rd-2": replica(), **(members or {})}
-    told = {f"rd-sentinel-{i}": sentinel() for i in range(3)} | dict(sentinels or {})
+    member_answers = {"rd-0": master(), "rd-1": replica(), "rd-2": replica(), **(members or {})}
+    sentinel_answers = {f"rd-sentinel-{i}": sentinel() for i in range(3)} | dict(sentinels or {})
     return ObservedRedis(
         Place(tuple(pods), tuple(watchers), "pw"),
         began,
-        {name: answer for name, answer in said.items() if answer and name in {one.name for one in pods}},
-        {name: answer for name, answer in told.items() if answer and name in {one.name for one in watchers}},
+        {
+            name: answer
+            for name, answer in member_answers.items()
+            if answer and name in {member.name for member in pods}
+        },
+        {
+            name: answer
+            for name, answer in sentinel_answers.items()
+            if answer and name in {member.name for member in watchers}
+        },
     )
 
 

@@ -38,9 +38,9 @@ def asked_for(spec: Mapping[str, Any], name: str = "cs") -> CassandraSpec:
 
 @given(specs, NAMES, st.none() | st.integers(1, 9))
 def test_whatever_is_asked_for_can_be_built_and_is_owned_and_named_well(
-    asked: dict[str, Any], name: str, current: int | None
+    spec_fields: dict[str, Any], name: str, current: int | None
 ) -> None:
-    spec = asked_for(asked, name)
+    spec = asked_for(spec_fields, name)
     standing = steps.persisted_for(spec, Deployed(PersistedState(current), "", True) if current else None)
     made = [*manifests.build(spec, "image", "lab", ZONES, standing), *manifests.secrets(spec, lambda _: "x")]
     for item in made:
@@ -49,34 +49,34 @@ def test_whatever_is_asked_for_can_be_built_and_is_owned_and_named_well(
         assert OBJECT_NAME.fullmatch(item["metadata"]["name"])
         assert all(len(value) <= 63 for value in item["metadata"]["labels"].values())
     (size,) = [item["spec"]["replicas"] for item in made if item["kind"] == "StatefulSet"]
-    assert size == max(asked["replicas"], current or 0)
-    found = yaml.safe_load(configuration.cassandra_yaml(spec))
-    assert found["cluster_name"] == name
-    assert len(configuration.cassandra_yaml(spec).splitlines()) == len(found)
-    assert all(re.fullmatch(r"[A-Za-z0-9./_-]+", str(value)) for key, value in found.items() if key != "cluster_name")
+    assert size == max(spec_fields["replicas"], current or 0)
+    parsed = yaml.safe_load(configuration.cassandra_yaml(spec))
+    assert parsed["cluster_name"] == name
+    assert len(configuration.cassandra_yaml(spec).splitlines()) == len(parsed)
+    assert all(re.fullmatch(r"[A-Za-z0-9./_-]+", str(value)) for key, value in parsed.items() if key != "cluster_name")
 
 
 @given(specs, specs)
-def test_what_can_change_live_never_changes_a_pod(one: dict[str, Any], other: dict[str, Any]) -> None:
-    hints = {**other["hintedHandoff"], "flushPeriodMilliseconds": one["hintedHandoff"]["flushPeriodMilliseconds"]}
-    operations = {**one["operations"], "repair": other["operations"]["repair"]}
+def test_what_can_change_live_never_changes_a_pod(first: dict[str, Any], other: dict[str, Any]) -> None:
+    hints = {**other["hintedHandoff"], "flushPeriodMilliseconds": first["hintedHandoff"]["flushPeriodMilliseconds"]}
+    operations = {**first["operations"], "repair": other["operations"]["repair"]}
     live = {name: other[name] for name in _LIVE} | {"hintedHandoff": hints, "operations": operations}
     made = [
         manifests.stateful_set(asked_for(spec), "image", PersistedState(3))["spec"]["template"]
-        for spec in (one, {**one, **live})
+        for spec in (first, {**first, **live})
     ]
     assert made[0] == made[1]
 
 
 @given(specs, specs)
-def test_telling_what_differs_leaves_no_difference(one: dict[str, Any], other: dict[str, Any]) -> None:
-    found, wanted = asked_for(one), asked_for(other)
-    look = ObservedCassandra(Place((pod(0),), "pw"), {"cs-0": up(0, settings=configuration.settings(found))})
-    told = settings_drift.live_changes(wanted, look).get("cs-0", {})
+def test_telling_what_differs_leaves_no_difference(first: dict[str, Any], other: dict[str, Any]) -> None:
+    actual, wanted = asked_for(first), asked_for(other)
+    look = ObservedCassandra(Place((pod(0),), "pw"), {"cs-0": up(0, settings=configuration.settings(actual))})
+    changes = settings_drift.live_changes(wanted, look).get("cs-0", {})
     live = configuration.live_settings(wanted)
-    now = {**configuration.live_settings(found), **{name: live[name] for name in told}}
+    now = {**configuration.live_settings(actual), **{name: live[name] for name in changes}}
     assert configuration.drift(live, now) == {}
-    assert all(configuration.as_text(live[name]) == text for name, text in told.items())
+    assert all(configuration.as_text(live[name]) == text for name, text in changes.items())
 
 
 json_values = st.recursive(
@@ -91,10 +91,10 @@ fields = st.sampled_from(
 @given(json_values | st.dictionaries(fields, json_values))
 def test_whatever_is_answered_is_a_member_or_none(answer: Any) -> None:
     try:
-        found = member_from(answer)
+        member = member_from(answer)
     except (AttributeError, KeyError, TypeError, ValueError):
         return
-    assert isinstance(found, Member)
+    assert isinstance(member, Member)
     assert isinstance(answer["stage"], str)
 
 
@@ -104,7 +104,7 @@ works = st.builds(
     Work, st.sampled_from(["", "decommission", "repair", "cleanup"]), st.sampled_from(["", "r", "cs-3"]),
     st.sampled_from(["", "running", "done", "failed"]), st.just("why"),
 )  # fmt: skip
-said = st.builds(
+members = st.builds(
     Member, st.sampled_from(["waiting", "starting", "running", "failed", "odd"]), st.just(""), st.booleans(), works,
     st.sampled_from(["", "NORMAL", "LEAVING", "DECOMMISSIONED", "JOINING"]), hosts, st.booleans(),
     st.frozensets(addresses), st.frozensets(addresses, max_size=1), st.frozensets(addresses, max_size=1),
@@ -123,7 +123,7 @@ def looks(draw: st.DrawFn) -> ObservedCassandra:
         )
         for number in there
     )  # fmt: skip
-    answers = {one.name: answer for one in pods if (answer := draw(st.none() | said))}
+    answers = {pod.name: answer for pod in pods if (answer := draw(st.none() | members))}
     return ObservedCassandra(Place(pods, "pw"), answers)
 
 
@@ -145,7 +145,7 @@ def two_members(waiting: Member, running: Member, *others: Member, at: str = "10
     addresses = ["10.0.0.9", at, *(f"10.0.0.{number + 5}" for number in numbers)]
     pods = tuple(pod(number, address=addresses[number]) for number in numbers)
     return ObservedCassandra(
-        Place(pods, "pw"), {f"cs-{number}": one for number, one in enumerate((waiting, running, *others))}
+        Place(pods, "pw"), {f"cs-{number}": member for number, member in enumerate((waiting, running, *others))}
     )
 
 
@@ -192,16 +192,16 @@ WAS_H1: dict[str, Any] = {"members": [{"name": "cs-0", "hostId": "h1", "address"
 )  # fmt: skip
 @given(looks(), statuses, st.integers(1, 5), st.integers(1, 5), st.booleans(), st.sampled_from(["", "r"]))
 def test_whatever_is_seen_has_a_status_and_no_step_that_could_lose_data(
-    look: ObservedCassandra, so_far: dict[str, Any], size: int, wanted: int, is_current: bool, asked: str
+    look: ObservedCassandra, so_far: dict[str, Any], size: int, wanted: int, is_current: bool, request: str
 ) -> None:
-    spec = replace(SPEC, replicas=wanted, operations=Operations(asked, ""))
+    spec = replace(SPEC, replicas=wanted, operations=Operations(request, ""))
     ring = ring_of(look, so_far)
     repair = repairs.repair_of(spec, ring, so_far, "2026-01-01T00:00:00Z")
     step = rollout.next_step(spec, ring, Deployed(PersistedState(size), "r1", is_current), repair)
     done = status.Done({}, step.why if step else "", step is None or step.is_maintenance, repair)
-    found = status.build(spec, look, ring, so_far, "2026-01-01T00:00:00Z", done)
-    assert {row["state"] for row in found["members"]} <= {"UN", "DN", "UJ", "UL", ""}
-    assert (found["phase"] == "Ready") <= (found["readyMembers"] == wanted)
+    written = status.build(spec, look, ring, so_far, "2026-01-01T00:00:00Z", done)
+    assert {row["state"] for row in written["members"]} <= {"UN", "DN", "UJ", "UL", ""}
+    assert (written["phase"] == "Ready") <= (written["readyMembers"] == wanted)
     rows = {row.name: row for row in ring.rows}
     match step:
         case Send(chosen, "/start", query):
@@ -240,34 +240,34 @@ events = st.one_of(
 )
 
 
-def happen(world: SimulatedCluster, what: str, number: int, wipe: bool) -> None:
-    operations = world.spec.operations
+def happen(cluster: SimulatedCluster, what: str, number: int, wipe: bool) -> None:
+    operations = cluster.spec.operations
     match what:
         case "kill":
-            world.kill(f"cs-{number}", wipe)
+            cluster.kill(f"cs-{number}", wipe)
         case "size":
-            world.reconcile(replace(world.spec, replicas=number))
+            cluster.reconcile(replace(cluster.spec, replicas=number))
         case "restart":
-            world.reconcile(replace(world.spec, operations=replace(operations, restart=str(number))))
+            cluster.reconcile(replace(cluster.spec, operations=replace(operations, restart=str(number))))
         case "repair":
-            world.reconcile(replace(world.spec, operations=replace(operations, repair=str(number))))
+            cluster.reconcile(replace(cluster.spec, operations=replace(operations, repair=str(number))))
         case _:
             for _ in range(number):
-                world.tick()
+                cluster.tick()
 
 
 @settings(max_examples=150)
 @given(st.integers(1, 4), st.lists(events, max_size=12))
 def test_whatever_happens_to_a_cluster_it_becomes_what_was_asked_for(size: int, happens: list[Any]) -> None:
     spec = replace(SPEC, replicas=size)
-    world = SimulatedCluster(spec)
-    world.reconcile(spec)
+    cluster = SimulatedCluster(spec)
+    cluster.reconcile(spec)
     for what, number, wipe in happens:
-        happen(world, what, number, wipe)
+        happen(cluster, what, number, wipe)
     for _ in range(200):
-        if world.tick() is None and world.status["phase"] == "Ready":
+        if cluster.tick() is None and cluster.status["phase"] == "Ready":
             break
-    assert (world.status["phase"], world.status["readyMembers"]) == ("Ready", world.spec.replicas), world.status
-    assert len(world.hosts) == world.spec.replicas, "somebody is in the ring that is no member"
-    asked = world.spec.operations.repair
-    assert not asked or world.status["repair"]["request"] == asked
+    assert (cluster.status["phase"], cluster.status["readyMembers"]) == ("Ready", cluster.spec.replicas), cluster.status
+    assert len(cluster.hosts) == cluster.spec.replicas, "somebody is in the ring that is no member"
+    request = cluster.spec.operations.repair
+    assert not request or cluster.status["repair"]["request"] == request

@@ -69,9 +69,9 @@ READING: dict[str, Any] = {
 }  # fmt: skip
 
 
-def read(found: Any) -> readings.Reading | None:
+def read(fields: Any) -> readings.Reading | None:
     try:
-        return readings.parse(json.dumps(found))
+        return readings.parse(json.dumps(fields))
     except (LookupError, TypeError, ValueError, AttributeError):
         return None
 
@@ -102,18 +102,18 @@ def test_whatever_postgres_and_patroni_say_has_a_status(
 ) -> None:
     spec = QUORUM if quorum else SPEC
     heard = {"pg-0": answers.answer_from(first), "pg-1": answers.answer_from(second)}
-    said = {name: one for name, one in heard.items() if one is not None}
-    told = {} if (own := read(reading)) is None else {"pg-0": own, "pg-1": own}
+    own_answers = {name: own_answer for name, own_answer in heard.items() if own_answer is not None}
+    own_readings = {} if (own := read(reading)) is None else {"pg-0": own, "pg-1": own}
     look = ObservedPostgres(
-        tuple(pod(f"pg-{number}") for number in range(3)), "pg-0", said, answers.topology_from(topology),
-        answers.config_from(config), answers.history_from(history), told,
+        tuple(pod(f"pg-{number}") for number in range(3)), "pg-0", own_answers, answers.topology_from(topology),
+        answers.config_from(config), answers.history_from(history), own_readings,
     )  # fmt: skip
     rollout.next_step(spec, look, CURRENT, settings.gaps(spec, look))
     if look.config is not None:
         json.dumps(patroni.drift(patroni.dynamic_settings(spec), look.config))
     for name in rejoin.lagging(look):
         rejoin.needs_copy(look, name, 7)
-    for each in told.values():
+    for each in own_readings.values():
         assert all(
             text.startswith("alter ")
             for text in [*settings_drift.system_resets(each), *settings_drift.override_resets(each)]
@@ -137,19 +137,19 @@ lists = st.lists(words | st.none() | st.integers() | st.lists(words, max_size=4)
 def test_whatever_redis_and_sentinel_say_has_a_status(
     odd: dict[str, str], master: list[Any], replicas: list[Any], debug: list[Any], config: list[Any]
 ) -> None:
-    said, told = {}, {}
+    members, sentinels = {}, {}
     for name, info in (("rd-0", {**INFO, **odd}), ("rd-1", INFO | {"role": "slave"})):
         try:
-            said[name] = redis.member_from(info, config)
-            said[name] = replace(said[name], access=redis.access_from(info, replicas))
+            members[name] = redis.member_from(info, config)
+            members[name] = replace(members[name], access=redis.access_from(info, replicas))
         except redis._NO_ANSWER:
             continue
     with suppress(*redis._NO_ANSWER):
-        told["rd-sentinel-0"] = redis.sentinel_from(master, replicas, debug)
+        sentinels["rd-sentinel-0"] = redis.sentinel_from(master, replicas, debug)
     pods = tuple(redis_pod(f"rd-{number}", number) for number in range(3))
-    look = redis.ObservedRedis(redis.Place(pods, (redis_pod("rd-sentinel-0", 0),), "pw"), 0.0, said, told)
-    found = redis_status.build(REDIS, look, primary_of(look), {"phase": "Ready"}, NOW, {}, redis_status.Done())
-    assert misfits(REDIS_STATUS, found) == []
+    look = redis.ObservedRedis(redis.Place(pods, (redis_pod("rd-sentinel-0", 0),), "pw"), 0.0, members, sentinels)
+    written = redis_status.build(REDIS, look, primary_of(look), {"phase": "Ready"}, NOW, {}, redis_status.Done())
+    assert misfits(REDIS_STATUS, written) == []
 
 
 STATE: dict[str, Any] = {
@@ -160,12 +160,14 @@ STATE: dict[str, Any] = {
 
 @given(near(STATE), near(STATE))
 def test_whatever_cassandra_says_has_a_status(first: Any, second: Any) -> None:
-    said = {}
-    for name, found in (("cs-0", first), ("cs-1", second)):
+    members = {}
+    for name, raw in (("cs-0", first), ("cs-1", second)):
         try:
-            said[name] = cassandra.member_from(found)
+            members[name] = cassandra.member_from(raw)
         except (AttributeError, KeyError, TypeError, ValueError):
             continue
-    look = cassandra.ObservedCassandra(cassandra.Place(tuple(cassandra_pod(number) for number in range(3)), "pw"), said)
+    look = cassandra.ObservedCassandra(
+        cassandra.Place(tuple(cassandra_pod(number) for number in range(3)), "pw"), members
+    )
     built = cassandra_status.build(CASSANDRA, look, ring_of(look, {}), {}, NOW, cassandra_status.Done())
     assert misfits(CASSANDRA_STATUS, built) == []

@@ -20,15 +20,15 @@ MOST_STEPS = 40
 
 
 @dataclass
-class World:
+class SimulatedCluster:
     """A cluster as it stands: each member's pod revision, and how many connections its Postgres has."""
 
     spec: PostgresSpec
     revisions: list[str]
     connections: list[int]
     primary: int
-    asked: int
-    hand_overs: int = 0
+    wanted_connections: int
+    switchovers: int = 0
 
     def observed(self) -> ObservedPostgres:
         names = [f"pg-{number}" for number in range(len(self.revisions))]
@@ -36,8 +36,8 @@ class World:
         for number, name in enumerate(names):
             has = str(self.connections[number])
             readings[name] = reading(self.spec, {"max_connections": setting("max_connections", has, kind="integer")})
-            if self.connections[number] != self.asked:
-                reasons = {"max_connections": {"old_value": has, "new_value": str(self.asked)}}
+            if self.connections[number] != self.wanted_connections:
+                reasons = {"max_connections": {"old_value": has, "new_value": str(self.wanted_connections)}}
                 answers[name] = answer(name, f"pg-{self.primary}", pending_restart_reason=reasons)
         pods = [pod(name, revision=revision) for name, revision in zip(names, self.revisions, strict=True)]
         return observed(self.spec, f"pg-{self.primary}", pods, answers, readings)
@@ -50,7 +50,7 @@ class World:
     def start(self, member: int) -> None:
         """With what is asked for; no standby has less than its primary."""
         least = 0 if member == self.primary else self.connections[self.primary]
-        self.connections[member] = max(self.asked, least)
+        self.connections[member] = max(self.wanted_connections, least)
 
     def take(self, step: rollout.Step) -> None:
         match step:
@@ -63,36 +63,38 @@ class World:
             case Switchover(former, candidate):
                 assert ordinal(former.name) == self.primary
                 assert ordinal(candidate) < self.spec.replicas
-                self.primary, self.hand_overs = ordinal(candidate), self.hand_overs + 1
+                self.primary, self.switchovers = ordinal(candidate), self.switchovers + 1
                 self.start(ordinal(former.name))
             case Resize(replicas):
                 assert self.primary < replicas
                 more = replicas - len(self.revisions)
                 self.revisions = [*self.revisions[:replicas], *("r1" for _ in range(more))]
-                self.connections = [*self.connections[:replicas], *(self.asked for _ in range(more))]
+                self.connections = [*self.connections[:replicas], *(self.wanted_connections for _ in range(more))]
             case _:
                 raise AssertionError(step)
 
 
 @st.composite
-def worlds(draw: st.DrawFn) -> World:
+def clusters(draw: st.DrawFn) -> SimulatedCluster:
     members, replicas = draw(st.integers(1, 5)), draw(st.integers(1, 5))
     durability = draw(st.sampled_from(["async", "quorum"])) if replicas > 1 and members > 1 else "async"
-    asked, had = draw(st.sampled_from([100, 240, 300])), draw(st.sampled_from([100, 240, 300]))
-    spec = replace(SPEC, replicas=replicas, durability=durability, parameters={"max_connections": str(asked)})
+    wanted_connections, had = draw(st.sampled_from([100, 240, 300])), draw(st.sampled_from([100, 240, 300]))
+    spec = replace(
+        SPEC, replicas=replicas, durability=durability, parameters={"max_connections": str(wanted_connections)}
+    )
     revisions = draw(st.lists(st.sampled_from(["r0", "r1"]), min_size=members, max_size=members))
-    return World(spec, revisions, [had] * members, draw(st.integers(0, members - 1)), asked)
+    return SimulatedCluster(spec, revisions, [had] * members, draw(st.integers(0, members - 1)), wanted_connections)
 
 
-@given(worlds())
-def test_a_rollout_ends_as_asked_and_its_primary_hands_over_no_more_than_it_must(world: World) -> None:
-    shrinks = world.primary >= world.spec.replicas
+@given(clusters())
+def test_a_rollout_ends_as_asked_and_its_primary_hands_over_no_more_than_it_must(cluster: SimulatedCluster) -> None:
+    shrinks = cluster.primary >= cluster.spec.replicas
     for _ in range(MOST_STEPS):
-        step = world.step()
+        step = cluster.step()
         if step is None:
             break
-        world.take(step)
-    assert world.step() is None
-    assert world.revisions == ["r1"] * world.spec.replicas
-    assert world.connections == [world.asked] * world.spec.replicas
-    assert world.hand_overs <= 1 + shrinks
+        cluster.take(step)
+    assert cluster.step() is None
+    assert cluster.revisions == ["r1"] * cluster.spec.replicas
+    assert cluster.connections == [cluster.wanted_connections] * cluster.spec.replicas
+    assert cluster.switchovers <= 1 + shrinks

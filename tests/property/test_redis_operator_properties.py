@@ -36,9 +36,9 @@ def asked_for(spec: Mapping[str, Any], name: str = "rd") -> RedisSpec:
 
 @given(specs, NAMES, st.none() | st.integers(1, 9), st.booleans())
 def test_whatever_is_asked_for_can_be_built_and_is_owned_and_named_well(
-    asked: dict[str, Any], name: str, current: int | None, bootstrap: bool
+    spec_fields: dict[str, Any], name: str, current: int | None, bootstrap: bool
 ) -> None:
-    spec = asked_for(asked, name)
+    spec = asked_for(spec_fields, name)
     standing = PersistedState(rollout.wanted_replicas(spec, None, current), None, bootstrap)
     made = [
         *manifests.build(spec, "image", "lab", standing),
@@ -53,7 +53,7 @@ def test_whatever_is_asked_for_can_be_built_and_is_owned_and_named_well(
         assert OBJECT_NAME.fullmatch(item["metadata"]["name"])
         assert all(len(value) <= 63 for value in item["metadata"]["labels"].values())
     sizes = {item["metadata"]["name"]: item["spec"]["replicas"] for item in made if item["kind"] == "StatefulSet"}
-    assert sizes == {name: max(asked["replicas"], current or 0), f"{name}-sentinel": asked["sentinels"]}
+    assert sizes == {name: max(spec_fields["replicas"], current or 0), f"{name}-sentinel": spec_fields["sentinels"]}
     for line in configuration.redis_conf(spec).splitlines():
         assert re.fullmatch(r'[a-z-]+ ([A-Za-z0-9._$-]+|"")', line)
 
@@ -64,18 +64,18 @@ def templates(spec: RedisSpec) -> list[Any]:
 
 
 @given(specs, specs)
-def test_what_can_change_live_never_changes_a_pod(one: dict[str, Any], other: dict[str, Any]) -> None:
-    fixed = {name: value for name, value in one["parameters"].items() if name in IMMUTABLE}
+def test_what_can_change_live_never_changes_a_pod(first: dict[str, Any], other: dict[str, Any]) -> None:
+    fixed = {name: value for name, value in first["parameters"].items() if name in IMMUTABLE}
     live = {name: value for name, value in other["parameters"].items() if name not in IMMUTABLE}
-    changed = {**one, **{name: other[name] for name in _LIVE}, "parameters": {**fixed, **live}}
-    assert templates(asked_for(changed)) == templates(asked_for(one))
+    changed = {**first, **{name: other[name] for name in _LIVE}, "parameters": {**fixed, **live}}
+    assert templates(asked_for(changed)) == templates(asked_for(first))
 
 
 @given(specs, specs)
-def test_setting_what_differs_leaves_no_difference(one: dict[str, Any], other: dict[str, Any]) -> None:
-    found, wanted = configuration.directives(asked_for(one)), configuration.directives(asked_for(other))
-    changes = configuration.drift(wanted, found)
-    assert configuration.drift(wanted, {**found, **changes}) == {}
+def test_setting_what_differs_leaves_no_difference(first: dict[str, Any], other: dict[str, Any]) -> None:
+    actual, wanted = configuration.directives(asked_for(first)), configuration.directives(asked_for(other))
+    changes = configuration.drift(wanted, actual)
+    assert configuration.drift(wanted, {**actual, **changes}) == {}
     assert configuration.drift(wanted, wanted) == {}
     assert configuration.live(changes).keys() == changes.keys() - IMMUTABLE
 
@@ -96,8 +96,8 @@ members = st.builds(
     Member, st.booleans(), st.just("a" * 40), st.integers(0, 9), hosts, st.booleans(), st.booleans(), settings
 )
 flags = st.frozensets(st.sampled_from(["master", "slave", "o_down", "failover_in_progress", "promoted"]))
-known = st.lists(st.builds(KnownReplica, hosts, flags, st.sampled_from([0, 100])), max_size=4).map(tuple)
-sentinels = st.builds(Sentinel, hosts, flags, known, st.integers(0, 4), settings, settings)
+replica_views = st.lists(st.builds(KnownReplica, hosts, flags, st.sampled_from([0, 100])), max_size=4).map(tuple)
+sentinels = st.builds(Sentinel, hosts, flags, replica_views, st.integers(0, 4), settings, settings)
 
 
 @st.composite
@@ -108,9 +108,11 @@ def looks(draw: st.DrawFn) -> ObservedRedis:
     pods = tuple(
         pod(name, revision=draw(revisions), leaving=draw(st.booleans()), ready=draw(st.booleans())) for name in there
     )
-    said = {name: answer for name in there if (answer := draw(st.none() | members))}
-    told = {name: heard for name in watchers if (heard := draw(st.none() | sentinels))}
-    return ObservedRedis(Place(pods, tuple(pod(name) for name in watchers), "pw"), 0.0, said, told)
+    member_answers = {name: answer for name in there if (answer := draw(st.none() | members))}
+    sentinel_answers = {name: view for name in watchers if (view := draw(st.none() | sentinels))}
+    return ObservedRedis(
+        Place(pods, tuple(pod(name) for name in watchers), "pw"), 0.0, member_answers, sentinel_answers
+    )
 
 
 @given(looks())
@@ -120,25 +122,28 @@ def test_the_primary_is_always_a_master_by_its_own_word_that_somebody_wants(look
         return
     assert look.members[primary].is_master
     assert not look.members[primary].loading
-    wanted = {one.names for one in look.sentinels.values()} | {
-        replica.host for one in look.sentinels.values() for replica in one.replicas if "promoted" in replica.flags
+    wanted = {sentinel.names for sentinel in look.sentinels.values()} | {
+        replica.host
+        for sentinel in look.sentinels.values()
+        for replica in sentinel.replicas
+        if "promoted" in replica.flags
     }
     assert {host(primary), pod(primary).address} & wanted
 
 
 @given(specs, looks(), st.integers(1, 9), st.booleans())
 def test_whatever_is_seen_has_a_status_and_no_step_removes_the_primary_while_others_could_take_over(
-    asked: dict[str, Any], look: ObservedRedis, size: int, is_current: bool
+    spec_fields: dict[str, Any], look: ObservedRedis, size: int, is_current: bool
 ) -> None:
-    spec = asked_for(asked)
+    spec = asked_for(spec_fields)
     primary = primary_of(look)
     step = rollout.next_step(spec, look, primary, Deployed(size, "r1", is_current))
     done = status.Done({}, step.why if step else "")
-    found = status.build(spec, look, primary, {"phase": "Ready"}, "2026-01-01T00:00:00Z", {}, done)
-    assert found.get("primary") == primary
-    assert found["phase"] in {"Ready", "Degraded", "Down"}
-    assert (found["phase"] == "Down") == (primary is None)
-    assert all(len(one["state"]) <= 40 for one in [*found["members"], *found["sentinels"]])
+    written = status.build(spec, look, primary, {"phase": "Ready"}, "2026-01-01T00:00:00Z", {}, done)
+    assert written.get("primary") == primary
+    assert written["phase"] in {"Ready", "Degraded", "Down"}
+    assert (written["phase"] == "Down") == (primary is None)
+    assert all(len(row["state"]) <= 40 for row in [*written["members"], *written["sentinels"]])
     if isinstance(step, Resize) and step.replicas < size:
         assert primary is not None
         assert ordinal(primary) < step.replicas

@@ -88,24 +88,24 @@ def test_a_silent_server_is_waited_for_no_longer_than_the_time_outs(call: Callab
 def test_those_who_name_their_own_time_outs_are_bounded_by_them(
     monkeypatch: pytest.MonkeyPatch, module: str, call: Callable[[], Any]
 ) -> None:
-    asked: list[Any] = []
+    timeouts: list[Any] = []
 
     def note(_client: Any, *_args: Any, _request_timeout: Any = None, **_: Any) -> Any:
-        asked.append(_request_timeout)
+        timeouts.append(_request_timeout)
         raise TimeoutError(module)
 
     monkeypatch.setattr(bounded.BoundedClient, "call_api", note)
     with pytest.raises(Exception, match=re.escape(module)):
         call()
-    assert asked
-    assert all(asked)
+    assert timeouts
+    assert all(timeouts)
 
 
 def test_nobody_makes_a_client_that_is_not_bounded() -> None:
-    found = {
+    unbounded_clients = {
         str(path.relative_to(REPOSITORY))
         for folder in ("caplab", "operator", "probes", "experiments")
         for path in (REPOSITORY / folder).rglob("*.py")
         if re.search(r"client\.ApiClient\(\w|\bApiClient\(\w", path.read_text())
     }
-    assert found == _OTHERWISE
+    assert unbounded_clients == _OTHERWISE

@@ -18,7 +18,7 @@ BEANS: list[str] = CONFIGURATION["includeObjectNames"]
 ATTRIBUTES = ("Count", "Value", "50thPercentile", "UpEndpointCount", "DownEndpointCount")
 
 
-def told(bean: str) -> set[str]:
+def names_of(bean: str) -> set[str]:
     """The names of the metrics that a bean becomes: rules see it as domain<property=value, ...><>attribute."""
     domain, properties = bean.split(":")
     head = f"{domain}<{', '.join(properties.split(','))}><>"
@@ -39,11 +39,11 @@ def test_no_bean_is_asked_for_by_a_pattern() -> None:
 
 @pytest.mark.parametrize("bean", BEANS)
 def test_each_bean_that_is_read_is_told_of(bean: str) -> None:
-    assert told(bean)
+    assert names_of(bean)
 
 
 def test_each_rule_has_a_bean() -> None:
-    assert set().union(*map(told, BEANS)) == {rule["name"] for rule in RULES}
+    assert set().union(*map(names_of, BEANS)) == {rule["name"] for rule in RULES}
 
 
 def test_names_follow_the_conventions() -> None:
@@ -54,9 +54,9 @@ def test_names_follow_the_conventions() -> None:
 
 
 def test_all_that_dashboards_ask_of_cassandra_is_told() -> None:
-    asked = {name for name in CASSANDRA if name.startswith("cassandra_")}
-    assert asked
-    assert asked <= {rule["name"] for rule in RULES}
+    expected = {name for name in CASSANDRA if name.startswith("cassandra_")}
+    assert expected
+    assert expected <= {rule["name"] for rule in RULES}
 
 
 def test_the_agent_is_pinned_and_started_with_this_file_at_the_port_that_is_declared() -> None:

@@ -41,14 +41,14 @@ def over_http(
 def test_a_member_is_asked_and_let_in_by_password(monkeypatch: pytest.MonkeyPatch) -> None:
     fake = FakeManagement()
     assert over_http(monkeypatch, fake, observe.look).members == {"cs-0": WAITS}
-    assert fake.asked == ["GET /state"]
+    assert fake.requests == ["GET /state"]
 
 
 def test_a_member_that_does_not_take_the_password_is_told_apart_from_a_silent_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    found = over_http(monkeypatch, FakeManagement(), observe.look, password="old")
-    assert (found.members, found.refused) == ({}, {"cs-0"})
+    cluster = over_http(monkeypatch, FakeManagement(), observe.look, password="old")
+    assert (cluster.members, cluster.refused) == ({}, {"cs-0"})
     silent = over_http(monkeypatch, FakeManagement(raw=b""), observe.look)
     assert (silent.members, silent.refused) == ({}, set())
 
@@ -87,7 +87,7 @@ def test_a_member_is_told_in_a_query_and_its_refusal_is_its_own_sentence(monkeyp
 
     fake = FakeManagement()
     assert over_http(monkeypatch, fake, tell) == ""
-    assert fake.asked == ["POST /repair?id=a+b%26c"]
+    assert fake.requests == ["POST /repair?id=a+b%26c"]
     busy = FakeManagement(refusal=(409, "Another repair is under way."))
     assert over_http(monkeypatch, busy, tell) == "409 Another repair is under way."
     assert over_http(monkeypatch, FakeManagement(), tell, password="old").startswith("401")
@@ -101,7 +101,7 @@ class FakeApi:
     """A cluster's objects as the API server has them."""
 
     def __init__(self, replicas: int | None = 3, revision: str = "r1", generation: int = 3) -> None:
-        self.asked: list[str] = []
+        self.requests: list[str] = []
         self.applied: list[dict[str, Any]] = []
         self.deleted: list[str] = []
         self.annotated: list[tuple[str, ...]] = []
@@ -119,31 +119,31 @@ class FakeApi:
 
     @staticmethod
     def pod(number: int) -> dict[str, Any]:
-        one = PODS[number]
+        pod = PODS[number]
         return {
             "metadata": {
-                "name": one.name, "namespace": "demo", "uid": one.uid,
+                "name": pod.name, "namespace": "demo", "uid": pod.uid,
                 "labels": {"controller-revision-hash": "r1", **part(SPEC)},
-                **owned_by_stateful_set(one.name),
+                **owned_by_stateful_set(pod.name),
             },
-            "spec": {"nodeName": one.node},
-            "status": {"podIP": one.address, "conditions": [{"type": "Ready", "status": "True"}]},
+            "spec": {"nodeName": pod.node},
+            "status": {"podIP": pod.address, "conditions": [{"type": "Ready", "status": "True"}]},
         }  # fmt: skip
 
     def get(self, _version: str, kind: str, _namespace: str, _name: str) -> dict[str, Any] | None:
-        self.asked.append(kind)
+        self.requests.append(kind)
         return self.stateful_set if kind == "StatefulSet" else None
 
     def pods(self, _namespace: str, _labels: Mapping[str, str]) -> list[dict[str, Any]]:
-        self.asked.append("pods")
+        self.requests.append("pods")
         return self.pod_list
 
     def secret(self, _namespace: str, name: str) -> dict[str, str]:
-        self.asked.append(name)
+        self.requests.append(name)
         return {"management": self.password}
 
     def zones(self) -> dict[str, str]:
-        self.asked.append("zones")
+        self.requests.append("zones")
         return dict(self.zone_map)
 
     def zone_of(self, node: str) -> str:
@@ -179,25 +179,25 @@ class FakeApi:
         self.written.append(status)
 
     def sizes(self) -> list[int]:
-        return [one["spec"]["replicas"] for one in self.applied if one["kind"] == "StatefulSet"]
+        return [manifest["spec"]["replicas"] for manifest in self.applied if manifest["kind"] == "StatefulSet"]
 
 
 class Members:
     """In the place of the members: what they say, and what they are told."""
 
-    def __init__(self, said: Mapping[int, Member | None] | None = None, refusal: str = "") -> None:
-        self.said: Mapping[int, Member | None] = said or {}
+    def __init__(self, answers: Mapping[int, Member | None] | None = None, refusal: str = "") -> None:
+        self.answers: Mapping[int, Member | None] = answers or {}
         self.refusal = refusal
         self.locked = False
-        self.told: list[tuple[str, ...]] = []
+        self.sent: list[tuple[str, ...]] = []
 
     def look(self, place: Place) -> ObservedCassandra:
         if self.locked or place.password != "pw":
-            return ObservedCassandra(place, {}, frozenset(one.name for one in place.pods))
-        return replace(observed(self.said, place.pods), place=place)
+            return ObservedCassandra(place, {}, frozenset(pod.name for pod in place.pods))
+        return replace(observed(self.answers, place.pods), place=place)
 
     def tell(self, _place: Place, to: Any, path: str, query: Mapping[str, str]) -> str:
-        self.told.append((to.name, path, *(f"{name}={value}" for name, value in query.items())))
+        self.sent.append((to.name, path, *(f"{name}={value}" for name, value in query.items())))
         return self.refusal
 
 
@@ -227,11 +227,11 @@ def test_a_quiet_round_lists_pods_once_reads_the_password_never_again_and_writes
     api, members, handlers = FakeApi(), Members(), CassandraClusters()
     first = one_round(monkeypatch, api, members, handlers=handlers)
     assert (first["phase"], len(api.written)) == ("Ready", 1)
-    api.asked.clear()
+    api.requests.clear()
     api.applied.clear()
     assert one_round(monkeypatch, api, members, first, handlers) is not first
-    assert api.asked == ["pods", "StatefulSet"]
-    assert (len(api.written), api.applied, members.told) == (1, [], [])
+    assert api.requests == ["pods", "StatefulSet"]
+    assert (len(api.written), api.applied, members.sent) == (1, [], [])
 
 
 def test_a_password_that_is_refused_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -240,7 +240,7 @@ def test_a_password_that_is_refused_is_read_again(monkeypatch: pytest.MonkeyPatc
     assert one_round(monkeypatch, api, members, handlers=handlers)["readyMembers"] == 0
     api.password = "pw"
     assert one_round(monkeypatch, api, members, handlers=handlers)["readyMembers"] == 3
-    assert api.asked.count("cs-passwords") == 2
+    assert api.requests.count("cs-passwords") == 2
 
 
 def test_the_files_follow_a_new_node(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,38 +250,42 @@ def test_the_files_follow_a_new_node(monkeypatch: pytest.MonkeyPatch) -> None:
     api.pod_list[2]["spec"]["nodeName"] = "node-9"
     one_round(monkeypatch, api, members, handlers=handlers)
     assert ("cs-0", "caplab.dev/files") in api.annotated  # its node brings it the file now, and not in a minute
-    racks = [one["data"]["racks"].splitlines() for one in api.applied if one["kind"] == "ConfigMap"]
+    racks = [manifest["data"]["racks"].splitlines() for manifest in api.applied if manifest["kind"] == "ConfigMap"]
     assert ("node-9 c" in racks[0], "node-9 c" in racks[-1]) == (False, True)
 
 
 def test_a_member_that_waits_is_told_how_to_begin_and_a_refusal_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
     api, members = FakeApi(), Members(dict.fromkeys(range(3), WAITS), refusal="409 no")
-    found = one_round(monkeypatch, api, members, {})
-    assert members.told == [("cs-0", "/start", "as=first")]
-    assert found["rollout"] == "cs-0 begins a new cluster: refused: 409 no"
-    assert found["phase"] == "Creating"
+    written = one_round(monkeypatch, api, members, {})
+    assert members.sent == [("cs-0", "/start", "as=first")]
+    assert written["rollout"] == "cs-0 begins a new cluster: refused: 409 no"
+    assert written["phase"] == "Creating"
 
 
 def test_settings_are_mended_in_the_same_round(monkeypatch: pytest.MonkeyPatch) -> None:
     off = up(1, settings={**up(1).settings, "readMilliseconds": 5000})
     api, members = FakeApi(), Members({1: off, 2: STARTS}, refusal="400 no")
-    found = one_round(monkeypatch, api, members)
-    assert members.told == [("cs-1", "/settings", "readMilliseconds=800")]
-    assert [one["message"] for one in found["conditions"] if one["reason"] == "Refused"] == ["cs-1: 400 no"]
+    written = one_round(monkeypatch, api, members)
+    assert members.sent == [("cs-1", "/settings", "readMilliseconds=800")]
+    assert [condition["message"] for condition in written["conditions"] if condition["reason"] == "Refused"] == [
+        "cs-1: 400 no"
+    ]
 
 
 def test_a_login_that_was_changed_by_hand_is_made_good_in_the_same_round(monkeypatch: pytest.MonkeyPatch) -> None:
     api = FakeApi()
     members = Members({number: up(number, application="the role caplab may not log in") for number in range(3)})
-    found = one_round(monkeypatch, api, members)
-    assert members.told == [("cs-0", "/application")]
-    assert [one["reason"] for one in found["conditions"] if one["type"] == "Ready"] == ["ClientsTurnedAway"]
+    written = one_round(monkeypatch, api, members)
+    assert members.sent == [("cs-0", "/application")]
+    assert [condition["reason"] for condition in written["conditions"] if condition["type"] == "Ready"] == [
+        "ClientsTurnedAway"
+    ]
 
 
 def test_an_outdated_pod_is_deleted_and_no_later_one_of_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
     api, members = FakeApi(revision="r2"), Members()
-    found = one_round(monkeypatch, api, members)
-    assert (found["phase"], found["rollout"]) == ("Degraded", "3 of 3 members to restart")
+    written = one_round(monkeypatch, api, members)
+    assert (written["phase"], written["rollout"]) == ("Degraded", "3 of 3 members to restart")
     assert api.deleted == ["cs-2 u-2"]
 
 
@@ -293,7 +297,7 @@ def test_the_set_shrinks_once_a_member_has_left_and_keeps_what_it_remembers(monk
     api, members = FakeApi(), Members(LEFT)
     one_round(monkeypatch, api, members, body=SMALLER)
     assert api.sizes() == [2]
-    (made,) = [one for one in api.applied if one["kind"] == "StatefulSet"]
+    (made,) = [manifest for manifest in api.applied if manifest["kind"] == "StatefulSet"]
     assert made["metadata"]["annotations"]["caplab.dev/settled"] == "h0,h1,h2"
 
 
@@ -311,20 +315,20 @@ def test_a_set_that_was_made_for_a_newer_spec_meanwhile_is_left_alone(monkeypatc
 
 
 def test_a_repair_is_asked_for_once_and_its_progress_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = {**BODY, "spec": {**BODY["spec"], "operations": {"repair": "r1", "restart": ""}}}
+    repairing = {**BODY, "spec": {**BODY["spec"], "operations": {"repair": "r1", "restart": ""}}}
     api, members = FakeApi(), Members()
-    found = one_round(monkeypatch, api, members, body=asked)
-    assert members.told == [("cs-0", "/repair", "id=r1")]
-    assert (found["phase"], found["repair"]) == ("Ready", {"request": "r1", "done": []})
+    written = one_round(monkeypatch, api, members, body=repairing)
+    assert members.sent == [("cs-0", "/repair", "id=r1")]
+    assert (written["phase"], written["repair"]) == ("Ready", {"request": "r1", "done": []})
 
 
 @pytest.mark.parametrize(("current", "size"), [(None, 3), (5, 5), (2, 3)])
 def test_a_spec_is_applied_whole_and_takes_no_member_away(current: int | None, size: int) -> None:
     api: Any = FakeApi(current)
     CassandraClusters().reconcile(api, BODY)
-    assert [one["metadata"]["name"] for one in api.applied][:2] == ["cs-passwords", "cs-application"]
+    assert [manifest["metadata"]["name"] for manifest in api.applied][:2] == ["cs-passwords", "cs-application"]
     assert api.sizes() == [size]
-    assert [one["kind"] for one in api.applied][-2:] == ["ConfigMap", "StatefulSet"]
+    assert [manifest["kind"] for manifest in api.applied][-2:] == ["ConfigMap", "StatefulSet"]
     kept = ",".join(sorted(HOSTS)) if current else ""
     assert api.applied[-1]["metadata"]["annotations"]["caplab.dev/settled"] == kept
 
@@ -347,15 +351,15 @@ def test_what_is_known_of_a_cluster_goes_with_it(monkeypatch: pytest.MonkeyPatch
     one_round(monkeypatch, api, members, handlers=handlers)
     asyncio.run(come_and_go())
     one_round(monkeypatch, api, members, handlers=handlers)
-    assert api.asked.count("cs-passwords") == 2
+    assert api.requests.count("cs-passwords") == 2
 
 
 # --- shared -----------------------------------------------------------------------------------------------
 
 
 def test_the_kind_is_registered() -> None:
-    found = {engine.kind: engine.plural for engine in engines()}
-    assert found["CassandraCluster"] == "cassandraclusters"
+    plurals = {engine.kind: engine.plural for engine in engines()}
+    assert plurals["CassandraCluster"] == "cassandraclusters"
 
 
 def test_nodes_are_listed_with_their_zones() -> None:

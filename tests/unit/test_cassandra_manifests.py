@@ -68,7 +68,9 @@ def test_pods_run_as_an_ordinary_user_without_rights_or_a_liveness_probe() -> No
 
 
 def test_members_learn_who_they_are_and_by_what_name_all_are_found() -> None:
-    env = {one["name"]: one for one in stateful_set()["spec"]["template"]["spec"]["containers"][0]["env"]}
+    env = {
+        variable["name"]: variable for variable in stateful_set()["spec"]["template"]["spec"]["containers"][0]["env"]
+    }
     assert env["MEMBERS_SERVICE"]["value"] == "cs-members.demo.svc.cluster.local"
     assert env["REPLICATION_FACTOR"]["value"] == "3"
     fields = {name: env[name]["valueFrom"]["fieldRef"]["fieldPath"] for name in ("POD_NAME", "NODE_NAME", "POD_IP")}
@@ -92,7 +94,7 @@ def test_the_operator_itself_restarts_members_and_sizes_their_set() -> None:
 
 
 def test_clients_are_led_to_members_that_serve_and_members_to_all() -> None:
-    services = {one["metadata"]["name"]: one["spec"] for one in manifests.services(SPEC)}
+    services = {service["metadata"]["name"]: service["spec"] for service in manifests.services(SPEC)}
     assert services.keys() == {"cs-any", "cs-members"}
     for spec in services.values():
         assert spec["clusterIP"] == "None"
@@ -109,8 +111,8 @@ def test_the_files_are_those_that_the_image_reads() -> None:
 
 
 def options(spec: CassandraSpec = SPEC) -> dict[str, Any]:
-    found: dict[str, Any] = yaml.safe_load(configuration.cassandra_yaml(spec))
-    return found
+    parsed: dict[str, Any] = yaml.safe_load(configuration.cassandra_yaml(spec))
+    return parsed
 
 
 # What the image appends: a name twice in one file would be one too many.
@@ -122,8 +124,8 @@ OF_THE_IMAGE = {
 
 
 def test_cassandra_yaml_has_the_specs_settings_in_cassandras_units_and_nothing_of_the_images() -> None:
-    found = options()
-    assert not OF_THE_IMAGE & found.keys()
+    chosen = options()
+    assert not OF_THE_IMAGE & chosen.keys()
     expected = {
         "cluster_name": "cs", "num_tokens": 4, "allocate_tokens_for_local_replication_factor": 3,
         "phi_convict_threshold": 5, "hinted_handoff_enabled": True, "max_hint_window": "10800s",
@@ -131,7 +133,7 @@ def test_cassandra_yaml_has_the_specs_settings_in_cassandras_units_and_nothing_o
         "cas_contention_timeout": "800ms", "paxos_variant": "v2",
         "partitioner": "org.apache.cassandra.dht.Murmur3Partitioner", "auth_read_consistency_level": "LOCAL_ONE",
     }  # fmt: skip
-    assert {name: found[name] for name in expected} == expected
+    assert {name: chosen[name] for name in expected} == expected
 
 
 def test_a_name_that_looks_like_a_number_stays_a_name() -> None:
@@ -149,8 +151,8 @@ def test_a_name_that_looks_like_a_number_stays_a_name() -> None:
 def test_each_way_of_syncing_has_the_period_that_cassandra_asks_for_and_no_other(
     sync: str, named: dict[str, str]
 ) -> None:
-    found = options(replace(SPEC, commitlog_sync=sync, commitlog_sync_period_milliseconds=250))
-    assert {name: value for name, value in found.items() if name.startswith("commitlog_sync")} == named
+    chosen = options(replace(SPEC, commitlog_sync=sync, commitlog_sync_period_milliseconds=250))
+    assert {name: value for name, value in chosen.items() if name.startswith("commitlog_sync")} == named
 
 
 def test_the_jvms_options_are_a_line_each() -> None:

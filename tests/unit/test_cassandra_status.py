@@ -41,8 +41,8 @@ ANSWER: dict[str, Any] = {
 
 
 def test_an_answer_is_read_whole_and_before_cassandra_runs_in_part() -> None:
-    found = observe.member_from(ANSWER)
-    assert found == Member(
+    member = observe.member_from(ANSWER)
+    assert member == Member(
         "running", "", False, Work("repair", "r", "failed", "no"), "NORMAL", "h1", True, frozenset({"10.0.0.1"}),
         frozenset(), frozenset(), {"10.0.0.1": "h1", "10.0.0.2": "h2"}, {"10.0.0.1": 0.5}, {"10.0.0.1": "s"},
         {"phiConvictThreshold": 5.0, "hintedHandoffEnabled": True, "paxosVariant": "v2"},
@@ -64,8 +64,8 @@ def test_an_answer_that_nobody_can_read_is_none(broken: dict[str, Any]) -> None:
         observe.member_from({**ANSWER, **broken})
 
 
-def rows(found: Ring) -> dict[str, tuple[str, int, int]]:
-    return {row.name: (row.state, row.up_by, row.down_by) for row in found.rows}
+def rows(members: Ring) -> dict[str, tuple[str, int, int]]:
+    return {row.name: (row.state, row.up_by, row.down_by) for row in members.rows}
 
 
 ALL_UP = {f"cs-{number}": ("UN", 2, 0) for number in range(3)}
@@ -73,7 +73,7 @@ ALONE = {0: up(0, others=[0]), 1: None, 2: None}
 
 
 @pytest.mark.parametrize(
-    ("found", "expected"),
+    ("members", "expected"),
     [
         (ring(), ALL_UP),
         # killed, and nobody has noticed; and then they have
@@ -102,8 +102,8 @@ ALONE = {0: up(0, others=[0]), 1: None, 2: None}
         ),
     ],
 )
-def test_each_member_is_as_its_peers_see_it(found: Ring, expected: dict[str, tuple[str, int, int]]) -> None:
-    assert rows(found) == expected
+def test_each_member_is_as_its_peers_see_it(members: Ring, expected: dict[str, tuple[str, int, int]]) -> None:
+    assert rows(members) == expected
 
 
 def joining(number: int, others: list[int], host_known: bool) -> Member:
@@ -115,22 +115,22 @@ def joining(number: int, others: list[int], host_known: bool) -> Member:
 
 @pytest.mark.parametrize("host_known", [True, False])
 def test_one_that_joins_is_seen_to_and_the_first_stands_alone_meanwhile(host_known: bool) -> None:
-    found = ring({0: joining(0, [0], host_known), 1: STARTS, 2: WAITS}, so_far={})
-    assert rows(found) == {"cs-0": ("UN", 0, 0), "cs-1": ("UJ", 1, 0), "cs-2": ("", 0, 0)}
+    members = ring({0: joining(0, [0], host_known), 1: STARTS, 2: WAITS}, so_far={})
+    assert rows(members) == {"cs-0": ("UN", 0, 0), "cs-1": ("UJ", 1, 0), "cs-2": ("", 0, 0)}
 
 
 def test_one_that_takes_a_place_joins_and_keeps_who_it_was_until_it_says_who_it_is() -> None:
     views = {n: replace(up(n, down=[1]), live=frozenset({address(0), address(2), "10.0.9.9"})) for n in (0, 2)}
     moved = (PODS[0], pod(1, address="10.0.9.9"), PODS[2])
-    found = ring({**views, 1: STARTS}, moved)
-    assert (found.rows[1].state, found.rows[1].host_id, found.rows[1].address) == ("UJ", "h1", "10.0.0.1")
+    members = ring({**views, 1: STARTS}, moved)
+    assert (members.rows[1].state, members.rows[1].host_id, members.rows[1].address) == ("UJ", "h1", "10.0.0.1")
 
 
 def test_a_member_at_a_new_address_is_known_by_its_host_id() -> None:
     moved = (PODS[0], pod(1, address="10.0.9.9"), PODS[2])
-    for said in (None, STARTS, WAITS):
-        found = ring(lost(1) | {1: said}, moved).rows[1]
-        assert (found.state, found.host_id, found.address) == ("DN", "h1", "10.0.0.1")
+    for answer in (None, STARTS, WAITS):
+        row = ring(lost(1) | {1: answer}, moved).rows[1]
+        assert (row.state, row.host_id, row.address) == ("DN", "h1", "10.0.0.1")
 
 
 def test_a_member_whose_host_id_nobody_wrote_down_is_known_by_its_address() -> None:
@@ -143,8 +143,8 @@ def test_nobody_is_taken_for_another_whose_address_it_has_now() -> None:
     # cs-2, a newcomer, has the address of cs-1, which is down and lost its own.
     pods = (PODS[0], pod(1, address=None), pod(2, address=address(1)))
     members = {0: up(0, [0, 1], down=[1]), 1: None, 2: WAITS}
-    found = ring(members, pods, before(0, 1))
-    assert [row.host_id for row in found.rows] == ["h0", "h1", ""]
+    in_ring = ring(members, pods, before(0, 1))
+    assert [row.host_id for row in in_ring.rows] == ["h0", "h1", ""]
     assert [row.host_id for row in ring({**members, 2: None}, pods, before(0, 1)).rows] == ["h0", "h1", ""]
     # The others have not noticed that cs-1 died, and its address is another's: that one is not up.
     unaware = ring({0: up(0, down=[2]), 1: None, 2: None}, pods)
@@ -161,9 +161,9 @@ def test_a_host_id_that_the_ring_has_forgotten_is_forgotten_and_kept_while_there
 
 
 def test_a_member_whose_pod_is_just_being_made_anew_is_not_forgotten() -> None:
-    found = ring(lost(1), (PODS[0], PODS[2]))
-    assert [(row.name, row.host_id, row.state) for row in found.absent] == [("cs-1", "h1", "DN")]
-    assert found.strangers == []
+    members = ring(lost(1), (PODS[0], PODS[2]))
+    assert [(row.name, row.host_id, row.state) for row in members.absent] == [("cs-1", "h1", "DN")]
+    assert members.strangers == []
     written = build(lost(1), pods=(PODS[0], PODS[2]))
     assert [(row["name"], row["hostId"]) for row in written["members"]] == [(f"cs-{n}", f"h{n}") for n in range(3)]
     has_left = {0: up(0, [0, 2]), 2: up(2, [0, 2])}
@@ -182,24 +182,26 @@ def build(
     now: str = NOW,
     **done: Any,
 ) -> dict[str, Any]:
-    look, known = observed(members, pods), so_far or before(0, 1, 2)
-    return status.build(SPEC, look, ring_of(look, known), known, now, status.Done(**done))
+    look, status_so_far = observed(members, pods), so_far or before(0, 1, 2)
+    return status.build(SPEC, look, ring_of(look, status_so_far), status_so_far, now, status.Done(**done))
 
 
-def condition(found: Mapping[str, Any], name: str) -> tuple[str, str, str]:
-    return next((one["status"], one["reason"], one["message"]) for one in found["conditions"] if one["type"] == name)
+def condition(built: Mapping[str, Any], name: str) -> tuple[str, str, str]:
+    return next(
+        (entry["status"], entry["reason"], entry["message"]) for entry in built["conditions"] if entry["type"] == name
+    )
 
 
 def test_a_cluster_whose_members_all_are_up_and_serve_is_ready() -> None:
-    found = build()
-    assert (found["phase"], found["readyMembers"], found["observedGeneration"]) == ("Ready", 3, 3)
-    assert found["states"] == "UN UN UN"
-    assert found["members"][1] == {
+    built = build()
+    assert (built["phase"], built["readyMembers"], built["observedGeneration"]) == ("Ready", 3, 3)
+    assert built["states"] == "UN UN UN"
+    assert built["members"][1] == {
         "name": "cs-1", "zone": "b", "state": "UN", "ready": True, "hostId": "h1", "address": "10.0.0.1",
         "owns": 100.0, "seenUpBy": 2, "seenDownBy": 0,
     }  # fmt: skip
-    assert condition(found, "SettingsApplied")[0] == "True"
-    assert not {"rollout", "repair", "primary", "epoch"} & found.keys()
+    assert condition(built, "SettingsApplied")[0] == "True"
+    assert not {"rollout", "repair", "primary", "epoch"} & built.keys()
     assert "owns" not in build({number: up(number, owns={}) for number in range(3)})["members"][0]
 
 
@@ -233,11 +235,11 @@ OTHER_SCHEMA = {address(0): "s1", address(1): "s2"}
 def test_a_cluster_that_lacks_something_is_degraded_and_says_what(
     members: dict[int, Member | None], pods: Any, reason: str, why: str
 ) -> None:
-    so_far = before(*(int(one.name[-1]) for one in pods))
-    found = build(members, so_far, pods)
-    assert found["phase"] == "Degraded"
-    assert condition(found, "Ready")[1] == reason
-    assert why in condition(found, "Ready")[2]
+    so_far = before(*(int(pod.name[-1]) for pod in pods))
+    built = build(members, so_far, pods)
+    assert built["phase"] == "Degraded"
+    assert condition(built, "Ready")[1] == reason
+    assert why in condition(built, "Ready")[2]
     assert build(members, {**so_far, "phase": "Creating"}, pods)["phase"] == "Creating"
 
 
@@ -248,14 +250,14 @@ def test_a_cluster_none_of_which_serves_is_down() -> None:
 
 def test_a_stranger_in_the_ring_keeps_a_cluster_from_being_ready_since_keys_lack_a_copy() -> None:
     views = {number: up(number, [0, 1, 2, 7], down=[7]) for number in range(3)}
-    found = condition(build(views), "Ready")
-    assert (found[1], "h7 at 10.0.0.7" in found[2]) == ("StrangerInRing", True)
+    ready = condition(build(views), "Ready")
+    assert (ready[1], "h7 at 10.0.0.7" in ready[2]) == ("StrangerInRing", True)
 
 
 def test_a_step_that_changes_members_is_told_of_and_upkeep_leaves_a_cluster_ready() -> None:
-    found = build(rollout="1 of 3 members to restart", is_settled=False)
-    assert condition(found, "Ready") == ("False", "MembersChange", "1 of 3 members to restart")
-    assert found["rollout"] == "1 of 3 members to restart"
+    built = build(rollout="1 of 3 members to restart", is_settled=False)
+    assert condition(built, "Ready") == ("False", "MembersChange", "1 of 3 members to restart")
+    assert built["rollout"] == "1 of 3 members to restart"
     busy = build(rollout="x" * 300, repair=Repair("r1", ("cs-0",)))
     assert (busy["phase"], len(busy["rollout"])) == ("Ready", 200)
     assert busy["repair"] == {"request": "r1", "done": ["cs-0"]}
@@ -280,22 +282,22 @@ def test_a_parameter_that_is_older_than_the_rules_reaches_no_member_and_is_told(
     assert not {"authenticator", "zz\nseed"} & configuration.start_options(spec).keys()
     assert configuration.start_options(spec)["concurrent_reads"] == "16"
     look = observed()
-    found = condition(status.build(spec, look, ring_of(look, {}), {}, NOW, status.Done()), "SettingsApplied")
-    assert found[:2] == ("False", "Refused")
-    assert "parameter authenticator: who may log in, and do what, stands on it" in found[2]
+    applied = condition(status.build(spec, look, ring_of(look, {}), {}, NOW, status.Done()), "SettingsApplied")
+    assert applied[:2] == ("False", "Refused")
+    assert "parameter authenticator: who may log in, and do what, stands on it" in applied[2]
 
 
 def test_an_option_that_is_not_in_force_waits_for_a_restart() -> None:
-    asked = {**configuration.start_options(SPEC), "concurrent_validations": "2"}
-    assert condition(build({1: up(1, options=asked)}), "SettingsApplied")[0] == "True"
-    other = up(1, options={**asked, "compaction_throughput": "5MiB/s", "memtable_heap_space": "8MiB"})
+    options = {**configuration.start_options(SPEC), "concurrent_validations": "2"}
+    assert condition(build({1: up(1, options=options)}), "SettingsApplied")[0] == "True"
+    other = up(1, options={**options, "compaction_throughput": "5MiB/s", "memtable_heap_space": "8MiB"})
     assert condition(build({1: other}), "SettingsApplied") == (
         "False", "NotYet", "not the spec's: cs-1: memtable_heap_space is 8MiB, not 32MiB (waits for a restart)",
     )  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("asked", "found", "differs"),
+    ("wanted", "actual", "differs"),
     [
         ("16", "16", False),
         ("5", "5.0", False),
@@ -305,9 +307,9 @@ def test_an_option_that_is_not_in_force_waits_for_a_restart() -> None:
         ("1s", "2s", True),
     ],
 )
-def test_an_option_has_many_spellings(asked: str, found: str, differs: bool) -> None:
-    spec = replace(SPEC, parameters={"concurrent_reads": asked})
-    assert bool(configuration.options_drift(spec, {"concurrent_reads": found})) == differs
+def test_an_option_has_many_spellings(wanted: str, actual: str, differs: bool) -> None:
+    spec = replace(SPEC, parameters={"concurrent_reads": wanted})
+    assert bool(configuration.options_drift(spec, {"concurrent_reads": actual})) == differs
 
 
 def test_what_a_pod_of_an_earlier_template_still_lacks_waits_for_a_restart() -> None:
@@ -336,8 +338,8 @@ def test_what_a_pod_of_an_earlier_template_still_lacks_waits_for_a_restart() -> 
     ],
 )
 def test_durability_is_what_every_member_says_of_itself(settings: dict[str, Any], says: str) -> None:
-    found = condition(build({2: changed(2, **settings)}), "DurabilityApplied")
-    assert found == ("False", "NotInForce", f"cs-2: {says}")
+    durable = condition(build({2: changed(2, **settings)}), "DurabilityApplied")
+    assert durable == ("False", "NotInForce", f"cs-2: {says}")
 
 
 def test_durability_that_all_have_is_told_in_a_sentence_and_what_is_silent_is_unknown() -> None:
@@ -353,8 +355,8 @@ def test_durability_that_all_have_is_told_in_a_sentence_and_what_is_silent_is_un
     assert both[0] == "False"
     assert "cs-2: hintsPaused is true, not false; what cs-1 would keep is unknown" in both[2]
     dropped = {name: value for name, value in up(0).settings.items() if not name.startswith("keyspace")}
-    found = condition(build({0: up(0, settings=dropped)}), "DurabilityApplied")
-    assert "keyspaceDurableWrites is unknown, not true" in found[2]
+    durable = condition(build({0: up(0, settings=dropped)}), "DurabilityApplied")
+    assert "keyspaceDurableWrites is unknown, not true" in durable[2]
 
 
 def test_a_login_is_made_good_by_one_member_and_only_where_all_have_lost_it() -> None:

@@ -38,14 +38,14 @@ Said = Mapping[int, Member | None]
 
 
 def step(
-    found: Ring,
+    members: Ring,
     deployed: Deployed = CURRENT,
     spec: CassandraSpec = SPEC,
     so_far: Mapping[str, Any] | None = None,
 ) -> tuple[str, ...] | None:
     """The kind of the step, and what it is about."""
-    repair = repair_of(spec, found, so_far or {}, NOW)
-    match rollout.next_step(spec, found, deployed, repair):
+    repair = repair_of(spec, members, so_far or {}, NOW)
+    match rollout.next_step(spec, members, deployed, repair):
         case None:
             return None
         case Send(chosen, path, query):
@@ -59,8 +59,8 @@ def step(
     raise AssertionError
 
 
-def waits(found: tuple[str, ...] | None, why: str) -> bool:
-    return found is not None and found[0] == "wait" and why in found[1]
+def waits(members: tuple[str, ...] | None, why: str) -> bool:
+    return members is not None and members[0] == "wait" and why in members[1]
 
 
 # --- beginning --------------------------------------------------------------------------------------------
@@ -113,14 +113,14 @@ def test_nobody_joins_while_another_is_not_up_for_all(members: Said, why: str) -
 
 def test_nobody_joins_while_a_member_that_is_down_has_no_pod() -> None:
     views = {number: up(number, [0, 1, 2], down=[2]) for number in (0, 1)}
-    found = ring({**views, 3: WAITS}, (*PODS[:2], pod(3)), before(0, 1, 2))
-    assert waits(step(found, spec=replace(SPEC, replicas=4)), "until cs-2 is up for all")
+    members = ring({**views, 3: WAITS}, (*PODS[:2], pod(3)), before(0, 1, 2))
+    assert waits(step(members, spec=replace(SPEC, replicas=4)), "until cs-2 is up for all")
 
 
 def test_one_that_has_left_keeps_nobody_from_joining() -> None:
     gone = up(3, mode="DECOMMISSIONED", native=False)
-    found = ring({**TWO, 3: gone}, (*PODS, pod(3)), before(0, 1))
-    assert step(found, Deployed(PersistedState(4, HOSTS), "r1", True)) == ("/start", "cs-2", "joining")
+    members = ring({**TWO, 3: gone}, (*PODS, pod(3)), before(0, 1))
+    assert step(members, Deployed(PersistedState(4, HOSTS), "r1", True)) == ("/start", "cs-2", "joining")
 
 
 def test_one_that_has_not_been_heard_of_yet_keeps_nobody_from_joining() -> None:
@@ -218,9 +218,9 @@ def test_a_member_that_is_silent_while_somebody_unknown_is_in_the_ring_may_be_th
 
 def test_a_leave_that_failed_is_tried_once_more_and_the_reason_told() -> None:
     failed = replace(leaving(4, "failed", others=ALL), work=Work("decommission", "cs-4", "failed", "stream failed"))
-    found = rollout.next_step(SPEC, five({**five_seeing(4), 4: failed}), GROWN, None)
-    assert isinstance(found, Send)
-    assert (found.path, "once more (stream failed)" in found.why) == ("/decommission", True)
+    chosen = rollout.next_step(SPEC, five({**five_seeing(4), 4: failed}), GROWN, None)
+    assert isinstance(chosen, Send)
+    assert (chosen.path, "once more (stream failed)" in chosen.why) == ("/decommission", True)
 
 
 def test_newcomers_that_are_not_wanted_any_more_never_join() -> None:
@@ -251,14 +251,14 @@ def test_an_applied_spec_never_takes_members_away(current: int | None, wanted: i
 
 
 def revised(*revisions: str) -> list[Pod]:
-    return [replace(one, revision=revision) for one, revision in zip(PODS, revisions, strict=True)]
+    return [replace(pod, revision=revision) for pod, revision in zip(PODS, revisions, strict=True)]
 
 
 OLD = revised("r0", "r0", "r0")
 
 
 @pytest.mark.parametrize(
-    ("found", "wanted"),
+    ("members", "wanted"),
     [
         (ring(), None),
         (ring({}, OLD), ("restart", "cs-2")),
@@ -275,8 +275,8 @@ OLD = revised("r0", "r0", "r0")
         (ring(NEW, OLD, {}), ("restart", "cs-2")),
     ],
 )
-def test_members_are_restarted_one_by_one_while_all_others_serve(found: Ring, wanted: tuple[str, str] | None) -> None:
-    chosen = step(found)
+def test_members_are_restarted_one_by_one_while_all_others_serve(members: Ring, wanted: tuple[str, str] | None) -> None:
+    chosen = step(members)
     assert (chosen and chosen[0]) == (wanted and wanted[0])
     assert wanted is None or (chosen is not None and chosen[1].startswith(wanted[1]))
 
@@ -293,9 +293,9 @@ def test_who_waits_begins_even_while_the_set_is_not_yet_known() -> None:
 def test_the_set_is_read_as_it_was_made() -> None:
     annotations = {"caplab.dev/generation": "3", "caplab.dev/settled": "h0,h1"}
     made = {"metadata": {"generation": 7, "annotations": annotations}, "spec": {"replicas": 4}}
-    known = {**made, "status": {"observedGeneration": 7, "updateRevision": "r9"}}
-    assert steps.deployed_from(SPEC, known) == Deployed(PersistedState(4, frozenset({"h0", "h1"})), "r9", True)
-    assert not steps.deployed_from(replace(SPEC, generation=4), known).is_current
+    from_server = {**made, "status": {"observedGeneration": 7, "updateRevision": "r9"}}
+    assert steps.deployed_from(SPEC, from_server) == Deployed(PersistedState(4, frozenset({"h0", "h1"})), "r9", True)
+    assert not steps.deployed_from(replace(SPEC, generation=4), from_server).is_current
     assert not steps.deployed_from(SPEC, made).is_current
     bare = {"metadata": {"generation": 7}, "spec": {"replicas": 4}}
     assert steps.deployed_from(SPEC, bare).persisted == PersistedState(4)
@@ -312,9 +312,9 @@ def at(kind: str, id_: str, state: str, number: int, problem: str = "") -> Membe
 
 
 def test_after_a_join_the_others_drop_what_is_not_theirs_any_more_one_by_one() -> None:
-    found = rollout.next_step(SPEC, ring(), SETTLED_BEFORE, None)
-    assert isinstance(found, Send)
-    assert found.is_maintenance
+    chosen = rollout.next_step(SPEC, ring(), SETTLED_BEFORE, None)
+    assert isinstance(chosen, Send)
+    assert chosen.is_maintenance
     assert step(ring(), SETTLED_BEFORE) == ("/cleanup", "cs-0", CLEANUP)
     assert waits(step(ring({0: at("cleanup", CLEANUP, "running", 0)}), SETTLED_BEFORE), "cs-0 is at a cleanup")
     first = at("cleanup", CLEANUP, "done", 0)
@@ -352,8 +352,8 @@ def test_a_repair_goes_from_member_to_member() -> None:
     assert waits(step(ring(busy), spec=ASKED), "cs-2 is at a cleanup")
 
 
-def repair(members: Said | None = None, so_far: Mapping[str, Any] | None = None, asked: str = "r1") -> Repair | None:
-    spec = replace(SPEC, operations=Operations(asked, ""))
+def repair(members: Said | None = None, so_far: Mapping[str, Any] | None = None, request: str = "r1") -> Repair | None:
+    spec = replace(SPEC, operations=Operations(request, ""))
     return repair_of(spec, ring(members), {"repair": so_far} if so_far else {}, NOW)
 
 
@@ -364,9 +364,9 @@ def test_a_repair_is_done_when_all_have_done_their_part_and_stays_so() -> None:
     assert whole.as_status() == {"request": "r1", "done": ["cs-0", "cs-1", "cs-2"], "at": NOW}
     assert repair({}, whole.as_status()) == whole
     assert step(ring(), spec=ASKED, so_far={"repair": whole.as_status()}) is None
-    assert repair({}, whole.as_status(), asked="") == whole
-    assert repair({}, whole.as_status(), asked="r2") == Repair("r2")
-    assert repair({}, None, asked="") is None
+    assert repair({}, whole.as_status(), request="") == whole
+    assert repair({}, whole.as_status(), request="r2") == Repair("r2")
+    assert repair({}, None, request="") is None
     assert repair({**parts, 1: at("repair", "r0", "done", 1)}) == Repair("r1", ("cs-0", "cs-2"))
     assert repair(parts, {"request": "r1", "done": ["cs-2"]}) == Repair("r1", ("cs-2", "cs-0", "cs-1"), at=NOW)
     two = ring({number: at("repair", "r1", "done", number) for number in range(2)}, PODS[:2])
@@ -391,27 +391,27 @@ def test_cleaning_up_comes_before_a_repair_and_restarts_before_both() -> None:
 # --- a whole life -----------------------------------------------------------------------------------------
 
 
-def settle(world: SimulatedCluster) -> list[str]:
+def settle(cluster: SimulatedCluster) -> list[str]:
     """What the operator did until nothing was left to do."""
-    world.steps_taken.clear()
+    cluster.steps_taken.clear()
     for _ in range(60):
-        if world.tick() is None and world.status["phase"] == "Ready":
-            return list(world.steps_taken)
-    raise AssertionError(f"never settles: {world.status}")
+        if cluster.tick() is None and cluster.status["phase"] == "Ready":
+            return list(cluster.steps_taken)
+    raise AssertionError(f"never settles: {cluster.status}")
 
 
 def test_a_cluster_is_made_grows_shrinks_restarts_and_is_repaired() -> None:
-    world = SimulatedCluster(SPEC)
-    world.reconcile(SPEC)
-    assert settle(world) == ["start first/cs-0", "start joining/cs-1", "start joining/cs-2"]
-    world.kill("cs-1", wipe=False)
-    assert settle(world) == []
-    world.kill("cs-1", wipe=True)
-    assert settle(world) == ["start 10.0.0.4/cs-1"]
-    world.reconcile(replace(SPEC, replicas=4))
-    assert settle(world) == ["start joining/cs-3", "cleanup cs-0", "cleanup cs-1", "cleanup cs-2"]
-    world.reconcile(replace(SPEC, operations=Operations("", "once more")))
-    assert settle(world) == ["decommission cs-3", "restart cs-2", "restart cs-1", "restart cs-0"]
-    world.reconcile(replace(world.spec, operations=Operations("r1", "once more")))
-    assert settle(world) == ["repair cs-0", "repair cs-1", "repair cs-2"]
-    assert world.status["repair"]["at"]
+    cluster = SimulatedCluster(SPEC)
+    cluster.reconcile(SPEC)
+    assert settle(cluster) == ["start first/cs-0", "start joining/cs-1", "start joining/cs-2"]
+    cluster.kill("cs-1", wipe=False)
+    assert settle(cluster) == []
+    cluster.kill("cs-1", wipe=True)
+    assert settle(cluster) == ["start 10.0.0.4/cs-1"]
+    cluster.reconcile(replace(SPEC, replicas=4))
+    assert settle(cluster) == ["start joining/cs-3", "cleanup cs-0", "cleanup cs-1", "cleanup cs-2"]
+    cluster.reconcile(replace(SPEC, operations=Operations("", "once more")))
+    assert settle(cluster) == ["decommission cs-3", "restart cs-2", "restart cs-1", "restart cs-0"]
+    cluster.reconcile(replace(cluster.spec, operations=Operations("r1", "once more")))
+    assert settle(cluster) == ["repair cs-0", "repair cs-1", "repair cs-2"]
+    assert cluster.status["repair"]["at"]

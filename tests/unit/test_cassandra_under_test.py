@@ -82,11 +82,11 @@ class FakeServer:
     """Members' managements: change and hints by pod; a text or an ExecFailed in the place of a state is what comes."""
 
     def __init__(self, change: dict[str, Any] | None = None, hints: dict[str, Any] | None = None) -> None:
-        self.asked: list[tuple[str, ...]] = []
+        self.commands: list[tuple[str, ...]] = []
         self._change, self._hints = change or {}, hints or {}
 
     def execute(self, namespace: str, pod: str, *command: str) -> str:
-        self.asked.append((pod, *command))
+        self.commands.append((pod, *command))
         change = self._change.get(pod, {})
         if command == ("lab-cassandra", "POST", "/hints/flush"):
             change = self._hints.get(pod, {"hints": {}})
@@ -201,7 +201,7 @@ def test_a_cassandra_cluster_is_ready_when_nothing_changes_and_all_are_up_for_th
 def test_members_that_are_all_up_and_keep_no_hints_have_caught_up() -> None:
     server = fake()
     assert cassandra.not_caught_up(server, "ns", cluster()) == ""
-    flushed = {pod for pod, *command in server.asked if command == ["lab-cassandra", "POST", "/hints/flush"]}
+    flushed = {pod for pod, *command in server.commands if command == ["lab-cassandra", "POST", "/hints/flush"]}
     assert flushed == set(PODS)
 
 
@@ -224,7 +224,7 @@ def test_members_that_are_all_up_and_keep_no_hints_have_caught_up() -> None:
 def test_a_member_that_misses_something_has_not_caught_up_and_nobody_is_asked_to_flush(change: Any, says: str) -> None:
     server = fake({"cs-1": change})
     assert cassandra.not_caught_up(server, "ns", cluster()) == says
-    assert not any("POST" in command for command in server.asked)
+    assert not any("POST" in command for command in server.commands)
 
 
 def test_who_has_left_may_be_unreachable() -> None:

@@ -16,16 +16,16 @@ FIRST, LATER = "2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z"
 
 
 def conditions(status: Mapping[str, Any]) -> dict[str, Any]:
-    return {one["type"]: one for one in status["conditions"]}
+    return {condition["type"]: condition for condition in status["conditions"]}
 
 
 def test_an_engines_conditions_stay_and_the_common_ones_come_after_them() -> None:
-    found = complete(READY, Common(), 7, {}, FIRST)
-    assert [one["type"] for one in found["conditions"]] == ["Ready", "Conflict", "Startable"]
-    assert found["phase"] == "Ready"
-    assert conditions(found)["Conflict"]["message"] == NO_CONFLICT[2]
-    assert conditions(found)["Startable"]["message"] == CAN_START[2]
-    assert conditions(found)["Startable"]["observedGeneration"] == 7
+    status = complete(READY, Common(), 7, {}, FIRST)
+    assert [condition["type"] for condition in status["conditions"]] == ["Ready", "Conflict", "Startable"]
+    assert status["phase"] == "Ready"
+    assert conditions(status)["Conflict"]["message"] == NO_CONFLICT[2]
+    assert conditions(status)["Startable"]["message"] == CAN_START[2]
+    assert conditions(status)["Startable"]["observedGeneration"] == 7
 
 
 def test_a_condition_keeps_its_time_while_its_status_stays() -> None:
@@ -37,9 +37,9 @@ def test_a_condition_keeps_its_time_while_its_status_stays() -> None:
 
 @pytest.mark.parametrize(("before", "phase"), [({}, "Creating"), ({"phase": "Ready"}, "Degraded")])
 def test_a_cluster_in_conflict_is_not_ready(before: Mapping[str, Any], phase: str) -> None:
-    found = complete(READY, FOREIGN, 7, before, FIRST)
-    assert found["phase"] == phase
-    assert conditions(found)["Conflict"]["message"] == FOREIGN.conflict[2]
+    status = complete(READY, FOREIGN, 7, before, FIRST)
+    assert status["phase"] == phase
+    assert conditions(status)["Conflict"]["message"] == FOREIGN.conflict[2]
 
 
 class Handlers:

@@ -35,12 +35,12 @@ BOTH = pytest.mark.parametrize(("spec", "of"), [(PG, OF_POSTGRES), (RD, OF_REDIS
 
 
 def built(spec: Any, of: Exporter, password: str = "p", root: str = "r") -> dict[str, dict[str, Any]]:
-    return {one["kind"]: one for one in exporter.build(spec, of, "image", "lab", password, root)}
+    return {manifest["kind"]: manifest for manifest in exporter.build(spec, of, "image", "lab", password, root)}
 
 
 def template(spec: Any, of: Exporter, **given: str) -> dict[str, Any]:
-    found: dict[str, Any] = built(spec, of, **given)["StatefulSet"]["spec"]["template"]
-    return found
+    template: dict[str, Any] = built(spec, of, **given)["StatefulSet"]["spec"]["template"]
+    return template
 
 
 @BOTH
@@ -101,15 +101,19 @@ def test_postgres_exporter_collects_what_dashboards_ask_of_it() -> None:
     off = [argument.removeprefix("--no-collector.") for argument in OF_POSTGRES.command if argument.startswith("--no-")]
     on = [argument.removeprefix("--collector.") for argument in OF_POSTGRES.command if argument.startswith("--coll")]
     always = ("pg_up", "pg_stat_activity_", "pg_stat_replication_")
-    told = (*always, *(f"pg_{name}_" for name in on))
+    prefixes = (*always, *(f"pg_{name}_" for name in on))
     assert not set(on) & set(off)
-    assert [name for name in POSTGRES if not name.startswith(told)] == []
+    assert [name for name in POSTGRES if not name.startswith(prefixes)] == []
     assert "--disable-default-metrics" not in OF_POSTGRES.command
 
 
 def test_redis_exporter_has_its_login_from_its_secret_and_asks_for_no_settings() -> None:
     (container,) = template(RD, OF_REDIS)["spec"]["containers"]
-    chosen = {one["name"]: one["valueFrom"]["secretKeyRef"] for one in container["env"] if "valueFrom" in one}
+    chosen = {
+        variable["name"]: variable["valueFrom"]["secretKeyRef"]
+        for variable in container["env"]
+        if "valueFrom" in variable
+    }
     assert chosen["REDIS_PASSWORD"] == {"name": "rd-exporter", "key": "password"}
     assert chosen["REDIS_USER"] == {"name": "rd-exporter", "key": "user"}
     assert "-config-command=-" in OF_REDIS.command
@@ -138,9 +142,9 @@ def server(monkeypatch: pytest.MonkeyPatch) -> FakeServer:
 
 
 def of_kind(kind: str) -> Exporting:
-    (found,) = (one.exporting for one in engines() if one.kind == kind)
-    assert found is not None
-    return found
+    (exporting,) = (engine.exporting for engine in engines() if engine.kind == kind)
+    assert exporting is not None
+    return exporting
 
 
 def keep(server: FakeServer, body: Mapping[str, Any] = PG_BODY) -> str:
@@ -148,7 +152,7 @@ def keep(server: FakeServer, body: Mapping[str, Any] = PG_BODY) -> str:
 
 
 def test_cassandra_has_none_since_members_tell_themselves() -> None:
-    assert {one.kind: one.exporting is None for one in engines()} == {
+    assert {engine.kind: engine.exporting is None for engine in engines()} == {
         "CassandraCluster": True, "PostgresCluster": False, "RedisCluster": False,
     }  # fmt: skip
 
@@ -177,14 +181,14 @@ def test_where_exporters_are_switched_off_its_pod_goes_first_and_then_the_rest(
     keep(server)
     members = server.put("StatefulSet", "pg", api_version="apps/v1")
     monkeypatch.setenv(EXPORTERS_VARIABLE, "false")
-    server.asked.clear()
+    server.requests.clear()
     assert keep(server) == ""
-    deleted = [one.split("/")[-2:] for one in server.asked if one.startswith("DELETE")]
+    deleted = [request.split("/")[-2:] for request in server.requests if request.startswith("DELETE")]
     assert deleted == [[plural, "pg-exporter"] for _, plural in reversed(PARTS)]
     assert server.at("statefulsets", "pg") == members
-    server.asked.clear()
+    server.requests.clear()
     assert keep(server) == ""
-    assert not any(one.startswith("DELETE") for one in server.asked)
+    assert not any(request.startswith("DELETE") for request in server.requests)
     assert exporters.password(server, PG) == ""
 
 
@@ -193,7 +197,7 @@ def test_what_is_somebody_elses_is_neither_changed_nor_removed_and_is_named(
 ) -> None:
     theirs = server.put("Service", "pg-exporter")
     assert keep(server).startswith("it has no exporter: Service pg-exporter (nobody's cluster) is in its place. Hint:")
-    assert [one for one in server.asked if one.startswith("PATCH")] == []
+    assert [request for request in server.requests if request.startswith("PATCH")] == []
     monkeypatch.setenv(EXPORTERS_VARIABLE, "false")
     keep(server)
     assert server.at("services", "pg-exporter") == theirs

@@ -93,7 +93,10 @@ def selects(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
     """Whether a label selector selects what has the labels."""
     exact = selector.get("matchLabels", {}).items() <= labels.items()
     more = selector.get("matchExpressions", ())
-    return exact and all(EXPRESSIONS[one["operator"]](labels.get(one["key"]), one.get("values", ())) for one in more)
+    return exact and all(
+        EXPRESSIONS[expression["operator"]](labels.get(expression["key"]), expression.get("values", ()))
+        for expression in more
+    )
 
 
 EXPRESSIONS: Mapping[str, Callable[[str | None, Sequence[str]], bool]] = {
@@ -115,9 +118,9 @@ def lets(policy: Policy, way: str, peers: str, other: End, port: tuple[str, int]
     """Whether one policy lets a flow through, in one of its ways."""
 
     def fits(rule: Mapping[str, Any]) -> bool:
-        ports = [(one["protocol"], named.get(one["port"], one["port"])) for one in rule.get("ports", ())]
+        ports = [(port["protocol"], named.get(port["port"], port["port"])) for port in rule.get("ports", ())]
         return (not ports or port in ports) and (
-            peers not in rule or any(is_peer(one, policy, other) for one in rule[peers])
+            peers not in rule or any(is_peer(peer, policy, other) for peer in rule[peers])
         )
 
     return any(fits(rule) for rule in policy["spec"].get(way, ()))

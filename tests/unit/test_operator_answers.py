@@ -92,8 +92,8 @@ def test_a_redis_that_does_not_stop_is_silent_and_little_of_it_is_read(
         monkeypatch.setattr(redis, "REDIS_PORT", port)
         monkeypatch.setattr(redis, "SENTINEL_PORT", port)
         place = redis.Place((HERE,), (replace(HERE, name="x-sentinel-0"),), "pw")
-        found = redis.look(place, ["hz"])
-        assert (found.members, found.sentinels, found.shut_out) == ({}, {}, frozenset())
+        cluster = redis.look(place, ["hz"])
+        assert (cluster.members, cluster.sentinels, cluster.shut_out) == ({}, {}, frozenset())
         assert redis.users_of(place, HERE) == ()
         assert taken_of(taken) < 16 * MIB  # most of it is what the kernel holds
 
@@ -101,8 +101,8 @@ def test_a_redis_that_does_not_stop_is_silent_and_little_of_it_is_read(
 def test_what_a_redis_answers_too_long_is_said_where_something_was_to_be_done(monkeypatch: pytest.MonkeyPatch) -> None:
     with answering(b"+OK\r\n$1048576\r\n", bytes(65536)) as (port, _):
         monkeypatch.setattr(redis, "REDIS_PORT", port)
-        told = redis.send_to_member(redis.Place((HERE,), (), "pw"), HERE, [("CONFIG", "SET", "hz", "10")])
-        assert told == ["the answer is over 1,048,576 bytes"]
+        refusals = redis.send_to_member(redis.Place((HERE,), (), "pw"), HERE, [("CONFIG", "SET", "hz", "10")])
+        assert refusals == ["the answer is over 1,048,576 bytes"]
 
 
 @pytest.mark.parametrize("parts", [b"+OK\r\n*9\r\n", b"+OK\r\n+"])
@@ -193,8 +193,8 @@ def test_a_postgres_that_does_not_stop_is_given_up(
 def test_a_postgres_that_says_much_unasked_is_connected_to_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sql, "_MOST_KEPT_BYTES", 2000)
     answer = message(b"1") + message(b"2") + rows(b"1") + READY
-    told = message(b"A", struct.pack("!i", 7) + b"c\0" + b"x" * 2000 + b"\0")
-    with answering(told + answer, drip_seconds=60, greeting=GREETING) as (port, _):
+    notice = message(b"A", struct.pack("!i", 7) + b"c\0" + b"x" * 2000 + b"\0")
+    with answering(notice + answer, drip_seconds=60, greeting=GREETING) as (port, _):
         monkeypatch.setattr(sql, "POSTGRES_PORT", port)
         session = sql.Session("127.0.0.1", "u", "pw", "d", 5.0)
         assert session.ask("select 1", seconds=5.0) == [["1"]]

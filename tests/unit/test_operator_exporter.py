@@ -24,9 +24,9 @@ def samples(families: Any) -> dict[str, float]:
     """By name and the values of the labels."""
     made: list[Metric] = list(families)
     return {
-        " ".join([one.name.removeprefix("caplab_"), *one.labels.values()]): one.value
+        " ".join([sample.name.removeprefix("caplab_"), *sample.labels.values()]): sample.value
         for family in made
-        for one in family.samples
+        for sample in family.samples
     }
 
 
@@ -35,23 +35,23 @@ def of_clusters(*clusters: Any, members: Members | None = None) -> dict[str, flo
 
 
 def test_a_cluster_tells_how_it_stands() -> None:
-    told = of_clusters(PG)
-    assert [told[f"cluster_{name} postgres demo pg"] for name in ("ready", "members_desired", "members_ready")] == [
+    gauges = of_clusters(PG)
+    assert [gauges[f"cluster_{name} postgres demo pg"] for name in ("ready", "members_desired", "members_ready")] == [
         1, 3, 3,
     ]  # fmt: skip
-    assert told["cluster_epoch postgres demo pg"] == 4
-    assert told["cluster_condition postgres demo pg Ready True"] == 1
-    assert told["cluster_condition postgres demo pg Startable True"] == 0
-    assert told["cluster_condition postgres demo pg Startable Unknown"] == 1
-    assert [told[f"member_primary postgres demo pg pg-{n} {'abc'[n]}"] for n in range(3)] == [1, 0, 0]
-    assert [told.get(f"member_replication_lag_bytes postgres demo pg pg-{n} {'abc'[n]}") for n in range(3)] == [
+    assert gauges["cluster_epoch postgres demo pg"] == 4
+    assert gauges["cluster_condition postgres demo pg Ready True"] == 1
+    assert gauges["cluster_condition postgres demo pg Startable True"] == 0
+    assert gauges["cluster_condition postgres demo pg Startable Unknown"] == 1
+    assert [gauges[f"member_primary postgres demo pg pg-{n} {'abc'[n]}"] for n in range(3)] == [1, 0, 0]
+    assert [gauges.get(f"member_replication_lag_bytes postgres demo pg pg-{n} {'abc'[n]}") for n in range(3)] == [
         None, 7, 7,
     ]  # fmt: skip
 
 
 def test_a_cluster_that_nobody_has_looked_at_yet_is_not_ready() -> None:
-    told = of_clusters({**PG, "status": None})
-    assert told == {
+    gauges = of_clusters({**PG, "status": None})
+    assert gauges == {
         "cluster_ready postgres demo pg": 0,
         "cluster_members_desired postgres demo pg": 3,
         "cluster_members_ready postgres demo pg": 0,
@@ -63,24 +63,24 @@ def test_a_master_that_the_sentinels_do_not_name_is_seen_beside_the_primary() ->
         {"name": "rd-0", "zone": "a", "role": "replica", "state": "stray master", "ready": False},
         {"name": "rd-1", "zone": "b", "role": "primary", "state": "running", "ready": True},
     ]
-    told = of_clusters(cluster("RedisCluster", "rd", members=members))
-    assert (told["member_primary redis demo rd rd-0 a"], told["member_primary redis demo rd rd-1 b"]) == (1, 1)
-    assert told["member_up redis demo rd rd-0 a"] == 0
+    gauges = of_clusters(cluster("RedisCluster", "rd", members=members))
+    assert (gauges["member_primary redis demo rd rd-0 a"], gauges["member_primary redis demo rd rd-1 b"]) == (1, 1)
+    assert gauges["member_up redis demo rd rd-0 a"] == 0
 
 
 def test_a_ring_has_no_primary() -> None:
-    told = of_clusters(cluster("CassandraCluster", "cs", epoch=None))
-    assert told["member_up cassandra demo cs cs-0 a"] == 1
-    assert not any(name.startswith(("member_primary", "cluster_epoch")) for name in told)
+    gauges = of_clusters(cluster("CassandraCluster", "cs", epoch=None))
+    assert gauges["member_up cassandra demo cs cs-0 a"] == 1
+    assert not any(name.startswith(("member_primary", "cluster_epoch")) for name in gauges)
 
 
 def test_a_member_whose_pod_is_gone_is_down_and_not_forgotten() -> None:
     members = Members()
     of_clusters(PG, RD, members=members)
     fewer = cluster("PostgresCluster", "pg", members=PG["status"]["members"][1:])
-    told = of_clusters(fewer, RD, members=members)
-    assert (told["member_up postgres demo pg pg-0 a"], told["member_primary postgres demo pg pg-0 a"]) == (0, 0)
-    assert told["member_up postgres demo pg pg-1 b"] == 1
+    gauges = of_clusters(fewer, RD, members=members)
+    assert (gauges["member_up postgres demo pg pg-0 a"], gauges["member_primary postgres demo pg pg-0 a"]) == (0, 0)
+    assert gauges["member_up postgres demo pg pg-1 b"] == 1
 
     smaller = {**fewer, "spec": {"replicas": 1}, "status": {**fewer["status"], "members": []}}
     assert [name for name in of_clusters(smaller, members=members) if name.startswith("member_up")] == [
@@ -104,10 +104,10 @@ def of_faults(*faults: Any, now: datetime = IN_TIME, clusters: Any = (PG, RD)) -
 
 
 def test_every_kind_of_fault_is_told_of_every_cluster_and_is_0_where_there_is_none() -> None:
-    told = of_faults()
-    assert len(told) == 2 * len(KINDS) * 2
-    assert set(told.values()) == {0.0}
-    assert told["fault_active kill postgres demo pg"] == 0
+    gauges = of_faults()
+    assert len(gauges) == 2 * len(KINDS) * 2
+    assert set(gauges.values()) == {0.0}
+    assert gauges["fault_active kill postgres demo pg"] == 0
 
 
 def test_a_fault_is_live_from_its_injection_to_its_end() -> None:
@@ -136,10 +136,10 @@ def test_a_fault_of_a_zone_is_one_of_each_cluster_that_has_members_there_and_not
     ]
     cut = {**fault("f", "partition", phase="Healing", targets=entries)}
     cut["spec"] = {"target": {"zone": "a"}, "partition": {"from": "peers"}}
-    told = of_faults(cut)
-    assert told["fault_active partition postgres demo pg"] == 1
-    assert told["fault_active partition redis demo rd"] == 0
-    assert not any("far" in name for name in told)
+    gauges = of_faults(cut)
+    assert gauges["fault_active partition postgres demo pg"] == 1
+    assert gauges["fault_active partition redis demo rd"] == 0
+    assert not any("far" in name for name in gauges)
 
 
 def test_a_fault_whose_cluster_is_gone_is_still_told() -> None:
@@ -174,33 +174,33 @@ def test_the_latest_run_of_each_kind_is_told_with_what_was_predicted() -> None:
         run("e", second=30, endedAt="when it is done"),
     ]
     assert latest(runs) == [runs[0], runs[3]]
-    told = samples(metrics(latest(runs)))
+    gauges = samples(metrics(latest(runs)))
     kill = "postgres/kill-primary postgres quorum kill-primary"
-    assert told[f"run_acked_lost_writes {kill} all all"] == 3
-    assert told[f"run_acked_lost_writes_bound {kill} all all"] == 0
-    assert told[f"run_acked_lost_writes {kill} a direct"] == 1
-    assert told[f"run_acked_lost_writes_bound {kill} a direct"] == 0
-    assert told[f"run_failover_seconds {kill} all all"] == 1.5
-    assert told[f"run_failover_bound_seconds {kill} all all"] == 24
-    assert f"run_failover_bound_seconds {kill} a direct" not in told
-    assert (told[f"run_verdict {kill} invalid"], told[f"run_verdict {kill} valid"]) == (1, 0)
-    assert told[f"run_ended_timestamp_seconds {kill}"] - told[f"run_started_timestamp_seconds {kill}"] == 2
-    assert f"run_stale_reads {kill} all all" not in told  # not measured: no sample
+    assert gauges[f"run_acked_lost_writes {kill} all all"] == 3
+    assert gauges[f"run_acked_lost_writes_bound {kill} all all"] == 0
+    assert gauges[f"run_acked_lost_writes {kill} a direct"] == 1
+    assert gauges[f"run_acked_lost_writes_bound {kill} a direct"] == 0
+    assert gauges[f"run_failover_seconds {kill} all all"] == 1.5
+    assert gauges[f"run_failover_bound_seconds {kill} all all"] == 24
+    assert f"run_failover_bound_seconds {kill} a direct" not in gauges
+    assert (gauges[f"run_verdict {kill} invalid"], gauges[f"run_verdict {kill} valid"]) == (1, 0)
+    assert gauges[f"run_ended_timestamp_seconds {kill}"] - gauges[f"run_started_timestamp_seconds {kill}"] == 2
+    assert f"run_stale_reads {kill} all all" not in gauges  # not measured: no sample
     side = {"side": "majority", "route": "service", "failoverSeconds": 9.0, "bounds": {"failoverSeconds": 24.0}}
     of_side = samples(metrics([run("f", bySide=[side])]))
     assert of_side[f"run_failover_seconds {kill} majority service"] == 9
     assert of_side[f"run_failover_bound_seconds {kill} majority service"] == 24
     cut = "postgres/partition-primary postgres quorum partition-primary all all"
-    assert (f"run_failover_seconds {cut}" in told, f"run_failover_bound_seconds {cut}" in told) == (True, False)
+    assert (f"run_failover_seconds {cut}" in gauges, f"run_failover_bound_seconds {cut}" in gauges) == (True, False)
 
 
 @pytest.mark.parametrize("ended", ["soon", "", "9" * 40, "0001-01-01T00:00:00", 7, None])
 def test_a_run_that_says_no_time_takes_the_others_from_nobody(ended: Any) -> None:
     odd, well = run("odd", "partition-primary", endedAt=ended), run("well", startedAt=ended)
     assert latest([odd, well]) == [well]
-    told = Text(lambda: Snapshot([PG], [], [odd, well]), lambda: 0.5)().decode()
-    assert told.count("caplab_run_verdict{") == 3
-    assert "caplab_run_started_timestamp_seconds{" not in told
+    page = Text(lambda: Snapshot([PG], [], [odd, well]), lambda: 0.5)().decode()
+    assert page.count("caplab_run_verdict{") == 3
+    assert "caplab_run_started_timestamp_seconds{" not in page
 
 
 def test_what_a_run_tells_of_twice_is_exported_once() -> None:
@@ -208,17 +208,17 @@ def test_what_a_run_tells_of_twice_is_exported_once() -> None:
     rows = [{"vantage": "a", "route": "direct", "lost": 3}] * 2
     rows += [{"vantage": where, "route": route, "lost": 7} for where, route in (("all", "all"), ("majority", "direct"))]
     exported = metrics([run("r", byVantage=rows, bySide=[side, side])])
-    (family,) = (one for one in exported if one.name == "caplab_run_acked_lost_writes")
-    told = [(one.labels["vantage"], one.labels["route"], one.value) for one in family.samples]
-    assert sorted(told) == [("a", "direct", 3), ("all", "all", 1), ("majority", "direct", 2)]
+    (family,) = (metric for metric in exported if metric.name == "caplab_run_acked_lost_writes")
+    figures = [(sample.labels["vantage"], sample.labels["route"], sample.value) for sample in family.samples]
+    assert sorted(figures) == [("a", "direct", 3), ("all", "all", 1), ("majority", "direct", 2)]
 
 
 def test_runs_are_written_anew_only_where_they_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[int] = []
 
-    def noted(told: Any) -> Any:
-        written.append(len(told))
-        return latest(told)
+    def noted(bodies: Any) -> Any:
+        written.append(len(bodies))
+        return latest(bodies)
 
     monkeypatch.setattr(runs, "latest", noted)
     lab = Snapshot([PG], [], [run("r-1")])
@@ -228,9 +228,9 @@ def test_runs_are_written_anew_only_where_they_changed(monkeypatch: pytest.Monke
     assert written == [1]
 
     lab = Snapshot([RD], [], [run("r-1", verdict="invalid")])
-    told = text().decode()
-    assert 'mode="quorum",verdict="invalid"} 1.0' in told
-    assert 'caplab_cluster_ready{cluster="rd"' in told
+    page = text().decode()
+    assert 'mode="quorum",verdict="invalid"} 1.0' in page
+    assert 'caplab_cluster_ready{cluster="rd"' in page
     lab = Snapshot([RD], [], [*lab.runs, run("r-2", "partition-primary")])
     assert text().count(b"caplab_run_verdict{") == 6
     lab = Snapshot()
@@ -240,9 +240,9 @@ def test_runs_are_written_anew_only_where_they_changed(monkeypatch: pytest.Monke
 
 def test_the_text_is_that_of_one_page() -> None:
     lab = Snapshot([PG, RD], [fault("f", phase="Healed", targets=[])], [run("r-1")])
-    told, whole = Text(lambda: lab, lambda: 0.5)(), generate_latest(of_operator(lab))
+    page, whole = Text(lambda: lab, lambda: 0.5)(), generate_latest(of_operator(lab))
 
     def lines(text: bytes) -> list[str]:
         return [line for line in text.decode().splitlines() if "process_" not in line]
 
-    assert sorted(lines(told)) == sorted(lines(whole))
+    assert sorted(lines(page)) == sorted(lines(whole))

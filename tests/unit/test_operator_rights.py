@@ -40,10 +40,10 @@ def test_it_binds_itself_one_role_in_the_clusters_namespace_that_goes_with_the_c
 def test_it_waits_until_the_api_server_has_heard_of_it_and_asks_no_more_then(server: FakeServer) -> None:
     server.refusals = iter([True, True, False])
     rights.ensure(server, BODY)
-    assert server.asked.count(ASKED) == 3
-    server.asked.clear()
+    assert server.requests.count(ASKED) == 3
+    server.requests.clear()
     rights.ensure(server, BODY)
-    assert server.asked == []
+    assert server.requests == []
 
 
 def test_a_binding_that_is_lost_is_made_again(server: FakeServer) -> None:

@@ -84,7 +84,7 @@ def test_all_that_is_foreign_is_named_at_once() -> None:
 def test_another_clusters_object_is_foreign_also_one_of_the_same_name_that_is_going() -> None:
     server = FakeServer()
     apply(server, "postgres")
-    before = {where: dict(one) for where, one in server.objects.items()}
+    before = {where: dict(body) for where, body in server.objects.items()}
     with pytest.raises(ForeignObject, match=r"Role pg-client \(PostgresCluster pg \(u-1\)\).*and \d+ more"):
         apply(server, "postgres", uid="another")
     with pytest.raises(ForeignObject, match="Secret pg-application"):
@@ -204,7 +204,7 @@ def test_passwords_differ_by_purpose_cluster_kind_and_namespace_and_by_nothing_e
         secret = server.at("secrets", f"{place.get('name', 'pg')}-application", place.get("namespace", "demo"))
         passwords.append(base64.b64decode(secret["data"]["password"]).decode())
     assert len(set(passwords)) == 3
-    assert all(len(one) == 32 for one in passwords)
+    assert all(len(password) == 32 for password in passwords)
     fresh = FakeServer()
     fresh.objects[LAB, "secrets", NAME] = server.at("secrets", NAME, LAB)
     apply(fresh, "postgres", uid="made-again")
@@ -275,7 +275,7 @@ def test_volumes_go_with_the_cluster_and_not_with_its_stateful_set_unless_they_a
     root = server.at("secrets", "pg-passwords")["metadata"]["annotations"][ROOT_KEY_ANNOTATION]
     assert metadata["annotations"][ROOT_KEY_ANNOTATION] == root
     assert "ownerReferences" not in server.at("persistentvolumeclaims", "data-other-0")["metadata"]
-    changes = [one for one in server.changes() if "persistentvolumeclaims" in one]
+    changes = [change for change in server.changes() if "persistentvolumeclaims" in change]
     assert len(changes) == 1
     apply(server, "postgres", keep_volumes=True)
     assert [
@@ -339,7 +339,7 @@ def test_endpoints_that_patroni_would_write_over_are_in_the_way(name: str) -> No
     with pytest.raises(StillThere, match=f"Endpoints {name} of an earlier cluster of this name are still there"):
         apply_postgres()
     assert "services/pg-primary" not in server.names()
-    (service,) = (one for one in postgres.services(spec) if one["metadata"]["name"] == name)
+    (service,) = (service for service in postgres.services(spec) if service["metadata"]["name"] == name)
     server.apply({**service, "metadata": {**service["metadata"], "ownerReferences": [owner_of(spec)]}})
     apply_postgres()  # a Service that was deleted by hand, and Patroni was quicker
     assert "statefulsets/pg" in server.names()
@@ -354,7 +354,7 @@ def test_a_slice_that_is_applied_only_later_is_looked_at_before_anything_is_appl
     objects = redis.build(REDIS, "image", LAB, redis.PersistedState(3, None, True))
     with pytest.raises(ForeignObject, match="EndpointSlice rd-primary"):
         apply_all(server, REDIS, partial(redis.secrets, REDIS), objects, [slices.primary_slice(REDIS)])
-    assert [one for one in server.changes() if "/lab/" not in one] == []
+    assert [change for change in server.changes() if "/lab/" not in change] == []
 
 
 def test_a_cluster_made_again_waits_until_the_members_of_the_earlier_one_have_gone() -> None:
@@ -363,4 +363,4 @@ def test_a_cluster_made_again_waits_until_the_members_of_the_earlier_one_have_go
     server.put("Pod", "pg-1", metadata={"ownerReferences": [owner]})
     with pytest.raises(StillThere, match="Pod pg-1 of an earlier cluster"):
         apply(server, "postgres")
-    assert not [one for one in server.changes() if "/lab/" not in one]
+    assert not [change for change in server.changes() if "/lab/" not in change]

@@ -46,8 +46,8 @@ class FakeApi:
 
 def watching(*clusters: Cluster, port: int = 0) -> OwnedWatch:
     api: Any = FakeApi(port)
-    found: Any = list(clusters)
-    return OwnedWatch(api, lambda namespace: found if namespace == "demo" else [])
+    of_demo: Any = list(clusters)
+    return OwnedWatch(api, lambda namespace: of_demo if namespace == "demo" else [])
 
 
 def test_a_deleted_and_a_changed_object_are_applied_again_once() -> None:

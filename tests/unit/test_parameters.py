@@ -37,19 +37,19 @@ def test_the_table_carries_every_decision(engine: str) -> None:
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_every_decision_is_about_a_parameter_that_exists(engine: str) -> None:
-    known = table(engine)
+    parameters = table(engine)
     for patterns in REFUSALS[engine].values():
-        assert [one for one in patterns if not any(re.fullmatch(one, name) for name in known)] == []
+        assert [pattern for pattern in patterns if not any(re.fullmatch(pattern, name) for name in parameters)] == []
     assert set(BOUNDS[engine]) <= set(allowed(engine))
 
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_what_may_be_named_is_in_lower_case_with_values_that_can_be_checked(engine: str) -> None:
-    for name, one in allowed(engine).items():
+    for name, parameter in allowed(engine).items():
         assert re.fullmatch(r"[a-z_][a-z0-9_.-]*", name)
-        assert one.kind != "text"
-        assert (one.kind in ("enum", "letters")) == bool(one.values)
-        assert one.kind != "integer" or None not in (one.minimum, one.maximum)
+        assert parameter.kind != "text"
+        assert (parameter.kind in ("enum", "letters")) == bool(parameter.values)
+        assert parameter.kind != "integer" or None not in (parameter.minimum, parameter.maximum)
 
 
 @pytest.mark.parametrize(
@@ -90,15 +90,15 @@ def test_text_may_not_be_named_even_if_nobody_thought_of_it() -> None:
 
 
 def test_a_rule_names_every_parameter_once_and_gives_each_refused_one_its_reason() -> None:
-    known = {
-        one.name: one
-        for one in [
+    parameters = {
+        parameter.name: parameter
+        for parameter in [
             Parameter(name="work_mem", kind="size", unit="kB", minimum=64, maximum=1024),
             Parameter(name="jit", kind="bool"),
             Parameter(name="fsync", kind="bool", refused="durability stands on it"),
         ]
     }
-    names, bools, sizes = (one.as_yaml() for one in rules("postgres", known))
+    names, bools, sizes = (parameter.as_yaml() for parameter in rules("postgres", parameters))
     assert names["rule"] == "[{ }].all(about, self.all(name, name in ['work_mem', 'jit']))"
     assert "name.lowerAscii() in ['fsync'] ? 'durability stands on it: leave it out'" in names["messageExpression"]
     assert "{ 'jit': true }" in bools["rule"]
@@ -108,13 +108,13 @@ def test_a_rule_names_every_parameter_once_and_gives_each_refused_one_its_reason
 
 def test_postgres_rows_have_type_unit_range_and_whether_they_take_a_restart() -> None:
     columns = ("name", "vartype", "unit", "min_val", "max_val", "enumvals", "context")
-    said = [
+    answers = [
         ("shared_buffers", "integer", "8kB", "16", "99", None, "postmaster"),
         ("random_page_cost", "real", None, "0", "1.79769e+308", None, "user"),
         ("block_size", "integer", None, "8192", "8192", None, "internal"),
         ("wal_compression", "enum", None, None, None, ["", "on"], "superuser"),
     ]
-    assert read_postgres(json.dumps([dict(zip(columns, row, strict=True)) for row in said])) == {
+    assert read_postgres(json.dumps([dict(zip(columns, row, strict=True)) for row in answers])) == {
         "shared_buffers": {"kind": "size", "unit": "8kB", "minimum": 16, "maximum": 99},
         "random_page_cost": {"kind": "real", "minimum": 0, "maximum": 1.79769e308, "live": True},
         "block_size": {"kind": "integer", "minimum": 8192, "maximum": 8192, "refused": "the engine only tells it"},
@@ -123,7 +123,7 @@ def test_postgres_rows_have_type_unit_range_and_whether_they_take_a_restart() ->
 
 
 def test_redis_rows_are_read_from_what_it_refuses() -> None:
-    said = (
+    output = (
         '{"hz": "10", "io-threads": "1", "loglevel": "notice", "dir": "/x", "notify-keyspace-events": ""}\n'
         "hz\tyes\tERR argument couldn't be parsed into an integer ERR argument must be between 0 and 500 inclusive OK\n"
         "io-threads\tno\tERR can't set immutable config argument couldn't be parsed into an integer"
@@ -132,7 +132,7 @@ def test_redis_rows_are_read_from_what_it_refuses() -> None:
         "dir\tno\tERR can't set protected config\n"
         "notify-keyspace-events\tyes\tERR Invalid event class character. Use 'KE$'. OK"
     )
-    assert read_redis(said) == {
+    assert read_redis(output) == {
         "hz": {"kind": "integer", "live": True, "default": "10", "minimum": 0, "maximum": 500},
         "io-threads": {"kind": "integer", "default": "1", "minimum": 1, "maximum": 128},
         "loglevel": {"kind": "enum", "live": True, "default": "notice", "values": ["debug", "notice"]},
@@ -143,7 +143,7 @@ def test_redis_rows_are_read_from_what_it_refuses() -> None:
 
 def test_cassandra_rows_have_the_smallest_unit_of_their_type() -> None:
     config = "org.apache.cassandra.config."
-    said = "\n".join([
+    output = "\n".join([
         f"range_request_timeout\t{config}DurationSpec$LongMillisecondsBound\t\t\t.",
         f"compaction_throughput\t{config}DataRateSpec$LongBytesPerSecondBound\t\t\t.",
         "concurrent_reads\tint\t\t\t.",
@@ -151,7 +151,7 @@ def test_cassandra_rows_have_the_smallest_unit_of_their_type() -> None:
         "windows_timer_interval\tint\t\tdeprecated\t.",
         "seed_provider\torg.apache.cassandra.config.ParameterizedClass\t\t\t.",
     ])  # fmt: skip
-    rows = read_cassandra(said)
+    rows = read_cassandra(output)
     assert rows["range_request_timeout"] == {"kind": "time", "unit": "ms", "minimum": 0, "maximum": 2**63 - 2}
     assert (rows["compaction_throughput"]["kind"], rows["compaction_throughput"]["unit"]) == ("rate", "B/s")
     assert rows["concurrent_reads"] == {"kind": "integer", "minimum": -(2**31), "maximum": 2**31 - 1}
@@ -165,22 +165,24 @@ CRDS = sorted(files.schema_file("redis").parent.glob("*.yaml"))
 
 def unbounded(schema: Any, where: str) -> list[str]:
     """Fields of a schema that may be of any length, and patterns that a part of a text is enough for."""
-    found = []
+    gaps = []
     kind, pattern = schema.get("type"), schema.get("pattern", "^$")
     bounds = {"string": "maxLength", "array": "maxItems"}.get(kind, "type")
     if bounds not in schema and "enum" not in schema:
-        found.append(f"{where} has no {bounds}")
+        gaps.append(f"{where} has no {bounds}")
     if "additionalProperties" in schema and "maxProperties" not in schema:
-        found.append(f"{where} has no maxProperties")
+        gaps.append(f"{where} has no maxProperties")
     if not (pattern.startswith("^") and pattern.endswith("$")):
-        found.append(f"{where} has the open pattern {pattern}")
+        gaps.append(f"{where} has the open pattern {pattern}")
     # What is written in a status was measured; and any number is a seed.
     if kind in ("integer", "number") and ".status." not in where and not where.endswith(".seed"):
-        found += [f"{where} has no {bound}" for bound in ("minimum", "maximum") if bound not in schema]
-    inner = {f".{name}": one for name, one in schema.get("properties", {}).items()}
+        gaps += [f"{where} has no {bound}" for bound in ("minimum", "maximum") if bound not in schema]
+    inner = {f".{name}": below for name, below in schema.get("properties", {}).items()}
     if below := schema.get("items") or schema.get("additionalProperties"):
         inner["[]"] = below
-    return found + [one for name, below in inner.items() for one in unbounded(below, where + name)]
+    return gaps + [
+        property_schema for name, below in inner.items() for property_schema in unbounded(below, where + name)
+    ]
 
 
 @pytest.mark.parametrize("file", CRDS, ids=lambda file: file.stem)

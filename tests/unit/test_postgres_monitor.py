@@ -99,11 +99,11 @@ class Sessions:
     role: dict[str, Any] | None = None
     answers: bool = True
     refuses: str = ""
-    asked: list[str] = field(default_factory=list)
+    queries: list[str] = field(default_factory=list)
     run: list[str] = field(default_factory=list)
 
     def ask(self, pod: Pod, _superuser: str, _statement: str) -> str:
-        self.asked.append(pod.name)
+        self.queries.append(pod.name)
         return json.dumps(self.role) if self.answers else ""
 
     def change(self, pod: Pod, _superuser: str, statements: Sequence[str]) -> list[str]:
@@ -130,7 +130,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 
 def logged(caplog: pytest.LogCaptureFixture) -> list[str]:
     """What was logged of the role: threads that other tests left behind may log too."""
-    return [one.getMessage() for one in caplog.records if one.name == postgres_monitor.__name__]
+    return [record.getMessage() for record in caplog.records if record.name == postgres_monitor.__name__]
 
 
 def keep(held: Monitor, sessions: Sessions, look: Any = None) -> None:
@@ -144,10 +144,10 @@ def test_it_is_made_on_the_primary_at_the_first_look_and_asked_of_every_five_sec
     assert made.startswith("pg-0: do $caplab$ begin set local synchronous_commit = local; create role monitor;")
     for _ in range(4):
         keep(held, sessions)
-    assert sessions.asked == ["pg-0"]
+    assert sessions.queries == ["pg-0"]
     clock.now += 5
     keep(held, sessions)
-    assert (len(sessions.asked), len(sessions.run)) == (2, 1)
+    assert (len(sessions.queries), len(sessions.run)) == (2, 1)
 
 
 @pytest.mark.usefixtures("clock")
@@ -157,7 +157,7 @@ def test_no_answer_is_not_taken_for_no_role_and_no_primary_is_asked_nothing() ->
     assert sessions.run == []
     for look in (observed(primary=None), observed(primary="pg-1", readings={"pg-1": None})):
         keep(held, sessions, look)
-    assert sessions.asked == ["pg-0"]
+    assert sessions.queries == ["pg-0"]
 
 
 @pytest.mark.parametrize("answer", ["x", "[]", "7", "{}", '"x"', "[" * 9999, json.dumps({
@@ -174,7 +174,7 @@ def test_no_answer_of_a_primary_ends_the_round(answer: str, monkeypatch: pytest.
 def test_nothing_is_done_while_the_password_is_not_known() -> None:
     sessions = Sessions()
     keep(Monitor(None), sessions)
-    assert sessions.asked == []
+    assert sessions.queries == []
 
 
 def test_where_there_is_to_be_none_it_is_dropped_once_and_then_not_looked_for(clock: SimpleNamespace) -> None:
@@ -186,7 +186,7 @@ def test_where_there_is_to_be_none_it_is_dropped_once_and_then_not_looked_for(cl
     for _ in range(3):
         clock.now += 5
         keep(held, sessions)
-    assert len(sessions.asked) == 2
+    assert len(sessions.queries) == 2
 
 
 def test_what_is_refused_again_and_again_is_logged_once(

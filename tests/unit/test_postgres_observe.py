@@ -22,7 +22,7 @@ class FakePatroni:
     """What each path answers: a status and a body; a body of None hangs until the test is over."""
 
     answers: dict[str, tuple[int, bytes | None]] = field(default_factory=dict)
-    asked: list[tuple[str, str, str, Any]] = field(default_factory=list)
+    requests: list[tuple[str, str, str, Any]] = field(default_factory=list)
     over: threading.Event = field(default_factory=threading.Event)
 
 
@@ -42,7 +42,7 @@ def patroni(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakePatroni]:
 
         def do_POST(self) -> None:
             sent = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            fake.asked.append((self.command, self.path, self.headers["Authorization"], sent))
+            fake.requests.append((self.command, self.path, self.headers["Authorization"], sent))
             self.do_GET()
 
         def do_PATCH(self) -> None:
@@ -66,7 +66,7 @@ def patroni(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakePatroni]:
 def test_a_member_is_told_with_its_password_and_its_refusal_is_in_its_own_words(patroni: FakePatroni) -> None:
     patroni.answers = {"/config": (200, b"{}"), "/switchover": (412, b"candidate does not exists")}
     assert observe.send("127.0.0.1", "pw", "/config", {"ttl": 20}, method="PATCH") == ""
-    assert patroni.asked == [("PATCH", "/config", "Basic cGF0cm9uaTpwdw==", {"ttl": 20})]
+    assert patroni.requests == [("PATCH", "/config", "Basic cGF0cm9uaTpwdw==", {"ttl": 20})]
     assert observe.send("127.0.0.1", "pw", "/switchover", {}) == "412 candidate does not exists"
 
 
@@ -90,6 +90,6 @@ def test_an_answer_that_hangs_is_no_object_or_never_ends_is_silence(patroni: Fak
 
 def test_a_member_whose_postgres_is_down_says_so(patroni: FakePatroni) -> None:
     patroni.answers = {"/patroni": (503, b'{"state": "starting"}'), "/cluster": (200, b'{"members": []}')}
-    found = observe.look([HERE], None)
-    assert found.answers == {"pg-0": {"state": "starting"}}
-    assert (found.topology, found.config, found.history) == ({"members": []}, None, ())
+    cluster = observe.look([HERE], None)
+    assert cluster.answers == {"pg-0": {"state": "starting"}}
+    assert (cluster.topology, cluster.config, cluster.history) == ({"members": []}, None, ())

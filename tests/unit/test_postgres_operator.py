@@ -124,9 +124,9 @@ def test_a_pod_that_is_told_to_end_hands_over_first_and_only_the_operator_restar
 
 @pytest.mark.parametrize("size", ["512Mi", "1Gi", "50Gi"])
 def test_the_log_never_takes_more_than_about_half_of_the_volume(size: str) -> None:
-    asked = patroni.parameters(replace(SPEC, storage_size=size))
-    kept = [int(asked[name].removesuffix("MB")) * 2**20 for name in ("wal_keep_size", "max_slot_wal_keep_size")]
-    assert max(kept) + int(asked["max_wal_size"].removesuffix("MB")) * 2**20 <= size_bytes(size) / 2
+    parameters = patroni.parameters(replace(SPEC, storage_size=size))
+    kept = [int(parameters[name].removesuffix("MB")) * 2**20 for name in ("wal_keep_size", "max_slot_wal_keep_size")]
+    assert max(kept) + int(parameters["max_wal_size"].removesuffix("MB")) * 2**20 <= size_bytes(size) / 2
     assert min(kept) >= 128 * 2**20
 
 
@@ -142,8 +142,8 @@ def test_drift_is_what_has_to_change_and_nothing_else() -> None:
     assert patroni.drift(wanted, {**wanted, "pause": True}) == {"pause": False}
     assert patroni.drift(wanted, {**wanted, "added_by_patroni": 1}) == {}
     less = replace(SPEC, parameters={})
-    found = patroni.dynamic_settings(replace(SPEC, parameters={"work_mem": "4MB"}))
-    patch = patroni.drift(patroni.dynamic_settings(less), found)
+    actual = patroni.dynamic_settings(replace(SPEC, parameters={"work_mem": "4MB"}))
+    patch = patroni.drift(patroni.dynamic_settings(less), actual)
     assert patch == {"postgresql": {"parameters": {"work_mem": None}}}
 
 

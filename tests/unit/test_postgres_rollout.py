@@ -52,12 +52,12 @@ def test_pods_of_an_old_template_are_replaced_replicas_first_and_the_primary_han
     pods = ["r0", "r0", "r0"]
     done: list[tuple[str, Any]] = []
     primary = "pg-2"
-    while found := step(observed(primary=primary, pods=revised(*pods))):
-        done.append(found)
-        if found[0] == "hand over":
-            primary = found[1]
+    while next_step := step(observed(primary=primary, pods=revised(*pods))):
+        done.append(next_step)
+        if next_step[0] == "hand over":
+            primary = next_step[1]
         else:
-            pods[int(found[1][-1])] = "r1"
+            pods[int(next_step[1][-1])] = "r1"
     assert done == [("restart", "pg-1"), ("restart", "pg-0"), ("hand over", "pg-0"), ("restart", "pg-2")]
 
 
@@ -113,16 +113,16 @@ def test_only_who_is_waited_for_takes_over() -> None:
 # --- Settings that count from the next start ----------------------------------------------------------------
 
 
-def connections(asked: int, *members: int) -> tuple[PostgresSpec, ObservedPostgres]:
+def connections(wanted: int, *members: int) -> tuple[PostgresSpec, ObservedPostgres]:
     """A cluster whose members still have so many."""
-    spec = replace(SPEC, parameters={"max_connections": str(asked)})
+    spec = replace(SPEC, parameters={"max_connections": str(wanted)})
     readings, answers = {}, {}
     for number, has in enumerate(members):
         name = f"pg-{number}"
         rows = {"max_connections": setting("max_connections", str(has), kind="integer")}
         readings[name] = reading(spec, rows)
-        if has != asked:
-            reasons = {"max_connections": {"old_value": str(has), "new_value": str(asked)}}
+        if has != wanted:
+            reasons = {"max_connections": {"old_value": str(has), "new_value": str(wanted)}}
             answers[name] = answer(name, pending_restart=True, pending_restart_reason=reasons)
     return spec, observed(spec, readings=readings, answers=answers)
 
@@ -151,7 +151,7 @@ def test_less_connections_reach_the_primary_first_since_no_replica_may_have_less
 
 def test_a_restart_waits_until_all_are_well() -> None:
     spec, look = connections(300, 240, 240, 240)
-    gone = {name: one for name, one in look.answers.items() if name != "pg-1"}
+    gone = {name: own_answer for name, own_answer in look.answers.items() if name != "pg-1"}
     kind, why = step(replace(look, answers=gone), spec=spec) or ("", "")
     assert (kind, why) == ("wait", "2 of 3 members to restart: not ready: pg-1 (silent)")
 

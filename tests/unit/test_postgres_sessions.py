@@ -58,8 +58,8 @@ def answered(**changes: Any) -> FakeServer:
 
 def test_a_statement_has_its_values_and_its_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     fake = FakeServer(reply=rows(b"a|b"))
-    found = with_server(monkeypatch, fake, lambda: session().ask("select $1", "x", seconds=5))
-    assert found == [["a", "b"]]
+    values = with_server(monkeypatch, fake, lambda: session().ask("select $1", "x", seconds=5))
+    assert values == [["a", "b"]]
     assert (fake.statements, fake.bound) == (["select $1"], [[b"x"]])
 
 
@@ -123,13 +123,13 @@ def test_a_member_says_its_settings_over_one_connection_that_is_kept(monkeypatch
     def look() -> list[dict[str, Reading | str]]:
         return [kept.look([MEMBER], "pw", ["work_mem"]) for _ in range(3)]
 
-    found = with_server(monkeypatch, fake, look)[-1]["pg-0"]
+    own_reading = with_server(monkeypatch, fake, look)[-1]["pg-0"]
     assert fake.connections == 1
     assert fake.bound[0] == [b"fsync,full_page_writes,synchronous_commit,synchronous_standby_names,wal_level,work_mem"]
-    assert (found.settings["fsync"].value, found.settings["fsync"].waits_for_restart) == ("off", False)
-    assert found.streams_to == {"pg-1"}
-    assert found.lines[0].is_of_alter_system
-    assert [(one.role, one.name, one.value) for one in found.overrides] == [
+    assert (own_reading.settings["fsync"].value, own_reading.settings["fsync"].waits_for_restart) == ("off", False)
+    assert own_reading.streams_to == {"pg-1"}
+    assert own_reading.lines[0].is_of_alter_system
+    assert [(override.role, override.name, override.value) for override in own_reading.overrides] == [
         ("caplab", "synchronous_commit", "off"),
         ("caplab", "search_path", "a=b"),
     ]
@@ -147,8 +147,8 @@ def test_who_is_silent_or_cannot_be_read_has_a_reason(monkeypatch: pytest.Monkey
     monkeypatch.setattr(sessions, "_LOOK_SECONDS", 0.1)
     assert with_silence(monkeypatch, lambda: Sessions().look([MEMBER], "pw", [])) == {"pg-0": "no answer in time"}
     garbage = FakeServer(reply=rows(b"no json"))
-    found = with_server(monkeypatch, garbage, lambda: Sessions().look([MEMBER], "pw", []))
-    assert found == {"pg-0": "its answer can't be read"}
+    readings = with_server(monkeypatch, garbage, lambda: Sessions().look([MEMBER], "pw", []))
+    assert readings == {"pg-0": "its answer can't be read"}
     assert Sessions().look([pod("pg-1", address=None)], "pw", []) == {"pg-1": "it has no address yet"}
     assert Sessions().look([], "pw", []) == {}
 

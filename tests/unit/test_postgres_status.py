@@ -23,58 +23,58 @@ def build(
     spec: PostgresSpec = SPEC,
     before: Mapping[str, Any] | None = None,
     now: str = NOW,
-    hit: Mapping[str, str] | None = None,
+    active_faults: Mapping[str, str] | None = None,
     **changes: Any,
 ) -> dict[str, Any]:
-    return status.build(spec, look, before or {}, now, hit or {}, done(look, spec, **changes))
+    return status.build(spec, look, before or {}, now, active_faults or {}, done(look, spec, **changes))
 
 
-def condition(found: Mapping[str, Any], name: str) -> tuple[str, str]:
-    (one,) = [one for one in found["conditions"] if one["type"] == name]
-    return one["status"], one["message"]
+def condition(built: Mapping[str, Any], name: str) -> tuple[str, str]:
+    (entry,) = [entry for entry in built["conditions"] if entry["type"] == name]
+    return entry["status"], entry["message"]
 
 
 def test_a_cluster_whose_members_are_all_well_is_ready() -> None:
-    found = build(observed())
-    assert (found["phase"], found["primary"], found["epoch"], found["readyMembers"]) == ("Ready", "pg-0", 1, 3)
-    assert [member["zone"] for member in found["members"]] == ["a", "b", "c"]
-    assert {one["type"]: one["status"] for one in found["conditions"]} == {
+    built = build(observed())
+    assert (built["phase"], built["primary"], built["epoch"], built["readyMembers"]) == ("Ready", "pg-0", 1, 3)
+    assert [member["zone"] for member in built["members"]] == ["a", "b", "c"]
+    assert {entry["type"]: entry["status"] for entry in built["conditions"]} == {
         "Ready": "True",
         "DurabilityApplied": "True",
         "SettingsApplied": "True",
     }
-    assert "rollout" not in found
+    assert "rollout" not in built
 
 
 def test_a_silent_replica_leaves_the_cluster_degraded() -> None:
-    found = build(observed(answers={"pg-2": None}), before={"phase": "Ready"})
-    assert (found["phase"], found["readyMembers"]) == ("Degraded", 2)
-    assert found["members"][2]["state"] == "silent"
+    built = build(observed(answers={"pg-2": None}), before={"phase": "Ready"})
+    assert (built["phase"], built["readyMembers"]) == ("Degraded", 2)
+    assert built["members"][2]["state"] == "silent"
 
 
 def test_a_replica_that_runs_and_does_not_stream_is_not_ready() -> None:
     """Whatever Patroni's topology said of it a second ago."""
     look = observed(answers={"pg-1": answer("pg-1", replication_state=None)})
-    found = build(look, before={"phase": "Ready"})
-    assert (found["phase"], found["members"][1]["ready"]) == ("Degraded", False)
-    assert condition(found, "Ready") == ("False", "not ready: pg-1 (running)")
+    built = build(look, before={"phase": "Ready"})
+    assert (built["phase"], built["members"][1]["ready"]) == ("Degraded", False)
+    assert condition(built, "Ready") == ("False", "not ready: pg-1 (running)")
 
 
 def test_a_replica_whose_primary_has_hung_up_is_not_ready_though_it_does_not_know_yet() -> None:
     """It was frozen: its own word is of before that."""
     streams = reading(streams_to=frozenset({"pg-2"}))
-    found = build(observed(readings={"pg-0": streams}), before={"phase": "Ready"})
-    assert (found["phase"], found["readyMembers"]) == ("Degraded", 2)
-    assert condition(found, "Ready") == ("False", "not ready: pg-1 (not streamed to by the primary)")
+    built = build(observed(readings={"pg-0": streams}), before={"phase": "Ready"})
+    assert (built["phase"], built["readyMembers"]) == ("Degraded", 2)
+    assert condition(built, "Ready") == ("False", "not ready: pg-1 (not streamed to by the primary)")
     streams = reading(streams_to=frozenset({"pg-1", "pg-2"}))
     assert build(observed(readings={"pg-0": streams}), before={"phase": "Ready"})["phase"] == "Ready"
 
 
 def test_a_cluster_that_clients_cannot_log_in_to_is_not_ready() -> None:
     refused = {"pg-0": "", "pg-1": "FATAL: password authentication failed", "pg-2": ""}
-    found = build(observed(), before={"phase": "Ready"}, logins=refused)
-    assert found["phase"] == "Degraded"
-    assert condition(found, "Ready") == (
+    built = build(observed(), before={"phase": "Ready"}, logins=refused)
+    assert built["phase"] == "Degraded"
+    assert condition(built, "Ready") == (
         "False",
         "clients cannot log in: pg-1: FATAL: password authentication failed",
     )
@@ -83,12 +83,12 @@ def test_a_cluster_that_clients_cannot_log_in_to_is_not_ready() -> None:
 
 def test_a_leader_that_is_not_itself_a_running_primary_is_no_primary() -> None:
     """The lock outlives its holder for ttl: only both together are a primary."""
-    for said in (None, {"role": "replica", "state": "running"}, {"role": "primary", "state": "stopping"}):
-        found = build(observed(answers={"pg-0": said}), before={"phase": "Ready"})
-        assert found["phase"] == "Down"
-        assert "primary" not in found
-        assert "durability" not in found
-        assert condition(found, "DurabilityApplied")[0] == "Unknown"
+    for own_answer in (None, {"role": "replica", "state": "running"}, {"role": "primary", "state": "stopping"}):
+        built = build(observed(answers={"pg-0": own_answer}), before={"phase": "Ready"})
+        assert built["phase"] == "Down"
+        assert "primary" not in built
+        assert "durability" not in built
+        assert condition(built, "DurabilityApplied")[0] == "Unknown"
 
 
 def test_a_member_that_says_primary_without_the_lock_is_no_primary() -> None:
@@ -103,7 +103,7 @@ def test_a_condition_keeps_its_time_while_its_status_stays() -> None:
     first = build(observed())
     assert build(observed(), before=first, now=LATER) == first
     third = build(observed(answers={"pg-2": None}), before=first, now=LATER)
-    times = {one["type"]: one["lastTransitionTime"] for one in third["conditions"]}
+    times = {entry["type"]: entry["lastTransitionTime"] for entry in third["conditions"]}
     assert times == {"Ready": LATER, "DurabilityApplied": NOW, "SettingsApplied": NOW}
 
 
@@ -112,9 +112,9 @@ def test_a_cluster_whose_commits_wait_for_a_standby_that_is_not_there_is_not_rea
     look = observed(spec)
     assert build(look, spec)["phase"] == "Ready"
     rows = [{**row, "role": "leader" if row["name"] == "pg-0" else "replica"} for row in look.topology["members"]]  # type: ignore[index]
-    found = build(replace(look, topology={"members": rows}), spec, {"phase": "Ready"})
-    assert found["phase"] == "Degraded"
-    assert "writes block" in condition(found, "Ready")[1]
+    built = build(replace(look, topology={"members": rows}), spec, {"phase": "Ready"})
+    assert built["phase"] == "Degraded"
+    assert "writes block" in condition(built, "Ready")[1]
 
 
 # --- Durability -------------------------------------------------------------------------------------------
@@ -122,9 +122,9 @@ def test_a_cluster_whose_commits_wait_for_a_standby_that_is_not_there_is_not_rea
 
 @pytest.mark.parametrize("spec", [SPEC, QUORUM, SYNC])
 def test_durability_is_what_the_primary_itself_waits_for(spec: PostgresSpec) -> None:
-    found = build(observed(spec), spec)
-    assert found["durability"] == spec.durability
-    assert condition(found, "DurabilityApplied")[0] == "True"
+    built = build(observed(spec), spec)
+    assert built["durability"] == spec.durability
+    assert condition(built, "DurabilityApplied")[0] == "True"
 
 
 @pytest.mark.parametrize(
@@ -141,10 +141,10 @@ def test_a_primary_that_waits_for_others_than_patroni_says_is_told_of(
     spec: PostgresSpec, names: str, amounts_to: str
 ) -> None:
     look = observed(spec, readings={"pg-0": reading(spec, {"synchronous_standby_names": names})})
-    found = build(look, spec)
-    assert found["durability"] == amounts_to
+    built = build(look, spec)
+    assert built["durability"] == amounts_to
     expected = "True" if amounts_to == spec.durability else "False"
-    assert condition(found, "DurabilityApplied")[0] == expected
+    assert condition(built, "DurabilityApplied")[0] == expected
 
 
 @pytest.mark.parametrize("member", ["pg-0", "pg-2"])
@@ -156,10 +156,10 @@ def test_one_weak_setting_of_one_member_is_told_with_its_value_and_where_it_is_f
     member: str, name: str, value: str
 ) -> None:
     weak = {member: reading(QUORUM, {name: setting(name, value)})}
-    found = build(observed(QUORUM, readings=weak), QUORUM, {"phase": "Ready"})
-    assert found["durability"] == "other"
-    assert found["phase"] == "Degraded"
-    assert condition(found, "DurabilityApplied") == ("False", f"{member}: {name} is {value} (in postgresql.conf)")
+    built = build(observed(QUORUM, readings=weak), QUORUM, {"phase": "Ready"})
+    assert built["durability"] == "other"
+    assert built["phase"] == "Degraded"
+    assert condition(built, "DurabilityApplied") == ("False", f"{member}: {name} is {value} (in postgresql.conf)")
 
 
 def weakened(changed: Reading, spec: PostgresSpec = QUORUM) -> str:
@@ -197,21 +197,21 @@ def test_what_holds_for_a_role_or_a_database_only_is_told_once() -> None:
 
 def test_a_value_of_the_operators_own_connection_says_nothing_of_others() -> None:
     mine = setting("synchronous_commit", "off", source="user", file="")
-    found = build(observed(readings={"pg-1": reading(changed={"synchronous_commit": mine})}))
-    assert condition(found, "DurabilityApplied")[0] == "True"
+    built = build(observed(readings={"pg-1": reading(changed={"synchronous_commit": mine})}))
+    assert condition(built, "DurabilityApplied")[0] == "True"
 
 
 def test_a_member_that_does_not_say_its_settings_leaves_them_unknown() -> None:
-    found = build(observed(QUORUM, readings={"pg-2": None}), QUORUM)
-    assert condition(found, "DurabilityApplied")[0] == "Unknown"
-    assert condition(found, "SettingsApplied")[0] == "Unknown"
-    assert found["durability"] == "quorum"
-    assert found["phase"] == "Creating"
+    built = build(observed(QUORUM, readings={"pg-2": None}), QUORUM)
+    assert condition(built, "DurabilityApplied")[0] == "Unknown"
+    assert condition(built, "SettingsApplied")[0] == "Unknown"
+    assert built["durability"] == "quorum"
+    assert built["phase"] == "Creating"
     why = replace(observed(QUORUM, readings={"pg-2": None}), silences={"pg-2": "password authentication failed"})
-    said = condition(build(why, QUORUM), "DurabilityApplied")[1]
-    assert said == "settings not told by pg-2 (password authentication failed); by the others' it is quorum"
-    found = build(observed(QUORUM, readings={"pg-0": None}), QUORUM)
-    assert "durability" not in found
+    message = condition(build(why, QUORUM), "DurabilityApplied")[1]
+    assert message == "settings not told by pg-2 (password authentication failed); by the others' it is quorum"
+    built = build(observed(QUORUM, readings={"pg-0": None}), QUORUM)
+    assert "durability" not in built
 
 
 # --- Settings ---------------------------------------------------------------------------------------------
@@ -241,22 +241,22 @@ def test_what_differs_is_told_by_setting_and_member() -> None:
 
 def test_a_setting_of_patronis_that_differs_is_told() -> None:
     look = observed()
-    found = build(replace(look, config={**(look.config or {}), "pause": True}), before={"phase": "Ready"})
-    assert condition(found, "SettingsApplied") == ("False", "not the spec's: pause is True, not False (Patroni)")
-    assert found["phase"] == "Degraded"
+    built = build(replace(look, config={**(look.config or {}), "pause": True}), before={"phase": "Ready"})
+    assert condition(built, "SettingsApplied") == ("False", "not the spec's: pause is True, not False (Patroni)")
+    assert built["phase"] == "Degraded"
 
 
 def test_what_waits_for_a_restart_is_told_also_where_only_patroni_knows() -> None:
     waits = setting("max_connections", "240", kind="integer", waits_for_restart=True)
-    said = "waiting for a restart: max_connections is 240, not yet 300 (pg-1)"
-    assert applied({"max_connections": waits}) == ("False", said)
+    message = "waiting for a restart: max_connections is 240, not yet 300 (pg-1)"
+    assert applied({"max_connections": waits}) == ("False", message)
     reasons = {"max_connections": {"old_value": "240", "new_value": "300"}}
     look = observed(
         MORE,
         answers={"pg-1": answer("pg-1", pending_restart_reason=reasons)},
         readings={"pg-1": reading(MORE, {"max_connections": "240"})},
     )
-    assert condition(build(look, MORE), "SettingsApplied") == ("False", said)
+    assert condition(build(look, MORE), "SettingsApplied") == ("False", message)
 
 
 def test_what_postgres_refuses_is_told_in_its_words() -> None:
@@ -267,9 +267,9 @@ def test_what_postgres_refuses_is_told_in_its_words() -> None:
         "Postgres does not take: work_mem '8MB': setting could not be applied (pg-1)",
     )
     older = reading(MORE)
-    without = replace(older, settings={name: one for name, one in older.settings.items() if name != "work_mem"})
-    found = condition(build(observed(MORE, readings={"pg-1": without}), MORE), "SettingsApplied")
-    assert found == ("False", "Postgres does not take: work_mem is no parameter of it (pg-1)")
+    without = replace(older, settings={name: setting for name, setting in older.settings.items() if name != "work_mem"})
+    applied_condition = condition(build(observed(MORE, readings={"pg-1": without}), MORE), "SettingsApplied")
+    assert applied_condition == ("False", "Postgres does not take: work_mem is no parameter of it (pg-1)")
 
 
 def test_what_no_spec_may_name_never_reaches_postgres_and_is_told() -> None:
@@ -307,8 +307,8 @@ def test_a_cluster_with_settings_or_members_still_to_change_is_not_ready() -> No
 
 def test_the_last_failover_comes_from_patronis_history() -> None:
     history = [[1, 100, "no recovery target", "t1", "pg-1"], [2, 200, "no recovery target", "t2", "pg-2"]]
-    found = build(replace(observed(), history=history))
-    assert found["lastFailover"] == {"at": "t2", "from": "pg-1", "to": "pg-2", "cause": "no fault of the lab"}
+    built = build(replace(observed(), history=history))
+    assert built["lastFailover"] == {"at": "t2", "from": "pg-1", "to": "pg-2", "cause": "no fault of the lab"}
     assert "lastFailover" not in build(observed())
 
 
@@ -324,17 +324,17 @@ def test_a_failover_has_its_cause_and_the_time_without_a_primary() -> None:
     assert back["primaryGap"] == {"member": "pg-0", "since": at[1], "until": at[3]}
     history = [[1, 1, "x", "t1", "pg-0"], [2, 2, "x", "t2", "pg-2"]]
     later = replace(observed(), history=history)
-    told = build(later, before=back, now=at[4], hit={"pg-0": "kill-1"})
-    assert told["lastFailover"] == {
+    with_fault = build(later, before=back, now=at[4], active_faults={"pg-0": "kill-1"})
+    assert with_fault["lastFailover"] == {
         "at": "t2", "from": "pg-0", "to": "pg-2", "cause": "fault kill-1", "seconds": 2.0,
     }  # fmt: skip
-    first = build(replace(observed(), history=history[1:]), before=back, now=at[4], hit={"pg-0": "kill-1"})
+    first = build(replace(observed(), history=history[1:]), before=back, now=at[4], active_faults={"pg-0": "kill-1"})
     assert (first["lastFailover"]["from"], first["lastFailover"]["cause"]) == ("pg-0", "fault kill-1")
     # the fault's object may be gone by then
-    assert build(later, before=told, now=at[5])["lastFailover"] == told["lastFailover"]
+    assert build(later, before=with_fault, now=at[5])["lastFailover"] == with_fault["lastFailover"]
 
 
 def test_a_hand_over_is_no_fault() -> None:
     history = [[1, 1, "x", "t1", "pg-0"], [2, 2, "x", "t2", "pg-2"]]
-    found = build(replace(observed(), history=history), causes={"pg-0": "handed over by the operator"})
-    assert found["lastFailover"]["cause"] == "handed over by the operator"
+    built = build(replace(observed(), history=history), causes={"pg-0": "handed over by the operator"})
+    assert built["lastFailover"]["cause"] == "handed over by the operator"

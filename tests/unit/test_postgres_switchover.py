@@ -28,7 +28,7 @@ class FakePatroni:
     replica_runs: bool = True
     refusal: int = 0
     done_at_once: bool = True
-    asked: list[tuple[str, Any]] = field(default_factory=list)
+    switchovers: list[tuple[str, Any]] = field(default_factory=list)
     url: str = ""
     padding: str = ""  # in the replica's own answer
 
@@ -42,7 +42,7 @@ class FakePatroni:
         )
 
     def switch_over(self, body: Any, login: str) -> int:
-        self.asked.append((login, body))
+        self.switchovers.append((login, body))
         if not self.refusal and self.done_at_once:
             self.leader = "pg-1"
         return self.refusal or 200
@@ -102,12 +102,12 @@ def run(patroni: FakePatroni, tmp_path: Path, **changes: str) -> str:
 
 def test_a_primary_hands_over_and_ends_when_another_leads(patroni: FakePatroni, tmp_path: Path) -> None:
     assert run(patroni, tmp_path) == "pg-0 was told to end: pg-1 is the primary now\n"
-    assert patroni.asked == [("Basic cGF0cm9uaTpwdw==", {"leader": "pg-0"})]
+    assert patroni.switchovers == [("Basic cGF0cm9uaTpwdw==", {"leader": "pg-0"})]
 
 
 def test_a_replica_just_ends(patroni: FakePatroni, tmp_path: Path) -> None:
     patroni.role = "replica"
-    assert (run(patroni, tmp_path), patroni.asked) == ("", [])
+    assert (run(patroni, tmp_path), patroni.switchovers) == ("", [])
 
 
 @pytest.mark.parametrize("changes", [{"replica_state": "running"}, {"replica_runs": False}])
@@ -118,7 +118,7 @@ def test_where_nobody_may_take_over_the_member_ends_at_once(
     for name, value in changes.items():
         setattr(patroni, name, value)
     assert run(patroni, tmp_path) == "pg-0 was told to end: nobody may take over\n"
-    assert patroni.asked == []
+    assert patroni.switchovers == []
 
 
 def test_a_hand_over_that_comes_to_nothing_is_given_up_in_time(patroni: FakePatroni, tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_a_hand_over_that_comes_to_nothing_is_given_up_in_time(patroni: FakePatr
     patroni.done_at_once = False
     threading.Timer(1.0, lambda: setattr(patroni, "replica_runs", False)).start()
     assert run(patroni, tmp_path) == "pg-0 was told to end: nobody may take over\n"
-    assert len(patroni.asked) == 1
+    assert len(patroni.switchovers) == 1
 
 
 def test_an_answer_that_never_ends_is_none(patroni: FakePatroni, tmp_path: Path) -> None:

@@ -80,8 +80,8 @@ def test_members_and_sentinels_are_never_taken_for_each_other() -> None:
 
 
 def template(spec: RedisSpec) -> dict[str, Any]:
-    found: dict[str, Any] = manifests.members(spec, "image", spec.replicas)["spec"]["template"]
-    return found
+    template: dict[str, Any] = manifests.members(spec, "image", spec.replicas)["spec"]["template"]
+    return template
 
 
 @pytest.mark.parametrize(
@@ -118,9 +118,9 @@ def lab_env(standing: PersistedState) -> dict[str, str]:
 
 
 def test_start_scripts_learn_who_there_is_and_who_was_primary_last() -> None:
-    found = lab_env(PersistedState(2, "rd-1", bootstrap=False))
+    environment = lab_env(PersistedState(2, "rd-1", bootstrap=False))
     host = "rd-{}.rd-members.demo.svc.cluster.local"
-    assert found == {
+    assert environment == {
         "MEMBER_HOSTS": f"{host.format(0)} {host.format(1)}",
         "SENTINEL_HOSTS": " ".join(f"rd-sentinel-{i}.rd-sentinels.demo.svc.cluster.local" for i in range(3)),
         "INITIAL_PRIMARY": host.format(1),
@@ -145,13 +145,13 @@ def test_a_slice_leads_to_the_pods_by_address_node_and_zone() -> None:
 
 def test_the_directives_that_may_be_named_are_held_to_redis_own_values_where_they_are_not() -> None:
     assert set(DEFAULTS) >= set(allowed("redis")) >= IMMUTABLE
-    assert all(DEFAULTS[name] or one.kind == "letters" for name, one in allowed("redis").items())
+    assert all(DEFAULTS[name] or parameter.kind == "letters" for name, parameter in allowed("redis").items())
     # No spec may name these, and a member that somebody changed by hand goes back.
     assert set(DEFAULTS) - set(allowed("redis")) == {"activedefrag", "no-appendfsync-on-rewrite", "replica-priority"}
 
 
 @pytest.mark.parametrize(
-    ("name", "asked", "found"),
+    ("name", "wanted", "actual"),
     [
         ("repl-backlog-size", "16mb", "16777216"),
         ("repl-backlog-size", "1G", "1000000000"),
@@ -161,14 +161,14 @@ def test_the_directives_that_may_be_named_are_held_to_redis_own_values_where_the
         ("activerehashing", "YES", "yes"),
     ],
 )
-def test_two_spellings_of_a_value_are_no_drift(name: str, asked: str, found: str) -> None:
-    assert configuration.drift({name: asked}, {name: found}) == {}
-    assert configuration.drift({name: asked}, {name: "0"}) == {name: asked}
+def test_two_spellings_of_a_value_are_no_drift(name: str, wanted: str, actual: str) -> None:
+    assert configuration.drift({name: wanted}, {name: actual}) == {}
+    assert configuration.drift({name: wanted}, {name: "0"}) == {name: wanted}
 
 
 def test_a_directive_that_is_no_longer_named_goes_back_to_redis_own_value() -> None:
-    found = configuration.directives(replace(SPEC, parameters={"hz": "50", "io-threads": "2"}))
-    changes = configuration.drift(configuration.directives(SPEC), found)
+    actual = configuration.directives(replace(SPEC, parameters={"hz": "50", "io-threads": "2"}))
+    changes = configuration.drift(configuration.directives(SPEC), actual)
     assert changes == {"hz": "10", "io-threads": "1"}
     assert configuration.live(changes) == {"hz": "10"}
 
@@ -188,8 +188,8 @@ def test_a_redis_that_does_not_know_a_directive_is_not_asked_for_its_usual_value
     wanted = configuration.directives(SPEC)
     older = {name: value for name, value in wanted.items() if name != "set-max-listpack-entries"}
     assert configuration.drift(wanted, older) == {}
-    asked = configuration.directives(replace(SPEC, parameters={"set-max-listpack-entries": "9"}))
-    assert configuration.drift(asked, older) == {"set-max-listpack-entries": "9"}
+    wanted = configuration.directives(replace(SPEC, parameters={"set-max-listpack-entries": "9"}))
+    assert configuration.drift(wanted, older) == {"set-max-listpack-entries": "9"}
 
 
 def test_sentinels_get_their_timing_after_they_know_whom_to_watch() -> None:

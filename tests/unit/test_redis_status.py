@@ -71,13 +71,13 @@ KNOWN: Answer = [["ip", "rd-1.x", "flags", "slave,promoted", "slave-priority", "
 
 
 def test_answers_of_members_and_sentinels_are_read() -> None:
-    found = observe.member_from(INFO, ["hz", "10", "save", ""])
-    assert found == Member(False, "a" * 40, 42, "10.0.0.7", True, False, {"hz": "10", "save": ""})
+    member = observe.member_from(INFO, ["hz", "10", "save", ""])
+    assert member == Member(False, "a" * 40, 42, "10.0.0.7", True, False, {"hz": "10", "save": ""})
     primary = observe.member_from({**INFO, "role": "master", "loading": 1}, [])
     assert (primary.is_master, primary.offset, primary.follows, primary.loading) == (True, 43, "", True)
-    told = observe.sentinel_from(TOLD, KNOWN, ["INFO-PERIOD", "10000"])
-    assert (told.names, told.others, told.periods) == ("rd-0.x", 2, {"info-period": "10000"})
-    assert told.replicas == (KnownReplica("rd-1.x", frozenset({"slave", "promoted"}), 0),)
+    watcher = observe.sentinel_from(TOLD, KNOWN, ["INFO-PERIOD", "10000"])
+    assert (watcher.names, watcher.others, watcher.periods) == ("rd-0.x", 2, {"info-period": "10000"})
+    assert watcher.replicas == (KnownReplica("rd-1.x", frozenset({"slave", "promoted"}), 0),)
 
 
 def test_a_replica_is_told_apart_by_what_keeps_it_from_being_one() -> None:
@@ -98,7 +98,7 @@ def test_a_replica_is_told_apart_by_what_keeps_it_from_being_one() -> None:
 
 def test_clients_of_replicas_are_led_to_stale_ones_rather_than_to_nobody() -> None:
     def names(look: ObservedRedis) -> list[str]:
-        return [one.name for one in health.replicas_of(look, "rd-0")]
+        return [pod.name for pod in health.replicas_of(look, "rd-0")]
 
     assert names(observed()) == ["rd-1", "rd-2"]
     assert names(observed({"rd-1": replica(link_up=False)})) == ["rd-2"]
@@ -107,22 +107,22 @@ def test_clients_of_replicas_are_led_to_stale_ones_rather_than_to_nobody() -> No
 
 
 def build(look: ObservedRedis, before: Mapping[str, Any] | None = None, now: str = NOW, **done: Any) -> dict[str, Any]:
-    hit = done.pop("hit", {})
-    return status.build(SPEC, look, primary_of(look), before or {}, now, hit, status.Done(**done))
+    active_faults = done.pop("active_faults", {})
+    return status.build(SPEC, look, primary_of(look), before or {}, now, active_faults, status.Done(**done))
 
 
-def condition(found: Mapping[str, Any], name: str) -> tuple[str, str]:
-    return next((one["status"], one["message"]) for one in found["conditions"] if one["type"] == name)
+def condition(built: Mapping[str, Any], name: str) -> tuple[str, str]:
+    return next((entry["status"], entry["message"]) for entry in built["conditions"] if entry["type"] == name)
 
 
 def test_a_cluster_whose_members_and_sentinels_are_all_well_is_ready() -> None:
-    found = build(observed())
-    assert (found["phase"], found["primary"], found["epoch"], found["persistence"]) == (
+    built = build(observed())
+    assert (built["phase"], built["primary"], built["epoch"], built["persistence"]) == (
         "Ready", "rd-0", "a" * 40, "everysec",
     )  # fmt: skip
-    assert (found["readyMembers"], found["readySentinels"]) == (3, 3)
-    assert [member.get("lagBytes") for member in found["members"]] == [None, 10, 10]
-    assert {one["type"]: one["status"] for one in found["conditions"]} == dict.fromkeys(
+    assert (built["readyMembers"], built["readySentinels"]) == (3, 3)
+    assert [member.get("lagBytes") for member in built["members"]] == [None, 10, 10]
+    assert {entry["type"]: entry["status"] for entry in built["conditions"]} == dict.fromkeys(
         ("Ready", "DurabilityApplied", "SettingsApplied"), "True"
     )
 
@@ -138,7 +138,7 @@ def test_a_cluster_whose_members_and_sentinels_are_all_well_is_ready() -> None:
         (observed(sentinels={"rd-sentinel-0": sentinel(others=3)}), "rd-sentinel-0 (knows 2 replicas, 3 others)"),
         (
             observed(
-                sentinels={"rd-sentinel-0": sentinel(known=replicas_flagged("slave", "s_down,slave,disconnected"))}
+                sentinels={"rd-sentinel-0": sentinel(replicas=replicas_flagged("slave", "s_down,slave,disconnected"))}
             ),
             "rd-sentinel-0 (out of touch with 1 replicas)",
         ),
@@ -154,9 +154,9 @@ def test_a_cluster_whose_members_and_sentinels_are_all_well_is_ready() -> None:
     ],
 )
 def test_a_cluster_that_lacks_something_is_degraded_and_says_what(look: ObservedRedis, why: str) -> None:
-    found = build(look, {"phase": "Ready"})
-    assert found["phase"] == "Degraded"
-    assert why in condition(found, "Ready")[1]
+    built = build(look, {"phase": "Ready"})
+    assert built["phase"] == "Degraded"
+    assert why in condition(built, "Ready")[1]
     assert build(look)["phase"] == "Creating"
 
 
@@ -182,23 +182,23 @@ def test_a_failover_has_its_cause_and_the_time_without_a_primary() -> None:
     assert "lastFailover" not in before
     gone = build(GONE, before)
     assert (gone["phase"], gone["primaryGap"]) == ("Down", {"member": "rd-0", "since": NOW})
-    found = build(PROMOTED, gone, LATER, hit={"rd-0": "kill-1"})
+    built = build(PROMOTED, gone, LATER, active_faults={"rd-0": "kill-1"})
     failover = {"at": LATER, "from": "rd-0", "to": "rd-1", "seconds": 2.0, "cause": "fault kill-1"}
-    assert found["lastFailover"] == failover
-    assert build(PROMOTED, found, "2026-01-01T00:00:09Z")["lastFailover"] == failover
+    assert built["lastFailover"] == failover
+    assert build(PROMOTED, built, "2026-01-01T00:00:09Z")["lastFailover"] == failover
     assert build(PROMOTED, before, LATER)["lastFailover"]["seconds"] == 0.0  # between two rounds
 
 
 def test_a_primary_that_came_back_is_no_failover() -> None:
-    found = build(observed(), build(GONE, build(observed())), LATER)
-    assert "lastFailover" not in found
-    assert found["primaryGap"]["until"] == LATER
+    built = build(observed(), build(GONE, build(observed())), LATER)
+    assert "lastFailover" not in built
+    assert built["primaryGap"]["until"] == LATER
 
 
 def test_an_earlier_gap_is_not_taken_for_a_later_failovers() -> None:
     came_back = build(observed(), build(GONE, build(observed())), LATER)
-    found = build(PROMOTED, came_back, "2026-01-01T00:01:00Z", handed_over="rd-0")
-    assert (found["lastFailover"]["seconds"], found["lastFailover"]["cause"]) == (0.0, "handed over by the operator")
+    built = build(PROMOTED, came_back, "2026-01-01T00:01:00Z", handed_over="rd-0")
+    assert (built["lastFailover"]["seconds"], built["lastFailover"]["cause"]) == (0.0, "handed over by the operator")
 
 
 def test_a_primary_whose_pod_was_told_to_end_is_no_riddle() -> None:

@@ -57,12 +57,12 @@ def test_a_member_that_is_to_go_must_not_become_primary() -> None:
 def test_a_sentinel_forgets_who_is_gone_one_at_a_time_and_only_in_quiet_times(
     look: ObservedRedis, chosen: str | None
 ) -> None:
-    found = settings_drift.to_reset(SPEC, look, primary_of(look))
-    assert (found.name if found else None) == chosen
+    sentinel_pod = settings_drift.to_reset(SPEC, look, primary_of(look))
+    assert (sentinel_pod.name if sentinel_pod else None) == chosen
 
 
 def revised(*revisions: str, **changes: Any) -> list[Pod]:
-    return [replace(one, revision=revision, **changes) for one, revision in zip(PODS, revisions, strict=True)]
+    return [replace(pod, revision=revision, **changes) for pod, revision in zip(PODS, revisions, strict=True)]
 
 
 def step(look: ObservedRedis, deployed: Deployed = CURRENT, spec: RedisSpec = SPEC) -> tuple[str, Any] | None:
@@ -111,9 +111,9 @@ UNLINKED: dict[str, Member | None] = {"rd-2": replica(link_up=False)}
 def test_members_are_restarted_one_by_one_and_the_primary_last(
     look: ObservedRedis, wanted: tuple[str, str] | None
 ) -> None:
-    found = step(look)
-    assert (found and found[0]) == (wanted and wanted[0])
-    assert wanted is None or (found is not None and found[1].startswith(wanted[1]))
+    chosen = step(look)
+    assert (chosen and chosen[0]) == (wanted and wanted[0])
+    assert wanted is None or (chosen is not None and chosen[1].startswith(wanted[1]))
 
 
 def test_settings_that_are_not_applied_hold_up_no_restart() -> None:
@@ -123,16 +123,16 @@ def test_settings_that_are_not_applied_hold_up_no_restart() -> None:
 
 def test_the_only_member_is_restarted_without_anybody_to_hand_over_to() -> None:
     alone = replace(SPEC, replicas=1, sentinels=1)
-    known = Sentinel(host("rd-0"), frozenset({"master"}), (), 0, {}, {})
-    look = observed({}, {"rd-sentinel-0": known}, revised("r0", "r0", "r0")[:1], WATCHERS[:1])
+    lone_sentinel = Sentinel(host("rd-0"), frozenset({"master"}), (), 0, {}, {})
+    look = observed({}, {"rd-sentinel-0": lone_sentinel}, revised("r0", "r0", "r0")[:1], WATCHERS[:1])
     assert step(look, Deployed(1, "r1", True), alone) == ("restart", "rd-0")
 
 
 def test_nothing_is_restarted_or_resized_by_what_is_not_yet_known() -> None:
     for deployed in (Deployed(3, "r1", False), Deployed(5, "r1", False)):
-        found = step(observed(pods=revised("r0", "r0", "r0")), deployed)
-        assert found
-        assert found[0] == "wait"
+        chosen = step(observed(pods=revised("r0", "r0", "r0")), deployed)
+        assert chosen
+        assert chosen[0] == "wait"
     made = {
         "metadata": {"generation": 7, "annotations": {GENERATION_ANNOTATION: "3"}},
         "spec": {"replicas": 4},
@@ -158,14 +158,14 @@ def test_a_primary_that_is_to_go_hands_over_to_one_that_stays() -> None:
     primary_goes = observed(
         {"rd-0": replica("rd-1"), "rd-1": master(), "rd-2": replica("rd-1")}, naming("rd-1", "rd-1", "rd-1")
     )
-    found = step(primary_goes, spec=smaller)
-    assert found
-    assert (found[0], found[1][:40]) == ("wait", "from 3 members to 1: no Sentinel knows y")
+    chosen = step(primary_goes, spec=smaller)
+    assert chosen
+    assert (chosen[0], chosen[1][:40]) == ("wait", "from 3 members to 1: no Sentinel knows y")
     barred = [
         KnownReplica(host(name), frozenset({"slave"}), priority) for name, priority in (("rd-0", 100), ("rd-2", 0))
     ]
     knowing = replace(
-        primary_goes, sentinels={**primary_goes.sentinels, "rd-sentinel-2": sentinel("rd-1", known=barred)}
+        primary_goes, sentinels={**primary_goes.sentinels, "rd-sentinel-2": sentinel("rd-1", replicas=barred)}
     )
     assert step(knowing, spec=smaller) == ("hand over", "rd-sentinel-2")
     assert step(observed(), spec=smaller) == ("resize", 1)

@@ -38,7 +38,7 @@ class Cluster:
     lag: int = 2
     promotes: bool = True
     refuses: str = ""
-    said: list[str] = field(default_factory=list)
+    sent: list[str] = field(default_factory=list)
     _looks_to_promotion: int | None = None
 
     def look(self, _place: Place) -> ObservedRedis:
@@ -49,15 +49,15 @@ class Cluster:
         old = Member(True, "a", 100, "", False, False, {})
         other = Member(new, "b", 100 - self.lag, "" if new else "rd-0", not new, False, {})
         names = "rd-1" if new else "rd-0"
-        told = Sentinel(names, frozenset({"master"}), (), 0, {}, {})
-        return ObservedRedis(PLACE, 0.0, {"rd-0": old, "rd-1": other}, {"rd-sentinel-0": told})
+        sentinel = Sentinel(names, frozenset({"master"}), (), 0, {}, {})
+        return ObservedRedis(PLACE, 0.0, {"rd-0": old, "rd-1": other}, {"rd-sentinel-0": sentinel})
 
     def send_to_member(self, _place: Place, to: Pod, commands: Sequence[Sequence[str]]) -> list[str]:
-        self.said += [f"{to.name} {' '.join(command)}" for command in commands]
+        self.sent += [f"{to.name} {' '.join(command)}" for command in commands]
         return []
 
     def send_to_sentinel(self, _place: Place, _to: Pod, commands: Sequence[Sequence[str]]) -> list[str]:
-        self.said += [" ".join(command) for command in commands]
+        self.sent += [" ".join(command) for command in commands]
         if self.refuses:
             return [self.refuses]
         assert self.lag == 0, "the Sentinel chose among replicas that lacked writes"
@@ -66,12 +66,12 @@ class Cluster:
 
 
 def carry_out(
-    monkeypatch: pytest.MonkeyPatch, cluster: Cluster, patience_seconds: float
+    monkeypatch: pytest.MonkeyPatch, cluster: Cluster, step_seconds: float
 ) -> tuple[bool, list[ObservedRedis]]:
     for name in ("look", "send_to_member", "send_to_sentinel"):
         monkeypatch.setattr(observe, name, getattr(cluster, name))
-    monkeypatch.setattr(redis_switchover, "_CATCH_UP_SECONDS", patience_seconds)
-    monkeypatch.setattr(redis_switchover, "_SWITCHOVER_SECONDS", patience_seconds)
+    monkeypatch.setattr(redis_switchover, "_CATCH_UP_SECONDS", step_seconds)
+    monkeypatch.setattr(redis_switchover, "_SWITCHOVER_SECONDS", step_seconds)
     monkeypatch.setattr(redis_switchover, "_SERVICES_FOLLOW_SECONDS", 0)
     shown: list[ObservedRedis] = []
     began = replace(cluster.look(PLACE), began=0.0)
@@ -86,9 +86,9 @@ def test_no_write_is_taken_from_before_the_choice_until_the_old_primary_follows(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     cluster = Cluster(lag=4)
-    done, shown = carry_out(monkeypatch, cluster, patience_seconds=30)
+    done, shown = carry_out(monkeypatch, cluster, step_seconds=30)
     assert done
-    assert cluster.said == [
+    assert cluster.sent == [
         PAUSE,
         FAILOVER,
         "rd-0 REPLICAOF rd-1.rd-members.demo.svc.cluster.local 6379",
@@ -112,6 +112,6 @@ def test_no_write_is_taken_from_before_the_choice_until_the_old_primary_follows(
 def test_where_it_does_not_come_to_that_the_primary_takes_writes_again(
     monkeypatch: pytest.MonkeyPatch, cluster: Cluster, expected: list[str]
 ) -> None:
-    done, _ = carry_out(monkeypatch, cluster, patience_seconds=0.2)
+    done, _ = carry_out(monkeypatch, cluster, step_seconds=0.2)
     assert not done
-    assert cluster.said == expected
+    assert cluster.sent == expected

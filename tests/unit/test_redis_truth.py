@@ -45,7 +45,7 @@ def test_members_that_all_keep_the_promise_are_what_the_spec_says() -> None:
 
 @pytest.mark.parametrize("member", ["rd-0", "rd-1", "rd-2"])
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "differs"),
     [
         ({"appendonly": "no"}, "appendonly is no, not yes"),
         ({"appendfsync": "everysec"}, "appendfsync is everysec, not always"),
@@ -56,12 +56,12 @@ def test_members_that_all_keep_the_promise_are_what_the_spec_says() -> None:
     ],
 )
 def test_one_setting_of_one_member_breaks_the_promise_and_is_named(
-    member: str, changes: dict[str, str], said: str
+    member: str, changes: dict[str, str], differs: str
 ) -> None:
-    found = look(ALWAYS, member, **changes)
-    assert durability.applied(ALWAYS, found) == ("False", "NotInForce", f"{member}: {said}")
+    cluster = look(ALWAYS, member, **changes)
+    assert durability.applied(ALWAYS, cluster) == ("False", "NotInForce", f"{member}: {differs}")
     about_disk = not any(name.startswith("min") for name in changes)
-    assert durability.persistence(ALWAYS, found) == ("other" if about_disk else "always")
+    assert durability.persistence(ALWAYS, cluster) == ("other" if about_disk else "always")
 
 
 def test_a_member_that_does_not_answer_leaves_the_persistence_unknown() -> None:
@@ -76,9 +76,9 @@ def test_a_member_that_does_not_answer_leaves_the_persistence_unknown() -> None:
 
 @pytest.mark.parametrize("trouble", ["it is being rewritten", "aof_last_write_status is err"])
 def test_an_append_only_file_that_is_not_whole_is_no_promise(trouble: str) -> None:
-    found = look(ALWAYS, "rd-1", trouble)
-    assert durability.persistence(ALWAYS, found) == "other"
-    assert trouble in durability.applied(ALWAYS, found)[2]
+    cluster = look(ALWAYS, "rd-1", trouble)
+    assert durability.persistence(ALWAYS, cluster) == "other"
+    assert trouble in durability.applied(ALWAYS, cluster)[2]
     none = replace(SPEC, persistence="none")
     assert durability.persistence(none, look(none, "rd-1", trouble)) == "none"
 
@@ -98,28 +98,28 @@ def test_a_member_tells_itself_what_is_wrong_with_its_append_only_file(info: dic
     assert observe.member_from({**HEALTHY_INFO, **info}, []).append_only_trouble == trouble
 
 
-def said_of_settings(found: ObservedRedis, **done: Any) -> tuple[str, str, str]:
-    return settings.applied(SPEC, found, done.get("refusals", {}), done.get("users", {}), done.get("outdated", ()))
+def settings_state(cluster: ObservedRedis, **done: Any) -> tuple[str, str, str]:
+    return settings.applied(SPEC, cluster, done.get("refusals", {}), done.get("users", {}), done.get("outdated", ()))
 
 
 def test_what_waits_for_a_restart_is_told_by_name() -> None:
     waiting = observed({"rd-1": replica(settings=with_settings(SPEC, databases="4"))})
-    assert said_of_settings(waiting, outdated=["rd-0"]) == (
+    assert settings_state(waiting, outdated=["rd-0"]) == (
         "False", "WaitsForRestart", "waits for a restart: rd-0; rd-1 (databases)",
     )  # fmt: skip
 
 
 def test_users_that_somebody_changed_are_named() -> None:
-    assert said_of_settings(observed(), users={"rd-1": ["caplab"]})[1:] == (
+    assert settings_state(observed(), users={"rd-1": ["caplab"]})[1:] == (
         "NotYet",
         "not the spec's: rd-1: users caplab",
     )
 
 
 def test_who_is_silent_has_settings_that_nobody_knows() -> None:
-    found = said_of_settings(observed({"rd-1": None}, {"rd-sentinel-2": None}))
-    assert found == ("Unknown", "NoAnswer", "no answer: rd-1, rd-sentinel-2")
-    assert said_of_settings(observed())[0] == "True"
+    state = settings_state(observed({"rd-1": None}, {"rd-sentinel-2": None}))
+    assert state == ("Unknown", "NoAnswer", "no answer: rd-1, rd-sentinel-2")
+    assert settings_state(observed())[0] == "True"
 
 
 PASSWORDS = {"operator": "o", "replication": "r", "sentinel": "s", "caplab": "c"}
@@ -130,17 +130,17 @@ class Members:
     """Members whose users are set, and listed in their own spelling."""
 
     def __init__(self, refuses: bool = False) -> None:
-        self.told: list[tuple[str, list[str]]] = []
+        self.sent: list[tuple[str, list[str]]] = []
         self.refuses = refuses
 
-    def tell(self, _place: Place, pod: Pod, commands: Sequence[Sequence[str]]) -> list[str]:
-        self.told.append((pod.name, [" ".join(command) for command in commands]))
+    def send(self, _place: Place, pod: Pod, commands: Sequence[Sequence[str]]) -> list[str]:
+        self.sent.append((pod.name, [" ".join(command) for command in commands]))
         return ["ERR no"] if self.refuses else []
 
 
 def hold(monkeypatch: pytest.MonkeyPatch, members: Members) -> None:
-    monkeypatch.setattr(observe, "send_to_member", members.tell)
-    monkeypatch.setattr(observe, "send_to_sentinel", members.tell)
+    monkeypatch.setattr(observe, "send_to_member", members.send)
+    monkeypatch.setattr(observe, "send_to_sentinel", members.send)
     monkeypatch.setattr(observe, "users_of", lambda _place, _pod: AS_SET)
 
 
@@ -148,8 +148,8 @@ def accesses(**odd: Access) -> ObservedRedis:
     """All have the users they were set to, but those given."""
     well = {name: Access(f"run of {name}", AS_SET) for name in ("rd-0", "rd-1", "rd-2")}
     of = {**well, **{name.replace("_", "-"): access for name, access in odd.items()}}
-    told = {f"rd-sentinel-{i}": sentinel(access=Access(f"run of s{i}", AS_SET)) for i in range(3)}
-    return observed({name: replica(access=access) for name, access in of.items()}, told)
+    sentinels = {f"rd-sentinel-{i}": sentinel(access=Access(f"run of s{i}", AS_SET)) for i in range(3)}
+    return observed({name: replica(access=access) for name, access in of.items()}, sentinels)
 
 
 def test_users_are_set_once_in_the_life_of_a_process_and_then_held(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,10 +157,10 @@ def test_users_are_set_once_in_the_life_of_a_process_and_then_held(monkeypatch: 
     hold(monkeypatch, members)
     assert held.changed(accesses()) == {}
     held.correct(SPEC, accesses(), PASSWORDS)
-    assert [name for name, _ in members.told] == ["rd-0", "rd-1", "rd-2", *(f"rd-sentinel-{i}" for i in range(3))]
-    members.told.clear()
+    assert [name for name, _ in members.sent] == ["rd-0", "rd-1", "rd-2", *(f"rd-sentinel-{i}" for i in range(3))]
+    members.sent.clear()
     held.correct(SPEC, accesses(), PASSWORDS)
-    assert members.told == []
+    assert members.sent == []
 
 
 @pytest.mark.parametrize(
@@ -178,10 +178,10 @@ def test_users_changed_by_hand_are_noticed_and_mended(
     members, held = Members(), Users()
     hold(monkeypatch, members)
     held.correct(SPEC, accesses(), PASSWORDS)
-    members.told.clear()
+    members.sent.clear()
     assert held.changed(accesses(rd_1=access)) == {"rd-1": names}
     held.correct(SPEC, accesses(rd_1=access), PASSWORDS)
-    ((pod, commands),) = members.told
+    ((pod, commands),) = members.sent
     assert pod == "rd-1"
     assert "ACL SETUSER caplab reset on >c ~* &* +@read" in "\n".join(commands)
     assert ("ACL DELUSER mallory" in commands) == (names == ["mallory"])
@@ -191,9 +191,9 @@ def test_a_password_that_the_secret_no_longer_has_is_made_good(monkeypatch: pyte
     members, held = Members(), Users()
     hold(monkeypatch, members)
     held.correct(SPEC, accesses(), PASSWORDS)
-    members.told.clear()
+    members.sent.clear()
     held.correct(SPEC, accesses(rd_2=Access("run of rd-2", AS_SET, "WRONGPASS")), PASSWORDS)
-    assert [name for name, _ in members.told] == ["rd-2"]
+    assert [name for name, _ in members.sent] == ["rd-2"]
 
 
 def test_what_redis_refuses_of_users_is_told_and_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,14 +204,14 @@ def test_what_redis_refuses_of_users_is_told_and_tried_again(monkeypatch: pytest
 
 
 def test_no_password_is_ever_logged() -> None:
-    told = [users.printable(command) for command in users.commands(users.MEMBER_USERS, PASSWORDS, ())]
-    assert not any(f">{password}" in " ".join(told) for password in PASSWORDS.values())
-    assert "ACL SETUSER operator reset on >* ~* &* +@all" in told
+    texts = [users.printable(command) for command in users.commands(users.MEMBER_USERS, PASSWORDS, ())]
+    assert not any(f">{password}" in " ".join(texts) for password in PASSWORDS.values())
+    assert "ACL SETUSER operator reset on >* ~* &* +@all" in texts
 
 
 def test_a_user_whose_password_is_not_known_stays_as_it_is() -> None:
-    told = [" ".join(command) for command in users.commands(users.MEMBER_USERS, {"operator": "o"}, ())]
-    assert told == ["ACL SETUSER default off", "ACL SETUSER operator reset on >o ~* &* +@all"]
+    texts = [" ".join(command) for command in users.commands(users.MEMBER_USERS, {"operator": "o"}, ())]
+    assert texts == ["ACL SETUSER default off", "ACL SETUSER operator reset on >o ~* &* +@all"]
 
 
 @pytest.mark.parametrize(("password", "refused"), [("secret", False), ("another", True)])
@@ -233,7 +233,7 @@ def test_the_exporters_user_is_given_to_running_members_and_to_no_sentinel(monke
     hold(monkeypatch, members)
     held.correct(SPEC, accesses(), WATCHED)
     has = {name: any(line.startswith("ACL SETUSER monitor reset on >mon -@all +ping +info") for line in lines)
-           for name, lines in members.told}  # fmt: skip
+           for name, lines in members.sent}  # fmt: skip
     assert has == {name: not name.startswith("rd-sentinel") for name in has}
     assert len(has) == 6
 
@@ -244,11 +244,11 @@ def test_a_member_that_does_not_let_the_exporter_in_is_told_again(monkeypatch: p
     hold(monkeypatch, members)
     monkeypatch.setattr(observe, "users_of", lambda _place, _pod: (*AS_SET, *filter(None, [line])))
     held.correct(SPEC, accesses(), WATCHED)
-    members.told.clear()
+    members.sent.clear()
     with_line = (*AS_SET, *filter(None, [line]))
     of = {f"rd_{number}": Access(f"run of rd-{number}", with_line) for number in range(3)}
     held.correct(SPEC, accesses(**of), WATCHED)
-    assert [name for name, _ in members.told if not name.startswith("rd-sentinel")] == ["rd-0", "rd-1", "rd-2"]
+    assert [name for name, _ in members.sent if not name.startswith("rd-sentinel")] == ["rd-0", "rd-1", "rd-2"]
 
 
 def test_one_that_does_is_left_alone_and_without_exporters_the_user_is_a_stranger() -> None:

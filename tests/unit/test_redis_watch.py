@@ -238,8 +238,8 @@ def test_a_refusal_is_no_answer_and_is_told_where_something_was_to_be_done(monke
         monkeypatch.setattr(observe, "SENTINEL_PORT", 1)  # nobody is there
         here, nowhere = pod("rd-0", 0, address="127.0.0.1"), pod("rd-1", 1, address=None)
         place = Place((here, nowhere), (pod("rd-sentinel-0", 0, address="127.0.0.1"),), "pw")
-        found = await asyncio.to_thread(observe.look, place, ["hz"])
-        assert (found.members, found.sentinels) == ({}, {})
+        cluster = await asyncio.to_thread(observe.look, place, ["hz"])
+        assert (cluster.members, cluster.sentinels) == ({}, {})
         set_it = [("CONFIG", "SET", "hz", "1"), ("CONFIG", "SET", "timeout", "1")]
         assert await asyncio.to_thread(observe.send_to_member, place, here, set_it) == ["refused", "refused"]
         assert "no address" in observe.send_to_member(place, nowhere, set_it)[0]

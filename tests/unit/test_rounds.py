@@ -57,7 +57,7 @@ class FakeApi:
 
     def condition(self, name: str, kind: str) -> Mapping[str, Any]:
         conditions = self.statuses.get(name, {}).get("conditions", [])
-        return next((one for one in conditions if one["type"] == kind), {})
+        return next((condition for condition in conditions if condition["type"] == kind), {})
 
 
 class Handlers:
@@ -91,7 +91,7 @@ class Handlers:
     def roles(self, *_: Any) -> Any: ...
 
 
-class World:
+class FakeLab:
     def __init__(self) -> None:
         self.api, self.handlers, self.heard, self.seconds = FakeApi(), Handlers(), WatchedClusters(), 0.0
         engines = {"RedisCluster": Engine("RedisCluster", "redisclusters", self.handlers)}
@@ -99,7 +99,7 @@ class World:
         self.health = Health(lambda: self.seconds)
         self.rounds = Rounds(api, engines, self.heard, lambda _: {}, self.health)
 
-    def hear(self, of: Mapping[str, Any], event: str = "ADDED") -> None:
+    def on_event(self, of: Mapping[str, Any], event: str = "ADDED") -> None:
         self.heard.on_event(event, of)
         self.rounds.on_event(of, None)
 
@@ -118,117 +118,117 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(rounds, name, seconds)
 
 
-def in_world(scenario: Callable[[World], Any]) -> None:
+def in_lab(scenario: Callable[[FakeLab], Any]) -> None:
     async def main() -> None:
-        world = World()
+        lab = FakeLab()
         try:
-            await scenario(world)
+            await scenario(lab)
         finally:
-            await world.end()
+            await lab.end()
 
     run(main)
 
 
 def test_a_cluster_that_is_stuck_slows_no_other_and_is_told_of() -> None:
-    async def scenario(world: World) -> None:
-        world.handlers.stuck = {"slow"}
+    async def scenario(lab: FakeLab) -> None:
+        lab.handlers.stuck = {"slow"}
         for name in ("slow", "quick"):
-            world.hear(body(name))
-        await wait_until(lambda: world.handlers.looks.get("quick", 0) > 3)
-        assert "slow" not in world.handlers.looks
-        assert world.health.trouble() == ""
-        world.seconds = BOUND_SECONDS + 1
-        seen = world.handlers.looks["quick"]
-        await wait_until(lambda: world.handlers.looks["quick"] > seen + 2)
-        assert world.health.trouble() == "RedisCluster demo/slow: no round has ended for 121 s"
-        world.hear(body("slow"), "DELETED")
-        assert world.health.trouble() == ""  # who is gone has no rounds to end
+            lab.on_event(body(name))
+        await wait_until(lambda: lab.handlers.looks.get("quick", 0) > 3)
+        assert "slow" not in lab.handlers.looks
+        assert lab.health.trouble() == ""
+        lab.seconds = BOUND_SECONDS + 1
+        looks_so_far = lab.handlers.looks["quick"]
+        await wait_until(lambda: lab.handlers.looks["quick"] > looks_so_far + 2)
+        assert lab.health.trouble() == "RedisCluster demo/slow: no round has ended for 121 s"
+        lab.on_event(body("slow"), "DELETED")
+        assert lab.health.trouble() == ""  # who is gone has no rounds to end
 
-    in_world(scenario)
+    in_lab(scenario)
 
 
 def test_a_cluster_that_is_looked_at_while_to_apply_it_is_stuck_is_told_of_too() -> None:
-    async def scenario(world: World) -> None:
-        world.hear(body("rd"))
-        await wait_until(lambda: world.handlers.looks.get("rd", 0) > 1)
-        world.seconds = BOUND_SECONDS + 1
-        looks = world.handlers.looks["rd"]
-        await wait_until(lambda: world.handlers.looks["rd"] > looks + 2)
-        assert world.health.trouble() == ""  # nothing was to be applied since
-        world.handlers.never_applied = {"rd"}
-        world.rounds.running["uid-rd"].wake()
-        await wait_until(lambda: "applying RedisCluster demo/rd" in world.health._ended)
-        world.seconds *= 2.5
-        looks = world.handlers.looks["rd"]
-        await wait_until(lambda: world.handlers.looks["rd"] > looks + 2)
-        assert world.health.trouble() == "applying RedisCluster demo/rd: no round has ended for 182 s"
-        world.handlers.let_go.set()
-        await wait_until(lambda: world.health.trouble() == "")
+    async def scenario(lab: FakeLab) -> None:
+        lab.on_event(body("rd"))
+        await wait_until(lambda: lab.handlers.looks.get("rd", 0) > 1)
+        lab.seconds = BOUND_SECONDS + 1
+        looks = lab.handlers.looks["rd"]
+        await wait_until(lambda: lab.handlers.looks["rd"] > looks + 2)
+        assert lab.health.trouble() == ""  # nothing was to be applied since
+        lab.handlers.never_applied = {"rd"}
+        lab.rounds.running["uid-rd"].wake()
+        await wait_until(lambda: "applying RedisCluster demo/rd" in lab.health._ended)
+        lab.seconds *= 2.5
+        looks = lab.handlers.looks["rd"]
+        await wait_until(lambda: lab.handlers.looks["rd"] > looks + 2)
+        assert lab.health.trouble() == "applying RedisCluster demo/rd: no round has ended for 182 s"
+        lab.handlers.let_go.set()
+        await wait_until(lambda: lab.health.trouble() == "")
 
-    in_world(scenario)
+    in_lab(scenario)
 
 
 def test_a_new_spec_and_a_stirred_cluster_are_applied_at_once_and_a_status_stirs_nobody() -> None:
-    async def scenario(world: World) -> None:
-        world.hear(body("rd"))
-        await wait_until(lambda: world.handlers.applied == [("rd", 1)])
-        world.heard.on_event("MODIFIED", body("rd"))
-        world.rounds.on_event(body("rd"), 1)
-        seen = world.handlers.looks.get("rd", 0)
-        await wait_until(lambda: world.handlers.looks.get("rd", 0) > seen + 3)
-        assert world.handlers.applied == [("rd", 1)]
-        world.heard.on_event("MODIFIED", body("rd", generation=2))
-        world.rounds.on_event(body("rd", generation=2), 1)
-        await wait_until(lambda: world.handlers.applied[1:] == [("rd", 2)])
-        world.rounds.running["uid-rd"].wake()
-        await wait_until(lambda: len(world.handlers.applied) == 3)
+    async def scenario(lab: FakeLab) -> None:
+        lab.on_event(body("rd"))
+        await wait_until(lambda: lab.handlers.applied == [("rd", 1)])
+        lab.heard.on_event("MODIFIED", body("rd"))
+        lab.rounds.on_event(body("rd"), 1)
+        looks_so_far = lab.handlers.looks.get("rd", 0)
+        await wait_until(lambda: lab.handlers.looks.get("rd", 0) > looks_so_far + 3)
+        assert lab.handlers.applied == [("rd", 1)]
+        lab.heard.on_event("MODIFIED", body("rd", generation=2))
+        lab.rounds.on_event(body("rd", generation=2), 1)
+        await wait_until(lambda: lab.handlers.applied[1:] == [("rd", 2)])
+        lab.rounds.running["uid-rd"].wake()
+        await wait_until(lambda: len(lab.handlers.applied) == 3)
 
-    in_world(scenario)
+    in_lab(scenario)
 
 
 def test_another_cluster_of_the_same_name_has_loops_of_its_own() -> None:
-    async def scenario(world: World) -> None:
-        world.hear(body("rd"))
-        await wait_until(lambda: world.handlers.applied)
-        world.hear(body("rd", uid="another"), "MODIFIED")
-        assert list(world.rounds.running) == ["another"]
-        assert world.api.forgotten == ["uid-rd"]
-        assert [one.uid for one in world.rounds.clusters_in("demo")] == ["another"]
-        assert world.rounds.clusters_in("elsewhere") == []
+    async def scenario(lab: FakeLab) -> None:
+        lab.on_event(body("rd"))
+        await wait_until(lambda: lab.handlers.applied)
+        lab.on_event(body("rd", uid="another"), "MODIFIED")
+        assert list(lab.rounds.running) == ["another"]
+        assert lab.api.forgotten == ["uid-rd"]
+        assert [cluster.uid for cluster in lab.rounds.clusters_in("demo")] == ["another"]
+        assert lab.rounds.clusters_in("elsewhere") == []
 
-    in_world(scenario)
+    in_lab(scenario)
 
 
 def test_a_conflict_is_told_of_and_the_cluster_goes_on_by_itself_when_it_is_over() -> None:
-    async def scenario(world: World) -> None:
-        world.handlers.refuse = ForeignObject(["Service rd-any (nobody's cluster)"])
-        world.hear(body("rd"))
-        await wait_until(lambda: world.api.condition("rd", "Conflict").get("status") == "True")
-        assert world.api.statuses["rd"]["phase"] == "Creating"
-        assert "rd" not in world.handlers.looks  # nothing of it is there
-        world.handlers.refuse = None
-        await wait_until(lambda: world.api.statuses["rd"]["phase"] == "Ready")
-        assert world.api.condition("rd", "Conflict")["status"] == "False"
+    async def scenario(lab: FakeLab) -> None:
+        lab.handlers.refuse = ForeignObject(["Service rd-any (nobody's cluster)"])
+        lab.on_event(body("rd"))
+        await wait_until(lambda: lab.api.condition("rd", "Conflict").get("status") == "True")
+        assert lab.api.statuses["rd"]["phase"] == "Creating"
+        assert "rd" not in lab.handlers.looks  # nothing of it is there
+        lab.handlers.refuse = None
+        await wait_until(lambda: lab.api.statuses["rd"]["phase"] == "Ready")
+        assert lab.api.condition("rd", "Conflict")["status"] == "False"
 
-    in_world(scenario)
+    in_lab(scenario)
 
 
 def test_a_cluster_that_cannot_be_looked_at_is_not_called_ready_for_ever() -> None:
-    async def scenario(world: World) -> None:
-        world.hear(body("rd"))
-        await wait_until(lambda: world.api.statuses.get("rd", {}).get("phase") == "Ready")
-        world.handlers.blind = OSError("something unforeseen")
-        await wait_until(lambda: world.api.statuses["rd"]["phase"] == "Unknown")
-        ready = world.api.condition("rd", "Ready")
+    async def scenario(lab: FakeLab) -> None:
+        lab.on_event(body("rd"))
+        await wait_until(lambda: lab.api.statuses.get("rd", {}).get("phase") == "Ready")
+        lab.handlers.blind = OSError("something unforeseen")
+        await wait_until(lambda: lab.api.statuses["rd"]["phase"] == "Unknown")
+        ready = lab.api.condition("rd", "Ready")
         assert (ready["status"], "something unforeseen" in ready["message"]) == ("Unknown", True)
-        world.handlers.blind = None
-        await wait_until(lambda: world.api.statuses["rd"]["phase"] == "Ready")
+        lab.handlers.blind = None
+        await wait_until(lambda: lab.api.statuses["rd"]["phase"] == "Ready")
 
-    in_world(scenario)
+    in_lab(scenario)
 
 
 @pytest.mark.parametrize(
-    ("error", "kind", "said"),
+    ("error", "kind", "state"),
     [
         (ForeignObject(["Service x"]), "conflict", ("True", "ForeignObject")),
         (PasswordsLost("gone"), "startable", ("False", "PasswordsLost")),
@@ -238,10 +238,10 @@ def test_a_cluster_that_cannot_be_looked_at_is_not_called_ready_for_ever() -> No
         (TimeoutError("timed out"), "startable", ("Unknown", "NotApplied")),
     ],
 )
-def test_what_kept_a_cluster_from_being_applied_is_a_condition(error: Exception, kind: str, said: Any) -> None:
-    found = clusters.obstacle(error)
-    assert getattr(found, kind)[:2] == said
-    assert found != Common()
+def test_what_kept_a_cluster_from_being_applied_is_a_condition(error: Exception, kind: str, state: Any) -> None:
+    common = clusters.obstacle(error)
+    assert getattr(common, kind)[:2] == state
+    assert common != Common()
 
 
 def test_the_oldest_round_is_exported_and_without_any_nothing_is_old() -> None:
@@ -266,48 +266,48 @@ def test_an_exporter_that_cannot_be_made_holds_up_nothing_and_is_tried_again_lat
     monkeypatch.setattr(exporters, "keep", keep)
     monkeypatch.setattr(rounds, "_EXPORTER_SECONDS", 0.02)
 
-    async def scenario(world: World) -> None:
+    async def scenario(lab: FakeLab) -> None:
         exporting: Any = object()
-        engine = Engine("RedisCluster", "redisclusters", world.handlers, None, exporting)
-        world.rounds.engines = {"RedisCluster": engine}
-        world.handlers.refuse = refuse
-        world.hear(body("rd"))
-        await wait_until(lambda: world.handlers.looks.get("rd", 0) > 3 and len(world.handlers.applied) > 2)
+        engine = Engine("RedisCluster", "redisclusters", lab.handlers, None, exporting)
+        lab.rounds.engines = {"RedisCluster": engine}
+        lab.handlers.refuse = refuse
+        lab.on_event(body("rd"))
+        await wait_until(lambda: lab.handlers.looks.get("rd", 0) > 3 and len(lab.handlers.applied) > 2)
         assert bool(tried) == (refuse is None)  # only where all else of the cluster is applied
-        assert (world.api.condition("rd", "Startable")["status"] == "True") == (refuse is None)
+        assert (lab.api.condition("rd", "Startable")["status"] == "True") == (refuse is None)
 
-    in_world(scenario)
+    in_lab(scenario)
     assert caplog.text.count("no place") == (1 if refuse is None else 0)
 
 
 def test_an_exporter_that_is_stuck_is_told_of_and_the_cluster_is_looked_at_all_the_same(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async def scenario(world: World) -> None:
+    async def scenario(lab: FakeLab) -> None:
         def keep(*_: Any) -> str:
-            world.handlers.let_go.wait(10)
+            lab.handlers.let_go.wait(10)
             return ""
 
         monkeypatch.setattr(exporters, "keep", keep)
         exporting: Any = object()
-        engine = Engine("RedisCluster", "redisclusters", world.handlers, None, exporting)
-        world.rounds.engines = {"RedisCluster": engine}
-        world.hear(body("rd"))
-        await wait_until(lambda: world.handlers.looks.get("rd", 0) > 1)
-        world.seconds = BOUND_SECONDS + 1
-        looks = world.handlers.looks["rd"]
-        await wait_until(lambda: world.handlers.looks["rd"] > looks + 2)
-        assert world.health.trouble() == "applying RedisCluster demo/rd: no round has ended for 121 s"
-        world.handlers.let_go.set()
-        await wait_until(lambda: world.health.trouble() == "")
+        engine = Engine("RedisCluster", "redisclusters", lab.handlers, None, exporting)
+        lab.rounds.engines = {"RedisCluster": engine}
+        lab.on_event(body("rd"))
+        await wait_until(lambda: lab.handlers.looks.get("rd", 0) > 1)
+        lab.seconds = BOUND_SECONDS + 1
+        looks = lab.handlers.looks["rd"]
+        await wait_until(lambda: lab.handlers.looks["rd"] > looks + 2)
+        assert lab.health.trouble() == "applying RedisCluster demo/rd: no round has ended for 121 s"
+        lab.handlers.let_go.set()
+        await wait_until(lambda: lab.health.trouble() == "")
 
-    in_world(scenario)
+    in_lab(scenario)
 
 
 def test_what_was_changed_again_while_it_was_applied_is_applied_once_more() -> None:
-    async def scenario(world: World) -> None:
-        world.api.outdated["uid-rd"] = True
-        world.hear(body("rd"))
-        await wait_until(lambda: len(world.handlers.applied) == 2)
+    async def scenario(lab: FakeLab) -> None:
+        lab.api.outdated["uid-rd"] = True
+        lab.on_event(body("rd"))
+        await wait_until(lambda: len(lab.handlers.applied) == 2)
 
-    in_world(scenario)
+    in_lab(scenario)

@@ -41,7 +41,7 @@ MEMBER = {"caplab.dev/engine": "postgres", "caplab.dev/cluster": "pg", "caplab.d
 EXPORTER = {**MEMBER, "caplab.dev/part": "exporter"}
 
 
-def told(*pods: Pod) -> list[str]:
+def pod_names(*pods: Pod) -> list[str]:
     return [group["labels"]["__meta_kubernetes_pod_name"] for group in groups([], pods)]
 
 
@@ -67,19 +67,19 @@ def test_each_port_is_a_target_with_the_labels_that_kubernetes_sd_would_give_it(
 def test_only_pods_that_the_clusters_own_stateful_sets_made_are_told_whatever_labels_others_carry() -> None:
     real = [pod("pg-0", MEMBER, "pg"), pod("pg-exporter-0", EXPORTER, "pg-exporter")]
     posing = [pod("fake", MEMBER), pod("other-0", MEMBER, "other"), pod("part-of-none", {"caplab.dev/cluster": "pg"})]
-    assert set(told(*real, *posing)) == {"pg-0", "pg-exporter-0"}
+    assert set(pod_names(*real, *posing)) == {"pg-0", "pg-exporter-0"}
 
 
 def test_no_pod_of_a_namespace_passes_for_a_prober_and_is_sent_the_probers_token() -> None:
     posing = pod("x-0", {**MEMBER, "caplab.dev/cluster": "x", "app.kubernetes.io/name": "caplab-prober"}, "x")
-    told = groups([], [posing])
-    assert len(told) == 2
-    assert not any("app_kubernetes_io" in name for group in told for name in group["labels"])
+    target_groups = groups([], [posing])
+    assert len(target_groups) == 2
+    assert not any("app_kubernetes_io" in name for group in target_groups for name in group["labels"])
 
 
 @pytest.mark.parametrize("gone", [{"phase": "Succeeded"}, {"phase": "Failed"}, {"address": ""}])
 def test_a_pod_without_an_address_of_its_own_is_left_out(gone: dict[str, str]) -> None:
-    assert told(pod("pg-0", MEMBER, "pg", **gone)) == []
+    assert pod_names(pod("pg-0", MEMBER, "pg", **gone)) == []
 
 
 def test_the_labs_own_pods_need_no_cluster() -> None:
@@ -88,25 +88,25 @@ def test_the_labs_own_pods_need_no_cluster() -> None:
 
 
 def test_the_operator_lists_its_own_namespace_and_the_clusters_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
+    listed = []
 
     class Server:
         def pods_where(self, namespace: str, selector: str) -> list[Pod]:
-            asked.append((namespace, selector))
+            listed.append((namespace, selector))
             return []
 
     monkeypatch.setenv("CAPLAB_NAMESPACE", "lab")
     assert wiring._scrape_targets(Server()) == []  # type: ignore[arg-type]
-    assert asked == [("lab", scrape_targets.OF_THE_LAB), ("", scrape_targets.OF_CLUSTERS)]
+    assert listed == [("lab", scrape_targets.OF_THE_LAB), ("", scrape_targets.OF_CLUSTERS)]
 
 
 def test_however_often_it_is_asked_the_api_server_is_asked_every_two_seconds() -> None:
-    now, asked = [0.0], []
-    listing = Listing(lambda: asked.append(now[0]) or [], lambda: now[0])  # type: ignore[func-returns-value]
+    now, listed_at = [0.0], []
+    listing = Listing(lambda: listed_at.append(now[0]) or [], lambda: now[0])  # type: ignore[func-returns-value]
     for seconds in (0.0, 1.0, 1.9, 2.0, 3.0, 4.1):
         now[0] = seconds
         assert listing.text() == b"[]"
-    assert asked == [0.0, 2.0, 4.1]
+    assert listed_at == [0.0, 2.0, 4.1]
 
 
 @contextmanager

@@ -30,8 +30,8 @@ def pod(name: str = "pg-0", node: str = "n", phase: str = "Running", **status: A
 
 
 def container(restarts: int = 0, ready: bool = False, last: Mapping[str, Any] | None = None, **state: Any) -> Any:
-    one = {"name": "postgres", "ready": ready, "restartCount": restarts, "state": state}
-    return {"containerStatuses": [one | ({"lastState": {"terminated": last}} if last else {})]}
+    status = {"name": "postgres", "ready": ready, "restartCount": restarts, "state": state}
+    return {"containerStatuses": [status | ({"lastState": {"terminated": last}} if last else {})]}
 
 
 def stateful_set(replicas: int = 1, name: str = "pg") -> dict[str, Any]:
@@ -85,16 +85,16 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize(("seen", "said", "question"), CASES.values(), ids=CASES.keys())
-def test_what_keeps_a_member_from_starting_is_said(seen: Any, said: Any, question: Question | None) -> None:
-    trouble = trouble_of([seen], [stateful_set()], NOW)
+@pytest.mark.parametrize(("body", "state", "question"), CASES.values(), ids=CASES.keys())
+def test_what_keeps_a_member_from_starting_is_said(body: Any, state: Any, question: Question | None) -> None:
+    trouble = trouble_of([body], [stateful_set()], NOW)
     assert trouble is not None
     assert trouble.question == question
-    assert conclude(trouble, "boom" if question else "") == said
+    assert conclude(trouble, "boom" if question else "") == state
 
 
 @pytest.mark.parametrize(
-    "seen",
+    "body",
     [
         pod(conditions=[{"type": "Ready", "status": "True"}], **EXITS),
         {**pod(**EXITS), "metadata": {"name": "pg-0", "deletionTimestamp": "now"}},
@@ -103,8 +103,8 @@ def test_what_keeps_a_member_from_starting_is_said(seen: Any, said: Any, questio
         pod(node="", phase="Pending", conditions=[]),
     ],
 )
-def test_a_member_that_is_ready_going_or_just_starting_is_no_trouble(seen: Any) -> None:
-    assert trouble_of([seen], [stateful_set()], NOW) is None
+def test_a_member_that_is_ready_going_or_just_starting_is_no_trouble(body: Any) -> None:
+    assert trouble_of([body], [stateful_set()], NOW) is None
     assert conclude(None, "") == CAN_START
 
 
@@ -118,8 +118,8 @@ def test_pods_that_are_not_made_are_asked_of_their_stateful_set() -> None:
     trouble = trouble_of([], [stateful_set(2)], NOW)
     assert trouble is not None
     assert trouble.question == Question("StatefulSet", "pg")
-    said = conclude(trouble, "exceeded quota: pods=0")
-    assert said == ("False", "NoPod", "there is no pod pg-0: exceeded quota: pods=0")
+    state = conclude(trouble, "exceeded quota: pods=0")
+    assert state == ("False", "NoPod", "there is no pod pg-0: exceeded quota: pods=0")
     assert conclude(trouble, "") == ("Unknown", "NoPod", "there is no pod pg-0")
 
 
@@ -171,9 +171,9 @@ def test_a_clusters_pods_are_read_with_the_log_of_the_one_that_exits(monkeypatch
     monkeypatch.setattr("caplab_operator.handlers.starting._AGAIN_SECONDS", 60.0)
     why = Starting(server, KEY)
     assert why.why()[2].endswith("the last line of its log: FATAL: no space left")
-    asked = len(server.asked)
+    requests = len(server.requests)
     assert why.why()[1] == "KeepsExiting"
-    assert len(server.asked) == asked  # not again within the time
+    assert len(server.requests) == requests  # not again within the time
 
 
 def test_a_log_that_is_not_to_be_had_is_no_error() -> None:

@@ -70,7 +70,7 @@ def test_what_somebody_added_to_an_object_is_gone_after_the_next_apply_of_it() -
     theirs["metadata"]["managedFields"] = [entry("kubectl-patch", {"f:binaryData": {"f:added": {}}})]
     server.apply(config_map)
     assert server.at("configmaps", "pg-patroni")["binaryData"] == {"other": "eA=="}
-    asked = len(server.changes())
+    changes = len(server.changes())
     server.at("configmaps", "pg-patroni")["metadata"]["managedFields"] = []
     server.apply(config_map)
-    assert len(server.changes()) == asked + 1
+    assert len(server.changes()) == changes + 1

@@ -20,11 +20,11 @@ class Served:
 
     def __init__(self, *answers: set[str]) -> None:
         self.answers = list(answers)
-        self.asked = 0
+        self.calls = 0
 
     def serves(self, group: str, version: str) -> set[str]:
         assert (group, version) == ("caplab.dev", "v1alpha1")
-        self.asked += 1
+        self.calls += 1
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
 
@@ -36,7 +36,7 @@ def test_an_operator_that_began_before_its_kinds_were_served_waits_for_them(monk
     monkeypatch.setattr(wiring, "_ROUND_SECONDS", 0.001)
     served = Served(set(), PLURALS - {"rediscluster", "redisclusters"}, PLURALS)
     asyncio.run(wiring._kinds_are_served(lab(served)))
-    assert served.asked == 3
+    assert served.calls == 3
 
 
 def test_one_whose_kinds_never_come_ends_and_says_which_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,10 +55,10 @@ def test_kinds_that_come_later_are_watched_too() -> None:
 
 def test_the_liveness_probe_fails_when_rounds_stop_and_passes_while_they_go_on() -> None:
     registry, seconds = kopf.OperatorRegistry(), [0.0]
-    found = lab(health=Health(lambda: seconds[0]))
-    wiring._register_life(registry, found)
-    probe: Any = next(one.fn for one in registry._activities.get_all_handlers() if one.id == "rounds")
-    found.health.note("faults")
+    running = lab(health=Health(lambda: seconds[0]))
+    wiring._register_life(registry, running)
+    probe: Any = next(handler.fn for handler in registry._activities.get_all_handlers() if handler.id == "rounds")
+    running.health.note("faults")
     assert asyncio.run(probe()) == "every round goes on"
     seconds[0] = BOUND_SECONDS + 1
     with pytest.raises(kopf.PermanentError, match="faults: no round has ended for"):
