@@ -24,7 +24,7 @@ from experiment_files import loaded
 from caplab import cli, suites
 from caplab.judging import experiments_folder
 
-README = (REPOSITORY / "README.md").read_text()
+CHECKERS = (REPOSITORY / "docs" / "checkers.md").read_text()
 EXPERIMENTS = (REPOSITORY / "docs" / "experiments.md").read_text()
 MAKEFILE = (REPOSITORY / "Makefile").read_text()
 TARGETS = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
@@ -156,20 +156,24 @@ def test_every_file_of_the_repository_that_is_named_is_there(page: Path) -> None
     assert {name for name in named - generic if not (REPOSITORY / name).exists()} == set()
 
 
-def test_the_check_that_the_readme_shows_is_what_is_printed(
+def test_the_readme_is_short() -> None:
+    assert len((REPOSITORY / "README.md").read_text().splitlines()) <= 200, "Hint: details belong into docs/"
+
+
+def test_the_check_that_is_shown_is_what_is_printed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (block,) = [block for _, block in code(README) if block.startswith("$ cat history.csv")]
+    (block,) = [block for _, block in code(CHECKERS) if block.startswith("$ cat history.csv")]
     _, history, findings = re.split(r"^\$ .*\n", block, flags=re.MULTILINE)
     (tmp_path / "history.csv").write_text(history)
     monkeypatch.chdir(tmp_path)
     assert cli.main(["check", "history.csv"]) == 1
-    assert capsys.readouterr().out == findings, "Hint: put into README.md what is printed"
+    assert capsys.readouterr().out == findings, "Hint: put into docs/checkers.md what is printed"
 
 
 @pytest.mark.parametrize("columns", [60, 80, 200])
 def test_the_check_fits_the_terminal(tmp_path: Path, columns: int) -> None:
-    (block,) = [block for _, block in code(README) if block.startswith("$ cat history.csv")]
+    (block,) = [block for _, block in code(CHECKERS) if block.startswith("$ cat history.csv")]
     (tmp_path / "history.csv").write_text(re.split(r"^\$ .*\n", block, flags=re.MULTILINE)[1])
     ours, theirs = os.openpty()
     fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
