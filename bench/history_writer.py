@@ -22,7 +22,7 @@ from typing import ParamSpec, TypeVar
 from unittest import mock
 
 from caplab_probes import clock, probe
-from caplab_probes.engines import named
+from caplab_probes.engines import engine_named
 from caplab_probes.exporter import Exporter
 from caplab_probes.links import Endpoint, Result, Topology
 from caplab_probes.meta import read_metas
@@ -69,7 +69,7 @@ async def put_on_load(folder: Path, port: int, rate: float, seconds: float | Non
     topology = Topology(Endpoint("service", "127.0.0.1", port), (Endpoint("m0", "127.0.0.1", port),))
     limits = Limits(in_flight=64)  # what is measured is the writer, whatever else this machine does
     around = probe.ProberContext("a", folder, limits, Exporter("a"), session_numbers())
-    client = named("redis").client(_LOGIN, limits, lambda: topology, spec.client)
+    client = engine_named("redis").client(_LOGIN, limits, lambda: topology, spec.client)
     running = asyncio.create_task(probe.Probe(spec, around, client, lambda: topology).run())
     memory: list[int] = []
     used = time.process_time()

@@ -19,12 +19,12 @@ from .failure import Failure, render
 from .paths import Cache
 from .progress import Progress
 
-_CHANGING: dict[str, Callable[[Progress, Cache], None]] = {
+_WRITE_COMMANDS: dict[str, Callable[[Progress, Cache], None]] = {
     "up": commands.up,
     "down": commands.down,
     "clean": commands.clean,
 }
-_LOOKING: dict[str, Callable[[Progress, Cache], None]] = {
+_READ_COMMANDS: dict[str, Callable[[Progress, Cache], None]] = {
     "status": status.status,
     "doctor": commands.run_doctor,
     "dashboards": dashboards.dashboards,
@@ -33,7 +33,7 @@ _LOOKING: dict[str, Callable[[Progress, Cache], None]] = {
 
 
 @contextmanager
-def _alone(cache: Cache) -> Iterator[None]:
+def _exclusive(cache: Cache) -> Iterator[None]:
     """Hold the lock, so that two commands never change the cluster at once."""
     try:
         cache.root.mkdir(parents=True, exist_ok=True)
@@ -65,17 +65,17 @@ def _terminated(signum: int, _frame: object) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Run one command: 0 done, 1 failed (with one sentence), 2 wrong words, 130 interrupted."""
     parser = argparse.ArgumentParser(prog="caplab_cluster", description=__doc__)
-    parser.add_argument("command", choices=[*_CHANGING, *_LOOKING])
+    parser.add_argument("command", choices=[*_WRITE_COMMANDS, *_READ_COMMANDS])
     command = parser.parse_args(arguments).command
     cache = Cache.from_environment()
     progress = Progress(cache.logs / command)
     signal.signal(signal.SIGTERM, _terminated)
     try:
-        if command in _LOOKING:
-            _LOOKING[command](progress, cache)
+        if command in _READ_COMMANDS:
+            _READ_COMMANDS[command](progress, cache)
         else:
-            with _alone(cache):
-                _CHANGING[command](progress, cache)
+            with _exclusive(cache):
+                _WRITE_COMMANDS[command](progress, cache)
     except Failure as failure:
         print(render(failure), file=sys.stderr, flush=True)
         return 1

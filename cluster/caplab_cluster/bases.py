@@ -28,7 +28,7 @@ class Bases:
         reference = pulled if self.source == "pull" else made
         with progress.step(f"Debian base {suite}") as step:
             if self.engine.has_image(reference):
-                step.already()
+                step.mark_ready()
             elif self.source == "pull":
                 self.engine.run(step, "pull", reference)
             else:

@@ -44,7 +44,7 @@ def ensure(progress: Progress, cache: Cache, tools: Tools, cluster: KindCluster,
     note = cache.cluster / "chart"
     with progress.step("chart installed") as step:
         if note.exists() and note.read_text() == wanted and _is_intact(cache, tools, cluster):
-            step.already()
+            step.mark_ready()
             return
         file = cache.cluster / "values.json"  # JSON is YAML
         file.write_text(json.dumps(values, indent=1) + "\n")

@@ -80,7 +80,7 @@ def up(progress: Progress, cache: Cache) -> None:
         )
     store = registry.ensure_running(engine, cache, NETWORK, registry_image)
     references = lab_images.publish(progress, store, images)
-    lab_images.send(progress, engine, {node: images_of(node, references) for node in NODES})
+    lab_images.pull_to_nodes(progress, engine, {node: images_of(node, references) for node in NODES})
     if is_new:
         with progress.step("cluster Ready") as step:  # it went on with that while images were sent
             cluster.await_ready(step, READY_SECONDS)
@@ -100,7 +100,7 @@ def images_of(node: str, references: Mapping[str, str]) -> list[str]:
 
 def _bring_up(progress: Progress, cache: Cache, cluster: KindCluster, image: str) -> bool:
     """Make, start or make anew the cluster, as what is there demands; True: it is new, and may not be Ready yet."""
-    _end_losses(progress, cache)
+    _bring_nodes_back(progress, cache)
     containers = cluster.containers()
     action, why = next_action(containers, cluster.record())
     if action in ("none", "start"):
@@ -116,7 +116,7 @@ def _bring_up(progress: Progress, cache: Cache, cluster: KindCluster, image: str
     return True
 
 
-def _end_losses(progress: Progress, cache: Cache) -> None:
+def _bring_nodes_back(progress: Progress, cache: Cache) -> None:
     """Bring nodes back that an experiment took away: a paused one cannot be started."""
     store = NodeLossStore.of(cache)
     for loss in store.live():
@@ -126,8 +126,8 @@ def _end_losses(progress: Progress, cache: Cache) -> None:
 
 def _reuse(progress: Progress, cluster: KindCluster, action: str, why: str) -> tuple[str, str]:
     """Use the cluster that is there, or say why it must be made anew."""
-    if action == "none" and (silent := cluster.silent_nodes()):
-        return "recreate", f"{', '.join(silent)} should run, but does not"
+    if action == "none" and (unresponsive := cluster.unresponsive_nodes()):
+        return "recreate", f"{', '.join(unresponsive)} should run, but does not"
     record = cluster.record()
     if record and record.config != cluster.configuration():
         progress.report("  note: kind-config.yaml has changed since this cluster was made; `make down up` applies it")
@@ -139,7 +139,7 @@ def _reuse(progress: Progress, cluster: KindCluster, action: str, why: str) -> t
             elif cluster.problems():
                 cluster.await_ready(step, RESTART_SECONDS)
             else:
-                step.already()
+                step.mark_ready()
     except Failure as failure:
         return "recreate", failure.sentence.rstrip(".")
     refuse_other_minor(kubernetes_version(cluster.kubectl("version", "-o", "json")), versions.KUBERNETES)
@@ -162,7 +162,7 @@ def down(progress: Progress, cache: Cache) -> None:
         removed = KindCluster(session.engine, cache).remove()
         session.engine.ask("volume", "rm", "--force", registry.VOLUME)
         if not removed:
-            step.already()
+            step.mark_ready()
     progress.report("  removed: " + (", ".join(removed) or "nothing, there was no cluster"))
 
 

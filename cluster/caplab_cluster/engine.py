@@ -129,7 +129,7 @@ class Engine:
         """Give a running container a weight where processor time is short (1024 is everybody's); False: it cannot."""
         return self.ask("update", "--cpu-shares", str(cpu_shares), container).ok
 
-    def inside(
+    def exec(
         self, container: str, *command: str, timeout_seconds: float = 60, stdin: str | None = None
     ) -> CommandResult:
         """Run a command in a running container."""

@@ -117,9 +117,9 @@ class KindCluster:
             return [f"the API server does not answer: {answer.err.strip().splitlines()[-1:]}"]
         return problems_of(json.loads(answer.out))
 
-    def silent_nodes(self) -> list[str]:
+    def unresponsive_nodes(self) -> list[str]:
         """Nodes that run by the engine's books only: their machine died, and the books stayed."""
-        return [name for name in NODES if not self._engine.inside(name, "true", timeout_seconds=10).ok]
+        return [name for name in NODES if not self._engine.exec(name, "true", timeout_seconds=10).ok]
 
     def raise_worker_cpu_shares(self) -> list[str]:
         """Let the workers go first where processor time is short; the names of those that could not be favoured.

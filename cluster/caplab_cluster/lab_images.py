@@ -111,7 +111,7 @@ def build(
     for image in images:
         with progress.step(f"lab image {image.name}") as step:
             if engine.has_image(image.local):
-                step.already()
+                step.mark_ready()
                 continue
             if image.official:
                 engine.run(step, "pull", image.official)
@@ -131,7 +131,7 @@ def publish(progress: Progress, registry: Registry, images: Sequence[LabImage]) 
         for image in missing:
             registry.push(step, image.local, image.name, image.tag)
         if not missing:
-            step.already()
+            step.mark_ready()
         return {image.name: image.reference(_digest(registry, image)) for image in images}
 
 
@@ -144,17 +144,17 @@ def _digest(registry: Registry, image: LabImage) -> str:
 
 def missing_on(engine: Engine, node: str, references: Sequence[str]) -> list[str]:
     """Those that a node does not have."""
-    answer = engine.inside(node, "ctr", "--namespace", "k8s.io", "images", "ls", "-q")
+    answer = engine.exec(node, "ctr", "--namespace", "k8s.io", "images", "ls", "-q")
     there = set(answer.out.split())
     return [reference for reference in references if reference not in there]
 
 
-def send(progress: Progress, engine: Engine, wanted: Mapping[str, Sequence[str]]) -> None:
+def pull_to_nodes(progress: Progress, engine: Engine, wanted: Mapping[str, Sequence[str]]) -> None:
     """Bring images from the registry to the nodes that want them, by node, at the same time."""
     with progress.step("lab images on the nodes") as step:
         missing = {node: lacks for node, images in wanted.items() if (lacks := missing_on(engine, node, images))}
         if not missing:
-            step.already()
+            step.mark_ready()
             return
         with ThreadPoolExecutor(len(missing)) as pool:
             list(pool.map(lambda node: _pull(engine, step, node, missing[node]), missing))
@@ -162,7 +162,7 @@ def send(progress: Progress, engine: Engine, wanted: Mapping[str, Sequence[str]]
 
 def _pull(engine: Engine, step: Step, node: str, references: Sequence[str]) -> None:
     script = f"mkdir -p {_HOSTS_FOLDER} && cat > {_HOSTS_FOLDER}/hosts.toml"
-    engine.inside(node, "sh", "-c", script, stdin=_HOSTS_FILE)
+    engine.exec(node, "sh", "-c", script, stdin=_HOSTS_FILE)
     for reference in references:
         pull = ["ctr", "--namespace", "k8s.io", "images", "pull", "--hosts-dir", "/etc/containerd/certs.d"]
         engine.run(step, "exec", node, *pull, reference)

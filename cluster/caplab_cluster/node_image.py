@@ -43,14 +43,14 @@ def ensure(progress: Progress, engine: Engine, cache: Cache, bases: Bases, build
     if bases.source == "pull":
         with progress.step("node image (pulled)") as step:
             if engine.has_image(versions.NODE_IMAGE):
-                step.already()
+                step.mark_ready()
             else:
                 engine.run(step, "pull", versions.NODE_IMAGE)
         return versions.NODE_IMAGE
     reference = built_reference(builder)
     if engine.has_image(reference):
         with progress.step("node image (built)") as step:
-            step.already()
+            step.mark_ready()
     else:
         _NodeImage(engine, cache, builder, reference).build(progress, bases, lab_base)
     return reference

@@ -66,7 +66,7 @@ def take_down(
     lab's own cluster, does not run, where too many are away, or where the engine does not show it away.
     """
     clock = clock or Clock()
-    with _claims(store):
+    with _claim_lock(store):
         store.prune()
         container = select_container(node, _workers(engine), store.live(), max_nodes)
         _refuse_foreign(engine, container, addresses)
@@ -118,7 +118,7 @@ def start_watchdog(store: NodeLossStore, loss: NodeLoss) -> None:
 
 
 @contextmanager
-def _claims(store: NodeLossStore) -> Iterator[None]:
+def _claim_lock(store: NodeLossStore) -> Iterator[None]:
     """One at a time: two that look at once would both find few enough nodes away."""
     with store.locked("claims", _CLAIM_SECONDS) as held:
         if not held:

@@ -15,7 +15,7 @@ from .failure import Failure
 from .paths import Cache
 from .processes import is_running, this_process
 
-_KEPT = 20  # notes of losses that are over; older ones go
+_RECORDS_KEPT = 20  # notes of losses that are over; older ones go
 _TRY_SECONDS = 0.05  # between two tries for a lock
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -153,7 +153,7 @@ class NodeLossStore:
     def prune(self) -> None:
         """Remove the oldest notes of losses that are over."""
         over = [loss for loss in self.all() if loss.over]
-        for loss in over[: max(0, len(over) - _KEPT)]:
+        for loss in over[: max(0, len(over) - _RECORDS_KEPT)]:
             self._file(loss.id).unlink(missing_ok=True)
 
     @contextmanager

@@ -18,7 +18,7 @@ from typing import IO, TextIO
 
 from .failure import Failure, diagnose, tail
 
-_QUIET_BEAT_SECONDS = 20.0  # between two signs of life where the output is no terminal
+_QUIET_LINE_SECONDS = 20.0  # between two signs of life where the output is no terminal
 _POLL_SECONDS = 0.2
 _STOP_GRACE_SECONDS = 10.0
 
@@ -48,10 +48,10 @@ class Step:
         self.ready = False
         self._out = out
         self._started = time.monotonic()
-        self._next_beat = self._started + _QUIET_BEAT_SECONDS
+        self._next_line = self._started + _QUIET_LINE_SECONDS
         self._live = out.isatty()
 
-    def already(self) -> None:
+    def mark_ready(self) -> None:
         """Say that there was nothing to do."""
         self.ready = True
 
@@ -84,7 +84,7 @@ class Step:
                         cwd=cwd,
                         start_new_session=True,
                     )
-                self._follow(process)
+                self._wait(process)
             except OSError as error:
                 raise self.failure(command, f"{command[0]}: {error.strerror}") from error
             except BaseException:
@@ -103,20 +103,20 @@ class Step:
             sentence, hint = f"{sentence} {diagnosis.sentence}", diagnosis.hint
         return Failure(sentence, hint, tried=(" ".join(command),), log=self.log)
 
-    def _follow(self, process: subprocess.Popen[bytes]) -> None:
+    def _wait(self, process: subprocess.Popen[bytes]) -> None:
         """Wait for a process, showing that it is still at work."""
         while process.poll() is None:
-            self._beat()
+            self._show_elapsed()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(_POLL_SECONDS)
 
-    def _beat(self) -> None:
+    def _show_elapsed(self) -> None:
         now = time.monotonic()
         if self._live:
             self._out.write(f"\r\033[K  {self.title} ... {duration(now - self._started)}")
             self._out.flush()
-        elif now >= self._next_beat:
-            self._next_beat = now + _QUIET_BEAT_SECONDS
+        elif now >= self._next_line:
+            self._next_line = now + _QUIET_LINE_SECONDS
             last = tail(self.log, 1).strip()[:90]
             print(f"  {self.title} ... {duration(now - self._started)}  [{last}]", file=self._out, flush=True)
 

@@ -42,7 +42,7 @@ def ensure_image(progress: Progress, engine: Engine, base: str) -> str:
     reference = image_reference(base)
     with progress.step("registry image") as step:
         if engine.has_image(reference):
-            step.already()
+            step.mark_ready()
         else:
             arguments = {"FROM_DEBIAN": base}
             engine.build(step, REGISTRY_SOURCES, REGISTRY_SOURCES / "Dockerfile", reference, arguments)
@@ -84,7 +84,7 @@ class Registry:
     def set_password(self) -> None:
         """Give the registry a new password, and keep it for whoever may read this user's files."""
         password = secrets.token_urlsafe(24)
-        answer = self.engine.inside(NAME, "serve", "password", stdin=f"{password}\n")
+        answer = self.engine.exec(NAME, "serve", "password", stdin=f"{password}\n")
         if not answer.ok:
             raise Failure(f"The registry takes no password: {answer.err.strip()[-300:]}", _HINT)
         entry = {"auth": base64.b64encode(f"push:{password}".encode()).decode()}

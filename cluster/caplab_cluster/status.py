@@ -80,5 +80,5 @@ def _show_kernel(session: Session, engine: Engine) -> None:
         "netem (latency)": "tc qdisc add dev lo root netem delay 1ms",
     }
     for name, command in tries.items():
-        there = engine.inside(NODES[0], "unshare", "--net", "sh", "-c", command).ok
+        there = engine.exec(NODES[0], "unshare", "--net", "sh", "-c", command).ok
         session.progress.report(f"  kernel   {name:<24} {'there' if there else 'absent'}")

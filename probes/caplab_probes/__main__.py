@@ -18,7 +18,7 @@ from caplab.kube import ContextRefused, connect
 from caplab.model.probers import TOKEN_SECRET
 
 from .controller import Controller
-from .engines import KINDS, named
+from .engines import KINDS, engine_named
 from .exporter import Exporter
 from .links import Endpoint, Topology
 from .probe import Probe, ProberContext
@@ -167,7 +167,7 @@ async def _run(parsed: argparse.Namespace) -> int:
             timeout_ms=parsed.timeout_ms,
         ),
     )
-    engine = named(parsed.engine)
+    engine = engine_named(parsed.engine)
     engine.check(spec)
     topology = Topology(parsed.service, tuple(parsed.member))
     password = os.environ.get("CAPLAB_PASSWORD", "")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 
-class Trouble(Enum):
+class NoAnswer(Enum):
     """Why there was no answer; the values are the history's words for it."""
 
     TIMEOUT = "timeout"
@@ -29,6 +29,6 @@ OK = Outcome("ok")
 OVERLOAD = Outcome("fail", "overload")  # the prober itself held it back
 
 
-def unanswered(sent: bool, trouble: Trouble) -> Outcome:
+def unanswered(sent: bool, no_answer: NoAnswer) -> Outcome:
     """The outcome where there was no answer; sent: whether any byte of the operation may have left."""
-    return Outcome("info" if sent else "fail", trouble.value)
+    return Outcome("info" if sent else "fail", no_answer.value)

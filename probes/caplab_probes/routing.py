@@ -12,7 +12,7 @@ from .workloads import Operation
 
 # ok, and a write that is done there but not on enough standbys: a primary all the same. One that refuses for want
 # of standbys (fail, no-quorum) may have been replaced already.
-_STAY = (OK, Outcome("info", "no-quorum"))
+_STILL_PRIMARY = (OK, Outcome("info", "no-quorum"))
 
 
 class Router:
@@ -73,7 +73,7 @@ class Router:
 
     def learn(self, operation: Operation, endpoint: Endpoint, outcome: Outcome) -> None:
         """Take note of what came back."""
-        if not self._has_primary or operation.op == "read" or outcome in _STAY:
+        if not self._has_primary or operation.op == "read" or outcome in _STILL_PRIMARY:
             return
         if operation.route not in ("direct", REPLICA) or endpoint.name == "service":
             return

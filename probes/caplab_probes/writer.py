@@ -72,14 +72,14 @@ class SegmentWriter:
 
     def write(self, rows: Sequence[Row], now_ns: int) -> None:
         """Append rows as one batch; closes the segment first where its second is over."""
-        self.turn(now_ns)
+        self.roll(now_ns)
         if not rows:
             return
         if self._stream is None:
             self._open(now_ns)
         self._stream.write_batch(batch_of(rows))
 
-    def turn(self, now_ns: int) -> None:
+    def roll(self, now_ns: int) -> None:
         """Close the open segment if its second is over."""
         if self._stream is not None and now_ns - self._opened_ns >= self._segment_ns:
             self.close()

@@ -43,7 +43,7 @@ def the_registry(lab: Lab) -> registry.Registry:
 
 
 def blobs_of_registry(lab: Lab) -> set[str]:
-    answer = lab.engine.inside(
+    answer = lab.engine.exec(
         registry.NAME, "find", "/var/lib/docker-registry/docker/registry/v2/blobs", "-name", "data"
     )
     assert answer.ok, answer.err
@@ -51,7 +51,7 @@ def blobs_of_registry(lab: Lab) -> set[str]:
 
 
 def blobs_of_node(lab: Lab) -> set[str]:
-    answer = lab.engine.inside(NODE, "ctr", "--namespace", "k8s.io", "content", "ls", "-q")
+    answer = lab.engine.exec(NODE, "ctr", "--namespace", "k8s.io", "content", "ls", "-q")
     assert answer.ok, answer.err
     return set(answer.out.split())
 
@@ -65,7 +65,7 @@ def test_a_new_image_sends_its_own_layer_only_and_a_second_time_nothing(lab: Lab
     references = lab_images.publish(first, store, extra)
     assert references["base"] == lab.images["base"]
     assert lab_images.missing_on(lab.engine, NODE, list(references.values())) == [references["extra"]]
-    lab_images.send(first, lab.engine, {NODE: list(references.values())})
+    lab_images.pull_to_nodes(first, lab.engine, {NODE: list(references.values())})
     assert [record.outcome for record in first.records] == ["done", "done"]
     assert lab_images.missing_on(lab.engine, NODE, list(references.values())) == []
     # A manifest, a configuration and its own layer: the layers below were there, and stay the only ones.
@@ -74,7 +74,7 @@ def test_a_new_image_sends_its_own_layer_only_and_a_second_time_nothing(lab: Lab
 
     second = Progress(log_folder())
     assert lab_images.publish(second, store, extra) == references
-    lab_images.send(second, lab.engine, {NODE: list(references.values())})
+    lab_images.pull_to_nodes(second, lab.engine, {NODE: list(references.values())})
     assert [record.outcome for record in second.records] == ["ready", "ready"]
 
 

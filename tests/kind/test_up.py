@@ -23,7 +23,7 @@ def everything(lab: Lab) -> dict[str, str]:
         for name in (*NODES, registry.NAME)
     }
     for node in NODES:
-        state[f"images of {node}"] = lab.engine.inside(node, "ctr", "-n", "k8s.io", "images", "ls").out
+        state[f"images of {node}"] = lab.engine.exec(node, "ctr", "-n", "k8s.io", "images", "ls").out
     for pod in lab.get("pods", "-n", "kube-system")["items"]:
         restarts = [status["restartCount"] for status in pod["status"]["containerStatuses"]]
         state[pod["metadata"]["name"]] = f"{pod['metadata']['uid']} {restarts}"

@@ -22,7 +22,7 @@ from caplab_probes.engines.cassandra.statements import (
     scans_of,
     statement_of,
 )
-from caplab_probes.outcomes import Trouble
+from caplab_probes.outcomes import NoAnswer
 from caplab_probes.spec import ProbeSpec
 from caplab_probes.workloads import Operation, Writer, run_of, value_of
 from cassandra import InvalidRequest, OperationTimedOut, ReadTimeout, Unavailable, WriteFailure, WriteTimeout
@@ -52,7 +52,7 @@ errors = st.sampled_from(
     ]
 ) | st.integers(0, 0xFFFF).map(lambda code: ErrorMessage(code, "x", None))
 rows = st.lists(st.tuples(st.none() | st.integers(-5, 5)), max_size=2).map(tuple)
-answers = st.builds(Answer, rows, st.none() | errors, st.integers(0, 3)) | st.sampled_from(Trouble).map(not_sent)
+answers = st.builds(Answer, rows, st.none() | errors, st.integers(0, 3)) | st.sampled_from(NoAnswer).map(not_sent)
 SHARED = replace(WRITE, workload="register-multi")
 operations = (
     st.builds(replace, st.sampled_from([ADD, WRITE, SHARED]), level=st.sampled_from([None, *WRITE_LEVELS]))

@@ -5,7 +5,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 from caplab_probes.engines.postgres.outcomes import ServerError, classify, classify_beat
-from caplab_probes.outcomes import Trouble
+from caplab_probes.outcomes import NoAnswer
 from caplab_probes.pruning import RunFolder, surplus
 from caplab_probes.schedule import Schedule, due
 from caplab_probes.spec import SCANS, WORKLOADS, ClientOptions, Levels, ProbeSpec
@@ -53,13 +53,19 @@ def test_every_operation_is_due_once_in_order_and_never_early(anchor: int, rate:
 
 
 @given(writers(), writers(), st.integers(0, 2**26 - 1), st.integers(0, 2**26 - 1))
-def test_values_are_equal_only_for_the_same_operation_of_a_run(one: Writer, two: Writer, i: int, j: int) -> None:
-    first, second = value_of(one, i), value_of(two, j)
-    low, end = run_values(one.spec.run_id)
+def test_values_are_equal_only_for_the_same_operation_of_a_run(
+    first_writer: Writer, second_writer: Writer, i: int, j: int
+) -> None:
+    first, second = value_of(first_writer, i), value_of(second_writer, j)
+    low, end = run_values(first_writer.spec.run_id)
     assert 0 <= low <= first < end <= 2**63
     assert index_of(first) == i
-    same_run = run_values(one.spec.run_id) == run_values(two.spec.run_id)
-    same = same_run and (one.vantage, one.incarnation, i) == (two.vantage, two.incarnation, j)
+    same_run = run_values(first_writer.spec.run_id) == run_values(second_writer.spec.run_id)
+    same = same_run and (first_writer.vantage, first_writer.incarnation, i) == (
+        second_writer.vantage,
+        second_writer.incarnation,
+        j,
+    )
     assert (first == second) == same
 
 
@@ -90,12 +96,12 @@ def test_the_time_of_an_operation_says_which_it_was(
 @given(
     st.booleans(),
     st.none()
-    | st.sampled_from(Trouble)
+    | st.sampled_from(NoAnswer)
     | st.builds(ServerError, st.text("0123456789ABCDEFP", min_size=5, max_size=5), st.booleans()),
     st.lists(st.sampled_from(["01000", "57P01"])).map(tuple),
 )
 def test_an_outcome_is_of_the_vocabulary_and_never_surer_than_what_was_seen(
-    sent: bool, problem: Trouble | ServerError | None, warnings: tuple[str, ...]
+    sent: bool, problem: NoAnswer | ServerError | None, warnings: tuple[str, ...]
 ) -> None:
     outcome = classify(sent, problem, warnings)
     assert outcome.outcome in OUTCOMES
@@ -103,7 +109,7 @@ def test_an_outcome_is_of_the_vocabulary_and_never_surer_than_what_was_seen(
     assert (outcome.outcome == "ok") == (problem is None and not warnings)
     if problem is not None and not sent:
         assert outcome.outcome == "fail"
-    if isinstance(problem, Trouble) and sent:
+    if isinstance(problem, NoAnswer) and sent:
         assert outcome.outcome == "info"
     beat = classify_beat(sent, problem, warnings)
     assert beat == outcome or (outcome.outcome, beat.outcome, beat.error) == ("fail", "info", outcome.error)

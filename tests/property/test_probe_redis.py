@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 from caplab_probes.engines.redis.outcomes import ErrorReply, classify
-from caplab_probes.outcomes import Trouble
+from caplab_probes.outcomes import NoAnswer
 from caplab_probes.workloads import Operation
 from fake_redis import (
     ADD,
@@ -37,13 +37,13 @@ error_replies = st.builds(ErrorReply, st.text() | st.sampled_from(["READONLY no"
 
 @given(
     st.booleans(),
-    st.none() | st.sampled_from(Trouble) | error_replies,
+    st.none() | st.sampled_from(NoAnswer) | error_replies,
     st.integers(0, 8),
     st.none() | st.integers(0, 9) | error_replies,
 )
 def test_an_outcome_of_redis_is_of_the_vocabulary_and_never_surer_than_what_was_seen(
     sent: bool,
-    problem: Trouble | ErrorReply | None,
+    problem: NoAnswer | ErrorReply | None,
     wanted: int,
     acked: int | ErrorReply | None,
 ) -> None:
@@ -54,7 +54,7 @@ def test_an_outcome_of_redis_is_of_the_vocabulary_and_never_surer_than_what_was_
     assert (outcome.outcome == "ok") == (problem is None and enough)
     if problem is not None and not sent:
         assert outcome.outcome == "fail"
-    if isinstance(problem, Trouble) and sent:
+    if isinstance(problem, NoAnswer) and sent:
         assert outcome.outcome == "info"
 
 

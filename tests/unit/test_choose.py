@@ -77,7 +77,7 @@ def test_podman_without_root_is_used_on_cgroup_v2() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "seen", "used"),
+    ("name", "detected", "used"),
     [
         ("kind", None, False),
         ("kind", Tool("/k", (0, 29, 9)), False),
@@ -94,14 +94,14 @@ def test_podman_without_root_is_used_on_cgroup_v2() -> None:
         ("go", Tool("/k", None), False),
     ],
 )
-def test_a_tool_on_path_is_used_when_its_version_is_fit(name: str, seen: Tool | None, used: bool) -> None:
+def test_a_tool_on_path_is_used_when_its_version_is_fit(name: str, detected: Tool | None, used: bool) -> None:
     fit = {
         "kind": versions.KIND_FIT,
         "kubectl": versions.KUBECTL_FIT,
         "helm": versions.HELM_FIT,
         "go": versions.GO_FIT,
     }[name]
-    choice = choose_tool(name, seen, fit)
+    choice = choose_tool(name, detected, fit)
     assert (choice.path is not None) == used
     assert name in choice.why
 

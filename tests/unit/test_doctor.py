@@ -29,9 +29,9 @@ def check(machine: Machine, name: str) -> Check:
     ],
 )
 def test_what_is_lacking_is_said_in_a_sentence(machine: Machine, name: str, level: str, says: str) -> None:
-    found = check(machine, name)
-    assert found.level == level
-    assert says in found.sentence
+    check_ = check(machine, name)
+    assert check_.level == level
+    assert says in check_.sentence
 
 
 def test_a_fit_machine_passes_and_what_could_not_be_looked_at_is_unknown() -> None:

@@ -20,10 +20,10 @@ from caplab_cluster.failure import Failure, diagnose, render, tail
     ],
 )
 def test_known_causes_are_told_in_one_sentence(log_end: str, says: str) -> None:
-    found = diagnose(log_end)
-    assert found is not None
-    assert found.sentence.startswith(says)
-    assert found.hint
+    diagnosis = diagnose(log_end)
+    assert diagnosis is not None
+    assert diagnosis.sentence.startswith(says)
+    assert diagnosis.hint
 
 
 def test_an_unknown_cause_is_not_guessed() -> None:

@@ -30,7 +30,7 @@ def test_stopped_nodes_of_a_complete_cluster_are_started() -> None:
 
 
 @pytest.mark.parametrize(
-    ("found", "made"),
+    ("containers", "made"),
     [
         (containers(), None),
         (containers()[:3], MADE),
@@ -38,8 +38,8 @@ def test_stopped_nodes_of_a_complete_cluster_are_started() -> None:
         ([*containers(), Container("caplab-worker4", "x", "running", "image")], MADE),
     ],
 )
-def test_a_half_made_or_foreign_cluster_is_made_anew(found: list[Container], made: ClusterRecord | None) -> None:
-    assert next_action(found, made)[0] == "recreate"
+def test_a_half_made_or_foreign_cluster_is_made_anew(containers: list[Container], made: ClusterRecord | None) -> None:
+    assert next_action(containers, made)[0] == "recreate"
 
 
 def nodes(
@@ -62,7 +62,7 @@ def test_the_labs_cluster_has_no_problems() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seen", "says"),
+    ("nodes", "says"),
     [
         (nodes(ready="Unknown"), "node caplab-worker is not Ready"),
         (nodes(names=NODES[:3]), "node caplab-worker3 is missing"),
@@ -70,8 +70,8 @@ def test_the_labs_cluster_has_no_problems() -> None:
         ({}, "is missing"),
     ],
 )
-def test_what_is_wrong_with_the_nodes_is_said(seen: dict[str, Any], says: str) -> None:
-    assert any(says in problem for problem in problems_of(seen))
+def test_what_is_wrong_with_the_nodes_is_said(nodes: dict[str, Any], says: str) -> None:
+    assert any(says in problem for problem in problems_of(nodes))
 
 
 def test_another_kubernetes_minor_is_refused() -> None:

@@ -175,9 +175,9 @@ def test_what_is_pulled_is_not_built_and_what_is_there_is_not_pulled_again(image
             done.append(arguments)
 
     official = {"base": "registry.example/base:v1", "app": "registry.example/app:v1"}
-    found = discover(images, BASES, official)
+    discovered = discover(images, BASES, official)
     progress, cache = Progress(tmp_path / "logs"), Cache(tmp_path / "cache")
-    build(progress, FakeEngine(), cache, found, BASES, None)  # type: ignore[arg-type]
+    build(progress, FakeEngine(), cache, discovered, BASES, None)  # type: ignore[arg-type]
     assert done == [("pull", "registry.example/app:v1")]
 
 

@@ -22,7 +22,7 @@ def test_a_failure_is_one_sentence_and_exit_code_1(
     def fail(_progress: Progress, _cache: Cache) -> None:
         raise Failure("It is so.", "Do this.")
 
-    monkeypatch.setitem(entry._CHANGING, "up", fail)
+    monkeypatch.setitem(entry._WRITE_COMMANDS, "up", fail)
     assert entry.main(["up"]) == 1
     assert capsys.readouterr().err == "FAILED: It is so.\n  hint:  Do this.\n"
 
@@ -40,7 +40,7 @@ def test_an_interrupt_is_exit_code_130(cache: Cache, monkeypatch: pytest.MonkeyP
     def interrupt(_progress: Progress, _cache: Cache) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setitem(entry._CHANGING, "down", interrupt)
+    monkeypatch.setitem(entry._WRITE_COMMANDS, "down", interrupt)
     assert entry.main(["down"]) == 130
 
 

@@ -44,17 +44,17 @@ def test_a_node_is_away_as_the_engine_shows_and_due_so_many_seconds_later(
 
 
 def test_note_and_watchdog_come_before_anything_is_done(fake: FakeEngine, store: NodeLossStore) -> None:
-    seen = []
+    observed = []
 
     def arm_watchdog(store: NodeLossStore, loss: NodeLoss) -> None:
-        known = store.get(loss.id)
-        assert known
-        seen.append((fake.orders(), known.state, known.proven))
+        recorded = store.get(loss.id)
+        assert recorded
+        observed.append((fake.orders(), recorded.state, recorded.proven))
         # Even if nobody comes back to it, it is due: after all that an order may take.
-        assert 10 < known.left_seconds(FakeClock()) < 60
+        assert 10 < recorded.left_seconds(FakeClock()) < 60
 
     taken(fake, store, arm_watchdog=arm_watchdog)
-    assert seen == [([], "", False)]
+    assert observed == [([], "", False)]
 
 
 def test_without_a_watchdog_nothing_is_done(fake: FakeEngine, store: NodeLossStore) -> None:

@@ -107,11 +107,11 @@ def test_where_the_coordinator_stamps_nothing_is_sent_with_a_time() -> None:
 
 
 def test_a_skewed_clients_own_writes_keep_their_order_when_the_clock_stands_still() -> None:
-    stamp = driver.stamps(-250)
+    stamp = driver.timestamps(-250)
     timestamps = [stamp() for _ in range(1000)]
     assert timestamps == sorted(set(timestamps))
     ticks = iter((100_000_000, 100_000_001))
-    assert driver.stamps(-250, lambda: next(ticks))() == 99_750_000
+    assert driver.timestamps(-250, lambda: next(ticks))() == 99_750_000
 
 
 def test_without_a_password_nobody_logs_in() -> None:

@@ -6,9 +6,9 @@ import struct
 from io import BytesIO
 
 import pytest
-from caplab_probes.engines.cassandra.outcomes import Answer, applied, classify, found_nothing, not_sent, reading
+from caplab_probes.engines.cassandra.outcomes import Answer, applied, classify, not_sent, reading, row_missing
 from caplab_probes.engines.cassandra.statements import Kind
-from caplab_probes.outcomes import Outcome, Trouble
+from caplab_probes.outcomes import NoAnswer, Outcome
 from cassandra import AlreadyExists, AuthenticationFailed, ConsistencyLevel, DriverException, OperationTimedOut
 from cassandra.cluster import NoHostAvailable
 from cassandra.connection import ConnectionException, ConnectionShutdown
@@ -94,7 +94,7 @@ def test_where_no_host_was_asked_nothing_was_sent(kind: Kind) -> None:
     nobody = NoHostAvailable("Unable to complete the operation against any hosts", {})
     assert classify(kind, Answer(error=nobody, asked=0)) == Outcome("fail", "refused")
     assert classify(kind, Answer(error=nobody, asked=1)) == Outcome("info", "closed")
-    for trouble in Trouble:
+    for trouble in NoAnswer:
         assert classify(kind, not_sent(trouble)) == Outcome("fail", trouble.value)
 
 
@@ -109,12 +109,12 @@ def test_a_condition_that_did_not_hold_is_a_fail_and_shows_what_was_there() -> N
     assert reading(WRITE, SERIAL, Answer(((False, 7),))) == (Outcome("fail", "refused"), None)
     assert reading(WRITE, PLAIN, Answer()) == (OK, None)
     assert not applied(Answer())
-    assert found_nothing(Answer(((False,),)))
-    assert found_nothing(Answer(((False, None),)))
-    assert not found_nothing(Answer(((False, 7),)))
-    assert not found_nothing(Answer(((True,),)))
-    assert not found_nothing(Answer(error=CAS_TIMEOUT))
-    assert not found_nothing(Answer())
+    assert row_missing(Answer(((False,),)))
+    assert row_missing(Answer(((False, None),)))
+    assert not row_missing(Answer(((False, 7),)))
+    assert not row_missing(Answer(((True,),)))
+    assert not row_missing(Answer(error=CAS_TIMEOUT))
+    assert not row_missing(Answer())
 
 
 def test_a_read_shows_the_value_or_that_there_is_none() -> None:

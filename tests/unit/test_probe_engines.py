@@ -6,13 +6,13 @@ import subprocess
 import sys
 
 import pytest
-from caplab_probes.engines import KINDS, engine_of, named
+from caplab_probes.engines import KINDS, engine_named, engine_of
 
 
 @pytest.mark.parametrize(("kind", "name"), KINDS.items())
 def test_an_engine_is_found_by_the_kind_of_its_clusters(kind: str, name: str) -> None:
     assert (engine_of(kind).kind, engine_of(kind).name) == (kind, name)
-    assert engine_of(kind) is named(name)
+    assert engine_of(kind) is engine_named(name)
 
 
 def test_a_kind_that_is_no_engines_is_refused_with_those_there_are() -> None:

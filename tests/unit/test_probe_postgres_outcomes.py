@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from caplab_probes.engines.postgres.outcomes import ServerError, classify
-from caplab_probes.outcomes import Outcome, Trouble
+from caplab_probes.outcomes import NoAnswer, Outcome
 
 CANCELLED_WAIT = "01000"  # WARNING: canceling wait for synchronous replication due to user request
 DYING_WAIT = "57P01"  # WARNING: canceling the wait for synchronous replication and terminating connection
@@ -20,9 +20,9 @@ def error(sqlstate: str, fatal: bool = False) -> ServerError:
         # ok: command complete, no warning
         (True, None, (), "ok", None),
         # fail: refused before it was sent
-        (False, Trouble.REFUSED, (), "fail", "refused"),
-        (False, Trouble.TIMEOUT, (), "fail", "timeout"),
-        (False, Trouble.CLOSED, (), "fail", "closed"),
+        (False, NoAnswer.REFUSED, (), "fail", "refused"),
+        (False, NoAnswer.TIMEOUT, (), "fail", "timeout"),
+        (False, NoAnswer.CLOSED, (), "fail", "closed"),
         (False, error("57P03", fatal=True), (), "fail", "refused"),  # the database system is starting up
         (False, error("53300", fatal=True), (), "fail", "refused"),  # too many clients already
         (False, error("28P01", fatal=True), (), "fail", "refused"),  # password authentication failed
@@ -36,8 +36,8 @@ def error(sqlstate: str, fatal: bool = False) -> ServerError:
         (True, error("57014"), (), "fail", "timeout"),
         (True, error("55P03"), (), "fail", "timeout"),
         # info: the connection was lost or timed out after COMMIT was sent
-        (True, Trouble.TIMEOUT, (), "info", "timeout"),
-        (True, Trouble.CLOSED, (), "info", "closed"),
+        (True, NoAnswer.TIMEOUT, (), "info", "timeout"),
+        (True, NoAnswer.CLOSED, (), "info", "closed"),
         (True, error("57P01", fatal=True), (), "info", "closed"),  # administrator command
         (True, error("57P02", fatal=True), (), "info", "closed"),  # crash of another server process
         (True, error("XX000", fatal=True), (), "info", "refused"),
@@ -46,11 +46,11 @@ def error(sqlstate: str, fatal: bool = False) -> ServerError:
         # info: success with the warning that the synchronous wait was cancelled
         (True, None, (CANCELLED_WAIT,), "info", "no-quorum"),
         (True, None, (DYING_WAIT,), "info", "no-quorum"),
-        (True, Trouble.CLOSED, (DYING_WAIT,), "info", "closed"),
+        (True, NoAnswer.CLOSED, (DYING_WAIT,), "info", "closed"),
         (True, error("57P01"), (DYING_WAIT,), "info", "closed"),
     ],
 )
 def test_what_a_client_saw_has_one_outcome(
-    sent: bool, problem: Trouble | ServerError | None, warnings: tuple[str, ...], outcome: str, word: str | None
+    sent: bool, problem: NoAnswer | ServerError | None, warnings: tuple[str, ...], outcome: str, word: str | None
 ) -> None:
     assert classify(sent, problem, warnings) == Outcome(outcome, word)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from caplab_probes.engines.redis.outcomes import ErrorReply, classify
-from caplab_probes.outcomes import Outcome, Trouble
+from caplab_probes.outcomes import NoAnswer, Outcome
 
 UNBLOCKED = ErrorReply("UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)")
 
@@ -13,15 +13,15 @@ UNBLOCKED = ErrorReply("UNBLOCKED force unblock from blocking operation, instanc
     ("sent", "problem", "outcome", "word"),
     [
         (True, None, "ok", None),
-        (False, Trouble.REFUSED, "fail", "refused"),
-        (False, Trouble.TIMEOUT, "fail", "timeout"),
-        (False, Trouble.CLOSED, "fail", "closed"),
-        (True, Trouble.TIMEOUT, "info", "timeout"),
-        (True, Trouble.CLOSED, "info", "closed"),
+        (False, NoAnswer.REFUSED, "fail", "refused"),
+        (False, NoAnswer.TIMEOUT, "fail", "timeout"),
+        (False, NoAnswer.CLOSED, "fail", "closed"),
+        (True, NoAnswer.TIMEOUT, "info", "timeout"),
+        (True, NoAnswer.CLOSED, "info", "closed"),
     ],
 )
 def test_without_a_reply_what_was_sent_is_unknown_and_what_was_not_did_not_happen(
-    sent: bool, problem: Trouble | None, outcome: str, word: str | None
+    sent: bool, problem: NoAnswer | None, outcome: str, word: str | None
 ) -> None:
     assert classify(sent, problem) == Outcome(outcome, word)
 
@@ -72,4 +72,4 @@ def test_a_write_that_too_few_replicas_have_is_unknown(
 
 def test_what_wait_says_does_not_change_what_the_write_was() -> None:
     assert classify(True, ErrorReply("READONLY no"), 1, 1) == Outcome("fail", "readonly")
-    assert classify(True, Trouble.CLOSED, 1, 1) == Outcome("info", "closed")
+    assert classify(True, NoAnswer.CLOSED, 1, 1) == Outcome("info", "closed")

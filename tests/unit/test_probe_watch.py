@@ -468,7 +468,7 @@ def test_control_starts_what_is_asked_refuses_what_it_cannot_read_and_says_so(ap
         control = asyncio.create_task(Controller(api.client(), around).run(stopped))
         # There is no secret in this API server, so the probe waits for its target and says why.
         await asyncio.to_thread(
-            wait_until, lambda: any("PostgresCluster pg" in one["lastError"] for one in statuses("load-u1"))
+            wait_until, lambda: any("PostgresCluster pg" in status["lastError"] for status in statuses("load-u1"))
         )
         await asyncio.to_thread(wait_until, lambda: bool(statuses("load-u2")))
         api.objects = [probe_object("u1", stop=True)]

@@ -18,7 +18,7 @@ def test_a_step_runs_into_its_log_and_is_recorded(tmp_path: Path) -> None:
     with progress.step("Say hello") as step:
         step.run(["echo", "hello"], env={"A": "b"})
     with progress.step("nothing to do") as step:
-        step.already()
+        step.mark_ready()
     assert (tmp_path / "say-hello.log").read_text() == "$ echo hello\nhello\n"
     assert [record.outcome for record in progress.records] == ["done", "ready"]
     assert "Say hello" in out.getvalue()

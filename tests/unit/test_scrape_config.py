@@ -38,7 +38,7 @@ def await_told(prom: Prometheus, start: int) -> None:
 @needs_prometheus
 @pytest.mark.parametrize("job", TOLD)
 def test_a_member_that_begins_anew_goes_on_with_the_series_it_has(job: str, tmp_path: Path) -> None:
-    jobs = {one["job_name"]: one for one in yaml.safe_load(CONFIG.read_text())["scrape_configs"]}
+    jobs = {scrape["job_name"]: scrape for scrape in yaml.safe_load(CONFIG.read_text())["scrape_configs"]}
     start = [1]
     with (
         exporter(lambda: TOLD[job].replace("@", str(start[0]))) as port,
@@ -50,7 +50,7 @@ def test_a_member_that_begins_anew_goes_on_with_the_series_it_has(job: str, tmp_
         start[0] = 2
         await_told(prom, 2)
         after = prom.ask("series", **{"match[]": f'{{job="{job}"}}'})
-    names = {one["__name__"] for one in after}
+    names = {scrape["__name__"] for scrape in after}
     assert len([name for name in names if name.startswith(("pg_", "redis_"))]) == 3
     assert not [name for name in names if name.startswith(("go_", "process_"))]
     assert len(after) == len(before)

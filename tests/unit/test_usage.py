@@ -64,7 +64,7 @@ class FakeEngine:
     def __init__(self) -> None:
         self.nanoseconds = 0
 
-    def inside(self, node: str, *command: str) -> CommandResult:
+    def exec(self, node: str, *command: str) -> CommandResult:
         assert command[:2] == ("bash", "-c")
         if node == "lost":
             return CommandResult(1, "", "no such container")

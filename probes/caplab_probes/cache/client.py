@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
-from ..engines import named
+from ..engines import engine_named
 from ..links import Endpoint, NotDone, Result, Scan
 from ..spec import PLAIN_CLIENT, Limits
 from ..workloads import Operation
@@ -50,8 +50,8 @@ class CacheClient:
     ) -> None:
         self._spec, self._limits, self._random = cache_spec, limits, Random(seed)
         self._cache, self._store = cache, store
-        self._redis = named("redis").client(cache.login, limits, cache.topology, PLAIN_CLIENT)
-        self._postgres = named("postgres").client(store.login, limits, store.topology, PLAIN_CLIENT)
+        self._redis = engine_named("redis").client(cache.login, limits, cache.topology, PLAIN_CLIENT)
+        self._postgres = engine_named("postgres").client(store.login, limits, store.topology, PLAIN_CLIENT)
         self._shared: tuple[RedisCache, Database, Reader] | None = None
         self._on_load: Callable[[Load], None] | None = None
 
@@ -61,7 +61,7 @@ class CacheClient:
 
     async def open(self, endpoint: Endpoint) -> CacheLink:
         """A link; endpoint is the cache's Service."""
-        _, database, reader = self._begun(endpoint)
+        _, database, reader = self._started(endpoint)
         return CacheLink(reader, database)
 
     async def prepare(self, endpoint: Endpoint) -> None:
@@ -91,7 +91,7 @@ class CacheClient:
         await self._redis.close()
         await self._postgres.close()
 
-    def _begun(self, endpoint: Endpoint) -> tuple[RedisCache, Database, Reader]:
+    def _started(self, endpoint: Endpoint) -> tuple[RedisCache, Database, Reader]:
         if self._shared is None:
             cache_spec, service = self._spec, self._store.topology().service
             if service is None:

@@ -19,7 +19,7 @@ from .entries import Entry
 from .protections import CacheTiming, Protection, ReadAction
 
 _POLL_SECONDS = 0.01  # how often one that waits for another's load looks whether it is there
-_LATE = Result(Outcome("fail", "timeout"))
+_TIMED_OUT = Result(Outcome("fail", "timeout"))
 
 
 class CacheUnavailable(Exception):
@@ -90,7 +90,7 @@ class Reader:
             async with asyncio.timeout(self._deadline_seconds):
                 return await self._read(key)
         except TimeoutError:
-            return _LATE
+            return _TIMED_OUT
         except LoadFailed as problem:
             return Result(problem.outcome)
 

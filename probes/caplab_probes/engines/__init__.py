@@ -15,7 +15,7 @@ KINDS = {"PostgresCluster": "postgres", "RedisCluster": "redis", "CassandraClust
 
 
 @cache
-def named(name: str) -> Engine:
+def engine_named(name: str) -> Engine:
     """The engine of a name in KINDS."""
     engine: Engine = import_module(f".{name}.client", __name__).ENGINE
     return engine
@@ -25,4 +25,4 @@ def engine_of(kind: str) -> Engine:
     """The engine of a kind of cluster; ValueError for one that has none."""
     if kind not in KINDS:
         raise ValueError(f"target.kind is {kind!r}. Hint: use one of {', '.join(KINDS)}.")
-    return named(KINDS[kind])
+    return engine_named(KINDS[kind])

@@ -13,12 +13,12 @@ from cassandra import OperationTimedOut
 from cassandra.connection import ConnectionShutdown
 
 from ...links import Client, Endpoint, Engine, NotDone, NotOpened, Result, Scan, Topology, result_of
-from ...outcomes import OK, Outcome, Trouble
+from ...outcomes import OK, NoAnswer, Outcome
 from ...spec import PLAIN_CLIENT, WORKLOADS, ClientOptions, Limits
 from ...workloads import Operation
 from .connection import DriverConnection, SharedDriver
 from .driver import DIRECT_PROFILE, SERVICE_PROFILE, send
-from .outcomes import ERRORS, Answer, applied, found_by, found_nothing, not_sent, reading
+from .outcomes import ERRORS, Answer, applied, current_value, not_sent, reading, row_missing
 from .scanning import scan_run
 from .statements import LEVELS_OF, READ_LEVELS, WRITE_LEVELS, Kind, Statement, first_write_of, next_id_of, statement_of
 
@@ -60,15 +60,15 @@ class CassandraLink:
         """Carry out one operation: one statement; a conditional write of a register that has no value yet: two."""
         until = asyncio.get_running_loop().time() + self._seconds + _MARGIN_SECONDS
         if operation.op == "id":
-            return await self._hand_out(operation, until)
+            return await self._next_id(operation, until)
         statement = statement_of(operation)
         answer = await self._ask(statement, until)
-        if statement.kind is Kind.CONDITIONAL and operation.op == "write" and found_nothing(answer):
+        if statement.kind is Kind.CONDITIONAL and operation.op == "write" and row_missing(answer):
             statement = first_write_of(operation)
             answer = await self._ask(statement, until)
         return self._result(operation, answer, *reading(operation, statement.kind, answer))
 
-    async def _hand_out(self, operation: Operation, until: float) -> Result:
+    async def _next_id(self, operation: Operation, until: float) -> Result:
         """An id, by the last one that this link has seen; where others went on meanwhile, by the one that shows then.
 
         Where somebody was quicker again, none was handed out.
@@ -77,7 +77,7 @@ class CassandraLink:
         statement = next_id_of(operation, last)
         answer = await self._ask(statement, until)
         if answer.error is None and not applied(answer):
-            last = found_by(answer)
+            last = current_value(answer)
             answer = await self._ask(next_id_of(operation, last), until)
         outcome, _ = reading(operation, statement.kind, answer)
         if outcome != OK:
@@ -101,13 +101,13 @@ class CassandraLink:
         if isinstance(bound, Answer):
             return bound
         if self._closed or left <= 0:
-            return not_sent(Trouble.CLOSED if self._closed else Trouble.TIMEOUT)
+            return not_sent(NoAnswer.CLOSED if self._closed else NoAnswer.TIMEOUT)
         if self.server is None:
             self._waiting = send(self._connection.session, bound, left, SERVICE_PROFILE)
         else:
             host = self._connection.host(self._endpoint.host)
             if host is None:  # without one the driver would choose
-                return not_sent(Trouble.REFUSED)
+                return not_sent(NoAnswer.REFUSED)
             self._waiting = send(self._connection.session, bound, left, DIRECT_PROFILE, host)
         return await self._waiting
 
@@ -120,9 +120,9 @@ class CassandraLink:
             async with asyncio.timeout_at(until):
                 await self._connection.prepared()
         except (TimeoutError, OperationTimedOut):
-            return not_sent(Trouble.TIMEOUT)
+            return not_sent(NoAnswer.TIMEOUT)
         except ERRORS:
-            return not_sent(Trouble.REFUSED)
+            return not_sent(NoAnswer.REFUSED)
         return self._connection.bound(statement)
 
 

@@ -77,24 +77,24 @@ def connect(
         status_event_refresh_window=REFRESH_SECONDS,
         executor_threads=CONNECTING_THREADS,
         sockopts=keep_alive(limits.statement_seconds),
-        timestamp_generator=stamps(options.clock_skew_ms or 0),
+        timestamp_generator=timestamps(options.clock_skew_ms or 0),
         # A member that came back is told all statements before it is used, else its first operations would be two
         # exchanges each: "not prepared", and then the driver's second try.
         reprepare_on_up=True,
         metrics_enabled=False,  # the history is the measure
         monitor_reporting_enabled=False,
     )
-    cluster.connection_class = bounded(cluster.connection_class)
+    cluster.connection_class = with_bounded_frames(cluster.connection_class)
     session = cluster.connect(wait_for_all_pools=True)
     session.use_client_timestamp = options.client_timestamps
     return cluster, session
 
 
 @cache
-def bounded(connection: Any) -> Any:
+def with_bounded_frames(connection: Any) -> Any:
     """The driver's class of connections, with a bound on frames: one on which a longer frame begins is closed."""
 
-    class Bounded(connection):  # type: ignore[misc]  # whichever the driver found to work here
+    class BoundedConnection(connection):  # type: ignore[misc]  # whichever the driver found to work here
         def process_io_buffer(self) -> None:
             super().process_io_buffer()
             frame = self._current_frame
@@ -102,10 +102,10 @@ def bounded(connection: Any) -> Any:
             if size > FRAME_BYTES:
                 self.defunct(ConnectionException(answer_too_long(FRAME_BYTES), self.endpoint))
 
-    return Bounded
+    return BoundedConnection
 
 
-def stamps(skew_ms: int, clock: Callable[[], int] | None = None) -> Callable[[], int]:
+def timestamps(skew_ms: int, clock: Callable[[], int] | None = None) -> Callable[[], int]:
     """What a client whose clock is so much later stamps its requests with, in microseconds since 1970.
 
     The skew is beside the driver's own clock, which never goes back: what one client writes keeps its order.
@@ -142,16 +142,16 @@ def send(
     future: asyncio.Future[Answer] = loop.create_future()
     request = session.execute_async(bound, timeout=seconds, execution_profile=profile, host=host, paging_state=more)
 
-    def tell(rows: Any, error: Exception | None = None) -> None:  # in a thread of the driver's
+    def deliver(rows: Any, error: Exception | None = None) -> None:  # in a thread of the driver's
         answer = _answer(request, rows, error)
         with suppress(RuntimeError):  # the loop has ended
-            loop.call_soon_threadsafe(_settle, future, answer)
+            loop.call_soon_threadsafe(_resolve, future, answer)
 
-    request.add_callbacks(tell, lambda error: tell(None, error))
+    request.add_callbacks(deliver, lambda error: deliver(None, error))
     return future
 
 
-def _settle(future: asyncio.Future[Answer], answer: Answer) -> None:
+def _resolve(future: asyncio.Future[Answer], answer: Answer) -> None:
     if not future.done():  # a speculative request may be answered twice
         future.set_result(answer)
 

@@ -32,7 +32,7 @@ from cassandra.protocol import (
     RequestValidationException,
 )
 
-from ...outcomes import OK, Outcome, Trouble, unanswered
+from ...outcomes import OK, NoAnswer, Outcome, unanswered
 from ...workloads import Operation
 from .statements import Kind
 
@@ -47,7 +47,7 @@ _WORDS: Sequence[tuple[type[Exception] | tuple[type[Exception], ...], str]] = (
 _INVALID = (AlreadyExists, BadCredentials, InvalidRequest, ProtocolException, RequestValidationException, Unauthorized)
 # The same of a plain write. A transaction may meet them when it commits, after its Paxos round has decided. A replica
 # that leads an increment has applied it to itself before it may find that too many hints wait for the others.
-_BEFORE = {
+_REFUSED_BEFORE_WRITE = {
     Kind.WRITE: (Unavailable, OverloadedErrorMessage, IsBootstrappingErrorMessage),
     Kind.INCREMENT: (Unavailable, IsBootstrappingErrorMessage),
 }
@@ -56,9 +56,9 @@ _BEFORE = {
 class NotSent(Exception):
     """Why a statement was not even given to the driver."""
 
-    def __init__(self, trouble: Trouble) -> None:
-        super().__init__(trouble.value)
-        self.trouble = trouble
+    def __init__(self, no_answer: NoAnswer) -> None:
+        super().__init__(no_answer.value)
+        self.no_answer = no_answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +76,9 @@ class Answer:
     more: bytes | None = None
 
 
-def not_sent(trouble: Trouble) -> Answer:
+def not_sent(no_answer: NoAnswer) -> Answer:
     """What stands for an answer where nothing was sent."""
-    return Answer(error=NotSent(trouble), asked=0)
+    return Answer(error=NotSent(no_answer), asked=0)
 
 
 def classify(kind: Kind, answer: Answer) -> Outcome:
@@ -91,20 +91,20 @@ def classify(kind: Kind, answer: Answer) -> Outcome:
     if error is None:
         return OK
     if isinstance(error, NotSent):
-        return unanswered(False, error.trouble)
+        return unanswered(False, error.no_answer)
     if isinstance(error, NoHostAvailable):
         return Outcome("info", "closed") if answer.asked else Outcome("fail", "refused")
     if isinstance(error, OperationTimedOut):
-        return unanswered(True, Trouble.TIMEOUT)
+        return unanswered(True, NoAnswer.TIMEOUT)
     if isinstance(error, ConnectionException):
         # The driver says it of what was under way. Whether it had left the machine nobody knows.
-        return unanswered(True, Trouble.CLOSED)
+        return unanswered(True, NoAnswer.CLOSED)
     sure = kind is Kind.READ or (answer.asked <= 1 and _began_nothing(kind, error))
     return Outcome("fail" if sure else "info", _word(error))
 
 
 def _began_nothing(kind: Kind, error: Exception) -> bool:
-    return isinstance(error, (*_INVALID, *_BEFORE.get(kind, ())))
+    return isinstance(error, (*_INVALID, *_REFUSED_BEFORE_WRITE.get(kind, ())))
 
 
 def _word(error: Exception) -> str:
@@ -125,7 +125,7 @@ def reading(operation: Operation, kind: Kind, answer: Answer) -> tuple[Outcome, 
     if operation.op == "read":
         return OK, int(answer.rows[0][0]) if answer.rows and answer.rows[0][0] is not None else None
     if operation.op == "cas":
-        return OK, operation.expected if applied(answer) else found_by(answer)
+        return OK, operation.expected if applied(answer) else current_value(answer)
     return (OK if kind is not Kind.CONDITIONAL or applied(answer) else Outcome("fail", "refused")), None
 
 
@@ -134,13 +134,13 @@ def applied(answer: Answer) -> bool:
     return bool(answer.rows) and answer.rows[0][0] is True
 
 
-def found_by(answer: Answer) -> int | None:
+def current_value(answer: Answer) -> int | None:
     """The value that a condition on it found instead; None: there was none."""
     value = answer.rows[0][-1] if answer.rows and len(answer.rows[0]) > 1 else None
     return None if value is None else int(value)
 
 
-def found_nothing(answer: Answer) -> bool:
+def row_missing(answer: Answer) -> bool:
     """Whether a condition did not hold because there was no such row: it then shows no value."""
     if answer.error is not None or not answer.rows or applied(answer):
         return False

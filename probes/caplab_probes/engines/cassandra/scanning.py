@@ -47,13 +47,13 @@ async def _read(connection: DriverConnection, workload: str, run_id: str, level:
     try:
         async with asyncio.TaskGroup() as group:
             for _ in range(_CONCURRENCY):
-                group.create_task(_work(connection, statements, host, elements))
+                group.create_task(_scan_worker(connection, statements, host, elements))
     except ExceptionGroup as failed:
         raise failed.exceptions[0] from None
     return tuple(sorted(elements, key=lambda element: (element[0] or "", element[1])))
 
 
-async def _work(
+async def _scan_worker(
     connection: DriverConnection, statements: Iterator[Statement], host: Any, elements: list[Element]
 ) -> None:
     """Carry out statements as long as there are any; the iterator is shared with others of its kind."""

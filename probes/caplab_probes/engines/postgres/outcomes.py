@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ...outcomes import OK, Outcome, Trouble, unanswered
+from ...outcomes import OK, NoAnswer, Outcome, unanswered
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ _ERROR_CLASSES = {
 _UNRESOLVED = frozenset({"40003", "08007"})  # the server itself does not know
 
 
-def classify(sent: bool, problem: Trouble | ServerError | None, warnings: tuple[str, ...] = ()) -> Outcome:
+def classify(sent: bool, problem: NoAnswer | ServerError | None, warnings: tuple[str, ...] = ()) -> Outcome:
     """The outcome of one statement.
 
     sent: whether any byte of it may have left; problem: what came instead of success; warnings: the
@@ -48,7 +48,7 @@ def classify(sent: bool, problem: Trouble | ServerError | None, warnings: tuple[
     return unanswered(sent, problem)
 
 
-def classify_beat(sent: bool, problem: Trouble | ServerError | None, warnings: tuple[str, ...] = ()) -> Outcome:
+def classify_beat(sent: bool, problem: NoAnswer | ServerError | None, warnings: tuple[str, ...] = ()) -> Outcome:
     """The outcome of a beat, which commits twice: an error may be of the second transaction, its row there.
 
     Only what a server says before the first insert is a fail: that it is read-only, or knows no such

@@ -19,7 +19,7 @@ from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus, PollingStatus
 from psycopg.pq import PGconn as NewPGconn
 from psycopg.pq.abc import PGconn, PGresult
 
-from ...outcomes import Trouble
+from ...outcomes import NoAnswer
 from ..opening import ANSWER_BYTES, WireError, answer_too_long
 from .outcomes import ServerError
 
@@ -29,7 +29,7 @@ Row = tuple[str | None, ...]
 class PostgresError(WireError):
     """What came instead of success, and the SQLSTATEs of the warnings with it."""
 
-    def __init__(self, problem: Trouble | ServerError, sent: bool, text: str, warnings: tuple[str, ...] = ()) -> None:
+    def __init__(self, problem: NoAnswer | ServerError, sent: bool, text: str, warnings: tuple[str, ...] = ()) -> None:
         super().__init__(sent, text)
         self.problem = problem
         self.warnings = warnings
@@ -128,7 +128,7 @@ class Wire:
         statement goes on: close the connection.
         """
         if not self.alive:
-            raise PostgresError(Trouble.CLOSED, False, "the connection was closed")
+            raise PostgresError(NoAnswer.CLOSED, False, "the connection was closed")
         self._results.clear()
         self._warnings.clear()
         self._most_bytes = most_bytes
@@ -140,10 +140,10 @@ class Wire:
             stuck = self._conn.flush()
         except OperationalError as error:
             self.close()
-            raise PostgresError(Trouble.CLOSED, True, str(error)) from error
+            raise PostgresError(NoAnswer.CLOSED, True, str(error)) from error
         if stuck:
             self.close()
-            raise PostgresError(Trouble.CLOSED, True, "the socket took only a part of the statement")
+            raise PostgresError(NoAnswer.CLOSED, True, "the socket took only a part of the statement")
         await self._waiting
         return self._answer()
 
@@ -190,19 +190,19 @@ class Wire:
                 text = (result.error_message or b"").decode(errors="replace").strip()
                 raise PostgresError(_problem(result), True, text, warnings)
         if not self._results or not self.alive:
-            raise PostgresError(Trouble.CLOSED, True, self._why_closed, warnings)
+            raise PostgresError(NoAnswer.CLOSED, True, self._why_closed, warnings)
         last = self._results[-1]
         return Answer(_rows(last), last.command_tuples or 0, warnings)
 
 
 async def _handshake(conn: PGconn, loop: asyncio.AbstractEventLoop) -> None:
     if conn.status == ConnStatus.BAD:
-        raise PostgresError(Trouble.REFUSED, False, conn.get_error_message())
+        raise PostgresError(NoAnswer.REFUSED, False, conn.get_error_message())
     # By the manual: as if the last poll had said WRITING.
     poll = int(PollingStatus.WRITING)
     while poll != PollingStatus.OK:
         if poll == PollingStatus.FAILED:
-            raise PostgresError(Trouble.REFUSED, False, conn.get_error_message())
+            raise PostgresError(NoAnswer.REFUSED, False, conn.get_error_message())
         await _ready(loop, conn.socket, write=poll == PollingStatus.WRITING)
         poll = conn.connect_poll()
 
@@ -222,10 +222,10 @@ def _wake(future: asyncio.Future[None]) -> None:
         future.set_result(None)
 
 
-def _problem(result: PGresult) -> ServerError | Trouble:
+def _problem(result: PGresult) -> ServerError | NoAnswer:
     sqlstate = _field(result, DiagnosticField.SQLSTATE)
     if not sqlstate:  # libpq's own: the connection broke
-        return Trouble.CLOSED
+        return NoAnswer.CLOSED
     return ServerError(sqlstate, _field(result, DiagnosticField.SEVERITY_NONLOCALIZED) in ("FATAL", "PANIC"))
 
 

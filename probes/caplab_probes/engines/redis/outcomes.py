@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ...outcomes import OK, Outcome, Trouble, unanswered
+from ...outcomes import OK, NoAnswer, Outcome, unanswered
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ _ERRORS = {
 
 
 def classify(
-    sent: bool, problem: Trouble | ErrorReply | None, wanted: int = 0, acked: int | ErrorReply | None = None
+    sent: bool, problem: NoAnswer | ErrorReply | None, wanted: int = 0, acked: int | ErrorReply | None = None
 ) -> Outcome:
     """The outcome of one command, and of the WAIT that came with it.
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import hiredis
 
-from ...outcomes import Trouble
+from ...outcomes import NoAnswer
 from ..keep_alive import keep_alive
 from ..opening import ANSWER_BYTES, WireError, answer_too_long
 from .outcomes import ErrorReply
@@ -33,7 +33,7 @@ def pack(command: Command) -> bytes:
 class RedisError(WireError):
     """What came instead of a reply of success."""
 
-    def __init__(self, problem: Trouble | ErrorReply, sent: bool, text: str) -> None:
+    def __init__(self, problem: NoAnswer | ErrorReply, sent: bool, text: str) -> None:
         super().__init__(sent, text)
         self.problem = problem
 
@@ -75,7 +75,7 @@ class Wire(asyncio.Protocol):
         the connection is closed. Cancelled, close it.
         """
         if self._transport is None or self._transport.is_closing():
-            raise RedisError(Trouble.CLOSED, False, "the connection was closed")
+            raise RedisError(NoAnswer.CLOSED, False, "the connection was closed")
         self._replies = []
         self._count = count
         self._received_bytes, self._most_bytes = 0, most_bytes
@@ -84,7 +84,7 @@ class Wire(asyncio.Protocol):
         self._transport.write(packet)
         await self._waiting
         if len(self._replies) < count and not self._refused:
-            raise RedisError(Trouble.CLOSED, True, self._why_closed)
+            raise RedisError(NoAnswer.CLOSED, True, self._why_closed)
         return self._replies
 
     def close(self) -> None:
