@@ -11,10 +11,10 @@ def reads(first_s: float, end_s: float, latency_ms: float | None = QUIET_MS, out
     """A hundred a second."""
     error = {"error": "timeout"} if outcome != "ok" else {}
     due = range(round(1000 * first_s), round(1000 * end_s), 10)
-    return [operation(one, outcome, latency_ms, op="read", key="k", **error) for one in due]
+    return [operation(due_ms, outcome, latency_ms, op="read", key="k", **error) for due_ms in due]
 
 
 def loads(first_s: float, end_s: float, per_second: int, outcome: str = "ok") -> list[Row]:
     error = {"error": "timeout"} if outcome != "ok" else {}
     due = range(round(1000 * first_s), round(1000 * end_s), 1000 // per_second)
-    return [operation(one, outcome, LOAD_MS, op="load", key="k", **error) for one in due]
+    return [operation(due_ms, outcome, LOAD_MS, op="load", key="k", **error) for due_ms in due]

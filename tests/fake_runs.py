@@ -71,6 +71,6 @@ class FakeToolkit:
         return journal(f"id-{len(self.driven)}")
 
 
-def journal(run_id: str = "id-1", **said: Any) -> dict[str, Any]:
+def journal(run_id: str = "id-1", **outcome: Any) -> dict[str, Any]:
     """A journal of a measured run."""
-    return {"status": "completed", "caplab": {"run": run_id, "seconds": SECONDS, "verdict": "valid"} | said}
+    return {"status": "completed", "caplab": {"run": run_id, "seconds": SECONDS, "verdict": "valid"} | outcome}

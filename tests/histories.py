@@ -134,7 +134,7 @@ def killed_run(
     Every 10 ms an operation each; the primary acks nothing for down_ms. lost values were acked, but are not found.
     epochs are those before and after.
     """
-    rows, gone, found = [], set(lost), []
+    rows, gone, survived = [], set(lost), []
     for number in range(operations):
         ms = 10 * number
         outcome, error = ("ok", None) if not 10_000 <= ms < 10_000 + down_ms else ("fail", "refused")
@@ -143,8 +143,8 @@ def killed_run(
         rows.append(operation(ms, outcome, 3, op="add", value=value, route="direct", **labels))
         rows.append(operation(ms, outcome, 1, op="read", route="service", **labels))
         if outcome == "ok" and value not in gone:
-            found.append(value)
-    return rows + scan(found)
+            survived.append(value)
+    return rows + scan(survived)
 
 
 def node_kill_run(
@@ -160,7 +160,7 @@ def node_kill_run(
     Every 10 ms one of each for 60 s. No row has an epoch. lost values were acked, and are nowhere; lacking ones are
     not in cs-1's own copy. Each member's copy is scanned, then all together.
     """
-    rows, found = [], []
+    rows, survived = [], []
     gone, missed = set(lost), set(lacking)
     for number in range(6000):
         ms, value, write, read = 10 * number, 60_000 + number, *levels
@@ -176,11 +176,11 @@ def node_kill_run(
         result = {"outcome": "ok", "server": asked} if up else {"outcome": "fail", "error": "refused", "server": None}
         rows.append(operation(ms, op="write", value=number, route="direct", level=write) | labels | result)
         if acked and value not in gone:
-            found.append(value)
-    own = [value for value in found if value not in missed]
+            survived.append(value)
+    own = [value for value in survived if value not in missed]
     for number, member in enumerate(MEMBERS):
-        rows += scan(own if member == "cs-1" else found, 1_000_000 + number, server=member, route="direct")
-    return rows + scan(found, 1_000_010, server="all", route="service")
+        rows += scan(own if member == "cs-1" else survived, 1_000_000 + number, server=member, route="direct")
+    return rows + scan(survived, 1_000_010, server="all", route="service")
 
 
 def node_kill_report(name: str = "", run_id: str = "run-c", mode: str = "QUORUM-QUORUM", **how: Any) -> RunReport:

@@ -20,17 +20,17 @@ def is_linearizable(rows: Iterable[Row]) -> bool:
 def _any_order(
     steps: Sequence[Row], left: frozenset[int], value: int | None, tried: set[tuple[frozenset[int], int | None]]
 ) -> bool:
-    if all(steps[one]["outcome"] == "info" for one in left):
+    if all(steps[index]["outcome"] == "info" for index in left):
         return True
     if (left, value) in tried:
         return False
     tried.add((left, value))
-    first_return = min(_return(steps[one]) for one in left)
+    first_return = min(_return(steps[index]) for index in left)
     return any(
-        _any_order(steps, left - {one}, after, tried)
-        for one in left
-        if steps[one]["invoke_ns"] <= first_return
-        for after in _after(steps[one], value)
+        _any_order(steps, left - {index}, after, tried)
+        for index in left
+        if steps[index]["invoke_ns"] <= first_return
+        for after in _after(steps[index], value)
     )
 
 
