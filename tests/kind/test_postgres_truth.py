@@ -57,14 +57,14 @@ class Writer:
         self._pg, self._member = pg, member
         pg.lab.inside(pg.namespace, member, "rm", "-f", "/tmp/enough")
         pg.sql(pg.primary, "create table if not exists acked (n int); truncate acked; grant all on acked to caplab")
-        self._said = ""
+        self._output = ""
         self._thread = threading.Thread(target=self._write)
         self._thread.start()
         wait_until("the writer writes", lambda: self.rows() > 5)
 
     def _write(self) -> None:
         command = ("exec", "-n", self._pg.namespace, self._member, "--", "bash", "-c", self._LOOP)
-        self._said = self._pg.lab.cluster.kubectl(*command, timeout_seconds=120).out
+        self._output = self._pg.lab.cluster.kubectl(*command, timeout_seconds=120).out
 
     def rows(self) -> int:
         return int(self._pg.sql(self._pg.primary, "select count(*) from acked"))
@@ -75,7 +75,7 @@ class Writer:
 
     def lost(self) -> set[int]:
         """What was acknowledged, and is not there any more."""
-        acked = {int(line) for line in self._said.split()}
+        acked = {int(line) for line in self._output.split()}
         assert acked
         return acked - {int(line) for line in self._pg.sql(self._pg.primary, "select n from acked").split()}
 

@@ -68,7 +68,7 @@ class MeasuredRun:
         self._hold = Hold(server, plan.namespace, run_id)
         self._loaded = False
         self.mark_tracker = MarkTracker(plan.marks, lambda: ClusterObservation.of(self._cluster))
-        self._seen = begin_run(self._engine.KIND, run_id, plan.namespace)
+        self._context = begin_run(self._engine.KIND, run_id, plan.namespace)
         self._body: Body = {}
         self._settings: dict[str, Json] = {}
         self._epoch: Json = None  # before the fault
@@ -79,7 +79,7 @@ class MeasuredRun:
         with self.stages.stage("cluster"):
             self._server.open_namespace(self._plan.namespace)
             self._hold.begin()
-            self._seen.hold = self._hold.problem
+            self._context.hold = self._hold.problem
             for cluster in self._clusters():
                 cluster.refuse_foreign()
             refuse_foreign_activity(self._server, self._plan.namespace)
@@ -89,7 +89,7 @@ class MeasuredRun:
             if self._store is not None:
                 _, of_store = self._store.provision()
                 self._settings = {**of_store, **self._settings}
-        self._seen.budget_seconds = self._budget_seconds()
+        self._context.budget_seconds = self._budget_seconds()
         with self.stages.stage("load"):
             self.run_object.begun()
             self._loaded = True
@@ -120,7 +120,7 @@ class MeasuredRun:
         """
         self._require_hold()
         for event in self.mark_tracker.events():
-            self._seen.note_event(event)
+            self._context.note_event(event)
         with self.stages.stage("end of load"):
             usage_after = self._prober_usages()
             self._loaded = False
@@ -148,8 +148,8 @@ class MeasuredRun:
             has_primary=self._engine.HAS_PRIMARY,
             baseline=self._baseline(journal, boot_id),
             final_scan=scan,
-            settled_ns=None if self._seen.settled_unix_ns is None else monotonic(self._seen.settled_unix_ns, anchor),
-            steady_ns=None if self._seen.steady_unix_ns is None else monotonic(self._seen.steady_unix_ns, anchor),
+            settled_ns=None if self._context.settled_unix_ns is None else monotonic(self._context.settled_unix_ns, anchor),
+            steady_ns=None if self._context.steady_unix_ns is None else monotonic(self._context.steady_unix_ns, anchor),
             sides=self._sides(),
             first_commit=self._first_commit(),
             prober_cores=cores(self._usage_before, usage_after),
@@ -167,10 +167,10 @@ class MeasuredRun:
 
     def _windows(self, boot_id: str, anchor: WallAnchor) -> tuple[FaultWindow, ...]:
         nodes.refresh_lost_nodes()
-        return windows_in(self._seen, boot_id, anchor)
+        return windows_in(self._context, boot_id, anchor)
 
     def _sides(self) -> dict[str, tuple[str, ...]]:
-        parted = cut_off(self._seen)
+        parted = cut_off(self._context)
         return sides_of(parted, zones_of(self._server.nodes()), self._plan.vantages) if parted else {}
 
     def _prober_usages(self) -> dict[str, ProberUsage]:
@@ -178,7 +178,7 @@ class MeasuredRun:
 
     def _own_settings(self) -> dict[str, Json]:
         """What a budget may name beside the cluster's settings."""
-        seconds = lasted_seconds(self._seen)
+        seconds = lasted_seconds(self._context)
         fault: dict[str, Json] = {} if seconds is None else {FAULT_SECONDS: seconds}
         load: dict[str, Json] = {
             "writesPerSecond": self._plan.writes_per_second,
@@ -218,7 +218,7 @@ class MeasuredRun:
         baseline = baseline_of(journal)
         strange = [
             str(target.get("pod"))
-            for fault in self._seen.faults.values()
+            for fault in self._context.faults.values()
             for target in (fault.get("status") or {}).get("targets") or ()
             if target.get("bootId", boot_id) != boot_id
         ]
