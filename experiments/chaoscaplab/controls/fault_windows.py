@@ -25,7 +25,7 @@ def window_of_event(event: Event, anchor: WallAnchor) -> FaultWindow:
         kind=event.kind,
         target=event.target,
         injected_ns=monotonic(event.began_unix_ns, anchor),
-        healed_ns=None if event.ended_unix_ns is None else monotonic(event.ended_unix_ns, anchor),
+        healed_ns=monotonic_or_none(event.ended_unix_ns, anchor),
         evidence=event.evidence,
         proven=event.proven,
     )
@@ -46,3 +46,8 @@ def lasted_seconds(context: RunContext) -> float | None:
 def monotonic(unix_ns: int, anchor: WallAnchor) -> int:
     """A wall-clock moment on the clock of the histories."""
     return unix_ns - anchor.unix_ns + anchor.monotonic_ns
+
+
+def monotonic_or_none(unix_ns: int | None, anchor: WallAnchor) -> int | None:
+    """As monotonic; None for a moment that is not known."""
+    return None if unix_ns is None else monotonic(unix_ns, anchor)

@@ -33,7 +33,7 @@ from ..run_context import begin_run
 from ..server import Body, Server
 from ..waiting import NotInTime, wait_until
 from .baseline import baseline_of
-from .fault_windows import lasted_seconds, monotonic, windows_in
+from .fault_windows import lasted_seconds, monotonic_or_none, windows_in
 from .leftovers import refuse_foreign_activity, remove_leftovers
 from .marks import ClusterObservation, MarkTracker
 from .plan import Plan
@@ -148,8 +148,8 @@ class MeasuredRun:
             has_primary=self._engine.HAS_PRIMARY,
             baseline=self._baseline(journal, boot_id),
             final_scan=scan,
-            settled_ns=None if self._context.settled_unix_ns is None else monotonic(self._context.settled_unix_ns, anchor),
-            steady_ns=None if self._context.steady_unix_ns is None else monotonic(self._context.steady_unix_ns, anchor),
+            settled_ns=monotonic_or_none(self._context.settled_unix_ns, anchor),
+            steady_ns=monotonic_or_none(self._context.steady_unix_ns, anchor),
             sides=self._sides(),
             first_commit=self._first_commit(),
             prober_cores=cores(self._usage_before, usage_after),
