@@ -125,16 +125,16 @@ def pod_attacks(members: Manifest) -> list[Attack]:
         (with_pod(members, lambda pod: pod["containers"][0]["securityContext"].update(runAsUser=0)), "restricted"),
         (with_pod(members, lambda pod: pod["securityContext"].pop("seccompProfile")), "seccomp"),
         (with_pod(members, lambda pod: pod.update(root_account)), "not somebody"),
-        (with_pod(members, lambda pod: pod.pop("serviceAccountName")), "nobody to the API server"),
-        (with_pod(members, lambda pod: pod.update(hostNetwork=True)), "shares nothing of its node"),
-        (with_pod(members, lambda pod: pod.update(hostPID=True)), "shares nothing of its node"),
-        (with_pod(members, lambda pod: pod["volumes"].append(host_folder)), "volumes are empty ones"),
+        (with_pod(members, lambda pod: pod.pop("serviceAccountName")), "no access to the API server"),
+        (with_pod(members, lambda pod: pod.update(hostNetwork=True)), "shares nothing with its node"),
+        (with_pod(members, lambda pod: pod.update(hostPID=True)), "shares nothing with its node"),
+        (with_pod(members, lambda pod: pod["volumes"].append(host_folder)), "volumes are empty directories"),
         (with_pod(members, lambda pod: pod["volumes"].append(foreign_secret)), "secrets of its own cluster"),
         (with_pod(members, lambda pod: pod["containers"][0]["env"].append(foreign_variable)), "variables come from"),
         (with_pod(members, lambda pod: pod["containers"][0].update(image="evil:1")), "one of the lab's images"),
         (with_pod(members, lambda pod: pod.update(initContainers=[{"name": "i", "image": "evil:1"}])), "lab's images"),
-        (with_pod(members, lambda pod: pod.update(nodeName="any")), "chooses none that is not for all"),
-        (with_pod(members, lambda pod: pod.update(tolerations=[{"operator": "Exists"}])), "chooses none"),
+        (with_pod(members, lambda pod: pod.update(nodeName="any")), "chooses no node that is not for all"),
+        (with_pod(members, lambda pod: pod.update(tolerations=[{"operator": "Exists"}])), "chooses no node"),
         (with_pod(members, lambda pod: pod["containers"][0].update(
             startupProbe={"httpGet": {"host": "192.0.2.1", "port": 80}})), "ask the member itself"),
         (with_pod(members, lambda pod: pod["containers"][0].update(
@@ -167,8 +167,8 @@ def exporter_attacks(spec: PostgresSpec, images: Mapping[str, str]) -> list[Atta
         (database, "so does an exporter"),
         (members, "one of the lab's images"),
         (beside_the_control_plane, "only an exporter may run beside the control plane"),
-        *((tolerating(good, chosen), "chooses none") for chosen in elsewhere),
-        (with_pod(good, lambda pod: pod.update(nodeName="any")), "chooses none that is not for all"),
+        *((tolerating(good, chosen), "chooses no node") for chosen in elsewhere),
+        (with_pod(good, lambda pod: pod.update(nodeName="any")), "chooses no node that is not for all"),
         (with_pod(good, lambda pod: pod["containers"][0].update(asks_others)), "ask the member itself"),
         (with_template(good, labels={"app": "theirs"}), "has the lab's own labels and annotations"),
     ]  # fmt: skip
@@ -221,8 +221,8 @@ def rights_attacks(spec: PostgresSpec) -> list[Attack]:
         ({**token, "type": "kubernetes.io/service-account-token"}, "asks for no account's token"),
         (objects.named(spec, "v1", "ServiceAccount", "x-other"), "one service account"),
         (outside, "inside the cluster only"),
-        (everybodys, "would be for others' pods too"),
-        (all_pods, "would hold others' pods too"),
+        (everybodys, "would apply to others' pods too"),
+        (all_pods, "would apply to others' pods too"),
         (leading, "would lead clients of another Service"),
     ]  # fmt: skip
 
@@ -241,15 +241,15 @@ def place_attacks(spec: PostgresSpec, members: Manifest) -> list[Attack]:
     owner = {**config["metadata"]["ownerReferences"][0], "apiVersion": "apps/v1", "kind": "Deployment"}
     others = {**free, "metadata": {**free["metadata"], "ownerReferences": [owner]}}
     key = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "other", "namespace": LAB_NAMESPACE}}
-    closed = "works only in namespaces that are open to clusters; if it is meant: kubectl label namespace"
+    closed = "works only in namespaces that are open to clusters; to open it: kubectl label namespace"
     return [
         (moved(members, "kube-system"), 'cannot create resource "statefulsets"'),
         (moved(config, "default"), 'cannot create resource "configmaps"'),
         (moved(itself, "kube-system"), f"{closed} kube-system"),
         (moved(itself, "default"), f"{closed} default"),
         (key, f"{closed} {LAB_NAMESPACE}"),
-        (free, "is not of a cluster of the lab"),
-        (others, "is not of a cluster of the lab"),
+        (free, "does not belong to a cluster of the lab"),
+        (others, "does not belong to a cluster of the lab"),
     ]
 
 
@@ -275,7 +275,7 @@ def test_no_member_runs_as_somebodys_own_account_that_has_rights(lab: Lab, of_cl
     members = postgres.stateful_set(spec, lab.images["postgres"], 3)
     wait_until(
         "the API server has heard of the binding",
-        lambda: "the service account x-member may make pods or read" in attempt(lab, [members], AS_OPERATOR).err,
+        lambda: "the service account x-member may create pods or read" in attempt(lab, [members], AS_OPERATOR).err,
         within_seconds=10,
     )
 
@@ -292,7 +292,7 @@ def test_the_operator_touches_no_object_and_no_pod_of_anybody_else(lab: Lab, of_
     (ours,) = (item for item in postgres.services(spec) if item["metadata"]["name"] == "x-any")
     forced = ("apply", "--server-side", "--force-conflicts", "--dry-run=server", AS_OPERATOR, "-f", "-")
     answer = ask([*lab.kubectl_command(), *forced], stdin=json.dumps(ours))
-    assert "x-any is somebody else's: the operator neither changes nor takes over" in answer.err, answer.out
+    assert "x-any belongs to somebody else: the operator neither changes nor takes over" in answer.err, answer.out
     on_pod = ("-n", of_clusters, "pod/pod-a", "--dry-run=server", AS_OPERATOR)
     for attempted in (("delete", *on_pod), ("annotate", *on_pod, "a=b")):
         refused = lab.cluster.kubectl(*attempted)
@@ -309,7 +309,7 @@ def test_the_operator_deletes_of_a_cluster_its_exporter_and_nothing_else(lab: La
     on = ("-n", of_clusters, "--dry-run=server", AS_OPERATOR)
     try:
         refused = lab.cluster.kubectl("delete", "service/x-any", *on)
-        assert "the operator deletes its exporter only, x-exporter" in refused.err, refused.out
+        assert "the operator deletes only the exporter's, x-exporter" in refused.err, refused.out
         allowed = lab.cluster.kubectl("delete", "service/x-exporter", *on)
         assert allowed.ok, allowed.err
     finally:
@@ -340,7 +340,7 @@ def test_of_endpoints_the_operator_changes_only_the_labels_that_say_whose_they_a
         ("x-primary", {"metadata": {"labels": {**labels, "other": "a"}}}),
         ("y", {"metadata": {"labels": labels}}),
     ):
-        assert "changes no address that a Service leads to" in refusal(name, change), change
+        assert "changes no address of a Service" in refusal(name, change), change
 
 
 def test_the_operator_gives_a_cluster_no_owner_label_or_hold(lab: Lab, namespace: str) -> None:
@@ -398,7 +398,7 @@ def test_a_postgres_member_makes_endpoints_of_its_own_clusters_state_only(
     held["metadata"]["finalizers"] = ["a.b/c"]
     owned["metadata"]["ownerReferences"] = [{"apiVersion": "v1", "kind": "Pod", "name": "x-0", "uid": "0"}]
     refused = attempt(lab, [held, owned], member)
-    assert refused.err.count("neither hold them nor give them an owner") == 2, refused.out
+    assert refused.err.count("set neither finalizers nor owners of them") == 2, refused.out
 
 
 def test_a_postgres_member_changes_nothing_but_its_role_and_state(lab: Lab, namespace: str, member: str) -> None:

@@ -1,4 +1,4 @@
-{{/* Prometheus' configuration: files/prometheus.yaml, without the exporters' jobs where there are none. */}}
+{{/* Prometheus' configuration: files/prometheus.yaml, without the exporters' jobs if there are no exporters. */}}
 {{- define "caplab.prometheus" -}}
 {{- $config := .Files.Get "files/prometheus.yaml" | fromYaml }}
 {{- $jobs := list }}

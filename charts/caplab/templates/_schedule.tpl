@@ -1,4 +1,4 @@
-{{/* What is told of an S3-compatible bucket, as entries of env; nothing where results are on a volume. */}}
+{{/* The settings of an S3-compatible bucket, as entries of env; empty if results are on a volume. */}}
 {{- define "caplab.bucket" -}}
 {{- if .url }}
 {{- with .endpoint }}
