@@ -29,11 +29,11 @@ def shown(operations: list[dict[str, Any]]) -> list[Row]:
     """The rows of a witness, as a history of their own."""
     names = ("vantage", "session", "op", "key", "value", "expected", "observed", "route", "epoch", "outcome", "error")
     rows = []
-    for one in operations:
-        times = [None if one[f"{name}_seconds"] is None else at(0) + round(one[f"{name}_seconds"] * 1e9)
+    for row in operations:
+        times = [None if row[f"{name}_seconds"] is None else at(0) + round(row[f"{name}_seconds"] * 1e9)
                  for name in ("invoke", "return")]  # fmt: skip
         rows.append(
-            {name: one.get(name) for name in names}
+            {name: row.get(name) for name in names}
             | {"scheduled_ns": times[0], "invoke_ns": times[0], "return_ns": times[1]}
         )
     return rows
@@ -93,19 +93,19 @@ def test_every_witness_of_durability_alone_is_one_anomaly_of_the_kind_it_names(
 ) -> None:
     rows, elements = made
     finding = durability.check(history(rows + scan(elements)), Context(final_scan=FinalScan(True, len(elements))))
-    seen = Counter[str]()
+    kinds = Counter[str]()
     for witness in as_list(finding.figures.get("witnesses", [])):
         alone = shown(witness["operations"])
-        found = [row["value"] for row in alone if row["op"] == "scan"]
-        figures = slow_durability([row for row in alone if row["op"] == "add"], found)
-        again = durability.check(history(alone), Context(final_scan=FinalScan(True, len(found))))
+        scanned = [row["value"] for row in alone if row["op"] == "scan"]
+        figures = slow_durability([row for row in alone if row["op"] == "add"], scanned)
+        again = durability.check(history(alone), Context(final_scan=FinalScan(True, len(scanned))))
         assert again.state is State.VIOLATED
         (kind,) = {kind for word, kind in KINDS.items() if word in witness["what"]}
         assert figures[kind] == 1
-        seen[kind] += 1
+        kinds[kind] += 1
     anomalies = {kind: finding.figures[kind] for kind in KINDS.values()}
-    assert set(seen) == {kind for kind, count in anomalies.items() if count}
-    assert seen.total() == min(20, sum(count for count in anomalies.values() if isinstance(count, int)))
+    assert set(kinds) == {kind for kind, count in anomalies.items() if count}
+    assert kinds.total() == min(20, sum(count for count in anomalies.values() if isinstance(count, int)))
 
 
 KINDS = {"does not have it": "lost", "nobody added": "unexpected", "surely failed": "unexpected", "times": "duplicated"}
@@ -120,12 +120,12 @@ def test_the_vantages_and_routes_sum_to_the_totals_and_each_is_what_it_would_be_
     scanned = Context(final_scan=FinalScan(True, len(elements)))
     figures = durability.check(history(rows + scan(elements)), scanned).figures
     by_vantage = as_list(figures["by_vantage"])
-    assert {name: sum(one[name] for one in by_vantage) for name in COUNTS} == {name: figures[name] for name in COUNTS}
+    assert {name: sum(part[name] for part in by_vantage) for name in COUNTS} == {name: figures[name] for name in COUNTS}
     parts = series_of(rows)
-    assert [(one["vantage"], one["route"]) for one in by_vantage] == sorted(parts)
-    for one in by_vantage:
-        alone = slow_durability(parts[one["vantage"], one["route"]], elements)
-        assert {name: one[name] for name in COUNTS} == {name: alone[name] for name in COUNTS}
+    assert [(part["vantage"], part["route"]) for part in by_vantage] == sorted(parts)
+    for part in by_vantage:
+        alone = slow_durability(parts[part["vantage"], part["route"]], elements)
+        assert {name: part[name] for name in COUNTS} == {name: alone[name] for name in COUNTS}
 
 
 @given(sets())
@@ -136,15 +136,15 @@ def test_two_sides_that_part_all_vantages_sum_to_the_totals_and_each_is_what_it_
     context = Context(final_scan=FinalScan(True, len(elements)), sides=SIDES)
     figures: Any = durability.check(history(rows + scan(elements)), context).figures
     whole = [routes["all"] for routes in figures["by_side"].values()]
-    assert {name: sum(one[name] for one in whole) for name in COUNTS} == {name: figures[name] for name in COUNTS}
+    assert {name: sum(side[name] for side in whole) for name in COUNTS} == {name: figures[name] for name in COUNTS}
     sent = [row for row in rows if row.get("error") != "overload"]
     assert set(figures["by_side"]) == {side for side in SIDES if parts_of(sent, side)}
     for side, routes in figures["by_side"].items():
         parts = parts_of(sent, side)
         assert routes.keys() == parts.keys()
-        for route, one in routes.items():
+        for route, part in routes.items():
             alone = slow_durability(parts[route], elements)
-            assert one == {name: alone[name] for name in (*COUNTS, "lost_window_seconds")}
+            assert part == {name: alone[name] for name in (*COUNTS, "lost_window_seconds")}
 
 
 def parts_of(rows: list[Row], side: str) -> dict[str, list[Row]]:
@@ -169,8 +169,8 @@ def test_one_planted_loss_is_always_found(count: int, data: st.DataObject) -> No
 
 EPOCHS = ("1", "2", "3", "10")
 WRITES = st.builds(
-    lambda ms, latency, outcome, op, epoch, found: operation(
-        ms, outcome, latency, op=op, epoch=epoch, expected=found[0], observed=found[1]
+    lambda ms, latency, outcome, op, epoch, pair: operation(
+        ms, outcome, latency, op=op, epoch=epoch, expected=pair[0], observed=pair[1]
     ),
     st.integers(0, 300),
     st.integers(0, 60),
@@ -203,9 +203,9 @@ def test_epochs_agree_with_comparing_every_pair(rows: list[Row]) -> None:
     finding = epochs.check(history(rows), Context())
     overlaps = slow_overlaps(rows)
     assert finding.figures["overlaps"] == len(overlaps)
-    told = as_list(finding.figures.get("witnesses", []))
-    assert len(told) == min(20, len(overlaps))
-    for witness in told:
+    witnesses = as_list(finding.figures.get("witnesses", []))
+    assert len(witnesses) == min(20, len(overlaps))
+    for witness in witnesses:
         alone = shown(witness["operations"])
         assert len(alone) == 2
         assert epochs.check(history(alone), Context()).state is State.VIOLATED
@@ -229,16 +229,16 @@ def test_random_replication_ids_give_what_timelines_do_that_first_ack_in_their_o
     ids = dict(zip(order, replication_ids, strict=True))
     timelines = {epoch: str(number) for number, epoch in enumerate(order, 8)}  # 8, 9, 10: as numbers, not as texts
 
-    def found(names: dict[str, str]) -> dict[str, Any]:
+    def json_of(names: dict[str, str]) -> dict[str, Any]:
         relabelled = [{**row, "epoch": names.get(row["epoch"] or "")} for row in rows]
-        told: dict[str, Any] = dict(epochs.check(history(relabelled), Context()).to_json())
-        told["figures"].pop("witnesses", None)  # these take one operation more
-        return told
+        fields: dict[str, Any] = dict(epochs.check(history(relabelled), Context()).to_json())
+        fields["figures"].pop("witnesses", None)  # these take one operation more
+        return fields
 
     relabelled = [{**row, "epoch": ids.get(row["epoch"] or "")} for row in rows]
     for witness in as_list(epochs.check(history(relabelled), Context()).figures.get("witnesses", [])):
         assert epochs.check(history(shown(witness["operations"])), Context()).state is State.VIOLATED
-    by_id, by_timeline = found(ids), found(timelines)
+    by_id, by_timeline = json_of(ids), json_of(timelines)
     assert by_id["figures"].pop("epochs") == [ids[epoch] for epoch in first_acks]
     assert by_timeline["figures"].pop("epochs") == [int(timelines[epoch]) for epoch in first_acks]
     assert by_id == by_timeline
@@ -256,10 +256,10 @@ def loads(draw: st.DrawFn) -> tuple[list[Row], Context]:
     for length, outcome in turns[:12]:
         for _ in range(length):
             lone = draw(st.integers(0, 15)) == 0
-            said = draw(OUTCOMES) if lone else outcome
-            latency = None if said == "info" else draw(st.sampled_from([1, 2, 40, 250]))
+            ended = draw(OUTCOMES) if lone else outcome
+            latency = None if ended == "info" else draw(st.sampled_from([1, 2, 40, 250]))
             label = draw(st.sampled_from([("a", "direct"), ("a", "direct"), ("b", None)]))
-            rows.append(operation(number * every_ms, said, latency, vantage=label[0], route=label[1]))
+            rows.append(operation(number * every_ms, ended, latency, vantage=label[0], route=label[1]))
             number += 1
     last = number * every_ms
     if not draw(st.booleans()):
@@ -300,10 +300,10 @@ def ends_outages(row: Row, injected: int | None) -> bool:
 
 
 def slow_joined(outages: list[tuple[int, float]]) -> list[tuple[int, float]]:
-    for one, other in pairwise(outages):
-        if other[0] <= one[1]:
-            rest = [outage for outage in outages if outage not in (one, other)]
-            return slow_joined(sorted([*rest, (one[0], max(one[1], other[1]))]))
+    for first, other in pairwise(outages):
+        if other[0] <= first[1]:
+            rest = [outage for outage in outages if outage not in (first, other)]
+            return slow_joined(sorted([*rest, (first[0], max(first[1], other[1]))]))
     return outages
 
 
@@ -358,16 +358,18 @@ def test_availability_agrees_with_walking_through_the_operations(made: tuple[lis
     injected = context.injected_ns
     origin = ORIGIN_NS if injected is None else injected
     end = max(max(row["scheduled_ns"], row["return_ns"] or 0) for row in rows)
-    found: Any = {(one["vantage"], one["route"]): one for one in as_list(finding.figures["series"])}
+    series: Any = {(row["vantage"], row["route"]): row for row in as_list(finding.figures["series"])}
     phases: Counter[tuple[str, str, str]] = Counter()
-    assert found.keys() == series_of(rows).keys()
+    assert series.keys() == series_of(rows).keys()
     for label, part in series_of(rows).items():
         outages = slow_outages(part, origin, injected)
-        assert [(one["start_ns"], one["end_ns"] or float("inf")) for one in found[label]["outages"]] == outages
+        assert [
+            (outage["start_ns"], outage["end_ns"] or float("inf")) for outage in series[label]["outages"]
+        ] == outages
         failover = slow_failover(outages, context)
         lasted = end - injected if injected is not None and failover == float("inf") else failover
-        assert found[label]["failover_seconds"] == lasted / 1e9
-        assert found[label]["first_ack_seconds"] == slow_first_ack(part, outages, context)
+        assert series[label]["failover_seconds"] == lasted / 1e9
+        assert series[label]["first_ack_seconds"] == slow_first_ack(part, outages, context)
         phases.update((*label, slow_phase(row, outages, context)) for row in part)
     compare_phases(finding.figures, phases)
 
@@ -385,9 +387,9 @@ def test_the_figures_of_the_fault_agree_with_walking_through_each_side_and_route
     for side, routes in figures["by_side"].items():
         parts = parts_of(rows, side)
         assert routes.keys() == parts.keys()
-        for route, one in routes.items():
+        for route, part in routes.items():
             expected = slow_in_fault(parts[route], context)
-            assert {name: one[name] for name in expected} == expected
+            assert {name: part[name] for name in expected} == expected
     for name in ("operations", "acked", "outages", "later_outages"):
         assert sum(routes["all"][name] for routes in figures["by_side"].values()) == figures[name]
     whole = [routes["all"]["failover_seconds"] for routes in figures["by_side"].values()]
@@ -407,7 +409,7 @@ def slow_in_fault(rows: list[Row], context: Context) -> dict[str, Any]:
     return {
         "writes_served_seconds": (max(row["return_ns"] for row in acked) - injected) / 1e9 if acked else 0,
         "reads_served_seconds": None,
-        "unacked_share": sum(one != "ok" for one in outcomes) / len(outcomes) if outcomes else None,
+        "unacked_share": sum(outcome != "ok" for outcome in outcomes) / len(outcomes) if outcomes else None,
         "writes_acked_in_fault": len(acked),
     }
 
@@ -422,7 +424,7 @@ def compare_phases(figures: Any, phases: Counter[tuple[str, str, str]]) -> None:
     assert {
         (route, row["phase"]): row["operations"] for route, of in figures["by_route"].items() for row in of["phases"]
     } == dict(over_vantages)
-    assert sum(one["acked"] for one in as_list(figures["series"])) == sum(row["acked"] for row in rows)
+    assert sum(row["acked"] for row in as_list(figures["series"])) == sum(row["acked"] for row in rows)
 
 
 def as_list(value: Any) -> list[Any]:
@@ -446,10 +448,10 @@ def test_a_planted_outage_is_found_to_the_operation(first: int, length: int) -> 
 def test_the_order_of_rows_does_not_matter(rows: list[Row], random: Any) -> None:
     shuffled = list(rows)
     random.shuffle(shuffled)
-    one, other = (sayings(some) for some in (rows, shuffled))
-    for findings in (one, other):
+    in_order, other = (sayings(some) for some in (rows, shuffled))
+    for findings in (in_order, other):
         findings["epochs"]["figures"].pop("witnesses", None)  # of operations at one moment the first row is shown
-    assert one == other
+    assert in_order == other
 
 
 def sayings(rows: list[Row]) -> dict[str, Any]:
@@ -481,7 +483,8 @@ def registers_of_versions(draw: st.DrawFn) -> list[Row]:
             ms += took + 5 + 10 * draw(st.integers(0, 2))
     rows.sort(key=lambda row: int(row["invoke_ns"]))
     for number, row in enumerate(rows):
-        earlier = [one["value"] for one in rows[:number] if (one["op"], one["key"]) == ("write", row["key"])]
+        writes = [before for before in rows[:number] if (before["op"], before["key"]) == ("write", row["key"])]
+        earlier = [write["value"] for write in writes]
         if row["op"] == "write":
             row["value"] = number
         elif row["outcome"] == "ok" and earlier:
@@ -493,7 +496,7 @@ def registers_of_versions(draw: st.DrawFn) -> list[Row]:
 @given(registers_of_versions())
 def test_what_is_linearizable_is_not_stale_and_keeps_every_promise_to_sessions(rows: list[Row]) -> None:
     """Linearizability of every key is the strongest of the three, so that the other two cannot be violated alone."""
-    found = check_history(history(rows), Context(enough=1), ("registers", "staleness", "sessions"))
-    assert not any(finding.error for finding in found)
-    if found[0].state is State.HOLDS:
-        assert State.VIOLATED not in {finding.state for finding in found}
+    findings = check_history(history(rows), Context(enough=1), ("registers", "staleness", "sessions"))
+    assert not any(finding.error for finding in findings)
+    if findings[0].state is State.HOLDS:
+        assert State.VIOLATED not in {finding.state for finding in findings}

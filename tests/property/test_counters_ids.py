@@ -127,15 +127,15 @@ def ids_world(key: str, rng: random.Random) -> list[Row]:
 
 def slow_ids(rows: list[Row]) -> Counter[str]:
     acked = [row for row in rows if row["outcome"] == "ok"]
-    known = [row for row in acked if row["value"] is not None]
+    with_value = [row for row in acked if row["value"] is not None]
     late = [
-        one
-        for one in known
-        if any(other["return_ns"] < one["invoke_ns"] and other["value"] > one["value"] for other in known)
+        row
+        for row in with_value
+        if any(other["return_ns"] < row["invoke_ns"] and other["value"] > row["value"] for other in with_value)
     ]
-    again = len(known) - len({row["value"] for row in known})
-    without = len(acked) - len(known)
-    return Counter(ids=len(known), without_value=without, duplicates=again, out_of_order=len(late))
+    again = len(with_value) - len({row["value"] for row in with_value})
+    without = len(acked) - len(with_value)
+    return Counter(ids=len(with_value), without_value=without, duplicates=again, out_of_order=len(late))
 
 
 @MANY
@@ -168,9 +168,11 @@ def test_packed_pairs_are_in_the_order_of_the_pairs_however_far_apart_they_are(
 ) -> None:
     codes = [code for column in packed(_columns(some), _columns(others)) for code in column.tolist()]
     pairs = some + others
-    for one, code in zip(pairs, codes, strict=True):
-        assert [code < other for other in codes] == [one < other for other in pairs]
+    for pair, code in zip(pairs, codes, strict=True):
+        assert [code < other for other in codes] == [pair < other for other in pairs]
 
 
 def _columns(pairs: list[tuple[int, int]]) -> Pair:
-    return np.array([line for line, _ in pairs], dtype=np.int64), np.array([one for _, one in pairs], dtype=np.int64)
+    return np.array([line for line, _ in pairs], dtype=np.int64), np.array(
+        [place for _, place in pairs], dtype=np.int64
+    )

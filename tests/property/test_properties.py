@@ -29,8 +29,8 @@ def test_a_build_order_has_every_image_after_what_it_stands_on_or_is_refused(par
 
 
 @given(st.lists(st.text(), max_size=4), st.lists(st.text(), max_size=4))
-def test_different_words_give_different_digests(one: list[str], other: list[str]) -> None:
-    assert (digest([], *one) == digest([], *other)) == (one == other)
+def test_different_words_give_different_digests(words: list[str], other: list[str]) -> None:
+    assert (digest([], *words) == digest([], *other)) == (words == other)
 
 
 @given(
@@ -41,13 +41,13 @@ def test_different_words_give_different_digests(one: list[str], other: list[str]
     st.booleans(),
 )
 def test_only_a_cluster_with_all_its_own_containers_is_ever_kept(
-    found: dict[str, tuple[str, str]], complete: bool
+    containers: dict[str, tuple[str, str]], complete: bool
 ) -> None:
     made = ClusterRecord(dict.fromkeys(NODES, "1"), "image", "config") if complete else None
-    move, why = next_action([Container(name, id_, state, "i") for name, (id_, state) in found.items()], made)
-    own = complete and {name: id_ for name, (id_, _) in found.items()} == dict.fromkeys(NODES, "1")
+    move, why = next_action([Container(name, id_, state, "i") for name, (id_, state) in containers.items()], made)
+    own = complete and {name: id_ for name, (id_, _) in containers.items()} == dict.fromkeys(NODES, "1")
     assert (move in ("none", "start")) == own
-    assert (move == "none") == (own and all(state == "running" for _, state in found.values()))
+    assert (move == "none") == (own and all(state == "running" for _, state in containers.values()))
     assert why
 
 

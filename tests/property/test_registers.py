@@ -35,26 +35,26 @@ def figures_of(rows: Iterable[Row]) -> Any:
 
 def shown(figures: Any, by_key: dict[str, list[Row]]) -> list[tuple[list[Row], list[Row]]]:
     """For each witness the key's rows and its own."""
-    found = []
+    places = []
     for witness in figures["witnesses"]:
-        sessions = [one["session"] for one in witness["operations"]]
+        sessions = [operation["session"] for operation in witness["operations"]]
         rows = by_key[witness["operations"][0].get("key", "")]
-        found.append((rows, [rows[session] for session in sessions]))  # a row's session is its place
-    return found
+        places.append((rows, [rows[session] for session in sessions]))  # a row's session is its place
+    return places
 
 
 def founded(rows: Iterable[Row]) -> list[Row]:
     """What rows say where the writers of some values were left out: reads of them go, and a cas on them is a write."""
     rows = list(rows)
     written = {row["value"] for row in rows if row["op"] != "read" and row["outcome"] != "fail"} | {None}
-    told = []
+    kept = []
     for row in rows:
-        seen = row["value"] if row["op"] == "read" else row["observed"] if refused(row) else row["expected"]
-        if row["op"] == "write" or seen in written:
-            told.append(row)
+        observed = row["value"] if row["op"] == "read" else row["observed"] if refused(row) else row["expected"]
+        if row["op"] == "write" or observed in written:
+            kept.append(row)
         elif row["op"] == "cas" and not refused(row):
-            told.append({**row, "op": "write"})
-    return told
+            kept.append({**row, "op": "write"})
+    return kept
 
 
 def refused(row: Row) -> bool:
@@ -109,6 +109,9 @@ def test_no_fewer_operations_prove_a_violation_of_reads_and_writes(seed: int) ->
 @given(SEEDS, st.booleans())
 def test_the_first_witness_is_the_smallest(seed: int, unique: bool) -> None:
     figures = figures_of(row for rows in made(seed, unique, cas=True).values() for row in rows)
-    sizes = [len([one for one in each["operations"] if one["outcome"] != "fail"]) for each in figures["witnesses"]]
+    sizes = [
+        len([operation for operation in each["operations"] if operation["outcome"] != "fail"])
+        for each in figures["witnesses"]
+    ]
     assert sizes == sorted(sizes)
     assert figures["witness"] == (figures["witnesses"][0]["operations"] if sizes else [])

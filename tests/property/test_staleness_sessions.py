@@ -29,9 +29,9 @@ def in_order(rows: list[Row]) -> bool:
     values = [row["value"] for row in writes]
     acked = [row for row in writes if row["outcome"] == "ok"]
     return values == sorted(set(values)) and not any(
-        one["return_ns"] > other["invoke_ns"]
-        or (one["return_ns"] == other["invoke_ns"] and one["session"] != other["session"])
-        for number, one in enumerate(acked)
+        earlier["return_ns"] > other["invoke_ns"]
+        or (earlier["return_ns"] == other["invoke_ns"] and earlier["session"] != other["session"])
+        for number, earlier in enumerate(acked)
         for other in acked[number + 1 :]
     )
 
@@ -65,14 +65,14 @@ class Slow:
         write = self.writes.get((read["key"], read["value"]))
         return read["value"] is None or (write is not None and write["invoke_ns"] <= read["return_ns"])
 
-    def older(self, key: str, one: int | None, other: int | None) -> bool:
+    def older(self, key: str, value: int | None, other: int | None) -> bool:
         """Whether one of two values of a key is surely older than the other."""
-        if one is None or other is None:
-            return one is None and other is not None
-        first, second = self.writes[key, one], self.writes[key, other]
-        if first["outcome"] == "info" or one == other:
+        if value is None or other is None:
+            return value is None and other is not None
+        first, second = self.writes[key, value], self.writes[key, other]
+        if first["outcome"] == "info" or value == other:
             return False
-        return one < other if second["outcome"] == "ok" else bool(first["return_ns"] < second["invoke_ns"])
+        return value < other if second["outcome"] == "ok" else bool(first["return_ns"] < second["invoke_ns"])
 
     def missed(self, read: Row) -> list[Row]:
         return [
@@ -129,17 +129,19 @@ def slow_behind(rows: list[Row]) -> list[tuple[int, int]]:
     slow = Slow(rows)
     every = [(read, slow.missed(read)) for read in slow.reads]
     return [
-        (read["invoke_ns"] - min(one["return_ns"] for one in missed), len(missed)) for read, missed in every if missed
+        (read["invoke_ns"] - min(write["return_ns"] for write in missed), len(missed))
+        for read, missed in every
+        if missed
     ]
 
 
-def before(one: Row, other: Row) -> bool:
+def before(first: Row, other: Row) -> bool:
     """Whether one operation came before another of its session."""
-    same = (one["vantage"], one["session"]) == (other["vantage"], other["session"])
-    if not same or one["return_ns"] is None or one["return_ns"] > other["invoke_ns"]:
+    same = (first["vantage"], first["session"]) == (other["vantage"], other["session"])
+    if not same or first["return_ns"] is None or first["return_ns"] > other["invoke_ns"]:
         return False
     spans = [
-        (row["invoke_ns"], float("-inf") if row["return_ns"] is None else row["return_ns"]) for row in (one, other)
+        (row["invoke_ns"], float("-inf") if row["return_ns"] is None else row["return_ns"]) for row in (first, other)
     ]
     return spans[0] < spans[1]
 
@@ -148,21 +150,21 @@ def slow_sessions(rows: list[Row]) -> Counter[str]:
     slow = Slow(rows)
     acked = [write for write in slow.writes.values() if write["outcome"] == "ok"]
 
-    def newer(known: Row, read: Row) -> bool:
-        return known["key"] == read["key"] and slow.older(read["key"], read["value"], known["value"])
+    def newer(source: Row, read: Row) -> bool:
+        return source["key"] == read["key"] and slow.older(read["key"], read["value"], source["value"])
 
     def knew(source: list[Row], read: Row) -> bool:
-        return any(before(known, read) and newer(known, read) for known in source)
+        return any(before(event, read) and newer(event, read) for event in source)
 
     def heard(source: list[Row], read: Row) -> bool:
-        seen = [one for one in slow.reads if one["value"] is not None and before(one, read)]
-        writes = [slow.writes[one["key"], one["value"]] for one in seen]
-        return any(newer(known, read) and before(known, write) for write in writes for known in source)
+        observed = [earlier for earlier in slow.reads if earlier["value"] is not None and before(earlier, read)]
+        writes = [slow.writes[earlier["key"], earlier["value"]] for earlier in observed]
+        return any(newer(event, read) and before(event, write) for write in writes for event in source)
 
     counts: Counter[str] = Counter(keys=slow.keys, keys_skipped=slow.skipped, reads=len(slow.reads))
     for read in slow.reads:
-        found = (knew(acked, read), knew(slow.reads, read), heard(acked, read), heard(slow.reads, read))
-        counts.update(dict(zip(GUARANTEES, found, strict=True)))
+        broken = (knew(acked, read), knew(slow.reads, read), heard(acked, read), heard(slow.reads, read))
+        counts.update(dict(zip(GUARANTEES, broken, strict=True)))
     return counts
 
 
@@ -202,7 +204,7 @@ def test_staleness_agrees_with_holding_every_read_against_every_write(seed: int)
         for name, rows in made.items()
         if (counts := slow_staleness(rows, None))["reads"]
     }
-    behind = [one for rows in made.values() for one in slow_behind(rows)]
+    behind = [delay for rows in made.values() for delay in slow_behind(rows)]
     figures: Any = finding.figures
     assert figures["behind_ms"]["max"] == max(ns for ns, _ in behind) / 1e6
     assert figures["behind_versions"]["max"] == max(versions for _, versions in behind)
@@ -303,7 +305,7 @@ def compare_sums(figures: Any, sides: dict[str, tuple[str, ...]], names: tuple[s
     for name in names:
         whole = {side: routes["all"][name] for side, routes in parts.items() if side in sides}
         assert sum(whole.values()) == figures[name]
-        by_route = {side: sum(one[name] for one in routes.values()) - whole[side] for side, routes in parts.items()}
+        by_route = {side: sum(part[name] for part in routes.values()) - whole[side] for side, routes in parts.items()}
         assert by_route == whole
 
 
