@@ -43,7 +43,7 @@ def test_clusters_are_refused_where_the_namespace_was_not_opened_for_them(lab: L
     lab.kubectl("label", "namespace", namespace, "caplab.dev/clusters-")
     closed = (namespace, "kube-system", "kube-public", LAB_NAMESPACE)
     refused = attempt(lab, [cluster_object.body(kind, where, "x", {}) for where in closed for kind in CLUSTER_KINDS])
-    assert refused.err.count(f"if it is meant: kubectl label namespace {namespace} caplab.dev/clusters=allowed") == 3
+    assert refused.err.count(f"to open it: kubectl label namespace {namespace} caplab.dev/clusters=allowed") == 3
     for protected in closed[1:]:
         assert refused.err.count(f"namespace {protected} is protected: no cluster is allowed in it") == 3
     assert refused.out == ""

@@ -117,7 +117,7 @@ def test_where_nobody_may_take_over_the_member_ends_at_once(
     """All that has streamed goes with the cluster itself, for one."""
     for name, value in changes.items():
         setattr(patroni, name, value)
-    assert run(patroni, tmp_path) == "pg-0 was told to end: nobody may take over\n"
+    assert run(patroni, tmp_path) == "pg-0 was told to end: no member can take over\n"
     assert patroni.switchovers == []
 
 
@@ -125,13 +125,13 @@ def test_a_hand_over_that_comes_to_nothing_is_given_up_in_time(patroni: FakePatr
     """Replicas that go meanwhile, or Patroni's refusal, are asked about again and again, but not for ever."""
     patroni.done_at_once = False
     threading.Timer(1.0, lambda: setattr(patroni, "replica_runs", False)).start()
-    assert run(patroni, tmp_path) == "pg-0 was told to end: nobody may take over\n"
+    assert run(patroni, tmp_path) == "pg-0 was told to end: no member can take over\n"
     assert len(patroni.switchovers) == 1
 
 
 def test_an_answer_that_never_ends_is_none(patroni: FakePatroni, tmp_path: Path) -> None:
     patroni.padding = "x" * (1 << 21)
-    assert run(patroni, tmp_path) == "pg-0 was told to end: nobody may take over\n"
+    assert run(patroni, tmp_path) == "pg-0 was told to end: no member can take over\n"
 
 
 def test_a_patroni_that_does_not_answer_keeps_nobody(patroni: FakePatroni, tmp_path: Path) -> None:

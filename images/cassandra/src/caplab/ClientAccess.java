@@ -16,7 +16,7 @@ import org.apache.cassandra.exceptions.AuthenticationException;
 import org.apache.cassandra.schema.Schema;
 import org.mindrot.jbcrypt.BCrypt;
 
-/** Whether clients can log in here with what their secret says, and find their keyspace: looked at again and again, since both can be changed by hand. */
+/** Checks again and again whether clients can log in with their Secret's password and find their keyspace, since both can be changed by hand. */
 final class ClientAccess {
     private static final int PERIOD_SECONDS = 2;
     private static final AtomicBoolean watched = new AtomicBoolean();
@@ -25,7 +25,7 @@ final class ClientAccess {
         checker.setDaemon(true);
         return checker;
     });
-    /** What clients lack, as the last look found it; '' where they lack nothing, null before the first. */
+    /** What clients lacked at the last check; '' if nothing, null before the first check. */
     static volatile String problem;
 
     private ClientAccess() {}
@@ -34,7 +34,7 @@ final class ClientAccess {
         if (watched.compareAndSet(false, true)) thread.scheduleWithFixedDelay(ClientAccess::check, 0, PERIOD_SECONDS, TimeUnit.SECONDS);
     }
 
-    /** What cannot be read now, since members that hold the roles are away, stays as it was seen last. */
+    /** Checks what clients lack. If it cannot be read now, since members that hold the roles are away, the last result stays. */
     static void check() {
         try {
             problem = problem();
@@ -54,7 +54,7 @@ final class ClientAccess {
         if (!row.has("can_login") || !row.getBoolean("can_login")) return role + " may not log in";
         String password = System.getenv("APPLICATION_PASSWORD");
         if (!row.has("salted_hash") || !BCrypt.checkpw(password, row.getString("salted_hash")))
-            return role + " has another password than its secret says";
+            return role + " has a password other than its Secret's";
         DataResource keyspace = DataResource.keyspace(Roles.KEYSPACE);
         if (!DatabaseDescriptor.getAuthorizer()
                 .authorize(new AuthenticatedUser(Roles.APPLICATION), keyspace)
@@ -63,7 +63,7 @@ final class ClientAccess {
         return "";
     }
 
-    /** A password is kept for a minute, and clients would be refused by an old one for so long. */
+    /** Drops cached credentials that are out of date: otherwise they would be used for a minute, and clients refused. */
     private static void invalidateOldCredentials(PasswordAuthenticator authenticator, String password) {
         try {
             authenticator.legacyAuthenticate(Map.of(

@@ -8,7 +8,7 @@ import org.apache.cassandra.service.StorageService;
 import org.apache.cassandra.utils.progress.ProgressEventType;
 import org.apache.cassandra.utils.progress.ProgressListener;
 
-/** What takes a member a while, one at a time: to leave the ring, to repair, to drop what is no longer its own. */
+/** A task that takes a member a while, one at a time: to leave the ring, to repair, or to drop data that it no longer owns. */
 final class MaintenanceTask {
     private static final String RUNNING = "running";
     private static MaintenanceTask last = new MaintenanceTask("", "", "");
@@ -24,7 +24,7 @@ final class MaintenanceTask {
         this.state = state;
     }
 
-    /** The last one of this process. */
+    /** Returns the fields of this process' last task. */
     static synchronized Map<String, Object> now() {
         Map<String, Object> fields = new LinkedHashMap<>();
         fields.put("kind", last.kind);
@@ -34,7 +34,7 @@ final class MaintenanceTask {
         return fields;
     }
 
-    /** Begin; false where another is under way. */
+    /** Begins a task; false if another is under way. */
     static synchronized boolean begin(String kind, String id) {
         if (last.state.equals(RUNNING)) return false;
         MaintenanceTask task = new MaintenanceTask(kind, id, RUNNING);
@@ -62,7 +62,7 @@ final class MaintenanceTask {
         }
     }
 
-    /** All copies of what this member has first; every member in turn makes it everything, once. */
+    /** Repairs all copies of this member's primary ranges; one such repair on each member in turn covers all keys once. */
     private static void repair() throws Exception {
         CompletableFuture<String> ended = new CompletableFuture<>();
         ProgressListener listener = (tag, event) -> {

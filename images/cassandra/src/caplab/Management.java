@@ -14,8 +14,8 @@ import java.util.Map;
 import java.util.concurrent.Executors;
 
 /**
- * The management port, for the lab's operator: what this member sees, and the few things it can be told. A fixed vocabulary behind a
- * password: JMX, which can do anything, stays on the loopback.
+ * The management port, for the lab's operator: it reports what this member observes, and takes a few commands. Its fixed vocabulary is
+ * behind a password; JMX, which can do anything, stays on the loopback.
  */
 final class Management {
     private static final int PORT = 7480;
@@ -24,7 +24,7 @@ final class Management {
 
     private Management() {}
 
-    /** Why something that was asked for is not done; the HTTP status says whose fault that is. */
+    /** A request that is refused, with the reason; the HTTP status says whether the request or the member is at fault. */
     static final class RequestRefused extends Exception {
         final int status;
 
@@ -101,8 +101,8 @@ final class Management {
     private static Response start(Map<String, String> query) throws RequestRefused {
         String how = query.getOrDefault("replacing", query.getOrDefault("as", ""));
         if (!query.containsKey("replacing") && !how.equals("first") && !how.equals("joining"))
-            throw new RequestRefused(400, "Say as=first, as=joining or replacing=ADDRESS.");
-        if (!Member.chooseBootstrap(how)) throw new RequestRefused(409, "It does not wait to be told: it is " + Member.stage + ".");
+            throw new RequestRefused(400, "The start mode is missing. Hint: use as=first, as=joining or replacing=ADDRESS.");
+        if (!Member.chooseBootstrap(how)) throw new RequestRefused(409, "The member is not waiting to be started: it is " + Member.stage + ".");
         return new Response(202, Map.of("beginning", how));
     }
 

@@ -11,11 +11,11 @@ import java.util.concurrent.CompletableFuture;
 import org.apache.cassandra.service.CassandraDaemon;
 
 /**
- * A Cassandra member: its management port is open from the beginning, and a member without data waits there until it is told how to begin.
- * Who bootstraps when, and who takes whose place, only the lab's operator can know: it sees all members at once.
+ * A Cassandra member. Its management port is open from the beginning, and a member without data waits until it is told there how to start.
+ * Only the lab's operator, which sees all members at once, can know which one bootstraps when, and which one replaces another.
  */
 public final class Member {
-    /** How a member begins. RESTARTED: with the data it has. */
+    /** How a member starts. RESTARTED: with the data that it has. */
     enum BootstrapMode { FIRST, JOINING, REPLACING, RESTARTED }
 
     /** waiting, starting, running or failed: the words of the management port. */
@@ -24,7 +24,7 @@ public final class Member {
     static volatile BootstrapMode bootstrapMode = BootstrapMode.RESTARTED;
 
     private static final Path DATA = Path.of(System.getProperty("cassandra.storagedir"));
-    /** There once this member has joined: until then whatever is in its volume is the rest of an attempt. */
+    /** Exists once this member has joined: until then, whatever is in its volume is left over from a failed attempt. */
     private static final Path JOINED = DATA.resolve("joined");
     private static final List<String> OF_CASSANDRA = List.of("data", "commitlog", "hints", "saved_caches", "cdc_raw");
     private static final CompletableFuture<String> bootstrapChoice = new CompletableFuture<>();
@@ -36,10 +36,10 @@ public final class Member {
         if (joined) stage = "starting";
         Management.serve();
         if (joined) {
-            System.out.println("starting with the data of an earlier life");
+            System.out.println("starting with the data of an earlier run");
         } else {
             removeLeftovers();
-            System.out.println("no data of an earlier life: waiting to be told how to begin");
+            System.out.println("no data of an earlier run: waiting to be told how to start");
             applyBootstrap(bootstrapChoice.get());
         }
         try {
@@ -58,14 +58,14 @@ public final class Member {
         return !Files.exists(JOINED);
     }
 
-    /** Tell a waiting member how to begin: 'first', 'joining', or the address of the dead member whose place it takes. Whether it was waiting. */
+    /** Tells a waiting member how to start: 'first', 'joining', or the address of the dead member that it replaces; false if it is not waiting. */
     static synchronized boolean chooseBootstrap(String how) {
         if (!stage.equals("waiting")) return false;
         stage = "starting";
         return bootstrapChoice.complete(how);
     }
 
-    /** It has left the ring for good: if it is started again, it begins as if it had never been there. */
+    /** Forgets that this member has joined, once it has left the ring for good: if it starts again, it is a new member. */
     static void forgetJoined() throws IOException {
         Files.deleteIfExists(JOINED);
     }
@@ -79,7 +79,7 @@ public final class Member {
                 System.setProperty("cassandra.replace_address_first_boot", how);
             }
         }
-        System.out.println("told to begin: " + how);
+        System.out.println("told to start: " + how);
     }
 
     private static void removeLeftovers() throws IOException {

@@ -12,7 +12,7 @@ import org.apache.cassandra.cql3.QueryProcessor;
 import org.apache.cassandra.db.ConsistencyLevel;
 import org.apache.cassandra.schema.Schema;
 
-/** Cassandra's own roles, but for the superuser with a well-known password: instead of it, one role that has the lab's keyspace. */
+/** Cassandra's own role manager, with one role that has the lab's keyspace instead of the superuser with a well-known password. */
 public final class Roles extends CassandraRoleManager {
     static final String KEYSPACE = "caplab";
     static final String APPLICATION = "caplab";
@@ -25,7 +25,7 @@ public final class Roles extends CassandraRoleManager {
         });
     }
 
-    /** Every member does what is still missing, again and again until it succeeds (CassandraRoleManager.scheduleSetupTask). */
+    /** Creates what is still missing. Every member does so, and tries until it succeeds (CassandraRoleManager.scheduleSetupTask). */
     private static void setUp() {
         createKeyspace();
         if (!DatabaseDescriptor.getRoleManager().isExistingRole(role())) restoreRole();
@@ -45,7 +45,7 @@ public final class Roles extends CassandraRoleManager {
                     ConsistencyLevel.ONE);
     }
 
-    /** The keyspace and the role as clients are to find them, whatever somebody made of them. */
+    /** Restores the keyspace and the role that clients need, whatever was changed by hand. */
     static void restore() {
         createKeyspace();
         restoreRole();

@@ -10,8 +10,8 @@ import org.apache.cassandra.locator.SeedProvider;
 import org.apache.cassandra.utils.FBUtilities;
 
 /**
- * Whom a member asks for the ring first: all others that the members' Service names. A seed does not bootstrap: so the very first
- * member is its own, one that joins is not, and one that has data may be, since it must come up even where no other is to be found.
+ * The seeds, which a member asks about the ring first: all others that the members' Service names. A seed does not bootstrap. So the very
+ * first member is its own seed, one that joins is not, and one that has data is, since it must start even if it finds no other.
  */
 public final class Seeds implements SeedProvider {
     private final String service;
@@ -37,7 +37,7 @@ public final class Seeds implements SeedProvider {
                 if (!other.equals(self)) seeds.add(other);
             }
         } catch (UnknownHostException error) {
-            System.out.println("no seeds by name: " + error.getMessage());
+            System.out.println("the members' Service has no addresses: " + error.getMessage());
         }
         return seeds;
     }

@@ -28,7 +28,7 @@ import org.apache.cassandra.schema.Schema;
 import org.apache.cassandra.service.StorageProxy;
 import org.apache.cassandra.service.StorageService;
 
-/** The settings in force, by the lab's names for them, and those of them that can change while Cassandra runs. */
+/** Reads the settings in force, by the lab's names, and sets those that can change while Cassandra runs. */
 final class Settings {
     private static final List<String> OPTIONS = named(Path.of(URI.create(System.getProperty("cassandra.config"))));
 
@@ -56,14 +56,14 @@ final class Settings {
         return settings;
     }
 
-    /** The options that this member's file names, as they are in force: some can be changed by hand while Cassandra runs. */
+    /** Reads the values in force of the options in this member's file: some can be changed by hand while Cassandra runs. */
     static Map<String, Object> options() {
         Map<String, Object> options = new TreeMap<>();
         for (String name : OPTIONS) {
             try {
                 options.put(name, String.valueOf(Config.class.getField(name).get(DatabaseDescriptor.getRawConfig())));
             } catch (ReflectiveOperationException unknown) {
-                // Cassandra would not have started with it.
+                // Cassandra would not have started with an unknown option.
             }
         }
         return options;
@@ -77,7 +77,7 @@ final class Settings {
         }
     }
 
-    /** Nothing where there is no keyspace: it is made once the first member runs, and may be dropped. */
+    /** Adds the keyspace's settings, if it exists: it is created once the first member runs, and may be dropped. */
     private static void addKeyspace(Map<String, Object> settings, KeyspaceMetadata keyspace) {
         if (keyspace == null) return;
         ReplicationParams replication = keyspace.params.replication;
@@ -85,7 +85,7 @@ final class Settings {
         settings.put("keyspaceDurableWrites", keyspace.params.durableWrites);
     }
 
-    /** What was written while it was otherwise is in no commit log: it goes to the disk now. */
+    /** Sets durable_writes, and flushes: writes that were made without it are in no commit log. */
     private static void setDurableWrites(boolean durable) throws Management.RequestRefused {
         KeyspaceMetadata keyspace = Schema.instance.getKeyspaceMetadata(Roles.KEYSPACE);
         if (keyspace == null) throw new Management.RequestRefused(409, "There is no keyspace " + Roles.KEYSPACE + ".");
@@ -105,7 +105,7 @@ final class Settings {
                 : DatabaseDescriptor.getCommitLogSyncPeriod();
     }
 
-    /** As the JVM was told: what it says of its memory leaves out a part that its collector keeps free. */
+    /** Reads the heap size that the JVM was started with: its memory beans leave out a part that the collector keeps free. */
     private static long heapBytes() {
         HotSpotDiagnosticMXBean machine = ManagementFactory.getPlatformMXBean(HotSpotDiagnosticMXBean.class);
         return Long.parseLong(machine.getVMOption("MaxHeapSize").getValue());
@@ -137,7 +137,7 @@ final class Settings {
                 case "writeMilliseconds" -> StorageService.instance.setWriteRpcTimeout(Long.parseLong(value));
                 case "casMilliseconds" -> StorageService.instance.setCasContentionTimeout(Long.parseLong(value));
                 case "paxosVariant" -> StorageProxy.instance.setPaxosVariant(value);
-                default -> throw new Management.RequestRefused(400, name + " is no setting that can change while Cassandra runs.");
+                default -> throw new Management.RequestRefused(400, name + " is not a setting that can change while Cassandra runs.");
             }
         } catch (IllegalArgumentException error) {
             throw new Management.RequestRefused(400, name + " is '" + value + "': " + error.getMessage() + ".");

@@ -10,13 +10,13 @@ import org.apache.cassandra.locator.InetAddressAndPort;
 import org.apache.cassandra.service.StorageService;
 import org.apache.cassandra.utils.FBUtilities;
 
-/** What this member sees of itself and of the ring. */
+/** The state of this member and of the ring, as this member sees it. */
 final class State {
     private State() {}
 
     /**
-     * Before Cassandra runs only its stage is known, and none of its classes is touched: to look further would start parts of it out of
-     * order, and two threads that begin to load classes which need each other wait for each other for ever (JVMS 5.5).
+     * Reads the state. Before Cassandra runs this is only its stage, and none of its classes is touched: that would start parts of it out
+     * of order, and two threads that load classes which depend on each other can deadlock (JVMS 5.5).
      */
     static Map<String, Object> now() {
         Map<String, Object> fields = new LinkedHashMap<>();
@@ -53,7 +53,7 @@ final class State {
         try {
             service.effectiveOwnership(Roles.KEYSPACE).forEach((address, share) -> shares.put(address.getHostAddress(), share));
         } catch (RuntimeException | AssertionError noKeyspace) {
-            // It is made once the first member runs, and may be dropped.
+            // The keyspace is created once the first member runs, and may be dropped.
         }
         return shares;
     }
@@ -67,7 +67,7 @@ final class State {
         return versions;
     }
 
-    /** Bytes of hints on disk, by the host id of whom they are for. */
+    /** Reads how many bytes of hints are on disk, by the host id of the member that they are for. */
     private static Map<String, Object> hints() {
         Map<String, Object> sizes = new LinkedHashMap<>();
         for (PendingHintsInfo pending : HintsService.instance.getPendingHintsInfo())
@@ -76,7 +76,7 @@ final class State {
         return sizes;
     }
 
-    /** As hints, with those that were still in memory. */
+    /** Writes the hints that are still in memory to disk, and returns the sizes as hints does. */
     static Map<String, Object> flushHints() {
         HintsService.instance.flushAndFsyncBlockingly(
                 StorageService.instance.getEndpointToHostId().values().stream().map(UUID::fromString).toList());
