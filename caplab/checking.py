@@ -61,14 +61,20 @@ def command(
 ) -> tuple[str, int]:
     """What `caplab check` prints, and its exit code: 0 all holds, 1 some violated, 2 unknown. Raises NotChecked."""
     checked = check_path(path, names, enough, bounds)
-    state = merge(one.state for one in checked)
-    return (_json(path, checked) if as_json else "\n".join(one.text(width) for one in checked)), EXIT_CODES[state]
+    state = merge(history.state for history in checked)
+    return (_json(path, checked) if as_json else "\n".join(history.text(width) for history in checked)), EXIT_CODES[
+        state
+    ]
 
 
 def _json(path: Path, checked: Sequence[Checked]) -> str:
     several = path.is_dir() and not _is_run(path)
-    told = runs_json({one.name: one.findings for one in checked}) if several else history_json(checked[0].findings)
-    return json.dumps(told, indent=1) + "\n"
+    document = (
+        runs_json({history.name: history.findings for history in checked})
+        if several
+        else history_json(checked[0].findings)
+    )
+    return json.dumps(document, indent=1) + "\n"
 
 
 def check_path(

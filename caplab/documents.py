@@ -59,14 +59,14 @@ def parse_yaml(text: str, name: str) -> Any:
     return document
 
 
-def _size(value: Any, known: dict[int, int]) -> int:
+def _size(value: Any, sizes: dict[int, int]) -> int:
     """How many values there are, each alias counted as what it stands for. ValueError where one stands for itself."""
     if not isinstance(value, dict | list):
         return 1
-    if id(value) not in known:
-        known[id(value)] = -1
+    if id(value) not in sizes:
+        sizes[id(value)] = -1
         within = [*value, *value.values()] if isinstance(value, dict) else value
-        known[id(value)] = 1 + sum(_size(one, known) for one in within)
-    if known[id(value)] < 0:
+        sizes[id(value)] = 1 + sum(_size(inner, sizes) for inner in within)
+    if sizes[id(value)] < 0:
         raise ValueError("an alias stands for what it is in")
-    return known[id(value)]
+    return sizes[id(value)]

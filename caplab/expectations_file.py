@@ -47,7 +47,7 @@ def _row(numbered: Fields) -> Expectation:
     fields.only(*_ROW)
     properties = [
         *_property_expectations(fields, None),
-        *(one for side in _sides(fields) for one in _property_expectations(*side)),
+        *(expected for side in _sides(fields) for expected in _property_expectations(*side)),
     ]
     if not properties:
         raise fields.error("properties", "at least one property: a row that promises nothing judges nothing")
@@ -58,14 +58,14 @@ def _sides(fields: Fields) -> list[tuple[Fields, str | None]]:
     """What is said of each side of a cut, with its name, or of a route (None)."""
     if "sides" not in fields.values:
         return []
-    found = [(one, one.optional_text("side")) for one in fields.objects("sides")]
-    for one, side in found:
-        one.only(*_SIDE)
-        if side is None and "route" not in one.values:
-            raise one.error("side", f"one of {', '.join(SIDES)}, where no route is named")
+    blocks = [(block, block.optional_text("side")) for block in fields.objects("sides")]
+    for block, side in blocks:
+        block.only(*_SIDE)
+        if side is None and "route" not in block.values:
+            raise block.error("side", f"one of {', '.join(SIDES)}, where no route is named")
         if side is not None and side not in SIDES:
-            raise one.error("side", f"one of {', '.join(SIDES)}")
-    return found
+            raise block.error("side", f"one of {', '.join(SIDES)}")
+    return blocks
 
 
 def _property_expectations(fields: Fields, side: str | None) -> list[PropertyExpectation]:
@@ -79,8 +79,10 @@ def _property_expectations(fields: Fields, side: str | None) -> list[PropertyExp
         for name in properties.values:
             if not PROPERTIES[name].by_side:
                 raise properties.error(name, "named for the row as a whole: it is not told by side")
-    told = {name: route if side or PROPERTIES[name].by_route else None for name in properties.values}
-    return [replace(_property_expectation(properties, name), side=side, route=told[name]) for name in properties.values]
+    route_of = {name: route if side or PROPERTIES[name].by_route else None for name in properties.values}
+    return [
+        replace(_property_expectation(properties, name), side=side, route=route_of[name]) for name in properties.values
+    ]
 
 
 def _property_expectation(properties: Fields, name: str) -> PropertyExpectation:

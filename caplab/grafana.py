@@ -95,13 +95,13 @@ class Grafana:
                 "POST", f"{self.url}/api/annotations", body=json.dumps(annotation), headers=headers,
                 timeout=timeout, retries=False, redirect=False, preload_content=False,
             )  # fmt: skip
-            said = answer.read1(_MOST_ANSWER_BYTES)  # what there is: more might come drop by drop
+            content = answer.read1(_MOST_ANSWER_BYTES)  # what there is: more might come drop by drop
             answer.close()
         except (HTTPError, OSError, ValueError) as error:
-            return self._told(f"{type(error).__name__}: {error}")
-        return "" if answer.status == 200 else self._told(f"{answer.status} {said.decode(errors='replace')}")
+            return self._one_line(f"{type(error).__name__}: {error}")
+        return "" if answer.status == 200 else self._one_line(f"{answer.status} {content.decode(errors='replace')}")
 
-    def _told(self, text: str) -> str:
+    def _one_line(self, text: str) -> str:
         """A text from elsewhere in one line; the token is struck out, should it be in there."""
         return f"{self.url} says: {one_line(text.replace(self.token, '***') if self.token else text)[:200]}"
 
@@ -148,8 +148,8 @@ def annotations_of(record: RunRecord, span: Span, name: str, verdict: str) -> li
 
 
 def _region(began_ms: int, ended_ms: int, text: str, *tags: str) -> Annotation:
-    told = {"text": one_line(text), "tags": [_TAG, *tags]}
-    return {"dashboardUID": RUN_DASHBOARD, "time": began_ms, "timeEnd": max(began_ms, ended_ms), **told}
+    labels = {"text": one_line(text), "tags": [_TAG, *tags]}
+    return {"dashboardUID": RUN_DASHBOARD, "time": began_ms, "timeEnd": max(began_ms, ended_ms), **labels}
 
 
 def _unix_ms(monotonic_ns: int, anchor: WallAnchor) -> int:

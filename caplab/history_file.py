@@ -180,16 +180,18 @@ def _unreadable(path: Path, error: str) -> str:
             f"Row {int(few[1]) - 1}: it has {few[3]} fields where the header has {few[2]}."
             " Hint: write every field of every row; a file that was cut off, copy again."
         )
-    said = _CONVERSION.search(error)
-    if said is None:
+    conversion = _CONVERSION.search(error)
+    if conversion is None:
         return f"The CSV file cannot be read: {error.rstrip('.')}. Hint: write a header and a row for each operation."
     with path.open(encoding="utf-8-sig", errors="replace") as file:
         names = file.readline().rstrip("\r\n").split(",")
-    name = names[int(said[1])].strip('"')
-    where = f"Row {int(said[2]) - 1}: column '{name}'"
-    if said[3] == "UTF8 data":
+    name = names[int(conversion[1])].strip('"')
+    where = f"Row {int(conversion[2]) - 1}: column '{name}'"
+    if conversion[3] == "UTF8 data":
         return f"{where} is no UTF-8 text. Hint: write it as UTF-8."
-    return f"{where} has the {said[3]}. Hint: write whole numbers ({SCHEMA.field(name).type}), and nothing for null."
+    return (
+        f"{where} has the {conversion[3]}. Hint: write whole numbers ({SCHEMA.field(name).type}), and nothing for null."
+    )
 
 
 def _refuse_lines(table: Table) -> None:

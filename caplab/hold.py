@@ -52,12 +52,12 @@ class Leases:
     def lease(self, namespace: str, name: str) -> tuple[str, str, str]:
         """Who holds a lease, when it was renewed last, and its version; all '' where there is none."""
         try:
-            found = self._leases.read_namespaced_lease(name, namespace, _request_timeout=_TIMEOUT)
+            lease = self._leases.read_namespaced_lease(name, namespace, _request_timeout=_TIMEOUT)
         except client.ApiException as error:
             if error.status == _GONE:
                 return "", "", ""
             raise
-        return str(found.spec.holder_identity), str(found.spec.renew_time), str(found.metadata.resource_version)
+        return str(lease.spec.holder_identity), str(lease.spec.renew_time), str(lease.metadata.resource_version)
 
     def hold_lease(self, namespace: str, name: str, holder: str, version: str) -> None:
         """Take or renew a lease that is of this version ('': not there); ApiException 409 where it is not any more."""

@@ -45,7 +45,7 @@ class Identity:
     @property
     def is_kind(self) -> bool:
         """Whether kind has made all of its nodes."""
-        return bool(self.providers) and all(one.startswith(_KIND_PROVIDER) for one in self.providers)
+        return bool(self.providers) and all(provider.startswith(_KIND_PROVIDER) for provider in self.providers)
 
     def described(self) -> str:
         """Such as 'a kind cluster with the lab in it'."""
@@ -206,5 +206,5 @@ def _within_time(read: Callable[[], T]) -> T:
 
 def _brief(error: Exception) -> str:
     """In one line without its end."""
-    said = error.reason if isinstance(error, client.ApiException) and error.reason else error
-    return " ".join(str(said or type(error).__name__).split())[:300].rstrip(".")
+    reason = error.reason if isinstance(error, client.ApiException) and error.reason else error
+    return " ".join(str(reason or type(error).__name__).split())[:300].rstrip(".")

@@ -79,7 +79,7 @@ class Session:
     def note_reused(self, kind: str, body: Body) -> None:
         """Keep what was found there and taken over from a run that is over, unless this session made it."""
         metadata = body["metadata"]
-        if metadata["uid"] not in {one.uid for one in self.made}:
+        if metadata["uid"] not in {made.uid for made in self.made}:
             self.reused.add((kind, metadata["namespace"], metadata["name"]))
 
 

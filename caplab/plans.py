@@ -86,8 +86,14 @@ def plan_of(suite: Suite, name: str, settings: Mapping[str, str], repeat: int, m
     """What is to be run; each run is repeated before the next. OSError where an experiment's file cannot be read."""
     every = [(planned, again) for planned in suite.runs for again in range(1, repeat + 1)]
     runs = tuple(
-        PlannedRun(number, one.experiment, dict(one.settings), again, hashlib.sha256(one.file.read_bytes()).hexdigest())
-        for number, (one, again) in enumerate(every, 1)
+        PlannedRun(
+            number,
+            planned_run.experiment,
+            dict(planned_run.settings),
+            again,
+            hashlib.sha256(planned_run.file.read_bytes()).hexdigest(),
+        )
+        for number, (planned_run, again) in enumerate(every, 1)
     )
     return SuitePlan(suite.name, name, dict(settings), repeat, machine, runs)
 
@@ -122,7 +128,7 @@ def _repeated(run: PlannedRun) -> str:
 
 def _plan(fields: Fields) -> SuitePlan:
     fields.only(*SuitePlan.__dataclass_fields__)
-    runs = tuple(_run(one) for one in fields.objects("runs"))
+    runs = tuple(_run(run) for run in fields.objects("runs"))
     machine = _machine(fields.object("machine"))
     settings = fields.text_map("settings")
     return SuitePlan(fields.text("suite"), fields.text("name"), settings, fields.integer("repeat"), machine, runs)
@@ -139,5 +145,5 @@ def _machine(fields: Fields) -> Machine:
     load: Json = fields.values.get("load")
     if not isinstance(load, int | float) or isinstance(load, bool):
         raise FieldError(f"{fields.where}: field 'load' must be a number. Hint: begin the suite anew.")
-    told = (fields.optional_text(name) or "" for name in ("cpu", "architecture", "kernel"))  # not in older plans
-    return Machine(fields.integer("cores"), fields.integer("memory_bytes"), float(load), *told)
+    names = (fields.optional_text(name) or "" for name in ("cpu", "architecture", "kernel"))  # not in older plans
+    return Machine(fields.integer("cores"), fields.integer("memory_bytes"), float(load), *names)

@@ -64,7 +64,9 @@ def _refuse_without_row(
     if row is None:
         return
     engine, mode, fault = row
-    modes = [one.mode for one in table.rows if (one.engine, one.fault) == (engine, fault)]
+    modes = [
+        expectation.mode for expectation in table.rows if (expectation.engine, expectation.fault) == (engine, fault)
+    ]
     if mode not in modes:
         hint = f"set what makes one of {', '.join(modes)}" if modes else "add a row to experiments/expectations.yaml"
         raise FieldError(f"{run.name}: nothing is promised of {fault} with mode '{mode}', so that a run could not be"
@@ -73,7 +75,7 @@ def _refuse_without_row(
 
 def _row(experiment: Mapping[str, Any], settings: Mapping[str, Any]) -> tuple[str, str, str] | None:
     """Engine, mode and fault of the run's row; None where the experiment names none."""
-    blocks = [one for one in experiment.get("extensions") or () if one.get("name") == _EXTENSION]
+    blocks = [block for block in experiment.get("extensions") or () if block.get("name") == _EXTENSION]
     row = blocks[0].get("row") if blocks else None
     if not isinstance(row, dict) or not {"engine", "mode", "fault"} <= row.keys():
         return None

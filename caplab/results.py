@@ -60,10 +60,10 @@ def is_judged(folder: Path) -> bool:
     if not all((folder / name).is_file() for name in (RECORD, HISTORY, FINDINGS)):
         return False
     try:
-        said = read_journal(folder).get("caplab") or {}
+        outcome = read_journal(folder).get("caplab") or {}
     except (OSError, ValueError):
         return False
-    return "verdict" in said and not said.get("error")
+    return "verdict" in outcome and not outcome.get("error")
 
 
 def write_log(folder: Path, text: str) -> None:

@@ -26,12 +26,14 @@ def folder_to_resume(folder: Path, suite: str, name: str, asked: str) -> Path:
         _refuse_unfit(Path(asked), name)
         return Path(asked)
     of_suite = re.compile(rf"\d{{8}}-\d{{6}}-{re.escape(suite)}")
-    every = sorted((one for one in folder.glob("*") if of_suite.fullmatch(one.name)), reverse=True)
-    planned = [one for one in every if (one / plans.PLAN).is_file()]
-    for one in planned:
-        plan = plans.read(one)
-        if plan.name == name and unfinished(one, plan):
-            return one
+    every = sorted(
+        (suite_folder for suite_folder in folder.glob("*") if of_suite.fullmatch(suite_folder.name)), reverse=True
+    )
+    planned = [suite_folder for suite_folder in every if (suite_folder / plans.PLAN).is_file()]
+    for suite_folder in planned:
+        plan = plans.read(suite_folder)
+        if plan.name == name and unfinished(suite_folder, plan):
+            return suite_folder
     there = (
         f"all runs of {planned[0]} have their verdict" if planned else f"{folder} has no suite '{suite}' with a plan"
     )
@@ -40,9 +42,9 @@ def folder_to_resume(folder: Path, suite: str, name: str, asked: str) -> Path:
 
 def refuse_changed(folder: Path, then: SuitePlan, now: SuitePlan) -> None:
     """FieldError where the suite plans other runs by now: reports would mix what are two suites."""
-    if said := plans.difference(then, now):
+    if change := plans.difference(then, now):
         raise FieldError(
-            f"The suite '{now.suite}' has changed since {folder} was begun: {said}. "
+            f"The suite '{now.suite}' has changed since {folder} was begun: {change}. "
             "Hint: put the suite's file back as it was, or run it without --resume."
         )
 

@@ -102,7 +102,7 @@ def _keep_plan(folder: Path, plan: SuitePlan) -> None:
 
 def _carry_out(plan: SuitePlan, suite: Suite, folder: Path, options: RunOptions, out: Out) -> int:
     _keep_plan(folder, plan)
-    files = {one.experiment: one.file for one in suite.runs}
+    files = {planned_run.experiment: planned_run.file for planned_run in suite.runs}
     before = earlier_runs(options.folder, experiments(experiments_folder()))
     session = begin_session()
     under_way = SuiteRun(plan, files, folder, before, out)

@@ -50,12 +50,12 @@ class SuiteRun:
     @property
     def reports(self) -> list[RunReport]:
         """Of the runs that have a verdict."""
-        return [one for one in self.ended if isinstance(one, RunReport)]
+        return [report for report in self.ended if isinstance(report, RunReport)]
 
     @property
     def failures(self) -> list[str]:
         """A sentence for each run that the lab could not make."""
-        return [f"{one.name}: {one.sentence}" for one in self.ended if isinstance(one, LabFailure)]
+        return [f"{failure.name}: {failure.sentence}" for failure in self.ended if isinstance(failure, LabFailure)]
 
     def all(self) -> None:
         """Make every run that has no verdict yet, in order, until one is interrupted, or results cannot be kept."""
@@ -193,13 +193,13 @@ class SuiteRun:
 
 def judged_report(folder: Path, journal: Mapping[str, Any]) -> RunReport:
     """The report of a run's folder, judged from its history. Raises RunFailed where the run left none."""
-    said = journal.get("caplab") or {}
-    if error := said.get("error"):
+    outcome = journal.get("caplab") or {}
+    if error := outcome.get("error"):
         raise RunFailed(error)
     if not (folder / results.RECORD).exists():
         raise RunFailed(f"the experiment ended as {journal.get('status')}, and left no record")
     judged = judge_folder(folder)
-    report = report_of(said["run"], judged, said.get("seconds") or {})
+    report = report_of(outcome["run"], judged, outcome.get("seconds") or {})
     results.write_picture(folder, timeline(judged.history, report))
     return report
 
@@ -208,10 +208,10 @@ def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def _kept(folder: Path, told: str) -> str:
+def _kept(folder: Path, trace: str) -> str:
     """Keep a traceback in a run's log; where it is."""
     try:
-        results.write_log(folder, told)
+        results.write_log(folder, trace)
     except OSError as error:
         return f"its traceback could not be kept: {error.strerror}"
     return f"its traceback is in the run's {results.LOG}"

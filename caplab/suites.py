@@ -59,7 +59,7 @@ def read_suite(folder: Path, file: Path, within: tuple[str, ...] = ()) -> Suite:
     """
     fields = Fields.of(file.name, read_yaml(file))
     fields.only("title", "runs")
-    runs = tuple(run for one in fields.objects("runs") for run in _runs(folder, one, (*within, file.stem)))
+    runs = tuple(run for entry in fields.objects("runs") for run in _runs(folder, entry, (*within, file.stem)))
     if not runs:
         raise FieldError(f"{file.name}: field 'runs' is empty. Hint: name at least one experiment.")
     return Suite(file.stem, runs)
@@ -107,7 +107,7 @@ def _meant(folder: Path, name: str) -> str:
     """What to write instead of a name that is nobody's: the nearest, else all of its engine."""
     every = [*names(folder / "suites"), *experiments(folder)]
     engine, slash, _ = name.partition("/")
-    of_engine = [one for one in every if slash and one.startswith(f"{engine}/")]
+    of_engine = [name_of_engine for name_of_engine in every if slash and name_of_engine.startswith(f"{engine}/")]
     near = get_close_matches(name, of_engine or every, 3, 0.75) or of_engine
     use = f"use {' or '.join(near)}" if near else "use one of them"
     return f"{use}, or a file's path; `caplab run --list` shows all there are"

@@ -64,10 +64,10 @@ def _remove(custom: Any, made: Made, session: Session) -> str:
     """Delete a cluster if it is still the one that was made; why it is left, or ''."""
     where = (GROUP, VERSION, made.namespace, CLUSTER_PLURALS[made.kind], made.name)
     try:
-        found = custom.get_namespaced_custom_object(*where, _request_timeout=_TIMEOUT)
-        if found["metadata"]["uid"] != made.uid:
+        cluster = custom.get_namespaced_custom_object(*where, _request_timeout=_TIMEOUT)
+        if cluster["metadata"]["uid"] != made.uid:
             return f"{_named(made)} is left: it is another one than the one that this suite made"
-        if session_of(found) != session.id:
+        if session_of(cluster) != session.id:
             return f"{_named(made)} is left: another suite has taken it over"
         only = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": made.uid}}
         custom.delete_namespaced_custom_object(*where, body=only, _request_timeout=_TIMEOUT)

@@ -20,16 +20,16 @@ def earlier_runs(folder: Path, experiments: Collection[str]) -> list[Took]:
     experiments are the names there are: older suites have no plan, and only their folders' names tell.
     """
     by_folder = {name.replace("/", "-"): name for name in experiments}
-    newest = sorted(one for one in folder.glob("*") if one.is_dir())[-_SUITES:]
+    newest = sorted(suite_folder for suite_folder in folder.glob("*") if suite_folder.is_dir())[-_SUITES:]
     return [took for suite in newest for took in _of_suite(suite, by_folder)]
 
 
 def seconds_of(journal: Mapping[str, Any]) -> float | None:
     """How long a judged run took, by its journal: from its cluster to its verdict. None of any other: pure."""
-    said = journal.get("caplab")
-    if not isinstance(said, Mapping) or said.get("error") or "verdict" not in said:
+    outcome = journal.get("caplab")
+    if not isinstance(outcome, Mapping) or outcome.get("error") or "verdict" not in outcome:
         return None
-    stages = said.get("seconds")
+    stages = outcome.get("seconds")
     parts = list(stages.values()) if isinstance(stages, Mapping) else [journal.get("duration")]
     seconds = [part for part in parts if isinstance(part, int | float) and not isinstance(part, bool)]
     return float(sum(seconds)) if seconds and len(seconds) == len(parts) else None
@@ -37,14 +37,14 @@ def seconds_of(journal: Mapping[str, Any]) -> float | None:
 
 def _of_suite(suite: Path, by_folder: Mapping[str, str]) -> list[Took]:
     settings = _settings(suite)
-    found = []
+    times = []
     for run in sorted(suite.glob("*-*")):
         named = _RUN.fullmatch(run.name)
         seconds = _seconds(run) if named else None
         if named and seconds is not None:
             experiment = by_folder.get(named[2], named[2])
-            found.append(Took(experiment, settings.get(int(named[1])), seconds))
-    return found
+            times.append(Took(experiment, settings.get(int(named[1])), seconds))
+    return times
 
 
 def _settings(suite: Path) -> dict[int, Mapping[str, str]]:

@@ -79,10 +79,10 @@ def could_not_begin(journal: Mapping[str, Any]) -> bool:
 
 def _refuse_strange(settings: Mapping[str, str], experiment: Mapping[str, Any]) -> None:
     """A setting that the experiment does not have would change nothing, and nobody would know."""
-    known = experiment.get("configuration", {})
+    declared = experiment.get("configuration", {})
     for name in settings:
-        if name not in known:
-            raise RunFailed(f"The experiment has no setting '{name}'. Hint: use one of {', '.join(known)}.")
+        if name not in declared:
+            raise RunFailed(f"The experiment has no setting '{name}'. Hint: use one of {', '.join(declared)}.")
 
 
 class _Progress(RunEventHandler):  # type: ignore[misc]  # Chaos Toolkit has no types

@@ -84,9 +84,9 @@ def judge(row: Expectation, run: RunRecord, findings: Iterable[Finding]) -> Verd
     stalled = _stalled_probers(run)
     judgements = tuple(_unless(stalled, _judge(expected, run.settings, by_checker)) for expected in row.properties)
     doubts = (*_wrong_row(row, run), *_baseline_doubts(run), *_fault_doubts(run))
-    wrong = [one for one in judgements if one.state is not State.HOLDS]
-    wrong.sort(key=lambda one: one.state is not State.VIOLATED)  # what is violated comes first
-    reasons = (*doubts, *(f"{one.expected.name()}: {one.reason}" for one in wrong))
+    wrong = [judgement for judgement in judgements if judgement.state is not State.HOLDS]
+    wrong.sort(key=lambda judgement: judgement.state is not State.VIOLATED)  # what is violated comes first
+    reasons = (*doubts, *(f"{judgement.expected.name()}: {judgement.reason}" for judgement in wrong))
     state = State.UNKNOWN if doubts else merge(judgement.state for judgement in judgements)
     return Verdict(row.name, state, reasons, judgements)
 
@@ -104,13 +104,13 @@ def _baseline_doubts(run: RunRecord) -> Sequence[str]:
 
 def _fault_doubts(run: RunRecord) -> Sequence[str]:
     if run.fault == CONTROL:
-        return tuple(f"A control run, but {one.target} had a {one.kind}." for one in run.fault_windows)
+        return tuple(f"A control run, but {window.target} had a {window.kind}." for window in run.fault_windows)
     if not run.fault_windows:
         return (f"There is no evidence of the fault: no {run.fault} is on record.",)
     return tuple(
-        f"There is no evidence that the {one.kind} of {one.target} was live."
-        for one in run.fault_windows
-        if not one.proven
+        f"There is no evidence that the {window.kind} of {window.target} was live."
+        for window in run.fault_windows
+        if not window.proven
     )
 
 
@@ -141,12 +141,12 @@ def _unless(stalled: str, judgement: Judgement) -> Judgement:
 def _judge(expected: PropertyExpectation, settings: Mapping[str, Json], findings: Mapping[str, Finding]) -> Judgement:
     """Judge one property; where it was not measured, or its budget has no value, it is unknown."""
     try:
-        found = _measured(expected, findings)
+        measured = _measured(expected, findings)
         limit = budgets.evaluate(expected.budget, settings) if expected.budget is not None else None
     except (_Unmeasured, budgets.BudgetError) as problem:
         return Judgement(expected, State.UNKNOWN, str(problem))
-    state, reason = _weigh(expected, found, limit)
-    return Judgement(expected, state, reason, found.value, found.of, found.at_least, limit)
+    state, reason = _weigh(expected, measured, limit)
+    return Judgement(expected, state, reason, measured.value, measured.of, measured.at_least, limit)
 
 
 class _Unmeasured(Exception):
@@ -216,22 +216,22 @@ def _mapping(value: Json) -> Mapping[str, Json]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _weigh(expected: PropertyExpectation, found: _Measured, limit: float | None) -> tuple[State, str]:
+def _weigh(expected: PropertyExpectation, measured: _Measured, limit: float | None) -> tuple[State, str]:
     unit = PROPERTIES[expected.property].unit
-    among = "" if found.of is None else f" of {found.of:g}"
-    shown = f"{'at least ' if found.at_least else ''}{_shown(found.value, unit)}{among}"
+    among = "" if measured.of is None else f" of {measured.of:g}"
+    shown = f"{'at least ' if measured.at_least else ''}{_shown(measured.value, unit)}{among}"
     match expected.promise:
         case Promise.FORBIDDEN:
-            return (State.VIOLATED, f"{shown}; forbidden.") if found.value > 0 else (State.HOLDS, f"none{among}.")
+            return (State.VIOLATED, f"{shown}; forbidden.") if measured.value > 0 else (State.HOLDS, f"none{among}.")
         case Promise.MUST_SHOW:
-            return _must_show(expected, found.value, shown, limit)
+            return _must_show(expected, measured.value, shown, limit)
         case Promise.POSSIBLE:
             return State.HOLDS, shown
         case Promise.BOUNDED if limit is not None:
             text = f"{shown}; the budget is {_shown(limit, unit)} ({expected.budget})."
-            if found.value > limit:
+            if measured.value > limit:
                 return State.VIOLATED, text
-            return (State.UNKNOWN if found.at_least else State.HOLDS), text
+            return (State.UNKNOWN if measured.at_least else State.HOLDS), text
     return State.UNKNOWN, "the row bounds it, but gives no budget."
 
 

@@ -29,9 +29,9 @@ def within(seconds: float, work: Callable[[], T], name: str = "work") -> T:
 
     threading.Thread(target=run, name=name, daemon=True).start()
     try:
-        found, problem = answers.get(timeout=seconds)
+        result, problem = answers.get(timeout=seconds)
     except Empty as error:
         raise TooLong(f"it did not end in {seconds:g} s") from error
     if problem is not None:
         raise problem
-    return found  # type: ignore[return-value]
+    return result  # type: ignore[return-value]

@@ -67,4 +67,4 @@ def _by_row(runs: Iterable[MeasuredRun]) -> dict[str, tuple[MeasuredRun, ...]]:
     rows: dict[str, list[MeasuredRun]] = {}
     for run in runs:
         rows.setdefault(run.row, []).append(run)
-    return {row: tuple(found) for row, found in rows.items()}
+    return {row: tuple(chosen_runs) for row, chosen_runs in rows.items()}

@@ -43,15 +43,15 @@ def compare(options: CompareOptions) -> tuple[str, int]:
             f"{options.new}: no run with a verdict is there{unread}. Hint: name the folder of a suite, or one of many."
         )
     chosen = choose(base, new, options.last, options.newest, options.least)
-    told = Comparison(base, new, chosen, options.rule, differences(chosen), weigh(chosen, options.rule))
+    comparison = Comparison(base, new, chosen, options.rule, differences(chosen), weigh(chosen, options.rule))
     forms = {
-        "text": text(told, options.every, options.width),
-        "markdown": markdown(told),
-        "json": json.dumps(to_json(told), indent=1) + "\n",
+        "text": text(comparison, options.every, options.width),
+        "markdown": markdown(comparison),
+        "json": json.dumps(to_json(comparison), indent=1) + "\n",
     }
     if options.save is not None:
         _save(options.save, forms)
-    return forms[options.form], told.code
+    return forms[options.form], comparison.code
 
 
 def _save(folder: Path, forms: dict[str, str]) -> None:

@@ -27,7 +27,7 @@ class Difference:
 class Differences:
     """found, and how many runs before and now did not keep what they were made with."""
 
-    found: tuple[Difference, ...]
+    items: tuple[Difference, ...]
     silent_before: int
     silent_now: int
 
@@ -41,7 +41,7 @@ def differences(chosen: Chosen) -> Differences:
     before = [run for row in rows for run in chosen.base[row]]
     now = [run for row in rows for run in chosen.new[row]]
     general = [*_changed(before, now), *_loads(before, now)]
-    particular = _merged(one for row in rows for one in _of_row(row, chosen.base[row], chosen.new[row]))
+    particular = _merged(difference for row in rows for difference in _of_row(row, chosen.base[row], chosen.new[row]))
     silent = (sum(not run.facts for run in runs) for runs in (before, now))
     return Differences((*general, *particular), *silent)
 
@@ -52,15 +52,15 @@ def _changed(before: Sequence[MeasuredRun], now: Sequence[MeasuredRun]) -> list[
     return [
         Difference(f"{fact.kind} of {fact.name}" if fact.kind != MACHINE else f"machine's {fact.name}", old, new)
         for fact in facts
-        if (told := _values(fact, before, now))
-        for old, new in [told]
+        if (values := _values(fact, before, now))
+        for old, new in [values]
     ]
 
 
 def _of_row(row: str, before: Sequence[MeasuredRun], now: Sequence[MeasuredRun]) -> Iterable[Difference]:
     for fact in _facts(before, now, (SETTING,)):
-        if told := _values(fact, before, now, always=True):
-            yield Difference(f"setting {fact.name}", *told, (row,))
+        if values := _values(fact, before, now, always=True):
+            yield Difference(f"setting {fact.name}", *values, (row,))
     for key in {key: None for run in now for key in run.figures}:
         old, new = _promises(key, before), _promises(key, now)
         if old and new.keys() != old.keys():
@@ -93,7 +93,7 @@ def _counts(fact: Fact, runs: Iterable[MeasuredRun], always: bool) -> Counter[st
 
 def _promises(key: Key, runs: Iterable[MeasuredRun]) -> Counter[str]:
     figures = [run.figures[key] for run in runs if key in run.figures]
-    return Counter(f"{one.promise} {one.budget}" if one.budget else one.promise for one in figures)
+    return Counter(f"{figure.promise} {figure.budget}" if figure.budget else figure.promise for figure in figures)
 
 
 def _loads(before: Sequence[MeasuredRun], now: Sequence[MeasuredRun]) -> list[Difference]:
@@ -108,13 +108,13 @@ def _loads(before: Sequence[MeasuredRun], now: Sequence[MeasuredRun]) -> list[Di
 
 def _merged(every: Iterable[Difference]) -> list[Difference]:
     """The same difference of several rows as one."""
-    found: dict[tuple[str, frozenset[str], frozenset[str]], Difference] = {}
-    for one in every:
-        name = one.what, frozenset(one.before), frozenset(one.now)
-        if name in found:
-            was = found[name]
-            before, now = Counter(was.before) + Counter(one.before), Counter(was.now) + Counter(one.now)
-            found[name] = Difference(one.what, before, now, (*was.rows, *one.rows))
+    merged: dict[tuple[str, frozenset[str], frozenset[str]], Difference] = {}
+    for difference in every:
+        name = difference.what, frozenset(difference.before), frozenset(difference.now)
+        if name in merged:
+            was = merged[name]
+            before, now = Counter(was.before) + Counter(difference.before), Counter(was.now) + Counter(difference.now)
+            merged[name] = Difference(difference.what, before, now, (*was.rows, *difference.rows))
         else:
-            found[name] = one
-    return list(found.values())
+            merged[name] = difference
+    return list(merged.values())

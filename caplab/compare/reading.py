@@ -57,8 +57,8 @@ def _files(place: Path) -> Iterator[Path]:
     if not place.is_dir():
         yield place
         return
-    for seen, (folder, folders, files) in enumerate(os.walk(place)):
-        if seen == _MOST_FOLDERS:
+    for count, (folder, folders, files) in enumerate(os.walk(place)):
+        if count == _MOST_FOLDERS:
             raise CommandError(
                 f"{place}: there are over {_MOST_FOLDERS:,} folders in it. Hint: name one that holds results."
             )
@@ -66,7 +66,7 @@ def _files(place: Path) -> Iterator[Path]:
         if results.VERDICT in files:
             yield here / results.VERDICT
         deep = len(here.relative_to(place).parts) >= _DEEPEST
-        folders[:] = [] if deep or results.VERDICT in files else sorted(one for one in folders if one[0] != ".")
+        folders[:] = [] if deep or results.VERDICT in files else sorted(name for name in folders if name[0] != ".")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def _suite(file: Path) -> _Suite:
     if not {"runs", "verdict"} <= fields.values.keys():
         raise FieldError(f"{file}: it is no {results.VERDICT} of a suite.")
     machine, name = fields.optional_object("machine"), fields.optional_text("suite") or "?"
-    runs = tuple(_run(one, name, machine, _folder_time(file)) for one in fields.objects("runs"))
+    runs = tuple(_run(run, name, machine, _folder_time(file)) for run in fields.objects("runs"))
     return _Suite(runs, fields.texts("failures") if "failures" in fields.values else ())
 
 
@@ -93,11 +93,11 @@ def _folder_time(file: Path) -> str:
 
 def _time_in(name: str) -> str:
     """The time with which an id or a folder's name begins, as ISO 8601; '' where it does not."""
-    found = _STAMPED.match(name)
-    if not found:
+    stamp = _STAMPED.match(name)
+    if not stamp:
         return ""
     try:
-        moment = datetime.datetime.strptime(f"{found[1]}{found[2]}", "%Y%m%d%H%M%S")
+        moment = datetime.datetime.strptime(f"{stamp[1]}{stamp[2]}", "%Y%m%d%H%M%S")
     except ValueError:
         return ""
     return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
@@ -116,7 +116,7 @@ def _run(fields: Fields, suite: str, machine: Fields | None, folder_time: str) -
         row=row,
         state=state_of(fields, "verdict"),
         doubtful=doubtful(fields),
-        figures=dict(found for one in properties if (found := _figure(row, one))),
+        figures=dict(figure for judged in properties if (figure := _figure(row, judged))),
         facts=_facts(fields, machine),
         load=number_of(machine, "load") if machine else None,
         has_primary=fields.boolean("has_primary") if "has_primary" in fields.values else True,
@@ -147,25 +147,25 @@ def _facts(fields: Fields, machine: Fields | None) -> dict[Fact, str]:
     """What the run was made with, written as texts; empty for a run of an older lab, which did not keep it."""
     if "versions" not in fields.values:
         return {}
-    found = {Fact(VERSION, name): text for name, text in fields.text_map("versions").items()}
-    found |= {Fact(IMAGE, name): text for name, text in fields.text_map("images").items()}
+    facts = {Fact(VERSION, name): text for name, text in fields.text_map("versions").items()}
+    facts |= {Fact(IMAGE, name): text for name, text in fields.text_map("images").items()}
     for part in ("settings", "specs"):
         values = fields.optional_object(part)
         flat = _flat("" if part == "settings" else part, values.values if values else {})
-        found |= {Fact(SETTING, name): text for name, text in flat}
-    return found | _of_machine(machine)
+        facts |= {Fact(SETTING, name): text for name, text in flat}
+    return facts | _of_machine(machine)
 
 
 def _of_machine(machine: Fields | None) -> dict[Fact, str]:
     if machine is None:
         return {}
-    told = {name: machine.optional_text(name) for name in ("cpu", "architecture", "kernel")}
+    texts = {name: machine.optional_text(name) for name in ("cpu", "architecture", "kernel")}
     memory = number_of(machine, "memory_bytes")
     sizes = {
         "cores": str(machine.integer("cores")),
         "memory": None if memory is None else f"{memory / _GIB:.0f} GiB",
     }
-    return {Fact(MACHINE, name): text for name, text in {**sizes, **told}.items() if text}
+    return {Fact(MACHINE, name): text for name, text in {**sizes, **texts}.items() if text}
 
 
 def _flat(where: str, value: Json) -> Iterator[tuple[str, str]]:

@@ -61,7 +61,7 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Weighed:
+class ComparedFigure:
     """One figure. p is corrected for the number of figures. enough: the new runs that would do; None where they do.
 
     violated: in how many new runs, and before, it was not as its row promises. first_seen: it was zero in every run
@@ -86,7 +86,7 @@ class Weighed:
 class Table:
     """All figures that both sides have. tested: how many of them the rate of false alarms is shared out to."""
 
-    figures: tuple[Weighed, ...]
+    figures: tuple[ComparedFigure, ...]
     tested: int
     only_before: tuple[str, ...]  # rows without a new run
     only_new: tuple[str, ...]  # rows without one before
@@ -131,22 +131,22 @@ def _pairs(chosen: Chosen) -> Iterable[_Pair]:
 
 
 def _figures(runs: Sequence[MeasuredRun]) -> dict[Key, list[Figure]]:
-    found: dict[Key, list[Figure]] = {}
+    figures: dict[Key, list[Figure]] = {}
     for run in runs:
         for key, figure in run.figures.items():
-            found.setdefault(key, []).append(figure)
-    return found
+            figures.setdefault(key, []).append(figure)
+    return figures
 
 
 def _test(base: Sequence[Figure], new: Sequence[Figure]) -> Test:
     """Where a value is only a lower bound, whatever it may have been: the larger p of both extremes."""
-    known = _values(base), _values(new)
+    values = _values(base), _values(new)
     if not any(figure.at_least for figure in (*base, *new)):
-        return rank_test(*known)
+        return rank_test(*values)
     open_base, open_new = _values(base, math.inf), _values(new, math.inf)
-    one, other = rank_test(open_base, known[1]), rank_test(known[0], open_new)
-    agree = _direction(open_base, known[1]) == _direction(known[0], open_new)
-    return Test(max(one.p, other.p) if agree else 1.0, max(one.least, other.least))
+    lowest, highest = rank_test(open_base, values[1]), rank_test(values[0], open_new)
+    agree = _direction(open_base, values[1]) == _direction(values[0], open_new)
+    return Test(max(lowest.p, highest.p) if agree else 1.0, max(lowest.least, highest.least))
 
 
 def _values(figures: Sequence[Figure], unbounded: float | None = None) -> list[float]:
@@ -160,16 +160,16 @@ def _direction(base: Sequence[float], new: Sequence[float]) -> int:
     return (apart > 0) - (apart < 0)
 
 
-def _weighed(pair: _Pair, shares: int, rule: Rule) -> Weighed:
+def _weighed(pair: _Pair, shares: int, rule: Rule) -> ComparedFigure:
     base, new = Sample.of(pair.base), Sample.of(pair.new)
     change = shift(base.values, new.values)
     limit = rule.false_alarms / shares
     worse = _worse(pair.key.property, pair.new[-1])
     few = least_of(*pair.sizes) > limit
     result = Result.TOO_FEW if few else _result(pair, limit, worse, _matters(base, change, rule))
-    seen = not any(base.values) and any(new.values) and worse > 0 and pair.new[-1].unit == ""
+    is_new = not any(base.values) and any(new.values) and worse > 0 and pair.new[-1].unit == ""
     violated = sum(figure.violated for figure in pair.new)
-    return Weighed(
+    return ComparedFigure(
         key=pair.key,
         unit=pair.new[-1].unit,
         has_primary=pair.has_primary,
@@ -181,7 +181,7 @@ def _weighed(pair: _Pair, shares: int, rule: Rule) -> Weighed:
         enough=_enough(len(pair.base), limit) if few else None,
         violated=violated,
         violated_before=sum(figure.violated for figure in pair.base),
-        first_seen=seen and result is not Result.REGRESSED and not violated,
+        first_seen=is_new and result is not Result.REGRESSED and not violated,
     )
 
 
@@ -218,4 +218,4 @@ def _worse(name: str, figure: Figure) -> int:
 
 def counted(table: Table) -> Mapping[Result, int]:
     """How many figures came to which result."""
-    return {result: sum(one.result is result for one in table.figures) for result in Result}
+    return {result: sum(figure.result is result for figure in table.figures) for result in Result}

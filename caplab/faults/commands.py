@@ -14,7 +14,7 @@ from caplab.kube import ContextRefused, pinned
 
 from .healing import AGENT_STARTS_SECONDS, Api, Bounds, Healing, Say
 from .listing import NOTHING, table
-from .objects import Objects, said
+from .objects import Objects, reason_of
 from .rows import row_of, row_of_node
 
 SOMETHING_LEFT = 3  # exit code; also where it is not known
@@ -59,8 +59,8 @@ def heal(say: Say, complain: Say, bounds: Bounds | None = None) -> int:
             left.append(_not_known("Whether the Faults have ended", error))
     for sentence in left:
         complain(f"LEFT: {sentence}")
-    known = "not everything has ended" if healing or still_away else "whether everything has ended is not known"
-    say(known if left else "all has ended")
+    summary = "not everything has ended" if healing or still_away else "whether everything has ended is not known"
+    say(summary if left else "all has ended")
     return SOMETHING_LEFT if left else 0
 
 
@@ -76,12 +76,12 @@ def bring_nodes_back(store: NodeLossStore, say: Say, say_seconds: float = 2.0) -
         seconds = 0.0
         while waiting := wait(tries, say_seconds).not_done:
             seconds += say_seconds
-            say(f"  waiting for {', '.join(sorted(tries[one].node for one in waiting))} ... {seconds:.0f} s")
+            say(f"  waiting for {', '.join(sorted(tries[attempt].node for attempt in waiting))} ... {seconds:.0f} s")
     left = []
-    for one, loss in tries.items():
-        error = one.exception()
+    for attempt, loss in tries.items():
+        error = attempt.exception()
         if error is None:
-            say(f"  node {loss.node}: {one.result().problem or 'runs again'}")
+            say(f"  node {loss.node}: {attempt.result().problem or 'runs again'}")
         else:
             left.append(_with_hint(error))
     return len(lost), left
@@ -90,7 +90,7 @@ def bring_nodes_back(store: NodeLossStore, say: Say, say_seconds: float = 2.0) -
 def _not_known(what: str, error: Exception) -> str:
     if isinstance(error, ContextRefused):  # it names its hint itself
         return f"{what} is not known: {error}"
-    return f"{what} is not known: {said(error)}. Hint: see whether the cluster is up (make status), then repeat."
+    return f"{what} is not known: {reason_of(error)}. Hint: see whether the cluster is up (make status), then repeat."
 
 
 def _with_hint(error: BaseException) -> str:

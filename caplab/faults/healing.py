@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Protocol
 
-from .objects import FINALIZER, said
+from .objects import FINALIZER, reason_of
 from .rows import Entry, Fault, ends_by_itself, unanswered
 
 Say = Callable[[str], None]
@@ -122,7 +122,7 @@ def _tried(call: Callable[[], None]) -> str:
     try:
         call()
     except Exception as error:
-        return said(error)
+        return reason_of(error)
     return ""
 
 

@@ -63,7 +63,7 @@ class Objects:
                 raise
 
 
-def said(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
     """What went wrong in one line, in the API server's own words where it has some."""
     if isinstance(error, client.ApiException):
         try:

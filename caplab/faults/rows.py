@@ -138,10 +138,10 @@ def target_words(target: Mapping[str, Any]) -> str:
 def moment(stamp: str | None) -> datetime | None:
     """An RFC 3339 time; None where there is none, or none that can be read."""
     try:
-        found = datetime.fromisoformat(stamp or "")
+        stamp_time = datetime.fromisoformat(stamp or "")
     except ValueError:
         return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    return stamp_time if stamp_time.tzinfo else stamp_time.replace(tzinfo=UTC)
 
 
 def _detail(fault: Fault) -> str:

@@ -25,9 +25,9 @@ class Bounds:
     def refuse_rows(self, rows: int, at_least: bool = False) -> None:
         """TooMuch where there are more rows; at_least: they are not all counted."""
         if rows > self.rows:
-            found = f"{'at least ' if at_least else ''}{rows:,} rows"
+            rows_found = f"{'at least ' if at_least else ''}{rows:,} rows"
             raise TooMuch(
-                f"The history has {found}, and at most {self.rows:,} are read."
+                f"The history has {rows_found}, and at most {self.rows:,} are read."
                 f" Hint: check a part of it, or allow more with --most-rows {rows} where there is memory for it."
             )
 

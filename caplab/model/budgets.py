@@ -63,7 +63,7 @@ def check(expression: str) -> None:
 def _parsed(expression: str) -> ast.expr:
     if len(expression) > _LONGEST:
         raise BudgetError(f"A budget is longer than {_LONGEST} characters: '{expression[:40]}...'.")
-    plain = _LITERAL.sub(lambda found: f"({float(found[1]) * _UNITS[found[2]]!r})", expression.strip())
+    plain = _LITERAL.sub(lambda literal: f"({float(literal[1]) * _UNITS[literal[2]]!r})", expression.strip())
     try:
         tree = ast.parse(plain, mode="eval").body
     except (SyntaxError, ValueError):
@@ -120,7 +120,7 @@ def _setting(name: str, settings: Mapping[str, Json]) -> float:
 def _quantity(name: str, value: Json) -> float:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
-    found = _QUANTITY.fullmatch(value.strip()) if isinstance(value, str) else None
-    if not found:
+    quantity = _QUANTITY.fullmatch(value.strip()) if isinstance(value, str) else None
+    if not quantity:
         raise BudgetError(f"The setting '{name}' is {value!r}, which is no number, duration or size.")
-    return float(found[1]) * _UNITS[found[2] or "s"]
+    return float(quantity[1]) * _UNITS[quantity[2] or "s"]

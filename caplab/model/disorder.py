@@ -52,8 +52,8 @@ def refuse_observed(history: Table) -> None:
     if observed.null_count == history.num_rows:
         return
     other = pc.not_equal(observed, value).fill_null(True)
-    found = pc.and_(pc.and_(pc.equal(history.column("op"), "read"), pc.is_valid(observed)), other)
-    rows = np.flatnonzero(np.asarray(found, dtype=np.bool_))
+    misplaced = pc.and_(pc.and_(pc.equal(history.column("op"), "read"), pc.is_valid(observed)), other)
+    rows = np.flatnonzero(np.asarray(misplaced, dtype=np.bool_))
     if len(rows):
         raise ValueError(f"Row {rows[0] + 1}: it is a read, but observed is not its value. Hint: write it in value.")
 
@@ -103,9 +103,9 @@ def _refuse(history: Table, first: int, second: int) -> None:
     def cell(name: str, row: int) -> object:
         return history.column(name)[row].as_py()
 
-    one, other = sorted((first, second))
+    earlier, other = sorted((first, second))
     raise ValueError(
-        f"Rows {one + 1} and {other + 1}: session {cell('session', first)} of vantage '{cell('vantage', first)}' has"
-        f" two operations at a time (one returned at {cell('return_ns', first)}, the other was invoked at"
+        f"Rows {earlier + 1} and {other + 1}: session {cell('session', first)} of vantage '{cell('vantage', first)}'"
+        f" has two operations at a time (one returned at {cell('return_ns', first)}, the other was invoked at"
         f" {cell('invoke_ns', second)}). Hint: give every client that works beside others a session of its own."
     )

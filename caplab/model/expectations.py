@@ -118,8 +118,8 @@ class Expectations:
         for row in self.rows:
             if (row.engine, row.mode, row.fault) == (engine, mode, fault):
                 return row
-        known = ", ".join(f"'{row.name}'" for row in self.rows)
+        names = ", ".join(f"'{row.name}'" for row in self.rows)
         raise LookupError(
             f"No expectation row '{engine} {mode} {fault}'."
-            f" Hint: add it to experiments/expectations.yaml, beside {known}."
+            f" Hint: add it to experiments/expectations.yaml, beside {names}."
         )

@@ -162,10 +162,10 @@ def _integers(column: Column, field: Any) -> Column:
         return column.cast(field.type)
     except pa.ArrowInvalid as error:
         most = 2 ** (field.type.bit_width - 1) - 1
-        found = np.asarray(column.fill_null(0))
-        row = int(np.flatnonzero((found > most) | (found < -most - 1))[0])
+        values = np.asarray(column.fill_null(0))
+        row = int(np.flatnonzero((values > most) | (values < -most - 1))[0])
         raise ValueError(
-            f"Row {row + 1}: column '{field.name}' says {found[row]}, which does not fit {field.type}."
+            f"Row {row + 1}: column '{field.name}' says {values[row]}, which does not fit {field.type}."
             " Hint: use smaller numbers."
         ) from error
 

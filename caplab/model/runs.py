@@ -141,7 +141,7 @@ class RunRecord:
             fault=fields.text("fault"),
             settings=dict(fields.object("settings").values),
             seed=fields.integer("seed"),
-            fault_windows=tuple(_fault_window(one) for one in fields.objects("fault_windows")),
+            fault_windows=tuple(_fault_window(window) for window in fields.objects("fault_windows")),
             boot_id=fields.text("boot_id"),
             wall_anchor=_wall_anchor(fields.object("wall_anchor")),
             versions=fields.text_map("versions"),
@@ -190,7 +190,9 @@ def _scan_json(scan: FinalScan) -> dict[str, Json]:
     plain: dict[str, Json] = {
         name: getattr(scan, name) for name in ("converged", "elements", "server", "problem", "invoke_ns")
     }
-    keyed: dict[str, Json] = {workload: _scan_json(one) for workload, one in scan.keyed.items()}
+    keyed: dict[str, Json] = {
+        workload: _scan_json(scan_of_workload) for workload, scan_of_workload in scan.keyed.items()
+    }
     return {**plain, "local": dict(scan.local), "keyed": keyed}
 
 
@@ -231,9 +233,9 @@ def _sides(fields: Fields | None) -> dict[str, tuple[str, ...]]:
 def _by_vantage(fields: Fields | None, what: str) -> dict[str, float]:
     if fields is None:
         return {}
-    found = {}
+    by_vantage = {}
     for vantage, value in fields.values.items():
         if not isinstance(value, int | float) or isinstance(value, bool):
             raise fields.error(vantage, what)
-        found[vantage] = float(value)
-    return found
+        by_vantage[vantage] = float(value)
+    return by_vantage

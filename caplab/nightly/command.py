@@ -57,7 +57,7 @@ def _summary(parsed: argparse.Namespace, say: Say) -> int:
 def _judge(parsed: argparse.Namespace, say: Say) -> int:
     fail_on = wanted(parsed.fail_on)
     if parsed.run is None:
-        say(f"fails the job: {', '.join(sorted(one.value for one in fail_on)) or 'nothing'}")
+        say(f"fails the job: {', '.join(sorted(outcome.value for outcome in fail_on)) or 'nothing'}")
         return 0
     codes = _codes(parsed)
     judgement = judge(codes, fail_on)

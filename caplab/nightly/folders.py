@@ -14,7 +14,7 @@ _DRAFT = ".{}.part"  # a copy that is under way, or was broken off: by its first
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class StoredSuite:
     """A suite's folder: when it was begun (UTC), its suite's name, and what it takes on disk."""
 
     path: Path
@@ -42,14 +42,14 @@ def named(path: Path) -> tuple[datetime.datetime, str] | None:
     return (begun.replace(tzinfo=datetime.UTC), match[2]) if match and begun else None
 
 
-def suites(folder: Path) -> list[Kept]:
+def suites(folder: Path) -> list[StoredSuite]:
     """The suites' folders in a folder, the oldest first; whatever else is in it is left out."""
-    found = []
+    stored = []
     for path in folder.iterdir() if folder.is_dir() else ():
-        said = named(path) if path.is_dir() and not path.is_symlink() else None
-        if said:
-            found.append(Kept(path, *said, size_of(path)))
-    return sorted(found, key=lambda one: (one.begun, one.path.name))
+        begun_and_suite = named(path) if path.is_dir() and not path.is_symlink() else None
+        if begun_and_suite:
+            stored.append(StoredSuite(path, *begun_and_suite, size_of(path)))
+    return sorted(stored, key=lambda suite: (suite.begun, suite.path.name))
 
 
 def size_of(folder: Path) -> int:
@@ -63,25 +63,25 @@ def size_of(folder: Path) -> int:
     return total
 
 
-def to_prune(kept: Sequence[Kept], bounds: Bounds, now: datetime.datetime) -> list[Kept]:
+def to_prune(kept: Sequence[StoredSuite], bounds: Bounds, now: datetime.datetime) -> list[StoredSuite]:
     """Those that go, the oldest first: pure. The newest of all stays, whatever its age and size."""
-    oldest_first = sorted(kept, key=lambda one: (one.begun, one.path.name))
+    oldest_first = sorted(kept, key=lambda suite: (suite.begun, suite.path.name))
     gone = set(_too_old(oldest_first, bounds, now)) | set(_too_many(oldest_first, bounds))
-    left = [one for one in oldest_first if one not in gone]
-    total = sum(one.size_bytes for one in left)
-    for one in left:
+    left = [suite for suite in oldest_first if suite not in gone]
+    total = sum(suite.size_bytes for suite in left)
+    for suite in left:
         if bounds.size_bytes is None or total <= bounds.size_bytes:
             break
-        gone.add(one)
-        total -= one.size_bytes
-    return [one for one in oldest_first[:-1] if one in gone]
+        gone.add(suite)
+        total -= suite.size_bytes
+    return [suite for suite in oldest_first[:-1] if suite in gone]
 
 
-def prune(folder: Path, bounds: Bounds, now: datetime.datetime) -> list[Kept]:
+def prune(folder: Path, bounds: Bounds, now: datetime.datetime) -> list[StoredSuite]:
     """Remove what is over the bounds; what was removed. OSError where it cannot be."""
     gone = to_prune(suites(folder), bounds, now)
-    for one in gone:
-        shutil.rmtree(one.path)
+    for suite in gone:
+        shutil.rmtree(suite.path)
     return gone
 
 
@@ -100,14 +100,14 @@ def add(suite: Path, baseline: Path) -> Path:
     return draft.rename(target)
 
 
-def _too_old(kept: Iterable[Kept], bounds: Bounds, now: datetime.datetime) -> list[Kept]:
-    return [] if bounds.age is None else [one for one in kept if now - one.begun > bounds.age]
+def _too_old(kept: Iterable[StoredSuite], bounds: Bounds, now: datetime.datetime) -> list[StoredSuite]:
+    return [] if bounds.age is None else [suite for suite in kept if now - suite.begun > bounds.age]
 
 
-def _too_many(kept: Sequence[Kept], bounds: Bounds) -> list[Kept]:
+def _too_many(kept: Sequence[StoredSuite], bounds: Bounds) -> list[StoredSuite]:
     if bounds.last is None:
         return []
-    by_suite: dict[str, list[Kept]] = {}
-    for one in kept:
-        by_suite.setdefault(one.suite, []).append(one)
-    return [one for of_suite in by_suite.values() for one in of_suite[: -bounds.last]]
+    by_suite: dict[str, list[StoredSuite]] = {}
+    for suite in kept:
+        by_suite.setdefault(suite.suite, []).append(suite)
+    return [suite for of_suite in by_suite.values() for suite in of_suite[: -bounds.last]]

@@ -15,7 +15,7 @@ from ..tidy import CLUSTER_PLURALS
 from ..watching import GROUP, VERSION
 
 _TIMEOUT = (5, 10)  # seconds: to connect, to answer
-_PATIENCE_SECONDS = 60.0  # the dead run's hold is seen to be dead after 20 s
+_LEASE_SECONDS = 60.0  # the dead run's hold is seen to be dead after 20 s
 _GONE_SECONDS = 90.0
 _LOOK_SECONDS = 0.5
 _GONE, _CHANGED = 404, 409
@@ -32,13 +32,13 @@ def remove(namespace: str, why: str, api: client.ApiClient | None = None) -> lis
     """
     api = api or pinned().api
     hold = Hold(Leases(api), namespace, new_id())
-    hold.begin(_PATIENCE_SECONDS)
+    hold.begin(_LEASE_SECONDS)
     try:
         custom: Any = client.CustomObjectsApi(api)
-        told = _fail_runs(custom, namespace, why)
+        sentences = _fail_runs(custom, namespace, why)
         for kind, plural in _PLURALS.items():
-            told += _remove_all(custom, namespace, kind, plural)
-        return told
+            sentences += _remove_all(custom, namespace, kind, plural)
+        return sentences
     finally:
         hold.end()
 
@@ -56,10 +56,11 @@ def _remove_all(custom: Any, namespace: str, kind: str, plural: str) -> list[str
             if error.status not in (_GONE, _CHANGED):
                 raise
     uids = {body["metadata"]["uid"] for body in mine}
-    left = _left(lambda: [one for one in _of_runs(custom, namespace, plural) if one["metadata"]["uid"] in uids])
-    gone = [body for body in mine if body["metadata"]["uid"] not in {one["metadata"]["uid"] for one in left}]
-    told = [f"{kind} {namespace}/{body['metadata']['name']} was removed" for body in gone]
-    return told + [f"{kind} {namespace}/{one['metadata']['name']} is still there" for one in left]
+    left = _left(lambda: [body for body in _of_runs(custom, namespace, plural) if body["metadata"]["uid"] in uids])
+    left_uids = {body["metadata"]["uid"] for body in left}
+    gone = [body for body in mine if body["metadata"]["uid"] not in left_uids]
+    sentences = [f"{kind} {namespace}/{body['metadata']['name']} was removed" for body in gone]
+    return sentences + [f"{kind} {namespace}/{body['metadata']['name']} is still there" for body in left]
 
 
 def _left(look: Callable[[], list[Any]]) -> list[Any]:
@@ -71,7 +72,7 @@ def _left(look: Callable[[], list[Any]]) -> list[Any]:
 
 def _fail_runs(custom: Any, namespace: str, why: str) -> list[str]:
     """Say on the Run objects that are still under way that they are not."""
-    told = []
+    sentences = []
     for body in _of_runs(custom, namespace, "runs"):
         status, name = body.get("status") or {}, body["metadata"]["name"]
         if status.get("phase") != "Running":
@@ -87,8 +88,8 @@ def _fail_runs(custom: Any, namespace: str, why: str) -> list[str]:
             GROUP, VERSION, namespace, "runs", name, patch,
             field_manager=MANAGER, force=True, _content_type=_APPLY, _request_timeout=_TIMEOUT,
         )  # fmt: skip
-        told.append(f"Run {namespace}/{name} is marked as failed")
-    return told
+        sentences.append(f"Run {namespace}/{name} is marked as failed")
+    return sentences
 
 
 def _of_runs(custom: Any, namespace: str, plural: str) -> list[Any]:

@@ -78,8 +78,8 @@ class Judgement:
     @property
     def exit_code(self) -> int:
         """0 unless something fails the job, else as `caplab run` ends: 3 failed, 1 invalid or regressed, 2 unknown."""
-        found = [_EXIT_CODES[outcome] for outcome in self.failing]
-        return next((code for code in (3, 1, 2) if code in found), 0)
+        exit_codes = [_EXIT_CODES[outcome] for outcome in self.failing]
+        return next((code for code in (3, 1, 2) if code in exit_codes), 0)
 
 
 def wanted(text: str) -> frozenset[Outcome]:
@@ -89,17 +89,17 @@ def wanted(text: str) -> frozenset[Outcome]:
         return frozenset()
     strange = [word for word in words if word not in EVERY]
     if strange or not words:
-        found = f"'{strange[0]}'" if strange else "nothing"
+        word = f"'{strange[0]}'" if strange else "nothing"
         raise FieldError(
-            f"fail-on names {found}. Hint: use {', '.join(EVERY)}, separated by commas, or '{NOTHING}' alone."
+            f"fail-on names {word}. Hint: use {', '.join(EVERY)}, separated by commas, or '{NOTHING}' alone."
         )
     return frozenset(Outcome(word) for word in words)
 
 
 def judge(codes: Codes, fail_on: frozenset[Outcome]) -> Judgement:
     """What came of it, and what of that fails the job."""
-    found = codes.outcomes()
-    return Judgement(found, tuple(outcome for outcome in found if outcome in fail_on))
+    outcomes = codes.outcomes()
+    return Judgement(outcomes, tuple(outcome for outcome in outcomes if outcome in fail_on))
 
 
 def sentence(outcome: Outcome, codes: Codes) -> str:
@@ -112,7 +112,9 @@ def sentence(outcome: Outcome, codes: Codes) -> str:
 def workflow_commands(judgement: Judgement, codes: Codes) -> list[str]:
     """GitHub's workflow commands: an error for what fails the job, a warning for the rest."""
     levels = {outcome: "error" if outcome in judgement.failing else "warning" for outcome in judgement.outcomes}
-    return [f"::{level} title={_property(TITLES[one])}::{sentence(one, codes)}" for one, level in levels.items()]
+    return [
+        f"::{level} title={_property(TITLES[outcome])}::{sentence(outcome, codes)}" for outcome, level in levels.items()
+    ]
 
 
 def _property(text: str) -> str:

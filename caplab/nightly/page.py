@@ -14,7 +14,7 @@ from markdown_it import MarkdownIt
 
 from ..model.fields import FieldError
 from ..results import JUNIT, SUMMARY, VERDICT
-from .folders import Kept, named
+from .folders import StoredSuite, named
 from .report import CHANGES, PAGE, REPORT, TREND, Report
 from .store import Store
 
@@ -100,12 +100,12 @@ def server(store: Store, host: str, port: int) -> ThreadingHTTPServer:
             self._answer(with_content=False)
 
         def _answer(self, with_content: bool) -> None:
-            found = answer(store, self.path) if meant(host, self.headers["Host"] or "") else _ELSEWHERE
-            self.send_response(found.status)
+            page_answer = answer(store, self.path) if meant(host, self.headers["Host"] or "") else _ELSEWHERE
+            self.send_response(page_answer.status)
             for name, value in (
-                ("Content-Type", f"{found.kind}; charset=utf-8"),
-                ("Content-Length", str(len(found.content))),
-                ("Content-Security-Policy", found.policy),
+                ("Content-Type", f"{page_answer.kind}; charset=utf-8"),
+                ("Content-Length", str(len(page_answer.content))),
+                ("Content-Security-Policy", page_answer.policy),
                 ("X-Content-Type-Options", "nosniff"),
                 ("Referrer-Policy", "no-referrer"),
                 ("Cache-Control", "no-store"),
@@ -113,7 +113,7 @@ def server(store: Store, host: str, port: int) -> ThreadingHTTPServer:
                 self.send_header(name, value)
             self.end_headers()
             if with_content:
-                self.wfile.write(found.content)
+                self.wfile.write(page_answer.content)
 
         def log_message(self, *_: Any) -> None:
             """Keep no log of who looks."""
@@ -125,14 +125,14 @@ def server(store: Store, host: str, port: int) -> ThreadingHTTPServer:
 
 def _listed(store: Store) -> Answer:
     newest = list(reversed(store.suites()))
-    rows = "".join(_row(store, one) for one in newest[:_MOST_LISTED])
+    rows = "".join(_row(store, suite) for suite in newest[:_MOST_LISTED])
     head = "<tr><th>begun (UTC)</th><th>suite</th><th>came to</th><th>size</th><th>files</th></tr>"
     more = f"<p>and {len(newest) - _MOST_LISTED} older ones</p>" if len(newest) > _MOST_LISTED else ""
     text = f"<h1>Nights</h1>{f'<table>{head}{rows}</table>{more}' if rows else '<p>There is nothing yet.</p>'}"
     return Answer(HTTPStatus.OK, _whole("nights", text))
 
 
-def _row(store: Store, kept: Kept) -> str:
+def _row(store: Store, kept: StoredSuite) -> str:
     name = quote(kept.path.name, safe="")
     outcome = _outcome(store, kept.path.name)
     kind = "valid" if outcome == "valid" else "unsure" if outcome in ("unknown", "not told") else "bad"
@@ -154,7 +154,7 @@ def _outcome(store: Store, folder: str) -> str:
 
 def _opened(store: Store, folder: str) -> Answer:
     there = store.names(folder)
-    file = next((one for one in _PAGES if one in there), None)
+    file = next((page for page in _PAGES if page in there), None)
     return _missing() if file is None else _file(store, folder, file)
 
 

@@ -162,9 +162,9 @@ def _cleared(night: Night, there: UnderWay, why: str, clear: Clear) -> list[str]
             f"The night of {there.began} ({there.suite}) by {there.runner} may still be under way: {held}"
         ) from held
     except Exception as error:  # it is reported all the same: faults end by themselves, and the next run clears up too
-        from ..faults.objects import said  # noqa: PLC0415  # the API server's client is slow to load
+        from ..faults.objects import reason_of  # noqa: PLC0415  # the API server's client is slow to load
 
-        return [f"What it left could not be removed: {said(error)}"]
+        return [f"What it left could not be removed: {reason_of(error)}"]
 
 
 def _read(store: Store) -> UnderWay | None:
@@ -196,15 +196,15 @@ def _told_of(report: Report) -> str:
 def _folder_of(store: Store, under_way: UnderWay) -> str:
     """The folder that a night has left, which has no report; else a name for one."""
     began = datetime.datetime.fromisoformat(under_way.began)
-    for one in reversed(store.suites()):
-        if one.begun >= began.replace(microsecond=0) and REPORT not in store.names(one.path.name):
-            return one.path.name
+    for suite in reversed(store.suites()):
+        if suite.begun >= began.replace(microsecond=0) and REPORT not in store.names(suite.path.name):
+            return suite.path.name
     return under_way.folder
 
 
 def _suite(night: Night, say: Say) -> Ended:
     """`caplab run` as people call it, told to end when its time is over, or when this process is."""
-    before = {one.path for one in folders.suites(night.results)}
+    before = {suite.path for suite in folders.suites(night.results)}
     command = [*_CAPLAB, "run", night.suite, "--repeat", str(night.repeat), "--results", str(night.results)]
     settings = {**night.settings, "namespace": night.namespace}
     command += [f"--set={name}={value}" for name, value in settings.items()]
@@ -217,7 +217,7 @@ def _suite(night: Night, say: Say) -> Ended:
         notes, code = (f"The suite was told to end: it took over {night.seconds / 60:.0f} minutes.",), _end(process)
     except KeyboardInterrupt:
         notes, code = ("The runner was told to end in the midst of the suite.",), _end(process)
-    new = [one.path for one in folders.suites(night.results) if one.path not in before]
+    new = [suite.path for suite in folders.suites(night.results) if suite.path not in before]
     if code < 0 or (code == 0 and not new):  # without a verdict nothing is valid
         code = LAB_FAILED
     return Ended(code, new[-1] if new else None, notes)
@@ -267,8 +267,8 @@ def _keep(night: Night, folder: Path | None, outcomes: Sequence[Outcome], store:
         folders.add(folder, baseline)
         gone = folders.prune(baseline, Bounds(last=night.keep_last), datetime.datetime.now(datetime.UTC))
         if night.bucket:
-            for one in gone:
-                store.remove(f"{BASELINE}/{one.path.name}")
+            for suite in gone:
+                store.remove(f"{BASELINE}/{suite.path.name}")
             Store(store.files, f"{store.root}/{BASELINE}").push(baseline / folder.name)
     command = [*_CAPLAB, "trend", str(night.results), "--output", str(folder / TREND)]  # each run is drawn once
     try:
@@ -298,9 +298,9 @@ def _page_of_broken(report: Report) -> str:
 def _prune(store: Store, bounds: Bounds, say: Say) -> None:
     """Remove what is over the bounds; what cannot be removed costs no night."""
     try:
-        for one in folders.to_prune(store.suites(), bounds, datetime.datetime.now(datetime.UTC)):
-            store.remove(one.path.name)
-            say(f"pruned: {one.path.name}")
+        for suite in folders.to_prune(store.suites(), bounds, datetime.datetime.now(datetime.UTC)):
+            store.remove(suite.path.name)
+            say(f"pruned: {suite.path.name}")
     except OSError as error:
         say(f"note: not everything was pruned: {one_line(str(error))}")
 

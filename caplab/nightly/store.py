@@ -15,7 +15,7 @@ import fsspec
 from fsspec.implementations.arrow import ArrowFSWrapper
 
 from ..model.fields import FieldError
-from .folders import Kept, named
+from .folders import StoredSuite, named
 from .report import REPORT
 
 ENDPOINT_VARIABLE, REGION_VARIABLE = "CAPLAB_S3_ENDPOINT", "CAPLAB_S3_REGION"
@@ -30,7 +30,7 @@ class Store:
     files: Any  # fsspec has no types
     root: str
 
-    def suites(self) -> list[Kept]:
+    def suites(self) -> list[StoredSuite]:
         """The suites' folders, the oldest first; a folder's path is its name alone."""
         sizes: dict[str, int] = {}
         if not self.files.exists(self.root):
@@ -42,13 +42,15 @@ class Store:
             if len(inside) > 1:
                 sizes[inside[0]] = sizes.get(inside[0], 0) + int(info.get("size") or 0)
         every = [(name, size, named(Path(name))) for name, size in sizes.items()]
-        kept = [Kept(Path(name), *said, size) for name, size, said in every if said]
-        return sorted(kept, key=lambda one: (one.begun, one.path.name))
+        kept = [
+            StoredSuite(Path(name), *begun_and_suite, size) for name, size, begun_and_suite in every if begun_and_suite
+        ]
+        return sorted(kept, key=lambda suite: (suite.begun, suite.path.name))
 
     def names(self, suite: str) -> list[str]:
         """The files of a suite's folder itself, not of its runs."""
         listed = self.files.ls(self._path(suite), detail=True)
-        return [PurePosixPath(one["name"]).name for one in listed if one["type"] == "file"]
+        return [PurePosixPath(entry["name"]).name for entry in listed if entry["type"] == "file"]
 
     def read(self, name: str, most_bytes: int) -> bytes:
         """A file; FileNotFoundError, or OSError where it is longer."""
@@ -68,7 +70,7 @@ class Store:
     def push(self, folder: Path) -> None:
         """Bring a suite's folder here, its REPORT last."""
         every = sorted(file for file in folder.rglob("*") if file.is_file())
-        for file in sorted(every, key=lambda one: one.name == REPORT):
+        for file in sorted(every, key=lambda path: path.name == REPORT):
             self.write(f"{folder.name}/{file.relative_to(folder).as_posix()}", file.read_bytes())
 
     def pull(self, folder: str, target: Path) -> None:

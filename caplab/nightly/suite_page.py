@@ -21,10 +21,10 @@ from .summary import Parts, page
 
 def cap_table_of(folder: Path) -> str:
     """What a suite measured, as the CAP table's lines; '' where nothing was. FieldError, OSError as for any file."""
-    said = folders.named(folder.resolve())
-    if not said or not (folder / results.VERDICT).is_file():
+    begun_and_suite = folders.named(folder.resolve())
+    if not begun_and_suite or not (folder / results.VERDICT).is_file():
         return ""
-    begun, suite = said
+    begun, suite = begun_and_suite
     verdict = Fields.of(results.VERDICT, read_json(folder / results.VERDICT))
     machine = asdict(plans.read(folder).machine)
     whole = {"suite": suite, **verdict.values, "date": f"{begun:%Y-%m-%d %H:%M:%S} UTC", "machine": machine}

@@ -52,9 +52,9 @@ def _came_to(judgement: Judgement, codes: Codes) -> str:
     ends = (("caplab run", codes.run), ("caplab compare", codes.compare))
     rows = [(command, "not called" if code is None else str(code)) for command, code in ends]
     lines = [f"- **{outcome.value}**: {escaped(sentence(outcome, codes))}" for outcome in judgement.outcomes]
-    said = "\n".join(lines) or f"{all_is_well(codes).capitalize()}."
+    outcomes = "\n".join(lines) or f"{all_is_well(codes).capitalize()}."
     grid = Grid("exit codes", ("command", "ended with"), tuple(rows), frozenset({0}))
-    return "\n".join([said, "", *in_markdown(grid)])
+    return "\n".join([outcomes, "", *in_markdown(grid)])
 
 
 def _not_compared(codes: Codes) -> str:

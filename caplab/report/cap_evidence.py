@@ -49,29 +49,29 @@ class Evidence:
             cores=machine.integer("cores"),
             memory_bytes=machine.integer("memory_bytes"),
             load=number_of(machine, "load"),
-            runs=tuple(_run(one) for one in fields.objects("runs")),
+            runs=tuple(_run(run_fields) for run_fields in fields.objects("runs")),
         )
 
 
 def newest_by_row(evidence: Iterable[Evidence]) -> dict[str, tuple[Evidence, tuple[MeasuredRun, ...]]]:
     """For each row its runs of the newest suite that has any."""
-    found: dict[str, tuple[Evidence, tuple[MeasuredRun, ...]]] = {}
-    for one in sorted(evidence, key=lambda suite: (suite.date, suite.suite)):
-        for row in {run.row for run in one.runs}:
-            found[row] = (one, tuple(run for run in one.runs if run.row == row))
-    return found
+    newest: dict[str, tuple[Evidence, tuple[MeasuredRun, ...]]] = {}
+    for suite_evidence in sorted(evidence, key=lambda suite: (suite.date, suite.suite)):
+        for row in {run.row for run in suite_evidence.runs}:
+            newest[row] = (suite_evidence, tuple(run for run in suite_evidence.runs if run.row == row))
+    return newest
 
 
 def doubtful(fields: Fields) -> bool:
     """Whether a run of a verdict.json was no case of its row. FieldError where it is no such run."""
-    states = [state_of(one, "state") for one in fields.objects("properties")]
+    states = [state_of(property_fields, "state") for property_fields in fields.objects("properties")]
     wrong = sum(state is not State.HOLDS for state in states)
     # Each property that does not hold gives one reason, each doubt one more.
     return state_of(fields, "verdict") is not merge(states) or len(fields.texts("reasons")) > wrong
 
 
 def _run(fields: Fields) -> MeasuredRun:
-    judgements = tuple(_judgement(one) for one in fields.objects("properties"))
+    judgements = tuple(_judgement(property_fields) for property_fields in fields.objects("properties"))
     return MeasuredRun(fields.text("row"), state_of(fields, "verdict"), doubtful(fields), judgements)
 
 

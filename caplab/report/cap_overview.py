@@ -47,16 +47,16 @@ def overview(title: str, rows: Sequence[tuple[Expectation, str]], judged: Judged
 
 
 def _cell(row: Expectation, words: dict[str, str], judged: Judged) -> str:
-    told = [(expected, judged(row, expected)) for expected in row.properties if expected.property in words]
-    return "; ".join(_part(expected, words[expected.property], found) for expected, found in told)
+    judgements_of = [(expected, judged(row, expected)) for expected in row.properties if expected.property in words]
+    return "; ".join(_part(expected, words[expected.property], judgements) for expected, judgements in judgements_of)
 
 
-def _part(expected: PropertyExpectation, word: str, found: Sequence[Judgement]) -> str:
+def _part(expected: PropertyExpectation, word: str, judgements: Sequence[Judgement]) -> str:
     """Such as 'majority: 22.890 s (≤ 26.0 s)'."""
     of = " ".join(part for part in (expected.side, word) if part)
-    figure = shown(found) if found else NOT_MEASURED
-    return f"{of}{': ' if of else ''}{figure.split(' (<')[0]}{_promise(expected, found)}"
+    figure = shown(judgements) if judgements else NOT_MEASURED
+    return f"{of}{': ' if of else ''}{figure.split(' (<')[0]}{_promise(expected, judgements)}"
 
 
-def _promise(expected: PropertyExpectation, found: Sequence[Judgement]) -> str:
-    return "" if expected.promise is Promise.POSSIBLE else f" ({promised(expected, found).split('  (')[0]})"
+def _promise(expected: PropertyExpectation, judgements: Sequence[Judgement]) -> str:
+    return "" if expected.promise is Promise.POSSIBLE else f" ({promised(expected, judgements).split('  (')[0]})"

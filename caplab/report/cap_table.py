@@ -17,7 +17,7 @@ from .cap_overview import overview
 from .cap_words import NOT_MEASURED, promised, shown, where
 from .grid import Grid, escaped, in_markdown
 
-_Found: TypeAlias = tuple[MeasuredRun, Judgement]
+_RunJudgement: TypeAlias = tuple[MeasuredRun, Judgement]
 _HEADER = ("mode", "fault", "side, route", "property", "promised", "measured", "verdict", "date")
 _PREFACE = """\
 Made by `bench/cap_table.py` (`make cap-table`) from `experiments/expectations.yaml` and the verdicts under
@@ -44,7 +44,7 @@ class _Row:
         """None: never measured."""
         if self.evidence is None:
             return None
-        return merge(_state(_found(self.runs, expected), expected) for expected in self.row.properties)
+        return merge(_state(_judgements_of(self.runs, expected), expected) for expected in self.row.properties)
 
 
 def cap_table(expectations: Expectations, evidence: Sequence[Evidence], without_primary: Collection[str]) -> str:
@@ -74,9 +74,9 @@ def measured_tables(expectations: Expectations, evidence: Evidence) -> str:
 def tally(states: Sequence[State | None]) -> str:
     """Such as '20 rows, 12 measured: 10 valid, 1 invalid, 1 unknown'."""
     counts = Counter(states)
-    known = len(states) - counts[None]
-    said = ", ".join(f"{counts[state]} {state.value}" for state in (State.HOLDS, State.VIOLATED, State.UNKNOWN))
-    return f"{len(states)} rows, {known} measured: {said}"
+    measured = len(states) - counts[None]
+    by_state = ", ".join(f"{counts[state]} {state.value}" for state in (State.HOLDS, State.VIOLATED, State.UNKNOWN))
+    return f"{len(states)} rows, {measured} measured: {by_state}"
 
 
 def _states(rows: Iterable[_Row]) -> list[State | None]:
@@ -88,12 +88,18 @@ def _suites(evidence: Sequence[Evidence], rows: Collection[str]) -> list[str]:
     if not evidence:
         return []
     lines = tuple(
-        (one.suite, one.date, f"{one.cores} cores, {one.memory_bytes / 2**30:.0f} GiB", _load(one), str(len(one.runs)))
-        for one in sorted(evidence, key=lambda one: (one.date, one.suite))
+        (
+            suite.suite,
+            suite.date,
+            f"{suite.cores} cores, {suite.memory_bytes / 2**30:.0f} GiB",
+            _load(suite),
+            str(len(suite.runs)),
+        )
+        for suite in sorted(evidence, key=lambda suite: (suite.date, suite.suite))
     )
     grid = Grid("suites", ("suite", "begun", "machine", "load at the beginning", "runs"), lines, frozenset({0, 1, 2}))
     blocks = ["\n".join(in_markdown(grid))]
-    if gone := sorted({run.row for one in evidence for run in one.runs} - set(rows)):
+    if gone := sorted({run.row for suite in evidence for run in suite.runs} - set(rows)):
         blocks.append(f"Measured, but no row of the table any more: {escaped(', '.join(gone))}.")
     return blocks
 
@@ -117,10 +123,10 @@ def _at_a_glance(rows: Sequence[_Row]) -> Grid:
     by_name = {row.row.name: row for row in rows}
 
     def judged(of: Expectation, expected: PropertyExpectation) -> list[Judgement]:
-        return [one for _, one in _found(by_name[of.name].runs, expected)]
+        return [judgement for _, judgement in _judgements_of(by_name[of.name].runs, expected)]
 
-    said = [(row.row, "-" if row.state is None else row.state.value) for row in rows]
-    return overview(tally(_states(rows)), said, judged)
+    states = [(row.row, "-" if row.state is None else row.state.value) for row in rows]
+    return overview(tally(_states(rows)), states, judged)
 
 
 def _folded(summary: str, body: str) -> str:
@@ -133,47 +139,49 @@ def _lines(row: _Row, has_primary: bool) -> list[tuple[str, ...]]:
     made: list[tuple[str, ...]] = []
     above = ""
     for expected in row.row.properties:
-        of, told = where(expected), (row.row.mode, row.row.fault)
+        of, mode_and_fault = where(expected), (row.row.mode, row.row.fault)
         date = row.evidence.date[:10] if row.evidence else ""
         named = words.of_property(expected.property, has_primary)
         first = not made
         beside = (of if of != above else "", named, *_judged(row, expected), date if first else "")
-        made.append((*(told if first else ("", "")), *beside))
+        made.append((*(mode_and_fault if first else ("", "")), *beside))
         above = of
     return made
 
 
 def _judged(row: _Row, expected: PropertyExpectation) -> tuple[str, str, str]:
     """What was promised, what was measured, and the verdict on it."""
-    found = _found(row.runs, expected)
-    judged, fits = [one for _, one in found], _fits(found, expected)
-    said = promised(expected, judged if fits else ())
+    run_judgements = _judgements_of(row.runs, expected)
+    judged, fits = [judgement for _, judgement in run_judgements], _fits(run_judgements, expected)
+    promise = promised(expected, judged if fits else ())
     if not judged:
-        return said, NOT_MEASURED, words.NOTHING
+        return promise, NOT_MEASURED, words.NOTHING
     if not fits:
-        return said, shown(judged), "promise changed"
-    state = _state(found, expected)
-    return said, shown(judged), words.of_state(state) if state is State.VIOLATED else state.value
+        return promise, shown(judged), "promise changed"
+    state = _state(run_judgements, expected)
+    return promise, shown(judged), words.of_state(state) if state is State.VIOLATED else state.value
 
 
-def _state(found: Sequence[_Found], expected: PropertyExpectation) -> State:
+def _state(run_judgements: Sequence[_RunJudgement], expected: PropertyExpectation) -> State:
     """The verdict on one property by today's row; of a run that is no case of its row nothing is known."""
-    if not _fits(found, expected):
+    if not _fits(run_judgements, expected):
         return State.UNKNOWN
-    return merge(State.UNKNOWN if run.doubtful else one.state for run, one in found)
+    return merge(State.UNKNOWN if run.doubtful else judgement.state for run, judgement in run_judgements)
 
 
-def _fits(found: Sequence[_Found], expected: PropertyExpectation) -> bool:
+def _fits(run_judgements: Sequence[_RunJudgement], expected: PropertyExpectation) -> bool:
     """Whether a property was judged at all, and by what the row says today."""
-    return bool(found) and all(one.expected == expected for _, one in found)
+    return bool(run_judgements) and all(judgement.expected == expected for _, judgement in run_judgements)
 
 
-def _found(runs: Iterable[MeasuredRun], expected: PropertyExpectation) -> list[_Found]:
+def _judgements_of(runs: Iterable[MeasuredRun], expected: PropertyExpectation) -> list[_RunJudgement]:
     """A property, of the same side and route, of every run that has it."""
     sought = (expected.property, expected.side, expected.route)
-    every = ((run, one) for run in runs for one in run.judgements)
+    every = ((run, judgement) for run in runs for judgement in run.judgements)
     return [
-        (run, one) for run, one in every if (one.expected.property, one.expected.side, one.expected.route) == sought
+        (run, judgement)
+        for run, judgement in every
+        if (judgement.expected.property, judgement.expected.side, judgement.expected.route) == sought
     ]
 
 

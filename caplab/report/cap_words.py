@@ -23,21 +23,25 @@ def promised(expected: PropertyExpectation, judged: Sequence[Judgement]) -> str:
     """The promise; of a budget the expression, with its value under the settings of the runs that were judged by it."""
     if expected.budget is None:
         return predicted(Judgement(expected, State.UNKNOWN, ""))
-    limited = [one for one in judged if one.limit is not None]
+    limited = [judgement for judgement in judged if judgement.limit is not None]
     if not limited:
         return f"{'≤' if expected.promise is Promise.BOUNDED else 'must show >='} {expected.budget}"
-    return _range(limited, lambda one: one.limit or 0, predicted)
+    return _range(limited, lambda judgement: judgement.limit or 0, predicted)
 
 
 def shown(judged: Sequence[Judgement]) -> str:
     """The figure; of several runs the least and the most, and how many they are."""
-    found = [one for one in judged if one.measured is not None]
-    if not found:
+    with_figure = [judgement for judgement in judged if judgement.measured is not None]
+    if not with_figure:
         return NOT_MEASURED
-    said = _range(found, lambda one: one.measured or 0, measured)
+    text = _range(with_figure, lambda judgement: judgement.measured or 0, measured)
     if len(judged) == 1:
-        return said
-    return f"{said}; {len(found)} of {len(judged)} runs" if len(found) < len(judged) else f"{said}; {len(found)} runs"
+        return text
+    return (
+        f"{text}; {len(with_figure)} of {len(judged)} runs"
+        if len(with_figure) < len(judged)
+        else f"{text}; {len(with_figure)} runs"
+    )
 
 
 def _range(judged: Sequence[Judgement], by: Callable[[Judgement], float], show: Callable[[Judgement], str]) -> str:

@@ -26,5 +26,5 @@ def runs_json(runs: Mapping[str, Sequence[Finding]]) -> dict[str, Json]:
 
 
 def _finding_json(finding: Finding) -> dict[str, Json]:
-    told: dict[str, Json] = {"validity": finding.state.value, "reason": finding.reason, **finding.figures}
-    return told | ({"error": finding.error} if finding.error else {})
+    document: dict[str, Json] = {"validity": finding.state.value, "reason": finding.reason, **finding.figures}
+    return document | ({"error": finding.error} if finding.error else {})

@@ -14,7 +14,7 @@ from .check_witness import witnesses
 from .values import Figures
 
 WIDTH = 100  # columns that it takes, where there are as many
-_SAID = {State.HOLDS: "holds", State.VIOLATED: "VIOLATED", State.UNKNOWN: "unknown"}
+_STATE_WORDS = {State.HOLDS: "holds", State.VIOLATED: "VIOLATED", State.UNKNOWN: "unknown"}
 _LISTED = 5  # of a list that is a figure
 _TIE = "\N{NO-BREAK SPACE}"
 _STRICTLY = "each property is checked strictly; whether the run's mode allows that is in the suite's verdict.json"
@@ -35,7 +35,7 @@ def history_text(
     lines = _folded(f"{words.one_line(name)}: {counted}; times count from {since}", width)
     for finding in findings:
         lines += ["", *_finding(finding, width)]
-    lines += ["", f"in all: {_SAID[merge(finding.state for finding in findings)]}"]
+    lines += ["", f"in all: {_STATE_WORDS[merge(finding.state for finding in findings)]}"]
     if with_fault:
         lines += _folded(_STRICTLY, width, "  ")
     for checker, reason in left_out.items():
@@ -47,7 +47,10 @@ def history_text(
 
 
 def _finding(finding: Finding, width: int) -> list[str]:
-    lines = [f"{finding.property}: {_SAID[finding.state]}", *_folded(words.one_line(finding.reason), width, "  ")]
+    lines = [
+        f"{finding.property}: {_STATE_WORDS[finding.state]}",
+        *_folded(words.one_line(finding.reason), width, "  "),
+    ]
     parts = [part for name, value in finding.figures.items() if (part := _figure(name, value))]
     if parts:
         lines += _folded(words.DOT.join(part.replace(" ", _TIE) for part in parts), width, "  ")
@@ -58,19 +61,23 @@ def _finding(finding: Finding, width: int) -> list[str]:
 
 def _figure(name: str, value: Json) -> str:
     """A figure in words; '' for what is a table of its own: that is in --json."""
-    said = _list(value) if isinstance(value, Sequence) and not isinstance(value, str) else _plain(value)
+    text = _list(value) if isinstance(value, Sequence) and not isinstance(value, str) else _plain(value)
     if isinstance(value, Mapping):
-        said = _object(value)
-    return f"{name} {said}" if said and name not in _TABLES else ""
+        text = _object(value)
+    return f"{name} {text}" if text and name not in _TABLES else ""
 
 
 def _object(value: Figures) -> str:
-    inner = [(name, _plain(one)) for name, one in value.items()]
-    return ", ".join(f"{name} {one}" for name, one in inner) if all(one for _, one in inner) else ""
+    inner = [(name, _plain(inner_value)) for name, inner_value in value.items()]
+    return (
+        ", ".join(f"{name} {inner_value}" for name, inner_value in inner)
+        if all(inner_value for _, inner_value in inner)
+        else ""
+    )
 
 
 def _list(value: Sequence[Json]) -> str:
-    shown = [_plain(one) for one in value[:_LISTED]]
+    shown = [_plain(inner_value) for inner_value in value[:_LISTED]]
     if not shown or not all(shown):
         return ""
     more = f" and {len(value) - _LISTED} more" if len(value) > _LISTED else ""

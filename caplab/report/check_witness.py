@@ -19,10 +19,10 @@ def witnesses(figures: Figures, width: int) -> list[str]:
     """The first SHOWN, as lines no wider than that; rows are those of the file, from 1, times are seconds."""
     all_of_them = listed(figures, "witnesses")
     lines: list[str] = []
-    for place, one in enumerate(all_of_them[:SHOWN], 1):
-        said = words.shortened(words.one_line(str(one.get("what", ""))))
-        lines += textwrap.wrap(f"{place}. {said}", width, subsequent_indent="   ")
-        lines += [f"   {line}" for line in _table(listed(one, "operations"), width - 3)]
+    for place, witness in enumerate(all_of_them[:SHOWN], 1):
+        what = words.shortened(words.one_line(str(witness.get("what", ""))))
+        lines += textwrap.wrap(f"{place}. {what}", width, subsequent_indent="   ")
+        lines += [f"   {line}" for line in _table(listed(witness, "operations"), width - 3)]
     if more := len(all_of_them) - SHOWN:
         lines += [f"and {more} more (--json has them)"] if more > 0 else []
     return lines
@@ -31,39 +31,39 @@ def witnesses(figures: Figures, width: int) -> list[str]:
 def _table(operations: tuple[Figures, ...], width: int) -> list[str]:
     if not operations:
         return []
-    rows = tuple(_row(one) for one in operations)
+    rows = tuple(_row(operation) for operation in operations)
     used = len(_HEADER) if any(row[-1] for row in rows) else len(_HEADER) - 1  # where: often nobody says
     grid = Grid("", _HEADER[:used], tuple(row[:used] for row in rows), _TEXTS - set(range(used, len(_HEADER))))
     return in_columns(grid, width=width)[1:]
 
 
-def _row(one: Figures) -> tuple[str, ...]:
-    row = number(one, "row")
+def _row(operation: Figures) -> tuple[str, ...]:
+    row = number(operation, "row")
     return (
         words.NOTHING if row is None else str(int(row) + 1),
-        f"{_word(one, 'vantage')}/{_word(one, 'session')}",
-        _operation(one),
-        " ".join(_word(one, name) for name in ("outcome", "error") if name in one),
-        _seconds(number(one, "invoke_seconds")),
-        _seconds(number(one, "return_seconds")),
-        ", ".join(f"{label}{_word(one, name)}" for name, label in _WHERE.items() if name in one),
+        f"{_word(operation, 'vantage')}/{_word(operation, 'session')}",
+        _operation(operation),
+        " ".join(_word(operation, name) for name in ("outcome", "error") if name in operation),
+        _seconds(number(operation, "invoke_seconds")),
+        _seconds(number(operation, "return_seconds")),
+        ", ".join(f"{label}{_word(operation, name)}" for name, label in _WHERE.items() if name in operation),
     )
 
 
-def _operation(one: Figures) -> str:
+def _operation(operation: Figures) -> str:
     """Such as 'write x = 5', 'read x: 4', 'cas x 4 = 5, found 3'."""
-    op = _word(one, "op")
-    key = f" {_word(one, 'key')}" if "key" in one else ""
+    op = _word(operation, "op")
+    key = f" {_word(operation, 'key')}" if "key" in operation else ""
     if op == "cas":
-        found = f", found {_word(one, 'observed')}" if "observed" in one else ""
-        return f"cas{key} {_word(one, 'expected')} = {_word(one, 'value')}{found}"
+        observed = f", found {_word(operation, 'observed')}" if "observed" in operation else ""
+        return f"cas{key} {_word(operation, 'expected')} = {_word(operation, 'value')}{observed}"
     if op in ("read", "scan"):
-        return f"{op}{key}: {'nothing' if one.get('value') is None else _word(one, 'value')}"
-    return f"{op}{key} = {_word(one, 'value')}" if "value" in one else f"{op}{key}"
+        return f"{op}{key}: {'nothing' if operation.get('value') is None else _word(operation, 'value')}"
+    return f"{op}{key} = {_word(operation, 'value')}" if "value" in operation else f"{op}{key}"
 
 
-def _word(one: Figures, name: str) -> str:
-    value = one.get(name)
+def _word(operation: Figures, name: str) -> str:
+    value = operation.get(name)
     return words.NOTHING if value is None else words.shortened(words.one_line(str(value)))
 
 

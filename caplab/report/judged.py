@@ -19,8 +19,13 @@ def predicted_beside_measured(report: RunReport) -> Grid:
     """In the order of the row."""
     has_primary = report.record.has_primary
     rows = tuple(
-        (words.of_expected(one.expected, has_primary), predicted(one), measured(one), _MARKS[one.state])
-        for one in report.verdict.judgements
+        (
+            words.of_expected(judgement.expected, has_primary),
+            predicted(judgement),
+            measured(judgement),
+            _MARKS[judgement.state],
+        )
+        for judgement in report.verdict.judgements
     )
     return Grid("predicted beside measured", ("property", "predicted", "measured", ""), rows, frozenset({0, 1, 2, 3}))
 
@@ -50,13 +55,13 @@ def _limit(judgement: Judgement) -> str:
 
 def measured(judgement: Judgement) -> str:
     """What was found, among how many operations."""
-    found = judgement.measured
-    if found is None:
+    value = judgement.measured
+    if value is None:
         return "not measured"
     if judgement.unit == SHARE:
-        return words.ratio(found)
+        return words.ratio(value)
     if judgement.unit == RATIO:
-        return f"{'>= ' if judgement.at_least else ''}{found:,.1f} {RATIO}"
+        return f"{'>= ' if judgement.at_least else ''}{value:,.1f} {RATIO}"
     if judgement.unit:
-        return words.seconds(found, judgement.at_least)
-    return words.counted(found) if judgement.of is None else words.of_writes(found, judgement.of)
+        return words.seconds(value, judgement.at_least)
+    return words.counted(value) if judgement.of is None else words.of_writes(value, judgement.of)

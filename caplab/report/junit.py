@@ -33,7 +33,7 @@ def junit_xml(suite: str, ended: Sequence[RunReport | LabFailure]) -> str:
     An invalid run is a failure; one that is unknown, or that the lab could not make, an error of the type 'unknown' or
     'lab'. Characters that XML does not have are replaced.
     """
-    cases = [_case(one) for one in ended]
+    cases = [_case(result) for result in ended]
     wrong = {tag: str(sum(case.find(tag) is not None for case in cases)) for tag in ("failure", "error")}
     seconds = f"{sum(float(case.attrib['time']) for case in cases):.3f}"
     counts = {"tests": str(len(cases)), "failures": wrong["failure"], "errors": wrong["error"], "time": seconds}
@@ -76,10 +76,10 @@ def _figures(judgement: Mapping[str, Json]) -> list[Xml.Element]:
     name = ".".join(str(part) for part in parts if part)
     unit = f" {judgement['unit']}" if judgement.get("unit") else ""
     measured, limit = judgement.get("measured"), judgement.get("limit")
-    found = [_element("property", name=name, value="not measured" if measured is None else f"{measured}{unit}")]
+    elements = [_element("property", name=name, value="not measured" if measured is None else f"{measured}{unit}")]
     if limit is not None:
-        found.append(_element("property", name=f"{name}.limit", value=f"{limit}{unit}"))
-    return found
+        elements.append(_element("property", name=f"{name}.limit", value=f"{limit}{unit}"))
+    return elements
 
 
 def _element(tag: str, text: str | None = None, **attributes: str) -> Xml.Element:

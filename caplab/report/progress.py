@@ -48,20 +48,20 @@ def estimate(run: Wanted, before: Sequence[Took]) -> float | None:
     before is in the order of time.
     """
     for fits in _FITS:
-        if found := [took.seconds for took in before if fits(run, took)]:
-            return statistics.median(found[-_NEWEST:])
+        if seconds := [took.seconds for took in before if fits(run, took)]:
+            return statistics.median(seconds[-_NEWEST:])
     return None
 
 
 def time_left(runs: Sequence[Wanted], before: Sequence[Took]) -> str:
     """How long these runs take together, in words; what is not known of them is said."""
-    known = [seconds for run in runs if (seconds := estimate(run, before)) is not None]
-    unknown = len(runs) - len(known)
-    if not known:
+    estimates = [seconds for run in runs if (seconds := estimate(run, before)) is not None]
+    unknown = len(runs) - len(estimates)
+    if not estimates:
         return "time left not known: nothing like it was run before"
     if unknown:
-        return f"at least {rounded(sum(known))} left, and {unknown} of {len(runs)} runs of which nothing is known"
-    return f"about {rounded(sum(known))} left"
+        return f"at least {rounded(sum(estimates))} left, and {unknown} of {len(runs)} runs of which nothing is known"
+    return f"about {rounded(sum(estimates))} left"
 
 
 def rounded(seconds: float) -> str:

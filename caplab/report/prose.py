@@ -48,13 +48,13 @@ def second_clock(report: RunReport) -> str:
         return ""
     commit = f"second clock: first {words.stamped(report.record.engine, clock.epoch)}"
     server, probe = clock.server_seconds, clock.probe_seconds
-    said = f"{commit}: no stamp of the server's"
+    sentence = f"{commit}: no stamp of the server's"
     if server is not None:
-        said = f"{commit} at {_signed(server)} by the server's own stamp"
-    said += "; probes' first ack " + ("not seen" if probe is None else f"at {_signed(probe)}")
+        sentence = f"{commit} at {_signed(server)} by the server's own stamp"
+    sentence += "; probes' first ack " + ("not seen" if probe is None else f"at {_signed(probe)}")
     if server is not None and probe is not None:
-        said += f": {1000 * abs(probe - server):,.0f} ms apart"
-    return words.one_line(f"{said} ({clock.problem})" if clock.problem else said)
+        sentence += f": {1000 * abs(probe - server):,.0f} ms apart"
+    return words.one_line(f"{sentence} ({clock.problem})" if clock.problem else sentence)
 
 
 def _signed(seconds: float) -> str:
@@ -69,7 +69,7 @@ def own_copies(report: RunReport) -> str:
     members = listed(report.figures("durability"), "by_member")
     if not members:
         return ""
-    parts = (f"{words.one_line(text(one, 'server'))} {_lacking(one)}" for one in members)
+    parts = (f"{words.one_line(text(member, 'server'))} {_lacking(member)}" for member in members)
     acked = words.counted(number(report.figures("durability"), "acked") or 0)
     return f"members' own copies lack, of {acked} acked values: {words.DOT.join(parts)}"
 
@@ -102,9 +102,13 @@ def stages(report: RunReport) -> str:
         return ""
     parts = words.DOT.join(f"{words.one_line(stage)} {words.seconds(took)}" for stage, took in report.seconds.items())
     in_all = sum(report.seconds.values())
-    told = f"where the time went: {parts}{words.DOT}in all {words.seconds(in_all)}"
+    sentence = f"where the time went: {parts}{words.DOT}in all {words.seconds(in_all)}"
     faulty = _fault_and_recovery_seconds(report.record)
-    return told if faulty is None else f"{told}{words.DOT}outside fault and recovery {words.seconds(in_all - faulty)}"
+    return (
+        sentence
+        if faulty is None
+        else f"{sentence}{words.DOT}outside fault and recovery {words.seconds(in_all - faulty)}"
+    )
 
 
 def _fault_and_recovery_seconds(record: RunRecord) -> float | None:

@@ -55,11 +55,11 @@ def repeats(reports: Iterable[RunReport]) -> tuple[Repeats, ...]:
 
 
 def _spread(runs: Sequence[RunReport], checker: str, figure: str) -> Spread:
-    found = [(run, value) for run in runs if (value := run.measured(checker, figure)) is not None]
-    if not found:
+    measured = [(run, value) for run in runs if (value := run.measured(checker, figure)) is not None]
+    if not measured:
         return Spread(0)
-    values = [value for _, value in found]
-    at_least = any(is_lower_bound(run.figures(checker), figure) for run, _ in found)
+    values = [value for _, value in measured]
+    at_least = any(is_lower_bound(run.figures(checker), figure) for run, _ in measured)
     return Spread(len(values), min(values), round(statistics.median(values), 9), max(values), at_least)
 
 
@@ -106,13 +106,13 @@ def every_repeat(reports: Iterable[RunReport]) -> Grid:
     every = tuple(reports)
     rows = tuple(
         (
-            words.one_line(one.name),
-            words.counted(one.n),
-            _shown(one.failover_seconds, one.n, words.seconds, " s"),
-            _shown(one.lost, one.n, words.counted),
-            _shown(one.ack_ratio, one.n, words.ratio, " %"),
+            words.one_line(repeated.name),
+            words.counted(repeated.n),
+            _shown(repeated.failover_seconds, repeated.n, words.seconds, " s"),
+            _shown(repeated.lost, repeated.n, words.counted),
+            _shown(repeated.ack_ratio, repeated.n, words.ratio, " %"),
         )
-        for one in repeats(every)
+        for repeated in repeats(every)
     )
     header = ("name", "n", f"{' or '.join(_lasted(every))} time", "acked writes lost", "ack ratio")
     return Grid("repeats: min / median / max", header, rows, frozenset({0, 2, 3, 4}))
@@ -121,8 +121,8 @@ def every_repeat(reports: Iterable[RunReport]) -> Grid:
 def _shown(spread: Spread, runs: int, show: words.Show, unit: str = "") -> str:
     """Such as '>= 1.000 / 2.000 / 3.000 s (3 of 4)', measured in 3 of 4 runs; one at least makes all at least."""
     values = [value for value in (spread.low, spread.median, spread.high) if value is not None]
-    said = " / ".join(show(value).removesuffix(unit) for value in values) + unit if values else words.UNKNOWN
-    return f"{'>= ' if spread.at_least else ''}{said}{'' if spread.n == runs else f' ({spread.n} of {runs})'}"
+    text = " / ".join(show(value).removesuffix(unit) for value in values) + unit if values else words.UNKNOWN
+    return f"{'>= ' if spread.at_least else ''}{text}{'' if spread.n == runs else f' ({spread.n} of {runs})'}"
 
 
 def tally(reports: Iterable[RunReport]) -> str:

@@ -34,7 +34,7 @@ def verdict_json(reports: Sequence[RunReport]) -> dict[str, Json]:
     return {
         "verdict": merge(report.verdict.state for report in reports).value,
         "runs": [_run_json(report) for report in reports],
-        "repeats": [_repeats_json(one) for one in repeats(reports)],
+        "repeats": [_repeats_json(repeated) for repeated in repeats(reports)],
     }
 
 
@@ -57,8 +57,8 @@ def _run_json(report: RunReport) -> dict[str, Json]:
 
 
 def _run(report: RunReport) -> list[list[str]]:
-    told = (told_of_cache, prose.own_copies, prose.second_clock, prose.instrument, prose.stages)
-    notes = [*prose.faults(report.record), *filter(None, (tell(report) for tell in told))]
+    writers = (told_of_cache, prose.own_copies, prose.second_clock, prose.instrument, prose.stages)
+    notes = [*prose.faults(report.record), *filter(None, (tell(report) for tell in writers))]
     grids = (predicted_beside_measured, vantages_and_routes, latencies, readers_and_loads)
     return [
         [f"## {escaped(prose.headline(report))}"],
@@ -80,13 +80,13 @@ def _table(grid: Grid) -> list[str]:
     return in_markdown(grid) if grid.rows else []
 
 
-def _repeats_json(one: Repeats) -> dict[str, Json]:
+def _repeats_json(repeated: Repeats) -> dict[str, Json]:
     return {
-        "name": one.name,
-        "n": one.n,
-        "failover_seconds": _spread_json(one.failover_seconds),
-        "lost": _spread_json(one.lost),
-        "ack_ratio": _spread_json(one.ack_ratio),
+        "name": repeated.name,
+        "n": repeated.n,
+        "failover_seconds": _spread_json(repeated.failover_seconds),
+        "lost": _spread_json(repeated.lost),
+        "ack_ratio": _spread_json(repeated.ack_ratio),
     }
 
 

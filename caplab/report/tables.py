@@ -15,10 +15,10 @@ _Key = tuple[str, str, str]  # vantage, route, op
 
 def vantages_and_routes(report: RunReport) -> Grid:
     """A row for each vantage, route and op; only adds are followed to the final scan."""
-    series = {_key(one): one for one in listed(report.figures("availability"), "series")}
-    adds = {(*_key(one)[:2], "add"): one for one in listed(report.figures("durability"), "by_vantage")}
+    series = {_key(row): row for row in listed(report.figures("availability"), "series")}
+    adds = {(*_key(row)[:2], "add"): row for row in listed(report.figures("durability"), "by_vantage")}
     ratios = _ratios(listed(report.figures("availability"), "phases"))
-    scanned = report.known("durability")
+    scanned = report.is_conclusive("durability")
     rows = tuple(
         (
             *(words.one_line(part) for part in key),
@@ -53,12 +53,12 @@ def _key(figures: Figures) -> _Key:
 
 
 def _ratios(rows: Iterable[Figures]) -> dict[tuple[str, str, str, str], str]:
-    found = {}
+    ratios = {}
     for row in rows:
         share = number(row, "ack_ratio")
         if share is not None:
-            found[*_key(row), text(row, "phase")] = words.ratio(share)
-    return found
+            ratios[*_key(row), text(row, "phase")] = words.ratio(share)
+    return ratios
 
 
 def _failover(series: Figures) -> str:
@@ -82,5 +82,5 @@ def _durability(adds: Figures, scanned: bool) -> list[str]:
 
 def _latency(row: Figures) -> str:
     quantiles = [number(row, f"latency_{name}_seconds") for name in ("p50", "p99")]
-    known = [one for one in quantiles if one is not None]
-    return words.milliseconds(known) if known else words.NOTHING
+    measured = [quantile for quantile in quantiles if quantile is not None]
+    return words.milliseconds(measured) if measured else words.NOTHING

@@ -52,9 +52,9 @@ def _joined(blocks: Sequence[list[str]]) -> str:
 
 
 def _headline(report: RunReport, paint: Painter) -> list[str]:
-    said = f"{words.DOT}{words.of_state(report.verdict.state)}{words.DOT}"
+    plain_state = f"{words.DOT}{words.of_state(report.verdict.state)}{words.DOT}"
     shown = f"{words.DOT}{paint(words.of_state(report.verdict.state))}{words.DOT}"
-    return [line.replace(said, shown) for line in _folded([prose.headline(report)])]
+    return [line.replace(plain_state, shown) for line in _folded([prose.headline(report)])]
 
 
 def _reasons(report: RunReport) -> list[str]:

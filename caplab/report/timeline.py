@@ -31,12 +31,14 @@ def timeline(history: Table, report: RunReport) -> str:
         origin_ns = first_ns(table) or 0
     bins = binned(table, origin_ns, _reach_ns(report, context), _lost(report))
     labels = _labels(report, bins)
-    frame = _frame(bins, max((one.row + 1 for one in labels), default=0))
+    frame = _frame(bins, max((label.row + 1 for label in labels), default=0))
     steady = None if context.steady_ns is None else (context.steady_ns - origin_ns) / 1e9
     drawn = _plot(bins, frame, labels, steady, context.injected_ns is not None)
     warm_up = steady is not None and steady > bins.begin_seconds
-    told = timeline_legend.entries(bins, warm_up, bool(labels), report.record.has_primary)
-    below, bottom = timeline_legend.legend(told, frame.bottom + timeline_legend.AXIS_HEIGHT, _MARGIN, WIDTH - _MARGIN)
+    entries = timeline_legend.entries(bins, warm_up, bool(labels), report.record.has_primary)
+    below, bottom = timeline_legend.legend(
+        entries, frame.bottom + timeline_legend.AXIS_HEIGHT, _MARGIN, WIDTH - _MARGIN
+    )
     return _document(report, bottom + 2, [*timeline_title.title(report, _MARGIN, WIDTH - _MARGIN), *drawn, *below])
 
 
@@ -52,14 +54,14 @@ def _reach_ns(report: RunReport, context: Context) -> list[int]:
 def _lost(report: RunReport) -> list[int]:
     """The sample of lost values that the checker shows."""
     values = report.figures("durability").get("lost_values")
-    if not isinstance(values, Sequence) or isinstance(values, str) or not report.known("durability"):
+    if not isinstance(values, Sequence) or isinstance(values, str) or not report.is_conclusive("durability"):
         return []
     return [value for value in values if isinstance(value, int) and not isinstance(value, bool)]
 
 
 def _labels(report: RunReport, bins: Binned) -> list[timeline_marks.Placed]:
-    found = timeline_marks.marks(report, bins.end_seconds)
-    return timeline_marks.placed(found, _frame(bins, 0), WIDTH - _MARGIN)
+    marks = timeline_marks.marks(report, bins.end_seconds)
+    return timeline_marks.placed(marks, _frame(bins, 0), WIDTH - _MARGIN)
 
 
 def _frame(bins: Binned, label_rows: int) -> Frame:
@@ -91,12 +93,12 @@ def _plot(
 
 def _document(report: RunReport, height: float, parts: Sequence[str]) -> str:
     name = escape(words.one_line(f"{report.name}: {words.of_state(report.verdict.state)}"))
-    told = escape(words.one_line(timeline_title.headline_figures(report)))
+    description = escape(words.one_line(timeline_title.headline_figures(report)))
     size = f'width="{WIDTH}" height="{number(height)}" viewBox="0 0 {WIDTH} {number(height)}"'
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" font-family="{FONTS}">',
         f"<title>{name}</title>",
-        f"<desc>What clients saw over time. {told}</desc>",
+        f"<desc>What clients saw over time. {description}</desc>",
         # White whatever the page: the colours are chosen for it.
         rectangle(0.5, 0.5, WIDTH - 1, height - 1, "#fff", f'rx="6" stroke="{FAINT}"'),
         *parts,

@@ -76,7 +76,10 @@ def binned(history: Table, origin_ns: int, reach_ns: Collection[int], lost: Sequ
     for series in split(history):
         kind = "reads" if series.op in _READS else "writes"
         every.setdefault((series.vantage, kind, series.route), []).append(series)
-    moments = [*reach_ns, *(int(end) for parts in every.values() for one in parts for end in one.scheduled_ns[[0, -1]])]
+    moments = [
+        *reach_ns,
+        *(int(end) for parts in every.values() for series in parts for end in series.scheduled_ns[[0, -1]]),
+    ]
     low_ns, high_ns = min(moments, default=origin_ns) - origin_ns, max(moments, default=origin_ns) - origin_ns
     bin_ns = _bin_ns(high_ns - low_ns, len(every))
     first, count = low_ns // bin_ns, high_ns // bin_ns - low_ns // bin_ns + 1
@@ -94,9 +97,9 @@ def _bin_ns(span_ns: int, strips: int) -> int:
 
 def _strip(key: _Key, parts: Sequence[Series], bins: tuple[int, int, int], lost: tuple[float, ...]) -> Strip:
     start_ns, bin_ns, count = bins
-    scheduled_ns = np.concatenate([one.scheduled_ns for one in parts])
-    returned_ns = np.concatenate([one.return_ns for one in parts])
-    acked = np.concatenate([one.acked for one in parts])
+    scheduled_ns = np.concatenate([series.scheduled_ns for series in parts])
+    returned_ns = np.concatenate([series.return_ns for series in parts])
+    acked = np.concatenate([series.acked for series in parts])
     where = (scheduled_ns - start_ns) // bin_ns
     scheduled = np.bincount(where, minlength=count).astype(np.float64)
     share = np.full(count, np.nan)
@@ -110,9 +113,9 @@ def _p99_seconds(where: Integers, latency_ns: Integers, count: int) -> Floats:
     sizes = np.bincount(where, minlength=count)
     ranks = (99 * sizes + 99) // 100  # rounded up, counted from 1
     places = np.cumsum(sizes) - sizes + ranks - 1
-    found = np.full(count, np.nan)
-    found[sizes > 0] = ordered_ns[places[sizes > 0]] / 1e9
-    return found
+    p99_seconds = np.full(count, np.nan)
+    p99_seconds[sizes > 0] = ordered_ns[places[sizes > 0]] / 1e9
+    return p99_seconds
 
 
 def _marks(history: Table, origin_ns: int, lost: Sequence[int]) -> dict[_Key, tuple[float, ...]]:

@@ -22,10 +22,10 @@ class Entry:
 
     sample: str
     wide: float
-    said: str
+    text: str
 
 
-def axis(frame: Frame, said: str) -> tuple[list[str], list[str]]:
+def axis(frame: Frame, title: str) -> tuple[list[str], list[str]]:
     """Lines at round seconds, to lie below the strips, and the figures below the plot."""
     span = frame.end_seconds - frame.begin_seconds
     sizes = (size * 10**power for power in count() for size in (1, 2, 5))
@@ -36,7 +36,7 @@ def axis(frame: Frame, said: str) -> tuple[list[str], list[str]]:
         x = frame.x(tick * step)
         lines.append(line(x, frame.top - 4, x, frame.bottom + 8, FAINT, 'stroke-width="0.7"'))
         figures.append(text(x, frame.bottom + 20, f"{tick * step:,}", 11, MUTED, middle))
-    figures.append(text((frame.left + frame.right) / 2, frame.bottom + 36, said, 11, MUTED, middle))
+    figures.append(text((frame.left + frame.right) / 2, frame.bottom + 36, title, 11, MUTED, middle))
     return lines, figures
 
 
@@ -45,11 +45,11 @@ def legend(entries: Sequence[Entry], top: float, left: float, right: float) -> t
     drawn: list[str] = []
     x, y = left, top
     for entry in entries:
-        wide = entry.wide + 6 + width(entry.said, _SIZE)
+        wide = entry.wide + 6 + width(entry.text, _SIZE)
         if x > left and x + wide > right:
             x, y = left, y + _ROW
         drawn.append(f'<g transform="translate({x:.1f} {y:.1f})">{entry.sample}</g>')
-        drawn.append(text(x + entry.wide + (6 if entry.wide else 0), y + _SWATCH - 1.5, entry.said, _SIZE, MUTED))
+        drawn.append(text(x + entry.wide + (6 if entry.wide else 0), y + _SWATCH - 1.5, entry.text, _SIZE, MUTED))
         x += wide + 14
     return drawn, y + _ROW
 
@@ -58,7 +58,7 @@ def entries(binned: Binned, warm_up: bool, fault: bool, has_primary: bool = True
     """What is in the picture, and nothing else; without a primary writes take members in turn as reads do."""
     ramp = (rectangle(_SWATCH * place, 0, _SWATCH, _SWATCH, colour) for place, colour in enumerate(strips.RAMP))
     width_ms = f"{1000 * binned.bin_seconds:,.0f} ms"
-    found = [
+    entries = [
         Entry(
             "".join(ramp),
             _SWATCH * len(strips.RAMP),
@@ -68,18 +68,18 @@ def entries(binned: Binned, warm_up: bool, fault: bool, has_primary: bool = True
         Entry(_latency(), 2 * _SWATCH, f"p99 latency of the acknowledged, 1 ms to {strips.ceiling(binned)}, log scale"),
     ]
     if fault:
-        found.append(Entry(_boxed(COLUMN), _SWATCH, "fault is live"))
+        entries.append(Entry(_boxed(COLUMN), _SWATCH, "fault is live"))
     if shown := sum(len(strip.lost_seconds) for strip in binned.strips):
         # The checker keeps a sample, so there may be more.
-        said = f"acknowledged write that was lost ({shown} shown)"
-        found.append(Entry(rectangle(4, 0, 2, _SWATCH, INK), _SWATCH, said))
+        lost_text = f"acknowledged write that was lost ({shown} shown)"
+        entries.append(Entry(rectangle(4, 0, 2, _SWATCH, INK), _SWATCH, lost_text))
     if warm_up:
         faded = f'<g opacity="0.35">{rectangle(0, 0, _SWATCH, _SWATCH, strips.RAMP[-1])}</g>'
-        found.append(Entry(faded, _SWATCH, "pale: warm-up, not counted"))
+        entries.append(Entry(faded, _SWATCH, "pale: warm-up, not counted"))
     if any(strip.route == "direct" and (strip.kind == "reads" or not has_primary) for strip in binned.strips):
         which = "reads direct" if has_primary else "direct"
-        found.append(Entry("", 0, f"{which}: to each member in turn, so one that is down costs its share of them"))
-    return found
+        entries.append(Entry("", 0, f"{which}: to each member in turn, so one that is down costs its share of them"))
+    return entries
 
 
 def _boxed(fill: str) -> str:

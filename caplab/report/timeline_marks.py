@@ -23,7 +23,7 @@ class Mark:
     """A moment, or with until_seconds a window; seconds from the injection."""
 
     seconds: float
-    said: str
+    text: str
     colour: str
     dash: str = ""
     until_seconds: float | None = None
@@ -37,7 +37,7 @@ class Placed:
     x: float  # of the moment
     left: float  # of the label
     right: float
-    said: str
+    text: str
     row: int
 
 
@@ -46,15 +46,15 @@ def marks(report: RunReport, end_seconds: float) -> list[Mark]:
     injected_ns = Context.of(report.record).injected_ns
     if injected_ns is None:
         return []
-    found = _faults(report.record.fault_windows, injected_ns, end_seconds)
+    moments = _faults(report.record.fault_windows, injected_ns, end_seconds)
     failover = report.measured("availability", "failover_seconds")
     if failover:
         at_least = is_lower_bound(report.figures("availability"), "failover_seconds")
-        said = f"not served again for {words.seconds(failover)}" if at_least else _served(failover)
-        found.append(Mark(failover, said, DOUBT if at_least else SERVED))
+        label = f"not served again for {words.seconds(failover)}" if at_least else _served(failover)
+        moments.append(Mark(failover, label, DOUBT if at_least else SERVED))
     if report.record.settled_ns is not None:
-        found.append(Mark((report.record.settled_ns - injected_ns) / 1e9, "all members back", SETTLED, "6 3"))
-    return found
+        moments.append(Mark((report.record.settled_ns - injected_ns) / 1e9, "all members back", SETTLED, "6 3"))
+    return moments
 
 
 def _served(failover: float) -> str:
@@ -64,40 +64,42 @@ def _served(failover: float) -> str:
 def _faults(windows: Sequence[FaultWindow], injected_ns: int, end_seconds: float) -> list[Mark]:
     """A mark a window; targets that share one share its mark."""
     shared: dict[tuple[str, int, int | None, bool], list[str]] = {}
-    for one in windows:
-        shared.setdefault((one.kind, one.injected_ns, one.healed_ns, one.proven), []).append(one.target)
-    found = []
+    for window in windows:
+        shared.setdefault((window.kind, window.injected_ns, window.healed_ns, window.proven), []).append(window.target)
+    moments = []
     for (kind, begin_ns, healed_ns, proven), targets in shared.items():
         doubts = ("" if proven else ": NO EVIDENCE") + ("" if healed_ns is not None else ", not healed")
         end = end_seconds if healed_ns is None else (healed_ns - injected_ns) / 1e9
-        said = f"{kind} of {', '.join(targets)}{doubts}"
-        found.append(Mark((begin_ns - injected_ns) / 1e9, said, INK if proven else DOUBT, "" if proven else "3 3", end))
-    return found
+        label = f"{kind} of {', '.join(targets)}{doubts}"
+        moments.append(
+            Mark((begin_ns - injected_ns) / 1e9, label, INK if proven else DOUBT, "" if proven else "3 3", end)
+        )
+    return moments
 
 
-def placed(found: Sequence[Mark], frame: Frame, limit: float) -> list[Placed]:
+def placed(unplaced: Sequence[Mark], frame: Frame, limit: float) -> list[Placed]:
     """Labels to the right of their moments as far as limit allows, in rows where none meets another.
 
     From right to left, and each in the lowest row that is free: so its leader comes down beside the others' labels.
     """
     done: list[Placed] = []
-    for mark in sorted(found, key=lambda mark: -mark.seconds):
+    for mark in sorted(unplaced, key=lambda mark: -mark.seconds):
         x = frame.x(mark.seconds)
-        said = fitted(mark.said, limit - frame.left, _SIZE, bold=True)
-        wide = width(said, _SIZE, bold=True) + 8
+        label = fitted(mark.text, limit - frame.left, _SIZE, bold=True)
+        wide = width(label, _SIZE, bold=True) + 8
         left = x if x + wide <= limit else max(frame.left, x - wide)
-        done.append(_free(Placed(mark, x, left, left + wide, said, 0), done))
+        done.append(_free(Placed(mark, x, left, left + wide, label, 0), done))
     return done
 
 
 def _free(label: Placed, others: Sequence[Placed]) -> Placed:
     """The label in the lowest row where it meets no label and no leader; above all where there is none."""
-    top = max((one.row for one in others), default=-1) + 1
+    top = max((other.row for other in others), default=-1) + 1
     for row in range(top):
-        if not any(_meet(label, row, one) for one in others):
+        if not any(_meet(label, row, other) for other in others):
             top = row
             break
-    return Placed(label.mark, label.x, label.left, label.right, label.said, top)
+    return Placed(label.mark, label.x, label.left, label.right, label.text, top)
 
 
 def _meet(label: Placed, row: int, other: Placed) -> bool:
@@ -110,28 +112,28 @@ def _meet(label: Placed, row: int, other: Placed) -> bool:
 def columns(labels: Sequence[Placed], frame: Frame) -> list[str]:
     """The shaded windows, to lie below everything else; dashed where nothing proves the fault."""
     drawn = []
-    for one in labels:
-        if one.mark.until_seconds is None:
+    for label in labels:
+        if label.mark.until_seconds is None:
             continue
-        wide = max(frame.x(one.mark.until_seconds) - one.x, 1.0)
-        dash = f' stroke-dasharray="{one.mark.dash}"' if one.mark.dash else ""
+        wide = max(frame.x(label.mark.until_seconds) - label.x, 1.0)
+        dash = f' stroke-dasharray="{label.mark.dash}"' if label.mark.dash else ""
         more = f'class="fault" stroke="{COLUMN_EDGE}"{dash}'
-        drawn.append(rectangle(one.x, frame.top - 4, wide, frame.bottom - frame.top + 8, COLUMN, more))
+        drawn.append(rectangle(label.x, frame.top - 4, wide, frame.bottom - frame.top + 8, COLUMN, more))
     return drawn
 
 
 def leaders(labels: Sequence[Placed], frame: Frame) -> list[str]:
     """The labels, and the lines from them: down to the plot from a window's, through the plot from a moment's."""
     drawn = []
-    for one in labels:
-        baseline = frame.top - 10 - LABEL_ROW * one.row
-        moment = one.mark.until_seconds is None
-        dash = f' stroke-dasharray="{one.mark.dash}"' if one.mark.dash and moment else ""
+    for label in labels:
+        baseline = frame.top - 10 - LABEL_ROW * label.row
+        moment = label.mark.until_seconds is None
+        dash = f' stroke-dasharray="{label.mark.dash}"' if label.mark.dash and moment else ""
         more = f'stroke-width="{1.6 if moment else 1}"{dash}'
         stop = frame.bottom + 4 if moment else frame.top - 4
-        drawn.append(line(one.x, baseline - 10, one.x, stop, one.mark.colour if moment else COLUMN_EDGE, more))
-    for one in labels:  # after all lines, on white: should one pass a label after all, the label stays legible
-        baseline = frame.top - 10 - LABEL_ROW * one.row
-        drawn.append(rectangle(one.left + 2, baseline - 10, one.right - one.left - 4, 13, "#fff"))
-        drawn.append(text(one.left + 5, baseline, one.said, _SIZE, one.mark.colour, 'font-weight="bold"'))
+        drawn.append(line(label.x, baseline - 10, label.x, stop, label.mark.colour if moment else COLUMN_EDGE, more))
+    for label in labels:  # after all lines, on white: should one pass a label after all, the label stays legible
+        baseline = frame.top - 10 - LABEL_ROW * label.row
+        drawn.append(rectangle(label.left + 2, baseline - 10, label.right - label.left - 4, 13, "#fff"))
+        drawn.append(text(label.left + 5, baseline, label.text, _SIZE, label.mark.colour, 'font-weight="bold"'))
     return drawn

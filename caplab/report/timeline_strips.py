@@ -46,7 +46,7 @@ def ceiling(binned: Binned) -> str:
 
 def _decades(binned: Binned) -> int:
     """Powers of ten that the latency lanes span, from a millisecond up."""
-    worst = max((float(np.nanmax(one.p99_seconds, initial=_FLOOR_SECONDS)) for one in binned.strips), default=0.0)
+    worst = max((float(np.nanmax(strip.p99_seconds, initial=_FLOOR_SECONDS)) for strip in binned.strips), default=0.0)
     return max(2, math.ceil(math.log10(max(worst, _FLOOR_SECONDS) / _FLOOR_SECONDS)))
 
 
@@ -57,10 +57,10 @@ def labels(binned: Binned, frame: Frame) -> list[str]:
         begin, end = band[0].top, band[-1].top + LANE + BAR
         drawn.append(text(14, (begin + end) / 2 + 5, _zone(band[0].strip.vantage), 13, more='font-weight="bold"'))
         for row in band:
-            said = fitted(_named(row.strip), _LABEL_ROOM, 11)
-            drawn.append(text(frame.left - 8, row.top + LANE + BAR - 5, said, 11, more='text-anchor="end"'))
-        for said, y in ((ceiling(binned), begin + 7), ("1 ms", begin + LANE + 2)):
-            drawn.append(text(frame.right + 5, y, said, 9, MUTED))
+            label = fitted(_named(row.strip), _LABEL_ROOM, 11)
+            drawn.append(text(frame.left - 8, row.top + LANE + BAR - 5, label, 11, more='text-anchor="end"'))
+        for label, y in ((ceiling(binned), begin + 7), ("1 ms", begin + LANE + 2)):
+            drawn.append(text(frame.right + 5, y, label, 9, MUTED))
     return drawn
 
 
@@ -95,8 +95,8 @@ def _bands(binned: Binned, frame: Frame) -> list[list[_Row]]:
 
 def _zone(vantage: str) -> str:
     """A vantage's name, said to be a zone's where there is room for both."""
-    said = f"zone {vantage}"
-    return said if width(said, 13, bold=True) <= _ZONE_ROOM else fitted(vantage, _ZONE_ROOM, 13, bold=True)
+    label = f"zone {vantage}"
+    return label if width(label, 13, bold=True) <= _ZONE_ROOM else fitted(vantage, _ZONE_ROOM, 13, bold=True)
 
 
 def _named(strip: Strip) -> str:
@@ -119,8 +119,8 @@ def _shares(share: Floats) -> list[str]:
         if level != _BLANK:
             strokes.setdefault(level, []).append(f"M{begin} {LANE + BAR // 2}h{end - begin}")
     return [
-        f'<path d="{"".join(found)}" stroke="{RAMP[level]}" stroke-width="{BAR}" shape-rendering="crispEdges"/>'
-        for level, found in sorted(strokes.items())
+        f'<path d="{"".join(paths)}" stroke="{RAMP[level]}" stroke-width="{BAR}" shape-rendering="crispEdges"/>'
+        for level, paths in sorted(strokes.items())
     ]
 
 

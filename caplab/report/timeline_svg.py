@@ -41,10 +41,10 @@ def number(value: float) -> str:
     return f"{value:.2f}".rstrip("0").rstrip(".")
 
 
-def text(x: float, y: float, said: str, size: float = 11, fill: str = INK, more: str = "") -> str:
+def text(x: float, y: float, content: str, size: float = 11, fill: str = INK, more: str = "") -> str:
     """One line of text, escaped; more are further attributes."""
     place = f'x="{number(x)}" y="{number(y)}" font-size="{number(size)}" fill="{fill}"'
-    return f"<text {place}{' ' if more else ''}{more}>{escape(words.one_line(said))}</text>"
+    return f"<text {place}{' ' if more else ''}{more}>{escape(words.one_line(content))}</text>"
 
 
 def rectangle(x: float, y: float, width: float, height: float, fill: str, more: str = "") -> str:
@@ -59,9 +59,9 @@ def line(x1: float, y1: float, x2: float, y2: float, stroke: str, more: str = ""
     return f'<line {place} stroke="{stroke}"{" " if more else ""}{more}/>'
 
 
-def width(said: str, size: float, bold: bool = False) -> float:
+def width(content: str, size: float, bold: bool = False) -> float:
     """Pixels that a text takes at most, near enough: by DejaVu Sans, the widest of the usual fonts."""
-    return size * (1.08 if bold else 1.0) * sum(_em(char) for char in said)
+    return size * (1.08 if bold else 1.0) * sum(_em(char) for char in content)
 
 
 def _em(char: str) -> float:
@@ -72,14 +72,14 @@ def _em(char: str) -> float:
     return 0.8 if char.isupper() or char in "%mwM@" else 0.63
 
 
-def fitted(said: str, room: float, size: float, bold: bool = False) -> str:
+def fitted(content: str, room: float, size: float, bold: bool = False) -> str:
     """A text, cut short where it would not fit."""
-    said = words.one_line(said)
-    if width(said, size, bold) <= room:
-        return said
-    while said and width(f"{said}...", size, bold) > room:
-        said = said[:-1]
-    return f"{said.rstrip()}..."
+    content = words.one_line(content)
+    if width(content, size, bold) <= room:
+        return content
+    while content and width(f"{content}...", size, bold) > room:
+        content = content[:-1]
+    return f"{content.rstrip()}..."
 
 
 def runs(values: Integers) -> Iterator[tuple[int, int, int]]:

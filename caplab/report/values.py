@@ -51,14 +51,14 @@ class RunReport:
         finding = self.finding(checker)
         return {} if finding is None else finding.figures
 
-    def known(self, checker: str) -> bool:
+    def is_conclusive(self, checker: str) -> bool:
         """Whether a checker reached a conclusion: only then are its figures to be believed."""
         finding = self.finding(checker)
         return finding is not None and finding.state is not State.UNKNOWN
 
     def measured(self, checker: str, figure: str) -> float | None:
         """A number of a checker that reached a conclusion."""
-        return number(self.figures(checker), figure) if self.known(checker) else None
+        return number(self.figures(checker), figure) if self.is_conclusive(checker) else None
 
 
 def number(figures: Figures, name: str) -> float | None:
@@ -78,7 +78,7 @@ def listed(figures: Figures, name: str) -> tuple[Figures, ...]:
     value = figures.get(name)
     if not isinstance(value, Sequence) or isinstance(value, str):
         return ()
-    return tuple(one for one in value if isinstance(one, Mapping))
+    return tuple(item for item in value if isinstance(item, Mapping))
 
 
 def nested(figures: Figures, name: str) -> Figures:

@@ -110,7 +110,7 @@ def of_unit(value: float, unit: str) -> str:
 
 def milliseconds(values: list[float]) -> str:
     """Seconds as milliseconds, set apart by strokes: '2.1 / 14 ms'."""
-    return " / ".join(f"{1000 * one:,.{1 if one < 0.01 else 0}f}" for one in values) + " ms"
+    return " / ".join(f"{1000 * value:,.{1 if value < 0.01 else 0}f}" for value in values) + " ms"
 
 
 def ratio(value: float) -> str:
@@ -127,12 +127,12 @@ def ratio(value: float) -> str:
 
 def of_writes(count: float, writes: float) -> str:
     """A count among so many writes; none at all bounds the true rate by 3/n at 95 % (the rule of three)."""
-    said = f"{counted(count)} of {counted(writes)}"
+    text = f"{counted(count)} of {counted(writes)}"
     if count or writes < ENOUGH:
-        return said
+        return text
     percent = 300 / writes
     digits = max(0, 1 - math.floor(math.log10(percent)))
-    return f"{said} (< 3/n = {percent:.{digits}f} % at 95 %)"
+    return f"{text} (< 3/n = {percent:.{digits}f} % at 95 %)"
 
 
 def wall_time(monotonic_ns: int, anchor: WallAnchor) -> str:

@@ -112,8 +112,8 @@ def _marks(scale: Scale, row: Row) -> Iterable[str]:
     free = 0.0
     for number, mark in enumerate(row.marks, 1):
         x = scale.x(mark.index - 0.5)
-        said = escape(words.one_line(f"{number}: {'; '.join(mark.said)}"))
-        yield f'<g class="mark"><title>{said}</title><line x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP - 4}" y2="{_BOTTOM}"/>'
+        title = escape(words.one_line(f"{number}: {'; '.join(mark.changes)}"))
+        yield f'<g class="mark"><title>{title}</title><line x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP - 4}" y2="{_BOTTOM}"/>'
         if x >= free:
             yield f'<text x="{x:.1f}" y="{_TOP - 6}">{number}</text>'
             free = x + 14
@@ -123,11 +123,15 @@ def _marks(scale: Scale, row: Row) -> Iterable[str]:
 def _limits(scale: Scale, line: Line) -> Iterable[str]:
     """The bound of each run, as steps."""
     near = set(_near_limits(line))
-    known = [(index, one.limit) for index, one in enumerate(line.figures) if one is not None and one.limit in near]
-    if known:
+    bounded = [
+        (index, figure.limit)
+        for index, figure in enumerate(line.figures)
+        if figure is not None and figure.limit in near
+    ]
+    if bounded:
         points = [
             f"{scale.x(index + side):.1f},{scale.y(limit):.1f}"
-            for index, limit in known
+            for index, limit in bounded
             if limit is not None
             for side in (-0.5, 0.5)
         ]
@@ -136,9 +140,9 @@ def _limits(scale: Scale, line: Line) -> Iterable[str]:
 
 def _path(scale: Scale, line: Line) -> Iterable[str]:
     """A line from run to run; broken where one has no figure."""
-    for known, part in groupby(enumerate(line.figures), key=lambda item: item[1] is not None):
-        points = [f"{scale.x(index):.1f},{scale.y(one.value):.1f}" for index, one in part if one is not None]
-        if known and len(points) > 1:
+    for is_measured, part in groupby(enumerate(line.figures), key=lambda item: item[1] is not None):
+        points = [f"{scale.x(index):.1f},{scale.y(figure.value):.1f}" for index, figure in part if figure is not None]
+        if is_measured and len(points) > 1:
             yield f'<polyline class="path" points="{" ".join(points)}"/>'
 
 
@@ -148,14 +152,14 @@ def _dot(scale: Scale, index: int, run: MeasuredRun, line: Line) -> str:
     if figure is None:
         return ""
     x, y = scale.x(index), scale.y(figure.value)
-    said = quoteattr(told(run, figure, line.unit))
+    text = quoteattr(point_text(run, figure, line.unit))
     if figure.violated:
-        return f'<path class="dot invalid" d="M{x - 4.5:.1f} {y + 3.5:.1f}h9l-4.5 -8z" data-said={said}/>'
+        return f'<path class="dot invalid" d="M{x - 4.5:.1f} {y + 3.5:.1f}h9l-4.5 -8z" data-said={text}/>'
     state = "unknown" if run.doubtful else "valid"
-    return f'<circle class="dot {state}" cx="{x:.1f}" cy="{y:.1f}" r="3" data-said={said}/>'
+    return f'<circle class="dot {state}" cx="{x:.1f}" cy="{y:.1f}" r="3" data-said={text}/>'
 
 
-def told(run: MeasuredRun, figure: Figure, unit: str) -> str:
+def point_text(run: MeasuredRun, figure: Figure, unit: str) -> str:
     """A run's figure in a sentence."""
     bound = ">= " if figure.at_least else ""
     date = f"{run.began[:10]} {run.began[11:16]} UTC"

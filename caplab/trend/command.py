@@ -14,13 +14,13 @@ from .series import rows_of
 
 def trend(place: Path, file: Path, last: int) -> str:
     """Write the page; what is to be printed. CommandError where there is nothing to draw, or nowhere to write."""
-    found = read(place)
-    if not found.runs:
-        unread = f" ({found.unread[0]})" if found.unread else ""
+    results = read(place)
+    if not results.runs:
+        unread = f" ({results.unread[0]})" if results.unread else ""
         raise CommandError(f"{place}: no run with a verdict is there{unread}. Hint: name a folder of results.")
-    rows = rows_of(found.runs, last)
+    rows = rows_of(results.runs, last)
     made = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC"
-    text = page(rows, str(place), found.unread, made)
+    text = page(rows, str(place), results.unread, made)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
@@ -29,5 +29,5 @@ def trend(place: Path, file: Path, last: int) -> str:
             f"{file}: {error.strerror}. Hint: name a file that you may write (--output FILE)."
         ) from error
     drawn = sum(len(row.runs) for row in rows)
-    unread = f", files that could not be read {len(found.unread)}" if found.unread else ""
+    unread = f", files that could not be read {len(results.unread)}" if results.unread else ""
     return f"{file}: runs {drawn}, rows {len(rows)}{unread}\n"

@@ -12,7 +12,7 @@ from caplab.check.finding import State
 from caplab.compare.values import MeasuredRun
 from caplab.report import words
 
-from .chart import chart, far_limit, told
+from .chart import chart, far_limit, point_text
 from .frame import LEGEND, framed
 from .series import Line, Row
 
@@ -51,7 +51,7 @@ def _header(rows: Sequence[Row], place: str, unread: Sequence[str], made: str) -
         "</header>",
     ]
     if unread:
-        listed = "".join(f"<li>{_text(one)}</li>" for one in unread)
+        listed = "".join(f"<li>{_text(file)}</li>" for file in unread)
         summary = f"<summary>files that could not be read: {len(unread)}</summary>"
         parts.append(f'<details class="unread" open>{summary}<ul>{listed}</ul></details>')
     return parts
@@ -88,13 +88,15 @@ def _row(row: Row, every: int) -> Iterable[str]:
 
 def _card(row: Row, line: Line) -> Iterable[str]:
     name = _name(row, line)
-    known = [figure for figure in line.figures if figure is not None]
-    figures = {"newest": known[-1].value, "median": statistics.median(line.values), "bound": far_limit(line)}
-    said = ", ".join(f"{what} {words.of_unit(one, line.unit)}" for what, one in figures.items() if one is not None)
-    yield f'<figure><figcaption><b>{_text(name)}</b> <span class="muted">{_text(said)}</span></figcaption>'
+    measured = [figure for figure in line.figures if figure is not None]
+    figures = {"newest": measured[-1].value, "median": statistics.median(line.values), "bound": far_limit(line)}
+    summary = ", ".join(
+        f"{what} {words.of_unit(value, line.unit)}" for what, value in figures.items() if value is not None
+    )
+    yield f'<figure><figcaption><b>{_text(name)}</b> <span class="muted">{_text(summary)}</span></figcaption>'
     yield chart(row, line, name)
     newest = next(item for item in zip(reversed(row.runs), reversed(line.figures), strict=True) if item[1] is not None)
-    yield f'<p class="readout" aria-live="polite">{_text(told(newest[0], known[-1], line.unit))}</p></figure>'
+    yield f'<p class="readout" aria-live="polite">{_text(point_text(newest[0], measured[-1], line.unit))}</p></figure>'
 
 
 def _flat(row: Row, line: Line) -> str:
@@ -107,7 +109,7 @@ def _flat(row: Row, line: Line) -> str:
 def _marks(row: Row) -> Iterable[str]:
     """What the numbered lines stand for, the newest ones first."""
     items = [
-        f'<li value="{number}">{_when(row.runs[mark.index])}: {_text("; ".join(mark.said))}</li>'
+        f'<li value="{number}">{_when(row.runs[mark.index])}: {_text("; ".join(mark.changes))}</li>'
         for number, mark in enumerate(row.marks, 1)
     ][::-1]
     if items:
@@ -126,5 +128,5 @@ def _when(run: MeasuredRun) -> str:
     return _text(f"{run.began[:10]} {run.began[11:16]} UTC")
 
 
-def _text(said: str) -> str:
-    return escape(words.one_line(said))
+def _text(content: str) -> str:
+    return escape(words.one_line(content))

@@ -36,7 +36,7 @@ class Mark:
     """Something is not as it was from the run of this index on; said tells what, each in one sentence."""
 
     index: int
-    said: tuple[str, ...]
+    changes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,9 @@ def rows_of(runs: Iterable[MeasuredRun], last: int) -> tuple[Row, ...]:
 def _row(name: str, runs: tuple[MeasuredRun, ...]) -> Row:
     keys = list({key: None for run in reversed(runs) for key in run.figures})  # in the newest row's order
     lines = (Line(key, _unit(key, runs), tuple(run.figures.get(key) for run in runs)) for key in keys)
-    marks = (Mark(number, said) for number, (old, new) in enumerate(pairwise(runs), 1) if (said := changes(old, new)))
+    marks = (
+        Mark(number, changed) for number, (old, new) in enumerate(pairwise(runs), 1) if (changed := changes(old, new))
+    )
     return Row(name, runs, tuple(lines), tuple(marks))
 
 
@@ -78,10 +80,10 @@ def changes(old: MeasuredRun, new: MeasuredRun) -> tuple[str, ...]:
     if not old.facts or not new.facts:
         return ()
     facts = sorted(old.facts.keys() | new.facts.keys())
-    told = [said for fact in facts if (said := _change(fact, old.facts, new.facts))]
+    sentences = [sentence for fact in facts if (sentence := _change(fact, old.facts, new.facts))]
     promises = ((key, _promise(old, key), _promise(new, key)) for key in new.figures if key in old.figures)
-    told += [f"promise of {key.property}: {before} → {now}" for key, before, now in promises if before != now]
-    return tuple(told)
+    sentences += [f"promise of {key.property}: {before} → {now}" for key, before, now in promises if before != now]
+    return tuple(sentences)
 
 
 def _change(fact: Fact, old: Mapping[Fact, str], new: Mapping[Fact, str]) -> str:

@@ -21,9 +21,9 @@ from caplab.kube import pinned
 from caplab.plain_text import one_line
 
 from . import sparkline
-from .asking import Asker
-from .collecting import Collector
+from .collector import Collector
 from .drawing import Paper, drawn
+from .lab_client import LabClient
 
 SOMETHING_UNKNOWN = 3  # exit code of --once
 _ONCE_SECONDS = 7.0  # for two answers of everybody, or none
@@ -42,7 +42,7 @@ class WatchOptions:
 def watch(options: WatchOptions, place: str) -> int:
     """Show the lab that is pinned; the exit code. place: what it is, in words."""
     collector = Collector(
-        Asker(pinned().api), NodeLossStore.of(Cache.from_environment()), one_line(place), options.namespace
+        LabClient(pinned().api), NodeLossStore.of(Cache.from_environment()), one_line(place), options.namespace
     )
     collector.start()
     try:

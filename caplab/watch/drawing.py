@@ -17,7 +17,7 @@ from caplab.report import words
 
 from . import sparkline
 from .sparkline import BAD, DOUBT, GOOD, POOR, QUIET, UNKNOWN, Glyphs
-from .values import ClusterLine, MemberLine, Picture, RouteLine, RunLine, Said
+from .values import ClusterLine, MemberLine, Picture, RouteLine, RunLine, SourceState
 
 NARROWEST, WIDE = 60, 120  # cells: for less it is drawn all the same, and cut; from there on with more words
 _LEAST_SPAN_SECONDS, _MOST_COLUMNS = 60, 120
@@ -94,18 +94,18 @@ def _head(picture: Picture, paper: Paper) -> list[Line]:
     dot = paper.glyphs.dot
     at = Text.assemble(("caplab watch", _TITLE), f"{dot}{datetime.fromtimestamp(picture.now_unix, UTC):%H:%M:%S} UTC")
     lines = [at.append(f"{dot}{picture.place}")] if paper.is_wide else [at, Text(picture.place)]
-    asked = [picture.api_server, picture.operator, *picture.probers, picture.host]
-    if answering := [said.name for said in asked if said.is_known]:
+    sources = [picture.api_server, picture.operator, *picture.probers, picture.host]
+    if answering := [state.name for state in sources if state.is_known]:
         lines.append(Text("answering: ").append(", ".join(answering), GOOD))
-    lines += [_silent(said) for said in asked if not said.is_known]
+    lines += [_silent(state) for state in sources if not state.is_known]
     if not picture.probers and picture.api_server.is_known:
         lines.append(Text("no prober is there: what clients get is unknown. Hint: make up", DOUBT))
     return lines
 
 
-def _silent(said: Said) -> Line:
-    since = "from the start" if said.age_seconds is None else f"for {_duration(said.age_seconds)}"
-    return Text.assemble((f"unknown: {said.name}", DOUBT), f" does not answer, {since}: {said.problem}")
+def _silent(state: SourceState) -> Line:
+    since = "from the start" if state.age_seconds is None else f"for {_duration(state.age_seconds)}"
+    return Text.assemble((f"unknown: {state.name}", DOUBT), f" does not answer, {since}: {state.problem}")
 
 
 def _fitted(sections: Sequence[Section], height: int | None) -> list[Line]:
@@ -141,11 +141,11 @@ def _clusters(picture: Picture, paper: Paper) -> Section:
     return _section("CLUSTERS", _as_before(doubt), lines, nothing, len(lines) or 1, doubt is not None)
 
 
-def _first_unknown(*asked: Said) -> Said | None:
-    return next((said for said in asked if not said.is_known), None)
+def _first_unknown(*sources: SourceState) -> SourceState | None:
+    return next((state for state in sources if not state.is_known), None)
 
 
-def _as_before(doubt: Said | None) -> str:
+def _as_before(doubt: SourceState | None) -> str:
     if doubt is None:
         return ""
     if doubt.age_seconds is None:
@@ -183,8 +183,13 @@ def _full_name(cluster: ClusterLine, cells: int, glyphs: Glyphs) -> str:
 
 def _leader(line: Line, cluster: ClusterLine, paper: Paper, is_known: bool) -> None:
     primary = cluster.primary if paper.is_wide else _ordinal(cluster.primary, cluster.name)
-    said = f"primary {primary}" if primary else "no primary"
-    _cell(line, _marked(said, is_known), 24 if paper.is_wide else 12, DOUBT if not is_known else "" if primary else BAD)
+    primary_text = f"primary {primary}" if primary else "no primary"
+    _cell(
+        line,
+        _marked(primary_text, is_known),
+        24 if paper.is_wide else 12,
+        DOUBT if not is_known else "" if primary else BAD,
+    )
     epoch = f"epoch {cluster.epoch[:_SHORT_EPOCH]}" if cluster.epoch else "no epoch"
     _cell(line, _marked(epoch, is_known), 16, "" if is_known else DOUBT)
 
@@ -236,19 +241,19 @@ def _clients(picture: Picture, paper: Paper) -> Section:
     lines: list[Line] = []
     front: set[int] = set()
     shown: tuple[str, str, str] | None = None
-    for one in picture.routes:
-        cluster = (one.route.engine, one.route.namespace, one.route.cluster)
+    for route_line in picture.routes:
+        cluster = (route_line.route.engine, route_line.route.namespace, route_line.route.cluster)
         if cluster != shown:
             front.add(len(lines))
             lines.append(_of_cluster(*cluster, paper))
             shown = cluster
-        if one.is_troubled:
+        if route_line.is_troubled:
             front.add(len(lines))
-        lines.append(_route(one, paper))
+        lines.append(_route(route_line, paper))
     seconds = picture.column_seconds
     each = f", worst of every {seconds} s" if seconds > 1 else ""
     note = f"share acked, p99 of 1 ms to 30 s{paper.glyphs.dot}{paper.columns * seconds} s{each}"
-    nothing = "no load" if picture.probers and all(said.is_known for said in picture.probers) else UNKNOWN
+    nothing = "no load" if picture.probers and all(state.is_known for state in picture.probers) else UNKNOWN
     return replace(_section("CLIENTS", note if lines else "", lines, nothing, 6), front=frozenset(front))
 
 
@@ -256,26 +261,36 @@ def _of_cluster(engine: str, namespace: str, cluster: str, paper: Paper) -> Line
     return Text(f"{namespace}/{cluster}{paper.glyphs.dot}{engine}", "underline")
 
 
-def _route(one: RouteLine, paper: Paper) -> Line:
+def _route(route_line: RouteLine, paper: Paper) -> Line:
     line = Text()
-    for text, cells in zip((one.route.vantage, one.route.route), paper.names, strict=True):
+    for text, cells in zip((route_line.route.vantage, route_line.route.route), paper.names, strict=True):
         _cell(line, text, cells)
-    _cell(line, one.route.access, 6)
-    _cell(line, *_acknowledged(one))
-    line.append_text(sparkline.ratios(one.columns, paper.glyphs)).append(" ")
-    p99 = UNKNOWN if not one.is_known else "-" if one.p99_seconds is None else _latency(one.p99_seconds)
-    line.append(p99.rjust(8), DOUBT if not one.is_known else "").append(" ")
-    return line.append_text(sparkline.latencies(one.columns, paper.glyphs))
+    _cell(line, route_line.route.access, 6)
+    _cell(line, *_acknowledged(route_line))
+    line.append_text(sparkline.ratios(route_line.columns, paper.glyphs)).append(" ")
+    p99 = (
+        UNKNOWN
+        if not route_line.is_known
+        else "-"
+        if route_line.p99_seconds is None
+        else _latency(route_line.p99_seconds)
+    )
+    line.append(p99.rjust(8), DOUBT if not route_line.is_known else "").append(" ")
+    return line.append_text(sparkline.latencies(route_line.columns, paper.glyphs))
 
 
-def _acknowledged(one: RouteLine) -> tuple[str, int, str]:
-    if not one.is_known:
+def _acknowledged(route_line: RouteLine) -> tuple[str, int, str]:
+    if not route_line.is_known:
         return UNKNOWN, _ACKNOWLEDGED, DOUBT
-    if one.since_ack_seconds is not None and one.since_ack_seconds > _SILENT_SECONDS and not one.ratio:
-        return f"none {_duration(one.since_ack_seconds)}", _ACKNOWLEDGED, BAD
-    if one.ratio is None:
+    if (
+        route_line.since_ack_seconds is not None
+        and route_line.since_ack_seconds > _SILENT_SECONDS
+        and not route_line.ratio
+    ):
+        return f"none {_duration(route_line.since_ack_seconds)}", _ACKNOWLEDGED, BAD
+    if route_line.ratio is None:
         return "-", _ACKNOWLEDGED, QUIET
-    return words.ratio(one.ratio), _ACKNOWLEDGED, sparkline.style_of(one.ratio)
+    return words.ratio(route_line.ratio), _ACKNOWLEDGED, sparkline.style_of(route_line.ratio)
 
 
 def _runs(picture: Picture, paper: Paper) -> Section:
@@ -295,14 +310,14 @@ def _run(run: RunLine, now_unix: float, paper: Paper) -> Line:
     ago = " ago" if paper.is_wide and run.ended_unix is not None else ""
     _cell(line, "" if at is None else f"{_duration(max(0.0, now_unix - at))}{ago}", 12 if paper.is_wide else 8)
     _cell(line, f"{run.experiment} {run.mode}", 46 if paper.is_wide else 35)
-    told = []
+    notes = []
     if run.failover_seconds is not None:
-        told.append(f"out {run.failover_seconds:.1f} s")
+        notes.append(f"out {run.failover_seconds:.1f} s")
     if run.lost is not None:
-        told.append(f"lost {run.lost:,}" + (f" of {run.acked:,}" if run.acked is not None else ""))
+        notes.append(f"lost {run.lost:,}" + (f" of {run.acked:,}" if run.acked is not None else ""))
     if run.reason and run.verdict != "valid":
-        told.append(run.reason)
-    return line.append(paper.glyphs.dot.join(told))
+        notes.append(run.reason)
+    return line.append(paper.glyphs.dot.join(notes))
 
 
 def _cell(line: Line, text: str, cells: int, style: str = "") -> None:

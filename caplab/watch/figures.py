@@ -59,8 +59,8 @@ class _Series:
             total.ended += value
             total.acked += value if self.detail == "ok" else 0.0
         else:
-            known = total.since_ack_seconds
-            total.since_ack_seconds = value if known is None else min(known, value)
+            since_ack = total.since_ack_seconds
+            total.since_ack_seconds = value if since_ack is None else min(since_ack, value)
 
 
 def counts_of(text: str) -> Mapping[Load, Count]:

@@ -69,13 +69,14 @@ class Traffic:
         """A line for each route that was asked within the columns' time, by name."""
         end = math.floor(now / column_seconds) + 1  # the number of the first column that has not begun
         numbers = range(end - columns, end)
-        known = {number: slot for number, slot in self._slots.items() if number >= numbers[0] * column_seconds}
-        routes = {route for slot in known.values() for route in slot}
+        slots = {number: slot for number, slot in self._slots.items() if number >= numbers[0] * column_seconds}
+        routes = {route for slot in slots.values() for route in slot}
         return [self._line(route, now, numbers, column_seconds) for route in sorted(routes)]
 
     def _line(self, route: Route, now: float, numbers: range, column_seconds: int) -> RouteLine:
         columns = tuple(
-            self._column(route, now, range(one * column_seconds, (one + 1) * column_seconds)) for one in numbers
+            self._column(route, now, range(number * column_seconds, (number + 1) * column_seconds))
+            for number in numbers
         )
         if self._last is None or self._is_silent(now):
             return RouteLine(route=route, columns=columns, is_known=False)

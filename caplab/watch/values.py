@@ -10,7 +10,7 @@ from caplab.faults.rows import Row
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class SourceState:
     """How one who is asked has answered lately.
 
     problem: why its last answer is not to be relied on, '' where it is. age_seconds: since the last good answer, None
@@ -137,10 +137,10 @@ class Picture:
 
     place: str
     now_unix: float
-    api_server: Said
-    operator: Said
-    probers: tuple[Said, ...]
-    host: Said  # this one, whose notes tell of lost nodes
+    api_server: SourceState
+    operator: SourceState
+    probers: tuple[SourceState, ...]
+    host: SourceState  # this one, whose notes tell of lost nodes
     clusters: tuple[ClusterLine, ...] = ()
     faults: tuple[Row, ...] = ()
     runs: tuple[RunLine, ...] = ()
@@ -150,8 +150,8 @@ class Picture:
     @property
     def is_whole(self) -> bool:
         """Whether everything that was asked has answered."""
-        asked = (self.api_server, self.operator, self.host, *self.probers)
-        return bool(self.probers) and all(said.is_known for said in asked)
+        sources = (self.api_server, self.operator, self.host, *self.probers)
+        return bool(self.probers) and all(state.is_known for state in sources)
 
 
 @dataclass(frozen=True, slots=True)

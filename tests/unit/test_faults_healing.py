@@ -194,5 +194,5 @@ def test_one_that_is_gone_or_has_changed_is_no_error(status: int) -> None:
 
 
 def test_errors_are_told_in_one_line() -> None:
-    assert objects.said(client.ApiException(status=503, reason="Unavailable")) == "503 Unavailable"
-    assert objects.said(ValueError("a\n  b")) == "a b"
+    assert objects.reason_of(client.ApiException(status=503, reason="Unavailable")) == "503 Unavailable"
+    assert objects.reason_of(ValueError("a\n  b")) == "a b"

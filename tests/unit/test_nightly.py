@@ -10,7 +10,7 @@ import pytest
 from caplab import cli
 from caplab.model.fields import FieldError
 from caplab.nightly import folders
-from caplab.nightly.folders import Bounds, Kept
+from caplab.nightly.folders import Bounds, StoredSuite
 from caplab.nightly.outcomes import Codes, Outcome, judge, wanted, workflow_commands
 from caplab.nightly.summary import Parts, bounded, page
 
@@ -65,9 +65,9 @@ def test_a_page_that_is_too_long_is_cut_at_a_line_and_says_so() -> None:
     assert bounded("äöü\n" * 100, 200).encode().decode()
 
 
-def kept(days_ago: float, size: int = 1, suite: str = "core") -> Kept:
+def kept(days_ago: float, size: int = 1, suite: str = "core") -> StoredSuite:
     begun = NOW - datetime.timedelta(days=days_ago)
-    return Kept(Path(f"{begun:%Y%m%d-%H%M%S}-{suite}"), begun, suite, size)
+    return StoredSuite(Path(f"{begun:%Y%m%d-%H%M%S}-{suite}"), begun, suite, size)
 
 
 def test_the_oldest_go_by_age_size_and_number_and_the_newest_never() -> None:

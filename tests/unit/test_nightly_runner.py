@@ -519,7 +519,7 @@ NO_API: Any = object()
 def objects(monkeypatch: pytest.MonkeyPatch) -> FakeObjects:
     fake = FakeObjects()
     monkeypatch.setattr(client, "CustomObjectsApi", lambda _: fake)
-    monkeypatch.setattr(leftovers, "_PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(leftovers, "_LEASE_SECONDS", 0.0)
     monkeypatch.setattr(leftovers, "_GONE_SECONDS", 0.0)
     return fake
 

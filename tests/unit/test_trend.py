@@ -91,7 +91,7 @@ def test_a_change_is_marked_before_the_first_run_of_it(
     before, after = series("failoverTime", [1.0, 2.0]), series("failoverTime", [3.0, 4.0], 2)
     write(tmp_path, [*before, *({**one, **change} for one in after)])
     (row,) = rows(tmp_path)
-    assert [(mark.index, mark.said) for mark in row.marks] == ([(2, (said,))] if said else [])
+    assert [(mark.index, mark.changes) for mark in row.marks] == ([(2, (said,))] if said else [])
     marks = by_class(drawn(row), "mark")
     assert len(marks) == len(row.marks)
     if said:
@@ -108,7 +108,7 @@ def test_another_promise_is_marked_and_a_bound_that_is_near_is_drawn(tmp_path: P
 
     write(tmp_path, [*of(0, 24.0), *of(2, 34.0)])
     (row,) = rows(tmp_path)
-    assert row.marks[0].said == ("promise of failoverTime: bounded 24.0s → bounded 34.0s",)
+    assert row.marks[0].changes == ("promise of failoverTime: bounded 24.0s → bounded 34.0s",)
     (limit,) = by_class(drawn(row), "limit")
     assert len(limit.attrib["points"].split()) == 8
     assert far_limit(row.lines[0]) is None

@@ -16,11 +16,11 @@ from caplab.watch.drawing import Paper, drawn
 from caplab.watch.figures import counts_of
 from caplab.watch.objects import cluster_of, latest_runs, live_faults
 from caplab.watch.traffic import Traffic
-from caplab.watch.values import Column, Picture, RouteLine, Said, State
+from caplab.watch.values import Column, Picture, RouteLine, SourceState, State
 
 BOTH = pytest.mark.parametrize("width", [80, 200])
-API, OPERATOR, HOST = Said("API server"), Said("operator"), Said("this host")
-SILENT = Said("prober c", "timed out", 12.0)
+API, OPERATOR, HOST = SourceState("API server"), SourceState("operator"), SourceState("this host")
+SILENT = SourceState("prober c", "timed out", 12.0)
 
 
 def routes(paper: Paper, silent: tuple[str, ...] = ()) -> tuple[RouteLine, ...]:
@@ -43,7 +43,7 @@ def picture(paper: Paper, *, silent: tuple[str, ...] = ()) -> Picture:
         now_unix=NOW.timestamp(),
         api_server=API,
         operator=OPERATOR,
-        probers=tuple(SILENT if one in silent else Said(f"prober {one}") for one in "abc"),
+        probers=tuple(SILENT if one in silent else SourceState(f"prober {one}") for one in "abc"),
         host=HOST,
         clusters=(
             cluster_of("PostgresCluster", cluster()),
@@ -128,7 +128,7 @@ def test_a_silent_prober_is_unknown_and_no_stale_green(width: int) -> None:
 @pytest.mark.parametrize("who", ["api_server", "operator"])
 def test_what_a_silent_api_server_or_operator_said_is_marked_as_unknown(width: int, who: str) -> None:
     paper = Paper(width)
-    silent = Said("operator" if who == "operator" else "API server", "refused", 75.0)
+    silent = SourceState("operator" if who == "operator" else "API server", "refused", 75.0)
     lines = text(replace(picture(paper), **{who: silent}), paper)  # type: ignore[arg-type]
     assert line_with(lines, "CLUSTERS", f"unknown: as of 75 s ago, when the {silent.name} last answered")
     of_postgres = line_with(lines, "postgres ", "lab/pg", "unknown")
@@ -141,7 +141,7 @@ def test_what_a_silent_api_server_or_operator_said_is_marked_as_unknown(width: i
 
 def test_what_was_never_known_is_neither_none_nor_something() -> None:
     paper = Paper(80)
-    api_server = Said("API server", "refused", None)
+    api_server = SourceState("API server", "refused", None)
     nothing = Picture(place="", now_unix=0.0, api_server=api_server, operator=OPERATOR, probers=(), host=HOST)
     lines = text(nothing, paper)
     assert line_with(lines, "unknown: API server does not answer, from the start: refused")
@@ -151,7 +151,7 @@ def test_what_was_never_known_is_neither_none_nor_something() -> None:
 
 
 def test_a_lab_without_anything_says_so() -> None:
-    probers = (Said("prober a"),)
+    probers = (SourceState("prober a"),)
     nothing = Picture(place="", now_unix=0.0, api_server=API, operator=OPERATOR, probers=probers, host=HOST)
     assert nothing.is_whole
     assert [line for line in text(nothing, Paper(80)) if line in ("none", "no load")] == [

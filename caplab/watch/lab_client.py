@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 from kubernetes import client
 from urllib3 import exceptions as failures
 
-from caplab.faults.objects import said
+from caplab.faults.objects import reason_of
 from caplab.model.probers import METRICS_PORT, SYSTEM_NAMESPACE, TOKEN_HEADER, TOKEN_KEY, TOKEN_SECRET
 from caplab.watching import GROUP, VERSION
 
@@ -41,7 +41,7 @@ class NobodyThere(LookupError):
     """There is no running pod to be asked."""
 
 
-class Asker:
+class LabClient:
     """Asks through one client, from any thread. Raises ApiException, urllib3's errors, TooMuch, NobodyThere."""
 
     def __init__(self, api: client.ApiClient) -> None:
@@ -50,7 +50,7 @@ class Asker:
 
     def objects(self, plural: str) -> Sequence[Body]:
         """All of one of the lab's kinds; none where it is not served."""
-        found: list[Body] = []
+        bodies: list[Body] = []
         more: dict[str, str] = {}
         for _ in range(_MOST_ANSWERS):
             try:
@@ -59,10 +59,10 @@ class Asker:
                 if error.status == 404:
                     return []
                 raise
-            found += listed["items"]
+            bodies += listed["items"]
             mark = (listed.get("metadata") or {}).get("continue")
             if not mark:
-                return found
+                return bodies
             more = {"continue": str(mark)}
         raise TooMuch(f"it has over {_MOST_ANSWERS * _MOST_OBJECTS:,} {plural}")
 
@@ -100,8 +100,8 @@ class Asker:
     def _pods(self, selector: str) -> list[tuple[Body, str]]:
         """Pods of the lab's own, each with its name if it runs; those that run come last."""
         listed = self._json(f"/api/v1/namespaces/{SYSTEM_NAMESPACE}/pods", labelSelector=selector, limit=_MOST_OBJECTS)
-        found = [(pod, str(pod["metadata"]["name"]) if _runs(pod) else "") for pod in listed["items"]]
-        return sorted(found, key=lambda one: bool(one[1]))
+        pods = [(pod, str(pod["metadata"]["name"]) if _runs(pod) else "") for pod in listed["items"]]
+        return sorted(pods, key=lambda named_pod: bool(named_pod[1]))
 
     def _of_pod(self, pod: str, port: int, headers: Mapping[str, str]) -> str:
         where = quote(f"{pod}:{port}", safe=":")
@@ -137,7 +137,7 @@ def why(error: Exception) -> str:
         return "the API server does not answer in time"
     if isinstance(error, failures.HTTPError):
         return f"the connection to the API server broke ({type(error).__name__})"
-    return said(error)
+    return reason_of(error)
 
 
 def whole(read: Callable[[int], bytes], monotonic: Callable[[], float] = time.monotonic) -> bytes:

@@ -16,10 +16,11 @@ from urllib3.exceptions import HTTPError, IncompleteRead
 from watched_lab import PODS, SECRET, Api, FakeLab, Handler, cluster, metrics, pod, run, served
 
 from caplab.bounded import bounded
-from caplab.watch import asking, collecting
-from caplab.watch.asking import Asker, NobodyThere, TooMuch, whole, why
-from caplab.watch.collecting import Collector
+from caplab.watch import collector as collector_module
+from caplab.watch import lab_client
+from caplab.watch.collector import Collector
 from caplab.watch.drawing import Paper
+from caplab.watch.lab_client import LabClient, NobodyThere, TooMuch, whole, why
 from caplab.watch.values import Picture
 
 PAPER = Paper(80)
@@ -71,7 +72,7 @@ def test_who_falls_silent_is_unknown_as_soon_as_the_last_answer_is_old(
 ) -> None:
     collector.start()
     awaited(collector, lambda picture: picture.is_whole)
-    monkeypatch.setattr(collecting, "_PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr(collector_module, "_FRESH_SECONDS", 0.5)
     lab.silent = {"api", "operator", "prober-a"}
     picture = awaited(collector, lambda picture: not picture.api_server.is_known and not picture.operator.is_known)
     assert picture.clusters  # as they were: the picture says that this is not known any more
@@ -145,22 +146,22 @@ def api() -> Iterator[Api]:
 
 
 @pytest.fixture
-def asker(api: Api) -> Asker:
+def lab_api(api: Api) -> LabClient:
     settings = client.Configuration(host=f"http://127.0.0.1:{api.server_port}")
-    return Asker(bounded(settings))
+    return LabClient(bounded(settings))
 
 
-def test_objects_are_listed_and_a_kind_that_is_not_served_has_none(api: Api, asker: Asker) -> None:
+def test_objects_are_listed_and_a_kind_that_is_not_served_has_none(api: Api, lab_api: LabClient) -> None:
     api.tell("/apis/caplab.dev/v1alpha1/faults", {"items": [{"metadata": {}}]})
-    assert asker.objects("faults") == [{"metadata": {}}]
-    assert asker.objects("runs") == []
+    assert lab_api.objects("faults") == [{"metadata": {}}]
+    assert lab_api.objects("runs") == []
     api.tell("/apis/caplab.dev/v1alpha1/runs", {"message": "you may not"}, 403)
     with pytest.raises(client.ApiException, match="you may not"):
-        asker.objects("runs")
+        lab_api.objects("runs")
 
 
 def test_what_is_listed_last_is_told_too_and_what_is_too_much_is_said_to_be_so(
-    monkeypatch: pytest.MonkeyPatch, asker: Asker
+    monkeypatch: pytest.MonkeyPatch, lab_api: LabClient
 ) -> None:
     answers = 3
 
@@ -169,59 +170,59 @@ def test_what_is_listed_last_is_told_too_and_what_is_too_much_is_said_to_be_so(
         mark = str(number + 1) if number + 1 < answers else ""
         return {"items": [{"number": number}], "metadata": {"continue": mark}}
 
-    monkeypatch.setattr(asker, "_json", told)
-    assert asker.objects("runs") == [{"number": 0}, {"number": 1}, {"number": 2}]
+    monkeypatch.setattr(lab_api, "_json", told)
+    assert lab_api.objects("runs") == [{"number": 0}, {"number": 1}, {"number": 2}]
     answers = 9
     with pytest.raises(TooMuch, match="it has over 2,000 runs"):
-        asker.objects("runs")
+        lab_api.objects("runs")
 
 
-def test_of_each_vantage_the_pod_that_runs_is_found(api: Api, asker: Asker) -> None:
+def test_of_each_vantage_the_pod_that_runs_is_found(api: Api, lab_api: LabClient) -> None:
     zone = "caplab.dev/vantage"
     gone = {**pod("a-1", **{zone: "a"}), "metadata": {"name": "a-1", "labels": {zone: "a"}, "deletionTimestamp": "now"}}
     items = [pod("a-2", **{zone: "a"}), gone, pod("b-1", "Pending", **{zone: "b"}), pod("c-1", **{zone: "c"})]
     api.tell(PODS, {"items": items})
-    assert asker.probers() == {"a": "a-2", "b": "", "c": "c-1"}
+    assert lab_api.probers() == {"a": "a-2", "b": "", "c": "c-1"}
 
 
-def test_a_prober_is_asked_with_its_token_which_is_read_once(api: Api, asker: Asker) -> None:
+def test_a_prober_is_asked_with_its_token_which_is_read_once(api: Api, lab_api: LabClient) -> None:
     path = f"{PODS}/p:9187/proxy/metrics"
     api.tell(path, metrics(ok=3).encode())
     for _ in range(3):
-        (count,) = asker.counts("p").values()
+        (count,) = lab_api.counts("p").values()
         assert count.acked == 3
     assert api.asked == [(SECRET, None), *[(path, "secret")] * 3]
 
 
-def test_a_token_that_is_refused_is_read_anew(api: Api, asker: Asker) -> None:
+def test_a_token_that_is_refused_is_read_anew(api: Api, lab_api: LabClient) -> None:
     path = f"{PODS}/p:9187/proxy/metrics"
     api.tell(path, b"no", 401)
     with pytest.raises(client.ApiException):
-        asker.counts("p")
+        lab_api.counts("p")
     api.tell(path, b"")
     api.tell(SECRET, {"data": {"token": base64.b64encode(b"another").decode()}})
-    assert asker.counts("p") == {}
+    assert lab_api.counts("p") == {}
     assert api.asked[-1] == (path, "another")
 
 
-def test_without_a_pod_there_is_nobody_to_ask(api: Api, asker: Asker) -> None:
+def test_without_a_pod_there_is_nobody_to_ask(api: Api, lab_api: LabClient) -> None:
     api.tell(PODS, {"items": [pod("o", "Pending")]})
-    for ask in (asker.operator, lambda: asker.counts("")):
+    for ask in (lab_api.operator, lambda: lab_api.counts("")):
         with pytest.raises(NobodyThere):
             ask()
 
 
-def test_the_operator_tells_of_its_oldest_round(api: Api, asker: Asker) -> None:
+def test_the_operator_tells_of_its_oldest_round(api: Api, lab_api: LabClient) -> None:
     api.tell(PODS, {"items": [pod("o")]})
     api.tell(f"{PODS}/o:9188/proxy/metrics", b"caplab_operator_oldest_round_seconds 0.75\n")
-    assert asker.operator() == 0.75
+    assert lab_api.operator() == 0.75
 
 
-def test_an_answer_of_any_length_is_not_read(monkeypatch: pytest.MonkeyPatch, api: Api, asker: Asker) -> None:
-    monkeypatch.setattr(asking, "_MOST_BYTES", 1 << 17)
+def test_an_answer_of_any_length_is_not_read(monkeypatch: pytest.MonkeyPatch, api: Api, lab_api: LabClient) -> None:
+    monkeypatch.setattr(lab_client, "_MOST_BYTES", 1 << 17)
     api.tell("/apis/caplab.dev/v1alpha1/faults", b"[" * (1 << 18))
     with pytest.raises(TooMuch, match="it answers with over 0 MiB"):
-        asker.objects("faults")
+        lab_api.objects("faults")
 
 
 def test_an_answer_that_drips_is_not_waited_for() -> None:
@@ -232,17 +233,17 @@ def test_an_answer_that_drips_is_not_waited_for() -> None:
 
 def test_an_api_server_that_is_not_there_is_told_in_a_few_words() -> None:
     with pytest.raises(HTTPError) as error:
-        Asker(bounded(client.Configuration(host="http://127.0.0.1:1"))).objects("faults")
+        LabClient(bounded(client.Configuration(host="http://127.0.0.1:1"))).objects("faults")
     assert why(error.value) == "no connection to the API server"
     assert "IncompleteRead" in why(IncompleteRead(1, 2))
 
 
 def test_an_api_server_that_accepts_and_never_answers_is_left_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as silent:  # its backlog accepts, and nobody serves
-        monkeypatch.setattr(asking, "_TIMEOUT", (0.1, 0.1))
-        asker = Asker(bounded(client.Configuration(host=f"http://127.0.0.1:{silent.server_port}")))
+        monkeypatch.setattr(lab_client, "_TIMEOUT", (0.1, 0.1))
+        lab_api = LabClient(bounded(client.Configuration(host=f"http://127.0.0.1:{silent.server_port}")))
         began = time.monotonic()
         with pytest.raises(Exception, match=r"[Tt]imed out") as error:
-            asker.objects("faults")
+            lab_api.objects("faults")
         assert why(error.value) == "the API server does not answer in time"
         assert time.monotonic() - began < 5

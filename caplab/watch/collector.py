@@ -17,13 +17,13 @@ from caplab.faults.rows import Row, row_of_node
 from caplab.plain_text import one_line
 from caplab.tidy import CLUSTER_PLURALS
 
-from .asking import why
 from .drawing import Paper
+from .lab_client import why
 from .objects import cluster_of, latest_runs, live_faults, plain
 from .traffic import Traffic
-from .values import ClusterLine, Count, Load, Picture, RouteLine, RunLine, Said
+from .values import ClusterLine, Count, Load, Picture, RouteLine, RunLine, SourceState
 
-_PATIENCE_SECONDS = 3.5  # since the last good answer: what was said then is not relied on any longer
+_FRESH_SECONDS = 3.5  # since the last good answer: what was said then is not relied on any longer
 _STUCK_SECONDS = 5.0  # of the operator's oldest round: what it writes down is old by then
 _RUNS_SECONDS = 5.0  # between two looks at the runs, which are many and change seldom
 _MOST_RUNS, _RUNS_SHOWN = 100, 8  # remembered, and shown of the namespace that is meant
@@ -33,8 +33,8 @@ T = TypeVar("T")
 Body = Mapping[str, Any]
 
 
-class Asked(Protocol):
-    """Who is asked: see asking.Asker."""
+class Lab(Protocol):
+    """Who is asked: see lab_client.LabClient."""
 
     def objects(self, plural: str) -> Sequence[Body]:
         """All objects of a kind."""
@@ -80,12 +80,12 @@ class Source(Generic[T]):
             self._problem = one_line(why(error))[:_MOST_PROBLEM] or type(error).__name__
         self.tries += 1
 
-    def said(self, now: float) -> Said:
+    def state(self, now: float) -> SourceState:
         """Whether it is to be relied on; an error is forgiven for as long as the last answer is recent."""
-        if now - self._answered <= _PATIENCE_SECONDS:
-            return Said(self.name)
+        if now - self._answered <= _FRESH_SECONDS:
+            return SourceState(self.name)
         age = None if math.isinf(self._answered) else now - self._answered
-        return Said(self.name, self._problem or "it is being waited for", age)
+        return SourceState(self.name, self._problem or "it is being waited for", age)
 
     def _run(self) -> None:
         while not self._stopped.is_set():
@@ -107,8 +107,8 @@ class Objects:
 class Collector:
     """Collects until it is stopped; `picture` is what is known at a moment."""
 
-    def __init__(self, asked: Asked, store: NodeLossStore, place: str, namespace: str = "") -> None:
-        self._asked, self._store, self._place, self._namespace = asked, store, place, namespace
+    def __init__(self, lab: Lab, store: NodeLossStore, place: str, namespace: str = "") -> None:
+        self._lab, self._store, self._place, self._namespace = lab, store, place, namespace
         self._runs: tuple[RunLine, ...] = ()
         self._runs_due = -math.inf
         self._lock = threading.Lock()
@@ -142,7 +142,7 @@ class Collector:
         """What is known now, for a paper of some width."""
         now, unix = time.monotonic(), time.time()
         wall = datetime.fromtimestamp(unix, UTC)
-        api_server, operator, host = (one.said(now) for one in (self._objects, self._operator, self._host))
+        api_server, operator, host = (source.state(now) for source in (self._objects, self._operator, self._host))
         objects: Objects = self._objects.value  # looked at after what is said of it, so that it is no older
         with self._lock:
             probers = sorted(self._probers.items())
@@ -153,22 +153,22 @@ class Collector:
             now_unix=unix,
             api_server=api_server,
             operator=operator,
-            probers=tuple(source.said(now) for _, source in probers),
+            probers=tuple(source.state(now) for _, source in probers),
             host=host,
-            clusters=tuple(one for one in objects.clusters if self._is_meant(one.namespace)),
+            clusters=tuple(cluster for cluster in objects.clusters if self._is_meant(cluster.namespace)),
             faults=tuple(row for row in rows if not row.namespace or self._is_meant(row.namespace)),
             runs=tuple(run for run in objects.runs if self._is_meant(run.namespace))[:_RUNS_SHOWN],
             column_seconds=paper.column_seconds,
-            routes=tuple(one for one in routes if self._is_meant(one.route.namespace)),
+            routes=tuple(line for line in routes if self._is_meant(line.route.namespace)),
         )
 
     def _lines(self, now: float, paper: Paper) -> list[RouteLine]:
-        found = [
+        lines = [
             line
             for traffic in self._traffic.values()
             for line in traffic.lines(now, paper.columns, paper.column_seconds)
         ]
-        return sorted(found, key=lambda line: line.route)
+        return sorted(lines, key=lambda line: line.route)
 
     def _is_meant(self, namespace: str) -> bool:
         return not self._namespace or namespace == self._namespace
@@ -176,18 +176,18 @@ class Collector:
     def _look(self) -> Objects:
         """Everything that the API server itself knows."""
         clusters = [
-            cluster_of(kind, body) for kind, plural in CLUSTER_PLURALS.items() for body in self._asked.objects(plural)
+            cluster_of(kind, body) for kind, plural in CLUSTER_PLURALS.items() for body in self._lab.objects(plural)
         ]
-        clusters.sort(key=lambda one: (one.namespace, one.engine, one.name))
+        clusters.sort(key=lambda cluster_line: (cluster_line.namespace, cluster_line.engine, cluster_line.name))
         now = time.monotonic()
         if now >= self._runs_due:
-            self._runs = tuple(latest_runs(self._asked.objects("runs"), _MOST_RUNS))
+            self._runs = tuple(latest_runs(self._lab.objects("runs"), _MOST_RUNS))
             self._runs_due = now + _RUNS_SECONDS
-        faults = tuple(self._asked.objects("faults"))
+        faults = tuple(self._lab.objects("faults"))
         live_faults(
             faults, datetime.now(UTC)
         )  # one that cannot be read is this source's problem, and not the picture's
-        return Objects(tuple(clusters), faults, self._runs, self._asked.probers())
+        return Objects(tuple(clusters), faults, self._runs, self._lab.probers())
 
     def _meet(self, _at: float, objects: Objects) -> None:
         """Begin to ask the probers that nobody has asked yet. Those asked once stay, and are missed when gone."""
@@ -200,7 +200,7 @@ class Collector:
         traffic = self._traffic[vantage] = Traffic()
 
         def counts() -> Mapping[Load, Count]:
-            return self._asked.counts(self._objects.value.pods.get(vantage, ""))
+            return self._lab.counts(self._objects.value.pods.get(vantage, ""))
 
         def taken(at: float, counted: Mapping[Load, Count]) -> None:
             with self._lock:
@@ -211,7 +211,7 @@ class Collector:
         source.start()
 
     def _round(self) -> float:
-        seconds = self._asked.operator()
+        seconds = self._lab.operator()
         if seconds > _STUCK_SECONDS:
             raise RuntimeError(f"its oldest round ended {seconds:.0f} s ago: what it wrote down is as old")
         return seconds
