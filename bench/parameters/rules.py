@@ -83,7 +83,7 @@ class Rule:
     def as_yaml(self) -> dict[str, str]:
         """As a schema has it."""
         return {
-            "message": "parameters names a setting that may not be named here, or a value that it does not take",
+            "message": "parameters names a setting that is not allowed, or a value that is not valid for it",
             "rule": f"[{self.about}].all(about, self.all(name, {self.right}))",
             "messageExpression": f"[{self.about}].map(about, self.map(name, !({self.right}), {self.message})[0])[0]",
         }

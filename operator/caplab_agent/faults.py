@@ -107,7 +107,7 @@ class FaultRecord:
 
     @property
     def ended(self) -> bool:
-        """Whether the record only has to be reported any more."""
+        """Whether nothing is left to do but to report the record."""
         return self.state in ENDED
 
 

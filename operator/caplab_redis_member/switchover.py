@@ -19,7 +19,7 @@ from .config import MASTER, REDIS_PORT, SENTINEL_PORT, MemberConfig, load_config
 
 # In all, these are less than the pod's grace period (engines/redis/manifests.py), after which it is killed.
 _ALL_CAUGHT_UP_SECONDS = 3.0  # a linked replica takes milliseconds
-_ONE_CAUGHT_UP_SECONDS = 10.0  # from the beginning; by then Sentinels, which ask once a second, know who has most
+_ONE_CAUGHT_UP_SECONDS = 10.0  # from the beginning; by then Sentinels, which ask once a second, know the furthest one
 _PROMOTED_SECONDS = 8.0
 _PAUSE_MILLISECONDS = 60_000  # longer than the pod still lives
 _POLL_SECONDS = 0.05

@@ -32,7 +32,7 @@ def test_the_table_is_what_the_engine_in_the_image_says(lab: Lab, engine: str) -
 
 FSYNC_BY_A_NAME = "zz.a = '1'\nfsync = off\nzz.b"
 REFUSED: list[tuple[str, dict[str, Any], str]] = [
-    ("PostgresCluster", {"FSYNC": "off"}, '"FSYNC" is refused: durability or replication stands on it'),
+    ("PostgresCluster", {"FSYNC": "off"}, '"FSYNC" is refused: durability or replication depends on it'),
     ("PostgresCluster", {"Synchronous_Commit": "off"}, '"Synchronous_Commit" is refused: durability'),
     ("PostgresCluster", {FSYNC_BY_A_NAME: "1"}, "PostgreSQL 17 has no parameter of that name"),
     ("PostgresCluster", {"fsync\n": "off"}, r'"fsync\n" is refused'),
@@ -47,7 +47,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ),
     ("PostgresCluster", {"shared_preload_libraries": "x"}, "it loads code into the members"),
     ("PostgresCluster", {"hba_file": "/tmp/x"}, "it names a file or a folder"),
-    ("PostgresCluster", {"listen_addresses": "*"}, "where members listen and connect is the lab's"),
+    ("PostgresCluster", {"listen_addresses": "*"}, "the lab decides where members listen and connect"),
     ("PostgresCluster", {"log_statement": "all"}, "it writes statements to the log"),
     ("PostgresCluster", {"Work_Mem": "8MB"}, "parameters are written in lower case"),
     ("PostgresCluster", {"work_mem": "63kB"}, "work_mem must be a size from 64kB"),
@@ -62,7 +62,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("RedisCluster", {"DIR": "/"}, "it names a file or a folder"),
     ("RedisCluster", {"hz": "501"}, "hz must be a whole number from 1 to 500"),
     ("RedisCluster", {"notify-keyspace-events": 'K"\nsave ""'}, "made of the letters"),
-    ("RedisCluster", {"slave-priority": "1"}, "it is another name of a parameter"),
+    ("RedisCluster", {"slave-priority": "1"}, "it is an alias of another parameter"),
     ("CassandraCluster", {"commitlog_sync": "batch"}, "another field of the spec sets it"),
     ("CassandraCluster", {"authenticator": "AllowAllAuthenticator"}, "who may log in"),
     ("CassandraCluster", {"compaction_throughput": "24"}, "compaction_throughput must be a rate"),

@@ -284,7 +284,7 @@ def test_a_parameter_that_is_older_than_the_rules_reaches_no_member_and_is_told(
     look = observed()
     applied = condition(status.build(spec, look, ring_of(look, {}), {}, NOW, status.Done()), "SettingsApplied")
     assert applied[:2] == ("False", "Refused")
-    assert "parameter authenticator: who may log in, and do what, stands on it" in applied[2]
+    assert "parameter authenticator: logins and their rights depend on it" in applied[2]
 
 
 def test_an_option_that_is_not_in_force_waits_for_a_restart() -> None:

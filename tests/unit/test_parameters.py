@@ -117,7 +117,7 @@ def test_postgres_rows_have_type_unit_range_and_whether_they_take_a_restart() ->
     assert read_postgres(json.dumps([dict(zip(columns, row, strict=True)) for row in answers])) == {
         "shared_buffers": {"kind": "size", "unit": "8kB", "minimum": 16, "maximum": 99},
         "random_page_cost": {"kind": "real", "minimum": 0, "maximum": 1.79769e308, "live": True},
-        "block_size": {"kind": "integer", "minimum": 8192, "maximum": 8192, "refused": "the engine only tells it"},
+        "block_size": {"kind": "integer", "minimum": 8192, "maximum": 8192, "refused": "it is read-only"},
         "wal_compression": {"kind": "enum", "values": ["on"], "live": True},
     }
 
