@@ -132,7 +132,7 @@ def test_the_worst_and_the_best_vantage_and_route_are_told_apart() -> None:
 def test_one_series_cannot_hide_the_outage_of_another() -> None:
     figures = figures_of(load([(1000, 3000)]) + load(op="read", every_ms=1))
     assert figures["outages"] == 1
-    assert [(one["op"], len(one["outages"])) for one in figures["series"]] == [("read", 0), ("write", 1)]
+    assert [(series["op"], len(series["outages"])) for series in figures["series"]] == [("read", 0), ("write", 1)]
 
 
 def test_scans_are_no_load() -> None:
@@ -186,10 +186,10 @@ def test_phases_are_told_apart_by_vantage_and_latencies_are_given_for_each_route
     )
     rows += load(vantage="b", route="direct", latency_ms=4)
     figures = figures_of(rows)
-    told = {(row["vantage"], row["op"], row["phase"]): row for row in figures["phases"]}
-    assert told["a", "write", "outage"]["acked"] == 1
-    assert ("b", "write", "outage") not in told
-    assert told["b", "write", "before"]["latency_p50_seconds"] == 0.004
+    by_phase = {(row["vantage"], row["op"], row["phase"]): row for row in figures["phases"]}
+    assert by_phase["a", "write", "outage"]["acked"] == 1
+    assert ("b", "write", "outage") not in by_phase
+    assert by_phase["b", "write", "before"]["latency_p50_seconds"] == 0.004
     of_route = {(row["op"], row["phase"]): row for row in figures["by_route"]["direct"]["phases"]}
     assert of_route["write", "before"]["operations"] == 200
     assert of_route["write", "before"]["latency_p99_seconds"] == 0.004
@@ -282,12 +282,12 @@ def test_an_outage_of_one_vantage_op_and_route_is_found_there_and_nowhere_else(
         planted = [down] if (vantage, op, route) == where else []
         rows += load(planted, vantage=vantage, op=op, route=route)
     figures = figures_of(rows)
-    found = {
-        (one["vantage"], one["op"], one["route"]): outages_of(figures, number)
-        for number, one in enumerate(figures["series"])
+    outages = {
+        (series["vantage"], series["op"], series["route"]): outages_of(figures, number)
+        for number, series in enumerate(figures["series"])
     }
     assert figures["outages"] == 1
-    assert found == {series: [(at(down[0]), at(down[1] + 2))] if series == where else [] for series in SERIES}
+    assert outages == {series: [(at(down[0]), at(down[1] + 2))] if series == where else [] for series in SERIES}
 
 
 def test_slow_and_shuffled_operations_that_are_all_acked_are_no_outage() -> None:

@@ -19,11 +19,11 @@ from caplab.check import Context, Finding, State
 from caplab.model.history import SCHEMA, Table
 from caplab.model.runs import FinalScan
 
-Said = Callable[..., tuple[int, str, str]]
+RunCheck = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def said(capsys: pytest.CaptureFixture[str]) -> Said:
+def run_check(capsys: pytest.CaptureFixture[str]) -> RunCheck:
     """Runs `caplab check`: exit code, what went to stdout, what to stderr."""
 
     def run(*arguments: object) -> tuple[int, str, str]:
@@ -57,15 +57,17 @@ CLEAN = adds([1, 2, 3]) + scan([1, 2, 3])
 
 
 def findings_of(out: str) -> dict[str, Any]:
-    told = json.loads(out)
-    assert set(told) == {"validity", "checkers"}
-    checkers: dict[str, Any] = told["checkers"]
+    document = json.loads(out)
+    assert set(document) == {"validity", "checkers"}
+    checkers: dict[str, Any] = document["checkers"]
     return checkers
 
 
 @pytest.mark.parametrize("name", ["history.csv", "history.parquet"])
-def test_a_bare_file_is_checked_by_all_that_have_something_to_look_at(name: str, said: Said, tmp_path: Path) -> None:
-    code, out, err = said(stored(tmp_path / name, CLEAN, FEW), "--json")
+def test_a_bare_file_is_checked_by_all_that_have_something_to_look_at(
+    name: str, run_check: RunCheck, tmp_path: Path
+) -> None:
+    code, out, err = run_check(stored(tmp_path / name, CLEAN, FEW), "--json")
     assert (code, err) == (0, "")
     assert json.loads(out)["validity"] == "valid"
     assert findings_of(out).keys() == {"durability"}
@@ -74,8 +76,10 @@ def test_a_bare_file_is_checked_by_all_that_have_something_to_look_at(name: str,
     assert durability["reason"] == "All 3 acked elements are there, once, and nothing else is."
 
 
-def test_what_does_not_apply_is_named_in_the_last_line_with_its_reason_before(said: Said, tmp_path: Path) -> None:
-    code, out, _ = said(stored(tmp_path / "h.csv", CLEAN, FEW))
+def test_what_does_not_apply_is_named_in_the_last_line_with_its_reason_before(
+    run_check: RunCheck, tmp_path: Path
+) -> None:
+    code, out, _ = run_check(stored(tmp_path / "h.csv", CLEAN, FEW))
     assert code == 0
     lines = out.splitlines()
     assert lines[0] == "h.csv: 6 operations; times count from the first operation"
@@ -87,21 +91,21 @@ def test_what_does_not_apply_is_named_in_the_last_line_with_its_reason_before(sa
 
 
 def test_availability_is_of_files_that_have_a_schedule_and_the_schedule_of_runs_only(
-    said: Said, tmp_path: Path
+    run_check: RunCheck, tmp_path: Path
 ) -> None:
     failed = [operation(0, "fail", op="read", key="x", error="refused")]
-    _, out, _ = said(stored(tmp_path / "a.csv", WRITES + failed, FEW), "--json")
+    _, out, _ = run_check(stored(tmp_path / "a.csv", WRITES + failed, FEW), "--json")
     assert not {"availability", "schedule"} & findings_of(out).keys()
-    code, out, _ = said(stored(tmp_path / "b.csv", WRITES + failed), "--json")
+    code, out, _ = run_check(stored(tmp_path / "b.csv", WRITES + failed), "--json")
     assert "schedule" not in findings_of(out)
     assert (code, findings_of(out)["availability"]["validity"]) == (1, "invalid")
 
 
-def test_a_violation_is_shown_with_the_operations_that_prove_it(said: Said, tmp_path: Path) -> None:
+def test_a_violation_is_shown_with_the_operations_that_prove_it(run_check: RunCheck, tmp_path: Path) -> None:
     key = "k" * 90 + "\x1b[31m"
     rows = [operation(0, key=key, value=2**62), operation(5, op="read", key=key, value=None)]
     rows += adds(range(10, 50), first_ms=10) + scan(range(20, 50), route="service", server="pg-1", epoch="17")
-    code, out, err = said(stored(tmp_path / "h.parquet", rows))
+    code, out, err = run_check(stored(tmp_path / "h.parquet", rows))
     assert (code, err) == (1, "")
     lines = out.splitlines()
     assert "durability: VIOLATED" in lines
@@ -123,20 +127,22 @@ def test_a_violation_is_shown_with_the_operations_that_prove_it(said: Said, tmp_
         ([operation(0, "info", op="read")], 2, "unknown"),  # nothing to look at
     ],
 )
-def test_the_exit_code_says_what_is_known(rows: list[Row], code: int, says: str, said: Said, tmp_path: Path) -> None:
+def test_the_exit_code_says_what_is_known(
+    rows: list[Row], code: int, says: str, run_check: RunCheck, tmp_path: Path
+) -> None:
     path = stored(tmp_path / "h.csv", rows, FEW)
-    assert said(path)[0] == code
-    ended, out, _ = said(path, "--json")
+    assert run_check(path)[0] == code
+    ended, out, _ = run_check(path, "--json")
     assert (ended, json.loads(out)["validity"]) == (code, says)
 
 
-def test_of_chosen_checkers_each_says_something_whether_or_not_it_applies(said: Said, tmp_path: Path) -> None:
+def test_of_chosen_checkers_each_says_something_whether_or_not_it_applies(run_check: RunCheck, tmp_path: Path) -> None:
     path = stored(tmp_path / "h.csv", CLEAN, FEW)
-    code, out, _ = said(path, "--checker", "epochs", "--checker", "durability", "--json")
+    code, out, _ = run_check(path, "--checker", "epochs", "--checker", "durability", "--json")
     assert list(findings_of(out)) == ["epochs", "durability"]
     assert (code, findings_of(out)["epochs"]["validity"]) == (2, "unknown")
-    assert said(path, "--checker", "durability")[0] == 0
-    assert "not applicable" not in said(path, "--checker", "durability")[1]
+    assert run_check(path, "--checker", "durability")[0] == 0
+    assert "not applicable" not in run_check(path, "--checker", "durability")[1]
 
 
 @pytest.mark.parametrize("as_json", [(), ("--json",)])
@@ -151,57 +157,57 @@ def test_of_chosen_checkers_each_says_something_whether_or_not_it_applies(said: 
     ],
 )
 def test_what_cannot_be_checked_is_exit_code_3_a_sentence_and_nothing_else(
-    content: str | None, says: str, as_json: tuple[str, ...], said: Said, tmp_path: Path
+    content: str | None, says: str, as_json: tuple[str, ...], run_check: RunCheck, tmp_path: Path
 ) -> None:
     path = tmp_path / "h.csv"
     if content is not None:
         path.write_text(content)
-    code, out, err = said(path, *as_json)
+    code, out, err = run_check(path, *as_json)
     assert (code, out) == (3, "")
     assert err.startswith("FAILED: ")
     assert says in err
     assert err.count("\n") == 1
 
 
-def test_a_pipe_is_refused(said: Said, tmp_path: Path) -> None:
+def test_a_pipe_is_refused(run_check: RunCheck, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    code, out, err = said(tmp_path / "pipe")
+    code, out, err = run_check(tmp_path / "pipe")
     assert (code, out) == (3, "")
     assert "no file that can be read twice" in err
 
 
 @pytest.mark.parametrize("arguments", [[], ["h.csv", "--checker"], ["h.csv", "--enough", "0"], ["h.csv", "--jsno"]])
-def test_a_command_line_that_makes_no_sense_is_no_unknown_verdict(arguments: list[str], said: Said) -> None:
-    code, out, err = said(*arguments)
+def test_a_command_line_that_makes_no_sense_is_no_unknown_verdict(arguments: list[str], run_check: RunCheck) -> None:
+    code, out, err = run_check(*arguments)
     assert (code, out) == (3, "")
     assert "usage: caplab" in err
 
 
-def test_a_checker_that_does_not_exist_is_refused_with_those_there_are(said: Said, tmp_path: Path) -> None:
-    code, out, err = said(stored(tmp_path / "h.csv", CLEAN, FEW), "--checker", "durabilty")
+def test_a_checker_that_does_not_exist_is_refused_with_those_there_are(run_check: RunCheck, tmp_path: Path) -> None:
+    code, out, err = run_check(stored(tmp_path / "h.csv", CLEAN, FEW), "--checker", "durabilty")
     assert (code, out) == (3, "")
     assert err.startswith("FAILED: There is no checker 'durabilty'. Hint: use one of durability, staleness")
 
 
-def test_so_many_operations_as_asked_for_say_that_a_property_holds(said: Said, tmp_path: Path) -> None:
+def test_so_many_operations_as_asked_for_say_that_a_property_holds(run_check: RunCheck, tmp_path: Path) -> None:
     path = stored(tmp_path / "h.csv", CLEAN, FEW)
-    assert said(path, "--enough", 3)[0] == 0
-    assert said(path, "--enough", 4)[0] == 2
+    assert run_check(path, "--enough", 3)[0] == 0
+    assert run_check(path, "--enough", 4)[0] == 2
 
 
 def test_a_checker_that_raises_is_unknown_with_its_traceback(
-    said: Said, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run_check: RunCheck, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(table: Table, context: Context) -> Finding:
         raise ZeroDivisionError("oh no")
 
     monkeypatch.setitem(check.CHECKERS, "durability", broken)
     path = stored(tmp_path / "h.csv", CLEAN, FEW)
-    code, out, _ = said(path, "--json")
+    code, out, _ = run_check(path, "--json")
     assert code == 2
     assert findings_of(out)["durability"]["validity"] == "unknown"
     assert "ZeroDivisionError: oh no" in findings_of(out)["durability"]["error"]
-    assert "ZeroDivisionError: oh no" in said(path)[1]
+    assert "ZeroDivisionError: oh no" in run_check(path)[1]
 
 
 def kept(folder: Path, rows: list[Row], **fields: Any) -> Path:
@@ -211,59 +217,64 @@ def kept(folder: Path, rows: list[Row], **fields: Any) -> Path:
     return folder
 
 
-def test_a_run_is_checked_with_what_its_record_knows(said: Said, tmp_path: Path) -> None:
+def test_a_run_is_checked_with_what_its_record_knows(run_check: RunCheck, tmp_path: Path) -> None:
     rows = adds(range(150)) + scan(range(1, 150), server="pg-0") + scan([7], 2_000_000, server="pg-1")
     folder = kept(tmp_path / "run", rows, final_scan=FinalScan(True, 149, "pg-0"))
-    code, out, _ = said(folder, "--json")
-    found = findings_of(out)
-    assert (code, found["durability"]["lost"]) == (1, 1)
-    assert found["durability"]["witnesses"][0]["operations"][0]["invoke_seconds"] == -1  # the injection is at 1 s
-    assert found["schedule"]["validity"] == "valid"
-    assert "times count from the injection" in said(folder)[1]
+    code, out, _ = run_check(folder, "--json")
+    findings = findings_of(out)
+    assert (code, findings["durability"]["lost"]) == (1, 1)
+    assert findings["durability"]["witnesses"][0]["operations"][0]["invoke_seconds"] == -1  # the injection is at 1 s
+    assert findings["schedule"]["validity"] == "valid"
+    assert "times count from the injection" in run_check(folder)[1]
 
 
-def test_a_run_takes_as_many_operations_as_in_its_verdict(said: Said, tmp_path: Path) -> None:
+def test_a_run_takes_as_many_operations_as_in_its_verdict(run_check: RunCheck, tmp_path: Path) -> None:
     folder = kept(tmp_path, CLEAN, final_scan=FinalScan(True, 3), fault_windows=())
-    assert said(folder, "--checker", "durability")[0] == 2
-    assert said(folder, "--checker", "durability", "--enough", 1)[0] == 0
+    assert run_check(folder, "--checker", "durability")[0] == 2
+    assert run_check(folder, "--checker", "durability", "--enough", 1)[0] == 0
 
 
-def test_a_folder_of_runs_is_every_run_by_its_name(said: Said, tmp_path: Path) -> None:
+def test_a_folder_of_runs_is_every_run_by_its_name(run_check: RunCheck, tmp_path: Path) -> None:
     kept(tmp_path / "01-good", adds(range(30)) + scan(range(30)), final_scan=FinalScan(True, 30), fault_windows=())
     kept(tmp_path / "02-bad", adds(range(30)) + scan(range(9)), final_scan=FinalScan(True, 9), fault_windows=())
-    code, out, _ = said(tmp_path, "--json", "--checker", "durability")
-    told = json.loads(out)
-    assert (code, told["validity"], list(told)) == (1, "invalid", ["validity", "runs"])
-    assert {name: run["validity"] for name, run in told["runs"].items()} == {"01-good": "valid", "02-bad": "invalid"}
-    assert told["runs"]["02-bad"]["checkers"]["durability"]["lost"] == 21
-    text = said(tmp_path)[1]
+    code, out, _ = run_check(tmp_path, "--json", "--checker", "durability")
+    document = json.loads(out)
+    assert (code, document["validity"], list(document)) == (1, "invalid", ["validity", "runs"])
+    assert {name: run["validity"] for name, run in document["runs"].items()} == {
+        "01-good": "valid",
+        "02-bad": "invalid",
+    }
+    assert document["runs"]["02-bad"]["checkers"]["durability"]["lost"] == 21
+    text = run_check(tmp_path)[1]
     assert text.index("01-good: 60 operations") < text.index("02-bad: 39 operations")
     (tmp_path / "02-bad" / results.HISTORY).write_bytes(b"PAR1")
-    assert said(tmp_path, "--json")[:2] == (3, "")
+    assert run_check(tmp_path, "--json")[:2] == (3, "")
 
 
-def test_a_folder_without_a_whole_run_is_refused(said: Said, tmp_path: Path) -> None:
-    code, _, err = said(tmp_path)
+def test_a_folder_without_a_whole_run_is_refused(run_check: RunCheck, tmp_path: Path) -> None:
+    code, _, err = run_check(tmp_path)
     assert code == 3
     assert "no run is in this folder. Hint: name one that has run.json and history.parquet" in err
     stored(tmp_path / results.HISTORY, CLEAN)
-    code, _, err = said(tmp_path)
+    code, _, err = run_check(tmp_path)
     assert code == 3
     assert "run.json" in err
     (tmp_path / results.RECORD).write_text("{")
-    assert "not JSON" in said(tmp_path)[2]
+    assert "not JSON" in run_check(tmp_path)[2]
 
 
-def test_a_run_without_a_primary_has_one_scan_of_all_members(said: Said, tmp_path: Path) -> None:
+def test_a_run_without_a_primary_has_one_scan_of_all_members(run_check: RunCheck, tmp_path: Path) -> None:
     """From the file alone the same scan is found as the record names."""
     rows = node_kill_run(lost=[60_010])
     fields = CASSANDRA | {"fault_windows": (kill(10_000, 25_000),), "settled_ns": at(52_000)}
     elements = sum(row["op"] == "scan" and row.get("server") == "all" for row in rows)
     folder = kept(tmp_path, rows, final_scan=FinalScan(True, elements, "all"), **fields)
-    of_run, of_file = (said(path, "--checker", "durability", "--json") for path in (folder, folder / results.HISTORY))
+    of_run, of_file = (
+        run_check(path, "--checker", "durability", "--json") for path in (folder, folder / results.HISTORY)
+    )
     assert of_run[0] == of_file[0] == 1
     figures = [findings_of(out)["durability"] for _, out, _ in (of_run, of_file)]
-    assert [(one["acked"], one["lost"], one["lost_values"]) for one in figures] == [(5970, 1, [60_010])] * 2
+    assert [(figure["acked"], figure["lost"], figure["lost_values"]) for figure in figures] == [(5970, 1, [60_010])] * 2
 
 
 @pytest.mark.parametrize("redirected", [">&-", "| true", "| head -n 1"])
@@ -303,15 +314,15 @@ def test_a_terminal_that_lacks_a_letter_still_shows_the_rest(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("record", [b"[" * 200_000, b"\xff\xfe{", b"{}", b'{"id": "\\ud800"}', b""])
-def test_a_runs_record_that_is_none_is_refused(record: bytes, said: Said, tmp_path: Path) -> None:
+def test_a_runs_record_that_is_none_is_refused(record: bytes, run_check: RunCheck, tmp_path: Path) -> None:
     stored(tmp_path / results.HISTORY, CLEAN)
     (tmp_path / results.RECORD).write_bytes(record)
-    code, out, err = said(tmp_path)
+    code, out, err = run_check(tmp_path)
     assert (code, out, err.count("\n")) == (3, "", 1)
 
 
-def test_a_name_that_is_too_long_or_draws_is_refused_in_one_line(said: Said, tmp_path: Path) -> None:
+def test_a_name_that_is_too_long_or_draws_is_refused_in_one_line(run_check: RunCheck, tmp_path: Path) -> None:
     for name in ("x" * 5000, "a\nb\x1b[31m\u202e"):
-        code, out, err = said(tmp_path / name)
+        code, out, err = run_check(tmp_path / name)
         assert (code, out, err.count("\n")) == (3, "", 1)
         assert all(char == "\n" or char.isprintable() for char in err)

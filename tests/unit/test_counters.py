@@ -55,17 +55,17 @@ ALLOWED = [
 ]  # fmt: skip
 
 
-def found(text: str, context: Context | None = None) -> Finding:
+def finding_of(text: str, context: Context | None = None) -> Finding:
     return check(history(written(text.replace("|", "\n"))), context or Context(enough=1))
 
 
 @pytest.mark.parametrize(
-    ("figure", "amount", "text", "proof"), [one[1:] for one in PLANTED], ids=[one[0] for one in PLANTED]
+    ("figure", "amount", "text", "proof"), [case[1:] for case in PLANTED], ids=[case[0] for case in PLANTED]
 )
 def test_a_planted_anomaly_is_counted_once_and_named_by_what_proves_it(
     figure: str, amount: int, text: str, proof: str
 ) -> None:
-    finding = found(text)
+    finding = finding_of(text)
     figures = finding.figures
     assert (finding.state, figures["below"], figures["above"]) == (
         State.VIOLATED,
@@ -76,15 +76,15 @@ def test_a_planted_anomaly_is_counted_once_and_named_by_what_proves_it(
     (shown,) = witnesses_of(figures)
     lines = text.split("|")
     every = lines_of("\n".join(lines))
-    expected = lines_of("\n".join(lines[int(one)] for one in proof))
+    expected = lines_of("\n".join(lines[int(place)] for place in proof))
     assert [every[operation["row"]] for operation in shown["operations"]] == expected
     again = check(alone(history(written("\n".join(lines))), shown["operations"]), Context(enough=1))
     assert again.figures[figure] == 1
 
 
-@pytest.mark.parametrize("text", [one[1] for one in ALLOWED], ids=[one[0] for one in ALLOWED])
+@pytest.mark.parametrize("text", [case[1] for case in ALLOWED], ids=[case[0] for case in ALLOWED])
 def test_what_looks_wrong_but_is_within_the_bounds_holds(text: str) -> None:
-    finding = found(text)
+    finding = finding_of(text)
     assert (finding.state, finding.figures["witnesses"]) == (State.HOLDS, [])
 
 
@@ -101,10 +101,10 @@ def test_all_planted_anomalies_are_found_in_one_history() -> None:
 
 
 def test_the_sentence_says_what_was_read_and_what_had_been_added() -> None:
-    assert witnesses_of(found("a1 incr n 1 0-1 | b1 read n 0 2-3").figures)[0]["what"] == (
+    assert witnesses_of(finding_of("a1 incr n 1 0-1 | b1 read n 0 2-3").figures)[0]["what"] == (
         "A read of 'n' returned 0, though 1 had been added and acked before."
     )
-    assert witnesses_of(found("a1 incr . 1 0-1 | c0 scan . 2 2-3").figures)[0]["what"] == (
+    assert witnesses_of(finding_of("a1 incr . 1 0-1 | c0 scan . 2 2-3").figures)[0]["what"] == (
         "The final scan of the counter returned 2, though no more than 1 can have been added by then."
     )
 
@@ -112,7 +112,7 @@ def test_the_sentence_says_what_was_read_and_what_had_been_added() -> None:
 def test_a_witness_of_many_increments_shows_the_latest() -> None:
     rows = [operation(10 * n, op="incr", key="n") for n in range(80)]
     (shown,) = witnesses_of(check(history([*rows, operation(900, op="read", key="n", value=79)]), Context()).figures)
-    assert [one["row"] for one in shown["operations"]] == [*range(30, 81)]
+    assert [operation["row"] for operation in shown["operations"]] == [*range(30, 81)]
     assert "the latest 50 of 80 increments are shown" in shown["what"]
 
 
@@ -120,27 +120,27 @@ def test_a_witness_of_many_increments_shows_the_latest() -> None:
     "other", ["a1 write n 5 2-3", "a1 cas n 5 2-3 info", "a1 incr n 0 2-3", "a1 incr n -4 2-3 info"]
 )
 def test_keys_that_are_more_than_added_to_are_left_out_and_counted(other: str) -> None:
-    finding = found(f"a1 incr n 1 0-1 | {other} | b1 read n 0 4-5")
+    finding = finding_of(f"a1 incr n 1 0-1 | {other} | b1 read n 0 4-5")
     assert (finding.state, finding.figures["keys_skipped"]) == (State.UNKNOWN, 1)
     assert applies(history(written(f"a1 incr n 1 0-1\n{other}\nb1 read n 0 4-5"))) == "no key is a counter"
-    beside = found(f"a1 incr n 1 0-1 | {other} | b1 read n 0 4-5 | a1 incr m 1 6-7 | b1 read m 1 8-9")
+    beside = finding_of(f"a1 incr n 1 0-1 | {other} | b1 read n 0 4-5 | a1 incr m 1 6-7 | b1 read m 1 8-9")
     assert (beside.state, beside.figures["keys"], beside.figures["reads"]) == (State.HOLDS, 1, 1)
 
 
 SCANNED = "a1 incr n 1 0-1 | a1 incr m 2 2-3 | b1 read n 1 4-5 | c0 scan n 1 50-51"
 
 
-@pytest.mark.parametrize(("known", "says"), USELESS_SCANS)
-def test_without_a_final_scan_to_judge_by_only_reads_are_held_to_the_bounds(known: FinalScan, says: str) -> None:
-    figures: Any = found(SCANNED, Context(final_scan=known)).figures
+@pytest.mark.parametrize(("scan", "says"), USELESS_SCANS)
+def test_without_a_final_scan_to_judge_by_only_reads_are_held_to_the_bounds(scan: FinalScan, says: str) -> None:
+    figures: Any = finding_of(SCANNED, Context(final_scan=scan)).figures
     assert (figures["reads"], figures["scanned"], figures["below"]) == (1, 0, 0)
     assert re.search(says, figures["scan_problem"])
 
 
 def test_the_final_scan_reads_every_counter_also_one_that_it_does_not_show() -> None:
-    figures = found(SCANNED, scanned(1)).figures
+    figures = finding_of(SCANNED, scanned(1)).figures
     assert (figures["scanned"], figures["below"], figures["missing_max"]) == (2, 1, 2)
-    figures = found(SCANNED.rpartition("|")[0], scanned(0)).figures
+    figures = finding_of(SCANNED.rpartition("|")[0], scanned(0)).figures
     assert (figures["scanned"], figures["below"], figures["missing_max"]) == (2, 2, 2)
 
 
@@ -151,7 +151,7 @@ def test_the_scan_of_registers_says_nothing_of_counters() -> None:
 
 
 def test_an_unknown_increment_counts_as_one() -> None:
-    figures = found("a1 incr n 1 0-1 | a1 incr n 1 2-? info | a1 incr n 1 4-5 fail | b1 read n 2 6-7").figures
+    figures = finding_of("a1 incr n 1 0-1 | a1 incr n 1 2-? info | a1 incr n 1 4-5 fail | b1 read n 2 6-7").figures
     assert (figures["keys"], figures["increments"], figures["reads"]) == (1, 2, 1)
 
 

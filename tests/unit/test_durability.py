@@ -79,7 +79,7 @@ def test_an_empty_scan_that_went_well_means_that_all_is_lost() -> None:
 
 
 @pytest.mark.parametrize(
-    ("known", "says"),
+    ("scan_record", "says"),
     [
         (None, "no record of a final scan"),
         (FinalScan(False, 29, problem="pg-2 did not rejoin"), "had not converged .* pg-2 did not rejoin"),
@@ -88,8 +88,10 @@ def test_an_empty_scan_that_went_well_means_that_all_is_lost() -> None:
         (FinalScan(True, 29, server="pg-1"), "returned 29 elements, but the history holds 0"),
     ],
 )
-def test_without_a_whole_final_scan_after_convergence_nothing_is_known(known: FinalScan | None, says: str) -> None:
-    finding = check(history(adds(THIRTY) + scan(THIRTY[:-1])), Context(final_scan=known))
+def test_without_a_whole_final_scan_after_convergence_nothing_is_known(
+    scan_record: FinalScan | None, says: str
+) -> None:
+    finding = check(history(adds(THIRTY) + scan(THIRTY[:-1])), Context(final_scan=scan_record))
     assert finding.state is State.UNKNOWN
     assert re.search(says, finding.reason)
 
@@ -189,7 +191,7 @@ PLANTED: list[tuple[str, list[dict[str, Any]], list[int], str, list[int], str]] 
 ]
 
 
-@pytest.mark.parametrize(("further", "elements", "kind", "values", "says"), [one[1:] for one in PLANTED])
+@pytest.mark.parametrize(("further", "elements", "kind", "values", "says"), [case[1:] for case in PLANTED])
 def test_what_was_planted_is_found_counted_and_shown_with_its_operations(
     further: list[dict[str, Any]], elements: list[int], kind: str, values: list[int], says: str
 ) -> None:
@@ -200,8 +202,8 @@ def test_what_was_planted_is_found_counted_and_shown_with_its_operations(
     for witness, value in zip(figures["witnesses"], values, strict=False):
         assert f"value {value}" in witness["what"]
         assert says in witness["what"]
-        assert {one["value"] for one in witness["operations"]} == {value}
-        ops = [one["op"] for one in witness["operations"]]
+        assert {operation["value"] for operation in witness["operations"]} == {value}
+        ops = [operation["op"] for operation in witness["operations"]]
         scans = {"lost": 0, "unexpected": 1, "duplicated": 2}[kind]
         assert ops == ["add"] * ("nobody" not in says) + ["scan"] * scans
 
@@ -242,8 +244,8 @@ def test_scans_of_registers_in_the_same_history_are_no_elements() -> None:
 
 def test_a_scan_that_is_known_by_its_beginning_is_judged_by_whatever_came_after() -> None:
     rows = adds(THIRTY) + scan(THIRTY) + scan(THIRTY[1:], 2_000_000)
-    known = FinalScan(True, 30, invoke_ns=rows[30]["invoke_ns"])
-    assert figures_of(rows, Context(final_scan=known))[0] is State.HOLDS
+    scan_record = FinalScan(True, 30, invoke_ns=rows[30]["invoke_ns"])
+    assert figures_of(rows, Context(final_scan=scan_record))[0] is State.HOLDS
     assert figures_of(rows, scanned(29))[0] is State.VIOLATED
 
 
@@ -261,12 +263,12 @@ def test_what_one_side_of_a_cut_lost_is_told_from_the_other_by_route() -> None:
     context = replace(scanned(len(left)), sides=SIDES)
     _, figures = figures_of(rows + scan(left), context)
     names = ("attempted", "acked", "survived", "lost", "unacked_found", "lost_window_seconds")
-    told = {
-        (side, route): tuple(one[name] for name in names)
+    by_part = {
+        (side, route): tuple(part[name] for name in names)
         for side, routes in figures["by_side"].items()
-        for route, one in routes.items()
+        for route, part in routes.items()
     }
-    assert told == {
+    assert by_part == {
         ("minority", "all"): (42, 40, 37, 3, 1, 0.242),
         ("minority", "direct"): (30, 30, 28, 2, 0, 0.202),
         ("minority", "service"): (12, 10, 9, 1, 1, 0.002),

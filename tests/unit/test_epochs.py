@@ -103,10 +103,10 @@ def test_a_replication_id_without_a_letter_is_no_number() -> None:
 
 def test_replication_ids_that_first_ack_at_one_moment_are_in_one_order_whatever_that_of_the_rows() -> None:
     rows = writes(OLD_ID, 0) + writes(NEW_ID, 0)
-    one, other = figures_of(rows), figures_of(rows[::-1])
-    for _, figures in (one, other):
+    first, other = figures_of(rows), figures_of(rows[::-1])
+    for _, figures in (first, other):
         del figures["witnesses"]  # of one moment the first row is shown
-    assert one == other
+    assert first == other
     assert figures_of(rows)[1]["epochs"] == sorted((OLD_ID, NEW_ID))
 
 
@@ -157,7 +157,7 @@ def test_what_was_planted_is_found_counted_and_shown_with_the_ack_that_it_came_a
     assert (state, figures["overlaps"]) == (State.VIOLATED, len(overlaps))
     shown = []
     for witness in figures["witnesses"]:
-        places = [one["row"] for one in witness["operations"]]
+        places = [operation["row"] for operation in witness["operations"]]
         own = rows[places[-1]]["epoch"]
         assert f"in epoch {own}, " in witness["what"]
         # Names have no order but that of their first acks, so that of its own epoch is shown too.

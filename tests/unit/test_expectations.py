@@ -160,11 +160,11 @@ def test_cassandra_has_a_kill_and_a_control_at_every_pair_of_levels(mode: str) -
     kill, control = (read(TABLE).find("cassandra", mode, fault) for fault in ("kill-node", "none"))
     assert {expected.route for expected in kill.properties if PROPERTIES[expected.property].by_route} == {"service"}
     assert {expected.route for expected in control.properties} == {None}
-    for found in (kill, control):
-        promises = {expected.property: expected.promise for expected in found.properties}
+    for row in (kill, control):
+        promises = {expected.property: expected.promise for expected in row.properties}
         assert all(promises[name] is Promise.FORBIDDEN for name in ("unexpected", "duplicated"))
         # At ONE the dead member may have been the only one with a write that its commit log has no marker after yet.
-        may_lose = (mode, found) == ("ONE-ONE", kill)
+        may_lose = (mode, row) == ("ONE-ONE", kill)
         assert promises["lost"] is (Promise.BOUNDED if may_lose else Promise.FORBIDDEN)
         assert not promises.keys() & {"failovers", "twoPrimaries"}  # there are no epochs to tell them by
 
@@ -174,10 +174,15 @@ def test_a_cassandra_write_at_all_waits_for_the_dead_member_and_nothing_else_doe
         "readMilliseconds": 800, "writeMilliseconds": 700, "casMilliseconds": 600, "phiConvictThreshold": 4,
     }  # fmt: skip
     kills = {
-        mode: {one.property: one for one in read(TABLE).find("cassandra", mode, "kill-node").properties}
+        mode: {expected.property: expected for expected in read(TABLE).find("cassandra", mode, "kill-node").properties}
         for mode in LEVELS
     }
-    least = [(mode, one.budget) for mode in LEVELS for one in kills[mode].values() if one.promise is Promise.MUST_SHOW]
+    least = [
+        (mode, expected.budget)
+        for mode in LEVELS
+        for expected in kills[mode].values()
+        if expected.promise is Promise.MUST_SHOW
+    ]
     assert least == [("ALL-ONE", "faultSeconds")]
     budgets = {
         mode: evaluate(kills[mode]["failoverTime"].budget or "", {**settings, "faultSeconds": 15}) for mode in LEVELS

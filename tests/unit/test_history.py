@@ -119,8 +119,8 @@ def test_text_may_be_stored_in_any_way(type_: Any) -> None:
 
 
 def test_small_integers_and_chunks_that_were_encoded_apart_are_taken() -> None:
-    one = table([operation(0, key="x")])
-    encoded = [part.set_column(3, "key", part.column("key").dictionary_encode()) for part in (one, one)]
+    rows = table([operation(0, key="x")])
+    encoded = [part.set_column(3, "key", part.column("key").dictionary_encode()) for part in (rows, rows)]
     whole = pa.concat_tables(encoded)
     whole = whole.set_column(1, "session", whole.column("session").cast(pa.int8()))
     assert validate(whole).column("key").to_pylist() == ["x", "x"]
@@ -284,11 +284,11 @@ def test_a_session_with_two_operations_at_a_time_is_refused_and_both_are_named()
 @settings(max_examples=300)
 def test_overlaps_are_those_of_some_order_of_each_session(drawn: list[tuple[int, int, int | None]]) -> None:
     """One by one: a session fits if its operations, the shorter first at one moment, each wait for the one before."""
-    rows = sorted(drawn, key=lambda one: one[1])
+    rows = sorted(drawn, key=lambda entry: entry[1])
     fits = True
     for session in (1, 2):
         mine = sorted((first, -1 if took is None else first + took) for who, first, took in rows if who == session)
-        fits &= all(one[1] <= other[0] for one, other in pairwise(mine))
+        fits &= all(earlier[1] <= other[0] for earlier, other in pairwise(mine))
     made = table([within(who, first, None if took is None else first + took) for who, first, took in rows])
     if fits:
         assert validate_stored(made).num_rows == len(rows)

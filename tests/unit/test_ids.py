@@ -45,26 +45,26 @@ ALLOWED = [
 ]
 
 
-def found(text: str) -> Finding:
+def finding_of(text: str) -> Finding:
     return check(history(written(text.replace("|", "\n"))), Context(enough=1))
 
 
-@pytest.mark.parametrize(("figure", "text", "proof"), [one[1:] for one in PLANTED], ids=[one[0] for one in PLANTED])
+@pytest.mark.parametrize(("figure", "text", "proof"), [case[1:] for case in PLANTED], ids=[case[0] for case in PLANTED])
 def test_a_planted_anomaly_is_counted_once_and_named_by_what_proves_it(figure: str, text: str, proof: str) -> None:
-    finding = found(text)
+    finding = finding_of(text)
     counts = {name: finding.figures[name] for name in (AGAIN, LATE)}
     assert (finding.state, counts) == (State.VIOLATED, {name: int(name == figure) for name in counts})
     (shown,) = witnesses_of(finding.figures)
     lines = text.split("|")
     every, rows = lines_of("\n".join(lines)), [operation["row"] for operation in shown["operations"]]
-    assert [every[row] for row in rows] == lines_of("\n".join(lines[int(one)] for one in proof))
+    assert [every[row] for row in rows] == lines_of("\n".join(lines[int(place)] for place in proof))
     again = check(alone(history(written("\n".join(lines))), shown["operations"]), Context(enough=1))
     assert again.figures[figure] == 1
 
 
-@pytest.mark.parametrize("text", [one[1] for one in ALLOWED], ids=[one[0] for one in ALLOWED])
+@pytest.mark.parametrize("text", [case[1] for case in ALLOWED], ids=[case[0] for case in ALLOWED])
 def test_what_looks_wrong_but_is_allowed_holds(text: str) -> None:
-    finding = found(text)
+    finding = finding_of(text)
     assert (finding.state, finding.figures["witnesses"]) == (State.HOLDS, [])
 
 
@@ -79,9 +79,12 @@ def test_all_planted_anomalies_are_found_in_one_history() -> None:
 
 
 def test_an_id_that_is_handed_out_three_times_is_two_too_many() -> None:
-    figures = found("a1 id . 5 0-9 | b1 id . 5 1-9 | c1 id . 5 2-9").figures
+    figures = finding_of("a1 id . 5 0-9 | b1 id . 5 1-9 | c1 id . 5 2-9").figures
     assert (figures["ids"], figures[AGAIN], figures[LATE]) == (3, 2, 0)
-    assert [[one["row"] for one in shown["operations"]] for shown in witnesses_of(figures)] == [[0, 1], [0, 2]]
+    assert [[operation["row"] for operation in shown["operations"]] for shown in witnesses_of(figures)] == [
+        [0, 1],
+        [0, 2],
+    ]
 
 
 def test_after_a_failover_the_server_goes_on_from_an_older_id() -> None:
@@ -93,13 +96,15 @@ def test_after_a_failover_the_server_goes_on_from_an_older_id() -> None:
 
 
 def test_ok_ids_without_a_value_are_counted() -> None:
-    figures = found("a1 id . 5 0-1 | b1 id . - 2-3").figures
+    figures = finding_of("a1 id . 5 0-1 | b1 id . - 2-3").figures
     assert (figures["ids"], figures["without_value"]) == (1, 1)
 
 
 def test_the_sentence_says_which() -> None:
-    told = [shown["what"] for shown in witnesses_of(found("a1 id . 5 0-1 | b1 id . 5 2-3 | b1 id . 4 4-5").figures)]
-    assert told == ["The id 5 was handed out twice.", "The id 4 was handed out after a greater one was acked: 5."]
+    sentences = [
+        shown["what"] for shown in witnesses_of(finding_of("a1 id . 5 0-1 | b1 id . 5 2-3 | b1 id . 4 4-5").figures)
+    ]
+    assert sentences == ["The id 5 was handed out twice.", "The id 4 was handed out after a greater one was acked: 5."]
 
 
 def test_too_few_ids_prove_nothing_but_a_duplicate_among_them_counts() -> None:

@@ -23,27 +23,27 @@ SCAN = "register-scan"
 
 def record(registers: FinalScan | None, **sets: Any) -> FinalScan:
     """Of a scan of sets that went well, unless sets says something else."""
-    known = {"converged": True, "elements": 1, "invoke_ns": SETS[-1]["invoke_ns"], **sets}
-    return FinalScan(**known, keyed={SCAN: registers} if registers else {})
+    fields = {"converged": True, "elements": 1, "invoke_ns": SETS[-1]["invoke_ns"], **sets}
+    return FinalScan(**fields, keyed={SCAN: registers} if registers else {})
 
 
-def figures(text: str, final: FinalScan, **columns: Any) -> Any:
+def figures_of(text: str, final: FinalScan, **columns: Any) -> Any:
     rows = [{**row, **columns} if row["op"] == "scan" else row for row in written(text)]
     return staleness.check(history(rows + SETS), Context(final_scan=final)).figures
 
 
 def test_registers_are_judged_by_their_own_scan_and_sets_by_theirs() -> None:
     final = record(FinalScan(True, 1, invoke_ns=at(50)))
-    found = figures(f"{REGISTERS}\n{SHOWN}", final)
-    assert (found["lost"], found["missing_lost"], found["dirty"], found["stale"]) == (1, 1, 1, 0)
-    assert found["scan_problem"] == ""
+    figures = figures_of(f"{REGISTERS}\n{SHOWN}", final)
+    assert (figures["lost"], figures["missing_lost"], figures["dirty"], figures["stale"]) == (1, 1, 1, 0)
+    assert figures["scan_problem"] == ""
     rows = history(written(f"{REGISTERS}\n{SHOWN}") + SETS)
     assert durability.check(rows, Context(final_scan=final)).figures["survived"] == 1
 
 
 def test_a_scan_of_registers_that_found_nothing_beside_one_of_sets_means_that_all_is_lost() -> None:
-    found = figures(REGISTERS, record(FinalScan(True, 0, invoke_ns=at(50))))
-    assert (found["lost"], found["dirty"], found["missing_lost"]) == (2, 2, 1)
+    figures = figures_of(REGISTERS, record(FinalScan(True, 0, invoke_ns=at(50))))
+    assert (figures["lost"], figures["dirty"], figures["missing_lost"]) == (2, 2, 1)
 
 
 @pytest.mark.parametrize(
@@ -57,17 +57,17 @@ def test_a_scan_of_registers_that_found_nothing_beside_one_of_sets_means_that_al
     ],
 )
 def test_a_scan_of_registers_that_went_wrong_is_said_and_not_judged_by(registers: FinalScan, says: str) -> None:
-    found = figures(f"{REGISTERS}\n{SHOWN}", record(registers), server="pg-0")
-    assert re.search(says, found["scan_problem"])
-    assert (found["lost"], found["missing_lost"], found["dirty"], found["stale"]) == (None, None, None, 1)
+    figures = figures_of(f"{REGISTERS}\n{SHOWN}", record(registers), server="pg-0")
+    assert re.search(says, figures["scan_problem"])
+    assert (figures["lost"], figures["missing_lost"], figures["dirty"], figures["stale"]) == (None, None, None, 1)
 
 
 def test_a_scan_of_sets_that_failed_says_nothing_of_registers() -> None:
     final = record(FinalScan(True, 1, invoke_ns=at(50)), elements=None, problem="pg-0: timed out")
-    assert figures(f"{REGISTERS}\n{SHOWN}", final)["lost"] == 1
+    assert figures_of(f"{REGISTERS}\n{SHOWN}", final)["lost"] == 1
     assert (
         "timed out"
-        in figures(f"{REGISTERS}\n{SHOWN}", record(None, elements=None, problem="timed out"))["scan_problem"]
+        in figures_of(f"{REGISTERS}\n{SHOWN}", record(None, elements=None, problem="timed out"))["scan_problem"]
     )
 
 
@@ -76,11 +76,11 @@ def test_counters_are_judged_by_theirs_also_where_the_record_is_of_registers() -
     counted = FinalScan(True, 1, invoke_ns=at(60))
     final = FinalScan(True, 1, invoke_ns=at(50), keyed={"counter-scan": counted})
     assert staleness.check(rows, Context(final_scan=final)).figures["lost"] == 1
-    found = counters.check(rows, Context(final_scan=final)).figures
-    assert (found["scanned"], found["below"], found["scan_problem"]) == (1, 1, "")
+    figures = counters.check(rows, Context(final_scan=final)).figures
+    assert (figures["scanned"], figures["below"], figures["scan_problem"]) == (1, 1, "")
     failed = FinalScan(True, 1, invoke_ns=at(50), keyed={"counter-scan": FinalScan(True, None, problem="timed out")})
-    found = counters.check(rows, Context(final_scan=failed)).figures
-    assert (found["scanned"], found["scan_problem"]) == (0, "The final scan failed: timed out.")
+    figures = counters.check(rows, Context(final_scan=failed)).figures
+    assert (figures["scanned"], figures["scan_problem"]) == (0, "The final scan failed: timed out.")
 
 
 def test_the_records_of_all_scans_come_back_from_run_json() -> None:

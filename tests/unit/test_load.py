@@ -41,25 +41,25 @@ ALLOWED = [
 ]
 
 
-def found(text: str) -> Finding:
+def finding_of(text: str) -> Finding:
     return check(history(written(text.replace("|", "\n"))), Context(enough=1))
 
 
-@pytest.mark.parametrize(("text", "loads", "proof"), [one[1:] for one in PLANTED], ids=[one[0] for one in PLANTED])
+@pytest.mark.parametrize(("text", "loads", "proof"), [case[1:] for case in PLANTED], ids=[case[0] for case in PLANTED])
 def test_a_planted_stampede_is_counted_and_named_by_its_loads(text: str, loads: int, proof: list[int]) -> None:
-    finding = found(text)
+    finding = finding_of(text)
     assert (finding.state, finding.figures["stampedes"], finding.figures["redundant"]) == (
         State.VIOLATED, 1, loads - 1,
     )  # fmt: skip
     (shown,) = witnesses_of(finding.figures)
-    assert [one["row"] for one in shown["operations"]] == proof
+    assert [operation["row"] for operation in shown["operations"]] == proof
     again = check(alone(history(written(text.replace("|", "\n"))), shown["operations"]), Context(enough=1))
     assert factor(again)["max"] == loads
 
 
-@pytest.mark.parametrize("text", [one[1] for one in ALLOWED], ids=[one[0] for one in ALLOWED])
+@pytest.mark.parametrize("text", [case[1] for case in ALLOWED], ids=[case[0] for case in ALLOWED])
 def test_what_is_loaded_once_at_a_time_holds(text: str) -> None:
-    finding = found(text)
+    finding = finding_of(text)
     assert (finding.state, finding.figures["witnesses"]) == (State.HOLDS, [])
 
 
@@ -70,17 +70,17 @@ def factor(finding: Finding) -> dict[str, Json]:
 
 
 def test_the_factor_is_of_misses() -> None:
-    finding = found("a1 load k 1 0-9 | b1 load k 1 1-9 | c1 load k 1 2-9 | a1 load k 1 20-21 | a1 load x 1 0-1")
+    finding = finding_of("a1 load k 1 0-9 | b1 load k 1 1-9 | c1 load k 1 2-9 | a1 load k 1 20-21 | a1 load x 1 0-1")
     assert factor(finding) == {"mean": 5 / 3, "p50": 1, "p99": 3, "max": 3}
     assert (finding.figures["loads"], finding.figures["misses"], finding.figures["keys"]) == (5, 3, 2)
     assert finding.reason == "1 of 3 misses were loaded more than once, in 5 loads."
 
 
 def test_a_large_stampede_is_shown_by_its_first_loads() -> None:
-    finding = found("|".join(f"a{n} load k 1 {n}-99" for n in range(50)))
+    finding = finding_of("|".join(f"a{n} load k 1 {n}-99" for n in range(50)))
     (shown,) = witnesses_of(finding.figures)
     assert shown["what"] == "'k' was loaded 50 times where once would have done."
-    assert [one["row"] for one in shown["operations"]] == list(range(20))
+    assert [operation["row"] for operation in shown["operations"]] == list(range(20))
 
 
 def test_overloads_were_never_sent() -> None:
@@ -106,9 +106,9 @@ def test_a_history_without_loads_is_none_of_its_business() -> None:
 def sizes_by_hand(loads: list[tuple[str, int, int]]) -> list[int]:
     """How many loads each miss had: two that overlap are of one, and so is whoever overlaps either."""
     misses: list[list[tuple[str, int, int]]] = []
-    for one in loads:
-        near = [miss for miss in misses if any(a[0] == one[0] and a[1] <= one[2] and one[1] <= a[2] for a in miss)]
-        misses = [miss for miss in misses if miss not in near] + [[one, *(other for miss in near for other in miss)]]
+    for span in loads:
+        near = [miss for miss in misses if any(a[0] == span[0] and a[1] <= span[2] and span[1] <= a[2] for a in miss)]
+        misses = [miss for miss in misses if miss not in near] + [[span, *(other for miss in near for other in miss)]]
     return sorted(map(len, misses))
 
 

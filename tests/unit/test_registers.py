@@ -162,7 +162,7 @@ def test_an_anomaly_is_found_and_proven_by_the_fewest_operations(name: str) -> N
     state, figures = figures_of(rows + around)
     assert state is State.VIOLATED
     assert figures["violating_keys"] == ["x"]
-    assert sorted(one["session"] for one in figures["witness"]) == proof
+    assert sorted(operation["session"] for operation in figures["witness"]) == proof
     (witness,) = figures["witnesses"]
     assert witness["operations"] == figures["witness"]
     assert re.search(named, witness["what"])
@@ -222,7 +222,7 @@ def test_every_violating_key_is_named_and_twenty_are_proven() -> None:
     assert state is State.VIOLATED
     assert figures["violating_keys"] == [*map(str, range(100, 130)), "200"]
     assert (figures["keys"], figures["operations"], len(figures["witnesses"])) == (32, 92, 20)
-    assert [one["key"] for one in figures["witness"]] == ["200"]  # one operation is less than three
+    assert [operation["key"] for operation in figures["witness"]] == ["200"]  # one operation is less than three
 
 
 def test_the_smallest_witness_is_found_behind_many_larger_ones() -> None:
@@ -232,13 +232,13 @@ def test_the_smallest_witness_is_found_behind_many_larger_ones() -> None:
     stale = [row | {"key": "z"} for row in ANOMALIES["a stale read"][0]]
     _, figures = figures_of([row for number in range(50) for row in by_turns(f"a{number}")] + stale)
     assert len(figures["violating_keys"]) == 51
-    assert [one["key"] for one in figures["witness"]] == ["z"] * 3
+    assert [operation["key"] for operation in figures["witness"]] == ["z"] * 3
 
 
 def test_a_witness_counts_time_from_the_fault() -> None:
     rows = [wrote(1, 0, 1), wrote(2, 2, 3), read(1, 4, 5)]
     _, figures = figures_of(rows, fault_windows=(kill(injected_ms=3),))
-    assert [one["invoke_seconds"] for one in figures["witness"]] == [-0.003, -0.001, 0.001]
+    assert [operation["invoke_seconds"] for operation in figures["witness"]] == [-0.003, -0.001, 0.001]
 
 
 def test_keys_of_other_workloads_are_left_out_and_counted() -> None:

@@ -86,7 +86,7 @@ ALLOWED = [
 ]  # fmt: skip
 
 
-def found(text: str) -> Finding:
+def finding_of(text: str) -> Finding:
     return check(history(written(text.replace("|", "\n"))), Context(enough=1))
 
 
@@ -95,25 +95,27 @@ def counts(finding: Finding) -> dict[str, int]:
     return {name: figures[name] for name in (RYW, MR, MW, WFR) if figures[name]}
 
 
-@pytest.mark.parametrize(("broken", "text", "proofs"), [one[1:] for one in PLANTED], ids=[one[0] for one in PLANTED])
+@pytest.mark.parametrize(
+    ("broken", "text", "proofs"), [case[1:] for case in PLANTED], ids=[case[0] for case in PLANTED]
+)
 def test_a_planted_anomaly_is_counted_once_and_named_by_what_proves_it(
     broken: list[str], text: str, proofs: list[str]
 ) -> None:
-    finding = found(text)
+    finding = finding_of(text)
     assert (finding.state, counts(finding)) == (State.VIOLATED, dict.fromkeys(broken, 1))
     lines = text.split("|")
     every = lines_of("\n".join(lines))
     for guarantee, proof, shown in zip(broken, proofs, witnesses_of(finding.figures), strict=True):
         assert shown["what"].startswith(guarantee.replace("_", " ").capitalize())
-        expected = lines_of("\n".join(lines[int(one)] for one in proof))
+        expected = lines_of("\n".join(lines[int(place)] for place in proof))
         assert [every[operation["row"]] for operation in shown["operations"]] == expected
         again = check(alone(history(written("\n".join(lines))), shown["operations"]), Context(enough=1))
         assert counts(again)[guarantee] == 1
 
 
-@pytest.mark.parametrize("text", [one[1] for one in ALLOWED], ids=[one[0] for one in ALLOWED])
+@pytest.mark.parametrize("text", [case[1] for case in ALLOWED], ids=[case[0] for case in ALLOWED])
 def test_what_looks_wrong_but_breaks_no_guarantee_holds(text: str) -> None:
-    finding = found(text)
+    finding = finding_of(text)
     assert (finding.state, counts(finding), finding.figures["witnesses"]) == (State.HOLDS, {}, [])
 
 
@@ -130,22 +132,22 @@ def test_all_planted_anomalies_are_found_in_one_history() -> None:
     finding = check(history(rows), Context())
     assert counts(finding) == expected
     assert sum(expected.values()) >= 25
-    told = [shown["what"].partition(":")[0] for shown in witnesses_of(finding.figures)]
-    assert len(told) == 20
-    assert {guarantee: told.count(guarantee) for guarantee in set(told)} == {
+    guarantees = [shown["what"].partition(":")[0] for shown in witnesses_of(finding.figures)]
+    assert len(guarantees) == 20
+    assert {guarantee: guarantees.count(guarantee) for guarantee in set(guarantees)} == {
         "Read your writes": 5, "Monotonic reads": 5, "Monotonic writes": 5, "Writes follow reads": 5,
     }  # fmt: skip
 
 
 def test_a_read_counts_once_however_often_its_session_knew_better() -> None:
     text = FIRST + "a1 write x 2 2-3 | b1 read x 2 4-5 | b1 read x 2 6-7 | b1 read x 1 8-9 | b1 read x 1 10-11"
-    assert counts(found(text)) == {MR: 2}
+    assert counts(finding_of(text)) == {MR: 2}
 
 
 def test_the_sentence_says_who_did_what() -> None:
-    (own,) = witnesses_of(found("a1 write x 1 0-1 | a1 read x - 2-3").figures)
+    (own,) = witnesses_of(finding_of("a1 write x 1 0-1 | a1 read x - 2-3").figures)
     assert own["what"] == "Read your writes: session a/1 wrote 1 to 'x'; then read nothing of 'x'."
-    (other,) = witnesses_of(found(PLANTED[13][2]).figures)
+    (other,) = witnesses_of(finding_of(PLANTED[13][2]).figures)
     assert other["what"] == (
         "Monotonic writes: session a/1 wrote 1 to 'x', then wrote 5 to 'y';"
         " then session b/1 read 5 of 'y', then read nothing of 'x'."
@@ -171,14 +173,14 @@ def test_every_label_has_its_own_row() -> None:
 
 def test_keys_without_ordered_values_are_left_out_and_counted() -> None:
     text = "a1 write x 2 0-1 | a1 write x 1 2-3 | b1 read x 1 4-5 | b1 read x 2 6-7"
-    assert found(text).state is State.UNKNOWN
+    assert finding_of(text).state is State.UNKNOWN
     assert applies(history(written(text.replace("|", "\n")))) == "no key has ordered values"
-    beside = found(text + " | a1 write y 1 8-9 | a1 read y 1 10-11")
+    beside = finding_of(text + " | a1 write y 1 8-9 | a1 read y 1 10-11")
     assert (beside.state, beside.figures["keys"], beside.figures["keys_skipped"]) == (State.HOLDS, 1, 1)
 
 
 def test_what_nobody_wrote_is_left_to_staleness() -> None:
-    finding = found("a1 write x 1 0-1 | a1 read x 7 2-3 | a1 read x 1 4-5")
+    finding = finding_of("a1 write x 1 0-1 | a1 read x 7 2-3 | a1 read x 1 4-5")
     assert (finding.state, finding.figures["reads"]) == (State.HOLDS, 1)
 
 
@@ -198,12 +200,12 @@ def test_what_a_side_broke_is_told_from_the_other_by_route() -> None:
     for row in rows:
         row["route"] = "direct" if row["value"] == 1 else "service"
     figures: Any = check(history(rows), Context(enough=1, sides=SIDES)).figures
-    told = {
-        (side, route): tuple(one[name] for name in ("reads", RYW, MR, MW, WFR))
+    counted = {
+        (side, route): tuple(part[name] for name in ("reads", RYW, MR, MW, WFR))
         for side, routes in figures["by_side"].items()
-        for route, one in routes.items()
+        for route, part in routes.items()
     }
-    assert told == {
+    assert counted == {
         ("minority", "all"): (3, 2, 1, 0, 0),
         ("minority", "direct"): (2, 2, 1, 0, 0),
         ("minority", "service"): (1, 0, 0, 0, 0),

@@ -83,19 +83,21 @@ ALLOWED = [
 ]  # fmt: skip
 
 
-def found(text: str, context: Context | None = None) -> Finding:
+def finding_of(text: str, context: Context | None = None) -> Finding:
     return check(history(written(text.replace("|", "\n"))), context or Context(enough=1))
 
 
-@pytest.mark.parametrize(("figure", "text", "proof"), [one[1:] for one in PLANTED], ids=[one[0] for one in PLANTED])
+@pytest.mark.parametrize(("figure", "text", "proof"), [case[1:] for case in PLANTED], ids=[case[0] for case in PLANTED])
 def test_a_planted_anomaly_is_counted_once_and_named_by_what_proves_it(figure: str, text: str, proof: str) -> None:
-    finding = found(text)
+    finding = finding_of(text)
     kinds = ("stale", "dirty", "unexpected", "unexpected_at_the_end")
     assert finding.state is State.VIOLATED
     assert {kind: finding.figures[kind] or 0 for kind in kinds} == {kind: int(kind == figure) for kind in kinds}
     lines = text.split("|")
     (shown,) = witnesses_of(finding.figures)
-    assert [operation["row"] for operation in shown["operations"]] == _rows([lines[int(one)] for one in proof], lines)
+    assert [operation["row"] for operation in shown["operations"]] == _rows(
+        [lines[int(place)] for place in proof], lines
+    )
     again = check(alone(history(written("\n".join(lines))), shown["operations"]), Context(enough=1))
     assert again.figures[figure] == 1
 
@@ -106,9 +108,9 @@ def _rows(chosen: list[str], lines: list[str]) -> list[int]:
     return [every.index(line) for line in lines_of("\n".join(chosen))]
 
 
-@pytest.mark.parametrize("text", [one[1] for one in ALLOWED], ids=[one[0] for one in ALLOWED])
+@pytest.mark.parametrize("text", [case[1] for case in ALLOWED], ids=[case[0] for case in ALLOWED])
 def test_what_looks_wrong_but_is_allowed_holds(text: str) -> None:
-    finding = found(text)
+    finding = finding_of(text)
     assert (finding.state, finding.figures["stale"], finding.figures["witnesses"]) == (State.HOLDS, 0, [])
 
 
@@ -129,7 +131,7 @@ def test_all_planted_anomalies_are_found_in_one_history() -> None:
 
 
 def test_behind_counts_from_the_earliest_ack_that_was_missed() -> None:
-    figures = found(
+    figures = finding_of(
         "a1 write x 1 0-1 | a1 write x 2 2-3 | a1 write x 3 4-5"
         "| b1 read x 1 13-14 | b1 read x 2 16-17 | b1 read x 3 18-19"
     ).figures
@@ -139,7 +141,7 @@ def test_behind_counts_from_the_earliest_ack_that_was_missed() -> None:
 
 
 def test_nothing_stale_is_behind_by_nothing_known() -> None:
-    figures = found("a1 write x 1 0-1 | b1 read x 1 3-4").figures
+    figures = finding_of("a1 write x 1 0-1 | b1 read x 1 3-4").figures
     assert figures["behind_ms"] == {"p50": None, "p99": None, "max": None}
     assert figures["behind_versions"] == {"p50": None, "max": None}
 
@@ -158,22 +160,22 @@ def test_nothing_stale_is_behind_by_nothing_known() -> None:
     ],
 )
 def test_keys_without_ordered_values_are_left_out_and_counted(writes: str) -> None:
-    alone_here = found(f"{writes} | c1 read x 1 90-91")
+    alone_here = finding_of(f"{writes} | c1 read x 1 90-91")
     assert (alone_here.state, alone_here.figures["keys_skipped"]) == (State.UNKNOWN, 1)
     assert applies(history(written(f"{writes} | c1 read x 1 90-91".replace("|", "\n")))) == "no key has ordered values"
-    beside = found(f"{writes} | c1 read x 1 90-91 | a2 write y 1 0-1 | c1 read y 1 92-93")
+    beside = finding_of(f"{writes} | c1 read x 1 90-91 | a2 write y 1 0-1 | c1 read y 1 92-93")
     assert (beside.state, beside.figures["keys"], beside.figures["keys_skipped"]) == (State.HOLDS, 1, 1)
     assert beside.figures["reads"] == 1
 
 
 @pytest.mark.parametrize("failed", ["a1 write x 1 2-3 fail", "b1 write x 9 0-3 fail", "a1 write x - 2-3 fail"])
 def test_a_write_that_surely_failed_does_not_make_a_key_unordered(failed: str) -> None:
-    assert found(f"a1 write x 1 0-1 | {failed} | a1 read x 1 4-5").state is State.HOLDS
+    assert finding_of(f"a1 write x 1 0-1 | {failed} | a1 read x 1 4-5").state is State.HOLDS
 
 
 def test_a_load_of_a_cache_leaves_its_key_ordered_and_is_no_read_of_a_client() -> None:
     text = "a1 write x 1 0-1 | a1 load x 1 2-3 | b1 write x 2 4-5 | a1 read x 1 6-7"
-    alone_here = found(text)
+    alone_here = finding_of(text)
     assert (alone_here.state, alone_here.figures["reads"], alone_here.figures["stale"]) == (State.VIOLATED, 1, 1)
 
 
@@ -197,20 +199,20 @@ def _counts(figures: Any, name: str) -> dict[str, tuple[int, int]]:
 SCANNED = "a1 write x 1 0-1 | a1 write x 2 2-3 | b1 read x 1 4-5 | b1 read x 2 6-7 | c0 scan x 1 50-51"
 
 
-@pytest.mark.parametrize(("known", "says"), USELESS_SCANS)
-def test_without_a_final_scan_to_judge_by_nothing_is_lost_or_dirty(known: FinalScan, says: str) -> None:
-    figures: Any = found(SCANNED, Context(final_scan=known)).figures
+@pytest.mark.parametrize(("scan", "says"), USELESS_SCANS)
+def test_without_a_final_scan_to_judge_by_nothing_is_lost_or_dirty(scan: FinalScan, says: str) -> None:
+    figures: Any = finding_of(SCANNED, Context(final_scan=scan)).figures
     assert (figures["lost"], figures["missing_lost"], figures["dirty"], figures["stale"]) == (None, None, None, 1)
     assert re.search(says, figures["scan_problem"])
 
 
 def test_with_a_final_scan_that_went_well_reads_of_what_is_lost_are_dirty_and_misses_of_it_are_not_stale() -> None:
-    figures = found(SCANNED, scanned(1)).figures
+    figures = finding_of(SCANNED, scanned(1)).figures
     assert (figures["lost"], figures["missing_lost"], figures["dirty"], figures["stale"]) == (1, 1, 1, 0)
 
 
 def test_an_empty_final_scan_of_registers_means_that_all_is_lost() -> None:
-    figures = found(SCANNED.rpartition("|")[0], scanned(0)).figures
+    figures = finding_of(SCANNED.rpartition("|")[0], scanned(0)).figures
     assert (figures["lost"], figures["dirty"], figures["missing_lost"]) == (2, 2, 1)
 
 
@@ -230,7 +232,7 @@ def test_each_kind_of_key_has_its_own_last_scan() -> None:
 
 def test_a_scan_that_found_nothing_may_be_a_row_without_a_value() -> None:
     text = SCANNED.rpartition("|")[0] + "| c0 scan . - 50-51"
-    assert found(text, Context()).figures["lost"] == found(text, scanned(0)).figures["lost"] == 2
+    assert finding_of(text, Context()).figures["lost"] == finding_of(text, scanned(0)).figures["lost"] == 2
 
 
 def test_too_few_reads_prove_nothing_but_a_stale_one_among_them_counts() -> None:
@@ -248,7 +250,7 @@ def test_a_history_without_registers_is_none_of_its_business() -> None:
 
 
 def test_undecided_reads_are_counted() -> None:
-    figures = found(
+    figures = finding_of(
         "a1 write x 1 0-? info | a2 write x 2 2-3 | b1 read x 1 4-5 | b1 read x 2 6-7 | b1 read x 1 8-9"
     ).figures
     assert (figures["stale"], figures["undecided"]) == (0, 2)
@@ -262,12 +264,12 @@ def test_stale_reads_of_one_side_only_are_of_that_side_and_its_route() -> None:
         row["route"] = "direct" if (row["vantage"], row["session"]) == ("b", 1) else "service"
     figures: Any = check(history(rows), Context((kill(15, 35),), sides=SIDES)).figures
     names = ("reads", "stale", "fraction", "max_behind_seconds", "stale_in_fault")
-    told = {
-        (side, route): tuple(one[name] for name in names)
+    figures_of = {
+        (side, route): tuple(part[name] for name in names)
         for side, routes in figures["by_side"].items()
-        for route, one in routes.items()
+        for route, part in routes.items()
     }
-    assert told == {
+    assert figures_of == {
         ("minority", "all"): (3, 2, 2 / 3, 0.03, 1),
         ("minority", "direct"): (2, 1, 0.5, 0.007, 0),
         ("minority", "service"): (1, 1, 1, 0.03, 1),
@@ -281,29 +283,29 @@ def test_stale_reads_of_one_side_only_are_of_that_side_and_its_route() -> None:
 
 def test_a_fault_begins_with_the_read_invoked_at_the_injection_and_is_over_for_the_one_at_heal() -> None:
     text = "a1 write x 1 0-1 | a1 write x 2 2-3 | b1 read x 1 14-15 | b1 read x 1 15-16 | b1 read x 1 25-26"
-    assert found(text, Context((kill(15, 25),))).figures["stale_in_fault"] == 1
-    assert found(text, Context((kill(15, None),))).figures["stale_in_fault"] == 2
-    assert found(text).figures["stale_in_fault"] == 0
+    assert finding_of(text, Context((kill(15, 25),))).figures["stale_in_fault"] == 1
+    assert finding_of(text, Context((kill(15, None),))).figures["stale_in_fault"] == 2
+    assert finding_of(text).figures["stale_in_fault"] == 0
 
 
 def test_what_is_not_stale_is_behind_by_no_time() -> None:
-    assert found("a1 write x 1 0-1 | b1 read x 1 3-4").figures["max_behind_seconds"] == 0
+    assert finding_of("a1 write x 1 0-1 | b1 read x 1 3-4").figures["max_behind_seconds"] == 0
     text = "a1 write x 1 0-1 | a1 write x 2 2-3 | b1 read x 1 10-11 | b1 read x 1 9-10"
-    assert found(text).figures["max_behind_seconds"] == 0.007
+    assert finding_of(text).figures["max_behind_seconds"] == 0.007
 
 
 def test_each_side_has_its_own_dirty_reads_and_those_that_missed_only_what_is_lost() -> None:
     text = "a1 write x 1 0-1 | a1 write x 2 2-3 | b1 read x 2 4-5 | b1 read x 2 6-7 | a2 read x 1 8-9"
     text += "| b1 read x 9 10-11 | c0 scan x 1 50-51"
-    figures: Any = found(text, Context(enough=1, sides=SIDES)).figures
+    figures: Any = finding_of(text, Context(enough=1, sides=SIDES)).figures
     names = ("reads", "stale", "dirty", "missing_lost")
-    told = {side: tuple(routes["all"][name] for name in names) for side, routes in figures["by_side"].items()}
-    assert told == {"minority": (3, 0, 2, 0), "majority": (1, 0, 0, 1)}
+    figures_of = {side: tuple(routes["all"][name] for name in names) for side, routes in figures["by_side"].items()}
+    assert figures_of == {"minority": (3, 0, 2, 0), "majority": (1, 0, 0, 1)}
     assert {row["vantage"]: (row["dirty"], row["missing_lost"]) for row in figures["by_vantage"]} == {
         "a": (0, 1),
         "b": (2, 0),
     }
-    without: Any = found(text.rpartition("|")[0], Context(enough=1, sides=SIDES)).figures
+    without: Any = finding_of(text.rpartition("|")[0], Context(enough=1, sides=SIDES)).figures
     assert without["by_side"]["majority"]["unnamed"]["dirty"] is None
     assert without["by_route"][0]["missing_lost"] is None
-    assert found(text).figures["by_side"] == {}
+    assert finding_of(text).figures["by_side"] == {}

@@ -314,8 +314,8 @@ def test_a_route_may_be_a_row_of_figures_too() -> None:
 
 
 def test_a_list_of_what_violates_counts_as_how_many_they_are() -> None:
-    found = Finding("registers", State.VIOLATED, "", {"violating_keys": ["x", "y"], "keys": 48, "operations": 900})
-    verdict = judge(row(PropertyExpectation("notLinearizable", Promise.FORBIDDEN)), run_record(), [found])
+    finding = Finding("registers", State.VIOLATED, "", {"violating_keys": ["x", "y"], "keys": 48, "operations": 900})
+    verdict = judge(row(PropertyExpectation("notLinearizable", Promise.FORBIDDEN)), run_record(), [finding])
     assert verdict.reasons == ("notLinearizable: 2 of 48; forbidden.",)
 
 
@@ -329,9 +329,9 @@ def control(**record: Any) -> Any:
 
 
 def test_an_outage_that_a_prober_may_have_made_itself_is_unknown() -> None:
-    found = [availability(outages=2), durability()]
-    assert judge(CONTROL, control(), found).state is State.VIOLATED
-    verdict = judge(CONTROL, control(prober_standstills={"a": 3.25}), found)
+    findings = [availability(outages=2), durability()]
+    assert judge(CONTROL, control(), findings).state is State.VIOLATED
+    verdict = judge(CONTROL, control(prober_standstills={"a": 3.25}), findings)
     assert verdict.state is State.UNKNOWN
     assert "the event loop of a prober stalled: of zone a for 3.2 s. Hint:" in verdict.reasons[0]
 
@@ -344,6 +344,6 @@ def test_a_stall_excuses_no_loss_and_doubts_no_control_run() -> None:
 
 def test_a_stall_of_the_side_that_was_cut_off_excuses_nothing() -> None:
     sides = {"minority": ("a",), "majority": ("b", "c")}
-    found = [availability(failover_seconds=40.0)]
-    assert judge(BOUNDED, run_record(sides=sides, prober_standstills={"a": 9.0}), found).state is State.VIOLATED
-    assert judge(BOUNDED, run_record(sides=sides, prober_standstills={"b": 9.0}), found).state is State.UNKNOWN
+    findings = [availability(failover_seconds=40.0)]
+    assert judge(BOUNDED, run_record(sides=sides, prober_standstills={"a": 9.0}), findings).state is State.VIOLATED
+    assert judge(BOUNDED, run_record(sides=sides, prober_standstills={"b": 9.0}), findings).state is State.UNKNOWN
