@@ -219,7 +219,7 @@ def _stalls() -> Panel:
     about = About(
         title="Probers that stall",
         description=(
-            "The share of time in which a prober itself stood still for half a second or more: operations were late, "
+            "The share of time in event-loop stalls, of half a second or more, of a prober: operations were late, "
             "through no fault of the database. A run that broke a promise about time meanwhile is judged unknown, not "
             "invalid."
         ),

@@ -30,12 +30,12 @@ Listed = dict[str, tuple[str, frozenset[str]]]  # name -> type and labels
 
 def exported(families: Iterable[Metric]) -> Listed:
     """What families tell, by the names that the page uses."""
-    found: Listed = {}
+    listed_metrics: Listed = {}
     for family in families:
         labels = {label for sample in family.samples for label in sample.labels} - {"le"}
         name = f"{family.name}_total" if family.type == "counter" else family.name
-        found[name] = family.type, frozenset(labels)
-    return found
+        listed_metrics[name] = family.type, frozenset(labels)
+    return listed_metrics
 
 
 def listed(page: str) -> Listed:
@@ -50,8 +50,8 @@ def section(title: str) -> str:
 
 @pytest.fixture
 def registries() -> Iterator[dict[str, CollectorRegistry]]:
-    with everything() as found:
-        yield found
+    with everything() as registries_:
+        yield registries_
 
 
 @pytest.mark.parametrize("part", ["prober", "operator", "agent"])
@@ -71,20 +71,20 @@ def test_every_line_of_the_page_has_a_meaning_and_is_read() -> None:
 def test_a_metric_that_is_missing_on_the_page_or_in_an_exporter_is_noticed() -> None:
     """Planted: a line that is gone, a label that is, and one too many."""
     with everything() as registries:
-        found = exported(registries["agent"].collect())
+        exported_metrics = exported(registries["agent"].collect())
     page = section("Agent") + section("Each of the three")
-    assert found == listed(page)
+    assert exported_metrics == listed(page)
     for wrong in (
         page.replace("`caplab_agent_faults_active`", "`caplab_agent_faults`"),
         page.replace("node kind", "node"),
         page.replace("| counter |", "| gauge |"),
     ):
-        assert found != listed(wrong)
+        assert exported_metrics != listed(wrong)
 
 
 def problems(families: Iterable[Metric]) -> list[str]:
     """What Prometheus' conventions would have otherwise."""
-    found = []
+    problems_ = []
     for family in families:
         if family.name.startswith(OF_PROCESS):
             continue
@@ -100,8 +100,8 @@ def problems(families: Iterable[Metric]) -> list[str]:
             "has an id as a label": bool(labels & set(IDS)),
             "has a label with a strange name": any(not re.fullmatch(r"[a-z]+(_[a-z]+)*", label) for label in labels),
         }
-        found += [f"{name} {problem}" for problem, is_so in wrong.items() if is_so]
-    return found
+        problems_ += [f"{name} {problem}" for problem, is_so in wrong.items() if is_so]
+    return problems_
 
 
 def test_names_and_labels_follow_the_conventions(registries: dict[str, CollectorRegistry]) -> None:
@@ -136,8 +136,8 @@ PROMTOOL = shutil.which("promtool")
 @pytest.mark.skipif(not PROMTOOL, reason="promtool is not here: Debian's package prometheus has it")
 @pytest.mark.parametrize("part", ["prober", "operator", "agent"])
 def test_promtool_has_nothing_to_say(part: str, registries: dict[str, CollectorRegistry]) -> None:
-    said = promtool(generate_latest(registries[part]))
-    assert (said.returncode, said.stdout, said.stderr) == (0, b"", b"")
+    result = promtool(generate_latest(registries[part]))
+    assert (result.returncode, result.stdout, result.stderr) == (0, b"", b"")
 
 
 @pytest.mark.skipif(not PROMTOOL, reason="promtool is not here: Debian's package prometheus has it")
@@ -158,7 +158,7 @@ RUNS = ("kill-primary", "partition-primary", "control")
 
 def series_after(runs: int) -> Series:
     """Every series that a Prometheus has seen once so many runs are over, in turn of three experiments."""
-    seen: Series = set()
+    series: Series = set()
     exporter, done = Exporter("a"), list[dict[str, Any]]()
     for number in range(runs):
         with exporter.load("postgres", "demo", "pg", "register") as figures, figures.runs(("service",)):
@@ -168,12 +168,12 @@ def series_after(runs: int) -> Series:
             done.append(run(f"r-{number}", RUNS[number % len(RUNS)], number))
             lab = Snapshot([cluster("PostgresCluster", "pg")], [fault(f"f-{number}")], done[-30:])
             for registry in (prober.registry_of(exporter), of_operator(lab)):
-                seen |= {
+                series |= {
                     (sample.name, tuple(sorted(sample.labels.items())))
                     for family in registry.collect()
                     for sample in family.samples
                 }
-    return seen
+    return series
 
 
 def test_thirty_runs_have_hardly_more_series_than_three() -> None:

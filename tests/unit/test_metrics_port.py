@@ -44,7 +44,7 @@ def ask(server: Any, path: str = "/metrics", method: str = "GET") -> tuple[int, 
 
 def logged(caplog: pytest.LogCaptureFixture) -> list[str]:
     """What the port logged: threads that other tests left behind may log too."""
-    return [one.getMessage() for one in caplog.records if one.name == metrics_port.__name__]
+    return [record.getMessage() for record in caplog.records if record.name == metrics_port.__name__]
 
 
 def connected(server: Any, sends: bytes) -> socket.socket:
@@ -173,11 +173,11 @@ def test_a_system_that_had_no_thread_left_for_a_while_keeps_nobody_out_later(
 
 def test_the_agent_tells_its_live_faults_by_kind() -> None:
     faults = [fault_record(Kill(), "pg-0"), fault_record(Kill(), "pg-1"), fault_record(Partition(), "pg-2")]
-    told = generate_latest(of_agent(faults)).decode()
-    assert 'caplab_agent_faults_active{kind="kill",node="node-a"} 2.0' in told
-    assert 'caplab_agent_faults_active{kind="partition",node="node-a"} 1.0' in told
-    assert 'caplab_agent_faults_active{kind="freeze",node="node-a"} 0.0' in told
-    assert 'caplab_agent_oldest_poll_seconds{node="node-a"} 3.0' in told
+    metrics = generate_latest(of_agent(faults)).decode()
+    assert 'caplab_agent_faults_active{kind="kill",node="node-a"} 2.0' in metrics
+    assert 'caplab_agent_faults_active{kind="partition",node="node-a"} 1.0' in metrics
+    assert 'caplab_agent_faults_active{kind="freeze",node="node-a"} 0.0' in metrics
+    assert 'caplab_agent_oldest_poll_seconds{node="node-a"} 3.0' in metrics
     assert 'kind="freeze",node="node-a"} 1.0' in generate_latest(of_agent([fault_record(Freeze())])).decode()
 
 

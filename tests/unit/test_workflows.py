@@ -116,9 +116,11 @@ def test_a_valid_night_is_summed_up_kept_and_compared_with_the_next(lab: Lab, mo
     assert lab.calls()[3:] == ["up", "run", "compare", "down"]
     assert "the failover of pg is slower" in second.summary
     artifact = lab.folder / "store" / "artifacts" / "resilience-smoke-1-1"
-    assert {"changes.md", "trend.html", "verdict.json", "01-redis-control"} <= {one.name for one in artifact.iterdir()}
+    assert {"changes.md", "trend.html", "verdict.json", "01-redis-control"} <= {
+        path.name for path in artifact.iterdir()
+    }
     kept = lab.folder / "workspace1" / "baseline"
-    assert sorted(one.name for one in kept.iterdir()) == ["20261129-020000-smoke", "20261130-020000-smoke"]
+    assert sorted(path.name for path in kept.iterdir()) == ["20261129-020000-smoke", "20261130-020000-smoke"]
     assert not list(kept.rglob("history.parquet"))
 
 
@@ -152,7 +154,7 @@ def test_a_regression_fails_the_job_and_stays_out_of_the_baseline_unless_it_is_a
     worse = lab.nightly(suite="smoke")
     assert worse.exit_code == 1
     assert "# smoke: REGRESSED" in worse.summary
-    assert [one.name for one in (lab.folder / "workspace1" / "baseline").iterdir()] == ["20261129-020000-smoke"]
+    assert [path.name for path in (lab.folder / "workspace1" / "baseline").iterdir()] == ["20261129-020000-smoke"]
     accepted = lab.nightly(suite="smoke", accept=True)
     assert accepted.exit_code == 1
     assert len(list((lab.folder / "workspace2" / "baseline").iterdir())) == 2
@@ -169,7 +171,7 @@ def test_no_baseline_is_taken_for_that_of_another_suite_or_call(lab: Lab) -> Non
         run = lab.nightly("workflow_call", **inputs)
         assert run.exit_code == 0
         assert "there is no baseline yet" in run.summary
-    names = {one.name for one in (lab.folder / "store" / "artifacts").iterdir()}
+    names = {path.name for path in (lab.folder / "store" / "artifacts").iterdir()}
     assert names == {
         "resilience-postgres.kill-primary-ahead-1-1",
         "resilience-postgres.kill-primary-1-1",
@@ -271,9 +273,9 @@ def test_what_is_wrong_in_a_workflow_or_in_the_actions_steps_is_seen(linter: Pat
     workflow = WORKFLOWS[0].read_text().replace("inputs.suite ||", "inputs.sweet ||", 1)
     (tmp_path / ".github" / "workflows" / "x.yml").write_text(workflow)
     (tmp_path / "action.yml").write_text(ACTION.read_text().replace("steps.up.outputs", "steps.upp.outputs"))
-    found = "\n".join(every_problem(linter, tmp_path))
-    assert 'property "sweet" is not defined' in found
-    assert 'property "upp" is not defined' in found
+    problems = "\n".join(every_problem(linter, tmp_path))
+    assert 'property "sweet" is not defined' in problems
+    assert 'property "upp" is not defined' in problems
 
 
 @pytest.mark.parametrize("ends", ["exit 3", "exit 1", "kill -9 $$", "echo wrong"])
@@ -337,8 +339,8 @@ def test_what_breaks_those_rules_is_seen() -> None:
 
 def test_the_schedule_is_off_the_full_hour() -> None:
     on = yaml.safe_load((REPOSITORY / ".github" / "workflows" / "resilience.yml").read_text())[True]
-    for one in (*on["schedule"], *GITHUB[True]["schedule"]):
-        assert int(one["cron"].split()[0]) % 15 != 0
+    for entry in (*on["schedule"], *GITHUB[True]["schedule"]):
+        assert int(entry["cron"].split()[0]) % 15 != 0
 
 
 def test_the_call_that_is_shown_fits_the_workflow() -> None:
