@@ -67,7 +67,7 @@ def pod(number: int, **changes: Any) -> Pod:
     fields: dict[str, Any] = {
         "name": f"cs-{number}", "namespace": "demo", "uid": f"u-{number}", "node": f"node-{number}",
         "zone": "abcdefghi"[number], "address": address(number), "revision": "r1", "files": "", "ready": True,
-        "leaving": False,
+        "terminating": False,
     }  # fmt: skip
     return Pod(**{**fields, **changes})
 

@@ -11,7 +11,7 @@ from caplab_operator.engines.postgres import patroni, settings
 from caplab_operator.engines.postgres.observe import ObservedPostgres
 from caplab_operator.engines.postgres.readings import Line, Override, Reading, Setting
 from caplab_operator.engines.postgres.spec import Failover, PostgresSpec
-from caplab_operator.engines.postgres.status import Done
+from caplab_operator.engines.postgres.status import RoundResult
 from caplab_operator.engines.rolling import Deployed
 
 SPEC = PostgresSpec(
@@ -58,7 +58,7 @@ def pod(name: str, **changes: Any) -> Pod:
     number = int(name[-1])
     made = Pod(
         name=name, namespace="demo", uid=f"uid-of-{name}", node=f"n{number}", zone="abcdefghi"[number],
-        address=f"10.0.0.{number}", revision="r1", files="", ready=True, leaving=False,
+        address=f"10.0.0.{number}", revision="r1", files="", ready=True, terminating=False,
     )  # fmt: skip
     return replace(made, **changes)
 
@@ -123,7 +123,7 @@ def observed(
     )
 
 
-def done(look: ObservedPostgres, spec: PostgresSpec = SPEC, **changes: Any) -> Done:
+def done(look: ObservedPostgres, spec: PostgresSpec = SPEC, **changes: Any) -> RoundResult:
     """Nothing under way, and clients log in everywhere."""
     logins = {member.name: "" for member in look.pods}
-    return replace(Done(gaps=settings.gaps(spec, look), logins=logins), **changes)
+    return replace(RoundResult(gaps=settings.gaps(spec, look), logins=logins), **changes)

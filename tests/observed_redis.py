@@ -63,7 +63,7 @@ CURRENT = Deployed(3, "r1", is_current=True)
 def pod(name: str, number: int, **changes: Any) -> Pod:
     fields: dict[str, Any] = {
         "uid": f"u-{name}", "node": f"node-{number}", "zone": "abcdefghi"[number], "revision": "r1", "ready": True,
-        "leaving": False, "namespace": "lab", "files": "",
+        "terminating": False, "namespace": "lab", "files": "",
     }  # fmt: skip
     offset = 100 if "sentinel" in name else 0
     return Pod(**{"name": name, "address": f"10.0.0.{offset + number}", **fields, **changes})

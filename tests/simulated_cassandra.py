@@ -67,7 +67,7 @@ class SimulatedCluster:
         ring = ring_of(observed, self.status)
         repair = repair_of(self.spec, ring, self.status, "2026-01-01T00:00:00Z")
         step = rollout.next_step(self.spec, ring, Deployed(self.standing, self.revision, True), repair)
-        done = status.Done({}, step.why if step else "", step is None or step.is_maintenance, repair)
+        done = status.RoundResult({}, step.why if step else "", step is None or step.is_maintenance, repair)
         self.status = status.build(self.spec, observed, ring, self.status, "2026-01-01T00:00:00Z", done)
         return step
 
@@ -112,7 +112,7 @@ class SimulatedCluster:
         self.count += 1
         pod = Pod(
             name=name, namespace="demo", uid=f"u{self.count}", node="n", zone="a", address=f"10.0.0.{self.count}",
-            revision=self.revision, files="", ready=False, leaving=False,
+            revision=self.revision, files="", ready=False, terminating=False,
         )  # fmt: skip
         if host := self.volumes.get(name):
             return Life(pod, Member("starting", host_id=host))

@@ -14,8 +14,8 @@ from kubernetes.client import ApiClient, ApiException
 
 from caplab import kube
 
+from .engines.foreign_fields import additions, removal
 from .engines.ownership import ForeignObject, controller, foreign, is_own
-from .engines.strays import additions, removal
 from .ledger import Ledger
 from .root_key import RootKey
 
@@ -231,10 +231,10 @@ class Api:
 
     def may(self, verb: str, group: str, resource: str, namespace: str) -> bool:
         """Whether the API server lets the operator do that."""
-        asked = {"verb": verb, "group": group, "resource": resource, "namespace": namespace}
+        attributes = {"verb": verb, "group": group, "resource": resource, "namespace": namespace}
         kind = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview"}
         path = path_of(kind["apiVersion"], kind["kind"])
-        answer = self._call("POST", path, body={**kind, "spec": {"resourceAttributes": asked}})
+        answer = self._call("POST", path, body={**kind, "spec": {"resourceAttributes": attributes}})
         return bool(answer["status"]["allowed"])
 
     def serves(self, group: str, version: str) -> set[str]:

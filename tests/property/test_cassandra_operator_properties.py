@@ -12,7 +12,7 @@ import yaml
 from caplab_operator.engines.cassandra import configuration, manifests, repairs, rollout, settings_drift, status, steps
 from caplab_operator.engines.cassandra.manifests import PersistedState
 from caplab_operator.engines.cassandra.observe import Member, ObservedCassandra, Place, Work, member_from
-from caplab_operator.engines.cassandra.ring import Row
+from caplab_operator.engines.cassandra.ring import RingMember
 from caplab_operator.engines.cassandra.ring_state import ring_of
 from caplab_operator.engines.cassandra.spec import CassandraSpec, Operations, parse
 from caplab_operator.engines.cassandra.steps import Deployed, Persist, Restart, Send
@@ -119,7 +119,7 @@ def looks(draw: st.DrawFn) -> ObservedCassandra:
     pods: tuple[Pod, ...] = tuple(
         pod(
             number, address=draw(st.none() | addresses), revision=draw(st.sampled_from(["r0", "r1"])),
-            ready=draw(st.booleans()), leaving=draw(st.booleans()),
+            ready=draw(st.booleans()), terminating=draw(st.booleans()),
         )
         for number in there
     )  # fmt: skip
@@ -153,7 +153,7 @@ def running(host: str, host_ids: Mapping[str, str], live: set[str]) -> Member:
     return Member("running", mode="NORMAL", host_id=host, native=True, live=frozenset(live), host_ids=host_ids)
 
 
-def takes_part(row: Row) -> bool:
+def takes_part(row: RingMember) -> bool:
     """Whether it runs, and has not left by its own word and everybody's."""
     has_left = row.member is not None and row.member.mode == "DECOMMISSIONED" and not row.state
     return row.stage == "running" and not has_left
@@ -198,7 +198,7 @@ def test_whatever_is_seen_has_a_status_and_no_step_that_could_lose_data(
     ring = ring_of(look, so_far)
     repair = repairs.repair_of(spec, ring, so_far, "2026-01-01T00:00:00Z")
     step = rollout.next_step(spec, ring, Deployed(PersistedState(size), "r1", is_current), repair)
-    done = status.Done({}, step.why if step else "", step is None or step.is_maintenance, repair)
+    done = status.RoundResult({}, step.why if step else "", step is None or step.is_maintenance, repair)
     written = status.build(spec, look, ring, so_far, "2026-01-01T00:00:00Z", done)
     assert {row["state"] for row in written["members"]} <= {"UN", "DN", "UJ", "UL", ""}
     assert (written["phase"] == "Ready") <= (written["readyMembers"] == wanted)

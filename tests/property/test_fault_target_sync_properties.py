@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from caplab_operator.faults.cuts import ends
 from caplab_operator.faults.inventory import MEMBER, Inventory, Partition, Pod
-from caplab_operator.faults.lifecycle import own
+from caplab_operator.faults.lifecycle import operator_fields
 from caplab_operator.faults.resolving import entry_of, entry_of_end, resolve
 from caplab_operator.faults.target_sync import synced
 from caplab_operator.faults.targets import NoTarget, choose, excess
@@ -160,7 +160,7 @@ def check_cut(life: Life) -> None:
     for entry in life.entries:
         if entry["uid"] in there and entry.get("state") != "Gone":
             expected = cut_entries.get(entry["uid"]) or entry_of(there[entry["uid"]]) | {"dropsFrom": [], "dropsTo": []}
-            mine = {name: value for name, value in own(entry).items() if name not in ("replaces", "end")}
+            mine = {name: value for name, value in operator_fields(entry).items() if name not in ("replaces", "end")}
             assert mine == {name: value for name, value in expected.items() if name != "end"}
     missing = set(cut_entries) - {entry["uid"] for entry in life.entries}
     assert not any(there[uid].is_up for uid in missing)

@@ -101,8 +101,8 @@ def test_whatever_postgres_and_patroni_say_has_a_status(
     first: Any, second: Any, topology: Any, config: Any, history: Any, reading: Any, quorum: bool
 ) -> None:
     spec = QUORUM if quorum else SPEC
-    heard = {"pg-0": answers.answer_from(first), "pg-1": answers.answer_from(second)}
-    own_answers = {name: own_answer for name, own_answer in heard.items() if own_answer is not None}
+    parsed = {"pg-0": answers.answer_from(first), "pg-1": answers.answer_from(second)}
+    own_answers = {name: own_answer for name, own_answer in parsed.items() if own_answer is not None}
     own_readings = {} if (own := read(reading)) is None else {"pg-0": own, "pg-1": own}
     look = ObservedPostgres(
         tuple(pod(f"pg-{number}") for number in range(3)), "pg-0", own_answers, answers.topology_from(topology),
@@ -148,7 +148,7 @@ def test_whatever_redis_and_sentinel_say_has_a_status(
         sentinels["rd-sentinel-0"] = redis.sentinel_from(master, replicas, debug)
     pods = tuple(redis_pod(f"rd-{number}", number) for number in range(3))
     look = redis.ObservedRedis(redis.Place(pods, (redis_pod("rd-sentinel-0", 0),), "pw"), 0.0, members, sentinels)
-    written = redis_status.build(REDIS, look, primary_of(look), {"phase": "Ready"}, NOW, {}, redis_status.Done())
+    written = redis_status.build(REDIS, look, primary_of(look), {"phase": "Ready"}, NOW, {}, redis_status.RoundResult())
     assert misfits(REDIS_STATUS, written) == []
 
 
@@ -169,5 +169,5 @@ def test_whatever_cassandra_says_has_a_status(first: Any, second: Any) -> None:
     look = cassandra.ObservedCassandra(
         cassandra.Place(tuple(cassandra_pod(number) for number in range(3)), "pw"), members
     )
-    built = cassandra_status.build(CASSANDRA, look, ring_of(look, {}), {}, NOW, cassandra_status.Done())
+    built = cassandra_status.build(CASSANDRA, look, ring_of(look, {}), {}, NOW, cassandra_status.RoundResult())
     assert misfits(CASSANDRA_STATUS, built) == []

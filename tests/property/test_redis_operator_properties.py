@@ -83,7 +83,7 @@ def test_setting_what_differs_leaves_no_difference(first: dict[str, Any], other:
 def pod(name: str, **changes: Any) -> Pod:
     number = ordinal(name) + (100 if "sentinel" in name else 0)
     fields = {"uid": name, "node": "n", "zone": "a", "address": f"10.0.0.{number}", "revision": "r1", "files": ""}
-    return Pod(**{"name": name, "namespace": "lab", "ready": True, "leaving": False, **fields, **changes})
+    return Pod(**{"name": name, "namespace": "lab", "ready": True, "terminating": False, **fields, **changes})
 
 
 def host(name: str) -> str:
@@ -106,7 +106,8 @@ def looks(draw: st.DrawFn) -> ObservedRedis:
     watchers = draw(st.lists(st.sampled_from([f"rd-sentinel-{i}" for i in range(3)]), unique=True))
     revisions = st.sampled_from(["r0", "r1"])
     pods = tuple(
-        pod(name, revision=draw(revisions), leaving=draw(st.booleans()), ready=draw(st.booleans())) for name in there
+        pod(name, revision=draw(revisions), terminating=draw(st.booleans()), ready=draw(st.booleans()))
+        for name in there
     )
     member_answers = {name: answer for name in there if (answer := draw(st.none() | members))}
     sentinel_answers = {name: view for name in watchers if (view := draw(st.none() | sentinels))}
@@ -138,7 +139,7 @@ def test_whatever_is_seen_has_a_status_and_no_step_removes_the_primary_while_oth
     spec = asked_for(spec_fields)
     primary = primary_of(look)
     step = rollout.next_step(spec, look, primary, Deployed(size, "r1", is_current))
-    done = status.Done({}, step.why if step else "")
+    done = status.RoundResult({}, step.why if step else "")
     written = status.build(spec, look, primary, {"phase": "Ready"}, "2026-01-01T00:00:00Z", {}, done)
     assert written.get("primary") == primary
     assert written["phase"] in {"Ready", "Degraded", "Down"}

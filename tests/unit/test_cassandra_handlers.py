@@ -82,16 +82,16 @@ def test_a_member_without_an_address_is_silent_and_of_nobody_nothing_is_seen() -
 
 
 def test_a_member_is_told_in_a_query_and_its_refusal_is_its_own_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    def tell(place: Place) -> str:
+    def send(place: Place) -> str:
         return observe.send(place, place.pods[0], "/repair", {"id": "a b&c"})
 
     fake = FakeManagement()
-    assert over_http(monkeypatch, fake, tell) == ""
+    assert over_http(monkeypatch, fake, send) == ""
     assert fake.requests == ["POST /repair?id=a+b%26c"]
     busy = FakeManagement(refusal=(409, "Another repair is under way."))
-    assert over_http(monkeypatch, busy, tell) == "409 Another repair is under way."
-    assert over_http(monkeypatch, FakeManagement(), tell, password="old").startswith("401")
-    assert over_http(monkeypatch, FakeManagement(raw=b""), tell)
+    assert over_http(monkeypatch, busy, send) == "409 Another repair is under way."
+    assert over_http(monkeypatch, FakeManagement(), send, password="old").startswith("401")
+    assert over_http(monkeypatch, FakeManagement(raw=b""), send)
 
 
 # --- a round ----------------------------------------------------------------------------------------------
@@ -196,7 +196,7 @@ class Members:
             return ObservedCassandra(place, {}, frozenset(pod.name for pod in place.pods))
         return replace(observed(self.answers, place.pods), place=place)
 
-    def tell(self, _place: Place, to: Any, path: str, query: Mapping[str, str]) -> str:
+    def send(self, _place: Place, to: Any, path: str, query: Mapping[str, str]) -> str:
         self.sent.append((to.name, path, *(f"{name}={value}" for name, value in query.items())))
         return self.refusal
 
@@ -216,7 +216,7 @@ def one_round(
     body: Mapping[str, Any] = BODY,
 ) -> Mapping[str, Any]:
     monkeypatch.setattr(observe, "look", members.look)
-    monkeypatch.setattr(observe, "send", members.tell)
+    monkeypatch.setattr(observe, "send", members.send)
     so_far = before(0, 1, 2) if so_far is None else so_far
     return clusters.look(api, handlers or CassandraClusters(), body, so_far, {})
 
@@ -262,7 +262,7 @@ def test_a_member_that_waits_is_told_how_to_begin_and_a_refusal_is_told_of(monke
     assert written["phase"] == "Creating"
 
 
-def test_settings_are_mended_in_the_same_round(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_are_corrected_in_the_same_round(monkeypatch: pytest.MonkeyPatch) -> None:
     off = up(1, settings={**up(1).settings, "readMilliseconds": 5000})
     api, members = FakeApi(), Members({1: off, 2: STARTS}, refusal="400 no")
     written = one_round(monkeypatch, api, members)

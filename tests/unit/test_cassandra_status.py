@@ -151,8 +151,8 @@ def test_nobody_is_taken_for_another_whose_address_it_has_now() -> None:
     assert [row.state for row in unaware.rows] == ["", "UN", "DN"]
     assert unaware.rows[2].address == address(2)
     # One that waits takes part in nothing, whatever is heard of its address.
-    heard = replace(up(0, [0, 1]), live=frozenset({address(0), address(2)}))
-    assert ring({0: heard, 1: None, 2: WAITS}, so_far=before(0, 1)).rows[2].state == ""
+    neighbour = replace(up(0, [0, 1]), live=frozenset({address(0), address(2)}))
+    assert ring({0: neighbour, 1: None, 2: WAITS}, so_far=before(0, 1)).rows[2].state == ""
 
 
 def test_a_host_id_that_the_ring_has_forgotten_is_forgotten_and_kept_while_there_is_nobody_to_ask() -> None:
@@ -183,7 +183,7 @@ def build(
     **done: Any,
 ) -> dict[str, Any]:
     look, status_so_far = observed(members, pods), so_far or before(0, 1, 2)
-    return status.build(SPEC, look, ring_of(look, status_so_far), status_so_far, now, status.Done(**done))
+    return status.build(SPEC, look, ring_of(look, status_so_far), status_so_far, now, status.RoundResult(**done))
 
 
 def condition(built: Mapping[str, Any], name: str) -> tuple[str, str, str]:
@@ -220,7 +220,7 @@ OTHER_SCHEMA = {address(0): "s1", address(1): "s2"}
         (lost(1) | {1: STARTS}, PODS, "MembersNotReady", "cs-1 (DN, starting)"),
         ({1: up(1, native=False)}, PODS, "MembersNotReady", "cs-1 (UN, running)"),
         ({}, (PODS[0], pod(1, ready=False), PODS[2]), "MembersNotReady", "cs-1 (UN, running)"),
-        ({}, (PODS[0], pod(1, leaving=True), PODS[2]), "MembersNotReady", "cs-1 (UN, running)"),
+        ({}, (PODS[0], pod(1, terminating=True), PODS[2]), "MembersNotReady", "cs-1 (UN, running)"),
         (lost(1) | {1: up(1, down=[0, 2])}, PODS, "MembersNotReady", "cs-0 (UN, running), cs-1 (DN"),
         ({number: up(number, [0, 1]) for number in (0, 1)}, PODS[:2], "MembersNotReady", "2 members instead of 3"),
         (lost(1) | {1: Member("failed", "no such file")}, PODS, "MembersNotReady", "cs-1 says: no such file"),
@@ -282,7 +282,7 @@ def test_a_parameter_that_is_older_than_the_rules_reaches_no_member_and_is_told(
     assert not {"authenticator", "zz\nseed"} & configuration.start_options(spec).keys()
     assert configuration.start_options(spec)["concurrent_reads"] == "16"
     look = observed()
-    applied = condition(status.build(spec, look, ring_of(look, {}), {}, NOW, status.Done()), "SettingsApplied")
+    applied = condition(status.build(spec, look, ring_of(look, {}), {}, NOW, status.RoundResult()), "SettingsApplied")
     assert applied[:2] == ("False", "Refused")
     assert "parameter authenticator: logins and their rights depend on it" in applied[2]
 

@@ -75,7 +75,7 @@ def test_a_new_cluster_begins_with_its_first_member_once_all_say_that_they_have_
         assert waits(step(ring({**NEW, silent: None}, so_far={}), FRESH), "waits for a member that is up")
     assert waits(step(ring(NEW, PODS[:2], {}), FRESH), "waits for a member that is up")
     assert waits(step(ring({**NEW, 1: replace(WAITS, fresh=False)}, so_far={}), FRESH), "waits for a member")
-    going = (PODS[0], pod(1, leaving=True), PODS[2])
+    going = (PODS[0], pod(1, terminating=True), PODS[2])
     assert waits(step(ring(NEW, going, {}), FRESH), "waits for a member that is up")
 
 
@@ -155,7 +155,7 @@ def test_a_host_that_another_claims_is_nobodys_place_to_take() -> None:
 
 
 def test_a_pod_that_is_ending_is_told_nothing() -> None:
-    assert waits(step(ring(FIRST_UP, (PODS[0], pod(1, leaving=True), PODS[2]), {})), "cs-1 is ending")
+    assert waits(step(ring(FIRST_UP, (PODS[0], pod(1, terminating=True), PODS[2]), {})), "cs-1 is ending")
 
 
 # --- leaving ----------------------------------------------------------------------------------------------
@@ -301,7 +301,7 @@ def test_the_set_is_read_as_it_was_made() -> None:
     assert steps.deployed_from(SPEC, bare).persisted == PersistedState(4)
 
 
-# --- upkeep -----------------------------------------------------------------------------------------------
+# --- maintenance ------------------------------------------------------------------------------------------
 
 SETTLED_BEFORE = replace(CURRENT, persisted=PersistedState(3, frozenset({"h0", "h1"})))
 CLEANUP = maintenance.cleanup_name(HOSTS)

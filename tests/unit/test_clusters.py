@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from caplab_operator.engines.common import CAN_START, NO_CONFLICT, Common, complete
+from caplab_operator.engines.common import CAN_START, NO_CONFLICT, CommonConditions, complete
 from caplab_operator.handlers import clusters
 
 BODY: dict[str, Any] = {"kind": "RedisCluster", "metadata": {"name": "rd", "namespace": "demo", "generation": 7}}
 READY = {"phase": "Ready", "conditions": [{"type": "Ready", "status": "True"}]}
-FOREIGN = Common(conflict=("True", "ForeignObject", "Service rd-any is not this cluster's"))
+FOREIGN = CommonConditions(conflict=("True", "ForeignObject", "Service rd-any is not this cluster's"))
 FIRST, LATER = "2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z"
 
 
@@ -20,7 +20,7 @@ def conditions(status: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def test_an_engines_conditions_stay_and_the_common_ones_come_after_them() -> None:
-    status = complete(READY, Common(), 7, {}, FIRST)
+    status = complete(READY, CommonConditions(), 7, {}, FIRST)
     assert [condition["type"] for condition in status["conditions"]] == ["Ready", "Conflict", "Startable"]
     assert status["phase"] == "Ready"
     assert conditions(status)["Conflict"]["message"] == NO_CONFLICT[2]
@@ -29,7 +29,7 @@ def test_an_engines_conditions_stay_and_the_common_ones_come_after_them() -> Non
 
 
 def test_a_condition_keeps_its_time_while_its_status_stays() -> None:
-    first = complete(READY, Common(), 7, {}, FIRST)
+    first = complete(READY, CommonConditions(), 7, {}, FIRST)
     second = complete(READY, FOREIGN, 7, first, LATER)
     assert conditions(second)["Startable"]["lastTransitionTime"] == FIRST
     assert conditions(second)["Conflict"]["lastTransitionTime"] == LATER
@@ -50,7 +50,7 @@ class Handlers:
 
     def roles(self, *_: Any) -> Any: ...
 
-    def watch_over(self, *_: Any) -> Mapping[str, Any]:
+    def run_round(self, *_: Any) -> Mapping[str, Any]:
         return self.status
 
 

@@ -231,5 +231,5 @@ def test_no_fault_knows_it_neither_as_a_target_nor_as_a_client() -> None:
         "spec": {"nodeName": "control-plane"},
         "status": {"phase": "Running", "podIP": "10.0.0.9", "hostIP": "172.18.0.9"},
     }  # fmt: skip
-    world = inventory_from(lambda _: "", [body])
-    assert (world.pods, world.clients) == ((), ())
+    inventory = inventory_from(lambda _: "", [body])
+    assert (inventory.pods, inventory.clients) == ((), ())

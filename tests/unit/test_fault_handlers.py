@@ -128,15 +128,15 @@ def test_nothing_is_ordered_where_the_fault_could_not_be_held() -> None:
 
 def test_a_phase_is_written_for_the_object_as_it_is_and_not_as_it_was_heard() -> None:
     """An entry that was added meanwhile would lose what is the operator's."""
-    heard, api = live(KILL, "Pending"), FakeFaultApi(live(KILL, "Pending"))
-    heard["status"]["targets"][0]["state"] = "Active"
+    from_watch, api = live(KILL, "Pending"), FakeFaultApi(live(KILL, "Pending"))
+    from_watch["status"]["targets"][0]["state"] = "Active"
     added = {**api.entries[0], "uid": "new", "replaces": "u-pg-1"}
     api.entries.append(added)
     handlers = handlers_of(api)
-    handlers.advance(heard)
+    handlers.advance(from_watch)
     assert api.written == []  # what is there says something else
     api.say("Active")
-    handlers.advance(heard)
+    handlers.advance(from_watch)
     assert api.written == ["status Active"]
     assert [entry["uid"] for entry in api.entries] == ["u-pg-1", "new"]
 
@@ -153,18 +153,18 @@ def test_a_fault_on_a_node_that_is_gone_is_let_go_when_it_is_deleted() -> None:
 
 
 def test_a_pod_that_took_a_place_is_written_into_the_fault_and_only_once() -> None:
-    heard = live(PEERS)
-    api, inventory = FakeFaultApi(deepcopy(heard)), with_pods(anew(PG[1]))
+    from_watch = live(PEERS)
+    api, inventory = FakeFaultApi(deepcopy(from_watch)), with_pods(anew(PG[1]))
     handlers = handlers_of(api)
-    handlers.sync_targets(heard, inventory)
-    handlers.sync_targets(heard, inventory)  # before the watch tells of it
+    handlers.sync_targets(from_watch, inventory)
+    handlers.sync_targets(from_watch, inventory)  # before the watch tells of it
     assert api.written == ["status Active"]
     assert api.entries[-1]["replaces"] == "u-pg-1"
     assert api.entries[1]["dropsFrom"] == ["10.0.1.11"]
 
 
 def test_a_fault_that_was_deleted_meanwhile_gets_no_new_entries() -> None:
-    heard = live(KILL)
-    api = FakeFaultApi({**heard, "metadata": {**heard["metadata"], "deletionTimestamp": "now"}})
-    handlers_of(api).sync_targets(heard, with_pods(anew(PG[1])))
+    from_watch = live(KILL)
+    api = FakeFaultApi({**from_watch, "metadata": {**from_watch["metadata"], "deletionTimestamp": "now"}})
+    handlers_of(api).sync_targets(from_watch, with_pods(anew(PG[1])))
     assert api.written == []

@@ -13,11 +13,11 @@ from caplab_operator.faults.lifecycle import (
     ResolveTargets,
     UpdateStatus,
     decide,
-    own,
+    operator_fields,
     phase_of,
     refused,
     resolved,
-    unanswered,
+    unhealed_nodes,
 )
 from caplab_operator.faults.resolving import entry_of
 from caplab_operator.handlers.watched import active_faults
@@ -112,7 +112,7 @@ def test_a_change_of_phase_keeps_what_is_the_operators_and_nothing_else() -> Non
     assert next_move(fault(status)) == UpdateStatus(
         {"phase": "Active", "until": UNTIL, "message": "m", "targets": [mine]}
     )
-    assert own(written) == mine
+    assert operator_fields(written) == mine
 
 
 def test_the_finalizer_goes_when_every_target_has_ended_and_not_before() -> None:
@@ -146,9 +146,9 @@ def test_a_refusal_keeps_to_what_the_schema_allows() -> None:
 def test_a_target_on_a_node_that_is_gone_has_ended() -> None:
     status = {"phase": "Healing", "targets": [entry(0), entry(1, "Healed"), entry(2, "Gone")]}
     body = fault(status, going=True)
-    assert unanswered(body) == ["node-a"]
+    assert unhealed_nodes(body) == ["node-a"]
     assert next_move(body, "node-a") == UpdateStatus({"phase": "Healed", "targets": [entry(0), entry(1), entry(2)]})
-    assert unanswered(fault(status)) == []
+    assert unhealed_nodes(fault(status)) == []
 
 
 def test_members_hit_by_a_fault_are_known_by_its_name() -> None:

@@ -35,9 +35,9 @@ async def until(what: str, holds: Callable[[], bool]) -> None:
     raise AssertionError(what)
 
 
-def in_rounds(api: FakeFaultApi, heard: WatchedObjects, scenario: Callable[[LiveFaults], Any]) -> None:
+def in_rounds(api: FakeFaultApi, watched: WatchedObjects, scenario: Callable[[LiveFaults], Any]) -> None:
     async def main() -> None:
-        rounds = LiveFaults(heard, handlers_of(api), ThreadPoolExecutor(4))
+        rounds = LiveFaults(watched, handlers_of(api), ThreadPoolExecutor(4))
         task = asyncio.create_task(rounds.run())
         try:
             await scenario(rounds)
@@ -49,27 +49,27 @@ def in_rounds(api: FakeFaultApi, heard: WatchedObjects, scenario: Callable[[Live
 
 
 def test_a_live_fault_is_followed_from_when_it_is_heard_of_to_its_end() -> None:
-    api, heard = FakeFaultApi(live(PEERS)), WatchedObjects()
+    api, watched = FakeFaultApi(live(PEERS)), WatchedObjects()
 
     async def scenario(rounds: LiveFaults) -> None:
         rounds.wake()
         await asyncio.sleep(0)
         assert api.lists == 0  # nothing is live
-        heard.on_event("ADDED", live(PEERS))
+        watched.on_event("ADDED", live(PEERS))
         rounds.wake()
         await until("pods are listed", lambda: api.lists > 0)
         assert api.written == []
         api.pods = list(with_pods(anew(PG[1])).pods)
         await until("the new pod is caught", lambda: bool(api.written))
         assert api.entries[-1]["uid"] == "u-pg-1-2"
-        heard.on_event("DELETED", live(PEERS))
+        watched.on_event("DELETED", live(PEERS))
         await until("it waits for another one", lambda: not rounds._live())
 
-    in_rounds(api, heard, scenario)
+    in_rounds(api, watched, scenario)
 
 
 def test_all_faults_of_a_namespace_share_a_list_and_each_is_followed() -> None:
-    api, heard = FakeFaultApi(live(KILL)), WatchedObjects()
+    api, watched = FakeFaultApi(live(KILL)), WatchedObjects()
     caught: list[str] = []
 
     class Failing(FaultHandlers):
@@ -80,10 +80,10 @@ def test_all_faults_of_a_namespace_share_a_list_and_each_is_followed() -> None:
 
     async def main() -> None:
         for number in range(3):
-            heard.on_event("ADDED", live(KILL, name=f"f{number}"))
+            watched.on_event("ADDED", live(KILL, name=f"f{number}"))
         served: Any = api
         handlers = Failing(served, handlers_of(api).roles_of, Reader(served))
-        rounds = LiveFaults(heard, handlers, ThreadPoolExecutor(4))
+        rounds = LiveFaults(watched, handlers, ThreadPoolExecutor(4))
         (bodies,) = rounds._live().values()
         await rounds._sync("demo", bodies)
         assert (api.lists, sorted(caught)) == (1, ["f0", "f1", "f2"])  # in threads, so in any order
@@ -93,34 +93,34 @@ def test_all_faults_of_a_namespace_share_a_list_and_each_is_followed() -> None:
 
 def test_one_fault_that_nobody_can_read_ends_the_following_of_no_other() -> None:
     odd = live(KILL, name="odd")
-    api, heard = FakeFaultApi(live(KILL), with_pods(anew(PG[1])).pods), WatchedObjects()
-    heard.on_event("ADDED", {**odd, "status": {**odd["status"], "phase": []}})  # no schema lets that through: yet
-    heard.on_event("ADDED", live(KILL))
+    api, watched = FakeFaultApi(live(KILL), with_pods(anew(PG[1])).pods), WatchedObjects()
+    watched.on_event("ADDED", {**odd, "status": {**odd["status"], "phase": []}})  # no schema lets that through: yet
+    watched.on_event("ADDED", live(KILL))
 
     async def scenario(rounds: LiveFaults) -> None:
         rounds.wake()
         await until("the new pod is caught", lambda: bool(api.written))
 
-    in_rounds(api, heard, scenario)
+    in_rounds(api, watched, scenario)
 
 
 def test_to_follow_faults_is_a_round_that_health_knows_only_while_it_lasts() -> None:
-    api, heard = FakeFaultApi(live(KILL)), WatchedObjects()
-    heard.on_event("ADDED", live(KILL))
+    api, watched = FakeFaultApi(live(KILL)), WatchedObjects()
+    watched.on_event("ADDED", live(KILL))
 
     async def scenario(rounds: LiveFaults) -> None:
         rounds.wake()
         await until("a round lasts", lambda: rounds.health.oldest()[0] == "target sync of live faults")
-        heard.on_event("DELETED", live(KILL))
+        watched.on_event("DELETED", live(KILL))
         await until("there is none", lambda: rounds.health.oldest()[0] == "")
 
-    in_rounds(api, heard, scenario)
+    in_rounds(api, watched, scenario)
 
 
 def test_a_list_that_fails_is_tried_again_in_the_next_round() -> None:
-    api, heard = FakeFaultApi(live(KILL), with_pods(anew(PG[1])).pods), WatchedObjects()
+    api, watched = FakeFaultApi(live(KILL), with_pods(anew(PG[1])).pods), WatchedObjects()
     api.fails = True
-    heard.on_event("ADDED", live(KILL))
+    watched.on_event("ADDED", live(KILL))
 
     async def scenario(rounds: LiveFaults) -> None:
         rounds.wake()
@@ -128,17 +128,17 @@ def test_a_list_that_fails_is_tried_again_in_the_next_round() -> None:
         api.fails = False
         await until("the new pod is caught", lambda: bool(api.written))
 
-    in_rounds(api, heard, scenario)
+    in_rounds(api, watched, scenario)
 
 
 def test_another_fault_of_the_same_name_is_not_followed_by_what_was_read_for_the_old_one() -> None:
     """It would let go of the probers, of whom the old one had no need to know."""
     old, new = live(KILL), live(spec(PRIMARY, partition={"from": "clients"}), uid="another")
-    api, heard, read_for_old = FakeFaultApi(new), WatchedObjects(), Inventory(pods=INVENTORY.pods)
+    api, watched, read_for_old = FakeFaultApi(new), WatchedObjects(), Inventory(pods=INVENTORY.pods)
 
     async def main() -> None:
-        rounds = LiveFaults(heard, handlers_of(api), ThreadPoolExecutor(4))
-        heard.on_event("ADDED", new)
+        rounds = LiveFaults(watched, handlers_of(api), ThreadPoolExecutor(4))
+        watched.on_event("ADDED", new)
         await rounds._sync_one(old, read_for_old)
         assert api.written == []
         await rounds._sync_one(new, read_for_old)
@@ -160,14 +160,14 @@ def test_a_fault_that_is_heard_of_is_resolved_and_then_followed() -> None:
         handlers: Any = Handlers()
         lab = wiring.Lab(api=served, engines={"PostgresCluster": Engine("PostgresCluster", "x", handlers)})
         wiring._register_events(registry, lab)
-        heard: Any = next(
+        on_event: Any = next(
             handler.fn for handler in registry._watching.get_all_handlers() if handler.id.endswith("on_fault_event")
         )
         task = asyncio.create_task(lab.live_faults.run())
-        await heard(event={"type": "ADDED"}, body=body(KILL))
+        await on_event(event={"type": "ADDED"}, body=body(KILL))
         assert api.written == ["hold", "status Pending"]
         api.pods = list(with_pods(anew(PG[1])).pods)
-        await heard(event={"type": "MODIFIED"}, body=api.fault)
+        await on_event(event={"type": "MODIFIED"}, body=api.fault)
         await until("the new pod is caught", lambda: len(api.entries) == 2)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 from caplab_cluster.paths import CHART
-from caplab_operator.exporter import Snapshot, Text, runs
+from caplab_operator.exporter import MetricsPage, Snapshot, runs
 from caplab_operator.exporter.clusters import Members, cluster_metrics, epoch_number
 from caplab_operator.exporter.faults import KINDS, fault_metrics
 from caplab_operator.exporter.runs import latest, metrics
@@ -198,7 +198,7 @@ def test_the_latest_run_of_each_kind_is_told_with_what_was_predicted() -> None:
 def test_a_run_that_says_no_time_takes_the_others_from_nobody(ended: Any) -> None:
     odd, well = run("odd", "partition-primary", endedAt=ended), run("well", startedAt=ended)
     assert latest([odd, well]) == [well]
-    page = Text(lambda: Snapshot([PG], [], [odd, well]), lambda: 0.5)().decode()
+    page = MetricsPage(lambda: Snapshot([PG], [], [odd, well]), lambda: 0.5)().decode()
     assert page.count("caplab_run_verdict{") == 3
     assert "caplab_run_started_timestamp_seconds{" not in page
 
@@ -222,7 +222,7 @@ def test_runs_are_written_anew_only_where_they_changed(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(runs, "latest", noted)
     lab = Snapshot([PG], [], [run("r-1")])
-    text = Text(lambda: Snapshot(lab.clusters, lab.faults, list(lab.runs)), lambda: 0.5)
+    text = MetricsPage(lambda: Snapshot(lab.clusters, lab.faults, list(lab.runs)), lambda: 0.5)
     written.clear()
     assert [text().count(b"caplab_run_verdict{") for _ in range(3)] == [3, 3, 3]
     assert written == [1]
@@ -240,7 +240,7 @@ def test_runs_are_written_anew_only_where_they_changed(monkeypatch: pytest.Monke
 
 def test_the_text_is_that_of_one_page() -> None:
     lab = Snapshot([PG, RD], [fault("f", phase="Healed", targets=[])], [run("r-1")])
-    page, whole = Text(lambda: lab, lambda: 0.5)(), generate_latest(of_operator(lab))
+    page, whole = MetricsPage(lambda: lab, lambda: 0.5)(), generate_latest(of_operator(lab))
 
     def lines(text: bytes) -> list[str]:
         return [line for line in text.decode().splitlines() if "process_" not in line]

@@ -18,7 +18,7 @@ from caplab_operator.engines.passwords import ROOT_KEY_ANNOTATION, PasswordsLost
 from caplab_operator.engines.postgres import manifests as postgres
 from caplab_operator.engines.redis import manifests as redis
 from caplab_operator.engines.redis import slices
-from caplab_operator.handlers.applied import Applied, StillThere, apply_all
+from caplab_operator.handlers.applied import ApplyCache, EarlierClusterRemains, apply_all
 from caplab_operator.root_key import NAME, UnusableRootKey
 from caplab_operator.settings import LAB_NAMESPACE_VARIABLE
 from fake_server import FakeServer
@@ -150,7 +150,7 @@ def test_services_that_outlive_the_role_binding_have_its_uid() -> None:
 
 
 def test_an_object_that_is_kept_is_applied_again_once_it_is_known_to_have_changed() -> None:
-    server, kept = FakeServer(), Applied()
+    server, kept = FakeServer(), ApplyCache()
     manifest = postgres.config_map(POSTGRES)
     kept.ensure(server, manifest)
     kept.ensure(server, manifest)
@@ -177,7 +177,7 @@ def test_an_objects_path_needs_no_discovery(api_version: str, kind: str, path: s
 # --- passwords --------------------------------------------------------------------------------------------
 
 
-def test_a_lost_secret_comes_back_with_the_same_passwords_and_an_edited_one_is_mended() -> None:
+def test_a_lost_secret_comes_back_with_the_same_passwords_and_an_edited_one_is_corrected() -> None:
     server = FakeServer()
     apply(server, "postgres")
     first = password(server)
@@ -336,7 +336,9 @@ def test_endpoints_that_patroni_would_write_over_are_in_the_way(name: str) -> No
     with pytest.raises(ForeignObject, match=f"Endpoints {name}"):
         apply_postgres()
     server.at("endpoints", name)["metadata"]["labels"] = {"caplab.dev/engine": "postgres", "caplab.dev/cluster": "pg"}
-    with pytest.raises(StillThere, match=f"Endpoints {name} of an earlier cluster of this name are still there"):
+    with pytest.raises(
+        EarlierClusterRemains, match=f"Endpoints {name} of an earlier cluster of this name are still there"
+    ):
         apply_postgres()
     assert "services/pg-primary" not in server.names()
     (service,) = (service for service in postgres.services(spec) if service["metadata"]["name"] == name)
@@ -361,6 +363,6 @@ def test_a_cluster_made_again_waits_until_the_members_of_the_earlier_one_have_go
     server = FakeServer()
     owner = {"kind": "StatefulSet", "name": "pg", "uid": "an earlier one", "controller": True}
     server.put("Pod", "pg-1", metadata={"ownerReferences": [owner]})
-    with pytest.raises(StillThere, match="Pod pg-1 of an earlier cluster"):
+    with pytest.raises(EarlierClusterRemains, match="Pod pg-1 of an earlier cluster"):
         apply(server, "postgres")
     assert not [change for change in server.changes() if "/lab/" not in change]

@@ -22,7 +22,7 @@ NAME = ("Service", "rd-any")
 
 
 class Cluster:
-    """That counts how often it is stirred."""
+    """That counts how often it is woken."""
 
     def __init__(self, uid: str = "u-1", name: str = "rd") -> None:
         self.uid, self.key, self.woken = uid, ("RedisCluster", "demo", name), 0

@@ -89,7 +89,7 @@ def correct_for(
         patronis.now += 1
 
 
-def test_nothing_is_mended_where_nothing_is_amiss(patronis: FakePatronis) -> None:
+def test_nothing_is_corrected_where_nothing_differs(patronis: FakePatronis) -> None:
     correct(patronis, DriftCorrection(), observed())
     assert (patronis.sent, patronis.sessions.run) == ([], [])
 
@@ -213,7 +213,7 @@ def look(
     monkeypatch.setattr(Sessions, "look", lambda self, pods, password, names: cluster.readings)
     monkeypatch.setattr(postgres_logins, "log_in", lambda *_: None)
     kubernetes: Any = api
-    return postgres.PostgresClusters().watch_over(kubernetes, body or BODY, {}, {})
+    return postgres.PostgresClusters().run_round(kubernetes, body or BODY, {}, {})
 
 
 def test_a_round_finds_a_cluster_that_is_well_ready(patronis: FakePatronis, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -268,9 +268,9 @@ def test_a_smaller_size_reaches_the_stateful_set_only_when_the_primary_stays(
     assert [manifest["spec"]["replicas"] for manifest in api.applied] == [3]
 
 
-def test_the_cause_of_a_hand_over_is_kept_until_it_has_shown(patronis: FakePatronis) -> None:
+def test_the_cause_of_a_switchover_is_kept_until_it_has_shown(patronis: FakePatronis) -> None:
     cache = postgres.ClusterCache()
-    leaving = [pod("pg-0", leaving=True), pod("pg-1"), pod("pg-2")]
+    leaving = [pod("pg-0", terminating=True), pod("pg-1"), pod("pg-2")]
     postgres._note_causes(cache, observed(pods=leaving), "pg-0")
     assert cache.causes == {"pg-0": "its pod was told to end"}
     postgres._note_causes(cache, observed(primary="pg-1"), "pg-1")
@@ -346,7 +346,7 @@ def test_members_are_logged_in_to_every_few_seconds_and_at_once_where_it_failed(
 
     def tried(look: ObservedPostgres) -> dict[str, str]:
         tries.clear()
-        return logins.tried(SPEC, look, patronis.sessions, PASSWORDS, LOGIN)
+        return logins.check(SPEC, look, patronis.sessions, PASSWORDS, LOGIN)
 
     unready = observed(answers={"pg-2": None})
     assert tried(unready) == {"pg-0": "", "pg-1": "sorry, too many clients already"}
@@ -368,12 +368,12 @@ def test_a_password_that_was_changed_is_set_again_to_what_the_secret_says(
 ) -> None:
     refused = SqlError('FATAL:  password authentication failed for user "caplab"', "28P01")
     monkeypatch.setattr(postgres_logins, "log_in", lambda *_: refused)
-    refusals = Logins().tried(SPEC, observed(), patronis.sessions, PASSWORDS, LOGIN)
+    refusals = Logins().check(SPEC, observed(), patronis.sessions, PASSWORDS, LOGIN)
     assert set(refusals.values()) == {str(refused)}
     assert patronis.sessions.run == [("pg-0", "alter role \"caplab\" login password 'SCRAM of secret'")]
 
 
 def test_without_the_secret_nobody_can_log_in(patronis: FakePatronis) -> None:
-    refusals = Logins().tried(SPEC, observed(), patronis.sessions, PASSWORDS, {})
+    refusals = Logins().check(SPEC, observed(), patronis.sessions, PASSWORDS, {})
     assert set(refusals.values()) == {"there is no Secret with the clients' login"}
     assert patronis.sessions.run == []

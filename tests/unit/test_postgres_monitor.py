@@ -25,7 +25,7 @@ KEPT = (
 WELL = Role(True, KEPT, ("pg_monitor",), is_ours=True)
 
 
-def mends(role: Role | None) -> list[str]:
+def corrections(role: Role | None) -> list[str]:
     return [statement.split(" password ")[0] for statement in monitor.corrections(role, "mon", lambda: "SCRAM")]
 
 
@@ -39,11 +39,11 @@ def test_a_password_is_known_by_what_the_server_keeps_of_it() -> None:
 
 
 def test_a_role_that_is_as_it_should_be_is_left_alone() -> None:
-    assert mends(WELL) == []
+    assert corrections(WELL) == []
 
 
 def test_one_that_is_not_there_is_made_with_no_more_than_the_right_to_read_statistics() -> None:
-    made, noted, altered, granted = mends(None)
+    made, noted, altered, granted = corrections(None)
     assert (made, granted) == ("create role monitor", "grant pg_monitor to monitor")
     assert noted.startswith("comment on role monitor")
     for no in ("nosuperuser", "nocreaterole", "nocreatedb", "noreplication", "nobypassrls"):
@@ -61,7 +61,7 @@ def test_one_that_is_not_there_is_made_with_no_more_than_the_right_to_read_stati
     ids=["attributes", "password", "right lost", "right more"],
 )
 def test_what_somebody_changed_is_set_back(role: Role, begins: str) -> None:
-    (statement,) = mends(role)
+    (statement,) = corrections(role)
     assert statement.startswith(begins)
 
 

@@ -1,4 +1,4 @@
-"""What is to be done to a PostgresCluster next: rolling restarts, hand-overs, changes of size, mending."""
+"""What is to be done to a PostgresCluster next: rolling restarts, switchovers, changes of size, drift."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_the_next_is_replaced_only_when_all_stream_again() -> None:
 def test_a_pod_that_does_not_run_is_replaced_at_once_unless_it_leads() -> None:
     pods = [pod("pg-0", revision="r0", ready=False), pod("pg-1", revision="r0", ready=False), pod("pg-2")]
     assert step(observed(pods=pods, answers={"pg-1": None})) == ("restart", "pg-1")
-    leaving = [pods[0], replace(pods[1], leaving=True), pods[2]]
+    leaving = [pods[0], replace(pods[1], terminating=True), pods[2]]
     assert (step(observed(pods=leaving, answers={"pg-1": None})) or ("", ""))[0] == "wait"
 
 

@@ -334,7 +334,7 @@ def test_a_failover_has_its_cause_and_the_time_without_a_primary() -> None:
     assert build(later, before=with_fault, now=at[5])["lastFailover"] == with_fault["lastFailover"]
 
 
-def test_a_hand_over_is_no_fault() -> None:
+def test_a_switchover_is_no_fault() -> None:
     history = [[1, 1, "x", "t1", "pg-0"], [2, 2, "x", "t2", "pg-2"]]
     built = build(replace(observed(), history=history), causes={"pg-0": "handed over by the operator"})
     assert built["lastFailover"]["cause"] == "handed over by the operator"

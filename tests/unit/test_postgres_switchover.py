@@ -121,7 +121,7 @@ def test_where_nobody_may_take_over_the_member_ends_at_once(
     assert patroni.switchovers == []
 
 
-def test_a_hand_over_that_comes_to_nothing_is_given_up_in_time(patroni: FakePatroni, tmp_path: Path) -> None:
+def test_a_switchover_that_comes_to_nothing_is_given_up_in_time(patroni: FakePatroni, tmp_path: Path) -> None:
     """Replicas that go meanwhile, or Patroni's refusal, are asked about again and again, but not for ever."""
     patroni.done_at_once = False
     threading.Timer(1.0, lambda: setattr(patroni, "replica_runs", False)).start()

@@ -1,4 +1,4 @@
-"""A round of the operator over a RedisCluster: what it finds it says, and mends in the same round."""
+"""A round of the operator over a RedisCluster: what differs it reports, and corrects in the same round."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def conditions(status: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
 
 
 def round_of(cluster: FakeCluster, clusters: RedisClusters) -> dict[str, Any]:
-    return dict(clusters.watch_over(cast(Api, cluster), BODY, {"phase": "Ready"}, {}))
+    return dict(clusters.run_round(cast(Api, cluster), BODY, {"phase": "Ready"}, {}))
 
 
 def with_users(*users: str) -> ObservedRedis:

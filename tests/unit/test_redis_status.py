@@ -88,7 +88,7 @@ def test_a_replica_is_told_apart_by_what_keeps_it_from_being_one() -> None:
         "follows another": observed({"rd-1": replica("rd-2")}),
         "stray master": observed({"rd-1": master()}),
         "silent": observed({"rd-1": None}),
-        "leaving": observed(pods=[PODS[0], replace(PODS[1], leaving=True), PODS[2]]),
+        "leaving": observed(pods=[PODS[0], replace(PODS[1], terminating=True), PODS[2]]),
     }
     assert {state: health.members(look, "rd-0")[1]["state"] for state, look in looks.items()} == {
         state: state for state in looks
@@ -108,7 +108,7 @@ def test_clients_of_replicas_are_led_to_stale_ones_rather_than_to_nobody() -> No
 
 def build(look: ObservedRedis, before: Mapping[str, Any] | None = None, now: str = NOW, **done: Any) -> dict[str, Any]:
     active_faults = done.pop("active_faults", {})
-    return status.build(SPEC, look, primary_of(look), before or {}, now, active_faults, status.Done(**done))
+    return status.build(SPEC, look, primary_of(look), before or {}, now, active_faults, status.RoundResult(**done))
 
 
 def condition(built: Mapping[str, Any], name: str) -> tuple[str, str]:
@@ -203,6 +203,6 @@ def test_an_earlier_gap_is_not_taken_for_a_later_failovers() -> None:
 
 def test_a_primary_whose_pod_was_told_to_end_is_no_riddle() -> None:
     leaving = build(
-        replace(observed(), place=replace(observed().place, members=(replace(PODS[0], leaving=True), *PODS[1:])))
+        replace(observed(), place=replace(observed().place, members=(replace(PODS[0], terminating=True), *PODS[1:])))
     )
     assert build(PROMOTED, leaving, LATER)["lastFailover"]["cause"] == "its pod was told to end"

@@ -96,7 +96,7 @@ UNLINKED: dict[str, Member | None] = {"rd-2": replica(link_up=False)}
             ("wait", "2 of 3 members to restart: not ready: rd-2 (unlin"),
         ),
         (
-            observed(pods=[*revised("r0", "r0", "r1")[:2], replace(PODS[2], leaving=True)]),
+            observed(pods=[*revised("r0", "r0", "r1")[:2], replace(PODS[2], terminating=True)]),
             ("wait", "2 of 3 members to"),
         ),
         (

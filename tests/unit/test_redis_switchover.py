@@ -24,7 +24,7 @@ SPEC = RedisSpec(
 def pod(name: str) -> Pod:
     return Pod(
         name=name, namespace="demo", uid=name, node="n", zone="a", address="10.0.0.1", revision="r", files="",
-        ready=True, leaving=False,
+        ready=True, terminating=False,
     )  # fmt: skip
 
 

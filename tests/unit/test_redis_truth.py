@@ -172,7 +172,7 @@ def test_users_are_set_once_in_the_life_of_a_process_and_then_held(monkeypatch: 
     ],
     ids=["switched off", "one more", "deleted"],
 )
-def test_users_changed_by_hand_are_noticed_and_mended(
+def test_users_changed_by_hand_are_noticed_and_corrected(
     monkeypatch: pytest.MonkeyPatch, access: Access, names: list[str]
 ) -> None:
     members, held = Members(), Users()

@@ -52,7 +52,7 @@ class FakeServer:
     def __init__(self) -> None:
         self.port = 0
         self.came = 0
-        self.heard = b""
+        self.received = b""
         self.writers: list[asyncio.StreamWriter] = []
 
     async def start(self) -> FakeServer:
@@ -64,7 +64,7 @@ class FakeServer:
         self.came += 1
         self.writers.append(writer)
         while data := await reader.read(1024):
-            self.heard += data
+            self.received += data
         self.writers.remove(writer)
         writer.close()
 
@@ -113,7 +113,7 @@ def watching(
         places = [Place((pod("rd-0", 0, **here),), (pod("rd-sentinel-0", 0, **here),), "pw")]
         task = asyncio.create_task(PromotionWatch(lambda: places[-1], look).run())
         try:
-            await until("both are attended to", lambda: member.came == 1 and b"SUBSCRIBE" in watcher.heard)
+            await until("both are attended to", lambda: member.came == 1 and b"SUBSCRIBE" in watcher.received)
             await scenario(member, watcher, places)
         finally:
             task.cancel()
@@ -144,7 +144,7 @@ def test_a_promotion_that_is_due_is_looked_for_until_it_is_found(monkeypatch: py
     look = Looking(found_at=4)
 
     async def scenario(member: FakeServer, watcher: FakeServer, places: list[Place]) -> None:
-        assert watcher.heard.startswith(b"AUTH operator pw\r\n")
+        assert watcher.received.startswith(b"AUTH operator pw\r\n")
         watcher.publish("+failover-state-wait-promotion")
         await until("it is found", lambda: look.looks == 4)
         await asyncio.sleep(0.1)
@@ -157,7 +157,7 @@ def test_a_promotion_that_is_due_is_looked_for_until_it_is_found(monkeypatch: py
 
 def test_a_promotion_that_does_not_come_is_not_looked_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     look = Looking()
-    monkeypatch.setattr(redis_watch, "_HUNT_SECONDS", 0.5)
+    monkeypatch.setattr(redis_watch, "_POLL_SECONDS", 0.5)
 
     async def scenario(member: FakeServer, watcher: FakeServer, places: list[Place]) -> None:
         watcher.publish("+failover-state-wait-promotion")

@@ -1,4 +1,4 @@
-"""Each cluster's loops: none waits for another, a stirred one is applied at once, and a stuck one is told of."""
+"""Each cluster's loops: none waits for another, a woken one is applied at once, and a stuck one is told of."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
-from caplab_operator.engines.common import Common
+from caplab_operator.engines.common import CommonConditions
 from caplab_operator.engines.ownership import ForeignObject
 from caplab_operator.engines.passwords import PasswordsLost
 from caplab_operator.handlers import clusters, exporters, rounds
@@ -79,7 +79,7 @@ class Handlers:
         if self.refuse:
             raise self.refuse
 
-    def watch_over(self, _api: Any, of: Mapping[str, Any], _before: Any, _hit: Any) -> Mapping[str, Any]:
+    def run_round(self, _api: Any, of: Mapping[str, Any], _before: Any, _hit: Any) -> Mapping[str, Any]:
         name = of["metadata"]["name"]
         if name in self.stuck:
             self.let_go.wait(10)
@@ -93,14 +93,14 @@ class Handlers:
 
 class FakeLab:
     def __init__(self) -> None:
-        self.api, self.handlers, self.heard, self.seconds = FakeApi(), Handlers(), WatchedClusters(), 0.0
+        self.api, self.handlers, self.watched, self.seconds = FakeApi(), Handlers(), WatchedClusters(), 0.0
         engines = {"RedisCluster": Engine("RedisCluster", "redisclusters", self.handlers)}
         api: Any = self.api
         self.health = Health(lambda: self.seconds)
-        self.rounds = Rounds(api, engines, self.heard, lambda _: {}, self.health)
+        self.rounds = Rounds(api, engines, self.watched, lambda _: {}, self.health)
 
     def on_event(self, of: Mapping[str, Any], event: str = "ADDED") -> None:
-        self.heard.on_event(event, of)
+        self.watched.on_event(event, of)
         self.rounds.on_event(of, None)
 
     async def end(self) -> None:
@@ -168,16 +168,16 @@ def test_a_cluster_that_is_looked_at_while_to_apply_it_is_stuck_is_told_of_too()
     in_lab(scenario)
 
 
-def test_a_new_spec_and_a_stirred_cluster_are_applied_at_once_and_a_status_stirs_nobody() -> None:
+def test_a_new_spec_and_a_woken_cluster_are_applied_at_once_and_a_status_wakes_nobody() -> None:
     async def scenario(lab: FakeLab) -> None:
         lab.on_event(body("rd"))
         await wait_until(lambda: lab.handlers.applied == [("rd", 1)])
-        lab.heard.on_event("MODIFIED", body("rd"))
+        lab.watched.on_event("MODIFIED", body("rd"))
         lab.rounds.on_event(body("rd"), 1)
         looks_so_far = lab.handlers.looks.get("rd", 0)
         await wait_until(lambda: lab.handlers.looks.get("rd", 0) > looks_so_far + 3)
         assert lab.handlers.applied == [("rd", 1)]
-        lab.heard.on_event("MODIFIED", body("rd", generation=2))
+        lab.watched.on_event("MODIFIED", body("rd", generation=2))
         lab.rounds.on_event(body("rd", generation=2), 1)
         await wait_until(lambda: lab.handlers.applied[1:] == [("rd", 2)])
         lab.rounds.running["uid-rd"].wake()
@@ -241,7 +241,7 @@ def test_a_cluster_that_cannot_be_looked_at_is_not_called_ready_for_ever() -> No
 def test_what_kept_a_cluster_from_being_applied_is_a_condition(error: Exception, kind: str, state: Any) -> None:
     common = clusters.obstacle(error)
     assert getattr(common, kind)[:2] == state
-    assert common != Common()
+    assert common != CommonConditions()
 
 
 def test_the_oldest_round_is_exported_and_without_any_nothing_is_old() -> None:

@@ -15,7 +15,7 @@ _READY = "Ready"
 
 
 @dataclass(frozen=True, slots=True)
-class Common:
+class CommonConditions:
     """What the operator's common layer found out about a cluster."""
 
     conflict: ConditionState = NO_CONFLICT
@@ -33,7 +33,9 @@ class Common:
         return self.conflict[0] == "True"
 
 
-def complete(status: Mapping[str, Any], common: Common, generation: int, before: Mapping[str, Any], now: str) -> Status:
+def complete(
+    status: Mapping[str, Any], common: CommonConditions, generation: int, before: Mapping[str, Any], now: str
+) -> Status:
     """The status with the common conditions; before is the status so far. A cluster in conflict is not Ready."""
     so_far, own = before.get("conditions") or [], status.get("conditions") or []
     named = ((CONFLICT, common.conflict), (STARTABLE, common.startable))

@@ -21,7 +21,7 @@ class Pod:
     revision: str
     files: str
     ready: bool  # by its own node's word
-    leaving: bool  # it was told to end
+    terminating: bool  # it was told to end
 
 
 def ordinal(name: str) -> int:

@@ -30,7 +30,7 @@ class Snapshot:
     runs: Sequence[Body] = ()
 
 
-class _Live:
+class _LiveCollector:
     """Clusters and faults, which may change from one scrape to the next."""
 
     def __init__(self, snapshot: Callable[[], Snapshot]) -> None:
@@ -43,7 +43,7 @@ class _Live:
         yield from fault_metrics(now.faults, now.clusters, datetime.datetime.now(datetime.UTC))
 
 
-class _Runs:
+class _RunsCollector:
     def __init__(self, bodies: Sequence[Body]) -> None:
         self._bodies = bodies
 
@@ -51,7 +51,7 @@ class _Runs:
         return runs.metrics(runs.latest(self._bodies))
 
 
-class Text:
+class MetricsPage:
     """What /metrics tells. Not for two threads at once.
 
     A lab with many runs has ten times as many samples of them as of all else, and they seldom change: they are written
@@ -84,7 +84,7 @@ def live_registry(snapshot: Callable[[], Snapshot], oldest_round_seconds: Callab
         registry=registry,
     )
     oldest.set_function(oldest_round_seconds)
-    registry.register(_Live(snapshot))
+    registry.register(_LiveCollector(snapshot))
     ProcessCollector(registry=registry)
     return registry
 
@@ -92,11 +92,11 @@ def live_registry(snapshot: Callable[[], Snapshot], oldest_round_seconds: Callab
 def runs_registry(bodies: Sequence[Body]) -> CollectorRegistry:
     """The latest of these runs."""
     registry = CollectorRegistry()
-    registry.register(_Runs(bodies))
+    registry.register(_RunsCollector(bodies))
     return registry
 
 
 def serve(snapshot: Callable[[], Snapshot], oldest_round_seconds: Callable[[], float]) -> None:
     """Serve /metrics in a daemon thread."""
-    text = Text(snapshot, oldest_round_seconds)
+    text = MetricsPage(snapshot, oldest_round_seconds)
     metrics_port.serve_page(metrics_port.Page("/metrics", CONTENT_TYPE_LATEST, text), PORT)

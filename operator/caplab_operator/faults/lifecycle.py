@@ -43,8 +43,8 @@ def decide(body: Body, now: datetime, lost_nodes: Collection[str] = ()) -> Actio
 
     A target on one of lost_nodes has ended: there is no agent to say so, and nothing left to heal.
     """
-    status, going = body.get("status") or {}, is_going(body)
-    held = is_held(body)
+    status, going = body.get("status") or {}, is_being_deleted(body)
+    held = has_finalizer(body)
     targets = status.get("targets") or []
     if "phase" not in status:
         if going:
@@ -54,18 +54,18 @@ def decide(body: Body, now: datetime, lost_nodes: Collection[str] = ()) -> Actio
     if targets:
         phase = phase_of(targets, going or time_left(status, now) <= timedelta(0), going, lost_nodes, phase)
     if phase != status["phase"]:
-        return UpdateStatus(with_entries(status, [own(target) for target in targets], phase=phase))
+        return UpdateStatus(with_entries(status, [operator_fields(target) for target in targets], phase=phase))
     if held and (phase in ENDED or not targets):
         return RemoveFinalizer()
     return None
 
 
-def is_going(body: Body) -> bool:
+def is_being_deleted(body: Body) -> bool:
     """Whether a Fault is being deleted."""
     return "deletionTimestamp" in body["metadata"]
 
 
-def is_held(body: Body) -> bool:
+def has_finalizer(body: Body) -> bool:
     """Whether a Fault cannot go yet."""
     return FINALIZER in (body["metadata"].get("finalizers") or ())
 
@@ -78,9 +78,9 @@ def time_left(status: Mapping[str, Any], now: datetime) -> timedelta:
         return timedelta(0)
 
 
-def unanswered(body: Body) -> list[str]:
+def unhealed_nodes(body: Body) -> list[str]:
     """The nodes of targets that have not ended, of a fault that is being deleted: are they still there?"""
-    if not is_going(body):
+    if not is_being_deleted(body):
         return []
     targets = (body.get("status") or {}).get("targets") or []
     return [str(target["node"]) for target in targets if target.get("state") not in ENDED]
@@ -119,7 +119,7 @@ def refused(why: str) -> dict[str, Any]:
     return {"phase": "Failed", "message": why[:_MESSAGE_CHARACTERS]}
 
 
-def own(entry: Mapping[str, Any]) -> dict[str, Any]:
+def operator_fields(entry: Mapping[str, Any]) -> dict[str, Any]:
     """The operator's part of an entry of status.targets."""
     return {name: entry[name] for name in _OWN if name in entry}
 

@@ -27,7 +27,7 @@ def is_live(body: Body, now: datetime) -> bool:
     """Whether a Fault's targets are to be synced: it is resolved, its time is not over, and it goes on by itself."""
     status, kill = body.get("status") or {}, body["spec"].get("kill")
     strikes_once = kill is not None and not kill.get("keepDown", True)
-    is_on = status.get("phase") in _LIVE and not lifecycle.is_going(body) and bool(status.get("targets"))
+    is_on = status.get("phase") in _LIVE and not lifecycle.is_being_deleted(body) and bool(status.get("targets"))
     return is_on and not strikes_once and lifecycle.time_left(status, now) > timedelta(0)
 
 
@@ -42,7 +42,7 @@ def synced(body: Body, inventory: Inventory, now: datetime) -> dict[str, Any] | 
     if lifecycle.time_left(status, now) > _LATEST_BEGIN:
         entries += _begun(existing, wanted, near)
     entries, left_out = _bounded(entries)
-    if entries == [lifecycle.own(entry) for entry in existing]:
+    if entries == [lifecycle.operator_fields(entry) for entry in existing]:
         return None
     return lifecycle.with_entries(status, entries, **({"message": left_out} if left_out else {}))
 
@@ -82,7 +82,7 @@ def _kept(existing: Entries, wanted: Mapping[str, Entry], inventory: Inventory) 
 
 
 def _now(entry: Mapping[str, Any], wanted: Entry | None, is_there: bool) -> Entry:
-    mine = lifecycle.own(entry)
+    mine = lifecycle.operator_fields(entry)
     if "dropsFrom" not in mine or not is_there or entry.get("state") in lifecycle.ENDED:
         return mine
     fresh = wanted or {"dropsFrom": [], "dropsTo": []}  # nobody is left on the other side

@@ -50,15 +50,15 @@ def apply_all(
     derived = are_to_be_derived(passwords.root, _roots(made, there), frozenset(map(volumes.root_of, own)) - {""})
     root = passwords.root if derived else ""
     if cluster.keep_volumes:  # before anything tells that the cluster is as it is asked for, and may be deleted
-        _take_in(api, cluster, [*own, *left], root)
+        _adopt_volumes(api, cluster, [*own, *left], root)
     uids = {name: str(metadata["uid"]) for name, metadata in there.items()}
     for manifest in [*(made if derived else ()), *objects]:
-        uids[_name(manifest)] = str(api.apply(_owned_as_well(manifest, uids))["uid"])
+        uids[_name(manifest)] = str(api.apply(_with_owner_uids(manifest, uids))["uid"])
     if not cluster.keep_volumes:
-        _take_in(api, cluster, [*own, *left], root)
+        _adopt_volumes(api, cluster, [*own, *left], root)
 
 
-class StillThere(Exception):
+class EarlierClusterRemains(Exception):
     """What an earlier cluster of the name has left is about to go."""
 
 
@@ -78,10 +78,12 @@ def _await_the_end_of_an_earlier_one(
     left = [f"Pod {pod['name']}" for pod in pods if pod["name"] in members]
     left += [f"{kind} {name}" for kind, name in map(_name, later) if kind == "Endpoints" and (kind, name) in there]
     if left:
-        raise StillThere(f"{', '.join(left)} of an earlier cluster of this name are still there: waiting until they go")
+        raise EarlierClusterRemains(
+            f"{', '.join(left)} of an earlier cluster of this name are still there: waiting until they go"
+        )
 
 
-def _take_in(api: Api, cluster: Cluster, claims: Sequence[Metadata], root: str) -> None:
+def _adopt_volumes(api: Api, cluster: Cluster, claims: Sequence[Metadata], root: str) -> None:
     for claim in claims:
         if changed := volumes.change(cluster, claim, root):
             api.patch_metadata("PersistentVolumeClaim", cluster.namespace, claim["name"], changed)
@@ -136,7 +138,7 @@ def _name(manifest: Manifest) -> Name:
     return manifest["kind"], manifest["metadata"]["name"]
 
 
-def _owned_as_well(manifest: Manifest, uids: Mapping[Name, str]) -> Manifest:
+def _with_owner_uids(manifest: Manifest, uids: Mapping[Name, str]) -> Manifest:
     """With the uids of owners that are the cluster's own objects, known only once those are applied."""
     metadata = manifest["metadata"]
     owners = [
@@ -146,7 +148,7 @@ def _owned_as_well(manifest: Manifest, uids: Mapping[Name, str]) -> Manifest:
     return {**manifest, "metadata": {**metadata, "ownerReferences": owners}}
 
 
-class Applied:
+class ApplyCache:
     """Objects as they were last applied; one thread at a time."""
 
     def __init__(self) -> None:

@@ -22,7 +22,7 @@ from ..engines.conditions import Status
 from ..engines.pods import Pod
 from ..faults.targets import Roles
 from ..settings import LAB_NAMESPACE_VARIABLE
-from .applied import Applied, apply_all
+from .applied import ApplyCache, apply_all
 from .pods import pods_among, pods_of, refresh_files
 
 IMAGE_VARIABLE = "CAPLAB_IMAGE_CASSANDRA"
@@ -36,7 +36,7 @@ Body = Mapping[str, Any]
 class ClusterCache:
     """What is kept of a cluster between two rounds; all of it can be found again."""
 
-    applied: Applied = field(default_factory=Applied)
+    applied: ApplyCache = field(default_factory=ApplyCache)
     password: str = ""  # of the management ports
     zones: Mapping[str, str] = field(default_factory=dict)  # by node
 
@@ -64,7 +64,7 @@ class CassandraClusters:
         ring = ring_of(observe.look(Place(pods, passwords.get("management", ""))), {})
         return Roles(has_primaries=False, up=frozenset(row.name for row in ring.rows if row.is_up))
 
-    def watch_over(self, api: Api, body: Body, before: Body, active_faults: Mapping[str, str]) -> Status:
+    def run_round(self, api: Api, body: Body, before: Body, active_faults: Mapping[str, str]) -> Status:
         """Look at a running cluster, do what it needs next, and return its status.
 
         active_faults is of no use here: without a primary there are no failovers to explain.
@@ -84,7 +84,7 @@ class CassandraClusters:
         progress = self._take_step(api, spec, observed, step) if step else ""
         outdated = rollout.outdated(ring, deployed) if deployed else ()
         names = tuple(row.name for row in outdated)
-        done = status.Done(refusals, progress, step is None or step.is_maintenance, repair, names)
+        done = status.RoundResult(refusals, progress, step is None or step.is_maintenance, repair, names)
         return status.build(spec, observed, ring, before, at, done)
 
     async def follow(self, api: Api, body: Body) -> None:

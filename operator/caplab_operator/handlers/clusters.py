@@ -8,7 +8,7 @@ from typing import Any
 from kubernetes.client import ApiException
 
 from ..api import Api, now, sentence
-from ..engines.common import CAN_START, Common, complete, in_conflict, unobserved
+from ..engines.common import CAN_START, CommonConditions, complete, in_conflict, unobserved
 from ..engines.conditions import ConditionState, never_ready
 from ..engines.ownership import ForeignObject
 from ..engines.passwords import PasswordsLost
@@ -22,26 +22,28 @@ _NOT_REFUSED = (409, 429)
 Body = Mapping[str, Any]
 
 
-def apply(api: Api, handlers: Handlers, body: Body) -> Common:
+def apply(api: Api, handlers: Handlers, body: Body) -> CommonConditions:
     """Make a cluster's objects what its spec asks for; what kept it from that."""
     try:
         rights.ensure(api, body)
         handlers.reconcile(api, body)
     except Exception as error:  # one cluster's trouble is its own: it is told of, and tried again
         return obstacle(error)
-    return Common()
+    return CommonConditions()
 
 
-def obstacle(error: Exception) -> Common:
+def obstacle(error: Exception) -> CommonConditions:
     """What an error that kept a cluster from being applied means for its status."""
     match error:
         case ForeignObject():
-            return Common(conflict=("True", "ForeignObject", str(error)))
+            return CommonConditions(conflict=("True", "ForeignObject", str(error)))
         case PasswordsLost() | UnusableRootKey():
-            return Common(startable=("False", "PasswordsLost", str(error)))
+            return CommonConditions(startable=("False", "PasswordsLost", str(error)))
         case ApiException(status=status) if status in _REFUSALS and status not in _NOT_REFUSED:
-            return Common(startable=("False", "Refused", f"the API server refused an object: {sentence(error)}"))
-    return Common(startable=("Unknown", "NotApplied", f"not applied yet: {sentence(error)}"))
+            return CommonConditions(
+                startable=("False", "Refused", f"the API server refused an object: {sentence(error)}")
+            )
+    return CommonConditions(startable=("Unknown", "NotApplied", f"not applied yet: {sentence(error)}"))
 
 
 def look(
@@ -50,7 +52,7 @@ def look(
     body: Body,
     before: Body,
     active_faults: Mapping[str, str],
-    applied: Common = Common(),  # noqa: B008 - frozen
+    applied: CommonConditions = CommonConditions(),  # noqa: B008 - frozen
     why: Callable[[], ConditionState] = lambda: CAN_START,
 ) -> Body:
     """Look at a cluster, and write its status if it changed; the status. before is the one last written.
@@ -62,11 +64,11 @@ def look(
         status: Body = in_conflict(before, generation, now())  # nothing of it is there
     else:
         try:
-            status = handlers.watch_over(api, body, before, active_faults)
+            status = handlers.run_round(api, body, before, active_faults)
         except ForeignObject as error:
             common, status = obstacle(error), in_conflict(before, generation, now())
-    if status.get("phase") != "Ready" and common == Common():
-        common = Common(startable=why())
+    if status.get("phase") != "Ready" and common == CommonConditions():
+        common = CommonConditions(startable=why())
     return _write(api, body, before, complete(status, common, generation, before, now()))
 
 

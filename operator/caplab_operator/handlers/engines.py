@@ -26,7 +26,7 @@ class Handlers(Protocol):
     def reconcile(self, api: Api, body: Body) -> None:
         """Make the cluster's objects what its spec asks for."""
 
-    def watch_over(self, api: Api, body: Body, before: Body, active_faults: Mapping[str, str]) -> Body:
+    def run_round(self, api: Api, body: Body, before: Body, active_faults: Mapping[str, str]) -> Body:
         """Look at a running cluster, correct it, and return its status, which the common layer completes and writes.
 
         active_faults names the fault that each member under one is under.

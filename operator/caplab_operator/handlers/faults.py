@@ -36,7 +36,7 @@ class FaultHandlers:
 
     def advance(self, body: Body) -> None:
         """Take the next action, if there is one; what it changes comes back as an event."""
-        lost = [node for node in lifecycle.unanswered(body) if not self.api.node_exists(node)]
+        lost = [node for node in lifecycle.unhealed_nodes(body) if not self.api.node_exists(node)]
         match lifecycle.decide(body, _now(), lost):
             case lifecycle.ResolveTargets():
                 self._resolve_targets(body)
@@ -67,7 +67,7 @@ class FaultHandlers:
             _log.info("%s: %s", _name(now), _log_line(action.status))
 
     def _resolve_targets(self, body: Body) -> None:
-        if lifecycle.is_held(body) and _is_resolved(self._read(body)):
+        if lifecycle.has_finalizer(body) and _is_resolved(self._read(body)):
             return  # what was last heard is older than what was written
         namespace, spec = body["metadata"]["namespace"], body["spec"]
         reading = self.reader.begin(namespace, needs_of([spec]))

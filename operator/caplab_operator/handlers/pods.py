@@ -47,7 +47,7 @@ def _pod(api: Api, body: Mapping[str, Any]) -> Pod:
             condition["type"] == "Ready" and condition["status"] == "True"
             for condition in status.get("conditions") or ()
         ),
-        leaving="deletionTimestamp" in metadata,
+        terminating="deletionTimestamp" in metadata,
     )
 
 
@@ -59,5 +59,5 @@ def refresh_files(api: Api, pods: Sequence[Pod], config_map: Mapping[str, Any]) 
     text = json.dumps(config_map["data"], sort_keys=True)
     files = hashlib.sha256(text.encode()).hexdigest()[:16]
     for pod in pods:
-        if pod.files != files and not pod.leaving:
+        if pod.files != files and not pod.terminating:
             api.annotate_pod(pod.namespace, pod.name, pod.uid, {_FILES_ANNOTATION: files})

@@ -72,7 +72,7 @@ class PostgresClusters:
         """The primary is who holds the leader object; nobody has to be asked for that."""
         return Roles(primary=_holder(_lock(api, namespace, cluster)))
 
-    def watch_over(self, api: Api, body: Body, before: Body, active_faults: Mapping[str, str]) -> Status:
+    def run_round(self, api: Api, body: Body, before: Body, active_faults: Mapping[str, str]) -> Status:
         """Look at a running cluster, do what it needs next, and return its status.
 
         active_faults names the fault that each member under one is under.
@@ -83,13 +83,13 @@ class PostgresClusters:
         observed = _look(api, spec, cache, passwords)
         primary = health.primary_of(observed)
         cache.drift_correction.correct(spec, observed, cache.sessions, passwords)
-        logins = cache.logins.tried(spec, observed, cache.sessions, passwords, login)
+        logins = cache.logins.check(spec, observed, cache.sessions, passwords, login)
         cache.monitor.keep(spec, observed, cache.sessions, passwords.get("superuser", ""))
         gaps, deployed = settings.gaps(spec, observed), _deployed(api, spec)
         step = rollout.next_step(spec, observed, deployed, gaps) if deployed else None
         progress = self._take(api, spec, cache, observed, passwords, step) if step else ""
         _note_causes(cache, observed, primary)
-        done = status.Done(gaps, logins, progress, cache.causes)
+        done = status.RoundResult(gaps, logins, progress, cache.causes)
         return status.build(spec, observed, before, now(), active_faults, done)
 
     async def follow(self, api: Api, body: Body) -> None:
@@ -187,7 +187,7 @@ def _resize(api: Api, spec: PostgresSpec, cache: ClusterCache, replicas: int) ->
 def _note_causes(cache: ClusterCache, observed: ObservedPostgres, primary: str | None) -> None:
     """One whose pod is told to end hands over by itself, maybe between two rounds; who is primary has no cause."""
     for pod in observed.pods:
-        if pod.leaving:
+        if pod.terminating:
             cache.causes.setdefault(pod.name, "its pod was told to end")
         elif pod.name == primary and not cache.steps.hands_over(pod.name):
             cache.causes.pop(pod.name, None)

@@ -27,7 +27,7 @@ class Logins:
 
     _tried: dict[str, tuple[str, float, str]] = field(default_factory=dict)  # by member: pod's uid, when, what it said
 
-    def tried(
+    def check(
         self,
         spec: PostgresSpec,
         observed: ObservedPostgres,
@@ -43,7 +43,7 @@ class Logins:
         for pod, error in zip(due, errors, strict=True):
             self._tried[pod.name] = (pod.uid, time.monotonic(), str(error) if error else "")
         if any(error is not None and error.sqlstate in _REFUSED_LOGIN for error in errors):
-            _give_back(spec, observed, sessions, passwords.get("superuser", ""), login)
+            _restore_password(spec, observed, sessions, passwords.get("superuser", ""), login)
         uids = {pod.name: pod.uid for pod in observed.pods}
         self._tried = {name: last for name, last in self._tried.items() if uids.get(name) == last[0]}
         return {name: refusal for name, (_, _, refusal) in self._tried.items()}
@@ -59,7 +59,7 @@ def _try(pod: Pod, login: Mapping[str, str]) -> SqlError | None:
     return log_in(pod, login.get("username", ""), login.get("password", ""), login.get("database", ""))
 
 
-def _give_back(
+def _restore_password(
     spec: PostgresSpec, observed: ObservedPostgres, sessions: Sessions, superuser: str, login: Mapping[str, str]
 ) -> None:
     """The password that the Secret tells clients is the one that counts."""

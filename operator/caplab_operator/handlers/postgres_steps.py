@@ -42,7 +42,7 @@ class Steps:
         about = (pod.name, str((observed.answers.get(pod.name) or {}).get("postmaster_start_time")))
         if (about == self._about and time.monotonic() < self._until) or not pod.address:
             return step.why
-        if isinstance(step, RestartPostgres) and self._is_in_vain(pod.name):
+        if isinstance(step, RestartPostgres) and self._has_restarted_too_often(pod.name):
             return f"{step.why}: {pod.name} still waits after {_MOST_RESTARTS} restarts"
         self._about, self._until = about, time.monotonic() + _STEP_SECONDS
         self._hands_over = isinstance(step, Switchover)
@@ -57,7 +57,7 @@ class Steps:
             return f"{step.why}: refused: {refused}"
         return step.why
 
-    def _is_in_vain(self, member: str) -> bool:
+    def _has_restarted_too_often(self, member: str) -> bool:
         """Whether a member was restarted so often lately that once more would not help; else it is about to be."""
         now = time.monotonic()
         lately = [at for at in self._restarts.get(member, []) if now - at < _WITHIN_SECONDS]

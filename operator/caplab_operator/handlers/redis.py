@@ -22,7 +22,7 @@ from ..engines.redis.users import MONITOR, OPERATOR
 from ..faults.targets import Roles
 from ..settings import LAB_NAMESPACE_VARIABLE
 from . import exporters
-from .applied import Applied, apply_all
+from .applied import ApplyCache, apply_all
 from .pods import pods_among, pods_of, refresh_files
 from .redis_routes import Routes
 from .redis_switchover import switch_over
@@ -42,7 +42,7 @@ class ClusterCache:
     """What is kept of a cluster between two rounds."""
 
     routes: Routes = field(default_factory=Routes)
-    applied: Applied = field(default_factory=Applied)
+    applied: ApplyCache = field(default_factory=ApplyCache)
     sizing: threading.Lock = field(default_factory=threading.Lock)  # held by who decides on the members' number
     place: Place | None = None  # as last observed
     handed_over: str | None = None  # whom the operator had hand over, until that has shown
@@ -77,7 +77,7 @@ class RedisClusters:
         )
         return Roles(primary=primary_of(observe.look(Place(members, sentinels, passwords.get("operator", "")))))
 
-    def watch_over(self, api: Api, body: Body, before: Body, active_faults: Mapping[str, str]) -> Status:
+    def run_round(self, api: Api, body: Body, before: Body, active_faults: Mapping[str, str]) -> Status:
         """Look at a running cluster, do what it needs next, and return its status.
 
         active_faults names the fault that each member under one is under.
@@ -99,7 +99,7 @@ class RedisClusters:
         if step:
             _take(api, spec, cache, observed, step)
         outdated = [pod.name for pod in rollout.outdated(observed, deployed)] if deployed else []
-        done = status.Done(refusals, step.why if step else "", cache.handed_over, changed_users, outdated)
+        done = status.RoundResult(refusals, step.why if step else "", cache.handed_over, changed_users, outdated)
         new_status = status.build(spec, observed, primary, before, now(), active_faults, done)
         if primary not in (None, cache.handed_over, before.get("primary")):
             cache.handed_over = None  # it has shown

@@ -11,7 +11,7 @@ from ..engines.redis.health import replicas_of
 from ..engines.redis.observe import ObservedRedis
 from ..engines.redis.primary import primary_of
 from ..engines.redis.spec import RedisSpec
-from .applied import Applied
+from .applied import ApplyCache
 
 
 class Routes:
@@ -19,7 +19,7 @@ class Routes:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._applied = Applied()
+        self._applied = ApplyCache()
         self._primary: str | None = None
         self._looked = -math.inf
 

@@ -17,7 +17,7 @@ from ..engines.redis.users import OPERATOR
 # From here on a replica may be primary at any moment.
 _PROMOTING = "+failover-state-wait-promotion"
 _CHANNELS = (_PROMOTING, "+promoted-slave", "+switch-master", "-failover-abort-slave-timeout")
-_HUNT_SECONDS = 1.0  # for how long the promoted one is looked for
+_POLL_SECONDS = 1.0  # for how long the promoted one is looked for
 _PAUSE_SECONDS = 0.02  # between two looks for it
 _AGAIN_SECONDS = 0.5  # between two attempts to connect, and between two looks at where the pods are
 _CONNECT_SECONDS = 1.0
@@ -39,47 +39,47 @@ class PromotionWatch:
         self._place = place
         self._look = look
         self._woken = asyncio.Event()
-        self._hunt_until = 0.0
+        self._poll_until = 0.0
 
     async def run(self) -> None:
         """Watch until cancelled."""
-        attending: dict[tuple[str, int], asyncio.Task[None]] = {}
+        connections: dict[tuple[str, int], asyncio.Task[None]] = {}
         pool = ThreadPoolExecutor(1, "promotion-watch")  # its own: others may be waiting for somebody silent
         try:
             async with asyncio.TaskGroup() as group:
                 while True:
-                    self._follow_pods(group, attending)
+                    self._follow_pods(group, connections)
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(self._woken.wait(), _AGAIN_SECONDS)
                     if self._woken.is_set():
-                        await self._hunt(pool)
+                        await self._poll(pool)
         finally:
             pool.shutdown(wait=False)
 
-    def _follow_pods(self, group: asyncio.TaskGroup, attending: dict[tuple[str, int], asyncio.Task[None]]) -> None:
+    def _follow_pods(self, group: asyncio.TaskGroup, connections: dict[tuple[str, int], asyncio.Task[None]]) -> None:
         """Be connected to every pod there is, and to no other."""
         place = self._place() or Place((), (), "")
         wanted = {(pod.address, REDIS_PORT) for pod in place.members if pod.address}
         wanted |= {(pod.address, SENTINEL_PORT) for pod in place.sentinels if pod.address}
-        for gone in attending.keys() - wanted:
-            attending.pop(gone).cancel()
-        for address, port in wanted - attending.keys():
+        for gone in connections.keys() - wanted:
+            connections.pop(gone).cancel()
+        for address, port in wanted - connections.keys():
             listen = self._until_closed if port == REDIS_PORT else self._to_events
-            attending[address, port] = group.create_task(self._attend(address, port, place.password, listen))
+            connections[address, port] = group.create_task(self._stay_connected(address, port, place.password, listen))
 
-    async def _hunt(self, pool: ThreadPoolExecutor) -> None:
+    async def _poll(self, pool: ThreadPoolExecutor) -> None:
         """Look once; while a promotion is due, look until it is found."""
         loop = asyncio.get_running_loop()
         while True:
             self._woken.clear()
             is_new = await loop.run_in_executor(pool, self._look)
             if is_new:
-                self._hunt_until = 0.0
-            if not self._woken.is_set() and time.monotonic() >= self._hunt_until:
+                self._poll_until = 0.0
+            if not self._woken.is_set() and time.monotonic() >= self._poll_until:
                 return
             await asyncio.sleep(_PAUSE_SECONDS)
 
-    async def _attend(
+    async def _stay_connected(
         self, address: str, port: int, password: str, listen: Callable[[Streams, str], Awaitable[None]]
     ) -> None:
         while True:
@@ -116,7 +116,7 @@ class PromotionWatch:
 
     def _on_event(self, channel: str) -> None:
         if channel == _PROMOTING:
-            self._hunt_until = time.monotonic() + _HUNT_SECONDS
+            self._poll_until = time.monotonic() + _POLL_SECONDS
         self._woken.set()
 
 

@@ -13,17 +13,17 @@ from functools import partial
 from typing import Any, TypeVar
 
 from ..api import Api
-from ..engines.common import Common
+from ..engines.common import CommonConditions
 from ..health import Health
 from . import clusters, exporters
 from .engines import Engine
 from .starting import Starting
-from .watched import Key, WatchedClusters, is_going, key_of
+from .watched import Key, WatchedClusters, is_being_deleted, key_of
 
 _ROUND_SECONDS = 1.0  # between two looks at a cluster, and at least between two times that it is applied
 _RETRY_SECONDS = 2.0  # until what could not be applied is tried again
 _EXPORTER_SECONDS = 30.0  # the same, where it is only the exporter
-_NET_SECONDS = 300.0  # until everything is applied again though nothing is known to have changed
+_RESYNC_SECONDS = 300.0  # until everything is applied again though nothing is known to have changed
 _UNOBSERVED_ROUNDS = 3  # that fail one after the other, until the status says so
 _MOST_THREADS = 128  # made as they are needed: two a cluster
 
@@ -48,7 +48,7 @@ class Rounds:
 
     def keep(self) -> None:
         """Have each cluster that is there its loops, and no other."""
-        there = {body["metadata"]["uid"]: body for body in self.watched.bodies.values() if not is_going(body)}
+        there = {body["metadata"]["uid"]: body for body in self.watched.bodies.values() if not is_being_deleted(body)}
         for uid in [uid for uid, cluster in self.running.items() if uid not in there or cluster.task.done()]:
             self.running.pop(uid).end()
             if uid not in there:
@@ -81,7 +81,7 @@ class ClusterRounds:
         self._rounds = rounds
         self._engine = rounds.engines[key[0]]
         self._woken = asyncio.Event()
-        self._applied = Common()  # what kept it from being applied last
+        self._applied = CommonConditions()  # what kept it from being applied last
         self._unexported = ""  # what kept its exporter from being as it should be last
         self._tried = asyncio.Event()  # to apply it, for the first time
         self._starting = Starting(rounds.api, key)
@@ -127,7 +127,7 @@ class ClusterRounds:
             self._tried.set()
             if self._rounds.api.ledger.take_outdated(self.uid):
                 self.wake()
-            wait = self._seconds_to_net()
+            wait = self._seconds_to_resync()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._woken.wait(), wait)
             await asyncio.sleep(max(0.0, _ROUND_SECONDS - (time.monotonic() - began)))
@@ -135,20 +135,20 @@ class ClusterRounds:
     async def _keep_exporter(self, body: Body) -> None:
         """Keep the cluster's exporter, where all else of it is applied; log once what is in the way."""
         exporting = self._engine.exporting
-        if exporting is None or self._applied != Common():
+        if exporting is None or self._applied != CommonConditions():
             return
         trouble = await self._in_thread(partial(exporters.keep, self._rounds.api, exporting, body))
         if trouble and trouble != self._unexported:
             _log.warning("%s: %s", self._name, trouble)
         self._unexported = trouble
 
-    def _seconds_to_net(self) -> float:
+    def _seconds_to_resync(self) -> float:
         """For how long nothing is applied again where nothing is heard of."""
-        if self._applied != Common():
+        if self._applied != CommonConditions():
             return _RETRY_SECONDS
-        return _EXPORTER_SECONDS if self._unexported else _NET_SECONDS
+        return _EXPORTER_SECONDS if self._unexported else _RESYNC_SECONDS
 
-    def _note(self, applied: Common) -> None:
+    def _note(self, applied: CommonConditions) -> None:
         """Keep what came of applying it, and log that once."""
         if applied != self._applied:
             obstacles = "; ".join(applied.obstacles)
@@ -191,7 +191,7 @@ class ClusterRounds:
     def _body(self) -> Body | None:
         """The cluster as it was last heard of."""
         body = self._rounds.watched.bodies.get(self.key)
-        return body if body and body["metadata"]["uid"] == self.uid and not is_going(body) else None
+        return body if body and body["metadata"]["uid"] == self.uid and not is_being_deleted(body) else None
 
     async def _in_thread(self, do: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._rounds.threads, do)

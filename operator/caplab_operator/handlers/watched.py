@@ -19,7 +19,7 @@ def key_of(body: Body) -> Key:
     return body["kind"], body["metadata"]["namespace"], body["metadata"]["name"]
 
 
-def is_going(body: Body) -> bool:
+def is_being_deleted(body: Body) -> bool:
     """Whether an object is being deleted."""
     return "deletionTimestamp" in body["metadata"]
 

@@ -23,7 +23,7 @@ from .faults import FaultHandlers
 from .live_faults import LiveFaults
 from .owned_watch import OwnedWatch
 from .rounds import Rounds
-from .watched import Key, WatchedClusters, WatchedObjects, active_faults, is_going, key_of
+from .watched import Key, WatchedClusters, WatchedObjects, active_faults, is_being_deleted, key_of
 
 _ROUND_SECONDS = 1.0
 _KINDS_SECONDS = 60.0  # for which the kinds are waited for, until the operator ends and is started anew
@@ -166,7 +166,7 @@ async def _keep_clusters(lab: Lab) -> None:
 
 async def _keep_following(lab: Lab) -> None:
     """Each cluster that is there is followed, where its engine does that, and no other."""
-    there = {body["metadata"]["uid"]: body for body in lab.clusters.bodies.values() if not is_going(body)}
+    there = {body["metadata"]["uid"]: body for body in lab.clusters.bodies.values() if not is_being_deleted(body)}
     for uid in [uid for uid, task in lab.followers.items() if uid not in there or task.done()]:
         _end(lab.followers.pop(uid))
     for uid, body in there.items():

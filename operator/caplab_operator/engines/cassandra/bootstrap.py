@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from ..pods import ordinal
 from .observe import RUNNING, STARTING
-from .ring import DECOMMISSIONED, JOINING, LEAVING, Ring, Row
+from .ring import DECOMMISSIONED, JOINING, LEAVING, Ring, RingMember
 from .spec import CassandraSpec
 from .steps import Send, Wait
 
@@ -33,10 +33,10 @@ def next_start(spec: CassandraSpec, ring: Ring) -> Send | Wait | None:
 def _none_has_data(spec: CassandraSpec, ring: Ring) -> bool:
     """Whether everybody says so of himself: one that is silent may have all the data there is."""
     there = {ordinal(row.name) for row in ring.rows}
-    return there >= set(range(spec.replicas)) and all(row.waits and not row.pod.leaving for row in ring.rows)
+    return there >= set(range(spec.replicas)) and all(row.waits and not row.pod.terminating for row in ring.rows)
 
 
-def _return(waiting: Sequence[Row], ring: Ring) -> Send | Wait | None:
+def _return(waiting: Sequence[RingMember], ring: Ring) -> Send | Wait | None:
     """The first of those that the ring still knows takes its own place again."""
     former = [row for row in waiting if row.host_id and ring.addresses(row.host_id)]
     wait: Wait | None = None
@@ -54,7 +54,7 @@ def _return(waiting: Sequence[Row], ring: Ring) -> Send | Wait | None:
     return wait
 
 
-def _taken(row: Row, ring: Ring) -> str:
+def _taken(row: RingMember, ring: Ring) -> str:
     """Why a member's former place is not its own: who took it would be thrown out of the ring; '' where it is."""
     old = ring.addresses(row.host_id)
     for other in ring.rows:
@@ -68,7 +68,7 @@ def _taken(row: Row, ring: Ring) -> str:
     return f"some see another host up at {live[0]}, where it was" if live else ""
 
 
-def _join(waiting: Sequence[Row], ring: Ring) -> Send | Wait:
+def _join(waiting: Sequence[RingMember], ring: Ring) -> Send | Wait:
     name = waiting[0].name
     if amiss := [row for row in (*ring.rows, *ring.absent) if _is_concerned(row) and not row.is_up]:
         until = "has left" if amiss[0].state == LEAVING else "is up for all"
@@ -78,7 +78,7 @@ def _join(waiting: Sequence[Row], ring: Ring) -> Send | Wait:
     return _send_start(waiting[0], {"as": "joining"}, "joins")
 
 
-def _is_concerned(row: Row) -> bool:
+def _is_concerned(row: RingMember) -> bool:
     """Whether it is in the ring or may come to it by itself: not who waits, has left, or has never been heard of."""
     if row.member is None:
         return bool(row.host_id or row.state)
@@ -86,7 +86,7 @@ def _is_concerned(row: Row) -> bool:
     return not row.waits and not has_left
 
 
-def _send_start(row: Row, query: dict[str, str], what: str) -> Send | Wait:
-    if row.pod.leaving:
+def _send_start(row: RingMember, query: dict[str, str], what: str) -> Send | Wait:
+    if row.pod.terminating:
         return Wait(f"{row.name} is ending")
     return Send(row.pod, "/start", query, f"{row.name} {what}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .ring import Ring, Row
+from .ring import Ring, RingMember
 from .spec import CassandraSpec
 
 Trouble = tuple[str, str]  # reason and sentence
@@ -25,7 +25,7 @@ def not_serving(spec: CassandraSpec, ring: Ring) -> str:
     return "" if len(ring.rows) == spec.replicas else f"{len(ring.rows)} members instead of {spec.replicas}"
 
 
-def _how(row: Row) -> str:
+def _how(row: RingMember) -> str:
     """Its peers' word, and its own."""
     return f"{row.state or 'in no ring'}, {row.stage or 'silent'}"
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from . import health, repairs
 from .repairs import Repair
-from .ring import Ring, Row
+from .ring import Ring, RingMember
 from .spec import CassandraSpec
 from .steps import Deployed, Persist, Send, Step, Wait
 
@@ -39,7 +39,7 @@ def _cleanup(ring: Ring, deployed: Deployed) -> Step | None:
     return Persist(replace(deployed.persisted, settled=hosts), "", is_maintenance=True)
 
 
-def _of(row: Row, name: str) -> Step | None:
+def _of(row: RingMember, name: str) -> Step | None:
     """None where it is through; a failure too, since what is held too much does no harm."""
     work = row.member.work if row.member else None
     if work and work.state == "running":

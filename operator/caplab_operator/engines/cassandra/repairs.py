@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .ring import Ring, Row
+from .ring import Ring, RingMember
 from .spec import CassandraSpec
 from .steps import Send, Step, Wait
 
@@ -83,5 +83,5 @@ def so_far(repair: Repair) -> str:
     return f"repair {repair.request}: {len(repair.done)} members done"
 
 
-def _is_this(row: Row, request: str) -> bool:
+def _is_this(row: RingMember, request: str) -> bool:
     return row.member is not None and (row.member.work.kind, row.member.work.id) == (_REPAIR, request)

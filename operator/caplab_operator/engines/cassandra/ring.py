@@ -13,7 +13,7 @@ DECOMMISSIONED = "DECOMMISSIONED"
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class RingMember:
     """A member: its pod, its own word, and its peers'."""
 
     pod: Pod
@@ -47,7 +47,7 @@ class Row:
     @property
     def is_ready(self) -> bool:
         """Whether it is up and serves clients."""
-        serves = self.member is not None and self.member.native and self.pod.ready and not self.pod.leaving
+        serves = self.member is not None and self.member.native and self.pod.ready and not self.pod.terminating
         return self.is_up and serves
 
 
@@ -55,8 +55,8 @@ class Row:
 class Ring:
     """All members, by ordinal, and what their peers' word amounts to."""
 
-    rows: tuple[Row, ...]
-    absent: tuple[Row, ...]  # members without a pod at the moment, whom the ring still knows
+    rows: tuple[RingMember, ...]
+    absent: tuple[RingMember, ...]  # members without a pod at the moment, whom the ring still knows
     views: Mapping[str, Member]  # of those who take part in gossip, by name
 
     @property

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..pods import Pod, ordinal
 from .observe import RUNNING, STARTING, Member, ObservedCassandra
-from .ring import DOWN, JOINING, LEAVING, UP, Ring, Row, address_of
+from .ring import DOWN, JOINING, LEAVING, UP, Ring, RingMember, address_of
 
 _NORMAL = "NORMAL"
 # In these a member takes part in gossip: what it sees of others is fresh.
@@ -28,7 +28,7 @@ def ring_of(observed: ObservedCassandra, before: Before) -> Ring:
     there = {pod.name: pod for pod in observed.place.pods}
     gone = {name: _no_pod(row) for name, row in remembered.items() if name not in there}
 
-    def rows(pods: Mapping[str, Pod]) -> list[Row]:
+    def rows(pods: Mapping[str, Pod]) -> list[RingMember]:
         ring_rows = [_row(pod, observed, views, remembered) for pod in pods.values()]
         return sorted(ring_rows, key=lambda row: ordinal(row.name))
 
@@ -39,7 +39,7 @@ def _no_pod(before: Before) -> Pod:
     """In the place of a pod that is just being made anew: who it was must not be forgotten meanwhile."""
     return Pod(
         name=before["name"], namespace="", uid="", node="", zone=before.get("zone", ""), address=None, revision="",
-        files="", ready=False, leaving=True,
+        files="", ready=False, terminating=True,
     )  # fmt: skip
 
 
@@ -47,7 +47,9 @@ def _gossips(member: Member) -> bool:
     return member.stage == RUNNING and member.mode in _GOSSIPING
 
 
-def _row(pod: Pod, observed: ObservedCassandra, views: Mapping[str, Member], remembered: Mapping[str, Before]) -> Row:
+def _row(
+    pod: Pod, observed: ObservedCassandra, views: Mapping[str, Member], remembered: Mapping[str, Before]
+) -> RingMember:
     member, before = observed.members.get(pod.name), remembered.get(pod.name, {})
     host = member.host_id if member and member.host_id else _former(pod, observed, views, remembered)
     addresses = {address for view in views.values() if host and (address := address_of(view, host))}
@@ -56,7 +58,7 @@ def _row(pod: Pod, observed: ObservedCassandra, views: Mapping[str, Member], rem
     current = pod.address if can_gossip else None
     words = [word for name, view in views.items() if name != pod.name and (word := _word(view, current, host))]
     up = [word for word in words if word != DOWN]
-    return Row(
+    return RingMember(
         pod=pod,
         member=member,
         host_id=host,

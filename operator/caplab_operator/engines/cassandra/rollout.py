@@ -14,7 +14,7 @@ from . import health, maintenance
 from .bootstrap import next_start
 from .observe import FAILED, RUNNING, STARTING, Work
 from .repairs import Repair
-from .ring import DECOMMISSIONED, DOWN, LEAVING, Ring, Row
+from .ring import DECOMMISSIONED, DOWN, LEAVING, Ring, RingMember
 from .spec import CassandraSpec
 from .steps import Deployed, Persist, Restart, Send, Step, Wait
 
@@ -35,12 +35,12 @@ def next_step(spec: CassandraSpec, ring: Ring, deployed: Deployed, repair: Repai
     return maintenance.next_step(spec, ring, deployed, repair)
 
 
-def outdated(ring: Ring, deployed: Deployed) -> Sequence[Row]:
+def outdated(ring: Ring, deployed: Deployed) -> Sequence[RingMember]:
     """Members whose pods were made of an earlier template; none is known until the StatefulSet is as asked for."""
     return [row for row in ring.rows if row.pod.revision != deployed.revision] if deployed.is_current else []
 
 
-def _begin_anew(spec: CassandraSpec, ring: Ring, old: Sequence[Row]) -> Restart | None:
+def _begin_anew(spec: CassandraSpec, ring: Ring, old: Sequence[RingMember]) -> Restart | None:
     """A pod whose end costs nobody anything, and may be what the others wait for."""
     if stuck := [row for row in old if _is_stuck(row)]:
         return Restart(stuck[-1].pod, f"{_to_restart(spec, old)}: {stuck[-1].name} does not run")
@@ -48,25 +48,25 @@ def _begin_anew(spec: CassandraSpec, ring: Ring, old: Sequence[Row]) -> Restart 
     return Restart(returning[0].pod, f"{returning[0].name} has left, and is to join again") if returning else None
 
 
-def _is_stuck(row: Row) -> bool:
+def _is_stuck(row: RingMember) -> bool:
     """Whether it is not up, nor about to be: it waits, has failed, or says nothing and is not ready."""
-    if row.pod.leaving or row.state not in ("", DOWN):
+    if row.pod.terminating or row.state not in ("", DOWN):
         return False
     return row.waits or (not row.pod.ready and row.stage in ("", FAILED))
 
 
-def _has_left(row: Row) -> bool:
+def _has_left(row: RingMember) -> bool:
     """Whether it has left the ring for good, by its peers' word too; once it is written down it calls itself fresh."""
-    if row.member is None or row.pod.leaving or row.state not in ("", DOWN):
+    if row.member is None or row.pod.terminating or row.state not in ("", DOWN):
         return False
     return row.member.mode == DECOMMISSIONED and row.member.fresh
 
 
-def _to_restart(spec: CassandraSpec, old: Sequence[Row]) -> str:
+def _to_restart(spec: CassandraSpec, old: Sequence[RingMember]) -> str:
     return f"{len(old)} of {spec.replicas} members to restart"
 
 
-def _restart(spec: CassandraSpec, ring: Ring, old: Sequence[Row]) -> Step:
+def _restart(spec: CassandraSpec, ring: Ring, old: Sequence[RingMember]) -> Step:
     why = _to_restart(spec, old)
     if amiss := health.not_serving(spec, ring):
         return Wait(f"{why}: {amiss}")
@@ -85,7 +85,7 @@ def _resize(spec: CassandraSpec, ring: Ring, deployed: Deployed) -> Step:
     return _leave(last, ring, deployed, why)
 
 
-def _is_gone(row: Row, ring: Ring) -> bool:
+def _is_gone(row: RingMember, ring: Ring) -> bool:
     """Whether it has left the ring, or never was in it, by its own word or by that of all others that answer."""
     if row.member and row.member.mode == DECOMMISSIONED:
         return True
@@ -95,7 +95,7 @@ def _is_gone(row: Row, ring: Ring) -> bool:
     return not row.host_id and not row.state and not ring.strangers
 
 
-def _leave(row: Row, ring: Ring, deployed: Deployed, why: str) -> Step:
+def _leave(row: RingMember, ring: Ring, deployed: Deployed, why: str) -> Step:
     work = row.member.work if row.member and row.member.work.kind == _DECOMMISSION else Work()
     if work.state == "running" or (row.state == LEAVING and work.state != "failed"):
         return Wait(f"{why}: {row.name} is leaving")

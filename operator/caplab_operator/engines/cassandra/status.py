@@ -12,12 +12,12 @@ from ..pods import ordinal
 from . import durability, health, settings_drift
 from .observe import ObservedCassandra
 from .repairs import Repair
-from .ring import Ring, Row
+from .ring import Ring, RingMember
 from .spec import CassandraSpec
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class RoundResult:
     """What the operator did, and is at."""
 
     refusals: Mapping[str, str] = field(default_factory=dict)  # of settings, in the members' words, by name
@@ -28,7 +28,7 @@ class Done:
 
 
 def build(
-    spec: CassandraSpec, observed: ObservedCassandra, ring: Ring, before: Mapping[str, Any], now: str, done: Done
+    spec: CassandraSpec, observed: ObservedCassandra, ring: Ring, before: Mapping[str, Any], now: str, done: RoundResult
 ) -> Status:
     """The status to be written; before is the status so far, now an RFC 3339 time."""
     applied = _settings_applied(spec, observed, done)
@@ -55,7 +55,7 @@ def build(
     return status
 
 
-def _member(ring: Ring, row: Row) -> Status:
+def _member(ring: Ring, row: RingMember) -> Status:
     member: Status = {
         "name": row.name,
         "zone": row.pod.zone,
@@ -73,7 +73,7 @@ def _member(ring: Ring, row: Row) -> Status:
 
 
 def _ready(
-    spec: CassandraSpec, ring: Ring, durable: ConditionState, applied: ConditionState, done: Done
+    spec: CassandraSpec, ring: Ring, durable: ConditionState, applied: ConditionState, done: RoundResult
 ) -> ConditionState:
     if amiss := health.trouble(spec, ring):
         return "False", *amiss
@@ -86,7 +86,7 @@ def _ready(
     return "True", "AllReady", f"{len(ring.rows)} members, each up for all others"
 
 
-def _settings_applied(spec: CassandraSpec, observed: ObservedCassandra, done: Done) -> ConditionState:
+def _settings_applied(spec: CassandraSpec, observed: ObservedCassandra, done: RoundResult) -> ConditionState:
     silence = "" if any(member.settings for member in observed.members.values()) else "no member says its settings"
     forbidden = {f"parameter {name}": why for name, why in not_taken(spec.ENGINE, spec.parameters).items()}
     return settings_applied(

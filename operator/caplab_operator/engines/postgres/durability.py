@@ -55,14 +55,14 @@ def in_force(config: Mapping[str, object] | None, primary: Reading | None, weak:
         return OTHER
     if config is None or primary is None or STANDBY_NAMES not in primary.settings:
         return ""
-    asked, names = patroni.durability_of(config), primary.settings[STANDBY_NAMES].value
+    configured, names = patroni.durability_of(config), primary.settings[STANDBY_NAMES].value
     if not names:
         return "async"
-    if asked not in ("quorum", "sync"):
+    if configured not in ("quorum", "sync"):
         return OTHER
     # '*': nobody may be waited for yet, and until then writes block.
-    fits = names == "*" or names.startswith("ANY ") == (asked == "quorum")
-    return asked if fits else OTHER
+    fits = names == "*" or names.startswith("ANY ") == (configured == "quorum")
+    return configured if fits else OTHER
 
 
 def assess(spec: PostgresSpec, observed: ObservedPostgres, primary: str | None) -> tuple[str, ConditionState]:

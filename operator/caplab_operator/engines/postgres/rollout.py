@@ -71,7 +71,7 @@ def _renew(
     why = f"{len(outdated) + len(waiting)} of {spec.replicas} members to restart"
     primary = health.primary_of(observed)
     # One that does not even run costs nobody anything, and may be what the others wait for.
-    if stuck := [pod for pod in outdated if not pod.ready and not pod.leaving and pod.name != primary]:
+    if stuck := [pod for pod in outdated if not pod.ready and not pod.terminating and pod.name != primary]:
         return Restart(last_of(stuck), why)
     if amiss := health.trouble(spec, observed):
         return Wait(f"{why}: {amiss[1]}")
@@ -106,13 +106,13 @@ def _renew_primary(
 
 def _lowered(spec: PostgresSpec, observed: ObservedPostgres, primary: str | None) -> set[str]:
     """What the spec asks less of than the primary has, so that no standby may have so little yet."""
-    reading, asked = observed.readings.get(primary or ""), parameters(spec)
+    reading, wanted = observed.readings.get(primary or ""), parameters(spec)
     if reading is None:
         return set()
     return {
         name
         for name in _NO_LESS_THAN_THE_PRIMARY
-        if name in asked and name in reading.settings and _whole(reading.settings[name].value) > _whole(asked[name])
+        if name in wanted and name in reading.settings and _whole(reading.settings[name].value) > _whole(wanted[name])
     }
 
 

@@ -15,7 +15,7 @@ from .spec import PostgresSpec
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class RoundResult:
     """What the operator did, and found out beside its look."""
 
     gaps: Mapping[str, Gap] = field(default_factory=dict)  # from the spec's settings, by member
@@ -30,7 +30,7 @@ def build(
     before: Mapping[str, Any],
     now: str,
     active_faults: Mapping[str, str],
-    done: Done,
+    done: RoundResult,
 ) -> Status:
     """The status to be written; before is the status so far, now an RFC 3339 time.
 
@@ -65,7 +65,7 @@ def build(
 
 
 def _ready(
-    spec: PostgresSpec, observed: ObservedPostgres, durable: ConditionState, applied: ConditionState, done: Done
+    spec: PostgresSpec, observed: ObservedPostgres, durable: ConditionState, applied: ConditionState, done: RoundResult
 ) -> ConditionState:
     if amiss := health.trouble(spec, observed) or health.locked_out(observed, done.logins):
         return "False", *amiss

@@ -20,15 +20,15 @@ _TRUE, _FALSE = frozenset({"on", "true", "yes", "1"}), frozenset({"off", "false"
 _NUMBER = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*([a-z]*)\s*", re.IGNORECASE)
 
 
-def is_in_force(asked: str, setting: Setting) -> bool:
+def is_in_force(wanted: str, setting: Setting) -> bool:
     """Whether a setting has the value that was asked for."""
-    if asked == setting.value:
+    if wanted == setting.value:
         return True
     if setting.kind == "bool":
-        return _truth(asked) is not None and _truth(asked) == _truth(setting.value)
+        return _truth(wanted) is not None and _truth(wanted) == _truth(setting.value)
     if setting.kind in ("integer", "real"):
-        return _same_number(asked, setting)
-    return setting.kind == "enum" and asked.strip().lower() == setting.value.lower()
+        return _same_number(wanted, setting)
+    return setting.kind == "enum" and wanted.strip().lower() == setting.value.lower()
 
 
 def _truth(text: str) -> bool | None:
@@ -38,8 +38,8 @@ def _truth(text: str) -> bool | None:
     return False if word in _FALSE else None
 
 
-def _same_number(asked: str, setting: Setting) -> bool:
-    wanted, step = _in_unit(asked, setting.unit), 1 if setting.kind == "integer" else 0
+def _same_number(text: str, setting: Setting) -> bool:
+    wanted, step = _in_unit(text, setting.unit), 1 if setting.kind == "integer" else 0
     if wanted is None:
         return False
     # Postgres rounds to whole ones of the setting's own unit.

@@ -21,8 +21,8 @@ _OUT_OF_TOUCH = frozenset({"s_down", "o_down", "disconnected"})
 def member_state(observed: ObservedRedis, primary: str | None, pod: Pod) -> str:
     """State: running (the primary), linked (a replica), or what keeps it from being either."""
     member = observed.members.get(pod.name)
-    if pod.leaving or member is None or member.loading:
-        return "leaving" if pod.leaving else _silence(observed, pod) if member is None else "loading"
+    if pod.terminating or member is None or member.loading:
+        return "leaving" if pod.terminating else _silence(observed, pod) if member is None else "loading"
     if member.access.refusal:
         return _NO_LOGIN
     if member.is_master:
@@ -49,8 +49,8 @@ def _silence(observed: ObservedRedis, pod: Pod) -> str:
 def sentinel_state(spec: RedisSpec, observed: ObservedRedis, primary: str | None, pod: Pod) -> str:
     """State: watching, or what keeps it from that."""
     sentinel = observed.sentinels.get(pod.name)
-    if pod.leaving or sentinel is None:
-        return "leaving" if pod.leaving else _silence(observed, pod)
+    if pod.terminating or sentinel is None:
+        return "leaving" if pod.terminating else _silence(observed, pod)
     if sentinel.access.refusal:
         return _NO_LOGIN
     return _watch_state(spec, observed, primary, sentinel)

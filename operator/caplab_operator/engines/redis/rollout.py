@@ -57,7 +57,7 @@ def _restart(spec: RedisSpec, observed: ObservedRedis, primary: str | None, due:
         return None
     why = f"{len(due)} of {spec.replicas} members to restart"
     # One that does not even run costs nobody anything, and may be what the others wait for.
-    if stuck := [pod for pod in due if not pod.ready and not pod.leaving]:
+    if stuck := [pod for pod in due if not pod.ready and not pod.terminating]:
         return Restart(last_of(stuck), why)
     if amiss := health.trouble(spec, observed, primary):
         return Wait(f"{why}: {amiss[1]}")

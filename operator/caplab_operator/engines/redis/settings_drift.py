@@ -71,7 +71,7 @@ def to_reset(spec: RedisSpec, observed: ObservedRedis, primary: str | None) -> P
     rows = health.members(observed, primary)
     if primary is None or len(rows) != spec.replicas or not all(row["ready"] for row in rows):
         return None
-    pods = {pod.name: pod for pod in observed.place.sentinels if not pod.leaving}
+    pods = {pod.name: pod for pod in observed.place.sentinels if not pod.terminating}
     if len(pods) != spec.sentinels or pods.keys() != observed.sentinels.keys():
         return None
     if any(

@@ -14,7 +14,7 @@ from .spec import RedisSpec
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class RoundResult:
     """What the operator did."""
 
     refusals: Mapping[str, str] = field(default_factory=dict)  # of settings, in Redis' own words, by pod
@@ -31,7 +31,7 @@ def build(
     before: Mapping[str, Any],
     now: str,
     active_faults: Mapping[str, str],
-    done: Done,
+    done: RoundResult,
 ) -> Status:
     """The status to be written; before is the status so far, now an RFC 3339 time.
 
@@ -85,7 +85,7 @@ def _ready(
 
 def _ended(observed: ObservedRedis, before: Mapping[str, Any]) -> dict[str, str]:
     """Members whose pods were told to end, now or when last observed: a primary among them handed over first."""
-    ended = {pod.name for pod in observed.place.members if pod.leaving}
+    ended = {pod.name for pod in observed.place.members if pod.terminating}
     ended |= {row["name"] for row in before.get("members") or [] if row.get("state") == "leaving"}
     return dict.fromkeys(ended, "its pod was told to end")
 

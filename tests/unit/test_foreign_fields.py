@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from caplab_operator.engines.foreign_fields import additions, removal
 from caplab_operator.engines.postgres import manifests
-from caplab_operator.engines.strays import additions, removal
 from fake_server import FakeServer
 from observed_postgres import SPEC
 
