@@ -35,7 +35,7 @@ _STALE = 1e-3  # of the reads
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class GeneratedRun:
     """A history, already as validate gives it, and what is known beside it."""
 
     history: Table
@@ -58,7 +58,7 @@ class _Load:
     outcome: Integers
 
 
-def make(operations: int, seed: int = 1) -> Made:
+def make(operations: int, seed: int = 1) -> GeneratedRun:
     """About so many operations, of which the scan's elements are a quarter; the fault is in the middle."""
     random = np.random.default_rng(seed)
     sent = int(operations / (1 + _MIX.count(ADD) / len(_MIX)))
@@ -68,7 +68,7 @@ def make(operations: int, seed: int = 1) -> Made:
     begun_ns = int(load.invoke_ns[-1]) + 10 * OUTAGE_NS
     window = FaultWindow("kill", "pg-0", injected_ns, injected_ns + 2 * OUTAGE_NS, ("cgroup empty",), True)
     final = FinalScan(True, len(kept), "pg-1", invoke_ns=begun_ns)
-    return Made(_table(load, kept, begun_ns, injected_ns), Context((window,), final))
+    return GeneratedRun(_table(load, kept, begun_ns, injected_ns), Context((window,), final))
 
 
 def _sent(count: int, injected_ns: int, random: np.random.Generator) -> _Load:

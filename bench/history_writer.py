@@ -45,7 +45,7 @@ _R = TypeVar("_R")
 
 
 @dataclass(slots=True)
-class Spent:
+class CpuTime:
     """Processor time in writing, in nanoseconds."""
 
     ns: int = 0
@@ -86,7 +86,7 @@ def resident_bytes() -> int:
 
 def child(folder: Path, port: int, rate: float, seconds: float | None) -> None:
     """Put on load with the writer's calls timed, and print what it took."""
-    spent = Spent()
+    spent = CpuTime()
     with (
         mock.patch.object(SegmentWriter, "write", spent.counted(SegmentWriter.write)),
         mock.patch.object(SegmentWriter, "close", spent.counted(SegmentWriter.close)),

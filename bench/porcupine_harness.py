@@ -23,7 +23,7 @@ COLUMNS = ["session", "op", "key", "value", "expected", "observed", "invoke_ns",
 
 
 @dataclass(frozen=True, slots=True)
-class _GoAlone:
+class _GoOnly:
     """All of the machine that a build needs; what else there is stays unlooked at."""
 
     go: Tool | None
@@ -32,7 +32,7 @@ class _GoAlone:
 def built() -> Path:
     """The program, in the lab's cache; built where it is not up to date. Raises where Go says no."""
     cache = Cache.from_environment()
-    go = GoBuilder(_GoAlone(detect_go()), cache).ensure_go(Progress(cache.logs))
+    go = GoBuilder(_GoOnly(detect_go()), cache).ensure_go(Progress(cache.logs))
     program = cache.binaries / "porcupine-bench"
     program.parent.mkdir(parents=True, exist_ok=True)
     settings = {
