@@ -57,7 +57,7 @@ def raising(error: BaseException) -> Callable[[], int]:
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "line"),
     [
         (FieldError("field 'x' is missing. Hint: add it."), "FAILED: field 'x' is missing. Hint: add it."),
         (ContextRefused("no context"), "FAILED: no context"),
@@ -67,16 +67,16 @@ def raising(error: BaseException) -> Callable[[], int]:
         (FieldError("red \x1b[31m and\nblue"), "FAILED: red [31m and blue"),
     ],
 )
-def test_what_is_expected_is_told_as_it_is(error: BaseException, told: str, capsys: Captured) -> None:
+def test_what_is_expected_is_told_as_it_is(error: BaseException, line: str, capsys: Captured) -> None:
     assert guarded("run", raising(error), "so it is") == 3
-    assert capsys.readouterr() == ("", f"{told}\n")
+    assert capsys.readouterr() == ("", f"{line}\n")
 
 
 def test_what_nobody_expected_is_told_in_one_line_and_its_traceback_is_kept(cache: Path, capsys: Captured) -> None:
     assert guarded("run", raising(ZeroDivisionError("planted\nin two lines")), "") == 3
-    said = capsys.readouterr().err
+    error_line = capsys.readouterr().err
     log = cache / "logs" / "caplab-run.log"
-    assert said == f"FAILED: unexpected ZeroDivisionError: planted in two lines (its traceback is in {log})\n"
+    assert error_line == f"FAILED: unexpected ZeroDivisionError: planted in two lines (its traceback is in {log})\n"
     assert log.read_text().startswith("Traceback")
 
 
@@ -152,9 +152,9 @@ def test_a_run_that_the_lab_cannot_make_is_told_on_stderr(
 
     toolkit.instead["redis/control"] = fail
     assert run("--results", str(tmp_path)) == 3
-    said = capsys.readouterr()
-    assert said.err == "FAILED: redis/control: no prober [2Jin zone a\n"
-    assert "\x1b" not in said.out
+    captured = capsys.readouterr()
+    assert captured.err == "FAILED: redis/control: no prober [2Jin zone a\n"
+    assert "\x1b" not in captured.out
 
 
 # In a process of its own: a limit on the size of files stays, and stdout is to be a device.

@@ -53,11 +53,11 @@ def failover(seconds: float | None = 12.5, state: str = "valid", **more: Any) ->
 
 def quorum_run(*properties: dict[str, Any], verdict: str = "valid", reasons: tuple[str, ...] = ()) -> dict[str, Any]:
     named = {
-        one["property"]: one
-        for one in (judged("failovers", "must-show", 1), failover(), judged("lost", "forbidden", 0))
+        judgement["property"]: judgement
+        for judgement in (judged("failovers", "must-show", 1), failover(), judged("lost", "forbidden", 0))
     }
-    found = [*(named | {one["property"]: one for one in properties}).values()]
-    return {"run": "id", "name": QUORUM, "row": QUORUM, "verdict": verdict, "reasons": [*reasons], "properties": found}
+    merged = [*(named | {judgement["property"]: judgement for judgement in properties}).values()]
+    return {"run": "id", "name": QUORUM, "row": QUORUM, "verdict": verdict, "reasons": [*reasons], "properties": merged}
 
 
 def one_run(*properties: dict[str, Any]) -> dict[str, Any]:
@@ -72,7 +72,7 @@ def suite(
 
 
 def page(*suites: dict[str, Any], rows: str = ROWS) -> str:
-    evidence = [Evidence.from_json(f"{one['suite']}.json", one) for one in suites]
+    evidence = [Evidence.from_json(f"{suite['suite']}.json", suite) for suite in suites]
     return cap_table(parse(rows), evidence, {"cassandra"})
 
 
@@ -114,12 +114,12 @@ def test_the_first_table_has_a_line_a_row_with_what_clients_went_through_and_wha
     # Columns that no row of an engine has anything for are left out.
     assert "| mode | fault | not served for | acked writes lost | verdict |" in text
     assert "| quorum | kill-primary | 12.500 s (≤ 22.0 s) | 0 (forbidden) | valid |" in text
-    one = (
+    line = (
         "| ONE-ONE | kill-node | 3.500 s; writes: not measured (must show >= faultSeconds);"
         " minority share: not measured | not measured (≤ writesPerSecond \\* 100ms); minority: 7 (must show) |"
         " unknown |"
     )
-    assert one in text
+    assert line in text
 
 
 def test_rows_with_the_same_reasons_share_them() -> None:
@@ -280,8 +280,8 @@ def test_a_suite_is_added_with_its_date_and_the_machine_of_its_plan(tmp_path: Pa
     assert BENCH.main(["--check"], places) == 0
     copy = json.loads((places.evidence / "core.json").read_text())
     assert copy["date"] == "2026-11-21 08:04:23 UTC"
-    told = {"cpu": "", "architecture": "", "kernel": ""}
-    assert copy["machine"] == {"cores": 3, "memory_bytes": 2**34, "load": 0.5} | told
+    unknown = {"cpu": "", "architecture": "", "kernel": ""}
+    assert copy["machine"] == {"cores": 3, "memory_bytes": 2**34, "load": 0.5} | unknown
     assert "| core | 2026-11-21 08:04:23 UTC | 3 cores, 16 GiB | 0.5 | 1 |" in places.page.read_text()
     places.page.write_text("old")
     assert BENCH.main(["--check"], places) == 1

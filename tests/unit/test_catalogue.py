@@ -27,15 +27,15 @@ def plan(run: Planned) -> Plan:
 
 def unrun(rows: Iterable[Expectation], plans: Iterable[Plan]) -> list[str]:
     """The rows that no run is of."""
-    made = {(one.engine, one.mode, one.fault) for one in plans}
+    made = {(run.engine, run.mode, run.fault) for run in plans}
     return [row.name for row in rows if (row.engine, row.mode, row.fault) not in made]
 
 
 def unpromised(table: Expectations, plans: Iterable[Plan]) -> list[str]:
     """The runs that no row is for."""
     rows = {(row.engine, row.mode, row.fault) for row in table.rows}
-    made = dict.fromkeys((one.engine, one.mode, one.fault) for one in plans)
-    return [" ".join(one) for one in made if one not in rows]
+    made = dict.fromkeys((run.engine, run.mode, run.fault) for run in plans)
+    return [" ".join(row) for row in made if row not in rows]
 
 
 def left_out(experiments: Iterable[str], runs: Iterable[Planned]) -> list[str]:
@@ -61,9 +61,11 @@ def test_every_experiment_is_in_the_full_suite() -> None:
 
 def test_what_is_missing_is_named() -> None:
     _, run = RUNS[0]
-    one = plan(run)
+    planned = plan(run)
     rows = expectations().rows
-    others = [row for row in rows if (row.engine, row.mode, row.fault) != (one.engine, one.mode, one.fault)]
-    assert unrun(rows, [one]) == [row.name for row in others]
-    assert unpromised(Expectations(tuple(others)), [one, one]) == [f"{one.engine} {one.mode} {one.fault}"]
+    others = [row for row in rows if (row.engine, row.mode, row.fault) != (planned.engine, planned.mode, planned.fault)]
+    assert unrun(rows, [planned]) == [row.name for row in others]
+    assert unpromised(Expectations(tuple(others)), [planned, planned]) == [
+        f"{planned.engine} {planned.mode} {planned.fault}"
+    ]
     assert left_out([run.experiment, "postgres/planted"], [run]) == ["postgres/planted"]

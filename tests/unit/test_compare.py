@@ -30,8 +30,8 @@ def compared(base: Path, new: Path, *options: str) -> int:
 
 def as_json(base: Path, new: Path, capsys: pytest.CaptureFixture[str], *options: str) -> dict[str, Any]:
     compared(base, new, "--format", "json", *options)
-    told: dict[str, Any] = json.loads(capsys.readouterr().out)
-    return told
+    document: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return document
 
 
 @pytest.fixture
@@ -54,17 +54,17 @@ def test_a_figure_that_got_worse_is_said_first_and_ends_with_1(
     tmp_path: Path, base: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert compared(base, new(tmp_path, slower())) == 1
-    said = lines(capsys)
-    assert said[0].startswith("10 runs of ")
-    assert "(10 valid · 0 invalid · 0 unknown) beside 20 of " in " ".join(said[:2])
-    alarm = next(line for line in said if line.startswith("- REGRESSED"))
+    printed = lines(capsys)
+    assert printed[0].startswith("10 runs of ")
+    assert "(10 valid · 0 invalid · 0 unknown) beside 20 of " in " ".join(printed[:2])
+    alarm = next(line for line in printed if line.startswith("- REGRESSED"))
     assert alarm.startswith(f"- REGRESSED: {ROW}, failover time: +6.1")
     assert alarm.endswith("p < 0.0001")
-    row = next(line for line in said if line.startswith(ROW))
+    row = next(line for line in printed if line.startswith(ROW))
     assert "20, 10" in row
     assert "20.565 s ± 0.200 s" in row
     assert "REGRESSED" in row
-    assert any("the chance of any false alarm in the whole table is at most 1 %" in line for line in said)
+    assert any("the chance of any false alarm in the whole table is at most 1 %" in line for line in printed)
 
 
 @pytest.mark.parametrize(
@@ -104,9 +104,9 @@ def test_one_lost_write_where_none_may_be_ends_with_1_whatever_the_statistics(
 ) -> None:
     before = write(tmp_path / "base", series("lost", [0] * 20, promise="forbidden"))
     assert compared(before, new(tmp_path, series("lost", [0] * 9 + [1], 100, "forbidden"))) == 1
-    said = lines(capsys)
-    assert f"- VIOLATED: {ROW}, acked writes lost in 1 of 10 runs; 0 of 20 before" in said
-    assert any(line.endswith("same, VIOLATED") for line in said)
+    printed = lines(capsys)
+    assert f"- VIOLATED: {ROW}, acked writes lost in 1 of 10 runs; 0 of 20 before" in printed
+    assert any(line.endswith("same, VIOLATED") for line in printed)
 
 
 def test_one_lost_write_that_is_permitted_is_told_and_ends_with_0(
@@ -114,8 +114,8 @@ def test_one_lost_write_that_is_permitted_is_told_and_ends_with_0(
 ) -> None:
     before = write(tmp_path / "base", series("lost", [0] * 20, promise="bounded"))
     assert compared(before, new(tmp_path, series("lost", [0] * 9 + [1], 100, "bounded"))) == 0
-    told = next(line for line in lines(capsys) if "first seen" in line)
-    assert "acked writes lost: up to 1 in 1 of 10 runs, none in 20 before" in told
+    line = next(line for line in lines(capsys) if "first seen" in line)
+    assert "acked writes lost: up to 1 in 1 of 10 runs, none in 20 before" in line
 
 
 def test_one_lost_write_more_in_every_run_is_a_regression(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -147,9 +147,9 @@ def test_an_invalid_run_ends_with_1_even_where_nothing_before_is_known(
 ) -> None:
     (tmp_path / "base").mkdir()
     assert compared(tmp_path / "base", new(tmp_path, series("lost", [1], promise="forbidden"))) == 1
-    said = lines(capsys)
-    assert f"- VIOLATED: {ROW}, acked writes lost in 1 run" in said
-    assert f"No run before: {ROW}." in said
+    printed = lines(capsys)
+    assert f"- VIOLATED: {ROW}, acked writes lost in 1 run" in printed
+    assert f"No run before: {ROW}." in printed
 
 
 def test_a_first_night_has_nothing_to_compare_with_and_ends_with_2(
@@ -169,10 +169,10 @@ def test_runs_that_prove_nothing_are_left_out_and_make_it_unknown(
     }
     runs = [*slower(1.0), run(500, measured("failoverTime", 90.0), **doubt)]
     assert compared(base, new(tmp_path, runs)) == 2
-    said = " ".join(lines(capsys))
-    assert "(10 valid · 0 invalid · 1 unknown)" in said
-    assert "Not counted, since they prove nothing by their verdict's reasons: 1 run." in said
-    assert "20, 10" in said
+    text = " ".join(lines(capsys))
+    assert "(10 valid · 0 invalid · 1 unknown)" in text
+    assert "Not counted, since they prove nothing by their verdict's reasons: 1 run." in text
+    assert "20, 10" in text
 
 
 def test_what_the_lab_could_not_make_is_said_and_makes_it_unknown(
@@ -189,9 +189,9 @@ def test_a_figure_that_was_not_measured_or_is_not_believed_is_not_counted(
     unmeasured = [run(300 + n, measured("failoverTime", None)) for n in range(2)]
     unbelieved = [run(400 + n, measured("failoverTime", 99.0, state="unknown")) for n in range(2)]
     endless = [run(500, measured("failoverTime", float("nan")))]
-    told = as_json(base, new(tmp_path, [*slower(1.0), *unmeasured, *unbelieved, *endless]), capsys)
-    assert told["figures"][0]["new"]["n"] == 10
-    assert told["figures"][0]["new"]["max"] < 22
+    document = as_json(base, new(tmp_path, [*slower(1.0), *unmeasured, *unbelieved, *endless]), capsys)
+    assert document["figures"][0]["new"]["n"] == 10
+    assert document["figures"][0]["new"]["max"] < 22
 
 
 def test_what_is_only_at_least_so_much_speaks_for_neither_side(
@@ -204,9 +204,9 @@ def test_what_is_only_at_least_so_much_speaks_for_neither_side(
     suite = new(tmp_path, series("failoverTime", [15.0 + n / 10 for n in range(10)], 100))
     assert as_json(before, suite, capsys)["figures"][0]["result"] == "same"  # those before may have been as long
     worse = write(tmp_path / "worse", open_ended([15.0 + n / 10 for n in range(10)], 100))
-    known = write(tmp_path / "known", series("failoverTime", [10.0 + n / 10 for n in range(20)]))
-    assert as_json(known, worse, capsys)["figures"][0]["result"] == "regressed"
-    compared(known, worse)
+    bounded = write(tmp_path / "known", series("failoverTime", [10.0 + n / 10 for n in range(20)]))
+    assert as_json(bounded, worse, capsys)["figures"][0]["result"] == "regressed"
+    compared(bounded, worse)
     assert ">= 15.450 s" in " ".join(lines(capsys))
 
 
@@ -229,8 +229,8 @@ def test_a_changed_version_image_setting_or_promise_is_said_before_any_figure(
         for number, value in enumerate(FAILOVERS)
     ]
     compared(base, new(tmp_path, runs))
-    said = lines(capsys)
-    first = said[: next(number for number, line in enumerate(said) if line.startswith("every figure"))]
+    printed = lines(capsys)
+    first = printed[: next(number for number, line in enumerate(printed) if line.startswith("every figure"))]
     assert [line for line in first if line.startswith("- ")] == [
         "- version of postgres: 17.12, now 18.0",
         "- image of postgres: sha256:1, now sha256:2",
@@ -246,8 +246,8 @@ def test_another_machine_or_a_busier_one_is_said(
 ) -> None:
     machine = {**MACHINE, "cores": 4, "cpu": "Other", "load": 12.5, "memory_bytes": MACHINE["memory_bytes"] + 9}
     compared(base, new(tmp_path, slower(1.0), machine=machine))
-    said = [line for line in lines(capsys) if line.startswith("- ")]
-    assert said == [
+    printed = [line for line in lines(capsys) if line.startswith("- ")]
+    assert printed == [
         "- machine's cores: 2, now 4",
         "- machine's cpu: One, now Other",
         "- machine's load at the beginning: 1.5 to 1.5, now 12.5 to 12.5",
@@ -257,7 +257,7 @@ def test_another_machine_or_a_busier_one_is_said(
 def test_a_baseline_of_two_versions_is_said_and_equal_ones_are_not(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    old = [{**one, "versions": {"postgres": "16.0"}} for one in series("failoverTime", FAILOVERS)]
+    old = [{**run, "versions": {"postgres": "16.0"}} for run in series("failoverTime", FAILOVERS)]
     before = write(tmp_path / "base", [*old[:6], *series("failoverTime", FAILOVERS[:4], 10)])
     compared(before, new(tmp_path, slower(1.0)))
     assert "- version of postgres: 16.0 (6 runs), 17.12 (4 runs), now 17.12" in lines(capsys)
@@ -268,7 +268,7 @@ def test_who_stands_by_and_how_long_an_event_took_are_no_settings(
 ) -> None:
     def of(begin: int, standby: str, took: float) -> list[dict[str, Any]]:
         settings = {"synchronousStandbyNames": f'ANY 1 ("{standby}")', "faultSeconds": took}
-        return [{**one, "settings": settings} for one in series("failoverTime", FAILOVERS, begin)]
+        return [{**run, "settings": settings} for run in series("failoverTime", FAILOVERS, begin)]
 
     before = write(tmp_path / "base", of(0, "pg-1", 3.217))
     assert as_json(before, new(tmp_path, of(100, "pg-2", 4.5)), capsys)["differences"] == []
@@ -280,7 +280,7 @@ def test_results_of_an_older_lab_are_compared_and_it_is_said_what_they_did_not_k
     tmp_path: Path, base: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     kept = ("run", "name", "verdict", "row", "reasons", "properties")
-    runs = [{name: one[name] for name in kept} for one in slower()]
+    runs = [{name: run[name] for name in kept} for run in slower()]
     folder = tmp_path / "old"
     folder.mkdir()
     (folder / "verdict.json").write_text(json.dumps({"verdict": "valid", "suite": "core", "runs": runs}))
@@ -304,9 +304,9 @@ def test_a_folder_of_many_a_suite_and_a_file_are_read_alike(tmp_path: Path, base
 
 def test_a_run_that_is_there_twice_counts_once_and_runs_are_in_order(tmp_path: Path, base: Path) -> None:
     write(base / "copy", series("failoverTime", FAILOVERS))
-    found = read(base).runs
-    assert len(found) == 20
-    assert [run.began for run in found] == sorted(run.began for run in found)
+    runs = read(base).runs
+    assert len(runs) == 20
+    assert [run.began for run in runs] == sorted(run.began for run in runs)
 
 
 @pytest.mark.parametrize(
@@ -328,11 +328,11 @@ def test_a_file_that_cannot_be_read_is_named_and_costs_no_other(
     (base / "bad").mkdir()
     (base / "bad" / results.VERDICT).write_bytes(content)
     assert compared(base, new(tmp_path, slower(1.0))) == 0
-    (line,) = (one for one in capsys.readouterr().out.splitlines() if one.startswith("- not read"))
-    told = read(base)
-    assert len(told.runs) == 20
-    assert says in told.unread[0]
-    assert str(base / "bad") in told.unread[0]
+    (line,) = (sentence for sentence in capsys.readouterr().out.splitlines() if sentence.startswith("- not read"))
+    base_results = read(base)
+    assert len(base_results.runs) == 20
+    assert says in base_results.unread[0]
+    assert str(base / "bad") in base_results.unread[0]
     assert line
 
 
@@ -364,12 +364,12 @@ def test_one_run_a_night_is_judged_with_those_of_the_nights_before(
         new = night(tmp_path / "new", number, 1.3)
         alone.append(compared(baseline, new))
         codes.append(compared(baseline, new, "--least-runs", "5"))
-        said = capsys.readouterr().out
+        text = capsys.readouterr().out
         if codes[-1] != 1:
             night(baseline, number, 1.3)  # as a rolling baseline takes it
     assert alone == [2] * 6
     assert codes == [0, 0, 0, 1, 1, 1]
-    assert "are judged with their newest runs before: 4 runs." in " ".join(said.split())
+    assert "are judged with their newest runs before: 4 runs." in " ".join(text.split())
 
 
 def test_runs_before_that_fill_up_leave_most_before_and_are_not_judged_anew(tmp_path: Path) -> None:
@@ -378,7 +378,7 @@ def test_runs_before_that_fill_up_leave_most_before_and_are_not_judged_anew(tmp_
     new = night(tmp_path / "new", 20, 1.0)
     chosen = choose(read(tmp_path / "base"), read(new), last=5, newest=None, least=5)
     assert (len(chosen.base[ROW]), len(chosen.new[ROW]), chosen.filled) == (5, 2, 1)
-    assert [one.began[11:13] for one in (*chosen.base[ROW], *chosen.new[ROW])] == [
+    assert [run.began[11:13] for run in (*chosen.base[ROW], *chosen.new[ROW])] == [
         "01",
         "02",
         "03",
@@ -406,8 +406,8 @@ def test_an_invalid_run_that_no_figure_tells_of_is_said(
     doubtful = run(100, measured("lost", 1, "forbidden"), reasons=["lost: wrong", "no evidence of the fault"])
     silent = run(101, measured("lost", None) | {"state": "invalid"}, row="redis async kill-primary")
     assert compared(base, new(tmp_path, [doubtful, silent]), "--format", "markdown") == 1
-    said = [line for line in lines(capsys) if "VIOLATED" in line]
-    assert [line.split(" in ")[0] for line in said] == [f"- VIOLATED: {ROW}", "- VIOLATED: redis async kill-primary"]
+    printed = [line for line in lines(capsys) if "VIOLATED" in line]
+    assert [line.split(" in ")[0] for line in printed] == [f"- VIOLATED: {ROW}", "- VIOLATED: redis async kill-primary"]
     assert compared(base, new(tmp_path, series("lost", [1], 100, "forbidden"))) == 1
     assert not [line for line in lines(capsys) if "not compared:" in line]  # its figure tells
 
@@ -422,10 +422,10 @@ def test_where_there_is_nothing_to_judge_it_ends_with_3(
     if what == "bad":
         (place / results.VERDICT).write_text("{")
     assert compared(base, place) == 3
-    said = capsys.readouterr().err
-    assert said.startswith("FAILED: ")
-    assert "Hint: " in said
-    assert "Traceback" not in said
+    error = capsys.readouterr().err
+    assert error.startswith("FAILED: ")
+    assert "Hint: " in error
+    assert "Traceback" not in error
 
 
 def test_a_base_that_is_not_there_is_a_mistake(tmp_path: Path) -> None:
@@ -439,7 +439,7 @@ def test_a_base_that_is_not_there_is_a_mistake(tmp_path: Path) -> None:
 def test_the_baseline_rolls_over_the_last_runs_of_each_row(tmp_path: Path, base: Path) -> None:
     other = write(base / "other", [run(5, measured("lost", 0), row="redis x none")])
     chosen = choose(read(base), read(new(tmp_path, slower())), last=5, newest=3)
-    assert [one.began[8:13] for one in chosen.base[ROW]] == ["01T15", "01T16", "01T17", "01T18", "01T19"]
+    assert [run.began[8:13] for run in chosen.base[ROW]] == ["01T15", "01T16", "01T17", "01T18", "01T19"]
     assert len(chosen.new[ROW]) == 3
     assert len(chosen.base["redis x none"]) == 1
     assert other
@@ -448,7 +448,7 @@ def test_the_baseline_rolls_over_the_last_runs_of_each_row(tmp_path: Path, base:
 def test_new_runs_that_lie_among_all_results_are_held_against_those_before_them(tmp_path: Path, base: Path) -> None:
     write(base / "later", series("failoverTime", FAILOVERS, 200))
     chosen = choose(read(base), read(base / "two"), last=20, newest=20)
-    assert [one.began for one in chosen.base[ROW]] == [one.began for one in read(base / "one").runs]
+    assert [run.began for run in chosen.base[ROW]] == [run.began for run in read(base / "one").runs]
     assert len(chosen.new[ROW]) == 10
     newest = choose(read(base), read(base), last=20, newest=10)  # one folder for both: the newest beside those before
     assert [len(newest.base[ROW]), len(newest.new[ROW])] == [20, 10]
@@ -471,7 +471,7 @@ def test_an_old_run_that_proves_nothing_is_not_held_against_the_newest(tmp_path:
     }
     write(tmp_path / "all", [run(0, measured("lost", 0), **doubt), *series("lost", [0] * 30, 1)])
     chosen = choose(read(tmp_path / "all"), read(tmp_path / "all"), last=20, newest=5)
-    assert {one.state.value for one in chosen.looked_at} == {"valid"}
+    assert {run.state.value for run in chosen.looked_at} == {"valid"}
     assert [len(chosen.base[ROW]), len(chosen.new[ROW]), chosen.doubtful] == [20, 5, 1]
 
 
@@ -486,7 +486,7 @@ def test_an_older_run_may_be_held_against_a_newer_one(tmp_path: Path, base: Path
 def test_markdown_has_what_matters_first_and_all_else_folded_away(
     tmp_path: Path, base: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    runs = [{**one, "versions": {"postgres": "18|<b>"}} for one in slower()]
+    runs = [{**run, "versions": {"postgres": "18|<b>"}} for run in slower()]
     compared(base, new(tmp_path, runs), "--format", "markdown")
     text = capsys.readouterr().out
     assert text.startswith("## Compared with earlier runs\n")
@@ -500,10 +500,10 @@ def test_markdown_has_what_matters_first_and_all_else_folded_away(
 def test_all_three_forms_are_kept_where_asked(tmp_path: Path, base: Path, capsys: pytest.CaptureFixture[str]) -> None:
     kept = tmp_path / "kept" / "here"
     compared(base, new(tmp_path, slower()), "--save", str(kept))
-    assert sorted(one.name for one in kept.iterdir()) == ["compare.json", "compare.md", "compare.txt"]
+    assert sorted(file.name for file in kept.iterdir()) == ["compare.json", "compare.md", "compare.txt"]
     assert (kept / "compare.txt").read_text() == capsys.readouterr().out
-    told = json.loads((kept / "compare.json").read_text())
-    assert (told["schema"], told["code"]) == ("caplab.dev/compare/v1", 1)
+    document = json.loads((kept / "compare.json").read_text())
+    assert (document["schema"], document["code"]) == ("caplab.dev/compare/v1", 1)
     (tmp_path / "file").write_text("")
     assert compared(base, tmp_path / "new", "--save", str(tmp_path / "file")) == 3
     assert "cannot be kept" in capsys.readouterr().err
@@ -515,9 +515,9 @@ def test_figures_that_are_the_same_in_every_run_are_shown_where_asked(
     before = write(tmp_path / "base", series("lost", [0] * 20))
     suite = new(tmp_path, series("lost", [0] * 10, 100))
     assert compared(before, suite) == 0
-    said = lines(capsys)
-    assert "The same in every run, and not shown (--all): 1 figure." in said
-    assert not any(line.startswith(ROW) for line in said)
+    printed = lines(capsys)
+    assert "The same in every run, and not shown (--all): 1 figure." in printed
+    assert not any(line.startswith(ROW) for line in printed)
     compared(before, suite, "--all")
     assert any(line.startswith(ROW) and line.endswith("same") for line in lines(capsys))
 

@@ -33,8 +33,10 @@ def table(base: Rows, new: Rows, rule: Rule | None = None) -> Table:
     return weigh(choose(results(base), results(new), 20, 20), rule or Rule())
 
 
-def loud(told: Table) -> dict[tuple[str, str], Result]:
-    return {(one.key.row, one.key.property): one.result for one in told.figures if one.result in LOUD}
+def loud(comparison: Table) -> dict[tuple[str, str], Result]:
+    return {
+        (figure.key.row, figure.key.property): figure.result for figure in comparison.figures if figure.result in LOUD
+    }
 
 
 def times(factor: float, row: str) -> Change:
@@ -56,50 +58,50 @@ def plus(count: int, row: str) -> Change:
 def test_a_failover_that_takes_30_percent_longer_is_found_in_ten_runs_among_the_whole_table() -> None:
     rng = np.random.default_rng(1)
     rows = core_rows()
-    told = table(drawn(rows, 20, rng), drawn(rows, 10, rng, 10_000, times(1.3, QUORUM)))
-    assert len(told.figures) == 148
-    assert loud(told) == {(QUORUM, "failoverTime"): Result.REGRESSED}
-    (found,) = (one for one in told.figures if one.result is Result.REGRESSED)
-    assert found.p < 0.0001
-    assert found.change.low is not None
-    assert 5.0 < found.change.low < found.change.estimate < 7.0
+    comparison = table(drawn(rows, 20, rng), drawn(rows, 10, rng, 10_000, times(1.3, QUORUM)))
+    assert len(comparison.figures) == 148
+    assert loud(comparison) == {(QUORUM, "failoverTime"): Result.REGRESSED}
+    (regressed,) = (figure for figure in comparison.figures if figure.result is Result.REGRESSED)
+    assert regressed.p < 0.0001
+    assert regressed.change.low is not None
+    assert 5.0 < regressed.change.low < regressed.change.estimate < 7.0
 
 
 def test_it_is_found_with_the_very_figures_that_were_recorded() -> None:
     recorded = failovers(QUORUM, "failover-postgres.md")
     assert len(recorded) == 10
     slower = [1.3 * value for value in recorded]
-    told = table({QUORUM: with_failovers(QUORUM, recorded * 2)}, {QUORUM: with_failovers(QUORUM, slower, 10_000)})
-    assert loud(told) == {(QUORUM, "failoverTime"): Result.REGRESSED}
+    comparison = table({QUORUM: with_failovers(QUORUM, recorded * 2)}, {QUORUM: with_failovers(QUORUM, slower, 10_000)})
+    assert loud(comparison) == {(QUORUM, "failoverTime"): Result.REGRESSED}
 
 
 def test_a_failover_that_takes_30_percent_less_is_an_improvement() -> None:
     rng = np.random.default_rng(2)
     rows = core_rows()
-    told = table(drawn(rows, 20, rng), drawn(rows, 10, rng, 10_000, times(0.7, QUORUM)))
-    assert loud(told) == {(QUORUM, "failoverTime"): Result.IMPROVED}
+    comparison = table(drawn(rows, 20, rng), drawn(rows, 10, rng, 10_000, times(0.7, QUORUM)))
+    assert loud(comparison) == {(QUORUM, "failoverTime"): Result.IMPROVED}
 
 
 def test_one_lost_write_more_a_run_than_before_is_a_regression_where_the_row_permits_losses() -> None:
     rng = np.random.default_rng(3)
     rows = core_rows()
-    told = table(drawn(rows, 20, rng), drawn(rows, 10, rng, 10_000, plus(1, ASYNC)))
-    assert loud(told) == {(ASYNC, "lost"): Result.REGRESSED}
+    comparison = table(drawn(rows, 20, rng), drawn(rows, 10, rng, 10_000, plus(1, ASYNC)))
+    assert loud(comparison) == {(ASYNC, "lost"): Result.REGRESSED}
 
 
 def test_one_lost_write_in_one_run_is_seen_where_none_was_lost_before_and_is_no_alarm_where_it_is_permitted() -> None:
     rows = {ASYNC: core_rows()[ASYNC]}
     base = _lost(rows[ASYNC], [0] * 20, 0)
-    told = table({ASYNC: base}, {ASYNC: _lost(rows[ASYNC], [0] * 9 + [1], 10_000)})
-    (lost,) = (one for one in told.figures if one.key == Key(ASYNC, "lost"))
+    comparison = table({ASYNC: base}, {ASYNC: _lost(rows[ASYNC], [0] * 9 + [1], 10_000)})
+    (lost,) = (figure for figure in comparison.figures if figure.key == Key(ASYNC, "lost"))
     assert (lost.result, lost.first_seen, lost.violated) == (Result.SAME, True, 0)
 
 
 def test_one_lost_write_in_one_run_is_a_violation_where_the_row_forbids_it() -> None:
     rows = {QUORUM: core_rows()[QUORUM]}
     new = _lost(rows[QUORUM], [0] * 9 + [1], 10_000, violated=True)
-    told = table({QUORUM: _lost(rows[QUORUM], [0] * 20, 0)}, {QUORUM: new})
-    (lost,) = (one for one in told.figures if one.key == Key(QUORUM, "lost"))
+    comparison = table({QUORUM: _lost(rows[QUORUM], [0] * 20, 0)}, {QUORUM: new})
+    (lost,) = (figure for figure in comparison.figures if figure.key == Key(QUORUM, "lost"))
     assert (lost.violated, lost.violated_before, lost.first_seen) == (1, 0, False)
 
 
@@ -123,10 +125,12 @@ def marks(rule: Rule, rounds: int, seed: int) -> tuple[int, int]:
     """Of so many tables of equal data: in how many anything is marked, and in how many something as regressed."""
     rng = np.random.default_rng(seed)
     rows = {row: core_rows()[row] for row in (QUORUM, ASYNC, ASYNC_CUT)}
-    told = [
+    results = [
         loud(table(drawn(rows, 20, rng), drawn(rows, 10, rng, 10_000, unchanged), rule)).values() for _ in range(rounds)
     ]
-    return sum(bool(one) for one in told), sum(Result.REGRESSED in one for one in told)
+    return sum(bool(loud_figures) for loud_figures in results), sum(
+        Result.REGRESSED in loud_figures for loud_figures in results
+    )
 
 
 @pytest.mark.parametrize("rate", [0.01, 0.1])

@@ -26,15 +26,15 @@ def test_with_ties_it_is_what_all_permutations_give(first: list[float], second: 
         vectorized=True, n_resamples=np.inf,
     )  # fmt: skip
     assert rank_test(first, second).p == pytest.approx(every.pvalue)
-    possible = [2 * min((every.null_distribution <= one).mean(), (every.null_distribution >= one).mean())
-                for one in every.null_distribution]  # fmt: skip
+    possible = [2 * min((every.null_distribution <= p).mean(), (every.null_distribution >= p).mean())
+                for p in every.null_distribution]  # fmt: skip
     assert rank_test(first, second).least == pytest.approx(min(1.0, *possible))
 
 
 @settings(max_examples=100, deadline=None)
 @given(some.permutations(range(14)), some.integers(1, 13))
 def test_without_ties_it_is_mann_and_whitneys(order: Sequence[int], size: int) -> None:
-    first, second = [float(one) for one in order[:size]], [float(one) for one in order[size:]]
+    first, second = [float(value) for value in order[:size]], [float(value) for value in order[size:]]
     assert rank_test(first, second).p == pytest.approx(stats.mannwhitneyu(second, first, method="exact").pvalue)
 
 
@@ -53,14 +53,14 @@ def test_equal_values_say_nothing_and_infinite_ones_are_values() -> None:
 
 
 def test_a_shift_is_the_median_of_all_differences_within_what_the_test_would_take() -> None:
-    base, new = [float(one) for one in range(20)], [one + 100.5 for one in range(10)]
-    told = shift(base, new)
-    assert told.estimate == pytest.approx(95.5)
-    assert told.low is not None
-    assert told.high is not None
-    assert told.low < 95.5 < told.high
-    assert rank_test([one + told.low - 0.01 for one in base], new).p <= 0.05  # outside the interval it is refused
-    assert rank_test([one + told.low + 0.01 for one in base], new).p > 0.05
+    base, new = [float(value) for value in range(20)], [value + 100.5 for value in range(10)]
+    change = shift(base, new)
+    assert change.estimate == pytest.approx(95.5)
+    assert change.low is not None
+    assert change.high is not None
+    assert change.low < 95.5 < change.high
+    assert rank_test([value + change.low - 0.01 for value in base], new).p <= 0.05  # outside the interval it is refused
+    assert rank_test([value + change.low + 0.01 for value in base], new).p > 0.05
     assert shift([1.0, 2.0], [3.0, 4.0]).low is None  # 6 arrangements: none is as rare as 5 %
 
 
@@ -68,8 +68,8 @@ def test_an_interval_holds_the_true_shift_as_often_as_it_says() -> None:
     rng = np.random.default_rng(1)
     inside = 0
     for _ in range(400):
-        told = shift(rng.exponential(size=12).tolist(), (rng.exponential(size=8) + 0.3).tolist())
-        inside += told.low is not None and told.high is not None and told.low <= 0.3 <= told.high
+        change = shift(rng.exponential(size=12).tolist(), (rng.exponential(size=8) + 0.3).tolist())
+        inside += change.low is not None and change.high is not None and change.low <= 0.3 <= change.high
     assert 0.94 <= inside / 400 <= 0.985
 
 

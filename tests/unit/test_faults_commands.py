@@ -74,9 +74,9 @@ def test_lost_nodes_are_listed_without_an_api_server_and_nothing_is_said_of_what
 ) -> None:
     with_api(monkeypatch, ConnectionError("connection refused"))
     assert cli.main(["faults"]) == 3
-    told = capsys.readouterr()
-    assert told.out == ""
-    assert told.err.startswith("FAILED: What Faults there are is not known: connection refused. Hint: ")
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("FAILED: What Faults there are is not known: connection refused. Hint: ")
     lose(fake)
     assert cli.main(["faults"]) == 3
     assert "pause-node" in capsys.readouterr().out
@@ -105,11 +105,11 @@ def test_heal_brings_nodes_back_without_an_api_server_and_says_what_it_does_not_
 ) -> None:
     lose(fake)
     with_api(monkeypatch, ConnectionError("connection refused"))
-    said: list[str] = []
+    lines: list[str] = []
     left: list[str] = []
-    assert commands.heal(said.append, left.append, QUICK) == 3
+    assert commands.heal(lines.append, left.append, QUICK) == 3
     assert fake.state(WORKERS[0]) == "running"
-    assert said[-1] == "whether everything has ended is not known"
+    assert lines[-1] == "whether everything has ended is not known"
     assert left[0].startswith("LEFT: What Faults there are is not known: connection refused. Hint:")
 
 
@@ -144,10 +144,10 @@ def test_a_note_that_cannot_be_read_is_named_by_both(fake: FakeEngine, monkeypat
     store.put(replace(lose(fake), id="spoilt", over=True))
     (store.folder / "spoilt.json").write_text("{")
     with_api(monkeypatch, FakeLab())
-    told: list[str] = []
-    assert commands.faults(False, lambda line: None, told.append) == 3
-    assert commands.heal(lambda line: None, told.append, QUICK) == 3
-    assert all("spoilt.json cannot be read" in line and "Hint: See whether" in line for line in told)
+    problems: list[str] = []
+    assert commands.faults(False, lambda line: None, problems.append) == 3
+    assert commands.heal(lambda line: None, problems.append, QUICK) == 3
+    assert all("spoilt.json cannot be read" in line and "Hint: See whether" in line for line in problems)
 
 
 @pytest.mark.usefixtures("fake")

@@ -19,10 +19,10 @@ from caplab.faults.rows import ENDED
 
 def healed(lab: FakeLab) -> tuple[list[str], list[str]]:
     """What was said, and what is left."""
-    said: list[str] = []
-    healing = Healing(lab, said.append, Bounds(), lambda: lab.seconds, lab.sleep)
+    lines: list[str] = []
+    healing = Healing(lab, lines.append, Bounds(), lambda: lab.seconds, lab.sleep)
     healing.delete_all()
-    return said, healing.await_all()
+    return lines, healing.await_all()
 
 
 def test_the_finalizer_is_the_operators() -> None:
@@ -32,10 +32,10 @@ def test_the_finalizer_is_the_operators() -> None:
 
 def test_every_fault_is_ended_and_named() -> None:
     lab = FakeLab(fault(entry()), fault(entry("pg-1"), name="g"))
-    said, left = healed(lab)
+    lines, left = healed(lab)
     assert left == []
     assert lab.faults == []
-    assert sorted(said) == ["  lab/f has ended", "  lab/g has ended"]
+    assert sorted(lines) == ["  lab/f has ended", "  lab/g has ended"]
     assert lab.released == []
     assert lab.seconds < 1
 
@@ -52,28 +52,28 @@ def test_a_fault_that_was_not_begun_or_hit_nobody_is_ended_too() -> None:
 
 def test_without_an_operator_the_finalizer_is_taken_away_once_all_agents_have_said_so() -> None:
     lab = FakeLab(fault(entry(state="Gone"), entry("pg-1"), entry("pg-2", state="Failed")), operator=False)
-    said, left = healed(lab)
+    lines, left = healed(lab)
     assert left == []
     assert lab.faults == []
     assert lab.released == ["f"]
     assert 5 <= lab.seconds < 7
-    assert any("no operator takes its finalizer caplab.dev/heal away" in line for line in said)
-    assert any("waiting for the operator" in line for line in said)
+    assert any("no operator takes its finalizer caplab.dev/heal away" in line for line in lines)
+    assert any("waiting for the operator" in line for line in lines)
 
 
 @pytest.mark.parametrize("operator", [True, False])
 def test_a_fault_with_a_silent_agent_is_never_called_healed_and_keeps_its_finalizer(operator: bool) -> None:
     silent = fault(entry(), entry("pg-1", node=WORKERS[1]), entry("pg-2", node=WORKERS[1], state="Healed"))
     lab = FakeLab(silent, fault(entry(), name="g"), silent=[WORKERS[1]], operator=operator)
-    said, (left,) = healed(lab)
+    lines, (left,) = healed(lab)
     (there,) = lab.faults
     assert there["metadata"]["finalizers"] == [FINALIZER]
     assert left.startswith(f"lab/f: the agent of node {WORKERS[1]} does not answer for pg-1, so that nobody can say")
     assert "2026-11-21 12:00:10.5 UTC" in left
     assert "Hint: see why the agent is silent" in left
-    assert any("lab/g has ended" in line for line in said)
-    assert not any("lab/f has ended" in line for line in said)
-    assert any(f"lab/f: waiting for the agent of {WORKERS[1]} ... " in line for line in said)
+    assert any("lab/g has ended" in line for line in lines)
+    assert not any("lab/f has ended" in line for line in lines)
+    assert any(f"lab/f: waiting for the agent of {WORKERS[1]} ... " in line for line in lines)
     assert 20 < lab.seconds < 32
 
 
@@ -113,7 +113,7 @@ def test_a_fault_that_is_made_meanwhile_is_somebody_elses() -> None:
     assert healing.delete_all() == 1
     lab.faults.append(fault(entry(), name="new"))
     assert healing.await_all() == []
-    assert [one["metadata"]["name"] for one in lab.faults] == ["new"]
+    assert [held_fault["metadata"]["name"] for held_fault in lab.faults] == ["new"]
 
 
 def test_agents_of_nodes_that_were_just_brought_back_are_given_more_time() -> None:
@@ -151,14 +151,14 @@ class FakeClient:
 
 
 def asking(answer: Any = None) -> tuple[Objects, FakeClient]:
-    found, fake = Objects(client.ApiClient()), FakeClient(answer)
-    found._custom = fake
-    return found, fake
+    objects, fake = Objects(client.ApiClient()), FakeClient(answer)
+    objects._custom = fake
+    return objects, fake
 
 
 def test_faults_of_all_namespaces_are_asked_for_and_a_lab_that_is_not_installed_has_none() -> None:
-    found, fake = asking({"items": [fault()]})
-    assert found.all() == [fault()]
+    objects, fake = asking({"items": [fault()]})
+    assert objects.all() == [fault()]
     assert fake.asked[0][:4] == ("list_cluster_custom_object", "caplab.dev", "v1alpha1", "faults")
     assert asking(client.ApiException(status=404))[0].all() == []
     with pytest.raises(client.ApiException):
@@ -166,27 +166,27 @@ def test_faults_of_all_namespaces_are_asked_for_and_a_lab_that_is_not_installed_
 
 
 def test_only_the_fault_that_was_read_is_deleted_and_only_the_operators_finalizer_goes() -> None:
-    found, fake = asking()
+    objects, fake = asking()
     held: dict[str, Any] = fault()
     held["metadata"]["finalizers"] = ["a/b", FINALIZER]
-    found.delete(held)
+    objects.delete(held)
     assert fake.asked.pop() == (
         "delete_namespaced_custom_object", "caplab.dev", "v1alpha1", "lab", "faults", "f",
         {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": "uid of f"}},
     )  # fmt: skip
-    found.release(held)
+    objects.release(held)
     *_, patch, _ = fake.asked.pop()
     assert patch == {"metadata": {"resourceVersion": "1", "finalizers": ["a/b"]}}
-    found.release(fault())
+    objects.release(fault())
     *_, patch, _ = fake.asked.pop()
     assert patch == {"metadata": {"resourceVersion": "1", "finalizers": None}}
 
 
 @pytest.mark.parametrize("status", [404, 409])
 def test_one_that_is_gone_or_has_changed_is_no_error(status: int) -> None:
-    found, _ = asking(client.ApiException(status=status))
-    found.delete(fault())
-    found.release(fault())
+    objects, _ = asking(client.ApiException(status=status))
+    objects.delete(fault())
+    objects.release(fault())
     refusing, _ = asking(client.ApiException(status=403))
     for call in (refusing.delete, refusing.release):
         with pytest.raises(client.ApiException):

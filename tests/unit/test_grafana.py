@@ -46,8 +46,8 @@ class Handler(BaseHTTPRequestHandler):
     server: FakeGrafana
 
     def do_POST(self) -> None:
-        told = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.asked.append((self.path, self.headers.get("Authorization"), json.loads(told)))
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.asked.append((self.path, self.headers.get("Authorization"), json.loads(body)))
         self.send_response(self.server.status)
         if self.server.location:
             self.send_header("Location", self.server.location)
@@ -189,8 +189,8 @@ def test_the_environment_names_one() -> None:
     ],
 )
 def test_what_makes_no_sense_is_refused_and_shows_no_secret(url: str, token: str, says: str) -> None:
-    found, problem = find({URL_VARIABLE: url, TOKEN_VARIABLE: token})
-    assert found is None
+    place, problem = find({URL_VARIABLE: url, TOKEN_VARIABLE: token})
+    assert place is None
     assert says in problem
     assert "Hint: " in problem
     assert TOKEN not in problem
@@ -269,8 +269,12 @@ def test_where_a_token_is_given_each_run_is_marked(
     monkeypatch.setenv(TOKEN_VARIABLE, TOKEN)
     code, shown, log = made(tmp_path)
     assert (code, log) == (0, "")
-    assert [told["text"].rpartition(":")[2] for _, _, told in server.asked if "run" in told["tags"]] == [" valid"] * 3
-    assert [told["text"] for _, _, told in server.asked if "fault" in told["tags"]] == ["kill of pg-0"]
+    assert [
+        annotation["text"].rpartition(":")[2] for _, _, annotation in server.asked if "run" in annotation["tags"]
+    ] == [" valid"] * 3
+    assert [annotation["text"] for _, _, annotation in server.asked if "fault" in annotation["tags"]] == [
+        "kill of pg-0"
+    ]
     assert f"dashboard: {server.url}/d/caplab-run" in shown
     assert TOKEN not in shown
 

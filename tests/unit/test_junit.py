@@ -26,7 +26,7 @@ def test_a_run_is_a_test_case_by_engine_mode_and_row_with_its_figures() -> None:
     (case,) = cases(VALID)
     assert (case.attrib["classname"], case.attrib["name"]) == ("postgres.quorum", "postgres quorum kill-primary")
     assert case.attrib["time"] == "47.500"
-    figures = {one.attrib["name"]: one.attrib["value"] for one in case.findall("./properties/property")}
+    figures = {element.attrib["name"]: element.attrib["value"] for element in case.findall("./properties/property")}
     assert figures["run"] == "run-1"
     assert figures["lost"] == "0"
     assert figures["failoverTime"].endswith(" s")

@@ -49,13 +49,13 @@ def api() -> Iterator[FakeApiServer]:
 def test_a_context_that_nobody_named_is_used_where_its_cluster_is_kinds_and_has_the_lab(
     providers: tuple[str, ...], serves_lab: bool, says: str
 ) -> None:
-    told = refusal("kind-prod", Identity(providers, serves_lab))
-    assert says in told
-    assert bool(told) == bool(says)
-    if told:
-        assert "'kind-prod'" in told
-        assert "Hint: for the lab's own cluster (make up), unset KUBECONFIG" in told
-        assert "name it explicitly (--context kind-prod" in told
+    sentence = refusal("kind-prod", Identity(providers, serves_lab))
+    assert says in sentence
+    assert bool(sentence) == bool(says)
+    if sentence:
+        assert "'kind-prod'" in sentence
+        assert "Hint: for the lab's own cluster (make up), unset KUBECONFIG" in sentence
+        assert "name it explicitly (--context kind-prod" in sentence
 
 
 def test_a_context_called_kind_prod_that_is_no_kind_cluster_is_refused(api: FakeApiServer, tmp_path: Path) -> None:
@@ -86,8 +86,8 @@ def test_a_place_is_chosen_once_and_stays_though_the_kubeconfig_changes(
 ) -> None:
     config = kubeconfig(tmp_path, "kind-caplab", kind_caplab=api.address)
     monkeypatch.setenv("KUBECONFIG", str(config))
-    told = places.choose_lab()
-    assert told == f"context kind-caplab at {api.address}, a kind cluster, with the lab in it"
+    sentence = places.choose_lab()
+    assert sentence == f"context kind-caplab at {api.address}, a kind cluster, with the lab in it"
     kubeconfig(tmp_path, "production", kind_caplab=NOWHERE, production=NOWHERE)
     asked = len(api.asked)
     assert kube.pinned().address == api.address

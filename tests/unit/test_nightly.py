@@ -87,7 +87,7 @@ def test_pruning_touches_nothing_that_is_no_suites_folder(tmp_path: Path) -> Non
         (tmp_path / name / "verdict.json").write_text("{}")
     (tmp_path / "20261001-000000-core").symlink_to(tmp_path / "notes")
     gone = folders.prune(tmp_path, Bounds(size_bytes=0), NOW)
-    assert [one.path.name for one in gone] == ["20261101-020000-core", "20261101-020000-core.part"]
+    assert [suite.path.name for suite in gone] == ["20261101-020000-core", "20261101-020000-core.part"]
     assert (tmp_path / "notes" / "verdict.json").exists()
     assert (tmp_path / "20269999-020000-core").exists()
 
@@ -99,9 +99,9 @@ def test_pruning_touches_nothing_that_is_no_suites_folder(tmp_path: Path) -> Non
 def test_no_more_is_said_than_the_comparison_can_tell(capsys: pytest.CaptureFixture[str], code: str, says: str) -> None:
     for step in (["judge"], ["summary", "--suite", "core"]):
         assert cli.main(["nightly", *step, "--run", "0", "--compare", code]) == 0
-        said = capsys.readouterr().out
-        assert says in said
-        assert ("nothing regressed" in said) is (code == "0")
+        output = capsys.readouterr().out
+        assert says in output
+        assert ("nothing regressed" in output) is (code == "0")
 
 
 def test_a_suite_is_added_to_a_baseline_without_its_histories_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -113,8 +113,8 @@ def test_a_suite_is_added_to_a_baseline_without_its_histories_whole_or_not_at_al
     (baseline / f".{suite.name}.part" / "left").mkdir(parents=True)  # by one that was broken off
     for _ in range(2):
         assert cli.main(["nightly", "keep", str(suite), "--into", str(baseline)]) == 0
-    assert [one.name for one in baseline.iterdir()] == [suite.name]
-    assert [one.name for one in (baseline / suite.name / "01-x").iterdir()] == ["findings.json"]
+    assert [folder.name for folder in baseline.iterdir()] == [suite.name]
+    assert [file.name for file in (baseline / suite.name / "01-x").iterdir()] == ["findings.json"]
 
 
 def test_what_is_missing_is_said_and_ends_with_3(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

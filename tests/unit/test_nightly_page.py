@@ -49,12 +49,12 @@ def test_a_night_without_a_report_is_listed_as_not_told(store: Store) -> None:
 
 
 def test_a_summary_opens_with_its_tables_and_no_script(store: Store) -> None:
-    found = answer(store, f"/{NIGHT}/")
-    text = found.content.decode()
+    reply = answer(store, f"/{NIGHT}/")
+    text = reply.content.decode()
     assert "<td>1</td>" in text
     assert "<script>" not in text
     assert "&lt;script&gt;" in text
-    assert found.policy.startswith("default-src 'none'")
+    assert reply.policy.startswith("default-src 'none'")
     assert answer(store, f"/{NIGHT}/trend.html").policy.startswith("sandbox allow-scripts; default-src 'none'")
 
 
@@ -65,9 +65,9 @@ def test_a_summary_opens_with_its_tables_and_no_script(store: Store) -> None:
      "//etc/passwd", f"/..{NIGHT}/"],
 )  # fmt: skip
 def test_nothing_else_is_shown(store: Store, path: str) -> None:
-    found = answer(store, path)
-    assert found.status is HTTPStatus.NOT_FOUND
-    assert b"secret" not in found.content
+    reply = answer(store, path)
+    assert reply.status is HTTPStatus.NOT_FOUND
+    assert b"secret" not in reply.content
 
 
 @pytest.mark.parametrize("path", [f"/{NIGHT}%00/", f"/{NIGHT}/trend.html%00", "//[", f"/{NIGHT}-{'x' * 300}/"])
@@ -99,9 +99,9 @@ def test_a_store_that_cannot_be_read_is_said(store: Store) -> None:
         def exists(self, _: str) -> bool:
             raise OSError("the bucket's server does not answer")
 
-    found = answer(Store(Silent(), "nights"), "/")
-    assert found.status is HTTPStatus.BAD_GATEWAY
-    assert b"the bucket&#x27;s server does not answer" in found.content
+    reply = answer(Store(Silent(), "nights"), "/")
+    assert reply.status is HTTPStatus.BAD_GATEWAY
+    assert b"the bucket&#x27;s server does not answer" in reply.content
 
 
 def test_it_answers_reading_only(store: Store) -> None:

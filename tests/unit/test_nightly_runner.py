@@ -79,8 +79,8 @@ def nothing(*_: Any) -> list[str]:
 
 
 def made(night: Night, clear: Any = nothing) -> tuple[int, list[str]]:
-    said: list[str] = []
-    return run_night(night, clear, said.append), said
+    lines: list[str] = []
+    return run_night(night, clear, lines.append), lines
 
 
 def report_of(night: Night, name: str) -> Report:
@@ -96,12 +96,12 @@ def test_a_night_is_run_kept_and_compared_with_the_next(night: Night, monkeypatc
     assert not (night.results / UNDER_WAY).exists()
     monkeypatch.setenv("FAKE_NAME", second := folder_name(1))
     monkeypatch.setenv("FAKE_COMPARE", "1")
-    code, said = made(night)
+    code, lines = made(night)
     assert code == 1
-    assert said[-1].startswith("caplab: regression")
+    assert lines[-1].startswith("caplab: regression")
     assert "the failover of pg is slower" in (night.results / second / "nightly.md").read_text()
     assert (night.results / second / "trend.html").exists()
-    assert [one.name for one in (night.results / "baseline").iterdir()] == [first]  # it is no measure
+    assert [folder.name for folder in (night.results / "baseline").iterdir()] == [first]  # it is no measure
     assert not list((night.results / "baseline").rglob("history.parquet"))
 
 
@@ -109,22 +109,22 @@ def test_what_is_over_the_bounds_goes_once_the_night_is_kept(night: Night, monke
     for days in (-3, -2, 0):
         monkeypatch.setenv("FAKE_NAME", folder_name(days))
         made(replace(night, bounds=Bounds(age=datetime.timedelta(days=2, hours=1))))
-    assert [one.path.name[-5:] for one in of_folder(night.results).suites()] == ["smoke"] * 2
+    assert [suite.path.name[-5:] for suite in of_folder(night.results).suites()] == ["smoke"] * 2
 
 
 def test_a_suite_that_takes_too_long_is_told_to_end_and_the_night_has_failed(
     night: Night, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FAKE_SECONDS", "60")
-    code, said = made(replace(night, seconds=1.0))
+    code, lines = made(replace(night, seconds=1.0))
     assert code == 3
-    assert "told to end: it took over" in "\n".join(said)
+    assert "told to end: it took over" in "\n".join(lines)
     assert report_of(night, _only(night)).outcome == "failed"
 
 
 def _only(night: Night) -> str:
-    (one,) = of_folder(night.results).suites()
-    return one.path.name
+    (suite,) = of_folder(night.results).suites()
+    return suite.path.name
 
 
 @pytest.mark.parametrize("code", [0, 3])
@@ -171,14 +171,14 @@ def test_a_killed_runner_is_reported_the_next_time_and_what_it_left_is_cleared(
         asked.append(namespace)
         return [f"PostgresCluster {namespace}/pg was removed"]
 
-    code, said = made(night, clear)
+    code, lines = made(night, clear)
     assert (code, asked) == (0, ["caplab-nightly"])
-    told = report_of(night, broken)
-    assert (told.outcome, told.runner) == (BROKEN_OFF, "pod-0")
-    assert "PostgresCluster caplab-nightly/pg was removed" in told.notes
+    report = report_of(night, broken)
+    assert (report.outcome, report.runner) == (BROKEN_OFF, "pod-0")
+    assert "PostgresCluster caplab-nightly/pg was removed" in report.notes
     (note,) = report_of(night, _newest(night)).notes
     assert "was broken off: its runner pod-0 ended without a word" in note
-    assert note in said
+    assert note in lines
     assert "was broken off" in (night.results / _newest(night) / "nightly.md").read_text()
 
 
@@ -207,9 +207,9 @@ def test_the_next_pod_of_the_same_job_only_clears_up_and_the_next_night_still_sa
 def test_a_note_that_cannot_be_read_stands_for_a_night_of_which_nothing_is_known(night: Night) -> None:
     night.results.mkdir()
     (night.results / UNDER_WAY).write_text("{")
-    code, said = made(night, lambda *_: [])
+    code, lines = made(night, lambda *_: [])
     assert code == 0
-    assert "its runner unknown ended without a word" in said[0]
+    assert "its runner unknown ended without a word" in lines[0]
 
 
 def test_what_cannot_be_cleared_is_reported_and_the_night_goes_on(night: Night) -> None:
@@ -219,9 +219,9 @@ def test_what_cannot_be_cleared_is_reported_and_the_night_goes_on(night: Night) 
     night.results.mkdir()
     began = "2026-11-28T02:23:00+00:00"
     (night.results / UNDER_WAY).write_bytes(UnderWay(suite="smoke", began=began, runner="r", job="j").to_json())
-    code, said = made(night, silent)
+    code, lines = made(night, silent)
     assert code == 0
-    assert "What it left could not be removed: the API server does not answer" in said
+    assert "What it left could not be removed: the API server does not answer" in lines
     assert report_of(night, "20261128-022300-smoke").outcome == BROKEN_OFF
 
 
@@ -321,9 +321,9 @@ def test_what_cannot_be_pruned_costs_no_night(night: Night, monkeypatch: pytest.
         (night.results / name).mkdir(parents=True)
         (night.results / name / "summary.md").write_text("x")
     monkeypatch.setattr(Store, "remove", refuse)
-    code, said = made(replace(night, bounds=Bounds(age=datetime.timedelta(days=1))))
+    code, lines = made(replace(night, bounds=Bounds(age=datetime.timedelta(days=1))))
     assert code == 0
-    assert "note: not everything was pruned: it is busy" in said
+    assert "note: not everything was pruned: it is busy" in lines
     assert not (night.results / UNDER_WAY).exists()
 
 
@@ -346,9 +346,9 @@ def test_a_suite_sees_no_keys_and_no_addresses_of_others(night: Night, monkeypat
     for name in secrets:
         monkeypatch.setenv(name, "secret")
     made(night)
-    seen = (night.results / os.environ["FAKE_NAME"] / "environment").read_text().splitlines()
-    assert "FAKE_NAME" in seen
-    assert not set(secrets) & set(seen)
+    environment = (night.results / os.environ["FAKE_NAME"] / "environment").read_text().splitlines()
+    assert "FAKE_NAME" in environment
+    assert not set(secrets) & set(environment)
 
 
 @pytest.mark.parametrize("bad", ["FAKE_RUN", "FAKE_COMPARE"])
@@ -378,7 +378,7 @@ def test_a_copy_that_was_broken_off_is_no_suite_and_goes(night: Night) -> None:
     draft.mkdir(parents=True)
     assert folders.suites(draft.parent) == []
     made(night)
-    assert [one.name for one in draft.parent.iterdir()] == [os.environ["FAKE_NAME"]]
+    assert [folder.name for folder in draft.parent.iterdir()] == [os.environ["FAKE_NAME"]]
 
 
 def test_no_key_of_a_bucket_leads_out_of_the_folder_that_it_is_brought_to(tmp_path: Path) -> None:
@@ -498,10 +498,10 @@ def test_who_does_not_take_it_changes_nothing_and_its_address_is_not_shown(
 ) -> None:
     listener.status = status
     monkeypatch.setenv("FAKE_RUN", "1")
-    code, said = made(replace(night, webhook=f"{listener.url}/hook/secret"))
+    code, lines = made(replace(night, webhook=f"{listener.url}/hook/secret"))
     assert code == 1
-    assert f"note: The webhook was not told: {says}." in said
-    assert "secret" not in "\n".join(said)
+    assert f"note: The webhook was not told: {says}." in lines
+    assert "secret" not in "\n".join(lines)
     assert [path for path, _ in listener.bodies] == ["/hook/secret"]  # no redirect is followed
 
 
@@ -546,8 +546,12 @@ def test_what_a_dead_run_left_goes_and_what_others_made_stays(
     objects.put_of_run("Fault", "kill", "r-1")
     objects.put_of_run("Run", "r-1", "r-1", status={"phase": "Running", "startedAt": "2026"})
     objects.put_of_run("Run", "r-0", "r-0", status={"phase": "Done", "verdict": "valid"})
-    told = leftovers.remove("ns", "it was killed", NO_API)
-    assert told == ["Run ns/r-1 is marked as failed", "Fault ns/kill was removed", "PostgresCluster ns/pg was removed"]
+    sentences = leftovers.remove("ns", "it was killed", NO_API)
+    assert sentences == [
+        "Run ns/r-1 is marked as failed",
+        "Fault ns/kill was removed",
+        "PostgresCluster ns/pg was removed",
+    ]
     assert objects.names("PostgresCluster") == ["orders"]
     statuses = {name: objects.there["runs", "ns", name]["status"] for name in ("r-0", "r-1")}
     assert statuses["r-0"] == {"phase": "Done", "verdict": "valid"}
@@ -594,9 +598,9 @@ def test_a_runner_that_is_told_to_end_lets_its_suite_end_and_says_so(
         signal.raise_signal(signal.SIGINT)
 
     Thread(target=interrupt, daemon=True).start()
-    code, said = made(night)
+    code, lines = made(night)
     assert code == 3
-    assert "The runner was told to end in the midst of the suite." in said
+    assert "The runner was told to end in the midst of the suite." in lines
 
 
 def test_a_failover_that_became_slower_is_found_and_told_by_caplab_itself(
@@ -620,8 +624,8 @@ def test_a_failover_that_became_slower_is_found_and_told_by_caplab_itself(
         f"shutil.copytree({str(new)!r}, os.path.join({str(night.results)!r}, os.environ['FAKE_NAME']))\n"
     )
     monkeypatch.setattr(runner, "_CAPLAB", (sys.executable, str(script)))
-    code, said = made(night)
-    assert (code, report_of(night, _newest(night)).outcome) == (1, "regressed"), said
+    code, lines = made(night)
+    assert (code, report_of(night, _newest(night)).outcome) == (1, "regressed"), lines
     text = (night.results / _newest(night) / "nightly.md").read_text()
     assert "regressed" in text.partition("## What changed")[2]
     assert "| quorum | kill-primary |" in text.partition("## CAP table")[2]

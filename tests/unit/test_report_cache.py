@@ -19,13 +19,13 @@ OUTAGE: dict[str, Any] = {
 }
 
 
-def found(*rows: list[Row]) -> RunReport:
+def report_on(*rows: list[Row]) -> RunReport:
     return report_of([row for some in rows for row in some], **OUTAGE)
 
 
 def outage() -> RunReport:
     """Readers get nothing from the fault on; what the database is asked for comes too late from heal on."""
-    return found(
+    return report_on(
         reads(0, 10), reads(10, 40, 950, "fail"), loads(0, 10, 1), loads(10, 20, 50), loads(20, 40, 100, "fail")
     )
 
@@ -39,10 +39,10 @@ def test_each_phase_has_its_row_and_what_was_never_answered_has_no_number() -> N
 
 
 def test_what_sustains_the_outage_is_told_with_what_a_miss_costs() -> None:
-    told = told_of_cache(outage())
-    assert told.startswith("cache: It does not end by itself: 100 loads a second, 100 % of which came too late")
-    assert "misses, " in told
-    assert "loads each" in told
+    sentence = told_of_cache(outage())
+    assert sentence.startswith("cache: It does not end by itself: 100 loads a second, 100 % of which came too late")
+    assert "misses, " in sentence
+    assert "loads each" in sentence
 
 
 def test_terminal_and_summary_show_both() -> None:

@@ -115,20 +115,20 @@ def test_latencies_the_second_clock_and_the_time_spent_are_told() -> None:
         "-",
         "3.0 / 3.0 ms",
     ]
-    told = " ".join(" ".join(lines).split())
+    text = " ".join(" ".join(lines).split())
     assert (
         "second clock: first commit on timeline 2 at +2.021 s by the server's own stamp; "
-        "probes' first ack at +2.030 s: 9 ms apart" in told
+        "probes' first ack at +2.030 s: 9 ms apart" in text
     )
-    assert "where the time went: baseline 5.100 s · fault 12.000 s · collect 101.3 s · in all 118.4 s" in told
+    assert "where the time went: baseline 5.100 s · fault 12.000 s · collect 101.3 s · in all 118.4 s" in text
 
 
 def test_a_prober_that_stood_still_is_told() -> None:
     report = valid()
-    told = " ".join(
+    text = " ".join(
         " ".join(lines_of(replace(report, record=replace(report.record, prober_standstills={"b": 3.25})))).split()
     )
-    assert "the event loop of zone b stalled for 3.250 s" in told
+    assert "the event loop of zone b stalled for 3.250 s" in text
 
 
 def test_a_redis_run_is_told_in_redis_words() -> None:
@@ -139,12 +139,12 @@ def test_a_redis_run_is_told_in_redis_words() -> None:
         ["failover time", "≤ 6.0 s  (downAfter + 5s)", "2.023 s", "ok"],
         ["acked writes lost", "≤ 100  (writesPerSecond * 1s)", "0 of 2,800 (< 3/n = 0.11 % at 95 %)", "ok"],
     ]
-    told = " ".join(" ".join(lines).split())
+    text = " ".join(" ".join(lines).split())
     assert (
         "second clock: first write under replication id 39110c49 at +2.021 s by the server's own stamp; "
-        "probes' first ack at +2.030 s: 9 ms apart" in told
+        "probes' first ack at +2.030 s: 9 ms apart" in text
     )
-    assert not re.search("timeline|postgres|synchronous|commit", told, re.IGNORECASE)
+    assert not re.search("timeline|postgres|synchronous|commit", text, re.IGNORECASE)
 
 
 def test_a_cassandra_run_speaks_of_outages_and_of_no_primary() -> None:
@@ -257,8 +257,8 @@ def test_a_row_with_a_route_shows_the_lower_bound_of_that_route_only() -> None:
         "why",
         "source",
     )
-    rows = [one for one in killed_run(down_ms=90_000) if one["op"] != "add"] + [
-        one for one in killed_run() if one["op"] == "add"
+    rows = [row for row in killed_run(down_ms=90_000) if row["op"] != "add"] + [
+        row for row in killed_run() if row["op"] == "add"
     ]
     report = report_of(rows, fault_windows=WINDOW)
     report = replace(report, verdict=judge(row, report.record, report.findings))
@@ -314,8 +314,8 @@ def test_a_suite_is_a_line_a_run_the_spread_of_repeats_and_the_count_of_verdicts
         [kill_primary, "UNKNOWN", "?", "-", "?", "?", "?", "?", "run-5"],
     ]
     (row, *more) = table_of(lines, "repeats")
-    told = [" ".join(parts).strip() for parts in zip(row, *more, strict=True)]
-    assert told == [
+    cells = [" ".join(parts).strip() for parts in zip(row, *more, strict=True)]
+    assert cells == [
         kill_primary,
         "4",
         ">= 2.023 / 2.023 / 19.993 s (3 of 4)",

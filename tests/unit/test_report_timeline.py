@@ -37,46 +37,50 @@ def control(rows: list[Row]) -> ElementTree.Element:
 
 
 def named(svg: ElementTree.Element, tag: str) -> list[ElementTree.Element]:
-    return [one for one in svg.iter() if one.tag.rpartition("}")[2] == tag]
+    return [element for element in svg.iter() if element.tag.rpartition("}")[2] == tag]
 
 
 def classed(svg: ElementTree.Element, name: str) -> list[ElementTree.Element]:
-    return [one for one in svg.iter() if one.get("class") == name]
+    return [element for element in svg.iter() if element.get("class") == name]
 
 
 def texts(svg: ElementTree.Element) -> list[str]:
-    return ["".join(one.itertext()) for one in named(svg, "text")]
+    return ["".join(element.itertext()) for element in named(svg, "text")]
 
 
 def pixel(svg: ElementTree.Element, seconds: float) -> float:
     """Where a moment is, by the figures of the axis."""
-    ticks = {one.text: float(one.get("x", "")) for one in named(svg, "text") if re.fullmatch(r"-?\d+", one.text or "")}
+    ticks = {
+        element.text: float(element.get("x", ""))
+        for element in named(svg, "text")
+        if re.fullmatch(r"-?\d+", element.text or "")
+    }
     return ticks["0"] + (ticks["10"] - ticks["0"]) / 10 * seconds
 
 
 def strip(of: Binned, vantage: str, kind: str) -> Strip:
-    return next(one for one in of.strips if (one.vantage, one.kind) == (vantage, kind))
+    return next(candidate for candidate in of.strips if (candidate.vantage, candidate.kind) == (vantage, kind))
 
 
-def colour_at(of: Binned, one: Strip, seconds: float) -> str:
-    return RAMP[levels(one.share)[int(seconds / of.bin_seconds) - of.first]]
+def colour_at(of: Binned, drawn_strip: Strip, seconds: float) -> str:
+    return RAMP[levels(drawn_strip.share)[int(seconds / of.bin_seconds) - of.first]]
 
 
 def test_the_bins_of_the_outage_are_red_and_the_others_blue() -> None:
     of = binned(history(killed_run()), at(10_000), (), ())
     for vantage in "abc":
         for kind in ("writes", "reads"):
-            one = strip(of, vantage, kind)
-            seen = [colour_at(of, one, seconds) for seconds in (-5, -0.15, 0.05, 1.0, 1.95, 2.05, 10)]
-            assert seen == [ALL, ALL, NONE, NONE, NONE, ALL, ALL]
+            drawn_strip = strip(of, vantage, kind)
+            colours = [colour_at(of, drawn_strip, seconds) for seconds in (-5, -0.15, 0.05, 1.0, 1.95, 2.05, 10)]
+            assert colours == [ALL, ALL, NONE, NONE, NONE, ALL, ALL]
 
 
 def test_an_outage_is_one_red_stroke_from_the_injection_on() -> None:
     svg = drawn(killed_run())
-    red = [one for one in named(svg, "path") if one.get("stroke") == NONE]
+    red = [element for element in named(svg, "path") if element.get("stroke") == NONE]
     assert len(red) == 6  # of three vantages' writes and reads
-    for one in red:
-        assert re.match(r"M100 21h20$", one.get("d", ""))  # bins of 100 ms, the first one 10 s ahead
+    for stroke in red:
+        assert re.match(r"M100 21h20$", stroke.get("d", ""))  # bins of 100 ms, the first one 10 s ahead
 
 
 def test_the_fault_window_is_where_it_was() -> None:
@@ -93,7 +97,7 @@ def test_the_end_of_the_failover_and_the_members_return_are_lines() -> None:
     svg = drawn(rows)
     failover = killed(rows).measured("availability", "failover_seconds")
     assert failover is not None
-    places = {one.get("x1") for one in named(svg, "line") if one.get("stroke-width") == "1.6"}
+    places = {element.get("x1") for element in named(svg, "line") if element.get("stroke-width") == "1.6"}
     assert {round(float(place or "")) for place in places} == {round(pixel(svg, at_)) for at_ in (failover, 15)}
     assert f"served again after {failover:.3f} s" in texts(svg)
     assert "all members back" in texts(svg)
@@ -102,37 +106,38 @@ def test_the_end_of_the_failover_and_the_members_return_are_lines() -> None:
 def test_a_fault_without_evidence_and_an_outage_without_end_say_so() -> None:
     svg = drawn(killed_run(down_ms=90_000), fault_windows=(kill(10_000, None, proven=False),), settled_ns=None)
     assert "kill of pg-0: NO EVIDENCE, not healed" in texts(svg)
-    assert any(said.startswith("not served again for ") for said in texts(svg))
+    assert any(text.startswith("not served again for ") for text in texts(svg))
     assert classed(svg, "fault")[0].get("stroke-dasharray")
-    assert not any("all members back" in said for said in texts(svg))
+    assert not any("all members back" in text for text in texts(svg))
 
 
 def test_a_lost_write_is_marked_where_it_was_written() -> None:
     svg = drawn(killed_run(lost=[30_600]))  # the 601st: scheduled at 6 s, so 4 s before the injection
     (mark,) = classed(svg, "lost")
     assert float(mark.get("x", "")) + 1 == pytest.approx(pixel(svg, -4), abs=0.1)
-    assert any("1 of 2,800 acked writes lost" in said for said in texts(svg))
+    assert any("1 of 2,800 acked writes lost" in text for text in texts(svg))
     assert "acknowledged write that was lost (1 shown)" in texts(svg)
 
 
 def test_nothing_is_marked_where_nothing_is_known_to_be_lost() -> None:
     report = killed(killed_run(lost=[30_600]))
     unknown = tuple(
-        replace(one, state=State.UNKNOWN) if one.property == "durability" else one for one in report.findings
+        replace(finding, state=State.UNKNOWN) if finding.property == "durability" else finding
+        for finding in report.findings
     )
     svg = ElementTree.fromstring(timeline(table(killed_run()), replace(report, findings=unknown)))
     assert not classed(svg, "lost")
-    assert any("acked writes lost ?" in said for said in texts(svg))
+    assert any("acked writes lost ?" in text for text in texts(svg))
 
 
 def test_a_control_run_has_no_fault_column_and_counts_from_its_start() -> None:
     svg = control(killed_run(down_ms=0))
     assert not classed(svg, "fault")
-    said = texts(svg)
-    assert "seconds since the first operation" in said
-    assert any(one.startswith("control run: no fault") for one in said)
-    assert not any("fault is live" in one or "served again" in one for one in said)
-    assert not [one for one in named(svg, "path") if one.get("stroke") == NONE]
+    shown = texts(svg)
+    assert "seconds since the first operation" in shown
+    assert any(text.startswith("control run: no fault") for text in shown)
+    assert not any("fault is live" in text or "served again" in text for text in shown)
+    assert not [element for element in named(svg, "path") if element.get("stroke") == NONE]
 
 
 def test_what_comes_from_outside_is_escaped_and_the_name_is_cut_to_its_room() -> None:
@@ -144,22 +149,25 @@ def test_what_comes_from_outside_is_escaped_and_the_name_is_cut_to_its_room() ->
     assert 'kill of <script>"&' in texts(svg)
     assert "<&>" in texts(svg)
     assert "<b>&" in texts(svg)
-    assert all(len(one) < 130 for one in texts(svg))
+    assert all(len(text) < 130 for text in texts(svg))
 
 
 def test_it_stands_alone() -> None:
-    said = timeline(table(killed_run()), killed(killed_run()))
-    assert said.startswith("<svg ")
-    assert f'width="{WIDTH}"' in said
-    assert re.findall(r'(?:href|src|url\()\S*|<style|<script|on\w+="', said) == []
-    assert re.findall(r"https?://[^\"]*", said) == ["http://www.w3.org/2000/svg"]
+    svg_text = timeline(table(killed_run()), killed(killed_run()))
+    assert svg_text.startswith("<svg ")
+    assert f'width="{WIDTH}"' in svg_text
+    assert re.findall(r'(?:href|src|url\()\S*|<style|<script|on\w+="', svg_text) == []
+    assert re.findall(r"https?://[^\"]*", svg_text) == ["http://www.w3.org/2000/svg"]
 
 
 def test_labels_meet_neither_each_other_nor_the_edge() -> None:
     windows = (kill(10_000, 10_400), replace(kill(10_200, 10_600), target="pg-1"), replace(WINDOW[0], target="pg-2"))
     svg = drawn(killed_run(down_ms=500), fault_windows=windows, settled_ns=at(11_000))
-    bold = [one for one in named(svg, "text") if one.get("font-size") == "11.5"]
-    boxes = [(float(one.get("x", "")), float(one.get("y", "")), width(one.text or "", 11.5, bold=True)) for one in bold]
+    bold = [element for element in named(svg, "text") if element.get("font-size") == "11.5"]
+    boxes = [
+        (float(element.get("x", "")), float(element.get("y", "")), width(element.text or "", 11.5, bold=True))
+        for element in bold
+    ]
     assert len(boxes) == 5
     for number, (left, baseline, wide) in enumerate(boxes):
         assert left + wide <= WIDTH
@@ -173,12 +181,12 @@ def test_targets_that_were_hit_at_once_share_a_column() -> None:
 
 
 def test_a_run_without_a_primary_is_drawn_with_its_outage_and_what_direct_means() -> None:
-    said = texts(ElementTree.fromstring(timeline(table(node_kill_run()), node_kill_report())))
-    assert any(one.startswith("outage 0.322 s") for one in said)
-    assert {"served again after 0.322 s", "kill of cs-1", "all members back"} <= set(said)
-    assert "direct: to each member in turn, so one that is down costs its share of them" in said  # writes too
-    assert not any("failover" in one for one in said)
-    assert not any("in turn" in one for one in texts(drawn(killed_run())))  # direct adds stay with the primary
+    shown = texts(ElementTree.fromstring(timeline(table(node_kill_run()), node_kill_report())))
+    assert any(text.startswith("outage 0.322 s") for text in shown)
+    assert {"served again after 0.322 s", "kill of cs-1", "all members back"} <= set(shown)
+    assert "direct: to each member in turn, so one that is down costs its share of them" in shown  # writes too
+    assert not any("failover" in text for text in shown)
+    assert not any("in turn" in text for text in texts(drawn(killed_run())))  # direct adds stay with the primary
 
 
 def test_the_warm_up_is_pale() -> None:
@@ -198,7 +206,7 @@ def test_a_bin_holds_its_share_and_its_nearest_rank_p99() -> None:
     rows = [operation(number, latency_ms=1 + number, route="service") for number in range(100)]
     rows += [operation(200, "fail"), operation(201, latency_ms=7), operation(400, "info", latency_ms=None)]
     of = binned(history(rows), at(0), (), ())
-    assert [(one.route, one.kind) for one in of.strips] == [("service", "writes"), ("unnamed", "writes")]
+    assert [(row.route, row.kind) for row in of.strips] == [("service", "writes"), ("unnamed", "writes")]
     np.testing.assert_array_equal(of.strips[0].share, [1, np.nan, np.nan, np.nan, np.nan])
     np.testing.assert_array_equal(of.strips[0].p99_seconds, [0.099, np.nan, np.nan, np.nan, np.nan])
     np.testing.assert_array_equal(of.strips[1].share, [np.nan, np.nan, 0.5, np.nan, 0])

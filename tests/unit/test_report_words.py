@@ -9,7 +9,7 @@ from caplab.report import words
 
 
 @pytest.mark.parametrize(
-    ("share", "said"),
+    ("share", "text"),
     [
         (1, "100 %"),
         (0, "0 %"),
@@ -23,16 +23,16 @@ from caplab.report import words
         (0.00001, "< 0.1 %"),
     ],
 )
-def test_a_ratio_is_never_all_or_nothing_unless_it_is(share: float, said: str) -> None:
-    assert words.ratio(share) == said
+def test_a_ratio_is_never_all_or_nothing_unless_it_is(share: float, text: str) -> None:
+    assert words.ratio(share) == text
 
 
 @pytest.mark.parametrize(
-    ("value", "said"), [(2.0341, "2.034 s"), (0, "0.000 s"), (99.9, "99.900 s"), (100, "100.0 s"), (4321, "4,321.0 s")]
+    ("value", "text"), [(2.0341, "2.034 s"), (0, "0.000 s"), (99.9, "99.900 s"), (100, "100.0 s"), (4321, "4,321.0 s")]
 )
-def test_seconds_have_milliseconds_below_a_hundred(value: float, said: str) -> None:
-    assert words.seconds(value) == said
-    assert words.seconds(value, at_least=True) == f">= {said}"
+def test_seconds_have_milliseconds_below_a_hundred(value: float, text: str) -> None:
+    assert words.seconds(value) == text
+    assert words.seconds(value, at_least=True) == f">= {text}"
 
 
 def test_no_case_in_n_bounds_the_rate_and_a_case_is_only_counted() -> None:
@@ -67,7 +67,7 @@ def test_every_property_and_verdict_has_its_word() -> None:
 
 
 @pytest.mark.parametrize(
-    ("engine", "epoch", "said"),
+    ("engine", "epoch", "text"),
     [
         ("postgres", "5", "commit on timeline 5"),
         ("postgres", "", "commit on a new timeline"),
@@ -76,8 +76,8 @@ def test_every_property_and_verdict_has_its_word() -> None:
         ("cassandra", "7", "commit in epoch 7"),
     ],
 )
-def test_an_epoch_has_its_engines_word_and_is_short(engine: str, epoch: str, said: str) -> None:
-    assert words.stamped(engine, epoch) == said
+def test_an_epoch_has_its_engines_word_and_is_short(engine: str, epoch: str, text: str) -> None:
+    assert words.stamped(engine, epoch) == text
 
 
 def test_what_comes_from_outside_draws_nothing_on_the_terminal() -> None:

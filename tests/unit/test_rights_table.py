@@ -30,20 +30,20 @@ def test_rules_become_the_same_rights() -> None:
         {"verbs": ["get", "list"], "apiGroups": ["caplab.dev"], "resources": ["faults"]},
         {"verbs": ["patch"], "apiGroups": [""], "resources": ["endpoints"], "resourceNames": ["a", "b"]},
     ]
-    found = rights_of(rules)
-    assert {str(right) for right in found} == {
+    granted = rights_of(rules)
+    assert {str(right) for right in granted} == {
         "get faults.caplab.dev", "list faults.caplab.dev", "patch endpoints a", "patch endpoints b",
     }  # fmt: skip
-    assert found < in_table(PAGE)["caplab-x", "everywhere"]
+    assert granted < in_table(PAGE)["caplab-x", "everywhere"]
 
 
 @pytest.mark.parametrize(
-    ("told", "says"),
+    ("granted", "says"),
     [
         ({Right("get", "pods")}, ""),
         ({Right("get", "pods"), Right("get", "secrets")}, "it may, and the page does not say so: get secrets"),
         (set(), "the page says it may, and it may not: get pods"),
     ],
 )
-def test_a_right_more_or_less_is_named(told: set[Right], says: str) -> None:
-    assert difference(told, {Right("get", "pods")}) == says
+def test_a_right_more_or_less_is_named(granted: set[Right], says: str) -> None:
+    assert difference(granted, {Right("get", "pods")}) == says

@@ -35,9 +35,9 @@ def test_rules_that_are_not_well_formed_are_told(tmp_path: Path) -> None:
 
 
 def test_a_case_that_did_not_run_or_went_otherwise_is_told() -> None:
-    found = {f"{name}-{way}": False for name, way, _ in rule_checks.spoilt()}
-    assert rule_checks.wrong({**found, "as-they-are": True}) == ["well-formed: None, not True"]
-    fine = {**found, "as-they-are": True, "well-formed": True}
+    outcomes = {f"{name}-{way}": False for name, way, _ in rule_checks.spoilt()}
+    assert rule_checks.wrong({**outcomes, "as-they-are": True}) == ["well-formed: None, not True"]
+    fine = {**outcomes, "as-they-are": True, "well-formed": True}
     assert rule_checks.wrong(fine) == []
     assert rule_checks.wrong({**fine, "CaplabTwoPrimaries-never": True}) == [
         "CaplabTwoPrimaries-never: True, not False"
@@ -93,12 +93,12 @@ def sections(text: str) -> dict[str, str]:
 
 def differences(text: str) -> list[str]:
     """What the page and the rules do not have in common."""
-    found = {heading: body for heading, body in sections(text).items() if heading.startswith("Caplab")}
-    missing = [f"no section {name}" for name in alerts() if name not in found]
-    needless = [f"no alert {name}" for name in found if name not in alerts()]
+    described = {heading: body for heading, body in sections(text).items() if heading.startswith("Caplab")}
+    missing = [f"no section {name}" for name in alerts() if name not in described]
+    needless = [f"no alert {name}" for name in described if name not in alerts()]
     silent = [
         f"{name} does not say its severity"
-        for name, body in found.items()
+        for name, body in described.items()
         if name in alerts() and f"**{alerts()[name]['labels']['severity'].capitalize()}**" not in body
     ]
     return missing + needless + silent

@@ -42,7 +42,7 @@ def suite_folder(tmp_path: Path) -> Path:
 
 
 def names(folder: Path) -> list[str]:
-    return sorted(one.name for one in folder.iterdir() if one.is_dir())
+    return sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
 
 
 def verdict(folder: Path) -> dict[str, Any]:
@@ -73,7 +73,7 @@ def test_a_suite_is_run_in_order_and_kept_with_its_plan_and_reports(tmp_path: Pa
     assert [run["verdict"] for run in verdict(folder)["runs"]] == ["valid"] * 3
     assert (folder / "summary.md").read_text().startswith("# Runs")
     plan = plans.read(folder)
-    assert [one.folder for one in plan.runs] == THREE
+    assert [run.folder for run in plan.runs] == THREE
     assert (plan.suite, plan.repeat, plan.runs[0].settings) == ("two", 1, {"durability": "quorum"})
     assert plan.machine.cores >= 1
     assert Xml.parse(folder / "junit.xml").getroot().attrib["tests"] == "3"
@@ -82,9 +82,9 @@ def test_a_suite_is_run_in_order_and_kept_with_its_plan_and_reports(tmp_path: Pa
 
 def test_each_run_is_announced_with_the_time_that_is_left(tmp_path: Path, toolkit: FakeToolkit) -> None:
     made(tmp_path)
-    for one in suite_folder(tmp_path).iterdir():
-        if one.is_dir():
-            results.write_journal(one, journal(seconds={"all": 600.0}))
+    for run_folder in suite_folder(tmp_path).iterdir():
+        if run_folder.is_dir():
+            results.write_journal(run_folder, journal(seconds={"all": 600.0}))
     first = suite_folder(tmp_path)
     first.rename(first.with_name("20200101-000000-two"))
     _, shown = made(tmp_path)
@@ -129,10 +129,10 @@ def test_a_run_without_a_record_or_with_an_error_is_a_failure(tmp_path: Path, to
     toolkit.instead["postgres/kill-primary"] = lambda folder: {"status": "aborted"}
     toolkit.instead["postgres/control"] = lambda folder: journal(error="it could not be judged")
     code, _ = made(tmp_path)
-    said = verdict(suite_folder(tmp_path))["failures"]
+    failures = verdict(suite_folder(tmp_path))["failures"]
     assert code == 3
-    assert "ended as aborted, and left no record" in said[0]
-    assert "it could not be judged" in said[1]
+    assert "ended as aborted, and left no record" in failures[0]
+    assert "it could not be judged" in failures[1]
 
 
 def begun_and_interrupted(tmp_path: Path, toolkit: FakeToolkit, at: str = "postgres/control") -> Path:

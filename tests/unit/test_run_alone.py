@@ -56,8 +56,8 @@ def test_who_begins_has_it_keeps_it_and_gives_it_back() -> None:
     mine = hold(server, "r-1")
     mine.begin()
     assert server.held[0] == "r-1"
-    seen = server.renewals
-    while server.renewals < seen + 3:
+    renewals = server.renewals
+    while server.renewals < renewals + 3:
         pass
     mine.end()
     assert server.held[0] == ""

@@ -24,27 +24,27 @@ def history(late_ms: list[float], op: str = "add") -> pa.Table:
     return pa.Table.from_pylist(rows)
 
 
-def found(late_ms: list[float], context: Context | None = None) -> tuple[State, float | None]:
+def outcome_of(late_ms: list[float], context: Context | None = None) -> tuple[State, float | None]:
     (finding,) = check_history(history(late_ms), context or Context(), [NAME])
     ratio = finding.figures.get("on_time_ratio")
     return finding.state, ratio if isinstance(ratio, float) else None
 
 
 def test_a_load_on_time_holds_and_a_late_one_is_doubtful() -> None:
-    assert found([1.0] * 100) == (State.HOLDS, 1.0)
-    assert found([1.0] * 99 + [6.0]) == (State.HOLDS, 0.99)
-    assert found([1.0] * 98 + [6.0] * 2) == (State.UNKNOWN, 0.98)
+    assert outcome_of([1.0] * 100) == (State.HOLDS, 1.0)
+    assert outcome_of([1.0] * 99 + [6.0]) == (State.HOLDS, 0.99)
+    assert outcome_of([1.0] * 98 + [6.0] * 2) == (State.UNKNOWN, 0.98)
 
 
 def test_only_the_steady_state_counts() -> None:
     late = [9.0] * 30 + [1.0] * 100 + [9.0] * 300
     window = FaultWindow("kill", "pg-0", 130 * 10_000_000, None)
-    assert found(late, Context((window,), steady_ns=30 * 10_000_000)) == (State.HOLDS, 1.0)
-    assert found(late)[0] is State.UNKNOWN
+    assert outcome_of(late, Context((window,), steady_ns=30 * 10_000_000)) == (State.HOLDS, 1.0)
+    assert outcome_of(late)[0] is State.UNKNOWN
 
 
 def test_too_few_operations_say_nothing_and_scans_are_none() -> None:
-    assert found([1.0] * 19) == (State.UNKNOWN, None)
+    assert outcome_of([1.0] * 19) == (State.UNKNOWN, None)
     (finding,) = check_history(history([1.0] * 50, op="scan"), Context(), [NAME])
     assert finding.state is State.UNKNOWN
     assert NAME in CHECKERS

@@ -48,7 +48,7 @@ def schema(name: str) -> dict[str, Any]:
 def strict(part: Any) -> Any:
     """The schema with no room for fields that it does not describe."""
     if isinstance(part, list):
-        return [strict(one) for one in part]
+        return [strict(item) for item in part]
     if not isinstance(part, dict):
         return part
     closed = {name: inner if name in ("if", "allOf") else strict(inner) for name, inner in part.items()}
@@ -102,7 +102,7 @@ def test_the_findings_of_every_checker_are_as_the_schema_says(tmp_path: Path) ->
     rows = [*adds(range(100), epoch="1"), *scan(range(100))]
     results.write_findings(tmp_path, check_history(history(rows), Context(), CHECKERS))
     findings = json.loads((tmp_path / results.FINDINGS).read_text())
-    assert {one["property"] for one in findings["findings"]} == set(CHECKERS)
+    assert {finding["property"] for finding in findings["findings"]} == set(CHECKERS)
     assert problems("findings", findings) == []
 
 
@@ -112,7 +112,12 @@ def test_every_figure_that_a_row_may_name_is_described() -> None:
         for part in schema("findings")["$defs"]["finding"]["allOf"]
         for figure in part["then"]["properties"]["figures"]["properties"]
     }
-    named = {(one.checker, figure) for one in PROPERTIES.values() for figure in (one.figure, one.of) if figure}
+    named = {
+        (described.checker, figure)
+        for described in PROPERTIES.values()
+        for figure in (described.figure, described.of)
+        if figure
+    }
     assert described == named
 
 
@@ -164,8 +169,8 @@ def test_a_file_that_drifted_from_its_schema_is_seen(
 
 def test_a_figure_of_another_kind_is_seen() -> None:
     finding = {"property": "durability", "state": "valid", "reason": "", "figures": {"lost": 0.5}}
-    said = problems("findings", {"schema": results.FINDINGS_SCHEMA, "findings": [finding]})
-    assert said == ["$.findings[0].figures.lost: 0.5 is not of type 'integer', 'array', 'null'"]
+    sentences = problems("findings", {"schema": results.FINDINGS_SCHEMA, "findings": [finding]})
+    assert sentences == ["$.findings[0].figures.lost: 0.5 is not of type 'integer', 'array', 'null'"]
 
 
 def test_a_plan_of_an_older_version_is_read_and_the_machine_here_is_told(tmp_path: Path) -> None:

@@ -14,10 +14,10 @@ from caplab.model.runs import FinalScan
 VALUES = range(5)
 
 
-def seen(rows: list[Row]) -> FinalScan:
-    found = standalone.final_scan(history(rows))
-    assert found
-    return found
+def scan_of(rows: list[Row]) -> FinalScan:
+    scan_record = standalone.final_scan(history(rows))
+    assert scan_record
+    return scan_record
 
 
 def judged(rows: list[Row]) -> tuple[State, str]:
@@ -37,7 +37,7 @@ def test_without_a_scan_there_is_none() -> None:
 
 def test_the_last_scan_counts_and_one_before_the_end_of_the_load_does_not() -> None:
     rows = adds(VALUES) + some([0], 20) + some(VALUES)
-    assert seen(rows) == FinalScan(True, 5, invoke_ns=at(1000))
+    assert scan_of(rows) == FinalScan(True, 5, invoke_ns=at(1000))
     assert judged(rows)[0] is State.HOLDS
 
 
@@ -49,14 +49,14 @@ def test_one_operation_is_enough_unless_more_are_asked_for() -> None:
 
 def test_a_scan_that_found_nothing_may_say_so_in_a_row_without_a_value() -> None:
     nothing = [operation(1000, op="scan")]
-    assert seen(adds(VALUES) + nothing) == FinalScan(True, 0, invoke_ns=at(1000))
+    assert scan_of(adds(VALUES) + nothing) == FinalScan(True, 0, invoke_ns=at(1000))
     assert judged(adds(VALUES) + nothing) == (State.VIOLATED, "Of 5 acked elements: 5 lost.")
 
 
 @pytest.mark.parametrize("outcome", ["fail", "info"])
 def test_a_row_that_is_not_ok_makes_the_scan_a_failed_one(outcome: str) -> None:
     rows = adds(VALUES) + some([0, 1]) + [operation(1000, outcome, op="scan", error="timeout")]
-    assert seen(rows).elements is None
+    assert scan_of(rows).elements is None
     assert judged(rows) == (State.UNKNOWN, "The final scan failed: 1 rows of it are not ok.")
     again = rows + some(VALUES, 2000)
     assert judged(again)[0] is State.HOLDS
@@ -64,7 +64,7 @@ def test_a_row_that_is_not_ok_makes_the_scan_a_failed_one(outcome: str) -> None:
 
 def test_adds_that_were_acked_after_the_scan_began_make_it_too_early_but_others_do_not() -> None:
     early = adds(VALUES) + some(VALUES, 41)  # the last add returns at 42
-    assert not seen(early).converged
+    assert not scan_of(early).converged
     assert judged(early)[0] is State.UNKNOWN
     assert "1 acked operations had not returned when it began" in judged(early)[1]
     assert judged(adds(VALUES) + some(VALUES, 42))[0] is State.HOLDS
@@ -77,16 +77,16 @@ def test_a_scan_of_all_members_together_counts_and_else_one_through_the_service(
     direct = some([0], 2000, server="m-0", route="direct")
     service = some(VALUES, 1500, server="m-1", route="service")
     together = some(range(4), 1000, server="all", route="service")
-    assert seen(adds(VALUES) + direct).elements == 1
-    assert seen(adds(VALUES) + direct + service) == FinalScan(True, 5, "m-1", invoke_ns=at(1500))
-    assert seen(adds(VALUES) + direct + service + together) == FinalScan(True, 4, "all", invoke_ns=at(1000))
+    assert scan_of(adds(VALUES) + direct).elements == 1
+    assert scan_of(adds(VALUES) + direct + service) == FinalScan(True, 5, "m-1", invoke_ns=at(1500))
+    assert scan_of(adds(VALUES) + direct + service + together) == FinalScan(True, 4, "all", invoke_ns=at(1000))
     nameless = [{**row, "server": None} for row in direct + service]
     assert judged(adds(VALUES) + nameless)[0] is State.HOLDS  # and not by what came later, straight to a member
 
 
 def test_members_whose_last_scans_differ_have_not_converged() -> None:
     members = [some(VALUES, 1000, server="m-0"), some([4, 3, 2, 1, 0], 1001, server="m-1")]
-    assert seen(adds(VALUES) + members[0] + members[1]) == FinalScan(True, 5, "m-1", invoke_ns=at(1001))
+    assert scan_of(adds(VALUES) + members[0] + members[1]) == FinalScan(True, 5, "m-1", invoke_ns=at(1001))
     differ = adds(VALUES) + members[0] + members[1] + some([0, 1, 2, 3, 7], 1002, server="m-2")
     assert judged(differ)[0] is State.UNKNOWN
     assert "the last scans of 'm-2' and 'm-0' differ (5 and 5 elements)" in judged(differ)[1]
@@ -97,6 +97,6 @@ def test_members_whose_last_scans_differ_have_not_converged() -> None:
 
 def test_of_sets_and_registers_in_one_history_the_scan_of_the_sets_counts() -> None:
     registers = [operation(0, key="x", value=9, latency_ms=5000), *some([9], 6000, key="x")]
-    assert seen(adds(VALUES) + some(VALUES) + registers) == FinalScan(True, 5, invoke_ns=at(1000))
+    assert scan_of(adds(VALUES) + some(VALUES) + registers) == FinalScan(True, 5, invoke_ns=at(1000))
     assert judged(adds(VALUES) + some(VALUES) + registers)[0] is State.HOLDS
-    assert seen(registers) == FinalScan(True, 1, invoke_ns=at(6000))
+    assert scan_of(registers) == FinalScan(True, 1, invoke_ns=at(6000))

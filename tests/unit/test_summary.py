@@ -71,12 +71,12 @@ def test_a_run_without_findings_says_so() -> None:
 def test_verdict_json_merges_the_verdicts_and_lists_runs_with_their_reasons() -> None:
     plain: Any = verdict_json([run(), run((30_100,), run_id="run-2")])
     assert plain["verdict"] == "invalid"
-    assert [(one["run"], one["name"], one["verdict"]) for one in plain["runs"]] == [
+    assert [(run["run"], run["name"], run["verdict"]) for run in plain["runs"]] == [
         ("run-1", "postgres quorum kill-primary", "valid"),
         ("run-2", "postgres quorum kill-primary", "invalid"),
     ]
     assert plain["runs"][1]["reasons"] == ["lost: 1 of 2800; forbidden."]
-    lost = next(one for one in plain["runs"][1]["properties"] if one["property"] == "lost")
+    lost = next(judgement for judgement in plain["runs"][1]["properties"] if judgement["property"] == "lost")
     assert (lost["state"], lost["measured"]) == ("invalid", 1)
     assert json.loads(json.dumps(plain)) == plain
 

@@ -33,7 +33,7 @@ def drawn(row: Row, number: int = 0) -> Xml.Element:
 
 
 def by_class(svg: Xml.Element, name: str) -> list[Xml.Element]:
-    return [one for one in svg.iter() if name in one.attrib.get("class", "").split()]
+    return [element for element in svg.iter() if name in element.attrib.get("class", "").split()]
 
 
 def text_of(folder: Path) -> str:
@@ -60,7 +60,7 @@ def test_what_was_violated_and_what_proves_nothing_differ_by_shape(tmp_path: Pat
     write(tmp_path, runs)
     (row,) = rows(tmp_path)
     svg = drawn(row)
-    assert [one.tag.removeprefix(_SVG) for one in by_class(svg, "dot")] == ["circle", "path", "circle"]
+    assert [element.tag.removeprefix(_SVG) for element in by_class(svg, "dot")] == ["circle", "path", "circle"]
     assert len(by_class(svg, "invalid")) == len(by_class(svg, "unknown")) == len(by_class(svg, "valid")) == 1
     text = text_of(tmp_path)
     assert '<span class="invalid">1 invalid</span>' in text
@@ -72,11 +72,11 @@ def test_the_line_is_broken_where_a_run_has_no_figure(tmp_path: Path) -> None:
     write(tmp_path, [run(number, measured("failoverTime", value)) for number, value in enumerate(values)])
     svg = drawn(rows(tmp_path)[0])
     assert len(by_class(svg, "dot")) == 5
-    assert [len(one.attrib["points"].split()) for one in by_class(svg, "path")] == [2, 2]
+    assert [len(element.attrib["points"].split()) for element in by_class(svg, "path")] == [2, 2]
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "label"),
     [
         ({"versions": {"postgres": "18.0"}}, "version of postgres: 17.12 → 18.0"),
         ({"images": {"postgres": f"p@sha256:{'ab' * 32}"}}, "image of postgres: sha256:1 → sha256:abababababab"),
@@ -86,19 +86,19 @@ def test_the_line_is_broken_where_a_run_has_no_figure(tmp_path: Path) -> None:
     ],
 )
 def test_a_change_is_marked_before_the_first_run_of_it(
-    tmp_path: Path, change: Mapping[str, Any], said: str | None
+    tmp_path: Path, change: Mapping[str, Any], label: str | None
 ) -> None:
     before, after = series("failoverTime", [1.0, 2.0]), series("failoverTime", [3.0, 4.0], 2)
-    write(tmp_path, [*before, *({**one, **change} for one in after)])
+    write(tmp_path, [*before, *({**run, **change} for run in after)])
     (row,) = rows(tmp_path)
-    assert [(mark.index, mark.changes) for mark in row.marks] == ([(2, (said,))] if said else [])
+    assert [(mark.index, mark.changes) for mark in row.marks] == ([(2, (label,))] if label else [])
     marks = by_class(drawn(row), "mark")
     assert len(marks) == len(row.marks)
-    if said:
-        line = next(one for one in marks[0].iter() if one.tag.removeprefix(_SVG) == "line")
+    if label:
+        line = next(element for element in marks[0].iter() if element.tag.removeprefix(_SVG) == "line")
         dots = [float(dot.attrib["cx"]) for dot in by_class(drawn(row), "dot")]
         assert dots[1] < float(line.attrib["x1"]) < dots[2]
-        assert f'<li value="1">2026-11-01 02:00 UTC: {said}</li>' in text_of(tmp_path)
+        assert f'<li value="1">2026-11-01 02:00 UTC: {label}</li>' in text_of(tmp_path)
 
 
 def test_another_promise_is_marked_and_a_bound_that_is_near_is_drawn(tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_the_last_runs_of_each_row_are_drawn(tmp_path: Path) -> None:
 def test_the_page_needs_nothing_beside_it_and_takes_no_markup_from_results(tmp_path: Path) -> None:
     evil = '<script>alert("x")</script>\x1b[31m'
     runs = series("failoverTime", [1.0, 2.0], row=f"postgres {evil}")
-    changed = [{**one, "versions": {"postgres": evil}, "run": f"{number}{evil}"} for number, one in enumerate(runs)]
+    changed = [{**run, "versions": {"postgres": evil}, "run": f"{number}{evil}"} for number, run in enumerate(runs)]
     write(tmp_path, [*runs, *changed])
     text = page(rows(tmp_path), evil, (evil,), "now")
     assert text.count("<script") == 1
@@ -153,7 +153,7 @@ def test_the_page_needs_nothing_beside_it_and_takes_no_markup_from_results(tmp_p
 
 
 def test_with_many_rows_those_that_are_well_are_folded(tmp_path: Path) -> None:
-    well = [one for number in range(30) for one in series("lost", [0], row=f"redis {number} none")]
+    well = [run for number in range(30) for run in series("lost", [0], row=f"redis {number} none")]
     write(tmp_path, [*well, *series("lost", [1], promise="forbidden")])
     text = text_of(tmp_path)
     assert len(re.findall(r'<details class="row" [^>]*open>', text)) == 1
@@ -162,7 +162,7 @@ def test_with_many_rows_those_that_are_well_are_folded(tmp_path: Path) -> None:
 
 def test_many_changes_are_folded_but_for_the_newest(tmp_path: Path) -> None:
     runs = series("failoverTime", [float(number) for number in range(12)])
-    write(tmp_path, [{**one, "settings": {"ttlSeconds": number}} for number, one in enumerate(runs)])
+    write(tmp_path, [{**run, "settings": {"ttlSeconds": number}} for number, run in enumerate(runs)])
     text = text_of(tmp_path)
     assert "<summary>3 earlier changes</summary>" in text
     assert text.index('<li value="11">') < text.index('<li value="1">')
@@ -200,9 +200,9 @@ def test_where_nothing_can_be_drawn_it_ends_with_3_and_a_sentence(
         write(place, series("lost", [0]))
         file.mkdir()
     assert main(["trend", str(place), "--output", str(file)]) == 3
-    said = capsys.readouterr().err
-    assert said.startswith("FAILED: ")
-    assert "Hint: " in said
+    error = capsys.readouterr().err
+    assert error.startswith("FAILED: ")
+    assert "Hint: " in error
 
 
 def test_it_needs_no_scipy(tmp_path: Path) -> None:

@@ -52,9 +52,9 @@ def awaited(collector: Collector, wanted: Callable[[Picture], bool], seconds: fl
 def test_everybody_is_asked(collector: Collector) -> None:
     collector.start()
     picture = awaited(collector, lambda picture: picture.is_whole)
-    assert [one.name for one in picture.clusters] == ["pg"]
-    assert [one.name for one in picture.probers] == ["prober a", "prober b"]
-    assert [one.experiment for one in picture.runs] == ["postgres/kill-primary"]
+    assert [cluster.name for cluster in picture.clusters] == ["pg"]
+    assert [prober.name for prober in picture.probers] == ["prober a", "prober b"]
+    assert [run.experiment for run in picture.runs] == ["postgres/kill-primary"]
 
 
 def test_a_silent_prober_is_unknown_and_holds_up_nobody(lab: FakeLab, collector: Collector) -> None:
@@ -63,7 +63,7 @@ def test_a_silent_prober_is_unknown_and_holds_up_nobody(lab: FakeLab, collector:
     picture = awaited(collector, lambda picture: bool(picture.routes))
     a, b = picture.probers
     assert (a.is_known, b.is_known, b.problem) == (True, False, "it is being waited for")
-    assert {one.route.vantage for one in picture.routes} == {"a"}
+    assert {traffic.route.vantage for traffic in picture.routes} == {"a"}
     assert not picture.is_whole
 
 
@@ -126,7 +126,7 @@ def test_a_prober_whose_pod_is_gone_is_missed(lab: FakeLab, collector: Collector
     lab.pods = {"a": "prober-a", "b": ""}
     lab.broken = {"": NobodyThere("no pod of it runs")}
     picture = awaited(collector, lambda picture: not picture.is_whole)
-    assert [said.problem for said in picture.probers] == ["", "no pod of it runs"]
+    assert [prober.problem for prober in picture.probers] == ["", "no pod of it runs"]
 
 
 def test_a_namespace_can_be_asked_for(lab: FakeLab, tmp_path: Path) -> None:
@@ -165,12 +165,12 @@ def test_what_is_listed_last_is_told_too_and_what_is_too_much_is_said_to_be_so(
 ) -> None:
     answers = 3
 
-    def told(_path: str, **query: str | int) -> dict[str, Any]:
+    def page(_path: str, **query: str | int) -> dict[str, Any]:
         number = int(query.get("continue", 0))
         mark = str(number + 1) if number + 1 < answers else ""
         return {"items": [{"number": number}], "metadata": {"continue": mark}}
 
-    monkeypatch.setattr(lab_api, "_json", told)
+    monkeypatch.setattr(lab_api, "_json", page)
     assert lab_api.objects("runs") == [{"number": 0}, {"number": 1}, {"number": 2}]
     answers = 9
     with pytest.raises(TooMuch, match="it has over 2,000 runs"):

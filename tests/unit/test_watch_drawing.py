@@ -43,7 +43,7 @@ def picture(paper: Paper, *, silent: tuple[str, ...] = ()) -> Picture:
         now_unix=NOW.timestamp(),
         api_server=API,
         operator=OPERATOR,
-        probers=tuple(SILENT if one in silent else SourceState(f"prober {one}") for one in "abc"),
+        probers=tuple(SILENT if vantage in silent else SourceState(f"prober {vantage}") for vantage in "abc"),
         host=HOST,
         clusters=(
             cluster_of("PostgresCluster", cluster()),
@@ -208,9 +208,9 @@ def test_without_colour_the_same_is_said(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_terminal_without_unicode_gets_ascii() -> None:
-    said = printed(Paper(80, None, sparkline.ASCII), "ascii")
-    assert "#####" in said
-    assert "_" in said
+    text = printed(Paper(80, None, sparkline.ASCII), "ascii")
+    assert "#####" in text
+    assert "_" in text
 
 
 def test_a_spark_is_full_only_where_all_was_acknowledged() -> None:

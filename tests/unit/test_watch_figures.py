@@ -33,19 +33,19 @@ def test_operations_of_a_load_are_added_up() -> None:
 
 
 def test_loads_on_a_route_are_added_up_and_one_that_ends_is_no_outage_of_the_others() -> None:
-    def told(ok: int, of_set: int | None) -> dict[Load, Count]:
+    def counts_at(ok: int, of_set: int | None) -> dict[Load, Count]:
         # The load of register lost half of its writes before anybody looked.
         others = "" if of_set is None else metrics(ok=of_set, op="add", workload="set", since=0.25)
         return dict(counts_of(metrics(ok=ok, info=500, since=4.0) + others))
 
     traffic = Traffic()
     for at, ok, of_set in ((100, 500, 500), (101, 510, 530), (102, 520, 560), (103, 530, None), (104, 540, None)):
-        traffic.add(at, told(ok, of_set))
+        traffic.add(at, counts_at(ok, of_set))
     (line,) = traffic.lines(104.5, 5, 1)
     assert [column.ratio for column in line.columns] == [1, 1, 1, 1, None]
     assert [traffic._slots[second][WRITES.route].ended for second in (100, 101, 102, 103)] == [40, 40, 10, 10]
     assert line.since_ack_seconds == pytest.approx(4.5)
-    traffic.add(105, told(550, 1))
+    traffic.add(105, counts_at(550, 1))
     assert traffic.lines(105.5, 5, 1)[0].since_ack_seconds == pytest.approx(0.75)
 
 
@@ -65,8 +65,8 @@ def test_what_a_prober_really_tells_is_understood(monkeypatch: pytest.MonkeyPatc
 
 
 def test_reads_and_writes_are_apart() -> None:
-    found = counts_of(metrics(op="read", ok=3) + metrics(op="write", ok=4))
-    assert {load.route.access: count.acked for load, count in found.items()} == {"read": 3, "write": 4}
+    counts = counts_of(metrics(op="read", ok=3) + metrics(op="write", ok=4))
+    assert {load.route.access: count.acked for load, count in counts.items()} == {"read": 3, "write": 4}
 
 
 def test_beats_and_writes_that_replicas_refuse_are_no_load() -> None:
