@@ -55,7 +55,7 @@ def _is_of_cluster(metadata: Body) -> bool:
     return named and made_by(stateful_set_of(labels), metadata)
 
 
-def _groups_of(pod: Body, labels_told: tuple[str, ...]) -> Iterator[Group]:
+def _groups_of(pod: Body, label_prefixes: tuple[str, ...]) -> Iterator[Group]:
     metadata, address = pod["metadata"], pod["status"]["podIP"]
     labels_of_pod = {
         f"{_META}namespace": metadata["namespace"],
@@ -64,7 +64,7 @@ def _groups_of(pod: Body, labels_told: tuple[str, ...]) -> Iterator[Group]:
         f"{_META}pod_node_name": pod["spec"].get("nodeName") or "",
     }
     for name, value in (metadata.get("labels") or {}).items():
-        if name.startswith(labels_told):
+        if name.startswith(label_prefixes):
             labels_of_pod[f"{_META}pod_label_{re.sub('[^a-zA-Z0-9_]', '_', name)}"] = value
     for container in pod["spec"]["containers"]:
         for port in container.get("ports") or ():

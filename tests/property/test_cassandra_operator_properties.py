@@ -32,7 +32,7 @@ _LIVE = ("replicas", "phiConvictThreshold", "paxosVariant", "timeouts")
 specs = by_schema(SCHEMA, parameters("cassandra", 5))
 
 
-def asked_for(spec: Mapping[str, Any], name: str = "cs") -> CassandraSpec:
+def spec_of(spec: Mapping[str, Any], name: str = "cs") -> CassandraSpec:
     return parse(body_of("CassandraCluster", spec, name))
 
 
@@ -40,7 +40,7 @@ def asked_for(spec: Mapping[str, Any], name: str = "cs") -> CassandraSpec:
 def test_whatever_is_asked_for_can_be_built_and_is_owned_and_named_well(
     spec_fields: dict[str, Any], name: str, current: int | None
 ) -> None:
-    spec = asked_for(spec_fields, name)
+    spec = spec_of(spec_fields, name)
     standing = steps.persisted_for(spec, Deployed(PersistedState(current), "", True) if current else None)
     made = [*manifests.build(spec, "image", "lab", ZONES, standing), *manifests.secrets(spec, lambda _: "x")]
     for item in made:
@@ -62,7 +62,7 @@ def test_what_can_change_live_never_changes_a_pod(first: dict[str, Any], other: 
     operations = {**first["operations"], "repair": other["operations"]["repair"]}
     live = {name: other[name] for name in _LIVE} | {"hintedHandoff": hints, "operations": operations}
     made = [
-        manifests.stateful_set(asked_for(spec), "image", PersistedState(3))["spec"]["template"]
+        manifests.stateful_set(spec_of(spec), "image", PersistedState(3))["spec"]["template"]
         for spec in (first, {**first, **live})
     ]
     assert made[0] == made[1]
@@ -70,7 +70,7 @@ def test_what_can_change_live_never_changes_a_pod(first: dict[str, Any], other: 
 
 @given(specs, specs)
 def test_telling_what_differs_leaves_no_difference(first: dict[str, Any], other: dict[str, Any]) -> None:
-    actual, wanted = asked_for(first), asked_for(other)
+    actual, wanted = spec_of(first), spec_of(other)
     look = ObservedCassandra(Place((pod(0),), "pw"), {"cs-0": up(0, settings=configuration.settings(actual))})
     changes = settings_drift.live_changes(wanted, look).get("cs-0", {})
     live = configuration.live_settings(wanted)

@@ -18,12 +18,12 @@ from caplab.check.lines import Pair, packed
 
 pytestmark = pytest.mark.property
 
-WORLDS = 40  # in one history
+KEYS = 40  # in one history
 MANY = settings(max_examples=100)
 SCAN_MS = 20
 
 
-def counter_world(key: str, rng: random.Random) -> list[Row]:
+def counter_rows(key: str, rng: random.Random) -> list[Row]:
     """Increments and reads of one key at whole milliseconds, so that many times are equal."""
     rows = []
     for _ in range(rng.choice([1, 2, 4, 8])):
@@ -74,11 +74,11 @@ COUNTED = ("keys", "keys_skipped", "increments", "reads", "scanned", "below", "a
 def test_counters_agree_with_adding_up_for_every_read(seed: int) -> None:
     rng = random.Random(seed)
     rows, expected = [operation(SCAN_MS, op="scan", key="no counter", value=1)], Counter[str]()
-    for number in range(WORLDS):
-        world = counter_world(f"n{number}", rng)
+    for number in range(KEYS):
+        key_rows = counter_rows(f"n{number}", rng)
         scan = [operation(SCAN_MS, op="scan", key=f"n{number}", value=rng.randrange(5))] if rng.random() < 0.8 else []
-        rows += world + scan
-        counts = slow_counter(world, scan)
+        rows += key_rows + scan
+        counts = slow_counter(key_rows, scan)
         worst = {name: max(expected[name], counts.pop(name, 0)) for name in ("missing_max", "excess_max")}
         expected.update(counts)
         expected.update({name: worst[name] - expected[name] for name in worst})
@@ -91,7 +91,7 @@ def test_counters_agree_with_adding_up_for_every_read(seed: int) -> None:
 @given(st.integers(0, 2**32))
 def test_a_counters_witness_proves_it_alone_and_no_increment_of_it_is_too_many(seed: int) -> None:
     rng = random.Random(seed)
-    table = history([row for number in range(WORLDS) for row in counter_world(f"n{number}", rng)])
+    table = history([row for number in range(KEYS) for row in counter_rows(f"n{number}", rng)])
     figures: Any = counters.check(table, Context()).figures
     assert len(figures["witnesses"]) == min(20, figures["below"] + figures["above"])
     for shown in figures["witnesses"]:
@@ -104,7 +104,7 @@ def test_a_counters_witness_proves_it_alone_and_no_increment_of_it_is_too_many(s
             assert less.get(kind, 0) == 0 or (kind, operations[place]["op"]) == ("above", "incr")
 
 
-def ids_world(key: str, rng: random.Random) -> list[Row]:
+def id_rows(key: str, rng: random.Random) -> list[Row]:
     """Ids at whole milliseconds that grow for the most part; some keys have the greatest numbers there are."""
     base, last = rng.choice([0, 0, 2**63 - 20, -(2**63)]), 0
     rows: list[Row] = []
@@ -143,10 +143,10 @@ def slow_ids(rows: list[Row]) -> Counter[str]:
 def test_ids_agree_with_comparing_every_pair(seed: int) -> None:
     rng = random.Random(seed)
     rows, expected = [], Counter[str]()
-    for number in range(WORLDS):
-        world = ids_world(f"i{number}", rng)
-        expected.update(slow_ids(world))
-        rows += world
+    for number in range(KEYS):
+        key_rows = id_rows(f"i{number}", rng)
+        expected.update(slow_ids(key_rows))
+        rows += key_rows
     rng.shuffle(rows)
     table = history(rows)
     figures: Any = ids.check(table, Context()).figures

@@ -30,7 +30,7 @@ specs = by_schema(SCHEMA, parameters("redis", 9))
 pod_names = [f"rd-{i}" for i in range(4)]
 
 
-def asked_for(spec: Mapping[str, Any], name: str = "rd") -> RedisSpec:
+def spec_of(spec: Mapping[str, Any], name: str = "rd") -> RedisSpec:
     return parse(body_of("RedisCluster", spec, name))
 
 
@@ -38,7 +38,7 @@ def asked_for(spec: Mapping[str, Any], name: str = "rd") -> RedisSpec:
 def test_whatever_is_asked_for_can_be_built_and_is_owned_and_named_well(
     spec_fields: dict[str, Any], name: str, current: int | None, bootstrap: bool
 ) -> None:
-    spec = asked_for(spec_fields, name)
+    spec = spec_of(spec_fields, name)
     standing = PersistedState(rollout.wanted_replicas(spec, None, current), None, bootstrap)
     made = [
         *manifests.build(spec, "image", "lab", standing),
@@ -68,12 +68,12 @@ def test_what_can_change_live_never_changes_a_pod(first: dict[str, Any], other: 
     fixed = {name: value for name, value in first["parameters"].items() if name in IMMUTABLE}
     live = {name: value for name, value in other["parameters"].items() if name not in IMMUTABLE}
     changed = {**first, **{name: other[name] for name in _LIVE}, "parameters": {**fixed, **live}}
-    assert templates(asked_for(changed)) == templates(asked_for(first))
+    assert templates(spec_of(changed)) == templates(spec_of(first))
 
 
 @given(specs, specs)
 def test_setting_what_differs_leaves_no_difference(first: dict[str, Any], other: dict[str, Any]) -> None:
-    actual, wanted = configuration.directives(asked_for(first)), configuration.directives(asked_for(other))
+    actual, wanted = configuration.directives(spec_of(first)), configuration.directives(spec_of(other))
     changes = configuration.drift(wanted, actual)
     assert configuration.drift(wanted, {**actual, **changes}) == {}
     assert configuration.drift(wanted, wanted) == {}
@@ -136,7 +136,7 @@ def test_the_primary_is_always_a_master_by_its_own_word_that_somebody_wants(look
 def test_whatever_is_seen_has_a_status_and_no_step_removes_the_primary_while_others_could_take_over(
     spec_fields: dict[str, Any], look: ObservedRedis, size: int, is_current: bool
 ) -> None:
-    spec = asked_for(spec_fields)
+    spec = spec_of(spec_fields)
     primary = primary_of(look)
     step = rollout.next_step(spec, look, primary, Deployed(size, "r1", is_current))
     done = status.RoundResult({}, step.why if step else "")

@@ -11,7 +11,7 @@ import pytest
 from histories import Row, at, history, kill
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from register_worlds import SCAN_MS, final_scan, world
+from random_registers import SCAN_MS, final_scan, random_rows
 from written_histories import alone
 
 from caplab.check import Context, Finding, sessions, staleness
@@ -19,7 +19,7 @@ from caplab.check.sessions_search import GUARANTEES
 
 pytestmark = pytest.mark.property
 
-WORLDS = 40  # in one history
+HISTORIES = 40  # in one history
 MANY = settings(max_examples=100)
 
 
@@ -41,7 +41,7 @@ def _by_invocation(row: Row) -> tuple[int, int]:
 
 
 class Slow:
-    """One world: what is ordered, what each read returned, and which version is surely older than which."""
+    """One history: what is ordered, what each read returned, and which version is surely older than which."""
 
     def __init__(self, rows: list[Row]) -> None:
         by_key = {key: [row for row in rows if row["key"] == key] for key in {row["key"] for row in rows}}
@@ -96,7 +96,7 @@ class Slow:
 
 
 def slow_staleness(rows: list[Row], scan: list[Row] | None) -> Counter[str]:
-    """The counts of one world; with a final scan at SCAN_MS or without."""
+    """The counts of one history; with a final scan at SCAN_MS or without."""
     slow = Slow(rows)
     counts = Counter(keys=slow.keys, keys_skipped=slow.skipped, reads=len(slow.reads), unexpected=slow.unexpected)
     shown: dict[str, Any] = {row["key"]: row for row in scan or []}
@@ -168,10 +168,10 @@ def slow_sessions(rows: list[Row]) -> Counter[str]:
     return counts
 
 
-def worlds(seed: int) -> dict[str, list[Row]]:
-    """WORLDS of them; in some the numbers of sessions and the values are as far apart as can be."""
+def random_histories(seed: int) -> dict[str, list[Row]]:
+    """HISTORIES of them; in some the numbers of sessions and the values are as far apart as can be."""
     rng = random.Random(seed)
-    made = {f"w{number}": world(f"w{number}", rng) for number in range(WORLDS)}
+    made = {f"w{number}": random_rows(f"w{number}", rng) for number in range(HISTORIES)}
     step, bases = rng.choice([(1, [0]), (700_000_001, [0, -(2**63), 2**63 - 100])])
     for rows in made.values():
         base = rng.choice(bases)
@@ -192,7 +192,7 @@ def summed(made: dict[str, list[Row]], of: Callable[[list[Row]], Counter[str]]) 
 @MANY
 @given(st.integers(0, 2**32))
 def test_staleness_agrees_with_holding_every_read_against_every_write(seed: int) -> None:
-    made = worlds(seed)
+    made = random_histories(seed)
     finding = staleness.check(history([row for rows in made.values() for row in rows]), Context())
     expected = summed(made, lambda rows: slow_staleness(rows, None))
     named = ("keys", "keys_skipped", "reads", "stale", "undecided", "unexpected")
@@ -216,7 +216,7 @@ def test_staleness_agrees_with_holding_every_read_against_every_write(seed: int)
 @given(st.integers(0, 2**32))
 def test_staleness_with_a_final_scan_agrees_with_holding_every_pair_against_it(seed: int) -> None:
     rng = random.Random(seed)
-    made = worlds(seed)
+    made = random_histories(seed)
     scans = {name: final_scan(rows, rng) for name, rows in made.items()}
     rows = [row for name in made for row in made[name] + scans[name]]
     finding = staleness.check(history(rows), Context())
@@ -230,7 +230,7 @@ def test_staleness_with_a_final_scan_agrees_with_holding_every_pair_against_it(s
 @MANY
 @given(st.integers(0, 2**32))
 def test_sessions_agree_with_holding_every_read_against_all_that_was_known(seed: int) -> None:
-    made = worlds(seed)
+    made = random_histories(seed)
     finding = sessions.check(history([row for rows in made.values() for row in rows]), Context())
     expected = summed(made, slow_sessions)
     named = (*GUARANTEES, "keys", "keys_skipped", "reads")
@@ -247,7 +247,7 @@ def test_sides_of_staleness_that_part_all_vantages_sum_to_the_totals_and_each_is
     seed: int,
 ) -> None:
     rng = random.Random(seed)
-    made, sides = cut_worlds(seed, rng)
+    made, sides = random_cut_histories(seed, rng)
     scans = {name: final_scan(rows, rng) for name, rows in made.items()}
     table = history([row for name in made for row in made[name] + scans[name]])
     window = kill(rng.randint(0, 12), rng.choice([15, None]))
@@ -268,7 +268,7 @@ def test_sides_of_staleness_that_part_all_vantages_sum_to_the_totals_and_each_is
 def test_sides_of_sessions_that_part_all_vantages_sum_to_the_totals_and_each_is_what_it_would_be_alone(
     seed: int,
 ) -> None:
-    made, sides = cut_worlds(seed, random.Random(seed))
+    made, sides = random_cut_histories(seed, random.Random(seed))
     table = history([row for rows in made.values() for row in rows])
     figures: Any = sessions.check(table, Context(sides=sides)).figures
     names = ("reads", *GUARANTEES)
@@ -278,12 +278,12 @@ def test_sides_of_sessions_that_part_all_vantages_sum_to_the_totals_and_each_is_
         compare_side(figures, side, {name: alone.get(name, 0) for name in names})
 
 
-def cut_worlds(seed: int, rng: random.Random) -> tuple[dict[str, list[Row]], dict[str, tuple[str, ...]]]:
+def random_cut_histories(seed: int, rng: random.Random) -> tuple[dict[str, list[Row]], dict[str, tuple[str, ...]]]:
     """Worlds with routes, and a cut between them: each is a vantage."""
-    made = worlds(seed)
+    made = random_histories(seed)
     for row in (row for rows in made.values() for row in rows):
         row["route"] = rng.choice(["direct", "service", None])
-    names, cut = tuple(made), rng.randint(1, WORLDS - 1)
+    names, cut = tuple(made), rng.randint(1, HISTORIES - 1)
     return made, {"minority": names[:cut], "majority": names[cut:]}
 
 
@@ -313,7 +313,7 @@ def compare_sums(figures: Any, sides: dict[str, tuple[str, ...]], names: tuple[s
 @given(st.integers(0, 2**32))
 def test_the_operations_of_a_witness_prove_it_alone_and_none_of_them_is_too_many(seed: int) -> None:
     rng = random.Random(seed)
-    made = worlds(seed)
+    made = random_histories(seed)
     table = history([row for rows in made.values() for row in (*rows, *final_scan(rows, rng))])
     for check, kinds in ((staleness.check, STALENESS), (sessions.check, SESSIONS)):
         figures: Any = check(table, Context()).figures

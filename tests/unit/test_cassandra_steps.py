@@ -34,7 +34,7 @@ from observed_cassandra import (
 )
 from simulated_cassandra import SimulatedCluster
 
-Said = Mapping[int, Member | None]
+Answers = Mapping[int, Member | None]
 
 
 def step(
@@ -65,7 +65,7 @@ def waits(members: tuple[str, ...] | None, why: str) -> bool:
 
 # --- beginning --------------------------------------------------------------------------------------------
 
-NEW: Said = dict.fromkeys(range(3), WAITS)
+NEW: Answers = dict.fromkeys(range(3), WAITS)
 FRESH = Deployed(PersistedState(3), "r1", is_current=True)
 
 
@@ -83,7 +83,7 @@ def test_a_cluster_begins_anew_where_all_data_is_lost() -> None:
     assert step(ring(NEW)) == ("/start", "cs-0", "first")
 
 
-FIRST_UP: Said = {0: up(0, [0]), 1: WAITS, 2: WAITS}
+FIRST_UP: Answers = {0: up(0, [0]), 1: WAITS, 2: WAITS}
 
 
 def test_the_others_join_one_after_the_other() -> None:
@@ -107,7 +107,7 @@ TWO = {0: up(0, [0, 1]), 1: up(1, [0, 1]), 2: WAITS}
         ({**TWO, 0: up(0, [0, 1], schemas={address(0): "s1", address(1): "s2"})}, "agree on the schema"),
     ],
 )
-def test_nobody_joins_while_another_is_not_up_for_all(members: Said, why: str) -> None:
+def test_nobody_joins_while_another_is_not_up_for_all(members: Answers, why: str) -> None:
     assert waits(step(ring(members, so_far=before(0, 1))), why)
 
 
@@ -165,7 +165,7 @@ ALL = range(5)
 GROWN = Deployed(PersistedState(5, frozenset(map(host, ALL))), "r1", is_current=True)
 
 
-def five(changes: Said | None = None, others: Sequence[int] = ALL) -> Ring:
+def five(changes: Answers | None = None, others: Sequence[int] = ALL) -> Ring:
     members: dict[int, Member | None] = {number: up(number, others) for number in ALL if number in others}
     return ring({**members, **(changes or {})}, FIVE, before(*ALL))
 
@@ -198,7 +198,7 @@ def test_members_leave_the_ring_before_their_pods_go_the_last_first() -> None:
         (dict.fromkeys(ALL), "not up for all"),
     ],
 )
-def test_nobody_leaves_while_a_copy_might_be_lost_by_it(members: Said, why: str) -> None:
+def test_nobody_leaves_while_a_copy_might_be_lost_by_it(members: Answers, why: str) -> None:
     assert waits(step(five(members), GROWN), why)
 
 
@@ -319,7 +319,7 @@ def test_after_a_join_the_others_drop_what_is_not_theirs_any_more_one_by_one() -
     assert waits(step(ring({0: at("cleanup", CLEANUP, "running", 0)}), SETTLED_BEFORE), "cs-0 is at a cleanup")
     first = at("cleanup", CLEANUP, "done", 0)
     assert step(ring({0: first}), SETTLED_BEFORE) == ("/cleanup", "cs-1", CLEANUP)
-    both: Said = {0: first, 1: at("cleanup", CLEANUP, "failed", 1)}
+    both: Answers = {0: first, 1: at("cleanup", CLEANUP, "failed", 1)}
     assert step(ring(both), SETTLED_BEFORE) == ("keep", "3", "h0,h1,h2")
 
 
@@ -336,56 +336,61 @@ def test_a_ring_whose_hosts_are_not_known_is_not_written_down() -> None:
     assert step(alone, Deployed(PersistedState(1), "r1", True), replace(SPEC, replicas=1)) is None
 
 
-ASKED = replace(SPEC, operations=Operations("r1", ""))
+REPAIR_REQUESTED = replace(SPEC, operations=Operations("r1", ""))
 
 
 def test_a_repair_goes_from_member_to_member() -> None:
-    assert step(ring(), spec=ASKED) == ("/repair", "cs-0", "r1")
-    assert waits(step(ring({0: at("repair", "r1", "running", 0)}), spec=ASKED), "repair r1: 0 members done: cs-0 is at")
+    assert step(ring(), spec=REPAIR_REQUESTED) == ("/repair", "cs-0", "r1")
+    assert waits(
+        step(ring({0: at("repair", "r1", "running", 0)}), spec=REPAIR_REQUESTED),
+        "repair r1: 0 members done: cs-0 is at",
+    )
     done = {0: at("repair", "r1", "done", 0)}
-    assert step(ring(done), spec=ASKED) == ("/repair", "cs-1", "r1")
+    assert step(ring(done), spec=REPAIR_REQUESTED) == ("/repair", "cs-1", "r1")
     # its process forgot, but the status has it
     so_far = {"repair": {"request": "r1", "done": ["cs-0"]}}
-    assert step(ring(), spec=ASKED, so_far=so_far) == ("/repair", "cs-1", "r1")
-    assert waits(step(ring({2: None}), spec=ASKED), "repair r1: 0 members done: not ready: cs-2")
+    assert step(ring(), spec=REPAIR_REQUESTED, so_far=so_far) == ("/repair", "cs-1", "r1")
+    assert waits(step(ring({2: None}), spec=REPAIR_REQUESTED), "repair r1: 0 members done: not ready: cs-2")
     busy = {2: at("cleanup", "c", "running", 2)}
-    assert waits(step(ring(busy), spec=ASKED), "cs-2 is at a cleanup")
+    assert waits(step(ring(busy), spec=REPAIR_REQUESTED), "cs-2 is at a cleanup")
 
 
-def repair(members: Said | None = None, so_far: Mapping[str, Any] | None = None, request: str = "r1") -> Repair | None:
+def repair(
+    members: Answers | None = None, so_far: Mapping[str, Any] | None = None, request: str = "r1"
+) -> Repair | None:
     spec = replace(SPEC, operations=Operations(request, ""))
     return repair_of(spec, ring(members), {"repair": so_far} if so_far else {}, NOW)
 
 
 def test_a_repair_is_done_when_all_have_done_their_part_and_stays_so() -> None:
-    parts: Said = {number: at("repair", "r1", "done", number) for number in range(3)}
+    parts: Answers = {number: at("repair", "r1", "done", number) for number in range(3)}
     whole = Repair("r1", ("cs-0", "cs-1", "cs-2"), at=NOW)
     assert repair(parts) == whole
     assert whole.as_status() == {"request": "r1", "done": ["cs-0", "cs-1", "cs-2"], "at": NOW}
     assert repair({}, whole.as_status()) == whole
-    assert step(ring(), spec=ASKED, so_far={"repair": whole.as_status()}) is None
+    assert step(ring(), spec=REPAIR_REQUESTED, so_far={"repair": whole.as_status()}) is None
     assert repair({}, whole.as_status(), request="") == whole
     assert repair({}, whole.as_status(), request="r2") == Repair("r2")
     assert repair({}, None, request="") is None
     assert repair({**parts, 1: at("repair", "r0", "done", 1)}) == Repair("r1", ("cs-0", "cs-2"))
     assert repair(parts, {"request": "r1", "done": ["cs-2"]}) == Repair("r1", ("cs-2", "cs-0", "cs-1"), at=NOW)
     two = ring({number: at("repair", "r1", "done", number) for number in range(2)}, PODS[:2])
-    assert repair_of(ASKED, two, {}, NOW) == Repair("r1", ("cs-0", "cs-1"))
+    assert repair_of(REPAIR_REQUESTED, two, {}, NOW) == Repair("r1", ("cs-0", "cs-1"))
 
 
 def test_a_repair_that_failed_says_why_and_is_not_tried_again_for_the_same_request() -> None:
     failed = repair({1: at("repair", "r1", "failed", 1, "x" * 600)})
     assert failed is not None
     assert (failed.problem[:10], len(failed.problem)) == ("cs-1: xxxx", 500)
-    assert step(ring({1: at("repair", "r1", "failed", 1, "no")}), spec=ASKED) is None
+    assert step(ring({1: at("repair", "r1", "failed", 1, "no")}), spec=REPAIR_REQUESTED) is None
     assert repair({}, {"request": "r1", "done": [], "problem": "no"}) == Repair("r1", problem="no")
     again = replace(SPEC, operations=Operations("r2", ""))
     assert step(ring(), spec=again, so_far={"repair": failed.as_status()}) == ("/repair", "cs-0", "r2")
 
 
 def test_cleaning_up_comes_before_a_repair_and_restarts_before_both() -> None:
-    assert step(ring(), SETTLED_BEFORE, ASKED) == ("/cleanup", "cs-0", CLEANUP)
-    assert step(ring({}, OLD), SETTLED_BEFORE, ASKED) == ("restart", "cs-2")
+    assert step(ring(), SETTLED_BEFORE, REPAIR_REQUESTED) == ("/cleanup", "cs-0", CLEANUP)
+    assert step(ring({}, OLD), SETTLED_BEFORE, REPAIR_REQUESTED) == ("restart", "cs-2")
 
 
 # --- a whole life -----------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ BODY: dict[str, Any] = {
     "kind": "PostgresCluster",
     "metadata": {"name": "pg", "namespace": "demo", "uid": "u"},
 }
-ASKED = "MAY patch statefulsets in demo"
+REVIEW = "MAY patch statefulsets in demo"
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_it_binds_itself_one_role_in_the_clusters_namespace_that_goes_with_the_c
 def test_it_waits_until_the_api_server_has_heard_of_it_and_asks_no_more_then(server: FakeServer) -> None:
     server.refusals = iter([True, True, False])
     rights.ensure(server, BODY)
-    assert server.requests.count(ASKED) == 3
+    assert server.requests.count(REVIEW) == 3
     server.requests.clear()
     rights.ensure(server, BODY)
     assert server.requests == []

@@ -110,14 +110,14 @@ class Sessions:
         self.run += [f"{pod.name}: {statement}" for statement in statements]
         if self.refuses:
             return [self.refuses]
-        self.role = None if "drop" in statements[0] else WELL_AS_TOLD
+        self.role = None if "drop" in statements[0] else WELL_ANSWER
         return []
 
     def encrypted(self, *_: object) -> str:
         return KEPT
 
 
-WELL_AS_TOLD = {"asWanted": True, "password": KEPT, "memberOf": ["pg_monitor"], "isOurs": True}
+WELL_ANSWER = {"asWanted": True, "password": KEPT, "memberOf": ["pg_monitor"], "isOurs": True}
 
 
 @pytest.fixture
@@ -178,7 +178,7 @@ def test_nothing_is_done_while_the_password_is_not_known() -> None:
 
 
 def test_where_there_is_to_be_none_it_is_dropped_once_and_then_not_looked_for(clock: SimpleNamespace) -> None:
-    held, sessions = Monitor(""), Sessions(role=WELL_AS_TOLD)
+    held, sessions = Monitor(""), Sessions(role=WELL_ANSWER)
     keep(held, sessions)
     assert sessions.run == [
         "pg-0: do $caplab$ begin set local synchronous_commit = local; drop role monitor; end $caplab$"
@@ -193,7 +193,7 @@ def test_what_is_refused_again_and_again_is_logged_once(
     clock: SimpleNamespace, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    held, sessions = Monitor(""), Sessions(role=WELL_AS_TOLD, refuses="role monitor owns objects")
+    held, sessions = Monitor(""), Sessions(role=WELL_ANSWER, refuses="role monitor owns objects")
     for _ in range(3):
         keep(held, sessions)
         clock.now += 5

@@ -66,8 +66,17 @@ INFO = {
     "aof_last_write_status": "ok", "aof_last_bgrewrite_status": "ok", "aof_rewrite_in_progress": 0,
     "aof_rewrite_scheduled": 0,
 }  # fmt: skip
-TOLD: Answer = ["ip", "rd-0.x", "flags", "master,failover_in_progress", "num-other-sentinels", "2", "quorum", "2"]
-KNOWN: Answer = [["ip", "rd-1.x", "flags", "slave,promoted", "slave-priority", "0"]]
+MASTER_ANSWER: Answer = [
+    "ip",
+    "rd-0.x",
+    "flags",
+    "master,failover_in_progress",
+    "num-other-sentinels",
+    "2",
+    "quorum",
+    "2",
+]
+REPLICAS_ANSWER: Answer = [["ip", "rd-1.x", "flags", "slave,promoted", "slave-priority", "0"]]
 
 
 def test_answers_of_members_and_sentinels_are_read() -> None:
@@ -75,7 +84,7 @@ def test_answers_of_members_and_sentinels_are_read() -> None:
     assert member == Member(False, "a" * 40, 42, "10.0.0.7", True, False, {"hz": "10", "save": ""})
     primary = observe.member_from({**INFO, "role": "master", "loading": 1}, [])
     assert (primary.is_master, primary.offset, primary.follows, primary.loading) == (True, 43, "", True)
-    watcher = observe.sentinel_from(TOLD, KNOWN, ["INFO-PERIOD", "10000"])
+    watcher = observe.sentinel_from(MASTER_ANSWER, REPLICAS_ANSWER, ["INFO-PERIOD", "10000"])
     assert (watcher.names, watcher.others, watcher.periods) == ("rd-0.x", 2, {"info-period": "10000"})
     assert watcher.replicas == (KnownReplica("rd-1.x", frozenset({"slave", "promoted"}), 0),)
 

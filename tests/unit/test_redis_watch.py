@@ -81,13 +81,13 @@ class FakeServer:
 class Looking:
     """Counts the looks; finds what it is told to from one of them on."""
 
-    def __init__(self, found_at: int = 0) -> None:
+    def __init__(self, primary_at: int = 0) -> None:
         self.looks = 0
-        self.found_at = found_at
+        self.primary_at = primary_at
 
     def __call__(self) -> bool:
         self.looks += 1
-        return self.looks == self.found_at
+        return self.looks == self.primary_at
 
 
 async def until(what: str, holds: Callable[[], bool]) -> None:
@@ -141,7 +141,7 @@ def test_a_member_that_closes_its_connections_is_looked_at_and_attended_to_again
 
 
 def test_a_promotion_that_is_due_is_looked_for_until_it_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    look = Looking(found_at=4)
+    look = Looking(primary_at=4)
 
     async def scenario(member: FakeServer, watcher: FakeServer, places: list[Place]) -> None:
         assert watcher.received.startswith(b"AUTH operator pw\r\n")

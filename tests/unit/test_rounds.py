@@ -79,7 +79,7 @@ class Handlers:
         if self.refuse:
             raise self.refuse
 
-    def run_round(self, _api: Any, of: Mapping[str, Any], _before: Any, _hit: Any) -> Mapping[str, Any]:
+    def run_round(self, _api: Any, of: Mapping[str, Any], _before: Any, _active_faults: Any) -> Mapping[str, Any]:
         name = of["metadata"]["name"]
         if name in self.stuck:
             self.let_go.wait(10)

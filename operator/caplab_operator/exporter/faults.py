@@ -27,7 +27,7 @@ def fault_metrics(faults: Sequence[Body], clusters: Iterable[Body], now: datetim
     overdue = dict(active)
     for fault in faults:
         for kind in [kind for kind in KINDS if kind in fault["spec"]]:
-            for labels in hit_by(fault, all_labels):
+            for labels in clusters_hit(fault, all_labels):
                 key, is_active = (kind, *labels), is_live(fault, labels[2])
                 late = seconds_overdue(fault, now) if is_active else 0.0
                 active[key] = max(active.get(key, 0.0), float(is_active))
@@ -45,7 +45,7 @@ def _family(name: str, text: str, samples: Mapping[Key, float]) -> Metric:
     return family
 
 
-def hit_by(fault: Body, all_labels: Iterable[Labels]) -> set[Labels]:
+def clusters_hit(fault: Body, all_labels: Iterable[Labels]) -> set[Labels]:
     """The clusters that a fault hits: those of its targets' entries, and the one that it names."""
     namespace, target = fault["metadata"]["namespace"], fault["spec"]["target"]
     names = {entry["cluster"] for entry in _entries(fault) if entry.get("cluster")}

@@ -43,7 +43,7 @@ def apply_all(
     made = [_marked(secret, passwords.root) for secret in secrets(passwords)]
     claims = api.metadata_of_all("v1", "PersistentVolumeClaim", cluster.namespace)
     there = look_at_all(api, [*made, *objects, *later], claims)
-    _await_the_end_of_an_earlier_one(api, objects, later, there)
+    _check_earlier_cluster_is_gone(api, objects, later, there)
     sets = [stateful_set for stateful_set in objects if stateful_set["kind"] == "StatefulSet"]
     own = [claim for stateful_set in sets for claim in claims_of(stateful_set, claims)]
     left = [claim for stateful_set in sets for claim in claims_left_by(stateful_set, claims)]
@@ -62,7 +62,7 @@ class EarlierClusterRemains(Exception):
     """What an earlier cluster of the name has left is about to go."""
 
 
-def _await_the_end_of_an_earlier_one(
+def _check_earlier_cluster_is_gone(
     api: Api, objects: Sequence[Manifest], later: Sequence[Manifest], there: Mapping[Name, Metadata]
 ) -> None:
     """Raises StillThere for members of an earlier cluster of this name, whose objects have gone, and what they made.

@@ -69,8 +69,8 @@ class DriftCorrection:
             return
         oldest = sessions.ask(primary, passwords.get("superuser", ""), rejoin.OLDEST_SEGMENT)
         for pod in observed.pods:
-            is_known = oldest.isascii() and oldest.isdecimal() and len(oldest) < 20
-            if pod.name in late and pod.address and is_known and rejoin.needs_copy(observed, pod.name, int(oldest)):
+            is_number = oldest.isascii() and oldest.isdecimal() and len(oldest) < 20
+            if pod.name in late and pod.address and is_number and rejoin.needs_copy(observed, pod.name, int(oldest)):
                 self._standing_still[pod.name] = time.monotonic() + _COPY_AGAIN_SECONDS
                 refused = observe.send(pod.address, passwords.get("patroni", ""), "/reinitialize", {"force": True})
                 _note(spec, pod, "gets a new copy, since the log that it needs is gone", refused)

@@ -25,7 +25,7 @@ class Monitor:
     """Of one cluster. password: None while it is not known, '' where there is to be no such role."""
 
     password: str | None = None
-    _asked: tuple[str, float] = ("", 0.0)  # of the primary: its pod's uid, and when
+    _last_query: tuple[str, float] = ("", 0.0)  # of the primary: its pod's uid, and when
     _is_gone: bool = False  # it was taken away, or never there: nobody but the operator makes it
     _logged: str = ""  # what was logged last; '' where the role is as it should be
 
@@ -40,7 +40,7 @@ class Monitor:
             or not self._is_due(primary)
         ):
             return
-        self._asked = primary.uid, time.monotonic()
+        self._last_query = primary.uid, time.monotonic()
         answer = sessions.ask(primary, superuser, monitor.QUESTION)
         if not answer:
             return
@@ -68,7 +68,7 @@ class Monitor:
         self._logged = text
 
     def _is_due(self, primary: Pod) -> bool:
-        uid, at = self._asked
+        uid, at = self._last_query
         return not self._is_gone and (uid != primary.uid or time.monotonic() - at >= _AGAIN_SECONDS)
 
     def _statements(self, answer: str, primary: Pod, sessions: Sessions, superuser: str) -> Sequence[str]:

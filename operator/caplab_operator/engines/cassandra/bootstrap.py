@@ -70,9 +70,9 @@ def _taken(row: RingMember, ring: Ring) -> str:
 
 def _join(waiting: Sequence[RingMember], ring: Ring) -> Send | Wait:
     name = waiting[0].name
-    if amiss := [row for row in (*ring.rows, *ring.absent) if _is_concerned(row) and not row.is_up]:
-        until = "has left" if amiss[0].state == LEAVING else "is up for all"
-        return Wait(f"{name} waits until {amiss[0].name} {until}")
+    if not_up := [row for row in (*ring.rows, *ring.absent) if _is_concerned(row) and not row.is_up]:
+        until = "has left" if not_up[0].state == LEAVING else "is up for all"
+        return Wait(f"{name} waits until {not_up[0].name} {until}")
     if len(ring.schemas) != 1:
         return Wait(f"{name} waits until all agree on the schema")
     return _send_start(waiting[0], {"as": "joining"}, "joins")

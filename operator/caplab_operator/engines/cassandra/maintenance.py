@@ -21,8 +21,8 @@ _CLEANUP = "cleanup"
 
 def next_step(spec: CassandraSpec, ring: Ring, deployed: Deployed, repair: Repair | None) -> Step | None:
     """A cleanup or a repair, one member at a time; None: neither is due."""
-    if amiss := health.not_serving(spec, ring):
-        return Wait(f"{repairs.so_far(repair)}: {amiss}", is_maintenance=True) if repair and repair.is_due else None
+    if problem := health.not_serving(spec, ring):
+        return Wait(f"{repairs.so_far(repair)}: {problem}", is_maintenance=True) if repair and repair.is_due else None
     return _cleanup(ring, deployed) or repairs.next_step(ring, repair)
 
 

@@ -68,8 +68,8 @@ def _to_restart(spec: CassandraSpec, old: Sequence[RingMember]) -> str:
 
 def _restart(spec: CassandraSpec, ring: Ring, old: Sequence[RingMember]) -> Step:
     why = _to_restart(spec, old)
-    if amiss := health.not_serving(spec, ring):
-        return Wait(f"{why}: {amiss}")
+    if problem := health.not_serving(spec, ring):
+        return Wait(f"{why}: {problem}")
     return Restart(old[-1].pod, why)
 
 
@@ -102,8 +102,8 @@ def _leave(row: RingMember, ring: Ring, deployed: Deployed, why: str) -> Step:
     if len(ring.rows) != deployed.replicas:
         return Wait(f"{why}: there are {len(ring.rows)} pods")
     # Its data goes to the others: with one of them away, copies would be missing afterwards.
-    if amiss := [other.name for other in ring.rows if not (other.is_up or other is row)]:
-        return Wait(f"{why}: not up for all: {', '.join(amiss)}")
+    if not_up := [other.name for other in ring.rows if not (other.is_up or other is row)]:
+        return Wait(f"{why}: not up for all: {', '.join(not_up)}")
     if row.stage != RUNNING or row.down_by:
         return Wait(f"{why}: {row.name} is not up for all")
     again = f" once more ({work.problem})" if work.state == "failed" else ""

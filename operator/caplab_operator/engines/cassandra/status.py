@@ -75,8 +75,8 @@ def _member(ring: Ring, row: RingMember) -> Status:
 def _ready(
     spec: CassandraSpec, ring: Ring, durable: ConditionState, applied: ConditionState, done: RoundResult
 ) -> ConditionState:
-    if amiss := health.trouble(spec, ring):
-        return "False", *amiss
+    if problem := health.trouble(spec, ring):
+        return "False", *problem
     if durable[0] != "True":
         return "False", "DurabilityNotApplied", durable[2]
     if not done.is_settled:

@@ -80,8 +80,8 @@ def _condition(
     if observed.config is None:
         return "Unknown", "NoAnswer", "no member answers"
     if not actual:
-        who = f"settings not told by {health.unread(observed)}" if primary else "there is no primary"
-        return "Unknown", "NoPrimary", f"{who}: what its commits wait for is not known"
+        reason = f"settings not told by {health.unread(observed)}" if primary else "there is no primary"
+        return "Unknown", "NoPrimary", f"{reason}: what its commits wait for is not known"
     if actual != spec.durability:
         return "False", "Observed", f"the running cluster is {actual}"
     if silent := health.unread(observed):

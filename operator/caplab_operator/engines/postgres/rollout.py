@@ -73,8 +73,8 @@ def _renew(
     # One that does not even run costs nobody anything, and may be what the others wait for.
     if stuck := [pod for pod in outdated if not pod.ready and not pod.terminating and pod.name != primary]:
         return Restart(last_of(stuck), why)
-    if amiss := health.trouble(spec, observed):
-        return Wait(f"{why}: {amiss[1]}")
+    if problem := health.trouble(spec, observed):
+        return Wait(f"{why}: {problem[1]}")
     if replicas := [pod for pod in outdated if pod.name != primary]:
         return Restart(last_of(replicas), why)
     lowered = _lowered(spec, observed, primary)

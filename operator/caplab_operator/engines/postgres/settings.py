@@ -112,4 +112,4 @@ def _by_setting(by_member: Mapping[str, Mapping[str, str]]) -> str:
     for member, texts in sorted(by_member.items()):
         for name, text in texts.items():
             members.setdefault((name, text), []).append(member)
-    return "; ".join(f"{name} {text} ({', '.join(who)})" for (name, text), who in sorted(members.items()))
+    return "; ".join(f"{name} {text} ({', '.join(names)})" for (name, text), names in sorted(members.items()))

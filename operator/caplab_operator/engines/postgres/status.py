@@ -67,8 +67,8 @@ def build(
 def _ready(
     spec: PostgresSpec, observed: ObservedPostgres, durable: ConditionState, applied: ConditionState, done: RoundResult
 ) -> ConditionState:
-    if amiss := health.trouble(spec, observed) or health.locked_out(observed, done.logins):
-        return "False", *amiss
+    if problem := health.trouble(spec, observed) or health.locked_out(observed, done.logins):
+        return "False", *problem
     if durable[0] != "True":
         return "False", "DurabilityNotApplied", durable[2]
     if applied[0] != "True":

@@ -59,8 +59,8 @@ def _restart(spec: RedisSpec, observed: ObservedRedis, primary: str | None, due:
     # One that does not even run costs nobody anything, and may be what the others wait for.
     if stuck := [pod for pod in due if not pod.ready and not pod.terminating]:
         return Restart(last_of(stuck), why)
-    if amiss := health.trouble(spec, observed, primary):
-        return Wait(f"{why}: {amiss[1]}")
+    if problem := health.trouble(spec, observed, primary):
+        return Wait(f"{why}: {problem[1]}")
     if replicas := [pod for pod in due if pod.name != primary]:
         return Restart(last_of(replicas), why)
     if spec.replicas == 1:

@@ -72,10 +72,10 @@ def build(
 
 
 def _ready(
-    amiss: tuple[str, str] | None, durable: ConditionState, applied: ConditionState, all_well: str
+    problem: tuple[str, str] | None, durable: ConditionState, applied: ConditionState, all_well: str
 ) -> ConditionState:
-    if amiss:
-        return "False", *amiss
+    if problem:
+        return "False", *problem
     if durable[0] != "True":
         return "False", "DurabilityNotApplied", durable[2]
     if applied[0] != "True":

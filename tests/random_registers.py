@@ -1,4 +1,4 @@
-"""Small random histories of registers, many in one table: each world has a vantage and keys of its own."""
+"""Small random histories of registers, many in one table: each has a vantage and keys of its own."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from histories import Row, operation
 SCAN_MS = 24
 
 
-def world(name: str, rng: random.Random) -> list[Row]:
+def random_rows(name: str, rng: random.Random) -> list[Row]:
     """Some sessions that write and read a few keys at whole milliseconds, so that many times are equal."""
     keys = [f"{name}{number}" for number in range(rng.choice([1, 1, 2, 3]))]
     sessions = rng.choice([1, 2, 2, 3])
@@ -22,7 +22,7 @@ def world(name: str, rng: random.Random) -> list[Row]:
 
 
 def final_scan(rows: list[Row], rng: random.Random) -> list[Row]:
-    """A scan of a world at SCAN_MS that shows of each key any value, or nothing at all."""
+    """A scan of one history at SCAN_MS that shows of each key any value, or nothing at all."""
     written: dict[str, list[int]] = {row["key"]: [] for row in rows}
     for row in rows:
         if row["op"] == "write" and row["value"] is not None:
