@@ -6,6 +6,7 @@ import datetime
 import json
 from dataclasses import asdict, dataclass
 
+from ..documents import within_depth
 from ..model.fields import FieldError, Fields
 
 REPORT, PAGE, UNDER_WAY = "nightly.json", "nightly.md", "under-way.json"
@@ -87,6 +88,6 @@ def _is_moment(text: str) -> bool:
 
 def _fields(where: str, content: bytes) -> Fields:
     try:
-        return Fields.of(where, json.loads(content))
+        return Fields.of(where, within_depth(json.loads(content)))
     except (ValueError, RecursionError) as error:
         raise FieldError(f"{where}: not JSON: {error}") from error
