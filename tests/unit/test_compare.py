@@ -600,7 +600,7 @@ HOSTILE = (
 def test_a_name_draws_nothing_and_links_to_nothing_in_markdown(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    facts = {"versions": {HOSTILE: "1\r\n# a"}, "row": HOSTILE}
+    facts: dict[str, Any] = {"versions": {HOSTILE: "1\r\n# a"}, "row": HOSTILE}
     old = write(tmp_path / "base", series("failoverTime", FAILOVERS, **facts))
     late = {**facts, "versions": {HOSTILE: "2"}}
     folder = new(tmp_path, series("failoverTime", FAILOVERS, 50, **late), failures=[HOSTILE])
