@@ -284,6 +284,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--input", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--store", type=Path, help="where caches and artifacts are kept, for the next one too")
     parsed = parser.parse_args(arguments)
+    if strange := [one for one in parsed.input if "=" not in one]:
+        parser.error(f"--input takes NAME=VALUE, not '{strange[0]}'")
     inputs = dict(one.split("=", 1) for one in parsed.input)
     with tempfile.TemporaryDirectory(prefix="workflow-") as folder:
         store = (parsed.store or Path(folder) / "store").absolute()

@@ -6,12 +6,13 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from caplab.documents import write_whole
 from caplab.told import Told
 
 from .choosing import choose
 from .differing import differences
 from .options import LAST
-from .reading import read
+from .reading import read, refuse_as_output
 from .showing import Comparison, markdown, text, to_json
 from .weighing import Rule, weigh
 
@@ -50,6 +51,8 @@ def compare(wishes: Wishes) -> tuple[str, int]:
         "json": json.dumps(to_json(told), indent=1) + "\n",
     }
     if wishes.save is not None:
+        for name in _FILES.values():
+            refuse_as_output(wishes.save / name, wishes.base, wishes.new)
         _save(wishes.save, forms)
     return forms[wishes.form], told.code
 
@@ -58,7 +61,7 @@ def _save(folder: Path, forms: dict[str, str]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in forms.items():
-            (folder / _FILES[name]).write_text(content, encoding="utf-8")
+            write_whole(folder / _FILES[name], content)
     except OSError as error:
         mend = "Mend: name a folder that you may write to."
         raise Told(f"What was compared cannot be kept in {folder}: {error.strerror}. {mend}") from error

@@ -5,13 +5,14 @@ from __future__ import annotations
 import html
 from dataclasses import dataclass
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 from markdown_it import MarkdownIt
 
+from ..bounded_server import BoundedServer
 from ..model.fields import FieldError
 from ..results import JUNIT, SUMMARY, VERDICT
 from .folders import Kept, named
@@ -49,7 +50,7 @@ class Answer:
 def answer(store: Store, path: str) -> Answer:
     """What is at a path: / lists, /FOLDER/ opens the summary, /FOLDER/FILE one of the files that are named above."""
     try:
-        parts = unquote(urlsplit(path).path).strip("/").split("/")
+        parts = unquote(urlsplit(path).path, errors="surrogateescape").strip("/").split("/")
         if parts == [""]:
             return _listed(store)
         if not named_suite(parts[0]):
@@ -86,7 +87,7 @@ def serve(store: Store, host: str, port: int) -> None:
     server(store, host, port).serve_forever()
 
 
-def server(store: Store, host: str, port: int) -> ThreadingHTTPServer:
+def server(store: Store, host: str, port: int) -> BoundedServer:
     """The server, listening."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -118,9 +119,14 @@ def server(store: Store, host: str, port: int) -> ThreadingHTTPServer:
         def log_message(self, *_: Any) -> None:
             """Keep no log of who looks."""
 
-    made = ThreadingHTTPServer((host, port), Handler)
-    made.daemon_threads = True
-    return made
+    return _Server((host, port), Handler)
+
+
+class _Server(BoundedServer):
+    request_seconds = _SECONDS
+
+    def handle_error(self, *_: Any) -> None:
+        """Whoever looks has gone, or was let go."""
 
 
 def _listed(store: Store) -> Answer:
@@ -133,10 +139,10 @@ def _listed(store: Store) -> Answer:
 
 
 def _row(store: Store, kept: Kept) -> str:
-    name = quote(kept.path.name, safe="")
+    name = quote(kept.path.name, safe="", errors="surrogateescape")  # of Linux, names are bytes
     outcome = _outcome(store, kept.path.name)
     kind = "valid" if outcome == "valid" else "unsure" if outcome in ("unknown", "not told") else "bad"
-    names = store.names(kept.path.name)
+    names = _names(store, kept.path.name)
     there = [file for file in (*_TEXTS, CHANGES) if file in names]
     files = " ".join(f'<a href="/{name}/{file}">{file}</a>' for file in there)
     return (
@@ -148,8 +154,16 @@ def _row(store: Store, kept: Kept) -> str:
 def _outcome(store: Store, folder: str) -> str:
     try:
         return Report.from_json(REPORT, store.read(f"{folder}/{REPORT}", MOST_BYTES)).outcome
-    except (FileNotFoundError, FieldError):
+    except (FileNotFoundError, PermissionError, FieldError):
         return "not told"
+
+
+def _names(store: Store, folder: str) -> list[str]:
+    """Of a folder that has gone meanwhile, or that may not be looked into, none: the others are listed all the same."""
+    try:
+        return store.names(folder)
+    except (FileNotFoundError, PermissionError):
+        return []
 
 
 def _opened(store: Store, folder: str) -> Answer:
@@ -179,7 +193,7 @@ def _whole(title: str, body: str) -> bytes:
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>caplab: {html.escape(title)}</title>'
         f"<style>{_STYLE}</style></head><body>{body}</body></html>"
-    ).encode()
+    ).encode(errors="replace")
 
 
 def _missing() -> Answer:

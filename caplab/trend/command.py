@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime
 from pathlib import Path
 
-from caplab.compare.reading import read
+from caplab.compare.reading import read, refuse_as_output
+from caplab.documents import write_whole
 from caplab.told import Told
 
 from .page import page
@@ -18,12 +19,13 @@ def trend(place: Path, file: Path, last: int) -> str:
     if not found.runs:
         unread = f" ({found.unread[0]})" if found.unread else ""
         raise Told(f"{place}: no run with a verdict is there{unread}. Mend: name a folder of results.")
+    refuse_as_output(file, place)
     rows = rows_of(found.runs, last)
     made = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC"
     text = page(rows, str(place), found.unread, made)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8")
+        write_whole(file, text)
     except OSError as error:
         raise Told(f"{file}: {error.strerror}. Mend: name a file that you may write (--output FILE).") from error
     drawn = sum(len(row.runs) for row in rows)

@@ -64,9 +64,15 @@ def rows_of(runs: Iterable[MeasuredRun], last: int) -> tuple[Row, ...]:
 
 def _row(name: str, runs: tuple[MeasuredRun, ...]) -> Row:
     keys = list({key: None for run in reversed(runs) for key in run.figures})  # in the newest row's order
-    lines = (Line(key, _unit(key, runs), tuple(run.figures.get(key) for run in runs)) for key in keys)
+    lines = (_line(key, _unit(key, runs), runs) for key in keys)
     marks = (Mark(number, said) for number, (old, new) in enumerate(pairwise(runs), 1) if (said := changes(old, new)))
     return Row(name, runs, tuple(lines), tuple(marks))
+
+
+def _line(key: Key, unit: str, runs: Sequence[MeasuredRun]) -> Line:
+    """What was measured in another unit than in the newest run lies on no axis with it."""
+    figures = (run.figures.get(key) for run in runs)
+    return Line(key, unit, tuple(one if one is not None and one.unit == unit else None for one in figures))
 
 
 def _unit(key: Key, runs: Sequence[MeasuredRun]) -> str:
@@ -81,6 +87,10 @@ def changes(old: MeasuredRun, new: MeasuredRun) -> tuple[str, ...]:
     told = [said for fact in facts if (said := _change(fact, old.facts, new.facts))]
     promises = ((key, _promise(old, key), _promise(new, key)) for key in new.figures if key in old.figures)
     told += [f"promise of {key.property}: {before} → {now}" for key, before, now in promises if before != now]
+    units = ((key, old.figures[key].unit, new.figures[key].unit) for key in new.figures if key in old.figures)
+    told += [
+        f"unit of {key.property}: {before or 'none'} → {now or 'none'}" for key, before, now in units if before != now
+    ]
     return tuple(told)
 
 

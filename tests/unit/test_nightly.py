@@ -124,3 +124,9 @@ def test_what_is_missing_is_said_and_ends_with_3(tmp_path: Path, capsys: pytest.
     assert "is no folder of a suite. Mend:" in capsys.readouterr().err
     assert cli.main(["nightly", "judge", "--fail-on", "everything"]) == 3
     assert "fail-on names 'everything'" in capsys.readouterr().err
+
+
+def test_a_code_of_thousands_of_digits_is_none(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["nightly", "judge", "--run", "1" * 5000])
+    assert "is no exit code" in capsys.readouterr().err

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import http.client
+import json
+import os
 import re
+import socket
+from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
-from threading import Thread
+from threading import Thread, active_count
 
 import pytest
 
 from caplab import cli
+from caplab.bounded_server import AT_ONCE
 from caplab.nightly import page
-from caplab.nightly.page import answer, as_html
+from caplab.nightly.page import Answer, answer, as_html
 from caplab.nightly.report import PAGE, REPORT, Report
 from caplab.nightly.store import Store, of_folder
 
@@ -155,3 +160,71 @@ def test_folds_of_the_labs_own_pages_are_left_out_and_other_html_is_text() -> No
     assert "<h1>Runs</h1>" in text
     assert "<img" not in text
     assert "details" not in text
+
+
+def odd_reports(folder: Path) -> dict[str, Callable[[], object]]:
+    file = folder / REPORT
+    told = json.loads(Report(suite="core", began="b", ended="e", runner="r", outcome="valid").to_json())
+    return {
+        "a folder": file.mkdir,
+        "a pipe": lambda: os.mkfifo(file),
+        "a link to itself": lambda: file.symlink_to(file),
+        "half a letter": lambda: file.write_text(json.dumps({**told, "outcome": "\ud800"})),
+        "too long": lambda: file.write_bytes(b"x" * (page.MOST_BYTES + 1)),
+        "no UTF-8": Path(os.fsdecode(os.fsencode(folder) + b"-\xff")).mkdir,
+    }
+
+
+@pytest.mark.parametrize("what", ["a folder", "a pipe", "a link to itself", "half a letter", "too long", "no UTF-8"])
+def test_one_odd_night_keeps_no_other_from_being_listed(store: Store, tmp_path: Path, what: str) -> None:
+    folder = tmp_path / "results" / "20261127-022300-core"
+    folder.mkdir()
+    odd_reports(folder)[what]()
+    (Path(os.fsdecode(os.fsencode(folder) + b"-\xff")) if what == "no UTF-8" else folder).joinpath("a").touch()
+    answered: list[Answer] = []
+    asking = Thread(target=lambda: answered.append(answer(store, "/")), daemon=True)
+    asking.start()
+    asking.join(10)
+    assert answered[0].status is HTTPStatus.OK
+    assert NIGHT.encode() in answered[0].content
+    assert b"20261127-022300-core" in answered[0].content
+
+
+def test_a_folder_that_is_no_utf_8_opens_by_its_link(store: Store, tmp_path: Path) -> None:
+    folder = Path(os.fsdecode(os.fsencode(tmp_path / "results") + b"/20261201-022300-\xff"))
+    folder.mkdir()
+    (folder / "summary.md").write_text("# Odd")
+    (link,) = re.findall(r'<a href="(/20261201[^"]*/)">', answer(store, "/").content.decode())
+    assert b"<h1>Odd</h1>" in answer(store, link).content
+
+
+def test_a_link_leads_to_nothing_outside(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "results" / NIGHT / "verdict.json").symlink_to(tmp_path / "secret")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "verdict.json").write_text("secret")
+    (tmp_path / "results" / "20261130-022300-core").symlink_to(elsewhere)
+    for night in (NIGHT, "20261130-022300-core"):
+        found = answer(store, f"/{night}/verdict.json")
+        assert found.status is not HTTPStatus.OK
+        assert b">secret" not in found.content
+
+
+def test_those_who_ask_and_never_end_keep_nobody_out(store: Store) -> None:
+    made = page.server(store, "127.0.0.1", 0)
+    Thread(target=made.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    before = active_count()
+    slow = []
+    try:
+        for _ in range(100):
+            slow.append(socket.create_connection(("127.0.0.1", made.server_port), timeout=10))
+            slow[-1].sendall(b"GET / HT")
+        asked = http.client.HTTPConnection("127.0.0.1", made.server_port, timeout=20)
+        asked.request("GET", f"/{NIGHT}/")
+        assert asked.getresponse().status == 200
+        assert active_count() - before <= 3 * AT_ONCE
+    finally:
+        for one in slow:
+            one.close()
+        made.shutdown()
+        made.server_close()
