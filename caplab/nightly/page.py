@@ -90,11 +90,6 @@ def meant(listening: str, host: str) -> bool:
         return False
 
 
-def serve(store: Store, host: str, port: int) -> None:
-    """Answer until the process is told to end."""
-    server(store, host, port).serve_forever()
-
-
 def server(store: Store, host: str, port: int) -> ThreadingHTTPServer:
     """The server, listening."""
 
