@@ -15,11 +15,13 @@ from caplab.report.grid import WIDTH, Grid, escaped, in_columns, in_markdown
 
 from .choosing import Chosen
 from .differing import Difference, Differences
+from .options import COMPARED
 from .values import Key, Results
 from .weighing import Result, Rule, Sample, Table, Weighed, counted
 
 SCHEMA = "caplab.dev/compare/v1"
 _MOST_VALUES, _MOST_ROWS, _MOST_UNREAD = 4, 3, 10
+_NOTHING_LEFT = " Every run is among those to judge. Mend: judge the newest of each row only (--newest 5)."
 _LOUD = (Result.REGRESSED, Result.IMPROVED, Result.CHANGED)
 
 
@@ -68,7 +70,7 @@ def text(told: Comparison, every: bool = False, width: int = WIDTH) -> str:
 
 def markdown(told: Comparison) -> str:
     """For a job's summary: what matters first, and every figure folded away."""
-    blocks = [["## Compared with earlier runs"], [escaped(_headline(told))]]
+    blocks = [[COMPARED], [escaped(_headline(told))]]
     if first := _said_first(told):
         blocks.append(["**Not as it was before**", "", *(f"- {escaped(line)}" for line in first)])
     blocks.append([f"- {escaped(line)}" for line in _alarms(told)])
@@ -275,7 +277,9 @@ def _ending(told: Comparison, every: bool) -> list[str]:
         doubtful = _many(told.chosen.doubtful, "run")
         lines.append(f"Not counted, since they prove nothing by their verdict's reasons: {doubtful}.")
     if told.table.only_new:
-        lines.append(f"No run before: {_listed(told.table.only_new)}.")
+        before, now = ({run.run_id for run in runs} for runs in (told.base.runs, told.chosen.looked_at))
+        mend = _NOTHING_LEFT if before and before <= now else ""
+        lines.append(f"No run before: {_listed(told.table.only_new)}.{mend}")
     if told.table.only_before:
         lines.append(f"No run now: {_listed(told.table.only_before)}.")
     return lines

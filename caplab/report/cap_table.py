@@ -76,7 +76,7 @@ def tally(states: Sequence[State | None]) -> str:
     counts = Counter(states)
     known = len(states) - counts[None]
     said = ", ".join(f"{counts[state]} {state.value}" for state in (State.HOLDS, State.VIOLATED, State.UNKNOWN))
-    return f"{len(states)} rows, {known} measured: {said}"
+    return f"{len(states)} {'row' if len(states) == 1 else 'rows'}, {known} measured: {said}"
 
 
 def _states(rows: Iterable[_Row]) -> list[State | None]:

@@ -155,6 +155,14 @@ def test_an_invalid_run_ends_with_1_even_where_nothing_before_is_known(
     assert f"No run before: {ROW}." in said
 
 
+def test_a_folder_held_against_itself_says_what_to_ask_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    suite = new(tmp_path, series("failoverTime", [1.0, 2.0]))
+    assert compared(suite, suite) == 2
+    assert "Every run is among those to judge. Mend: judge the newest of each row only" in " ".join(lines(capsys))
+    assert compared(suite, suite, "--newest", "1") == 2
+    assert "Mend" not in " ".join(lines(capsys))
+
+
 def test_a_first_night_has_nothing_to_compare_with_and_ends_with_2(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -53,6 +53,29 @@ def test_a_night_without_a_report_is_listed_as_not_told(store: Store) -> None:
     assert "<h1>Runs</h1>" in answer(store, "/20261130-022300-core/").content.decode()
 
 
+@pytest.mark.parametrize(
+    ("verdict", "cell"),
+    [
+        ('{"verdict": "valid"}', '<td class="valid">valid, not compared</td>'),
+        ('{"verdict": "invalid"}', '<td class="bad">invalid, not compared</td>'),
+        ('{"verdict": "unknown"}', '<td class="unsure">unknown, not compared</td>'),
+        ('{"verdict": "<b>"}', '<td class="unsure">not told</td>'),
+        ("{", '<td class="unsure">not told</td>'),
+        ("[]", '<td class="unsure">not told</td>'),
+    ],
+)
+def test_a_suite_that_no_night_ran_is_listed_by_its_verdict(store: Store, verdict: str, cell: str) -> None:
+    store.write("20261130-022300-core/verdict.json", verdict.encode())
+    assert cell in answer(store, "/").content.decode()
+
+
+def test_a_page_leads_to_the_other_files_of_its_night_and_fits_a_phone(store: Store) -> None:
+    text = answer(store, f"/{NIGHT}/").content.decode()
+    assert '<a href="/">all nights</a>' in text
+    assert f'<a href="/{NIGHT}/trend.html">trend.html</a>' in text
+    assert 'name="viewport" content="width=device-width' in text
+
+
 def test_a_summary_opens_with_its_tables_and_no_script(store: Store) -> None:
     found = answer(store, f"/{NIGHT}/")
     text = found.content.decode()
@@ -155,11 +178,15 @@ def test_on_a_loopback_it_answers_by_no_other_name(store: Store, listening: str,
         made.server_close()
 
 
-def test_folds_of_the_labs_own_pages_are_left_out_and_other_html_is_text() -> None:
-    text = as_html(b"<details><summary>every run</summary>\n\n# Runs\n\n</details>\n<img src=x onerror=y>")
-    assert "<h1>Runs</h1>" in text
+@pytest.mark.parametrize("what", ["every run", "every figure of every row (24)"])
+def test_the_labs_own_pages_are_folded_and_other_html_is_text(what: str) -> None:
+    folded = f"<details><summary>{what}</summary>\n\n# Runs\n\n</details>\n\n"
+    text = as_html(f"{folded}<details open><summary><img src=x onerror=y></summary>\n\n<b>".encode())
+    assert f"<details><summary>{what}</summary>" in text
+    assert "<h1>Runs</h1>\n</details>" in text
     assert "<img" not in text
-    assert "details" not in text
+    assert "<b>" not in text
+    assert text.count("<details") == 1
 
 
 def odd_reports(folder: Path) -> dict[str, Callable[[], object]]:

@@ -131,6 +131,13 @@ def test_what_is_the_same_in_every_run_is_a_sentence(tmp_path: Path) -> None:
     assert text.count("<figure>") == 1
 
 
+def test_a_row_of_one_run_does_not_speak_of_several(tmp_path: Path) -> None:
+    write(tmp_path, [run(0, measured("lost", 0))])
+    text = text_of(tmp_path)
+    assert ">1 run, the newest " in text
+    assert "In this run:</span> acked writes lost 0" in text
+
+
 def test_the_last_runs_of_each_row_are_drawn(tmp_path: Path) -> None:
     write(tmp_path, series("failoverTime", [1.0, 2.0, 3.0, 4.0]))
     (row,) = rows(tmp_path, last=2)
