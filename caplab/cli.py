@@ -170,9 +170,7 @@ def _check(parsed: argparse.Namespace) -> int:
         complain(f"FAILED: {error}")
         return LAB_FAILED
     try:
-        print(text, end="", flush=True)
-    except BrokenPipeError:  # whoever reads has seen enough; what is left must not be tried again at the end
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _print(text, end="")
     except OSError as error:
         complain(f"FAILED: the findings could not be written: {error}")
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -201,7 +199,7 @@ def _watch(parsed: argparse.Namespace) -> int:
 def _nightly(parsed: argparse.Namespace) -> int:
     from .nightly.command import nightly  # noqa: PLC0415  # results are read by pyarrow, which is slow to load
 
-    return nightly(parsed, partial(print, flush=True))
+    return nightly(parsed, _print)
 
 
 def _compare(parsed: argparse.Namespace) -> int:
@@ -216,15 +214,22 @@ def _compare(parsed: argparse.Namespace) -> int:
         width=min(_WIDEST, max(WIDTH, terminal_columns())),
     )  # fmt: skip
     shown, code = compare(options)
-    print(shown, end="", flush=True)
+    _print(shown, end="")
     return code
 
 
 def _trend(parsed: argparse.Namespace) -> int:
     from .trend.command import trend  # noqa: PLC0415  # what it reads results with is slow to load
 
-    print(trend(parsed.place, parsed.output, parsed.last), end="", flush=True)
+    _print(trend(parsed.place, parsed.output, parsed.last), end="")
     return 0
+
+
+def _print(text: str, end: str = "\n") -> None:
+    try:
+        print(text, end=end, flush=True)
+    except BrokenPipeError:  # whoever reads has seen enough; what is left must not be tried again at the end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 _READERS = {"watch": _watch, "compare": _compare, "trend": _trend, "nightly": _nightly}

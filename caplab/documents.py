@@ -14,6 +14,8 @@ from .model.bounds import in_words
 from .model.fields import FieldError
 
 MOST_BYTES = 16 << 20
+_MOST_OF_NAME = 40  # letters of a file's name in its draft's: of 255 bytes there is to be room
+_DEEPEST = 100  # levels of objects and lists in each other; no file of the lab has ten
 _MOST_VALUES = 1_000_000  # written out: a few lines of aliases of aliases stand for more than there is memory
 # What readers raise beside their own errors: for `2026-13-45`, `!!int ""`, 5,000 digits, or lists in lists in lists.
 _UNREADABLE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
@@ -37,9 +39,39 @@ def read_json(file: Path, most_bytes: int = MOST_BYTES) -> Any:
     """The value in a file. OSError where it can't be read, FieldError where it is no JSON, or over the bound."""
     text = read_text(file, most_bytes)
     try:
-        return json.loads(text)
+        return within_depth(json.loads(text))
     except _UNREADABLE as error:
         raise FieldError(f"{file}: not JSON: {error}") from error
+
+
+def write_whole(file: Path, text: str) -> None:
+    """Write a text: whoever reads the file finds all of it, or what was there before. OSError where it cannot be."""
+    target = file.resolve()
+    if target.exists() and not target.is_file():  # /dev/stdout, a pipe: nothing takes its place
+        target.write_text(text, encoding="utf-8")
+        return
+    draft = target.with_name(f".{target.name[:_MOST_OF_NAME]}.{os.getpid()}.draft")
+    try:
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(target)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+
+
+def within_depth(value: Any) -> Any:
+    """A value that may be walked through, or shown, by functions that call themselves; ValueError where it is none."""
+    level = [value]
+    for _ in range(_DEEPEST):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer if isinstance(outer, list) else ())
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return value
+    raise ValueError(f"it is over {_DEEPEST} levels deep")
 
 
 def read_yaml(file: Path) -> Any:

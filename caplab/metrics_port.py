@@ -7,21 +7,18 @@ each with its seconds, and for one more the oldest is let go. What is told is ma
 from __future__ import annotations
 
 import logging
-import socket
-import socketserver
 import sys
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
-AT_ONCE = 8  # connections: for one more, the oldest is let go
+from .bounded_server import BoundedServer
+
 REQUEST_SECONDS = 2.0  # to ask and to take the answer: a scrape has a second in the lab's own Prometheus
-_MAKING_ROOM_SECONDS = 0.2  # until the thread of one that was let go has ended
 _MOST_PROBLEM = 300  # characters
 _log = logging.getLogger(__name__)
 
@@ -77,54 +74,13 @@ def _in_words(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())}"[:_MOST_PROBLEM]
 
 
-def _cut(connection: socket.socket) -> None:
-    with suppress(OSError):  # it has ended
-        connection.shutdown(socket.SHUT_RDWR)
-
-
-class _Server(ThreadingHTTPServer):
-    """A daemon thread a connection."""
-
-    daemon_threads = True
-    request_queue_size = 64  # the kernel leaves out what is over it, and a client comes again after a second only
+class _Server(BoundedServer):
     request_seconds = REQUEST_SECONDS
 
     def __init__(self, port: int, page: Page) -> None:
         self.page, self.telling = page, threading.Lock()
-        self._places = threading.BoundedSemaphore(AT_ONCE)
-        self._open: dict[Any, threading.Timer] = {}  # the oldest first
-        self._lock = threading.Lock()
         self._noted = ""
         super().__init__(("", port), _Handler)
-
-    def server_bind(self) -> None:
-        """Bind, without the look-up of the host's own name: a cut DNS would hold up the start."""
-        socketserver.TCPServer.server_bind(self)
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        """Answer in a thread; where all places are taken, in that of the one who has been there for the longest."""
-        if not self._places.acquire(blocking=False):
-            self._let_oldest_go()
-            if not self._places.acquire(timeout=_MAKING_ROOM_SECONDS):
-                self.shutdown_request(request)
-                return
-        timer = threading.Timer(self.request_seconds, _cut, [request])
-        timer.daemon = True
-        with self._lock:
-            self._open[request] = timer
-        try:
-            timer.start()
-            super().process_request(request, client_address)
-        except BaseException:  # the system has no thread left: the place is for the next one
-            self._leave(request)
-            raise
-
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Answer, and make room for the next."""
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            self._leave(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say it in a line, unless the client has just gone: nobody is to fill the log."""
@@ -137,17 +93,6 @@ class _Server(ThreadingHTTPServer):
             is_new, self._noted = problem != self._noted, problem
         if problem and is_new:
             _log.warning("%s", problem)
-
-    def _leave(self, request: Any) -> None:
-        with self._lock:
-            self._open.pop(request).cancel()
-        self._places.release()
-
-    def _let_oldest_go(self) -> None:
-        with self._lock:
-            oldest = next(iter(self._open), None)
-        if oldest is not None:
-            _cut(oldest)
 
 
 def serve(registry: CollectorRegistry, port: int) -> _Server:

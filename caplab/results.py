@@ -11,7 +11,7 @@ from pyarrow import parquet  # type: ignore[import-untyped]  # pyarrow has no st
 
 from . import history_file
 from .check.finding import Finding
-from .documents import read_json
+from .documents import read_json, write_whole
 from .model.bounds import Bounds
 from .model.fields import FieldError
 from .model.history import Table
@@ -97,6 +97,4 @@ def write_json(path: Path, value: Any) -> None:
 
 def _write_text(path: Path, text: str) -> None:
     """Whole at any time."""
-    draft = path.with_suffix(path.suffix + ".draft")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)
+    write_whole(path, text)

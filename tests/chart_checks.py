@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,17 +86,18 @@ class Chart:
 
     helm: str
 
-    def ask(self, *settings: str) -> CommandResult:
-        """What helm renders, with every image named."""
+    def ask(self, *settings: str, texts: Sequence[str] = ()) -> CommandResult:
+        """What helm renders, with every image named; texts are settings that are texts, whatever they look like."""
         images = [f"images.{name}=registry.example/{name}@sha256:0" for name in USED_IMAGES]
         flags = [f"--set={setting}" for setting in (*images, *settings)]
+        flags += [f"--set-string={setting}" for setting in texts]
         return ask(
             [self.helm, "template", RELEASE, str(CHART), "--namespace", NAMESPACE, "--kube-version", "1.34.0", *flags]
         )
 
-    def render(self, *settings: str) -> list[dict[str, Any]]:
+    def render(self, *settings: str, texts: Sequence[str] = ()) -> list[dict[str, Any]]:
         """The objects, each by its kind and name only once."""
-        answer = self.ask(*settings)
+        answer = self.ask(*settings, texts=texts)
         assert answer.ok, answer.err
         manifests = [document for document in yaml.safe_load_all(answer.out) if document]
         names = [_key(manifest) for manifest in manifests]
@@ -409,6 +410,37 @@ def results_outlive_the_release(chart: Chart) -> None:
     assert claim["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
 
 
+def names_that_yaml_takes_for_something_else_stay_names(chart: Chart) -> None:
+    settings = {
+        "schedule.namespace": "123", "schedule.volume.storageClass": "true", "schedule.notify.webhookSecret": "null",
+        "schedule.timeZone": "12", "images.agent": "1e3", "images.operator": "0x1f", "images.runner": "4e5",
+        "images.prober": "77",
+    }  # fmt: skip
+    texts = [f"{name}={value}" for name, value in settings.items()]
+    rendered = {value for manifest in chart.render(*_SCHEDULE, texts=texts) for value in _scalars(manifest)}
+    assert rendered >= set(settings.values())
+    elsewhere = ["schedule.volume.claim=123", "schedule.bucket.secret=456"]
+    assert "'claimName': '123'" in str(chart.render(*_SCHEDULE, texts=elsewhere))
+    assert "456" in _secrets(_results_page(chart.render(*_SCHEDULE, "schedule.bucket.url=s3://b/p", texts=elsewhere)))
+
+
+def a_value_adds_no_field_to_an_object(chart: Chart) -> None:
+    manifests = chart.render(*_SCHEDULE, texts=["schedule.volume.storageClass=a\n  volumeName: other"])
+    assert "volumeName" not in _of_kind(manifests, "PersistentVolumeClaim")["caplab-results"]["spec"]
+
+
+def _scalars(value: Any) -> Iterator[str]:
+    """All texts within; what YAML takes for a number or a boolean is none."""
+    if isinstance(value, Mapping):
+        for inner in value.values():
+            yield from _scalars(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _scalars(inner)
+    elif isinstance(value, str):
+        yield value
+
+
 def _runner(cron: Mapping[str, Any]) -> Mapping[str, Any]:
     containers: list[Mapping[str, Any]] = cron["jobTemplate"]["spec"]["template"]["spec"]["containers"]
     (container,) = containers
@@ -483,6 +515,8 @@ CHECKS: tuple[Callable[[Chart], None], ...] = (
     the_runner_is_given_what_it_takes,
     the_runner_is_restricted_and_knows_no_secret_but_those_it_is_given,
     results_outlive_the_release,
+    names_that_yaml_takes_for_something_else_stay_names,
+    a_value_adds_no_field_to_an_object,
     every_combination_is_rendered,
     a_value_that_cannot_be_is_refused,
 )

@@ -51,7 +51,7 @@ class Run:
     @property
     def summary(self) -> str:
         """What steps have written into the job's summary."""
-        file = self.store / "summary.md"
+        file = self.store / "temp" / "summary.md"
         return file.read_text() if file.exists() else ""
 
     def github(self) -> dict[str, Any]:
@@ -76,6 +76,7 @@ def run_job(run: Run, workflow: Path, job: str, inputs: Mapping[str, Any]) -> in
     name = job or next(iter(jobs))
     if name not in jobs:
         raise Refused(f"{workflow.name} has no job '{name}'. Hint: use {', '.join(jobs)}.")
+    shutil.rmtree(run.store / "temp", ignore_errors=True)  # each job has its own
     for folder in ("temp", "cache", "artifacts"):
         (run.store / folder).mkdir(parents=True, exist_ok=True)
     run.workspace.mkdir(parents=True, exist_ok=True)
@@ -158,7 +159,7 @@ def _command(run: Run, step: Mapping[str, Any], scope: Scope, action: Path) -> t
     given = {name: filled(str(value), scope) for name, value in (step.get("env") or {}).items()}
     env = {**os.environ, "CI": "true", "GITHUB_ACTIONS": "true", "GITHUB_WORKSPACE": str(run.workspace),
            "GITHUB_ACTION_PATH": str(action), "RUNNER_OS": "Linux", "RUNNER_ARCH": "X64",
-           "RUNNER_TEMP": str(run.store / "temp"), "GITHUB_STEP_SUMMARY": str(run.store / "summary.md"),
+           "RUNNER_TEMP": str(run.store / "temp"), "GITHUB_STEP_SUMMARY": str(run.store / "temp" / "summary.md"),
            **run.env, **{name: str(file) for name, file in files.items()}, **given}  # fmt: skip
     folder = run.workspace / filled(str(step.get("working-directory", ".")), scope)
     shell = _BASH if step.get("shell") == "bash" else _PLAIN_BASH
@@ -283,6 +284,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--input", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--store", type=Path, help="where caches and artifacts are kept, for the next one too")
     parsed = parser.parse_args(arguments)
+    if malformed := [pair for pair in parsed.input if "=" not in pair]:
+        parser.error(f"--input takes NAME=VALUE, not '{malformed[0]}'")
     inputs = dict(pair.split("=", 1) for pair in parsed.input)
     with tempfile.TemporaryDirectory(prefix="workflow-") as folder:
         store = (parsed.store or Path(folder) / "store").absolute()

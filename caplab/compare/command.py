@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from caplab.command_error import CommandError
+from caplab.documents import write_whole
 
 from .choosing import choose
 from .differing import differences
 from .options import LAST
-from .reading import read
+from .reading import read, refuse_as_output
 from .showing import Comparison, markdown, text, to_json
 from .weighing import Rule, weigh
 
@@ -50,6 +51,8 @@ def compare(options: CompareOptions) -> tuple[str, int]:
         "json": json.dumps(to_json(comparison), indent=1) + "\n",
     }
     if options.save is not None:
+        for name in _FILES.values():
+            refuse_as_output(options.save / name, options.base, options.new)
         _save(options.save, forms)
     return forms[options.form], comparison.code
 
@@ -58,7 +61,7 @@ def _save(folder: Path, forms: dict[str, str]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in forms.items():
-            (folder / _FILES[name]).write_text(content, encoding="utf-8")
+            write_whole(folder / _FILES[name], content)
     except OSError as error:
         hint = "Hint: name a folder that you may write to."
         raise CommandError(f"What was compared cannot be kept in {folder}: {error.strerror}. {hint}") from error

@@ -10,7 +10,7 @@ from .choosing import Chosen
 from .values import IMAGE, MACHINE, SETTING, VERSION, Fact, Key, MeasuredRun
 
 _ORDER = {kind: number for number, kind in enumerate((VERSION, IMAGE, SETTING, MACHINE))}
-_UNSET = "not set"
+_UNSET, _NO_UNIT = "not set", "a count"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +62,12 @@ def _of_row(row: str, before: Sequence[MeasuredRun], now: Sequence[MeasuredRun])
         if values := _values(fact, before, now, always=True):
             yield Difference(f"setting {fact.name}", *values, (row,))
     for key in {key: None for run in now for key in run.figures}:
-        old, new = _promises(key, before), _promises(key, now)
-        if old and new.keys() != old.keys():
-            where = ", ".join(part for part in (key.side, key.route) if part)
-            name = f"promise of {key.property}{f' ({where})' if where else ''}"
-            yield Difference(name, old, new, (row,))
+        where = ", ".join(part for part in (key.side, key.route) if part)
+        figure = f"{key.property}{f' ({where})' if where else ''}"
+        for what, counted in (("promise", _promises), ("unit", _units)):
+            old, new = counted(key, before), counted(key, now)
+            if old and new.keys() != old.keys():
+                yield Difference(f"{what} of {figure}", old, new, (row,))
 
 
 def _facts(before: Iterable[MeasuredRun], now: Iterable[MeasuredRun], kinds: Sequence[str]) -> list[Fact]:
@@ -94,6 +95,10 @@ def _counts(fact: Fact, runs: Iterable[MeasuredRun], always: bool) -> Counter[st
 def _promises(key: Key, runs: Iterable[MeasuredRun]) -> Counter[str]:
     figures = [run.figures[key] for run in runs if key in run.figures]
     return Counter(f"{figure.promise} {figure.budget}" if figure.budget else figure.promise for figure in figures)
+
+
+def _units(key: Key, runs: Iterable[MeasuredRun]) -> Counter[str]:
+    return Counter(run.figures[key].unit or _NO_UNIT for run in runs if key in run.figures)
 
 
 def _loads(before: Sequence[MeasuredRun], now: Sequence[MeasuredRun]) -> list[Difference]:

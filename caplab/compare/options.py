@@ -9,6 +9,7 @@ FORMATS = ("text", "markdown", "json")
 LAST = 20  # runs of a row before that are its baseline
 MOST = 100  # runs of a row on either side: the exact distribution of more takes too long
 FALSE_ALARMS, LEAST_CHANGE = 0.01, 0.05
+COMPARED = "## Compared with earlier runs"  # with what Markdown begins
 HELP = "compare results with earlier ones; exit code 0 nothing is worse, 1 invalid or worse, 2 unknown, 3 failed"
 
 

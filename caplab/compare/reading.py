@@ -52,6 +52,13 @@ def read(place: Path) -> Results:
     return Results(place, tuple(in_order), tuple(failures), tuple(unread))
 
 
+def refuse_as_output(file: Path, *places: Path) -> None:
+    """CommandError where a file that is to be written is one of those that are read."""
+    verdicts = (verdict for place in places for verdict in _files(place))
+    if file.exists() and any(verdict.exists() and file.samefile(verdict) for verdict in verdicts):
+        raise CommandError(f"{file}: it is one of the results that are read. Hint: name another file to be written.")
+
+
 def _files(place: Path) -> Iterator[Path]:
     """The verdicts in a place, by name: those of suites lie at the top of their folders."""
     if not place.is_dir():
@@ -105,7 +112,7 @@ def _time_in(name: str) -> str:
 
 def _run(fields: Fields, suite: str, machine: Fields | None, folder_time: str) -> MeasuredRun:
     run_id, row = fields.text("run"), fields.text("row")
-    began = fields.optional_text("began") or _time_in(run_id) or folder_time
+    began = _began(fields) or _time_in(run_id) or folder_time
     if not began:
         raise FieldError(f"{fields.where}: it is not known when the run began. Hint: leave its folder its name.")
     properties = fields.objects("properties")
@@ -121,6 +128,21 @@ def _run(fields: Fields, suite: str, machine: Fields | None, folder_time: str) -
         load=number_of(machine, "load") if machine else None,
         has_primary=fields.boolean("has_primary") if "has_primary" in fields.values else True,
     )
+
+
+def _began(fields: Fields) -> str:
+    """As ISO 8601 in UTC, since runs are put in order by it; '' where it is not told."""
+    text = fields.optional_text("began")
+    if text is None:
+        return ""
+    try:
+        moment = datetime.datetime.fromisoformat(text)
+        in_utc = moment.astimezone(datetime.UTC).isoformat(timespec="seconds") if moment.tzinfo else ""
+    except (OverflowError, ValueError):
+        in_utc = ""
+    if not in_utc:
+        raise fields.error("began", "a moment with its time zone, such as 2026-11-01T01:37:00Z")
+    return in_utc.replace("+00:00", "Z")
 
 
 def _figure(row: str, fields: Fields) -> tuple[Key, Figure] | None:
@@ -181,4 +203,4 @@ def _flat(where: str, value: Json) -> Iterator[tuple[str, str]]:
 
 def _is_measured(where: str, value: Json) -> bool:
     """How long a fault took that ends by itself is among the settings, for budgets: it is no choice of anybody."""
-    return where == "faultSeconds" and isinstance(value, float) and value != int(value)
+    return where == "faultSeconds" and isinstance(value, float) and not value.is_integer()

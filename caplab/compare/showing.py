@@ -15,11 +15,13 @@ from caplab.report.grid import WIDTH, Grid, escaped, in_columns, in_markdown
 
 from .choosing import Chosen
 from .differing import Difference, Differences
+from .options import COMPARED
 from .values import Key, Results
 from .weighing import ComparedFigure, Result, Rule, Sample, Table, counted
 
 SCHEMA = "caplab.dev/compare/v1"
 _MOST_VALUES, _MOST_ROWS, _MOST_UNREAD = 4, 3, 10
+_NOTHING_LEFT = " Every run is among those to judge. Hint: judge the newest of each row only (--newest 5)."
 _NOTABLE = (Result.REGRESSED, Result.IMPROVED, Result.CHANGED)
 
 
@@ -68,7 +70,7 @@ def text(comparison: Comparison, every: bool = False, width: int = WIDTH) -> str
 
 def markdown(comparison: Comparison) -> str:
     """For a job's summary: what matters first, and every figure folded away."""
-    blocks = [["## Compared with earlier runs"], [escaped(_headline(comparison))]]
+    blocks = [[COMPARED], [escaped(_headline(comparison))]]
     if first := _caveats(comparison):
         blocks.append(["**Not as it was before**", "", *(f"- {escaped(line)}" for line in first)])
     blocks.append([f"- {escaped(line)}" for line in _alarms(comparison)])
@@ -287,7 +289,9 @@ def _ending(comparison: Comparison, every: bool) -> list[str]:
         doubtful = _many(comparison.chosen.doubtful, "run")
         lines.append(f"Not counted, since they prove nothing by their verdict's reasons: {doubtful}.")
     if comparison.table.only_new:
-        lines.append(f"No run before: {_listed(comparison.table.only_new)}.")
+        before, now = ({run.run_id for run in runs} for runs in (comparison.base.runs, comparison.chosen.looked_at))
+        hint = _NOTHING_LEFT if before and before <= now else ""
+        lines.append(f"No run before: {_listed(comparison.table.only_new)}.{hint}")
     if comparison.table.only_before:
         lines.append(f"No run now: {_listed(comparison.table.only_before)}.")
     return lines

@@ -125,9 +125,15 @@ def _pairs(chosen: Chosen) -> Iterable[_Pair]:
         base, new = _figures(chosen.base[row]), _figures(chosen.new[row])
         has_primary = chosen.new[row][-1].has_primary
         for key in new:  # in the order of the row
-            if key in base:
-                test = _test(base[key], new[key])
-                yield _Pair(key, tuple(base[key]), tuple(new[key]), has_primary, test)
+            unit = new[key][-1].unit
+            old, now = (_in_unit(figures, unit) for figures in (base.get(key, ()), new[key]))
+            if old:
+                yield _Pair(key, old, now, has_primary, _test(old, now))
+
+
+def _in_unit(figures: Iterable[Figure], unit: str) -> tuple[Figure, ...]:
+    """Seconds are held against seconds only: that the unit is another one is among the differences."""
+    return tuple(figure for figure in figures if figure.unit == unit)
 
 
 def _figures(runs: Sequence[MeasuredRun]) -> dict[Key, list[Figure]]:

@@ -71,7 +71,7 @@ def _code(text: str) -> int | None:
     """An exit code; of a command that was not called, or did not come to its end, a pipeline has none."""
     if not text:
         return None
-    if not (text.isascii() and text.isdigit() and int(text) < 256):
+    if not (text.isascii() and text.isdigit() and len(text) < 4 and int(text) < 256):
         raise argparse.ArgumentTypeError(f"'{printable(text)}' is no exit code")
     return int(text)
 

@@ -46,6 +46,8 @@ def _newest(parsed: argparse.Namespace, say: Say) -> int:
 
 
 def _summary(parsed: argparse.Namespace, say: Say) -> int:
+    if parsed.folder and not parsed.folder.is_dir():
+        raise FieldError(f"there is no folder '{parsed.folder}'. Hint: name the suite's, or none where it left none.")
     changes = read_text(parsed.changes) if parsed.changes and parsed.changes.is_file() else ""
     from .suite_page import page_of  # noqa: PLC0415  # pyarrow is slow to load
 
@@ -99,12 +101,21 @@ def _run(parsed: argparse.Namespace, say: Say) -> int:
 
 
 def _serve(parsed: argparse.Namespace, say: Say) -> int:
-    from .page import serve  # noqa: PLC0415  # as slow
+    from .page import server  # noqa: PLC0415  # as slow
     from .store import of_folder, opened  # noqa: PLC0415
 
+    if not parsed.bucket and not parsed.results.is_dir():
+        raise FieldError(f"there is no folder '{parsed.results}'. Hint: name that of the results (--results FOLDER).")
     store = opened(parsed.bucket) if parsed.bucket else of_folder(parsed.results)
-    say(f"http://{parsed.host}:{parsed.port}/ until Ctrl-C")
-    serve(store, parsed.host, parsed.port)
+    where = f"{parsed.host}:{parsed.port}"
+    try:
+        web_server = server(store, parsed.host, parsed.port)
+    except OSError as error:
+        raise FieldError(
+            f"nothing can listen on {where}: {error.strerror}. Hint: take another port (--port)."
+        ) from error
+    say(f"http://{where}/ until Ctrl-C")
+    web_server.serve_forever()
     return 0
 
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import datetime
+import fcntl
+import os
 import re
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from ..model.fields import FieldError
 
 _NAMED = re.compile(r"(\d{8}-\d{6})-(.+)")
 _DRAFT = ".{}.part"  # a copy that is under way, or was broken off: by its first dot no suite to whoever reads
@@ -90,14 +95,38 @@ def add(suite: Path, baseline: Path) -> Path:
     from ..results import HISTORY, TIMELINE  # noqa: PLC0415  # histories are read by pyarrow, which is slow to load
 
     heavy = {HISTORY, TIMELINE}  # what figures are made from, not the figures themselves
+    if baseline.resolve() == suite.resolve().parent:  # it would be replaced by what is left of it
+        raise FieldError(f"{baseline}: {suite.name} itself is in it. Hint: name another folder for the baseline.")
     target = baseline / suite.name
     draft = baseline / _DRAFT.format(suite.name)
     baseline.mkdir(parents=True, exist_ok=True)
-    for broken_off in baseline.glob(_DRAFT.format("*")):
-        shutil.rmtree(broken_off, ignore_errors=True)
-    shutil.copytree(suite, draft, ignore=lambda _, names: heavy.intersection(names))
-    shutil.rmtree(target, ignore_errors=True)
-    return draft.rename(target)
+    with _alone_in(baseline):
+        for broken_off in baseline.glob(_DRAFT.format("*")):
+            shutil.rmtree(broken_off, ignore_errors=True)
+        shutil.copytree(suite, draft, ignore=lambda folder, names: {*heavy.intersection(names), *_odd(folder, names)})
+        if target.exists():
+            target.rename(baseline / _DRAFT.format(f"{suite.name}.before"))
+        draft.rename(target)
+        shutil.rmtree(baseline / _DRAFT.format(f"{suite.name}.before"), ignore_errors=True)
+    return target
+
+
+def _odd(folder: str, names: Iterable[str]) -> set[str]:
+    """Links lead out of a suite, or round in it, and pipes have no end."""
+    paths = {name: Path(folder, name) for name in names}
+    return {name for name, path in paths.items() if path.is_symlink() or not (path.is_file() or path.is_dir())}
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """One at a time adds to a folder: another one's draft is not taken for one that was broken off."""
+    lock = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
 
 
 def _too_old(kept: Iterable[StoredSuite], bounds: Bounds, now: datetime.datetime) -> list[StoredSuite]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
@@ -69,6 +70,18 @@ def tell(webhook: str, alertmanager: str, report: Report, folder: str) -> list[s
 
 
 def _post(url: str, body: Mapping[str, Any] | Sequence[Any]) -> str:
+    """Why it was not taken, or ''. All of it has its seconds: a time-out alone is one of each read.
+
+    Who sends a letter now and then, or looks up a name without end, is left behind with its thread.
+    """
+    reasons: list[str] = []
+    asking = threading.Thread(target=lambda: reasons.append(_reason_of_post(url, body)), daemon=True)
+    asking.start()
+    asking.join(_SECONDS)
+    return reasons[0] if reasons else f"it has not answered within {_SECONDS:g} s"
+
+
+def _reason_of_post(url: str, body: Mapping[str, Any] | Sequence[Any]) -> str:
     """Why it was not taken, or ''. The address may be a secret: it is not in the sentence."""
     try:
         if urlsplit(url).scheme not in ("http", "https"):

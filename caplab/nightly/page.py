@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import html
+import json
+import re
 from dataclasses import dataclass
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 from markdown_it import MarkdownIt
 
-from ..model.fields import FieldError
+from ..bounded_server import BoundedServer
+from ..model.fields import FieldError, Fields
 from ..results import JUNIT, SUMMARY, VERDICT
 from .folders import StoredSuite, named
 from .report import CHANGES, PAGE, REPORT, TREND, Report
@@ -29,10 +32,17 @@ _TREND_POLICY = (
     "sandbox allow-scripts; default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
 )
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_VERDICTS = ("valid", "invalid", "unknown")
+_NOT_TOLD, _NOT_COMPARED = "not told", "not compared"
+# As they come out of Markdown in which HTML is text: the folds of the lab's own pages.
+_FOLD = re.compile(r"<p>&lt;details&gt;&lt;summary&gt;([^<]*?)&lt;/summary&gt;</p>")
+_FOLD_END = "<p>&lt;/details&gt;</p>"
 _STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;margin:2em auto;max-width:75em;padding:0 1em;color:#1d2733}"
     "table{border-collapse:collapse;display:block;overflow-x:auto}td,th{border:1px solid #c8d0d8;padding:.25em .6em}"
     "a{color:#0b5cad}.valid{color:#1a7f37}.bad{color:#b42318}.unsure{color:#8a5a00}"
+    "summary{cursor:pointer;margin:1em 0}h1,h2,p,li{overflow-wrap:anywhere}.whole{white-space:nowrap}"
+    "@media(max-width:40em){body{margin:1em auto;padding:0 .6em}td,th{padding:.2em .35em;font-size:.9em}}"
 )
 
 
@@ -49,7 +59,7 @@ class Answer:
 def answer(store: Store, path: str) -> Answer:
     """What is at a path: / lists, /FOLDER/ opens the summary, /FOLDER/FILE one of the files that are named above."""
     try:
-        parts = unquote(urlsplit(path).path).strip("/").split("/")
+        parts = unquote(urlsplit(path).path, errors="surrogateescape").strip("/").split("/")
         if parts == [""]:
             return _listed(store)
         if not named_suite(parts[0]):
@@ -81,12 +91,7 @@ def meant(listening: str, host: str) -> bool:
         return False
 
 
-def serve(store: Store, host: str, port: int) -> None:
-    """Answer until the process is told to end."""
-    server(store, host, port).serve_forever()
-
-
-def server(store: Store, host: str, port: int) -> ThreadingHTTPServer:
+def server(store: Store, host: str, port: int) -> BoundedServer:
     """The server, listening."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -118,9 +123,14 @@ def server(store: Store, host: str, port: int) -> ThreadingHTTPServer:
         def log_message(self, *_: Any) -> None:
             """Keep no log of who looks."""
 
-    made = ThreadingHTTPServer((host, port), Handler)
-    made.daemon_threads = True
-    return made
+    return _Server((host, port), Handler)
+
+
+class _Server(BoundedServer):
+    request_seconds = _SECONDS
+
+    def handle_error(self, *_: Any) -> None:
+        """Whoever looks has gone, or was let go."""
 
 
 def _listed(store: Store) -> Answer:
@@ -133,23 +143,49 @@ def _listed(store: Store) -> Answer:
 
 
 def _row(store: Store, kept: StoredSuite) -> str:
-    name = quote(kept.path.name, safe="")
+    name = quote(kept.path.name, safe="", errors="surrogateescape")  # of Linux, names are bytes
     outcome = _outcome(store, kept.path.name)
-    kind = "valid" if outcome == "valid" else "unsure" if outcome in ("unknown", "not told") else "bad"
-    names = store.names(kept.path.name)
-    there = [file for file in (*_TEXTS, CHANGES) if file in names]
-    files = " ".join(f'<a href="/{name}/{file}">{file}</a>' for file in there)
+    kind = {"valid": "valid", "unknown": "unsure", _NOT_TOLD: "unsure"}.get(outcome.partition(", not ")[0], "bad")
+    begun = f'<span class="whole">{kept.begun:%Y-%m-%d}</span> {kept.begun:%H:%M}'
     return (
-        f'<tr><td><a href="/{name}/">{kept.begun:%Y-%m-%d %H:%M}</a></td><td>{html.escape(kept.suite)}</td>'
-        f'<td class="{kind}">{html.escape(outcome)}</td><td>{kept.size_bytes / 1e6:,.1f} MB</td><td>{files}</td></tr>'
+        f'<tr><td><a href="/{name}/">{begun}</a></td><td>{html.escape(kept.suite)}</td>'
+        f'<td class="{kind}">{html.escape(outcome)}</td><td class="whole">{kept.size_bytes / 1e6:,.1f} MB</td>'
+        f"<td>{_links(store, kept.path.name)}</td></tr>"
     )
 
 
+def _links(store: Store, folder: str) -> str:
+    """To the files of a suite that are shown beside its page."""
+    name, names = quote(folder, safe="", errors="surrogateescape"), _names(store, folder)
+    there = [file for file in (*_TEXTS, CHANGES) if file in names]
+    return " ".join(f'<a href="/{name}/{file}">{file}</a>' for file in there)
+
+
 def _outcome(store: Store, folder: str) -> str:
+    """What a night came to by its report; where there is none, as `caplab run` alone leaves it, by its verdict."""
     try:
         return Report.from_json(REPORT, store.read(f"{folder}/{REPORT}", MOST_BYTES)).outcome
-    except (FileNotFoundError, FieldError):
-        return "not told"
+    except FileNotFoundError:
+        return _verdict(store, folder)
+    except (PermissionError, FieldError):
+        return _NOT_TOLD
+
+
+def _verdict(store: Store, folder: str) -> str:
+    try:
+        content = json.loads(store.read(f"{folder}/{VERDICT}", MOST_BYTES))
+        verdict = Fields.of(VERDICT, content).text("verdict")
+    except (FileNotFoundError, PermissionError, FieldError, ValueError, RecursionError):
+        return _NOT_TOLD
+    return f"{verdict}, {_NOT_COMPARED}" if verdict in _VERDICTS else _NOT_TOLD
+
+
+def _names(store: Store, folder: str) -> list[str]:
+    """Of a folder that has gone meanwhile, or that may not be looked into, none: the others are listed all the same."""
+    try:
+        return store.names(folder)
+    except (FileNotFoundError, PermissionError):
+        return []
 
 
 def _opened(store: Store, folder: str) -> Answer:
@@ -164,22 +200,23 @@ def _file(store: Store, folder: str, file: str) -> Answer:
     content = store.read(f"{folder}/{file}", MOST_BYTES)
     if file in _TEXTS:
         return Answer(HTTPStatus.OK, content, _TEXTS[file], _TREND_POLICY if file == TREND else _POLICY)
-    return Answer(HTTPStatus.OK, _whole(folder, f'<p><a href="/">all nights</a></p>{as_html(content)}'))
+    name = f'<a href="/{quote(folder, safe="", errors="surrogateescape")}/">{html.escape(folder)}</a>'
+    head = f'<p><a href="/">all nights</a> · {name} · {_links(store, folder)}</p>'
+    return Answer(HTTPStatus.OK, _whole(folder, f"{head}{as_html(content)}"))
 
 
 def as_html(markdown: bytes) -> str:
     """Markdown with tables; HTML in it is shown as text, but for the folds that the lab's own pages have."""
-    text = markdown.decode(errors="replace")
-    for tag in ("<details>", "</details>", "<summary>every run</summary>"):
-        text = text.replace(tag, "")
-    return str(MarkdownIt("commonmark", {"html": False}).enable("table").render(text))
+    text = MarkdownIt("commonmark", {"html": False}).enable("table").render(markdown.decode(errors="replace"))
+    return _FOLD.sub(r"<details><summary>\1</summary>", str(text)).replace(_FOLD_END, "</details>")
 
 
 def _whole(title: str, body: str) -> bytes:
     return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>caplab: {html.escape(title)}</title>'
-        f"<style>{_STYLE}</style></head><body>{body}</body></html>"
-    ).encode()
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>caplab: {html.escape(title)}</title><style>{_STYLE}</style></head><body>{body}</body></html>"
+    ).encode(errors="replace")
 
 
 def _missing() -> Answer:

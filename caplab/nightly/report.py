@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
 from dataclasses import asdict, dataclass
 
+from ..documents import within_depth
 from ..model.fields import FieldError, Fields
+from ..plain_text import one_line
 
 REPORT, PAGE, UNDER_WAY = "nightly.json", "nightly.md", "under-way.json"
 CHANGES, TREND = "changes.md", "trend.html"  # what the comparison says, and the figures over time
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]")
+_MOST_OF_NAME, _MOST_OF_FIELD = 60, 200  # letters
 BROKEN_OFF = "broken off"  # the outcome of a night whose runner ended without a word
 
 
@@ -26,7 +31,8 @@ class UnderWay:
     def folder(self) -> str:
         """What a folder is called for it, where its suite has left none."""
         began = datetime.datetime.fromisoformat(self.began).astimezone(datetime.UTC)
-        return f"{began:%Y%m%d-%H%M%S}-{self.suite.rpartition('/')[2]}"
+        name = _NOT_IN_NAMES.sub("-", self.suite.rpartition("/")[2])[:_MOST_OF_NAME]
+        return f"{began:%Y%m%d-%H%M%S}-{name or 'unknown'}"
 
     def to_json(self) -> bytes:
         """As it is kept."""
@@ -37,7 +43,8 @@ class UnderWay:
         """Read it; FieldError names what is wrong."""
         fields = _fields(where, content)
         note = cls(
-            **{name: fields.text(name) for name in ("suite", "began", "runner")}, job=fields.optional_text("job") or ""
+            **{name: _short(fields.text(name)) for name in ("suite", "began", "runner")},
+            job=_short(fields.optional_text("job") or ""),
         )
         if not _is_moment(note.began):
             raise fields.error("began", "a moment with its time zone")
@@ -78,15 +85,22 @@ def now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
+def _short(text: str) -> str:
+    """What somebody else has written, as messages and names take it."""
+    return one_line(text)[:_MOST_OF_FIELD]
+
+
 def _is_moment(text: str) -> bool:
     try:
-        return datetime.datetime.fromisoformat(text).tzinfo is not None
-    except ValueError:
+        moment = datetime.datetime.fromisoformat(text)
+        moment.astimezone(datetime.UTC)
+        return moment.tzinfo is not None
+    except (OverflowError, ValueError):
         return False
 
 
 def _fields(where: str, content: bytes) -> Fields:
     try:
-        return Fields.of(where, json.loads(content))
+        return Fields.of(where, within_depth(json.loads(content)))
     except (ValueError, RecursionError) as error:
         raise FieldError(f"{where}: not JSON: {error}") from error

@@ -6,13 +6,15 @@ A suite's folder counts as told once it has its REPORT, which is written last: w
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import IO, Any
 
 import fsspec
 from fsspec.implementations.arrow import ArrowFSWrapper
+from fsspec.implementations.local import LocalFileSystem
 
 from ..model.fields import FieldError
 from .folders import StoredSuite, named
@@ -53,12 +55,27 @@ class Store:
         return [PurePosixPath(entry["name"]).name for entry in listed if entry["type"] == "file"]
 
     def read(self, name: str, most_bytes: int) -> bytes:
-        """A file; FileNotFoundError, or OSError where it is longer."""
-        with self.files.open(self._path(name), "rb") as file:
+        """A file; FileNotFoundError, or FieldError where it is longer, or no ordinary file."""
+        path = self._path(name)
+        with self._plain(path) if self._is_local else self.files.open(path, "rb") as file:
             content = bytes(file.read(most_bytes + 1))
         if len(content) > most_bytes:
-            raise OSError(f"{name} is over {most_bytes:,} bytes long")
+            raise FieldError(f"{name} is over {most_bytes:,} bytes long")
         return content
+
+    @property
+    def _is_local(self) -> bool:
+        return isinstance(self.files, LocalFileSystem)
+
+    def _plain(self, path: str) -> IO[bytes]:
+        """An ordinary file that is in the store: a link leads out of it, a pipe is waited for without end."""
+        inside = self._inside(path)
+        if not any((Path(self.root) / part).is_symlink() for part in (inside, *inside.parents[:-1])):
+            file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+            if stat.S_ISREG(os.fstat(file).st_mode):
+                return os.fdopen(file, "rb")
+            os.close(file)
+        raise FieldError(f"{inside} is no ordinary file. Hint: remove it.")
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file, and the folders that it is in."""
@@ -88,7 +105,9 @@ class Store:
     def remove(self, name: str) -> None:
         """Remove a file, or a folder; one that is not there is no error."""
         path = self._path(name)
-        if self.files.exists(path):
+        if self._is_local and Path(path).is_symlink():
+            Path(path).unlink()
+        elif self.files.exists(path):
             self.files.rm(path, recursive=True)
 
     def _path(self, name: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..compare.options import COMPARED
 from ..report.grid import Grid, escaped, in_markdown
 from .outcomes import MOST_BYTES, Codes, Judgement, all_is_well, in_words, sentence
 
@@ -30,7 +31,8 @@ def page(parts: Parts, judgement: Judgement, codes: Codes, most_bytes: int = MOS
     """The page, cut where it would be too long: what matters most comes first."""
     blocks = [f"# {escaped(parts.suite)}: {escaped(in_words(judgement).upper())}", _came_to(judgement, codes)]
     blocks += [f"> {escaped(note)}" for note in parts.notes]
-    blocks += ["## What changed", parts.changes.strip() or _not_compared(codes)]
+    changes = parts.changes.strip().removeprefix(COMPARED).strip()
+    blocks += ["## What changed", changes or _not_compared(codes, bool(parts.runs or parts.table))]
     if parts.table:
         blocks += ["## CAP table", parts.table.strip()]
     if parts.runs:
@@ -57,7 +59,9 @@ def _came_to(judgement: Judgement, codes: Codes) -> str:
     return "\n".join([outcomes, "", *in_markdown(grid)])
 
 
-def _not_compared(codes: Codes) -> str:
+def _not_compared(codes: Codes, any_results: bool) -> str:
+    if codes.compare is None and not any_results:
+        return "Not compared: the suite left no results."
     if codes.compare is None:
         return "Not compared: there is no baseline yet, or none was asked for."
     return f"`caplab compare` ended with {codes.compare} and said nothing."

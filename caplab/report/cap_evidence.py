@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -87,11 +88,17 @@ def _judgement(fields: Fields) -> Judgement:
         expected,
         state_of(fields, "state"),
         fields.optional_text("reason") or "",
-        measured=number_of(fields, "measured"),
-        of=number_of(fields, "of"),
+        measured=_finite(fields, "measured"),
+        of=_finite(fields, "of"),
         at_least=fields.boolean("at_least") if "at_least" in fields.values else False,
-        limit=number_of(fields, "limit"),
+        limit=_finite(fields, "limit"),
     )
+
+
+def _finite(fields: Fields, name: str) -> float | None:
+    """JSON as Python writes it has numbers without end, and some that are none: they tell nothing."""
+    number = number_of(fields, name)
+    return number if number is not None and math.isfinite(number) else None
 
 
 def _promise(fields: Fields, name: str) -> Promise:

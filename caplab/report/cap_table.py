@@ -76,7 +76,7 @@ def tally(states: Sequence[State | None]) -> str:
     counts = Counter(states)
     measured = len(states) - counts[None]
     by_state = ", ".join(f"{counts[state]} {state.value}" for state in (State.HOLDS, State.VIOLATED, State.UNKNOWN))
-    return f"{len(states)} rows, {measured} measured: {by_state}"
+    return f"{len(states)} {'row' if len(states) == 1 else 'rows'}, {measured} measured: {by_state}"
 
 
 def _states(rows: Iterable[_Row]) -> list[State | None]:

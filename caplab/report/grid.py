@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,9 @@ from ..plain_text import printable
 WIDTH = 110  # columns of a terminal that a report may take
 _LEAST = 3  # a column of text is made no narrower
 _RIGHT, _LEFT = ">", "<"
+# The backslash first: one that stands before a stroke would free it again.
+_ESCAPES = (("\\", "\\\\"), ("&", "&amp;"), ("<", "&lt;"), ("|", "\\|"), ("*", "\\*"), ("`", "\\`"), ("\n", " "))
+_LINK = re.compile(r"\](?=[(\[])")  # elsewhere brackets are brackets, as those of intervals
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +54,10 @@ def in_markdown(grid: Grid) -> list[str]:
 
 
 def escaped(text: str) -> str:
-    """A text that Markdown and HTML take as it is, even within a table."""
-    for sign, stands_for in (("&", "&amp;"), ("<", "&lt;"), ("|", "\\|"), ("*", "\\*"), ("`", "\\`"), ("\n", " ")):
+    """A text that Markdown and HTML take as it is, in one line, even within a table; it links to nothing."""
+    for sign, stands_for in _ESCAPES:
         text = text.replace(sign, stands_for)
-    return text
+    return _LINK.sub(r"\\]", printable(text))
 
 
 def _markdown_row(cells: Sequence[str]) -> str:

@@ -91,7 +91,7 @@ def of_state(state: State) -> str:
 
 def counted(value: float) -> str:
     """A count, with thousands separators."""
-    return f"{value:,.0f}" if value == int(value) else f"{value:,g}"
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,g}"
 
 
 def seconds(value: float, at_least: bool = False) -> str:

@@ -17,6 +17,7 @@ from .series import Line, Row
 WIDTH, HEIGHT = 360, 150
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 348, 16, 124
 _MOST_TICKS = 4
+_LEAST = 1e-100  # less is drawn as 0: its steps would be no numbers any more
 _FAR = 2.5  # a bound that lies over so many times the highest value is told, and not drawn
 _DATE, _DAY = 72, 44  # pixels that '2026-11-01' takes, and '11-01'
 
@@ -57,7 +58,8 @@ def chart(row: Row, line: Line, title: str) -> str:
 
 def axis(values: Sequence[float], whole: bool = False) -> tuple[float, tuple[float, ...]]:
     """The highest value of the axis, and its ticks, from 0 in round steps; of counts in whole ones."""
-    highest = max(values, default=0.0) or 1.0
+    highest = max(values, default=0.0)
+    highest = highest if highest > _LEAST else 1.0
     power = 10.0 ** math.floor(math.log10(highest / _MOST_TICKS))
     step = next(size * power for size in (1, 2, 5, 10, 20) if highest <= _MOST_TICKS * size * power)
     step = max(1.0, step) if whole else step
@@ -67,7 +69,7 @@ def axis(values: Sequence[float], whole: bool = False) -> tuple[float, tuple[flo
 
 def far_limit(line: Line) -> float | None:
     """The newest bound where it lies too far off to be drawn."""
-    limits = [figure.limit for figure in line.figures if figure is not None and figure.limit is not None]
+    limits = _limits_of(line)
     if not limits or limits[-1] in _near_limits(line):
         return None
     return limits[-1] if line.unit else math.floor(limits[-1])  # of what is counted there are no fractions
@@ -75,8 +77,13 @@ def far_limit(line: Line) -> float | None:
 
 def _near_limits(line: Line) -> list[float]:
     highest = max(line.values, default=0.0)
-    limits = [figure.limit for figure in line.figures if figure is not None and figure.limit is not None]
-    return [limit for limit in limits if 0 < limit <= _FAR * highest]
+    return [limit for limit in _limits_of(line) if 0 < limit <= _FAR * highest]
+
+
+def _limits_of(line: Line) -> list[float]:
+    """What is no number, or without end, bounds nothing."""
+    limits = (figure.limit for figure in line.figures if figure is not None)
+    return [limit for limit in limits if limit is not None and math.isfinite(limit)]
 
 
 def _short_value(number: float, unit: str) -> str:

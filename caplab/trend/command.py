@@ -6,7 +6,8 @@ import datetime
 from pathlib import Path
 
 from caplab.command_error import CommandError
-from caplab.compare.reading import read
+from caplab.compare.reading import read, refuse_as_output
+from caplab.documents import write_whole
 
 from .page import page
 from .series import rows_of
@@ -18,12 +19,13 @@ def trend(place: Path, file: Path, last: int) -> str:
     if not results.runs:
         unread = f" ({results.unread[0]})" if results.unread else ""
         raise CommandError(f"{place}: no run with a verdict is there{unread}. Hint: name a folder of results.")
+    refuse_as_output(file, place)
     rows = rows_of(results.runs, last)
     made = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC"
     text = page(rows, str(place), results.unread, made)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8")
+        write_whole(file, text)
     except OSError as error:
         raise CommandError(
             f"{file}: {error.strerror}. Hint: name a file that you may write (--output FILE)."

@@ -8,11 +8,12 @@ def framed(body: str) -> str:
     return _DOCUMENT.format(style=_STYLE, script=_SCRIPT, body=body)
 
 
-LEGEND = """<p class="legend"><svg viewBox="0 0 14 12"><circle class="dot valid" cx="7" cy="6" r="3.5"/></svg>
-as promised <svg viewBox="0 0 14 12"><path class="dot invalid" d="M2.5 10h9l-4.5 -8z"/></svg> violated
-<svg viewBox="0 0 14 12"><circle class="dot unknown" cx="7" cy="6" r="3.5"/></svg> proves nothing
-<svg viewBox="0 0 22 12"><polyline class="limit" points="0,6 22,6"/></svg> bound
-<svg viewBox="0 0 14 12"><g class="mark"><line x1="7" x2="7" y1="0" y2="12"/></g></svg> changed</p>"""
+LEGEND = """<p class="legend">
+<span><svg viewBox="0 0 14 12"><circle class="dot valid" cx="7" cy="6" r="3.5"/></svg> as promised</span>
+<span><svg viewBox="0 0 14 12"><path class="dot invalid" d="M2.5 10h9l-4.5 -8z"/></svg> violated</span>
+<span><svg viewBox="0 0 14 12"><circle class="dot unknown" cx="7" cy="6" r="3.5"/></svg> proves nothing</span>
+<span><svg viewBox="0 0 22 12"><polyline class="limit" points="0,6 22,6"/></svg> bound</span>
+<span><svg viewBox="0 0 14 12"><g class="mark"><line x1="7" x2="7" y1="0" y2="12"/></g></svg> changed</span></p>"""
 
 _DOCUMENT = """<!DOCTYPE html>
 <html lang="en">
@@ -42,8 +43,8 @@ body { margin: 0 auto; padding: 16px; max-width: 1500px; background: var(--page)
 h1 { font-size: 22px; margin: 0 0 4px; } h2 { font-size: 18px; margin: 24px 0 8px; } p { margin: 4px 0; }
 .muted { color: var(--muted); font-weight: normal; font-size: 13px; overflow-wrap: anywhere; }
 .valid { color: var(--valid); } .invalid { color: var(--invalid); } .unknown { color: var(--unknown); }
-.legend { font-size: 13px; } .legend svg { height: 12px; vertical-align: -1px; margin-left: 10px; }
-.legend svg:first-child { margin-left: 0; }
+.legend { font-size: 13px; } .legend svg { height: 12px; vertical-align: -1px; }
+.legend span { white-space: nowrap; margin-right: 10px; }
 input { font: inherit; padding: 4px 8px; border: 1px solid var(--faint); border-radius: 6px; background: var(--card);
   color: var(--ink); max-width: 100%; }
 .row, .unread { background: var(--card); border: 1px solid var(--faint); border-radius: 8px; margin: 8px 0;

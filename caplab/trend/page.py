@@ -70,7 +70,8 @@ def _row(row: Row, every: int) -> Iterable[str]:
     unfolded = every <= _OPEN_ROWS or newest.state is not State.HOLDS
     state = dict(_STATES)[newest.state]
     yield f'<details class="row" data-name="{_text(row.name.lower())}"{" open" if unfolded else ""}>'
-    count = f"{len(row.runs)} runs, the newest {_when(newest)}"
+    runs = "1 run" if len(row.runs) == 1 else f"{len(row.runs)} runs"
+    count = f"{runs}, the newest {_when(newest)}"
     badge = f'<span class="badge {state}">{state}</span>'
     yield f'<summary><span class="name">{_text(row.name)}</span> {badge} <span class="muted">{count}</span></summary>'
     yield from _marks(row)
@@ -82,7 +83,8 @@ def _row(row: Row, every: int) -> Iterable[str]:
         yield "</div>"
     flat = [_flat(row, line) for line in row.lines if line.is_flat]
     if flat:
-        yield f'<p class="flat"><span class="muted">The same in every run:</span> {"; ".join(flat)}</p>'
+        which = "In this run" if len(row.runs) == 1 else "The same in every run"
+        yield f'<p class="flat"><span class="muted">{which}:</span> {"; ".join(flat)}</p>'
     yield "</details>"
 
 

@@ -33,7 +33,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Something is not as it was from the run of this index on; said tells what, each in one sentence."""
+    """Something is not as it was from the run of this index on; changes tells what, each in one sentence."""
 
     index: int
     changes: tuple[str, ...]
@@ -64,11 +64,17 @@ def rows_of(runs: Iterable[MeasuredRun], last: int) -> tuple[Row, ...]:
 
 def _row(name: str, runs: tuple[MeasuredRun, ...]) -> Row:
     keys = list({key: None for run in reversed(runs) for key in run.figures})  # in the newest row's order
-    lines = (Line(key, _unit(key, runs), tuple(run.figures.get(key) for run in runs)) for key in keys)
+    lines = (_line(key, _unit(key, runs), runs) for key in keys)
     marks = (
         Mark(number, changed) for number, (old, new) in enumerate(pairwise(runs), 1) if (changed := changes(old, new))
     )
     return Row(name, runs, tuple(lines), tuple(marks))
+
+
+def _line(key: Key, unit: str, runs: Sequence[MeasuredRun]) -> Line:
+    """What was measured in another unit than in the newest run lies on no axis with it."""
+    figures = (run.figures.get(key) for run in runs)
+    return Line(key, unit, tuple(figure if figure is not None and figure.unit == unit else None for figure in figures))
 
 
 def _unit(key: Key, runs: Sequence[MeasuredRun]) -> str:
@@ -83,6 +89,10 @@ def changes(old: MeasuredRun, new: MeasuredRun) -> tuple[str, ...]:
     sentences = [sentence for fact in facts if (sentence := _change(fact, old.facts, new.facts))]
     promises = ((key, _promise(old, key), _promise(new, key)) for key in new.figures if key in old.figures)
     sentences += [f"promise of {key.property}: {before} → {now}" for key, before, now in promises if before != now]
+    units = ((key, old.figures[key].unit, new.figures[key].unit) for key in new.figures if key in old.figures)
+    sentences += [
+        f"unit of {key.property}: {before or 'none'} → {now or 'none'}" for key, before, now in units if before != now
+    ]
     return tuple(sentences)
 
 

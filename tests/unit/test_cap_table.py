@@ -93,7 +93,7 @@ def test_a_row_that_was_never_measured_says_so() -> None:
 def test_promised_and_measured_stand_beside_each_other_with_the_budgets_value() -> None:
     text = page(suite(quorum_run()))
     assert "**2 rows, 1 measured: 1 valid, 0 invalid, 0 unknown**" in text
-    assert "**1 rows, 0 measured: 0 valid, 0 invalid, 0 unknown**" in text
+    assert "**1 row, 0 measured: 0 valid, 0 invalid, 0 unknown**" in text
     assert "| quorum | kill-primary | all | failovers | must show | 1 | valid | 2026-11-21 |" in text
     assert "|  |  |  | failover time | ≤ 22.0 s  (ttl + 2s) | 12.500 s | valid |  |" in text
     assert "| core | 2026-11-21 08:04:23 UTC | 2 cores, 24 GiB | 0.3 | 1 |" in text

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from markdown_it import MarkdownIt
 from suite_results import MACHINE, ROW, measured, run, series, write
 
 from caplab import results
@@ -150,6 +153,14 @@ def test_an_invalid_run_ends_with_1_even_where_nothing_before_is_known(
     printed = lines(capsys)
     assert f"- VIOLATED: {ROW}, acked writes lost in 1 run" in printed
     assert f"No run before: {ROW}." in printed
+
+
+def test_a_folder_held_against_itself_says_what_to_ask_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    suite = new(tmp_path, series("failoverTime", [1.0, 2.0]))
+    assert compared(suite, suite) == 2
+    assert "Every run is among those to judge. Hint: judge the newest of each row only" in " ".join(lines(capsys))
+    assert compared(suite, suite, "--newest", "1") == 2
+    assert "Hint" not in " ".join(lines(capsys))
 
 
 def test_a_first_night_has_nothing_to_compare_with_and_ends_with_2(
@@ -547,3 +558,94 @@ def test_without_scipy_it_is_said_what_to_install(
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "scipy" else find(name))
     assert compared(base, base) == 3
     assert "pip install 'caplab[compare]'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("seconds", [float("inf"), float("-inf"), float("nan")])
+def test_a_setting_without_end_costs_no_figure(tmp_path: Path, base: Path, seconds: float) -> None:
+    runs = series("failoverTime", FAILOVERS, 100, settings={"faultSeconds": seconds})
+    results_of_new = read(new(tmp_path, runs))
+    assert (len(results_of_new.runs), results_of_new.unread) == (10, ())
+    assert compared(base, tmp_path / "new") == 0
+
+
+@pytest.mark.parametrize("depth", [120, 900, 5000])
+def test_what_is_nested_too_deep_is_one_file_that_is_not_read(tmp_path: Path, base: Path, depth: int) -> None:
+    folder = new(tmp_path, [run(100, measured("lost", 0), settings={"a": "HERE"})])
+    file = folder / results.VERDICT
+    file.write_text(file.read_text().replace('"HERE"', "[" * depth + "]" * depth))
+    (unread,) = read(folder).unread
+    assert "verdict.json: not JSON" in unread
+
+
+@pytest.mark.parametrize(
+    "began", ["yesterday", "2026-11-01", "2026-11-01T01:02:03", "0001-01-01T00:00:00+09:00", "<b>"]
+)
+def test_a_run_of_no_moment_is_refused_since_runs_are_put_in_order(tmp_path: Path, began: str) -> None:
+    (unread,) = read(new(tmp_path, [run(1, measured("lost", 0), began=began)])).unread
+    assert "runs[0]: field 'began' must be a moment with its time zone" in unread
+
+
+def test_runs_of_several_time_zones_are_in_the_order_of_their_moments(tmp_path: Path) -> None:
+    runs = [run(1, measured("lost", 0)), run(2, measured("lost", 0), began="2026-11-01T09:30:00+09:00")]
+    assert [run.began for run in read(new(tmp_path, runs)).runs] == ["2026-11-01T00:30:00Z", "2026-11-01T01:00:00Z"]
+
+
+def test_figures_of_another_unit_are_not_held_against_these(
+    tmp_path: Path, base: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = [run(100 + n, measured("failoverTime", 1000 * value, unit="ms")) for n, value in enumerate(FAILOVERS)]
+    assert compared(base, new(tmp_path, runs)) == 2
+    text = capsys.readouterr().out
+    assert "- unit of failoverTime: s (20 runs), now ms" in text or "- unit of failoverTime: s, now ms" in text
+    assert "REGRESSED" not in text
+
+
+HOSTILE = (
+    "pg \x1b[2J\r| a \\| b [l](http://e/) ![i](http://e/p.png) <script>alert(1)</script> \u2028\u202e\ud800 `x` *y*"
+)
+
+
+def test_a_name_draws_nothing_and_links_to_nothing_in_markdown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    facts: dict[str, Any] = {"versions": {HOSTILE: "1\r\n# a"}, "row": HOSTILE}
+    old = write(tmp_path / "base", series("failoverTime", FAILOVERS, **facts))
+    late = {**facts, "versions": {HOSTILE: "2"}}
+    folder = new(tmp_path, series("failoverTime", FAILOVERS, 50, **late), failures=[HOSTILE])
+    assert compared(old, folder, "--format", "markdown") == 2
+    text = capsys.readouterr().out
+    assert all(char == "\n" or char.isprintable() for char in text)
+    page = MarkdownIt("commonmark", {"html": False}).enable("table").render(text)
+    assert not {"<a", "<img", "<script"} & set(re.findall(r"<\w+", page))
+    rows = re.findall(r"<tr>(.*?)</tr>", page, re.DOTALL)
+    assert {row.count("<td") + row.count("<th") for row in rows} == {7}
+
+
+def test_what_is_read_is_not_written_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = write(tmp_path / "suite", series("failoverTime", FAILOVERS))
+    file = folder / results.VERDICT
+    before = file.read_bytes()
+    (tmp_path / "page.html").symlink_to(file)
+    for output in (file, tmp_path / "page.html"):
+        assert main(["trend", str(folder), "--output", str(output)]) == 3
+        assert "it is one of the results that are read. Hint: name another file" in capsys.readouterr().err
+    (tmp_path / "out").mkdir()
+    kept = file.rename(tmp_path / "out" / "compare.json")
+    assert main(["compare", str(kept), str(kept), "--save", str(tmp_path / "out")]) == 3
+    assert kept.read_bytes() == before
+
+
+def test_a_disk_that_is_full_costs_no_earlier_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write(tmp_path / "suite", series("failoverTime", FAILOVERS))
+    page = tmp_path / "out" / "trend.html"
+    assert main(["trend", str(folder), "--output", str(page)]) == 0
+    before = page.read_bytes()
+
+    def full(file: Path, text: str, **_: Any) -> int:
+        file.write_bytes(text.encode()[:100])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    assert main(["trend", str(folder), "--output", str(page)]) == 3
+    assert page.read_bytes() == before
+    assert [file.name for file in page.parent.iterdir()] == ["trend.html"]

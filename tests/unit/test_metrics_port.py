@@ -16,7 +16,7 @@ from caplab_agent.faults import Freeze, Kill, Partition
 from exported_metrics import fault_record, of_agent
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
-from caplab import metrics_port
+from caplab import bounded_server, metrics_port
 
 
 @pytest.fixture
@@ -73,11 +73,11 @@ def test_clients_that_only_hold_their_connections_keep_nobody_out_and_fill_no_lo
 ) -> None:
     server.request_seconds = 10.0
     before, began = threading.active_count(), time.monotonic()
-    slow = [connected(server, b"GET /met") for _ in range(5 * metrics_port.AT_ONCE)]
+    slow = [connected(server, b"GET /met") for _ in range(5 * bounded_server.AT_ONCE)]
     assert ask(server)[0] == 200
     assert time.monotonic() - began < 1  # which a scrape has
     # a thread and a timer each, and some that are just ending
-    assert threading.active_count() - before <= 3 * metrics_port.AT_ONCE
+    assert threading.active_count() - before <= 3 * bounded_server.AT_ONCE
     assert slow[0].recv(10) == b""
     for client in slow:
         client.close()
@@ -113,14 +113,14 @@ def test_what_is_told_is_made_for_one_at_a_time() -> None:
 
     server = metrics_port.serve_page(metrics_port.Page("/metrics", "text/plain", tell), 0)
     answers: list[tuple[int, bytes]] = []
-    clients = [threading.Thread(target=lambda: answers.append(ask(server))) for _ in range(metrics_port.AT_ONCE)]
+    clients = [threading.Thread(target=lambda: answers.append(ask(server))) for _ in range(bounded_server.AT_ONCE)]
     for client in clients:
         client.start()
     for client in clients:
         client.join()
     server.shutdown()
     server.server_close()
-    assert (answers, most) == ([(200, b"all")] * metrics_port.AT_ONCE, [1])
+    assert (answers, most) == ([(200, b"all")] * bounded_server.AT_ONCE, [1])
 
 
 def test_a_collector_that_breaks_costs_that_answer_only(server: Any, registry: CollectorRegistry) -> None:
@@ -165,7 +165,7 @@ def test_a_system_that_had_no_thread_left_for_a_while_keeps_nobody_out_later(
 
     with monkeypatch.context() as without:
         without.setattr(threading.Thread, "start", none_left)
-        clients = [connected(server, b"") for _ in range(2 * metrics_port.AT_ONCE)]
+        clients = [connected(server, b"") for _ in range(2 * bounded_server.AT_ONCE)]
         for client in clients:
             assert client.recv(1) == b""
     assert ask(server)[0] == 200

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import datetime
+import os
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from caplab import cli
+from caplab.compare.options import COMPARED
 from caplab.model.fields import FieldError
 from caplab.nightly import folders
 from caplab.nightly.folders import Bounds, StoredSuite
@@ -104,6 +109,36 @@ def test_no_more_is_said_than_the_comparison_can_tell(capsys: pytest.CaptureFixt
         assert ("nothing regressed" in output) is (code == "0")
 
 
+def test_a_reader_that_has_seen_enough_is_no_failure() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as out:
+        command = [sys.executable, "-m", "caplab", "nightly", "summary", "--suite", "core", "--run", "0"]
+        done = subprocess.run(command, stdout=out, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_port_that_is_taken_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        assert cli.main(["nightly", "serve", "--results", str(tmp_path), "--port", port]) == 3
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert f"nothing can listen on 127.0.0.1:{port}: Address already in use. Hint:" in output.err
+
+
+def test_what_was_compared_has_one_heading_and_what_was_not_its_reason() -> None:
+    codes = Codes(0, 0)
+    text = page(
+        Parts(suite="core", changes=f"{COMPARED}\n\n20 runs\n", runs="# Runs"), judge(codes, frozenset()), codes
+    )
+    assert "## What changed\n\n20 runs\n" in text
+    assert COMPARED not in text
+    codes = Codes(3)
+    text = page(Parts(suite="core"), judge(codes, frozenset()), codes)
+    assert "Not compared: the suite left no results." in text
+
+
 def test_a_suite_is_added_to_a_baseline_without_its_histories_whole_or_not_at_all(tmp_path: Path) -> None:
     suite = tmp_path / "20261129-020000-core"
     (suite / "01-x").mkdir(parents=True)
@@ -122,5 +157,16 @@ def test_what_is_missing_is_said_and_ends_with_3(tmp_path: Path, capsys: pytest.
     assert "has no suite's folder. Hint:" in capsys.readouterr().err
     assert cli.main(["nightly", "keep", str(tmp_path), "--into", str(tmp_path / "b")]) == 3
     assert "is no folder of a suite. Hint:" in capsys.readouterr().err
+    gone = str(tmp_path / "gone")
+    assert cli.main(["nightly", "summary", gone, "--run", "0"]) == 3
+    assert f"there is no folder '{gone}'. Hint:" in capsys.readouterr().err
+    assert cli.main(["nightly", "serve", "--results", gone]) == 3
+    assert f"there is no folder '{gone}'. Hint:" in capsys.readouterr().err
     assert cli.main(["nightly", "judge", "--fail-on", "everything"]) == 3
     assert "fail-on names 'everything'" in capsys.readouterr().err
+
+
+def test_a_code_of_thousands_of_digits_is_none(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["nightly", "judge", "--run", "1" * 5000])
+    assert "is no exit code" in capsys.readouterr().err

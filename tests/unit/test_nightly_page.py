@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import http.client
+import json
+import os
 import re
+import socket
+from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
-from threading import Thread
+from threading import Thread, active_count
 
 import pytest
 
 from caplab import cli
+from caplab.bounded_server import AT_ONCE
 from caplab.nightly import page
-from caplab.nightly.page import answer, as_html
+from caplab.nightly.page import Answer, answer, as_html
 from caplab.nightly.report import PAGE, REPORT, Report
 from caplab.nightly.store import Store, of_folder
 
@@ -46,6 +51,29 @@ def test_a_night_without_a_report_is_listed_as_not_told(store: Store) -> None:
     store.write("20261130-022300-core/summary.md", b"# Runs")
     assert '<td class="unsure">not told</td>' in answer(store, "/").content.decode()
     assert "<h1>Runs</h1>" in answer(store, "/20261130-022300-core/").content.decode()
+
+
+@pytest.mark.parametrize(
+    ("verdict", "cell"),
+    [
+        ('{"verdict": "valid"}', '<td class="valid">valid, not compared</td>'),
+        ('{"verdict": "invalid"}', '<td class="bad">invalid, not compared</td>'),
+        ('{"verdict": "unknown"}', '<td class="unsure">unknown, not compared</td>'),
+        ('{"verdict": "<b>"}', '<td class="unsure">not told</td>'),
+        ("{", '<td class="unsure">not told</td>'),
+        ("[]", '<td class="unsure">not told</td>'),
+    ],
+)
+def test_a_suite_that_no_night_ran_is_listed_by_its_verdict(store: Store, verdict: str, cell: str) -> None:
+    store.write("20261130-022300-core/verdict.json", verdict.encode())
+    assert cell in answer(store, "/").content.decode()
+
+
+def test_a_page_leads_to_the_other_files_of_its_night_and_fits_a_phone(store: Store) -> None:
+    text = answer(store, f"/{NIGHT}/").content.decode()
+    assert '<a href="/">all nights</a>' in text
+    assert f'<a href="/{NIGHT}/trend.html">trend.html</a>' in text
+    assert 'name="viewport" content="width=device-width' in text
 
 
 def test_a_summary_opens_with_its_tables_and_no_script(store: Store) -> None:
@@ -150,8 +178,80 @@ def test_on_a_loopback_it_answers_by_no_other_name(store: Store, listening: str,
         made.server_close()
 
 
-def test_folds_of_the_labs_own_pages_are_left_out_and_other_html_is_text() -> None:
-    text = as_html(b"<details><summary>every run</summary>\n\n# Runs\n\n</details>\n<img src=x onerror=y>")
-    assert "<h1>Runs</h1>" in text
+@pytest.mark.parametrize("what", ["every run", "every figure of every row (24)"])
+def test_the_labs_own_pages_are_folded_and_other_html_is_text(what: str) -> None:
+    folded = f"<details><summary>{what}</summary>\n\n# Runs\n\n</details>\n\n"
+    text = as_html(f"{folded}<details open><summary><img src=x onerror=y></summary>\n\n<b>".encode())
+    assert f"<details><summary>{what}</summary>" in text
+    assert "<h1>Runs</h1>\n</details>" in text
     assert "<img" not in text
-    assert "details" not in text
+    assert "<b>" not in text
+    assert text.count("<details") == 1
+
+
+def odd_reports(folder: Path) -> dict[str, Callable[[], object]]:
+    file = folder / REPORT
+    report = json.loads(Report(suite="core", began="b", ended="e", runner="r", outcome="valid").to_json())
+    return {
+        "a folder": file.mkdir,
+        "a pipe": lambda: os.mkfifo(file),
+        "a link to itself": lambda: file.symlink_to(file),
+        "half a letter": lambda: file.write_text(json.dumps({**report, "outcome": "\ud800"})),
+        "too long": lambda: file.write_bytes(b"x" * (page.MOST_BYTES + 1)),
+        "no UTF-8": Path(os.fsdecode(os.fsencode(folder) + b"-\xff")).mkdir,
+    }
+
+
+@pytest.mark.parametrize("what", ["a folder", "a pipe", "a link to itself", "half a letter", "too long", "no UTF-8"])
+def test_one_odd_night_keeps_no_other_from_being_listed(store: Store, tmp_path: Path, what: str) -> None:
+    folder = tmp_path / "results" / "20261127-022300-core"
+    folder.mkdir()
+    odd_reports(folder)[what]()
+    (Path(os.fsdecode(os.fsencode(folder) + b"-\xff")) if what == "no UTF-8" else folder).joinpath("a").touch()
+    replies: list[Answer] = []
+    asking = Thread(target=lambda: replies.append(answer(store, "/")), daemon=True)
+    asking.start()
+    asking.join(10)
+    assert replies[0].status is HTTPStatus.OK
+    assert NIGHT.encode() in replies[0].content
+    assert b"20261127-022300-core" in replies[0].content
+
+
+def test_a_folder_that_is_no_utf_8_opens_by_its_link(store: Store, tmp_path: Path) -> None:
+    folder = Path(os.fsdecode(os.fsencode(tmp_path / "results") + b"/20261201-022300-\xff"))
+    folder.mkdir()
+    (folder / "summary.md").write_text("# Odd")
+    (link,) = re.findall(r'<a href="(/20261201[^"]*/)">', answer(store, "/").content.decode())
+    assert b"<h1>Odd</h1>" in answer(store, link).content
+
+
+def test_a_link_leads_to_nothing_outside(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "results" / NIGHT / "verdict.json").symlink_to(tmp_path / "secret")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "verdict.json").write_text("secret")
+    (tmp_path / "results" / "20261130-022300-core").symlink_to(elsewhere)
+    for night in (NIGHT, "20261130-022300-core"):
+        reply = answer(store, f"/{night}/verdict.json")
+        assert reply.status is not HTTPStatus.OK
+        assert b">secret" not in reply.content
+
+
+def test_those_who_ask_and_never_end_keep_nobody_out(store: Store) -> None:
+    server = page.server(store, "127.0.0.1", 0)
+    Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    before = active_count()
+    slow = []
+    try:
+        for _ in range(100):
+            slow.append(socket.create_connection(("127.0.0.1", server.server_port), timeout=10))
+            slow[-1].sendall(b"GET / HT")
+        asked = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=20)
+        asked.request("GET", f"/{NIGHT}/")
+        assert asked.getresponse().status == 200
+        assert active_count() - before <= 3 * AT_ONCE
+    finally:
+        for client in slow:
+            client.close()
+        server.shutdown()
+        server.server_close()

@@ -9,11 +9,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import fsspec
@@ -70,7 +70,8 @@ def night(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Night:
 
 
 def folder_name(days: float) -> str:
-    begun = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=days, seconds=1)
+    """A suite that begins after the night does: a runner takes seconds to start on a busy machine."""
+    begun = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=days, minutes=1)
     return f"{begun:%Y%m%d-%H%M%S}-smoke"
 
 
@@ -145,8 +146,9 @@ def killed(night: Night, tmp_path: Path) -> None:
         "seconds=60.0, runner='pod-0', job='job-0'), lambda *_: [], print)"
     )
     process = subprocess.Popen(
-        [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, start_new_session=True
-    )
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, start_new_session=True,
+        env={**os.environ, "FAKE_NAME": folder_name(0.01)},  # however long it takes to begin
+    )  # fmt: skip
     assert process.stdout
     while "begun" not in process.stdout.readline():
         assert process.poll() is None
@@ -631,3 +633,96 @@ def test_a_failover_that_became_slower_is_found_and_told_by_caplab_itself(
     assert "| quorum | kill-primary |" in text.partition("## CAP table")[2]
     assert (night.results / _newest(night) / "trend.html").stat().st_size > 1000
     assert len(list((night.results / "baseline").iterdir())) == 20
+
+
+ODD_NOTES: dict[str, bytes] = {
+    **{
+        name: json.dumps(
+            {"suite": "core", "began": "2026-11-29T01:00:00+00:00", "runner": "r", "job": "j", **fields}
+        ).encode()
+        for name, fields in {
+            "far": {"began": "9999-12-31T23:59:59-23:59"},
+            "early": {"began": "0001-01-01T00:00:00+23:00"},
+            "long": {"suite": "a" * 300},
+            "NUL": {"suite": "a\0b"},
+            "half a letter": {"suite": "a\ud800", "runner": "\ud800r"},
+            "control": {"suite": "a\x1b[2J\nb"},
+            "nothing": {"suite": "x/"},
+        }.items()
+    },
+    "too long": b"x" * (2 << 20),
+}
+
+
+@pytest.mark.parametrize("what", [*ODD_NOTES, "a folder", "a pipe", "a link"])
+def test_no_note_keeps_the_nights_after_it_from_beginning(night: Night, what: str) -> None:
+    night.results.mkdir(parents=True)
+    file = night.results / UNDER_WAY
+    if what in ODD_NOTES:
+        file.write_bytes(ODD_NOTES[what])
+    else:
+        makers: dict[str, Callable[[], object]] = {
+            "a folder": file.mkdir,
+            "a pipe": lambda: os.mkfifo(file),
+            "a link": lambda: file.symlink_to(file),
+        }
+        makers[what]()
+    lines: list[str] = []
+    assert run_night(night, lambda *_: [], lines.append) == 0
+    assert not file.is_symlink()
+    assert not file.exists()
+    assert all(line.isprintable() for line in lines)
+    assert [report_of(night, suite.path.name).outcome for suite in folders.suites(night.results)].count(BROKEN_OFF) == 1
+
+
+def test_a_suite_is_not_kept_where_it_lies_itself(night: Night) -> None:
+    suite = night.results / folder_name(0)
+    suite.mkdir(parents=True)
+    (suite / "history.parquet").write_text("heavy")
+    (night.results.parent / "link").symlink_to(night.results)
+    for into in (night.results, night.results.parent / "link"):
+        with pytest.raises(FieldError, match="Hint: name another folder for the baseline"):
+            folders.add(suite, into)
+    assert (suite / "history.parquet").read_text() == "heavy"
+
+
+def test_links_and_pipes_of_a_suite_are_not_kept(night: Night, tmp_path: Path) -> None:
+    suite = night.results / folder_name(0)
+    suite.mkdir(parents=True)
+    (suite / "round").symlink_to(night.results)
+    (suite / "nowhere").symlink_to(tmp_path / "none")
+    os.mkfifo(suite / "pipe")
+    (suite / "verdict.json").write_text("{}")
+    for _ in range(2):  # once more: what is there is replaced
+        kept = folders.add(suite, tmp_path / "baseline")
+        assert [file.name for file in kept.iterdir()] == ["verdict.json"]
+        assert [folder.name for folder in (tmp_path / "baseline").iterdir()] == [suite.name]
+
+
+def test_who_answers_a_letter_now_and_then_is_waited_for_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    over = Event()
+
+    class Dripping(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_response(200)
+            self.flush_headers()
+            while not over.wait(0.05):
+                self.wfile.write(b"X-A: b\r\n")
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Dripping)
+    server.daemon_threads = True
+    Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    monkeypatch.setattr(notify, "_SECONDS", 0.5)
+    report = Report(suite="core", began="b", ended="e", runner="r", outcome="failed")
+    began = time.monotonic()
+    try:
+        (sentence,) = notify.tell(f"http://127.0.0.1:{server.server_port}/", "", report, "folder")
+    finally:
+        over.set()
+        server.shutdown()
+        server.server_close()
+    assert sentence == "The webhook was not told: it has not answered within 0.5 s."
+    assert time.monotonic() - began < 3

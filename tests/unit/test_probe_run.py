@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from caplab_probes.links import Endpoint, Topology
 from caplab_probes.probe import Probe, ProberContext
 from caplab_probes.scan import read_notes
 from caplab_probes.sessions import session_numbers
-from caplab_probes.spec import ProbeSpec
+from caplab_probes.spec import Limits, ProbeSpec
 from caplab_probes.writer import read_folder
 from fake_postgres import LIMITS, FakeServer, client_of, fake_server, rows
 from fake_redis import REPLID, FakeRedis, fake_redis
@@ -25,15 +26,21 @@ from loopback import wait_until
 
 from caplab.model.history import validate
 
+PATIENT = replace(LIMITS, statement_seconds=5.0, start_seconds=5.0)  # for all to be ok, however busy the machine is
+
 
 async def run_probe(
-    fake: FakeServer, folder: Path, during: Callable[[Probe], Awaitable[None]], **spec: object
+    fake: FakeServer,
+    folder: Path,
+    during: Callable[[Probe], Awaitable[None]],
+    limits: Limits = LIMITS,
+    **spec: object,
 ) -> Probe:
     settings: dict[str, object] = {"workload": "set", "rate": 50, "routes": ("service",), "seconds": 1.0, **spec}
     probe_spec = ProbeSpec("run-1", vantages=("a",), seed=1, **settings)  # type: ignore[arg-type]
-    around = ProberContext("a", folder, LIMITS, Exporter("a"), session_numbers())
+    around = ProberContext("a", folder, limits, Exporter("a"), session_numbers())
     topology = Topology(Endpoint("service", "localhost", fake.port), (Endpoint("pg-1", "127.0.0.1", fake.port),))
-    probe = Probe(probe_spec, around, client_of(fake), lambda: topology)
+    probe = Probe(probe_spec, around, client_of(fake, limits), lambda: topology)
     task = asyncio.create_task(probe.run())
     await during(probe)
     await task
@@ -47,7 +54,7 @@ async def nothing(_: Probe) -> None:
 def test_a_probe_runs_its_schedule_and_writes_every_operation_down(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with fake_server() as fake:
-            probe = await run_probe(fake, tmp_path, nothing)
+            probe = await run_probe(fake, tmp_path, nothing, PATIENT)
             assert (probe.status.phase, probe.status.operations) == ("Done", 50)
             history = validate(read_folder(tmp_path / "run-1")).to_pylist()
             assert [row["outcome"] for row in history] == ["ok"] * 50

@@ -131,6 +131,13 @@ def test_what_is_the_same_in_every_run_is_a_sentence(tmp_path: Path) -> None:
     assert text.count("<figure>") == 1
 
 
+def test_a_row_of_one_run_does_not_speak_of_several(tmp_path: Path) -> None:
+    write(tmp_path, [run(0, measured("lost", 0))])
+    text = text_of(tmp_path)
+    assert ">1 run, the newest " in text
+    assert "In this run:</span> acked writes lost 0" in text
+
+
 def test_the_last_runs_of_each_row_are_drawn(tmp_path: Path) -> None:
     write(tmp_path, series("failoverTime", [1.0, 2.0, 3.0, 4.0]))
     (row,) = rows(tmp_path, last=2)
@@ -214,3 +221,23 @@ from caplab.cli import main
 sys.exit(main(["trend", {str(tmp_path / "results")!r}, "--output", {str(tmp_path / "page.html")!r}]))
 """
     assert subprocess.run([sys.executable, "-c", script], timeout=60, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("limit", [float("inf"), float("nan"), -1.0])
+@pytest.mark.parametrize("name", ["lost", "failoverTime"])
+def test_a_bound_without_end_is_no_bound(tmp_path: Path, name: str, limit: float) -> None:
+    write(tmp_path, [run(number, measured(name, float(number), limit=limit)) for number in range(3)])
+    assert '<polyline class="limit" points="5' not in text_of(tmp_path)
+
+
+@pytest.mark.parametrize("least", [5e-324, 1e-320, 1e-300])
+def test_the_least_numbers_have_an_axis(tmp_path: Path, least: float) -> None:
+    write(tmp_path, series("failoverTime", [least, 0.0]))
+    assert len(by_class(drawn(rows(tmp_path)[0]), "dot")) == 2
+
+
+def test_what_was_measured_in_another_unit_lies_on_no_axis_with_the_rest(tmp_path: Path) -> None:
+    write(tmp_path, [run(n, measured("failoverTime", 20.0 + n, unit="s" if n else "ms")) for n in range(3)])
+    (row,) = rows(tmp_path)
+    assert row.lines[0].values == (21.0, 22.0)
+    assert row.marks[0].changes == ("unit of failoverTime: ms → s",)

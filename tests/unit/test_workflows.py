@@ -19,7 +19,7 @@ from caplab_cluster.failure import Failure
 from caplab_cluster.paths import REPOSITORY, Cache
 from docs_examples import code
 from lint_workflows import MODULE, actionlint, every_problem
-from run_workflow import Refused, Run, run_job
+from run_workflow import Refused, Run, main, run_job
 from workflow_expressions import NotKnown, Scope, evaluate, filled, holds
 
 WORKFLOWS = sorted((REPOSITORY / ".github" / "workflows").glob("*.yml"))
@@ -71,7 +71,6 @@ class Lab:
         number = len(list(self.folder.glob("workspace*")))
         own = {"PATH": os.environ["PATH"]}
         run = Run(self.source, self.folder / f"workspace{number}", self.folder / "store", event, own)
-        (run.store / "summary.md").unlink(missing_ok=True)
         run_job(run, REPOSITORY / ".github" / "workflows" / "resilience.yml", "", inputs)
         return run
 
@@ -115,6 +114,7 @@ def test_a_valid_night_is_summed_up_kept_and_compared_with_the_next(lab: Lab, mo
     second = lab.nightly(suite="smoke")
     assert lab.calls()[3:] == ["up", "run", "compare", "down"]
     assert "the failover of pg is slower" in second.summary
+    assert "there is no baseline yet" not in second.summary  # each job has a summary of its own
     artifact = lab.folder / "store" / "artifacts" / "resilience-smoke-1-1"
     assert {"changes.md", "trend.html", "verdict.json", "01-redis-control"} <= {
         path.name for path in artifact.iterdir()
@@ -381,3 +381,25 @@ def test_the_other_pipelines_that_are_shown_work(lab: Lab, monkeypatch: pytest.M
     assert run() == 3
     assert lab.calls() == ["up", "run", "up", "run", "compare", "up"]
     assert len(list((lab.source / "baseline").iterdir())) == 2
+
+
+@pytest.mark.parametrize("name", ["MINUTES", "VALUES"])
+def test_an_input_that_is_refused_gives_the_runner_no_command(tmp_path: Path, name: str) -> None:
+    (step,) = (step for step in yaml.safe_load(ACTION.read_text())["runs"]["steps"] if step.get("id") == "check")
+    caplab = tmp_path / ".venv" / "bin" / "caplab"
+    caplab.parent.mkdir(parents=True)
+    caplab.write_text("#!/bin/sh\n")
+    caplab.chmod(0o755)
+    given = {"SUITE": "core", "REPEAT": "1", "SETTINGS": "", "VALUES": "", "FAIL_ON": "none", "MINUTES": "9"}
+    env = {**os.environ, **given, "GITHUB_WORKSPACE": str(tmp_path), name: "1\n::add-mask::core\n::warning::mine"}
+    done = subprocess.run(["bash", "-eo", "pipefail", "-c", step["run"]], cwd=tmp_path, env=env,
+                          capture_output=True, text=True, timeout=30, check=False)  # fmt: skip
+    assert done.returncode == 3
+    (line,) = done.stdout.splitlines()
+    assert line.startswith(f"::error::{name.lower()}")
+
+
+def test_an_input_that_is_none_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main([str(WORKFLOWS[0]), "--input", "suite"])
+    assert "--input takes NAME=VALUE, not 'suite'" in capsys.readouterr().err

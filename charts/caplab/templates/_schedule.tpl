@@ -14,7 +14,7 @@
 - name: {{ $name }}
   valueFrom:
     secretKeyRef:
-      name: {{ $.secret }}
+      name: {{ $.secret | quote }}
       key: {{ $name }}
 {{- end }}
 {{- end }}

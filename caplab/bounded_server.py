@@ -1,0 +1,77 @@
+"""A web server that nobody who asks can keep from its work, or others from their answers.
+
+Of connections there are only so many, each with its seconds, and for one more the oldest is let go.
+"""
+
+from __future__ import annotations
+
+import socket
+import socketserver
+import threading
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+AT_ONCE = 8  # connections: for one more, the oldest is let go
+_MAKING_ROOM_SECONDS = 0.2  # until the thread of one that was let go has ended
+
+
+def _cut(connection: socket.socket) -> None:
+    with suppress(OSError):  # it has ended
+        connection.shutdown(socket.SHUT_RDWR)
+
+
+class BoundedServer(ThreadingHTTPServer):
+    """A daemon thread a connection."""
+
+    daemon_threads = True
+    request_queue_size = 64  # the kernel leaves out what is over it, and a client comes again after a second only
+
+    request_seconds: float = 30  # to ask and to take the answer
+
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        self._places = threading.BoundedSemaphore(AT_ONCE)
+        self._open: dict[Any, threading.Timer] = {}  # the oldest first
+        self._lock = threading.Lock()
+        super().__init__(address, handler)
+
+    def server_bind(self) -> None:
+        """Bind, without the look-up of the host's own name: a cut DNS would hold up the start."""
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer in a thread; where all places are taken, in that of the one who has been there for the longest."""
+        if not self._places.acquire(blocking=False):
+            self._let_oldest_go()
+            if not self._places.acquire(timeout=_MAKING_ROOM_SECONDS):
+                self.shutdown_request(request)
+                return
+        timer = threading.Timer(self.request_seconds, _cut, [request])
+        timer.daemon = True
+        with self._lock:
+            self._open[request] = timer
+        try:
+            timer.start()
+            super().process_request(request, client_address)
+        except BaseException:  # the system has no thread left: the place is for the next one
+            self._leave(request)
+            raise
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Answer, and make room for the next."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._leave(request)
+
+    def _leave(self, request: Any) -> None:
+        with self._lock:
+            self._open.pop(request).cancel()
+        self._places.release()
+
+    def _let_oldest_go(self) -> None:
+        with self._lock:
+            oldest = next(iter(self._open), None)
+        if oldest is not None:
+            _cut(oldest)
