@@ -7,9 +7,9 @@ from typing import Any
 
 from kubernetes import client
 
-from .hold import Hold, Leases, NotHeld
 from .kube import pinned
 from .ownership import Made, Session, session_of
+from .run_lease import LeaseNotHeld, Leases, RunLease
 from .watching import GROUP, VERSION
 
 CLUSTER_PLURALS: Mapping[str, str] = {
@@ -18,7 +18,7 @@ CLUSTER_PLURALS: Mapping[str, str] = {
     "CassandraCluster": "cassandraclusters",
 }
 _TIMEOUT = (5, 10)  # seconds: to connect, to answer
-_PATIENCE_SECONDS = 2.0  # for a hold on a namespace in which another run is under way
+_ACQUIRE_SECONDS = 2.0  # for the lease of a namespace in which another run is under way
 _GONE, _CHANGED = 404, 409
 
 
@@ -48,16 +48,16 @@ def left_by_others(session: Session) -> list[str]:
 
 
 def _remove_in(namespace: str, every: Sequence[Made], session: Session, api: client.ApiClient) -> list[str]:
-    hold = Hold(Leases(api), namespace, session.id)
+    run_lease = RunLease(Leases(api), namespace, session.id)
     custom: Any = client.CustomObjectsApi(api)
     try:
-        hold.begin(_PATIENCE_SECONDS)
-    except NotHeld as held:
+        run_lease.acquire(_ACQUIRE_SECONDS)
+    except LeaseNotHeld as held:
         return [f"{_named(made)} is left: {held}" for made in every]
     try:
         return [sentence for made in every if (sentence := _remove(custom, made, session))]
     finally:
-        hold.end()
+        run_lease.release()
 
 
 def _remove(custom: Any, made: Made, session: Session) -> str:

@@ -8,14 +8,14 @@ from typing import Any
 
 from kubernetes import client
 
-from ..hold import Hold, Leases
 from ..kube import pinned
 from ..ownership import MANAGER, new_id, run_of
+from ..run_lease import Leases, RunLease
 from ..tidy import CLUSTER_PLURALS
 from ..watching import GROUP, VERSION
 
 _TIMEOUT = (5, 10)  # seconds: to connect, to answer
-_LEASE_SECONDS = 60.0  # the dead run's hold is seen to be dead after 20 s
+_LEASE_SECONDS = 60.0  # the dead run's lease is seen to be dead after 20 s
 _GONE_SECONDS = 90.0
 _LOOK_SECONDS = 0.5
 _GONE, _CHANGED = 404, 409
@@ -28,11 +28,11 @@ def remove(namespace: str, why: str, api: client.ApiClient | None = None) -> lis
     """Remove what runs that are over have made in a namespace, and say of their Run objects why they ended.
 
     A sentence for each thing that was removed, or is left. Nothing is touched while a run is under way there, which is
-    NotHeld. Raises kubernetes' ApiException, and urllib3's errors.
+    LeaseNotHeld. Raises kubernetes' ApiException, and urllib3's errors.
     """
     api = api or pinned().api
-    hold = Hold(Leases(api), namespace, new_id())
-    hold.begin(_LEASE_SECONDS)
+    run_lease = RunLease(Leases(api), namespace, new_id())
+    run_lease.acquire(_LEASE_SECONDS)
     try:
         custom: Any = client.CustomObjectsApi(api)
         sentences = _fail_runs(custom, namespace, why)
@@ -40,7 +40,7 @@ def remove(namespace: str, why: str, api: client.ApiClient | None = None) -> lis
             sentences += _remove_all(custom, namespace, kind, plural)
         return sentences
     finally:
-        hold.end()
+        run_lease.release()
 
 
 def _remove_all(custom: Any, namespace: str, kind: str, plural: str) -> list[str]:

@@ -33,7 +33,7 @@ class RunContext:
     """The cluster's kind, Fault objects by name and lost nodes by id as last seen, events, moments (unix ns).
 
     run_id: what objects that are made are labelled with, one of its own too where no run is under way. namespace: the
-    run's only one, '' without a run. hold: why that is not the run's at this moment, '' where it is.
+    run's only one, '' without a run. lease_problem: why that is not the run's at this moment, '' where it is.
     A lost node is as caplab_cluster.node_loss_store.NodeLoss.to_json has it. kind '': no run is under way.
     steady: since when every operation was acknowledged, before the first fault. settled: when the
     members were all well again. budget_seconds: how long the row gives the failover; None: it does not say.
@@ -42,7 +42,7 @@ class RunContext:
     kind: str = ""
     run_id: str = field(default_factory=new_id)
     namespace: str = ""
-    hold: Callable[[], str] | None = None
+    lease_problem: Callable[[], str] | None = None
     faults: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     lost_nodes: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)

@@ -11,10 +11,10 @@ from kubernetes import client
 from kubernetes.stream import stream
 
 from caplab.bounded import BoundedClient
-from caplab.hold import Leases
 from caplab.kube import pinned
 from caplab.model.probers import METRICS_PORT, SYSTEM_NAMESPACE, TOKEN_HEADER, TOKEN_KEY, TOKEN_SECRET
 from caplab.ownership import MANAGER, labels_of, run_of, session
+from caplab.run_lease import Leases
 from caplab.tidy import CLUSTER_PLURALS
 from caplab.watching import GROUP, VERSION
 
@@ -238,9 +238,9 @@ def not_removable(body: Body) -> str:
         return "no run has made it"
     if made_by == run.run_id:
         return ""
-    if run.hold is None or body["metadata"]["namespace"] != run.namespace:
+    if run.lease_problem is None or body["metadata"]["namespace"] != run.namespace:
         return f"it is of the run {made_by}, and this one does not hold its namespace"
-    return run.hold()
+    return run.lease_problem()
 
 
 def full_name(body: Body) -> str:

@@ -16,8 +16,8 @@ from chaoscaplab.probes.histories import ProberUsage
 from histories import adds, table
 from run_faults import entry, fault, lost_node
 
-from caplab.hold import NotHeld
 from caplab.model.runs import FinalScan, RunRecord, WallAnchor
+from caplab.run_lease import LeaseNotHeld
 
 JOURNAL = {"status": "completed", "steady_states": {"before": {"steady_state_met": True}}, "run": []}
 WORKLOADS = ("set", "register", "register-multi")
@@ -50,7 +50,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> MeasuredRun:
     made = MeasuredRun(nothing, plan, "r-1", "title", nothing)
     made._body = {"spec": {"replicas": 3}}
     faked: Any = made
-    faked._hold = SimpleNamespace(problem=lambda: "")
+    faked._lease = SimpleNamespace(problem=lambda: "")
     faked._server, faked._loads = SimpleNamespace(nodes=lambda: NODES), Scanned()
     faked._cluster = SimpleNamespace(not_steady=lambda: "", body=lambda: {}, members=lambda: [])
     monkeypatch.setattr(measured, "prober_usage", lambda server, vantage: ProberUsage(1.0, 1.0))
@@ -108,8 +108,8 @@ def test_an_event_is_a_window_of_the_record_and_how_long_it_took_is_a_setting(ru
 
 def test_a_run_that_lost_its_namespace_to_another_one_is_not_judged(run: MeasuredRun) -> None:
     faked: Any = run
-    faked._hold = SimpleNamespace(problem=lambda: "the namespace ns is held by r-2 by now")
-    with pytest.raises(NotHeld, match="The run was not alone: the namespace ns is held by r-2"):
+    faked._lease = SimpleNamespace(problem=lambda: "the namespace ns is held by r-2 by now")
+    with pytest.raises(LeaseNotHeld, match="The run was not alone: the namespace ns is held by r-2"):
         run.finish(JOURNAL)
 
 

@@ -23,13 +23,13 @@ from kubernetes import client
 from suite_results import series, write
 
 from caplab.command_error import CommandError
-from caplab.hold import NotHeld
 from caplab.model.fields import FieldError
 from caplab.nightly import folders, leftovers, notify, runner
 from caplab.nightly.folders import Bounds
 from caplab.nightly.report import BROKEN_OFF, REPORT, UNDER_WAY, Report, UnderWay
 from caplab.nightly.runner import Night, run_night
 from caplab.nightly.store import Store, of_folder, opened
+from caplab.run_lease import LeaseNotHeld
 
 CAPLAB = """\
 import json, os, pathlib, sys, time
@@ -249,7 +249,7 @@ def test_a_night_that_is_still_under_way_is_not_called_broken_off(night: Night, 
     (night.results / UNDER_WAY).write_bytes(note)
 
     def held(*_: str) -> list[str]:
-        raise NotHeld("The run r-2 is under way in caplab-nightly.")
+        raise LeaseNotHeld("The run r-2 is under way in caplab-nightly.")
 
     with pytest.raises(CommandError, match="pod-0 may still be under way: The run r-2 is under way"):
         made(replace(night, webhook=listener.url), held)
@@ -532,7 +532,7 @@ class FakeLeases:
     def lease(self, *_: str) -> tuple[str, str, str]:
         return FakeLeases.holder, "now", "1"
 
-    def hold_lease(self, _namespace: str, _name: str, holder: str, _version: str) -> None:
+    def write_lease(self, _namespace: str, _name: str, holder: str, _version: str) -> None:
         FakeLeases.holder = holder
 
     def delete_lease(self, *_: str) -> None:
@@ -566,7 +566,7 @@ def test_while_a_run_is_under_way_nothing_is_touched(objects: FakeObjects, monke
     monkeypatch.setattr(leftovers, "Leases", lambda _: FakeLeases())
     monkeypatch.setattr(FakeLeases, "holder", "r-2")
     objects.put_of_run("PostgresCluster", "pg", "r-1")
-    with pytest.raises(NotHeld, match="The run r-2 is under way"):
+    with pytest.raises(LeaseNotHeld, match="The run r-2 is under way"):
         leftovers.remove("ns", "it was killed", NO_API)
     assert objects.names("PostgresCluster") == ["pg"]
 

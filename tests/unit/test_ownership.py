@@ -19,8 +19,8 @@ from fake_objects import FakeObjects, of_run, server_of
 from kubernetes import client
 
 from caplab import ownership, tidy
-from caplab.hold import Leases
 from caplab.ownership import Session, run_of, session_of
+from caplab.run_lease import Leases
 
 KIND = "PostgresCluster"
 
@@ -31,7 +31,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[run_context
     monkeypatch.setenv("CAPLAB_CACHE", str(tmp_path))
     ownership.begin_session()
     context = run_context.begin_run(KIND, "r-now", "ns")
-    context.hold = lambda: ""
+    context.lease_problem = lambda: ""
     yield context
     run_context.begin_run("")
     ownership.begin_session()
@@ -82,13 +82,13 @@ def test_what_a_run_that_is_over_left_goes_only_while_its_namespace_is_held(
     server: Server, objects: FakeObjects, run: run_context.RunContext
 ) -> None:
     body = objects.put_of_run(KIND, "pg", "r-dead")
-    run.hold = lambda: "the namespace ns is held by r-2 by now"
+    run.lease_problem = lambda: "the namespace ns is held by r-2 by now"
     with pytest.raises(NotOurs, match="held by r-2 by now"):
         server.remove(KIND, body)
-    run.hold = None
+    run.lease_problem = None
     with pytest.raises(NotOurs, match="does not hold its namespace"):
         server.remove(KIND, body)
-    run.hold = lambda: ""
+    run.lease_problem = lambda: ""
     run.namespace = "elsewhere"
     with pytest.raises(NotOurs, match="does not hold its namespace"):
         server.remove(KIND, body)
@@ -102,7 +102,7 @@ def test_what_a_run_made_itself_it_ends_even_where_it_lost_the_namespace(
     server: Server, objects: FakeObjects, run: run_context.RunContext
 ) -> None:
     fault = server.create("Fault", "ns", "f", {})
-    run.hold = lambda: "the namespace ns is held by r-2 by now"
+    run.lease_problem = lambda: "the namespace ns is held by r-2 by now"
     server.remove("Fault", fault)
     assert objects.removed == ["f"]
 
@@ -252,7 +252,7 @@ class FakeLeases:
         self.renewals += 1
         return self.holder, f"t{self.renewals}", "1"
 
-    def hold_lease(self, _namespace: str, _name: str, holder: str, _version: str) -> None:
+    def write_lease(self, _namespace: str, _name: str, holder: str, _version: str) -> None:
         self.holder = holder
 
     def delete_lease(self, *_: str) -> None:
@@ -263,7 +263,7 @@ class FakeLeases:
 def leases(objects: FakeObjects, monkeypatch: pytest.MonkeyPatch) -> FakeLeases:
     fake = FakeLeases()
     monkeypatch.setattr(tidy, "Leases", lambda _: fake)
-    monkeypatch.setattr(tidy, "_PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(tidy, "_ACQUIRE_SECONDS", 0.0)
     monkeypatch.setattr(client, "CustomObjectsApi", lambda _: objects)
     return fake
 

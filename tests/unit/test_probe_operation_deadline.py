@@ -202,13 +202,13 @@ def asked_in(seconds: float, then: Callable[[OperationDeadline], Awaitable[None]
         given_up.append("second")
 
     async def scenario() -> None:
-        patience = OperationDeadline(seconds)
-        patience.begin(first)
-        await then(patience)
-        patience.begin(second)
+        deadline = OperationDeadline(seconds)
+        deadline.begin(first)
+        await then(deadline)
+        deadline.begin(second)
         await asyncio.sleep(0.1)
-        patience.end(first)
-        patience.end(second)
+        deadline.end(first)
+        deadline.end(second)
         await asyncio.sleep(0.1)
 
     asyncio.run(scenario())
@@ -219,17 +219,17 @@ async def nothing(_: OperationDeadline) -> None:
     pass
 
 
-async def shorten(patience: OperationDeadline) -> None:
-    patience.shorten(0.01)
+async def shorten(deadline: OperationDeadline) -> None:
+    deadline.shorten(0.01)
 
 
-async def lengthen(patience: OperationDeadline) -> None:
-    patience.shorten(60)
+async def lengthen(deadline: OperationDeadline) -> None:
+    deadline.shorten(60)
 
 
-async def shorten_too_late(patience: OperationDeadline) -> None:
+async def shorten_too_late(deadline: OperationDeadline) -> None:
     await asyncio.sleep(0.05)
-    patience.shorten(0.01)
+    deadline.shorten(0.01)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A cluster under test is brought to a proven calm; one that does not come back is made anew."""
+"""A cluster under test is brought to a proven steady state; one that does not come back is made anew."""
 
 from __future__ import annotations
 

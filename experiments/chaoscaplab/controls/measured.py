@@ -6,12 +6,12 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from caplab.hold import Hold, NotHeld
 from caplab.judging import expectations
 from caplab.model.budgets import evaluate, names
 from caplab.model.fields import Json
 from caplab.model.history import Table
 from caplab.model.runs import CONTROL, Baseline, FaultWindow, FirstCommit, RunRecord, WallAnchor
+from caplab.run_lease import LeaseNotHeld, RunLease
 
 from ..clusters.cleanup import remove_other_clusters
 from ..clusters.engines import engine_named, scan_routes
@@ -65,7 +65,7 @@ class MeasuredRun:
         # Beats are commits too: a run without a failover has no use for them.
         fails_over = self._engine.HAS_PRIMARY and plan.fault != CONTROL and not plan.store
         self._probes = [*plan.loads, *([_CLOCK] if fails_over else [])]
-        self._hold = Hold(server, plan.namespace, run_id)
+        self._lease = RunLease(server, plan.namespace, run_id)
         self._loaded = False
         self.mark_tracker = MarkTracker(plan.marks, lambda: ClusterObservation.of(self._cluster))
         self._context = begin_run(self._engine.KIND, run_id, plan.namespace)
@@ -78,8 +78,8 @@ class MeasuredRun:
         """Cluster Ready at its settings, nothing left of earlier runs, loads running."""
         with self.stages.stage("cluster"):
             self._server.open_namespace(self._plan.namespace)
-            self._hold.begin()
-            self._context.hold = self._hold.problem
+            self._lease.acquire()
+            self._context.lease_problem = self._lease.problem
             for cluster in self._clusters():
                 cluster.refuse_foreign()
             refuse_foreign_activity(self._server, self._plan.namespace)
@@ -101,7 +101,7 @@ class MeasuredRun:
     def release(self) -> None:
         """End what loads there are, and leave the namespace to the next run; safe to repeat, and nothing is raised."""
         self.end_loads()
-        self._hold.end()
+        self._lease.release()
 
     def end_loads(self) -> None:
         """End what loads there are; safe to repeat, and nothing is raised: they end by themselves in time."""
@@ -118,7 +118,7 @@ class MeasuredRun:
 
         A scan that fails costs what is judged by it, and not the run: the record says why.
         """
-        self._require_hold()
+        self._require_lease()
         for event in self.mark_tracker.events():
             self._context.note_event(event)
         with self.stages.stage("end of load"):
@@ -200,10 +200,10 @@ class MeasuredRun:
     def _clusters(self) -> list[Cluster]:
         return [self._cluster, *([self._store] if self._store else [])]
 
-    def _require_hold(self) -> None:
-        """NotHeld where another run has begun in the namespace meanwhile: it took this one for dead."""
-        if problem := self._hold.problem():
-            raise NotHeld(f"The run was not alone: {problem}. Hint: repeat it; was this machine asleep?")
+    def _require_lease(self) -> None:
+        """LeaseNotHeld where another run has begun in the namespace meanwhile: it took this one for dead."""
+        if problem := self._lease.problem():
+            raise LeaseNotHeld(f"The run was not alone: {problem}. Hint: repeat it; was this machine asleep?")
 
     def _converge(self) -> str:
         """Wait until every member has what was written; why not, or ''."""

@@ -84,7 +84,7 @@ def after_activity_control(context: Activity, state: Run) -> None:
 
 
 def cleanup_control() -> None:
-    """Called whatever happened: no load outlives its run, nor does its hold on the namespace."""
+    """Called whatever happened: no load outlives its run, nor does its lease of the namespace."""
     if _state.run is not None:
         _state.run.release()
         _state.run = None

@@ -19,14 +19,14 @@ from .command_error import CommandError
 
 NAME = "caplab-run"
 _RENEW_SECONDS, DEAD_SECONDS = 5.0, 20.0
-_PATIENCE_SECONDS = 30.0
+_ACQUIRE_SECONDS = 30.0
 _LOOK_SECONDS = 0.2
 _TIMEOUT = (2, 5)  # seconds: to connect, to answer; so that a renewal is tried again before DEAD_SECONDS
 _GONE, _CONFLICT = 404, 409
 _log = logging.getLogger("caplab.run")
 
 
-class NotHeld(CommandError):
+class LeaseNotHeld(CommandError):
     """The namespace is another run's; the message names it, and the hint."""
 
 
@@ -36,7 +36,7 @@ class LeaseApi(Protocol):
     def lease(self, namespace: str, name: str) -> tuple[str, str, str]:
         """Who holds a lease, when it was renewed last, and its version."""
 
-    def hold_lease(self, namespace: str, name: str, holder: str, version: str) -> None:
+    def write_lease(self, namespace: str, name: str, holder: str, version: str) -> None:
         """Take or renew a lease of this version."""
 
     def delete_lease(self, namespace: str, name: str, version: str) -> None:
@@ -59,7 +59,7 @@ class Leases:
             raise
         return str(lease.spec.holder_identity), str(lease.spec.renew_time), str(lease.metadata.resource_version)
 
-    def hold_lease(self, namespace: str, name: str, holder: str, version: str) -> None:
+    def write_lease(self, namespace: str, name: str, holder: str, version: str) -> None:
         """Take or renew a lease that is of this version ('': not there); ApiException 409 where it is not any more."""
         spec = {"holderIdentity": holder, "renewTime": datetime.now(UTC).isoformat(timespec="microseconds")}
         metadata = {"name": name, "namespace": namespace}
@@ -80,31 +80,31 @@ class Leases:
                 raise
 
 
-class Hold:
-    """A hold on a namespace; holder is the id of a run, or of a suite session that clears up."""
+class RunLease:
+    """The lease of a namespace; holder is the id of a run, or of a suite session that clears up."""
 
     def __init__(
         self, leases: LeaseApi, namespace: str, holder: str, monotonic: Callable[[], float] = time.monotonic
     ) -> None:
         self._leases, self._namespace, self._holder = leases, namespace, holder
         self._monotonic = monotonic
-        self._seen: tuple[str, float] = ("", 0.0)  # a renewal, and when it was first looked at
+        self._last_renewal: tuple[str, float] = ("", 0.0)  # a renewal, and when it was first looked at
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
         self._lost = ""  # who took it from this one; it stays lost
 
-    def begin(self, patience_seconds: float | None = None) -> None:
-        """Take the namespace, and keep it until `end`; NotHeld names the run that has it."""
-        patience = _PATIENCE_SECONDS if patience_seconds is None else patience_seconds
+    def acquire(self, timeout_seconds: float | None = None) -> None:
+        """Take the namespace, and keep it until `release`; LeaseNotHeld names the run that has it."""
+        timeout = _ACQUIRE_SECONDS if timeout_seconds is None else timeout_seconds
         started = self._monotonic()
         while self._not_taken():
-            if self._monotonic() - started > patience:
-                raise NotHeld(
+            if self._monotonic() - started > timeout:
+                raise LeaseNotHeld(
                     f"The run {self._leases.lease(self._namespace, NAME)[0]} is under way in {self._namespace}."
                     " Hint: wait until it has ended, or give this one a namespace of its own: --set namespace=NAME."
                 )
             time.sleep(_LOOK_SECONDS)
-        self._thread = threading.Thread(target=self._renew, name="hold", daemon=True)
+        self._thread = threading.Thread(target=self._renew, name="run-lease", daemon=True)
         self._thread.start()
 
     def problem(self) -> str:
@@ -116,8 +116,8 @@ class Hold:
             self._lost = "" if holder == self._holder else holder or "nobody"
         return f"the namespace {self._namespace} is held by {self._lost} by now" if self._lost else ""
 
-    def end(self) -> None:
-        """Let go of what is still this holder's; nothing is raised: a hold ends by itself."""
+    def release(self) -> None:
+        """Give up what is still this holder's; nothing is raised: a lease ends by itself."""
         if self._thread is None:
             return
         self._over.set()
@@ -136,7 +136,7 @@ class Hold:
         if holder and holder != self._holder and not self._is_dead(renewed):
             return f"the run {holder} is under way"
         try:
-            self._leases.hold_lease(self._namespace, NAME, self._holder, version)
+            self._leases.write_lease(self._namespace, NAME, self._holder, version)
         except client.ApiException as error:
             if error.status != _CONFLICT:
                 raise
@@ -144,9 +144,9 @@ class Hold:
         return ""
 
     def _is_dead(self, renewed: str) -> bool:
-        if self._seen[0] != renewed:
-            self._seen = renewed, self._monotonic()
-        return self._monotonic() - self._seen[1] >= DEAD_SECONDS
+        if self._last_renewal[0] != renewed:
+            self._last_renewal = renewed, self._monotonic()
+        return self._monotonic() - self._last_renewal[1] >= DEAD_SECONDS
 
     def _renew(self) -> None:
         """Until the end, or until another run has taken it: it took this one for dead, and is not to be robbed."""
@@ -154,7 +154,7 @@ class Hold:
             try:
                 self._renew_once()
             except Exception as error:  # the API server may be slow: there are more renewals before it is too late
-                _log.warning("the hold on %s was not renewed: %s", self._namespace, error)
+                _log.warning("the lease of %s was not renewed: %s", self._namespace, error)
 
     def _renew_once(self) -> None:
         holder, _, version = self._leases.lease(self._namespace, NAME)
@@ -162,4 +162,4 @@ class Hold:
             self._lost = holder
             _log.warning("the namespace %s was taken by %s", self._namespace, holder)
             return
-        self._leases.hold_lease(self._namespace, NAME, self._holder, version)
+        self._leases.write_lease(self._namespace, NAME, self._holder, version)

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from kubernetes.client import ApiException
 
-from caplab import hold as holding
-from caplab.hold import Hold, NotHeld
+from caplab import run_lease
+from caplab.run_lease import LeaseNotHeld, RunLease
 
 
 class FakeServer:
@@ -22,7 +22,7 @@ class FakeServer:
     def lease(self, _namespace: str, _name: str) -> tuple[str, str, str]:
         return self.held
 
-    def hold_lease(self, _namespace: str, _name: str, holder: str, version: str) -> None:
+    def write_lease(self, _namespace: str, _name: str, holder: str, version: str) -> None:
         if self.race:
             holder, self.race, version = self.race, "", self.held[2]
             self._hold(holder)
@@ -42,65 +42,65 @@ class FakeServer:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(holding, "_RENEW_SECONDS", 0.01)
-    monkeypatch.setattr(holding, "DEAD_SECONDS", 0.5)
-    monkeypatch.setattr(holding, "_PATIENCE_SECONDS", 1.0)
+    monkeypatch.setattr(run_lease, "_RENEW_SECONDS", 0.01)
+    monkeypatch.setattr(run_lease, "DEAD_SECONDS", 0.5)
+    monkeypatch.setattr(run_lease, "_ACQUIRE_SECONDS", 1.0)
 
 
-def hold(server: Any, run_id: str) -> Hold:
-    return Hold(server, "ns", run_id)
+def lease_of(server: Any, run_id: str) -> RunLease:
+    return RunLease(server, "ns", run_id)
 
 
 def test_who_begins_has_it_keeps_it_and_gives_it_back() -> None:
     server = FakeServer()
-    mine = hold(server, "r-1")
-    mine.begin()
+    mine = lease_of(server, "r-1")
+    mine.acquire()
     assert server.held[0] == "r-1"
     renewals = server.renewals
     while server.renewals < renewals + 3:
         pass
-    mine.end()
+    mine.release()
     assert server.held[0] == ""
-    mine.end()  # safe to repeat
-    hold(server, "r-3").end()  # and where it never began
+    mine.release()  # safe to repeat
+    lease_of(server, "r-3").release()  # and where it never began
 
 
 def test_the_second_is_told_whose_it_is_and_what_to_do() -> None:
     server = FakeServer()
-    first = hold(server, "r-1")
-    first.begin()
-    with pytest.raises(NotHeld, match=r"The run r-1 is under way in ns\. Hint: .*--set namespace=NAME"):
-        hold(server, "r-2").begin()
+    first = lease_of(server, "r-1")
+    first.acquire()
+    with pytest.raises(LeaseNotHeld, match=r"The run r-1 is under way in ns\. Hint: .*--set namespace=NAME"):
+        lease_of(server, "r-2").acquire()
     assert server.held[0] == "r-1"
-    first.end()
-    second = hold(server, "r-2")
-    second.begin()
+    first.release()
+    second = lease_of(server, "r-2")
+    second.acquire()
     assert server.held[0] == "r-2"
-    second.end()
+    second.release()
 
 
 def test_what_a_dead_run_left_is_free_once_it_was_not_renewed_for_long_enough() -> None:
     server = FakeServer()
     server.held = ("r-dead", "long ago", "7")
-    second = hold(server, "r-2")
-    second.begin()
+    second = lease_of(server, "r-2")
+    second.acquire()
     assert server.held[0] == "r-2"
-    second.end()
+    second.release()
 
 
 def test_of_two_that_take_it_at_once_one_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
     server = FakeServer()
     server.race = "r-faster"
-    monkeypatch.setattr(holding, "_PATIENCE_SECONDS", 0.3)  # less than it takes to be sure that the other one is dead
-    with pytest.raises(NotHeld, match="The run r-faster is under way"):
-        hold(server, "r-2").begin()
+    monkeypatch.setattr(run_lease, "_ACQUIRE_SECONDS", 0.3)  # less than it takes to be sure that the other one is dead
+    with pytest.raises(LeaseNotHeld, match="The run r-faster is under way"):
+        lease_of(server, "r-2").acquire()
 
 
 def test_one_that_was_taken_for_dead_knows_it_robs_nobody_and_leaves_the_lease_to_its_holder() -> None:
     server = FakeServer()
-    mine = hold(server, "r-1")
+    mine = lease_of(server, "r-1")
     assert "does not hold the namespace ns" in mine.problem()
-    mine.begin()
+    mine.acquire()
     assert mine.problem() == ""
     server.held = ("r-2", "just now", "77")
     while mine._thread is not None and mine._thread.is_alive():
@@ -109,16 +109,16 @@ def test_one_that_was_taken_for_dead_knows_it_robs_nobody_and_leaves_the_lease_t
     server.held = ("r-1", "later", "78")
     assert mine.problem() == "the namespace ns is held by r-2 by now"  # what was lost was lost
     server.held = ("r-2", "later", "79")
-    mine.end()
+    mine.release()
     assert server.held == ("r-2", "later", "79")
 
 
 def test_a_lease_that_somebody_deleted_is_taken_again() -> None:
     server = FakeServer()
-    mine = hold(server, "r-1")
-    mine.begin()
+    mine = lease_of(server, "r-1")
+    mine.acquire()
     server.held = ("", "", "")
     while server.held[0] != "r-1":
         pass
     assert mine.problem() == ""
-    mine.end()
+    mine.release()
