@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Mapping
+import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +33,17 @@ _POD_SECURITY = tuple(
 )
 
 
-def ensure(progress: Progress, cache: Cache, tools: Tools, cluster: KindCluster, images: Mapping[str, str]) -> None:
+def ensure(
+    progress: Progress,
+    cache: Cache,
+    tools: Tools,
+    cluster: KindCluster,
+    images: Mapping[str, str],
+    user_files: Sequence[Path],
+) -> None:
     """Install or upgrade the release, and wait until the operator runs."""
     values = values_of(images)
     ids = json.dumps(dict(cluster.recorded_ids()), sort_keys=True)
-    user_files = user_values(os.environ)
     wanted = digest(
         [CHART], json.dumps(values, sort_keys=True), ids, *_POD_SECURITY, *(file.read_text() for file in user_files)
     )
@@ -64,13 +70,34 @@ def values_of(images: Mapping[str, str]) -> dict[str, Any]:
     return {"images": {name: images[name] for name in used}, "grafana": {"enabled": "grafana" in images}}
 
 
-def user_values(environment: Mapping[str, str]) -> list[Path]:
-    """The files in CAPLAB_VALUES, separated by colons; a later one's word counts. Failure: one is missing."""
-    files = [Path(file).absolute() for file in environment.get(VALUES_VARIABLE, "").split(":") if file]
+def kept_values(cache: Cache) -> Path:
+    """Return the folder of the values that the user added to the lab's own, while the cluster is there."""
+    return cache.cluster / "user-values"
+
+
+def user_values(environment: Mapping[str, str], kept: Path) -> list[Path]:
+    """Return the files of Helm values that the user adds to the lab's own; a later one overrides an earlier one.
+
+    CAPLAB_VALUES names them, separated by colons. Copies go to the folder `kept`, and a later start without that
+    variable uses the copies: `make chaos` does not turn off what `make up` turned on. An empty one forgets them.
+
+    Raises Failure where a named file is missing.
+    """
+    if (names := environment.get(VALUES_VARIABLE)) is None:
+        return sorted(kept.glob("*.yaml"))
+    files = [Path(name).absolute() for name in names.split(":") if name]
     for file in files:
         if not file.is_file():
             raise Failure(f"{VALUES_VARIABLE} names {file}, and there is no such file.", "Name a file of Helm values.")
-    return files
+    contents = [file.read_bytes() for file in files]  # one of them may be a copy that is kept
+    shutil.rmtree(kept, ignore_errors=True)
+    if not contents:
+        return []
+    kept.mkdir(parents=True)
+    copies = [kept / f"{number:02}.yaml" for number in range(len(contents))]
+    for copy, content in zip(copies, contents, strict=True):
+        copy.write_bytes(content)
+    return copies
 
 
 def grafana_or_why_not(official: Mapping[str, str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -56,6 +57,9 @@ def up(progress: Progress, cache: Cache) -> None:
     engine = session.engine
     host.prepare(progress, session.machine, engine.name)
 
+    user_files = chart.user_values(os.environ, chart.kept_values(cache))
+    if user_files:
+        progress.report(f"  values   yours too; `{chart.VALUES_VARIABLE}= make up` goes back to the lab's own alone")
     builder = GoBuilder(session.machine, cache)
     source = node_image.choose(engine, builder, session.options)
     progress.report(f"  images   {source.source}: {source.why}")
@@ -85,7 +89,7 @@ def up(progress: Progress, cache: Cache) -> None:
         with progress.step("cluster Ready") as step:  # it went on with that while images were sent
             cluster.await_ready(step, READY_SECONDS)
         cluster.note_complete(image)
-    chart.ensure(progress, cache, tools, cluster, _note_images(cache, references))
+    chart.ensure(progress, cache, tools, cluster, _note_images(cache, references), user_files)
     progress.report(progress.table())
     progress.report(f"\nThe cluster {NAME} is up. To talk to it:\n  export KUBECONFIG={cache.kubeconfig}")
     progress.report(f"  export PATH={Path(tools.kubectl).parent}:$PATH    # kubectl, if yours is not fit")
@@ -160,6 +164,7 @@ def down(progress: Progress, cache: Cache) -> None:
         return
     with progress.step(f"remove the cluster {NAME}") as step:
         removed = KindCluster(session.engine, cache).remove()
+        shutil.rmtree(chart.kept_values(cache), ignore_errors=True)
         session.engine.ask("volume", "rm", "--force", registry.VOLUME)
         if not removed:
             step.mark_ready()

@@ -52,13 +52,30 @@ def stands(cluster: Any, tools: Tools) -> bool:
 
 
 def test_values_of_ones_own_are_files_that_are_there(tmp_path: Path) -> None:
-    mine, other = tmp_path / "mine.yaml", tmp_path / "other.yaml"
+    mine, other, kept = tmp_path / "mine.yaml", tmp_path / "other.yaml", tmp_path / "kept"
     mine.write_text("schedule: {enabled: true}")
-    assert chart.user_values({}) == []
+    assert chart.user_values({}, kept) == []
     with pytest.raises(Failure, match=r"CAPLAB_VALUES names .*other\.yaml, and there is no such file"):
-        chart.user_values({"CAPLAB_VALUES": f"{mine}:{other}"})
-    other.write_text("")
-    assert chart.user_values({"CAPLAB_VALUES": f"{mine}:{other}"}) == [mine, other]
+        chart.user_values({"CAPLAB_VALUES": f"{mine}:{other}"}, kept)
+    other.write_text("{}")
+    files = chart.user_values({"CAPLAB_VALUES": f"{mine}:{other}"}, kept)
+    assert [file.read_text() for file in files] == ["schedule: {enabled: true}", "{}"]
+
+
+def test_values_of_ones_own_are_kept_until_others_are_named_or_none(tmp_path: Path) -> None:
+    mine, other, kept = tmp_path / "mine.yaml", tmp_path / "other.yaml", tmp_path / "kept"
+    mine.write_text("mine: 1")
+    other.write_text("other: 1")
+    chart.user_values({"CAPLAB_VALUES": f"{mine}:{other}"}, kept)
+    mine.unlink()  # whatever becomes of the file
+    assert [file.read_text() for file in chart.user_values({}, kept)] == ["mine: 1", "other: 1"]
+    with pytest.raises(Failure):
+        chart.user_values({"CAPLAB_VALUES": str(mine)}, kept)
+    assert len(chart.user_values({}, kept)) == 2, "a mistake loses nothing"
+    again = chart.user_values({"CAPLAB_VALUES": str(kept / "01.yaml")}, kept)
+    assert [file.read_text() for file in again] == ["other: 1"]
+    assert chart.user_values({"CAPLAB_VALUES": ""}, kept) == []
+    assert chart.user_values({}, kept) == []
 
 
 def test_what_is_all_there_stands(tools: Tools) -> None:
