@@ -32,7 +32,7 @@ class Page:
 
     path: str
     kind: str
-    tell: Callable[[], bytes]
+    render: Callable[[], bytes]
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -49,7 +49,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         try:
             with self.server.telling:
-                body = self.server.page.tell()
+                body = self.server.page.render()
         except Exception as error:
             problem = _in_words(error)
             self.server.note(f"{path}: {problem}")

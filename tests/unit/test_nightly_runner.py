@@ -508,7 +508,7 @@ def test_who_does_not_take_it_changes_nothing_and_its_address_is_not_shown(
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/x", "file:///etc/passwd", "http://[", "gopher://x"])
 def test_an_address_that_is_of_no_use_is_said(url: str) -> None:
     report = Report(suite="s", began="b", ended="e", runner="r", outcome="invalid")
-    (sentence,) = notify.tell(url, "", report, "folder")
+    (sentence,) = notify.send(url, "", report, "folder")
     assert sentence.startswith("The webhook was not told: it")
 
 
