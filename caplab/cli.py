@@ -203,7 +203,7 @@ def _nightly(parsed: argparse.Namespace) -> int:
 
 
 def _compare(parsed: argparse.Namespace) -> int:
-    _insist_on_scipy()
+    _require_scipy()
     from .compare.command import CompareOptions, compare  # noqa: PLC0415  # SciPy takes a second to load
     from .compare.weighing import Rule  # noqa: PLC0415
     from .report.grid import WIDTH  # noqa: PLC0415
@@ -235,7 +235,7 @@ def _print(text: str, end: str = "\n") -> None:
 _READERS = {"watch": _watch, "compare": _compare, "trend": _trend, "nightly": _nightly}
 
 
-def _insist_on_scipy() -> None:
+def _require_scipy() -> None:
     """CommandError where it is not installed: the lab's images go without."""
     if importlib.util.find_spec("scipy") is None:
         raise CommandError("SciPy is needed to compare, and is not installed. Hint: pip install 'caplab[compare]'.")

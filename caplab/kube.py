@@ -85,7 +85,7 @@ def connect(named: str | None = None, kubeconfig: Path | None = None) -> client.
     """
     context, api = _client(named, kubeconfig)
     if context and not named:
-        _insist(context, identity_of(api, context))
+        _require(context, identity_of(api, context))
     return api
 
 
@@ -98,7 +98,7 @@ def pin(named: str | None = None) -> Place:
     context, api = _client(named, None)
     identity = identity_of(api, context)
     if context and not named:
-        _insist(context, identity)
+        _require(context, identity)
     _pinned = Place(context, str(api.configuration.host), identity, api)
     return _pinned
 
@@ -149,7 +149,7 @@ def _providers(api: client.ApiClient) -> tuple[str, ...]:
     return tuple(str(node.spec.provider_id or "") if node.spec else "" for node in nodes)
 
 
-def _insist(context: str, identity: Identity) -> None:
+def _require(context: str, identity: Identity) -> None:
     if problem := refusal(context, identity):
         raise ContextRefused(problem)
 

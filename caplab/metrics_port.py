@@ -29,7 +29,7 @@ class Page:
 
     path: str
     kind: str
-    tell: Callable[[], bytes]
+    render: Callable[[], bytes]
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -46,7 +46,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         try:
             with self.server.telling:
-                body = self.server.page.tell()
+                body = self.server.page.render()
         except Exception as error:
             problem = _in_words(error)
             self.server.note(f"{path}: {problem}")

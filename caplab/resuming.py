@@ -17,14 +17,14 @@ NEWEST = ""  # the folder to go on with is the newest that is not finished
 _ASIDE = ".aside-"
 
 
-def folder_to_resume(folder: Path, suite: str, name: str, asked: str) -> Path:
+def folder_to_resume(folder: Path, suite: str, name: str, wanted: str) -> Path:
     """The folder that was asked for, else the newest of the suite in the results' folder that lacks a verdict.
 
     suite is the suite's name, name what the command line says. Raises FieldError where there is nothing to go on with.
     """
-    if asked != NEWEST:
-        _refuse_unfit(Path(asked), name)
-        return Path(asked)
+    if wanted != NEWEST:
+        _refuse_unfit(Path(wanted), name)
+        return Path(wanted)
     of_suite = re.compile(rf"\d{{8}}-\d{{6}}-{re.escape(suite)}")
     every = sorted(
         (suite_folder for suite_folder in folder.glob("*") if of_suite.fullmatch(suite_folder.name)), reverse=True

@@ -80,9 +80,9 @@ def _make(folder: Path) -> None:
         ) from error
 
 
-def _resume(options: RunOptions, asked: str, out: Out) -> int:
+def _resume(options: RunOptions, resume: str, out: Out) -> int:
     name = find(experiments_folder(), options.name, {}).name
-    folder = resuming.folder_to_resume(options.folder, name, options.name, asked)
+    folder = resuming.folder_to_resume(options.folder, name, options.name, resume)
     with resuming.held(folder):
         then = plans.read(folder)
         suite = find(experiments_folder(), options.name, then.settings)

@@ -23,7 +23,8 @@ def check(history: Table, context: Context) -> Finding:
 
     Failover time: from the injection to the end of the last outage that began before heal, 0 if none
     reached past the injection; of the worst and the best vantage, and the worst of each route, over the series
-    that tell how the cluster as a whole served (Seen.of_cluster); of the others it is member_outage_seconds.
+    that tell how the cluster as a whole served (SeriesAvailability.of_cluster); of the others it is
+    member_outage_seconds.
     write_outage_seconds and read_outage_seconds are the same, of writes and of reads alone. Later outages
     are counted apart. Each of the three is among lower_bounds when the history ended in that outage.
     Each series' first_ack_seconds is for comparing with another clock, see outages.first_ack_ns.

@@ -145,8 +145,8 @@ def _counts(values: Mapping[str, int]) -> str:
     """The values, the most frequent first, with how many runs had each where there are several."""
     every = sorted(values.items(), key=lambda item: (-item[1], item[0]))
     if len(every) == 1:
-        return words.told_shortly(every[0][0])
-    shown = [f"{words.told_shortly(value)} ({_many(count, 'run')})" for value, count in every[:_MOST_VALUES]]
+        return words.abbreviated(every[0][0])
+    shown = [f"{words.abbreviated(value)} ({_many(count, 'run')})" for value, count in every[:_MOST_VALUES]]
     return ", ".join(shown) + (f" and {len(every) - _MOST_VALUES} more" if len(every) > _MOST_VALUES else "")
 
 

@@ -12,7 +12,7 @@ from caplab_cluster.paths import Cache
 
 from caplab.kube import ContextRefused, pinned
 
-from .healing import AGENT_STARTS_SECONDS, Api, Bounds, Healing, Say
+from .healing import AGENT_STARTS_SECONDS, Api, Bounds, Healing, PrintLine
 from .listing import NOTHING, table
 from .objects import Objects, reason_of
 from .rows import row_of, row_of_node
@@ -20,7 +20,7 @@ from .rows import row_of, row_of_node
 SOMETHING_LEFT = 3  # exit code; also where it is not known
 
 
-def faults(every: bool, say: Say, complain: Say) -> int:
+def faults(every: bool, print_line: PrintLine, print_error: PrintLine) -> int:
     """Say what is live, with every what is over too; the exit code."""
     rows, problems = [], []
     now = datetime.now(UTC)
@@ -34,23 +34,23 @@ def faults(every: bool, say: Say, complain: Say) -> int:
         problems.append(_with_hint(failure))
     for line in table(rows, every):
         if line != NOTHING or not problems:  # who does not know all cannot say so
-            say(line)
+            print_line(line)
     for problem in problems:
-        complain(f"FAILED: {problem}")
+        print_error(f"FAILED: {problem}")
     return SOMETHING_LEFT if problems else 0
 
 
-def heal(say: Say, complain: Say, bounds: Bounds | None = None) -> int:
+def heal(print_line: PrintLine, print_error: PrintLine, bounds: Bounds | None = None) -> int:
     """End everything that is live, and say what is left; the exit code."""
     healing, left = None, []
     try:
         api = _api()
-        healing = Healing(api, say, bounds)
-        say(f"{_counted(healing.delete_all(), 'Fault')} deleted")
+        healing = Healing(api, print_line, bounds)
+        print_line(f"{_counted(healing.delete_all(), 'Fault')} deleted")
     except Exception as error:
         healing = None
         left.append(_not_known("What Faults there are", error))
-    away, still_away = bring_nodes_back(_store(), say)  # the agents on them have to answer
+    away, still_away = bring_nodes_back(_store(), print_line)  # the agents on them have to answer
     left += still_away
     if healing:
         try:
@@ -58,30 +58,34 @@ def heal(say: Say, complain: Say, bounds: Bounds | None = None) -> int:
         except Exception as error:
             left.append(_not_known("Whether the Faults have ended", error))
     for sentence in left:
-        complain(f"LEFT: {sentence}")
+        print_error(f"LEFT: {sentence}")
     summary = "not everything has ended" if healing or still_away else "whether everything has ended is not known"
-    say(summary if left else "all has ended")
+    print_line(summary if left else "all has ended")
     return SOMETHING_LEFT if left else 0
 
 
-def bring_nodes_back(store: NodeLossStore, say: Say, say_seconds: float = 2.0) -> tuple[int, list[str]]:
+def bring_nodes_back(
+    store: NodeLossStore, print_line: PrintLine, progress_seconds: float = 2.0
+) -> tuple[int, list[str]]:
     """Bring back every node that is away: how many were, and a sentence with its hint for each that stays away."""
     try:
         lost = store.live()
     except Failure as failure:
         return 0, [_with_hint(failure)]
-    say(f"{_counted(len(lost), 'lost node')}{': ' if lost else ''}{', '.join(loss.node for loss in lost)}")
+    print_line(f"{_counted(len(lost), 'lost node')}{': ' if lost else ''}{', '.join(loss.node for loss in lost)}")
     with ThreadPoolExecutor(max(1, len(lost))) as pool:
         tries = {pool.submit(bring_back, store, loss): loss for loss in lost}
         seconds = 0.0
-        while waiting := wait(tries, say_seconds).not_done:
-            seconds += say_seconds
-            say(f"  waiting for {', '.join(sorted(tries[attempt].node for attempt in waiting))} ... {seconds:.0f} s")
+        while waiting := wait(tries, progress_seconds).not_done:
+            seconds += progress_seconds
+            print_line(
+                f"  waiting for {', '.join(sorted(tries[attempt].node for attempt in waiting))} ... {seconds:.0f} s"
+            )
     left = []
     for attempt, loss in tries.items():
         error = attempt.exception()
         if error is None:
-            say(f"  node {loss.node}: {attempt.result().problem or 'runs again'}")
+            print_line(f"  node {loss.node}: {attempt.result().problem or 'runs again'}")
         else:
             left.append(_with_hint(error))
     return len(lost), left

@@ -12,7 +12,7 @@ from typing import Protocol
 from .objects import FINALIZER, reason_of
 from .rows import Entry, Fault, ends_by_itself, unanswered
 
-Say = Callable[[str], None]
+PrintLine = Callable[[str], None]
 AGENT_STARTS_SECONDS = 40.0  # on a node that was down: kubelet starts it again
 
 
@@ -36,7 +36,7 @@ class Bounds:
     agents: float = 20.0  # for the agents' word; one that was just restarted needs a moment
     operator: float = 5.0  # to take the finalizer away after that; it takes about 0.1
     look: float = 0.3  # between two looks
-    say: float = 2.0  # between two signs of life
+    progress: float = 2.0  # between two signs of life
 
 
 class Healing:
@@ -45,14 +45,14 @@ class Healing:
     def __init__(
         self,
         api: Api,
-        say: Say,
+        print_line: PrintLine,
         bounds: Bounds | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._api, self._say, self._bounds = api, say, bounds or Bounds()
+        self._api, self._print_line, self._bounds = api, print_line, bounds or Bounds()
         self._monotonic, self._sleep = monotonic, sleep
-        self._asked: dict[str, str] = {}  # name by uid, of those that were deleted
+        self._deleted: dict[str, str] = {}  # name by uid, of those that were deleted
         self._left: list[str] = []
         self._ended: dict[str, float] = {}  # by uid: since when all agents say so
         self._released: dict[str, str] = {}  # by uid: why that did not work, or ''
@@ -66,7 +66,7 @@ class Healing:
                     f"{name_of(fault)} is not deleted: {refusal}. Hint: see what you may do, then repeat."
                 )
             else:
-                self._asked[fault["metadata"]["uid"]] = name_of(fault)
+                self._deleted[fault["metadata"]["uid"]] = name_of(fault)
         return len(faults)
 
     def await_all(self, more_seconds: float = 0.0) -> list[str]:
@@ -80,17 +80,17 @@ class Healing:
             self._release(there, now)
             if self._in_vain(there, now - started - more_seconds):
                 break
-            if now - spoken >= self._bounds.say:
+            if now - spoken >= self._bounds.progress:
                 spoken = now
-                self._say(f"  {waited_for(there)} ... {now - started:.0f} s")
+                self._print_line(f"  {waited_for(there)} ... {now - started:.0f} s")
             self._sleep(self._bounds.look)
         return [*self._left, *(sentence for fault in there for sentence in self._sentences(fault))]
 
     def _still_there(self) -> list[Fault]:
         """Those that are; whoever went is told of."""
-        there = [fault for fault in self._api.all() if fault["metadata"]["uid"] in self._asked]
-        for uid in self._asked.keys() - {fault["metadata"]["uid"] for fault in there}:
-            self._say(f"  {self._asked.pop(uid)} has ended")
+        there = [fault for fault in self._api.all() if fault["metadata"]["uid"] in self._deleted]
+        for uid in self._deleted.keys() - {fault["metadata"]["uid"] for fault in there}:
+            self._print_line(f"  {self._deleted.pop(uid)} has ended")
         return there
 
     def _release(self, there: Iterable[Fault], now: float) -> None:
@@ -102,7 +102,7 @@ class Healing:
             if now - self._ended.setdefault(uid, now) < self._bounds.operator:
                 continue
             if uid not in self._released:
-                self._say(f"  {name_of(fault)}: no operator takes its finalizer {FINALIZER} away, so this does")
+                self._print_line(f"  {name_of(fault)}: no operator takes its finalizer {FINALIZER} away, so this does")
             self._released[uid] = _tried(partial(self._api.release, fault))
 
     def _in_vain(self, there: Iterable[Fault], seconds: float) -> bool:

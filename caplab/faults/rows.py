@@ -36,8 +36,8 @@ class Row:
 def row_of(fault: Fault, now: datetime) -> Row:
     """A Fault object as it stands."""
     status, metadata = fault.get("status") or {}, fault["metadata"]
-    hit = hit_entries(fault)
-    began = [entry["injectedAt"] for entry in hit if "injectedAt" in entry] or [metadata.get("creationTimestamp")]
+    targets = target_entries(fault)
+    began = [entry["injectedAt"] for entry in targets if "injectedAt" in entry] or [metadata.get("creationTimestamp")]
     since = min((at for at in map(moment, began) if at), default=None)
     until = moment(status.get("until"))
     return Row(
@@ -46,7 +46,7 @@ def row_of(fault: Fault, now: datetime) -> Row:
         kind=kind_of(fault),
         detail=_detail(fault),
         target=target_words(fault["spec"]["target"]),
-        pods=tuple(str(entry.get("pod", entry["uid"])) for entry in hit),
+        pods=tuple(str(entry.get("pod", entry["uid"])) for entry in targets),
         phase=phase_of(fault),
         since_unix=since.timestamp() if since else None,
         left_seconds=(until - now).total_seconds() if until and is_live(fault) else None,
@@ -91,7 +91,7 @@ def entries(fault: Fault) -> Sequence[Entry]:
     return (fault.get("status") or {}).get("targets") or []
 
 
-def hit_entries(fault: Fault) -> list[Entry]:
+def target_entries(fault: Fault) -> list[Entry]:
     """Of these, what was aimed at."""
     return [entry for entry in entries(fault) if entry.get("end", "target") == "target"]
 
@@ -108,8 +108,8 @@ def is_entry_proven(entry: Entry, fault: Fault) -> bool:
 
 def is_proven(fault: Fault) -> bool:
     """Whether the evidence shows it for every pod that was hit."""
-    hit = hit_entries(fault)
-    return bool(hit) and all(is_entry_proven(entry, fault) for entry in hit)
+    targets = target_entries(fault)
+    return bool(targets) and all(is_entry_proven(entry, fault) for entry in targets)
 
 
 def unanswered(fault: Fault) -> list[Entry]:

@@ -13,7 +13,7 @@ from . import folders
 from .notify import ALERTMANAGER_VARIABLE, WEBHOOK_VARIABLE
 from .outcomes import Codes, in_words, judge, plain, wanted, workflow_commands
 
-Say = Callable[[str], None]
+PrintLine = Callable[[str], None]
 
 # Addresses may be secrets, so that they are no arguments; the pod says who it is.
 _FROM_ENVIRONMENT: Mapping[str, str] = {
@@ -24,9 +24,9 @@ _FROM_ENVIRONMENT: Mapping[str, str] = {
 }
 
 
-def nightly(parsed: argparse.Namespace, say: Say) -> int:
+def nightly(parsed: argparse.Namespace, print_line: PrintLine) -> int:
     """Do one step; its exit code. Raises FieldError and OSError where something is missing or cannot be read."""
-    steps: dict[str, Callable[[argparse.Namespace, Say], int]] = {
+    steps: dict[str, Callable[[argparse.Namespace, PrintLine], int]] = {
         "newest": _newest,
         "summary": _summary,
         "judge": _judge,
@@ -34,58 +34,62 @@ def nightly(parsed: argparse.Namespace, say: Say) -> int:
         "run": _run,
         "serve": _serve,
     }
-    return steps[parsed.step](parsed, say)
+    return steps[parsed.step](parsed, print_line)
 
 
-def _newest(parsed: argparse.Namespace, say: Say) -> int:
+def _newest(parsed: argparse.Namespace, print_line: PrintLine) -> int:
     kept = folders.suites(parsed.folder)
     if not kept:
         raise FieldError(f"{parsed.folder} has no suite's folder. Hint: name the folder given to caplab run --results.")
-    say(str(kept[-1].path))
+    print_line(str(kept[-1].path))
     return 0
 
 
-def _summary(parsed: argparse.Namespace, say: Say) -> int:
+def _summary(parsed: argparse.Namespace, print_line: PrintLine) -> int:
     if parsed.folder and not parsed.folder.is_dir():
         raise FieldError(f"there is no folder '{parsed.folder}'. Hint: name the suite's, or none where it left none.")
     changes = read_text(parsed.changes) if parsed.changes and parsed.changes.is_file() else ""
     from .suite_page import page_of  # noqa: PLC0415  # pyarrow is slow to load
 
     codes = _codes(parsed)
-    say(page_of(parsed.folder, parsed.suite, codes, parsed.fail_on, changes=changes, most_bytes=parsed.most_bytes))
+    print_line(
+        page_of(parsed.folder, parsed.suite, codes, parsed.fail_on, changes=changes, most_bytes=parsed.most_bytes)
+    )
     return 0
 
 
-def _judge(parsed: argparse.Namespace, say: Say) -> int:
+def _judge(parsed: argparse.Namespace, print_line: PrintLine) -> int:
     fail_on = wanted(parsed.fail_on)
     if parsed.run is None:
-        say(f"fails the job: {', '.join(sorted(outcome.value for outcome in fail_on)) or 'nothing'}")
+        print_line(f"fails the job: {', '.join(sorted(outcome.value for outcome in fail_on)) or 'nothing'}")
         return 0
     codes = _codes(parsed)
     judgement = judge(codes, fail_on)
     if parsed.word:
-        say(in_words(judgement))
+        print_line(in_words(judgement))
         return 0
     if os.environ.get("GITHUB_ACTIONS") == "true":
         lines = workflow_commands(judgement, codes) or plain(judgement, codes)
     else:
         lines = plain(judgement, codes)
     for line in lines:
-        say(line)
+        print_line(line)
     return judgement.exit_code
 
 
-def _keep(parsed: argparse.Namespace, say: Say) -> int:
+def _keep(parsed: argparse.Namespace, print_line: PrintLine) -> int:
     if not folders.named(parsed.folder.resolve()):
         raise FieldError(f"'{parsed.folder}' is no folder of a suite. Hint: name one such as results/<time>-core.")
     kept = folders.add(parsed.folder.resolve(), parsed.into)
     bounds = folders.Bounds(last=parsed.last)
     gone = folders.prune(parsed.into, bounds, datetime.datetime.now(datetime.UTC))
-    say(f"baseline: {kept.name} is in, {len(gone)} of the oldest went, {len(folders.suites(parsed.into))} are there")
+    print_line(
+        f"baseline: {kept.name} is in, {len(gone)} of the oldest went, {len(folders.suites(parsed.into))} are there"
+    )
     return 0
 
 
-def _run(parsed: argparse.Namespace, say: Say) -> int:
+def _run(parsed: argparse.Namespace, print_line: PrintLine) -> int:
     from . import leftovers  # noqa: PLC0415  # the API server's client is slow to load
     from .runner import Night, run_night  # noqa: PLC0415
 
@@ -97,10 +101,10 @@ def _run(parsed: argparse.Namespace, say: Say) -> int:
         bounds=bounds, keep_last=parsed.last, accept=parsed.accept, tell_always=parsed.tell_always,
         **{name: value for name, variable in _FROM_ENVIRONMENT.items() if (value := os.environ.get(variable))},
     )  # fmt: skip
-    return run_night(night, leftovers.remove, say)
+    return run_night(night, leftovers.remove, print_line)
 
 
-def _serve(parsed: argparse.Namespace, say: Say) -> int:
+def _serve(parsed: argparse.Namespace, print_line: PrintLine) -> int:
     from .page import server  # noqa: PLC0415  # as slow
     from .store import of_folder, opened  # noqa: PLC0415
 
@@ -114,7 +118,7 @@ def _serve(parsed: argparse.Namespace, say: Say) -> int:
         raise FieldError(
             f"nothing can listen on {where}: {error.strerror}. Hint: take another port (--port)."
         ) from error
-    say(f"http://{where}/ until Ctrl-C")
+    print_line(f"http://{where}/ until Ctrl-C")
     web_server.serve_forever()
     return 0
 

@@ -58,7 +58,7 @@ def alerts(report: Report, folder: str, now: datetime.datetime) -> list[dict[str
     ]
 
 
-def tell(webhook: str, alertmanager: str, report: Report, folder: str) -> list[str]:
+def send(webhook: str, alertmanager: str, report: Report, folder: str) -> list[str]:
     """Send both, as far as there are addresses; a sentence for each that could not be told, without its address."""
     now = datetime.datetime.now(datetime.UTC)
     wanted: list[tuple[str, str, Any]] = []

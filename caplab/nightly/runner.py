@@ -21,7 +21,7 @@ from .report import BROKEN_OFF, CHANGES, PAGE, REPORT, TREND, UNDER_WAY, Report,
 from .store import Store, of_folder, opened
 from .suite_page import page_of
 
-Say = Callable[[str], None]
+PrintLine = Callable[[str], None]
 Clear = Callable[[str, str], Sequence[str]]  # a namespace and why: what was done there
 
 LAB_FAILED = 3
@@ -68,7 +68,7 @@ class Ended:
     notes: tuple[str, ...] = ()
 
 
-def run_night(night: Night, clear: Clear, say: Say) -> int:
+def run_night(night: Night, clear: Clear, print_line: PrintLine) -> int:
     """The night's exit code.
 
     Raises FieldError where it cannot be as it is asked for, OSError where nothing is kept, CommandError where another
@@ -76,7 +76,7 @@ def run_night(night: Night, clear: Clear, say: Say) -> int:
     """
     began = now()
     try:
-        return _night(night, began, clear, say)
+        return _night(night, began, clear, print_line)
     except Exception as error:
         note = f"The night could not be finished: {one_line(str(error))[:_MOST_TOLD]}"
         failed = Report(
@@ -87,15 +87,15 @@ def run_night(night: Night, clear: Clear, say: Say) -> int:
             outcome=Outcome.FAILED.value,
             notes=(note,),
         )
-        _tell(night, failed, "no folder", say)
+        _notify(night, failed, "no folder", print_line)
         raise
 
 
-def _night(night: Night, began: str, clear: Clear, say: Say) -> int:
+def _night(night: Night, began: str, clear: Clear, print_line: PrintLine) -> int:
     fail_on = wanted(night.fail_on)
     store = opened(night.bucket) if night.bucket else of_folder(night.results)
-    _prune(store, night.bounds, say)  # a volume that is full may have room afterwards
-    notes, of_this_job = _before(night, store, clear, say)
+    _prune(store, night.bounds, print_line)  # a volume that is full may have room afterwards
+    notes, of_this_job = _before(night, store, clear, print_line)
     if of_this_job:
         return LAB_FAILED  # the Job's own pod before this one: the night is over, and was told
     mine = UnderWay(suite=night.suite, began=began, runner=night.runner, job=night.job)
@@ -103,12 +103,12 @@ def _night(night: Night, began: str, clear: Clear, say: Say) -> int:
     night.results.mkdir(parents=True, exist_ok=True)
     if night.bucket:
         store.pull(BASELINE, night.results / BASELINE)
-    ended = _suite(night, say)
+    ended = _suite(night, print_line)
     folder = ended.folder or night.results / mine.folder
     folder.mkdir(exist_ok=True)
-    codes = Codes(ended.code, _compare(night.results / BASELINE, ended.folder, say))
+    codes = Codes(ended.code, _compare(night.results / BASELINE, ended.folder, print_line))
     judgement = judge(codes, fail_on)
-    _keep(night, ended.folder, judgement.outcomes, store, say)
+    _keep(night, ended.folder, judgement.outcomes, store, print_line)
     report = Report(
         suite=night.suite, began=began, ended=now(), runner=night.runner, outcome=in_words(judgement),
         run_code=codes.run, compare_code=-1 if codes.compare is None else codes.compare, notes=(*notes, *ended.notes),
@@ -118,15 +118,15 @@ def _night(night: Night, began: str, clear: Clear, say: Say) -> int:
         store.push(folder)
     if _read(store) == mine:
         store.remove(UNDER_WAY)
-    _prune(store, night.bounds, say)
+    _prune(store, night.bounds, print_line)
     for line in (*report.notes, *plain(judgement, codes)):
-        say(line)
+        print_line(line)
     if judgement.failing or notes or night.tell_always:
-        _tell(night, report, folder.name, say)
+        _notify(night, report, folder.name, print_line)
     return judgement.exit_code
 
 
-def _before(night: Night, store: Store, clear: Clear, say: Say) -> tuple[list[str], bool]:
+def _before(night: Night, store: Store, clear: Clear, print_line: PrintLine) -> tuple[list[str], bool]:
     """What became of the night before, where that is not said yet; and whether it was of this very Job."""
     there, last = _read(store), _last_report(store)
     if there is None:
@@ -140,7 +140,7 @@ def _before(night: Night, store: Store, clear: Clear, say: Say) -> tuple[list[st
     )
     cleared = _cleared(night, there, sentence, clear)
     for line in (sentence, *cleared):
-        say(line)
+        print_line(line)
     report = Report(
         suite=there.suite, began=there.began, ended=now(), runner=there.runner, outcome=BROKEN_OFF,
         notes=(sentence, *cleared),
@@ -149,7 +149,7 @@ def _before(night: Night, store: Store, clear: Clear, say: Say) -> tuple[list[st
     store.write(f"{name}/{PAGE}", _page_of_broken(report).encode())
     store.write(f"{name}/{REPORT}", report.to_json())
     store.remove(UNDER_WAY)
-    _tell(night, report, name, say)
+    _notify(night, report, name, print_line)
     return [sentence], of_this_job
 
 
@@ -202,13 +202,13 @@ def _folder_of(store: Store, under_way: UnderWay) -> str:
     return under_way.folder
 
 
-def _suite(night: Night, say: Say) -> Ended:
+def _suite(night: Night, print_line: PrintLine) -> Ended:
     """`caplab run` as people call it, told to end when its time is over, or when this process is."""
     before = {suite.path for suite in folders.suites(night.results)}
     command = [*_CAPLAB, "run", night.suite, "--repeat", str(night.repeat), "--results", str(night.results)]
     settings = {**night.settings, "namespace": night.namespace}
     command += [f"--set={name}={value}" for name, value in settings.items()]
-    say(" ".join(command[2:]))
+    print_line(" ".join(command[2:]))
     process = subprocess.Popen(command, env=_without_secrets(os.environ))
     notes: tuple[str, ...] = ()
     try:
@@ -242,7 +242,7 @@ def _end(process: subprocess.Popen[bytes]) -> int:
     return LAB_FAILED
 
 
-def _compare(baseline: Path, folder: Path | None, say: Say) -> int | None:
+def _compare(baseline: Path, folder: Path | None, print_line: PrintLine) -> int | None:
     """What `caplab compare` ends with; None where there is nothing to compare. Its words are kept in the folder."""
     if folder is None or not folders.suites(baseline):
         return None
@@ -250,15 +250,15 @@ def _compare(baseline: Path, folder: Path | None, say: Say) -> int | None:
     try:
         done = subprocess.run(command, capture_output=True, timeout=_COMPARE_SECONDS, check=False)
     except subprocess.TimeoutExpired:
-        say("caplab compare did not end in time")
+        print_line("caplab compare did not end in time")
         return LAB_FAILED
     (folder / CHANGES).write_bytes(done.stdout)
     if done.stderr:
-        say(done.stderr.decode(errors="replace").strip())
+        print_line(done.stderr.decode(errors="replace").strip())
     return done.returncode if done.returncode >= 0 else LAB_FAILED
 
 
-def _keep(night: Night, folder: Path | None, outcomes: Sequence[Outcome], store: Store, say: Say) -> None:
+def _keep(night: Night, folder: Path | None, outcomes: Sequence[Outcome], store: Store, print_line: PrintLine) -> None:
     """Add a suite to the baseline, unless it failed, is invalid or became worse; then draw the figures over time."""
     if folder is None:
         return
@@ -276,7 +276,7 @@ def _keep(night: Night, folder: Path | None, outcomes: Sequence[Outcome], store:
     except subprocess.TimeoutExpired:
         code = LAB_FAILED
     if code:
-        say(f"there is no trend: caplab trend ended with {code}")
+        print_line(f"there is no trend: caplab trend ended with {code}")
 
 
 def _write(night: Night, folder: Path, of_suite: Path | None, codes: Codes, report: Report) -> None:
@@ -295,19 +295,19 @@ def _page_of_broken(report: Report) -> str:
     return f"# {escaped(report.suite)}: {BROKEN_OFF.upper()}\n\n{notes}"
 
 
-def _prune(store: Store, bounds: Bounds, say: Say) -> None:
+def _prune(store: Store, bounds: Bounds, print_line: PrintLine) -> None:
     """Remove what is over the bounds; what cannot be removed costs no night."""
     try:
         for suite in folders.to_prune(store.suites(), bounds, datetime.datetime.now(datetime.UTC)):
             store.remove(suite.path.name)
-            say(f"pruned: {suite.path.name}")
+            print_line(f"pruned: {suite.path.name}")
     except OSError as error:
-        say(f"note: not everything was pruned: {one_line(str(error))}")
+        print_line(f"note: not everything was pruned: {one_line(str(error))}")
 
 
-def _tell(night: Night, report: Report, folder: str, say: Say) -> None:
-    for sentence in notify.tell(night.webhook, night.alertmanager, report, folder):
-        say(f"note: {sentence}")
+def _notify(night: Night, report: Report, folder: str, print_line: PrintLine) -> None:
+    for sentence in notify.send(night.webhook, night.alertmanager, report, folder):
+        print_line(f"note: {sentence}")
 
 
 _CAPLAB = (sys.executable, "-m", "caplab")

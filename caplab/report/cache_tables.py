@@ -17,7 +17,7 @@ def readers_and_loads(report: RunReport) -> Grid:
     return Grid("readers of the cache and loads of the database behind it, by phase", header, rows, frozenset({0}))
 
 
-def told_of_cache(report: RunReport) -> str:
+def cache_sentence(report: RunReport) -> str:
     """Whether it ends by itself and what sustains it, and what a miss costs; '' where there is no cache."""
     cache, loads = report.finding("cache"), report.figures("load")
     if cache is None or not _has_cache(report):

@@ -8,7 +8,7 @@ from caplab.check.finding import merge
 from caplab.model.fields import Json
 
 from . import prose, words
-from .cache_tables import readers_and_loads, told_of_cache
+from .cache_tables import cache_sentence, readers_and_loads
 from .grid import Grid, escaped, in_markdown
 from .judged import predicted_beside_measured
 from .suite import Repeats, Spread, every_repeat, every_run, repeats, tally
@@ -57,8 +57,8 @@ def _run_json(report: RunReport) -> dict[str, Json]:
 
 
 def _run(report: RunReport) -> list[list[str]]:
-    writers = (told_of_cache, prose.own_copies, prose.second_clock, prose.instrument, prose.stages)
-    notes = [*prose.faults(report.record), *filter(None, (tell(report) for tell in writers))]
+    writers = (cache_sentence, prose.own_copies, prose.second_clock, prose.instrument, prose.stages)
+    notes = [*prose.faults(report.record), *filter(None, (writer(report) for writer in writers))]
     grids = (predicted_beside_measured, vantages_and_routes, latencies, readers_and_loads)
     return [
         [f"## {escaped(prose.headline(report))}"],

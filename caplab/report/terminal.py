@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from ..plain_text import printable
 from . import prose, words
-from .cache_tables import readers_and_loads, told_of_cache
+from .cache_tables import cache_sentence, readers_and_loads
 from .grid import WIDTH, Grid, Painter, in_columns, plain
 from .judged import predicted_beside_measured
 from .suite import every_repeat, every_run, tally
@@ -33,7 +33,7 @@ def render_run(report: RunReport, *, colour: bool = False) -> str:
         [] if report.findings else ["no findings: no history was checked"],
         _table(latencies(report), paint),
         _table(readers_and_loads(report), paint),
-        _folded([told_of_cache(report)]),
+        _folded([cache_sentence(report)]),
         _folded([prose.own_copies(report)]),
         _folded([prose.second_clock(report)]),
         _folded([prose.instrument(report), prose.stages(report)]),

@@ -158,7 +158,7 @@ def shortened(text: str) -> str:
     return _LONG.sub(lambda word: f"{word[0][:_LONGEST]}...", text)
 
 
-def told_shortly(value: str) -> str:
+def abbreviated(value: str) -> str:
     """A setting's or an image's value: enough of it to tell it from another one."""
     _, marker, digest = value.rpartition("sha256:")
     if marker:

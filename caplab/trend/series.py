@@ -101,7 +101,7 @@ def _change(fact: Fact, old: Mapping[Fact, str], new: Mapping[Fact, str]) -> str
     if before == now or (fact.kind != SETTING and _UNSET in (before, now)):
         return ""
     what = f"machine's {fact.name}" if fact.kind == MACHINE else f"{fact.kind} of {fact.name}"
-    return f"{what}: {words.told_shortly(before)} → {words.told_shortly(now)}"
+    return f"{what}: {words.abbreviated(before)} → {words.abbreviated(now)}"
 
 
 def _promise(run: MeasuredRun, key: Key) -> str:

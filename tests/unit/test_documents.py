@@ -23,7 +23,7 @@ BOMB = "\n".join(
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "sentence"),
     [
         pytest.param(BOMB, "it stands for over 1,000,000 values", id="aliases"),
         pytest.param("a: &a [*a]", "an alias stands for what it is in", id="an alias of itself"),
@@ -38,10 +38,10 @@ BOMB = "\n".join(
         pytest.param("a: \x00", "not YAML", id="a control character"),
     ],
 )
-def test_yaml_that_is_none_or_stands_for_too_much_is_one_sentence(text: str, said: str) -> None:
+def test_yaml_that_is_none_or_stands_for_too_much_is_one_sentence(text: str, sentence: str) -> None:
     with pytest.raises(FieldError, match=r"^f\.yaml: ") as refused:
         parse_yaml(text, "f.yaml")
-    assert said in str(refused.value)
+    assert sentence in str(refused.value)
 
 
 def test_aliases_that_stand_for_little_are_taken() -> None:

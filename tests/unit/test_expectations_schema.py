@@ -39,7 +39,7 @@ def test_it_names_every_property_promise_and_route_there_is() -> None:
     assert definitions["row"]["properties"]["sides"]["items"]["properties"]["side"]["enum"] == [*SIDES]
     assert sorted(definitions["route"]["enum"]) == sorted(ROUTES)
     words, _ = definitions["promise"]["oneOf"]
-    assert sorted(words["enum"]) == sorted(one.value for one in Promise if one is not Promise.BOUNDED)
+    assert sorted(words["enum"]) == sorted(promise.value for promise in Promise if promise is not Promise.BOUNDED)
 
 
 def test_the_table_itself_is_valid() -> None:

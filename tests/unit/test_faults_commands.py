@@ -45,7 +45,7 @@ def with_api(monkeypatch: pytest.MonkeyPatch, lab: FakeLab | Exception) -> None:
     monkeypatch.setattr(commands, "_api", api)
 
 
-QUICK = Bounds(agents=0.2, operator=0.05, look=0.01, say=0.05)
+QUICK = Bounds(agents=0.2, operator=0.05, look=0.01, progress=0.05)
 
 
 @pytest.mark.usefixtures("fake")

@@ -510,7 +510,7 @@ def test_who_does_not_take_it_changes_nothing_and_its_address_is_not_shown(
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/x", "file:///etc/passwd", "http://[", "gopher://x"])
 def test_an_address_that_is_of_no_use_is_said(url: str) -> None:
     report = Report(suite="s", began="b", ended="e", runner="r", outcome="invalid")
-    (sentence,) = notify.tell(url, "", report, "folder")
+    (sentence,) = notify.send(url, "", report, "folder")
     assert sentence.startswith("The webhook was not told: it")
 
 
@@ -719,7 +719,7 @@ def test_who_answers_a_letter_now_and_then_is_waited_for_no_longer(monkeypatch: 
     report = Report(suite="core", began="b", ended="e", runner="r", outcome="failed")
     began = time.monotonic()
     try:
-        (sentence,) = notify.tell(f"http://127.0.0.1:{server.server_port}/", "", report, "folder")
+        (sentence,) = notify.send(f"http://127.0.0.1:{server.server_port}/", "", report, "folder")
     finally:
         over.set()
         server.shutdown()

@@ -8,7 +8,7 @@ from cache_histories import loads, reads
 from histories import Row, kill, killed_run, report_of
 
 from caplab.report import RunReport, render_run, summary_markdown
-from caplab.report.cache_tables import readers_and_loads, told_of_cache
+from caplab.report.cache_tables import cache_sentence, readers_and_loads
 
 OUTAGE: dict[str, Any] = {
     "experiment": "cache/outage",
@@ -39,7 +39,7 @@ def test_each_phase_has_its_row_and_what_was_never_answered_has_no_number() -> N
 
 
 def test_what_sustains_the_outage_is_told_with_what_a_miss_costs() -> None:
-    sentence = told_of_cache(outage())
+    sentence = cache_sentence(outage())
     assert sentence.startswith("cache: It does not end by itself: 100 loads a second, 100 % of which came too late")
     assert "misses, " in sentence
     assert "loads each" in sentence
@@ -64,5 +64,5 @@ def test_a_ratio_that_is_a_lower_bound_says_so() -> None:
 def test_a_run_without_a_cache_has_none_of_it() -> None:
     report = report_of(killed_run())
     assert readers_and_loads(report).rows == ()
-    assert told_of_cache(report) == ""
+    assert cache_sentence(report) == ""
     assert "cache" not in render_run(report)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from caplab.faults.rows import Fault, hit_entries
+from caplab.faults.rows import Fault, target_entries
 from caplab.model.runs import MAJORITY, MINORITY
 
 from ..faults.node_choice import ZONE_LABEL
@@ -21,7 +21,7 @@ def cut_off(context: RunContext) -> frozenset[str]:
         str(entry["node"])
         for fault in context.faults.values()
         if _is_group_cut(fault)
-        for entry in hit_entries(fault)
+        for entry in target_entries(fault)
         if "injectedNs" in entry
     }
     return frozenset(parted | {str(lost["node"]) for lost in context.lost_nodes.values() if lost["state"]})

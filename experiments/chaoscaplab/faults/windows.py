@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from caplab.faults.rows import Entry, Fault, Lost, hit_entries, is_entry_proven, kind_of, other_ends
+from caplab.faults.rows import Entry, Fault, Lost, is_entry_proven, kind_of, other_ends, target_entries
 from caplab.model.runs import FaultWindow, WallAnchor
 
 _FAR_LINES = 6  # of evidence, of all the far ends of a partition together
@@ -26,7 +26,7 @@ def windows_of(fault: Fault) -> list[FaultWindow]:
             evidence=(*(entry.get("evidence") or ()), *far),
             proven=is_entry_proven(entry, fault),
         )
-        for entry in hit_entries(fault)
+        for entry in target_entries(fault)
         if "injectedNs" in entry
     ]
 
