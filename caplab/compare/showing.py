@@ -13,7 +13,7 @@ from caplab.model.fields import Json
 from caplab.report import words
 from caplab.report.grid import WIDTH, Grid, escaped, in_columns, in_markdown
 
-from .choosing import Chosen
+from .choosing import ChosenRuns
 from .differing import Difference, Differences
 from .values import Key, Results
 from .weighing import ComparedFigure, Result, Rule, Sample, Table, counted
@@ -29,7 +29,7 @@ class Comparison:
 
     base: Results
     new: Results
-    chosen: Chosen
+    chosen: ChosenRuns
     rule: Rule
     differences: Differences
     table: Table
