@@ -28,7 +28,7 @@ class NotChecked(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class CheckedHistory:
     """What was found in one history, and why each checker that was left out has nothing to look at."""
 
     name: str
@@ -67,7 +67,7 @@ def command(
     ]
 
 
-def _json(path: Path, checked: Sequence[Checked]) -> str:
+def _json(path: Path, checked: Sequence[CheckedHistory]) -> str:
     several = path.is_dir() and not _is_run(path)
     document = (
         runs_json({history.name: history.findings for history in checked})
@@ -79,7 +79,7 @@ def _json(path: Path, checked: Sequence[Checked]) -> str:
 
 def check_path(
     path: Path, names: Sequence[str] = (), enough: int | None = None, bounds: Bounds = _DEFAULT
-) -> tuple[Checked, ...]:
+) -> tuple[CheckedHistory, ...]:
     """Check one history, or, of a folder that holds several runs, each of them.
 
     names: these checkers, whether or not they have something to look at; none: all that do. enough: see Context.
@@ -95,7 +95,7 @@ def check_path(
         raise NotChecked(f"{path}: {error.strerror or error}. Hint: name a history that can be read.") from error
 
 
-def _check_path(path: Path, names: Sequence[str], enough: int | None, bounds: Bounds) -> tuple[Checked, ...]:
+def _check_path(path: Path, names: Sequence[str], enough: int | None, bounds: Bounds) -> tuple[CheckedHistory, ...]:
     for name in names:
         if name not in CHECKERS:
             raise NotChecked(f"There is no checker '{name}'. Hint: use one of {', '.join(CHECKERS)}.")
@@ -124,7 +124,7 @@ def _is_run(folder: Path) -> bool:
     return any((folder / name).exists() for name in (results.RECORD, results.HISTORY))
 
 
-def _check(place: Path, names: Sequence[str], enough: int | None, bounds: Bounds) -> Checked:
+def _check(place: Path, names: Sequence[str], enough: int | None, bounds: Bounds) -> CheckedHistory:
     try:
         subject = _of_run(place, bounds) if place.is_dir() else _of_file(place, bounds)
     except (OSError, ValueError, pa.ArrowException) as error:
@@ -133,7 +133,7 @@ def _check(place: Path, names: Sequence[str], enough: int | None, bounds: Bounds
     left_out = {} if names else _left_out(subject)
     chosen = names or [name for name in CHECKERS if name not in left_out]
     findings = check_history(subject.history, context, chosen)
-    return Checked(place.name, subject.history.num_rows, context.injected_ns is not None, findings, left_out)
+    return CheckedHistory(place.name, subject.history.num_rows, context.injected_ns is not None, findings, left_out)
 
 
 def _of_run(folder: Path, bounds: Bounds) -> _Subject:

@@ -15,7 +15,7 @@ from .verdict import Verdict, judge
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class JudgedRun:
     """A run with all that is concluded from it."""
 
     record: RunRecord
@@ -24,7 +24,7 @@ class Judged:
     verdict: Verdict
 
 
-def judge_folder(folder: Path) -> Judged:
+def judge_folder(folder: Path) -> JudgedRun:
     """Read a run's folder, check and judge it, and keep the findings in it.
 
     Raises OSError or ValueError where there is no run to read, LookupError where no row fits it.
@@ -33,7 +33,7 @@ def judge_folder(folder: Path) -> Judged:
     row = expectations().find(record.engine, record.mode, record.fault)
     findings = check_history(history, Context.of(record))
     results.write_findings(folder, findings)
-    return Judged(record, history, findings, judge(row, record, findings))
+    return JudgedRun(record, history, findings, judge(row, record, findings))
 
 
 @cache

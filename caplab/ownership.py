@@ -53,7 +53,7 @@ def _labels_in(fields: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class CreatedCluster:
     """A cluster that a run has made."""
 
     kind: str
@@ -67,13 +67,13 @@ class Session:
     """One `caplab run`, or one experiment of the stock `chaos run`: the clusters it has made, and those it found."""
 
     id: str = field(default_factory=new_id)
-    made: list[Made] = field(default_factory=list)
+    made: list[CreatedCluster] = field(default_factory=list)
     reused: set[tuple[str, str, str]] = field(default_factory=set)  # kind, namespace, name
 
     def note_made(self, kind: str, body: Body) -> None:
         """Keep what was made, by its uid: another object may have its name some day."""
         metadata = body["metadata"]
-        self.made.append(Made(kind, metadata["namespace"], metadata["name"], metadata["uid"]))
+        self.made.append(CreatedCluster(kind, metadata["namespace"], metadata["name"], metadata["uid"]))
         self.reused.discard((kind, metadata["namespace"], metadata["name"]))
 
     def note_reused(self, kind: str, body: Body) -> None:

@@ -13,13 +13,13 @@ from typing import Any
 
 from . import grafana, results, resuming, tidy
 from .check.finding import State, merge
-from .judging import Judged, judge_folder
+from .judging import JudgedRun, judge_folder
 from .ownership import Session
 from .plain_text import Out, PlainWriter, SteadyWriter
 from .plans import PlannedRun, SuitePlan
 from .report import words
 from .report.junit import LabFailure, junit_xml
-from .report.progress import Took, Wanted, announcement, time_left
+from .report.progress import RunAhead, RunDuration, announcement, time_left
 from .report.second_clock import clock_check
 from .report.summary import summary_markdown, verdict_json
 from .report.terminal import render_run, render_suite
@@ -38,7 +38,7 @@ class SuiteRun:
     """
 
     def __init__(
-        self, plan: SuitePlan, files: Mapping[str, Path], folder: Path, before: Sequence[Took], out: Out
+        self, plan: SuitePlan, files: Mapping[str, Path], folder: Path, before: Sequence[RunDuration], out: Out
     ) -> None:
         self.ended: list[RunReport | LabFailure] = []
         self._plan, self._files, self._folder, self._out = plan, files, folder, out
@@ -113,7 +113,7 @@ class SuiteRun:
             sentence = f"unexpected {type(error).__name__}: {error} ({_kept(folder, traceback.format_exc())})"
             self._fail(run, sentence, time.monotonic() - began)
             return
-        self._before.append(Took(run.experiment, run.settings, time.monotonic() - began))
+        self._before.append(RunDuration(run.experiment, run.settings, time.monotonic() - began))
         self.ended.append(report)
         self._say(shown)
         self._write()
@@ -153,10 +153,10 @@ class SuiteRun:
         self._announce(run, f"kept: {words.of_state(report.verdict.state)}")
         return True
 
-    def _wanted(self, first: PlannedRun) -> list[Wanted]:
+    def _wanted(self, first: PlannedRun) -> list[RunAhead]:
         """What is left to be made, from a run on."""
         later = [run for run in self._plan.runs[first.number :] if not results.is_judged(self._folder / run.folder)]
-        return [Wanted(run.experiment, run.settings) for run in (first, *later)]
+        return [RunAhead(run.experiment, run.settings) for run in (first, *later)]
 
     def _fail(self, run: PlannedRun, sentence: str, seconds: float) -> None:
         self.ended.append(LabFailure(run.experiment, run.name, sentence, seconds))
@@ -217,7 +217,7 @@ def _kept(folder: Path, trace: str) -> str:
     return f"its traceback is in the run's {results.LOG}"
 
 
-def report_of(run_id: str, judged: Judged, seconds: Mapping[str, float]) -> RunReport:
+def report_of(run_id: str, judged: JudgedRun, seconds: Mapping[str, float]) -> RunReport:
     """What is shown of a judged run; seconds by stage: pure."""
     clock = clock_check(judged.record, judged.findings)
     return RunReport(judged.verdict.row, run_id, judged.record, judged.verdict, judged.findings, clock, dict(seconds))

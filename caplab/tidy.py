@@ -8,7 +8,7 @@ from typing import Any
 from kubernetes import client
 
 from .kube import pinned
-from .ownership import Made, Session, session_of
+from .ownership import CreatedCluster, Session, session_of
 from .run_lease import LeaseNotHeld, Leases, RunLease
 from .watching import GROUP, VERSION
 
@@ -47,7 +47,7 @@ def left_by_others(session: Session) -> list[str]:
     ]
 
 
-def _remove_in(namespace: str, every: Sequence[Made], session: Session, api: client.ApiClient) -> list[str]:
+def _remove_in(namespace: str, every: Sequence[CreatedCluster], session: Session, api: client.ApiClient) -> list[str]:
     run_lease = RunLease(Leases(api), namespace, session.id)
     custom: Any = client.CustomObjectsApi(api)
     try:
@@ -60,7 +60,7 @@ def _remove_in(namespace: str, every: Sequence[Made], session: Session, api: cli
         run_lease.release()
 
 
-def _remove(custom: Any, made: Made, session: Session) -> str:
+def _remove(custom: Any, made: CreatedCluster, session: Session) -> str:
     """Delete a cluster if it is still the one that was made; why it is left, or ''."""
     where = (GROUP, VERSION, made.namespace, CLUSTER_PLURALS[made.kind], made.name)
     try:
@@ -77,5 +77,5 @@ def _remove(custom: Any, made: Made, session: Session) -> str:
     return ""
 
 
-def _named(made: Made) -> str:
+def _named(made: CreatedCluster) -> str:
     return f"{made.kind} {made.namespace}/{made.name}"

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from . import plans, results
-from .report.progress import Took
+from .report.progress import RunDuration
 
 _SUITES = 40  # the newest so many folders are read
 _RUN = re.compile(r"(\d+)-([^.]+)")  # a folder that was set aside has a dot
 
 
-def earlier_runs(folder: Path, experiments: Collection[str]) -> list[Took]:
+def earlier_runs(folder: Path, experiments: Collection[str]) -> list[RunDuration]:
     """What the runs of all suites in a folder took, the oldest first; what cannot be read there tells nothing.
 
     experiments are the names there are: older suites have no plan, and only their folders' names tell.
@@ -35,7 +35,7 @@ def seconds_of(journal: Mapping[str, Any]) -> float | None:
     return float(sum(seconds)) if seconds and len(seconds) == len(parts) else None
 
 
-def _of_suite(suite: Path, by_folder: Mapping[str, str]) -> list[Took]:
+def _of_suite(suite: Path, by_folder: Mapping[str, str]) -> list[RunDuration]:
     settings = _settings(suite)
     times = []
     for run in sorted(suite.glob("*-*")):
@@ -43,7 +43,7 @@ def _of_suite(suite: Path, by_folder: Mapping[str, str]) -> list[Took]:
         seconds = _seconds(run) if named else None
         if named and seconds is not None:
             experiment = by_folder.get(named[2], named[2])
-            times.append(Took(experiment, settings.get(int(named[1])), seconds))
+            times.append(RunDuration(experiment, settings.get(int(named[1])), seconds))
     return times
 
 

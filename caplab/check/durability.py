@@ -63,7 +63,7 @@ def applies(history: Table) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Fates:
+class _AddOutcomes:
     """What became of each add, and the elements that are wrong."""
 
     there: Mask
@@ -80,12 +80,14 @@ def _scan_problem(scan: FinalScan | None, rows: int) -> str:
     return unusable(scan) or incomplete(scan, rows)
 
 
-def _fates(adds: Adds, elements: Integers) -> _Fates:
+def _fates(adds: Adds, elements: Integers) -> _AddOutcomes:
     there = within(adds.value, elements)
     again = np.flatnonzero(elements[1:] == elements[:-1])
     strange = ~within(elements, adds.value[~adds.failed])
     unacked_found = ~adds.ok & ~adds.failed & there
-    return _Fates(there, adds.ok & ~there, unacked_found, _distinct(elements[strange]), _distinct(elements[again]))
+    return _AddOutcomes(
+        there, adds.ok & ~there, unacked_found, _distinct(elements[strange]), _distinct(elements[again])
+    )
 
 
 def _distinct(values: Integers) -> Integers:
@@ -93,7 +95,7 @@ def _distinct(values: Integers) -> Integers:
     return values[np.append(True, values[1:] != values[:-1])] if len(values) else values
 
 
-def _figures(adds: Adds, fates: _Fates) -> dict[str, Json]:
+def _figures(adds: Adds, fates: _AddOutcomes) -> dict[str, Json]:
     return {
         **_of_adds(adds, fates, np.ones(len(adds.value), dtype=np.bool_)),
         "unexpected": len(fates.unexpected),
@@ -102,14 +104,14 @@ def _figures(adds: Adds, fates: _Fates) -> dict[str, Json]:
     }
 
 
-def _of_adds(adds: Adds, fates: _Fates, which: Mask) -> dict[str, Json]:
+def _of_adds(adds: Adds, fates: _AddOutcomes, which: Mask) -> dict[str, Json]:
     lost = fates.lost & which
     window_ns = int(adds.return_ns[lost].max() - adds.invoke_ns[lost].min()) if lost.any() else 0
     counts: dict[str, Json] = {name: int((mask & which).sum()) for name, mask in _counted(adds, fates).items()}
     return {**counts, "lost_window_seconds": window_ns / 1e9}
 
 
-def _counted(adds: Adds, fates: _Fates) -> dict[str, Mask]:
+def _counted(adds: Adds, fates: _AddOutcomes) -> dict[str, Mask]:
     """Which adds are counted as what."""
     return {
         "attempted": np.ones(len(adds.value), dtype=np.bool_),
@@ -120,12 +122,12 @@ def _counted(adds: Adds, fates: _Fates) -> dict[str, Mask]:
     }
 
 
-def _samples(adds: Adds, fates: _Fates) -> dict[str, Json]:
+def _samples(adds: Adds, fates: _AddOutcomes) -> dict[str, Json]:
     anomalies = {"lost": adds.value[fates.lost], "unexpected": fates.unexpected, "duplicated": fates.duplicated}
     return {f"{name}_values": values[:_SAMPLE].tolist() for name, values in anomalies.items()}
 
 
-def _by_vantage(adds: Adds, fates: _Fates) -> list[Json]:
+def _by_vantage(adds: Adds, fates: _AddOutcomes) -> list[Json]:
     """The totals that are of adds, for each vantage and route; one with overloads only has a row of zeros."""
     counted, many = _counted(adds, fates), len(adds.labels)
     counts = {name: np.bincount(adds.group[which], minlength=many) for name, which in counted.items()}

@@ -16,8 +16,8 @@ from caplab.model.runs import REGISTER_SCAN
 from .finding import Context, Finding, State
 from .scans import keyed_scan
 from .sides import by_side
-from .staleness_figures import Judged, behind_versions, by_label, figures_of, phases
-from .staleness_scan import Shown, shown_at_the_end
+from .staleness_figures import JudgedReads, behind_versions, by_label, figures_of, phases
+from .staleness_scan import ScannedVersions, shown_at_the_end
 from .staleness_witnesses import Anomalies, witnesses
 from .versions import UNBOUNDED, Versions, acked_before, applies, key_codes, versions_of
 
@@ -59,7 +59,7 @@ def check(history: Table, context: Context) -> Finding:
     return Finding(NAME, *_judge(figures, context.enough), figures)
 
 
-def _judge_reads(history: Table, context: Context, versions: Versions, shown: Shown | None) -> Judged:
+def _judge_reads(history: Table, context: Context, versions: Versions, shown: ScannedVersions | None) -> JudgedReads:
     reads, acks = versions.reads, versions.acks
     acked = acked_before(acks, reads.key, reads.invoke_ns)
     missing = acked > reads.returned_version
@@ -78,7 +78,7 @@ def _judge_reads(history: Table, context: Context, versions: Versions, shown: Sh
     # Unexpected reads are reads too, though of no version.
     row = np.concatenate((reads.row, versions.unexpected))
     none = np.zeros(len(versions.unexpected), dtype=np.bool_)
-    return Judged(
+    return JudgedReads(
         row,
         phases(history, row, context),
         np.append(stale, none),
@@ -97,7 +97,7 @@ def _undecided(versions: Versions) -> int:
     return int((acked > versions.writes.newest[reads.write[late]]).sum())
 
 
-def _figures(versions: Versions, shown: Shown | str, judged: Judged) -> dict[str, Json]:
+def _figures(versions: Versions, shown: ScannedVersions | str, judged: JudgedReads) -> dict[str, Json]:
     return {
         "keys": versions.keys,
         "keys_skipped": versions.skipped,

@@ -19,7 +19,7 @@ _QUANTILES = (0.5, 0.99, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class JudgedReads:
     """The ok reads of ordered keys by their rows, each judged: those of Versions.reads, then the unexpected ones.
 
     behind is of the stale ones only. missing_lost and dirty None: there is no final scan to judge by.
@@ -40,13 +40,13 @@ class Judged:
         return {"stale_in_fault": in_fault, "missing_lost": self.missing_lost, "dirty": self.dirty}
 
 
-def figures_of(judged: Judged, which: Mask) -> dict[str, Json]:
+def figures_of(judged: JudgedReads, which: Mask) -> dict[str, Json]:
     """Of some of the reads."""
     counts = {name: None if mask is None else int((mask & which).sum()) for name, mask in judged.marks.items()}
     return _figures(int(which.sum()), judged.behind_ns[which[judged.stale]], counts)
 
 
-def by_label(history: Table, judged: Judged) -> dict[str, Json]:
+def by_label(history: Table, judged: JudgedReads) -> dict[str, Json]:
     """by_route, by_level, by_vantage and by_phase: a row for each that has reads, sorted by name (phases by time)."""
     labels = {name: labelled(history, name, judged.row) for name in ("route", "level", "vantage")}
     labels["phase"] = (judged.phase, PHASES)
@@ -59,7 +59,7 @@ def phases(history: Table, rows: Integers, context: Context) -> Integers:
     return np.searchsorted(np.array(edges, dtype=np.int64), integers(history, "invoke_ns", 0)[rows], side="right")
 
 
-def behind_versions(judged: Judged) -> dict[str, Json]:
+def behind_versions(judged: JudgedReads) -> dict[str, Json]:
     """How many acked versions stale reads missed: p50 and max; None where none is stale."""
     if not len(judged.behind_versions):
         return {"p50": None, "max": None}
@@ -67,7 +67,7 @@ def behind_versions(judged: Judged) -> dict[str, Json]:
     return {"p50": int(p50), "max": int(most)}
 
 
-def _rows(name: str, label: Integers, words: Sequence[str], judged: Judged) -> list[Json]:
+def _rows(name: str, label: Integers, words: Sequence[str], judged: JudgedReads) -> list[Json]:
     # Counted for all labels at once: of anybody's history there may be thousands.
     reads, label_of_stale = np.bincount(label, minlength=len(words)), label[judged.stale]
     marked = {

@@ -14,7 +14,7 @@ from .versions import UNBOUNDED, Acks, Versions, key_codes
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ScannedVersions:
     """Which version of each key the final scan shows, and where.
 
     returned_version is UNBOUNDED where nothing can be said of what was lost: the scan shows an info write, which may
@@ -40,7 +40,7 @@ class Shown:
         return lost
 
 
-def shown_at_the_end(history: Table, versions: Versions, scan: KeyedScan) -> Shown:
+def shown_at_the_end(history: Table, versions: Versions, scan: KeyedScan) -> ScannedVersions:
     """The newest version that the scan shows of each key; a key that it does not show is not there."""
     keys = key_codes(history)[0]
     rows = scan.rows[versions.ordered[keys[scan.rows]]]
@@ -54,4 +54,4 @@ def shown_at_the_end(history: Table, versions: Versions, scan: KeyedScan) -> Sho
     newest = some.copy()
     newest[some] = versions.writes.returned_version[write[some]] == returned_version[keys[rows[some]]]
     row[keys[rows[newest]]] = rows[newest]
-    return Shown(returned_version, row, unexpected, scan.rows, scan.begin_ns)
+    return ScannedVersions(returned_version, row, unexpected, scan.rows, scan.begin_ns)

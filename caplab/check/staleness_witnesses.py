@@ -12,7 +12,7 @@ from caplab.model.history import Table
 
 from .columns import Integers, Mask, among, integers, present
 from .finding import Context
-from .staleness_scan import Shown
+from .staleness_scan import ScannedVersions
 from .versions import Versions, key_codes
 from .witness import shares, witness
 
@@ -27,7 +27,7 @@ class Anomalies:
 
 
 def witnesses(
-    history: Table, versions: Versions, wrong: Anomalies, shown: Shown | None, context: Context
+    history: Table, versions: Versions, wrong: Anomalies, shown: ScannedVersions | None, context: Context
 ) -> list[Json]:
     """The first of each kind of anomaly, by invocation; each stands for itself.
 
@@ -81,7 +81,7 @@ class _WitnessBuilder:
         what = f"{self._returned(row, 'A read')}, though {newer} had been acked {behind_ms:.3f} ms before."
         return witness(self.history, what, (self._origin(read), int(acks.row[missed]), row), self.context)
 
-    def dirty(self, read: int, shown: Shown) -> Json:
+    def dirty(self, read: int, shown: ScannedVersions) -> Json:
         """A read of what the final scan shows as rolled back."""
         row, key = int(self.versions.reads.row[read]), int(self.versions.reads.key[read])
         returned_version, scan_row = int(shown.returned_version[key]), int(shown.row[key])

@@ -12,7 +12,7 @@ _FILL_OF = 4  # of so many runs before at most one is weighed with the new ones:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Chosen:
+class ChosenRuns:
     """By row, in the order in which they began; looked_at are all that are judged now, also those that prove nothing.
 
     Runs that prove nothing are in neither base nor new: doubtful is how many there are on both sides. filled is how
@@ -26,7 +26,7 @@ class Chosen:
     filled: int = 0
 
 
-def choose(base: Results, new: Results, last: int, newest: int | None, least: int = 1) -> Chosen:
+def choose(base: Results, new: Results, last: int, newest: int | None, least: int = 1) -> ChosenRuns:
     """Of each row the newest runs of new, None: all of them, and the last runs of base before them.
 
     Of more than MOST new runs, the newest are weighed; a violation counts in all of them.
@@ -48,7 +48,7 @@ def choose(base: Results, new: Results, last: int, newest: int | None, least: in
     doubtful = sum(run.doubtful for run in (*before, *looked_at))
     weighed = {row: runs[-MOST:] for row, runs in _by_row(run for run in looked_at if not run.doubtful).items()}
     fill = {row: _fill(proving.get(row, ()), least - len(runs)) for row, runs in weighed.items()}
-    return Chosen(
+    return ChosenRuns(
         base={row: runs[: len(runs) - len(fill.get(row, ()))][-last:] for row, runs in proving.items()},
         new={row: (*fill[row], *runs) for row, runs in weighed.items()},
         looked_at=looked_at,

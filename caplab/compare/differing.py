@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from .choosing import Chosen
+from .choosing import ChosenRuns
 from .values import IMAGE, MACHINE, SETTING, VERSION, Fact, Key, MeasuredRun
 
 _ORDER = {kind: number for number, kind in enumerate((VERSION, IMAGE, SETTING, MACHINE))}
@@ -32,7 +32,7 @@ class Differences:
     silent_now: int
 
 
-def differences(chosen: Chosen) -> Differences:
+def differences(chosen: ChosenRuns) -> Differences:
     """Of the rows that both sides have: each fact whose values now are not those before.
 
     Where the runs before had several, it changed on their way, and they are no baseline of one thing: that is said too.

@@ -13,7 +13,7 @@ from caplab.model.fields import Json
 from caplab.report import words
 from caplab.report.grid import WIDTH, Grid, escaped, in_columns, in_markdown
 
-from .choosing import Chosen
+from .choosing import ChosenRuns
 from .differing import Difference, Differences
 from .options import COMPARED
 from .values import Key, Results
@@ -31,7 +31,7 @@ class Comparison:
 
     base: Results
     new: Results
-    chosen: Chosen
+    chosen: ChosenRuns
     rule: Rule
     differences: Differences
     table: Table

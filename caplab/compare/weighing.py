@@ -18,7 +18,7 @@ from scipy import stats  # type: ignore[import-untyped]  # it has no stubs
 
 from caplab.model.expectations import Promise
 
-from .choosing import Chosen
+from .choosing import ChosenRuns
 from .options import FALSE_ALARMS, LEAST_CHANGE, MOST
 from .ranks import Shift, Test, least_of, rank_test, shift
 from .values import Figure, Key, MeasuredRun
@@ -105,7 +105,7 @@ class _Pair:
         return len(self.base), len(self.new)
 
 
-def weigh(chosen: Chosen, rule: Rule) -> Table:
+def weigh(chosen: ChosenRuns, rule: Rule) -> Table:
     """Hold every figure of the new runs against the same of those before."""
     pairs = tuple(_pairs(chosen))
     shares = sharers([pair.test.least for pair in pairs], rule.false_alarms)
@@ -120,7 +120,7 @@ def sharers(least: Iterable[float], rate: float) -> int:
     return next(k for k in range(1, len(every) + 2) if sum(p <= rate / k for p in every) <= k)
 
 
-def _pairs(chosen: Chosen) -> Iterable[_Pair]:
+def _pairs(chosen: ChosenRuns) -> Iterable[_Pair]:
     for row in sorted(chosen.base.keys() & chosen.new.keys()):
         base, new = _figures(chosen.base[row]), _figures(chosen.new[row])
         has_primary = chosen.new[row][-1].has_primary

@@ -96,14 +96,14 @@ def target_entries(fault: Fault) -> list[Entry]:
     return [entry for entry in entries(fault) if entry.get("end", "target") == "target"]
 
 
-def other_ends(fault: Fault) -> list[Entry]:
+def peer_entries(fault: Fault) -> list[Entry]:
     """Of these, the far ends of a partition: they drop packets too."""
     return [entry for entry in entries(fault) if entry.get("end", "target") != "target"]
 
 
 def is_entry_proven(entry: Entry, fault: Fault) -> bool:
     """Whether the evidence shows that the fault was live on a pod: of a partition, packets may drop at either end."""
-    return bool(entry.get("proven")) or any(other.get("proven") for other in other_ends(fault))
+    return bool(entry.get("proven")) or any(other.get("proven") for other in peer_entries(fault))
 
 
 def is_proven(fault: Fault) -> bool:

@@ -60,7 +60,7 @@ class Night:
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class SuiteResult:
     """A suite's exit code and its folder; None where it left none."""
 
     code: int
@@ -202,7 +202,7 @@ def _folder_of(store: Store, under_way: UnderWay) -> str:
     return under_way.folder
 
 
-def _suite(night: Night, print_line: PrintLine) -> Ended:
+def _suite(night: Night, print_line: PrintLine) -> SuiteResult:
     """`caplab run` as people call it, told to end when its time is over, or when this process is."""
     before = {suite.path for suite in folders.suites(night.results)}
     command = [*_CAPLAB, "run", night.suite, "--repeat", str(night.repeat), "--results", str(night.results)]
@@ -220,7 +220,7 @@ def _suite(night: Night, print_line: PrintLine) -> Ended:
     new = [suite.path for suite in folders.suites(night.results) if suite.path not in before]
     if code < 0 or (code == 0 and not new):  # without a verdict nothing is valid
         code = LAB_FAILED
-    return Ended(code, new[-1] if new else None, notes)
+    return SuiteResult(code, new[-1] if new else None, notes)
 
 
 def _without_secrets(environment: Mapping[str, str]) -> dict[str, str]:

@@ -13,7 +13,7 @@ _TWO_HOURS, _TWO_MINUTES = 7200, 120  # seconds
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class RunAhead:
     """A run that is to be made: its experiment, such as postgres/kill-primary, and its settings."""
 
     experiment: str
@@ -26,7 +26,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Took:
+class RunDuration:
     """A run that was made, from its cluster to its verdict. settings None: they are not known."""
 
     experiment: str
@@ -34,14 +34,14 @@ class Took:
     seconds: float
 
 
-_FITS: tuple[Callable[[Wanted, Took], bool], ...] = (
+_FITS: tuple[Callable[[RunAhead, RunDuration], bool], ...] = (
     lambda run, took: (run.experiment, run.settings) == (took.experiment, took.settings),
     lambda run, took: run.experiment == took.experiment,
-    lambda run, took: run.engine != "" and run.engine == Wanted(took.experiment, {}).engine,
+    lambda run, took: run.engine != "" and run.engine == RunAhead(took.experiment, {}).engine,
 )
 
 
-def estimate(run: Wanted, before: Sequence[Took]) -> float | None:
+def estimate(run: RunAhead, before: Sequence[RunDuration]) -> float | None:
     """Seconds that a run is likely to take; None where nothing like it was ever made.
 
     The median of the newest runs of the same experiment and settings, else of the experiment, else of the engine.
@@ -53,7 +53,7 @@ def estimate(run: Wanted, before: Sequence[Took]) -> float | None:
     return None
 
 
-def time_left(runs: Sequence[Wanted], before: Sequence[Took]) -> str:
+def time_left(runs: Sequence[RunAhead], before: Sequence[RunDuration]) -> str:
     """How long these runs take together, in words; what is not known of them is said."""
     estimates = [seconds for run in runs if (seconds := estimate(run, before)) is not None]
     unknown = len(runs) - len(estimates)

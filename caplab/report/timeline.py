@@ -9,7 +9,7 @@ from caplab.check.finding import Context
 from caplab.model.history import Table, is_validated, validate
 
 from . import timeline_legend, timeline_marks, timeline_strips, timeline_title, words
-from .timeline_bins import Binned, binned, first_ns
+from .timeline_bins import BinnedRun, binned, first_ns
 from .timeline_svg import FAINT, FONTS, Frame, number, rectangle
 from .values import RunReport
 
@@ -59,19 +59,19 @@ def _lost(report: RunReport) -> list[int]:
     return [value for value in values if isinstance(value, int) and not isinstance(value, bool)]
 
 
-def _labels(report: RunReport, bins: Binned) -> list[timeline_marks.Placed]:
+def _labels(report: RunReport, bins: BinnedRun) -> list[timeline_marks.PlacedMark]:
     marks = timeline_marks.marks(report, bins.end_seconds)
     return timeline_marks.placed(marks, _frame(bins, 0), WIDTH - _MARGIN)
 
 
-def _frame(bins: Binned, label_rows: int) -> Frame:
+def _frame(bins: BinnedRun, label_rows: int) -> Frame:
     top = timeline_title.HEIGHT + 8 + timeline_marks.LABEL_ROW * label_rows
     bottom = top + max(timeline_strips.height(bins.strips), 20)
     return Frame(_LEFT, WIDTH - _RIGHT, top, bottom, bins.begin_seconds, bins.end_seconds)
 
 
 def _plot(
-    bins: Binned, frame: Frame, labels: Sequence[timeline_marks.Placed], steady: float | None, injected: bool
+    bins: BinnedRun, frame: Frame, labels: Sequence[timeline_marks.PlacedMark], steady: float | None, injected: bool
 ) -> list[str]:
     """From the back to the front: fault columns, the axis' lines, the strips, the moments, the texts."""
     since = "the injection" if injected else "the first operation"

@@ -39,7 +39,7 @@ class Strip:
 
 
 @dataclass(frozen=True, slots=True)
-class Binned:
+class BinnedRun:
     """All strips over the same bins: bin i begins at (first + i) * bin_seconds from the origin."""
 
     strips: tuple[Strip, ...]
@@ -66,7 +66,7 @@ def first_ns(history: Table) -> int | None:
     return min((int(series.scheduled_ns[0]) for series in split(history)), default=None)
 
 
-def binned(history: Table, origin_ns: int, reach_ns: Collection[int], lost: Sequence[int]) -> Binned:
+def binned(history: Table, origin_ns: int, reach_ns: Collection[int], lost: Sequence[int]) -> BinnedRun:
     """Bins counted from the origin, wide enough that all fit the picture, from the first operation to the last.
 
     The bins reach over reach_ns too. lost are values whose adds are marked. Writes come before reads, and the
@@ -87,7 +87,7 @@ def binned(history: Table, origin_ns: int, reach_ns: Collection[int], lost: Sequ
     marks = _marks(history, origin_ns, lost)
     keys = sorted(every, key=lambda key: (key[0], key[1] != "writes", key[2] != "service", key[2]))
     strips = (_strip(key, every[key], (start_ns, bin_ns, count), marks.get(key, ())) for key in keys)
-    return Binned(tuple(strips), bin_ns / 1e9, first, count)
+    return BinnedRun(tuple(strips), bin_ns / 1e9, first, count)
 
 
 def _bin_ns(span_ns: int, strips: int) -> int:

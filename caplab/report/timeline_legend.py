@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import count
 
 from . import timeline_strips as strips
-from .timeline_bins import Binned
+from .timeline_bins import BinnedRun
 from .timeline_marks import COLUMN, COLUMN_EDGE
 from .timeline_svg import FAINT, INK, MUTED, Frame, line, rectangle, text, width
 
@@ -54,7 +54,7 @@ def legend(entries: Sequence[Entry], top: float, left: float, right: float) -> t
     return drawn, y + _ROW
 
 
-def entries(binned: Binned, warm_up: bool, fault: bool, has_primary: bool = True) -> list[Entry]:
+def entries(binned: BinnedRun, warm_up: bool, fault: bool, has_primary: bool = True) -> list[Entry]:
     """What is in the picture, and nothing else; without a primary writes take members in turn as reads do."""
     ramp = (rectangle(_SWATCH * place, 0, _SWATCH, _SWATCH, colour) for place, colour in enumerate(strips.RAMP))
     width_ms = f"{1000 * binned.bin_seconds:,.0f} ms"

@@ -30,7 +30,7 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class PlacedMark:
     """A mark with its label: its rows are counted upwards from the plot."""
 
     mark: Mark
@@ -77,39 +77,39 @@ def _faults(windows: Sequence[FaultWindow], injected_ns: int, end_seconds: float
     return moments
 
 
-def placed(unplaced: Sequence[Mark], frame: Frame, limit: float) -> list[Placed]:
+def placed(unplaced: Sequence[Mark], frame: Frame, limit: float) -> list[PlacedMark]:
     """Labels to the right of their moments as far as limit allows, in rows where none meets another.
 
     From right to left, and each in the lowest row that is free: so its leader comes down beside the others' labels.
     """
-    done: list[Placed] = []
+    done: list[PlacedMark] = []
     for mark in sorted(unplaced, key=lambda mark: -mark.seconds):
         x = frame.x(mark.seconds)
         label = fitted(mark.text, limit - frame.left, _SIZE, bold=True)
         wide = width(label, _SIZE, bold=True) + 8
         left = x if x + wide <= limit else max(frame.left, x - wide)
-        done.append(_free(Placed(mark, x, left, left + wide, label, 0), done))
+        done.append(_free(PlacedMark(mark, x, left, left + wide, label, 0), done))
     return done
 
 
-def _free(label: Placed, others: Sequence[Placed]) -> Placed:
+def _free(label: PlacedMark, others: Sequence[PlacedMark]) -> PlacedMark:
     """The label in the lowest row where it meets no label and no leader; above all where there is none."""
     top = max((other.row for other in others), default=-1) + 1
     for row in range(top):
         if not any(_meet(label, row, other) for other in others):
             top = row
             break
-    return Placed(label.mark, label.x, label.left, label.right, label.text, top)
+    return PlacedMark(label.mark, label.x, label.left, label.right, label.text, top)
 
 
-def _meet(label: Placed, row: int, other: Placed) -> bool:
+def _meet(label: PlacedMark, row: int, other: PlacedMark) -> bool:
     if row == other.row:
         return label.left < other.right and other.left < label.right
     higher, lower = (label, other) if row > other.row else (other, label)
     return lower.left < higher.x < lower.right
 
 
-def columns(labels: Sequence[Placed], frame: Frame) -> list[str]:
+def columns(labels: Sequence[PlacedMark], frame: Frame) -> list[str]:
     """The shaded windows, to lie below everything else; dashed where nothing proves the fault."""
     drawn = []
     for label in labels:
@@ -122,7 +122,7 @@ def columns(labels: Sequence[Placed], frame: Frame) -> list[str]:
     return drawn
 
 
-def leaders(labels: Sequence[Placed], frame: Frame) -> list[str]:
+def leaders(labels: Sequence[PlacedMark], frame: Frame) -> list[str]:
     """The labels, and the lines from them: down to the plot from a window's, through the plot from a moment's."""
     drawn = []
     for label in labels:

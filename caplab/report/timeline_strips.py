@@ -11,7 +11,7 @@ import numpy as np
 
 from caplab.check.columns import Integers
 
-from .timeline_bins import Binned, Floats, Strip
+from .timeline_bins import BinnedRun, Floats, Strip
 from .timeline_svg import FAINT, INK, MUTED, Frame, fitted, line, number, rectangle, runs, text, width
 
 LANE, BAR = 16, 10  # heights of a strip's two parts, in pixels: latency above, share below
@@ -38,19 +38,19 @@ def height(strips: Sequence[Strip]) -> float:
     return len(strips) * _STRIP + max(bands - 1, 0) * _BAND_GAP
 
 
-def ceiling(binned: Binned) -> str:
+def ceiling(binned: BinnedRun) -> str:
     """The latency at the top of each lane, in words."""
     top_ms = 10 ** _decades(binned)
     return f"{top_ms} ms" if top_ms < 1000 else f"{top_ms // 1000:,} s"
 
 
-def _decades(binned: Binned) -> int:
+def _decades(binned: BinnedRun) -> int:
     """Powers of ten that the latency lanes span, from a millisecond up."""
     worst = max((float(np.nanmax(strip.p99_seconds, initial=_FLOOR_SECONDS)) for strip in binned.strips), default=0.0)
     return max(2, math.ceil(math.log10(max(worst, _FLOOR_SECONDS) / _FLOOR_SECONDS)))
 
 
-def labels(binned: Binned, frame: Frame) -> list[str]:
+def labels(binned: BinnedRun, frame: Frame) -> list[str]:
     """The names of bands and strips on the left, the scale of each band's first lane on the right."""
     drawn: list[str] = []
     for band in _bands(binned, frame):
@@ -64,7 +64,7 @@ def labels(binned: Binned, frame: Frame) -> list[str]:
     return drawn
 
 
-def bars(binned: Binned, frame: Frame) -> list[str]:
+def bars(binned: BinnedRun, frame: Frame) -> list[str]:
     """The strips themselves, with their lost writes marked."""
     drawn: list[str] = []
     span = _decades(binned)
@@ -80,7 +80,7 @@ def bars(binned: Binned, frame: Frame) -> list[str]:
     return drawn
 
 
-def _bands(binned: Binned, frame: Frame) -> list[list[_Row]]:
+def _bands(binned: BinnedRun, frame: Frame) -> list[list[_Row]]:
     """The strips of each vantage, in their places."""
     bands, top = [], frame.top
     for _, strips in groupby(binned.strips, lambda strip: strip.vantage):

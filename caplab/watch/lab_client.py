@@ -37,12 +37,12 @@ class TooMuch(Exception):
     """An answer is longer, or takes longer, than any that is expected."""
 
 
-class NobodyThere(LookupError):
+class PodNotFound(LookupError):
     """There is no running pod to be asked."""
 
 
 class LabClient:
-    """Asks through one client, from any thread. Raises ApiException, urllib3's errors, TooMuch, NobodyThere."""
+    """Asks through one client, from any thread. Raises ApiException, urllib3's errors, TooMuch, PodNotFound."""
 
     def __init__(self, api: client.ApiClient) -> None:
         self._api: Any = api  # Any: what it returns has no types
@@ -78,13 +78,13 @@ class LabClient:
         """How long ago the operator's oldest round ended, in seconds."""
         running = [name for _, name in self._pods(_OPERATOR) if name]
         if not running:
-            raise NobodyThere("no pod of it runs")
+            raise PodNotFound("no pod of it runs")
         return oldest_round_seconds(self._of_pod(running[0], _OPERATOR_PORT, {}))
 
     def counts(self, pod: str) -> Mapping[Load, Count]:
         """Operations so far, by a prober's own word."""
         if not pod:
-            raise NobodyThere("no pod of it runs")
+            raise PodNotFound("no pod of it runs")
         try:
             return counts_of(self._of_pod(pod, METRICS_PORT, {TOKEN_HEADER: self._token or self._read_token()}))
         except client.ApiException as error:

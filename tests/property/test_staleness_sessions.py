@@ -279,7 +279,7 @@ def test_sides_of_sessions_that_part_all_vantages_sum_to_the_totals_and_each_is_
 
 
 def random_cut_histories(seed: int, rng: random.Random) -> tuple[dict[str, list[Row]], dict[str, tuple[str, ...]]]:
-    """Worlds with routes, and a cut between them: each is a vantage."""
+    """Histories with routes, and a cut between them: each is a vantage."""
     made = random_histories(seed)
     for row in (row for rows in made.values() for row in rows):
         row["route"] = rng.choice(["direct", "service", None])

@@ -27,7 +27,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(LAB_NAMESPACE_VARIABLE, "lab")
 
 
-async def until(what: str, holds: Callable[[], bool]) -> None:
+async def wait_until(what: str, holds: Callable[[], bool]) -> None:
     for _ in range(1000):
         if holds():
             return
@@ -57,13 +57,13 @@ def test_a_live_fault_is_followed_from_when_it_is_heard_of_to_its_end() -> None:
         assert api.lists == 0  # nothing is live
         watched.on_event("ADDED", live(PEERS))
         rounds.wake()
-        await until("pods are listed", lambda: api.lists > 0)
+        await wait_until("pods are listed", lambda: api.lists > 0)
         assert api.written == []
         api.pods = list(with_pods(anew(PG[1])).pods)
-        await until("the new pod is caught", lambda: bool(api.written))
+        await wait_until("the new pod is caught", lambda: bool(api.written))
         assert api.entries[-1]["uid"] == "u-pg-1-2"
         watched.on_event("DELETED", live(PEERS))
-        await until("it waits for another one", lambda: not rounds._live())
+        await wait_until("it waits for another one", lambda: not rounds._live())
 
     in_rounds(api, watched, scenario)
 
@@ -99,7 +99,7 @@ def test_one_fault_that_nobody_can_read_ends_the_following_of_no_other() -> None
 
     async def scenario(rounds: LiveFaults) -> None:
         rounds.wake()
-        await until("the new pod is caught", lambda: bool(api.written))
+        await wait_until("the new pod is caught", lambda: bool(api.written))
 
     in_rounds(api, watched, scenario)
 
@@ -110,9 +110,9 @@ def test_to_follow_faults_is_a_round_that_health_knows_only_while_it_lasts() -> 
 
     async def scenario(rounds: LiveFaults) -> None:
         rounds.wake()
-        await until("a round lasts", lambda: rounds.health.oldest()[0] == "target sync of live faults")
+        await wait_until("a round lasts", lambda: rounds.health.oldest()[0] == "target sync of live faults")
         watched.on_event("DELETED", live(KILL))
-        await until("there is none", lambda: rounds.health.oldest()[0] == "")
+        await wait_until("there is none", lambda: rounds.health.oldest()[0] == "")
 
     in_rounds(api, watched, scenario)
 
@@ -124,9 +124,9 @@ def test_a_list_that_fails_is_tried_again_in_the_next_round() -> None:
 
     async def scenario(rounds: LiveFaults) -> None:
         rounds.wake()
-        await until("it failed", lambda: api.lists > 0)
+        await wait_until("it failed", lambda: api.lists > 0)
         api.fails = False
-        await until("the new pod is caught", lambda: bool(api.written))
+        await wait_until("the new pod is caught", lambda: bool(api.written))
 
     in_rounds(api, watched, scenario)
 
@@ -168,7 +168,7 @@ def test_a_fault_that_is_heard_of_is_resolved_and_then_followed() -> None:
         assert api.written == ["hold", "status Pending"]
         api.pods = list(with_pods(anew(PG[1])).pods)
         await on_event(event={"type": "MODIFIED"}, body=api.fault)
-        await until("the new pod is caught", lambda: len(api.entries) == 2)
+        await wait_until("the new pod is caught", lambda: len(api.entries) == 2)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 

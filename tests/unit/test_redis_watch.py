@@ -90,7 +90,7 @@ class Looking:
         return self.looks == self.primary_at
 
 
-async def until(what: str, holds: Callable[[], bool]) -> None:
+async def wait_until(what: str, holds: Callable[[], bool]) -> None:
     end = time.monotonic() + 5.0
     while not holds():
         assert time.monotonic() < end, what
@@ -113,12 +113,12 @@ def watching(
         places = [Place((pod("rd-0", 0, **here),), (pod("rd-sentinel-0", 0, **here),), "pw")]
         task = asyncio.create_task(PromotionWatch(lambda: places[-1], look).run())
         try:
-            await until("both are attended to", lambda: member.came == 1 and b"SUBSCRIBE" in watcher.received)
+            await wait_until("both are attended to", lambda: member.came == 1 and b"SUBSCRIBE" in watcher.received)
             await scenario(member, watcher, places)
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-        await until("nobody is attended to any more", lambda: not member.writers and not watcher.writers)
+        await wait_until("nobody is attended to any more", lambda: not member.writers and not watcher.writers)
 
     asyncio.run(main())
 
@@ -131,10 +131,10 @@ def test_a_member_that_closes_its_connections_is_looked_at_and_attended_to_again
     async def scenario(member: FakeServer, watcher: FakeServer, places: list[Place]) -> None:
         assert look.looks == 0
         member.close_all()
-        await until("it is looked at", lambda: look.looks == 1)
-        await until("it is attended to again", lambda: member.came == 2)
+        await wait_until("it is looked at", lambda: look.looks == 1)
+        await wait_until("it is attended to again", lambda: member.came == 2)
         watcher.close_all()
-        await until("so is the Sentinel", lambda: watcher.came == 2)
+        await wait_until("so is the Sentinel", lambda: watcher.came == 2)
         assert look.looks == 1
 
     watching(monkeypatch, look, scenario)
@@ -146,11 +146,11 @@ def test_a_promotion_that_is_due_is_looked_for_until_it_is_found(monkeypatch: py
     async def scenario(member: FakeServer, watcher: FakeServer, places: list[Place]) -> None:
         assert watcher.received.startswith(b"AUTH operator pw\r\n")
         watcher.publish("+failover-state-wait-promotion")
-        await until("it is found", lambda: look.looks == 4)
+        await wait_until("it is found", lambda: look.looks == 4)
         await asyncio.sleep(0.1)
         assert look.looks == 4
         watcher.publish("+switch-master")
-        await until("it is looked at once more", lambda: look.looks == 5)
+        await wait_until("it is looked at once more", lambda: look.looks == 5)
 
     watching(monkeypatch, look, scenario)
 
@@ -161,7 +161,7 @@ def test_a_promotion_that_does_not_come_is_not_looked_for_for_ever(monkeypatch: 
 
     async def scenario(member: FakeServer, watcher: FakeServer, places: list[Place]) -> None:
         watcher.publish("+failover-state-wait-promotion")
-        await until("it is looked for", lambda: look.looks > 1)
+        await wait_until("it is looked for", lambda: look.looks > 1)
         await asyncio.sleep(0.6)  # longer than it is looked for
         looks = look.looks
         await asyncio.sleep(0.1)
@@ -173,10 +173,10 @@ def test_a_promotion_that_does_not_come_is_not_looked_for_for_ever(monkeypatch: 
 def test_pods_that_go_are_attended_to_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario(member: FakeServer, watcher: FakeServer, places: list[Place]) -> None:
         places.append(replace(places[0], members=()))
-        await until("the member is left alone", lambda: not member.writers)
+        await wait_until("the member is left alone", lambda: not member.writers)
         assert watcher.writers
         places.append(places[0])
-        await until("it is attended to again", lambda: member.came == 2)
+        await wait_until("it is attended to again", lambda: member.came == 2)
 
     watching(monkeypatch, Looking(), scenario)
 

@@ -14,7 +14,7 @@ from caplab.check import State
 from caplab.model.runs import CONTROL
 from caplab.report import RunReport
 from caplab.report.timeline import WIDTH, timeline
-from caplab.report.timeline_bins import BIN_NS, Binned, Strip, binned
+from caplab.report.timeline_bins import BIN_NS, BinnedRun, Strip, binned
 from caplab.report.timeline_strips import RAMP, levels
 from caplab.report.timeline_svg import Frame, fitted, width
 
@@ -58,11 +58,11 @@ def pixel(svg: ElementTree.Element, seconds: float) -> float:
     return ticks["0"] + (ticks["10"] - ticks["0"]) / 10 * seconds
 
 
-def strip(of: Binned, vantage: str, kind: str) -> Strip:
+def strip(of: BinnedRun, vantage: str, kind: str) -> Strip:
     return next(candidate for candidate in of.strips if (candidate.vantage, candidate.kind) == (vantage, kind))
 
 
-def colour_at(of: Binned, drawn_strip: Strip, seconds: float) -> str:
+def colour_at(of: BinnedRun, drawn_strip: Strip, seconds: float) -> str:
     return RAMP[levels(drawn_strip.share)[int(seconds / of.bin_seconds) - of.first]]
 
 

@@ -13,7 +13,7 @@ from chaoscaplab.controls.report import RunObject, bounds_of, by_side
 from histories import run_record, table
 
 from caplab.check import Finding, State
-from caplab.judging import Judged
+from caplab.judging import JudgedRun
 from caplab.model.expectations import Expectation, Promise, PropertyExpectation
 from caplab.model.fields import Json
 from caplab.verdict import judge
@@ -28,12 +28,12 @@ FINDINGS = (
 SIDES = {"minority": ("c",), "majority": ("a", "b")}
 
 
-def judged(*properties: PropertyExpectation, sides: Any = None) -> Judged:
+def judged(*properties: PropertyExpectation, sides: Any = None) -> JudgedRun:
     record = replace(run_record(), sides=sides or {})
     row = Expectation("postgres", "async", "kill-primary", properties, "why", "source")
     by_side = {side: {"all": {"failover_seconds": 1.0}, "direct": {"failover_seconds": 1.0}} for side in sides or ()}
     findings = [replace(finding, figures={**finding.figures, "by_side": by_side}) for finding in FINDINGS]
-    return Judged(record, table([]), tuple(findings), judge(row, record, findings))
+    return JudgedRun(record, table([]), tuple(findings), judge(row, record, findings))
 
 
 def bounds(
@@ -93,7 +93,7 @@ class Server:
         self.status = status
 
 
-def status_of(of: Judged) -> Any:
+def status_of(of: JudgedRun) -> Any:
     server: Any = Server()
     plan: Any = SimpleNamespace(namespace="ns", engine="postgres", mode="async", fault="kill-primary", seed=1, spec={})
     RunObject(server, plan, "r-1", "").done(of)

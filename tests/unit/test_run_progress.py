@@ -10,7 +10,7 @@ from fake_runs import journal
 
 from caplab import plans, results
 from caplab.plans import Machine, PlannedRun, SuitePlan
-from caplab.report.progress import Took, Wanted, announcement, estimate, rounded, time_left
+from caplab.report.progress import RunAhead, RunDuration, announcement, estimate, rounded, time_left
 from caplab.timings import earlier_runs, seconds_of
 
 KILL = "postgres/kill-primary"
@@ -20,27 +20,27 @@ ASYNC, QUORUM = {"durability": "async"}, {"durability": "quorum"}
 @pytest.mark.parametrize(
     ("before", "seconds"),
     [
-        ([Took(KILL, ASYNC, 10), Took(KILL, QUORUM, 20), Took("postgres/control", ASYNC, 30)], 10),
-        ([Took(KILL, QUORUM, 20), Took("postgres/control", ASYNC, 30)], 20),
-        ([Took(KILL, None, 20), Took("postgres/control", ASYNC, 30)], 20),
-        ([Took("redis/control", ASYNC, 5), Took("postgres/control", ASYNC, 30)], 30),
-        ([Took("redis/kill-primary", ASYNC, 5)], None),
+        ([RunDuration(KILL, ASYNC, 10), RunDuration(KILL, QUORUM, 20), RunDuration("postgres/control", ASYNC, 30)], 10),
+        ([RunDuration(KILL, QUORUM, 20), RunDuration("postgres/control", ASYNC, 30)], 20),
+        ([RunDuration(KILL, None, 20), RunDuration("postgres/control", ASYNC, 30)], 20),
+        ([RunDuration("redis/control", ASYNC, 5), RunDuration("postgres/control", ASYNC, 30)], 30),
+        ([RunDuration("redis/kill-primary", ASYNC, 5)], None),
         ([], None),
         # Of many the newest five count, and of these the one in the midst.
-        ([Took(KILL, ASYNC, seconds) for seconds in (1, 1, 1, 1, 1, 1, 50, 60, 70, 80, 900)], 70),
+        ([RunDuration(KILL, ASYNC, seconds) for seconds in (1, 1, 1, 1, 1, 1, 50, 60, 70, 80, 900)], 70),
     ],
 )
-def test_a_run_takes_as_long_as_the_most_alike_before(before: list[Took], seconds: float | None) -> None:
-    assert estimate(Wanted(KILL, ASYNC), before) == seconds
+def test_a_run_takes_as_long_as_the_most_alike_before(before: list[RunDuration], seconds: float | None) -> None:
+    assert estimate(RunAhead(KILL, ASYNC), before) == seconds
 
 
 def test_experiments_of_no_engine_have_nothing_to_do_with_each_other() -> None:
-    assert estimate(Wanted("mine", {}), [Took("yours", {}, 5)]) is None
+    assert estimate(RunAhead("mine", {}), [RunDuration("yours", {}, 5)]) is None
 
 
 def test_what_is_not_known_of_the_time_left_is_said() -> None:
-    before = [Took(KILL, ASYNC, 400)]
-    kill, other = Wanted(KILL, ASYNC), Wanted("redis/control", {})
+    before = [RunDuration(KILL, ASYNC, 400)]
+    kill, other = RunAhead(KILL, ASYNC), RunAhead("redis/control", {})
     assert time_left([kill, kill], before) == "about 13 min left"
     assert time_left([kill, other], before) == "at least 7 min left, and 1 of 2 runs of which nothing is known"
     assert time_left([other], before) == "time left not known: nothing like it was run before"
@@ -82,5 +82,9 @@ def test_earlier_suites_tell_their_settings_by_their_plan_and_their_experiments_
     (new / "04-postgres-kill-primary" / "journal.json").write_text("[")
     (tmp_path / "a file").write_text("")
     plans.write(new, SuitePlan("core", "core", {}, 1, Machine(2, 3, 0.5), (PlannedRun(1, KILL, QUORUM, 1, "d"),)))
-    assert earlier_runs(tmp_path, [KILL]) == [Took(KILL, None, 60), Took(KILL, QUORUM, 60), Took("mine", None, 60)]
+    assert earlier_runs(tmp_path, [KILL]) == [
+        RunDuration(KILL, None, 60),
+        RunDuration(KILL, QUORUM, 60),
+        RunDuration("mine", None, 60),
+    ]
     assert earlier_runs(tmp_path / "none", [KILL]) == []

@@ -20,7 +20,7 @@ from caplab.watch import collector as collector_module
 from caplab.watch import lab_client
 from caplab.watch.collector import Collector
 from caplab.watch.drawing import Paper
-from caplab.watch.lab_client import LabClient, NobodyThere, TooMuch, whole, why
+from caplab.watch.lab_client import LabClient, PodNotFound, TooMuch, whole, why
 from caplab.watch.values import Picture
 
 PAPER = Paper(80)
@@ -84,7 +84,7 @@ def test_who_falls_silent_is_unknown_as_soon_as_the_last_answer_is_old(
 @pytest.mark.parametrize(
     ("who", "field", "error", "says"),
     [
-        ("operator", "operator", NobodyThere("no pod of it runs"), "no pod of it runs"),
+        ("operator", "operator", PodNotFound("no pod of it runs"), "no pod of it runs"),
         ("api", "api_server", client.ApiException(403, "Forbidden"), "403 Forbidden"),
         ("operator", "operator", OSError("bad\x1b[2J\nline"), "bad [2J line"),
     ],
@@ -124,7 +124,7 @@ def test_a_prober_whose_pod_is_gone_is_missed(lab: FakeLab, collector: Collector
     collector.start()
     awaited(collector, lambda picture: picture.is_whole)
     lab.pods = {"a": "prober-a", "b": ""}
-    lab.broken = {"": NobodyThere("no pod of it runs")}
+    lab.broken = {"": PodNotFound("no pod of it runs")}
     picture = awaited(collector, lambda picture: not picture.is_whole)
     assert [prober.problem for prober in picture.probers] == ["", "no pod of it runs"]
 
@@ -208,7 +208,7 @@ def test_a_token_that_is_refused_is_read_anew(api: Api, lab_api: LabClient) -> N
 def test_without_a_pod_there_is_nobody_to_ask(api: Api, lab_api: LabClient) -> None:
     api.tell(PODS, {"items": [pod("o", "Pending")]})
     for ask in (lab_api.operator, lambda: lab_api.counts("")):
-        with pytest.raises(NobodyThere):
+        with pytest.raises(PodNotFound):
             ask()
 
 

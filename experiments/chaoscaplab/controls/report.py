@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from caplab.check.finding import Finding
-from caplab.judging import Judged
+from caplab.judging import JudgedRun
 from caplab.model.expectations import Promise
 from caplab.model.fields import Json
 from caplab.ownership import run_of
@@ -61,7 +61,7 @@ class RunObject:
         self._server.apply("Run", self._plan.namespace, self._run_id, self._spec)
         self._publish({"phase": "Running"})
 
-    def done(self, judged: Judged) -> None:
+    def done(self, judged: JudgedRun) -> None:
         """The run was judged."""
         findings = {finding.property: finding for finding in judged.findings}
         status = {
@@ -140,7 +140,7 @@ def _limit(judgement: Judgement) -> float | None:
     return judgement.limit if judgement.expected.promise is Promise.BOUNDED else None
 
 
-def _bounded(row: Mapping[str, Json], judged: Judged) -> dict[str, Json]:
+def _bounded(row: Mapping[str, Json], judged: JudgedRun) -> dict[str, Json]:
     """The figures of a vantage and route, with what the row promises there."""
     sides = judged.record.sides.items()
     side = next((side for side, vantages in sides if row["vantage"] in vantages), None)

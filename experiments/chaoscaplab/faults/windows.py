@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from caplab.faults.rows import Entry, Fault, Lost, is_entry_proven, kind_of, other_ends, target_entries
+from caplab.faults.rows import Entry, Fault, Lost, is_entry_proven, kind_of, peer_entries, target_entries
 from caplab.model.runs import FaultWindow, WallAnchor
 
 _FAR_LINES = 6  # of evidence, of all the far ends of a partition together
@@ -16,7 +16,7 @@ def windows_of(fault: Fault) -> list[FaultWindow]:
     Who took the place of a pod that went has a window of its own. The far ends of a partition have none: what they saw
     is evidence of the targets'.
     """
-    far = _far_evidence(other_ends(fault))
+    far = _far_evidence(peer_entries(fault))
     return [
         FaultWindow(
             kind=kind_of(fault),
