@@ -1,1 +1,1 @@
-"""Probers: what clients see of a cluster under fault, one process a zone."""
+"""Probers: what clients see of a cluster under fault, with one process a zone."""

@@ -1,4 +1,4 @@
-"""`python -m caplab_probes serve` in a zone's prober pod; `run` aims one probe at given addresses."""
+"""Command line: `serve` runs a zone's prober in its pod; `run` aims one probe at given addresses."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ _REPORT_SECONDS = 1.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; 0 done, 1 the probe failed, 2 wrong arguments."""
+    """Run the command. Returns 0 when it is done, 1 if the probe failed, 2 for wrong arguments."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    # Its warnings about retries of the API server would fill the log during every partition.
+    # The client's warnings about retries of the API server would fill the log during every partition.
     logging.getLogger("urllib3").setLevel(logging.ERROR)
     parsed = _parser().parse_args(arguments)
-    # The schedule's thread waits for others' turns and for collections: keep both short.
+    # The schedule's thread waits for other threads' turns and for collections: keep both short.
     sys.setswitchinterval(0.001)
     gc.freeze()
     try:
@@ -109,7 +109,7 @@ def _endpoint(text: str) -> Endpoint:
 
 
 def _token(file: Path | None) -> str:
-    """What who asks the metrics' port must hold; '': there is no file of it."""
+    """Read the token that a client of the metrics' port must send; '' if there is no such file."""
     if file is None:
         return ""
     try:
@@ -174,7 +174,7 @@ async def _run(parsed: argparse.Namespace) -> int:
     login = {"username": parsed.user, "password": password, "database": parsed.database}
     client = engine.client(login, spec.limits(context.limits), lambda: topology, spec.client)
     kind = next(kind for kind, name in KINDS.items() if name == parsed.engine)
-    target = Target("", kind, "")  # no object, only its addresses
+    target = Target("", kind, "")  # there is no object, only addresses
     probe = Probe(spec, context, client, lambda: topology, engine.has_primary, engine.position, target=target)
     _on_signal(probe.stop)
     reporting = asyncio.create_task(_report_waiting(probe))
@@ -185,7 +185,7 @@ async def _run(parsed: argparse.Namespace) -> int:
 
 
 async def _report_waiting(probe: Probe) -> None:
-    """Say on stderr what a probe waits for, once each."""
+    """Print on stderr what a probe waits for, each reason once."""
     reported = ""
     while True:
         await asyncio.sleep(_REPORT_SECONDS)

@@ -1,9 +1,10 @@
-"""What a prober knows of its own acknowledged writes, and which of them a read missed.
+"""A prober's own acknowledged writes, and which of them a read missed.
 
-Only of keys with one writer: their values are versions, which grow. A read is stale if it returns a version that was
-acknowledged before another one was even sent, and that one was acknowledged before the read began. What was read may
-not be known as acknowledged: its write may take effect late, and nothing is said then. Other vantages' writes are not
-known here either. So it is a lower bound, live; the checker of staleness judges over all vantages when a run is over.
+Only keys with one writer are judged: their values are versions, which grow. A read is stale if it returns a version
+that was acknowledged before another one was even sent, and that other one was acknowledged before the read began. If
+the version read is not known as acknowledged, its write may take effect late, and nothing is reported. Writes from
+other vantages are not known here either. So this is a live lower bound. The staleness checker judges over all
+vantages after the run.
 """
 
 from __future__ import annotations
@@ -12,25 +13,28 @@ from collections import deque
 
 from .spec import CACHE
 
-# The workloads whose keys have one writer each.
+# The workloads in which each key has one writer.
 SINGLE_WRITER = frozenset({"register", CACHE})
-# Writes of a key that are remembered: those of the last 16 s at 1,000 operations a second, of minutes at usual rates.
+# How many writes of a key are remembered: the last 16 s at 1,000 operations a second, minutes at usual rates.
 WRITES_PER_KEY = 256
-# Of all keys together: a cache may have thousands of them, and a write takes 190 bytes.
+# How many are remembered of all keys together: a cache may have thousands of keys, and a write takes 190 bytes.
 WRITES_IN_ALL = 32_768
 
-# A version, and when it was sent and acknowledged, in nanoseconds. A plain tuple: one is made for each write.
+# A version, and when it was sent and acknowledged, in nanoseconds. It is a plain tuple: one is made for each write.
 _Write = tuple[int, int, int]
 
 
 class AckedWrites:
-    """Not for two threads at once. Memory: KEPT writes of each key, and of all KEPT_IN_ALL and one a key."""
+    """Acknowledged writes by key. Memory is bounded by KEPT writes a key, and KEPT_IN_ALL in all plus one a key.
+
+    Not safe between threads.
+    """
 
     def __init__(self) -> None:
         self._newest: dict[str, int] = {}
         self._writes: dict[str, deque[_Write]] = {}
         self._free_slots = WRITES_IN_ALL
-        self._truncated: set[str] = set()  # keys of which less is remembered, since there was no room
+        self._truncated: set[str] = set()  # keys of which fewer are remembered, since there was no room
 
     def note(self, key: str, version: int, invoke_ns: int, ack_ns: int) -> None:
         """Remember that a version of a key was acknowledged."""
@@ -45,7 +49,7 @@ class AckedWrites:
         writes.append((version, invoke_ns, ack_ns))
 
     def _take_slot(self, key: str, writes: deque[_Write]) -> None:
-        """For one write more of a key; where there is none, in place of the oldest of that key."""
+        """Make room for another write of a key; if there is none, drop that key's oldest."""
         if self._free_slots > 0:
             self._free_slots -= 1
         elif writes:
@@ -53,9 +57,9 @@ class AckedWrites:
             self._truncated.add(key)
 
     def missed_since(self, key: str, version: int | None, invoke_ns: int) -> int | None:
-        """When the oldest write that a read surely missed was acknowledged; None: it missed none that is known here.
+        """Return when the oldest write that a read surely missed was acknowledged; None if none is known here.
 
-        version: what the read returned, None: nothing; invoke_ns: when it began.
+        version: what the read returned, None for nothing. invoke_ns: when the read began.
         """
         newest = self._newest.get(key)
         if newest is None or (version is not None and version >= newest):
@@ -72,8 +76,8 @@ class AckedWrites:
 
 
 def _acked_ns(writes: deque[_Write], version: int | None, are_some_forgotten: bool) -> int | None:
-    """When what a read returned was acknowledged: what was sent later is newer; None: nobody knows."""
-    # Nothing, or what is older than all that is remembered.
+    """Return when the version that a read returned was acknowledged; None if unknown. What was sent later is newer."""
+    # The read returned nothing, or something older than all that is remembered.
     if version is None or (are_some_forgotten and version < writes[0][0]):
         return -1
     return next((ack for other, _, ack in writes if other == version), None)

@@ -1,4 +1,4 @@
-"""The prober's clock: CLOCK_MONOTONIC nanoseconds, which all containers of one machine share until it boots."""
+"""The prober's clock: CLOCK_MONOTONIC in nanoseconds, which all containers of one machine share until it reboots."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 def now_ns() -> int:
-    """Now, in monotonic nanoseconds."""
+    """Return the present moment in monotonic nanoseconds."""
     return time.clock_gettime_ns(time.CLOCK_MONOTONIC)
 
 
 def boot_id() -> str:
-    """Which boot the clock counts from."""
+    """Return the id of the boot that the clock counts from."""
     return _BOOT_ID.read_text().strip()
 
 
 def wall_anchor() -> WallAnchor:
-    """The present moment on both clocks, to within the microsecond that reading them takes."""
+    """Read both clocks at one moment, to within the microsecond that reading them takes."""
     return WallAnchor(now_ns(), time.time_ns())

@@ -1,4 +1,4 @@
-"""The prober of a zone: runs the probes that Probe objects ask for, and says how they stand."""
+"""The prober of a zone: it runs the probes that Probe objects ask for, and reports their status."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from .targets import LiveTopology, read_login
 from .watch import PLURAL, Body, ProbeActions, WantedProbe, apply_status, decide
 
 _STATUS_SECONDS = 5.0  # how old the count of operations may get
-_CHECK_SECONDS = 0.5  # how soon a change of phase is told
+_CHECK_SECONDS = 0.5  # how soon a change of phase is reported
 _RETRY_SECONDS = 2.0
 log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
 class _Running:
-    """A probe that was started here: from looking for its target until its object is gone."""
+    """A probe that was started here, from looking for its target until its object is deleted."""
 
     wanted: WantedProbe
     since: str
@@ -45,19 +45,19 @@ class _Running:
     reporting: Future[None] | None = None
 
     def stop(self) -> None:
-        """End in order."""
+        """Stop the probe in order: operations under way are waited for."""
         self.stopped = True
         if self.probe:
             self.probe.stop()
 
     def status(self) -> Status:
-        """How it stands; one that was stopped before its target was found is done."""
+        """Return its status; a probe that was stopped before its target was ready is done."""
         if self.probe:
             return self.probe.status
         return Status("Done" if self.stopped else "Pending", 0, self.since, self.problem)
 
     def is_due(self, status: Status, at: float) -> bool:
-        """Whether a status is to be told now."""
+        """Return whether a status is to be reported now."""
         if self.reported is None or (self.reported.phase, self.reported.last_error) != (
             status.phase,
             status.last_error,
@@ -68,7 +68,7 @@ class _Running:
 
 @dataclass(frozen=True, slots=True)
 class _ReachedTarget:
-    """What a probe is aimed at, as it can be reached; the first topology is the target's."""
+    """A probe's target as it can be reached; the first topology is the target's own."""
 
     client: Client
     topologies: tuple[LiveTopology, ...]
@@ -76,21 +76,21 @@ class _ReachedTarget:
 
 
 class Controller:
-    """Everything but calls of the API server happens in the event loop that makes this and runs `run`."""
+    """Runs a zone's probes in the event loop that calls `run`; only calls of the API server leave that loop."""
 
     def __init__(self, api: client.ApiClient, context: ProberContext, namespace: str = "") -> None:
         self._api = api
         self._context = context
         self._running: dict[str, _Running] = {}
         self._loop = asyncio.get_running_loop()
-        # The API server may be slow: it has threads of its own, and they are few.
+        # The API server may be slow, so its calls have threads of their own, and few of them.
         self._executor = ThreadPoolExecutor(2, thread_name_prefix="api")
         self._watcher = Watcher(api, PLURAL, namespace, self._on_objects)
 
     async def run(self, stopped: asyncio.Event) -> None:
-        """Watch and run probes until stopped, then end them all in order.
+        """Watch and run probes until stopped, then stop them all in order.
 
-        That they ended is then not told: a prober that is replaced leaves its probes to the next, as one that dies.
+        Their end is not reported then: a prober that is replaced leaves its probes to the next, as one that is killed.
         """
         self._watcher.start()
         while not stopped.is_set():
@@ -156,7 +156,7 @@ class Controller:
         return _ReachedTarget(engine.client(login, limits, topology, options), (topology,))
 
     def _reach_cache(self, wanted: WantedProbe, cache_spec: CacheSpec) -> _ReachedTarget:
-        """The target is the cache; the database behind it is another cluster of its namespace."""
+        """Reach the cache, which is the target, and the database behind it, another cluster of its namespace."""
         store = Target(wanted.target.namespace, "PostgresCluster", cache_spec.store)
         topologies = tuple(LiveTopology(self._api, target) for target in (wanted.target, store))
         cache, behind = (
@@ -180,10 +180,10 @@ class Controller:
 
     def _report(self, running: _Running, namespace: str, status: Status) -> None:
         if not self._apply(namespace, running.wanted.name, status):
-            running.reported = None  # again with the next round
+            running.reported = None  # it is reported again in the next round
 
     def _apply(self, namespace: str, name: str, status: Status) -> bool:
-        """Whether the API server took it."""
+        """Apply a status; returns whether the API server took it."""
         try:
             apply_status(self._api, namespace, name, self._context.vantage, status)
         except Exception as error:

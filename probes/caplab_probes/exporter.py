@@ -1,4 +1,4 @@
-"""Live figures for Prometheus, computed when they are scraped; neither keys nor runs are labels: docs/metrics.md."""
+"""Live figures for Prometheus, computed at each scrape. Neither keys nor runs are labels: docs/metrics.md."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from . import clock
 from .acked import SINGLE_WRITER, AckedWrites
 from .writer import Row
 
-# Seconds. prometheus-client has no native histograms.
+# Bounds in seconds. prometheus-client has no native histograms.
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _BOUNDS = (*map(str, BUCKETS), "+Inf")
 _OUTCOMES = ("ok", "fail", "info")
@@ -29,7 +29,7 @@ _LOAD = "load"  # a cache asks its database: neither access is a client's
 
 
 class Labels(NamedTuple):
-    """What every figure of a load is labelled with. Probes of one workload on one cluster share their series."""
+    """Labels of every figure of a load. Probes of one workload on one cluster share their series."""
 
     engine: str
     cluster_namespace: str
@@ -58,13 +58,13 @@ class _Histogram:
         return sum(self.buckets)
 
     def cumulative(self) -> list[tuple[str, float]]:
-        """Cumulated, as Prometheus has them."""
+        """Return the cumulated buckets, as Prometheus has them."""
         return list(zip(_BOUNDS, map(float, accumulate(self.buckets)), strict=True))
 
 
 @dataclass(slots=True)
 class _Series:
-    """Operations of one route, kind and level. All outcomes are there from the first on: a rate needs to see the 0."""
+    """Operations of one route, kind and level. All outcomes exist from the first on: a rate needs to see the 0."""
 
     first_ns: int
     last_ack_ns: int | None = None
@@ -73,10 +73,10 @@ class _Series:
 
 
 class LoadFigures:
-    """What is known of one load's operations; all of it under the exporter's lock."""
+    """Figures of one load's operations, all under the exporter's lock."""
 
     def __init__(self, lock: threading.Lock, workload: str) -> None:
-        self.loads = 0  # probes that are there
+        self.loads = 0  # probes that exist
         self.running: Counter[str] = Counter()  # those that start operations, by route
         self.series: dict[tuple[str, str, str], _Series] = {}  # by route, kind and level
         self.staleness: dict[str, _Histogram] = {}  # of stale reads, by route
@@ -85,7 +85,7 @@ class LoadFigures:
 
     @contextmanager
     def runs(self, routes: Iterable[str]) -> Iterator[None]:
-        """While the block runs, a probe starts operations on these routes."""
+        """Count a probe that starts operations on these routes while the block runs."""
         with self._lock:
             self.running.update(routes)
         try:
@@ -110,7 +110,7 @@ class LoadFigures:
                     self._compare(row, row.return_ns, self._acked)
 
     def _compare(self, row: Row, return_ns: int, acked: AckedWrites) -> None:
-        """Hold a read against the writes that were acknowledged here before it began, and remember those."""
+        """Compare a read with the writes acknowledged here before it began, and remember acknowledged writes."""
         if row.key is None:
             return
         if row.op == _WRITE and row.value is not None:
@@ -124,7 +124,7 @@ class LoadFigures:
                 staleness.observe((row.invoke_ns - since_ns) / _SECOND_NS)
 
     def ages(self, now_ns: int) -> dict[tuple[str, str], float]:
-        """Seconds since the last ack by route and access, where probes run; until there is one, since the first one."""
+        """Return seconds since the last ack, or else the start, by route and access, where probes run."""
         firsts: dict[tuple[str, str], int] = {}
         acks: dict[tuple[str, str], int] = {}
         for (route, op, _), series in self.series.items():
@@ -136,7 +136,7 @@ class LoadFigures:
         return {where: (now_ns - acks.get(where, first)) / _SECOND_NS for where, first in firsts.items()}
 
     def latencies(self) -> dict[tuple[str, str], _Histogram]:
-        """By route and kind, of all levels."""
+        """Return the latencies by route and kind, of all levels together."""
         histograms: dict[tuple[str, str], _Histogram] = {}
         for (route, op, _), series in self.series.items():
             histograms.setdefault((route, op), _Histogram()).add(series.latency)
@@ -144,7 +144,7 @@ class LoadFigures:
 
 
 class Exporter:
-    """A collector of its own, so that the series of an ended load can go. Safe between threads."""
+    """A Prometheus collector of its own, so that the series of an ended load can go. Safe between threads."""
 
     def __init__(self, vantage: str) -> None:
         self._vantage = vantage
@@ -154,7 +154,7 @@ class Exporter:
 
     @contextmanager
     def load(self, engine: str, cluster_namespace: str, cluster: str, workload: str) -> Iterator[LoadFigures]:
-        """The figures of a load. Its series go with the last of it: an age that grows for ever would be no trouble."""
+        """Yield the figures of a load. Its series go with the last probe of it: an age must not grow without end."""
         labels = Labels(engine, cluster_namespace, cluster, workload, self._vantage)
         with self._lock:
             figures = self._loads.setdefault(labels, LoadFigures(self._lock, workload))
@@ -168,12 +168,12 @@ class Exporter:
                     del self._loads[labels]
 
     def add_stall(self, seconds: float) -> None:
-        """Count a time in which the prober itself did nothing."""
+        """Count a time in which the prober itself stalled."""
         with self._lock:
             self._stall_seconds += seconds
 
     def collect(self) -> Iterator[Metric]:
-        """The metrics, as prometheus_client asks for them."""
+        """Return the metrics, as prometheus_client asks for them."""
         stall = CounterMetricFamily(
             "caplab_prober_stall_seconds",
             "Time in which the prober's event loop stalled, half a second or more each.",
@@ -228,9 +228,9 @@ def _families(loads: Iterable[tuple[Labels, LoadFigures]], now_ns: int) -> list[
 
 
 def registry_of(exporter: Exporter) -> CollectorRegistry:
-    """What /metrics tells: the probes' figures, and the process' own by the names that all Prometheus clients use.
+    """Return the registry behind /metrics: the probes' figures, and the process' own by the usual names.
 
-    process_cpu_seconds_total among them: the prober's cost where it runs.
+    process_cpu_seconds_total is among them: what the prober costs where it runs.
     """
     registry = CollectorRegistry()
     registry.register(exporter)

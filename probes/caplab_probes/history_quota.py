@@ -1,6 +1,6 @@
-"""Room for histories: a probe that cannot fit the volume is refused with the arithmetic, and none ever fills it.
+"""The history quota: a probe whose history does not fit the volume is refused, with the arithmetic.
 
-A full emptyDir is worse than a load that does not begin: the kubelet evicts the pod, and all histories go.
+A full emptyDir is worse than a load that does not begin: the kubelet evicts the pod, and all histories are lost.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class QuotaExceeded(ValueError):
 
 @dataclass(slots=True, eq=False)
 class Reservation:
-    """What a probe has reserved of the quota, and what it has taken; two of the same size are two reservations."""
+    """What a probe has reserved of the quota, and what it has taken. Two of the same size are two reservations."""
 
     quota: HistoryQuota
     reserved_bytes: int
@@ -29,11 +29,11 @@ class Reservation:
 
     @property
     def size_bytes(self) -> int:
-        """What it takes, or is to take."""
+        """The bytes that it takes, or is to take."""
         return max(self.reserved_bytes, self.rows * ROW_BYTES)
 
     def note_rows(self, rows: int) -> None:
-        """Note how many rows it has by now; QuotaExceeded where the quota is used up."""
+        """Note how many rows it has by now. Raises QuotaExceeded if the quota is used up."""
         self.rows = rows
         if rows * ROW_BYTES > self.reserved_bytes and self.quota.taken_bytes() > self.quota.size_bytes:
             raise QuotaExceeded(
@@ -43,21 +43,21 @@ class Reservation:
 
 
 class HistoryQuota:
-    """The bytes for the runs that probes of this process write; for one event loop."""
+    """The bytes for the runs that this process' probes write; for one event loop."""
 
     def __init__(self, size_bytes: int = ROOM_BYTES) -> None:
         self.size_bytes = size_bytes
         self._reservations: list[Reservation] = []
 
     def taken_bytes(self) -> int:
-        """What all probes take, or are to take."""
+        """Return what all probes take, or are to take."""
         return sum(reservation.size_bytes for reservation in self._reservations)
 
     @contextmanager
     def reserve(self, spec: ProbeSpec) -> Iterator[Reservation]:
-        """A reservation for a probe while it runs; QuotaExceeded where it would not fit.
+        """Reserve bytes for a probe while it runs. Raises QuotaExceeded if its history would not fit.
 
-        One without an end gets what there is.
+        A probe without an end gets what is left.
         """
         taken, wanted = self.taken_bytes(), needed_bytes(spec)
         if taken + wanted > self.size_bytes:
@@ -76,7 +76,7 @@ class HistoryQuota:
 
 
 def needed_bytes(spec: ProbeSpec) -> int:
-    """What a probe's history takes when it is whole; 0 where it has no end in time, or is a scan."""
+    """Return the bytes of a probe's complete history; 0 if it has no end in time, or is a scan."""
     if spec.seconds is None or spec.workload.endswith("-scan"):
         return 0
     return round(spec.rate * spec.seconds * _rows_each(spec) * ROW_BYTES)

@@ -1,4 +1,4 @@
-"""What an engine is to the rest of the prober: its client opens links, and a link performs operations."""
+"""The contract between an engine and the rest of the prober: a client opens links, and a link performs operations."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .workloads import Operation
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where to connect; name is 'service' or a member's."""
+    """Where to connect; name is 'service' or a member's name."""
 
     name: str
     host: str
@@ -22,22 +22,22 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Topology:
-    """A cluster's endpoints: the Service that applications use, and the members with their addresses resolved ahead."""
+    """A cluster's endpoints: the Service that applications use, and the members with their resolved addresses."""
 
     service: Endpoint | None
     members: tuple[Endpoint, ...]
 
     def member_at(self, address: str) -> str:
-        """The member at an address, or the address itself."""
+        """Return the member at an address, or the address itself."""
         return next((member.name for member in self.members if member.host == address), address)
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What an operation came to; server and epoch as they answered, None: unknown.
+    """The result of an operation. server and epoch are as they answered, None if unknown.
 
-    value: what was read, or the id that was handed out. observed: what a cas found. lsn: how far the server's
-    write-ahead log was right after the operation (bytes since its beginning), where the client was told to find out.
+    value: what was read, or the id that was handed out. observed: what a cas read. lsn: the position of the server's
+    write-ahead log right after the operation (bytes since its beginning), if the client was told to ask for it.
     """
 
     outcome: Outcome
@@ -51,7 +51,7 @@ class Result:
 def result_of(
     operation: Operation, outcome: Outcome, value: int | None, server: str | None, epoch: str | None = None
 ) -> Result:
-    """An operation's result; found: the number that came back, which means what the operation asked for."""
+    """Make an operation's result from the number that came back, which means what the operation asked for."""
     if operation.op == "cas":
         return Result(outcome, None, server, epoch, observed=value)
     return Result(outcome, value, server, epoch)
@@ -59,9 +59,9 @@ def result_of(
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """How far a member's write-ahead log has come (bytes since its beginning): a primary's written, else replayed.
+    """Position of a member's write-ahead log (bytes since its beginning): written on a primary, else replayed.
 
-    asked_ns: when it was asked for.
+    asked_ns: when it was asked for, in monotonic nanoseconds.
     """
 
     lsn: int
@@ -71,7 +71,7 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """What one member holds of a run: pairs of key (None in a set) and value; primary: it decides what was kept.
+    """What one member holds of a run: pairs of key (None in a set) and value. A primary decides what was kept.
 
     server 'all': every member was read, and this is what they hold together.
     """
@@ -91,53 +91,53 @@ class NotOpened(Exception):
 
 
 class Link(Protocol):
-    """One connection to one server (or a share in what leads to several), for one operation at a time."""
+    """One connection to one server, or a share in several connections, for one operation at a time."""
 
     @property
     def server(self) -> str | None:
-        """The member behind the link, else its address; None: which one it is shows only by its answer."""
+        """The member behind the link, else its address; None if only its answer shows which one it is."""
 
     @property
     def alive(self) -> bool:
         """Whether the link can still be used, as far as is known."""
 
     async def perform(self, operation: Operation) -> Result:
-        """Carry out one operation, however long it takes. Never raises for what a server does, never retries."""
+        """Carry out one operation, however long it takes. Never raises for what a server does, and never retries."""
 
     def close(self) -> None:
-        """Let go at once, waiting for nothing; an operation under way ends."""
+        """Close at once, waiting for nothing; an operation under way ends."""
 
 
 class NotDone(Exception):
-    """Work around the operations (making tables, a scan) was not done; the message says why."""
+    """Work other than an operation (making tables, a scan) was not done; the message says why."""
 
 
 class Client(Protocol):
     """Opens links to one cluster."""
 
     async def open(self, endpoint: Endpoint) -> Link:
-        """Connect once, within the limit of the client; raises NotOpened."""
+        """Connect once, within the client's limit. Raises NotOpened."""
 
     async def prepare(self, endpoint: Endpoint) -> None:
-        """Make what the workloads need where it is missing; raises NotDone."""
+        """Make what the workloads need where it is missing. Raises NotDone."""
 
     async def scan(self, endpoint: Endpoint, workload: str, run_id: str) -> Scan:
-        """Read all that a member holds of a run; raises NotDone."""
+        """Read all that a member holds of a run. Raises NotDone."""
 
     async def close(self) -> None:
-        """Let go of what links share, when the probe has ended; there are no links any more, and no more are opened."""
+        """Close what links share, when the probe has ended; no link is open by then, and none is opened later."""
 
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """An engine: its name by hand, the kind of its clusters, and how to make a client.
+    """An engine: its name, the kind of its clusters, and how to make a client.
 
-    client: from the login (the members of the secret NAME-application), the limits, the endpoints as last seen and
-    the options; raises KeyError where the login lacks something. The levels are those it knows; none: it has none.
-    service: how the name of the Service ends that applications use. has_primary: one member takes the writes; else
-    any does. client_options: those of ClientOptions that its client has. levels_of: of workloads that cannot have all
-    levels, those for reads and those for writes. position: asks the member behind a link for its position, and raises
-    NotDone; None: there is nothing to ask.
+    client: makes a client from the login (the entries of the secret NAME-application), the limits, the endpoints last
+    seen and the options; raises KeyError if the login lacks an entry. read_levels, write_levels: those that it knows.
+    service: the suffix of the name of the Service that applications use. has_primary: one member takes the writes;
+    otherwise any does. client_options: the ClientOptions that its client supports. levels_of: for workloads that cannot
+    have all levels, those for reads and those for writes. position: asks the member behind a link for its position, and
+    raises NotDone; None if the engine has no positions.
     """
 
     name: str
@@ -154,7 +154,7 @@ class Engine:
     position: Callable[[Link], Awaitable[Position]] | None = None
 
     def check(self, spec: ProbeSpec) -> None:
-        """Raise ValueError, with the field and the hint, where it does not know what a probe asks for."""
+        """Raise ValueError, with the field and the hint, if the engine does not support what a probe asks for."""
         self._check_levels(spec)
         self._check_client(spec.client)
         if REPLICA in spec.routes and not self.has_primary:

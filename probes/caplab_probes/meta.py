@@ -18,7 +18,7 @@ from .workloads import INCARNATIONS, Writer
 
 @dataclass(frozen=True, slots=True)
 class Meta:
-    """One incarnation: who wrote, by which clock and schedule; closed: it ended in order, all rows written."""
+    """One incarnation: its writer, its clock and its schedule. closed: it ended in order, with all rows written."""
 
     writer: Writer
     schedule: Schedule
@@ -28,7 +28,7 @@ class Meta:
 
 
 def reserve(folder: Path) -> int:
-    """The next incarnation of a run's folder; ValueError when all are used up."""
+    """Reserve the next incarnation of a run's folder. Raises ValueError when all are used up."""
     folder.mkdir(parents=True, exist_ok=True)
     for incarnation in range(INCARNATIONS):
         try:
@@ -40,30 +40,30 @@ def reserve(folder: Path) -> int:
 
 
 def begin(writer: Writer, schedule: Schedule) -> Meta:
-    """The meta of an incarnation that begins now."""
+    """Make the meta of an incarnation that begins now."""
     return Meta(writer, schedule, clock.boot_id(), clock.wall_anchor())
 
 
 def write_meta(folder: Path, meta: Meta) -> None:
-    """Write or replace a meta file, whole at any time."""
+    """Write or replace a meta file, which is whole at any time."""
     write_json(_path(folder, meta.writer.incarnation), asdict(meta))
 
 
 def write_json(path: Path, plain: Any) -> None:
-    """Write or replace a file of JSON: whoever reads it meanwhile finds it whole."""
+    """Write or replace a file of JSON; a concurrent reader gets it whole."""
     draft = path.with_suffix(".draft")
     draft.write_text(json.dumps(plain, indent=1) + "\n")
     draft.replace(path)
 
 
 def read_plain(folder: Path) -> list[dict[str, Any]]:
-    """What a folder's meta files hold; one that was reserved but never began is left out, as are scans."""
+    """Read a folder's meta files; incarnations that were reserved but never began are left out, and so are scans."""
     texts = [path.read_text() for path in sorted(folder.glob("meta-*.json"))]
     return [json.loads(text) for text in texts if text]
 
 
 def read_metas(folder: Path) -> list[Meta]:
-    """All metas of a folder, as `read_plain` finds them."""
+    """Read all metas of a folder, as `read_plain` does."""
     return [_from_json(plain) for plain in read_plain(folder)]
 
 
@@ -73,7 +73,7 @@ def _from_json(plain: dict[str, Any]) -> Meta:
         "routes": tuple(spec["routes"]),
         "vantages": tuple(spec["vantages"]),
         "levels": Levels(**spec["levels"]),
-        "client": _client(spec.get("client", {})),  # an older prober's meta has none
+        "client": _client(spec.get("client", {})),  # an older prober's meta has no such entry
         "cache": CacheSpec(**spec["cache"]) if spec.get("cache") else None,
     }
     return Meta(

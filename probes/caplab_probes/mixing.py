@@ -6,7 +6,7 @@ _MASK = (1 << 64) - 1
 
 
 def mix(*parts: int) -> int:
-    """64 bits from whole numbers, the same on every machine (SplitMix64; Steele et al., OOPSLA 2014)."""
+    """Mix whole numbers into 64 bits, the same on every machine (SplitMix64; Steele et al., OOPSLA 2014)."""
     state = 0
     for part in parts:
         state = (state ^ (part & _MASK)) + 0x9E3779B97F4A7C15 & _MASK

@@ -1,6 +1,6 @@
-"""What a client's experience means: ok (took effect), fail (surely did not), info (nobody knows).
+"""What a client observes: ok (took effect), fail (surely did not), info (unknown).
 
-What an engine's own errors mean is said in its folder.
+The errors of each engine are classified in its own folder.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ from enum import Enum
 
 
 class NoAnswer(Enum):
-    """Why there was no answer; the values are the history's words for it."""
+    """Why there was no answer; the values are those of the history."""
 
     TIMEOUT = "timeout"
     REFUSED = "refused"  # no connection could be made
-    CLOSED = "closed"  # the connection went away
+    CLOSED = "closed"  # the connection was lost
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The outcome and error columns of one operation."""
+    """The columns outcome and error of one operation."""
 
     outcome: str
     error: str | None = None
@@ -30,5 +30,5 @@ OVERLOAD = Outcome("fail", "overload")  # the prober itself held it back
 
 
 def unanswered(sent: bool, no_answer: NoAnswer) -> Outcome:
-    """The outcome where there was no answer; sent: whether any byte of the operation may have left."""
+    """Return the outcome without an answer; sent is whether any byte of the operation may have left."""
     return Outcome("info" if sent else "fail", no_answer.value)

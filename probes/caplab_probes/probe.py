@@ -29,13 +29,13 @@ from .writer import Row, SegmentWriter
 _NAP_SECONDS = 0.2  # the longest sleep: rows must be flushed and a stop be noticed
 _PREPARE_RETRY_SECONDS = 1.0
 _DRAIN_NAP_SECONDS = 0.02
-_DRAIN_MARGIN_SECONDS = 5.0  # for a machine that has no time for the prober
+_DRAIN_MARGIN_SECONDS = 5.0  # for a machine that has no processor time for the prober
 _NO_TARGET = Target("", "", "")
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """phase Pending (nothing sent yet), Running, Done or Failed; since: when the phase began, RFC 3339."""
+    """phase is Pending (nothing sent yet), Running, Done or Failed; since is when the phase began, RFC 3339."""
 
     phase: str
     operations: int
@@ -45,7 +45,7 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class ProberContext:
-    """What a prober gives to each of its probes; folder is where each run's folder is made, or each namespace's."""
+    """What a prober gives to each of its probes. folder holds a folder for each run, or for each namespace."""
 
     vantage: str
     folder: Path
@@ -57,7 +57,7 @@ class ProberContext:
 
 
 class Probe:
-    """Runs once: `run` returns when the probe has ended, however it did; `status` says so at any time."""
+    """A probe, which runs once: `run` returns when it has ended, however it did; `status` is current at any time."""
 
     def __init__(
         self,
@@ -91,15 +91,15 @@ class Probe:
 
     @property
     def status(self) -> Status:
-        """How it stands."""
+        """The status at this moment."""
         return replace(self._status, operations=self._recorder.count if self._recorder else 0)
 
     def stop(self) -> None:
-        """End in order: no new operations, those under way are waited for."""
+        """Stop in order: no new operations begin, and those under way are waited for."""
         self._stopped.set()
 
     async def run(self) -> None:
-        """Do it all; what goes wrong for good is in the status."""
+        """Run the whole probe; a permanent error is in the status."""
         try:
             async with self._context.runs.using(self._context.folder, self._run_name):
                 try:
@@ -132,7 +132,7 @@ class Probe:
             recorder.close(clock.now_ns())
 
     async def _load(self, writer: Writer, recorder: Recorder, reservation: Reservation, figures: LoadFigures) -> None:
-        # After a restart the tables are there, and the cluster may be under fault: operations begin at once.
+        # After a restart the tables exist, and the cluster may be under fault: operations begin at once.
         if not meta.read_metas(self._folder):
             await self._prepare()
         spec = self.spec
@@ -163,7 +163,7 @@ class Probe:
         routing = routing_of(self.spec.client)
         if routing is None or self._position is None:
             return None
-        # Where members are is old news soon: it is waited for no longer than by default, also where the client waits.
+        # Positions soon go out of date: they are waited for no longer than by default, also if the client waits.
         positions = Positions(self._client, self._topology, self._position, self._context.limits.statement_seconds)
         return ReplicaReads(routing, positions, self._topology, router.primary)
 
@@ -177,7 +177,7 @@ class Probe:
         self._never_began = f"it never began: {self._status.last_error or 'it was stopped at once'}"
 
     async def _try_to_prepare(self) -> str:
-        """'' when it is done; else what the last endpoint said."""
+        """Try to prepare. Returns '' when it is done, else what the last endpoint reported."""
         problem = "no endpoint of the target is known"
         for endpoint in _endpoints(self._topology()):
             try:
@@ -191,7 +191,7 @@ class Probe:
     async def _run_schedule(
         self, schedule: Schedule, writer: Writer, sessions: Sessions, recorder: Recorder, reservation: Reservation
     ) -> int:
-        """Start every operation when it is due, until the schedule is over or somebody says stop; how many."""
+        """Start every operation when it is due, until the schedule is over or a stop is asked for; returns how many."""
         start_ns = round(self._context.limits.start_seconds * SECOND_NS)
         index = 0
         while not schedule.over(index) and not self._stopped.is_set():
@@ -223,7 +223,7 @@ class Probe:
             self._tasks.discard(asyncio.current_task())
 
     async def _drain(self, begun: int) -> None:
-        """Wait until every operation has its row: each ends within the prober's limits, also where its client waits."""
+        """Wait until every operation has its row: each ends within the prober's limits, also if its client waits."""
         limits = self._context.limits
         drain_seconds = limits.start_seconds + limits.connect_seconds + limits.statement_seconds + _DRAIN_MARGIN_SECONDS
         end_ns = clock.now_ns() + round(drain_seconds * SECOND_NS)
@@ -235,7 +235,7 @@ class Probe:
         self._raise_internal_error()
 
     def _raise_internal_error(self) -> None:
-        """A fault of the prober's own must not look like one of the cluster's."""
+        """Raise an error of the prober itself, which must not look like a fault of the cluster."""
         if self._internal_error is not None:
             raise self._internal_error
 
@@ -244,7 +244,7 @@ class Probe:
         self._record_attempt(attempt)
 
     def _record_load(self, load: Load) -> None:
-        """A session of its own: nothing is known of what came before."""
+        """Record a load in a session of its own: nothing is known of what came before."""
         cache = self.spec.cache
         op = Operation(
             0, "load", "service", load.key, level=cache.protection if cache else None, workload=self.spec.workload
@@ -264,7 +264,7 @@ class Probe:
 
 
 def row_of(attempt: Attempt, vantage: str) -> Row:
-    """An attempt as a row of the history."""
+    """Return an attempt as a row of the history."""
     op, result = attempt.operation, attempt.result
     return Row(
         vantage=vantage,
@@ -291,5 +291,5 @@ def _endpoints(topology: Topology) -> list[Endpoint]:
 
 
 def now() -> str:
-    """The wall clock, as RFC 3339 has it."""
+    """Return the wall clock's time as RFC 3339 has it."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")

@@ -1,6 +1,6 @@
-"""Old runs' folders go when a probe begins, so that histories never fill the volume they are on.
+"""Pruning: old runs' folders are removed when a probe begins, so that histories never fill their volume.
 
-A full emptyDir is worse than a lost old history: the kubelet evicts the pod, and all histories go.
+A full emptyDir is worse than a lost old history: the kubelet evicts the pod, and all histories are lost.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from pathlib import Path
 
 from .spec import NAME, NAMESPACE_NAME
 
-# Whoever drives a run fetches its history when it ends. 200 are the counted repeats of days, and few
-# enough to look through each time: a run of minutes is some hundreds of files.
+# A run's driver fetches its history when it ends. 200 are the repeats of several days, and few enough to go through
+# each time: a run of minutes is some hundreds of files.
 RUNS_MAX = 200
-# Half of the volume's 2 GiB (charts/caplab/templates/prober.yaml): the other half is for what runs write
-# until the next one begins: 8 hours at 200 operations a second and 185 bytes a row, 1.8 at 1000.
+# Half of the volume's 2 GiB (charts/caplab/templates/prober.yaml). The other half is for what runs write until the next
+# one begins: 8 hours at 200 operations a second and 185 bytes a row, 1.8 at 1000.
 BYTES_MAX = 1 << 30
 _REMOVING = ".going-"  # no run's name begins with a dot
-# What a prober writes. By hand it may be given any folder, where others' must stay.
+# Files that a prober writes. By hand it may be given any folder, in which others' files must stay.
 _PROBER_FILE = re.compile(r"(meta|scan)-\d{2}\.(json|draft)|\d{2}-\d{8}\.arrows(\.part)?")
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
-    """A run's folder: what it takes of the disk, and the newest time of change in it (wall clock).
+    """A run's folder: its size on disk, and the newest time of change in it (wall clock).
 
-    name: of the run, with its namespace before it where there is one: demo/r-1.
+    name: the run's name, after its namespace if it has one: demo/r-1.
     """
 
     name: str
@@ -43,16 +43,16 @@ class RunFolder:
 
     @property
     def namespace(self) -> str:
-        """Whose run it is; '' where runs have no namespace."""
+        """The namespace of the run; '' where runs have none."""
         return self.name.rpartition("/")[0]
 
 
 def surplus(
     runs: Iterable[RunFolder], in_use: Collection[str], count: int = RUNS_MAX, size_bytes: int = BYTES_MAX
 ) -> tuple[str, ...]:
-    """Names of the runs to remove, until both limits are kept; those in use stay, whatever they take.
+    """Return the names of the runs to remove so that both limits are kept; those in use stay, whatever their size.
 
-    They are the oldest of the namespace that has the most: one that is busy loses its own old runs, and not another's.
+    They are the oldest of the namespace that has the most: a busy namespace loses its own old runs, and not another's.
     """
     left = sorted(runs, key=lambda run: (run.changed_ns, run.name))
     gone: list[str] = []
@@ -72,16 +72,19 @@ def surplus(
 
 
 class RunsInUse:
-    """The runs that probes of this process write to. For one event loop."""
+    """The runs that this process' probes write to; for one event loop."""
 
     def __init__(self) -> None:
         self._users: Counter[str] = Counter()
-        # One at a time: a run that is taken up again while others are removed begins after that.
+        # One at a time: a run that is resumed while others are removed begins after that.
         self._lock = asyncio.Lock()
 
     @asynccontextmanager
     async def using(self, folder: Path, run_id: str) -> AsyncIterator[None]:
-        """Within it a run's folder under folder is there and is not removed; others may go before. Raises OSError."""
+        """Make a run's folder under folder, and keep it while the block runs. Older runs may be removed first.
+
+        Raises OSError.
+        """
         self._users[run_id] += 1
         try:
             async with self._lock:
@@ -98,26 +101,26 @@ def _make_run_folder(folder: Path, run_id: str, in_use: Collection[str]) -> None
     (folder / run_id).mkdir(parents=True, exist_ok=True)
     try:
         prune(folder, in_use)
-    except OSError as error:  # a probe is not held back by what others left behind
+    except OSError as error:  # a failure to remove others' folders does not hold a probe back
         log.warning("old runs in %s could not be removed: %s", folder, error)
 
 
 def prune(folder: Path, in_use: Collection[str], count: int = RUNS_MAX, size_bytes: int = BYTES_MAX) -> None:
-    """Remove what is `surplus` among a folder's runs. Raises OSError.
+    """Remove a folder's `surplus` runs. Raises OSError.
 
-    A folder is renamed before: whoever reads histories finds a run whole or not at all.
+    A folder is renamed first: a reader of histories finds a run whole or not at all.
     """
     for name in surplus(measure(folder), in_use, count, size_bytes):
         log.info("removing the old run %s", name)
         run = folder / name
         run.rename(run.with_name(f"{_REMOVING}{run.name}"))
-    # Also what a killed prober had begun with.
+    # Includes what a killed prober had begun to remove.
     for removing in (*folder.glob(f"{_REMOVING}*"), *folder.glob(f"*/{_REMOVING}*")):
         shutil.rmtree(removing)
 
 
 def measure(folder: Path) -> list[RunFolder]:
-    """The run folders under a folder and its namespaces; what else is there is not ours to remove. Raises OSError."""
+    """Measure the run folders under a folder and its namespaces; other files are not ours to remove. Raises OSError."""
     return [*_runs(folder, ""), *(run for name in _namespaces(folder) for run in _runs(folder / name, f"{name}/"))]
 
 

@@ -1,8 +1,8 @@
-"""Which replicas a read may go to, by what its session has seen and how far the replicas are (pure).
+"""Read routing: which replicas a read may go to, by what its session observed and how far the replicas are (pure).
 
-Positions in the write-ahead log (LSNs) are the tokens. What a replica has replayed up to a position, a snapshot that it
-takes later shows: so a position that is a little old sends a read to the primary that could have gone to a replica, and
-never the other way. The guarantees: Terry et al., Session guarantees for weakly consistent replicated data, PDIS 1994.
+Positions in the write-ahead log (LSNs) are the tokens. A later snapshot of a replica shows all that it had replayed
+before. So a position that is a little old may send a read to the primary that could have gone to a replica, and never
+the other way round. The guarantees: Terry et al., Session guarantees for weakly consistent replicated data, PDIS 1994.
 
 | routing | a replica must have replayed | as in |
 |---|---|---|
@@ -11,7 +11,7 @@ never the other way. The guarantees: Terry et al., Session guarantees for weakly
 | lag-aware | all but max_lag_bytes of what the primary has written | pgpool-II, delay_threshold |
 | causal | all that the vantage has written or read, and is waited for | MaxScale, causal_reads |
 
-Where no replica may be read from the primary is; plain asks for nothing.
+If no replica may be read from, the read goes to the primary. plain makes no demands.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ from .links import Position, Result
 from .spec import MAX_LAG_BYTES, REPLICA_WAIT_MS, ClientOptions
 from .workloads import Operation
 
-# A primary that was asked longer ago may have written much since; what replicas lack is then unknown.
+# A primary that was asked longer ago may have written much since: what the replicas lack is then unknown.
 FRESH_NS = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class ReadRouting:
-    """A routing that asks something of a replica: its name, and its bounds where it has some."""
+    """A routing with demands on a replica: its name, and its bounds if it has any."""
 
     name: str
     max_lag_bytes: int
-    wait_seconds: float  # for a replica to come so far; 0: none is waited for
+    wait_seconds: float  # how long to wait for a replica to catch up; 0: not at all
 
     @property
     def is_shared(self) -> bool:
-        """Whether all sessions of a vantage share what they have seen."""
+        """Whether all sessions of a vantage share their observed LSNs."""
         return self.name == "causal"
 
 
 def routing_of(options: ClientOptions) -> ReadRouting | None:
-    """The routing that is asked for; None: plain."""
+    """Return the routing that is asked for; None for plain."""
     if options.read_routing in (None, "plain"):
         return None
     lag = MAX_LAG_BYTES if options.max_lag_bytes is None else options.max_lag_bytes
@@ -52,20 +52,20 @@ def routing_of(options: ClientOptions) -> ReadRouting | None:
 
 
 def needs_lsn(options: ClientOptions) -> bool:
-    """Whether operations must come back with positions."""
+    """Return whether operations must return positions."""
     return options.read_routing in ("read-your-writes", "monotonic", "causal")
 
 
 @dataclass(slots=True)
 class ObservedLsns:
-    """Up to where a session has written and read; unknown_ns: when a write came back without its position."""
+    """Up to where a session has written and read. unknown_ns: when a write came back without its position."""
 
     written: int = 0
     read: int = 0
     unknown_ns: int | None = None
 
     def learn(self, operation: Operation, result: Result, invoke_ns: int, return_ns: int) -> None:
-        """Take note of an acknowledged operation."""
+        """Note an acknowledged operation."""
         lsn = result.lsn
         if lsn is None:
             if operation.op != "read":
@@ -76,7 +76,7 @@ class ObservedLsns:
         else:
             self.written = max(self.written, lsn)
         if self.unknown_ns is not None and invoke_ns >= self.unknown_ns and result.epoch is not None:
-            # The log of a primary, asked for after that write, has it.
+            # The position of a primary that was asked for after that write includes it.
             self.written = max(self.written, lsn)
             self.unknown_ns = None
 
@@ -84,7 +84,7 @@ class ObservedLsns:
 def eligible(
     routing: ReadRouting, observed: ObservedLsns, positions: Mapping[str, Position], now_ns: int
 ) -> frozenset[str]:
-    """The replicas that a read may go to."""
+    """Return the replicas that a read may go to."""
     needed = _needed(routing, observed, positions, now_ns)
     if needed is None:
         return frozenset()
@@ -92,7 +92,7 @@ def eligible(
 
 
 def _needed(routing: ReadRouting, observed: ObservedLsns, positions: Mapping[str, Position], now_ns: int) -> int | None:
-    """What a replica must have replayed; None: nobody knows."""
+    """Return what a replica must have replayed; None if unknown."""
     if routing.name == "lag-aware":
         fresh = [
             position.lsn

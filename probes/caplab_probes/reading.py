@@ -1,4 +1,4 @@
-"""A run's history put together by a process of its own, of the lowest priority: the schedule's has other things to do.
+"""Reading of a run's history by a process of its own with the lowest priority, which leaves the schedule's alone.
 
 python -m caplab_probes.reading FOLDER     # a line of JSON, {"length": n} or {"problem": "..."}, then n bytes of Arrow
 """
@@ -21,24 +21,24 @@ from caplab.model.history import Table
 
 from .recovery import recovered
 
-_BATCH_ROWS = 1 << 16  # segments come in batches of some ten rows, which would hardly be compressed
+_BATCH_ROWS = 1 << 16  # segments come in batches of some ten rows, which would hardly compress
 _BLOCK_BYTES = 1 << 16
 _NICENESS = 19  # of nice(2)
 
 
 class HistoryUnreadable(Exception):
-    """A history that cannot be put together; the message says why."""
+    """A history that cannot be read; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class HistoryStream:
-    """A history that is ready: how long its stream is, and the stream."""
+    """A history that is ready: its length, and its stream."""
 
     length: int
     stream: IO[bytes]
 
     def blocks(self) -> Iterator[bytes]:
-        """Its bytes; NotRead where they end early."""
+        """Yield its bytes. Raises HistoryUnreadable if they end early."""
         left = self.length
         while left:
             block = self.stream.read(min(left, _BLOCK_BYTES))
@@ -49,7 +49,7 @@ class HistoryStream:
 
 
 def arrow_stream(history: Table) -> bytes:
-    """A history as one Arrow IPC stream; compressed, any reader of Arrow reads it."""
+    """Encode a history as one Arrow IPC stream; it is compressed, and any reader of Arrow reads it."""
     sink = pa.BufferOutputStream()
     options = pa.ipc.IpcWriteOptions(compression="zstd")
     with pa.ipc.new_stream(sink, history.schema, options=options) as stream:
@@ -59,7 +59,7 @@ def arrow_stream(history: Table) -> bytes:
 
 @contextlib.contextmanager
 def read_in_child(run: Path) -> Iterator[HistoryStream]:
-    """A run's history, read by a child that lives no longer than the block; raises NotRead."""
+    """Read a run's history in a child process that ends with the block. Raises HistoryUnreadable."""
     command = [sys.executable, "-m", __name__, str(run)]
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as child:
         assert child.stdout
@@ -80,10 +80,10 @@ def _opened(stream: IO[bytes]) -> HistoryStream:
 
 
 def main(folder: Path, out: BinaryIO) -> None:
-    """Write a folder's history, or why there is none."""
+    """Write a folder's history, or why it cannot be read."""
     try:
         body = arrow_stream(recovered(folder))
-    except Exception as error:  # whatever is wrong with one run's files, it is said
+    except Exception as error:  # any problem with one run's files is reported
         out.write(json.dumps({"problem": repr(error)}).encode() + b"\n")
         return
     out.write(json.dumps({"length": len(body)}).encode() + b"\n")

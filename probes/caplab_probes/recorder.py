@@ -1,4 +1,4 @@
-"""Rows on their way to the disk: gathered in memory for a moment, written by a thread of their own."""
+"""Rows on their way to the disk: gathered in memory for a moment, and written by a thread of their own."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from .writer import Row, SegmentWriter
 
 FLUSH_NS = 200_000_000
-ROWS_MAX = 50_000  # in memory: four minutes of 200 a second
+ROWS_MAX = 50_000  # in memory: four minutes at 200 a second
 
 
 class Recorder:
-    """Keeps the event loop from waiting for the disk; raises OSError where the disk fails or falls too far behind."""
+    """Keeps the event loop from waiting for the disk. Raises OSError if the disk fails or falls too far behind."""
 
     def __init__(self, writer: SegmentWriter) -> None:
         self._writer = writer
@@ -27,7 +27,7 @@ class Recorder:
         self.count += 1
 
     def tick(self, now_ns: int) -> None:
-        """Hand over what has gathered, if it is time to; to be called several times a second."""
+        """Hand over the rows gathered, if it is time to; to be called several times a second."""
         if now_ns - self._flushed_ns < FLUSH_NS:
             return
         if self._job is not None and not self._job.done():

@@ -1,8 +1,8 @@
-"""What a killed prober may have sent in its last moments.
+"""Recovery of what a killed prober may have sent in its last moments.
 
 Rows are written when operations end, so a kill loses those under way. Which ones they were follows
-from the schedule and the workload: those that write come back as info (nobody knows), so that a
-value which is there is not taken for one that nobody wrote.
+from the schedule and the workload: writes among them come back as info (unknown), so that a value
+which is there is not taken for one that nobody wrote.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from .schedule import SECOND_NS
 from .workloads import INDEX_BITS, Operation, index_of, operation, value_of
 from .writer import Row, batch_of, read_folder
 
-# How long after its last row a prober may have gone on: rows come at least every start_seconds
-# and are written five times a second.
+# How long a prober may have gone on after its last row: rows come at least every start_seconds and are written five
+# times a second.
 _UNWRITTEN_NS = 2 * SECOND_NS
 _OWN_VALUE = ("add", "write", "cas")
 _NO_OWN_VALUE = ("incr", "id")
@@ -29,11 +29,11 @@ _COLUMNS = ("op", "value", "scheduled_ns")
 
 
 def recovered(folder: Path) -> Table:
-    """A folder's history, with an info row for each write that a killed incarnation may have sent.
+    """Return a folder's history, with an info row for each write that a killed incarnation may have sent.
 
     Such a row has a negative session of its own, the scheduled time as invoke_ns, and no return_ns.
-    Of an incarnation that still runs it is the same, for what was due by now and has no row yet.
-    Raises OSError, and ValueError where a meta cannot be read.
+    An incarnation that still runs gets the same rows, for what was due by now and has no row yet.
+    Raises OSError, and ValueError if a meta cannot be read.
     """
     # Metas before rows: one that ends in between must not look as if all of its rows were here.
     killed = [meta for meta in read_metas(folder) if not meta.closed]
@@ -58,14 +58,14 @@ def _unrecorded(meta: Meta, table: Table) -> Iterator[tuple[Operation, int]]:
 
 
 def _unwritten_ns(meta: Meta) -> int:
-    # Where the client waits and few operations are due, all of them may wait, with no overload to have a row.
+    # If the client waits and few operations are due, all of them may wait, with no overload to have a row.
     return _UNWRITTEN_NS + (meta.writer.spec.client.timeout_ms or 0) * (SECOND_NS // 1000)
 
 
 def _recorded(meta: Meta, table: Table) -> set[int]:
-    """The indices of an incarnation's writes that have a row.
+    """Return the indices of an incarnation's writes that have a row.
 
-    A value that is written says whose it is; that of an increment or an id does not, but its time on the schedule does.
+    The value of a write shows its writer. That of an increment or an id does not, but its time on the schedule does.
     """
     first = value_of(meta.writer, 0)
     indices: set[int] = set()
@@ -83,7 +83,7 @@ def _unknown(session: int, meta: Meta, op: Operation, due_ns: int) -> Row:
     return Row(
         vantage=writer.spec.vantages[writer.vantage],
         session=session,
-        # What a cas expected went with the prober. A write may come at any time at which the cas may have.
+        # The expected value of a cas was lost with the prober. A write may happen whenever the cas may have.
         op="write" if op.op == "cas" else op.op,
         key=op.key,
         value=op.value,

@@ -1,4 +1,4 @@
-"""Reads that are routed among replicas: where the members are in the log, looked at all the time, and the choice."""
+"""Reads that are routed among replicas: the members' positions, asked for all the time, and the choice."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from . import clock
 from .links import Client, Endpoint, Link, NotDone, NotOpened, Position, Topology
 from .read_routing import ObservedLsns, ReadRouting, eligible
 
-# How often each member is asked where it is: so much later than it could a read comes back to a replica.
+# How often each member is asked for its position: by so much later a read may come back to a replica.
 POLL_SECONDS = 0.02
 
 AskPosition = Callable[[Link], Awaitable[Position]]
 
 
 class Positions:
-    """Asks every member again and again, on links of its own; `by_member` has those that answered."""
+    """Asks every member again and again, on links of its own; `by_member` has the answers."""
 
     def __init__(
         self, client: Client, topology: Callable[[], Topology], ask: AskPosition, timeout_seconds: float
@@ -34,13 +34,13 @@ class Positions:
         self._task = asyncio.create_task(self._run())
 
     async def wait_for_answer(self, seconds: float) -> None:
-        """Wait until a member has answered, for no longer than that."""
+        """Wait until a member has answered, so many seconds at most."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._answered.wait()
 
     def close(self) -> None:
-        """Stop, and let go of the links."""
+        """Stop, and close the links."""
         for task in (self._task, *self._polls.values()):
             task.cancel()
         for endpoint in list(self._links):
@@ -72,7 +72,7 @@ class Positions:
                     self._links[member] = await self._client.open(member)
                 self.by_member[member.name] = await self._ask(self._links[member])
         except (NotDone, NotOpened, TimeoutError):
-            self.by_member.pop(member.name, None)  # it may come back with less
+            self.by_member.pop(member.name, None)  # it may come back with a lower position
             if link := self._links.pop(member, None):
                 link.close()
             return
@@ -81,7 +81,7 @@ class Positions:
 
 
 class ReplicaReads:
-    """Chooses where the reads of one probe's sessions go; primary: where else."""
+    """Chooses where the reads of one probe's sessions go; primary is the fallback."""
 
     def __init__(
         self,
@@ -98,11 +98,11 @@ class ReplicaReads:
         self._turn = 0
 
     def observed_by(self, session: ObservedLsns) -> ObservedLsns:
-        """What counts for a session: what it has seen itself, or what all have."""
+        """Return what counts for a session: what it has observed itself, or what all have."""
         return self._shared if self._routing.is_shared else session
 
     async def choose(self, session: ObservedLsns) -> Endpoint | None:
-        """A replica that may be read from, in turn, waited for as long as the routing has it; else the primary."""
+        """Choose the next eligible replica, waited for as long as the routing has it; otherwise the primary."""
         until_ns = clock.now_ns() + round(1e9 * self._routing.wait_seconds)
         while True:
             now_ns = clock.now_ns()
@@ -115,5 +115,5 @@ class ReplicaReads:
             await self._positions.wait_for_answer((until_ns - now_ns) / 1e9)
 
     def close(self) -> None:
-        """Look at the members no longer."""
+        """Stop asking for positions."""
         self._positions.close()

@@ -1,4 +1,4 @@
-"""Which endpoint an operation goes to. One answer an operation: nothing is tried twice."""
+"""Routing: which endpoint an operation goes to. Each operation gets one endpoint: nothing is retried."""
 
 from __future__ import annotations
 
@@ -10,21 +10,23 @@ from .outcomes import OK, Outcome
 from .spec import REPLICA
 from .workloads import Operation
 
-# ok, and a write that is done there but not on enough standbys: a primary all the same. One that refuses for want
-# of standbys (fail, no-quorum) may have been replaced already.
+# ok, and a write that happened there but not on enough standbys: the member is a primary all the same. One that refuses
+# for want of standbys (fail, no-quorum) may have been replaced already.
 _STILL_PRIMARY = (OK, Outcome("info", "no-quorum"))
 
 
 class Router:
-    """service: by the Service, as an application would. direct and any: straight to the members.
+    """Chooses endpoints by route.
+
+    service: by the Service, as an application would. direct and any: straight to the members.
 
     Reads take the members in turn. Direct writes stay with the member that took the last one; when
-    one was not acked, the next goes to the next member: how an application finds its primary. Where there is none,
-    any member takes a write, and they take turns. Writes on route any take the members in turn whatever they say:
-    how two primaries show.
+    one was not acked, the next goes to the next member: how an application finds its primary. If the engine has no
+    primary, any member takes a write, and they take turns. Writes on route any take the members in turn whatever the
+    outcome: how two primaries show.
 
     replica: reads take the replicas in turn, writes go by the Service. A replica is a member that did not answer as a
-    primary last; the label that says so in Kubernetes is old on a member that is cut off.
+    primary last; its label in Kubernetes is out of date on a member that is cut off.
     """
 
     def __init__(self, topology: Callable[[], Topology], has_primary: bool = True) -> None:
@@ -32,10 +34,10 @@ class Router:
         self._has_primary = has_primary
         self._turns: Counter[tuple[str, str]] = Counter()
         self._preferred = 0
-        self._primary: str | None = None  # who answered as one last
+        self._primary: str | None = None  # the members that answered as one last
 
     def choose(self, operation: Operation) -> Endpoint | None:
-        """The operation's endpoint; None while none is known."""
+        """Return the operation's endpoint; None while none is known."""
         topology = self._topology()
         if operation.route == "service":
             return topology.service
@@ -44,21 +46,21 @@ class Router:
         if not topology.members:
             return None
         if operation.op == "read" or operation.route == "any" or not self._has_primary:
-            # A turn for each: operations of several kinds in a fixed order would each meet the same member for ever.
+            # Each kind has its own turn: kinds in a fixed order would each meet the same member for ever.
             turn = operation.route, operation.op
             self._turns[turn] += 1
             return topology.members[self._turns[turn] % len(topology.members)]
         return topology.members[self._preferred % len(topology.members)]
 
     def primary(self) -> Endpoint | None:
-        """Where the primary is found on the route replica: by the Service; where there is none, as on direct."""
+        """Return where the primary is on the route replica: the Service; if there is none, as on direct."""
         topology = self._topology()
         if topology.service is not None or not topology.members:
             return topology.service
         return topology.members[self._preferred % len(topology.members)]
 
     def note_role(self, server: str | None, primary: bool) -> None:
-        """Take note of how a member answered."""
+        """Note whether a member answered as a primary."""
         if primary:
             self._primary = server
         elif self._primary == server:
@@ -72,11 +74,11 @@ class Router:
         return replicas[self._turns[REPLICA, "read"] % len(replicas)]
 
     def learn(self, operation: Operation, endpoint: Endpoint, outcome: Outcome) -> None:
-        """Take note of what came back."""
+        """Note the outcome of an operation."""
         if not self._has_primary or operation.op == "read" or outcome in _STILL_PRIMARY:
             return
         if operation.route not in ("direct", REPLICA) or endpoint.name == "service":
             return
-        # Of many that hang on one member only the first moves the choice on.
+        # If many operations hang on one member, only the first moves the choice on.
         if self.choose(operation) == endpoint:
             self._preferred += 1

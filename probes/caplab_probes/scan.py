@@ -1,6 +1,6 @@
-"""The final scan: what every member holds of a run, one row an element, and a note of how it went.
+"""The final scan: what every member holds of a run, one row an element, and a note of how the scan went.
 
-Whether the members have converged is for whoever starts the scan to see to, before.
+Before it starts a scan, the caller makes sure that the members have converged.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _RETRY_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class EndpointScan:
-    """How the scan of one endpoint went, by its workload; elements None: it failed, for the reason in problem."""
+    """The result of one endpoint's scan, by its workload. elements is None if it failed; problem then says why."""
 
     workload: str
     endpoint: str
@@ -40,10 +40,10 @@ class EndpointScan:
 async def run_scan(writer: Writer, client: Client, topology: Topology, folder: Path, recorder: Recorder) -> None:
     """Scan the endpoints of the probe's routes one after the other, and write scan-NN.json beside the rows.
 
-    Members first, each for itself, and the Service last: a read of Cassandra through the Service asks all members at
-    once and may repair what it finds different, so the other order would wipe out the evidence.
+    Members come first, each by itself, and the Service last. A read of Cassandra through the Service asks all members
+    at once and may repair the differences that it finds, so the other order would wipe out the evidence.
 
-    All rows of one scan share their invoke_ns. Raises NotDone where an endpoint could not be scanned.
+    All rows of one scan share their invoke_ns. Raises NotDone if an endpoint could not be scanned.
     """
     notes = [
         await _scan_endpoint(writer, client, route, endpoint, recorder)
@@ -57,7 +57,7 @@ async def run_scan(writer: Writer, client: Client, topology: Topology, folder: P
 
 
 def read_notes(folder: Path) -> list[dict[str, Any]]:
-    """The notes of all scans of a run's folder, each with its scan's incarnation; in the order they were made."""
+    """Return the notes of all scans of a run's folder in the order they were made, each with its scan's incarnation."""
     return [
         {**note, "incarnation": int(path.stem.removeprefix("scan-"))}
         for path in sorted(folder.glob("scan-*.json"))
@@ -73,7 +73,7 @@ def _endpoints(routes: tuple[str, ...], topology: Topology) -> list[tuple[str, E
 async def _scan_endpoint(
     writer: Writer, client: Client, route: str, endpoint: Endpoint, recorder: Recorder
 ) -> EndpointScan:
-    """Reading twice changes nothing, so that a scan may be tried again."""
+    """Scan one endpoint; as a read changes nothing, it may be retried."""
     problem, workload = "", writer.spec.workload
     for attempt in range(_TRIES):
         await asyncio.sleep(_RETRY_SECONDS if attempt else 0)

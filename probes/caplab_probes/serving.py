@@ -1,17 +1,17 @@
-"""The prober's HTTP server: live metrics, and the histories of its runs for whoever drives them from outside.
+"""The prober's HTTP server: live metrics, and the histories of its runs for their drivers outside.
 
-    GET /metrics                                             the exporter's figures, for Prometheus
-    GET /namespaces/<namespace>/runs/<runId>/history.arrow   what is recovered of a run: one Arrow IPC stream
-    GET /namespaces/<namespace>/runs/<runId>/scans.json      a list: the notes of final scans, each with "incarnation"
-    GET /namespaces/<namespace>/runs/<runId>/metas.json      a list: spec, schedule and clock of each incarnation
+GET /metrics                                             the exporter's figures, for Prometheus
+GET /namespaces/<namespace>/runs/<runId>/history.arrow   what is recovered of a run: one Arrow IPC stream
+GET /namespaces/<namespace>/runs/<runId>/scans.json      a list: the notes of final scans, each with "incarnation"
+GET /namespaces/<namespace>/runs/<runId>/metas.json      a list: spec, schedule and clock of each incarnation
 
-Of a prober that was started by hand it is /runs/<runId>/... Only who sends the token is answered: in the header
-X-Caplab-Token, since the API server's proxy keeps Authorization to itself, or as Prometheus does, as a bearer token.
-A prober without a token listens to its own machine only.
+A prober that was started by hand has /runs/<runId>/... instead. Only a client that sends the token is answered: in
+the header X-Caplab-Token, since the API server's proxy keeps Authorization to itself, or as a bearer token, as
+Prometheus sends it. A prober without a token listens to its own machine only.
 
-Nothing can be changed through it. Of a run that is still written it gives what is there so far. Few are answered at a
-time, each within its seconds, and histories are put together by a process of their own (reading.py): whoever asks
-cannot make operations start late.
+Nothing can be changed through it. A run that is still written is served as far as it goes. Few requests are answered
+at a time, each within its seconds, and histories are read by a process of their own (reading.py): clients cannot
+make operations start late.
 """
 
 from __future__ import annotations
@@ -45,17 +45,17 @@ from .spec import NAME, NAMESPACE_NAME
 
 ARROW = "application/vnd.apache.arrow.stream"
 MAX_REQUESTS = 8  # requests; more are told to come again
-REQUEST_SECONDS = 5.0  # for a client to say what it wants
+REQUEST_SECONDS = 5.0  # for a client to send its request
 _EVICTION_SECONDS = 0.2  # seconds until a thread whose connection was cut has ended
 RESPONSE_SECONDS = 60.0  # and then to take the whole answer
 _RUN_PATH = re.compile(r"(?:/namespaces/([^/]*))?/runs/([^/]*)/([a-z.]+)")
-_history_lock = threading.Lock()  # a history is in the memory of its reader as a whole
+_history_lock = threading.Lock()  # a reader holds a history in memory as a whole
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a request gets: an HTTP status, a content type and a body."""
+    """The reply to a request: an HTTP status, a content type and a body."""
 
     status: int
     kind: str
@@ -83,9 +83,9 @@ _PAGES: Mapping[str, Callable[[Path], bytes]] = {
 
 
 def parse_path(folder: Path, namespaced: bool, path: str) -> RunPage | Reply:
-    """The page that a path names: pure. 400 for what is no name of a namespace or run, 404 for what is no page.
+    """Return the page that a path names (pure): 400 for a bad name of a namespace or run, 404 for an unknown page.
 
-    Takes no escapes (%2e): no name needs them.
+    Escapes (%2e) are not taken: no name needs them.
     """
     match = _RUN_PATH.fullmatch(path)
     pages = (HISTORY, *_PAGES)
@@ -102,7 +102,7 @@ def parse_path(folder: Path, namespaced: bool, path: str) -> RunPage | Reply:
 
 
 def page_reply(page: RunPage) -> Reply:
-    """The reply for a page of JSON: 404 where there is no such run, 500 where reading fails. Never raises."""
+    """Return the reply for a page of JSON: 404 if there is no such run, 500 if reading fails. Never raises."""
     try:
         reply = Reply(200, "application/json", _PAGES[page.name](page.run))
     except Exception as error:  # whatever is wrong with one run's files, the prober goes on
@@ -112,19 +112,19 @@ def page_reply(page: RunPage) -> Reply:
 
 
 def not_found(page: RunPage) -> Reply:
-    """Of a run that is not there, or was pruned while it was read: nothing may look like its whole history."""
+    """Return the reply for a run that does not exist, or was pruned while it was read: it must not look complete."""
     return text_reply(
         404, f"This prober holds no run '{page.run_id}'. Hint: ask one of its vantages, before it is old."
     )
 
 
 def unreadable(page: RunPage, why: str) -> Reply:
-    """Of a run whose files cannot be read."""
+    """Return the reply for a run whose files cannot be read."""
     return text_reply(500, f"Run {page.run_id} could not be read: {why}.")
 
 
 def metrics_reply(registry: CollectorRegistry, accept: str) -> Reply:
-    """The reply for /metrics, in the format that a scraper accepts; 500 where it fails."""
+    """Return the reply for /metrics, in the format that the scraper accepts; 500 if it fails."""
     encode, kind = choose_encoder(accept)
     try:
         return Reply(200, kind, encode(registry))
@@ -134,7 +134,7 @@ def metrics_reply(registry: CollectorRegistry, accept: str) -> Reply:
 
 
 def text_reply(status: int, text: str) -> Reply:
-    """A reply of one line of text."""
+    """Return a reply of one line of text."""
     return Reply(status, "text/plain; charset=utf-8", f"{text}\n".encode())
 
 
@@ -147,29 +147,29 @@ _BUSY = b"HTTP/1.0 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 
 
 
 def has_token(token: str, headers: Message) -> bool:
-    """Whether a request has the token; '': none is asked for."""
+    """Return whether a request has the token; always if the token is ''."""
     kind, _, bearer = headers.get("Authorization", "").partition(" ")
     sent_token = headers.get(TOKEN_HEADER) or (bearer if kind.lower() == "bearer" else "")
     return not token or hmac.compare_digest(sent_token.encode("utf-8", "replace"), token.encode())
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """GET and nothing else: the base class answers 501 to every other method."""
+    """Answers GET and nothing else: the base class answers 501 to every other method."""
 
     server: _Server
 
     def setup(self) -> None:
-        """Begin to count the time: a client that is slow to ask, or to take the answer, is let go."""
+        """Start the time limit: a client that is slow to ask, or to take the answer, is disconnected."""
         super().setup()
         self._limit(self.server.request_seconds)
 
     def finish(self) -> None:
-        """End."""
+        """End the request."""
         self._timer.cancel()
         super().finish()
 
     def do_GET(self) -> None:
-        """Answer."""
+        """Answer the request."""
         if not has_token(self.server.token, self.headers):
             self._send(_NO_TOKEN)
             return
@@ -189,10 +189,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(page_reply(page))
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Say nothing: a line a scrape would fill the log."""
+        """Log nothing: a line a scrape would fill the log."""
 
     def log_error(self, format: str, *args: Any) -> None:  # noqa: A002  # the base class has it so
-        """Say nothing of what a client without a token sends."""
+        """Log nothing about what a client without a token sends."""
 
     def _limit(self, seconds: float) -> None:
         self._timer = threading.Timer(seconds, _disconnect, [self.connection])
@@ -234,7 +234,7 @@ def _disconnect(connection: socket.socket) -> None:
 
 
 class _Server(ThreadingHTTPServer):
-    """A daemon thread a request, and only so many; a request that breaks costs a line of the log."""
+    """A daemon thread for each request, and only so many; a request that fails costs a line of the log."""
 
     request_queue_size = 16
     request_seconds, response_seconds = REQUEST_SECONDS, RESPONSE_SECONDS
@@ -243,18 +243,18 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, port: int, registry: CollectorRegistry, folder: Path, token: str, namespaced: bool) -> None:
         self.registry, self.folder, self.token, self.namespaced = registry, folder, token, namespaced
         self._slots = threading.BoundedSemaphore(MAX_REQUESTS)
-        self._unauthenticated: dict[Any, None] = {}  # who has not yet shown the token, the longest first
+        self._unauthenticated: dict[Any, None] = {}  # clients that have not yet shown the token, the longest first
         self._lock = threading.Lock()
         super().__init__(("" if token else "127.0.0.1", port), _Handler)
 
     def server_bind(self) -> None:
-        """Bind, without the look-up of the host's own name: a cut DNS would hold up the prober's start."""
+        """Bind without looking up the host's own name: a cut DNS would hold up the prober's start."""
         socketserver.TCPServer.server_bind(self)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Answer in a thread, where there is a slot; else say so at once.
+        """Answer in a thread if there is a slot; otherwise refuse at once.
 
-        Who has not shown the token makes room: the slots are not for those who hold them without one.
+        A client that has not shown the token makes room for the next: slots are not for those without one.
         """
         if self._slots.acquire(blocking=False) or (
             self._evict_oldest() and self._slots.acquire(timeout=_EVICTION_SECONDS)
@@ -269,7 +269,7 @@ class _Server(ThreadingHTTPServer):
         self.shutdown_request(request)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Answer, and make room for the next."""
+        """Answer, and free the slot."""
         try:
             super().process_request_thread(request, client_address)
         finally:
@@ -277,12 +277,12 @@ class _Server(ThreadingHTTPServer):
             self._slots.release()
 
     def mark_authenticated(self, request: Any) -> None:
-        """A client has shown the token, or has gone: it makes no room any more."""
+        """Note that a client has shown the token, or has gone: it makes no room any more."""
         with self._lock:
             self._unauthenticated.pop(request, None)
 
     def _evict_oldest(self) -> bool:
-        """End the connection that has been asking for the longest; whether there is one."""
+        """End the connection that has gone longest without the token; returns whether there is one."""
         with self._lock:
             oldest = next(iter(self._unauthenticated), None)
             if oldest is None:
@@ -292,15 +292,15 @@ class _Server(ThreadingHTTPServer):
         return True
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say it in a line; mostly the client has gone."""
+        """Log an error in one line; mostly the client has gone."""
         log.warning("request of %s: %r", client_address[0], sys.exc_info()[1])
 
 
 def serve(exporter: Exporter, folder: Path, port: int, token: str = "", namespaced: bool = False) -> _Server:
-    """Answer on a port, from threads of its own.
+    """Serve on a port, with threads of its own.
 
-    folder holds a folder a run; namespaced: one a namespace, with a folder a run in it. token '': on this machine only.
-    ValueError where the port is taken.
+    folder holds a folder for each run; namespaced: one for each namespace, which holds its runs'. Without a token ('')
+    it listens to this machine only. Raises ValueError if the port is taken.
     """
     try:
         server = _Server(port, registry_of(exporter), folder, token, namespaced)

@@ -1,4 +1,4 @@
-"""What a session knows by its own operations, and builds the next ones on."""
+"""What a session knows from its own operations, which its next ones build on."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from .workloads import Operation
 
 @dataclass(slots=True)
 class SessionState:
-    """The values of keys as a session saw them last, and up to where it has seen the write-ahead log."""
+    """The values of keys as a session saw them last, and its observed LSNs."""
 
     values: dict[str, int | None] = field(default_factory=dict)
     observed: ObservedLsns = field(default_factory=ObservedLsns)
 
     def with_expected(self, operation: Operation) -> Operation:
-        """A cas expects the value that its session saw last; of a key that it never saw, nothing."""
+        """Give a cas the value that its session saw last as the expected one; None for a key that it never saw."""
         if operation.op != "cas":
             return operation
         return replace(operation, expected=self.values.get(operation.key or ""))
 
     def learn(self, operation: Operation, result: Result) -> None:
-        """Take note of an acknowledged operation on a key that is compared and set."""
+        """Note an acknowledged operation on a key that is compared and set."""
         if operation.workload != "cas" or operation.key is None:
             return
         if operation.op == "read":

@@ -1,10 +1,10 @@
-"""Sessions: they carry operations out, one at a time each, and put a bound on what hangs.
+"""Sessions: each carries out operations one at a time, and those that hang are bounded.
 
 An operation that times out is info, and the server may still be at work on it. Its link is
-abandoned (no cancel request: that would be another operation) and its session goes on as a new one.
+abandoned (a cancel request would be another operation) and its session goes on as a new one.
 The abandoned link stays open until it answers or its peer is known to be dead, so that the prober
-knows how much of a server it occupies: beyond Limits.in_flight operations are overloads. With that a
-server whose commits wait for a standby keeps its connections for others, and as soon as it
+knows how much of a server it occupies: beyond Limits.in_flight operations are overloads. So a
+server whose commits wait for a standby has connections left for others, and as soon as it
 answers, operations flow again.
 """
 
@@ -27,14 +27,14 @@ from .session_state import SessionState
 from .spec import REPLICA, Limits
 from .workloads import Operation
 
-NO_SESSION = 0  # of an operation that was never given one
+NO_SESSION = 0  # of an operation that never had one
 _TIMED_OUT = Outcome("info", "timeout")
 _NO_ENDPOINT = Result(Outcome("fail", "refused"))
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One operation with all that is known of it; times as in the history."""
+    """One operation with all that is known of it; times are those of the history."""
 
     operation: Operation
     session: int
@@ -45,7 +45,7 @@ class Attempt:
 
 
 def session_numbers() -> Iterator[int]:
-    """Numbers that no probe of this process, nor of one before it since the machine's boot, has given out.
+    """Count session numbers that no other probe has had since the machine's boot.
 
     They begin at a hundred a second of uptime: more sessions than a prober makes.
     """
@@ -59,7 +59,7 @@ class _Session:
     state: SessionState = field(default_factory=SessionState)
 
     def link(self, endpoint: Endpoint) -> Link | None:
-        """The open link to an endpoint; a link to where it was before is closed."""
+        """Return the open link to an endpoint; a link to its former address is closed."""
         open_link = self.links.get(endpoint.name)
         if open_link and open_link[0] == endpoint and open_link[1].alive:
             return open_link[1]
@@ -70,7 +70,7 @@ class _Session:
 
 @dataclass(slots=True)
 class _PendingOperation:
-    """An operation that has a session and a slot; ended: it has given them back, and is recorded."""
+    """An operation that has a session and a slot. ended: it has given them back, and is recorded."""
 
     operation: Operation
     scheduled_ns: int
@@ -84,7 +84,7 @@ class _PendingOperation:
 class Sessions:
     """All sessions of one probe; record is called once for each operation, when it has ended.
 
-    reads: chooses for reads of the route replica; None: the router does.
+    reads: chooses for reads of the route replica; if None, the router does.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class Sessions:
         self._hanging: Counter[tuple[str, str, str | None]] = Counter()
         self._abandoned: set[Link] = set()
         self._opening: Counter[str] = Counter()  # by name of the endpoint
-        self._server_at: dict[str, str | None] = {}  # by name of the endpoint, as the last link to it said
+        self._server_at: dict[str, str | None] = {}  # by name of the endpoint, as the last link to it had it
 
     def overload(self, operation: Operation, scheduled_ns: int, server: str | None = None) -> None:
         """Record an operation that is not started."""
@@ -117,9 +117,9 @@ class Sessions:
         self._record(Attempt(operation, NO_SESSION, scheduled_ns, now, now, result))
 
     async def carry_out(self, operation: Operation, scheduled_ns: int) -> None:
-        """Start an operation as soon as there is a slot for it, and record what came of it.
+        """Start an operation as soon as there is a slot for it, and record its outcome.
 
-        One that has timed out is recorded then; this returns when its answer is there or its link has gone.
+        An operation that times out is recorded at once; this returns when its answer has come or its link is closed.
         """
         if self._reads is not None and operation.op == "read" and operation.route == REPLICA:
             await self._carry_out_routed(operation, scheduled_ns, self._reads)
@@ -132,7 +132,7 @@ class Sessions:
             await self._begin(_PendingOperation(operation, scheduled_ns, clock.now_ns(), endpoint, session, slots))
 
     async def _carry_out_routed(self, operation: Operation, scheduled_ns: int, reads: ReplicaReads) -> None:
-        """The session comes first, for where it may read follows from what it has seen."""
+        """Take the session first, since what it has observed decides where it may read."""
         session, invoke_ns = self._session(operation.route), clock.now_ns()
         endpoint = await reads.choose(session.state.observed)
         slots = await self._admit(operation, scheduled_ns, endpoint)
@@ -144,7 +144,10 @@ class Sessions:
     async def _admit(
         self, operation: Operation, scheduled_ns: int, endpoint: Endpoint | None
     ) -> asyncio.Semaphore | None:
-        """The endpoint's slots, one of them taken; None: none was free in time, and the operation is recorded."""
+        """Take one of the endpoint's slots, and return them.
+
+        None if none was free in time: the operation is then recorded.
+        """
         if endpoint is None:
             now = clock.now_ns()
             self._record(Attempt(operation, NO_SESSION, scheduled_ns, now, now, _NO_ENDPOINT))
@@ -163,7 +166,8 @@ class Sessions:
     async def _begin(self, pending: _PendingOperation) -> None:
         link = pending.session.link(pending.endpoint)
         if link is None and self._opening[pending.endpoint.name] and self._is_full(pending.operation, pending.endpoint):
-            # One look at a time whether it still is: if all connected again at once, the server would do nothing else.
+            # One at a time checks whether it still is: if all connected again at once, the server would do nothing
+            # else.
             self._finish(pending, Result(OVERLOAD, server=self._server_at[pending.endpoint.name]))
             return
         try:
@@ -174,16 +178,16 @@ class Sessions:
             await self._perform(pending, link)
 
     def _is_full(self, operation: Operation, endpoint: Endpoint) -> bool:
-        """Whether all slots are taken by operations that hang, unless the endpoint leads elsewhere by now."""
+        """Return whether hanging operations hold all slots, unless the endpoint leads to another member by now."""
         server = self._server_at.get(endpoint.name)
         return self._hanging[operation.route, operation.op, server] >= self._limits.in_flight
 
     def shorten_deadline(self, seconds: float) -> None:
-        """The load is over: wait no longer than that for what is under way, however long a client would."""
+        """Wait no longer than that for what is under way, however long a client would: the load is over."""
         self._deadline.shorten(seconds)
 
     def close(self) -> None:
-        """Let go of every link, also of those that still wait for an answer."""
+        """Close every link, also those that still wait for an answer."""
         links = [link for idle in self._idle.values() for session in idle for _, link in session.links.values()]
         for link in [*links, *self._abandoned]:
             link.close()
@@ -223,7 +227,7 @@ class Sessions:
         self._finish(pending, Result(_TIMED_OUT, server=link.server))
 
     def _finish(self, pending: _PendingOperation, result: Result) -> None:
-        """Record an operation, and give its slot and its session to the next."""
+        """Record an operation, and free its slot and its session."""
         pending.ended = True
         return_ns = None if result.outcome == _TIMED_OUT else clock.now_ns()
         attempt = Attempt(
@@ -253,7 +257,7 @@ class Sessions:
 
 
 async def _acquire(slots: asyncio.Semaphore, seconds: float) -> bool:
-    """Whether there was a slot within so many seconds; first come, first served."""
+    """Take a slot, waiting so many seconds at most; returns whether there was one. First come, first served."""
     if not slots.locked():
         return await slots.acquire()
     try:

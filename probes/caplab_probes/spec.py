@@ -18,7 +18,7 @@ ROUTES = ("service", "direct", "any", REPLICA)
 DEFAULT_ROUTES = ("service", "direct")
 SPECULATIVE_MS_MAX = 10_000  # the statement has timed out long before
 _BEATS_IN_FLIGHT = 2
-_READERS_IN_FLIGHT = 1000  # of a cache: they wait in the client, and cost no server anything
+_READERS_IN_FLIGHT = 1000  # readers of a cache: they wait in the client, and cost no server anything
 CLOCK_SKEW_MS_MAX = 3_600_000  # either way
 # Where a read of the route replica may go: see read_routing.py.
 READ_ROUTINGS = ("plain", "read-your-writes", "monotonic", "lag-aware", "causal")
@@ -27,7 +27,7 @@ REPLICA_WAIT_MS = 50  # the same
 REPLICA_WAIT_MS_MAX = 1000  # as long as a statement may take
 TIMEOUT_MS_MIN, TIMEOUT_MS_MAX = 50, 120_000  # of an operation, once it is sent
 RATE_MAX = 2000.0  # operations a second; a prober is measured up to 1000
-# Of a run, a probe or a vantage: such a name is one part of a path, and no way out of it.
+# Names of a run, a probe or a vantage: each is one component of a path, and cannot leave it.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 NAMESPACE_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")  # as the API server has them (RFC 1123)
@@ -42,8 +42,8 @@ def _refuse_unless(fine: bool, field: str, value: object, hint: str) -> None:
 class Limits:
     """A client's limits: seconds, and how many operations may hang.
 
-    in_flight bounds what waits on one server, a kind of operation and a route, answered or timed
-    out: a server that hangs while its clients reconnect would else run out of connections.
+    in_flight bounds the operations on one server, of one kind and route, that wait for an answer, timed
+    out or not: a server that hangs while its clients reconnect would otherwise run out of connections.
     """
 
     connect_seconds: float = 1.0
@@ -55,7 +55,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Levels:
-    """What a read and a write must reach before they count, in words of the engine; None: nothing is asked."""
+    """What a read and a write must reach before they count, in the engine's words; None for the engine's default."""
 
     read: str | None = None
     write: str | None = None
@@ -67,12 +67,11 @@ class ClientOptions:
 
     client_timestamps: writes carry the client's time, not the server's. speculative_delay_ms: after so long without an
     answer another server is asked too (milliseconds, 1 to SPECULATIVE_MS_MAX); None: none is. read_routing: one of
-    READ_ROUTINGS, for reads of the route replica; None is plain, and the history says nothing of it. max_lag_bytes
-    (bytes of write-ahead log) is of lag-aware, replica_wait_ms (milliseconds, 1 to REPLICA_WAIT_MS_MAX) of causal;
-    None: the defaults above. clock_skew_ms: the client's time is said to be so much later (milliseconds, at most
-    CLOCK_SKEW_MS_MAX either way; negative: earlier) at the skewed_vantages, or at all where none is named. timeout_ms:
-    how long an operation may take once it is sent (milliseconds, TIMEOUT_MS_MIN to TIMEOUT_MS_MAX); None: as long as
-    the prober's Limits say.
+    READ_ROUTINGS, for reads of the route replica; None is plain, and is not in the history. max_lag_bytes (bytes of
+    write-ahead log) belongs to lag-aware, replica_wait_ms (milliseconds, 1 to REPLICA_WAIT_MS_MAX) to causal; None: the
+    defaults above. clock_skew_ms: how far the client's clock is ahead (milliseconds, at most CLOCK_SKEW_MS_MAX either
+    way; negative: behind) at the skewed_vantages, or at all if none is named. timeout_ms: how long an operation may
+    take once it is sent (milliseconds, TIMEOUT_MS_MIN to TIMEOUT_MS_MAX); None: as in the prober's Limits.
     """
 
     client_timestamps: bool = True
@@ -96,12 +95,12 @@ class ClientOptions:
         self._check_timeout()
 
     def at(self, vantage: str) -> ClientOptions:
-        """As a vantage's own client has them: a skew is there or it is not."""
+        """Return the options of a vantage's own client: it has the skew or has none."""
         elsewhere = bool(self.skewed_vantages) and vantage not in self.skewed_vantages
         return replace(self, clock_skew_ms=None if elsewhere else self.clock_skew_ms, skewed_vantages=())
 
     def limits(self, usual: Limits) -> Limits:
-        """A prober's limits, as this client keeps them."""
+        """Return a prober's limits with this client's time-out."""
         return usual if self.timeout_ms is None else replace(usual, statement_seconds=self.timeout_ms / 1000)
 
     def _check_timeout(self) -> None:
@@ -149,7 +148,7 @@ CLIENT_FIELDS = {
 class ProbeSpec:
     """One probe as every vantage runs it; rate is operations a second of one vantage, over all its routes.
 
-    seconds None: until told to stop. vantages is the same list everywhere: places in it go into values.
+    seconds None: until stopped. vantages is the same list everywhere: places in it go into values.
     name tells the probes of a run apart. Raises ValueError, with the field and the hint.
     """
 
@@ -186,9 +185,9 @@ class ProbeSpec:
         _refuse_unless(len(set(skewed) & set(self.vantages)) == len(skewed), "client.skewedVantages", skewed, hint)
 
     def limits(self, usual: Limits) -> Limits:
-        """A prober's limits, as this probe keeps them."""
+        """Return a prober's limits as this probe uses them."""
         own = self.client.limits(usual)
-        # Beats that hang tell nothing new, and take connections from those who are measured.
+        # Beats that hang add no information, and take connections from the operations that are measured.
         if self.workload == "clock":
             return replace(own, in_flight=min(own.in_flight, _BEATS_IN_FLIGHT))
         return replace(own, in_flight=_READERS_IN_FLIGHT) if self.workload == CACHE else own
@@ -210,7 +209,7 @@ class Target:
 
 
 def probe_from(body: Mapping[str, Any]) -> tuple[ProbeSpec, Target]:
-    """Read a Probe object; ValueError names the field that is missing or wrong."""
+    """Read a Probe object. Raises ValueError, which names the field that is missing or wrong."""
     spec = body.get("spec") or {}
     for field in ("target", "workload", "rate", "vantages", "runId"):
         if field not in spec:

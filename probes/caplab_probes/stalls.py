@@ -1,7 +1,7 @@
-"""Whether this prober itself goes on: what it does not see while it stands still is no database's doing.
+"""Event-loop stalls of this prober: what it misses meanwhile is not the database's doing.
 
-Its operations share one event loop. What keeps that from going on (a machine without processor time to spare, a node
-that is paused, a history that is being fetched) ends them by their time-outs, or before they are sent.
+Its operations share one event loop. Something may stop that (a machine without processor time to spare, a node that
+is paused, a history that is being fetched); operations then time out, or are not sent.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ STALL_SECONDS = 0.5  # half of what an operation has by default
 
 @asynccontextmanager
 async def watch_stalls(on_stall: Callable[[float], None]) -> AsyncIterator[None]:
-    """While the block runs, report every wake-up that came late by STALL_SECONDS or more, and by how many it was."""
+    """Report every wake-up that came late by STALL_SECONDS or more, and by how many, while the block runs."""
     watching = asyncio.create_task(_watch(on_stall), name="stall-watch")
     try:
         yield

@@ -1,4 +1,4 @@
-"""Where a target's clients connect: read from the API server at the start, and again while the probe runs.
+"""Endpoints of a target: read from the API server at the start, and again while the probe runs.
 
 The names are the operator's, the same for every engine (operator/caplab_operator/engines). Addresses are
 resolved ahead and the last known ones stay when the API server does not answer, so that neither a cut
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 def topology_of(target: Target, pods: Mapping[str, Any]) -> Topology:
-    """A cluster's endpoints from its members' pods, as the API server lists them; members by name."""
+    """Return a cluster's endpoints from its members' pods, as the API server lists them; members by name."""
     engine = engine_of(target.kind)
     # With its final dot the name is looked up once, not once a search domain.
     service = Endpoint("service", f"{target.name}-{engine.service}.{target.namespace}.svc.cluster.local.", engine.port)
@@ -36,7 +36,7 @@ def topology_of(target: Target, pods: Mapping[str, Any]) -> Topology:
 
 
 def read_login(api: client.ApiClient, target: Target) -> dict[str, str]:
-    """The clients' login, from the secret that the operator makes for them; raises ApiException."""
+    """Read the clients' login, from the secret that the operator makes for them. Raises ApiException."""
     secret = client.CoreV1Api(api).read_namespaced_secret(
         f"{target.name}-application", target.namespace, _request_timeout=_TIMEOUT
     )
@@ -44,7 +44,7 @@ def read_login(api: client.ApiClient, target: Target) -> dict[str, str]:
 
 
 class LiveTopology:
-    """A target's topology, kept up to date by a daemon thread until closed."""
+    """A target's topology, which a daemon thread keeps up to date until closed."""
 
     def __init__(self, api: client.ApiClient, target: Target) -> None:
         self._core = client.CoreV1Api(api)
@@ -54,15 +54,15 @@ class LiveTopology:
         self._topology = self._read()
 
     def __call__(self) -> Topology:
-        """The endpoints as last seen."""
+        """Return the endpoints as last seen."""
         return self._topology
 
     def start(self) -> None:
-        """Begin to keep it up to date."""
+        """Start the thread that keeps it up to date."""
         threading.Thread(target=self._run, name=f"topology-{self._target.name}", daemon=True).start()
 
     def close(self) -> None:
-        """Stop."""
+        """Stop the thread."""
         self._closed.set()
 
     def _run(self) -> None:
@@ -73,8 +73,8 @@ class LiveTopology:
                 log.warning("members of %s: %s", self._target.name, error)
 
     def _read(self) -> Topology:
-        # As JSON: to build the client's own objects takes ten times as long, and the thread that
-        # keeps the schedule would wait for it.
+        # As JSON: to build the client's own objects takes ten times as long, and the thread that keeps the schedule
+        # would wait for it.
         answer: Any = self._core.list_namespaced_pod(
             self._target.namespace,
             label_selector=self._selector,

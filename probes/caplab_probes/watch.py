@@ -1,4 +1,4 @@
-"""Probe objects: which of them to run here (pure), and saying how they stand."""
+"""Probe objects: which of them to run here (pure), and how their status is reported."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ class ProbeActions:
 
 
 def decide(objects: Collection[Body], vantage: str, started: Collection[str]) -> ProbeActions:
-    """What to do at a vantage where known (uids) were started already.
+    """Decide what to do at a vantage that has started the probes in started (uids).
 
-    An object runs once: one that has ended here, by its own status, is not begun again after a
+    An object runs once: one that has ended here, by its own status, does not begin again after a
     restart. Changes to a spec other than stop and vantages do not reach a probe that runs.
     """
     start: list[WantedProbe] = []
@@ -94,7 +94,7 @@ def _read(body: Body) -> WantedProbe | RefusedProbe:
 
 
 def status_body(namespace: str, name: str, vantage: str, status: Status) -> dict[str, Any]:
-    """What a vantage applies: its own entry of status.vantages (a map list by name), nothing else."""
+    """Return what a vantage applies: its own entry of status.vantages (a map list by name), nothing else."""
     entry = {
         "name": vantage,
         "phase": status.phase,

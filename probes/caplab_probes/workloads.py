@@ -1,9 +1,9 @@
-"""What operation i of a probe is: a pure function of the run, the vantage, the seed and i.
+"""Workloads: operation i of a probe is a pure function of the run, the vantage, the seed and i.
 
-A value says who wrote it: run, vantage, incarnation (one for each probe that a prober starts in a
+A value identifies its writer: run, vantage, incarnation (one for each probe that a prober starts in a
 run, and again after its death), and the operation's index, from the high bits down. So values are
-unique across runs, grow for every writer, and a prober that was killed leaves no doubt about which
-ones it may have sent.
+unique across runs, grow for every writer, and leave no doubt about what a killed prober may have
+sent.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from .spec import REPLICA, ProbeSpec
 VANTAGE_BITS, INCARNATION_BITS, INDEX_BITS = 5, 6, 26
 assert RUN_BITS + VANTAGE_BITS + INCARNATION_BITS + INDEX_BITS == 63  # a signed bigint
 INCARNATIONS = 1 << INCARNATION_BITS
-REGISTERS = 16  # of one writer; where all write all, of a route
-COUNTERS = 4  # of a route
+REGISTERS = 16  # keys of one writer; where all write all keys, keys of a route
+COUNTERS = 4  # keys of a route
 CAS_REGISTERS = 4  # the same: few, so that vantages meet
-CLOCK_KEY = "clock"  # of beats; a register's key has slashes
-_READ_SHARE = 50  # per cent of a workload that reads
+CLOCK_KEY = "clock"  # key of beats; a register's key has slashes
+_READ_SHARE = 50  # per cent of reads in a workload that reads
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation, before it is sent; op and route are words of the history, level is one of the engine's.
+    """One operation before it is sent. op and route are words of the history, level is one of the engine's.
 
-    value: what it writes, or adds to a counter. expected: what a cas is to find, which its session fills in.
+    value: what it writes, or adds to a counter. expected: the value that a cas expects, which its session fills in.
     """
 
     index: int
@@ -46,7 +46,7 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class Writer:
-    """Who writes: a vantage by its place in the list, in one incarnation; ValueError when they are used up."""
+    """A writer: a vantage by its place in the list, in one incarnation. Raises ValueError when they are used up."""
 
     spec: ProbeSpec
     vantage: int
@@ -58,23 +58,23 @@ class Writer:
 
 
 def run_of(value: int) -> int:
-    """The number of the run that a value is of."""
+    """Return the number of the run that a value belongs to."""
     return value >> (VANTAGE_BITS + INCARNATION_BITS + INDEX_BITS)
 
 
 def is_beat(operation: Operation) -> bool:
-    """Whether an operation is a beat of the workload clock."""
+    """Return whether an operation is a beat of the workload clock."""
     return operation.key == CLOCK_KEY
 
 
 def run_values(run_id: str) -> tuple[int, int]:
-    """The first value that can be of a run, and the first beyond it."""
+    """Return the first value that a run can have, and the first beyond its values."""
     low = run_number(run_id) << (VANTAGE_BITS + INCARNATION_BITS + INDEX_BITS)
     return low, low + (1 << (VANTAGE_BITS + INCARNATION_BITS + INDEX_BITS))
 
 
 def value_of(writer: Writer, index: int) -> int:
-    """What operation index writes; ValueError after 2^26 operations (93 hours at 200 a second)."""
+    """Return what operation index writes. Raises ValueError after 2^26 operations (93 hours at 200 a second)."""
     if not 0 <= index < 1 << INDEX_BITS:
         raise ValueError(f"Operation {index} has no value of its own left. Hint: begin a new run.")
     first = run_values(writer.spec.run_id)[0]
@@ -83,39 +83,39 @@ def value_of(writer: Writer, index: int) -> int:
 
 
 def index_of(value: int) -> int:
-    """The index of the operation that wrote a value."""
+    """Return the index of the operation that wrote a value."""
     return value & ((1 << INDEX_BITS) - 1)
 
 
 def writer_of(value: int) -> int:
-    """The number, within its run, of who wrote a value: its vantage, and its incarnations one after the other."""
+    """Return the number, within its run, of a value's writer: its vantage, and its incarnations one after the other."""
     who = value >> INDEX_BITS
     vantage, incarnation = who >> INCARNATION_BITS & (1 << VANTAGE_BITS) - 1, who & INCARNATIONS - 1
     return incarnation << VANTAGE_BITS | vantage
 
 
 def key_of(spec: ProbeSpec, vantage: int, route: str, number: int) -> str:
-    """A register of one writer: a probe's vantage on one route."""
+    """Return the key of a register with one writer: a probe's vantage on one route."""
     return f"{key_prefix(spec.run_id)}{spec.name}/{spec.vantages[vantage]}/{route}/{number}"
 
 
 def shared_key_of(spec: ProbeSpec, route: str, number: int) -> str:
-    """A key of all of a probe's vantages, on one route."""
+    """Return a key that all of a probe's vantages share, on one route."""
     return f"{key_prefix(spec.run_id)}{spec.name}/{route}/{number}"
 
 
 def cached_key_of(spec: ProbeSpec, number: int) -> str:
-    """A key of the workload cache, on all routes."""
+    """Return a key of the workload cache, on all routes."""
     return f"{key_prefix(spec.run_id)}{spec.name}/{number}"
 
 
 def ids_key_of(spec: ProbeSpec) -> str:
-    """What a probe's ids are handed out by, on all routes: there is one order of them."""
+    """Return the key that a probe's ids are handed out by, on all routes: they have one order."""
     return f"{key_prefix(spec.run_id)}{spec.name}"
 
 
 def operation(writer: Writer, index: int) -> Operation:
-    """Operation index of a workload that is no scan: routes take turns."""
+    """Return operation index of a workload that is no scan; routes take turns."""
     route = writer.spec.routes[index % len(writer.spec.routes)]
     return _MAKERS[writer.spec.workload](writer, index, route)
 
@@ -133,7 +133,7 @@ def _id(writer: Writer, index: int, route: str) -> Operation:
 
 
 def _register(writer: Writer, index: int, route: str) -> Operation:
-    """Writes its own keys and reads everybody's."""
+    """Return a write of one of the vantage's own keys, or a read of anybody's."""
     spec, draw = writer.spec, _draw(writer, index)
     if draw % 100 < _READ_SHARE:
         vantage, number = draw // 100 % len(spec.vantages), draw // 100 // len(spec.vantages) % REGISTERS
@@ -145,7 +145,7 @@ def _register(writer: Writer, index: int, route: str) -> Operation:
 
 
 def _multi(writer: Writer, index: int, route: str) -> Operation:
-    """Every vantage writes and reads every key."""
+    """Return a write or a read of any key: every vantage writes all."""
     return _shared(writer, index, route, REGISTERS, "write", value_of(writer, index))
 
 
@@ -158,9 +158,9 @@ def _cas(writer: Writer, index: int, route: str) -> Operation:
 
 
 def _cached(writer: Writer, index: int, route: str) -> Operation:
-    """Writes each of its own keys once, then reads everybody's, and writes one of its own now and then.
+    """Return the first write of one of the vantage's own keys, later a read of anybody's, now and then a write.
 
-    Which key is read or written is drawn by how much it is wanted. Key n is the vantage's at place n modulo theirs.
+    Which key is read or written is drawn by popularity. Key n belongs to the vantage at place n modulo their number.
     """
     spec, cache = writer.spec, writer.spec.cache
     assert cache is not None
@@ -187,7 +187,7 @@ _MAKERS: Mapping[str, Callable[[Writer, int, str], Operation]] = {
 
 
 def _shared(writer: Writer, index: int, route: str, keys: int, op: str, value: int) -> Operation:
-    """A read, or something else, of one of so many keys that all vantages share."""
+    """Return a read, or another operation, of one of so many keys that all vantages share."""
     draw = _draw(writer, index)
     key = shared_key_of(writer.spec, route, draw // 100 % keys)
     if draw % 100 < _READ_SHARE:

@@ -1,1 +1,1 @@
-"""Reads through a cache in front of a database, under six protections against stampedes."""
+"""Reads through a cache in front of a database, with six protections against stampedes."""

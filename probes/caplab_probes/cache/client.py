@@ -1,4 +1,4 @@
-"""The client of the workload cache: to the prober a client like any other, with two clusters behind it."""
+"""The client of the workload cache. To the prober it is a client like any other, with two clusters behind it."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from .reader import Reader
 from .redis_cache import RedisCache
 from .spec import CacheSpec
 
-_CACHE_SECONDS = 0.2  # a cache that takes longer is none
-_DEADLINE_SHARE = 0.95  # of the statement's time: the reader gives up before the operation is taken for hanging
+_CACHE_SECONDS = 0.2  # a cache that takes longer counts as unavailable
+_DEADLINE_SHARE = 0.95  # share of the statement's time: the reader gives up before the operation counts as hanging
 
 
 class CacheLink:
     """A share in what all readers of a prober have in common."""
 
-    server = None  # which member it is shows by the answer
+    server = None  # the answer shows which member it is
     alive = True
 
     def __init__(self, reader: Reader, database: Database) -> None:
@@ -36,13 +36,13 @@ class CacheLink:
         return await self._database.write(operation)
 
     def close(self) -> None:
-        """Do nothing: nothing is this link's own."""
+        """Do nothing: a link owns nothing."""
 
 
 class CacheClient:
-    """Reads through the cache of a RedisCluster, in front of a PostgresCluster.
+    """Client that reads through the cache of a RedisCluster, in front of a PostgresCluster.
 
-    seed: of what readers draw.
+    seed: the seed of the readers' random draws.
     """
 
     def __init__(
@@ -56,16 +56,16 @@ class CacheClient:
         self._on_load: Callable[[Load], None] | None = None
 
     def report_loads_to(self, on_load: Callable[[Load], None]) -> None:
-        """From now on call that once for each load that the database was asked for, when it is done with it."""
+        """Call on_load once for each load that the database was asked for, when the load has ended."""
         self._on_load = on_load
 
     async def open(self, endpoint: Endpoint) -> CacheLink:
-        """A link; endpoint is the cache's Service."""
+        """Open a link; endpoint is the cache's Service."""
         _, database, reader = self._started(endpoint)
         return CacheLink(reader, database)
 
     async def prepare(self, endpoint: Endpoint) -> None:
-        """Make what the workload needs where it is missing; raises NotDone."""
+        """Make what the workload needs where it is missing. Raises NotDone."""
         problem = "no endpoint of the store is known"
         topology = self._store.topology()
         for store_endpoint in filter(None, (topology.service, *topology.members)):
@@ -78,11 +78,11 @@ class CacheClient:
         raise NotDone(problem)
 
     async def scan(self, endpoint: Endpoint, workload: str, run_id: str) -> Scan:
-        """Never asked for: a cache is no source of truth. Raises NotDone."""
+        """Raise NotDone: a cache is no source of truth, so it is never scanned."""
         raise NotDone("a cache is not scanned. Hint: scan its store.")
 
     async def close(self) -> None:
-        """Let go of everything."""
+        """Close everything."""
         if self._shared is not None:
             cache, database, reader = self._shared
             reader.close()
@@ -109,5 +109,5 @@ class CacheClient:
             self._on_load(load)
 
     def _uniform(self) -> float:
-        """From (0, 1]: its logarithm is a number."""
+        """Draw from (0, 1], so that its logarithm is a number."""
         return 1.0 - self._random.random()

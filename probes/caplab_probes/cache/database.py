@@ -1,4 +1,4 @@
-"""The database behind the cache, a PostgresCluster: loads that cost something, and the writes that make copies old."""
+"""The database behind the cache, a PostgresCluster: loads with a cost, and the writes that make cached copies stale."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from .loads import Load
 from .pool import Pool
 from .reader import Loaded, LoadFailed
 
-_WRITERS = 4  # connections of their own: a write does not wait behind loads
-_ABANDONED = Outcome("fail", "timeout")  # the database did it, and nobody waited any more
+_WRITERS = 4  # writes have connections of their own, so that they do not wait behind loads
+_ABANDONED = Outcome("fail", "timeout")  # the database did it, but its reader had stopped waiting
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one load costs: milliseconds at one of so many places, of which each takes one load at a time."""
+    """Cost of one load: so many milliseconds at one of so many places, each of which takes one load at a time."""
 
     milliseconds: int
     places: int
@@ -29,16 +29,16 @@ class Cost:
 
 @dataclass(slots=True)
 class _Waiter:
-    """Whether a load's reader is still there."""
+    """Whether a load's reader still waits."""
 
     is_there: bool = True
 
 
 class Database:
-    """A Source (reader.py) behind the primary's Service: at most so many loads of this prober are under way.
+    """A Source (reader.py) behind the primary's Service, with a bound on this prober's loads under way.
 
-    A load that nobody waits for any more keeps its connection until the database is done with it: what is
-    asked for is not unasked. record is called once for each load that was sent, and is done before close.
+    A load that nobody waits for any more keeps its connection until the database has answered: a request cannot be
+    taken back. record is called once for each load that was sent, before close returns.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Database:
         self._tasks: set[asyncio.Task[Loaded]] = set()
 
     async def load(self, key: str) -> Loaded:
-        """As of Source."""
+        """Load a key, as Source does."""
         waiter = _Waiter()
         task = asyncio.create_task(self._carry_out(key, waiter))
         self._tasks.add(task)
@@ -70,7 +70,7 @@ class Database:
             return Result(refused.outcome)
 
     def close(self) -> None:
-        """Let go of every link; what is under way ends."""
+        """Close every link; operations under way end."""
         for task in self._tasks:
             task.cancel()
         self._loading.close()
@@ -79,7 +79,7 @@ class Database:
     async def _carry_out(self, key: str, waiter: _Waiter) -> Loaded:
         try:
             async with self._loading.link() as link:
-                # It may have waited for its slot for longer than its reader did.
+                # It may have waited for its slot longer than its reader waited.
                 load = await self._send(link, key, waiter) if waiter.is_there else None
         except NotOpened as refused:
             raise LoadFailed(refused.outcome) from refused
@@ -90,7 +90,7 @@ class Database:
         return Loaded(load.result.value, (load.return_ns - load.invoke_ns) / 1e9, load.result.server)
 
     async def _send(self, link: PostgresLink, key: str, waiter: _Waiter) -> Load:
-        """A load that the database did, or refused."""
+        """Send a load, and return it as the database carried it out or refused it."""
         invoke_ns = clock.now_ns()
         result = await link.load(key, self._cost.milliseconds, self._cost.places)
         if result.outcome == OK and not waiter.is_there:
@@ -102,4 +102,4 @@ class Database:
     def _done(self, task: asyncio.Task[Loaded]) -> None:
         self._tasks.discard(task)
         if not task.cancelled():
-            task.exception()  # whoever waited has it; nobody may have
+            task.exception()  # the caller that waited has the error; if none waited, asyncio must not report it

@@ -1,4 +1,4 @@
-"""What the cache holds of a key, and how it is written there (pure)."""
+"""Cache entries: what the cache holds of a key, and how it is written there (pure)."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 class Entry:
     """A copy of what the database held.
 
-    version: as it was loaded. load_seconds: how long that load took. remaining_seconds: until the cache lets it go,
-    inf where it does not.
+    version: the version that was loaded. load_seconds: how long that load took. remaining_seconds: until the cache
+    drops the entry, inf if it does not expire.
     """
 
     version: int
@@ -20,12 +20,12 @@ class Entry:
 
 
 def encode(version: int, load_seconds: float) -> str:
-    """An entry as the cache keeps it; the cache itself knows for how long."""
+    """Encode an entry as the cache keeps it; its lifetime is kept by the cache itself."""
     return f"{version} {round(load_seconds * 1e6)}"
 
 
 def decode(value: bytes | None, remaining_ms: int) -> Entry | None:
-    """What the cache answered: the value, and PTTL. None where there is nothing, or what somebody else wrote."""
+    """Decode the cache's answer: the value, and PTTL. None if there is nothing, or a value that is not ours."""
     if value is None or remaining_ms == _NO_KEY:
         return None
     version, _, micros = value.partition(b" ")
@@ -35,4 +35,4 @@ def decode(value: bytes | None, remaining_ms: int) -> Entry | None:
     return Entry(int(version), int(micros) / 1e6, remaining)
 
 
-_NO_EXPIRY, _NO_KEY = -1, -2  # as PTTL says them
+_NO_EXPIRY, _NO_KEY = -1, -2  # as PTTL reports them

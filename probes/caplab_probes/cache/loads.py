@@ -1,4 +1,4 @@
-"""A load: what the database behind a cache was asked for, as the history has it."""
+"""A load: a request to the database behind a cache, as the history records it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..links import Result
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Times in monotonic nanoseconds; a result that is a fail by timeout was there, and nobody waited any more."""
+    """Times are in monotonic nanoseconds. A fail by timeout was answered, but after its reader had stopped waiting."""
 
     key: str
     invoke_ns: int

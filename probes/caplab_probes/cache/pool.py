@@ -23,9 +23,9 @@ _CLOSED = Outcome("fail", "closed")
 
 
 class Pool(Generic[_L]):
-    """Links of a kind, which the client opens to this endpoint; most: how many there may be, None is any number.
+    """Pool of links to one endpoint; most is how many there may be, None for any number.
 
-    Whoever comes first is served first.
+    Waiting callers are served in order of arrival.
     """
 
     def __init__(self, client: Client, endpoint: Endpoint, kind: type[_L], most: int | None = None) -> None:
@@ -37,7 +37,7 @@ class Pool(Generic[_L]):
 
     @asynccontextmanager
     async def link(self) -> AsyncIterator[_L]:
-        """A link for one exchange; raises NotOpened. One that was left in the midst of it is closed."""
+        """Yield a link for one exchange. Raises NotOpened. A link that is left in mid-exchange is closed."""
         async with self._places:
             link = await self._open()
             self._used.add(link)
@@ -51,7 +51,7 @@ class Pool(Generic[_L]):
             self._idle.append(link)
 
     def close(self) -> None:
-        """Let go of every link, and open no more; what is under way on one ends."""
+        """Close every link, and open no more; what is under way on one ends."""
         self._closed = True
         for link in [*self._idle, *self._used]:
             link.close()
@@ -64,6 +64,6 @@ class Pool(Generic[_L]):
             raise NotOpened(_CLOSED, "there are no readers any more")
         opened = await self._client.open(self._endpoint)
         assert isinstance(opened, self._kind)
-        if self._closed:  # while it was being opened
+        if self._closed:  # the pool was closed while the link was being opened
             opened.close()
         return opened

@@ -1,4 +1,4 @@
-"""Which key a reader wants: by Zipf's law few keys are wanted by most.
+"""Popularity of keys: by Zipf's law few keys get most of the reads.
 
 Breslau et al., "Web Caching and Zipf-like Distributions", INFOCOM 1999. Pure.
 """
@@ -13,9 +13,9 @@ _DRAWS = float(1 << 64)
 
 
 def rank_of(draw: int, keys: int, exponent: float) -> int:
-    """The key that a draw of 64 bits is, 0 the one wanted most; key k has the weight 1 / (k + 1) ** exponent.
+    """Map a draw of 64 bits to a key, 0 the most popular; key k has the weight 1 / (k + 1) ** exponent.
 
-    exponent 0: all are wanted alike.
+    With exponent 0 all keys are equally popular.
     """
     shares = _shares(keys, exponent)
     return min(bisect_right(shares, draw / _DRAWS * shares[-1]), keys - 1)
@@ -23,5 +23,5 @@ def rank_of(draw: int, keys: int, exponent: float) -> int:
 
 @lru_cache
 def _shares(keys: int, exponent: float) -> tuple[float, ...]:
-    """The weights of a key and all before it."""
+    """Return for each key the cumulated weight of it and all before it."""
     return tuple(accumulate(float(place) ** -exponent for place in range(1, keys + 1)))

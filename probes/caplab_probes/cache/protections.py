@@ -1,7 +1,7 @@
-"""What keeps a thousand readers from the database when a key that all want expires: six ways, each a small rule (pure).
+"""Six protections of the database from a stampede when a popular key expires, each a small rule (pure).
 
-A rule says how long an entry is kept, and what a reader does with what it found. Who loads alone, as a claim in the
-cache settles it for all processes, is part of the rule; carrying it out is the reader's.
+A rule says how long an entry is kept, and what a reader does with the entry it got. It also says which loads are
+exclusive, as a claim in the cache settles it for all processes. The reader carries this out.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from .entries import Entry
 class ReadAction(Enum):
     """What a reader does."""
 
-    SERVE = "serve"  # what it found
-    REFRESH = "refresh"  # the same, and it is loaded anew behind the reader's back
-    LOAD = "load"  # the reader waits for a load
+    SERVE = "serve"  # serve the entry
+    REFRESH = "refresh"  # serve the entry, and refresh it in the background
+    LOAD = "load"  # wait for a load
 
 
 @dataclass(frozen=True, slots=True)
 class CacheTiming:
-    """How long an entry is good for, and what each protection makes of that.
+    """How long an entry is good for, and how each protection uses that.
 
-    ttl_seconds: for how long it is good. jitter_share: up to this part of it is taken off at random. beta: of XFetch, 1
-    or more for earlier loads. ahead_share: refresh-ahead begins when less than this part of it is left.
-    grace_seconds: for so long beyond it an entry is still served while another one is loaded.
+    ttl_seconds: for how long an entry is good. jitter_share: up to this share of it is taken off at random. beta: the
+    parameter of XFetch; above 1 loads come earlier. ahead_share: refresh-ahead begins when less than this share of it
+    is left. grace_seconds: how long beyond it an entry is still served while another one is loaded.
     """
 
     ttl_seconds: float
@@ -40,10 +40,10 @@ class CacheTiming:
 
 @dataclass(frozen=True, slots=True)
 class Protection:
-    """One rule. draw is uniform in (0, 1].
+    """One rule. Every draw is uniform in (0, 1].
 
-    lifetime: for how many seconds a new entry stays. found: what to do with an entry; where there is none, a reader
-    loads. exclusive: of the actions that load, those that one reader of all makes at a time.
+    lifetime: for how many seconds a new entry stays. on_hit: what to do with an entry; without one a reader loads.
+    exclusive: the loading actions that only one reader of all takes at a time.
     """
 
     lifetime: Callable[[CacheTiming, float], float]
@@ -51,7 +51,7 @@ class Protection:
     exclusive: frozenset[ReadAction] = frozenset()
 
     def action_on(self, timing: CacheTiming, entry: Entry | None, draw: float) -> ReadAction:
-        """What a reader does with what it found."""
+        """Return what a reader does with the entry it got."""
         return ReadAction.LOAD if entry is None else self.on_hit(timing, entry, draw)
 
 
@@ -68,7 +68,7 @@ def _jittered(timing: CacheTiming, draw: float) -> float:
 
 
 def _xfetch(timing: CacheTiming, entry: Entry, draw: float) -> ReadAction:
-    """Earlier the longer a load takes: with the chance that by the next read it would be too late."""
+    """Refresh earlier the longer a load takes: with the chance that the next read would come too late."""
     early = entry.load_seconds * timing.beta * -math.log(draw)
     return ReadAction.LOAD if early >= entry.remaining_seconds else ReadAction.SERVE
 
@@ -87,15 +87,15 @@ def _stale_while_revalidate(timing: CacheTiming, entry: Entry, _: float) -> Read
 
 PROTECTIONS: Mapping[str, Protection] = {
     "none": Protection(_ttl, _serve),
-    # Single flight: the first loads, the others wait for its entry (Nishtala et al., "Scaling Memcache at Facebook",
-    # NSDI 2013, leases).
+    # Single flight: the first reader loads, the others wait for its entry (Nishtala et al., "Scaling Memcache at
+    # Facebook", NSDI 2013, leases).
     "lock": Protection(_ttl, _serve, frozenset({ReadAction.LOAD})),
     # Vattani, Chierichetti & Lowenstein, "Optimal Probabilistic Cache Stampede Prevention", VLDB 2015.
     "xfetch": Protection(_ttl, _xfetch),
-    # Lifetimes drawn apart, so that what was loaded together does not expire together (AWS Builders' Library,
+    # Lifetimes are drawn apart, so that entries loaded together do not expire together (AWS Builders' Library,
     # "Caching challenges and strategies").
     "jitter": Protection(_jittered, _serve),
-    # Loaded anew before its time is over (Caffeine, refreshAfterWrite; Oracle Coherence, refresh-ahead).
+    # Refreshed before its time is over (Caffeine, refreshAfterWrite; Oracle Coherence, refresh-ahead).
     "refresh-ahead": Protection(_ttl, _refresh_ahead, frozenset({ReadAction.REFRESH})),
     # RFC 5861, stale-while-revalidate.
     "stale-while-revalidate": Protection(_with_grace, _stale_while_revalidate, frozenset({ReadAction.REFRESH})),

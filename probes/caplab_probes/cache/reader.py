@@ -1,7 +1,7 @@
-"""One prober's reads through the cache: what is missing is loaded from the database, as the protection says.
+"""One prober's reads through the cache: missing entries are loaded from the database, under a protection.
 
-The cache is never the source of truth: where it does not answer, readers go straight to the database, and nothing
-protects that from them.
+The cache is never the source of truth. If it does not answer, readers go straight to the database, and nothing
+protects the database from them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ..outcomes import OK, Outcome
 from .entries import Entry
 from .protections import CacheTiming, Protection, ReadAction
 
-_POLL_SECONDS = 0.01  # how often one that waits for another's load looks whether it is there
+_POLL_SECONDS = 0.01  # how often a reader that waits for another's load checks for its entry
 _TIMED_OUT = Result(Outcome("fail", "timeout"))
 
 
@@ -36,7 +36,7 @@ class LoadFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What a load brought: version None where the database has no such key; server: the member that answered."""
+    """What a load returned. version is None if the database has no such key; server is the member that answered."""
 
     version: int | None
     seconds: float
@@ -44,30 +44,30 @@ class Loaded:
 
 
 class Cache(Protocol):
-    """The cache, as its readers use it. Everything raises CacheGone."""
+    """The cache, as its readers use it. Every method raises CacheUnavailable."""
 
     async def get(self, key: str) -> tuple[Entry | None, str | None]:
-        """The entry, and the member that answered."""
+        """Return the entry, and the member that answered."""
 
     async def put(self, key: str, loaded: Loaded, lifetime_seconds: float) -> None:
-        """Keep what was loaded for so long."""
+        """Store what was loaded for so many seconds."""
 
     async def claim(self, key: str, token: str, seconds: float) -> bool:
-        """Whether this caller alone may load the key now; for so many seconds at most."""
+        """Claim the load of a key for so many seconds at most; returns whether this caller has it."""
 
     async def release(self, key: str, token: str) -> None:
-        """Give the claim back, if it is still this caller's."""
+        """Release the claim, if it is still this caller's."""
 
 
 class Source(Protocol):
-    """The database behind it."""
+    """The database behind the cache."""
 
     async def load(self, key: str) -> Loaded:
-        """Load a key; raises NotLoaded. Cancelled, it leaves the database at work: its answer is thrown away."""
+        """Load a key. Raises LoadFailed. If cancelled, the database stays at work and its answer is dropped."""
 
 
 class Reader:
-    """All reads of one prober. uniform: draws from (0, 1]; deadline_seconds: for how long a reader waits."""
+    """All reads of one prober. uniform draws from (0, 1]; deadline_seconds is how long a reader waits."""
 
     def __init__(
         self,
@@ -85,7 +85,7 @@ class Reader:
         self._refreshes: dict[str, asyncio.Task[None]] = {}
 
     async def read(self, key: str) -> Result:
-        """One read; never raises for what cache or database do."""
+        """Read a key. Never raises for what the cache or the database do."""
         try:
             async with asyncio.timeout(self._deadline_seconds):
                 return await self._read(key)
@@ -95,7 +95,7 @@ class Reader:
             return Result(problem.outcome)
 
     def close(self) -> None:
-        """Nobody reads any more: let go of loads that nobody waits for."""
+        """Cancel the loads that nobody waits for; no more reads may follow."""
         for task in [*self._flights.values(), *self._refreshes.values()]:
             task.cancel()
 
@@ -121,7 +121,7 @@ class Reader:
         return await asyncio.shield(flight)  # others of this process wait for it too
 
     async def _single_flight(self, key: str) -> Loaded:
-        """One load in all processes, here or elsewhere."""
+        """Load a key once for all processes: here, or wait for the process that does."""
         token = uuid.uuid4().hex
         async with asyncio.timeout(self._deadline_seconds):
             while True:
@@ -144,7 +144,7 @@ class Reader:
     async def _load_and_put(self, key: str) -> Loaded:
         loaded = await self._source.load(key)
         if loaded.version is not None:
-            with suppress(CacheUnavailable):  # the reader has what it came for
+            with suppress(CacheUnavailable):  # the reader has its value
                 await self._cache.put(key, loaded, self._protection.lifetime(self._timing, self._uniform()))
         return loaded
 
@@ -154,17 +154,17 @@ class Reader:
             task.add_done_callback(lambda done: _discard_task(self._refreshes, key, done))
 
     async def _refresh_claimed(self, key: str) -> None:
-        """Load a key anew unless somebody does; readers have what is there meanwhile."""
+        """Refresh a key unless another reader does; meanwhile readers get the entry that is there."""
         token = uuid.uuid4().hex
         try:
             async with asyncio.timeout(self._deadline_seconds):
                 if await self._cache.claim(key, token, self._deadline_seconds):
                     await self._load_claimed(key, token)
         except (CacheUnavailable, LoadFailed, TimeoutError):
-            return  # the next reader finds the entry as it is, and tries again
+            return  # the next reader gets the entry as it is, and tries again
 
     async def _release_claim(self, key: str, token: str) -> None:
-        with suppress(CacheUnavailable):  # a claim ends by itself
+        with suppress(CacheUnavailable):  # a claim expires by itself
             await self._cache.release(key, token)
 
 
@@ -177,4 +177,4 @@ def _discard_task(
 ) -> None:
     del tasks[key]
     if isinstance(done, asyncio.Task) and not done.cancelled():
-        done.exception()  # whoever waited has it; nobody may have
+        done.exception()  # the caller that waited has the error; if none waited, asyncio must not report it

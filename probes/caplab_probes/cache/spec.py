@@ -1,4 +1,4 @@
-"""What a Probe asks of the workload cache, read at the border (pure)."""
+"""The settings of the workload cache in a Probe object, read at the border (pure)."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ KEYS_MAX, EXPONENT_MAX, MILLISECONDS_MAX, PLACES_MAX, CONNECTIONS_MAX = 10_000, 
 class CacheSpec:
     """A cache in front of a database, and its readers.
 
-    store: the PostgresCluster behind the RedisCluster that is the target. keys: how many there are; exponent: of Zipf's
-    law (0: all are wanted alike). load_ms and places: what a load costs (database.Cost). connections: how many
-    loads of one prober may be under way. write_every: one operation of so many is a write. Raises ValueError, with the
-    field and the hint.
+    store: the PostgresCluster behind the RedisCluster that is the target. keys: how many keys there are. exponent: the
+    exponent of Zipf's law (0: all keys are equally popular). load_ms and places: what a load costs (database.Cost).
+    connections: how many loads of one prober may be under way. write_every: one operation in so many is a write.
+    Raises ValueError, with the field and the hint.
     """
 
     store: str
@@ -51,16 +51,16 @@ class CacheSpec:
 
     @property
     def rule(self) -> Protection:
-        """The protection by its name."""
+        """The protection that its name stands for."""
         return PROTECTIONS[self.protection]
 
     @property
     def timing(self) -> CacheTiming:
-        """How long its entries are good for."""
+        """The timing of its entries."""
         return CacheTiming(self.ttl_ms / 1000, grace_seconds=self.grace_ms / 1000)
 
 
-# Names of the fields as a Probe object has them.
+# The fields by their names in a Probe object.
 FIELDS: Mapping[str, str] = {
     "store": "store",
     "protection": "protection",
@@ -76,7 +76,7 @@ FIELDS: Mapping[str, str] = {
 
 
 def cache_from(cache: Mapping[str, Any]) -> CacheSpec:
-    """Read spec.cache of a Probe object; ValueError names the field that is missing or wrong."""
+    """Read spec.cache of a Probe object. Raises ValueError, which names the field that is missing or wrong."""
     for field in cache:
         _refuse_unless(field in FIELDS, "", field, f"only {', '.join(FIELDS)}")
     if "store" not in cache:

@@ -1,4 +1,4 @@
-"""The engines that a prober knows. Another one is a folder here, and its line in KINDS.
+"""The engines that a prober knows. To add one, add a folder here and its line in KINDS.
 
 A client module is loaded with the first load that needs it: an idle prober has no use for three drivers.
 """
@@ -16,13 +16,13 @@ KINDS = {"PostgresCluster": "postgres", "RedisCluster": "redis", "CassandraClust
 
 @cache
 def engine_named(name: str) -> Engine:
-    """The engine of a name in KINDS."""
+    """Return the engine of a name in KINDS."""
     engine: Engine = import_module(f".{name}.client", __name__).ENGINE
     return engine
 
 
 def engine_of(kind: str) -> Engine:
-    """The engine of a kind of cluster; ValueError for one that has none."""
+    """Return the engine of a kind of cluster. Raises ValueError if the kind has none."""
     if kind not in KINDS:
         raise ValueError(f"target.kind is {kind!r}. Hint: use one of {', '.join(KINDS)}.")
     return engine_named(KINDS[kind])

@@ -1,4 +1,4 @@
-"""How soon a connection is known to be dead, the same for every engine."""
+"""TCP keep-alive: how soon a connection is known to be dead, the same for every engine."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ _BEYOND_DEADLINE_SECONDS = 3.0
 
 
 def user_timeout_ms(statement_seconds: float) -> int:
-    """How long (milliseconds) the peer's kernel may be silent: 4 s, or longer where a statement may take longer.
+    """Return how long (milliseconds) the peer's kernel may be silent: 4 s, or more if a statement may take longer.
 
-    What is sent to a process that is frozen or busy, its kernel acknowledges: only a peer that is cut off, or a machine
-    that is gone, is silent. Its connection must not end before the operation on it has been given up.
+    The kernel acknowledges what is sent to a process that is frozen or busy: only a peer that is cut off, or a machine
+    that is gone, is silent. The connection must not end before the operation on it has been given up.
     """
     return max(_DEAD_AFTER_MS, round(1000 * (statement_seconds + _BEYOND_DEADLINE_SECONDS)))
 
 
 def keep_alive(statement_seconds: float) -> tuple[tuple[int, int, int], ...]:
-    """Level, name and value of each option, as setsockopt takes them.
+    """Return level, name and value of each option, as setsockopt takes them.
 
-    libpq, which opens its own sockets, is told the same by its parameters: postgres/client.py. The user timeout counts
-    in place of the number of probes (tcp(7)).
+    libpq opens its own sockets and gets the same by its parameters: postgres/client.py. The user timeout counts in
+    place of the number of probes (tcp(7)).
     """
     return (
         (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),

@@ -1,4 +1,4 @@
-"""What every engine's client does the same way: one try to connect, within its time, and work on a link of its own."""
+"""What the clients of all engines share: one attempt to connect, within its time, and work on a link of its own."""
 
 from __future__ import annotations
 
@@ -12,37 +12,37 @@ from ..outcomes import Outcome
 from ..spec import Limits
 
 _T = TypeVar("_T")
-# What a member answers is held in memory as a whole, and it may answer anything.
-ANSWER_BYTES = 1 << 20  # of an operation: the longest that is asked for is INFO, with some KiB
-SCAN_BYTES = 128 << 20  # of a final scan, or a page of it
+# A member's answer is held in memory as a whole, and it may be of any size.
+ANSWER_BYTES = 1 << 20  # for an operation: the longest answer that is asked for is INFO, with some KiB
+SCAN_BYTES = 128 << 20  # for a final scan, or a page of it
 SCAN_ELEMENTS = 4_000_000
 _SERVICE, _READ_ONLY = "service", "readonly"
 _TRY_AGAIN_NS = 500_000_000
 
 
 def leads_to_replica(endpoint: Endpoint, opened_ns: int, outcome: Outcome) -> bool:
-    """Whether a link to the primary's Service is to be given up, since what it reached is no primary.
+    """Return whether to give up a link to the primary's Service, since the member that it reached is no primary.
 
-    A connection stays where it is, and the Service may long lead to another member. Not with each operation: clients
-    would do nothing but connect.
+    A connection stays with its member, even long after the Service has moved to another one. This is not asked at each
+    operation: clients would do nothing but connect.
     """
     is_old = clock.now_ns() - opened_ns >= _TRY_AGAIN_NS
     return endpoint.name == _SERVICE and outcome.error == _READ_ONLY and is_old
 
 
 def answer_too_long(most_bytes: int) -> str:
-    """Why a connection is given up whose answer does not end."""
+    """Return the reason why a connection with an answer that is too long is given up."""
     return f"the answer is over {most_bytes:,} bytes"
 
 
 def check_scan_size(elements: int) -> None:
-    """NotDone where a scan found more than a prober can hold."""
+    """Raise NotDone if a scan has more elements than a prober can hold."""
     if elements > SCAN_ELEMENTS:
         raise NotDone(f"it holds over {SCAN_ELEMENTS:,} elements of the run. Hint: a lower rate, or fewer seconds")
 
 
 class WireError(Exception):
-    """There was no success; sent says whether any byte of what was asked may have left."""
+    """There was no success; sent is whether any byte of the request may have left."""
 
     def __init__(self, sent: bool, text: str) -> None:
         super().__init__(text)
@@ -50,24 +50,24 @@ class WireError(Exception):
 
 
 class WorkingLink(Link, Protocol):
-    """A link that can also do what is no operation."""
+    """A link that can also do work that is no operation."""
 
     async def prepare(self) -> None:
-        """Make what the workloads need where it is missing; raises NotDone or WireError."""
+        """Make what the workloads need where it is missing. Raises NotDone or WireError."""
 
     async def scan(self, workload: str, run_id: str) -> Scan:
-        """Everything this member holds of a run; raises WireError."""
+        """Read everything this member holds of a run. Raises WireError."""
 
 
 class Opener:
-    """An engine's Client, made from the way to connect once, which raises NotOpened or OSError."""
+    """An engine's Client, made from a function that connects once and raises NotOpened or OSError."""
 
     def __init__(self, limits: Limits, connect: Callable[[Endpoint], Awaitable[WorkingLink]]) -> None:
         self._limits = limits
         self._connect = connect
 
     async def open(self, endpoint: Endpoint) -> WorkingLink:
-        """Connect and identify, within Limits.connect_seconds; raises NotOpened."""
+        """Connect and identify, within Limits.connect_seconds. Raises NotOpened."""
         try:
             async with asyncio.timeout(self._limits.connect_seconds):
                 return await self._connect(endpoint)
@@ -77,18 +77,18 @@ class Opener:
             raise NotOpened(Outcome("fail", "refused"), f"{endpoint.host}: {error}") from error
 
     async def prepare(self, endpoint: Endpoint) -> None:
-        """Make what the workloads need where it is missing; raises NotDone."""
+        """Make what the workloads need where it is missing. Raises NotDone."""
         await self._on_own_link(endpoint, lambda link: link.prepare())
 
     async def scan(self, endpoint: Endpoint, workload: str, run_id: str) -> Scan:
-        """Read all that a member holds of a run; raises NotDone."""
+        """Read all that a member holds of a run. Raises NotDone."""
         return await self._on_own_link(endpoint, lambda link: link.scan(workload, run_id))
 
     async def close(self) -> None:
         """Do nothing: links share nothing."""
 
     async def _on_own_link(self, endpoint: Endpoint, work: Callable[[WorkingLink], Awaitable[_T]]) -> _T:
-        """Work that is no operation, on a link of its own and with more time."""
+        """Do work that is no operation, on a link of its own and with more time."""
         try:
             link = await self.open(endpoint)
         except NotOpened as error:

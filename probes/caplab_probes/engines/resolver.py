@@ -1,4 +1,4 @@
-"""Resolving host names without many threads."""
+"""Resolver of host names that needs few threads."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import socket
 
 
 class Resolver:
-    """Resolves host names as they are asked for; all who ask at one time share one look-up.
+    """Resolves host names on demand; concurrent callers share one look-up.
 
     A look-up without an answer blocks a thread until the resolver gives up: there must not be many.
     """
@@ -16,11 +16,11 @@ class Resolver:
         self._lookups: dict[str, asyncio.Task[tuple[str, ...]]] = {}
 
     async def address(self, host: str) -> str:
-        """An address of the host; raises OSError."""
+        """Return an address of the host. Raises OSError."""
         return (await self.addresses(host))[0]
 
     async def addresses(self, host: str) -> tuple[str, ...]:
-        """All addresses of the host, each once; raises OSError."""
+        """Return all addresses of the host, each once. Raises OSError."""
         task = self._lookups.get(host)
         if task is None:
             task = asyncio.create_task(_look_up(host))
@@ -31,7 +31,7 @@ class Resolver:
     def _forget(self, host: str, task: asyncio.Task[tuple[str, ...]]) -> None:
         del self._lookups[host]
         if not task.cancelled():
-            task.exception()  # whoever waited has it; nobody may have
+            task.exception()  # the caller that waited has the error; if none waited, asyncio must not report it
 
 
 async def _look_up(host: str) -> tuple[str, ...]:

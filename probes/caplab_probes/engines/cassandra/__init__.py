@@ -1,1 +1,1 @@
-"""Cassandra, as a prober speaks with it."""
+"""Cassandra: the prober's client and what its answers mean."""

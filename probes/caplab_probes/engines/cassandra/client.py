@@ -22,8 +22,8 @@ from .outcomes import ERRORS, Answer, applied, current_value, not_sent, reading,
 from .scanning import scan_run
 from .statements import LEVELS_OF, READ_LEVELS, WRITE_LEVELS, Kind, Statement, first_write_of, next_id_of, statement_of
 
-OPENING_SECONDS = 20.0  # for the shared connection where nobody keeps a schedule: a busy machine takes seconds for it
-# The driver gives up this much after the session has: which of the two came first must not be a matter of chance.
+OPENING_SECONDS = 20.0  # for the shared connection, when no schedule waits: a busy machine takes seconds for it
+# The driver gives up this much after the session has: which of the two comes first must not be a matter of chance.
 _MARGIN_SECONDS = 0.2
 _CLOSED = Answer(error=ConnectionShutdown("the link was closed"))
 
@@ -31,7 +31,7 @@ _T = TypeVar("_T")
 
 
 class CassandraLink:
-    """A place for one operation at a time, by the Service (any coordinator) or by one member."""
+    """A place for one operation at a time, through the Service (any coordinator) or to one member."""
 
     def __init__(
         self, connection: DriverConnection, endpoint: Endpoint, topology: Callable[[], Topology], seconds: float
@@ -47,17 +47,17 @@ class CassandraLink:
 
     @property
     def alive(self) -> bool:
-        """Whether it can be used; a member that is down refuses, and its links stay."""
+        """Whether it can be used; a member that is down refuses operations, and its links stay."""
         return not self._closed and not self._connection.lost
 
     def close(self) -> None:
-        """Let go at once: an operation under way ends as closed, and its answer is dropped. Others are not touched."""
+        """Close at once: an operation under way ends as closed, and its answer is dropped. Other links stay."""
         self._closed = True
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_result(_CLOSED)
 
     async def perform(self, operation: Operation) -> Result:
-        """Carry out one operation: one statement; a conditional write of a register that has no value yet: two."""
+        """Carry out one operation: one statement, or two for a conditional write of a register without a value."""
         until = asyncio.get_running_loop().time() + self._seconds + _MARGIN_SECONDS
         if operation.op == "id":
             return await self._next_id(operation, until)
@@ -69,9 +69,9 @@ class CassandraLink:
         return self._result(operation, answer, *reading(operation, statement.kind, answer))
 
     async def _next_id(self, operation: Operation, until: float) -> Result:
-        """An id, by the last one that this link has seen; where others went on meanwhile, by the one that shows then.
+        """Hand out the id after the last one that this link has seen, or after a newer one of another client.
 
-        Where somebody was quicker again, none was handed out.
+        If another client is quicker a second time, no id is handed out.
         """
         last = self._last_ids.get(operation.key)
         statement = next_id_of(operation, last)
@@ -86,7 +86,7 @@ class CassandraLink:
         return self._result(operation, answer, outcome, given)
 
     def _result(self, operation: Operation, answer: Answer, outcome: Outcome, value: int | None) -> Result:
-        if answer.asked == 0:  # no member of those that the driver knows takes it
+        if answer.asked == 0:  # no member that the driver knows takes it
             self._connection.notice_loss(self._topology())
         return result_of(operation, outcome, value, self._server_of(answer))
 
@@ -106,13 +106,13 @@ class CassandraLink:
             self._waiting = send(self._connection.session, bound, left, SERVICE_PROFILE)
         else:
             host = self._connection.host(self._endpoint.host)
-            if host is None:  # without one the driver would choose
+            if host is None:  # without a host the driver would choose one
                 return not_sent(NoAnswer.REFUSED)
             self._waiting = send(self._connection.session, bound, left, DIRECT_PROFILE, host)
         return await self._waiting
 
     async def _bound(self, statement: Statement, until: float) -> Any:
-        """The statement as the driver sends it, prepared first where it is not yet; or what came instead."""
+        """Return the statement as the driver sends it, prepared first if need be; or the answer that came instead."""
         bound = self._connection.bound(statement)
         if bound is not None:
             return bound
@@ -127,7 +127,7 @@ class CassandraLink:
 
 
 class CassandraClient:
-    """Links to one cluster, all of one driver."""
+    """Links to one cluster, all on one driver."""
 
     def __init__(self, shared: SharedDriver, limits: Limits, topology: Callable[[], Topology]) -> None:
         self._shared = shared
@@ -135,22 +135,22 @@ class CassandraClient:
         self._topology = topology
 
     async def open(self, endpoint: Endpoint) -> CassandraLink:
-        """A link; raises NotOpened where the driver is connected to nobody, or not to the member asked for."""
+        """Open a link. Raises NotOpened if the driver has no connection, or none to the member asked for."""
         connection = await self._shared.connection(self._limits.connect_seconds)
         if endpoint.name != "service" and not connection.connected(connection.host(endpoint.host)):
             raise NotOpened(Outcome("fail", "refused"), f"{endpoint.host}: the driver has no connection to it")
         return CassandraLink(connection, endpoint, self._topology, self._limits.statement_seconds)
 
     async def prepare(self, endpoint: Endpoint) -> None:
-        """Make tables and prepare the statements, by whichever member; raises NotDone."""
+        """Make the tables and prepare the statements, through any member. Raises NotDone."""
         await self._with_time(endpoint, self._prepare)
 
     async def scan(self, endpoint: Endpoint, workload: str, run_id: str) -> Scan:
-        """Read all that a member holds of a run, or by the Service all that all members hold; raises NotDone."""
+        """Read all that a member holds of a run, or through the Service all that all members hold. Raises NotDone."""
         return await self._with_time(endpoint, lambda connection: scan_run(connection, endpoint, workload, run_id))
 
     async def close(self) -> None:
-        """End the driver."""
+        """Close the driver."""
         await self._shared.close()
 
     async def _prepare(self, connection: DriverConnection) -> None:
@@ -170,7 +170,7 @@ class CassandraClient:
 def client(
     login: Mapping[str, str], limits: Limits, topology: Callable[[], Topology], options: ClientOptions = PLAIN_CLIENT
 ) -> Client:
-    """A client for one cluster; login has username and password ('': none is asked for)."""
+    """Make a client for one cluster; login has username and password ('' if none is needed)."""
     return CassandraClient(SharedDriver(login, limits, topology, options), limits, topology)
 
 

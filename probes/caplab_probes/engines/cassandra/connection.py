@@ -18,13 +18,13 @@ from .driver import AGREEMENT_SECONDS, connect
 from .outcomes import ERRORS
 from .statements import KEYSPACE, TABLES, TEXTS, Kind, Statement
 
-RETRY_SECONDS = 1.0  # between two tries to connect: each takes threads of its own
+RETRY_SECONDS = 1.0  # between two attempts to connect: each takes threads of its own
 
 Connect = Callable[..., tuple[Any, Any]]
 
 
 class DriverConnection:
-    """The driver's Cluster and Session with the statements prepared there; lost: it will never reach a member again."""
+    """The driver's Cluster and Session with the statements prepared there. lost: it will never reach a member again."""
 
     def __init__(self, cluster: Any, session: Any, port: int) -> None:
         self.cluster = cluster
@@ -35,15 +35,15 @@ class DriverConnection:
         self._preparing: asyncio.Task[None] | None = None
 
     def host(self, address: str) -> Any:
-        """The driver's Host at an address; None where the ring has none there."""
+        """Return the driver's Host at an address; None if the ring has none there."""
         return self.cluster.metadata.get_host(DefaultEndPoint(address, self._port))
 
     def connected(self, host: Any) -> bool:
-        """Whether the driver has an open connection to a host."""
+        """Return whether the driver has an open connection to a host."""
         return bool(self.session.get_pool_state().get(host, {}).get("open_count"))
 
     def bound(self, statement: Statement) -> Any:
-        """A statement ready to be sent; None: it could not be prepared yet."""
+        """Return a statement ready to be sent; None if it could not be prepared yet."""
         prepared = self._prepared.get(statement.text)
         if prepared is None:
             return None
@@ -56,38 +56,41 @@ class DriverConnection:
         return bound
 
     async def prepared(self) -> None:
-        """Wait until all statements are prepared; all who wait at one time share one try. Raises one of ERRORS."""
+        """Wait until all statements are prepared; concurrent callers share one attempt. Raises one of ERRORS."""
         if self._preparing is None or self._preparing.done():
             self._preparing = asyncio.create_task(asyncio.to_thread(self.prepare_statements))
             self._preparing.add_done_callback(lambda task: task.cancelled() or task.exception())  # nobody may wait
         await asyncio.shield(self._preparing)
 
     def prepare_statements(self) -> None:
-        """Prepare what is not; blocks. Raises what the driver does, InvalidRequest where the tables are missing."""
+        """Prepare the statements that are not yet prepared; blocks.
+
+        Raises the driver's errors, InvalidRequest if the tables are missing.
+        """
         for text in TEXTS:
             if text not in self._prepared:
                 self._prepared[text] = self.session.prepare(text)
 
     def make_tables(self) -> None:
-        """Make the tables where they are missing, and wait until all members know them; blocks, raises NotDone."""
+        """Make the tables where they are missing, and wait until all members know them; blocks. Raises NotDone."""
         self._agree()
         keyspace = self.cluster.metadata.keyspaces.get(KEYSPACE)
         if keyspace is None:
             raise NotDone(f"there is no keyspace {KEYSPACE} yet")
         missing = [text for name, text in TABLES.items() if name not in keyspace.tables]
         for text in missing:
-            with suppress(AlreadyExists):  # another prober's
+            with suppress(AlreadyExists):  # another prober made it first
                 self.session.execute(text, timeout=2 * AGREEMENT_SECONDS)
         if missing:
             self._agree()
 
     def replication_factor(self) -> int:
-        """How many members have a copy of each key."""
+        """Return how many members have a copy of each key."""
         strategy = self.cluster.metadata.keyspaces[KEYSPACE].replication_strategy
         return sum(int(str(factor)) for factor in strategy.dc_replication_factors.values())
 
     def notice_loss(self, topology: Topology) -> None:
-        """Find out whether all members have other addresses than the driver knows: it looks up no names again."""
+        """Check whether all members have other addresses than the driver knows: it looks up no names again."""
         if topology.members and all(self.host(member.host) is None for member in topology.members):
             self.lost = True
 
@@ -99,7 +102,7 @@ class DriverConnection:
 
 
 class SharedDriver:
-    """Opens when it is first asked for, again after a failure or a loss, until it is closed."""
+    """Opens when it is first asked for, and again after a failure or a loss, until it is closed."""
 
     def __init__(
         self,
@@ -119,7 +122,7 @@ class SharedDriver:
         self._closed = False
 
     async def connection(self, seconds: float) -> DriverConnection:
-        """The connection, waited for no longer than that; raises NotOpened. It goes on opening all the same."""
+        """Return the connection, after so many seconds at most. Raises NotOpened; opening goes on all the same."""
         task = self._opening()
         try:
             async with asyncio.timeout(seconds):
@@ -130,7 +133,7 @@ class SharedDriver:
             raise NotOpened(Outcome("fail", "refused"), str(error)) from error
 
     async def close(self) -> None:
-        """End it all, also what still opens; later calls of opened are refused."""
+        """Close the connection, and one that is still opening; later calls of `connection` are refused."""
         self._closed = True
         if self._task is not None:
             await asyncio.wait({self._task})
@@ -167,7 +170,7 @@ class SharedDriver:
         return connection
 
     async def _contacts(self) -> tuple[int, tuple[str, ...]]:
-        """Port and addresses of all members that the Service has; where the name is not resolved, of those known."""
+        """Return the port and all addresses behind the Service; if its name is not resolved, the last known ones."""
         topology = self._topology()
         members = tuple(member.host for member in topology.members)
         if topology.service is None:

@@ -1,7 +1,7 @@
-"""cassandra-driver, set up so that nothing is tried twice or hidden, and its answers brought to asyncio's side.
+"""cassandra-driver, set up so that nothing is retried or hidden, and its answers brought to asyncio.
 
-The driver has threads of its own: one that reads and writes for all clusters, a heartbeat's, and some that connect.
-What blocks here says so, and belongs into a thread; what does not may be called from the event loop.
+The driver has threads of its own: one that reads and writes for all clusters, one for heartbeats, and some that
+connect. A function here that blocks says so, and belongs in a thread; the others may be called from the event loop.
 """
 
 from __future__ import annotations
@@ -32,39 +32,42 @@ from ..opening import answer_too_long
 from .outcomes import Answer
 
 DATA_CENTRE = "dc1"
-PROTOCOL = 5  # of Cassandra 4.0 and later; the driver would go down to an older one without a word
-# A member that was lost is tried again after this, for ever: the default's delay grows to ten minutes, so that a member
-# would long be back before it is used, and a limited number of attempts would lose it for good.
+PROTOCOL = 5  # Cassandra 4.0 and later have it; the driver would silently fall back to an older one
+# A member that was lost is tried again after this, without end. The default's delay grows to ten minutes, so that a
+# member would be back long before it is used, and a limited number of attempts would lose it for good.
 RECONNECT_SECONDS = 0.5
-# A connection on which nothing came for so long is asked for a sign of life, and given up when there is none in time: a
-# member that froze or is cut off is left alone after 2 to 3 s. (30 s each by default.)
+# On a connection that was silent for so long the driver sends a heartbeat, and gives it up if there is no answer in
+# time: a member that froze or is cut off is left alone after 2 to 3 s. (30 s each by default.)
 HEARTBEAT_SECONDS = 1
 HEARTBEAT_TIMEOUT_SECONDS = 1
-CONTROL_SECONDS = 2.0  # for what the driver asks about the ring and the schema, on a connection of its own
+CONTROL_SECONDS = 2.0  # for the driver's requests about the ring and the schema, on a connection of its own
 AGREEMENT_SECONDS = 10.0  # for the members to agree on the schema
-# News of members and tables are acted upon after a random delay of up to so much. (2 and 10 s by default, which spares
-# the servers of many clients; here it would keep a member that came or went unknown.)
+# Events about members and tables are acted upon after a random delay of up to so much. (2 and 10 s by default, which
+# spares the servers of many clients; here a member that came or went would stay unknown for that long.)
 REFRESH_SECONDS = 0.5
-# What hangs in connecting to members that are cut off must not keep those from connecting that are not.
+# Attempts to connect to members that are cut off must not hold up those to the others.
 CONNECTING_THREADS = 8
-FRAME_BYTES = 16 << 20  # of an answer: a page of a scan has some ten KiB, what the ring's tables say a few hundred
+FRAME_BYTES = 16 << 20  # of an answer: a page of a scan has some ten KiB, the ring's tables a few hundred
 SPECULATIVE_REQUESTS = 1  # beside the first one
-SERVICE_PROFILE = "service"  # how applications go: by the ring, with speculation where it is asked for
+SERVICE_PROFILE = "service"  # what applications do: by the ring, with speculation if it is asked for
 DIRECT_PROFILE = EXEC_PROFILE_DEFAULT  # no speculation: with one host the driver would ask that one again
-# It tells of every attempt to connect, with a trace: half a megabyte a minute during a partition.
+# It logs every attempt to connect, with a trace: half a megabyte a minute during a partition.
 logging.getLogger("cassandra").setLevel(logging.CRITICAL)
 
 
 def connect(
     contacts: Sequence[str], port: int, login: Mapping[str, str], limits: Limits, options: ClientOptions
 ) -> tuple[Any, Any]:
-    """The driver's Cluster and Session, every member connected or given up; blocks. Raises what the driver does."""
+    """Return the driver's Cluster and Session, with every member connected or given up; blocks.
+
+    Raises the driver's errors.
+    """
     cluster = Cluster(
         contacts,
         port=port,
         auth_provider=PlainTextAuthProvider(login["username"], login["password"]) if login["password"] else None,
         protocol_version=PROTOCOL,
-        compression=False,  # processor time for nothing: an operation has some hundred bytes
+        compression=False,  # compression would only cost processor time: an operation has some hundred bytes
         execution_profiles=profiles(options),
         reconnection_policy=ConstantReconnectionPolicy(RECONNECT_SECONDS, max_attempts=None),
         connect_timeout=limits.connect_seconds,
@@ -78,10 +81,10 @@ def connect(
         executor_threads=CONNECTING_THREADS,
         sockopts=keep_alive(limits.statement_seconds),
         timestamp_generator=timestamps(options.clock_skew_ms or 0),
-        # A member that came back is told all statements before it is used, else its first operations would be two
-        # exchanges each: "not prepared", and then the driver's second try.
+        # A member that came back gets all statements prepared before it is used. Otherwise its first operations would
+        # take two exchanges each: "not prepared", and then the driver's second attempt.
         reprepare_on_up=True,
-        metrics_enabled=False,  # the history is the measure
+        metrics_enabled=False,  # the history has the figures
         monitor_reporting_enabled=False,
     )
     cluster.connection_class = with_bounded_frames(cluster.connection_class)
@@ -92,7 +95,7 @@ def connect(
 
 @cache
 def with_bounded_frames(connection: Any) -> Any:
-    """The driver's class of connections, with a bound on frames: one on which a longer frame begins is closed."""
+    """Return the driver's class of connections with a bound on frames: one that gets a longer frame is closed."""
 
     class BoundedConnection(connection):  # type: ignore[misc]  # whichever the driver found to work here
         def process_io_buffer(self) -> None:
@@ -106,16 +109,16 @@ def with_bounded_frames(connection: Any) -> Any:
 
 
 def timestamps(skew_ms: int, clock: Callable[[], int] | None = None) -> Callable[[], int]:
-    """What a client whose clock is so much later stamps its requests with, in microseconds since 1970.
+    """Return the timestamps, in microseconds since 1970, of a client whose clock is so many milliseconds ahead.
 
-    The skew is beside the driver's own clock, which never goes back: what one client writes keeps its order.
+    The skew is added to the driver's own clock, which never goes back: one client's writes keep their order.
     """
     tick = clock or MonotonicTimestampGenerator()
     return lambda: int(tick()) + skew_ms * 1000
 
 
 def profiles(options: ClientOptions) -> dict[Any, ExecutionProfile]:
-    """The two ways to execute a statement; each has policies of its own, since policies keep state."""
+    """Return the two ways to execute a statement; each has policies of its own, since policies keep state."""
     delay = options.speculative_delay_ms
     speculation = ConstantSpeculativeExecutionPolicy(delay / 1000, SPECULATIVE_REQUESTS) if delay else None
     return {DIRECT_PROFILE: _profile(None), SERVICE_PROFILE: _profile(speculation)}
@@ -124,7 +127,7 @@ def profiles(options: ClientOptions) -> dict[Any, ExecutionProfile]:
 def _profile(speculation: ConstantSpeculativeExecutionPolicy | None) -> ExecutionProfile:
     return ExecutionProfile(
         load_balancing_policy=TokenAwarePolicy(DCAwareRoundRobinPolicy(local_dc=DATA_CENTRE)),
-        retry_policy=FallthroughRetryPolicy(),  # the default tries some time-outs and unavailables again
+        retry_policy=FallthroughRetryPolicy(),  # the default retries some time-outs and unavailables
         speculative_execution_policy=speculation,
         row_factory=tuple_factory,
     )
@@ -133,16 +136,16 @@ def _profile(speculation: ConstantSpeculativeExecutionPolicy | None) -> Executio
 def send(
     session: Any, bound: Any, seconds: float, profile: object, host: Any = None, more: bytes | None = None
 ) -> asyncio.Future[Answer]:
-    """Send a statement once; the answer comes as a result, errors too. Does not block.
+    """Send a statement once. The answer comes as the future's result, errors too. Does not block.
 
-    seconds: the driver's own time-out. host: the driver's Host that is to coordinate; None: as the profile has it.
-    Nobody need wait for the future: an answer that is not wanted any more is dropped.
+    seconds: the driver's own time-out. host: the driver's Host that is to coordinate, None for the profile's choice.
+    The future need not be awaited: an answer that is no longer wanted is dropped.
     """
     loop = asyncio.get_running_loop()
     future: asyncio.Future[Answer] = loop.create_future()
     request = session.execute_async(bound, timeout=seconds, execution_profile=profile, host=host, paging_state=more)
 
-    def deliver(rows: Any, error: Exception | None = None) -> None:  # in a thread of the driver's
+    def deliver(rows: Any, error: Exception | None = None) -> None:  # in one of the driver's threads
         answer = _answer(request, rows, error)
         with suppress(RuntimeError):  # the loop has ended
             loop.call_soon_threadsafe(_resolve, future, answer)

@@ -1,6 +1,7 @@
-"""What an answer of Cassandra means, or what the driver raised instead of one (pure).
+"""Classification of Cassandra's answers, and of the errors that the driver raises instead (pure).
 
-The classes are those of cassandra-driver 3.30; the errors' meanings those of the native protocol, version 5, section 8.
+The classes are those of cassandra-driver 3.30; the errors' meanings are those of the native protocol, version 5,
+section 8.
 """
 
 from __future__ import annotations
@@ -43,10 +44,10 @@ _WORDS: Sequence[tuple[type[Exception] | tuple[type[Exception], ...], str]] = (
     ((ReadTimeout, WriteTimeout), "timeout"),
     ((Unavailable, ReadFailure, WriteFailure), "no-quorum"),
 )
-# Said before anything is carried out, whatever the statement.
+# Sent before anything is carried out, whatever the statement.
 _INVALID = (AlreadyExists, BadCredentials, InvalidRequest, ProtocolException, RequestValidationException, Unauthorized)
-# The same of a plain write. A transaction may meet them when it commits, after its Paxos round has decided. A replica
-# that leads an increment has applied it to itself before it may find that too many hints wait for the others.
+# The same for a plain write. A transaction may meet them when it commits, after its Paxos round has decided. A replica
+# that leads an increment has applied it to itself before it may see that too many hints wait for the others.
 _REFUSED_BEFORE_WRITE = {
     Kind.WRITE: (Unavailable, OverloadedErrorMessage, IsBootstrappingErrorMessage),
     Kind.INCREMENT: (Unavailable, IsBootstrappingErrorMessage),
@@ -54,7 +55,7 @@ _REFUSED_BEFORE_WRITE = {
 
 
 class NotSent(Exception):
-    """Why a statement was not even given to the driver."""
+    """Why a statement was not given to the driver at all."""
 
     def __init__(self, no_answer: NoAnswer) -> None:
         super().__init__(no_answer.value)
@@ -63,10 +64,11 @@ class NotSent(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came of one statement: rows, or an error.
+    """The answer to one statement: rows, or an error.
 
-    asked: to how many coordinators it was sent (a speculative one counts). server: the address of the coordinator that
-    answered, else of the last that was asked; None: none was. more: where to go on reading; None: that was all.
+    asked: how many coordinators it was sent to (a speculative request counts). server: the address of the coordinator
+    that answered, else of the last that was asked; None if none was. more: where to go on reading; None if that was
+    all.
     """
 
     rows: tuple[Any, ...] = ()
@@ -77,15 +79,15 @@ class Answer:
 
 
 def not_sent(no_answer: NoAnswer) -> Answer:
-    """What stands for an answer where nothing was sent."""
+    """Return the answer that stands for a statement that was not sent."""
     return Answer(error=NotSent(no_answer), asked=0)
 
 
 def classify(kind: Kind, answer: Answer) -> Outcome:
-    """The outcome of one statement.
+    """Return the outcome of one statement.
 
-    A server's error in reading is a fail: a read leaves nothing behind. In writing it is a fail only where it says that
-    nothing was begun, and where no other coordinator was sent the same (speculation).
+    A server's error in reading is a fail: a read leaves nothing behind. In writing it is a fail only if it says that
+    nothing was begun, and if no other coordinator was sent the same (speculation).
     """
     error = answer.error
     if error is None:
@@ -97,7 +99,7 @@ def classify(kind: Kind, answer: Answer) -> Outcome:
     if isinstance(error, OperationTimedOut):
         return unanswered(True, NoAnswer.TIMEOUT)
     if isinstance(error, ConnectionException):
-        # The driver says it of what was under way. Whether it had left the machine nobody knows.
+        # The driver reports it for requests under way. Whether they had left the machine is unknown.
         return unanswered(True, NoAnswer.CLOSED)
     sure = kind is Kind.READ or (answer.asked <= 1 and _began_nothing(kind, error))
     return Outcome("fail" if sure else "info", _word(error))
@@ -114,10 +116,10 @@ def _word(error: Exception) -> str:
 
 
 def reading(operation: Operation, kind: Kind, answer: Answer) -> tuple[Outcome, int | None]:
-    """The outcome of an operation's last statement, and the number that it learned: what was read, found or given.
+    """Return an operation's outcome and the number that its last statement returned: read, found instead or handed out.
 
-    A condition that did not hold is a fail: the write was surely not done, since Cassandra says of one that it began
-    and does not know the end of that it is unknown. A cas is then ok, and learned what it found.
+    A condition that did not hold is a fail: the write surely did not happen, since Cassandra reports a transaction that
+    it began and cannot finish as unknown. A cas is then ok, and returns the value found instead.
     """
     outcome = classify(kind, answer)
     if outcome != OK:
@@ -130,18 +132,18 @@ def reading(operation: Operation, kind: Kind, answer: Answer) -> tuple[Outcome, 
 
 
 def applied(answer: Answer) -> bool:
-    """Whether the condition of a transaction held: the first column of its only row."""
+    """Return whether the condition of a transaction held: the first column of its only row."""
     return bool(answer.rows) and answer.rows[0][0] is True
 
 
 def current_value(answer: Answer) -> int | None:
-    """The value that a condition on it found instead; None: there was none."""
+    """Return the value that a condition on it found instead; None if there was none."""
     value = answer.rows[0][-1] if answer.rows and len(answer.rows[0]) > 1 else None
     return None if value is None else int(value)
 
 
 def row_missing(answer: Answer) -> bool:
-    """Whether a condition did not hold because there was no such row: it then shows no value."""
+    """Return whether a condition failed because there was no such row: the answer then shows no value."""
     if answer.error is not None or not answer.rows or applied(answer):
         return False
     return all(value is None for value in answer.rows[0][1:])

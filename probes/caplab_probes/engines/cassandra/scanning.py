@@ -1,4 +1,4 @@
-"""The final scan of a Cassandra: what each member holds by itself, or what all of them hold together."""
+"""The final scan of Cassandra: what each member holds by itself, or what all of them hold together."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from .driver import DIRECT_PROFILE, send
 from .outcomes import Answer
 from .statements import Statement, element_of, scans_of
 
-_CONCURRENCY = 16  # statements under way: a small part of the 128 threads that a member has by itself for its clients
+_CONCURRENCY = 16  # statements under way: a small share of the 128 threads that a member has for its clients
 _REQUEST_SECONDS = 15.0  # the driver's time-out; the server's own for a range is 10 s
-_ROWS = 1000  # a page
+_ROWS = 1000  # rows of a page
 
 Element = tuple[str | None, int]
 
 
 async def scan_run(connection: DriverConnection, endpoint: Endpoint, workload: str, run_id: str) -> Scan:
-    """What one member holds of a run, without asking another; by the Service, what all members hold together.
+    """Read what one member holds of a run, without asking another; through the Service, what all members hold together.
 
-    A member reads by itself at level ONE as its own coordinator, if it has a copy of every key: raises NotDone where it
-    has not. At level ALL the coordinator puts all copies together; that one decides what was kept. Raises NotDone, and
-    what the driver raises.
+    A member reads by itself at level ONE as its own coordinator, if it has a copy of every key; NotDone is raised if it
+    has not. At level ALL the coordinator puts all copies together, and its result decides what was kept. Raises
+    NotDone, and the driver's errors.
     """
     if endpoint.name == "service":
         return Scan("all", None, True, await _read(connection, workload, run_id, "ALL", None))
@@ -56,7 +56,7 @@ async def _read(connection: DriverConnection, workload: str, run_id: str, level:
 async def _scan_worker(
     connection: DriverConnection, statements: Iterator[Statement], host: Any, elements: list[Element]
 ) -> None:
-    """Carry out statements as long as there are any; the iterator is shared with others of its kind."""
+    """Carry out statements as long as there are any; several workers share the iterator."""
     for statement in statements:
         more: bytes | None = None
         while True:

@@ -1,4 +1,4 @@
-"""What the Cassandra client says to a server: its tables, its levels, and the statements of each operation (pure)."""
+"""CQL of the Cassandra client: its tables, its levels, and the statements of each operation (pure)."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from ...workloads import Operation, index_of, run_of, writer_of
 
 KEYSPACE = "caplab"  # the members make it, with the cluster's replication factor
 DEFAULT_LEVEL = "QUORUM"
-# A write at one of these is a lightweight transaction. What it decided is then written at a level like any write.
+# A write at one of these is a lightweight transaction. Its decision is then written at a level like any write.
 COMMIT_LEVELS: Mapping[str, str] = {"SERIAL": "QUORUM", "LOCAL_SERIAL": "LOCAL_QUORUM"}
 _BOTH = ("ONE", "TWO", "THREE", "QUORUM", "ALL", "LOCAL_ONE", "LOCAL_QUORUM")
 READ_LEVELS = (*_BOTH, *COMMIT_LEVELS)
 WRITE_LEVELS = ("ANY", *_BOTH, "EACH_QUORUM", *COMMIT_LEVELS)
-# Counters know no transactions, and take no write that only a hint has (both are refused by the servers); what compares
-# is always a transaction.
+# Counters know no transactions, and accept no write that only a hint has (the servers refuse both); compare-and-set is
+# always a transaction.
 LEVELS_OF: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "counter": (_BOTH, (*_BOTH, "EACH_QUORUM")),
     "cas": (READ_LEVELS, tuple(COMMIT_LEVELS)),
     "ids": (READ_LEVELS, tuple(COMMIT_LEVELS)),
 }
 BUCKETS = 256  # partitions of a run's set: they spread over the ring
-# Between the buckets of two vantages: the golden section of all, so that few or many of them keep apart.
+# Distance between the buckets of two vantages: the golden section of all, so that few or many of them keep apart.
 _STRIDE = 158
 
-# The ids are given: probers that make a table at one moment by different members make the same one, where Cassandra
-# would else end up with two under one name (as for its own tables, which every member makes).
-# added: nobody repairs it by reading, and the coordinator never asks a second replica for a slow answer: what a member
-# holds is read from that member alone. The others: as they are by default, reads at more than one replica repair.
+# The ids are given: probers that make a table at one moment through different members make the same one, where
+# Cassandra would otherwise have two under one name (its own tables, which every member makes, have fixed ids too).
+# added: reads do not repair it, and the coordinator never asks a second replica for a slow answer, so that what a
+# member holds is read from that member alone. The others have the defaults: reads at several replicas repair.
 TABLES: Mapping[str, str] = {
     "added": f"""CREATE TABLE IF NOT EXISTS {KEYSPACE}.added
         (run int, bucket int, value bigint, PRIMARY KEY ((run, bucket), value))
@@ -52,12 +52,12 @@ _ADD = f"INSERT INTO {KEYSPACE}.added (run, bucket, value) VALUES (?, ?, ?)"
 _ADD_SERIAL = f"{_ADD} IF NOT EXISTS"
 _WRITE = f"INSERT INTO {KEYSPACE}.register (run, key, value) VALUES (?, ?, ?)"
 _WRITE_FIRST = f"{_WRITE} IF NOT EXISTS"
-# An older write that was left behind by a time-out must not undo a newer one of the same writer. (Plain writes are
-# ordered by their timestamps.)
+# An older write that a time-out left behind must not undo a newer one of the same writer. (Plain writes are ordered by
+# their timestamps.)
 _WRITE_SERIAL = f"UPDATE {KEYSPACE}.register SET value = ? WHERE run = ? AND key = ? IF value < ?"
-# Of a row that is not there, too, a column has the value null: one statement compares and sets.
+# A column of a row that does not exist is null, too: one statement compares and sets.
 _CAS = f"UPDATE {KEYSPACE}.register SET value = ? WHERE run = ? AND key = ? IF value = ?"
-# Always true, for no two values are the same: plain and conditional writes do not order each other.
+# Always true, since no two values are the same: plain and conditional writes do not order each other.
 _WRITE_ANY_SERIAL = f"UPDATE {KEYSPACE}.register SET value = ? WHERE run = ? AND key = ? IF value != ?"
 _INCR = f"UPDATE {KEYSPACE}.counter SET value = value + ? WHERE run = ? AND key = ?"
 _NEXT_ID = f"UPDATE {KEYSPACE}.given SET value = ? WHERE run = ? AND key = ? IF value = ?"
@@ -74,7 +74,7 @@ TEXTS = (
 
 
 class Kind(Enum):
-    """What a statement may leave behind that fails: nothing, a write, one that counts, or a begun round of Paxos."""
+    """What a failed statement may leave behind: nothing, a write, a counted write, or a begun round of Paxos."""
 
     READ = "read"
     WRITE = "write"
@@ -84,7 +84,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """A text of TEXTS with its values; level and serial are the driver's numbers, serial only of a condition."""
+    """A text of TEXTS with its values. level and serial are the driver's numbers, serial only of a condition."""
 
     text: str
     values: tuple[int | str | None, ...]
@@ -94,16 +94,16 @@ class Statement:
 
 
 def bucket_of(value: int) -> int:
-    """A value's partition: each writer goes through all of them in turn, at a distance from the others.
+    """Return a value's partition: each writer goes through all of them in turn, at a distance from the others.
 
-    Of two lightweight transactions that meet in one, Cassandra may leave one without an answer until it times out, and
-    this workload is not about that (cas and ids are). Vantages count alike: by the number itself all would meet.
+    If two lightweight transactions meet in one partition, Cassandra may leave one without an answer until it times out,
+    and this workload is not about that (cas and ids are). Vantages count alike: by the number itself all would meet.
     """
     return (writer_of(value) * _STRIDE + index_of(value)) % BUCKETS
 
 
 def statement_of(operation: Operation) -> Statement:
-    """An operation's statement; a conditional write of a register may need `first_write_of` after it."""
+    """Return an operation's statement; a conditional write of a register may need `first_write_of` after it."""
     key, value = operation.key or "", operation.value or 0
     conditional = operation.level in COMMIT_LEVELS
     if operation.op == "read":
@@ -122,19 +122,19 @@ def statement_of(operation: Operation) -> Statement:
 
 
 def first_write_of(operation: Operation) -> Statement:
-    """The conditional write of a register that nobody has written yet."""
+    """Return the conditional write of a register that has no value yet."""
     key, value = operation.key or "", operation.value or 0
     return _write(operation, _WRITE_FIRST, (run_of(value), key, value))
 
 
 def next_id_of(operation: Operation, last: int | None) -> Statement:
-    """Hands out the id after the last one, if it is still the last; None: there was none yet."""
+    """Return the statement that hands out the id after last, if it is still the last; None if there was none yet."""
     key = operation.key or ""
     return _transaction(operation, _NEXT_ID, ((last or 0) + 1, _run_in(key), key, last))
 
 
 def scans_of(workload: str, run_id: str, level: str) -> Iterator[Statement]:
-    """The statements that together read all of a run."""
+    """Return the statements that together read all of a run."""
     run = run_number(run_id)
     if workload != "set-scan":
         text = _SCAN_COUNTERS if workload == "counter-scan" else _SCAN_REGISTERS
@@ -145,7 +145,7 @@ def scans_of(workload: str, run_id: str, level: str) -> Iterator[Statement]:
 
 
 def element_of(row: tuple[int | str, ...]) -> tuple[str | None, int]:
-    """Key (None in a set) and value in a row of a scan."""
+    """Return the key (None in a set) and the value in a row of a scan."""
     *key, value = row
     return (str(key[0]) if key else None), int(value)
 
@@ -162,7 +162,7 @@ def _transaction(operation: Operation, text: str, values: tuple[int | str | None
 
 
 def _run_in(key: str) -> int:
-    """The number of the run that a register's key is of."""
+    """Return the number of the run that a register's key belongs to."""
     return int(key.partition("/")[0], 16)
 
 

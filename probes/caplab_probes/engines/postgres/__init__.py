@@ -1,1 +1,1 @@
-"""Postgres, as a prober speaks with it."""
+"""Postgres: the prober's client and what its answers mean."""

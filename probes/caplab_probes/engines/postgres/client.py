@@ -36,12 +36,12 @@ _SERVICE = "service"
 _STANDBY = "in_hot_standby"  # reported unasked since Postgres 14 (manual, 55.2.7)
 _PARAMETERS: Mapping[str, str | int] = {
     "application_name": "caplab-prober",
-    # Each of these would be a second try that nobody sees.
+    # Each of these would be a second attempt that nobody sees.
     "sslmode": "disable",
     "gssencmode": "disable",
-    # Neither the environment's nor a file's settings.
+    # Use neither the environment's nor a file's settings.
     "passfile": "/nonexistent",
-    # As in keep_alive.py, but for tcp_user_timeout: that depends on how long a statement may take.
+    # As in keep_alive.py, except tcp_user_timeout: that depends on how long a statement may take.
     "keepalives_idle": 1,
     "keepalives_interval": 1,
     "keepalives_count": 3,
@@ -51,9 +51,9 @@ _PARAMETERS: Mapping[str, str | int] = {
 class PostgresLink:
     """One connection.
 
-    server and epoch (the timeline, a whole number; None on a standby) are asked for once, and again when the
-    server says that it stopped or began to be a standby: a promotion keeps connections open. with_lsn: what is read or
-    written on the route replica comes with the server's position in the write-ahead log.
+    server and epoch (the timeline, a whole number; None on a standby) are asked for once, and again when the server
+    reports that it stopped or began to be a standby: a promotion keeps connections open. with_lsn: reads and writes on
+    the route replica return the server's position in the write-ahead log.
     """
 
     def __init__(self, wire: Wire, endpoint: Endpoint, member_at: Callable[[str], str], with_lsn: bool = False) -> None:
@@ -68,15 +68,15 @@ class PostgresLink:
 
     @property
     def alive(self) -> bool:
-        """Whether nobody has closed the connection, as far as is known."""
+        """Whether the connection is still open, as far as is known."""
         return self._wire.alive
 
     def close(self) -> None:
-        """Let go at once; an operation under way ends as closed."""
+        """Close at once; an operation under way ends as closed."""
         self._wire.close()
 
     async def identify(self) -> None:
-        """Learn server and epoch; raises PostgresError."""
+        """Learn server and epoch. Raises PostgresError."""
         (address, timeline) = (await self._wire.ask(IDENTITY)).rows[0]
         self._standby = self._wire.parameter(_STANDBY)
         if self._endpoint.name == _SERVICE:
@@ -102,7 +102,7 @@ class PostgresLink:
         return replace(result, lsn=await self._lsn(operation, answer)) if with_lsn else result
 
     async def load(self, key: str, milliseconds: int, places: int) -> Result:
-        """Read a register at a cost: so long at one of so many places. A read, so what fails has changed nothing."""
+        """Read a register at a cost: so long at one of so many places. As a read, a fail has changed nothing."""
         try:
             answer = await self._wire.ask(LOAD, key, milliseconds, places)
         except PostgresError as error:
@@ -112,7 +112,7 @@ class PostgresLink:
         return Result(outcome, value, self.server, self.epoch)
 
     async def position(self) -> Position:
-        """Where the server is; raises NotDone."""
+        """Return the server's position. Raises NotDone."""
         asked_ns = clock.now_ns()
         try:
             (lsn, primary) = (await self._wire.ask(POSITION)).rows[0]
@@ -123,9 +123,9 @@ class PostgresLink:
         return Position(int(lsn), primary == "t", asked_ns)
 
     async def _lsn(self, operation: Operation, answer: Answer) -> int | None:
-        """Where the log is that has all that the operation read or wrote; None: unknown.
+        """Return a position of the log that includes all that the operation read or wrote; None if unknown.
 
-        A commit has no answer that says where it ended. Asked for after it, the log is there or a little further.
+        The answer to a commit does not say where it ended. Asked for after it, the log is there or a little further.
         """
         if operation.op == "read":
             lsn = answer.rows[0][1] if answer.rows else None
@@ -136,7 +136,7 @@ class PostgresLink:
             return None
 
     async def scan(self, workload: str, run_id: str) -> Scan:
-        """Everything this member holds of a run; raises PostgresError."""
+        """Read everything this member holds of a run. Raises PostgresError."""
         if workload == "set-scan":
             low, end = run_values(run_id)
             answer = await self._wire.ask(SCAN_SET, low, end, most_bytes=SCAN_BYTES)
@@ -148,7 +148,7 @@ class PostgresLink:
         return Scan(self.server, self.epoch, self.epoch is not None, elements)
 
     async def prepare(self) -> None:
-        """Make tables and procedure where they are not there; raises PostgresError."""
+        """Make the tables and the procedure where they are missing. Raises PostgresError."""
         if (await self._wire.ask(PREPARED, BEAT_BODY, LOAD_BODY)).rows == (("t",),):
             return
         for statement in TABLES:
@@ -158,12 +158,12 @@ class PostgresLink:
         try:
             await self.identify()
         except PostgresError:
-            self.epoch = None  # unknown is better than one that has passed
+            self.epoch = None  # unknown is better than a position that is out of date
             self.close()
 
 
 def _value_in(answer: Answer) -> tuple[Outcome, int | None]:
-    """Of a read: it commits nothing, so a warning takes nothing from it."""
+    """Return a read's outcome and value: it commits nothing, so a warning does not make it info."""
     value = answer.rows[0][0] if answer.rows else None
     return classify(True, None), None if value is None else int(value)
 
@@ -182,7 +182,7 @@ def _reading(operation: Operation, answer: Answer) -> tuple[Outcome, int | None]
 
 
 class _Connector:
-    """Connects to one cluster: one address, one try."""
+    """Connects to one cluster: one address, one attempt."""
 
     def __init__(
         self, login: Mapping[str, str], limits: Limits, topology: Callable[[], Topology], with_lsn: bool
@@ -219,12 +219,12 @@ def client(
     topology: Callable[[], Topology],
     options: ClientOptions = PLAIN_CLIENT,
 ) -> Client:
-    """A client for one cluster; login has username, password ('': none) and database."""
+    """Make a client for one cluster; login has username, password ('' if none is needed) and database."""
     return Opener(limits, _Connector(login, limits, topology, needs_lsn(options)).connect)
 
 
 async def position(link: Link) -> Position:
-    """Where the member behind a link of `client` is; raises NotDone."""
+    """Return the position of the member behind a link of `client`. Raises NotDone."""
     assert isinstance(link, PostgresLink)
     return await link.position()
 

@@ -1,4 +1,4 @@
-"""What an answer of Postgres means, or that there was none (pure).
+"""Classification of Postgres' answers, and of missing ones (pure).
 
 Every operation is one statement in autocommit, so to send it is to send COMMIT. SQLSTATEs are
 those of the Postgres manual, appendix A.
@@ -19,10 +19,10 @@ class ServerError:
     fatal: bool
 
 
-# By SQLSTATE, then by its class; whatever else a server refuses is 'refused'.
+# By SQLSTATE, then by its class; any other refusal of a server is 'refused'.
 _ERRORS = {
     "25006": "readonly",  # read_only_sql_transaction: a standby
-    "57014": "timeout",  # query_canceled: a statement_timeout of the server's
+    "57014": "timeout",  # query_canceled: the server's statement_timeout
     "55P03": "timeout",  # lock_not_available: its lock_timeout
 }
 _ERROR_CLASSES = {
@@ -33,13 +33,13 @@ _UNRESOLVED = frozenset({"40003", "08007"})  # the server itself does not know
 
 
 def classify(sent: bool, problem: NoAnswer | ServerError | None, warnings: tuple[str, ...] = ()) -> Outcome:
-    """The outcome of one statement.
+    """Return the outcome of one statement.
 
-    sent: whether any byte of it may have left; problem: what came instead of success; warnings: the
-    SQLSTATEs of messages of severity WARNING that came with the answer. Their texts are translated by
-    the server and their states are too general to tell them apart, so any warning makes a success
-    info: a commit warns when its wait for a standby was cancelled (01000) or its backend was told to
-    die meanwhile (57P01), and is then done here and perhaps nowhere else.
+    sent: whether any byte of it may have left. problem: what came instead of success. warnings: the SQLSTATEs of
+    messages of severity WARNING that came with the answer. The server translates their texts, and their states are too
+    general to tell them apart, so any warning makes a success info: a commit warns when its wait for a standby was
+    cancelled (01000) or its backend was told to die meanwhile (57P01). It has then happened here and perhaps nowhere
+    else.
     """
     if problem is None:
         return Outcome("info", "no-quorum") if warnings else OK
@@ -49,10 +49,10 @@ def classify(sent: bool, problem: NoAnswer | ServerError | None, warnings: tuple
 
 
 def classify_beat(sent: bool, problem: NoAnswer | ServerError | None, warnings: tuple[str, ...] = ()) -> Outcome:
-    """The outcome of a beat, which commits twice: an error may be of the second transaction, its row there.
+    """Return the outcome of a beat, which commits twice: an error may be the second transaction's, with its row there.
 
-    Only what a server says before the first insert is a fail: that it is read-only, or knows no such
-    procedure or table (class 42).
+    Only an error before the first insert is a fail: the server is read-only, or has no such procedure or table
+    (class 42).
     """
     outcome = classify(sent, problem, warnings)
     first = isinstance(problem, ServerError) and (problem.sqlstate == "25006" or problem.sqlstate.startswith("42"))

@@ -1,8 +1,8 @@
 """One connection to Postgres on asyncio: libpq's own non-blocking calls, and nothing above them.
 
-Not psycopg's AsyncConnection: cancelling that one sends a cancel request and waits for its answer
-(through the very partition that is being measured), its connect_timeout is 2 s at least, and it
-takes twice the processor time (docs/probes.md has the figures). libpq's manual: chapters 34.1, 34.4.
+psycopg's AsyncConnection does not fit: to cancel, it sends a cancel request and waits for its answer (through the
+very partition that is being measured), its connect_timeout is 2 s at least, and it takes twice the processor time
+(docs/probes.md has the figures). libpq's manual: chapters 34.1, 34.4.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class PostgresError(WireError):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A statement's success: its rows as text, how many rows it changed, the SQLSTATEs of its warnings."""
+    """A statement's success: its rows as text, how many rows it changed, and the SQLSTATEs of its warnings."""
 
     rows: tuple[Row, ...]
     changed: int
@@ -45,9 +45,9 @@ class Answer:
 
 
 class ByteCounter:
-    """How many bytes have come on a connection, those that nobody has read yet among them, by the kernel's own count.
+    """Counts the bytes that have come on a connection, unread ones included, by the kernel's own count.
 
-    Linux only, and TCP (tcp_info.tcpi_bytes_received of linux/tcp.h): elsewhere nothing is counted.
+    It works for TCP on Linux (tcp_info.tcpi_bytes_received of linux/tcp.h); elsewhere nothing is counted.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -55,15 +55,15 @@ class ByteCounter:
         self._begun = self._total()
 
     def begin(self) -> None:
-        """Count from here on."""
+        """Start the count here."""
         self._begun = self._total()
 
     def count(self) -> int:
-        """The bytes since the beginning."""
+        """Return the bytes since the start."""
         return self._total() - self._begun
 
     def close(self) -> None:
-        """Let go of the connection, which would else stay open."""
+        """Close its copy of the socket, which would otherwise keep the connection open."""
         self._socket.close()
 
     def _total(self) -> int:
@@ -79,7 +79,7 @@ _RECEIVED_AT = 128
 
 
 class Wire:
-    """An open connection, with at most one statement under way. Close it from the loop that opened it."""
+    """An open connection, with at most one statement under way. Close it in the loop that opened it."""
 
     def __init__(self, conn: PGconn, loop: asyncio.AbstractEventLoop) -> None:
         self._conn = conn
@@ -97,7 +97,7 @@ class Wire:
 
     @classmethod
     async def open(cls, parameters: Mapping[str, str | int]) -> Wire:
-        """Connect by libpq's parameters, hostaddr among them: a name would be resolved blocking.
+        """Connect by libpq's parameters, with hostaddr among them: resolving a name would block.
 
         Raises PostgresError (never sent). Safe to cancel: nothing is left behind.
         """
@@ -113,19 +113,19 @@ class Wire:
 
     @property
     def alive(self) -> bool:
-        """False once it is known that the server or somebody else closed it."""
+        """False once the connection is known to be closed, by the server or by this end."""
         return self._socket >= 0
 
     def parameter(self, name: str) -> str:
-        """A setting that the server reports whenever it changes, as of its last answer; '' if it does not."""
+        """Return a setting that the server reports whenever it changes, as of its last answer; '' if it does not."""
         value = self._conn.parameter_status(name.encode()) if self.alive else None
         return (value or b"").decode()
 
     async def ask(self, statement: str, *values: str | int, most_bytes: int = ANSWER_BYTES) -> Answer:
-        """Run one statement; it is over when the server is ready for the next, its commit done.
+        """Run one statement; it is over when the server is ready for the next, with its commit done.
 
-        Raises PostgresError, also where the answer is longer: then the connection is closed. After a cancellation the
-        statement goes on: close the connection.
+        Raises PostgresError, also if the answer is longer than most_bytes: then the connection is closed. After a
+        cancellation the statement goes on: close the connection.
         """
         if not self.alive:
             raise PostgresError(NoAnswer.CLOSED, False, "the connection was closed")
@@ -148,7 +148,7 @@ class Wire:
         return self._answer()
 
     def close(self) -> None:
-        """Let go at once: says good-bye if the socket takes it, waits for nothing."""
+        """Close at once: send the message of termination if the socket takes it, and wait for nothing."""
         if self.alive:
             self._loop.remove_reader(self._socket)
             self._socket = -1
@@ -157,7 +157,7 @@ class Wire:
         self._wake()
 
     def _on_readable(self) -> None:
-        # libpq takes in what there is: looked at before, so that it never holds more than the bound.
+        # libpq takes in all there is: check before, so that it never holds more than the bound.
         if self._counter.count() > self._most_bytes:
             self._why_closed = answer_too_long(self._most_bytes)
             self.close()
@@ -198,7 +198,7 @@ class Wire:
 async def _handshake(conn: PGconn, loop: asyncio.AbstractEventLoop) -> None:
     if conn.status == ConnStatus.BAD:
         raise PostgresError(NoAnswer.REFUSED, False, conn.get_error_message())
-    # By the manual: as if the last poll had said WRITING.
+    # By the manual: as if the last poll had returned WRITING.
     poll = int(PollingStatus.WRITING)
     while poll != PollingStatus.OK:
         if poll == PollingStatus.FAILED:

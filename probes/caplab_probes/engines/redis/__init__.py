@@ -1,1 +1,1 @@
-"""Redis, as a prober speaks with it."""
+"""Redis: the prober's client and what its answers mean."""

@@ -1,4 +1,4 @@
-"""The Redis client: an operation is one command, or one script, sent once, its WAIT in the same packet."""
+"""The Redis client: an operation is one command, or one script, sent once, with its WAIT in the same packet."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ from .statements import (
 from .wire import RedisError, Wire, pack
 
 _PAGE = 10_000  # elements of a set in one reply
-_STEP = 1000  # keys that a server looks at in one reply
-_WAIT_SHARE = 0.9  # of the statement's time: WAIT answers before the operation times out
+_STEP = 1000  # keys that a server examines for one reply
+_WAIT_SHARE = 0.9  # share of the statement's time: WAIT answers before the operation times out
 _REPLICATION = pack(REPLICATION)
 
 
 class RedisLink:
     """One connection.
 
-    server is asked for once: by the address that the server itself has on the connection. epoch is the replication
-    id while the role is master, None on a replica. It comes with every operation, in the same packet right after
-    its command, with nobody's command in between. A connection would not outlive a role (Sentinel promotes and demotes
-    in one transaction with CLIENT KILL TYPE normal), but it outlives a replication id: a primary that has no backlog,
-    restarted or alone for an hour, takes a new one when its next replica comes.
+    server is asked for once: by the address that the server itself has on the connection. epoch is the replication id
+    while the role is master, None on a replica. It comes with every operation, in the same packet right after its
+    command, with no other client's command in between. A connection does not outlive a role (Sentinel promotes and
+    demotes in one transaction with CLIENT KILL TYPE normal), but it outlives a replication id: a primary that has no
+    backlog, since it restarted or was alone for an hour, takes a new one when its next replica comes.
     """
 
     def __init__(self, wire: Wire, endpoint: Endpoint, wait_ms: int) -> None:
@@ -56,15 +56,15 @@ class RedisLink:
 
     @property
     def alive(self) -> bool:
-        """Whether nobody has closed the connection, as far as is known."""
+        """Whether the connection is still open, as far as is known."""
         return self._wire.alive
 
     def close(self) -> None:
-        """Let go at once; an operation under way ends as closed."""
+        """Close at once; an operation under way ends as closed."""
         self._wire.close()
 
     async def identify(self, login: Mapping[str, str], member_at: Callable[[str], str]) -> None:
-        """Log in, learn server and epoch; raises RedisError."""
+        """Log in, and learn server and epoch. Raises RedisError."""
         hello: list[Command] = [("AUTH", login["username"], login["password"])] if login["password"] else []
         *_, who, replication = await self.ask_all(*hello, IDENTITY, REPLICATION)
         if self.server == "service":
@@ -89,13 +89,13 @@ class RedisLink:
         return result_of(operation, outcome, value, self.server, self.epoch)
 
     async def scan(self, workload: str, run_id: str) -> Scan:
-        """Everything this member holds of a run; raises RedisError."""
+        """Read everything this member holds of a run. Raises RedisError."""
         before = COUNTERS if workload == "counter-scan" else ""
         elements = await (self._set(run_id) if workload == "set-scan" else self._keyed(before, run_id))
         return Scan(self.server, self.epoch, self.epoch is not None, elements)
 
     async def prepare(self) -> None:
-        """Make nothing; raises NotDone unless it is a primary."""
+        """Make nothing, since Redis needs nothing. Raises NotDone unless the member is a primary."""
         if self.epoch is None:
             raise NotDone("it is no primary")
 
@@ -109,8 +109,8 @@ class RedisLink:
                 return tuple((None, int(value)) for value in elements)
 
     async def _keyed(self, before: str, run_id: str) -> tuple[tuple[str, int], ...]:
-        """The whole numbers of all keys of a run that have this before their name."""
-        keys: set[bytes] = set()  # a scan may say one twice
+        """Return the whole numbers in all keys of a run with a prefix."""
+        keys: set[bytes] = set()  # SCAN may return a key twice
         cursor = b"0"
         while True:
             cursor, some = await self._ask(("SCAN", cursor, "MATCH", f"{before}{key_prefix(run_id)}*", "COUNT", _STEP))
@@ -126,11 +126,11 @@ class RedisLink:
         return tuple((name.decode().removeprefix(before), int(value)) for name, value in pairs if value)
 
     async def _ask(self, command: Command) -> Any:
-        """The reply to a command of a scan."""
+        """Return the reply to a command of a scan."""
         return (await self.ask_all(command, most_bytes=SCAN_BYTES))[0]
 
     async def ask_all(self, *commands: Command, most_bytes: int = ANSWER_BYTES) -> list[Any]:
-        """Send commands in one packet; their replies. RedisError where one is refused."""
+        """Send commands in one packet, and return their replies. Raises RedisError if one is refused."""
         replies = await self._wire.ask(b"".join(map(pack, commands)), len(commands), most_bytes)
         for reply in replies:
             if isinstance(reply, ErrorReply):
@@ -154,7 +154,7 @@ def _reading(operation: Operation, reply: Any, wanted: int, acked: Any) -> tuple
 
 
 def _compared(operation: Operation, reply: Any, done: Outcome) -> tuple[Outcome, int | None]:
-    """A cas that found something else changed nothing that replicas could lack: it is a read."""
+    """Return a cas' outcome: if it found another value it changed nothing that replicas could lack, as a read."""
     read, was = _number(None if reply == b"" else reply)
     if read != OK or was != operation.expected:
         return read, was
@@ -162,17 +162,17 @@ def _compared(operation: Operation, reply: Any, done: Outcome) -> tuple[Outcome,
 
 
 def _number(reply: Any) -> tuple[Outcome, int | None]:
-    """What a key holds: a whole number, or nothing."""
+    """Return the outcome and the value of a key: a whole number, or nothing."""
     if reply is None:
         return OK, None
     try:
         return OK, int(reply)
     except (TypeError, ValueError):
-        return Outcome("fail", "refused"), None  # somebody else's key
+        return Outcome("fail", "refused"), None  # another client's key
 
 
 class _Connector:
-    """Connects to one cluster: one address, one try."""
+    """Connects to one cluster: one address, one attempt."""
 
     def __init__(self, login: Mapping[str, str], limits: Limits, topology: Callable[[], Topology]) -> None:
         self._login = {name: login[name] for name in ("username", "password")}
@@ -200,9 +200,9 @@ def client(
     login: Mapping[str, str],
     limits: Limits,
     topology: Callable[[], Topology],
-    _: ClientOptions = PLAIN_CLIENT,  # the only one that Engine.check lets through, timeout_ms, is in the limits
+    _: ClientOptions = PLAIN_CLIENT,  # timeout_ms, the only option that Engine.check lets through, is in the limits
 ) -> Client:
-    """A client for one cluster; login has username and password ('': none is asked for)."""
+    """Make a client for one cluster; login has username and password ('' if none is needed)."""
     return Opener(limits, _Connector(login, limits, topology).connect)
 
 

@@ -1,4 +1,4 @@
-"""What the Redis client says to a server: the one command of each operation, and its Lua texts (pure)."""
+"""Commands of the Redis client: the one command of each operation, and the Lua scripts (pure)."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ Command = tuple[str | int | bytes, ...]
 # WAIT's count after each write: how many replicas have it in memory. No server has more replicas here.
 WRITE_LEVELS = tuple(f"wait-{count}" for count in range(1, 9))
 
-# An older write that was left behind by a time-out must not undo a newer one of the same writer. Values have up
-# to 63 bits and a Lua number has 53: they are compared as texts, which have no sign and no leading zeros, so
-# that the longer one is the bigger number, and of two equally long ones the later in the order of characters.
+# An older write that a time-out left behind must not undo a newer one of the same writer. Values have up to 63 bits and
+# a Lua number has 53: they are compared as texts, without sign and leading zeros, so that the longer one is the bigger
+# number, and of two equally long ones the later in the order of characters.
 WRITE = """
     local was, new = redis.call('GET', KEYS[1]), ARGV[1]
     if was and (#was > #new or (#was == #new and was >= new)) then return 0 end
     redis.call('SET', KEYS[1], new)
     return 1 """
-# By the server's own clock and replication id, and one step with the write: nothing comes in between.
+# By the server's own clock and replication id, in one step with the write: nothing comes in between.
 BEAT = """
     local id = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
     local now = redis.call('TIME')
     local micros = now[1] .. string.format('%06d', now[2])
     return redis.call('RPUSH', KEYS[1], id .. ' ' .. ARGV[1] .. ' ' .. micros) """
 
-# Answers what was there ('': nothing). It took effect where that is what was expected.
+# Returns the value before ('': none). The write took effect if that is the expected one.
 CAS = """
     local was = redis.call('GET', KEYS[1]) or ''
     if was == ARGV[2] then redis.call('SET', KEYS[1], ARGV[1]) end
@@ -37,13 +37,13 @@ CAS = """
 
 IDENTITY: Command = ("CLIENT", "INFO")
 REPLICATION: Command = ("INFO", "replication")
-# Before the keys of counters and ids: what reads all of a run's registers must not find them.
+# Prefixes of the keys of counters and ids: a scan of all registers of a run must not match them.
 COUNTERS, _IDS = "counter/", "id/"
 _ADDRESS = re.compile(rb"\bladdr=(\S+):\d+")
 
 
 def command_of(operation: Operation) -> Command:
-    """An operation's one command."""
+    """Return an operation's one command."""
     key, value = operation.key or "", operation.value or 0
     if operation.op == "add":
         # A list: a command that ran twice must show.
@@ -66,28 +66,28 @@ def _counting(operation: Operation, key: str) -> Command:
 
 
 def replicas_of(level: str | None) -> int:
-    """How many replicas a write of a level waits for."""
+    """Return how many replicas a write at a level waits for."""
     return int(level.removeprefix("wait-")) if level else 0
 
 
 def wait_for(replicas: int, milliseconds: int) -> Command:
-    """Waits until so many replicas have all that this connection wrote; answers how many have, late or not."""
-    return "WAIT", replicas, max(1, milliseconds)  # 0 would be for ever
+    """Return the command that waits until so many replicas have this connection's writes; it returns how many do."""
+    return "WAIT", replicas, max(1, milliseconds)  # 0 would be without end
 
 
 def set_page(run_id: str, first: int, count: int) -> Command:
-    """Reads a part of a run's set."""
+    """Return the command that reads a part of a run's set."""
     return "LRANGE", _key("set", run_number(run_id)), first, first + count - 1
 
 
 def address_in(reply: Any) -> str | None:
-    """The server's own address in what CLIENT INFO answers: behind a Service that is the pod's."""
+    """Return the server's own address from the reply to CLIENT INFO: behind a Service it is the pod's."""
     match = _ADDRESS.search(reply) if isinstance(reply, bytes) else None
     return match[1].decode() if match else None
 
 
 def epoch_in(reply: Any) -> str | None:
-    """The replication id in what INFO replication answers; None where the role is not master."""
+    """Return the replication id from the reply to INFO replication; None if the role is not master."""
     if not isinstance(reply, bytes) or b"\nrole:master\r" not in reply:
         return None
     # Searched as bytes: it comes with every operation.

@@ -1,6 +1,6 @@
 """One connection to Redis on asyncio: hiredis' parser, and nothing above it.
 
-Not redis-py's connection: it tries again where it can (ten times by default), it does not say whether anything
+redis-py's connection does not fit: it retries where it can (ten times by default), it does not say whether anything
 was sent, and it takes more processor time (docs/probes.md has the figures).
 """
 
@@ -20,13 +20,13 @@ from .statements import Command
 
 _INCOMPLETE = object()
 _HEADER_BYTES = 24
-# A million elements or more (8 MiB of places), as a list, map, set or push announces them. Nothing that a prober asks
-# for has so many, and none of its keys and values looks like it.
+# A million elements or more (8 MiB of places), as a list, map, set or push announces them. No reply to a prober has so
+# many, and none of its keys and values looks like it.
 _VAST_LIST = re.compile(rb"\n[*%~>]\+?0*[1-9]\d{6,}\r")
 
 
 def pack(command: Command) -> bytes:
-    """A command as it is sent."""
+    """Encode a command as it is sent."""
     return bytes(hiredis.pack_command(command))  # type: ignore[arg-type]  # its types are of one part only
 
 
@@ -39,7 +39,7 @@ class RedisError(WireError):
 
 
 class Wire(asyncio.Protocol):
-    """An open connection, with at most one packet of commands under way. Close it from the loop that opened it."""
+    """An open connection, with at most one packet of commands under way. Close it in the loop that opened it."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -53,7 +53,7 @@ class Wire(asyncio.Protocol):
 
     @classmethod
     async def open(cls, address: str, port: int, statement_seconds: float = 1.0) -> Wire:
-        """Connect to an address, for operations that may take so long; raises OSError.
+        """Connect to an address, for operations that may take so many seconds. Raises OSError.
 
         Safe to cancel: nothing is left behind.
         """
@@ -64,15 +64,15 @@ class Wire(asyncio.Protocol):
 
     @property
     def alive(self) -> bool:
-        """False once it is known that the server or somebody else closed it."""
+        """False once the connection is known to be closed, by the server or by this end."""
         return self._transport is not None and not self._transport.is_closing()
 
     async def ask(self, packet: bytes, count: int, most_bytes: int = ANSWER_BYTES) -> list[Any]:
-        """Send some commands at once; their replies, in order, errors as ErrorReply.
+        """Send commands at once, and return their replies in order, errors as ErrorReply.
 
-        Where the first is an error and more is not there yet, the rest is not waited for (a WAIT may take long), and
-        the connection closes. Raises RedisError where the server closed before, or where the replies are longer: then
-        the connection is closed. Cancelled, close it.
+        If the first is an error and the others have not come yet, they are not waited for (a WAIT may take long), and
+        the connection is closed. Raises RedisError if the server closed before, or if the replies are longer than
+        most_bytes: then the connection is closed. Close it after a cancellation.
         """
         if self._transport is None or self._transport.is_closing():
             raise RedisError(NoAnswer.CLOSED, False, "the connection was closed")
@@ -88,22 +88,22 @@ class Wire(asyncio.Protocol):
         return self._replies
 
     def close(self) -> None:
-        """Let go at once, waiting for nothing."""
+        """Close at once, waiting for nothing."""
         if self._transport is not None:
             self._transport.abort()
         self._wake()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The socket is connected."""
+        """Keep the transport of the connected socket."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The server closed, or this end did."""
+        """End the reply that is waited for: the server closed, or this end did."""
         self._wake()
 
     def data_received(self, data: bytes) -> None:
-        """Some bytes of replies."""
+        """Take some bytes of replies."""
         if self._is_too_long(data):
             self._why_closed = answer_too_long(self._most_bytes)
             self.close()
@@ -115,14 +115,14 @@ class Wire(asyncio.Protocol):
         except hiredis.ProtocolError:
             self.close()
         if self._waiting is None or len(self._replies) > self._count:
-            self.close()  # replies that nobody asked for: which is whose can't be told any more
+            self.close()  # replies without a request: they can no longer be told apart
         elif len(self._replies) == self._count:
             self._wake()
         elif self._refused:
             self.close()
 
     def _is_too_long(self, data: bytes) -> bool:
-        """Whether more came than was asked for, or a list is announced for which the parser would make room at once."""
+        """Return whether more came than most_bytes, or a list was announced that the parser would allocate at once."""
         self._received_bytes += len(data)
         begun = self._tail + data
         self._tail = begun[-_HEADER_BYTES:]
