@@ -39,7 +39,7 @@ from .spec import (
 from .stalls import watch_stalls
 
 METRICS_PORT = 9187
-_TOKEN_LETTERS = 32
+_TOKEN_CHARACTERS = 32
 _REPORT_SECONDS = 1.0
 
 
@@ -63,16 +63,22 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="caplab_probes", description=__doc__)
     parser.add_argument("--vantage", default=os.environ.get("CAPLAB_VANTAGE", ""), help="the zone (CAPLAB_VANTAGE)")
     parser.add_argument("--folder", type=Path, default=Path(os.environ.get("CAPLAB_HISTORY", "history")))
-    parser.add_argument("--metrics-port", type=int, default=METRICS_PORT, help="of metrics and histories; 0: none")
+    parser.add_argument(
+        "--metrics-port", type=int, default=METRICS_PORT, help="the port for metrics and histories; 0 for none"
+    )
     parser.add_argument("--token-file", type=Path, default=_path_in(os.environ.get("CAPLAB_TOKEN_FILE")),
-                        help="has what that port asks for (CAPLAB_TOKEN_FILE); without: this machine only")  # fmt: skip
+                        help="the file with its token (CAPLAB_TOKEN_FILE); without it: this machine only")  # fmt: skip
     defaults = Limits()
     for name in Limits.__dataclass_fields__:
         value = getattr(defaults, name)
         parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value, help=f"default {value}")
     commands = parser.add_subparsers(dest="command", required=True)
-    pod = commands.add_parser("serve", help="run what Probe objects ask for, until a signal")
-    pod.add_argument("--namespace", default=os.environ.get("CAPLAB_NAMESPACE", ""), help="'': all")
+    pod = commands.add_parser("serve", help="run the probes that Probe objects ask for, until a signal")
+    pod.add_argument(
+        "--namespace",
+        default=os.environ.get("CAPLAB_NAMESPACE", ""),
+        help="the namespace of the Probe objects; '' for all",
+    )
     pod.add_argument("--context", help="the kube context to use; without it, one is used only if its cluster is a lab")
     run = commands.add_parser("run", help="run one probe; CAPLAB_PASSWORD is its password")
     run.add_argument("--engine", choices=list(KINDS.values()), default="postgres")
@@ -85,15 +91,17 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--service", type=_endpoint, help="HOST:PORT of the primary, or of the members")
     run.add_argument("--member", type=_endpoint, action="append", default=[], help="NAME=HOST:PORT, once a member")
     run.add_argument("--user", default="caplab")
-    run.add_argument("--database", default="caplab", help="of an engine that has some")
-    run.add_argument("--read-level", help="in the engine's words")
-    run.add_argument("--write-level", help="the same")
-    run.add_argument("--server-timestamps", action="store_true", help="of an engine whose clients stamp writes")
-    run.add_argument("--clock-skew-ms", type=int, help="the same; how much later their clock is said to be")
-    run.add_argument("--speculative-delay-ms", type=int, help="ask another server too after so long")
-    run.add_argument("--read-routing", choices=READ_ROUTINGS, help="of reads on the route replica")
-    run.add_argument("--max-lag-bytes", type=int, help=f"with lag-aware; default {MAX_LAG_BYTES}")
-    run.add_argument("--replica-wait-ms", type=int, help=f"with causal; default {REPLICA_WAIT_MS}")
+    run.add_argument("--database", default="caplab", help="for an engine that has databases")
+    run.add_argument("--read-level", help="the consistency level of reads, in the engine's words")
+    run.add_argument("--write-level", help="the same for writes")
+    run.add_argument(
+        "--server-timestamps", action="store_true", help="let the server timestamp writes, where an engine's clients do"
+    )
+    run.add_argument("--clock-skew-ms", type=int, help="how far the clock of such a client is ahead")
+    run.add_argument("--speculative-delay-ms", type=int, help="ask another server too after so long without an answer")
+    run.add_argument("--read-routing", choices=READ_ROUTINGS, help="for reads on the route replica")
+    run.add_argument("--max-lag-bytes", type=int, help=f"for lag-aware; default {MAX_LAG_BYTES}")
+    run.add_argument("--replica-wait-ms", type=int, help=f"for causal; default {REPLICA_WAIT_MS}")
     run.add_argument("--timeout-ms", type=int, help="how long an operation may take once it is sent")
     return parser
 
@@ -118,14 +126,14 @@ def _token(file: Path | None) -> str:
         raise ValueError(
             f"token-file {file} cannot be read: {error}. Hint: mount the Secret {TOKEN_SECRET}."
         ) from error
-    if len(token) < _TOKEN_LETTERS:
-        raise ValueError(f"token-file {file} has {len(token)} letters. Hint: write {_TOKEN_LETTERS} or more.")
+    if len(token) < _TOKEN_CHARACTERS:
+        raise ValueError(f"token-file {file} has {len(token)} characters. Hint: write {_TOKEN_CHARACTERS} or more.")
     return token
 
 
 def _prober_context(parsed: argparse.Namespace) -> ProberContext:
     if not parsed.vantage:
-        raise ValueError("There is no vantage. Hint: give --vantage or CAPLAB_VANTAGE.")
+        raise ValueError("The vantage is missing. Hint: give --vantage or CAPLAB_VANTAGE.")
     limits = Limits(**{name: getattr(parsed, name) for name in Limits.__dataclass_fields__})
     context = ProberContext(parsed.vantage, parsed.folder, limits, Exporter(parsed.vantage), session_numbers())
     if parsed.metrics_port:
@@ -146,7 +154,7 @@ async def _serve(parsed: argparse.Namespace) -> int:
 
 async def _run(parsed: argparse.Namespace) -> int:
     if not (parsed.service or parsed.member):
-        raise ValueError("There is no target. Hint: give --service HOST:PORT, or --member NAME=HOST:PORT.")
+        raise ValueError("The target is missing. Hint: give --service HOST:PORT, or --member NAME=HOST:PORT.")
     context = _prober_context(parsed)
     spec = ProbeSpec(
         run_id=parsed.run_id,

@@ -38,7 +38,7 @@ class Reservation:
         if rows * ROW_BYTES > self.reserved_bytes and self.quota.taken_bytes() > self.quota.size_bytes:
             raise QuotaExceeded(
                 f"{rows:,} rows of {ROW_BYTES} bytes are {in_words(rows * ROW_BYTES)}, and with other probes' the"
-                f" {in_words(self.quota.size_bytes)} for runs under way are used up. Hint: a lower rate, or seconds."
+                f" {in_words(self.quota.size_bytes)} for runs under way are used up. Hint: lower rate, or set seconds."
             )
 
 
@@ -65,7 +65,7 @@ class HistoryQuota:
             raise QuotaExceeded(
                 f"rate {spec.rate:g} * {spec.seconds or 0:g} s * {_rows_each(spec)} row * {ROW_BYTES} bytes are"
                 f" {in_words(wanted)}, and the prober's volume has {in_words(self.size_bytes)} for runs under"
-                f" way{others}. Hint: a lower rate, or fewer seconds."
+                f" way{others}. Hint: lower rate or seconds."
             )
         reservation = Reservation(self, wanted)
         self._reservations.append(reservation)

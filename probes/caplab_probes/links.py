@@ -158,7 +158,7 @@ class Engine:
         self._check_levels(spec)
         self._check_client(spec.client)
         if REPLICA in spec.routes and not self.has_primary:
-            raise ValueError(f"routes has {REPLICA!r}. Hint: use direct, a {self.kind} has no replicas of a primary.")
+            raise ValueError(f"routes has {REPLICA!r}. Hint: use direct; a {self.kind} has no primary and no replicas.")
         if spec.workload not in self.workloads:
             hint = f"use one of {', '.join(self.workloads)}; a {self.kind} has no epochs"
             raise ValueError(f"workload is {spec.workload!r}. Hint: {hint}.")
@@ -167,7 +167,7 @@ class Engine:
         read, write = self.levels_of.get(spec.workload, (self.read_levels, self.write_levels))
         for name, level, levels in (("read", spec.levels.read, read), ("write", spec.levels.write, write)):
             if level is not None and level not in levels:
-                hint = f"use one of {', '.join(levels)}" if levels else f"leave it out, a {self.kind} has none"
+                hint = f"use one of {', '.join(levels)}" if levels else f"leave it out; a {self.kind} has none"
                 of = f" of the workload {spec.workload}" if spec.workload in self.levels_of else ""
                 raise ValueError(f"levels.{name}{of} is {level!r}. Hint: {hint}.")
 
@@ -176,5 +176,5 @@ class Engine:
             asked = getattr(options, name)
             if asked != getattr(PLAIN_CLIENT, name) and name not in self.client_options:
                 raise ValueError(
-                    f"client.{field_name} is {asked!r}. Hint: leave it out, a {self.kind} has no such option."
+                    f"client.{field_name} is {asked!r}. Hint: leave it out; a {self.kind} has no such option."
                 )

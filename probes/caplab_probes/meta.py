@@ -36,7 +36,7 @@ def reserve(folder: Path) -> int:
         except FileExistsError:
             continue
         return incarnation
-    raise ValueError(f"{folder} holds {INCARNATIONS} incarnations. Hint: begin a new run.")
+    raise ValueError(f"{folder} has {INCARNATIONS} incarnations already. Hint: begin a new run.")
 
 
 def begin(writer: Writer, schedule: Schedule) -> Meta:

@@ -174,7 +174,7 @@ class Probe:
                 return
             self._status = replace(self._status, last_error=problem)
             await asyncio.sleep(_PREPARE_RETRY_SECONDS)
-        self._never_began = f"it never began: {self._status.last_error or 'it was stopped at once'}"
+        self._never_began = f"the load never began: {self._status.last_error or 'it was stopped at once'}"
 
     async def _try_to_prepare(self) -> str:
         """Try to prepare. Returns '' when it is done, else what the last endpoint reported."""
@@ -230,7 +230,7 @@ class Probe:
         while self._completed < begun:
             self._raise_internal_error()
             if clock.now_ns() > end_ns:
-                raise RuntimeError(f"{begun - self._completed} operations have no end")
+                raise RuntimeError(f"{begun - self._completed} operations have not ended")
             await asyncio.sleep(_DRAIN_NAP_SECONDS)
         self._raise_internal_error()
 

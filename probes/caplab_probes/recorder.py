@@ -32,7 +32,7 @@ class Recorder:
             return
         if self._job is not None and not self._job.done():
             if len(self._rows) > ROWS_MAX:
-                raise OSError(f"the history's disk takes no rows: {len(self._rows)} are waiting")
+                raise OSError(f"the history cannot be written fast enough: {len(self._rows)} rows are waiting")
             return
         self._flush(now_ns)
 

@@ -95,7 +95,7 @@ def parse_path(folder: Path, namespaced: bool, path: str) -> RunPage | Reply:
             404, f"There is no {path[:200]!r}. Hint: ask for /metrics or {below}/<runId>/{'|'.join(pages)}."
         )
     if namespaced and NAMESPACE_NAME.fullmatch(match[1]) is None:
-        return text_reply(400, f"The namespace is {match[1][:100]!r}. Hint: lower case letters, digits, '-'.")
+        return text_reply(400, f"The namespace is {match[1][:100]!r}. Hint: use lower-case letters, digits and '-'.")
     if NAME.fullmatch(match[2]) is None:
         return text_reply(400, f"runId is {match[2][:200]!r}. Hint: letters, digits, '.', '_', '-'.")
     return RunPage(folder / (match[1] or "") / match[2], match[2], match[3])
@@ -114,7 +114,7 @@ def page_reply(page: RunPage) -> Reply:
 def not_found(page: RunPage) -> Reply:
     """Return the reply for a run that does not exist, or was pruned while it was read: it must not look complete."""
     return text_reply(
-        404, f"This prober holds no run '{page.run_id}'. Hint: ask one of its vantages, before it is old."
+        404, f"This prober has no run '{page.run_id}'. Hint: ask a vantage of the run, before the run is pruned."
     )
 
 
@@ -130,7 +130,7 @@ def metrics_reply(registry: CollectorRegistry, accept: str) -> Reply:
         return Reply(200, kind, encode(registry))
     except Exception as error:
         log.warning("/metrics: %r", error)
-        return text_reply(500, f"The metrics could not be told: {error!r}.")
+        return text_reply(500, f"The metrics could not be read: {error!r}.")
 
 
 def text_reply(status: int, text: str) -> Reply:
@@ -140,8 +140,8 @@ def text_reply(status: int, text: str) -> Reply:
 
 _NO_TOKEN = text_reply(
     401,
-    f"Only who sends the probers' token is answered. Hint: send it as {TOKEN_HEADER}, or as Authorization: Bearer;"
-    " it is in the Secret caplab-prober-token of the lab's namespace. If that was changed by hand: make up.",
+    f"The request lacks the probers' token. Hint: send it as {TOKEN_HEADER}, or as Authorization: Bearer;"
+    " it is in the Secret caplab-prober-token of the lab's namespace. If that was changed by hand, run 'make up'.",
 )
 _BUSY = b"HTTP/1.0 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n"
 
@@ -305,6 +305,6 @@ def serve(exporter: Exporter, folder: Path, port: int, token: str = "", namespac
     try:
         server = _Server(port, registry_of(exporter), folder, token, namespaced)
     except OSError as error:
-        raise ValueError(f"metrics-port is {port}: {error}. Hint: name a free one, or 0 for none.") from error
+        raise ValueError(f"metrics-port is {port}: {error}. Hint: name a free port, or 0 for none.") from error
     threading.Thread(target=server.serve_forever, name="http", daemon=True).start()
     return server

@@ -194,8 +194,8 @@ class ProbeSpec:
 
     def _check_cache(self) -> None:
         if (self.cache is None) == (self.workload == CACHE):
-            hint = "say what it is" if self.cache is None else f"leave it out, it is for the workload {CACHE}"
-            raise ValueError(f"cache is {'missing' if self.cache is None else 'there'}. Hint: {hint}.")
+            hint = "describe the cache" if self.cache is None else f"leave it out; it is for the workload {CACHE}"
+            raise ValueError(f"cache is {'missing' if self.cache is None else 'given'}. Hint: {hint}.")
         _refuse_unless(self.cache is None or self.routes == ("service",), "routes", self.routes, "only service")
 
 

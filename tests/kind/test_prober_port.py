@@ -31,7 +31,7 @@ def test_a_prober_answers_only_who_holds_the_token(lab: Lab, path: str) -> None:
     with pytest.raises(ApiException) as refused:
         proxied(f"{pod}:{METRICS_PORT}", NAMESPACE, path)
     assert refused.value.status == 401
-    assert "Only who sends the probers' token is answered" in str(refused.value.body)
+    assert "The request lacks the probers' token" in str(refused.value.body)
 
 
 def test_a_run_holds_it(lab: Lab) -> None:

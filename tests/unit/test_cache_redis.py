@@ -295,7 +295,7 @@ def test_close_ends_what_is_under_way_and_opens_no_more() -> None:
             cache.close()
             with pytest.raises(CacheUnavailable, match="closed"):
                 await asking
-            with pytest.raises(CacheUnavailable, match="no readers any more"):
+            with pytest.raises(CacheUnavailable, match="readers have stopped"):
                 await cache.get("k")
             hang.set()
             await wait_until(lambda: fake.open == 0)

@@ -60,9 +60,9 @@ def test_what_does_not_fit_is_refused_by_name(fields: dict[str, Any], problem: s
 
 
 def test_it_belongs_to_the_workload_and_to_a_cache() -> None:
-    with pytest.raises(ValueError, match=r"cache is missing. Hint: say what it is"):
+    with pytest.raises(ValueError, match=r"cache is missing. Hint: describe the cache"):
         probe_from({**body(), "spec": {name: value for name, value in body()["spec"].items() if name != "cache"}})
-    with pytest.raises(ValueError, match=r"cache is there. Hint: leave it out, it is for the workload cache"):
+    with pytest.raises(ValueError, match=r"cache is given. Hint: leave it out; it is for the workload cache"):
         asked(workload="set")
     with pytest.raises(ValueError, match=r"routes is .*Hint: only service"):
         asked(routes=["service", "direct"])

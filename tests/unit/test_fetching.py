@@ -94,12 +94,12 @@ def test_a_prober_that_does_not_come_back_ends_the_wait_with_what_came_instead(
 def test_what_a_prober_itself_says_is_one_line_of_the_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(histories, "ANSWER_SECONDS", 0.0)
     refused = ApiException(status=404, reason="Not Found")
-    body: Any = b"This prober holds no run 'r-1'. Hint: ask one of its vantages, before it is old.\n"
+    body: Any = b"This prober has no run 'r-1'. Hint: ask a vantage of the run, before the run is pruned.\n"
     refused.body = body
     with pytest.raises(NotInTime) as raised:
         fetch_when_up(serving({}, [refused] * 99), "b", "runs/r-1/x")
     assert str(raised.value).endswith(
-        "404 Not Found: This prober holds no run 'r-1'. Hint: ask one of its vantages, before it is old."
+        "404 Not Found: This prober has no run 'r-1'. Hint: ask a vantage of the run, before the run is pruned."
     )
     assert "\n" not in str(raised.value)
 

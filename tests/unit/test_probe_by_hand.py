@@ -30,7 +30,9 @@ def command(folder: Path, *more: str) -> list[str]:
 def test_without_a_target_it_is_refused(tmp_path: Path) -> None:
     done = subprocess.run(command(tmp_path), capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 2
-    assert done.stderr == ("FAILED: There is no target. Hint: give --service HOST:PORT, or --member NAME=HOST:PORT.\n")
+    assert done.stderr == (
+        "FAILED: The target is missing. Hint: give --service HOST:PORT, or --member NAME=HOST:PORT.\n"
+    )
 
 
 def test_it_says_what_it_waits_for_and_that_it_never_began(tmp_path: Path) -> None:
@@ -43,4 +45,4 @@ def test_it_says_what_it_waits_for_and_that_it_never_began(tmp_path: Path) -> No
         status = json.loads(process.stdout.read())
         assert process.wait(timeout=30) == 1
     assert waiting.startswith("waiting: service: ")
-    assert status["last_error"].startswith("it never began: service: ")
+    assert status["last_error"].startswith("the load never began: service: ")

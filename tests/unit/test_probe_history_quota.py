@@ -23,7 +23,7 @@ def test_what_does_not_fit_is_refused_with_the_arithmetic() -> None:
         pass
     assert str(refused.value) == (
         "rate 2000 * 86400 s * 1 row * 200 bytes are 32.19 GiB, and the prober's volume has 1 GiB for runs under way."
-        " Hint: a lower rate, or fewer seconds."
+        " Hint: lower rate or seconds."
     )
 
 

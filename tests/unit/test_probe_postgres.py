@@ -339,7 +339,7 @@ def test_a_scan_that_hangs_or_fails_is_not_done() -> None:
     async def scenario() -> None:
         async with fake_server(hang=asyncio.Event()) as fake:
             endpoint = Endpoint("pg-1", "127.0.0.1", fake.port)
-            with pytest.raises(NotDone, match=r"pg-1: not done in 0.5 s"):
+            with pytest.raises(NotDone, match=r"pg-1: not done within 0.5 s"):
                 await client_of(fake).scan(endpoint, "set-scan", "run-1")
             fake.hang, fake.reply = None, response(b"E", b"ERROR", b"42P01")
             with pytest.raises(NotDone, match="pg-1: "):

@@ -413,7 +413,7 @@ def test_a_scan_of_registers_reads_each_of_the_run_once(count: int) -> None:
 def test_a_scan_that_hangs_or_fails_is_not_done() -> None:
     async def scenario() -> None:
         async with fake_redis(hang=asyncio.Event()) as fake:
-            with pytest.raises(NotDone, match=r"rd-1: not done in 0.5 s"):
+            with pytest.raises(NotDone, match=r"rd-1: not done within 0.5 s"):
                 await client_of(fake).scan(member_of(fake), "set-scan", "run-1")
             fake.hang, fake.reply = None, error("LOADING Redis is loading the dataset in memory")
             for workload in ("set-scan", "register-scan"):

@@ -170,7 +170,7 @@ def test_a_probe_waits_for_its_target_says_why_and_can_be_stopped(tmp_path: Path
 
             probe = await run_probe(fake, tmp_path, look, seconds=None)
             assert (probe.status.phase, probe.status.operations) == ("Done", 0)
-            assert probe.status.last_error.startswith("it never began: pg-1: ")
+            assert probe.status.last_error.startswith("the load never began: pg-1: ")
 
     asyncio.run(scenario())
 

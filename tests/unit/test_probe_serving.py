@@ -130,7 +130,7 @@ def test_a_run_that_is_not_here_is_404_with_a_sentence(port: int, page: str) -> 
     status, _, body = ask(port, f"/runs/r2/{page}")
     assert (status, body.decode().splitlines()) == (
         404,
-        ["This prober holds no run 'r2'. Hint: ask one of its vantages, before it is old."],
+        ["This prober has no run 'r2'. Hint: ask a vantage of the run, before the run is pruned."],
     )
 
 
@@ -182,7 +182,7 @@ def test_metrics_that_fail_are_500(port: int, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(serving, "choose_encoder", lambda accept: (lambda registry: 1 / 0, "text/plain"))
     assert ask(port, "/metrics")[::2] == (
         500,
-        b"The metrics could not be told: ZeroDivisionError('division by zero').\n",
+        b"The metrics could not be read: ZeroDivisionError('division by zero').\n",
     )
 
 
@@ -213,7 +213,7 @@ def test_a_client_that_talks_nonsense_or_goes_away_costs_nothing(port: int) -> N
 def test_who_does_not_hold_the_token_learns_nothing(port: int, path: str, headers: dict[str, str]) -> None:
     status, _, body = ask(port, path, headers=headers)
     assert status == 401
-    assert body.startswith(b"Only who sends the probers' token is answered. Hint: send it as X-Caplab-Token")
+    assert body.startswith(b"The request lacks the probers' token. Hint: send it as X-Caplab-Token")
     assert TOKEN.encode() not in body
 
 

@@ -87,10 +87,10 @@ def test_an_object_that_cannot_be_read_is_refused_with_the_field() -> None:
         (
             "PostgresCluster",
             {"write": "wait-1"},
-            "levels.write is 'wait-1'. Hint: leave it out, a PostgresCluster has none.",
+            "levels.write is 'wait-1'. Hint: leave it out; a PostgresCluster has none.",
         ),
         ("RedisCluster", {"write": "wait-9"}, "levels.write is 'wait-9'. Hint: use one of wait-1, wait-2, "),
-        ("RedisCluster", {"read": "one"}, "levels.read is 'one'. Hint: leave it out, a RedisCluster has none."),
+        ("RedisCluster", {"read": "one"}, "levels.read is 'one'. Hint: leave it out; a RedisCluster has none."),
         ("RedisCluster", {"scan": "one"}, "levels is 'scan'. Hint: only read and write."),
     ],
 )
@@ -122,12 +122,12 @@ def test_a_level_that_the_engine_knows_is_carried_on() -> None:
         (
             "RedisCluster",
             {"client": {"clientTimestamps": False}},
-            "client.clientTimestamps is False. Hint: leave it out, a RedisCluster has no such option.",
+            "client.clientTimestamps is False. Hint: leave it out; a RedisCluster has no such option.",
         ),
         (
             "PostgresCluster",
             {"client": {"speculativeDelayMilliseconds": 50}},
-            "client.speculativeDelayMilliseconds is 50. Hint: leave it out, a PostgresCluster has no such option.",
+            "client.speculativeDelayMilliseconds is 50. Hint: leave it out; a PostgresCluster has no such option.",
         ),
         ("CassandraCluster", {"client": {"retries": 3}}, "client is 'retries'. Hint: only clientTimestamps, spec"),
         (
@@ -154,12 +154,12 @@ def test_a_level_that_the_engine_knows_is_carried_on() -> None:
         (
             "CassandraCluster",
             {"routes": ["replica"]},
-            "routes has 'replica'. Hint: use direct, a CassandraCluster has no replicas of a primary.",
+            "routes has 'replica'. Hint: use direct; a CassandraCluster has no primary and no replicas.",
         ),
         (
             "RedisCluster",
             {"routes": ["replica"], "client": {"readRouting": "causal"}},
-            "client.readRouting is 'causal'. Hint: leave it out, a RedisCluster has no such option.",
+            "client.readRouting is 'causal'. Hint: leave it out; a RedisCluster has no such option.",
         ),
         (
             "PostgresCluster",
@@ -205,7 +205,7 @@ def test_a_level_that_the_engine_knows_is_carried_on() -> None:
             (
                 kind,
                 {"client": {"clockSkewMilliseconds": 500}},
-                f"client.clockSkewMilliseconds is 500. Hint: leave it out, a {kind} has no such option.",
+                f"client.clockSkewMilliseconds is 500. Hint: leave it out; a {kind} has no such option.",
             )
             for kind in ("PostgresCluster", "RedisCluster")
         ),
@@ -254,7 +254,7 @@ def test_a_level_that_the_engine_knows_is_carried_on() -> None:
         (
             "CassandraCluster",
             {"client": {"timeoutMilliseconds": 600}},
-            "client.timeoutMilliseconds is 600. Hint: leave it out, a CassandraCluster has no such option.",
+            "client.timeoutMilliseconds is 600. Hint: leave it out; a CassandraCluster has no such option.",
         ),
     ],
 )

@@ -79,7 +79,7 @@ class CacheClient:
 
     async def scan(self, endpoint: Endpoint, workload: str, run_id: str) -> Scan:
         """Raise NotDone: a cache is no source of truth, so it is never scanned."""
-        raise NotDone("a cache is not scanned. Hint: scan its store.")
+        raise NotDone("a cache cannot be scanned. Hint: scan its store.")
 
     async def close(self) -> None:
         """Close everything."""

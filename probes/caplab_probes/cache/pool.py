@@ -61,7 +61,7 @@ class Pool(Generic[_L]):
             if (link := self._idle.pop()).alive:
                 return link
         if self._closed:
-            raise NotOpened(_CLOSED, "there are no readers any more")
+            raise NotOpened(_CLOSED, "the probe's readers have stopped")
         opened = await self._client.open(self._endpoint)
         assert isinstance(opened, self._kind)
         if self._closed:  # the pool was closed while the link was being opened

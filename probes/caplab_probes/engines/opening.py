@@ -32,13 +32,13 @@ def leads_to_replica(endpoint: Endpoint, opened_ns: int, outcome: Outcome) -> bo
 
 def answer_too_long(most_bytes: int) -> str:
     """Return the reason why a connection with an answer that is too long is given up."""
-    return f"the answer is over {most_bytes:,} bytes"
+    return f"the answer is longer than {most_bytes:,} bytes"
 
 
 def check_scan_size(elements: int) -> None:
     """Raise NotDone if a scan has more elements than a prober can hold."""
     if elements > SCAN_ELEMENTS:
-        raise NotDone(f"it holds over {SCAN_ELEMENTS:,} elements of the run. Hint: a lower rate, or fewer seconds")
+        raise NotDone(f"the run has more than {SCAN_ELEMENTS:,} elements. Hint: lower rate or seconds")
 
 
 class WireError(Exception):
@@ -97,7 +97,7 @@ class Opener:
             async with asyncio.timeout(self._limits.scan_seconds):
                 return await work(link)
         except TimeoutError:
-            raise NotDone(f"{endpoint.name}: not done in {self._limits.scan_seconds:g} s") from None
+            raise NotDone(f"{endpoint.name}: not done within {self._limits.scan_seconds:g} s") from None
         except (NotDone, WireError) as error:
             raise NotDone(f"{endpoint.name}: {error}") from error
         finally:

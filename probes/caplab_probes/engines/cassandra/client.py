@@ -162,7 +162,7 @@ class CassandraClient:
             async with asyncio.timeout(self._limits.scan_seconds):
                 return await work(await self._shared.connection(OPENING_SECONDS))
         except TimeoutError:
-            raise NotDone(f"{endpoint.name}: not done in {self._limits.scan_seconds:g} s") from None
+            raise NotDone(f"{endpoint.name}: not done within {self._limits.scan_seconds:g} s") from None
         except (NotDone, NotOpened, *ERRORS) as error:
             raise NotDone(f"{endpoint.name}: {error}") from error
 

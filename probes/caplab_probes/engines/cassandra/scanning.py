@@ -35,7 +35,7 @@ async def scan_run(connection: DriverConnection, endpoint: Endpoint, workload: s
     members, copies = len(connection.cluster.metadata.all_hosts()), connection.replication_factor()
     if copies < members:
         raise NotDone(
-            f"of {copies} copies and {members} members none can read all by itself. Hint: scan on the route service"
+            f"with {copies} copies on {members} members, no member has every key. Hint: scan on the route service"
         )
     return Scan(endpoint.name, None, False, await _read(connection, workload, run_id, "ONE", host))
 

@@ -119,7 +119,7 @@ class PostgresLink:
         except PostgresError as error:
             raise NotDone(str(error)) from error
         if lsn is None:
-            raise NotDone("it has replayed nothing yet")
+            raise NotDone("the member has replayed nothing yet")
         return Position(int(lsn), primary == "t", asked_ns)
 
     async def _lsn(self, operation: Operation, answer: Answer) -> int | None:

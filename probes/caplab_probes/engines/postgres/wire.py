@@ -143,7 +143,7 @@ class Wire:
             raise PostgresError(NoAnswer.CLOSED, True, str(error)) from error
         if stuck:
             self.close()
-            raise PostgresError(NoAnswer.CLOSED, True, "the socket took only a part of the statement")
+            raise PostgresError(NoAnswer.CLOSED, True, "the socket took only part of the statement")
         await self._waiting
         return self._answer()
 

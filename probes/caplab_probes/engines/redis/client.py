@@ -97,7 +97,7 @@ class RedisLink:
     async def prepare(self) -> None:
         """Make nothing, since Redis needs nothing. Raises NotDone unless the member is a primary."""
         if self.epoch is None:
-            raise NotDone("it is no primary")
+            raise NotDone("the member is not a primary")
 
     async def _set(self, run_id: str) -> tuple[tuple[None, int], ...]:
         elements: list[bytes] = []
