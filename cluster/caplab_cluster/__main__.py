@@ -1,4 +1,4 @@
-"""python3 -m caplab_cluster up | down | status | doctor | dashboards | environment | clean"""
+"""Command line: python3 -m caplab_cluster up | down | status | doctor | dashboards | environment | clean"""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _terminated(signum: int, _frame: object) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command: 0 done, 1 failed (with one sentence), 2 wrong words, 130 interrupted."""
+    """Run one command. Returns 0 when it is done, 1 if it failed, 2 for wrong arguments, 130 when interrupted."""
     parser = argparse.ArgumentParser(prog="caplab_cluster", description=__doc__)
     parser.add_argument("command", choices=[*_WRITE_COMMANDS, *_READ_COMMANDS])
     command = parser.parse_args(arguments).command

@@ -1,4 +1,4 @@
-"""The slim Debian bases that every image stands on: pulled, or made by mmdebstrap."""
+"""The slim Debian bases that every image is built on: pulled, or made by mmdebstrap."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Bases:
     source: str  # pull, build
 
     def ensure(self, progress: Progress, suite: str) -> str:
-        """The base image of a suite ('bookworm'); its reference."""
+        """Make sure that the base image of a suite ('bookworm') exists, and return its reference."""
         pulled, made = f"docker.io/library/debian:{suite}-slim", f"localhost/caplab/debian:{suite}"
         reference = pulled if self.source == "pull" else made
         with progress.step(f"Debian base {suite}") as step:
@@ -40,7 +40,7 @@ class Bases:
         self.cache.contexts.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self.cache.contexts) as folder:
             archive = Path(folder) / f"{suite}.tar"
-            # Documentation and translations are most of what a minimal base can do without.
+            # Documentation and translations are the largest part that a minimal base can do without.
             lean = [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("man", "locale", "doc", "info")]
             step.run(["mmdebstrap", "--variant=minbase", *lean, suite, str(archive)])
             self.engine.run(step, "import", str(archive), reference)

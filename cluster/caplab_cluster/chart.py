@@ -27,7 +27,8 @@ USED_IMAGES = (
 )  # fmt: skip
 _READY_SECONDS = 90
 _PROBERS = "app.kubernetes.io/name=caplab-prober"
-# The agents are privileged: they end and freeze processes of others. What else in there is not restricted is to show.
+# The agents are privileged: they kill and freeze processes of other pods. Warnings show whatever else is not
+# restricted.
 _POD_SECURITY = tuple(
     f"pod-security.kubernetes.io/{mode}" for mode in ("enforce=privileged", "warn=restricted", "audit=restricted")
 )
@@ -65,7 +66,7 @@ def ensure(
 
 
 def values_of(images: Mapping[str, str]) -> dict[str, Any]:
-    """The chart's values for the images that there are: Grafana is there where its image is."""
+    """Return the chart's values for the images that exist: Grafana is installed if its image is there."""
     used = [*USED_IMAGES, *(name for name in lab_images.ONLY_PULLED if name in images)]
     return {"images": {name: images[name] for name in used}, "grafana": {"enabled": "grafana" in images}}
 
@@ -101,7 +102,7 @@ def user_values(environment: Mapping[str, str], kept: Path) -> list[Path]:
 
 
 def grafana_or_why_not(official: Mapping[str, str]) -> str:
-    """One sentence: which Grafana there is, or why there is none and what takes its place."""
+    """Return one sentence: which Grafana is installed, or why none is and what replaces it."""
     if image := official.get("grafana"):
         return f"{image}: `make dashboards` opens it"
     return "none, since its image can't be pulled: `make dashboards` opens Prometheus' own page instead"
@@ -114,7 +115,7 @@ def _delete_unfinished_release(cluster: KindCluster) -> None:
 
 
 def _is_intact(cache: Cache, tools: Tools, cluster: KindCluster) -> bool:
-    """Whether all that the chart made is there, and works together: somebody may have deleted or changed it by hand."""
+    """Return whether all that the chart made exists and works together: it may have been changed by hand."""
     return _operator_available(cluster) and _all_objects_exist(cache, tools, cluster) and _probers_have_token(cluster)
 
 
@@ -125,7 +126,7 @@ def _all_objects_exist(cache: Cache, tools: Tools, cluster: KindCluster) -> bool
 
 
 def _probers_have_token(cluster: KindCluster) -> bool:
-    """Whether the probers were made with the token that the Secret has (templates/prober.yaml): they read it once."""
+    """Return whether the probers were made with the Secret's token (templates/prober.yaml): they read it once."""
     in_namespace = ("--namespace", NAMESPACE, "--output")
     token = cluster.kubectl("get", "secret", "caplab-prober-token", *in_namespace, "jsonpath={.data.token}").out
     noted = r'jsonpath={range .items[*]}{.spec.template.metadata.annotations.caplab\.dev/token}{"\n"}{end}'

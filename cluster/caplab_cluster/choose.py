@@ -1,4 +1,4 @@
-"""What to use of what a machine has: pure functions of the facts and the user's options."""
+"""Choices of what to use on a machine: pure functions of its facts and the user's options."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class SetupOptions:
 
 @dataclass(frozen=True, slots=True)
 class EngineChoice:
-    """The container engine; install says that it must be installed first."""
+    """The container engine; install: it must be installed first."""
 
     name: str  # docker, podman
     path: str
@@ -43,7 +43,7 @@ class ToolChoice:
 
 @dataclass(frozen=True, slots=True)
 class SourceChoice:
-    """Where images come from."""
+    """The source of images."""
 
     source: str  # pull, build
     why: str
@@ -51,19 +51,19 @@ class SourceChoice:
 
 @dataclass(frozen=True, slots=True)
 class JarsChoice:
-    """Who fetches jars: the host's Maven, or (None) one within the image's build."""
+    """Which Maven fetches jars: the host's, or (None) one within the image's build."""
 
     maven: Tool | None
     why: str
 
     @property
     def source(self) -> str:
-        """Where that is: host, build."""
+        """Where jars are fetched: host or build."""
         return "build" if self.maven is None else "host"
 
 
 def options_from(environment: Mapping[str, str]) -> SetupOptions:
-    """Read the options; Failure names a variable with a value that is none of the allowed."""
+    """Read the options. Raises Failure, which names the variable, if a value is not allowed."""
     allowed = {"CAPLAB_ENGINE": ("auto", "docker", "podman"), "CAPLAB_IMAGES": ("auto", "pull", "build")}
     for name, values in allowed.items():
         if (value := environment.get(name, "auto")) not in values:
@@ -72,12 +72,12 @@ def options_from(environment: Mapping[str, str]) -> SetupOptions:
 
 
 def dotted(version: Version | None) -> str:
-    """(1, 34, 4) -> '1.34.4'; None -> 'of unknown version'."""
+    """Format a version: (1, 34, 4) is '1.34.4', None is 'of unknown version'."""
     return "of unknown version" if version is None else ".".join(map(str, version))
 
 
 def choose_engine(machine: Machine, options: SetupOptions) -> EngineChoice:
-    """A running Docker, else podman, else podman to be installed; Failure says why none can be."""
+    """Choose a running Docker, else podman, else podman to be installed. Raises Failure if none can be used."""
     docker_problem = _docker_problem(machine.docker)
     podman_problem = _podman_problem(machine)
     if options.engine != "podman" and machine.docker and not docker_problem:
@@ -123,7 +123,7 @@ def _podman_problem(machine: Machine) -> str:
 
 
 def choose_tool(name: str, detected: Tool | None, fit: tuple[Version, Version]) -> ToolChoice:
-    """The tool on PATH if its version is in fit (ends included), else one built here."""
+    """Choose the tool on PATH if its version is in fit (ends included), else one built here."""
     low, high = fit
     if detected is None:
         return ToolChoice(name, None, f"{name} is not on PATH")
@@ -133,7 +133,7 @@ def choose_tool(name: str, detected: Tool | None, fit: tuple[Version, Version]) 
 
 
 def choose_source(options: SetupOptions, have_pulled: bool, have_built: bool, answers: bool) -> SourceChoice:
-    """Pull or build images: what is here already wins, then whether a container registry answers."""
+    """Choose to pull or build images: existing ones win, then whether a container registry answers."""
     if options.images != "auto":
         return SourceChoice(options.images, "CAPLAB_IMAGES asks for it")
     if have_pulled:
@@ -146,19 +146,19 @@ def choose_source(options: SetupOptions, have_pulled: bool, have_built: bool, an
 
 
 def choose_official(source: str, official: Mapping[str, str]) -> Mapping[str, str]:
-    """The official images, by lab image name, that are used: all where images are pulled, none where they are built."""
+    """Return the official images to use, by lab image name: all if images are pulled, none if they are built."""
     return official if source == "pull" else {}
 
 
 def choose_jars(maven: Tool | None) -> JarsChoice:
-    """Where jars are fetched: by the host's Maven, with its proxies and mirrors, else inside the build."""
+    """Choose where jars are fetched: by the host's Maven, with its proxies and mirrors, else inside the build."""
     if maven is None:
         return JarsChoice(None, "mvn is not on PATH: the image's build installs one")
     return JarsChoice(maven, f"mvn {dotted(maven.version)} on PATH")
 
 
 def check_can_bootstrap(machine: Machine) -> None:
-    """Failure where no Debian base could be made without a container registry."""
+    """Raise Failure if no Debian base can be made without a container registry."""
     if not (machine.debian and machine.root and machine.system == "Linux"):
         raise Failure(
             "No container registry answers, and only root on Debian can make the images without one.",
@@ -167,10 +167,10 @@ def check_can_bootstrap(machine: Machine) -> None:
 
 
 def podman_settings(machine: Machine, cache: Path, runtime: Path) -> str:
-    """containers.conf of the lab's own podman: private folders, and what this machine needs.
+    """Return containers.conf of the lab's own podman: private folders, and what this machine needs.
 
-    No systemd: no systemd cgroups. cgroup v1: runc, since crun refuses the hybrid
-    hierarchy. A low hard limit of open files: containers may not ask for more.
+    Without systemd there are no systemd cgroups. With cgroup v1 it is runc, since crun refuses the hybrid hierarchy.
+    With a low hard limit of open files, containers may not ask for more.
     """
     limit = machine.open_files_limit
     low = limit is not None and 0 <= limit < 1048576
@@ -200,5 +200,5 @@ def podman_settings(machine: Machine, cache: Path, runtime: Path) -> str:
 
 
 def storage_settings(cache: Path, runtime: Path) -> str:
-    """storage.conf of the lab's own podman."""
+    """Return storage.conf of the lab's own podman."""
     return f'[storage]\ndriver = "overlay"\ngraphroot = "{cache}/storage"\nrunroot = "{runtime}/storage"\n'

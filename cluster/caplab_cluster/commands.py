@@ -37,7 +37,7 @@ _ON_CONTROL_PLANE = ("grafana", "operator", "postgres-exporter", "prometheus", "
 
 
 def run_doctor(progress: Progress, cache: Cache) -> None:
-    """Every check of this machine; Failure where one says the lab can't run."""
+    """Show every check of this machine. Raises Failure if one shows that the lab cannot run."""
     _examine(progress, inspect_machine(cache.root), options_from(os.environ))
 
 
@@ -48,7 +48,7 @@ def _examine(progress: Progress, machine: Machine, options: SetupOptions) -> Non
 
 
 def up(progress: Progress, cache: Cache) -> None:
-    """Bring the cluster up with all images in; changes nothing where it is up already."""
+    """Bring the cluster up with all images in; changes nothing if it is up already."""
     machine, options = inspect_machine(cache.root), options_from(os.environ)
     _examine(progress, machine, options)
     session = Session(progress, cache, machine, options, choose_engine(machine, options))
@@ -78,7 +78,7 @@ def up(progress: Progress, cache: Cache) -> None:
 
     cluster = KindCluster(engine, cache, tools)
     is_new = _bring_up(progress, cache, cluster, image)
-    if left := cluster.raise_worker_cpu_shares():  # again each time: a weight does not outlive its container's run
+    if left := cluster.raise_worker_cpu_shares():  # each time anew: a weight does not outlive its container's run
         progress.report(
             f"  note: {', '.join(left)} have no more than their share of processor time; probers may be late"
         )
@@ -96,14 +96,14 @@ def up(progress: Progress, cache: Cache) -> None:
 
 
 def images_of(node: str, references: Mapping[str, str]) -> list[str]:
-    """What runs on a node, of references by name: what faults are to leave alone on the control plane's."""
+    """Return which of the images named by references run on a node: faults leave those of the control plane alone."""
     return [
         reference for name, reference in references.items() if (name in _ON_CONTROL_PLANE) == (node == CONTROL_PLANE)
     ]
 
 
 def _bring_up(progress: Progress, cache: Cache, cluster: KindCluster, image: str) -> bool:
-    """Make, start or make anew the cluster, as what is there demands; True: it is new, and may not be Ready yet."""
+    """Make, start or remake the cluster as needed. Returns True if it is new and may not be Ready yet."""
     _bring_nodes_back(progress, cache)
     containers = cluster.containers()
     action, why = next_action(containers, cluster.record())
@@ -121,7 +121,7 @@ def _bring_up(progress: Progress, cache: Cache, cluster: KindCluster, image: str
 
 
 def _bring_nodes_back(progress: Progress, cache: Cache) -> None:
-    """Bring nodes back that an experiment took away: a paused one cannot be started."""
+    """Bring back the nodes that an experiment took away: a paused one cannot be started."""
     store = NodeLossStore.of(cache)
     for loss in store.live():
         with progress.step(f"bring back {loss.node}"):
@@ -129,7 +129,7 @@ def _bring_nodes_back(progress: Progress, cache: Cache) -> None:
 
 
 def _reuse(progress: Progress, cluster: KindCluster, action: str, why: str) -> tuple[str, str]:
-    """Use the cluster that is there, or say why it must be made anew."""
+    """Use the existing cluster, or return why it must be remade."""
     if action == "none" and (unresponsive := cluster.unresponsive_nodes()):
         return "recreate", f"{', '.join(unresponsive)} should run, but does not"
     record = cluster.record()
@@ -151,7 +151,7 @@ def _reuse(progress: Progress, cluster: KindCluster, action: str, why: str) -> t
 
 
 def _note_images(cache: Cache, references: Mapping[str, str]) -> Mapping[str, str]:
-    """What the chart and the tests ask for: {'toolbox': 'caplab-registry:5000/toolbox@sha256:...'}."""
+    """Record the images for the chart and the tests: {'toolbox': 'caplab-registry:5000/toolbox@sha256:...'}."""
     (cache.cluster / "images.json").write_text(json.dumps(references, indent=1) + "\n")
     return references
 
@@ -172,7 +172,7 @@ def down(progress: Progress, cache: Cache) -> None:
 
 
 def environment(progress: Progress, cache: Cache) -> None:
-    """Lines for a shell to evaluate: the lab's kubeconfig, context and tools."""
+    """Print lines for a shell to evaluate: the lab's kubeconfig, context and tools."""
     session = begin(progress, cache)
     tools = built_tools(session)
     lines = {

@@ -1,4 +1,4 @@
-"""`make dashboards`: Grafana on localhost for as long as it runs, or Prometheus' own page where there is no Grafana."""
+"""`make dashboards`: Grafana on localhost for as long as it runs, or Prometheus' own page if there is no Grafana."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _FORWARDING = re.compile(r"Forwarding from 127\.0\.0\.1:(\d+)")
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What is forwarded to, and the path that answers once it serves."""
+    """A web site in the cluster: what is forwarded to, and the path that answers once it serves."""
 
     deployment: str
     port: int
@@ -47,7 +47,7 @@ PROMETHEUS = Site("caplab-prometheus", 9090, "/-/ready")
 
 
 def dashboards(progress: Progress, cache: Cache) -> None:
-    """Forward a local port, print its address, and wait for Ctrl-C; Failure where there is nothing to forward to."""
+    """Forward a local port, print its address, and wait for Ctrl-C. Raises Failure without a site."""
     session = begin(progress, cache)
     if session.choice.install:
         raise Failure("There is no container engine yet, and so no cluster.", "Run `make up`.")
@@ -63,13 +63,13 @@ def dashboards(progress: Progress, cache: Cache) -> None:
 
 
 def _end_with_the_terminal() -> None:
-    """Let a terminal that goes away end this as Ctrl-C does, unless it was started to go on without one (nohup)."""
+    """End this command when its terminal closes, as Ctrl-C does, unless it was started to outlive one (nohup)."""
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
         signal.signal(signal.SIGHUP, signal.default_int_handler)
 
 
 def choose_site(deployments: Sequence[str]) -> Site:
-    """Grafana where it is, else Prometheus; Failure where neither is."""
+    """Choose Grafana if it is there, else Prometheus. Raises Failure if neither is."""
     for site in (GRAFANA, PROMETHEUS):
         if site.deployment in deployments:
             return site
@@ -80,7 +80,7 @@ def choose_site(deployments: Sequence[str]) -> Site:
 
 
 def introduction(site: Site, address: str) -> list[str]:
-    """What is said once the address answers."""
+    """Return the lines that are printed once the address answers."""
     if site == GRAFANA:
         return [
             f"  Grafana  {address}",
@@ -104,7 +104,7 @@ def _deployments(cluster: KindCluster) -> list[str]:
 
 
 def forward_command(tools: Tools, cache: Cache, site: Site) -> list[str]:
-    """The port-forward's command: from the site's own port where that is free, else from any that is."""
+    """Return the port-forward's command: from the site's own port if that is free, else from any free one."""
     local = f"{site.port}:" if _is_free(site.port) else ":"
     return [
         tools.kubectl, "--kubeconfig", str(cache.kubeconfig), "--context", CONTEXT, "--namespace", NAMESPACE,
@@ -123,7 +123,7 @@ def _is_free(port: int) -> bool:
 
 
 class PortForward:
-    """A port-forward under way."""
+    """A running port-forward."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
@@ -144,14 +144,14 @@ class PortForward:
         raise self.failure()
 
     def _line(self) -> str:
-        """The next line, or '' where there is none for a while."""
+        """Return the next line of output, or '' if none comes for a while."""
         with contextlib.suppress(queue.Empty):
             self._last = self._lines.get(timeout=_POLL_SECONDS).strip() or self._last
             return self._last
         return ""
 
     def failure(self) -> Failure:
-        """Why there is no port-forward, in kubectl's own last words."""
+        """Return why the port-forward failed, in kubectl's own last words."""
         if self._process.poll() is not None:
             self._reader.join(1)
         while not self._lines.empty():
@@ -162,12 +162,12 @@ class PortForward:
         )
 
     def check(self) -> None:
-        """Failure where it has ended."""
+        """Raise Failure if it has ended."""
         if self._process.poll() is not None:
             raise self.failure()
 
     def wait(self) -> None:
-        """Wait until Ctrl-C; Failure where the port-forward ends before."""
+        """Wait until Ctrl-C. Raises Failure if the port-forward ends before."""
         with contextlib.suppress(KeyboardInterrupt):
             while self._process.poll() is None:
                 self._line()
@@ -176,7 +176,7 @@ class PortForward:
 
 def _read(stream: IO[str], lines: queue.Queue[str]) -> None:
     for line in stream:
-        with contextlib.suppress(queue.Full):  # it says one for every connection
+        with contextlib.suppress(queue.Full):  # it prints one for every connection
             lines.put_nowait(line)
 
 

@@ -1,4 +1,4 @@
-"""Content digests: what an artifact was made from, so that only what changed is made again."""
+"""Content digests of what an artifact was made from, so that only what changed is made again."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ _SHORT = 12  # hex digits: collisions are out of the question for dozens of arti
 
 
 def files_below(folder: Path) -> list[Path]:
-    """Every file below a folder, sorted, without Python's caches."""
+    """List every file below a folder, sorted, without Python's caches."""
     return sorted(p for p in folder.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
 
 
 def digest(folders: Iterable[Path], *words: str) -> str:
-    """A short digest of files (name, mode, content) below folders and of words; order counts."""
+    """Return a short digest of files (name, mode, content) below folders and of words; order counts."""
     state = hashlib.sha256()
     for word in words:
         state.update(f"word {len(word)} {word}\n".encode())

@@ -1,4 +1,4 @@
-"""Says whether this machine can carry the lab, and what will not be to be had on it."""
+"""Checks whether this machine can run the lab, and what will be unavailable on it."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from .failure import Failure
 from .machine import Machine
 
 GIB = 1024**3
-MEMORY_NEEDED = 4 * GIB  # the idle cluster and one engine of databases
+MEMORY_NEEDED = 4 * GIB  # the idle cluster and the databases of one engine
 MEMORY_WANTED = 8 * GIB  # all three engines, their probers and dashboards
 DISK_NEEDED = 4 * GIB  # a cluster from warm caches
-DISK_WANTED = 12 * GIB  # a bare start: Go modules, build cache, images
-INOTIFY_INSTANCES_NEEDED = 512  # four nodes, each a systemd, a kubelet and a containerd
+DISK_WANTED = 12 * GIB  # a first start: Go modules, build cache, images
+INOTIFY_INSTANCES_NEEDED = 512  # four nodes, each with a systemd, a kubelet and a containerd
 INOTIFY_WATCHES_NEEDED = 65536
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing looked at: level is ok, unknown, warn (something is unavailable) or fail."""
+    """One check: level is ok, unknown, warn (something is unavailable) or fail."""
 
     name: str
     level: str
@@ -29,7 +29,7 @@ class Check:
 
 
 def examine(machine: Machine, options: SetupOptions) -> tuple[Check, ...]:
-    """Every check of a machine, in the order they are shown."""
+    """Check a machine; the checks are in the order they are shown."""
     return (
         _engine(machine, options),
         _cgroup(machine),
@@ -42,7 +42,7 @@ def examine(machine: Machine, options: SetupOptions) -> tuple[Check, ...]:
 
 
 def refuse_unfit(checks: Sequence[Check]) -> None:
-    """Failure with the first check that fails."""
+    """Raise Failure for the first check that fails."""
     for check in checks:
         if check.level == "fail":
             what, _, hint = check.sentence.partition(" Hint: ")
@@ -50,7 +50,7 @@ def refuse_unfit(checks: Sequence[Check]) -> None:
 
 
 def render(checks: Sequence[Check]) -> str:
-    """A line a check, its sentence below it where there is something to say."""
+    """Format one line for each check, with its sentence below it if it has one."""
     lines = []
     for check in checks:
         lines.append(f"  {check.level:<7}  {check.name:<18} {check.value}")

@@ -1,4 +1,4 @@
-"""The container engine: the few verbs the lab needs, the same for Docker and podman."""
+"""The container engine: the few operations the lab needs, the same for Docker and podman."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ class Engine:
     env: Mapping[str, str]
 
     def ask(self, *arguments: str, timeout_seconds: float = 30, stdin: str | None = None) -> CommandResult:
-        """A short command whose answer is wanted."""
+        """Run a short command whose answer is wanted."""
         return ask([self.path, *arguments], timeout_seconds, self.env, stdin)
 
     def must(self, *arguments: str, timeout_seconds: float = 60, stdin: str | None = None) -> str:
-        """A short command that has to succeed; its output, or Failure."""
+        """Run a short command that has to succeed, and return its output. Raises Failure."""
         answer = self.ask(*arguments, timeout_seconds=timeout_seconds, stdin=stdin)
         if not answer.ok:
             raise Failure(
@@ -50,15 +50,15 @@ class Engine:
         return answer.out.strip()
 
     def run(self, step: Step, *arguments: str, cwd: Path | None = None) -> None:
-        """A long command: shown and logged by the step."""
+        """Run a long command, shown and logged by the step."""
         step.run([self.path, *arguments], env=self.env, cwd=cwd)
 
     def has_image(self, reference: str) -> bool:
-        """Whether the image is in the engine's own store."""
+        """Return whether the image is in the engine's own store."""
         return self.ask("image", "inspect", "--format", "{{.Id}}", reference).ok
 
     def can_pull(self, reference: str) -> bool:
-        """Whether a container registry answers for the image, without pulling it."""
+        """Return whether a container registry answers for the image, without pulling it."""
         return self.ask("manifest", "inspect", reference, timeout_seconds=20).ok
 
     def build(
@@ -77,38 +77,38 @@ class Engine:
         self.run(step, "build", "--tag", tag, "--file", str(dockerfile), *flags, str(context))
 
     def containers(self, *filters: str) -> list[Container]:
-        """Containers that all filters select ('label=...', 'name=...'), stopped ones too."""
+        """List the containers that all filters select ('label=...', 'name=...'), stopped ones too."""
         ids = self.must("ps", "--all", "--quiet", *[f"--filter={text}" for text in filters]).split()
         if not ids:
             return []
         form = "{{.Name}}|{{.Id}}|{{.State.Status}}|{{.Config.Image}}"
-        # A container may go between the two calls: what is left is what there is.
+        # A container may go between the two calls: the rest is returned.
         lines = self.ask("container", "inspect", "--format", form, *ids).out.splitlines()
         rows = [line.removeprefix("/").split("|") for line in lines if line]
         return [Container(name, id_, state, image) for name, id_, state, image in rows]
 
     def addresses(self, container: str) -> list[str]:
-        """The container's IPv4 addresses, one a network."""
+        """Return the container's IPv4 addresses, one a network."""
         text = self.must("inspect", "--format", "{{json .NetworkSettings.Networks}}", container)
         networks = json.loads(text) or {}
         return [network["IPAddress"] for network in networks.values() if network.get("IPAddress")]
 
     def ensure_network(self, name: str) -> None:
-        """Create the cluster's own network if it is not there."""
+        """Create the cluster's own network if it does not exist."""
         if not self.ask("network", "inspect", name).ok:
             self.must("network", "create", "--driver", "bridge", "--label", "dev.caplab=network", name)
 
     def remove_network(self, name: str) -> None:
-        """Remove a network if it is there."""
+        """Remove a network if it exists."""
         if self.ask("network", "inspect", name).ok:
             self.must("network", "rm", name)
 
     def remove(self, names: Sequence[str]) -> None:
-        """Remove containers and their volumes, whatever state they are in; Failure where one stays."""
+        """Remove containers and their volumes, whatever their state. Raises Failure if one stays."""
         # Docker kills at once; podman would wait for each to stop.
         at_once = ["--time=0"] if self.name == "podman" else []
         left, refusal = list(names), ""
-        # podman only learns from the first try that a container's processes died without it.
+        # podman only learns from the first attempt that a container's processes died without it.
         for _ in range(_REMOVE_TRIES):
             if not left:
                 break
@@ -126,7 +126,7 @@ class Engine:
                 self.ask("volume", "rm", "--force", *volumes)
 
     def set_cpu_shares(self, container: str, cpu_shares: int) -> bool:
-        """Give a running container a weight where processor time is short (1024 is everybody's); False: it cannot."""
+        """Weight a running container for when processor time is short (default 1024); False if that fails."""
         return self.ask("update", "--cpu-shares", str(cpu_shares), container).ok
 
     def exec(
@@ -138,7 +138,7 @@ class Engine:
 
 
 def kind_environment(engine: Engine, network: str, kubeconfig: Path) -> dict[str, str]:
-    """What kind needs beside its arguments: the engine, the lab's own network and kubeconfig."""
+    """Return the environment kind needs beside its arguments: the engine, the lab's own network and kubeconfig."""
     path = f"{Path(engine.path).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     return {
         **engine.env,

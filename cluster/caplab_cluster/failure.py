@@ -1,4 +1,4 @@
-"""How a failure is told: one clear sentence, what was tried, the hint, the log's end."""
+"""Failures as they are reported: one clear sentence, what was tried, the hint, the log's end."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _TRIED_WIDTH = 160  # the log above has the whole command
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """What a log's end shows, and what mends it."""
+    """What a log's end shows, and its hint."""
 
     sentence: str
     hint: str
 
 
 class Failure(Exception):
-    """Ends the command with exit code 1 and this account."""
+    """Ends the command with exit code 1 and this report."""
 
     def __init__(
         self,
@@ -35,7 +35,7 @@ class Failure(Exception):
         self.log = log
 
 
-# In this order: a full disk also breaks downloads, and no network breaks what follows it.
+# In this order: a full disk also breaks downloads, and a missing network breaks what follows it.
 _PATTERNS: tuple[tuple[str, Diagnosis], ...] = (
     (
         r"no space left on device|disk quota exceeded|not enough free disk space|"
@@ -68,7 +68,7 @@ _PATTERNS: tuple[tuple[str, Diagnosis], ...] = (
 
 
 def diagnose(log_end: str) -> Diagnosis | None:
-    """The known cause that a log's end shows, or None."""
+    """Return the known cause that a log's end shows, or None."""
     for pattern, diagnosis in _PATTERNS:
         if re.search(pattern, log_end, re.IGNORECASE):
             return diagnosis
@@ -76,7 +76,7 @@ def diagnose(log_end: str) -> Diagnosis | None:
 
 
 def tail(path: Path, lines: int = 25) -> str:
-    """A log's last lines, of its last 64 KiB; '' where there is no log."""
+    """Return a log's last lines, from its last 64 KiB; '' if there is no log."""
     try:
         with path.open("rb") as file:
             file.seek(0, 2)
@@ -88,7 +88,7 @@ def tail(path: Path, lines: int = 25) -> str:
 
 
 def render(failure: Failure) -> str:
-    """The account as it is printed: the log's end first, the sentence and the hint last."""
+    """Format the report: the log's end first, the sentence and the hint last."""
     parts: list[str] = []
     if failure.log and (end := tail(failure.log)):
         parts += [f"--- end of {failure.log}", end, "---"]

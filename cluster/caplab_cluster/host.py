@@ -1,4 +1,4 @@
-"""What `make up` changes on the host, each announced: limits that nodes need."""
+"""What `make up` changes on the host, each change announced: limits that nodes need."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .shell import ask
 def prepare(progress: Progress, machine: Machine, engine_name: str) -> None:
     """Raise inotify limits until the next boot, and make the folder that kind mounts.
 
-    As root only; where a limit stays low, doctor has said so already.
+    Only root can; doctor has already reported a limit that stays low.
     """
     if not machine.root or machine.system != "Linux":
         return

@@ -1,12 +1,12 @@
-"""What a lab image is built from beside its own folder: the project's sources, wheels and jars.
+"""Build context of a lab image, beside its own folder: the project's sources, wheels and jars.
 
-    # images/NAME/context.toml
-    sources = ["caplab", "operator/caplab_operator"]  # copied to src/ of the context
-    wheels = "requirements.lock"                      # of this folder; fetched to wheels/
-    jars = "pom.xml"                                  # of this folder; what it names is fetched to lib/
+# images/NAME/context.toml
+sources = ["caplab", "operator/caplab_operator"]  # copied to src/ of the context
+wheels = "requirements.lock"                      # of this folder; fetched to wheels/
+jars = "pom.xml"                                  # of this folder; what it names is fetched to lib/
 
 Wheels and jars are fetched here and not in the Dockerfile, because inside a build pip and Maven do
-not see the host's client settings (index, proxy, certificates). Where the host has no Maven, lib/ is missing
+not see the host's client settings (index, proxy, certificates). If the host has no Maven, lib/ is missing
 and the Dockerfile fetches the jars itself.
 """
 
@@ -34,7 +34,7 @@ _GLIBCS = ("manylinux_2_28", "manylinux_2_27", "manylinux_2_17", "manylinux2014"
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a context.toml says: folders of the repository, a file of pinned requirements, and a Maven project."""
+    """The content of a context.toml: folders of the repository, a file of pinned requirements, and a Maven project."""
 
     sources: tuple[Path, ...] = ()
     wheels: Path | None = None
@@ -42,7 +42,7 @@ class Context:
 
 
 def read(folder: Path) -> Context:
-    """An image folder's context.toml; Failure names the file and what is wrong with it."""
+    """Read an image folder's context.toml. Raises Failure, which names the file and what is wrong with it."""
     file = folder / "context.toml"
     if not file.exists():
         return Context()
@@ -62,7 +62,7 @@ def read(folder: Path) -> Context:
 
 @contextmanager
 def build_context(step: Step, cache: Cache, folder: Path, maven: Tool | None) -> Iterator[Path]:
-    """The build context of an image folder: the folder itself, or a copy with what it asks for."""
+    """Yield the build context of an image folder: the folder itself, or a copy with what it asks for."""
     context = read(folder)
     if context == Context():
         yield folder
@@ -82,7 +82,7 @@ def build_context(step: Step, cache: Cache, folder: Path, maven: Tool | None) ->
 
 
 def wheel_command(requirements: Path, target: Path, machine: str) -> list[str]:
-    """The pip call that fetches wheels for the lab base's Python, whatever Python runs here."""
+    """Return the pip call that fetches wheels for the lab base's Python, whatever Python runs here."""
     arch = {"arm64": "aarch64", "AMD64": "x86_64"}.get(machine, machine)
     major, minor = versions.DEBIAN_LAB_PYTHON
     tags = [f"--abi={abi}" for abi in (f"cp{major}{minor}", *_ABIS)]
@@ -93,6 +93,6 @@ def wheel_command(requirements: Path, target: Path, machine: str) -> list[str]:
 
 
 def jar_command(maven: Tool, project: Path, target: Path, cache: Cache) -> list[str]:
-    """The Maven call that fetches the jars a project names; what it has fetched before is in the cache."""
+    """Return the Maven call that fetches the jars a project names; what it has fetched before is in the cache."""
     return [maven.path, "--batch-mode", "--quiet", "--file", str(project), f"-Djars={target}",
             f"-Dmaven.repo.local={cache.maven}", "dependency:copy-dependencies"]  # fmt: skip

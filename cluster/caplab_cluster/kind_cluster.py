@@ -1,4 +1,4 @@
-"""The kind cluster itself: made, started, judged and removed."""
+"""The kind cluster itself: made, started, checked and removed."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ ZONES = ("a", "b", "c")
 
 READY_SECONDS = 180.0
 RESTART_SECONDS = 90.0
-WORKER_CPU_SHARES = 4096  # four times what everybody has
+WORKER_CPU_SHARES = 4096  # four times the default
 
 
 @dataclass(frozen=True, slots=True)
 class ClusterRecord:
-    """What `make up` notes once a cluster is complete: container ids by name, image, configuration."""
+    """What `make up` records once a cluster is complete: container ids by name, image, configuration."""
 
     ids: Mapping[str, str]
     image: str
@@ -40,9 +40,9 @@ class ClusterRecord:
 
 
 def next_action(containers: Sequence[Container], record: ClusterRecord | None) -> tuple[str, str]:
-    """What to do about what is there: (none | create | start | recreate, why).
+    """Decide what to do about the existing containers: (none | create | start | recreate, why).
 
-    Only a cluster that was once complete, with its own containers all there, is kept.
+    Only a cluster that was once complete, with all its own containers, is kept.
     """
     if not containers:
         return "create", "there is no cluster"
@@ -57,7 +57,7 @@ def next_action(containers: Sequence[Container], record: ClusterRecord | None) -
 
 
 def problems_of(nodes: Mapping[str, Any]) -> list[str]:
-    """What keeps a `kubectl get nodes -o json` from being the lab's cluster, all Ready."""
+    """Return what is wrong with the nodes of a `kubectl get nodes -o json`: missing, not Ready or in other zones."""
     by_name = {item["metadata"]["name"]: item for item in nodes.get("items", [])}
     problems = [f"node {name} is missing" for name in NODES if name not in by_name]
     for name, item in sorted(by_name.items()):
@@ -84,11 +84,11 @@ class KindCluster:
         self._record_file = cache.cluster / "made.json"
 
     def containers(self) -> list[Container]:
-        """Its node containers, in whatever state."""
+        """List its node containers, whatever their state."""
         return self._engine.containers(f"label={KIND_CLUSTER_LABEL}={NAME}")
 
     def record(self) -> ClusterRecord | None:
-        """The note of a complete cluster, if there is one."""
+        """Return the record of a complete cluster, if there is one."""
         try:
             note = json.loads(self._record_file.read_text())
             return ClusterRecord(note["ids"], note["image"], note["config"])
@@ -96,33 +96,33 @@ class KindCluster:
             return None
 
     def recorded_ids(self) -> Mapping[str, str]:
-        """The ids of the complete cluster's containers; {} where it is not complete."""
+        """Return the ids of the complete cluster's containers; {} if it is not complete."""
         record = self.record()
         return record.ids if record else {}
 
     def configuration(self) -> str:
-        """A digest of kind-config.yaml as it is now."""
+        """Return a digest of kind-config.yaml as it is now."""
         return digest([], KIND_CONFIG.read_text())
 
     def kubectl(self, *arguments: str, timeout_seconds: float = 20, stdin: str | None = None) -> CommandResult:
-        """Ask the cluster, with the lab's own kubeconfig and context."""
+        """Run kubectl with the lab's own kubeconfig and context."""
         kubectl = self._tools.kubectl if self._tools else "kubectl"
         flags = ["--kubeconfig", str(self._cache.kubeconfig), "--context", CONTEXT]
         return ask([kubectl, *flags, *arguments], timeout_seconds, stdin=stdin)
 
     def problems(self) -> list[str]:
-        """What is wrong with the running cluster; [] when it is as it should be."""
+        """Return what is wrong with the running cluster; [] if nothing is."""
         answer = self.kubectl("get", "nodes", "-o", "json", "--request-timeout=5s")
         if not answer.ok:
             return [f"the API server does not answer: {answer.err.strip().splitlines()[-1:]}"]
         return problems_of(json.loads(answer.out))
 
     def unresponsive_nodes(self) -> list[str]:
-        """Nodes that run by the engine's books only: their machine died, and the books stayed."""
+        """Return the nodes that run only by the engine's records: their machine died, and the records stayed."""
         return [name for name in NODES if not self._engine.exec(name, "true", timeout_seconds=10).ok]
 
     def raise_worker_cpu_shares(self) -> list[str]:
-        """Let the workers go first where processor time is short; the names of those that could not be favoured.
+        """Give the workers precedence when processor time is short; returns the names of those that cannot have it.
 
         Four nodes and whatever else runs share a few cores. A prober that waits for them in the bursts of
         every second starts operations late: 98.6 % within 5 ms without this, 99.5 % with it, on two cores.
@@ -134,7 +134,7 @@ class KindCluster:
         assert self._tools
         self._cache.cluster.mkdir(parents=True, exist_ok=True)
         self._engine.ensure_network(NETWORK)
-        # Not --wait: kind waits for the control plane only; what counts is judged by problems().
+        # Not --wait: kind waits for the control plane only; problems() decides.
         command = [self._tools.kind, "create", "cluster", "--config", str(KIND_CONFIG), "--image", image,
                    "--name", NAME, "--retain", "--kubeconfig", str(self._cache.kubeconfig)]  # fmt: skip
         step.run(command, env=kind_environment(self._engine, NETWORK, self._cache.kubeconfig))
@@ -142,12 +142,12 @@ class KindCluster:
         self.kubectl("scale", "--namespace=kube-system", "deployment/coredns", "--replicas=1")
 
     def start(self, step: Step) -> None:
-        """Start stopped nodes, the control plane first: the others ask it for their address's name."""
+        """Start stopped nodes, the control plane first: the others resolve its name."""
         for name in NODES:
             self._engine.run(step, "start", name)
 
     def await_ready(self, step: Step, within_seconds: float) -> None:
-        """Wait until every node, DNS and the volume provisioner are ready; Failure says what is not."""
+        """Wait until every node, DNS and the volume provisioner are ready. Raises Failure, which says what is not."""
         end = time.monotonic() + within_seconds
         while problems := self.problems():
             if time.monotonic() > end:
@@ -167,7 +167,7 @@ class KindCluster:
                 )
 
     def note_complete(self, image: str) -> None:
-        """Remember that the cluster is complete."""
+        """Record that the cluster is complete."""
         ids = {container.name: container.id for container in self.containers()}
         note = {"ids": ids, "image": image, "config": self.configuration()}
         temporary = self._record_file.with_suffix(".tmp")
@@ -175,8 +175,8 @@ class KindCluster:
         temporary.rename(self._record_file)
 
     def remove(self) -> list[str]:
-        """Remove the cluster, its registry and network, and its notes; what was removed."""
-        # The note goes first: an interrupted removal must not look like a complete cluster.
+        """Remove the cluster, its registry and network, and its records; returns what was removed."""
+        # The record goes first: an interrupted removal must not look like a complete cluster.
         self._record_file.unlink(missing_ok=True)
         names = [container.name for container in self.containers()]
         names += [c.name for c in self._engine.containers(f"name={registry.NAME}") if c.name == registry.NAME]
@@ -187,7 +187,7 @@ class KindCluster:
 
 
 def kubernetes_version(answer: CommandResult) -> str:
-    """The server's version of `kubectl version -o json`; '' where it can't be told."""
+    """Return the server's version in `kubectl version -o json`; '' if it is not there."""
     try:
         return str(json.loads(answer.out)["serverVersion"]["gitVersion"])
     except (ValueError, KeyError):
@@ -195,7 +195,7 @@ def kubernetes_version(answer: CommandResult) -> str:
 
 
 def refuse_other_minor(server: str, wanted: str) -> None:
-    """Failure where a running cluster is of another Kubernetes minor than the lab's."""
+    """Raise Failure if a running cluster has another minor version of Kubernetes than the lab."""
     if server.removeprefix("v").split(".")[:2] != wanted.split(".")[:2]:
         raise Failure(
             f"The cluster {NAME} runs Kubernetes {server}, and this version of the lab needs {wanted}.",

@@ -1,10 +1,10 @@
 """The lab's images: built from images/NAME/Dockerfile when changed, sent to the nodes when missing.
 
-A Dockerfile names what it stands on by `ARG FROM_X`: FROM_DEBIAN is the slim Debian base,
+A Dockerfile names what it is built on by `ARG FROM_X`: FROM_DEBIAN is the slim Debian base,
 FROM_DEBIAN_JAVA the one whose Java Cassandra runs on, FROM_<NAME> the image of images/<name>.
-A context.toml beside it names what else goes into the build context, in image_context.py. Of those in OFFICIAL, the
-official image is taken where images are pulled, and what the Dockerfile says where they are built. Those in
-ONLY_PULLED have no Dockerfile.
+A context.toml beside it names what else goes into the build context, in image_context.py. For those in OFFICIAL, the
+official image is taken if images are pulled, and the Dockerfile is built if they are built. Those in ONLY_PULLED have
+no Dockerfile.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from .registry import HOST, Registry
 
 BASES = {"debian": versions.DEBIAN_LAB, "debian_java": versions.DEBIAN_JAVA}  # their suites
 OFFICIAL = {"prometheus": versions.PROMETHEUS_IMAGE}
-ONLY_PULLED = {"grafana": versions.GRAFANA_IMAGE}  # what the lab does without where images are built
+ONLY_PULLED = {"grafana": versions.GRAFANA_IMAGE}  # what the lab does without if images are built
 _HOSTS_FOLDER = f"/etc/containerd/certs.d/{HOST}"
 _HOSTS_FILE = f'server = "http://{HOST}"\n\n[host."http://{HOST}"]\n  capabilities = ["pull", "resolve"]\n'
 
 
 @dataclass(frozen=True, slots=True)
 class LabImage:
-    """One folder of images/: tag changes with anything it is made from."""
+    """One folder of images/; its tag changes with anything it is made from."""
 
     name: str
     folder: Path
@@ -47,17 +47,17 @@ class LabImage:
         return self.official or f"localhost/caplab/{self.name}:{self.tag}"
 
     def reference(self, digest: str) -> str:
-        """Its name on the nodes, and in pod specs: by what it is, so that nobody can put another in its place."""
+        """Return its name on the nodes and in pod specs: by its digest, so that no other image can take its place."""
         return f"{HOST}/{self.name}@{digest}"
 
 
 def parents_of(dockerfile: str) -> tuple[str, ...]:
-    """What a Dockerfile's `ARG FROM_X` lines name, in lower case."""
+    """Return what a Dockerfile's `ARG FROM_X` lines name, in lower case."""
     return tuple(name.lower() for name in re.findall(r"^ARG FROM_([A-Z0-9_]+)$", dockerfile, re.MULTILINE))
 
 
 def in_build_order(parents: Mapping[str, Sequence[str]]) -> list[str]:
-    """Names such that each comes after its parents; Failure for a name unknown or a circle."""
+    """Return the names so that each comes after its parents. Raises Failure for an unknown name or a circle."""
     order: list[str] = []
 
     def visit(name: str, path: tuple[str, ...]) -> None:
@@ -81,7 +81,7 @@ def in_build_order(parents: Mapping[str, Sequence[str]]) -> list[str]:
 
 
 def discover(folder: Path, bases: Mapping[str, str], official: Mapping[str, str] | None = None) -> list[LabImage]:
-    """Every lab image in build order; bases are the references of BASES, official those of images that are pulled."""
+    """Return every lab image in build order; bases refers to BASES, official to images that are pulled."""
     pulled = official or {}
     files = {path.parent.name: path.read_text() for path in sorted(folder.glob("*/Dockerfile"))}
     parents = {name: parents_of(text) for name, text in files.items()}
@@ -106,7 +106,7 @@ def build(
     bases: Mapping[str, str],
     maven: Tool | None,
 ) -> None:
-    """Build, or pull, what is not in the engine's store; maven fetches jars on the host, None: the builds do."""
+    """Build or pull what is not in the engine's store; maven fetches jars on the host, if not None."""
     by_name = {image.name: image for image in images}
     for image in images:
         with progress.step(f"lab image {image.name}") as step:
@@ -125,7 +125,7 @@ def build(
 
 
 def publish(progress: Progress, registry: Registry, images: Sequence[LabImage]) -> dict[str, str]:
-    """Bring to the registry what it lacks; each image's reference by its name."""
+    """Send to the registry what it lacks; returns each image's reference by its name."""
     with progress.step("lab images in the registry") as step:
         missing = [image for image in images if not registry.digest(image.name, image.tag)]
         for image in missing:
@@ -143,14 +143,14 @@ def _digest(registry: Registry, image: LabImage) -> str:
 
 
 def missing_on(engine: Engine, node: str, references: Sequence[str]) -> list[str]:
-    """Those that a node does not have."""
+    """Return the references that a node does not have."""
     answer = engine.exec(node, "ctr", "--namespace", "k8s.io", "images", "ls", "-q")
     there = set(answer.out.split())
     return [reference for reference in references if reference not in there]
 
 
 def pull_to_nodes(progress: Progress, engine: Engine, wanted: Mapping[str, Sequence[str]]) -> None:
-    """Bring images from the registry to the nodes that want them, by node, at the same time."""
+    """Pull images from the registry to the nodes that want them, by node, at the same time."""
     with progress.step("lab images on the nodes") as step:
         missing = {node: lacks for node, images in wanted.items() if (lacks := missing_on(engine, node, images))}
         if not missing:

@@ -18,7 +18,7 @@ _INOTIFY = Path("/proc/sys/fs/inotify")
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A program on PATH; version is None where it would not say."""
+    """A program on PATH; version is None if it does not report one."""
 
     path: str
     version: Version | None
@@ -26,7 +26,7 @@ class Tool:
 
 @dataclass(frozen=True, slots=True)
 class DetectedEngine:
-    """A container engine's client on PATH; version is the engine's, None where none answers."""
+    """A container engine's client on PATH; version is the engine's, None if none answers."""
 
     path: str
     version: Version | None
@@ -35,7 +35,7 @@ class DetectedEngine:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """Facts only: sizes in bytes, None where this system does not tell."""
+    """Facts only: sizes in bytes, None if this system does not report them."""
 
     system: str  # Linux, Darwin
     debian: bool
@@ -60,13 +60,13 @@ class Machine:
 
 
 def parse_version(text: str) -> Version | None:
-    """The first version in a text: 'go version go1.26.8 linux' -> (1, 26, 8)."""
+    """Return the first version in a text: 'go version go1.26.8 linux' is (1, 26, 8)."""
     match = re.search(r"(\d+)\.(\d+)(?:\.(\d+))?", text)
     return (int(match[1]), int(match[2]), int(match[3] or 0)) if match else None
 
 
 def inspect_machine(cache: Path) -> Machine:
-    """Look at this machine; cache is where the disk must have room."""
+    """Inspect this machine; cache is where the disk must have room."""
     linux = platform.system() == "Linux"
     return Machine(
         system=platform.system(),
@@ -93,7 +93,7 @@ def inspect_machine(cache: Path) -> Machine:
 
 
 def detect_go() -> Tool | None:
-    """The Go on PATH, for those who need nothing else of the machine."""
+    """Return the Go on PATH, for callers that need nothing else of the machine."""
     return _tool("go", "version")
 
 
@@ -119,7 +119,7 @@ def _tool(name: str, *arguments: str) -> Tool | None:
 
 def _docker() -> DetectedEngine | None:
     path = shutil.which("docker")
-    # podman-docker installs a 'docker' that is podman: it is seen as podman instead.
+    # podman-docker installs a 'docker' that is podman: it counts as podman.
     if path is None or "podman" in ask([path, "--version"], timeout_seconds=10).out.lower():
         return None
     answer = ask([path, "version", "--format", "{{.Server.Version}}"], timeout_seconds=10)
@@ -162,7 +162,7 @@ def _disk_free(path: Path) -> int | None:
 
 
 def _in_empty_network(*command: str) -> bool | None:
-    """Try something in a network namespace of its own; None where that can't be tried."""
+    """Try something in a network namespace of its own; None if that cannot be tried."""
     if shutil.which(command[0]) is None or shutil.which("unshare") is None:
         return None
     namespace = ["unshare", "--net"] if os.geteuid() == 0 else ["unshare", "--user", "--map-root-user", "--net"]

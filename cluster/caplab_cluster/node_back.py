@@ -1,6 +1,6 @@
-"""A node that was taken away brought back: by whoever wants it, as its container's state asks for, at any time.
+"""Bringing a lost node back: any process may do it at any time, as the state of the node's container requires.
 
-It may be done twice, and by two at once.
+It may be done twice, and by two processes at once.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from .failure import Failure
 from .kind_cluster import WORKER_CPU_SHARES
 from .node_loss_store import Clock, NodeLoss, NodeLossStore
 
-GONE = "gone"  # what `container_state` says of a container that is not there
-COMMAND_SECONDS = 30.0  # for the engine to do as it is told
+GONE = "gone"  # what `container_state` returns for a container that does not exist
+COMMAND_SECONDS = 30.0  # for the engine to carry out a command
 POLL_SECONDS = 0.05
-_PAUSE_SECONDS = 1.0  # between two looks, where the first ones show no change
+_PAUSE_SECONDS = 1.0  # between two checks, while the first ones show no change
 _BACK_SECONDS = 60.0  # to bring a node back; it takes about one
 
 
 def bring_back(
     store: NodeLossStore, loss: NodeLoss, clock: Clock | None = None, timeout_seconds: float = COMMAND_SECONDS
 ) -> NodeLoss:
-    """Bring a node back now, unless it is back already; the loss as it ended.
+    """Bring a node back now, unless it is back already; returns the loss as it ended.
 
-    Raises Failure where the engine does not do it. patience_seconds: how long to wait for whoever is at it.
+    Raises Failure if the engine does not do it. timeout_seconds: how long to wait for another process that is doing it.
     """
     clock = clock or Clock()
     with store.locked(loss.node, timeout_seconds):
@@ -38,7 +38,7 @@ def bring_back(
 
 
 def container_state(engine: Engine, container: str) -> str:
-    """A container's state in the engine's words; GONE where there is none, '' where the engine does not say."""
+    """Return a container's state in the engine's words; GONE if there is none, '' if the engine does not report it."""
     answer = engine.ask("container", "inspect", "--format", "{{.State.Status}}", container)
     if answer.ok:
         return answer.out.strip()
@@ -46,16 +46,16 @@ def container_state(engine: Engine, container: str) -> str:
 
 
 def engine_of(loss: NodeLoss) -> Engine:
-    """The engine that the node runs on, as it was called when it was taken."""
+    """Return the engine that the node runs on, as it was called when the node was taken."""
     return Engine(loss.engine, loss.path, loss.env)
 
 
-# What a state asks for; in any other the engine is at work.
+# What a state needs; in any other the engine is at work.
 _RESUME_COMMANDS: Mapping[str, str] = {"paused": "unpause", **dict.fromkeys(("exited", "stopped", "created"), "start")}
 
 
 def resume_node(loss: NodeLoss, clock: Clock) -> NodeLoss:
-    """Let a node run again, and wait until it does, or is gone for good; the loss as it ended. Failure as above."""
+    """Start a node again, and wait until it runs or is gone for good; returns the loss as it ended. Raises Failure."""
     engine, end_ns = engine_of(loss), clock.now().ns + round(_BACK_SECONDS * 1e9)
     ordered, refusal, pause, ordered_ns = "", "", POLL_SECONDS, 0
     while clock.now().ns < end_ns:
@@ -79,9 +79,9 @@ def resume_node(loss: NodeLoss, clock: Clock) -> NodeLoss:
 
 
 def _healed_loss(loss: NodeLoss, ordered: str, ordered_ns: int, clock: Clock) -> NodeLoss:
-    """Healed with the order to run again: what a node does to others while it starts is no more of its loss.
+    """Return the loss as healed at the order to run: what a node does while it starts is no part of its loss.
 
-    Nothing had to be done where somebody else brought it back: then nobody knows how long it was away.
+    If another process brought it back, nothing was ordered here, and how long the node was away is unknown.
     """
     if clock.boot_id != loss.boot_id:
         return replace(loss, over=True, problem=loss.problem or "the host has booted since")

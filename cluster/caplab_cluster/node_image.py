@@ -1,4 +1,4 @@
-"""The node image: kind's own where it can be pulled, else built from package registries."""
+"""The node image: kind's own if it can be pulled, else built from package registries."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _PRELOADED = {"node": "localhost/caplab/nodenet:preloaded",
 
 
 def built_reference(builder: GoBuilder) -> str:
-    """The name of the built node image: changes with anything it is made from."""
+    """Return the name of the built node image, which changes with anything it is made from."""
     inputs = digest([NODE_SOURCES], builder.folder.name, versions.KIND, versions.DEBIAN_NODE, versions.DEBIAN_LAB)
     return f"localhost/caplab/node:v{versions.KUBERNETES}-{inputs}"
 
 
 def choose(engine: Engine, builder: GoBuilder, options: SetupOptions) -> SourceChoice:
-    """Pull or build: asks the container registry only where nothing is here yet."""
+    """Choose to pull or build: asks the container registry only if nothing is here yet."""
     have_pulled = engine.has_image(versions.NODE_IMAGE)
     have_built = engine.has_image(built_reference(builder))
     here = have_pulled or have_built or options.images != "auto"
@@ -39,7 +39,7 @@ def choose(engine: Engine, builder: GoBuilder, options: SetupOptions) -> SourceC
 
 
 def ensure(progress: Progress, engine: Engine, cache: Cache, bases: Bases, builder: GoBuilder, lab_base: str) -> str:
-    """The node image's reference, pulled or built as bases.source says."""
+    """Return the node image's reference, pulled or built as bases.source says."""
     if bases.source == "pull":
         with progress.step("node image (pulled)") as step:
             if engine.has_image(versions.NODE_IMAGE):
@@ -82,7 +82,7 @@ class _NodeImage:
         return self.reference.replace("/node:", "/node-base:")
 
     def _kubeadm_images(self) -> dict[str, str]:
-        """What kubeadm will ask for, by the last part of its name: {'pause': '.../pause:3.10.1'}."""
+        """Return what kubeadm will ask for, by the last part of its name: {'pause': '.../pause:3.10.1'}."""
         kubeadm = str(self.builder.folder / "kubeadm")
         answer = ask([kubeadm, "config", "images", "list", "--kubernetes-version", f"v{versions.KUBERNETES}"])
         names = [line.strip() for line in answer.out.splitlines() if ":" in line]
@@ -92,7 +92,7 @@ class _NodeImage:
         return images
 
     def _build_components(self, step: Step, lab_base: str, names: dict[str, str]) -> None:
-        """One target of components.Dockerfile an image.
+        """Build one image for each target of components.Dockerfile.
 
         CoreDNS carries the tag that kubeadm asks for, not its own: kubeadm 1.34's own
         version does not compile against its client-go, and a named tag in

@@ -1,7 +1,7 @@
-"""A node of the lab taken away for a bounded time, by its container: Docker and podman alike.
+"""Node losses: a node of the lab is taken away for a bounded time, by its container, on Docker and podman alike.
 
-Before anything is done a note is written, and a watchdog started (node_watchdog) that brings the node back when its
-time is over, whatever becomes of whoever took it.
+First a record is written and a watchdog is started (node_watchdog). The watchdog brings the node back when its time
+is over, whatever happens to the process that took it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _DOWN = frozenset({"exited", "stopped"})
 
 @dataclass(frozen=True, slots=True)
 class NodeAction:
-    """How a node is taken away: the command to the engine, and the states that show that it was followed."""
+    """How a node is taken away: the command to the engine, and the states that show that it worked."""
 
     kind: str
     command: tuple[str, ...]
@@ -60,10 +60,10 @@ def take_down(
 ) -> NodeLoss:
     """Take a worker node away; it is brought back so many seconds after the engine has shown it away.
 
-    addresses are the node's as the API server knows them: the container must have one of them. max_nodes: how many
-    nodes may be away at once, this one included. arm_watchdog starts the watchdog; run: the id of the run that
-    takes it, if one does. Raises Failure, with nothing left of what was done: where it is no worker of the
-    lab's own cluster, does not run, where too many are away, or where the engine does not show it away.
+    addresses: the node's, as the API server knows them; the container must have one of them. max_nodes: how many
+    nodes may be away at once, this one included. arm_watchdog: starts the watchdog. run: the id of the run that
+    takes the node, if one does. Raises Failure, with everything undone, if it is no worker of the lab's own
+    cluster, does not run, if too many are away, or if the engine does not show it away.
     """
     clock = clock or Clock()
     with _claim_lock(store):
@@ -82,7 +82,7 @@ def take_down(
 
 
 def select_container(node: str, workers: Sequence[Container], live: Sequence[NodeLoss], max_nodes: int) -> Container:
-    """The container of a node that may be taken away; Failure says why it may not: pure."""
+    """Return the container of a node that may be taken away (pure). Raises Failure, which says why it may not."""
     if node == CONTROL_PLANE:
         raise Failure(
             f"{node} is the control plane: without it nothing could be measured or healed.", f"Name one of {_named()}."
@@ -104,7 +104,7 @@ def select_container(node: str, workers: Sequence[Container], live: Sequence[Nod
 
 
 def start_watchdog(store: NodeLossStore, loss: NodeLoss) -> None:
-    """Start a process of its own session that brings the node back in time; Failure where it does not start."""
+    """Start a process of its own session that brings the node back in time. Raises Failure if it does not start."""
     package = Path(__file__).resolve().parent
     paths = [str(package.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
     command = [sys.executable, "-m", f"{package.name}.node_watchdog", str(store.folder), loss.id]
@@ -119,7 +119,7 @@ def start_watchdog(store: NodeLossStore, loss: NodeLoss) -> None:
 
 @contextmanager
 def _claim_lock(store: NodeLossStore) -> Iterator[None]:
-    """One at a time: two that look at once would both find few enough nodes away."""
+    """Hold the lock for taking nodes: two at once would both see few enough nodes away."""
     with store.locked("claims", _CLAIM_SECONDS) as held:
         if not held:
             raise Failure("Another process is taking nodes away.", "Wait for it, or end it, then repeat.")
@@ -131,7 +131,7 @@ def _workers(engine: Engine) -> list[Container]:
 
 
 def _refuse_foreign(engine: Engine, container: Container, addresses: Collection[str]) -> None:
-    """Failure where the kube context's node of this name is another machine than the container."""
+    """Raise Failure if the kube context's node of this name is another machine than the container."""
     own = engine.addresses(container.name)
     if not set(own) & set(addresses):
         raise Failure(
@@ -144,7 +144,7 @@ def _refuse_foreign(engine: Engine, container: Container, addresses: Collection[
 def _new_loss(
     engine: Engine, container: Container, action: NodeAction, seconds: float, clock: Clock, run: str
 ) -> NodeLoss:
-    """As it is before the order: due only when an order that nobody follows up must have taken effect."""
+    """Return the loss as it is before the order: due only when an abandoned order must have taken effect."""
     now, order_ns = clock.now(), round((COMMAND_SECONDS + _EFFECT_SECONDS) * 1e9)
     loss = NodeLoss(
         id=f"{container.name}-{uuid.uuid4().hex[:8]}",
@@ -175,7 +175,7 @@ def _take_down(store: NodeLossStore, engine: Engine, loss: NodeLoss, action: Nod
     took = (clock.now().ns - begun.ns) / 1e9
     recorded = store.get(loss.id)
     if recorded and recorded.over:
-        # Somebody has healed it meanwhile; should the order have come after that, it is undone.
+        # Another process has healed it meanwhile; if the order came after that, it is undone.
         resume_node(replace(loss, state=state), clock)
         raise Failure(f"{loss.node} was brought back before it was away.", "Repeat, while nobody heals.")
     if state not in action.states:
@@ -197,7 +197,7 @@ def _take_down(store: NodeLossStore, engine: Engine, loss: NodeLoss, action: Nod
 
 
 def _await_state(engine: Engine, container: str, wanted: Collection[str], clock: Clock) -> str:
-    """The container's state once it is one of those wanted, or else when the time for that is over."""
+    """Return the container's state once it is one of those wanted, or when the time for that is over."""
     end_ns = clock.now().ns + round(_EFFECT_SECONDS * 1e9)
     while (state := container_state(engine, container)) not in wanted and clock.now().ns < end_ns:
         clock.sleep(POLL_SECONDS)

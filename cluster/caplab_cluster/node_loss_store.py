@@ -1,4 +1,4 @@
-"""What this host knows of nodes that were taken away: a note each, which outlives whoever took them."""
+"""Records of lost nodes on this host: a file each, which outlives the process that took the node."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from .failure import Failure
 from .paths import Cache
 from .processes import is_running, this_process
 
-_RECORDS_KEPT = 20  # notes of losses that are over; older ones go
-_TRY_SECONDS = 0.05  # between two tries for a lock
+_RECORDS_KEPT = 20  # records of losses that are over; older ones are removed
+_TRY_SECONDS = 0.05  # between two attempts to get a lock
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -29,7 +29,7 @@ class ClockReading:
 
 
 class Clock:
-    """The host's clocks; boot_id says which boot the monotonic one counts from, '' where the system does not tell."""
+    """The host's clocks; boot_id: the boot that the monotonic one counts from, '' if unknown."""
 
     def __init__(self) -> None:
         self.boot_id = _BOOT_ID.read_text().strip() if _BOOT_ID.exists() else ""
@@ -39,20 +39,20 @@ class Clock:
         return ClockReading(time.clock_gettime_ns(time.CLOCK_MONOTONIC), time.time_ns())
 
     def sleep(self, seconds: float) -> None:
-        """Wait."""
+        """Sleep for so many seconds."""
         time.sleep(seconds)
 
 
 @dataclass(frozen=True, slots=True)
 class NodeLoss:
-    """A node that is taken away for a bounded time; noted before anything is done to it.
+    """A node that is taken away for a bounded time; recorded before anything is done to it.
 
-    kind is pause-node, stop-node, kill-node or restart-node; container the engine's id of it; engine, path and env are
-    how the engine is called. Times are of this host's boot boot_id. injected_ns: right before the order.
-    order_ends_ns: until then an order whose giver died may still take effect. due_ns: when the node is brought back.
-    state: as the engine showed it after the order, '' while that is not known. over: the node is back, or
-    gone; healed_ns: when it was told to run again, None where that is not known. problem: why it proves nothing.
-    run, taker: the run and the process that took it, '' where that is not known.
+    kind: pause-node, stop-node, kill-node or restart-node. container: the engine's id of it. engine, path and env: how
+    the engine is called. Times are of this host's boot boot_id. injected_ns: right before the order. order_ends_ns:
+    until then an order may still take effect if its process has died. due_ns: when the node is brought back. state: as
+    the engine showed it after the order, '' while unknown. over: the node is back, or gone. healed_ns: when it was
+    ordered to run again, None if unknown. problem: why it proves nothing. run, taker: the run and the process that took
+    it, '' if unknown.
     """
 
     id: str
@@ -79,11 +79,11 @@ class NodeLoss:
 
     @property
     def proven(self) -> bool:
-        """Whether the engine showed that the node was away, and for as long as it was meant to."""
+        """Whether the engine showed that the node was away, and for as long as it was meant to be."""
         return bool(self.state) and not self.problem
 
     def is_under_way(self, clock: Clock | None = None) -> bool:
-        """Whether another process that took it still runs, and will bring it back; one of unknown taker: until due."""
+        """Return whether another process will still bring it back; until due if the taker is unknown."""
         clock = clock or Clock()
         if self.over or clock.boot_id != self.boot_id:
             return False
@@ -92,73 +92,77 @@ class NodeLoss:
         return self.taker != this_process() and is_running(self.taker)
 
     def left_seconds(self, clock: Clock) -> float:
-        """Until it is due; below 0 when it should be over."""
+        """Return the seconds until it is due; below 0 if it should be over."""
         now = clock.now()
         if clock.boot_id == self.boot_id:
             return (self.due_ns - now.ns) / 1e9
         return (self.due_unix_ns - now.unix_ns) / 1e9  # the host has booted since
 
     def may_still_be_ordered(self, clock: Clock) -> bool:
-        """Whether an order may be under way that nobody waits for any more."""
+        """Return whether an order may be under way that no process waits for any more."""
         return not self.state and clock.boot_id == self.boot_id and clock.now().ns < self.order_ends_ns
 
     def due_in(self, seconds: float, clock: Clock) -> NodeLoss:
-        """The same, to be brought back so many seconds from now."""
+        """Return the loss with a new due time, so many seconds from now."""
         now, ahead_ns = clock.now(), round(seconds * 1e9)
         return replace(self, due_ns=now.ns + ahead_ns, due_unix_ns=now.unix_ns + ahead_ns)
 
     def to_json(self) -> dict[str, Any]:
-        """A plain dict, as its file keeps it; proven is for whoever reads it there."""
+        """Return a plain dict, as its file keeps it; proven is in it for the file's readers."""
         return {**asdict(self), "env": dict(self.env), "evidence": list(self.evidence), "proven": self.proven}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> NodeLoss:
-        """Read what to_json gives; TypeError or KeyError where it is something else."""
-        with_defaults = {"run": "", "taker": "", **value}  # notes of an earlier version do not say who took it
+        """Read what to_json returns. Raises TypeError or KeyError for anything else."""
+        with_defaults = {
+            "run": "",
+            "taker": "",
+            **value,
+        }  # records of an earlier version do not say which process took it
         values = {field.name: with_defaults[field.name] for field in fields(cls)}
         return cls(**{**values, "evidence": tuple(value["evidence"])})
 
 
 @dataclass(frozen=True, slots=True)
 class NodeLossStore:
-    """The notes of one cache, a file each."""
+    """The records of one cache, a file each."""
 
     folder: Path
 
     @classmethod
     def of(cls, cache: Cache) -> NodeLossStore:
-        """Beside what else is known of the lab's cluster."""
+        """Return the store of a cache, beside what else is known of the lab's cluster."""
         return cls(cache.cluster / "lost-nodes")
 
     def all(self) -> list[NodeLoss]:
-        """Every loss there is a note of, the oldest first; Failure names a note that cannot be read."""
+        """Return every recorded loss, the oldest first. Raises Failure if a record cannot be read."""
         losses = [loss for path in self.folder.glob("*.json") if (loss := _read(path))]
         return sorted(losses, key=lambda loss: loss.injected_unix_ns)
 
     def live(self) -> list[NodeLoss]:
-        """Those that are not over."""
+        """Return the losses that are not over."""
         return [loss for loss in self.all() if not loss.over]
 
     def get(self, id_: str) -> NodeLoss | None:
-        """The loss of an id; None where there is no note of it."""
+        """Return the loss of an id; None if it has no record."""
         return _read(self._file(id_))
 
     def put(self, loss: NodeLoss) -> None:
-        """Write a note down, whole or not at all."""
+        """Write a record, whole or not at all."""
         self.folder.mkdir(parents=True, exist_ok=True)
         draft = self._file(loss.id).with_suffix(".draft")
         draft.write_text(json.dumps(loss.to_json(), indent=1) + "\n")
         draft.replace(self._file(loss.id))
 
     def prune(self) -> None:
-        """Remove the oldest notes of losses that are over."""
+        """Remove the oldest records of losses that are over."""
         over = [loss for loss in self.all() if loss.over]
         for loss in over[: max(0, len(over) - _RECORDS_KEPT)]:
             self._file(loss.id).unlink(missing_ok=True)
 
     @contextmanager
     def locked(self, name: str, timeout_seconds: float) -> Iterator[bool]:
-        """Hold a lock that goes with its holder; False where it was not free in time: whoever has it may be stopped."""
+        """Hold a lock, which ends with its process; False if it was not free in time: its holder may be stopped."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / f"{name}.lock").open("a") as file:
             yield _lock(file.fileno(), timeout_seconds)

@@ -1,7 +1,7 @@
 """python3 -m caplab_cluster.node_watchdog FOLDER ID: brings one node back when its time is over.
 
-Started before the node is taken away. It goes into the background by itself, in a session of its own: nothing that ends
-whoever started it ends it too.
+It is started before the node is taken away. It goes into the background by itself, in a session of its own: what ends
+the process that started it does not end it.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from .node_back import bring_back
 from .node_loss_store import Clock, NodeLoss, NodeLossStore
 
 _POLL_SECONDS = (
-    0.25  # between two looks at the note: who took the node says when it is due, and who heals that it is over
+    0.25  # between two reads of the record: the taker sets when the node is due, and a healer that it is over
 )
 _RETRY_SECONDS = 2.0  # after the engine refused
 _GIVE_UP_SECONDS = 3600.0  # past its time
-_LOCK_SECONDS = 2.0  # for whoever holds the lock; when a node is due, nobody is at it who is not stopped
+_LOCK_SECONDS = 2.0  # for the lock; when a node is due, only a stopped process can still hold it
 
 
 def watch(store: NodeLossStore, loss: NodeLoss, clock: Clock) -> None:
-    """Return when the node is back, by whomever; a note that is lost is no reason to leave it away."""
+    """Return when the node is back, no matter which process did it; a lost record is no reason to leave it away."""
     while not loss.over:
         left = loss.left_seconds(clock)
         if left > 0:
@@ -70,7 +70,7 @@ def main(arguments: list[str]) -> None:
 
 
 def _redirect(log: Path) -> None:
-    """Off the pipes of whoever started this, who waits for their end."""
+    """Redirect its output from the pipes of its parent, which waits for their end."""
     devnull = os.open(os.devnull, os.O_RDONLY)
     log_file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     for number, file in enumerate((devnull, log_file, log_file)):

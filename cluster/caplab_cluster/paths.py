@@ -1,4 +1,4 @@
-"""Where things are kept: the checkout is only read; everything made lives in the cache."""
+"""Paths: the checkout is only read; everything made is kept in the cache."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ DASHBOARDS = REPOSITORY / "dashboards"
 
 @dataclass(frozen=True, slots=True)
 class Cache:
-    """The cache folder and what is where in it."""
+    """The cache folder, and where things are in it."""
 
     root: Path
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Cache:
-        """CAPLAB_CACHE, else caplab under XDG_CACHE_HOME, else ~/.cache/caplab."""
+        """Return CAPLAB_CACHE, else caplab under XDG_CACHE_HOME, else ~/.cache/caplab."""
         if named := environment.get("CAPLAB_CACHE"):
             return cls(Path(named).absolute())
         base = environment.get("XDG_CACHE_HOME") or Path.home() / ".cache"
@@ -33,7 +33,7 @@ class Cache:
 
     @property
     def logs(self) -> Path:
-        """One log a step, of the latest command."""
+        """Logs of the latest command, one a step."""
         return self.root / "logs"
 
     @property
@@ -43,12 +43,12 @@ class Cache:
 
     @property
     def binaries(self) -> Path:
-        """What was built from Go modules, in folders named by their inputs' digest."""
+        """Programs built from Go modules, in folders named by their inputs' digest."""
         return self.root / "bin"
 
     @property
     def maven(self) -> Path:
-        """What Maven has fetched."""
+        """Maven's downloads."""
         return self.root / "maven"
 
     @property
@@ -63,7 +63,7 @@ class Cache:
 
     @property
     def cluster(self) -> Path:
-        """What is known of the cluster that was made: goes with `make down`."""
+        """Files about the existing cluster; `make down` removes them."""
         return self.root / "cluster"
 
     @property
@@ -78,5 +78,5 @@ class Cache:
 
     @property
     def lock(self) -> Path:
-        """Held by the one command that may change things."""
+        """The lock of the one command that may change things."""
         return self.root / "lock"

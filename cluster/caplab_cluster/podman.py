@@ -1,4 +1,4 @@
-"""The lab's own podman: installed from Debian where need be, settings and storage private."""
+"""The lab's own podman: installed from Debian if need be, with private settings and storage."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def install(progress: Progress) -> None:
 
 
 def runtime_folder(machine: Machine, cache: Cache) -> Path:
-    """Where podman keeps what must not outlive a boot: one folder a cache, or two would mix."""
+    """Return where podman keeps what must not outlive a boot: one folder a cache, or two would mix."""
     base = "/run" if machine.root else os.environ.get("XDG_RUNTIME_DIR") or f"/tmp/caplab-{os.geteuid()}"
     return Path(base) / "caplab" / digest([], str(cache.root))
 
 
 def engine(choice: EngineChoice, machine: Machine, cache: Cache) -> Engine:
-    """Write the private settings and say how podman is called with them."""
+    """Write the private settings, and return how podman is called with them."""
     runtime = runtime_folder(machine, cache)
     cache.podman.mkdir(parents=True, exist_ok=True)
     settings, storage = cache.podman / "containers.conf", cache.podman / "storage.conf"

@@ -1,4 +1,4 @@
-"""Processes of this host by a name that no later one can have: the id, and when it started."""
+"""Processes of this host, each named so that no later one has its name: the id, and when it started."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import os
 from pathlib import Path
 
 _PROC = Path("/proc")
-_STATE, _START = 0, 19  # of what follows the command's name in /proc/PID/stat (proc(5))
+_STATE, _START = 0, 19  # index among the fields after the command's name in /proc/PID/stat (proc(5))
 _DEAD = frozenset("ZX")
 
 
 def this_process() -> str:
-    """The name of the process that asks."""
+    """Return the name of the calling process."""
     return name_of(os.getpid())
 
 
 def name_of(id_: int) -> str:
-    """The name of the process that has an id now."""
+    """Return the name of the process that has an id now."""
     return f"{id_}-{_start_of(id_)}"
 
 
 def is_running(name: str) -> bool:
-    """Whether a process still runs; where the host has no /proc, whether one of its id does."""
+    """Return whether a process still runs; without /proc, whether one with its id does."""
     id_, _, start = name.partition("-")
     if not id_.isdecimal():
         return False
@@ -31,7 +31,7 @@ def is_running(name: str) -> bool:
 
 
 def _start_of(id_: int) -> str:
-    """In ticks since the boot; '' where there is no such process, or it is dead already."""
+    """Return a process' start in ticks since the boot; '' if there is none, or it is dead already."""
     try:
         stat = (_PROC / str(id_) / "stat").read_text(errors="replace").rpartition(")")[2].split()
     except OSError:

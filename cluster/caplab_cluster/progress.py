@@ -1,4 +1,4 @@
-"""Long steps, shown as they go: elapsed time, a log each, and a table at the end."""
+"""Progress of long steps: elapsed time, a log each, and a table at the end."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from typing import IO, TextIO
 
 from .failure import Failure, diagnose, tail
 
-_QUIET_LINE_SECONDS = 20.0  # between two signs of life where the output is no terminal
+_QUIET_LINE_SECONDS = 20.0  # between two lines while a step runs and the output is no terminal
 _POLL_SECONDS = 0.2
 _STOP_GRACE_SECONDS = 10.0
 
@@ -33,14 +33,14 @@ class StepRecord:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people read them: 0.4 s, 31.0 s, 4 m 57 s."""
+    """Format seconds: 0.4 s, 31.0 s, 4 m 57 s."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     return f"{int(seconds) // 60} m {int(seconds) % 60:02d} s"
 
 
 class Step:
-    """One step under way: runs its commands into its log."""
+    """One running step: its commands write to its log."""
 
     def __init__(self, title: str, log: Path, out: TextIO) -> None:
         self.title = title
@@ -52,7 +52,7 @@ class Step:
         self._live = out.isatty()
 
     def mark_ready(self) -> None:
-        """Say that there was nothing to do."""
+        """Mark that there was nothing to do."""
         self.ready = True
 
     @property
@@ -68,7 +68,7 @@ class Step:
         cwd: Path | None = None,
         stdin: IO[bytes] | None = None,
     ) -> None:
-        """Run one command to its end, its output into the log; Failure where it fails."""
+        """Run one command to its end, with its output in the log. Raises Failure if it fails."""
         with self.log.open("ab") as log:
             log.write(f"$ {' '.join(command)}\n".encode())
             log.flush()
@@ -95,7 +95,7 @@ class Step:
             raise self.failure(command, f"exit code {process.returncode}")
 
     def failure(self, command: Sequence[str], how: str) -> Failure:
-        """The failure of a command, with the cause that its log shows."""
+        """Return the failure of a command, with the cause that its log shows."""
         diagnosis = diagnose(tail(self.log))
         sentence = f"The step '{self.title}' failed ({how})."
         hint = "Read the log above, then repeat: what is done stays done."
@@ -123,7 +123,7 @@ class Step:
 
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Hold an interrupt back until the block has ended: one in the midst of a start would orphan what was started."""
+    """Hold an interrupt back until the block has ended: in the midst of a start it would orphan the new process."""
     if threading.current_thread() is not threading.main_thread():  # interrupts only ever reach the main one
         yield
         return
@@ -138,7 +138,7 @@ def _interrupts_held() -> Iterator[None]:
 
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:
-    """End what a command started: the command politely, then for good whatever of its group is left."""
+    """End what a command started: first with a signal it can handle, then with one that it cannot."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGTERM)
     with contextlib.suppress(subprocess.TimeoutExpired):
@@ -149,7 +149,7 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
 
 
 class Progress:
-    """The steps of one command, as they are shown and as they were."""
+    """The steps of one command: how they are shown, and their record."""
 
     def __init__(self, logs: Path, out: TextIO = sys.stdout) -> None:
         self._logs = logs
@@ -158,7 +158,7 @@ class Progress:
         self.records: list[StepRecord] = []
 
     def report(self, text: str) -> None:
-        """One line to the reader."""
+        """Print one line."""
         print(text, file=self._out, flush=True)
 
     @contextmanager
@@ -181,12 +181,12 @@ class Progress:
         self.report(f"{clear}  {step.title:<58} {outcome:<6} {duration(step.elapsed):>10}")
 
     def table(self) -> str:
-        """The steps and their times, and the whole."""
+        """Format the steps and their times, and the total."""
         return render_table(self.records, time.monotonic() - self._started)
 
 
 def render_table(records: Sequence[StepRecord], total_seconds: float) -> str:
-    """Rows of step, outcome and time, and their total."""
+    """Format rows of step, outcome and time, and their total."""
     width = max([len(record.title) for record in records] + [len("in all")])
     rule = "-" * (width + 22)
     rows = [f"{r.title:<{width}}  {r.outcome:<6}  {duration(r.seconds):>10}" for r in records]

@@ -1,4 +1,4 @@
-"""Ready-made links to Prometheus' own page, for those without Grafana: the same queries as the dashboards'."""
+"""Ready-made links to Prometheus' own page, for users without Grafana: with the queries of the dashboards."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 
 from .failure import Failure
 
-# (dashboard's file, panel's title): what tells a run's story.
+# (dashboard's file, panel's title): the panels that show how a run went.
 _PANELS = (
     ("overview.json", "Clusters, ready or not"),
     ("overview.json", "Faults"),
@@ -35,7 +35,7 @@ class Link:
 
 
 def links(folder: Path, address: str) -> list[Link]:
-    """The links, from the dashboards' JSON; Failure where that is not in this checkout."""
+    """Return the links, from the dashboards' JSON. Raises Failure if that is not in this checkout."""
     return [_link(_panel(folder, file, title), address) for file, title in _PANELS]
 
 
@@ -63,7 +63,7 @@ def _link(panel: Mapping[str, Any], address: str) -> Link:
 
 
 def of_all(expression: str) -> str:
-    """A dashboard's query with no choice made: of every cluster, vantage and run, at one second a step."""
+    """Return a dashboard's query without a selection: for every cluster, vantage and run, at one second a step."""
     everything = _OF_ALL.sub('=~".*"', expression)
     for variable, value in _BUILT_IN.items():
         everything = everything.replace(variable, value)

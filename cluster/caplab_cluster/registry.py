@@ -1,6 +1,6 @@
-"""The registry beside the nodes: lab images go through it, so shared layers go once.
+"""The registry beside the nodes: lab images go through it, so that shared layers are sent once.
 
-It listens twice: to everybody on the nodes' network it only gives images out; what takes images in wants a password,
+It listens on two ports. On the nodes' network it only serves images. The port that accepts images needs a password,
 which is made with the container and kept in the cache.
 """
 
@@ -24,7 +24,7 @@ from .paths import REGISTRY_SOURCES, Cache
 from .progress import Progress, Step
 
 NAME = "caplab-registry"
-HOST = f"{NAME}:5000"  # as the nodes call it, and as lab images are named
+HOST = f"{NAME}:5000"  # its name on the nodes, and in the names of lab images
 VOLUME = NAME  # goes with `make down`
 _WRITE_PORT = "5001/tcp"
 _CREDENTIALS = "config.json"
@@ -33,12 +33,12 @@ _MANIFEST_TYPES = "application/vnd.oci.image.manifest.v1+json, application/vnd.d
 
 
 def image_reference(base: str) -> str:
-    """The registry's own image: changes with its sources and its base."""
+    """Return the reference of the registry's own image, which changes with its sources and its base."""
     return f"localhost/caplab/registry:{digest([REGISTRY_SOURCES], base)}"
 
 
 def ensure_image(progress: Progress, engine: Engine, base: str) -> str:
-    """Build the registry's image if need be; its reference."""
+    """Build the registry's image if need be, and return its reference."""
     reference = image_reference(base)
     with progress.step("registry image") as step:
         if engine.has_image(reference):
@@ -51,7 +51,7 @@ def ensure_image(progress: Progress, engine: Engine, base: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """The running registry: its writing side is at a port of the host's loopback that the engine chose."""
+    """The running registry; its port for pushes is on the host's loopback, chosen by the engine."""
 
     engine: Engine
     port: int
@@ -59,19 +59,19 @@ class Registry:
 
     @property
     def address(self) -> str:
-        """Where images are sent to."""
+        """Where images are pushed to."""
         return f"127.0.0.1:{self.port}"
 
     def answers(self) -> bool:
-        """Whether it is there and takes the password."""
+        """Return whether it runs and accepts the password."""
         return self._ask("/v2/") is not None
 
     def digest(self, name: str, tag: str) -> str:
-        """The digest of an image that is in it ('sha256:...'); '' where it is not."""
+        """Return the digest of an image that it has ('sha256:...'); '' if it has none."""
         return (self._ask(f"/v2/{name}/manifests/{tag}", "HEAD") or {}).get("Docker-Content-Digest", "")
 
     def push(self, step: Step, local: str, name: str, tag: str) -> None:
-        """Send an image of the engine's store to it; layers it has are not sent."""
+        """Push an image of the engine's store to it; layers it has are not sent."""
         target = f"{self.address}/{name}:{tag}"
         if self.engine.name == "podman":
             authfile = f"--authfile={self.credentials / _CREDENTIALS}"
@@ -82,7 +82,7 @@ class Registry:
         self.engine.run(step, "rmi", target)
 
     def set_password(self) -> None:
-        """Give the registry a new password, and keep it for whoever may read this user's files."""
+        """Give the registry a new password, and keep it where this user's processes can read it."""
         password = secrets.token_urlsafe(24)
         answer = self.engine.exec(NAME, "serve", "password", stdin=f"{password}\n")
         if not answer.ok:
@@ -95,7 +95,7 @@ class Registry:
         file.write_text(json.dumps({"auths": {self.address: entry}}) + "\n")
 
     def _ask(self, path: str, method: str = "GET") -> Mapping[str, str] | None:
-        """The headers of an answer; None where it is none, or an error."""
+        """Return the headers of a successful answer, else None."""
         headers = {"Accept": _MANIFEST_TYPES, "Authorization": f"Basic {self._password()}"}
         request = urllib.request.Request(f"http://{self.address}{path}", method=method, headers=headers)
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # loopback: never by a proxy
@@ -114,7 +114,7 @@ class Registry:
 
 
 def ensure_running(engine: Engine, cache: Cache, network: str, image: str) -> Registry:
-    """Start the registry, or find it running; one that does not answer, or not to the password, is made anew."""
+    """Start the registry, or use the running one; one that does not answer, or not to the password, is remade."""
     containers = [c for c in engine.containers(f"name={NAME}") if c.name == NAME]
     if containers and containers[0].state == "running" and containers[0].image == image:
         registry = _listening(engine, cache, within_seconds=3)
@@ -144,7 +144,7 @@ def _listening(engine: Engine, cache: Cache, within_seconds: float) -> Registry 
 
 
 def _is_open(port: int) -> bool:
-    """Whether something speaks HTTP there, whatever it says."""
+    """Return whether something speaks HTTP there, whatever it answers."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     try:
         connection.request("GET", "/v2/")

