@@ -1,4 +1,4 @@
-"""python -m caplab_dashboards write | lint"""
+"""Command line: python -m caplab_dashboards write | lint"""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from . import files, linter, sources
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Write the JSON, or check it: 0 all is well, 1 it is not."""
+    """Write the JSON, or check it. Returns 0 if all is well, otherwise 1."""
     parser = argparse.ArgumentParser(prog="caplab_dashboards", description=__doc__)
     parser.add_argument("command", choices=["write", "lint"])
     if parser.parse_args(arguments).command == "write":

@@ -10,7 +10,7 @@ from . import links, palette
 from .grid import Section, place
 from .variables import datasource, source
 
-SCHEMA_VERSION = 39  # Grafana 10.4 and later read it, and newer ones bring it up to date as they load it
+SCHEMA_VERSION = 39  # Grafana 10.4 and later read it, and newer ones convert it as they load it
 
 
 def board(
@@ -21,7 +21,7 @@ def board(
     faults_of: str,
     since: str = "now-15m",
 ) -> dashboard.Dashboard:
-    """A dashboard of the last quarter of an hour, anew every five seconds; faults_of selects the faults to mark."""
+    """Build a dashboard of the last 15 minutes, refreshed every 5 seconds; faults_of selects the faults to mark."""
     return dashboard.Dashboard(
         uid=uid,
         title=f"caplab / {links.UIDS[uid]}",
@@ -42,7 +42,7 @@ def board(
 
 
 def _faults(selector: str) -> dashboard.AnnotationQuery:
-    """Faults as regions: Grafana joins the seconds in which the gauge is 1."""
+    """Build the annotations of faults as regions: Grafana joins the seconds in which the gauge is 1."""
     expr = f"max by (kind, engine, cluster_namespace, cluster) (caplab_fault_active{{{selector}}})"
     target = prometheus.Dataquery(
         expr=expr,

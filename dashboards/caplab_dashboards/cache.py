@@ -16,7 +16,7 @@ _OF = 'caplab_operations_total{workload="cache"}'
 
 
 def dashboard_() -> dashboard.Dashboard:
-    """The whole dashboard."""
+    """Build the whole dashboard."""
     return board(
         links.CACHE,
         "A Redis cache in front of a database: what readers see, what falls through, what is evicted.",

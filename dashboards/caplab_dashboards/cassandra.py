@@ -1,4 +1,4 @@
-"""Cassandra: what clients see, whom each member takes for up, and what its JVM tells."""
+"""Cassandra: what clients see, which members each member sees as up, and what its JVM reports."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NO_PEER_DOWN = ((None, palette.OK), (1, palette.FAILED))
 
 
 def dashboard_() -> dashboard.Dashboard:
-    """The whole dashboard."""
+    """Build the whole dashboard."""
     return board(
         links.CASSANDRA,
         "One CassandraCluster: its clients, what its members think of each other, and what coordinators could not do.",
@@ -55,7 +55,7 @@ def _members() -> Section:
 
 
 def _answering(to: Sequence[DashboardLink]) -> Panel:
-    """Cassandra's exporter is its own JVM: it is silent where the process is."""
+    """Build the panel of members that answer. Cassandra's exporter is in its JVM: it is silent if the process is."""
     about = About(
         title="Members whose JVM answers",
         description="Whether each member's own exporter answers; red where its process is gone, frozen or cut off.",

@@ -1,4 +1,4 @@
-"""What a PromQL expression names and does, read as far as the linter needs it."""
+"""What a PromQL expression names and does, parsed as far as the linter needs it."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ VARIABLE = re.compile(r"\$(?:\{(\w+)(?::\w+)?\}|(\w+))")
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """What was read of one expression."""
+    """The result of parsing one expression."""
 
     metrics: frozenset[str]
-    rated: frozenset[str]  # under rate, irate or increase; '' where that is no selector
-    ungrouped: tuple[str, ...]  # aggregations without by or without
+    rated: frozenset[str]  # under rate, irate or increase; '' if that is no selector
+    ungrouped: tuple[str, ...]  # aggregations with neither by nor without
     windows: frozenset[str]
     variables: frozenset[str]
 
 
 def read(text: str) -> Expression:
-    """Read an expression, Grafana's variables and all."""
+    """Parse an expression, including Grafana's variables."""
     variables = frozenset(braced or bare for braced, bare in VARIABLE.findall(text))
     bare = _BRACES.sub("", _STRING.sub('""', text.replace("${", "$").replace("}", "}")))
     windows = frozenset(_RANGE.findall(bare))

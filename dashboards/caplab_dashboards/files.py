@@ -25,17 +25,17 @@ BOARDS: Mapping[str, Callable[[], dashboard.Dashboard]] = {
 
 
 def render(board: dashboard.Dashboard) -> str:
-    """The JSON of a dashboard, always the same for the same dashboard."""
+    """Return the JSON of a dashboard, always the same for the same dashboard."""
     return json.dumps(board, cls=JSONEncoder, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def rendered() -> dict[str, str]:
-    """The JSON of each dashboard, by the name of its file."""
+    """Return the JSON of each dashboard, by the name of its file."""
     return {f"{name}.json": render(make()) for name, make in BOARDS.items()}
 
 
 def write(folder: Path = FOLDER) -> list[Path]:
-    """Write what has changed; the files that did."""
+    """Write the files that have changed, and return them."""
     changed = []
     for name, text in rendered().items():
         path = folder / name
@@ -46,12 +46,12 @@ def write(folder: Path = FOLDER) -> list[Path]:
 
 
 def read(folder: Path = FOLDER) -> dict[str, dict[str, Any]]:
-    """Each dashboard's JSON as it is in its file."""
+    """Return each dashboard's JSON as it is in its file."""
     return {name: json.loads((folder / f"{name}.json").read_text()) for name in BOARDS}
 
 
 def through_models(board: Mapping[str, Any]) -> dict[str, Any]:
-    """The JSON of a dashboard once it has been through the models of Grafana's schema, panels and queries included."""
+    """Return a dashboard's JSON once it has passed through the models of Grafana's schema, with panels and queries."""
     plugins.register_default_plugins()
     loaded = dashboard.Dashboard.from_json(dict(board))
     again: dict[str, Any] = json.loads(json.dumps(loaded, cls=JSONEncoder))

@@ -1,4 +1,4 @@
-"""Where panels are: lines of panels, from left to right, each line filling Grafana's 24 columns."""
+"""Layout of panels: lines of panels, from left to right, each line filling Grafana's 24 columns."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from grafana_foundation_sdk.models import dashboard
 
 COLUMNS = 24
-NARROWEST = 4  # columns: on a laptop (1366 points) about 220 of them, enough for a figure and its title
+NARROWEST = 4  # columns: on a laptop (1366 pixels) about 220 of them, enough for a figure and its title
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Section:
 
 
 def line(height: int, *panels: tuple[int, dashboard.Panel]) -> Line:
-    """A line; ValueError where it does not fill its 24 columns."""
+    """Make a line. Raises ValueError if it does not fill its 24 columns."""
     width = sum(columns for columns, _ in panels)
     if width != COLUMNS:
         raise ValueError(f"The line of '{panels[0][1].title}' is {width} columns wide; make it {COLUMNS}.")
@@ -36,12 +36,12 @@ def line(height: int, *panels: tuple[int, dashboard.Panel]) -> Line:
 
 
 def section(title: str, *lines: Line) -> Section:
-    """Lines under a heading."""
+    """Make a section of lines under a heading."""
     return Section(title, lines)
 
 
 def place(sections: Sequence[Section]) -> list[dashboard.Panel | dashboard.RowPanel]:
-    """The panels with their places and ids, section below section."""
+    """Return the panels with their places and ids, section below section."""
     placed: list[dashboard.Panel | dashboard.RowPanel] = []
     y = 0
     for part in sections:

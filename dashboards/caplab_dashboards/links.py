@@ -1,4 +1,4 @@
-"""Links between dashboards: the time range goes along, and so does whom it is about."""
+"""Links between dashboards, which keep the time range and the selection."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ _WHOM = "${cluster_namespace:queryparam}&${cluster:queryparam}"
 
 
 def to(uid: str, whom: str = _WHOM) -> dashboard.DashboardLink:
-    """A link of a panel, about the same cluster and the same time."""
+    """Return a link of a panel, about the same cluster and the same time."""
     query = "&".join(part for part in ("${__url_time_range}", whom) if part)
     return _link(f"{UIDS[uid]} dashboard", f"/d/{uid}?{query}")
 
 
 def of_field(uid: str, *labels: str) -> dashboard.DashboardLink:
-    """A link of a series, about what its labels name."""
+    """Return a link of a series, about what its labels name."""
     whom = "&".join(f"var-{name}=${{__field.labels.{name}}}" for name in labels)
     return _link(f"{UIDS[uid]}: ${{__field.labels.{labels[-1]}}}", f"/d/{uid}?${{__url_time_range}}&{whom}")
 
 
 def of_row(uid: str, *columns: str) -> dashboard.DashboardLink:
-    """A link of a table's cell, about what the cells of its row say."""
+    """Return a link of a table's cell, about what the cells of its row name."""
     whom = "&".join(f"var-{name}=${{__data.fields.{name}}}" for name in columns)
     return _link(f"{UIDS[uid]} of this row", f"/d/{uid}?${{__url_time_range}}&{whom}")
 
 
 def between_dashboards() -> list[dashboard.DashboardLink]:
-    """The list of the lab's dashboards at the top of each."""
+    """Return the list of the lab's dashboards at the top of each."""
     return [
         dashboard.DashboardLink(
             title="caplab",

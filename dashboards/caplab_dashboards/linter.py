@@ -1,4 +1,4 @@
-"""The lab's own rules for dashboards, over their JSON: each rule says which panel breaks it, and what to do."""
+"""The lab's own rules for dashboards, over their JSON: each rule reports which panel breaks it, and what to do."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _COLOR_KEYS = frozenset({"color", "fixedColor", "fill", "iconColor"})
 _LINKED = re.compile(r"^/d/([\w-]+)\?")
 _DESCRIPTION_LEAST = 20
 _HEIGHT_LEAST = 3
-_TABLE_MOST = 1260  # points that columns may take together: a laptop's 1366 without Grafana's own margins
+_TABLE_MOST = 1260  # pixels that columns may take together: a laptop's 1366 without Grafana's own margins
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ Rule = Callable[[Json, Mapping[str, str]], Iterator[tuple[str, str]]]  # where a
 
 
 def check(board: Json, types: Mapping[str, str]) -> list[Violation]:
-    """Every broken rule of a dashboard; types are those of the series that there are."""
+    """Return every broken rule of a dashboard; types are those of the existing series."""
     title = str(board.get("title", "?"))
     return [
         Violation(name, f"{title}: {where}", what) for name, rule in RULES.items() for where, what in rule(board, types)
@@ -49,12 +49,12 @@ def check(board: Json, types: Mapping[str, str]) -> list[Violation]:
 
 
 def panels_of(board: Json) -> list[Json]:
-    """The panels that show something: rows are headings."""
+    """Return the panels that show something: rows are headings."""
     return [panel for panel in board.get("panels", []) if panel["type"] != "row"]
 
 
 def targets_of(board: Json) -> Iterator[tuple[str, Json]]:
-    """Every query of panels and annotations, and where it is."""
+    """Yield every query of panels and annotations, and where it is."""
     for panel in panels_of(board):
         for target in panel.get("targets", []):
             yield f"{panel.get('title')} {target.get('refId')}", target
@@ -189,7 +189,7 @@ def _metrics(board: Json, types: Mapping[str, str]) -> Iterator[tuple[str, str]]
 
 
 def metric_of(variable: Json) -> str:
-    """The series of a variable's label_values(SERIES, LABEL)."""
+    """Return the series of a variable's label_values(SERIES, LABEL)."""
     query = str(variable["query"]["query"])
     return query.removeprefix("label_values(").rpartition(",")[0]
 
@@ -231,7 +231,7 @@ def _colors(board: Json, _types: Mapping[str, str]) -> Iterator[tuple[str, str]]
 
 
 def colors_in(value: Any) -> Iterator[str]:
-    """Every colour that a panel names."""
+    """Yield every colour that a panel names."""
     if isinstance(value, Mapping):
         for key, inner in value.items():
             if isinstance(inner, str) and (key in _COLOR_KEYS or _COLOR.match(inner)):

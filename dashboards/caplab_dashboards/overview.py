@@ -17,7 +17,7 @@ _LATE: Steps = ((None, palette.OK), (5, palette.UNKNOWN), (15, palette.FAILED))
 
 
 def dashboard_() -> dashboard.Dashboard:
-    """The whole dashboard."""
+    """Build the whole dashboard."""
     chosen = [*variables.clusters("caplab_cluster_ready", multi=True), variables.vantage(_SOME)]
     return board(
         links.OVERVIEW,

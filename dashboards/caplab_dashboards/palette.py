@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-# What became of operations, and whether something is as it should be.
+# Outcomes of operations, and whether something is as it should be.
 OK = "#2f9e5a"
 FAILED = "#d64541"
 PARTLY = "#f0803c"  # some acknowledged, some not
-UNKNOWN = "#e6b012"  # nobody knows whether it took effect; a verdict that cannot be given
+UNKNOWN = "#e6b012"  # unknown whether it took effect; a verdict that is unknown
 STALE = "#8e5bd0"  # reads that missed an acknowledged write
 
-# Who is what.
+# Roles.
 PRIMARY = "#2f6fd0"
 REPLICA = "#9cc3f5"
 
 FAULT = "#e84a9c"
 BOUND = "#6b7a8a"  # what is predicted or allowed
-NONE = "#a8adb3"  # nothing to tell, or no judgement in it
+NONE = "#a8adb3"  # no data, or a figure without judgement
 
 VANTAGES = {"a": "#139a9a", "b": "#a0673a", "c": "#93a01c"}
 MEMBERS = ("#4b59b8", "#58b4d1", "#bfa27a", "#6c8f5a", "#a8869e")  # by their number
@@ -29,14 +29,14 @@ ALL = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """A value of a state timeline, a stat or a table's cell, as people read it."""
+    """A value of a state timeline, a stat or a table's cell, as its reader sees it."""
 
     value: int
     text: str
     color: str
 
 
-# The worst has the lowest value, so that the least of several seconds is the one to show.
+# The worst has the lowest value, so that the minimum of several seconds is the one to show.
 NO_ACK, SOME_STALE, SOME_FAILED, SOME_UNKNOWN, ALL_ACKED = range(5)
 OUTCOMES = (
     State(NO_ACK, "none acked", FAILED),

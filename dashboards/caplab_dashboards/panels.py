@@ -1,4 +1,4 @@
-"""One function a kind of panel. Each wants a title, a description, a unit and a link: the linter refuses less."""
+"""One function for each kind of panel. Each requires a title, a description, a unit and a link, as the linter does."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from .palette import State
 from .variables import source
 
 SECOND = "1s"  # the scrape interval: no panel asks for less
-POINTS = 3600  # a second each for an hour; of longer ranges a step shows its worst second
+POINTS = 3600  # an hour with a point a second; over longer ranges a step shows its worst second
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One query of a panel; legend names its series, refers to labels as {{label}}."""
+    """One query of a panel; legend names its series, and refers to labels as {{label}}."""
 
     expr: str
     legend: str = ""
@@ -36,7 +36,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class About:
-    """What every panel says of itself; unit by Grafana's names."""
+    """What every panel needs to describe itself; unit is one of Grafana's names."""
 
     title: str
     description: str
@@ -46,14 +46,14 @@ class About:
     decimals: float | None = None
 
 
-Steps = Sequence[tuple[float | None, str]]  # from each value on, that colour; None: from the least on
+Steps = Sequence[tuple[float | None, str]]  # each colour from its value on; None: from the lowest on
 NEUTRAL: Steps = ((None, palette.NONE),)
 GOOD_IF_ZERO: Steps = ((None, palette.OK), (1, palette.FAILED))
 GOOD_IF_SOME: Steps = ((None, palette.FAILED), (1, palette.OK))
 
 
 def timeline(about: About, states: Sequence[State], *queries: Query) -> Panel:
-    """States as coloured bars over time, a row a series, second by second."""
+    """Build coloured bars of states over time, a row a series, second by second."""
     options = statetimeline.Options(
         show_value=common.VisibilityMode.NEVER,
         row_height=0.85,
@@ -74,7 +74,7 @@ def graph(
     logarithmic: bool = False,
     stepped: bool = False,
 ) -> Panel:
-    """Lines over time; colors are of the series whose names match these patterns."""
+    """Build lines over time; colors apply to series whose names match their patterns."""
     scale = common.ScaleDistributionConfig(common.ScaleDistribution.LOG, log=10) if logarithmic else None
     custom = common.GraphFieldConfig(
         draw_style=common.GraphDrawStyle.LINE,
@@ -97,7 +97,7 @@ def graph(
 
 
 def heat(about: About, query: Query, color: str) -> Panel:
-    """A histogram over time: the darker, the more."""
+    """Build a histogram over time: the darker, the more."""
     options = heatmap.Options(
         calculate=False,
         color=heatmap.HeatmapColorOptions(
@@ -126,7 +126,7 @@ def heat(about: About, query: Query, color: str) -> Panel:
 
 
 def figure(about: About, *queries: Query, steps: Steps = NEUTRAL, states: Sequence[State] = ()) -> Panel:
-    """One figure as it is at the end of the time range, in the colour of its judgement."""
+    """Build one figure as it is at the end of the time range, in the colour of its judgement."""
     options = stat.Options(
         graph_mode=common.BigValueGraphMode.NONE,
         color_mode=common.BigValueColorMode.VALUE,
@@ -140,7 +140,7 @@ def figure(about: About, *queries: Query, steps: Steps = NEUTRAL, states: Sequen
 
 
 def bars(about: About, *queries: Query, steps: Steps = NEUTRAL) -> Panel:
-    """One bar a series, as it is at the end of the time range."""
+    """Build one bar for each series, as it is at the end of the time range."""
     options = bargauge.Options(
         display_mode=common.BarGaugeDisplayMode.BASIC,
         value_mode=common.BarGaugeValueMode.COLOR,
@@ -172,7 +172,7 @@ class Column:
 
 
 def rows(about: About, *columns: Column) -> Panel:
-    """A table of the labels and figures of series, as they are at the end of the time range."""
+    """Build a table of the labels and figures of series, as they are at the end of the time range."""
     figures = [column for column in columns if column.expr]
     queries = [Query(column.expr) for column in figures]
     options = table.Options(cell_height=common.TableCellHeight.SM, show_header=True)
@@ -201,7 +201,7 @@ def _named(columns: Sequence[Column], name: str) -> Column:
 
 
 def _value_of(number: int, count: int) -> str:
-    """What Grafana calls the values of a table's query."""
+    """Return the name that Grafana gives the values of a table's query."""
     return "Value" if count == 1 else f"Value #{_ref(number)}"
 
 

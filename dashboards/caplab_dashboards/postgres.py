@@ -1,4 +1,4 @@
-"""Postgres: what clients see, who is primary, and what its exporter tells of each member."""
+"""Postgres: what clients see, which member is primary, and what its exporter reports of each member."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _OF = 'caplab_cluster_ready{engine="postgres"}'
 
 
 def dashboard_() -> dashboard.Dashboard:
-    """The whole dashboard."""
+    """Build the whole dashboard."""
     return board(
         links.POSTGRES,
         "One PostgresCluster: its clients, its members, its replication, and the work its members do.",

@@ -1,8 +1,8 @@
 """The PromQL that dashboards share, as strings.
 
-Prometheus scrapes the lab every second. What must show a short outage takes the last two samples
-of a counter (irate over RECENT), so that a second without an acknowledgement is a second of zero; a rate over
-a longer window would smear it. Where a step is longer than a second, the worst second of the step is shown.
+Prometheus scrapes the lab every second. A panel that must show a short outage takes the last two samples of a
+counter (irate over RECENT), so that a second without an acknowledgement is a second of zero; a rate over a longer
+window would smear it. If a step is longer than a second, the worst second of the step is shown.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ WRITES = "write|add|incr|cas|id"
 READS = "read"
 CLUSTER = 'cluster_namespace="$cluster_namespace",cluster="$cluster"'
 VANTAGE = 'vantage=~"$vantage"'
-LOAD = f'{VANTAGE},workload!="clock"'  # the second clock's beats are no load
+LOAD = f'{VANTAGE},workload!="clock"'  # the beats of the clock are no load
 RUN = 'experiment="$experiment",engine="$engine",mode="$mode",fault="$fault"'
-# A run's figures are exported for the run as a whole, for the parts of its clients that a row judges (a side of a cut,
-# a route), and for each vantage and route.
+# A run's figures are exported for the run as a whole, for the subsets of its clients that a row judges (a side of a
+# cut, a route), and for each vantage and route.
 WHOLE = 'vantage="all",route="all"'
 PARTS = 'vantage=~"all|majority|minority"'
 EACH = 'vantage!~"all|majority|minority"'
@@ -26,20 +26,20 @@ BY_RUN = "experiment, engine, mode, fault"
 
 
 def worst(expression: str) -> str:
-    """The least of each second of a step: an outage shows however long the time range is."""
+    """Return the minimum over the seconds of a step: an outage shows however long the time range is."""
     return f"min_over_time(({expression})[$__interval:1s])"
 
 
 def since_ack(selector: str, access: str) -> str:
-    """The series of how long ago a write or a read ("write", "read") was last acknowledged."""
+    """Return the series of the time since a write or a read ("write", "read") was last acknowledged."""
     return f'caplab_seconds_since_last_ack{{{selector},access="{access}"{NOT_ANY if access == "write" else ""}}}'
 
 
 def outcomes(selector: str, ops: str, by: str = "vantage, route", stale: bool = False) -> str:
-    """What became of operations in each second, as a value of palette.OUTCOMES.
+    """Return the outcome of the operations in each second, as a value of palette.OUTCOMES.
 
-    Nothing is shown where no probe starts operations, or where the prober was not scraped. The route any goes to
-    members that refuse writes by design: it is left out of those.
+    Nothing is shown while no probe starts operations, or if the prober was not scraped. Writes by the route any are
+    left out: members refuse them by design.
     """
     routes = NOT_ANY if ops == WRITES else ""
 
@@ -63,25 +63,25 @@ def outcomes(selector: str, ops: str, by: str = "vantage, route", stale: bool = 
 
 
 def acked_each_second(selector: str, ops: str, by: str) -> str:
-    """Acknowledged operations a second."""
+    """Return acknowledged operations a second."""
     return f'sum by ({by}) (irate(caplab_operations_total{{{selector},op=~"{ops}",outcome="ok"}}[{RECENT}]))'
 
 
 def quantile(share: float, selector: str, by: str) -> str:
-    """Latency of acknowledged operations, from their scheduled start."""
+    """Return a quantile of the latency of acknowledged operations, from their scheduled start."""
     rate = f"rate(caplab_operation_latency_seconds_bucket{{{selector}}}[$__rate_interval])"
     return f"histogram_quantile({share}, sum by (le, {by}) ({rate}))"
 
 
 def roles(selector: str) -> str:
-    """Each member's role, as a value of palette.ROLES; an engine without primaries has members that are up or down."""
+    """Return each member's role, as a value of palette.ROLES; members of an engine without primaries are up or down."""
     up = f"max by (member, zone) (caplab_member_up{{{selector}}})"
     primary = f"max by (member, zone) (caplab_member_primary{{{selector}}})"
     return f"({up} + 2 * {primary}) or {up}"
 
 
 def verdict(selector: str) -> str:
-    """A run's verdict, as a value of palette.VERDICTS."""
+    """Return a run's verdict, as a value of palette.VERDICTS."""
 
     def as_value(name: str, value: int) -> str:
         return f'(max by ({BY_RUN}) (caplab_run_verdict{{{selector}verdict="{name}"}}) == 1) * 0 + {value}'
@@ -91,23 +91,23 @@ def verdict(selector: str) -> str:
 
 
 def of_runs(name: str, selector: str = "", which: str = WHOLE) -> str:
-    """A figure of the last run of each row."""
+    """Return a figure of the last run of each row."""
     return f"max by ({BY_RUN}) (caplab_run_{name}{{{_and(selector, which)}}})"
 
 
 def bound_of(name: str) -> str:
-    """The name of a figure's bound: units come last."""
+    """Return the name of a figure's bound: units come last."""
     return f"{name.removesuffix('_seconds')}_bound_seconds" if name.endswith("_seconds") else f"{name}_bound"
 
 
 def judged(name: str, selector: str = "") -> str:
-    """A figure as it is judged: of the parts of the clients that have a bound, or else of all."""
+    """Return a figure as it is judged: for the subset of clients that has a bound, or else for all."""
     part, bound = (f"caplab_run_{metric}{{{_and(selector, PARTS)}}}" for metric in (name, bound_of(name)))
     return f"max by ({BY_RUN}) ({part} and on ({BY_RUN}, vantage, route) {bound}) or {of_runs(name, selector)}"
 
 
 def bound(name: str, selector: str = "") -> str:
-    """The bound that goes with the figure as it is judged."""
+    """Return the bound that goes with the figure as it is judged."""
     return of_runs(bound_of(name), selector, PARTS)
 
 

@@ -1,4 +1,4 @@
-"""Redis: what clients see, who is primary, and what its exporter tells of each member."""
+"""Redis: what clients see, which member is primary, and what its exporter reports of each member."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _OF = 'caplab_cluster_ready{engine="redis"}'
 
 
 def dashboard_() -> dashboard.Dashboard:
-    """The whole dashboard."""
+    """Build the whole dashboard."""
     return board(
         links.REDIS,
         "One RedisCluster: its clients, its members, its replication, its memory and what it writes to disk.",

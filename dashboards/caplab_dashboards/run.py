@@ -20,7 +20,7 @@ _TO = (links.to(links.OVERVIEW, ""), links.to(links.POSTGRES), links.to(links.RE
 
 
 def dashboard_() -> dashboard.Dashboard:
-    """The whole dashboard."""
+    """Build the whole dashboard."""
     return board(
         links.RUN,
         "One run, second by second: what each vantage saw, who was primary, which faults were live, what was found.",
@@ -70,7 +70,7 @@ def _of_run(name: str, title: str, description: str, unit: str, steps: Steps = N
 
 
 def _count(name: str, title: str, description: str, steps: Steps) -> Panel:
-    """A figure beside the bound that it is judged by."""
+    """Build a figure beside the bound that it is judged by."""
     beside = "Beside it: the most that the row allows; blank: it sets no limit."
     about = About(title=title, description=f"{description} {beside}",
                   unit="none", links=[links.to(links.OVERVIEW, "")], decimals=0)  # fmt: skip

@@ -1,4 +1,4 @@
-"""Panels that several dashboards show: what clients saw, and what the operator knows of members."""
+"""Panels that several dashboards show: what clients observed, and what the operator reports of members."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ BY_VANTAGE = {f"^{zone}( |$)": color for zone, color in palette.VANTAGES.items()
 BY_MEMBER = {f"-{number}( |$)": color for number, color in enumerate(palette.MEMBERS)}
 ROUTED = "{{vantage}} {{route}}"
 MEMBER = "{{member}}"
-# A second is what the lab's clients wait at most for an answer, and five without one fire an alert.
+# The lab's clients wait a second at most for an answer, and five seconds without one fire an alert.
 LATENCY: Steps = ((None, palette.OK), (1, palette.UNKNOWN), (5, palette.FAILED))
 
 
 def cluster_variables(of: str) -> list[dashboard.VariableModel]:
-    """Cluster and vantage."""
+    """Return the variables for cluster and vantage."""
     return [*variables.clusters(of), variables.vantage(queries.CLUSTER)]
 
 
 def writes(selector: str, to: Sequence[DashboardLink]) -> Panel:
-    """What became of writes, second by second."""
+    """Build the panel of the outcomes of writes, second by second."""
     about = About(
         title="Writes, second by second",
         description=(
@@ -39,7 +39,7 @@ def writes(selector: str, to: Sequence[DashboardLink]) -> Panel:
 
 
 def reads(selector: str, to: Sequence[DashboardLink]) -> Panel:
-    """What became of reads, second by second; stale ones are named before failed ones."""
+    """Build the panel of the outcomes of reads, second by second; stale ones take precedence over failed ones."""
     about = About(
         title="Reads, second by second",
         description=(
@@ -55,7 +55,7 @@ def reads(selector: str, to: Sequence[DashboardLink]) -> Panel:
 
 
 def members(selector: str, to: Sequence[DashboardLink]) -> Panel:
-    """Who is primary, and who is down, as the operator sees it."""
+    """Build the panel of the members' roles, as the operator sees them."""
     about = About(
         title="Members: who is primary",
         description=(
@@ -69,7 +69,7 @@ def members(selector: str, to: Sequence[DashboardLink]) -> Panel:
 
 
 def since_last_ack(selector: str, access: str, to: Sequence[DashboardLink]) -> Panel:
-    """The age of the last acknowledgement."""
+    """Build the panel of the time since the last acknowledgement."""
     about = About(
         title=f"Since the last acknowledged {access}",
         description=(
@@ -87,7 +87,7 @@ def since_last_ack(selector: str, access: str, to: Sequence[DashboardLink]) -> P
 
 
 def latency_heat(selector: str, to: Sequence[DashboardLink]) -> Panel:
-    """How long acknowledged operations took, as a heatmap."""
+    """Build the heatmap of the latency of acknowledged operations."""
     about = About(
         title="Latency of acknowledged operations",
         description=(
@@ -102,7 +102,7 @@ def latency_heat(selector: str, to: Sequence[DashboardLink]) -> Panel:
 
 
 def latency(selector: str, to: Sequence[DashboardLink]) -> Panel:
-    """Median and 99th percentile, by vantage."""
+    """Build the panel of median and 99th percentile, by vantage."""
     about = About(
         title="Latency: p50 and p99",
         description=(
@@ -118,7 +118,7 @@ def latency(selector: str, to: Sequence[DashboardLink]) -> Panel:
 
 
 def acked(selector: str, to: Sequence[DashboardLink]) -> Panel:
-    """Acknowledged operations a second."""
+    """Build the panel of acknowledged operations a second."""
     about = About(
         title="Acknowledged operations a second",
         description=(
@@ -133,7 +133,7 @@ def acked(selector: str, to: Sequence[DashboardLink]) -> Panel:
 
 
 def lag(selector: str, to: Sequence[DashboardLink]) -> Panel:
-    """Replication lag, as the operator knows it."""
+    """Build the panel of replication lag, as the operator reports it."""
     about = About(
         title="Replication lag",
         description="How many bytes each replica is behind its primary, as the cluster's status says.",
@@ -145,7 +145,7 @@ def lag(selector: str, to: Sequence[DashboardLink]) -> Panel:
 
 
 def epoch(selector: str, to: Sequence[DashboardLink]) -> Panel:
-    """The cluster's term."""
+    """Build the panel of changes of the cluster's epoch."""
     about = About(
         title="Changes of the primary's term",
         description=(
@@ -161,7 +161,7 @@ def epoch(selector: str, to: Sequence[DashboardLink]) -> Panel:
 
 
 def clients(to: Sequence[DashboardLink]) -> Section:
-    """The section about clients of the chosen cluster."""
+    """Build the section about clients of the chosen cluster."""
     selector = f"{queries.CLUSTER},{queries.LOAD}"
     return section(
         "What clients see",
@@ -171,12 +171,12 @@ def clients(to: Sequence[DashboardLink]) -> Section:
 
 
 def gauge(name: str) -> Query:
-    """A gauge of the engine's exporter, on each member of the cluster that is chosen."""
+    """Return a gauge of the engine's exporter, on each member of the chosen cluster."""
     return Query(f"max by (member) ({name}{{{queries.CLUSTER}}})", MEMBER)
 
 
 def rate(name: str) -> Query:
-    """A counter of the engine's exporter, a second, on each member of the cluster that is chosen."""
+    """Return the rate a second of a counter of the engine's exporter, on each member of the chosen cluster."""
     return Query(f"sum by (member) (rate({name}{{{queries.CLUSTER}}}[$__rate_interval]))", MEMBER)
 
 
@@ -189,13 +189,13 @@ def of_exporter(
     steps: Steps = ((None, palette.NONE),),
     stepped: bool = False,
 ) -> Panel:
-    """A figure of each member over time, from the engine's own exporter."""
+    """Build a panel of a figure of each member over time, from the engine's own exporter."""
     about = About(title=title, description=description, unit=unit, links=to)
     return graph(about, *exprs, steps=steps, stepped=stepped, colors=BY_MEMBER)
 
 
 def scraped(metric: str, engine: str, to: Sequence[DashboardLink]) -> Panel:
-    """Whether each member answers its exporter."""
+    """Build the panel of whether each member answers its exporter."""
     about = About(
         title="Members that answer their exporter",
         description=f"Whether {engine} answers the exporter that asks each member; red where it does not.",
@@ -203,11 +203,11 @@ def scraped(metric: str, engine: str, to: Sequence[DashboardLink]) -> Panel:
         links=to,
     )
     answers = f"min by (member) ({metric}{{{queries.CLUSTER}}})"
-    # Where the exporter has nothing to tell at all, Prometheus still knows that it asked.
+    # If the exporter reports nothing at all, Prometheus still knows that it was scraped.
     asked = f'min by (member) (up{{{queries.CLUSTER},member!=""}}) * 0'
     return timeline(about, palette.SCRAPES, Query(f"{answers} or {asked}", MEMBER))
 
 
 def to_run_and_overview() -> list[DashboardLink]:
-    """Where panels about one engine lead."""
+    """Return the links of panels about one engine."""
     return [links.to(links.RUN), links.to(links.OVERVIEW, "")]

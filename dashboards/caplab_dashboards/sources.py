@@ -1,4 +1,4 @@
-"""Which metrics there are, and of which type: the lab's own by docs/metrics.md, and those of the engines' exporters."""
+"""Existing metrics and their types: the lab's own by docs/metrics.md, and those of the engines' exporters."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ EXPORTERS: Mapping[str, Mapping[str, str]] = {"postgres": POSTGRES, "redis": RED
 
 
 def of_page(markdown: str) -> dict[str, str]:
-    """The lab's own metrics and their types, by the tables of docs/metrics.md."""
+    """Return the lab's own metrics and their types, by the tables of docs/metrics.md."""
     metrics: dict[str, str] = {}
     for line in markdown.splitlines():
         name, type_ = _ROW.match(line), _TYPE.search(line)
@@ -63,7 +63,7 @@ def of_page(markdown: str) -> dict[str, str]:
 
 
 def series(metrics: Mapping[str, str]) -> dict[str, str]:
-    """The names that queries see: of a histogram its three counters."""
+    """Return the names that queries use: a histogram has three counters."""
     names: dict[str, str] = {}
     for name, type_ in metrics.items():
         if type_ == HISTOGRAM:
@@ -74,7 +74,7 @@ def series(metrics: Mapping[str, str]) -> dict[str, str]:
 
 
 def known_series(page: Path = METRICS_PAGE) -> dict[str, str]:
-    """Every series that a dashboard may name, with its type."""
+    """Return every series that a dashboard may name, with its type."""
     metrics = dict(PROMETHEUS) | of_page(page.read_text())
     for exporter in EXPORTERS.values():
         metrics |= exporter

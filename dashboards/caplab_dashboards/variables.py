@@ -1,4 +1,4 @@
-"""The variables at the top of dashboards: what the panels are about."""
+"""The variables at the top of dashboards, which select what the panels show."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ ALL = ".*"
 
 
 def source() -> common.DataSourceRef:
-    """The Prometheus that is chosen at the top."""
+    """Return the Prometheus that is chosen at the top."""
     return common.DataSourceRef(type_val="prometheus", uid="${" + DATASOURCE + "}")
 
 
 def datasource() -> dashboard.VariableModel:
-    """Which Prometheus."""
+    """Return the variable that chooses the Prometheus."""
     return dashboard.VariableModel(
         type_val=dashboard.VariableType.DATASOURCE,
         name=DATASOURCE,
@@ -26,7 +26,7 @@ def datasource() -> dashboard.VariableModel:
 
 
 def of_label(name: str, label: str, description: str, metric: str, *, multi: bool = False) -> dashboard.VariableModel:
-    """The values that a label of a metric has in the time range; name is the label's own."""
+    """Return a variable of the values that a label of a metric has in the time range; name is the label's own."""
     query = f"label_values({metric}, {name})"
     return dashboard.VariableModel(
         type_val=dashboard.VariableType.QUERY,
@@ -46,7 +46,7 @@ def of_label(name: str, label: str, description: str, metric: str, *, multi: boo
 
 
 def clusters(of: str, *, multi: bool = False) -> list[dashboard.VariableModel]:
-    """Namespace and name of a cluster under test; of is a metric with its engine, as 'NAME{engine="redis"}'."""
+    """Return namespace and name of a cluster under test; of is a metric with its engine, as 'NAME{engine="redis"}'."""
     name, _, matchers = of.rstrip("}").partition("{")
     within = ",".join(filter(None, (matchers, f'cluster_namespace{"=~" if multi else "="}"$cluster_namespace"')))
     namespace = of_label("cluster_namespace", "Namespace", "Where the cluster under test is.", of, multi=multi)
@@ -55,13 +55,13 @@ def clusters(of: str, *, multi: bool = False) -> list[dashboard.VariableModel]:
 
 
 def vantage(selector: str) -> dashboard.VariableModel:
-    """The zones whose probers are shown."""
+    """Return the variable of the zones whose probers are shown."""
     metric = f"caplab_operations_total{{{selector}}}"
     return of_label("vantage", "Vantage", "The zones whose clients are shown.", metric, multi=True)
 
 
 def run() -> list[dashboard.VariableModel]:
-    """Which row of the CAP table the figures of the last run are of."""
+    """Return the variables that select the row of the CAP table whose last run is shown."""
     metric = "caplab_run_started_timestamp_seconds"
     return [
         of_label("engine", "Run: engine", "What the run was about.", metric),
