@@ -19,7 +19,7 @@ def dashboard_() -> dashboard.Dashboard:
     """Build the whole dashboard."""
     return board(
         links.CACHE,
-        "A Redis cache in front of a database: what readers see, what falls through, what is evicted.",
+        "A Redis cache in front of a database: what readers see, what reaches the database, what is evicted.",
         [_readers(), _through(), _keys()],
         shared.cluster_variables(_OF),
         CLUSTER,
@@ -35,7 +35,7 @@ def _readers() -> Section:
     about = About(
         title="Readers, second by second",
         description=(
-            "What became of the reads that ended in each second, whoever answered: cache or database. "
+            "Outcomes of the reads that ended in each second, answered by the cache or by the database. "
             "Red: none was answered."
         ),
         unit="none",
@@ -66,7 +66,7 @@ def _latency() -> Panel:
 
 
 def _through() -> Section:
-    return section("What falls through to the database", line(7, (8, _reads()), (8, _loads()), (8, _hits())))
+    return section("Reads that reach the database", line(7, (8, _reads()), (8, _loads()), (8, _hits())))
 
 
 def _each_second(ops: str, outcome: str = "") -> str:
@@ -124,7 +124,7 @@ def _keys() -> Section:
         shared.rate("redis_evicted_keys_total"),
     )
     expired = shared.of_exporter(
-        "Keys expired a second", "Keys whose time was over.", "ops", to, shared.rate("redis_expired_keys_total")
+        "Keys expired a second", "Keys whose time to live was over.", "ops", to, shared.rate("redis_expired_keys_total")
     )
     memory = shared.of_exporter(
         "Memory", "What each member has allocated: keys, buffers and the replication backlog.", "bytes", to,

@@ -35,8 +35,8 @@ def _to() -> list[dashboard.DashboardLink]:
 def _members() -> Section:
     to = _to()
     down = shared.of_exporter(
-        "Peers taken for down",
-        "How many members each member's failure detector takes for down. In a cut, both sides see the other down.",
+        "Peers seen as down",
+        "How many members each member's failure detector sees as down. In a cut, each side sees the other as down.",
         "none",
         to,
         shared.gauge("cassandra_endpoints_down"),
@@ -77,7 +77,7 @@ def _coordinators() -> Section:
     )
     timeouts = shared.of_exporter(
         "Timeouts a second",
-        "Requests whose replicas did not answer in time: of a write nobody knows whether it took effect.",
+        "Requests whose replicas did not answer in time: whether a write took effect is unknown.",
         "ops",
         to,
         shared.rate("cassandra_client_request_timeouts_total"),
@@ -102,14 +102,14 @@ def _work() -> Section:
     to = _to()
     hints = shared.of_exporter(
         "Hints written a second",
-        "Writes that a coordinator keeps for a member that is down, to bring them to it later.",
+        "Writes that a coordinator keeps for a member that is down, to deliver them later.",
         "ops",
         to,
         shared.rate("cassandra_hints_total"),
     )
     dropped = shared.of_exporter(
         "Messages dropped a second",
-        "Messages that waited longer than their timeout and were not worked on, of all types.",
+        "Messages of all types that waited longer than their timeout and were dropped.",
         "ops",
         to,
         shared.rate("cassandra_dropped_messages_total"),

@@ -81,7 +81,7 @@ def _descriptions(board: Json, _types: Mapping[str, str]) -> Iterator[tuple[str,
     for panel in panels_of(board):
         text = panel.get("description") or ""
         if len(text) < _DESCRIPTION_LEAST or not text.endswith("."):
-            yield panel.get("title") or "?", "it has no description; say in a sentence what it shows"
+            yield panel.get("title") or "?", "it has no description; describe in a sentence what it shows"
 
 
 def _titles(board: Json, _types: Mapping[str, str]) -> Iterator[tuple[str, str]]:
@@ -89,7 +89,7 @@ def _titles(board: Json, _types: Mapping[str, str]) -> Iterator[tuple[str, str]]
     for panel in panels_of(board):
         title = panel.get("title") or ""
         if not title or title in titles:
-            yield title or "?", "its title is missing or another panel's; give it one of its own"
+            yield title or "?", "its title is missing, or is another panel's; give it a title of its own"
         titles.add(title)
 
 
@@ -98,25 +98,25 @@ def _thresholds(board: Json, _types: Mapping[str, str]) -> Iterator[tuple[str, s
         steps = _defaults(panel).get("thresholds", {}).get("steps") or []
         values = [step.get("value") for step in steps]
         if not steps or values[0] is not None or values[1:] != sorted(values[1:]):
-            yield panel["title"], "it has no thresholds; give it steps, the first without a value, then upwards"
+            yield panel["title"], "it has no thresholds; give it steps, the first without a value, the others ascending"
 
 
 def _links(board: Json, _types: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for panel in panels_of(board):
         if not panel.get("links"):
-            yield panel["title"], "it has no link; lead on to another dashboard"
+            yield panel["title"], "it has no link; link to another dashboard"
         for link in panel.get("links") or []:
             to = _LINKED.match(link.get("url") or "")
             if not to or to[1] not in links.UIDS:
-                yield panel["title"], f"its link {link.get('url')!r} leads to none of the lab's dashboards"
+                yield panel["title"], f"its link {link.get('url')!r} is not to one of the lab's dashboards"
             elif "${__field" in link["url"] or "${__data" in link["url"]:
-                yield panel["title"], "its own link asks for a series' labels; make it a link of its series"
+                yield panel["title"], "its own link uses a series' labels; make it a link of its series"
 
 
 def _datasources(board: Json, _types: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     variables = board["templating"]["list"]
     if not variables or variables[0]["type"] != "datasource":
-        yield "variables", "the first is not the data source; let people choose their Prometheus"
+        yield "variables", "the first is not the data source; make it the choice of the Prometheus"
     asked = [(panel["title"], panel) for panel in panels_of(board)] + list(targets_of(board))
     asked += [(variable["name"], variable) for variable in variables if variable["type"] == "query"]
     asked += [(annotation["name"], annotation) for annotation in board["annotations"]["list"]]
@@ -131,27 +131,27 @@ def _overlaps(board: Json, _types: Mapping[str, str]) -> Iterator[tuple[str, str
         beside = a["x"] + a["w"] <= b["x"] or b["x"] + b["w"] <= a["x"]
         below = a["y"] + a["h"] <= b["y"] or b["y"] + b["h"] <= a["y"]
         if not (beside or below):
-            yield panel["title"], f"it lies over '{other['title']}'; move one of them"
+            yield panel["title"], f"it overlaps '{other['title']}'; move one of them"
 
 
 def _widths(board: Json, _types: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for panel in board.get("panels", []):
         place = panel["gridPos"]
         if place["x"] < 0 or place["x"] + place["w"] > COLUMNS:
-            yield panel["title"], f"it reaches beyond {COLUMNS} columns; people would have to scroll sideways"
+            yield panel["title"], f"it reaches beyond {COLUMNS} columns; move it, or make it narrower"
         if panel["type"] != "row" and (place["w"] < NARROWEST or place["h"] < _HEIGHT_LEAST):
             yield panel["title"], f"it is too small to read; make it at least {NARROWEST} by {_HEIGHT_LEAST}"
         overrides = panel.get("fieldConfig", {}).get("overrides", [])
         properties = [each for override in overrides for each in override["properties"]]
         taken = sum(each["value"] for each in properties if each["id"] == "custom.width")
         if taken > _TABLE_MOST:
-            yield panel["title"], f"its columns take {taken} points; people would have to scroll sideways"
+            yield panel["title"], f"its columns take {taken} pixels; make them narrower"
 
 
 def _steps(board: Json, _types: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for panel in panels_of(board):
         if panel.get("interval") != "1s" or (panel.get("maxDataPoints") or 0) < COLUMNS * 100:
-            yield panel["title"], "a second may not show; let its interval be 1s, and its points enough for one each"
+            yield panel["title"], "a second may not show; let its interval be 1s, and give it a point for each second"
 
 
 def _rates(board: Json, types: Mapping[str, str]) -> Iterator[tuple[str, str]]:
@@ -159,7 +159,7 @@ def _rates(board: Json, types: Mapping[str, str]) -> Iterator[tuple[str, str]]:
         read = expressions.read(target["expr"])
         for name in sorted(read.rated):
             if types.get(name) not in ("counter", None):
-                yield where, f"it takes the rate of {name}, a {types[name]}; rates are of counters"
+                yield where, f"it takes the rate of {name}, a {types[name]}; take rates of counters only"
             if not name:
                 yield where, "it takes the rate of a result; take rates of counters, then add them up"
         for name in sorted(read.metrics - read.rated):
@@ -170,7 +170,7 @@ def _rates(board: Json, types: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 def _grouping(board: Json, _types: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for where, target in targets_of(board):
         for name in expressions.read(target["expr"]).ungrouped:
-            yield where, f"{name} has no 'by'; name the labels that stay, by () where none do"
+            yield where, f"{name} has no 'by'; name the labels that stay, or by () for none"
 
 
 def _windows(board: Json, _types: Mapping[str, str]) -> Iterator[tuple[str, str]]:
@@ -208,10 +208,10 @@ def _variables(board: Json, _types: Mapping[str, str]) -> Iterator[tuple[str, st
             if variables[name].get("multi") and re.search(rf'=\s*"\${name}"', text.replace("=~", "~")):
                 yield where, f"{name} may be several; match it by =~"
     for name in sorted(set(variables) - used):
-        yield name, "no query asks for this variable; take it away"
+        yield name, "no query uses this variable; remove it"
     for name, variable in variables.items():
         if not variable.get("label") or not variable.get("description"):
-            yield name, "the variable has no label or description; say what it chooses"
+            yield name, "the variable has no label or description; describe what it selects"
 
 
 def _legends(board: Json, _types: Mapping[str, str]) -> Iterator[tuple[str, str]]:

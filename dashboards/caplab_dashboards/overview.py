@@ -43,7 +43,7 @@ def _now() -> Section:
                 4,
                 _count(
                     "Not ready",
-                    "Clusters that are not as their spec asks.",
+                    "Clusters that do not match their spec.",
                     f"caplab_cluster_ready{{{_SOME}}} == 0",
                     GOOD_IF_ZERO,
                 ),
@@ -51,8 +51,8 @@ def _now() -> Section:
             (
                 4,
                 _count(
-                    "Faults live",
-                    "Kinds of fault that are live now, each counted once a cluster. Lost nodes are not among them.",
+                    "Live faults",
+                    "Kinds of fault that are live now, each counted once per cluster. Lost nodes are not included.",
                     f"caplab_fault_active{{{_SOME}}} == 1",
                     ((None, palette.NONE), (1, palette.FAULT)),
                 ),
@@ -61,8 +61,8 @@ def _now() -> Section:
                 4,
                 _count(
                     "Faults overdue",
-                    "Kinds of fault that are live past their duration, each counted once a cluster. From 10 s past it "
-                    "an alert fires.",
+                    "Kinds of fault that are live past their duration, each counted once per cluster. An alert "
+                    "fires 10 s past it.",
                     f"caplab_fault_overdue_seconds{{{_SOME}}} > 0",
                     GOOD_IF_ZERO,
                 ),
@@ -79,7 +79,7 @@ def _now() -> Section:
             (
                 4,
                 _count(
-                    "Scrapes that fail",
+                    "Failed scrapes",
                     "Targets of all jobs that do not answer Prometheus: the lab's own parts, and members that a fault "
                     "has silenced.",
                     'up{job=~"caplab-.+"} == 0',
@@ -100,7 +100,7 @@ def _count(title: str, description: str, of: str, steps: Steps = NEUTRAL) -> Pan
 def _ready() -> Panel:
     about = About(
         title="Clusters, ready or not",
-        description="Whether each cluster is as its spec asks. A row leads to its cluster's seconds.",
+        description="Whether each cluster matches its spec. A row links to its cluster's dashboard.",
         unit="none",
         links=[links.to(links.RUN, "")],
         series=[links.of_field(links.RUN, "cluster_namespace", "cluster")],
@@ -124,7 +124,7 @@ def _writes() -> Panel:
     about = About(
         title="Writes of every cluster, second by second",
         description=(
-            "What became of the writes that ended in each second, by cluster and vantage, on all routes together. Red: "
+            "Outcomes of the writes that ended in each second, by cluster and vantage, on all routes together. Red: "
             "none was acknowledged. Blank: no probe ran."
         ),
         unit="none",
@@ -145,7 +145,7 @@ def _cap_table() -> Panel:
         title="CAP table: what was measured, beside what was promised",
         description=(
             "The last run of each experiment, mode and fault: its verdict, and each figure beside its bound. Where a "
-            "row judges a part of the clients (a side of a cut, a route), both are of that part. Without a bound "
+            "row judges some of the clients (a side of a cut, a route), both are theirs. Without a bound "
             "anything is allowed, or the anomaly must show. A namespace keeps its last 30 runs: older ones have no "
             "row here. The experiment links to the run."
         ),
@@ -190,10 +190,10 @@ def _lab_health() -> Section:
 
 def _alerts() -> Panel:
     about = About(
-        title="Alerts that fire",
+        title="Firing alerts",
         description=(
-            "Which alerts fire, and since when; none is as it should be. A run that kills a primary makes one fire for "
-            "as long as nobody can write. What to do: docs/alerts.md."
+            "Which alerts fire, and since when; normally none does. A run that kills a primary makes one fire until "
+            "writes are acknowledged again. What to do: docs/alerts.md."
         ),
         unit="none",
         links=[links.to(links.RUN, "")],
@@ -204,10 +204,10 @@ def _alerts() -> Panel:
 
 def _scrapes() -> Panel:
     about = About(
-        title="Who answers Prometheus",
+        title="Targets that answer Prometheus",
         description=(
-            "Whether all targets of each job answer: red as soon as one does not, also a member that a fault has "
-            "silenced. A prober that does not answer leaves its rows blank elsewhere."
+            "Whether all targets of each job answer: red as soon as one does not, even a member that a fault has "
+            "silenced. If a prober does not answer, its rows in other panels are blank."
         ),
         unit="none",
         links=[links.to(links.RUN, "")],
@@ -217,11 +217,11 @@ def _scrapes() -> Panel:
 
 def _stalls() -> Panel:
     about = About(
-        title="Probers that stall",
+        title="Stalled probers",
         description=(
-            "The share of time in event-loop stalls, of half a second or more, of a prober: operations were late, "
-            "through no fault of the database. A run that broke a promise about time meanwhile is judged unknown, not "
-            "invalid."
+            "The share of time that a prober spent in event-loop stalls of half a second or more: operations were "
+            "late, through no fault of the database. A run that broke a bound on time meanwhile is judged unknown, "
+            "not invalid."
         ),
         unit="percentunit",
         links=[links.to(links.RUN, "")],
@@ -235,7 +235,7 @@ def _rounds() -> Panel:
         title="Operator and agents: oldest round",
         description=(
             "Seconds since the operator's slowest loop last ended a round (about 1 s is normal), and since each agent "
-            "last heard of faults (up to a minute is normal where nothing changes). Alerts fire at 30 s and at 90 s; "
+            "last got news of faults (up to a minute is normal if nothing changes). Alerts fire at 30 s and at 90 s; "
             "the lines at 5 s and 15 s are the operator's."
         ),
         unit="s",

@@ -33,7 +33,7 @@ def _members() -> Section:
     link = timeline(
         About(
             title="Links of replicas to their primary",
-            description="Whether each replica hears its primary; red where it does not. Primaries have no such link.",
+            description="Whether each replica is linked to its primary; red if it is not. Primaries have no such link.",
             unit="none",
             links=to,
         ),
@@ -50,8 +50,8 @@ def _members() -> Section:
     )
     offsets = shared.of_exporter(
         "Replication offset",
-        "How far each member's history has come. A replica that is behind is below its primary; a member that gives "
-        "up its own history for a new primary's jumps.",
+        "How far each member's replication has come. A replica that lags is below its primary; a member that gives "
+        "up its own data for a new primary's jumps.",
         "bytes",
         to,
         shared.gauge("redis_master_repl_offset"),

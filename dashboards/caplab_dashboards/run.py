@@ -38,7 +38,7 @@ def _result() -> Section:
             (4, _verdict()),
             (4, _failover()),
             (4, _failover_bound()),
-            (4, _count("acked_lost_writes", "Acked writes lost", "Writes acknowledged and gone.", _LOST)),
+            (4, _count("acked_lost_writes", "Acked writes lost", "Acknowledged writes that are gone.", _LOST)),
             (4, _count("stale_reads", "Stale reads", "Reads that missed an acknowledged write.", _STALE)),
             (4, _of_run("ack_ratio", "Acked", "Operations acknowledged, of all that were due.", "percentunit")),
         ),
@@ -47,7 +47,7 @@ def _result() -> Section:
             (4, _when("started", "Began", "When the last run of this row began.")),
             (4, _when("ended", "Ended", "When the run was judged. The link that caplab run prints shows all of it.")),
             (4, _of_run("attempted_writes", "Writes attempted", "Writes that probers began.", "none")),
-            (4, _of_run("acked_writes", "Writes acked", "Writes that clients were told were done.", "none")),
+            (4, _of_run("acked_writes", "Writes acked", "Writes that were acknowledged to clients.", "none")),
             (4, _of_run("survived_writes", "Writes survived", "Acked writes that the final scan found.", "none")),
             (
                 4,
@@ -71,7 +71,7 @@ def _of_run(name: str, title: str, description: str, unit: str, steps: Steps = N
 
 def _count(name: str, title: str, description: str, steps: Steps) -> Panel:
     """Build a figure beside the bound that it is judged by."""
-    beside = "Beside it: the most that the row allows; blank: it sets no limit."
+    beside = "Beside it: the most that the row allows; blank: no limit."
     about = About(title=title, description=f"{description} {beside}",
                   unit="none", links=[links.to(links.OVERVIEW, "")], decimals=0)  # fmt: skip
     measured, most = Query(queries.judged(name, RUN), "seen"), Query(queries.bound(name, RUN), "at most")
@@ -95,7 +95,7 @@ def _failover() -> Panel:
 def _failover_bound() -> Panel:
     about = About(
         title="Failover: at most",
-        description="The longest that the row allows under its settings; blank: it sets no limit.",
+        description="The longest that the row allows under its settings; blank: no limit.",
         unit="s",
         links=[links.to(links.OVERVIEW, "")],
         decimals=1,
@@ -112,7 +112,7 @@ def _when(name: str, title: str, description: str) -> Panel:
 def _verdict() -> Panel:
     about = About(
         title="Verdict",
-        description="Whether what was measured is what was promised; unknown where it cannot be told.",
+        description="Whether what was measured is what was promised; unknown if the run proves nothing.",
         unit="none",
         links=[links.to(links.OVERVIEW, "")],
     )
@@ -185,7 +185,7 @@ def _operations() -> Section:
 def _unacked() -> Panel:
     about = About(
         title="Operations a second that were not acknowledged",
-        description="Those that surely took no effect (failed), and those of which nobody knows (unknown).",
+        description="Those that surely took no effect (failed), and those that may have (unknown).",
         unit="ops",
         links=_TO,
     )

@@ -29,7 +29,7 @@ def writes(selector: str, to: Sequence[DashboardLink]) -> Panel:
     about = About(
         title="Writes, second by second",
         description=(
-            "What became of the writes that ended in each second, by vantage and route. Red is a second in which no "
+            "Outcomes of the writes that ended in each second, by vantage and route. Red is a second in which no "
             "write was acknowledged: a two-second outage is two seconds wide, to one. Blank: no probe ran."
         ),
         unit="none",
@@ -43,7 +43,7 @@ def reads(selector: str, to: Sequence[DashboardLink]) -> Panel:
     about = About(
         title="Reads, second by second",
         description=(
-            "What became of the reads that ended in each second, by vantage and route. Purple: a read missed a write "
+            "Outcomes of the reads that ended in each second, by vantage and route. Purple: a read missed a write "
             "that its own zone's prober had seen acknowledged before. Reads that missed what other zones wrote are "
             "found at the end of the run only."
         ),
@@ -74,8 +74,8 @@ def since_last_ack(selector: str, access: str, to: Sequence[DashboardLink]) -> P
         title=f"Since the last acknowledged {access}",
         description=(
             f"Seconds since a {access} was last acknowledged, by vantage and route. A line that climbs is an outage, "
-            "and its peak is how long it was. From 5 s on an alert fires, but not for the side of a partition that is "
-            "not to be served."
+            "and its peak is how long it was. From 5 s on an alert fires, but not for the side of a partition that "
+            "need not be served."
         ),
         unit="s",
         links=to,

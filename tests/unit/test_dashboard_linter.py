@@ -166,7 +166,7 @@ def test_a_table_that_is_too_wide_is_caught() -> None:
     column = panel(board, "table")["fieldConfig"]["overrides"][0]
     width = next(property_ for property_ in column["properties"] if property_["id"] == "custom.width")
     width["value"] += 200
-    assert "scroll sideways" in str(
+    assert "make them narrower" in str(
         [violation for violation in linter.check(board, KNOWN) if violation.rule == "widths"]
     )
 
