@@ -1,6 +1,6 @@
-"""Measures what checkers do most, in numpy and in pyarrow's compute functions: which of them is used is from here.
+"""Measure the checkers' most frequent tasks in numpy and in pyarrow's compute functions, to choose between them.
 
-Prints a table: seconds of processor time, the least of several rounds.
+Prints a table: seconds of processor time, the minimum of several rounds.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Way = Callable[[], object]
 
 
 def tasks(history: Table) -> dict[str, dict[str, Way]]:
-    """Each task, in the ways there are."""
+    """Return each task, in the ways to do it."""
     adds = history.filter(pc.and_(pc.equal(history.column("op"), "add"), pc.is_valid(history.column("value"))))
     scan = history.filter(pc.equal(history.column("op"), "scan"))
     added, scanned = (table.column("value").combine_chunks() for table in (adds, scan))
@@ -55,7 +55,7 @@ def tasks(history: Table) -> dict[str, dict[str, Way]]:
 
 
 def seconds(way: Way, rounds: int) -> float:
-    """Of processor time, since other work runs beside it."""
+    """Return seconds of processor time, since other work runs beside it."""
     times = []
     for _ in range(rounds):
         began = time.process_time()

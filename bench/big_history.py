@@ -36,7 +36,7 @@ _STALE = 1e-3  # of the reads
 
 @dataclass(frozen=True, slots=True)
 class GeneratedRun:
-    """A history, already as validate gives it, and what is known beside it."""
+    """A generated history, as validate returns it, and its context."""
 
     history: Table
     context: Context
@@ -44,7 +44,7 @@ class GeneratedRun:
 
 @dataclass(frozen=True, slots=True)
 class _Load:
-    """Operations by their schedule; return_ns NEVER: none."""
+    """Operations by their schedule; return_ns NEVER: no answer."""
 
     vantage: Integers
     session: Integers
@@ -59,7 +59,7 @@ class _Load:
 
 
 def make(operations: int, seed: int = 1) -> GeneratedRun:
-    """About so many operations, of which the scan's elements are a quarter; the fault is in the middle."""
+    """Make about so many operations, of which the scan's elements are a quarter; the fault is in the middle."""
     random = np.random.default_rng(seed)
     sent = int(operations / (1 + _MIX.count(ADD) / len(_MIX)))
     injected_ns = ORIGIN_NS + sent // len(VANTAGES) // 2 * EVERY_NS
@@ -95,11 +95,11 @@ def _sent(count: int, injected_ns: int, random: np.random.Generator) -> _Load:
 
 
 def _read(load: _Load, random: np.random.Generator) -> _Load:
-    """Reads return the newest write that was acked before them, a few an older one."""
+    """Let reads return the newest write that was acked before them, and a few an older one."""
     wrote = np.flatnonzero((load.op == WRITE) & (load.outcome == 0))
     wrote = wrote[np.lexsort((load.return_ns[wrote], load.key[wrote]))]
     read = np.flatnonzero((load.op == READ) & (load.outcome == 0))
-    # Both in one order of key and time: what stands before a read is the write it sees.
+    # Both in one order of key and time: the write that a read sees stands before it.
     place = _positions(load, wrote, read) - 1 - np.where(random.random(len(read)) < _STALE, 3, 0)
     is_written = (place >= 0) & (load.key[wrote[np.maximum(place, 0)]] == load.key[read])
     load.value[load.op == READ] = 0
@@ -115,7 +115,7 @@ def _positions(load: _Load, wrote: Integers, read: Integers) -> Integers:
 
 
 def _scanned(load: _Load, random: np.random.Generator) -> Integers:
-    """What the set holds in the end: nearly all that was acked, and some of what nobody knew about."""
+    """Return what the set holds in the end: nearly all acked elements, and some of those with outcome info."""
     chance = np.where(load.outcome == 0, 1 - _LOST, np.where(load.outcome == 2, 0.5, 0.0))
     there = np.flatnonzero((load.op == ADD) & (random.random(len(chance)) < chance))
     return np.asarray(load.value[there], dtype=np.int64)

@@ -1,7 +1,7 @@
-"""Writes docs/cap-table.md: what every row of the expectations promises, beside what was measured of it.
+"""Write docs/cap-table.md: what every row of the expectations promises, beside what was measured of it.
 
 python bench/cap_table.py                                 # write the page anew
-python bench/cap_table.py --check                         # exit code 1 where it is not up to date
+python bench/cap_table.py --check                         # exit code 1 if it is not up to date
 python bench/cap_table.py --add results/<time>-<suite>    # take over a suite's verdicts first
 """
 
@@ -31,7 +31,7 @@ _WITHOUT_PRIMARY = frozenset(engine.ENGINE for engine in ENGINES if not engine.H
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where the table, its evidence and the page are."""
+    """Paths of the table, its evidence and the page."""
 
     expectations: Path = REPOSITORY / "experiments" / "expectations.yaml"
     evidence: Path = REPOSITORY / "docs" / "evidence" / "cap"
@@ -39,7 +39,7 @@ class Places:
 
 
 def main(arguments: Sequence[str] | None = None, places: Places | None = None) -> int:
-    """The exit code: 0, or 1 where the page is not up to date, or something cannot be read."""
+    """Return the exit code: 0, or 1 if the page is not up to date, or something cannot be read."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="write nothing")
     parser.add_argument("--add", type=Path, action="append", default=[], metavar="FOLDER")
@@ -52,14 +52,14 @@ def main(arguments: Sequence[str] | None = None, places: Places | None = None) -
 
 
 def page(places: Places) -> str:
-    """The page as it should be. FieldError names the file and the field that is wrong."""
+    """Return the page as it should be. Raises FieldError, which names the file and the field that is wrong."""
     files = sorted(places.evidence.glob("*.json"))
     evidence = [Evidence.from_json(file.name, _json(file)) for file in files]
     return cap_table(expectations_file.read(places.expectations), evidence, _WITHOUT_PRIMARY)
 
 
 def add(folder: Path, evidence: Path) -> Path:
-    """Copy a suite's verdict.json, with when and where it was made; the copy. An older one never replaces a newer."""
+    """Copy a suite's verdict.json, with its time and machine; returns the copy. An older one never replaces a newer."""
     named = _FOLDER.fullmatch(folder.resolve().name)
     if not named:
         raise FieldError(f"'{folder}' is no folder of a suite. Hint: name one such as results/20261121-080423-core.")
@@ -91,7 +91,7 @@ def _main(check: bool, folders: Sequence[Path], places: Places) -> int:
 
 
 def _machine(folder: Path) -> dict[str, int | float | None]:
-    """Of the suite's plan; an older suite has none: a machine such as this one, under an unknown load."""
+    """Return the machine of the suite's plan; if it has none, a machine such as this one, under an unknown load."""
     if (folder / plans.PLAN).is_file():
         return asdict(plans.read(folder).machine)
     return {**asdict(Machine.here()), "load": None}

@@ -1,8 +1,8 @@
-"""Measures the checkers on a big history: seconds, and the most memory each takes, beside the history's own size.
+"""Measure the checkers on a big history: seconds, and each one's peak memory, beside the history's own size.
 
-Every checker runs in a process of its own, which reads the history from an Arrow file first: what it takes at most
-is all of that process, Python and the history included. Prints a table. Ten million operations take two minutes
-and 4 GB of memory.
+Every checker runs in a process of its own, which reads the history from an Arrow file first. Its peak memory is that
+of the whole process, with Python and the history. Prints a table. Ten million operations take two minutes and 4 GB of
+memory.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from caplab.model.runs import FaultWindow, FinalScan
 
 NAMES = ("durability", "staleness", "sessions", "epochs", "availability")
 READING = "reading"  # the file read, and nothing else
-VALIDATION = "validation"  # and held to the rules of a stored history
+VALIDATION = "validation"  # and validated as a stored history
 MIB = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one of them took: seconds by the clock and of processor time, memory in bytes at most, and what it said."""
+    """Cost of one checker: seconds by the clock and of processor time, peak memory in bytes, and its finding."""
 
     what: str
     seconds: float
@@ -46,14 +46,14 @@ class Cost:
 
 
 def measure(file: Path, what: str) -> Cost:
-    """In a process of its own."""
+    """Measure it in a process of its own."""
     command = [sys.executable, __file__, "--measure", what, str(file)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     return Cost(what, **json.loads(done.stdout))
 
 
 def measured(file: Path, what: str) -> dict[str, object]:
-    """Read the history, do it, and say what that took."""
+    """Read the history, run the checker, and return what that cost."""
     keep_freed()  # as caplab check does
     with pa.OSFile(str(file)) as source:
         history = ipc.open_file(source).read_all()
@@ -78,7 +78,7 @@ def _do(what: str, history: Table, context: Context) -> str:
 
 
 def _peak_bytes() -> int:
-    """The most memory that this process has had. Not getrusage: its figure is the parent's where that had more."""
+    """Return this process' peak memory. getrusage would return the parent's if that is higher."""
     status = Path("/proc/self/status").read_text()
     return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")) * 1024
 
@@ -89,7 +89,7 @@ def _context(facts: dict[str, int]) -> Context:
 
 
 def write(folder: Path, operations: int, seed: int) -> Path:
-    """A history and what is known beside it, as files."""
+    """Write a history and its context as files."""
     made = make(operations, seed)
     file, scan = folder / "history.arrow", made.context.final_scan
     with ipc.new_file(str(file), made.history.schema) as out:
@@ -106,7 +106,7 @@ def write(folder: Path, operations: int, seed: int) -> Path:
 
 
 def show(rows: Sequence[Cost], size: int) -> None:
-    """The table; the sum is of the checkers."""
+    """Print the table; the sum is of the checkers."""
     checkers = [row for row in rows if row.what in NAMES]
     print(f"{'':12} {'seconds':>8} {'processor':>9} {'most memory':>12} {'x Arrow':>8}")
     for row in rows:

@@ -1,4 +1,4 @@
-"""Every query and every variable of dashboards, asked of a real Prometheus as Grafana would ask."""
+"""Every query and every variable of dashboards, sent to a real Prometheus as Grafana would send them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Json = Mapping[str, Any]
 Filling = Mapping[str, str]
 _TIMEOUT_SECONDS = 20.0
 _ANSWER_BYTES_MOST = 64 << 20
-_POINTS_MOST = 3600  # what panels ask for: panels.POINTS
+_POINTS_MOST = 3600  # the points that panels ask for: panels.POINTS
 _LABEL_VALUES = re.compile(r"^label_values\((?P<series>.*), *(?P<label>\w+)\)$")
 
 
@@ -35,13 +35,13 @@ class Window:
 
     @property
     def step(self) -> int:
-        """Seconds between two points, as Grafana takes them: one of its own, and a second at least."""
+        """Seconds between two points, as Grafana takes them: one for each of its points, and a second at least."""
         least = (self.end - self.start) / _POINTS_MOST
         return next(step for step in (1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 3600) if step >= least)
 
     @property
     def built_in(self) -> dict[str, str]:
-        """What Grafana puts in for its own variables, where Prometheus is scraped every second."""
+        """The values of Grafana's own variables if Prometheus is scraped every second."""
         whole = f"{max(1, round(self.end - self.start))}s"
         rate = f"{max(self.step + 1, 4)}s"
         return {"__interval": f"{self.step}s", "__rate_interval": rate, "__range": whole}
@@ -54,7 +54,7 @@ class Prometheus:
     address: str
 
     def ask(self, path: str, **parameters: str) -> Any:
-        """The data of an answer; Refused says why there is none."""
+        """Return the data of an answer. Raises QueryRefused, which says why there is none."""
         url = f"{self.address}/api/v1/{path}?{urllib.parse.urlencode(parameters)}"
         try:
             with urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as answer:
@@ -66,23 +66,23 @@ class Prometheus:
         return json.loads(body)["data"]
 
     def values(self, label: str, series: str, window: Window) -> list[str]:
-        """The values of a label of some series."""
+        """Return the values of a label of some series."""
         times = {"start": f"{window.start:.3f}", "end": f"{window.end:.3f}"}
         return sorted(self.ask(f"label/{label}/values", **{"match[]": series}, **times))
 
     def engines(self, namespace: str, cluster: str, window: Window) -> frozenset[str]:
-        """The engines of the clusters of some names (patterns) that were there in the window; none: there was none."""
+        """Return the engines of the clusters with some names (patterns) in the window; none: there was no cluster."""
         named = f'caplab_cluster_ready{{cluster_namespace=~"{namespace}", cluster=~"{cluster}"}}'
         there = self.series(f"last_over_time({named}[{window.built_in['__range']}])", window, instant=True)
         return frozenset(series["metric"]["engine"] for series in there)
 
     def is_loaded(self, namespace: str, cluster: str, window: Window) -> bool:
-        """Whether a probe began an operation on one of those clusters in the window."""
+        """Return whether a probe began an operation on one of those clusters in the window."""
         named = f'caplab_operations_total{{cluster_namespace=~"{namespace}", cluster=~"{cluster}"}}'
         return bool(self.series(f"last_over_time({named}[{window.built_in['__range']}])", window, instant=True))
 
     def series(self, query: str, window: Window, instant: bool) -> list[Any]:
-        """What a query returns over the window, or (instant) at its end."""
+        """Return what a query returns over the window, or (instant) at its end."""
         if instant:
             return list(self.ask("query", query=query, time=f"{window.end:.3f}")["result"])
         start = window.start - window.start % window.step  # Grafana aligns ranges with steps
@@ -92,7 +92,7 @@ class Prometheus:
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """What a variable can be; filling is that of the variables before it."""
+    """The values of a variable; filling is that of the variables before it."""
 
     dashboard: str
     name: str
@@ -104,7 +104,7 @@ class Variable:
 class QueryResult:
     """One query with one filling, and how many series came back.
 
-    engines are those of the clusters it asks about, is_loaded whether there was a load on one of them.
+    engines are those of the clusters it asks about; is_loaded is whether there was a load on one of them.
     """
 
     dashboard: str
@@ -119,19 +119,19 @@ class QueryResult:
 
 @dataclass(slots=True)
 class Findings:
-    """All that was asked."""
+    """All variables and queries, with their results."""
 
     variables: list[Variable] = field(default_factory=list)
     queries: list[QueryResult] = field(default_factory=list)
 
 
 def substitute(text: str, filling: Filling) -> str:
-    """A text with the values of variables put in; those without one become empty."""
+    """Replace variables in a text by their values; those without one become empty."""
     return expressions.VARIABLE.sub(lambda match: filling.get(match[1] or match[2], ""), text)
 
 
 def run(boards: Sequence[Json], prometheus: Prometheus, window: Window) -> Findings:
-    """Ask for every variable's values, then every query with each of them."""
+    """Ask for every variable's values, then send every query with each of them."""
     findings = Findings()
     for board in boards:
         fillings = list(_fillings(board, prometheus, window, findings))
@@ -141,7 +141,7 @@ def run(boards: Sequence[Json], prometheus: Prometheus, window: Window) -> Findi
 
 
 def _fillings(board: Json, prometheus: Prometheus, window: Window, findings: Findings) -> Iterator[Filling]:
-    """Every combination of values, each variable's asked with those of the variables before it."""
+    """Yield every combination of values, each variable's asked for with those of the variables before it."""
     variables = [variable for variable in board["templating"]["list"] if variable["type"] == "query"]
     fillings: list[dict[str, str]] = [{}]
     for variable in variables:
@@ -184,7 +184,7 @@ def _each(
 
 
 def _with_clusters(result: QueryResult, prometheus: Prometheus, window: Window) -> QueryResult:
-    """What there was of the clusters that a query without an answer asked about."""
+    """Add what is known of the clusters that a query without a result asked about."""
     if not result.filling.get("cluster_namespace") and not result.filling.get("cluster"):
         return result
     named = (result.filling.get("cluster_namespace", ALL), result.filling.get("cluster", ALL))
@@ -194,15 +194,15 @@ def _with_clusters(result: QueryResult, prometheus: Prometheus, window: Window) 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why a query may return nothing; everywhere: with each of its fillings; engine: of clusters of that one only."""
+    """Why a query may return nothing. everywhere: with each of its fillings; engine: only for clusters of that one."""
 
-    of: str  # a pattern of the query as it was asked
+    of: str  # a pattern of the query as it was sent
     why: str
     everywhere: bool = False
     engine: str = ""
 
 
-# Prometheus lists the values of labels by blocks of hours, and so names of clusters that went before.
+# Prometheus lists the values of labels by blocks of hours, and so names of former clusters too.
 GONE = Reason("", "that cluster had gone before, though Prometheus still lists its name")
 IDLE = Reason("", "no load ran on that cluster")
 _OF_LOADS = re.compile(r"caplab_(operation|seconds_since_last_ack|probe_running|stale_reads_total|read_staleness)")
@@ -225,7 +225,7 @@ REASONS = (
 
 
 def reason_of(result: QueryResult) -> Reason | None:
-    """Why a query returned nothing, if that is known."""
+    """Return why a query returned nothing, if that is known."""
     if result.engines is not None and not result.engines:
         return GONE
     if not result.is_loaded and _OF_LOADS.search(result.query):
@@ -239,7 +239,7 @@ def _holds(reason: Reason, result: QueryResult) -> bool:
 
 
 def unexplained(findings: Findings) -> list[str]:
-    """What was refused, and what returned nothing though it should have: sentences; [] where all is well."""
+    """Return sentences on what was refused, and what returned nothing though it should have; [] if all is well."""
     wrong = [
         f"{result.dashboard}, {result.where}: refused: {result.problem}"
         for result in findings.queries
@@ -265,7 +265,7 @@ def _by_query(findings: Findings) -> dict[tuple[str, str], list[QueryResult]]:
 
 
 def table(findings: Findings) -> list[str]:
-    """Lines of Markdown: variables and their values, then queries, and why some returned nothing."""
+    """Return lines of Markdown: variables and their values, then queries, and why some returned nothing."""
     lines = ["| dashboard | variable | values |", "|---|---|---|"]
     values: dict[tuple[str, str], set[str]] = {}
     for variable in findings.variables:

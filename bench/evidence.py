@@ -1,4 +1,4 @@
-"""What the pages under docs/evidence say in the same way.
+"""Sentences and figures that the pages under docs/evidence share.
 
 Standard library and caplab_cluster only: prove_cluster.py runs without the Python environment of the others.
 """
@@ -19,7 +19,7 @@ from caplab_cluster.paths import REPOSITORY, Cache
 
 
 def made_by(script: str, load: float, circumstance: str = "") -> str:
-    """The sentence that says by which script (its __file__), when and on what machine figures came about.
+    """Return the sentence that says by which script (its __file__), when and on what machine figures were made.
 
     load is the machine's when the script began; circumstance is a few words more.
     """
@@ -37,14 +37,14 @@ def made_by(script: str, load: float, circumstance: str = "") -> str:
 
 
 def spread(seconds: Sequence[float], unit: str = "s") -> str:
-    """Minimum, median and maximum, in s or ms."""
+    """Format minimum, median and maximum, in s or ms."""
     scale, digits = {"s": (1, 1), "ms": (1000, 0)}[unit]
     shown = (min(seconds), statistics.median(seconds), max(seconds))
     return f"{' / '.join(f'{value * scale:.{digits}f}' for value in shown)} {unit}"
 
 
 def printed_by_tests(file: str, *options: str) -> tuple[bool, str]:
-    """Whether the tests of a file pass, and what they print beside their names."""
+    """Return whether the tests of a file pass, and what they print beside their names."""
     command = [sys.executable, "-m", "pytest", "-q", "-s", "-p", "no:cacheprovider", *options, file]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
     lines = [line.rstrip() for line in done.stdout.splitlines()]

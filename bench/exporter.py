@@ -1,6 +1,6 @@
-"""Measures what a prober's metrics cost: processor time of each operation that is counted, and of a scrape.
+"""Measure the cost of a prober's metrics: processor time of each operation that is counted, and of a scrape.
 
-Prints a table; ten seconds. Run with PYTHONPATH=probes where the package is not installed.
+Prints a table; ten seconds. Run with PYTHONPATH=probes if the package is not installed.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _MILLISECOND_NS = 1_000_000
 
 
 def adds() -> list[Row]:
-    """A set at 1,000 operations a second."""
+    """Return the rows of a set at 1,000 operations a second."""
     return [_row(index, "add", None, index) for index in range(OPERATIONS)]
 
 
 def registers(stale: bool) -> list[Row]:
-    """Reads and writes by turns, a third of the reads of own keys; stale: each read misses all writes but the first."""
+    """Return reads and writes in turn, a third of the reads of own keys; stale: reads miss all writes but the first."""
     random, newest = Random(1), dict[str, int]()
     rows = []
     for index in range(OPERATIONS):
@@ -49,7 +49,7 @@ def _row(index: int, op: str, key: str | None, value: int | None) -> Row:
 
 
 def measured(workload: str, rows: Sequence[Row]) -> tuple[float, float, int]:
-    """Microseconds an operation, milliseconds a scrape, and bytes of it."""
+    """Return microseconds an operation, milliseconds a scrape, and bytes of it."""
     exporter = Exporter("a")
     registry = registry_of(exporter)
     with exporter.load("postgres", "demo", "pg", workload) as figures, figures.runs(_ROUTES):

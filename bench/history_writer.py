@@ -1,7 +1,7 @@
-"""Measures the history writer in a whole prober: its share of the processor time, memory, and what a SIGKILL costs.
+"""Measure the history writer in a whole prober: its share of the processor time, memory, and the cost of a SIGKILL.
 
 The load is a set on a Redis of its own (redis-server on the path). Prints two tables; five minutes by default. Run with
-PYTHONPATH=probes where the package is not installed.
+PYTHONPATH=probes if the package is not installed.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ _R = TypeVar("_R")
 
 @dataclass(slots=True)
 class CpuTime:
-    """Processor time in writing, in nanoseconds."""
+    """Processor time spent in writing, in nanoseconds."""
 
     ns: int = 0
 
     def counted(self, call: Callable[_P, _R]) -> Callable[_P, _R]:
-        """The same call, with its time counted, whichever thread it is in."""
+        """Return the same call, with its time counted in whichever thread it runs."""
 
         def timed(*args: _P.args, **kwargs: _P.kwargs) -> _R:
             begun = time.thread_time_ns()
@@ -64,10 +64,10 @@ class CpuTime:
 
 
 async def put_on_load(folder: Path, port: int, rate: float, seconds: float | None) -> dict[str, object]:
-    """A prober in this process; what it spent, and its memory (bytes) every second."""
+    """Run a prober in this process; returns what it cost, and its memory (bytes) every second."""
     spec = ProbeSpec(RUN, "set", rate, ("service", "direct"), ("a",), seed=1, seconds=seconds)
     topology = Topology(Endpoint("service", "127.0.0.1", port), (Endpoint("m0", "127.0.0.1", port),))
-    limits = Limits(in_flight=64)  # what is measured is the writer, whatever else this machine does
+    limits = Limits(in_flight=64)  # the writer is measured, whatever else this machine does
     around = probe.ProberContext("a", folder, limits, Exporter("a"), session_numbers())
     client = engine_named("redis").client(_LOGIN, limits, lambda: topology, spec.client)
     running = asyncio.create_task(probe.Probe(spec, around, client, lambda: topology).run())
@@ -80,12 +80,12 @@ async def put_on_load(folder: Path, port: int, rate: float, seconds: float | Non
 
 
 def resident_bytes() -> int:
-    """What this process has of the machine's memory."""
+    """Return this process' resident memory."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def child(folder: Path, port: int, rate: float, seconds: float | None) -> None:
-    """Put on load with the writer's calls timed, and print what it took."""
+    """Run the load with the writer's calls timed, and print what it cost."""
     spent = CpuTime()
     with (
         mock.patch.object(SegmentWriter, "write", spent.counted(SegmentWriter.write)),
@@ -97,7 +97,7 @@ def child(folder: Path, port: int, rate: float, seconds: float | None) -> None:
 
 
 def seconds_a_row() -> float:
-    """What it takes to make a row and hand it over; on its own, for to look at the clock takes as long."""
+    """Return the time to make a row and hand it over; measured alone, since reading the clock takes as long."""
     rows, idle = 100_000, mock.create_autospec(SegmentWriter, instance=True)
     taken = Recorder(idle)
     operation = Operation(1, "add", "service", value=5, workload="set")
@@ -109,14 +109,14 @@ def seconds_a_row() -> float:
 
 
 def begin(folder: Path, port: int, rate: float, seconds: float | None) -> subprocess.Popen[str]:
-    """A prober in a process of its own."""
+    """Start a prober in a process of its own."""
     command = [sys.executable, __file__, "--child", str(folder), "--port", str(port), "--rate", str(rate)]
     length = [] if seconds is None else ["--seconds", str(seconds)]
     return subprocess.Popen([*command, *length], stdout=subprocess.PIPE, text=True)
 
 
 def cost(port: int, rate: float, seconds: float) -> bool:
-    """Processor time and memory; whether they are within bounds."""
+    """Print processor time and memory; returns whether they are within bounds."""
     with tempfile.TemporaryDirectory() as name:
         usage = json.loads(begin(Path(name), port, rate, seconds).communicate()[0])
         rows = read_folder(Path(name) / RUN).num_rows
@@ -131,7 +131,7 @@ def cost(port: int, rate: float, seconds: float) -> bool:
 
 
 def kills(port: int, rate: float, times: int, seconds: float) -> bool:
-    """Probers that are killed; whether all but the last moment before it is there."""
+    """Kill probers; returns whether all rows but those of the last moment are there."""
     print(f"\n{'kill':>4} {'rows':>7} {'missing before the last second':>30} {'newest row before the kill, s':>29}")
     fine = [_kill(number, port, rate, seconds) for number in range(1, times + 1)]
     return all(fine)
@@ -158,7 +158,7 @@ def _kill(number: int, port: int, rate: float, seconds: float) -> bool:
 
 
 def main() -> int:
-    """Measure and print; 0 where the writer keeps its bounds."""
+    """Measure and print. Returns 0 if the writer keeps its bounds."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=55498)
     parser.add_argument("--rate", type=float, default=1000.0)

@@ -1,4 +1,4 @@
-"""Servers of a measurement's own on ports of loopback, ended and removed with it."""
+"""Database servers of a measurement's own, on ports of loopback, stopped and removed with it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CONNECTIONS = 300
 
 @contextmanager
 def own_postgres(programs: Path, port: int, replicas: int = 0) -> Iterator[None]:
-    """A fresh Postgres on a port, with so many streaming replicas on the next ones."""
+    """Run a fresh Postgres on a port, with so many streaming replicas on the next ones."""
     with tempfile.TemporaryDirectory(prefix="caplab-bench-") as folder, ExitStack() as servers:
         if os.geteuid() == 0:
             shutil.chown(folder, "postgres", "postgres")
@@ -49,19 +49,19 @@ def _started(programs: Path, folder: str, name: str, port: int) -> Iterator[None
 
 
 def _run(folder: str, *command: str | Path) -> None:
-    """Postgres' programs do not run as root."""
+    """Run one of Postgres' programs, which do not run as root."""
     user = "postgres" if os.geteuid() == 0 else None
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=folder, user=user, group=user)
 
 
 def dsn(port: int, database: str = DATABASE) -> str:
-    """How to reach a Postgres."""
+    """Return the connection string of a Postgres."""
     return f"host=127.0.0.1 port={port} user=bench dbname={database}"
 
 
 @contextmanager
 def own_redis(port: int) -> Iterator[None]:
-    """A fresh Redis on a port, with a replica on the next one."""
+    """Run a fresh Redis on a port, with a replica on the next one."""
     with tempfile.TemporaryDirectory(prefix="caplab-bench-") as folder:
         servers = [_redis(folder, port), _redis(folder, port + 1, "--replicaof", "127.0.0.1", str(port))]
         try:
@@ -74,7 +74,7 @@ def own_redis(port: int) -> Iterator[None]:
 
 
 def _redis(folder: str, port: int, *options: str) -> subprocess.Popen[bytes]:
-    """One server, with nothing on the disk."""
+    """Start one server that keeps nothing on disk."""
     command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir", folder, "--save", ""]
     return subprocess.Popen([*command, *options], stdout=subprocess.DEVNULL)
 

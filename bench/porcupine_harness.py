@@ -17,20 +17,20 @@ from pyarrow import csv  # type: ignore[import-untyped]  # pyarrow has no stubs
 
 from caplab.model.history import Table
 
-MEMORY_BYTES = 6 * 2**30  # address space: on 100,000 operations of one key it took all the machine had
+MEMORY_BYTES = 6 * 2**30  # address space: on 100,000 operations of one key it used all of the machine's
 SOURCES = Path(__file__).with_name("porcupine")
 COLUMNS = ["session", "op", "key", "value", "expected", "observed", "invoke_ns", "return_ns", "outcome"]
 
 
 @dataclass(frozen=True, slots=True)
 class _GoOnly:
-    """All of the machine that a build needs; what else there is stays unlooked at."""
+    """What a build needs of the machine; nothing else is inspected."""
 
     go: Tool | None
 
 
 def built() -> Path:
-    """The program, in the lab's cache; built where it is not up to date. Raises where Go says no."""
+    """Return the program in the lab's cache, built if it is not up to date. Raises if the build fails."""
     cache = Cache.from_environment()
     go = GoBuilder(_GoOnly(detect_go()), cache).ensure_go(Progress(cache.logs))
     program = cache.binaries / "porcupine-bench"
@@ -46,12 +46,12 @@ def built() -> Path:
 
 
 def write_csv(history: Table, path: Path) -> None:
-    """What of a history Porcupine is to see; nulls are empty."""
+    """Write the columns of a history that Porcupine reads; nulls are empty."""
     csv.write_csv(history.select(COLUMNS), path)
 
 
 def checked(program: Path, path: Path, *flags: str) -> dict[str, Any]:
-    """What it says of a file: see bench/porcupine/main.go. Raises CalledProcessError beyond MEMORY_BYTES."""
+    """Return its result for a file: see bench/porcupine/main.go. Raises CalledProcessError beyond MEMORY_BYTES."""
     limited = ["prlimit", f"--as={MEMORY_BYTES}", str(program), *flags, str(path)]
     done = subprocess.run(limited, capture_output=True, text=True, check=True)
     answer: dict[str, Any] = json.loads(done.stdout)

@@ -1,7 +1,7 @@
-"""Measures the prober against a server of its own: lateness, processor time, and the clients it was chosen from.
+"""Measure the prober against a server of its own: lateness, processor time, and the clients it was chosen from.
 
 Needs the engine's programs: Postgres' (--bin, or the newest of Debian's), or redis-server on the path. Prints a
-table; takes five minutes. Run with PYTHONPATH=probes where the package is not installed.
+table; takes five minutes. Run with PYTHONPATH=probes if the package is not installed.
 """
 
 from __future__ import annotations
@@ -61,13 +61,13 @@ class Figures:
     acked: str = ""
 
     def line(self) -> str:
-        """As a row of the table."""
+        """Format a row of the table."""
         late = f"{self.median_ms:>7.2f} {self.p99_ms:>7.2f} {self.worst_ms:>8.2f} {self.on_time:>9.3%}"
         return f"{self.what:<34} {self.operations:>6} {late} {self.cores:>6.3f}  {self.acked}"
 
 
 def figures(what: str, late_seconds: list[float], cores: float, acked: str = "") -> Figures:
-    """Figures of one measurement."""
+    """Return the figures of one measurement."""
     late = sorted(1000 * seconds for seconds in late_seconds)
     on_time = sum(milliseconds <= ON_TIME_MS for milliseconds in late) / len(late)
     median, p99 = statistics.median(late), late[int(0.99 * len(late))]
@@ -75,7 +75,7 @@ def figures(what: str, late_seconds: list[float], cores: float, acked: str = "")
 
 
 def prober(bench: Bench, workload: str, *options: str) -> Figures:
-    """The whole prober in a process of its own: schedule, sessions, history and metrics; without its start."""
+    """Measure the whole prober in a process of its own: schedule, sessions, history and metrics; without its start."""
     start_seconds = run_prober(bench, "set", 1, 1.0)[0]
     used, rows = run_prober(bench, workload, bench.rate, bench.seconds, *options)
     late = [(row["invoke_ns"] - row["scheduled_ns"]) / 1e9 for row in rows]
@@ -89,10 +89,10 @@ def prober(bench: Bench, workload: str, *options: str) -> Figures:
 def run_prober(
     bench: Bench, workload: str, rate: float, seconds: float, *options: str
 ) -> tuple[float, list[dict[str, Any]]]:
-    """Run it; its processor time in seconds, and its rows."""
+    """Run it, and return its processor time in seconds, and its rows."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "caplab_probes", "--vantage", "a", "--folder", folder]
-        # Room enough, so that what is late is the prober and not this disk.
+        # Room enough, so that lateness is the prober's and not this disk's.
         command += ["--in-flight", str(CLIENTS), "run", "--engine", bench.engine]
         command += ["--run-id", "bench", "--workload", workload, "--rate", str(rate), "--seconds", str(seconds)]
         command += ["--routes", "service", "direct", "--service", f"localhost:{bench.port}"]
@@ -105,7 +105,7 @@ def run_prober(
 
 
 def psycopg_async(bench: Bench) -> Figures:
-    """Of psycopg: its AsyncConnection."""
+    """Measure psycopg's AsyncConnection."""
 
     async def connect() -> psycopg.AsyncConnection:
         return await psycopg.AsyncConnection.connect(dsn(bench.port), autocommit=True)
@@ -117,7 +117,7 @@ def psycopg_async(bench: Bench) -> Figures:
 
 
 def redis_py(bench: Bench) -> Figures:
-    """Of redis-py: its asyncio Connection, told not to retry."""
+    """Measure redis-py's asyncio Connection, told not to retry."""
 
     async def connect() -> Connection:
         connection = Connection(host="127.0.0.1", port=bench.port, retry=Retry(NoBackoff(), 0))
@@ -132,7 +132,7 @@ def redis_py(bench: Bench) -> Figures:
 
 
 def own_wire(bench: Bench) -> Figures:
-    """The prober's own connection to Redis."""
+    """Measure the prober's own connection to Redis."""
 
     async def connect() -> Wire:
         return await Wire.open("127.0.0.1", bench.port)
@@ -146,7 +146,7 @@ def own_wire(bench: Bench) -> Figures:
 async def on_asyncio(
     what: str, bench: Bench, connect: Callable[[], Awaitable[_C]], act: Callable[[_C, int], Awaitable[None]]
 ) -> Figures:
-    """A client with the least possible around it: no history, no sessions, no time-outs."""
+    """Measure a client with the least possible around it: no history, no sessions, no time-outs."""
     free = [await connect() for _ in range(CLIENTS)]
     late: list[float] = []
     tasks: list[asyncio.Task[None]] = []
@@ -169,7 +169,7 @@ async def on_asyncio(
 
 
 def psycopg_threads(bench: Bench) -> Figures:
-    """Of psycopg: its Connection, a thread each, with the least possible around it."""
+    """Measure psycopg's Connection, a thread each, with the least possible around it."""
     due: queue.SimpleQueue[tuple[int, float] | None] = queue.SimpleQueue()
     late: list[float] = []
 
@@ -195,7 +195,7 @@ def psycopg_threads(bench: Bench) -> Figures:
 
 
 _ALL = (("set",), ("register",), ("register-multi",), ("counter",), ("cas",), ("ids",))
-# Of an engine: what the prober is asked to do, and the clients beside it.
+# For each engine: what the prober is asked to do, and the clients beside it.
 PROBERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "postgres": (*_ALL, ("clock",)),
     "redis": (*_ALL, ("clock",), ("set", "--write-level", "wait-1")),
@@ -207,7 +207,7 @@ CLIENTS_OF: dict[str, tuple[Callable[[Bench], Figures], ...]] = {
 
 
 def main() -> int:
-    """Measure and print; 0 where the prober keeps its limits."""
+    """Measure and print. Returns 0 if the prober keeps its limits."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--engine", choices=list(PROBERS), default="postgres")
     parser.add_argument("--bin", type=Path, default=PROGRAMS, help="where initdb and pg_ctl are")

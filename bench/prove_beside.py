@@ -1,10 +1,10 @@
-"""Shows that the lab is safe beside others: docs/evidence/beside-others.md.
+"""Show that the lab is safe beside others: docs/evidence/beside-others.md.
 
-    python bench/prove_beside.py
+python bench/prove_beside.py
 
-Thirty random pairs of runs, clusters and deletions beside somebody else's three databases; random deletions and changes
-of what clusters own, and clusters made again over kept volumes, in all engines; 200 hostile specs and names a kind.
-Takes about an hour; the lab's cluster must be up. 1 where something is not as promised.
+Thirty random pairs of runs, clusters and deletions beside three databases that are not the lab's; random deletions and
+changes of what clusters own, and clusters remade over kept volumes, in all engines; 200 hostile specs and names a kind.
+Takes about an hour; the lab's cluster must be up. Exits with 1 if a promise is broken.
 """
 
 from __future__ import annotations

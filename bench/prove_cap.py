@@ -1,9 +1,9 @@
-"""Fills the CAP table: every row once, core three times, and a soak without a fault.
+"""Fill the CAP table: every row once, core three times, and a soak without a fault.
 
-    python bench/prove_cap.py full core planted soak-postgres soak-redis soak-cassandra
+python bench/prove_cap.py full core planted soak-postgres soak-redis soak-cassandra
 
-full: the suite of every row. core: three times; every run is to agree with its repeats. Both go into docs/cap-table.md.
-planted: wrong settings, each to be found out by its row. soak-ENGINE: its control run, for 30 minutes.
+full: the suite of every row. core: three times; every run must agree with its repeats. Both go into docs/cap-table.md.
+planted: wrong settings, each of which its row must find. soak-ENGINE: its control run, for 30 minutes.
 All but full are kept in pages of their names under docs/evidence. Takes five hours; the lab's cluster must be up.
 """
 
@@ -26,7 +26,7 @@ from evidence import made_by, printed_by_tests
 
 REPEATS, SOAK_SECONDS = 3, 1800
 EVIDENCE = REPOSITORY / "docs" / "evidence"
-# What the experiments' own loads are. One engine after the other, as suites have them: two cores do not carry all.
+# The loads of the experiments themselves. One engine after the other, as suites have them: two cores cannot run all.
 SOAKS: dict[str, dict[str, str]] = {
     "postgres": {"durability": "quorum", "rate": "60"},
     "redis": {"persistence": "everysec", "wait": "0", "rate": "60"},
@@ -35,7 +35,7 @@ SOAKS: dict[str, dict[str, str]] = {
 
 
 def caplab_run(name: str, folder: Path, *more: str) -> Path:
-    """The folder of a suite that has been run; what it prints goes to the screen."""
+    """Run a suite, which prints to the screen, and return its folder."""
     subprocess.run(
         [sys.executable, "-m", "caplab", "run", name, "--results", str(folder), *more], cwd=REPOSITORY, check=False
     )
@@ -44,26 +44,26 @@ def caplab_run(name: str, folder: Path, *more: str) -> Path:
 
 
 def full(folder: Path) -> bool:
-    """Every row once, into the table; whether all are valid."""
+    """Run every row once, into the table; returns whether all are valid."""
     results = caplab_run("full", folder)
     into_table(results)
     return bool(verdict_of(results)["verdict"] == "valid")
 
 
 def into_table(results: Path) -> None:
-    """Take a suite's verdicts over into docs/cap-table.md."""
+    """Copy a suite's verdicts into docs/cap-table.md."""
     subprocess.run([sys.executable, "bench/cap_table.py", "--add", str(results)], cwd=REPOSITORY, check=True)
 
 
 def core(folder: Path) -> tuple[bool, list[str]]:
-    """Core, again and again: whether every run's verdicts agree and are valid, and what to say of it."""
+    """Run core repeatedly; returns whether the verdicts of all runs agree and are valid, and lines about them."""
     results = caplab_run("core", folder, "--repeat", str(REPEATS))
     into_table(results)
     return of_core(results)
 
 
 def of_core(results: Path) -> tuple[bool, list[str]]:
-    """As core, of a folder of results: a line a run with its verdicts and seconds, then the suite's own summary."""
+    """Summarize a folder of results of core: a line a run with its verdicts and seconds, then the suite's summary."""
     verdicts, seconds = defaultdict(list), seconds_of(results)
     for run in verdict_of(results)["runs"]:
         verdicts[run["name"]].append((run["verdict"], seconds[run["run"]]))
@@ -85,7 +85,7 @@ def of_core(results: Path) -> tuple[bool, list[str]]:
 
 
 def seconds_of(results: Path) -> dict[str, float]:
-    """How long each run took, by its id, as junit.xml has it."""
+    """Return how long each run took, by its id, as junit.xml has it."""
     cases = ElementTree.parse(results / "junit.xml").iter("testcase")
     return {
         str(property_.attrib["value"]): float(case.attrib["time"])
@@ -96,7 +96,7 @@ def seconds_of(results: Path) -> dict[str, float]:
 
 
 def planted(folder: Path) -> tuple[bool, list[str]]:
-    """Settings that are not what their rows say: whether each ends invalid by its own, and a line a run."""
+    """Run settings that contradict their rows; returns whether each ends invalid by its own, and a line a run."""
     del folder  # the tests keep their runs among their own
     passed, printed = printed_by_tests("tests/kind/test_planted.py", "-m", "long")
     rows = [line for line in printed.splitlines() if line.startswith("| ")]
@@ -104,7 +104,7 @@ def planted(folder: Path) -> tuple[bool, list[str]]:
 
 
 def soak(folder: Path, engine: str) -> tuple[bool, list[str]]:
-    """An engine without a fault under the experiments' own loads: whether all is well, and the run's summary."""
+    """Run an engine without a fault under the experiments' loads; returns whether all is well, and the summary."""
     settings = {**SOAKS[engine], "seconds": str(SOAK_SECONDS)}
     options = [part for setting, value in settings.items() for part in ("--set", f"{setting}={value}")]
     results = caplab_run(f"{engine}/control", folder, *options)
@@ -112,19 +112,19 @@ def soak(folder: Path, engine: str) -> tuple[bool, list[str]]:
 
 
 def verdict_of(results: Path) -> dict[str, Any]:
-    """A suite's verdict.json."""
+    """Return a suite's verdict.json."""
     verdict: dict[str, Any] = json.loads((results / "verdict.json").read_text())
     return verdict
 
 
 def keep(part: str, title: str, well: bool, lines: Sequence[str], load: float) -> None:
-    """Write what a part found down as its page of evidence."""
+    """Write the results of a part as its page of evidence."""
     page = [f"# {title}: {'as promised' if well else 'NOT as promised'}", "", made_by(__file__, load), "", *lines]
     (EVIDENCE / f"{part}.md").write_text("\n".join(page) + "\n")
 
 
 def main(parts: Sequence[str]) -> int:
-    """Run what is named, all where nothing is; 1 where something is not as promised."""
+    """Run the named parts, or all. Returns 1 if a promise is broken."""
     load, well = os.getloadavg()[0], True
     proofs: dict[str, tuple[str, Callable[[Path], tuple[bool, list[str]]]]] = {
         "core": (f"The rows that tell the CAP story, {REPEATS} times", core),
@@ -133,7 +133,7 @@ def main(parts: Sequence[str]) -> int:
     for engine in SOAKS:
         title = f"{engine}, {SOAK_SECONDS // 60} minutes under load without a fault"
         proofs[f"soak-{engine}"] = (title, partial(soak, engine=engine))
-    # Kept: where something is not as promised, its histories say why.
+    # Kept: if a promise is broken, its histories show why.
     folder = REPOSITORY / "results" / f"prove-{time.strftime('%Y%m%d-%H%M%S')}"
     if not parts or "full" in parts:
         well &= full(folder / "full")

@@ -1,7 +1,8 @@
-"""Measures what a CassandraCluster promises of itself, and keeps it: docs/evidence/cassandra.md.
+"""Measure what a CassandraCluster promises of itself, and keep it: docs/evidence/cassandra.md.
 
-From the applied object to Ready, alone and with Postgres and Redis applied at the same moment; what the three of them
-and the whole lab take of memory; and what the tests of the kind print. Takes 20 minutes; the lab's cluster must be up.
+From the applied object to Ready, alone and with Postgres and Redis applied at the same moment; the memory that the
+three of them and the whole lab use; and what the tests of the kind print. Takes 20 minutes; the lab's cluster must be
+up.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ TESTS = "tests/kind/test_cassandra_cluster.py"
 
 
 def start(server: Server, engines: Sequence[str]) -> dict[str, float]:
-    """Clusters applied at one moment: for each the seconds until it was Ready by its status."""
+    """Apply clusters at one moment; returns for each the seconds until it was Ready by its status."""
     clusters = {engine: Cluster(server, engine_named(engine), NAMESPACE, ENGINES[engine], {}) for engine in engines}
     started = time.monotonic()
     for cluster in clusters.values():
@@ -51,14 +52,14 @@ def start(server: Server, engines: Sequence[str]) -> dict[str, float]:
 
 
 def gib_of_everything() -> float:
-    """Memory of all nodes: the control plane's, the lab's own pods and the databases."""
+    """Return the memory of all nodes: the control plane's, the lab's own pods and the databases."""
     engine = begin(Progress(Cache.from_environment().logs / "prove"), Cache.from_environment()).engine
     taken = usage.measure(engine, NODES, WINDOW_SECONDS)
     return sum(node.memory_bytes for node in taken.values()) / 1024**3
 
 
 def table(alone: Sequence[float], together: Mapping[str, float], gib: float) -> list[str]:
-    """The figures beside their limits."""
+    """Format the figures beside their limits."""
     each = ", ".join(f"{engine} {seconds:.1f} s" for engine, seconds in together.items())
     return [
         "| what | measured | limit |",
@@ -72,7 +73,7 @@ def table(alone: Sequence[float], together: Mapping[str, float], gib: float) -> 
 
 
 def main() -> int:
-    """Measure, write the evidence; 0 where every limit holds."""
+    """Measure and write the evidence. Returns 0 if every limit holds."""
     os.environ.setdefault("KUBECONFIG", str(Cache.from_environment().kubeconfig))
     load, server = os.getloadavg()[0], Server()
     server.open_namespace(NAMESPACE)

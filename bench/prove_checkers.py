@@ -1,8 +1,8 @@
-"""Measures checkers and probers, and keeps it: docs/evidence/checkers.md.
+"""Measure checkers and probers, and keep it: docs/evidence/checkers.md.
 
 Registers beside Porcupine (how fast, and whether the two agree), the others on ten million operations, the history
 writer, the prober's schedule and the read routings. The last three need redis-server and Debian's Postgres on this
-machine, and are left out with a word where these are not. Takes a quarter of an hour, and no cluster.
+machine, and are skipped with a note without them. Takes a quarter of an hour, and no cluster.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ EVIDENCE = REPOSITORY / "docs" / "evidence" / "checkers.md"
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A script of bench/ and what it shows; needs: a program that must be there."""
+    """A script of bench/ and what it shows; needs: a program that must be installed."""
 
     says: str
     command: tuple[str, ...]
@@ -45,7 +45,7 @@ PARTS = (
 
 
 def main() -> int:
-    """Measure, write the evidence; 0 where every script ended well."""
+    """Measure and write the evidence. Returns 0 if every script succeeded."""
     parts = ["# Checkers and probers: how right and how fast", "", made_by(__file__, os.getloadavg()[0]), ""]
     held = True
     for part in PARTS:
@@ -59,7 +59,7 @@ def main() -> int:
 
 
 def _run(part: Part) -> tuple[bool, str]:
-    """Whether it ended well, and what it printed."""
+    """Run a script; returns whether it succeeded, and what it printed."""
     if part.needs and shutil.which(part.needs) is None:
         return True, f"not measured: {part.needs} is not on this machine"
     env = {**os.environ, "PYTHONPATH": str(REPOSITORY / "tests")}

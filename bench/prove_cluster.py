@@ -1,8 +1,8 @@
-"""Measures the cluster's three starts and its idle load, and writes docs/evidence/cluster.md.
+"""Measure the cluster's three starts and its idle load, and write docs/evidence/cluster.md.
 
-A bare start uses a cache of its own, so nothing that is here already helps it; an engine
-that is installed stays installed, and the table says which steps ran. Takes the machine
-for about a quarter of an hour: the lab's cluster goes down first, and stays down.
+A bare start uses a cache of its own, so nothing from earlier starts helps it; an engine that is installed stays
+installed, and the table shows which steps ran. Takes the machine for about a quarter of an hour: the lab's cluster
+goes down first, and stays down.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ IDLE_SECONDS = 60.0
 
 
 def start(cache: Path) -> tuple[float, str]:
-    """One `up` with a cache: seconds, and the table it printed."""
+    """Run `up` with a cache; returns seconds, and the table it printed."""
     began = time.monotonic()
     env = {**os.environ, "CAPLAB_CACHE": str(cache), "PYTHONPATH": str(REPOSITORY / "cluster")}
     process = subprocess.Popen(
@@ -54,7 +54,7 @@ def down(cache: Cache) -> None:
 
 
 def render(taken: Mapping[str, tuple[float, str]], idle: Mapping[str, usage.Usage], load: float) -> str:
-    """The evidence as a page: seconds and table of each start, what the idle nodes take."""
+    """Format the page of evidence: seconds and table of each start, what the idle nodes use."""
     memory, cores = total(idle)
     rows = [f"| {name} | {duration(taken[name][0])} | {duration(limit)} |" for name, limit in LIMITS_SECONDS.items()]
     tables = [f"\n## {name}\n\n```\n{taken[name][1]}\n```" for name in LIMITS_SECONDS]
@@ -77,12 +77,12 @@ def render(taken: Mapping[str, tuple[float, str]], idle: Mapping[str, usage.Usag
 
 
 def total(idle: Mapping[str, usage.Usage]) -> tuple[float, float]:
-    """GiB and cores of all nodes together."""
+    """Return GiB and cores of all nodes together."""
     return sum(node.memory_bytes for node in idle.values()) / 1024**3, sum(node.cores for node in idle.values())
 
 
 def main() -> int:
-    """Measure, write the evidence; 0 where every limit holds."""
+    """Measure and write the evidence. Returns 0 if every limit holds."""
     own = Cache.from_environment()
     load = os.getloadavg()[0]
     down(own)

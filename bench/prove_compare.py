@@ -1,4 +1,4 @@
-"""What `caplab compare` finds and does not find, tried on recorded figures; writes docs/evidence/compare.md.
+"""Test what `caplab compare` finds and does not find, on recorded figures, and write docs/evidence/compare.md.
 
 python bench/prove_compare.py               # about five minutes
 python bench/prove_compare.py --quick       # a tenth of everything, printed and not kept
@@ -35,7 +35,7 @@ LOUD = frozenset({Result.REGRESSED, Result.IMPROVED, Result.CHANGED})
 
 
 def main() -> int:
-    """Write the page; 0 where all of it shows what it should, 1 where not."""
+    """Write the page. Returns 0 if all of it shows what it should, otherwise 1."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true")
     quick = parser.parse_args().quick
@@ -94,7 +94,7 @@ def _slower(factor: float, row: str) -> Change:
 
 
 def _planted(good: list[bool], rounds: int) -> list[str]:
-    """How often a slow-down is found: in the whole table, and with the figures that were recorded, drawn again."""
+    """Return how often a slow-down is found: in the whole table, and with the recorded figures, drawn again."""
     rows = core_rows()
     lines = ["| failover is slower by | " + " | ".join(f"{100 * factor - 100:.0f} %" for factor in SLOWER) + " |",
              "| :-- |" + " --: |" * len(SLOWER)]  # fmt: skip
@@ -130,7 +130,7 @@ def _found_in_core(rows: Rows, factor: float, rounds: int) -> float:
 
 
 def _found_alone(recorded: Sequence[float], factor: float, rounds: int) -> float:
-    """Of one row, as strictly as among 148 figures: each of them has a 148th of the rate."""
+    """Return the same for one row, as strictly as among 148 figures: each of them has a 148th of the rate."""
     rng = np.random.default_rng(2)
     rule = Rule(Rule().false_alarms / 148)
     hits = 0
@@ -149,7 +149,7 @@ def _found_alone(recorded: Sequence[float], factor: float, rounds: int) -> float
 
 
 def _lost(good: list[bool]) -> list[str]:
-    """Three cases of one write more."""
+    """Test three cases of one lost write more."""
     every = [
         ("none may be lost (quorum): one in one run of ten", QUORUM, [0] * 20, [0] * 9 + [1], True),
         ("losses are permitted (async): one in one run of ten, none before", ASYNC, [0] * 20, [0] * 9 + [1], False),
@@ -195,7 +195,7 @@ def _with(figures: Mapping[Key, Figure], key: Key, count: int, forbidden: bool) 
 
 
 def _equal(good: list[bool], rounds: int, trials: int) -> list[str]:
-    """False alarms of the whole table, and, over more trials, of three rows."""
+    """Return false alarms of the whole table, and, over more trials, of three rows."""
     whole = core_rows()
     three = {row: whole[row] for row in (QUORUM, ASYNC, "postgres async partition-primary-group-both")}
     lines = ["| table | resamplings | rate stated | anything marked | called regressed | 95 % interval of that |",
@@ -236,7 +236,7 @@ def _share(count: int, of: int) -> str:
 
 
 def _naive(good: list[bool], rounds: int) -> list[str]:
-    """That the trial would see a rule that does not keep its rate: each figure of the table tested at 1 %."""
+    """Show that the trial would detect a rule that exceeds its rate: each figure of the table tested at 1 %."""
     rows = core_rows()
     rng = np.random.default_rng(23)
     alarms = 0
@@ -250,11 +250,11 @@ def _naive(good: list[bool], rounds: int) -> list[str]:
     ]
 
 
-# As it is printed.
+# The printed comparison.
 
 
 def _printed(good: list[bool]) -> list[str]:
-    """One comparison through the command itself, from files."""
+    """Run one comparison through the command itself, from files."""
     rng = np.random.default_rng(24)
     rows = {row: core_rows()[row] for row in (QUORUM, ASYNC)}
     with tempfile.TemporaryDirectory() as folder:

@@ -1,8 +1,9 @@
-"""Asks the lab's own Prometheus every query of every dashboard after real runs: docs/evidence/dashboards.md.
+"""Send every query of every dashboard to the lab's own Prometheus after real runs: docs/evidence/dashboards.md.
 
-With each variable's values filled in, as Grafana would; what returns nothing is listed with its reason, and without one
-it is a failure. Beside it, how long outages are in a panel and by the run's own history. Takes about seven minutes; the
-lab's cluster must be up (make up). With --minutes N no run is made: the last N minutes are asked about.
+Each variable's values are filled in, as Grafana would. A query that returns nothing is listed with its reason; without
+a reason it is a failure. The page also has the length of outages in a panel and by the run's own history. Takes about
+seven minutes; the lab's cluster must be up (make up). With --minutes N no run is made: the queries are about the last
+N minutes.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ _RUN_SECONDS_MOST = 1800
 
 @contextmanager
 def prometheus() -> Iterator[Prometheus]:
-    """The lab's Prometheus, by a port-forward."""
+    """Forward a port to the lab's Prometheus."""
     cache = Cache.from_environment()
     tools = built_tools(begin(Progress(cache.logs / "prove-dashboards"), cache))
     with forwarded(forward_command(tools, cache, PROMETHEUS)) as forward:
@@ -39,19 +40,19 @@ def prometheus() -> Iterator[Prometheus]:
 
 
 def made() -> tuple[bool, Window]:
-    """Make the runs; whether all are valid, and the time range they took."""
+    """Make the runs; returns whether all are valid, and the time range they took."""
     started = time.time() - _BEFORE_SECONDS
     commands = [[sys.executable, "-m", "caplab", "run", name] for name in RUNS]
     codes = [
         subprocess.run(command, cwd=REPOSITORY, timeout=_RUN_SECONDS_MOST, check=False).returncode
         for command in commands
     ]
-    time.sleep(_AFTER_SECONDS)  # the figures of the last run are scraped
+    time.sleep(_AFTER_SECONDS)  # until the figures of the last run are scraped
     return not any(codes), Window(started, time.time())
 
 
 def outages(prom: Prometheus, window: Window) -> list[str]:
-    """Lines of Markdown: each run's failover by its history, and the longest gap in acks that Prometheus saw."""
+    """Return lines of Markdown: each run's failover by its history, and the longest gap in acks that Prometheus saw."""
     of_engines = f"{queries.EACH}, experiment!~'cache.*'"
     by_history = _figures(prom, f"caplab_run_failover_seconds{{{of_engines}}}", window, "engine")
     age = f"max_over_time(caplab_seconds_since_last_ack{{cluster!='cache'}}[{window.built_in['__range']}])"
@@ -72,7 +73,7 @@ def _figures(prom: Prometheus, query: str, window: Window, engine: str) -> dict[
 
 
 def page(head: str, findings: Findings, wrong: Sequence[str], gaps: Sequence[str]) -> str:
-    """The page of evidence."""
+    """Format the page of evidence."""
     with_data = sum(bool(query.series) for query in findings.queries)
     sentences = [f"- {sentence}" for sentence in wrong] or [
         "Nothing was refused, and nothing was empty without a reason."
@@ -104,7 +105,7 @@ def page(head: str, findings: Findings, wrong: Sequence[str], gaps: Sequence[str
 
 
 def main() -> int:
-    """Ask, write the page, and say what is wrong: 0 nothing is."""
+    """Ask, write the page, and print what is wrong. Returns 0 if nothing is."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, help="ask about the last minutes, and make no run")
     minutes = parser.parse_args().minutes

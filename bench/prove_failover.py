@@ -1,8 +1,8 @@
-"""Measures what a lost primary, or member, costs, again and again, and keeps it: docs/evidence/failover-ENGINE.md.
+"""Measure the cost of a lost primary, or member, repeatedly, and keep it: docs/evidence/failover-ENGINE.md.
 
-    python bench/prove_failover.py postgres redis cassandra
+python bench/prove_failover.py postgres redis cassandra
 
-Each series as its runs come, none left out. Takes half an hour an engine; the lab's cluster must be up (make up).
+Each series has all of its runs; none is left out. Takes half an hour an engine; the lab's cluster must be up (make up).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Series:
 
     @property
     def title(self) -> str:
-        """What it is called on the page."""
+        """Its title on the page."""
         settings = " ".join(f"{name}={value}" for name, value in self.settings.items())
         return f"{self.repeat} x {self.experiment} {settings}".rstrip()
 
@@ -52,7 +52,7 @@ SERIES = {
 
 
 def measure(series: Series, folder: Path) -> tuple[int, str]:
-    """Run a series: its exit code, and its summary.md."""
+    """Run a series; returns its exit code, and its summary.md."""
     settings = [part for name, value in series.settings.items() for part in ("--set", f"{name}={value}")]
     command = [sys.executable, "-m", "caplab", "run", series.experiment, "--repeat", str(series.repeat), *settings]
     done = subprocess.run([*command, "--results", str(folder), "--keep"], cwd=REPOSITORY, check=False)
@@ -61,7 +61,7 @@ def measure(series: Series, folder: Path) -> tuple[int, str]:
 
 
 def excerpt(summary: str) -> str:
-    """Of a series the tables over all runs, and what each run was; one run is shown whole."""
+    """Return a series' tables over all runs, and the result of each run; one run is shown whole."""
     whole, *runs = summary.split("\n## ")
     tables = whole.partition("\n\n")[2].strip()
     if len(runs) == 1:
@@ -73,7 +73,7 @@ def excerpt(summary: str) -> str:
 
 
 def page(engine: str, measurements: Sequence[tuple[Series, int, str]], load: float) -> str:
-    """The evidence as a page."""
+    """Format the page of evidence."""
     codes = ("all valid", "some invalid", "some unknown", "the lab failed")
     parts = [
         f"# What a lost {engine.capitalize()} {'member' if engine == 'cassandra' else 'primary'} costs, measured",
@@ -90,7 +90,7 @@ def page(engine: str, measurements: Sequence[tuple[Series, int, str]], load: flo
 
 
 def prove(engine: str) -> int:
-    """Measure all series of an engine; 0 where every run was valid."""
+    """Measure all series of an engine. Returns 0 if every run was valid."""
     load = os.getloadavg()[0]
     evidence = REPOSITORY / "docs" / "evidence" / f"failover-{engine}.md"
     measurements = []

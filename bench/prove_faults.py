@@ -1,4 +1,4 @@
-"""Measures how soon faults are live and over, and that they end whoever dies, and keeps it: docs/evidence/faults.md.
+"""Measure how soon faults are live and over, and that they end whichever part dies: docs/evidence/faults.md.
 
 50 injections of each kind, 200 random faults in a row, and 20 deaths each of agent, operator, API server and runner
 in the midst of a kill, a freeze and a cut. Takes an hour; the lab's cluster must be up (make up).
@@ -17,7 +17,7 @@ PROOFS, CONFORMANCE = "tests/kind/test_fault_proofs.py", "tests/kind/test_fault_
 
 
 def main() -> int:
-    """Measure, write the evidence; 0 where every limit holds."""
+    """Measure and write the evidence. Returns 0 if every limit holds."""
     load = os.getloadavg()[0]
     parts = ["# Faults: how soon they are live, and that they end", "", made_by(__file__, load), ""]
     held = True

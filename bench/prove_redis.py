@@ -1,6 +1,6 @@
-"""Measures what a RedisCluster promises of itself, and keeps it: docs/evidence/redis.md.
+"""Measure what a RedisCluster promises of itself, and keep it: docs/evidence/redis.md.
 
-From the applied object to Ready; from a promotion to the primary's Service leading there, as clients of every zone
+From the applied object to Ready; from a promotion until the primary's Service leads there, as clients of every zone
 see it; and a prober at 1,000 operations a second. Takes ten minutes; the lab's cluster must be up (make up).
 """
 
@@ -41,7 +41,7 @@ FULL_RATE, FULL_SECONDS, FULL_RUNS = 1000.0, 30.0, 3
 
 
 def ready_seconds(server: Server) -> float:
-    """From applying a new object to Ready by its status."""
+    """Return the seconds from applying a new object to Ready by its status."""
     cluster = Cluster(server, engine_named("redis"), NAMESPACE, NAME, {})
     started = time.monotonic()
     server.apply(KIND, NAMESPACE, NAME, {})
@@ -50,7 +50,7 @@ def ready_seconds(server: Server) -> float:
 
 
 def promoted_at(member: str) -> float:
-    """When a member became primary, by its own log: unix seconds, by the millisecond."""
+    """Return when a member became primary, by its own log: unix seconds, by the millisecond."""
     log = client.CoreV1Api(connect()).read_namespaced_pod_log(member, NAMESPACE)
     line = [line for line in log.splitlines() if "MASTER MODE enabled" in line][-1]
     stamp = re.search(r"\d+ \w{3} \d{4} \d\d:\d\d:\d\d\.\d{3}", line)
@@ -59,7 +59,7 @@ def promoted_at(member: str) -> float:
 
 
 def fail_over(server: Server, cluster: Cluster) -> tuple[str, float]:
-    """Kill the primary and keep it down until there is another one; who that is, and since when."""
+    """Kill the primary and keep it down until there is another one; returns that one, and when it was promoted."""
     old, name = primary(server), f"kill-{uuid.uuid4().hex[:6]}"
     target = {"kind": KIND, "name": NAME, "role": "primary", "count": 1}
     fault = server.create(
@@ -70,24 +70,24 @@ def fail_over(server: Server, cluster: Cluster) -> tuple[str, float]:
     moment = promoted_at(new)
     wait_until("the fault is over", lambda: "" if ended(server, name) else "it is not", 30)
     server.remove("Fault", fault)
-    cluster.provision()  # members that were restarted are made anew, or their node would make them wait
+    cluster.provision()  # members that were restarted are remade, or their node would make them wait
     return new, moment
 
 
 def ended(server: Server, fault: str) -> bool:
-    """Whether a fault has ended."""
+    """Return whether a fault has ended."""
     status = (server.get("Fault", NAMESPACE, fault) or {}).get("status") or {}
     return status.get("phase") in ("Healed", "Failed")
 
 
 def primary(server: Server) -> str:
-    """Whom the operator names."""
+    """Return the primary that the operator names."""
     body = server.get(KIND, NAMESPACE, NAME) or {}
     return str((body.get("status") or {}).get("primary", ""))
 
 
 def delays(history: Table, promotions: Sequence[tuple[str, int]]) -> list[float]:
-    """For each promotion and zone: seconds until a write by the Service was begun that the new primary acknowledged."""
+    """Return for each promotion and zone the seconds until the Service's first write that the new primary acked."""
     rows = [row for row in history.to_pylist() if row["op"] == "add" and row["outcome"] == "ok"]
     delays_seconds = []
     for member, at_ns in promotions:
@@ -98,7 +98,7 @@ def delays(history: Table, promotions: Sequence[tuple[str, int]]) -> list[float]
 
 
 def service_delays(server: Server) -> list[float]:
-    """From promotions to the Service, in seconds, over all failovers and zones."""
+    """Return the seconds from promotions to the Service, over all failovers and zones."""
     cluster = Cluster(server, engine_named("redis"), NAMESPACE, NAME, {})
     run = f"service-{uuid.uuid4().hex[:6]}"
     loads = Loads(server, NAMESPACE, {"kind": KIND, "name": NAME}, run, ZONES, 0)
@@ -116,7 +116,7 @@ def service_delays(server: Server) -> list[float]:
 
 
 def full_rate(server: Server) -> tuple[float, float, float]:
-    """One zone's prober at FULL_RATE: acknowledged operations a second, the share on time, cores."""
+    """Run one zone's prober at FULL_RATE; returns acknowledged operations a second, the share on time, cores."""
     run, zone = f"full-{uuid.uuid4().hex[:6]}", ZONES[:1]
     loads = Loads(server, NAMESPACE, {"kind": KIND, "name": NAME}, run, zone, 0)
     probes = [{"name": "set", "workload": "set", "rate": FULL_RATE, "seconds": 900}]
@@ -136,7 +136,7 @@ def full_rate(server: Server) -> tuple[float, float, float]:
 
 
 def main() -> int:
-    """Measure, write the evidence; 0 where every limit holds."""
+    """Measure and write the evidence. Returns 0 if every limit holds."""
     os.environ.setdefault("KUBECONFIG", str(Cache.from_environment().kubeconfig))
     load, server = os.getloadavg()[0], Server()
     server.open_namespace(NAMESPACE)

@@ -1,10 +1,10 @@
-"""Shows that nights run unattended: docs/evidence/nightly.md.
+"""Show that nights run unattended: docs/evidence/nightly.md.
 
-    python bench/prove_schedule.py [cluster] [pipeline]
+python bench/prove_schedule.py [cluster] [pipeline]
 
-The chart's CronJob on the lab's cluster, which must be up: it fires by itself, an overlapping night is forbidden, and a
-runner that is killed leaves nothing for long. Then the nightly workflow's job, step by step from a clean clone, twice:
-it brings the cluster up and removes it each time. Takes about 30 minutes; 1 where something is not as promised.
+The chart's CronJob on the lab's cluster, which must be up: it starts by itself, an overlapping night is forbidden, and
+a runner that is killed leaves nothing for long. Then the nightly workflow's job, step by step from a clean clone,
+twice: it brings the cluster up and removes it each time. Takes about 30 minutes. Exits with 1 if a promise is broken.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from evidence import made_by, printed_by_tests
 
 _SUITE = "smoke"
 _SECONDS = 3600
-_SUMMED_UP = "\n=== summary\n"  # where run_workflow.py has said all that the steps themselves print
+_SUMMED_UP = "\n=== summary\n"  # where run_workflow.py has shown all that the steps themselves print
 _WORDS = ("cluster", "pipeline")
 
 
 def in_the_cluster() -> tuple[bool, str]:
-    """Whether the CronJob does as promised, and what its tests print."""
+    """Return whether the CronJob keeps its promises, and what its tests print."""
     return printed_by_tests("tests/kind/test_schedule.py", "--durations=0")
 
 
 def in_a_pipeline() -> tuple[bool, str]:
-    """Whether two nights of the workflow end well, the second one compared with the first, and what they say."""
+    """Return whether two nights of the workflow succeed, the second compared with the first, and what they print."""
     well, reports = True, []
     with tempfile.TemporaryDirectory(prefix="nights-") as store:
         for number in (1, 2):
@@ -47,7 +47,7 @@ def in_a_pipeline() -> tuple[bool, str]:
 
 
 def main(words: list[str]) -> int:
-    """Run what is named, else everything, and keep what it prints."""
+    """Run the named parts, or all, and keep what they print."""
     if strange := set(words) - set(_WORDS):
         print(f"'{sorted(strange)[0]}' is none of {', '.join(_WORDS)}", file=sys.stderr)
         return 1

@@ -1,10 +1,10 @@
-"""Shows what it costs to watch the lab, and that it changes nothing: docs/evidence/watching.md.
+"""Show the cost of watching the lab, and that it changes nothing: docs/evidence/watching.md.
 
-    python bench/prove_watching.py
+python bench/prove_watching.py
 
-Processor time and memory beside the same lab unwatched; thirty runs, whose series are hardly more than those of three;
-the suite core watched and unwatched; ten minutes of load without a false alarm. Takes about eighty minutes; the lab's
-cluster must be up. 1 where something is not as promised.
+Processor time and memory beside the same lab unwatched; thirty runs, which have hardly more series than three; the
+suite core watched and unwatched; ten minutes of load without a false alarm. Takes about eighty minutes; the lab's
+cluster must be up. Exits with 1 if a promise is broken.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ EVIDENCE = REPOSITORY / "docs" / "evidence" / "watching.md"
 
 
 def main() -> int:
-    """Run every part, or those that are named, and keep what they print."""
+    """Run every part, or the named ones, and keep what they print."""
     load, page, well = os.getloadavg()[0], [], True
     for title, (file, names) in PARTS.items():
         passed, printed = printed_by_tests(f"tests/kind/{file}", "-m", "long", *(["-k", names] if names else []))

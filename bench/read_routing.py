@@ -1,8 +1,8 @@
-"""Measures the read routings of Postgres on a primary and two replicas of its own, one of which replays late.
+"""Measure the read routings of Postgres on a primary and two replicas of its own, one of which replays late.
 
-What each routing promises must be 0 in its row; that of plain shows what there was to go wrong. Needs Postgres'
-programs (--bin, or the newest of Debian's). Prints a table; two minutes. Run with PYTHONPATH=probes where the package
-is not installed.
+A routing's row must have 0 for what it promises; the row of plain shows how often that is broken without it. Needs
+Postgres' programs (--bin, or the newest of Debian's). Prints a table; two minutes. Run with PYTHONPATH=probes if the
+package is not installed.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from caplab.check.staleness import check as check_staleness
 from caplab.model.history import Table, validate
 
 _LAST = ("causal", "stale", "keys left out")
-LATE_MS = 300  # what the second replica waits before it replays a commit
+LATE_MS = 300  # how long the second replica waits before it replays a commit
 PROMISES = {"read-your-writes": "read_your_writes", "monotonic": "monotonic_reads", "causal": "causal"}
 OPTIONS = {"lag-aware": ("--max-lag-bytes", "2000"), "causal": ("--replica-wait-ms", "50")}
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Reads that were acked; on which share a replica answered; violations by guarantee; latencies in milliseconds."""
+    """Acked reads, the share that a replica answered, violations by guarantee, and latencies in milliseconds."""
 
     reads: int
     on_replicas: float
@@ -45,13 +45,13 @@ class Measured:
     p99_ms: float
 
     def line(self, routing: str) -> str:
-        """As a row of the table."""
+        """Format a row of the table."""
         cells = [f"{routing:<17} {self.reads:>6} {self.on_replicas:>11.0%} {self.median_ms:>7.1f} {self.p99_ms:>7.1f}"]
         return " ".join([*cells, *(f"{count:>16}" for count in self.violations.values())])
 
 
 def probe(routing: str, port: int, rate: float, seconds: float) -> Table:
-    """A prober's history with a routing, on the route replica only."""
+    """Return a prober's history with a routing, on the route replica only."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "caplab_probes", "--vantage", "a", "--folder", folder, "--metrics-port", "0"]
         command += ["--in-flight", "32", "run", "--run-id", f"bench-{routing}", "--workload", "register"]
@@ -66,7 +66,7 @@ def probe(routing: str, port: int, rate: float, seconds: float) -> Table:
 
 
 def measure(history: Table) -> Measured:
-    """What a history shows."""
+    """Return what a history shows."""
     rows = history.to_pylist()
     reads = [row for row in rows if row["op"] == "read" and row["outcome"] == "ok"]
     latency = sorted((row["return_ns"] - row["invoke_ns"]) / 1e6 for row in reads)
@@ -87,7 +87,7 @@ def measure(history: Table) -> Measured:
 
 
 def not_causal(rows: Sequence[dict[str, Any]]) -> int:
-    """Reads that show less than what the vantage had written or read before, whichever its session."""
+    """Return reads that show less than what the vantage had written or read before, in any session."""
     done = [row for row in rows if row["outcome"] == "ok"]
     moments = [(row["invoke_ns"], 1, row) for row in done] + [(row["return_ns"], 0, row) for row in done]
     newest: defaultdict[str, int] = defaultdict(int)
@@ -101,7 +101,7 @@ def not_causal(rows: Sequence[dict[str, Any]]) -> int:
 
 
 def main() -> int:
-    """Measure and print; 0 where every routing keeps its promise and plain shows that there was one to keep."""
+    """Measure and print. Returns 0 if every routing keeps its promise and plain breaks it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bin", type=Path, default=PROGRAMS, help="where initdb and pg_ctl are")
     parser.add_argument("--port", type=int, default=55490)

@@ -1,4 +1,4 @@
-"""Figures of real runs, as docs/evidence keeps them, and more runs drawn from them: what comparisons are tried on."""
+"""Figures of real runs, from docs/evidence, and more runs drawn from them, on which comparisons are tested."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ Change: TypeAlias = Callable[[Key, Figure], Figure]
 
 
 def failovers(row: str, page: str) -> list[float]:
-    """Seconds of every valid run of a row that a page of docs/evidence lists."""
+    """Return the seconds of every valid run of a row that a page of docs/evidence lists."""
     text = (EVIDENCE / page).read_text(encoding="utf-8")
     return [float(seconds) for name, seconds in _RUN.findall(text) if name == row]
 
 
 def core_rows() -> Rows:
-    """The runs of the suite core, three of each row, as docs/evidence/cap has them."""
+    """Return the runs of the suite core, three of each row, as docs/evidence/cap has them."""
     rows: dict[str, list[MeasuredRun]] = {}
     for run in read(EVIDENCE / "cap" / "core.json").runs:
         rows.setdefault(run.row, []).append(run)
@@ -37,14 +37,14 @@ def core_rows() -> Rows:
 
 
 def unchanged(_key: Key, figure: Figure) -> Figure:
-    """No change."""
+    """Change nothing."""
     return figure
 
 
 def drawn(rows: Rows, each: int, rng: np.random.Generator, begin: int = 0, change: Change = unchanged) -> Rows:
-    """So many runs of every row, each one that was recorded, its figures spread as those of the row were.
+    """Draw so many runs of every row, each a recorded one, with the figures spread as those of the row were.
 
-    begin is the number of the first one; each is a minute after the one before. change is done to every figure.
+    begin is the number of the first one; each is a minute after the one before. change is applied to every figure.
     """
     spreads = {row: _spreads(runs) for row, runs in rows.items()}
     return {
@@ -57,7 +57,7 @@ def drawn(rows: Rows, each: int, rng: np.random.Generator, begin: int = 0, chang
 
 
 def with_failovers(row: str, seconds: Sequence[float], begin: int = 0) -> tuple[MeasuredRun, ...]:
-    """Runs of the row of core, each with one of these failover times, and all else as recorded."""
+    """Return runs of the row of core, each with one of these failover times, and all else as recorded."""
     recorded = core_rows()[row]
     runs = []
     for number, value in enumerate(seconds):
@@ -79,7 +79,7 @@ def _again(run: MeasuredRun, number: int, figures: Mapping[Key, Figure]) -> Meas
 
 
 def _spreads(runs: Sequence[MeasuredRun]) -> dict[Key, float]:
-    """The relative spread of each figure."""
+    """Return the relative spread of each figure."""
     spreads = {}
     for key in runs[0].figures:
         values = [run.figures[key].value for run in runs if key in run.figures]

@@ -1,7 +1,8 @@
-"""Makes histories of registers for the benchmarks of their checker, fast and the same for the same seed.
+"""Make histories of registers for the benchmarks of their checker, fast and the same for the same seed.
 
-Each operation has a point inside its interval at which it takes effect, so a history is linearizable but for reads that
-are made stale: these return the value before the one in force, which is wrong only if no write of the newer overlaps.
+Each operation has a point inside its interval at which it takes effect, so a history is linearizable except for reads
+that are made stale: these return the value before the current one, which is wrong only if no write of the newer one
+overlaps.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ _ABSENT = -1
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a history is to hold; stale is the share of reads, info that of writes."""
+    """What a history must contain; stale is the share of reads, info that of writes."""
 
     name: str
     operations: int
@@ -31,7 +32,7 @@ class Plan:
 
 
 def made(plan: Plan) -> Table:
-    """A validated history. Three of ten operations are writes; values are unique."""
+    """Make a validated history. Three of ten operations are writes; values are unique."""
     rng = np.random.default_rng(plan.seed)
     count = plan.operations
     session, invoke_ns, return_ns = _intervals(rng, count, plan.sessions)
@@ -61,7 +62,7 @@ def _words(places: Integers, words: list[str]) -> pa.DictionaryArray:
 
 
 def _intervals(rng: np.random.Generator, count: int, sessions: int) -> tuple[Integers, Integers, Integers]:
-    """Each session's operations one after the other: a pause of up to 0.2 ms, then 0.2 to 2 ms."""
+    """Return each session's operations one after the other: a pause of up to 0.2 ms, then 0.2 to 2 ms."""
     session = np.arange(count) % sessions
     pause, took = rng.integers(1_000, 200_000, count), rng.integers(200_000, 2_000_000, count)
     return_ns = np.empty(count, dtype=np.int64)
@@ -71,7 +72,7 @@ def _intervals(rng: np.random.Generator, count: int, sessions: int) -> tuple[Int
 
 
 def _values(key: Integers, at_ns: Integers, is_write: Mask, stale: Mask) -> Integers:
-    """What each wrote (its own number) or read (that of the last write of its key, or if stale of the one before)."""
+    """Return what each wrote (its own number) or read (that of its key's last write; if stale, of the one before)."""
     order = np.lexsort((at_ns, key))
     key, wrote = key[order], is_write[order]
     writes = np.flatnonzero(wrote)

@@ -1,4 +1,4 @@
-"""Measures the registers checker beside Porcupine: the same histories, one run, the time of checking alone.
+"""Measure the registers checker beside Porcupine: the same histories, one run, the time of checking alone.
 
 Prints a table. Porcupine stops at the first key that is not linearizable; our checker names them all, with witnesses.
 Then our checker alone: one hot key, and up to 10 million operations. Takes three minutes.
@@ -35,7 +35,7 @@ ALONE = [Plan("one hot key", 1_000_000, 1), *(Plan("valid", count * 1_000_000, 2
 
 
 def ours(history: Table) -> tuple[float, Finding]:
-    """Seconds of checking a validated history, and what was found."""
+    """Return the seconds of checking a validated history, and the finding."""
     best = float("inf")
     for _ in range(REPEATS):
         began = time.perf_counter()
@@ -45,7 +45,7 @@ def ours(history: Table) -> tuple[float, Finding]:
 
 
 def beside(plan: Plan, program: Path, folder: Path) -> str:
-    """A row of the table."""
+    """Return a row of the table."""
     history = made(plan)
     path = folder / "history.csv"
     write_csv(history, path)

@@ -1,4 +1,4 @@
-"""Holds the registers checker against Porcupine on thousands of random small histories, each a key of its own.
+"""Compare the registers checker with Porcupine on thousands of random small histories, each a key of its own.
 
 Prints how many there were and every disagreement; fails if there is one. Takes a minute. Run with PYTHONPATH=tests.
 """
@@ -21,7 +21,7 @@ KEYS = 500  # of one file: each is a history
 
 
 def disagreements(seed: int, unique: bool, cas: bool, program: Path, folder: Path) -> tuple[int, set[str]]:
-    """How many of the histories are not linearizable by Porcupine, and the keys on which the two differ."""
+    """Return how many of the histories are not linearizable by Porcupine, and the keys on which the two differ."""
     rng = Random(seed)
     rows = [row for number in range(KEYS) for row in random_rows(rng, f"k{number}", unique, cas)]
     table = history([row | {"session": number} for number, row in enumerate(rows)])
@@ -36,7 +36,7 @@ def disagreements(seed: int, unique: bool, cas: bool, program: Path, folder: Pat
 
 
 def main() -> int:
-    """Print the counts; 1 where there is a disagreement."""
+    """Print the counts. Returns 1 if there is a disagreement."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help=f"each of four kinds of {KEYS} histories")
     parser.add_argument("--seed", type=int, default=1)

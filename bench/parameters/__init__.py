@@ -1,1 +1,1 @@
-"""The tables of the engines' parameters, and the rules of the kinds' schemas, made from the engines themselves."""
+"""Tables of the engines' parameters, and rules of the kinds' schemas, made from the engines themselves."""

@@ -1,6 +1,6 @@
-"""Write the engines' tables and the schemas' rules anew: `python -m parameters [--ask]`, with bench on PYTHONPATH.
+"""Regenerate the engines' tables and the schemas' rules: `python -m parameters [--ask]`, with bench on PYTHONPATH.
 
-Without --ask the schemas are made from the tables as they are; with it the tables are made first, from the images that
+Without --ask the schemas are made from the existing tables. With it the tables are made first, from the images that
 `make up` built.
 """
 
@@ -17,7 +17,7 @@ from .asking import ENGINES, ask
 
 
 def main() -> None:
-    """Write what differs, and say so."""
+    """Write the files that differ, and print their names."""
     parser = argparse.ArgumentParser(prog="parameters", description=__doc__)
     parser.add_argument("--ask", action="store_true", help="ask the images of the last `make up` first")
     if parser.parse_args().ask:

@@ -1,4 +1,4 @@
-"""Which parameters an engine knows, as the one in the lab's image says."""
+"""Parameters that an engine has, as reported by the one in the lab's image."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ pg_ctl -D /tmp/data -w -l /tmp/log -o '-k /tmp -c listen_addresses=' start > /de
 psql -h /tmp -U lab -d postgres -Atc 'select json_agg(s) from (
   select lower(name) as name, vartype, unit, min_val, max_val, enumvals, context from pg_settings) s'
 """
-# Redis has no list of types, but says in what it refuses what it would take. What can't be changed while it runs is
-# asked of one that starts.
+# Redis has no list of types, but its refusals name what it would accept. Parameters that cannot be changed while it
+# runs are tried on a server that starts.
 _ASK_REDIS = """
 cd /tmp
 redis-server --port 0 --unixsocket /tmp/socket --save '' --daemonize yes > /dev/null
@@ -79,13 +79,13 @@ java -cp ".:$lib/*" Fields
 
 
 def newest_image(engine: Engine, name: str) -> str:
-    """The id of the lab's image of a database that was built last; '' where there is none."""
+    """Return the id of the lab's newest image of a database; '' if there is none."""
     ids = engine.must("images", "--quiet", "--filter", f"reference=localhost/caplab/{name}").split()
     return ids[0] if ids else ""
 
 
 def ask(engine: Engine, name: str) -> dict[str, Row]:
-    """A row each parameter of the database called name in the lab's newest image of it; Failure where there is none."""
+    """Return a row for each parameter of a database, from its newest image. Raises Failure if there is none."""
     script, read = _ENGINES[name]
     image = newest_image(engine, name)
     if not image:
@@ -105,14 +105,14 @@ _AT_START = ("internal", "postmaster")
 
 
 def read_postgres(answer: str) -> dict[str, Row]:
-    """Rows of pg_settings."""
+    """Parse rows of pg_settings."""
     return {
         setting["name"]: _without_nothing({
             "kind": _postgres_kind(setting),
             "unit": setting["unit"],
             "minimum": _number(setting["min_val"]),
             "maximum": _number(setting["max_val"]),
-            # The empty value of an enum is its default: naming it says nothing.
+            # The empty value of an enum is its default: naming it has no effect.
             "values": [value for value in setting["enumvals"] or [] if value],
             "live": setting["context"] not in _AT_START,
             "refused": FIXED if setting["context"] == "internal" else "",
@@ -137,7 +137,7 @@ def _number(text: str | None) -> float | None:
 
 
 def read_redis(answer: str) -> dict[str, Row]:
-    """What CONFIG GET * returns, and what Redis says to values that it can't take."""
+    """Parse the answer to CONFIG GET *, and Redis' refusals of invalid values."""
     first, *lines = answer.splitlines()
     defaults: Mapping[str, str] = json.loads(first)
     rows = {}
@@ -180,7 +180,7 @@ _CASSANDRA_UNITS = {
 
 
 def read_cassandra(answer: str) -> dict[str, Row]:
-    """The fields of Cassandra's Config; none of them is changed while it runs, by way of a parameter."""
+    """Parse the fields of Cassandra's Config; a parameter changes none of them while it runs."""
     rows = {}
     for name, kind, values, old, _ in (line.split("\t") for line in answer.splitlines()):
         rows[name] = _without_nothing(

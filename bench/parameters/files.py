@@ -1,4 +1,4 @@
-"""Where the tables and the schemas are, and how they are written."""
+"""Paths of the tables and the schemas, and how they are written."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ END = "# The end of what bench/parameters made."
 
 
 def table_file(engine: str) -> Path:
-    """The engine's table."""
+    """Return the path of the engine's table."""
     return REPOSITORY / "operator" / "caplab_operator" / "engines" / engine / "parameters.json"
 
 
 def schema_file(engine: str) -> Path:
-    """The definition of the engine's kind."""
+    """Return the path of the definition of the engine's kind."""
     return REPOSITORY / "charts" / "caplab" / "templates" / "crds" / f"{engine}cluster.yaml"
 
 
 def decided(engine: str, rows: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """What the engine says of its parameters, with what people decided of them."""
+    """Merge the engine's report of its parameters with the decisions on them."""
     decisions = {}
     for name, row in sorted(rows.items()):
         minimum, maximum = BOUNDS[engine].get(name, (None, None))
@@ -40,7 +40,7 @@ def decided(engine: str, rows: Mapping[str, Mapping[str, Any]]) -> dict[str, dic
 
 
 def as_text(rows: Mapping[str, Mapping[str, Any]]) -> str:
-    """A table as its file has it: a line a parameter."""
+    """Format a table as in its file: a line a parameter."""
     lines = (f"  {json.dumps(name)}: {json.dumps(row)}" for name, row in rows.items())
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
@@ -51,7 +51,7 @@ def write_table(engine: str, rows: Mapping[str, Mapping[str, Any]]) -> None:
 
 
 def fragment(engine: str) -> str:
-    """The lines of the kind's definition that are made from the table."""
+    """Return the lines of the kind's definition that are made from the table."""
     table = {name: from_row(name, row) for name, row in json.loads(table_file(engine).read_text()).items()}
     lines = [BEGIN.format(engine=engine)]
     for rule in rules(engine, table):
@@ -61,7 +61,7 @@ def fragment(engine: str) -> str:
 
 
 def with_fragment(text: str, engine: str) -> str:
-    """A kind's definition with the lines between the two marks as they should be."""
+    """Return a kind's definition with the lines between the two marks replaced."""
     begin, end = BEGIN.format(engine=engine), END
     pattern = re.compile(rf"^( *){re.escape(begin)}.*?{re.escape(end)}$", re.DOTALL | re.MULTILINE)
     (match,) = pattern.finditer(text)
@@ -70,7 +70,7 @@ def with_fragment(text: str, engine: str) -> str:
 
 
 def write_schema(engine: str) -> bool:
-    """Write a kind's definition; whether it changed."""
+    """Write a kind's definition; returns whether it changed."""
     file = schema_file(engine)
     old = file.read_text()
     new = with_fragment(old, engine)

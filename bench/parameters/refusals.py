@@ -1,7 +1,7 @@
-"""Which of an engine's parameters no spec may name, and why: the part of the tables that people decide.
+"""Parameters of the engines that a spec must not set, and why: the part of the tables that is decided by hand.
 
-A parameter that nothing here speaks of may be named, with values in the engine's own range or a narrower one of BOUNDS.
-Free text is refused as a whole: nobody can check it before a member starts.
+A parameter that is not listed here may be set, with values in the engine's own range or a narrower one of BOUNDS. Free
+text is refused as a whole: it cannot be checked before a member starts.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ _CASSANDRA = {
 
 REFUSALS: Mapping[str, Mapping[str, Sequence[str]]] = {"postgres": _POSTGRES, "redis": _REDIS, "cassandra": _CASSANDRA}
 
-# Narrower than the engine's own: beyond these a member starts and the lab can't log in, or the engine silently takes
+# Narrower than the engine's own: beyond these a member starts and the lab cannot log in, or the engine silently takes
 # another value.
 BOUNDS: Mapping[str, Mapping[str, tuple[int, int]]] = {
     # Clients, 12 for Patroni; and a node that is a podman container gives a pod no more than 307 processes.
@@ -148,7 +148,7 @@ BOUNDS: Mapping[str, Mapping[str, tuple[int, int]]] = {
 
 
 def reason(engine: str, name: str, kind: str) -> str:
-    """Why no spec may name a parameter; '' where it may."""
+    """Return why a spec must not set a parameter; '' if it may."""
     for why, patterns in REFUSALS[engine].items():
         if any(re.fullmatch(pattern, name) for pattern in patterns):
             return why

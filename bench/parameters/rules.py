@@ -1,7 +1,7 @@
-"""The validation rules of a kind's `parameters`, in CEL, made from the engine's table.
+"""Validation rules of a kind's `parameters`, in CEL, made from the engine's table.
 
-Every rule is one expression that says of a name whether it, or its value, is right; it is true of all names where the
-rule holds, and the message names one of which it is not.
+Every rule is one expression that tells of a name whether it, or its value, is right. The rule holds if that is true of
+all names; otherwise the message has a name of which it is not.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _BYTES = {"B": 1, "kB": 2**10, "8kB": 2**13, "MB": 2**20, "GB": 2**30, "TB": 2**
 _BYTES_REDIS = {"b": 1, "k": 10**3, "kb": 2**10, "m": 10**6, "mb": 2**20, "g": 10**9, "gb": 2**30}
 _BYTES_CASSANDRA = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 _MILLISECONDS = {"ns": 1e-6, "us": 1e-3, "ms": 1, "s": 1e3, "m": 6e4, "min": 6e4, "h": 3.6e6, "d": 8.64e7}
-# No zeros in front: an engine would tell another spelling than it was given.
+# No leading zeros: an engine would report another spelling than it was given.
 _WHOLE, _FRACTION = "(0|[1-9][0-9]{0,14})", "([.][0-9]{1,9})?"
 
 
@@ -28,11 +28,11 @@ class Measure:
 
     noun: str
     units: Mapping[str, float]  # the units that a value may have
-    plain: bool  # whether a number without a unit is taken, counting the parameter's own unit
+    plain: bool  # whether a number without a unit is accepted, counting the parameter's own unit
     fraction: bool = False
 
     def factor(self, unit: str) -> float:
-        """What a plain number of a parameter counts."""
+        """Return what a plain number of a parameter counts."""
         return {**_BYTES, **_BYTES_CASSANDRA, **_MILLISECONDS, **self.units}.get(unit, 1)
 
 
@@ -55,7 +55,7 @@ _MEASURES: Mapping[tuple[str, str], Measure] = {
 
 
 def quoted(text: str) -> str:
-    """A text as CEL and as YAML's folded block have it."""
+    """Quote a text for CEL and YAML's folded block."""
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
@@ -70,10 +70,11 @@ def _map(entries: Mapping[str, str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule of a schema: what must be true of each name, and what is said of one of which it is not.
+    """A rule of a schema: what must be true of each name, and the message on a name of which it is not.
 
-    `about` is what both look up a name in. It is bound once, by a list of one, since CEL has no variables here. The
-    message names one name only: names have no longest, so the API server takes a joined text of them for too costly.
+    `about` is where both look up a name. It is bound once, by a list of one, since CEL has no variables here. The
+    message has one name only: names have no maximum length, so the API server would reject a joined text of them as too
+    costly.
     """
 
     right: str
@@ -81,7 +82,7 @@ class Rule:
     about: str = "{ }"
 
     def as_yaml(self) -> dict[str, str]:
-        """As a schema has it."""
+        """Return it as a schema has it."""
         return {
             "message": "parameters names a setting that is not allowed, or a value that is not valid for it",
             "rule": f"[{self.about}].all(about, self.all(name, {self.right}))",
@@ -90,7 +91,7 @@ class Rule:
 
 
 def rules(engine: str, table: Mapping[str, Parameter]) -> list[Rule]:
-    """All rules of an engine's parameters: their names first, then the values of each kind."""
+    """Return all rules of an engine's parameters: for their names first, then for the values of each kind."""
     allowed = [parameter for parameter in table.values() if not parameter.refused]
     values = [(kind, [parameter for parameter in allowed if parameter.kind == kind]) for kind in _VALUES]
     return [_names(engine, table), *(_VALUES[kind](engine, parameters) for kind, parameters in values if parameters)]
@@ -111,7 +112,7 @@ def _names(engine: str, table: Mapping[str, Parameter]) -> Rule:
 def _values_rule(
     parameters: Sequence[Parameter], about: Mapping[str, str], right: str, takes: Callable[[Parameter], str]
 ) -> Rule:
-    """A rule of values: `about` says of each parameter what `right` looks up, and `takes` what it takes."""
+    """Return a rule of values: `about` has for each parameter what `right` looks up, and `takes` what it accepts."""
     texts = _map({parameter.name: quoted(takes(parameter)) for parameter in parameters})
     message = f"name + ' must be ' + {texts}[name] + ', not ' + strings.quote(self[name])"
     return Rule(f"!(name in about) || ({right})", message, _map(about))
@@ -157,7 +158,7 @@ def _measured(kind: str) -> Callable[[str, Sequence[Parameter]], Rule]:
         number = f"double(self[name].find('^-?[0-9]+{_FRACTION}'))"
         unit = "self[name].find('[A-Za-z/]+$')"
         given = f"{_map({name: repr(float(factor)) for name, factor in measure.units.items()})}[{unit}]"
-        # An engine that takes none but whole numbers refuses a unit smaller than the parameter's own.
+        # An engine that accepts only whole numbers refuses a unit smaller than the parameter's own.
         factor = f"({unit} == '' ? about[name][0] : {given})" if measure.plain else given
         amount = f"{number} * {factor}"
         big_enough = [] if measure.plain else [f"about[name][0] <= {given}"]
@@ -183,7 +184,7 @@ def _scaled(measure: Measure, parameter: Parameter) -> str:
     return f"[{float(factor)!r}, {float(_low(parameter) * factor)!r}, {float(_high(parameter) * factor)!r}]"
 
 
-# More than any engine's largest number: a bound that is none.
+# More than any engine's largest number: no bound in effect.
 _NO_BOUND = 10.0**18 - 1
 
 
@@ -203,7 +204,7 @@ def _range(parameter: Parameter) -> str:
 
 def _amount(number: float, unit: str) -> str:
     count = int(number) if number == int(number) else number
-    # A unit such as Postgres' page: -1 of them means something of its own.
+    # A unit such as Postgres' page: -1 of them has a meaning of its own.
     pages = re.fullmatch(r"(\d+)(\w+)", unit)
     if pages and count > 0:
         return f"{int(count * int(pages[1]))}{pages[2]}"
