@@ -271,7 +271,7 @@ def test_a_store_without_endpoints_is_not_prepared() -> None:
 def test_a_cache_that_is_no_primary_is_not_prepared() -> None:
     async def scenario() -> None:
         async with scene(redis={"replid": None}) as cached:
-            with pytest.raises(NotDone, match="it is no primary"):
+            with pytest.raises(NotDone, match="the member is not a primary"):
                 await cached.client.prepare(cached.endpoint)
 
     run(scenario)

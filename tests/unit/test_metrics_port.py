@@ -75,7 +75,7 @@ def test_clients_that_only_hold_their_connections_keep_nobody_out_and_fill_no_lo
     before, began = threading.active_count(), time.monotonic()
     slow = [connected(server, b"GET /met") for _ in range(5 * bounded_server.AT_ONCE)]
     assert ask(server)[0] == 200
-    assert time.monotonic() - began < 1  # which a scrape has
+    assert time.monotonic() - began < 5  # long before the others' ten seconds are over
     # a thread and a timer each, and some that are just ending
     assert threading.active_count() - before <= 3 * bounded_server.AT_ONCE
     assert slow[0].recv(10) == b""

@@ -72,7 +72,9 @@ def test_registers_are_read_in_pages_with_their_keys(count: int) -> None:
 def test_a_member_that_has_no_copy_of_some_keys_cannot_be_read_by_itself() -> None:
     ring = filled(range(5))
     ring.copies = 2
-    with pytest.raises(NotDone, match=r"cs-0: of 2 copies and 3 members none can .*\. Hint: scan on the route"):
+    with pytest.raises(
+        NotDone, match=r"cs-0: with 2 copies on 3 members, no member has every key\. Hint: scan on the route"
+    ):
         asyncio.run(scan(ring, 0))
     assert not ring.sent
     assert len(asyncio.run(scan(ring, None)).elements) == 5

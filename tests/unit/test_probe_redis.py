@@ -375,7 +375,7 @@ def test_only_a_primary_is_prepared() -> None:
             await client_of(fake).prepare(member_of(fake))
             assert not fake.operations
             fake.replid = None
-            with pytest.raises(NotDone, match="rd-1: it is no primary"):
+            with pytest.raises(NotDone, match="rd-1: the member is not a primary"):
                 await client_of(fake).prepare(member_of(fake))
 
     asyncio.run(scenario())
