@@ -1,4 +1,4 @@
-"""What there is, for `chaos discover`: every action and probe with its arguments, their types, and what they mean."""
+"""Discovery for `chaos discover`: every action and probe with its arguments, their types, and what they mean."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PROBES = ("chaoscaplab.clusters.probes", "chaoscaplab.faults.probes", "chaoscapl
 
 
 def discover(discover_system: bool = True) -> Discovery:
-    """Every action and probe; of the system there is nothing to discover: `caplab faults` and kubectl tell of it."""
+    """Describe every action and probe. Nothing of the system is discovered: use `caplab faults` and kubectl for it."""
     discovery: Discovery = initialize_discovery_result("chaoscaplab", version("caplab"), "kubernetes")
     for modules, look in ((ACTIONS, discover_actions), (PROBES, discover_probes)):
         for module in modules:
@@ -32,7 +32,7 @@ def discover(discover_system: bool = True) -> Discovery:
 
 
 def _typed(activities: DiscoveredActivities, module: str) -> DiscoveredActivities:
-    """Chaos Toolkit takes annotations as they are written; ours are texts, and of types that it knows no name for."""
+    """Name the types of activities: Chaos Toolkit takes annotations as written, and cannot name ours."""
     for activity in activities:
         function: Callable[..., Any] = getattr(importlib.import_module(module), activity["name"])
         hints = get_type_hints(function)
@@ -43,7 +43,7 @@ def _typed(activities: DiscoveredActivities, module: str) -> DiscoveredActivitie
 
 
 def type_name(hint: Any) -> str:
-    """Chaos Toolkit's name of a type, such as string or list; of one that may be None, that of the other: pure."""
+    """Return Chaos Toolkit's name of a type, such as string or list; of an optional type, the other's name. Pure."""
     if get_origin(hint) in (Union, types.UnionType):
         (hint,) = [argument for argument in get_args(hint) if argument is not types.NoneType]
     plain: Mapping[Any, type] = {Sequence: list, Mapping: dict}

@@ -1,4 +1,4 @@
-"""What an action does by other means than a Fault, kept as an event of the run."""
+"""Events of a run: what actions do by other means than a Fault."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from .run_context import Event, current_run
 
 
 class RecordedEvent:
-    """Notes an event of the run when it is over: proven where something was seen of it."""
+    """A context that notes an event of the run when it is over: proven if there is evidence of it."""
 
     def __init__(self, kind: str, target: str) -> None:
         self._kind, self._target = kind, target
@@ -20,7 +20,7 @@ class RecordedEvent:
         return self
 
     def add_evidence(self, sentence: str) -> None:
-        """Evidence that it took place."""
+        """Add a sentence of evidence that it took place."""
         self._evidence.append(sentence)
 
     def __exit__(self, *_: object) -> None:

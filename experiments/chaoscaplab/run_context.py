@@ -1,6 +1,6 @@
-"""What the run that this process drives has seen so far: actions tell, the control writes it down.
+"""The context of the run that this process drives: actions note what they see, and the control records it.
 
-Chaos Toolkit runs one experiment at a time in a process, and gives its actions no place to leave things.
+Chaos Toolkit runs one experiment at a time in a process, and gives its actions no place to keep things.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from caplab.ownership import new_id
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What was done to a cluster by its own means: a switchover, a rolling restart, a change of its size.
+    """Something done to a cluster by its own means: a switchover, a rolling restart, a change of its size.
 
-    Moments in unix ns; ended None: not yet, as far as is known. evidence and proven as of a fault.
+    Moments are unix ns; ended is None if the end is not known. evidence and proven are as for a fault.
     """
 
     kind: str
@@ -30,13 +30,13 @@ class Event:
 
 @dataclass
 class RunContext:
-    """The cluster's kind, Fault objects by name and lost nodes by id as last seen, events, moments (unix ns).
+    """The cluster's kind, Fault objects by name and lost nodes by id as last seen, events, and moments (unix ns).
 
-    run_id: what objects that are made are labelled with, one of its own too where no run is under way. namespace: the
-    run's only one, '' without a run. lease_problem: why that is not the run's at this moment, '' where it is.
-    A lost node is as caplab_cluster.node_loss_store.NodeLoss.to_json has it. kind '': no run is under way.
-    steady: since when every operation was acknowledged, before the first fault. settled: when the
-    members were all well again. budget_seconds: how long the row gives the failover; None: it does not say.
+    kind: '' if no run is under way. run_id: the label of objects that are made; without a run, they get one too.
+    namespace: the run's only one, '' without a run. lease_problem: returns why the run does not hold its namespace,
+    '' if it does. lost_nodes: as caplab_cluster.node_loss_store.NodeLoss.to_json has them. steady: since when every
+    operation was acknowledged, before the first fault. settled: when all members had recovered. budget_seconds: the
+    row's budget for the failover, None if it has none.
     """
 
     kind: str = ""
@@ -51,7 +51,7 @@ class RunContext:
     budget_seconds: float | None = None
 
     def note_fault(self, fault: Mapping[str, Any]) -> None:
-        """Keep what a fault's object says now."""
+        """Keep the present object of a fault."""
         self.faults[fault["metadata"]["name"]] = fault
 
     def note_lost_node(self, lost: Mapping[str, Any]) -> None:
@@ -59,16 +59,16 @@ class RunContext:
         self.lost_nodes[lost["id"]] = lost
 
     def note_event(self, event: Event) -> None:
-        """Keep what was done by the cluster's own means."""
+        """Keep an event."""
         self.events.append(event)
 
     def note_steady(self, unix_ns: int) -> None:
-        """Operations have been acknowledged since then; the first word counts."""
+        """Note since when operations have been acknowledged; only the first call counts."""
         if self.steady_unix_ns is None:
             self.steady_unix_ns = unix_ns
 
     def note_settled(self) -> None:
-        """All members are well again, as of now."""
+        """Note that all members have recovered by now."""
         self.settled_unix_ns = time.time_ns()
 
 
@@ -76,12 +76,12 @@ _context = RunContext()
 
 
 def current_run() -> RunContext:
-    """Of the run under way."""
+    """Return the context of the run under way."""
     return _context
 
 
 def begin_run(kind: str, run_id: str = "", namespace: str = "") -> RunContext:
-    """Forget the run before; the next one has a cluster of this kind, in this namespace."""
-    global _context  # noqa: PLW0603  # the one place there is
+    """Replace the context by that of a new run, with a cluster of this kind, in this namespace."""
+    global _context  # noqa: PLW0603  # the only place that replaces it
     _context = RunContext(kind, run_id or new_id(), namespace)
     return _context

@@ -1,4 +1,4 @@
-"""The API server as a run uses it from outside the cluster: the lab's objects, pods, and ways into pods."""
+"""The API server as a run uses it from outside the cluster: the lab's objects, pods, and commands in pods."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from caplab.watching import GROUP, VERSION
 
 from .run_context import current_run
 
-_MOST_ANSWER_BYTES = 1 << 30  # a history of 1,000 operations a second and eight hours, compressed, is a fifth of it
+_MOST_ANSWER_BYTES = 1 << 30  # five times the compressed history of eight hours at 1,000 operations a second
 _TIMEOUT = (5, 30)  # seconds: to connect, to answer
 _APPLY = "application/apply-patch+yaml"
 PLURALS = {
@@ -34,17 +34,17 @@ Body = dict[str, Any]
 
 
 class ExecFailed(Exception):
-    """A command in a pod did not end well; the message is what it said."""
+    """A command in a pod failed; the message is its own."""
 
 
 class NotOurs(Exception):
-    """An object that the run under way may not remove or change; the message names it, and the hint."""
+    """The current run may not remove or change an object; the message names it, and gives the hint."""
 
 
 class Server(Leases):
-    """Calls block; every one has a time-out. Raises kubernetes' ApiException.
+    """A client of the API server. Calls block, each with a time-out, and raise kubernetes' ApiException.
 
-    What is made here is labelled with the run under way and its session.
+    Objects that it makes are labelled with the current run and its session.
     """
 
     def __init__(self) -> None:
@@ -55,7 +55,7 @@ class Server(Leases):
         self._custom: Any = client.CustomObjectsApi(self._api)
 
     def apply(self, kind: str, namespace: str, name: str, spec: Mapping[str, Any]) -> Body:
-        """Make one of the lab's objects what spec says; the object."""
+        """Create one of the lab's objects, or give it this spec. Returns the object."""
         body = {**_head(kind, namespace, name), "spec": dict(spec)}
         applied: Body = self._custom.patch_namespaced_custom_object(
             GROUP, VERSION, namespace, PLURALS[kind], name, body,
@@ -64,7 +64,7 @@ class Server(Leases):
         return applied
 
     def create(self, kind: str, namespace: str, name: str, spec: Mapping[str, Any]) -> Body:
-        """Make a new object; one of that name is an error."""
+        """Create a new object. Returns it. Raises ApiException 409 if one of that name exists."""
         body = {**_head(kind, namespace, name), "spec": dict(spec)}
         created: Body = self._custom.create_namespaced_custom_object(
             GROUP, VERSION, namespace, PLURALS[kind], body, field_manager=MANAGER, _request_timeout=_TIMEOUT
@@ -72,7 +72,7 @@ class Server(Leases):
         return created
 
     def replace(self, kind: str, body: Body, spec: Mapping[str, Any]) -> Body:
-        """Give an object another spec, and the run's labels; ApiException 409 where it is not as it was read."""
+        """Replace an object's spec, and add the run's labels. Raises ApiException 409 if the object has changed."""
         metadata = body["metadata"]
         labels = {**(metadata.get("labels") or {}), **_labels()}
         replaced: Body = self._custom.replace_namespaced_custom_object(
@@ -83,14 +83,14 @@ class Server(Leases):
         return replaced
 
     def apply_status(self, kind: str, namespace: str, name: str, status: Mapping[str, Any]) -> None:
-        """Make the status of one of the lab's objects what it is here."""
+        """Set the status of one of the lab's objects."""
         self._custom.patch_namespaced_custom_object_status(
             GROUP, VERSION, namespace, PLURALS[kind], name, {**_named(kind, namespace, name), "status": dict(status)},
             field_manager=MANAGER, force=True, _content_type=_APPLY, _request_timeout=_TIMEOUT,
         )  # fmt: skip
 
     def get(self, kind: str, namespace: str, name: str) -> Body | None:
-        """An object, or None where there is none."""
+        """Read an object; None if it does not exist."""
         try:
             body: Body = self._custom.get_namespaced_custom_object(
                 GROUP, VERSION, namespace, PLURALS[kind], name, _request_timeout=_TIMEOUT
@@ -102,7 +102,7 @@ class Server(Leases):
         return body
 
     def list(self, kind: str, namespace: str) -> Sequence[Body]:
-        """All objects of a kind in a namespace."""
+        """List all objects of a kind in a namespace."""
         listed: Body = self._custom.list_namespaced_custom_object(
             GROUP, VERSION, namespace, PLURALS[kind], _request_timeout=_TIMEOUT
         )
@@ -110,10 +110,10 @@ class Server(Leases):
         return items
 
     def remove(self, kind: str, body: Body) -> None:
-        """Delete an object that a run has made, this very one; one that is not there is no error.
+        """Delete exactly this object, which a run has made; it is no error if the object is gone already.
 
-        What this run has made it may always remove; what a run that is over has left, only where this one is, and while
-        it holds the namespace. Raises NotOurs.
+        A run may always remove what it has made itself; what other runs left, only in its own namespace, and while it
+        holds that. Raises NotOurs.
         """
         if problem := not_removable(body):
             raise NotOurs(f"{kind} {full_name(body)} is left as it is: {problem}.")
@@ -125,17 +125,17 @@ class Server(Leases):
                 body=only, _request_timeout=_TIMEOUT,
             )  # fmt: skip
         except client.ApiException as error:
-            if error.status not in (404, 409):  # 409: another one has its name by now
+            if error.status not in (404, 409):  # 409: another object has its name by now
                 raise
 
     def open_namespace(self, namespace: str) -> None:
-        """Make a namespace that faults may hit; one that is there keeps its labels as they are."""
+        """Create a namespace that faults may hit; an existing one keeps its labels."""
         labels = {"caplab.dev/chaos": "allowed", "pod-security.kubernetes.io/enforce": "restricted", **_labels()}
         try:
             self._core.create_namespace({"metadata": {"name": namespace, "labels": labels}}, _request_timeout=_TIMEOUT)
         except client.ApiException as error:
             if error.status == 403 and self._is_there(namespace):
-                return  # who may make none uses the one that was made for it
+                return  # an account that may create none uses the one made for it
             if error.status != 409:
                 raise
 
@@ -147,33 +147,33 @@ class Server(Leases):
         return True
 
     def annotations(self, namespace: str, endpoints: str) -> dict[str, str]:
-        """The annotations of an Endpoints object: where Patroni keeps its state."""
+        """Read the annotations of an Endpoints object, where Patroni keeps its state."""
         response = self._core.read_namespaced_endpoints(endpoints, namespace, _request_timeout=_TIMEOUT)
         return dict(response.metadata.annotations or {})
 
     def pods(self, namespace: str, selector: str) -> Sequence[Any]:
-        """The pods that a label selector selects."""
+        """List the pods that a label selector selects."""
         response = self._core.list_namespaced_pod(namespace, label_selector=selector, _request_timeout=_TIMEOUT)
         return list(response.items)
 
     def volumes(self, namespace: str, selector: str) -> Sequence[Any]:
-        """The volume claims that a label selector selects."""
+        """List the volume claims that a label selector selects."""
         response = self._core.list_namespaced_persistent_volume_claim(
             namespace, label_selector=selector, _request_timeout=_TIMEOUT
         )
         return list(response.items)
 
     def nodes(self) -> Sequence[Any]:
-        """The nodes of the cluster."""
+        """List the nodes of the cluster."""
         return list(self._core.list_node(_request_timeout=_TIMEOUT).items)
 
     def delete_pod(self, namespace: str, name: str) -> None:
-        """Delete a pod, as its owner's orderly end has it."""
+        """Delete a pod gracefully."""
         self._core.delete_namespaced_pod(name, namespace, _request_timeout=_TIMEOUT)
 
     def execute(self, namespace: str, pod: str, *command: str) -> str:
-        """What a command in a pod prints; ExecFailed with its words where it does not exit 0."""
-        # A client of its own: stream() bends the client it is given, for all threads, until it is done.
+        """Run a command in a pod. Returns its output. Raises ExecFailed, with its error output, unless it exits 0."""
+        # A client of its own: stream() changes the client that it is given, for all threads, until it is done.
         core = client.CoreV1Api(client.ApiClient(self._api.configuration))
         try:
             answer = stream(
@@ -186,7 +186,7 @@ class Server(Leases):
         out, errors = str(answer.read_stdout() or ""), str(answer.read_stderr() or "")
         try:
             code = answer.returncode
-        except ValueError as error:  # no exit code but a sentence: there is no container to run it in
+        except ValueError as error:  # a sentence instead of an exit code: there is no container to run it in
             raise ExecFailed(f"{command[0]} in {pod}: {error}") from error
         finally:
             answer.close()
@@ -195,7 +195,7 @@ class Server(Leases):
         return out
 
     def fetch(self, vantage: str, path: str) -> bytes:
-        """What the prober of a zone serves at a path; it answers only who holds the probers' token."""
+        """Fetch what the prober of a zone serves at a path; it answers only with the probers' token."""
         pods = self.pods(SYSTEM_NAMESPACE, f"caplab.dev/vantage={vantage}")
         running = [pod.metadata.name for pod in pods if pod.status.phase == "Running"]
         if not running:
@@ -207,22 +207,22 @@ class Server(Leases):
         body = bytes(answer.read(_MOST_ANSWER_BYTES + 1))
         answer.release_conn()
         if len(body) > _MOST_ANSWER_BYTES:
-            raise LookupError(f"The prober of zone {vantage} answers {path} with over {_MOST_ANSWER_BYTES} bytes.")
+            raise LookupError(f"The prober of zone {vantage} answers {path} with more than {_MOST_ANSWER_BYTES} bytes.")
         return body
 
     def _prober_token(self) -> str:
-        """Read anew each time: the probers may have been installed with another one meanwhile."""
+        """Read the token, each time anew: the probers may have been reinstalled with another one."""
         try:
             secret = self._core.read_namespaced_secret(TOKEN_SECRET, SYSTEM_NAMESPACE, _request_timeout=_TIMEOUT)
         except client.ApiException as error:
             if error.status != 404:
                 raise
-            raise LookupError(f"The probers' token, the Secret {TOKEN_SECRET}, is not there. Hint: make up.") from error
+            raise LookupError(f"The probers' token, the Secret {TOKEN_SECRET}, is missing. Hint: make up.") from error
         return base64.b64decode((secret.data or {}).get(TOKEN_KEY, "")).decode()
 
 
 def sentence(error: Exception) -> str:
-    """What went wrong, in the API server's own words where it was that which refused."""
+    """Return what went wrong, in the API server's own words if it refused."""
     if isinstance(error, client.ApiException) and error.body:
         try:
             return str(json.loads(error.body)["message"])
@@ -232,19 +232,19 @@ def sentence(error: Exception) -> str:
 
 
 def not_removable(body: Body) -> str:
-    """Why the run under way may not remove an object; '' where it may."""
+    """Return why the current run may not remove an object; '' if it may."""
     run, made_by = current_run(), run_of(body)
     if not made_by:
         return "no run has made it"
     if made_by == run.run_id:
         return ""
     if run.lease_problem is None or body["metadata"]["namespace"] != run.namespace:
-        return f"it is of the run {made_by}, and this one does not hold its namespace"
+        return f"it belongs to the run {made_by}, and this run does not hold its namespace"
     return run.lease_problem()
 
 
 def full_name(body: Body) -> str:
-    """Namespace and name of an object."""
+    """Return an object's namespace and name, as NAMESPACE/NAME."""
     return f"{body['metadata']['namespace']}/{body['metadata']['name']}"
 
 

@@ -1,4 +1,4 @@
-"""Waiting for a condition of the cluster, with a bound and a sentence for when it does not come."""
+"""Waiting for a condition of the cluster, with a time limit and a sentence for when it is over."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ _LOOK_SECONDS = 0.2
 
 
 class NotInTime(Exception):
-    """What was waited for did not come; the message says what, and how things stood."""
+    """A condition was not met in time; the message names it, and says what the state was."""
 
 
 def wait_until(what: str, look: Callable[[], str], within_seconds: float) -> float:
-    """Look again and again until `look` returns ''; the seconds it took.
+    """Call `look` until it returns '', which means that the condition `what` is met. Returns the seconds this took.
 
-    What look returns otherwise says how things stand. Raises NotInTime with the last of that.
+    Otherwise `look` returns a description of the state. Raises NotInTime with the last one.
     """
     started = time.monotonic()
     while problem := look():
         if time.monotonic() - started > within_seconds:
-            raise NotInTime(f"Not within {within_seconds:g} s: {what}; {problem}.")
+            raise NotInTime(f"Gave up after {within_seconds:g} s waiting until {what}: {problem}.")
         time.sleep(_LOOK_SECONDS)
     return time.monotonic() - started
 
 
 def require(what: str, look: Callable[[], str], within_seconds: float) -> None:
-    """`wait_until` for a step of an experiment: ActivityFailed where it does not come."""
+    """Wait as `wait_until` does, for a step of an experiment. Raises ActivityFailed when the time is over."""
     try:
         wait_until(what, look, within_seconds)
     except NotInTime as late:

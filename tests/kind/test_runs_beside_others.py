@@ -186,7 +186,7 @@ def test_an_outage_that_an_experiments_own_process_makes_is_measured_from_its_ma
     judged = judge_folder(folder)
     (window,) = judged.record.fault_windows
     assert (window.kind, window.proven) == ("delete-the-primary", True)
-    assert window.evidence[0] == "times by the experiment's own word: delete-the-primary"
+    assert window.evidence[0] == "times as the experiment's steps give them: delete-the-primary"
     figures = {finding.property: finding.figures for finding in judged.findings}
     print(json.dumps(figures["availability"], default=str)[:2000])
     assert figures["durability"]["lost"] == 0

@@ -73,7 +73,7 @@ def test_the_hottest_entry_is_found_and_given_a_moment_and_that_is_its_evidence(
     assert entries == [{"key": HOT, "frequency": 93, "remaining_ms": 7200}]
     pod, (*_, count, key, milliseconds) = server.asked[-1]
     assert (pod, count, key, milliseconds) == ("cache-1", "1", HOT, "500")
-    assert event().evidence == (f"{HOT} had 7200 ms left (LFU 93), and now 0.5 s",)
+    assert event().evidence == (f"{HOT} (LFU 93) had 7200 ms left, and got 0.5 s",)
     assert event().proven
 
 
@@ -90,19 +90,19 @@ def test_without_any_time_left_an_entry_still_expires_and_is_not_deleted(server:
 
 def test_all_entries_expire_at_one_moment_and_the_server_counts_them(server: FakeServer) -> None:
     assert actions.expire_many("cache") == {"entries": 20, "expired": 20}
-    assert event().evidence == ("20 entries were given 0.5 s; 20 keys expired by the server's own count",)
+    assert event().evidence == ("20 entries got 0.5 s; by the server's own count 20 keys expired",)
 
 
 def test_a_cache_is_emptied(server: FakeServer) -> None:
     assert actions.empty_cache("cache") == {"keys": 20}
     assert [words for _, words in server.asked] == [["DBSIZE"], ["FLUSHALL", "ASYNC"]]
-    assert event().evidence == ("there were 20 keys, and then none",)
+    assert event().evidence == ("20 keys were removed",)
 
 
 @pytest.mark.parametrize("action", [actions.expire_hot_keys, actions.expire_many, actions.empty_cache])
 def test_where_nothing_is_cached_nothing_is_proven(server: FakeServer, action: Any) -> None:
     server.entries, server.hottest = 0, []
-    with pytest.raises(ActivityFailed, match=r"cache-1 has no entries\. Hint: begin with readers"):
+    with pytest.raises(ActivityFailed, match=r"cache-1 has no entries\. Hint: start readers first"):
         action("cache")
     assert not event().proven
 
@@ -114,5 +114,5 @@ def test_a_cache_that_counts_no_reads_says_so(server: FakeServer) -> None:
 
 
 def test_only_a_redis_is_a_cache(server: FakeServer) -> None:
-    with pytest.raises(ActivityFailed, match=r"A PostgresCluster is no cache\. Hint: name a RedisCluster"):
+    with pytest.raises(ActivityFailed, match=r"A PostgresCluster is not a cache\. Hint: name a RedisCluster"):
         actions.empty_cache("pg", kind="PostgresCluster")

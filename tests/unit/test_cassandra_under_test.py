@@ -134,7 +134,7 @@ def test_every_setting_of_cassandra_that_is_not_in_force_is_told_by_name() -> No
     compared = fits.keys() - {"serverVersion", "numTokens"}  # numTokens is the lab's own, in no spec
     for name in compared:
         (problem,) = cassandra.differences(SPEC, {**fits, name: "else"})
-        assert problem.startswith(f"{name} is 'else' and not ")
+        assert problem.startswith(f"{name} is 'else', not ")
     assert len(cassandra.differences(SPEC, {})) == len(compared)
 
 
@@ -167,7 +167,7 @@ def test_one_member_that_differs_from_the_others_is_told_by_its_word(
         ({"stage": "waiting"}, "cs-1 is waiting"),
         ({"stage": "failed", "problem": "no commit log"}, "cs-1 is failed: no commit log"),
         ("<html>", "'<html>' is not JSON"),
-        ("[]", "is no object"),
+        ("[]", "is not an object"),
         (ExecFailed("lab-cassandra in cs-1: Connection refused"), "Connection refused"),
     ],
 )
@@ -217,7 +217,7 @@ def test_members_that_are_all_up_and_keep_no_hints_have_caught_up() -> None:
         ({"joining": ["10.244.3.7"]}, "cs-1 sees 10.244.3.7 joining"),
         ({"leaving": ["10.244.3.7"]}, "cs-1 sees 10.244.3.7 leaving"),
         ({"live": ["10.244.2.7"]}, "cs-1 sees 1 of 3 members"),
-        ({"schemas": {"10.244.2.7": "s2"}}, "the members have 2 versions of the schema"),
+        ({"schemas": {"10.244.2.7": "s2"}}, "the members have 2 schema versions"),
         (ExecFailed("lab-cassandra in cs-1: no container"), "cs-1 is silent: lab-cassandra in cs-1: no container"),
     ],
 )
@@ -233,7 +233,7 @@ def test_who_has_left_may_be_unreachable() -> None:
 
 
 def test_without_any_schema_or_member_nothing_is_known() -> None:
-    assert "0 versions" in cassandra.not_caught_up(fake({pod: {"schemas": {}} for pod in PODS}), "ns", cluster())
+    assert "0 schema versions" in cassandra.not_caught_up(fake({pod: {"schemas": {}} for pod in PODS}), "ns", cluster())
     assert cassandra.not_caught_up(fake(), "ns", cluster(members=[])) == "there are no members"
 
 
@@ -246,7 +246,7 @@ def test_hints_that_only_a_flush_shows_are_told_with_whom_they_are_for() -> None
 
 @pytest.mark.parametrize(
     ("answer", "says"),
-    [({}, "cs-0 does not say what hints"), (ExecFailed("409 Conflict"), "409 Conflict"), ("x", "'x' is not JSON")],
+    [({}, "cs-0 does not report its hints"), (ExecFailed("409 Conflict"), "409 Conflict"), ("x", "'x' is not JSON")],
 )
 def test_a_flush_that_did_not_go_well_is_no_proof_of_no_hints(answer: Any, says: str) -> None:
     assert says in cassandra.not_caught_up(fake(hints={"cs-0": answer}), "ns", cluster())

@@ -103,12 +103,12 @@ def test_a_switchover_is_asked_of_who_can_do_it_and_is_over_with_a_new_primary(
     assert actions.switchover("pg", kind=kind) == {"old": "m-0", "new": "m-1"}
     assert server.asked == [asked]
     assert (event().kind, event().target, event().proven) == ("switchover", "m-0", True)
-    assert event().evidence == ("the primary was m-0, and is m-1",)
+    assert event().evidence == ("the primary was m-0, and is now m-1",)
 
 
 def test_a_switchover_that_is_refused_or_that_nobody_can_do_fails_and_proves_nothing(server: FakeServer) -> None:
     server.stubborn = True
-    with pytest.raises(ActivityFailed, match="pg does not hand over: it does not want to"):
+    with pytest.raises(ActivityFailed, match="pg refused the switchover: it does not want to"):
         actions.switchover("pg")
     assert (event().evidence, event().proven) == ((), False)
     with pytest.raises(ActivityFailed, match="CassandraCluster has no primary"):
@@ -119,7 +119,7 @@ def test_a_switchover_after_which_the_primary_is_the_same_is_none(
     server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(server, "execute", lambda *_: "")
-    with pytest.raises(ActivityFailed, match="another primary than m-0; the primary is m-0"):
+    with pytest.raises(ActivityFailed, match="a primary other than m-0: the primary is m-0"):
         actions.switchover("pg", within_seconds=0)
     assert not event().proven
 
@@ -130,7 +130,7 @@ def test_a_members_pod_is_deleted_in_order_until_another_has_its_place(server: F
     assert (event().kind, event().target, event().proven) == ("deletion", "m-0", True)
     assert event().evidence[0].startswith("the pod first was replaced by second after ")
     server.stubborn = True
-    with pytest.raises(ActivityFailed, match=r"another pod has the place of m-\d; the pod is first"):
+    with pytest.raises(ActivityFailed, match=r"another pod replaces m-\d: the pod is first"):
         actions.delete_member("pg", role="replica", within_seconds=0)
     server.status["primary"] = "m-9"
     with pytest.raises(ActivityFailed, match=r"There is no pod m-9\. Hint"):
@@ -156,9 +156,9 @@ def test_a_cluster_is_scaled_and_keeps_the_rest_of_its_spec(server: FakeServer) 
     server.spec["heap"] = "256Mi"
     assert actions.scale("cs", 4) == {"before": 3}
     assert server.spec == {"replicas": 4, "heap": "256Mi"}
-    assert event().evidence == ("it had 3 members, and has 4",)
+    assert event().evidence == ("it had 3 members, and now has 4",)
     server.stubborn = True
-    with pytest.raises(ActivityFailed, match="cs has 3 members; it has 4 members"):
+    with pytest.raises(ActivityFailed, match="cs has 3 members: it has 4 members"):
         actions.scale("cs", 3, within_seconds=0)
 
 
@@ -180,7 +180,7 @@ def test_memory_that_never_runs_out_proves_nothing_and_is_emptied_too(
 ) -> None:
     server.evicted = iter([0] * 10_000)
     monkeypatch.setattr(redis_memory, "_MOST_CHUNKS", 3)
-    with pytest.raises(ActivityFailed, match=r"1500 keys of 10000 B were taken. Hint: .*smaller maxMemory"):
+    with pytest.raises(ActivityFailed, match=r"1500 keys of 10000 B were written in vain. Hint: .*smaller maxMemory"):
         actions.fill_memory("rd", 0, kind="RedisCluster")
     assert not event().proven
     assert "UNLINK" in server.asked[-1][1]

@@ -115,7 +115,7 @@ def test_members_that_a_fault_restarted_are_those_with_a_restarted_container(mon
 
 def test_an_engine_is_meant_by_its_kind_else_by_the_run_under_way() -> None:
     with pytest.raises(
-        ActivityFailed, match=r"No run is under way.*kind, one of PostgresCluster, RedisCluster, CassandraCluster"
+        ActivityFailed, match=r"No run with a cluster is under way.*kind, one of PostgresCluster, RedisCluster, CassandraCluster"
     ):
         engine_for_kind()
     run_context.begin_run("RedisCluster")
@@ -161,7 +161,7 @@ def test_a_postgres_setting_that_is_not_in_force_is_told_by_name() -> None:
     asked: dict[str, Json] = {"durability": "quorum", "failover": failover}
     settings: dict[str, Json] = {**failover, "durability": "quorum", "synchronousStandbyNames": "ANY 1 (a,b)"}
     assert postgres.differences(asked, settings) == []
-    assert postgres.differences(asked, {**settings, "ttlSeconds": 30}) == ["ttlSeconds is 30 and not 20"]
+    assert postgres.differences(asked, {**settings, "ttlSeconds": 30}) == ["ttlSeconds is 30, not 20"]
     assert "'' under durability quorum" in postgres.differences(asked, {**settings, "synchronousStandbyNames": ""})[0]
     still = {**settings, "durability": "async"}
     # Postgres itself still waits for standbys.
@@ -285,7 +285,7 @@ def test_every_setting_of_redis_that_is_not_in_force_is_told_by_name() -> None:
     compared = fits.keys() - {"serverVersion"}
     for name in compared:
         (problem,) = redis.differences(SPEC, {**fits, name: "else"})
-        assert problem.startswith(f"{name} is 'else' and not ")
+        assert problem.startswith(f"{name} is 'else', not ")
     assert len(redis.differences(SPEC, {})) == len(compared)
 
 
@@ -293,7 +293,7 @@ def test_sentinels_that_disagree_are_told_each_by_its_word() -> None:
     settings = in_force(lambda pod: {"down-after-milliseconds": "30000"} if pod == "rd-sentinel-1" else {})
     answers = {"rd-sentinel-0": 1000, "rd-sentinel-1": 30000, "rd-sentinel-2": 1000}
     assert settings["downAfterMilliseconds"] == answers
-    assert redis.differences(SPEC, settings) == [f"downAfterMilliseconds is {answers} and not 1000"]
+    assert redis.differences(SPEC, settings) == [f"downAfterMilliseconds is {answers}, not 1000"]
 
 
 @pytest.mark.parametrize(
@@ -369,13 +369,13 @@ def test_redis_replicas_without_a_link_of_another_history_or_silent_have_not_cau
     primary, fine = replication("master", 1000), replication("slave", 2000)
     assert not_caught_up(primary, replication("slave", 2000, link="down"), fine) == "rd-1 has no link to the primary"
     assert not_caught_up(primary, fine, replication("master", 2000)) == "rd-2 has no link to the primary"
-    assert not_caught_up(primary, fine, replication("slave", 2000, NEW)) == "rd-2 follows e7fde5a2, and not 39110c49"
+    assert not_caught_up(primary, fine, replication("slave", 2000, NEW)) == "rd-2 follows e7fde5a2, not 39110c49"
     silent = ExecFailed("lab-redis-cli in rd-1: Connection refused")
     assert not_caught_up(primary, silent, replication("slave", 5)) == f"{silent}; rd-2 is behind 1000"
 
 
 def test_a_primary_that_is_none_any_more_or_silent_is_told() -> None:
-    assert not_caught_up(replication("slave", 10)) == "rd-0 is no primary any more"
+    assert not_caught_up(replication("slave", 10)) == "rd-0 is not the primary any more"
     assert not_caught_up(ExecFailed("lab-redis-cli in rd-0: timed out")) == "lab-redis-cli in rd-0: timed out"
 
 

@@ -107,7 +107,7 @@ def test_a_cache_has_a_store_and_nothing_else_has() -> None:
         plan_of(experiment, configuration(experiment), {})
     other = loaded("postgres/kill-primary")
     other["extensions"][0]["store"] = {"name": "pg", "spec": {}}
-    with pytest.raises(FieldError, match="nothing: only a row of cache has one"):
+    with pytest.raises(FieldError, match="must be left out: only a row of cache has one"):
         plan_of(other, configuration(other), {})
 
 
@@ -495,8 +495,8 @@ def test_a_scan_of_registers_that_went_wrong_says_so_and_leaves_that_of_sets_alo
     registers = final_scan([sets, failed], "", both, {REGISTER: "final-register-scan: Failed"}).keyed[REGISTER]
     assert (registers.elements, registers.problem) == (None, "pg-0: timed out")
     # A Probe that was never done left no note.
-    silent = final_scan([sets], "", both, {REGISTER: "Not within 90 s"}).keyed[REGISTER]
-    assert (silent.elements, silent.problem) == (None, "Not within 90 s")
+    silent = final_scan([sets], "", both, {REGISTER: "Gave up after 90 s"}).keyed[REGISTER]
+    assert (silent.elements, silent.problem) == (None, "Gave up after 90 s")
     behind = final_scan([sets, note("pg-0", 48, primary=True, workload=REGISTER)], "pg-1 is behind", both)
     assert not behind.converged
     assert not behind.keyed[REGISTER].converged

@@ -130,7 +130,7 @@ def test_a_fault_that_lasts_no_longer_than_the_rows_budget_is_refused(
 ) -> None:
     run_context.current_run().budget_seconds = 20.0
     if refused:
-        with pytest.raises(ActivityFailed, match=r"the row gives the failover 20 s.*Hint: .* for more than 20 s"):
+        with pytest.raises(ActivityFailed, match=r"the row allows the failover 20 s.*Hint: .* for more than 20 s"):
             action("pg", seconds=seconds)
         assert server.made == []
     else:
@@ -155,7 +155,7 @@ def test_a_fault_is_live_once_it_is_active_though_nothing_proves_it_yet(server: 
     [
         ({"phase": "Failed", "message": "pg has no primary"}, "failed: pg has no primary"),
         ({"phase": "Failed", "targets": [entry(problem="no process")]}, "failed: pg-0: no process"),
-        ({"phase": "Pending"}, r"is not live: Not within 0\.1 s: .* it is Pending"),
+        ({"phase": "Pending"}, r"is not live: Gave up after 0\.1 s .*: it is Pending"),
         ({}, "it is new"),
     ],
 )
@@ -277,10 +277,10 @@ def test_all_has_ended_when_faults_are_over_and_nodes_are_back(
     assert set(run_context.current_run().faults) == {"f", "g"}
     monkeypatch.setattr(probes, "_LATE_SECONDS", 0.0)
     run_context.current_run().note_lost_node(lost_node())
-    with pytest.raises(ActivityFailed, match=r"every fault has ended; caplab-worker"):
+    with pytest.raises(ActivityFailed, match=r"every fault has ended: caplab-worker"):
         probes.all_ended(0, "ns")
     run_context.current_run().note_lost_node(lost_node(over=True))
     assert probes.all_ended(0, "ns")
     server.faults["h"] = fault(phase="Healing", name="h")
-    with pytest.raises(ActivityFailed, match=r"every fault has ended; h"):
+    with pytest.raises(ActivityFailed, match=r"every fault has ended: h"):
         probes.all_ended(0, "ns")

@@ -41,7 +41,7 @@ def test_evidence_of_many_far_ends_stays_readable_and_that_which_proves_comes_fi
     (window,) = windows_of(fault(entry(evidence=["own"]), *ends, what=CUT))
     assert len(window.evidence) == 8
     assert window.evidence[:2] == ("own", "pg-9: 9 packets")
-    assert window.evidence[-1] == "and 11 lines more"
+    assert window.evidence[-1] == "and 11 more lines"
 
 
 def test_a_pod_that_went_and_the_one_in_its_place_are_two_windows_of_one_fault() -> None:
@@ -50,7 +50,7 @@ def test_a_pod_that_went_and_the_one_in_its_place_are_two_windows_of_one_fault()
     windows = windows_of(fault(gone, after, what={"freeze": {}}))
     assert [(window.target, window.injected_ns, window.healed_ns) for window in windows] == [
         ("pg-0", 5, 70),
-        ("pg-0 (made anew)", 90, 200),
+        ("pg-0 (recreated)", 90, 200),
     ]
     # Whoever measures sees one fault: from the first injection to the last heal.
     context = Context(tuple(windows))

@@ -148,7 +148,7 @@ def test_a_scan_that_fails_or_never_ends_is_told_and_the_others_are_waited_for(
     failed = loads_on(Objects(stand)).scan_all(("set-scan", "register-scan", "counter-scan"), "b", ["direct"])
     assert sorted(failed) == ["register-scan", "set-scan"]
     assert failed["set-scan"].endswith("pg-0: timed out")
-    assert failed["register-scan"].startswith("Not within 0 s: final-register-scan is done")
+    assert failed["register-scan"].startswith("Gave up after 0 s waiting until final-register-scan is done")
 
 
 def test_what_a_prober_took_and_stood_still_is_read_from_its_metrics() -> None:
@@ -159,7 +159,7 @@ def test_what_a_prober_took_and_stood_still_is_read_from_its_metrics() -> None:
 @pytest.mark.parametrize("name", ["process_cpu_seconds_total", "caplab_prober_stall_seconds_total"])
 def test_a_prober_that_does_not_tell_it_is_named_with_what_is_missing(name: str) -> None:
     other = PAGES["metrics"].replace(name.encode(), b"something_else_total")
-    with pytest.raises(LookupError, match=rf"zone a does not tell its {name}. Hint: make up."):
+    with pytest.raises(LookupError, match=rf"zone a does not export {name}. Hint: make up."):
         prober_usage(serving({**PAGES, "metrics": other}, []), "a")
 
 

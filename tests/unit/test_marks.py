@@ -47,8 +47,8 @@ def test_a_mark_that_means_no_step_of_the_method_is_refused_by_name(mark: Any) -
         (
             ClusterObservation("rd-1", "e2", {"rd-0": ("u9", 0, False), "rd-1": ("u1", 0, False)}),
             [
-                "the pod rd-0 is another one: its uid was u0, and is u9",
-                "the primary was rd-0, and is rd-1 in another epoch",
+                "the pod rd-0 was replaced: its uid was u0, and is now u9",
+                "the primary was rd-0, and is now rd-1, in another epoch",
             ],
         ),
         (
@@ -91,7 +91,7 @@ def test_an_event_is_from_right_before_the_step_to_its_end(monkeypatch: pytest.M
     (event,) = run.events()
     assert (event.kind, event.target, event.proven) == ("delete-it", "rd-0", True)
     assert (event.began_unix_ns, event.ended_unix_ns) == (100, 200)
-    assert event.evidence[0] == "times by the experiment's own word: delete-it"
+    assert event.evidence[0] == "times as the experiment's steps give them: delete-it"
     assert "the pod rd-0 is gone" in event.evidence
 
 
@@ -111,7 +111,7 @@ def test_a_step_that_changed_nothing_or_whose_cluster_was_not_seen_proves_nothin
             run.step_ended("delete-it")
         (event,) = run.events()
         assert not event.proven
-        assert event.evidence[-1] == "nothing was seen of it"
+        assert event.evidence[-1] == "no effect was seen"
 
 
 def test_a_mark_over_several_steps_ends_with_the_last_and_one_that_never_began_is_none() -> None:

@@ -213,7 +213,7 @@ def test_a_new_cluster_is_the_sessions_and_one_of_an_earlier_run_is_taken_over(
 def test_every_step_is_in_the_namespace_of_the_run(run: run_context.RunContext) -> None:
     assert namespace_of(None) == "ns"
     assert namespace_of({"namespace": "configured"}, "ns") == "ns"
-    with pytest.raises(ActivityFailed, match="The run is in the namespace ns, and this step names team-db"):
+    with pytest.raises(ActivityFailed, match="The run is in the namespace ns, but this step names team-db"):
         namespace_of(None, "team-db")
     run.namespace = ""  # without a run under way
     assert namespace_of({"namespace": "configured"}, "team-db") == "team-db"
@@ -228,7 +228,7 @@ def test_a_fault_on_a_whole_zone_is_refused_where_a_database_of_others_is_in_the
     monkeypatch.setattr(injecting, "_LIVE_SECONDS", 0.0)
     objects.put_of_run(KIND, "pg", "r-now")
     objects.put("RedisCluster", "sessions")
-    with pytest.raises(ActivityFailed, match=r"would hit RedisCluster ns/sessions too.*Hint: name the cluster"):
+    with pytest.raises(ActivityFailed, match=r"would also hit RedisCluster ns/sessions.*Hint: name the cluster"):
         actions.kill(zone="a")
     assert objects.names("Fault") == []
     with pytest.raises(ActivityFailed, match="is not live"):  # nobody is there to make it so

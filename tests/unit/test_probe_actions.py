@@ -38,7 +38,7 @@ def probes(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
 def test_a_load_with_a_wrong_clock_is_the_evidence(probes: list[dict[str, Any]]) -> None:
     probes += [probe(clockSkewMilliseconds=-5000, skewedVantages=["c"]), probe(), {"metadata": {}, "spec": {}}]
     probes.append({**probe(clockSkewMilliseconds=-9000), "metadata": {"name": "theirs"}})
-    sentences = ["the clients of register-1 in zone c stamp -5000 ms off"]
+    sentences = ["the clocks of the clients of register-1 in zone c are -5000 ms off"]
     assert actions.skewed_clocks(0) == sentences
     (event,) = run_context.current_run().events
     assert (event.kind, event.evidence, event.proven) == ("clock skew", tuple(sentences), True)

@@ -86,7 +86,7 @@ def test_the_token_goes_with_what_is_asked_of_a_prober_and_with_nothing_else(api
 def test_an_answer_without_end_is_not_taken(api: Api, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_MOST_ANSWER_BYTES", 10)
     api.answer = b"x" * 11
-    with pytest.raises(LookupError, match=r"prober of zone a answers metrics with over 10 bytes"):
+    with pytest.raises(LookupError, match=r"prober of zone a answers metrics with more than 10 bytes"):
         server.fetch("a", "metrics")
 
 
@@ -99,6 +99,6 @@ def test_a_zone_without_a_prober_is_named(api: Api, server: Server) -> None:
 
 def test_a_token_that_was_deleted_is_named_with_the_hint(api: Api, server: Server) -> None:
     api.has_secret = False
-    with pytest.raises(LookupError, match=r"caplab-prober-token, is not there\. Hint: make up\."):
+    with pytest.raises(LookupError, match=r"caplab-prober-token, is missing\. Hint: make up\."):
         server.fetch("a", "metrics")
     assert api.asked == []

@@ -78,7 +78,7 @@ def test_a_cluster_that_does_not_come_back_is_made_anew_and_it_is_said(caplog: p
     with caplog.at_level(logging.WARNING, "caplab.run"):
         brought_up(server)
     assert server.done == ["change", "delete", "create"]
-    assert "pg is steady; pg-2 waits for what nobody has. It is made anew." in caplog.text
+    assert "pg is steady: pg-2 waits for what nobody has. It is recreated." in caplog.text
 
 
 def test_a_cluster_that_does_not_come_up_even_so_is_a_failure_of_the_lab() -> None:

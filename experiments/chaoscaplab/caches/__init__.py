@@ -1,1 +1,1 @@
-"""Faults of a cache that no pod suffers: entries that expire, one, many, or all."""
+"""Cache faults that leave all pods alone: one, many or all entries expire."""

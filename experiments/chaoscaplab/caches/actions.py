@@ -1,4 +1,4 @@
-"""Chaos Toolkit actions: what expires in a cache, a RedisCluster, while its readers go on."""
+"""Chaos Toolkit actions: expire entries of a cache, which is a RedisCluster, while its readers go on."""
 
 from __future__ import annotations
 
@@ -27,12 +27,13 @@ def expire_hot_keys(
     kind: str = "",
     configuration: Configuration | None = None,
 ) -> list[dict[str, Any]]:
-    """Find the entries that are read most, by the server's LFU counters, and let them expire soon; again and again.
+    """Expire the entries that are read most, by the server's LFU counters, soon and repeatedly.
 
-    count: how many at a time. after_seconds: how long they are left: an expiry that readers can see coming; 0: none
-    can. times: how often, pause_seconds apart, so that each is over before the next. kind is the cluster's, where it is
-    not that of the run under way. Returns the entries: key, frequency and remaining_ms. ActivityFailed where
-    the cluster is no Redis, counts no reads (evictionPolicy must be an LFU one), or has no entries.
+    count: entries at a time. after_seconds: the time that they have left, in which readers can see the expiry coming;
+    with 0 they cannot. times: how often this is done, pause_seconds apart, so that each time is over before the next.
+    kind: the cluster's kind, if it differs from that of the current run. Returns the entries: key, frequency and
+    remaining_ms. Raises ActivityFailed if the cluster is not a Redis, counts no reads (evictionPolicy must be one of
+    LFU), or has no entries.
     """
     cache = _cache(cluster, namespace, kind, configuration)
     expired_entries: list[dict[str, Any]] = []
@@ -46,7 +47,7 @@ def expire_hot_keys(
             if taken:
                 first = hottest[0]
                 event.add_evidence(
-                    f"{first.key} had {first.remaining_ms} ms left (LFU {first.frequency}), and now {after_seconds:g} s"
+                    f"{first.key} (LFU {first.frequency}) had {first.remaining_ms} ms left, and got {after_seconds:g} s"
                 )
             expired_entries += [
                 {"key": hot.key, "frequency": hot.frequency, "remaining_ms": hot.remaining_ms} for hot in hottest
@@ -63,11 +64,12 @@ def expire_many(
     kind: str = "",
     configuration: Configuration | None = None,
 ) -> dict[str, int]:
-    """Let every entry expire at one moment, as what was loaded together does; then give readers time to fill it again.
+    """Expire all entries at one moment, as if they had been loaded together; then give readers time to reload them.
 
-    after_seconds: how long they are left. refill_seconds: how long the fault is taken to last after that. kind is the
-    cluster's, where it is not that of the run under way. Returns how many there were (entries), and how many keys the
-    server says have expired meanwhile (expired). ActivityFailed where the cluster is no Redis, or has no entries.
+    after_seconds: the time that the entries have left. refill_seconds: how long the fault is taken to last after that.
+    kind: the cluster's kind, if it differs from that of the current run. Returns the number of entries (entries), and
+    the number of keys that expired meanwhile by the server's own count (expired). Raises ActivityFailed if the cluster
+    is not a Redis, or has no entries.
     """
     cache = _cache(cluster, namespace, kind, configuration)
     with RecordedEvent("entries expired at once", cache.pod) as event:
@@ -78,7 +80,7 @@ def expire_many(
         time.sleep(float(after_seconds) + float(refill_seconds))
         expired = _ask(cache.expired) - before
         event.add_evidence(
-            f"{entries} entries were given {after_seconds:g} s; {expired} keys expired by the server's own count"
+            f"{entries} entries got {after_seconds:g} s; by the server's own count {expired} keys expired"
         )
     return {"entries": entries, "expired": expired}
 
@@ -90,17 +92,18 @@ def empty_cache(
     kind: str = "",
     configuration: Configuration | None = None,
 ) -> dict[str, int]:
-    """Take everything out of a cache at once, as one that has just been started; then give readers time to fill it.
+    """Empty a cache at once, as if it had just been started; then give readers time to fill it.
 
-    refill_seconds: how long the fault is taken to last after that. kind is the cluster's, where it is not that of the
-    run under way. Returns how many keys there were (keys). ActivityFailed where the cluster is no Redis, or was empty.
+    refill_seconds: how long the fault is taken to last after that. kind: the cluster's kind, if it differs from that of
+    the current run. Returns the number of keys that were removed (keys). Raises ActivityFailed if the cluster is not a
+    Redis, or was empty.
     """
     cache = _cache(cluster, namespace, kind, configuration)
     with RecordedEvent("cache emptied", cache.pod) as event:
         keys = _ask(cache.empty)
         if not keys:
             raise _empty(cache)
-        event.add_evidence(f"there were {keys} keys, and then none")
+        event.add_evidence(f"{keys} keys were removed")
         time.sleep(float(refill_seconds))
     return {"keys": keys}
 
@@ -108,21 +111,21 @@ def empty_cache(
 def _cache(name: str, namespace: str, kind: str, configuration: Configuration | None) -> Cache:
     redis_cluster = lookup_cluster(name, namespace, kind, configuration)
     if redis_cluster.engine.ENGINE != REDIS:
-        raise ActivityFailed(f"A {redis_cluster.engine.KIND} is no cache. Hint: name a RedisCluster.")
+        raise ActivityFailed(f"A {redis_cluster.engine.KIND} is not a cache. Hint: name a RedisCluster.")
     return Cache(redis_cluster.server, redis_cluster.namespace, str(redis_cluster.body()["status"].get("primary")))
 
 
 def _empty(cache: Cache) -> ActivityFailed:
-    return ActivityFailed(f"{cache.pod} has no entries. Hint: begin with readers, and give them time to read.")
+    return ActivityFailed(f"{cache.pod} has no entries. Hint: start readers first, and give them time to read.")
 
 
 def _ask(what: Any) -> Any:
     try:
         return what()
     except ExecFailed as error:
-        raise ActivityFailed(f"The cache does not do it: {error}") from error
+        raise ActivityFailed(f"The cache refused: {error}") from error
 
 
 def _milliseconds(seconds: float) -> int:
-    """At least one: with none left an entry is deleted, and does not expire."""
+    """Convert seconds to milliseconds, at least 1: with 0 an entry is deleted, and does not expire."""
     return max(1, round(1000 * float(seconds)))

@@ -1,4 +1,4 @@
-"""The entries of a cache in a RedisCluster's primary: the hottest found, expired, and gone."""
+"""The entries of a cache in a RedisCluster's primary: find the hottest, expire them, remove them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from caplab.model.keys import CACHE_ENTRIES
 from ..clusters.redis import ask, information, number
 from ..server import Server
 
-# ARGV: prefix, how many. Key, frequency (the logarithmic counter of LFU, 0 to 255) and PTTL of those read most.
+# ARGV: prefix, count. Returns key, frequency (LFU's logarithmic counter, 0 to 255) and PTTL of the entries read most.
 _HOTTEST = """
     local cursor, entries = '0', {}
     repeat
@@ -27,12 +27,12 @@ _HOTTEST = """
         table.insert(lines, key .. ' ' .. often .. ' ' .. redis.call('PTTL', key))
     end
     return lines """
-# ARGV: milliseconds. How many of KEYS have so long left now.
+# ARGV: milliseconds. Returns how many of KEYS now have that long left.
 _EXPIRE = """
     local count = 0
     for _, key in ipairs(KEYS) do count = count + redis.call('PEXPIRE', key, ARGV[1]) end
     return count """
-# ARGV: prefix, milliseconds. The same of all, in one step: they go at one moment.
+# ARGV: prefix, milliseconds. The same for all entries, in one step: they expire at one moment.
 _EXPIRE_ALL = """
     local cursor, count = '0', 0
     repeat
@@ -45,7 +45,7 @@ _EXPIRE_ALL = """
 
 @dataclass(frozen=True, slots=True)
 class HotKey:
-    """An entry, how often it is read by LFU's logarithmic counter (0 to 255), and how long it had left."""
+    """An entry: its key, how often it is read (LFU's logarithmic counter, 0 to 255), and how long it had left."""
 
     key: str
     frequency: int
@@ -54,36 +54,36 @@ class HotKey:
 
 @dataclass(frozen=True, slots=True)
 class Cache:
-    """The primary's pod; ask raises ExecFailed."""
+    """The cache in a primary's pod. Every method raises ExecFailed if the server refuses or cannot be asked."""
 
     server: Server
     namespace: str
     pod: str
 
     def hottest(self, count: int) -> list[HotKey]:
-        """The entries read most; ExecFailed also where the eviction policy is none of LFU's, which alone counts."""
+        """Find the entries read most. Raises ExecFailed also if the eviction policy counts no reads: only LFU does."""
         return [_hot(line) for line in self._eval(_HOTTEST, [], [CACHE_ENTRIES, str(count)])]
 
     def expire(self, keys: list[str], milliseconds: int) -> int:
-        """Give entries so long; how many of them there were."""
+        """Set the time that entries have left. Returns how many of them existed."""
         return number(self._eval(_EXPIRE, keys, [str(milliseconds)]))
 
     def expire_all(self, milliseconds: int) -> int:
-        """Give all entries so long, from one moment on; how many there were."""
+        """Set the time that all entries have left, from one moment on. Returns how many there were."""
         return number(self._eval(_EXPIRE_ALL, [], [CACHE_ENTRIES, str(milliseconds)]))
 
     def empty(self) -> int:
-        """Let go of everything; how many keys there were."""
+        """Remove all keys. Returns how many there were."""
         there = self.size()
         ask(self.server, self.namespace, self.pod, "FLUSHALL", "ASYNC")
         return there
 
     def size(self) -> int:
-        """How many keys there are."""
+        """Return the number of keys."""
         return number(ask(self.server, self.namespace, self.pod, "DBSIZE"))
 
     def expired(self) -> int:
-        """How many keys have expired since the server began, by its own count."""
+        """Return how many keys have expired since the server started, by its own count."""
         return int(information(ask(self.server, self.namespace, self.pod, "INFO", "stats"))["expired_keys"])
 
     def _eval(self, script: str, keys: list[str], arguments: list[str]) -> list[str]:

@@ -1,1 +1,1 @@
-"""Clusters under test: provisioned, looked at, and waited for; a module for each engine."""
+"""Clusters under test: provision them, observe them, wait for them. Each engine has a module."""

@@ -1,4 +1,4 @@
-"""Chaos Toolkit actions: what is done to a cluster by its own means, as whoever keeps it would."""
+"""Chaos Toolkit actions: change a cluster by its own means, as its administrator would."""
 
 from __future__ import annotations
 
@@ -28,29 +28,29 @@ def switchover(
     kind: str = "",
     configuration: Configuration | None = None,
 ) -> dict[str, str]:
-    """Have the cluster itself hand the primary's role to a replica, and wait until its status names another primary.
+    """Have the cluster hand the primary's role to a replica, and wait until its status names another primary.
 
-    kind is the cluster's, where it is not that of the run under way. Returns who it was (old) and who it is (new).
-    ActivityFailed where the engine has none, refuses, or does not come to it within_seconds.
+    kind: the cluster's kind, if it differs from that of the current run. Returns the former primary (old) and the
+    present one (new). Raises ActivityFailed if the engine has no primary, refuses, or takes longer than within_seconds.
     """
     target = lookup_cluster(cluster, namespace, kind, configuration)
     if not target.engine.HAS_PRIMARY:
-        raise ActivityFailed(f"A {target.engine.KIND} has no primary. Hint: leave the switchover out.")
+        raise ActivityFailed(f"A {target.engine.KIND} has no primary. Hint: leave out the switchover.")
     body = target.body()
     old = str(body["status"].get("primary"))
     with RecordedEvent("switchover", old) as event:
         try:
             target.engine.switch_over(target.server, target.namespace, body)
         except ExecFailed as error:
-            raise ActivityFailed(f"{cluster} does not hand over: {error}") from error
+            raise ActivityFailed(f"{cluster} refused the switchover: {error}") from error
 
         def still() -> str:
             now = target.body()["status"].get("primary")
-            return f"the primary is {now or 'nobody'}" if now in (None, old) else ""
+            return f"the primary is {now or 'none'}" if now in (None, old) else ""
 
-        require(f"{cluster} has another primary than {old}", still, float(within_seconds))
+        require(f"{cluster} has a primary other than {old}", still, float(within_seconds))
         new = str(target.body()["status"]["primary"])
-        event.add_evidence(f"the primary was {old}, and is {new}")
+        event.add_evidence(f"the primary was {old}, and is now {new}")
     return {"old": old, "new": new}
 
 
@@ -63,11 +63,11 @@ def delete_member(
     kind: str = "",
     configuration: Configuration | None = None,
 ) -> dict[str, str]:
-    """Delete the pod of a member in order, as kubectl delete pod does, and wait until another one has its place.
+    """Delete a member's pod gracefully, as kubectl delete pod does, and wait until another pod replaces it.
 
-    role: primary, replica or any; seed chooses which of several. kind is the cluster's, where it is not that of the run
-    under way. Returns the member, and the uids of its pod before and after (old, new). ActivityFailed where no
-    other pod has its place within_seconds.
+    role: primary, replica or any; seed chooses which of several. kind: the cluster's kind, if it differs from that of
+    the current run. Returns the member, and the uids of its pod before and after (old, new). Raises ActivityFailed if
+    no other pod replaces it within_seconds.
     """
     target = lookup_cluster(cluster, namespace, kind, configuration)
     member = member_of(target.body(), role, seed)
@@ -80,9 +80,9 @@ def delete_member(
 
         def still() -> str:
             now = _uid_of(target, member)
-            return f"the pod is {now or 'not made anew yet'}" if now in ("", old) else ""
+            return f"the pod is {now or 'not recreated yet'}" if now in ("", old) else ""
 
-        require(f"another pod has the place of {member}", still, float(within_seconds))
+        require(f"another pod replaces {member}", still, float(within_seconds))
         new = _uid_of(target, member)
         event.add_evidence(f"the pod {old} was replaced by {new} after {time.monotonic() - began:.1f} s")
     return {"member": member, "old": old, "new": new}
@@ -95,15 +95,15 @@ def rolling_restart(
     kind: str = "",
     configuration: Configuration | None = None,
 ) -> list[str]:
-    """Have the operator restart member after member, and wait until each runs again.
+    """Have the operator restart one member after the other, and wait until each runs again.
 
-    Of engines whose spec has operations.restart: Cassandra. kind is the cluster's, where it is not that of the run
-    under way. Returns the members. ActivityFailed where it does not end within_seconds.
+    Only for engines whose spec has operations.restart: Cassandra. kind: the cluster's kind, if it differs from that of
+    the current run. Returns the members. Raises ActivityFailed if the restart takes longer than within_seconds.
     """
     target = lookup_cluster(cluster, namespace, kind, configuration)
     spec = target.body()["spec"]
     if "operations" not in spec:
-        raise ActivityFailed(f"A {target.engine.KIND} has no operations.restart. Hint: leave the rolling restart out.")
+        raise ActivityFailed(f"A {target.engine.KIND} has no operations.restart. Hint: leave out the rolling restart.")
     began = datetime.now(UTC)
     with RecordedEvent("rolling restart", cluster) as event:
         restart = {"restart": began.strftime("%Y-%m-%dT%H.%M.%S")}
@@ -127,10 +127,10 @@ def scale(
     kind: str = "",
     configuration: Configuration | None = None,
 ) -> dict[str, int]:
-    """Have the operator give the cluster so many members, and wait until these are all and in their steady state.
+    """Have the operator scale the cluster to so many members, and wait for its steady state with exactly these.
 
-    replicas: its members from now on. kind is the cluster's, where it is not that of the run under way. Returns how
-    many there were (before). ActivityFailed where it does not come to that within_seconds.
+    replicas: the number of members from now on. kind: the cluster's kind, if it differs from that of the current run.
+    Returns the former number (before). Raises ActivityFailed if the change takes longer than within_seconds.
     """
     target = lookup_cluster(cluster, namespace, kind, configuration)
     spec = target.body()["spec"]
@@ -143,7 +143,7 @@ def scale(
             return f"it has {members} members" if members != wanted else target.not_steady()
 
         require(f"{cluster} has {wanted} members", not_there, float(within_seconds))
-        event.add_evidence(f"it had {before} members, and has {wanted}")
+        event.add_evidence(f"it had {before} members, and now has {wanted}")
     return {"before": before}
 
 
@@ -154,11 +154,11 @@ def fill_memory(
     kind: str = "",
     configuration: Configuration | None = None,
 ) -> dict[str, Any]:
-    """Write keys of the lab's own until a Redis primary has no memory left; after so many seconds they go again.
+    """Write the lab's own keys until a Redis primary has no memory left, and remove them after so many seconds.
 
-    They expire by themselves soon after, whatever becomes of this process. kind is the cluster's, where it is not that
-    of the run under way. Returns what was seen: keys, evicted_keys and refused. ActivityFailed where the cluster is no
-    Redis, or the primary never ran out of memory.
+    Even if this process dies, they expire soon after. kind: the cluster's kind, if it differs from that of the current
+    run. Returns keys, evicted_keys and refused. Raises ActivityFailed if the cluster is not a Redis, or the primary
+    never ran out of memory.
     """
     target = lookup_cluster(cluster, namespace, kind, configuration)
     if target.engine.ENGINE != REDIS:
@@ -177,12 +177,12 @@ def fill_memory(
 
 
 def _uid_of(cluster: Cluster, member: str) -> str:
-    """Of the pod that a member has now; '' where there is none."""
+    """Return the uid of a member's present pod; '' if it has none."""
     return next((str(pod.metadata.uid) for pod in cluster.members() if pod.metadata.name == member), "")
 
 
 def _has_started_since(pod: Any, moment: datetime) -> bool:
-    """Whether every container of a pod runs, and began to after a moment: pure."""
+    """Return whether every container of a pod runs, and started after a moment: pure."""
     running = [container.state.running for container in pod.status.container_statuses or ()]
-    whole = moment.replace(microsecond=0)  # Kubernetes tells whole seconds
+    whole = moment.replace(microsecond=0)  # Kubernetes gives whole seconds
     return bool(running) and all(state is not None and state.started_at > whole for state in running)

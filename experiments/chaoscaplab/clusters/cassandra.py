@@ -1,4 +1,4 @@
-"""Cassandra under test: its settings in force, and whether every member has what was written."""
+"""Cassandra under test: its settings in force, and whether every member has all that was written."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from . import cluster_status
 KIND = "CassandraCluster"
 ENGINE = "cassandra"
 HAS_PRIMARY = False  # any member takes writes, and none has a term
-READY_SECONDS = 480.0  # members join one after the other: a JVM's start and the ring's delay each, on a busy machine
-# Each member's own copy, then all together, which decides: in the other order, a read at ALL would mend the copies.
+READY_SECONDS = 480.0  # members join one by one: each takes a JVM's start and the ring's delay, on a busy machine
+# Each member's own copy first, then all together, which decides: a read at ALL first would repair the copies.
 SCAN_ROUTES: Sequence[str] = ("direct", "service")
 _PLAIN = ("ONE", "TWO", "THREE", "QUORUM", "ALL", "LOCAL_ONE", "LOCAL_QUORUM")
-_SERIAL = ("SERIAL", "LOCAL_SERIAL")  # of writes: lightweight transactions
+_SERIAL = ("SERIAL", "LOCAL_SERIAL")  # for writes: lightweight transactions
 LEVELS: Mapping[str, Sequence[str]] = {
     "read": (*_PLAIN, *_SERIAL),
     "write": ("ANY", *_PLAIN, "EACH_QUORUM", *_SERIAL),
@@ -29,19 +29,19 @@ _RUNNING = "running"
 
 
 def ask(server: Server, namespace: str, pod: str, method: str, path: str) -> dict[str, Any]:
-    """What a member's management answers; ExecFailed where it refuses, or says what is no answer."""
+    """Ask a member's management interface. Raises ExecFailed if it refuses, or if its answer is not a JSON object."""
     output = server.execute(namespace, pod, "lab-cassandra", method, path)
     try:
         answer = json.loads(output)
     except ValueError as error:
         raise ExecFailed(f"lab-cassandra in {pod}: {output.strip()[:200]!r} is not JSON") from error
     if not isinstance(answer, dict):
-        raise ExecFailed(f"lab-cassandra in {pod}: {output.strip()[:200]!r} is no object")
+        raise ExecFailed(f"lab-cassandra in {pod}: {output.strip()[:200]!r} is not an object")
     return answer
 
 
 def settings_in_force(server: Server, namespace: str, body: Body) -> dict[str, Json]:
-    """What every member says of itself: each one coordinates, and so each one's settings count."""
+    """Read the settings that every member reports: each coordinates requests, and so the settings of each count."""
     pods = [member["name"] for member in body["status"]["members"]]
     return cluster_status.agreed(cluster_status.ask_each(pods, lambda pod: _member_settings(server, namespace, pod)))
 
@@ -55,15 +55,15 @@ def _member_settings(server: Server, namespace: str, pod: str) -> dict[str, Json
 
 
 def not_running(pod: str, state: Mapping[str, Any]) -> str:
-    """Why a member is none that can be asked for more than its stage; '' where it is one: pure."""
+    """Return why a member cannot be asked for more than its stage; '' if it can: pure."""
     if state.get("stage") == _RUNNING and "settings" in state and "live" in state:
         return ""
     problem = state.get("problem")
-    return f"{pod} is {state.get('stage', 'of no known stage')}{f': {problem}' if problem else ''}"
+    return f"{pod} is {state.get('stage', 'in an unknown stage')}{f': {problem}' if problem else ''}"
 
 
 def differences(spec: Mapping[str, Any], in_force: Mapping[str, Json]) -> list[str]:
-    """What a cluster's spec asks for and is not in force: pure."""
+    """Return a sentence for each setting of a cluster's spec that is not in force: pure."""
     by_name = ("replicas", "replicationFactor", "phiConvictThreshold", "commitlogSync", "paxosVariant")
     hints = spec["hintedHandoff"]
     requested = {
@@ -75,20 +75,20 @@ def differences(spec: Mapping[str, Any], in_force: Mapping[str, Json]) -> list[s
         "ringDelayMilliseconds": spec["gossip"]["ringDelayMilliseconds"],
         "heapBytes": size_bytes(spec["heap"]),
     }
-    if spec["commitlogSync"] != "batch":  # which has no period: every write waits for its sync
+    if spec["commitlogSync"] != "batch":  # batch has no period: every write waits for its sync
         requested["commitlogSyncPeriodMilliseconds"] = spec["commitlogSyncPeriodMilliseconds"]
     return cluster_status.differing(requested, in_force)
 
 
 def not_ready(body: Body) -> str:
-    """How a cluster that is Ready falls short of its spec by its own status; '' where it does not: pure."""
+    """Return how a Ready cluster falls short of its spec, by its own status; '' if it does not: pure."""
     status = body["status"]
     if status.get("rollout"):
         return f"its members are changing: {status['rollout']}"
     strange = [
         f"{member['name']} is {member.get('state') or 'unknown'}" for member in status["members"] if not _is_up(member)
     ]
-    return f"as their peers see them, {', '.join(strange)}" if strange else ""
+    return f"to their peers, {', '.join(strange)}" if strange else ""
 
 
 def _is_up(member: Mapping[str, Any]) -> bool:
@@ -96,7 +96,7 @@ def _is_up(member: Mapping[str, Any]) -> bool:
 
 
 def not_caught_up(server: Server, namespace: str, body: Body) -> str:
-    """Which members miss a peer, or keep hints for one; '' where each has all that was written to it or kept for it."""
+    """Return which members miss a peer, or keep hints for one; '' if each has all that was written for it."""
     members = body["status"].get("members") or ()
     pods = sorted(str(member["name"]) for member in members)
     if not pods:
@@ -106,14 +106,14 @@ def not_caught_up(server: Server, namespace: str, body: Body) -> str:
         return "; ".join(problems)
     if apart := apart_in_schema(states):
         return apart
-    # Only now: what is still in buffers is not among the hints on disk, and a flush takes a moment.
+    # Hints come last: those in buffers are not among the hints on disk, and a flush takes a moment.
     names = {str(member.get("hostId")): str(member["name"]) for member in members}
     kept = cluster_status.ask_each(pods, lambda pod: _hints(server, namespace, pod, names))
     return "; ".join(filter(None, kept.values()))
 
 
 def _state(server: Server, namespace: str, pod: str) -> dict[str, Any]:
-    """What a member says; one that does not answer yet is of a stage that says so."""
+    """Ask a member for its state; the stage of a member that does not answer yet is 'silent'."""
     try:
         return ask(server, namespace, pod, "GET", "/state")
     except ExecFailed as error:
@@ -121,7 +121,7 @@ def _state(server: Server, namespace: str, pod: str) -> dict[str, Any]:
 
 
 def not_whole(pod: str, state: Mapping[str, Any], members: int) -> str:
-    """How the ring, as a member sees it, falls short of so many members that are all up; '' where it does not: pure."""
+    """Return how the ring that a member sees falls short of so many members, all up; '' if it does not: pure."""
     if problem := not_running(pod, state):
         return problem
     if not state.get("native"):
@@ -130,15 +130,15 @@ def not_whole(pod: str, state: Mapping[str, Any], members: int) -> str:
         if state.get(which):
             return f"{pod} sees {', '.join(state[which])} {which}"
     if len(state["live"]) == members:
-        return ""  # who is unreachable beside them is a member no more, or a member's former address
+        return ""  # anything unreachable beside them is a former member, or a member's former address
     away = f", and {', '.join(state['unreachable'])} unreachable" if state.get("unreachable") else ""
     return f"{pod} sees {len(state['live'])} of {members} members{away}"
 
 
 def apart_in_schema(states: Mapping[str, Mapping[str, Any]]) -> str:
-    """Where members differ about the schema; '' where all have one: pure."""
+    """Return how members disagree about the schema; '' if all have the same: pure."""
     versions: Collection[str] = {schema for state in states.values() for schema in state.get("schemas", {}).values()}
-    return "" if len(versions) == 1 else f"the members have {len(versions)} versions of the schema"
+    return "" if len(versions) == 1 else f"the members have {len(versions)} schema versions"
 
 
 def _hints(server: Server, namespace: str, pod: str, names: Mapping[str, str]) -> str:
@@ -149,17 +149,17 @@ def _hints(server: Server, namespace: str, pod: str, names: Mapping[str, str]) -
 
 
 def hints_left(pod: str, answer: Mapping[str, Any], names: Mapping[str, str]) -> str:
-    """For whom a member still keeps hints, from its answer to a flush; '' for nobody. names are by host id: pure."""
+    """Return which hints a member still keeps, by its answer to a flush; '' if none. names: by host id. Pure."""
     if "hints" not in answer:
-        return f"{pod} does not say what hints it has"
+        return f"{pod} does not report its hints"
     left = [f"{size} B for {names.get(host, host)}" for host, size in sorted(answer["hints"].items())]
     return f"{pod} still has hints: {', '.join(left)}" if left else ""
 
 
 def switch_over(server: Server, namespace: str, body: Body) -> None:
-    """Nothing: there is no primary."""
+    """Do nothing: there is no primary."""
 
 
 def first_commit(server: Server, namespace: str, body: Body, before: str, run_id: str) -> FirstCommit | None:
-    """None: there are no epochs."""
+    """Return None: there are no epochs."""
     return None

@@ -1,4 +1,4 @@
-"""Clusters that earlier runs made and this one does not need: they would take the machine from the one under test."""
+"""Cleanup of the clusters that earlier runs made and this one does not need: they would take CPU time and memory."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from .provision import Cluster
 
 
 def remove_other_clusters(server: Server, namespace: str, needed: Collection[tuple[str, str]]) -> list[str]:
-    """Remove the namespace's clusters that runs made, but those needed (kind and name); the names of what is gone.
+    """Remove the namespace's clusters that runs made, except those needed (kind and name). Returns the removed names.
 
-    One that no run made stays. Raises NotInTime, and NotOurs where the run does not hold the namespace any more.
+    A cluster that no run made stays. Raises NotInTime, and NotOurs if the run does not hold the namespace any more.
     """
     others = [
         Cluster(server, engine, namespace, body["metadata"]["name"], body["spec"])

@@ -11,5 +11,5 @@ from .provision import Cluster
 
 
 def lookup_cluster(name: str, namespace: str, kind: str, configuration: Configuration | None) -> Cluster:
-    """By its name; kind and namespace are the run's where the step names none. ActivityFailed."""
+    """Look up a cluster by name; kind and namespace default to those of the run. Raises ActivityFailed."""
     return Cluster(Server(), engine_for_kind(kind), namespace_of(configuration, namespace), name, {})

@@ -1,4 +1,4 @@
-"""Postgres under test: its settings in force, whether its members have caught up, its own stamps."""
+"""Postgres under test: its settings in force, whether its members have caught up, its own time stamps."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HAS_PRIMARY = True
 READY_SECONDS = 180.0  # a new cluster with a cold image takes longest
 SCAN_ROUTES: Sequence[str] = ("direct",)  # each member for itself: the primary's copy decides
 LEVELS: Mapping[str, Sequence[str]] = {}  # durability is the cluster's
-# Of the cluster's spec, as Patroni names them in its configuration store.
+# The fields of the cluster's spec, and their names in Patroni's configuration store.
 _PATRONI = {
     "ttlSeconds": "ttl",
     "loopWaitSeconds": "loop_wait",
@@ -29,7 +29,7 @@ _PATRONI = {
     "failsafeMode": "failsafe_mode",
 }
 _DURABILITY = {False: "async", True: "sync", "quorum": "quorum"}
-# Of the primary's own Postgres.
+# Settings of the primary's own Postgres.
 _SERVER_SETTINGS = {
     "synchronous_standby_names": "synchronousStandbyNames",
     "synchronous_commit": "synchronousCommit",
@@ -39,13 +39,13 @@ _SERVER_SETTINGS = {
 
 
 def sql(server: Server, namespace: str, member: str, statement: str) -> str:
-    """What one member's own Postgres answers, as its superuser; one row a line, fields parted by |."""
+    """Ask one member's own Postgres, as its superuser. Returns a line for each row, with fields separated by |."""
     command = ("psql", "-h", "/tmp", "-U", "postgres", "-d", "caplab", "-v", "ON_ERROR_STOP=1", "-AtXqc", statement)
     return server.execute(namespace, member, *command).strip()
 
 
 def settings_in_force(server: Server, namespace: str, body: Body) -> dict[str, Json]:
-    """What the running cluster says of itself: Patroni's store, and the primary's own Postgres."""
+    """Read the settings of the running cluster: from Patroni's store, and from the primary's own Postgres."""
     name, primary = body["metadata"]["name"], body["status"]["primary"]
     config = json.loads(server.annotations(namespace, f"{name}-primary-config").get("config", "{}"))
     settings: dict[str, Json] = {ours: config.get(theirs) for ours, theirs in _PATRONI.items()}
@@ -58,7 +58,7 @@ def settings_in_force(server: Server, namespace: str, body: Body) -> dict[str, J
 
 
 def differences(spec: Mapping[str, Any], in_force: Mapping[str, Json]) -> list[str]:
-    """What a cluster's spec asks for and is not in force: pure."""
+    """Return a sentence for each setting of a cluster's spec that is not in force: pure."""
     requested = {**spec["failover"], "durability": spec["durability"]}
     wrong = cluster_status.differing(requested, in_force)
     standbys = str(in_force.get("synchronousStandbyNames") or "")
@@ -69,13 +69,13 @@ def differences(spec: Mapping[str, Any], in_force: Mapping[str, Json]) -> list[s
 
 
 def not_ready(body: Body) -> str:
-    """How a cluster that is Ready falls short of its spec by its own status; '' where it does not: pure."""
+    """Return how a Ready cluster falls short of its spec, by its own status; '' if it does not: pure."""
     durability, requested = body["status"].get("durability"), body["spec"]["durability"]
     return "" if durability == requested else f"its durability is {durability}, not yet {requested}"
 
 
 def not_caught_up(server: Server, namespace: str, body: Body) -> str:
-    """Which replicas have not replayed all that the primary has written by now; '' where all have."""
+    """Return which replicas have not replayed all that the primary has written by now; '' if all have."""
     primary = body["status"].get("primary")
     if primary is None:
         return "there is no primary"
@@ -90,24 +90,24 @@ def not_caught_up(server: Server, namespace: str, body: Body) -> str:
 
 
 def _behind(server: Server, namespace: str, member: str, reached: str) -> str:
-    """How a replica falls short of a position in the log; '' where it does not."""
+    """Return how a replica falls short of a position in the log; '' if it does not."""
     question = f"select pg_is_in_recovery(), pg_last_wal_replay_lsn() >= '{reached}'::pg_lsn"
     try:
         answer = sql(server, namespace, member, question)
-    except ExecFailed as error:  # a member that starts has no socket yet
+    except ExecFailed as error:  # a starting member has no socket yet
         return str(error)
     return "" if answer == "t|t" else f"{member} is behind {reached}"
 
 
 def switch_over(server: Server, namespace: str, body: Body) -> None:
-    """Have Patroni hand over to whichever replica it likes best."""
+    """Have Patroni hand over to the replica that it prefers."""
     name, primary = body["metadata"]["name"], body["status"]["primary"]
     patronictl = ("patronictl", "-c", "/etc/caplab/patroni.yml", "switchover", f"{name}-primary")
     server.execute(namespace, primary, *patronictl, "--leader", primary, "--force")
 
 
 def first_commit(server: Server, namespace: str, body: Body, before: str, run_id: str) -> FirstCommit | None:
-    """The first commit of the present timeline that was complete, by the server's own stamp; None: there is none."""
+    """Find the first complete commit of the present timeline, by the server's own stamp; None if there is none."""
     primary, timeline = body["status"]["primary"], body["status"]["epoch"]
     answer = sql(
         server,

@@ -1,4 +1,4 @@
-"""Chaos Toolkit probes: the steady state of a cluster."""
+"""Chaos Toolkit probes of a cluster's steady state."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ def steady(
     kind: str = "",
     configuration: Configuration | None = None,
 ) -> bool:
-    """Whether all members are Ready and have what was written by now, within so many seconds.
+    """Wait until all members are Ready and have what was written by now.
 
-    kind is the cluster's, where it is not that of the run under way.
+    within_seconds: the time limit; ActivityFailed says what is missing after it. kind: the
+    cluster's kind, if it differs from that of the current run. Returns True.
     """
     target = lookup_cluster(cluster, namespace, kind, configuration)
     require(f"{cluster} is in its steady state", target.not_steady, within_seconds)
@@ -34,7 +35,7 @@ def recovered(
     kind: str = "",
     configuration: Configuration | None = None,
 ) -> bool:
-    """As `steady`, after a fault: from now on the run counts as settled."""
+    """Wait as `steady` does, after a fault: from then on the run counts as settled."""
     steady(cluster, within_seconds, namespace, kind, configuration)
     current_run().note_settled()
     return True

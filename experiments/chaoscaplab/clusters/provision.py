@@ -1,4 +1,4 @@
-"""The cluster of an experiment, brought to the settings it asks for and to a proven steady state."""
+"""Provision the cluster of an experiment: bring it to the requested settings and to a proven steady state."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from .engines import Engine
 
 _GONE_SECONDS = 120.0
 _CONFLICT = 409
-_TRIES = 10  # to change an object that the operator changes too
-_BACK_SECONDS = 90.0  # for a cluster that was there before to be steady again
+_TRIES = 10  # attempts to change an object that the operator changes too
+_BACK_SECONDS = 90.0  # for a cluster of an earlier run to be steady again
 _log = logging.getLogger("caplab.run")
 
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """The cluster that an experiment names: kind, name and spec, in the run's namespace."""
+    """The cluster that an experiment names, in the run's namespace: its kind, name and spec."""
 
     server: Server
     engine: Engine
@@ -35,25 +35,26 @@ class Cluster:
     spec: Mapping[str, Any]
 
     def body(self) -> Body:
-        """The object as it is now; LookupError where it is gone."""
+        """Read the object as it is now. Raises LookupError if it is gone."""
         body = self._read()
         if body is None:
-            raise LookupError(f"{self.engine.KIND} {self.namespace}/{self.name} is not there any more.")
+            raise LookupError(f"{self.engine.KIND} {self.namespace}/{self.name} no longer exists.")
         return body
 
     def provision(self) -> tuple[Body, dict[str, Json]]:
-        """Give it its spec and wait until it is Ready, caught up and as it was asked for; its settings in force.
+        """Apply the spec and wait until the cluster is Ready, caught up and as requested.
 
-        One that no run made is left as it is: NotOurs names it. Members that a fault has restarted are made anew first:
-        kubelet makes each restart wait longer than the one before, and repeats would not be equal. A cluster that does
-        not come back from an earlier run is made anew as a whole: its next runs are not to pay for that.
+        Returns the object, and the settings in force. Raises NotOurs, and changes nothing, if no run made the cluster.
+        Members that a fault has restarted are recreated first: kubelet delays each restart longer than the one before,
+        so repeats would differ. A cluster that does not recover from an earlier run is recreated as a whole, so that
+        later runs do not suffer for it.
         """
         self.server.open_namespace(self.namespace)
         self.refuse_foreign()
         try:
             self._reach_steady_state(_BACK_SECONDS if self._read() else self.engine.READY_SECONDS)
         except NotInTime as late:
-            _log.warning("%s It is made anew.", late)
+            _log.warning("%s It is recreated.", late)
             self.delete()
             self.await_gone()
             self._reach_steady_state(self.engine.READY_SECONDS)
@@ -62,11 +63,11 @@ class Cluster:
         return body, self.settings(body)
 
     def await_ready(self) -> float:
-        """Wait until the operator says that it is Ready; seconds."""
+        """Wait until the operator reports that it is Ready. Returns the seconds this took. Raises NotInTime."""
         return wait_until(f"{self.name} is Ready", self._not_ready, self.engine.READY_SECONDS)
 
     def _reach_steady_state(self, seconds: float) -> None:
-        """Give it its spec; each of the steps to a proven steady state is given so many seconds. NotInTime."""
+        """Apply the spec and wait for a proven steady state, so many seconds for each step. Raises NotInTime."""
         self._ensure_object()
         self.await_ready()
         for pod in self._restarted_pods():
@@ -74,13 +75,13 @@ class Cluster:
         wait_until(f"{self.name} is steady", self.not_steady, seconds)
 
     def refuse_foreign(self) -> None:
-        """NotOurs where there is one of this name that no run made: it is not to be applied over."""
+        """Raise NotOurs if a cluster of this name exists that no run made: it must not be overwritten."""
         body = self._read()
         if body is not None and not run_of(body):
             raise self._foreign()
 
     def change(self, spec_of: Callable[[Body], Mapping[str, Any]]) -> Body:
-        """Give the object another spec, made from what it is now; the object. LookupError where it is gone."""
+        """Apply the spec and wait for a proven steady state, with this limit for each step. Raises NotInTime."""
         for _ in range(_TRIES):
             try:
                 body = self.body()
@@ -91,7 +92,7 @@ class Cluster:
         raise NotInTime(f"{self.engine.KIND} {self.namespace}/{self.name} is changed by others all the time.")
 
     def _ensure_object(self) -> None:
-        """Make the object, or take over that of a run which is over."""
+        """Create the object, or take over that of a run that is over."""
         body = self._read()
         if body is not None and "deletionTimestamp" in body["metadata"]:
             self.await_gone()
@@ -122,12 +123,12 @@ class Cluster:
         )
 
     def delete(self) -> None:
-        """Have it removed; NotOurs where that is not the run's to do."""
+        """Delete the object. Raises NotOurs if this run may not remove it."""
         if (body := self._read()) is not None:
             self.server.remove(self.engine.KIND, body)
 
     def await_gone(self) -> None:
-        """Wait until it, its members and their volumes are gone; NotInTime."""
+        """Wait until it, its members and their volumes are gone. Raises NotInTime."""
 
         def left() -> str:
             what = cluster_status.selector(self.name)
@@ -138,15 +139,15 @@ class Cluster:
         wait_until(f"{self.name} is gone", left, _GONE_SECONDS)
 
     def not_steady(self) -> str:
-        """Why it is not in its steady state; '' where it is: Ready, and its members have what was written by now."""
+        """Return why it is not in its steady state (Ready, and members have all that was written); '' if it is."""
         return self._not_ready() or self.engine.not_caught_up(self.server, self.namespace, self.body())
 
     def settings(self, body: Body) -> dict[str, Json]:
-        """The settings in force."""
+        """Return the settings in force."""
         return self.engine.settings_in_force(self.server, self.namespace, body)
 
     def members(self) -> Sequence[Any]:
-        """The pods of its members."""
+        """Return the pods of its members."""
         return self.server.pods(self.namespace, cluster_status.selector(self.name))
 
     def _read(self) -> Body | None:
@@ -164,7 +165,7 @@ class Cluster:
             return ["there is no primary"]
         try:
             return self.engine.differences(body["spec"], self.settings(body))
-        except ExecFailed as error:  # the primary has just become another one; a member starts
+        except ExecFailed as error:  # the primary has just changed, or a member is starting
             return [str(error)]
 
     def _restarted_pods(self) -> list[Any]:
@@ -175,14 +176,14 @@ class Cluster:
         ]
 
     def _recreate(self, pod: Any) -> None:
-        """Delete a member's pod and wait for its successor to be one of the cluster again; its volume stays."""
+        """Delete a member's pod and wait until its successor is part of the cluster again; its volume stays."""
         name, uid = pod.metadata.name, pod.metadata.uid
         self.server.delete_pod(self.namespace, name)
 
         def still_there() -> str:
             new = any(pod.metadata.name == name and pod.metadata.uid != uid for pod in self.members())
-            return "" if new else "the old one is left"
+            return "" if new else "the old pod is still there"
 
-        wait_until(f"{name} is made anew", still_there, _GONE_SECONDS)
-        # The operator's status may be a round behind: what counts is that the member follows again.
+        wait_until(f"{name} is recreated", still_there, _GONE_SECONDS)
+        # The operator's status may be one pass behind: what counts is that the member follows again.
         wait_until(f"{self.name} is steady again", self.not_steady, self.engine.READY_SECONDS)

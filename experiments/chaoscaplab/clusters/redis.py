@@ -1,4 +1,4 @@
-"""Redis under test: its settings in force, whether its replicas have caught up, its own stamps."""
+"""Redis under test: its settings in force, whether its replicas have caught up, its own time stamps."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ READY_SECONDS = 180.0  # a new cluster with a cold image takes longest
 SCAN_ROUTES: Sequence[str] = ("direct",)  # each member for itself: the primary's copy decides
 LEVELS: Mapping[str, Sequence[str]] = {"write": tuple(f"wait-{replicas}" for replicas in range(1, 9))}
 _PRIMARY = "caplab"  # as Sentinels name it
-_LAB_FILE = "/etc/caplab/lab.env"  # what a member's start script reads, at each start
+_LAB_FILE = "/etc/caplab/lab.env"  # a member's start script reads it at each start
 _APPEND_ONLY = ("appendonly", "appendfsync", "save")
-# Of the cluster's spec, as redis.conf names them.
+# The fields of the cluster's spec, and their names in redis.conf.
 _NUMBERS = {
     "minReplicasToWrite": "min-replicas-to-write",
     "minReplicasMaxLagSeconds": "min-replicas-max-lag",
@@ -33,13 +33,13 @@ _EVICTION = "maxmemory-policy"
 
 
 def ask(server: Server, namespace: str, pod: str, *command: str) -> list[str]:
-    """What the Redis or the Sentinel of a pod answers, as its operator user: lines; ExecFailed where it refuses."""
-    # -e: without it an error of the server is an answer like any other, and the exit code 0.
+    """Ask the Redis or the Sentinel of a pod, as its operator user. Returns lines. Raises ExecFailed if it refuses."""
+    # Without -e an error of the server is printed like any answer, with exit code 0.
     return server.execute(namespace, pod, "lab-redis-cli", "-e", *command).splitlines()
 
 
 def settings_in_force(server: Server, namespace: str, body: Body) -> dict[str, Json]:
-    """What every member and every Sentinel says of itself: each may be the one that matters next."""
+    """Read the settings that every member and every Sentinel reports: any of them may be the next to decide."""
     members, sentinels = ([pod["name"] for pod in body["status"][part]] for part in ("members", "sentinels"))
     of_members = cluster_status.ask_each(members, lambda pod: _member_settings(server, namespace, pod))
     of_sentinels = cluster_status.ask_each(sentinels, lambda pod: _sentinel_settings(server, namespace, pod))
@@ -64,14 +64,14 @@ def _sentinel_settings(server: Server, namespace: str, pod: str) -> dict[str, Js
         "downAfterMilliseconds": int(watched["down-after-milliseconds"]),
         "failoverTimeoutMilliseconds": int(watched["failover-timeout"]),
         "quorum": int(watched["quorum"]),
-        # One that is gone and not forgotten counts in the majority too.
+        # A Sentinel that is gone but not forgotten counts towards the majority too.
         "sentinels": 1 + int(watched["num-other-sentinels"]),
     }
 
 
 def persistence(config: Mapping[str, str]) -> str:
-    """The spec's word for what a member keeps on its disk; other where it has none: pure."""
-    if config["save"]:  # snapshots: none of the words promises them
+    """Return the spec's word for what a member keeps on its disk; 'other' if the spec has no word for it: pure."""
+    if config["save"]:  # snapshots: no word of the spec promises them
         return "other"
     if config["appendonly"] != "yes":
         return "none"
@@ -79,7 +79,7 @@ def persistence(config: Mapping[str, str]) -> str:
 
 
 def differences(spec: Mapping[str, Any], in_force: Mapping[str, Json]) -> list[str]:
-    """What a cluster's spec asks for and is not in force: pure."""
+    """Return a sentence for each setting of a cluster's spec that is not in force: pure."""
     by_name = ("persistence", "minReplicasToWrite", "minReplicasMaxLagSeconds", "evictionPolicy", "sentinels")
     requested = {
         **{name: spec[name] for name in by_name},
@@ -91,7 +91,7 @@ def differences(spec: Mapping[str, Any], in_force: Mapping[str, Json]) -> list[s
 
 
 def not_ready(body: Body) -> str:
-    """How a cluster that is Ready falls short of its spec by its own status; '' where it does not: pure."""
+    """Return how a Ready cluster falls short of its spec, by its own status; '' if it does not: pure."""
     status, spec = body["status"], body["spec"]
     if status.get("readySentinels") != spec["sentinels"]:
         return f"{status.get('readySentinels', 0)} of {spec['sentinels']} Sentinels are ready"
@@ -101,7 +101,7 @@ def not_ready(body: Body) -> str:
 
 
 def not_caught_up(server: Server, namespace: str, body: Body) -> str:
-    """Which replicas do not have all that the primary has written by now; '' where all have."""
+    """Return which replicas lack something that the primary has written by now; '' if none does."""
     primary = body["status"].get("primary")
     if primary is None:
         return "there is no primary"
@@ -110,7 +110,7 @@ def not_caught_up(server: Server, namespace: str, body: Body) -> str:
     except ExecFailed as error:
         return str(error)
     if reached["role"] != "master":
-        return f"{primary} is no primary any more"
+        return f"{primary} is not the primary any more"
     behind = cluster_status.ask_each(
         cluster_status.replicas(body), lambda pod: _behind(server, namespace, pod, reached)
     )
@@ -120,16 +120,16 @@ def not_caught_up(server: Server, namespace: str, body: Body) -> str:
 def _behind(server: Server, namespace: str, pod: str, reached: Mapping[str, str]) -> str:
     try:
         return short_of(pod, information(ask(server, namespace, pod, "INFO", "replication")), reached)
-    except ExecFailed as error:  # a member that starts does not answer yet
+    except ExecFailed as error:  # a starting member does not answer yet
         return str(error)
 
 
 def short_of(pod: str, replica: Mapping[str, str], primary: Mapping[str, str]) -> str:
-    """How a replica falls short of what its primary said before, both by INFO replication; '': it does not: pure."""
+    """Return how a replica falls short of its primary, by earlier INFO replication; '' if it does not: pure."""
     if replica.get("master_link_status") != "up":
         return f"{pod} has no link to the primary"
     if replica["master_replid"] != primary["master_replid"]:
-        return f"{pod} follows {replica['master_replid']:.8}, and not {primary['master_replid']:.8}"
+        return f"{pod} follows {replica['master_replid']:.8}, not {primary['master_replid']:.8}"
     offset = primary["master_repl_offset"]
     return "" if int(replica["slave_repl_offset"]) >= int(offset) else f"{pod} is behind {offset}"
 
@@ -141,16 +141,16 @@ def switch_over(server: Server, namespace: str, body: Body) -> None:
 
 
 def first_commit(server: Server, namespace: str, body: Body, before: str, run_id: str) -> FirstCommit | None:
-    """The first beat under another replication id, by the server's own stamp; None where there is none.
+    """Find the first beat under another replication id, by the server's own stamp; None if there is none.
 
-    That need not be the present one: a primary that starts again takes one more with its first replica.
+    That id need not be the present one: a restarted primary takes another with its first replica.
     """
     key = f"caplab/{key_prefix(run_id)}clock"
     return first_beat(ask(server, namespace, body["status"]["primary"], "LRANGE", key, "0", "-1"), before)
 
 
 def first_beat(beats: Iterable[str], before: str) -> FirstCommit | None:
-    """The first that is not of the id before; a beat is its replication id, its value and its time in µs: pure."""
+    """Find the first beat of another id than `before`. A beat is replication id, value and time in µs. Pure."""
     for beat in beats:
         under, _, unix_us = beat.split(" ")
         if under != before:
@@ -159,20 +159,20 @@ def first_beat(beats: Iterable[str], before: str) -> FirstCommit | None:
 
 
 def pairs(lines: Sequence[str]) -> dict[str, str]:
-    """Names and values by turns, as redis-cli prints a map: pure."""
+    """Parse a map as redis-cli prints it, names and values by turns: pure."""
     return dict(zip(lines[::2], lines[1::2], strict=True))
 
 
 def number(lines: Sequence[str]) -> int:
-    """An integer as redis-cli prints it: pure."""
+    """Parse an integer as redis-cli prints it: pure."""
     return int(lines[0].rpartition(" ")[2])
 
 
 def information(lines: Iterable[str]) -> dict[str, str]:
-    """The fields of INFO: pure."""
+    """Parse the fields of INFO: pure."""
     return {name: value for name, colon, value in (line.partition(":") for line in lines) if colon}
 
 
 def variables(text: str) -> dict[str, str]:
-    """The assignments of a file that a shell reads in: pure."""
+    """Parse the assignments of a file that a shell sources: pure."""
     return {name: value for name, _, value in (word.partition("=") for word in shlex.split(text, comments=True))}

@@ -1,4 +1,4 @@
-"""A Redis primary filled with keys until it has no memory left, and emptied again."""
+"""Fill a Redis primary with keys until it has no memory left, and remove them again."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from ..server import ExecFailed, Server
 from .redis import ask, information, number
 
 _PREFIX = "caplab-filler/"
-_CHUNK, _BYTES = 500, 10_000  # keys in one step, in which nobody else is served; bytes of each
+_CHUNK, _BYTES = 500, 10_000  # keys in one step, during which no client is served; bytes of each
 _MOST_CHUNKS = 400  # 2 GB
-# Of random victims each key is one with probability 1/keys: after so many times the keys, next to none is left.
+# Each eviction hits a given key with probability 1/keys: after this many times the keys, almost no old key is left.
 _TIMES_OVER = 6
-_SPARE_SECONDS = 30  # until fillers go by themselves, beyond the time they are asked for
-# ARGV: prefix, first number, count, bytes, seconds. How many were written: what does not fit is refused.
+_SPARE_SECONDS = 30  # fillers expire by themselves this long after the requested time
+# ARGV: prefix, first number, count, bytes, seconds. Returns how many were written: what does not fit is refused.
 _FILL = """
     local text, written = string.rep('x', tonumber(ARGV[4])), 0
     for number = tonumber(ARGV[2]), tonumber(ARGV[2]) + tonumber(ARGV[3]) - 1 do
@@ -33,27 +33,31 @@ _EMPTY = """
 
 
 class NotFull(Exception):
-    """The memory did not run out; the message says how far it came."""
+    """The memory did not run out; the message says how much was written."""
 
 
 @dataclass(frozen=True, slots=True)
 class FillResult:
-    """keys: fillers written. evicted_keys: of any kind, by the server's own count. refused: writes are."""
+    """The result of a fill.
+
+    keys: fillers written. evicted_keys: evicted keys of any kind, by the server's own count. refused: whether writes
+    are refused now.
+    """
 
     keys: int
     evicted_keys: int
     refused: bool
 
     def sentence(self) -> str:
-        """As evidence."""
+        """Return the result as a sentence of evidence."""
         what = "then writes were refused" if self.refused else f"{self.evicted_keys} keys were evicted"
         return f"{self.keys} keys of {_BYTES} B were written; {what}"
 
 
 def fill(server: Server, namespace: str, pod: str, seconds: int) -> FillResult:
-    """Write until writes are refused, or until everything that was there has probably been evicted.
+    """Write until writes are refused, or until everything older has probably been evicted.
 
-    ExecFailed where the server does not answer, NotFull where neither comes.
+    Raises ExecFailed if the server does not answer, NotFull if neither happens.
     """
     evicted_before = _evicted(server, namespace, pod)
     keys = 0
@@ -71,11 +75,11 @@ def fill(server: Server, namespace: str, pod: str, seconds: int) -> FillResult:
         there = number(ask(server, namespace, pod, "DBSIZE"))
         if evicted > _TIMES_OVER * there:
             return FillResult(keys, evicted, refused=False)
-    raise NotFull(f"{keys} keys of {_BYTES} B were taken. Hint: give the cluster a smaller maxMemory.")
+    raise NotFull(f"{keys} keys of {_BYTES} B were written in vain. Hint: give the cluster a smaller maxMemory.")
 
 
 def empty(server: Server, namespace: str, pod: str) -> None:
-    """Remove the fillers; a server that does not answer is left to their expiry."""
+    """Remove the fillers. If the server does not answer, they are left to expire."""
     try:
         ask(server, namespace, pod, "EVAL", _EMPTY, "0", _PREFIX)
     except ExecFailed:

@@ -1,1 +1,1 @@
-"""The control that makes a measured run of an experiment."""
+"""The control that turns an experiment into a measured run."""

@@ -1,4 +1,4 @@
-"""What the journal says against a run: pure."""
+"""The baseline of a run, by its journal: pure."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from caplab.model.runs import Baseline
 
 
 def baseline_of(journal: Mapping[str, Any]) -> Baseline:
-    """Whether the steady state held before the fault, and everything asked for was done.
+    """Return whether the steady state held before the fault, and every step of the method succeeded.
 
-    A method that could not do what it says, or an interrupted run, is no case of its row either.
+    A run whose method failed, or that was interrupted, says nothing about its row either.
     """
     problems = [*_before(journal), *_method(journal.get("run") or ())]
     if journal.get("status") in ("interrupted", "aborted"):
@@ -22,7 +22,7 @@ def baseline_of(journal: Mapping[str, Any]) -> Baseline:
 def _before(journal: Mapping[str, Any]) -> list[str]:
     state = (journal.get("steady_states") or {}).get("before")
     if state is None:
-        return ["the steady state before the fault was not looked at"]
+        return ["the steady state before the fault was not checked"]
     if state.get("steady_state_met"):
         return []
     failed = [probe for probe in state.get("probes") or () if not _went_well(probe)]
@@ -42,7 +42,7 @@ def _name(activity: Mapping[str, Any]) -> str:
 
 
 def _why(activity: Mapping[str, Any]) -> str:
-    """The last line of what an activity raised: the sentence."""
+    """Return the last line of what an activity raised, which is its sentence."""
     raised = activity.get("exception") or [f"it ended as {activity.get('status')}"]
     lines = raised if isinstance(raised, list) else str(raised).splitlines()
     return str(lines[-1]).strip().rpartition("chaoslib.exceptions.ActivityFailed: ")[2]

@@ -1,4 +1,4 @@
-"""What was done to the cluster during a run, as its record has it: pure."""
+"""The fault windows of a run's record: pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _SECOND_NS = 10**9
 
 
 def windows_in(context: RunContext, boot_id: str, anchor: WallAnchor) -> tuple[FaultWindow, ...]:
-    """Of every fault, lost node and event, in the order of their injections, on the clock of the histories."""
+    """Return the windows of all faults, lost nodes and events, by injection, on the clock of the histories."""
     windows = [window for fault in context.faults.values() for window in windows_of(fault)]
     lost = (window_of_node(loss, boot_id, anchor) for loss in context.lost_nodes.values())
     windows += [window for window in lost if window]
@@ -20,7 +20,7 @@ def windows_in(context: RunContext, boot_id: str, anchor: WallAnchor) -> tuple[F
 
 
 def window_of_event(event: Event, anchor: WallAnchor) -> FaultWindow:
-    """The window of what was done by the cluster's own means: from its order to its end."""
+    """Return the window of an event that the cluster's own means made: from its request to its end."""
     return FaultWindow(
         kind=event.kind,
         target=event.target,
@@ -32,7 +32,7 @@ def window_of_event(event: Event, anchor: WallAnchor) -> FaultWindow:
 
 
 def lasted_seconds(context: RunContext) -> float | None:
-    """How long the longest fault was asked for, or the longest event took; None where there was none."""
+    """Return the longest requested duration of a fault, or duration of an event, in seconds; None if there was none."""
     lasted: list[float] = [fault["spec"]["durationSeconds"] for fault in context.faults.values()]
     lasted += [lost["seconds"] for lost in context.lost_nodes.values()]
     lasted += [
@@ -44,10 +44,10 @@ def lasted_seconds(context: RunContext) -> float | None:
 
 
 def monotonic(unix_ns: int, anchor: WallAnchor) -> int:
-    """A wall-clock moment on the clock of the histories."""
+    """Convert a wall-clock moment to the clock of the histories."""
     return unix_ns - anchor.unix_ns + anchor.monotonic_ns
 
 
 def monotonic_or_none(unix_ns: int | None, anchor: WallAnchor) -> int | None:
-    """As monotonic; None for a moment that is not known."""
+    """Convert a moment as `monotonic` does; None if it is not known."""
     return None if unix_ns is None else monotonic(unix_ns, anchor)

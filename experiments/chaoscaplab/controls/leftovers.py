@@ -1,4 +1,4 @@
-"""What runs that were killed left in a namespace is removed before the next one begins; what others made stays."""
+"""Removal of what killed runs left in a namespace, before the next run begins; what others made stays."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ENDED = frozenset({"Done", "Failed"})  # phases of a Probe at a vantage
 
 
 def refuse_foreign_activity(server: Server, namespace: str) -> None:
-    """NotOurs where a fault or a load that no run made is under way there: the run would measure that too.
+    """Raise NotOurs if a fault or a load that no run made is under way: the run would measure it too.
 
     One that is over does no harm, and stays.
     """
@@ -34,9 +34,9 @@ def refuse_foreign_activity(server: Server, namespace: str) -> None:
 
 
 def remove_leftovers(server: Server, namespace: str) -> None:
-    """Remove the faults and loads of runs that are over, and bring back the nodes that such runs have lost.
+    """Remove the faults and loads of runs that are over, and bring back the nodes that they took away.
 
-    Theirs would be taken for this run's. Raises NotInTime where something stays, or another run keeps a node away.
+    They would be taken for this run's. Raises NotInTime if something stays, or another run keeps a node away.
     """
     if still_away := nodes.restore_nodes_of_ended_runs():
         raise NotInTime("; ".join(still_away))
@@ -47,7 +47,7 @@ def remove_leftovers(server: Server, namespace: str) -> None:
 
 
 def is_under_way(kind: str, body: Mapping[str, Any]) -> bool:
-    """Whether a Fault may still hold something, or a Probe still put load on something: pure."""
+    """Return whether a Fault may still hold something, or a Probe still put load on something: pure."""
     if kind == "Fault":
         return is_live(body)
     vantages = (body.get("status") or {}).get("vantages") or ()

@@ -1,7 +1,7 @@
-"""Faults that an experiment makes by means of its own, such as a process: marked by its steps, witnessed by the lab.
+"""Faults that an experiment makes by its own means, such as a process: its steps mark them, and the lab checks them.
 
-When such a fault began and ended is known by the experiment's word only. Whether anything happened at all the lab sees
-for itself: by the cluster's members and its primary, before and after.
+Only the experiment knows when such a fault began and ended. The lab checks whether anything happened at all: it
+compares the cluster's members and its primary before and after.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ _log = logging.getLogger("caplab.run")
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """From right before one step of the method to the end of another, which may be the same."""
+    """A span of the method: from right before one step to the end of another, or of the same."""
 
     begins: str
     ends: str
 
 
 def marks_in(fields: Fields, experiment: Mapping[str, Any]) -> tuple[Mark, ...]:
-    """The field mark of the extension: names of steps, or objects of begins and ends; FieldError where there are none.
+    """Read the field mark: names of steps, or objects of begins and ends. Raises FieldError if it is wrong.
 
-    A step stands in the method once, or it would not be clear which is meant.
+    A marked step must be in the method exactly once, otherwise it would not be clear which one is meant.
     """
     if "mark" not in fields.values:
         return ()
@@ -40,7 +40,7 @@ def marks_in(fields: Fields, experiment: Mapping[str, Any]) -> tuple[Mark, ...]:
     marks = tuple(_mark(fields, value) for value in _listed(fields))
     for mark in marks:
         if mark.begins not in usable or mark.ends not in usable or steps.index(mark.begins) > steps.index(mark.ends):
-            raise fields.error("mark", f"of steps that the method has once, in their order: {', '.join(usable)}")
+            raise fields.error("mark", f"made of steps that the method has once, in their order: {', '.join(usable)}")
     return marks
 
 
@@ -61,9 +61,9 @@ def _mark(fields: Fields, value: Json) -> Mark:
 
 @dataclass(frozen=True, slots=True)
 class ClusterObservation:
-    """How a cluster stood: the primary and its epoch ('' where there is none), and each member's pod.
+    """A cluster at one moment: the primary and its epoch ('' if there is none), and each member's pod.
 
-    A pod is known by its uid, its restarts, and whether it is being deleted.
+    A pod is described by its uid, its restarts, and whether it is being deleted.
     """
 
     primary: str
@@ -72,7 +72,7 @@ class ClusterObservation:
 
     @classmethod
     def of(cls, cluster: Cluster) -> ClusterObservation:
-        """As it stands now. Raises what the API server's client raises, LookupError where the cluster is gone."""
+        """Observe the cluster. Raises what the API server's client raises, and LookupError if the cluster is gone."""
         status = cluster.body().get("status") or {}
         pods = {
             str(pod.metadata.name): (
@@ -86,10 +86,10 @@ class ClusterObservation:
 
 
 def changes(before: ClusterObservation, after: ClusterObservation) -> list[str]:
-    """What became of the members and of the primary, a sentence each; [] where nothing did: pure."""
+    """Return a sentence for each change of a member or the primary; [] if nothing changed: pure."""
     sentences = [_change(name, pod, after.pods.get(name)) for name, pod in sorted(before.pods.items())]
     if (before.primary, before.epoch) != (after.primary, after.epoch) and before.primary:
-        sentences.append(f"the primary was {before.primary}, and is {after.primary or 'nobody'} in another epoch")
+        sentences.append(f"the primary was {before.primary}, and is now {after.primary or 'none'}, in another epoch")
     return [sentence for sentence in sentences if sentence]
 
 
@@ -97,7 +97,7 @@ def _change(name: str, before: tuple[str, int, bool], after: tuple[str, int, boo
     if after is None:
         return f"the pod {name} is gone"
     if after[0] != before[0]:
-        return f"the pod {name} is another one: its uid was {before[0]}, and is {after[0]}"
+        return f"the pod {name} was replaced: its uid was {before[0]}, and is now {after[0]}"
     if after[1] > before[1]:
         return f"the pod {name} has restarted"
     return f"the pod {name} is being deleted" if after[2] and not before[2] else ""
@@ -115,28 +115,28 @@ class MarkTracker:
     _ended: dict[Mark, int] = field(default_factory=dict)
 
     def step_begins(self, name: str) -> None:
-        """Look at the cluster, and then stamp the moment: looking is no part of the fault."""
+        """Observe the cluster, and then stamp the moment: the observation is not part of the fault."""
         for mark in self.marks:
             if mark.begins == name:
                 self._before[mark] = self._observe()
                 self._began[mark] = time.time_ns()
 
     def step_ended(self, name: str) -> None:
-        """Stamp the moment, and then look at the cluster."""
+        """Stamp the moment, and then observe the cluster."""
         for mark in self.marks:
             if mark.ends == name and mark in self._began:
                 self._ended[mark] = time.time_ns()
                 self._after[mark] = self._observe()
 
     def events(self) -> list[Event]:
-        """An event for each mark that began; where its end showed nothing yet, as the cluster stands now."""
+        """Return an event for each mark that began; if its end showed no change, the cluster is observed once more."""
         return [self._event(mark) for mark in self.marks if mark in self._began]
 
     def _event(self, mark: Mark) -> Event:
         before, observed = self._before[mark], self._observed_changes(mark)
         spoken = mark.begins if mark.begins == mark.ends else f"{mark.begins} to the end of {mark.ends}"
         target = before.primary if before and before.primary else "the cluster"
-        evidence = (f"times by the experiment's own word: {spoken}", *(observed or ["nothing was seen of it"]))
+        evidence = (f"times as the experiment's steps give them: {spoken}", *(observed or ["no effect was seen"]))
         return Event(mark.begins, target, self._began[mark], self._ended.get(mark), evidence, bool(observed))
 
     def _observed_changes(self, mark: Mark) -> list[str]:
@@ -151,6 +151,6 @@ class MarkTracker:
     def _observe(self) -> ClusterObservation | None:
         try:
             return self.look()
-        except Exception as error:  # whatever it is: what was not seen is no evidence
-            _log.warning("the cluster could not be looked at for a mark: %s", error)
+        except Exception as error:  # whatever the error: what was not seen is no evidence
+            _log.warning("the cluster could not be observed for a mark: %s", error)
             return None

@@ -43,14 +43,14 @@ from .stages import Stages
 from .versions import lab_images, versions_of
 
 _CONVERGE_SECONDS = 60.0
-FAULT_SECONDS = "faultSeconds"  # how long the fault was asked for, or took, as budgets name it
-# Both routes: straight to members, it takes up to three beats to come round to the new primary.
+FAULT_SECONDS = "faultSeconds"  # how budgets name the fault's requested or actual duration
+# Both routes: straight to the members, it takes up to three beats to reach the new primary.
 _CLOCK = {"name": "clock", "workload": "clock", "rate": 30, "routes": ["service", "direct"], "seconds": 900}
 _log = logging.getLogger("caplab.run")
 
 
 class MeasuredRun:
-    """From a cluster that may not be there to a record and a history."""
+    """One run, from a cluster that may not exist yet to a record and a history."""
 
     def __init__(self, server: Server, plan: Plan, run_id: str, experiment: str, run_object: RunObject) -> None:
         self.run_id = run_id
@@ -62,7 +62,7 @@ class MeasuredRun:
         self._store = _store(server, plan)
         store = _target(self._store) if self._store else None
         self._loads = Loads(server, plan.namespace, _target(self._cluster), run_id, plan.vantages, plan.seed, store)
-        # Beats are commits too: a run without a failover has no use for them.
+        # Beats are commits too: only a run with a failover needs them.
         fails_over = self._engine.HAS_PRIMARY and plan.fault != CONTROL and not plan.store
         self._probes = [*plan.loads, *([_CLOCK] if fails_over else [])]
         self._lease = RunLease(server, plan.namespace, run_id)
@@ -75,7 +75,7 @@ class MeasuredRun:
         self._usage_before: dict[str, ProberUsage] = {}
 
     def begin(self) -> None:
-        """Cluster Ready at its settings, nothing left of earlier runs, loads running."""
+        """Bring the cluster to Ready at its settings, remove what earlier runs left, and start the loads."""
         with self.stages.stage("cluster"):
             self._server.open_namespace(self._plan.namespace)
             self._lease.acquire()
@@ -95,28 +95,29 @@ class MeasuredRun:
             self._loaded = True
             self._loads.start(self._probes)
             self._usage_before = self._prober_usages()
-            # Not earlier: of members that were just made anew, the status may be a round behind.
+            # Not earlier: right after members were recreated, the status may be one pass behind.
             self._epoch = self._cluster.body()["status"].get("epoch")
 
     def release(self) -> None:
-        """End what loads there are, and leave the namespace to the next run; safe to repeat, and nothing is raised."""
+        """End the loads, and leave the namespace to the next run. Safe to repeat; raises nothing."""
         self.end_loads()
         self._lease.release()
 
     def end_loads(self) -> None:
-        """End what loads there are; safe to repeat, and nothing is raised: they end by themselves in time."""
+        """End the loads. Safe to repeat; raises nothing, because loads end by themselves in time."""
         if not self._loaded:
             return
         self._loaded = False
         try:
             self._loads.end(self._probes)
         except Exception as error:
-            _log.warning("the loads were not seen to end: %s", error)
+            _log.warning("the end of the loads could not be confirmed: %s", error)
 
     def finish(self, journal: Mapping[str, Any]) -> tuple[RunRecord, Table]:
-        """Loads ended, final scans made, histories fetched; the run's record and history.
+        """End the loads, make the final scans and fetch the histories. Returns the run's record and history.
 
-        A scan that fails costs what is judged by it, and not the run: the record says why.
+        A failed scan costs only what is judged by it, not the run: the record says why. Raises LeaseNotHeld if another
+        run has begun in the namespace.
         """
         self._require_lease()
         for event in self.mark_tracker.events():
@@ -160,7 +161,7 @@ class MeasuredRun:
         return record, history
 
     def _scan_routes(self) -> list[str]:
-        """Where what was acked is to be found in the end: not in a cache."""
+        """Return the routes on which acked writes must be found in the end: those of the database, not of a cache."""
         if self._store is not None:
             return scan_routes(self._store.engine, self._store.spec)
         return scan_routes(self._engine, self._body["spec"])
@@ -177,7 +178,7 @@ class MeasuredRun:
         return {vantage: prober_usage(self._server, vantage) for vantage in self._plan.vantages}
 
     def _own_settings(self) -> dict[str, Json]:
-        """What a budget may name beside the cluster's settings."""
+        """Return what a budget may name beside the cluster's settings."""
         seconds = lasted_seconds(self._context)
         fault: dict[str, Json] = {} if seconds is None else {FAULT_SECONDS: seconds}
         load: dict[str, Json] = {
@@ -187,7 +188,7 @@ class MeasuredRun:
         return load | fault | settings_of_cache(self._plan)
 
     def _budget_seconds(self) -> float | None:
-        """What the row gives the failover under the settings in force; None where it lasts as long as the fault."""
+        """Return the row's budget for the failover, at the settings in force; None if it depends on faultSeconds."""
         row = expectations().find(self._plan.engine, self._plan.mode, self._plan.fault)
         budget = next((expected.budget for expected in row.properties if expected.property == "failoverTime"), None)
         if budget is None or FAULT_SECONDS in names(budget):
@@ -201,12 +202,12 @@ class MeasuredRun:
         return [self._cluster, *([self._store] if self._store else [])]
 
     def _require_lease(self) -> None:
-        """LeaseNotHeld where another run has begun in the namespace meanwhile: it took this one for dead."""
+        """Raise LeaseNotHeld if another run has begun in the namespace meanwhile: it took this one for dead."""
         if problem := self._lease.problem():
             raise LeaseNotHeld(f"The run was not alone: {problem}. Hint: repeat it; was this machine asleep?")
 
     def _converge(self) -> str:
-        """Wait until every member has what was written; why not, or ''."""
+        """Wait until every member has all that was written. Returns why one does not, or ''."""
         try:
             wait_until("all members have caught up", (self._store or self._cluster).not_steady, _CONVERGE_SECONDS)
         except NotInTime as late:
@@ -214,7 +215,7 @@ class MeasuredRun:
         return ""
 
     def _baseline(self, journal: Mapping[str, Any], boot_id: str) -> Baseline:
-        """What the journal says, and whether faults and histories were stamped by one clock."""
+        """Return the journal's baseline, with a problem if faults and histories were stamped by different clocks."""
         baseline = baseline_of(journal)
         strange = [
             str(target.get("pod"))
@@ -229,7 +230,7 @@ class MeasuredRun:
         )
 
     def _first_commit(self) -> FirstCommit | None:
-        """The second clock, where there is a new epoch and beats were asked for."""
+        """Read the second clock, if there is a new epoch and beats were requested."""
         if _CLOCK not in self._probes:
             return None
         body = self._cluster.body()
@@ -246,13 +247,13 @@ class MeasuredRun:
 
 
 def _store(server: Server, plan: Plan) -> Cluster | None:
-    """The database behind a cache."""
+    """Return the database behind a cache; None if the run has no cache."""
     store = plan.store
     return Cluster(server, engine_named(POSTGRES), plan.namespace, store.name, store.spec) if store else None
 
 
 def settings_of_cache(plan: Plan) -> dict[str, Json]:
-    """What readers of a cache were told, and how many reads a second they make; nothing where there is none."""
+    """Return the settings of a cache's readers, and their reads per second; empty if there is no cache."""
     for load in plan.loads:
         if "cache" in load:
             settings = {f"cache{name[0].upper()}{name[1:]}": value for name, value in load["cache"].items()}

@@ -1,4 +1,4 @@
-"""What an experiment's `caplab` extension asks for, read at the border."""
+"""The plan of a run, read from an experiment's `caplab` extension and validated here."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class Store:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One run: the cluster it needs, the loads on it, and the row it is judged by; there is such an engine.
+    """One run: the cluster that it needs, the loads on it, and the row that judges it. The engine exists.
 
-    Of an engine cache the cluster is the cache, and store the database behind it, where all other loads are.
+    For engine cache, the cluster is the cache, and store is the database behind it, which has all other loads.
     """
 
     namespace: str
@@ -53,13 +53,13 @@ class Plan:
 
     @property
     def writes_per_second(self) -> float:
-        """Of all vantages, by the loads whose writes are counted in the end."""
+        """The writes per second of all vantages, by the loads whose writes are counted in the end."""
         sets = [load["rate"] for load in self.loads if load["workload"] == "set"]
         return float(sum(sets)) * len(self.vantages)
 
 
 def plan_of(experiment: Mapping[str, Any], configuration: Mapping[str, Any], secrets: Mapping[str, Any]) -> Plan:
-    """The plan of an experiment under a configuration; FieldError names what is missing or wrong."""
+    """Read the plan of an experiment under a configuration. Raises FieldError, which names what is missing or wrong."""
     blocks = [block for block in experiment.get("extensions") or () if block.get("name") == EXTENSION]
     if len(blocks) != 1:
         raise ValueError(f"The experiment has {len(blocks)} extension blocks named '{EXTENSION}'. Hint: write one.")
@@ -95,15 +95,15 @@ def _engine(row: Fields) -> Engine:
 
 
 def _engine_of(name: str) -> Engine:
-    """The engine of the cluster that rows of a name are about; LookupError with those there are."""
+    """Return the engine of the cluster that a row's engine stands for. Raises LookupError, which lists the engines."""
     return engine_named(REDIS if name == CACHE else name)
 
 
 def _store(fields: Fields, engine: str) -> Store | None:
-    """The database behind a cache, and of nothing else."""
+    """Read the database behind a cache; other engines may have none."""
     if engine != CACHE:
         if "store" in fields.values:
-            raise fields.error("store", f"nothing: only a row of {CACHE} has one")
+            raise fields.error("store", f"left out: only a row of {CACHE} has one")
         return None
     store = fields.object("store")
     store.only("name", "spec")
@@ -111,9 +111,9 @@ def _store(fields: Fields, engine: str) -> Store | None:
 
 
 def _spec(cluster: Fields) -> Mapping[str, Json]:
-    """The cluster's spec; where it comes in variants, with the fields of the one that is named.
+    """Return the cluster's spec; if it has variants, with the fields of the named one.
 
-    What a setting stands for is text: a variant is how it may stand for numbers, and for several fields.
+    A setting is substituted as text: by a variant it can stand for numbers, and for several fields.
     """
     spec = cluster.object("spec").values
     if not cluster.values.keys() & {"variant", "variants"}:
@@ -125,7 +125,7 @@ def _spec(cluster: Fields) -> Mapping[str, Json]:
 
 
 def _requested_seconds(configuration: Mapping[str, Any]) -> float:
-    """How long the fault, or the quiet of a control run, is asked for; 0 where that is no setting."""
+    """Return the requested seconds of the fault, or of a control run's quiet; 0 if there is no such setting."""
     return float(str(configuration.get("seconds", 0)))
 
 
@@ -149,7 +149,7 @@ def _load(fields: Fields, engine: Engine, longest_seconds: float) -> dict[str, J
 
 
 def _client(fields: Fields | None) -> dict[str, Json]:
-    """How the engine's driver is set, as far as it is said; a setting may stand for a value, and is text then."""
+    """Read the options of the engine's driver, if given. A value may be a setting, which is text."""
     if fields is None:
         return {}
     fields.only(*_CLIENT)
@@ -158,7 +158,7 @@ def _client(fields: Fields | None) -> dict[str, Json]:
 
 
 def _cache(fields: Fields | None) -> dict[str, Json]:
-    """What readers of a cache do; a setting may stand for a value, and is text then."""
+    """Read the options of a cache's readers. A value may be a setting, which is text."""
     if fields is None:
         return {}
     fields.only(*_CACHE)
@@ -174,8 +174,8 @@ def _boolean(fields: Fields, name: str) -> Json:
 
 
 def _whole(unit: str, least: int, most: int | None = None) -> Callable[[Fields, str], Json]:
-    """Reads a whole number of a unit within bounds; a minus sign only where there are negative ones."""
-    bounds = f" from {least} on" if most is None else f", {least} to {most}"
+    """Return a reader of whole numbers of a unit within bounds; a minus sign is allowed only if they include one."""
+    bounds = f", at least {least}" if most is None else f", {least} to {most}"
 
     def read(fields: Fields, name: str) -> Json:
         text = str(fields.values[name])
@@ -199,7 +199,7 @@ def _vantages(fields: Fields, name: str) -> Json:
 
 
 def _levels(fields: Fields | None, engine: Engine) -> dict[str, Json]:
-    """What writes and reads must reach; without those that ask for nothing, so that a level can be a setting."""
+    """Read the levels that writes and reads must reach; 'wait-0' is left out, so that a level can be a setting."""
     if fields is None:
         return {}
     fields.only("read", "write")
@@ -212,12 +212,12 @@ def _levels(fields: Fields | None, engine: Engine) -> dict[str, Json]:
     return levels
 
 
-# A load ends by itself even if nobody is left to end it: so long beyond what it is asked for.
+# A load that nobody ends still ends by itself, this long after its requested time.
 _LONGEST_SECONDS = 900
-_MOST_SKEW_MS = 3_600_000  # either way, as a Probe has it
-_LEAST_TIMEOUT_MS, _MOST_TIMEOUT_MS = 50, 120_000  # the same
-_NO_LEVEL = "wait-0"  # as wait-${wait} says it where nobody is waited for
-# As caplab_probes has them, which says what fits.
+_MOST_SKEW_MS = 3_600_000  # in both directions, as in a Probe
+_LEAST_TIMEOUT_MS, _MOST_TIMEOUT_MS = 50, 120_000  # as in a Probe
+_NO_LEVEL = "wait-0"  # what wait-${wait} becomes if no replica is waited for
+# As in caplab_probes, which checks that they fit together.
 _CACHE: Mapping[str, Callable[[Fields, str], Json]] = {
     "protection": Fields.text,
     "exponent": _number,

@@ -1,4 +1,4 @@
-"""The Run object of a run: what `kubectl get runs` and the dashboards see."""
+"""The Run object of a run, which `kubectl get runs` and the dashboards show."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from caplab.verdict import Judgement
 from ..server import Server
 from .plan import Plan
 
-_KEPT = 30  # Run objects in a namespace; the oldest go
+_KEPT = 30  # Run objects in a namespace; the oldest are removed
 _DURABILITY = {
     "attempted": "attempted",
     "acked": "acked",
@@ -26,14 +26,14 @@ _DURABILITY = {
 }
 _AVAILABILITY = {"failover_seconds": "failoverSeconds", "ack_ratio": "ackRatio"}
 _STALENESS = {"stale": "staleReads"}
-# Property of a row -> the figure that it is the bound of.
+# Property of a row -> the figure that it bounds.
 _BOUNDED = {"failoverTime": "failoverSeconds", "lost": "lost", "stale": "staleReads"}
-_SECONDS = "failoverSeconds"  # the others count
+_SECONDS = "failoverSeconds"  # the other figures are counts
 _ALL = "all"
 
 
 class RunObject:
-    """Written when the run begins, and when it is judged."""
+    """A Run object, written when the run begins and when it is judged."""
 
     def __init__(self, server: Server, plan: Plan, run_id: str, suite: str) -> None:
         self._server, self._plan, self._run_id = server, plan, run_id
@@ -50,19 +50,19 @@ class RunObject:
 
     @property
     def labels(self) -> dict[str, str]:
-        """What its metrics are labelled with, and those of the cluster under test."""
+        """The labels of its metrics, and of those of the cluster under test."""
         own = {name: str(self._spec[name]) for name in ("engine", "experiment", "mode", "fault")}
         return {"cluster_namespace": self._plan.namespace, "cluster": self._plan.cluster, **own}
 
     def begun(self) -> None:
-        """The run is under way."""
+        """Publish that the run is under way."""
         self._prune()
         self._begun = True
         self._server.apply("Run", self._plan.namespace, self._run_id, self._spec)
         self._publish({"phase": "Running"})
 
     def done(self, judged: JudgedRun) -> None:
-        """The run was judged."""
+        """Publish the run's verdict and figures."""
         findings = {finding.property: finding for finding in judged.findings}
         status = {
             "phase": "Done",
@@ -77,7 +77,7 @@ class RunObject:
         self._publish(status)
 
     def failed(self, why: str) -> None:
-        """The lab could not judge it; nothing is said of a run that never began."""
+        """Publish that the lab could not judge the run; a run that never began is left out."""
         if not self._begun:
             return
         self._publish({"phase": "Failed", "endedAt": _now(), "verdict": "unknown", "reasons": [why[:500]]})
@@ -94,7 +94,7 @@ class RunObject:
 
 
 def figures_of(findings: Mapping[str, Finding]) -> dict[str, Json]:
-    """The run's figures as a whole, of what was measured: pure."""
+    """Return the figures of the run as a whole that were measured: pure."""
     return {
         **_picked(_figures(findings, "durability"), _DURABILITY),
         **_picked(_figures(findings, "availability"), _AVAILABILITY),
@@ -103,9 +103,9 @@ def figures_of(findings: Mapping[str, Finding]) -> dict[str, Json]:
 
 
 def bounds_of(judgements: Iterable[Judgement], side: str | None = None, route: str | None = None) -> dict[str, Json]:
-    """The most that the row promises of each figure: of the run as a whole, or on a side of the cut and a route: pure.
+    """Return the row's bound on each figure: of the run as a whole, or on a side of the cut and a route. Pure.
 
-    Where several of its properties are about the same clients, all of them bind.
+    If several of its properties are about the same clients, the tightest bound counts.
     """
     bounds: dict[str, Json] = {}
     for judgement in judgements:
@@ -118,7 +118,7 @@ def bounds_of(judgements: Iterable[Judgement], side: str | None = None, route: s
 
 
 def by_side(judgements: Iterable[Judgement]) -> list[dict[str, Json]]:
-    """What the row judges on a side of the cut or a route only: each figure, and the most that it promises: pure."""
+    """Return the figures that the row judges on a side of the cut or a route only, with their bounds: pure."""
     rows: dict[tuple[str, str], dict[str, Json]] = {}
     for judgement in judgements:
         expected, figure = judgement.expected, _BOUNDED.get(judgement.expected.property)
@@ -141,7 +141,7 @@ def _limit(judgement: Judgement) -> float | None:
 
 
 def _bounded(row: Mapping[str, Json], judged: JudgedRun) -> dict[str, Json]:
-    """The figures of a vantage and route, with what the row promises there."""
+    """Return the figures of a vantage and route, with the row's bounds there."""
     sides = judged.record.sides.items()
     side = next((side for side, vantages in sides if row["vantage"] in vantages), None)
     bounds = bounds_of(judged.verdict.judgements, side, str(row["route"]))
@@ -149,7 +149,7 @@ def _bounded(row: Mapping[str, Json], judged: JudgedRun) -> dict[str, Json]:
 
 
 def by_vantage(findings: Mapping[str, Finding]) -> list[dict[str, Json]]:
-    """The figures of each vantage and route; availability is that of the writes that durability counts: pure."""
+    """Return the figures of each vantage and route; availability is of the writes that durability counts. Pure."""
     rows: dict[tuple[str, str], dict[str, Json]] = {}
     for checker, rows_in, names in (
         ("durability", "by_vantage", _DURABILITY),

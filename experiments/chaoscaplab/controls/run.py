@@ -1,8 +1,8 @@
 """The control that makes a measured run: `controls: [{name: caplab, provider: {type: python, module: ...}}]`.
 
-Before the experiment: the cluster at its settings, in a proven steady state, under load. After it: the final scan,
-the histories, the run's folder, and the verdict in the journal under `caplab`. Works with the stock `chaos run`
-as with `caplab run`, which tells it where results go by CAPLAB_RUN_FOLDER.
+Before the experiment it brings the cluster to its settings, to a proven steady state, and under load. After the
+experiment it makes the final scan, fetches the histories, writes the folder, and puts the verdict into the journal
+under `caplab`. It works with the stock `chaos run` and with `caplab run`, which sets CAPLAB_RUN_FOLDER.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _log = logging.getLogger("caplab.run")
 
 @dataclass
 class _State:
-    """What is kept between the calls of one experiment; Chaos Toolkit keeps nothing itself."""
+    """The state between the calls for one experiment: Chaos Toolkit itself keeps none."""
 
     run: MeasuredRun | None = None
     problem: str = ""  # why the run could not begin
@@ -43,7 +43,7 @@ _state = _State()
 def before_experiment_control(
     context: Experiment, configuration: Configuration | None = None, secrets: Secrets | None = None
 ) -> None:
-    """Bring everything to where the fault may come; InterruptExecution where that cannot be done."""
+    """Prepare everything for the fault. Raises InterruptExecution if that is not possible."""
     _state.run, _state.problem = None, ""
     try:
         plan = plan_of(context, configuration or {}, secrets or {})
@@ -58,7 +58,7 @@ def before_experiment_control(
 
 
 def after_experiment_control(context: Experiment, state: Journal) -> None:
-    """Measure, judge, and write the verdict into the journal; whatever happens, the loads end."""
+    """Measure, judge, and write the verdict into the journal; the loads end in any case."""
     run, outcome = _state.run, state.setdefault("caplab", {})
     if _state.problem or run is None or state.get("status") in ("interrupted", "aborted"):
         outcome["verdict"] = "unknown"
@@ -71,27 +71,27 @@ def after_experiment_control(context: Experiment, state: Journal) -> None:
 
 
 def before_activity_control(context: Activity) -> None:
-    """Where the experiment marks a fault of its own: it may begin now."""
+    """Begin the marks of the experiment that begin with this step."""
     if _state.run is not None:
         _state.run.mark_tracker.step_begins(context["name"])
 
 
 def after_activity_control(context: Activity, state: Run) -> None:
-    """Time every step of the experiment as a stage of its own; a step that comes twice adds up."""
+    """End the marks that end with this step, and time it as a stage; the times of a repeated step add up."""
     if _state.run is not None:
         _state.run.mark_tracker.step_ended(context["name"])
         _state.run.stages.add(context["name"], float(state.get("duration") or 0.0))
 
 
 def cleanup_control() -> None:
-    """Called whatever happened: no load outlives its run, nor does its lease of the namespace."""
+    """End the run's loads and release its namespace. Chaos Toolkit calls this in any case."""
     if _state.run is not None:
         _state.run.release()
         _state.run = None
 
 
 def _measure(run: MeasuredRun, journal: Journal, outcome: dict[str, Any]) -> None:
-    """From the end of the loads to the verdict; a lab that fails says so, and the verdict is unknown."""
+    """Measure and judge, from the end of the loads on; if the lab fails, the verdict is unknown and says why."""
     folder = folder_of(run.run_id)
     outcome.update(run=run.run_id, folder=str(folder), seconds=run.stages.seconds, labels=run.run_object.labels)
     try:
@@ -109,6 +109,6 @@ def _measure(run: MeasuredRun, journal: Journal, outcome: dict[str, Any]) -> Non
 
 
 def folder_of(run_id: str) -> Path:
-    """Where a run's results go: where `caplab run` says, else results/ of the working folder."""
+    """Return the folder of a run's results: CAPLAB_RUN_FOLDER, else one in results/ of the working folder."""
     folder = os.environ.get(FOLDER_VARIABLE)
     return Path(folder) if folder else Path("results") / run_id / "run"

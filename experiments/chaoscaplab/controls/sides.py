@@ -1,4 +1,4 @@
-"""Which vantages were on which side of a cut: pure."""
+"""The sides of a cut, and the vantages on each: pure."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from ..run_context import RunContext
 
 
 def cut_off(context: RunContext) -> frozenset[str]:
-    """The nodes that a run's faults parted from all others, by name: those of group cuts, and those that were lost.
+    """Return the names of the nodes that a run's faults separated from all others: by group cuts, or as lost nodes.
 
-    Other cuts leave clients of every zone on every side, and a kill or a freeze parts nobody.
+    Other cuts leave clients of every zone on every side, and a kill or a freeze separates no node.
     """
     parted = {
         str(entry["node"])
@@ -28,15 +28,15 @@ def cut_off(context: RunContext) -> frozenset[str]:
 
 
 def zones_of(nodes: Sequence[Any]) -> dict[str, str]:
-    """Each node's zone, by its name; nodes are the API server's. One without a zone is left out."""
+    """Return each node's zone, by the node's name. nodes: the API server's; those without a zone are left out."""
     labels = {str(node.metadata.name): node.metadata.labels or {} for node in nodes}
     return {name: str(node_labels[ZONE_LABEL]) for name, node_labels in labels.items() if ZONE_LABEL in node_labels}
 
 
 def sides_of(nodes: frozenset[str], zones: Mapping[str, str], vantages: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """The vantages in the zones of these nodes, and the others; empty where that does not part them.
+    """Return the vantages in the zones of these nodes, and the others; empty if one of the sides has none.
 
-    ValueError names a node whose zone is not known.
+    Raises ValueError, which names a node whose zone is not known.
     """
     for node in sorted(nodes - zones.keys()):
         raise ValueError(f"The node {node} is in no zone. Hint: label it {ZONE_LABEL}, as make up does.")

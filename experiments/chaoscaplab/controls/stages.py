@@ -1,4 +1,4 @@
-"""Where the time of a run went, told as it goes."""
+"""The stages of a run: how long each took, logged as it begins."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ _log = logging.getLogger("caplab.run")
 
 
 class Stages:
-    """seconds: by stage, in the order they came."""
+    """The times of a run's stages. seconds: by stage, in the order of their beginning."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Time one stage; a stage that comes twice adds up."""
+        """Time one stage; the times of a repeated stage add up."""
         _log.info("%s ...", name)
         started = time.monotonic()
         try:
@@ -27,5 +27,5 @@ class Stages:
             self.add(name, time.monotonic() - started)
 
     def add(self, name: str, seconds: float) -> None:
-        """Count what somebody else has timed."""
+        """Add a time that was measured elsewhere."""
         self.seconds[name] = self.seconds.get(name, 0.0) + seconds

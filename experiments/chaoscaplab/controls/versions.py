@@ -1,4 +1,4 @@
-"""What a run was made with: versions of the software and images of the lab, so that two runs can be told apart."""
+"""The versions of the software and the images of the lab that a run used, so that two runs can be told apart."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _log = logging.getLogger("caplab.run")
 
 
 def versions_of(engine: str, settings: Mapping[str, Json], server: Server) -> dict[str, str]:
-    """By name: the engine as it says itself, the cluster's nodes, and what judges.
+    """Return versions by name: of the engine as it reports itself, of the cluster's nodes, and of what judges.
 
-    caplab's number stays the same between two releases: caplab-sources is a digest of what is installed.
+    caplab's version stays the same between two releases: caplab-sources is a digest of the installed modules.
     """
     of_engine = {engine: str(settings["serverVersion"])} if "serverVersion" in settings else {}
     packages = {name: version(name) for name in _PACKAGES}
@@ -34,13 +34,13 @@ def versions_of(engine: str, settings: Mapping[str, Json], server: Server) -> di
 
 
 def lab_images(server: Server) -> dict[str, str]:
-    """The images of operator, agents and probers, by the container's name."""
+    """Return the images of operator, agents and probers, by the container's name."""
     return _best_effort("the lab's images", lambda: _of_lab(server))
 
 
 @cache
 def sources(package: Path) -> str:
-    """A digest of a package's modules, by name and content."""
+    """Return a digest of a package's modules, by name and content."""
     digest = hashlib.sha256()
     for file in sorted(package.rglob("*.py")):
         digest.update(str(file.relative_to(package)).encode() + b"\0" + file.read_bytes() + b"\0")
@@ -68,7 +68,7 @@ def _of_lab(server: Server) -> dict[str, str]:
 
 
 def _best_effort(what: str, read: Callable[[], dict[str, str]]) -> dict[str, str]:
-    """What the API server says; nothing where it does not: a run is worth its figures all the same."""
+    """Return what the API server says, or nothing if it does not answer: the run's figures count all the same."""
     try:
         return read()
     except Exception as error:

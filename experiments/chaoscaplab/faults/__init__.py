@@ -1,1 +1,1 @@
-"""Faults as actions; Fault objects carry them to the nodes."""
+"""Faults as actions, which Fault objects carry to the nodes."""

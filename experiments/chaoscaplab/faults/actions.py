@@ -1,6 +1,6 @@
-"""Chaos Toolkit actions: do something to a cluster's members, and make sure that it ends.
+"""Chaos Toolkit actions: inject a fault into a cluster's members, and make sure that it ends.
 
-kill, freeze and partition hit whom exactly one of role, members, zone and node says; the primary where none does.
+Exactly one of role, members, zone and node says what kill, freeze and partition hit; without any it is the primary.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from .specs import spec_of, target_of
 
 __all__ = ["freeze", "heal", "kill", "nothing", "partition"]
 
-_HEAL_SECONDS = 20.0  # to heal everything, agents that were just restarted included
+_HEAL_SECONDS = 20.0  # to heal everything, even by agents that were just restarted
 
 
 def kill(
@@ -43,15 +43,15 @@ def kill(
     kind: str = "",
     configuration: Configuration | None = None,
 ) -> dict[str, Any]:
-    """End every process of members of a cluster; with keep_down they stay down until the fault is over.
+    """Kill every process of members of a cluster; with keep_down they stay down until the fault is over.
 
     cluster: its name; may be missing with zone and node, which then mean every cluster of the namespace.
     role: primary, replica or any, and count: how many of them; seed chooses which. members: pods by name.
     zone, node: all members and Sentinels there. max_members: the most members of one cluster that may be hit;
     0: a minority of them, but at least one. seconds: how long the fault lasts. signal: what is sent first, such as
-    SIGTERM; SIGKILL follows. kind: the cluster's, where it is not that of the run under way.
+    SIGTERM; SIGKILL follows. kind: the cluster's kind, if it differs from that of the current run.
 
-    Returns the Fault's status when it is live. ActivityFailed says why it could not be.
+    Returns the Fault's status when it is live. Raises ActivityFailed if it does not get there.
     """
     if keep_down:
         refuse_short("keep the member down", seconds)
@@ -75,16 +75,16 @@ def freeze(
     kind: str = "",
     configuration: Configuration | None = None,
 ) -> dict[str, Any]:
-    """Stop every process of members where it is, for so many seconds; then they go on as if nothing had been.
+    """Freeze every process of members, for so many seconds; then they continue as if nothing had happened.
 
     cluster: its name; may be missing with zone and node, which then mean every cluster of the namespace.
     role: primary, replica or any, and count: how many of them; seed chooses which. members: pods by name.
     zone, node: all members and Sentinels there. max_members: the most members of one cluster that may be hit;
-    0: a minority of them, but at least one. seconds: how long the fault lasts; brief: it may be shorter than what the
-    row gives the failover, where the row is about another fault. kind: the cluster's, where it is not that
-    of the run under way.
+    0: a minority of them, but at least one. seconds: how long the fault lasts; brief: it may be shorter than the row's
+    budget for the failover, because the row is about another fault. kind: the cluster's kind, if it differs from that
+    of the current run.
 
-    Returns the Fault's status when it is live. ActivityFailed says why it could not be.
+    Returns the Fault's status when it is live. Raises ActivityFailed if it does not get there.
     """
     if not brief:
         refuse_short("freeze the member", seconds)
@@ -110,20 +110,20 @@ def partition(
     kind: str = "",
     configuration: Configuration | None = None,
 ) -> dict[str, Any]:
-    """Drop the packets between members and others, on connections that are there as on new ones.
+    """Drop the packets between members and others, on existing connections and on new ones.
 
     cut_from: peers (the other members), controlPlane, clients (probers, and pods of no cluster), or group (the targets'
-    zones with all that is in them, from everything else). direction: both, in (the targets do not hear the others)
-    or out (the others do not hear the targets). dns: Keep, or Cut with controlPlane and group.
+    zones with all that is in them, from everything else). direction: both, in (packets to the targets are dropped) or
+    out (packets from the targets are dropped). dns: Keep, or Cut with controlPlane and group.
     cluster: its name; may be missing with zone and node, which then mean every cluster of the namespace.
     role: primary, replica or any, and count: how many of them; seed chooses which. members: pods by name.
     zone, node: all members and Sentinels there. max_members: the most members of one cluster that may be hit;
-    0: a minority of them, but at least one. seconds: how long the fault lasts; brief: it may be shorter than what the
-    row gives the failover, where the row is about another fault. kind: the cluster's, where it is not that
-    of the run under way.
+    0: a minority of them, but at least one. seconds: how long the fault lasts; brief: it may be shorter than the row's
+    budget for the failover, because the row is about another fault. kind: the cluster's kind, if it differs from that
+    of the current run.
 
-    Returns the Fault's status when it is live; its proof is the first packet that was dropped, a moment later.
-    ActivityFailed says why it could not be.
+    Returns the Fault's status when it is live; its proof, the first dropped packet, comes a moment later. Raises
+    ActivityFailed if it does not get there.
     """
     if not brief:
         refuse_short("cut the member off", seconds)
@@ -133,27 +133,27 @@ def partition(
 
 
 def nothing(seconds: float = 10) -> float:
-    """Let so many seconds pass: the fault of a control run. The only wait here for a time and for nothing else."""
+    """Let so many seconds pass: the fault of a control run. No other action here waits for a fixed time alone."""
     time.sleep(float(seconds))
     return float(seconds)
 
 
 def heal(namespace: str = "", configuration: Configuration | None = None) -> list[str]:
-    """End every fault of this run at once, bring the nodes back that it lost, and wait until all has ended.
+    """End every fault of this run at once, bring back the nodes that it took away, and wait until all has ended.
 
-    What others did is theirs to end; `caplab heal` by hand ends all there is. Returns the names of the faults and of
-    the nodes. ActivityFailed says what has not ended.
+    Faults of others stay; the command `caplab heal` ends those too. Returns the names of the faults and of the nodes.
+    Raises ActivityFailed, which names what has not ended.
     """
     server, where = Server(), namespace_of(configuration, namespace)
     faults = own_faults(server, where)
     for fault in faults:
         server.remove("Fault", fault)
-    back, still_away = nodes.restore_own_nodes()  # the agents on them have to say that faults have ended
+    back, still_away = nodes.restore_own_nodes()  # their agents must report that faults have ended
 
     def left() -> str:
         faults = own_faults(server, where)
         for fault in faults:
-            current_run().note_fault(fault)  # its last word, before it goes
+            current_run().note_fault(fault)  # its last status, before it is deleted
         return ", ".join(f"{fault['metadata']['name']} is {phase_of(fault)}" for fault in faults)
 
     require("all faults have ended", left, _HEAL_SECONDS + (AGENT_STARTS_SECONDS if back else 0.0))
@@ -163,5 +163,5 @@ def heal(namespace: str = "", configuration: Configuration | None = None) -> lis
 
 
 def _kind(cluster: str, kind: str) -> str:
-    """That of the run under way goes with a cluster's name only: without one, every cluster is meant."""
+    """Return the kind to put into the target: the run's applies to a named cluster only, otherwise all are meant."""
     return engine_for_kind(kind).KIND if cluster else kind

@@ -1,4 +1,4 @@
-"""A Fault made, and awaited until it is live."""
+"""Create a Fault, and wait until it is live."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from ..waiting import wait_until
 from .specs import Spec, prefix_of
 from .windows import problem_of
 
-_LIVE_SECONDS = 10.0  # from the object to the first sign of a node's agent; it takes about 0.1
+_LIVE_SECONDS = 10.0  # from creating the object to the first report of a node's agent, which takes about 0.1 s
 
 
 def refuse_short(what: str, seconds: float) -> None:
-    """ActivityFailed where a fault that lasts is over before the row's budget is: it would end in the heal anyway."""
+    """Raise ActivityFailed if a fault lasts no longer than the row's budget: the heal could be what ends the outage."""
     budget = current_run().budget_seconds
     if budget is not None and float(seconds) <= budget:
         raise ActivityFailed(
-            f"seconds is {seconds}, and the row gives the failover {budget:g} s: it could not be told from the heal."
-            f" Hint: {what} for more than {budget:g} s, or raise no such expectation."
+            f"seconds is {seconds}, but the row allows the failover {budget:g} s: it could not be told from the heal."
+            f" Hint: {what} for more than {budget:g} s, or leave out that expectation."
         )
 
 
 def inject(namespace: str, spec: Spec) -> dict[str, Any]:
-    """Make a Fault and wait until it is live; its status. ActivityFailed says why it is not.
+    """Create a Fault and wait until it is live. Returns its status. Raises ActivityFailed, which says why it is not.
 
-    Of a partition the first packet may still have to be dropped: `proven` of the probes waits for that.
+    A partition may not have dropped its first packet yet: the probe `proven` waits for that.
     """
     server, run = Server(), current_run()
     if run.namespace and "name" not in spec["target"]:
@@ -43,7 +43,7 @@ def inject(namespace: str, spec: Spec) -> dict[str, Any]:
     try:
         server.create("Fault", namespace, name, spec)
         wait_until(f"the fault {name} is live", lambda: _not_live(server, namespace, name, run), _LIVE_SECONDS)
-    except Exception as error:  # refused by the API server, by the operator, by an agent; or nobody answers
+    except Exception as error:  # the API server, the operator or an agent refused it; or none answers
         raise ActivityFailed(f"The fault {name} is not live: {sentence(error)}") from error
     fault = run.faults[name]
     if problem := problem_of(fault):
@@ -53,18 +53,18 @@ def inject(namespace: str, spec: Spec) -> dict[str, Any]:
 
 
 def _refuse_bystanders(server: Server, namespace: str, run: RunContext) -> None:
-    """ActivityFailed where a fault on every cluster of the run's namespace would hit one that is not of this run."""
+    """Raise ActivityFailed if a fault on all clusters of the run's namespace would hit one that is not this run's."""
     for engine in ENGINES:
         for body in server.list(engine.KIND, namespace):
             if run_of(body) != run.run_id:
                 raise ActivityFailed(
-                    f"The fault would hit {engine.KIND} {full_name(body)} too, which is not of this run."
-                    " Hint: name the cluster that is meant, or give the run a namespace of its own."
+                    f"The fault would also hit {engine.KIND} {full_name(body)}, which is not this run's."
+                    " Hint: name the cluster, or give the run a namespace of its own."
                 )
 
 
 def own_faults(server: Server, namespace: str) -> list[Body]:
-    """The Faults of a namespace that this run has made."""
+    """Return the Faults of a namespace that this run has made."""
     return [fault for fault in server.list("Fault", namespace) if run_of(fault) == current_run().run_id]
 
 
@@ -78,5 +78,5 @@ def _not_live(server: Server, namespace: str, name: str, run: RunContext) -> str
 
 
 def phase_of(fault: Mapping[str, Any]) -> str:
-    """The phase that the operator has written; 'new' before it has."""
+    """Return the phase that the operator has written; 'new' if it has written none yet."""
     return str((fault.get("status") or {}).get("phase", "new"))

@@ -1,4 +1,4 @@
-"""Which nodes an action means, as the API server has it at that moment."""
+"""The choice of the nodes that an action means, by what the API server has at that moment."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ROLES = ("primary", "replica", "any")
 
 @dataclass(frozen=True, slots=True)
 class NodeChoice:
-    """What an action was told: one of node, zone and cluster; the rest goes with cluster."""
+    """The arguments of an action: one of node, zone and cluster; the others belong to cluster."""
 
     node: str
     zone: str
@@ -33,9 +33,9 @@ class NodeChoice:
 
 
 def chosen_nodes(server: Server, choice: NodeChoice, configuration: Mapping[str, Any] | None) -> list[Any]:
-    """The nodes that are meant, as the API server knows them; ActivityFailed where there is none."""
+    """Return the API server's objects of the chosen nodes. Raises ActivityFailed if there is none."""
     if sum(map(bool, (choice.node, choice.zone, choice.cluster))) != 1:
-        raise ActivityFailed("Which node? Hint: name exactly one of node, zone and cluster.")
+        raise ActivityFailed("The step does not say which node. Hint: name exactly one of node, zone and cluster.")
     nodes = {node.metadata.name: node for node in server.nodes()}
     if choice.zone:
         return in_zone(list(nodes.values()), choice.zone)
@@ -46,7 +46,7 @@ def chosen_nodes(server: Server, choice: NodeChoice, configuration: Mapping[str,
 
 
 def in_zone(nodes: Sequence[Any], zone: str) -> list[Any]:
-    """The nodes of a zone: pure."""
+    """Return the nodes of a zone. Raises ActivityFailed if there is none: pure."""
     matching = [node for node in nodes if (node.metadata.labels or {}).get(ZONE_LABEL) == zone]
     if not matching:
         zones = sorted({str(label) for node in nodes if (label := (node.metadata.labels or {}).get(ZONE_LABEL))})
@@ -55,7 +55,7 @@ def in_zone(nodes: Sequence[Any], zone: str) -> list[Any]:
 
 
 def member_of(body: Body, role: str, seed: int) -> str:
-    """The member of a role, by the cluster's status; which of several is the seed's choice: pure. ActivityFailed."""
+    """Return the member of a role, by the cluster's status; the seed chooses among several. Raises ActivityFailed."""
     name, status = body["metadata"]["name"], body.get("status") or {}
     primary, every = status.get("primary"), [member["name"] for member in status.get("members") or ()]
     if role not in _ROLES:
@@ -68,7 +68,7 @@ def member_of(body: Body, role: str, seed: int) -> str:
 
 
 def addresses_of(node: Any) -> list[str]:
-    """The addresses at which the API server knows a node."""
+    """Return the internal addresses of a node, as the API server has them."""
     return [address.address for address in node.status.addresses or () if address.type == "InternalIP"]
 
 
@@ -76,7 +76,7 @@ def _node_of(server: Server, choice: NodeChoice, configuration: Configuration | 
     where, kind = namespace_of(configuration, choice.namespace), engine_for_kind(choice.kind).KIND
     body = server.get(kind, where, choice.cluster)
     if body is None:
-        raise ActivityFailed(f"There is no {kind} {where}/{choice.cluster}. Hint: name one that there is.")
+        raise ActivityFailed(f"There is no {kind} {where}/{choice.cluster}. Hint: name an existing one.")
     member = member_of(body, choice.role, choice.seed)
     pods = [pod for pod in server.pods(where, selector(choice.cluster)) if pod.metadata.name == member]
     if not pods or not pods[0].spec.node_name:

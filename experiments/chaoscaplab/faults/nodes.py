@@ -1,7 +1,7 @@
-"""Chaos Toolkit actions: take a whole node away, by the container it is, on this host; it always comes back.
+"""Chaos Toolkit actions: take a whole node away, by its container on this host; it always comes back.
 
-Which node is said by exactly one of node, zone and cluster. Only worker nodes of the lab's own kind cluster, on the
-machine that it runs on. Each action returns once the engine shows the node away.
+Exactly one of node, zone and cluster says which node. Only worker nodes of the lab's own kind cluster can be taken, on
+the machine that it runs on. Each action returns once the container engine shows the node down or paused.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from .node_choice import NodeChoice, addresses_of, chosen_nodes
 
 __all__ = ["kill_node", "pause_node", "restart_node", "stop_node"]
 
-_MOST_SECONDS = 3600.0  # as of every Fault
+_MOST_SECONDS = 3600.0  # as for every Fault
 
 
 def pause_node(
@@ -44,13 +44,13 @@ def pause_node(
     kind: str = "",
     configuration: Configuration | None = None,
 ) -> list[dict[str, Any]]:
-    """Stop every process of a node where it is, for so many seconds; then all go on as if nothing had been.
+    """Freeze every process of a node, for so many seconds; then all continue as if nothing had happened.
 
-    node: its name. zone: the worker there. cluster, role: where such a member of it runs at this moment, primary,
-    replica or any; seed chooses which of several. seconds: how long, from when the engine shows the node paused.
-    max_nodes: how many nodes may be away at once. kind: the cluster's, where it is not that of the run under way.
+    node: its name. zone: the worker there. cluster, role: the node of the cluster's member that is now primary, replica
+    or any; seed chooses which of several. seconds: how long, from when the engine shows the node paused.
+    max_nodes: how many nodes may be away at once. kind: the cluster's kind, if not the current run's.
 
-    Returns what is known of each node. ActivityFailed says why it could not be, and leaves nothing behind.
+    Returns what is known of each node. If it raises ActivityFailed, no node is left away.
     """
     refuse_short("keep the node away", seconds)
     return _take(PAUSE, NodeChoice(node, zone, cluster, role, seed, namespace, kind), seconds, max_nodes, configuration)
@@ -68,13 +68,13 @@ def stop_node(
     kind: str = "",
     configuration: Configuration | None = None,
 ) -> list[dict[str, Any]]:
-    """Shut a node down in order (10 s for that, then it is killed), and start it again after so many seconds.
+    """Shut a node down gracefully (after 10 s it is killed), and start it again after so many seconds.
 
-    node: its name. zone: the worker there. cluster, role: where such a member of it runs at this moment, primary,
-    replica or any; seed chooses which of several. seconds: how long, from when the engine shows the node down.
-    max_nodes: how many nodes may be away at once. kind: the cluster's, where it is not that of the run under way.
+    node: its name. zone: the worker there. cluster, role: the node of the cluster's member that is now primary, replica
+    or any; seed chooses which of several. seconds: how long, from when the engine shows the node down.
+    max_nodes: how many nodes may be away at once. kind: the cluster's kind, if not the current run's.
 
-    Returns what is known of each node. ActivityFailed says why it could not be, and leaves nothing behind.
+    Returns what is known of each node. If it raises ActivityFailed, no node is left away.
     """
     refuse_short("keep the node away", seconds)
     return _take(STOP, NodeChoice(node, zone, cluster, role, seed, namespace, kind), seconds, max_nodes, configuration)
@@ -92,13 +92,13 @@ def kill_node(
     kind: str = "",
     configuration: Configuration | None = None,
 ) -> list[dict[str, Any]]:
-    """End every process of a node at once, as when its power fails, and start it again after so many seconds.
+    """Kill every process of a node at once, as if its power failed, and start it again after so many seconds.
 
-    node: its name. zone: the worker there. cluster, role: where such a member of it runs at this moment, primary,
-    replica or any; seed chooses which of several. seconds: how long, from when the engine shows the node down.
-    max_nodes: how many nodes may be away at once. kind: the cluster's, where it is not that of the run under way.
+    node: its name. zone: the worker there. cluster, role: the node of the cluster's member that is now primary, replica
+    or any; seed chooses which of several. seconds: how long, from when the engine shows the node down.
+    max_nodes: how many nodes may be away at once. kind: the cluster's kind, if not the current run's.
 
-    Returns what is known of each node. ActivityFailed says why it could not be, and leaves nothing behind.
+    Returns what is known of each node. If it raises ActivityFailed, no node is left away.
     """
     refuse_short("keep the node away", seconds)
     return _take(KILL, NodeChoice(node, zone, cluster, role, seed, namespace, kind), seconds, max_nodes, configuration)
@@ -117,14 +117,14 @@ def restart_node(
     kind: str = "",
     configuration: Configuration | None = None,
 ) -> list[dict[str, Any]]:
-    """End every process of a node, and start it again: at once, or after so many seconds.
+    """Kill every process of a node, and start it again: at once, or after so many seconds.
 
-    node: its name. zone: the worker there. cluster, role: where such a member of it runs at this moment, primary,
-    replica or any; seed chooses which of several. seconds: how long it stays down; may be 0. orderly: shut it down in
-    order (10 s for that) in place of killing it. max_nodes: how many nodes may be away at once. kind: the
-    cluster's, where it is not that of the run under way.
+    node: its name. zone: the worker there. cluster, role: the node of the cluster's member that is now primary, replica
+    or any; seed chooses which of several. seconds: how long it stays down; may be 0. orderly: shut it down
+    gracefully (within 10 s) instead of killing it. max_nodes: how many nodes may be away at once. kind: the
+    cluster's kind, if not the current run's.
 
-    Returns what is known of each node. ActivityFailed says why it could not be, and leaves nothing behind.
+    Returns what is known of each node. If it raises ActivityFailed, no node is left away.
     """
     way = RESTART_ORDERLY if orderly else RESTART
     return _take(
@@ -133,14 +133,14 @@ def restart_node(
 
 
 def restore_own_nodes() -> tuple[list[str], list[str]]:
-    """Bring back the nodes that this run lost: their names; and a sentence for each that stays away."""
+    """Bring back the nodes that this run took away. Returns their names, and a sentence for each that stays away."""
     return _bring_back(lambda loss: loss.run == current_run().run_id)
 
 
 def restore_nodes_of_ended_runs() -> list[str]:
-    """Bring back the nodes that runs have lost which are over; a sentence for each node that is still away.
+    """Bring back the nodes that ended runs took away. Returns a sentence for each node that is still away.
 
-    Also for those that a run which is under way keeps away: they are that one's.
+    That includes nodes that another run under way keeps away: only that run brings them back.
     """
     _, still_away = _bring_back(lambda loss: not loss.is_under_way())
     try:
@@ -172,7 +172,7 @@ def _kept_away(loss: NodeLoss) -> str:
 
 
 def refresh_lost_nodes() -> list[str]:
-    """Read again what is known of the nodes that this run took away; the names of those that are still away."""
+    """Reread what is known of the nodes that this run took away. Returns the names of those that are still away."""
     run, store = current_run(), _store()
     for id_ in list(run.lost_nodes):
         if loss := store.get(id_):
@@ -181,7 +181,7 @@ def refresh_lost_nodes() -> list[str]:
 
 
 def live() -> list[dict[str, Any]]:
-    """What this host knows of each node that is away, whoever took it."""
+    """Return what this host knows of each node that is away, whichever run took it."""
     return [loss.to_json() for loss in _store().live()]
 
 
@@ -200,7 +200,7 @@ def _take(
     try:
         nodes = chosen_nodes(Server(), choice, configuration)
     except (ApiException, ContextRefused) as error:
-        raise ActivityFailed(f"Which node is meant is not known: {sentence(error)}") from error
+        raise ActivityFailed(f"The node could not be looked up: {sentence(error)}") from error
     taken: list[NodeLoss] = []
     try:
         cache = Cache.from_environment()

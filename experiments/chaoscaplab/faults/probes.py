@@ -1,4 +1,4 @@
-"""Chaos Toolkit probes: how faults stand."""
+"""Chaos Toolkit probes of the state of faults."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ _LATE_SECONDS = 10.0  # an agent that was just restarted needs a moment
 def all_ended(within_seconds: float, namespace: str = "", configuration: Configuration | None = None) -> bool:
     """Wait until every fault that this run made has ended by itself, and every node that it took away is back.
 
-    within_seconds: how long that may take; 10 s more are given to agents that were just restarted. ActivityFailed names
-    what has not ended.
+    within_seconds: how long that may take; agents that were just restarted get 10 s more. Raises ActivityFailed, which
+    names what has not ended.
     """
     server, run = Server(), current_run()
     where = namespace_of(configuration, namespace)
@@ -44,10 +44,10 @@ def all_ended(within_seconds: float, namespace: str = "", configuration: Configu
 
 
 def live(namespace: str = "", configuration: Configuration | None = None) -> list[dict[str, Any]]:
-    """What is live now: the faults of a namespace, and the nodes that are away.
+    """List what is live now: the faults of a namespace, and the nodes that are away.
 
-    Each with namespace ('' of a node), name, kind, detail, target, pods, phase, since_unix and left_seconds (None:
-    not known), proven. An empty list where nothing is.
+    Each has namespace ('' for a node), name, kind, detail, target, pods, phase, since_unix and left_seconds (None if
+    not known), and proven. The list is empty if nothing is live.
     """
     now = datetime.now(UTC)
     faults = Server().list("Fault", namespace_of(configuration, namespace))
@@ -57,14 +57,14 @@ def live(namespace: str = "", configuration: Configuration | None = None) -> lis
 
 
 def proven(within_seconds: float = 5, configuration: Configuration | None = None) -> bool:
-    """Wait until every fault that this run has made so far shows its evidence: of each pod, and of each node.
+    """Wait until every fault that this run has made so far shows its evidence for each pod and each node.
 
-    within_seconds: how long that may take; of a partition it is the first dropped packet. ActivityFailed names a fault
-    that shows none, and says so where the run has made no fault.
+    within_seconds: how long that may take; a partition's evidence is the first dropped packet. Raises ActivityFailed,
+    which names the faults without evidence, or says that the run has made no fault.
     """
     server, run = Server(), current_run()
     if not (run.faults or run.lost_nodes):
-        raise ActivityFailed("This run has made no fault. Hint: ask after the action that makes one.")
+        raise ActivityFailed("This run has made no fault. Hint: use this probe after the action that makes one.")
 
     def left() -> str:
         for fault in list(run.faults.values()):

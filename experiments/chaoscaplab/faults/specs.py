@@ -1,4 +1,4 @@
-"""What an action's arguments mean as a Fault's spec: pure. What does not fit together, the API server refuses."""
+"""A Fault's spec from an action's arguments: pure. The API server refuses arguments that do not fit together."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def target_of(
     node: str,
     max_members: int,
 ) -> Spec:
-    """A spec.target of what is named; the primary where nothing else says whom."""
+    """Build spec.target from what is named; the primary if nothing else says what to hit."""
     if not (role or members or zone or node):
         role = "primary"
     return {
@@ -33,12 +33,12 @@ def target_of(
 
 
 def spec_of(fault: Mapping[str, Any], target: Spec, seconds: int, seed: int) -> Spec:
-    """A whole spec; fault is what happens, such as {'freeze': {}}."""
+    """Build a whole spec. fault: what happens, such as {'freeze': {}}."""
     return {"target": target, **fault, "durationSeconds": int(seconds), "seed": int(seed)}
 
 
 def prefix_of(spec: Mapping[str, Any]) -> str:
-    """What the name of its object begins with: what happens, and to whom, such as kill-primary or freeze-zone."""
+    """Return the prefix of its object's name: action and target, such as kill-primary or freeze-zone."""
     (what,) = spec.keys() - {"target", "durationSeconds", "seed"}
     target = spec["target"]
     whom = target.get("role") or next(way for way in ("members", "zone", "node") if way in target)

@@ -1,4 +1,4 @@
-"""Fault objects and lost nodes as the windows of a run's record: pure."""
+"""The windows of a run's record for Fault objects and lost nodes: pure."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _FAR_LINES = 6  # of evidence, of all the far ends of a partition together
 
 
 def windows_of(fault: Fault) -> list[FaultWindow]:
-    """One window a target that was hit; a fault that hit nobody has none.
+    """Return a window for each target that was hit; a fault that hit no target has none.
 
-    Who took the place of a pod that went has a window of its own. The far ends of a partition have none: what they saw
-    is evidence of the targets'.
+    A pod that replaced a target has a window of its own. The far ends of a partition have none: what they saw is
+    evidence for the targets' windows.
     """
     far = _far_evidence(peer_entries(fault))
     return [
@@ -32,10 +32,10 @@ def windows_of(fault: Fault) -> list[FaultWindow]:
 
 
 def window_of_node(lost: Lost, boot_id: str, anchor: WallAnchor) -> FaultWindow | None:
-    """The window of a lost node, on the clock of the histories (boot_id, anchor); None where nothing was done to it.
+    """Return the window of a lost node, on the clock of the histories (boot_id, anchor); None if nothing was done.
 
-    A host whose clock is not the histories' (its nodes run in a machine of their own) proves nothing: how its times
-    are theirs is known by the wall's clock only.
+    If the host's clock is not that of the histories (the nodes run in a virtual machine), the window proves nothing:
+    only the wall clock relates the two.
     """
     if not lost["state"]:
         return None
@@ -55,7 +55,7 @@ def window_of_node(lost: Lost, boot_id: str, anchor: WallAnchor) -> FaultWindow 
 
 
 def problem_of(fault: Fault) -> str:
-    """Why a fault failed, in the words of the operator or of the agents; '' where it did not."""
+    """Return why a fault failed, in the words of the operator or of the agents; '' if it did not."""
     status = fault.get("status") or {}
     if status.get("phase") != "Failed":
         return ""
@@ -66,14 +66,14 @@ def problem_of(fault: Fault) -> str:
 
 
 def _name(entry: Entry) -> str:
-    """The pod's; of one that took another's place it says so, since both have one name."""
+    """Return the pod's name, marked if it replaced another pod, since both have the same name."""
     pod = str(entry.get("pod", entry["uid"]))
-    return f"{pod} (made anew)" if "replaces" in entry else pod
+    return f"{pod} (recreated)" if "replaces" in entry else pod
 
 
 def _far_evidence(ends: Sequence[Entry]) -> list[str]:
-    """What the far ends saw, each line with its pod; those that prove something come first, and few are enough."""
+    """Return what the far ends saw, each line with its pod: proven ones first, and only a few."""
     ordered = sorted(ends, key=lambda end: not end.get("proven"))
     lines = [f"{_name(end)}: {line}" for end in ordered for line in end.get("evidence") or ()]
     more = len(lines) - _FAR_LINES
-    return [*lines[:_FAR_LINES], f"and {more} lines more"] if more > 1 else lines
+    return [*lines[:_FAR_LINES], f"and {more} more lines"] if more > 1 else lines

@@ -1,1 +1,1 @@
-"""Loads, and what they recorded."""
+"""Loads and their records."""

@@ -18,10 +18,10 @@ __all__ = ["skewed_clocks"]
 
 
 def skewed_clocks(seconds: float = 15, namespace: str = "", configuration: Configuration | None = None) -> list[str]:
-    """Let so many seconds pass in which clients of some zones stamp their writes with clocks that are wrong.
+    """Let so many seconds pass while clients of some zones stamp their writes with wrong clocks.
 
-    seconds: how long. The loads themselves have the wrong clocks (client.clockSkewMilliseconds) all the time. Returns a
-    sentence for each load that runs with one; ActivityFailed where none does.
+    seconds: how long. The loads have these clocks (client.clockSkewMilliseconds) all the time. Returns a sentence for
+    each load that runs with one. Raises ActivityFailed if none does.
     """
     skewed = []
     probes = Server().list("Probe", namespace_of(configuration, namespace))
@@ -35,7 +35,7 @@ def skewed_clocks(seconds: float = 15, namespace: str = "", configuration: Confi
         zones = sorted(running & set(client.get("skewedVantages") or running))
         if client.get("clockSkewMilliseconds") and zones:
             name, skew = probe["metadata"]["name"], client["clockSkewMilliseconds"]
-            skewed.append(f"the clients of {name} in zone {', '.join(zones)} stamp {skew} ms off")
+            skewed.append(f"the clocks of the clients of {name} in zone {', '.join(zones)} are {skew} ms off")
     if not skewed:
         raise ActivityFailed("No load runs with a wrong clock. Hint: give one client.clockSkewMilliseconds.")
     with RecordedEvent("clock skew", "the clients' stamps") as event:

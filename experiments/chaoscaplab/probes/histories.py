@@ -1,4 +1,4 @@
-"""Histories fetched from the probers through the API server."""
+"""Fetch histories from the probers through the API server."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from ..server import Server, sentence
 from ..waiting import wait_until
 from .scans import final_scan
 
-ANSWER_SECONDS = 60.0  # a prober whose node was away takes as long to be back as the node's own pods
-# Of the prober as a whole, whatever loads it has.
+ANSWER_SECONDS = 60.0  # a prober whose node was away is back as late as the node's other pods
+# Metrics of the prober as a whole, whatever its loads.
 _OF_PROBER = ("process_cpu_seconds_total", "caplab_prober_stall_seconds_total")
-_REASON_LENGTH = 200  # characters of what came instead of an answer
+_REASON_LENGTH = 200  # characters quoted of what came instead of an answer
 
 
 def fetch_when_up(server: Server, vantage: str, path: str) -> bytes:
-    """What the prober of a zone serves at a path, waited for while there is none, or one that does not answer.
+    """Fetch what the prober of a zone serves at a path, and wait while there is no prober or it does not answer.
 
     Raises NotInTime with what came instead.
     """
@@ -46,7 +46,7 @@ def fetch_when_up(server: Server, vantage: str, path: str) -> bytes:
 
 
 def _reason(error: Exception) -> str:
-    """In one line: a prober answers with a sentence of text, which the client's error puts between headers."""
+    """Return an error in one line: a prober answers with a sentence, which the client's error puts between headers."""
     reason = sentence(error)
     if isinstance(error, ApiException) and "\n" in reason:
         body = error.body.decode(errors="replace") if isinstance(error.body, bytes) else str(error.body or "")
@@ -55,7 +55,7 @@ def _reason(error: Exception) -> str:
 
 
 def fetch_history(server: Server, namespace: str, run_id: str, vantages: Sequence[str]) -> Table:
-    """What every vantage recorded of a run, in one table."""
+    """Fetch the history of a run from every vantage, as one table."""
     path = page(namespace, run_id, "history.arrow")
     with ThreadPoolExecutor(len(vantages)) as pool:
         answers = list(pool.map(lambda vantage: fetch_when_up(server, vantage, path), vantages))
@@ -63,7 +63,7 @@ def fetch_history(server: Server, namespace: str, run_id: str, vantages: Sequenc
 
 
 def fetch_clock(server: Server, namespace: str, run_id: str, vantage: str) -> tuple[str, WallAnchor]:
-    """The boot id and the wall anchor of a prober: all share the machine's clock where boot ids are equal."""
+    """Fetch the boot id and the wall anchor of a prober: probers of equal boot ids share the machine's clock."""
     metas = json.loads(fetch_when_up(server, vantage, page(namespace, run_id, "metas.json")))
     anchor = metas[0]["wall_anchor"]
     return str(metas[0]["boot_id"]), WallAnchor(anchor["monotonic_ns"], anchor["unix_ns"])
@@ -78,14 +78,14 @@ def fetch_scan(
     scans: Sequence[str] = (SET_SCAN,),
     failed: Mapping[str, str] | None = None,
 ) -> FinalScan:
-    """What is known of a run's final scans beyond their rows, as scans.final_scan has it."""
+    """Fetch the notes of a run's final scans. Returns what scans.final_scan makes of them."""
     notes = json.loads(fetch_when_up(server, vantage, page(namespace, run_id, "scans.json")))
     return final_scan(notes, unconverged, scans, failed)
 
 
 @dataclass(frozen=True, slots=True)
 class ProberUsage:
-    """What a prober has used so far, and how long its event loop has stalled, in seconds; at a monotonic moment."""
+    """A prober's CPU seconds so far, and how long its event loop has stalled, in seconds, at a monotonic moment."""
 
     cpu_seconds: float
     at_seconds: float
@@ -93,19 +93,19 @@ class ProberUsage:
 
 
 def prober_usage(server: Server, vantage: str) -> ProberUsage:
-    """What the prober of a zone has used so far."""
+    """Fetch the usage of a zone's prober so far."""
     text = fetch_when_up(server, vantage, "metrics").decode()
     samples = (sample for family in text_string_to_metric_families(text) for sample in family.samples)
     values = {sample.name: sample.value for sample in samples if sample.name in _OF_PROBER}
     try:
         cpu, still = (values[name] for name in _OF_PROBER)
     except KeyError as missing:
-        raise LookupError(f"The prober of zone {vantage} does not tell its {missing.args[0]}. Hint: make up.") from None
+        raise LookupError(f"The prober of zone {vantage} does not export {missing.args[0]}. Hint: make up.") from None
     return ProberUsage(cpu, time.monotonic(), still)
 
 
 def cores(before: Mapping[str, ProberUsage], after: Mapping[str, ProberUsage]) -> dict[str, float]:
-    """Cores taken between two looks, by vantage; a prober that died in between is left out: pure."""
+    """Return the cores used between two observations, by vantage, without probers that died in between: pure."""
     return {
         vantage: round(
             (after[vantage].cpu_seconds - first.cpu_seconds) / (after[vantage].at_seconds - first.at_seconds), 4
@@ -116,7 +116,7 @@ def cores(before: Mapping[str, ProberUsage], after: Mapping[str, ProberUsage]) -
 
 
 def event_loop_stalls(before: Mapping[str, ProberUsage], after: Mapping[str, ProberUsage]) -> dict[str, float]:
-    """Seconds in which the event loops of probers stalled between two looks, by vantage, of those that did: pure."""
+    """Return the seconds that event loops stalled between two observations, by vantage; 0 is left out: pure."""
     still = {
         vantage: round(after[vantage].stall_seconds - first.stall_seconds, 3)
         for vantage, first in before.items()

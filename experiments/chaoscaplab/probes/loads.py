@@ -1,4 +1,4 @@
-"""Loads on a cluster: Probe objects made, waited for, and ended."""
+"""Loads on a cluster: create Probe objects, wait for them, and end them."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from typing import Any
 from ..server import Server
 from ..waiting import NotInTime, wait_until
 
-_BEGIN_SECONDS = 60.0  # three probers that make one schema in a new Cassandra take longest
+_BEGIN_SECONDS = 60.0  # longest: three probers that create one schema in a new Cassandra
 _END_SECONDS = 30.0
 _SCAN_SECONDS = 90.0
 SCAN = "final-scan"
 
 
 class LoadFailed(Exception):
-    """A prober could not do what its Probe asks; the message is what it said."""
+    """A prober could not do what its Probe requests; the message is the prober's own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Loads:
     """The loads of one run: what all of its Probe objects share.
 
-    store: of a run on a cache, the database behind it, at which all loads are aimed but those that read the cache.
+    store: the database behind a cache, if the run is on one; all loads go to it but those that read the cache.
     """
 
     server: Server
@@ -38,7 +38,7 @@ class Loads:
     def start(self, probes: Sequence[Mapping[str, Any]]) -> None:
         """Begin every load, and wait until each runs at every vantage.
 
-        A load whose workload is clock is no load on clients' figures: it has a history of its own.
+        A load with the workload clock does not count in the clients' figures: it has a history of its own.
         """
         for probe in probes:
             self._make(probe["name"], probe)
@@ -48,7 +48,7 @@ class Loads:
             )
 
     def end(self, probes: Sequence[Mapping[str, Any]]) -> None:
-        """End every load in order, and wait until its last row is written."""
+        """End every load gracefully, and wait until its last row is written."""
         for probe in probes:
             self._make(probe["name"], {**probe, "stop": True})
         for probe in probes:
@@ -57,17 +57,17 @@ class Loads:
             )
 
     def scan(self, workload: str, vantage: str, routes: Sequence[str], name: str = SCAN) -> None:
-        """Have one prober read what there is now: of every member (direct), of all together (service).
+        """Have one prober read all data that exists now: of every member (direct), or of all together (service).
 
-        A run that is scanned more than once needs a name for each.
+        If a run is scanned more than once, each scan needs a name.
         """
         self._make(name, _scan(name, workload, vantage, routes))
         self._await_scan(name)
 
     def scan_all(self, workloads: Sequence[str], vantage: str, routes: Sequence[str]) -> dict[str, str]:
-        """Have one prober make several scans, all at once; why one did not go well, by its workload.
+        """Have one prober make several scans at once. Returns why a scan failed, by its workload.
 
-        They are of tables or keys of their own, and none waits for another's connections.
+        Each reads its own tables or keys, and none waits for another's connections.
         """
         for workload in workloads:
             self._make(_final(workload), _scan(_final(workload), workload, vantage, routes))
@@ -96,11 +96,11 @@ class Loads:
         self.server.apply("Probe", self.namespace, self._object(name), spec)
 
     def _object(self, name: str) -> str:
-        """A name of its own for each run: a Probe object runs once."""
+        """Return the object's name, which differs for each run: a Probe object runs once."""
         return f"{name}-{self.run_id.rpartition('-')[2]}"
 
     def _not_in_phase(self, name: str, phase: str, vantages: int | None = None) -> str:
-        """Which vantages are not in a phase yet; '' where all are. LoadFailed where one has failed."""
+        """Return how many vantages are not in a phase yet; '' if all are. Raises LoadFailed if one has failed."""
         body = self.server.get("Probe", self.namespace, self._object(name)) or {}
         entries = (body.get("status") or {}).get("vantages") or []
         for entry in entries:
@@ -120,5 +120,5 @@ def _scan(name: str, workload: str, vantage: str, routes: Sequence[str]) -> dict
 
 
 def clock_run(run_id: str) -> str:
-    """The run id of the second clock's beats, kept apart from the run's own history."""
+    """Return the run id of the second clock's beats, which are kept apart from the run's own history."""
     return f"{run_id}-clock"

@@ -1,4 +1,4 @@
-"""Chaos Toolkit probes: what clients get right now."""
+"""Chaos Toolkit probes of what clients get right now."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def acknowledged(
     within_seconds: float = 20,
     configuration: Mapping[str, Any] | None = None,
 ) -> bool:
-    """Whether every vantage gets every operation acknowledged, on every route, for so many seconds on end.
+    """Wait until every vantage gets every operation acknowledged, on every route, for so many seconds in a row.
 
-    Of the loads on the run's own clusters: what others do to theirs is theirs. ActivityFailed names the vantage,
-    operation and route that does not.
+    within_seconds: how long that may take. Only loads on the run's own clusters count. Returns True. Raises
+    ActivityFailed, which names the vantage, operation and route that fails.
     """
     server, namespace = Server(), namespace_of(configuration)
     watched = {vantage: _AckStreak(server, vantage, namespace, seconds) for vantage in vantages}
@@ -37,7 +37,7 @@ def acknowledged(
     def look() -> str:
         return "; ".join(filter(None, (streak.problem() for streak in watched.values())))
 
-    require(f"operations are acknowledged for {seconds:g} s on end", look, within_seconds)
+    require(f"all operations are acknowledged for {seconds:g} s in a row", look, within_seconds)
     steady_seconds = min(streak.seconds for streak in watched.values())
     current_run().note_steady(time.time_ns() - round(steady_seconds * 1e9))
     return True
@@ -48,7 +48,7 @@ Counts = Mapping[tuple[str, str, str, str, str], float]
 
 
 class _AckStreak:
-    """One vantage, watched from the last moment at which something was not acknowledged."""
+    """One vantage's streak: the time since an operation was last not acknowledged."""
 
     def __init__(self, server: Server, vantage: str, namespace: str, seconds: float) -> None:
         self._server, self._vantage, self._namespace, self._seconds = server, vantage, namespace, seconds
@@ -56,11 +56,11 @@ class _AckStreak:
 
     @property
     def seconds(self) -> float:
-        """How long every operation has been acknowledged."""
+        """The seconds for which every operation has been acknowledged."""
         return time.monotonic() - self._since
 
     def problem(self) -> str:
-        """What is not acknowledged yet, or not for long enough; '' where it is."""
+        """Return what is not acknowledged, or not for long enough; '' if all is."""
         now, counts = time.monotonic(), self._counts()
         if troubles := unacknowledged(self._first, counts):
             self._since, self._first = now, counts
@@ -75,9 +75,9 @@ class _AckStreak:
 
 
 def counts_of(text: str, namespace: str) -> Counts:
-    """Operations so far of every load on the clusters of a namespace, of all levels, from a prober's metrics; pure.
+    """Count the operations so far of all loads on the clusters of a namespace, by a prober's metrics: pure.
 
-    Without the second clock's, which are no load, and those by the route any, of which replicas refuse the writes.
+    All levels count. The second clock does not: it is no load. Nor does the route any: there replicas refuse writes.
     """
     counts: Counter[tuple[str, str, str, str, str]] = Counter()
     for family in text_string_to_metric_families(text):
@@ -93,7 +93,7 @@ def _counts_for(labels: Mapping[str, str], namespace: str) -> bool:
 
 
 def unacknowledged(before: Counts, now: Counts) -> str:
-    """What was not acknowledged between two looks; '' where all was: pure."""
+    """Return what was not acknowledged between two observations; '' if all was: pure."""
     return ", ".join(
         f"{now[series] - before.get(series, 0):g} {series[0]} by {series[1]} ended as {series[-1]}"
         for series in sorted(now)
@@ -102,7 +102,7 @@ def unacknowledged(before: Counts, now: Counts) -> str:
 
 
 def silent_series(before: Counts, now: Counts) -> str:
-    """Operations and routes without an acknowledgement between two looks; 'any load' where there is no load: pure."""
+    """Return operations and routes without an ack between two observations; 'any load' if there is no load: pure."""
     all_series = sorted({series[:-1] for series in now})
     if not all_series:
         return "any load"

@@ -1,4 +1,4 @@
-"""The final scans of a run: which ones its loads need, and what is known of each beyond its rows. Pure."""
+"""The final scans of a run: which its loads need, and what is known of each beyond its rows. Pure."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _SCAN_OF = {
     "counter": COUNTER_SCAN,
 }
 
-Note = Mapping[str, Any]  # as a prober keeps one of each endpoint that it scanned
+Note = Mapping[str, Any]  # what a prober notes about each endpoint that it scanned
 
 
 def scans_of(loads: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
-    """The workloads of the scans that show what loads leave behind; the first one is the run's record.
+    """Return the workloads of the scans that show what loads leave behind; the first one is the run's record.
 
-    That of sets where no load leaves anything: a run without a final scan would look like one whose scan was lost.
+    If no load leaves anything, it is that of sets: a run without a final scan would look as if its scan had been lost.
     """
     needed = {_SCAN_OF.get(load["workload"]) for load in loads}
     return tuple(scan for scan in (SET_SCAN, REGISTER_SCAN, COUNTER_SCAN) if scan in needed) or (SET_SCAN,)
@@ -35,10 +35,10 @@ def final_scan(
     scans: Sequence[str] = (SET_SCAN,),
     failed: Mapping[str, str] | None = None,
 ) -> FinalScan:
-    """The record of the first of scans (workloads), and beside it, as keyed, those of the others.
+    """Build the record of the first of scans (workloads), with those of the others in its field keyed.
 
-    unconverged: why the members had not all that was written before, or ''. failed: why a scan did not go well, by
-    workload, as its Probe says.
+    unconverged: why members lacked something that was written before, or ''. failed: why a scan failed, by workload, as
+    its Probe says.
     """
     first, *others = (
         _record([note for note in notes if note["workload"] == scan], unconverged, (failed or {}).get(scan, ""))
@@ -48,7 +48,7 @@ def final_scan(
 
 
 def _record(notes: Sequence[Note], unconverged: str, failed: str) -> FinalScan:
-    """The scan of the primary decides, or that of all members together, which is noted like it."""
+    """Build a record. The scan of the primary decides, or that of all members together, which is noted like it."""
     deciding = [note for note in notes if note["primary"]]
     problem = unconverged or "; ".join(note["problem"] for note in notes if note["problem"]) or failed
     if not deciding:
