@@ -11,7 +11,7 @@ RUN = $(IN_VENV)caplab run $(or $(EXPERIMENT),$(SUITE)) $(if $(RESUME),--resume,
 .DEFAULT_GOAL := help
 .PHONY: help up down status doctor dashboards clean chaos cap-table workflow test test-unit test-images-python test-pythons test-kind lint prove venv lock
 
-# A virtual environment is of one Python: of another one, it is made anew.
+# A virtual environment belongs to one Python: it is recreated for another one.
 PYTHON_VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 ifeq ($(wildcard $(VENV)/lib/python$(PYTHON_VERSION)/),)
 .PHONY: $(VENV)/ready
@@ -26,13 +26,13 @@ up: ## bring up the cluster, all images in (safe to repeat)
 down: ## remove the cluster, and nothing else
 	@$(CLUSTER) down
 
-status: ## say what is there: nodes, images, what they take
+status: ## show what is there: nodes, images, and what they use
 	@$(CLUSTER) status
 
-doctor: ## say whether this machine can carry the lab, and what it lacks
+doctor: ## check whether this machine can run the lab, and what it lacks
 	@$(CLUSTER) doctor
 
-dashboards: ## open Grafana (or, where it is not there, Prometheus) on localhost, until Ctrl-C
+dashboards: ## open Grafana (or Prometheus, if Grafana is not installed) on localhost, until Ctrl-C
 	@$(CLUSTER) dashboards
 
 chaos: venv ## run the suite SUITE=core, or EXPERIMENT=postgres/kill-primary; with REPEAT=n, KEEP=1, RESUME=1
@@ -40,28 +40,28 @@ chaos: venv ## run the suite SUITE=core, or EXPERIMENT=postgres/kill-primary; wi
 	@$(CLUSTER) up
 	@env -u KUBECONFIG $(RUN)
 
-cap-table: venv ## write docs/cap-table.md anew; ADD=results/<time>-<suite> takes that suite's verdicts over first
+cap-table: venv ## rewrite docs/cap-table.md; ADD=results/<time>-<suite> adds that suite's verdicts first
 	@$(IN_VENV)python bench/cap_table.py $(if $(ADD),--add $(ADD))
 
-workflow: venv ## run the nightly workflow's job here, step by step, from a clean clone; SUITE=smoke, or as make chaos
+workflow: venv ## run the nightly workflow's job here, step by step, from a clean clone; SUITE=smoke, or as for make chaos
 	@$(IN_VENV)python tests/run_workflow.py .github/workflows/resilience.yml --store $${CAPLAB_STORE:-results/workflow} \
 	  --input suite=$(or $(EXPERIMENT),$(SUITE)) --input repeat=$(REPEAT)
 
-test: test-unit test-images-python test-kind ## the gate: lint, types, unit and property tests, then the tests on kind
+test: test-unit test-images-python test-kind ## run the gate: lint, types, unit and property tests, then the tests on kind
 
-test-unit: lint ## the fast part of the gate
+test-unit: lint ## run the fast part of the gate
 	@$(IN_VENV)pytest -q -n 2 --durations=15 tests/unit tests/property
 
-test-kind: venv up ## the tests on the real cluster; the last one removes it
+test-kind: venv up ## run the tests on the real cluster; the last one removes it
 	@$(IN_VENV)pytest -q -m "not long" --durations=40 tests/kind
 
-test-images-python: up ## the unit tests once more, on the lab images' own Python and wheels, in a container
+test-images-python: up ## run the unit tests on the lab images' own Python and wheels, in a container
 	@PYTHONPATH=cluster $(PYTHON) tests/on_images_python.py
 
-test-pythons: ## lint, types, unit and property tests on every Python of 3.11 to 3.14 that is on this machine
+test-pythons: ## run lint, types, unit and property tests on every Python from 3.11 to 3.14 on this machine
 	@PYTHONPATH=cluster $(PYTHON) tests/on_every_python.py
 
-prove: test test-pythons ## the long proofs, whose output is kept under docs/evidence
+prove: test test-pythons ## run the long proofs, whose output is kept under docs/evidence
 	@PYTHONPATH=cluster $(PYTHON) bench/prove_cluster.py
 	@$(MAKE) -s up
 	@$(IN_VENV)pytest -q -m long --ignore tests/kind/test_fault_proofs.py --ignore tests/kind/test_planted.py \
@@ -79,14 +79,14 @@ prove: test test-pythons ## the long proofs, whose output is kept under docs/evi
 	@$(IN_VENV)python bench/prove_cap.py
 	@$(IN_VENV)python bench/prove_schedule.py
 
-lint: venv ## formatting, lint, types, import contracts and workflows
+lint: venv ## check formatting, lint, types, import contracts and workflows
 	@$(IN_VENV)ruff format --check .
 	@$(IN_VENV)ruff check .
 	@$(IN_VENV)mypy
 	@$(IN_VENV)lint-imports --no-cache
 	@PYTHONPATH=cluster $(IN_VENV)python tests/lint_workflows.py
 
-venv: $(VENV)/ready ## the Python environment of the tests
+venv: $(VENV)/ready ## create the Python environment of the tests
 
 $(VENV)/ready: requirements.lock pyproject.toml
 	@[ -n "$(PYTHON_VERSION)" ] || { printf 'FAILED: %s does not run.\n  hint:  make PYTHON=python3.11\n' '$(PYTHON)' >&2; exit 1; }
@@ -97,7 +97,7 @@ $(VENV)/ready: requirements.lock pyproject.toml
 	@$(IN_VENV)pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-lock: ## pin the newest fitting versions anew in requirements.lock
+lock: ## pin the newest matching versions in requirements.lock
 	@$(PYTHON) -m venv --clear .venv-lock && .venv-lock/bin/pip install --quiet uv
 	@.venv-lock/bin/uv pip compile --quiet --universal --generate-hashes --no-header --extra compare --extra dev --output-file requirements.lock pyproject.toml
 	@.venv-lock/bin/uv pip compile --quiet --generate-hashes --no-header --python-platform linux --python-version 3.13 --output-file images/python/requirements.lock pyproject.toml
