@@ -115,7 +115,8 @@ def test_members_that_a_fault_restarted_are_those_with_a_restarted_container(mon
 
 def test_an_engine_is_meant_by_its_kind_else_by_the_run_under_way() -> None:
     with pytest.raises(
-        ActivityFailed, match=r"No run with a cluster is under way.*kind, one of PostgresCluster, RedisCluster, CassandraCluster"
+        ActivityFailed,
+        match=r"No run with a cluster is under way.*kind, one of PostgresCluster, RedisCluster, CassandraCluster",
     ):
         engine_for_kind()
     run_context.begin_run("RedisCluster")

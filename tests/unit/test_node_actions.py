@@ -175,7 +175,9 @@ def test_a_context_that_must_be_named_is_refused(fake: FakeEngine, monkeypatch: 
 @pytest.mark.parametrize("action", [nodes.pause_node, nodes.stop_node, nodes.kill_node])
 def test_a_node_lost_for_no_longer_than_the_rows_budget_is_refused(fake: FakeEngine, action: Any) -> None:
     run_context.current_run().budget_seconds = 20.0
-    with pytest.raises(ActivityFailed, match=r"the row allows the failover 20 s.*keep the node away for more than 20 s"):
+    with pytest.raises(
+        ActivityFailed, match=r"the row allows the failover 20 s.*keep the node away for more than 20 s"
+    ):
         action(node=WORKERS[0], seconds=20)
     assert fake.orders() == []
     action(node=WORKERS[0], seconds=21)
