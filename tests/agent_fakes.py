@@ -1,4 +1,4 @@
-"""A node as the agent's tests make it: folders like the kernel's, programs that do not run, and a clock by hand."""
+"""A node for the agent's tests: folders like the kernel's, programs that do not run, and a clock set by hand."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SECOND = 1_000_000_000
 
 
 class FakeClock(Clock):
-    """Goes on when it is told to."""
+    """A clock that moves only when it is told to."""
 
     def __init__(self, ns: int = 1000 * SECOND) -> None:
         self.boot_id = "boot-1"
@@ -36,7 +36,7 @@ class FakeClock(Clock):
 
 @dataclass
 class Programs:
-    """Takes the place of commands.start: notes what was begun, and answers as it is told."""
+    """A replacement for commands.start: notes the started commands, and answers as it is told."""
 
     answer: Callable[[Sequence[str], str], ProgramResult] = lambda argv, text: ProgramResult(0)
     begun: list[tuple[str, ...]] = field(default_factory=list)
@@ -56,7 +56,7 @@ class Programs:
 
 @dataclass
 class Kernel:
-    """A pod's cgroup on a node of cgroup v1 or v2; a write has the effect that the real one has, or stuck, none."""
+    """A pod's cgroup on a node of cgroup v1 or v2; a write has its real effect, or none if stuck."""
 
     root: Path
     version: int = 1
@@ -110,7 +110,7 @@ class Kernel:
         return "frozen 1\n" in (self.pod / "cgroup.events").read_text()
 
     def remove(self) -> None:
-        """The pod is gone."""
+        """Remove the pod."""
         for folder in (self.pod, self.root / "cpuacct" / SLICE):
             for top, folders, files in os.walk(folder, topdown=False):
                 for name in files:

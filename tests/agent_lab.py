@@ -1,4 +1,4 @@
-"""A node with one member, agents that come and go on it, and an API server of a few lines."""
+"""A node with one member, agents that start and stop on it, and an API server of a few lines."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ Body = dict[str, Any]
 
 
 class FakeApi:
-    """Keeps Faults, a namespace and a pod; merges applied targets by uid, as server-side apply does."""
+    """An API server with Faults, a namespace and a pod; it merges applied targets by uid, like server-side apply."""
 
     def __init__(self) -> None:
         self.changed = threading.Condition()
@@ -128,7 +128,7 @@ class FakeApi:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Speaks HTTP for a FakeApi."""
+    """The HTTP handler of a FakeApi."""
 
     protocol_version = "HTTP/1.1"
     fake: FakeApi
@@ -171,7 +171,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @dataclass
 class Lab:
-    """A node with one member, and agents that come and go on it."""
+    """A node with one member, and agents that start and stop on it."""
 
     root: Path
     api: FakeApi
@@ -216,7 +216,7 @@ class Lab:
         return self.nft(argv, text, files) if files else self.programs(argv, text)
 
     def enter(self, pid: int, namespace: str) -> int:
-        """A process is in a network namespace from now on: files of one inode, which is returned."""
+        """Put a process into a network namespace: files of one inode, which is returned."""
         file, link = self.root / namespace, self.root / f"proc/{pid}/ns/net"
         file.touch()
         link.parent.mkdir(parents=True, exist_ok=True)
@@ -268,7 +268,7 @@ class Lab:
 
 
 def lab_in(folder: Path) -> Iterator[Lab]:
-    """A lab, and its end."""
+    """Provide a lab, and end it afterwards."""
     api = FakeApi()
     made = Lab(folder, api)
     made.make()

@@ -1,4 +1,4 @@
-"""A node whose containers are real processes; what its cgroups list are sessions of this machine."""
+"""A node whose containers are real processes; its cgroups list sessions of this machine."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ POD = {"status": {"containerStatuses": [{"name": "member", "containerID": f"cont
 
 
 def living(session: int) -> list[int]:
-    """The processes of a session that are no zombies, as a cgroup would list them."""
+    """Return the processes of a session that are not zombies, as a cgroup would list them."""
     pids = []
     for each in Path("/proc").iterdir():
         try:
@@ -88,7 +88,7 @@ class Node:
 
 
 def node_in(folder: Path) -> Iterator[Node]:
-    """A node, and the end of all that ran on it."""
+    """Provide a node, and end all that ran on it."""
     made = Node(folder)
     made.gate.mkdir(parents=True)
     (folder / "cgroup/freezer/other.slice").mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Somebody else's databases and objects on the lab's cluster, and whether they are still as they were."""
+"""Databases and objects of others on the lab's cluster, and checks that they are unchanged."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Bystander:
     kinds: tuple[str, ...] = tuple(DATABASES)
 
     def create(self) -> None:
-        """Make all of it, and wait until every database has its rows."""
+        """Create everything, and wait until every database has its rows."""
         self.lab.apply(*in_namespace(self.namespace, *_OBJECTS))
         for kind in self.kinds:
             self._cluster(kind).apply()
@@ -64,7 +64,7 @@ class Bystander:
             self._write(kind)
 
     def state(self) -> dict[str, Any]:
-        """What must stay: who each object is, what the Secrets say, and the rows, read by a login that they hold."""
+        """Read what must stay: each object's identity, the Secrets' content, and the rows, read with their login."""
         own: dict[str, Any] = {f"{item['kind']}/{item['metadata']['name']}": item for item in self._own()}
         kept: dict[str, Any] = {name: _kept(item) for name, item in own.items()}
         for kind in self.kinds:
@@ -76,7 +76,7 @@ class Bystander:
         return kept
 
     def is_unchanged(self, before: Mapping[str, Any]) -> bool:
-        """Whether all is there, and as it was."""
+        """Return whether everything is there, and unchanged."""
         try:
             return self.state() == before
         except AssertionError:  # something is gone
@@ -141,7 +141,7 @@ class Bystander:
 
 
 def _kept(item: dict[str, Any]) -> str:
-    """An object as its keeper made it: who it is, whose, and what it says; a claim's phase and node may come later."""
+    """Return an object as its owner made it: identity, owner, content; a claim's phase and node may come later."""
     metadata = item["metadata"]
     content = {name: item.get(name) for name in ("data", "spec") if item["kind"] != "PersistentVolumeClaim"}
     return json.dumps(

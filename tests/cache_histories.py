@@ -8,7 +8,7 @@ QUIET_MS, LOAD_MS = 1.0, 50.0
 
 
 def reads(first_s: float, end_s: float, latency_ms: float | None = QUIET_MS, outcome: str = "ok") -> list[Row]:
-    """A hundred a second."""
+    """Make reads, a hundred a second."""
     error = {"error": "timeout"} if outcome != "ok" else {}
     due = range(round(1000 * first_s), round(1000 * end_s), 10)
     return [operation(due_ms, outcome, latency_ms, op="read", key="k", **error) for due_ms in due]

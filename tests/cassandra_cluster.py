@@ -1,4 +1,4 @@
-"""A CassandraCluster as the kind tests ask it, and what its members hold."""
+"""A CassandraCluster as the kind tests query it, and the data of its members."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ os._exit(0)
 
 
 def manage(lab: Lab, namespace: str, pod: str, method: str, path: str) -> dict[str, Any]:
-    """What a member's management port answers."""
+    """Ask a member's management port."""
     answer = lab.inside(namespace, pod, "lab-cassandra", method, path)
     assert answer.ok, answer.out + answer.err
     state: dict[str, Any] = json.loads(answer.out)
@@ -57,12 +57,12 @@ def state(lab: Lab, namespace: str, pod: str) -> dict[str, Any]:
 
 
 def states(status: Mapping[str, Any]) -> dict[str, str]:
-    """Each member's state as its peers see it."""
+    """Return each member's state as its peers see it."""
     return {member["name"]: member["state"] for member in status.get("members", [])}
 
 
 def held(measured: Measured) -> dict[str, set[int]]:
-    """The values that the last scan found, by the member whose own copy was read."""
+    """Return the values that the last scan found, by the member whose own copy was read."""
     assert measured.history is not None
     rows = [row for row in measured.history.to_pylist() if (row["op"], row["route"]) == ("scan", "direct")]
     last = {row["server"]: row["invoke_ns"] for row in rows}  # a history is sorted by it
@@ -73,19 +73,19 @@ def held(measured: Measured) -> dict[str, set[int]]:
 
 
 def adds(measured: Measured) -> list[dict[str, Any]]:
-    """The writes that were acked."""
+    """Return the writes that were acked."""
     assert measured.history is not None
     return [row for row in measured.history.to_pylist() if (row["op"], row["outcome"]) == ("add", "ok")]
 
 
 def password(lab: Lab, namespace: str) -> str:
-    """That clients are to log in with."""
+    """Return the password with which clients log in."""
     encoded = lab.get("secret", "cs-application", "-n", namespace)["data"]["password"]
     return base64.b64decode(encoded).decode()
 
 
 def cql(lab: Lab, namespace: str, pod: str, statement: str, login: str) -> str:
-    """What a client in a prober is answered by one member: rows, or the error's kind and words."""
+    """Ask one member from a client in a prober. Returns rows, or the error's kind and words."""
     address = lab.get("pod", pod, "-n", namespace)["status"]["podIP"]
     probers = lab.get("pods", "-n", LAB_NAMESPACE, "-l", "app.kubernetes.io/name=caplab-prober")["items"]
     answer = lab.inside(LAB_NAMESPACE, probers[0]["metadata"]["name"], "python3", "-c", _CQL, address, login, statement)

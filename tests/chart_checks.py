@@ -1,4 +1,4 @@
-"""What must hold of the chart as helm renders it, for tests that have a helm: those on kind always do."""
+"""Checks of the chart as helm renders it, for tests that have a helm: those on kind always do."""
 
 from __future__ import annotations
 
@@ -82,12 +82,12 @@ _DASHBOARDS = [("ConfigMap", f"caplab-dashboard-{path.stem}") for path in sorted
 
 @dataclass(frozen=True)
 class Chart:
-    """The chart and a helm to render it with."""
+    """The chart, with a helm to render it."""
 
     helm: str
 
     def ask(self, *settings: str, texts: Sequence[str] = ()) -> CommandResult:
-        """What helm renders, with every image named; texts are settings that are texts, whatever they look like."""
+        """Run helm, with every image named; texts are settings that are texts, whatever they look like."""
         images = [f"images.{name}=registry.example/{name}@sha256:0" for name in USED_IMAGES]
         flags = [f"--set={setting}" for setting in (*images, *settings)]
         flags += [f"--set-string={setting}" for setting in texts]
@@ -96,7 +96,7 @@ class Chart:
         )
 
     def render(self, *settings: str, texts: Sequence[str] = ()) -> list[dict[str, Any]]:
-        """The objects, each by its kind and name only once."""
+        """Return the objects; each kind and name must occur only once."""
         answer = self.ask(*settings, texts=texts)
         assert answer.ok, answer.err
         manifests = [document for document in yaml.safe_load_all(answer.out) if document]
@@ -355,7 +355,7 @@ def nights_never_overlap_and_always_end(chart: Chart) -> None:
 
 
 def the_runner_is_given_what_it_takes(chart: Chart) -> None:
-    """What the chart writes into its arguments is what `caplab nightly run` knows, and comes to the same."""
+    """Check that `caplab nightly run` knows the arguments that the chart writes, and takes them as meant."""
     values = ("schedule.accept=true", "schedule.notify.always=true", "schedule.bucket.url=s3://b/p",
               "schedule.repeat=3", "schedule.settings.rate=a=b c", "schedule.keep.megabytes=100000")  # fmt: skip
     parser = argparse.ArgumentParser(exit_on_error=False)
@@ -400,7 +400,7 @@ def _results_page(rendered: list[dict[str, Any]]) -> Mapping[str, Any]:
 
 
 def _secrets(pod: Mapping[str, Any]) -> set[str]:
-    """Those that a pod's container takes its environment from."""
+    """Return the secrets from which a pod's container takes its environment."""
     env = pod["containers"][0]["env"]
     return {variable["valueFrom"]["secretKeyRef"]["name"] for variable in env if "secretKeyRef" in str(variable)}
 
@@ -430,7 +430,7 @@ def a_value_adds_no_field_to_an_object(chart: Chart) -> None:
 
 
 def _scalars(value: Any) -> Iterator[str]:
-    """All texts within; what YAML takes for a number or a boolean is none."""
+    """Return all texts within a value; what YAML reads as a number or a boolean is not a text."""
     if isinstance(value, Mapping):
         for inner in value.values():
             yield from _scalars(inner)

@@ -1,4 +1,4 @@
-"""A cluster of any kind as the kind tests make it, change it and wait for it."""
+"""A cluster of any kind for the kind tests: create it, change it, wait for it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def body(kind: str, namespace: str, name: str, spec: Mapping[str, Any]) -> dict[
 
 
 def defaulted(lab: Lab, namespace: str, kind: str) -> dict[str, Any]:
-    """A cluster x as the API server would keep it, with its defaults, a uid and a generation; it is not made."""
+    """Make a cluster x as the API server would store it, with defaults, a uid and a generation; it is not created."""
     document = json.dumps(body(kind, namespace, "x", {}))
     answer = ask([*lab.kubectl_command(), "create", "--dry-run=server", "-o", "json", "-f", "-"], stdin=document)
     assert answer.ok, answer.err
@@ -35,13 +35,13 @@ def defaulted(lab: Lab, namespace: str, kind: str) -> dict[str, Any]:
 
 
 def leftovers(lab: Lab, namespace: str, *more: str) -> set[str]:
-    """What a namespace still has of what goes with its clusters, and of more kinds."""
+    """Return the objects that a namespace still has of the kinds that belong to clusters, and of further kinds."""
     items = lab.get(",".join([_GOING, *more]), "-n", namespace)["items"]
     return {f"{item['kind']}/{item['metadata']['name']}" for item in items} - _OF_EVERY_NAMESPACE
 
 
 def await_gone(lab: Lab, namespace: str, *more: str, within_seconds: float = 90) -> None:
-    """Wait until a namespace has nothing of that any more; what is left is named."""
+    """Wait until a namespace has none of these any more; a failure names what is left."""
     try:
         wait_until("every object is gone", lambda: not leftovers(lab, namespace, *more), within_seconds)
     except AssertionError as late:
@@ -81,7 +81,7 @@ class ClusterObject:
         return self.status()
 
     def described(self) -> str:
-        """What there is to see of it when it is not as it should be: its status, its pods, their last words."""
+        """Describe it when it is not as it should be: its status, its pods, the end of their logs."""
         parts = [json.dumps(self.status(), indent=1)]
         for name, pod in sorted(self.pods().items()):
             parts.append(f"{name}: {json.dumps(pod['status'].get('containerStatuses', pod['status']))}")
@@ -90,7 +90,7 @@ class ClusterObject:
         return "\n".join([*parts, self.lab.cluster.kubectl(*operator).out])
 
     def await_ready(self, members: int) -> dict[str, Any]:
-        """Ready by the latest spec, with nothing left to do."""
+        """Wait until it is Ready by the latest spec, with nothing left to do."""
         generation = self.read()["metadata"]["generation"]
         return self.await_status(
             f"{self.name} is Ready with {members} members",
@@ -102,7 +102,7 @@ class ClusterObject:
         )
 
     def pods(self) -> dict[str, dict[str, Any]]:
-        """Its members' pods by name."""
+        """Return its members' pods by name."""
         selector = f"caplab.dev/cluster={self.name},caplab.dev/part=member"
         pods = self.lab.get("pods", "-n", self.namespace, "-l", selector)["items"]
         return {pod["metadata"]["name"]: pod for pod in pods}
@@ -111,7 +111,7 @@ class ClusterObject:
         return {name: pod["metadata"]["uid"] for name, pod in self.pods().items()}
 
     def await_replaced(self, before: dict[str, str]) -> None:
-        """Each of those pods is another by now, and ready: a status may be a second old, and tell of those before."""
+        """Wait until each of those pods is replaced and ready: a status may be a second old and of the former pods."""
 
         def replaced() -> bool:
             ready = {name: pod["metadata"]["uid"] for name, pod in self.pods().items() if _is_ready(pod)}
@@ -120,12 +120,12 @@ class ClusterObject:
         wait_until(f"{', '.join(before)} are replaced", replaced, self.timeout_seconds)
 
     def volume(self, member: str) -> str:
-        """The uid of a member's volume; '' where it has none."""
+        """Return the uid of a member's volume; '' if it has none."""
         claims = self.lab.get("pvc", "-n", self.namespace)["items"]
         return next((pvc["metadata"]["uid"] for pvc in claims if pvc["metadata"]["name"] == f"data-{member}"), "")
 
     def wipe(self, member: str) -> None:
-        """A member loses its volume, and gets an empty one."""
+        """Replace a member's volume by an empty one."""
         volume = self.volume(member)
         self.lab.kubectl("delete", "pvc", "-n", self.namespace, f"data-{member}", "--wait=false")
         self.lab.kubectl("delete", "pod", "-n", self.namespace, member)

@@ -1,4 +1,4 @@
-"""What holds for all tests: a busy machine is no finding of a property."""
+"""Settings for all tests: a busy machine does not fail a property."""
 
 from hypothesis import settings
 

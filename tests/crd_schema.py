@@ -1,6 +1,6 @@
-"""As much of a CRD's structural schema as the lab's own use; any other keyword is an error.
+"""The part of structural CRD schemas that the lab's own use; any other keyword is an error.
 
-Rules in CEL are the API server's matter.
+Rules in CEL are left to the API server.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _OTHERWISE_CHECKED = {"description", "default", "format", "x-kubernetes-validati
 
 @cache
 def schemas() -> Mapping[str, Schema]:
-    """The schema of every kind of the chart, by the kind's name."""
+    """Read the schema of every kind of the chart, by the kind's name."""
     files = (REPOSITORY / "charts" / "caplab" / "templates" / "crds").glob("*.yaml")
     documents = [yaml.safe_load(file.read_text()) for file in files]
     return {
@@ -34,7 +34,7 @@ def schemas() -> Mapping[str, Schema]:
 
 
 def problems(manifest: Mapping[str, Any]) -> list[str]:
-    """What is wrong with an object of the lab, each with its place; empty where its schema takes it."""
+    """Return what is wrong with an object of the lab, each with its place; empty if its schema accepts it."""
     if manifest.get("apiVersion") != "caplab.dev/v1alpha1" or manifest.get("kind") not in schemas():
         return [f"there is no kind {manifest.get('kind')!r} of {manifest.get('apiVersion')!r}"]
     if not isinstance(manifest.get("metadata", {}).get("name"), str):
@@ -57,7 +57,7 @@ def _problems(value: Any, schema: Schema, where: str) -> Iterator[str]:
 
 
 def _inner(value: Any, schema: Schema, where: str) -> Iterator[str]:
-    """Of what is in an object or a list. A field that no schema names would be dropped without a word."""
+    """Return the problems within an object or a list. A field that no schema names would be dropped silently."""
     if isinstance(value, list):
         for number, item in enumerate(value):
             yield from _problems(item, schema["items"], f"{where}[{number}]")

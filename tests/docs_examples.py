@@ -1,4 +1,4 @@
-"""What README.md and docs/ show: links, anchors, manifests, commands and files that they name."""
+"""The contents of README.md and docs/: links, anchors, manifests, commands and the files that they name."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ _IN_A_COMMAND = re.compile(r"<<< '(\{.*?\})'$", re.MULTILINE | re.DOTALL)
 
 
 def pages() -> list[Path]:
-    """README.md and every page of docs/."""
+    """List README.md and every page of docs/."""
     return [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
 
 
 def handbook() -> list[Path]:
-    """The pages that people wrote: evidence and the CAP table are made by programs."""
+    """List the pages that people wrote: evidence and the CAP table are made by programs."""
     made = (REPOSITORY / "docs" / "evidence", REPOSITORY / "docs" / "cap-table.md")
     return [page for page in pages() if not any(page.is_relative_to(folder) for folder in made)]
 
 
 def links(text: str) -> list[str]:
-    """Where a page's links lead, pictures too; what is in code is no link."""
+    """Return the targets of a page's links and pictures; text in code is not a link."""
     return re.findall(r"\]\(([^)\s]+)\)", re.sub(r"`[^`\n]*`", "", _FENCE.sub("", text)))
 
 
 def anchors(text: str) -> set[str]:
-    """What a link may name after #, as GitHub makes it of a page's headings."""
+    """Return what a link may name after #, as GitHub derives it from a page's headings."""
     headings = re.findall(r"^#+ +(.*?) *$", _FENCE.sub("", text), re.MULTILINE)
     plain = [re.sub(r"[`*]|\[([^\]]*)\]\([^)]*\)", r"\1", heading) for heading in headings]
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in plain}
 
 
 def broken_links(page: Path) -> list[str]:
-    """The links of a page that lead nowhere; those to other sites are not followed."""
+    """Return the links of a page that lead nowhere; those to other sites are not followed."""
     return [link for link in links(page.read_text()) if "://" not in link and not _leads_somewhere(page, link)]
 
 
@@ -52,14 +52,14 @@ def _leads_somewhere(page: Path, link: str) -> bool:
 
 
 def code(text: str) -> Iterator[tuple[str, str]]:
-    """Every piece of code of a page, with the language of its fence ('' where it has none)."""
+    """Return every piece of code of a page, with the language of its fence ('' if it has none)."""
     yield from _FENCE.findall(text)
     for block in _INDENTED.findall(_FENCE.sub("", text)):
         yield "", textwrap.dedent(block)
 
 
 def manifests(text: str) -> list[Mapping[str, Any]]:
-    """The lab's objects that a page shows: as YAML, or as JSON in a command."""
+    """Return the lab's objects that a page shows: as YAML, or as JSON in a command."""
     documents: list[Mapping[str, Any]] = []
     for language, block in code(text):
         documents += [json.loads(text) for text in _IN_A_COMMAND.findall(block)]
@@ -73,7 +73,7 @@ def manifests(text: str) -> list[Mapping[str, Any]]:
 
 
 def commands(text: str, program: str) -> list[str]:
-    """The lines of code that call a program, without what a comment says of them; one with a · was printed by it."""
+    """Return the lines of code that call a program, without comments; a line with a · is the program's output."""
     lines = (line for _, block in code(text) for line in block.splitlines())
     called = (re.sub(r" +#.*", "", line).removeprefix("$ ") for line in lines)
     return [line for line in called if line.startswith(f"{program} ") and " · " not in line]

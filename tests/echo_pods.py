@@ -1,7 +1,7 @@
-"""Echo pods: they pose as a cluster's members and only echo, to see from outside what a fault does to them.
+"""Echo pods: they pose as a cluster's members and only echo, so that a fault's effect can be seen from outside.
 
-One a zone, in a StatefulSet, with a readiness probe and a gate as members have; beside them a client a zone.
-Whoever talks notes each reply in CLOCK_MONOTONIC, the clock that agents stamp faults with.
+There is one in each zone, in a StatefulSet, with a readiness probe and a gate like members; and a client in each zone.
+Clients note each reply in CLOCK_MONOTONIC, the clock with which agents stamp faults.
 """
 
 from __future__ import annotations
@@ -131,13 +131,13 @@ print(json.dumps(noted))
 
 @dataclass(frozen=True)
 class Span:
-    """From one CLOCK_MONOTONIC nanosecond to another."""
+    """A span from one CLOCK_MONOTONIC nanosecond to another."""
 
     begin_ns: int
     end_ns: int
 
     def shrunk(self, seconds: float = 0.1) -> Span:
-        """Without its edges."""
+        """Return the span without its edges."""
         return Span(self.begin_ns + int(seconds * 1e9), self.end_ns - int(seconds * 1e9))
 
     def has(self, ns: int) -> bool:
@@ -146,22 +146,22 @@ class Span:
 
 @dataclass(frozen=True)
 class RouteLog:
-    """What one route brought: replies on a connection from before, and the begin and end of each try at a new one."""
+    """One route's log: replies on an earlier connection, and the begin and end of each attempt at a new one."""
 
     replies: tuple[int, ...]
     fresh: tuple[tuple[int, int, bool], ...]
 
     def replies_in(self, span: Span) -> int:
-        """Replies in a span."""
+        """Return the replies in a span."""
         return sum(span.has(ns) for ns in self.replies)
 
     def opened(self, span: Span) -> set[bool]:
-        """Whether new connections were made that were tried from begin to end within a span."""
+        """Return whether new connections were made by attempts that began and ended within a span."""
         return {made for begin_ns, end_ns, made in self.fresh if span.has(begin_ns) and span.has(end_ns)}
 
 
 class EchoClient:
-    """A pod that talks until it is told to end."""
+    """A pod that sends until it is told to end."""
 
     def __init__(self, lab: Lab, namespace: str, pod: str, routes: Mapping[str, tuple[str, str, int]]):
         command = ["exec", "-i", "-n", namespace, pod, "--", "python3", "-c", _CLIENT, json.dumps(dict(routes))]
@@ -173,7 +173,7 @@ class EchoClient:
         assert self._process.stdout.readline() == "talking\n", self._process.communicate()[1]
 
     def end(self, at_ns: int = 0) -> dict[str, RouteLog]:
-        """What each route brought until a CLOCK_MONOTONIC nanosecond, or until now where that is over."""
+        """End it. Returns each route's log until a CLOCK_MONOTONIC nanosecond, or until now if that is past."""
         out, err = self._process.communicate(f"{at_ns}\n", timeout=60)
         assert self._process.returncode == 0, err
         noted = json.loads(out)
@@ -185,7 +185,7 @@ class EchoClient:
 
 @dataclass(frozen=True)
 class EchoPods:
-    """echo-0, echo-1 and echo-2, one a zone, and client-a, -b and -c, in a namespace open to faults."""
+    """echo-0, echo-1 and echo-2, one in each zone, and client-a, -b and -c, in a namespace open to faults."""
 
     lab: Lab
     namespace: str
@@ -196,11 +196,11 @@ class EchoPods:
         return {name: pod for name, pod in pods.items() if name.startswith((f"{CLUSTER}-", "client-"))}
 
     def in_zone(self, zone: str) -> str:
-        """The echo pod of a zone; whatever takes its place is there too, since the others hold theirs."""
+        """Return the echo pod of a zone; its replacement is there too, because the other zones are taken."""
         return self.by_zone[zone]
 
     def replace(self, name: str) -> None:
-        """Delete an echo pod at once; another has its place. Two away at a time might swap their zones."""
+        """Delete an echo pod at once, and wait for its replacement. Two away at a time might swap their zones."""
         old = self.pods()[name]["metadata"]["uid"]
         self.lab.kubectl("delete", "pod", "-n", self.namespace, name, "--grace-period=0", "--force")
 
@@ -214,19 +214,19 @@ class EchoPods:
         return str(self.pods()[pod]["status"]["podIP"])
 
     def service(self, pod: str) -> str:
-        """The ClusterIP of an echo pod's own Service."""
+        """Return the ClusterIP of an echo pod's own Service."""
         return str(self.lab.get("service", "-n", self.namespace, pod)["spec"]["clusterIP"])
 
     def start_client(self, pod: str, routes: Mapping[str, tuple[str, str, int]]) -> EchoClient:
         return EchoClient(self.lab, self.namespace, pod, routes)
 
     def datagrams(self, pod: str) -> list[tuple[str, int]]:
-        """Whose datagrams an echo pod received, and when."""
+        """Return the senders of the datagrams that an echo pod received, and when."""
         lines = self.lab.inside(self.namespace, pod, "cat", "/tmp/datagrams").out.splitlines()
         return [(line.split()[0], int(line.split()[1])) for line in lines]
 
     def began(self, pod: str) -> int:
-        """When an echo pod's process began."""
+        """Return when an echo pod's process began."""
         output = self.lab.kubectl("logs", "-n", self.namespace, pod)
         return next(int(line.split()[1]) for line in output.splitlines() if line.startswith("began "))
 
@@ -242,7 +242,7 @@ class EchoPods:
 
 
 def make_echo_pods(lab: Lab, namespace: str) -> EchoPods:
-    """Echo pods and clients, Ready."""
+    """Create echo pods and clients, and wait until they are Ready."""
     lab.apply(*_objects(lab, namespace))
     echo_pods = EchoPods(lab, namespace, {})
     wait_until(

@@ -1,4 +1,4 @@
-"""The experiments' files as documents, each read once: YAML is slow to read, and every row asks for its own."""
+"""The experiments' files as documents, each read only once: YAML is slow to read, and every row needs one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from caplab.judging import experiments_folder
 
 
 def loaded(name: str) -> dict[str, Any]:
-    """The document of an experiment, such as postgres/kill-primary; the caller's own, to be changed."""
+    """Load an experiment's document, such as postgres/kill-primary: a copy that the caller may change."""
     return deepcopy(_read(name))
 
 

@@ -1,4 +1,4 @@
-"""What prober, operator and agent export, each with a sample of everything that it can tell."""
+"""The exports of prober, operator and agent, each with a sample of every metric."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _CONDITIONS = [{"type": "Ready", "status": "True"}, {"type": "Startable", "statu
 
 
 def row(op: str, value: int | None = 1, **fields: Any) -> Row:
-    """An acknowledged operation that began now, as scheduled, and took 4 ms."""
+    """Make an acknowledged operation that began now, as scheduled, and took 4 ms."""
     now = clock.now_ns()
     plain = Row("a", 1, op, "k", value, None, None, None, "service", "m", "1", now, now, now + 4_000_000, "ok", None)
     return plain._replace(**fields)
 
 
 def cluster(kind: str, name: str, namespace: str = "demo", **status: Any) -> dict[str, Any]:
-    """A cluster of three, all of them well unless its status says something else."""
+    """Make a cluster of three healthy members, unless its status says something else."""
     members = [
         {"name": f"{name}-{n}", "zone": "abc"[n], "role": "replica" if n else "primary", "ready": True, "state": "x"}
         | ({"lagBytes": 7} if n else {})
@@ -40,7 +40,7 @@ def cluster(kind: str, name: str, namespace: str = "demo", **status: Any) -> dic
 
 
 def fault(name: str, kind: str = "kill", namespace: str = "demo", **status: Any) -> dict[str, Any]:
-    """Of pg's primary."""
+    """Make a fault of pg's primary."""
     target = {"uid": "u", "pod": "pg-0", "cluster": "pg", "node": "n", "state": "Active"}
     full = {"phase": "Active", "until": UNTIL, "targets": [target], **status}
     spec = {"target": {"kind": "PostgresCluster", "name": "pg", "role": "primary"}, kind: {}, "durationSeconds": 30}
@@ -48,7 +48,7 @@ def fault(name: str, kind: str = "kill", namespace: str = "demo", **status: Any)
 
 
 def run(name: str, experiment: str = "kill-primary", second: int = 1, **status: Any) -> dict[str, Any]:
-    """A run of postgres quorum that ended in that second of the year."""
+    """Make a run of postgres quorum that ended in that second of the year."""
     figures = {
         "failoverSeconds": 1.5, "attempted": 9, "acked": 8, "survived": 7, "lost": 1, "unackedFound": 0,
         "staleReads": 2, "ackRatio": 0.9,
@@ -68,7 +68,7 @@ def run(name: str, experiment: str = "kill-primary", second: int = 1, **status: 
 
 
 def of_operator(snapshot: Snapshot) -> CollectorRegistry:
-    """All that the operator tells of a lab like that."""
+    """Return all that the operator exports for such a lab."""
     registry = operator.live_registry(lambda: snapshot, lambda: 0.5)
     for collector in operator.runs_registry(snapshot.runs)._collector_to_names:
         registry.register(collector)
@@ -76,18 +76,18 @@ def of_operator(snapshot: Snapshot) -> CollectorRegistry:
 
 
 def of_agent(records: Sequence[FaultRecord] = ()) -> CollectorRegistry:
-    """The agent's registry, with these faults on its node."""
+    """Return the agent's registry, with these faults on its node."""
     return agent.registry_of("node-a", lambda: records, lambda: 3.0)
 
 
 def fault_record(action: Kill | Freeze | Partition, pod: str = "pg-0") -> FaultRecord:
-    """A fault that is live."""
+    """Make a record of a live fault."""
     return FaultRecord(Assignment("f", "demo", "f", "pg", f"u-{pod}", pod, action), "boot", 1, "Active")
 
 
 @contextmanager
 def everything() -> Iterator[dict[str, CollectorRegistry]]:
-    """By part, a registry in which every metric has a sample."""
+    """Return for each part a registry in which every metric has a sample."""
     exporter = Exporter("a")
     lab = Snapshot(
         [cluster("PostgresCluster", "pg"), cluster("RedisCluster", "rd"), cluster("CassandraCluster", "cs")],

@@ -1,4 +1,4 @@
-"""An API server that tells of nodes and groups and nothing else; or that is silent, or is none at all."""
+"""An API server that serves only nodes and groups, or stays silent, or is not an API server at all."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PRODUCTION = ("aws:///eu-central-1a/i-0123456789", "aws:///eu-central-1b/i-01234
 
 @dataclass
 class FakeApiServer:
-    """What it says, and what it was asked."""
+    """An API server, with its answers and the requests that it got."""
 
     address: str = ""
     providers: tuple[str, ...] = KIND
@@ -42,7 +42,7 @@ class FakeApiServer:
 
 @contextmanager
 def fake_api_server() -> Iterator[FakeApiServer]:
-    """One that serves until the context is left."""
+    """Provide one that serves until the context is left."""
     fake = FakeApiServer()
 
     class Handler(BaseHTTPRequestHandler):
@@ -69,7 +69,7 @@ def fake_api_server() -> Iterator[FakeApiServer]:
 
 
 def kubeconfig(folder: Path, current: str, **addresses: str) -> Path:
-    """One with a context for each address, by its name with '_' for '-'."""
+    """Write a kubeconfig with a context for each address, by its name with '_' for '-'."""
     names = {name.replace("_", "-"): address for name, address in addresses.items()}
     path = folder / "config"
     path.write_text(

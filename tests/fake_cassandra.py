@@ -1,7 +1,7 @@
-"""What stands for cassandra-driver's Cluster and Session: a ring in memory that answers from a thread, as they do.
+"""A stand-in for cassandra-driver's Cluster and Session: a ring in memory that answers from a thread, as they do.
 
-It knows the client's statements by their texts. A write goes to every host that is up; a read is of one host's copy,
-at level ALL of all copies put together.
+It recognizes the client's statements by their texts. A write goes to every host that is up; a read returns one host's
+copy, at level ALL the merged copies.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ Registers = dict[str, dict[tuple[int, str], int]]
 
 @dataclass(frozen=True)
 class Host:
-    """The driver's, of which only the address is looked at."""
+    """The driver's Host, of which only the address is used."""
 
     address: str
 
 
 @dataclass
 class Bound:
-    """A statement with its values, as the driver has it."""
+    """A statement with its values, like the driver's."""
 
     text: str
     values: tuple[Any, ...]
@@ -69,9 +69,9 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Sent:
-    """A statement as it was sent: at which levels, by which profile, to which host (None: the driver's choice).
+    """A statement as sent: its levels, its profile, and its host (None: the driver's choice).
 
-    stamp: the client's time on it, microseconds since 1970; None: the coordinator is to stamp it.
+    stamp: the client's time in microseconds since 1970; None if the coordinator stamps it.
     """
 
     bound: Bound
@@ -83,7 +83,7 @@ class Sent:
 
 @dataclass(frozen=True)
 class Planted:
-    """What comes instead of an answer: an error, after so many coordinators were asked; or nothing at all (hang)."""
+    """A planted result instead of an answer: an error, after so many coordinators; or none at all (hang)."""
 
     error: Exception | None = None
     asked: int = 1
@@ -91,7 +91,7 @@ class Planted:
 
 
 class Request:
-    """A ResponseFuture that is settled by a thread, and tells its callbacks there."""
+    """A ResponseFuture that a thread settles, which then calls the callbacks."""
 
     def __init__(self) -> None:
         self.attempted_hosts: list[Host] = []
@@ -114,7 +114,7 @@ class Request:
 
 @dataclass
 class FakeRing:
-    """The hosts, what each holds, and what was asked of the driver."""
+    """The hosts, the data of each, and the requests to the driver."""
 
     addresses: tuple[str, ...] = ADDRESSES
     copies: int = 3
@@ -144,7 +144,7 @@ class FakeRing:
             self.counters.setdefault(address, {})
 
     def connect(self, contacts: tuple[str, ...], port: int, *_: object) -> tuple[Any, Any]:
-        """Stands for driver.connect."""
+        """Connect in place of driver.connect."""
         self.contacts.append(tuple(contacts))
         if self.connecting is not None:
             self.connecting.wait()
@@ -254,7 +254,7 @@ class _Keyspace:
 
 
 class Cluster:
-    """As much of the driver's as the client asks for."""
+    """The part of the driver's Cluster that the client uses."""
 
     def __init__(self, ring: FakeRing) -> None:
         self._ring = ring
@@ -282,7 +282,7 @@ class Cluster:
 
 
 class Session:
-    """As much of the driver's as the client asks for; cluster: the driver's own, where its settings count."""
+    """The part of the driver's Session that the client uses; cluster: the driver's own, if its settings count."""
 
     def __init__(self, ring: FakeRing, cluster: Any = None) -> None:
         self._ring = ring

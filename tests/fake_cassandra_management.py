@@ -1,4 +1,4 @@
-"""The management port of a Cassandra member: answers what a test says, and keeps what it is asked."""
+"""The management port of a Cassandra member: answers as a test sets it, and keeps the requests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _REASONS = {200: "OK", 202: "Accepted", 400: "Bad Request", 401: "Unauthorized",
 
 @dataclass
 class FakeManagement:
-    """GET /state answers state, a POST refusal or nothing; raw is sent instead of any answer."""
+    """A management port: GET /state answers state, a POST answers refusal or nothing; raw replaces any answer."""
 
     state: Any = field(default_factory=lambda: {"stage": "waiting", "fresh": True})
     password: str = "pw"

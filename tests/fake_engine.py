@@ -1,4 +1,4 @@
-"""A container engine of files, called as Docker and podman are: a real program, so that any process may call it."""
+"""A container engine made of files, called like Docker and podman: a real program, so any process can call it."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ esac
 
 @dataclass(frozen=True)
 class FakeEngine:
-    """The lab's nodes on it, all running; a container's id is its name."""
+    """An engine with the lab's nodes, all running; a container's id is its name."""
 
     folder: Path
 
@@ -79,24 +79,24 @@ class FakeEngine:
         (self.folder / name / "state").write_text(f"{state}\n")
 
     def orders(self) -> list[str]:
-        """What was asked of it that takes a node away or brings it back."""
+        """Return the calls that take a node away or bring it back."""
         return [call for call in self.calls() if call.split()[0] not in ("ps", "container", "inspect", "update")]
 
     def calls(self) -> list[str]:
-        """All that was asked of it."""
+        """Return all calls."""
         return (self.folder / "calls").read_text().splitlines()
 
     def refuse(self, *verbs: str) -> None:
-        """Fail at these from now on, as an engine that does not answer; 'state' is to be looked at."""
+        """Fail at these commands from now on, like a silent engine; 'state' is inspecting a container."""
         (self.folder / "refused").write_text("".join(f"{verb}\n" for verb in verbs))
 
     def ignore(self, *verbs: str) -> None:
-        """Do nothing at these from now on, and say that all went well."""
+        """Do nothing at these commands from now on, and report success."""
         (self.folder / "ignored").write_text("".join(f"{verb}\n" for verb in verbs))
 
 
 def fake_engine(folder: Path) -> FakeEngine:
-    """One with the lab's cluster, in a new folder."""
+    """Make an engine with the lab's cluster, in a new folder."""
     (folder / "containers").mkdir(parents=True)
     script = folder / "engine"
     script.write_text(SCRIPT)

@@ -1,4 +1,4 @@
-"""One Fault, and the pods of a namespace, as an API server that keeps what is written: for the operator's tests."""
+"""An API server for the operator's tests: one Fault and the pods of a namespace; it keeps what is written."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LED = Roles(primary="pg-1")
 
 
 class FakeFaultApi:
-    """One Fault and the pods of a namespace; says what was written, in order."""
+    """One Fault and the pods of a namespace, with all writes in order."""
 
     def __init__(self, fault: dict[str, Any] | None, pods: Sequence[Pod] = INVENTORY.pods) -> None:
         self.fault = fault
@@ -52,7 +52,7 @@ class FakeFaultApi:
         self.written.append("hold" if finalizers else "release")
 
     def apply_status(self, _body: Mapping[str, Any], status: Mapping[str, Any]) -> None:
-        """As the API server merges it: what agents wrote stays."""
+        """Merge a status as the API server does: what agents wrote stays."""
         assert self.fault
         agents = {entry["uid"]: entry for entry in self.fault["status"].get("targets") or ()}
         merged = [agents.get(entry["uid"], {}) | entry for entry in status.get("targets", ())]
@@ -66,7 +66,7 @@ class FakeFaultApi:
         return entries
 
     def say(self, state: str) -> None:
-        """As the agents would, of all entries."""
+        """Write the fields of all entries, as the agents would."""
         for entry in self.entries:
             entry["state"] = state
 
@@ -77,12 +77,12 @@ def _led(_api: object, _namespace: str, _name: str, pods: Callable[[], Sequence[
 
 
 def handlers_of(api: Any, roles: Callable[..., Roles] = _led) -> FaultHandlers:
-    """Of Postgres alone; pg-1 is primary where nothing else is said."""
+    """Return handlers for Postgres alone; pg-1 is primary unless something else is given."""
     return FaultHandlers(api, {"PostgresCluster": roles}.__getitem__, Reader(api))
 
 
 def live(fault_spec: dict[str, Any], phase: str = "Active", **metadata: Any) -> dict[str, Any]:
-    """A fault that was resolved just now."""
+    """Make a fault that was resolved just now."""
     status = status_of(resolve(fault_spec, INVENTORY, LED), phase)
     status["until"] = (datetime.now(UTC) + timedelta(seconds=30)).isoformat()
     return body(fault_spec, status, finalizers=[FINALIZER], **metadata)

@@ -1,4 +1,4 @@
-"""nft as the agent uses it, without a kernel: keeps each namespace's tables, and prints them as nft 1.0.6 does."""
+"""A stand-in for nft without a kernel: keeps each namespace's tables, and prints them as nft 1.0.6 does."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ COUNTER_MS = 2 * 3_600_000
 
 @dataclass
 class Table:
-    """By set and address: time-out (ms) and since when (ns), and packets and since when (ns)."""
+    """A table: for each set and address, time-out (ms) and since when (ns), and packets and since when (ns)."""
 
     dropped: dict[str, dict[str, tuple[int, int]]] = field(default_factory=dict)
     counters: dict[str, dict[str, tuple[int, int]]] = field(default_factory=dict)
@@ -27,7 +27,7 @@ class Table:
 
 @dataclass
 class FakeNft:
-    """Takes the place of commands.start."""
+    """A replacement for commands.start."""
 
     clock: Clock
     namespaces: dict[int, dict[str, Table]] = field(default_factory=dict)  # by inode
@@ -50,7 +50,7 @@ class FakeNft:
         return [text for _, _, text in self.calls if text]
 
     def drop(self, inode: int, address: str, packets: int, which: str = "in4") -> None:
-        """Packets arrive in every table of a namespace that drops this address."""
+        """Let packets arrive in every table of a namespace that drops this address."""
         for table in self.namespaces[inode].values():
             before, first = table.counters.setdefault(which, {}).get(address, (0, self._ns))
             table.counters[which][address] = before + packets, first
@@ -115,7 +115,7 @@ class FakeNft:
 
 
 def duration(milliseconds: int) -> str:
-    """As nft prints it: 1h59m59s384ms."""
+    """Format a duration as nft prints it: 1h59m59s384ms."""
     text = ""
     for unit, size in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)):
         number, milliseconds = divmod(milliseconds, size)

@@ -1,4 +1,4 @@
-"""The API server's objects of the lab's group in memory, under the real `Server`: uids, versions, who wrote what."""
+"""The API server's objects of the lab's group in memory, under the real `Server`: uids, versions, managers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ KINDS = {plural: kind for kind, plural in PLURALS.items()}
 
 
 def of_run(body: Body, run: str = "r-1", session: str = "s-1", manager: str = MANAGER) -> Body:
-    """The same object, as a run has made it; by another manager it is a copy of such a one."""
+    """Return the same object as made by a run; by another manager it is a copy of such an object."""
     fields: Body = {f"f:{RUN_LABEL}": {}, f"f:{SESSION_LABEL}": {}}
     entry = {"manager": manager, "operation": "Update", "fieldsV1": {"f:metadata": {"f:labels": fields}}}
     metadata = {**body["metadata"], "labels": labels_of(run, session), "managedFields": [entry]}
@@ -24,7 +24,7 @@ def of_run(body: Body, run: str = "r-1", session: str = "s-1", manager: str = MA
 
 
 class FakeObjects:
-    """Stands in for kubernetes' CustomObjectsApi."""
+    """A stand-in for kubernetes' CustomObjectsApi."""
 
     def __init__(self) -> None:
         self.there: dict[tuple[str, str, str], Body] = {}  # by plural, namespace and name
@@ -33,12 +33,12 @@ class FakeObjects:
         self.conflicts = 0  # so many changes fail, as where the operator was faster
 
     def put(self, kind: str, name: str, spec: Mapping[str, Any] | None = None, namespace: str = "ns") -> Body:
-        """An object that somebody made by hand."""
+        """Add an object that was made by hand."""
         body = {"kind": kind, "metadata": {"namespace": namespace, "name": name}, "spec": dict(spec or {})}
         return self._keep(PLURALS[kind], body, "kubectl-create")
 
     def put_of_run(self, kind: str, name: str, run: str, session: str = "s-0", **fields: Any) -> Body:
-        """An object that a run made; fields of it beside kind, metadata and spec."""
+        """Add an object that a run made; fields are others than kind, metadata and spec."""
         body = of_run(self.put(kind, name), run, session) | fields
         self.there[PLURALS[kind], "ns", name] = body
         return body
@@ -114,7 +114,7 @@ class FakeObjects:
 
 
 def server_of(objects: FakeObjects) -> Server:
-    """The real one, on these objects; it has no pods, volumes and nodes."""
+    """Return a real Server on these objects, without pods, volumes and nodes."""
     server = Server.__new__(Server)
     server._custom = objects
     for name in ("pods", "volumes"):

@@ -31,7 +31,7 @@ def message(kind: bytes, body: bytes = b"") -> bytes:
 
 
 def response(kind: bytes, severity: bytes, sqlstate: bytes) -> bytes:
-    """A notice (N) or an error (E); the text is as translated as a server's may be."""
+    """Make a notice (N) or an error (E), with a translated text, as a server may send it."""
     fields = b"S" + b"TRANSLATED\0V" + severity + b"\0C" + sqlstate + b"\0Mtext\0\0"
     return message(kind, fields)
 
@@ -41,7 +41,7 @@ def parameter(name: bytes, value: bytes) -> bytes:
 
 
 def rows(*values: bytes | None) -> bytes:
-    """Rows of one column and their end; of two columns where a value has a '|'."""
+    """Make rows of one column and their end; of two columns if a value has a '|'."""
     width = 1 + max([value.count(b"|") for value in values if value], default=0)
     columns = b"".join(b"c\0" + struct.pack("!ihihih", 0, 0, 25, -1, -1, 0) for _ in range(width))
     text = message(b"T", struct.pack("!h", width) + columns)
@@ -53,7 +53,7 @@ def rows(*values: bytes | None) -> bytes:
 
 
 def bound_values(body: bytes) -> list[bytes]:
-    """The values of a Bind message of text parameters."""
+    """Read the values of a Bind message of text parameters."""
     _, _, rest = body.split(b"\0", 2)
     (formats,) = struct.unpack_from("!h", rest)
     at, values = 2 + 2 * formats + 2, []
@@ -73,7 +73,7 @@ NOTHING_DONE = message(b"C", b"INSERT 0 0\0")
 
 @dataclass
 class FakeServer:
-    """Answers statements by the replies set on it; `statements` as they came, their values in bound."""
+    """A server that answers with the replies set on it; statements are as received, with their values in bound."""
 
     timeline: bytes | None = b"00000003"
     reply: bytes = DONE

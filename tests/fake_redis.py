@@ -1,6 +1,6 @@
-"""A tiny server that speaks just enough of Redis' protocol (RESP 2) for a client's tests, and holds what is written.
+"""A tiny server that speaks just enough of Redis' protocol (RESP 2) for a client's tests, and keeps the data.
 
-It knows the client's scripts by their texts and does what they say.
+It recognizes the client's scripts by their texts and does what they do.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def error(text: str) -> bytes:
 
 
 def reply_of(value: object) -> bytes:
-    """A whole number, some bytes, nothing, or a list of such."""
+    """Encode a reply: a whole number, bytes, nothing, or a list of these."""
     if isinstance(value, int):
         return b":%d\r\n" % value
     if isinstance(value, list):
@@ -51,7 +51,7 @@ def reply_of(value: object) -> bytes:
 
 @dataclass
 class FakeRedis:
-    """Does what it is asked, or says reply instead; commands as they came are in seen, those around operations too."""
+    """A server that does what it is asked, or answers with reply instead; seen has all commands as they came."""
 
     replid: str | None = REPLID  # None: a replica
     reply: bytes | None = None
@@ -97,7 +97,7 @@ class FakeRedis:
                 writer.write(answer)
 
     async def _answer(self, command: list[bytes]) -> bytes | None:
-        """None: it closes the connection."""
+        """Answer a command; None closes the connection."""
         if command[0] == b"AUTH":
             return b"+OK\r\n" if command[2] == self.password else error("WRONGPASS invalid username-password pair")
         if command[0] == b"CLIENT":
@@ -203,7 +203,7 @@ class FakeRedis:
         return reply_of(1)
 
     def _scan(self, cursor: bytes, _: bytes, pattern: bytes, *__: bytes) -> bytes:
-        """Two keys at a time, and the last one again: a real scan may say one twice."""
+        """Scan two keys at a time, and repeat the last one: a real scan may return a key twice."""
         keys = sorted(key for key in self.registers if key.startswith(pattern.removesuffix(b"*")))
         at = int(cursor)
         after = at + 2 if at + 2 < len(keys) else 0

@@ -22,7 +22,7 @@ SECONDS = {"cluster": 20.0, "load": 40.0}
 
 
 def experiments_in(folder: Path, suite: str = SUITE) -> Path:
-    """Experiment files that are no experiments, and the suite 'two' of them."""
+    """Write experiment files that are not experiments, and the suite 'two' of them."""
     for name in ("postgres/kill-primary", "postgres/control", "redis/control"):
         file = folder / f"{name}.yaml"
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -33,7 +33,7 @@ def experiments_in(folder: Path, suite: str = SUITE) -> Path:
 
 
 def left_behind(folder: Path, record: RunRecord, lost: bool = False) -> None:
-    """Write a small run that is valid by its row, but for what is lost."""
+    """Write a small run that is valid by its row, except for what is lost."""
     rows = killed_run([15_100] if lost else [], operations=1500)
     if record.fault == "none":
         rows = [*adds(range(100), route="direct", epoch="1"), *scan(range(1, 100) if lost else range(100))]
@@ -43,7 +43,7 @@ def left_behind(folder: Path, record: RunRecord, lost: bool = False) -> None:
 
 
 def record_of(experiment: str) -> RunRecord:
-    """The record of a run of one of these experiments."""
+    """Make the record of a run of one of these experiments."""
     engine, _, fault = experiment.partition("/")
     if fault == "kill-primary":
         return run_record(mode="quorum", fault_windows=(kill(10_000, 14_000),))
@@ -53,7 +53,7 @@ def record_of(experiment: str) -> RunRecord:
 
 @dataclass
 class FakeToolkit:
-    """Stands in for toolkit.drive: leaves a run behind, or does what an experiment is told to do instead."""
+    """A stand-in for toolkit.drive: leaves a run behind, or does what is set for an experiment instead."""
 
     instead: dict[str, Callable[[Path], dict[str, Any]]] = field(default_factory=dict)
     lost: set[str] = field(default_factory=set)  # the experiments whose runs lose a write
@@ -72,5 +72,5 @@ class FakeToolkit:
 
 
 def journal(run_id: str = "id-1", **outcome: Any) -> dict[str, Any]:
-    """A journal of a measured run."""
+    """Make a journal of a measured run."""
     return {"status": "completed", "caplab": {"run": run_id, "seconds": SECONDS, "verdict": "valid"} | outcome}

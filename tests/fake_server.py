@@ -1,4 +1,4 @@
-"""An API server that keeps objects in memory, behind the operator's own Api: what is asked, and what changes."""
+"""An API server that keeps objects in memory, behind the operator's own Api: its requests and its changes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Where = tuple[str, str, str]  # namespace, plural, name
 
 
 class FakeServer(Api):
-    """before is called with method and path before each answer: to have things happen in between, or fail."""
+    """An API server; before is called with method and path before each answer, to change things or to fail."""
 
     def __init__(self) -> None:
         client: Any = object()
@@ -34,29 +34,29 @@ class FakeServer(Api):
         self._numbers = itertools.count(1)
 
     def put(self, kind: str, name: str, namespace: str = "demo", api_version: str = "v1", **fields: Any) -> Body:
-        """Somebody else makes an object; metadata is among the fields."""
+        """Add an object that somebody else made; metadata is among the fields."""
         body = {"apiVersion": api_version, "kind": kind, **deepcopy(fields)}
         body["metadata"] = {**body.get("metadata", {}), "name": name, "namespace": namespace}
         return self._store(_where(path_of(api_version, kind, namespace, name)), body, f"uid-{next(self._numbers)}")
 
     def may(self, verb: str, group: str, resource: str, namespace: str) -> bool:
-        """Whoever is refused is refused at this moment only."""
+        """Return whether an account is allowed; a refusal holds for this moment only."""
         self.requests.append(f"MAY {verb} {resource} in {namespace}")
         return not next(self.refusals)
 
     def drop(self, plural: str, name: str, namespace: str = "demo") -> Body:
-        """Somebody deletes an object."""
+        """Delete an object, as somebody else would."""
         return self.objects.pop((namespace, plural, name))
 
     def at(self, plural: str, name: str, namespace: str = "demo") -> Body:
         return self.objects[namespace, plural, name]
 
     def names(self) -> set[str]:
-        """Plural and name of everything that there is."""
+        """Return plural and name of every object."""
         return {f"{plural}/{name}" for _, plural, name in self.objects}
 
     def changes(self) -> list[str]:
-        """What was asked for that is no read."""
+        """Return the requests that are not reads."""
         return [request for request in self.requests if not request.startswith("GET")]
 
     def _answer(
@@ -131,7 +131,7 @@ class FakeServer(Api):
 
 
 def _merged(there: Mapping[str, Any], patch: Mapping[str, Any]) -> Body:
-    """As a JSON merge patch has it."""
+    """Merge as a JSON merge patch does."""
     merged = {name: value for name, value in there.items() if patch.get(name, "") is not None}
     for name, value in patch.items():
         if isinstance(value, Mapping):

@@ -1,6 +1,6 @@
 """A namespace with its clusters, as faults know it and as the API server lists it, for the tests of the operator.
 
-Three zones, a node each: node-a in zone a and so on; pg has a member in each, rd a member and a Sentinel.
+It has three zones with a node each: node-a in zone a and so on; pg has a member in each, rd a member and a Sentinel.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ OPERATOR = frozenset({"10.244.0.5"})
 
 
 def pod(name: str, zone: str, number: int, part: str = MEMBER, **changes: Any) -> Pod:
-    """A pod of the cluster that its name begins with; number tells its address."""
+    """Make a pod of the cluster that its name begins with; number sets its address."""
     cluster = name.partition("-")[0]
     engine = {"pg": "postgres", "rd": "redis", "cs": "cassandra"}.get(cluster, "")
     made = Pod(
@@ -38,7 +38,7 @@ def pod(name: str, zone: str, number: int, part: str = MEMBER, **changes: Any) -
 
 
 def anew(pod: Pod, **changes: Any) -> Pod:
-    """The pod that takes another's place, at another address."""
+    """Make the pod that replaces another, at another address."""
     (address,) = pod.addresses
     return replace(pod, uid=f"{pod.uid}-2", addresses=frozenset({address.replace("10.0.0.", "10.0.1.")}), **changes)
 
@@ -59,13 +59,13 @@ INVENTORY = Inventory(
 
 
 def with_pods(*pods: Pod, without: Sequence[str] = ()) -> Inventory:
-    """The inventory with these pods in the place of those of the same names, or beside them."""
+    """Return the inventory with these pods, which replace those of the same names."""
     names = {pod.name for pod in pods} | set(without)
     return replace(INVENTORY, pods=(*(pod for pod in INVENTORY.pods if pod.name not in names), *pods))
 
 
 def spec(target: dict[str, Any], **kind: Any) -> dict[str, Any]:
-    """Of a Fault as the API server completes it; a kill where nothing is said."""
+    """Make the spec of a Fault as the API server completes it; a kill unless something else is given."""
     if "partition" in kind:
         kind["partition"] = {"direction": "both", "dns": "Keep"} | kind["partition"]
     kind = kind or {"kill": {"signal": "SIGKILL", "keepDown": True}}
@@ -73,13 +73,13 @@ def spec(target: dict[str, Any], **kind: Any) -> dict[str, Any]:
 
 
 def of(cluster: str, **how: Any) -> dict[str, Any]:
-    """A target in a cluster."""
+    """Make a target in a cluster."""
     kind = {"pg": "PostgresCluster", "rd": "RedisCluster", "cs": "CassandraCluster"}[cluster]
     return {"kind": kind, "name": cluster, **how}
 
 
 def body(fault_spec: dict[str, Any], status: dict[str, Any] | None = None, **metadata: Any) -> dict[str, Any]:
-    """A Fault."""
+    """Make a Fault."""
     own = {"name": "f", "namespace": "demo", "uid": "u-f", **metadata}
     return {
         "apiVersion": "caplab.dev/v1alpha1", "kind": "Fault", "metadata": own, "spec": fault_spec,
@@ -88,18 +88,18 @@ def body(fault_spec: dict[str, Any], status: dict[str, Any] | None = None, **met
 
 
 def status_of(entries: Sequence[dict[str, Any]], phase: str = "Active", seconds_left: float = 30) -> dict[str, Any]:
-    """Of a resolved fault, seconds before its end."""
+    """Make the status of a resolved fault, seconds before its end."""
     return {"phase": phase, "until": (NOW + timedelta(seconds=seconds_left)).isoformat(), "targets": list(entries)}
 
 
 def owned_by_stateful_set(pod: str) -> dict[str, Any]:
-    """What the metadata of a StatefulSet's pod says of that."""
+    """Make the part of a pod's metadata that names its StatefulSet."""
     owner = {"kind": "StatefulSet", "name": pod.rpartition("-")[0], "uid": "of-the-set", "controller": True}
     return {"ownerReferences": [owner]}
 
 
 def listed(pod: Pod, **labels: str) -> dict[str, Any]:
-    """As the API server lists it."""
+    """Make a pod as the API server lists it."""
     own = {"caplab.dev/engine": pod.engine, "caplab.dev/cluster": pod.cluster, "caplab.dev/part": pod.part}
     return {
         "metadata": {

@@ -1,4 +1,4 @@
-"""A Fault as the kind tests make it and ask it."""
+"""A Fault for the kind tests: create it, query it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def fault(
     seed: int = 0,
     **kill: Any,
 ) -> dict[str, Any]:
-    """A kill of so many members, however few are left."""
+    """Make a kill of so many members, however few are left."""
     target = {"kind": kind, "name": cluster, "role": role, "count": count, "maxMembers": count}
     spec: dict[str, Any] = {"target": target, "kill": kill, "seed": seed}
     if seconds is not None:
@@ -31,20 +31,20 @@ def fault(
 def fault_on(
     namespace: str, name: str, target: Mapping[str, Any], seconds: int, **what: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """A Fault on any target; what is one of kill, freeze and partition."""
+    """Make a Fault on any target; what is one of kill, freeze and partition."""
     metadata = {"name": name, "namespace": namespace}
     spec = {"target": dict(target), "durationSeconds": seconds, **{kind: dict(how) for kind, how in what.items()}}
     return {"apiVersion": "caplab.dev/v1alpha1", "kind": "Fault", "metadata": metadata, "spec": spec}
 
 
 def await_phase(lab: Lab, namespace: str, name: str, *phases: str, within_seconds: float = 5) -> dict[str, Any]:
-    """The Fault's status once it is in one of the phases."""
+    """Wait until the Fault is in one of the phases. Returns its status."""
     wait_until(f"{name} is {' or '.join(phases)}", lambda: phase_is(lab, namespace, *phases, name=name), within_seconds)
     return fault_status(lab, namespace, name)
 
 
 def target_of(status: Mapping[str, Any], pod: str) -> dict[str, Any]:
-    """The newest entry of a pod in a Fault's status."""
+    """Return the newest entry of a pod in a Fault's status."""
     entries = [entry for entry in status["targets"] if entry["pod"] == pod]
     replaced = {entry.get("replaces") for entry in entries}
     (newest,) = [entry for entry in entries if entry["uid"] not in replaced]

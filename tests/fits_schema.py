@@ -1,4 +1,4 @@
-"""Whether a value is such as a kind's schema lets through: the few words of it that the lab's kinds use."""
+"""Checks of values against a kind's schema, for the few keywords that the lab's kinds use."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _TYPES: Mapping[str, type | tuple[type, ...]] = {
 
 
 def status_schema(crd: Path) -> Mapping[str, Any]:
-    """The schema of a kind's status, from the file of its definition."""
+    """Read the schema of a kind's status, from the file of its definition."""
     versions = yaml.safe_load(crd.read_text())["spec"]["versions"]
     schema: Mapping[str, Any] = versions[0]["schema"]["openAPIV3Schema"]["properties"]["status"]
     return schema
 
 
 def misfits(schema: Mapping[str, Any], value: Any, where: str = "status") -> list[str]:
-    """What the API server would refuse, and where; [] where nothing."""
+    """Return what the API server would refuse, and where; [] if nothing."""
     kind = schema["type"]
     if not isinstance(value, _TYPES[kind]) or (kind in ("integer", "number") and isinstance(value, bool)):
         return [f"{where}: {value!r} is no {kind}"]

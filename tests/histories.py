@@ -56,12 +56,12 @@ MEMBERS = ("cs-0", "cs-1", "cs-2")  # cs-1 is the one that is killed
 
 
 def at(ms: float) -> int:
-    """A moment in nanoseconds."""
+    """Convert milliseconds to a moment in nanoseconds."""
     return ORIGIN_NS + round(ms * MS)
 
 
 def operation(scheduled_ms: float, outcome: str = "ok", latency_ms: float | None = 2, **columns: Any) -> Row:
-    """One operation, invoked as scheduled; latency None: it never returned."""
+    """Make one operation, invoked as scheduled; latency None: it never returned."""
     row: Row = {
         "vantage": "a",
         "session": 1,
@@ -75,7 +75,7 @@ def operation(scheduled_ms: float, outcome: str = "ok", latency_ms: float | None
 
 
 def adds(values: Iterable[int], outcome: str = "ok", first_ms: float = 0, **columns: Any) -> list[Row]:
-    """Adds of values, 10 ms apart."""
+    """Make adds of values, 10 ms apart."""
     return [
         operation(first_ms + 10 * number, outcome, op="add", value=value, **columns)
         for number, value in enumerate(values)
@@ -83,33 +83,33 @@ def adds(values: Iterable[int], outcome: str = "ok", first_ms: float = 0, **colu
 
 
 def scan(elements: Iterable[int], scheduled_ms: float = 1_000_000, **columns: Any) -> list[Row]:
-    """A scan, one row an element."""
+    """Make a scan, one row for each element."""
     return [operation(scheduled_ms, op="scan", value=element, **columns) for element in elements]
 
 
 def table(rows: Iterable[Row]) -> Table:
-    """Rows as a prober writes them: plain strings, not sorted."""
+    """Make a table of rows as a prober writes them: plain strings, not sorted."""
     return pa.Table.from_pylist(list(rows), schema=SCHEMA)
 
 
 def history(rows: Iterable[Row]) -> Table:
-    """Rows as checkers take them."""
+    """Make a history of rows as checkers take it."""
     return validate(table(rows))
 
 
 def kill(injected_ms: float = 1000, healed_ms: float | None = 10_000, proven: bool = True) -> FaultWindow:
-    """A kill of a primary."""
+    """Make the window of a kill of a primary."""
     healed_ns = None if healed_ms is None else at(healed_ms)
     return FaultWindow("kill", "pg-0", at(injected_ms), healed_ns, ("cgroup empty",) if proven else (), proven)
 
 
 def scanned(elements: int, server: str | None = None) -> Context:
-    """What is known of a final scan that went well."""
+    """Make the record of a final scan that succeeded."""
     return Context(final_scan=FinalScan(True, elements, server))
 
 
 def run_record(**fields: Any) -> RunRecord:
-    """A run that killed the primary of an asynchronous cluster."""
+    """Make the record of a run that killed the primary of an asynchronous cluster."""
     values: dict[str, Any] = {
         "experiment": "postgres/kill-primary",
         "engine": "postgres",
@@ -129,9 +129,9 @@ def run_record(**fields: Any) -> RunRecord:
 def killed_run(
     lost: Iterable[int] = (), down_ms: int = 2000, operations: int = 3000, epochs: tuple[str, str] = ("1", "2")
 ) -> list[Row]:
-    """A kill of the primary at 10 s as vantages a, b and c saw it: adds straight to members, reads through the Service.
+    """Make a kill of the primary at 10 s, seen by vantages a, b and c: adds to members, reads through the Service.
 
-    Every 10 ms an operation each; the primary acks nothing for down_ms. lost values were acked, but are not found.
+    Each has an operation every 10 ms; the primary acks nothing for down_ms. lost values were acked, but are not found.
     epochs are those before and after.
     """
     rows, gone, survived = [], set(lost), []
@@ -155,10 +155,10 @@ def node_kill_run(
     lost: Iterable[int] = (),
     lacking: Iterable[int] = (),
 ) -> list[Row]:
-    """The kill of cs-1 at 10 s as vantages a, b and c saw it: adds and reads through the Service, writes to members.
+    """Make a kill of cs-1 at 10 s, seen by vantages a, b and c: adds and reads through the Service, writes to members.
 
-    Every 10 ms one of each for 60 s. No row has an epoch. lost values were acked, and are nowhere; lacking ones are
-    not in cs-1's own copy. Each member's copy is scanned, then all together.
+    There is one of each every 10 ms for 60 s. No row has an epoch. lost values were acked, and no copy has them; cs-1's
+    own copy lacks the values in lacking. Each member's copy is scanned, then all together.
     """
     rows, survived = [], []
     gone, missed = set(lost), set(lacking)
@@ -184,7 +184,7 @@ def node_kill_run(
 
 
 def node_kill_report(name: str = "", run_id: str = "run-c", mode: str = "QUORUM-QUORUM", **how: Any) -> RunReport:
-    """A run of Cassandra, checked and judged; how is node_kill_run's."""
+    """Make a run of Cassandra, checked and judged; how is node_kill_run's."""
     write, read = mode.split("-")
     rows = node_kill_run((write, read), **how)
     scans = [row["server"] for row in rows if row["op"] == "scan"]
@@ -195,7 +195,7 @@ def node_kill_report(name: str = "", run_id: str = "run-c", mode: str = "QUORUM-
 
 
 def report_of(rows: Iterable[Row], name: str = "", run_id: str = "run-1", **fields: Any) -> RunReport:
-    """A run of an expectation row, checked and judged; fields are the record's, beside clock and seconds."""
+    """Make a run of an expectation row, checked and judged; fields are the record's, beside clock and seconds."""
     beside = {"clock": fields.pop("clock", None), "seconds": fields.pop("seconds", {})}
     made = table(rows)
     elements = sum(op == "scan" for op in made["op"].to_pylist())

@@ -1,4 +1,4 @@
-"""Specs that a careless or a malicious user may send: made from a kind's own schema, partly right and partly wild."""
+"""Specs that a careless or a malicious user may send: made from a kind's schema, partly right and partly wild."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ NAMES = st.sampled_from(
 
 
 def specs(schema: Mapping[str, Any]) -> st.SearchStrategy[Any]:
-    """Specs by an OpenAPI schema: each field is left out, right, at its limits, or wild; some do not exist."""
+    """Generate specs from an OpenAPI schema: each field is left out, right, extreme or wild; some do not exist."""
     return st.one_of(_by_schema(schema), _by_schema(schema), _by_schema(schema), _WILD)
 
 

@@ -1,4 +1,4 @@
-"""As much of JSON Schema (draft 2020-12) as the project's own schemas use; any other keyword is an error."""
+"""The part of JSON Schema (draft 2020-12) that the project's own schemas use; any other keyword is an error."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Schema = Mapping[str, Any]
 
 
 def problems(value: Any, schema: Schema, root: Schema | None = None, where: str = "$") -> list[str]:
-    """What is wrong with a value, each with its place; empty where it is valid. KeyError on an unknown keyword."""
+    """Return what is wrong with a value, each with its place; empty if valid. Raises KeyError on an unknown keyword."""
     root = schema if root is None else root
     sentences: list[str] = []
     for keyword in sorted(schema.keys() - _SAY_NOTHING):

@@ -1,4 +1,4 @@
-"""The lab's real cluster as the kind tests ask it, and the objects they put on it."""
+"""The lab's real cluster as the kind tests use it, and the objects that they create on it."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from caplab_cluster.shell import CommandResult, ask
 
 
 def run_make(target: str, **environment: str) -> CommandResult:
-    """One make target of this checkout, to its end."""
+    """Run one make target of this checkout, to its end."""
     env = {**os.environ, **environment}
     done = subprocess.run(["make", "-s", target], cwd=REPOSITORY, env=env, capture_output=True, text=True, check=False)
     return CommandResult(done.returncode, done.stdout, done.stderr)
 
 
 def caplab(*arguments: str) -> CommandResult:
-    """One caplab command of this environment, to its end."""
+    """Run one caplab command of this environment, to its end."""
     command = [str(Path(sys.executable).parent / "caplab"), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return CommandResult(done.returncode, done.stdout, done.stderr)
 
 
 def wait_until(what: str, condition: Callable[[], bool], within_seconds: float = 60) -> float:
-    """Wait until a condition holds; seconds it took."""
+    """Wait until a condition holds. Returns the seconds this took."""
     started = time.monotonic()
     while not condition():
         assert time.monotonic() - started < within_seconds, f"not within {within_seconds:g} s: {what}"
@@ -45,7 +45,7 @@ def wait_until(what: str, condition: Callable[[], bool], within_seconds: float =
 
 @dataclass(frozen=True)
 class Lab:
-    """The cluster, and the means to ask it."""
+    """The cluster, and the means to query it."""
 
     cache: Cache
     engine: Engine
@@ -65,7 +65,7 @@ class Lab:
         assert answer.ok, answer.err
 
     def kubectl_command(self) -> list[str]:
-        """For a process of one's own."""
+        """Return the command of kubectl, for the caller's own process."""
         return [built_tools(session()).kubectl, "--kubeconfig", str(self.cache.kubeconfig)]
 
     def try_apply(self, *objects: dict[str, Any]) -> CommandResult:
@@ -81,7 +81,7 @@ def session() -> Session:
 
 
 def connect() -> Lab:
-    """The lab as it stands now; containers' ids change when it is made anew."""
+    """Connect to the lab as it is now; containers' ids change when it is remade."""
     now = session()
     engine = now.engine
     cluster = KindCluster(engine, now.cache, built_tools(now))
@@ -90,7 +90,7 @@ def connect() -> Lab:
 
 
 def toolbox_pod(lab: Lab, zone: str) -> dict[str, Any]:
-    """A pod of the toolbox in a zone: answers HTTP on 8080 with its own name."""
+    """Make a pod of the toolbox in a zone, which answers HTTP on 8080 with its own name."""
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -112,7 +112,7 @@ def toolbox_pod(lab: Lab, zone: str) -> dict[str, Any]:
 
 
 def service(zone: str) -> dict[str, Any]:
-    """A Service in front of a zone's pod."""
+    """Make a Service in front of a zone's pod."""
     return {
         "apiVersion": "v1",
         "kind": "Service",
@@ -122,12 +122,12 @@ def service(zone: str) -> dict[str, Any]:
 
 
 def in_namespace(namespace: str, *objects: dict[str, Any]) -> list[dict[str, Any]]:
-    """The same objects, in a namespace."""
+    """Return the same objects, in a namespace."""
     return [{**item, "metadata": {**item["metadata"], "namespace": namespace}} for item in objects]
 
 
 def log_folder() -> Path:
-    """Where a test's output is kept for reading."""
+    """Return the folder in which a test's output is kept."""
     folder = Cache.from_environment().logs / "tests"
     folder.mkdir(parents=True, exist_ok=True)
     return folder

@@ -1,4 +1,4 @@
-"""What the lab's own Prometheus saw, asked through the API server."""
+"""Queries of the lab's own Prometheus, through the API server."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _FIRING = 'max by (alertname, engine) (ALERTS{alertstate="firing"})'
 
 
 def ask(lab: Lab, path: str, **query: str) -> Any:
-    """What its API tells of a path: the data of the answer."""
+    """Ask its API for a path. Returns the data of the answer."""
     proxy = f"/api/v1/namespaces/{NAMESPACE}/services/caplab-prometheus:9090/proxy/api/v1/{path}"
     return json.loads(lab.kubectl("get", "--raw", f"{proxy}?{urlencode(query)}"))["data"]
 
 
 def fired(lab: Lab, since: float) -> set[tuple[str, str]]:
-    """The alerts that began to fire since then, in seconds since 1970, by name and engine ('' for the lab's own)."""
+    """Return the alerts that fired since then (seconds since 1970), by name and engine ('' for the lab's own)."""
     window = {"start": f"{since - 1:.3f}", "end": f"{time.time():.3f}", "step": "1"}
     series = ask(lab, "query_range", query=_FIRING, **window)["result"]
     return {

@@ -13,7 +13,7 @@ UNWATCHED = ("prometheus.enabled=false", "exporters.enabled=false")
 
 
 def upgrade(lab: Lab, *settings: str) -> None:
-    """Upgrade with what `make up` set, and what is named beside it; without any, back to what `make up` set."""
+    """Upgrade to the values of `make up` and the given ones; without any, back to the values of `make up`."""
     values = ["--values", str(lab.cache.cluster / "values.json"), *(f"--set={setting}" for setting in settings)]
     flags = ["--kubeconfig", str(lab.cache.kubeconfig), "--kube-context", CONTEXT, "--namespace", NAMESPACE]
     command = [built_tools(session()).helm, "upgrade", RELEASE, str(CHART), *values, *flags, "--wait", "--timeout=60s"]

@@ -16,18 +16,18 @@ BIN = Path(sys.executable).parent
 
 
 def environment(lab: Lab) -> dict[str, str]:
-    """Of a command that is to talk to the lab's cluster."""
+    """Return the environment of a command that uses the lab's cluster."""
     return {**os.environ, "KUBECONFIG": str(lab.cache.kubeconfig)}
 
 
 def command(results: Path, name: str, settings: Mapping[str, str]) -> list[str]:
-    """The words of a `caplab run` of a suite, an experiment or a file."""
+    """Return the command of a `caplab run` of a suite, an experiment or a file."""
     options = [word for setting, value in settings.items() for word in ("--set", f"{setting}={value}")]
     return [str(BIN / "caplab"), "run", name, "--keep", "--results", str(results), *options]
 
 
 def run(lab: Lab, results: Path, name: str, repeat: str = "1", **settings: str) -> tuple[int, dict[str, Any], Path]:
-    """One `caplab run`: its exit code, its verdict.json, and the folder of its last run."""
+    """Run one `caplab run`. Returns its exit code, its verdict.json, and the folder of its last run."""
     log = log_folder() / f"run-{name.replace('/', '-').removeprefix('-')[-60:]}.log"
     with log.open("w") as out:
         done = subprocess.run(

@@ -1,4 +1,4 @@
-"""What faults and loads there are on the real cluster, from outside: objects, gates, journals."""
+"""The faults and loads on the real cluster, seen from outside: objects, gates, journals."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ ENDED = ("Healed", "Failed")
 
 
 def gate_files(lab: Lab) -> list[str]:
-    """Gates that are closed on any node."""
+    """List the gates that are closed on any node."""
     shell = "find /var/lib/kubelet/pods -path '*/volumes/*empty-dir/gate/closed-*'"
     return [line for node in WORKERS for line in lab.engine.ask("exec", node, "sh", "-c", shell).out.split()]
 
 
 def journals(lab: Lab) -> list[str]:
-    """What agents still remember of faults."""
+    """List the entries of the agents' journals."""
     contents = []
     for node in WORKERS:
         answer = lab.engine.ask("exec", node, "sh", "-c", "cat /var/lib/caplab/faults.json 2>/dev/null || true")
@@ -30,7 +30,7 @@ def journals(lab: Lab) -> list[str]:
 
 
 def live_faults(lab: Lab) -> list[str]:
-    """Faults anywhere that have not ended."""
+    """List the faults in any namespace that have not ended."""
     faults: list[dict[str, Any]] = lab.get("faults", "-A")["items"]
     return [
         f"{fault['metadata']['namespace']}/{fault['metadata']['name']}"
@@ -40,7 +40,7 @@ def live_faults(lab: Lab) -> list[str]:
 
 
 def running_loads(lab: Lab, namespace: str) -> list[str]:
-    """Loads of a namespace that run at some vantage."""
+    """List the loads of a namespace that run at some vantage."""
     probes: list[dict[str, Any]] = lab.get("probes", "-n", namespace)["items"]
     return [
         f"{probe['metadata']['name']} at {entry['name']}"
@@ -51,7 +51,7 @@ def running_loads(lab: Lab, namespace: str) -> list[str]:
 
 
 def digest_of(folder: Path) -> str:
-    """Names, sizes and times of everything in a folder."""
+    """Return names, sizes and times of everything in a folder."""
     state = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
         if not path.is_symlink():
@@ -60,17 +60,17 @@ def digest_of(folder: Path) -> str:
 
 
 def drop_rules(lab: Lab) -> list[str]:
-    """Tables of the lab's in the network namespace of any pod of any node."""
+    """List the lab's tables in the network namespace of any pod of any node."""
     return _nft(lab, "nft list tables", "caplab_")
 
 
 def cuts(lab: Lab) -> list[str]:
-    """Sets of addresses that are dropped; one that has run out is none."""
+    """List the sets of addresses that are dropped, without those whose time is over."""
     return _nft(lab, "nft list ruleset", "elements = { [0-9.]* timeout")
 
 
 def _nft(lab: Lab, command: str, wanted: str) -> list[str]:
-    """The lines wanted of what a command says in each network namespace of each node."""
+    """Run a command in each network namespace of each node. Returns the wanted lines."""
     shell = (
         "for net in $(for pid in /proc/[0-9]*; do readlink $pid/ns/net && echo $pid; done 2>/dev/null"
         f" | paste - - | sort -u -k1,1 | cut -f2); do nsenter --net=$net/ns/net {command} 2>/dev/null; done"
@@ -80,7 +80,7 @@ def _nft(lab: Lab, command: str, wanted: str) -> list[str]:
 
 
 def frozen_pods(lab: Lab) -> list[str]:
-    """Cgroups of pods that are frozen on any node, of cgroup v1 and v2."""
+    """List the cgroups of pods that are frozen on any node, of cgroup v1 and v2."""
     shell = (
         "cd /sys/fs/cgroup; { find freezer/kubelet* -name freezer.self_freezing -exec grep -l 1 {} +;"
         " find . -path './kubelet*' -name cgroup.freeze -exec grep -l 1 {} +; } 2>/dev/null || true"
@@ -89,7 +89,7 @@ def frozen_pods(lab: Lab) -> list[str]:
 
 
 def thaw_timers(lab: Lab) -> list[str]:
-    """Timers of the lab's on any node."""
+    """List the lab's timers on any node."""
     shell = "systemctl list-units --all --plain --no-legend 'caplab-*' || true"
     return _lines_on_nodes(lab, shell)
 

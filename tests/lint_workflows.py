@@ -1,6 +1,6 @@
-"""Runs actionlint over the workflows of .github, and over the steps of action.yml, which it does not read by itself.
+"""Run actionlint over the workflows of .github, and over the steps of action.yml, which it does not read by itself.
 
-python tests/lint_workflows.py    # exit code 0: nothing is wrong, 1: something is, or it could not be looked at
+python tests/lint_workflows.py    # exit code 0: nothing is wrong, 1: something is, or the check was not possible
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _SECONDS = 120
 
 
 def actionlint(cache: Cache) -> Path:
-    """The program, built where it is not yet. Raises Failure."""
+    """Return the program's path; build it if it is missing. Raises Failure."""
     builder = GoBuilder(inspect_machine(cache.root), cache, MODULE)
     builder.ensure(Progress(cache.logs / "lint"), "build actionlint", [_BINARY])
     return builder.folder / _BINARY.name
 
 
 def problems(program: Path, files: list[Path]) -> list[str]:
-    """What actionlint says of workflows, a line each. Failure where it did not come to an end of its own."""
+    """Run actionlint on workflows. Returns a line for each problem. Raises Failure if it did not end by itself."""
     command = [str(program), "-no-color", "-oneline", *map(str, files)]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=_SECONDS, check=False)
     lines = done.stdout.splitlines()
@@ -41,7 +41,7 @@ def problems(program: Path, files: list[Path]) -> list[str]:
 
 
 def as_workflow(action: dict[str, Any]) -> dict[str, Any]:
-    """A composite action's steps as those of a reusable workflow with the same inputs."""
+    """Return a composite action's steps as a reusable workflow with the same inputs."""
     inputs = {name: {"type": "string", "default": declared["default"]} for name, declared in action["inputs"].items()}
     outputs = {name: declared["value"] for name, declared in action["outputs"].items()}
     return {
@@ -52,7 +52,7 @@ def as_workflow(action: dict[str, Any]) -> dict[str, Any]:
 
 
 def every_problem(program: Path, repository: Path = REPOSITORY) -> list[str]:
-    """What is wrong with the workflows and the action of a repository."""
+    """Return the problems of the workflows and the action of a repository."""
     action = yaml.safe_load((repository / "action.yml").read_text())
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "action.yml"
@@ -61,7 +61,7 @@ def every_problem(program: Path, repository: Path = REPOSITORY) -> list[str]:
 
 
 def main() -> int:
-    """Say what is wrong."""
+    """Print what is wrong."""
     try:
         lines = every_problem(actionlint(Cache.from_environment()))
     except Failure as failure:

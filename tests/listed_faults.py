@@ -1,4 +1,4 @@
-"""Faults as their objects stand, and a lab of them whose agents and operator do their part."""
+"""Faults as listed objects, and a lab of them whose agents and operator do their part."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def fault(
 
 
 class FakeLab:
-    """Faults, with agents and an operator that do their part between one look and the next."""
+    """Faults, with agents and an operator that do their part between two reads."""
 
     def __init__(self, *faults: dict[str, Any], silent: Sequence[str] = (), operator: bool = True) -> None:
         self.faults = [copy.deepcopy(fault) for fault in faults]

@@ -1,4 +1,4 @@
-"""A real Prometheus on loopback, as a child of the test: of this host's `prometheus` and `promtool`."""
+"""A real Prometheus on loopback, a child process of the test, with this host's `prometheus` and `promtool`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _POLL_SECONDS = 0.05
 def prometheus(
     folder: Path, targets: Mapping[str, int] | None = None, relabel: Sequence[Mapping[str, Any]] = ()
 ) -> Iterator[str]:
-    """Run Prometheus in a folder, its data below data/. Its address.
+    """Run Prometheus in a folder, with its data in data/. Returns its address.
 
     targets: jobs and their ports; relabel: metric_relabel_configs of each.
     """
@@ -89,7 +89,7 @@ def backfill(folder: Path, scrapes: Sequence[tuple[float, str]]) -> None:
 
 @contextmanager
 def exporter(text: Callable[[], str]) -> Iterator[int]:
-    """Serve what a function says on each scrape; the port."""
+    """Serve what a function returns on each scrape. Returns the port."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

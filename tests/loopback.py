@@ -1,4 +1,4 @@
-"""Servers of the tests' own, listening on this machine only."""
+"""The tests' own servers, which listen on this machine only."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 
 class Fake(Protocol):
-    """What answers one connection, and is told on which port it is asked."""
+    """A server that answers one connection, and gets the port of the request."""
 
     port: int
 
@@ -22,7 +22,7 @@ F = TypeVar("F", bound=Fake)
 
 @asynccontextmanager
 async def listening(fake: F) -> AsyncIterator[F]:
-    """The fake, on a port of its own while the block runs."""
+    """Run the fake on a port of its own while the block runs."""
     server = await asyncio.start_server(fake.serve, "127.0.0.1", 0)
     fake.port = server.sockets[0].getsockname()[1]
     try:
@@ -33,7 +33,7 @@ async def listening(fake: F) -> AsyncIterator[F]:
 
 @asynccontextmanager
 async def silent() -> AsyncIterator[int]:
-    """A port that takes connections and never says a word; they are held until the block ends."""
+    """Provide a port that accepts connections and never answers; they are held until the block ends."""
     held: list[asyncio.StreamWriter] = []
 
     async def hold(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -49,7 +49,7 @@ async def silent() -> AsyncIterator[int]:
 
 
 async def wait_until(true: Callable[[], object]) -> None:
-    """Wait until something holds; TimeoutError after 5 s."""
+    """Wait until a condition holds. Raises TimeoutError after 5 s."""
     async with asyncio.timeout(5):
         while not true():
             await asyncio.sleep(0.001)

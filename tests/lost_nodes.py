@@ -1,4 +1,4 @@
-"""A node taken away on an engine of files, and a clock that stands still."""
+"""A node taken away on an engine of files, and a stopped clock."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NODE = WORKERS[0]
 
 
 class FakeClock(Clock):
-    """Stands still but for sleep; then is called with the seconds that have passed so far."""
+    """A clock that only sleep moves; then is called with the seconds that have passed so far."""
 
     def __init__(self, boot_id: str = "boot", then: Callable[[float], None] = lambda seconds: None) -> None:
         self.boot_id, self._then, self._seconds = boot_id, then, 0.0
@@ -44,7 +44,7 @@ def taken(
 
 
 def unfollowed(fake: FakeEngine, store: NodeLossStore) -> NodeLoss:
-    """The note of a node whose taker died while it gave the order."""
+    """Make the record of a node whose process died while it took the node away."""
     losses: list[NodeLoss] = []
 
     def arm_watchdog(store: NodeLossStore, loss: NodeLoss) -> None:

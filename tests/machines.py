@@ -1,4 +1,4 @@
-"""Machines that the pure tests choose for."""
+"""Machines for the tests of choices."""
 
 from __future__ import annotations
 

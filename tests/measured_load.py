@@ -1,4 +1,4 @@
-"""A load on a cluster of the kind tests, from its start to what the checkers say of it."""
+"""A load on a cluster of the kind tests, from its start to its findings."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LONGEST_SECONDS = 240
 
 @dataclass
 class Measured:
-    """What a load came to; the history and the findings are there once it has ended."""
+    """A measured load; it has its history and findings once it has ended."""
 
     loads: Loads
     history: Table | None = None
@@ -49,7 +49,7 @@ class Measured:
         return self.findings[checker].figures[name]
 
     def outcomes(self, **where: str) -> dict[str, int]:
-        """How many operations ended how, of those whose columns are as said; final scans are left out."""
+        """Count the outcomes of the operations with these columns; final scans are left out."""
         assert self.history is not None
         rows = [row for row in self.history.to_pylist() if row["op"] != "scan"]
         chosen = [row for row in rows if all(row[name] == value for name, value in where.items())]
@@ -59,7 +59,7 @@ class Measured:
 
 @contextmanager
 def load(lab: Lab, kind: str, namespace: str, name: str, rate: float = 60.0, **probe: Any) -> Iterator[Measured]:
-    """Unique writes of every zone on a cluster while the block runs; afterwards they are scanned and checked."""
+    """Write unique values from every zone while the block runs; then scan and check them."""
     loads = loads_on(lab, kind, namespace, name, ZONES)
     probes = [{"name": "set", "workload": "set", "rate": rate, "seconds": LONGEST_SECONDS, **probe}]
     measured = Measured(loads)
@@ -78,7 +78,7 @@ def record(
     seconds: float,
     vantages: Sequence[str],
 ) -> Table:
-    """The history of several loads at once, for so long."""
+    """Record the history of several loads at once, for so long."""
     loads = loads_on(lab, kind, namespace, name, vantages)
     loads.start([{"seconds": LONGEST_SECONDS, **probe} for probe in probes])
     time.sleep(seconds)

@@ -1,4 +1,4 @@
-"""A CassandraCluster and what is seen of it, for the tests of its operator."""
+"""A CassandraCluster and observations of it, for the tests of its operator."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ CURRENT = Deployed(PersistedState(3, HOSTS), "r1", is_current=True)
 
 
 def up(number: int, others: Sequence[int] = (0, 1, 2), down: Sequence[int] = (), **changes: Any) -> Member:
-    """A member that runs, with what it sees: all others up, but those that are down."""
+    """Make a running member that sees all others up, except those that are down."""
     member = Member(
         stage="running",
         mode="NORMAL",
@@ -111,7 +111,7 @@ STARTS = Member("starting")
 
 
 def observed(members: Mapping[int, Member | None] | None = None, pods: Sequence[Pod] = PODS) -> ObservedCassandra:
-    """All well; what is given replaces an answer, None is silence."""
+    """Make an observation of a healthy cluster; arguments replace an answer, None is silence."""
     answers = {f"cs-{number}": up(number) for number in range(3)}
     answers |= {f"cs-{number}": answer for number, answer in (members or {}).items()}  # type: ignore[misc]
     names = {member.name for member in pods}
@@ -121,7 +121,7 @@ def observed(members: Mapping[int, Member | None] | None = None, pods: Sequence[
 
 
 def before(*numbers: int, **more: Any) -> dict[str, Any]:
-    """A status so far, of members whose host ids are known."""
+    """Make a former status, with members whose host ids are known."""
     rows = [{"name": f"cs-{number}", "hostId": host(number), "address": address(number)} for number in numbers]
     return {"phase": "Ready", "members": rows, **more}
 
@@ -135,5 +135,5 @@ def ring(
 
 
 def lost(number: int) -> dict[int, Member | None]:
-    """One that the others see down; what it says itself is up to the test."""
+    """Make a member that the others see down; the test sets its own answer."""
     return {other: up(other, down=[number]) for other in range(3) if other != number}

@@ -1,4 +1,4 @@
-"""A PostgresCluster and what is seen of it, for the tests of its operator."""
+"""A PostgresCluster and observations of it, for the tests of its operator."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def pod(name: str, **changes: Any) -> Pod:
 
 
 def reading(spec: PostgresSpec = SPEC, changed: Mapping[str, Any] | None = None, **more: Any) -> Reading:
-    """A member that has the spec's settings, but for what is changed: by value, or as a whole Setting."""
+    """Make a member with the spec's settings, except for changes: by value, or as a whole Setting."""
     values = {
         "fsync": "on", "full_page_writes": "on", "wal_level": "replica",
         "synchronous_standby_names": STANDBY_NAMES[spec.durability], **patroni.parameters(spec),
@@ -88,7 +88,7 @@ def override(name: str, value: str, role: str = "", database: str = "") -> Overr
 
 
 def answer(name: str, primary: str | None = "pg-0", **changes: Any) -> dict[str, Any]:
-    """What a member's own Patroni says."""
+    """Make the answer of a member's own Patroni."""
     if name == primary:
         return {"role": "primary", "state": "running", "timeline": 1, **changes}
     return {"role": "replica", "state": "running", "replication_state": "streaming", "timeline": 1, **changes}
@@ -102,7 +102,7 @@ def observed(
     readings: Mapping[str, Reading | None] | None = None,
     lags: Mapping[str, int] | None = None,
 ) -> ObservedPostgres:
-    """A cluster that is as its spec asks, but for what is said; None: silence."""
+    """Make an observation of a cluster as its spec requests, except for the arguments; None is silence."""
     pods = tuple(pods if pods is not None else [pod(f"pg-{number}") for number in range(spec.replicas)])
     own_answers = {member.name: answer(member.name, primary) for member in pods} | dict(answers or {})
     read = {member.name: reading(spec) for member in pods} | dict(readings or {})
@@ -124,6 +124,6 @@ def observed(
 
 
 def done(look: ObservedPostgres, spec: PostgresSpec = SPEC, **changes: Any) -> RoundResult:
-    """Nothing under way, and clients log in everywhere."""
+    """Make a pass's result with nothing under way, after which clients log in everywhere."""
     logins = {member.name: "" for member in look.pods}
     return replace(RoundResult(gaps=settings.gaps(spec, look), logins=logins), **changes)

@@ -1,4 +1,4 @@
-"""A RedisCluster and what is seen of it, for the tests of its operator."""
+"""A RedisCluster and observations of it, for the tests of its operator."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def replicas_flagged(*flags: str) -> list[KnownReplica]:
 
 
 def promoting(new: str, old: str = "rd-0") -> Sentinel:
-    """One that leads a failover and has chosen whom to promote."""
+    """Make a Sentinel that leads a failover and has chosen which replica to promote."""
     replicas = [
         KnownReplica(host(f"rd-{i}"), frozenset({"slave", "promoted"} if f"rd-{i}" == new else {"slave"}), 100)
         for i in range(3)
@@ -124,7 +124,7 @@ def observed(
     watchers: Sequence[Pod] = WATCHERS,
     began: float = 0.0,
 ) -> ObservedRedis:
-    """All well and rd-0 primary; what is given replaces an answer, None is silence."""
+    """Make an observation of a healthy cluster, rd-0 primary; arguments replace an answer, None is silence."""
     member_answers = {"rd-0": master(), "rd-1": replica(), "rd-2": replica(), **(members or {})}
     sentinel_answers = {f"rd-sentinel-{i}": sentinel() for i in range(3)} | dict(sentinels or {})
     return ObservedRedis(

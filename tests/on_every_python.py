@@ -1,6 +1,6 @@
-"""Runs lint, types, unit and property tests on every Python of pyproject.toml's range that is on this machine.
+"""Run lint, types, unit and property tests on every Python of pyproject.toml's range on this machine.
 
-Each has a virtual environment of its own (.venv-3.12). What was not run is said in the last line.
+Each has a virtual environment of its own (.venv-3.12). The last line names what was not run.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _ASK = "import sys; print('%d.%d' % sys.version_info[:2])"
 
 
 def candidates(version: str) -> Iterator[str]:
-    """Where an interpreter of a version may be: on PATH, or among those that pyenv installed."""
+    """List where an interpreter of a version may be: on PATH, or among those that pyenv installed."""
     if path := shutil.which(f"python{version}"):
         yield path
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
@@ -27,7 +27,7 @@ def candidates(version: str) -> Iterator[str]:
 
 
 def interpreter(version: str) -> str | None:
-    """One that runs and is of that version; a shim of pyenv may be neither."""
+    """Find an interpreter of that version that runs; a shim of pyenv may not, or may be of another version."""
     for path in candidates(version):
         answer = subprocess.run([path, "-c", _ASK], capture_output=True, text=True, timeout=30, check=False)
         if answer.stdout.strip() == version:
@@ -36,13 +36,13 @@ def interpreter(version: str) -> str | None:
 
 
 def summary(passed: Sequence[str], missing: Sequence[str]) -> str:
-    """What was run, and what was not."""
+    """Return a sentence on what was run and what was not."""
     absent = f"; not on this machine, so not run: {', '.join(missing)}" if missing else ""
     return f"passed on Python {', '.join(passed) or 'none'}{absent}"
 
 
 def main() -> int:
-    """Run them: 0 all that are here passed, 1 one failed or none is here."""
+    """Run them. Returns 0 if all on this machine passed, 1 if one failed or none is here."""
     paths = {version: interpreter(version) for version in VERSIONS}
     for version, path in paths.items():
         if path is None:

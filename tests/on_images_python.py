@@ -1,7 +1,7 @@
-"""Runs the unit tests on the Python and the wheels that the lab's own images carry.
+"""Run the unit tests on the Python and the wheels of the lab's own images.
 
-They run in a container of images/python, without a network, beside the wheels of tests/requirements.lock. Left out are
-test_repository.py and test_workflows.py, which are about the checkout and need git, make and hatchling.
+They run in a container of images/python, without a network, with the wheels of tests/requirements.lock. They leave out
+test_repository.py and test_workflows.py, which check the checkout and need git, make and hatchling.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ PACKAGES = ("", "cluster", "experiments", "operator", "probes", "dashboards", "t
 
 
 def image(session: Session, progress: Progress, name: str = "python") -> str:
-    """A lab image as this checkout has it, in the engine's store."""
+    """Make sure that a lab image of this checkout is in the engine's store. Returns its reference."""
     source = node_image.choose(session.engine, GoBuilder(session.machine, session.cache), session.options).source
     bases = Bases(session.engine, session.machine, session.cache, source)
     debian = {name: bases.ensure(progress, suite) for name, suite in lab_images.BASES.items()}
@@ -44,7 +44,7 @@ def image(session: Session, progress: Progress, name: str = "python") -> str:
 
 
 def packages(step: Step, cache: Cache) -> Path:
-    """The folder of what the tests import beside the image's packages; fetched once."""
+    """Return the folder of what the tests import besides the image's packages; it is fetched once."""
     version = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["version"]
     folder = cache.root / "tests-python" / digest([], REQUIREMENTS.read_text(), version)
     if folder.exists():
@@ -62,7 +62,7 @@ def packages(step: Step, cache: Cache) -> Path:
 
 
 def tests(image: str, site: Path) -> list[str]:
-    """The engine's arguments that run the tests in a container."""
+    """Return the engine's arguments that run the tests in a container."""
     path = ":".join(f"/repository/{name}".rstrip("/") for name in PACKAGES)
     major, minor = versions.DEBIAN_LAB_PYTHON
     installed = f"/opt/caplab/lib/python{major}.{minor}/site-packages/{PATH_FILE}"
@@ -77,7 +77,7 @@ def tests(image: str, site: Path) -> list[str]:
 
 
 def main() -> int:
-    """Run them: 0 all passed, 1 some failed or they could not run."""
+    """Run them. Returns 0 if all passed, 1 if some failed or could not run."""
     cache = Cache.from_environment()
     progress = Progress(cache.logs / "tests")
     try:

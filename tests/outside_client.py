@@ -1,4 +1,4 @@
-"""What a client hears of echo pods with no API server between: asked on its node, in its network namespace."""
+"""A client of echo pods with no API server in between: it runs on its node, in its network namespace."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ read -r _  # until nobody holds the other end
 
 
 class OutsideClient:
-    """Looks at echo pods from a client until it is closed; times are unix seconds."""
+    """A client that asks echo pods until it is closed; times are unix seconds."""
 
     def __init__(self, echo_pods: EchoPods, client: str, watched: Mapping[str, str]) -> None:
         engine: Engine = echo_pods.lab.engine
@@ -58,11 +58,11 @@ class OutsideClient:
             self._answers[name].append((float(at), answered == "yes"))
 
     def answers(self, name: str, since: float = 0.0) -> float | None:
-        """When an echo pod answered first after a moment."""
+        """Return when an echo pod first answered after a moment."""
         return next((at for at, answered in list(self._answers[name]) if answered and at > since), None)
 
     def silent(self, name: str, since: float) -> bool:
-        """Whether it was asked in vain after a moment."""
+        """Return whether a request after a moment got no answer."""
         return any(not answered and at > since for at, answered in list(self._answers[name]))
 
     def await_answer(self, name: str, since: float, within_seconds: float) -> float:

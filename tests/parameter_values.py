@@ -1,4 +1,4 @@
-"""Values of engines' parameters at random, as the kinds' schemas let them through."""
+"""Random values of engines' parameters that the kinds' schemas allow."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _WITH_UNIT = {"cassandra"}
 
 
 def parameters(engine: str, most: int) -> st.SearchStrategy[dict[str, str]]:
-    """What `parameters` of a spec may hold."""
+    """Generate what `parameters` of a spec may hold."""
     values = {name: value_of(engine, parameter) for name, parameter in allowed(engine).items()}
     names = st.lists(st.sampled_from(sorted(values)), unique=True, max_size=most)
     return names.flatmap(lambda some: st.fixed_dictionaries({name: values[name] for name in some}))
 
 
 def value_of(engine: str, parameter: Parameter) -> st.SearchStrategy[str]:
-    """Values of one parameter."""
+    """Generate values of one parameter."""
     return _KINDS[parameter.kind](engine, parameter)
 
 

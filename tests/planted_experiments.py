@@ -1,4 +1,4 @@
-"""Experiments that claim to be what they are not, for a row to find it out."""
+"""Experiments that claim another row, which must detect that."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from experiment_files import loaded
 
 
 def claiming(experiment: str, mode: str, folder: Path) -> Path:
-    """The experiment's file, but it says that it is a case of another row."""
+    """Write the experiment's file with the claim that it is a case of another row."""
     document = loaded(experiment)
     (extension,) = document["extensions"]
     extension["row"]["mode"] = mode

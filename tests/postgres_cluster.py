@@ -1,4 +1,4 @@
-"""A PostgresCluster as the kind tests make it, ask it and wait for it."""
+"""A PostgresCluster for the kind tests: create it, query it, wait for it."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ SOURCES, DIRECTIONS = ["peers", "controlPlane", "clients", "group"], ["both", "i
 
 @st.composite
 def inventories(draw: st.DrawFn) -> Inventory:
-    """Clusters in any zones, some of their pods without an address yet; clients, probers."""
+    """Generate clusters in any zones, some of their pods without an address yet; clients and probers."""
     numbers = iter(range(1, 250))
 
     def some(name: str, most: int, engine: str = "", cluster: str = "", part: str = "") -> Iterator[Pod]:

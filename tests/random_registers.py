@@ -10,7 +10,7 @@ SCAN_MS = 24
 
 
 def random_rows(name: str, rng: random.Random) -> list[Row]:
-    """Some sessions that write and read a few keys at whole milliseconds, so that many times are equal."""
+    """Generate sessions that write and read a few keys at whole milliseconds, so that many times are equal."""
     keys = [f"{name}{number}" for number in range(rng.choice([1, 1, 2, 3]))]
     sessions = rng.choice([1, 2, 2, 3])
     rows = [row for number in range(sessions) for row in _session(name, number, keys, sessions, rng)]
@@ -22,7 +22,7 @@ def random_rows(name: str, rng: random.Random) -> list[Row]:
 
 
 def final_scan(rows: list[Row], rng: random.Random) -> list[Row]:
-    """A scan of one history at SCAN_MS that shows of each key any value, or nothing at all."""
+    """Generate a scan of one history at SCAN_MS that shows any value for each key, or none."""
     written: dict[str, list[int]] = {row["key"]: [] for row in rows}
     for row in rows:
         if row["op"] == "write" and row["value"] is not None:
@@ -53,7 +53,7 @@ def _session(vantage: str, number: int, keys: list[str], sessions: int, rng: ran
 
 
 def _fill(key: str, rows: list[Row], rng: random.Random) -> None:
-    """Values: those of writes grow, for the most part; reads return one near those written by then."""
+    """Fill in values: those of writes mostly grow; reads return one near those written by then."""
     written: list[int | None] = [None]
     for row in rows:
         if row["op"] == "write":

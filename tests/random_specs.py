@@ -1,4 +1,4 @@
-"""Cluster objects at random, such as a kind's own schema lets through."""
+"""Random cluster objects that a kind's own schema allows."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ NAMES = st.from_regex(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?", fullmatch=True)  # of 
 
 
 def schema_of(crd: Path) -> Mapping[str, Any]:
-    """The schema of a kind's spec, from the file of its definition."""
+    """Read the schema of a kind's spec, from the file of its definition."""
     versions = yaml.safe_load(crd.read_text())["spec"]["versions"]
     schema: Mapping[str, Any] = versions[0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
     return schema
 
 
 def by_schema(schema: Mapping[str, Any], parameters: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """Whatever a part of the schema lets through, with every default filled in as the API server does.
+    """Generate what a part of the schema allows, with every default filled in as the API server does.
 
-    parameters is what the field of that name holds: the schema does not say which values the engine takes.
+    parameters: the values of the field of that name, because the schema does not say which the engine takes.
     """
     if "enum" in schema:
         return st.sampled_from(schema["enum"])
@@ -41,6 +41,6 @@ def by_schema(schema: Mapping[str, Any], parameters: st.SearchStrategy[Any]) -> 
 
 
 def body_of(kind: str, spec: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """A cluster object as the API server returns it."""
+    """Make a cluster object as the API server returns it."""
     metadata = {"name": name, "namespace": "demo", "uid": "u", "generation": 1}
     return {"kind": kind, "metadata": metadata, "spec": spec}

@@ -1,4 +1,4 @@
-"""A RedisCluster as the kind tests make it, ask it and wait for it."""
+"""A RedisCluster for the kind tests: create it, query it, wait for it."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def status(lab: Lab, namespace: str, name: str = "rd") -> dict[str, Any]:
 
 
 def ask(lab: Lab, namespace: str, pod: str, *command: str) -> list[str]:
-    """What a member, or a Sentinel, answers its operator; one element a line."""
+    """Ask a member or a Sentinel, as its operator user. Returns a line for each element."""
     answer = lab.inside(namespace, pod, "lab-redis-cli", *command)
     assert answer.ok, answer.err
     return answer.out.splitlines()
 
 
 def watched(lab: Lab, namespace: str, sentinel: str) -> dict[str, str]:
-    """What a Sentinel says of the primary and of how it watches it."""
+    """Return what a Sentinel says about the primary and how it watches it."""
     words = ask(lab, namespace, sentinel, "sentinel", "master", "caplab")
     return dict(zip(words[::2], words[1::2], strict=True))
 
@@ -42,7 +42,7 @@ def await_status(lab: Lab, namespace: str, what: str, holds: Callable[[dict[str,
 
 
 def await_ready(lab: Lab, namespace: str, members: int = 3, sentinels: int = 3) -> dict[str, Any]:
-    """Ready by the latest spec."""
+    """Wait until it is Ready by the latest spec."""
     ClusterObject(lab, KIND, namespace, "rd").await_ready(members)
     return await_status(
         lab, namespace, f"{sentinels} Sentinels are ready", lambda status: status.get("readySentinels") == sentinels

@@ -1,4 +1,4 @@
-"""Members and Sentinels as a member that starts or ends sees them: what each answers, and which commands it gets."""
+"""Members and Sentinels as a starting or ending member sees them: the answers of each, and the commands it gets."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CONFIG = MemberConfig(
 
 @dataclass
 class Member:
-    """A member that runs; follows is '' for a master."""
+    """A running member; follows is '' for a master."""
 
     follows: str = ""
     offset: int = 100
@@ -43,7 +43,7 @@ class Member:
 
 @dataclass
 class FakeCluster:
-    """Who is missing does not answer. on_failover is what a Sentinel does when it is asked for one."""
+    """A cluster; missing members do not answer. on_failover: what a Sentinel does when asked for one."""
 
     members: dict[str, Member]
     names: dict[str, str]  # what each Sentinel names
@@ -91,13 +91,13 @@ class FakeCluster:
 
 
 def fake_cluster(members: Mapping[str, Member] | None = None, names: str = HOSTS[0], **fields: object) -> FakeCluster:
-    """rd-0 is primary, the others have what it has; all Sentinels name the same member."""
+    """Make a cluster with rd-0 as primary; the others have its data, and all Sentinels name the same member."""
     usual = {HOSTS[0]: Member(), HOSTS[1]: Member(HOSTS[0]), HOSTS[2]: Member(HOSTS[0])}
     return FakeCluster(dict(usual if members is None else members), dict.fromkeys(SENTINELS, names), **fields)  # type: ignore[arg-type]
 
 
 def promote(host: str) -> Callable[[FakeCluster], None]:
-    """What a Sentinel does: that member is a master, and everybody names it."""
+    """Promote as a Sentinel does: that member becomes a master, and all Sentinels name it."""
 
     def do(cluster: FakeCluster) -> None:
         cluster.members[host] = Member(offset=cluster.members[host].offset)
@@ -107,7 +107,7 @@ def promote(host: str) -> Callable[[FakeCluster], None]:
 
 
 def refuse(text: str) -> Callable[[FakeCluster], None]:
-    """A Sentinel that will not."""
+    """Return an on_failover with which a Sentinel refuses."""
 
     def do(_cluster: FakeCluster) -> None:
         raise Refusal(text)

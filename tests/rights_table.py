@@ -1,4 +1,4 @@
-"""What accounts may do, as docs/security.md has it in a table, and as the API server tells it: the same rows."""
+"""The rights of accounts, as the table of docs/security.md has them, and as the API server reports them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HEAD = "| account | where | may | what |"
 
 @dataclass(frozen=True, order=True)
 class Right:
-    """One verb on one resource; names, where it is of some objects only."""
+    """One verb on one resource; names, if it holds for some objects only."""
 
     verb: str
     resource: str  # with its group, as kubectl writes it: statefulsets.apps
@@ -25,7 +25,7 @@ class Right:
 
 
 def rights_of(rules: Iterable[Mapping[str, Any]]) -> set[Right]:
-    """What the rules of a role, or of a SelfSubjectRulesReview, add up to."""
+    """Return the rights that the rules of a role, or of a SelfSubjectRulesReview, add up to."""
     return {
         Right(verb, f"{resource}.{group}" if group else resource, name)
         for rule in rules
@@ -37,7 +37,7 @@ def rights_of(rules: Iterable[Mapping[str, Any]]) -> set[Right]:
 
 
 def in_table(text: str | None = None) -> dict[tuple[str, str], set[Right]]:
-    """The page's rows, by account and where."""
+    """Read the page's rows, by account and where."""
     lines = (PAGE.read_text() if text is None else text).splitlines()
     rows = lines[lines.index(HEAD) + 2 :]
     table: dict[tuple[str, str], set[Right]] = {}
@@ -51,7 +51,7 @@ def in_table(text: str | None = None) -> dict[tuple[str, str], set[Right]]:
 
 
 def difference(granted: set[Right], written: set[Right]) -> str:
-    """What the two do not have in common, for whoever has to change one of them; '' where they are the same."""
+    """Return what only one of the two has, so that it can be corrected; '' if they are the same."""
     more = [f"it may, and the page does not say so: {right}" for right in sorted(granted - written)]
     less = [f"the page says it may, and it may not: {right}" for right in sorted(written - granted)]
     return "\n".join(more + less)

@@ -1,4 +1,4 @@
-"""The promtool tests of the lab's rules, and the same with each alert spoilt, for any promtool to run."""
+"""The promtool tests of the lab's rules, and the same with each alert spoilt, for any promtool."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ Rule = dict[str, Any]
 
 
 def alerts() -> dict[str, Rule]:
-    """The alerts by name."""
+    """Return the alerts by name."""
     groups = yaml.safe_load(RULES.read_text())["groups"]
     return {rule["alert"]: rule for group in groups for rule in group["rules"] if "alert" in rule}
 
 
 def expected(alert: str, text: str) -> list[bool]:
-    """For each time at which a file of tests looks at an alert, whether it is to fire."""
+    """Return, for each time at which a test file checks an alert, whether it must fire."""
     return [
         bool(look.get("exp_alerts"))
         for test in yaml.safe_load(text)["tests"]
@@ -43,7 +43,7 @@ def expected(alert: str, text: str) -> list[bool]:
 
 
 def files_of(alert: str) -> list[Path]:
-    """The files of tests that look at an alert."""
+    """Return the test files that check an alert."""
     return [path for path in sorted(TESTS.glob("*.yaml")) if expected(alert, path.read_text())]
 
 
@@ -56,14 +56,14 @@ def _at_once(rule: Rule) -> Rule:
 
 
 def _whatever_there_is(rule: Rule) -> Rule:
-    """What is compared is there: the alert fires on whichever side of its threshold it is."""
+    """Spoil an alert so that it fires whenever the compared series exists, on either side of its threshold."""
     ways = (("> ", "<= "), ("== 0", "== 1"))
     other = next(rule["expr"].replace(*way) for way in ways if way[0] in rule["expr"])
     return {**rule, "expr": f"({rule['expr']}) or ({other})"}
 
 
 def spoilt() -> Iterator[tuple[str, str, Rule]]:
-    """Each alert spoilt in each way: its name, the way, and what became of it."""
+    """Return each alert spoilt in each way: its name, the way, and the result."""
     for name, rule in alerts().items():
         yield name, "never", _never(rule)
         yield name, "whatever-there-is", _whatever_there_is(rule)
@@ -72,7 +72,7 @@ def spoilt() -> Iterator[tuple[str, str, Rule]]:
 
 
 def lay_out(folder: Path, with_spoilt: bool = True) -> None:
-    """Write the cases for SCRIPT: `as-they-are` with every test, and the spoilt ones where they are wanted."""
+    """Write the cases for SCRIPT: `as-they-are` with every test, and the spoilt ones if wanted."""
     shutil.copy(CONFIG, folder / "prometheus.yaml")
     _lay_out_case(folder / "as-they-are", RULES.read_text(), sorted(TESTS.glob("*.yaml")))
     for name, way, rule in spoilt() if with_spoilt else ():
@@ -91,7 +91,7 @@ def _lay_out_case(folder: Path, rules: str, tests: list[Path]) -> None:
 
 
 def outcomes(folder: Path, run: Run, with_spoilt: bool = True) -> Mapping[str, bool]:
-    """Lay the cases out and run them: whether all tests of each passed, and whether all rules are well formed."""
+    """Lay out and run the cases. Returns whether all tests of each passed, and whether all rules are well formed."""
     lay_out(folder, with_spoilt)
     printed = run(folder)
     tested: dict[str, bool] = {"well-formed": "CHECKED\n" in printed}
@@ -101,7 +101,7 @@ def outcomes(folder: Path, run: Run, with_spoilt: bool = True) -> Mapping[str, b
 
 
 def wrong(outcomes: Mapping[str, bool], with_spoilt: bool = True) -> list[str]:
-    """What is not as it must be: the rules as they are pass, and nothing that is spoilt does."""
+    """Return what is wrong: the rules as they are must pass, and no spoilt one may."""
     must = {"as-they-are": True, "well-formed": True}
     must |= {f"{name}-{way}": False for name, way, _ in spoilt() if with_spoilt}
     return [

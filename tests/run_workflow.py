@@ -1,10 +1,10 @@
-"""Runs a job of a workflow on this machine, step by step, as the workflow's own file says.
+"""Run a job of a workflow on this machine, step by step, from the workflow's own file.
 
 python tests/run_workflow.py .github/workflows/resilience.yml --input suite=smoke
 
 Nothing is copied from the file: its steps, conditions, inputs and outputs are read from it, and from action.yml, each
 time. `run` steps run as they are, in a workspace of their own with a clean clone of this repository's last commit.
-Of the actions that are not the lab's own, what they do here is written below; one that is not there is refused.
+Actions that are not the lab's own are implemented below; any other one is refused.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Refused(Exception):
 
 @dataclass
 class Run:
-    """One job on its way. store stands for what GitHub keeps between jobs: caches and artifacts."""
+    """A running job. store: what GitHub keeps between jobs, caches and artifacts."""
 
     source: Path
     workspace: Path
@@ -50,12 +50,12 @@ class Run:
 
     @property
     def summary(self) -> str:
-        """What steps have written into the job's summary."""
+        """Return what steps have written into the job's summary."""
         file = self.store / "temp" / "summary.md"
         return file.read_text() if file.exists() else ""
 
     def github(self) -> dict[str, Any]:
-        """The context github."""
+        """Return the context github."""
         commit = _git(self.source, "rev-parse", "HEAD")
         return {
             "repository": "local/caplab",
@@ -70,7 +70,7 @@ class Run:
 
 
 def run_job(run: Run, workflow: Path, job: str, inputs: Mapping[str, Any]) -> int:
-    """Run a job; the exit code of its first step that failed, else 0. Raises Refused and NotKnown."""
+    """Run a job. Returns the exit code of its first failed step, else 0. Raises Refused and NotKnown."""
     document = yaml.safe_load(workflow.read_text())
     jobs = document["jobs"]
     name = job or next(iter(jobs))
@@ -93,7 +93,7 @@ def run_job(run: Run, workflow: Path, job: str, inputs: Mapping[str, Any]) -> in
 
 
 def _inputs(workflow: Mapping[Any, Any], event: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """As GitHub has it: of a schedule there are none, however many defaults other triggers have."""
+    """Return the inputs as GitHub does: a schedule has none, even if other triggers have defaults."""
     on = workflow[True] if True in workflow else workflow["on"]  # YAML takes `on` for true
     trigger = on.get(event) if isinstance(on, Mapping) else None
     declared = (trigger.get("inputs") if isinstance(trigger, Mapping) else None) or {}
@@ -104,13 +104,13 @@ def _inputs(workflow: Mapping[Any, Any], event: str, given: Mapping[str, Any]) -
 
 
 def _matrix(job: Mapping[str, Any]) -> dict[str, str]:
-    """The first of each."""
+    """Return the first value of each dimension."""
     matrix = (job.get("strategy") or {}).get("matrix") or {}
     return {name: values[0] for name, values in matrix.items()}
 
 
 def _steps(run: Run, steps: list[Any], contexts: dict[str, Any], action: Path) -> None:
-    """Run steps in order, as far as their conditions hold."""
+    """Run steps in order, if their conditions hold."""
     failed = False
     for number, step in enumerate(steps, 1):
         name = step.get("name") or step.get("uses") or f"step {number}"
@@ -152,7 +152,7 @@ def _step(run: Run, step: Mapping[str, Any], contexts: dict[str, Any], action: P
 
 
 def _command(run: Run, step: Mapping[str, Any], scope: Scope, action: Path) -> tuple[int, dict[str, str]]:
-    """A `run` step, with the files by which it says more than its exit code."""
+    """Run a `run` step, with the files by which it reports more than its exit code."""
     files = {name: run.store / "temp" / name.lower() for name in ("GITHUB_OUTPUT", "GITHUB_ENV", "GITHUB_PATH")}
     for file in files.values():
         file.write_text("")
@@ -183,7 +183,7 @@ def _assignments(file: Path) -> dict[str, str]:
 def _local_action(
     run: Run, folder: Path, given: Mapping[str, str], contexts: Mapping[str, Any]
 ) -> tuple[int, dict[str, str]]:
-    """A composite action: its own inputs and steps; its outputs also where a step of it failed."""
+    """Run a composite action: its own inputs and steps; its outputs even if one of its steps failed."""
     document = yaml.safe_load((folder / "action.yml").read_text())
     if strange := given.keys() - document["inputs"].keys():
         raise Refused(f"{folder}/action.yml has no input '{sorted(strange)[0]}'.")
@@ -197,7 +197,7 @@ def _local_action(
 
 
 def _checkout(run: Run, given: Mapping[str, str]) -> int:
-    """A clean clone of this repository's last commit."""
+    """Make a clean clone of this repository's last commit."""
     target = run.workspace / given.get("path", ".")
     ref = given.get("ref") or _git(run.source, "rev-parse", "HEAD")
     if given.get("repository", "local/caplab") != "local/caplab":
@@ -208,7 +208,7 @@ def _checkout(run: Run, given: Mapping[str, str]) -> int:
 
 
 def _setup_python(run: Run, given: Mapping[str, str]) -> int:
-    """The machine's own Python, under the names that the action gives it."""
+    """Provide the machine's own Python, under the names that the action gives it."""
     programs = run.store / "python"
     programs.mkdir(exist_ok=True)
     named = shutil.which(f"python{given['python-version']}") or sys.executable
@@ -221,7 +221,7 @@ def _setup_python(run: Run, given: Mapping[str, str]) -> int:
 
 
 def _own_caches(run: Run, given: Mapping[str, str]) -> int:
-    """What lies in the user's own caches is there already, and stays."""
+    """Do nothing: the user's own caches are there already, and stay."""
     inside = [line for line in given["path"].split() if not line.startswith("~/.cache/")]
     if inside:
         raise Refused(f"{inside[0]} is no cache of the user's. Hint: use actions/cache/restore and save.")
@@ -229,7 +229,7 @@ def _own_caches(run: Run, given: Mapping[str, str]) -> int:
 
 
 def _restore(run: Run, given: Mapping[str, str]) -> int:
-    """The newest that was saved under the key, else under one that begins so."""
+    """Restore the newest that was saved under the key, else under one that begins so."""
     wanted = [given["key"], *given.get("restore-keys", "").split()]
     saved = sorted((run.store / "cache").glob("*.json"), key=lambda file: file.stat().st_mtime_ns, reverse=True)
     for prefix in wanted:
@@ -276,7 +276,7 @@ _ACTIONS: Mapping[str, Callable[[Run, Mapping[str, str]], int]] = {
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a workflow's job; its exit code, or 3 where it cannot be run here."""
+    """Run a workflow's job. Returns its exit code, or 3 if it cannot be run here."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("workflow", type=Path)
     parser.add_argument("--job", default="", help="the job (default: the first)")

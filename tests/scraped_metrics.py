@@ -1,4 +1,4 @@
-"""What the operator and the agents of the real cluster tell Prometheus, asked through the API server."""
+"""The metrics of the operator and the agents of the real cluster, read through the API server."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Samples = dict[tuple[str, ...], float]
 
 
 def scraped(lab: Lab, name: str, port: int) -> Samples:
-    """Of all pods of that name: by metric, and the values of its labels in the order of their names."""
+    """Read the metrics of all pods of that name, by metric and label values, in the order of the label names."""
     samples: Samples = {}
     for pod in lab.get("pods", "-n", NAMESPACE, "-l", f"app.kubernetes.io/name={name}")["items"]:
         path = f"/api/v1/namespaces/{NAMESPACE}/pods/{pod['metadata']['name']}:{port}/proxy/metrics"
@@ -23,10 +23,10 @@ def scraped(lab: Lab, name: str, port: int) -> Samples:
 
 
 def of_operator(lab: Lab) -> Samples:
-    """The operator's."""
+    """Read the operator's metrics."""
     return scraped(lab, "caplab-operator", OPERATOR_PORT)
 
 
 def of_agents(lab: Lab) -> Samples:
-    """Those of all agents."""
+    """Read the metrics of all agents."""
     return scraped(lab, "caplab-agent", AGENT_PORT)

@@ -1,4 +1,4 @@
-"""A CassandraCluster that does what it is told, a step at a time: what the operator decides is tried on it."""
+"""A simulated CassandraCluster that obeys one step at a time, to try the operator's decisions on."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Life:
 
 @dataclass
 class SimulatedCluster:
-    """Everybody hears of everything in the next tick; host ids and addresses are never used twice."""
+    """A cluster in which news reaches all members in the next tick; host ids and addresses are never reused."""
 
     spec: CassandraSpec
     lives: dict[str, Life] = field(default_factory=dict)
@@ -48,7 +48,7 @@ class SimulatedCluster:
         return configuration.restart_digest(self.spec)
 
     def tick(self) -> Step | None:
-        """Time goes on, and the operator has a round; what it does."""
+        """Advance the time, and let the operator make one pass. Returns its actions."""
         self._progress()
         step = self._round()
         match step:
@@ -92,7 +92,7 @@ class SimulatedCluster:
         )  # fmt: skip
 
     def kill(self, name: str, wipe: bool) -> None:
-        """A pod goes, perhaps with its volume: its StatefulSet makes it anew in the next tick."""
+        """Remove a pod, perhaps with its volume: its StatefulSet recreates it in the next tick."""
         if wipe:
             self.volumes.pop(name, None)
         self.lives.pop(name, None)

@@ -1,4 +1,4 @@
-"""Registers, the slow way: every order of a few operations, one after the other; and random histories to try it on."""
+"""Registers, the slow way: try every order of a few operations; and random histories for that."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ABSENT = None
 
 
 def is_linearizable(rows: Iterable[Row]) -> bool:
-    """Of one key's operations, whether an order that keeps to real time explains what each saw."""
+    """Return whether an order of one key's operations that respects real time explains what each saw."""
     steps = [row for row in rows if row["outcome"] == "ok" or (row["outcome"] == "info" and row["op"] != "read")]
     return _any_order(steps, frozenset(range(len(steps))), ABSENT, set())
 
@@ -39,7 +39,7 @@ def _return(row: Row) -> float:
 
 
 def _after(row: Row, value: int | None) -> list[int | None]:
-    """The value after the operation took effect, if it can do so now."""
+    """Return the value after the operation took effect, if it can do so now."""
     if row["op"] == "write":
         return [row["value"]]
     if row["op"] == "read":
@@ -52,7 +52,7 @@ def _after(row: Row, value: int | None) -> list[int | None]:
 
 
 def random_rows(rng: Random, key: str | None, unique: bool, cas: bool) -> list[Row]:
-    """Three to nine operations of a key that a single copy could have served, then mostly made a bit wrong."""
+    """Generate three to nine operations on a key that a single copy could have served, mostly made slightly wrong."""
     span, value = rng.choice([4, 12, 40]), ABSENT
     rows: list[Row] = []
     moments = sorted(rng.randint(0, span) for _ in range(rng.randint(3, 9)))
@@ -79,7 +79,7 @@ def random_rows(rng: Random, key: str | None, unique: bool, cas: bool) -> list[R
 
 
 def _spoilt(rng: Random, rows: list[Row]) -> list[Row]:
-    """One or two operations saw something else, or were served at another time."""
+    """Change what one or two operations saw, or when they were served."""
     values = [row["value"] for row in rows] + rng.choice([[], [], [], [ABSENT], [77]])
     for row in rng.sample(rows, min(len(rows), rng.randint(1, 2))):
         if row["op"] == "read":

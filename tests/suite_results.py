@@ -1,4 +1,4 @@
-"""Verdicts of suites as `caplab run` writes them, made up: for the tests of what reads them."""
+"""Invented verdicts of suites as `caplab run` writes them, for the tests of their readers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _BEGIN = datetime.datetime(2026, 11, 1, tzinfo=datetime.UTC)
 
 
 def measured(name: str, value: float | None, promise: str = "possible", **fields: Any) -> dict[str, Any]:
-    """One property of a run; it is violated where it is forbidden and there is any."""
+    """Make one property of a run; it is violated if it is forbidden and not zero."""
     state = "unknown" if value is None else "invalid" if promise == "forbidden" and value else "valid"
     whole = {
         "property": name, "side": None, "route": None, "promise": promise, "state": state, "reason": "as told",
@@ -30,7 +30,7 @@ def measured(name: str, value: float | None, promise: str = "possible", **fields
 
 
 def run(number: int, *properties: Mapping[str, Any], row: str = ROW, **fields: Any) -> dict[str, Any]:
-    """The run that began so many hours after the first of November."""
+    """Make the run that began so many hours after the first of November."""
     began = _BEGIN + datetime.timedelta(hours=number)
     states = [judgement["state"] for judgement in properties]
     wrong = [f"{judgement['property']}: wrong" for judgement in properties if judgement["state"] != "valid"]
@@ -48,12 +48,12 @@ def run(number: int, *properties: Mapping[str, Any], row: str = ROW, **fields: A
 def series(
     name: str, values: Sequence[float], begin: int = 0, promise: str = "possible", **fields: Any
 ) -> list[dict[str, Any]]:
-    """A run an hour, each with one figure."""
+    """Make one run each hour, each with one figure."""
     return [run(begin + number, measured(name, value, promise), **fields) for number, value in enumerate(values)]
 
 
 def write(folder: Path, runs: Sequence[Mapping[str, Any]], **fields: Any) -> Path:
-    """A suite's folder with its verdict."""
+    """Write a suite's folder with its verdict."""
     states = [run["verdict"] for run in runs]
     verdict = {
         "schema": results.VERDICT_SCHEMA, "suite": "core", "machine": MACHINE,

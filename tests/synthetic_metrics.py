@@ -1,7 +1,7 @@
-"""What a lab would tell Prometheus, without one: every metric that dashboards name, as a pure function of time.
+"""The metrics of a lab without one: every metric that dashboards name, as a pure function of time.
 
-Each database has a prober in three zones; clients of Postgres have one planted outage. Values at a second are what a
-scrape at that second sees, so that the outage's edges lie wherever they are planted between two scrapes.
+Each database has a prober in three zones; clients of Postgres have one planted outage. The values at a second are those
+that a scrape at that second sees, so the outage's edges can be planted anywhere between two scrapes.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ Sample = tuple[str, Mapping[str, str], float]
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """Nothing is acknowledged from one second to another; what is asked times out a second later."""
+    """An outage: nothing is acknowledged from one second to another; requests time out a second later."""
 
     begins: float
     ends: float
 
     def lost_until(self, now: float) -> float:
-        """Seconds of it that are over."""
+        """Return how many of its seconds are over."""
         return max(0.0, min(now, self.ends) - self.begins)
 
 
@@ -37,7 +37,7 @@ Outages = Sequence[Outage]
 
 
 def live(outages: Outages, now: float) -> Outage | None:
-    """The outage that there is at a second."""
+    """Return the outage at a second."""
     return next((outage for outage in outages if outage.begins <= now < outage.ends), None)
 
 
@@ -68,7 +68,7 @@ CLUSTERS = (
 
 
 def lab(now: float, outages: Outages = ()) -> list[Sample]:
-    """Every sample of a scrape at a second after the start, with outages of Postgres."""
+    """Return every sample of a scrape at a second after the start, with outages of Postgres."""
     samples = list(_runs())
     for cluster in CLUSTERS:
         here = outages if cluster.engine == "postgres" else ()
@@ -84,7 +84,7 @@ def lab(now: float, outages: Outages = ()) -> list[Sample]:
 
 
 def exposition(samples: Sequence[Sample], at: float | None = None) -> str:
-    """The text that Prometheus reads; at is the samples' time, where it is not that of the scrape."""
+    """Return the text that Prometheus reads; at: the samples' time, if it is not that of the scrape."""
     by_name: dict[str, list[str]] = {}
     for name, labels, value in samples:
         pairs = ",".join(f'{label}="{text}"' for label, text in labels.items())
@@ -138,7 +138,7 @@ def _operator(cluster: Cluster, failing: bool) -> Iterator[Sample]:
 
 
 def _exporter(cluster: Cluster, now: float) -> Iterator[Sample]:
-    """Counters grow by ten a second, and gauges are one."""
+    """Return an exporter's samples: counters grow by ten a second, gauges are 1."""
     more = {"application_name": "pg-1", "area": "heap", "operation": "Read", "quantile": "0.99", "state": "active"}
     for member in cluster.members:
         for name, type_ in sources.EXPORTERS[cluster.engine].items():
@@ -177,7 +177,7 @@ def _runs() -> Iterator[Sample]:
 
 
 def targets() -> Iterator[Sample]:
-    """What Prometheus itself says of its targets: all answer."""
+    """Return what Prometheus itself says about its targets: all answer."""
     yield "ALERTS", {"alertname": "CaplabNoWriteAcked", "alertstate": "firing"}, 1
     for job in ("caplab-operator", "caplab-prober", "caplab-agent"):
         yield "up", {"job": job}, 1

@@ -1,4 +1,4 @@
-"""A lab as `caplab watch` sees it: objects, metrics and who answers, all made up."""
+"""An invented lab as `caplab watch` sees it: objects, metrics, and which parts answer."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def metrics(
     since: float = 0.0,
     workload: str = "register",
 ) -> str:
-    """What a prober says of one operation: ok were acknowledged, slow of them within 1 s, the others within 10 ms."""
+    """Make metrics of one operation: ok were acknowledged, slow of them within 1 s, the others within 10 ms."""
     labels = LABELS.format(workload=workload, vantage=vantage, route=route)
     outcomes = {"ok": ok, "info": info}
     below = dict(zip(BOUNDS, (0, ok - slow, ok - slow, ok, ok), strict=True))
@@ -83,9 +83,9 @@ def pod(name: str, phase: str = "Running", **labels: str) -> dict[str, Any]:
 
 
 class Api(ThreadingHTTPServer):
-    """An API server of some answers by path (and ?labelSelector); asked: what it was, with the prober's token.
+    """An API server with answers by path (and ?labelSelector); asked: the requests, with the prober's token.
 
-    Paths that are silent get no answer.
+    Paths in silent get no answer.
     """
 
     daemon_threads = True
@@ -98,7 +98,7 @@ class Api(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of those who hang up."""
+        """Report nothing about clients that hang up."""
 
     def tell(self, path: str, body: object, status: int = 200) -> None:
         self.answers[path] = (status, body if isinstance(body, bytes) else json.dumps(body).encode())
@@ -126,7 +126,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def served() -> Iterator[Api]:
-    """One that serves until the context is left, and knows the probers' token."""
+    """Provide one that serves until the context is left, and knows the probers' token."""
     with Api() as api:
         threading.Thread(target=api.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
         api.tell(SECRET, {"data": {"token": base64.b64encode(b"secret").decode()}})
@@ -136,7 +136,7 @@ def served() -> Iterator[Api]:
 
 
 def tell_of_a_lab(api: Api, vantages: str = "ab", providers: Sequence[str] = KIND) -> None:
-    """Let it be a kind cluster's with a lab in it: a Postgres, a run, an operator, and probers whose counts stand."""
+    """Make it that of a kind cluster with a lab: a Postgres, a run, an operator, and probers whose counts stay."""
     versions = [{"groupVersion": "caplab.dev/v1alpha1", "version": "v1alpha1"}]
     api.tell("/apis/", {"groups": [{"name": "caplab.dev", "versions": versions}]})
     api.tell(
@@ -153,7 +153,7 @@ def tell_of_a_lab(api: Api, vantages: str = "ab", providers: Sequence[str] = KIN
 
 
 class FakeLab:
-    """Answers at once; who is in silent never does, and who is in broken raises."""
+    """A lab that answers at once; parts in silent never do, and parts in broken raise."""
 
     def __init__(self, **objects: Sequence[Mapping[str, Any]]) -> None:
         self.plurals = objects

@@ -1,4 +1,4 @@
-"""The expressions of GitHub's workflows, as far as the lab's own use them; what it does not know is an error."""
+"""The expressions of GitHub's workflows that the lab's own use; anything else is an error."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ class NotKnown(Exception):
 
 @dataclass
 class Scope:
-    """What an expression may ask: contexts by name, and whether a step before has failed."""
+    """The scope of an expression: contexts by name, and whether an earlier step has failed."""
 
     contexts: Mapping[str, Any]
     failed: bool = False
     called: set[str] = field(default_factory=set)  # status functions that were asked
 
     def value(self, path: str) -> Any:
-        """What a.b.c stands for; a name that is missing below a context is '', as with GitHub."""
+        """Look up a.b.c; a name that is missing in a context is '', as with GitHub."""
         first, *rest = path.split(".")
         if first in ("true", "false", "null") and not rest:
             return {"true": True, "false": False, "null": ""}[first]
@@ -36,7 +36,7 @@ class Scope:
         return value
 
     def call(self, name: str, arguments: list[Any]) -> Any:
-        """What a function comes to."""
+        """Call a function."""
         status: dict[str, bool] = {
             "always": True, "success": not self.failed, "failure": self.failed, "cancelled": False,
         }  # fmt: skip
@@ -53,12 +53,12 @@ class Scope:
 
 
 def filled(text: str, scope: Scope) -> str:
-    """A text with its ${{ }} worked out."""
+    """Evaluate each ${{ }} of a text."""
     return _WHOLE.sub(lambda match: shown(evaluate(match[1], scope)), text)
 
 
 def holds(condition: str, scope: Scope) -> bool:
-    """Whether a step with this `if` is run: one that asks no status function runs only if nothing has failed."""
+    """Return whether a step with this `if` is run: without a status function it runs only if nothing has failed."""
     inner = condition.strip()
     whole = _WHOLE.fullmatch(inner)
     holding = bool(evaluate(whole[1] if whole else inner, scope))
@@ -66,7 +66,7 @@ def holds(condition: str, scope: Scope) -> bool:
 
 
 def evaluate(text: str, scope: Scope) -> Any:
-    """What an expression comes to. Raises NotKnown."""
+    """Evaluate an expression. Raises NotKnown."""
     tokens = _tokens(text)
     value = _or(tokens, scope)
     if tokens:
@@ -75,7 +75,7 @@ def evaluate(text: str, scope: Scope) -> Any:
 
 
 def shown(value: Any) -> str:
-    """As GitHub writes a value into a text."""
+    """Format a value as GitHub writes it into a text."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

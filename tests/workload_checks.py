@@ -1,4 +1,4 @@
-"""Every workload on one cluster in the steady state, and what each checker says of its part of the history."""
+"""Every workload on one cluster in the steady state, and each checker's findings on its part of the history."""
 
 from __future__ import annotations
 
@@ -77,13 +77,13 @@ PROMISED: Mapping[str, tuple[str, ...]] = {
 
 
 def part_of(history: Table, probe: str) -> Table:
-    """The rows of one probe, whose name with the run's own ending is in its keys."""
+    """Return the rows of one probe, whose keys contain its name with the run's own ending."""
     ours = pc.match_substring_regex(history.column("key").cast("string"), f"^[0-9a-f]{{7}}/{probe}-[0-9a-f]+(/|$)")
     return history.filter(pc.fill_null(ours, fill_value=False))
 
 
 def findings_of(lab: Lab, kind: str, namespace: str, name: str) -> dict[str, dict[str, Finding]]:
-    """Probe -> checker -> finding; a few probes at once, since each brings a client of its own to every zone."""
+    """Return findings by probe and checker; only a few probes run at once, since each adds a client to every zone."""
     by_probe: dict[str, dict[str, Finding]] = {}
     for probes in batched(PROBES[kind], AT_ONCE):
         history = record(lab, kind, namespace, name, probes, SECONDS, ZONES)
@@ -95,13 +95,13 @@ def findings_of(lab: Lab, kind: str, namespace: str, name: str) -> dict[str, dic
 
 
 def batched(probes: Probes, size: int) -> Iterator[Probes]:
-    """So many at a time."""
+    """Split items into batches of so many."""
     for begin in range(0, len(probes), size):
         yield probes[begin : begin + size]
 
 
 def kept_or_broken(by_probe: Mapping[str, Mapping[str, Finding]]) -> Iterator[tuple[str, bool]]:
-    """A sentence for each finding, and whether what it must say is so."""
+    """Return a sentence for each finding, and whether all are as they must be."""
     for probe, findings in by_probe.items():
         for checker, finding in findings.items():
             yield f"{probe}: {checker} {finding.state.value}: {finding.reason}", _is_kept(probe, finding)

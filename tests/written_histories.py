@@ -4,7 +4,7 @@
     a2 read  x - 5-9        nothing was there
     a1 write x 2 10-? info  it never returned
 
-A vantage and a session, op, key ('.': none), value ('-': none), from when to when, and the outcome where it is not ok.
+A line has vantage and session, op, key ('.': none), value ('-': none), from when to when, and the outcome if not ok.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ USELESS_SCANS = [
 
 
 def written(text: str) -> list[Row]:
-    """The rows of a written history."""
+    """Parse the rows of a written history."""
     return [_row(line.split()) for line in text.splitlines() if line.strip()]
 
 
@@ -49,24 +49,24 @@ def _row(words: list[str]) -> Row:
 
 
 def line_of(row: Mapping[str, Any]) -> str:
-    """An operation of a witness as it would be written, without its times."""
+    """Write an operation of a witness in this form, without its times."""
     outcome = "" if row["outcome"] == "ok" else f" {row['outcome']}"
     value = "-" if row.get("value") is None else row["value"]
     return f"{row['vantage']}{row['session']} {row['op']} {row.get('key') or '.'} {value}{outcome}"
 
 
 def lines_of(text: str) -> list[str]:
-    """Those of a written history, in the same form, by their invocation."""
+    """Return the operations of a written history in this form, by their invocation."""
     rows = sorted(written(text), key=lambda row: int(row["invoke_ns"]))
     return [line_of(row) for row in rows]
 
 
 def witnesses_of(figures: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The witnesses in a finding's figures."""
+    """Return the witnesses in a finding's figures."""
     return list(figures["witnesses"])
 
 
 def alone(history: Table, operations: Sequence[Mapping[str, Any]], without: int | None = None) -> Table:
-    """A history of a witness' operations only, all or all but one."""
+    """Make a history of a witness' operations only, all or all but one."""
     rows = [operation["row"] for place, operation in enumerate(operations) if place != without]
     return history.take(pa.array(rows, type=pa.int64()))
