@@ -51,9 +51,9 @@ class FakeApi:
         self.faults: dict[str, Body] = {}
         self.events: list[Body] = []
         self.patches: list[tuple[str, Body]] = []
-        self.status = 200  # what every request gets if it is another
+        self.status = 200  # every request gets it, if it is another one
         self.reads_status = 200
-        self.silent = threading.Event()  # cleared: takes requests and answers none
+        self.silent = threading.Event()  # cleared: accepts requests, and answers none
         self.silent.set()
         self.labels = {"caplab.dev/chaos": "allowed"}
         self.pod: Body = {
@@ -182,7 +182,7 @@ class Lab:
     watcher: Watcher | None = None
     signalled: list[tuple[int, int]] = field(default_factory=list)  # pid, CLOCK_MONOTONIC ns
     before_signal: Callable[[], object] = lambda: None
-    programs: Programs = field(default_factory=Programs)  # of the node: systemd's
+    programs: Programs = field(default_factory=Programs)  # the node's own: systemd's
 
     def __post_init__(self) -> None:
         self.nft = FakeNft(self.clock)

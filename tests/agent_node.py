@@ -48,9 +48,9 @@ class Node:
     sessions: dict[Path, int] = field(default_factory=dict)
     started: list[subprocess.Popen[bytes]] = field(default_factory=list)
     signals: list[tuple[int, int]] = field(default_factory=list)
-    states: list[str] = field(default_factory=list)  # of the freezer, one a signal
+    states: list[str] = field(default_factory=list)  # the freezer's state at each signal
     ignores_signals: bool = False
-    pod_bodies: list[Any] = field(default_factory=list)  # what the API server answers, one a time the pod is read
+    pod_bodies: list[Any] = field(default_factory=list)  # the API server's answers, one for each read of the pod
     holds: Holds = field(default_factory=lambda: Holds(Freezer(), Clock()))
 
     @property

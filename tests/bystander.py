@@ -15,7 +15,7 @@ from postgres_cluster import sql
 
 ROWS = ("ada", "grace", "edsger")
 DATABASES = {"PostgresCluster": "orders", "RedisCluster": "sessions", "CassandraCluster": "events"}
-# A client of Cassandra's protocol is in the probers' image; keyspace and role are the cluster's own.
+# The probers' image has a client of Cassandra's protocol; keyspace and role are the cluster's own.
 _CASSANDRA = """
 import sys
 from cassandra.auth import PlainTextAuthProvider
@@ -27,7 +27,7 @@ with Cluster([host], auth_provider=PlainTextAuthProvider("caplab", password), co
         rows = [row[0] for row in session.execute(statement, timeout=20)]
     print(",".join(sorted(rows)))
 """
-# What somebody keeps beside databases, by names that a cluster called `shop` would want for itself.
+# Objects that a user keeps beside databases, with names that a cluster called `shop` would use itself.
 _OBJECTS: list[dict[str, Any]] = [
     {
         "apiVersion": "v1",

@@ -12,7 +12,7 @@ from kind_lab import Lab
 from measured_load import Measured
 
 KIND = "CassandraCluster"
-# How many replicas must be alive for a level, of three copies in one data centre.
+# The replicas that must be alive for a level, of three copies in one data centre.
 NEEDED = {
     "ANY": 1,
     "ONE": 1,

@@ -45,7 +45,7 @@ _RELABELINGS = _list(
     )
 )
 _CREDENTIALS = _object(["name", "key"], name=_STRING, key=_STRING)
-# As much of monitoring.coreos.com/v1 as the chart uses, and nothing that those kinds have not.
+# The part of monitoring.coreos.com/v1 that the chart uses; every field exists in those kinds.
 POD_MONITOR = _object(
     ["selector", "podMetricsEndpoints", "namespaceSelector"],
     namespaceSelector=_object([], matchNames=_list(_STRING), any={"enum": [True]}),
@@ -120,7 +120,7 @@ def _jobs(manifests: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 def prometheus_is_there_and_goes_where_it_is_disabled_and_nothing_else_with_it(chart: Chart) -> None:
     def without_secret(manifests: list[dict[str, Any]]) -> dict[tuple[str, str], Any]:
-        token = re.compile("caplab-prober")  # drawn anew each time
+        token = re.compile("caplab-prober")  # random each time
         return {_key(manifest): manifest for manifest in manifests if not token.search(manifest["metadata"]["name"])}
 
     enabled, disabled = without_secret(chart.render()), without_secret(chart.render("prometheus.enabled=false"))
@@ -210,7 +210,7 @@ def monitors_say_the_same_as_the_labs_own_prometheus(chart: Chart) -> None:
         assert list(_snake(endpoint.get("metricRelabelings", ()))) == jobs[name].get("metric_relabel_configs", [])
         assert endpoint["path"] == jobs[name].get("metrics_path", "/metrics")
         assert endpoint.get("params") == jobs[name].get("params")
-        # Nobody a prober names is shown its token.
+        # The token is not sent to a server to which a prober redirects.
         assert ("authorization" in endpoint) == ("authorization" in jobs[name]) == (name == "caplab-prober")
         assert endpoint.get("followRedirects") == jobs[name].get("follow_redirects")
         assert jobs[name].get("follow_redirects", True) != ("authorization" in jobs[name])
@@ -349,8 +349,12 @@ def nights_never_overlap_and_always_end(chart: Chart) -> None:
     assert int(cron["schedule"].split()[0]) % 15 != 0
     job = cron["jobTemplate"]["spec"]
     assert job["activeDeadlineSeconds"] == 90 * 60 + 3600
-    assert job["podFailurePolicy"]["rules"][0]["onExitCodes"]["values"] == [1, 2, 3]  # told: never a second time
-    assert job["backoffLimit"] == 1  # killed: a second pod, which clears up
+    assert job["podFailurePolicy"]["rules"][0]["onExitCodes"]["values"] == [
+        1,
+        2,
+        3,
+    ]  # it ended by itself: no second pod
+    assert job["backoffLimit"] == 1  # it was killed: a second pod, which cleans up
     assert "--minutes=90" in _runner(cron)["args"]
 
 
@@ -447,7 +451,7 @@ def _runner(cron: Mapping[str, Any]) -> Mapping[str, Any]:
     return container
 
 
-# What people set together; each is rendered, and on kind the API server is asked about it.
+# Settings that people use together; each is rendered, and on kind the API server checks it.
 COMBINATIONS: tuple[tuple[str, ...], ...] = (
     (),
     ("prometheus.enabled=false", "exporters.enabled=false"),

@@ -12,7 +12,7 @@ from caplab_cluster.shell import ask
 from kind_lab import Lab, wait_until
 
 Status = Mapping[str, Any]
-# Objects that go with their cluster: of every engine's; volumes may be kept.
+# Objects that are removed with their cluster, of every engine; volumes may be kept.
 _GOING = (
     "pods,statefulsets,services,endpoints,endpointslices,secrets,configmaps,serviceaccounts,roles,rolebindings,pdb,"
     "networkpolicies"

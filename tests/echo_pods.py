@@ -16,7 +16,7 @@ from caplab_cluster.kind_cluster import ZONES
 from kind_lab import Lab, wait_until
 
 CLUSTER = "echo"
-KIND = "PostgresCluster"  # to the lab by their labels; there is no such object
+KIND = "PostgresCluster"  # for the lab, by their labels; there is no such object
 PORT = 7000
 _ECHO = """
 import http.server, socket, threading, time
@@ -49,9 +49,9 @@ for served in (udp, tcp):
     threading.Thread(target=served, daemon=True).start()
 http.server.test(lambda *a: http.server.SimpleHTTPRequestHandler(*a, directory="/tmp"), port=8080)
 """
-# Says the same word again and again on one connection a route, tries a new one each 0.1 s, and sends datagrams. It is
-# talking once all has gone on for a second, with replies on each connection: a new Service may refuse at first. It
-# ends at the CLOCK_MONOTONIC nanosecond that it reads, or at once where whoever began it is gone.
+# Sends the same word repeatedly on one connection for each route, tries a new one every 0.1 s, and sends datagrams. It
+# counts as ready after a second with replies on each connection: a new Service may refuse at first. It ends at the
+# CLOCK_MONOTONIC nanosecond that it reads, or at once if the process that began it is gone.
 _CLIENT = """
 import json, math, socket, sys, threading, time
 routes = json.loads(sys.argv[1])
@@ -101,7 +101,7 @@ def datagrams(name, host, port):
     while time.monotonic() < end:
         try:
             line.sendto(b"x", (host, port))
-        except PermissionError:  # what a drop on the way out says to whoever sends datagrams
+        except PermissionError:  # what a dropped outgoing datagram raises
             pass
         time.sleep(0.02)
 

@@ -25,7 +25,7 @@ LIMITS = Limits(connect_seconds=0.3, statement_seconds=0.2, start_seconds=0.1, s
 PORT = 9042
 ADDRESSES = ("10.0.0.1", "10.0.0.2", "10.0.0.3")
 MEMBERS = tuple(Endpoint(f"cs-{number}", address, PORT) for number, address in enumerate(ADDRESSES))
-SERVICE = Endpoint("service", "localhost", PORT)  # a name that can be looked up everywhere
+SERVICE = Endpoint("service", "localhost", PORT)  # a name that resolves everywhere
 RUN = 9
 ADD = Operation(0, "add", "service", value=(RUN << 37) + 5)
 REGISTER = f"{RUN:07x}/probe/a/service/1"
@@ -124,9 +124,9 @@ class FakeRing:
     refused: list[Exception] = field(default_factory=list)  # instead of connections
     connecting: threading.Event | None = None  # connections wait for it
     down: set[str] = field(default_factory=set)
-    planted: list[Planted | None] = field(default_factory=list)  # one a statement; None: its answer
+    planted: list[Planted | None] = field(default_factory=list)  # one for each statement; None: its answer
     sent: list[Sent] = field(default_factory=list)
-    contacts: list[tuple[str, ...]] = field(default_factory=list)  # one a try to connect
+    contacts: list[tuple[str, ...]] = field(default_factory=list)  # one for each attempt to connect
     ended: int = 0
     made: list[str] = field(default_factory=list)
     hanging: list[Request] = field(default_factory=list)
@@ -134,7 +134,7 @@ class FakeRing:
     registers: Registers = field(default_factory=dict)
     counters: Registers = field(default_factory=dict)
     given: dict[tuple[int, str], int] = field(default_factory=dict)
-    quicker: int = 0  # so many ids somebody else takes first
+    quicker: int = 0  # how many ids another client takes first
 
     def __post_init__(self) -> None:
         self.threads = ThreadPoolExecutor(2, thread_name_prefix="fake-driver")
@@ -305,7 +305,7 @@ class Session:
     def execute_async(
         self, bound: Bound, timeout: float, execution_profile: object, host: Host | None, paging_state: bytes | None
     ) -> Request:
-        # As the driver's own session stamps a request, whatever the statement is.
+        # The driver's own session stamps a request in the same way, for any statement.
         stamp = self._cluster.timestamp_generator() if self.use_client_timestamp else None
         ring, request, sent = self._ring, Request(), Sent(bound, execution_profile, host, timeout, stamp)
         ring.sent.append(sent)

@@ -28,7 +28,7 @@ class FakeManagement:
         method, target, _ = head.split("\r\n", 1)[0].split(" ")
         self.requests.append(f"{method} {target}")
         if self.hang:
-            await reader.read()  # until the other has had enough
+            await reader.read()  # until the client closes the connection
         elif self.raw is not None:
             writer.write(self.raw)
         else:

@@ -11,7 +11,7 @@ from caplab_cluster.kind_cluster import CONTROL_PLANE, WORKERS
 
 ADDRESSES = {name: f"10.89.0.{number}" for number, name in enumerate((CONTROL_PLANE, *WORKERS), 2)}
 
-# $FAKE/<container>/ has state, labels and networks; $FAKE/refused and $FAKE/ignored name verbs, one a line.
+# $FAKE/<container>/ has state, labels and networks; $FAKE/refused and $FAKE/ignored name verbs, one on each line.
 SCRIPT = r"""#!/bin/sh
 cd "$FAKE" || exit 1
 echo "$*" >> calls

@@ -32,7 +32,7 @@ class FakeNft:
     clock: Clock
     namespaces: dict[int, dict[str, Table]] = field(default_factory=dict)  # by inode
     calls: list[tuple[int, tuple[str, ...], str]] = field(default_factory=list)
-    refuses: str = ""  # what nft says instead of doing anything
+    refuses: str = ""  # nft's error, if it refuses to do anything
 
     def __call__(self, argv: Sequence[str], text: str = "", files: Sequence[int] = ()) -> Wait:
         assert argv[0] == "nsenter"

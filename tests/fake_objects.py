@@ -30,7 +30,7 @@ class FakeObjects:
         self.there: dict[tuple[str, str, str], Body] = {}  # by plural, namespace and name
         self.removed: list[str] = []
         self.made = 0
-        self.conflicts = 0  # so many changes fail, as where the operator was faster
+        self.conflicts = 0  # how many changes fail, as if the operator had been faster
 
     def put(self, kind: str, name: str, spec: Mapping[str, Any] | None = None, namespace: str = "ns") -> Body:
         """Add an object that was made by hand."""

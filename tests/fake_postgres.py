@@ -64,7 +64,7 @@ def bound_values(body: bytes) -> list[bytes]:
     return values
 
 
-IDENTITY = "inet_server_addr"  # in the statement by which a client learns whom it speaks with
+IDENTITY = "inet_server_addr"  # in the statement by which a client learns which server it talks to
 READY = message(b"Z", b"I")
 DONE = message(b"C", b"INSERT 0 1\0")
 CALLED = message(b"C", b"CALL\0")
@@ -77,9 +77,9 @@ class FakeServer:
 
     timeline: bytes | None = b"00000003"
     reply: bytes = DONE
-    replies: list[bytes] = field(default_factory=list)  # before it, one a statement
+    replies: list[bytes] = field(default_factory=list)  # before it, one for each statement
     hang: asyncio.Event | None = None  # statements of clients wait for it
-    hanging: str = ""  # only those with this in them
+    hanging: str = ""  # only statements that contain this
     close_instead: bool = False
     accept: bool = True
     statements: list[str] = field(default_factory=list)

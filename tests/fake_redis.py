@@ -33,7 +33,7 @@ INCR = Operation(0, "incr", "service", key=REGISTER, value=1, workload="counter"
 COUNT = Operation(0, "read", "service", key=REGISTER, workload="counter")
 ID = Operation(0, "id", "service", key=f"{RUN:07x}/probe", workload="ids")
 REPLID = "8371b4fb1155b71f4a04d3e1bc3e18c4a990aeeb"
-AROUND = frozenset({b"AUTH", b"CLIENT", b"INFO", b"WAIT"})  # what is no operation
+AROUND = frozenset({b"AUTH", b"CLIENT", b"INFO", b"WAIT"})  # commands that are not operations
 
 
 def error(text: str) -> bytes:
@@ -61,8 +61,8 @@ class FakeRedis:
     password: bytes = b"secret"
     lists: dict[bytes, list[bytes]] = field(default_factory=dict)
     registers: dict[bytes, bytes] = field(default_factory=dict)
-    ends: dict[bytes, float] = field(default_factory=dict)  # of registers that have one, on the fake's clock
-    later_seconds: float = 0.0  # so far its clock is ahead
+    ends: dict[bytes, float] = field(default_factory=dict)  # when registers expire, on the fake's clock
+    later_seconds: float = 0.0  # how far its clock is ahead
     commands: list[list[bytes]] = field(default_factory=list)
     packets: list[bytes] = field(default_factory=list)
     connections: int = 0

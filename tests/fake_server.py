@@ -30,7 +30,7 @@ class FakeServer(Api):
         self.logs: dict[str, bytes] = {}
         self.refusals: Iterator[bool] = itertools.repeat(
             False
-        )  # of what it is asked to let the operator do, one after the other
+        )  # for the rights that the operator asks for, one after the other
         self._numbers = itertools.count(1)
 
     def put(self, kind: str, name: str, namespace: str = "demo", api_version: str = "v1", **fields: Any) -> Body:

@@ -24,8 +24,8 @@ Row = dict[str, Any]
 
 SIDES = {"minority": ("b",), "majority": ("a", "c")}  # of a cut
 
-OLD_ID, NEW_ID = "e7fde5a2" * 5, "39110c49" * 5  # replication ids; their names are no order
-# What of a run record is another engine's: a Redis whose primary was killed.
+OLD_ID, NEW_ID = "e7fde5a2" * 5, "39110c49" * 5  # replication ids; their names have no order
+# The fields of a run record for another engine: a Redis whose primary was killed.
 REDIS: Row = {
     "experiment": "redis/kill-primary",
     "engine": "redis",
@@ -35,7 +35,7 @@ REDIS: Row = {
 }
 
 
-# And a Cassandra one member of which was killed, for 15 s from the tenth on.
+# And for a Cassandra with one member killed, for 15 s from the tenth second on.
 CASSANDRA: Row = {
     "experiment": "cassandra/kill-node",
     "engine": "cassandra",

@@ -87,7 +87,7 @@ _PARAMETER_VALUES = st.sampled_from(
         "1; id",
     ]
 )
-# What a cluster may not be called, and what just so.
+# Names that a cluster may not have, and names that are just allowed.
 NAMES = st.sampled_from(
     [
         *(f"hostile-{letter}" for letter in "abcdefgh"),
@@ -128,7 +128,7 @@ def _by_schema(schema: Mapping[str, Any]) -> st.SearchStrategy[Any]:
         fixed = st.fixed_dictionaries({}, optional=declared)
         return st.one_of(fixed, fixed, fixed, st.builds(lambda fields, extra: {**extra, **fields}, fixed, unknown))
     if kind == "object":
-        # Right ones as often as any: what a wild name hides must be reached too.
+        # Valid parameters as often as wild ones: a wild name must not hide the later checks.
         right = st.sampled_from(_PARAMETERS).map(lambda pair: dict([pair]))
         wild = st.dictionaries(_PARAMETER_NAMES, st.one_of(_PARAMETER_VALUES, _WILD), max_size=3)
         return st.one_of(right, st.just({}), wild)

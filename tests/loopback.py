@@ -37,7 +37,7 @@ async def silent() -> AsyncIterator[int]:
     held: list[asyncio.StreamWriter] = []
 
     async def hold(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        held.append(writer)  # from Python 3.13 on, one that nobody holds is closed
+        held.append(writer)  # from Python 3.13 on, one without a reference is closed
 
     server = await asyncio.start_server(hold, "127.0.0.1", 0)
     try:

@@ -26,7 +26,7 @@ from caplab_cluster.session import Session, begin
 from caplab_cluster.toolchain import GoBuilder
 
 REQUIREMENTS = REPOSITORY / "tests" / "requirements.lock"
-PATH_FILE = "caplab-tests.pth"  # takes /site into the image's packages, as an installation would
+PATH_FILE = "caplab-tests.pth"  # adds /site to the image's packages, as an installation would
 SECONDS = 600
 PACKAGES = ("", "cluster", "experiments", "operator", "probes", "dashboards", "tests")
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from caplab_cluster.engine import Engine
 from echo_pods import PORT, EchoPods
 
-# For each name=address: a word is sent on a new connection, and answered or not within 0.4 s.
+# For each name=address: send a word on a new connection, and see whether it is answered within 0.4 s.
 _LOOK = r"""
 pid=$(cat $(find /sys/fs/cgroup -path "*$1*" -name cgroup.procs 2>/dev/null) | sort -n | head -n 1)
 look() {
@@ -31,7 +31,7 @@ for each; do
   nsenter --net="/proc/$pid/ns/net" bash -c "look $name $address $port" &
 done
 trap 'kill $(jobs -p)' EXIT
-read -r _  # until nobody holds the other end
+read -r _  # until the other end is closed
 """
 
 

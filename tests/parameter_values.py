@@ -9,7 +9,7 @@ from caplab_operator.engines.parameters import Parameter, allowed
 from hypothesis import strategies as st
 
 _WORDS = {"postgres": ["on", "off", "true", "false"], "redis": ["yes", "no"], "cassandra": ["true", "false"]}
-# Cassandra takes no number without its unit.
+# Cassandra accepts no number without its unit.
 _WITH_UNIT = {"cassandra"}
 
 
@@ -29,7 +29,7 @@ def _whole(engine: str, parameter: Parameter) -> st.SearchStrategy[str]:
     low, high = -(10**18) + 1, 10**18 - 1
     low = low if parameter.minimum is None else max(low, math.ceil(parameter.minimum))
     high = high if parameter.maximum is None else min(high, math.floor(parameter.maximum))
-    # Few digits where there is a unit: 15 are taken.
+    # Few digits if there is a unit: at most 15 are accepted.
     if parameter.kind in ("size", "time", "rate"):
         low, high = max(low, -1), min(high, 10**15 - 1)
     unit = parameter.unit if engine in _WITH_UNIT and parameter.kind != "integer" else ""

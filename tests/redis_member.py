@@ -51,7 +51,7 @@ class FakeCluster:
     each_pause: Callable[[FakeCluster], None] = lambda cluster: None
     config_epoch: int = 0
     flags: str = "master"  # of the primary, as Sentinels have them
-    records: dict[str, str] = field(default_factory=dict)  # of members that wait
+    records: dict[str, str] = field(default_factory=dict)  # the waiting members' records
     commands: list[str] = field(default_factory=list)
     now: float = 0.0
 
@@ -97,7 +97,7 @@ def fake_cluster(members: Mapping[str, Member] | None = None, names: str = HOSTS
 
 
 def promote(host: str) -> Callable[[FakeCluster], None]:
-    """Promote as a Sentinel does: that member becomes a master, and all Sentinels name it."""
+    """Return an on_failover that promotes like a Sentinel: that member is a master, and all Sentinels name it."""
 
     def do(cluster: FakeCluster) -> None:
         cluster.members[host] = Member(offset=cluster.members[host].offset)

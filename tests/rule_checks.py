@@ -14,15 +14,15 @@ from caplab_cluster.paths import CHART, REPOSITORY
 RULES = CHART / "files" / "rules.yaml"
 CONFIG = CHART / "files" / "prometheus.yaml"
 TESTS = REPOSITORY / "tests" / "rules"
-# In a folder of cases (a copy of the rules each, with the tests that concern it) and the configuration: all at once,
-# since a promtool takes long to start.
+# Runs in a folder with the configuration and the cases (each a copy of the rules with its tests): all at once, because
+# promtool takes long to start.
 SCRIPT = (
     "promtool check config --syntax-only prometheus.yaml && promtool check rules */rules.yaml && echo CHECKED; "
     "promtool test rules */*.test.yaml 2>&1"
 )
 _TESTED = re.compile(r"Unit Testing:  (.+?)/+[^/]+\.test\.yaml\n +(SUCCESS|FAILED)")
 
-Run = Callable[[Path], str]  # runs SCRIPT in a folder; what it prints
+Run = Callable[[Path], str]  # runs SCRIPT in a folder, and returns what it prints
 Rule = dict[str, Any]
 
 

@@ -94,7 +94,7 @@ def run_job(run: Run, workflow: Path, job: str, inputs: Mapping[str, Any]) -> in
 
 def _inputs(workflow: Mapping[Any, Any], event: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the inputs as GitHub does: a schedule has none, even if other triggers have defaults."""
-    on = workflow[True] if True in workflow else workflow["on"]  # YAML takes `on` for true
+    on = workflow[True] if True in workflow else workflow["on"]  # YAML reads `on` as true
     trigger = on.get(event) if isinstance(on, Mapping) else None
     declared = (trigger.get("inputs") if isinstance(trigger, Mapping) else None) or {}
     if strange := given.keys() - declared.keys():

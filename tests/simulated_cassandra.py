@@ -73,7 +73,7 @@ class SimulatedCluster:
 
     def look(self) -> ObservedCassandra:
         lives = self.lives.values()
-        # Everybody by his own word, with the one ring that all see.
+        # Each member's own report, with the one ring that all see.
         return ObservedCassandra(
             Place(tuple(life.pod for life in lives), "pw"), {life.pod.name: self._view(life.member) for life in lives}
         )

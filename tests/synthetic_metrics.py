@@ -168,7 +168,7 @@ def _runs() -> Iterator[Sample]:
             yield "caplab_run_verdict", {**run, "verdict": verdict}, 1 if verdict == "valid" else 0
         for vantage, route in (("all", "all"), ("majority", "service"), ("a", "service"), ("b", "direct")):
             for name, value in figures.items():
-                # Of Redis' run a part is judged: there are no bounds for all.
+                # Only a part of Redis' run is judged: there are no bounds for the whole.
                 judged = (vantage == "majority") if engine == "redis" else (vantage == "all")
                 if vantage != "majority" or engine == "redis":
                     here = 1.5 if name == "failover_seconds" and vantage == "majority" else value

@@ -162,7 +162,7 @@ class FakeLab:
         self.round_seconds = 0.5
         self.silent: set[str] = set()
         self.broken: dict[str, Exception] = {}
-        self.freed = threading.Event()  # for a test to let go those who wait
+        self.freed = threading.Event()  # for a test to release waiting requests
 
     def objects(self, plural: str) -> Sequence[Mapping[str, Any]]:
         self._answers("api")

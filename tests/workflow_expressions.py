@@ -21,7 +21,7 @@ class Scope:
 
     contexts: Mapping[str, Any]
     failed: bool = False
-    called: set[str] = field(default_factory=set)  # status functions that were asked
+    called: set[str] = field(default_factory=set)  # status functions that were called
 
     def value(self, path: str) -> Any:
         """Look up a.b.c; a name that is missing in a context is '', as with GitHub."""
@@ -96,7 +96,7 @@ def _chain(operator: str, inner: Callable[[list[str], Scope], Any], stops: Calla
         value = inner(tokens, scope)
         while tokens and tokens[0] == operator:
             tokens.pop(0)
-            other = inner(tokens, scope)  # it is read in any case; GitHub too asks every status function
+            other = inner(tokens, scope)  # it is evaluated in any case; GitHub also calls every status function
             value = value if stops(value) else other
         return value
 

@@ -13,7 +13,7 @@ from pyarrow import compute as pc  # type: ignore[import-untyped]  # pyarrow has
 from caplab.check import Context, Finding, State, check_history
 from caplab.model.history import Table
 
-RATE = 12.0  # operations a second of each zone and probe: two cores do it all
+RATE = 12.0  # operations a second for each zone and probe: two cores can do them all
 SECONDS = 6.0
 AT_ONCE = 5
 ROUTINGS = ("plain", "read-your-writes", "monotonic", "lag-aware", "causal")
@@ -58,7 +58,7 @@ PROBES: Mapping[str, Probes] = {
     "RedisCluster": _redis(),
     "CassandraCluster": _cassandra(),
 }
-# Which checkers a probe's own part must satisfy.
+# The checkers that a probe's own part must satisfy.
 JUDGED: Mapping[str, tuple[str, ...]] = {
     "register": ("registers", "staleness", "sessions"),
     "register-multi": ("registers",),
@@ -69,7 +69,7 @@ JUDGED: Mapping[str, tuple[str, ...]] = {
     "routed-monotonic": ("sessions",),
     "routed-causal": ("sessions", "staleness"),
 }
-# Of sessions, what a routing promises; the others promise nothing of the rest.
+# The session guarantees that a routing promises; the other routings do not promise the rest.
 PROMISED: Mapping[str, tuple[str, ...]] = {
     "routed-read-your-writes": ("read_your_writes",),
     "routed-monotonic": ("monotonic_reads",),

@@ -18,7 +18,7 @@ from histories import Row, at
 from caplab.model.history import Table
 from caplab.model.runs import FinalScan
 
-# Records of a final scan of keys by which nothing can be judged, where the history has one row of it; and what is said.
+# Records of a final scan of keys that prove nothing, if the history has one row of it; and the resulting messages.
 USELESS_SCANS = [
     (FinalScan(False, 1, problem="pg-2 did not rejoin"), "had not converged .* pg-2 did not rejoin"),
     (FinalScan(True, None, problem="timed out"), "final scan failed: timed out"),
