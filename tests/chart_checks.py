@@ -349,11 +349,7 @@ def nights_never_overlap_and_always_end(chart: Chart) -> None:
     assert int(cron["schedule"].split()[0]) % 15 != 0
     job = cron["jobTemplate"]["spec"]
     assert job["activeDeadlineSeconds"] == 90 * 60 + 3600
-    assert job["podFailurePolicy"]["rules"][0]["onExitCodes"]["values"] == [
-        1,
-        2,
-        3,
-    ]  # it ended by itself: no second pod
+    assert job["podFailurePolicy"]["rules"][0]["onExitCodes"]["values"] == [1, 2, 3]  # it ended itself: no second pod
     assert job["backoffLimit"] == 1  # it was killed: a second pod, which cleans up
     assert "--minutes=90" in _runner(cron)["args"]
 
