@@ -127,7 +127,7 @@ def scale(
     kind: str = "",
     configuration: Configuration | None = None,
 ) -> dict[str, int]:
-    """Have the operator scale the cluster to so many members, and wait for its steady state with exactly these.
+    """Have the operator scale the cluster to a number of members, and wait for its steady state with exactly these.
 
     replicas: the number of members from now on. kind: the cluster's kind, if it differs from that of the current run.
     Returns the former number (before). Raises ActivityFailed if the change takes longer than within_seconds.
@@ -154,7 +154,7 @@ def fill_memory(
     kind: str = "",
     configuration: Configuration | None = None,
 ) -> dict[str, Any]:
-    """Write the lab's own keys until a Redis primary has no memory left, and remove them after so many seconds.
+    """Write the lab's own keys until a Redis primary has no memory left, and remove them after the given seconds.
 
     Even if this process dies, they expire soon after. kind: the cluster's kind, if it differs from that of the current
     run. Returns keys, evicted_keys and refused. Raises ActivityFailed if the cluster is not a Redis, or the primary

@@ -121,7 +121,7 @@ def _state(server: Server, namespace: str, pod: str) -> dict[str, Any]:
 
 
 def not_whole(pod: str, state: Mapping[str, Any], members: int) -> str:
-    """Return how the ring that a member sees falls short of so many members, all up; '' if it does not: pure."""
+    """Return how the ring that a member sees falls short of this number of members, all up; '' if it does not: pure."""
     if problem := not_running(pod, state):
         return problem
     if not state.get("native"):

@@ -67,7 +67,7 @@ class Cluster:
         return wait_until(f"{self.name} is Ready", self._not_ready, self.engine.READY_SECONDS)
 
     def _reach_steady_state(self, seconds: float) -> None:
-        """Apply the spec and wait for a proven steady state, so many seconds for each step. Raises NotInTime."""
+        """Apply the spec and wait for a proven steady state, with this time limit for each step. Raises NotInTime."""
         self._ensure_object()
         self.await_ready()
         for pod in self._restarted_pods():

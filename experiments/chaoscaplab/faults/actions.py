@@ -75,7 +75,7 @@ def freeze(
     kind: str = "",
     configuration: Configuration | None = None,
 ) -> dict[str, Any]:
-    """Freeze every process of members, for so many seconds; then they continue as if nothing had happened.
+    """Freeze every process of members for the given time; then they continue as if nothing had happened.
 
     cluster: its name; may be missing with zone and node, which then mean every cluster of the namespace.
     role: primary, replica or any, and count: how many of them; seed chooses which. members: pods by name.
@@ -133,7 +133,7 @@ def partition(
 
 
 def nothing(seconds: float = 10) -> float:
-    """Let so many seconds pass: the fault of a control run. No other action here waits for a fixed time alone."""
+    """Let the given seconds pass: the fault of a control run. No other action here waits for a fixed time alone."""
     time.sleep(float(seconds))
     return float(seconds)
 

@@ -44,7 +44,7 @@ def pause_node(
     kind: str = "",
     configuration: Configuration | None = None,
 ) -> list[dict[str, Any]]:
-    """Freeze every process of a node, for so many seconds; then all continue as if nothing had happened.
+    """Freeze every process of a node for the given time; then all continue as if nothing had happened.
 
     node: its name. zone: the worker there. cluster, role: the node of the cluster's member that is now primary, replica
     or any; seed chooses which of several. seconds: how long, from when the engine shows the node paused.
@@ -68,7 +68,7 @@ def stop_node(
     kind: str = "",
     configuration: Configuration | None = None,
 ) -> list[dict[str, Any]]:
-    """Shut a node down gracefully (after 10 s it is killed), and start it again after so many seconds.
+    """Shut a node down gracefully (after 10 s it is killed), and start it again after the given time.
 
     node: its name. zone: the worker there. cluster, role: the node of the cluster's member that is now primary, replica
     or any; seed chooses which of several. seconds: how long, from when the engine shows the node down.
@@ -92,7 +92,7 @@ def kill_node(
     kind: str = "",
     configuration: Configuration | None = None,
 ) -> list[dict[str, Any]]:
-    """Kill every process of a node at once, as if its power failed, and start it again after so many seconds.
+    """Kill every process of a node at once, as if its power failed, and start it again after the given time.
 
     node: its name. zone: the worker there. cluster, role: the node of the cluster's member that is now primary, replica
     or any; seed chooses which of several. seconds: how long, from when the engine shows the node down.
@@ -117,7 +117,7 @@ def restart_node(
     kind: str = "",
     configuration: Configuration | None = None,
 ) -> list[dict[str, Any]]:
-    """Kill every process of a node, and start it again: at once, or after so many seconds.
+    """Kill every process of a node, and start it again: at once, or after the given time.
 
     node: its name. zone: the worker there. cluster, role: the node of the cluster's member that is now primary, replica
     or any; seed chooses which of several. seconds: how long it stays down; may be 0. orderly: shut it down

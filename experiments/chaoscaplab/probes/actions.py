@@ -18,7 +18,7 @@ __all__ = ["skewed_clocks"]
 
 
 def skewed_clocks(seconds: float = 15, namespace: str = "", configuration: Configuration | None = None) -> list[str]:
-    """Let so many seconds pass while clients of some zones stamp their writes with wrong clocks.
+    """Let the given seconds pass while clients of some zones stamp their writes with wrong clocks.
 
     seconds: how long. The loads have these clocks (client.clockSkewMilliseconds) all the time. Returns a sentence for
     each load that runs with one. Raises ActivityFailed if none does.

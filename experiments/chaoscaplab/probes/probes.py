@@ -26,7 +26,7 @@ def acknowledged(
     within_seconds: float = 20,
     configuration: Mapping[str, Any] | None = None,
 ) -> bool:
-    """Wait until every vantage gets every operation acknowledged, on every route, for so many seconds in a row.
+    """Wait until every vantage gets every operation acknowledged, on every route, for the given seconds in a row.
 
     within_seconds: how long that may take. Only loads on the run's own clusters count. Returns True. Raises
     ActivityFailed, which names the vantage, operation and route that fails.
