@@ -1,4 +1,4 @@
-"""The lab's root key, which all passwords derive from: a Secret in the lab's own namespace, made once."""
+"""The lab's root key, from which all passwords are derived: a Secret in the lab's namespace, made once."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _log = logging.getLogger(__name__)
 
 
 class Store(Protocol):
-    """Where the Secret is."""
+    """Where the Secret is stored."""
 
     def get(self, api_version: str, kind: str, namespace: str, name: str) -> dict[str, Any] | None:
-        """An object, or None."""
+        """Read an object; None if there is none."""
 
     def create(self, manifest: Mapping[str, Any]) -> bool:
-        """Create an object; whether it was not there yet."""
+        """Create an object. Returns False if it exists already."""
 
 
 class UnusableRootKey(Exception):
@@ -35,7 +35,7 @@ class UnusableRootKey(Exception):
 
 
 class RootKey:
-    """Asked from any thread. Once read, it outlives its Secret: one that is deleted is made again."""
+    """The root key, kept in memory once read, so that a deleted Secret is made again. Safe between threads."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -43,7 +43,7 @@ class RootKey:
         self._key: bytes | None = None
 
     def value(self) -> bytes:
-        """The key as the Secret has it now; the Secret is made where there is none. Raises UnusableRootKey."""
+        """Read the key from the Secret, which is made if there is none. Raises UnusableRootKey."""
         namespace = os.environ[LAB_NAMESPACE_VARIABLE]
         with self._lock:
             while (secret := self._store.get("v1", "Secret", namespace, NAME)) is None:
@@ -54,7 +54,7 @@ class RootKey:
 
 
 def manifest(namespace: str, key: bytes) -> dict[str, Any]:
-    """The Secret."""
+    """Build the Secret."""
     metadata = {"name": NAME, "namespace": namespace, "labels": {"app.kubernetes.io/name": "caplab-operator"}}
     data = {_FIELD: base64.b64encode(key).decode()}
     return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "Opaque", "data": data}

@@ -316,8 +316,8 @@ def test_what_a_pod_of_an_earlier_template_still_lacks_waits_for_a_restart() -> 
     assert condition(build(outdated=("cs-0", "cs-1")), "SettingsApplied") == (
         "False",
         "NotYet",
-        "not the spec's: cs-0: what changes at a start only (waits for a restart);"
-        " cs-1: what changes at a start only (waits for a restart)",
+        "not the spec's: cs-0: settings that are read only at start (waits for a restart);"
+        " cs-1: settings that are read only at start (waits for a restart)",
     )
 
 

@@ -1,4 +1,4 @@
-"""What a Fault's spec means at a moment: the entries of status.targets, pure."""
+"""Resolving a Fault's spec to the entries of status.targets at a moment: pure."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from .targets import NoTarget, Roles, choose, excess, in_zones, zones_of
 
 MOST_ENTRIES = MOST_ADDRESSES = 64  # the kind's schema allows no more
 
-Entry = dict[str, Any]  # the operator's part of one; agents add what they do to their own
+Entry = dict[str, Any]  # the operator's part of one; agents report in fields of their own
 
 
 def resolve(spec: Mapping[str, Any], inventory: Inventory, roles: Roles | None = None) -> list[Entry]:
-    """An entry for each pod that carries something of the fault. Raises NoTarget where it is not to be carried out."""
+    """Return an entry for each pod that has a part in the fault. Raises NoTarget if it can't be carried out."""
     target, partition = spec["target"], partition_of(spec)
     near = inventory.of(target)
     chosen = choose(target, spec["seed"], near.pods, roles)
@@ -35,14 +35,14 @@ def resolve(spec: Mapping[str, Any], inventory: Inventory, roles: Roles | None =
 
 
 def entry_of(pod: Pod) -> Entry:
-    """A target's, of a fault that needs to know no addresses."""
+    """Build a target's entry, for a fault that needs no addresses."""
     return {
         "uid": pod.uid, "pod": pod.name, "node": pod.node, "zone": pod.zone, "cluster": pod.cluster, "end": TARGET,
     }  # fmt: skip
 
 
 def entry_of_end(end: End) -> Entry:
-    """An end's of a partition."""
+    """Build the entry of a partition's end."""
     return {
         **entry_of(end.pod), "end": end.end, "dropsFrom": list(end.drops_from), "dropsTo": list(end.drops_to),
     }  # fmt: skip
@@ -59,7 +59,7 @@ def _cut(partition: Partition, chosen: Sequence[Pod], zones: frozenset[str], inv
             f"{too_many[0].pod.name} would have to drop the packets of more than {MOST_ADDRESSES} addresses."
             " Hint: name one cluster (target.kind, target.name), or have fewer clients in the namespace."
         )
-    # A far end that is just starting is caught when it is up.
+    # A far end that is just starting gets its entry when it is up.
     return [entry_of_end(end) for end in carriers if end.end == TARGET or end.pod.is_up]
 
 
@@ -72,7 +72,7 @@ _NOBODY = {
 
 
 def _check_control_plane(partition: Partition, chosen: Sequence[Pod], inventory: Inventory) -> None:
-    """Raise NoTarget where what is to be cut off is not known, or shares an address with a target's node."""
+    """Raise NoTarget if what is to be cut off is not known, or shares an address with a target's node."""
     if partition.dns and not inventory.dns:
         raise NoTarget("no address of the name service kube-system/kube-dns is known. Hint: partition.dns Keep.")
     if partition.source not in ("controlPlane", "group"):

@@ -1,6 +1,6 @@
-"""How a member without data begins: as the very first, by joining, or in the place of who it was: pure.
+"""How a member without data starts: as the first of a new cluster, by joining, or in its own former place. Pure.
 
-One at a time: two that join at once would take the same part of the ring.
+Members start one at a time: two that join at once would take the same part of the ring.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from .steps import Send, Wait
 
 
 def next_start(spec: CassandraSpec, ring: Ring) -> Send | Wait | None:
-    """Whom to tell how to begin; None: nobody waits, and nobody is joining."""
+    """Return the next member to start, or what it waits for; None if no member waits or is joining."""
     waiting = [row for row in ring.rows if row.waits and (ordinal(row.name) < spec.replicas or row.host_id)]
     if busy := [row for row in ring.rows if row.state == JOINING]:
         return Wait(f"{busy[0].name} is joining")
@@ -31,13 +31,13 @@ def next_start(spec: CassandraSpec, ring: Ring) -> Send | Wait | None:
 
 
 def _none_has_data(spec: CassandraSpec, ring: Ring) -> bool:
-    """Whether everybody says so of himself: one that is silent may have all the data there is."""
+    """Whether every member reports that it has no data: one that is silent may have all the data there is."""
     there = {ordinal(row.name) for row in ring.rows}
     return there >= set(range(spec.replicas)) and all(row.waits and not row.pod.terminating for row in ring.rows)
 
 
 def _return(waiting: Sequence[RingMember], ring: Ring) -> Send | Wait | None:
-    """The first of those that the ring still knows takes its own place again."""
+    """Have the first member that the ring still knows take its own place again."""
     former = [row for row in waiting if row.host_id and ring.addresses(row.host_id)]
     wait: Wait | None = None
     for row in former:
@@ -55,7 +55,7 @@ def _return(waiting: Sequence[RingMember], ring: Ring) -> Send | Wait | None:
 
 
 def _taken(row: RingMember, ring: Ring) -> str:
-    """Why a member's former place is not its own: who took it would be thrown out of the ring; '' where it is."""
+    """Say who has a member's former place, and would be thrown out of the ring by it; '' if the place is free."""
     old = ring.addresses(row.host_id)
     for other in ring.rows:
         if other.name == row.name or other.stage not in (STARTING, RUNNING):
@@ -79,10 +79,10 @@ def _join(waiting: Sequence[RingMember], ring: Ring) -> Send | Wait:
 
 
 def _is_concerned(row: RingMember) -> bool:
-    """Whether it is in the ring or may come to it by itself: not who waits, has left, or has never been heard of."""
+    """Whether a member is in the ring or may enter it by itself: not if it waits, has left, or was never seen."""
     if row.member is None:
         return bool(row.host_id or row.state)
-    has_left = row.member.mode == DECOMMISSIONED and not row.state  # by everybody's word
+    has_left = row.member.mode == DECOMMISSIONED and not row.state  # as all report
     return not row.waits and not has_left
 
 

@@ -1,4 +1,4 @@
-"""A CassandraCluster's status: a pure function of the spec, of what was observed, and of what was done."""
+"""A CassandraCluster's status: a pure function of the spec, of the observation, and of the round's result."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from .spec import CassandraSpec
 
 @dataclass(frozen=True, slots=True)
 class RoundResult:
-    """What the operator did, and is at."""
+    """What the operator did in a round, and what is under way."""
 
-    refusals: Mapping[str, str] = field(default_factory=dict)  # of settings, in the members' words, by name
+    refusals: Mapping[str, str] = field(default_factory=dict)  # of settings, in the members' own words, by name
     rollout: str = ""
     is_settled: bool = True  # nothing is under way that changes the members
     repair: Repair | None = None
-    outdated: tuple[str, ...] = ()  # pods that are still to be made anew
+    outdated: tuple[str, ...] = ()  # pods still to be replaced
 
 
 def build(
     spec: CassandraSpec, observed: ObservedCassandra, ring: Ring, before: Mapping[str, Any], now: str, done: RoundResult
 ) -> Status:
-    """The status to be written; before is the status so far, now an RFC 3339 time."""
+    """Build the status to write; before is the status so far, now an RFC 3339 time."""
     applied = _settings_applied(spec, observed, done)
     durable = durability.applied(spec, observed)
     ready = _ready(spec, ring, durable, applied, done)
