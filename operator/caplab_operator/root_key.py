@@ -48,7 +48,7 @@ class RootKey:
         with self._lock:
             while (secret := self._store.get("v1", "Secret", namespace, NAME)) is None:
                 if self._store.create(manifest(namespace, self._key or secrets.token_bytes(KEY_BYTES))):
-                    _log.info("the lab's root key was made: Secret %s/%s", namespace, NAME)
+                    _log.info("created the lab's root key: Secret %s/%s", namespace, NAME)
             self._key = _key_in(secret)
             return self._key
 
@@ -67,7 +67,7 @@ def _key_in(secret: Mapping[str, Any]) -> bytes:
         key = b""
     if len(key) != KEY_BYTES:
         raise UnusableRootKey(
-            f"Secret {NAME} in the lab's namespace holds no root key ({KEY_BYTES} bytes under '{_FIELD}'). Hint: put it"
-            " back as it was, or delete it: an operator that has read it once makes it again."
+            f"Secret {NAME} in the lab's namespace holds no root key ({KEY_BYTES} bytes under '{_FIELD}')."
+            " Hint: restore it, or delete it: an operator that has read it once makes it again."
         )
     return key

@@ -86,8 +86,8 @@ class Uninstall:
 
     def _force(self, plural: str, left: Sequence[Body]) -> None:
         for namespace, name, finalizers in strip(left):
-            print(f"{plural} {namespace}/{name} did not go within {self._bound_seconds:g} s:", flush=True)
-            print(f"  its finalizers are taken away: {', '.join(finalizers)}", flush=True)
+            print(f"{plural} {namespace}/{name} was not gone within {self._bound_seconds:g} s:", flush=True)
+            print(f"  removing its finalizers: {', '.join(finalizers)}", flush=True)
             try:
                 self._custom.patch_namespaced_custom_object(
                     GROUP, VERSION, namespace, plural, name, {"metadata": {"finalizers": None}},

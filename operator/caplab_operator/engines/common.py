@@ -59,7 +59,7 @@ def in_conflict(before: Mapping[str, Any], generation: int, now: str) -> Status:
 
 def unobserved(before: Mapping[str, Any], why: str, generation: int, now: str) -> Status:
     """Build the status of a cluster that could not be observed: whether it is Ready is not known."""
-    state = ("Unknown", "NotObserved", f"the cluster could not be looked at: {why}")
+    state = ("Unknown", "NotObserved", f"the cluster could not be observed: {why}")
     return {**_with_ready(before, state, generation, now), "phase": _not_ready(before, "Unknown")}
 
 

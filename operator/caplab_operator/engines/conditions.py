@@ -40,8 +40,8 @@ def settings_applied(refusals: Mapping[str, str], silence: str, drifts: Mapping[
         return "Unknown", "NoAnswer", silence
     if drifts:
         differing = "; ".join(f"{name}: {', '.join(sorted(changes))}" for name, changes in sorted(drifts.items()))
-        return "False", "NotYet", f"not the spec's: {differing}"
-    return "True", "Observed", "whoever answers has the spec's settings"
+        return "False", "NotYet", f"different from the spec: {differing}"
+    return "True", "Observed", "all members that answer have the spec's settings"
 
 
 def rollout_field(what: str) -> Status:

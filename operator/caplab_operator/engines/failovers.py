@@ -28,7 +28,7 @@ def explained(
     """
     # The first failover may be reported without the first primary: then it is the primary before the gap.
     old = str(failover.get("from") or (gap or {}).get("member") or "")
-    result: Status = {**failover, "cause": causes.get(old, "no fault of the lab")}
+    result: Status = {**failover, "cause": causes.get(old, "not a fault of the lab")}
     if old:
         result["from"] = old
     if gap and "until" in gap and gap["member"] == old:

@@ -18,8 +18,8 @@ class ForeignObject(Exception):
         self.named = sorted(named)
         more = f"; and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
         super().__init__(
-            f"{'; '.join(self.named[:_NAMED])}{more}: not this cluster's own, so nothing of the cluster is applied and"
-            " nothing of theirs is touched. Hint: remove or rename them, or give the cluster another name."
+            f"{'; '.join(self.named[:_NAMED])}{more}: not owned by this cluster, so none of its objects is applied, and"
+            " the foreign ones stay as they are. Hint: remove or rename them, or give the cluster another name."
         )
 
 
@@ -37,7 +37,7 @@ def is_own(manifest: Manifest, existing: Metadata) -> bool:
 def whose(metadata: Metadata) -> str:
     """Describe an object's owner."""
     owner = controller(metadata)
-    return f"{owner['kind']} {owner['name']} ({owner['uid']})" if owner else "nobody's cluster"
+    return f"{owner['kind']} {owner['name']} ({owner['uid']})" if owner else "owned by no cluster"
 
 
 def foreign(kind: str, metadata: Metadata) -> str:
@@ -94,7 +94,7 @@ def foreign_claims(stateful_set: Manifest, claims: Iterable[Metadata]) -> list[s
     """Describe the claims of the StatefulSet's names that no cluster of this engine and name made."""
     labels = stateful_set["metadata"]["labels"]
     return [
-        f"PersistentVolumeClaim {claim['name']} (no volume of this cluster)"
+        f"PersistentVolumeClaim {claim['name']} (not a volume of this cluster)"
         for claim in claims_of(stateful_set, claims)
         if not labels.items() <= (claim.get("labels") or {}).items()
     ]

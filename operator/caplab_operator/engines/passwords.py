@@ -57,7 +57,7 @@ def are_to_be_derived(root: str, secrets: Mapping[str, str | None], volumes: fro
     if missing := sorted(name for name, fingerprint in secrets.items() if fingerprint is None):
         raise PasswordsLost(
             f"Secret {', '.join(missing)} is gone, and the cluster's passwords are from another root key than the lab"
-            " has now: they cannot be made again, and others would let nobody in. Hint: put the Secret back, or"
-            " caplab-root-key in the lab's namespace as it was; or delete the cluster with its volumes."
+            " has now: they cannot be derived again, and new ones would lock all clients out. Hint: restore the Secret,"
+            " or caplab-root-key in the lab's namespace; or delete the cluster with its volumes."
         )
     return False

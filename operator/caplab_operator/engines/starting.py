@@ -94,14 +94,14 @@ def _of_pod(pod: Body, now: datetime.datetime) -> Trouble | None:
     scheduled = _condition(status, "PodScheduled")
     if scheduled.get("status") == "False":
         text = last_line(str(scheduled.get("message", "")).encode())
-        return Trouble("False", "Unschedulable", f"no node takes {name}: {text}")
+        return Trouble("False", "Unschedulable", f"no node can run {name}: {text}")
     for container in (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())):
         if trouble := _of_container(name, container, now):
             return trouble
     if not pod["spec"].get("nodeName") or _age(scheduled.get("lastTransitionTime"), now) < _SLOW_SECONDS:
         return None
     if status.get("phase") == "Pending":
-        return Trouble("Unknown", "NotStartedYet", f"{name} has a node and does not start", Question("Pod", name))
+        return Trouble("Unknown", "NotStartedYet", f"{name} is scheduled but does not start", Question("Pod", name))
     return None
 
 

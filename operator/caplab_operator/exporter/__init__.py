@@ -80,7 +80,7 @@ def live_registry(snapshot: Callable[[], Snapshot], oldest_round_seconds: Callab
     registry = CollectorRegistry()
     oldest = Gauge(
         "caplab_operator_oldest_round_seconds",
-        "Since the round that ended the longest ago: far over 1 s, something that the operator does is stuck.",
+        "The longest time since any of the operator's loops ended a round: if it is far over 1 s, a loop is stuck.",
         registry=registry,
     )
     oldest.set_function(oldest_round_seconds)

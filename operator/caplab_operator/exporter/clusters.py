@@ -75,7 +75,7 @@ def _of_clusters(clusters: Sequence[Body]) -> Iterator[Metric]:
     well = GaugeMetricFamily("caplab_cluster_members_ready", "Members that are ready.", labels=LABELS)
     epoch = GaugeMetricFamily(
         "caplab_cluster_epoch",
-        "The primary's term: Postgres' timeline, or of Redis' replication id the first 52 bits, which are in no order.",
+        "The primary's term: Postgres' timeline, or the first 52 bits of Redis' replication id, which have no order.",
         labels=LABELS,
     )
     for cluster in clusters:
@@ -99,7 +99,7 @@ def epoch_number(epoch: object) -> float | None:
 def _conditions(clusters: Sequence[Body]) -> Metric:
     family = GaugeMetricFamily(
         "caplab_cluster_condition",
-        "1 for the status that a condition of the cluster has, 0 for the others.",
+        "1 for the current status of the cluster's condition, 0 for the other statuses.",
         labels=(*LABELS, "condition", "status"),
     )
     for cluster in clusters:

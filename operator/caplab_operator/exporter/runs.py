@@ -25,9 +25,9 @@ _FIGURES = {
     "acked": ("acked_writes", "Writes that were acknowledged."),
     "survived": ("survived_writes", "Acknowledged writes that the final scan found."),
     "lost": ("acked_lost_writes", "Acknowledged writes that the final scan did not find."),
-    "unackedFound": ("unacked_found_writes", "Writes that nobody knew of, and the final scan found."),
+    "unackedFound": ("unacked_found_writes", "Writes without an acknowledgement that the final scan found."),
     "staleReads": ("stale_reads", "Reads that missed a write acknowledged before they began."),
-    "ackRatio": ("ack_ratio", "Acknowledged of all that was scheduled."),
+    "ackRatio": ("ack_ratio", "Share of scheduled operations that were acknowledged."),
 }
 # The same for its bounds.
 _BOUNDS = {

@@ -74,7 +74,7 @@ def cuts(partition: Partition, targets: Sequence[Pod], zones: frozenset[str], in
         case "group":
             pairs = [_group(targets, zones, inventory), (near, control_plane)]
         case unknown:
-            raise ValueError(f"partition.from {unknown} is none of peers, controlPlane, clients and group")
+            raise ValueError(f"partition.from {unknown} is not one of peers, controlPlane, clients and group")
     return [(side, other) for side, other in pairs if side and other]
 
 

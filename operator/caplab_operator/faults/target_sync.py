@@ -118,8 +118,8 @@ def _bounded(entries: Sequence[Entry]) -> tuple[list[Entry], str]:
     if fitting == list(entries):
         return fitting, ""
     return fitting, (
-        f"not all is held: the fault has come to more than {MOST_ENTRIES} pods, or {MOST_ADDRESSES} addresses a pod."
-        " Hint: delete it, and make one of a cluster alone."
+        f"not every pod is covered: the fault has grown to more than {MOST_ENTRIES} pods, or {MOST_ADDRESSES} addresses"
+        " a pod. Hint: delete it, and aim a new one at one cluster."
     )
 
 

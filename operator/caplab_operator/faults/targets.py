@@ -73,7 +73,7 @@ def excess(target: Target, chosen: Iterable[Pod], pods: Iterable[Pod]) -> str:
         if targeted > bound:
             return (
                 f"{targeted} of {there[cluster]} members of {cluster[1]} would be hit, and the bound is {bound}."
-                " Hint: raise target.maxMembers if that is meant, or hit fewer."
+                " Hint: raise target.maxMembers if that is intended, or hit fewer."
             )
     return ""
 
@@ -90,16 +90,16 @@ def _sorted(pods: Iterable[Pod]) -> list[Pod]:
 def _by_role(target: Target, seed: int, members: Sequence[Pod], roles: Roles) -> list[Pod]:
     role, count, name = target["role"], target.get("count", 1), target["name"]
     if role != "any" and not roles.has_primaries:
-        raise NoTarget(f"{name} has no {role}: a {target['kind']} has no primary: target role any.")
+        raise NoTarget(f"{name} has no {role}: a {target['kind']} has no primary. Hint: set target.role to any.")
     if role == "any" and roles.up is not None and not roles.up:
         raise NoTarget(
-            f"no member of {name} says who is up in the ring. Hint: wait until the cluster is Ready,"
+            f"no member of {name} reports which members are up. Hint: wait until the cluster is Ready,"
             " or name members (target.members)."
         )
     fitting = [pod for pod in members if _fits(pod, role, roles)]
     if len(fitting) < count:
         raise NoTarget(
-            f"{name} has {len(fitting)} of role {role}, and the fault asks for {count}."
+            f"{name} has {len(fitting)} members of role {role}, and the fault asks for {count}."
             " Hint: wait until the cluster is Ready, or lower target.count."
         )
     return random.Random(seed).sample(fitting, count)
@@ -115,8 +115,8 @@ def _by_name(target: Target, pods: Sequence[Pod]) -> list[Pod]:
     members = {pod.name: pod for pod in pods if pod.is_member}
     if strangers := [name for name in target["members"] if name not in members]:
         raise NoTarget(
-            f"{', '.join(strangers)}: no member of {target['name']} that is on a node."
-            f" Those are {', '.join(sorted(members))}. Hint: name some of them in target.members."
+            f"{', '.join(strangers)}: {target['name']} has no such member on a node."
+            f" Its members are {', '.join(sorted(members))}. Hint: name some of them in target.members."
         )
     return [members[name] for name in target["members"]]
 
@@ -128,10 +128,11 @@ def _by_place(target: Target, pods: Sequence[Pod]) -> list[Pod]:
         return chosen
     there = sorted({pod.zone if kind == "zone" else pod.node for pod in pods} - {""})
     if not there:
-        raise NoTarget(f"no cluster of this namespace has a pod in a {kind}. Hint: make the cluster first.")
+        place = "in a zone" if kind == "zone" else "on a node"
+        raise NoTarget(f"no cluster of this namespace has a pod {place}. Hint: create the cluster first.")
     whose = target.get("name", "any cluster of this namespace")
     raise NoTarget(
-        f"{kind} {target[kind]} has no member or Sentinel of {whose}. Hint: name in target.{kind} one that has:"
+        f"{kind} {target[kind]} has no member or Sentinel of {whose}. Hint: set target.{kind} to one that has:"
         f" {', '.join(there)}."
     )
 

@@ -79,7 +79,7 @@ def _check_earlier_cluster_is_gone(
     left += [f"{kind} {name}" for kind, name in map(_name, later) if kind == "Endpoints" and (kind, name) in there]
     if left:
         raise EarlierClusterRemains(
-            f"{', '.join(left)} of an earlier cluster of this name are still there: waiting until they go"
+            f"{', '.join(left)} of an earlier cluster of this name still exist: waiting until they are gone"
         )
 
 

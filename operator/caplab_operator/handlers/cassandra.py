@@ -143,7 +143,7 @@ def _correct_drift(spec: CassandraSpec, observed: ObservedCassandra) -> dict[str
         if pod.name in changes:
             refused = observe.send(observed.place, pod, "/settings", changes[pod.name])
             ending = f", and refused: {refused}" if refused else ""
-            _log.info("%s/%s was told: %s%s", spec.namespace, pod.name, changes[pod.name], ending)
+            _log.info("%s/%s was sent: %s%s", spec.namespace, pod.name, changes[pod.name], ending)
             if refused:
                 refusals[pod.name] = refused
     return refusals
@@ -153,8 +153,6 @@ def _restore(spec: CassandraSpec, observed: ObservedCassandra) -> None:
     """Restore what clients lack to log in and find their keyspace."""
     if not (pod := settings_drift.member_to_restore(observed)):
         return
-    _log.info(
-        "%s/%s makes good what clients lack: %s", spec.namespace, pod.name, observed.members[pod.name].application
-    )
+    _log.info("%s/%s restores what clients lack: %s", spec.namespace, pod.name, observed.members[pod.name].application)
     if refused := observe.send(observed.place, pod, "/application", {}):
-        _log.warning("%s/%s did not: %s", spec.namespace, pod.name, refused)
+        _log.warning("%s/%s could not restore it: %s", spec.namespace, pod.name, refused)

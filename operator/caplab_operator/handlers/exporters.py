@@ -42,11 +42,9 @@ def keep(api: Api, exporting: Exporting, body: Body) -> str:
     try:
         (_apply if exporters_enabled() else _remove)(api, cluster, exporting.exporter)
     except ForeignObject as error:
-        return (
-            f"it has no exporter: {error.named[0]} is in its place. Hint: remove or rename that, or rename the cluster."
-        )
+        return f"it has no exporter: {error.named[0]} has its name. Hint: remove or rename that, or rename the cluster."
     except Exception as error:  # a cluster without metrics is a cluster all the same
-        return f"its exporter is not as it should be yet: {sentence(error)}"
+        return f"its exporter is not up to date yet: {sentence(error)}"
     return ""
 
 
@@ -66,4 +64,4 @@ def _remove(api: Api, cluster: Cluster, exporter: Exporter) -> None:
     for manifest in reversed(build(cluster, exporter, "", os.environ[LAB_NAMESPACE_VARIABLE], "", "")):
         if api.delete(manifest):
             name = manifest["metadata"]["name"]
-            _log.info("%s %s/%s is removed: clusters have no exporters", manifest["kind"], cluster.namespace, name)
+            _log.info("%s %s/%s was removed: the lab has no exporters", manifest["kind"], cluster.namespace, name)

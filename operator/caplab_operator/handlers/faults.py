@@ -80,8 +80,8 @@ class FaultHandlers:
         try:
             entries = resolve(spec, reading.inventory(), roles.result() if roles else None)
             status = lifecycle.resolved(entries, _until(spec))
-        except NoTarget as nobody:
-            status = lifecycle.refused(str(nobody))
+        except NoTarget as refusal:
+            status = lifecycle.refused(str(refusal))
         held.result()
         if not _is_resolved(now.result()):
             self.api.apply_status(body, status)

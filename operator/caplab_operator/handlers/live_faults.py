@@ -75,7 +75,7 @@ class LiveFaults:
             try:
                 await self._in_thread(lambda: self.handlers.sync_targets(self.watched.bodies[key], inventory))
             except Exception as error:  # the next round tries again
-                _log.warning("%s %s/%s has had no target sync: %s", *key, error)
+                _log.warning("the targets of %s %s/%s were not synced: %s", *key, error)
 
     async def _in_thread(self, do: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self.threads, do)
@@ -86,5 +86,5 @@ def _is_live(body: Body, now: datetime.datetime) -> bool:
     try:
         return target_sync.is_live(body, now)
     except Exception as error:
-        _log.warning("%s %s/%s can have no target sync: %s", *key_of(body), error)
+        _log.warning("the targets of %s %s/%s can't be synced: %s", *key_of(body), error)
         return False

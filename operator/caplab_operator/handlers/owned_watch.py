@@ -132,7 +132,7 @@ class OwnedWatch:
             except (aiohttp.ClientError, TimeoutError, ValueError, KeyError) as error:
                 # Logged once: while a cluster can't be applied, the operator has no rights to watch its namespace.
                 if (text := str(error) or type(error).__name__) != logged:
-                    _log.warning("%s of %s are watched anew: %s", kind, namespace, text)
+                    _log.warning("the watch of %s in %s starts again: %s", kind, namespace, text)
                 logged = text
                 await asyncio.sleep(_AGAIN_SECONDS)
 

@@ -167,7 +167,7 @@ def _keep_labelled(api: Api, spec: PostgresSpec, lock: Mapping[str, Any]) -> Non
     """
     change = manifests.relabelled(spec, lock) if lock else None
     if change and api.look(manifests.services(spec)[0]):
-        _log.warning("%s/%s: the leader lock gets its labels again", spec.namespace, spec.name)
+        _log.warning("%s/%s: the leader lock lacked its labels, and gets them again", spec.namespace, spec.name)
         api.patch_metadata("Endpoints", spec.namespace, lock["name"], change)
 
 
@@ -188,6 +188,6 @@ def _note_causes(cache: ClusterCache, observed: ObservedPostgres, primary: str |
     """Record causes of failovers: a member whose pod is deleted hands over by itself. The primary has no cause."""
     for pod in observed.pods:
         if pod.terminating:
-            cache.causes.setdefault(pod.name, "its pod was told to end")
+            cache.causes.setdefault(pod.name, "its pod was deleted")
         elif pod.name == primary and not cache.steps.hands_over(pod.name):
             cache.causes.pop(pod.name, None)

@@ -50,7 +50,7 @@ class Monitor:
             self._note(spec, logging.WARNING, str(foreign))
             return
         except (SqlError, LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
-            self._note(spec, logging.WARNING, f"could not be looked at: {error}")
+            self._note(spec, logging.WARNING, f"could not be read: {error}")
             return
         self._is_gone = not self.password and not statements
         if not statements:

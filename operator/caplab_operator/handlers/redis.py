@@ -124,7 +124,7 @@ def _look_quickly(api: Api, spec: RedisSpec, cache: ClusterCache) -> bool:
     try:
         return cache.routes.lead_to_primary(api, spec, observe.look(cache.place, seconds=_QUICK_SECONDS))
     except Exception as error:  # the API server's; the next round catches up
-        _log.warning("the primary of %s/%s could not be followed: %s", spec.namespace, spec.name, error)
+        _log.warning("the Service of %s/%s's primary could not be updated: %s", spec.namespace, spec.name, error)
         return False
 
 

@@ -86,5 +86,5 @@ def send_commands(spec: RedisSpec, pod: Pod, do: SendTo, place: Place, commands:
         return ""
     refused = "; ".join(do(place, pod, commands))
     text = "; ".join(printable(command) for command in commands)
-    _log.info("%s/%s was told: %s%s", spec.namespace, pod.name, text, f", and refused: {refused}" if refused else "")
+    _log.info("%s/%s was sent: %s%s", spec.namespace, pod.name, text, f", and refused: {refused}" if refused else "")
     return refused

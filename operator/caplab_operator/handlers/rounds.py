@@ -100,7 +100,7 @@ class ClusterRounds:
     def end(self) -> None:
         """End its loops: its cluster is gone, or the loops have failed."""
         if self.task.done() and not self.task.cancelled() and (error := self.task.exception()):
-            _log.warning("%s %s/%s is looked at anew: %s", *self.key, error)
+            _log.warning("%s %s/%s: its loops start again: %s", *self.key, error)
         self.task.cancel()
         self._rounds.health.forget(self._name)
 
@@ -177,7 +177,7 @@ class ClusterRounds:
             status = await self._in_thread(look)
             self._failures = 0
         except Exception as error:  # a failed round must not end the loop
-            _log.warning("%s could not be looked at: %s", self._name, error)
+            _log.warning("%s could not be observed: %s", self._name, error)
             self._failures += 1
             if self._failures < _UNOBSERVED_ROUNDS:
                 return

@@ -97,7 +97,7 @@ def _register_life(registry: kopf.OperatorRegistry, lab: Lab) -> None:
         if trouble := lab.health.trouble():
             _log.error("unhealthy: %s", trouble)
             raise kopf.PermanentError(trouble)
-        return "every round goes on"
+        return "all rounds make progress"
 
     @kopf.on.cleanup(registry=registry)
     async def stop(**_: Any) -> None:
@@ -177,7 +177,7 @@ async def _keep_following(lab: Lab) -> None:
 
 def _end(follower: asyncio.Task[None]) -> None:
     if follower.done() and not follower.cancelled() and (error := follower.exception()):
-        _log.warning("a cluster is followed anew: %s", error)
+        _log.warning("a cluster's follower starts again: %s", error)
     follower.cancel()
 
 

@@ -22,7 +22,7 @@ def next_start(spec: CassandraSpec, ring: Ring) -> Send | Wait | None:
     if not waiting:
         return None
     if _none_has_data(spec, ring):
-        return _send_start(ring.rows[0], {"as": "first"}, "begins a new cluster")
+        return _send_start(ring.rows[0], {"as": "first"}, "starts a new cluster")
     if starting := [row for row in ring.rows if row.stage == STARTING]:
         return Wait(f"{waiting[0].name} waits until {starting[0].name} has started")
     if not ring.views:
@@ -46,10 +46,10 @@ def _return(waiting: Sequence[RingMember], ring: Ring) -> Send | Wait | None:
         elif ring.sees_up(row.host_id):
             wait = wait or Wait(f"{row.name} lost its data, and waits until the others see it down")
         elif taken := _taken(row, ring):
-            wait = wait or Wait(f"{row.name} lost its data, and waits since {taken}")
+            wait = wait or Wait(f"{row.name} lost its data, and waits because {taken}")
         else:
             return _send_start(
-                row, {"replacing": min(ring.addresses(row.host_id))}, "takes its own place without its data"
+                row, {"replacing": min(ring.addresses(row.host_id))}, "takes its former place without its data"
             )
     return wait
 
@@ -61,20 +61,20 @@ def _taken(row: RingMember, ring: Ring) -> str:
         if other.name == row.name or other.stage not in (STARTING, RUNNING):
             continue
         if other.host_id == row.host_id:
-            return f"{other.name} says that it is {row.host_id} too"
+            return f"{other.name} reports the host id {row.host_id} too"
         if other.address in old:
             return f"{other.name} is at its former address"
     live = sorted(filter(ring.is_live, old))
-    return f"some see another host up at {live[0]}, where it was" if live else ""
+    return f"some members see another host up at {live[0]}, its former address" if live else ""
 
 
 def _join(waiting: Sequence[RingMember], ring: Ring) -> Send | Wait:
     name = waiting[0].name
     if not_up := [row for row in (*ring.rows, *ring.absent) if _is_concerned(row) and not row.is_up]:
-        until = "has left" if not_up[0].state == LEAVING else "is up for all"
+        until = "has left" if not_up[0].state == LEAVING else "is seen up by all"
         return Wait(f"{name} waits until {not_up[0].name} {until}")
     if len(ring.schemas) != 1:
-        return Wait(f"{name} waits until all agree on the schema")
+        return Wait(f"{name} waits until all members agree on the schema")
     return _send_start(waiting[0], {"as": "joining"}, "joins")
 
 

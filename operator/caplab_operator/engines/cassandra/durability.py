@@ -9,8 +9,8 @@ from .observe import RUNNING, ObservedCassandra
 from .spec import CassandraSpec
 
 _HOW = {
-    "periodic": "the commit log is synced each {period} ms",
-    "group": "a write waits for the commit log's next sync, one each {period} ms",
+    "periodic": "the commit log is synced every {period} ms",
+    "group": "a write waits for the commit log's next sync, one every {period} ms",
     "batch": "a write waits for a sync of its own",
 }
 
@@ -27,7 +27,7 @@ def applied(spec: CassandraSpec, observed: ObservedCassandra) -> ConditionState:
     """Build the condition DurabilityApplied: whether every member keeps what the spec promises, else what differs."""
     wrong = settings_drift.differences(durability(spec), observed)
     silent = silent_members(spec, observed)
-    unknown = [f"what {', '.join(silent)} would keep is unknown: no answer"] if silent else []
+    unknown = [f"what {', '.join(silent)} keeps is unknown: no answer"] if silent else []
     if wrong:
         return (
             "False",

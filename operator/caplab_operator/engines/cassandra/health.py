@@ -14,7 +14,7 @@ def _turned_away(ring: Ring) -> Trouble | None:
     if wrong := [f"{name}: {word}" for name, word in words.items() if word]:
         return "ClientsTurnedAway", "; ".join(wrong)
     if unknown := [name for name, word in words.items() if word is None]:
-        return "LoginsUnknown", f"whether clients can log in is not yet known of {', '.join(unknown)}"
+        return "LoginsUnknown", f"it is not yet known whether clients can log in to {', '.join(unknown)}"
     return None
 
 
@@ -27,7 +27,7 @@ def not_serving(spec: CassandraSpec, ring: Ring) -> str:
 
 def _how(row: RingMember) -> str:
     """Describe a member's state as its peers see it, and its own."""
-    return f"{row.state or 'in no ring'}, {row.stage or 'silent'}"
+    return f"{row.state or 'not in the ring'}, {row.stage or 'silent'}"
 
 
 def trouble(spec: CassandraSpec, ring: Ring) -> Trouble | None:
@@ -38,11 +38,11 @@ def trouble(spec: CassandraSpec, ring: Ring) -> Trouble | None:
         ]
         return "MembersNotReady", lacking + "".join(problems)
     if len(ring.schemas) != 1:
-        return "SchemasDiffer", f"members see {len(ring.schemas)} versions of the schema"
+        return "SchemasDiffer", f"the members have {len(ring.schemas)} versions of the schema"
     if turned_away := _turned_away(ring):
         return turned_away
     if strangers := ring.strangers:
         # Some keys have one copy less than they should.
         named = ", ".join(f"{host} at {address}" for host, address in strangers)
-        return "StrangerInRing", f"in the ring, down, and no member of this cluster: {named}"
+        return "StrangerInRing", f"in the ring, but down and not a member of this cluster: {named}"
     return None

@@ -43,10 +43,12 @@ def _of(row: RingMember, name: str) -> Step | None:
     """Return a member's cleanup; None if it has ended, even in failure, since surplus data does no harm."""
     work = row.member.work if row.member else None
     if work and work.state == "running":
-        return Wait(f"{row.name} is at a {work.kind}", is_maintenance=True)
+        return Wait(f"{row.name} is running a {work.kind}", is_maintenance=True)
     if work and (work.kind, work.id) == (_CLEANUP, name):
         return None
-    return Send(row.pod, "/cleanup", {"id": name}, f"{row.name} drops what others have taken over", is_maintenance=True)
+    return Send(
+        row.pod, "/cleanup", {"id": name}, f"{row.name} drops data that others have taken over", is_maintenance=True
+    )
 
 
 def cleanup_name(hosts: Collection[str]) -> str:

@@ -147,7 +147,7 @@ def member_from(answer: Mapping[str, Any]) -> Member:
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text")
+        raise TypeError(f"{value!r} is not a string")
     return value
 
 
@@ -166,17 +166,17 @@ def _flag(value: object) -> bool:
 
 def _texts(value: object) -> frozenset[str]:
     if not isinstance(value, list):
-        raise TypeError(f"{value!r} is no list")
+        raise TypeError(f"{value!r} is not a list")
     return frozenset(map(_text, value))
 
 
 def _share(value: object) -> float:
     if not isinstance(value, int | float) or not math.isfinite(value):
-        raise TypeError(f"{value!r} is no share")
+        raise TypeError(f"{value!r} is not a share")
     return float(value)
 
 
 def _setting(value: object) -> Setting:
     if not isinstance(value, str | int | float):
-        raise TypeError(f"{value!r} is no setting")
+        raise TypeError(f"{value!r} is not a setting")
     return value

@@ -69,7 +69,7 @@ def next_step(ring: Ring, repair: Repair | None) -> Step | None:
         return None
     for row in ring.rows:
         if row.member and row.member.work.state == "running":
-            return Wait(f"{so_far(repair)}: {row.name} is at a {row.member.work.kind}", is_maintenance=True)
+            return Wait(f"{so_far(repair)}: {row.name} is running a {row.member.work.kind}", is_maintenance=True)
     for row in ring.rows:
         if row.name not in repair.done:
             return Send(

@@ -24,10 +24,10 @@ _DECOMMISSION = "decommission"
 def next_step(spec: CassandraSpec, ring: Ring, deployed: Deployed, repair: Repair | None) -> Step | None:
     """Return the next step; None if nothing has to change. repair is the progress of the requested repair."""
     old = outdated(ring, deployed)
-    if first := _begin_anew(spec, ring, old) or next_start(spec, ring):
+    if first := _restart_unserving(spec, ring, old) or next_start(spec, ring):
         return first
     if not deployed.is_current:
-        return Wait("the members' StatefulSet is not yet as the spec asks for")
+        return Wait("the members' StatefulSet does not match the spec yet")
     if deployed.replicas != spec.replicas:
         return _resize(spec, ring, deployed)
     if old:
@@ -40,12 +40,12 @@ def outdated(ring: Ring, deployed: Deployed) -> Sequence[RingMember]:
     return [row for row in ring.rows if row.pod.revision != deployed.revision] if deployed.is_current else []
 
 
-def _begin_anew(spec: CassandraSpec, ring: Ring, old: Sequence[RingMember]) -> Restart | None:
+def _restart_unserving(spec: CassandraSpec, ring: Ring, old: Sequence[RingMember]) -> Restart | None:
     """Restart a pod that serves nothing, and that the others may be waiting for."""
     if stuck := [row for row in old if _is_stuck(row)]:
         return Restart(stuck[-1].pod, f"{_to_restart(spec, old)}: {stuck[-1].name} does not run")
     returning = [row for row in ring.rows if _has_left(row) and ordinal(row.name) < spec.replicas]
-    return Restart(returning[0].pod, f"{returning[0].name} has left, and is to join again") if returning else None
+    return Restart(returning[0].pod, f"{returning[0].name} has left, and must join again") if returning else None
 
 
 def _is_stuck(row: RingMember) -> bool:
@@ -79,7 +79,7 @@ def _resize(spec: CassandraSpec, ring: Ring, deployed: Deployed) -> Step:
         return Persist(replace(deployed.persisted, replicas=spec.replicas), why)
     last = next((row for row in ring.rows if ordinal(row.name) == deployed.replicas - 1), None)
     if last is None:
-        return Wait(f"{why}: the pod of the last is not there")
+        return Wait(f"{why}: the last member's pod is missing")
     if _is_gone(last, ring):
         return Persist(replace(deployed.persisted, replicas=deployed.replicas - 1), f"{why}: {last.name} has left")
     return _leave(last, ring, deployed, why)
@@ -103,8 +103,8 @@ def _leave(row: RingMember, ring: Ring, deployed: Deployed, why: str) -> Step:
         return Wait(f"{why}: there are {len(ring.rows)} pods")
     # Its data goes to the others: if one of them were away, copies would be missing afterwards.
     if not_up := [other.name for other in ring.rows if not (other.is_up or other is row)]:
-        return Wait(f"{why}: not up for all: {', '.join(not_up)}")
+        return Wait(f"{why}: not seen up by all: {', '.join(not_up)}")
     if row.stage != RUNNING or row.down_by:
-        return Wait(f"{why}: {row.name} is not up for all")
+        return Wait(f"{why}: {row.name} is not seen up by all")
     again = f" once more ({work.problem})" if work.state == "failed" else ""
     return Send(row.pod, "/decommission", {"id": row.name}, f"{why}: {row.name} leaves{again}")

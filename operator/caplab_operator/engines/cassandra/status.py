@@ -83,11 +83,11 @@ def _ready(
         return "False", "MembersChange", done.rollout
     if applied[0] != "True":
         return "False", "SettingsNotApplied", applied[2]
-    return "True", "AllReady", f"{len(ring.rows)} members, each up for all others"
+    return "True", "AllReady", f"{len(ring.rows)} members, each seen up by all others"
 
 
 def _settings_applied(spec: CassandraSpec, observed: ObservedCassandra, done: RoundResult) -> ConditionState:
-    silence = "" if any(member.settings for member in observed.members.values()) else "no member says its settings"
+    silence = "" if any(member.settings for member in observed.members.values()) else "no member reports its settings"
     forbidden = {f"parameter {name}": why for name, why in not_taken(spec.ENGINE, spec.parameters).items()}
     return settings_applied(
         {**forbidden, **done.refusals}, silence, settings_drift.not_applied(spec, observed, done.outdated)

@@ -80,12 +80,12 @@ def _condition(
     if observed.config is None:
         return "Unknown", "NoAnswer", "no member answers"
     if not actual:
-        reason = f"settings not told by {health.unread(observed)}" if primary else "there is no primary"
-        return "Unknown", "NoPrimary", f"{reason}: what its commits wait for is not known"
+        reason = f"no settings reported by {health.unread(observed)}" if primary else "there is no primary"
+        return "Unknown", "NoPrimary", f"{reason}: what commits wait for is not known"
     if actual != spec.durability:
         return "False", "Observed", f"the running cluster is {actual}"
     if silent := health.unread(observed):
-        return "Unknown", "NoAnswer", f"settings not told by {silent}; by the others' it is {actual}"
+        return "Unknown", "NoAnswer", f"no settings reported by {silent}; by the others' settings it is {actual}"
     return "True", "Observed", f"the running cluster is {actual}, by every member's own settings"
 
 
@@ -98,7 +98,7 @@ def _weak_settings(reading: Reading) -> Iterator[str]:
         # This includes lines that no reload has brought into force yet.
         weakens = line.name == STANDBY_NAMES or line.value.lower() not in _SAFE.get(line.name, (line.value.lower(),))
         if line.is_of_alter_system and weakens and not _is_shown(line.name, reading):
-            yield f"{line.name} is to be '{line.value}' (by ALTER SYSTEM, in {AUTO_CONF})"
+            yield f"{line.name} will be '{line.value}' (by ALTER SYSTEM, in {AUTO_CONF})"
 
 
 def _is_shown(name: str, reading: Reading) -> bool:

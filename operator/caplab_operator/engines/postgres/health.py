@@ -93,5 +93,5 @@ def locked_out(observed: ObservedPostgres, logins: Mapping[str, str]) -> tuple[s
     if refused:
         return "LoginRefused", f"clients cannot log in: {'; '.join(refused)}"
     if untried := [pod.name for pod in observed.pods if pod.name not in logins]:
-        return "LoginNotTried", f"nobody has logged in yet as clients do: {', '.join(sorted(untried))}"
+        return "LoginNotTried", f"the clients' login has not been tried yet at {', '.join(sorted(untried))}"
     return None

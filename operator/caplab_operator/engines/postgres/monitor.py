@@ -71,7 +71,7 @@ def corrections(role: Role | None, password: str, encrypted: Callable[[], str]) 
     Raises ForeignRole.
     """
     if role is not None and not role.is_ours:
-        raise ForeignRole("somebody else made it, so the exporter is not let in. Hint: rename it")
+        raise ForeignRole("somebody else made it, so the exporter does not log in. Hint: rename it")
     statements = [f"create role {LOGIN}", f"comment on role {LOGIN} is '{_NOTE}'"] if role is None else []
     if role is None or not role.as_wanted or not is_of(password, role.password):
         statements.append(f"alter role {LOGIN} {_ATTRIBUTES} password '{encrypted()}'")

@@ -114,7 +114,7 @@ def _overrides(role: Any, database: Any, assignments: Any) -> list[Override]:
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text")
+        raise TypeError(f"{value!r} is not a string")
     return value
 
 

@@ -29,7 +29,7 @@ def lagging(observed: ObservedPostgres) -> list[str]:
     return [row["name"] for row in rows if row["role"] == "replica" and row["state"] == "running"]
 
 
-def follows_nobody(observed: ObservedPostgres) -> list[str]:
+def without_upstream(observed: ObservedPostgres) -> list[str]:
     """Return the lagging replicas that know no server to stream from."""
     return [name for name in lagging(observed) if (reading := observed.readings.get(name)) and not reading.follows]
 

@@ -52,7 +52,7 @@ def next_step(
 ) -> Step | None:
     """Return the next step; None if nothing has to change. gaps are each member's deviations from the spec."""
     if not deployed.is_current:
-        return Wait("the members' StatefulSet is not yet as the spec asks for")
+        return Wait("the members' StatefulSet does not match the spec yet")
     if deployed.replicas != spec.replicas:
         return _resize(spec, observed, deployed)
     outdated = [pod for pod in observed.pods if pod.revision != deployed.revision]
@@ -100,7 +100,7 @@ def _renew_primary(
         # A new primary would have the old values too, for as long as this one has them.
         if former := [pod for pod in waiting if pod.name == primary]:
             return RestartPostgres(former[0], why)
-        return Wait(f"{why}: replicas can't have less than the primary: {', '.join(sorted(lowered))}")
+        return Wait(f"{why}: replicas can't have lower values than the primary: {', '.join(sorted(lowered))}")
     return _switchover(spec, observed, range(spec.replicas), why)
 
 
@@ -126,7 +126,7 @@ def _switchover(spec: PostgresSpec, observed: ObservedPostgres, ordinals: Iterab
     lags = {name: lag for name, lag in health.standbys(spec, observed).items() if ordinal(name) in among}
     primary = next((pod for pod in observed.pods if pod.name == health.primary_of(observed)), None)
     if primary is None or not lags:
-        return Wait(f"{why}: there is no replica that may take over")
+        return Wait(f"{why}: no replica can take over")
     return Switchover(primary, min(sorted(lags), key=lambda name: lags[name]), f"{why}: the primary hands over")
 
 

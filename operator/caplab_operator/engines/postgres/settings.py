@@ -41,18 +41,18 @@ def applied(spec: PostgresSpec, observed: ObservedPostgres, member_gaps: Mapping
     """Build the condition SettingsApplied."""
     if forbidden := not_taken(spec.ENGINE, spec.parameters):
         named = "; ".join(f"{name}: {why}" for name, why in sorted(forbidden.items()))
-        return "False", "Refused", f"spec.parameters names what it may not, take it out: {named}"
+        return "False", "Refused", f"spec.parameters has parameters that are not allowed, remove them: {named}"
     if not observed.readings:
-        return "Unknown", "NoAnswer", "no member says its settings"
+        return "Unknown", "NoAnswer", "no member reports its settings"
     for reason, lead, what in (
-        ("Refused", "Postgres does not take", {name: gap.refused for name, gap in member_gaps.items()}),
-        ("NotYet", "not the spec's", {"Patroni": _of_patroni(spec, observed), **_differing(member_gaps)}),
+        ("Refused", "Postgres refuses", {name: gap.refused for name, gap in member_gaps.items()}),
+        ("NotYet", "different from the spec", {"Patroni": _of_patroni(spec, observed), **_differing(member_gaps)}),
         ("RestartNeeded", "waiting for a restart", {name: gap.waits for name, gap in member_gaps.items()}),
     ):
         if text := _by_setting(what):
             return "False", reason, f"{lead}: {text}"
     if silent := health.unread(observed):
-        return "Unknown", "NoAnswer", f"settings not told by {silent}"
+        return "Unknown", "NoAnswer", f"no settings reported by {silent}"
     return "True", "Observed", "every member has the spec's settings"
 
 
@@ -83,7 +83,7 @@ def _gap(wanted: Mapping[str, str], reading: Reading, reasons: Mapping[str, obje
         setting, line = reading.settings.get(name), lines.get(name)
         if setting is None:
             # A name with a dot is an extension's: Postgres takes any.
-            refused |= {} if "." in name else {name: "is no parameter of it"}
+            refused |= {} if "." in name else {name: "is not a parameter of it"}
         elif name in pending:
             waits[name] = f"{_shown(setting)}, not yet {value}"
         elif line and line.error and line.value == value:

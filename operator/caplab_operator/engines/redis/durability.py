@@ -43,7 +43,7 @@ def applied(spec: RedisSpec, observed: ObservedRedis) -> ConditionState:
         if (lacks := _lacks(spec, member))
     ]
     silent = silent_members(spec, observed)
-    unknown = f"what {', '.join(silent)} would keep is unknown: no answer"
+    unknown = f"what {', '.join(silent)} keeps is unknown: no answer"
     if wrong:
         return "False", "NotInForce", "; ".join([*wrong, *([unknown] if silent else [])])
     if silent:
@@ -53,7 +53,7 @@ def applied(spec: RedisSpec, observed: ObservedRedis) -> ConditionState:
 
 def _floor(spec: RedisSpec) -> str:
     wanted = spec.min_replicas_to_write
-    return f", and a primary with fewer than {wanted} replicas in touch refuses writes" if wanted else ""
+    return f", and a primary with fewer than {wanted} connected replicas refuses writes" if wanted else ""
 
 
 def _lacks(spec: RedisSpec, member: Member) -> Sequence[str]:
@@ -66,5 +66,5 @@ def _lacks(spec: RedisSpec, member: Member) -> Sequence[str]:
         if member.settings.get(name) != value
     ]
     if not lacks and spec.persistence != "none" and member.append_only_trouble:
-        return (f"its append-only file may not bring all back: {member.append_only_trouble}",)
+        return (f"its append-only file may not restore all data: {member.append_only_trouble}",)
     return lacks

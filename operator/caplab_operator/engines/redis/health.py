@@ -110,7 +110,7 @@ def replicas_of(observed: ObservedRedis, primary: str) -> list[Pod]:
 def trouble(spec: RedisSpec, observed: ObservedRedis, primary: str | None) -> tuple[str, str] | None:
     """Return reason and message of what a cluster lacks apart from settings; None if it lacks nothing."""
     if primary is None:
-        return "NoPrimary", "no member is a master by its own word and the Sentinels' decision"
+        return "NoPrimary", "no member that reports itself as master is the Sentinels' choice"
     if lacking := _lacking(spec.replicas, members(observed, primary)):
         return "MembersNotReady", lacking
     if lacking := _lacking(spec.sentinels, sentinels(spec, observed, primary)):

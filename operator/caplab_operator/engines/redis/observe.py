@@ -153,7 +153,7 @@ def _sorted(users: Answer) -> tuple[str, ...]:
     """Sort the lines of ACL LIST. Raises TypeError for a refusal, and ValueError for a line that names no user."""
     lines = sorted(str(user) for user in _list(users))
     if odd := [line for line in lines if line.split()[:1] != ["user"] or len(line.split()) < 3]:
-        raise ValueError(f"{odd[0][:80]!r} is no line of ACL LIST")
+        raise ValueError(f"{odd[0][:80]!r} is not a line of ACL LIST")
     return tuple(lines)
 
 
@@ -241,7 +241,7 @@ def _at_most(characters: int, text: object) -> str:
 
 def _offset(text: object) -> int:
     if not 0 <= (offset := int(str(text))) < _MOST_OFFSET:
-        raise ValueError(f"{offset} is no place in a stream")
+        raise ValueError(f"{offset} is not an offset in a stream")
     return offset
 
 
@@ -286,7 +286,7 @@ def _pairs(flat: Answer) -> dict[str, str]:
 
 def _list(answer: Answer) -> list[Answer]:
     if not isinstance(answer, list):
-        raise TypeError(f"{answer!r} is no list")
+        raise TypeError(f"{answer!r} is not a list")
     return answer
 
 

@@ -41,7 +41,7 @@ Step = Restart | Switchover | Resize | Wait
 def next_step(spec: RedisSpec, observed: ObservedRedis, primary: str | None, deployed: Deployed) -> Step | None:
     """Return the next step; None if nothing has to change."""
     if not deployed.is_current:
-        return Wait("the members' StatefulSet is not yet as the spec asks for")
+        return Wait("the members' StatefulSet does not match the spec yet")
     if deployed.replicas != spec.replicas:
         return _resize(spec, observed, primary, deployed)
     return _restart(spec, observed, primary, outdated(observed, deployed))

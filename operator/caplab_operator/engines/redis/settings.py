@@ -36,7 +36,7 @@ def applied(
     silent = [*durability.silent_members(spec, observed), *_silent_sentinels(spec, observed)]
     findings = (
         ("False", "Refused", "refused: ", refused),
-        ("False", "NotYet", "not the spec's: ", differing),
+        ("False", "NotYet", "different from the spec: ", differing),
         ("False", "WaitsForRestart", "waits for a restart: ", waiting),
         ("Unknown", "NoAnswer", "no answer: ", [", ".join(silent)] if silent else []),
     )

@@ -87,7 +87,7 @@ def _ended(observed: ObservedRedis, before: Mapping[str, Any]) -> dict[str, str]
     """Return members whose pods are or were being deleted, as causes: a primary among them handed over first."""
     ended = {pod.name for pod in observed.place.members if pod.terminating}
     ended |= {row["name"] for row in before.get("members") or [] if row.get("state") == "leaving"}
-    return dict.fromkeys(ended, "its pod was told to end")
+    return dict.fromkeys(ended, "its pod was deleted")
 
 
 def _last_failover(
