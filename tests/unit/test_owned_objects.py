@@ -336,9 +336,7 @@ def test_endpoints_that_patroni_would_write_over_are_in_the_way(name: str) -> No
     with pytest.raises(ForeignObject, match=f"Endpoints {name}"):
         apply_postgres()
     server.at("endpoints", name)["metadata"]["labels"] = {"caplab.dev/engine": "postgres", "caplab.dev/cluster": "pg"}
-    with pytest.raises(
-        EarlierClusterRemains, match=f"Endpoints {name} of an earlier cluster of this name still exist"
-    ):
+    with pytest.raises(EarlierClusterRemains, match=f"Endpoints {name} of an earlier cluster of this name still exist"):
         apply_postgres()
     assert "services/pg-primary" not in server.names()
     (service,) = (service for service in postgres.services(spec) if service["metadata"]["name"] == name)

@@ -55,7 +55,7 @@ def policy(
                 ],
                 "ports": client_ports,
             },
-            *([{"from": _who_scrapes(lab_namespace), "ports": _tcp(metrics)}] if metrics else ()),
+            *([{"from": _scrapers(lab_namespace), "ports": _tcp(metrics)}] if metrics else ()),
         ],
         "egress": outward,
     }
@@ -73,13 +73,13 @@ def policy_of_exporter(
     body = {
         "podSelector": {"matchLabels": dict(pods)},
         "policyTypes": ["Ingress", "Egress"],
-        "ingress": [{"from": _who_scrapes(lab_namespace), "ports": _tcp([port])}],
+        "ingress": [{"from": _scrapers(lab_namespace), "ports": _tcp([port])}],
         "egress": [{"to": [members], "ports": _tcp([asks])}],
     }
     return {**objects.named(cluster, "networking.k8s.io/v1", "NetworkPolicy", name), "spec": body}
 
 
-def _who_scrapes(lab_namespace: str) -> list[dict[str, Any]]:
+def _scrapers(lab_namespace: str) -> list[dict[str, Any]]:
     """Return the peers that may scrape: the lab's own Prometheus, and pods of namespaces that are labelled for it."""
     return [_of_lab(lab_namespace, _PROMETHEUS), {"namespaceSelector": {"matchLabels": {MONITORING_LABEL: "allowed"}}}]
 

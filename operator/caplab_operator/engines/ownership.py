@@ -34,7 +34,7 @@ def is_own(manifest: Manifest, existing: Metadata) -> bool:
     return bool(controller(existing).get("uid") == controller(manifest["metadata"])["uid"])
 
 
-def whose(metadata: Metadata) -> str:
+def describe_owner(metadata: Metadata) -> str:
     """Describe an object's owner."""
     owner = controller(metadata)
     return f"{owner['kind']} {owner['name']} ({owner['uid']})" if owner else "owned by no cluster"
@@ -42,7 +42,7 @@ def whose(metadata: Metadata) -> str:
 
 def foreign(kind: str, metadata: Metadata) -> str:
     """Describe a foreign object and its owner."""
-    return f"{kind} {metadata['name']} ({whose(metadata)})"
+    return f"{kind} {metadata['name']} ({describe_owner(metadata)})"
 
 
 def stateful_pods(stateful_set: Manifest) -> list[str]:

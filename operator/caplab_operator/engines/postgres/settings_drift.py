@@ -20,7 +20,7 @@ def system_resets(reading: Reading) -> list[str]:
 
 def override_resets(reading: Reading) -> list[str]:
     """Return statements for the primary, from which they are replicated."""
-    return [f"alter {_whose(override)} reset {_dotted(override.name)}" for override in weak_overrides(reading)]
+    return [f"alter {_scope(override)} reset {_dotted(override.name)}" for override in weak_overrides(reading)]
 
 
 def new_password(role: str, encrypted: str) -> str:
@@ -28,7 +28,7 @@ def new_password(role: str, encrypted: str) -> str:
     return f"alter role {_quoted(role)} login password '{encrypted}'"
 
 
-def _whose(override: Override) -> str:
+def _scope(override: Override) -> str:
     if override.database and not override.role:
         return f"database {_quoted(override.database)}"
     role = f"role {_quoted(override.role) if override.role else 'all'}"
