@@ -55,7 +55,7 @@ def _return(waiting: Sequence[RingMember], ring: Ring) -> Send | Wait | None:
 
 
 def _taken(row: RingMember, ring: Ring) -> str:
-    """Say who has a member's former place, and would be thrown out of the ring by it; '' if the place is free."""
+    """Say which host has a member's former place, and would lose its place in the ring; '' if it is free."""
     old = ring.addresses(row.host_id)
     for other in ring.rows:
         if other.name == row.name or other.stage not in (STARTING, RUNNING):
