@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-# Each call of a round is bounded by seconds, so a round that takes this long is stuck. A restart begins it anew.
+# Each call of a round is bounded by seconds, so a round that takes this long is stuck. A restart helps.
 BOUND_SECONDS = 120.0
 
 
 @dataclass
 class Health:
-    """When each of the operator's loops last finished a round; clock returns monotonic seconds."""
+    """Times at which the operator's loops last finished a round; clock returns monotonic seconds."""
 
     clock: Callable[[], float] = time.monotonic
     _ended: dict[str, float] = field(default_factory=dict)

@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 
 class Store(Protocol):
-    """Where the Secret is stored."""
+    """Store of the Secret: the API server."""
 
     def get(self, api_version: str, kind: str, namespace: str, name: str) -> dict[str, Any] | None:
         """Read an object; None if there is none."""

@@ -35,7 +35,7 @@ Body = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What to read to explain why a pod does not start: the end of its log, or the warning events of an object."""
+    """A question about a pod that does not start: the end of its log, or the warning events of an object."""
 
     kind: str  # Pod or StatefulSet
     name: str

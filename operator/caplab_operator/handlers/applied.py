@@ -49,7 +49,7 @@ def apply_all(
     left = [claim for stateful_set in sets for claim in claims_left_by(stateful_set, claims)]
     derived = are_to_be_derived(passwords.root, _roots(made, there), frozenset(map(volumes.root_of, own)) - {""})
     root = passwords.root if derived else ""
-    if cluster.keep_volumes:  # before the cluster can look applied, and be deleted
+    if cluster.keep_volumes:  # before the status reports the cluster as applied: then it may be deleted
         _adopt_volumes(api, cluster, [*own, *left], root)
     uids = {name: str(metadata["uid"]) for name, metadata in there.items()}
     for manifest in [*(made if derived else ()), *objects]:

@@ -34,7 +34,7 @@ Body = Mapping[str, Any]
 
 @dataclass
 class ClusterCache:
-    """What is kept of a cluster between two rounds; all of it can be read again."""
+    """State of a cluster that is kept between two rounds; all of it can be read again."""
 
     applied: ApplyCache = field(default_factory=ApplyCache)
     password: str = ""  # of the management ports

@@ -22,7 +22,7 @@ Body = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Exporting:
-    """How an engine's clusters are exported; parse parses an object of its kind."""
+    """An engine's exporter, and the parser of its kind's objects."""
 
     parse: Callable[[Body], Cluster]
     exporter: Exporter

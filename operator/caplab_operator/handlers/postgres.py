@@ -40,7 +40,7 @@ Body = Mapping[str, Any]
 
 @dataclass
 class ClusterCache:
-    """What is kept of a cluster between two rounds; all of it can be read again."""
+    """State of a cluster that is kept between two rounds; all of it can be read again."""
 
     sessions: Sessions = field(default_factory=Sessions)
     logins: Logins = field(default_factory=Logins)

@@ -39,7 +39,7 @@ Body = Mapping[str, Any]
 
 @dataclass
 class ClusterCache:
-    """What is kept of a cluster between two rounds."""
+    """State of a cluster that is kept between two rounds."""
 
     routes: Routes = field(default_factory=Routes)
     applied: ApplyCache = field(default_factory=ApplyCache)

@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass
 class Lab:
-    """What the handlers share: the API server, and the objects as last seen."""
+    """State that all handlers share: the API server's client, and the objects as last seen."""
 
     api: Api = field(default_factory=Api)
     engines: Mapping[str, Engine] = field(default_factory=lambda: {engine.kind: engine for engine in engines()})

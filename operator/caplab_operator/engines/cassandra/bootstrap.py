@@ -1,4 +1,4 @@
-"""How a member without data starts: as the first of a new cluster, by joining, or in its own former place. Pure.
+"""Bootstrap of members without data: as the first of a new cluster, by joining, or in their former place. Pure.
 
 Members start one at a time: two that join at once would take the same part of the ring.
 """

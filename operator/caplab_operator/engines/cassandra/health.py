@@ -1,4 +1,4 @@
-"""What keeps a cluster from being Ready. Pure."""
+"""Health of a cluster: what keeps it from being Ready. Pure."""
 
 from __future__ import annotations
 

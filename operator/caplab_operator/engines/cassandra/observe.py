@@ -43,7 +43,7 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """What a member reports of itself and, while it runs, of the ring.
+    """A member's report of itself and, while it runs, of the ring.
 
     Addresses are text. owns: the share of the keys that each member has a copy of, 0 to 1.
     """

@@ -22,7 +22,7 @@ class HintedHandoff:
 
 @dataclass(frozen=True, slots=True)
 class Gossip:
-    """How long a member waits that starts, joins or leaves."""
+    """Waiting times of a member that starts, joins or leaves."""
 
     settle_milliseconds: int
     settle_interval_milliseconds: int
@@ -31,7 +31,7 @@ class Gossip:
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """How long a coordinator waits for other members."""
+    """Time-outs of a coordinator that waits for other members."""
 
     read_milliseconds: int
     write_milliseconds: int

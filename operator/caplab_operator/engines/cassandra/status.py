@@ -18,7 +18,7 @@ from .spec import CassandraSpec
 
 @dataclass(frozen=True, slots=True)
 class RoundResult:
-    """What the operator did in a round, and what is under way."""
+    """Result of a round, for the status: what was done, and what is under way."""
 
     refusals: Mapping[str, str] = field(default_factory=dict)  # of settings, in the members' own words, by name
     rollout: str = ""

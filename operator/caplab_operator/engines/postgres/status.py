@@ -16,7 +16,7 @@ from .spec import PostgresSpec
 
 @dataclass(frozen=True, slots=True)
 class RoundResult:
-    """What the operator did in a round, and found out beside its observation."""
+    """Result of a round, for the status: what was done, and found out beside the observation."""
 
     gaps: Mapping[str, Gap] = field(default_factory=dict)  # deviations from the spec's settings, by member
     logins: Mapping[str, str] = field(default_factory=dict)  # why a client can't log in, '' where it can, by member

@@ -57,7 +57,7 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """What a member reports of itself."""
+    """A member's own report."""
 
     is_master: bool
     replication_id: str
@@ -81,7 +81,7 @@ class KnownReplica:
 
 @dataclass(frozen=True, slots=True)
 class Sentinel:
-    """What a Sentinel reports of the cluster."""
+    """A Sentinel's report of the cluster."""
 
     names: str  # the host that it names as primary
     flags: frozenset[str]

@@ -37,7 +37,7 @@ class RedisSpec(Cluster):
 
     @property
     def quorum(self) -> int:
-        """How many Sentinels must see the primary down: their majority."""
+        """The number of Sentinels that must see the primary down: their majority."""
         return self.sentinels // 2 + 1
 
 

@@ -15,7 +15,7 @@ from .spec import RedisSpec
 
 @dataclass(frozen=True, slots=True)
 class RoundResult:
-    """What the operator did in a round."""
+    """Result of a round, for the status."""
 
     refusals: Mapping[str, str] = field(default_factory=dict)  # of settings, in Redis' own words, by pod
     rollout: str = ""  # progress of a rolling restart or of a change of size
